@@ -1,0 +1,65 @@
+# Needs Python 3.11 to 3.13, make and a package registry; everything is installed into .venv.
+# Another interpreter: make serve PYTHON=python3.12
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Also the tools that build the package are pinned (pip that does not know the variable ignores it).
+PIP := PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip --quiet --disable-pip-version-check
+INPUTS := pyproject.toml constraints.txt
+CHECKED := src tests
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test lint format bench soak clean
+
+help:
+	@echo "make serve    install into $(VENV) and serve on http://$(HOST):$(PORT)"
+	@echo "make test     lint, types and tests"
+	@echo "make lint     lint and types only"
+	@echo "make format   format the code"
+	@echo "make bench    measure latency and throughput"
+	@echo "make soak     the tests that take minutes"
+	@echo "make clean    remove $(VENV) and caches"
+
+serve: $(VENV)/base.stamp
+	@exec $(BIN)/daguerre serve --host $(HOST) --port $(PORT)
+
+test: lint
+	$(BIN)/pytest -m "not soak"
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/mypy
+
+format: $(VENV)/test.stamp
+	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m bench
+
+soak: $(VENV)/test.stamp
+	$(BIN)/pytest -m soak
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("daguerre needs Python 3.11 to 3.13, and $(PYTHON) is " + sys.version.split()[0] + "; name another one: make serve PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+# The stamps make pip run only when what it would install has changed.
+$(VENV)/base.stamp: $(INPUTS) | $(BIN)/python
+	@echo "Installing daguerre into $(VENV)"
+	@$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/test.stamp: $(INPUTS) | $(BIN)/python
+	@echo "Installing daguerre and its test tools into $(VENV)"
+	@$(PIP) install --constraint constraints.txt --editable '.[test]'
+	@touch $@ $(VENV)/base.stamp

@@ -1,0 +1,195 @@
+"""The settings: one frozen table of name, default, unit, help and environment variable.
+
+Flags, environment variables and the reference page are made from it. A value comes from the flag,
+else from the environment (`DAGUERRE_<NAME>`), else from the default. Imports nothing of the package
+but the errors, and touches no disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from daguerre.errors import SettingsError
+
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def _bool(text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise ValueError(f"one of {', '.join(_TRUE + _FALSE)}")
+
+
+def _int(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return value
+
+    return parse
+
+
+def _float(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = low - 1.0
+        if not low <= value <= high:
+            raise ValueError(f"a number from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def _choice(allowed: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise ValueError("the path of a folder")
+    # Not Path.expanduser, which raises for a user whose home is not known.
+    return Path(os.path.expanduser(text))
+
+
+def _host(text: str) -> str:
+    if not text or any(character.isspace() for character in text) or "/" in text:
+        raise ValueError("a host name or an IP address, such as 127.0.0.1 or 0.0.0.0")
+    return text
+
+
+def _url(text: str) -> str:
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError("an address that begins with http:// or https://")
+    return text
+
+
+def _setting(
+    default: object, help: str, parse: Callable[[str], object], *, secret: bool = False
+) -> Any:
+    return field(default=default, metadata={"help": help, "parse": parse, "secret": secret})
+
+
+def _choice_setting(default: str, help: str, *allowed: str) -> Any:
+    return _setting(default, f"{help}: {', '.join(allowed)}.", _choice(allowed))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings with their defaults; `Settings.load` reads flags and the environment."""
+
+    host: str = _setting("127.0.0.1", "Address to listen on.", _host)
+    port: int = _setting(8000, "Port to listen on; 0 takes a free one.", _int(0, 65535))
+    home: Path | None = _setting(
+        None, "Data folder: keys and state. Default: the platform's data folder.", _path
+    )
+    database_url: str = _setting(
+        "", "SQLAlchemy URL of the database. Default: SQLite in the data folder.", str, secret=True
+    )
+    public_url: str = _setting(
+        "", "URL that clients reach the server at. Default: http://<host>:<port>.", _url
+    )
+    max_body_bytes: int = _setting(
+        256 * 1024, "Largest request body, in bytes.", _int(1024, 64 * 1024 * 1024)
+    )
+    body_timeout_s: float = _setting(
+        20.0, "Time in which a request body must have arrived, in seconds.", _float(0.05, 3600)
+    )
+    max_waiting: int = _setting(
+        64, "Jobs that may wait in the queue; past it requests get 503.", _int(1, 100_000)
+    )
+    max_running: int = _setting(
+        8, "Jobs that are worked on side by side, step by step.", _int(1, 1024)
+    )
+    request_timeout_s: float = _setting(
+        600.0, "Time a request may take from arrival to image, in seconds.", _float(0.05, 86_400)
+    )
+    num_threads: int = _setting(0, "Threads for the networks; 0 takes every core.", _int(0, 1024))
+    precision: str = _choice_setting(
+        "auto",
+        "Arithmetic of the embedded model, where auto takes the faster here",
+        "auto",
+        "float32",
+        "bfloat16",
+    )
+    num_inference_steps: int = _setting(
+        0, "Denoising steps of the embedded model; 0 takes the model's own.", _int(0, 200)
+    )
+    prompt_in_file: bool = _setting(
+        False, "Write the prompt into the provenance of the files.", _bool
+    )
+    log_level: str = _choice_setting(
+        "info", "Least level of the log", "debug", "info", "warning", "error"
+    )
+
+    @classmethod
+    def load(
+        cls, flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None
+    ) -> Settings:
+        """Flags whose value is None were not given. Raises `SettingsError` for a bad value."""
+        environ = os.environ if environ is None else environ
+        given = {name: value for name, value in (flags or {}).items() if value is not None}
+        values: dict[str, object] = {}
+        for setting in fields(cls):
+            variable = environment_variable(setting.name)
+            if setting.name in given:
+                source, value = "--" + setting.name.replace("_", "-"), given.pop(setting.name)
+            elif variable in environ:
+                source, value = variable, environ[variable]
+            else:
+                continue
+            values[setting.name] = _parse(setting, source, value)
+        assert not given, f"flags without a setting: {given}. This is a bug."
+        return cls(**values)  # type: ignore[arg-type]
+
+    def home_folder(self) -> Path:
+        """The data folder: `home`, or the platform's."""
+        if self.home is not None:
+            return self.home
+        import platformdirs
+
+        return platformdirs.user_data_path("daguerre")
+
+    def url(self) -> str:
+        """The address for clients, without a trailing slash."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{self.port}"
+
+    def masked(self) -> dict[str, object]:
+        """Name -> value for printing, secrets replaced."""
+        values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
+        secrets = {setting.name for setting in fields(self) if setting.metadata["secret"]}
+        return {
+            name: "***" if name in secrets and value else value for name, value in values.items()
+        }
+
+
+def _parse(setting: Field[Any], source: str, value: object) -> object:
+    if not isinstance(value, str):
+        value = str(value)
+    try:
+        return setting.metadata["parse"](value)
+    except ValueError as error:
+        raise SettingsError(f"{source} is {value!r}; it must be {error}") from None
+
+
+def environment_variable(name: str) -> str:
+    return "DAGUERRE_" + name.upper()

@@ -1,0 +1,113 @@
+"""What crosses the border between the server and an engine: plain, frozen, picklable values.
+
+`ImageParams` goes in; a stream of events (`Queued`, `Step`, then `Done` or `Failed`) comes out.
+Knows nothing of HTTP, JSON, keys or base64, and imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+OutputFormat: TypeAlias = Literal["png", "jpeg"]
+OUTPUT_FORMATS: tuple[OutputFormat, ...] = ("png", "jpeg")
+
+# Aspect ratio -> (width, height) in pixels; every size belongs to exactly one ratio.
+SIZES: dict[str, tuple[int, int]] = {
+    "16:9": (1344, 768),
+    "1:1": (1024, 1024),
+    "21:9": (1536, 640),
+    "2:3": (832, 1216),
+    "3:2": (1216, 832),
+    "4:5": (896, 1088),
+    "5:4": (1088, 896),
+    "9:16": (768, 1344),
+    "9:21": (640, 1536),
+}
+DEFAULT_ASPECT_RATIO = "1:1"
+MAX_PROMPT_CODE_POINTS = 10_000
+MAX_SEED = 2**32 - 1
+DEFAULT_JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True, slots=True)
+class ImageParams:
+    """One request, every value resolved: nothing downstream checks a user's value again.
+
+    `width` and `height` are pixels and one of `SIZES`; `seed` is 1 to `MAX_SEED` (a random seed has
+    been drawn before); `jpeg_quality` is 0 to 100 and matters for jpeg only.
+    """
+
+    model: str
+    prompt: str
+    negative_prompt: str = ""
+    width: int = 1024
+    height: int = 1024
+    seed: int = 1
+    output_format: OutputFormat = "png"
+    jpeg_quality: int = DEFAULT_JPEG_QUALITY
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where one request's time went inside the engine, in milliseconds of wall time."""
+
+    queue_ms: float = 0.0
+    encode_ms: float = 0.0
+    denoise_ms: float = 0.0
+    decode_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a served model says of itself; goes into provenance and GET /v1/models."""
+
+    model: str
+    weights_sha256: str
+    created: int  # unix seconds at which the weights were made; a fact of the weights, not a clock
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GeneratedImage:
+    """Pixels (height, width, 3) uint8, sRGB, with the facts that made them."""
+
+    pixels: NDArray[np.uint8]
+    params: ImageParams
+    model_info: ModelInfo
+    timings: Timings = field(default_factory=Timings)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The job was accepted; `position` jobs are ahead of it."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Denoising step `index` (1-based) of `total` has been done."""
+
+    index: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Done:
+    """The last event of a job that succeeded."""
+
+    image: GeneratedImage
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The last event of a job that failed; `error` is an exception of `daguerre.errors`."""
+
+    error: Exception
+
+
+Event: TypeAlias = Queued | Step | Done | Failed

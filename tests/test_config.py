@@ -1,0 +1,136 @@
+"""The settings: one table, read from flags and the environment, refused in words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+
+from daguerre.config import Settings, environment_variable
+from daguerre.errors import SettingsError
+
+SETTINGS = fields(Settings)
+NAMES = [setting.name for setting in SETTINGS]
+UNITS = ("_s", "_ms", "_bytes", "_px")
+COUNTS = ("num_", "max_")
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=NAMES)
+def test_every_setting_has_help(setting: object) -> None:
+    """Every setting says in a sentence what it is."""
+    text = setting.metadata["help"]  # type: ignore[attr-defined]
+    assert re.fullmatch(r"[A-Z].{10,}\.", text), text
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=NAMES)
+def test_numbers_have_a_unit(setting: object) -> None:
+    """The name of a number ends in its unit or begins as a count; a port is a port."""
+    name, kind = setting.name, setting.type  # type: ignore[attr-defined]
+    if kind in ("int", "float") and name != "port":
+        assert name.endswith(UNITS) or name.startswith(COUNTS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_default_is_allowed(name: str) -> None:
+    """A default that is written out as a flag is accepted, and means the same."""
+    default = getattr(Settings(), name)
+    if default is not None:
+        assert getattr(Settings.load({name: str(default)}, {}), name) == default
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_environment_variable(name: str) -> None:
+    """Each setting is read from its own variable, `DAGUERRE_` and its name."""
+    assert environment_variable(name) == f"DAGUERRE_{name.upper()}"
+    kinds = {setting.name: str(setting.type) for setting in SETTINGS}
+    by_kind = {"int": "7", "float": "2.5", "bool": "yes", "Path | None": "/data", "str": "other"}
+    by_name = {
+        "max_body_bytes": "3000",
+        "precision": "float32",
+        "log_level": "debug",
+        "public_url": "http://x",
+    }
+    value = by_name.get(name, by_kind[kinds[name]])
+    loaded = Settings.load({}, {environment_variable(name): value})
+    changed = [other for other in NAMES if getattr(loaded, other) != getattr(Settings(), other)]
+    assert changed == [name]
+
+
+def test_flag_comes_before_the_environment() -> None:
+    """A flag wins over its variable, and a flag that was not given leaves it alone."""
+    environ = {"DAGUERRE_PORT": "9000", "DAGUERRE_HOST": "0.0.0.0"}
+    settings = Settings.load({"port": "9001", "host": None}, environ)
+    assert (settings.port, settings.host) == (9001, "0.0.0.0")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("port", "65536", "a whole number from 0 to 65535"),
+        ("port", "-1", "a whole number from 0 to 65535"),
+        ("port", "80.5", "a whole number"),
+        ("port", "", "a whole number"),
+        ("body_timeout_s", "nan", "a number from 0.05 to 3600"),
+        ("body_timeout_s", "inf", "a number from 0.05 to 3600"),
+        ("body_timeout_s", "soon", "a number from 0.05 to 3600"),
+        ("precision", "int4", "one of auto, float32, bfloat16"),
+        ("prompt_in_file", "maybe", "one of 1, true"),
+        ("home", "", "the path of a folder"),
+        ("host", "", "a host name or an IP address"),
+        ("host", "http://x", "a host name or an IP address"),
+        ("public_url", "example.org", "begins with http:// or https://"),
+    ],
+)
+def test_bad_value_is_refused(name: str, value: str, rule: str) -> None:
+    """A bad value is refused in one line that names its source, the value and what is allowed."""
+    variable = environment_variable(name)
+    for source, flags, environ in (
+        ("--" + name.replace("_", "-"), {name: value}, {}),
+        (variable, {}, {variable: value}),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            Settings.load(flags, environ)
+        message = caught.value.message
+        assert message.startswith(f"{source} is {value!r}; it must be ") and rule in message
+        assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("values", "url"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"host": "0.0.0.0", "port": "9000"}, "http://127.0.0.1:9000"),
+        ({"host": "::"}, "http://[::1]:8000"),
+        ({"host": "::1"}, "http://[::1]:8000"),
+        ({"host": "gpu.local"}, "http://gpu.local:8000"),
+        ({"public_url": "https://images.example.org/"}, "https://images.example.org"),
+    ],
+)
+def test_url(values: dict[str, str], url: str) -> None:
+    """The address for clients can be reached: never a wildcard, IPv6 in brackets, no last slash."""
+    assert Settings.load(values, {}).url() == url
+
+
+def test_secrets_are_masked() -> None:
+    """What is printed of the settings has no secret in it, and shows whether there is one."""
+    shown = Settings.load({"database_url": "postgresql://u:hunter2@h/d"}, {}).masked()
+    assert "hunter2" not in str(shown) and shown["database_url"] == "***"
+    assert Settings().masked()["database_url"] == ""
+    assert list(shown) == NAMES
+
+
+def test_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data folder is the one that is named, with ~ resolved, else one of the platform's."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Settings.load({"home": "~/data"}, {}).home_folder() == tmp_path / "data"
+    default = Settings().home_folder()
+    assert default.name == "daguerre" and default.is_absolute() and not default.exists()
+    assert Settings.load({"home": "~nobody-of-this-name/x"}, {}).home is not None
+
+
+def test_settings_are_frozen() -> None:
+    """Settings do not change after they were read."""
+    with pytest.raises(FrozenInstanceError):
+        Settings().port = 1  # type: ignore[misc]
