@@ -1,0 +1,9 @@
+"""`python -m daguerre`: the same program where its command is not on the path."""
+
+from __future__ import annotations
+
+import sys
+
+from daguerre.cli import main
+
+sys.exit(main())

@@ -1,0 +1,65 @@
+"""The program `daguerre`: its commands, and what it says and returns when one fails.
+
+Whatever a user can put right is one line on stderr that says how, with exit status 2; a fault in
+the engine is one line with status 1; Ctrl-C is silent, with 130. The commands themselves are in
+`daguerre.commands`. Importing this module loads no network runtime, no web framework, no database.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from daguerre import __version__
+from daguerre.commands.config import config
+from daguerre.commands.generate import generate
+from daguerre.commands.info import info
+from daguerre.commands.models import models
+from daguerre.commands.serve import serve
+from daguerre.errors import DaguerreError, InvalidRequest, SettingsError
+
+FAULT, MISTAKE, INTERRUPTED = 1, 2, 130
+
+
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def program() -> None:
+    """A self-hosted text-to-image server, with a model in the box.
+
+    \b
+    An image:   daguerre generate "a red apple on a wooden table" -o apple.png
+    A server:   daguerre serve
+    """
+
+
+for _command in (serve, generate, models, config, info):
+    program.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit status of the process; without one, shows the help."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = program.main(arguments or ["--help"], prog_name="daguerre", standalone_mode=False)
+    except click.ClickException as error:
+        return _fail(_with_hint(error), MISTAKE)
+    except (InvalidRequest, SettingsError) as error:
+        return _fail(error.message, MISTAKE)
+    except DaguerreError as error:
+        return _fail(error.message, FAULT)
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str, status: int) -> int:
+    click.echo(f"daguerre: {' '.join(message.split())}", err=True)
+    return status
+
+
+def _with_hint(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = context.command_path if context else "daguerre"
+    return f"{error.format_message().rstrip('.')}; see '{path} --help'"

@@ -1,0 +1,82 @@
+"""The client's side of the keys: `config.json` in the data folder, alias -> url, key, model.
+
+A key is shown once, and the database has only its hash; this file is where `daguerre config` finds
+it again, as an application finds it in its environment. The server never reads it. Does not know
+how keys are made or checked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from daguerre import datafolder
+from daguerre.errors import SettingsError
+
+FILE_NAME = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What an application needs to call one resource."""
+
+    url: str
+    key: str
+    model: str
+
+    def variables(self, alias: str) -> dict[str, str]:
+        """The environment variables, under the names that the managed service gives them."""
+        return {
+            f"{alias}_URL": self.url,
+            f"{alias}_KEY": self.key,
+            f"{alias}_MODEL_ID": self.model,
+        }
+
+
+Attachments: TypeAlias = dict[str, Attachment]
+
+
+def read(folder: Path) -> Attachments:
+    """Empty where the file is not there yet."""
+    path = folder / FILE_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read {path}: {error}") from None
+    try:
+        return {str(alias): Attachment(**entry) for alias, entry in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError):
+        raise SettingsError(
+            f"{path} is damaged; delete it, and make new keys with 'daguerre models rotate ALIAS'"
+        ) from None
+
+
+def put(folder: Path, alias: str, attachment: Attachment) -> None:
+    _change(folder, lambda attachments: {**attachments, alias: attachment})
+
+
+def remove(folder: Path, alias: str) -> None:
+    _change(folder, lambda found: {name: found[name] for name in found if name != alias})
+
+
+def set_url(folder: Path, url: str) -> None:
+    """All resources of one data folder are served at one address."""
+    _change(folder, lambda found: {name: replace(found[name], url=url) for name in found})
+
+
+def _change(folder: Path, change: Callable[[Attachments], Attachments]) -> None:
+    datafolder.prepare(folder)
+    with datafolder.locked(folder):
+        before = read(folder)
+        after = change(before)
+        path = folder / FILE_NAME
+        if after != before:
+            text = json.dumps({name: asdict(after[name]) for name in sorted(after)}, indent=2)
+            datafolder.write_private(path, text + "\n")
+        elif path.exists():
+            datafolder.make_private(path)

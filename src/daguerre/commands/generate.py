@@ -1,0 +1,152 @@
+"""`daguerre generate`: one image without a server, by the same rules and the same engine.
+
+The options are the fields of a request, refused in the words of `daguerre.server.protocol`; the
+same options and seed give the same bytes as the server's. Parses and prints.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from daguerre.commands.flags import settings_flags
+from daguerre.config import Settings
+from daguerre.errors import InternalError, NotReady, SettingsError
+
+if TYPE_CHECKING:
+    from daguerre.engine.interface import Engine
+    from daguerre.params import GeneratedImage, ImageParams, Step
+
+STDOUT = "-"
+_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
+_LOADING_POLL_S = 0.02
+
+
+@click.command()
+@click.argument("prompt")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="File to write; - is standard output."
+)
+@click.option("--negative-prompt", metavar="TEXT", help="What the image must not show.")
+@click.option("--aspect-ratio", metavar="RATIO", help="Such as 16:9. Default 1:1.")
+@click.option("--size", metavar="SIZE", help="Such as 1344x768. Default 1024x1024.")
+@click.option("--seed", type=int, metavar="NUMBER", help="Default: a random one, which is printed.")
+@click.option("--output-format", metavar="FORMAT", help="png or jpeg. Default: as FILE ends.")
+@click.option("--output-compression", type=int, metavar="NUMBER", help="JPEG quality, 0 to 100.")
+@click.option("--model", metavar="MODEL", help="Default: stable-image-ultra.")
+@settings_flags("home", "num_threads", "precision", "num_inference_steps", "prompt_in_file")
+def generate(settings: Settings, output: str, **fields: object) -> None:
+    """Make an image of PROMPT and write it to FILE.
+
+    \b
+    Example:
+      daguerre generate "a red apple on a wooden table" -o apple.png --seed 1
+    """
+    import asyncio
+
+    from daguerre import encoding
+    from daguerre.engine import build_engine
+
+    started_s = time.perf_counter()
+    _check_target(output)
+    params = _params(output, fields)
+    with _progress() as on_step:
+        image = asyncio.run(_generated(build_engine(settings), params, on_step))
+    _write(output, encoding.encode(image, with_prompt=settings.prompt_in_file))
+    elapsed_s = time.perf_counter() - started_s
+    click.echo(f"{output}  seed {params.seed}  {elapsed_s:.1f} s", err=output == STDOUT)
+
+
+def _params(output: str, fields: dict[str, object]) -> ImageParams:
+    from daguerre.models.catalog import DEFAULT_MODEL
+    from daguerre.server.parsing import parse_request
+
+    given = {name: value for name, value in fields.items() if value is not None}
+    given.setdefault("model", DEFAULT_MODEL)
+    if "output_format" not in given:
+        given["output_format"] = _format_of(output)
+    return parse_request(given).to_image_params()
+
+
+def _format_of(output: str) -> str:
+    if output == STDOUT:
+        return "png"
+    suffix = Path(output).suffix.lower()
+    if suffix not in _FORMATS:
+        raise SettingsError(
+            f"{output} ends in none of {', '.join(_FORMATS)}; rename it, or add --output-format"
+        )
+    return _FORMATS[suffix]
+
+
+def _check_target(output: str) -> None:
+    """Before the work, not after it."""
+    if output == STDOUT:
+        return
+    folder = Path(output).parent
+    if not folder.is_dir():
+        raise SettingsError(f"the folder {folder} does not exist; make it, or name another file")
+    if Path(output).is_dir():
+        raise SettingsError(f"{output} is a folder; name a file")
+    if not os.access(folder, os.W_OK):
+        raise SettingsError(f"the folder {folder} cannot be written to; name another one")
+
+
+async def _generated(
+    engine: Engine, params: ImageParams, on_step: Callable[[Step], None]
+) -> GeneratedImage:
+    import asyncio
+
+    from daguerre.params import Done, Failed, Step
+
+    await engine.start()
+    try:
+        while True:
+            try:
+                async for event in engine.generate(params):
+                    if isinstance(event, Step):
+                        on_step(event)
+                    elif isinstance(event, Done):
+                        return event.image
+                    elif isinstance(event, Failed):
+                        raise event.error
+                raise InternalError("the engine gave no image. This is a bug.")
+            except NotReady as error:
+                if error.retry_after_s is None:
+                    raise
+                await asyncio.sleep(_LOADING_POLL_S)
+    finally:
+        await engine.stop()
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Step], None]]:
+    """A bar on a terminal, nothing in a pipe or a log."""
+    if not sys.stderr.isatty():
+        yield lambda step: None
+        return
+    with click.progressbar(length=1, label="denoising", file=sys.stderr) as bar:
+
+        def on_step(step: Step) -> None:
+            bar.length = step.total
+            bar.update(step.index - bar.pos)
+
+        yield on_step
+
+
+def _write(output: str, file: bytes) -> None:
+    if output == STDOUT:
+        sys.stdout.buffer.write(file)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        Path(output).write_bytes(file)
+    except OSError as error:
+        raise SettingsError(f"cannot write {output}: {error.strerror or error}") from None

@@ -1,0 +1,91 @@
+"""`daguerre serve`: the server, and how to call it, printed when it listens.
+
+Knows nothing of HTTP: `daguerre.server` serves.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from daguerre.commands.flags import settings_flags
+from daguerre.config import Settings
+
+if TYPE_CHECKING:
+    from daguerre.clientfile import Attachment
+    from daguerre.resources import ResourceStore
+
+_PROMPT = "a red apple on a wooden table"
+# With python3 rather than jq: whoever runs this server has it. A refusal is printed, not decoded.
+_DECODE = (
+    "import base64, json, sys; a = json.load(sys.stdin); "
+    'sys.exit(a["error"]["message"]) if "error" in a else '
+    'open("x.png", "wb").write(base64.b64decode(a["data"][0]["b64_json"]))'
+)
+
+
+@click.command()
+@settings_flags()
+def serve(settings: Settings) -> None:
+    """Serve POST /v1/images/generations.
+
+    The first start makes the model resource DIFFUSION and its key. Once the server listens, its
+    address, the variables for an application and a request to try are printed.
+    """
+    from daguerre import provisioning
+    from daguerre.engine import build_engine
+    from daguerre.models.catalog import DEFAULT_MODEL
+    from daguerre.resources import ResourceStore
+    from daguerre.server.run import serve as run
+
+    store = ResourceStore.open(settings)
+    try:
+        provisioning.create_default(settings, store, DEFAULT_MODEL)
+        announce = functools.partial(_announce, store)
+        run(settings, build_engine(settings), store, on_ready=announce)
+    finally:
+        store.close()
+
+
+def _announce(store: ResourceStore, settings: Settings) -> None:
+    """Called when connections are answered; the port in `settings` is then the true one."""
+    from daguerre import clientfile, provisioning
+
+    clientfile.set_url(settings.home_folder(), settings.url())
+    click.echo(f"daguerre listens on {settings.url()}")
+    resource = provisioning.default_resource(store)
+    if resource is None:
+        return
+    attachment = provisioning.attachments(settings, store)[resource.alias]
+    if attachment is None:
+        click.echo(
+            f"The key of {resource.alias} is not in this data folder;"
+            f" 'daguerre models rotate {resource.alias}' makes a new one."
+        )
+        return
+    click.echo(_instructions(resource.alias, attachment))
+
+
+def _instructions(alias: str, attachment: Attachment) -> str:
+    exports = "\n".join(
+        f"export {name}={shlex.quote(value)}" for name, value in attachment.variables(alias).items()
+    )
+    return (
+        f"\nFor an application:\n\n{exports}\n"
+        f"\nAn image from the terminal, written to x.png:\n\n{curl(attachment)}\n"
+    )
+
+
+def curl(attachment: Attachment) -> str:
+    """A request that needs nothing of its shell: no variable, no jq."""
+    body = json.dumps({"model": attachment.model, "prompt": _PROMPT})
+    return (
+        f"curl -sS {shlex.quote(attachment.url + '/v1/images/generations')} \\\n"
+        f" -H {shlex.quote('Authorization: Bearer ' + attachment.key)} \\\n"
+        f" -d {shlex.quote(body)} \\\n"
+        f" | python3 -c {shlex.quote(_DECODE)}"
+    )

@@ -1,0 +1,117 @@
+"""Opening the database: SQLite in the data folder, or another one by its URL.
+
+SQLite runs in WAL, so that readers never wait for a writer; a transaction that will write takes the
+write lock when it begins (`is_writing`), so that it never fails half way. The file is private.
+Knows nothing of what the tables hold.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from sqlite3 import Connection as SQLiteConnection
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from daguerre import datafolder
+from daguerre.config import Settings
+from daguerre.errors import SettingsError
+from daguerre.migrations import migrate
+
+FILE_NAME = "daguerre.db"
+_BUSY_TIMEOUT_MS = 10_000
+# psycopg 3 whatever the scheme, also the short one that hosting services hand out.
+_DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
+
+
+def open_database(settings: Settings) -> Engine:
+    """An engine on a database whose tables are up to date."""
+    url = _url(settings)
+    engine = _engine(url)
+    try:
+        file = _sqlite_file(url)
+        with datafolder.locked(file.parent) if file else nullcontext():
+            _prepare(engine, file)
+    except SettingsError:
+        engine.dispose()
+        raise
+    except SQLAlchemyError as error:
+        engine.dispose()
+        shown = url.render_as_string(hide_password=True)
+        raise SettingsError(
+            f"cannot open the database {shown}: {reason(error)};"
+            " check --home and DAGUERRE_DATABASE_URL"
+        ) from error
+    return engine
+
+
+def reason(error: SQLAlchemyError) -> str:
+    """The driver's own words in one line, without the statement and its values."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return str(cause).strip().split("\n", 1)[0]
+
+
+def _url(settings: Settings) -> URL:
+    if not settings.database_url:
+        folder = datafolder.prepare(settings.home_folder())
+        return URL.create("sqlite", database=str(folder / FILE_NAME))
+    try:
+        url = make_url(settings.database_url)
+    except ArgumentError:
+        # The value may hold a password, so it is not repeated.
+        raise SettingsError(
+            "the database URL cannot be read; it must look like"
+            " postgresql://user:password@host/name or sqlite:////folder/file.db"
+        ) from None
+    return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        engine = create_engine(url, hide_parameters=True, pool_pre_ping=not _is_sqlite(url))
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise SettingsError(
+            f"no driver for the database {url.drivername} is installed ({error});"
+            " for PostgreSQL: pip install 'psycopg[binary]'"
+        ) from None
+    if _is_sqlite(url):
+        event.listen(engine, "connect", _configure)
+        event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _sqlite_file(url: URL) -> Path | None:
+    in_memory = url.database in (None, "", ":memory:")
+    return Path(str(url.database)) if _is_sqlite(url) and not in_memory else None
+
+
+def _prepare(engine: Engine, file: Path | None) -> None:
+    if file:
+        datafolder.make_private(file)
+        for companion in (Path(f"{file}-wal"), Path(f"{file}-shm")):
+            if companion.exists():
+                datafolder.make_private(companion)
+    with engine.connect() as connection:
+        if file:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            connection.rollback()
+        with connection.execution_options(is_writing=True).begin():
+            migrate(connection)
+
+
+def _configure(connection: SQLiteConnection, record: Any) -> None:
+    # No transactions behind our back: `_begin` starts those that write, and reads need none.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}").close()
+    connection.execute("PRAGMA synchronous = NORMAL").close()
+
+
+def _begin(connection: Connection) -> None:
+    if connection.get_execution_options().get("is_writing"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

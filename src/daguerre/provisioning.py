@@ -1,0 +1,87 @@
+"""Making, renewing and removing model resources on both sides at once.
+
+The database gets the hash of the key, the client's file the key itself; what the two hold stays in
+step here and nowhere else. Knows nothing of the terminal, nor of which models can be served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from daguerre import clientfile
+from daguerre.clientfile import Attachment
+from daguerre.config import Settings
+from daguerre.errors import InvalidRequest, SettingsError
+from daguerre.resources import Resource, ResourceStore
+
+DEFAULT_ALIAS = "DIFFUSION"
+
+
+def create(
+    settings: Settings,
+    store: ResourceStore,
+    model: str,
+    alias: str,
+    requests_per_minute: int | None = None,
+) -> Resource:
+    """A resource whose key stands in the client's file, or no resource at all."""
+    resource, key = store.create(model, alias, requests_per_minute)
+    try:
+        _remember(settings, resource, key)
+    except SettingsError:
+        store.destroy(resource.alias)
+        raise
+    return resource
+
+
+def create_default(settings: Settings, store: ResourceStore, model: str) -> None:
+    """Leaves a database with at least one resource; touches none that is there."""
+    if store.list():
+        return
+    try:
+        create(settings, store, model, DEFAULT_ALIAS)
+    except InvalidRequest:
+        pass  # another process was faster, and has made the same one
+
+
+def rotate(settings: Settings, store: ResourceStore, alias: str) -> Resource:
+    resource = store.get(alias)
+    key = store.rotate(resource.alias)
+    _remember(settings, resource, key)
+    return store.get(resource.alias)
+
+
+def destroy(settings: Settings, store: ResourceStore, resource: Resource) -> None:
+    store.destroy(resource.alias)
+    clientfile.remove(settings.home_folder(), resource.alias)
+
+
+def default_resource(store: ResourceStore) -> Resource | None:
+    """`DIFFUSION` where there is one, else the oldest."""
+    resources = {resource.alias: resource for resource in store.list()}
+    return resources.get(DEFAULT_ALIAS) or next(iter(resources.values()), None)
+
+
+def attachments(settings: Settings, store: ResourceStore) -> Mapping[str, Attachment | None]:
+    """Alias -> what an application needs; None where the key here is not one that opens it."""
+    known = clientfile.read(settings.home_folder())
+    return {
+        resource.alias: _checked(store, resource, known.get(resource.alias))
+        for resource in store.list()
+    }
+
+
+def _checked(
+    store: ResourceStore, resource: Resource, attachment: Attachment | None
+) -> Attachment | None:
+    if attachment and store.authenticate(attachment.key) == resource:
+        return attachment
+    return None
+
+
+def _remember(settings: Settings, resource: Resource, key: str) -> None:
+    folder = settings.home_folder()
+    # The address that `serve` last wrote is truer than what this command would listen on.
+    served_at = {attachment.url for attachment in clientfile.read(folder).values()}
+    url = served_at.pop() if len(served_at) == 1 and not settings.public_url else settings.url()
+    clientfile.put(folder, resource.alias, Attachment(url=url, key=key, model=resource.model))

@@ -1,0 +1,124 @@
+"""`daguerre serve`: what is printed when it listens is true, and works."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import MODEL, FakeEngine
+from PIL import Image
+
+from commands.conftest import environment, opened
+from daguerre import clientfile
+from daguerre.commands.serve import curl
+
+# `daguerre serve` with an engine that needs no model, in a process of its own.
+SERVE = """
+import sys
+import daguerre.engine
+from conftest import FakeEngine
+daguerre.engine.build_engine = lambda settings: FakeEngine()
+from daguerre.cli import main
+sys.exit(main(["serve", *sys.argv[1:]]))
+"""
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, *arguments],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def announcement(process: subprocess.Popen[str]) -> str:
+    """What is printed when the server listens, up to the end of the request to try."""
+    assert process.stdout is not None
+    printed = ""
+    while "python3 -c" not in printed:
+        line = process.stdout.readline()
+        assert line, process.communicate()[1]
+        printed += line
+    return printed
+
+
+needs_curl = pytest.mark.skipif(
+    shutil.which("curl") is None or shutil.which("python3") is None, reason="no curl or python3"
+)
+
+
+def test_first_serve(home: Path, run: Callable[..., str]) -> None:
+    """The first start prints true variables, writes them down, and ends with its signal."""
+    with serving("--port", "0") as process:
+        printed = announcement(process)
+        variables = dict(re.findall(r"^export (\w+)=(.*)$", printed, re.MULTILINE))
+        assert json.loads(run("config", "--json")) == variables
+        assert re.search(r"listens on (\S+)", printed).group(1) == variables["DIFFUSION_URL"]  # type: ignore[union-attr]
+        assert not variables["DIFFUSION_URL"].endswith(":0")
+        with opened(home) as store:
+            assert store.authenticate(variables["DIFFUSION_KEY"]) is not None
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "Traceback" not in errors and "inf-" not in errors
+
+
+@needs_curl
+def test_printed_request_works_as_it_stands(tmp_path: Path) -> None:
+    """The request that is printed makes x.png when it is pasted into a shell."""
+    with serving("--port", "0") as process:
+        printed = announcement(process)
+        command = printed[printed.index("curl ") :]
+        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with Image.open(tmp_path / "x.png") as image:
+        assert (image.format, image.size) == ("PNG", (1024, 1024))
+
+
+@needs_curl
+def test_printed_request_tells_a_refusal(tmp_path: Path) -> None:
+    """When the server refuses the printed request, its words are shown and no file is made."""
+    with serving("--port", "0") as process:
+        url = re.search(r"listens on (\S+)", announcement(process)).group(1)  # type: ignore[union-attr]
+        wrong = clientfile.Attachment(url=url, key="inf-wrong", model=MODEL)
+        done = subprocess.run(
+            ["sh", "-c", curl(wrong)], cwd=tmp_path, capture_output=True, text=True
+        )
+    assert done.returncode != 0 and "key" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_taken_port(fails: Callable[..., str], engine: FakeEngine) -> None:
+    """A port that is taken is one line that says what to do."""
+    with serving("--port", "0") as process:
+        port = re.search(r":(\d+)", announcement(process)).group(1)  # type: ignore[union-attr]
+        told = fails("serve", "--port", port)
+    assert port in told and "--port" in told
+    assert engine.num_starts == 0
+
+
+def test_serve_without_the_key(home: Path, run: Callable[..., str]) -> None:
+    """A server whose client's file is gone starts, and says how to make a new key."""
+    run("config")
+    (home / clientfile.FILE_NAME).unlink()
+    with serving("--port", "0") as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline(), process.stdout.readline()]
+    assert "listens on" in lines[0]
+    assert "models rotate DIFFUSION" in lines[1]

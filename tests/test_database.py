@@ -1,0 +1,188 @@
+"""Opening the database: at once from many processes, older, newer, damaged, elsewhere."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, create_engine, text
+
+from daguerre import database, datafolder, migrations
+from daguerre.config import Settings
+from daguerre.errors import SettingsError
+from daguerre.resources import ResourceStore
+
+MODEL = "stable-image-ultra"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[ResourceStore]:
+    opened = ResourceStore.open(settings)
+    yield opened
+    opened.close()
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def database_file(settings: Settings) -> Path:
+    return settings.home_folder() / database.FILE_NAME
+
+
+def test_wal(settings: Settings, store: ResourceStore) -> None:
+    """The database is in write-ahead mode, so a reader does not wait for an open writer."""
+    _, key = store.create(MODEL, "DIFFUSION")
+    with closing(sqlite3.connect(database_file(settings), isolation_level=None)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("DELETE FROM daguerre_resources")
+        assert store.authenticate(key) is not None
+        connection.execute("ROLLBACK")
+
+
+def test_two_processes_open_at_once(settings: Settings) -> None:
+    """Processes that meet at an empty data folder all get a working store, migrated once."""
+    code = (
+        "import sys; from pathlib import Path; from daguerre.config import Settings;"
+        "from daguerre.resources import ResourceStore;"
+        "print('ready', flush=True); sys.stdin.readline();"
+        "store = ResourceStore.open(Settings(home=Path(sys.argv[1])));"
+        "print(store.create('m', sys.argv[2])[0].alias); store.close()"
+    )
+    home = str(settings.home_folder())
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, home, f"A{index}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    outputs = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, outputs
+    store = ResourceStore.open(settings)
+    assert {resource.alias for resource in store.list()} == {"A0", "A1", "A2", "A3"}
+    store.close()
+
+
+def test_migrations_are_numbered() -> None:
+    """The names of the migrations count from 001 without a gap."""
+    names = [migration.__name__ for migration in migrations.MIGRATIONS]
+    assert [name[:5] for name in names] == [f"m{n:03}_" for n in range(1, len(names) + 1)]
+
+
+def test_tables_match_the_migrations(settings: Settings, store: ResourceStore) -> None:
+    """The columns that the migrations make are those that the store uses."""
+    from daguerre.resources import _TABLE
+
+    with closing(sqlite3.connect(database_file(settings))) as connection:
+        rows = connection.execute("PRAGMA table_info(daguerre_resources)").fetchall()
+    made = {(row[1], row[2]) for row in rows}
+    assert made == {(column.name, str(column.type)) for column in _TABLE.columns}
+
+
+def test_only_missing_migrations_run() -> None:
+    """A migration runs once; a new one runs on a database that has the older ones."""
+    ran: list[str] = []
+
+    def m001_one(connection: Connection) -> None:
+        ran.append("one")
+
+    def m002_two(connection: Connection) -> None:
+        ran.append("two")
+
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        migrations.migrate(connection, (m001_one,))
+        migrations.migrate(connection, (m001_one,))
+        migrations.migrate(connection, (m001_one, m002_two))
+    engine.dispose()
+    assert ran == ["one", "two"]
+
+
+def test_failed_migration_leaves_nothing(settings: Settings, store: ResourceStore) -> None:
+    """When one migration fails, those before it in the same opening are undone too."""
+
+    def m002_fine(connection: Connection) -> None:
+        connection.execute(text("CREATE TABLE half_way (id TEXT)"))
+
+    def m003_fails(connection: Connection) -> None:
+        raise RuntimeError("out of luck")
+
+    later = (*migrations.MIGRATIONS, m002_fine, m003_fails)
+    engine = database.open_database(settings)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        with engine.connect() as connection:
+            with connection.execution_options(is_writing=True).begin():
+                migrations.migrate(connection, later)
+    with engine.connect() as connection:
+        tables = set(connection.execute(text("SELECT name FROM sqlite_master")).scalars())
+        applied = connection.execute(text("SELECT name FROM daguerre_migrations")).scalars().all()
+    engine.dispose()
+    assert "half_way" not in tables
+    assert applied == [migration.__name__ for migration in migrations.MIGRATIONS]
+
+
+def test_newer_database_is_refused(settings: Settings, store: ResourceStore) -> None:
+    """A database with a migration that this version does not know is not touched."""
+    with closing(sqlite3.connect(database_file(settings))) as connection:
+        connection.execute("INSERT INTO daguerre_migrations VALUES ('m999_future', 0)")
+        connection.commit()
+    with pytest.raises(SettingsError, match=r"newer daguerre \(it has m999_future\)"):
+        ResourceStore.open(settings)
+
+
+def test_damaged_database_is_one_line(settings: Settings) -> None:
+    """A file that is no database is refused in one line that names it."""
+    datafolder.prepare(settings.home_folder())
+    database_file(settings).write_bytes(b"this is not a database" * 100)
+    with pytest.raises(SettingsError, match="not a database") as caught:
+        ResourceStore.open(settings)
+    assert str(database_file(settings)) in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("nonsense", "must look like"),
+        ("nosuch://user:hunter2@host/name", "no driver for the database nosuch"),
+        ("sqlite:////dev/null/folder/file.db", "data folder /dev/null/folder"),
+    ],
+)
+def test_bad_database_url(tmp_path: Path, url: str, told: str) -> None:
+    """A database URL that leads nowhere is refused in one line, without its password."""
+    with pytest.raises(SettingsError, match=told) as caught:
+        ResourceStore.open(Settings(home=tmp_path, database_url=url))
+    assert "hunter2" not in caught.value.message and "\n" not in caught.value.message
+
+
+def test_database_url_moves_the_database(tmp_path: Path) -> None:
+    """With a URL the database is there, private too, and the data folder has none."""
+    file = tmp_path / "elsewhere.db"
+    settings = Settings(home=tmp_path / "home", database_url=f"sqlite:///{file}")
+    store = ResourceStore.open(settings)
+    store.create(MODEL, "DIFFUSION")
+    store.close()
+    assert mode(file) == 0o600
+    assert not (tmp_path / "home").exists()

@@ -1,0 +1,185 @@
+"""Who may import whom, and what costs nothing: read from the source and from a fresh process."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import daguerre
+
+PACKAGE = Path(daguerre.__file__).parent
+ROOT = PACKAGE.parent.parent
+# Lower layers first: a module imports from its own layer and from those before it.
+LAYERS = ("models", "engine", "server", "commands", "cli")
+# The words that a model's pipeline is written in; it knows nothing else of the engine.
+VOCABULARY = {"daguerre.engine.forward", "daguerre.engine.pipeline"}
+WIRE = {"base64", "http", "pydantic", "pydantic_core", "sqlalchemy", "starlette", "uvicorn"}
+HEAVY = {
+    *("asyncio", "isal", "numpy", "openvino", "PIL", "platformdirs", "pydantic", "sqlalchemy"),
+    *("starlette", "tokenizers", "torch", "uvicorn"),
+}
+
+
+def modules() -> dict[str, Path]:
+    """Name -> file of every module of the package."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = ("daguerre", *path.relative_to(PACKAGE).with_suffix("").parts)
+        found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(name: str) -> Iterator[str]:
+    """What a module imports, at its top or anywhere inside, by full name."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{name} has a relative import"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in MODULES else node.module
+
+
+def layer(name: str) -> str | None:
+    part = name.split(".")[1] if "." in name else ""
+    return part if part in LAYERS else None
+
+
+def of_layer(*layers: str) -> list[str]:
+    found = [name for name in MODULES if layer(name) in layers]
+    assert found, f"no module in {layers}"
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_go_one_way(name: str) -> None:
+    """cli -> commands -> server -> engine -> models, and the modules beside them know none."""
+    own = layer(name)
+    above = LAYERS[LAYERS.index(own) + 1 :] if own else LAYERS
+    if name in ("daguerre.cli", "daguerre.__main__"):
+        above = ()
+    wrong = {other for other in imports(name) if layer(other) in above}
+    if own == "models":
+        wrong -= VOCABULARY
+    assert wrong == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("daguerre.params", set()),
+        ("daguerre.errors", set()),
+        ("daguerre.config", {"daguerre.errors"}),
+        ("daguerre", set()),
+        *((name, VOCABULARY & {"daguerre.engine.forward"}) for name in sorted(VOCABULARY)),
+    ],
+)
+def test_what_all_know_knows_little(name: str, allowed: set[str]) -> None:
+    """The words that everything shares import nothing of the package but what is named here."""
+    own = {other for other in imports(name) if other.split(".")[0] == "daguerre"}
+    if name in VOCABULARY:
+        allowed = allowed | {"daguerre.params", "daguerre.errors"}
+    assert own <= allowed
+
+
+@pytest.mark.parametrize("name", of_layer("engine", "models"))
+def test_engine_knows_no_wire(name: str) -> None:
+    """Nothing in the engine or the models knows HTTP, the wire format, keys or base64."""
+    known = {other.split(".")[0] for other in imports(name)}
+    assert known & WIRE == set()
+    keys = {"daguerre.resources", "daguerre.database", "daguerre.clientfile"}
+    assert set(imports(name)) & keys == set()
+
+
+@pytest.mark.parametrize("name", of_layer("server"))
+def test_server_does_not_read_the_client_file(name: str) -> None:
+    """The server knows hashes of keys, never the file that holds the keys."""
+    assert set(imports(name)) & {"daguerre.clientfile", "daguerre.provisioning"} == set()
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_module_says_what_it_holds(name: str) -> None:
+    """Every module with code has a docstring, and no module is a drawer for everything."""
+    path = MODULES[name]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree) or not tree.body
+    assert path.stem not in {"utils", "util", "helpers", "common", "misc", "core"}
+
+
+PROBE = """
+import json, os, sys
+written = []
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.link", "os.symlink"}
+def watch(event, arguments):
+    if event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING:
+        written.append(str(arguments[0]))
+    elif event in CHANGES:
+        written.append(f"{event} {arguments[0]}")
+sys.addaudithook(watch)
+status = 0
+%s
+loaded = sorted({name.split(".")[0] for name in sys.modules})
+print(json.dumps({"status": status, "loaded": loaded, "written": written}), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import daguerre",
+        "from daguerre.cli import main; status = main(['--help'])",
+        "from daguerre.cli import main; status = main(['serve', '--help'])",
+        "from daguerre.cli import main; status = main(['--version'])",
+        "from daguerre.cli import main; status = main([])",
+    ],
+)
+def test_costs_nothing(code: str, tmp_path: Path) -> None:
+    """Importing the package and asking for help load nothing heavy and write no file."""
+    environ = {
+        "PYTHONPATH": str(PACKAGE.parent),
+        "HOME": str(tmp_path),
+        "DAGUERRE_HOME": str(tmp_path / "data"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", PROBE % code],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stderr.splitlines()[-1])
+    assert (found["status"], found["written"]) == (0, [])
+    assert HEAVY & set(found["loaded"]) == set()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_version_is_stated_once_more() -> None:
+    """The version of the package is the one that its metadata gives."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert daguerre.__version__ == project["version"]
+
+
+def test_every_dependency_is_pinned() -> None:
+    """Whatever `make` installs by name has one exact version in constraints.txt."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(len(pin.split("==")) == 2 for pin in pins), pins
+    pinned = {pin.split("==")[0] for pin in pins}
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    names = {requirement.split(">")[0].split("<")[0].split("=")[0] for requirement in wanted}
+    assert names - pinned == set()

@@ -1,0 +1,82 @@
+"""Both sides together: a resource and its key come and go as one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daguerre import clientfile, provisioning
+from daguerre.config import Settings
+from daguerre.errors import SettingsError
+from daguerre.resources import ResourceStore
+
+MODEL = "stable-image-ultra"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[ResourceStore]:
+    opened = ResourceStore.open(settings)
+    yield opened
+    opened.close()
+
+
+def test_created_resource_can_be_used(settings: Settings, store: ResourceStore) -> None:
+    """The key in the client's file opens the resource that was made with it."""
+    resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
+    attachment = provisioning.attachments(settings, store)["DIFFUSION"]
+    assert attachment is not None
+    assert store.authenticate(attachment.key) == resource
+    assert (attachment.url, attachment.model) == ("http://127.0.0.1:8000", MODEL)
+
+
+def test_no_resource_without_its_key(settings: Settings, store: ResourceStore) -> None:
+    """When the key cannot be kept, the resource is not made either."""
+    (settings.home_folder() / clientfile.FILE_NAME).write_text("damaged")
+    with pytest.raises(SettingsError, match="damaged"):
+        provisioning.create(settings, store, MODEL, "DIFFUSION")
+    assert store.list() == ()
+
+
+def test_default_is_made_once(settings: Settings, store: ResourceStore) -> None:
+    """An empty data folder gets DIFFUSION; one with a resource of any name gets nothing."""
+    provisioning.create_default(settings, store, MODEL)
+    first = store.list()
+    provisioning.create_default(settings, store, MODEL)
+    assert store.list() == first
+    assert [(resource.alias, resource.model) for resource in first] == [("DIFFUSION", MODEL)]
+
+
+def test_stale_key_is_not_shown(settings: Settings, store: ResourceStore) -> None:
+    """A key that the database no longer knows counts as lost, not as the resource's key."""
+    provisioning.create(settings, store, MODEL, "DIFFUSION")
+    store.rotate("DIFFUSION")
+    assert provisioning.attachments(settings, store) == {"DIFFUSION": None}
+    provisioning.rotate(settings, store, "DIFFUSION")
+    assert provisioning.attachments(settings, store)["DIFFUSION"] is not None
+
+
+def test_new_key_keeps_the_served_address(settings: Settings, store: ResourceStore) -> None:
+    """Rotating and creating keep the address that the server wrote, not the default one."""
+    home = settings.home_folder()
+    provisioning.create(settings, store, MODEL, "DIFFUSION")
+    clientfile.set_url(home, "http://127.0.0.1:4711")
+    provisioning.rotate(settings, store, "DIFFUSION")
+    provisioning.create(settings, store, MODEL, "OTHER")
+    urls = {alias: entry.url for alias, entry in clientfile.read(home).items()}
+    assert urls == {"DIFFUSION": "http://127.0.0.1:4711", "OTHER": "http://127.0.0.1:4711"}
+
+
+def test_destroy_forgets_the_key(settings: Settings, store: ResourceStore) -> None:
+    """A destroyed resource leaves neither a row nor a key."""
+    resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
+    provisioning.destroy(settings, store, resource)
+    assert store.list() == ()
+    assert json.loads((settings.home_folder() / clientfile.FILE_NAME).read_text()) == {}
