@@ -1,0 +1,106 @@
+"""The app: which path leads to which endpoint, and what they share.
+
+`create_app` receives all it needs and keeps no state of its own. Every path of the API is served
+with and without /v1, because clients differ in what they take for the base of an address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Lifespan
+
+from daguerre.config import Settings
+from daguerre.engine.interface import Engine
+from daguerre.errors import DaguerreError, Unavailable
+from daguerre.resources import ResourceStore
+from daguerre.server.errors import error_response, unrouted_response
+from daguerre.server.exchange import ExchangeMiddleware
+from daguerre.server.health import Health
+from daguerre.server.images import ImageGenerations
+from daguerre.server.limits import RateLimiter, retry_after_s, whole_seconds
+from daguerre.server.metrics import Metrics
+from daguerre.server.models import Models
+from daguerre.server.openapi import OpenApi
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+PREFIX = "/v1"
+
+
+def create_app(settings: Settings, engine: Engine, resources: ResourceStore) -> Starlette:
+    limiter, metrics = RateLimiter(), Metrics(engine)
+    images = ImageGenerations(settings, engine, resources, limiter)
+    routes = _routes(images, Models(engine, resources), Health(engine), metrics, OpenApi(settings))
+    paths = [route.path for route in routes]
+    # Of two paths to one endpoint the later, with the prefix, is the one that is counted under.
+    names = {route.endpoint: route.path for route in routes}
+
+    async def on_unrouted(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return unrouted_response(request, error, paths)
+
+    async def on_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, DaguerreError)
+        return error_response(_with_retry_after(error, engine))
+
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(ExchangeMiddleware, limiter=limiter, routes=names, observe=metrics.observe)
+        ],
+        exception_handlers={HTTPException: on_unrouted, DaguerreError: on_error},
+        lifespan=_engine_runs(engine),
+    )
+    # A redirect would turn a POST into a GET in many clients; the error names the right path.
+    app.router.redirect_slashes = False
+    return app
+
+
+def _routes(
+    images: ImageGenerations, models: Models, health: Health, metrics: Metrics, openapi: OpenApi
+) -> list[Route]:
+    api: list[tuple[str, Endpoint, str]] = [
+        ("/images/generations", images.create, "POST"),
+        ("/models", models.list, "GET"),
+        ("/models/{model_id:path}", models.show, "GET"),
+    ]
+    others: list[tuple[str, Endpoint, str]] = [
+        ("/available-models", models.list_available, "GET"),
+        ("/healthz", health.alive, "GET"),
+        ("/readyz", health.ready, "GET"),
+        ("/metrics", metrics.show, "GET"),
+        ("/openapi.json", openapi.document, "GET"),
+        ("/docs", openapi.page, "GET"),
+    ]
+    prefixed = [(PREFIX + path, endpoint, method) for path, endpoint, method in api]
+    every = [*api, *prefixed, *others]
+    return [Route(path, endpoint, methods=[method]) for path, endpoint, method in every]
+
+
+def _with_retry_after(error: DaguerreError, engine: Engine) -> DaguerreError:
+    """Whoever refused may have said when to come back; else the length of the queue does."""
+    if not isinstance(error, Unavailable):
+        return error
+    given = error.retry_after_s
+    seconds = retry_after_s(engine.stats()) if given is None else whole_seconds(given)
+    return type(error)(error.message, param=error.param, retry_after_s=seconds)
+
+
+def _engine_runs(engine: Engine) -> Lifespan[Starlette]:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await engine.start()
+        try:
+            yield
+        finally:
+            await engine.stop()
+
+    return lifespan

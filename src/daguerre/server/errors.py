@@ -1,0 +1,76 @@
+"""The error object: how a `DaguerreError` becomes the one body that every failure has.
+
+Also the answers to paths and methods that nothing is routed to, and `shown`, which puts what a
+caller sent into a message without letting it grow or break the answer. Knows no endpoint.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Collection, Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from daguerre.errors import DaguerreError, InvalidRequest, MethodNotAllowed, NotFound
+
+MAX_SHOWN_CHARS = 60
+# Longer names are no slip of the finger, and comparing them takes time that the caller chooses.
+MAX_SUGGESTED_FOR_CHARS = 40
+
+
+def error_body(error: DaguerreError) -> bytes:
+    """ASCII only, so that even a message about broken text is sound JSON."""
+    fields = {
+        "code": error.status,
+        "message": error.message,
+        "type": error.type,
+        "param": error.param,
+    }
+    return json.dumps({"error": fields}).encode("ascii")
+
+
+def error_response(error: DaguerreError, headers: Mapping[str, str] | None = None) -> Response:
+    all_headers = dict(headers or {})
+    if error.status == 401:
+        all_headers["WWW-Authenticate"] = "Bearer"
+    if error.retry_after_s is not None:
+        all_headers["Retry-After"] = str(error.retry_after_s)
+    return Response(error_body(error), error.status, all_headers, "application/json")
+
+
+def unrouted_response(request: Request, error: HTTPException, paths: Collection[str]) -> Response:
+    """The answer where Starlette found no endpoint for this path, or none for this method."""
+    path, allowed = request.url.path, sorted(dict(error.headers or {}).get("Allow", "").split(", "))
+    if error.status_code == 405 and request.method == "OPTIONS":
+        return Response(status_code=204, headers={"Allow": ", ".join([*allowed, "OPTIONS"])})
+    if error.status_code == 405:
+        message = f"{request.method} is not allowed on {shown(path)}; allowed: {', '.join(allowed)}"
+        return error_response(MethodNotAllowed(message), {"Allow": ", ".join(allowed)})
+    if error.status_code == 404:
+        return error_response(NotFound(f"there is no path {shown(path)}{suggestion(path, paths)}"))
+    return error_response(InvalidRequest(error.detail))
+
+
+def suggestion(name: str, known: Collection[str]) -> str:
+    """'; did you mean ...?' where a known name is near, else nothing."""
+    if len(name) > MAX_SUGGESTED_FOR_CHARS:
+        return ""
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.7)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def shown(value: object) -> str:
+    """The value as JSON would write it, cut where it is long; of a container only its kind."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "an array"
+    text = json.dumps(value, ensure_ascii=False)
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if len(text) <= MAX_SHOWN_CHARS:
+        return text
+    size = f" ({len(value)} characters)" if isinstance(value, str) else ""
+    return f"{text[:MAX_SHOWN_CHARS]}…{size}"

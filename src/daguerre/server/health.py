@@ -1,0 +1,25 @@
+"""Whether the server is alive, and whether it can take work.
+
+For load balancers and supervisors; open to anyone, and cheap enough to be asked every second.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from daguerre.engine.interface import Engine
+from daguerre.errors import NotReady
+
+
+class Health:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def alive(self, request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def ready(self, request: Request) -> Response:
+        if not self._engine.stats().is_ready:
+            raise NotReady("the model is still loading, or the server is draining")
+        return JSONResponse({"status": "ready"})

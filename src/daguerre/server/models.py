@@ -1,0 +1,59 @@
+"""The lists of models: OpenAI's, for the holder of a key, and the managed service's, for anyone.
+
+Shows what a key opens, never what other keys open. Knows nothing of how models are loaded.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from daguerre.engine.interface import Engine
+from daguerre.errors import NotFound
+from daguerre.params import ModelInfo
+from daguerre.resources import Resource, ResourceStore
+from daguerre.server.auth import authenticate, check_access
+from daguerre.server.errors import shown
+from daguerre.server.exchange import Exchange
+
+
+def find_model(engine: Engine, model: str) -> ModelInfo:
+    """Raises `NotFound` for a resource whose model this server does not have."""
+    served = {info.model: info for info in engine.models()}
+    if model not in served:
+        have = ", ".join(served) or "nothing"
+        raise NotFound(f"this server does not serve {shown(model)}, but: {have}", param="model")
+    return served[model]
+
+
+class Models:
+    def __init__(self, engine: Engine, resources: ResourceStore) -> None:
+        self._engine, self._resources = engine, resources
+
+    async def list(self, request: Request) -> Response:
+        resource = self._authenticate(request)
+        data = [_card(info) for info in self._engine.models() if info.model == resource.model]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def show(self, request: Request) -> Response:
+        model = request.path_params["model_id"]
+        check_access(self._authenticate(request), model)
+        return JSONResponse(_card(find_model(self._engine, model)))
+
+    async def list_available(self, request: Request) -> Response:
+        """Open to anyone: a key sent along may be another server's, and is not looked at."""
+        return JSONResponse(
+            [
+                {"model_id": info.model, "type": ["text-to-image"], "regions": ["local"]}
+                for info in self._engine.models()
+            ]
+        )
+
+    def _authenticate(self, request: Request) -> Resource:
+        resource = authenticate(request.headers, self._resources)
+        Exchange.of(request).resource = resource
+        return resource
+
+
+def _card(info: ModelInfo) -> dict[str, object]:
+    return {"id": info.model, "object": "model", "created": info.created, "owned_by": "daguerre"}

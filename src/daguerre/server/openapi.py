@@ -1,0 +1,199 @@
+"""The contract as an OpenAPI 3.1 document and as a page, made from the code that enforces it.
+
+Fields and their rules come from `ImageGenerationRequest`, statuses and types from
+`daguerre.errors`. Only sentences and the list of paths are written here. Knows no engine.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from daguerre import __version__
+from daguerre.config import Settings
+from daguerre.errors import (
+    AccessDenied,
+    AuthenticationFailed,
+    BodyTimeout,
+    BodyTooLarge,
+    DaguerreError,
+    DeadlineExceeded,
+    InternalError,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    Unavailable,
+)
+from daguerre.server.parsing import field_schemas
+from daguerre.server.protocol import ImageGenerationRequest
+from daguerre.server.reference import CONTENT_SECURITY_POLICY, page
+
+_WHEN: dict[type[DaguerreError], str] = {
+    InvalidRequest: "Bad JSON, or a missing, unknown or wrong field; the message names all.",
+    AuthenticationFailed: "No key, an unknown key or a revoked key.",
+    AccessDenied: "A good key of another model.",
+    NotFound: "No such path, or a model that this server does not serve.",
+    BodyTimeout: "The body came too slowly.",
+    BodyTooLarge: "The body is too large.",
+    RateLimited: "Over the limit of the resource.",
+    InternalError: "A fault of the server; the message has the request id.",
+    Unavailable: "The queue is full, or the model is still loading, or the server is stopping.",
+    DeadlineExceeded: "The image was not done in the time that a request may take.",
+}
+_STRING: dict[str, Any] = {"type": "string"}
+_INTEGER: dict[str, Any] = {"type": "integer"}
+_HEADERS = {
+    "x-request-id": "The caller's own id where it sent a plain word of up to 128 characters, else"
+    " a new one. On every answer.",
+    "x-seed": "The seed that was used.",
+    "server-timing": "Milliseconds in queue, encode, denoise, decode and file.",
+    "x-ratelimit-limit-requests": "Requests a minute; where a limit is set.",
+    "x-ratelimit-remaining-requests": "Requests left; where a limit is set.",
+    "x-ratelimit-reset-requests": "When the oldest request leaves the minute, as in '51s'; where a"
+    " limit is set.",
+}
+
+
+class OpenApi:
+    def __init__(self, settings: Settings) -> None:
+        contract = document(settings)
+        self._json = json.dumps(contract, indent=1).encode("ascii")
+        self._html = page(contract)
+
+    async def document(self, request: Request) -> Response:
+        return Response(self._json, media_type="application/json")
+
+    async def page(self, request: Request) -> Response:
+        return HTMLResponse(
+            self._html, headers={"content-security-policy": CONTENT_SECURITY_POLICY}
+        )
+
+
+def document(settings: Settings) -> dict[str, Any]:
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "daguerre",
+            "version": __version__,
+            "description": "Text to image. All paths under /v1 are also served without it.",
+        },
+        "servers": [{"url": settings.url()}],
+        "security": [{"key": []}],
+        "paths": _paths(),
+        "components": {
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "schemas": _schemas(),
+        },
+    }
+
+
+def _paths() -> dict[str, Any]:
+    return {
+        "/v1/images/generations": {"post": _generation()},
+        "/v1/models": {"get": _get("The model that the key opens.", "ModelList", has_key=True)},
+        "/v1/models/{id}": {
+            "get": _get("One model.", "Model", has_key=True)
+            | {"parameters": [{"name": "id", "in": "path", "required": True, "schema": _STRING}]}
+        },
+        "/available-models": {"get": _get("The models that this server has.", "AvailableModels")},
+        "/healthz": {"get": _get("Whether the server is alive.", "Status")},
+        "/readyz": {"get": _get("Whether it can take work; 503 while it cannot.", "Status")},
+        "/metrics": {"get": _get("Numbers for Prometheus.", None, media_type="text/plain")},
+        "/openapi.json": {"get": _get("This document.", None)},
+        "/docs": {"get": _get("This document as a page.", None, media_type="text/html")},
+    }
+
+
+def _generation() -> dict[str, Any]:
+    headers = {name: {"description": text, "schema": _STRING} for name, text in _HEADERS.items()}
+    return {
+        "summary": "Makes one image.",
+        "description": "The body is read as JSON whatever its Content-Type.",
+        "requestBody": {"required": True, "content": _json("ImageGenerationRequest")},
+        "responses": {
+            "200": {
+                "description": "The image.",
+                "headers": headers,
+                "content": _json("ImagesResponse"),
+            },
+            **{str(error.status): _failure(error) for error in _WHEN},
+        },
+    }
+
+
+def _get(
+    summary: str, schema: str | None, *, has_key: bool = False, media_type: str = "application/json"
+) -> dict[str, Any]:
+    content = _json(schema) if schema else {media_type: {}}
+    errors = (AuthenticationFailed, AccessDenied) if has_key else ()
+    return {
+        "summary": summary,
+        "security": [{"key": []}] if has_key else [],
+        "responses": {
+            "200": {"description": summary, "content": content},
+            **{str(error.status): _failure(error) for error in errors},
+        },
+    }
+
+
+def _failure(error: type[DaguerreError]) -> dict[str, Any]:
+    description = f"{HTTPStatus(error.status).phrase}, `{error.type}`. {_WHEN[error]}"
+    return {"description": description, "content": _json("Error")}
+
+
+def _json(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+
+
+def _schemas() -> dict[str, Any]:
+    image = _object(b64_json=_STRING | {"contentEncoding": "base64"}, revised_prompt={"const": ""})
+    model = _object(id=_STRING, object={"const": "model"}, created=_INTEGER, owned_by=_STRING)
+    available = _object(model_id=_STRING, type=_list(_STRING), regions=_list(_STRING))
+    error = _object(
+        code=_INTEGER, message=_STRING, type=_STRING, param={"type": ["string", "null"]}
+    )
+    return {
+        "ImageGenerationRequest": _request_schema(),
+        "ImagesResponse": _object(created=_INTEGER, data=_list(image, minItems=1, maxItems=1)),
+        "Error": _object(error=error),
+        "Model": model,
+        "ModelList": _object(object={"const": "list"}, data=_list(model)),
+        "AvailableModels": _list(available),
+        "Status": _object(status=_STRING),
+    }
+
+
+def _request_schema() -> dict[str, Any]:
+    fields = ImageGenerationRequest.model_fields
+    properties = {
+        name: schema if fields[name].is_required() else _nullable(schema)
+        for name, schema in field_schemas().items()
+    }
+    required = [name for name, field in fields.items() if field.is_required()]
+    return _object(**properties) | {
+        "description": ImageGenerationRequest.__doc__,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    """`null` stands for "not given"."""
+    nullable = schema | {"type": [schema["type"], "null"]}
+    if "const" in nullable:
+        nullable["enum"] = [nullable.pop("const")]
+    if "enum" in nullable:
+        nullable["enum"] = [*nullable["enum"], None]
+    return nullable
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(items: dict[str, Any], **limits: int) -> dict[str, Any]:
+    return {"type": "array", "items": items, **limits}

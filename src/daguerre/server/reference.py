@@ -1,0 +1,105 @@
+"""The OpenAPI document as one HTML page: no script, nothing fetched from anywhere.
+
+Renders what the document says and adds nothing; knows the shape of OpenAPI, and no path or field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+)
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse; width: 100% }
+td, th { border-bottom: 1px solid #8886; padding: .4rem; text-align: left; vertical-align: top }
+code { font: .9em ui-monospace, monospace; overflow-wrap: anywhere }
+:root { color-scheme: light dark }
+"""
+
+
+def page(document: dict[str, Any]) -> str:
+    info = document["info"]
+    title = f"{escape(info['title'])} {escape(info['version'])}"
+    return "".join(
+        (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>",
+            f"<p>{escape(info['description'])} Address: {_code(document['servers'][0]['url'])}.",
+            ' The same as data: <a href="openapi.json">openapi.json</a>.</p>',
+            *_operations(document),
+            "<h2>Values</h2>",
+            *_schemas(document["components"]["schemas"]),
+            "</body></html>",
+        )
+    )
+
+
+def _operations(document: dict[str, Any]) -> Iterator[str]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            key = "Needs a key." if operation.get("security", document["security"]) else "Open."
+            yield f"<h2>{_code(f'{method.upper()} {path}')}</h2>"
+            yield f"<p>{escape(operation['summary'])} {key} "
+            yield f"{escape(operation.get('description', ''))}</p>"
+            if "requestBody" in operation:
+                yield f"<p>Body: {_link(operation['requestBody']['content'])}</p>"
+            yield from _table(("Status", "When", "Body"), _responses(operation["responses"]))
+
+
+def _responses(responses: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for status, response in responses.items():
+        headers = "".join(
+            f"<br>{_code(name)}: {escape(header['description'])}"
+            for name, header in response.get("headers", {}).items()
+        )
+        yield _code(status), _text(response["description"]) + headers, _link(response["content"])
+
+
+def _schemas(schemas: dict[str, Any]) -> Iterator[str]:
+    for name, schema in schemas.items():
+        yield f'<h3 id="{escape(name)}">{escape(name)}</h3>'
+        yield f"<p>{_text(schema.get('description', ''))}</p>"
+        is_list = schema["type"] == "array"
+        content = schema["items"] if is_list else schema
+        yield "<p>A list of objects:</p>" if is_list else ""
+        yield from _table(("Field", "Rule", "Meaning"), _fields(content))
+
+
+def _fields(schema: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for name, field in schema["properties"].items():
+        required = " (required)" if name in schema.get("required", ()) else ""
+        shown = {key: value for key, value in field.items() if key != "description"}
+        rules = (f"{escape(key)}: {_code(json.dumps(value))}" for key, value in shown.items())
+        yield _code(name) + required, "<br>".join(rules), _text(field.get("description", ""))
+
+
+def _table(heads: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    yield f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>"
+    for row in rows:
+        yield f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
+    yield "</table>"
+
+
+def _link(content: dict[str, Any]) -> str:
+    """The name of the schema, linked; or the media type where there is none."""
+    media_type, body = next(iter(content.items()))
+    if "schema" not in body:
+        return escape(media_type)
+    name = body["schema"]["$ref"].rpartition("/")[2]
+    return f'<a href="#{escape(name)}">{escape(name)}</a>'
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(text)}</code>"
+
+
+def _text(text: str) -> str:
+    """Escaped; what stands between backticks becomes code."""
+    parts = escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))

@@ -1,0 +1,233 @@
+"""What the tests of several parts share: an engine without a model, and a server on a real socket.
+
+`FakeEngine` answers with a flat colour made from seed and prompt, counts what it is asked, and can
+be told to hold, to fail, to be full or to be loading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import socket
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from daguerre.config import Settings
+from daguerre.engine.interface import EngineStats
+from daguerre.errors import NotReady
+from daguerre.params import (
+    Done,
+    Event,
+    Failed,
+    GeneratedImage,
+    ImageParams,
+    ModelInfo,
+    Queued,
+    Step,
+    Timings,
+)
+from daguerre.resources import Resource, ResourceStore
+from daguerre.server.run import Server
+
+MODEL = "stable-image-ultra"
+PATH = "/v1/images/generations"
+
+
+def flat_colour(params: ImageParams) -> tuple[int, int, int]:
+    red, green, blue = hashlib.sha256(f"{params.seed} {params.prompt}".encode()).digest()[:3]
+    return red, green, blue
+
+
+class FakeEngine:
+    def __init__(self) -> None:
+        self.model_infos = (ModelInfo(MODEL, "0" * 64, created=1_700_000_000),)
+        self.num_starts = self.num_stops = 0
+        self.reset()
+
+    def reset(self) -> None:
+        self.is_ready = True
+        self.is_held = False
+        self.refusal: Exception | None = None  # raised before any event
+        self.failure: Exception | None = None  # the last event
+        self.num_steps = 4
+        self.num_waiting = self.num_running = 0
+        self.num_done = self.num_failed = self.num_cancelled = 0
+        self.mean_job_s = 2.0
+        self.params: list[ImageParams] = []
+
+    async def start(self) -> None:
+        self.num_starts += 1
+
+    async def stop(self) -> None:
+        self.num_stops += 1
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        return self.model_infos
+
+    async def generate(self, params: ImageParams) -> AsyncGenerator[Event, None]:
+        if not self.is_ready:
+            raise NotReady("the model is still loading")
+        if self.refusal:
+            raise self.refusal
+        self.params.append(params)
+        self.num_running += 1
+        has_ended = False
+        try:
+            yield Queued(0)
+            for index in range(1, self.num_steps + 1):
+                while self.is_held:
+                    await asyncio.sleep(0.002)
+                yield Step(index, self.num_steps)
+            has_ended = True
+            yield self._last(params)
+        finally:
+            self.num_running -= 1
+            self.num_cancelled += not has_ended
+
+    def _last(self, params: ImageParams) -> Event:
+        if self.failure:
+            self.num_failed += 1
+            return Failed(self.failure)
+        self.num_done += 1
+        pixels = np.full((params.height, params.width, 3), flat_colour(params), np.uint8)
+        timings = Timings(queue_ms=1.5, encode_ms=2.5, denoise_ms=30.0, decode_ms=4.0)
+        return Done(GeneratedImage(pixels, params, self.model_infos[0], timings))
+
+    def stats(self) -> EngineStats:
+        return EngineStats(
+            is_ready=self.is_ready,
+            num_waiting=self.num_waiting,
+            num_running=self.num_running,
+            num_done=self.num_done,
+            num_failed=self.num_failed,
+            num_cancelled=self.num_cancelled,
+            num_forwards=7,
+            num_rows=21,
+            mean_job_s=self.mean_job_s,
+            certificates={"denoiser (2, 256)": True, "denoiser (4, 256)": False},
+        )
+
+
+@dataclass
+class RunningServer:
+    """A server in a thread of its own, and the ways to talk to it."""
+
+    settings: Settings
+    engine: FakeEngine
+    resources: ResourceStore
+    resource: Resource
+    key: str
+    client: httpx.Client = field(repr=False)
+
+    def post(self, body: object, *, key: str | None = None, **headers: str) -> httpx.Response:
+        """Posts bytes as they are, anything else as JSON."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"authorization": f"Bearer {key or self.key}"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.post(PATH, content=content, headers=sent)
+
+    def generate(self, **fields: object) -> httpx.Response:
+        return self.post({"model": MODEL, "prompt": "a red fox", **fields})
+
+    def limited(self, requests_per_minute: int) -> str:
+        """The key of a new resource with that limit."""
+        alias = f"LIMITED_{len(self.resources.list())}"
+        return self.resources.create(MODEL, alias, requests_per_minute)[1]
+
+    def head(self, length: int | None, *, key: str | None = None, extra: str = "") -> bytes:
+        size = "" if length is None else f"Content-Length: {length}\r\n"
+        authorization = f"Authorization: Bearer {key or self.key}\r\n"
+        return f"POST {PATH} HTTP/1.1\r\nHost: x\r\n{authorization}{size}{extra}\r\n".encode()
+
+    @contextmanager
+    def connection(self) -> Iterator[socket.socket]:
+        with socket.create_connection(("127.0.0.1", self.settings.port), timeout=20) as connection:
+            yield connection
+
+
+def error_of(response: httpx.Response) -> dict[str, Any]:
+    """The error object, after checking that the answer is one, in every part."""
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-request-id"]
+    body = response.json()
+    assert list(body) == ["error"]
+    error: dict[str, Any] = body["error"]
+    assert list(error) == ["code", "message", "type", "param"]
+    assert error["code"] == response.status_code and type(error["code"]) is int
+    assert isinstance(error["message"], str) and error["message"]
+    assert isinstance(error["type"], str)
+    assert error["param"] is None or isinstance(error["param"], str)
+    return error
+
+
+def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of one answer with a Content-Length, or a ConnectionError."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _received(connection)
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("ascii").split("\r\n")
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    while len(body) < int(headers.get("content-length", 0)):
+        body += _received(connection)
+    return int(first.split()[1]), headers, body
+
+
+def _received(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionError("closed before the answer was complete")
+    return data
+
+
+def wait_until(is_true: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not is_true():
+        assert time.monotonic() < deadline, f"not true within {timeout_s} s"
+        time.sleep(0.005)
+
+
+@contextmanager
+def running(folder: Path, **settings: Any) -> Iterator[RunningServer]:
+    """A server of its own, for tests whose settings differ."""
+    engine, is_up = FakeEngine(), threading.Event()
+    wanted = replace(Settings(home=folder, port=0), **settings)
+    resources = ResourceStore.open(wanted)
+    resource, key = resources.create(MODEL, "DIFFUSION")
+    server = Server(wanted, engine, resources, on_ready=lambda _: is_up.set())
+    thread = threading.Thread(target=server.run_to_the_end)
+    thread.start()
+    try:
+        assert is_up.wait(20)
+        with httpx.Client(base_url=server.settings.url(), timeout=30) as client:
+            yield RunningServer(server.settings, engine, resources, resource, key, client)
+    finally:
+        engine.is_held = False
+        server.should_exit = True
+        thread.join(20)
+        resources.close()
+    assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def _shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(_shared_server: RunningServer) -> Iterator[RunningServer]:
+    """The server with default settings; its engine is as new for every test."""
+    _shared_server.engine.reset()
+    yield _shared_server
+    _shared_server.engine.reset()

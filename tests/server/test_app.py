@@ -1,0 +1,145 @@
+"""Everything around the endpoints: paths, methods, probes, log and metrics."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import pytest
+from conftest import MODEL, PATH, RunningServer, error_of, running
+
+
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("/", None),
+        ("/v1", None),
+        ("/v1/image/generations", PATH),
+        ("/v1/v1/images/generations", PATH),
+        (PATH + "/", PATH),
+        ("/v1/chat/completions", None),
+        ("/%0d%0a%ff/%00", None),
+        ("/" + "x" * 5000, None),
+        ("//images/generations", "/images/generations"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_no_such_path(server: RunningServer, method: str, path: str, near: str | None) -> None:
+    """An unknown path is a 404 in the usual shape, with the path that is near."""
+    response = server.client.request(method, str(server.client.base_url) + path)
+    error = error_of(response)
+    assert (response.status_code, error["type"]) == (404, "invalid_request_error")
+    assert len(error["message"]) < 300
+    if near:
+        assert f"did you mean '{near}'" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", PATH, "POST"),
+        ("PUT", PATH, "POST"),
+        ("BREW", PATH, "POST"),
+        ("POST", "/v1/models", "GET, HEAD"),
+        ("DELETE", "/healthz", "GET, HEAD"),
+        ("POST", "/metrics", "GET, HEAD"),
+    ],
+)
+def test_wrong_method(server: RunningServer, method: str, path: str, allowed: str) -> None:
+    """A wrong method is a 405 that says which are right, in the header too."""
+    response = server.client.request(method, path)
+    error = error_of(response)
+    assert (response.status_code, error["type"]) == (405, "invalid_request_error")
+    assert response.headers["allow"] == allowed
+    assert allowed in error["message"] and method in error["message"]
+
+
+def test_options_and_head(server: RunningServer) -> None:
+    """OPTIONS tells the methods; HEAD is GET without its body, of errors too."""
+    options = server.client.options(PATH)
+    assert (options.status_code, options.headers["allow"]) == (204, "POST, OPTIONS")
+    assert options.headers["x-request-id"] and options.content == b""
+    assert error_of(server.client.options("/nowhere"))["code"] == 404
+    head, got = server.client.head("/healthz"), server.client.get("/healthz")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == got.headers["content-length"]
+    missing = server.client.head("/nowhere")
+    assert (missing.status_code, missing.content) == (404, b"")
+    assert server.client.head(PATH).status_code == 405
+
+
+def test_probes(server: RunningServer) -> None:
+    """Alive in any case; ready only when the engine is, with a Retry-After while it is not."""
+    assert server.client.get("/healthz").json() == {"status": "alive"}
+    assert server.client.get("/readyz").json() == {"status": "ready"}
+    server.engine.is_ready = False
+    assert server.client.get("/healthz").status_code == 200
+    response = server.client.get("/readyz")
+    assert error_of(response)["code"] == 503
+    assert 1 <= int(response.headers["retry-after"]) <= 59
+
+
+def samples(text: str) -> dict[str, float]:
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_metrics(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Requests are counted once, by route and status; the engine's numbers are its own."""
+    with running(tmp_path_factory.mktemp("metrics")) as server:
+        server.generate()
+        server.client.post("/images/generations", headers={"authorization": f"Bearer {server.key}"})
+        server.generate(n=2)
+        server.client.get("/<script>")
+        response = server.client.get("/metrics")
+        assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+        found = samples(response.text)
+    count = 'daguerre_requests_total{route="/v1/images/generations",status="%s"}'
+    assert (found[count % "200"], found[count % "400"]) == (1, 2)
+    assert found['daguerre_requests_total{route="other",status="404"}'] == 1
+    assert "script" not in response.text
+    assert found['daguerre_stage_seconds_count{stage="file"}'] == 1
+    assert found['daguerre_stage_seconds_sum{stage="denoise"}'] == 0.03
+    assert found['daguerre_request_seconds_count{route="/v1/images/generations"}'] == 3
+    assert found['daguerre_jobs_total{outcome="done"}'] == 1
+    assert (found["daguerre_forwards_total"], found["daguerre_rows_total"]) == (7, 21)
+    assert found["daguerre_ready"] == 1
+    assert found['daguerre_certificate{evaluation="denoiser (2, 256)"}'] == 1
+    assert found['daguerre_certificate{evaluation="denoiser (4, 256)"}'] == 0
+
+
+def test_log_line(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
+    """One line for each request, with what an operator needs, and never prompt or key."""
+    caplog.set_level(logging.DEBUG)
+    prompts = {"prompt": "unspeakable words", "negative_prompt": "worse words"}
+    body = {"model": MODEL, "size": "1344x768", **prompts}
+    server.post(body, x_request_id="good-1")
+    server.post({**body, "n": 2}, x_request_id="bad-1")
+    server.post(body, key="inf-stolen", x_request_id="bad-2")
+    lines = [r.getMessage() for r in caplog.records if r.name == "daguerre.requests"]
+    assert len(lines) == 3
+    pattern = (
+        r"id=good-1 alias=DIFFUSION method=POST route=/v1/images/generations status=200"
+        r" total_ms=\d+ size=1344x768 steps=4 queue_ms=2 run_ms=36"
+    )
+    assert re.fullmatch(pattern, lines[0])
+    assert "id=bad-1 alias=DIFFUSION" in lines[1] and "status=400" in lines[1]
+    assert "id=bad-2 alias=-" in lines[2] and "status=401" in lines[2]
+    for secret in ("unspeakable", "worse", server.key, "inf-stolen"):
+        assert secret not in caplog.text
+
+
+def test_probes_are_quiet(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
+    """A load balancer's probes do not fill the log."""
+    caplog.set_level(logging.DEBUG)
+    server.client.get("/healthz")
+    server.client.get("/nowhere")
+    levels = [r.levelno for r in caplog.records if r.name == "daguerre.requests"]
+    assert levels == [logging.DEBUG, logging.INFO]
+
+
+def test_engine_is_started_and_stopped(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The engine starts and stops with the app, once."""
+    with running(tmp_path_factory.mktemp("lifespan")) as server:
+        assert (server.engine.num_starts, server.engine.num_stops) == (1, 0)
+    assert (server.engine.num_starts, server.engine.num_stops) == (1, 1)
