@@ -1,0 +1,205 @@
+"""Evaluating the forwards of several jobs together, where that is proved to change no bit.
+
+Before jobs share, each of the trials in `daguerre.engine.trials` is compared bit for bit with the
+jobs run alone. The lone runs are the jobs' answers, one trial is made per turn, and each claim is
+tried once per machine: what a proof costs is a few shared forwards, once. Merging must also pay:
+see `MAX_JOIN_COST`. Knows nothing of images, events or threads.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from daguerre.engine.certificates import Certificate, Certificates, Claim
+from daguerre.engine.forward import Array, Forward, Network, Outputs, Plain
+from daguerre.engine.trials import TRIALS, is_same, noise
+
+logger = logging.getLogger(__name__)
+
+# A job may join a forward if that makes it longer by at most this share of the job's forward alone.
+# At 1.0 sharing would be used wherever it raises the rate by anything, though all that share then
+# end late. At 0.5 a burst of n jobs has the same mean latency shared as one after the other: shared
+# all end after 1 + 0.5 (n - 1) = (n + 1) / 2 forwards per step, and that is the mean of 1, 2 ... n.
+# 0.75 gives up some latency of a burst for a rate that lasts. On two cores the cost is 1: no merge.
+MAX_JOIN_COST = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A job's own rows of the outputs, or why there are none; `cost_s` is its share of the time."""
+
+    outputs: Outputs | None
+    error: Exception | None
+    cost_s: float
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Of a claim under trial."""
+
+    num_passed: int = 0
+    alone_s: float = float("inf")  # least of the trials, so that warming up does not count
+    merged_s: float = float("inf")
+
+
+def merge(forwards: Sequence[Forward]) -> dict[str, Array | Plain]:
+    """One forward's inputs with the rows of all, in order, contiguous; signatures must be equal."""
+    assert len({f.signature for f in forwards}) == 1, "merging unlike forwards. This is a bug."
+    arrays = {
+        name: np.concatenate([f.arrays[name] for f in forwards]) for name in forwards[0].arrays
+    }
+    return {**forwards[0].inputs, **arrays}
+
+
+def split(outputs: Outputs, rows: Sequence[int]) -> list[Outputs]:
+    """Each job's rows of the outputs of a merged forward."""
+    ends = np.cumsum(rows)
+    return [
+        tuple(output[end - count : end] for output in outputs)
+        for end, count in zip(ends, rows, strict=True)
+    ]
+
+
+def evaluate(network: Network, inputs: dict[str, Array | Plain], rows: int) -> Outputs:
+    """Calls the network; the outputs are the caller's to keep."""
+    outputs = network(inputs)
+    for index, output in enumerate(outputs):
+        if len(output) != rows:
+            raise ValueError(
+                f"output {index} of network {network.name!r} has {len(output)} rows for {rows}"
+            )
+    # Memory that belongs to a runtime is overwritten by its next call, and a comparison with it
+    # would then compare a thing with itself.
+    return tuple(output if output.flags.owndata else output.copy() for output in outputs)
+
+
+class Batcher:
+    """Runs groups of forwards; merges what is certified, certifies what is new."""
+
+    def __init__(self, certificates: Certificates, clock: Callable[[], float]) -> None:
+        self._certificates = certificates
+        self._clock = clock
+        self._progress: dict[Claim, _Progress] = {}
+        self.num_forwards = 0  # whose outputs were used: a trial's shared evaluation does not count
+        self.num_rows = 0
+
+    def num_sharing(
+        self, fingerprint: str, signature: str, rows: Sequence[int], max_rows: int
+    ) -> int:
+        """How many of the jobs with these rows, from the first, take the next forward together.
+
+        Climbs from 2 jobs up to the first number that is refused or does not pay; a number not
+        tried yet is tried when all below it are good.
+        """
+        num_good, cost = 1, 1.0
+        for count in range(2, len(rows) + 1):
+            if sum(rows[:count]) > max_rows:
+                break
+            claim = Claim(fingerprint, signature, tuple(sorted(rows[:count])))
+            certificate = self._certificates.get(claim)
+            if certificate is None:
+                return count
+            if not certificate.is_exact or certificate.cost - cost > MAX_JOIN_COST:
+                break
+            num_good, cost = count, certificate.cost
+        return num_good
+
+    def run(self, network: Network, forwards: Sequence[Forward]) -> list[Outcome]:
+        """One outcome per forward. Forwards have one signature and come with ascending rows."""
+        rows = tuple(forward.rows for forward in forwards)
+        assert rows == tuple(sorted(rows)), "rows are not ascending. This is a bug."
+        if len(forwards) == 1:
+            return [self._run_alone(network, forwards[0])]
+        claim = Claim(network.fingerprint, forwards[0].signature, rows)
+        if self._certificates.get(claim) is None:
+            return self._run_trial(network, claim, forwards)
+        return self._run_merged(network, claim, forwards)
+
+    def _run_alone(self, network: Network, forward: Forward) -> Outcome:
+        started_s = self._clock()
+        try:
+            outputs = evaluate(network, merge([forward]), forward.rows)
+        except Exception as error:  # whatever a runtime throws is this job's failure alone
+            return Outcome(None, error, self._clock() - started_s)
+        self._count(forward.rows)
+        return Outcome(outputs, None, self._clock() - started_s)
+
+    def _run_merged(
+        self, network: Network, claim: Claim, forwards: Sequence[Forward]
+    ) -> list[Outcome]:
+        certificate = self._certificates.get(claim)
+        assert certificate and certificate.is_exact, f"{claim.label} is not proved. This is a bug."
+        started_s = self._clock()
+        try:
+            outputs = evaluate(network, merge(forwards), sum(claim.rows))
+        except Exception:  # not known whose fault: each gets a run of its own
+            logger.warning("%s failed, running one by one", claim.label, exc_info=True)
+            self._certificates.refuse(claim)
+            return [self._run_alone(network, forward) for forward in forwards]
+        self._count(sum(claim.rows))
+        second_per_row = (self._clock() - started_s) / sum(claim.rows)
+        return [
+            Outcome(mine, None, second_per_row * count)
+            for mine, count in zip(split(outputs, claim.rows), claim.rows, strict=True)
+        ]
+
+    def _run_trial(
+        self, network: Network, claim: Claim, forwards: Sequence[Forward]
+    ) -> list[Outcome]:
+        """The answers are those of the lone runs; the next trial of the claim is made beside."""
+        outcomes = [self._run_alone(network, forward) for forward in forwards]
+        expected = [outcome.outputs for outcome in outcomes if outcome.outputs is not None]
+        if len(expected) == len(forwards):
+            alone_s = sum(outcome.cost_s for outcome in outcomes)
+            try:
+                self._try(network, claim, forwards, expected, alone_s)
+            except Exception:  # the jobs have their answers: nothing fails but the trial
+                logger.warning("%s failed on trial, not shared", claim.label, exc_info=True)
+                self._certificates.refuse(claim)
+        return outcomes
+
+    def _try(
+        self,
+        network: Network,
+        claim: Claim,
+        forwards: Sequence[Forward],
+        expected: Sequence[Outputs],
+        alone_s: float,
+    ) -> None:
+        progress = self._progress.setdefault(claim, _Progress())
+        seats = TRIALS[progress.num_passed](claim.rows)
+        generator = np.random.default_rng(progress.num_passed)
+        inputs = merge(
+            [
+                noise(forwards[place], generator) if job is None else forwards[job]
+                for place, job in enumerate(seats)
+            ]
+        )
+        started_s = self._clock()
+        outputs = split(evaluate(network, inputs, sum(claim.rows)), claim.rows)
+        progress.merged_s = min(progress.merged_s, self._clock() - started_s)
+        progress.alone_s = min(progress.alone_s, alone_s)
+        is_exact = all(
+            is_same(outputs[place], expected[job])
+            for place, job in enumerate(seats)
+            if job is not None
+        )
+        progress.num_passed += is_exact
+        if not is_exact or progress.num_passed == len(TRIALS):
+            self._certify(claim, is_exact)
+
+    def _certify(self, claim: Claim, is_exact: bool) -> None:
+        progress = self._progress.pop(claim)
+        # A clock too coarse to see either run says nothing for sharing.
+        ratio = progress.merged_s / progress.alone_s if progress.alone_s else 1.0
+        certificate = Certificate(is_exact, cost=len(claim.rows) * ratio)
+        logger.info("%s: exact %s, cost %.2f", claim.label, is_exact, certificate.cost)
+        self._certificates.put(claim, certificate)
+
+    def _count(self, rows: int) -> None:
+        self.num_forwards += 1
+        self.num_rows += rows

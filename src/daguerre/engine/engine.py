@@ -1,0 +1,226 @@
+"""`ThreadEngine`: the engine in a thread of its own, spoken to from asyncio.
+
+The thread loads the models, owns the loop and ends with `stop`. Requests and cancellations cross
+over in lists under one lock, events come back by `call_soon_threadsafe`, each to the event loop its
+request came from. Knows nothing of what a turn does: that is `daguerre.engine.loop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import math
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
+
+from daguerre.engine.certificates import Certificates
+from daguerre.engine.interface import EngineStats
+from daguerre.engine.loop import Job, Loop
+from daguerre.engine.pipeline import Model
+from daguerre.errors import InternalError, NotFound, NotReady, QueueFull, Unavailable
+from daguerre.params import Done, Event, Failed, ImageParams, ModelInfo, Queued
+
+logger = logging.getLogger(__name__)
+
+# Seconds a client should wait before it asks again while the models load.
+LOAD_RETRY_AFTER_S = 5
+# Range of Retry-After in the contract.
+MIN_RETRY_AFTER_S, MAX_RETRY_AFTER_S = 1, 59
+# How often `drain` looks, in seconds.
+DRAIN_POLL_S = 0.02
+
+
+class ThreadEngine:
+    """Implements `daguerre.engine.interface.Engine`.
+
+    At most `max_running + max_waiting` jobs are accepted at a time. `certificates` is the file that
+    keeps them, None keeps them in memory. `generate` may be called from any event loop.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        *,
+        max_waiting: int,
+        max_running: int,
+        certificates: Path | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._models = {model.info.model: model for model in models}
+        assert len(self._models) == len(models), "two models of one name. This is a bug."
+        self._max_jobs = max_waiting + max_running
+        self._clock = clock
+        self._numbers = itertools.count(1)
+        store = Certificates(certificates)
+        self._loop = Loop(self._models, store, max_running, clock, self._forget)
+        self._thread: threading.Thread | None = None
+        # All below is read and written under this lock, and its waiters told of a change.
+        self._changed = threading.Condition()
+        self._jobs: dict[int, Job] = {}  # accepted and not ended
+        self._arrivals: list[Job] = []
+        self._departures: list[Job] = []
+        self._is_loaded = self._is_failed = self._is_draining = self._is_stopping = False
+
+    async def start(self) -> None:
+        """Also starts an engine again that was stopped."""
+        assert self._thread is None, "the engine was started twice. This is a bug."
+        with self._changed:
+            self._is_loaded = self._is_failed = self._is_draining = self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="daguerre-engine", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Jobs that have not ended get `Failed(Unavailable)`; returns when the thread is gone."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
+
+    async def drain(self) -> None:
+        """Refuses new jobs from now on and returns when the accepted ones have ended."""
+        with self._changed:
+            self._is_draining = True
+        while self._jobs:
+            await asyncio.sleep(DRAIN_POLL_S)
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        return tuple(model.info for model in self._models.values())
+
+    async def generate(self, params: ImageParams) -> AsyncGenerator[Event, None]:
+        """See `Engine.generate`; raises `NotFound` for a model that is not served, too."""
+        events: asyncio.Queue[Event] = asyncio.Queue()
+        job, num_ahead = self._accept(params, asyncio.get_running_loop(), events)
+        try:
+            yield Queued(num_ahead)
+            while True:
+                event = await events.get()
+                yield event
+                if isinstance(event, Done | Failed):
+                    return
+        finally:
+            self._cancel(job.number)
+
+    def stats(self) -> EngineStats:
+        with self._changed:
+            num_jobs = len(self._jobs)
+            num_running = sum(job.has_begun for job in self._jobs.values())
+            is_ready = self._is_loaded and not (self._is_draining or self._is_stopping)
+        return EngineStats(
+            is_ready=is_ready,
+            num_waiting=num_jobs - num_running,
+            num_running=num_running,
+            num_done=self._loop.num_done,
+            num_failed=self._loop.num_failed,
+            num_cancelled=self._loop.num_cancelled,
+            num_forwards=self._loop.num_forwards,
+            num_rows=self._loop.num_rows,
+            mean_job_s=self._loop.mean_job_s,
+            certificates=self._loop.certificates(),
+        )
+
+    def _accept(
+        self, params: ImageParams, loop: asyncio.AbstractEventLoop, events: asyncio.Queue[Event]
+    ) -> tuple[Job, int]:
+        number = next(self._numbers)
+
+        def emit(event: Event) -> None:
+            try:
+                loop.call_soon_threadsafe(events.put_nowait, event)
+            except RuntimeError:  # the caller's event loop is closed: nobody waits for the image
+                self._cancel(number)
+
+        with self._changed:
+            self._refuse(params)
+            num_ahead = len(self._jobs)
+            job = Job(number, params, emit, since_s=self._clock())
+            self._jobs[number] = job
+            self._arrivals.append(job)
+            self._changed.notify()
+        return job, num_ahead
+
+    def _refuse(self, params: ImageParams) -> None:
+        """Raises if the job cannot be taken."""
+        if params.model not in self._models:
+            served = ", ".join(self._models)
+            raise NotFound(f"model {params.model!r} is not served; served: {served}", param="model")
+        if self._is_failed:
+            raise Unavailable("the model could not be loaded; the server's log says why")
+        if self._thread is None or self._is_stopping or self._is_draining:
+            raise NotReady("the server is stopping and takes no new requests")
+        if not self._is_loaded:
+            raise NotReady("the model is still loading", retry_after_s=LOAD_RETRY_AFTER_S)
+        if len(self._jobs) >= self._max_jobs:
+            # A place is free when the next job has ended.
+            wait_s = math.ceil(self._loop.mean_job_s)
+            raise QueueFull(
+                f"{len(self._jobs)} jobs are queued or running, the most that are accepted",
+                retry_after_s=min(max(wait_s, MIN_RETRY_AFTER_S), MAX_RETRY_AFTER_S),
+            )
+
+    def _cancel(self, number: int) -> None:
+        """The place in the queue is free at once, the row from the next forward on."""
+        with self._changed:
+            job = self._jobs.pop(number, None)
+            if job is not None:
+                self._departures.append(job)
+                self._changed.notify()
+
+    def _forget(self, job: Job) -> None:
+        with self._changed:
+            self._jobs.pop(job.number, None)
+
+    def _run(self) -> None:
+        try:
+            self._load()
+            while self._take_changes():
+                self._turn()
+        finally:
+            with self._changed:
+                self._is_stopping = True  # also when the thread dies of what no handler may catch
+            self._take_changes()
+            self._loop.cancel_all(Unavailable("the server is stopping"))
+            self._loop.unload()
+
+    def _load(self) -> None:
+        started_s = self._clock()
+        for name in self._models:
+            if self._is_stopping:
+                return
+            try:
+                self._loop.load(name)
+            except Exception:  # a model's code may raise anything; the engine stays to say so
+                logger.exception("model %s could not be loaded", name)
+                with self._changed:
+                    self._is_failed = True
+                return
+        logger.info("loaded %s in %.1f s", ", ".join(self._models), self._clock() - started_s)
+        with self._changed:
+            self._is_loaded = True
+
+    def _take_changes(self) -> bool:
+        """Waits for something to do; False when it is time to stop."""
+        with self._changed:
+            while not (self._arrivals or self._departures or self._is_stopping):
+                if self._loop.has_jobs:
+                    break
+                self._changed.wait()
+            arrivals, self._arrivals = self._arrivals, []
+            departures, self._departures = self._departures, []
+            is_stopping = self._is_stopping  # read here: no job can arrive once it is true
+        for job in arrivals:
+            self._loop.add(job)
+        for job in departures:
+            self._loop.cancel(job)
+        return not is_stopping
+
+    def _turn(self) -> None:
+        try:
+            self._loop.turn()
+        except Exception:  # a bug of ours must not end the thread, nor be met again at each turn
+            logger.exception("a turn of the engine failed. This is a bug.")
+            self._loop.fail_all(InternalError("the engine failed; the server's log says why"))

@@ -1,0 +1,90 @@
+"""What a pipeline asks for, and what answers: a `Forward` and a `Network`.
+
+A forward is one evaluation of one network; every array in it carries rows on axis 0. Two forwards
+with the same signature may share an evaluation. Knows nothing of images, steps or other jobs.
+Shapes: R rows of one forward, * whatever the network takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]  # (R, *)
+Plain: TypeAlias = int | float | str | bool
+Inputs: TypeAlias = Mapping[str, Array | Plain]
+Outputs: TypeAlias = tuple[Array, ...]  # each (R, *)
+Stage: TypeAlias = Literal["encode", "denoise", "decode"]
+
+
+class Network(Protocol):
+    """Evaluates rows. Called from the engine's thread only, one call at a time; the two properties
+    are constant and read from any thread."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """All that decides the bits of an output: weights, device, precision, threads, runtime."""
+
+    def __call__(self, inputs: Inputs) -> Outputs:
+        """Outputs have as many rows as the inputs, in their order, in memory of their own: a later
+        call must not overwrite them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """One evaluation that a pipeline needs; the engine answers with the network's outputs.
+
+    `step` is (index, total), 1-based, on each forward that completes a denoising step.
+    """
+
+    network: str
+    inputs: Inputs
+    stage: Stage
+    step: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        rows = {name: _rows(name, value) for name, value in self.arrays.items()}
+        if len(set(rows.values())) != 1:
+            raise ValueError(
+                f"inputs of network {self.network!r} have rows {rows}; every array must have the "
+                "same number, and there must be an array"
+            )
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        return {name: value for name, value in self.inputs.items() if isinstance(value, np.ndarray)}
+
+    @cached_property
+    def rows(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    @cached_property
+    def signature(self) -> str:
+        """Equal for forwards that fit into one evaluation: "denoiser(latents float32[4,32,32])".
+
+        A plain value is part of it, so forwards that differ in one are never merged.
+        """
+        inputs = (f"{name} {_describe(self.inputs[name])}" for name in sorted(self.inputs))
+        return f"{self.network}({', '.join(inputs)})"
+
+
+def _rows(name: str, value: Array) -> int:
+    if value.ndim == 0 or len(value) == 0:
+        raise ValueError(
+            f"input {name!r} has shape {value.shape}; axis 0 must carry 1 or more rows"
+        )
+    return len(value)
+
+
+def _describe(value: Array | Plain) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype.name}[{','.join(map(str, value.shape[1:]))}]"
+    return repr(value)

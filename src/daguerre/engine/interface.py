@@ -1,0 +1,51 @@
+"""The one border between whoever asks for images and whatever makes them.
+
+An `Engine` may live in a thread, in a child process or on another machine: all that crosses are the
+plain values of `daguerre.params`. It knows nothing of HTTP, keys or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from daguerre.params import Event, ImageParams, ModelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """A snapshot for /metrics, /readyz and `daguerre info`."""
+
+    is_ready: bool
+    num_waiting: int  # accepted, no forward done yet
+    num_running: int
+    num_done: int
+    num_failed: int
+    num_cancelled: int
+    num_forwards: int  # evaluations of any network
+    num_rows: int  # rows in those evaluations; rows / forwards = mean batch size
+    mean_job_s: float  # exponentially weighted; 0.0 before the first job is done
+    certificates: dict[str, bool] = field(default_factory=dict)  # "denoiser (4, 256, ...)" -> held
+
+
+class Engine(Protocol):
+    """Makes images. All methods but `stats` are called from one event loop."""
+
+    async def start(self) -> None:
+        """Begins loading in the background and returns at once; `stats().is_ready` turns true."""
+
+    async def stop(self) -> None:
+        """Cancels what runs and frees the networks."""
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """The models that this engine serves; known before they are loaded."""
+
+    def generate(self, params: ImageParams) -> AsyncGenerator[Event, None]:
+        """Yields `Queued`, one `Step` per step, and last `Done` or `Failed`.
+
+        Closing the generator cancels the job: its rows are gone from the next forward on. Raises
+        `QueueFull` or `NotReady` at the first `__anext__`, before any event.
+        """
+
+    def stats(self) -> EngineStats: ...

@@ -1,0 +1,241 @@
+"""The engine's turn: take the next group, evaluate it, hand every pipeline its rows.
+
+Owns the networks and the running pipelines, and is called by one thread. A job that fails, whether
+in its pipeline or in a network, fails alone. Knows nothing of threads, asyncio or how many jobs may
+wait: see `daguerre.engine.engine`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from daguerre.engine.batching import Batcher, Outcome
+from daguerre.engine.certificates import Certificates
+from daguerre.engine.forward import Forward, Network, Outputs
+from daguerre.engine.pipeline import Model, Pipeline, Pixels
+from daguerre.engine.scheduler import Ask, Scheduler
+from daguerre.errors import DaguerreError, InternalError
+from daguerre.params import Done, Event, Failed, GeneratedImage, ImageParams, Step, Timings
+
+logger = logging.getLogger(__name__)
+
+# Weight of the newest job in the mean: about the last ten jobs count.
+MEAN_WEIGHT = 0.2
+
+
+class Key(NamedTuple):
+    """Forwards with equal keys may share an evaluation."""
+
+    model: str
+    network: str
+    signature: str
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One request inside the engine. `emit` takes its events and must not raise."""
+
+    number: int
+    params: ImageParams
+    emit: Callable[[Event], None]
+    since_s: float  # when the present stage began; at first, when the job was accepted
+    stage: str = "queue"
+    spent_s: dict[str, float] = field(default_factory=dict)
+    cost_s: float = 0.0
+    pipeline: Pipeline | None = None
+    pending: Forward | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a forward of it has been started."""
+        return self.stage != "queue"
+
+    def enter(self, stage: str, now_s: float) -> None:
+        """A stage lasts from the moment it is asked for, waits for its turn included."""
+        self.spent_s[self.stage] = self.spent_s.get(self.stage, 0.0) + now_s - self.since_s
+        self.stage, self.since_s = stage, now_s
+
+    def timings(self) -> Timings:
+        return Timings(**{f"{stage}_ms": s * 1000 for stage, s in self.spent_s.items()})
+
+
+class Loop:
+    """`on_end` is called with each job that ends, before its last event."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        certificates: Certificates,
+        max_running: int,
+        clock: Callable[[], float],
+        on_end: Callable[[Job], None],
+    ) -> None:
+        self._models = models
+        self._networks: dict[str, Mapping[str, Network]] = {}
+        self._certificates = certificates
+        self._batcher = Batcher(certificates, clock)
+        self._scheduler = Scheduler(max_running, self._num_sharing)
+        self._jobs: dict[int, Job] = {}
+        self._clock = clock
+        self._on_end = on_end
+        self.num_done = self.num_failed = self.num_cancelled = 0
+        # Exponentially weighted mean of what a job costs the engine: its rows' share of the time of
+        # its forwards, and its own pipeline's time. Waits are not in it, so n jobs take about
+        # n * mean_job_s together, shared or not.
+        self.mean_job_s = 0.0
+
+    @property
+    def has_jobs(self) -> bool:
+        return bool(self._jobs)
+
+    @property
+    def num_forwards(self) -> int:
+        return self._batcher.num_forwards
+
+    @property
+    def num_rows(self) -> int:
+        return self._batcher.num_rows
+
+    def certificates(self) -> dict[str, bool]:
+        networks = [n for networks in self._networks.values() for n in networks.values()]
+        return self._certificates.held({network.fingerprint for network in networks})
+
+    def load(self, model: str) -> None:
+        self._networks = {**self._networks, model: self._models[model].load()}
+
+    def unload(self) -> None:
+        self._networks = {}
+
+    def add(self, job: Job) -> None:
+        self._jobs[job.number] = job
+        self._scheduler.add(job.number)
+
+    def cancel(self, job: Job) -> None:
+        """Nothing happens when the job has ended before."""
+        if job.number in self._jobs:
+            self.num_cancelled += 1
+            self._remove(job)
+
+    def cancel_all(self, error: DaguerreError) -> None:
+        for job in list(self._jobs.values()):
+            self.cancel(job)
+            job.emit(Failed(error))
+
+    def fail_all(self, error: Exception) -> None:
+        for job in list(self._jobs.values()):
+            self._fail(job, error)
+
+    def turn(self) -> None:
+        """Lets waiting jobs in, then runs one group of forwards, if there is one."""
+        for number in self._scheduler.admit():
+            self._begin(self._jobs[number])
+        group = [self._jobs[number] for number in self._scheduler.schedule()]
+        if group:
+            for job, outcome in zip(group, self._evaluate(group), strict=True):
+                self._hand_over(job, outcome)
+
+    def _begin(self, job: Job) -> None:
+        try:
+            job.pipeline = self._models[job.params.model].pipeline(job.params)
+        except Exception as error:  # a model's code may raise anything; the loop goes on
+            self._fail(job, error)
+        else:
+            self._resume(job, None)
+
+    def _evaluate(self, group: Sequence[Job]) -> list[Outcome]:
+        forwards = [job.pending for job in group if job.pending is not None]
+        now_s = self._clock()
+        for job, forward in zip(group, forwards, strict=True):
+            if not job.has_begun:
+                job.enter(forward.stage, now_s)
+        network = self._networks[group[0].params.model][forwards[0].network]
+        return self._batcher.run(network, forwards)
+
+    def _hand_over(self, job: Job, outcome: Outcome) -> None:
+        job.cost_s += outcome.cost_s
+        if outcome.outputs is None:
+            assert outcome.error is not None, "neither outputs nor error. This is a bug."
+            self._fail(job, outcome.error)
+            return
+        assert job.pending is not None, "outputs that nobody asked for. This is a bug."
+        if job.pending.step is not None:
+            job.emit(Step(*job.pending.step))
+        self._resume(job, outcome.outputs)
+
+    def _resume(self, job: Job, outputs: Outputs | None) -> None:
+        """Runs the pipeline up to its next forward, or its end."""
+        assert job.pipeline is not None, "a job without a pipeline. This is a bug."
+        started_s = self._clock()
+        try:
+            forward = next(job.pipeline) if outputs is None else job.pipeline.send(outputs)
+            self._ask(job, forward)
+        except StopIteration as end:
+            job.cost_s += self._clock() - started_s
+            self._finish(job, end.value)
+        except Exception as error:  # a pipeline may raise anything; the loop goes on
+            self._fail(job, error)
+        else:
+            job.cost_s += self._clock() - started_s
+
+    def _ask(self, job: Job, forward: Forward) -> None:
+        model = job.params.model
+        if forward.network not in self._networks[model]:
+            known = ", ".join(sorted(self._networks[model]))
+            raise ValueError(f"model {model!r} has no network {forward.network!r}; it has {known}")
+        job.pending = forward
+        if job.has_begun:
+            job.enter(forward.stage, self._clock())
+        key = Key(model, forward.network, forward.signature)
+        self._scheduler.ask(job.number, Ask(key, forward.rows, forward.stage == "encode"))
+
+    def _num_sharing(self, key: Hashable, rows: Sequence[int]) -> int:
+        assert isinstance(key, Key), "a foreign key. This is a bug."
+        fingerprint = self._networks[key.model][key.network].fingerprint
+        max_rows = self._models[key.model].max_rows.get(key.network, 1)
+        return self._batcher.num_sharing(fingerprint, key.signature, rows, max_rows)
+
+    def _finish(self, job: Job, pixels: Pixels) -> None:
+        try:
+            _check(pixels, job.params)
+        except ValueError as error:
+            self._fail(job, error)
+            return
+        job.enter("end", self._clock())
+        self.num_done += 1
+        weight = MEAN_WEIGHT if self.mean_job_s else 1.0
+        self.mean_job_s += weight * (job.cost_s - self.mean_job_s)
+        info = self._models[job.params.model].info
+        self._remove(job)
+        job.emit(Done(GeneratedImage(pixels, job.params, info, job.timings())))
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        if not isinstance(error, DaguerreError):
+            logger.error("job %d failed", job.number, exc_info=error)
+            error = InternalError("the image could not be made; the server's log says why")
+        self.num_failed += 1
+        self._remove(job)
+        job.emit(Failed(error))
+
+    def _remove(self, job: Job) -> None:
+        del self._jobs[job.number]
+        self._scheduler.remove(job.number)
+        self._on_end(job)
+        if job.pipeline is not None:
+            try:
+                job.pipeline.close()
+            except Exception:  # clean-up code of a pipeline may raise anything; the loop goes on
+                logger.exception("pipeline of job %d did not close", job.number)
+
+
+def _check(pixels: Pixels, params: ImageParams) -> None:
+    expected = (params.height, params.width, 3)
+    pixels = np.asarray(pixels)
+    if pixels.shape != expected or pixels.dtype != np.uint8:
+        raise ValueError(
+            f"the pipeline returned {pixels.dtype} {pixels.shape} instead of uint8 {expected}"
+        )

@@ -1,0 +1,38 @@
+"""What the engine needs of a model: its networks, and one coroutine per request.
+
+A pipeline is a generator: it yields a `Forward` whenever it needs a network evaluated, receives the
+outputs for its own rows, and returns the pixels. It knows nothing of other requests: that its
+forwards may be shared is the engine's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daguerre.engine.forward import Forward, Network, Outputs
+from daguerre.params import ImageParams, ModelInfo
+
+Pixels: TypeAlias = NDArray[np.uint8]  # (height, width, 3), sRGB
+Pipeline: TypeAlias = Generator[Forward, Outputs, Pixels]
+
+
+class Model(Protocol):
+    """Every method is called from the engine's thread; `info` and `max_rows` from any."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Known before the model is loaded."""
+
+    @property
+    def max_rows(self) -> Mapping[str, int]:
+        """Network -> most rows in one shared forward; a network that is not named is not shared."""
+
+    def load(self) -> Mapping[str, Network]:
+        """Name -> network; may take long."""
+
+    def pipeline(self, params: ImageParams) -> Pipeline:
+        """A fresh coroutine for one request; called after `load`."""

@@ -1,0 +1,1 @@
+"""Tests of the engine: no weights, numpy networks, and one tiny network on the real runtime."""

@@ -1,0 +1,71 @@
+"""What a test of the running engine is told in: an engine that is ready, jobs, and their ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from daguerre.engine.engine import ThreadEngine
+from daguerre.engine.interface import Engine
+from daguerre.params import Done, Event, Failed, ImageParams
+
+from .networks import ToyModel
+
+
+def make(*models: ToyModel, waiting: int = 64, running: int = 8, path: Path | None = None) -> Any:
+    clock = models[0].denoiser.clock
+    return ThreadEngine(
+        models, max_waiting=waiting, max_running=running, certificates=path, clock=clock
+    )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def ready(engine: ThreadEngine) -> AsyncGenerator[ThreadEngine, None]:
+    await engine.start()
+    try:
+        await until(lambda: engine.stats().is_ready)
+        yield engine
+    finally:
+        await engine.stop()
+
+
+async def events(engine: Engine, asked: ImageParams) -> list[Event]:
+    return [event async for event in engine.generate(asked)]
+
+
+async def together(
+    engine: ThreadEngine, model: ToyModel, asked: Sequence[ImageParams]
+) -> list[Any]:
+    """The last event of each; all are accepted before the first begins."""
+    gate = threading.Event()
+    model.on_pipeline = lambda: gate.wait(20)
+    tasks = [asyncio.create_task(events(engine, one)) for one in asked]
+    await until(lambda: engine.stats().num_waiting == len(asked))
+    gate.set()
+    return [one[-1] for one in await asyncio.gather(*tasks)]
+
+
+def run(scene: Coroutine[Any, Any, None]) -> None:
+    """Also checks that no scene leaves the engine's thread behind."""
+    asyncio.run(scene)
+    assert "daguerre-engine" not in [thread.name for thread in threading.enumerate()]
+
+
+def pixels(last: Event) -> bytes:
+    assert isinstance(last, Done), last
+    return last.image.pixels.tobytes()
+
+
+def error(last: Event) -> Exception:
+    assert isinstance(last, Failed), last
+    return last.error

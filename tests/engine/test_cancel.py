@@ -1,0 +1,120 @@
+"""Jobs that are no longer wanted: running, waiting, and many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import aclosing
+
+import pytest
+
+from daguerre.engine.engine import ThreadEngine
+from daguerre.engine.forward import Inputs
+from daguerre.errors import QueueFull
+from daguerre.params import Done, Event, Queued, Step
+
+from .networks import ToyModel, params
+from .scenes import events, make, pixels, ready, run, until
+
+
+def test_cancel_in_the_middle() -> None:
+    """Closing the generator frees the job at the next forward: no further call, no further event,
+    the pipeline closed, the place free at once."""
+    entered, release = threading.Event(), threading.Event()
+
+    async def scene() -> None:
+        model = ToyModel()
+
+        def pause(inputs: Inputs) -> None:
+            if len(model.denoiser.calls) == 2:
+                entered.set()
+                release.wait(20)
+
+        model.denoiser.on_call = pause
+        async with ready(make(model, running=1, waiting=1)) as engine:
+            job = engine.generate(params(1))
+            assert await anext(job) == Queued(0)
+            assert await anext(job) == Step(1, 4)
+            await asyncio.to_thread(entered.wait, 20)
+            assert engine.stats().num_running == 1
+            await job.aclose()
+            assert engine.stats().num_running == 0
+            release.set()
+            await until(lambda: engine.stats().num_cancelled == 1)
+            assert (model.closed, model.denoiser.calls) == ([1], [2, 2])
+            with pytest.raises(StopAsyncIteration):
+                await anext(job)
+            assert pixels((await events(engine, params(2)))[-1])
+            assert engine.stats().num_done == 1
+
+    run(scene())
+
+
+def test_cancel_while_waiting() -> None:
+    """A job cancelled in the queue never starts, and its place is free at once."""
+
+    async def scene() -> None:
+        model, gate = ToyModel(), threading.Event()
+        model.on_pipeline = lambda: gate.wait(20)
+        async with ready(make(model, running=1, waiting=1)) as engine:
+            first = asyncio.create_task(events(engine, params(1)))
+            await until(lambda: engine.stats().num_waiting == 1)
+            async with aclosing(engine.generate(params(2))) as second:
+                assert await anext(second) == Queued(1)
+                with pytest.raises(QueueFull, match="2 jobs") as refusal:
+                    await anext(engine.generate(params(3)))
+                assert refusal.value.retry_after_s == 1
+            third = asyncio.create_task(events(engine, params(3)))
+            await until(lambda: engine.stats().num_waiting == 2)
+            gate.set()
+            assert pixels((await first)[-1]) and pixels((await third)[-1])
+            assert model.closed == [1, 3]
+            assert engine.stats().num_cancelled == 1
+
+    run(scene())
+
+
+def test_cancelled_task_cancels_its_job() -> None:
+    """A request handler that is cancelled while it waits for an event takes its job with it."""
+
+    async def scene() -> None:
+        model, gate = ToyModel(), threading.Event()
+        model.on_pipeline = lambda: gate.wait(20)
+        async with ready(make(model)) as engine:
+            task = asyncio.create_task(events(engine, params(1)))
+            await until(lambda: engine.stats().num_waiting == 1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            gate.set()
+            await until(lambda: engine.stats().num_cancelled == 1)
+            assert engine.stats().num_done == 0
+
+    run(scene())
+
+
+def test_many_cancels_leave_nothing_behind() -> None:
+    """Of many jobs, every second closed after some event, all others end, and no place is lost."""
+
+    async def visit(engine: ThreadEngine, seed: int) -> bool:
+        async with aclosing(engine.generate(params(seed))) as job:
+            seen: list[Event] = []
+            async for event in job:
+                seen.append(event)
+                if seed % 2 and len(seen) > seed % 5:
+                    return False
+        return isinstance(seen[-1], Done)
+
+    async def scene() -> None:
+        model = ToyModel()
+        async with ready(make(model, running=4)) as engine:
+            done = await asyncio.gather(*(visit(engine, seed) for seed in range(1, 61)))
+            assert sum(done) == 30
+            await engine.drain()
+            await until(lambda: len(engine._loop._jobs) == 0)
+            stats = engine.stats()
+            # A job closed when its image was on the way may have been done by then.
+            assert stats.num_done + stats.num_cancelled == 60 and stats.num_done >= 30
+            assert (stats.num_waiting, stats.num_running, stats.num_failed) == (0, 0, 0)
+
+    run(scene())

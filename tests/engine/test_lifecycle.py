@@ -1,0 +1,175 @@
+"""The beginning and the end of an engine, and what it survives between."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from daguerre.engine.forward import Inputs
+from daguerre.errors import InternalError, NotFound, NotReady, Unavailable
+from daguerre.params import Done, Queued
+
+from .networks import ToyModel, params
+from .scenes import error, events, make, pixels, ready, run, until
+
+
+def test_not_ready_while_loading() -> None:
+    """Until the models are loaded requests are told to come back, and then they are served."""
+
+    async def scene() -> None:
+        gate = threading.Event()
+        engine = make(ToyModel(on_load=lambda: gate.wait(20)))
+        assert [info.model for info in engine.models()] == ["toy"]
+        with pytest.raises(NotReady):
+            await anext(engine.generate(params()))
+        await engine.start()
+        assert not engine.stats().is_ready
+        with pytest.raises(NotReady, match="loading") as refusal:
+            await anext(engine.generate(params()))
+        assert refusal.value.retry_after_s == 5
+        gate.set()
+        await until(lambda: engine.stats().is_ready)
+        assert pixels((await events(engine, params()))[-1])
+        await engine.stop()
+        with pytest.raises(NotReady, match="stopping"):
+            await anext(engine.generate(params()))
+
+    run(scene())
+
+
+def test_load_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """A model that cannot be loaded leaves an engine that says so, and that stops as any other."""
+
+    def fail() -> None:
+        raise OSError("weights.bin is not there")
+
+    async def scene() -> None:
+        engine = make(ToyModel(on_load=fail))
+        await engine.start()
+        await until(lambda: "weights.bin" in caplog.text)
+        assert not engine.stats().is_ready
+        with pytest.raises(Unavailable, match="could not be loaded") as refusal:
+            await anext(engine.generate(params()))
+        assert not isinstance(refusal.value, NotReady)
+        await engine.stop()
+
+    run(scene())
+
+
+def test_unknown_model() -> None:
+    """A model that is not served is refused with the names of those that are."""
+
+    async def scene() -> None:
+        async with ready(make(ToyModel(), ToyModel(name="other"))) as engine:
+            with pytest.raises(NotFound, match="'nope' is not served; served: toy, other"):
+                await anext(engine.generate(params(model="nope")))
+            (*_, last) = await events(engine, params(model="other"))
+            assert isinstance(last, Done) and last.image.model_info.model == "other"
+
+    run(scene())
+
+
+def test_stop_with_running_jobs() -> None:
+    """Jobs that run or wait when the engine stops end with a clear failure, and the thread ends."""
+
+    async def scene() -> None:
+        model, entered, release = ToyModel(), threading.Event(), threading.Event()
+
+        def pause(inputs: Inputs) -> None:
+            entered.set()
+            release.wait(20)
+
+        model.denoiser.on_call = pause
+        engine = make(model, running=1)
+        async with ready(engine):
+            tasks = [asyncio.create_task(events(engine, params(seed))) for seed in (1, 2)]
+            await asyncio.to_thread(entered.wait, 20)
+            stopping = asyncio.create_task(engine.stop())
+            await asyncio.sleep(0.01)
+            release.set()
+            await stopping
+            for task in tasks:
+                assert isinstance(error((await task)[-1]), Unavailable)
+        assert model.closed == [1]
+        stats = engine.stats()
+        assert (stats.num_cancelled, stats.num_waiting, stats.num_running) == (2, 0, 0)
+        assert not stats.is_ready
+
+    run(scene())
+
+
+def test_drain_lets_the_accepted_end() -> None:
+    """Draining refuses new jobs and ends when the accepted ones have their images."""
+
+    async def scene() -> None:
+        model, gate = ToyModel(), threading.Event()
+        model.on_pipeline = lambda: gate.wait(20)
+        async with ready(make(model)) as engine:
+            task = asyncio.create_task(events(engine, params(1)))
+            await until(lambda: engine.stats().num_waiting == 1)
+            draining = asyncio.create_task(engine.drain())
+            await until(lambda: not engine.stats().is_ready)
+            with pytest.raises(NotReady):
+                await anext(engine.generate(params(2)))
+            assert not draining.done()
+            gate.set()
+            await draining
+            assert pixels((await task)[-1])
+
+    run(scene())
+
+
+def test_stopped_engine_starts_again() -> None:
+    """Stopped and started, also from another event loop, the engine gives the same bytes."""
+    engine = make(ToyModel())
+    images = []
+
+    async def scene() -> None:
+        async with ready(engine):
+            images.append(pixels((await events(engine, params()))[-1]))
+
+    run(scene())
+    run(scene())
+    assert images[0] == images[1]
+
+
+def test_event_loop_that_is_gone() -> None:
+    """Event loops may come and go while the engine lives; one that ends with a job open costs that
+    job only."""
+    model = ToyModel()
+    gate = threading.Event()
+    engine = make(model)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(engine.start())
+    loop.run_until_complete(until(lambda: bool(engine.stats().is_ready)))
+    model.on_pipeline = lambda: gate.wait(20)
+    orphan = engine.generate(params(1))
+    assert loop.run_until_complete(anext(orphan)) == Queued(0)
+    loop.close()
+    gate.set()
+
+    async def scene() -> None:
+        await until(lambda: bool(engine.stats().num_cancelled == 1))
+        assert pixels((await events(engine, params(2)))[-1])
+        await engine.stop()
+
+    run(scene())
+    assert engine.stats().num_done == 1
+
+
+def test_bug_in_a_turn(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A bug of the engine's own fails the jobs that it has, is logged, and is survived."""
+
+    async def scene() -> None:
+        model = ToyModel()
+        async with ready(make(model)) as engine:
+            with monkeypatch.context() as patch:
+                patch.setattr(engine._loop._scheduler, "schedule", lambda: [99])
+                assert isinstance(error((await events(engine, params(1)))[-1]), InternalError)
+            assert model.closed == [1]
+            assert pixels((await events(engine, params(1)))[-1])
+
+    run(scene())
+    assert "KeyError: 99" in caplog.text
