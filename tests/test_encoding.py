@@ -12,6 +12,7 @@ import json
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -332,3 +333,12 @@ def test_jpeg_extends_exactly_when_the_packet_is_full() -> None:
     found = properties(encode(over, with_prompt=True))
     assert found[f"{DC}description"] == "a" * (2 + letters)
     assert f"{NOTE}HasExtendedXMP" in found
+
+
+def test_the_system_named_is_what_really_draws() -> None:
+    """A model served under another's id is named by its own name, and the id stands beside it."""
+    image = generated(model="an id")
+    image = replace(image, model_info=replace(image.model_info, name="what draws"))
+    found = properties(encode(image, with_prompt=False))
+    assert found[f"{EXT}AISystemUsed"] == "what draws"
+    assert found[f"{OWN}Model"] == "an id"

@@ -63,12 +63,16 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a served model says of itself; goes into provenance and GET /v1/models."""
+    """What a served model says of itself; goes into provenance and GET /v1/models.
+
+    `model` is the id that clients send; `name` is what really draws, and may differ from it.
+    """
 
     model: str
     weights_sha256: str
     created: int  # unix seconds at which the weights were made; a fact of the weights, not a clock
     description: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

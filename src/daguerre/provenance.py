@@ -35,7 +35,7 @@ def facts(image: GeneratedImage) -> str:
     return "".join(
         (
             _element("Iptc4xmpExt:DigitalSourceType", _plain(TRAINED_ALGORITHMIC_MEDIA)),
-            _element("Iptc4xmpExt:AISystemUsed", _plain(info.model)),
+            _element("Iptc4xmpExt:AISystemUsed", _plain(info.name or info.model)),
             _element("Iptc4xmpExt:AISystemVersionUsed", _plain(f"sha256:{info.weights_sha256}")),
             _element("xmp:CreatorTool", _plain(f"daguerre {__version__}")),
             _element("daguerre:Model", _plain(info.model)),

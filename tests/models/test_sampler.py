@@ -30,7 +30,7 @@ def test_guidance_is_an_extrapolation() -> None:
 
 @pytest.mark.parametrize("num_steps", [1, 2, 7])
 def test_a_constant_prediction_is_reached_from_any_noise(num_steps: int) -> None:
-    """If the network always predicts the same image, the solver ends there, on the straight path."""
+    """If the network predicts the same image at every step, the solver goes straight there."""
     schedule = times(num_steps, 1.0)
     solver = Multistep(schedule)
     clean = np.full((2, 3), 0.25, np.float32)

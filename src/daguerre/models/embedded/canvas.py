@@ -1,4 +1,4 @@
-"""Where an image's patches lie: image <-> (256, 192) patches, positions and the mask of the padding.
+"""Where an image's patches lie: image <-> (256, 192) patches, their positions, and the padding.
 
 The denoiser works at 1/8 of the image's size, in patches of 8x8 (so one patch stands for a cell of
 64x64 pixels of the file). The nine sizes have 238 to 256 cells; all are padded to 256, so that one

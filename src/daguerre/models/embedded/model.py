@@ -36,6 +36,7 @@ _MAX_WINDOWS = 8  # of text in one forward, so that a very long prompt does not 
 class ModelCard:
     """model.json beside the weights: facts that came with them."""
 
+    name: str
     created: int
     num_inference_steps: int
     guidance_scale: float
@@ -73,6 +74,7 @@ class EmbeddedModel:
             model=model,
             weights_sha256=self.card.weights_sha256,
             created=self.card.created,
+            name=self.card.name,
             description="daguerre's embedded model: flat illustration, English prompts",
         )
         self.max_rows: Mapping[str, int] = {"denoiser": 8}

@@ -1,0 +1,35 @@
+"""Colours as three numbers from 0 to 1, and their hexadecimal text.
+
+`Rgb` is what every drawing part speaks. Nothing here knows of palettes, of drawing or of the
+words for colours.
+"""
+
+from __future__ import annotations
+
+Rgb = tuple[float, float, float]
+
+
+def rgb(text: str) -> Rgb:
+    """A hexadecimal colour such as #3fa9f5 as numbers."""
+    red, green, blue = (int(text[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue
+
+
+def hexa(colour: Rgb) -> str:
+    """The nearest hexadecimal colour; what lies outside 0 to 1 is cut off."""
+    return "#" + "".join(f"{round(255 * min(1.0, max(0.0, c))):02x}" for c in colour)
+
+
+def mix(a: Rgb, b: Rgb, t: float) -> Rgb:
+    """The colour at t on the way from a (0) to b (1)."""
+    red, green, blue = (x + (y - x) * t for x, y in zip(a, b, strict=True))
+    return red, green, blue
+
+
+def lit_by(colour: Rgb, light: Rgb) -> Rgb:
+    """A surface of one colour under light of another."""
+    return colour[0] * light[0], colour[1] * light[1], colour[2] * light[2]
+
+
+WHITE: Rgb = (1.0, 1.0, 1.0)
+BLACK: Rgb = (0.0, 0.0, 0.0)

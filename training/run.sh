@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# The embedded model, from nothing to the weights that the server loads. Resumable: run it again and it
+# goes on where it stopped; each stage is skipped once its result is there.
+#
+#   training/run.sh                  about two and a half hours on 2 cores with AVX-512
+#   MINUTES=300 training/run.sh      train longer (or go on for longer with an earlier run)
+#   SMOKE=1 training/run.sh          every stage in about five minutes, to see that all of it works
+#
+# Needs Python 3.11, npm (for the vector art) and a package registry; makes its own environment.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ -n "${SMOKE:-}" ]; then
+  RUN=${RUN:-training/runs/smoke} OUT=${OUT:-$RUN/weights}
+  SCENES=160 LARGE=10 BATCH=8 MINUTES=1 DECODER_MINUTES=0.5 EXTRA="--no-compile --width 128 --depth 2"
+else
+  RUN=${RUN:-training/runs/flat-1} OUT=${OUT:-src/daguerre/models/embedded/weights}
+  SCENES=${SCENES:-24000} LARGE=${LARGE:-300} BATCH=${BATCH:-32}
+  MINUTES=${MINUTES:-90} DECODER_MINUTES=${DECODER_MINUTES:-12} EXTRA=${EXTRA:-}
+fi
+DATA=$RUN/data
+PYTHON=${PYTHON:-python3}
+VENV=training/.venv
+
+# 1) Tools. torch is pinned to the release that was used.
+[ -x $VENV/bin/python ] || "$PYTHON" -m venv $VENV
+$VENV/bin/python -m pip install --quiet --constraint constraints.txt --editable . \
+  --requirement training/requirements.txt
+py() { $VENV/bin/python -m "$@"; }
+
+# 2) Scenes and captions: the training set at 1/8 size, and some scenes at full size for the decoder.
+#    Every scene depends on its seed and number alone.
+[ -d "$DATA/small" ] || { py training.make_dataset --out "$DATA/small.part" --num "$SCENES" --seed 1 &&
+  mv "$DATA/small.part" "$DATA/small"; }
+[ -d "$DATA/large" ] || { py training.make_dataset --out "$DATA/large.part" --num "$LARGE" --seed 3 --scale 1 &&
+  mv "$DATA/large.part" "$DATA/large"; }
+
+# 3) The text encoder, converted; captions go through the code that serves.
+mkdir -p "$RUN/weights"
+[ -f "$RUN/weights/text_encoder.xml" ] || py training.text_encoder "$RUN/weights"
+
+# 4) The denoiser, then the decoder on what the denoiser leaves.
+# shellcheck disable=SC2086
+py training.train --data "$DATA/small" --run "$RUN" --weights "$RUN/weights" \
+  --minutes "$MINUTES" --batch "$BATCH" $EXTRA
+py training.decoder --images "$DATA/large" --denoiser "$RUN" --run "$RUN/decoder" \
+  --minutes "$DECODER_MINUTES" ${SMOKE:+--no-compile}
+
+# 5) What the server loads, and a look at it.
+py training.export --run "$RUN" --decoder "$RUN/decoder" --out "$RUN/weights" --created "$(date +%s)"
+mkdir -p "$OUT"
+[ "$OUT" -ef "$RUN/weights" ] || cp "$RUN"/weights/* "$OUT"/
+py training.sheet --weights "$OUT" --prompts training/prompts.txt --out "$RUN/sheet.png"
+echo "weights in $OUT, sheet of prompts in $RUN/sheet.png"
