@@ -10,7 +10,9 @@ BIN := $(VENV)/bin
 # Also the tools that build the package are pinned (pip that does not know the variable ignores it).
 PIP := PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip --quiet --disable-pip-version-check
 INPUTS := pyproject.toml constraints.txt
-CHECKED := src tests
+CLIENTS := tests/clients
+NODE_CLIENTS := $(if $(shell command -v npm 2>/dev/null),$(CLIENTS)/node_modules/.stamp)
+CHECKED := src tests training bench docs
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test lint format bench soak clean
@@ -27,7 +29,7 @@ help:
 serve: $(VENV)/base.stamp
 	@exec $(BIN)/daguerre serve --host $(HOST) --port $(PORT)
 
-test: lint
+test: lint $(VENV)/litellm.stamp $(NODE_CLIENTS)
 	$(BIN)/pytest -m "not soak"
 
 lint: $(VENV)/test.stamp
@@ -46,7 +48,7 @@ soak: $(VENV)/test.stamp
 	$(BIN)/pytest -m soak
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -63,3 +65,16 @@ $(VENV)/test.stamp: $(INPUTS) | $(BIN)/python
 	@echo "Installing daguerre and its test tools into $(VENV)"
 	@$(PIP) install --constraint constraints.txt --editable '.[test]'
 	@touch $@ $(VENV)/base.stamp
+
+# Clients that the tests drive, with versions of their own. LiteLLM's do not go with the server's, so
+# it has its own environment; its list is whole, so nothing is left for pip to resolve.
+$(VENV)/litellm.stamp: $(CLIENTS)/litellm.txt | $(BIN)/python
+	@echo "Installing LiteLLM into $(VENV)/litellm"
+	@$(BIN)/python -m venv --clear $(VENV)/litellm
+	@$(VENV)/litellm/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --requirement $<
+	@touch $@
+
+$(CLIENTS)/node_modules/.stamp: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
+	@echo "Installing the Node clients into $(CLIENTS)/node_modules"
+	@npm ci --prefix $(CLIENTS) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@

@@ -19,7 +19,7 @@ import struct
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -200,5 +200,9 @@ def print_digests() -> None:
         print(f"isal {isal.__version__} level {level}: {digest.hexdigest()[:16]}")
 
 
+def main(arguments: Sequence[str]) -> None:
+    print_digests() if "--digest" in arguments else print_table()
+
+
 if __name__ == "__main__":
-    print_digests() if "--digest" in sys.argv[1:] else print_table()
+    main(sys.argv[1:])

@@ -1,7 +1,7 @@
-"""What the tests of several parts share: an engine without a model, and a server on a real socket.
+"""What the tests of several parts share: a store, an engine without a model, a server on a socket.
 
 `FakeEngine` answers with a flat colour made from seed and prompt, counts what it is asked, and can
-be told to hold, to fail, to be full or to be loading.
+be told to hold, to fail, to be full, to be loading or to have failed to load.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 import socket
+import stat
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -22,9 +23,10 @@ import httpx
 import numpy as np
 import pytest
 
+from daguerre import database
 from daguerre.config import Settings
 from daguerre.engine.interface import EngineStats
-from daguerre.errors import NotReady
+from daguerre.errors import NotReady, Unavailable
 from daguerre.params import (
     Done,
     Event,
@@ -43,6 +45,26 @@ MODEL = "stable-image-ultra"
 PATH = "/v1/images/generations"
 
 
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[ResourceStore]:
+    opened = ResourceStore.open(settings)
+    yield opened
+    opened.close()
+
+
+def database_file(settings: Settings) -> Path:
+    return settings.home_folder() / database.FILE_NAME
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
 def flat_colour(params: ImageParams) -> tuple[int, int, int]:
     red, green, blue = hashlib.sha256(f"{params.seed} {params.prompt}".encode()).digest()[:3]
     return red, green, blue
@@ -56,6 +78,8 @@ class FakeEngine:
 
     def reset(self) -> None:
         self.is_ready = True
+        self.is_draining = False
+        self.load_failure = ""
         self.is_held = False
         self.refusal: Exception | None = None  # raised before any event
         self.failure: Exception | None = None  # the last event
@@ -71,10 +95,19 @@ class FakeEngine:
     async def stop(self) -> None:
         self.num_stops += 1
 
+    async def drain(self) -> None:
+        self.is_draining = True
+        while self.num_running:
+            await asyncio.sleep(0.002)
+
     def models(self) -> tuple[ModelInfo, ...]:
         return self.model_infos
 
     async def generate(self, params: ImageParams) -> AsyncGenerator[Event, None]:
+        if self.load_failure:
+            raise Unavailable("the model could not be loaded; the server's log says why")
+        if self.is_draining:
+            raise NotReady("the server is stopping and takes no new requests")
         if not self.is_ready:
             raise NotReady("the model is still loading")
         if self.refusal:
@@ -105,7 +138,7 @@ class FakeEngine:
 
     def stats(self) -> EngineStats:
         return EngineStats(
-            is_ready=self.is_ready,
+            is_ready=self.is_ready and not (self.is_draining or self.load_failure),
             num_waiting=self.num_waiting,
             num_running=self.num_running,
             num_done=self.num_done,
@@ -115,6 +148,8 @@ class FakeEngine:
             num_rows=21,
             mean_job_s=self.mean_job_s,
             certificates={"denoiser (2, 256)": True, "denoiser (4, 256)": False},
+            failure=self.load_failure,
+            is_draining=self.is_draining,
         )
 
 

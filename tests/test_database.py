@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from conftest import MODEL, database_file, mode
 from sqlalchemy import Connection, create_engine, text
 
 from daguerre import database, datafolder, migrations
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.resources import ResourceStore
-
-MODEL = "stable-image-ultra"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home")
-
-
-@pytest.fixture
-def store(settings: Settings) -> Iterator[ResourceStore]:
-    opened = ResourceStore.open(settings)
-    yield opened
-    opened.close()
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
-
-
-def database_file(settings: Settings) -> Path:
-    return settings.home_folder() / database.FILE_NAME
 
 
 def test_wal(settings: Settings, store: ResourceStore) -> None:
@@ -50,6 +27,25 @@ def test_wal(settings: Settings, store: ResourceStore) -> None:
         connection.execute("DELETE FROM daguerre_resources")
         assert store.authenticate(key) is not None
         connection.execute("ROLLBACK")
+
+
+def test_commits_outlive_a_power_cut(settings: Settings) -> None:
+    """Every connection waits until a commit is on the disk, so no old key comes back."""
+    engine = database.open_database(settings)
+    with engine.connect() as connection:
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
+    engine.dispose()
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_waiting_for_postgresql_ends(scheme: str) -> None:
+    """A connection to PostgreSQL has its timeouts, and those in the URL go first."""
+    url = f"{scheme}://user@host/name"
+    given = database._patience(database._url(Settings(database_url=url)))
+    assert given["connect_args"] == {"connect_timeout": 10, "tcp_user_timeout": 10_000}
+    url += "?connect_timeout=3"
+    given = database._patience(database._url(Settings(database_url=url)))
+    assert given["connect_args"] == {"tcp_user_timeout": 10_000}
 
 
 def test_two_processes_open_at_once(settings: Settings) -> None:
@@ -186,3 +182,16 @@ def test_database_url_moves_the_database(tmp_path: Path) -> None:
     store.close()
     assert mode(file) == 0o600
     assert not (tmp_path / "home").exists()
+
+
+def test_files_beside_the_database_stay(tmp_path: Path) -> None:
+    """A database by its URL in a shared folder leaves the files of others there as they are."""
+    other = tmp_path / "lock"
+    other.write_text("mine")
+    other.chmod(0o644)
+    ResourceStore.open(Settings(database_url=f"sqlite:///{tmp_path}/x.db")).close()
+    assert (mode(other), other.read_text()) == (0o644, "mine")
+    assert {path.name for path in tmp_path.iterdir()} == {"lock", "x.db", "x.db.lock"}
+    (tmp_path / "x.db.lock").chmod(0o640)
+    ResourceStore.open(Settings(database_url=f"sqlite:///{tmp_path}/x.db")).close()
+    assert mode(tmp_path / "x.db.lock") == 0o640

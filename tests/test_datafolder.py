@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 import pytest
+from conftest import MODEL, mode
 
-from daguerre import clientfile, database, provisioning
+from daguerre import clientfile, database, datafolder, provisioning
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.resources import ResourceStore
-
-MODEL = "stable-image-ultra"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home")
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
@@ -42,7 +31,10 @@ def test_modes_do_not_depend_on_the_umask(settings: Settings, umask: int) -> Non
 
 
 def test_wide_modes_are_tightened(settings: Settings) -> None:
-    """Folder and files that were found open to others are closed, with their content kept."""
+    """Folder and files that were found open to others are closed, with their content kept.
+
+    All but the locks: they are empty, and may stand in a folder that is another's.
+    """
     store = ResourceStore.open(settings)
     provisioning.create(settings, store, MODEL, "DIFFUSION")
     home = settings.home_folder()
@@ -52,7 +44,9 @@ def test_wide_modes_are_tightened(settings: Settings) -> None:
     again = ResourceStore.open(settings)
     clientfile.set_url(home, settings.url())
     assert mode(home) == 0o700
-    assert {path.name: mode(path) for path in home.iterdir() if mode(path) != 0o600} == {}
+    modes = {path.name: mode(path) for path in home.iterdir() if path.suffix != ".lock"}
+    assert {database.FILE_NAME, clientfile.FILE_NAME} <= set(modes)
+    assert set(modes.values()) == {0o600}
     assert len(again.list()) == 1
     again.close()
     store.close()
@@ -70,6 +64,15 @@ def test_shared_folder_keeps_its_mode(tmp_path: Path, monkeypatch: pytest.Monkey
         ResourceStore.open(Settings(home=folder)).close()
         assert mode(folder) == expected
         assert mode(folder / database.FILE_NAME) == 0o600
+
+
+def test_lock_that_is_taken(tmp_path: Path) -> None:
+    """A lock that another has is told at once, and is free again when the other ends."""
+    with datafolder.locked(tmp_path / "x"):
+        with datafolder.locked_if_free(tmp_path / "x") as is_ours:
+            assert not is_ours
+    with datafolder.locked_if_free(tmp_path / "x") as is_ours:
+        assert is_ours
 
 
 @pytest.mark.parametrize("below", ["", "sub/folder"])

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
+import os
 
 import pytest
+from conftest import MODEL
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
 
 from daguerre import clientfile, provisioning
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.resources import ResourceStore
-
-MODEL = "stable-image-ultra"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home")
-
-
-@pytest.fixture
-def store(settings: Settings) -> Iterator[ResourceStore]:
-    opened = ResourceStore.open(settings)
-    yield opened
-    opened.close()
 
 
 def test_created_resource_can_be_used(settings: Settings, store: ResourceStore) -> None:
@@ -72,6 +60,61 @@ def test_new_key_keeps_the_served_address(settings: Settings, store: ResourceSto
     provisioning.create(settings, store, MODEL, "OTHER")
     urls = {alias: entry.url for alias, entry in clientfile.read(home).items()}
     assert urls == {"DIFFUSION": "http://127.0.0.1:4711", "OTHER": "http://127.0.0.1:4711"}
+
+
+def test_rotate_with_a_damaged_file(settings: Settings, store: ResourceStore) -> None:
+    """When the new key cannot be kept because the file is damaged, the old key stays."""
+    provisioning.create(settings, store, MODEL, "DIFFUSION")
+    file = settings.home_folder() / clientfile.FILE_NAME
+    key = clientfile.read(settings.home_folder())["DIFFUSION"].key
+    file.write_text("damaged")
+    with pytest.raises(SettingsError, match="damaged"):
+        provisioning.rotate(settings, store, "DIFFUSION")
+    assert store.authenticate(key) == store.get("DIFFUSION")
+    assert file.read_text() == "damaged"
+
+
+def test_rotate_on_a_full_disk(
+    settings: Settings, store: ResourceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the disk is too full to keep the new key, the old one stays on both sides."""
+    resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(SettingsError, match="No space left"):
+            provisioning.rotate(settings, store, "DIFFUSION")
+    attachment = provisioning.attachments(settings, store)["DIFFUSION"]
+    assert attachment and store.authenticate(attachment.key) == resource
+
+
+def test_rotate_that_the_database_refuses(settings: Settings, store: ResourceStore) -> None:
+    """When the database fails after the file was written, the file has the old key again."""
+    provisioning.create(settings, store, MODEL, "DIFFUSION")
+    before = clientfile.read(settings.home_folder())
+    seen = []
+
+    def fail(connection: Connection) -> None:
+        seen.append(clientfile.read(settings.home_folder()))
+        raise OperationalError("COMMIT", {}, Exception("database or disk is full"))
+
+    event.listen(store._engine, "commit", fail)
+    with pytest.raises(SettingsError, match="disk is full"):
+        provisioning.rotate(settings, store, "DIFFUSION")
+    assert seen and seen != [before]
+    assert clientfile.read(settings.home_folder()) == before
+    assert provisioning.attachments(settings, store)["DIFFUSION"] == before["DIFFUSION"]
+
+
+def test_default_needs_no_file(settings: Settings, store: ResourceStore) -> None:
+    """Where there is a resource, a damaged client's file does not keep a server from starting."""
+    store.create(MODEL, "FOX")
+    (settings.home_folder() / clientfile.FILE_NAME).write_text("damaged")
+    provisioning.create_default(settings, store, MODEL)
+    assert [resource.alias for resource in store.list()] == ["FOX"]
 
 
 def test_destroy_forgets_the_key(settings: Settings, store: ResourceStore) -> None:

@@ -6,34 +6,15 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
+from conftest import MODEL, database_file
+from sqlalchemy import create_mock_engine
 
-from daguerre import database
 from daguerre.config import Settings
 from daguerre.errors import InvalidRequest, NotFound, SettingsError, Unavailable
 from daguerre.resources import MAX_REQUESTS_PER_MINUTE, ResourceStore
-
-MODEL = "stable-image-ultra"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home")
-
-
-@pytest.fixture
-def store(settings: Settings) -> Iterator[ResourceStore]:
-    opened = ResourceStore.open(settings)
-    yield opened
-    opened.close()
-
-
-def database_file(settings: Settings) -> Path:
-    return settings.home_folder() / database.FILE_NAME
 
 
 def test_key_opens_its_resource(store: ResourceStore) -> None:
@@ -166,6 +147,13 @@ def test_resources_outlive_the_process(settings: Settings) -> None:
     store = ResourceStore.open(settings)
     assert store.authenticate(key) == resource
     store.close()
+
+
+def test_local_is_sqlite(store: ResourceStore) -> None:
+    """Only SQLite counts as a database that answers without another machine."""
+    elsewhere = create_mock_engine("postgresql+psycopg://", lambda *_: None)
+    assert store.is_local
+    assert not ResourceStore(elsewhere).is_local  # type: ignore[arg-type]
 
 
 def test_unreadable_database_is_unavailable(settings: Settings, store: ResourceStore) -> None:

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from daguerre.models.embedded.canvas import SCALE, canvas
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
 
+NOISE_LEVELS = (0.0, 0.02, 0.08)  # of the canvas, as a young denoiser leaves it
+
 
 class Residual(nn.Module):
     def __init__(self, channels: int) -> None:
@@ -96,7 +98,8 @@ class Pairs:
             top = self.rng.integers(small.shape[0] - side + 1)
             left = self.rng.integers(small.shape[1] - side + 1)
             x = small[top : top + side, left : left + side]
-            x = x + self.rng.standard_normal(x.shape, dtype=np.float32) * self.rng.choice((0, 0.01))
+            level = np.float32(self.rng.choice(NOISE_LEVELS))
+            x = x + level * self.rng.standard_normal(x.shape, dtype=np.float32)
             y = self.full[i][top * 8 : (top + side) * 8, left * 8 : (left + side) * 8]
             flip = slice(None, None, int(self.rng.choice((1, -1))))
             xs.append(x[:, flip].transpose(2, 0, 1))

@@ -27,7 +27,8 @@ from training.captions import caption
 CAPTIONS = 4
 RUN = 64  # pictures that a worker draws before it reports
 Record = dict[str, Any]
-Job = tuple[Path, int, tuple[int, int], int, int, int]  # array, seed, shape, start, stop, scale
+# array, seed, shape, start, stop, scale, iconic
+Job = tuple[Path, int, tuple[int, int], int, int, int, bool]
 
 
 def share(shape: tuple[int, int]) -> float:
@@ -50,11 +51,11 @@ def facts(scene: scenes.Scene) -> Record:
 
 
 def make(
-    seed: int, shape: tuple[int, int], index: int, scale: int
+    seed: int, shape: tuple[int, int], index: int, scale: int, iconic: bool = False
 ) -> tuple[NDArray[np.uint8], Record]:
     """Picture (H / scale, W / scale, 3) uint8 and its record; depends on its arguments only."""
     rng = np.random.default_rng((seed, shape[0], shape[1], index))
-    scene = scenes.sample_scene(rng, shape)
+    scene = scenes.sample_scene(rng, shape, iconic)
     picture = scenes.render(scene, shape[0] // scale, shape[1] // scale)
     words = [caption(scene, rng) for _ in range(CAPTIONS)]
     return picture, {"captions": words, **facts(scene)}
@@ -62,16 +63,16 @@ def make(
 
 def _fill(job: Job) -> list[Record]:
     """Draw one run of a shape's pictures straight into its array."""
-    path, seed, shape, start, stop, scale = job
+    path, seed, shape, start, stop, scale, iconic = job
     array = np.load(path, mmap_mode="r+")
     records = []
     for index in range(start, stop):
-        array[index], record = make(seed, shape, index, scale)
+        array[index], record = make(seed, shape, index, scale, iconic)
         records.append(record)
     return records
 
 
-def write(out: Path, num: int, scale: int, seed: int, workers: int) -> None:
+def write(out: Path, num: int, scale: int, seed: int, workers: int, iconic: bool = False) -> None:
     """Write every shape's share of `num` pictures, at least one; an array's name tells it is done.
 
     The workers start afresh instead of as forks: a fork would inherit the threads of whatever
@@ -85,7 +86,9 @@ def write(out: Path, num: int, scale: int, seed: int, workers: int) -> None:
             part = out / f"{name}.npy.part"
             size = (n, height // scale, width // scale, 3)
             open_memmap(part, mode="w+", dtype=np.uint8, shape=size).flush()
-            jobs = [(part, seed, shape, a, min(n, a + RUN), scale) for a in range(0, n, RUN)]
+            jobs = [
+                (part, seed, shape, a, min(n, a + RUN), scale, iconic) for a in range(0, n, RUN)
+            ]
             records = [record for run in pool.imap(_fill, jobs) for record in run]
             (out / f"{name}.json").write_text(json.dumps(records))
             part.rename(out / f"{name}.npy")
@@ -99,10 +102,11 @@ def main() -> None:
     parser.add_argument("--scale", type=int, default=8, help="the full size is divided by this")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--iconic", action="store_true", help="the narrow domain of sample_scene")
     args = parser.parse_args()
     os.nice(10)
     assets.fetch()
-    write(args.out, args.num, args.scale, args.seed, args.workers)
+    write(args.out, args.num, args.scale, args.seed, args.workers, args.iconic)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 def blend(noisy: Tensor, estimate: Tensor, t: Tensor) -> Tensor:
     """The clean image from the noisy one (B, N, P) and the network's estimate of it.
 
-    Both are measurements of the clean image: noisy / t errs by (1 - t) / t, the estimate by what the
+    Both measure the clean image: noisy / t errs by (1 - t) / t, the estimate by what the
     network cannot resolve; each is weighted by its precision. So fine detail need not pass the
     network once the noise is smaller than that, and such times do not rule the loss. The same form
     as the preconditioning of Karras et al. 2022 (EDM, table 1), with the network's error in the

@@ -161,6 +161,11 @@ class Trainer:
         self.run.mkdir(parents=True, exist_ok=True)
         if (self.run / "checkpoint.pt").exists():
             self._load()
+        elif args.start:
+            from training.export import load_shipped
+
+            self.model.load_state_dict(load_shipped(args.start).state_dict())
+            self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
 
     def _load(self) -> None:
         state = torch.load(self.run / "checkpoint.pt", map_location=self.device)
@@ -250,6 +255,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--data", nargs="+", type=Path, required=True)
     p.add_argument("--run", type=Path, required=True)
     p.add_argument("--weights", type=Path, default=Path("src/daguerre/models/embedded/weights"))
+    p.add_argument("--start", type=Path, help="exported weights to begin with, for a new run")
     p.add_argument("--minutes", type=float, default=90, help="training time in all")
     p.add_argument("--images", type=int, default=0, help="images in all, instead of minutes")
     p.add_argument("--batch", type=int, default=32)

@@ -65,16 +65,16 @@ def remove(folder: Path, alias: str) -> None:
 
 
 def set_url(folder: Path, url: str) -> None:
-    """All resources of one data folder are served at one address."""
+    """Puts all resources at one address; `daguerre serve` says when."""
     _change(folder, lambda found: {name: replace(found[name], url=url) for name in found})
 
 
 def _change(folder: Path, change: Callable[[Attachments], Attachments]) -> None:
     datafolder.prepare(folder)
-    with datafolder.locked(folder):
+    path = folder / FILE_NAME
+    with datafolder.locked(path):
         before = read(folder)
         after = change(before)
-        path = folder / FILE_NAME
         if after != before:
             text = json.dumps({name: asdict(after[name]) for name in sorted(after)}, indent=2)
             datafolder.write_private(path, text + "\n")

@@ -120,7 +120,9 @@ class Settings:
     request_timeout_s: float = _setting(
         600.0, "Time a request may take from arrival to image, in seconds.", _float(0.05, 86_400)
     )
-    num_threads: int = _setting(0, "Threads for the networks; 0 takes every core.", _int(0, 1024))
+    num_threads: int = _setting(
+        0, "Threads for the networks; 0 lets OpenVINO choose.", _int(0, 1024)
+    )
     precision: str = _choice_setting(
         "auto",
         "Arithmetic of the embedded model, where auto takes the faster here",

@@ -2,6 +2,7 @@
 
 SQLite runs in WAL, so that readers never wait for a writer; a transaction that will write takes the
 write lock when it begins (`is_writing`), so that it never fails half way. The file is private.
+A connection to another database is not waited for without end.
 Knows nothing of what the tables hold.
 """
 
@@ -22,6 +23,7 @@ from daguerre.migrations import migrate
 
 FILE_NAME = "daguerre.db"
 _BUSY_TIMEOUT_MS = 10_000
+_CONNECT_TIMEOUT_S = 10
 # psycopg 3 whatever the scheme, also the short one that hosting services hand out.
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 
@@ -32,7 +34,7 @@ def open_database(settings: Settings) -> Engine:
     engine = _engine(url)
     try:
         file = _sqlite_file(url)
-        with datafolder.locked(file.parent) if file else nullcontext():
+        with datafolder.locked(file) if file else nullcontext():
             _prepare(engine, file)
     except SettingsError:
         engine.dispose()
@@ -70,7 +72,7 @@ def _url(settings: Settings) -> URL:
 
 def _engine(url: URL) -> Engine:
     try:
-        engine = create_engine(url, hide_parameters=True, pool_pre_ping=not _is_sqlite(url))
+        engine = create_engine(url, hide_parameters=True, **_patience(url))
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise SettingsError(
             f"no driver for the database {url.drivername} is installed ({error});"
@@ -80,6 +82,24 @@ def _engine(url: URL) -> Engine:
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)
     return engine
+
+
+def _patience(url: URL) -> dict[str, Any]:
+    """Bounds how long a connection is waited for; what the URL itself says goes first."""
+    if _is_sqlite(url):
+        return {}
+    own: dict[str, int] = {}
+    if url.get_driver_name() in ("psycopg", "psycopg2"):
+        # The second one ends a connection whose other side has vanished, where TCP would wait on.
+        own = {
+            "connect_timeout": _CONNECT_TIMEOUT_S,
+            "tcp_user_timeout": _CONNECT_TIMEOUT_S * 1000,
+        }
+    return {
+        "pool_pre_ping": True,
+        "pool_timeout": _CONNECT_TIMEOUT_S,
+        "connect_args": {name: own[name] for name in own if name not in url.query},
+    }
 
 
 def _is_sqlite(url: URL) -> bool:
@@ -109,7 +129,8 @@ def _configure(connection: SQLiteConnection, record: Any) -> None:
     # No transactions behind our back: `_begin` starts those that write, and reads need none.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}").close()
-    connection.execute("PRAGMA synchronous = NORMAL").close()
+    # With less, a power cut could bring back a key that was given up.
+    connection.execute("PRAGMA synchronous = FULL").close()
 
 
 def _begin(connection: Connection) -> None:

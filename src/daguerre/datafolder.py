@@ -17,10 +17,10 @@ from pathlib import Path
 
 from daguerre.errors import SettingsError
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+    import msvcrt
+else:
     import fcntl
-
-_LOCK = "lock"
 
 
 def prepare(folder: Path) -> Path:
@@ -56,20 +56,47 @@ def write_private(path: Path, text: str) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One process at a time changes what is in the folder; the lock goes with the process."""
-    with _explained(folder):
-        descriptor = _open_private(folder / _LOCK, os.O_RDWR | os.O_CREAT)
-    try:
-        if sys.platform != "win32":
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time changes the file at `path`; the lock goes with the process."""
+    with _lock_file(path) as descriptor:
+        with _explained(path.parent):
+            _lock(descriptor, wait=True)
         yield
+
+
+@contextmanager
+def locked_if_free(path: Path) -> Iterator[bool]:
+    """As `locked`, but False, without waiting, where another process has the lock."""
+    with _lock_file(path) as descriptor:
+        with _explained(path.parent):
+            try:
+                _lock(descriptor, wait=False)
+                is_ours = True
+            except (BlockingIOError, PermissionError):
+                is_ours = False
+        yield is_ours
+
+
+@contextmanager
+def _lock_file(path: Path) -> Iterator[int]:
+    """An empty file beside `path`; the folder may be another's, so one that is there is kept."""
+    with _explained(path.parent):
+        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
+def _lock(descriptor: int, *, wait: bool) -> None:
+    if sys.platform == "win32":
+        msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _open_private(path: Path, flags: int) -> int:
-    descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
+    descriptor = os.open(path, flags, 0o600)
     if stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o600:
         path.chmod(0o600)
     return descriptor

@@ -45,9 +45,16 @@ def create_default(settings: Settings, store: ResourceStore, model: str) -> None
 
 
 def rotate(settings: Settings, store: ResourceStore, alias: str) -> Resource:
+    """A new key stands on both sides, or the old one does."""
     resource = store.get(alias)
-    key = store.rotate(resource.alias)
-    _remember(settings, resource, key)
+    folder = settings.home_folder()
+    before = clientfile.read(folder).get(resource.alias)
+    try:
+        store.rotate(resource.alias, keep=lambda key: _remember(settings, resource, key))
+    except SettingsError:
+        if before:  # the database may have failed after the file was written
+            clientfile.put(folder, resource.alias, before)
+        raise
     return store.get(resource.alias)
 
 

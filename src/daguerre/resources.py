@@ -13,7 +13,7 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -88,10 +88,14 @@ def parse_alias(text: str) -> str:
 
 
 class ResourceStore:
-    """The resources of one database; safe to share between threads and with other processes."""
+    """The resources of one database; safe to share between threads and with other processes.
+
+    `is_local` is False where a call may wait for another machine, and so belongs in a thread.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.is_local: bool = engine.dialect.name == "sqlite"
 
     @classmethod
     def open(cls, settings: Settings) -> ResourceStore:
@@ -154,14 +158,19 @@ class ResourceStore:
             ) from None
         return resource, key
 
-    def rotate(self, alias: str) -> str:
-        """A new key; the old one is refused from the next request on."""
+    def rotate(self, alias: str, keep: Callable[[str], None] | None = None) -> str:
+        """A new key; the old one is refused from the next request on.
+
+        `keep` gets the new key first; when it raises, the old key stays.
+        """
         alias, key = parse_alias(alias), _new_key()
         values = {"key_sha256": _sha256(key), "key_prefix": key[:_PREFIX_LENGTH]}
         with self._writing() as connection:
             changed = connection.execute(
                 update(_TABLE).where(_TABLE.c.alias == alias).values(**values)
             )
+            if keep and changed.rowcount:
+                keep(key)
         if not changed.rowcount:
             raise self._unknown(alias)
         return key

@@ -63,6 +63,16 @@ def test_shell_lines_can_be_evaluated(run: Callable[..., str], home: Path) -> No
     assert not Path("owned").exists()
 
 
+def test_public_url_is_shown(
+    run: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--public-url` is printed also where a resource exists, and is not stored."""
+    stored = json.loads(run("config", "--json"))
+    shown = json.loads(run("config", "--json", "--public-url", "https://images.example/"))
+    assert shown == {**stored, "DIFFUSION_URL": "https://images.example"}
+    assert json.loads(run("config", "--json")) == stored
+
+
 def test_lost_key(
     run: Callable[..., str],
     fails: Callable[..., str],

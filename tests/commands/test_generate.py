@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import io
+import os
 import re
-from collections.abc import Callable
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import MODEL, FakeEngine, flat_colour
 from PIL import Image
 
+from commands.conftest import environment
 from daguerre import cli
-from daguerre.errors import InternalError, NotReady
+from daguerre.engine.interface import EngineStats
+from daguerre.errors import InternalError
 from daguerre.params import ImageParams
+
+NO_MODEL = """
+import sys
+import daguerre.engine
+from conftest import MODEL
+from daguerre.cli import main
+from daguerre.engine.engine import ThreadEngine
+from engine.networks import ToyModel
+def fail():
+    raise OSError("no weights")
+model = ToyModel(name=MODEL, on_load=fail)
+engine = ThreadEngine([model], max_waiting=1, max_running=1)
+daguerre.engine.build_engine = lambda settings: engine
+sys.exit(main(["generate", "a fox", "-o", "x.png"]))
+"""
 
 
 @pytest.mark.parametrize(
@@ -92,21 +115,73 @@ def test_generate_failure(fails: Callable[..., str], engine: FakeEngine) -> None
     assert engine.num_stops == 1 and not Path("x.png").exists()
 
 
+def test_generate_without_a_model() -> None:
+    """A model that cannot be loaded is one line with its reason, and no traceback (a bug was)."""
+    done = subprocess.run(
+        [sys.executable, "-c", NO_MODEL], env=environment(), capture_output=True, text=True
+    )
+    told = f"daguerre: the model {MODEL} could not be loaded: OSError: no weights\n"
+    assert (done.returncode, done.stdout, done.stderr) == (cli.FAULT, "", told)
+    assert not Path("x.png").exists()
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process gets beyond 100 bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_generate_on_a_full_disk(fails: Callable[..., str], engine: FakeEngine) -> None:
+    """An image that cannot be written leaves what was there, and no half of a file (a bug was)."""
+    Path("x.png").write_bytes(b"the one of yesterday")
+    with full_disk():
+        assert "cannot write x.png" in fails("generate", "a fox", "-o", "x.png")
+    assert Path("x.png").read_bytes() == b"the one of yesterday"
+    assert [path.name for path in Path().iterdir()] == ["x.png"]
+
+
+def test_generate_over_a_file(run: Callable[..., str], engine: FakeEngine) -> None:
+    """A file that is replaced keeps its permissions, and a link still leads to it."""
+    Path("x.png").write_bytes(b"old")
+    Path("x.png").chmod(0o640)
+    Path("link.png").symlink_to("x.png")
+    run("generate", "a fox", "-o", "link.png")
+    assert Path("link.png").is_symlink() and Path("x.png").stat().st_mode & 0o777 == 0o640
+    assert Path("x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_generate_into_a_pipe(run: Callable[..., str], engine: FakeEngine) -> None:
+    """A pipe and a device are written to, and stay what they are."""
+    run("generate", "a fox", "-o", "/dev/null", "--output-format", "png")
+    assert Path("/dev/null").is_char_device()
+    os.mkfifo("x.png")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(Path("x.png").read_bytes)
+        run("generate", "a fox", "-o", "x.png")
+        assert read.result(20).startswith(b"\x89PNG")
+    assert Path("x.png").is_fifo()
+
+
 def test_generate_waits_for_the_model(
     run: Callable[..., str], engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the model loads, the command waits instead of failing."""
-    engine.refusal = NotReady("loading", retry_after_s=5)
-    slept: list[float] = []
+    engine.is_ready = False
+    stats, asked = engine.stats, []
 
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        if len(slept) == 3:
-            engine.refusal = None
+    def soon_ready() -> EngineStats:
+        asked.append(stats())
+        engine.is_ready = len(asked) == 3
+        return stats()
 
-    monkeypatch.setattr("asyncio.sleep", sleep)
+    monkeypatch.setattr(engine, "stats", soon_ready)
     run("generate", "a fox", "-o", "x.png")
-    assert len(slept) == 3 and len(engine.params) == 1
+    assert len(asked) == 3 and len(engine.params) == 1
 
 
 def test_generate_interrupted(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from conftest import MODEL, FakeEngine
 from PIL import Image
@@ -19,6 +20,8 @@ from PIL import Image
 from commands.conftest import environment, opened
 from daguerre import clientfile
 from daguerre.commands.serve import curl
+from daguerre.config import Settings
+from daguerre.resources import ResourceStore
 
 # `daguerre serve` with an engine that needs no model, in a process of its own.
 SERVE = """
@@ -56,6 +59,10 @@ def announcement(process: subprocess.Popen[str]) -> str:
         assert line, process.communicate()[1]
         printed += line
     return printed
+
+
+def variables_of(process: subprocess.Popen[str]) -> dict[str, str]:
+    return dict(re.findall(r"^export (\w+)=(.*)$", announcement(process), re.MULTILINE))
 
 
 needs_curl = pytest.mark.skipif(
@@ -122,3 +129,56 @@ def test_serve_without_the_key(home: Path, run: Callable[..., str]) -> None:
         lines = [process.stdout.readline(), process.stdout.readline()]
     assert "listens on" in lines[0]
     assert "models rotate DIFFUSION" in lines[1]
+
+
+def told_past_a_problem(*arguments: str) -> tuple[str, str]:
+    """What a server that answers has printed: its first line, and what stands on stderr."""
+    with serving("--port", "0", *arguments) as process:
+        assert process.stdout is not None and process.stderr is not None
+        first = process.stdout.readline()
+        assert "listens on" in first, process.stderr.read()
+        warning = process.stderr.readline()
+        assert httpx.get(first.split()[-1] + "/healthz").status_code == 200
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    return warning, errors
+
+
+def test_serve_with_a_damaged_file(home: Path, run: Callable[..., str]) -> None:
+    """A damaged client's file is one line of warning, and requests are answered."""
+    run("config")
+    (home / clientfile.FILE_NAME).write_text("damaged")
+    warning, errors = told_past_a_problem()
+    assert warning.startswith("daguerre: ") and "is damaged" in warning
+    assert "Traceback" not in errors
+
+
+def test_serve_without_a_folder_to_write(tmp_path: Path) -> None:
+    """With the database elsewhere, a data folder that cannot be written is one line too."""
+    database_url = f"sqlite:///{tmp_path}/x.db"
+    store = ResourceStore.open(Settings(database_url=database_url))
+    store.create(MODEL, "DIFFUSION")
+    store.close()
+    warning, errors = told_past_a_problem(
+        "--home", "/proc/daguerre", "--database-url", database_url
+    )
+    assert warning.startswith("daguerre: ") and "/proc/daguerre" in warning
+    assert "Traceback" not in errors
+
+
+def written_url(home: Path) -> str:
+    return clientfile.read(home)["DIFFUSION"].url
+
+
+def test_address_follows_the_server(home: Path) -> None:
+    """The address that is kept is that of the server that runs; one beside it prints its own."""
+    with serving("--port", "0") as process:
+        first = variables_of(process)["DIFFUSION_URL"]
+        assert written_url(home) == first
+        with serving("--port", "0") as beside:
+            assert variables_of(beside)["DIFFUSION_URL"] != first
+            assert written_url(home) == first
+    with serving("--port", "0") as after:
+        second = variables_of(after)["DIFFUSION_URL"]
+        assert written_url(home) == second

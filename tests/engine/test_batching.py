@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from daguerre.engine.batching import Batcher, evaluate, merge, split
 from daguerre.engine.certificates import Certificates, Claim
+from daguerre.engine.costs import NUM_TIMED
 from daguerre.engine.forward import Forward, Inputs, Network
 from daguerre.engine.trials import TRIALS, is_same, noise
 
@@ -136,6 +137,35 @@ def test_sharing_that_does_not_pay_is_not_used() -> None:
         mine.run(network, [forward(seed=1), forward(seed=2)])
     assert list(certificates.held({network.fingerprint}).values()) == [True]
     assert num_sharing(mine, network, jobs=2) == 1
+
+
+@pytest.mark.parametrize(("before", "now", "count"), [(1.0, 0.0, 2), (0.0, 1.0, 1)])
+def test_cost_is_timed_by_each_process(
+    tmp_path: Path, before: float, now: float, count: int
+) -> None:
+    """What sharing cost while it was proved, perhaps on a busy machine, decides nothing after a
+    restart (a bug was): lone and shared runs are timed again, with no trial, and decide."""
+    path = tmp_path / "certificates.json"
+    certify(ToyNetwork("denoiser", join_cost=before), path)
+    network = ToyNetwork("denoiser", join_cost=now)
+    mine = batcher(network, path)
+    chosen = []
+    for turn in range(2 * NUM_TIMED + 1):
+        chosen.append(num_sharing(mine, network, jobs=2))
+        mine.run(network, [forward(seed=10 * turn + job) for job in range(chosen[-1])])
+    assert chosen == [1] * NUM_TIMED + [2] * NUM_TIMED + [count]
+    assert network.calls == [2 * number for number in chosen]
+
+
+def test_warming_up_is_not_a_cost() -> None:
+    """The first run of a shape, slow as it may be, does not keep jobs from sharing."""
+    network = ToyNetwork("denoiser")
+
+    def warm_up(inputs: Inputs) -> None:
+        network.clock.now_s += 100.0 * (network.calls == [2, 2, 4])
+
+    network.on_call = warm_up
+    assert num_sharing(certify(network), network, jobs=2) == 2
 
 
 def test_climbs_one_job_at_a_time() -> None:

@@ -61,9 +61,8 @@ def test_cancel_while_waiting() -> None:
             await until(lambda: engine.stats().num_waiting == 1)
             async with aclosing(engine.generate(params(2))) as second:
                 assert await anext(second) == Queued(1)
-                with pytest.raises(QueueFull, match="2 jobs") as refusal:
+                with pytest.raises(QueueFull, match="2 jobs"):
                     await anext(engine.generate(params(3)))
-                assert refusal.value.retry_after_s == 1
             third = asyncio.create_task(events(engine, params(3)))
             await until(lambda: engine.stats().num_waiting == 2)
             gate.set()

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from daguerre.engine.certificates import Certificate, Certificates, Claim
+from daguerre.engine.certificates import FILE_VERSION, Certificates, Claim
 
 CLAIM = Claim("weights on cpu", "denoiser(x float32[3])", (2, 2))
-HELD = Certificate(is_exact=True, cost=1.25)
 
 
 @pytest.fixture
@@ -21,14 +20,14 @@ def path(tmp_path: Path) -> Path:
 
 def test_kept_over_a_restart(path: Path) -> None:
     """What was certified is known to the next process, and nothing else is in the folder."""
-    Certificates(path).put(CLAIM, HELD)
-    assert Certificates(path).get(CLAIM) == HELD
+    Certificates(path).put(CLAIM, True)
+    assert Certificates(path).get(CLAIM) is True
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
 def test_other_fingerprint_knows_nothing(path: Path) -> None:
     """Other weights, another device or runtime start without certificates."""
-    Certificates(path).put(CLAIM, HELD)
+    Certificates(path).put(CLAIM, True)
     again = Certificates(path)
     assert again.get(CLAIM._replace(fingerprint="weights on gpu")) is None
     assert again.held({"weights on gpu"}) == {}
@@ -39,13 +38,16 @@ def test_refusal_is_forgotten_at_the_next_start(path: Path) -> None:
     """An error is no proof: it keeps a claim from use in this process, and out of the file."""
     certificates = Certificates(path)
     certificates.refuse(CLAIM)
-    certificates.put(CLAIM._replace(rows=(2, 2, 2)), HELD)
-    refused = certificates.get(CLAIM)
-    assert refused is not None and not refused.is_exact
+    certificates.put(CLAIM._replace(rows=(2, 2, 2)), True)
+    assert certificates.get(CLAIM) is False
     assert Certificates(path).get(CLAIM) is None
 
 
-ENTRY = {**CLAIM._asdict(), "is_exact": True, "cost": 1.25}
+ENTRY = {**CLAIM._asdict(), "is_exact": True}
+
+
+def content_of(*entries: object, version: int = FILE_VERSION) -> str:
+    return json.dumps({"version": version, "certificates": entries})
 
 
 @pytest.mark.parametrize(
@@ -56,11 +58,11 @@ ENTRY = {**CLAIM._asdict(), "is_exact": True, "cost": 1.25}
         "\x00",
         "[]",
         "{}",
-        '{"version": 1}',
-        json.dumps({"version": 0, "certificates": [ENTRY]}),
-        json.dumps({"version": 1, "certificates": [{**ENTRY, "is_exact": "true"}]}),
-        json.dumps({"version": 1, "certificates": [{**ENTRY, "rows": [2, "2"]}]}),
-        json.dumps({"version": 1, "certificates": [ENTRY, "more"]}),
+        json.dumps({"version": FILE_VERSION}),
+        content_of({**ENTRY, "cost": 1.25}, version=1),
+        content_of({**ENTRY, "is_exact": "true"}),
+        content_of({**ENTRY, "rows": [2, "2"]}),
+        content_of(ENTRY, "more"),
     ],
 )
 def test_damaged_or_foreign_file_starts_over(path: Path, content: str) -> None:
@@ -69,25 +71,25 @@ def test_damaged_or_foreign_file_starts_over(path: Path, content: str) -> None:
     path.write_text(content, encoding="utf-8")
     certificates = Certificates(path)
     assert certificates.get(CLAIM) is None
-    certificates.put(CLAIM, HELD)
-    assert Certificates(path).get(CLAIM) == HELD
+    certificates.put(CLAIM, True)
+    assert Certificates(path).get(CLAIM) is True
 
 
 def test_undamaged_file_of_the_same_entry_is_read(path: Path) -> None:
     """The entry that the damaged files hold is good by itself."""
     path.parent.mkdir()
-    path.write_text(json.dumps({"version": 1, "certificates": [ENTRY]}), encoding="utf-8")
-    assert Certificates(path).get(CLAIM) == HELD
+    path.write_text(content_of(ENTRY), encoding="utf-8")
+    assert Certificates(path).get(CLAIM) is True
 
 
 def test_two_processes_keep_both(path: Path) -> None:
     """A process that writes keeps what another wrote since it started."""
     one, other = Certificates(path), Certificates(path)
     more = CLAIM._replace(rows=(2, 2, 2))
-    one.put(CLAIM, HELD)
-    other.put(more, HELD)
+    one.put(CLAIM, True)
+    other.put(more, True)
     again = Certificates(path)
-    assert again.get(CLAIM) == again.get(more) == HELD
+    assert again.get(CLAIM) is again.get(more) is True
 
 
 def test_old_file_survives_a_write_that_fails(
@@ -95,15 +97,35 @@ def test_old_file_survives_a_write_that_fails(
 ) -> None:
     """A disk that refuses costs a warning: the old file is whole, the new certificate is used."""
     certificates = Certificates(path)
-    certificates.put(CLAIM, HELD)
+    certificates.put(CLAIM, True)
 
     def full(*arguments: object) -> None:
         raise OSError("no space left")
 
     monkeypatch.setattr(os, "replace", full)
     more = CLAIM._replace(rows=(2, 2, 2))
-    certificates.put(more, HELD)
-    assert certificates.get(more) == HELD
+    certificates.put(more, True)
+    assert certificates.get(more) is True
     assert "no space left" in caplog.text
-    assert Certificates(path).get(CLAIM) == HELD
+    assert Certificates(path).get(CLAIM) is True
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_writers_of_one_process_number(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two containers that share a folder, both process 1, write at once and neither takes away the
+    other's half-written file (a bug was)."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    more, replace = CLAIM._replace(rows=(2, 2, 2)), os.replace
+
+    def replace_later(*names: str) -> None:
+        monkeypatch.setattr(os, "replace", replace)
+        Certificates(path).put(more, True)
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", replace_later)
+    Certificates(path).put(CLAIM, True)
+    assert Certificates(path).get(CLAIM) is True
+    assert caplog.text == ""
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]

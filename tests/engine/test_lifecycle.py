@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 
 import pytest
@@ -28,7 +29,7 @@ def test_not_ready_while_loading() -> None:
         assert not engine.stats().is_ready
         with pytest.raises(NotReady, match="loading") as refusal:
             await anext(engine.generate(params()))
-        assert refusal.value.retry_after_s == 5
+        assert refusal.value.retry_after_s is None  # whoever asks knows the queue as well
         gate.set()
         await until(lambda: engine.stats().is_ready)
         assert pixels((await events(engine, params()))[-1])
@@ -40,19 +41,40 @@ def test_not_ready_while_loading() -> None:
 
 
 def test_load_failure(caplog: pytest.LogCaptureFixture) -> None:
-    """A model that cannot be loaded leaves an engine that says so, and that stops as any other."""
+    """A model that cannot be loaded leaves an engine that says why, and that stops as any other;
+    where the error came from is in the log for those who look for faults."""
+    caplog.set_level(logging.DEBUG)
 
     def fail() -> None:
-        raise OSError("weights.bin is not there")
+        raise OSError("weights.bin\nis not there")
 
     async def scene() -> None:
         engine = make(ToyModel(on_load=fail))
         await engine.start()
-        await until(lambda: "weights.bin" in caplog.text)
-        assert not engine.stats().is_ready
+        await until(lambda: bool(engine.stats().failure))
+        told = "the model toy could not be loaded: OSError: weights.bin is not there"
+        assert (engine.stats().failure, engine.stats().is_ready) == (told, False)
+        assert {record.levelno for record in caplog.records if record.exc_info} == {logging.DEBUG}
         with pytest.raises(Unavailable, match="could not be loaded") as refusal:
             await anext(engine.generate(params()))
         assert not isinstance(refusal.value, NotReady)
+        await engine.stop()
+        assert engine.stats().failure == told
+
+    run(scene())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_thread_that_dies() -> None:
+    """An engine whose thread is gone does not count as one that is still loading (a bug was)."""
+
+    def end() -> None:
+        raise SystemExit
+
+    async def scene() -> None:
+        engine = make(ToyModel(on_load=end))
+        await engine.start()
+        await until(lambda: bool(engine.stats().failure))
         await engine.stop()
 
     run(scene())
@@ -111,6 +133,7 @@ def test_drain_lets_the_accepted_end() -> None:
             await until(lambda: engine.stats().num_waiting == 1)
             draining = asyncio.create_task(engine.drain())
             await until(lambda: not engine.stats().is_ready)
+            assert engine.stats().is_draining
             with pytest.raises(NotReady):
                 await anext(engine.generate(params(2)))
             assert not draining.done()

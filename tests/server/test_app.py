@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
+import sqlite3
+from pathlib import Path
 
+import httpx
 import pytest
-from conftest import MODEL, PATH, RunningServer, error_of, running
+from conftest import MODEL, PATH, FakeEngine, RunningServer, error_of, running
+
+from daguerre.config import Settings
+from daguerre.errors import QueueFull, Unavailable
+from daguerre.resources import ResourceStore
+from daguerre.server.app import create_app
+from daguerre.server.errors import OUTAGE_LOG_S, OutageLog
 
 
 @pytest.mark.parametrize(
@@ -75,8 +85,68 @@ def test_probes(server: RunningServer) -> None:
     server.engine.is_ready = False
     assert server.client.get("/healthz").status_code == 200
     response = server.client.get("/readyz")
-    assert error_of(response)["code"] == 503
+    error = error_of(response)
+    assert (error["code"], "loading" in error["message"]) == (503, True)
     assert 1 <= int(response.headers["retry-after"]) <= 59
+
+
+def test_draining(server: RunningServer) -> None:
+    """While the server drains, /readyz and new requests are told so, with a Retry-After."""
+    server.engine.is_draining = True
+    for response in (server.client.get("/readyz"), server.generate()):
+        error = error_of(response)
+        assert (error["code"], "takes no new requests" in error["message"]) == (503, True)
+        assert 1 <= int(response.headers["retry-after"]) <= 59
+
+
+def test_model_that_cannot_be_loaded(tmp_path: Path) -> None:
+    """/readyz and requests say so plainly, and do not promise that waiting helps (a bug was)."""
+    engine, settings = FakeEngine(), Settings(home=tmp_path)
+    engine.load_failure = "OSError: /secret/place"
+    resources = ResourceStore.open(settings)
+    _, key = resources.create(MODEL, "DIFFUSION")
+
+    async def scene() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(create_app(settings, engine, resources))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            body, headers = {"model": MODEL, "prompt": "a fox"}, {"authorization": f"Bearer {key}"}
+            return [
+                await client.get("/readyz"),
+                await client.post(PATH, json=body, headers=headers),
+            ]
+
+    for response in asyncio.run(scene()):
+        error = error_of(response)
+        assert (error["code"], "could not be loaded" in error["message"]) == (503, True)
+        assert "retry-after" not in response.headers and "secret" not in response.text
+    resources.close()
+
+
+def test_broken_database_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Clients get 503 and the operator the reason, once for all of them (a bug was)."""
+    with running(tmp_path) as server:
+        with sqlite3.connect(tmp_path / "daguerre.db") as database:
+            database.execute("DROP TABLE daguerre_resources")
+        database.close()
+        for _ in range(2):
+            response = server.generate()
+            assert error_of(response)["code"] == 503
+            assert 1 <= int(response.headers["retry-after"]) <= 59
+    [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "keys cannot be read" in record.getMessage()
+    assert "no such table" in record.getMessage() and "SELECT" not in record.getMessage()
+
+
+def test_outages_are_told_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    """An outage that lasts is told again after some seconds; a full queue is none."""
+    now_s = [0.0]
+    outages, broken = OutageLog(lambda: now_s[0]), Unavailable("the keys cannot be read")
+    broken.__cause__ = OSError("gone")
+    for moment_s in (0.0, OUTAGE_LOG_S - 0.1, OUTAGE_LOG_S, OUTAGE_LOG_S + 0.1):
+        now_s[0] = moment_s
+        outages.note(QueueFull("full"))
+        outages.note(broken)
+    assert len(caplog.records) == 2
 
 
 def samples(text: str) -> dict[str, float]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from conftest import MODEL, PATH, RunningServer, error_of, read_answer
+
+from daguerre.server import auth
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
 
@@ -96,3 +101,30 @@ def test_model_that_is_not_served(server: RunningServer) -> None:
     assert (error["code"], error["param"]) == (404, "model")
     assert MODEL in error["message"]
     server.resources.destroy("GONE")
+
+
+def test_a_database_elsewhere_holds_up_nobody(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While a remote database does not answer, the server does; then the request gets a 503, and
+    the operator a line."""
+    is_asked, is_over = threading.Event(), threading.Event()
+
+    def silent(key: str) -> None:
+        is_asked.set()
+        is_over.wait(20)
+
+    monkeypatch.setattr(server.resources, "is_local", False)
+    monkeypatch.setattr(server.resources, "authenticate", silent)
+    monkeypatch.setattr(auth, "DATABASE_TIMEOUT_S", 1.0)
+    with ThreadPoolExecutor(1) as pool:
+        head = {"authorization": f"Bearer {server.key}"}
+        waiting = pool.submit(server.client.get, "/v1/models", headers=head)
+        assert is_asked.wait(20)
+        assert server.client.get("/healthz").status_code == 200
+        assert not waiting.done()
+        answer = waiting.result(20)
+        is_over.set()
+    assert answer.status_code == 503
+    assert "database" in error_of(answer)["message"]
+    assert "did not answer" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from conftest import MODEL, RunningServer, error_of, running
@@ -98,6 +99,16 @@ def test_surrogate_pair_is_one_character(server: RunningServer) -> None:
     """Both halves together are the character that they stand for."""
     assert server.post(b'{"model":"%s","prompt":"\\ud83e\\udd8a"}' % MODEL.encode()).is_success
     assert server.engine.params[0].prompt == "🦊"
+
+
+def test_many_keys_are_searched_once() -> None:
+    """The key given twice among as many as a body can hold is found at once (a bug was)."""
+    names = [f"k{number}" for number in range(23_000)]
+    body = ",".join(f'"{name}":1' for name in [*names, names[-1]])
+    started = time.monotonic()
+    with pytest.raises(InvalidRequest, match="k22999"):
+        parse_object(f"{{{body}}}".encode())
+    assert time.monotonic() - started < 1.0
 
 
 def test_every_depth_of_nesting() -> None:

@@ -106,12 +106,12 @@ def test_unavailable(server: RunningServer, error: Exception, fails_late: bool) 
 
 @pytest.mark.parametrize(
     ("num_waiting", "num_running", "mean_job_s", "expected"),
-    [(8, 2, 3.0, 12), (0, 1, 3.0, 1), (64, 1, 30.0, 59), (5, 0, 0.1, 1), (9, 4, 4.1, 10)],
+    [(8, 2, 3.0, 30), (0, 1, 3.0, 3), (64, 1, 30.0, 59), (5, 0, 0.1, 1), (9, 4, 4.1, 54)],
 )
 def test_retry_after_is_estimated(
     server: RunningServer, num_waiting: int, num_running: int, mean_job_s: float, expected: int
 ) -> None:
-    """Retry-After follows the length of the queue and the time of a job."""
+    """Retry-After is the time of all accepted jobs, whether they run side by side or not."""
     engine = server.engine
     engine.refusal = QueueFull("the queue is full")
     engine.num_waiting, engine.num_running = num_waiting, num_running

@@ -58,6 +58,25 @@ def test_every_operation_is_served(server: RunningServer) -> None:
             assert response.status_code in (200, 401), (method, path)
 
 
+def test_states_are_documented(server: RunningServer) -> None:
+    """Loading and a model that is not served have their answers in the document; once not."""
+    key = server.resources.create("other-model", "OTHER")[1]
+    server.engine.is_ready = False
+    answers = {
+        "/readyz": server.client.get("/readyz"),
+        "/v1/models/{id}": server.client.get(
+            "/v1/models/other-model", headers={"authorization": f"Bearer {key}"}
+        ),
+    }
+    server.resources.destroy("OTHER")
+    assert {path: answer.status_code for path, answer in answers.items()} == {
+        "/readyz": 503,
+        "/v1/models/{id}": 404,
+    }
+    for path, answer in answers.items():
+        assert str(answer.status_code) in DOCUMENT["paths"][path]["get"]["responses"]
+
+
 def test_references_resolve() -> None:
     """Every $ref leads to a schema of the document."""
 

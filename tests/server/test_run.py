@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +17,9 @@ import pytest
 from conftest import FakeEngine, RunningServer, read_answer, running, wait_until
 
 from daguerre.config import Settings
-from daguerre.errors import SettingsError
+from daguerre.errors import InternalError, SettingsError
 from daguerre.resources import ResourceStore
-from daguerre.server.run import listen, serve
+from daguerre.server.run import Server, listen, serve
 
 _PROGRAM = """
 import sys
@@ -121,21 +121,36 @@ def program(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
         process.communicate()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM and SIGUSR1 there")
+needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM and SIGUSR1 there")
+
+
+def request(key: str) -> bytes:
+    body = b'{"model":"stable-image-ultra","prompt":"unspeakable"}'
+    head = (
+        f"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+@needs_signals
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_graceful_end(tmp_path: Path, number: signal.Signals) -> None:
-    """After a signal no one new gets in, the image under way is delivered, and serve returns."""
+    """After a signal whoever is new is told so by 503, on old connections and on new ones; the
+    image under way is delivered, and serve returns."""
     with program(tmp_path) as (process, port, key):
-        body = b'{"model":"stable-image-ultra","prompt":"unspeakable"}'
-        head = (
-            f"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        ).encode()
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-            connection.sendall(head + body)
+        with connected(port) as connection, connected(port) as earlier:
+            connection.sendall(request(key))
+            assert ask(earlier, "/readyz")[0] == 200
             wait_until(lambda: _is_running(port))
             process.send_signal(number)
-            wait_until(lambda: not _takes_connections(port))
+            wait_until(lambda: ask(earlier, "/readyz")[0] == 503)
+            with connected(port) as later:
+                for one in (earlier, later):
+                    assert b"draining" in ask(one, "/readyz")[2]
+                    one.sendall(request(key))
+                    status, headers, _ = read_answer(one)
+                    assert (status, 1 <= int(headers["retry-after"]) <= 59) == (503, True)
             process.send_signal(signal.SIGUSR1)
             assert read_answer(connection)[0] == 200
         output, log = process.communicate(timeout=20)
@@ -145,15 +160,77 @@ def test_graceful_end(tmp_path: Path, number: signal.Signals) -> None:
     assert key not in log and "unspeakable" not in log
 
 
+@needs_signals
+def test_second_signal(tmp_path: Path) -> None:
+    """Who does not want to wait for images under way sends the signal again: they end as 503."""
+    with program(tmp_path) as (process, port, key):
+        with connected(port) as connection:
+            connection.sendall(request(key))
+            wait_until(lambda: _is_running(port))
+            process.send_signal(signal.SIGTERM)
+            with connected(port) as other:
+                wait_until(lambda: ask(other, "/readyz")[0] == 503)
+            process.send_signal(signal.SIGINT)
+            assert read_answer(connection)[0] == 503
+        output, _ = process.communicate(timeout=20)
+    assert output == "stops 1 done 0\n"
+    assert process.returncode == 0
+
+
+@pytest.mark.timeout(30)
+def test_signal_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that comes before uvicorn listens to signals ends the server, too (a bug was)."""
+    capture = Server.capture_signals
+
+    def late(server: Server) -> AbstractContextManager[None]:
+        signal.raise_signal(signal.SIGTERM)
+        return capture(server)
+
+    monkeypatch.setattr(Server, "capture_signals", late)
+    settings, engine = Settings(home=tmp_path, port=0), FakeEngine()
+    resources = ResourceStore.open(settings)
+    before = signal.getsignal(signal.SIGTERM)
+    serve(settings, engine, resources)
+    resources.close()
+    assert (engine.num_starts, engine.num_stops) == (1, 1)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.timeout(30)
+def test_drain_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that never gets done is waited for as long as a request may take, not longer."""
+    settings, engine = Settings(home=tmp_path, port=0, request_timeout_s=0.2), FakeEngine()
+    engine.num_running = 1
+    resources = ResourceStore.open(settings)
+    serve(settings, engine, resources, lambda true: signal.raise_signal(signal.SIGTERM))
+    resources.close()
+    assert (engine.is_draining, engine.num_stops) == (True, 1)
+
+
+@pytest.mark.timeout(30)
+def test_model_that_cannot_be_loaded(tmp_path: Path) -> None:
+    """A server without a model ends with the reason; clients do not wait for it (a bug was)."""
+    settings, engine = Settings(home=tmp_path, port=0), FakeEngine()
+    resources = ResourceStore.open(settings)
+
+    def fail(true: Settings) -> None:
+        engine.load_failure = "the model could not be loaded: no weights"
+
+    with pytest.raises(InternalError, match="no weights"):
+        serve(settings, engine, resources, fail)
+    resources.close()
+    assert engine.num_stops == 1
+
+
+def connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=20)
+
+
+def ask(connection: socket.socket, path: str) -> tuple[int, dict[str, str], bytes]:
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return read_answer(connection)
+
+
 def _is_running(port: int) -> bool:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        return b"daguerre_jobs_running 1.0" in read_answer(connection)[2]
-
-
-def _takes_connections(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=20).close()
-    except ConnectionRefusedError:
-        return False
-    return True
+    with connected(port) as connection:
+        return b"daguerre_jobs_running 1.0" in ask(connection, "/metrics")[2]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -53,13 +54,23 @@ def _attachments(settings: Settings, alias: str | None) -> Mapping[str, Attachme
     store = ResourceStore.open(settings)
     try:
         provisioning.create_default(settings, store, DEFAULT_MODEL)
-        found = provisioning.attachments(settings, store)
+        found = _at(settings, provisioning.attachments(settings, store))
         if alias is None:
             return found
         name = store.get(alias).alias
         return {name: found[name]}
     finally:
         store.close()
+
+
+def _at(
+    settings: Settings, found: Mapping[str, Attachment | None]
+) -> Mapping[str, Attachment | None]:
+    """With the public URL where one was given: it is shown and not stored."""
+    if not settings.public_url:
+        return found
+    url = settings.url()
+    return {name: entry and replace(entry, url=url) for name, entry in found.items()}
 
 
 def _lost(alias: str) -> str:

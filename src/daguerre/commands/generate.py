@@ -7,6 +7,8 @@ same options and seed give the same bytes as the server's. Parses and prints.
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ import click
 
 from daguerre.commands.flags import settings_flags
 from daguerre.config import Settings
-from daguerre.errors import InternalError, NotReady, SettingsError
+from daguerre.errors import InternalError, SettingsError
 
 if TYPE_CHECKING:
     from daguerre.engine.interface import Engine
@@ -90,12 +92,14 @@ def _check_target(output: str) -> None:
     """Before the work, not after it."""
     if output == STDOUT:
         return
-    folder = Path(output).parent
+    target, folder = Path(output), Path(output).parent
     if not folder.is_dir():
         raise SettingsError(f"the folder {folder} does not exist; make it, or name another file")
-    if Path(output).is_dir():
+    if target.is_dir():
         raise SettingsError(f"{output} is a folder; name a file")
-    if not os.access(folder, os.W_OK):
+    if target.exists() and not os.access(target, os.W_OK):
+        raise SettingsError(f"{output} cannot be written to; name another file")
+    if not _is_device(target) and not os.access(folder, os.W_OK):
         raise SettingsError(f"the folder {folder} cannot be written to; name another one")
 
 
@@ -108,20 +112,18 @@ async def _generated(
 
     await engine.start()
     try:
-        while True:
-            try:
-                async for event in engine.generate(params):
-                    if isinstance(event, Step):
-                        on_step(event)
-                    elif isinstance(event, Done):
-                        return event.image
-                    elif isinstance(event, Failed):
-                        raise event.error
-                raise InternalError("the engine gave no image. This is a bug.")
-            except NotReady as error:
-                if error.retry_after_s is None:
-                    raise
-                await asyncio.sleep(_LOADING_POLL_S)
+        while not (stats := engine.stats()).is_ready:
+            if stats.failure:
+                raise InternalError(stats.failure)
+            await asyncio.sleep(_LOADING_POLL_S)
+        async for event in engine.generate(params):
+            if isinstance(event, Step):
+                on_step(event)
+            elif isinstance(event, Done):
+                return event.image
+            elif isinstance(event, Failed):
+                raise event.error
+        raise InternalError("the engine gave no image. This is a bug.")
     finally:
         await engine.stop()
 
@@ -147,6 +149,27 @@ def _write(output: str, file: bytes) -> None:
         sys.stdout.buffer.flush()
         return
     try:
-        Path(output).write_bytes(file)
+        if _is_device(Path(output)):
+            Path(output).write_bytes(file)
+        else:
+            _replace(Path(output).resolve(), file)  # resolved: a link stays a link
     except OSError as error:
         raise SettingsError(f"cannot write {output}: {error.strerror or error}") from None
+
+
+def _is_device(target: Path) -> bool:
+    """Or a pipe: what takes bytes, and must not become a file."""
+    return target.exists() and not target.is_file()
+
+
+def _replace(target: Path, file: bytes) -> None:
+    """The image is there as a whole or not at all, also on a disk that is full."""
+    beside = target.with_name(f".daguerre-{secrets.token_hex(8)}")
+    try:
+        with beside.open("xb") as opened:
+            opened.write(file)
+        if target.exists():
+            shutil.copymode(target, beside)
+        os.replace(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)

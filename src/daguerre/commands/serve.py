@@ -8,12 +8,15 @@ from __future__ import annotations
 import functools
 import json
 import shlex
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from daguerre.commands.flags import settings_flags
 from daguerre.config import Settings
+from daguerre.errors import SettingsError
 
 if TYPE_CHECKING:
     from daguerre.clientfile import Attachment
@@ -45,29 +48,50 @@ def serve(settings: Settings) -> None:
     store = ResourceStore.open(settings)
     try:
         provisioning.create_default(settings, store, DEFAULT_MODEL)
-        announce = functools.partial(_announce, store)
-        run(settings, build_engine(settings), store, on_ready=announce)
+        with ExitStack() as until_the_end:
+            announce = functools.partial(_announce, store, until_the_end)
+            run(settings, build_engine(settings), store, on_ready=announce)
     finally:
         store.close()
 
 
-def _announce(store: ResourceStore, settings: Settings) -> None:
-    """Called when connections are answered; the port in `settings` is then the true one."""
-    from daguerre import clientfile, provisioning
+def _announce(store: ResourceStore, until_the_end: ExitStack, settings: Settings) -> None:
+    """Called when connections are answered; the port in `settings` is then the true one.
 
-    clientfile.set_url(settings.home_folder(), settings.url())
+    Requests need nothing of the client's file, so a problem with it is told and served past.
+    """
     click.echo(f"daguerre listens on {settings.url()}")
+    try:
+        _write_address(settings, until_the_end)
+        told = _how_to_call(store, settings)
+    except SettingsError as error:
+        click.echo(f"daguerre: the server runs, but not all is in order: {error.message}", err=True)
+    else:
+        click.echo(told)
+
+
+def _write_address(settings: Settings, until_the_end: ExitStack) -> None:
+    """A server writes its address for `daguerre config`, unless one started earlier still runs."""
+    from daguerre import clientfile, datafolder
+
+    folder = datafolder.prepare(settings.home_folder())
+    if until_the_end.enter_context(datafolder.locked_if_free(folder / "serve")):
+        clientfile.set_url(folder, settings.url())
+
+
+def _how_to_call(store: ResourceStore, settings: Settings) -> str:
+    from daguerre import provisioning
+
     resource = provisioning.default_resource(store)
     if resource is None:
-        return
+        return ""
     attachment = provisioning.attachments(settings, store)[resource.alias]
     if attachment is None:
-        click.echo(
+        return (
             f"The key of {resource.alias} is not in this data folder;"
             f" 'daguerre models rotate {resource.alias}' makes a new one."
         )
-        return
-    click.echo(_instructions(resource.alias, attachment))
+    return _instructions(resource.alias, replace(attachment, url=settings.url()))
 
 
 def _instructions(alias: str, attachment: Attachment) -> str:

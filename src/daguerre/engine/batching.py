@@ -2,8 +2,8 @@
 
 Before jobs share, each of the trials in `daguerre.engine.trials` is compared bit for bit with the
 jobs run alone. The lone runs are the jobs' answers, one trial is made per turn, and each claim is
-tried once per machine: what a proof costs is a few shared forwards, once. Merging must also pay:
-see `MAX_JOIN_COST`. Knows nothing of images, events or threads.
+tried once per machine: what a proof costs is a few shared forwards, once. Merging must also pay,
+which each process times anew: see `MAX_JOIN_COST`. Knows nothing of images, events or threads.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daguerre.engine.certificates import Certificate, Certificates, Claim
+from daguerre.engine.certificates import Certificates, Claim
+from daguerre.engine.costs import Costs
 from daguerre.engine.forward import Array, Forward, Network, Outputs, Plain
 from daguerre.engine.trials import TRIALS, is_same, noise
 
@@ -35,15 +36,6 @@ class Outcome:
     outputs: Outputs | None
     error: Exception | None
     cost_s: float
-
-
-@dataclass(slots=True)
-class _Progress:
-    """Of a claim under trial."""
-
-    num_passed: int = 0
-    alone_s: float = float("inf")  # least of the trials, so that warming up does not count
-    merged_s: float = float("inf")
 
 
 def merge(forwards: Sequence[Forward]) -> dict[str, Array | Plain]:
@@ -83,7 +75,8 @@ class Batcher:
     def __init__(self, certificates: Certificates, clock: Callable[[], float]) -> None:
         self._certificates = certificates
         self._clock = clock
-        self._progress: dict[Claim, _Progress] = {}
+        self._costs = Costs()
+        self._num_passed: dict[Claim, int] = {}  # trials, of a claim that is not decided yet
         self.num_forwards = 0  # whose outputs were used: a trial's shared evaluation does not count
         self.num_rows = 0
 
@@ -93,19 +86,21 @@ class Batcher:
         """How many of the jobs with these rows, from the first, take the next forward together.
 
         Climbs from 2 jobs up to the first number that is refused or does not pay; a number not
-        tried yet is tried when all below it are good.
+        tried or not timed yet is run when all below it are good.
         """
         num_good, cost = 1, 1.0
         for count in range(2, len(rows) + 1):
             if sum(rows[:count]) > max_rows:
                 break
             claim = Claim(fingerprint, signature, tuple(sorted(rows[:count])))
-            certificate = self._certificates.get(claim)
-            if certificate is None:
-                return count
-            if not certificate.is_exact or certificate.cost - cost > MAX_JOIN_COST:
+            is_exact, claim_cost = self._certificates.get(claim), self._costs.cost(claim)
+            if is_exact is None or (is_exact and claim_cost is None):
+                # A trial times the jobs alone, too; a proved claim needs these times from before.
+                is_run = is_exact is None or self._costs.is_alone_known(claim)
+                return count if is_run else num_good
+            if not is_exact or claim_cost is None or claim_cost - cost > MAX_JOIN_COST:
                 break
-            num_good, cost = count, certificate.cost
+            num_good, cost = count, claim_cost
         return num_good
 
     def run(self, network: Network, forwards: Sequence[Forward]) -> list[Outcome]:
@@ -125,27 +120,37 @@ class Batcher:
             outputs = evaluate(network, merge([forward]), forward.rows)
         except Exception as error:  # whatever a runtime throws is this job's failure alone
             return Outcome(None, error, self._clock() - started_s)
+        cost_s = self._clock() - started_s
+        self._costs.add(Claim(network.fingerprint, forward.signature, (forward.rows,)), cost_s)
         self._count(forward.rows)
-        return Outcome(outputs, None, self._clock() - started_s)
+        return Outcome(outputs, None, cost_s)
 
     def _run_merged(
         self, network: Network, claim: Claim, forwards: Sequence[Forward]
     ) -> list[Outcome]:
-        certificate = self._certificates.get(claim)
-        assert certificate and certificate.is_exact, f"{claim.label} is not proved. This is a bug."
-        started_s = self._clock()
+        assert self._certificates.get(claim), f"{claim.label} is not proved. This is a bug."
         try:
-            outputs = evaluate(network, merge(forwards), sum(claim.rows))
+            outputs, spent_s = self._shared(network, claim, merge(forwards))
         except Exception:  # not known whose fault: each gets a run of its own
             logger.warning("%s failed, running one by one", claim.label, exc_info=True)
             self._certificates.refuse(claim)
             return [self._run_alone(network, forward) for forward in forwards]
         self._count(sum(claim.rows))
-        second_per_row = (self._clock() - started_s) / sum(claim.rows)
+        second_per_row = spent_s / sum(claim.rows)
         return [
             Outcome(mine, None, second_per_row * count)
             for mine, count in zip(split(outputs, claim.rows), claim.rows, strict=True)
         ]
+
+    def _shared(
+        self, network: Network, claim: Claim, inputs: dict[str, Array | Plain]
+    ) -> tuple[Outputs, float]:
+        """The outputs of all, and the seconds that they took."""
+        started_s = self._clock()
+        outputs = evaluate(network, inputs, sum(claim.rows))
+        spent_s = self._clock() - started_s
+        self._costs.add(claim, spent_s)
+        return outputs, spent_s
 
     def _run_trial(
         self, network: Network, claim: Claim, forwards: Sequence[Forward]
@@ -154,9 +159,8 @@ class Batcher:
         outcomes = [self._run_alone(network, forward) for forward in forwards]
         expected = [outcome.outputs for outcome in outcomes if outcome.outputs is not None]
         if len(expected) == len(forwards):
-            alone_s = sum(outcome.cost_s for outcome in outcomes)
             try:
-                self._try(network, claim, forwards, expected, alone_s)
+                self._try(network, claim, forwards, expected)
             except Exception:  # the jobs have their answers: nothing fails but the trial
                 logger.warning("%s failed on trial, not shared", claim.label, exc_info=True)
                 self._certificates.refuse(claim)
@@ -168,37 +172,27 @@ class Batcher:
         claim: Claim,
         forwards: Sequence[Forward],
         expected: Sequence[Outputs],
-        alone_s: float,
     ) -> None:
-        progress = self._progress.setdefault(claim, _Progress())
-        seats = TRIALS[progress.num_passed](claim.rows)
-        generator = np.random.default_rng(progress.num_passed)
+        num_passed = self._num_passed.setdefault(claim, 0)
+        seats = TRIALS[num_passed](claim.rows)
+        generator = np.random.default_rng(num_passed)
         inputs = merge(
             [
                 noise(forwards[place], generator) if job is None else forwards[job]
                 for place, job in enumerate(seats)
             ]
         )
-        started_s = self._clock()
-        outputs = split(evaluate(network, inputs, sum(claim.rows)), claim.rows)
-        progress.merged_s = min(progress.merged_s, self._clock() - started_s)
-        progress.alone_s = min(progress.alone_s, alone_s)
+        outputs = split(self._shared(network, claim, inputs)[0], claim.rows)
         is_exact = all(
             is_same(outputs[place], expected[job])
             for place, job in enumerate(seats)
             if job is not None
         )
-        progress.num_passed += is_exact
-        if not is_exact or progress.num_passed == len(TRIALS):
-            self._certify(claim, is_exact)
-
-    def _certify(self, claim: Claim, is_exact: bool) -> None:
-        progress = self._progress.pop(claim)
-        # A clock too coarse to see either run says nothing for sharing.
-        ratio = progress.merged_s / progress.alone_s if progress.alone_s else 1.0
-        certificate = Certificate(is_exact, cost=len(claim.rows) * ratio)
-        logger.info("%s: exact %s, cost %.2f", claim.label, is_exact, certificate.cost)
-        self._certificates.put(claim, certificate)
+        self._num_passed[claim] += is_exact
+        if not is_exact or self._num_passed[claim] == len(TRIALS):
+            del self._num_passed[claim]
+            logger.info("%s: exact %s, cost %s", claim.label, is_exact, self._costs.cost(claim))
+            self._certificates.put(claim, is_exact)
 
     def _count(self, rows: int) -> None:
         self.num_forwards += 1

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import math
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -20,15 +19,18 @@ from daguerre.engine.certificates import Certificates
 from daguerre.engine.interface import EngineStats
 from daguerre.engine.loop import Job, Loop
 from daguerre.engine.pipeline import Model
-from daguerre.errors import InternalError, NotFound, NotReady, QueueFull, Unavailable
+from daguerre.errors import (
+    DaguerreError,
+    InternalError,
+    NotFound,
+    NotReady,
+    QueueFull,
+    Unavailable,
+)
 from daguerre.params import Done, Event, Failed, ImageParams, ModelInfo, Queued
 
 logger = logging.getLogger(__name__)
 
-# Seconds a client should wait before it asks again while the models load.
-LOAD_RETRY_AFTER_S = 5
-# Range of Retry-After in the contract.
-MIN_RETRY_AFTER_S, MAX_RETRY_AFTER_S = 1, 59
 # How often `drain` looks, in seconds.
 DRAIN_POLL_S = 0.02
 
@@ -62,13 +64,15 @@ class ThreadEngine:
         self._jobs: dict[int, Job] = {}  # accepted and not ended
         self._arrivals: list[Job] = []
         self._departures: list[Job] = []
-        self._is_loaded = self._is_failed = self._is_draining = self._is_stopping = False
+        self._is_loaded = self._is_draining = self._is_stopping = False
+        self._failure = ""  # why the models could not be loaded
 
     async def start(self) -> None:
         """Also starts an engine again that was stopped."""
         assert self._thread is None, "the engine was started twice. This is a bug."
         with self._changed:
-            self._is_loaded = self._is_failed = self._is_draining = self._is_stopping = False
+            self._is_loaded = self._is_draining = self._is_stopping = False
+            self._failure = ""
         self._thread = threading.Thread(target=self._run, name="daguerre-engine", daemon=True)
         self._thread.start()
 
@@ -110,6 +114,7 @@ class ThreadEngine:
             num_jobs = len(self._jobs)
             num_running = sum(job.has_begun for job in self._jobs.values())
             is_ready = self._is_loaded and not (self._is_draining or self._is_stopping)
+            failure, is_draining = self._failure, self._is_draining
         return EngineStats(
             is_ready=is_ready,
             num_waiting=num_jobs - num_running,
@@ -121,6 +126,8 @@ class ThreadEngine:
             num_rows=self._loop.num_rows,
             mean_job_s=self._loop.mean_job_s,
             certificates=self._loop.certificates(),
+            failure=failure,
+            is_draining=is_draining,
         )
 
     def _accept(
@@ -148,18 +155,15 @@ class ThreadEngine:
         if params.model not in self._models:
             served = ", ".join(self._models)
             raise NotFound(f"model {params.model!r} is not served; served: {served}", param="model")
-        if self._is_failed:
+        if self._failure:
             raise Unavailable("the model could not be loaded; the server's log says why")
         if self._thread is None or self._is_stopping or self._is_draining:
             raise NotReady("the server is stopping and takes no new requests")
         if not self._is_loaded:
-            raise NotReady("the model is still loading", retry_after_s=LOAD_RETRY_AFTER_S)
+            raise NotReady("the model is still loading")
         if len(self._jobs) >= self._max_jobs:
-            # A place is free when the next job has ended.
-            wait_s = math.ceil(self._loop.mean_job_s)
             raise QueueFull(
-                f"{len(self._jobs)} jobs are queued or running, the most that are accepted",
-                retry_after_s=min(max(wait_s, MIN_RETRY_AFTER_S), MAX_RETRY_AFTER_S),
+                f"{len(self._jobs)} jobs are queued or running, the most that are accepted"
             )
 
     def _cancel(self, number: int) -> None:
@@ -181,7 +185,9 @@ class ThreadEngine:
                 self._turn()
         finally:
             with self._changed:
-                self._is_stopping = True  # also when the thread dies of what no handler may catch
+                if not self._is_stopping:  # the thread dies of what no handler may catch
+                    self._failure = self._failure or "the engine's thread has ended. This is a bug."
+                self._is_stopping = True
             self._take_changes()
             self._loop.cancel_all(Unavailable("the server is stopping"))
             self._loop.unload()
@@ -193,10 +199,11 @@ class ThreadEngine:
                 return
             try:
                 self._loop.load(name)
-            except Exception:  # a model's code may raise anything; the engine stays to say so
-                logger.exception("model %s could not be loaded", name)
+            except Exception as error:  # a model's code may raise anything; the engine says so
+                # Whoever runs the engine tells the reason; here is only where it came from.
+                logger.debug("model %s could not be loaded", name, exc_info=True)
                 with self._changed:
-                    self._is_failed = True
+                    self._failure = f"the model {name} could not be loaded: {_words(error)}"
                 return
         logger.info("loaded %s in %.1f s", ", ".join(self._models), self._clock() - started_s)
         with self._changed:
@@ -224,3 +231,9 @@ class ThreadEngine:
         except Exception:  # a bug of ours must not end the thread, nor be met again at each turn
             logger.exception("a turn of the engine failed. This is a bug.")
             self._loop.fail_all(InternalError("the engine failed; the server's log says why"))
+
+
+def _words(error: Exception) -> str:
+    """One line; an error without words is known by its kind."""
+    words = " ".join(str(error).split())
+    return words if isinstance(error, DaguerreError) else f"{type(error).__name__}: {words}"

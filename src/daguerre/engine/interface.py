@@ -15,7 +15,7 @@ from daguerre.params import Event, ImageParams, ModelInfo
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """A snapshot for /metrics, /readyz and `daguerre info`."""
+    """A snapshot for /metrics and /readyz."""
 
     is_ready: bool
     num_waiting: int  # accepted, no forward done yet
@@ -27,13 +27,19 @@ class EngineStats:
     num_rows: int  # rows in those evaluations; rows / forwards = mean batch size
     mean_job_s: float  # exponentially weighted; 0.0 before the first job is done
     certificates: dict[str, bool] = field(default_factory=dict)  # "denoiser (4, 256, ...)" -> held
+    failure: str = ""  # why the models could not be loaded: the engine will never be ready
+    is_draining: bool = False
 
 
 class Engine(Protocol):
     """Makes images. All methods but `stats` are called from one event loop."""
 
     async def start(self) -> None:
-        """Begins loading in the background and returns at once; `stats().is_ready` turns true."""
+        """Begins loading in the background and returns at once; then `stats().is_ready` turns true,
+        or `stats().failure` says why it never will."""
+
+    async def drain(self) -> None:
+        """Refuses new jobs from now on and returns when the accepted ones have ended."""
 
     async def stop(self) -> None:
         """Cancels what runs and frees the networks."""
@@ -45,7 +51,7 @@ class Engine(Protocol):
         """Yields `Queued`, one `Step` per step, and last `Done` or `Failed`.
 
         Closing the generator cancels the job: its rows are gone from the next forward on. Raises
-        `QueueFull` or `NotReady` at the first `__anext__`, before any event.
+        `Unavailable` (`QueueFull`, `NotReady`) at the first `__anext__`, before any event.
         """
 
     def stats(self) -> EngineStats: ...

@@ -22,7 +22,7 @@ from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError, Unavailable
 from daguerre.resources import ResourceStore
-from daguerre.server.errors import error_response, unrouted_response
+from daguerre.server.errors import OutageLog, error_response, unrouted_response
 from daguerre.server.exchange import ExchangeMiddleware
 from daguerre.server.health import Health
 from daguerre.server.images import ImageGenerations
@@ -36,7 +36,7 @@ PREFIX = "/v1"
 
 
 def create_app(settings: Settings, engine: Engine, resources: ResourceStore) -> Starlette:
-    limiter, metrics = RateLimiter(), Metrics(engine)
+    limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
     images = ImageGenerations(settings, engine, resources, limiter)
     routes = _routes(images, Models(engine, resources), Health(engine), metrics, OpenApi(settings))
     paths = [route.path for route in routes]
@@ -49,6 +49,7 @@ def create_app(settings: Settings, engine: Engine, resources: ResourceStore) -> 
 
     async def on_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, DaguerreError)
+        outages.note(error)
         return error_response(_with_retry_after(error, engine))
 
     app = Starlette(
@@ -86,11 +87,14 @@ def _routes(
 
 
 def _with_retry_after(error: DaguerreError, engine: Engine) -> DaguerreError:
-    """Whoever refused may have said when to come back; else the length of the queue does."""
+    """Whoever refused may have said when to come back; else the length of the queue does. An engine
+    that has failed will not be back."""
     if not isinstance(error, Unavailable):
         return error
-    given = error.retry_after_s
-    seconds = retry_after_s(engine.stats()) if given is None else whole_seconds(given)
+    stats, given = engine.stats(), error.retry_after_s
+    if given is None and stats.failure:
+        return error
+    seconds = retry_after_s(stats) if given is None else whole_seconds(given)
     return type(error)(error.message, param=error.param, retry_after_s=seconds)
 
 

@@ -80,11 +80,11 @@ def _too_large(size: str, max_bytes: int) -> BodyTooLarge:
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        name = next(name for name in names if names.count(name) > 1)
-        raise InvalidRequest(f"the key {shown(name)} is given more than once", param=name[:100])
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InvalidRequest(f"the key {shown(name)} is given more than once", param=name[:100])
+        found[name] = value
     return found
 
 

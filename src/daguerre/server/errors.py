@@ -1,24 +1,31 @@
 """The error object: how a `DaguerreError` becomes the one body that every failure has.
 
-Also the answers to paths and methods that nothing is routed to, and `shown`, which puts what a
-caller sent into a message without letting it grow or break the answer. Knows no endpoint.
+Also the answers to paths and methods that nothing is routed to; `shown`, which puts what a caller
+sent into a message without letting it grow or break the answer; and `OutageLog`, which tells the
+operator what callers are not told. Knows no endpoint.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection, Mapping
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daguerre.errors import DaguerreError, InvalidRequest, MethodNotAllowed, NotFound
+from daguerre.errors import DaguerreError, InvalidRequest, MethodNotAllowed, NotFound, Unavailable
 
 MAX_SHOWN_CHARS = 60
 # Longer names are no slip of the finger, and comparing them takes time that the caller chooses.
 MAX_SUGGESTED_FOR_CHARS = 40
+# While a part is out of order every request fails alike: so often the log says why.
+OUTAGE_LOG_S = 10.0
+
+logger = logging.getLogger(__name__)
 
 
 def error_body(error: DaguerreError) -> bytes:
@@ -39,6 +46,24 @@ def error_response(error: DaguerreError, headers: Mapping[str, str] | None = Non
     if error.retry_after_s is not None:
         all_headers["Retry-After"] = str(error.retry_after_s)
     return Response(error_body(error), error.status, all_headers, "application/json")
+
+
+class OutageLog:
+    """One line for what made a part of the server unavailable, at most one in `OUTAGE_LOG_S`."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._silent_until_s = float("-inf")
+
+    def note(self, error: DaguerreError) -> None:
+        """A full queue or a loading model has no cause: that is no fault of any part."""
+        cause, now_s = error.__cause__, self._clock()
+        if not isinstance(error, Unavailable) or cause is None or now_s < self._silent_until_s:
+            return
+        self._silent_until_s = now_s + OUTAGE_LOG_S
+        # Of a database's error the later lines are the statement and its values.
+        first, _, _ = str(cause).strip().partition("\n")
+        logger.error("%s: %s: %s", error.message, type(cause).__name__, first)
 
 
 def unrouted_response(request: Request, error: HTTPException, paths: Collection[str]) -> Response:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from daguerre.engine.interface import Engine
-from daguerre.errors import NotReady
+from daguerre.errors import NotReady, Unavailable
 
 
 class Health:
@@ -20,6 +20,11 @@ class Health:
         return JSONResponse({"status": "alive"})
 
     async def ready(self, request: Request) -> Response:
-        if not self._engine.stats().is_ready:
-            raise NotReady("the model is still loading, or the server is draining")
+        stats = self._engine.stats()
+        if stats.failure:
+            raise Unavailable("the model could not be loaded; the server's log says why")
+        if stats.is_draining:
+            raise NotReady("the server is draining and takes no new requests")
+        if not stats.is_ready:
+            raise NotReady("the model is still loading")
         return JSONResponse({"status": "ready"})

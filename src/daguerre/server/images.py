@@ -40,7 +40,7 @@ class ImageGenerations:
 
     async def create(self, request: Request) -> Response:
         exchange = Exchange.of(request)
-        resource = exchange.resource = authenticate(request.headers, self._resources)
+        resource = exchange.resource = await authenticate(request.headers, self._resources)
         body = await read_body(
             request, self._settings.max_body_bytes, self._settings.body_timeout_s
         )

@@ -31,10 +31,11 @@ def whole_seconds(seconds: float) -> int:
 
 
 def retry_after_s(stats: EngineStats) -> int:
-    """When the jobs that wait now will have gone through, at the rate of late."""
+    """When the jobs accepted so far will have gone through, at the rate of late."""
     if not stats.is_ready:
         return LOADING_RETRY_AFTER_S
-    return whole_seconds(stats.num_waiting * stats.mean_job_s / max(1, stats.num_running))
+    # The mean is a job's own share of the engine's time, so running side by side changes nothing.
+    return whole_seconds((stats.num_waiting + stats.num_running) * stats.mean_job_s)
 
 
 class RateLimiter:

@@ -31,13 +31,13 @@ class Models:
         self._engine, self._resources = engine, resources
 
     async def list(self, request: Request) -> Response:
-        resource = self._authenticate(request)
+        resource = await self._authenticate(request)
         data = [_card(info) for info in self._engine.models() if info.model == resource.model]
         return JSONResponse({"object": "list", "data": data})
 
     async def show(self, request: Request) -> Response:
         model = request.path_params["model_id"]
-        check_access(self._authenticate(request), model)
+        check_access(await self._authenticate(request), model)
         return JSONResponse(_card(find_model(self._engine, model)))
 
     async def list_available(self, request: Request) -> Response:
@@ -49,8 +49,8 @@ class Models:
             ]
         )
 
-    def _authenticate(self, request: Request) -> Resource:
-        resource = authenticate(request.headers, self._resources)
+    async def _authenticate(self, request: Request) -> Resource:
+        resource = await authenticate(request.headers, self._resources)
         Exchange.of(request).resource = resource
         return resource
 

@@ -41,7 +41,7 @@ _WHEN: dict[type[DaguerreError], str] = {
     BodyTooLarge: "The body is too large.",
     RateLimited: "Over the limit of the resource.",
     InternalError: "A fault of the server; the message has the request id.",
-    Unavailable: "The queue is full, or the model is still loading, or the server is stopping.",
+    Unavailable: "The queue is full, the model is loading or cannot be, or the server is stopping.",
     DeadlineExceeded: "The image was not done in the time that a request may take.",
 }
 _STRING: dict[str, Any] = {"type": "string"}
@@ -94,14 +94,16 @@ def document(settings: Settings) -> dict[str, Any]:
 def _paths() -> dict[str, Any]:
     return {
         "/v1/images/generations": {"post": _generation()},
-        "/v1/models": {"get": _get("The model that the key opens.", "ModelList", has_key=True)},
+        "/v1/models": {
+            "get": _get("The model that the key opens.", "ModelList", AuthenticationFailed)
+        },
         "/v1/models/{id}": {
-            "get": _get("One model.", "Model", has_key=True)
+            "get": _get("One model.", "Model", AuthenticationFailed, AccessDenied, NotFound)
             | {"parameters": [{"name": "id", "in": "path", "required": True, "schema": _STRING}]}
         },
         "/available-models": {"get": _get("The models that this server has.", "AvailableModels")},
         "/healthz": {"get": _get("Whether the server is alive.", "Status")},
-        "/readyz": {"get": _get("Whether it can take work; 503 while it cannot.", "Status")},
+        "/readyz": {"get": _get("Whether it can take work.", "Status", Unavailable)},
         "/metrics": {"get": _get("Numbers for Prometheus.", None, media_type="text/plain")},
         "/openapi.json": {"get": _get("This document.", None)},
         "/docs": {"get": _get("This document as a page.", None, media_type="text/html")},
@@ -126,13 +128,15 @@ def _generation() -> dict[str, Any]:
 
 
 def _get(
-    summary: str, schema: str | None, *, has_key: bool = False, media_type: str = "application/json"
+    summary: str,
+    schema: str | None,
+    *errors: type[DaguerreError],
+    media_type: str = "application/json",
 ) -> dict[str, Any]:
     content = _json(schema) if schema else {media_type: {}}
-    errors = (AuthenticationFailed, AccessDenied) if has_key else ()
     return {
         "summary": summary,
-        "security": [{"key": []}] if has_key else [],
+        "security": [{"key": []}] if AuthenticationFailed in errors else [],
         "responses": {
             "200": {"description": summary, "content": content},
             **{str(error.status): _failure(error) for error in errors},

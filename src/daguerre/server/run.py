@@ -1,12 +1,14 @@
 """Running the server: its socket, its logging, and its end.
 
 The socket is bound before anything is built, so a taken port is one line and not a traceback, and
-port 0 is known by its true number. On SIGTERM or SIGINT no more connections are taken, work that
-was accepted is finished, and `serve` returns.
+port 0 is known by its true number. On SIGTERM or SIGINT new requests are refused with 503, work
+that was accepted is finished, and `serve` returns; a second signal ends at once. A model that
+cannot be loaded ends the server, too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import signal
@@ -21,7 +23,7 @@ import uvicorn
 
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
-from daguerre.errors import SettingsError
+from daguerre.errors import InternalError, SettingsError
 from daguerre.resources import ResourceStore
 from daguerre.server.app import create_app
 from daguerre.server.connection import MAX_HEAD_BYTES, HttpProtocol
@@ -44,7 +46,9 @@ class Server(uvicorn.Server):
     ) -> None:
         self.socket = listen(settings.host, settings.port)
         self.settings = replace(settings, port=self.socket.getsockname()[1])
-        self._on_ready = on_ready
+        self._engine, self._on_ready = engine, on_ready
+        self._is_asked_to_end = False
+        self._draining: asyncio.Task[None] | None = None
         app = create_app(self.settings, engine, resources)
         super().__init__(
             uvicorn.Config(
@@ -68,6 +72,32 @@ class Server(uvicorn.Server):
         if self.started and self._on_ready:
             self._on_ready(self.settings)
 
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second while connections are taken."""
+        if self._is_asked_to_end and self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
+        if self._engine.stats().failure:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, the second cuts off what is not done. Unlike uvicorn's, it keeps
+        no signal to raise again at the end: draining was all it asked for."""
+        if self._is_asked_to_end:
+            self.force_exit = self.should_exit  # ends the waits of a shutdown under way
+            self.should_exit = True
+            self.config.timeout_graceful_shutdown = 0
+        self._is_asked_to_end = True
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(self.settings.request_timeout_s):
+                await self._engine.drain()
+        except TimeoutError:
+            pass  # each request that is left has its own deadline
+        finally:
+            self.should_exit = True
+
     def run_to_the_end(self) -> None:
         try:
             self.run(sockets=[self.socket])
@@ -81,15 +111,18 @@ def serve(
     resources: ResourceStore,
     on_ready: Callable[[Settings], None] | None = None,
 ) -> None:
-    """Blocks until a signal ends it. Raises `SettingsError` where the address cannot be had.
+    """Blocks until a signal ends it. Raises `SettingsError` where the address cannot be had, and
+    `InternalError` where the models cannot be loaded.
 
     `on_ready` is called with the true port once connections are answered; the model may be loading
     still, as /readyz tells.
     """
     server = Server(settings, engine, resources, on_ready)
     _configure_logging(settings.log_level)
-    with _signals_end_quietly():
+    with _signals_go_to(server):
         server.run_to_the_end()
+    if failure := engine.stats().failure:
+        raise InternalError(failure)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -119,16 +152,13 @@ def _configure_logging(level: str) -> None:
 
 
 @contextmanager
-def _signals_end_quietly() -> Iterator[None]:
-    """uvicorn raises a signal again after it has shut down; here that was all it asked for."""
+def _signals_go_to(server: Server) -> Iterator[None]:
+    """Also those that come before uvicorn takes them, and after it has given them back."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def ignore(number: int, frame: FrameType | None) -> None:
-        pass
-
-    before = {number: signal.signal(number, ignore) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, server.handle_exit) for number in numbers}
     try:
         yield
     finally:

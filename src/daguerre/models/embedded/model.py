@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from daguerre.models.embedded.text import PromptTokenizer
 
 WEIGHTS = Path(__file__).parent / "weights"
+_MIN_CORES_TO_SHARE = 4
 _MAX_WINDOWS = 8  # of text in one forward, so that a very long prompt does not hold up others
 
 
@@ -45,8 +47,15 @@ class ModelCard:
 
 
 def read_card(folder: Path) -> ModelCard:
-    facts = json.loads((folder / "model.json").read_text())
-    return ModelCard(**{name: facts[name] for name in ModelCard.__slots__})
+    """Raises `InternalError` where the file is missing or is not what the recipe writes."""
+    try:
+        facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        return ModelCard(**{name: facts[name] for name in ModelCard.__slots__})
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InternalError(
+            f"the embedded model's card cannot be read: {error!r}; the installation is damaged,"
+            " install it again"
+        ) from None
 
 
 def weights_sha256(folder: Path) -> str:
@@ -77,8 +86,11 @@ class EmbeddedModel:
             name=self.card.name,
             description="daguerre's embedded model: flat illustration, English prompts",
         )
-        self.max_rows: Mapping[str, int] = {"denoiser": 8}
-        self._folder, self._num_threads, self._precision = folder, num_threads, precision
+        self._folder, self._precision = folder, precision
+        self._num_threads = num_threads or num_cores()
+        # On few cores four rows take twice the time of two, and another 90 MB for good.
+        can_share = self._num_threads >= _MIN_CORES_TO_SHARE
+        self.max_rows: Mapping[str, int] = {"denoiser": 8} if can_share else {}
         self._num_steps = num_inference_steps or self.card.num_inference_steps
 
     def load(self) -> Mapping[str, Network]:
@@ -90,7 +102,7 @@ class EmbeddedModel:
                 f"the embedded weights have sha256 {found}, model.json says "
                 f"{self.card.weights_sha256}; the installation is damaged, install it again"
             )
-        networks = load_networks(self._folder, self._num_threads, self._precision)
+        networks = load_networks(self._folder, found, self._num_threads, self._precision)
         self._warm_up(networks)
         return networks
 
@@ -104,7 +116,7 @@ class EmbeddedModel:
         return PromptTokenizer(self._folder / "tokenizer.json")
 
     def _warm_up(self, networks: Mapping[str, Network]) -> None:
-        """Runs one step of the default size, so that the first request finds all compiled."""
+        """One step of the default size; another size costs its first request 0.1 s of compiling."""
         pipeline = self._generate(ImageParams(self.info.model, "a cat", seed=1), num_steps=1)
         forward = next(pipeline)
         try:
@@ -162,3 +174,11 @@ def initial_noise(seed: int, where: Canvas) -> NDArray[np.float32]:
     real = where.rows * where.columns
     noise[:real] = np.random.RandomState(seed).standard_normal((real, PATCH_VALUES))
     return noise
+
+
+def num_cores() -> int:
+    """That this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1

@@ -6,7 +6,6 @@ never on a timing, since it decides bits and replicas of one kind must agree.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,19 +14,42 @@ import openvino as ov
 
 from daguerre.engine.forward import Inputs, Outputs
 
+# The text encoder meets many shapes, and the decoder nine: for them one dynamic network is enough.
+_STATIC = ("denoiser",)
+
 
 class OpenVINONetwork:
-    """A compiled network; rows on axis 0 of all inputs and outputs."""
+    """A network read from `file`; rows on axis 0 of all inputs and outputs.
 
-    def __init__(self, name: str, compiled: ov.CompiledModel, fingerprint: str) -> None:
-        self.name = name
-        self.fingerprint = fingerprint
-        self._request = compiled.create_infer_request()
+    A static one is compiled anew for each set of input shapes that it meets: faster, and it takes
+    less memory (bench/LOG.md). Which one a shape is run by never changes, so neither do its bits.
+    """
+
+    def __init__(
+        self, core: ov.Core, file: Path, config: Mapping[str, str], facts: str, is_static: bool
+    ) -> None:
+        self.name = file.stem
+        self._core, self._file, self._config = core, file, dict(config)
+        self._is_static = is_static
+        self._requests: dict[tuple[tuple[int, ...], ...], ov.InferRequest] = {}
+        self.fingerprint = f"{facts} {self.name} {'static' if is_static else 'dynamic'}"
 
     def __call__(self, inputs: Inputs) -> Outputs:
         arrays = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
-        results = self._request.infer(arrays, share_inputs=True)
+        shapes = {name: array.shape for name, array in arrays.items()} if self._is_static else {}
+        key = tuple(shapes[name] for name in sorted(shapes))
+        if key not in self._requests:
+            self._requests[key] = self._compile(shapes)
+        request = self._requests[key]
+        results = request.infer(arrays, share_inputs=True)
+        self.latency_ms: float = request.latency
         return tuple(results[i] for i in range(len(results)))
+
+    def _compile(self, shapes: Mapping[str, tuple[int, ...]]) -> ov.InferRequest:
+        model = self._core.read_model(self._file)
+        if shapes:
+            model.reshape({name: list(shape) for name, shape in shapes.items()})
+        return self._core.compile_model(model, "CPU", self._config).create_infer_request()
 
 
 def inference_precision(wanted: str) -> str:
@@ -48,27 +70,27 @@ def _has_matrix_units() -> bool:
         return False
 
 
-def load_networks(folder: Path, num_threads: int, precision: str) -> Mapping[str, OpenVINONetwork]:
-    """The networks of `folder` by the stem of their files; `num_threads` 0 takes every core."""
+def load_networks(
+    folder: Path, weights_sha256: str, num_threads: int, precision: str
+) -> Mapping[str, OpenVINONetwork]:
+    """The networks of `folder` by the stem of their files."""
     core = ov.Core()
     config = {
         "INFERENCE_PRECISION_HINT": inference_precision(precision),
         "NUM_STREAMS": "1",
         "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": str(num_threads),
     }
-    if num_threads:
-        config["INFERENCE_NUM_THREADS"] = str(num_threads)
-    device = core.get_property("CPU", "FULL_DEVICE_NAME")
-    networks = {}
-    for file in sorted(folder.glob("*.xml")):
-        compiled = core.compile_model(file, "CPU", config)
-        threads = compiled.get_property("INFERENCE_NUM_THREADS")
-        facts = (
-            hashlib.sha256(file.with_suffix(".bin").read_bytes()).hexdigest(),
-            ov.__version__,
-            device,
-            config["INFERENCE_PRECISION_HINT"],
-            f"{threads} threads",
-        )
-        networks[file.stem] = OpenVINONetwork(file.stem, compiled, " ".join(facts))
-    return networks
+    facts = (
+        weights_sha256,
+        ov.__version__,
+        # A hypervisor may hide the processor's name, so what it can do is named too.
+        core.get_property("CPU", "FULL_DEVICE_NAME"),
+        *sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+        config["INFERENCE_PRECISION_HINT"],
+        f"{num_threads} threads",
+    )
+    return {
+        file.stem: OpenVINONetwork(core, file, config, " ".join(facts), file.stem in _STATIC)
+        for file in sorted(folder.glob("*.xml"))
+    }

@@ -1,0 +1,35 @@
+"""`python -m bench [serving|encoding] [options]`: one benchmark, or both where none is named."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from bench.load import LoadError
+from daguerre.errors import SettingsError
+
+BENCHMARKS = ("serving", "encoding")
+
+
+def main(arguments: Sequence[str]) -> int:
+    named = arguments[0] if arguments and not arguments[0].startswith("-") else None
+    if named is not None and named not in BENCHMARKS:
+        print(f"no benchmark {named!r}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    try:
+        if named != "encoding":
+            from bench import serving
+
+            serving.main(arguments[1:] if named else arguments)
+        if named != "serving":
+            from bench import encoding
+
+            encoding.main(arguments[1:] if named else ())
+    except (LoadError, SettingsError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,172 @@
+"""The embedded model without a server: what a forward costs, and what the engine adds around it.
+
+The operations of the denoiser are counted from its graph, its time is taken as the engine calls it,
+and one image at a time through the real engine shows what lies between the forwards. Knows nothing
+of HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import openvino as ov
+
+from bench.machine import durations_s
+from daguerre.config import Settings
+from daguerre.engine.engine import ThreadEngine
+from daguerre.engine.forward import Forward, Inputs, Network, Outputs
+from daguerre.engine.pipeline import Pipeline
+from daguerre.models.catalog import DEFAULT_MODEL
+from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
+from daguerre.models.embedded.networks import OpenVINONetwork, inference_precision
+from daguerre.params import Done, ImageParams, ModelInfo
+
+ROWS = 2  # of one guided step: with the prompt, and with the negative prompt
+_PARAMS = ImageParams(DEFAULT_MODEL, "a red apple on a wooden table", seed=1)
+
+
+def num_operations(file: Path, rows: int) -> int:
+    """Floating-point operations of one forward of the network in `file` with that many rows.
+
+    2 * K * (elements of the output) for a matrix product whose inner dimension is K, and
+    2 * L * S * (E + V) for each head of an attention of L queries of width E over S keys, with
+    values of width V. What is done per element (norms, gates, softmax) does not count: 1 to 2 % of
+    such a network, and the share of the rate comes out lower without it, not higher.
+    """
+    model = ov.Core().read_model(file)
+    model.reshape({port: [rows, *list(port.partial_shape)[1:]] for port in model.inputs})
+    return sum(_operations(node) for node in model.get_ops())
+
+
+def _operations(node: ov.Node) -> int:
+    kind = node.get_type_name()
+    if kind == "MatMul":
+        inner = -2 if node.get_attributes()["transpose_a"] else -1
+        return int(
+            2 * list(node.input(0).get_shape())[inner] * math.prod(node.output(0).get_shape())
+        )
+    if kind == "ScaledDotProductAttention":
+        query, key, value = (list(node.input(i).get_shape()) for i in range(3))
+        heads = math.prod(query[:-2])
+        return int(2 * heads * query[-2] * key[-2] * (query[-1] + value[-1]))
+    if "Convolution" in kind or kind in ("Einsum", "LSTMSequence", "GRUSequence"):
+        raise ValueError(f"operations of {kind} are not counted; MatMul and attention are")
+    return 0
+
+
+def served_precision(settings: Settings) -> str:
+    """float32 or bfloat16: what the settings come to on this machine."""
+    return {"f32": "float32", "bf16": "bfloat16"}[inference_precision(settings.precision)]
+
+
+def denoiser_durations_s(settings: Settings, precision: str, seconds: float) -> list[float]:
+    """Of forwards with `ROWS` rows, called as the engine calls them."""
+    networks = _embedded(replace(settings, precision=precision)).load()
+    forward = _first_denoising(_embedded(settings), networks)
+    return durations_s(lambda: networks["denoiser"](forward.inputs), seconds=seconds)
+
+
+def _embedded(settings: Settings) -> EmbeddedModel:
+    return EmbeddedModel(
+        DEFAULT_MODEL,
+        num_threads=settings.num_threads,
+        precision=settings.precision,
+        num_inference_steps=settings.num_inference_steps,
+    )
+
+
+def _first_denoising(model: EmbeddedModel, networks: Mapping[str, Network]) -> Forward:
+    pipeline = model.pipeline(_PARAMS)
+    forward = next(pipeline)
+    while forward.stage == "encode":
+        forward = pipeline.send(networks[forward.network](forward.inputs))
+    return forward
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCost:
+    """Of one image alone in the engine, medians in ms.
+
+    `forwards_ms` is by the runtime's own clock; `between_ms` is the rest of the stages encode,
+    denoise and decode: the sampler, the copies of inputs and outputs, the hand-over of events.
+    """
+
+    forwards_ms: float
+    between_ms: float
+
+
+class _TimedNetwork:
+    def __init__(self, network: OpenVINONetwork) -> None:
+        self.name, self.fingerprint = network.name, network.fingerprint
+        self.spent_ms = 0.0
+        self._network = network
+
+    def __call__(self, inputs: Inputs) -> Outputs:
+        outputs = self._network(inputs)
+        self.spent_ms += self._network.latency_ms
+        return outputs
+
+
+class _TimedModel:
+    """The embedded model with networks that count their time."""
+
+    def __init__(self, model: EmbeddedModel) -> None:
+        self.info: ModelInfo = model.info
+        self.max_rows = model.max_rows
+        self._model = model
+        self.networks: Sequence[_TimedNetwork] = ()
+
+    def load(self) -> Mapping[str, Network]:
+        networks = self._model.load()
+        timed = {
+            name: _TimedNetwork(network)
+            for name, network in networks.items()
+            if isinstance(network, OpenVINONetwork)
+        }
+        self.networks = tuple(timed.values())
+        return timed
+
+    def pipeline(self, params: ImageParams) -> Pipeline:
+        return self._model.pipeline(params)
+
+    def spent_ms(self) -> float:
+        return sum(network.spent_ms for network in self.networks)
+
+
+def engine_cost(settings: Settings, num_images: int) -> EngineCost:
+    return asyncio.run(_engine_cost(settings, num_images))
+
+
+async def _engine_cost(settings: Settings, num_images: int) -> EngineCost:
+    model = _TimedModel(_embedded(settings))
+    engine = ThreadEngine([model], max_waiting=1, max_running=1)
+    await engine.start()
+    try:
+        while not engine.stats().is_ready:
+            await asyncio.sleep(0.01)
+        costs = [await _cost_of_one(engine, model) for _ in range(1 + num_images)][1:]
+    finally:
+        await engine.stop()
+    return EngineCost(
+        statistics.median(cost.forwards_ms for cost in costs),
+        statistics.median(cost.between_ms for cost in costs),
+    )
+
+
+async def _cost_of_one(engine: ThreadEngine, model: _TimedModel) -> EngineCost:
+    before_ms = model.spent_ms()
+    events = [event async for event in engine.generate(_PARAMS)]
+    assert isinstance(events[-1], Done), events[-1]
+    forwards_ms = model.spent_ms() - before_ms
+    timings = events[-1].image.timings
+    stages_ms = timings.encode_ms + timings.denoise_ms + timings.decode_ms
+    return EngineCost(forwards_ms, stages_ms - forwards_ms)
+
+
+def denoiser_file() -> Path:
+    return WEIGHTS / "denoiser.xml"

@@ -1,0 +1,113 @@
+"""A `daguerre serve` process on a free port with a folder of its own, and what it costs.
+
+Times its start and reads its memory from /proc, where there is one. Knows nothing of what is asked
+of the server.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bench.load import LoadError, Target
+from daguerre import clientfile
+from daguerre.provisioning import DEFAULT_ALIAS
+
+_START_TIMEOUT_S = 120.0
+_POLL_S = 0.01
+_STOP_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    target: Target
+    start_s: float  # from the start of the process to the first 200 of /readyz
+    pid: int
+
+    def reset_peak(self) -> None:
+        """The peak counts from here on; without /proc there is none."""
+        try:
+            Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+        except OSError:
+            pass
+
+    def peak_mb(self) -> float | None:
+        """Most resident memory since `reset_peak`, in 10^6 bytes."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return None
+        found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+        return int(found.group(1)) * 1024 / 1e6 if found else None
+
+
+@contextmanager
+def serving(home: Path, environment: Mapping[str, str]) -> Iterator[ServerProcess]:
+    """Ready when it is yielded, ended by SIGTERM after; `environment` is beside the present one."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "daguerre", "serve", "--host", "127.0.0.1", "--port", "0"],
+        env={
+            **os.environ,
+            "DAGUERRE_LOG_LEVEL": "warning",
+            **environment,
+            "DAGUERRE_HOME": str(home),
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        url = _listening(process)
+        _wait_ready(url)
+        start_s = time.perf_counter() - started
+        key = clientfile.read(home)[DEFAULT_ALIAS].key
+        yield ServerProcess(Target(url, key), start_s, process.pid)
+        process.terminate()
+        process.wait(_STOP_TIMEOUT_S)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _listening(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.search(r"listens on (http\S+)", line):
+            return found.group(1)
+    raise LoadError(f"`daguerre serve` ended with status {process.wait()}")
+
+
+def _wait_ready(url: str) -> None:
+    deadline = time.perf_counter() + _START_TIMEOUT_S
+    while readiness(url) != 200:
+        if time.perf_counter() > deadline:
+            raise LoadError(f"{url}/readyz was not 200 after {_START_TIMEOUT_S:g} s")
+        time.sleep(_POLL_S)
+
+
+def readiness(url: str) -> int:
+    """The status of /readyz."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def help_s() -> float:
+    """What `daguerre --help` takes, from the start of the process to its end."""
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "daguerre", "--help"], stdout=subprocess.DEVNULL, check=True
+    )
+    return time.perf_counter() - started

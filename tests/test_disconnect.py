@@ -1,0 +1,182 @@
+"""A client that leaves: its job is gone from the engine with the forward that is under way.
+
+The real server on a socket, the real engine and the model in the box. A gate in front of the
+denoiser stops the engine inside a forward for as long as the test wants, so what is done after the
+client has left is counted in forwards and not in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from conftest import MODEL, PATH, read_answer, wait_until
+
+from daguerre.config import Settings
+from daguerre.engine.engine import ThreadEngine
+from daguerre.engine.forward import Inputs, Network, Outputs
+from daguerre.engine.pipeline import Pipeline
+from daguerre.models.embedded.model import EmbeddedModel
+from daguerre.params import ImageParams
+from daguerre.resources import ResourceStore
+from daguerre.server.run import Server
+
+NUM_STEPS = 4
+PATIENCE_S = 60.0  # for what comes soon or never
+FORWARDS_OF_AN_IMAGE = 1 + NUM_STEPS + 1  # text encoder, denoiser, decoder
+
+
+@dataclass
+class Gate:
+    """A network that waits inside call number `closed_at` until it is opened."""
+
+    network: Network
+    closed_at: int = 0
+    num_calls: int = 0
+    is_inside: threading.Event = field(default_factory=threading.Event)
+    is_open: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def name(self) -> str:
+        return self.network.name
+
+    @property
+    def fingerprint(self) -> str:
+        return self.network.fingerprint
+
+    def close(self, call: int) -> None:
+        """The call with this number, from now, is the one that waits."""
+        self.is_inside.clear()
+        self.is_open.clear()
+        self.num_calls, self.closed_at = 0, call
+
+    def __call__(self, inputs: Inputs) -> Outputs:
+        self.num_calls += 1
+        if self.num_calls == self.closed_at:
+            self.is_inside.set()
+            assert self.is_open.wait(PATIENCE_S), "the gate was not opened"
+        return self.network(inputs)
+
+
+class GatedModel:
+    """The model in the box with the gate before its denoiser."""
+
+    def __init__(self) -> None:
+        self._model = EmbeddedModel(MODEL, num_inference_steps=NUM_STEPS)
+        self.info, self.max_rows = self._model.info, self._model.max_rows
+        self.gate: Gate
+
+    def load(self) -> Mapping[str, Network]:
+        networks = self._model.load()
+        self.gate = Gate(networks["denoiser"])
+        return {**networks, "denoiser": self.gate}
+
+    def pipeline(self, params: ImageParams) -> Pipeline:
+        return self._model.pipeline(params)
+
+
+@dataclass(frozen=True)
+class Scene:
+    engine: ThreadEngine
+    model: GatedModel
+    port: int
+    key: str
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
+
+    def ask(self, connection: socket.socket, seed: int) -> None:
+        body = json.dumps({"model": MODEL, "prompt": "a red fox", "seed": seed}).encode()
+        head = (
+            f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.key}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        connection.sendall(head.encode() + body)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with _serving(tmp_path_factory.mktemp("disconnect")) as scene:
+        yield scene
+
+
+@contextmanager
+def _serving(folder: Path) -> Iterator[Scene]:
+    model = GatedModel()
+    engine = ThreadEngine([model], max_waiting=4, max_running=1)
+    settings = Settings(home=folder, port=0)
+    resources = ResourceStore.open(settings)
+    _, key = resources.create(MODEL, "DIFFUSION")
+    server = Server(settings, engine, resources)
+    thread = threading.Thread(target=server.run_to_the_end)
+    thread.start()
+    try:
+        wait_until(lambda: engine.stats().is_ready, timeout_s=PATIENCE_S)
+        yield Scene(engine, model, server.settings.port, key)
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE_S)
+        resources.close()
+    assert not thread.is_alive()
+
+
+def leave(connection: socket.socket, *, is_reset: bool) -> None:
+    """Closes in order, or with the reset that a killed client's kernel sends."""
+    if is_reset:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+@pytest.mark.parametrize("is_reset", [False, True], ids=["closed", "reset"])
+def test_client_leaves_in_the_middle(scene: Scene, is_reset: bool) -> None:
+    """Once the client is gone the engine ends the forward under way and not one more for it; the
+    next request has the engine to itself and takes no more forwards than its own."""
+    gate, before = scene.model.gate, scene.engine.stats()
+    gate.close(call=2)
+    connection = scene.connect()
+    scene.ask(connection, seed=1)
+    assert gate.is_inside.wait(PATIENCE_S)
+    assert scene.engine.stats().num_running == 1
+
+    leave(connection, is_reset=is_reset)
+    # Told while the forward still runs: its place is free before the forward ends.
+    wait_until(lambda: scene.engine.stats().num_running == 0)
+    assert scene.engine.stats().num_forwards == before.num_forwards + 2  # encoder, first step
+    with scene.connect() as following:
+        scene.ask(following, seed=2)
+        wait_until(lambda: scene.engine.stats().num_waiting == 1)
+        gate.is_open.set()
+        assert read_answer(following)[0] == 200
+
+    after = scene.engine.stats()
+    assert gate.num_calls == 2 + NUM_STEPS
+    assert after.num_forwards == before.num_forwards + 3 + FORWARDS_OF_AN_IMAGE
+    assert after.num_cancelled == before.num_cancelled + 1
+    assert after.num_done == before.num_done + 1
+
+
+def test_client_leaves_the_queue(scene: Scene) -> None:
+    """A client that leaves while it waits costs no forward at all."""
+    gate, before = scene.model.gate, scene.engine.stats()
+    gate.close(call=1)
+    with scene.connect() as running:
+        scene.ask(running, seed=1)
+        assert gate.is_inside.wait(PATIENCE_S)
+        waiting = scene.connect()
+        scene.ask(waiting, seed=2)
+        wait_until(lambda: scene.engine.stats().num_waiting == 1)
+        leave(waiting, is_reset=False)
+        wait_until(lambda: scene.engine.stats().num_waiting == 0)
+        gate.is_open.set()
+        assert read_answer(running)[0] == 200
+
+    after = scene.engine.stats()
+    assert after.num_forwards == before.num_forwards + FORWARDS_OF_AN_IMAGE
+    assert after.num_cancelled == before.num_cancelled + 1
