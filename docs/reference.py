@@ -66,8 +66,7 @@ def errors_page() -> str:
     body = '{"error": {"code": 400, "message": "...", "type": "...", "param": "size"}}'
     return _page(
         "Errors",
-        "Every error, on every path, has this body; `param` may be null:\n\n"
-        f"```json\n{body}\n```",
+        f"Every error, on every path, has this body; `param` may be null:\n\n```json\n{body}\n```",
         _table(("status", "type", "exception"), rows),
     )
 

@@ -144,6 +144,15 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
         EmbeddedModel("m", folder=tmp_path / "w").load()
 
 
+@pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"name": 1}'])
+def test_a_damaged_card_is_refused(tmp_path: Path, content: str | None) -> None:
+    """A missing or damaged model.json is one clear error, not a traceback of its parser."""
+    if content is not None:
+        (tmp_path / "model.json").write_text(content)
+    with pytest.raises(InternalError, match="damaged"):
+        EmbeddedModel("m", folder=tmp_path)
+
+
 def test_the_card_names_the_weights() -> None:
     """model.json carries the digest of the files beside it, and all fit into the wheel."""
     assert EmbeddedModel("m").card.weights_sha256 == weights_sha256(WEIGHTS)

@@ -1,0 +1,51 @@
+"""Counting the operations of a graph."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import pytest
+from openvino import opset13 as op
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from bench.networks import num_operations
+
+
+def weights(*shape: int) -> ov.Node:
+    return op.constant(np.ones(shape, np.float32))
+
+
+def saved(folder: Path, output: ov.Node, *inputs: ov.Node) -> Path:
+    ov.save_model(ov.Model([output], list(inputs)), folder / "network.xml")
+    return folder / "network.xml"
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_products_and_attention(tmp_path: Path, rows: int) -> None:
+    """x (R, 6, 8) times (8, 16), cut in four heads of 4, attention of 6 over 6: by hand."""
+    x = op.parameter([-1, 6, 8], np.float32)
+    product = op.matmul(x, weights(16, 8), False, True)
+    heads = op.transpose(op.reshape(product, [0, 6, 4, 4], True), [0, 2, 1, 3])
+    attention = op.scaled_dot_product_attention(heads, heads, heads)
+    by_hand = rows * (2 * 6 * 8 * 16 + 4 * 2 * 6 * 6 * (4 + 4))
+    assert num_operations(saved(tmp_path, attention, x), rows) == by_hand
+
+
+def test_transposed_product(tmp_path: Path) -> None:
+    """The inner dimension is found where the graph transposes the first factor."""
+    x = op.parameter([-1, 5, 3], np.float32)
+    assert num_operations(saved(tmp_path, op.matmul(x, weights(5, 7), True, False), x), 2) == (
+        2 * 2 * 3 * 5 * 7
+    )
+
+
+def test_unknown_kind_is_not_passed_over(tmp_path: Path) -> None:
+    """A graph with operations that are not counted is refused, instead of counted too low."""
+    x = op.parameter([-1, 3, 8, 8], np.float32)
+    convolution = op.convolution(x, weights(4, 3, 3, 3), [1, 1], [1, 1], [1, 1], [1, 1])
+    with pytest.raises(ValueError, match="Convolution"):
+        num_operations(saved(tmp_path, convolution, x), 1)
