@@ -1,0 +1,92 @@
+"""The samples of the guide and of the README are run as they stand, and the guide's table is true.
+
+Every sample is a whole program that leaves one picture; those with a seed get the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import RunningServer
+
+from clients.conftest import (
+    LITELLM,
+    NODE_MODULES,
+    ROOT,
+    TIMEOUT_S,
+    Service,
+    assert_picture,
+    image,
+    run,
+    why_no_litellm,
+    why_no_node,
+)
+
+GUIDE = ROOT / "docs" / "guides" / "clients.md"
+GUIDE_TEXT = GUIDE.read_text(encoding="utf-8")
+PROMPT = "A red fox in the snow."
+LANGUAGES = ("bash", "javascript", "python")
+
+
+def samples(page: Path) -> list[tuple[str, str]]:
+    """Language and text of every fenced block that names one."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+IN_GUIDE = samples(GUIDE)
+IN_README = [sample for sample in samples(ROOT / "README.md") if sample[0] in LANGUAGES]
+ROWS = re.findall(r"^\| `(\{.*\})` \| (\d+) \|", GUIDE_TEXT, re.MULTILINE)
+
+
+def why_not(language: str, code: str) -> str | None:
+    """Why this sample cannot run here, or None."""
+    if language == "javascript":
+        return why_no_node()
+    if language == "python":
+        return why_no_litellm() if "import litellm" in code else None
+    wanted = [name for name in ("curl", "jq", "base64", "python3") if f"{name} " in code]
+    missing = [name for name in wanted if shutil.which(name) is None]
+    return f"not installed: {', '.join(missing)}" if missing else None
+
+
+def command(language: str, code: str, folder: Path) -> list[str]:
+    if language == "bash":
+        return ["bash", "-c", code]
+    if language == "python":
+        return [str(LITELLM) if "import litellm" in code else sys.executable, "-c", code]
+    (folder / "node_modules").symlink_to(NODE_MODULES)
+    (folder / "sample.mjs").write_text(code)
+    return ["node", str(folder / "sample.mjs")]
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+@pytest.mark.parametrize(("language", "code"), IN_GUIDE + IN_README)
+def test_sample(language: str, code: str, service: Service, tmp_path: Path) -> None:
+    """The sample makes the picture that it says; with a seed, the bytes of any other client."""
+    if reason := why_not(language, code):
+        pytest.skip(reason)
+    run(command(language, code, tmp_path), service, tmp_path)
+    (file,) = tmp_path.glob("*.png")
+    assert_picture(file.read_bytes(), (1344, 768) if "16:9" in code else (1024, 1024))
+    if PROMPT in code:
+        assert file.read_bytes() == image(service, prompt=PROMPT, seed=123)
+
+
+def test_every_sample_is_run() -> None:
+    """The guide has no block in a language that is not run, and none without a language."""
+    assert {language for language, _ in IN_GUIDE} == set(LANGUAGES)
+    assert len(IN_GUIDE) * 2 == len(re.findall(r"^```", GUIDE_TEXT, re.MULTILINE))
+    assert sum(PROMPT in code for _, code in IN_GUIDE) >= 6
+
+
+@pytest.mark.parametrize(("fields", "status"), ROWS)
+def test_table(fields: str, status: str, server: RunningServer) -> None:
+    """A request of the table gets the status that stands beside it."""
+    response = server.generate(**json.loads(fields))
+    assert response.status_code == int(status), response.text

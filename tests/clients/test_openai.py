@@ -1,0 +1,58 @@
+"""The `openai` package for Python against the embedded model.
+
+How it meets refusals, limits and timeouts is in tests/server/test_openai_client.py.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+
+import openai
+import pytest
+from openai.types import ImagesResponse
+
+from clients.conftest import PROMPT, TIMEOUT_S, Service, assert_picture, image
+
+pytestmark = pytest.mark.timeout(TIMEOUT_S)
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=service.url + "/v1", api_key=service.key, max_retries=0) as client:
+        yield client
+
+
+def file_of(answer: ImagesResponse) -> bytes:
+    assert answer.data and len(answer.data) == 1 and answer.data[0].b64_json
+    return base64.b64decode(answer.data[0].b64_json, validate=True)
+
+
+def test_default_call(client: openai.OpenAI, service: Service) -> None:
+    """The shortest call gives a picture of the default size."""
+    assert_picture(file_of(client.images.generate(model=service.model, prompt=PROMPT)))
+
+
+def test_extra_body(client: openai.OpenAI, service: Service) -> None:
+    """Seed, negative prompt and aspect ratio arrive, and each changes the picture."""
+    extra: dict[str, object] = {"seed": 5, "negative_prompt": "crowded", "aspect_ratio": "16:9"}
+
+    def file(fields: dict[str, object]) -> bytes:
+        return file_of(
+            client.images.generate(model=service.model, prompt=PROMPT, extra_body=fields)
+        )
+
+    whole = file(extra)
+    assert_picture(whole, (1344, 768))
+    assert whole == image(service, prompt=PROMPT, **extra)
+    for other in ({"seed": 6}, {"negative_prompt": ""}, {"aspect_ratio": "1:1"}):
+        assert file(extra | other) != whole
+
+
+def test_headers(client: openai.OpenAI, service: Service) -> None:
+    """The seed that was drawn is in the headers, and gives the same bytes when it is sent."""
+    raw = client.images.with_raw_response.generate(model=service.model, prompt=PROMPT)
+    seed = int(raw.headers["x-seed"])
+    assert raw.headers["x-request-id"] and "denoise;dur=" in raw.headers["server-timing"]
+    again = client.images.generate(model=service.model, prompt=PROMPT, extra_body={"seed": seed})
+    assert file_of(again) == file_of(raw.parse())

@@ -1,0 +1,79 @@
+"""Schemathesis against the server: what its own document says is tried, and what it does not.
+
+Bounds, examples, wrong types, missing fields, other methods and missing keys are made from the
+document by a program that knows nothing else of the server; `test_document_over_http` holds that
+this document is the one that is served.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import schemathesis
+from conftest import MODEL, RunningServer
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import CheckFunction
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+from daguerre.config import Settings
+from daguerre.server.openapi import document
+from daguerre.server.protocol import RATIO_OF_SIZE
+
+
+def narrowed() -> dict[str, Any]:
+    """The document with the one model that the key opens, so that requests are not all 403."""
+    contract = document(Settings())
+    contract["components"]["schemas"]["ImageGenerationRequest"]["properties"]["model"] = {
+        "const": MODEL
+    }
+    parameters = contract["paths"]["/v1/models/{id}"]["get"]["parameters"]
+    parameters[0]["schema"] = {"const": MODEL}
+    return contract
+
+
+API = schemathesis.openapi.from_dict(
+    narrowed(),
+    config=SchemathesisConfig.from_dict(
+        {
+            "generation": {"with-security-parameters": False},
+            "checks": {"positive_data_acceptance": {"expected-statuses": [200]}},
+        }
+    ),
+)
+
+
+def contradicts(body: object) -> bool:
+    """Whether the body breaks a rule between fields, which the document tells in words only."""
+    if not isinstance(body, dict):
+        return False
+    ratio = body.get("aspect_ratio")
+    is_other_ratio = ratio is not None and RATIO_OF_SIZE.get(str(body.get("size")), ratio) != ratio
+    return is_other_ratio or bool(body.get("partial_images"))
+
+
+def excluded(body: object) -> list[CheckFunction]:
+    """The checks whose answer depends on what the document tells in words only."""
+    checks: list[CheckFunction] = [positive_data_acceptance] if contradicts(body) else []
+    if isinstance(body, dict) and body.get("allow_ignored_params") is True:
+        checks.append(negative_data_rejection)
+    return checks
+
+
+@API.parametrize()
+@settings(
+    max_examples=25,
+    deadline=None,
+    # What the program thinks of an answer is not ours: a new draw must not fail a good change.
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+def test_conformance(case: schemathesis.Case[Any], server: RunningServer) -> None:
+    """Answers are as the document has them; the sound is taken, the unsound refused; no 5xx."""
+    response = case.call_and_validate(
+        base_url=server.settings.url(),
+        headers={"Authorization": f"Bearer {server.key}"},
+        excluded_checks=excluded(case.body),
+    )
+    assert response.status_code == 400 or not contradicts(case.body)
