@@ -81,7 +81,7 @@ def _kinds(kind: type[DaguerreError]) -> Iterator[type[DaguerreError]]:
 def commands_page() -> str:
     parts = []
     for path, command in _commands(program, ("daguerre",)):
-        with click.Context(command, info_name=" ".join(path), max_content_width=88) as context:
+        with click.Context(command, info_name=" ".join(path), terminal_width=88) as context:
             parts.append(f"## {' '.join(path)}\n\n```text\n{command.get_help(context)}\n```\n")
     return _page("Commands", "What `--help` prints.", "\n".join(parts))
 
