@@ -81,8 +81,11 @@ def _kinds(kind: type[DaguerreError]) -> Iterator[type[DaguerreError]]:
 def commands_page() -> str:
     parts = []
     for path, command in _commands(program, ("daguerre",)):
-        with click.Context(command, info_name=" ".join(path), terminal_width=88) as context:
-            parts.append(f"## {' '.join(path)}\n\n```text\n{command.get_help(context)}\n```\n")
+        name = " ".join(path)
+        context = click.Context(
+            command, info_name=name, terminal_width=88, **program.context_settings
+        )
+        parts.append(f"## {name}\n\n```text\n{command.get_help(context)}\n```\n")
     return _page("Commands", "What `--help` prints.", "\n".join(parts))
 
 

@@ -55,7 +55,18 @@ def test_writers_of_the_client_file_lose_nothing(tmp_path: Path) -> None:
     assert len(clientfile.read(tmp_path)) == 30
 
 
-@pytest.mark.parametrize("content", ["", "[1]", "{", '{"A": {"url": "x"}}', '{"A": null}'])
+DAMAGED = (
+    "",
+    "[1]",
+    "{",
+    '{"A": {"url": "x"}}',
+    '{"A": null}',
+    '{"A": {"url": 1, "key": 2, "model": 3}}',
+    "[" * 100_000,
+)
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=lambda content: content[:20])
 def test_damaged_client_file(tmp_path: Path, content: str) -> None:
     """A client's file that cannot be understood is refused in one line that says what to do."""
     (tmp_path / clientfile.FILE_NAME).write_text(content)

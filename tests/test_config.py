@@ -134,3 +134,14 @@ def test_settings_are_frozen() -> None:
     """Settings do not change after they were read."""
     with pytest.raises(FrozenInstanceError):
         Settings().port = 1  # type: ignore[misc]
+
+
+def test_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the platform knows no home folder, the error names the flag that helps."""
+
+    def homeless(name: str) -> None:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("platformdirs.user_data_path", homeless)
+    with pytest.raises(SettingsError, match="--home"):
+        Settings().home_folder()

@@ -123,3 +123,13 @@ def test_destroy_forgets_the_key(settings: Settings, store: ResourceStore) -> No
     provisioning.destroy(settings, store, resource)
     assert store.list() == ()
     assert json.loads((settings.home_folder() / clientfile.FILE_NAME).read_text()) == {}
+
+
+def test_destroy_with_a_damaged_file(settings: Settings, store: ResourceStore) -> None:
+    """What is told as a failure has removed nothing: the key opens as before."""
+    resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
+    key = clientfile.read(settings.home_folder())["DIFFUSION"].key
+    (settings.home_folder() / clientfile.FILE_NAME).write_text("{")
+    with pytest.raises(SettingsError, match="damaged"):
+        provisioning.destroy(settings, store, resource)
+    assert store.authenticate(key) is not None

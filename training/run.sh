@@ -47,7 +47,8 @@ py training.decoder --images "$DATA/large" --denoiser "$RUN" --run "$RUN/decoder
   --minutes "$DECODER_MINUTES" ${SMOKE:+--no-compile}
 
 # 5) What the server loads, and a look at it.
-py training.export --run "$RUN" --decoder "$RUN/decoder" --out "$RUN/weights" --created "$(date +%s)"
+py training.export --run "$RUN" --decoder "$RUN/decoder" --out "$RUN/weights" --created "$(date +%s)" \
+  ${SMOKE:+--vectors "$RUN/vectors.npz"}
 mkdir -p "$OUT"
 [ "$OUT" -ef "$RUN/weights" ] || cp "$RUN"/weights/* "$OUT"/
 py training.sheet --weights "$OUT" --prompts training/prompts.txt --out "$RUN/sheet.png"

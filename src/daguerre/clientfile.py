@@ -49,11 +49,17 @@ def read(folder: Path) -> Attachments:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read {path}: {error}") from None
     try:
-        return {str(alias): Attachment(**entry) for alias, entry in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError):
+        return {alias: _attachment(entry) for alias, entry in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise SettingsError(
             f"{path} is damaged; delete it, and make new keys with 'daguerre models rotate ALIAS'"
         ) from None
+
+
+def _attachment(entry: dict[str, str]) -> Attachment:
+    if not all(isinstance(value, str) for value in entry.values()):
+        raise TypeError(f"{entry} holds what is no string")
+    return Attachment(**entry)
 
 
 def put(folder: Path, alias: str, attachment: Attachment) -> None:

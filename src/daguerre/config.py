@@ -166,7 +166,12 @@ class Settings:
             return self.home
         import platformdirs
 
-        return platformdirs.user_data_path("daguerre")
+        try:
+            return platformdirs.user_data_path("daguerre")
+        except RuntimeError:
+            raise SettingsError(
+                "this user has no home folder; name a data folder with --home or DAGUERRE_HOME"
+            ) from None
 
     def url(self) -> str:
         """The address for clients, without a trailing slash."""

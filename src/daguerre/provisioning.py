@@ -59,6 +59,7 @@ def rotate(settings: Settings, store: ResourceStore, alias: str) -> Resource:
 
 
 def destroy(settings: Settings, store: ResourceStore, resource: Resource) -> None:
+    clientfile.read(settings.home_folder())  # a damaged file is told before anything is removed
     store.destroy(resource.alias)
     clientfile.remove(settings.home_folder(), resource.alias)
 

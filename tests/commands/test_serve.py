@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import MODEL, FakeEngine
+from conftest import MODEL, FakeEngine, wait_until
 from PIL import Image
 
 from commands.conftest import environment, opened
@@ -182,3 +183,32 @@ def test_address_follows_the_server(home: Path) -> None:
     with serving("--port", "0") as after:
         second = variables_of(after)["DIFFUSION_URL"]
         assert written_url(home) == second
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_serve_outlives_its_standard_output(home: Path) -> None:
+    """What is printed is a courtesy: with a full standard output the server serves all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    with open("/dev/full", "w") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, "--port", port],
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}/healthz"
+        wait_until(lambda: _is_alive(url), timeout_s=20)
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate(timeout=20)[1].decode()
+        assert process.returncode == 0 and "Traceback" not in errors
+    finally:
+        process.kill()
+
+
+def _is_alive(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False

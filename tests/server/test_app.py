@@ -213,3 +213,10 @@ def test_engine_is_started_and_stopped(tmp_path_factory: pytest.TempPathFactory)
     with running(tmp_path_factory.mktemp("lifespan")) as server:
         assert (server.engine.num_starts, server.engine.num_stops) == (1, 0)
     assert (server.engine.num_starts, server.engine.num_stops) == (1, 1)
+
+
+def test_a_very_long_method_is_not_repeated(server: RunningServer) -> None:
+    """What a stranger sends as a method does not come back at its full length."""
+    response = server.client.request("X" * 5000, PATH)
+    assert response.status_code == 405
+    assert len(response.content) < 500

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shlex
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -60,14 +62,23 @@ def _announce(store: ResourceStore, until_the_end: ExitStack, settings: Settings
 
     Requests need nothing of the client's file, so a problem with it is told and served past.
     """
-    click.echo(f"daguerre listens on {settings.url()}")
+    _say(f"daguerre listens on {settings.url()}")
     try:
         _write_address(settings, until_the_end)
         told = _how_to_call(store, settings)
     except SettingsError as error:
         click.echo(f"daguerre: the server runs, but not all is in order: {error.message}", err=True)
     else:
-        click.echo(told)
+        _say(told)
+
+
+def _say(text: str) -> None:
+    """Only a courtesy: a server whose standard output is closed or full serves on."""
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # or the exit would fail at what is still buffered
 
 
 def _write_address(settings: Settings, until_the_end: ExitStack) -> None:

@@ -72,7 +72,9 @@ def unrouted_response(request: Request, error: HTTPException, paths: Collection[
     if error.status_code == 405 and request.method == "OPTIONS":
         return Response(status_code=204, headers={"Allow": ", ".join([*allowed, "OPTIONS"])})
     if error.status_code == 405:
-        message = f"{request.method} is not allowed on {shown(path)}; allowed: {', '.join(allowed)}"
+        message = (
+            f"{request.method[:20]} is not allowed on {shown(path)}; allowed: {', '.join(allowed)}"
+        )
         return error_response(MethodNotAllowed(message), {"Allow": ", ".join(allowed)})
     if error.status_code == 404:
         return error_response(NotFound(f"there is no path {shown(path)}{suggestion(path, paths)}"))
