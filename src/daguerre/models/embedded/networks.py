@@ -55,7 +55,7 @@ class OpenVINONetwork:
 def inference_precision(wanted: str) -> str:
     """OpenVINO's name for float32 or bfloat16; `auto` takes bfloat16 where it has matrix units.
 
-    Without them (AMX), vector bfloat16 took 1.0 to 1.9 times as long as float32 for the denoiser
+    Without them (AMX), vector bfloat16 took 1.6 times as long as float32 for the denoiser
     (bench/LOG.md).
     """
     if wanted == "auto":
