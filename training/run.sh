@@ -2,7 +2,7 @@
 # The embedded model, from nothing to the weights that the server loads. Resumable: run it again and it
 # goes on where it stopped; each stage is skipped once its result is there.
 #
-#   training/run.sh                  about two and a half hours on 2 cores with AVX-512
+#   training/run.sh                  two hours and more on 2 cores; MINUTES of it are the training
 #   MINUTES=300 training/run.sh      train longer (or go on for longer with an earlier run)
 #   SMOKE=1 training/run.sh          every stage in about five minutes, to see that all of it works
 #
