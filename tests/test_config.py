@@ -81,6 +81,12 @@ def test_flag_comes_before_the_environment() -> None:
         ("host", "", "a host name or an IP address"),
         ("host", "http://x", "a host name or an IP address"),
         ("public_url", "example.org", "begins with http:// or https://"),
+        ("public_url", "http://", "with a host"),
+        ("public_url", "http://x y", "with a host"),
+        ("public_url", "http://x:port", "with a host"),
+        ("public_url", "http://u:p@x", "with a host"),
+        ("public_url", "http://x?a=1", "no ? or #"),
+        ("public_url", "http://x\nexport A=1", "with a host"),
     ],
 )
 def test_bad_value_is_refused(name: str, value: str, rule: str) -> None:

@@ -7,6 +7,7 @@ the engine is one line with status 1; Ctrl-C is silent, with 130. The commands t
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         status = program.main(arguments or ["--help"], prog_name="daguerre", standalone_mode=False)
+        _finish()
     except click.ClickException as error:
         return _fail(_with_hint(error), MISTAKE)
     except (InvalidRequest, SettingsError) as error:
@@ -51,7 +53,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error.message, FAULT)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except BrokenPipeError:
+        return _give_up_output()  # who stops reading, like `head`, need not be told
+    except OSError as error:
+        _give_up_output()
+        return _fail(_reason(error), FAULT)
     return status if isinstance(status, int) else 0
+
+
+def _finish() -> None:
+    """What is still buffered is written now, where a failure can be told."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _give_up_output() -> int:
+    """Or the exit would fail at what is still buffered."""
+    sys.stdout = open(os.devnull, "w")
+    return FAULT
+
+
+def _reason(error: OSError) -> str:
+    where = error.filename or "the output"
+    return f"cannot read or write {where}: {error.strerror or error}"
 
 
 def _fail(message: str, status: int) -> int:

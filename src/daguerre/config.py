@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from daguerre.errors import SettingsError
 
@@ -75,9 +76,22 @@ def _host(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    if text and not text.startswith(("http://", "https://")):
-        raise ValueError("an address that begins with http:// or https://")
+    if text and not _is_base_url(text):
+        raise ValueError(
+            "an address that begins with http:// or https://, with a host and no ? or #,"
+            " such as https://images.example.com"
+        )
     return text
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port  # the port is checked when it is read
+    except ValueError:
+        return False
+    is_plain = text.isprintable() and not any(c.isspace() or c in "?#@" for c in text)
+    return is_plain and parts.scheme in ("http", "https") and bool(host)
 
 
 def _setting(

@@ -39,6 +39,9 @@ def open_database(settings: Settings) -> Engine:
     except SettingsError:
         engine.dispose()
         raise
+    except (TypeError, ValueError) as error:  # from a driver's own reading of the URL
+        engine.dispose()
+        raise _bad_parameter(error) from None
     except SQLAlchemyError as error:
         engine.dispose()
         shown = url.render_as_string(hide_password=True)
@@ -47,6 +50,13 @@ def open_database(settings: Settings) -> Engine:
             " check --home and DAGUERRE_DATABASE_URL"
         ) from error
     return engine
+
+
+def _bad_parameter(error: Exception) -> SettingsError:
+    return SettingsError(
+        f"the database URL has a parameter that its driver refuses: {error}; check what stands"
+        " after the ? of DAGUERRE_DATABASE_URL"
+    )
 
 
 def reason(error: SQLAlchemyError) -> str:
@@ -61,7 +71,7 @@ def _url(settings: Settings) -> URL:
         return URL.create("sqlite", database=str(folder / FILE_NAME))
     try:
         url = make_url(settings.database_url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         # The value may hold a password, so it is not repeated.
         raise SettingsError(
             "the database URL cannot be read; it must look like"
@@ -78,6 +88,8 @@ def _engine(url: URL) -> Engine:
             f"no driver for the database {url.drivername} is installed ({error});"
             " for PostgreSQL: pip install 'psycopg[binary]'"
         ) from None
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise _bad_parameter(error) from None
     if _is_sqlite(url):
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)

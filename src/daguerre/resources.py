@@ -84,6 +84,12 @@ def parse_alias(text: str) -> str:
             f" and underscores, {MAX_ALIAS_LENGTH} at most",
             param="alias",
         )
+    if alias.startswith("DAGUERRE_"):  # DAGUERRE_DATABASE_URL would be a setting of the server
+        raise InvalidRequest(
+            f"the alias {text!r} cannot be used; names that begin with DAGUERRE_ are the server's"
+            " own settings",
+            param="alias",
+        )
     return alias
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -54,6 +55,10 @@ def test_nothing_asked_is_help(run: Callable[..., str]) -> None:
         ("models info NOPE", "there is no resource NOPE; there is: none yet"),
         ("config --as NOPE", "there is no resource NOPE; there is: DIFFUSION"),
         ("info --home=", "--home is ''; it must be the path of a folder"),
+        ("models create stable-image-ultra --as daguerre_database", "the server's own settings"),
+        ("serve --host a..b --port 0", "cannot listen on a..b, port 0"),
+        ("config --database-url postgres://u@h:s3cret/x", "the database URL cannot be read"),
+        ("config --database-url sqlite:///x.db?timeout=abc", "a parameter that its driver refuses"),
     ],
 )
 def test_mistake_is_one_line(fails: Callable[..., str], arguments: str, told: str) -> None:
@@ -76,6 +81,25 @@ def test_unusable_home_is_one_line(fails: Callable[..., str], tmp_path: Path) ->
     for command in ("serve", "config", "models list", "models info X"):
         told = fails(*command.split(), "--home", str(file))
         assert f"cannot use the data folder {file}" in told and "--home" in told
+
+
+@pytest.mark.parametrize("command", ["--help", "config", "models list", "info"])
+def test_full_output_is_one_line(command: str) -> None:
+    """What cannot be printed is told in one line; an output that nobody reads ends in silence."""
+    program = [sys.executable, "-m", "daguerre", *command.split()]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            program, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == cli.FAULT
+    assert done.stderr == "daguerre: cannot read or write the output: No space left on device\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        program, env=environment(), stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (cli.FAULT, "")
 
 
 def test_version(run: Callable[..., str]) -> None:

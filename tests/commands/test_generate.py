@@ -23,7 +23,8 @@ from daguerre.engine.interface import EngineStats
 from daguerre.errors import InternalError
 from daguerre.params import ImageParams
 
-NO_MODEL = """
+# An engine whose only model fails as the test asks.
+BROKEN = """
 import sys
 import daguerre.engine
 from conftest import MODEL
@@ -32,10 +33,10 @@ from daguerre.engine.engine import ThreadEngine
 from engine.networks import ToyModel
 def fail():
     raise OSError("no weights")
-model = ToyModel(name=MODEL, on_load=fail)
+model = ToyModel(name=MODEL, **({"on_load": fail} if sys.argv[1] == "load" else {}))
 engine = ThreadEngine([model], max_waiting=1, max_running=1)
 daguerre.engine.build_engine = lambda settings: engine
-sys.exit(main(["generate", "a fox", "-o", "x.png"]))
+sys.exit(main(["generate", sys.argv[2], "-o", "x.png"]))
 """
 
 
@@ -84,12 +85,16 @@ def test_generate_draws_a_seed(run: Callable[..., str], engine: FakeEngine) -> N
         (["-o", "x.webp"], "x.webp ends in none of .png, .jpg, .jpeg"),
         (["-o", "nowhere/x.png"], "the folder nowhere does not exist"),
         (["-o", "."], ". is a folder"),
+        (["-o", ""], "the empty name is a folder"),
+        (["-o", "x" * 300 + ".png"], "cannot be a file: File name too long"),
+        (["-o", "loop.png"], "cannot be a file: Symlink loop"),
     ],
 )
 def test_generate_refuses(
     fails: Callable[..., str], engine: FakeEngine, arguments: list[str], told: str
 ) -> None:
     """A value that the server would refuse is refused here in the same words, before any work."""
+    Path("loop.png").symlink_to("loop.png")
     assert told in fails("generate", "a fox", "-o", "x.png", *arguments)
     assert engine.num_starts == 0 and not Path("x.png").exists()
 
@@ -115,13 +120,22 @@ def test_generate_failure(fails: Callable[..., str], engine: FakeEngine) -> None
     assert engine.num_stops == 1 and not Path("x.png").exists()
 
 
-def test_generate_without_a_model() -> None:
-    """A model that cannot be loaded is one line with its reason, and no traceback (a bug was)."""
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ("load", f"the model {MODEL} could not be loaded: OSError: no weights"),
+        ("job", "the image could not be made: ZeroDivisionError('poison in the pipeline')"),
+    ],
+)
+def test_generate_with_a_broken_model(when: str, told: str) -> None:
+    """A model that fails is one line with its reason, and no traceback (a bug was)."""
     done = subprocess.run(
-        [sys.executable, "-c", NO_MODEL], env=environment(), capture_output=True, text=True
+        [sys.executable, "-c", BROKEN, when, "poison"],
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
-    told = f"daguerre: the model {MODEL} could not be loaded: OSError: no weights\n"
-    assert (done.returncode, done.stdout, done.stderr) == (cli.FAULT, "", told)
+    assert (done.returncode, done.stdout, done.stderr) == (cli.FAULT, "", f"daguerre: {told}\n")
     assert not Path("x.png").exists()
 
 

@@ -121,6 +121,14 @@ def test_taken_port(fails: Callable[..., str], engine: FakeEngine) -> None:
     assert engine.num_starts == 0
 
 
+def test_failed_start_leaves_no_address(home: Path, fails: Callable[..., str]) -> None:
+    """A first start that fails makes no resource: `daguerre config` would show its address."""
+    fails("serve", "--host", "no.such.host.invalid")
+    assert not (home / clientfile.FILE_NAME).exists()
+    with opened(home) as store:
+        assert not store.list()
+
+
 def test_serve_without_the_key(home: Path, run: Callable[..., str]) -> None:
     """A server whose client's file is gone starts, and says how to make a new key."""
     run("config")

@@ -52,7 +52,7 @@ def test_taken_port(server: RunningServer) -> None:
     assert engine.num_starts == 0
 
 
-@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.77"])
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.77", "a..b", "a" * 64])
 def test_bad_host(host: str) -> None:
     """A host that is not this machine is a SettingsError as well."""
     with pytest.raises(SettingsError, match=host):
@@ -172,9 +172,10 @@ def test_second_signal(tmp_path: Path) -> None:
                 wait_until(lambda: ask(other, "/readyz")[0] == 503)
             process.send_signal(signal.SIGINT)
             assert read_answer(connection)[0] == 503
-        output, _ = process.communicate(timeout=20)
+        output, log = process.communicate(timeout=20)
     assert output == "stops 1 done 0\n"
     assert process.returncode == 0
+    assert "status=503" in log and "Traceback" not in log
 
 
 @pytest.mark.timeout(30)

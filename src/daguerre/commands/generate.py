@@ -6,6 +6,7 @@ same options and seed give the same bytes as the server's. Parses and prints.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
@@ -57,6 +58,7 @@ def generate(settings: Settings, output: str, **fields: object) -> None:
     from daguerre.engine import build_engine
 
     started_s = time.perf_counter()
+    _configure_logging(settings.log_level)
     _check_target(output)
     params = _params(output, fields)
     with _progress() as on_step:
@@ -64,6 +66,14 @@ def generate(settings: Settings, output: str, **fields: object) -> None:
     _write(output, encoding.encode(image, with_prompt=settings.prompt_in_file))
     elapsed_s = time.perf_counter() - started_s
     click.echo(f"{output}  seed {params.seed}  {elapsed_s:.1f} s", err=output == STDOUT)
+
+
+def _configure_logging(level: str) -> None:
+    """A failure is told in one line by the program; its traceback is for who asks for it."""
+    if level == "debug":
+        logging.basicConfig(level=logging.DEBUG)
+    else:
+        logging.getLogger("daguerre").addHandler(logging.NullHandler())
 
 
 def _params(output: str, fields: dict[str, object]) -> ImageParams:
@@ -91,12 +101,22 @@ def _format_of(output: str) -> str:
 def _check_target(output: str) -> None:
     """Before the work, not after it."""
     if output == STDOUT:
+        if sys.stdout is None:
+            raise SettingsError("standard output is closed; name a file")
         return
     target, folder = Path(output), Path(output).parent
+    try:
+        target.resolve()
+        target.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, a loop of links
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"{output!r} cannot be a file: {reason}; name another") from None
     if not folder.is_dir():
         raise SettingsError(f"the folder {folder} does not exist; make it, or name another file")
     if target.is_dir():
-        raise SettingsError(f"{output} is a folder; name a file")
+        raise SettingsError(f"{output or 'the empty name'} is a folder; name a file")
     if target.exists() and not os.access(target, os.W_OK):
         raise SettingsError(f"{output} cannot be written to; name another file")
     if not _is_device(target) and not os.access(folder, os.W_OK):
@@ -122,10 +142,16 @@ async def _generated(
             elif isinstance(event, Done):
                 return event.image
             elif isinstance(event, Failed):
-                raise event.error
+                raise _told(event.error)
         raise InternalError("the engine gave no image. This is a bug.")
     finally:
         await engine.stop()
+
+
+def _told(error: Exception) -> Exception:
+    """With its reason: there is no server's log to look into."""
+    cause = error.__cause__
+    return InternalError(f"the image could not be made: {cause!r}") if cause else error
 
 
 @contextmanager

@@ -144,7 +144,7 @@ def _check_model(model: str) -> None:
 
 def _confirm(alias: str, confirm: str | None) -> None:
     if confirm is None:
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():
             raise SettingsError(f"nothing was removed; to go on, add --confirm {alias}")
         question = f"Applications that use {alias} will be refused. Type {alias} to go on"
         confirm = click.prompt(question, default="", show_default=False)

@@ -49,10 +49,15 @@ def serve(settings: Settings) -> None:
 
     store = ResourceStore.open(settings)
     try:
-        provisioning.create_default(settings, store, DEFAULT_MODEL)
         with ExitStack() as until_the_end:
-            announce = functools.partial(_announce, store, until_the_end)
-            run(settings, build_engine(settings), store, on_ready=announce)
+            run(
+                settings,
+                build_engine(settings),
+                store,
+                # Not earlier: a start that fails leaves no address behind for `daguerre config`.
+                on_bound=lambda bound: provisioning.create_default(bound, store, DEFAULT_MODEL),
+                on_ready=functools.partial(_announce, store, until_the_end),
+            )
     finally:
         store.close()
 

@@ -216,7 +216,9 @@ class Loop:
     def _fail(self, job: Job, error: Exception) -> None:
         if not isinstance(error, DaguerreError):
             logger.error("job %d failed", job.number, exc_info=error)
+            cause = error
             error = InternalError("the image could not be made; the server's log says why")
+            error.__cause__ = cause
         self.num_failed += 1
         self._remove(job)
         job.emit(Failed(error))

@@ -178,8 +178,8 @@ class ExchangeMiddleware:
         except ClientDisconnect:
             pass
         except asyncio.CancelledError:
+            # A server told twice to stop. Raised on, it would be logged as this request's fault.
             await self._fail(_STOPPING, scope, reply)
-            raise
         except Exception:
             # The server must survive any fault of one request.
             logger.exception("id=%s failed", exchange.request_id)

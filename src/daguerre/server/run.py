@@ -110,14 +110,22 @@ def serve(
     engine: Engine,
     resources: ResourceStore,
     on_ready: Callable[[Settings], None] | None = None,
+    on_bound: Callable[[Settings], None] | None = None,
 ) -> None:
     """Blocks until a signal ends it. Raises `SettingsError` where the address cannot be had, and
     `InternalError` where the models cannot be loaded.
 
-    `on_ready` is called with the true port once connections are answered; the model may be loading
-    still, as /readyz tells.
+    Both are called with the true port: `on_bound` once the address is ours and before anything is
+    answered, `on_ready` once connections are answered; the model may be loading still, as /readyz
+    tells.
     """
     server = Server(settings, engine, resources, on_ready)
+    if on_bound:
+        try:
+            on_bound(server.settings)
+        except BaseException:
+            server.socket.close()
+            raise
     _configure_logging(settings.log_level)
     with _signals_go_to(server):
         server.run_to_the_end()
@@ -132,9 +140,10 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         is_dual = host == "::" and socket.has_dualstack_ipv6()
         return socket.create_server(address[:2], family=family, dualstack_ipv6=is_dual)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for a name that is none
+        reason = getattr(error, "strerror", None) or error
         raise SettingsError(
-            f"cannot listen on {host}, port {port}: {error.strerror or error};"
+            f"cannot listen on {host}, port {port}: {reason};"
             " choose another with --host and --port (0 takes a free port)"
         ) from None
 
