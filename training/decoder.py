@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from daguerre.models.embedded.canvas import SCALE, canvas
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
+from training.checkpoints import load_denoiser
 
 NOISE_LEVELS = (0.0, 0.02, 0.08)  # of the canvas, as a young denoiser leaves it
 
@@ -116,8 +117,6 @@ def distance(y: Tensor, target: Tensor) -> Tensor:
 
 
 def train(args: argparse.Namespace) -> None:
-    from training.export import load_denoiser
-
     torch.manual_seed(args.seed)
     decoder = Decoder().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(decoder.parameters(), 2e-3, betas=(0.9, 0.98))

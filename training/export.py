@@ -12,7 +12,6 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
 import openvino as ov
 import torch
 from torch import Tensor, nn
@@ -20,8 +19,9 @@ from torch import Tensor, nn
 from daguerre.models.embedded.canvas import NUM_PATCHES, PATCH_VALUES, POSITION_WIDTH
 from daguerre.models.embedded.model import weights_sha256
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
+from training.checkpoints import load_denoiser
 from training.decoder import Decoder
-from training.network import Denoiser, DenoiserConfig
+from training.network import Denoiser
 
 
 class Inference(nn.Module):
@@ -57,45 +57,6 @@ def export_decoder(decoder: Decoder, out: Path) -> None:
     ov.save_model(model, out / "decoder.xml", compress_to_fp16=True)
 
 
-VECTORS = Path(__file__).parent / "start" / "vectors.npz"
-
-
-def save_vectors(denoiser: Denoiser, file: Path) -> None:
-    """What `load_shipped` cannot find in the exported network, in which OpenVINO folds biases."""
-    small = {k: v.numpy() for k, v in denoiser.state_dict().items() if not _is_named(k, v)}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(file, **small)
-
-
-def _is_named(name: str, value: Tensor) -> bool:
-    """Matrices of layers keep their names in the exported network."""
-    return value.ndim == 2 and name.endswith(".weight")
-
-
-def load_shipped(weights: Path, vectors: Path = VECTORS) -> Denoiser:
-    """The denoiser that is shipped, to train it further: float16 matrices, float32 vectors."""
-    state = {name: torch.from_numpy(value) for name, value in np.load(vectors).items()}
-    prefix, suffix = "self.denoiser.", "_compressed"
-    for op in ov.Core().read_model(weights / "denoiser.xml").get_ops():
-        name = op.get_friendly_name()
-        if name.startswith(prefix) and op.get_type_name() == "Constant":
-            matrix = torch.from_numpy(op.get_data().astype(np.float32))
-            state[name.removeprefix(prefix).removesuffix(suffix)] = matrix
-    width = state["embed_patch.weight"].shape[0]
-    depth = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
-    denoiser = Denoiser(DenoiserConfig(width=width, depth=depth, heads=width // 64))
-    denoiser.load_state_dict(state)
-    return denoiser
-
-
-def load_denoiser(run: Path) -> tuple[Denoiser, dict[str, float]]:
-    """The averaged weights of a run, and how much was trained."""
-    state = torch.load(run / "checkpoint.pt", map_location="cpu")
-    denoiser = Denoiser(DenoiserConfig(**state["config"]))
-    denoiser.load_state_dict(state["ema"])
-    return denoiser, {k: state[k] for k in ("images", "steps", "seconds")}
-
-
 def load_decoder(run: Path) -> Decoder:
     decoder = Decoder()
     decoder.load_state_dict(torch.load(run / "decoder.pt", map_location="cpu")["model"])
@@ -107,7 +68,6 @@ def main() -> None:
     p.add_argument("--run", type=Path, required=True)
     p.add_argument("--decoder", type=Path, required=True)
     p.add_argument("--out", type=Path, default=Path("src/daguerre/models/embedded/weights"))
-    p.add_argument("--vectors", type=Path, default=VECTORS, help="for training further")
     p.add_argument("--name", default="daguerre flat 1", help="what the provenance calls it")
     p.add_argument("--created", type=int, required=True, help="unix seconds, a fact of the weights")
     p.add_argument("--steps", type=int, default=20)
@@ -116,7 +76,6 @@ def main() -> None:
     args = p.parse_args()
     denoiser, trained = load_denoiser(args.run)
     export_denoiser(denoiser, args.out)
-    save_vectors(denoiser, args.vectors)
     export_decoder(load_decoder(args.decoder), args.out)
     facts = {
         "name": args.name,

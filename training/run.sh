@@ -12,11 +12,12 @@ cd "$(dirname "$0")/.."
 
 if [ -n "${SMOKE:-}" ]; then
   RUN=${RUN:-training/runs/smoke} OUT=${OUT:-$RUN/weights}
-  SCENES=160 LARGE=10 BATCH=8 MINUTES=1 DECODER_MINUTES=0.5 EXTRA="--no-compile --width 128 --depth 2"
+  SCENES=160 LARGE=10 COARSE_BATCH=8 BATCH=8 MINUTES=1 DECODER_MINUTES=0.5
+  EXTRA="--no-compile --width 128 --depth 2"
 else
-  RUN=${RUN:-training/runs/flat-1} OUT=${OUT:-src/daguerre/models/embedded/weights}
-  SCENES=${SCENES:-24000} LARGE=${LARGE:-300} BATCH=${BATCH:-32}
-  MINUTES=${MINUTES:-90} DECODER_MINUTES=${DECODER_MINUTES:-12} EXTRA=${EXTRA:-}
+  RUN=${RUN:-training/runs/flat-2} OUT=${OUT:-src/daguerre/models/embedded/weights}
+  SCENES=${SCENES:-16000} LARGE=${LARGE:-300} COARSE_BATCH=${COARSE_BATCH:-64} BATCH=${BATCH:-32}
+  MINUTES=${MINUTES:-110} DECODER_MINUTES=${DECODER_MINUTES:-6} EXTRA=${EXTRA:-}
 fi
 DATA=$RUN/data
 PYTHON=${PYTHON:-python3}
@@ -30,7 +31,7 @@ py() { $VENV/bin/python -m "$@"; }
 
 # 2) Scenes and captions: the training set at 1/8 size, and some scenes at full size for the decoder.
 #    Every scene depends on its seed and number alone.
-[ -d "$DATA/small" ] || { py training.make_dataset --out "$DATA/small.part" --num "$SCENES" --seed 1 &&
+[ -d "$DATA/small" ] || { py training.make_dataset --out "$DATA/small.part" --num "$SCENES" --seed 21 --iconic &&
   mv "$DATA/small.part" "$DATA/small"; }
 [ -d "$DATA/large" ] || { py training.make_dataset --out "$DATA/large.part" --num "$LARGE" --seed 3 --scale 1 &&
   mv "$DATA/large.part" "$DATA/large"; }
@@ -39,16 +40,20 @@ py() { $VENV/bin/python -m "$@"; }
 mkdir -p "$RUN/weights"
 [ -f "$RUN/weights/text_encoder.xml" ] || py training.text_encoder "$RUN/weights"
 
-# 4) The denoiser, then the decoder on what the denoiser leaves.
+# 4) The denoiser: half of the time at half the size, where a picture costs a third, then at the size that is
+#    served; then the decoder on what the denoiser leaves.
+half=$(awk "BEGIN {print $MINUTES / 2}")
 # shellcheck disable=SC2086
-py training.train --data "$DATA/small" --run "$RUN" --weights "$RUN/weights" \
-  --minutes "$MINUTES" --batch "$BATCH" $EXTRA
+py training.train --data "$DATA/small" --run "$RUN/coarse" --weights "$RUN/weights" --coarse \
+  --minutes "$half" --batch "$COARSE_BATCH" --cooldown 0.3 --time-mean -0.4 $EXTRA
+# shellcheck disable=SC2086
+py training.train --data "$DATA/small" --run "$RUN" --weights "$RUN/weights" --start "$RUN/coarse" \
+  --minutes "$half" --batch "$BATCH" --cooldown 0.5 --routed 1 $EXTRA
 py training.decoder --images "$DATA/large" --denoiser "$RUN" --run "$RUN/decoder" \
   --minutes "$DECODER_MINUTES" ${SMOKE:+--no-compile}
 
 # 5) What the server loads, and a look at it.
-py training.export --run "$RUN" --decoder "$RUN/decoder" --out "$RUN/weights" --created "$(date +%s)" \
-  ${SMOKE:+--vectors "$RUN/vectors.npz"}
+py training.export --run "$RUN" --decoder "$RUN/decoder" --out "$RUN/weights" --created "$(date +%s)"
 mkdir -p "$OUT"
 [ "$OUT" -ef "$RUN/weights" ] || cp "$RUN"/weights/* "$OUT"/
 py training.sheet --weights "$OUT" --prompts training/prompts.txt --out "$RUN/sheet.png"

@@ -18,6 +18,11 @@ from daguerre.models.embedded.model import EmbeddedModel
 from daguerre.params import ImageParams
 
 
+def read_prompts(file: Path) -> list[str]:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
 def draw(
     model: EmbeddedModel, networks: dict[str, object], params: ImageParams
 ) -> NDArray[np.uint8]:
@@ -54,8 +59,7 @@ def main() -> None:
     p.add_argument("--columns", type=int, default=6)
     p.add_argument("--side", type=int, default=256)
     args = p.parse_args()
-    lines = args.prompts.read_text().splitlines()
-    prompts = [line for line in lines if line.strip() and not line.startswith("#")]
+    prompts = read_prompts(args.prompts)
     model = EmbeddedModel("embedded", folder=args.weights, num_inference_steps=args.steps)
     networks = dict(model.load())
     images = [

@@ -9,14 +9,17 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH, PromptTokenizer, condition
+from training.ir import read_parameters
+
+# ids and mask (rows, length) int64 -> hidden states (rows, length, 384) float32
+Encode = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 
 
 def source_folder() -> Path:
@@ -28,6 +31,7 @@ def source_folder() -> Path:
 
 def export(out: Path) -> None:
     """Writes text_encoder.xml, text_encoder.bin (float16 weights) and tokenizer.json to `out`."""
+    import openvino as ov
     import torch
     from transformers import BertModel
 
@@ -50,22 +54,58 @@ def export(out: Path) -> None:
     shutil.copy(source_folder() / "tokenizer.json", out / "tokenizer.json")
 
 
+def _on_cpu(folder: Path) -> Encode:
+    """By the runtime that serves."""
+    import openvino as ov
+
+    config = {"INFERENCE_PRECISION_HINT": "f32"}
+    network = ov.Core().compile_model(folder / "text_encoder.xml", "CPU", config)
+    return lambda ids, mask: network({"ids": ids, "mask": mask})[0]
+
+
+def _on_cuda(folder: Path) -> Encode:
+    """By PyTorch, with the same weights: a hundred times as many captions a second."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(
+        hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536
+    )
+    bert = BertModel(config, add_pooling_layer=False)
+    shapes = {name: value.shape for name, value in bert.state_dict().items()}
+    arrays = read_parameters(folder / "text_encoder.xml")
+    state = {
+        name: torch.from_numpy(arrays[f"bert.{name}"]).reshape(shapes[name]) for name in shapes
+    }
+    bert.load_state_dict(state)
+    bert = bert.eval().cuda()
+
+    def encode(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            given = (torch.from_numpy(a).cuda() for a in (ids, mask))
+            hidden = bert(*given).last_hidden_state
+        return hidden.float().cpu().numpy()  # type: ignore[no-any-return]
+
+    return encode
+
+
 class CaptionEncoder:
     """Captions to the denoiser's text input, as the server does it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
         self._tokenizer = PromptTokenizer(folder / "tokenizer.json")
-        config = {"INFERENCE_PRECISION_HINT": "f32"}
-        self._network = ov.Core().compile_model(folder / "text_encoder.xml", "CPU", config)
+        self._encode = _on_cuda(folder) if device == "cuda" else _on_cpu(folder)
 
     def __call__(self, captions: Sequence[str], rows: int = 128) -> NDArray[np.float16]:
-        """(len(captions), 25, 384) float16, `rows` captions in a forward."""
+        """(len(captions), 25, 384) float16, `rows` captions of like length in a forward."""
         out = np.zeros((len(captions), 1 + NUM_SLOTS, TEXT_WIDTH), np.float16)
-        for start in range(0, len(captions), rows):
-            windows = self._tokenizer.windows(captions[start : start + rows])
-            hidden = self._network({"ids": windows.ids, "mask": windows.mask})[0]
+        order = sorted(range(len(captions)), key=lambda i: len(captions[i]))
+        for start in range(0, len(order), rows):
+            chosen = order[start : start + rows]
+            windows = self._tokenizer.windows([captions[i] for i in chosen])
+            hidden = self._encode(windows.ids, windows.mask)
             row = 0
-            for i, counts in enumerate(windows.counts, start):
+            for i, counts in zip(chosen, windows.counts, strict=True):
                 out[i] = condition(hidden[row : row + len(counts)], counts)
                 row += len(counts)
         return out

@@ -17,66 +17,123 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
-from daguerre.models.embedded.canvas import canvas
+from daguerre.models.embedded.canvas import PATCH, PATCH_VALUES, canvas, coarse_canvas
+from training.checkpoints import load_start, save_parts
 from training.network import Denoiser, DenoiserConfig
 
 MIN_NOISE = 0.05  # floor of 1 - t in the loss (Li and He 2025)
+EMPTY_SHARE = 0.1  # of captions are left empty, for guidance
+
+
+@dataclass(frozen=True)
+class Group:
+    """The scenes of one size: images (n, h, w, 3) uint8; where their patches lie, as tensors."""
+
+    images: Tensor
+    rows: int
+    columns: int
+    position: Tensor  # (N, 96)
+    bias: Tensor  # (N,)
+
+    def patches(self, index: Tensor) -> Tensor:
+        """(len(index), N, 192) float32 in [-1, 1], padding is zero."""
+        x = self.images[index].float() / 127.5 - 1
+        x = x.view(len(index), self.rows, PATCH, self.columns, PATCH, 3).transpose(2, 3)
+        x = x.reshape(len(index), self.rows * self.columns, PATCH_VALUES)
+        return F.pad(x, (0, 0, 0, len(self.bias) - x.shape[1]))
 
 
 class Dataset:
-    """All scenes in memory at 1/8 size as uint8, and the text input of their captions."""
+    """All scenes and their captions' text input in the device's memory.
 
-    def __init__(self, folders: list[Path], weights: Path, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
-        self.images: list[tuple[int, int, np.ndarray]] = []  # (width, height, (n, h, w, 3) uint8)
+    Scenes are kept at 1/8 of their size, or at half of that for the coarse part of the training.
+    """
+
+    def __init__(
+        self, folders: list[Path], weights: Path, seed: int, device: str, coarse: bool = False
+    ) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+        self.device = device
+        self.groups: list[Group] = []
         texts: list[np.ndarray] = []  # for each folder (captions, 25, 384) float16
-        indices: list[list[int]] = []
+        indices: list[list[int]] = []  # of each scene's captions
+        group_of: list[int] = []
+        index_in: list[int] = []
         for folder in folders:
             captions: list[list[str]] = []
             for file in sorted(folder.glob("[0-9]*x[0-9]*.npy")):
                 width, height = map(int, file.stem.split("x"))
-                self.images.append((width, height, np.load(file, mmap_mode="r")))
+                images = np.load(file)
+                group_of += [len(self.groups)] * len(images)
+                index_in += range(len(images))
+                self.groups.append(_group(images, width, height, device, coarse))
                 captions += [scene["captions"] for scene in json.loads(_record(file).read_text())]
             unique = sorted({c for four in captions for c in four})
             index = {c: i + sum(map(len, texts)) for i, c in enumerate(unique)}
-            texts.append(self._encode(unique, weights, folder))
+            texts.append(_encoded(unique, weights, folder, device))
             indices += [[index[c] for c in four] for four in captions]
-        self.text = np.concatenate(texts)
-        self.caption_index = np.array(indices)
-        self.where = [(g, i) for g, (_, _, a) in enumerate(self.images) for i in range(len(a))]
-        assert len(self.where) == len(indices), (len(self.where), len(indices))
+        self.text = torch.from_numpy(np.concatenate(texts)).to(device)
+        self.caption_index = torch.tensor(indices)
+        self.group_of, self.index_in = torch.tensor(group_of), torch.tensor(index_in)
+        assert len(self.group_of) == len(indices), (len(self.group_of), len(indices))
 
-    def _encode(self, unique: list[str], weights: Path, cache: Path) -> np.ndarray:
-        from training.text_encoder import CaptionEncoder
-
-        file = cache / f"text-{len(unique)}.npy"
-        if not file.exists():
-            np.save(file, CaptionEncoder(weights)(unique))
-        return np.load(file, mmap_mode="r")
-
-    def batches(self, size: int) -> Iterator[tuple[np.ndarray, ...]]:
-        """(patches (B, 256, 192) float32 in [-1, 1], text, position, bias), for ever."""
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """(patches (B, N, 192), text (B, 25, 384), position, bias), for ever; rows of a batch come
+        in the order of their sizes."""
         while True:
-            order = self.rng.permutation(len(self.where))
+            order = torch.randperm(len(self.group_of), generator=self.generator)
             for start in range(0, len(order) - size + 1, size):
-                rows = [self._row(int(i)) for i in order[start : start + size]]
-                yield tuple(np.stack(part) for part in zip(*rows, strict=True))
+                yield self._batch(order[start : start + size])
 
-    def _row(self, i: int) -> tuple[np.ndarray, ...]:
-        group, index = self.where[i]
-        width, height, images = self.images[group]
-        where = canvas(width, height)
-        image = images[index].astype(np.float32) / 127.5 - 1
-        text = self.text[self.rng.choice(self.caption_index[i])].astype(np.float32)
-        if self.rng.random() < 0.1:  # the empty caption, for guidance
-            text = np.zeros_like(text)
-        return where.patchify(image), text, where.position, where.bias
+    def _batch(self, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        groups = self.group_of[chosen]
+        chosen = chosen[groups.argsort()]
+        patches, position, bias = [], [], []
+        numbers, counts = groups.unique(return_counts=True)
+        mine = iter(self.index_in[chosen].split(counts.tolist()))
+        for number in numbers.tolist():
+            group, index = self.groups[number], next(mine).to(self.device)
+            patches.append(group.patches(index))
+            position.append(group.position.expand(len(index), -1, -1))
+            bias.append(group.bias.expand(len(index), -1))
+        captions = self.caption_index[chosen]
+        pick = torch.randint(captions.shape[1], (len(chosen), 1), generator=self.generator)
+        text = self.text[captions.gather(1, pick).squeeze(1).to(self.device)].float()
+        is_empty = torch.rand(len(chosen), generator=self.generator) < EMPTY_SHARE
+        text[is_empty.to(self.device)] = 0.0
+        return torch.cat(patches), text, torch.cat(position), torch.cat(bias)
+
+
+def _group(images: np.ndarray, width: int, height: int, device: str, coarse: bool) -> Group:
+    where = (coarse_canvas if coarse else canvas)(width, height)
+    if coarse:
+        images = shrink(images, where.columns * PATCH, where.rows * PATCH)
+    tensors = (torch.from_numpy(a).to(device) for a in (where.position, where.bias))
+    return Group(torch.from_numpy(images).to(device), where.rows, where.columns, *tensors)
+
+
+def _encoded(unique: list[str], weights: Path, cache: Path, device: str) -> np.ndarray:
+    from training.text_encoder import CaptionEncoder
+
+    file = cache / f"text-{len(unique)}.npy"
+    if not file.exists():
+        np.save(file, CaptionEncoder(weights, device)(unique))
+    return np.load(file)  # type: ignore[no-any-return]
+
+
+def shrink(images: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(n, h, w, 3) uint8 -> (n, height, width, 3) by areas."""
+    box = Image.Resampling.BOX
+    return np.stack([Image.fromarray(a).resize((width, height), box) for a in images])
 
 
 def _record(file: Path) -> Path:
@@ -129,16 +186,17 @@ def orthogonalize(g: Tensor) -> Tensor:
     return (x.mT if tall else x).to(g.dtype)
 
 
-def sample_t(rows: int, generator: torch.Generator) -> Tensor:
+def sample_t(rows: int, generator: torch.Generator, mean: float = -0.7) -> Tensor:
     """Times in (0, 1), most of them where the picture is decided: logit-normal, a tenth uniform."""
-    t = torch.sigmoid(torch.randn(rows, generator=generator) * 1.0 - 0.7)
-    uniform = torch.rand(rows, generator=generator)
-    return torch.where(torch.rand(rows, generator=generator) < 0.1, uniform, t)
+    on = {"generator": generator, "device": generator.device}
+    t = torch.sigmoid(torch.randn(rows, **on) + mean)  # type: ignore[call-overload]
+    uniform, share = torch.rand(2, rows, **on)  # type: ignore[call-overload]
+    return torch.where(share < 0.1, uniform, t)
 
 
 def keep_tokens(bias: Tensor, num_keep: int, generator: torch.Generator) -> Tensor:
     """A random set of real patches (B, num_keep) for each row; padding comes last."""
-    score = torch.rand(bias.shape, generator=generator) - bias
+    score = torch.rand(bias.shape, generator=generator, device=bias.device) - bias
     return score.argsort(dim=1)[:, :num_keep].contiguous()
 
 
@@ -162,9 +220,9 @@ class Trainer:
         if (self.run / "checkpoint.pt").exists():
             self._load()
         elif args.start:
-            from training.export import load_shipped
-
-            self.model.load_state_dict(load_shipped(args.start).state_dict())
+            start = load_start(args.start)
+            assert start.config == self.config, f"{args.start} has another shape: {start.config}"
+            self.model.load_state_dict(start.state_dict())
             self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
 
     def _load(self) -> None:
@@ -193,7 +251,7 @@ class Trainer:
         return float(self.args.lr * warm * max(cool, 0.0))
 
     def train(self, data: Dataset) -> None:
-        generator = torch.Generator().manual_seed(self.args.seed + self.steps)
+        generator = torch.Generator(self.device).manual_seed(self.args.seed + self.steps)
         network = torch.compile(self.model, dynamic=False) if self.args.compile else self.model
         last_save, losses, log = time.time(), [], open(self.run / "log.jsonl", "a")
         batches = data.batches(self.args.batch)
@@ -219,16 +277,19 @@ class Trainer:
                 self.save()
                 last_save = time.time()
         self.save()
+        if self.args.parts:
+            trained = {"images": self.images, "steps": self.steps, "seconds": self.seconds}
+            save_parts(self.args.parts, self.config, self.ema, trained)
 
     def _step(self, network, batch, generator) -> float:  # type: ignore[no-untyped-def]
-        x, text, position, bias = (torch.from_numpy(a).to(self.device) for a in batch)
-        t = sample_t(len(x), generator).to(self.device)
-        noise = torch.randn(x.shape, generator=generator).to(self.device)
+        x, text, position, bias = batch
+        t = sample_t(len(x), generator, self.args.time_mean)
+        noise = torch.randn(x.shape, generator=generator, device=self.device)
         mix = t[:, None, None]
         noisy = mix * x + (1 - mix) * noise
         keep = None
-        if self.progress() < self.args.routed:
-            keep = keep_tokens(bias.cpu(), self.args.keep, generator).to(self.device)
+        if self.progress() < self.args.routed and not self.args.coarse:
+            keep = keep_tokens(bias, self.args.keep, generator)
         cuda = self.device.type == "cuda"
         with torch.autocast("cuda", torch.bfloat16, enabled=cuda):
             clean = network(noisy, t, text, position, bias, keep)
@@ -242,9 +303,9 @@ class Trainer:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         decay = min(self.args.ema, (1 + self.steps) / (10 + self.steps))
-        with torch.no_grad():
-            for name, value in self.model.state_dict().items():
-                self.ema[name].lerp_(value, 1 - decay)
+        torch._foreach_lerp_(  # type: ignore[attr-defined]
+            list(self.ema.values()), list(self.model.state_dict().values()), 1 - decay
+        )
         if not math.isfinite(loss.item()):
             raise SystemExit(f"the loss is {loss.item()} at step {self.steps}")
         return loss.item()
@@ -255,14 +316,17 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--data", nargs="+", type=Path, required=True)
     p.add_argument("--run", type=Path, required=True)
     p.add_argument("--weights", type=Path, default=Path("src/daguerre/models/embedded/weights"))
-    p.add_argument("--start", type=Path, help="exported weights to begin with, for a new run")
+    p.add_argument("--start", type=Path, help="a run, its parts or exported weights")
+    p.add_argument("--parts", type=Path, help="folder for the result in files of 15 MiB")
+    p.add_argument("--coarse", action="store_true", help="half the size, fewer patches")
     p.add_argument("--minutes", type=float, default=90, help="training time in all")
     p.add_argument("--images", type=int, default=0, help="images in all, instead of minutes")
     p.add_argument("--batch", type=int, default=32)
-    p.add_argument("--width", type=int, default=384)
+    p.add_argument("--width", type=int, default=256)
     p.add_argument("--depth", type=int, default=8)
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--cooldown", type=float, default=0.4, help="share of the budget, at the end")
+    p.add_argument("--time-mean", type=float, default=-0.7, help="of the logit of t")
     p.add_argument("--keep", type=int, default=104, help="patches in the middle blocks")
     p.add_argument("--routed", type=float, default=0.9, help="share trained with --keep patches")
     p.add_argument("--ema", type=float, default=0.995)
@@ -274,7 +338,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     args = parse()
     trainer = Trainer(args)
-    trainer.train(Dataset(args.data, args.weights, args.seed + trainer.steps))
+    trainer.train(
+        Dataset(
+            args.data, args.weights, args.seed + trainer.steps, str(trainer.device), args.coarse
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daguerre.models.embedded.canvas import NUM_PATCHES, PATCH_VALUES, canvas
+from daguerre.models.embedded.canvas import (
+    NUM_COARSE_PATCHES,
+    NUM_PATCHES,
+    PATCH_VALUES,
+    canvas,
+    coarse_canvas,
+)
 from daguerre.params import SIZES
 
 
@@ -44,3 +50,26 @@ def test_rows_of_patches_follow_the_image() -> None:
     image[8:16, 16:24] = 1.0
     (filled,) = np.flatnonzero(where.patchify(image).any(axis=1))
     assert filled == where.columns + 2
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES.values())
+def test_coarse_patches_lie_among_the_fine(width: int, height: int) -> None:
+    """The coarse canvas covers the same cells with about a quarter of the patches, symmetric about
+    the same centre, so that a network can go from one to the other."""
+    fine, coarse = canvas(width, height), coarse_canvas(width, height)
+    assert (-(-fine.rows // 2), -(-fine.columns // 2)) == (coarse.rows, coarse.columns)
+    assert len(coarse.bias) == NUM_COARSE_PATCHES
+    assert np.count_nonzero(coarse.bias == 0.0) == coarse.rows * coarse.columns
+    means = [
+        grid.position[: grid.rows * grid.columns, 32:64].mean(axis=0) for grid in (fine, coarse)
+    ]
+    assert np.allclose(means[0], means[1], atol=1e-6)  # sines are odd: the mean of a centred grid is zero
+
+
+def test_coarse_patch_of_a_square_lies_between_four_fine_ones() -> None:
+    """Angles of a coarse patch are the means of those of the four fine ones that it covers."""
+    fine, coarse = canvas(1024, 1024), coarse_canvas(1024, 1024)
+    slow = 15  # the lowest frequency of y, where the sine is nearly the angle
+    sines = fine.position[:, 32 + slow].reshape(16, 16)
+    assert np.isclose(coarse.position[0, 32 + slow], sines[:2, :2].mean(), atol=1e-4)
+    assert np.isclose(coarse.position[63, 32 + slow], sines[-2:, -2:].mean(), atol=1e-4)

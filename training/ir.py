@@ -1,0 +1,64 @@
+"""The trained arrays of a network as OpenVINO writes it, under the names that PyTorch gives them.
+
+Reads the .xml and .bin files themselves, so that training goes on where OpenVINO is not installed.
+Matrices keep their names in the file; a bias or the scale of a norm is known by the operation that
+adds or multiplies it, which is named after its module.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+_TYPES = {"f32": np.float32, "f16": np.float16}
+# The operation's name -> (module, parameter) of the constant that it takes.
+_ROLES = (
+    (re.compile(r"__module\.(.+)/aten::linear/Add"), "bias"),
+    (re.compile(r"__module\.(.+)/aten::layer_norm/Multiply_1"), "weight"),
+    (re.compile(r"__module\.(.+)/aten::layer_norm/Add"), "bias"),
+    (re.compile(r"__module\.(.+)/aten::add/Add"), "sum"),  # a parameter added outside any layer
+)
+
+
+def read_parameters(xml: Path) -> dict[str, NDArray[np.float32]]:
+    """Name -> array, float32. `MODULE.sum` is what a module adds to its input, summed by OpenVINO
+    with the bias of the layer before, in the constant's own shape."""
+    net = ElementTree.parse(xml).getroot()
+    layers = {layer.get("id", ""): layer for layer in net.iterfind("layers/layer")}
+    sources = {
+        (edge.get("to-layer"), edge.get("to-port")): layers[edge.get("from-layer", "")]
+        for edge in net.iterfind("edges/edge")
+    }
+    data = np.memmap(xml.with_suffix(".bin"), np.uint8, mode="r")
+
+    def array(layer: ElementTree.Element) -> NDArray[np.float32] | None:
+        """Of a constant of floats, also behind its conversion from float16."""
+        if layer.get("type") == "Convert":
+            layer = sources[layer.get("id"), "0"]
+        facts = layer.find("data")
+        if layer.get("type") != "Const" or facts is None or facts.get("element_type") not in _TYPES:
+            return None
+        start, size = int(facts.get("offset", "")), int(facts.get("size", ""))
+        kind = _TYPES[facts.get("element_type", "")]
+        shape = [int(n) for n in facts.get("shape", "").split(",") if n.strip()]
+        return data[start : start + size].view(kind).reshape(shape).astype(np.float32)
+
+    found: dict[str, NDArray[np.float32]] = {}
+    for layer in layers.values():
+        name = layer.get("name", "")
+        if layer.get("type") == "Const" and name.startswith("self."):
+            value = array(layer)
+            if value is not None:
+                found[name.removeprefix("self.").removesuffix("_compressed")] = value
+        for pattern, role in _ROLES:
+            match = pattern.fullmatch(name)
+            ports = [port.get("id") for port in layer.iterfind("input/port")] if match else []
+            for port in ports:
+                value = array(sources[layer.get("id"), port])
+                if match and value is not None:
+                    found[f"{match[1]}.{role}"] = value
+    return found
