@@ -46,6 +46,8 @@ def facts(scene: scenes.Scene) -> Record:
         "season": scene.season,
         "background": scene.background,
         "glow": scene.glow,
+        "moon": scene.moon,
+        "sun": scene.sun,
         "things": [{"name": t.name, "colour": t.colour, "count": t.count} for t in scene.things],
     }
 

@@ -13,11 +13,13 @@ cd "$(dirname "$0")/.."
 if [ -n "${SMOKE:-}" ]; then
   RUN=${RUN:-training/runs/smoke} OUT=${OUT:-$RUN/weights}
   SCENES=160 LARGE=10 COARSE_BATCH=8 BATCH=8 MINUTES=1 DECODER_MINUTES=0.5
+  READER_SCENES=400 READER_MINUTES=0.3 EVALUATE="--every 30 --seeds 1 --steps 2"
   EXTRA="--no-compile --width 128 --depth 2"
 else
   RUN=${RUN:-training/runs/flat-2} OUT=${OUT:-src/daguerre/models/embedded/weights}
   SCENES=${SCENES:-16000} LARGE=${LARGE:-300} COARSE_BATCH=${COARSE_BATCH:-64} BATCH=${BATCH:-32}
   MINUTES=${MINUTES:-110} DECODER_MINUTES=${DECODER_MINUTES:-6} EXTRA=${EXTRA:-}
+  READER_SCENES=${READER_SCENES:-9000} READER_MINUTES=${READER_MINUTES:-4} EVALUATE=${EVALUATE:-}
 fi
 DATA=$RUN/data
 PYTHON=${PYTHON:-python3}
@@ -57,4 +59,11 @@ py training.export --run "$RUN" --decoder "$RUN/decoder" --out "$RUN/weights" --
 mkdir -p "$OUT"
 [ "$OUT" -ef "$RUN/weights" ] || cp "$RUN"/weights/* "$OUT"/
 py training.sheet --weights "$OUT" --prompts training/prompts.txt --out "$RUN/sheet.png"
-echo "weights in $OUT, sheet of prompts in $RUN/sheet.png"
+
+# 6) Figures for the model card, read by a classifier that is trained on scenes of its own.
+[ -d "$DATA/reader" ] || { py training.make_dataset --out "$DATA/reader.part" --num "$READER_SCENES" --seed 777 --iconic &&
+  mv "$DATA/reader.part" "$DATA/reader"; }
+[ -f "$RUN/reader/reader.pt" ] || py training.reader --data "$DATA/reader" --run "$RUN/reader" --minutes "$READER_MINUTES"
+# shellcheck disable=SC2086
+py training.evaluate --weights "$OUT" --reader "$RUN/reader" --images "$DATA/large" --out "$RUN/figures.json" $EVALUATE
+echo "weights in $OUT, sheet of prompts in $RUN/sheet.png, figures in $RUN/figures.json"
