@@ -68,7 +68,7 @@ def main() -> None:
     p.add_argument("--run", type=Path, required=True)
     p.add_argument("--decoder", type=Path, required=True)
     p.add_argument("--out", type=Path, default=Path("src/daguerre/models/embedded/weights"))
-    p.add_argument("--name", default="daguerre flat 1", help="what the provenance calls it")
+    p.add_argument("--name", default="daguerre flat 2", help="what the provenance calls it")
     p.add_argument("--created", type=int, required=True, help="unix seconds, a fact of the weights")
     p.add_argument("--steps", type=int, default=20)
     p.add_argument("--guidance", type=float, default=3.0)

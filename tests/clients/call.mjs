@@ -7,7 +7,7 @@ import { writeFile } from "node:fs/promises";
 
 const { DIFFUSION_URL, DIFFUSION_KEY: apiKey, DIFFUSION_MODEL_ID: model } = process.env;
 const baseURL = `${DIFFUSION_URL}/v1`;
-const prompt = "a red fox";
+const prompt = "the mountains at sunset";
 
 async function openai(fields) {
   const { default: OpenAI } = await import("openai");

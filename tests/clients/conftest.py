@@ -30,7 +30,9 @@ LITELLM = ROOT / ".venv" / "litellm" / "bin" / "python"
 NODE_MODULES = HERE / "node_modules"
 LEAST_NODE = 20
 TIMEOUT_S = 240
-PROMPT = "a red fox"  # also call.mjs asks for it, where the same bytes are to come out
+PROMPT = (
+    "the mountains at sunset"  # also call.mjs asks for it, where the same bytes are to come out
+)
 # Set outside, these would change what a client does or where it sends.
 _FOREIGN = ("DAGUERRE_", "DIFFUSION_", "OPENAI_", "LITELLM_", "HEROKU_", "INFERENCE_", "NODE_")
 
