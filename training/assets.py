@@ -1,10 +1,11 @@
 """Open vector art for the training scenes: fetched once, pinned by digest, drawn by resvg.
 
-Three Iconify packages are used, each as published on the npm registry:
+Four Iconify packages are used, each as published on the npm registry:
 
 * noto               Apache-2.0   Google Noto Emoji
 * fluent-emoji-flat  MIT          Microsoft Fluent Emoji (flat)
 * twemoji            CC BY 4.0    Twitter and contributors
+* fxemoji            CC BY 4.0    Mozilla Foundation (Apache-2.0, as the package says, is its code)
 
 `python -m training.assets` brings them into a cache folder that git ignores (npm does the
 fetching); everything else reads that folder and works without a network. Nothing here knows what
@@ -61,6 +62,11 @@ PACKS: dict[str, Pack] = {
     "twemoji": Pack(
         "1.2.5",
         "uKpuIEV0v6K5BW3Mjdyl+XKFVAbbcPxAgifKvEMtZoUZB5+YiY5zaMm2uNNCxyXzAWU9yNLlj41WU6/mvgALsw==",
+        "CC-BY-4.0",
+    ),
+    "fxemoji": Pack(
+        "1.2.2",
+        "UAasRaxzFUKfIGSmLwnoarsssA4LX0VLLuEmplIqM6ZNQqIQRtav8tZ4H1neTlBreXuMQyAifr5jP4kn78DpiQ==",
         "CC-BY-4.0",
     ),
 }

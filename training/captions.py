@@ -1,48 +1,46 @@
-"""Words for scenes: many true wordings of one picture, from two words to two sentences.
+"""Words for scenes: many true wordings of one picture, from two words to three sentences.
 
-A caption may leave facts out and never adds one that the picture lacks. The templates and the words
-that fill them are in `wording`, the forms of nouns in `grammar`. Nothing here draws.
+A caption may leave facts out and never adds one that the picture lacks; only an unusual manner of
+drawing is always said. Templates are in `templates` and `held_out`, the words that fill them in
+`wording`, chosen by `words` and `relating`. Nothing here draws.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from training import things
-from training.grammar import DEFINITE, UNCOUNTED, add_adjective, article, clean, plural
+from training.grammar import clean
+from training.held_out import HELD_OUT_TEMPLATES, MANNERS_HELD_OUT
+from training.relating import Relating
 from training.scenes import Scene
-from training.scenes.scene import RIDGED
-from training.wording import (
-    ABOVE,
-    DREAMY,
-    HELD_OUT_TEMPLATES,
-    INSIDE,
-    NUMBERS,
-    PRAISABLE,
-    PRAISE,
-    SEASONS,
-    SNOW_ADJECTIVE,
-    STYLES,
-    TEMPLATES,
-    TERRAIN_WORDS,
-    TIME_NOUNS,
-    TIME_PHRASES,
-    WEATHER_PHRASES,
-    WEATHER_TAGS,
-)
+from training.scenes.manners import COLOUR_WORDS, COLOURLESS
+from training.scenes.scene import TIMELESS
+from training.templates import TEMPLATES
+from training.wording import MANNERS
 
 
 def caption(scene: Scene, rng: np.random.Generator, held_out: bool = False) -> str:
     """One wording of a scene; with `held_out`, one that training never sees."""
+    text = _worded(scene, rng, held_out)
+    while scene.manner in COLOURLESS and _names_a_colour(text):
+        text = _worded(scene, rng, held_out)
+    return text
+
+
+def _names_a_colour(text: str) -> bool:
+    return bool(COLOUR_WORDS.search(text.lower().replace("black and white", "")))
+
+
+def _worded(scene: Scene, rng: np.random.Generator, held_out: bool) -> str:
     templates = (HELD_OUT_TEMPLATES if held_out else TEMPLATES)[family(scene)]
-    words = Words(scene, rng)
+    words = Relating(scene, rng)
     template = words.one(templates)
     if scene.terrain == "flowers" and template.startswith("a {praise} {time_noun}"):
         template = "a {dreamy} {time_noun} with {terrain}"
     text = clean(template.format_map(words))
-    if words.chance(0.12) and not held_out and "." not in text:
+    if scene.manner:
+        text = _in_manner(words, text, held_out)
+    elif words.chance(0.12) and not held_out and "." not in text:
         text = clean(f"{text}, {words['style']}") if text.count(" ") < 10 else text
     if words.chance(0.08) and not held_out:
         for first in ("a ", "an "):
@@ -53,225 +51,55 @@ def caption(scene: Scene, rng: np.random.Generator, held_out: bool = False) -> s
     return text + "." if words.chance(0.35) or ". " in text else text
 
 
+def _in_manner(words: Relating, text: str, held_out: bool) -> str:
+    """The text with its manner said, before it or after it, if it does not say it yet."""
+    manner = words.scene.manner
+    if any(noun in text for noun in MANNERS[manner][0]):
+        return text
+    before, after = (MANNERS_HELD_OUT if held_out else MANNERS)[manner]
+    if ". " in text or text.endswith("."):
+        return f"{text.rstrip('.')}. {words.one(after)}"
+    if words.chance(0.45):
+        return clean(f"{words.one(before)} of {text}")
+    last = words.one(after)
+    return clean(f"{text} {last}" if last.startswith(("in ", "as ")) else f"{text}, {last}")
+
+
 def family(scene: Scene) -> str:
     """Which list of templates fits the scene."""
+    if scene.kind == "pair":
+        return _relation_family(scene)
+    item = scene.things[0] if scene.things else None
+    if scene.kind == "room":
+        return "room" if scene.setting != "window" else "windowsill" if item else "window"
+    if item is None:
+        if scene.terrain == "mushrooms":
+            return "mushrooms"
+        return "landscape" if scene.time else "timeless"
+    if scene.kind == "mixed":
+        return _mixed_family(scene)
     if scene.kind == "thing":
-        return "thing"
-    if scene.things:
-        return "mixed"
-    if scene.terrain == "mushrooms":
-        return "mushrooms"
-    return "landscape" if scene.time else "timeless"
+        return "glowing" if item.glowing else "thing"
+    if scene.kind == "group":
+        return "group" if item.count > 1 else "one"
+    if scene.kind == "spot":
+        return "spot" if item.spot else "stature"
+    return scene.kind
 
 
-class Words:
-    """Draws words for one scene; each field of a template asks here once."""
+def _relation_family(scene: Scene) -> str:
+    if scene.relation in ("left", "right"):
+        return "sided"
+    if scene.relation in ("and", "beside"):
+        return "together" if len(scene.things) == 2 else "trio"
+    return "between" if scene.relation == "between" else "related"
 
-    def __init__(self, scene: Scene, rng: np.random.Generator) -> None:
-        self.scene, self.rng = scene, rng
 
-    def one(self, options: Sequence[str]) -> str:
-        return options[int(self.rng.integers(len(options)))]
-
-    def chance(self, share: float) -> bool:
-        return bool(self.rng.random() < share)
-
-    def __getitem__(self, name: str) -> str:
-        return str(getattr(self, "_" + name)())
-
-    # things
-
-    def _noun(self) -> tuple[str, str]:
-        """A name and the colour word before it, "" when none is said."""
-        item = self.scene.things[0]
-        if item.look[0] == "glow":
-            kind = self.one(("glowing mushroom", "luminous mushroom", "glowing mushroom"))
-            return kind, item.colour if self.chance(0.6) else ""
-        row = things.BY_NAME[item.name]
-        noun = row.name
-        if row.synonyms and self.chance(0.25):
-            noun = self.one(row.synonyms)
-        if item.colour:
-            said = self.chance(0.9)
-            return noun, self.one((item.colour, "grey")) if said and item.colour == "gray" else (
-                item.colour if said else ""
-            )
-        return noun, row.colour if row.colour and self.chance(0.3) else ""
-
-    def _thing(self) -> str:
-        noun, colour = self._noun()
-        count = self.scene.things[0].count if self.scene.things else 1
-        if count > 1:
-            return f"{self.one(NUMBERS[count])} {colour} {plural(noun)}"
-        return f"{colour} {noun}"
-
-    def _a_thing(self) -> str:
-        return self._with_article("")
-
-    def _a_nice_thing(self) -> str:
-        row = things.BY_NAME[self.scene.things[0].name]
-        nice = (
-            ("cute", "cute", "lovely", "simple", "little")
-            if row.kind in "ap"
-            else ("simple", "lovely", "beautiful")
-        )
-        return self._with_article(self.one(nice))
-
-    def _with_article(self, adjective: str) -> str:
-        noun, colour = self._noun()
-        count = self.scene.things[0].count
-        if count > 1:
-            return f"{self.one(NUMBERS[count])} {adjective} {colour} {plural(noun)}"
-        words = " ".join(f"{adjective} {colour} {noun}".split())
-        if noun in DEFINITE and words == noun:
-            return DEFINITE[noun]
-        return words if noun in UNCOUNTED or noun in ("the sun",) else f"{article(words)} {words}"
-
-    def _back(self) -> str:
-        name = self.scene.background
-        return "grey" if name == "gray" and self.chance(0.5) else name
-
-    def _on_back(self) -> str:
-        back = self._back()
-        return self.one(
-            (
-                f"on {article(back)} {back} background",
-                f"on {back} background",
-                f"against {article(back)} {back} background",
-                f"on {back}",
-                f"in front of {article(back)} {back} background",
-            )
-        )
-
-    def _back_tag(self) -> str:
-        return f"{self._back()} background"
-
-    def _back_sentence(self) -> str:
-        back = self._back()
-        return f"The background is {back}."
-
-    # landscapes
-
-    def _terrain(self) -> str:
-        scene = self.scene
-        phrase = self.one(TERRAIN_WORDS[scene.terrain][0])
-        bare = scene.is_snowy
-        if phrase == "green hills" and (bare or scene.season == "autumn"):
-            phrase = "rolling hills"
-        if scene.terrain in SNOW_ADJECTIVE and bare and self.chance(0.55):
-            return add_adjective(phrase, "snowy")
-        if scene.terrain in SNOW_ADJECTIVE and scene.season == "autumn" and self.chance(0.35):
-            return add_adjective(phrase, "autumn")
-        if scene.terrain in PRAISABLE and self.chance(0.12):
-            return add_adjective(phrase, self.one(("quiet", "beautiful", "peaceful")))
-        return phrase
-
-    def _tag(self) -> str:
-        return self.one(TERRAIN_WORDS[self.scene.terrain][1])
-
-    def _when(self) -> str:
-        scene = self.scene
-        if not scene.time:
-            return ""
-        extra: tuple[str, ...] = ()
-        if scene.time == "night" and scene.weather in ("clear", "aurora"):
-            extra = ("under the stars", "under a starry sky", "on a starry night")
-        if scene.time == "day" and scene.weather == "clear":
-            extra = ("on a sunny day", "under a blue sky", "on a clear day")
-        if scene.moon:
-            extra += ("under the moon", "in the moonlight")
-        return self.one(TIME_PHRASES[scene.time] + extra)
-
-    def _time_noun(self) -> str:
-        noun = self.one(TIME_NOUNS[self.scene.time]) if self.scene.time else ""
-        if noun == "blue sky" and self.scene.weather not in ("clear", "rainbow"):
-            return "day"
-        return (
-            "starry night"
-            if noun == "night" and self.scene.weather == "clear" and self.chance(0.25)
-            else noun
-        )
-
-    def _weather(self) -> str:
-        weather = self.scene.weather
-        if not weather:
-            return ""
-        phrase = self.one(WEATHER_PHRASES[weather])
-        if phrase == "on a cloudy day" and self.scene.time != "day":
-            return "with clouds"
-        return phrase
-
-    def _weather_tag(self) -> str:
-        return WEATHER_TAGS.get(self.scene.weather, "")
-
-    def _season(self) -> str:
-        return SEASONS.get(self.scene.season, "")
-
-    def _under(self) -> str:
-        extra = (
-            ("under a starry night sky", "under the stars")
-            if self.scene.weather in ("clear", "aurora")
-            else ("at night",)
-        )
-        return self.one(("under a night sky", "under a night sky", "under the night sky", *extra))
-
-    def _light(self) -> str:
-        scene = self.scene
-        if scene.moon:
-            return self.one(("with a moon", "with the moon in the sky", "under the moon"))
-        if scene.sun and scene.terrain not in RIDGED:
-            return self.one(("with a bright sun", "with the sun in the sky"))
-        return self._weather() if scene.weather != "clear" else ""
-
-    def _light_sentence(self) -> str:
-        scene = self.scene
-        options = {
-            "sunset": ("The sky is orange and warm.", "Warm light fills the sky."),
-            "night": ("The sky is dark.", "It is a quiet night."),
-            "dawn": ("A new day begins.", "The light is soft."),
-            "dusk": ("The evening sky is purple.", "The light fades."),
-            "day": ("It is daytime.", "The day is bright."),
-            "": ("",),
-        }[scene.time]
-        if scene.time in ("sunset", "dusk", "day") and scene.weather != "clear":
-            options = options[1:] if scene.time != "day" else options[:1]
-        if scene.moon:
-            options += ("The moon shines.", "The moon and stars shine.")
-        return self.one(options)
-
-    def _detail(self) -> str:
-        if self.scene.terrain == "space":
-            return self.one(("with planets and stars", "with planets", "full of stars"))
-        fish = () if self.scene.things else ("with fish", "with small fish")
-        return self.one(("with light rays", "with seaweed", "with sun rays", *fish))
-
-    def _glow(self) -> str:
-        return self.scene.glow if self.chance(0.6) else ""
-
-    def _place(self) -> str:
-        scene, item = self.scene, self.scene.things[0]
-        if item.place == "s" and scene.terrain != "space":
-            return f"{self.one(ABOVE[:2] if item.name == 'cloud' else ABOVE)} {self._terrain()}"
-        phrase = self.one(INSIDE[scene.terrain])
-        if item.place == "w" and scene.terrain in ("sea", "lake"):
-            return self.one((phrase, "on the water"))
-        if scene.terrain == "forest" and scene.is_snowy and self.chance(0.6):
-            return "in a snowy forest"
-        return phrase
-
-    # words that change nothing
-
-    def _style(self) -> str:
-        return self.one(STYLES)
-
-    def _a_style(self) -> str:
-        style = self._style()
-        return f"{article(style)} {style}"
-
-    def _praise(self) -> str:
-        if self.scene.weather == "storm":
-            return self.one(("dramatic", "beautiful", "stunning"))
-        return self.one(PRAISE)
-
-    def _dreamy(self) -> str:
-        return "surreal" if self.chance(0.45) else self.one(DREAMY)
+def _mixed_family(scene: Scene) -> str:
+    item = scene.things[0]
+    if len(scene.things) > 1:
+        return "company"
+    if item.is_reflected:
+        return "reflected"
+    is_flying = item.place == "s" and scene.terrain not in TIMELESS and item.name != "cloud"
+    return "flying" if is_flying else "mixed"

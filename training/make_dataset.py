@@ -37,7 +37,11 @@ def share(shape: tuple[int, int]) -> float:
 
 
 def facts(scene: scenes.Scene) -> Record:
-    """What evaluation needs to know of a scene."""
+    """What evaluation needs to know of a scene.
+
+    `relation` is that of the first thing to the second, or to all others where it is "between" or
+    "and"; a count of 0 stands for a thing that is repeated all over.
+    """
     return {
         "kind": scene.kind,
         "time": scene.time,
@@ -48,7 +52,23 @@ def facts(scene: scenes.Scene) -> Record:
         "glow": scene.glow,
         "moon": scene.moon,
         "sun": scene.sun,
-        "things": [{"name": t.name, "colour": t.colour, "count": t.count} for t in scene.things],
+        "ground": scene.ground,
+        "relation": scene.relation,
+        "setting": scene.setting,
+        "manner": scene.manner,
+        "things": [
+            {
+                "name": t.name,
+                "colour": t.colour,
+                "count": t.count,
+                "stature": t.stature,
+                "spot": t.spot,
+                "glowing": t.glowing,
+                "is_reflected": t.is_reflected,
+                "is_flying": t.place == "s" and scene.kind == "mixed",
+            }
+            for t in scene.things
+        ],
     }
 
 

@@ -6,9 +6,13 @@ art cache, and the set "drawn" holds drawings of our own. Nothing here knows how
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from training import assets
 
@@ -20,8 +24,28 @@ ICONIC = frozenset(
     "cactus,dragon,snowman,ghost,smiling face,strawberry,elephant,lion,bear,tent,bus,train,"
     "guitar,cupcake,coffee,crown,gem,key,planet,cow,duck,bee,unicorn".split(",")
 )
-# Looks that show something else than the row's name, found by eye.
-WRONG = frozenset({("twemoji", "eagle"), ("twemoji", "tennis"), ("twemoji", "raccoon")})
+# Tags of many things that look alike and are asked for seldom.
+RARE = frozenset({"expression", "gesture", "symbol"})
+# The letters of the table; things.txt says what they mean.
+KINDS = tuple("afnvbopk")
+PLACES = tuple("gwsui")
+FLAGS = ("", "r")
+# Looks that show something else than the row's name, found by eye: another thing, a part where a
+# whole animal is meant to stand in a landscape, or a picture that says more than the name.
+WRONG = frozenset(
+    {
+        ("twemoji", "tennis"),
+        ("twemoji", "eagle"),
+        ("twemoji", "raccoon"),
+        ("twemoji", "deer"),
+        ("twemoji", "zebra"),
+        ("twemoji", "rhinoceros"),
+        ("twemoji", "gorilla"),
+        ("twemoji", "boar"),
+        ("fxemoji", "boar"),
+        ("twemoji", "pouring-liquid"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -35,48 +59,55 @@ class Thing:
     place: str
     colour: str
     recolourable: bool
+    tags: tuple[str, ...] = ()
 
     @property
     def weight(self) -> float:
         """How often it is drawn, against 1 for most things."""
-        return 3.0 if self.name in ICONIC else 1.0
+        if self.name in ICONIC:
+            return 3.0
+        return 0.5 if RARE & {*self.tags} else 1.0
 
 
-def _parse(table: str) -> tuple[Thing, ...]:
-    rows = []
-    for line in table.splitlines():
-        if line.startswith("#"):
-            continue
-        names, slugs, kind, place, colour, flag = line.split("|")
-        first, *others = names.split(",")
-        found = tuple(slugs.split()) or (first.replace(" ", "-"),)
-        rows.append(Thing(first, tuple(others), found, kind, place, colour, flag == "r"))
+def parse(table: str) -> tuple[Thing, ...]:
+    """Read the table; its first lines say how a row is written."""
+    rows: list[Thing] = []
+    tags: tuple[str, ...] = ()
+    for number, line in enumerate(table.splitlines(), 1):
+        if line.startswith("@"):
+            tags = tuple(line[1:].strip().split(","))
+        elif not line.startswith("#"):
+            rows.append(_row(line, number, tags))
     return tuple(rows)
 
 
+def _row(line: str, number: int, tags: tuple[str, ...]) -> Thing:
+    cells = line.split("|")
+    if len(cells) != 6:
+        raise ValueError(f"things.txt, line {number}: {len(cells)} cells, not 6: {line!r}")
+    names, slugs, kind, place, colour, flag = cells
+    for what, said, allowed in (
+        ("kind", kind, KINDS),
+        ("place", place, PLACES),
+        ("flag", flag, FLAGS),
+    ):
+        if said not in allowed:
+            raise ValueError(f"things.txt, line {number}: {what} {said!r} is none of {allowed}")
+    first, *others = names.split(",")
+    found = tuple(slugs.split()) or (first.replace(" ", "-"),)
+    return Thing(first, tuple(others), found, kind, place, colour, flag == "r", tags)
+
+
 TABLE = Path(__file__).with_name("things.txt")
-THINGS: tuple[Thing, ...] = _parse(TABLE.read_text(encoding="utf-8"))
+THINGS: tuple[Thing, ...] = parse(TABLE.read_text(encoding="utf-8"))
 BY_NAME: dict[str, Thing] = {thing.name: thing for thing in THINGS}
+DRAWINGS = Path(__file__).with_name("drawings.svg")
+_SYMBOL = re.compile(r'<symbol id="([^"]+)"[^>]*>\n(.*?)\n</symbol>', re.DOTALL)
 # Drawings of our own, on a 100 x 100 view, for what the packages lack.
-HOT_AIR_BALLOON = (
-    '<path fill="#8a5a34" d="M42 84h16l-2 13H44z"/>'
-    '<path stroke="#6b4a2f" stroke-width="1.4" fill="none" d="M36 66 43 85M64 66 57 85M50 70V85"/>'
-    '<path fill="#e23b3b" d="M50 3C26 3 13 19 13 37c0 15 14 28 25 34h24c11-6 25-19 '
-    "25-34C87 19 74 3 "
-    '50 3z"/><path fill="#fff2d8" d="M50 3C38 6 33 22 33 38c0 14 5 27 9 33h16c4-6 9-19 9-33C67 22 '
-    '62 6 50 3z"/><path fill="#e23b3b" d="M50 3c-5 6-7 20-7 35s3 28 5 33h4c2-5 5-18 '
-    '5-33S55 9 50 3z"/>'
-    '<path fill="#c22f31" d="M38 71h24l-2 4H40z"/>'
-)
-BALL = (
-    '<circle cx="50" cy="50" r="44" fill="#e23b3b"/><path fill="#fff2e4" d="M50 6c-7 20-7 68 0 88 '
-    "14 0 22-4 27-9C68 66 68 34 77 15 70 9 60 6 50 6zM8 38c-3 12-2 20 2 30 12-2 22-7 29-15-10-11-20"
-    '-15-31-15z"/><circle cx="50" cy="50" r="8" fill="#c93232"/>'
-)
-DRAWN = {"hot-air-balloon": HOT_AIR_BALLOON, "ball": BALL}
+DRAWN: dict[str, str] = dict(_SYMBOL.findall(DRAWINGS.read_text(encoding="utf-8")))
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=4096)
 def art(name: str, icon: str) -> tuple[str, float, float] | None:
     """The SVG content of a look and its view size; the set "drawn" holds our own drawings."""
     if name == "drawn":
@@ -86,19 +117,31 @@ def art(name: str, icon: str) -> tuple[str, float, float] | None:
 
 def _framed(name: str, icon: str) -> bool:
     """True when the icon fills its whole square, which would show as a box in a scene."""
-    alpha = assets.sprite(name, icon, 32)[..., 3]
-    return int((alpha[[3, 3, 28, 28], [3, 28, 3, 28]] > 128).sum()) >= 3
+    alpha = assets.sprite(name, icon, 32)[3:29, 3:29, 3]
+    ring = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]]) > 128
+    corners = alpha[[0, 0, -1, -1], [0, -1, 0, -1]] > 128
+    return bool(corners.sum() >= 3 and ring.mean() > 0.9)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def looks(thing: Thing) -> tuple[tuple[str, str], ...]:
     """Up to three (set, icon) pairs that show the thing; the first slug comes first."""
-    if thing.slugs[0] in DRAWN:
-        return (("drawn", thing.slugs[0]),)
     found: list[tuple[str, str]] = []
-    for slug in thing.slugs:
-        for name in assets.PACKS:
-            if assets.body(name, slug) is None or (name, slug) in WRONG or _framed(name, slug):
-                continue
-            found.append((name, slug))
-    return tuple(found[:3])
+    for name, icon, chosen in _candidates(thing.slugs):
+        if len(found) == 3:
+            break
+        if art(name, icon) is not None and (chosen or not _unfit(name, icon)):
+            found.append((name, icon))
+    return tuple(found)
+
+
+def _candidates(slugs: tuple[str, ...]) -> Iterator[tuple[str, str, bool]]:
+    """Every pair that could be a look: a slug is tried in each pack, set:slug is chosen by eye."""
+    for slug in slugs:
+        name, _, icon = slug.rpartition(":")
+        for pack in (name,) if name else assets.PACKS:
+            yield pack, icon, bool(name)
+
+
+def _unfit(name: str, icon: str) -> bool:
+    return (name, icon) in WRONG or _framed(name, icon)

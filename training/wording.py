@@ -1,7 +1,6 @@
-"""The words of captions: templates, and phrases for hours, weather, terrains, places and styles.
+"""The words of captions: phrases for hours, weather, terrains, places, relations and manners.
 
-A template's fields are filled in by `captions`. Those in `HELD_OUT_TEMPLATES` are never used for
-training; they serve to judge a model on new wordings.
+They fill the fields of `templates`. Nothing here knows a scene.
 """
 
 from __future__ import annotations
@@ -29,6 +28,14 @@ WEATHER_PHRASES = {
     "storm": ("in a thunderstorm", "with lightning", "during a storm", "with a lightning bolt"),
     "aurora": ("under the northern lights", "with an aurora", "under the aurora"),
     "clear": ("", "", "with a clear sky"),
+}
+LIGHT_SENTENCES: dict[str, tuple[str, ...]] = {
+    "sunset": ("The sky is orange and warm.", "Warm light fills the sky."),
+    "night": ("The sky is dark.", "It is a quiet night."),
+    "dawn": ("A new day begins.", "The light is soft."),
+    "dusk": ("The evening sky is purple.", "The light fades."),
+    "day": ("It is daytime.", "The day is bright."),
+    "": ("",),
 }
 WEATHER_TAGS = {
     "cloudy": "clouds",
@@ -120,114 +127,100 @@ STYLES = (
 )
 PRAISE = ("beautiful", "lovely", "peaceful", "calm", "pretty", "serene", "stunning")
 DREAMY = ("surreal", "magical", "dreamlike", "fantasy")
-NUMBERS = {2: ("two", "2", "a pair of"), 3: ("three", "3")}
-TEMPLATES: dict[str, tuple[str, ...]] = {
-    "thing": (
-        "{a_thing}",
-        "{a_thing}",
-        "{thing}",
-        "{a_thing} {on_back}",
-        "{a_thing} {on_back}",
-        "{style} of {a_thing}",
-        "{a_thing}, {style}",
-        "{a_style} of {a_thing} {on_back}",
-        "a picture of {a_thing}",
-        "{thing}, {back_tag}",
-        "{a_thing} {on_back}, {style}",
-        "{thing} {style}",
-        "a drawing of {a_thing}",
-        "{thing} icon",
-        "{a_nice_thing}",
-        "{a_nice_thing} {on_back}",
-        "just {a_thing}",
-        "{a_thing}. {back_sentence}",
-    ),
-    "landscape": (
-        "{terrain} {when}",
-        "{terrain} {when}",
-        "{terrain} {when} {weather}",
-        "a {praise} {time_noun} over {terrain}",
-        "{time_noun} over {terrain}",
-        "a {praise} landscape with {terrain} {when}",
-        "{tag}, {time_noun}",
-        "{tag}, {time_noun}, {weather_tag}, {style}",
-        "{tag}, {time_noun}, {style}",
-        "{style} of {terrain} {when}",
-        "{terrain} {when}, {style}",
-        "{tag} {when}",
-        "{terrain} {season} {when}",
-        "{terrain} {weather}",
-        "a landscape with {terrain} {season}",
-        "a {praise} view of {terrain} {when} {weather}",
-        "{time_noun}, {tag}",
-        "{terrain} {when}. {light_sentence}",
-        "a {praise} picture of {terrain} {weather} {when}",
-        "{terrain} {season} {weather} {when}",
-        "{terrain} {when} {light}",
-        "a {praise} {time_noun} over {terrain} {weather}",
-    ),
-    "timeless": (
-        "{terrain}",
-        "{tag}",
-        "{tag}, {style}",
-        "{style} of {terrain}",
-        "a {praise} view of {terrain}",
-        "{terrain} {detail}",
-        "{terrain} {detail}, {style}",
-        "{tag} {detail}",
-        "a picture of {terrain} {detail}",
-    ),
-    "mushrooms": (
-        "a {dreamy} landscape with {terrain} {under}",
-        "a {dreamy} landscape with {terrain} {under}",
-        "{terrain} {under}",
-        "{terrain} {when}",
-        "{glow} {terrain} {when}",
-        "{tag}, night, {style}",
-        "a {dreamy} {glow} landscape of {terrain}",
-        "{dreamy} {tag}, night sky",
-        "{style} of {terrain} {under}",
-        "{terrain} {weather} {when}",
-        "{dreamy} night with {terrain}",
-        "a {dreamy} night scene. {terrain} shine {light}.",
-        "a field of {glow} {terrain} {under}",
-        "{terrain} with {glow} light {under}",
-    ),
-    "mixed": (
-        "{a_thing} {place} {when}",
-        "{a_thing} {place} {when}",
-        "{a_thing} {place}",
-        "{a_thing} {place} {when} {weather}",
-        "{thing}, {tag}, {time_noun}",
-        "{style} of {a_thing} {place} {when}",
-        "{a_thing} {place} {when}, {style}",
-        "{a_thing} {when}",
-        "{a_thing} {place} {weather}",
-        "a {praise} landscape with {a_thing} {when}",
-        "{a_thing} {place} {season}",
-        "{terrain} {when} with {a_thing}",
-        "{terrain} with {a_thing}",
-        "{a_thing} {place} {when}. {light_sentence}",
-        "{thing} {place} {when}",
-        "a picture of {a_thing} {place} {weather} {when}",
-    ),
+NUMBERS = {
+    2: ("two", "2", "a pair of"),
+    3: ("three", "3"),
+    4: ("four", "4"),
+    5: ("five", "5"),
 }
-HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {
-    "thing": (
-        "show me {a_thing}",
-        "one big {thing} {on_back}",
-        "{a_thing} in the centre, {back_tag}",
+STATURE_WORDS = {
+    "tiny": ("tiny", "tiny", "very small", "miniature"),
+    "small": ("small",),
+    "big": ("big", "large"),
+    "giant": ("giant", "huge", "enormous", "gigantic"),
+}
+SIDES = {
+    "left": ("on the left", "on the left side"),
+    "right": ("on the right", "on the right side"),
+}
+SPOT_WORDS = {
+    **SIDES,
+    "top": ("at the top", "at the top of the picture"),
+    "bottom": ("at the bottom", "at the bottom of the picture"),
+    "top left": ("in the top left corner", "at the top left", "in the upper left corner"),
+    "top right": ("in the top right corner", "at the top right", "in the upper right corner"),
+    "bottom left": ("in the bottom left corner", "at the bottom left", "in the lower left corner"),
+    "bottom right": (
+        "in the bottom right corner",
+        "at the bottom right",
+        "in the lower right corner",
     ),
-    "landscape": (
-        "looking out at {terrain} {when}",
-        "a scene of {terrain} {when} {weather}",
-        "{praise} scenery, {tag} {when}",
+    "centre": ("in the centre", "in the middle", "in the center"),
+}
+# Adjectives of a patterned ground, each with what makes the pattern.
+GROUND_WORDS: dict[str, tuple[tuple[str, str], ...]] = {
+    "stripes": (("striped", "stripes"),),
+    "dots": (("dotted", "dots"), ("polka dot", "polka dots"), ("spotted", "spots")),
+    "checks": (("checkered", "checks"), ("checked", "squares")),
+}
+RELATION_WORDS = {
+    "and": ("and", "and", "with"),
+    "beside": ("next to", "beside", "by the side of"),
+    "left": ("to the left of", "to the left of", "on the left of", "left of"),
+    "right": ("to the right of", "to the right of", "on the right of", "right of"),
+    "above": ("above", "above", "over"),
+    "below": ("below", "below", "beneath"),
+    "on": ("on", "on top of", "on"),
+    "under": ("under", "under", "underneath"),
+    "front": ("in front of",),
+    "behind": ("behind",),
+}
+# What holds the other way round.
+CONVERSE = {
+    "left": "right",
+    "right": "left",
+    "above": "below",
+    "below": "above",
+    "on": "under",
+    "under": "above",
+    "front": "behind",
+    "behind": "front",
+}
+# For each place indoors: where things are, and what has them.
+INDOORS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "room": (("in a room", "in a room", "on the floor", "indoors"), ("a room", "a cosy room")),
+    "table": (("on a table", "on the table", "on a wooden table"), ("a table", "a wooden table")),
+    "shelf": (("on a shelf", "on the shelf", "on a wooden shelf"), ("a shelf", "a wooden shelf")),
+}
+# For each manner: names of a picture in it, and what follows a caption.
+Manner = tuple[tuple[str, ...], tuple[str, ...]]
+MANNERS: dict[str, Manner] = {
+    "pixel art": (
+        ("pixel art", "8-bit pixel art", "pixel art picture"),
+        ("pixel art", "in pixel art style", "pixel art style", "8-bit style"),
     ),
-    "timeless": ("a scene of {terrain}", "show me {terrain}"),
-    "mushrooms": ("a {dreamy} world of {terrain} {under}", "looking out at {terrain} {when}"),
-    "mixed": (
-        "show me {a_thing} {place} {when}",
-        "look, {a_thing} {place} {when}",
-        "a scene with {a_thing} {place}",
+    "line drawing": (
+        ("line drawing", "ink drawing", "outline drawing", "line art"),
+        ("line drawing", "line art", "in ink lines", "as a line drawing", "outlines only"),
+    ),
+    "watercolour": (
+        ("watercolour", "watercolor", "watercolour painting", "watercolor painting"),
+        ("watercolour", "in watercolour", "watercolor style", "in watercolor"),
+    ),
+    "pastel": (
+        ("pastel drawing", "pastel illustration", "pastel picture"),
+        ("in pastel colours", "pastel colors", "soft pastel tones", "in pastel"),
+    ),
+    "neon": (
+        ("neon drawing", "neon art", "neon illustration"),
+        ("neon", "in neon lights", "in neon style", "neon glow", "as a neon sign"),
+    ),
+    "black and white": (
+        ("black and white drawing", "black and white picture", "monochrome illustration"),
+        ("black and white", "in black and white", "monochrome", "greyscale", "grayscale"),
+    ),
+    "vintage": (
+        ("vintage illustration", "vintage picture", "old postcard", "retro illustration"),
+        ("vintage", "in vintage style", "retro style", "sepia", "in sepia"),
     ),
 }

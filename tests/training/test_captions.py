@@ -11,10 +11,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training import captions, things, wording
+from training import captions, held_out, templates, things, wording
 from training.recolouring import COLOURS
+from training.relating import Relating
 from training.scenes import Placed, Scene, sample
+from training.scenes.manners import COLOURLESS
 from training.scenes.palette import BACKS
+from training.scenes.scene import RELATIONS
 
 TIME_WORDS = {
     "dawn": r"\b(dawn|sunrise|morning)\b",
@@ -86,25 +89,145 @@ def test_captions_are_short_and_clean() -> None:
         assert not re.search(r"  |,,|\{|\}| ,| \.|\.\.|^,", text), text
 
 
-@pytest.mark.parametrize("family", wording.TEMPLATES)
+@pytest.mark.parametrize("family", templates.TEMPLATES)
 def test_held_out_wordings_are_not_trained(family: str) -> None:
     """Each family of scenes has templates to judge by that training never uses."""
-    assert wording.HELD_OUT_TEMPLATES[family]
-    assert not set(wording.HELD_OUT_TEMPLATES[family]) & set(wording.TEMPLATES[family])
+    assert held_out.HELD_OUT_TEMPLATES[family]
+    assert not set(held_out.HELD_OUT_TEMPLATES[family]) & set(templates.TEMPLATES[family])
+
+
+def ball(**changes: object) -> Placed:
+    plain = Placed("ball", ("drawn", "ball"), "", "g", 1, 0.6, False)
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+BALLOON = Placed("hot air balloon", ("drawn", "hot-air-balloon"), "", "s", 1, 0.6, False)
+TENT = replace(BALLOON, name="tent", place="g")
+
+
+def arranged() -> list[Scene]:
+    """Scenes of every family that has several things, or one in an unusual way."""
+    plain = Scene("pair", 1024, 1024, 1, background="white", ground="plain")
+    found = [replace(plain, relation=name, things=(ball(), TENT)) for name in RELATIONS]
+    found[-1] = replace(found[-1], things=(ball(), replace(TENT, count=2)))
+    found.append(replace(found[0], things=(ball(), TENT, BALLOON)))
+    for kind, item in (
+        ("group", ball()),
+        ("group", ball(count=4)),
+        ("spot", ball(stature="giant")),
+        ("spot", ball(spot="top left")),
+        ("portrait", ball()),
+        ("pattern", ball(count=0)),
+        ("thing", ball(glowing=True)),
+    ):
+        found.append(replace(plain, kind=kind, things=(item,)))
+    for setting in ("room", "table", "shelf"):
+        two = replace(plain, kind="room", setting=setting, things=(ball(), TENT))
+        found += [replace(two, relation="left"), replace(two, relation="right")]
+    view = Scene("room", 1024, 1024, 1, time="sunset", weather="clear", terrain="lake")
+    found += [replace(view, setting="window", things=seen) for seen in ((), (ball(),))]
+    lake = replace(view, kind="mixed")
+    found.append(replace(lake, things=(replace(BALLOON, place="w", is_reflected=True),)))
+    found.append(replace(lake, things=(BALLOON,)))
+    beach = replace(lake, terrain="beach", things=(ball(), TENT))
+    return [*found, *(replace(beach, relation=name) for name in ("and", "left", "above"))]
 
 
 def test_templates_ask_for_what_there_is() -> None:
     """Every field of every template can be filled in for some scene of its family."""
     rng = np.random.default_rng(3)
     by_family: dict[str, Scene] = {}
-    for scene in [*landscapes(1, 400), *alone(1), *mixed(1)]:
-        by_family.setdefault(captions.family(scene), scene)
-    assert by_family.keys() == wording.TEMPLATES.keys() == wording.HELD_OUT_TEMPLATES.keys()
-    for family, scene in by_family.items():
-        words = captions.Words(scene, rng)
-        for template in (*wording.TEMPLATES[family], *wording.HELD_OUT_TEMPLATES[family]):
-            for _, field, _, _ in string.Formatter().parse(template):
-                assert field is None or isinstance(words[field], str)
+    for seen in [*landscapes(1, 400), *alone(1), *mixed(1), *arranged()]:
+        by_family.setdefault(captions.family(seen), seen)
+    families = templates.TEMPLATES.keys()
+    assert by_family.keys() == families == held_out.HELD_OUT_TEMPLATES.keys()
+    for family, seen in by_family.items():
+        words = Relating(seen, rng)
+        both = (*templates.TEMPLATES[family], *held_out.HELD_OUT_TEMPLATES[family])
+        for _, field, _, _ in (p for text in both for p in string.Formatter().parse(text)):
+            assert field is None or words[field] or field in OPTIONAL, (family, field)
+
+
+# Fields that say nothing where there is nothing to say.
+OPTIONAL = ("weather", "weather_tag", "season", "light", "glow", "when", "light_sentence", "sides")
+
+
+def test_captions_of_arrangements_are_short_and_clean() -> None:
+    """What holds of captions of landscapes holds of several things and of every manner."""
+    scenes = [
+        replace(seen, manner=manner) for manner in ("", *wording.MANNERS) for seen in arranged() * 4
+    ]
+    for seen, text in worded(scenes, 8):
+        assert 2 <= len(text.split()) <= 30, text
+        assert not re.search(r"  |,,|\{|\}| ,| \.|\.\.|^,|\ba a|\ban? (two|the)\b", text), text
+        if seen.kind != "group" and seen.setting != "window" and len(seen.things) > 1:
+            assert re.search("ball", text, re.I) and re.search("tent", text, re.I), text
+
+
+# What would put the tent to the left of the ball, or below or under it.
+TENT_LEFT = (
+    r"tent[^.]*\bleft of\b[^.]*ball|ball[^.]*\bright of\b[^.]*tent|right side: [^,]*ball"
+    r"|ball (is )?on the right(?! of)|ball right,|tent (is )?on the left(?! of)|tent left(?! of)"
+    r"|on the right (?!of|and)[^,.]*ball|look right for [^.]*ball and"
+)
+TENT_BELOW = (
+    r"ball[^.]*\b(above|over|on top of|on)\b[^.]*tent"
+    r"|tent[^.]*\b(below|beneath|under\w*)\b[^.]*ball"
+)
+
+
+def mirrored(pattern: str) -> str:
+    return pattern.replace("ball", "BALL").replace("tent", "ball").replace("BALL", "tent")
+
+
+def test_captions_turn_no_relation_round() -> None:
+    """A caption of two things never says of one what holds of the other."""
+    rng = np.random.default_rng(2)
+    lies = {
+        "left": TENT_LEFT,
+        "right": mirrored(TENT_LEFT),
+        "below": TENT_BELOW,
+        "above": mirrored(TENT_BELOW),
+        "behind": r"ball[^.]*in front of[^.]*tent|tent[^.]*behind[^.]*ball",
+        "front": r"tent[^.]*in front of[^.]*ball|ball[^.]*behind[^.]*tent",
+    }
+    pairs = [s for s in arranged() if s.relation in lies and len(s.things) == 2]
+    assert {s.relation for s in pairs} == lies.keys()
+    for seen in pairs:
+        true = lies[
+            {"left": "right", "right": "left", "above": "below", "below": "above"}.get(
+                seen.relation, {"front": "behind", "behind": "front"}.get(seen.relation, "")
+            )
+        ]
+        told = 0
+        for i in range(150):
+            text = captions.caption(seen, rng, i % 3 == 0).lower().replace("beach ball", "ball")
+            text = text.replace("on white", "").replace("on a white", "").replace("on beige", "")
+            assert not re.search(lies[seen.relation], text), (text, seen.relation)
+            told += bool(re.search(true, text))
+        assert told > 3, seen
+
+
+@pytest.mark.parametrize("manner", wording.MANNERS)
+def test_an_unusual_manner_is_always_said(manner: str) -> None:
+    """No caption leaves the manner out; without colours in the picture none names a colour."""
+    rng = np.random.default_rng(6)
+    sunset = replace(
+        landscapes(2, 1)[0], terrain="lake", time="sunset", weather="clear", moon=False
+    )
+    said = {
+        False: [word for part in wording.MANNERS[manner] for word in part],
+        True: [word for part in held_out.MANNERS_HELD_OUT[manner] for word in part],
+    }
+    assert not set(said[False]) & set(said[True])
+    for seen in [sunset, *arranged()]:
+        shown = replace(seen, manner=manner)
+        for is_held_out in (False, True):
+            text = captions.caption(shown, rng, is_held_out).lower()
+            assert any(word in text for word in said[is_held_out]), text
+            if manner in COLOURLESS:
+                left = text.replace("black and white", "")
+                assert not COLOUR_WORDS.search(left), text
 
 
 def test_every_terrain_has_words() -> None:

@@ -4,8 +4,8 @@
 everything that a caption may say of its picture; nothing here knows captions, files or the model.
 """
 
+from training.scenes.domain import sample_scene
 from training.scenes.picture import compose, render
-from training.scenes.sample import sample_scene
 from training.scenes.scene import SHAPES, Placed, Scene
 
 __all__ = ["SHAPES", "Placed", "Scene", "compose", "render", "sample_scene"]

@@ -6,16 +6,18 @@ fit where; the scene says so.
 
 from __future__ import annotations
 
+import colorsys
 import re
 from functools import lru_cache
 
 import numpy as np
 
 from training import assets, things
-from training.colour import BLACK, WHITE, Rgb, hexa, lit_by, mix, rgb
-from training.recolouring import recoloured
+from training.colour import WHITE, Rgb, lit_by, mix, rgb
+from training.recolouring import TARGETS, main_colour, recoloured
 from training.scenes.canvas import Canvas
 from training.scenes.glowing import mushroom
+from training.scenes.grounds import paint_ground
 from training.scenes.palette import BACKS, GLOWS, Palette
 from training.scenes.scene import Placed, Scene
 
@@ -28,60 +30,79 @@ def lone_thing(c: Canvas, scene: Scene) -> None:
     back = rgb(r.choice(BACKS[scene.background]))
     px = item.size * c.s
     x, y = c.w * (0.5 + r.uniform(-0.05, 0.05)), c.h * (0.5 + r.uniform(-0.04, 0.04))
-    c.rect(0, 0, c.w, c.h, hexa(back))
-    if scene.ground == "gradient":
-        c.rect(
-            0,
-            0,
-            c.w,
-            c.h,
-            c.linear([(0, mix(back, WHITE, 0.30), 1), (1, mix(back, BLACK, 0.10), 1)]),
-        )
-    elif scene.ground == "circle":
-        c.oval(c.w / 2, c.h / 2, c.s * 0.45, c.s * 0.45, hexa(mix(back, WHITE, 0.40)))
-    top, bottom = extent(item.look)
+    _, _, _, bottom = bounds(item.look)
     foot = y + px * (bottom - 0.5)
-    if scene.ground == "floor":
-        line = foot - px * r.uniform(0.10, 0.22)
-        floor = mix(back, BLACK, 0.13) if scene.background != "black" else mix(back, WHITE, 0.12)
-        c.rect(0, line, c.w, c.h - line, c.linear([(0, floor, 1), (1, mix(floor, WHITE, 0.12), 1)]))
-        name = c.new_id()
-        c.defs.append(
-            f'<radialGradient id="{name}"><stop offset="0.3" stop-color="#101428" '
-            'stop-opacity="0.30"/><stop offset="1" stop-color="#101428" stop-opacity="0"/>'
-            "</radialGradient>"
-        )
-        c.oval(x, foot - px * 0.015, px * 0.50, px * 0.075, f"url(#{name})")
+    has_floor = scene.ground == "floor"
+    paint_ground(c, scene, back, foot - px * r.uniform(0.10, 0.22) if has_floor else c.h)
+    if has_floor:
+        shadow(c, x, foot - px * 0.015, px)
+    if item.glowing:
+        shine(c, item, x, y, px)
     put(c, item, x, y, px)
+
+
+def shine(c: Canvas, item: Placed, x: float, y: float, px: float) -> None:
+    """The light of a glowing thing in the dark, in the thing's own colour."""
+    colour = TARGETS.get(item.colour) or main_colour(*item.look)
+    hue, strength = colour[0], min(0.9, colour[2])
+    light = colorsys.hls_to_rgb(hue, 0.62, strength)
+    c.glow(x, y, px * 1.05, light, 0.75)
+    c.glow(x, y, px * 0.62, mix(light, WHITE, 0.5), 0.6)
+
+
+def shadow(c: Canvas, x: float, foot: float, px: float) -> None:
+    """The soft shadow of a thing of width px on the floor."""
+    name = c.new_id()
+    c.defs.append(
+        f'<radialGradient id="{name}"><stop offset="0.3" stop-color="#101428" '
+        'stop-opacity="0.30"/><stop offset="1" stop-color="#101428" stop-opacity="0"/>'
+        "</radialGradient>"
+    )
+    c.oval(x, foot, px * 0.50, px * 0.075, f"url(#{name})")
 
 
 def place_things(c: Canvas, scene: Scene, p: Palette | None) -> None:
     """Draw the things of a mixed scene into its landscape."""
-    tint = (
-        (p.ambient, {"night": 0.55, "dusk": 0.5, "sunset": 0.45}.get(scene.time, 0.2))
-        if p
-        else None
-    )
-    for item in scene.things:
-        px = item.size * c.s
-        n = item.count
-        centre = c.w * c.r.uniform(0.36, 0.64) if n == 1 else c.w / 2
+    dim = {"night": 0.55, "dusk": 0.5, "sunset": 0.45}.get(scene.time, 0.2)
+    tint = (p.ambient, dim) if p else None
+    sides = sides_of(c, scene)
+    for item, centre in zip(scene.things, sides, strict=True):
+        px, n = item.size * c.s, item.count
         gap = min(px * c.r.uniform(0.9, 1.2), (c.w - px) / max(1, n - 1) if n > 1 else px)
-        low = c.h * {"g": c.r.uniform(0.86, 0.93), "w": c.r.uniform(0.78, 0.88)}.get(
-            item.place, 0.5
-        )
-        if item.place in "su":
-            band = (0.22, 0.40) if item.place == "s" else (0.34, 0.56)
-            low = max(px * 0.55, c.h * c.r.uniform(*band)) + px / 2
+        low = foot_of(c, scene, item, px)
         for i in range(n):
             x = centre + (i - (n - 1) / 2) * gap
             k = px * c.r.uniform(0.86, 1.06) if n > 1 else px
-            y = low + (
-                c.r.uniform(-0.12, 0.12) * px
-                if n > 1 and item.place in "su"
-                else c.r.uniform(-0.02, 0.02) * c.h
-            )
-            one_thing(c, scene, item, x, y, k, tint)
+            up = 0.12 * px if n > 1 and item.place in "su" else 0.02 * c.h
+            one_thing(c, scene, item, x, low + c.r.uniform(-up, up), k, tint)
+
+
+def foot_of(c: Canvas, scene: Scene, item: Placed, px: float) -> float:
+    """The height at which a thing of a landscape stands, floats or flies."""
+    if item.place in "su":
+        band = (0.22, 0.40) if item.place == "s" else (0.34, 0.56)
+        if scene.relation == "above":
+            band = (0.16, 0.26)
+        return max(px * 0.55, c.h * c.r.uniform(*band)) + px / 2
+    return c.h * c.r.uniform(*((0.78, 0.88) if item.place == "w" else (0.86, 0.93)))
+
+
+def sides_of(c: Canvas, scene: Scene) -> list[float]:
+    """The middle of each thing across the picture, as its relation or its spot says."""
+    first = scene.things[0] if scene.things else None
+    if first is None:
+        return []
+    if len(scene.things) == 2 and scene.relation != "above":
+        half = max(sum(t.size for t in scene.things) * c.s * 0.29, c.w * 0.14)
+        turn = -1 if scene.relation == "right" else 1
+        if scene.relation in ("and", "beside"):
+            turn = c.r.choice((-1, 1))
+        shift = c.w * c.r.uniform(-0.04, 0.04)
+        return [c.w / 2 - turn * half + shift, c.w / 2 + turn * half + shift]
+    if first.spot:
+        return [c.w * (0.22 if first.spot == "left" else 0.78)]
+    middle = c.w * c.r.uniform(0.36, 0.64) if first.count == 1 else c.w / 2
+    return [middle] * len(scene.things)
 
 
 def one_thing(
@@ -96,11 +117,17 @@ def one_thing(
     if item.look[0] == "glow":
         mushroom(c, x, foot, px * 1.15, GLOWS[item.colour], c.r.uniform(0.62, 0.9))
         return
-    _, bottom = extent(item.look)
+    _, _, _, bottom = bounds(item.look)
     middle = foot + px * (0.5 - bottom)
     if item.glowing:
         c.glow(x, middle, px * 1.1, rgb("#ffcf6b"), 0.6)
         tint = None
+    if item.is_reflected:
+        mark = len(c.parts)
+        put(c, item, x, middle, px, tint)
+        again = "".join(c.parts[mark:])
+        del c.parts[mark:]
+        c.mirror(again, foot - px * 0.03, 0.45, 0.85)
     if item.place == "g":
         c.oval(x, foot - px * 0.01, px * 0.38, px * 0.05, "#101428", 'opacity="0.22"')
     put(c, item, x, middle, px, tint)
@@ -129,14 +156,16 @@ def put(c: Canvas, item: Placed, x: float, y: float, px: float, tint: Tint | Non
     c.raw(f'<g transform="matrix({sx:.5f} 0 0 {k:.5f} {left:.2f} {y - h * k / 2:.2f})">{text}</g>')
 
 
-@lru_cache(maxsize=2048)
-def extent(look: tuple[str, str]) -> tuple[float, float]:
-    """Top and bottom of what the look shows, as shares of its square."""
+@lru_cache(maxsize=4096)
+def bounds(look: tuple[str, str]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of what the look shows, as shares of its square."""
     drawn = things.art(*look)
     assert drawn is not None
-    alpha = assets.draw(assets.document(*drawn), 48, 48)[..., 3]
-    rows = np.flatnonzero((alpha > 40).any(axis=1))
-    return float(rows[0]) / 48, float(rows[-1] + 1) / 48
+    shown = assets.draw(assets.document(*drawn), 48, 48)[..., 3] > 40
+    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+    ends = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    left, top, right, bottom = (float(end) / 48 for end in ends)
+    return left, top, right, bottom
 
 
 _ID = re.compile(r'\bid="([^"]+)"')
@@ -154,4 +183,19 @@ def _content(look: tuple[str, str], colour: str, tint: Tint | None) -> tuple[str
             return mix(value, lit_by(value, tone), amount)
 
         text = assets.map_colours(text, change)
+    if _spills(look):
+        box = f'<clipPath id="box"><rect width="{drawn[1]}" height="{drawn[2]}"/></clipPath>'
+        text = f'{box}<g clip-path="url(#box)">{text}</g>'
     return text, drawn[1], drawn[2]
+
+
+@lru_cache(maxsize=4096)
+def _spills(look: tuple[str, str]) -> bool:
+    """True when the art goes on outside its view, where its own document does not show it."""
+    drawn = things.art(*look)
+    assert drawn is not None
+    text, w, h = drawn
+    moved = f'<g transform="translate({w} {h})">{text}</g>'
+    alpha = assets.draw(assets.document(moved, 3 * w, 3 * h), 96, 96)[..., 3].copy()
+    alpha[31:65, 31:65] = 0
+    return bool((alpha > 40).any())

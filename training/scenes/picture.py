@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training import assets
+from training.scenes.arrangement import PLANS, arranged, repeated
 from training.scenes.canvas import Canvas
 from training.scenes.city import city, village
 from training.scenes.depths import underwater
 from training.scenes.figures import lone_thing, place_things
 from training.scenes.glowing import glowing_flowers, glowing_mushrooms
+from training.scenes.indoors import paint_room
 from training.scenes.land import desert, forest, hills, jungle, meadow, road, snowfield
+from training.scenes.manner import in_manner
 from training.scenes.mountains import canyon, mountains, volcano
 from training.scenes.palette import palette_of
 from training.scenes.scene import Scene
@@ -63,15 +66,27 @@ HORIZON = {
 
 
 def compose(scene: Scene) -> str:
-    """The scene as one SVG document in units of its full size."""
+    """The scene as one SVG document in units of its full size; its manner is not in it."""
     c = Canvas(scene)
     if scene.kind == "thing":
         lone_thing(c, scene)
-        return c.document()
+    elif scene.kind == "pattern":
+        repeated(c, scene)
+    elif scene.kind in PLANS:
+        arranged(c, scene)
+    elif scene.kind == "room":
+        paint_room(c, scene, paint_landscape)
+    else:
+        paint_landscape(c, scene)
+    return c.document()
+
+
+def paint_landscape(c: Canvas, scene: Scene) -> None:
+    """A landscape with the things in it."""
     if scene.terrain in ELSEWHERE:
         ELSEWHERE[scene.terrain](c, scene)
         place_things(c, scene, None)
-        return c.document()
+        return
     p = palette_of(scene)
     horizon = c.h * (HORIZON.get(scene.terrain, 0.54) + c.r.uniform(-0.04, 0.04))
     x = paint_sky(c, scene, p, horizon)
@@ -81,9 +96,9 @@ def compose(scene: Scene) -> str:
         LAND[scene.terrain](c, scene, p, horizon)
     place_things(c, scene, p)
     paint_weather(c, scene, p)
-    return c.document()
 
 
 def render(scene: Scene, width: int, height: int) -> NDArray[np.uint8]:
-    """Rasterise a scene at any size of its shape.  -> (height, width, 3) uint8"""
-    return np.ascontiguousarray(assets.draw(compose(scene), width, height)[..., :3])
+    """Rasterise a scene at any size of its shape, in its manner.  -> (height, width, 3) uint8"""
+    flat = np.ascontiguousarray(assets.draw(compose(scene), width, height)[..., :3])
+    return in_manner(flat, scene)

@@ -1,21 +1,19 @@
-"""Chance: what a scene shows, drawn from weights, so that things and landscapes fit each other.
+"""Chance: single things and landscapes, drawn from weights, and what fits into which landscape.
 
-Everything that a caption may say is decided here, and a seed for the layout. Without the art
-cache only landscapes are drawn. Nothing here draws pictures.
+Everything that a caption may say is decided here, and a seed for the layout. Nothing here draws
+pictures; `domain` says how often a scene is of which kind.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import lru_cache
-
-import numpy as np
 
 from training import assets, things
 from training.recolouring import COLOURS
 from training.scenes.palette import BACKS, GLOWS
-from training.scenes.scene import TIMELESS, WATERS, Placed, Scene
+from training.scenes.scene import TIMELESS, Placed, Scene
 
 # Every terrain, and how often it is drawn.
 TERRAINS = {
@@ -44,35 +42,13 @@ TERRAINS = {
 }
 # How likely the sun is seen at an hour, under a sky without clouds.
 SUNS = {"dawn": 0.6, "day": 0.4, "sunset": 0.85}
-ICONIC_SHARE = 0.62  # of single things, in the narrowed domain
 GLOWING_TERRAINS = ("mushrooms", "flowers")
 SEASONAL = ("mountains", "hills", "river", "forest", "lake", "road", "village", "waterfall")
 SNOWLESS = ("desert", "jungle", "beach", "islands", "canyon", "volcano")
 CROWDED = ("mushrooms", "volcano", "waterfall", "jungle")  # no room for a thing in front
 IN_SPACE = ("rocket", "ufo", "astronaut", "planet", "alien", "star", "moon", "robot")
 SKY_ONLY_BY_DAY = ("bee", "butterfly", "dove", "kite", "parachute")
-GLOWING = ("lantern", "pumpkin")
-
-
-def sample_scene(rng: np.random.Generator, aspect: tuple[int, int], iconic: bool = False) -> Scene:
-    """Draw a scene of a full size (width, height); the art cache decides if things can occur.
-
-    `iconic` narrows the domain for a small budget: the best known things alone, one look of each,
-    and landscapes without things.
-    """
-    r = random.Random(int(rng.integers(2**63)))
-    kind = r.random()
-    if iconic and _available():
-        if kind < ICONIC_SHARE:
-            return sample_thing(r, *aspect, iconic=True)
-        return sample_landscape(r, *aspect, "landscape")
-    if not _available():
-        return sample_landscape(r, *aspect, "landscape")
-    if kind < 0.40:
-        return sample_thing(r, *aspect)
-    if kind < 0.75:
-        return sample_landscape(r, *aspect, "landscape")
-    return sample_mixed(r, *aspect)
+GLOWING = ("lantern", "jack-o'-lantern")
 
 
 def pick(r: random.Random, weights: dict[str, float]) -> str:
@@ -81,19 +57,19 @@ def pick(r: random.Random, weights: dict[str, float]) -> str:
 
 
 @lru_cache(maxsize=1)
-def _available() -> tuple[things.Thing, ...]:
+def available() -> tuple[things.Thing, ...]:
     return tuple(t for t in things.THINGS if things.looks(t)) if assets.present() else ()
 
 
-def _colour_of(r: random.Random, thing: things.Thing, share: float = 0.55) -> str:
+def colour_of(r: random.Random, thing: things.Thing, share: float = 0.55) -> str:
     return r.choice(COLOURS) if thing.recolourable and r.random() < share else ""
 
 
 def sample_thing(r: random.Random, width: int, height: int, iconic: bool = False) -> Scene:
-    rows = [t for t in _available() if t.name in things.ICONIC or not iconic]
+    rows = [t for t in available() if t.name in things.ICONIC or not iconic]
     thing = r.choices(rows, [t.weight for t in rows])[0]
     look = things.looks(thing)[0] if iconic else r.choice(things.looks(thing))
-    colour = _colour_of(r, thing, 0.3) if iconic else _colour_of(r, thing)
+    colour = colour_of(r, thing, 0.3) if iconic else colour_of(r, thing)
     wide = min(0.95, 0.8 * max(width, height) / min(width, height))
     size = r.uniform(0.55, min(0.8, wide))
     flip = r.random() < 0.5 and thing.kind in "av"
@@ -170,36 +146,23 @@ def _sample_season(r: random.Random, terrain: str) -> str:
     return "winter" if terrain == "snowfield" else ""
 
 
-def sample_mixed(r: random.Random, width: int, height: int) -> Scene:
-    scene = sample_landscape(r, width, height, "mixed")
-    while scene.terrain in CROWDED:
-        scene = sample_landscape(r, width, height, "mixed")
-    count = r.choices((1, 2, 3), (0.7, 0.14, 0.16))[0]
-    size = r.uniform(0.28, 0.45) if count == 1 else r.uniform(0.2, 0.3)
-    is_dark = scene.time in ("night", "dusk")
-    has_ground = scene.terrain not in (*WATERS, *TIMELESS, "city")
-    if has_ground and r.random() < (0.45 if is_dark else 0.0):
-        look, colour = ("glow", "mushroom"), r.choice(tuple(GLOWS))
-        item = Placed("glowing mushroom", look, colour, "g", count, size, False, True)
-        return replace(scene, things=(item,))
-    rows = _fitting(scene.terrain, scene.time)
-    thing = r.choices(rows, [t.weight * (1.5 if t.kind == "a" else 1) for t in rows])[0]
-    looks = things.looks(thing)
-    item = Placed(
-        thing.name,
-        looks[r.randrange(len(looks))],
-        _colour_of(r, thing),
-        {"space": "s", "underwater": "u"}.get(scene.terrain, thing.place),
-        count,
-        size,
-        r.random() < 0.5 and thing.kind in "av",
-        thing.name in GLOWING and is_dark,
-    )
-    return replace(scene, things=(item,))
+def placed(
+    r: random.Random, thing: things.Thing, size: float, count: int = 1, share: float = 0.55
+) -> Placed:
+    """A thing in one of its looks, recoloured in `share` of cases where it can be."""
+    look = r.choice(things.looks(thing))
+    flip = r.random() < 0.5 and thing.kind in "av"
+    return Placed(thing.name, look, colour_of(r, thing, share), thing.place, count, size, flip)
 
 
-def _fitting(terrain: str, time: str) -> list[things.Thing]:
-    rows = _available()
+def one_of(r: random.Random, rows: Sequence[things.Thing]) -> things.Thing:
+    """One of the rows; the best known more often still than when a thing is alone."""
+    return r.choices(rows, [t.weight**2 for t in rows])[0]
+
+
+def fitting(terrain: str, time: str) -> Sequence[things.Thing]:
+    """The things that can be in a landscape."""
+    rows = available()
     if terrain == "space":
         return [t for t in rows if t.name in IN_SPACE]
     if terrain == "underwater":

@@ -38,6 +38,38 @@ RIDGED = (
     "volcano",
 )
 
+# thing and group: one to five of a thing on simple ground; pair: two or three things that stand in
+# a relation; spot: a thing's size and place in the frame; room: indoors; pattern: a thing repeated
+# all over; portrait: a thing so large that the frame cuts it; mixed: things in a landscape.
+KINDS = ("thing", "landscape", "mixed", "group", "pair", "spot", "room", "pattern", "portrait")
+# "left" reads: the first thing is to the left of the second. "and" and "beside" name no side;
+# "between" is the first thing between the second and the third, or between two of the second.
+RELATIONS = (
+    "and",
+    "beside",
+    "left",
+    "right",
+    "above",
+    "below",
+    "on",
+    "under",
+    "front",
+    "behind",
+    "between",
+)
+# Middle of a thing at each spot, as shares of what the frame leaves free.
+SPOTS: dict[str, tuple[float, float]] = {
+    "left": (0.0, 0.5),
+    "right": (1.0, 0.5),
+    "top": (0.5, 0.0),
+    "bottom": (0.5, 1.0),
+    "top left": (0.0, 0.0),
+    "top right": (1.0, 0.0),
+    "bottom left": (0.0, 1.0),
+    "bottom right": (1.0, 1.0),
+    "centre": (0.5, 0.5),
+}
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -51,13 +83,16 @@ class Placed:
     size: float  # of the short side
     flip: bool
     glowing: bool = False
+    stature: str = ""  # tiny, small, big, giant; "" for the usual size
+    spot: str = ""  # where in the frame, one of SPOTS; "" where nothing is meant
+    is_reflected: bool = False  # upside down in the water below it
 
 
 @dataclass(frozen=True)
 class Scene:
     """Everything that can be seen in a picture."""
 
-    kind: str  # "thing", "landscape", "mixed"
+    kind: str  # one of KINDS
     width: int
     height: int
     seed: int  # of the layout
@@ -67,11 +102,14 @@ class Scene:
     terrain: str = ""
     season: str = ""  # spring, summer, autumn, winter; "" where it does not show
     things: tuple[Placed, ...] = ()
-    background: str = ""  # colour word behind a lone thing
-    ground: str = ""  # plain, gradient, floor, circle
+    background: str = ""  # colour word behind things, and of a room's wall
+    ground: str = ""  # plain, gradient, floor, circle, stripes, dots, checks
     moon: bool = False
     sun: bool = False
     glow: str = ""  # colour word of glowing mushrooms or flowers
+    relation: str = ""  # of the first thing to the next, one of RELATIONS
+    setting: str = ""  # indoors: room, table, shelf, window
+    manner: str = ""  # how it is drawn; "" for flat
 
     @property
     def is_snowy(self) -> bool:

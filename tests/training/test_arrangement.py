@@ -1,0 +1,230 @@
+"""Arrangements: what a relation, a count or a place in the frame says is where it should be.
+
+All of it is seen by our own drawings, so nothing here needs the art cache.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from training import scenes, things
+from training.scenes import Placed, Scene, arrangement
+from training.scenes.canvas import Canvas
+from training.scenes.figures import bounds, sides_of
+from training.scenes.grounds import PATTERNED
+from training.scenes.indoors import lined_up
+from training.scenes.scene import RELATIONS, SPOTS
+
+BALL = Placed("ball", ("drawn", "ball"), "", "g", 1, 0.9, False)
+BALLOON = Placed("hot air balloon", ("drawn", "hot-air-balloon"), "", "s", 1, 0.9, False)
+TABLE = Placed("table", ("drawn", "table"), "", "g", 1, 0.9, False)
+SMALL = replace(BALL, size=0.3)
+
+
+def drawn(kind: str, *items: Placed, relation: str = "") -> Iterator[list[arrangement.Stand]]:
+    """Where things stand, in every shape, for some seeds."""
+    for shape in scenes.SHAPES:
+        for seed in range(6):
+            ground = ("plain", "floor", "gradient")[seed % 3]
+            scene = Scene(kind, *shape, seed, things=items, background="blue", ground=ground)
+            scene = replace(scene, relation=relation)
+            yield arrangement.PLANS[kind](Canvas(scene), scene)
+
+
+def left(stand: arrangement.Stand) -> float:
+    return stand.x - stand.width / 2
+
+
+def right(stand: arrangement.Stand) -> float:
+    return stand.x + stand.width / 2
+
+
+def apart(a: arrangement.Stand, b: arrangement.Stand) -> bool:
+    across = right(a) <= left(b) or right(b) <= left(a)
+    return across or a.foot <= b.top or b.foot <= a.top
+
+
+def of(stands: list[arrangement.Stand], item: Placed) -> list[arrangement.Stand]:
+    return [s for s in stands if s.item.name == item.name]
+
+
+@pytest.mark.parametrize("relation", ["left", "right"])
+def test_sides_are_sides(relation: str) -> None:
+    """What is to the left of something ends before that begins."""
+    for stands in drawn("pair", BALL, TABLE, relation=relation):
+        first, second = of(stands, BALL)[0], of(stands, TABLE)[0]
+        a, b = (first, second) if relation == "left" else (second, first)
+        assert right(a) < left(b)
+
+
+@pytest.mark.parametrize("relation", ["above", "below"])
+def test_above_is_clear_of_what_is_below(relation: str) -> None:
+    """The upper thing ends before the lower begins, and they share a part of their width."""
+    for stands in drawn("pair", BALL, TABLE, relation=relation):
+        first, second = of(stands, BALL)[0], of(stands, TABLE)[0]
+        a, b = (first, second) if relation == "above" else (second, first)
+        assert a.foot < b.top and left(a) < right(b) and left(b) < right(a)
+
+
+def test_on_is_upon_the_top() -> None:
+    """What is on something stands over its middle with its foot in its upper part."""
+    for stands in drawn("pair", BALL, TABLE, relation="on"):
+        ball, table = of(stands, BALL)[0], of(stands, TABLE)[0]
+        assert left(table) < left(ball) and right(ball) < right(table)
+        assert table.top <= ball.foot < table.top + table.height / 2 and ball.top < table.top
+
+
+@pytest.mark.parametrize("cover", [BALLOON, replace(TABLE, name="tree")])
+def test_under_is_below_the_top_of_a_cover(cover: Placed) -> None:
+    """What is under something is within its width, and lower than it by most of its height."""
+    for stands in drawn("pair", BALL, cover, relation="under"):
+        ball, roof = of(stands, BALL)[0], of(stands, cover)[0]
+        assert left(roof) - 1 <= left(ball) and right(ball) <= right(roof) + 1
+        assert ball.foot >= roof.foot and ball.top > roof.top + 0.3 * roof.height
+
+
+@pytest.mark.parametrize("relation", ["front", "behind"])
+def test_what_is_behind_is_covered_but_seen(relation: str) -> None:
+    """The nearer thing is painted last and lower, over a part of the other one."""
+    for stands in drawn("pair", BALL, TABLE, relation=relation):
+        far, near = stands
+        assert near.item == (BALL if relation == "front" else TABLE)
+        assert near.foot > far.foot and near.top > far.top and not apart(near, far)
+        assert near.width * near.height < 0.9 * far.width * far.height
+
+
+@pytest.mark.parametrize("flanks", [(replace(TABLE, count=2),), (TABLE, BALLOON)])
+def test_between_is_in_the_middle(flanks: tuple[Placed, ...]) -> None:
+    """One thing stands on each side of what is between, or above and below it."""
+    for stands in drawn("pair", BALL, *flanks, relation="between"):
+        assert len(stands) == 3 and stands[1].item == BALL
+        a, ball, b = stands
+        assert right(a) < left(ball) < right(ball) < left(b) or a.foot < ball.top < b.top
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_counted_things_can_be_counted(count: int) -> None:
+    """There are as many as the count says, all in the frame, none over another."""
+    for shape, stands in zip(
+        (shape for shape in scenes.SHAPES for _ in range(6)),
+        drawn("group", replace(BALL, count=count)),
+        strict=True,
+    ):
+        assert len(stands) == count
+        for i, stand in enumerate(stands):
+            assert 0 <= left(stand) and right(stand) <= shape[0]
+            assert 0 <= stand.top and stand.foot <= shape[1]
+            assert all(apart(stand, other) for other in stands[:i])
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_pairs_stay_in_the_frame(relation: str) -> None:
+    """Nothing of a pair is cut off, however the frame is shaped."""
+    several = (replace(TABLE, count=2 if relation == "and" else 1),)
+    shapes = (shape for shape in scenes.SHAPES for _ in range(6))
+    for shape, stands in zip(shapes, drawn("pair", BALL, *several, relation=relation), strict=True):
+        for stand in stands:
+            assert -1 <= left(stand) and right(stand) <= shape[0] + 1
+            assert -1 <= stand.top and stand.foot <= shape[1] + 1
+
+
+@pytest.mark.parametrize("spot", SPOTS)
+def test_spots_are_where_their_words_say(spot: str) -> None:
+    """The middle of a thing lies in the third of the frame that its spot names."""
+    item = replace(BALL, size=0.3, spot=spot)
+    shapes = (shape for shape in scenes.SHAPES for _ in range(6))
+    for (width, height), stands in zip(shapes, drawn("spot", item), strict=True):
+        x, y = stands[0].x / width, (stands[0].foot - stands[0].height / 2) / height
+        across = "left" if x < 0.37 else "right" if x > 0.63 else ""
+        down = "top" if y < 0.37 else "bottom" if y > 0.63 else ""
+        assert " ".join(f"{down} {across}".split()) == ("" if spot == "centre" else spot)
+
+
+def test_portraits_are_cut_by_the_frame() -> None:
+    """A portrait fills the frame's short side and shows nearly all of its thing's upper half."""
+    shapes = (shape for shape in scenes.SHAPES for _ in range(6))
+    big = replace(BALL, size=1.25)
+    for (width, height), stands in zip(shapes, drawn("portrait", big), strict=True):
+        stand = stands[0]
+        cut = left(stand) < 0 or right(stand) > width or stand.foot > height
+        assert cut and -0.12 * height < stand.top < height / 2
+        assert stand.width > 0.9 * min(width, height)
+
+
+@pytest.mark.parametrize("relation", ["left", "right"])
+def test_sides_are_sides_indoors_and_in_landscapes(relation: str) -> None:
+    """On a shelf as in a meadow, the first thing is on the side that the relation names."""
+    for shape in scenes.SHAPES:
+        for seed in range(6):
+            scene = Scene("room", *shape, seed, things=(BALL, TABLE), relation=relation)
+            indoors = lined_up(Canvas(scene), scene, 0.9 * shape[0], 300, 500)
+            meadow = replace(scene, kind="mixed", things=(SMALL, replace(SMALL, name="tent")))
+            first, second = sides_of(Canvas(meadow), meadow)
+            half = SMALL.size * min(shape) / 2
+            a, b = indoors
+            assert right(a) < left(b) and (first < second) == (relation == "left")
+            assert a.item == (BALL if relation == "left" else TABLE)
+            assert abs(first - second) > half and half < first < shape[0] - half
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_spots_in_landscapes_are_on_their_side(side: str) -> None:
+    """A thing that is said to be on one side of a landscape is in that third of it."""
+    scene = Scene("mixed", 1216, 832, 3, things=(replace(SMALL, spot=side),))
+    (x,) = sides_of(Canvas(scene), scene)
+    assert (x < 1216 / 3) == (side == "left") and (x > 1216 * 2 / 3) == (side == "right")
+
+
+@pytest.mark.parametrize("setting", ["room", "table", "shelf", "window"])
+def test_rooms_are_sound_documents(setting: str) -> None:
+    """Every place indoors composes in every shape, its view's definitions named once."""
+    for i, shape in enumerate(scenes.SHAPES):
+        time, weather = ("night", "clear") if i % 2 else ("day", "rain")
+        view = Scene("room", *shape, i, 1, time, weather, "lake", "summer")
+        plain = Scene("room", *shape, i, background="pink", relation="right")
+        scene = view if setting == "window" else plain
+        scene = replace(scene, things=(BALL, TABLE), setting=setting)
+        assert_sound(scenes.compose(scene))
+
+
+@pytest.mark.parametrize("ground", PATTERNED)
+def test_patterned_grounds_have_two_tones(ground: str) -> None:
+    """A pattern fills the picture with two tones of one colour, in about equal parts."""
+    tiny = replace(BALL, size=0.1)
+    scene = Scene("spot", 1216, 832, 3, things=(tiny,), background="blue", ground=ground)
+    light = scenes.render(scene, 152, 104).mean(axis=2)
+    share = float((light > (light.min() * 0.2 + light.max() * 0.8)).mean())
+    assert light.std() > 8 and 0.2 < share < 0.8
+
+
+def test_a_repeated_thing_is_all_over() -> None:
+    """Every quarter of a picture that repeats a thing shows the thing."""
+    item = replace(BALL, count=0)
+    scene = Scene("pattern", 1024, 1024, 2, things=(item,), background="white", ground="plain")
+    assert_sound(scenes.compose(scene))
+    red = scenes.render(scene, 128, 128).astype(int)
+    shown = red[..., 0] - red[..., 2] > 60
+    for rows, columns in ((a, b) for a in (0, 64) for b in (0, 64)):
+        assert shown[rows : rows + 64, columns : columns + 64].mean() > 0.05
+
+
+def test_art_that_spills_over_its_view_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What art has outside its view is not shown beside it in a scene."""
+    art = '<rect width="100" height="100" fill="#e23b3b"/><rect y="150" width="90" height="90"/>'
+    monkeypatch.setitem(things.DRAWN, "spilling", art)
+    item = replace(BALL, look=("drawn", "spilling"), size=0.3, spot="top left")
+    scene = Scene("spot", 1024, 1024, 1, things=(item,), background="white", ground="plain")
+    assert bounds(item.look) == (0, 0, 1, 1)
+    assert scenes.render(scene, 64, 64)[32:].min() == 255
+
+
+def assert_sound(document: str) -> None:
+    """Well-formed, every identifier once, and every reference to one that is there."""
+    names = [e.get("id") for e in ET.fromstring(document).iter() if e.get("id")]
+    used = re.findall(r'(?:url\(|href=")#([^)"]+)', document)
+    assert len(names) == len(set(names)) and set(used) <= set(names)

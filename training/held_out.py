@@ -1,0 +1,88 @@
+"""Wordings that captions for training never use: they serve to judge a model on new wordings.
+
+For every family of `templates` and every manner of `wording` there is something here. Fields are
+filled in with the same words as those of the templates for training.
+"""
+
+from __future__ import annotations
+
+from training.wording import Manner
+
+HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {
+    "thing": (
+        "show me {a_thing}",
+        "one big {thing} {on_back}",
+        "{a_thing} in the centre, {back_tag}",
+    ),
+    "landscape": (
+        "looking out at {terrain} {when}",
+        "a scene of {terrain} {when} {weather}",
+        "{praise} scenery, {tag} {when}",
+    ),
+    "timeless": ("a scene of {terrain}", "show me {terrain}"),
+    "mushrooms": ("a {dreamy} world of {terrain} {under}", "looking out at {terrain} {when}"),
+    "mixed": (
+        "show me {a_thing} {place} {when}",
+        "look, {a_thing} {place} {when}",
+        "a scene with {a_thing} {place}",
+    ),
+    "glowing": (
+        "show me {a_thing}",
+        "look, {a_thing} shines {on_back}",
+        "{thing} at its brightest",
+    ),
+    "one": ("only one {thing}", "{on_back}, one {thing} alone"),
+    "group": ("show me {a_thing}", "exactly {a_thing} {on_back}", "I count {a_thing}"),
+    "spot": (
+        "put {a_thing} {where}",
+        "look {where}: {a_thing}",
+        "{on_back} we see {a_thing} {where}",
+    ),
+    "stature": ("show me {a_thing}", "look at that, {a_thing} {on_back}"),
+    "portrait": ("zoom in on {sitter}", "{sitter} fills the frame", "nose to nose with {sitter}"),
+    "pattern": ("cover everything in {plurals}", "gift wrap printed with {plurals} {on_back}"),
+    "together": (
+        "show me {first} and {second}",
+        "{first} meets {second}",
+        "both {first} and {second}",
+    ),
+    "trio": ("show me {first}, {second} and {third}", "a set of {first}, {second} and {third}"),
+    "sided": (
+        "show me {first} {relation} {second}",
+        "look {side1} for {first} and {side2} for {second}",
+        "{side1} side: {bare1}, {side2} side: {bare2}",
+    ),
+    "related": ("show me {first} {relation} {second}", "look, {first} is {relation} {second}"),
+    "between": ("show me {first} between {flanks}", "{flanks} stand around {first}"),
+    "room": (
+        "show me {listed} {indoors}",
+        "at home: {listed} {indoors}",
+        "{indoors} we find {listed}",
+    ),
+    "window": (
+        "looking out of a window at {terrain} {when}",
+        "what a view: {terrain} behind glass",
+    ),
+    "windowsill": ("show me {a_thing} at the window {when}", "{a_thing} looks out of a window"),
+    "company": (
+        "show me {first} {relation} {second} {inside} {when}",
+        "look, {first} and {second} {inside} {when}",
+    ),
+    "flying": (
+        "show me {a_thing} flying over {terrain}",
+        "up in the air over {terrain}, {a_thing}",
+    ),
+    "reflected": (
+        "show me {a_thing} and its mirror image {place}",
+        "{a_thing} {place} {when}, doubled by the water",
+    ),
+}
+MANNERS_HELD_OUT: dict[str, Manner] = {
+    "pixel art": (("pixelated drawing",), ("in the style of an old video game",)),
+    "line drawing": (("pen drawing",), ("in simple pen strokes",)),
+    "watercolour": (("aquarelle",), ("in wet watercolour paint",)),
+    "pastel": (("pale pastel sketch",), ("in light pastel shades",)),
+    "neon": (("glowing neon outline",), ("in bright neon tubes",)),
+    "black and white": (("monochrome drawing",), ("without any colour",)),
+    "vintage": (("old-fashioned print",), ("in the style of an old photo",)),
+}

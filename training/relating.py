@@ -1,0 +1,128 @@
+"""Words for several things: their relations, what stands indoors, patterns, spots in the frame.
+
+Every field of the templates that `words` does not know is here. A relation is said from either of
+its ends; names that come again in a second sentence come without colour and number.
+"""
+
+from __future__ import annotations
+
+from training import things
+from training.grammar import article
+from training.scenes import Placed
+from training.wording import CONVERSE, INDOORS, RELATION_WORDS, SPOT_WORDS
+from training.words import Words, several
+
+
+class Relating(Words):
+    """Words for a scene of any family."""
+
+    # things by their number
+
+    def nth(self, number: int, with_article: bool = True) -> str:
+        item = self.scene.things[number]
+        return self.named(item, self.adjective(item), with_article)
+
+    def _first(self) -> str:
+        return self.nth(0)
+
+    def _second(self) -> str:
+        return self.nth(1)
+
+    def _third(self) -> str:
+        return self.nth(2)
+
+    def _bare1(self) -> str:
+        return self.nth(0, False)
+
+    def _bare2(self) -> str:
+        return self.nth(1, False)
+
+    def _bare3(self) -> str:
+        return self.nth(2, False)
+
+    def _name1(self) -> str:
+        return again(self.scene.things[0])
+
+    def _name2(self) -> str:
+        return again(self.scene.things[1])
+
+    def _is1(self) -> str:
+        return "is" if self.scene.things[0].count == 1 else "are"
+
+    # relations
+
+    def _relation(self) -> str:
+        return self.one(RELATION_WORDS[self.scene.relation])
+
+    def _converse(self) -> str:
+        return self.one(RELATION_WORDS[CONVERSE[self.scene.relation]])
+
+    def _side1(self) -> str:
+        return self.scene.relation
+
+    def _side2(self) -> str:
+        return CONVERSE[self.scene.relation]
+
+    def _flanks(self) -> str:
+        """What something is between."""
+        if len(self.scene.things) == 2:
+            return self.nth(1)
+        return f"{self.nth(1)} and {self.nth(2)}"
+
+    def _where(self) -> str:
+        return self.one(SPOT_WORDS[self.scene.things[0].spot])
+
+    # all things of a scene
+
+    def _listed(self) -> str:
+        *most, last = (self.nth(i) for i in range(len(self.scene.things)))
+        return f"{', '.join(most)} and {last}" if most else last
+
+    def _plurals(self) -> str:
+        return " and ".join(self.named(item) for item in self.scene.things)
+
+    def _bares(self) -> str:
+        names = [things.BY_NAME[item.name].name for item in self.scene.things]
+        return " and ".join(names)
+
+    def _sitter(self) -> str:
+        """Whom a portrait shows: of an animal's face one can say the animal."""
+        item, text = self.scene.things[0], self.nth(0)
+        is_animal = things.BY_NAME[item.name].kind == "a"
+        return text.removesuffix(" face") if is_animal and self.chance(0.6) else text
+
+    def _face_of(self) -> str:
+        item = self.scene.things[0]
+        if any(word in item.name for word in ("face", "skull", "head")):
+            return f"a close-up of {self.nth(0)}"
+        return f"the {self.one(('face', 'face', 'head'))} of {self.nth(0)}"
+
+    # indoors
+
+    def _indoors(self) -> str:
+        return self.one(INDOORS[self.scene.setting][0])
+
+    def _furniture(self) -> str:
+        return self.one(INDOORS[self.scene.setting][1])
+
+    def _setting(self) -> str:
+        return self.scene.setting
+
+    def _by_wall(self) -> str:
+        back = self._back()
+        if self.scene.setting == "room":
+            return self.one((f"with {back} walls", f"with {article(back)} {back} wall"))
+        wall = f"{article(back)} {back} wall"
+        return self.one((f"in front of {wall}", f"by {wall}"))
+
+    def _sides(self) -> str:
+        """A sentence on who stands where, or nothing where no order is known."""
+        if self.scene.relation not in ("left", "right"):
+            return ""
+        return f"The {self._name1()} {self._is1()} {self._relation()} the {self._name2()}."
+
+
+def again(item: Placed) -> str:
+    """A thing that was named before."""
+    name = things.BY_NAME[item.name].name
+    return name if item.count == 1 else several(name)

@@ -1,0 +1,151 @@
+"""Chance: one thing in many ways, alone, counted, small or large, close up, or all over.
+
+What is drawn here stands on simple ground. Which names cannot be counted is grammar's to say.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from training import things
+from training.grammar import DEFINITE, UNCOUNTED
+from training.scenes.figures import bounds
+from training.scenes.grounds import PATTERNED
+from training.scenes.palette import BACKS
+from training.scenes.sample import available, one_of, pick, placed, sample_thing
+from training.scenes.scene import SPOTS, Placed, Scene
+
+GLOWING_SHARE = 0.06  # of single things
+PATTERNED_SHARE = 0.12  # of grounds behind things
+# Sizes as shares of the short side.
+STATURES = {
+    "tiny": (0.13, 0.19),
+    "small": (0.22, 0.32),
+    "": (0.30, 0.42),
+    "big": (0.86, 0.93),
+    "giant": (0.98, 1.12),
+}
+# Tags and words of things that look odd when they are counted or set beside others.
+ODD = frozenset("symbol body people couple men women family of two bubble cloud".split())
+# Icons of animals that show the head alone, besides those that are called a face.
+HEADS = ("fox", "lion", "frog", "bear", "koala", "panda", "polar-bear", "wolf", "unicorn")
+
+
+@lru_cache(maxsize=1)
+def countable() -> tuple[things.Thing, ...]:
+    """Things of which there can be two: neither masses nor what is many already."""
+    return tuple(
+        t
+        for t in available()
+        if t.name not in UNCOUNTED
+        and t.name not in DEFINITE
+        and (not t.name.endswith("s") or t.name.endswith(("ss", "us")))
+        and not ODD & {*t.tags, *t.name.split()}
+    )
+
+
+@lru_cache(maxsize=1)
+def counted() -> frozenset[str]:
+    """The names of countable things."""
+    return frozenset(t.name for t in countable())
+
+
+def ground_of(
+    r: random.Random, items: Sequence[Placed], floor: bool = True, plain: bool = False
+) -> tuple[str, str]:
+    """Background and ground that none of the things is lost on."""
+    taken = {word for t in items for word in (t.colour, things.BY_NAME[t.name].colour)}
+    weights = {"white": 3.0, "blue": 2.0, "black": 0.5}
+    back = pick(r, {name: weights.get(name, 1.0) for name in BACKS if name not in taken})
+    if r.random() < PATTERNED_SHARE and not plain:
+        return back, r.choice(PATTERNED)
+    if back == "white" and r.random() < 0.6:
+        return back, "plain"
+    floors = floor and not any(t.place == "s" for t in items)
+    return back, pick(r, {"plain": 1.0, "gradient": 1.2, "floor": 1.2 if floors else 0.0})
+
+
+def sample_alone(r: random.Random, width: int, height: int) -> Scene:
+    """One large thing, at times before a pattern, at times glowing in the dark."""
+    scene = sample_thing(r, width, height)
+    chance = r.random()
+    if chance < GLOWING_SHARE:
+        lit = replace(scene.things[0], glowing=True, size=min(0.62, scene.things[0].size))
+        is_person = things.BY_NAME[lit.name].kind == "p"
+        if lit.colour not in ("black", "gray", "brown") and not is_person:
+            return replace(scene, things=(lit,), background="black", ground="dark")
+    if chance > 1 - PATTERNED_SHARE:
+        return replace(scene, ground=r.choice(PATTERNED))
+    return scene
+
+
+def sample_group(r: random.Random, width: int, height: int) -> Scene:
+    """Two to five of a thing, at times just one, so that "one" is learned too."""
+    count = r.choices((1, 2, 3, 4, 5), (0.08, 0.27, 0.27, 0.2, 0.18))[0]
+    item = placed(r, one_of(r, countable()), r.uniform(0.74, 0.9), count)
+    back, ground = ground_of(r, (item,))
+    seed = r.getrandbits(32)
+    return Scene("group", width, height, seed, things=(item,), background=back, ground=ground)
+
+
+def sample_spot(r: random.Random, width: int, height: int) -> Scene:
+    """A thing of unusual size, or one in some part of the frame."""
+    stature = pick(r, {"tiny": 1.1, "small": 0.7, "": 1.6, "big": 0.7, "giant": 1.1})
+    item = placed(r, one_of(r, available()), r.uniform(*STATURES[stature]))
+    placed_apart = stature == "" or (stature in ("tiny", "small") and r.random() < 0.4)
+    item = replace(item, stature=stature, spot=r.choice(tuple(SPOTS)) if placed_apart else "")
+    back, ground = ground_of(r, (item,), floor=not item.spot and stature in ("tiny", "small"))
+    seed = r.getrandbits(32)
+    return Scene("spot", width, height, seed, things=(item,), background=back, ground=ground)
+
+
+@lru_cache(maxsize=1)
+def _faces() -> tuple[tuple[things.Thing, tuple[tuple[str, str], ...]], ...]:
+    """People and animals with those looks that show a head."""
+    found = []
+    for row in available():
+        names = {*row.tags, *row.name.split()}
+        heads = tuple(
+            look
+            for look in things.looks(row)
+            if (row.kind == "p" and row.place == "i" and _is_round(look) and not ODD & names)
+            or (row.kind == "a" and (look[1].endswith("-face") or look[1] in HEADS))
+        )
+        if heads:
+            found.append((row, heads))
+    return tuple(found)
+
+
+def _is_round(look: tuple[str, str]) -> bool:
+    """True when what is seen is about as wide as high, as heads and busts are."""
+    left, top, right, bottom = bounds(look)
+    return right - left > 0.72 * (bottom - top)
+
+
+def sample_portrait(r: random.Random, width: int, height: int) -> Scene:
+    """A head so large that the frame cuts it."""
+    faces = _faces()
+    row, heads = r.choices(faces, [t.weight for t, _ in faces])[0]
+    size = r.uniform(1.05, 1.3) * (1.0 if width >= height else 1.1)
+    item = Placed(row.name, r.choice(heads), "", row.place, 1, size, r.random() < 0.5)
+    back, ground = ground_of(r, (item,), floor=False)
+    seed = r.getrandbits(32)
+    return Scene("portrait", width, height, seed, things=(item,), background=back, ground=ground)
+
+
+def sample_pattern(r: random.Random, width: int, height: int) -> Scene:
+    """A thing, or two by turns, repeated all over the picture."""
+    rows = [t for t in countable() if t.kind not in "bp"]
+    first = one_of(r, rows)
+    items = [replace(placed(r, first, 1.0), count=0)]
+    if r.random() < 0.35:
+        others = [t for t in rows if t.kind == first.kind and t.name != first.name] or rows
+        items.append(replace(placed(r, one_of(r, others), 1.0), count=0))
+    back, _ = ground_of(r, items, plain=True)
+    seed = r.getrandbits(32)
+    return Scene(
+        "pattern", width, height, seed, things=tuple(items), background=back, ground="plain"
+    )

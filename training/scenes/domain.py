@@ -1,0 +1,75 @@
+"""The mix of scenes: how often each kind of picture occurs, and how often each manner of drawing.
+
+The two tables of shares set what a model learns most. What is asked for first has the largest
+share: single things, and landscapes at times of day. Without the art cache only landscapes occur.
+"""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from training.scenes import company, crowd, house
+from training.scenes.manners import with_manner
+from training.scenes.sample import available, pick, sample_landscape, sample_thing
+from training.scenes.scene import Scene
+
+# Of all scenes. Landscapes hold the sunset over mountains and the glowing mushrooms at night,
+# which have the largest weights in `sample.TERRAINS`.
+SHARES = {
+    "thing": 0.26,
+    "landscape": 0.29,
+    "mixed": 0.13,
+    "pair": 0.11,
+    "group": 0.065,
+    "spot": 0.045,
+    "room": 0.06,
+    "portrait": 0.025,
+    "pattern": 0.015,
+}
+# Of all scenes; the rest, and what a manner does not suit, is flat.
+MANNERS = {
+    "pixel art": 0.030,
+    "watercolour": 0.030,
+    "line drawing": 0.030,
+    "black and white": 0.025,
+    "neon": 0.020,
+    "vintage": 0.020,
+    "pastel": 0.020,
+}
+ICONIC_SHARE = 0.62  # of single things, in the narrowed domain
+
+
+def sample_scene(rng: np.random.Generator, aspect: tuple[int, int], iconic: bool = False) -> Scene:
+    """Draw a scene of a full size (width, height); the art cache decides if things can occur.
+
+    `iconic` narrows the domain for a small budget: the best known things alone, one look of each,
+    and landscapes without things.
+    """
+    r = random.Random(int(rng.integers(2**63)))
+    kind = r.random()
+    if iconic and available():
+        if kind < ICONIC_SHARE:
+            return sample_thing(r, *aspect, iconic=True)
+        return sample_landscape(r, *aspect, "landscape")
+    if iconic or not available():
+        return sample_landscape(r, *aspect, "landscape")
+    return with_manner(r, sample_kind(r, pick(r, SHARES), *aspect), MANNERS)
+
+
+def sample_kind(r: random.Random, kind: str, width: int, height: int) -> Scene:
+    """A flat scene of one kind."""
+    if kind == "landscape":
+        return sample_landscape(r, width, height, kind)
+    draw = {
+        "thing": crowd.sample_alone,
+        "group": crowd.sample_group,
+        "spot": crowd.sample_spot,
+        "portrait": crowd.sample_portrait,
+        "pattern": crowd.sample_pattern,
+        "pair": company.sample_pair,
+        "mixed": company.sample_mixed,
+        "room": house.sample_room,
+    }[kind]
+    return draw(r, width, height)
