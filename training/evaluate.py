@@ -26,7 +26,7 @@ from daguerre.params import ImageParams
 from training import reader as reading
 from training import things
 from training.captions import caption
-from training.grammar import article
+from training.grammar import article, with_article
 from training.reader import Facts, Reader, reduce
 from training.scenes import Scene
 from training.scenes.scene import Placed
@@ -75,11 +75,11 @@ def cases(names: Iterable[str]) -> dict[str, dict[str, list[Case]]]:
     for name in names:
         said = (name, *things.BY_NAME[name].synonyms)
         expected = {"thing": name}
-        found["thing"]["plain"].append(Case(f"{article(name)} {name}", expected))
+        found["thing"]["plain"].append(Case(with_article(name), expected))
         text = _reworded(_thing(name), [said], name)
         found["thing"]["paraphrased"].append(Case(text, expected))
         for colour in ("white", "blue", "yellow"):
-            text = f"{article(name)} {name} on a {colour} background"
+            text = f"{with_article(name)} on a {colour} background"
             case = Case(text, {"background": colour})
             found["background"]["plain"].append(case)
     for terrain, time in itertools.product(TERRAINS, TIMES):
