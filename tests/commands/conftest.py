@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith("DAGUERRE_"):
             monkeypatch.delenv(name)
     folder = tmp_path / "home"
-    monkeypatch.setattr(catalog, "available", FakeEngine().models)
+    monkeypatch.setattr(catalog, "available", lambda settings: FakeEngine().models())
     monkeypatch.setenv("DAGUERRE_HOME", str(folder))
     monkeypatch.chdir(tmp_path)
     return folder

@@ -63,7 +63,9 @@ def test_coarse_patches_lie_among_the_fine(width: int, height: int) -> None:
     means = [
         grid.position[: grid.rows * grid.columns, 32:64].mean(axis=0) for grid in (fine, coarse)
     ]
-    assert np.allclose(means[0], means[1], atol=1e-6)  # sines are odd: the mean of a centred grid is zero
+    assert np.allclose(
+        means[0], means[1], atol=1e-6
+    )  # sines are odd: the mean of a centred grid is zero
 
 
 def test_coarse_patch_of_a_square_lies_between_four_fine_ones() -> None:

@@ -1,0 +1,257 @@
+"""A checkpoint in diffusers format as a model of the engine: its stock pipeline, unmodified.
+
+Each request runs the pipeline's own call in a coroutine, with a sampler and a generator of its own,
+and yields a forward wherever the pipeline calls a text encoder, the denoiser or the decoder. Knows
+nothing of other requests. torch is imported when the model is loaded, not before.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daguerre.engine.forward import Forward, Network, Outputs, Stage
+from daguerre.engine.pipeline import Pipeline, Pixels
+from daguerre.errors import InternalError, InvalidRequest, SettingsError
+from daguerre.models.diffusers.checkpoint import Checkpoint
+from daguerre.params import ImageParams, ModelInfo
+
+if TYPE_CHECKING:
+    import torch
+
+logger = logging.getLogger(__name__)
+
+DTYPES = ("float32", "bfloat16")
+DEFAULT_MAX_ROWS = 8
+_DECODER = "vae"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the catalog says of a checkpoint; `steps` and `guidance` None take the family's."""
+
+    dtype: str = "float32"
+    device: str = "cpu"
+    steps: int | None = None
+    guidance: float | None = None
+    max_rows: int = DEFAULT_MAX_ROWS
+    name: str = ""
+
+
+class DiffusersModel:
+    """Implements `daguerre.engine.pipeline.Model` under the id `model`."""
+
+    def __init__(
+        self, model: str, checkpoint: Checkpoint, options: Options, num_threads: int = 0
+    ) -> None:
+        self.family = checkpoint.family
+        self.steps = options.steps or self.family.steps
+        self.guidance = self.family.guidance if options.guidance is None else options.guidance
+        if self.family.guidance is None and options.guidance is not None:
+            raise SettingsError(
+                f"model {model!r}: guidance is {options.guidance:g}, but {checkpoint.folder} is"
+                " distilled to have none; leave it out"
+            )
+        self.max_rows: Mapping[str, int] = {self.family.denoiser: options.max_rows}
+        self._model, self._checkpoint, self._options = model, checkpoint, options
+        self._num_threads = num_threads
+        self._weights_sha256 = ""
+        self._stock: Any = None
+
+    @property
+    def info(self) -> ModelInfo:
+        """The weights are named once they are loaded: that takes reading all of them."""
+        return ModelInfo(
+            model=self._model,
+            weights_sha256=self._weights_sha256,
+            created=self._checkpoint.created,
+            name=self._options.name or self._checkpoint.folder.name,
+            description=f"{self.family.pipeline} from {self._checkpoint.folder}",
+        )
+
+    def load(self) -> Mapping[str, Network]:
+        import torch
+
+        from daguerre.models.diffusers import networks
+
+        # For the whole thread: coroutines take turns in it, and each would put back at its end
+        # what it found at its beginning.
+        torch.set_grad_enabled(False)
+        if self._num_threads:
+            torch.set_num_threads(self._num_threads)
+        device = _device(self._model, self._options.device)
+        self._weights_sha256 = self._checkpoint.sha256()
+        self._stock = self._load_stock(device)
+        facts = networks.facts(self._weights_sha256, device, self._options.dtype)
+        return {
+            name: networks.open_door(
+                name,
+                getattr(self._stock, name),
+                "decode" if name == _DECODER else "forward",
+                facts,
+                self.family.shared if name == self.family.denoiser else frozenset(),
+            )
+            for name in self._checkpoint.networks
+        }
+
+    def pipeline(self, params: ImageParams) -> Pipeline:
+        return self.run(params, self.steps, self.guidance)
+
+    def run(self, params: ImageParams, steps: int, guidance: float | None) -> Pipeline:
+        """`pipeline` with another number of steps and another guidance. Raises `InvalidRequest` for
+        what this checkpoint cannot follow."""
+        self._check(params, guidance)
+        stock = self._copy()
+        arguments = self._arguments(params, steps, guidance)
+        return self._forwards(stock, lambda: _picture(stock(**arguments)))
+
+    def _load_stock(self, device: torch.device) -> Any:
+        import torch
+
+        diffusers = importlib.import_module("diffusers")
+        _quiet(diffusers, importlib.import_module("transformers"))
+        stock = getattr(diffusers, self.family.pipeline).from_pretrained(
+            self._checkpoint.folder,
+            dtype=getattr(torch, self._options.dtype),
+            use_safetensors=True,
+            local_files_only=True,
+            **self.family.load,
+        )
+        stock.set_progress_bar_config(disable=True)
+        return stock.to(device)
+
+    def _copy(self) -> Any:
+        """The same networks and tokenizers, a sampler of its own; nothing else of a pipeline is
+        changed by a call but what it sets on itself."""
+        stock = copy.copy(self._stock)
+        sampler = self._stock.scheduler
+        stock.scheduler = type(sampler).from_config(sampler.config)
+        return stock
+
+    def _arguments(
+        self, params: ImageParams, steps: int, guidance: float | None
+    ) -> Mapping[str, Any]:
+        import torch
+
+        given: dict[str, Any] = {
+            "prompt": params.prompt,
+            "width": params.width,
+            "height": params.height,
+            "num_inference_steps": steps,
+            # On the CPU, whatever the device: the same noise for a seed everywhere.
+            "generator": torch.Generator("cpu").manual_seed(params.seed),
+            "output_type": "pil",
+            **self.family.call,
+        }
+        if guidance is not None:
+            given["guidance_scale"] = guidance
+        if params.negative_prompt:  # an empty one is one that was not given
+            given["negative_prompt"] = params.negative_prompt
+        return given
+
+    def _check(self, params: ImageParams, guidance: float | None) -> None:
+        self._check_length("prompt", params.prompt)
+        if not params.negative_prompt:
+            return
+        if not self._follows_negative(guidance):
+            raise InvalidRequest(
+                f"negative_prompt: the model {params.model!r} works without a second, unguided"
+                " prediction and cannot follow one; leave it out or send an empty one",
+                param="negative_prompt",
+            )
+        self._check_length("negative_prompt", params.negative_prompt)
+
+    def _follows_negative(self, guidance: float | None) -> bool:
+        denoiser = getattr(self._stock, self.family.denoiser)
+        # A network that takes the guidance itself, as those of latent consistency models.
+        is_distilled = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
+        is_guided = guidance is not None and guidance > 1
+        return self.family.has_negative_prompt and is_guided and not is_distilled
+
+    def _check_length(self, param: str, text: str) -> None:
+        """The stock pipelines cut off what is too long, and draw a picture of the rest."""
+        readers = ((getattr(self._stock, name), most) for name, most in self.family.readers)
+        tokenizer, most = next((reader, most) for reader, most in readers if reader is not None)
+        if hasattr(self._stock, "_text_preprocessing"):
+            (text,) = self._stock._text_preprocessing(text)
+        num_tokens = len(tokenizer(text).input_ids)
+        limit = most or tokenizer.model_max_length
+        if num_tokens > limit:
+            raise InvalidRequest(
+                f"{param} is {num_tokens} tokens long, those of its start and end included; the"
+                f" model {self._model!r} reads {limit} at most",
+                param=param,
+            )
+
+    def _forwards(self, stock: Any, call: Callable[[], Pixels]) -> Pipeline:
+        from daguerre.models.diffusers import coroutine
+
+        num_steps, outputs = 0, None
+        with closing(coroutine.run(call)) as asking:
+            while True:
+                try:
+                    question = self._ask(asking.send, outputs)
+                except StopIteration as end:
+                    pixels: Pixels = end.value
+                    return pixels
+                step = None
+                if question.network == self.family.denoiser:
+                    num_steps += 1
+                    step = (num_steps, len(stock.scheduler.timesteps))
+                stage = self._stage(question.network)
+                outputs = yield Forward(question.network, question.inputs, stage, step)
+
+    def _ask(self, send: Callable[[Outputs | None], Any], outputs: Outputs | None) -> Any:
+        """The next question. What comes from no generator cannot be made again from a seed."""
+        import torch
+
+        before = torch.get_rng_state()
+        question = send(outputs)
+        if not torch.equal(before, torch.get_rng_state()):
+            raise InternalError(
+                f"the sampler {type(self._stock.scheduler).__name__} draws numbers that no seed"
+                " decides, so it is not served; choose another in the checkpoint's scheduler folder"
+            )
+        return question
+
+    def _stage(self, network: str) -> Stage:
+        if network == self.family.denoiser:
+            return "denoise"
+        return "decode" if network == _DECODER else "encode"
+
+
+def _picture(output: Any) -> Pixels:
+    if any(getattr(output, "nsfw_content_detected", None) or ()):
+        raise InvalidRequest(
+            "the checkpoint's safety checker refuses the picture of this prompt and seed",
+            param="prompt",
+        )
+    pixels: Pixels = np.asarray(output.images[0].convert("RGB"))
+    return pixels
+
+
+def _device(model: str, wanted: str) -> torch.device:
+    import torch
+
+    device = torch.device(wanted)
+    num_found = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= num_found:
+        raise SettingsError(
+            f"model {model!r}: device is {wanted!r}, but torch finds {num_found} CUDA devices here;"
+            ' use "cpu", or install the build of torch for them'
+        )
+    return device
+
+
+def _quiet(*libraries: Any) -> None:
+    """Their warnings quote prompts, and their bars draw over the server's log."""
+    for library in libraries:
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
