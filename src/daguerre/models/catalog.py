@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daguerre.errors import SettingsError
+from daguerre.models.diffusers import checkpoint
+from daguerre.models.diffusers.model import DTYPES, DiffusersModel, Options
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
 from daguerre.params import ModelInfo
 
@@ -136,7 +138,7 @@ _SOURCES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "embedded": {},
     "diffusers": {
         "folder": (_is_text, _FOLDER),
-        "dtype": (lambda value: value in ("float32", "bfloat16"), '"float32" or "bfloat16"'),
+        "dtype": (lambda value: value in DTYPES, " or ".join(f'"{dtype}"' for dtype in DTYPES)),
         "device": (_is_device, '"cpu", "cuda" or one of several, such as "cuda:1"'),
         "steps": _whole(1, _MAX_STEPS),
         "guidance": (_is_guidance, f"a number from 0 to {_MAX_GUIDANCE:g}"),
@@ -168,9 +170,6 @@ def _model(settings: Settings, where: Path, name: str, table: Table) -> Model:
 
 
 def _diffusers(settings: Settings, where: Path, name: str, table: Table) -> Model:
-    from daguerre.models.diffusers import checkpoint
-    from daguerre.models.diffusers.model import DiffusersModel, Options
-
     options = {key: value for key, value in table.items() if key not in ("source", "folder")}
     if "folder" not in table:
         raise SettingsError(f"{where}, models.{name}: folder is missing; it must be {_FOLDER}")

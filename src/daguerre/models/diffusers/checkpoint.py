@@ -74,7 +74,7 @@ def read(folder: Path) -> Checkpoint:
     components = {
         name: _component(folder, name, entry)
         for name, entry in index.items()
-        if isinstance(entry, list) and entry != [None, None]
+        if isinstance(entry, list) and entry != [None, None] and not name.startswith("_")
     }
     denoiser = FAMILIES[pipeline].denoiser
     _expect(folder, components, denoiser, FAMILIES[pipeline].denoiser_class)

@@ -87,6 +87,7 @@ class DiffusersModel:
         if self._num_threads:
             torch.set_num_threads(self._num_threads)
         device = _device(self._model, self._options.device)
+        torch.backends.cudnn.deterministic = True  # of a device that is not CUDA nothing changes
         self._weights_sha256 = self._checkpoint.sha256()
         self._stock = self._load_stock(device)
         facts = networks.facts(self._weights_sha256, device, self._options.dtype)

@@ -23,30 +23,32 @@ MAX_TOKENS = 77
 
 
 def stable_diffusion(folder: Path, **changes: Any) -> Path:
-    return _save(
-        diffusers.StableDiffusionPipeline,
-        folder,
-        unet=_unet(cross_attention_dim=32),
-        vae=_vae(),
-        text_encoder=_clip(),
-        tokenizer=_clip_tokenizer(folder),
-        # Runs several forwards for its first steps, so a request has more of them than steps.
-        scheduler=diffusers.PNDMScheduler(
+    """`changes` are other components than these."""
+    components: dict[str, Any] = {
+        "unet": unet(cross_attention_dim=32),
+        "vae": vae(),
+        "text_encoder": _clip(),
+        "tokenizer": _clip_tokenizer(folder),
+        # Asks twice in its first step, so a request has more forwards than steps.
+        "scheduler": diffusers.PNDMScheduler(
             beta_start=0.00085,
             beta_end=0.012,
             beta_schedule="scaled_linear",
             skip_prk_steps=True,
             steps_offset=1,
         ),
-        **{"safety_checker": None, "feature_extractor": None, **changes},
-    )
+        "safety_checker": None,
+        "feature_extractor": None,
+        "requires_safety_checker": False,
+    }
+    return _save(diffusers.StableDiffusionPipeline, folder, **{**components, **changes})
 
 
 def stable_diffusion_xl(folder: Path) -> Path:
     return _save(
         diffusers.StableDiffusionXLPipeline,
         folder,
-        unet=_unet(
+        unet=unet(
             cross_attention_dim=64,
             attention_head_dim=(2, 4),
             use_linear_projection=True,
@@ -55,7 +57,7 @@ def stable_diffusion_xl(folder: Path) -> Path:
             transformer_layers_per_block=(1, 2),
             projection_class_embeddings_input_dim=80,  # 6 * 8 + 32
         ),
-        vae=_vae(),
+        vae=vae(),
         text_encoder=_clip(),
         text_encoder_2=_clip(with_projection=True),
         tokenizer=_clip_tokenizer(folder),
@@ -82,7 +84,7 @@ def stable_diffusion_3(folder: Path) -> Path:
             out_channels=4,
             pos_embed_max_size=96,
         ),
-        vae=_vae(shift_factor=0.0609),
+        vae=vae(shift_factor=0.0609),
         text_encoder=_clip(with_projection=True),
         text_encoder_2=_clip(with_projection=True),
         text_encoder_3=_t5(64),
@@ -109,7 +111,7 @@ def flux(folder: Path, is_schnell: bool = False) -> Path:
             axes_dims_rope=(4, 4, 8),
             guidance_embeds=not is_schnell,
         ),
-        vae=_vae(shift_factor=0.1159),
+        vae=vae(shift_factor=0.1159),
         text_encoder=_clip(),
         text_encoder_2=_t5(32),
         tokenizer=_clip_tokenizer(folder),
@@ -140,7 +142,7 @@ def pixart_sigma(folder: Path) -> Path:
             norm_eps=1e-6,
             use_additional_conditions=False,
         ),
-        vae=_vae(),
+        vae=vae(),
         text_encoder=_t5(32),
         tokenizer=_t5_tokenizer(folder),
         scheduler=diffusers.DPMSolverMultistepScheduler(),
@@ -165,7 +167,7 @@ def _save(pipeline: Any, folder: Path, **components: Any) -> Path:
     return folder
 
 
-def _unet(**config: Any) -> Any:
+def unet(**config: Any) -> Any:
     torch.manual_seed(1)
     return diffusers.UNet2DConditionModel(
         **{
@@ -182,15 +184,15 @@ def _unet(**config: Any) -> Any:
     )
 
 
-def _vae(**config: Any) -> Any:
-    """One pixel of the latents is two of the image; of a real one it is eight."""
+def vae(num_levels: int = 2, **config: Any) -> Any:
+    """With two levels one pixel of the latents is two of the image; with four, eight, as usual."""
     torch.manual_seed(2)
     return diffusers.AutoencoderKL(
-        block_out_channels=[16, 32],
+        block_out_channels=[8 * 2**level for level in range(num_levels)],
         in_channels=3,
         out_channels=3,
-        down_block_types=["DownEncoderBlock2D", "DownEncoderBlock2D"],
-        up_block_types=["UpDecoderBlock2D", "UpDecoderBlock2D"],
+        down_block_types=["DownEncoderBlock2D"] * num_levels,
+        up_block_types=["UpDecoderBlock2D"] * num_levels,
         latent_channels=4,
         norm_num_groups=8,
         **config,
@@ -215,6 +217,25 @@ def _clip(with_projection: bool = False) -> Any:
         transformers.CLIPTextModelWithProjection if with_projection else transformers.CLIPTextModel
     )
     return kind(config)
+
+
+def safety_checker(threshold: float) -> dict[str, Any]:
+    """The components of a checker that refuses all pictures below -1, and none above 1."""
+    from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
+
+    torch.manual_seed(5)
+    sizes = {"hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 1}
+    vision = {**sizes, "num_attention_heads": 4, "image_size": 32, "patch_size": 8}
+    config = transformers.CLIPConfig(
+        vision_config={**vision, "projection_dim": 32}, projection_dim=32
+    )
+    checker = StableDiffusionSafetyChecker(config)
+    checker.concept_embeds_weights.fill_(threshold)
+    checker.special_care_embeds_weights.fill_(threshold)
+    extractor = transformers.CLIPImageProcessor(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+    )
+    return {"safety_checker": checker, "feature_extractor": extractor}
 
 
 def _t5(width: int) -> Any:
