@@ -118,7 +118,9 @@ class OneJobAtATime:
     def __call__(self, inputs: Inputs) -> Outputs:
         import torch
 
-        arrays = {name: value for name, value in inputs.items() if torch.is_tensor(value)}
+        arrays: dict[str, Any] = {
+            name: value for name, value in inputs.items() if torch.is_tensor(value)
+        }
         total = len(next(iter(arrays.values())))
         self.calls.append(total)
         parts = [

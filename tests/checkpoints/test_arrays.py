@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,7 @@ def test_same_is_bit_for_bit() -> None:
 def test_parts_are_their_owners() -> None:
     """A pipeline that works on its rows in place does not touch those of others."""
     whole = arrays.concatenate([torch.zeros(1, 2), torch.ones(2, 2)])
-    part = arrays.part(whole, 1, 3)
+    part: Any = arrays.part(whole, 1, 3)
     part += 1
     assert whole.tolist() == [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
     assert part.storage_offset() == 0
@@ -36,7 +38,7 @@ def test_parts_are_their_owners() -> None:
 def test_noise_is_loud(dtype: str) -> None:
     """Noise has the shape and type of what it stands for, and is louder."""
     quiet = torch.full((4, 64), 3.0, dtype=getattr(torch, dtype))
-    loud = arrays.noise(quiet, np.random.default_rng(0))
+    loud: Any = arrays.noise(quiet, np.random.default_rng(0))
     assert loud.shape == quiet.shape and loud.dtype == quiet.dtype
     assert loud.float().abs().mean() > 2 * 3.0
 

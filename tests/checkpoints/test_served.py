@@ -61,7 +61,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     up = ("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D")
     tiny.stable_diffusion(
         folder / "tiny",
-        vae=tiny.vae(num_levels=4),
+        vae=tiny.vae(num_levels=4, mid_block_add_attention=False),
         unet=tiny.unet(
             cross_attention_dim=32,
             block_out_channels=(8, 16, 32),
@@ -132,6 +132,7 @@ def stock(home: Path, body: dict[str, Any]) -> bytes:
     return np.asarray(image).tobytes()
 
 
+@pytest.mark.timeout(300)  # megapixels, each drawn twice
 def test_mixed_traffic_is_each_ones_own(home: Path, client: Client) -> None:
     """Four models' worth of requests at once: each file shows what is drawn for it alone."""
     with ThreadPoolExecutor(len(BODIES)) as pool:
