@@ -20,6 +20,7 @@ from daguerre.engine.loop import Job, Loop
 from daguerre.engine.pipeline import Pipeline
 from daguerre.models.diffusers import checkpoint
 from daguerre.models.diffusers.model import DiffusersModel, Options
+from daguerre.models.diffusers.stock import Stock
 from daguerre.params import Done, Event, Failed, ImageParams, Step
 
 REASON = "the extra daguerre[diffusers] is not installed"
@@ -135,8 +136,8 @@ class OneJobAtATime:
 class Bench:
     """A loaded model, and the engine's loop over it."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
-        self.model = DiffusersModel(MODEL, checkpoint.read(folder), Options(**options))
+    def __init__(self, folder: Path, **kind: Any) -> None:
+        self.model = DiffusersModel(MODEL, Stock(checkpoint.read(folder), **kind), Options())
         self.networks = dict(self.model.load())
         self._asking = Asking(self.model)
         self.loop = Loop(

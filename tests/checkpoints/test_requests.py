@@ -13,6 +13,7 @@ import pytest
 from daguerre.errors import InternalError, InvalidRequest, SettingsError
 from daguerre.models.diffusers import checkpoint
 from daguerre.models.diffusers.model import DiffusersModel, Options
+from daguerre.models.diffusers.stock import Stock
 
 from .conftest import MODEL, REASON, Asking, Bench, Request, failure, picture
 
@@ -142,12 +143,12 @@ def test_schnell_takes_no_guidance(tmp_path: Path) -> None:
     """The distilled FLUX is known by its network, has its own steps, and no guidance to set."""
     from . import tiny
 
-    read = checkpoint.read(tiny.flux(tmp_path / "schnell", is_schnell=True))
-    model = DiffusersModel(MODEL, read, Options())
+    stock = Stock(checkpoint.read(tiny.flux(tmp_path / "schnell", is_schnell=True)))
+    model = DiffusersModel(MODEL, stock, Options())
     assert (model.steps, model.guidance) == (4, None)
     with pytest.raises(SettingsError, match="guidance is 3.5"):
-        DiffusersModel(MODEL, read, Options(guidance=3.5))
-    assert Bench(read.folder).pictures([GOOD])
+        DiffusersModel(MODEL, stock, Options(guidance=3.5))
+    assert Bench(stock.checkpoint.folder).pictures([GOOD])
 
 
 def test_weights_are_named_by_their_content(folder_of: Callable[[str], Path]) -> None:
@@ -190,3 +191,25 @@ def test_index_of_a_real_save(folder_of: Callable[[str], Path]) -> None:
             <= set(read.components)
             == {name for name, entry in index.items() if isinstance(entry, list) and entry[0]}
         )
+
+
+def test_prompts_stay_out_of_the_log(
+    folder_of: Callable[[str], Path],
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Also where an encoder beside the longest reader cuts one off, which the library tells."""
+    long = "the very old house on the green sea " * 6
+    assert Bench(folder_of("stable-diffusion-3")).pictures([replace(GOOD, prompt=long)])
+    printed = capfd.readouterr()
+    assert "green" not in caplog.text + printed.out + printed.err
+
+
+def test_loading_again_keeps_what_is_loaded(folder_of: Callable[[str], Path]) -> None:
+    """Ids that share a checkpoint, and an engine that is started again, find it in memory."""
+    stock = Stock(checkpoint.read(folder_of("stable-diffusion")))
+    one, other = (DiffusersModel(name, stock, Options()) for name in ("one", "other"))
+    networks = one.load()
+    torch.set_grad_enabled(True)
+    assert other.load() is networks and not torch.is_grad_enabled()
+    assert one.info.weights_sha256 == other.info.weights_sha256 != ""

@@ -10,7 +10,7 @@ import pytest
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.models import catalog
-from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DTYPES, DiffusersModel, Options
+from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DiffusersModel
 from daguerre.models.embedded.model import EmbeddedModel
 
 INDEX = {
@@ -42,6 +42,12 @@ def checkpoint(folder: Path, **changes: object) -> Path:
             (folder / name / "config.json").write_text("{}")
     (folder / "model_index.json").write_text(json.dumps(index))
     return folder
+
+
+def served(settings: Settings) -> list[DiffusersModel]:
+    """The models of a catalog of checkpoints, whether or not the extra is there to load them."""
+    models = catalog._models(settings, *catalog._tables(settings))
+    return [model for model in models if isinstance(model, DiffusersModel)]
 
 
 def refusal(settings: Settings) -> str:
@@ -79,12 +85,10 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
         '[models.sd]\nsource = "diffusers"\nfolder = "sd"\ndtype = "bfloat16"\ndevice = "cuda:1"\n'
         'steps = 12\nguidance = 4\nmax_rows = 4\nname = "Our SD"\n',
     )
-    where, tables = catalog._tables(settings)
-    model = catalog._model(settings, where, "sd", tables["sd"])
-    assert isinstance(model, DiffusersModel)
+    (model,) = served(settings)
     assert (model.steps, model.guidance, model.max_rows) == (12, 4, {"unet": 4})
     assert (model.info.model, model.info.name) == ("sd", "Our SD")
-    assert model._options == Options("bfloat16", "cuda:1", 12, 4, 4, "Our SD")
+    assert (model._stock._dtype, model._stock._device) == ("bfloat16", "cuda:1")
 
 
 def test_defaults_are_the_familys(settings: Settings) -> None:
@@ -94,11 +98,25 @@ def test_defaults_are_the_familys(settings: Settings) -> None:
     (info,) = catalog.available(settings)
     assert (info.model, info.name, info.weights_sha256) == ("sd", "sd-1.5", "")
     assert info.created == int((folder / "unet" / "model.safetensors").stat().st_mtime)
-    where, tables = catalog._tables(settings)
-    model = catalog._model(settings, where, "sd", tables["sd"])
-    assert isinstance(model, DiffusersModel)
+    (model,) = served(settings)
     assert (model.steps, model.guidance) == (50, 7.5)
-    assert model.max_rows == {"unet": DEFAULT_MAX_ROWS} and Options().dtype in DTYPES
+    assert model.max_rows == {"unet": DEFAULT_MAX_ROWS}
+    assert (model._stock._dtype, model._stock._device) == ("float32", "cpu")
+
+
+def test_ids_share_a_checkpoint(settings: Settings) -> None:
+    """Two ids on one folder differ in their steps only, and load it once; another type does not."""
+    checkpoint(settings.home_folder() / "sd")
+    table = '[models.{}]\nsource = "diffusers"\nfolder = "sd"\n{}\n'
+    write(
+        settings,
+        table.format("slow", "steps = 50")
+        + table.format("fast", "steps = 8")
+        + table.format("half", 'dtype = "bfloat16"'),
+    )
+    slow, fast, half = served(settings)
+    assert slow._stock is fast._stock is not half._stock
+    assert (slow.steps, fast.steps) == (50, 8)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import checkpoint
 from daguerre.models.diffusers.model import DTYPES, DiffusersModel, Options
+from daguerre.models.diffusers.stock import Stock
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
 from daguerre.params import ModelInfo
 
@@ -39,13 +40,13 @@ def models(settings: Settings) -> Sequence[Model]:
     where, tables = _tables(settings)
     if any(table["source"] == "diffusers" for table in tables.values()):
         _check_extra(where)
-    return tuple(_model(settings, where, name, table) for name, table in tables.items())
+    return _models(settings, where, tables)
 
 
 def available(settings: Settings) -> tuple[ModelInfo, ...]:
     """What can be served, for listings; the extra need not be installed for that."""
     where, tables = _tables(settings)
-    return tuple(_model(settings, where, name, table).info for name, table in tables.items())
+    return tuple(model.info for model in _models(settings, where, tables))
 
 
 def default_model(settings: Settings) -> str:
@@ -157,9 +158,17 @@ def _check_extra(where: Path) -> None:
         )
 
 
-def _model(settings: Settings, where: Path, name: str, table: Table) -> Model:
-    if table["source"] == "diffusers":
-        return _diffusers(settings, where, name, table)
+def _models(settings: Settings, where: Path, tables: Mapping[str, Table]) -> tuple[Model, ...]:
+    stocks: dict[tuple[str, ...], Stock] = {}
+    return tuple(
+        _diffusers(settings, where, name, table, stocks)
+        if table["source"] == "diffusers"
+        else _embedded(settings, name)
+        for name, table in tables.items()
+    )
+
+
+def _embedded(settings: Settings, name: str) -> Model:
     return EmbeddedModel(
         name,
         folder=WEIGHTS,
@@ -169,12 +178,17 @@ def _model(settings: Settings, where: Path, name: str, table: Table) -> Model:
     )
 
 
-def _diffusers(settings: Settings, where: Path, name: str, table: Table) -> Model:
-    options = {key: value for key, value in table.items() if key not in ("source", "folder")}
-    if "folder" not in table:
+def _diffusers(
+    settings: Settings, where: Path, name: str, table: Table, stocks: dict[tuple[str, ...], Stock]
+) -> Model:
+    """Ids with one folder, type and device share what is loaded."""
+    options = {key: value for key, value in table.items() if key != "source"}
+    if "folder" not in options:
         raise SettingsError(f"{where}, models.{name}: folder is missing; it must be {_FOLDER}")
     # A relative path is one from the catalog's own folder, wherever the server is started.
-    folder = where.parent / Path(table["folder"]).expanduser()
-    return DiffusersModel(
-        name, checkpoint.read(folder), Options(**options), num_threads=settings.num_threads
-    )
+    folder = where.parent / Path(options.pop("folder")).expanduser()
+    kind = {key: options.pop(key) for key in ("dtype", "device") if key in options}
+    key = (str(folder), kind.get("dtype", ""), kind.get("device", ""))
+    if key not in stocks:
+        stocks[key] = Stock(checkpoint.read(folder), threads=settings.num_threads, **kind)
+    return DiffusersModel(name, stocks[key], Options(**options))

@@ -7,38 +7,27 @@ nothing of other requests. torch is imported when the model is loaded, not befor
 
 from __future__ import annotations
 
-import copy
-import importlib
-import logging
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from daguerre.engine.forward import Forward, Network, Outputs, Stage
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError, InvalidRequest, SettingsError
-from daguerre.models.diffusers.checkpoint import Checkpoint
+from daguerre.models.diffusers.stock import DECODER, Stock
 from daguerre.params import ImageParams, ModelInfo
-
-if TYPE_CHECKING:
-    import torch
-
-logger = logging.getLogger(__name__)
 
 DTYPES = ("float32", "bfloat16")
 DEFAULT_MAX_ROWS = 8
-_DECODER = "vae"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the catalog says of a checkpoint; `steps` and `guidance` None take the family's."""
+    """What the catalog says of a model id; `steps` and `guidance` None take the family's."""
 
-    dtype: str = "float32"
-    device: str = "cpu"
     steps: int | None = None
     guidance: float | None = None
     max_rows: int = DEFAULT_MAX_ROWS
@@ -48,9 +37,8 @@ class Options:
 class DiffusersModel:
     """Implements `daguerre.engine.pipeline.Model` under the id `model`."""
 
-    def __init__(
-        self, model: str, checkpoint: Checkpoint, options: Options, num_threads: int = 0
-    ) -> None:
+    def __init__(self, model: str, stock: Stock, options: Options) -> None:
+        checkpoint = stock.checkpoint
         self.family = checkpoint.family
         self.steps = options.steps or self.family.steps
         self.guidance = self.family.guidance if options.guidance is None else options.guidance
@@ -60,47 +48,23 @@ class DiffusersModel:
                 " distilled to have none; leave it out"
             )
         self.max_rows: Mapping[str, int] = {self.family.denoiser: options.max_rows}
-        self._model, self._checkpoint, self._options = model, checkpoint, options
-        self._num_threads = num_threads
-        self._weights_sha256 = ""
-        self._stock: Any = None
+        self._model, self._stock = model, stock
+        self._name = options.name or checkpoint.folder.name
+        self._created = checkpoint.created
 
     @property
     def info(self) -> ModelInfo:
-        """The weights are named once they are loaded: that takes reading all of them."""
+        """The weights are named once they are loaded."""
         return ModelInfo(
             model=self._model,
-            weights_sha256=self._weights_sha256,
-            created=self._checkpoint.created,
-            name=self._options.name or self._checkpoint.folder.name,
-            description=f"{self.family.pipeline} from {self._checkpoint.folder}",
+            weights_sha256=self._stock.weights_sha256,
+            created=self._created,
+            name=self._name,
+            description=f"{self.family.pipeline} from {self._stock.checkpoint.folder}",
         )
 
     def load(self) -> Mapping[str, Network]:
-        import torch
-
-        from daguerre.models.diffusers import networks
-
-        # For the whole thread: coroutines take turns in it, and each would put back at its end
-        # what it found at its beginning.
-        torch.set_grad_enabled(False)
-        if self._num_threads:
-            torch.set_num_threads(self._num_threads)
-        device = _device(self._model, self._options.device)
-        torch.backends.cudnn.deterministic = True  # of a device that is not CUDA nothing changes
-        self._weights_sha256 = self._checkpoint.sha256()
-        self._stock = self._load_stock(device)
-        facts = networks.facts(self._weights_sha256, device, self._options.dtype)
-        return {
-            name: networks.open_door(
-                name,
-                getattr(self._stock, name),
-                "decode" if name == _DECODER else "forward",
-                facts,
-                self.family.shared if name == self.family.denoiser else frozenset(),
-            )
-            for name in self._checkpoint.networks
-        }
+        return self._stock.load()
 
     def pipeline(self, params: ImageParams) -> Pipeline:
         return self.run(params, self.steps, self.guidance)
@@ -109,32 +73,9 @@ class DiffusersModel:
         """`pipeline` with another number of steps and another guidance. Raises `InvalidRequest` for
         what this checkpoint cannot follow."""
         self._check(params, guidance)
-        stock = self._copy()
+        pipeline = self._stock.copy()
         arguments = self._arguments(params, steps, guidance)
-        return self._forwards(stock, lambda: _picture(stock(**arguments)))
-
-    def _load_stock(self, device: torch.device) -> Any:
-        import torch
-
-        diffusers = importlib.import_module("diffusers")
-        _quiet(diffusers, importlib.import_module("transformers"))
-        stock = getattr(diffusers, self.family.pipeline).from_pretrained(
-            self._checkpoint.folder,
-            dtype=getattr(torch, self._options.dtype),
-            use_safetensors=True,
-            local_files_only=True,
-            **self.family.load,
-        )
-        stock.set_progress_bar_config(disable=True)
-        return stock.to(device)
-
-    def _copy(self) -> Any:
-        """The same networks and tokenizers, a sampler of its own; nothing else of a pipeline is
-        changed by a call but what it sets on itself."""
-        stock = copy.copy(self._stock)
-        sampler = self._stock.scheduler
-        stock.scheduler = type(sampler).from_config(sampler.config)
-        return stock
+        return self._forwards(pipeline, lambda: _picture(pipeline(**arguments)))
 
     def _arguments(
         self, params: ImageParams, steps: int, guidance: float | None
@@ -170,7 +111,7 @@ class DiffusersModel:
         self._check_length("negative_prompt", params.negative_prompt)
 
     def _follows_negative(self, guidance: float | None) -> bool:
-        denoiser = getattr(self._stock, self.family.denoiser)
+        denoiser = getattr(self._stock.pipeline, self.family.denoiser)
         # A network that takes the guidance itself, as those of latent consistency models.
         is_distilled = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
         is_guided = guidance is not None and guidance > 1
@@ -178,10 +119,11 @@ class DiffusersModel:
 
     def _check_length(self, param: str, text: str) -> None:
         """The stock pipelines cut off what is too long, and draw a picture of the rest."""
-        readers = ((getattr(self._stock, name), most) for name, most in self.family.readers)
+        pipeline = self._stock.pipeline
+        readers = ((getattr(pipeline, name), most) for name, most in self.family.readers)
         tokenizer, most = next((reader, most) for reader, most in readers if reader is not None)
-        if hasattr(self._stock, "_text_preprocessing"):
-            (text,) = self._stock._text_preprocessing(text)
+        if hasattr(pipeline, "_text_preprocessing"):
+            (text,) = pipeline._text_preprocessing(text)
         num_tokens = len(tokenizer(text).input_ids)
         limit = most or tokenizer.model_max_length
         if num_tokens > limit:
@@ -191,7 +133,7 @@ class DiffusersModel:
                 param=param,
             )
 
-    def _forwards(self, stock: Any, call: Callable[[], Pixels]) -> Pipeline:
+    def _forwards(self, pipeline: Any, call: Callable[[], Pixels]) -> Pipeline:
         from daguerre.models.diffusers import coroutine
 
         num_steps, outputs = 0, None
@@ -205,7 +147,7 @@ class DiffusersModel:
                 step = None
                 if question.network == self.family.denoiser:
                     num_steps += 1
-                    step = (num_steps, len(stock.scheduler.timesteps))
+                    step = (num_steps, len(pipeline.scheduler.timesteps))
                 stage = self._stage(question.network)
                 outputs = yield Forward(question.network, question.inputs, stage, step)
 
@@ -216,16 +158,17 @@ class DiffusersModel:
         before = torch.get_rng_state()
         question = send(outputs)
         if not torch.equal(before, torch.get_rng_state()):
+            sampler = type(self._stock.pipeline.scheduler).__name__
             raise InternalError(
-                f"the sampler {type(self._stock.scheduler).__name__} draws numbers that no seed"
-                " decides, so it is not served; choose another in the checkpoint's scheduler folder"
+                f"the sampler {sampler} draws numbers that no seed decides, so it is not served;"
+                " choose another in the checkpoint's scheduler folder"
             )
         return question
 
     def _stage(self, network: str) -> Stage:
         if network == self.family.denoiser:
             return "denoise"
-        return "decode" if network == _DECODER else "encode"
+        return "decode" if network == DECODER else "encode"
 
 
 def _picture(output: Any) -> Pixels:
@@ -236,23 +179,3 @@ def _picture(output: Any) -> Pixels:
         )
     pixels: Pixels = np.asarray(output.images[0].convert("RGB"))
     return pixels
-
-
-def _device(model: str, wanted: str) -> torch.device:
-    import torch
-
-    device = torch.device(wanted)
-    num_found = torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= num_found:
-        raise SettingsError(
-            f"model {model!r}: device is {wanted!r}, but torch finds {num_found} CUDA devices here;"
-            ' use "cpu", or install the build of torch for them'
-        )
-    return device
-
-
-def _quiet(*libraries: Any) -> None:
-    """Their warnings quote prompts, and their bars draw over the server's log."""
-    for library in libraries:
-        library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()
