@@ -21,7 +21,7 @@ from daguerre.engine.pipeline import Pipeline
 from daguerre.models.diffusers import checkpoint
 from daguerre.models.diffusers.model import DiffusersModel, Options
 from daguerre.models.diffusers.stock import Stock
-from daguerre.params import Done, Event, Failed, ImageParams, Step
+from daguerre.params import Done, Event, Failed, ImageParams, ModelInfo, Step
 
 REASON = "the extra daguerre[diffusers] is not installed"
 MODEL = "tiny"
@@ -80,10 +80,9 @@ class Asking:
 
     model: DiffusersModel
     requests: Sequence[Request] = ()
-    pipelines: list[Pipeline] = field(default_factory=list)
 
     @property
-    def info(self) -> Any:
+    def info(self) -> ModelInfo:
         return self.model.info
 
     @property
@@ -96,8 +95,7 @@ class Asking:
     def pipeline(self, params: ImageParams) -> Pipeline:
         request = next(request for request in self.requests if request.seed == params.seed)
         guidance = self.model.guidance if request.guidance is None else request.guidance
-        self.pipelines.append(self.model.run(params, request.steps, guidance))
-        return self.pipelines[-1]
+        return self.model.run(params, request.steps, guidance)
 
 
 @dataclass
@@ -145,12 +143,17 @@ class Bench:
         )
         self.loop._networks = {MODEL: self.networks}
 
-    def run(self, requests: Sequence[Request]) -> list[list[Event]]:
-        """The events of each, all running side by side."""
+    def arrive(self, requests: Sequence[Request]) -> list[list[Event]]:
+        """The events of each: those there are, and those to come with the loop's turns."""
         self._asking.requests = requests
         events: list[list[Event]] = [[] for _ in requests]
         for number, request in enumerate(requests):
             self.loop.add(Job(number, request.params(), events[number].append, since_s=0.0))
+        return events
+
+    def run(self, requests: Sequence[Request]) -> list[list[Event]]:
+        """The events of each, all running side by side."""
+        events = self.arrive(requests)
         while self.loop.has_jobs:
             self.loop.turn()
         return events

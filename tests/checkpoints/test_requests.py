@@ -56,6 +56,14 @@ def test_prompt_that_would_be_cut_off(
         assert error.param == "negative_prompt"
 
 
+def test_refusal_does_not_wait(folder_of: Callable[[str], Path]) -> None:
+    """A request that cannot be followed is refused when it arrives, before any forward is run."""
+    bench = Bench(folder_of("flux"))
+    (events,) = bench.arrive([replace(GOOD, negative_prompt="blue")])
+    assert isinstance(failure(events[-1]), InvalidRequest)
+    assert not bench.loop.has_jobs and bench.loop.num_forwards == 0
+
+
 def test_failing_request_fails_alone(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

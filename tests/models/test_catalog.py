@@ -10,9 +10,11 @@ import pytest
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.models import catalog
+from daguerre.models.diffusers.families import FAMILIES, find
 from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DiffusersModel
 from daguerre.models.embedded.model import EmbeddedModel
 
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "diffusers.md"
 INDEX = {
     "_class_name": "StableDiffusionPipeline",
     "_diffusers_version": "0.42.1",
@@ -199,6 +201,34 @@ def test_weights_must_be_safetensors(settings: Settings) -> None:
     weights.rename(weights.with_suffix(".bin"))
     write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
     assert "unet holds no *.safetensors" in refusal(settings)
+
+
+def test_guide_says_what_is_served() -> None:
+    """The guide's tables name every key and family with the defaults of the code, and no other."""
+    text = GUIDE.read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    keys = {row[0].strip("`") for row in rows if len(row) == 3 and row[0].startswith("`")}
+    assert keys == {"source", *catalog._SOURCES["diffusers"]}
+    told = {(row[0].strip("`"), row[2], row[3], row[4]) for row in rows if len(row) == 6}
+    families = (*FAMILIES.values(), find("FluxPipeline", {}))
+    assert told - {("pipeline", "steps", "guidance", "negative prompt"), ("---",) * 4} == {
+        (
+            family.pipeline,
+            str(family.steps),
+            "none" if family.guidance is None else str(family.guidance),
+            "yes" if family.has_negative_prompt else "no",
+        )
+        for family in families
+    }
+
+
+def test_guides_catalog_is_one(settings: Settings) -> None:
+    """The example that the guide gives is read as it stands, up to a folder that is not here."""
+    text = GUIDE.read_text(encoding="utf-8")
+    message = refusal(write(settings, text.split("```toml")[1].split("```")[0]))
+    assert message.startswith(
+        "/models/stable-diffusion-xl-base-1.0/model_index.json cannot be read"
+    )
 
 
 def test_missing_extra_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
