@@ -62,7 +62,7 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
-    monkeypatch.setattr(daguerre.engine, "build_engine", lambda settings: fake)
+    monkeypatch.setattr(daguerre.engine, "build_engine", lambda settings, only="": fake)
     return fake
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from daguerre.config import Settings
-from daguerre.errors import SettingsError
+from daguerre.errors import NotFound, SettingsError
 from daguerre.models import catalog
 from daguerre.models.diffusers.families import FAMILIES, find
 from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DiffusersModel
@@ -77,6 +77,14 @@ def test_only_what_the_file_names(settings: Settings) -> None:
         '[models.box]\nsource = "embedded"\n[models.stable-image-ultra]\nsource = "embedded"\n',
     )
     assert catalog.default_model(settings) == catalog.DEFAULT_MODEL
+
+
+def test_one_of_the_catalog(settings: Settings) -> None:
+    """Who wants one model loads one; a name that is not there is told with those that are."""
+    write(settings, '[models.one]\nsource = "embedded"\n[models.two]\nsource = "embedded"\n')
+    assert [model.info.model for model in catalog.models(settings, only="two")] == ["two"]
+    with pytest.raises(NotFound, match="model 'three' is not served; served: one, two"):
+        catalog.models(settings, only="three")
 
 
 def test_checkpoint_with_all_keys(settings: Settings) -> None:

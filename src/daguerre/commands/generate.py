@@ -66,7 +66,8 @@ def generate(settings: Settings, output: str, **fields: object) -> None:
     _check_target(output)
     params = _params(settings, output, fields)
     with _progress() as on_step:
-        image = asyncio.run(_generated(build_engine(settings), params, on_step))
+        engine = build_engine(settings, only=params.model)
+        image = asyncio.run(_generated(engine, params, on_step))
     _write(output, encoding.encode(image, with_prompt=settings.prompt_in_file))
     elapsed_s = time.perf_counter() - started_s
     click.echo(f"{output}  seed {params.seed}  {elapsed_s:.1f} s", err=output == STDOUT)

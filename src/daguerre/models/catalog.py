@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daguerre.errors import SettingsError
+from daguerre.errors import NotFound, SettingsError
 from daguerre.models.diffusers import checkpoint
 from daguerre.models.diffusers.model import DTYPES, DiffusersModel, Options
 from daguerre.models.diffusers.stock import Stock
@@ -35,9 +35,14 @@ _MAX_ID_CHARACTERS = 200
 Table = Mapping[str, Any]
 
 
-def models(settings: Settings) -> Sequence[Model]:
-    """Every model that this server offers, not yet loaded."""
+def models(settings: Settings, only: str = "") -> Sequence[Model]:
+    """Every model that this server offers, or `only` one, not yet loaded."""
     where, tables = _tables(settings)
+    if only:
+        if only not in tables:
+            served = ", ".join(tables)
+            raise NotFound(f"model {only!r} is not served; served: {served}", param="model")
+        tables = {only: tables[only]}
     if any(table["source"] == "diffusers" for table in tables.values()):
         _check_extra(where)
     return _models(settings, where, tables)
