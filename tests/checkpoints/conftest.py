@@ -135,7 +135,9 @@ class Bench:
     """A loaded model, and the engine's loop over it."""
 
     def __init__(self, folder: Path, **kind: Any) -> None:
-        self.model = DiffusersModel(MODEL, Stock(checkpoint.read(folder), **kind), Options())
+        self.model = DiffusersModel(
+            MODEL, Stock(checkpoint.read(folder), **kind), Options(max_rows=8)
+        )
         self.networks = dict(self.model.load())
         self._asking = Asking(self.model)
         self.loop = Loop(

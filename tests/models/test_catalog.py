@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
     (model,) = served(settings)
     assert (model.steps, model.guidance, model.max_rows) == (12, 4, {"unet": 4})
     assert (model.info.model, model.info.name) == ("sd", "Our SD")
-    assert (model._stock._dtype, model._stock._device) == ("bfloat16", "cuda:1")
+    assert (model._stock.dtype, model._stock.device) == ("bfloat16", "cuda:1")
 
 
 def test_defaults_are_the_familys(settings: Settings) -> None:
@@ -110,8 +111,22 @@ def test_defaults_are_the_familys(settings: Settings) -> None:
     assert info.created == int((folder / "unet" / "model.safetensors").stat().st_mtime)
     (model,) = served(settings)
     assert (model.steps, model.guidance) == (50, 7.5)
-    assert model.max_rows == {"unet": DEFAULT_MAX_ROWS}
-    assert (model._stock._dtype, model._stock._device) == ("float32", "cpu")
+    assert (model._stock.dtype, model._stock.device) == ("float32", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("keys", "num_threads", "expected"),
+    [("", 2, 1), ("", 4, DEFAULT_MAX_ROWS), ('device = "cuda"', 2, DEFAULT_MAX_ROWS)],
+)
+def test_few_cores_do_not_share(
+    settings: Settings, keys: str, num_threads: int, expected: int
+) -> None:
+    """Where sharing cannot pay nothing is tried, unless the catalog says so."""
+    checkpoint(settings.home_folder() / "sd")
+    table = f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{keys}\n'
+    settings = replace(settings, num_threads=num_threads)
+    assert served(write(settings, table))[0].max_rows == {"unet": expected}
+    assert served(write(settings, table + "max_rows = 6"))[0].max_rows == {"unet": 6}
 
 
 def test_ids_share_a_checkpoint(settings: Settings) -> None:

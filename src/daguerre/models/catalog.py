@@ -195,5 +195,5 @@ def _diffusers(
     kind = {key: options.pop(key) for key in ("dtype", "device") if key in options}
     key = (str(folder), kind.get("dtype", ""), kind.get("device", ""))
     if key not in stocks:
-        stocks[key] = Stock(checkpoint.read(folder), threads=settings.num_threads, **kind)
+        stocks[key] = Stock(checkpoint.read(folder), num_threads=settings.num_threads, **kind)
     return DiffusersModel(name, stocks[key], Options(**options))

@@ -18,6 +18,7 @@ from daguerre.engine.forward import Forward, Network, Outputs, Stage
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError, InvalidRequest, SettingsError
 from daguerre.models.diffusers.stock import DECODER, Stock
+from daguerre.models.embedded.model import MIN_CORES_TO_SHARE, num_cores
 from daguerre.params import ImageParams, ModelInfo
 
 DTYPES = ("float32", "bfloat16")
@@ -26,11 +27,12 @@ DEFAULT_MAX_ROWS = 8
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the catalog says of a model id; `steps` and `guidance` None take the family's."""
+    """What the catalog says of a model id. None takes the family's steps and guidance, and as many
+    rows as are worth a trial."""
 
     steps: int | None = None
     guidance: float | None = None
-    max_rows: int = DEFAULT_MAX_ROWS
+    max_rows: int | None = None
     name: str = ""
 
 
@@ -47,7 +49,8 @@ class DiffusersModel:
                 f"model {model!r}: guidance is {options.guidance:g}, but {checkpoint.folder} is"
                 " distilled to have none; leave it out"
             )
-        self.max_rows: Mapping[str, int] = {self.family.denoiser: options.max_rows}
+        max_rows = options.max_rows or (DEFAULT_MAX_ROWS if _is_wide(stock) else 1)
+        self.max_rows: Mapping[str, int] = {self.family.denoiser: max_rows}
         self._model, self._stock = model, stock
         self._name = options.name or checkpoint.folder.name
         self._created = checkpoint.created
@@ -169,6 +172,13 @@ class DiffusersModel:
         if network == self.family.denoiser:
             return "denoise"
         return "decode" if network == DECODER else "encode"
+
+
+def _is_wide(stock: Stock) -> bool:
+    """On few cores two requests take twice the time of one, and to prove and time it takes some
+    forwards that are minutes long there."""
+    num_threads = stock.num_threads or num_cores()
+    return stock.device != "cpu" or num_threads >= MIN_CORES_TO_SHARE
 
 
 def _picture(output: Any) -> Pixels:

@@ -25,12 +25,16 @@ class Stock:
     """`pipeline` is diffusers' own object once it is loaded; it is never called, its copies are."""
 
     def __init__(
-        self, checkpoint: Checkpoint, dtype: str = "float32", device: str = "cpu", threads: int = 0
+        self,
+        checkpoint: Checkpoint,
+        dtype: str = "float32",
+        device: str = "cpu",
+        num_threads: int = 0,
     ) -> None:
         self.checkpoint = checkpoint
         self.weights_sha256 = ""  # known when it is loaded: that takes reading all of them
         self.pipeline: Any = None
-        self._dtype, self._device, self._threads = dtype, device, threads
+        self.dtype, self.device, self.num_threads = dtype, device, num_threads
         self._networks: Mapping[str, Network] = {}
 
     def load(self) -> Mapping[str, Network]:
@@ -40,10 +44,10 @@ class Stock:
         # For the whole thread: coroutines take turns in it, and each would put back at its end
         # what it found at its beginning.
         torch.set_grad_enabled(False)
-        if self._threads:
-            torch.set_num_threads(self._threads)
+        if self.num_threads:
+            torch.set_num_threads(self.num_threads)
         if not self._networks:
-            device = _device(self._device)
+            device = _device(self.device)
             torch.backends.cudnn.deterministic = True  # where there is no CUDA nothing changes
             self.weights_sha256 = self.checkpoint.sha256()
             self.pipeline = self._load_pipeline(device)
@@ -68,7 +72,7 @@ class Stock:
         kind = getattr(importlib.import_module("diffusers"), family.pipeline)
         pipeline = kind.from_pretrained(
             self.checkpoint.folder,
-            dtype=getattr(torch, self._dtype),
+            dtype=getattr(torch, self.dtype),
             use_safetensors=True,
             local_files_only=True,
             **family.load,
@@ -80,7 +84,7 @@ class Stock:
         from daguerre.models.diffusers import networks
 
         family = self.checkpoint.family
-        facts = networks.facts(self.weights_sha256, device, self._dtype)
+        facts = networks.facts(self.weights_sha256, device, self.dtype)
         return {
             name: networks.open_door(
                 name,
