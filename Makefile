@@ -12,6 +12,7 @@ PIP := PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip --quiet --disab
 INPUTS := pyproject.toml constraints.txt
 CLIENTS := tests/clients
 NODE_CLIENTS := $(if $(shell command -v npm 2>/dev/null),$(CLIENTS)/node_modules/.stamp)
+CHECKPOINTS := tests/checkpoints
 CHECKED := src tests training bench docs
 
 .DEFAULT_GOAL := help
@@ -29,8 +30,9 @@ help:
 serve: $(VENV)/base.stamp
 	@exec $(BIN)/daguerre serve --host $(HOST) --port $(PORT)
 
-test: lint $(VENV)/litellm.stamp $(NODE_CLIENTS)
+test: lint $(VENV)/litellm.stamp $(VENV)/diffusers.stamp $(NODE_CLIENTS)
 	$(BIN)/pytest -m "not soak"
+	$(VENV)/diffusers/bin/pytest $(CHECKPOINTS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check $(CHECKED)
@@ -72,6 +74,13 @@ $(VENV)/litellm.stamp: $(CLIENTS)/litellm.txt | $(BIN)/python
 	@echo "Installing LiteLLM into $(VENV)/litellm"
 	@$(BIN)/python -m venv --clear $(VENV)/litellm
 	@$(VENV)/litellm/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --requirement $<
+	@touch $@
+
+# The extra for checkpoints, too: so the other tests also show that nothing else needs it.
+$(VENV)/diffusers.stamp: $(INPUTS) | $(BIN)/python
+	@echo "Installing daguerre and its extra for checkpoints into $(VENV)/diffusers"
+	@$(BIN)/python -m venv $(VENV)/diffusers
+	@PIP_BUILD_CONSTRAINT=constraints.txt $(VENV)/diffusers/bin/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt --editable '.[diffusers,test]'
 	@touch $@
 
 $(CLIENTS)/node_modules/.stamp: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json

@@ -77,7 +77,7 @@ def test_flag_comes_before_the_environment() -> None:
         ("body_timeout_s", "soon", "a number from 0.05 to 3600"),
         ("precision", "int4", "one of auto, float32, bfloat16"),
         ("prompt_in_file", "maybe", "one of 1, true"),
-        ("home", "", "the path of a folder"),
+        ("home", "", "a path"),
         ("host", "", "a host name or an IP address"),
         ("host", "http://x", "a host name or an IP address"),
         ("public_url", "example.org", "begins with http:// or https://"),

@@ -64,7 +64,7 @@ def _choice(allowed: tuple[str, ...]) -> Callable[[str], str]:
 
 def _path(text: str) -> Path:
     if not text:
-        raise ValueError("the path of a folder")
+        raise ValueError("a path")
     # Not Path.expanduser, which raises for a user whose home is not known.
     return Path(os.path.expanduser(text))
 
@@ -112,6 +112,12 @@ class Settings:
     port: int = _setting(8000, "Port to listen on; 0 takes a free one.", _int(0, 65535))
     home: Path | None = _setting(
         None, "Data folder: keys and state. Default: the platform's data folder.", _path
+    )
+    catalog: Path | None = _setting(
+        None,
+        "Catalog: a TOML file of the models to serve. Default: daguerre.toml in the data folder,"
+        " where there is one; else the embedded model alone.",
+        _path,
     )
     database_url: str = _setting(
         "", "SQLAlchemy URL of the database. Default: SQLite in the data folder.", str, secret=True

@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith("DAGUERRE_"):
             monkeypatch.delenv(name)
     folder = tmp_path / "home"
-    monkeypatch.setattr(catalog, "available", FakeEngine().models)
+    monkeypatch.setattr(catalog, "available", lambda settings: FakeEngine().models())
     monkeypatch.setenv("DAGUERRE_HOME", str(folder))
     monkeypatch.chdir(tmp_path)
     return folder
@@ -62,7 +62,7 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
-    monkeypatch.setattr(daguerre.engine, "build_engine", lambda settings: fake)
+    monkeypatch.setattr(daguerre.engine, "build_engine", lambda settings, only="": fake)
     return fake
 
 

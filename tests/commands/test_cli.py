@@ -54,7 +54,7 @@ def test_nothing_asked_is_help(run: Callable[..., str]) -> None:
         ("models create", "'MODEL'"),
         ("models info NOPE", "there is no resource NOPE; there is: none yet"),
         ("config --as NOPE", "there is no resource NOPE; there is: DIFFUSION"),
-        ("info --home=", "--home is ''; it must be the path of a folder"),
+        ("info --home=", "--home is ''; it must be a path"),
         ("models create stable-image-ultra --as daguerre_database", "the server's own settings"),
         ("serve --host a..b --port 0", "cannot listen on a..b, port 0"),
         ("config --database-url postgres://u@h:s3cret/x", "the database URL cannot be read"),

@@ -35,7 +35,7 @@ def fail():
     raise OSError("no weights")
 model = ToyModel(name=MODEL, **({"on_load": fail} if sys.argv[1] == "load" else {}))
 engine = ThreadEngine([model], max_waiting=1, max_running=1)
-daguerre.engine.build_engine = lambda settings: engine
+daguerre.engine.build_engine = lambda settings, only: engine
 sys.exit(main(["generate", sys.argv[2], "-o", "x.png"]))
 """
 

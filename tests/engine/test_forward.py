@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daguerre.engine.forward import Forward, Inputs
+from daguerre.engine.forward import Constant, Forward, Inputs
 
 X = np.zeros((2, 3, 4), np.float32)
 
@@ -47,6 +47,15 @@ def test_all_else_is_in_it(inputs: Inputs) -> None:
 def test_plain_values_of_other_types_are_apart() -> None:
     """1, 1.0, True and "1" are four signatures."""
     assert len({signature({"x": X, "guidance": g}) for g in (1, 1.0, True, "1")}) == 4
+
+
+def test_constants_are_known_by_their_digest() -> None:
+    """A constant is no row: its digest is in the signature, whatever object holds the content."""
+    one, same, other = (Constant(object(), digest) for digest in ("abc", "abc", "abd"))
+    assert signature({"x": X, "ids": one}) == "denoiser(ids #abc, x float32[3,4])"
+    assert signature({"x": X, "ids": one}) == signature({"x": X, "ids": same})
+    assert signature({"x": X, "ids": one}) != signature({"x": X, "ids": other})
+    assert Forward("denoiser", {"x": X, "ids": Constant(X[:1], "abc")}, "denoise").rows == 2
 
 
 @pytest.mark.parametrize("inputs", [{}, {"a": 1}, {"x": X, "t": X[:1]}, {"x": X[:0]}])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--shell", "form", flag_value="shell", help="Print NAME=value, quoted for a shell.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--as", "alias", metavar="ALIAS", help="One resource only.")
-@settings_flags("home", "database_url", "public_url")
+@settings_flags("home", "catalog", "database_url", "public_url")
 def config(settings: Settings, form: str | None, alias: str | None) -> None:
     """Print the URL, key and model id of the resources.
 
@@ -48,12 +48,12 @@ def config(settings: Settings, form: str | None, alias: str | None) -> None:
 
 def _attachments(settings: Settings, alias: str | None) -> Mapping[str, Attachment | None]:
     from daguerre import provisioning
-    from daguerre.models.catalog import DEFAULT_MODEL
+    from daguerre.models.catalog import default_model
     from daguerre.resources import ResourceStore
 
     store = ResourceStore.open(settings)
     try:
-        provisioning.create_default(settings, store, DEFAULT_MODEL)
+        provisioning.create_default(settings, store, default_model(settings))
         found = _at(settings, provisioning.attachments(settings, store))
         if alias is None:
             return found

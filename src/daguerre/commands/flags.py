@@ -17,7 +17,7 @@ from daguerre.config import Settings, environment_variable
 
 Command: TypeAlias = Callable[..., None]
 
-_METAVARS = {"int": "NUMBER", "float": "NUMBER", "str": "TEXT", "Path | None": "FOLDER"}
+_METAVARS = {"int": "NUMBER", "float": "NUMBER", "str": "TEXT", "Path | None": "PATH"}
 
 
 def settings_flags(*names: str) -> Callable[[Command], Command]:

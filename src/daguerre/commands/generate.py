@@ -43,8 +43,12 @@ _LOADING_POLL_S = 0.02
 @click.option("--seed", type=int, metavar="NUMBER", help="Default: a random one, which is printed.")
 @click.option("--output-format", metavar="FORMAT", help="png or jpeg. Default: as FILE ends.")
 @click.option("--output-compression", type=int, metavar="NUMBER", help="JPEG quality, 0 to 100.")
-@click.option("--model", metavar="MODEL", help="Default: stable-image-ultra.")
-@settings_flags("home", "num_threads", "precision", "num_inference_steps", "prompt_in_file")
+@click.option(
+    "--model", metavar="MODEL", help="Default: stable-image-ultra, or the catalog's first."
+)
+@settings_flags(
+    "home", "catalog", "num_threads", "precision", "num_inference_steps", "prompt_in_file"
+)
 def generate(settings: Settings, output: str, **fields: object) -> None:
     """Make an image of PROMPT and write it to FILE.
 
@@ -60,9 +64,10 @@ def generate(settings: Settings, output: str, **fields: object) -> None:
     started_s = time.perf_counter()
     _configure_logging(settings.log_level)
     _check_target(output)
-    params = _params(output, fields)
+    params = _params(settings, output, fields)
     with _progress() as on_step:
-        image = asyncio.run(_generated(build_engine(settings), params, on_step))
+        engine = build_engine(settings, only=params.model)
+        image = asyncio.run(_generated(engine, params, on_step))
     _write(output, encoding.encode(image, with_prompt=settings.prompt_in_file))
     elapsed_s = time.perf_counter() - started_s
     click.echo(f"{output}  seed {params.seed}  {elapsed_s:.1f} s", err=output == STDOUT)
@@ -76,12 +81,12 @@ def _configure_logging(level: str) -> None:
         logging.getLogger("daguerre").addHandler(logging.NullHandler())
 
 
-def _params(output: str, fields: dict[str, object]) -> ImageParams:
-    from daguerre.models.catalog import DEFAULT_MODEL
+def _params(settings: Settings, output: str, fields: dict[str, object]) -> ImageParams:
+    from daguerre.models.catalog import default_model
     from daguerre.server.parsing import parse_request
 
     given = {name: value for name, value in fields.items() if value is not None}
-    given.setdefault("model", DEFAULT_MODEL)
+    given.setdefault("model", default_model(settings))
     if "output_format" not in given:
         given["output_format"] = _format_of(output)
     return parse_request(given).to_image_params()

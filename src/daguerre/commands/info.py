@@ -6,12 +6,16 @@ Makes nothing, loads no network, and shows no secret.
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from daguerre import __version__
 from daguerre.commands.flags import settings_flags
 from daguerre.config import Settings
+
+if TYPE_CHECKING:
+    from daguerre.params import ModelInfo
 
 
 @click.command()
@@ -44,6 +48,11 @@ def _facts(settings: Settings) -> dict[str, object]:
         "openvino": metadata.version("openvino"),
         "machine": f"{platform.system()} {platform.machine()}",
         "data folder": settings.home_folder(),
-        "models": {info.model: f"weights {info.weights_sha256}" for info in available()},
+        "models": {info.model: _weights(info) for info in available(settings)},
         "settings": settings.masked(),
     }
+
+
+def _weights(info: ModelInfo) -> str:
+    """Those of a checkpoint are read when it is loaded, which nothing here does."""
+    return f"weights {info.weights_sha256}" if info.weights_sha256 else info.description

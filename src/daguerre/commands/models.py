@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _database = settings_flags("home", "database_url")
+_catalog_and_database = settings_flags("home", "catalog", "database_url")
 
 
 @click.group(invoke_without_command=True)
@@ -41,12 +42,12 @@ def models(context: click.Context) -> None:
 @click.option(
     "--requests-per-minute", type=int, metavar="NUMBER", help="Rate limit. Default: no limit."
 )
-@settings_flags("home", "database_url", "public_url")
+@settings_flags("home", "catalog", "database_url", "public_url")
 def create(settings: Settings, model: str, alias: str, requests_per_minute: int | None) -> None:
     """Make a resource of MODEL, with a key of its own."""
     from daguerre import provisioning
 
-    _check_model(model)
+    _check_model(settings, model)
     with _opened(settings) as store:
         resource = provisioning.create(settings, store, model, alias, requests_per_minute)
     click.echo(f"Made {resource.alias}, a resource of {resource.model}.")
@@ -55,25 +56,26 @@ def create(settings: Settings, model: str, alias: str, requests_per_minute: int 
 
 @models.command("list")
 @_as_json
-@_database
+@_catalog_and_database
 def list_(settings: Settings, as_json: bool) -> None:
     """Show the resources, and the models that can be served."""
     from daguerre.models.catalog import available
 
+    infos = available(settings)
     with _opened(settings) as store:
         resources = store.list()
     if as_json:
         _print_json(
             {
                 "resources": [_facts(resource) for resource in resources],
-                "models": [_model_facts(info) for info in available()],
+                "models": [_model_facts(info) for info in infos],
             }
         )
         return
     header = ("ALIAS", "MODEL", "KEY", "REQUESTS PER MINUTE", "CREATED")
     _print_table([header, *(_row(resource) for resource in resources)])
     click.echo("\nModels that can be served:")
-    _print_table([("  " + info.model, info.description) for info in available()])
+    _print_table([("  " + info.model, info.description) for info in infos])
 
 
 @models.command()
@@ -130,12 +132,12 @@ def _opened(settings: Settings) -> Iterator[ResourceStore]:
         store.close()
 
 
-def _check_model(model: str) -> None:
+def _check_model(settings: Settings, model: str) -> None:
     import difflib
 
     from daguerre.models.catalog import available
 
-    names = [info.model for info in available()]
+    names = [info.model for info in available(settings)]
     if model not in names:
         near = difflib.get_close_matches(model, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there is: {', '.join(names)}"

@@ -43,19 +43,20 @@ def serve(settings: Settings) -> None:
     """
     from daguerre import provisioning
     from daguerre.engine import build_engine
-    from daguerre.models.catalog import DEFAULT_MODEL
+    from daguerre.models.catalog import default_model
     from daguerre.resources import ResourceStore
     from daguerre.server.run import serve as run
 
+    model, engine = default_model(settings), build_engine(settings)
     store = ResourceStore.open(settings)
     try:
         with ExitStack() as until_the_end:
             run(
                 settings,
-                build_engine(settings),
+                engine,
                 store,
                 # Not earlier: a start that fails leaves no address behind for `daguerre config`.
-                on_bound=lambda bound: provisioning.create_default(bound, store, DEFAULT_MODEL),
+                on_bound=lambda bound: provisioning.create_default(bound, store, model),
                 on_ready=functools.partial(_announce, store, until_the_end),
             )
     finally:

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["build_engine"]
 
 
-def build_engine(settings: Settings) -> ThreadEngine:
+def build_engine(settings: Settings, only: str = "") -> ThreadEngine:
+    """Of all models of the catalog, or of `only` one."""
     from daguerre.engine.engine import ThreadEngine
     from daguerre.models import catalog
 
     return ThreadEngine(
-        catalog.models(settings),
+        catalog.models(settings, only),
         max_waiting=settings.max_waiting,
         max_running=settings.max_running,
         certificates=settings.home_folder() / "certificates.json",

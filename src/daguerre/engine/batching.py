@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from daguerre.engine import arrays
 from daguerre.engine.certificates import Certificates, Claim
 from daguerre.engine.costs import Costs
 from daguerre.engine.forward import Array, Forward, Network, Outputs, Plain
@@ -43,17 +44,17 @@ def merge(forwards: Sequence[Forward]) -> dict[str, Array | Plain]:
     if len(forwards) == 1:  # nothing to copy
         return dict(forwards[0].inputs)
     assert len({f.signature for f in forwards}) == 1, "merging unlike forwards. This is a bug."
-    arrays = {
-        name: np.concatenate([f.arrays[name] for f in forwards]) for name in forwards[0].arrays
+    merged = {
+        name: arrays.concatenate([f.arrays[name] for f in forwards]) for name in forwards[0].arrays
     }
-    return {**forwards[0].inputs, **arrays}
+    return {**forwards[0].inputs, **merged}
 
 
 def split(outputs: Outputs, rows: Sequence[int]) -> list[Outputs]:
     """Each job's rows of the outputs of a merged forward."""
     ends = np.cumsum(rows)
     return [
-        tuple(output[end - count : end] for output in outputs)
+        tuple(arrays.part(output, end - count, end) for output in outputs)
         for end, count in zip(ends, rows, strict=True)
     ]
 
@@ -66,9 +67,7 @@ def evaluate(network: Network, inputs: dict[str, Array | Plain], rows: int) -> O
             raise ValueError(
                 f"output {index} of network {network.name!r} has {len(output)} rows for {rows}"
             )
-    # Memory that belongs to a runtime is overwritten by its next call, and a comparison with it
-    # would then compare a thing with itself.
-    return tuple(output if output.flags.owndata else output.copy() for output in outputs)
+    return tuple(map(arrays.owned, outputs))
 
 
 class Batcher:

@@ -1,23 +1,44 @@
 """What a pipeline asks for, and what answers: a `Forward` and a `Network`.
 
 A forward is one evaluation of one network; every array in it carries rows on axis 0. Two forwards
-with the same signature may share an evaluation. Knows nothing of images, steps or other jobs.
-Shapes: R rows of one forward, * whatever the network takes.
+with the same signature may share an evaluation. Arrays are numpy's or torch's; importing this loads
+no torch. Knows nothing of images, steps or other jobs. Shapes: R rows of one forward, * whatever
+the network takes.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[Any]  # (R, *)
-Plain: TypeAlias = int | float | str | bool
-Inputs: TypeAlias = Mapping[str, Array | Plain]
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """A value without rows, such as the positions of all patches or the options of a call.
+
+    `digest` names its content and stands for it in a signature: two constants with one digest are
+    interchangeable, in every process.
+    """
+
+    value: Any
+    digest: str
+
+    def __repr__(self) -> str:
+        return f"#{self.digest}"
+
+
+Array: TypeAlias = "NDArray[Any] | torch.Tensor"  # (R, *)
+Plain: TypeAlias = int | float | str | bool | Constant
+Inputs: TypeAlias = "Mapping[str, Array | Plain]"
 Outputs: TypeAlias = tuple[Array, ...]  # each (R, *)
 Stage: TypeAlias = Literal["encode", "denoise", "decode"]
 
@@ -60,7 +81,7 @@ class Forward:
 
     @property
     def arrays(self) -> dict[str, Array]:
-        return {name: value for name, value in self.inputs.items() if isinstance(value, np.ndarray)}
+        return {name: value for name, value in self.inputs.items() if is_array(value)}
 
     @cached_property
     def rows(self) -> int:
@@ -76,6 +97,13 @@ class Forward:
         return f"{self.network}({', '.join(inputs)})"
 
 
+def is_array(value: object) -> bool:
+    if isinstance(value, np.ndarray):
+        return True
+    torch = sys.modules.get("torch")  # before it is loaded nothing is a tensor
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
 def _rows(name: str, value: Array) -> int:
     if value.ndim == 0 or len(value) == 0:
         raise ValueError(
@@ -84,7 +112,8 @@ def _rows(name: str, value: Array) -> int:
     return len(value)
 
 
-def _describe(value: Array | Plain) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype.name}[{','.join(map(str, value.shape[1:]))}]"
+def _describe(value: Any) -> str:
+    if is_array(value):
+        dtype = str(value.dtype).removeprefix("torch.")
+        return f"{dtype}[{','.join(map(str, value.shape[1:]))}]"
     return repr(value)

@@ -112,8 +112,14 @@ class Loop:
         self._networks = {}
 
     def add(self, job: Job) -> None:
+        """What a model cannot do is refused here, before the job has waited for its turn."""
         self._jobs[job.number] = job
-        self._scheduler.add(job.number)
+        try:
+            job.pipeline = self._models[job.params.model].pipeline(job.params)
+        except Exception as error:  # a model's code may raise anything; the loop goes on
+            self._fail(job, error)
+        else:
+            self._scheduler.add(job.number)
 
     def cancel(self, job: Job) -> None:
         """Nothing happens when the job has ended before."""
@@ -133,19 +139,11 @@ class Loop:
     def turn(self) -> None:
         """Lets waiting jobs in, then runs one group of forwards, if there is one."""
         for number in self._scheduler.admit():
-            self._begin(self._jobs[number])
+            self._resume(self._jobs[number], None)
         group = [self._jobs[number] for number in self._scheduler.schedule()]
         if group:
             for job, outcome in zip(group, self._evaluate(group), strict=True):
                 self._hand_over(job, outcome)
-
-    def _begin(self, job: Job) -> None:
-        try:
-            job.pipeline = self._models[job.params.model].pipeline(job.params)
-        except Exception as error:  # a model's code may raise anything; the loop goes on
-            self._fail(job, error)
-        else:
-            self._resume(job, None)
 
     def _evaluate(self, group: Sequence[Job]) -> list[Outcome]:
         forwards = [job.pending for job in group if job.pending is not None]

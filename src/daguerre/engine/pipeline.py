@@ -35,4 +35,6 @@ class Model(Protocol):
         """Name -> network; may take long."""
 
     def pipeline(self, params: ImageParams) -> Pipeline:
-        """A fresh coroutine for one request; called after `load`."""
+        """A fresh coroutine for one request; called after `load`, when the request arrives. Does
+        not begin: it may wait for its first turn. Raises `InvalidRequest` for what the model cannot
+        do."""

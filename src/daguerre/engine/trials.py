@@ -13,18 +13,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from daguerre.engine.forward import Array, Forward, Outputs
-
-# Noise is this much louder than the largest value of the rows it stands for.
-LOUDNESS = 16.0
+from daguerre.engine import arrays
+from daguerre.engine.forward import Forward, Outputs
 
 
 def is_same(one: Outputs, other: Outputs) -> bool:
-    """Bit for bit: unlike ==, tells 0.0 from -0.0, and finds a NaN equal to itself."""
-    return len(one) == len(other) and all(
-        a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-        for a, b in zip(one, other, strict=True)
-    )
+    """Bit for bit."""
+    return len(one) == len(other) and all(map(arrays.is_same, one, other))
 
 
 Seats: TypeAlias = list[int | None]  # place -> whose rows sit there; None is noise
@@ -61,16 +56,5 @@ TRIALS: tuple[Callable[[Sequence[int]], Seats], ...] = (
 
 def noise(forward: Forward, generator: np.random.Generator) -> Forward:
     """A forward of the same signature with other values that the network takes."""
-    arrays = {name: _noisy(array, generator) for name, array in forward.arrays.items()}
-    return Forward(forward.network, {**forward.inputs, **arrays}, forward.stage)
-
-
-def _noisy(array: Array, generator: np.random.Generator) -> Array:
-    if array.dtype.kind in "iub":
-        # Whole numbers may be indices into a table: only values that were there are safe.
-        return generator.permuted(array.ravel()).reshape(array.shape)
-    values = np.abs(array.astype(np.float64))
-    peak = np.max(values, initial=1.0, where=np.isfinite(values))
-    with np.errstate(over="ignore"):
-        loud: Array = (generator.standard_normal(array.shape) * peak * LOUDNESS).astype(array.dtype)
-    return loud
+    noisy = {name: arrays.noise(array, generator) for name, array in forward.arrays.items()}
+    return Forward(forward.network, {**forward.inputs, **noisy}, forward.stage)

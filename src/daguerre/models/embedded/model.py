@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from daguerre.models.embedded.text import PromptTokenizer
 
 WEIGHTS = Path(__file__).parent / "weights"
-_MIN_CORES_TO_SHARE = 4
+MIN_CORES_TO_SHARE = 4
 _MAX_WINDOWS = 8  # of text in one forward, so that a very long prompt does not hold up others
 
 
@@ -89,7 +89,7 @@ class EmbeddedModel:
         self._folder, self._precision = folder, precision
         self._num_threads = num_threads or num_cores()
         # On few cores four rows take twice the time of two, and another 90 MB for good.
-        can_share = self._num_threads >= _MIN_CORES_TO_SHARE
+        can_share = self._num_threads >= MIN_CORES_TO_SHARE
         self.max_rows: Mapping[str, int] = {"denoiser": 8} if can_share else {}
         self._num_steps = num_inference_steps or self.card.num_inference_steps
 

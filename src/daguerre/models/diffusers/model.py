@@ -1,0 +1,191 @@
+"""A checkpoint in diffusers format as a model of the engine: its stock pipeline, unmodified.
+
+Each request runs the pipeline's own call in a coroutine, with a sampler and a generator of its own,
+and yields a forward wherever the pipeline calls a text encoder, the denoiser or the decoder. Knows
+nothing of other requests. torch is imported when the model is loaded, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from daguerre.engine.forward import Forward, Network, Outputs, Stage
+from daguerre.engine.pipeline import Pipeline, Pixels
+from daguerre.errors import InternalError, InvalidRequest, SettingsError
+from daguerre.models.diffusers.stock import DECODER, Stock
+from daguerre.models.embedded.model import MIN_CORES_TO_SHARE, num_cores
+from daguerre.params import ImageParams, ModelInfo
+
+DTYPES = ("float32", "bfloat16")
+DEFAULT_MAX_ROWS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the catalog says of a model id. None takes the family's steps and guidance, and as many
+    rows as are worth a trial."""
+
+    steps: int | None = None
+    guidance: float | None = None
+    max_rows: int | None = None
+    name: str = ""
+
+
+class DiffusersModel:
+    """Implements `daguerre.engine.pipeline.Model` under the id `model`."""
+
+    def __init__(self, model: str, stock: Stock, options: Options) -> None:
+        checkpoint = stock.checkpoint
+        self.family = checkpoint.family
+        self.steps = options.steps or self.family.steps
+        self.guidance = self.family.guidance if options.guidance is None else options.guidance
+        if self.family.guidance is None and options.guidance is not None:
+            raise SettingsError(
+                f"model {model!r}: guidance is {options.guidance:g}, but {checkpoint.folder} is"
+                " distilled to have none; leave it out"
+            )
+        max_rows = options.max_rows or (DEFAULT_MAX_ROWS if _is_wide(stock) else 1)
+        self.max_rows: Mapping[str, int] = {self.family.denoiser: max_rows}
+        self._model, self._stock = model, stock
+        self._name = options.name or checkpoint.folder.name
+        self._created = checkpoint.created
+
+    @property
+    def info(self) -> ModelInfo:
+        """The weights are named once they are loaded."""
+        return ModelInfo(
+            model=self._model,
+            weights_sha256=self._stock.weights_sha256,
+            created=self._created,
+            name=self._name,
+            description=f"{self.family.pipeline} from {self._stock.checkpoint.folder}",
+        )
+
+    def load(self) -> Mapping[str, Network]:
+        return self._stock.load()
+
+    def pipeline(self, params: ImageParams) -> Pipeline:
+        return self.run(params, self.steps, self.guidance)
+
+    def run(self, params: ImageParams, steps: int, guidance: float | None) -> Pipeline:
+        """`pipeline` with another number of steps and another guidance. Raises `InvalidRequest` for
+        what this checkpoint cannot follow."""
+        self._check(params, guidance)
+        pipeline = self._stock.copy()
+        arguments = self._arguments(params, steps, guidance)
+        return self._forwards(pipeline, lambda: _picture(pipeline(**arguments)))
+
+    def _arguments(
+        self, params: ImageParams, steps: int, guidance: float | None
+    ) -> Mapping[str, Any]:
+        import torch
+
+        given: dict[str, Any] = {
+            "prompt": params.prompt,
+            "width": params.width,
+            "height": params.height,
+            "num_inference_steps": steps,
+            # On the CPU, whatever the device: the same noise for a seed everywhere.
+            "generator": torch.Generator("cpu").manual_seed(params.seed),
+            "output_type": "pil",
+            **self.family.call,
+        }
+        if guidance is not None:
+            given["guidance_scale"] = guidance
+        if params.negative_prompt:  # an empty one is one that was not given
+            given["negative_prompt"] = params.negative_prompt
+        return given
+
+    def _check(self, params: ImageParams, guidance: float | None) -> None:
+        self._check_length("prompt", params.prompt)
+        if not params.negative_prompt:
+            return
+        if not self._follows_negative(guidance):
+            raise InvalidRequest(
+                f"negative_prompt: the model {params.model!r} works without a second, unguided"
+                " prediction and cannot follow one; leave it out or send an empty one",
+                param="negative_prompt",
+            )
+        self._check_length("negative_prompt", params.negative_prompt)
+
+    def _follows_negative(self, guidance: float | None) -> bool:
+        denoiser = getattr(self._stock.pipeline, self.family.denoiser)
+        # A network that takes the guidance itself, as those of latent consistency models.
+        is_distilled = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
+        is_guided = guidance is not None and guidance > 1
+        return self.family.has_negative_prompt and is_guided and not is_distilled
+
+    def _check_length(self, param: str, text: str) -> None:
+        """The stock pipelines cut off what is too long, and draw a picture of the rest."""
+        pipeline = self._stock.pipeline
+        readers = ((getattr(pipeline, name), most) for name, most in self.family.readers)
+        tokenizer, most = next((reader, most) for reader, most in readers if reader is not None)
+        if hasattr(pipeline, "_text_preprocessing"):
+            (text,) = pipeline._text_preprocessing(text)
+        num_tokens = len(tokenizer(text).input_ids)
+        limit = most or tokenizer.model_max_length
+        if num_tokens > limit:
+            raise InvalidRequest(
+                f"{param} is {num_tokens} tokens long, those of its start and end included; the"
+                f" model {self._model!r} reads {limit} at most",
+                param=param,
+            )
+
+    def _forwards(self, pipeline: Any, call: Callable[[], Pixels]) -> Pipeline:
+        from daguerre.models.diffusers import coroutine
+
+        num_steps, outputs = 0, None
+        with closing(coroutine.run(call)) as asking:
+            while True:
+                try:
+                    question = self._ask(asking.send, outputs)
+                except StopIteration as end:
+                    pixels: Pixels = end.value
+                    return pixels
+                step = None
+                if question.network == self.family.denoiser:
+                    num_steps += 1
+                    step = (num_steps, len(pipeline.scheduler.timesteps))
+                stage = self._stage(question.network)
+                outputs = yield Forward(question.network, question.inputs, stage, step)
+
+    def _ask(self, send: Callable[[Outputs | None], Any], outputs: Outputs | None) -> Any:
+        """The next question. What comes from no generator cannot be made again from a seed."""
+        import torch
+
+        before = torch.get_rng_state()
+        question = send(outputs)
+        if not torch.equal(before, torch.get_rng_state()):
+            sampler = type(self._stock.pipeline.scheduler).__name__
+            raise InternalError(
+                f"the sampler {sampler} draws numbers that no seed decides, so it is not served;"
+                " choose another in the checkpoint's scheduler folder"
+            )
+        return question
+
+    def _stage(self, network: str) -> Stage:
+        if network == self.family.denoiser:
+            return "denoise"
+        return "decode" if network == DECODER else "encode"
+
+
+def _is_wide(stock: Stock) -> bool:
+    """On few cores two requests take twice the time of one, and to prove and time it takes some
+    forwards that are minutes long there."""
+    num_threads = stock.num_threads or num_cores()
+    return stock.device != "cpu" or num_threads >= MIN_CORES_TO_SHARE
+
+
+def _picture(output: Any) -> Pixels:
+    if any(getattr(output, "nsfw_content_detected", None) or ()):
+        raise InvalidRequest(
+            "the checkpoint's safety checker refuses the picture of this prompt and seed",
+            param="prompt",
+        )
+    pixels: Pixels = np.asarray(output.images[0].convert("RGB"))
+    return pixels

@@ -1,0 +1,116 @@
+"""A checkpoint's stock pipeline, loaded once: the networks behind its doors, and copies to run.
+
+Several model ids may share one. Knows nothing of requests, steps or guidance. torch is imported
+when the pipeline is loaded, not before.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from daguerre.engine.forward import Network
+from daguerre.errors import SettingsError
+from daguerre.models.diffusers.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    import torch
+
+DECODER = "vae"
+
+
+class Stock:
+    """`pipeline` is diffusers' own object once it is loaded; it is never called, its copies are."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        dtype: str = "float32",
+        device: str = "cpu",
+        num_threads: int = 0,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.weights_sha256 = ""  # known when it is loaded: that takes reading all of them
+        self.pipeline: Any = None
+        self.dtype, self.device, self.num_threads = dtype, device, num_threads
+        self._networks: Mapping[str, Network] = {}
+
+    def load(self) -> Mapping[str, Network]:
+        """Name -> network. Called in the thread that will run the pipelines; loads once."""
+        import torch
+
+        # For the whole thread: coroutines take turns in it, and each would put back at its end
+        # what it found at its beginning.
+        torch.set_grad_enabled(False)
+        if self.num_threads:
+            torch.set_num_threads(self.num_threads)
+        if not self._networks:
+            device = _device(self.device)
+            torch.backends.cudnn.deterministic = True  # where there is no CUDA nothing changes
+            self.weights_sha256 = self.checkpoint.sha256()
+            self.pipeline = self._load_pipeline(device)
+            self._networks = self._open_doors(device)
+        return self._networks
+
+    def copy(self) -> Any:
+        """The same networks and tokenizers, a sampler of its own; nothing else of a pipeline is
+        changed by a call but what it sets on itself."""
+        pipeline = copy.copy(self.pipeline)
+        sampler = self.pipeline.scheduler
+        pipeline.scheduler = type(sampler).from_config(sampler.config)
+        return pipeline
+
+    def _load_pipeline(self, device: torch.device) -> Any:
+        import torch
+
+        family = self.checkpoint.family
+        # The second imports the first, and both talk from then on.
+        for library in ("transformers", "diffusers"):
+            _quiet(importlib.import_module(library))
+        kind = getattr(importlib.import_module("diffusers"), family.pipeline)
+        pipeline = kind.from_pretrained(
+            self.checkpoint.folder,
+            dtype=getattr(torch, self.dtype),
+            use_safetensors=True,
+            local_files_only=True,
+            **family.load,
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline.to(device)
+
+    def _open_doors(self, device: torch.device) -> Mapping[str, Network]:
+        from daguerre.models.diffusers import networks
+
+        family = self.checkpoint.family
+        facts = networks.facts(self.weights_sha256, device, self.dtype)
+        return {
+            name: networks.open_door(
+                name,
+                getattr(self.pipeline, name),
+                "decode" if name == DECODER else "forward",
+                facts,
+                family.shared if name == family.denoiser else frozenset(),
+            )
+            for name in self.checkpoint.networks
+        }
+
+
+def _device(wanted: str) -> torch.device:
+    import torch
+
+    device = torch.device(wanted)
+    num_found = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= num_found:
+        raise SettingsError(
+            f"device is {wanted!r}, but torch finds {num_found} CUDA devices here;"
+            ' use "cpu", or install the build of torch for them'
+        )
+    return device
+
+
+def _quiet(library: Any) -> None:
+    """Its warnings quote prompts, and its bars draw over the server's log."""
+    library.utils.logging.set_verbosity_error()
+    library.utils.logging.disable_progress_bar()

@@ -1,0 +1,204 @@
+"""What the tests of checkpoints share: tiny folders, stock pictures, and runs of the engine's loop.
+
+The extra daguerre[diffusers] is needed for all of it, and imported by nothing here at its top.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from daguerre.engine.certificates import Certificates
+from daguerre.engine.forward import Inputs, Network, Outputs
+from daguerre.engine.loop import Job, Loop
+from daguerre.engine.pipeline import Pipeline
+from daguerre.models.diffusers import checkpoint
+from daguerre.models.diffusers.model import DiffusersModel, Options
+from daguerre.models.diffusers.stock import Stock
+from daguerre.params import Done, Event, Failed, ImageParams, ModelInfo, Step
+
+REASON = "the extra daguerre[diffusers] is not installed"
+MODEL = "tiny"
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    """A model turns gradients off in the thread that loads it; here that is everybody's. Networks
+    as tiny as these take longest where threads wait for each other."""
+    try:
+        import torch
+    except ImportError:  # the test is skipped
+        yield
+        return
+    was_on, num_threads = torch.is_grad_enabled(), torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
+    torch.set_grad_enabled(was_on)
+
+
+@pytest.fixture(scope="session")
+def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The checkpoint of a family, made when it is first asked for."""
+    from . import tiny
+
+    made: dict[str, Path] = {}
+
+    def folder(name: str) -> Path:
+        if name not in made:
+            made[name] = tiny.MAKERS[name](tmp_path_factory.mktemp("checkpoints") / name)
+        return made[name]
+
+    return folder
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one client asks for, with steps and guidance that differ from others'."""
+
+    prompt: str
+    seed: int = 1
+    steps: int = 4
+    guidance: float | None = None
+    negative_prompt: str = ""
+    size: tuple[int, int] = (16, 24)
+
+    def params(self) -> ImageParams:
+        width, height = self.size
+        return ImageParams(MODEL, self.prompt, self.negative_prompt, width, height, seed=self.seed)
+
+
+@dataclass
+class Asking:
+    """A model whose requests have their own steps and guidance, found by their seed."""
+
+    model: DiffusersModel
+    requests: Sequence[Request] = ()
+
+    @property
+    def info(self) -> ModelInfo:
+        return self.model.info
+
+    @property
+    def max_rows(self) -> Mapping[str, int]:
+        return self.model.max_rows
+
+    def load(self) -> Mapping[str, Network]:
+        return self.model.load()
+
+    def pipeline(self, params: ImageParams) -> Pipeline:
+        request = next(request for request in self.requests if request.seed == params.seed)
+        guidance = self.model.guidance if request.guidance is None else request.guidance
+        return self.model.run(params, request.steps, guidance)
+
+
+@dataclass
+class OneJobAtATime:
+    """A network that shares exactly: however many rows come, it evaluates those of one job."""
+
+    network: Network
+    rows: int
+    calls: list[int] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.network.name
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.network.fingerprint}, one job at a time"
+
+    def __call__(self, inputs: Inputs) -> Outputs:
+        import torch
+
+        arrays: dict[str, Any] = {
+            name: value for name, value in inputs.items() if torch.is_tensor(value)
+        }
+        total = len(next(iter(arrays.values())))
+        self.calls.append(total)
+        parts = [
+            self.network(
+                {**inputs, **{name: a[start : start + self.rows] for name, a in arrays.items()}}
+            )
+            for start in range(0, total, self.rows)
+        ]
+        return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
+
+
+class Bench:
+    """A loaded model, and the engine's loop over it."""
+
+    def __init__(self, folder: Path, **kind: Any) -> None:
+        self.model = DiffusersModel(
+            MODEL, Stock(checkpoint.read(folder), **kind), Options(max_rows=8)
+        )
+        self.networks = dict(self.model.load())
+        self._asking = Asking(self.model)
+        self.loop = Loop(
+            {MODEL: self._asking}, Certificates(), 8, time.perf_counter, on_end=lambda job: None
+        )
+        self.loop._networks = {MODEL: self.networks}
+
+    def arrive(self, requests: Sequence[Request]) -> list[list[Event]]:
+        """The events of each: those there are, and those to come with the loop's turns."""
+        self._asking.requests = requests
+        events: list[list[Event]] = [[] for _ in requests]
+        for number, request in enumerate(requests):
+            self.loop.add(Job(number, request.params(), events[number].append, since_s=0.0))
+        return events
+
+    def run(self, requests: Sequence[Request]) -> list[list[Event]]:
+        """The events of each, all running side by side."""
+        events = self.arrive(requests)
+        while self.loop.has_jobs:
+            self.loop.turn()
+        return events
+
+    def pictures(self, requests: Sequence[Request]) -> list[bytes]:
+        return [picture(events[-1]) for events in self.run(requests)]
+
+
+def picture(event: Event) -> bytes:
+    assert isinstance(event, Done), event
+    return event.image.pixels.tobytes()
+
+
+def failure(event: Event) -> Exception:
+    assert isinstance(event, Failed), event
+    return event.error
+
+
+def steps(events: Sequence[Event]) -> list[tuple[int, int]]:
+    return [(event.index, event.total) for event in events if isinstance(event, Step)]
+
+
+def stock_pictures(folder: Path, bench: Bench, requests: Sequence[Request]) -> list[bytes]:
+    """What the stock pipeline draws, loaded anew and called as its documentation says."""
+    import diffusers
+
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(folder)
+    pipeline.set_progress_bar_config(disable=True)
+    return [_stock_picture(pipeline, bench.model, request) for request in requests]
+
+
+def _stock_picture(pipeline: Any, model: DiffusersModel, request: Request) -> bytes:
+    import torch
+
+    guidance = model.guidance if request.guidance is None else request.guidance
+    optional = {"guidance_scale": guidance, "negative_prompt": request.negative_prompt}
+    image = pipeline(
+        request.prompt,
+        width=request.size[0],
+        height=request.size[1],
+        num_inference_steps=request.steps,
+        generator=torch.Generator().manual_seed(request.seed),
+        **{name: value for name, value in optional.items() if value},
+        **model.family.call,
+    ).images[0]
+    return np.asarray(image).tobytes()

@@ -1,0 +1,88 @@
+"""A plain call as a coroutine: questions come out, answers go in, and its ends are orderly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .conftest import REASON
+
+pytest.importorskip("greenlet", reason=REASON)
+
+from daguerre.models.diffusers.coroutine import ask, is_inside, run
+
+
+def test_answers_reach_the_depth_of_the_call() -> None:
+    """A question from deep inside is yielded, and its answer is what asking returns there."""
+
+    def deep(depth: int) -> int:
+        return int(ask(f"at {depth}")) if depth == 3 else deep(depth + 1) + 1
+
+    coroutine = run(lambda: deep(0))
+    assert next(coroutine) == "at 3"
+    with pytest.raises(StopIteration) as end:
+        coroutine.send(10)
+    assert end.value.value == 13
+
+
+def test_coroutines_take_turns() -> None:
+    """Two calls that wait for each other's turn keep their own stacks."""
+
+    def call(name: str) -> list[Any]:
+        return [ask((name, number)) for number in range(3)]
+
+    one, other = run(lambda: call("one")), run(lambda: call("other"))
+    assert next(one) == ("one", 0) and next(other) == ("other", 0)
+    assert one.send("a") == ("one", 1) and other.send("b") == ("other", 1)
+    assert one.send("c") == ("one", 2) and other.send("d") == ("other", 2)
+    for coroutine, last, expected in ((other, "f", ["b", "d", "f"]), (one, "e", ["a", "c", "e"])):
+        with pytest.raises(StopIteration) as end:
+            coroutine.send(last)
+        assert end.value.value == expected
+
+
+def test_call_that_asks_nothing() -> None:
+    """It is run at the first step, and its result is the coroutine's."""
+    with pytest.raises(StopIteration) as end:
+        next(run(lambda: 7))
+    assert end.value.value == 7
+
+
+def test_error_comes_out() -> None:
+    """What the call raises is raised where the coroutine is resumed."""
+
+    def call() -> None:
+        raise ZeroDivisionError(ask("how"))
+
+    coroutine = run(call)
+    next(coroutine)
+    with pytest.raises(ZeroDivisionError, match="so"):
+        coroutine.send("so")
+
+
+def test_closing_unwinds_the_call() -> None:
+    """A call that is given up runs its clean-up, where it waits and not later."""
+    done = []
+
+    def call() -> None:
+        try:
+            ask("anything")
+            done.append("not reached")
+        finally:
+            done.append("unwound")
+
+    coroutine = run(call)
+    next(coroutine)
+    coroutine.close()
+    assert done == ["unwound"]
+
+
+def test_inside_is_inside_only() -> None:
+    """Code knows whether there is somebody to ask."""
+    assert not is_inside()
+    coroutine = run(lambda: ask(is_inside()))
+    assert next(coroutine) is True and not is_inside()
+    coroutine.close()
+    with pytest.raises(AssertionError, match="bug"):
+        ask("nobody")

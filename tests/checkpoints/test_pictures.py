@@ -1,0 +1,109 @@
+"""Every family: a request's picture is the stock pipeline's, bit for bit, whatever else runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from daguerre.engine import batching
+
+from .conftest import REASON, Bench, OneJobAtATime, Request, picture, steps, stock_pictures
+
+pytest.importorskip("diffusers", reason=REASON)
+
+FAMILIES = (
+    "stable-diffusion",
+    "stable-diffusion-xl",
+    "stable-diffusion-3",
+    "flux",
+    "pixart-sigma",
+)
+# Prompts of different lengths, one past the 77 tokens of CLIP where a family has a longer reader.
+REQUESTS = (
+    Request("a red fox on the snow", seed=1, steps=5),
+    Request("cat", seed=2, steps=7, guidance=2.5),
+    Request("the very old house in the night", seed=3, steps=6, negative_prompt="blue sea"),
+)
+LONG = "the very old house on the green sea " * 4
+
+
+def requests_of(family: str) -> list[Request]:
+    requests = list(REQUESTS)
+    if family == "flux":  # has no place for a negative prompt
+        requests[2] = replace(requests[2], negative_prompt="")
+    if family in ("stable-diffusion-3", "flux", "pixart-sigma"):
+        requests[0] = replace(requests[0], prompt=LONG)
+    return requests
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_picture_is_the_stock_pipelines(
+    family: str, folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone, side by side, and in shared forwards, each request gets the stock pipeline's bits."""
+    bench, requests = Bench(folder_of(family)), requests_of(family)
+    stock = stock_pictures(folder_of(family), bench, requests)
+    assert len(set(stock)) == len(stock)
+    assert [bench.pictures([request])[0] for request in requests] == stock
+    assert bench.pictures(requests) == stock
+
+    monkeypatch.setattr(batching, "MAX_JOIN_COST", float("inf"))
+    denoiser = bench.model.family.denoiser
+    rows = 1 if family == "flux" else 2
+    shared = bench.networks[denoiser] = OneJobAtATime(bench.networks[denoiser], rows)
+    for _ in range(2):  # while sharing is proved, in pairs and then for all
+        assert bench.pictures(requests) == stock
+    shared.calls.clear()
+    events = bench.run(requests)
+    assert [picture(each[-1]) for each in events] == stock
+    num_steps = sum(len(steps(each)) for each in events)
+    assert sum(shared.calls) == rows * num_steps and len(shared.calls) < num_steps
+    assert max(shared.calls) == 3 * rows
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_input_draws_another_picture(family: str, folder_of: Callable[[str], Path]) -> None:
+    """Prompt, seed, steps, guidance and, where there is one, the negative prompt are all heard."""
+    bench, first = Bench(folder_of(family)), Request("a red fox")
+    others = [
+        replace(first, prompt="a green fox", seed=1),
+        replace(first, seed=2),
+        replace(first, steps=5),
+        replace(first, guidance=9.0),
+    ]
+    if family != "flux":
+        others.append(replace(first, negative_prompt="blue"))
+    pictures = [bench.pictures([request])[0] for request in (first, *others)]
+    assert len(set(pictures)) == len(pictures)
+
+
+def test_transposed_sizes_do_not_share(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes of equally many patches differ in the patches' positions, which are nobody's rows."""
+    monkeypatch.setattr(batching, "MAX_JOIN_COST", float("inf"))
+    bench = Bench(folder_of("flux"))
+    shared = bench.networks["transformer"] = OneJobAtATime(bench.networks["transformer"], 1)
+    requests = [Request("a fox", seed=1), Request("a fox", seed=2, size=(24, 16))]
+    alone = [bench.pictures([request])[0] for request in requests]
+    for _ in range(3):
+        assert bench.pictures(requests) == alone
+    assert set(shared.calls) == {1}
+
+
+def test_bfloat16(folder_of: Callable[[str], Path]) -> None:
+    """In bfloat16, too, requests side by side get the bits that each gets alone."""
+    bench = Bench(folder_of("stable-diffusion"), dtype="bfloat16")
+    alone = [bench.pictures([request])[0] for request in REQUESTS]
+    assert bench.pictures(REQUESTS) == alone
+    assert alone != Bench(folder_of("stable-diffusion")).pictures(REQUESTS)
+
+
+def test_steps_count_to_their_total(folder_of: Callable[[str], Path]) -> None:
+    """Progress runs from 1 to the number of forwards that the sampler asks for."""
+    for family, total in (("stable-diffusion", 5), ("flux", 4)):
+        events = Bench(folder_of(family)).run([Request("a fox", steps=4)])
+        assert steps(events[0]) == [(index, total) for index in range(1, total + 1)]

@@ -1,0 +1,290 @@
+"""Tiny checkpoints with random weights in diffusers format, tokenizers included; made offline.
+
+They are made of the classes, and saved in the layout, of the real ones: only the sizes differ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import sentencepiece
+import torch
+import transformers
+
+WORDS = (
+    "a an the red green blue fox cat ship house on in under snow night sea with very old".split()
+)
+_START, _END = "<|startoftext|>", "<|endoftext|>"
+MAX_TOKENS = 77
+
+
+def stable_diffusion(folder: Path, **changes: Any) -> Path:
+    """`changes` are other components than these."""
+    components: dict[str, Any] = {
+        "unet": unet(cross_attention_dim=32),
+        "vae": vae(),
+        "text_encoder": _clip(),
+        "tokenizer": _clip_tokenizer(folder),
+        # Asks twice in its first step, so a request has more forwards than steps.
+        "scheduler": diffusers.PNDMScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            skip_prk_steps=True,
+            steps_offset=1,
+        ),
+        "safety_checker": None,
+        "feature_extractor": None,
+        "requires_safety_checker": False,
+    }
+    return _save(diffusers.StableDiffusionPipeline, folder, **{**components, **changes})
+
+
+def stable_diffusion_xl(folder: Path) -> Path:
+    return _save(
+        diffusers.StableDiffusionXLPipeline,
+        folder,
+        unet=unet(
+            cross_attention_dim=64,
+            attention_head_dim=(2, 4),
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            transformer_layers_per_block=(1, 2),
+            projection_class_embeddings_input_dim=80,  # 6 * 8 + 32
+        ),
+        vae=vae(),
+        text_encoder=_clip(),
+        text_encoder_2=_clip(with_projection=True),
+        tokenizer=_clip_tokenizer(folder),
+        tokenizer_2=_clip_tokenizer(folder),
+        # Draws noise at every step.
+        scheduler=diffusers.EulerAncestralDiscreteScheduler(timestep_spacing="leading"),
+    )
+
+
+def stable_diffusion_3(folder: Path) -> Path:
+    return _save(
+        diffusers.StableDiffusion3Pipeline,
+        folder,
+        transformer=diffusers.SD3Transformer2DModel(
+            sample_size=32,
+            patch_size=1,
+            in_channels=4,
+            num_layers=2,
+            attention_head_dim=8,
+            num_attention_heads=4,
+            caption_projection_dim=32,
+            joint_attention_dim=64,
+            pooled_projection_dim=64,
+            out_channels=4,
+            pos_embed_max_size=96,
+        ),
+        vae=vae(shift_factor=0.0609),
+        text_encoder=_clip(with_projection=True),
+        text_encoder_2=_clip(with_projection=True),
+        text_encoder_3=_t5(64),
+        tokenizer=_clip_tokenizer(folder),
+        tokenizer_2=_clip_tokenizer(folder),
+        tokenizer_3=_t5_tokenizer(folder),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
+    )
+
+
+def flux(folder: Path, is_schnell: bool = False) -> Path:
+    return _save(
+        diffusers.FluxPipeline,
+        folder,
+        transformer=diffusers.FluxTransformer2DModel(
+            patch_size=1,
+            in_channels=16,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=32,
+            pooled_projection_dim=32,
+            axes_dims_rope=(4, 4, 8),
+            guidance_embeds=not is_schnell,
+        ),
+        vae=vae(shift_factor=0.1159),
+        text_encoder=_clip(),
+        text_encoder_2=_t5(32),
+        tokenizer=_clip_tokenizer(folder),
+        tokenizer_2=_t5_tokenizer(folder),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=not is_schnell),
+    )
+
+
+def pixart_sigma(folder: Path) -> Path:
+    return _save(
+        diffusers.PixArtSigmaPipeline,
+        folder,
+        transformer=diffusers.PixArtTransformer2DModel(
+            sample_size=16,
+            num_layers=2,
+            patch_size=2,
+            attention_head_dim=8,
+            num_attention_heads=3,
+            caption_channels=32,
+            in_channels=4,
+            cross_attention_dim=24,
+            out_channels=8,
+            attention_bias=True,
+            activation_fn="gelu-approximate",
+            num_embeds_ada_norm=1000,
+            norm_type="ada_norm_single",
+            norm_elementwise_affine=False,
+            norm_eps=1e-6,
+            use_additional_conditions=False,
+        ),
+        vae=vae(),
+        text_encoder=_t5(32),
+        tokenizer=_t5_tokenizer(folder),
+        scheduler=diffusers.DPMSolverMultistepScheduler(),
+    )
+
+
+MAKERS: Mapping[str, Callable[[Path], Path]] = {
+    "stable-diffusion": stable_diffusion,
+    "stable-diffusion-xl": stable_diffusion_xl,
+    "stable-diffusion-3": stable_diffusion_3,
+    "flux": flux,
+    "pixart-sigma": pixart_sigma,
+}
+
+
+def _save(pipeline: Any, folder: Path, **components: Any) -> Path:
+    made = pipeline(**components)
+    for component in made.components.values():
+        if isinstance(component, torch.nn.Module):
+            component.eval()
+    made.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def unet(**config: Any) -> Any:
+    torch.manual_seed(1)
+    return diffusers.UNet2DConditionModel(
+        **{
+            "block_out_channels": (32, 64),
+            "layers_per_block": 1,
+            "sample_size": 16,
+            "in_channels": 4,
+            "out_channels": 4,
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+            "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+            "attention_head_dim": 8,
+            **config,
+        }
+    )
+
+
+def vae(num_levels: int = 2, **config: Any) -> Any:
+    """With two levels one pixel of the latents is two of the image; with four, eight, as usual."""
+    torch.manual_seed(2)
+    return diffusers.AutoencoderKL(
+        block_out_channels=[8 * 2**level for level in range(num_levels)],
+        in_channels=3,
+        out_channels=3,
+        down_block_types=["DownEncoderBlock2D"] * num_levels,
+        up_block_types=["UpDecoderBlock2D"] * num_levels,
+        latent_channels=4,
+        norm_num_groups=8,
+        **config,
+    )
+
+
+def _clip(with_projection: bool = False) -> Any:
+    torch.manual_seed(3)
+    config = transformers.CLIPTextConfig(
+        vocab_size=600,
+        hidden_size=32,
+        intermediate_size=37,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=MAX_TOKENS,
+        projection_dim=32,
+        bos_token_id=_clip_vocabulary()[_START],
+        eos_token_id=_clip_vocabulary()[_END],
+        pad_token_id=1,
+    )
+    kind = (
+        transformers.CLIPTextModelWithProjection if with_projection else transformers.CLIPTextModel
+    )
+    return kind(config)
+
+
+def safety_checker(threshold: float) -> dict[str, Any]:
+    """The components of a checker that refuses all pictures below -1, and none above 1."""
+    from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
+
+    torch.manual_seed(5)
+    sizes = {"hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 1}
+    vision = {**sizes, "num_attention_heads": 4, "image_size": 32, "patch_size": 8}
+    config = transformers.CLIPConfig(
+        vision_config={**vision, "projection_dim": 32}, projection_dim=32
+    )
+    checker = StableDiffusionSafetyChecker(config)
+    checker.concept_embeds_weights.fill_(threshold)
+    checker.special_care_embeds_weights.fill_(threshold)
+    extractor = transformers.CLIPImageProcessor(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+    )
+    return {"safety_checker": checker, "feature_extractor": extractor}
+
+
+def _t5(width: int) -> Any:
+    torch.manual_seed(4)
+    config = transformers.T5Config(
+        vocab_size=1200,
+        d_model=width,
+        d_kv=8,
+        d_ff=37,
+        num_layers=2,
+        num_heads=4,
+        feed_forward_proj="gated-gelu",
+        tie_word_embeddings=False,
+    )
+    return transformers.T5EncoderModel(config)
+
+
+def _clip_vocabulary() -> dict[str, int]:
+    """Bytes, bytes that end a word, and the two marks: any text has tokens."""
+    letters = [chr(number) for number in (*range(33, 127), *range(161, 173), *range(174, 256))]
+    letters += [chr(256 + number) for number in range(256 - len(letters))]
+    words = [*letters, *(letter + "</w>" for letter in letters), _START, _END]
+    return {word: number for number, word in enumerate(words)}
+
+
+def _clip_tokenizer(folder: Path) -> Any:
+    files = folder.parent / f"{folder.name}-clip"
+    files.mkdir(parents=True, exist_ok=True)
+    (files / "vocab.json").write_text(json.dumps(_clip_vocabulary()))
+    (files / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = transformers.CLIPTokenizer.from_pretrained(files)
+    tokenizer.model_max_length = MAX_TOKENS
+    return tokenizer
+
+
+def _t5_tokenizer(folder: Path) -> Any:
+    """Read from a sentencepiece model, as the real checkpoints have one."""
+    files = folder.parent / f"{folder.name}-t5"
+    files.mkdir(parents=True, exist_ok=True)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([" ".join(WORDS), *WORDS] * 4),
+        model_prefix=str(files / "spiece"),
+        vocab_size=60,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        minloglevel=2,
+    )
+    return transformers.T5Tokenizer.from_pretrained(files, extra_ids=0)

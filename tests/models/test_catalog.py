@@ -1,0 +1,266 @@
+"""`daguerre.toml`: what it may say, what it makes, and how it is refused; needs no extra."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from daguerre.config import Settings
+from daguerre.errors import NotFound, SettingsError
+from daguerre.models import catalog
+from daguerre.models.diffusers.families import FAMILIES, find
+from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DiffusersModel
+from daguerre.models.embedded.model import EmbeddedModel
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "diffusers.md"
+INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "_diffusers_version": "0.42.1",
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "scheduler": ["diffusers", "PNDMScheduler"],
+    "safety_checker": [None, None],
+}
+
+
+def write(settings: Settings, text: str) -> Settings:
+    folder = settings.home_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / catalog.FILE_NAME).write_text(text, encoding="utf-8")
+    return settings
+
+
+def checkpoint(folder: Path, **changes: object) -> Path:
+    """The outside of a checkpoint: its index, and files with the names of the real ones."""
+    index = {**INDEX, **changes}
+    for name, entry in index.items():
+        if isinstance(entry, list) and entry[0]:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name / "model.safetensors").write_bytes(b"")
+            (folder / name / "config.json").write_text("{}")
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
+def served(settings: Settings) -> list[DiffusersModel]:
+    """The models of a catalog of checkpoints, whether or not the extra is there to load them."""
+    models = catalog._models(settings, *catalog._tables(settings))
+    return [model for model in models if isinstance(model, DiffusersModel)]
+
+
+def refusal(settings: Settings) -> str:
+    with pytest.raises(SettingsError) as caught:
+        catalog.available(settings)
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+def test_without_a_file_the_model_in_the_box(settings: Settings) -> None:
+    """No catalog means one model, under the id that applications send."""
+    (model,) = catalog.models(settings)
+    assert isinstance(model, EmbeddedModel) and model.info.model == catalog.DEFAULT_MODEL
+    assert catalog.default_model(settings) == catalog.DEFAULT_MODEL
+    assert not settings.home_folder().exists()
+
+
+def test_only_what_the_file_names(settings: Settings) -> None:
+    """A catalog replaces the default, in its order; its first model is the first resource's."""
+    write(settings, '[models."box-2"]\nsource = "embedded"\n[models.box]\nsource = "embedded"\n')
+    assert [info.model for info in catalog.available(settings)] == ["box-2", "box"]
+    assert catalog.default_model(settings) == "box-2"
+    write(
+        settings,
+        '[models.box]\nsource = "embedded"\n[models.stable-image-ultra]\nsource = "embedded"\n',
+    )
+    assert catalog.default_model(settings) == catalog.DEFAULT_MODEL
+
+
+def test_one_of_the_catalog(settings: Settings) -> None:
+    """Who wants one model loads one; a name that is not there is told with those that are."""
+    write(settings, '[models.one]\nsource = "embedded"\n[models.two]\nsource = "embedded"\n')
+    assert [model.info.model for model in catalog.models(settings, only="two")] == ["two"]
+    with pytest.raises(NotFound, match="model 'three' is not served; served: one, two"):
+        catalog.models(settings, only="three")
+
+
+def test_checkpoint_with_all_keys(settings: Settings) -> None:
+    """Every key reaches the model; a relative folder is one beside the catalog."""
+    checkpoint(settings.home_folder() / "sd")
+    write(
+        settings,
+        '[models.sd]\nsource = "diffusers"\nfolder = "sd"\ndtype = "bfloat16"\ndevice = "cuda:1"\n'
+        'steps = 12\nguidance = 4\nmax_rows = 4\nname = "Our SD"\n',
+    )
+    (model,) = served(settings)
+    assert (model.steps, model.guidance, model.max_rows) == (12, 4, {"unet": 4})
+    assert (model.info.model, model.info.name) == ("sd", "Our SD")
+    assert (model._stock.dtype, model._stock.device) == ("bfloat16", "cuda:1")
+
+
+def test_defaults_are_the_familys(settings: Settings) -> None:
+    """Source and folder are enough; the rest is the stock pipeline's."""
+    folder = checkpoint(settings.home_folder() / "elsewhere" / "sd-1.5")
+    write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "{folder}"\n')
+    (info,) = catalog.available(settings)
+    assert (info.model, info.name, info.weights_sha256) == ("sd", "sd-1.5", "")
+    assert info.created == int((folder / "unet" / "model.safetensors").stat().st_mtime)
+    (model,) = served(settings)
+    assert (model.steps, model.guidance) == (50, 7.5)
+    assert (model._stock.dtype, model._stock.device) == ("float32", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("keys", "num_threads", "expected"),
+    [("", 2, 1), ("", 4, DEFAULT_MAX_ROWS), ('device = "cuda"', 2, DEFAULT_MAX_ROWS)],
+)
+def test_few_cores_do_not_share(
+    settings: Settings, keys: str, num_threads: int, expected: int
+) -> None:
+    """Where sharing cannot pay nothing is tried, unless the catalog says so."""
+    checkpoint(settings.home_folder() / "sd")
+    table = f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{keys}\n'
+    settings = replace(settings, num_threads=num_threads)
+    assert served(write(settings, table))[0].max_rows == {"unet": expected}
+    assert served(write(settings, table + "max_rows = 6"))[0].max_rows == {"unet": 6}
+
+
+def test_ids_share_a_checkpoint(settings: Settings) -> None:
+    """Two ids on one folder differ in their steps only, and load it once; another type does not."""
+    checkpoint(settings.home_folder() / "sd")
+    table = '[models.{}]\nsource = "diffusers"\nfolder = "sd"\n{}\n'
+    write(
+        settings,
+        table.format("slow", "steps = 50")
+        + table.format("fast", "steps = 8")
+        + table.format("half", 'dtype = "bfloat16"'),
+    )
+    slow, fast, half = served(settings)
+    assert slow._stock is fast._stock is not half._stock
+    assert (slow.steps, fast.steps) == (50, 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "names no model"),
+        ("models = 3", "names no model"),
+        ("[models", "is not TOML"),
+        ("[model.x]", "unknown key 'model' (did you mean 'models'?); allowed: models"),
+        ("models.x = 3", "models.x is 3; it must be a table"),
+        ("[models.x]", "source is missing; it must be one of embedded, diffusers"),
+        ('[models.x]\nsource = "hub"', "source is 'hub'; it must be one of embedded, diffusers"),
+        ("[models.x]\nsource = []", "source is []; it must be one of"),
+        ('[models."a b"]\nsource = "embedded"', "a model id is 1 to 200 printable characters"),
+        ('[models.""]\nsource = "embedded"', "a model id is 1 to 200 printable characters"),
+        ('[models.x]\nsource = "embedded"\nsteps = 3', "unknown key 'steps'; allowed: source"),
+        ('[models.x]\nsource = "diffusers"', "folder is missing; it must be the path"),
+        ('[models.x]\nsource = "diffusers"\nfolder = 3', "folder is 3; it must be the path"),
+        (
+            '[models.x]\nsource = "diffusers"\nstep = 3',
+            "unknown key 'step' (did you mean 'steps'?)",
+        ),
+        ('[models.x]\nsource = "diffusers"\nsteps = 0', "steps is 0; it must be a whole number"),
+        ('[models.x]\nsource = "diffusers"\nsteps = true', "steps is True; it must be a whole"),
+        ('[models.x]\nsource = "diffusers"\nguidance = -1', "it must be a number from 0 to 100"),
+        ('[models.x]\nsource = "diffusers"\nguidance = nan', "it must be a number from 0 to 100"),
+        ('[models.x]\nsource = "diffusers"\ndtype = "float16"', 'must be "float32" or "bfloat16"'),
+        ('[models.x]\nsource = "diffusers"\ndevice = "tpu"', "device is 'tpu'; it must be"),
+        ('[models.x]\nsource = "diffusers"\ndevice = "cpu:0"', "device is 'cpu:0'; it must be"),
+        ('[models.x]\nsource = "diffusers"\nmax_rows = 1e9', "max_rows is 1000000000.0; it must"),
+    ],
+)
+def test_mistake_is_named(settings: Settings, text: str, expected: str) -> None:
+    """A mistake is one line with the file, the table, what was found and what is allowed."""
+    message = refusal(write(settings, text))
+    assert expected in message and str(settings.home_folder() / catalog.FILE_NAME) in message
+
+
+def test_file_that_is_not_there(tmp_path: Path) -> None:
+    """A catalog that was named must exist."""
+    message = refusal(Settings(home=tmp_path, catalog=tmp_path / "other.toml"))
+    assert "other.toml cannot be read: No such file" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"_class_name": "StableVideoDiffusionPipeline"}, "served are StableDiffusionPipeline"),
+        ({"_class_name": ["my_pipeline", "MyPipeline"]}, "the pipeline is ['my_pipeline'"),
+        ({"unet": ["my_unet", "MyUNet"]}, "no code from a checkpoint is run"),
+        ({"text_encoder": ["os", "system"]}, "text_encoder is of 'os'"),
+        ({"tokenizer": ["transformers"]}, "it must be [library, class]"),
+        ({"vae": ["diffusers", "AutoencoderTiny"]}, "served is AutoencoderKL"),
+        ({"unet": [None, None]}, "unet is None; served is UNet2DConditionModel"),
+        ({"../up": ["diffusers", "AutoencoderKL"]}, "names '../up', but there is no such folder"),
+    ],
+)
+def test_checkpoint_that_is_not_served(
+    settings: Settings, changes: dict[str, object], expected: str
+) -> None:
+    """A folder with foreign code, another pipeline or another part is refused before loading."""
+    folder = checkpoint(settings.home_folder() / "sd", **changes)
+    write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "{folder}"\n')
+    assert expected in refusal(settings)
+
+
+def test_folder_that_is_none(settings: Settings, tmp_path: Path) -> None:
+    """A folder without an index, or with one that is no JSON object, is told by the file."""
+    write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "{tmp_path}"\n')
+    assert "model_index.json cannot be read: No such file" in refusal(settings)
+    for text, expected in (("{", "is not JSON"), ("[]", "must hold a JSON object")):
+        (tmp_path / "model_index.json").write_text(text)
+        assert expected in refusal(settings)
+
+
+def test_weights_must_be_safetensors(settings: Settings) -> None:
+    """Pickled weights are refused, whatever else the folder holds."""
+    folder = checkpoint(settings.home_folder() / "sd")
+    weights = folder / "unet" / "model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+    write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
+    assert "unet holds no *.safetensors" in refusal(settings)
+
+
+def test_guide_says_what_is_served() -> None:
+    """The guide's tables name every key and family with the defaults of the code, and no other."""
+    text = GUIDE.read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    keys = {row[0].strip("`") for row in rows if len(row) == 3 and row[0].startswith("`")}
+    assert keys == {"source", *catalog._SOURCES["diffusers"]}
+    told = {(row[0].strip("`"), row[2], row[3], row[4]) for row in rows if len(row) == 6}
+    families = (*FAMILIES.values(), find("FluxPipeline", {}))
+    assert told - {("pipeline", "steps", "guidance", "negative prompt"), ("---",) * 4} == {
+        (
+            family.pipeline,
+            str(family.steps),
+            "none" if family.guidance is None else str(family.guidance),
+            "yes" if family.has_negative_prompt else "no",
+        )
+        for family in families
+    }
+
+
+def test_guides_catalog_is_one(settings: Settings) -> None:
+    """The example that the guide gives is read as it stands, up to a folder that is not here."""
+    text = GUIDE.read_text(encoding="utf-8")
+    message = refusal(write(settings, text.split("```toml")[1].split("```")[0]))
+    assert message.startswith(
+        "/models/stable-diffusion-xl-base-1.0/model_index.json cannot be read"
+    )
+
+
+def test_missing_extra_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that cannot load its models says at its start what to install."""
+    checkpoint(settings.home_folder() / "sd")
+    write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
+    monkeypatch.setattr(catalog, "_EXTRA", ("json", "no_such_library"))
+    assert len(catalog.available(settings)) == 1
+    with pytest.raises(SettingsError) as caught:
+        catalog.models(settings)
+    assert "no_such_library cannot be imported" in caught.value.message
+    assert "pip install 'daguerre[diffusers]'" in caught.value.message
