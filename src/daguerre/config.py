@@ -137,6 +137,11 @@ class Settings:
     num_threads: int = _setting(
         0, "Threads for the networks; 0 lets OpenVINO choose.", _int(0, 1024)
     )
+    engine_timeout_s: float = _setting(
+        120.0,
+        "Time a forward may take; then the engine counts as hung and is replaced, in seconds.",
+        _float(1, 86_400),
+    )
     precision: str = _choice_setting(
         "auto",
         "Arithmetic of the embedded model, where auto takes the faster here",

@@ -62,7 +62,8 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
-    monkeypatch.setattr(daguerre.engine, "build_engine", lambda settings: fake)
+    for name in daguerre.engine.__all__:
+        monkeypatch.setattr(daguerre.engine, name, lambda settings: fake)
     return fake
 
 

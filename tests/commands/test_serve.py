@@ -29,7 +29,7 @@ SERVE = """
 import sys
 import daguerre.engine
 from conftest import FakeEngine
-daguerre.engine.build_engine = lambda settings: FakeEngine()
+daguerre.engine.build_process_engine = lambda settings: FakeEngine()
 from daguerre.cli import main
 sys.exit(main(["serve", *sys.argv[1:]]))
 """

@@ -42,7 +42,7 @@ def serve(settings: Settings) -> None:
     address, the variables for an application and a request to try are printed.
     """
     from daguerre import provisioning
-    from daguerre.engine import build_engine
+    from daguerre.engine import build_process_engine
     from daguerre.models.catalog import DEFAULT_MODEL
     from daguerre.resources import ResourceStore
     from daguerre.server.run import serve as run
@@ -52,7 +52,7 @@ def serve(settings: Settings) -> None:
         with ExitStack() as until_the_end:
             run(
                 settings,
-                build_engine(settings),
+                build_process_engine(settings),
                 store,
                 # Not earlier: a start that fails leaves no address behind for `daguerre config`.
                 on_bound=lambda bound: provisioning.create_default(bound, store, DEFAULT_MODEL),

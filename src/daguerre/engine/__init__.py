@@ -1,7 +1,8 @@
 """The engine: pipelines that ask for forwards, a scheduler that lets them share, and the loop.
 
 Importing this package loads no model and no runtime; `build_engine` makes the engine the settings
-describe, and the engine loads the models when it is started.
+describe in this process, `build_process_engine` in one of its own. Either loads the models when it
+is started.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from daguerre.config import Settings
     from daguerre.engine.engine import ThreadEngine
+    from daguerre.engine.loop import BeforeWork
+    from daguerre.engine.process import ProcessEngine
 
-__all__ = ["build_engine"]
+__all__ = ["build_engine", "build_process_engine"]
 
 
-def build_engine(settings: Settings) -> ThreadEngine:
+def build_engine(settings: Settings, before_work: BeforeWork | None = None) -> ThreadEngine:
     from daguerre.engine.engine import ThreadEngine
     from daguerre.models import catalog
 
@@ -24,4 +27,23 @@ def build_engine(settings: Settings) -> ThreadEngine:
         max_waiting=settings.max_waiting,
         max_running=settings.max_running,
         certificates=settings.home_folder() / "certificates.json",
+        before_work=before_work,
+    )
+
+
+def build_process_engine(settings: Settings) -> ProcessEngine:
+    import functools
+    from dataclasses import replace
+
+    from daguerre.engine.process import ProcessEngine
+    from daguerre.models import catalog
+
+    # The engine's process needs no database, so it does not learn how to open it.
+    own = replace(settings, home=settings.home_folder(), database_url="")
+    return ProcessEngine(
+        functools.partial(build_engine, own),
+        [model.info for model in catalog.models(settings)],
+        max_waiting=settings.max_waiting,
+        max_running=settings.max_running,
+        timeout_s=settings.engine_timeout_s,
     )
