@@ -47,7 +47,9 @@ class Child:
         self._outgoing: queue.SimpleQueue[ToEngine | None] = queue.SimpleQueue()
         level = logging.getLogger("daguerre").getEffectiveLevel()
         self.send(Begin(build, models, os.getpid(), level, sign_of_life_s))
-        _enlarge(cast(FileIO, self._process.stdout))
+        pipe = cast(FileIO, self._process.stdout)
+        _enlarge(pipe)
+        self._incoming = BufferedReader(pipe)
         self._sender = threading.Thread(target=self._send_all, name="daguerre-send", daemon=True)
         self._sender.start()
 
@@ -60,10 +62,9 @@ class Child:
 
     def messages(self) -> Iterator[FromEngine]:
         """All that it says, until it is dead."""
-        pipe = BufferedReader(cast(FileIO, self._process.stdout), 64 * 1024)
         try:
             while True:
-                yield receive(pipe)
+                yield receive(self._incoming)
         except EOFError:
             pass
 
@@ -78,9 +79,8 @@ class Child:
         status = self._process.wait()
         self._outgoing.put(None)
         self._sender.join()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            pipe.close()
+        self._incoming.close()
+        cast(FileIO, self._process.stdin).close()
         return self._reason or _words(status)
 
     def _send_all(self) -> None:
