@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from daguerre.engine.engine import ThreadEngine
 from daguerre.engine.forward import Inputs
 from daguerre.engine.loop import BeforeWork
-from daguerre.engine.pipeline import Pipeline
+from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.engine.process import ProcessEngine
 from daguerre.errors import InternalError
 from daguerre.params import ImageParams
@@ -97,7 +97,7 @@ class DeadlyModel(ToyModel):
                     _do(words)
                 forward = pipeline.send((yield forward))
         except StopIteration as end:
-            pixels: Any = end.value
+            pixels: Pixels = end.value
             return pixels
         finally:
             pipeline.close()
