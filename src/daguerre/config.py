@@ -128,7 +128,7 @@ class Settings:
     max_connections: int = _setting(
         512,
         "Connections that may be open; past it an idle one makes room, else there is 503.",
-        _int(8, 1_000_000),
+        _int(1, 1_000_000),
     )
     write_timeout_s: float = _setting(
         60.0, "Time in which a client must have taken its answer, in seconds.", _float(0.05, 3600)
