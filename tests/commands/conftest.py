@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -62,8 +62,8 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
-    for name in daguerre.engine.__all__:
-        monkeypatch.setattr(daguerre.engine, name, lambda settings: fake)
+    monkeypatch.setattr(daguerre.engine, "build_engine", lambda settings: fake)
+    monkeypatch.setattr(daguerre.engine, "process_engine", lambda settings: nullcontext(fake))
     return fake
 
 

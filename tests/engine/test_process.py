@@ -195,7 +195,7 @@ def test_crash_loop_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
         with pytest.raises(NotReady, match="loading"):
             await anext(process.generate(asked(1)))
         await until(lambda: bool(process.stats().failure))
-        assert "ended with status 3; 5 in a row" in process.stats().failure
+        assert f"ended with status 3; {MAX_BAD_STARTS} in a row" in process.stats().failure
         assert process.stats().num_restarts == MAX_BAD_STARTS
         await process.stop()
 
@@ -387,5 +387,23 @@ def test_last_event_only(tmp_path: Path) -> None:
             assert isinstance(error(told[-1]), InternalError)
             assert process.stats().num_restarts == 0
             assert pixels((await events(process, asked(2)))[-1])
+
+    run(scene())
+
+
+def test_prepared_process_is_the_first() -> None:
+    """A process that is begun before the start serves after it; unused, it is ended."""
+    process = engine()
+    process.prepare()
+    process.close()
+    process.prepare()
+    prepared = process._prepared
+    assert prepared is not None
+
+    async def scene() -> None:
+        async with ready(process):
+            assert process.pid == prepared.pid
+            assert pixels((await events(process, asked(1)))[-1])
+        assert is_gone(prepared.pid)
 
     run(scene())

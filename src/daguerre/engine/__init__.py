@@ -1,12 +1,13 @@
 """The engine: pipelines that ask for forwards, a scheduler that lets them share, and the loop.
 
 Importing this package loads no model and no runtime; `build_engine` makes the engine the settings
-describe in this process, `build_process_engine` in one of its own. Either loads the models when it
-is started.
+describe in this process, `process_engine` in one of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from daguerre.engine.loop import BeforeWork
     from daguerre.engine.process import ProcessEngine
 
-__all__ = ["build_engine", "build_process_engine"]
+__all__ = ["build_engine", "process_engine"]
 
 
 def build_engine(settings: Settings, before_work: BeforeWork | None = None) -> ThreadEngine:
@@ -31,8 +32,11 @@ def build_engine(settings: Settings, before_work: BeforeWork | None = None) -> T
     )
 
 
-def build_process_engine(settings: Settings) -> ProcessEngine:
+@contextmanager
+def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
+    """Its process has begun to load when it is yielded."""
     import functools
+    import logging
     from dataclasses import replace
 
     from daguerre.engine.process import ProcessEngine
@@ -40,10 +44,16 @@ def build_process_engine(settings: Settings) -> ProcessEngine:
 
     # The engine's process needs no database, so it does not learn how to open it.
     own = replace(settings, home=settings.home_folder(), database_url="")
-    return ProcessEngine(
+    engine = ProcessEngine(
         functools.partial(build_engine, own),
         [model.info for model in catalog.models(settings)],
         max_waiting=settings.max_waiting,
         max_running=settings.max_running,
         timeout_s=settings.engine_timeout_s,
+        log_level=logging.getLevelNamesMapping()[settings.log_level.upper()],
     )
+    engine.prepare()
+    try:
+        yield engine
+    finally:
+        engine.close()

@@ -7,8 +7,6 @@ of jobs. What runs in the process is `daguerre.engine.worker`.
 
 from __future__ import annotations
 
-import logging
-import os
 import queue
 import signal
 import subprocess
@@ -19,9 +17,8 @@ from contextlib import contextmanager
 from io import BufferedReader, FileIO
 from typing import cast
 
-from daguerre.engine.wire import Begin, Build, FromEngine, ToEngine, Writer, receive
+from daguerre.engine.wire import Begin, FromEngine, ToEngine, Writer, receive
 from daguerre.engine.worker import ENDS
-from daguerre.params import ModelInfo
 
 # The path of the parent comes first, so that all modules are found where they were found here. A
 # fresh interpreter, not a fork: the server has threads, and a fork would copy their locks as they
@@ -29,13 +26,11 @@ from daguerre.params import ModelInfo
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from daguerre.engine.worker import main; main()"
 _PIPE_BYTES = 1024 * 1024  # the pipe holds a third of an image, and not a fiftieth
 
-logger = logging.getLogger(__name__)
-
 
 class Child:
     """One life. Raises OSError where the system gives no process."""
 
-    def __init__(self, build: Build, models: tuple[ModelInfo, ...], sign_of_life_s: float) -> None:
+    def __init__(self, begin: Begin) -> None:
         with _signals_held():
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM, *sys.path],
@@ -45,8 +40,7 @@ class Child:
             )
         self._reason = ""
         self._outgoing: queue.SimpleQueue[ToEngine | None] = queue.SimpleQueue()
-        level = logging.getLogger("daguerre").getEffectiveLevel()
-        self.send(Begin(build, models, os.getpid(), level, sign_of_life_s))
+        self.send(begin)
         pipe = cast(FileIO, self._process.stdout)
         _enlarge(pipe)
         self._incoming = BufferedReader(pipe)

@@ -9,9 +9,9 @@ Knows nothing of networks.
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import logging
+import os
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -23,7 +23,7 @@ from daguerre.engine.roster import MAX_DEATHS, Roster
 from daguerre.engine.stream import stream
 from daguerre.engine.supervisor import Supervisor
 from daguerre.engine.watch import Watch
-from daguerre.engine.wire import Build, Cancel, Run, State, Told, Working
+from daguerre.engine.wire import Begin, Build, Cancel, Run, State, Told, Working
 from daguerre.errors import InternalError, NotFound, NotReady, QueueFull, Unavailable
 from daguerre.params import Done, Event, Failed, ImageParams, ModelInfo, Step
 
@@ -59,13 +59,15 @@ class ProcessEngine:
         max_running: int,
         timeout_s: float,
         load_timeout_s: float = 600.0,
+        log_level: int = logging.INFO,
     ) -> None:
         self._models = {info.model: info for info in models}
         self._max_jobs, self._max_running = max_waiting + max_running, max_running
         self._watch = Watch(timeout_s, load_timeout_s)
-        self._make_child = functools.partial(
-            Child, build, tuple(models), self._watch.sign_of_life_s
+        self._begin = Begin(
+            build, tuple(models), os.getpid(), log_level, self._watch.sign_of_life_s
         )
+        self._prepared: Child | None = None
         self._numbers = itertools.count(1)
         # All below is read and written under this lock.
         self._changed = threading.Condition()
@@ -80,6 +82,20 @@ class ProcessEngine:
         self._supervisor = Supervisor(self._make_child, self._watch, self._changed, self)
         self._stats = _NOTHING  # the last that a process has said of itself
         self._is_draining = False
+
+    def prepare(self) -> None:
+        """Begins the first process before `start`, which then need not wait for it. To be called
+        from a thread that lives on, and followed by `start` or `close`."""
+        try:
+            self._prepared = Child(self._begin)
+        except OSError:
+            pass  # `start` will try again, and tell
+
+    def close(self) -> None:
+        """Ends a process that was prepared and not used."""
+        if self._prepared:
+            self._prepared.end()
+            self._prepared = None
 
     async def start(self) -> None:
         """Also starts an engine again that was stopped."""
@@ -153,6 +169,10 @@ class ProcessEngine:
             if self._roster.remove(number):
                 self._supervisor.send(Cancel(number))
             self._send_jobs()
+
+    def _make_child(self) -> Child:
+        prepared, self._prepared = self._prepared, None
+        return prepared or Child(self._begin)
 
     def _refuse(self, params: ImageParams) -> None:
         """Raises if the job cannot be taken."""

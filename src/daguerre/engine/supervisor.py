@@ -18,8 +18,8 @@ from daguerre.engine.watch import Watch
 from daguerre.engine.wire import FromEngine, Logged, State, ToEngine, Told, Working
 
 # Of processes in a row that ended before their models were loaded; then there will be none.
-MAX_BAD_STARTS = 5
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 8.0
+MAX_BAD_STARTS = 6
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
 _UNNEEDED = "is not needed any more"
 
 logger = logging.getLogger(__name__)
@@ -154,8 +154,7 @@ class Supervisor:
     def _hear(self, message: FromEngine, child: Child) -> None:
         self._watch.note_life()
         if isinstance(message, Logged):
-            record = logging.makeLogRecord(message.record)
-            logging.getLogger(record.name).handle(record)
+            _log(logging.makeLogRecord(message.record))
             return
         with self._changed:
             if not isinstance(message, State):
@@ -199,3 +198,10 @@ class Supervisor:
                 fault = self._watch.fault(has_work=self._owner.has_work)
                 if fault and self._child:
                     self._child.kill(fault)
+
+
+def _log(record: logging.LogRecord) -> None:
+    """As if it had been logged here."""
+    own = logging.getLogger(record.name)
+    if own.isEnabledFor(record.levelno):
+        own.handle(record)
