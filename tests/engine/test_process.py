@@ -396,6 +396,7 @@ def test_prepared_process_is_the_first() -> None:
     process = engine()
     process.prepare()
     process.close()
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("daguerre")]
     process.prepare()
     prepared = process._prepared
     assert prepared is not None

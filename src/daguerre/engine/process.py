@@ -92,10 +92,14 @@ class ProcessEngine:
             pass  # `start` will try again, and tell
 
     def close(self) -> None:
-        """Ends a process that was prepared and not used."""
+        """Ends whatever process there still is: one that was prepared and not used, or one whose
+        `stop` a hurried end has left out."""
         if self._prepared:
             self._prepared.end()
             self._prepared = None
+        with self._changed:
+            self._supervisor.stop()
+        self._supervisor.join()
 
     async def start(self) -> None:
         """Also starts an engine again that was stopped."""
