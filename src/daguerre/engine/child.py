@@ -24,7 +24,6 @@ from daguerre.engine.worker import ENDS
 # fresh interpreter, not a fork: the server has threads, and a fork would copy their locks as they
 # are. And not a fork server: it would be a third process, with all libraries in memory for good.
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from daguerre.engine.worker import main; main()"
-_PIPE_BYTES = 1024 * 1024  # the pipe holds a third of an image, and not a fiftieth
 
 
 class Child:
@@ -41,9 +40,7 @@ class Child:
         self._reason = ""
         self._outgoing: queue.SimpleQueue[ToEngine | None] = queue.SimpleQueue()
         self.send(begin)
-        pipe = cast(FileIO, self._process.stdout)
-        _enlarge(pipe)
-        self._incoming = BufferedReader(pipe)
+        self._incoming = BufferedReader(cast(FileIO, self._process.stdout))
         self._sender = threading.Thread(target=self._send_all, name="daguerre-send", daemon=True)
         self._sender.start()
 
@@ -97,16 +94,6 @@ def _signals_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _enlarge(pipe: FileIO) -> None:
-    """Fewer turns of the two processes for each image."""
-    try:
-        import fcntl
-
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    except (ImportError, AttributeError, OSError):  # not on every system, nor for every user
-        pass
 
 
 def _words(status: int) -> str:
