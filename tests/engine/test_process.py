@@ -408,3 +408,19 @@ def test_prepared_process_is_the_first() -> None:
         assert is_gone(prepared.pid)
 
     run(scene())
+
+
+def test_hang_that_nobody_waits_for(caplog: pytest.LogCaptureFixture) -> None:
+    """Clients that leave before the engine counts as hung do not keep it from being replaced."""
+
+    async def scene() -> None:
+        async with ready(engine(timeout_s=2.0)) as process:
+            async with aclosing(process.generate(asked(1, prompt("hang")))) as job:
+                assert [await anext(job) for _ in range(3)] == [Queued(0), *STEPS[:2]]
+            await until(lambda: process.stats().num_restarts == 1)
+            assert pixels((await events(process, asked(2)))[-1])
+            await asyncio.sleep(2.5)  # idle is not hung
+            assert process.stats().num_restarts == 1
+
+    run(scene())
+    assert "did no work for 2 s" in caplog.text

@@ -18,7 +18,7 @@ def test_sent_in_order_of_arrival() -> None:
     assert (jobs.send(), jobs.send()) == ([1, 2, 3], [])
     assert jobs.remove(2)
     assert not jobs.remove(5)  # waits, so no process need be told
-    assert (jobs.send(), len(jobs), jobs.has_sent) == ([4], 3, True)
+    assert (jobs.send(), len(jobs), jobs.is_busy) == ([4], 3, True)
 
 
 def test_who_was_worked_on_is_run_alone() -> None:
@@ -28,7 +28,7 @@ def test_who_was_worked_on_is_run_alone() -> None:
     jobs.work_on([1, 2], has_begun=True)
     assert jobs.num_begun == 2
     assert jobs.die() == []
-    assert (jobs.num_begun, jobs.has_sent) == (0, False)
+    assert (jobs.num_begun, jobs.is_busy) == (0, False)
     assert (jobs.send(), jobs.send()) == ([1], [])
     jobs.remove(1)
     assert (jobs.send(), jobs.send()) == ([2], [])
@@ -71,3 +71,19 @@ def test_ended_jobs_are_not_guilty() -> None:
     assert jobs.send() == [2]
     jobs.work_on([2], has_begun=True)
     assert jobs.die() == []  # its first
+
+
+def test_who_has_left_may_be_guilty() -> None:
+    """A process that dies in a forward for a job that was cancelled died of no other; until it
+    says that it is idle, it has something to do."""
+    jobs = roster(2, max_sent=2)
+    jobs.send()
+    jobs.work_on([1], has_begun=True)
+    jobs.remove(1)
+    assert jobs.die() == []
+    assert jobs.send() == [2]
+    jobs.work_on([2], has_begun=True)
+    jobs.remove(2)
+    assert jobs.is_busy
+    jobs.work_on([], has_begun=False)
+    assert not jobs.is_busy

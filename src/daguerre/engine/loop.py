@@ -64,7 +64,8 @@ class Job:
         return Timings(**{f"{stage}_ms": s * 1000 for stage, s in self.spent_s.items()})
 
 
-# Told of the jobs for which a model's code or a network is about to be run.
+# Told of the jobs for which a model's code or a network is about to be run; of none when there is
+# nothing left to do.
 BeforeWork: TypeAlias = Callable[[Sequence[Job]], None]
 
 
@@ -143,6 +144,8 @@ class Loop:
         if group:
             for job, outcome in zip(group, self._evaluate(group), strict=True):
                 self._hand_over(job, outcome)
+        if not self._jobs:
+            self._tell_work([])
 
     def _begin(self, job: Job) -> None:
         self._tell_work([job])

@@ -209,7 +209,7 @@ class ProcessEngine:
 
     @property
     def has_work(self) -> bool:
-        return self._roster.has_sent
+        return self._roster.is_busy
 
     def begin(self) -> None:
         self._send_jobs()

@@ -37,8 +37,9 @@ class Roster:
         return sum(place.has_begun for place in self._places.values())
 
     @property
-    def has_sent(self) -> bool:
-        return any(place.is_sent for place in self._places.values())
+    def is_busy(self) -> bool:
+        """Whether the process has something to do, be it for a job that is not wanted any more."""
+        return bool(self._working) or any(place.is_sent for place in self._places.values())
 
     def add(self, job: int) -> None:
         self._places[job] = _Place()
@@ -70,9 +71,9 @@ class Roster:
     def die(self) -> list[int]:
         """The process is gone; returns the jobs that are given up. They are removed."""
         held = [job for job, place in self._places.items() if place.is_sent]
-        # Whoever was not named yet may be guilty all the same: somebody must be, or a job that
-        # kills at once would be run for ever.
-        blamed = [job for job in held if job in self._working] or held
+        # Those it was working for may have left meanwhile: then nobody is to blame. If it named
+        # none at all, somebody must be, or a job that kills at once would be run for ever.
+        blamed = [job for job in held if job in self._working] if self._working else held
         for place in self._places.values():
             place.is_sent = place.has_begun = False
         self._working = ()

@@ -54,7 +54,8 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """Sent before anything is done for these jobs: if it kills, they are the ones it was for."""
+    """Sent before anything is done for these jobs: if it kills, they are the ones it was for. With
+    no jobs: all is done."""
 
     numbers: tuple[int, ...]
     has_begun: bool  # it is a forward

@@ -101,7 +101,8 @@ class Worker:
             os._exit(0)
 
     def _before_work(self, jobs: Sequence[Job]) -> None:
-        self.send(Working(tuple(job.number for job in jobs), jobs[0].has_begun))
+        has_begun = bool(jobs) and jobs[0].has_begun
+        self.send(Working(tuple(job.number for job in jobs), has_begun))
 
     def _tell(self, number: int, event: Event) -> None:
         if isinstance(event, Failed) and _is_out_of_memory(event.error.__cause__):
