@@ -45,7 +45,7 @@ def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
     # The engine's process needs no database, so it does not learn how to open it.
     own = replace(settings, home=settings.home_folder(), database_url="")
     engine = ProcessEngine(
-        functools.partial(build_engine, own),
+        functools.partial(_build, own),
         [model.info for model in catalog.models(settings)],
         max_waiting=settings.max_waiting,
         max_running=settings.max_running,
@@ -57,3 +57,8 @@ def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
         yield engine
     finally:
         engine.close()
+
+
+def _build(settings: Settings, before_work: BeforeWork) -> ThreadEngine:
+    """In the engine's process."""
+    return build_engine(settings, before_work=before_work)
