@@ -1,4 +1,4 @@
-"""`python -m bench [serving|encoding] [options]`: one benchmark, or both where none is named."""
+"""`python -m bench [serving|encoding|soak] [options]`: one of them, or the first two."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench.load import LoadError
 from daguerre.errors import SettingsError
 
-BENCHMARKS = ("serving", "encoding")
+BENCHMARKS = ("serving", "encoding", "soak")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -17,6 +17,10 @@ def main(arguments: Sequence[str]) -> int:
         print(f"no benchmark {named!r}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
     try:
+        if named == "soak":
+            from bench import soak
+
+            return soak.main(arguments[1:])
         if named != "encoding":
             from bench import serving
 

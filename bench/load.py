@@ -123,7 +123,7 @@ async def _client(target: Target, left: Iterator[Asked]) -> list[Answer]:
     answers = []
     try:
         for asked in left:
-            content = _request(target, address.netloc, asked)
+            content = wire_request(target, address.netloc, asked)
             started_s = time.perf_counter()
             writer.write(content)
             status, head, body = await read_answer(reader)
@@ -134,7 +134,7 @@ async def _client(target: Target, left: Iterator[Asked]) -> list[Answer]:
     return answers
 
 
-def _request(target: Target, host: str, asked: Asked) -> bytes:
+def wire_request(target: Target, host: str, asked: Asked) -> bytes:
     body = asked.body()
     lines = (
         "POST /v1/images/generations HTTP/1.1",

@@ -33,21 +33,40 @@ class ServerProcess:
     start_s: float  # from the start of the process to the first 200 of /readyz
     pid: int
 
+    def engine_pids(self) -> list[int]:
+        """The processes that it has started; none is known without /proc."""
+        return [
+            int(p.parent.name) for p in Path("/proc").glob("[0-9]*/stat") if _parent(p) == self.pid
+        ]
+
     def reset_peak(self) -> None:
         """The peak counts from here on; without /proc there is none."""
-        try:
-            Path(f"/proc/{self.pid}/clear_refs").write_text("5")
-        except OSError:
-            pass
+        for pid in (self.pid, *self.engine_pids()):
+            try:
+                Path(f"/proc/{pid}/clear_refs").write_text("5")
+            except OSError:
+                pass
 
     def peak_mb(self) -> float | None:
-        """Most resident memory since `reset_peak`, in 10^6 bytes."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
-        except OSError:
-            return None
-        found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
-        return int(found.group(1)) * 1024 / 1e6 if found else None
+        """Most resident memory since `reset_peak`, in 10^6 bytes: the sum over its processes."""
+        peaks = [_peak_mb(pid) for pid in (self.pid, *self.engine_pids())]
+        return None if None in peaks else sum(peak for peak in peaks if peak is not None)
+
+
+def _parent(stat: Path) -> int | None:
+    try:
+        return int(stat.read_text().rpartition(")")[2].split()[1])
+    except OSError:  # it has ended meanwhile
+        return None
+
+
+def _peak_mb(pid: int) -> float | None:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found.group(1)) * 1024 / 1e6 if found else None
 
 
 @contextmanager

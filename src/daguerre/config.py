@@ -131,6 +131,14 @@ class Settings:
     body_timeout_s: float = _setting(
         20.0, "Time in which a request body must have arrived, in seconds.", _float(0.05, 3600)
     )
+    max_connections: int = _setting(
+        512,
+        "Connections that may be open; past it an idle one makes room, else there is 503.",
+        _int(1, 1_000_000),
+    )
+    write_timeout_s: float = _setting(
+        60.0, "Time in which a client must have taken its answer, in seconds.", _float(0.05, 3600)
+    )
     max_waiting: int = _setting(
         64, "Jobs that may wait in the queue; past it requests get 503.", _int(1, 100_000)
     )
@@ -142,6 +150,11 @@ class Settings:
     )
     num_threads: int = _setting(
         0, "Threads for the networks; 0 lets OpenVINO choose.", _int(0, 1024)
+    )
+    engine_timeout_s: float = _setting(
+        120.0,
+        "Time a forward may take; then the engine counts as hung and is replaced, in seconds.",
+        _float(1, 86_400),
     )
     precision: str = _choice_setting(
         "auto",

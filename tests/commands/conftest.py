@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -63,6 +63,7 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
     monkeypatch.setattr(daguerre.engine, "build_engine", lambda settings, only="": fake)
+    monkeypatch.setattr(daguerre.engine, "process_engine", lambda settings: nullcontext(fake))
     return fake
 
 

@@ -27,9 +27,10 @@ from daguerre.resources import ResourceStore
 # `daguerre serve` with an engine that needs no model, in a process of its own.
 SERVE = """
 import sys
+from contextlib import nullcontext
 import daguerre.engine
 from conftest import FakeEngine
-daguerre.engine.build_engine = lambda settings: FakeEngine()
+daguerre.engine.process_engine = lambda settings: nullcontext(FakeEngine())
 from daguerre.cli import main
 sys.exit(main(["serve", *sys.argv[1:]]))
 """

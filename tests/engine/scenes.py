@@ -7,13 +7,15 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from daguerre.engine.engine import ThreadEngine
 from daguerre.engine.interface import Engine
 from daguerre.params import Done, Event, Failed, ImageParams
 
 from .networks import ToyModel
+
+AnyEngine = TypeVar("AnyEngine", bound=Engine)
 
 
 def make(*models: ToyModel, waiting: int = 64, running: int = 8, path: Path | None = None) -> Any:
@@ -30,7 +32,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def ready(engine: ThreadEngine) -> AsyncGenerator[ThreadEngine, None]:
+async def ready(engine: AnyEngine) -> AsyncGenerator[AnyEngine, None]:
     await engine.start()
     try:
         await until(lambda: engine.stats().is_ready)

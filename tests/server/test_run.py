@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import signal
 import socket
@@ -19,7 +21,7 @@ from conftest import FakeEngine, RunningServer, read_answer, running, wait_until
 from daguerre.config import Settings
 from daguerre.errors import InternalError, SettingsError
 from daguerre.resources import ResourceStore
-from daguerre.server.run import Server, listen, serve
+from daguerre.server.run import Server, _on_loop_error, listen, serve
 
 _PROGRAM = """
 import sys
@@ -221,6 +223,19 @@ def test_model_that_cannot_be_loaded(tmp_path: Path) -> None:
         serve(settings, engine, resources, fail)
     resources.close()
     assert engine.num_stops == 1
+
+
+def test_no_files_for_a_connection(caplog: pytest.LogCaptureFixture) -> None:
+    """That no connection can be taken is a line in the log; any other error keeps its traceback."""
+    loop = asyncio.new_event_loop()
+    for number in (errno.EMFILE, errno.EPIPE):
+        context = {"message": "accept", "exception": OSError(number, os.strerror(number))}
+        _on_loop_error(loop, context)
+    loop.close()
+    line, other = caplog.records
+    assert (line.levelname, line.exc_info) == ("WARNING", None)
+    assert "no connection can be taken for a moment: Too many open files" in line.getMessage()
+    assert (other.levelname, other.name) == ("ERROR", "asyncio") and other.exc_info
 
 
 def connected(port: int) -> socket.socket:

@@ -22,6 +22,7 @@ from daguerre.errors import SettingsError
 
 if TYPE_CHECKING:
     from daguerre.clientfile import Attachment
+    from daguerre.engine.interface import Engine
     from daguerre.resources import ResourceStore
 
 _PROMPT = "a red apple on a wooden table"
@@ -41,13 +42,20 @@ def serve(settings: Settings) -> None:
     The first start makes the model resource DIFFUSION and its key. Once the server listens, its
     address, the variables for an application and a request to try are printed.
     """
+    from daguerre.engine import process_engine
+
+    # First of all: the engine loads its model while this process loads the server.
+    with process_engine(settings) as engine:
+        _serve(settings, engine)
+
+
+def _serve(settings: Settings, engine: Engine) -> None:
     from daguerre import provisioning
-    from daguerre.engine import build_engine
     from daguerre.models.catalog import default_model
     from daguerre.resources import ResourceStore
     from daguerre.server.run import serve as run
 
-    model, engine = default_model(settings), build_engine(settings)
+    model = default_model(settings)
     store = ResourceStore.open(settings)
     try:
         with ExitStack() as until_the_end:

@@ -1,21 +1,27 @@
 """The engine: pipelines that ask for forwards, a scheduler that lets them share, and the loop.
 
 Importing this package loads no model and no runtime; `build_engine` makes the engine the settings
-describe, and the engine loads the models when it is started.
+describe in this process, `process_engine` in one of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from daguerre.config import Settings
     from daguerre.engine.engine import ThreadEngine
+    from daguerre.engine.loop import BeforeWork
+    from daguerre.engine.process import ProcessEngine
 
-__all__ = ["build_engine"]
+__all__ = ["build_engine", "process_engine"]
 
 
-def build_engine(settings: Settings, only: str = "") -> ThreadEngine:
+def build_engine(
+    settings: Settings, only: str = "", before_work: BeforeWork | None = None
+) -> ThreadEngine:
     """Of all models of the catalog, or of `only` one."""
     from daguerre.engine.engine import ThreadEngine
     from daguerre.models import catalog
@@ -25,4 +31,37 @@ def build_engine(settings: Settings, only: str = "") -> ThreadEngine:
         max_waiting=settings.max_waiting,
         max_running=settings.max_running,
         certificates=settings.home_folder() / "certificates.json",
+        before_work=before_work,
     )
+
+
+@contextmanager
+def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
+    """Its process has begun to load when it is yielded."""
+    import functools
+    import logging
+    from dataclasses import replace
+
+    from daguerre.engine.process import ProcessEngine
+    from daguerre.models import catalog
+
+    # The engine's process needs no database, so it does not learn how to open it.
+    own = replace(settings, home=settings.home_folder(), database_url="")
+    engine = ProcessEngine(
+        functools.partial(_build, own),
+        [model.info for model in catalog.models(settings)],
+        max_waiting=settings.max_waiting,
+        max_running=settings.max_running,
+        timeout_s=settings.engine_timeout_s,
+        log_level=logging.getLevelNamesMapping()[settings.log_level.upper()],
+    )
+    engine.prepare()
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _build(settings: Settings, before_work: BeforeWork) -> ThreadEngine:
+    """In the engine's process."""
+    return build_engine(settings, before_work=before_work)

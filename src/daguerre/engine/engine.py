@@ -1,8 +1,8 @@
-"""`ThreadEngine`: the engine in a thread of its own, spoken to from asyncio.
+"""`ThreadEngine`: the engine in a thread of its own, spoken to from any other.
 
 The thread loads the models, owns the loop and ends with `stop`. Requests and cancellations cross
-over in lists under one lock, events come back by `call_soon_threadsafe`, each to the event loop its
-request came from. Knows nothing of what a turn does: that is `daguerre.engine.loop`.
+over in lists under one lock; events are called back from the engine's thread. Knows nothing of what
+a turn does: that is `daguerre.engine.loop`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.interface import EngineStats
-from daguerre.engine.loop import Job, Loop
+from daguerre.engine.loop import BeforeWork, Job, Loop
 from daguerre.engine.pipeline import Model
+from daguerre.engine.stream import stream
 from daguerre.errors import (
     DaguerreError,
     InternalError,
@@ -27,7 +28,7 @@ from daguerre.errors import (
     QueueFull,
     Unavailable,
 )
-from daguerre.params import Done, Event, Failed, ImageParams, ModelInfo, Queued
+from daguerre.params import Event, ImageParams, ModelInfo
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ class ThreadEngine:
     """Implements `daguerre.engine.interface.Engine`.
 
     At most `max_running + max_waiting` jobs are accepted at a time. `certificates` is the file that
-    keeps them, None keeps them in memory. `generate` may be called from any event loop.
+    keeps them, None keeps them in memory. `generate` may be called from any event loop, `submit`
+    and `cancel` from any thread.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class ThreadEngine:
         max_running: int,
         certificates: Path | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        before_work: BeforeWork | None = None,
     ) -> None:
         self._models = {model.info.model: model for model in models}
         assert len(self._models) == len(models), "two models of one name. This is a bug."
@@ -57,7 +60,7 @@ class ThreadEngine:
         self._clock = clock
         self._numbers = itertools.count(1)
         store = Certificates(certificates)
-        self._loop = Loop(self._models, store, max_running, clock, self._forget)
+        self._loop = Loop(self._models, store, max_running, clock, self._forget, before_work)
         self._thread: threading.Thread | None = None
         # All below is read and written under this lock, and its waiters told of a change.
         self._changed = threading.Condition()
@@ -69,6 +72,10 @@ class ThreadEngine:
 
     async def start(self) -> None:
         """Also starts an engine again that was stopped."""
+        self.begin()
+
+    def begin(self) -> None:
+        """`start` for callers without an event loop."""
         assert self._thread is None, "the engine was started twice. This is a bug."
         with self._changed:
             self._is_loaded = self._is_draining = self._is_stopping = False
@@ -95,19 +102,9 @@ class ThreadEngine:
     def models(self) -> tuple[ModelInfo, ...]:
         return tuple(model.info for model in self._models.values())
 
-    async def generate(self, params: ImageParams) -> AsyncGenerator[Event, None]:
+    def generate(self, params: ImageParams) -> AsyncGenerator[Event, None]:
         """See `Engine.generate`; raises `NotFound` for a model that is not served, too."""
-        events: asyncio.Queue[Event] = asyncio.Queue()
-        job, num_ahead = self._accept(params, asyncio.get_running_loop(), events)
-        try:
-            yield Queued(num_ahead)
-            while True:
-                event = await events.get()
-                yield event
-                if isinstance(event, Done | Failed):
-                    return
-        finally:
-            self._cancel(job.number)
+        return stream(self, params)
 
     def stats(self) -> EngineStats:
         with self._changed:
@@ -130,25 +127,22 @@ class ThreadEngine:
             is_draining=is_draining,
         )
 
-    def _accept(
-        self, params: ImageParams, loop: asyncio.AbstractEventLoop, events: asyncio.Queue[Event]
-    ) -> tuple[Job, int]:
-        number = next(self._numbers)
+    def submit(
+        self, params: ImageParams, emit: Callable[[Event], None], number: int | None = None
+    ) -> tuple[int, int]:
+        """The job's number, the given one or the next, and how many are ahead of it.
 
-        def emit(event: Event) -> None:
-            try:
-                loop.call_soon_threadsafe(events.put_nowait, event)
-            except RuntimeError:  # the caller's event loop is closed: nobody waits for the image
-                self._cancel(number)
-
+        `emit` is called from the engine's thread with all events but `Queued`, and must not raise.
+        """
         with self._changed:
             self._refuse(params)
             num_ahead = len(self._jobs)
+            number = next(self._numbers) if number is None else number
             job = Job(number, params, emit, since_s=self._clock())
             self._jobs[number] = job
             self._arrivals.append(job)
             self._changed.notify()
-        return job, num_ahead
+        return number, num_ahead
 
     def _refuse(self, params: ImageParams) -> None:
         """Raises if the job cannot be taken."""
@@ -166,7 +160,7 @@ class ThreadEngine:
                 f"{len(self._jobs)} jobs are queued or running, the most that are accepted"
             )
 
-    def _cancel(self, number: int) -> None:
+    def cancel(self, number: int) -> None:
         """The place in the queue is free at once, the row from the next forward on."""
         with self._changed:
             job = self._jobs.pop(number, None)

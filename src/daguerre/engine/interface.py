@@ -29,6 +29,7 @@ class EngineStats:
     certificates: dict[str, bool] = field(default_factory=dict)  # "denoiser (4, 256, ...)" -> held
     failure: str = ""  # why the models could not be loaded: the engine will never be ready
     is_draining: bool = False
+    num_restarts: int = 0  # of a process that had ended without being asked to
 
 
 class Engine(Protocol):

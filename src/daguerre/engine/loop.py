@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -64,6 +64,11 @@ class Job:
         return Timings(**{f"{stage}_ms": s * 1000 for stage, s in self.spent_s.items()})
 
 
+# Told of the jobs for which a model's code or a network is about to be run; of none when there is
+# nothing left to do.
+BeforeWork: TypeAlias = Callable[[Sequence[Job]], None]
+
+
 class Loop:
     """`on_end` is called with each job that ends, before its last event."""
 
@@ -74,6 +79,7 @@ class Loop:
         max_running: int,
         clock: Callable[[], float],
         on_end: Callable[[Job], None],
+        before_work: BeforeWork | None = None,
     ) -> None:
         self._models = models
         self._networks: dict[str, Mapping[str, Network]] = {}
@@ -82,7 +88,7 @@ class Loop:
         self._scheduler = Scheduler(max_running, self._num_sharing)
         self._jobs: dict[int, Job] = {}
         self._clock = clock
-        self._on_end = on_end
+        self._on_end, self._before_work = on_end, before_work
         self.num_done = self.num_failed = self.num_cancelled = 0
         # Exponentially weighted mean of what a job costs the engine: its rows' share of the time of
         # its forwards, and its own pipeline's time. Waits are not in it, so n jobs take about
@@ -114,6 +120,7 @@ class Loop:
     def add(self, job: Job) -> None:
         """What a model cannot do is refused here, before the job has waited for its turn."""
         self._jobs[job.number] = job
+        self._tell_work([job])
         try:
             job.pipeline = self._models[job.params.model].pipeline(job.params)
         except Exception as error:  # a model's code may raise anything; the loop goes on
@@ -139,11 +146,18 @@ class Loop:
     def turn(self) -> None:
         """Lets waiting jobs in, then runs one group of forwards, if there is one."""
         for number in self._scheduler.admit():
+            self._tell_work([self._jobs[number]])
             self._resume(self._jobs[number], None)
         group = [self._jobs[number] for number in self._scheduler.schedule()]
         if group:
             for job, outcome in zip(group, self._evaluate(group), strict=True):
                 self._hand_over(job, outcome)
+        if not self._jobs:
+            self._tell_work([])
+
+    def _tell_work(self, jobs: Sequence[Job]) -> None:
+        if self._before_work:
+            self._before_work(jobs)
 
     def _evaluate(self, group: Sequence[Job]) -> list[Outcome]:
         forwards = [job.pending for job in group if job.pending is not None]
@@ -151,6 +165,7 @@ class Loop:
         for job, forward in zip(group, forwards, strict=True):
             if not job.has_begun:
                 job.enter(forward.stage, now_s)
+        self._tell_work(group)
         network = self._networks[group[0].params.model][forwards[0].network]
         return self._batcher.run(network, forwards)
 

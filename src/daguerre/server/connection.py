@@ -1,8 +1,9 @@
 """One TCP connection: uvicorn's HTTP/1.1, with the error object where it answers by itself.
 
 What is no HTTP never reaches the app; it is refused here, in the same words and the same shape. So
-is a head that does not arrive in time, which uvicorn would wait for without end. Always on h11, so
-that every installation reads HTTP the same way. Knows no path and no field.
+is a head that does not arrive in time, which uvicorn would wait for without end, and a connection
+too many. A client that does not take its answer in time is dropped. Always on h11, so that every
+installation reads HTTP the same way. Knows no path and no field.
 """
 
 from __future__ import annotations
@@ -14,27 +15,109 @@ from http import HTTPStatus
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from daguerre.errors import BodyTimeout, DaguerreError, InvalidRequest
+from daguerre.errors import BodyTimeout, DaguerreError, InvalidRequest, Unavailable
+from daguerre.server.crowd import Crowd
 from daguerre.server.errors import error_body
 
 MAX_HEAD_BYTES = 64 * 1024
+# A connection on which nothing has come for so long makes room for another.
+IDLE_S = 1.0
+# So does one whose answer nobody has taken a byte of for so long; a server that ends drops it.
+STALLED_S = 5.0
+# A connection too many is refused when its request comes, or closed after this time. An answer that
+# is sent before the request is read would be thrown away by the client's system.
+_REFUSED_S = 1.0
+_LOOK_S = 0.5
 
 
 class HttpProtocol(H11Protocol):
+    crowd: Crowd
     head_timeout_s = 20.0
+    write_timeout_s = 60.0
     _head_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
+    _is_refused = _is_ending = False
+    _heard_s = _writing_since_s = _taken_s = 0.0
+    _unsent_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._watch_head()
+        # `pause_writing` is then called whenever something could not be sent at once.
+        transport.set_write_buffer_limits(high=0)
+        self._heard_s = self.loop.time()
+        if self.crowd.enter(self):
+            self._watch_head()
+        else:
+            self._turn_away()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_watching()
+        self._stop_looking()
+        self.crowd.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            self._refuse(self._crowded())
+            return
+        self._heard_s = self.loop.time()
+        self.crowd.note(self)
         super().data_received(data)
         self._watch_head()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._writing_since_s = self._taken_s = self.loop.time()
+        self._unsent_bytes = 0
+        self._stop_looking()
+        self._look()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_looking()
+        self._heard_s = self.loop.time()  # it has taken its answer: idle from now on
+
+    def shutdown(self) -> None:
+        self._is_ending = True
+        super().shutdown()
+
+    def is_quiet(self) -> bool:
+        now_s = self.loop.time()
+        if self._write_timer is not None:
+            return now_s - self._taken_s > STALLED_S
+        return not self._is_working() and now_s - self._heard_s > IDLE_S
+
+    def drop(self) -> None:
+        self.transport.abort()
+
+    def _look(self) -> None:
+        """Runs while a part of an answer waits to be taken."""
+        now_s, unsent_bytes = self.loop.time(), self.transport.get_write_buffer_size()
+        if unsent_bytes != self._unsent_bytes:
+            self._unsent_bytes, self._taken_s = unsent_bytes, now_s
+        is_late = now_s - self._writing_since_s > self.write_timeout_s
+        self._write_timer = self.loop.call_later(min(_LOOK_S, self.write_timeout_s / 2), self._look)
+        if is_late or (self._is_ending and self.is_quiet()):
+            self._stop_looking()
+            self.drop()
+
+    def _stop_looking(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _turn_away(self) -> None:
+        self._is_refused = True
+        if self.crowd.may_stay(self):
+            self._head_timer = self.loop.call_later(_REFUSED_S, self.drop)
+        else:
+            self.drop()
+
+    def _crowded(self) -> Unavailable:
+        return Unavailable(
+            f"{self.crowd.max_connections} connections are open, the most that are taken",
+            retry_after_s=1,
+        )
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(
@@ -85,6 +168,8 @@ class HttpProtocol(H11Protocol):
             ("x-request-id", uuid.uuid4().hex),
             ("connection", "close"),
         ]
+        if error.retry_after_s is not None:
+            headers.append(("retry-after", str(error.retry_after_s)))
         reason = HTTPStatus(error.status).phrase.encode("ascii")
         response = h11.Response(status_code=error.status, headers=headers, reason=reason)
         for event in (response, h11.Data(data=body), h11.EndOfMessage()):

@@ -93,6 +93,11 @@ class _EngineCollector(Collector):
         yield CounterMetricFamily(
             "daguerre_rows", "Rows in those evaluations.", value=stats.num_rows
         )
+        yield CounterMetricFamily(
+            "daguerre_engine_restarts",
+            "Times that the engine's process ended unasked and was replaced.",
+            value=stats.num_restarts,
+        )
         certificates = GaugeMetricFamily(
             "daguerre_certificate",
             "1 where sharing this evaluation was proved to change no bit, 0 where it does.",

@@ -9,6 +9,7 @@ cannot be loaded ends the server, too.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import math
 import signal
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -27,11 +29,18 @@ from daguerre.errors import InternalError, SettingsError
 from daguerre.resources import ResourceStore
 from daguerre.server.app import create_app
 from daguerre.server.connection import MAX_HEAD_BYTES, HttpProtocol
+from daguerre.server.crowd import Crowd, affordable
 
 # Longer than clients and proxies keep an idle connection, so that they close first and never send
 # into a connection that is being closed here.
 KEEP_ALIVE_S = 75
+# Connections that wait in the kernel, and those that are taken at a time: each of the latter has a
+# file before it is counted, so a crowd that comes at once must not be taken at once.
+_BACKLOG, _ACCEPTED_AT_ONCE = 2048, 2
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_NO_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -44,6 +53,7 @@ class Server(uvicorn.Server):
         resources: ResourceStore,
         on_ready: Callable[[Settings], None] | None = None,
     ) -> None:
+        protocol = _protocol(settings)
         self.socket = listen(settings.host, settings.port)
         self.settings = replace(settings, port=self.socket.getsockname()[1])
         self._engine, self._on_ready = engine, on_ready
@@ -53,7 +63,8 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_protocol(settings),
+                http=protocol,
+                loop="asyncio",  # always, as HTTP is always read by h11
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -61,14 +72,18 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
-                # A request ends by its own deadline; this is for clients that stop reading.
+                backlog=_ACCEPTED_AT_ONCE,
+                # Only in case: a request ends by its own deadline, and whoever does not read its
+                # answer is dropped.
                 timeout_graceful_shutdown=math.ceil(settings.request_timeout_s) + 5,
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             )
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(_on_loop_error)
         await super().startup(sockets)
+        self.socket.listen(_BACKLOG)
         if self.started and self._on_ready:
             self._on_ready(self.settings)
 
@@ -150,7 +165,21 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _protocol(settings: Settings) -> type[HttpProtocol]:
     # uvicorn makes the protocols itself and passes no settings of ours.
-    return type("HttpProtocol", (HttpProtocol,), {"head_timeout_s": settings.body_timeout_s})
+    own = {
+        "crowd": Crowd(affordable(settings.max_connections)),
+        "head_timeout_s": settings.body_timeout_s,
+        "write_timeout_s": settings.write_timeout_s,
+    }
+    return type("HttpProtocol", (HttpProtocol,), own)
+
+
+def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Files may be short for reasons outside the server: that is a line, and no traceback."""
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in _NO_FILES:
+        logger.warning("no connection can be taken for a moment: %s", error.strerror)
+    else:
+        loop.default_exception_handler(context)
 
 
 def _configure_logging(level: str) -> None:

@@ -1,0 +1,44 @@
+"""A job's events as an asynchronous generator, whatever thread they come from.
+
+Knows nothing of where the engine lives: it is given a job by `submit`, calls back from a thread of
+its own, and is told by `cancel` that nobody waits any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Protocol
+
+from daguerre.params import Done, Event, Failed, ImageParams, Queued
+
+
+class TakesJobs(Protocol):
+    def submit(self, params: ImageParams, emit: Callable[[Event], None]) -> tuple[int, int]:
+        """The job's number, and how many are ahead of it. Raises what `Engine.generate` does."""
+
+    def cancel(self, number: int) -> None:
+        """Nothing happens when the job has ended before."""
+
+
+async def stream(engine: TakesJobs, params: ImageParams) -> AsyncGenerator[Event, None]:
+    """See `Engine.generate`."""
+    loop = asyncio.get_running_loop()
+    events: asyncio.Queue[Event] = asyncio.Queue()
+
+    def emit(event: Event) -> None:
+        try:
+            loop.call_soon_threadsafe(events.put_nowait, event)
+        except RuntimeError:  # the caller's event loop is closed: nobody waits for the image
+            engine.cancel(number)
+
+    number, num_ahead = engine.submit(params, emit)
+    try:
+        yield Queued(num_ahead)
+        while True:
+            event = await events.get()
+            yield event
+            if isinstance(event, Done | Failed):
+                return
+    finally:
+        engine.cancel(number)

@@ -1,0 +1,143 @@
+"""A toy engine for a process of its own, whose prompts kill it, hang it or take its memory.
+
+What shall happen once only is written down in a folder, where the next process finds it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+from daguerre.engine.engine import ThreadEngine
+from daguerre.engine.forward import Inputs
+from daguerre.engine.loop import BeforeWork
+from daguerre.engine.pipeline import Pipeline, Pixels
+from daguerre.engine.process import ProcessEngine
+from daguerre.errors import InternalError
+from daguerre.params import ImageParams
+
+from .networks import ToyModel, ToyNetwork, params
+
+NUM_STEPS = 4
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _hang() -> None:
+    threading.Event().wait()
+
+
+def _hang_in_native_code() -> None:
+    ctypes.PyDLL(None).sleep(1000)  # and no other thread runs meanwhile
+
+
+def _freeze() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _fill_memory() -> NoReturn:
+    raise RuntimeError("Check failed: std::bad_alloc")
+
+
+def _end() -> NoReturn:
+    os._exit(3)
+
+
+def _raise() -> NoReturn:
+    raise InternalError("the weights are damaged")
+
+
+DEEDS: Mapping[str, Callable[[], None]] = {
+    "kill": _kill,
+    "hang": _hang,
+    "native": _hang_in_native_code,
+    "freeze": _freeze,
+    "memory": _fill_memory,
+    "end": _end,
+    "raise": _raise,
+}
+
+
+def prompt(deed: str, once: Path | None = None) -> str:
+    """Does the deed whenever it is run, or only if the file `once` is not there."""
+    return f"{deed} {once or ''}"
+
+
+def _do(words: str) -> None:
+    deed, _, once = words.partition(" ")
+    if deed not in DEEDS or (once and Path(once).exists()):
+        return
+    if once:
+        Path(once).touch()
+    DEEDS[deed]()
+
+
+class DeadlyModel(ToyModel):
+    """Does its deed between two forwards, while others run beside it."""
+
+    def pipeline(self, params: ImageParams) -> Pipeline:
+        return self._deadly(super().pipeline(params), params.prompt)
+
+    def _deadly(self, pipeline: Pipeline, words: str) -> Pipeline:
+        forward, num_forwards = next(pipeline), 0
+        try:
+            while True:
+                num_forwards += 1
+                if num_forwards == NUM_STEPS:
+                    _do(words)
+                forward = pipeline.send((yield forward))
+        except StopIteration as end:
+            pixels: Pixels = end.value
+            return pixels
+        finally:
+            pipeline.close()
+
+
+def model(forward_s: float = 0.0, on_load: str = "") -> DeadlyModel:
+    def pause(inputs: Inputs) -> None:
+        time.sleep(forward_s)
+
+    denoiser = ToyNetwork("denoiser", on_call=pause)
+    return DeadlyModel(denoiser, NUM_STEPS, on_load=lambda: _do(on_load))
+
+
+def build(forward_s: float, on_load: str, running: int, before_work: BeforeWork) -> ThreadEngine:
+    return ThreadEngine(
+        [model(forward_s, on_load)],
+        max_waiting=64,
+        max_running=running,
+        before_work=before_work,
+    )
+
+
+def engine(
+    forward_s: float = 0.0,
+    on_load: str = "",
+    running: int = 8,
+    waiting: int = 64,
+    timeout_s: float = 60.0,
+    load_timeout_s: float = 60.0,
+    weights_sha256: str = "0" * 64,
+) -> ProcessEngine:
+    return ProcessEngine(
+        functools.partial(build, forward_s, on_load, running),
+        [replace(model().info, weights_sha256=weights_sha256)],
+        max_waiting=waiting,
+        max_running=running,
+        timeout_s=timeout_s,
+        load_timeout_s=load_timeout_s,
+    )
+
+
+def asked(seed: int, words: str = "a cat") -> ImageParams:
+    return params(seed, words)

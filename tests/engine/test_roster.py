@@ -1,0 +1,89 @@
+"""Who is run when, and who is given up."""
+
+from __future__ import annotations
+
+from daguerre.engine.roster import Roster
+
+
+def roster(count: int, max_sent: int = 3) -> Roster:
+    made = Roster(max_sent)
+    for job in range(1, count + 1):
+        made.add(job)
+    return made
+
+
+def test_sent_in_order_of_arrival() -> None:
+    """A process holds as many as may run; the next is sent when one has ended."""
+    jobs = roster(5)
+    assert (jobs.send(), jobs.send()) == ([1, 2, 3], [])
+    assert jobs.remove(2)
+    assert not jobs.remove(5)  # waits, so no process need be told
+    assert (jobs.send(), len(jobs), jobs.is_busy) == ([4], 3, True)
+
+
+def test_who_was_worked_on_is_run_alone() -> None:
+    """After a death each suspect has the process to itself; then all go on as before."""
+    jobs = roster(6)
+    jobs.send()
+    jobs.work_on([1, 2], has_begun=True)
+    assert jobs.num_begun == 2
+    assert jobs.die() == []
+    assert (jobs.num_begun, jobs.is_busy) == (0, False)
+    assert (jobs.send(), jobs.send()) == ([1], [])
+    jobs.remove(1)
+    assert (jobs.send(), jobs.send()) == ([2], [])
+    jobs.remove(2)
+    assert jobs.send() == [3, 4, 5]
+
+
+def test_second_death_is_the_last() -> None:
+    """The suspect that has the process when it dies again is given up, and nobody else."""
+    jobs = roster(3)
+    jobs.send()
+    jobs.work_on([1, 2, 3], has_begun=True)
+    assert jobs.die() == []
+    assert jobs.send() == [1]
+    jobs.work_on([1], has_begun=True)
+    jobs.remove(1)
+    assert jobs.send() == [2]
+    jobs.work_on([2], has_begun=False)
+    assert jobs.die() == [2]
+    assert (jobs.send(), len(jobs)) == ([3], 1)
+
+
+def test_somebody_is_guilty() -> None:
+    """A process that dies before it has said whom it works for died of one of those it has."""
+    jobs = roster(2, max_sent=1)
+    jobs.send()
+    assert jobs.die() == []
+    assert jobs.send() == [1]
+    assert jobs.die() == [1]
+    assert jobs.send() == [2]
+
+
+def test_ended_jobs_are_not_guilty() -> None:
+    """A death after the job that was worked on has ended is no fault of one that waits."""
+    jobs = roster(2, max_sent=1)
+    jobs.send()
+    jobs.work_on([1], has_begun=True)
+    jobs.remove(1)
+    assert jobs.die() == []
+    assert jobs.send() == [2]
+    jobs.work_on([2], has_begun=True)
+    assert jobs.die() == []  # its first
+
+
+def test_who_has_left_may_be_guilty() -> None:
+    """A process that dies in a forward for a job that was cancelled died of no other; until it
+    says that it is idle, it has something to do."""
+    jobs = roster(2, max_sent=2)
+    jobs.send()
+    jobs.work_on([1], has_begun=True)
+    jobs.remove(1)
+    assert jobs.die() == []
+    assert jobs.send() == [2]
+    jobs.work_on([2], has_begun=True)
+    jobs.remove(2)
+    assert jobs.is_busy
+    jobs.work_on([], has_begun=False)
+    assert not jobs.is_busy

@@ -1,0 +1,94 @@
+"""Requests survive the engine: `daguerre serve` itself, with the model in the box.
+
+The engine's process is killed under eight clients; every request must be answered with the bytes
+that it has alone. What kinds of death there are, and what is made of them, is tested with an engine
+that needs no model, in `tests/engine/test_process.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import process, soak
+from bench.load import Target
+
+pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="processes are found in /proc")
+
+
+def check(num_kills: int) -> None:
+    results = soak.measure(num_kills, num_steps="1")
+    for line in results.lines():
+        print(line)  # shown by pytest -rP
+    assert (results.num_kills, results.num_restarts, results.num_unlike) == (
+        num_kills,
+        num_kills,
+        0,
+    )
+    assert len(results.back_ms) == num_kills
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_under_load() -> None:
+    """Killed three times under eight clients, the engine answers all, with the bytes as alone."""
+    check(num_kills=3)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_killed_under_load_at_length() -> None:
+    """The same with twenty kills."""
+    check(num_kills=20)
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """In a session of its own, as from a terminal; the first line that it prints has been read."""
+    program = subprocess.Popen(
+        [sys.executable, "-m", "daguerre", "serve", "--port", "0"],
+        env={**os.environ, "DAGUERRE_HOME": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert program.stdout and "listens on" in program.stdout.readline()
+        yield program
+    finally:
+        program.kill()
+        program.communicate()
+
+
+@pytest.mark.slow
+def test_interrupted_on_a_terminal(tmp_path: Path) -> None:
+    """Ctrl-C reaches the server and its engine, also one that still loads: the server ends with
+    status 0, the engine with it, and neither with a traceback."""
+    with started(tmp_path) as program:
+        (engine,) = process.ServerProcess(Target("", ""), 0.0, program.pid).engine_pids()
+        os.killpg(program.pid, signal.SIGINT)
+        _, log = program.communicate(timeout=60)
+    assert program.returncode == 0
+    assert "Traceback" not in log and "it is replaced" not in log
+    assert not Path(f"/proc/{engine}").exists()
+
+
+@pytest.mark.slow
+def test_only_the_engine_has_the_runtime() -> None:
+    """The process that answers HTTP never loads OpenVINO, and the engine's does."""
+    with tempfile.TemporaryDirectory() as home, process.serving(Path(home), {}) as server:
+        (engine,) = server.engine_pids()
+        assert "openvino" not in Path(f"/proc/{server.pid}/maps").read_text()
+        assert "openvino" in Path(f"/proc/{engine}/maps").read_text()
+    assert not Path(f"/proc/{engine}").exists()
