@@ -330,8 +330,10 @@ def test_only_the_server_decides() -> None:
 
 
 PARENT = """
-import asyncio, sys
+import asyncio, signal, sys
 from engine.deadly import asked, engine, prompt
+# As on a terminal: who starts a program in the background may have it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from engine.scenes import until
 async def main():
     process = engine(timeout_s=600)
