@@ -357,26 +357,26 @@ def test_server_that_is_gone(deed: str, number: signal.Signals | None) -> None:
         pytest.skip("a program that waits for a job does not end by itself")
     if deed == "native" and sys.platform != "linux":
         pytest.skip("only Linux ends a process that runs no code of ours")
-    parent = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", PARENT, deed],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-    )
-    assert parent.stdout and parent.stdin
-    pid = int(parent.stdout.readline())
-    if deed != "idle":
-        assert "Step" in parent.stdout.readline() + parent.stdout.readline()
-    assert not is_gone(pid)
-    if number is None:
-        parent.stdin.close()
-    else:
-        parent.send_signal(number)
-        parent.stdin.close()
-    parent.wait(20)
-    parent.stdout.close()
+    ) as parent:
+        try:
+            assert parent.stdout and parent.stdin
+            pid = int(parent.stdout.readline())
+            if deed != "idle":
+                assert "Step" in parent.stdout.readline() + parent.stdout.readline()
+            assert not is_gone(pid)
+            if number is not None:
+                parent.send_signal(number)
+            parent.stdin.close()
+            parent.wait(20)
+        finally:
+            parent.kill()
     asyncio.run(until(lambda: is_gone(pid)))
 
 
