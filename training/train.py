@@ -110,7 +110,11 @@ class Trainer:
             self._load()
         elif args.start:
             start = load_start(args.start)
-            assert start.config == self.config, f"{args.start} has another shape: {start.config}"
+            if start.config != self.config:
+                raise SystemExit(
+                    f"--start {args.start} has width {start.config.width} and depth"
+                    f" {start.config.depth}; give the same with --width and --depth"
+                )
             self.model.load_state_dict(start.state_dict())
             self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
 
