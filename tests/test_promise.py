@@ -93,7 +93,7 @@ class Served:
 
 
 @contextmanager
-def serving(home: Path, num_steps: int) -> Iterator[Served]:
+def serving(home: Path, num_steps: int, **more: str) -> Iterator[Served]:
     process = subprocess.Popen(
         [sys.executable, "-m", "daguerre", "serve", "--port", "0"],
         env={
@@ -101,6 +101,7 @@ def serving(home: Path, num_steps: int) -> Iterator[Served]:
             "PYTHONPATH": str(Path(sys.modules["daguerre"].__path__[0]).parent),
             "DAGUERRE_HOME": str(home),
             "DAGUERRE_NUM_INFERENCE_STEPS": str(num_steps),
+            **more,
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -158,6 +159,34 @@ def test_promise(tmp_path: Path) -> None:
     certificates = keep_the_promise(tmp_path, bodies(12), num_steps=2)
     report(certificates)
     assert_decided(certificates)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_repeats(tmp_path: Path) -> None:
+    """What an Idempotency-Key or the cache gives out is what the model draws anew: a drawn seed is
+    sent again without a key, and the key again to a server that keeps no file."""
+    body, key = {"model": MODEL, "prompt": SUBJECTS[0]}, {"idempotency-key": "one"}
+    with serving(tmp_path, 1, DAGUERRE_CACHE_SEEDED="1") as server:
+        first = server.client.post(PATH, json=body, headers=key)
+        seeded = {**body, "seed": int(first.headers["x-seed"])}
+        hits = [
+            server.client.post(PATH, json=body, headers=key),
+            server.client.post(PATH, json=seeded),
+        ]
+    assert [answer.headers["x-cache"] for answer in (first, *hits)] == ["miss", "hit", "hit"]
+    with serving(tmp_path, 1, DAGUERRE_RESULTS_MAX_BYTES="0") as server:
+        made = [
+            server.client.post(PATH, json=body, headers=key),
+            server.client.post(PATH, json=seeded),
+        ]
+        done = re.search(r'jobs_total{outcome="done"} (\S+)', server.client.get("/metrics").text)
+    assert done and float(done.group(1)) == 2
+    assert made[0].headers["idempotent-replayed"] == "true"
+    assert made[0].content == first.content
+    assert {answer.json()["data"][0]["b64_json"] for answer in (*hits, *made)} == {
+        first.json()["data"][0]["b64_json"]
+    }
 
 
 @pytest.mark.soak

@@ -169,6 +169,14 @@ class Settings:
     prompt_in_file: bool = _setting(
         False, "Write the prompt into the provenance of the files.", _bool
     )
+    results_max_bytes: int = _setting(
+        256 * 1024 * 1024,
+        "Disk for finished files that may be asked for again, in bytes; 0 keeps none.",
+        _int(0, 2**50),
+    )
+    cache_seeded: bool = _setting(
+        False, "Answer a request that names a seed from the files kept, if it is there.", _bool
+    )
     log_level: str = _choice_setting(
         "info", "Least level of the log", "debug", "info", "warning", "error"
     )

@@ -5,6 +5,7 @@
     │   ├── NotFound              404
     │   ├── MethodNotAllowed      405
     │   ├── BodyTimeout           408
+    │   ├── Conflict              409
     │   └── BodyTooLarge          413
     ├── AuthenticationFailed      401  authentication_error
     ├── AccessDenied              403  authorization_error
@@ -62,6 +63,12 @@ class MethodNotAllowed(InvalidRequest):
 
 class BodyTimeout(InvalidRequest):
     status = 408
+
+
+class Conflict(InvalidRequest):
+    """An Idempotency-Key that came with another request before."""
+
+    status = 409
 
 
 class BodyTooLarge(InvalidRequest):

@@ -39,7 +39,25 @@ def m001_resources(connection: Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_resources,)
+def m002_claims(connection: Connection) -> None:
+    connection.execute(
+        text(
+            """
+            CREATE TABLE daguerre_claims (
+                resource_id TEXT NOT NULL,
+                key_sha256 TEXT NOT NULL,
+                fingerprint TEXT NOT NULL,
+                seed BIGINT NOT NULL,
+                created BIGINT NOT NULL,
+                PRIMARY KEY (resource_id, key_sha256)
+            )
+            """
+        )
+    )
+    connection.execute(text("CREATE INDEX daguerre_claims_age ON daguerre_claims (created)"))
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_resources, m002_claims)
 
 
 def migrate(connection: Connection, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:

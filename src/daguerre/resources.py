@@ -108,6 +108,11 @@ class ResourceStore:
         """Makes the database where there is none, and brings an older one up to date."""
         return cls(open_database(settings))
 
+    @property
+    def database(self) -> Engine:
+        """For what else the server keeps in it."""
+        return self._engine
+
     def close(self) -> None:
         self._engine.dispose()
 

@@ -138,7 +138,7 @@ def not_reading(server: RunningServer) -> socket.socket:
 @pytest.fixture
 def large_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers that no system's buffers hold."""
-    monkeypatch.setattr(images, "_encoded", lambda image, with_prompt: b"x" * 8_000_000)
+    monkeypatch.setattr(images, "_body", lambda result: b"x" * 8_000_000)
 
 
 @pytest.mark.usefixtures("large_answers")

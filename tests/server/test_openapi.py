@@ -95,7 +95,7 @@ def test_document_over_http(server: RunningServer) -> None:
     served = server.client.get("/openapi.json").json()
     assert served == document(server.settings)
     assert set(served["paths"]["/v1/images/generations"]["post"]["responses"]) == {
-        "200", "400", "401", "403", "404", "408", "413", "429", "500", "503", "504",
+        "200", "400", "401", "403", "404", "408", "409", "413", "429", "500", "503", "504",
     }  # fmt: skip
 
 

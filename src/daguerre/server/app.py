@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Lifespan
 
+from daguerre.claims import Claims
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError, Unavailable
@@ -30,6 +31,7 @@ from daguerre.server.limits import RateLimiter, retry_after_s, whole_seconds
 from daguerre.server.metrics import Metrics
 from daguerre.server.models import Models
 from daguerre.server.openapi import OpenApi
+from daguerre.server.replay import Replays
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 PREFIX = "/v1"
@@ -37,7 +39,8 @@ PREFIX = "/v1"
 
 def create_app(settings: Settings, engine: Engine, resources: ResourceStore) -> Starlette:
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
-    images = ImageGenerations(settings, engine, resources, limiter)
+    replays = Replays(settings, Claims(resources.database))
+    images = ImageGenerations(settings, engine, resources, limiter, replays)
     routes = _routes(images, Models(engine, resources), Health(engine), metrics, OpenApi(settings))
     paths = [route.path for route in routes]
     # Of two paths to one endpoint the later, with the prefix, is the one that is counted under.

@@ -17,7 +17,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daguerre.errors import DaguerreError, InvalidRequest, MethodNotAllowed, NotFound, Unavailable
+from daguerre.errors import (
+    Conflict,
+    DaguerreError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Unavailable,
+)
 
 MAX_SHOWN_CHARS = 60
 # Longer names are no slip of the finger, and comparing them takes time that the caller chooses.
@@ -43,6 +50,9 @@ def error_response(error: DaguerreError, headers: Mapping[str, str] | None = Non
     all_headers = dict(headers or {})
     if error.status == 401:
         all_headers["WWW-Authenticate"] = "Bearer"
+    if error.status == Conflict.status:
+        # OpenAI's clients would send the same once more, to be told the same.
+        all_headers["x-should-retry"] = "false"
     if error.retry_after_s is not None:
         all_headers["Retry-After"] = str(error.retry_after_s)
     return Response(error_body(error), error.status, all_headers, "application/json")

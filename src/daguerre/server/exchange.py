@@ -61,6 +61,7 @@ class Exchange:
     num_steps: int = 0
     timings: Timings | None = None
     file_ms: float = 0.0
+    cache: str = ""  # hit or miss, where files that are kept have a part in it
 
     @classmethod
     def of(cls, request: Request) -> Exchange:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import time
 from contextlib import aclosing
 
@@ -19,8 +20,9 @@ from daguerre.config import Settings
 from daguerre.encoding import encode
 from daguerre.engine.interface import Engine
 from daguerre.errors import DeadlineExceeded
-from daguerre.params import Done, Failed, GeneratedImage, ImageParams, Step
+from daguerre.params import Done, Failed, GeneratedImage, Step, Timings
 from daguerre.resources import ResourceStore
+from daguerre.results import Result
 from daguerre.server.auth import authenticate, check_access
 from daguerre.server.body import parse_object, read_body
 from daguerre.server.exchange import Exchange
@@ -29,14 +31,20 @@ from daguerre.server.metrics import stages_ms
 from daguerre.server.models import find_model
 from daguerre.server.parsing import parse_request
 from daguerre.server.protocol import images_response
+from daguerre.server.replay import Replay, Replays
 
 
 class ImageGenerations:
     def __init__(
-        self, settings: Settings, engine: Engine, resources: ResourceStore, limiter: RateLimiter
+        self,
+        settings: Settings,
+        engine: Engine,
+        resources: ResourceStore,
+        limiter: RateLimiter,
+        replays: Replays,
     ) -> None:
         self._settings, self._engine = settings, engine
-        self._resources, self._limiter = resources, limiter
+        self._resources, self._limiter, self._replays = resources, limiter, replays
 
     async def create(self, request: Request) -> Response:
         exchange = Exchange.of(request)
@@ -44,20 +52,20 @@ class ImageGenerations:
         body = await read_body(
             request, self._settings.max_body_bytes, self._settings.body_timeout_s
         )
-        params = parse_request(parse_object(body)).to_image_params()
-        exchange.params = params
+        asked = parse_request(parse_object(body))
+        params = exchange.params = asked.to_image_params()
         check_access(resource, params.model)
-        find_model(self._engine, params.model)
+        info = find_model(self._engine, params.model)
         with self._limiter.permit(resource):
-            content = await self._content_in_time(request, exchange, params)
-        return Response(content, 200, _headers(exchange, params), "application/json")
+            async with self._replays.of(resource, request.headers, asked, params, info) as replay:
+                exchange.params = replay.params
+                content = await self._content_in_time(request, exchange, replay)
+        return Response(content, 200, _headers(exchange, replay), "application/json")
 
-    async def _content_in_time(
-        self, request: Request, exchange: Exchange, params: ImageParams
-    ) -> bytes:
+    async def _content_in_time(self, request: Request, exchange: Exchange, replay: Replay) -> bytes:
         """Whatever comes first ends the others: the answer, the client's leaving, the deadline."""
         timeout_s = self._settings.request_timeout_s
-        work = asyncio.create_task(self._content(exchange, params))
+        work = asyncio.create_task(self._content(exchange, replay))
         leaving = asyncio.create_task(_leaving(request))
         try:
             await asyncio.wait(
@@ -73,17 +81,24 @@ class ImageGenerations:
         finally:
             await _end(work, leaving)
 
-    async def _content(self, exchange: Exchange, params: ImageParams) -> bytes:
-        image = await self._image(exchange, params)
-        exchange.timings = image.timings
-        started = time.monotonic()
-        content = await asyncio.to_thread(_encoded, image, self._settings.prompt_in_file)
+    async def _content(self, exchange: Exchange, replay: Replay) -> bytes:
+        started, timings = time.monotonic(), Timings()
+        result = await replay.stored()
+        if result is None:
+            image = await self._image(exchange, replay)
+            started, timings = time.monotonic(), image.timings
+            made = await asyncio.to_thread(_result, image, self._settings.prompt_in_file)
+            result = await replay.keep(made)
+        exchange.timings = timings
+        content = await asyncio.to_thread(_body, result)
         exchange.file_ms = (time.monotonic() - started) * 1000
+        exchange.cache = replay.cache
         return content
 
-    async def _image(self, exchange: Exchange, params: ImageParams) -> GeneratedImage:
-        # Closing is what cancels the job.
-        async with aclosing(self._engine.generate(params)) as events:
+    async def _image(self, exchange: Exchange, replay: Replay) -> GeneratedImage:
+        # Closing is what cancels the job, where nobody else waits for it.
+        start = functools.partial(self._engine.generate, replay.params)
+        async with aclosing(replay.events(start)) as events:
             async for event in events:
                 match event:
                     case Step(index=index):
@@ -95,10 +110,14 @@ class ImageGenerations:
         raise AssertionError("the engine ended a job without Done or Failed. This is a bug.")
 
 
-def _encoded(image: GeneratedImage, with_prompt: bool) -> bytes:
-    """Runs in a thread: compression and base64 of megabytes would hold up every other request."""
-    file = encode(image, with_prompt=with_prompt)
-    return images_response(int(time.time()), base64.b64encode(file))
+def _result(image: GeneratedImage, with_prompt: bool) -> Result:
+    """Runs in a thread, as the next does: compression and base64 of megabytes would hold up every
+    other request."""
+    return Result(encode(image, with_prompt=with_prompt), int(time.time()))
+
+
+def _body(result: Result) -> bytes:
+    return images_response(result.created, base64.b64encode(result.file))
 
 
 async def _leaving(request: Request) -> None:
@@ -113,6 +132,10 @@ async def _end(*tasks: asyncio.Task[object]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _headers(exchange: Exchange, params: ImageParams) -> dict[str, str]:
+def _headers(exchange: Exchange, replay: Replay) -> dict[str, str]:
     stages = (f"{stage};dur={ms:.1f}" for stage, ms in stages_ms(exchange).items())
-    return {"x-seed": str(params.seed), "server-timing": ", ".join(stages)}
+    return {
+        "x-seed": str(replay.params.seed),
+        "server-timing": ", ".join(stages),
+        **replay.headers(),
+    }

@@ -46,9 +46,20 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._results = Counter(
+            "daguerre_results",
+            "Answers from a file that was kept (hit), and files that were kept (miss).",
+            ("outcome",),
+            registry=self._registry,
+        )
+
     def observe(self, exchange: Exchange) -> None:
         self._requests.labels(exchange.route, str(exchange.status)).inc()
         self._seconds.labels(exchange.route).observe(exchange.total_s())
+        if exchange.cache:
+            self._results.labels(exchange.cache).inc()
+        if exchange.cache == "hit":  # it was made before
+            return
         for stage, duration_ms in stages_ms(exchange).items():
             self._stage_seconds.labels(stage).observe(duration_ms / 1000)
 

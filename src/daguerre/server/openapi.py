@@ -20,6 +20,7 @@ from daguerre.errors import (
     AuthenticationFailed,
     BodyTimeout,
     BodyTooLarge,
+    Conflict,
     DaguerreError,
     DeadlineExceeded,
     InternalError,
@@ -28,6 +29,7 @@ from daguerre.errors import (
     RateLimited,
     Unavailable,
 )
+from daguerre.server.idempotency import HEADER, MAX_KEY_CHARS
 from daguerre.server.parsing import field_schemas
 from daguerre.server.protocol import ImageGenerationRequest
 from daguerre.server.reference import CONTENT_SECURITY_POLICY, page
@@ -38,6 +40,7 @@ _WHEN: dict[type[DaguerreError], str] = {
     AccessDenied: "A good key of another model.",
     NotFound: "No such path, or a model that this server does not serve.",
     BodyTimeout: "The body came too slowly.",
+    Conflict: "The Idempotency-Key came with another request before.",
     BodyTooLarge: "The body is too large.",
     RateLimited: "Over the limit of the resource.",
     InternalError: "A fault of the server; the message has the request id.",
@@ -51,10 +54,20 @@ _HEADERS = {
     " a new one. On every answer.",
     "x-seed": "The seed that was used.",
     "server-timing": "Milliseconds in queue, encode, denoise, decode and file.",
+    "x-cache": "hit for a file that was made before, miss for one that is made now and kept; where"
+    " files are kept.",
+    "idempotent-replayed": "true where the Idempotency-Key came before, with the same request.",
     "x-ratelimit-limit-requests": "Requests a minute; where a limit is set.",
     "x-ratelimit-remaining-requests": "Requests left; where a limit is set.",
     "x-ratelimit-reset-requests": "When the oldest request leaves the minute, as in '51s'; where a"
     " limit is set.",
+}
+
+_IDEMPOTENCY_KEY = {
+    "name": HEADER,
+    "in": "header",
+    "description": "The same key with the same request gives the answer of the first for 24 hours.",
+    "schema": {**_STRING, "minLength": 1, "maxLength": MAX_KEY_CHARS},
 }
 
 
@@ -115,6 +128,7 @@ def _generation() -> dict[str, Any]:
     return {
         "summary": "Makes one image.",
         "description": "The body is read as JSON whatever its Content-Type.",
+        "parameters": [_IDEMPOTENCY_KEY],
         "requestBody": {"required": True, "content": _json("ImageGenerationRequest")},
         "responses": {
             "200": {
