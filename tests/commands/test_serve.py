@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -192,6 +193,35 @@ def test_address_follows_the_server(home: Path) -> None:
     with serving("--port", "0") as after:
         second = variables_of(after)["DIFFUSION_URL"]
         assert written_url(home) == second
+
+
+def test_two_servers_on_one_folder(home: Path, run: Callable[..., str]) -> None:
+    """Servers that share a data folder share its keys, what is done to them, and what an
+    Idempotency-Key stands for; one that is killed takes nothing from the other and the next."""
+    with serving("--port", "0") as one, serving("--port", "0") as other:
+        urls = [variables_of(process)["DIFFUSION_URL"] for process in (one, other)]
+        key = clientfile.read(home)["DIFFUSION"].key
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda url: ask(url, key, "same"), urls * 4))
+        assert {answer.status_code for answer in answers} == {200}
+        assert len({answer.content for answer in answers}) == 1
+        assert ask(urls[0], key, "other").content != answers[0].content
+        run("models", "rotate", "DIFFUSION")
+        new = clientfile.read(home)["DIFFUSION"].key
+        assert [ask(url, key, "same").status_code for url in urls] == [401, 401]
+        one.kill()
+        one.wait()
+        assert ask(urls[1], new, "same").content == answers[0].content
+    with serving("--port", "0") as after:
+        url = variables_of(after)["DIFFUSION_URL"]
+        assert written_url(home) == url  # the lock went with the killed process
+        assert ask(url, new, "same").content == answers[0].content
+
+
+def ask(url: str, key: str, idempotency_key: str) -> httpx.Response:
+    headers = {"authorization": f"Bearer {key}", "idempotency-key": idempotency_key}
+    body = {"model": MODEL, "prompt": "a red fox"}
+    return httpx.post(f"{url}/v1/images/generations", json=body, headers=headers, timeout=60)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
