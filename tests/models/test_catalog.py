@@ -11,6 +11,7 @@ import pytest
 from daguerre.config import Settings
 from daguerre.errors import NotFound, SettingsError
 from daguerre.models import catalog
+from daguerre.models.diffusers import checkpoint as checkpoints
 from daguerre.models.diffusers.families import FAMILIES, find
 from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DiffusersModel
 from daguerre.models.embedded.model import EmbeddedModel
@@ -194,6 +195,9 @@ def test_file_that_is_not_there(tmp_path: Path) -> None:
         ({"unet": ["my_unet", "MyUNet"]}, "no code from a checkpoint is run"),
         ({"text_encoder": ["os", "system"]}, "text_encoder is of 'os'"),
         ({"tokenizer": ["transformers"]}, "it must be [library, class]"),
+        ({"tokenizer": [None, None]}, "names no tokenizer; a StableDiffusionPipeline needs it"),
+        ({"scheduler": [None, None]}, "names no scheduler"),
+        ({"text_encoder": [None, None]}, "names no text_encoder"),
         ({"vae": ["diffusers", "AutoencoderTiny"]}, "served is AutoencoderKL"),
         ({"unet": [None, None]}, "unet is None; served is UNet2DConditionModel"),
         ({"../up": ["diffusers", "AutoencoderKL"]}, "names '../up', but there is no such folder"),
@@ -226,6 +230,43 @@ def test_weights_must_be_safetensors(settings: Settings) -> None:
     assert "unet holds no *.safetensors" in refusal(settings)
 
 
+def test_weights_of_a_variant(settings: Settings) -> None:
+    """Weights that are not loaded neither stand in for those that are, nor count as theirs."""
+    folder = checkpoint(settings.home_folder() / "sd")
+    read = checkpoints.read(folder)
+    before = read.sha256()
+    variant = folder / "unet" / "model.fp16.safetensors"
+    variant.write_bytes(b"half")
+    assert read.sha256() == before and variant not in read.weights
+    (folder / "unet" / "model.safetensors").unlink()
+    write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
+    assert "or only those of a variant" in refusal(settings)
+
+
+def test_words_around_a_prompt_count(settings: Settings) -> None:
+    """A chat template decides a picture as weights do, so another one is another model."""
+    folder = checkpoint(settings.home_folder() / "sd")
+    read = checkpoints.read(folder)
+    before = read.sha256()
+    (folder / "tokenizer" / "chat_template.jinja").write_text("{{ messages }}")
+    assert read.sha256() != before
+
+
+def test_code_that_a_configuration_names(settings: Settings) -> None:
+    """What would make a library ask whether to run a checkpoint's code is refused before."""
+    folder = checkpoint(settings.home_folder() / "sd")
+    (folder / "tokenizer" / "tokenizer_config.json").write_text('{"auto_map": {"x": "own.Own"}}')
+    write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
+    message = refusal(settings)
+    assert "tokenizer_config.json" in message and "no code from a checkpoint is run" in message
+
+
+def test_options_of_a_pipeline_are_no_parts(settings: Settings) -> None:
+    """An index holds lists of numbers, too, which name nothing to load."""
+    folder = checkpoint(settings.home_folder() / "sd", layers=[2, 5])
+    assert "layers" not in checkpoints.read(folder).components
+
+
 def test_guide_says_what_is_served() -> None:
     """The guide's tables name every key and family with the defaults of the code, and no other."""
     text = GUIDE.read_text(encoding="utf-8")
@@ -233,7 +274,11 @@ def test_guide_says_what_is_served() -> None:
     keys = {row[0].strip("`") for row in rows if len(row) == 3 and row[0].startswith("`")}
     assert keys == {"source", *catalog._SOURCES["diffusers"]}
     told = {(row[0].strip("`"), row[2], row[3], row[4]) for row in rows if len(row) == 6}
-    families = (*FAMILIES.values(), find("FluxPipeline", {}))
+    distilled = [
+        find({"_class_name": name, "is_distilled": True}, {})
+        for name in ("FluxPipeline", "Flux2KleinPipeline", "Krea2Pipeline")
+    ]
+    families = (*FAMILIES.values(), *distilled)
     assert told - {("pipeline", "steps", "guidance", "negative prompt"), ("---",) * 4} == {
         (
             family.pipeline,
