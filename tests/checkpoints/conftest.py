@@ -143,7 +143,7 @@ class Bench:
         self.loop = Loop(
             {MODEL: self._asking}, Certificates(), 8, time.perf_counter, on_end=lambda job: None
         )
-        self.loop._networks = {MODEL: self.networks}
+        self.loop.residence._loaded = {MODEL: self.networks}
 
     def arrive(self, requests: Sequence[Request]) -> list[list[Event]]:
         """The events of each: those there are, and those to come with the loop's turns."""
