@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from daguerre.config import Settings
+from daguerre.engine.pipeline import MovableModel
 from daguerre.errors import NotFound, SettingsError
 from daguerre.models import catalog
 from daguerre.models.diffusers import checkpoint as checkpoints
@@ -95,12 +96,14 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
     write(
         settings,
         '[models.sd]\nsource = "diffusers"\nfolder = "sd"\ndtype = "bfloat16"\ndevice = "cuda:1"\n'
-        'steps = 12\nguidance = 4\nmax_rows = 4\nname = "Our SD"\n',
+        'steps = 12\nguidance = 4\nmax_rows = 4\nname = "Our SD"\n'
+        'load = "first use"\n',
     )
     (model,) = served(settings)
     assert (model.steps, model.guidance, model.max_rows) == (12, 4, {"unet": 4})
     assert (model.info.model, model.info.name) == ("sd", "Our SD")
     assert (model._stock.dtype, model._stock.device) == ("bfloat16", "cuda:1")
+    assert (model.place, model.is_loaded_at_start) == ("cuda:1", False)
 
 
 def test_defaults_are_the_familys(settings: Settings) -> None:
@@ -113,6 +116,8 @@ def test_defaults_are_the_familys(settings: Settings) -> None:
     (model,) = served(settings)
     assert (model.steps, model.guidance) == (50, 7.5)
     assert (model._stock.dtype, model._stock.device) == ("float32", "cpu")
+    assert isinstance(model, MovableModel) and model.is_loaded_at_start
+    assert model.num_bytes > 0 and model.free_bytes() > 0
 
 
 @pytest.mark.parametrize(
@@ -159,7 +164,28 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ('[models."a b"]\nsource = "embedded"', "a model id is 1 to 200 printable characters"),
         ('[models.""]\nsource = "embedded"', "a model id is 1 to 200 printable characters"),
         ('[models.x]\nsource = "embedded"\nsteps = 3', "unknown key 'steps'; allowed: source"),
-        ('[models.x]\nsource = "diffusers"', "folder is missing; it must be the path"),
+        (
+            '[models.x]\nsource = "diffusers"',
+            "neither is given, and it must be one: folder, which is the path",
+        ),
+        (
+            '[models.x]\nsource = "diffusers"\nfolder = "x"\nrepository = "a/b"',
+            "both are given, and it must be one: folder",
+        ),
+        ('[models.x]\nsource = "diffusers"\nrepository = "a"', 'such as "owner/name"'),
+        ('[models.x]\nsource = "diffusers"\nrepository = "../a"', 'such as "owner/name"'),
+        (
+            '[models.x]\nsource = "diffusers"\nrepository = "a/b"\nrevision = "main"',
+            "revision is 'main'; it must be the 40 hexadecimal digits of a commit",
+        ),
+        (
+            '[models.x]\nsource = "diffusers"\nrepository = "a/b"',
+            "revision goes with repository, and must be the 40 hexadecimal digits",
+        ),
+        (
+            '[models.x]\nsource = "diffusers"\nfolder = "~nobody-of-this-name/x"',
+            "folder is '~nobody-of-this-name/x'",
+        ),
         ('[models.x]\nsource = "diffusers"\nfolder = 3', "folder is 3; it must be the path"),
         (
             '[models.x]\nsource = "diffusers"\nstep = 3',
@@ -172,6 +198,7 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ('[models.x]\nsource = "diffusers"\ndtype = "float16"', 'must be "float32" or "bfloat16"'),
         ('[models.x]\nsource = "diffusers"\ndevice = "tpu"', "device is 'tpu'; it must be"),
         ('[models.x]\nsource = "diffusers"\ndevice = "cpu:0"', "device is 'cpu:0'; it must be"),
+        ('[models.x]\nsource = "diffusers"\nload = "never"', 'must be "start" or "first use"'),
         ('[models.x]\nsource = "diffusers"\nmax_rows = 1e9', "max_rows is 1000000000.0; it must"),
     ],
 )
