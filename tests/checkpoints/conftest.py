@@ -46,13 +46,13 @@ def _as_it_was() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The checkpoint of a family, made when it is first asked for."""
-    from . import tiny
+    from . import language, tiny
 
-    made: dict[str, Path] = {}
+    makers, made = {**tiny.MAKERS, **language.MAKERS}, dict[str, Path]()
 
     def folder(name: str) -> Path:
         if name not in made:
-            made[name] = tiny.MAKERS[name](tmp_path_factory.mktemp("checkpoints") / name)
+            made[name] = makers[name](tmp_path_factory.mktemp("checkpoints") / name)
         return made[name]
 
     return folder
@@ -143,7 +143,7 @@ class Bench:
         self.loop = Loop(
             {MODEL: self._asking}, Certificates(), 8, time.perf_counter, on_end=lambda job: None
         )
-        self.loop._networks = {MODEL: self.networks}
+        self.loop.residence._loaded = {MODEL: self.networks}
 
     def arrive(self, requests: Sequence[Request]) -> list[list[Event]]:
         """The events of each: those there are, and those to come with the loop's turns."""
@@ -191,14 +191,18 @@ def _stock_picture(pipeline: Any, model: DiffusersModel, request: Request) -> by
     import torch
 
     guidance = model.guidance if request.guidance is None else request.guidance
-    optional = {"guidance_scale": guidance, "negative_prompt": request.negative_prompt}
+    family = model.family
+    optional = {
+        family.guidance_name: guidance,
+        "negative_prompt": request.negative_prompt or family.blank,
+    }
     image = pipeline(
-        request.prompt,
+        prompt=request.prompt,
         width=request.size[0],
         height=request.size[1],
         num_inference_steps=request.steps,
         generator=torch.Generator().manual_seed(request.seed),
         **{name: value for name, value in optional.items() if value},
-        **model.family.call,
+        **family.call,
     ).images[0]
     return np.asarray(image).tobytes()

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason=REASON)
 transformers = pytest.importorskip("transformers", reason=REASON)
 
 from daguerre.models.diffusers.calls import fill, pack, taken_out, unpack  # noqa: E402
+from daguerre.models.diffusers.families import PLAIN, Layout  # noqa: E402
 
 
 def arguments(rows: int = 2, tokens: int = 5, **changes: Any) -> dict[str, Any]:
@@ -28,8 +29,8 @@ def arguments(rows: int = 2, tokens: int = 5, **changes: Any) -> dict[str, Any]:
     }
 
 
-def signature(shared: frozenset[str] = frozenset(), **changes: Any) -> str:
-    return Forward("unet", pack(arguments(**changes), shared), "denoise").signature
+def signature(layout: Layout = PLAIN, **changes: Any) -> str:
+    return Forward("unet", pack(arguments(**changes), layout), "denoise").signature
 
 
 def test_there_and_back() -> None:
@@ -77,9 +78,55 @@ def test_constants_are_told_by_their_content() -> None:
     assert signature(img_ids=ids) == signature(img_ids=ids.clone())
     assert signature(img_ids=ids) != signature(img_ids=other)
     # As long as there are rows: only who knows the network knows that these are none.
-    shared, ids = frozenset({"txt_ids"}), torch.zeros(2, 3)
+    shared, ids = Layout(shared=frozenset({"txt_ids"})), torch.zeros(2, 3)
     assert signature(shared, txt_ids=ids) != signature(shared, txt_ids=ids + 1)
     assert signature(txt_ids=ids) == signature(txt_ids=ids + 1)
+
+
+def test_values_that_choose_the_arithmetic() -> None:
+    """A mask that the network counts is shared by equal ones only, and given to every row."""
+    layout = Layout(decisive=frozenset({"mask"}))
+    mask = torch.tensor([[1, 1, 0], [1, 0, 0]])
+    alike, other = {"mask": mask, "sample": torch.zeros(2, 3)}, mask.flip(0)
+    calls = [pack({**alike, "sample": torch.full((2, 3), value)}, layout) for value in (1.0, 2.0)]
+    forwards = [Forward("net", call, "denoise") for call in calls]
+    assert forwards[0].signature == forwards[1].signature
+    unlike = Forward("net", pack({**alike, "mask": other}, layout), "denoise")
+    assert unlike.signature != forwards[0].signature
+    merged = unpack(merge(forwards))
+    assert torch.equal(merged["mask"], torch.cat([mask, mask])) and len(merged["sample"]) == 4
+
+
+def test_lists_of_rows() -> None:
+    """Lists with a tensor per row are put together, each with its own length, and taken apart."""
+    layout = Layout(listed={"words": 4})
+
+    def call(*lengths: int) -> Any:
+        words = [torch.full((length, 2), float(length)) for length in lengths]
+        return pack({"words": words, "t": torch.zeros(len(words))}, layout)
+
+    def label(*lengths: int) -> str:
+        return Forward("net", call(*lengths), "denoise").signature
+
+    # The network fills up to four: what fills to the same length takes the same arithmetic.
+    assert label(3, 5) == label(1, 8) != label(3, 4) and label(3) != label(5)
+    merged = unpack(merge([Forward("net", call(*each), "denoise") for each in ((3, 5), (1, 8))]))
+    assert [len(words) for words in merged["words"]] == [3, 5, 1, 8]
+    assert all((words == len(words)).all() for words in merged["words"])
+
+    structure, tensors = taken_out(([torch.zeros(3), torch.ones(3)],), layout)
+    assert [tuple(tensor.shape) for tensor in tensors] == [(2, 3)]
+    (rows,) = fill(structure, {"0": tensors[0] + 1})
+    assert [row.tolist() for row in rows] == [[1.0] * 3, [2.0] * 3]
+
+
+def test_what_the_next_word_would_need_stays() -> None:
+    """A language model's keys and values are no result that a pipeline reads."""
+    output = transformers.modeling_outputs.BaseModelOutputWithPast(
+        last_hidden_state=torch.zeros(1, 2), past_key_values=transformers.DynamicCache()
+    )
+    structure, tensors = taken_out(output)
+    assert len(tensors) == 1 and fill(structure, {"0": tensors[0]}).past_key_values is None
 
 
 def test_merged_calls_are_split_again() -> None:

@@ -41,11 +41,11 @@ def stable_diffusion(folder: Path, **changes: Any) -> Path:
         "feature_extractor": None,
         "requires_safety_checker": False,
     }
-    return _save(diffusers.StableDiffusionPipeline, folder, **{**components, **changes})
+    return save(diffusers.StableDiffusionPipeline, folder, **{**components, **changes})
 
 
 def stable_diffusion_xl(folder: Path) -> Path:
-    return _save(
+    return save(
         diffusers.StableDiffusionXLPipeline,
         folder,
         unet=unet(
@@ -68,7 +68,7 @@ def stable_diffusion_xl(folder: Path) -> Path:
 
 
 def stable_diffusion_3(folder: Path) -> Path:
-    return _save(
+    return save(
         diffusers.StableDiffusion3Pipeline,
         folder,
         transformer=diffusers.SD3Transformer2DModel(
@@ -96,7 +96,7 @@ def stable_diffusion_3(folder: Path) -> Path:
 
 
 def flux(folder: Path, is_schnell: bool = False) -> Path:
-    return _save(
+    return save(
         diffusers.FluxPipeline,
         folder,
         transformer=diffusers.FluxTransformer2DModel(
@@ -121,7 +121,7 @@ def flux(folder: Path, is_schnell: bool = False) -> Path:
 
 
 def pixart_sigma(folder: Path) -> Path:
-    return _save(
+    return save(
         diffusers.PixArtSigmaPipeline,
         folder,
         transformer=diffusers.PixArtTransformer2DModel(
@@ -158,7 +158,7 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
 }
 
 
-def _save(pipeline: Any, folder: Path, **components: Any) -> Path:
+def save(pipeline: Any, folder: Path, **components: Any) -> Path:
     made = pipeline(**components)
     for component in made.components.values():
         if isinstance(component, torch.nn.Module):

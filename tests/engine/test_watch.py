@@ -50,6 +50,26 @@ def test_loading_has_a_time_of_its_own() -> None:
     assert "not loaded after 100 s" in looked(watched, clock, 1, has_work=False)
 
 
+def test_loading_for_a_request_is_work() -> None:
+    """A model that is loaded while others wait is no hang, until it takes longer than it may."""
+    clock = Clock()
+    watched = Watch(10, 100, clock)
+    watched.note_loaded()
+
+    def loaded_for(seconds: int) -> str:
+        for _ in range(seconds):
+            watched.note_life()
+            watched.note_loading(True)
+            if fault := looked(watched, clock, 1, has_work=True):
+                return fault
+        return ""
+
+    assert loaded_for(100) == ""
+    watched.note_loading(False)
+    assert loaded_for(100) == ""
+    assert "did no work for 10 s" in loaded_for(20)
+
+
 def test_time_asleep_does_not_count() -> None:
     """After both processes were stopped for long, the other one gets its time again."""
     clock = Clock()

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from daguerre.config import Settings
+from daguerre.engine.pipeline import MovableModel
 from daguerre.errors import NotFound, SettingsError
 from daguerre.models import catalog
+from daguerre.models.diffusers import checkpoint as checkpoints
 from daguerre.models.diffusers.families import FAMILIES, find
 from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DiffusersModel
 from daguerre.models.embedded.model import EmbeddedModel
@@ -94,12 +96,14 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
     write(
         settings,
         '[models.sd]\nsource = "diffusers"\nfolder = "sd"\ndtype = "bfloat16"\ndevice = "cuda:1"\n'
-        'steps = 12\nguidance = 4\nmax_rows = 4\nname = "Our SD"\n',
+        'steps = 12\nguidance = 4\nmax_rows = 4\nname = "Our SD"\n'
+        'load = "first use"\n',
     )
     (model,) = served(settings)
     assert (model.steps, model.guidance, model.max_rows) == (12, 4, {"unet": 4})
     assert (model.info.model, model.info.name) == ("sd", "Our SD")
     assert (model._stock.dtype, model._stock.device) == ("bfloat16", "cuda:1")
+    assert (model.place, model.is_loaded_at_start) == ("cuda:1", False)
 
 
 def test_defaults_are_the_familys(settings: Settings) -> None:
@@ -112,6 +116,8 @@ def test_defaults_are_the_familys(settings: Settings) -> None:
     (model,) = served(settings)
     assert (model.steps, model.guidance) == (50, 7.5)
     assert (model._stock.dtype, model._stock.device) == ("float32", "cpu")
+    assert isinstance(model, MovableModel) and model.is_loaded_at_start
+    assert model.num_bytes > 0 and model.free_bytes() > 0
 
 
 @pytest.mark.parametrize(
@@ -158,7 +164,28 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ('[models."a b"]\nsource = "embedded"', "a model id is 1 to 200 printable characters"),
         ('[models.""]\nsource = "embedded"', "a model id is 1 to 200 printable characters"),
         ('[models.x]\nsource = "embedded"\nsteps = 3', "unknown key 'steps'; allowed: source"),
-        ('[models.x]\nsource = "diffusers"', "folder is missing; it must be the path"),
+        (
+            '[models.x]\nsource = "diffusers"',
+            "neither is given, and it must be one: folder, which is the path",
+        ),
+        (
+            '[models.x]\nsource = "diffusers"\nfolder = "x"\nrepository = "a/b"',
+            "both are given, and it must be one: folder",
+        ),
+        ('[models.x]\nsource = "diffusers"\nrepository = "a"', 'such as "owner/name"'),
+        ('[models.x]\nsource = "diffusers"\nrepository = "../a"', 'such as "owner/name"'),
+        (
+            '[models.x]\nsource = "diffusers"\nrepository = "a/b"\nrevision = "main"',
+            "revision is 'main'; it must be the 40 hexadecimal digits of a commit",
+        ),
+        (
+            '[models.x]\nsource = "diffusers"\nrepository = "a/b"',
+            "revision goes with repository, and must be the 40 hexadecimal digits",
+        ),
+        (
+            '[models.x]\nsource = "diffusers"\nfolder = "~nobody-of-this-name/x"',
+            "folder is '~nobody-of-this-name/x'",
+        ),
         ('[models.x]\nsource = "diffusers"\nfolder = 3', "folder is 3; it must be the path"),
         (
             '[models.x]\nsource = "diffusers"\nstep = 3',
@@ -171,6 +198,7 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ('[models.x]\nsource = "diffusers"\ndtype = "float16"', 'must be "float32" or "bfloat16"'),
         ('[models.x]\nsource = "diffusers"\ndevice = "tpu"', "device is 'tpu'; it must be"),
         ('[models.x]\nsource = "diffusers"\ndevice = "cpu:0"', "device is 'cpu:0'; it must be"),
+        ('[models.x]\nsource = "diffusers"\nload = "never"', 'must be "start" or "first use"'),
         ('[models.x]\nsource = "diffusers"\nmax_rows = 1e9', "max_rows is 1000000000.0; it must"),
     ],
 )
@@ -194,6 +222,9 @@ def test_file_that_is_not_there(tmp_path: Path) -> None:
         ({"unet": ["my_unet", "MyUNet"]}, "no code from a checkpoint is run"),
         ({"text_encoder": ["os", "system"]}, "text_encoder is of 'os'"),
         ({"tokenizer": ["transformers"]}, "it must be [library, class]"),
+        ({"tokenizer": [None, None]}, "names no tokenizer; a StableDiffusionPipeline needs it"),
+        ({"scheduler": [None, None]}, "names no scheduler"),
+        ({"text_encoder": [None, None]}, "names no text_encoder"),
         ({"vae": ["diffusers", "AutoencoderTiny"]}, "served is AutoencoderKL"),
         ({"unet": [None, None]}, "unet is None; served is UNet2DConditionModel"),
         ({"../up": ["diffusers", "AutoencoderKL"]}, "names '../up', but there is no such folder"),
@@ -226,6 +257,43 @@ def test_weights_must_be_safetensors(settings: Settings) -> None:
     assert "unet holds no *.safetensors" in refusal(settings)
 
 
+def test_weights_of_a_variant(settings: Settings) -> None:
+    """Weights that are not loaded neither stand in for those that are, nor count as theirs."""
+    folder = checkpoint(settings.home_folder() / "sd")
+    read = checkpoints.read(folder)
+    before = read.sha256()
+    variant = folder / "unet" / "model.fp16.safetensors"
+    variant.write_bytes(b"half")
+    assert read.sha256() == before and variant not in read.weights
+    (folder / "unet" / "model.safetensors").unlink()
+    write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
+    assert "or only those of a variant" in refusal(settings)
+
+
+def test_words_around_a_prompt_count(settings: Settings) -> None:
+    """A chat template decides a picture as weights do, so another one is another model."""
+    folder = checkpoint(settings.home_folder() / "sd")
+    read = checkpoints.read(folder)
+    before = read.sha256()
+    (folder / "tokenizer" / "chat_template.jinja").write_text("{{ messages }}")
+    assert read.sha256() != before
+
+
+def test_code_that_a_configuration_names(settings: Settings) -> None:
+    """What would make a library ask whether to run a checkpoint's code is refused before."""
+    folder = checkpoint(settings.home_folder() / "sd")
+    (folder / "tokenizer" / "tokenizer_config.json").write_text('{"auto_map": {"x": "own.Own"}}')
+    write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
+    message = refusal(settings)
+    assert "tokenizer_config.json" in message and "no code from a checkpoint is run" in message
+
+
+def test_options_of_a_pipeline_are_no_parts(settings: Settings) -> None:
+    """An index holds lists of numbers, too, which name nothing to load."""
+    folder = checkpoint(settings.home_folder() / "sd", layers=[2, 5])
+    assert "layers" not in checkpoints.read(folder).components
+
+
 def test_guide_says_what_is_served() -> None:
     """The guide's tables name every key and family with the defaults of the code, and no other."""
     text = GUIDE.read_text(encoding="utf-8")
@@ -233,7 +301,11 @@ def test_guide_says_what_is_served() -> None:
     keys = {row[0].strip("`") for row in rows if len(row) == 3 and row[0].startswith("`")}
     assert keys == {"source", *catalog._SOURCES["diffusers"]}
     told = {(row[0].strip("`"), row[2], row[3], row[4]) for row in rows if len(row) == 6}
-    families = (*FAMILIES.values(), find("FluxPipeline", {}))
+    distilled = [
+        find({"_class_name": name, "is_distilled": True}, {})
+        for name in ("FluxPipeline", "Flux2KleinPipeline", "Krea2Pipeline")
+    ]
+    families = (*FAMILIES.values(), *distilled)
     assert told - {("pipeline", "steps", "guidance", "negative prompt"), ("---",) * 4} == {
         (
             family.pipeline,

@@ -1,7 +1,7 @@
-"""`daguerre models`: the model resources and their keys, from the terminal.
+"""`daguerre models`: the model resources and their keys, and checkpoints of a hub.
 
-Parses and prints; `daguerre.provisioning` does. A key is never printed here: `daguerre config` is
-the one place that shows it.
+Parses and prints; `daguerre.provisioning` and `daguerre.models` do. A key is never printed here:
+`daguerre config` is the one place that shows it.
 """
 
 from __future__ import annotations
@@ -119,6 +119,34 @@ def destroy(settings: Settings, alias: str, confirm: str | None) -> None:
         _confirm(resource.alias, confirm)
         provisioning.destroy(settings, store, resource)
     click.echo(f"Removed {resource.alias}; its key is refused from now on.")
+
+
+@models.command()
+@click.argument("model", nargs=-1)
+@settings_flags("home", "catalog")
+def pull(settings: Settings, model: tuple[str, ...]) -> None:
+    """Download the checkpoints of MODEL, or all that the catalog takes from a hub."""
+    from daguerre import datafolder
+    from daguerre.models import catalog
+    from daguerre.models.diffusers import hub
+
+    pins = catalog.pinned(settings)
+    for name in model:
+        if name not in pins:
+            there = ", ".join(pins) or "none"
+            raise InvalidRequest(
+                f"the catalog takes no model {name!r} from a hub; it takes: {there}", param="model"
+            )
+    if not pins:
+        click.echo("The catalog takes no model from a hub.")
+    for name in model or pins:
+        home = datafolder.prepare(settings.home_folder())
+        click.echo(f"{name}: {pins[name]}")
+        click.echo(f"  is in {hub.pull(home, pins[name], _show_file)}")
+
+
+def _show_file(name: str, size: int) -> None:
+    click.echo(f"  {name}, {size / 1e6:.1f} MB")
 
 
 @contextmanager

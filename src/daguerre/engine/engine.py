@@ -125,6 +125,7 @@ class ThreadEngine:
             certificates=self._loop.certificates(),
             failure=failure,
             is_draining=is_draining,
+            is_loading=self._loop.residence.is_loading,
         )
 
     def submit(
@@ -184,22 +185,26 @@ class ThreadEngine:
                 self._is_stopping = True
             self._take_changes()
             self._loop.cancel_all(Unavailable("the server is stopping"))
-            self._loop.unload()
+            self._loop.residence.clear()
 
     def _load(self) -> None:
         started_s = self._clock()
-        for name in self._models:
+        residence = self._loop.residence
+        for name in residence.at_start():
             if self._is_stopping:
                 return
             try:
-                self._loop.load(name)
+                if not residence.fits(name):
+                    logger.warning("%s does not fit into memory now; it waits for its use", name)
+                    continue
+                residence.load(name)
             except Exception as error:  # a model's code may raise anything; the engine says so
                 # Whoever runs the engine tells the reason; here is only where it came from.
                 logger.debug("model %s could not be loaded", name, exc_info=True)
                 with self._changed:
                     self._failure = f"the model {name} could not be loaded: {_words(error)}"
                 return
-        logger.info("loaded %s in %.1f s", ", ".join(self._models), self._clock() - started_s)
+        logger.info("loaded all models of the start in %.1f s", self._clock() - started_s)
         with self._changed:
             self._is_loaded = True
 

@@ -30,6 +30,7 @@ class EngineStats:
     failure: str = ""  # why the models could not be loaded: the engine will never be ready
     is_draining: bool = False
     num_restarts: int = 0  # of a process that had ended without being asked to
+    is_loading: bool = False  # a model, for a request
 
 
 class Engine(Protocol):

@@ -16,10 +16,11 @@ import numpy as np
 
 from daguerre.engine.batching import Batcher, Outcome
 from daguerre.engine.certificates import Certificates
-from daguerre.engine.forward import Forward, Network, Outputs
+from daguerre.engine.forward import Forward, Outputs
 from daguerre.engine.pipeline import Model, Pipeline, Pixels
+from daguerre.engine.residence import Residence
 from daguerre.engine.scheduler import Ask, Scheduler
-from daguerre.errors import DaguerreError, InternalError
+from daguerre.errors import DaguerreError, InternalError, Unavailable
 from daguerre.params import Done, Event, Failed, GeneratedImage, ImageParams, Step, Timings
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,8 @@ class Loop:
         before_work: BeforeWork | None = None,
     ) -> None:
         self._models = models
-        self._networks: dict[str, Mapping[str, Network]] = {}
+        self.residence = Residence(models, clock)
+        self._arrivals: list[Job] = []  # whose model is not loaded, or who are behind such a job
         self._certificates = certificates
         self._batcher = Batcher(certificates, clock)
         self._scheduler = Scheduler(max_running, self._num_sharing)
@@ -108,21 +110,53 @@ class Loop:
         return self._batcher.num_rows
 
     def certificates(self) -> dict[str, bool]:
-        networks = [n for networks in self._networks.values() for n in networks.values()]
-        return self._certificates.held({network.fingerprint for network in networks})
-
-    def load(self, model: str) -> None:
-        self._networks = {**self._networks, model: self._models[model].load()}
-
-    def unload(self) -> None:
-        self._networks = {}
+        return self._certificates.held({n.fingerprint for n in self.residence.all_networks()})
 
     def add(self, job: Job) -> None:
-        """What a model cannot do is refused here, before the job has waited for its turn."""
+        """What a loaded model cannot do is refused here, before the job waits for its turn."""
         self._jobs[job.number] = job
+        self._arrivals.append(job)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Jobs whose model is loaded go on; for the oldest other room is made.
+
+        Where those that work must end first, all that arrive meanwhile wait behind it: else others'
+        models would always be at work, and it would never be loaded.
+        """
+        while self._arrivals:
+            model = self._arrivals[0].params.model
+            if not self._has_loaded(model):
+                return
+            mine = [job for job in self._arrivals if job.params.model == model]
+            self._arrivals = [job for job in self._arrivals if job.params.model != model]
+            for job in mine:
+                self._begin(job)
+
+    def _has_loaded(self, model: str) -> bool:
+        """Whether the model's jobs need wait no longer, be it that it cannot be loaded."""
+        if self.residence.has(model):
+            return True
+        waiting = set(self._arrivals)
+        busy = {job.params.model for job in self._jobs.values() if job not in waiting}
+        if not self.residence.has_failed(model):
+            if not self.residence.make_room(model, busy):
+                return False
+            self._tell_work([job for job in self._arrivals if job.params.model == model])
+            try:
+                self.residence.load(model)
+            except Exception:  # a model's code may raise anything; the loop goes on
+                logger.exception("the model %s could not be loaded", model)
+        return True
+
+    def _begin(self, job: Job) -> None:
+        model = job.params.model
         self._tell_work([job])
         try:
-            job.pipeline = self._models[job.params.model].pipeline(job.params)
+            if not self.residence.has(model):
+                raise Unavailable(f"the model {model!r} could not be loaded; the log says why")
+            self.residence.use(model)
+            job.pipeline = self._models[model].pipeline(job.params)
         except Exception as error:  # a model's code may raise anything; the loop goes on
             self._fail(job, error)
         else:
@@ -145,6 +179,7 @@ class Loop:
 
     def turn(self) -> None:
         """Lets waiting jobs in, then runs one group of forwards, if there is one."""
+        self._settle()
         for number in self._scheduler.admit():
             self._tell_work([self._jobs[number]])
             self._resume(self._jobs[number], None)
@@ -166,7 +201,7 @@ class Loop:
             if not job.has_begun:
                 job.enter(forward.stage, now_s)
         self._tell_work(group)
-        network = self._networks[group[0].params.model][forwards[0].network]
+        network = self.residence.networks(group[0].params.model)[forwards[0].network]
         return self._batcher.run(network, forwards)
 
     def _hand_over(self, job: Job, outcome: Outcome) -> None:
@@ -197,8 +232,9 @@ class Loop:
 
     def _ask(self, job: Job, forward: Forward) -> None:
         model = job.params.model
-        if forward.network not in self._networks[model]:
-            known = ", ".join(sorted(self._networks[model]))
+        networks = self.residence.networks(model)
+        if forward.network not in networks:
+            known = ", ".join(sorted(networks))
             raise ValueError(f"model {model!r} has no network {forward.network!r}; it has {known}")
         job.pending = forward
         if job.has_begun:
@@ -208,7 +244,7 @@ class Loop:
 
     def _num_sharing(self, key: Hashable, rows: Sequence[int]) -> int:
         assert isinstance(key, Key), "a foreign key. This is a bug."
-        fingerprint = self._networks[key.model][key.network].fingerprint
+        fingerprint = self.residence.networks(key.model)[key.network].fingerprint
         max_rows = self._models[key.model].max_rows.get(key.network, 1)
         return self._batcher.num_sharing(fingerprint, key.signature, rows, max_rows)
 
@@ -238,6 +274,8 @@ class Loop:
 
     def _remove(self, job: Job) -> None:
         del self._jobs[job.number]
+        if job in self._arrivals:
+            self._arrivals.remove(job)
         self._scheduler.remove(job.number)
         self._on_end(job)
         if job.pipeline is not None:

@@ -7,8 +7,8 @@ forwards may be shared is the engine's affair.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from typing import Protocol, TypeAlias
+from collections.abc import Generator, Hashable, Mapping
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,3 +38,28 @@ class Model(Protocol):
         """A fresh coroutine for one request; called after `load`, when the request arrives. Does
         not begin: it may wait for its first turn. Raises `InvalidRequest` for what the model cannot
         do."""
+
+
+@runtime_checkable
+class MovableModel(Model, Protocol):
+    """One that need not stay in memory. Its memory is counted in bytes of a place, such as a
+    device, and models of one source share what they load."""
+
+    @property
+    def is_loaded_at_start(self) -> bool: ...
+
+    @property
+    def source(self) -> Hashable: ...
+
+    @property
+    def place(self) -> Hashable: ...
+
+    @property
+    def num_bytes(self) -> int:
+        """What it takes, room for its work included."""
+
+    def free_bytes(self) -> int:
+        """What its place has."""
+
+    def unload(self) -> None:
+        """Nothing of it is in use; `load` may be called again."""

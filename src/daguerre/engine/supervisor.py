@@ -157,7 +157,9 @@ class Supervisor:
             _log(logging.makeLogRecord(message.record))
             return
         with self._changed:
-            if not isinstance(message, State):
+            if isinstance(message, State):
+                self._watch.note_loading(message.stats.is_loading)
+            else:
                 self._watch.note_work()
             self._owner.hear(message)
             if isinstance(message, State):

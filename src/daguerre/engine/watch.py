@@ -30,6 +30,7 @@ class Watch:
     def begin(self) -> None:
         """A process is being started."""
         self._is_loaded = False
+        self._loading_s: float | None = None
         self._started_s = self._looked_s = self._heard_s = self._worked_s = self._clock()
 
     def note_loaded(self) -> None:
@@ -41,6 +42,17 @@ class Watch:
 
     def note_work(self) -> None:
         self._worked_s = self._clock()
+
+    def note_loading(self, is_loading: bool) -> None:
+        """That a model is loaded for a request is work, as long as that may take."""
+        if not is_loading:
+            self._loading_s = None
+            return
+        now_s = self._clock()
+        if self._loading_s is None:
+            self._loading_s = now_s
+        if now_s - self._loading_s <= self._load_timeout_s:
+            self._worked_s = now_s
 
     def fault(self, *, has_work: bool) -> str:
         """What is wrong with the process, or nothing; to be asked every `look_s`."""

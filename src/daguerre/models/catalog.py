@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daguerre.errors import NotFound, SettingsError
-from daguerre.models.diffusers import checkpoint
-from daguerre.models.diffusers.model import DTYPES, DiffusersModel, Options
+from daguerre.models.diffusers import checkpoint, hub
+from daguerre.models.diffusers.model import DTYPES, LOADS, DiffusersModel, Options
 from daguerre.models.diffusers.stock import Stock
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
 from daguerre.params import ModelInfo
@@ -51,7 +51,24 @@ def models(settings: Settings, only: str = "") -> Sequence[Model]:
 def available(settings: Settings) -> tuple[ModelInfo, ...]:
     """What can be served, for listings; the extra need not be installed for that."""
     where, tables = _tables(settings)
-    return tuple(model.info for model in _models(settings, where, tables))
+    pins = pinned(settings)
+    away = {name: pin for name, pin in pins.items() if not _folder_of(settings, pin).is_dir()}
+    here = {name: table for name, table in tables.items() if name not in away}
+    infos = {model.info.model: model.info for model in _models(settings, where, here)}
+    for name, pin in away.items():
+        description = f"{pin}, not here yet: daguerre models pull {name}"
+        infos[name] = ModelInfo(name, weights_sha256="", created=0, description=description)
+    return tuple(infos[name] for name in tables)
+
+
+def pinned(settings: Settings) -> Mapping[str, hub.Pin]:
+    """Model id -> the state of a repository that it is, for those of a hub."""
+    _, tables = _tables(settings)
+    return {
+        name: hub.Pin(table["repository"], table["revision"])
+        for name, table in tables.items()
+        if "repository" in table
+    }
 
 
 def default_model(settings: Settings) -> str:
@@ -104,6 +121,20 @@ def _check_table(file: Path, name: str, table: object) -> None:
     for key, value in table.items():
         if key in keys and not keys[key][0](value):
             raise SettingsError(f"{where}: {key} is {value!r}; it must be {keys[key][1]}")
+    if source == "diffusers":
+        _check_place(where, table)
+
+
+def _check_place(where: str, table: Table) -> None:
+    """A checkpoint is a folder, or one state of a repository."""
+    if ("folder" in table) == ("repository" in table):
+        given = "both are given" if "folder" in table else "neither is given"
+        raise SettingsError(
+            f"{where}: {given}, and it must be one: folder, which is {_FOLDER}, or repository with"
+            " revision"
+        )
+    if ("repository" in table) != ("revision" in table):
+        raise SettingsError(f"{where}: revision goes with repository, and must be {_REVISION}")
 
 
 def _check_keys(where: str, table: Table, allowed: Collection[str]) -> None:
@@ -134,21 +165,29 @@ def _is_device(value: Any) -> bool:
     return kind == "cuda" and index.isascii() and index.isdigit()
 
 
+def _either(allowed: Collection[str]) -> str:
+    return " or ".join(f'"{value}"' for value in allowed)
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
 
 _FOLDER = "the path of a folder in diffusers format"
+_REVISION = "the 40 hexadecimal digits of a commit; branches and tags can move"
 # Source -> its keys, each with its check and with what it must be.
 _SOURCES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "embedded": {},
     "diffusers": {
         "folder": (_is_text, _FOLDER),
-        "dtype": (lambda value: value in DTYPES, " or ".join(f'"{dtype}"' for dtype in DTYPES)),
+        "repository": (hub.is_repository, 'the name of one, such as "owner/name"'),
+        "revision": (hub.is_revision, _REVISION),
+        "dtype": (lambda value: value in DTYPES, _either(DTYPES)),
         "device": (_is_device, '"cpu", "cuda" or one of several, such as "cuda:1"'),
         "steps": _whole(1, _MAX_STEPS),
         "guidance": (_is_guidance, f"a number from 0 to {_MAX_GUIDANCE:g}"),
         "max_rows": _whole(1, _MAX_ROWS),
+        "load": (lambda value: value in LOADS, _either(LOADS)),
         "name": (_is_text, "a text of printable characters"),
     },
 }
@@ -183,17 +222,40 @@ def _embedded(settings: Settings, name: str) -> Model:
     )
 
 
+_PLACE = frozenset({"source", "folder", "repository", "revision"})
+
+
 def _diffusers(
     settings: Settings, where: Path, name: str, table: Table, stocks: dict[tuple[str, ...], Stock]
 ) -> Model:
     """Ids with one folder, type and device share what is loaded."""
-    options = {key: value for key, value in table.items() if key != "source"}
-    if "folder" not in options:
-        raise SettingsError(f"{where}, models.{name}: folder is missing; it must be {_FOLDER}")
-    # A relative path is one from the catalog's own folder, wherever the server is started.
-    folder = where.parent / Path(options.pop("folder")).expanduser()
+    options = {key: value for key, value in table.items() if key not in _PLACE}
+    folder = _folder(settings, where, name, table)
+    options.setdefault("name", table.get("repository", folder.name))
     kind = {key: options.pop(key) for key in ("dtype", "device") if key in options}
     key = (str(folder), kind.get("dtype", ""), kind.get("device", ""))
     if key not in stocks:
         stocks[key] = Stock(checkpoint.read(folder), num_threads=settings.num_threads, **kind)
     return DiffusersModel(name, stocks[key], Options(**options))
+
+
+def _folder(settings: Settings, where: Path, name: str, table: Table) -> Path:
+    if "folder" not in table:
+        pin = hub.Pin(table["repository"], table["revision"])
+        folder = _folder_of(settings, pin)
+        if not folder.is_dir():
+            raise SettingsError(
+                f"{where}, models.{name}: {pin} is not here yet; run: daguerre models pull {name}"
+            )
+        return folder
+    try:
+        # A relative path is one from the catalog's own folder, wherever the server is started.
+        return where.parent / Path(table["folder"]).expanduser()
+    except RuntimeError as error:  # a user that there is not
+        raise SettingsError(
+            f"{where}, models.{name}: folder is {table['folder']!r}: {error}"
+        ) from None
+
+
+def _folder_of(settings: Settings, pin: hub.Pin) -> Path:
+    return hub.folder(settings.home_folder(), pin)

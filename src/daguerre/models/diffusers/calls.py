@@ -8,19 +8,22 @@ modules, pipelines or jobs. Shapes: R rows, * whatever the module takes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from daguerre.engine.forward import Array, Constant, Inputs
+from daguerre.models.diffusers.families import PLAIN, Layout
 
 CALL = "call"  # the input that holds the constant part; no place in a call has this name alone
 # diffusers passes it as one number for all rows where it can: as a row per row, requests at
 # different steps fit into one evaluation. The denoisers take both, and give the same bits.
 _PER_ROW = frozenset({"timestep"})
 _PLAIN = (bool, int, float, str, type(None))
+# What a language model keeps for the next word; the pipelines ask for no second one.
+_UNREAD = ".past_key_values"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +33,33 @@ class Row:
     name: str
 
 
-def pack(arguments: Mapping[str, Any], shared: frozenset[str] = frozenset()) -> Inputs:
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Stands for a list with a tensor per row: one tensor, filled up to the longest, and another of
+    the lengths. `filled` are the lengths that the network will make of them."""
+
+    name: str
+    filled: tuple[int, ...]
+
+    @property
+    def lengths(self) -> str:
+        return f"{self.name}.lengths"
+
+
+@dataclass(frozen=True, slots=True)
+class Tiled:
+    """A tensor with rows that is the same in all calls that share."""
+
+    constant: Constant
+
+
+def pack(arguments: Mapping[str, Any], layout: Layout = PLAIN) -> Inputs:
     """The inputs of a forward. Raises `TypeError` for an argument that is neither tensor nor plain.
 
-    The first tensor says how many rows there are. What has another first axis, or is named in
-    `shared`, is constant, and its content part of the signature.
+    The first tensor says how many rows there are. What has another first axis, or is shared or
+    decisive by `layout`, is constant, and its content part of the signature.
     """
-    rows = _num_rows(arguments)
+    rows = _num_rows(arguments, layout)
     tensors: dict[str, Array | Constant] = {}
 
     def leaf(name: str, value: Any) -> Any:
@@ -44,14 +67,22 @@ def pack(arguments: Mapping[str, Any], shared: frozenset[str] = frozenset()) -> 
             return _plain(name, value)
         if name in _PER_ROW and value.ndim == 0:
             value = value.expand(rows)
-        if name in shared or value.ndim == 0 or len(value) != rows:
+        if name in layout.shared or value.ndim == 0 or len(value) != rows:
             return Constant(value, _digest(value))
+        if name in layout.decisive:
+            return Tiled(Constant(value, _digest(value)))
         # A kernel may be chosen by the layout, and rows of several jobs are always put together
         # in the plain one.
         tensors[name] = value.contiguous()
         return Row(name)
 
-    call = {name: mapped(value, leaf, name) for name, value in arguments.items()}
+    call: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if name in layout.listed:
+            call[name], listed = _rows(name, value, layout.listed[name])
+            tensors |= listed
+        else:
+            call[name] = mapped(value, leaf, name)
     return {CALL: Constant(call, _sha256(repr(call).encode())), **tensors}
 
 
@@ -69,38 +100,90 @@ def fill(value: Any, tensors: Mapping[str, Any]) -> Any:
     def leaf(_: str, held: Any) -> Any:
         if isinstance(held, Row):
             return tensors[held.name]
+        if isinstance(held, Rows):
+            return _list(held, tensors)
+        if isinstance(held, Tiled):
+            return _tile(held.constant.value, tensors)
         return held.value if isinstance(held, Constant) else held
 
     return mapped(value, leaf)
 
 
-def taken_out(value: Any) -> tuple[Any, tuple[torch.Tensor, ...]]:
-    """A result as a structure without its tensors, and these, in the order of their numbers."""
+def taken_out(value: Any, layout: Layout = PLAIN) -> tuple[Any, tuple[torch.Tensor, ...]]:
+    """A result as a structure without its tensors, and these, in the order of their numbers. Lists
+    are of rows where those of the call are."""
     tensors: list[torch.Tensor] = []
 
     def leaf(name: str, held: Any) -> Any:
+        if isinstance(held, list):
+            tensors.append(torch.stack(held))
+            return Rows(str(len(tensors) - 1), ())
+        if name.endswith(_UNREAD):
+            return None
         if not isinstance(held, torch.Tensor):
             return _plain(name, held)
         tensors.append(held)
         return Row(str(len(tensors) - 1))
 
-    return mapped(value, leaf, "result"), tuple(tensors)
+    is_leaf = _is_list if layout.listed else _is_nothing
+    return mapped(value, leaf, "result", is_leaf), tuple(tensors)
 
 
-def mapped(value: Any, leaf: Callable[[str, Any], Any], name: str = "") -> Any:
+def _is_nothing(value: Any) -> bool:
+    return False
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def mapped(
+    value: Any,
+    leaf: Callable[[str, Any], Any],
+    name: str = "",
+    is_leaf: Callable[[Any], bool] = _is_nothing,
+) -> Any:
     """The same structure of dicts, lists and tuples with each leaf replaced; the outputs of both
     libraries are dicts that are made by keyword."""
+    if is_leaf(value):
+        return leaf(name, value)
     if isinstance(value, Mapping):
-        items = {key: mapped(item, leaf, f"{name}.{key}") for key, item in value.items()}
+        items = {key: mapped(item, leaf, f"{name}.{key}", is_leaf) for key, item in value.items()}
         return items if type(value) is dict else type(value)(**items)
     if isinstance(value, list | tuple):
-        return type(value)(mapped(item, leaf, f"{name}[{i}]") for i, item in enumerate(value))
+        each = enumerate(value)
+        return type(value)(mapped(item, leaf, f"{name}[{i}]", is_leaf) for i, item in each)
     return leaf(name, value)
 
 
-def _num_rows(arguments: Mapping[str, Any]) -> int:
-    """Of the first tensor that has any."""
-    found: list[int] = []
+def _rows(
+    name: str, value: Sequence[torch.Tensor], multiple: int
+) -> tuple[Rows, dict[str, torch.Tensor]]:
+    lengths = [len(tensor) for tensor in value]
+    rows = Rows(name, tuple(-(-length // multiple) * multiple for length in lengths))
+    filled = value[0].new_zeros((len(value), max(rows.filled), *value[0].shape[1:]))
+    for row, tensor in zip(filled, value, strict=True):
+        row[: len(tensor)] = tensor
+    return rows, {name: filled, rows.lengths: torch.tensor(lengths)}
+
+
+def _list(rows: Rows, tensors: Mapping[str, Any]) -> list[torch.Tensor]:
+    tensor = tensors[rows.name]
+    if not rows.filled:  # of a result: nothing was filled up
+        return list(tensor.unbind())
+    lengths = tensors[rows.lengths].tolist()
+    return [row[:length] for row, length in zip(tensor, lengths, strict=True)]
+
+
+def _tile(value: torch.Tensor, tensors: Mapping[str, Any]) -> torch.Tensor:
+    """As often as there are calls; each has as many rows as the value."""
+    total = next(len(held) for held in tensors.values() if isinstance(held, torch.Tensor))
+    return value.repeat(total // len(value), *(1 for _ in value.shape[1:]))
+
+
+def _num_rows(arguments: Mapping[str, Any], layout: Layout) -> int:
+    """Of the first list of rows, or else of the first tensor that has any."""
+    found = [len(arguments[name]) for name in layout.listed]
 
     def leaf(_: str, value: Any) -> None:
         if isinstance(value, torch.Tensor) and value.ndim:

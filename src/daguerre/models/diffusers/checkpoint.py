@@ -17,11 +17,13 @@ from daguerre.errors import SettingsError
 from daguerre.models.diffusers.families import FAMILIES, Family, find
 
 INDEX = "model_index.json"
+DECODER = "vae"
+_WEIGHTS = ".safetensors"
 _LIBRARIES = ("diffusers", "transformers")
 # The one class that stands in a folder of diffusers' own pipelines.
 _SAFETY_CHECKER = ("stable_diffusion", "StableDiffusionSafetyChecker")
 # What decides a picture; licences, cards and weights in other formats do not.
-_SUFFIXES = (".json", ".model", ".safetensors", ".txt")
+SUFFIXES = (".jinja", ".json", ".model", ".safetensors", ".txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Checkpoint:
 
     @property
     def weights(self) -> tuple[Path, ...]:
-        return tuple(file for file in self.files() if file.suffix == ".safetensors")
+        return tuple(file for file in self.files() if file.suffix == _WEIGHTS)
 
     @property
     def created(self) -> int:
@@ -44,7 +46,7 @@ class Checkpoint:
     @property
     def networks(self) -> tuple[str, ...]:
         """The components that the engine evaluates."""
-        names = (*self.family.text_encoders, self.family.denoiser, "vae")
+        names = (*self.family.text_encoders, self.family.denoiser, DECODER)
         return tuple(name for name in names if name in self.components)
 
     def files(self) -> Iterator[Path]:
@@ -52,7 +54,12 @@ class Checkpoint:
         yield self.folder / INDEX
         for name in sorted(self.components):
             files = (self.folder / name).iterdir()
-            yield from sorted(file for file in files if file.suffix in _SUFFIXES)
+            yield from sorted(file for file in files if is_read(file.name))
+
+    def stamps(self) -> tuple[tuple[str, int, int], ...]:
+        """Name, size and time of each file: equal where nothing was written."""
+        stats = ((file, file.stat()) for file in self.files())
+        return tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats)
 
     def sha256(self) -> str:
         """One digest of all files: reads every byte of the weights."""
@@ -64,29 +71,58 @@ class Checkpoint:
         return digest.hexdigest()
 
 
+def is_read(name: str) -> bool:
+    """Whether a component is loaded from a file of this name. Weights of a variant, as in
+    `model.fp16.safetensors`, are not."""
+    path = Path(name)
+    return path.suffix in SUFFIXES and not (path.suffix == _WEIGHTS and "." in path.stem)
+
+
 def read(folder: Path) -> Checkpoint:
-    index = _read_json(folder / INDEX)
+    try:
+        return _read(folder)
+    except OSError as error:  # a folder that may not be read, or a file that is gone meanwhile
+        raise SettingsError(f"{folder} cannot be read: {error}") from None
+
+
+def _read(folder: Path) -> Checkpoint:
+    index = read_index(folder / INDEX)
+    components = {name: _component(folder, name, index[name]) for name in component_names(index)}
+    kind = FAMILIES[index["_class_name"]]
+    _expect(folder, components, kind.denoiser, kind.denoiser_class)
+    _expect(folder, components, DECODER, kind.decoder_class)
+    _expect_all(folder, components, kind)
+    family = find(index, _read_json(folder / kind.denoiser / "config.json"))
+    checkpoint = Checkpoint(folder, family, components)
+    for name in checkpoint.networks:
+        if not any(is_read(file.name) for file in (folder / name).glob(f"*{_WEIGHTS}")):
+            raise SettingsError(
+                f"{folder / name} holds no *{_WEIGHTS}, or only those of a variant; other weights"
+                " are refused"
+            )
+    return checkpoint
+
+
+def read_index(file: Path) -> dict[str, Any]:
+    """The `model_index.json` of a pipeline that is served."""
+    index = _read_json(file)
     pipeline = index.get("_class_name")
     if not isinstance(pipeline, str) or pipeline not in FAMILIES:
         raise SettingsError(
-            f"{folder / INDEX}: the pipeline is {pipeline!r}; served are {', '.join(FAMILIES)}"
+            f"{file}: the pipeline is {pipeline!r}; served are {', '.join(FAMILIES)}"
         )
-    components = {
-        name: _component(folder, name, entry)
+    return index
+
+
+def component_names(index: Mapping[str, Any]) -> list[str]:
+    """Lists of numbers are options of the pipeline, and [null, null] is a part that it lacks."""
+    return [
+        name
         for name, entry in index.items()
-        if isinstance(entry, list) and entry != [None, None] and not name.startswith("_")
-    }
-    denoiser = FAMILIES[pipeline].denoiser
-    _expect(folder, components, denoiser, FAMILIES[pipeline].denoiser_class)
-    _expect(folder, components, "vae", "AutoencoderKL")
-    family = find(pipeline, _read_json(folder / denoiser / "config.json"))
-    checkpoint = Checkpoint(folder, family, components)
-    for name in checkpoint.networks:
-        if not any((folder / name).glob("*.safetensors")):
-            raise SettingsError(
-                f"{folder / name} holds no *.safetensors; other weights are refused"
-            )
-    return checkpoint
+        if isinstance(entry, list)
+        and any(isinstance(part, str) for part in entry)
+        and not name.startswith("_")
+    ]
 
 
 def _read_json(file: Path) -> dict[str, Any]:
@@ -96,7 +132,7 @@ def _read_json(file: Path) -> dict[str, Any]:
         raise SettingsError(
             f"{file} cannot be read: {error.strerror or error}; a folder in diffusers format has it"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{file} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise SettingsError(f"{file} must hold a JSON object")
@@ -115,6 +151,11 @@ def _component(folder: Path, name: str, entry: list[Any]) -> tuple[str, str]:
         )
     if not name.isidentifier() or not (folder / name).is_dir():
         raise SettingsError(f"{folder / INDEX} names {name!r}, but there is no such folder")
+    for file in sorted((folder / name).glob("*config.json")):
+        if "auto_map" in _read_json(file):  # transformers would ask the terminal whether to run it
+            raise SettingsError(
+                f"{file} names code of its own in auto_map; no code from a checkpoint is run"
+            )
     return library, class_name
 
 
@@ -124,3 +165,15 @@ def _expect(
     found = components.get(name, (None, None))[1]
     if found != class_name:
         raise SettingsError(f"{folder / INDEX}: {name} is {found!r}; served is {class_name}")
+
+
+def _expect_all(folder: Path, components: Mapping[str, tuple[str, str]], family: Family) -> None:
+    needed = [*family.text_encoders, "scheduler"]
+    missing = [name for name in needed if name not in components and name not in family.optional]
+    readers = [name for name, _ in family.readers]
+    if not any(name in components for name in readers):
+        missing.append(" or ".join(readers))
+    if missing:
+        raise SettingsError(
+            f"{folder / INDEX} names no {', '.join(missing)}; a {family.pipeline} needs it"
+        )

@@ -1,8 +1,8 @@
 """The families of pipelines that are served: what each is called, made of and asked.
 
 A family stands here when its denoiser was read for anything that depends on the whole batch, and
-its pictures were compared bit for bit with the stock pipeline's (tests/models/diffusers). Holds
-facts only; loads neither torch nor diffusers.
+its pictures were compared bit for bit with the stock pipeline's (tests/checkpoints). Holds facts
+only; loads neither torch nor diffusers.
 """
 
 from __future__ import annotations
@@ -12,34 +12,66 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which inputs of a network are not rows on the first axis of a tensor.
+
+    `shared` carry no rows, though their first axis may be as long as the rows. `decisive` carry
+    rows whose values choose the arithmetic, such as masks that a network counts: forwards share
+    only where these are equal. `listed` are lists with a tensor per row; the network fills up each
+    to a multiple of this many, and forwards share where the filled lengths are equal.
+    """
+
+    shared: frozenset[str] = frozenset()
+    decisive: frozenset[str] = frozenset()
+    listed: Mapping[str, int] = field(default_factory=lambda: _NONE)
+
+
+PLAIN = Layout()
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
     """`steps` and `guidance` are the defaults of the stock pipeline, or of the checkpoints' card.
 
-    `reader` is the tokenizer that takes in most of a prompt, the first of these that a checkpoint
-    has, with the most tokens it is asked for, or None for its own limit. A family without
-    `guidance` has none to be set. `call` and `load` are arguments that keep the stock pipeline from
-    doing what the contract excludes.
+    `readers` are the tokenizers that may take in most of a prompt, the first of these that a
+    checkpoint has does, each with the most tokens it is asked for, or None for its own limit. A
+    family without `guidance` has none to be set. `call` and `load` are arguments that keep the
+    stock pipeline from doing what the contract excludes.
     """
 
     pipeline: str
-    denoiser: str
     denoiser_class: str
     text_encoders: tuple[str, ...]
     readers: tuple[tuple[str, int | None], ...]
     steps: int
     guidance: float | None
     has_negative_prompt: bool
-    # Inputs of the denoiser that carry no rows, though their first axis may be as long as the rows.
-    shared: frozenset[str] = frozenset()
-    call: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    load: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    denoiser: str = "transformer"
+    decoder_class: str = "AutoencoderKL"
+    optional: frozenset[str] = frozenset()  # of the text encoders, those that may be missing
+    guidance_name: str = "guidance_scale"
+    unguided: float = 1.0  # up to this guidance there is no second, unguided prediction
+    has_two_forwards: bool = False  # a guided step asks the denoiser twice, not for twice the rows
+    blank: str | None = None  # the negative prompt for none, where guidance is off without one
+    layout: Layout = PLAIN
+    call: Mapping[str, Any] = field(default_factory=lambda: _NONE)
+    load: Mapping[str, Any] = field(default_factory=lambda: _NONE)
+
+    def is_guided(self, guidance: float | None) -> bool:
+        """Whether there is a second prediction, for a negative prompt to go into."""
+        return guidance is not None and guidance > self.unguided
+
+    def num_forwards(self, guidance: float | None) -> int:
+        """Of the denoiser in one step."""
+        return 2 if self.has_two_forwards and self.is_guided(guidance) else 1
 
 
 _FLUX = Family(
     pipeline="FluxPipeline",
-    denoiser="transformer",
     denoiser_class="FluxTransformer2DModel",
     text_encoders=("text_encoder", "text_encoder_2"),
     readers=(("tokenizer_2", 512),),
@@ -47,7 +79,7 @@ _FLUX = Family(
     guidance=3.5,
     # Guidance is distilled into the network: there is no second forward to put a prompt into.
     has_negative_prompt=False,
-    shared=frozenset({"img_ids", "txt_ids"}),
+    layout=Layout(shared=frozenset({"img_ids", "txt_ids"})),
     call={"max_sequence_length": 512},
 )
 # FLUX.1 [schnell]: the same pipeline, distilled to four steps, reading 256 tokens.
@@ -57,6 +89,37 @@ _FLUX_SCHNELL = replace(
     steps=4,
     guidance=None,
     call={"max_sequence_length": 256},
+)
+_FLUX_2 = Family(
+    pipeline="Flux2Pipeline",
+    denoiser_class="Flux2Transformer2DModel",
+    decoder_class="AutoencoderKLFlux2",
+    text_encoders=("text_encoder",),
+    readers=(("tokenizer", 512),),
+    steps=50,
+    guidance=4.0,
+    has_negative_prompt=False,
+    # Positions have rows, and the denoiser takes those of the first for all.
+    layout=Layout(shared=frozenset({"img_ids", "txt_ids"})),
+)
+# FLUX.2 [klein] base: guided by a second prediction, whose prompt is always empty.
+_KLEIN = replace(_FLUX_2, pipeline="Flux2KleinPipeline", has_two_forwards=True)
+_KLEIN_DISTILLED = replace(_KLEIN, steps=4, guidance=None)
+_KREA_2 = Family(
+    pipeline="Krea2Pipeline",
+    denoiser_class="Krea2Transformer2DModel",
+    decoder_class="AutoencoderKLQwenImage",
+    text_encoders=("text_encoder",),
+    readers=(("tokenizer", 512),),
+    steps=28,
+    guidance=4.5,
+    has_negative_prompt=True,
+    unguided=0.0,
+    has_two_forwards=True,
+    layout=Layout(shared=frozenset({"position_ids"})),
+)
+_KREA_2_DISTILLED = replace(
+    _KREA_2, steps=8, guidance=None, has_negative_prompt=False, call={"guidance_scale": 0.0}
 )
 
 FAMILIES: Mapping[str, Family] = {
@@ -86,18 +149,19 @@ FAMILIES: Mapping[str, Family] = {
         ),
         Family(
             pipeline="StableDiffusion3Pipeline",
-            denoiser="transformer",
             denoiser_class="SD3Transformer2DModel",
             text_encoders=("text_encoder", "text_encoder_2", "text_encoder_3"),
+            optional=frozenset({"text_encoder_3"}),
             readers=(("tokenizer_3", 256), ("tokenizer", None)),
             steps=28,
             guidance=7.0,
             has_negative_prompt=True,
         ),
         _FLUX,
+        _FLUX_2,
+        _KLEIN,
         Family(
             pipeline="PixArtSigmaPipeline",
-            denoiser="transformer",
             denoiser_class="PixArtTransformer2DModel",
             text_encoders=("text_encoder",),
             readers=(("tokenizer", 300),),
@@ -108,12 +172,66 @@ FAMILIES: Mapping[str, Family] = {
             # depend on whether packages that clean it are installed.
             call={"use_resolution_binning": False, "clean_caption": False},
         ),
+        Family(
+            pipeline="SanaPipeline",
+            denoiser_class="SanaTransformer2DModel",
+            decoder_class="AutoencoderDC",
+            text_encoders=("text_encoder",),
+            readers=(("tokenizer", 300),),
+            steps=20,
+            guidance=4.5,
+            has_negative_prompt=True,
+            call={"use_resolution_binning": False, "clean_caption": False},
+        ),
+        Family(
+            pipeline="Lumina2Pipeline",
+            denoiser_class="Lumina2Transformer2DModel",
+            text_encoders=("text_encoder",),
+            readers=(("tokenizer", 256),),
+            steps=30,
+            guidance=4.0,
+            has_negative_prompt=True,
+            has_two_forwards=True,
+            # It counts the words and, where rows have not equally many, attends with a mask.
+            layout=Layout(decisive=frozenset({"encoder_attention_mask"})),
+        ),
+        Family(
+            pipeline="QwenImagePipeline",
+            denoiser_class="QwenImageTransformer2DModel",
+            decoder_class="AutoencoderKLQwenImage",
+            text_encoders=("text_encoder",),
+            readers=(("tokenizer", 512),),
+            steps=50,
+            guidance=4.0,
+            has_negative_prompt=True,
+            guidance_name="true_cfg_scale",
+            has_two_forwards=True,
+            blank=" ",
+        ),
+        Family(
+            pipeline="ZImagePipeline",
+            denoiser_class="ZImageTransformer2DModel",
+            text_encoders=("text_encoder",),
+            readers=(("tokenizer", 512),),
+            steps=50,
+            guidance=5.0,
+            has_negative_prompt=True,
+            unguided=0.0,
+            layout=Layout(listed={"x": 1, "cap_feats": 32}),
+        ),
+        _KREA_2,
     )
 }
 
 
-def find(pipeline: str, denoiser_config: Mapping[str, Any]) -> Family:
-    family = FAMILIES[pipeline]
+def find(index: Mapping[str, Any], denoiser_config: Mapping[str, Any]) -> Family:
+    """That of a checkpoint's `model_index.json`, whose pipeline is one of `FAMILIES`."""
+    family = FAMILIES[index["_class_name"]]
+    is_distilled = index.get("is_distilled") is True
     if family is _FLUX and not denoiser_config.get("guidance_embeds", False):
         return _FLUX_SCHNELL
+    if family is _KLEIN and is_distilled:
+        return _KLEIN_DISTILLED
+    if family is _KREA_2 and is_distilled:
+        return _KREA_2_DISTILLED
     return family

@@ -10,19 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from daguerre.engine.forward import Forward, Network, Outputs, Stage
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError, InvalidRequest, SettingsError
-from daguerre.models.diffusers.stock import DECODER, Stock
+from daguerre.models.diffusers import memory
+from daguerre.models.diffusers.checkpoint import DECODER
+from daguerre.models.diffusers.stock import Stock
 from daguerre.models.embedded.model import MIN_CORES_TO_SHARE, num_cores
 from daguerre.params import ImageParams, ModelInfo
 
+if TYPE_CHECKING:
+    import torch
+
 DTYPES = ("float32", "bfloat16")
 DEFAULT_MAX_ROWS = 8
+AT_START = "start"
+LOADS = (AT_START, "first use")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +41,11 @@ class Options:
     guidance: float | None = None
     max_rows: int | None = None
     name: str = ""
+    load: str = AT_START
 
 
 class DiffusersModel:
-    """Implements `daguerre.engine.pipeline.Model` under the id `model`."""
+    """Implements `daguerre.engine.pipeline.MovableModel` under the id `model`."""
 
     def __init__(self, model: str, stock: Stock, options: Options) -> None:
         checkpoint = stock.checkpoint
@@ -54,6 +62,25 @@ class DiffusersModel:
         self._model, self._stock = model, stock
         self._name = options.name or checkpoint.folder.name
         self._created = checkpoint.created
+        self.is_loaded_at_start = options.load == AT_START
+
+    @property
+    def source(self) -> Stock:
+        return self._stock
+
+    @property
+    def place(self) -> str:
+        return self._stock.device
+
+    @property
+    def num_bytes(self) -> int:
+        return self._stock.num_bytes
+
+    def free_bytes(self) -> int:
+        return memory.free(self._stock.device)
+
+    def unload(self) -> None:
+        self._stock.unload()
 
     @property
     def info(self) -> ModelInfo:
@@ -78,7 +105,8 @@ class DiffusersModel:
         self._check(params, guidance)
         pipeline = self._stock.copy()
         arguments = self._arguments(params, steps, guidance)
-        return self._forwards(pipeline, lambda: _picture(pipeline(**arguments)))
+        per_step = self.family.num_forwards(guidance)
+        return self._forwards(pipeline, lambda: _picture(pipeline(**arguments)), per_step)
 
     def _arguments(
         self, params: ImageParams, steps: int, guidance: float | None
@@ -96,9 +124,11 @@ class DiffusersModel:
             **self.family.call,
         }
         if guidance is not None:
-            given["guidance_scale"] = guidance
+            given[self.family.guidance_name] = guidance
         if params.negative_prompt:  # an empty one is one that was not given
             given["negative_prompt"] = params.negative_prompt
+        elif self.family.blank and self.family.is_guided(guidance):
+            given["negative_prompt"] = self.family.blank
         return given
 
     def _check(self, params: ImageParams, guidance: float | None) -> None:
@@ -107,8 +137,8 @@ class DiffusersModel:
             return
         if not self._follows_negative(guidance):
             raise InvalidRequest(
-                f"negative_prompt: the model {params.model!r} works without a second, unguided"
-                " prediction and cannot follow one; leave it out or send an empty one",
+                f"negative_prompt: the model {params.model!r} makes no prediction that one could"
+                " go into; leave it out or send an empty one",
                 param="negative_prompt",
             )
         self._check_length("negative_prompt", params.negative_prompt)
@@ -117,29 +147,25 @@ class DiffusersModel:
         denoiser = getattr(self._stock.pipeline, self.family.denoiser)
         # A network that takes the guidance itself, as those of latent consistency models.
         is_distilled = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
-        is_guided = guidance is not None and guidance > 1
-        return self.family.has_negative_prompt and is_guided and not is_distilled
+        has_negative = self.family.has_negative_prompt and self.family.is_guided(guidance)
+        return has_negative and not is_distilled
 
     def _check_length(self, param: str, text: str) -> None:
-        """The stock pipelines cut off what is too long, and draw a picture of the rest."""
-        pipeline = self._stock.pipeline
-        readers = ((getattr(pipeline, name), most) for name, most in self.family.readers)
-        tokenizer, most = next((reader, most) for reader, most in readers if reader is not None)
-        if hasattr(pipeline, "_text_preprocessing"):
-            (text,) = pipeline._text_preprocessing(text)
-        num_tokens = len(tokenizer(text).input_ids)
-        limit = most or tokenizer.model_max_length
-        if num_tokens > limit:
+        from daguerre.models.diffusers.prompts import num_tokens
+
+        is_negative = param == "negative_prompt"
+        num, limit = num_tokens(self.family, self._stock.pipeline, text, is_negative)
+        if num > limit:
             raise InvalidRequest(
-                f"{param} is {num_tokens} tokens long, those of its start and end included; the"
+                f"{param} is {num} tokens long, those of its start and end included; the"
                 f" model {self._model!r} reads {limit} at most",
                 param=param,
             )
 
-    def _forwards(self, pipeline: Any, call: Callable[[], Pixels]) -> Pipeline:
+    def _forwards(self, pipeline: Any, call: Callable[[], Pixels], per_step: int) -> Pipeline:
         from daguerre.models.diffusers import coroutine
 
-        num_steps, outputs = 0, None
+        num_asked, outputs = 0, None
         with closing(coroutine.run(call)) as asking:
             while True:
                 try:
@@ -149,8 +175,9 @@ class DiffusersModel:
                     return pixels
                 step = None
                 if question.network == self.family.denoiser:
-                    num_steps += 1
-                    step = (num_steps, len(pipeline.scheduler.timesteps))
+                    num_asked += 1
+                    if num_asked % per_step == 0:
+                        step = (num_asked // per_step, len(pipeline.scheduler.timesteps))
                 stage = self._stage(question.network)
                 outputs = yield Forward(question.network, question.inputs, stage, step)
 
@@ -158,15 +185,24 @@ class DiffusersModel:
         """The next question. What comes from no generator cannot be made again from a seed."""
         import torch
 
-        before = torch.get_rng_state()
+        before = self._random_states()
         question = send(outputs)
-        if not torch.equal(before, torch.get_rng_state()):
+        if not all(map(torch.equal, before, self._random_states())):
             sampler = type(self._stock.pipeline.scheduler).__name__
             raise InternalError(
                 f"the sampler {sampler} draws numbers that no seed decides, so it is not served;"
                 " choose another in the checkpoint's scheduler folder"
             )
         return question
+
+    def _random_states(self) -> list[torch.Tensor]:
+        """Of the process's own generators, from which no request may draw."""
+        import torch
+
+        states = [torch.get_rng_state()]
+        if self._stock.device != "cpu":
+            states.append(torch.cuda.get_rng_state(self._stock.device))
+        return states
 
     def _stage(self, network: str) -> Stage:
         if network == self.family.denoiser:

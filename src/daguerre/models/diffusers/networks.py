@@ -23,6 +23,7 @@ import torch
 from daguerre.engine.forward import Constant, Inputs, Outputs
 from daguerre.models.diffusers import coroutine
 from daguerre.models.diffusers.calls import CALL, fill, pack, taken_out, unpack
+from daguerre.models.diffusers.families import PLAIN, Layout
 
 # A decoder takes one for its interface and does not draw from it; it is a request's own, and could
 # not be told to the engine.
@@ -41,8 +42,10 @@ class Question:
 class TorchNetwork:
     """A module's method, evaluated eagerly; rows on axis 0 of all tensors in its result."""
 
-    def __init__(self, name: str, method: Callable[..., Any], facts: str) -> None:
-        self.name = name
+    def __init__(
+        self, name: str, method: Callable[..., Any], facts: str, layout: Layout = PLAIN
+    ) -> None:
+        self.name, self.layout = name, layout
         self.fingerprint = f"{facts} {name}"
         self.signature = inspect.signature(method)
         self._method = method
@@ -52,7 +55,7 @@ class TorchNetwork:
 
     def __call__(self, inputs: Inputs) -> Outputs:
         bound = inspect.BoundArguments(self.signature, OrderedDict(unpack(inputs)))
-        result, tensors = taken_out(self._method(*bound.args, **bound.kwargs))
+        result, tensors = taken_out(self._method(*bound.args, **bound.kwargs), self.layout)
         self._results[_digest(inputs)] = result
         if any(tensor.is_cuda for tensor in tensors):
             # So that an error is met here and the time is that of the work, not of its launch.
@@ -66,11 +69,11 @@ class TorchNetwork:
 
 
 def open_door(
-    name: str, module: Any, method: str, facts: str, shared: frozenset[str] = frozenset()
+    name: str, module: Any, method: str, facts: str, layout: Layout = PLAIN
 ) -> TorchNetwork:
     """Puts a door before `module.method`, and returns the network behind it."""
     original = getattr(module, method)
-    network = TorchNetwork(name, original, facts)
+    network = TorchNetwork(name, original, facts, layout)
 
     @functools.wraps(original)
     def door(*args: Any, **kwargs: Any) -> Any:
@@ -78,7 +81,7 @@ def open_door(
             return original(*args, **kwargs)
         arguments = dict(network.signature.bind(*args, **kwargs).arguments)
         arguments.pop(_IGNORED, None)
-        inputs = pack(arguments, shared)
+        inputs = pack(arguments, layout)
         return network.result(inputs, coroutine.ask(Question(name, inputs)))
 
     setattr(module, method, door)

@@ -7,18 +7,21 @@ when the pipeline is loaded, not before.
 from __future__ import annotations
 
 import copy
+import gc
 import importlib
+import os
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from daguerre.engine.forward import Network
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers.checkpoint import Checkpoint
+from daguerre.models.diffusers import memory
+from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
+from daguerre.models.diffusers.families import PLAIN
 
 if TYPE_CHECKING:
     import torch
-
-DECODER = "vae"
 
 
 class Stock:
@@ -34,8 +37,15 @@ class Stock:
         self.checkpoint = checkpoint
         self.weights_sha256 = ""  # known when it is loaded: that takes reading all of them
         self.pipeline: Any = None
-        self.dtype, self.device, self.num_threads = dtype, device, num_threads
+        # One name for one device: torch calls the first "cuda", too.
+        self.dtype, self.device = dtype, "cuda:0" if device == "cuda" else device
+        self.num_threads = num_threads
         self._networks: Mapping[str, Network] = {}
+        self._hashed: tuple[tuple[str, int, int], ...] = ()  # the files that were read for it
+
+    @cached_property
+    def num_bytes(self) -> int:
+        return memory.needed(self.checkpoint.weights, self.dtype)
 
     def load(self) -> Mapping[str, Network]:
         """Name -> network. Called in the thread that will run the pipelines; loads once."""
@@ -49,10 +59,31 @@ class Stock:
         if not self._networks:
             device = _device(self.device)
             torch.backends.cudnn.deterministic = True  # where there is no CUDA nothing changes
-            self.weights_sha256 = self.checkpoint.sha256()
+            self._hash()
             self.pipeline = self._load_pipeline(device)
             self._networks = self._open_doors(device)
         return self._networks
+
+    def unload(self) -> None:
+        """Gives the memory back; there must be no copy left."""
+        import torch
+
+        self.pipeline, self._networks = None, {}
+        gc.collect()  # a door and its module hold each other
+        if self.device != "cpu":
+            torch.cuda.empty_cache()
+
+    def _hash(self) -> None:
+        """Names the weights; when they are loaded again they must be the same."""
+        found = self.checkpoint.stamps()
+        if found == self._hashed:
+            return
+        digest = self.checkpoint.sha256()
+        if self.weights_sha256 not in ("", digest):
+            raise SettingsError(
+                f"{self.checkpoint.folder} holds another checkpoint than at the start; start again"
+            )
+        self.weights_sha256, self._hashed = digest, found
 
     def copy(self) -> Any:
         """The same networks and tokenizers, a sampler of its own; nothing else of a pipeline is
@@ -66,6 +97,8 @@ class Stock:
         import torch
 
         family = self.checkpoint.family
+        # Whatever a checkpoint names, neither library asks a hub for it.
+        os.environ["HF_HUB_OFFLINE"] = "1"
         # The second imports the first, and both talk from then on.
         for library in ("transformers", "diffusers"):
             _quiet(importlib.import_module(library))
@@ -91,7 +124,7 @@ class Stock:
                 getattr(self.pipeline, name),
                 "decode" if name == DECODER else "forward",
                 facts,
-                family.shared if name == family.denoiser else frozenset(),
+                family.layout if name == family.denoiser else PLAIN,
             )
             for name in self.checkpoint.networks
         }

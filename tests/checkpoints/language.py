@@ -1,0 +1,328 @@
+"""Tiny checkpoints of the families whose text encoder is a language model; made offline, too.
+
+They are made of the classes, and saved in the layout, of the real ones: only the sizes differ.
+Their tokenizers are trained on the words that the pipelines put around a prompt.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import tokenizers
+import torch
+import transformers
+
+from .tiny import WORDS, save, vae
+
+_CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n"
+    "{% if message.content is string %}{{ message.content }}"
+    "{% else %}{{ message.content[0].text }}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+_TEXTS = (
+    " ".join(WORDS) * 4,
+    *WORDS * 4,
+    "system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, "
+    "spatial relationships of the objects and background:\nuser\nassistant\n" * 3,
+    "You are an assistant designed to generate superior images with the superior degree of "
+    "image-text alignment based on textual prompts or user prompts. <Prompt Start> " * 3,
+)
+_MARKS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+_GEMMA_MARKS = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+_SMALL = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "vocab_size": 800,
+}
+_MROPE = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e6}
+
+
+def qwen_image(folder: Path) -> Path:
+    torch.manual_seed(11)
+    config = transformers.Qwen2_5_VLConfig(
+        text_config={**_SMALL, "rope_scaling": _MROPE},
+        vision_config={
+            **{"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2},
+            "out_hidden_size": 16,
+        },
+    )
+    return save(
+        diffusers.QwenImagePipeline,
+        folder,
+        transformer=diffusers.QwenImageTransformer2DModel(
+            patch_size=2,
+            in_channels=16,
+            out_channels=4,
+            num_layers=2,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=16,
+            axes_dims_rope=(8, 4, 4),
+        ),
+        vae=_qwen_vae(),
+        text_encoder=transformers.Qwen2_5_VLForConditionalGeneration(config),
+        tokenizer=_qwen_tokenizer(),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+    )
+
+
+def z_image(folder: Path) -> Path:
+    torch.manual_seed(12)
+    transformer = diffusers.ZImageTransformer2DModel(
+        in_channels=4,
+        dim=32,
+        n_layers=2,
+        n_refiner_layers=1,
+        n_heads=2,
+        n_kv_heads=2,
+        cap_feat_dim=16,
+        axes_dims=[8, 4, 4],
+        axes_lens=[768, 64, 64],
+    )
+    for token in (transformer.x_pad_token, transformer.cap_pad_token):
+        torch.nn.init.normal_(token)  # is whatever lay in memory
+    return save(
+        diffusers.ZImagePipeline,
+        folder,
+        transformer=transformer,
+        vae=vae(shift_factor=0.1159),
+        text_encoder=transformers.Qwen3Model(transformers.Qwen3Config(**_SMALL)),
+        tokenizer=_qwen_tokenizer(),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
+    )
+
+
+def lumina_2(folder: Path) -> Path:
+    torch.manual_seed(13)
+    return save(
+        diffusers.Lumina2Pipeline,
+        folder,
+        transformer=diffusers.Lumina2Transformer2DModel(
+            sample_size=16,
+            in_channels=4,
+            hidden_size=32,
+            num_layers=2,
+            num_refiner_layers=1,
+            num_attention_heads=2,
+            num_kv_heads=1,
+            multiple_of=16,
+            axes_dim_rope=(8, 4, 4),
+            cap_feat_dim=16,
+        ),
+        # Its pipeline takes eight pixels to one of the latents for granted.
+        vae=vae(num_levels=4, shift_factor=0.1159),
+        text_encoder=_gemma(),
+        tokenizer=_gemma_tokenizer(),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=6.0),
+    )
+
+
+def sana(folder: Path) -> Path:
+    torch.manual_seed(14)
+    return save(
+        diffusers.SanaPipeline,
+        folder,
+        transformer=diffusers.SanaTransformer2DModel(
+            patch_size=1,
+            in_channels=4,
+            out_channels=4,
+            num_layers=2,
+            num_attention_heads=2,
+            attention_head_dim=8,
+            num_cross_attention_heads=2,
+            cross_attention_head_dim=8,
+            cross_attention_dim=16,
+            caption_channels=16,
+            sample_size=32,
+        ),
+        vae=diffusers.AutoencoderDC(
+            latent_channels=4,
+            attention_head_dim=2,
+            encoder_block_types=("ResBlock", "EfficientViTBlock"),
+            decoder_block_types=("ResBlock", "EfficientViTBlock"),
+            encoder_block_out_channels=(8, 8),
+            decoder_block_out_channels=(8, 8),
+            encoder_qkv_multiscales=((), (5,)),
+            decoder_qkv_multiscales=((), (5,)),
+            encoder_layers_per_block=(1, 1),
+            decoder_layers_per_block=(1, 1),
+            downsample_block_type="conv",
+            upsample_block_type="interpolate",
+            scaling_factor=0.41407,
+        ),
+        text_encoder=_gemma(),
+        tokenizer=_gemma_tokenizer(),
+        scheduler=diffusers.DPMSolverMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+        ),
+    )
+
+
+def flux_2(folder: Path) -> Path:
+    """With a plain tokenizer for its processor, which needs torchvision."""
+    torch.manual_seed(15)
+    config = transformers.Mistral3Config(
+        text_config={**_SMALL, "model_type": "mistral", "num_hidden_layers": 31},
+        vision_config={
+            **{"model_type": "pixtral", "hidden_size": 16, "intermediate_size": 16},
+            **{"num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32},
+            "patch_size": 8,
+        },
+    )
+    return save(
+        diffusers.Flux2Pipeline,
+        folder,
+        text_encoder=transformers.Mistral3ForConditionalGeneration(config),
+        **_flux_2(guidance_embeds=True),
+    )
+
+
+def flux_2_klein(folder: Path, is_distilled: bool = False) -> Path:
+    torch.manual_seed(16)
+    config = transformers.Qwen3Config(**{**_SMALL, "num_hidden_layers": 28})
+    return save(
+        diffusers.Flux2KleinPipeline,
+        folder,
+        text_encoder=transformers.Qwen3ForCausalLM(config),
+        is_distilled=is_distilled,
+        **_flux_2(guidance_embeds=False),
+    )
+
+
+def krea_2(folder: Path, is_distilled: bool = False) -> Path:
+    torch.manual_seed(17)
+    config = transformers.Qwen3VLConfig(
+        text_config={**_SMALL, "rope_scaling": _MROPE, "rope_parameters": _MROPE},
+        vision_config={
+            **{"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2},
+            **{"out_hidden_size": 16, "deepstack_visual_indexes": [0]},
+        },
+    )
+    return save(
+        diffusers.Krea2Pipeline,
+        folder,
+        transformer=diffusers.Krea2Transformer2DModel(
+            in_channels=16,
+            num_layers=2,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            intermediate_size=32,
+            timestep_embed_dim=16,
+            text_hidden_dim=16,
+            num_text_layers=2,
+            text_num_attention_heads=2,
+            text_num_key_value_heads=2,
+            text_intermediate_size=24,
+            num_layerwise_text_blocks=1,
+            num_refiner_text_blocks=1,
+            axes_dims_rope=(8, 4, 4),
+        ),
+        vae=_qwen_vae(),
+        text_encoder=transformers.Qwen3VLModel(config),
+        tokenizer=_qwen_tokenizer(),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        text_encoder_select_layers=(1, 2),
+        is_distilled=is_distilled,
+    )
+
+
+MAKERS: Mapping[str, Callable[[Path], Path]] = {
+    "qwen-image": qwen_image,
+    "z-image": z_image,
+    "lumina-2": lumina_2,
+    "sana": sana,
+    "flux-2": flux_2,
+    "flux-2-klein": flux_2_klein,
+    "krea-2": krea_2,
+}
+
+
+def _flux_2(guidance_embeds: bool) -> dict[str, Any]:
+    return {
+        "transformer": diffusers.Flux2Transformer2DModel(
+            in_channels=4,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=48,
+            axes_dims_rope=(4, 4, 4, 4),
+            guidance_embeds=guidance_embeds,
+        ),
+        "vae": diffusers.AutoencoderKLFlux2(
+            down_block_types=("DownEncoderBlock2D",),
+            up_block_types=("UpDecoderBlock2D",),
+            block_out_channels=(4,),
+            layers_per_block=1,
+            latent_channels=1,
+            norm_num_groups=1,
+            use_quant_conv=False,
+            use_post_quant_conv=False,
+        ),
+        "tokenizer": _qwen_tokenizer(),
+        "scheduler": diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+    }
+
+
+def _qwen_vae() -> Any:
+    return diffusers.AutoencoderKLQwenImage(
+        base_dim=8,
+        z_dim=4,
+        dim_mult=[1, 2, 2],
+        num_res_blocks=1,
+        temperal_downsample=[False, True],
+        latents_mean=[0.1] * 4,
+        latents_std=[1.5] * 4,
+    )
+
+
+def _gemma() -> Any:
+    return transformers.Gemma2Model(transformers.Gemma2Config(**_SMALL, sliding_window=64))
+
+
+def _qwen_tokenizer() -> Any:
+    vocabulary, merges = _trained(
+        transformers.Qwen2Tokenizer()._tokenizer,
+        _MARKS,
+        tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tokenizer = transformers.Qwen2Tokenizer(vocabulary, merges, extra_special_tokens=_MARKS[1:])
+    tokenizer.chat_template = _CHAT
+    return tokenizer
+
+
+def _gemma_tokenizer() -> Any:
+    vocabulary, merges = _trained(transformers.GemmaTokenizer()._tokenizer, _GEMMA_MARKS, [])
+    return transformers.GemmaTokenizer(vocabulary, merges)
+
+
+def _trained(
+    empty: Any, marks: list[str], alphabet: list[str]
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Of a tokenizer that splits its text as this one without words does."""
+    learner = tokenizers.Tokenizer(tokenizers.models.BPE())
+    learner.normalizer, learner.pre_tokenizer = empty.normalizer, empty.pre_tokenizer
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=700, special_tokens=marks, initial_alphabet=alphabet, show_progress=False
+    )
+    learner.train_from_iterator(_texts(), trainer)
+    model = json.loads(learner.to_str())["model"]
+    return model["vocab"], [tuple(merge) for merge in model["merges"]]
+
+
+def _texts() -> list[str]:
+    import inspect
+
+    parameters = inspect.signature(diffusers.SanaPipeline.__call__).parameters
+    return [*_TEXTS, *parameters["complex_human_instruction"].default]

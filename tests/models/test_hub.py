@@ -1,0 +1,239 @@
+"""Checkpoints of a hub, pulled from one that runs here: whole or not at all, and never any code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from daguerre import cli
+from daguerre.config import Settings
+from daguerre.errors import SettingsError
+from daguerre.models import catalog
+from daguerre.models.diffusers import hub
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+PIN = hub.Pin("maker/sd", REVISION)
+INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "scheduler": ["diffusers", "PNDMScheduler"],
+}
+NETWORKS = ("unet", "vae", "text_encoder")
+
+
+def files() -> dict[str, bytes]:
+    """A checkpoint's own, and what else lies in such repositories."""
+    made = {"model_index.json": json.dumps(INDEX).encode(), "README.md": b"", "sd.ckpt": b"pickle"}
+    for name in NETWORKS:
+        made[f"{name}/config.json"] = b"{}"
+        made[f"{name}/model.safetensors"] = f"weights of {name}".encode()
+        made[f"{name}/model.fp16.safetensors"] = b"half"
+        made[f"{name}/pytorch_model.bin"] = b"pickle"
+        made[f"{name}/code.py"] = b"raise SystemExit"
+    made["tokenizer/vocab.json"] = made["scheduler/scheduler_config.json"] = b"{}"
+    return made
+
+
+LOADED = {name for name in files() if name.endswith((".json", "/model.safetensors"))}
+
+
+@dataclass
+class Hub:
+    """The few addresses of a hub that pulling one state of a repository needs."""
+
+    files: dict[str, bytes] = field(default_factory=files)
+    sent: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    status: int = 200
+    code: str = ""  # of the error, as the real one tells it
+
+    def info(self) -> bytes:
+        siblings = [
+            {"rfilename": name, "size": len(data), "blobId": "0", **_lfs(name, data)}
+            for name, data in self.files.items()
+        ]
+        return json.dumps({"id": "maker/sd", "sha": REVISION, "siblings": siblings}).encode()
+
+
+def _lfs(name: str, data: bytes) -> dict[str, object]:
+    if not name.endswith("safetensors"):
+        return {}
+    digest = hashlib.sha256(data).hexdigest()
+    return {"lfs": {"sha256": digest, "size": len(data), "pointerSize": 1}}
+
+
+class Handler(BaseHTTPRequestHandler):
+    hub: Hub
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = self.path.split("?")[0]
+        if path.startswith("/api/"):
+            self._send(self.hub.info(), self.hub.status)
+            return
+        name = path.removeprefix(f"/maker/sd/resolve/{REVISION}/")
+        data = self.hub.files[name]
+        if self.command == "GET":
+            self.hub.sent.append(name)
+            if name in self.hub.broken:
+                data = bytes(len(data))
+        self._send(data)
+
+    def _send(self, data: bytes, status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
+        self.send_header("X-Repo-Commit", REVISION)
+        if self.hub.code:
+            self.send_header("X-Error-Code", self.hub.code)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    made = Hub()
+    handler = type("_Handler", (Handler,), {"hub": made})
+    http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{http.server_port}")
+    monkeypatch.setenv("DAGUERRE_HOME", str(tmp_path))
+    yield made
+    http.shutdown()
+    http.server_close()
+
+
+def below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_loaded_is_pulled(server: Hub, tmp_path: Path) -> None:
+    """Weights and configurations arrive; pickles, variants, code and cards are not asked for."""
+    told: list[str] = []
+    folder = hub.pull(tmp_path, PIN, lambda name, size: told.append(name))
+    assert folder == tmp_path / "checkpoints" / "maker--sd" / REVISION == hub.folder(tmp_path, PIN)
+    assert below(folder) == LOADED == set(server.sent) and len(server.sent) == len(LOADED)
+    assert {*told, "model_index.json"} == LOADED
+    assert (folder / "unet" / "model.safetensors").read_bytes() == b"weights of unet"
+    assert hub.pull(tmp_path, PIN) == folder and len(server.sent) == len(LOADED)
+
+
+def test_damaged_file_is_no_checkpoint(server: Hub, tmp_path: Path) -> None:
+    """Weights with other bytes than the hub's leave no checkpoint; the next pull fetches them."""
+    server.broken.add("unet/model.safetensors")
+    with pytest.raises(SettingsError, match=r"unet/model\.safetensors did not arrive as the hub"):
+        hub.pull(tmp_path, PIN)
+    assert not hub.folder(tmp_path, PIN).exists()
+    server.broken.clear()
+    server.sent.clear()
+    assert below(hub.pull(tmp_path, PIN)) == LOADED
+    assert "unet/model.safetensors" in server.sent and "text_encoder/config.json" not in server.sent
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (401, "RepoNotFound", "no such repository, or it is private: then set HF_TOKEN"),
+        (403, "GatedRepo", "asks for your consent: give it on the page of maker/sd"),
+        (404, "RevisionNotFound", f"the repository has no revision {REVISION}"),
+        (500, "", "Internal Server Error"),
+    ],
+)
+def test_refusal_of_the_hub_is_told(
+    server: Hub, tmp_path: Path, status: int, code: str, expected: str
+) -> None:
+    """What a hub refuses is one line with what to do about it."""
+    server.status, server.code = status, code
+    with pytest.raises(SettingsError) as caught:
+        hub.pull(tmp_path, PIN)
+    message = caught.value.message
+    assert expected in message and "maker/sd at 01234567 cannot be pulled" in message
+    assert "\n" not in message
+
+
+def test_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a way to the hub there is a line that says so, and no folder."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(SettingsError, match="cannot be pulled"):
+        hub.pull(tmp_path, PIN)
+    assert not hub.folder(tmp_path, PIN).parent.exists()
+
+
+def test_what_is_not_served_is_not_fetched(server: Hub, tmp_path: Path) -> None:
+    """The index decides before weights are asked for."""
+    server.files["model_index.json"] = json.dumps({**INDEX, "_class_name": "OtherOne"}).encode()
+    with pytest.raises(SettingsError, match="the pipeline is 'OtherOne'"):
+        hub.pull(tmp_path, PIN)
+    assert server.sent == ["model_index.json"]
+    del server.files["model_index.json"]
+    with pytest.raises(SettingsError, match=r"has no model_index\.json"):
+        hub.pull(tmp_path / "other", PIN)
+
+
+CATALOG = f"""
+[models.sd]
+source = "diffusers"
+repository = "maker/sd"
+revision = "{REVISION}"
+
+[models.box]
+source = "embedded"
+"""
+
+
+def test_command(server: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server says what to pull; the command pulls it; then the checkpoint is one like others."""
+    settings = Settings(home=tmp_path)
+    (tmp_path / catalog.FILE_NAME).write_text(CATALOG)
+    with pytest.raises(SettingsError, match="is not here yet; run: daguerre models pull sd"):
+        catalog._models(settings, *catalog._tables(settings))
+    (away, _) = catalog.available(settings)
+    assert (away.model, away.weights_sha256) == ("sd", "") and "not here yet" in away.description
+
+    assert cli.main(["models", "pull"]) == 0
+    printed = capsys.readouterr().out
+    assert "sd: maker/sd at 01234567" in printed and "unet/model.safetensors, 0.0 MB" in printed
+    (here, _) = catalog.available(settings)
+    assert (here.model, here.name) == ("sd", "maker/sd") and "not here" not in here.description
+    assert cli.main(["models", "pull", "sd"]) == 0
+
+    assert cli.main(["models", "pull", "box"]) == cli.MISTAKE
+    assert "no model 'box' from a hub; it takes: sd" in capsys.readouterr().err
+
+
+def test_nothing_to_pull(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a catalog there is nothing to do, and that is no mistake."""
+    monkeypatch.setenv("DAGUERRE_HOME", str(tmp_path / "none"))
+    assert cli.main(["models", "pull"]) == 0
+    assert "no model from a hub" in capsys.readouterr().out
+    assert not (tmp_path / "none").exists()
+
+
+def test_serving_asks_no_network(
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is pulled is found without a word to the hub."""
+    hub.pull(tmp_path, PIN)
+    (tmp_path / catalog.FILE_NAME).write_text(CATALOG)
+    refuse: Callable[..., None] = lambda *_: pytest.fail("asked the hub")  # noqa: E731
+    monkeypatch.setattr(Handler, "do_GET", refuse)
+    settings = Settings(home=tmp_path)
+    assert len(catalog._models(settings, *catalog._tables(settings))) == 2
