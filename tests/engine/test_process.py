@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from daguerre.engine import child
 from daguerre.engine.engine import ThreadEngine
 from daguerre.engine.process import ProcessEngine
 from daguerre.engine.supervisor import MAX_BAD_STARTS
+from daguerre.engine.wire import Told, receive
 from daguerre.errors import InternalError, NotFound, NotReady, QueueFull, Unavailable
 from daguerre.params import Done, Event, ImageParams, Queued, Step
 
@@ -143,6 +145,30 @@ def test_survived_once(deed: str, tmp_path: Path, caplog: pytest.LogCaptureFixtu
         "memory": "was out of memory",
     }
     assert told[deed] in caplog.text
+
+
+def test_message_that_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server that has no memory for an image lets go of the process, and makes it again."""
+    failed: list[Told] = []
+
+    def short_of_memory(pipe: Any) -> Any:
+        message = receive(pipe)
+        if isinstance(message, Told) and isinstance(message.event, Done) and not failed:
+            failed.append(message)
+            raise MemoryError
+        return message
+
+    monkeypatch.setattr(child, "receive", short_of_memory)
+
+    async def scene() -> None:
+        async with ready(engine()) as process:
+            assert pixels((await events(process, asked(1)))[-1])
+            assert process.stats().num_restarts == 1
+
+    run(scene())
+    assert "said what could not be read: MemoryError" in caplog.text
 
 
 @pytest.mark.parametrize("deed", ["kill", "memory"])

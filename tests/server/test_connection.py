@@ -8,6 +8,8 @@ import time
 import pytest
 from conftest import MODEL, PATH, RunningServer, read_answer, running, wait_until
 
+from daguerre.server.connection import READ_BYTES, HttpProtocol
+
 BODY = json.dumps({"model": MODEL, "prompt": "x"}).encode()
 AUTHORITY = b"Host: x\r\n"
 
@@ -30,6 +32,8 @@ def error_code(headers: dict[str, str], body: bytes) -> int:
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 70_000,
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a:b\r\n" * 200 + b"\r\n",
+        b"GET / HTTP/1.1\nHost: x\n" + b"a:b\n" * 200 + b"\n",
     ],
 )
 def test_no_http(server: RunningServer, sent: bytes) -> None:
@@ -40,6 +44,37 @@ def test_no_http(server: RunningServer, sent: bytes) -> None:
         assert (status, error_code(headers, body)) == (400, 400)
         assert headers["connection"] == "close"
         assert connection.recv(1) == b""
+
+
+def test_head_of_many_lines_after_another(server: RunningServer) -> None:
+    """A request that waits behind another is held to the same limit."""
+    with server.connection() as connection:
+        connection.sendall(server.head(len(BODY)) + BODY)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a:b\r\n" * 200 + b"\r\n")
+        assert read_answer(connection)[0] == 200
+        status, headers, body = read_answer(connection)
+        assert (status, error_code(headers, body)) == (400, 400)
+        assert b"lines" in body
+
+
+def test_a_sender_has_its_turn_and_no_more(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much is sent at once, little is read before others have their turn (reading 256 KiB
+    in chunks of one byte had held up all others for 0.4 s)."""
+    sizes = []
+    take = HttpProtocol.data_received
+
+    def counted(protocol: HttpProtocol, data: bytes) -> None:
+        sizes.append(len(data))
+        take(protocol, data)
+
+    monkeypatch.setattr(HttpProtocol, "data_received", counted)
+    chunks = b"1\r\n \r\n" * 20_000 + b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+    with server.connection() as connection:
+        connection.sendall(server.head(None, extra="Transfer-Encoding: chunked\r\n") + chunks)
+        assert read_answer(connection)[0] == 200
+    assert sum(sizes) > len(chunks) and max(sizes) <= READ_BYTES
 
 
 def test_broken_chunk(server: RunningServer) -> None:

@@ -104,6 +104,18 @@ def test_idle_connections_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert read_answer(working)[0] == 200
 
 
+def test_slow_heads_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that send a head byte by byte, and never all of it, keep nobody out."""
+    monkeypatch.setattr(connection_module, "IDLE_S", 0.3)
+    with running(tmp_path, max_connections=8) as server, connections(server, 8) as slow:
+        for _ in range(5):
+            for connection in slow:
+                connection.sendall(b"G")
+            time.sleep(0.1)
+        with server.connection() as another:
+            assert status(another) == 200
+
+
 def test_busy_connections_keep_their_places(tmp_path: Path) -> None:
     """Where every connection works, another one is told so, with when to come back."""
     with running(tmp_path, max_connections=8) as server:

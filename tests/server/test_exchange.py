@@ -73,3 +73,9 @@ def test_gone() -> None:
     """To a client that left nothing is sent, and it is counted as gone."""
     sent, counted = seen_of(never_answers)
     assert sent == [] and counted[0].status == CLIENT_CLOSED_REQUEST
+
+
+def test_method_in_the_log() -> None:
+    """A method that is none is a word of any length, and is left out."""
+    assert "method=GET" in Exchange("id", "GET").log_line()
+    assert len(Exchange("id", "A" * 60_000).log_line()) < 100

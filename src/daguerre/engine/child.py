@@ -7,6 +7,7 @@ of jobs. What runs in the process is `daguerre.engine.worker`.
 
 from __future__ import annotations
 
+import pickle
 import queue
 import signal
 import subprocess
@@ -53,11 +54,19 @@ class Child:
 
     def messages(self) -> Iterator[FromEngine]:
         """All that it says, until it is dead."""
+        while (message := self._next()) is not None:
+            yield message
+
+    def _next(self) -> FromEngine | None:
         try:
-            while True:
-                yield receive(self._incoming)
+            message: FromEngine = receive(self._incoming)
         except EOFError:
-            pass
+            return None
+        except (MemoryError, pickle.UnpicklingError) as error:
+            # Whatever else it says cannot be told apart any more.
+            self.kill(f"said what could not be read: {type(error).__name__}")
+            return None
+        return message
 
     def kill(self, reason: str) -> None:
         """From any thread; the first reason is the one that is told."""

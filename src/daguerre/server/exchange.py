@@ -35,6 +35,8 @@ LINGER_S = 2.0
 MAX_DROPPED_BYTES = 64 * 1024
 _STOPPING = NotReady("the server is stopping", retry_after_s=LOADING_RETRY_AFTER_S)
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# Any other word is one that a stranger chose, as long as a head may be.
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _PROBES = ("/healthz", "/readyz", "/metrics")
 
 logger = logging.getLogger("daguerre.requests")
@@ -77,7 +79,7 @@ class Exchange:
         words = {
             "id": self.request_id,
             "alias": self.resource.alias if self.resource else "-",
-            "method": self.method if self.method.isalpha() else "-",
+            "method": self.method if self.method in _METHODS else "-",
             "route": self.route,
             "status": self.status,
             "total_ms": round(self.total_s() * 1000),

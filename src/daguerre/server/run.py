@@ -28,7 +28,7 @@ from daguerre.engine.interface import Engine
 from daguerre.errors import InternalError, SettingsError
 from daguerre.resources import ResourceStore
 from daguerre.server.app import create_app
-from daguerre.server.connection import MAX_HEAD_BYTES, HttpProtocol
+from daguerre.server.connection import MAX_HEAD_BYTES, READ_BYTES, HttpProtocol
 from daguerre.server.crowd import Crowd, affordable
 
 # Longer than clients and proxies keep an idle connection, so that they close first and never send
@@ -167,6 +167,7 @@ def _protocol(settings: Settings) -> type[HttpProtocol]:
     # uvicorn makes the protocols itself and passes no settings of ours.
     own = {
         "crowd": Crowd(affordable(settings.max_connections)),
+        "incoming": memoryview(bytearray(READ_BYTES)),
         "head_timeout_s": settings.body_timeout_s,
         "write_timeout_s": settings.write_timeout_s,
     }
