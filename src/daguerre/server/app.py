@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Lifespan
+from starlette.types import ASGIApp, Lifespan
 
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
@@ -31,7 +31,7 @@ from daguerre.server.metrics import Metrics
 from daguerre.server.models import Models
 from daguerre.server.openapi import OpenApi
 
-Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+Endpoint: TypeAlias = Callable[[Request], Awaitable[ASGIApp]]
 PREFIX = "/v1"
 
 

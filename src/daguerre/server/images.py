@@ -2,7 +2,7 @@
 
 The order is the contract's: key, body, fields, access, permit, image. Ends the job when the client
 leaves or the time is over. Knows nothing of networks, pixels or files; those are the engine's and
-`encoding`'s.
+`encoding`'s. A stream is `streaming`'s.
 """
 
 from __future__ import annotations
@@ -12,23 +12,26 @@ import base64
 import time
 from contextlib import aclosing
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from daguerre.config import Settings
 from daguerre.encoding import encode
 from daguerre.engine.interface import Engine
-from daguerre.errors import DeadlineExceeded
 from daguerre.params import Done, Failed, GeneratedImage, ImageParams, Step
 from daguerre.resources import ResourceStore
 from daguerre.server.auth import authenticate, check_access
 from daguerre.server.body import parse_object, read_body
+from daguerre.server.deadline import in_time
+from daguerre.server.events import ImageFacts
 from daguerre.server.exchange import Exchange
 from daguerre.server.limits import RateLimiter
 from daguerre.server.metrics import stages_ms
 from daguerre.server.models import find_model
 from daguerre.server.parsing import parse_request
 from daguerre.server.protocol import images_response
+from daguerre.server.streaming import ImageStream
 
 
 class ImageGenerations:
@@ -38,40 +41,28 @@ class ImageGenerations:
         self._settings, self._engine = settings, engine
         self._resources, self._limiter = resources, limiter
 
-    async def create(self, request: Request) -> Response:
+    async def create(self, request: Request) -> ASGIApp:
         exchange = Exchange.of(request)
         resource = exchange.resource = await authenticate(request.headers, self._resources)
         body = await read_body(
             request, self._settings.max_body_bytes, self._settings.body_timeout_s
         )
-        params = parse_request(parse_object(body)).to_image_params()
-        exchange.params = params
+        asked = parse_request(parse_object(body))
+        params = exchange.params = asked.to_image_params()
         check_access(resource, params.model)
         find_model(self._engine, params.model)
-        with self._limiter.permit(resource):
-            content = await self._content_in_time(request, exchange, params)
-        return Response(content, 200, _headers(exchange, params), "application/json")
-
-    async def _content_in_time(
-        self, request: Request, exchange: Exchange, params: ImageParams
-    ) -> bytes:
-        """Whatever comes first ends the others: the answer, the client's leaving, the deadline."""
-        timeout_s = self._settings.request_timeout_s
-        work = asyncio.create_task(self._content(exchange, params))
-        leaving = asyncio.create_task(_leaving(request))
-        try:
-            await asyncio.wait(
-                (work, leaving),
-                timeout=max(0.0, timeout_s - exchange.total_s()),
-                return_when=asyncio.FIRST_COMPLETED,
+        permit = self._limiter.permit(resource)
+        if asked.stream:
+            facts = ImageFacts.of(params, asked.quality)
+            return ImageStream(self._settings, self._engine, exchange, params, facts, permit)
+        with permit:
+            content = await in_time(
+                self._content(exchange, params),
+                exchange,
+                request.receive,
+                self._settings.request_timeout_s,
             )
-            if work.done():
-                return work.result()
-            if leaving.done():
-                raise ClientDisconnect
-            raise DeadlineExceeded(f"the image was not done {timeout_s:g} s after the request came")
-        finally:
-            await _end(work, leaving)
+        return Response(content, 200, _headers(exchange, params), "application/json")
 
     async def _content(self, exchange: Exchange, params: ImageParams) -> bytes:
         image = await self._image(exchange, params)
@@ -99,18 +90,6 @@ def _encoded(image: GeneratedImage, with_prompt: bool) -> bytes:
     """Runs in a thread: compression and base64 of megabytes would hold up every other request."""
     file = encode(image, with_prompt=with_prompt)
     return images_response(int(time.time()), base64.b64encode(file))
-
-
-async def _leaving(request: Request) -> None:
-    """Returns when the client has closed the connection; the body has been read before."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _end(*tasks: asyncio.Task[object]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _headers(exchange: Exchange, params: ImageParams) -> dict[str, str]:

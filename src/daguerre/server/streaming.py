@@ -1,0 +1,148 @@
+"""The answer to `stream: true`: events while the image is made, and the image in the last one.
+
+What fails before the first byte is answered like any other request; what fails later is an event,
+because a status cannot be taken back. Knows no field of the request, and nothing of how a preview
+is drawn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractContextManager, aclosing
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from daguerre.config import Settings
+from daguerre.encoding import encode, encode_preview
+from daguerre.engine.interface import Engine
+from daguerre.errors import DaguerreError
+from daguerre.params import Done, Event, Failed, GeneratedImage, ImageParams, Queued, Step
+from daguerre.server import events
+from daguerre.server.deadline import in_time
+from daguerre.server.events import ImageFacts
+from daguerre.server.exchange import STOPPING, Exchange, internal_error
+
+# Proxies close a connection on which nothing has come for half a minute or more.
+HEARTBEAT_S = 10.0
+_HEADERS = {
+    "content-type": events.MEDIA_TYPE,
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",  # nginx passes events on as they come
+}
+
+
+class ImageStream:
+    """An ASGI app, as every response of Starlette is one; answers one request."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        exchange: Exchange,
+        params: ImageParams,
+        facts: ImageFacts,
+        permit: AbstractContextManager[None],
+    ) -> None:
+        self._settings, self._engine, self._exchange = settings, engine, exchange
+        self._params, self._facts = params, facts
+        self._permit = permit
+        self._has_started = False
+        self._num_previews = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        timeout_s = self._settings.request_timeout_s
+        try:
+            with self._permit:
+                await in_time(self._tell(send), self._exchange, receive, timeout_s)
+        except ClientDisconnect:
+            raise
+        except DaguerreError as error:
+            if not self._has_started:
+                raise
+            await self._fail(error, send)
+        except asyncio.CancelledError:
+            await self._fail(STOPPING, send)
+            raise
+        except Exception:  # told to the client here, and to the log by the middleware
+            await self._fail(internal_error(self._exchange), send)
+            raise
+
+    async def _tell(self, send: Send) -> None:
+        image = await self._image(send)
+        self._exchange.timings = image.timings
+        started = time.monotonic()
+        last = await asyncio.to_thread(self._completed, image)
+        self._exchange.file_ms = (time.monotonic() - started) * 1000
+        await _write(send, last, is_last=True)
+
+    async def _image(self, send: Send) -> GeneratedImage:
+        # Closing is what cancels the job.
+        async with aclosing(self._engine.generate(self._params)) as told:
+            first = await anext(told)  # before the answer begins: a full queue is a 503
+            await self._start(send)
+            await _write(send, self._progress(first))
+            async with aclosing(_paced(told, HEARTBEAT_S)) as paced:
+                async for event in paced:
+                    if isinstance(event, Done):
+                        return event.image
+                    await _write(send, await self._part(event))
+        raise AssertionError("the engine ended a job without Done or Failed. This is a bug.")
+
+    async def _part(self, event: Event | None) -> bytes:
+        """What is sent for anything but the end."""
+        if event is None:
+            return events.comment("waiting")
+        if isinstance(event, Failed):
+            raise event.error
+        if isinstance(event, Step) and event.preview is not None:
+            file = await asyncio.to_thread(encode_preview, event.preview, self._params)
+            preview = events.partial_image(self._facts, base64.b64encode(file), self._num_previews)
+            self._num_previews += 1
+            return self._progress(event) + preview
+        return self._progress(event)
+
+    def _progress(self, event: Event) -> bytes:
+        if isinstance(event, Queued):
+            return events.comment(f"queued {event.position}")
+        if isinstance(event, Step):
+            self._exchange.num_steps = event.index
+            return events.comment(f"step {event.index}/{event.total}")
+        raise AssertionError(f"{event} is no progress. This is a bug.")
+
+    def _completed(self, image: GeneratedImage) -> bytes:
+        """Runs in a thread: compression and base64 of megabytes would hold up others."""
+        file = encode(image, with_prompt=self._settings.prompt_in_file)
+        return events.completed(self._facts, base64.b64encode(file))
+
+    async def _start(self, send: Send) -> None:
+        self._has_started = True
+        headers = {**_HEADERS, "x-seed": str(self._params.seed)}
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": raw})
+
+    async def _fail(self, error: DaguerreError, send: Send) -> None:
+        """Nothing where the answer has not begun: then whoever called answers."""
+        if self._has_started:
+            self._exchange.status = error.status  # in the log and the metrics
+            await _write(send, events.failed(error), is_last=True)
+
+
+async def _write(send: Send, body: bytes, *, is_last: bool = False) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": not is_last})
+
+
+async def _paced(told: AsyncIterator[Event], seconds: float) -> AsyncGenerator[Event | None, None]:
+    """The events, and None whenever none has come for so long."""
+    while True:
+        coming = asyncio.ensure_future(anext(told))
+        try:
+            while not (await asyncio.wait((coming,), timeout=seconds))[0]:
+                yield None
+            yield coming.result()
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
