@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import signal
 import socket
 import stat
 import threading
@@ -22,10 +23,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from daguerre import database
 from daguerre.config import Settings
 from daguerre.engine.interface import EngineStats
+from daguerre.engine.previews import due
 from daguerre.errors import NotReady, Unavailable
 from daguerre.params import (
     Done,
@@ -120,12 +123,18 @@ class FakeEngine:
             for index in range(1, self.num_steps + 1):
                 while self.is_held:
                     await asyncio.sleep(0.002)
-                yield Step(index, self.num_steps)
+                yield Step(index, self.num_steps, self._preview(params, index))
             has_ended = True
             yield self._last(params)
         finally:
             self.num_running -= 1
             self.num_cancelled += not has_ended
+
+    def _preview(self, params: ImageParams, index: int) -> NDArray[np.uint8] | None:
+        """A small flat one, whose brightness tells its step."""
+        if index not in due(self.num_steps, params.num_previews):
+            return None
+        return np.full((params.height // 16, params.width // 16, 3), index, np.uint8)
 
     def _last(self, params: ImageParams) -> Event:
         if self.failure:
@@ -163,6 +172,7 @@ class RunningServer:
     resource: Resource
     key: str
     client: httpx.Client = field(repr=False)
+    server: Server = field(repr=False)
 
     def post(self, body: object, *, key: str | None = None, **headers: str) -> httpx.Response:
         """Posts bytes as they are, anything else as JSON."""
@@ -173,6 +183,11 @@ class RunningServer:
 
     def generate(self, **fields: object) -> httpx.Response:
         return self.post({"model": MODEL, "prompt": "a red fox", **fields})
+
+    def stop_at_once(self) -> None:
+        """As on a second signal."""
+        self.server.handle_exit(signal.SIGTERM, None)
+        self.server.handle_exit(signal.SIGTERM, None)
 
     def limited(self, requests_per_minute: int) -> str:
         """The key of a new resource with that limit."""
@@ -245,7 +260,7 @@ def running(folder: Path, **settings: Any) -> Iterator[RunningServer]:
     try:
         assert is_up.wait(20)
         with httpx.Client(base_url=server.settings.url(), timeout=30) as client:
-            yield RunningServer(server.settings, engine, resources, resource, key, client)
+            yield RunningServer(server.settings, engine, resources, resource, key, client, server)
     finally:
         engine.is_held = False
         server.should_exit = True

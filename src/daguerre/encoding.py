@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from daguerre import provenance
-from daguerre.params import GeneratedImage
+from daguerre.params import GeneratedImage, ImageParams
 
 _PNG_UP = 2  # the filter type: a row is stored as its difference from the row above
 _PNG_XMP = b"XML:com.adobe.xmp\0" + b"\0\0" + b"\0\0"  # keyword; not compressed; no language
@@ -40,6 +40,14 @@ def encode(image: GeneratedImage, *, with_prompt: bool) -> bytes:
     if image.params.output_format == "png":
         return _png(pixels, provenance.packet(facts + words))
     return _jpeg(pixels, image.params.jpeg_quality, _jpeg_xmp(facts, words))
+
+
+def encode_preview(pixels: NDArray[np.uint8], params: ImageParams) -> bytes:
+    """A file in the same format, which says of its origin only that a model drew it: nothing that
+    could be written into it would make it again."""
+    if params.output_format == "png":
+        return _png(pixels, provenance.packet(provenance.mark()))
+    return _jpeg(pixels, params.jpeg_quality, _jpeg_xmp(provenance.mark(), ""))
 
 
 def _png(pixels: NDArray[np.uint8], xmp: bytes) -> bytes:

@@ -30,6 +30,7 @@ SIZES: dict[str, tuple[int, int]] = {
 DEFAULT_ASPECT_RATIO = "1:1"
 MAX_PROMPT_CODE_POINTS = 10_000
 MAX_SEED = 2**32 - 1
+MAX_PREVIEWS = 3
 DEFAULT_JPEG_QUALITY = 90
 
 
@@ -38,7 +39,9 @@ class ImageParams:
     """One request, every value resolved: nothing downstream checks a user's value again.
 
     `width` and `height` are pixels and one of `SIZES`; `seed` is 1 to `MAX_SEED` (a random seed has
-    been drawn before); `jpeg_quality` is 0 to 100 and matters for jpeg only.
+    been drawn before); `jpeg_quality` is 0 to 100 and matters for jpeg only. `num_previews` is 0 to
+    `MAX_PREVIEWS`: a wish of whoever watches, which is no part of what makes the image, so that two
+    requests that differ in it alone are equal.
     """
 
     model: str
@@ -49,6 +52,7 @@ class ImageParams:
     seed: int = 1
     output_format: OutputFormat = "png"
     jpeg_quality: int = DEFAULT_JPEG_QUALITY
+    num_previews: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +98,15 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Denoising step `index` (1-based) of `total` has been done."""
+    """Denoising step `index` (1-based) of `total` has been done.
+
+    `preview` is what the image looks like by now, (h, w, 3) uint8 and smaller than the image, where
+    one was asked for at this step and the model can draw one.
+    """
 
     index: int
     total: int
+    preview: NDArray[np.uint8] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

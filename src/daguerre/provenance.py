@@ -28,13 +28,18 @@ NAMESPACES = {
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+def mark() -> str:
+    """The one property that says that a model made it."""
+    return _element("Iptc4xmpExt:DigitalSourceType", _plain(TRAINED_ALGORITHMIC_MEDIA))
+
+
 def facts(image: GeneratedImage) -> str:
     """The properties that hold nothing of what the user wrote."""
     height, width = image.pixels.shape[:2]
     info = image.model_info
     return "".join(
         (
-            _element("Iptc4xmpExt:DigitalSourceType", _plain(TRAINED_ALGORITHMIC_MEDIA)),
+            mark(),
             _element("Iptc4xmpExt:AISystemUsed", _plain(info.name or info.model)),
             _element("Iptc4xmpExt:AISystemVersionUsed", _plain(f"sha256:{info.weights_sha256}")),
             _element("xmp:CreatorTool", _plain(f"daguerre {__version__}")),

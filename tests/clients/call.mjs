@@ -16,6 +16,26 @@ async function openai(fields) {
   return Buffer.from(answer.data[0].b64_json, "base64");
 }
 
+async function* events(fields) {
+  const { default: OpenAI } = await import("openai");
+  const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
+  yield* await client.images.generate({ model, prompt, stream: true, ...fields });
+}
+
+async function streamed(fields) {
+  let last;
+  for await (last of events(fields));
+  return Buffer.from(last.b64_json, "base64");
+}
+
+async function previews(fields) {
+  const told = [];
+  for await (const { type, partial_image_index } of events(fields)) {
+    told.push([type, partial_image_index ?? null]);
+  }
+  return JSON.stringify(told);
+}
+
 function aiSdk(core, provider, imageModel) {
   return async ({ n, size, ...fields }) => {
     const { generateImage } = await import(core);
@@ -45,6 +65,8 @@ async function ofHeroku() {
 
 const clients = {
   "openai": openai,
+  "openai-stream": streamed,
+  "openai-previews": previews,
   "ai-7-compatible": aiSdk("ai", "daguerre", compatible("@ai-sdk/openai-compatible")),
   "ai-7-openai": aiSdk("ai", "openai", ofOpenAI("@ai-sdk/openai")),
   "ai-7-heroku": aiSdk("ai", "heroku", ofHeroku),

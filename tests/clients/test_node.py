@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+from conftest import MODEL, RunningServer
 
 from clients.conftest import (
     HERE,
@@ -20,6 +22,7 @@ from clients.conftest import (
     run,
     why_no_node,
 )
+from daguerre.errors import InternalError
 
 NO_NODE = why_no_node()
 pytestmark = [
@@ -27,7 +30,14 @@ pytestmark = [
     pytest.mark.skipif(NO_NODE is not None, reason=NO_NODE or ""),
 ]
 # Those that pass on what they do not know, and so can send a seed.
-OPEN = ["openai", "ai-7-compatible", "ai-7-heroku", "ai-6-compatible", "ai-6-heroku"]
+OPEN = [
+    "openai",
+    "openai-stream",
+    "ai-7-compatible",
+    "ai-7-heroku",
+    "ai-6-compatible",
+    "ai-6-heroku",
+]
 # OpenAI's own provider sends OpenAI's fields alone.
 CLOSED = ["ai-7-openai", "ai-6-openai"]
 
@@ -37,6 +47,13 @@ def call(client: str, service: Service, folder: Path, **fields: object) -> Path:
     file = folder / "image"
     run(["node", str(HERE / "call.mjs"), client, str(file), json.dumps(fields)], service, folder)
     return file
+
+
+def without_a_model(server: RunningServer) -> Service:
+    """The server whose engine can be told to fail, and draws previews."""
+    url, key = server.settings.url(), server.key
+    variables = {"DIFFUSION_URL": url, "DIFFUSION_KEY": key, "DIFFUSION_MODEL_ID": MODEL}
+    return Service(url, key, MODEL, os.environ | variables)
 
 
 @pytest.mark.parametrize("client", OPEN + CLOSED)
@@ -54,6 +71,22 @@ def test_seed(client: str, service: Service, tmp_path: Path) -> None:
     assert file == image(service, prompt=PROMPT, **fields)
 
 
+def test_failure_within_a_stream(server: RunningServer, tmp_path: Path) -> None:
+    """A failure after the stream began is thrown with the server's words."""
+    server.engine.failure = InternalError("the image could not be made")
+    file = call("openai-stream", without_a_model(server), tmp_path)
+    told = json.loads(file.with_suffix(".refused").read_text())
+    assert "the image could not be made" in told["message"]
+
+
+def test_previews(server: RunningServer, tmp_path: Path) -> None:
+    """The package yields each preview and the image, in order."""
+    file = call("openai-previews", without_a_model(server), tmp_path, partial_images=3)
+    partial, completed = "image_generation.partial_image", "image_generation.completed"
+    told = json.loads(file.read_text())
+    assert told == [[partial, 0], [partial, 1], [partial, 2], [completed, None]]
+
+
 @pytest.mark.parametrize("client", CLOSED)
 def test_provider_without_a_seed(client: str, service: Service, tmp_path: Path) -> None:
     """OpenAI's own provider does not send the seed, as the guide says."""
@@ -61,7 +94,9 @@ def test_provider_without_a_seed(client: str, service: Service, tmp_path: Path) 
     assert file.read_bytes() != image(service, prompt=PROMPT, seed=7)
 
 
-@pytest.mark.parametrize("client", ["openai", "ai-7-compatible", "ai-6-compatible"])
+@pytest.mark.parametrize(
+    "client", ["openai", "openai-stream", "ai-7-compatible", "ai-6-compatible"]
+)
 def test_refusal(client: str, service: Service, tmp_path: Path) -> None:
     """The client shows the server's status and its words, and makes no file."""
     file = call(client, service, tmp_path, size="512x512")

@@ -49,6 +49,18 @@ def test_extra_body(client: openai.OpenAI, service: Service) -> None:
         assert file(extra | other) != whole
 
 
+def test_stream(client: openai.OpenAI, service: Service) -> None:
+    """A stream ends with the file that a plain request gets."""
+    fields: dict[str, object] = {"seed": 5, "output_format": "jpeg"}
+    *_, last = client.images.generate(
+        model=service.model, prompt=PROMPT, stream=True, partial_images=3, extra_body=fields
+    )
+    assert last.type == "image_generation.completed"
+    file = base64.b64decode(last.b64_json, validate=True)
+    assert_picture(file, format="JPEG")
+    assert file == image(service, prompt=PROMPT, **fields)
+
+
 def test_headers(client: openai.OpenAI, service: Service) -> None:
     """The seed that was drawn is in the headers, and gives the same bytes when it is sent."""
     raw = client.images.with_raw_response.generate(model=service.model, prompt=PROMPT)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from daguerre.engine.forward import Array, Forward, Inputs, Network, Outputs
-from daguerre.engine.pipeline import Pipeline
+from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.params import ImageParams, ModelInfo
 
 MODEL = "toy"
@@ -92,6 +92,13 @@ class SharedMemoryNetwork(RowCountNetwork):
         return self.memory[: len(x)]
 
 
+def shade(outputs: Outputs) -> Pixels:
+    """Two pixels that the outputs decide."""
+    x = np.asarray(outputs[0])
+    pixels: Pixels = (np.abs(x[:, None]) * 255).astype(np.uint8)
+    return pixels
+
+
 @dataclass
 class ToyModel:
     """Encodes the prompt, denoises two rows a step, decodes to pixels of the size asked for.
@@ -104,6 +111,7 @@ class ToyModel:
     num_steps: int = 4
     rows_cap: int = 16
     name: str = MODEL
+    preview: Callable[[Outputs], Pixels] = lambda outputs: shade(outputs)
     on_load: Callable[[], object] = lambda: None
     on_pipeline: Callable[[], object] = lambda: None
     closed: list[int] = field(default_factory=list)  # seeds of the pipelines that have ended
@@ -140,7 +148,8 @@ class ToyModel:
             for index in range(1, self.num_steps + 1):
                 t = np.full((2, 1), index / self.num_steps, np.float32)
                 inputs: Inputs = {"t": t, "x": x, "size": params.width}
-                (x,) = yield Forward("denoiser", inputs, "denoise", (index, self.num_steps))
+                step = (index, self.num_steps)
+                (x,) = yield Forward("denoiser", inputs, "denoise", step, self.preview)
             (rgb,) = yield Forward("decoder", {"x": x[:1]}, "decode")
             # The low bits are where a merge that is not exact shows.
             colour = rgb.view(np.uint8).ravel()[:3]

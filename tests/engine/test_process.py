@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,24 @@ def test_one_job_event_by_event() -> None:
             assert (stats.num_restarts, stats.mean_job_s > 0) == (0, True)
             with pytest.raises(NotFound, match="served: toy"):
                 await anext(process.generate(ImageParams("nope", "x")))
+
+    run(scene())
+
+
+def test_previews_cross_over(tmp_path: Path) -> None:
+    """Previews come from the process with their steps, and once, also where it dies in between."""
+    words = prompt("kill", tmp_path / "once")
+    (tmp_path / "once").touch()
+    (expected,) = alone([asked(1, words)])
+    (tmp_path / "once").unlink()
+
+    async def scene() -> None:
+        async with ready(engine()) as process:
+            *before, last = await events(process, replace(asked(1, words), num_previews=3))
+            assert before == [Queued(0), *STEPS] and pixels(last) == expected
+            assert process.stats().num_restarts == 1
+            previews = [event.preview for event in before if isinstance(event, Step)]
+            assert [None if p is None else p.shape for p in previews] == [*[(2, 1, 3)] * 3, None]
 
     run(scene())
 

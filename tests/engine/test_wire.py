@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from daguerre.engine.wire import Run, Told, Writer, receive
 from daguerre.errors import QueueFull
-from daguerre.params import Done, Failed, GeneratedImage, ModelInfo
+from daguerre.params import Done, Failed, GeneratedImage, ModelInfo, Step
 
 from .networks import params
 
@@ -55,6 +56,17 @@ def test_there_and_back() -> None:
     assert np.array_equal(receive(pipe).event.image.pixels, pixels[::2, ::-1])
     with pytest.raises(EOFError):
         receive(pipe)
+
+
+def test_preview() -> None:
+    """A step arrives with its preview, and parameters with the wish for some."""
+    preview = np.random.default_rng(1).integers(0, 256, (48, 84, 3), np.uint8)
+    pipe = io.BytesIO(
+        sent(Told(3, Step(4, 20, preview)), Run(1, replace(params(), num_previews=2)))
+    )
+    told = receive(pipe)
+    assert told.event == Step(4, 20) and np.array_equal(told.event.preview, preview)
+    assert receive(pipe).params.num_previews == 2
 
 
 def test_cut_off_anywhere() -> None:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import openai
 import pytest
 from conftest import MODEL, RunningServer, wait_until
+from openai.types import ImageGenCompletedEvent, ImageGenPartialImageEvent
 
-from daguerre.errors import QueueFull
+from daguerre.errors import InternalError, QueueFull
 
 
 @pytest.fixture
@@ -89,10 +90,38 @@ def test_bad_field(client: openai.OpenAI) -> None:
     assert str(caught.value.code) == "400" and caught.value.request_id
 
 
-def test_stream_is_refused_aloud(client: openai.OpenAI) -> None:
-    """stream: true raises, instead of a stream that yields nothing."""
-    with pytest.raises(openai.BadRequestError, match="stream"):
-        client.images.generate(model=MODEL, prompt="x", stream=True)
+def test_stream(client: openai.OpenAI, server: RunningServer) -> None:
+    """Previews and the image arrive as the package's own events, complete and of its types."""
+    extra = {"seed": 5, "aspect_ratio": "16:9"}
+    with client.images.generate(
+        model=MODEL, prompt="x", stream=True, partial_images=2, quality="low", extra_body=extra
+    ) as stream:
+        *partials, last = stream
+    assert [type(event) for event in partials] == [ImageGenPartialImageEvent] * 2
+    assert isinstance(last, ImageGenCompletedEvent)
+    for event in (*partials, last):
+        type(event).model_validate(event.model_dump())  # as the package alone does not check
+        assert (event.size, event.quality, event.background) == ("1344x768", "low", "opaque")
+        assert not event.model_extra
+    plain = client.images.generate(model=MODEL, prompt="x", extra_body=extra)
+    assert plain.data and plain.data[0].b64_json == last.b64_json
+
+
+def test_stream_that_fails(client: openai.OpenAI, server: RunningServer) -> None:
+    """A failure within a stream raises the package's error with the server's words."""
+    server.engine.failure = InternalError("the image could not be made")
+    with pytest.raises(openai.APIError, match="the image could not be made") as caught:
+        list(client.images.generate(model=MODEL, prompt="x", stream=True))
+    assert caught.value.type == "server_error"
+
+
+def test_stream_that_is_closed(client: openai.OpenAI, server: RunningServer) -> None:
+    """Closing the stream cancels the job."""
+    server.engine.is_held = True
+    stream = client.images.generate(model=MODEL, prompt="x", stream=True)
+    wait_until(lambda: server.engine.num_running == 1)
+    stream.close()
+    wait_until(lambda: server.engine.num_cancelled == 1)
 
 
 def test_rate_limit(client: openai.OpenAI, server: RunningServer) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from conftest import MODEL, RunningServer, error_of
 
@@ -17,6 +19,7 @@ DOCUMENT = document(Settings())
 FIELDS: dict[str, dict[str, Any]] = DOCUMENT["components"]["schemas"]["ImageGenerationRequest"][
     "properties"
 ]
+EVENTS = ("PartialImageEvent", "CompletedEvent")
 LEAST: dict[str, Any] = {"model": MODEL, "prompt": "x"}
 
 
@@ -75,6 +78,15 @@ def test_states_are_documented(server: RunningServer) -> None:
     }
     for path, answer in answers.items():
         assert str(answer.status_code) in DOCUMENT["paths"][path]["get"]["responses"]
+
+
+def test_events(server: RunningServer) -> None:
+    """The events of a stream have the fields, and those values, that the document says."""
+    text = server.generate(stream=True, partial_images=1, quality="max").text
+    told = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    for data, name in zip(told, EVENTS, strict=True):
+        schema = DOCUMENT["components"]["schemas"][name]
+        jsonschema_rs.validate(schema | {"additionalProperties": False}, data)
 
 
 def test_references_resolve() -> None:

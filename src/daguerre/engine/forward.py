@@ -9,7 +9,7 @@ the network takes.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -63,13 +63,17 @@ class Network(Protocol):
 class Forward:
     """One evaluation that a pipeline needs; the engine answers with the network's outputs.
 
-    `step` is (index, total), 1-based, on each forward that completes a denoising step.
+    `step` is (index, total), 1-based, on each forward that completes a denoising step. `preview`
+    draws the present estimate of the image from the outputs of this forward: (h, w, 3) uint8, as
+    small as it likes, in the image's aspect ratio. It is called at few steps and for few jobs, in
+    between two forwards, so it must be cheap; it must leave the outputs as they are.
     """
 
     network: str
     inputs: Inputs
     stage: Stage
     step: tuple[int, int] | None = None
+    preview: Callable[[Outputs], NDArray[np.uint8]] | None = None
 
     def __post_init__(self) -> None:
         rows = {name: _rows(name, value) for name, value in self.arrays.items()}

@@ -18,6 +18,7 @@ from daguerre.engine.batching import Batcher, Outcome
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.forward import Forward, Outputs
 from daguerre.engine.pipeline import Model, Pipeline, Pixels
+from daguerre.engine.previews import preview
 from daguerre.engine.residence import Residence
 from daguerre.engine.scheduler import Ask, Scheduler
 from daguerre.errors import DaguerreError, InternalError, Unavailable
@@ -212,7 +213,8 @@ class Loop:
             return
         assert job.pending is not None, "outputs that nobody asked for. This is a bug."
         if job.pending.step is not None:
-            job.emit(Step(*job.pending.step))
+            drawn = preview(job.pending, outcome.outputs, job.params.num_previews)
+            job.emit(Step(*job.pending.step, drawn))
         self._resume(job, outcome.outputs)
 
     def _resume(self, job: Job, outputs: Outputs | None) -> None:

@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Lifespan
+from starlette.types import ASGIApp, Lifespan
 
 from daguerre.claims import Claims
 from daguerre.config import Settings
@@ -33,7 +33,7 @@ from daguerre.server.models import Models
 from daguerre.server.openapi import OpenApi
 from daguerre.server.replay import Replays
 
-Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+Endpoint: TypeAlias = Callable[[Request], Awaitable[ASGIApp]]
 PREFIX = "/v1"
 
 

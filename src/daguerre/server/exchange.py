@@ -33,7 +33,7 @@ LINGER_S = 2.0
 # So much of a refused body is dropped on the way to the next request; for more, a new connection
 # costs less.
 MAX_DROPPED_BYTES = 64 * 1024
-_STOPPING = NotReady("the server is stopping", retry_after_s=LOADING_RETRY_AFTER_S)
+STOPPING = NotReady("the server is stopping", retry_after_s=LOADING_RETRY_AFTER_S)
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # Any other word is one that a stranger chose, as long as a head may be.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -179,14 +179,14 @@ class ExchangeMiddleware:
         try:
             await self._app(scope, reply.receive, reply.send)
         except ClientDisconnect:
-            pass
+            exchange.status = CLIENT_CLOSED_REQUEST  # also where the answer had begun
         except asyncio.CancelledError:
             # A server told twice to stop. Raised on, it would be logged as this request's fault.
-            await self._fail(_STOPPING, scope, reply)
+            await self._fail(STOPPING, scope, reply)
         except Exception:
             # The server must survive any fault of one request.
             logger.exception("id=%s failed", exchange.request_id)
-            await self._fail(_internal_error(exchange), scope, reply)
+            await self._fail(internal_error(exchange), scope, reply)
         finally:
             exchange.route = self._routes.get(scope.get("endpoint"), UNROUTED)
             self._record(exchange)
@@ -202,7 +202,7 @@ class ExchangeMiddleware:
         self._observe(exchange)
 
 
-def _internal_error(exchange: Exchange) -> InternalError:
+def internal_error(exchange: Exchange) -> InternalError:
     return InternalError(
         f"the server failed on this request; its log has the reason under {exchange.request_id}"
     )

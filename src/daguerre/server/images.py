@@ -2,7 +2,7 @@
 
 The order is the contract's: key, body, fields, access, permit, image. Ends the job when the client
 leaves or the time is over. Knows nothing of networks, pixels or files; those are the engine's and
-`encoding`'s.
+`encoding`'s. A stream is `streaming`'s.
 """
 
 from __future__ import annotations
@@ -13,25 +13,28 @@ import functools
 import time
 from contextlib import aclosing
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from daguerre.config import Settings
-from daguerre.encoding import encode
 from daguerre.engine.interface import Engine
-from daguerre.errors import DeadlineExceeded
 from daguerre.params import Done, Failed, GeneratedImage, Step, Timings
 from daguerre.resources import ResourceStore
 from daguerre.results import Result
 from daguerre.server.auth import authenticate, check_access
 from daguerre.server.body import parse_object, read_body
+from daguerre.server.deadline import in_time
+from daguerre.server.events import ImageFacts
 from daguerre.server.exchange import Exchange
+from daguerre.server.files import made
 from daguerre.server.limits import RateLimiter
 from daguerre.server.metrics import stages_ms
 from daguerre.server.models import find_model
 from daguerre.server.parsing import parse_request
 from daguerre.server.protocol import images_response
 from daguerre.server.replay import Replay, Replays
+from daguerre.server.streaming import ImageStream
 
 
 class ImageGenerations:
@@ -46,7 +49,7 @@ class ImageGenerations:
         self._settings, self._engine = settings, engine
         self._resources, self._limiter, self._replays = resources, limiter, replays
 
-    async def create(self, request: Request) -> Response:
+    async def create(self, request: Request) -> ASGIApp:
         exchange = Exchange.of(request)
         resource = exchange.resource = await authenticate(request.headers, self._resources)
         body = await read_body(
@@ -56,30 +59,21 @@ class ImageGenerations:
         params = exchange.params = asked.to_image_params()
         check_access(resource, params.model)
         info = find_model(self._engine, params.model)
-        with self._limiter.permit(resource):
-            async with self._replays.of(resource, request.headers, asked, params, info) as replay:
+        permit = self._limiter.permit(resource)
+        repeats = self._replays.of(resource, request.headers, asked, params, info)
+        if asked.stream:
+            facts = ImageFacts.of(params, asked.quality)
+            return ImageStream(self._settings, self._engine, exchange, facts, permit, repeats)
+        with permit:
+            async with repeats as replay:
                 exchange.params = replay.params
-                content = await self._content_in_time(request, exchange, replay)
+                content = await in_time(
+                    self._content(exchange, replay),
+                    exchange,
+                    request.receive,
+                    self._settings.request_timeout_s,
+                )
         return Response(content, 200, _headers(exchange, replay), "application/json")
-
-    async def _content_in_time(self, request: Request, exchange: Exchange, replay: Replay) -> bytes:
-        """Whatever comes first ends the others: the answer, the client's leaving, the deadline."""
-        timeout_s = self._settings.request_timeout_s
-        work = asyncio.create_task(self._content(exchange, replay))
-        leaving = asyncio.create_task(_leaving(request))
-        try:
-            await asyncio.wait(
-                (work, leaving),
-                timeout=max(0.0, timeout_s - exchange.total_s()),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if work.done():
-                return work.result()
-            if leaving.done():
-                raise ClientDisconnect
-            raise DeadlineExceeded(f"the image was not done {timeout_s:g} s after the request came")
-        finally:
-            await _end(work, leaving)
 
     async def _content(self, exchange: Exchange, replay: Replay) -> bytes:
         started, timings = time.monotonic(), Timings()
@@ -87,8 +81,8 @@ class ImageGenerations:
         if result is None:
             image = await self._image(exchange, replay)
             started, timings = time.monotonic(), image.timings
-            made = await asyncio.to_thread(_result, image, self._settings.prompt_in_file)
-            result = await replay.keep(made)
+            fresh = await asyncio.to_thread(made, image, self._settings.prompt_in_file)
+            result = await replay.keep(fresh)
         exchange.timings = timings
         content = await asyncio.to_thread(_body, result)
         exchange.file_ms = (time.monotonic() - started) * 1000
@@ -110,26 +104,9 @@ class ImageGenerations:
         raise AssertionError("the engine ended a job without Done or Failed. This is a bug.")
 
 
-def _result(image: GeneratedImage, with_prompt: bool) -> Result:
-    """Runs in a thread, as the next does: compression and base64 of megabytes would hold up every
-    other request."""
-    return Result(encode(image, with_prompt=with_prompt), int(time.time()))
-
-
 def _body(result: Result) -> bytes:
+    """Runs in a thread: base64 of megabytes would hold up every other request."""
     return images_response(result.created, base64.b64encode(result.file))
-
-
-async def _leaving(request: Request) -> None:
-    """Returns when the client has closed the connection; the body has been read before."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _end(*tasks: asyncio.Task[object]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _headers(exchange: Exchange, replay: Replay) -> dict[str, str]:

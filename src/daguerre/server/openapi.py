@@ -29,6 +29,8 @@ from daguerre.errors import (
     RateLimited,
     Unavailable,
 )
+from daguerre.params import OUTPUT_FORMATS
+from daguerre.server import events
 from daguerre.server.idempotency import HEADER, MAX_KEY_CHARS
 from daguerre.server.parsing import field_schemas
 from daguerre.server.protocol import ImageGenerationRequest
@@ -132,9 +134,9 @@ def _generation() -> dict[str, Any]:
         "requestBody": {"required": True, "content": _json("ImageGenerationRequest")},
         "responses": {
             "200": {
-                "description": "The image.",
+                "description": "The image; with `stream`, a stream of `ServerSentEvent`.",
                 "headers": headers,
-                "content": _json("ImagesResponse"),
+                "content": _json("ImagesResponse") | _content(events.MEDIA_TYPE, "ServerSentEvent"),
             },
             **{str(error.status): _failure(error) for error in _WHEN},
         },
@@ -164,7 +166,15 @@ def _failure(error: type[DaguerreError]) -> dict[str, Any]:
 
 
 def _json(schema: str) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return _content("application/json", schema)
+
+
+def _content(media_type: str, schema: str) -> dict[str, Any]:
+    return {media_type: {"schema": _reference(schema)}}
+
+
+def _reference(schema: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{schema}"}
 
 
 def _schemas() -> dict[str, Any]:
@@ -177,6 +187,13 @@ def _schemas() -> dict[str, Any]:
     return {
         "ImageGenerationRequest": _request_schema(),
         "ImagesResponse": _object(created=_INTEGER, data=_list(image, minItems=1, maxItems=1)),
+        "ServerSentEvent": _server_sent_event(),
+        "PartialImageEvent": _event_schema(
+            events.PARTIAL_IMAGE, "A preview in a stream.", partial_image_index=_INTEGER
+        ),
+        "CompletedEvent": _event_schema(
+            events.COMPLETED, "The last event of a stream.", usage={"const": events.USAGE}
+        ),
         "Error": _object(error=error),
         "Model": model,
         "ModelList": _object(object={"const": "list"}, data=_list(model)),
@@ -197,6 +214,29 @@ def _request_schema() -> dict[str, Any]:
         "required": required,
         "additionalProperties": False,
     }
+
+
+def _server_sent_event() -> dict[str, Any]:
+    every = [_reference(schema) for schema in ("PartialImageEvent", "CompletedEvent", "Error")]
+    data = _STRING | {"contentMediaType": "application/json", "contentSchema": {"oneOf": every}}
+    names = {"enum": [events.PARTIAL_IMAGE, events.COMPLETED, events.ERROR]}
+    return _object(event=names, data=data) | {
+        "description": "One event of a stream: previews, then the image, or an error."
+    }
+
+
+def _event_schema(name: str, description: str, **others: Any) -> dict[str, Any]:
+    """The data of an event; its name is in it, too."""
+    common = {
+        "type": {"const": name},
+        "b64_json": _STRING | {"contentEncoding": "base64"},
+        "created_at": _INTEGER,
+        "size": _STRING,
+        "quality": {"enum": list(events.QUALITIES)},
+        "background": {"const": events.BACKGROUND},
+        "output_format": {"enum": list(OUTPUT_FORMATS)},
+    }
+    return _object(**common, **others) | {"description": description}
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, core_schema
 from daguerre.params import (
     DEFAULT_ASPECT_RATIO,
     DEFAULT_JPEG_QUALITY,
+    MAX_PREVIEWS,
     MAX_PROMPT_CODE_POINTS,
     MAX_SEED,
     OUTPUT_FORMATS,
@@ -39,7 +40,6 @@ REASONS = {
     "n": "an answer has exactly one image, so send one request for each image",
     "response_format": "this server answers no addresses yet",
     "background": "images are opaque",
-    "stream": "this server does not stream yet",
 }
 
 
@@ -69,7 +69,7 @@ def _whole(value: object) -> object:
 Integer = Annotated[int, BeforeValidator(_whole)]
 # The limits stand inside the "or null", and before the validator, to come out in the JSON schema.
 Percent = Annotated[int, Field(ge=0, le=100), BeforeValidator(_whole)]
-NumPreviews = Annotated[int, Field(ge=0, le=3), BeforeValidator(_whole)]
+NumPreviews = Annotated[int, Field(ge=0, le=MAX_PREVIEWS), BeforeValidator(_whole)]
 
 
 class ImageGenerationRequest(BaseModel):
@@ -144,11 +144,14 @@ class ImageGenerationRequest(BaseModel):
         None,
         description=f"JPEG quality, {DEFAULT_JPEG_QUALITY} where it is not given; ignored for png.",
     )
-    stream: Annotated[bool, OneOf((False,))] = Field(
-        False, description="Whether to answer with server-sent events; not served yet."
+    stream: bool = Field(
+        False,
+        description="Whether to answer with server-sent events: previews, then the image.",
     )
     partial_images: NumPreviews | None = Field(
-        None, description="Number of previews; more than 0 only with `stream`."
+        None,
+        description="Most previews that the stream shows before the image; more than 0 only with"
+        " `stream`. No preview changes the image.",
     )
 
     def to_image_params(self) -> ImageParams:
@@ -164,6 +167,7 @@ class ImageGenerationRequest(BaseModel):
             seed=self.seed or secrets.randbelow(MAX_SEED) + 1,
             output_format=self.output_format,
             jpeg_quality=DEFAULT_JPEG_QUALITY if quality is None else quality,
+            num_previews=self.partial_images or 0,
         )
 
     def _ratio(self) -> str:

@@ -13,7 +13,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from daguerre import __version__
@@ -23,7 +23,7 @@ from daguerre.params import ImageParams, ModelInfo
 
 # Of the runtimes, of what they compute with, and of what writes the files.
 _DISTRIBUTIONS = (
-    *("openvino", "numpy", "tokenizers", "isal", "pillow"),
+    *("openvino", "numpy", "tokenizers", "thorvg-python", "isal", "pillow"),
     *("torch", "diffusers", "transformers", "accelerate"),
 )
 _SETTINGS = ("num_threads", "precision", "num_inference_steps", "prompt_in_file")
@@ -37,13 +37,16 @@ class Surroundings:
             "version": __version__,
             "settings": [getattr(settings, name) for name in _SETTINGS],
             "distributions": {name: _version(name) for name in _DISTRIBUTIONS},
+            "python": platform.python_version(),
             "machine": [platform.machine(), platform.system(), _num_cores(), *_devices()],
             "catalog": _catalog(settings),
         }
 
     def digest(self, params: ImageParams, info: ModelInfo) -> str:
         """Of everything that decides the file of this request."""
-        facts = {**self._facts, "params": asdict(params), "model": asdict(info)}
+        # Who watches has no part in the file.
+        asked = asdict(replace(params, num_previews=0))
+        facts = {**self._facts, "params": asked, "model": asdict(info)}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

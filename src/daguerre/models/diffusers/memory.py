@@ -29,11 +29,9 @@ def free(device: str) -> int:
         return min(_free_of_machine(), _free_of_group())
     import torch
 
-    free_bytes: int = torch.cuda.mem_get_info(device)[0]
     # What torch keeps for later tensors is ours, too.
-    return (
-        free_bytes + torch.cuda.memory_reserved(device) - int(torch.cuda.memory_allocated(device))
-    )
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0] + kept)
 
 
 def _num_items(file: Path) -> int:
