@@ -28,6 +28,7 @@ from daguerre.config import Settings
 from daguerre.engine.interface import EngineStats
 from daguerre.errors import NotReady, Unavailable
 from daguerre.params import (
+    ANYONE,
     Done,
     Event,
     Failed,
@@ -36,6 +37,7 @@ from daguerre.params import (
     ModelInfo,
     Queued,
     Step,
+    Terms,
     Timings,
 )
 from daguerre.resources import Resource, ResourceStore
@@ -88,6 +90,7 @@ class FakeEngine:
         self.num_done = self.num_failed = self.num_cancelled = 0
         self.mean_job_s = 2.0
         self.params: list[ImageParams] = []
+        self.terms: list[Terms] = []
 
     async def start(self) -> None:
         self.num_starts += 1
@@ -103,7 +106,9 @@ class FakeEngine:
     def models(self) -> tuple[ModelInfo, ...]:
         return self.model_infos
 
-    async def generate(self, params: ImageParams) -> AsyncGenerator[Event, None]:
+    async def generate(
+        self, params: ImageParams, terms: Terms = ANYONE
+    ) -> AsyncGenerator[Event, None]:
         if self.load_failure:
             raise Unavailable("the model could not be loaded; the server's log says why")
         if self.is_draining:
@@ -113,6 +118,7 @@ class FakeEngine:
         if self.refusal:
             raise self.refusal
         self.params.append(params)
+        self.terms.append(terms)
         self.num_running += 1
         has_ended = False
         try:
@@ -256,7 +262,7 @@ def running(folder: Path, **settings: Any) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="session")
 def _shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running(tmp_path_factory.mktemp("server")) as server:
+    with running(tmp_path_factory.mktemp("server"), max_auth_failures=0) as server:
         yield server
 
 

@@ -20,27 +20,30 @@ from daguerre.encoding import encode
 from daguerre.engine.interface import Engine
 from daguerre.errors import DeadlineExceeded
 from daguerre.params import Done, Failed, GeneratedImage, ImageParams, Step
-from daguerre.resources import ResourceStore
-from daguerre.server.auth import authenticate, check_access
+from daguerre.server.auth import Authenticator, check_access
 from daguerre.server.body import parse_object, read_body
 from daguerre.server.exchange import Exchange
-from daguerre.server.limits import RateLimiter
+from daguerre.server.limits import Parallel, RateLimiter
 from daguerre.server.metrics import stages_ms
 from daguerre.server.models import find_model
 from daguerre.server.parsing import parse_request
 from daguerre.server.protocol import images_response
+from daguerre.server.timeout import timeout_s
 
 
 class ImageGenerations:
     def __init__(
-        self, settings: Settings, engine: Engine, resources: ResourceStore, limiter: RateLimiter
+        self, settings: Settings, engine: Engine, keys: Authenticator, limiter: RateLimiter
     ) -> None:
         self._settings, self._engine = settings, engine
-        self._resources, self._limiter = resources, limiter
+        self._keys, self._limiter = keys, limiter
+        self._parallel = Parallel(settings.max_parallel_per_key)
 
     async def create(self, request: Request) -> Response:
         exchange = Exchange.of(request)
-        resource = exchange.resource = await authenticate(request.headers, self._resources)
+        resource = exchange.resource = await self._keys.authenticate(request)
+        exchange.until_its_end.enter_context(self._parallel.hold(resource, self._engine.stats()))
+        exchange.timeout_s = timeout_s(request.headers, self._settings.request_timeout_s)
         body = await read_body(
             request, self._settings.max_body_bytes, self._settings.body_timeout_s
         )
@@ -56,20 +59,21 @@ class ImageGenerations:
         self, request: Request, exchange: Exchange, params: ImageParams
     ) -> bytes:
         """Whatever comes first ends the others: the answer, the client's leaving, the deadline."""
-        timeout_s = self._settings.request_timeout_s
+        if exchange.left_s() <= 0:
+            raise _late(exchange)
         work = asyncio.create_task(self._content(exchange, params))
         leaving = asyncio.create_task(_leaving(request))
         try:
             await asyncio.wait(
                 (work, leaving),
-                timeout=max(0.0, timeout_s - exchange.total_s()),
+                timeout=max(0.0, exchange.left_s()),
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if work.done():
                 return work.result()
             if leaving.done():
                 raise ClientDisconnect
-            raise DeadlineExceeded(f"the image was not done {timeout_s:g} s after the request came")
+            raise _late(exchange)
         finally:
             await _end(work, leaving)
 
@@ -83,7 +87,7 @@ class ImageGenerations:
 
     async def _image(self, exchange: Exchange, params: ImageParams) -> GeneratedImage:
         # Closing is what cancels the job.
-        async with aclosing(self._engine.generate(params)) as events:
+        async with aclosing(self._engine.generate(params, exchange.terms())) as events:
             async for event in events:
                 match event:
                     case Step(index=index):
@@ -93,6 +97,12 @@ class ImageGenerations:
                     case Failed(error=error):
                         raise error
         raise AssertionError("the engine ended a job without Done or Failed. This is a bug.")
+
+
+def _late(exchange: Exchange) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"the image was not done {exchange.timeout_s:g} s after the request came"
+    )
 
 
 def _encoded(image: GeneratedImage, with_prompt: bool) -> bytes:
