@@ -31,6 +31,7 @@ from daguerre.engine.interface import EngineStats
 from daguerre.engine.previews import due
 from daguerre.errors import NotReady, Unavailable
 from daguerre.params import (
+    ANYONE,
     Done,
     Event,
     Failed,
@@ -39,6 +40,7 @@ from daguerre.params import (
     ModelInfo,
     Queued,
     Step,
+    Terms,
     Timings,
 )
 from daguerre.resources import Resource, ResourceStore
@@ -91,6 +93,7 @@ class FakeEngine:
         self.num_done = self.num_failed = self.num_cancelled = 0
         self.mean_job_s = 2.0
         self.params: list[ImageParams] = []
+        self.terms: list[Terms] = []
 
     async def start(self) -> None:
         self.num_starts += 1
@@ -106,7 +109,9 @@ class FakeEngine:
     def models(self) -> tuple[ModelInfo, ...]:
         return self.model_infos
 
-    async def generate(self, params: ImageParams) -> AsyncGenerator[Event, None]:
+    async def generate(
+        self, params: ImageParams, terms: Terms = ANYONE
+    ) -> AsyncGenerator[Event, None]:
         if self.load_failure:
             raise Unavailable("the model could not be loaded; the server's log says why")
         if self.is_draining:
@@ -116,6 +121,7 @@ class FakeEngine:
         if self.refusal:
             raise self.refusal
         self.params.append(params)
+        self.terms.append(terms)
         self.num_running += 1
         has_ended = False
         try:
@@ -221,20 +227,21 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
 
 
 def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of one answer with a Content-Length, or a ConnectionError."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += _received(connection)
-    head, _, body = data.partition(b"\r\n\r\n")
-    first, *lines = head.decode("ascii").split("\r\n")
+    """Status, headers and body of one answer with a Content-Length, or a ConnectionError; nothing
+    of what comes after it is taken."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += _received(connection, 1)
+    first, *lines = head.removesuffix(b"\r\n\r\n").decode("ascii").split("\r\n")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-    while len(body) < int(headers.get("content-length", 0)):
-        body += _received(connection)
+    length, body = int(headers.get("content-length", 0)), b""
+    while len(body) < length:
+        body += _received(connection, length - len(body))
     return int(first.split()[1]), headers, body
 
 
-def _received(connection: socket.socket) -> bytes:
-    data = connection.recv(65536)
+def _received(connection: socket.socket, most: int) -> bytes:
+    data = connection.recv(most)
     if not data:
         raise ConnectionError("closed before the answer was complete")
     return data
@@ -271,7 +278,7 @@ def running(folder: Path, **settings: Any) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="session")
 def _shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running(tmp_path_factory.mktemp("server")) as server:
+    with running(tmp_path_factory.mktemp("server"), max_auth_failures=0) as server:
         yield server
 
 

@@ -50,6 +50,7 @@ def test_environment_variable(name: str) -> None:
         "max_body_bytes": "3000",
         "precision": "float32",
         "log_level": "debug",
+        "log_format": "json",
         "public_url": "http://x",
     }
     value = by_name.get(name, by_kind[kinds[name]])

@@ -140,13 +140,31 @@ class Settings:
         60.0, "Time in which a client must have taken its answer, in seconds.", _float(0.05, 3600)
     )
     max_waiting: int = _setting(
-        64, "Jobs that may wait in the queue; past it requests get 503.", _int(1, 100_000)
+        64, "Jobs of each model that may wait; past it requests get 503.", _int(1, 100_000)
+    )
+    max_waiting_bytes: int = _setting(
+        4 * 1024 * 1024,
+        "Bytes that the prompts of each model's jobs may have together; past it requests get 503.",
+        _int(1, 2**40),
     )
     max_running: int = _setting(
         8, "Jobs that are worked on side by side, step by step.", _int(1, 1024)
     )
+    max_parallel_per_key: int = _setting(
+        64,
+        "Requests for images that one key may have under way; past it 429; 0 sets no limit.",
+        _int(0, 1_000_000),
+    )
+    max_auth_failures: int = _setting(
+        60,
+        "Unknown keys that one address may send in a minute; past it 429; 0 sets no limit.",
+        _int(0, 1_000_000),
+    )
     request_timeout_s: float = _setting(
-        600.0, "Time a request may take from arrival to image, in seconds.", _float(0.05, 86_400)
+        600.0,
+        "Time a request may take from arrival to image, in seconds; the header x-request-timeout"
+        " sets less.",
+        _float(0.05, 86_400),
     )
     num_threads: int = _setting(
         0, "Threads for the networks; 0 lets OpenVINO choose.", _int(0, 1024)
@@ -180,6 +198,7 @@ class Settings:
     log_level: str = _choice_setting(
         "info", "Least level of the log", "debug", "info", "warning", "error"
     )
+    log_format: str = _choice_setting("console", "Form of the log's lines", "console", "json")
 
     @classmethod
     def load(

@@ -1,7 +1,7 @@
 """What crosses the border between the server and an engine: plain, frozen, picklable values.
 
-`ImageParams` goes in; a stream of events (`Queued`, `Step`, then `Done` or `Failed`) comes out.
-Knows nothing of HTTP, JSON, keys or base64, and imports nothing of the package.
+`ImageParams` and `Terms` go in; a stream of events (`Queued`, `Step`, then `Done` or `Failed`)
+comes out. Knows nothing of HTTP, JSON, keys or base64, and imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -53,6 +53,22 @@ class ImageParams:
     output_format: OutputFormat = "png"
     jpeg_quality: int = DEFAULT_JPEG_QUALITY
     num_previews: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """For whom an image is made, under which id, and in what time: no part of what makes it.
+
+    Owners take turns, however much each asks for. `timeout_s` counts from the moment at which the
+    image is asked for; None for no end.
+    """
+
+    owner: str = ""
+    request_id: str = ""
+    timeout_s: float | None = None
+
+
+ANYONE = Terms()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def make(*models: ToyModel, waiting: int = 64, running: int = 8, path: Path | No
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):  # of a busy machine
         while not condition():
             await asyncio.sleep(0.001)
 

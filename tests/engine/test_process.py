@@ -23,7 +23,7 @@ from daguerre.engine.process import ProcessEngine
 from daguerre.engine.supervisor import MAX_BAD_STARTS
 from daguerre.engine.wire import Told, receive
 from daguerre.errors import InternalError, NotFound, NotReady, QueueFull, Unavailable
-from daguerre.params import Done, Event, ImageParams, Queued, Step
+from daguerre.params import Done, Event, ImageParams, Queued, Step, Terms
 
 from .deadly import NUM_STEPS, asked, engine, model, prompt
 from .scenes import error, events, pixels, ready, until
@@ -471,3 +471,39 @@ def test_hang_that_nobody_waits_for(caplog: pytest.LogCaptureFixture) -> None:
 
     run(scene())
     assert "did no work for 2 s" in caplog.text
+
+
+def test_owners_take_turns() -> None:
+    """An owner's one job, behind another's twenty, is done after those that the process had and at
+    most one more."""
+
+    async def scene() -> None:
+        async with ready(engine(forward_s=0.01, running=2)) as process:
+            ended: list[str] = []
+
+            async def job(owner: str, seed: int) -> None:
+                async for _ in process.generate(asked(seed), Terms(owner)):
+                    pass
+                ended.append(owner)
+
+            busy = [asyncio.create_task(job("busy", seed)) for seed in range(1, 21)]
+            await until(lambda: process.stats().num_running > 0)
+            await job("rare", 99)
+            assert len(ended) <= 5  # itself, the two that ran, and two while it came
+            await asyncio.gather(*busy)
+
+    run(scene())
+
+
+def test_request_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """What goes wrong with a job in its process is told under the id of its request."""
+
+    async def scene() -> None:
+        async with ready(engine()) as process:
+            for words in ("poison", prompt("kill")):
+                async for _ in process.generate(asked(1, words), Terms(request_id="req-7")):
+                    pass
+
+    run(scene())
+    failed = [r.getMessage() for r in caplog.records if "(id=req-7)" in r.getMessage()]
+    assert ["failed" in failed[0], "is given up" in failed[1]] == [True, True]

@@ -12,13 +12,48 @@ def roster(count: int, max_sent: int = 3) -> Roster:
     return made
 
 
+def end(jobs: Roster, job: int) -> None:
+    """The process has said that it is done."""
+    assert not jobs.remove(job, has_ended=True)
+
+
 def test_sent_in_order_of_arrival() -> None:
     """A process holds as many as may run; the next is sent when one has ended."""
     jobs = roster(5)
     assert (jobs.send(), jobs.send()) == ([1, 2, 3], [])
-    assert jobs.remove(2)
+    end(jobs, 2)
     assert not jobs.remove(5)  # waits, so no process need be told
     assert (jobs.send(), len(jobs), jobs.is_busy) == ([4], 3, True)
+
+
+def test_place_of_who_leaves() -> None:
+    """A job that is not wanted any more keeps its place until the process has let go of it, so
+    that clients who come and leave cannot fill the process's memory while it does not listen."""
+    jobs = roster(3, max_sent=1)
+    jobs.send()
+    assert jobs.remove(1)
+    assert jobs.send() == []
+    jobs.let_go(1)
+    assert jobs.send() == [2]
+    assert jobs.remove(2)
+    assert jobs.die() == []  # and a process that is gone holds nobody
+    assert jobs.send() == [3]
+
+
+def test_owners_take_turns() -> None:
+    """The one job of an owner goes before the second of another who has many."""
+    jobs = Roster(max_sent=1)
+    for job in range(1, 6):
+        jobs.add(job, "busy")
+    assert jobs.send() == [1]
+    assert jobs.num_before("rare") == 1
+    jobs.add(6, "rare")
+    assert jobs.num_before("rare") == 3
+    order = []
+    for last in (1, 6, 2, 3, 4):
+        end(jobs, last)
+        order += jobs.send()
+    assert order == [6, 2, 3, 4, 5]
 
 
 def test_who_was_worked_on_is_run_alone() -> None:
@@ -30,9 +65,9 @@ def test_who_was_worked_on_is_run_alone() -> None:
     assert jobs.die() == []
     assert (jobs.num_begun, jobs.is_busy) == (0, False)
     assert (jobs.send(), jobs.send()) == ([1], [])
-    jobs.remove(1)
+    end(jobs, 1)
     assert (jobs.send(), jobs.send()) == ([2], [])
-    jobs.remove(2)
+    end(jobs, 2)
     assert jobs.send() == [3, 4, 5]
 
 
@@ -44,7 +79,7 @@ def test_second_death_is_the_last() -> None:
     assert jobs.die() == []
     assert jobs.send() == [1]
     jobs.work_on([1], has_begun=True)
-    jobs.remove(1)
+    end(jobs, 1)
     assert jobs.send() == [2]
     jobs.work_on([2], has_begun=False)
     assert jobs.die() == [2]

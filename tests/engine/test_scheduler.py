@@ -144,3 +144,51 @@ def test_job_that_asks_nothing_is_not_waited_for() -> None:
     scheduler.admit()
     scheduler.ask(2, Ask("a", 1))
     assert scheduler.schedule() == [2]
+
+
+def owned(scheduler: Scheduler, owners: dict[int, str]) -> Scheduler:
+    for job, owner in owners.items():
+        scheduler.add(job, owner)
+    scheduler.admit()
+    for job in owners:
+        scheduler.ask(job, Ask("a", 1))
+    return scheduler
+
+
+def test_owners_take_turns() -> None:
+    """Where jobs run one after the other, one owner's only job waits for one of another's many,
+    and for none that came before it but has not begun."""
+    scheduler = owned(capped(1), {job: "busy" for job in (1, 2, 3, 4)})
+    assert scheduler.schedule() == [1]
+    owned(scheduler, {5: "rare", 6: "rare"})
+    order = []
+    while group := scheduler.schedule():
+        order += group
+        scheduler.remove(group[0])
+    assert order == [1, 5, 2, 6, 3, 4]
+
+
+def test_owners_take_turns_at_the_door() -> None:
+    """The places that become free go to the owners in turns."""
+    scheduler = Scheduler(max_running=1, num_sharing=lambda key, rows: len(rows))
+    for job in (1, 2, 3):
+        scheduler.add(job, "busy")
+    assert scheduler.admit() == [1]
+    scheduler.add(4, "rare")
+    for gone, admitted in ((1, 4), (4, 2), (2, 3)):
+        scheduler.remove(gone)
+        assert scheduler.admit() == [admitted]
+
+
+def test_cancelled_jobs_have_used_no_turn() -> None:
+    """Who withdraws what has not begun is not put behind those who did not."""
+    scheduler = owned(capped(1), {job: "a" for job in (1, 2, 3, 4)})
+    assert scheduler.schedule() == [1]
+    for job in (2, 3, 4):
+        scheduler.remove(job)
+    owned(scheduler, {5: "b", 6: "b", 7: "a", 8: "b"})
+    order = []
+    while group := scheduler.schedule():
+        order += group
+        scheduler.remove(group[0])
+    assert order == [1, 5, 6, 7, 8]

@@ -14,7 +14,7 @@ import pytest
 
 from daguerre.engine.wire import Run, Told, Writer, receive
 from daguerre.errors import QueueFull
-from daguerre.params import Done, Failed, GeneratedImage, ModelInfo, Step
+from daguerre.params import ANYONE, Done, Failed, GeneratedImage, ModelInfo, Step, Terms
 
 from .networks import params
 
@@ -44,9 +44,14 @@ def test_there_and_back() -> None:
     """Parameters, errors and an image larger than any pipe arrive as they were sent."""
     pixels = np.random.default_rng(1).integers(0, 256, (1024, 1024, 3), np.uint8)
     refusal = Told(8, Failed(QueueFull("full", param="model", retry_after_s=3)))
-    data = sent(Run(1, params(5, "猫 " * 5000)), image(pixels), refusal, image(pixels[::2, ::-1]))
+    data = sent(
+        Run(1, params(5, "猫 " * 5000), Terms("owner", "id")),
+        image(pixels),
+        refusal,
+        image(pixels[::2, ::-1]),
+    )
     pipe = io.BytesIO(data)
-    assert receive(pipe) == Run(1, params(5, "猫 " * 5000))
+    assert receive(pipe) == Run(1, params(5, "猫 " * 5000), Terms("owner", "id"))
     told = receive(pipe)
     assert told.number == 7 and np.array_equal(told.event.image.pixels, pixels)
     assert told.event.image.pixels.flags.writeable
@@ -61,9 +66,8 @@ def test_there_and_back() -> None:
 def test_preview() -> None:
     """A step arrives with its preview, and parameters with the wish for some."""
     preview = np.random.default_rng(1).integers(0, 256, (48, 84, 3), np.uint8)
-    pipe = io.BytesIO(
-        sent(Told(3, Step(4, 20, preview)), Run(1, replace(params(), num_previews=2)))
-    )
+    wish = Run(1, replace(params(), num_previews=2), ANYONE)
+    pipe = io.BytesIO(sent(Told(3, Step(4, 20, preview)), wish))
     told = receive(pipe)
     assert told.event == Step(4, 20) and np.array_equal(told.event.preview, preview)
     assert receive(pipe).params.num_previews == 2
@@ -87,6 +91,6 @@ def test_nobody_reads() -> None:
 
 def test_files_are_not_needed(tmp_path: Path) -> None:
     """A buffered file of frames reads like a pipe."""
-    (tmp_path / "frames").write_bytes(sent(Run(1, params()), Run(2, params())))
+    (tmp_path / "frames").write_bytes(sent(Run(1, params(), ANYONE), Run(2, params(), ANYONE)))
     with open(tmp_path / "frames", "rb") as file:
         assert [receive(file).number for _ in range(2)] == [1, 2]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
-from conftest import MODEL, RunningServer, error_of, wait_until
+from conftest import MODEL, RunningServer, error_of, running, wait_until
 from starlette.requests import ClientDisconnect
 
 from daguerre.engine.interface import EngineStats
 from daguerre.errors import QueueFull, RateLimited
 from daguerre.resources import Resource
-from daguerre.server.limits import RateLimiter, retry_after_s
+from daguerre.server.limits import Parallel, RateLimiter, retry_after_s
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
 
@@ -139,6 +141,33 @@ def test_resources_do_not_share() -> None:
 def test_retry_after_while_loading() -> None:
     """Without a job to measure, a loading model still gives a number."""
     assert 1 <= retry_after_s(EngineStats(False, 0, 0, 0, 0, 0, 0, 0, 0.0)) <= 59
+
+
+def test_parallel_requests_of_one_key(tmp_path: Path) -> None:
+    """Past the limit of a key there is 429 before the body is read; other keys are let in, and so
+    is this one when a request has ended, whichever way."""
+    with running(tmp_path, max_parallel_per_key=2) as server, ThreadPoolExecutor(2) as pool:
+        server.engine.is_held = True
+        other = server.limited(100)
+        under_way = [pool.submit(server.post, BODY) for _ in range(2)]
+        wait_until(lambda: server.engine.num_running == 2)
+        refused = server.post(b"{")
+        assert (error_of(refused)["code"], refused.headers["retry-after"]) == (429, "2")
+        assert "2 requests with the key of DIFFUSION are under way" in refused.text
+        assert error_of(server.post(b"{", key=other))["code"] == 400
+        server.engine.is_held = False
+        assert [answer.result().status_code for answer in under_way] == [200, 200]
+        for body, status in ((b"{", 400), (BODY, 200), (b"{", 400), (BODY, 200)):
+            assert server.post(body).status_code == status
+
+
+def test_parallel_takes_no_memory() -> None:
+    """Whoever has nothing under way is forgotten; 0 is no limit."""
+    parallel, stats = Parallel(0), EngineStats(True, 0, 0, 0, 0, 0, 0, 0, 0.0)
+    with ExitStack() as held:
+        for _ in range(1000):
+            held.enter_context(parallel.hold(resource(None), stats))
+    assert not parallel._num_held
 
 
 def limits_of(response: httpx.Response) -> tuple[str, str]:

@@ -30,6 +30,7 @@ def build_engine(
         catalog.models(settings, only),
         max_waiting=settings.max_waiting,
         max_running=settings.max_running,
+        max_waiting_bytes=settings.max_waiting_bytes,
         certificates=settings.home_folder() / "certificates.json",
         before_work=before_work,
     )
@@ -52,6 +53,7 @@ def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
         [model.info for model in catalog.models(settings)],
         max_waiting=settings.max_waiting,
         max_running=settings.max_running,
+        max_waiting_bytes=settings.max_waiting_bytes,
         timeout_s=settings.engine_timeout_s,
         log_level=logging.getLevelNamesMapping()[settings.log_level.upper()],
     )

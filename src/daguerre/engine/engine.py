@@ -15,23 +15,18 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 
+from daguerre.engine.admission import Admission, check_time
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.interface import EngineStats
 from daguerre.engine.loop import BeforeWork, Job, Loop
 from daguerre.engine.pipeline import Model
 from daguerre.engine.stream import stream
-from daguerre.errors import (
-    DaguerreError,
-    InternalError,
-    NotFound,
-    NotReady,
-    QueueFull,
-    Unavailable,
-)
-from daguerre.params import Event, ImageParams, ModelInfo
+from daguerre.errors import DaguerreError, InternalError, NotFound, NotReady, Unavailable
+from daguerre.params import ANYONE, Event, ImageParams, ModelInfo, Terms
 
 logger = logging.getLogger(__name__)
 
+MAX_WAITING_BYTES = 4 * 1024 * 1024
 # How often `drain` looks, in seconds.
 DRAIN_POLL_S = 0.02
 
@@ -39,8 +34,9 @@ DRAIN_POLL_S = 0.02
 class ThreadEngine:
     """Implements `daguerre.engine.interface.Engine`.
 
-    At most `max_running + max_waiting` jobs are accepted at a time. `certificates` is the file that
-    keeps them, None keeps them in memory. `generate` may be called from any event loop, `submit`
+    At most `max_running + max_waiting` jobs of each model are accepted at a time, with at most
+    `max_waiting_bytes` of prompts. `certificates` is the file that keeps them, None keeps them in
+    memory. `generate` may be called from any event loop, `submit`
     and `cancel` from any thread.
     """
 
@@ -50,13 +46,14 @@ class ThreadEngine:
         *,
         max_waiting: int,
         max_running: int,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
         certificates: Path | None = None,
         clock: Callable[[], float] = time.perf_counter,
         before_work: BeforeWork | None = None,
     ) -> None:
         self._models = {model.info.model: model for model in models}
         assert len(self._models) == len(models), "two models of one name. This is a bug."
-        self._max_jobs = max_waiting + max_running
+        self._admission = Admission(max_waiting + max_running, max_waiting_bytes)
         self._clock = clock
         self._numbers = itertools.count(1)
         store = Certificates(certificates)
@@ -67,6 +64,7 @@ class ThreadEngine:
         self._jobs: dict[int, Job] = {}  # accepted and not ended
         self._arrivals: list[Job] = []
         self._departures: list[Job] = []
+        self._num_withdrawn = 0  # that left before the loop had seen them
         self._is_loaded = self._is_draining = self._is_stopping = False
         self._failure = ""  # why the models could not be loaded
 
@@ -102,9 +100,9 @@ class ThreadEngine:
     def models(self) -> tuple[ModelInfo, ...]:
         return tuple(model.info for model in self._models.values())
 
-    def generate(self, params: ImageParams) -> AsyncGenerator[Event, None]:
+    def generate(self, params: ImageParams, terms: Terms = ANYONE) -> AsyncGenerator[Event, None]:
         """See `Engine.generate`; raises `NotFound` for a model that is not served, too."""
-        return stream(self, params)
+        return stream(self, params, terms)
 
     def stats(self) -> EngineStats:
         with self._changed:
@@ -112,13 +110,14 @@ class ThreadEngine:
             num_running = sum(job.has_begun for job in self._jobs.values())
             is_ready = self._is_loaded and not (self._is_draining or self._is_stopping)
             failure, is_draining = self._failure, self._is_draining
+            num_withdrawn = self._num_withdrawn
         return EngineStats(
             is_ready=is_ready,
             num_waiting=num_jobs - num_running,
             num_running=num_running,
             num_done=self._loop.num_done,
             num_failed=self._loop.num_failed,
-            num_cancelled=self._loop.num_cancelled,
+            num_cancelled=self._loop.num_cancelled + num_withdrawn,
             num_forwards=self._loop.num_forwards,
             num_rows=self._loop.num_rows,
             mean_job_s=self._loop.mean_job_s,
@@ -129,7 +128,11 @@ class ThreadEngine:
         )
 
     def submit(
-        self, params: ImageParams, emit: Callable[[Event], None], number: int | None = None
+        self,
+        params: ImageParams,
+        emit: Callable[[Event], None],
+        terms: Terms = ANYONE,
+        number: int | None = None,
     ) -> tuple[int, int]:
         """The job's number, the given one or the next, and how many are ahead of it.
 
@@ -138,8 +141,10 @@ class ThreadEngine:
         with self._changed:
             self._refuse(params)
             num_ahead = len(self._jobs)
+            check_time(terms, num_ahead, self._loop.mean_job_s)
+            self._admission.enter(params)
             number = next(self._numbers) if number is None else number
-            job = Job(number, params, emit, since_s=self._clock())
+            job = Job(number, params, emit, since_s=self._clock(), terms=terms)
             self._jobs[number] = job
             self._arrivals.append(job)
             self._changed.notify()
@@ -156,22 +161,30 @@ class ThreadEngine:
             raise NotReady("the server is stopping and takes no new requests")
         if not self._is_loaded:
             raise NotReady("the model is still loading")
-        if len(self._jobs) >= self._max_jobs:
-            raise QueueFull(
-                f"{len(self._jobs)} jobs are queued or running, the most that are accepted"
-            )
 
     def cancel(self, number: int) -> None:
         """The place in the queue is free at once, the row from the next forward on."""
         with self._changed:
-            job = self._jobs.pop(number, None)
-            if job is not None:
+            job = self._jobs.get(number)
+            if job is None:
+                return
+            self._let_go(job)
+            # Clients that come and leave while a forward takes long must not fill the memory.
+            if job in self._arrivals:
+                self._arrivals.remove(job)
+                self._num_withdrawn += 1
+            else:
                 self._departures.append(job)
                 self._changed.notify()
 
     def _forget(self, job: Job) -> None:
         with self._changed:
-            self._jobs.pop(job.number, None)
+            self._let_go(job)
+
+    def _let_go(self, job: Job) -> None:
+        """Nothing happens when it is gone already."""
+        if self._jobs.pop(job.number, None):
+            self._admission.leave(job.params)
 
     def _run(self) -> None:
         try:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from daguerre.params import Event, ImageParams, ModelInfo
+from daguerre.params import ANYONE, Event, ImageParams, ModelInfo, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Engine(Protocol):
     def models(self) -> tuple[ModelInfo, ...]:
         """The models that this engine serves; known before they are loaded."""
 
-    def generate(self, params: ImageParams) -> AsyncGenerator[Event, None]:
+    def generate(self, params: ImageParams, terms: Terms = ANYONE) -> AsyncGenerator[Event, None]:
         """Yields `Queued`, one `Step` per step, and last `Done` or `Failed`.
 
         Closing the generator cancels the job: its rows are gone from the next forward on. Raises

@@ -22,7 +22,17 @@ from daguerre.engine.previews import preview
 from daguerre.engine.residence import Residence
 from daguerre.engine.scheduler import Ask, Scheduler
 from daguerre.errors import DaguerreError, InternalError, Unavailable
-from daguerre.params import Done, Event, Failed, GeneratedImage, ImageParams, Step, Timings
+from daguerre.params import (
+    ANYONE,
+    Done,
+    Event,
+    Failed,
+    GeneratedImage,
+    ImageParams,
+    Step,
+    Terms,
+    Timings,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +56,17 @@ class Job:
     params: ImageParams
     emit: Callable[[Event], None]
     since_s: float  # when the present stage began; at first, when the job was accepted
+    terms: Terms = ANYONE
     stage: str = "queue"
     spent_s: dict[str, float] = field(default_factory=dict)
     cost_s: float = 0.0
     pipeline: Pipeline | None = None
     pending: Forward | None = None
+
+    @property
+    def name(self) -> str:
+        """In the log, where the id is what a request is found by."""
+        return f"job {self.number} (id={self.terms.request_id})"
 
     @property
     def has_begun(self) -> bool:
@@ -161,7 +177,7 @@ class Loop:
         except Exception as error:  # a model's code may raise anything; the loop goes on
             self._fail(job, error)
         else:
-            self._scheduler.add(job.number)
+            self._scheduler.add(job.number, job.terms.owner)
 
     def cancel(self, job: Job) -> None:
         """Nothing happens when the job has ended before."""
@@ -266,7 +282,7 @@ class Loop:
 
     def _fail(self, job: Job, error: Exception) -> None:
         if not isinstance(error, DaguerreError):
-            logger.error("job %d failed", job.number, exc_info=error)
+            logger.error("%s failed", job.name, exc_info=error)
             cause = error
             error = InternalError("the image could not be made; the server's log says why")
             error.__cause__ = cause
@@ -284,7 +300,7 @@ class Loop:
             try:
                 job.pipeline.close()
             except Exception:  # clean-up code of a pipeline may raise anything; the loop goes on
-                logger.exception("pipeline of job %d did not close", job.number)
+                logger.exception("pipeline of %s did not close", job.name)
 
 
 def _check(pixels: Pixels, params: ImageParams) -> None:

@@ -17,15 +17,17 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from daguerre.engine.admission import Admission, check_time
 from daguerre.engine.child import Child
+from daguerre.engine.engine import MAX_WAITING_BYTES
 from daguerre.engine.interface import EngineStats
 from daguerre.engine.roster import MAX_DEATHS, Roster
 from daguerre.engine.stream import stream
 from daguerre.engine.supervisor import Supervisor
 from daguerre.engine.watch import Watch
-from daguerre.engine.wire import Begin, Build, Cancel, Run, State, Told, Working
-from daguerre.errors import InternalError, NotFound, NotReady, QueueFull, Unavailable
-from daguerre.params import Done, Event, Failed, ImageParams, ModelInfo, Step
+from daguerre.engine.wire import Begin, Build, Cancel, Left, Run, State, Told, Working
+from daguerre.errors import InternalError, NotFound, NotReady, Unavailable
+from daguerre.params import ANYONE, Done, Event, Failed, ImageParams, ModelInfo, Step, Terms
 
 DRAIN_POLL_S = 0.02
 _NOTHING = EngineStats(False, 0, 0, 0, 0, 0, 0, 0, 0.0)
@@ -37,6 +39,7 @@ logger = logging.getLogger(__name__)
 class _Job:
     params: ImageParams
     emit: Callable[[Event], None]
+    terms: Terms
     accepted_s: float
     sent_s: float = 0.0  # to the present process
     num_steps: int = 0  # that the caller was told of
@@ -58,11 +61,13 @@ class ProcessEngine:
         max_waiting: int,
         max_running: int,
         timeout_s: float,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
         load_timeout_s: float = 600.0,
         log_level: int = logging.INFO,
     ) -> None:
         self._models = {info.model: info for info in models}
-        self._max_jobs, self._max_running = max_waiting + max_running, max_running
+        self._admission = Admission(max_waiting + max_running, max_waiting_bytes)
+        self._max_running = max_running
         self._watch = Watch(timeout_s, load_timeout_s)
         self._begin = Begin(
             build, tuple(models), os.getpid(), log_level, self._watch.sign_of_life_s
@@ -126,9 +131,9 @@ class ProcessEngine:
     def models(self) -> tuple[ModelInfo, ...]:
         return tuple(self._models.values())
 
-    def generate(self, params: ImageParams) -> AsyncGenerator[Event, None]:
+    def generate(self, params: ImageParams, terms: Terms = ANYONE) -> AsyncGenerator[Event, None]:
         """See `Engine.generate`; raises `NotFound` for a model that is not served, too."""
-        return stream(self, params)
+        return stream(self, params, terms)
 
     def stats(self) -> EngineStats:
         """Ready while a process that died is replaced: jobs are taken, and wait for the next."""
@@ -154,21 +159,27 @@ class ProcessEngine:
         """Of the present process."""
         return self._supervisor.pid
 
-    def submit(self, params: ImageParams, emit: Callable[[Event], None]) -> tuple[int, int]:
+    def submit(
+        self, params: ImageParams, emit: Callable[[Event], None], terms: Terms
+    ) -> tuple[int, int]:
         """The job's number, and how many are ahead of it."""
         with self._changed:
             self._refuse(params)
-            number, num_ahead = next(self._numbers), len(self._jobs)
-            self._jobs[number] = _Job(params, emit, time.monotonic())
-            self._roster.add(number)
+            num_ahead = self._roster.num_before(terms.owner)
+            check_time(terms, num_ahead, self._stats.mean_job_s)
+            self._admission.enter(params)
+            number = next(self._numbers)
+            self._jobs[number] = _Job(params, emit, terms, time.monotonic())
+            self._roster.add(number, terms.owner)
             self._send_jobs()
         return number, num_ahead
 
     def cancel(self, number: int) -> None:
         """The place in the queue is free at once, the row from the next forward on."""
         with self._changed:
-            if self._jobs.pop(number, None) is None:
+            if number not in self._jobs:
                 return
+            self._pop(number)
             self._num_cancelled += 1
             if self._roster.remove(number):
                 self._supervisor.send(Cancel(number))
@@ -190,10 +201,6 @@ class ProcessEngine:
             raise NotReady("the server is stopping and takes no new requests")
         if not supervisor.was_loaded:
             raise NotReady("the model is still loading")
-        if len(self._jobs) >= self._max_jobs:
-            raise QueueFull(
-                f"{len(self._jobs)} jobs are queued or running, the most that are accepted"
-            )
 
     def _send_jobs(self) -> None:
         if not self._supervisor.takes_jobs:
@@ -203,7 +210,8 @@ class ProcessEngine:
         for number in self._roster.send():
             job = self._jobs[number]
             job.sent_s = time.monotonic()
-            self._supervisor.send(Run(number, job.params))
+            # Here alone is known who is ahead, and so whether there is time.
+            self._supervisor.send(Run(number, job.params, replace(job.terms, timeout_s=None)))
 
     # What the supervisor calls, under the lock.
 
@@ -214,11 +222,14 @@ class ProcessEngine:
     def begin(self) -> None:
         self._send_jobs()
 
-    def hear(self, message: State | Working | Told) -> None:
+    def hear(self, message: State | Working | Told | Left) -> None:
         if isinstance(message, State):
             self._hear_state(message.stats)
         elif isinstance(message, Working):
             self._roster.work_on(message.numbers, has_begun=message.has_begun)
+        elif isinstance(message, Left):
+            self._roster.let_go(message.number)
+            self._send_jobs()
         else:
             self._hear_event(message)
 
@@ -227,9 +238,14 @@ class ProcessEngine:
         self._num_rows += self._stats.num_rows
         self._stats = replace(self._stats, num_forwards=0, num_rows=0)
         for number in self._roster.die():
-            logger.error("job %d is given up: each time the engine's process %s", number, reason)
+            job = self._pop(number)  # the roster has removed it
+            logger.error(
+                "job %d (id=%s) is given up: each time the engine's process %s",
+                number,
+                job.terms.request_id,
+                reason,
+            )
             self._num_failed += 1
-            job = self._jobs.pop(number)  # the roster has removed it
             told = f"the engine died {MAX_DEATHS} times while it made this image; not tried again"
             job.emit(Failed(InternalError(told)))
         if self._jobs:
@@ -265,9 +281,14 @@ class ProcessEngine:
         self._send_jobs()
 
     def _end_job(self, number: int, event: Event) -> None:
-        job = self._jobs.pop(number)
-        self._roster.remove(number)
+        job = self._pop(number)
+        self._roster.remove(number, has_ended=True)
         job.emit(event)
+
+    def _pop(self, number: int) -> _Job:
+        job = self._jobs.pop(number)
+        self._admission.leave(job.params)
+        return job
 
 
 def _in_full(done: Done, job: _Job) -> Done:

@@ -1,14 +1,14 @@
 """Who runs next. Pure Python: jobs are numbers that grow with arrival, forwards are `Ask`s.
 
-First come, first served: the next forward is that of the oldest job, and the others that ask for
-the same key join it as far as sharing is exact and pays. Where it brings nothing, as on few cores,
-the oldest job thus runs to its end: with n jobs taking turns all would end at about n times a job's
-time, while one after the other they end at 1, 2 ... n times it, half of that on average, and the
-last no later. No job starves, because each is the oldest in time, and none waits for a key,
-because whatever a running job asks for may be the next forward.
+First come, first served, owners in turns: the next forward is that of the first job, and the others
+that ask for the same key join it as far as sharing is exact and pays. Where it brings nothing, as
+on few cores, the first job thus runs to its end: with n jobs taking turns all would end at about n
+times a job's time, while one after the other they end at 1, 2 ... n times it, half of that on
+average, and the last no later. No job starves, because each is the first in time: no owner has two
+jobs of one turn. And none waits for a key, because whatever a running job asks for may be next.
 
-One thing is put before the oldest: where its forward has room, the short encode forwards of younger
-jobs, so that these can join it at the next step; a job has few of them, so the delay is bounded.
+One thing is put before the first: where its forward has room, the short encode forwards of others,
+so that these can join it at the next step; a job has few of them, so the delay is bounded.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from daguerre.engine.fairness import FairQueue, Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,16 @@ class Ask:
     is_encode: bool = False
 
 
-# (key, rows of the jobs that ask for it, oldest first) -> how many of them take it together
+# (key, rows of the jobs that ask for it, the first one first) -> how many take it together
 NumSharing: TypeAlias = Callable[[Hashable, Sequence[int]], int]
+
+
+@dataclass(slots=True)
+class _Place:
+    owner: str
+    turn: int = 0
+    ask: Ask | None = None
+    has_begun: bool = False
 
 
 class Scheduler:
@@ -37,47 +47,60 @@ class Scheduler:
     def __init__(self, max_running: int, num_sharing: NumSharing) -> None:
         self._max_running = max_running
         self._num_sharing = num_sharing
-        self._waiting: dict[int, None] = {}  # both are in order of arrival
-        self._running: dict[int, Ask | None] = {}
+        self._places: dict[int, _Place] = {}
+        self._waiting = FairQueue()
+        self._running: list[int] = []  # by turn, then by arrival
+        self._turns = Turns()  # of those that run
 
-    def add(self, job: int) -> None:
-        self._waiting[job] = None
+    def add(self, job: int, owner: str = "") -> None:
+        self._places[job] = _Place(owner)
+        self._waiting.add(job, owner)
 
     def admit(self) -> list[int]:
         """The waiting jobs that get a place now."""
-        num_free = self._max_running - len(self._running)
-        admitted = list(self._waiting)[:num_free]
+        num_free = min(self._max_running - len(self._running), len(self._waiting))
+        admitted = [self._waiting.pop() for _ in range(num_free)]
         for job in admitted:
-            del self._waiting[job]
-            self._running[job] = None
+            place = self._places[job]
+            place.turn = self._turns.take(place.owner)
+            self._running.append(job)
+        self._running.sort(key=lambda job: (self._places[job].turn, job))
         return admitted
 
     def ask(self, job: int, ask: Ask) -> None:
         """A running job waits for this forward."""
-        self._running[job] = ask
+        self._places[job].ask = ask
 
     def remove(self, job: int) -> None:
         """Wherever the job is, it is gone at once, and its place is free."""
-        self._waiting.pop(job, None)
-        self._running.pop(job, None)
+        place = self._places.pop(job, None)
+        self._waiting.remove(job)
+        if place is not None and job in self._running:
+            self._running.remove(job)
+            if not place.has_begun:
+                self._turns.give_back(place.owner)
 
     def schedule(self) -> list[int]:
         """The jobs of the next forward, by ascending rows; none when nobody asks."""
-        asks = [ask for ask in self._running.values() if ask is not None]
+        asks = {job: ask for job in self._running if (ask := self._places[job].ask)}
         if not asks:
             return []
-        oldest = asks[0]
-        if not oldest.is_encode and self._has_room(oldest):
-            oldest = next((ask for ask in asks if ask.is_encode), oldest)
-        jobs = self._asking(oldest.key)
-        group = list(jobs)[: self._num_sharing(oldest.key, list(jobs.values()))]
+        first = next(iter(asks))
+        self._turns.reach(self._places[first].turn)
+        if not asks[first].is_encode and self._has_room(asks[first], asks):
+            first = next((job for job, ask in asks.items() if ask.is_encode), first)
+        jobs = _asking(asks[first].key, asks)
+        group = list(jobs)[: self._num_sharing(asks[first].key, list(jobs.values()))]
+        for job in group:
+            self._places[job].has_begun = True
         return sorted(group, key=lambda job: (jobs[job], job))
 
-    def _asking(self, key: Hashable) -> dict[int, int]:
-        """Job -> rows."""
-        return {job: ask.rows for job, ask in self._running.items() if ask and ask.key == key}
+    def _has_room(self, first: Ask, asks: dict[int, Ask]) -> bool:
+        """Whether one more job like the first would join its forward."""
+        rows = [*_asking(first.key, asks).values(), first.rows]
+        return self._num_sharing(first.key, rows) == len(rows)
 
-    def _has_room(self, oldest: Ask) -> bool:
-        """Whether one more job like the oldest would join its forward."""
-        rows = [*self._asking(oldest.key).values(), oldest.rows]
-        return self._num_sharing(oldest.key, rows) == len(rows)
+
+def _asking(key: Hashable, asks: dict[int, Ask]) -> dict[int, int]:
+    """Job -> rows."""
+    return {job: ask.rows for job, ask in asks.items() if ask.key == key}

@@ -10,18 +10,22 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
-from daguerre.params import Done, Event, Failed, ImageParams, Queued
+from daguerre.params import Done, Event, Failed, ImageParams, Queued, Terms
 
 
 class TakesJobs(Protocol):
-    def submit(self, params: ImageParams, emit: Callable[[Event], None]) -> tuple[int, int]:
+    def submit(
+        self, params: ImageParams, emit: Callable[[Event], None], terms: Terms
+    ) -> tuple[int, int]:
         """The job's number, and how many are ahead of it. Raises what `Engine.generate` does."""
 
     def cancel(self, number: int) -> None:
         """Nothing happens when the job has ended before."""
 
 
-async def stream(engine: TakesJobs, params: ImageParams) -> AsyncGenerator[Event, None]:
+async def stream(
+    engine: TakesJobs, params: ImageParams, terms: Terms
+) -> AsyncGenerator[Event, None]:
     """See `Engine.generate`."""
     loop = asyncio.get_running_loop()
     events: asyncio.Queue[Event] = asyncio.Queue()
@@ -32,7 +36,7 @@ async def stream(engine: TakesJobs, params: ImageParams) -> AsyncGenerator[Event
         except RuntimeError:  # the caller's event loop is closed: nobody waits for the image
             engine.cancel(number)
 
-    number, num_ahead = engine.submit(params, emit)
+    number, num_ahead = engine.submit(params, emit, terms)
     try:
         yield Queued(num_ahead)
         while True:

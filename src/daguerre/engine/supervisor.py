@@ -15,7 +15,7 @@ from typing import Protocol
 from daguerre.engine.child import Child
 from daguerre.engine.interface import EngineStats
 from daguerre.engine.watch import Watch
-from daguerre.engine.wire import FromEngine, Logged, State, ToEngine, Told, Working
+from daguerre.engine.wire import FromEngine, Left, Logged, State, ToEngine, Told, Working
 
 # Of processes in a row that ended before their models were loaded; then there will be none.
 MAX_BAD_STARTS = 6
@@ -35,7 +35,7 @@ class Owner(Protocol):
     def begin(self) -> None:
         """A process is loaded and takes jobs."""
 
-    def hear(self, message: State | Working | Told) -> None: ...
+    def hear(self, message: State | Working | Told | Left) -> None: ...
 
     def die(self, reason: str) -> None:
         """A process that was loaded has ended."""
@@ -159,7 +159,7 @@ class Supervisor:
         with self._changed:
             if isinstance(message, State):
                 self._watch.note_loading(message.stats.is_loading)
-            else:
+            elif not isinstance(message, Left):
                 self._watch.note_work()
             self._owner.hear(message)
             if isinstance(message, State):

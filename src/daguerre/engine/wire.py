@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from daguerre.engine.engine import ThreadEngine
 from daguerre.engine.interface import EngineStats
 from daguerre.engine.loop import BeforeWork
-from daguerre.params import Event, ImageParams, ModelInfo
+from daguerre.params import Event, ImageParams, ModelInfo, Terms
 
 # Makes the engine in its process; a function of a module, or a partial of one, so that it pickles.
 Build: TypeAlias = Callable[[BeforeWork], ThreadEngine]
@@ -45,6 +45,7 @@ class Begin:
 class Run:
     number: int
     params: ImageParams
+    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,13 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """The answer to `Cancel`: the process will begin nothing more for this job."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     stats: EngineStats
 
@@ -82,7 +90,7 @@ class Logged:
 
 
 ToEngine: TypeAlias = Begin | Run | Cancel
-FromEngine: TypeAlias = Working | Told | State | Logged
+FromEngine: TypeAlias = Working | Told | Left | State | Logged
 
 
 class Writer:

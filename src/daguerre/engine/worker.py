@@ -27,6 +27,7 @@ from daguerre.engine.wire import (
     Begin,
     Cancel,
     FromEngine,
+    Left,
     Logged,
     Run,
     State,
@@ -87,10 +88,13 @@ class Worker:
     def take(self, message: Run | Cancel) -> None:
         if isinstance(message, Cancel):
             self._engine.cancel(message.number)
+            self.send(Left(message.number))
             return
         number = message.number
         try:
-            self._engine.submit(message.params, lambda event: self._tell(number, event), number)
+            self._engine.submit(
+                message.params, lambda event: self._tell(number, event), message.terms, number
+            )
         except DaguerreError as error:
             self._tell(number, Failed(error))
 

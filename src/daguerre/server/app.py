@@ -23,6 +23,7 @@ from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError, Unavailable
 from daguerre.resources import ResourceStore
+from daguerre.server.auth import Authenticator
 from daguerre.server.errors import OutageLog, error_response, unrouted_response
 from daguerre.server.exchange import ExchangeMiddleware
 from daguerre.server.health import Health
@@ -32,6 +33,7 @@ from daguerre.server.metrics import Metrics
 from daguerre.server.models import Models
 from daguerre.server.openapi import OpenApi
 from daguerre.server.replay import Replays
+from daguerre.server.strangers import Strangers
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[ASGIApp]]
 PREFIX = "/v1"
@@ -39,9 +41,10 @@ PREFIX = "/v1"
 
 def create_app(settings: Settings, engine: Engine, resources: ResourceStore) -> Starlette:
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
+    keys = Authenticator(resources, Strangers(settings.max_auth_failures))
     replays = Replays(settings, Claims(resources.database))
-    images = ImageGenerations(settings, engine, resources, limiter, replays)
-    routes = _routes(images, Models(engine, resources), Health(engine), metrics, OpenApi(settings))
+    images = ImageGenerations(settings, engine, keys, limiter, replays)
+    routes = _routes(images, Models(engine, keys), Health(engine), metrics, OpenApi(settings))
     paths = [route.path for route in routes]
     # Of two paths to one endpoint the later, with the prefix, is the one that is counted under.
     names = {route.endpoint: route.path for route in routes}

@@ -9,41 +9,49 @@ from __future__ import annotations
 import asyncio
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 
 from daguerre.errors import AccessDenied, AuthenticationFailed, Unavailable
 from daguerre.resources import Resource, ResourceStore
 from daguerre.server.errors import shown
+from daguerre.server.strangers import Strangers
 
 DATABASE_TIMEOUT_S = 10.0
 _HOW = "send the header 'Authorization: Bearer <key>' with the key of your model resource"
 
 
-async def authenticate(headers: Headers, resources: ResourceStore) -> Resource:
-    """The resource whose key was sent. Raises `AuthenticationFailed`.
+class Authenticator:
+    def __init__(self, resources: ResourceStore, strangers: Strangers) -> None:
+        self._resources, self._strangers = resources, strangers
 
-    A look into the file on this machine takes 0.1 ms, less than a thread; a database elsewhere may
-    be slow to answer, or not answer, and must not hold up other requests.
-    """
-    key = _bearer_key(headers)
-    if resources.is_local:
-        resource = resources.authenticate(key)
-    else:
-        resource = await _authenticate_elsewhere(key, resources)
-    if resource is None:
-        raise AuthenticationFailed(
-            f"the key is unknown, or it was rotated or revoked; {_HOW}; 'daguerre config' shows it"
-        )
-    return resource
+    async def authenticate(self, request: Request) -> Resource:
+        """The resource whose key was sent. Raises `AuthenticationFailed`, or `RateLimited` for an
+        address that has sent many unknown keys."""
+        key = _bearer_key(request.headers)
+        address = request.client.host if request.client else ""
+        self._strangers.check(address, key)
+        resource = await self._resource(key)
+        if resource is None:
+            self._strangers.note_unknown(address, key)
+            raise AuthenticationFailed(
+                f"the key is unknown, or it was rotated or revoked; {_HOW}; 'daguerre config' shows"
+                " it"
+            )
+        self._strangers.note_good(key)
+        return resource
 
-
-async def _authenticate_elsewhere(key: str, resources: ResourceStore) -> Resource | None:
-    try:
-        async with asyncio.timeout(DATABASE_TIMEOUT_S):
-            return await asyncio.to_thread(resources.authenticate, key)
-    except TimeoutError as error:
-        raise Unavailable(
-            f"the database of keys did not answer within {DATABASE_TIMEOUT_S:g} s"
-        ) from error
+    async def _resource(self, key: str) -> Resource | None:
+        """A look into the file on this machine takes 0.1 ms, less than a thread; a database
+        elsewhere may be slow to answer, or not answer, and must not hold up other requests."""
+        if self._resources.is_local:
+            return self._resources.authenticate(key)
+        try:
+            async with asyncio.timeout(DATABASE_TIMEOUT_S):
+                return await asyncio.to_thread(self._resources.authenticate, key)
+        except TimeoutError as error:
+            raise Unavailable(
+                f"the database of keys did not answer within {DATABASE_TIMEOUT_S:g} s"
+            ) from error
 
 
 def check_access(resource: Resource, model: str) -> None:

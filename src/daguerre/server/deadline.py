@@ -18,26 +18,33 @@ from daguerre.server.exchange import Exchange
 T = TypeVar("T")
 
 
-async def in_time(
-    work: Coroutine[Any, Any, T], exchange: Exchange, receive: Receive, timeout_s: float
-) -> T:
+async def in_time(work: Coroutine[Any, Any, T], exchange: Exchange, receive: Receive) -> T:
     """What the work returns. Raises `ClientDisconnect` or `DeadlineExceeded`, and then it has been
     cancelled. The body of the request has been read before."""
+    if exchange.left_s() <= 0:
+        work.close()
+        raise _late(exchange)
     working = asyncio.create_task(work)
     leaving = asyncio.create_task(_leaving(receive))
     try:
         await asyncio.wait(
             (working, leaving),
-            timeout=max(0.0, timeout_s - exchange.total_s()),
+            timeout=max(0.0, exchange.left_s()),
             return_when=asyncio.FIRST_COMPLETED,
         )
         if working.done():
             return working.result()
         if leaving.done():
             raise ClientDisconnect
-        raise DeadlineExceeded(f"the image was not done {timeout_s:g} s after the request came")
+        raise _late(exchange)
     finally:
         await _end(working, leaving)
+
+
+def _late(exchange: Exchange) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"the image was not done {exchange.timeout_s:g} s after the request came"
+    )
 
 
 async def _leaving(receive: Receive) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daguerre.errors import BodyTimeout, DaguerreError, InternalError, NotReady
-from daguerre.params import ImageParams, Timings
+from daguerre.params import ImageParams, Terms, Timings
 from daguerre.resources import Resource
 from daguerre.server.errors import error_response
 from daguerre.server.limits import LOADING_RETRY_AFTER_S, RateLimiter
@@ -58,6 +60,8 @@ class Exchange:
     ended: float | None = None
     route: str = UNROUTED
     status: int = CLIENT_CLOSED_REQUEST
+    timeout_s: float = math.inf
+    until_its_end: ExitStack = field(default_factory=ExitStack)  # what it holds of limits
     resource: Resource | None = None
     params: ImageParams | None = None
     num_steps: int = 0
@@ -74,9 +78,21 @@ class Exchange:
     def total_s(self) -> float:
         return (time.monotonic() if self.ended is None else self.ended) - self.started
 
+    def left_s(self) -> float:
+        """Until its time is over."""
+        return self.timeout_s - self.total_s()
+
+    def terms(self) -> Terms:
+        """What the engine is told of it."""
+        assert self.resource, "work for a stranger. This is a bug."
+        return Terms(self.resource.id, self.request_id, self.left_s())
+
     def log_line(self) -> str:
+        return " ".join(f"{name}={value}" for name, value in self.log_fields().items())
+
+    def log_fields(self) -> dict[str, str | int]:
         """Never the prompt, never the key."""
-        words = {
+        words: dict[str, str | int] = {
             "id": self.request_id,
             "alias": self.resource.alias if self.resource else "-",
             "method": self.method if self.method in _METHODS else "-",
@@ -89,7 +105,7 @@ class Exchange:
         if self.timings:
             run_ms = self.timings.encode_ms + self.timings.denoise_ms + self.timings.decode_ms
             words |= {"queue_ms": round(self.timings.queue_ms), "run_ms": round(run_ms)}
-        return " ".join(f"{name}={value}" for name, value in words.items())
+        return words
 
 
 class _Reply:
@@ -188,6 +204,7 @@ class ExchangeMiddleware:
             logger.exception("id=%s failed", exchange.request_id)
             await self._fail(internal_error(exchange), scope, reply)
         finally:
+            exchange.until_its_end.close()
             exchange.route = self._routes.get(scope.get("endpoint"), UNROUTED)
             self._record(exchange)
 
@@ -198,7 +215,7 @@ class ExchangeMiddleware:
 
     def _record(self, exchange: Exchange) -> None:
         level = logging.DEBUG if exchange.route in _PROBES else logging.INFO
-        logger.log(level, "%s", exchange.log_line())
+        logger.log(level, "%s", exchange.log_line(), extra={"fields": exchange.log_fields()})
         self._observe(exchange)
 
 

@@ -20,21 +20,21 @@ from starlette.types import ASGIApp
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.params import Done, Failed, GeneratedImage, Step, Timings
-from daguerre.resources import ResourceStore
 from daguerre.results import Result
-from daguerre.server.auth import authenticate, check_access
+from daguerre.server.auth import Authenticator, check_access
 from daguerre.server.body import parse_object, read_body
 from daguerre.server.deadline import in_time
 from daguerre.server.events import ImageFacts
 from daguerre.server.exchange import Exchange
 from daguerre.server.files import made
-from daguerre.server.limits import RateLimiter
+from daguerre.server.limits import Parallel, RateLimiter
 from daguerre.server.metrics import stages_ms
 from daguerre.server.models import find_model
 from daguerre.server.parsing import parse_request
 from daguerre.server.protocol import images_response
 from daguerre.server.replay import Replay, Replays
 from daguerre.server.streaming import ImageStream
+from daguerre.server.timeout import timeout_s
 
 
 class ImageGenerations:
@@ -42,16 +42,19 @@ class ImageGenerations:
         self,
         settings: Settings,
         engine: Engine,
-        resources: ResourceStore,
+        keys: Authenticator,
         limiter: RateLimiter,
         replays: Replays,
     ) -> None:
         self._settings, self._engine = settings, engine
-        self._resources, self._limiter, self._replays = resources, limiter, replays
+        self._keys, self._limiter, self._replays = keys, limiter, replays
+        self._parallel = Parallel(settings.max_parallel_per_key)
 
     async def create(self, request: Request) -> ASGIApp:
         exchange = Exchange.of(request)
-        resource = exchange.resource = await authenticate(request.headers, self._resources)
+        resource = exchange.resource = await self._keys.authenticate(request)
+        exchange.until_its_end.enter_context(self._parallel.hold(resource, self._engine.stats()))
+        exchange.timeout_s = timeout_s(request.headers, self._settings.request_timeout_s)
         body = await read_body(
             request, self._settings.max_body_bytes, self._settings.body_timeout_s
         )
@@ -67,12 +70,8 @@ class ImageGenerations:
         with permit:
             async with repeats as replay:
                 exchange.params = replay.params
-                content = await in_time(
-                    self._content(exchange, replay),
-                    exchange,
-                    request.receive,
-                    self._settings.request_timeout_s,
-                )
+                work = self._content(exchange, replay)
+                content = await in_time(work, exchange, request.receive)
         return Response(content, 200, _headers(exchange, replay), "application/json")
 
     async def _content(self, exchange: Exchange, replay: Replay) -> bytes:
@@ -91,7 +90,7 @@ class ImageGenerations:
 
     async def _image(self, exchange: Exchange, replay: Replay) -> GeneratedImage:
         # Closing is what cancels the job, where nobody else waits for it.
-        start = functools.partial(self._engine.generate, replay.params)
+        start = functools.partial(self._engine.generate, replay.params, exchange.terms())
         async with aclosing(replay.events(start)) as events:
             async for event in events:
                 match event:

@@ -1,4 +1,5 @@
-"""Who may enter, and when to come back: the sliding minute of each resource, and Retry-After.
+"""Who may enter, and when to come back: the sliding minute of each resource, how many of its
+requests may be under way at a time, and Retry-After.
 
 A permit is reserved before the work begins, so that requests side by side cannot pass the limit
 together, and given back when the work fails: only an image costs, or a client that walked away from
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -36,6 +37,32 @@ def retry_after_s(stats: EngineStats) -> int:
         return LOADING_RETRY_AFTER_S
     # The mean is a job's own share of the engine's time, so running side by side changes nothing.
     return whole_seconds((stats.num_waiting + stats.num_running) * stats.mean_job_s)
+
+
+class Parallel:
+    """Requests of each resource that are under way, from the key to the end of the answer."""
+
+    def __init__(self, max_each: int) -> None:
+        """No limit where `max_each` is 0."""
+        self._max_each = max_each
+        self._num_held: Counter[str] = Counter()
+
+    @contextmanager
+    def hold(self, resource: Resource, stats: EngineStats) -> Iterator[None]:
+        """Raises `RateLimited`; one of the others will have ended in about the time of a job."""
+        if self._max_each and self._num_held[resource.id] >= self._max_each:
+            raise RateLimited(
+                f"{self._max_each} requests with the key of {resource.alias} are under way, the"
+                " most that are taken at a time",
+                retry_after_s=whole_seconds(stats.mean_job_s),
+            )
+        self._num_held[resource.id] += 1
+        try:
+            yield
+        finally:
+            self._num_held[resource.id] -= 1
+            if not self._num_held[resource.id]:
+                del self._num_held[resource.id]
 
 
 class RateLimiter:

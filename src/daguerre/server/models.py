@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, Response
 from daguerre.engine.interface import Engine
 from daguerre.errors import NotFound
 from daguerre.params import ModelInfo
-from daguerre.resources import Resource, ResourceStore
-from daguerre.server.auth import authenticate, check_access
+from daguerre.resources import Resource
+from daguerre.server.auth import Authenticator, check_access
 from daguerre.server.errors import shown
 from daguerre.server.exchange import Exchange
 
@@ -27,8 +27,8 @@ def find_model(engine: Engine, model: str) -> ModelInfo:
 
 
 class Models:
-    def __init__(self, engine: Engine, resources: ResourceStore) -> None:
-        self._engine, self._resources = engine, resources
+    def __init__(self, engine: Engine, keys: Authenticator) -> None:
+        self._engine, self._keys = engine, keys
 
     async def list(self, request: Request) -> Response:
         resource = await self._authenticate(request)
@@ -50,7 +50,7 @@ class Models:
         )
 
     async def _authenticate(self, request: Request) -> Resource:
-        resource = await authenticate(request.headers, self._resources)
+        resource = await self._keys.authenticate(request)
         Exchange.of(request).resource = resource
         return resource
 

@@ -35,6 +35,8 @@ from daguerre.server.idempotency import HEADER, MAX_KEY_CHARS
 from daguerre.server.parsing import field_schemas
 from daguerre.server.protocol import ImageGenerationRequest
 from daguerre.server.reference import CONTENT_SECURITY_POLICY, page
+from daguerre.server.timeout import HEADER as TIMEOUT_HEADER
+from daguerre.server.timeout import MIN_TIMEOUT_S
 
 _WHEN: dict[type[DaguerreError], str] = {
     InvalidRequest: "Bad JSON, or a missing, unknown or wrong field; the message names all.",
@@ -44,7 +46,7 @@ _WHEN: dict[type[DaguerreError], str] = {
     BodyTimeout: "The body came too slowly.",
     Conflict: "The Idempotency-Key came with another request before.",
     BodyTooLarge: "The body is too large.",
-    RateLimited: "Over the limit of the resource.",
+    RateLimited: "Over a limit of the resource, or too many unknown keys from one address.",
     InternalError: "A fault of the server; the message has the request id.",
     Unavailable: "The queue is full, the model is loading or cannot be, or the server is stopping.",
     DeadlineExceeded: "The image was not done in the time that a request may take.",
@@ -70,6 +72,13 @@ _IDEMPOTENCY_KEY = {
     "in": "header",
     "description": "The same key with the same request gives the answer of the first for 24 hours.",
     "schema": {**_STRING, "minLength": 1, "maxLength": MAX_KEY_CHARS},
+}
+_TIMEOUT = {
+    "name": TIMEOUT_HEADER,
+    "in": "header",
+    "description": "Seconds that the image may take from the arrival of the request; a 504 after"
+    " that, and a 503 where the queue is too long for it.",
+    "schema": {"type": "number", "minimum": MIN_TIMEOUT_S},
 }
 
 
@@ -110,10 +119,14 @@ def _paths() -> dict[str, Any]:
     return {
         "/v1/images/generations": {"post": _generation()},
         "/v1/models": {
-            "get": _get("The model that the key opens.", "ModelList", AuthenticationFailed)
+            "get": _get(
+                "The model that the key opens.", "ModelList", AuthenticationFailed, RateLimited
+            )
         },
         "/v1/models/{id}": {
-            "get": _get("One model.", "Model", AuthenticationFailed, AccessDenied, NotFound)
+            "get": _get(
+                "One model.", "Model", AuthenticationFailed, AccessDenied, NotFound, RateLimited
+            )
             | {"parameters": [{"name": "id", "in": "path", "required": True, "schema": _STRING}]}
         },
         "/available-models": {"get": _get("The models that this server has.", "AvailableModels")},
@@ -130,7 +143,7 @@ def _generation() -> dict[str, Any]:
     return {
         "summary": "Makes one image.",
         "description": "The body is read as JSON whatever its Content-Type.",
-        "parameters": [_IDEMPOTENCY_KEY],
+        "parameters": [_IDEMPOTENCY_KEY, _TIMEOUT],
         "requestBody": {"required": True, "content": _json("ImageGenerationRequest")},
         "responses": {
             "200": {

@@ -27,6 +27,7 @@ from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import InternalError, SettingsError
 from daguerre.resources import ResourceStore
+from daguerre.server import logs
 from daguerre.server.app import create_app
 from daguerre.server.connection import MAX_HEAD_BYTES, READ_BYTES, HttpProtocol
 from daguerre.server.crowd import Crowd, affordable
@@ -37,7 +38,6 @@ KEEP_ALIVE_S = 75
 # Connections that wait in the kernel, and those that are taken at a time: each of the latter has a
 # file before it is counted, so a crowd that comes at once must not be taken at once.
 _BACKLOG, _ACCEPTED_AT_ONCE = 2048, 2
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _NO_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 logger = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ def serve(
         except BaseException:
             server.socket.close()
             raise
-    _configure_logging(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     with _signals_go_to(server):
         server.run_to_the_end()
     if failure := engine.stats().failure:
@@ -181,13 +181,6 @@ def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
         logger.warning("no connection can be taken for a moment: %s", error.strerror)
     else:
         loop.default_exception_handler(context)
-
-
-def _configure_logging(level: str) -> None:
-    """Leaves alone what the program that embeds the server has set up."""
-    logging.basicConfig(level=level.upper(), format=_LOG_FORMAT)
-    if level != "debug":
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 @contextmanager

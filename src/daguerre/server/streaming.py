@@ -57,12 +57,11 @@ class ImageStream:
         self._num_previews = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        timeout_s = self._settings.request_timeout_s
         try:
             with self._permit:
                 async with self._repeats as replay:
                     self._exchange.params = replay.params
-                    await in_time(self._tell(send, replay), self._exchange, receive, timeout_s)
+                    await in_time(self._tell(send, replay), self._exchange, receive)
         except ClientDisconnect:
             raise
         except DaguerreError as error:
@@ -94,7 +93,8 @@ class ImageStream:
 
     async def _image(self, send: Send, replay: Replay) -> GeneratedImage:
         # Closing is what cancels the job, where nobody else waits for it.
-        start = functools.partial(self._engine.generate, replay.params)
+        terms = self._exchange.terms()
+        start = functools.partial(self._engine.generate, replay.params, terms)
         async with aclosing(replay.events(start)) as told:
             first = await anext(told)  # before the answer begins: a full queue is a 503
             await self._start(send, replay)

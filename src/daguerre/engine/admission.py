@@ -1,0 +1,66 @@
+"""How much of each model may be accepted at a time, and what is refused.
+
+Every model has a queue of its own, so that many requests for one do not shut out those for another.
+It is bounded by jobs and by the bytes of their prompts. A job that would not be done in the time it
+has is refused at once: its client can still do something else with that time. Knows no order.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from daguerre.errors import QueueFull
+from daguerre.params import ImageParams, Terms
+
+
+@dataclass(slots=True)
+class _Held:
+    num_jobs: int = 0
+    num_bytes: int = 0
+
+
+class Admission:
+    def __init__(self, max_jobs: int, max_bytes: int) -> None:
+        self._max_jobs, self._max_bytes = max_jobs, max_bytes
+        self._held: dict[str, _Held] = {}  # by model
+
+    def enter(self, params: ImageParams) -> None:
+        """Raises `QueueFull`."""
+        held, size = self._held.setdefault(params.model, _Held()), num_bytes(params)
+        if held.num_jobs >= self._max_jobs:
+            raise QueueFull(
+                f"{held.num_jobs} jobs of {params.model} are queued or running, the most that are"
+                " accepted"
+            )
+        # One alone is always taken, however large.
+        if held.num_jobs and held.num_bytes + size > self._max_bytes:
+            raise QueueFull(
+                f"the prompts that are queued for {params.model} have {held.num_bytes} bytes, and"
+                f" with this one they would have more than {self._max_bytes}"
+            )
+        held.num_jobs += 1
+        held.num_bytes += size
+
+    def leave(self, params: ImageParams) -> None:
+        held = self._held[params.model]
+        held.num_jobs -= 1
+        held.num_bytes -= num_bytes(params)
+
+
+def check_time(terms: Terms, num_ahead: int, mean_job_s: float) -> None:
+    """Raises `QueueFull` where the jobs ahead leave too little time. With none ahead a job is
+    always tried: only that tells how long it takes."""
+    if terms.timeout_s is None or not num_ahead:
+        return
+    late_s = (num_ahead + 1) * mean_job_s - terms.timeout_s
+    if late_s > 0:
+        raise QueueFull(
+            f"{num_ahead} jobs are ahead, so the image would not be done in the"
+            f" {terms.timeout_s:.3g} s that are left for it",
+            retry_after_s=math.ceil(late_s),
+        )
+
+
+def num_bytes(params: ImageParams) -> int:
+    return len(params.prompt.encode()) + len(params.negative_prompt.encode())

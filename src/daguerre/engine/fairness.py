@@ -1,0 +1,87 @@
+"""Whose job goes next where several owners want the engine, which is whoever a key stands for.
+
+Start-time fair queueing (Goyal, Vin and Cheng, 1996) with jobs of equal weight: an owner's jobs
+have the turns 1, 2, 3 ... and lower turns go first, so that owners take turns however many jobs
+each has, and one owner's jobs go in order of arrival. Who comes late begins at the present turn:
+idle time saves up nothing. Pure Python; jobs are numbers that grow with arrival.
+"""
+
+from __future__ import annotations
+
+
+class Turns:
+    """Gives turns out. Remembers only owners that are ahead of the present turn."""
+
+    def __init__(self) -> None:
+        self._present = 0
+        self._last: dict[str, int] = {}
+
+    def next(self, owner: str) -> int:
+        """The turn that the owner's next job would have."""
+        return max(self._last.get(owner, 0) + 1, self._present)
+
+    def take(self, owner: str) -> int:
+        turn = self._last[owner] = self.next(owner)
+        return turn
+
+    def give_back(self, owner: str) -> None:
+        """A job that had one was not run."""
+        if owner in self._last:
+            self._last[owner] -= 1
+
+    def reach(self, turn: int) -> None:
+        """A job with this turn is being run."""
+        if turn > self._present:
+            self._present = turn
+            self._last = {owner: last for owner, last in self._last.items() if last >= turn}
+
+
+class FairQueue:
+    """Jobs that wait, each for its owner's turn."""
+
+    def __init__(self) -> None:
+        self._turns = Turns()
+        self._jobs: dict[str, dict[int, None]] = {}  # owner -> its jobs in order of arrival
+        self._owners: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._owners)
+
+    def __contains__(self, job: int) -> bool:
+        return job in self._owners
+
+    def add(self, job: int, owner: str) -> None:
+        self._owners[job] = owner
+        self._jobs.setdefault(owner, {})[job] = None
+
+    def put_back(self, job: int, owner: str) -> None:
+        """Before all other jobs of the owner."""
+        self._owners[job] = owner
+        self._jobs[owner] = {job: None, **self._jobs.get(owner, {})}
+
+    def remove(self, job: int) -> None:
+        """Nothing happens when the job does not wait."""
+        owner = self._owners.pop(job, None)
+        if owner is not None:
+            del self._jobs[owner][job]
+            if not self._jobs[owner]:
+                del self._jobs[owner]
+
+    def pop(self) -> int:
+        """The job whose turn it is. There must be one."""
+        owner = min(
+            self._jobs, key=lambda one: (self._turns.next(one), next(iter(self._jobs[one])))
+        )
+        job = next(iter(self._jobs[owner]))
+        self._turns.reach(self._turns.take(owner))
+        self.remove(job)
+        return job
+
+    def num_before(self, owner: str) -> int:
+        """How many of the jobs that wait now go before one more of this owner."""
+        num_own = len(self._jobs.get(owner, ()))
+        turn = self._turns.next(owner) + num_own
+        others = ((one, jobs) for one, jobs in self._jobs.items() if one != owner)
+        return num_own + sum(
+            min(len(jobs), max(0, turn - self._turns.next(one) + 1)) for one, jobs in others
+        )

@@ -1,0 +1,50 @@
+"""What is accepted of each model, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from daguerre.engine.admission import Admission, check_time
+from daguerre.errors import QueueFull
+from daguerre.params import ANYONE, Terms
+
+from .networks import params
+
+
+def test_each_model_has_its_own_queue() -> None:
+    """A full queue of one model leaves that of another alone; who leaves makes room."""
+    admission = Admission(max_jobs=2, max_bytes=1000)
+    for _ in range(2):
+        admission.enter(params())
+    with pytest.raises(QueueFull, match="2 jobs of toy"):
+        admission.enter(params())
+    admission.enter(params(model="other"))
+    admission.leave(params())
+    admission.enter(params())
+
+
+def test_bytes_of_prompts() -> None:
+    """Prompts are counted in bytes, not in characters; a large one alone is taken."""
+    admission = Admission(max_jobs=100, max_bytes=100)
+    admission.enter(params(prompt="猫" * 300))
+    with pytest.raises(QueueFull, match="have 900 bytes, and with this one .* more than 100"):
+        admission.enter(params(prompt="x"))
+    admission.leave(params(prompt="猫" * 300))
+    for _ in range(3):
+        admission.enter(params(prompt="猫" * 10))
+    with pytest.raises(QueueFull, match="90 bytes"):
+        admission.enter(params(prompt="猫" * 4))
+    admission.enter(params(prompt="xxx"))
+
+
+def test_too_late_to_begin() -> None:
+    """A job that those ahead leave no time for is told when to come back; one that has the engine
+    to itself is tried, whatever the last ones took."""
+    terms = Terms(timeout_s=10.0)
+    check_time(terms, 4, mean_job_s=2.0)
+    with pytest.raises(QueueFull, match="5 jobs are ahead.* in the 10 s") as refusal:
+        check_time(terms, 5, mean_job_s=2.0)
+    assert refusal.value.retry_after_s == 2
+    check_time(terms, 0, mean_job_s=100.0)
+    check_time(terms, 1000, mean_job_s=0.0)
+    check_time(ANYONE, 1000, mean_job_s=100.0)

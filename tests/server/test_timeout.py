@@ -1,0 +1,74 @@
+"""The time that a client gives its request."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from conftest import MODEL, PATH, RunningServer, error_of, wait_until
+
+from daguerre.errors import QueueFull
+
+BODY = {"model": MODEL, "prompt": "a red fox"}
+
+
+def test_engine_is_told(server: RunningServer) -> None:
+    """The engine learns whose the request is, its id, and what is left of its time."""
+    answer = server.post(BODY, x_request_timeout="30", x_request_id="abc")
+    assert answer.status_code == 200
+    (terms,) = server.engine.terms
+    assert (terms.owner, terms.request_id) == (server.resource.id, "abc")
+    assert terms.timeout_s is not None and 20 < terms.timeout_s < 30
+    server.post(BODY)
+    assert (server.engine.terms[1].timeout_s or 0) > 500
+
+
+def test_time_is_over(server: RunningServer) -> None:
+    """A 504 that names the time, and no work goes on."""
+    server.engine.is_held = True
+    started_s = time.monotonic()
+    error = error_of(server.post(BODY, x_request_timeout="0.2"))
+    assert (error["code"], error["type"]) == (504, "server_error")
+    assert "0.2 s" in error["message"]
+    assert time.monotonic() - started_s >= 0.2
+    wait_until(lambda: server.engine.num_running == 0)
+    assert server.engine.num_cancelled == 1
+
+
+def test_time_is_over_before_the_work(server: RunningServer) -> None:
+    """A body that comes later than the time allows starts no work."""
+    body = json.dumps(BODY).encode()
+    with server.connection() as connection:
+        connection.sendall(server.head(len(body), extra="x-request-timeout: 0.1\r\n") + body[:5])
+        time.sleep(0.3)
+        connection.sendall(body[5:])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 504 ")
+    assert server.engine.params == []
+
+
+@pytest.mark.parametrize("value", ["", "0", "-1", "1e3", "nan", "inf", "601", "10s", "0.01", "٣"])
+def test_refused(server: RunningServer, value: str) -> None:
+    """What is no time, or longer than is allowed, is refused with what is; nothing is clamped."""
+    raw = [
+        (b"authorization", f"Bearer {server.key}".encode()),
+        (b"x-request-timeout", value.encode()),
+    ]
+    answer = server.client.post(PATH, json=BODY, headers=raw)
+    error = error_of(answer)
+    assert (error["code"], error["param"]) == (400, "x-request-timeout")
+    assert "a number of seconds from 0.05 to 600" in error["message"]
+    assert server.engine.params == []
+
+
+def test_two_times(server: RunningServer) -> None:
+    """Two headers are refused even where they agree."""
+    sent = [("authorization", f"Bearer {server.key}"), *[("x-request-timeout", "9")] * 2]
+    assert error_of(server.client.post(PATH, json=BODY, headers=sent))["code"] == 400
+
+
+def test_when_to_come_back(server: RunningServer) -> None:
+    """Where the engine says when there will be room, the client is told that."""
+    server.engine.refusal = QueueFull("too late", retry_after_s=7)
+    answer = server.post(BODY)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
