@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 OutputFormat: TypeAlias = Literal["png", "jpeg"]
+# How requests share a forward: only where that is proved to change no bit, or wherever it pays.
+Mode: TypeAlias = Literal["exact", "throughput"]
+MODES: tuple[Mode, ...] = ("exact", "throughput")
 OUTPUT_FORMATS: tuple[OutputFormat, ...] = ("png", "jpeg")
 
 # Aspect ratio -> (width, height) in pixels; every size belongs to exactly one ratio.
@@ -93,6 +96,7 @@ class ModelInfo:
     created: int  # unix seconds at which the weights were made; a fact of the weights, not a clock
     description: str = ""
     name: str = ""
+    mode: Mode = "exact"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

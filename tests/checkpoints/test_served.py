@@ -34,12 +34,14 @@ source = "embedded"
 source = "diffusers"
 folder = "tiny"
 steps = 2
+executor = "eager"
 
 [models.tiny-guided]
 source = "diffusers"
 folder = "tiny"
 steps = 3
 guidance = 12.0
+executor = "eager"
 """
 STEPS_AND_GUIDANCE = {"tiny": (2, 7.5), "tiny-guided": (3, 12.0)}
 BODIES: tuple[dict[str, Any], ...] = (

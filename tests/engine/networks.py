@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from daguerre.engine.forward import Array, Forward, Inputs, Network, Outputs
+from daguerre.engine.forward import Array, Forward, Inputs, Network, NetworkChanged, Outputs
 from daguerre.engine.pipeline import Pipeline, Pixels
-from daguerre.params import ImageParams, ModelInfo
+from daguerre.params import ImageParams, Mode, ModelInfo
 
 MODEL = "toy"
 
@@ -100,6 +100,32 @@ def shade(outputs: Outputs) -> Pixels:
 
 
 @dataclass
+class ChangingNetwork(ToyNetwork):
+    """Becomes another network, with other bits, when it is called for the `changes_at`th time."""
+
+    changes_at: int = 0
+    num_calls: int = 0
+
+    @property
+    def is_changed(self) -> bool:
+        return self.num_calls >= self.changes_at
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{super().fingerprint} {'changed' if self.is_changed else 'first'}"
+
+    def __call__(self, inputs: Inputs) -> Outputs:
+        was_changed = self.is_changed
+        self.num_calls += 1
+        if self.is_changed and not was_changed:
+            raise NetworkChanged("the first has failed")
+        return super().__call__(inputs)
+
+    def compute(self, x: Array) -> Array:
+        return super().compute(x) + np.float32(1e-6 * self.is_changed)
+
+
+@dataclass
 class ToyModel:
     """Encodes the prompt, denoises two rows a step, decodes to pixels of the size asked for.
 
@@ -112,6 +138,7 @@ class ToyModel:
     rows_cap: int = 16
     name: str = MODEL
     preview: Callable[[Outputs], Pixels] = lambda outputs: shade(outputs)
+    mode: Mode = "exact"
     on_load: Callable[[], object] = lambda: None
     on_pipeline: Callable[[], object] = lambda: None
     closed: list[int] = field(default_factory=list)  # seeds of the pipelines that have ended
@@ -120,7 +147,7 @@ class ToyModel:
 
     @property
     def info(self) -> ModelInfo:
-        return ModelInfo(self.name, weights_sha256="0" * 64, created=1)
+        return ModelInfo(self.name, weights_sha256="0" * 64, created=1, mode=self.mode)
 
     @property
     def max_rows(self) -> Mapping[str, int]:

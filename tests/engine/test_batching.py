@@ -244,3 +244,51 @@ def test_label_names_signature_and_split() -> None:
     """What /metrics shows of a claim says which rows of what are shared."""
     claim = Claim("print", forward().signature, (1, 2))
     assert claim.label == "denoiser(x float32[3]) rows 1+2"
+
+
+def test_out_of_memory_halves_the_group() -> None:
+    """Eight jobs of which four fit are run four and four, and from then on no more are tried; all
+    get the bits that they get alone."""
+    network = ToyNetwork("denoiser")
+    mine = batcher(network)
+    asked = [forward(seed=seed) for seed in range(8)]
+    for count in range(2, 9):
+        for _ in range(len(TRIALS)):
+            mine.run(network, asked[:count])
+    assert num_sharing(mine, network, 8) == 8
+
+    def fill_memory(inputs: Inputs) -> None:
+        x = inputs["x"]
+        assert isinstance(x, np.ndarray)
+        if len(x) > 8:
+            raise RuntimeError("CUDA out of memory")
+
+    alone = [mine.run(network, [one])[0].outputs for one in asked]
+    network.on_call = fill_memory
+    network.calls.clear()
+    outcomes = mine.run(network, asked)
+    assert network.calls == [16, 8, 8]
+    assert all(is_same(o.outputs or (), a or ()) for o, a in zip(outcomes, alone, strict=True))
+    network.on_call = lambda inputs: None
+    assert num_sharing(mine, network, 8) == 7
+
+
+def test_out_of_memory_down_to_one() -> None:
+    """Where not even two fit, each is run alone, and only what does not fit alone fails."""
+    network = ToyNetwork("denoiser")
+    mine = batcher(network)
+    asked = [forward(seed=seed) for seed in range(4)]
+    for count in (2, 3, 4):
+        for _ in range(len(TRIALS)):
+            mine.run(network, asked[:count])
+
+    def fill_memory(inputs: Inputs) -> None:
+        x = inputs["x"]
+        assert isinstance(x, np.ndarray)
+        if len(x) > 2 or np.array_equal(x, np.asarray(asked[3].inputs["x"])):
+            raise MemoryError
+
+    network.on_call = fill_memory
+    outcomes = mine.run(network, asked)
+    assert [outcome.outputs is not None for outcome in outcomes] == [True, True, True, False]
+    assert isinstance(outcomes[3].error, MemoryError)

@@ -11,7 +11,14 @@ from daguerre.engine.forward import Inputs
 from daguerre.errors import InternalError
 from daguerre.params import Done, Queued, Step
 
-from .networks import LoudNetwork, RowCountNetwork, ToyModel, ToyNetwork, params
+from .networks import (
+    ChangingNetwork,
+    LoudNetwork,
+    RowCountNetwork,
+    ToyModel,
+    ToyNetwork,
+    params,
+)
 from .scenes import error, events, make, pixels, ready, run, together
 
 
@@ -160,5 +167,45 @@ def test_failure_in_a_shared_forward_is_its_own() -> None:
             good, bad = await together(engine, model, [params(1), params(2, "nan")])
             assert pixels(good) == alone
             assert isinstance(error(bad), InternalError)
+
+    run(scene())
+
+
+@pytest.mark.parametrize("changes_at", [1, 2, 3, 9, 14])
+def test_network_that_changes_costs_nobody_the_promise(changes_at: int) -> None:
+    """Whenever a network becomes another one, every job has the bytes that it gets from the new one
+    alone: none is drawn half by the one and half by the other, and none fails."""
+    asked = [params(seed) for seed in (1, 2, 3)]
+
+    async def scene() -> None:
+        other = ToyModel(ChangingNetwork("denoiser", changes_at=0))
+        async with ready(make(other)) as engine:
+            alone = [pixels((await events(engine, one))[-1]) for one in asked]
+        model = ToyModel(ChangingNetwork("denoiser", changes_at=changes_at))
+        async with ready(make(model)) as engine:
+            first = await together(engine, model, asked)
+            assert [pixels(end) for end in await together(engine, model, asked)] == alone
+            assert engine.stats().num_failed == 0
+            if changes_at <= 3:  # before the first of them has ended
+                assert [pixels(end) for end in first] == alone
+
+    run(scene())
+
+
+def test_throughput_mode_shares_without_proof() -> None:
+    """A network that is not exact is shared all the same, once it is timed; nothing is certified,
+    and the low bits differ from those of a job alone."""
+    asked = [params(seed) for seed in (1, 2, 3, 4)]
+
+    async def scene() -> None:
+        model = ToyModel(RowCountNetwork("denoiser"), num_steps=40, mode="throughput")
+        async with ready(make(model)) as engine:
+            alone = [pixels((await events(engine, one))[-1]) for one in asked]
+            await together(engine, model, asked)
+            model.denoiser.calls.clear()
+            ends = await together(engine, model, asked)
+            assert model.denoiser.calls == [8] * 40
+            assert [pixels(end) for end in ends] != alone
+            assert engine.stats().certificates == {}
 
     run(scene())

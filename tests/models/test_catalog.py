@@ -97,11 +97,12 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
         settings,
         '[models.sd]\nsource = "diffusers"\nfolder = "sd"\ndtype = "bfloat16"\ndevice = "cuda:1"\n'
         'steps = 12\nguidance = 4\nmax_rows = 4\nname = "Our SD"\n'
-        'load = "first use"\n',
+        'load = "first use"\nexecutor = "eager"\nmode = "throughput"\n',
     )
     (model,) = served(settings)
     assert (model.steps, model.guidance, model.max_rows) == (12, 4, {"unet": 4})
     assert (model.info.model, model.info.name) == ("sd", "Our SD")
+    assert (model._stock.executor, model.info.mode) == ("eager", "throughput")
     assert (model._stock.dtype, model._stock.device) == ("bfloat16", "cuda:1")
     assert (model.place, model.is_loaded_at_start) == ("cuda:1", False)
 
@@ -118,6 +119,7 @@ def test_defaults_are_the_familys(settings: Settings) -> None:
     assert (model._stock.dtype, model._stock.device) == ("float32", "cpu")
     assert isinstance(model, MovableModel) and model.is_loaded_at_start
     assert model.num_bytes > 0 and model.free_bytes() > 0
+    assert (model._stock.executor, model.info.mode) == ("auto", "exact")
 
 
 @pytest.mark.parametrize(
@@ -136,17 +138,20 @@ def test_few_cores_do_not_share(
 
 
 def test_ids_share_a_checkpoint(settings: Settings) -> None:
-    """Two ids on one folder differ in their steps only, and load it once; another type does not."""
+    """Two ids on one folder differ in their steps only, and load it once; another type, or another
+    executor, does not."""
     checkpoint(settings.home_folder() / "sd")
     table = '[models.{}]\nsource = "diffusers"\nfolder = "sd"\n{}\n'
     write(
         settings,
         table.format("slow", "steps = 50")
         + table.format("fast", "steps = 8")
-        + table.format("half", 'dtype = "bfloat16"'),
+        + table.format("half", 'dtype = "bfloat16"')
+        + table.format("eager", 'executor = "eager"'),
     )
-    slow, fast, half = served(settings)
-    assert slow._stock is fast._stock is not half._stock
+    slow, fast, half, eager = served(settings)
+    assert slow._stock is fast._stock
+    assert len({id(model._stock) for model in (slow, half, eager)}) == 3
     assert (slow.steps, fast.steps) == (50, 8)
 
 
@@ -195,6 +200,11 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ('[models.x]\nsource = "diffusers"\nsteps = true', "steps is True; it must be a whole"),
         ('[models.x]\nsource = "diffusers"\nguidance = -1', "it must be a number from 0 to 100"),
         ('[models.x]\nsource = "diffusers"\nguidance = nan', "it must be a number from 0 to 100"),
+        (
+            '[models.x]\nsource = "diffusers"\nexecutor = "onnx"',
+            """executor is 'onnx'; it must be "auto" or "eager" or "openvino\"""",
+        ),
+        ('[models.x]\nsource = "diffusers"\nmode = 1', 'must be "exact" or "throughput"'),
         ('[models.x]\nsource = "diffusers"\ndtype = "float16"', 'must be "float32" or "bfloat16"'),
         ('[models.x]\nsource = "diffusers"\ndevice = "tpu"', "device is 'tpu'; it must be"),
         ('[models.x]\nsource = "diffusers"\ndevice = "cpu:0"', "device is 'cpu:0'; it must be"),

@@ -7,6 +7,7 @@ import io
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from conftest import PATH, RunningServer, error_of, flat_colour, running, wait_until
@@ -48,6 +49,14 @@ def test_seed_header(server: RunningServer) -> None:
     assert again.headers["x-seed"] == str(seed)
     assert again.json()["data"] == drawn.json()["data"]
     assert server.generate(seed=seed % 1000 + 1).json()["data"] != drawn.json()["data"]
+
+
+def test_mode_header(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer says where its bytes are not promised, and says nothing where they are."""
+    assert "x-mode" not in server.generate().headers
+    infos = tuple(replace(info, mode="throughput") for info in server.engine.model_infos)
+    monkeypatch.setattr(server.engine, "model_infos", infos)
+    assert server.generate().headers["x-mode"] == "throughput"
 
 
 def test_server_timing(server: RunningServer) -> None:

@@ -17,8 +17,17 @@ import numpy as np
 from daguerre.engine import arrays
 from daguerre.engine.certificates import Certificates, Claim
 from daguerre.engine.costs import Costs
-from daguerre.engine.forward import Array, Forward, Network, Outputs, Plain
+from daguerre.engine.forward import (
+    Array,
+    Forward,
+    Network,
+    NetworkChanged,
+    Outputs,
+    Plain,
+    is_out_of_memory,
+)
 from daguerre.engine.trials import TRIALS, is_same, noise
+from daguerre.params import Mode
 
 logger = logging.getLogger(__name__)
 
@@ -78,47 +87,67 @@ class Batcher:
         self._clock = clock
         self._costs = Costs()
         self._num_passed: dict[Claim, int] = {}  # trials, of a claim that is not decided yet
+        self._failed: set[Claim] = set()  # ended with an error in this process
         self.num_forwards = 0  # whose outputs were used: a trial's shared evaluation does not count
         self.num_rows = 0
 
     def num_sharing(
-        self, fingerprint: str, signature: str, rows: Sequence[int], max_rows: int
+        self,
+        fingerprint: str,
+        signature: str,
+        rows: Sequence[int],
+        max_rows: int,
+        mode: Mode = "exact",
     ) -> int:
         """How many of the jobs with these rows, from the first, take the next forward together.
 
         Climbs from 2 jobs up to the first number that is refused or does not pay; a number not
-        tried or not timed yet is run when all below it are good.
+        tried or not timed yet is run when all below it are good. In throughput mode no proof is
+        asked for, but that it pays is.
         """
         num_good, cost = 1, 1.0
         for count in range(2, len(rows) + 1):
             if sum(rows[:count]) > max_rows:
                 break
             claim = Claim(fingerprint, signature, tuple(sorted(rows[:count])))
-            is_exact, claim_cost = self._certificates.get(claim), self._costs.cost(claim)
-            if is_exact is None or (is_exact and claim_cost is None):
-                # A trial times the jobs alone, too; a proved claim needs these times from before.
-                is_run = is_exact is None or self._costs.is_alone_known(claim)
+            is_good, claim_cost = self._verdict(claim, mode), self._costs.cost(claim)
+            if is_good is None or (is_good and claim_cost is None):
+                # A trial times the jobs alone, too; a good claim needs these times from before.
+                is_run = is_good is None or self._costs.is_alone_known(claim)
                 return count if is_run else num_good
-            if not is_exact or claim_cost is None or claim_cost - cost > MAX_JOIN_COST:
+            if not is_good or claim_cost is None or claim_cost - cost > MAX_JOIN_COST:
                 break
             num_good, cost = count, claim_cost
         return num_good
 
-    def run(self, network: Network, forwards: Sequence[Forward]) -> list[Outcome]:
-        """One outcome per forward. Forwards have one signature and come with ascending rows."""
+    def _verdict(self, claim: Claim, mode: Mode) -> bool | None:
+        """Whether jobs may share; None where that must be tried first."""
+        if claim in self._failed:
+            return False
+        return self._certificates.get(claim) if mode == "exact" else True
+
+    def run(
+        self, network: Network, forwards: Sequence[Forward], mode: Mode = "exact"
+    ) -> list[Outcome]:
+        """One outcome per forward. Forwards have one signature and come with ascending rows. Raises
+        `NetworkChanged`."""
         rows = tuple(forward.rows for forward in forwards)
         assert rows == tuple(sorted(rows)), "rows are not ascending. This is a bug."
         if len(forwards) == 1:
             return [self._run_alone(network, forwards[0])]
         claim = Claim(network.fingerprint, forwards[0].signature, rows)
-        if self._certificates.get(claim) is None:
+        is_good = self._verdict(claim, mode)
+        if is_good is None:
             return self._run_trial(network, claim, forwards)
-        return self._run_merged(network, claim, forwards)
+        assert is_good, f"{claim.label} is not proved. This is a bug."
+        return self._run_merged(network, claim, forwards, mode)
 
     def _run_alone(self, network: Network, forward: Forward) -> Outcome:
         started_s = self._clock()
         try:
             outputs = evaluate(network, merge([forward]), forward.rows)
+        except NetworkChanged:  # nobody's failure
+            raise
         except Exception as error:  # whatever a runtime throws is this job's failure alone
             return Outcome(None, error, self._clock() - started_s)
         cost_s = self._clock() - started_s
@@ -127,21 +156,44 @@ class Batcher:
         return Outcome(outputs, None, cost_s)
 
     def _run_merged(
-        self, network: Network, claim: Claim, forwards: Sequence[Forward]
+        self, network: Network, claim: Claim, forwards: Sequence[Forward], mode: Mode
     ) -> list[Outcome]:
-        assert self._certificates.get(claim), f"{claim.label} is not proved. This is a bug."
         try:
             outputs, spent_s = self._shared(network, claim, merge(forwards))
-        except Exception:  # not known whose fault: each gets a run of its own
-            logger.warning("%s failed, running one by one", claim.label, exc_info=True)
-            self._certificates.refuse(claim)
-            return [self._run_alone(network, forward) for forward in forwards]
+        except NetworkChanged:
+            raise
+        except Exception as error:  # not known whose fault: with fewer, or one by one
+            logger.warning("%s failed, running in parts", claim.label, exc_info=True)
+            self._refuse(claim)
+            num_parts = 2 if is_out_of_memory(error) else len(forwards)
+            return self._run_parts(network, forwards, num_parts, mode)
         self._count(sum(claim.rows))
         second_per_row = spent_s / sum(claim.rows)
         return [
             Outcome(mine, None, second_per_row * count)
             for mine, count in zip(split(outputs, claim.rows), claim.rows, strict=True)
         ]
+
+    def _run_parts(
+        self, network: Network, forwards: Sequence[Forward], num_parts: int, mode: Mode
+    ) -> list[Outcome]:
+        """A part that may not share is run one by one; one that fails in turn, in parts again."""
+        size = -(-len(forwards) // num_parts)
+        outcomes: list[Outcome] = []
+        for start in range(0, len(forwards), size):
+            part = forwards[start : start + size]
+            rows = tuple(forward.rows for forward in part)
+            claim = Claim(network.fingerprint, part[0].signature, rows)
+            if len(part) > 1 and self._verdict(claim, mode):
+                outcomes += self._run_merged(network, claim, part, mode)
+            else:
+                outcomes += [self._run_alone(network, forward) for forward in part]
+        return outcomes
+
+    def _refuse(self, claim: Claim) -> None:
+        """For this process, so that the next group is no larger than what went well."""
+        self._failed.add(claim)
+        self._certificates.refuse(claim)
 
     def _shared(
         self, network: Network, claim: Claim, inputs: dict[str, Array | Plain]
@@ -162,9 +214,11 @@ class Batcher:
         if len(expected) == len(forwards):
             try:
                 self._try(network, claim, forwards, expected)
+            except NetworkChanged:
+                raise
             except Exception:  # the jobs have their answers: nothing fails but the trial
                 logger.warning("%s failed on trial, not shared", claim.label, exc_info=True)
-                self._certificates.refuse(claim)
+                self._refuse(claim)
         return outcomes
 
     def _try(

@@ -9,10 +9,10 @@ the network takes.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ Stage: TypeAlias = Literal["encode", "denoise", "decode"]
 
 class Network(Protocol):
     """Evaluates rows. Called from the engine's thread only, one call at a time; the two properties
-    are constant and read from any thread."""
+    are read from any thread. The fingerprint changes with `NetworkChanged` only."""
 
     @property
     def name(self) -> str: ...
@@ -99,6 +99,31 @@ class Forward:
         """
         inputs = (f"{name} {_describe(self.inputs[name])}" for name in sorted(self.inputs))
         return f"{self.network}({', '.join(inputs)})"
+
+
+class NetworkChanged(Exception):
+    """Raised by a network that is evaluated in another way from now on, under another fingerprint.
+
+    What it answered before does not go with what it will answer, so whoever has answers of it must
+    begin again.
+    """
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A network that has to do something once before it can evaluate inputs like these."""
+
+    def prepare(self, inputs: Inputs) -> Iterator[None]:
+        """Yields between parts of the work, so that a watcher sees that it goes on."""
+
+
+# Of Python, C++, torch on CPUs and devices, and OpenVINO: runtimes throw errors of their own.
+_MEMORY_WORDS = ("bad_alloc", "out of memory", "can't allocate memory", "could not allocate")
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or any(word in words for word in _MEMORY_WORDS)
 
 
 def is_array(value: object) -> bool:

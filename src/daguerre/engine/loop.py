@@ -16,7 +16,7 @@ import numpy as np
 
 from daguerre.engine.batching import Batcher, Outcome
 from daguerre.engine.certificates import Certificates
-from daguerre.engine.forward import Forward, Outputs
+from daguerre.engine.forward import Forward, Network, NetworkChanged, Outputs, Preparing
 from daguerre.engine.pipeline import Model, Pipeline, Pixels
 from daguerre.engine.previews import preview
 from daguerre.engine.residence import Residence
@@ -29,6 +29,7 @@ from daguerre.params import (
     Failed,
     GeneratedImage,
     ImageParams,
+    Mode,
     Step,
     Terms,
     Timings,
@@ -67,6 +68,11 @@ class Job:
     def name(self) -> str:
         """In the log, where the id is what a request is found by."""
         return f"job {self.number} (id={self.terms.request_id})"
+
+    @property
+    def network(self) -> str:
+        assert self.pending is not None, "a job that asks for nothing. This is a bug."
+        return self.pending.network
 
     @property
     def has_begun(self) -> bool:
@@ -202,8 +208,14 @@ class Loop:
             self._resume(self._jobs[number], None)
         group = [self._jobs[number] for number in self._scheduler.schedule()]
         if group:
-            for job, outcome in zip(group, self._evaluate(group), strict=True):
-                self._hand_over(job, outcome)
+            network = self.residence.networks(group[0].params.model)[group[0].network]
+            try:
+                outcomes = self._evaluate(group, network)
+            except NetworkChanged:
+                self._start_over(network)
+            else:
+                for job, outcome in zip(group, outcomes, strict=True):
+                    self._hand_over(job, outcome)
         if not self._jobs:
             self._tell_work([])
 
@@ -211,15 +223,36 @@ class Loop:
         if self._before_work:
             self._before_work(jobs)
 
-    def _evaluate(self, group: Sequence[Job]) -> list[Outcome]:
+    def _evaluate(self, group: Sequence[Job], network: Network) -> list[Outcome]:
         forwards = [job.pending for job in group if job.pending is not None]
         now_s = self._clock()
         for job, forward in zip(group, forwards, strict=True):
             if not job.has_begun:
                 job.enter(forward.stage, now_s)
         self._tell_work(group)
-        network = self.residence.networks(group[0].params.model)[forwards[0].network]
-        return self._batcher.run(network, forwards)
+        if isinstance(network, Preparing):
+            for _ in network.prepare(forwards[0].inputs):
+                self._tell_work(group)
+        return self._batcher.run(network, forwards, self._mode(group[0].params.model))
+
+    def _mode(self, model: str) -> Mode:
+        return self._models[model].info.mode
+
+    def _start_over(self, network: Network) -> None:
+        """Of a picture that was begun with a network of other bits nothing is kept."""
+        for job in list(self._jobs.values()):
+            if job.has_begun and network in self.residence.networks(job.params.model).values():
+                self._restart(job)
+
+    def _restart(self, job: Job) -> None:
+        try:
+            if job.pipeline is not None:
+                job.pipeline.close()
+            job.pipeline = self._models[job.params.model].pipeline(job.params)
+        except Exception as error:  # a model's code may raise anything; the loop goes on
+            self._fail(job, error)
+        else:
+            self._resume(job, None)
 
     def _hand_over(self, job: Job, outcome: Outcome) -> None:
         job.cost_s += outcome.cost_s
@@ -264,7 +297,8 @@ class Loop:
         assert isinstance(key, Key), "a foreign key. This is a bug."
         fingerprint = self.residence.networks(key.model)[key.network].fingerprint
         max_rows = self._models[key.model].max_rows.get(key.network, 1)
-        return self._batcher.num_sharing(fingerprint, key.signature, rows, max_rows)
+        mode = self._mode(key.model)
+        return self._batcher.num_sharing(fingerprint, key.signature, rows, max_rows, mode)
 
     def _finish(self, job: Job, pixels: Pixels) -> None:
         try:

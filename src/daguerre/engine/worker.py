@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from daguerre.engine.engine import ThreadEngine
+from daguerre.engine.forward import is_out_of_memory
 from daguerre.engine.loop import Job
 from daguerre.engine.wire import (
     Begin,
@@ -109,7 +110,7 @@ class Worker:
         self.send(Working(tuple(job.number for job in jobs), has_begun))
 
     def _tell(self, number: int, event: Event) -> None:
-        if isinstance(event, Failed) and _is_out_of_memory(event.error.__cause__):
+        if isinstance(event, Failed) and is_out_of_memory(event.error.__cause__):
             os._exit(_OUT_OF_MEMORY)  # it is no sound place for other work
         if isinstance(event, Done | Failed):
             self.send(State(self._engine.stats()))  # whoever has the answer finds it counted
@@ -177,9 +178,3 @@ def _offer_to_the_kernel() -> None:
         score.write_text(str(max(_OOM_SCORE, int(score.read_text()))))
     except (OSError, ValueError):  # not on every system
         pass
-
-
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Runtimes throw errors of their own, with the words of C++ or of a device."""
-    words = str(error).lower()
-    return isinstance(error, MemoryError) or "bad_alloc" in words or "out of memory" in words

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from daguerre.errors import NotFound, SettingsError
 from daguerre.models.diffusers import checkpoint, hub
 from daguerre.models.diffusers.model import DTYPES, LOADS, DiffusersModel, Options
-from daguerre.models.diffusers.stock import Stock
+from daguerre.models.diffusers.stock import EXECUTORS, Stock
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
-from daguerre.params import ModelInfo
+from daguerre.params import MODES, ModelInfo
 
 if TYPE_CHECKING:
     from daguerre.config import Settings
@@ -154,6 +154,13 @@ def _whole(low: int, high: int) -> tuple[Callable[[Any], bool], str]:
     return is_allowed, f"a whole number from {low} to {high}"
 
 
+def _one_of(words: Sequence[str]) -> tuple[Callable[[Any], bool], str]:
+    def is_allowed(value: Any) -> bool:
+        return isinstance(value, str) and value in words
+
+    return is_allowed, _either(words)
+
+
 def _is_guidance(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= _MAX_GUIDANCE
 
@@ -182,12 +189,14 @@ _SOURCES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
         "folder": (_is_text, _FOLDER),
         "repository": (hub.is_repository, 'the name of one, such as "owner/name"'),
         "revision": (hub.is_revision, _REVISION),
-        "dtype": (lambda value: value in DTYPES, _either(DTYPES)),
+        "dtype": _one_of(DTYPES),
         "device": (_is_device, '"cpu", "cuda" or one of several, such as "cuda:1"'),
         "steps": _whole(1, _MAX_STEPS),
+        "executor": _one_of(EXECUTORS),
+        "mode": _one_of(MODES),
         "guidance": (_is_guidance, f"a number from 0 to {_MAX_GUIDANCE:g}"),
         "max_rows": _whole(1, _MAX_ROWS),
-        "load": (lambda value: value in LOADS, _either(LOADS)),
+        "load": _one_of(LOADS),
         "name": (_is_text, "a text of printable characters"),
     },
 }
@@ -228,14 +237,21 @@ _PLACE = frozenset({"source", "folder", "repository", "revision"})
 def _diffusers(
     settings: Settings, where: Path, name: str, table: Table, stocks: dict[tuple[str, ...], Stock]
 ) -> Model:
-    """Ids with one folder, type and device share what is loaded."""
+    """Ids with one folder, type, device and executor share what is loaded."""
     options = {key: value for key, value in table.items() if key not in _PLACE}
     folder = _folder(settings, where, name, table)
     options.setdefault("name", table.get("repository", folder.name))
     kind = {key: options.pop(key) for key in ("dtype", "device") if key in options}
-    key = (str(folder), kind.get("dtype", ""), kind.get("device", ""))
+    executor = options.pop("executor", "auto")
+    key = (str(folder), kind.get("dtype", ""), kind.get("device", ""), executor)
     if key not in stocks:
-        stocks[key] = Stock(checkpoint.read(folder), num_threads=settings.num_threads, **kind)
+        stocks[key] = Stock(
+            checkpoint.read(folder),
+            num_threads=settings.num_threads,
+            executor=executor,
+            converted=settings.home_folder() / "converted",
+            **kind,
+        )
     return DiffusersModel(name, stocks[key], Options(**options))
 
 

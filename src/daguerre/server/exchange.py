@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daguerre.errors import BodyTimeout, DaguerreError, InternalError, NotReady
-from daguerre.params import ImageParams, Terms, Timings
+from daguerre.params import ImageParams, Mode, Terms, Timings
 from daguerre.resources import Resource
 from daguerre.server.errors import error_response
 from daguerre.server.limits import LOADING_RETRY_AFTER_S, RateLimiter
@@ -64,6 +64,7 @@ class Exchange:
     until_its_end: ExitStack = field(default_factory=ExitStack)  # what it holds of limits
     resource: Resource | None = None
     params: ImageParams | None = None
+    mode: Mode = "exact"
     num_steps: int = 0
     timings: Timings | None = None
     file_ms: float = 0.0
@@ -155,6 +156,8 @@ class _Reply:
         exchange.status = message["status"]
         headers = MutableHeaders(scope=message)
         headers["x-request-id"] = exchange.request_id
+        if exchange.mode != "exact":  # the seed does not promise the same bytes
+            headers["x-mode"] = exchange.mode
         if exchange.resource:
             headers.update(self._limiter.headers(exchange.resource))
         self._must_close = not self._is_body_in and (

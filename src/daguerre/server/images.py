@@ -62,6 +62,7 @@ class ImageGenerations:
         params = exchange.params = asked.to_image_params()
         check_access(resource, params.model)
         info = find_model(self._engine, params.model)
+        exchange.mode = info.mode
         permit = self._limiter.permit(resource)
         repeats = self._replays.of(resource, request.headers, asked, params, info)
         if asked.stream:

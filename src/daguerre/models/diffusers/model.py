@@ -21,7 +21,7 @@ from daguerre.models.diffusers import memory
 from daguerre.models.diffusers.checkpoint import DECODER
 from daguerre.models.diffusers.stock import Stock
 from daguerre.models.embedded.model import MIN_CORES_TO_SHARE, num_cores
-from daguerre.params import ImageParams, ModelInfo
+from daguerre.params import ImageParams, Mode, ModelInfo
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +40,7 @@ class Options:
     steps: int | None = None
     guidance: float | None = None
     max_rows: int | None = None
+    mode: Mode = "exact"
     name: str = ""
     load: str = AT_START
 
@@ -60,6 +61,7 @@ class DiffusersModel:
         max_rows = options.max_rows or (DEFAULT_MAX_ROWS if _is_wide(stock) else 1)
         self.max_rows: Mapping[str, int] = {self.family.denoiser: max_rows}
         self._model, self._stock = model, stock
+        self._mode = options.mode
         self._name = options.name or checkpoint.folder.name
         self._created = checkpoint.created
         self.is_loaded_at_start = options.load == AT_START
@@ -91,6 +93,7 @@ class DiffusersModel:
             created=self._created,
             name=self._name,
             description=f"{self.family.pipeline} from {self._stock.checkpoint.folder}",
+            mode=self._mode,
         )
 
     def load(self) -> Mapping[str, Network]:
@@ -179,7 +182,12 @@ class DiffusersModel:
                     if num_asked % per_step == 0:
                         step = (num_asked // per_step, len(pipeline.scheduler.timesteps))
                 stage = self._stage(question.network)
-                outputs = yield Forward(question.network, question.inputs, stage, step)
+                forward = Forward(question.network, question.inputs, stage, step)
+                if question.network not in self.family.text_encoders:
+                    outputs = yield forward
+                elif (outputs := self._stock.embeddings.get(forward)) is None:
+                    outputs = yield forward
+                    self._stock.embeddings.put(forward, outputs)
 
     def _ask(self, send: Callable[[Outputs | None], Any], outputs: Outputs | None) -> Any:
         """The next question. What comes from no generator cannot be made again from a seed."""

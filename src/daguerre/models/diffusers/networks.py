@@ -10,20 +10,31 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import logging
 import platform
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from daguerre.engine.forward import Constant, Inputs, Outputs
+from daguerre.engine.forward import (
+    Constant,
+    Inputs,
+    NetworkChanged,
+    Outputs,
+    is_out_of_memory,
+)
 from daguerre.models.diffusers import coroutine
 from daguerre.models.diffusers.calls import CALL, fill, pack, taken_out, unpack
+from daguerre.models.diffusers.executors import Eager, Executor, Method, Place, executor
 from daguerre.models.diffusers.families import PLAIN, Layout
+
+logger = logging.getLogger(__name__)
 
 # A decoder takes one for its interface and does not draw from it; it is a request's own, and could
 # not be told to the engine.
@@ -40,40 +51,92 @@ class Question:
 
 
 class TorchNetwork:
-    """A module's method, evaluated eagerly; rows on axis 0 of all tensors in its result."""
+    """A module's method, run by an executor; rows on axis 0 of all tensors in its result.
+
+    An executor that fails is replaced by torch's eager mode, for this process.
+    """
 
     def __init__(
-        self, name: str, method: Callable[..., Any], facts: str, layout: Layout = PLAIN
+        self,
+        name: str,
+        module: Any,
+        method: Callable[..., Any],
+        place: Place,
+        layout: Layout = PLAIN,
     ) -> None:
         self.name, self.layout = name, layout
-        self.fingerprint = f"{facts} {name}"
         self.signature = inspect.signature(method)
-        self._method = method
+        self._method, self._place = method, place
         # Digest of a call's constant part -> what its result looks like without the tensors. The
         # constant part holds all options of a call, so it decides that.
         self._results: dict[str, Any] = {}
+        module_method = Method(name, module, self.evaluate)
+        self._eager = Eager(module_method)
+        self._executor = self._chosen(module_method)
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self._place.facts} {self.name} {self._executor.facts}"
+
+    def prepare(self, inputs: Inputs) -> Iterator[None]:
+        try:
+            yield from self._executor.prepare(inputs)
+        except Exception as error:  # a runtime may throw anything
+            if self._is_at_fault(error):
+                self._fall_back(error)
+            # Else the forward will meet it again, and fail by it.
 
     def __call__(self, inputs: Inputs) -> Outputs:
-        bound = inspect.BoundArguments(self.signature, OrderedDict(unpack(inputs)))
-        result, tensors = taken_out(self._method(*bound.args, **bound.kwargs), self.layout)
-        self._results[_digest(inputs)] = result
+        try:
+            tensors: Any = self._executor(inputs)
+        except Exception as error:  # a runtime may throw anything
+            if self._is_at_fault(error):
+                self._fall_back(error)
+            raise
         if any(tensor.is_cuda for tensor in tensors):
             # So that an error is met here and the time is that of the work, not of its launch.
             torch.cuda.synchronize(tensors[0].device)
-        return tensors
+        return tuple(tensors)
+
+    def evaluate(self, inputs: Inputs) -> tuple[Any, Outputs]:
+        """Eagerly: the structure of the result, and the tensors in it."""
+        bound = inspect.BoundArguments(self.signature, OrderedDict(unpack(inputs)))
+        return taken_out(self._method(*bound.args, **bound.kwargs), self.layout)
 
     def result(self, inputs: Inputs, outputs: Outputs) -> Any:
-        """What the method returned to a call with these inputs, made of these outputs."""
+        """What the method returns to a call with these inputs, made of these outputs."""
+        digest = _digest(inputs)
+        if digest not in self._results:
+            self._results[digest] = structure(self.evaluate, inputs)
         tensors = {str(number): output for number, output in enumerate(outputs)}
-        return fill(self._results[_digest(inputs)], tensors)
+        return fill(self._results[digest], tensors)
+
+    def _chosen(self, method: Method) -> Executor:
+        if self.layout.listed or self.layout.decisive:
+            return self._eager  # a tracer would take values of the example for constants
+        try:
+            return executor(method, self._place)
+        except Exception as error:  # a runtime may throw anything
+            logger.warning("%s runs eagerly: %s", self.name, _words(error))
+            return self._eager
+
+    def _is_at_fault(self, error: Exception) -> bool:
+        """Memory that runs out may be there again: no reason to change bits."""
+        return self._executor is not self._eager and not is_out_of_memory(error)
+
+    def _fall_back(self, error: Exception) -> NoReturn:
+        failed, self._executor = self._executor, self._eager
+        logger.warning("%s runs eagerly from now on: %s", self.name, _words(error))
+        failed.undo()
+        raise NetworkChanged(f"{self.name} was run by {failed.facts}") from error
 
 
 def open_door(
-    name: str, module: Any, method: str, facts: str, layout: Layout = PLAIN
+    name: str, module: Any, method: str, place: Place, layout: Layout = PLAIN
 ) -> TorchNetwork:
     """Puts a door before `module.method`, and returns the network behind it."""
     original = getattr(module, method)
-    network = TorchNetwork(name, original, facts, layout)
+    network = TorchNetwork(name, module, original, place, layout)
 
     @functools.wraps(original)
     def door(*args: Any, **kwargs: Any) -> Any:
@@ -86,6 +149,19 @@ def open_door(
 
     setattr(module, method, door)
     return network
+
+
+def structure(evaluate: Callable[[Inputs], tuple[Any, Outputs]], inputs: Inputs) -> Any:
+    """Of the result, without the arithmetic where torch can go without it."""
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            fake = {
+                name: mode.from_tensor(value) if isinstance(value, torch.Tensor) else value
+                for name, value in inputs.items()
+            }
+            return evaluate(fake)[0]
+    except Exception:  # code that looks at values raises what it likes
+        return evaluate(inputs)[0]
 
 
 def facts(weights_sha256: str, device: torch.device, dtype: str) -> str:
@@ -116,6 +192,11 @@ def _processor_id() -> str:
         return platform.processor() or platform.machine()
     told = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
     return hashlib.sha256("\n".join(sorted(set(told))).encode()).hexdigest()[:16]
+
+
+def _words(error: Exception) -> str:
+    """One line, not the whole of a runtime's stack."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
 
 
 def _digest(inputs: Inputs) -> str:

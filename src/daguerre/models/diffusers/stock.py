@@ -11,7 +11,9 @@ import gc
 import importlib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daguerre.engine.forward import Network
@@ -23,6 +25,11 @@ from daguerre.models.diffusers.families import PLAIN
 if TYPE_CHECKING:
     import torch
 
+    from daguerre.models.diffusers.embeddings import Embeddings
+
+# How denoiser and decoder are run; "auto" takes the best of the device.
+EXECUTORS = ("auto", "eager", "openvino")
+
 
 class Stock:
     """`pipeline` is diffusers' own object once it is loaded; it is never called, its copies are."""
@@ -33,6 +40,8 @@ class Stock:
         dtype: str = "float32",
         device: str = "cpu",
         num_threads: int = 0,
+        executor: str = "eager",
+        converted: Path | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.weights_sha256 = ""  # known when it is loaded: that takes reading all of them
@@ -40,7 +49,9 @@ class Stock:
         # One name for one device: torch calls the first "cuda", too.
         self.dtype, self.device = dtype, "cuda:0" if device == "cuda" else device
         self.num_threads = num_threads
+        self.executor, self._converted = executor, converted
         self._networks: Mapping[str, Network] = {}
+        self.embeddings: Embeddings  # there from `load` on: importing it imports torch
         self._hashed: tuple[tuple[str, int, int], ...] = ()  # the files that were read for it
 
     @cached_property
@@ -61,6 +72,7 @@ class Stock:
             torch.backends.cudnn.deterministic = True  # where there is no CUDA nothing changes
             self._hash()
             self.pipeline = self._load_pipeline(device)
+            self.embeddings = _embeddings()
             self._networks = self._open_doors(device)
         return self._networks
 
@@ -69,6 +81,7 @@ class Stock:
         import torch
 
         self.pipeline, self._networks = None, {}
+        del self.embeddings
         gc.collect()  # a door and its module hold each other
         if self.device != "cpu":
             torch.cuda.empty_cache()
@@ -115,15 +128,19 @@ class Stock:
 
     def _open_doors(self, device: torch.device) -> Mapping[str, Network]:
         from daguerre.models.diffusers import networks
+        from daguerre.models.diffusers.executors import Place
 
         family = self.checkpoint.family
         facts = networks.facts(self.weights_sha256, device, self.dtype)
+        eager = Place("eager", device, self.dtype, facts)
+        # A text encoder runs once per request, for a moment: it is not worth another's start.
+        fast = replace(eager, executor=self.executor, folder=self._converted)
         return {
             name: networks.open_door(
                 name,
                 getattr(self.pipeline, name),
                 "decode" if name == DECODER else "forward",
-                facts,
+                eager if name in family.text_encoders else fast,
                 family.layout if name == family.denoiser else PLAIN,
             )
             for name in self.checkpoint.networks
@@ -141,6 +158,12 @@ def _device(wanted: str) -> torch.device:
             ' use "cpu", or install the build of torch for them'
         )
     return device
+
+
+def _embeddings() -> Embeddings:
+    from daguerre.models.diffusers.embeddings import Embeddings
+
+    return Embeddings()
 
 
 def _quiet(library: Any) -> None:

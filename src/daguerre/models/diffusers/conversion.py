@@ -1,0 +1,284 @@
+"""A module's method on OpenVINO: converted from torch at the first use of a signature, and kept.
+
+The graph is traced from an example that depends on the signature alone, never on what came first,
+and kept on disk only after its output was compared with torch's. It is compiled anew for each
+number of rows. Knows nothing of families, requests or what an input means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+import shutil
+import tempfile
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import torch
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+from daguerre.engine.forward import Forward, Inputs, Outputs
+from daguerre.models.diffusers.executors import Method, Place
+
+logger = logging.getLogger(__name__)
+
+# Rows of the example: with one, an operation might be taken for one that has no rows.
+_TRACED_ROWS = 2
+# Largest distance of an output from torch's, as a share of torch's own norm. Sums in another order
+# leave 1e-6 to 1e-5 in float32, and up to 0.06 where torch rounds each step to bfloat16; what was
+# converted wrong is off by its whole size.
+_MAX_DISTANCE: Mapping[torch.dtype, float] = {torch.float32: 1e-3, torch.bfloat16: 0.2}
+# Shapes that stay compiled: each holds the weights once more, in an order of its own.
+_MAX_COMPILED = 4
+_DTYPES = {"bf16": torch.bfloat16}  # all others come as they are
+# Where a graph says of what type torch's outputs are.
+_TYPES = ("daguerre", "outputs")
+# Of a disk that must stay free beside what is kept.
+_SPARE_BYTES = 2 * 1024**3
+
+
+class ConversionError(Exception):
+    """The converted network is not the module's."""
+
+
+class Converted:
+    """Implements `daguerre.models.diffusers.executors.Executor`.
+
+    Without a folder the graphs are kept in memory only. All in it can be deleted at any time.
+    """
+
+    def __init__(self, method: Method, place: Place) -> None:
+        self._method, self._folder = method, place.folder
+        self._core = ov.Core()
+        self._config = _config(place.dtype)
+        self.facts = _facts(self._core, self._config)
+        self._network = f"{place.facts} {method.name} {self.facts}"
+        self._graphs: dict[str, Path | ov.Model] = {}  # by signature
+        self._compiled: OrderedDict[tuple[str, int], _Compiled] = OrderedDict()
+
+    def prepare(self, inputs: Inputs) -> Iterator[None]:
+        signature = _signature(inputs)
+        if signature in self._graphs:
+            return
+        file = self._file(signature)
+        if file is None or not self._is_readable(file):
+            logger.info("converting %s for OpenVINO: once, it may take minutes", signature)
+            yield
+            graph = _traced(self._method, inputs)
+            yield
+            self._compare(graph, inputs)
+            yield
+            self._graphs[signature] = _kept(graph, file) if file else graph
+        else:
+            self._graphs[signature] = file
+        yield
+
+    def __call__(self, inputs: Inputs) -> Outputs:
+        for _ in self.prepare(inputs):
+            pass
+        arrays = _arrays(inputs)
+        key = (_signature(inputs), len(arrays[0]))
+        if key not in self._compiled:
+            while len(self._compiled) >= _MAX_COMPILED:
+                self._compiled.popitem(last=False)
+            self._compiled[key] = self._compile(self._graph(key[0]), key[1])
+        self._compiled.move_to_end(key)
+        return self._compiled[key](arrays)
+
+    def undo(self) -> None:
+        self._graphs.clear()
+        self._compiled.clear()
+
+    def _file(self, signature: str) -> Path | None:
+        name = hashlib.sha256(f"{self._network} {signature}".encode()).hexdigest()[:32]
+        return self._folder / f"{name}.xml" if self._folder else None
+
+    def _is_readable(self, file: Path) -> bool:
+        if not file.exists():
+            return False
+        try:
+            self._core.read_model(file)
+        except RuntimeError as error:
+            logger.warning("%s is damaged and made anew: %s", file, error)
+            return False
+        return True
+
+    def _graph(self, signature: str) -> ov.Model:
+        """One to be reshaped."""
+        held = self._graphs[signature]
+        return self._core.read_model(held) if isinstance(held, Path) else held.clone()
+
+    def _compile(self, graph: ov.Model, rows: int) -> _Compiled:
+        # Static: each shape by a network of its own, whatever was run before it.
+        graph.reshape({port: [rows, *list(port.partial_shape)[1:]] for port in graph.inputs})
+        compiled = self._core.compile_model(graph, "CPU", self._config)
+        types = str(graph.get_rt_info(list(_TYPES)).value).split()
+        return _Compiled(compiled.create_infer_request(), types)
+
+    def _compare(self, graph: ov.Model, inputs: Inputs) -> None:
+        """With one row: also a graph that holds on to the number of rows that it was traced with
+        is found out."""
+        lone = _with_rows(inputs, 1)
+        expected = self._method.evaluate(lone)[1]
+        found = self._compile(graph.clone(), 1)(_arrays(lone))
+        for number, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
+            if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+                raise ConversionError(
+                    f"output {number} is {ours.dtype} {tuple(ours.shape)} instead of"
+                    f" {theirs.dtype} {tuple(theirs.shape)}"
+                )
+            distance = _distance(ours, theirs)
+            if not distance <= _MAX_DISTANCE.get(theirs.dtype, 0.0):
+                raise ConversionError(f"output {number} is {distance:.2g} of its norm off torch's")
+
+
+class _Compiled:
+    """A graph for one number of rows; `types` are those of torch's outputs."""
+
+    def __init__(self, request: ov.InferRequest, types: list[str]) -> None:
+        self._request = request
+        self._dtypes = [_DTYPES.get(name) for name in types]
+
+    def __call__(self, arrays: list[Any]) -> Outputs:
+        """In memory of their own."""
+        results = self._request.infer(arrays, share_inputs=True)
+        return tuple(
+            torch.from_numpy(np.ascontiguousarray(results[number])).to(dtype)
+            for number, dtype in enumerate(self._dtypes)
+        )
+
+
+class _Call(torch.nn.Module):
+    """The call as a module of its tensors alone."""
+
+    def __init__(self, method: Method, inputs: Inputs) -> None:
+        super().__init__()
+        self.module = method.module  # so that the tracer knows its weights
+        self._evaluate, self._inputs = method.evaluate, inputs
+
+    def forward(self, *tensors: torch.Tensor) -> Outputs:
+        names = _names(self._inputs)
+        return self._evaluate({**self._inputs, **dict(zip(names, tensors, strict=True))})[1]
+
+
+def _traced(method: Method, inputs: Inputs) -> ov.Model:
+    """Rows are free, everything else is as in the example."""
+    example = _with_rows(inputs, _TRACED_ROWS)
+    tensors = tuple(example[name] for name in _names(example))
+    with warnings.catch_warnings():
+        # The tracer warns of each branch on a shape: all shapes but the rows are fixed here.
+        warnings.simplefilter("ignore")
+        # Not by `ov.convert_model`, which reports on its use over the network.
+        decoder = TorchScriptPythonDecoder(
+            _Call(method, example), example_input=tensors, trace_kwargs={"check_trace": False}
+        )
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        graph = frontend.convert(frontend.load(decoder))
+    shapes = {p: [-1, *t.shape[1:]] for p, t in zip(graph.inputs, tensors, strict=True)}
+    graph.reshape(shapes)
+    return _in_numpy_types(graph)
+
+
+def _in_numpy_types(graph: ov.Model) -> ov.Model:
+    """bfloat16 comes and goes as float32, which holds it exactly; numpy has no such type."""
+    steps = ov.preprocess.PrePostProcessor(graph)
+    types = [port.get_element_type().get_type_name() for port in graph.outputs]
+    for number, port in enumerate(graph.inputs):
+        if port.get_element_type() == ov.Type.bf16:
+            steps.input(number).tensor().set_element_type(ov.Type.f32)
+    for number, port in enumerate(graph.outputs):
+        if port.get_element_type() == ov.Type.bf16:
+            steps.output(number).tensor().set_element_type(ov.Type.f32)
+    graph = steps.build()
+    graph.set_rt_info(" ".join(types), list(_TYPES))
+    return graph
+
+
+def _kept(graph: ov.Model, file: Path) -> Path | ov.Model:
+    """Written beside and moved into place: the file is whole, or is not there."""
+    folder = file.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix="new-", dir=folder))
+    except OSError as error:
+        logger.warning("converted networks cannot be kept in %s: %s", folder, error)
+        return graph
+    try:
+        if shutil.disk_usage(folder).free < _num_bytes(graph) + _SPARE_BYTES:
+            logger.warning("a converted network is not kept: %s has too little room", folder)
+            return graph
+        ov.save_model(graph, beside / file.name, compress_to_fp16=False)
+        os.replace(beside / file.with_suffix(".bin").name, file.with_suffix(".bin"))
+        os.replace(beside / file.name, file)
+    except (OSError, RuntimeError) as error:
+        logger.warning("a converted network cannot be kept in %s: %s", folder, error)
+        return graph
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return file
+
+
+def _num_bytes(graph: ov.Model) -> int:
+    ports = (node.output(0) for node in graph.get_ops() if node.get_type_name() == "Constant")
+    return sum(math.prod(port.get_shape()) * port.get_element_type().size for port in ports)
+
+
+def _names(inputs: Inputs) -> list[str]:
+    return sorted(name for name, value in inputs.items() if isinstance(value, torch.Tensor))
+
+
+def _with_rows(inputs: Inputs, rows: int) -> dict[str, Any]:
+    """The first rows, again from the start where there are too few."""
+    tensors: dict[str, Any] = {name: inputs[name] for name in _names(inputs)}
+    where = torch.arange(rows) % len(next(iter(tensors.values())))
+    return {**inputs, **{name: tensor[where] for name, tensor in tensors.items()}}
+
+
+def _signature(inputs: Inputs) -> str:
+    return Forward("", inputs, "denoise").signature
+
+
+def _arrays(inputs: Inputs) -> list[Any]:
+    tensors: list[Any] = [inputs[name] for name in _names(inputs)]
+    return [(t.float() if t.dtype == torch.bfloat16 else t).numpy() for t in tensors]
+
+
+def _distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    one, other = ours.double(), theirs.double()
+    return float((one - other).norm() / other.norm().clamp_min(1e-30))
+
+
+def _config(dtype: str) -> dict[str, str]:
+    """Where the processor has no matrix units, float32 is faster than bfloat16 (bench/LOG.md)."""
+    return {
+        "INFERENCE_PRECISION_HINT": "bf16" if dtype == "bfloat16" and _has_amx() else "f32",
+        "NUM_STREAMS": "1",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": str(torch.get_num_threads()),
+    }
+
+
+def _has_amx() -> bool:
+    try:
+        return "amx_bf16" in Path("/proc/cpuinfo").read_text()
+    except OSError:  # not on every system
+        return False
+
+
+def _facts(core: ov.Core, config: Mapping[str, str]) -> str:
+    facts = (
+        f"openvino {ov.__version__}",
+        core.get_property("CPU", "FULL_DEVICE_NAME"),
+        *sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+        config["INFERENCE_PRECISION_HINT"],
+        f"{config['INFERENCE_NUM_THREADS']} threads",
+    )
+    return " ".join(facts)
