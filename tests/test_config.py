@@ -51,6 +51,7 @@ def test_environment_variable(name: str) -> None:
         "precision": "float32",
         "log_level": "debug",
         "log_format": "json",
+        "cors_origins": "https://app.example.com,http://localhost:5173",
         "public_url": "http://x",
     }
     value = by_name.get(name, by_kind[kinds[name]])

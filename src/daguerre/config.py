@@ -84,6 +84,20 @@ def _url(text: str) -> str:
     return text
 
 
+def _origins(text: str) -> str:
+    origins = [origin.strip() for origin in text.split(",") if origin.strip()]
+    if not all(origin == "*" or _is_origin(origin) for origin in origins):
+        raise ValueError(
+            "* or origins with commas between them, such as https://app.example.com, which have no"
+            " path"
+        )
+    return ",".join(origins)
+
+
+def _is_origin(text: str) -> bool:
+    return _is_base_url(text) and text == text.lower() and not urlsplit(text).path
+
+
 def _is_base_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
@@ -124,6 +138,12 @@ class Settings:
     )
     public_url: str = _setting(
         "", "URL that clients reach the server at. Default: http://<host>:<port>.", _url
+    )
+    cors_origins: str = _setting(
+        "",
+        "Sites whose scripts may call the server from a browser: origins with commas between them,"
+        " or * for all. Default: none.",
+        _origins,
     )
     max_body_bytes: int = _setting(
         256 * 1024, "Largest request body, in bytes.", _int(1024, 64 * 1024 * 1024)
@@ -239,6 +259,10 @@ class Settings:
             return self.public_url.rstrip("/")
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
         return f"http://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{self.port}"
+
+    def origins(self) -> tuple[str, ...]:
+        """Of the sites whose scripts may call the server."""
+        return tuple(origin for origin in self.cors_origins.split(",") if origin)
 
     def masked(self) -> dict[str, object]:
         """Name -> value for printing, secrets replaced."""

@@ -13,7 +13,7 @@ import pytest
 from conftest import PATH, RunningServer, error_of, flat_colour, running, wait_until
 from PIL import Image
 
-from daguerre.errors import InternalError, NotReady, QueueFull
+from daguerre.errors import InternalError, NotReady, QueueFull, SettingsError
 from daguerre.params import SIZES
 
 
@@ -203,3 +203,13 @@ def test_many_at_once(server: RunningServer) -> None:
         answers = list(pool.map(lambda seed: server.generate(seed=seed), range(1, 17)))
     assert [answer.headers["x-seed"] for answer in answers] == [str(s) for s in range(1, 17)]
     assert len({answer.json()["data"][0]["b64_json"] for answer in answers}) == 16
+
+
+def test_operators_errors_are_not_told(
+    server: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error that is meant for the terminal, and names files, is the log's alone."""
+    server.engine.refusal = SettingsError("/home/somebody/secret.db cannot be read")
+    error = error_of(server.generate())
+    assert (error["code"], "secret" in error["message"]) == (500, False)
+    assert "secret.db" in caplog.text

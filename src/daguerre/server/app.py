@@ -6,7 +6,7 @@ with and without /v1, because clients differ in what they take for the base of a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -21,11 +21,12 @@ from starlette.types import ASGIApp, Lifespan
 from daguerre.claims import Claims
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
-from daguerre.errors import DaguerreError, Unavailable
+from daguerre.errors import DaguerreError, SettingsError, Unavailable
 from daguerre.resources import ResourceStore
 from daguerre.server.auth import Authenticator
 from daguerre.server.errors import OutageLog, error_response, unrouted_response
 from daguerre.server.exchange import ExchangeMiddleware
+from daguerre.server.headers import CrossOriginMiddleware
 from daguerre.server.health import Health
 from daguerre.server.images import ImageGenerations
 from daguerre.server.limits import RateLimiter, retry_after_s, whole_seconds
@@ -55,13 +56,16 @@ def create_app(settings: Settings, engine: Engine, resources: ResourceStore) -> 
 
     async def on_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, DaguerreError)
+        if isinstance(error, SettingsError):  # for the operator's eyes: it may name files
+            raise error
         outages.note(error)
         return error_response(_with_retry_after(error, engine))
 
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(ExchangeMiddleware, limiter=limiter, routes=names, observe=metrics.observe)
+            Middleware(ExchangeMiddleware, limiter=limiter, routes=names, observe=metrics.observe),
+            *_other_sites(settings),
         ],
         exception_handlers={HTTPException: on_unrouted, DaguerreError: on_error},
         lifespan=_engine_runs(engine),
@@ -90,6 +94,11 @@ def _routes(
     prefixed = [(PREFIX + path, endpoint, method) for path, endpoint, method in api]
     every = [*api, *prefixed, *others]
     return [Route(path, endpoint, methods=[method]) for path, endpoint, method in every]
+
+
+def _other_sites(settings: Settings) -> Iterator[Middleware]:
+    if origins := settings.origins():
+        yield Middleware(CrossOriginMiddleware, origins=origins)
 
 
 def _with_retry_after(error: DaguerreError, engine: Engine) -> DaguerreError:

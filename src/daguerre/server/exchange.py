@@ -25,6 +25,7 @@ from daguerre.errors import BodyTimeout, DaguerreError, InternalError, NotReady
 from daguerre.params import ImageParams, Mode, Terms, Timings
 from daguerre.resources import Resource
 from daguerre.server.errors import error_response
+from daguerre.server.headers import harden
 from daguerre.server.limits import LOADING_RETRY_AFTER_S, RateLimiter
 
 # The client is gone: nothing is sent, the number is for the log and the metrics alone.
@@ -156,6 +157,7 @@ class _Reply:
         exchange.status = message["status"]
         headers = MutableHeaders(scope=message)
         headers["x-request-id"] = exchange.request_id
+        harden(headers)
         if exchange.mode != "exact":  # the seed does not promise the same bytes
             headers["x-mode"] = exchange.mode
         if exchange.resource:
