@@ -32,6 +32,12 @@ class ServerProcess:
     target: Target
     start_s: float  # from the start of the process to the first 200 of /readyz
     pid: int
+    process: subprocess.Popen[str] | None = None
+
+    def wait(self, timeout_s: float) -> int:
+        """The status that it ends with."""
+        assert self.process, "not started here. This is a bug."
+        return self.process.wait(timeout_s)
 
     def engine_pids(self) -> list[int]:
         """The processes that it has started; none is known without /proc."""
@@ -49,8 +55,16 @@ class ServerProcess:
 
     def peak_mb(self) -> float | None:
         """Most resident memory since `reset_peak`, in 10^6 bytes: the sum over its processes."""
-        peaks = [_peak_mb(pid) for pid in (self.pid, *self.engine_pids())]
+        peaks = [_of_status(pid, "VmHWM") for pid in (self.pid, *self.engine_pids())]
         return None if None in peaks else sum(peak for peak in peaks if peak is not None)
+
+    def resident_mb(self) -> float:
+        """Resident memory now, in 10^6 bytes: the sum over its processes. Needs /proc."""
+        return sum(_of_status(pid, "VmRSS") or 0.0 for pid in (self.pid, *self.engine_pids()))
+
+    def num_files(self) -> int:
+        """Files that the server has open, connections among them. Needs /proc."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
 
 def _parent(stat: Path) -> int | None:
@@ -60,12 +74,12 @@ def _parent(stat: Path) -> int | None:
         return None
 
 
-def _peak_mb(pid: int) -> float | None:
+def _of_status(pid: int, name: str) -> float | None:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return None
-    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    found = re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE)
     return int(found.group(1)) * 1024 / 1e6 if found else None
 
 
@@ -89,7 +103,7 @@ def serving(home: Path, environment: Mapping[str, str]) -> Iterator[ServerProces
         _wait_ready(url)
         start_s = time.perf_counter() - started
         key = clientfile.read(home)[DEFAULT_ALIAS].key
-        yield ServerProcess(Target(url, key), start_s, process.pid)
+        yield ServerProcess(Target(url, key), start_s, process.pid, process)
         process.terminate()
         process.wait(_STOP_TIMEOUT_S)
     finally:

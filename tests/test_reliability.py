@@ -1,8 +1,7 @@
-"""Requests survive the engine: `daguerre serve` itself, with the model in the box.
+"""The processes of `daguerre serve` itself, with the model in the box: who has what, and who ends.
 
-The engine's process is killed under eight clients; every request must be answered with the bytes
-that it has alone. What kinds of death there are, and what is made of them, is tested with an engine
-that needs no model, in `tests/engine/test_process.py`.
+What becomes of requests when the engine dies is tested with an engine that needs no model in
+`tests/engine/test_process.py`, and with the model, under load, in `tests/test_soak.py`.
 """
 
 from __future__ import annotations
@@ -20,36 +19,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import process, soak
+from bench import process
 from bench.load import Target
 
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="processes are found in /proc")
-
-
-def check(num_kills: int) -> None:
-    results = soak.measure(num_kills, num_steps="1")
-    for line in results.lines():
-        print(line)  # shown by pytest -rP
-    assert (results.num_kills, results.num_restarts, results.num_unlike) == (
-        num_kills,
-        num_kills,
-        0,
-    )
-    assert len(results.back_ms) == num_kills
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_killed_under_load() -> None:
-    """Killed three times under eight clients, the engine answers all, with the bytes as alone."""
-    check(num_kills=3)
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(3600)
-def test_killed_under_load_at_length() -> None:
-    """The same with twenty kills."""
-    check(num_kills=20)
 
 
 @contextmanager

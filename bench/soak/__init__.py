@@ -1,0 +1,67 @@
+"""What the server does when it is killed, flooded, attacked, ended and left, at length.
+
+    python -m bench soak                         all scenarios in full: about half an hour
+    python -m bench soak --short                 all of them in short
+    python -m bench soak overload --seconds 30   one of them, with a size of its own
+
+Each scenario starts a server of its own, on the model in the box with DAGUERRE_NUM_INFERENCE_STEPS
+(here 1 by default), prints what it found, and PASS or FAIL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.soak.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A module of this package with `measure(size)`; the size is counted in `unit`."""
+
+    name: str
+    unit: str
+    full: int
+    short: int
+
+    def measure(self, size: int) -> Verdict:
+        verdict: Verdict = importlib.import_module(f"bench.soak.{self.name}").measure(size)
+        return verdict
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("kills", "kills", full=20, short=2),
+        Scenario("overload", "seconds", full=120, short=4),
+        Scenario("hostile", "requests", full=10_000, short=150),
+        Scenario("drain", "requests", full=16, short=6),
+        Scenario("leaving", "clients", full=100, short=30),
+        Scenario("mixed", "seconds", full=600, short=5),
+    )
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser("python -m bench soak", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--short", action="store_true", help="seconds instead of minutes")
+    kinds = parser.add_subparsers(dest="scenario", metavar="|".join(SCENARIOS))
+    for scenario in SCENARIOS.values():
+        own = kinds.add_parser(scenario.name)
+        own.add_argument(f"--{scenario.unit}", type=int, default=None, dest="size")
+    options = parser.parse_args(arguments)
+    chosen = [SCENARIOS[options.scenario]] if options.scenario else [*SCENARIOS.values()]
+    given = options.size if options.scenario else None
+    if given is not None and given < 1:
+        parser.error(f"--{chosen[0].unit} is {given}; it must be 1 or more")
+    verdicts = []
+    for scenario in chosen:
+        size = given or (scenario.short if options.short else scenario.full)
+        print(f"{scenario.name}, {size} {scenario.unit}", flush=True)
+        verdicts.append(scenario.measure(size))
+        print(verdicts[-1], flush=True)
+    return 0 if all(verdict.is_kept for verdict in verdicts) else 1

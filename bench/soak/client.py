@@ -1,0 +1,125 @@
+"""What the scenarios share: a server to try, sixteen requests, and ways to send and to look.
+
+Knows nothing of what a scenario wants to show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bench import process
+from bench.load import Answer, Asked, LoadError, Target, read_answer, wire_request
+from bench.serving import PROMPTS
+from daguerre.models.catalog import DEFAULT_MODEL
+from daguerre.params import OUTPUT_FORMATS, SIZES
+
+STEPS_VARIABLE = "DAGUERRE_NUM_INFERENCE_STEPS"
+DEFAULT_STEPS = "1"
+_SETTLE_S = 15.0
+
+
+@contextmanager
+def serving(**environment: str) -> Iterator[process.ServerProcess]:
+    steps = {STEPS_VARIABLE: os.environ.get(STEPS_VARIABLE, DEFAULT_STEPS)}
+    with tempfile.TemporaryDirectory() as home:
+        with process.serving(Path(home), steps | environment) as server:
+            yield server
+
+
+def requests(count: int = 16) -> list[Asked]:
+    """Of all sizes and both formats."""
+    sizes = [f"{width}x{height}" for width, height in SIZES.values()]
+    return [
+        Asked(
+            DEFAULT_MODEL,
+            PROMPTS[index % len(PROMPTS)],
+            seed=index + 1,
+            size=sizes[index % len(sizes)],
+            output_format=OUTPUT_FORMATS[index % len(OUTPUT_FORMATS)],
+        )
+        for index in range(count)
+    ]
+
+
+class Connection:
+    """One that is kept open, for one request after another."""
+
+    def __init__(
+        self, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.target, self.reader, self.writer = target, reader, writer
+
+    @classmethod
+    async def open(cls, target: Target) -> Connection:
+        address = urlsplit(target.url)
+        reader, writer = await asyncio.open_connection(
+            address.hostname, address.port, limit=32 * 1024 * 1024
+        )
+        return cls(target, reader, writer)
+
+    def send(self, asked: Asked) -> None:
+        self.writer.write(wire_request(self.target, urlsplit(self.target.url).netloc, asked))
+
+    async def ask(self, asked: Asked) -> Answer:
+        started_s = time.perf_counter()
+        self.send(asked)
+        status, head, body = await read_answer(self.reader)
+        return Answer(asked, status, head, body, started_s, time.perf_counter())
+
+    async def get(self, path: str) -> tuple[int, bytes]:
+        self.writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        status, _, body = await read_answer(self.reader)
+        return status, body
+
+    def close(self) -> None:
+        self.writer.close()
+
+    def reset(self) -> None:
+        """As the kernel of a client that was killed does."""
+        self.writer.transport.abort()
+
+
+async def ask_once(target: Target, asked: Asked) -> Answer:
+    connection = await Connection.open(target)
+    try:
+        return await connection.ask(asked)
+    finally:
+        connection.close()
+
+
+def metric(target: Target, name: str) -> float:
+    """The value of a metric, by its name with labels."""
+    with urllib.request.urlopen(f"{target.url}/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    if found is None:
+        raise LoadError(f"/metrics has no {name}")
+    return float(found.group(1))
+
+
+def num_jobs(target: Target) -> int:
+    """Accepted and not ended."""
+    return int(metric(target, "daguerre_jobs_waiting") + metric(target, "daguerre_jobs_running"))
+
+
+def num_ended(target: Target, outcome: str) -> int:
+    return int(metric(target, f'daguerre_jobs_total{{outcome="{outcome}"}}'))
+
+
+async def until(is_true: Callable[[], bool], timeout_s: float = _SETTLE_S) -> bool:
+    """Whether it came true in time; asked in a thread, so that clients go on meanwhile."""
+    deadline_s = time.perf_counter() + timeout_s
+    while not await asyncio.to_thread(is_true):
+        if time.perf_counter() > deadline_s:
+            return False
+        await asyncio.sleep(0.02)
+    return True

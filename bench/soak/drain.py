@@ -1,0 +1,60 @@
+"""Whether SIGTERM drops anything: it comes while many requests wait and run.
+
+All of them must be answered with the bytes that they have alone, a newcomer must be refused with
+503 and Retry-After, and the server must end with status 0. Knows nothing of how it drains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import time
+
+from bench import process
+from bench.load import Answer, Asked, run_phase
+from bench.soak.client import ask_once, num_jobs, requests, serving, until
+from bench.soak.verdict import Verdict, spread
+
+_END_S = 60.0
+
+
+def measure(num_requests: int) -> Verdict:
+    verdict = Verdict()
+    with serving() as server:
+        alone = run_phase(server.target, requests(num_requests), concurrency=1)
+        expected = {answer.asked: answer.digest for answer in alone.answers}
+        answers, newcomer = asyncio.run(_ended_amid(server, [*expected]))
+        ended_s = time.perf_counter()
+        status = server.wait(_END_S)
+    for answer in answers:
+        verdict.expect(answer.status == 200, f"answered {answer.status}: {answer.body[:200]!r}")
+    same = sum(a.status == 200 and a.digest == expected[a.asked] for a in answers)
+    verdict.expect(same == num_requests, f"{num_requests - same} answers with other bytes")
+    verdict.expect(status == 0, f"the server ended with status {status}")
+    if newcomer is not None:  # None where all was done before it came
+        is_told = re.search(r"(?im)^retry-after: *[1-9]", newcomer.head) is not None
+        verdict.expect(newcomer.status == 503 and is_told, f"a newcomer got {newcomer.status}")
+    verdict.facts += [
+        f"{num_requests} requests under way at SIGTERM, {same} answered with the bytes as alone",
+        spread("answered", [answer.total_ms for answer in answers]),
+        f"a newcomer got {newcomer.status if newcomer else 'no connection'}",
+        f"status {status}, {(time.perf_counter() - ended_s) * 1000:.0f} ms after the last answer",
+    ]
+    return verdict
+
+
+async def _ended_amid(
+    server: process.ServerProcess, asked: list[Asked]
+) -> tuple[list[Answer], Answer | None]:
+    under_way = [asyncio.create_task(ask_once(server.target, one)) for one in asked]
+    # The first may be done when the last is accepted.
+    await until(lambda: num_jobs(server.target) >= len(asked) * 3 // 4)
+    os.kill(server.pid, signal.SIGTERM)
+    await asyncio.sleep(0.3)
+    try:
+        newcomer = await ask_once(server.target, asked[0])
+    except (OSError, asyncio.IncompleteReadError):
+        newcomer = None
+    return await asyncio.gather(*under_way), newcomer

@@ -1,0 +1,130 @@
+"""Whether requests survive the engine: it is killed again and again under eight clients.
+
+Each request was made alone before; every answer must be that image, byte for byte. Knows nothing of
+how the engine comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bench import process
+from bench.load import Answer, Asked, LoadError, run_phase
+from bench.soak.client import Connection, metric, requests, serving
+from bench.soak.verdict import Verdict, spread
+
+CONCURRENCY = 8
+_PROBE_S = 0.05
+
+
+@dataclass
+class Results:
+    """What came of it; times in milliseconds."""
+
+    num_kills: int = 0
+    num_unlike: int = 0  # answers with other bytes than alone
+    num_restarts: int = 0  # that the server counts
+    alone_ms: list[float] = field(default_factory=list)
+    answered_ms: list[float] = field(default_factory=list)
+    back_ms: list[float] = field(default_factory=list)  # from a kill to the next answer
+    alive_ms: list[float] = field(default_factory=list)  # /healthz
+
+    def verdict(self) -> Verdict:
+        facts = [
+            f"{len(self.answered_ms)} requests at concurrency {CONCURRENCY}, all answered 200",
+            f"{self.num_kills} kills, {self.num_restarts} restarts counted by the server",
+            f"answers with other bytes than alone: {self.num_unlike}",
+            f"alone: median {statistics.median(self.alone_ms):.0f} ms",
+            spread("among the kills", self.answered_ms),
+            spread("from a kill to the next answer", self.back_ms),
+            spread("/healthz meanwhile", self.alive_ms),
+        ]
+        verdict = Verdict(facts)
+        verdict.expect(self.num_unlike == 0, "other bytes than alone")
+        verdict.expect(self.num_restarts == self.num_kills, "kills and restarts differ")
+        verdict.expect(len(self.back_ms) == self.num_kills, "no answer after a kill")
+        return verdict
+
+
+def measure(num_kills: int) -> Verdict:
+    """Raises `LoadError` where a request is not answered with an image."""
+    with serving() as server:
+        alone = run_phase(server.target, requests(), concurrency=1)
+        expected = {answer.asked: answer.digest for answer in alone.answers}
+        soak = Soak(server, expected, num_kills)
+        soak.results.alone_ms = [answer.total_ms for answer in alone.answers]
+        asyncio.run(soak.run())
+        soak.results.num_restarts = int(metric(server.target, "daguerre_engine_restarts_total"))
+        return soak.results.verdict()
+
+
+class Soak:
+    """Eight clients, one that kills, and one that asks whether the server is alive."""
+
+    def __init__(
+        self, server: process.ServerProcess, expected: Mapping[Asked, str], num_kills: int
+    ) -> None:
+        self._server, self._expected, self._num_kills = server, expected, num_kills
+        self._left = itertools.cycle(expected)
+        self._is_over = False
+        self._killed_s: float | None = None  # until the next answer
+        self.results = Results()
+
+    async def run(self) -> None:
+        probe = asyncio.create_task(self._probe())
+        clients = [self._client() for _ in range(CONCURRENCY)]
+        try:
+            await asyncio.gather(self._kill(), *clients)
+        finally:
+            probe.cancel()
+            await asyncio.gather(probe, return_exceptions=True)
+
+    async def _kill(self) -> None:
+        """Each job is killed once at most: after as many answers as jobs there are new ones."""
+        for _ in range(self._num_kills):
+            before = len(self.results.answered_ms)
+            while len(self.results.answered_ms) < before + CONCURRENCY:
+                await asyncio.sleep(0.005)
+            for pid in self._server.engine_pids():
+                os.kill(pid, signal.SIGKILL)
+            self._killed_s = time.perf_counter()
+            self.results.num_kills += 1
+        while self._killed_s is not None:
+            await asyncio.sleep(0.005)
+        self._is_over = True
+
+    async def _client(self) -> None:
+        connection = await Connection.open(self._server.target)
+        try:
+            while not self._is_over:
+                self._note(await connection.ask(next(self._left)))
+        finally:
+            connection.close()
+
+    def _note(self, answer: Answer) -> None:
+        if answer.status != 200:
+            self._is_over = True
+            raise LoadError(f"{answer.asked} was answered {answer.status}: {answer.body[:500]!r}")
+        self.results.answered_ms.append(answer.total_ms)
+        self.results.num_unlike += answer.digest != self._expected[answer.asked]
+        if self._killed_s is not None and answer.ended_s > self._killed_s:
+            self.results.back_ms.append((answer.ended_s - self._killed_s) * 1000)
+            self._killed_s = None
+
+    async def _probe(self) -> None:
+        connection = await Connection.open(self._server.target)
+        try:
+            while True:
+                started_s = time.perf_counter()
+                await connection.get("/healthz")
+                self.results.alive_ms.append((time.perf_counter() - started_s) * 1000)
+                await asyncio.sleep(_PROBE_S)
+        finally:
+            connection.close()

@@ -1,0 +1,141 @@
+"""Fifty times as many requests as the server can make: what is refused, and is it told the truth.
+
+Requests come at fixed times, whatever became of the earlier ones. Only 200, 429, 503 and 504 may be
+answered; what was accepted must be in time; memory must not grow with the time that it lasts; and
+Retry-After must be within a factor of two of the time that the jobs accepted by then really took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bench import process
+from bench.load import Asked, Target, percentile, run_phase
+from bench.soak.client import Connection, requests, serving
+from bench.soak.verdict import Verdict, spread
+
+TIMES_THE_CAPACITY = 50
+DEADLINE_S = 60
+MAX_RETRY_AFTER_S = 59
+_TICK_S = 0.01
+# In a few seconds only a short queue is full, whatever the machine.
+_LONG_S = 60
+_SHORT_QUEUE = {"DAGUERRE_MAX_WAITING": "4", "DAGUERRE_MAX_RUNNING": "2"}
+_SAMPLE_S = 0.25
+# One request may be judged while the mean of the jobs' times is still being learned.
+_HONEST_SHARE = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    status: int
+    started_s: float
+    ended_s: float
+    retry_after_s: int | None
+
+
+def measure(seconds: int) -> Verdict:
+    queue = _SHORT_QUEUE if seconds < _LONG_S else {}
+    with serving(DAGUERRE_REQUEST_TIMEOUT_S=str(DEADLINE_S), **queue) as server:
+        # JPEG, so that the client has little to do with what it is answered.
+        asked = [replace(one, output_format="jpeg") for one in requests(8)]
+        phase = run_phase(server.target, asked, concurrency=2)
+        capacity = len(asked) / phase.wall_s
+        flood = Flood(server, asked, capacity * TIMES_THE_CAPACITY)
+        asyncio.run(flood.run(seconds))
+    return _judged(flood, capacity, seconds)
+
+
+class Flood:
+    """Sends at a rate; connections are used again, and as many are opened as it takes."""
+
+    def __init__(self, server: process.ServerProcess, asked: Sequence[Asked], rate: float) -> None:
+        self._server, self._asked, self._rate = server, asked, rate
+        self._free: list[Connection] = []
+        self.outcomes: list[_Outcome] = []
+        self.resident_mb: list[float] = []
+        self.num_broken = 0
+
+    async def run(self, seconds: int) -> None:
+        sampling = asyncio.create_task(self._sample())
+        started_s, under_way, num_sent = time.perf_counter(), set(), 0
+        while (passed_s := time.perf_counter() - started_s) < seconds:
+            while num_sent < passed_s * self._rate:
+                task = asyncio.create_task(self._ask(self._server.target, num_sent))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+                num_sent += 1
+            await asyncio.sleep(_TICK_S)
+        sampling.cancel()
+        await asyncio.gather(*under_way, sampling, return_exceptions=True)
+        for connection in self._free:
+            connection.close()
+
+    async def _ask(self, target: Target, index: int) -> None:
+        try:
+            connection = self._free.pop() if self._free else await Connection.open(target)
+            answer = await connection.ask(self._asked[index % len(self._asked)])
+        except (OSError, asyncio.IncompleteReadError):
+            self.num_broken += 1
+            return
+        if "connection: close" in answer.head.lower():
+            connection.close()
+        else:
+            self._free.append(connection)
+        found = re.search(r"(?im)^retry-after: *(\d+)", answer.head)
+        told_s = int(found.group(1)) if found else None
+        self.outcomes.append(_Outcome(answer.status, answer.started_s, answer.ended_s, told_s))
+
+    async def _sample(self) -> None:
+        while True:
+            self.resident_mb.append(self._server.resident_mb())
+            await asyncio.sleep(_SAMPLE_S)
+
+
+def _judged(flood: Flood, capacity: float, seconds: int) -> Verdict:
+    counts = Counter(outcome.status for outcome in flood.outcomes)
+    made = [outcome for outcome in flood.outcomes if outcome.status == 200]
+    refused = [outcome for outcome in flood.outcomes if outcome.status in (429, 503)]
+    verdict = Verdict()
+    verdict.expect(set(counts) <= {200, 429, 503, 504}, f"statuses {dict(counts)}")
+    verdict.expect(flood.num_broken == 0, f"{flood.num_broken} connections broke")
+    verdict.expect(bool(made and refused), "nothing was made, or nothing refused")
+    longest_ms = max(((o.ended_s - o.started_s) * 1000 for o in made), default=0)
+    verdict.expect(longest_ms <= (DEADLINE_S + 1) * 1000, f"an image took {longest_ms:.0f} ms")
+    half = len(flood.resident_mb) // 2
+    first_mb, last_mb = max(flood.resident_mb[:half]), max(flood.resident_mb[half:])
+    verdict.expect(last_mb <= first_mb * 1.1, f"memory grew from {first_mb:.0f} to {last_mb:.0f}")
+    verdict.expect(all(o.retry_after_s for o in refused), "a refusal without Retry-After")
+    accepted = [outcome for outcome in flood.outcomes if outcome.status in (200, 504)]
+    factors = [_factor(outcome, accepted) for outcome in refused]
+    honest = sum(factor <= 2 for factor in factors) / max(1, len(factors))
+    verdict.expect(honest >= _HONEST_SHARE, f"only {honest:.1%} of Retry-After are honest")
+    offered = len(flood.outcomes) / seconds
+    verdict.facts += [
+        f"{capacity:.2f} images/s alone; {offered:.0f} requests/s, {offered / capacity:.0f} times",
+        ", ".join(f"{count} times {status}" for status, count in sorted(counts.items())),
+        spread("images", [(o.ended_s - o.started_s) * 1000 for o in made]),
+        spread("refusals", [(o.ended_s - o.started_s) * 1000 for o in refused]),
+        f"Retry-After: {honest:.2%} within a factor of 2 of what the queue took;"
+        f" 99th percentile of the factor {percentile(factors, 99) if factors else 0:.2f}",
+        f"most memory: {first_mb:.0f} MB in the first half, {last_mb:.0f} MB in the second",
+    ]
+    return verdict
+
+
+def _factor(refused: _Outcome, accepted: Sequence[_Outcome]) -> float:
+    """How far Retry-After is from the time after which all that was accepted had ended; whole
+    seconds and the bounds of 1 and 59 are no untruth."""
+    ends_s = (o.ended_s for o in accepted if o.started_s < refused.started_s)
+    true_s = max(0.0, max(ends_s, default=refused.started_s) - refused.started_s)
+    told_s = refused.retry_after_s or 0
+    if told_s <= 0:
+        return float("inf")
+    low_s = min(max(true_s, 1.0), MAX_RETRY_AFTER_S)
+    # Rounded up: of 4 s, the truth may be anything above 3.
+    return max(low_s / told_s, max(told_s - 1, 1) / low_s)
