@@ -30,15 +30,22 @@ from daguerre.server.limits import RateLimiter, retry_after_s, whole_seconds
 from daguerre.server.metrics import Metrics
 from daguerre.server.models import Models
 from daguerre.server.openapi import OpenApi
+from daguerre.server.playground.page import Playground
+from daguerre.server.playground.signin import SignIn
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[ASGIApp]]
 PREFIX = "/v1"
 
 
-def create_app(settings: Settings, engine: Engine, resources: ResourceStore) -> Starlette:
+def create_app(
+    settings: Settings, engine: Engine, resources: ResourceStore, sign_in: SignIn | None = None
+) -> Starlette:
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
     images = ImageGenerations(settings, engine, resources, limiter)
-    routes = _routes(images, Models(engine, resources), Health(engine), metrics, OpenApi(settings))
+    routes = [
+        *_routes(images, Models(engine, resources), Health(engine), metrics, OpenApi(settings)),
+        *_playground_routes(Playground(), sign_in or SignIn()),
+    ]
     paths = [route.path for route in routes]
     # Of two paths to one endpoint the later, with the prefix, is the one that is counted under.
     names = {route.endpoint: route.path for route in routes}
@@ -84,6 +91,14 @@ def _routes(
     prefixed = [(PREFIX + path, endpoint, method) for path, endpoint, method in api]
     every = [*api, *prefixed, *others]
     return [Route(path, endpoint, methods=[method]) for path, endpoint, method in every]
+
+
+def _playground_routes(playground: Playground, sign_in: SignIn) -> list[Route]:
+    return [
+        Route("/", playground.page, methods=["GET"]),
+        Route("/playground/sign-in", sign_in.redeem, methods=["POST"]),
+        Route("/playground/{name}", playground.file, methods=["GET"]),
+    ]
 
 
 def _with_retry_after(error: DaguerreError, engine: Engine) -> DaguerreError:
