@@ -12,6 +12,8 @@ PIP := PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip --quiet --disab
 INPUTS := pyproject.toml constraints.txt
 CLIENTS := tests/clients
 NODE_CLIENTS := $(if $(shell command -v npm 2>/dev/null),$(CLIENTS)/node_modules/.stamp)
+PLAYGROUND := tests/playground
+AXE := $(if $(shell command -v npm 2>/dev/null),$(PLAYGROUND)/node_modules/.stamp)
 CHECKPOINTS := tests/checkpoints
 CHECKED := src tests training bench docs
 
@@ -30,7 +32,7 @@ help:
 serve: $(VENV)/base.stamp
 	@exec $(BIN)/daguerre serve --host $(HOST) --port $(PORT)
 
-test: lint $(VENV)/litellm.stamp $(VENV)/diffusers.stamp $(NODE_CLIENTS)
+test: lint $(VENV)/litellm.stamp $(VENV)/diffusers.stamp $(VENV)/browser.stamp $(NODE_CLIENTS) $(AXE)
 	$(BIN)/pytest -m "not soak"
 	$(VENV)/diffusers/bin/pytest $(CHECKPOINTS)
 
@@ -50,7 +52,7 @@ soak: $(VENV)/test.stamp
 	$(BIN)/pytest -m soak
 
 clean:
-	rm -rf $(VENV) $(CLIENTS)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS)/node_modules $(PLAYGROUND)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -81,6 +83,20 @@ $(VENV)/diffusers.stamp: $(INPUTS) | $(BIN)/python
 	@echo "Installing daguerre and its extra for checkpoints into $(VENV)/diffusers"
 	@$(BIN)/python -m venv $(VENV)/diffusers
 	@PIP_BUILD_CONSTRAINT=constraints.txt $(VENV)/diffusers/bin/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt --editable '.[diffusers,test]'
+	@touch $@
+
+# The browser that the playground is tested in. Where none can be had, its tests are skipped and say so.
+$(VENV)/browser.stamp: | $(BIN)/python
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v chromium >/dev/null; then \
+		echo "Installing Chromium"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium; } >/dev/null \
+		|| echo "Chromium cannot be installed; the playground is not tested in a browser"; \
+	fi
+	@touch $@
+
+$(PLAYGROUND)/node_modules/.stamp: $(PLAYGROUND)/package.json $(PLAYGROUND)/package-lock.json
+	@echo "Installing the accessibility checker into $(PLAYGROUND)/node_modules"
+	@npm ci --prefix $(PLAYGROUND) --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(CLIENTS)/node_modules/.stamp: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json

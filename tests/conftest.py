@@ -44,6 +44,7 @@ from daguerre.params import (
     Timings,
 )
 from daguerre.resources import Resource, ResourceStore
+from daguerre.server.playground.signin import SignIn
 from daguerre.server.run import Server
 
 MODEL = "stable-image-ultra"
@@ -255,13 +256,15 @@ def wait_until(is_true: Callable[[], bool], timeout_s: float = 10.0) -> None:
 
 
 @contextmanager
-def running(folder: Path, **settings: Any) -> Iterator[RunningServer]:
+def running(
+    folder: Path, sign_in: SignIn | None = None, **settings: Any
+) -> Iterator[RunningServer]:
     """A server of its own, for tests whose settings differ."""
     engine, is_up = FakeEngine(), threading.Event()
     wanted = replace(Settings(home=folder, port=0), **settings)
     resources = ResourceStore.open(wanted)
     resource, key = resources.create(MODEL, "DIFFUSION")
-    server = Server(wanted, engine, resources, on_ready=lambda _: is_up.set())
+    server = Server(wanted, engine, resources, lambda _: is_up.set(), sign_in)
     thread = threading.Thread(target=server.run_to_the_end)
     thread.start()
     try:

@@ -114,6 +114,28 @@ def test_printed_request_tells_a_refusal(tmp_path: Path) -> None:
     assert not (tmp_path / "x.png").exists()
 
 
+def test_printed_link_gives_the_key_once() -> None:
+    """The link for a browser stands for the default resource's key, and for one browser."""
+    with serving("--port", "0") as process:
+        printed = announcement(process)
+        url, token = re.search(
+            r"^(http://127\.0\.0\.1:\d+)/#sign-in=(\S+)$", printed, re.M
+        ).groups()  # type: ignore[union-attr]
+        answers = [httpx.post(url + "/playground/sign-in", json={"token": token}) for _ in "12"]
+        key = re.search(r"_KEY=(\S+)", printed).group(1)  # type: ignore[union-attr]
+    assert answers[0].json() == {"key": key} and answers[1].status_code == 401
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--host", "0.0.0.0"], ["--public-url", "https://images.example.com"]]
+)
+def test_no_link_for_others(arguments: list[str]) -> None:
+    """A server that others can reach prints its address, and no link that hands out the key."""
+    with serving("--port", "0", *arguments) as process:
+        printed = announcement(process)
+    assert "sign-in" not in printed and "In a browser, with the key below:" in printed
+
+
 def test_taken_port(fails: Callable[..., str], engine: FakeEngine) -> None:
     """A port that is taken is one line that says what to do."""
     with serving("--port", "0") as process:

@@ -22,7 +22,6 @@ from daguerre.server.errors import OUTAGE_LOG_S, OutageLog
 @pytest.mark.parametrize(
     ("path", "near"),
     [
-        ("/", None),
         ("/v1", None),
         ("/v1/image/generations", PATH),
         ("/v1/v1/images/generations", PATH),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from daguerre.clientfile import Attachment
     from daguerre.engine.interface import Engine
     from daguerre.resources import ResourceStore
+    from daguerre.server.playground.signin import SignIn
 
 _PROMPT = "a red apple on a wooden table"
 # With python3 rather than jq: whoever runs this server has it. A refusal is printed, not decoded.
@@ -40,7 +41,8 @@ def serve(settings: Settings) -> None:
     """Serve POST /v1/images/generations.
 
     The first start makes the model resource DIFFUSION and its key. Once the server listens, its
-    address, the variables for an application and a request to try are printed.
+    address, a link to the page for a browser, the variables for an application and a request to
+    try are printed.
     """
     from daguerre.engine import process_engine
 
@@ -53,10 +55,11 @@ def _serve(settings: Settings, engine: Engine) -> None:
     from daguerre import provisioning
     from daguerre.models.catalog import default_model
     from daguerre.resources import ResourceStore
+    from daguerre.server.playground.signin import SignIn
     from daguerre.server.run import serve as run
 
     model = default_model(settings)
-    store = ResourceStore.open(settings)
+    store, sign_in = ResourceStore.open(settings), SignIn()
     try:
         with ExitStack() as until_the_end:
             run(
@@ -65,13 +68,16 @@ def _serve(settings: Settings, engine: Engine) -> None:
                 store,
                 # Not earlier: a start that fails leaves no address behind for `daguerre config`.
                 on_bound=lambda bound: provisioning.create_default(bound, store, model),
-                on_ready=functools.partial(_announce, store, until_the_end),
+                on_ready=functools.partial(_announce, store, sign_in, until_the_end),
+                sign_in=sign_in,
             )
     finally:
         store.close()
 
 
-def _announce(store: ResourceStore, until_the_end: ExitStack, settings: Settings) -> None:
+def _announce(
+    store: ResourceStore, sign_in: SignIn, until_the_end: ExitStack, settings: Settings
+) -> None:
     """Called when connections are answered; the port in `settings` is then the true one.
 
     Requests need nothing of the client's file, so a problem with it is told and served past.
@@ -79,7 +85,7 @@ def _announce(store: ResourceStore, until_the_end: ExitStack, settings: Settings
     _say(f"daguerre listens on {settings.url()}")
     try:
         _write_address(settings, until_the_end)
-        told = _how_to_call(store, settings)
+        told = _how_to_call(store, sign_in, settings)
     except SettingsError as error:
         click.echo(f"daguerre: the server runs, but not all is in order: {error.message}", err=True)
     else:
@@ -104,7 +110,7 @@ def _write_address(settings: Settings, until_the_end: ExitStack) -> None:
         clientfile.set_url(folder, settings.url())
 
 
-def _how_to_call(store: ResourceStore, settings: Settings) -> str:
+def _how_to_call(store: ResourceStore, sign_in: SignIn, settings: Settings) -> str:
     from daguerre import provisioning
 
     resource = provisioning.default_resource(store)
@@ -116,7 +122,18 @@ def _how_to_call(store: ResourceStore, settings: Settings) -> str:
             f"The key of {resource.alias} is not in this data folder;"
             f" 'daguerre models rotate {resource.alias}' makes a new one."
         )
-    return _instructions(resource.alias, replace(attachment, url=settings.url()))
+    here = replace(attachment, url=settings.url())
+    return _page(settings, sign_in, here) + _instructions(resource.alias, here)
+
+
+def _page(settings: Settings, sign_in: SignIn, attachment: Attachment) -> str:
+    """Only on this machine: a link that travels could be opened by whoever sees it first."""
+    from daguerre.server.playground.signin import is_loopback
+
+    if settings.public_url or not is_loopback(settings.host):
+        return f"\nIn a browser, with the key below:\n\n{attachment.url}/\n"
+    link = attachment.url + sign_in.issue(attachment.key)
+    return f"\nIn a browser, signed in (this link works once):\n\n{link}\n"
 
 
 def _instructions(alias: str, attachment: Attachment) -> str:

@@ -33,6 +33,8 @@ from daguerre.server.limits import RateLimiter, retry_after_s, whole_seconds
 from daguerre.server.metrics import Metrics
 from daguerre.server.models import Models
 from daguerre.server.openapi import OpenApi
+from daguerre.server.playground.page import Playground
+from daguerre.server.playground.signin import SignIn
 from daguerre.server.replay import Replays
 from daguerre.server.strangers import Strangers
 
@@ -40,12 +42,17 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[ASGIApp]]
 PREFIX = "/v1"
 
 
-def create_app(settings: Settings, engine: Engine, resources: ResourceStore) -> Starlette:
+def create_app(
+    settings: Settings, engine: Engine, resources: ResourceStore, sign_in: SignIn | None = None
+) -> Starlette:
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
     keys = Authenticator(resources, Strangers(settings.max_auth_failures))
     replays = Replays(settings, Claims(resources.database))
     images = ImageGenerations(settings, engine, keys, limiter, replays)
-    routes = _routes(images, Models(engine, keys), Health(engine), metrics, OpenApi(settings))
+    routes = [
+        *_routes(images, Models(engine, keys), Health(engine), metrics, OpenApi(settings)),
+        *_playground_routes(Playground(), sign_in or SignIn()),
+    ]
     paths = [route.path for route in routes]
     # Of two paths to one endpoint the later, with the prefix, is the one that is counted under.
     names = {route.endpoint: route.path for route in routes}
@@ -99,6 +106,14 @@ def _routes(
 def _other_sites(settings: Settings) -> Iterator[Middleware]:
     if origins := settings.origins():
         yield Middleware(CrossOriginMiddleware, origins=origins)
+
+
+def _playground_routes(playground: Playground, sign_in: SignIn) -> list[Route]:
+    return [
+        Route("/", playground.page, methods=["GET"]),
+        Route("/playground/sign-in", sign_in.redeem, methods=["POST"]),
+        Route("/playground/{name}", playground.file, methods=["GET"]),
+    ]
 
 
 def _with_retry_after(error: DaguerreError, engine: Engine) -> DaguerreError:

@@ -118,6 +118,7 @@ def document(settings: Settings) -> dict[str, Any]:
 
 def _paths() -> dict[str, Any]:
     return {
+        "/": {"get": _get("The playground: a page for people.", None, media_type="text/html")},
         "/v1/images/generations": {"post": _generation()},
         "/v1/models": {
             "get": _get(

@@ -31,6 +31,7 @@ from daguerre.server import logs
 from daguerre.server.app import create_app
 from daguerre.server.connection import MAX_HEAD_BYTES, READ_BYTES, HttpProtocol
 from daguerre.server.crowd import Crowd, affordable
+from daguerre.server.playground.signin import SignIn
 
 # Longer than clients and proxies keep an idle connection, so that they close first and never send
 # into a connection that is being closed here.
@@ -52,6 +53,7 @@ class Server(uvicorn.Server):
         engine: Engine,
         resources: ResourceStore,
         on_ready: Callable[[Settings], None] | None = None,
+        sign_in: SignIn | None = None,
     ) -> None:
         protocol = _protocol(settings)
         self.socket = listen(settings.host, settings.port)
@@ -59,7 +61,7 @@ class Server(uvicorn.Server):
         self._engine, self._on_ready = engine, on_ready
         self._is_asked_to_end = False
         self._draining: asyncio.Task[None] | None = None
-        app = create_app(self.settings, engine, resources)
+        app = create_app(self.settings, engine, resources, sign_in)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -126,6 +128,7 @@ def serve(
     resources: ResourceStore,
     on_ready: Callable[[Settings], None] | None = None,
     on_bound: Callable[[Settings], None] | None = None,
+    sign_in: SignIn | None = None,
 ) -> None:
     """Blocks until a signal ends it. Raises `SettingsError` where the address cannot be had, and
     `InternalError` where the models cannot be loaded.
@@ -134,7 +137,7 @@ def serve(
     answered, `on_ready` once connections are answered; the model may be loading still, as /readyz
     tells.
     """
-    server = Server(settings, engine, resources, on_ready)
+    server = Server(settings, engine, resources, on_ready, sign_in)
     if on_bound:
         try:
             on_bound(server.settings)

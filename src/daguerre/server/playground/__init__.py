@@ -1,0 +1,1 @@
+"""The playground: one page for people, its files, and the link that opens it signed in."""

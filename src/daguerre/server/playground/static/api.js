@@ -1,0 +1,87 @@
+// The server's side: what is sent, and what comes back as plain values. Paths are relative, so the
+// page also works behind a proxy that serves it under a path of its own. Knows nothing of the page.
+
+import { events } from "./events.js";
+
+export const base = new URL(".", document.baseURI).href.replace(/\/$/, "");
+const PREVIEWS = 3;
+
+export class ApiError extends Error {
+  constructor({ status, message, param, retryAfter }) {
+    super(message);
+    Object.assign(this, { status, param, retryAfter });
+  }
+}
+
+async function call(path, options) {
+  let answer;
+  try {
+    answer = await fetch(`${base}${path}`, { cache: "no-store", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError({ status: 0, message: "The server cannot be reached." });
+  }
+  if (!answer.ok) throw await refusal(answer);
+  return answer;
+}
+
+async function refusal(answer) {
+  const { error } = await answer.json().catch(() => ({}));
+  const retryAfter = Number(answer.headers.get("retry-after")) || 0;
+  const message = error?.message ?? `The server answered ${answer.status}.`;
+  return new ApiError({ status: answer.status, message, param: error?.param, retryAfter });
+}
+
+// A TypeError for a key of letters that no header can hold.
+const authorized = (key) => new Headers({ Authorization: `Bearer ${key}` });
+
+// The id of the model that this key opens.
+export async function modelOf(key) {
+  const answer = await call("/v1/models", { headers: authorized(key) });
+  const { data } = await answer.json();
+  if (!data.length) throw new ApiError({ status: 404, message: "This server does not serve the model of this key." });
+  return data[0].id;
+}
+
+// The key that a link stands for.
+export async function keyOf(token) {
+  const answer = await call("/playground/sign-in", { method: "POST", body: JSON.stringify({ token }) });
+  return (await answer.json()).key;
+}
+
+// Yields {seed}, {queued}, {step, total}, {preview}, and last {image}.
+export async function* generate(key, fields, signal) {
+  const body = JSON.stringify({ ...fields, stream: true, partial_images: PREVIEWS });
+  const headers = authorized(key);
+  headers.set("Content-Type", "application/json");
+  const answer = await call("/v1/images/generations", { method: "POST", headers, body, signal });
+  yield { seed: Number(answer.headers.get("x-seed")) };
+  for await (const event of events(answer.body)) {
+    const told = event.comment === undefined ? image(event) : progress(event.comment);
+    if (told) yield told;
+    if (told?.image) return;
+  }
+  throw new ApiError({ status: 0, message: "The connection ended before the picture was done." });
+}
+
+function progress(comment) {
+  const queued = /^queued (\d+)$/.exec(comment);
+  if (queued) return { queued: Number(queued[1]) };
+  const step = /^step (\d+)\/(\d+)$/.exec(comment);
+  if (step) return { step: Number(step[1]), total: Number(step[2]) };
+}
+
+function image({ event, data }) {
+  const fields = JSON.parse(data);
+  if (event === "error") {
+    const { code, message, param } = fields.error;
+    throw new ApiError({ status: code, message, param });
+  }
+  if (event === "image_generation.partial_image") return { preview: blob(fields) };
+  if (event === "image_generation.completed") return { image: blob(fields) };
+}
+
+function blob({ b64_json, output_format }) {
+  const bytes = Uint8Array.from(atob(b64_json), (letter) => letter.charCodeAt(0));
+  return new Blob([bytes], { type: `image/${output_format}` });
+}

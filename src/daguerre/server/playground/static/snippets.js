@@ -1,0 +1,64 @@
+// The request of a picture as programs that can be pasted as they stand: each writes the file with
+// the same bytes. They need curl and Python, Python alone, or Node 18 and later; no package.
+
+const DECODE = 'import base64, json, sys; a = json.load(sys.stdin); sys.exit(a["error"]["message"]) if "error" in a else open("FILE", "wb").write(base64.b64decode(a["data"][0]["b64_json"]))';
+
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+export function snippet(language, { url, key, fields, file }) {
+  return { curl, python, javascript }[language](`${url}/v1/images/generations`, key, fields, file);
+}
+
+function curl(url, key, fields, file) {
+  const authorization = key ? quoted(`Authorization: Bearer ${key}`) : '"Authorization: Bearer $DIFFUSION_KEY"';
+  return [
+    `curl -sS ${quoted(url)} \\`,
+    ` -H ${authorization} \\`,
+    ` -d ${quoted(JSON.stringify(fields))} \\`,
+    ` | python3 -c ${quoted(DECODE.replace("FILE", file))}`,
+    "",
+  ].join("\n");
+}
+
+function python(url, key, fields, file) {
+  const bearer = key ? JSON.stringify(`Bearer ${key}`) : '"Bearer " + os.environ["DIFFUSION_KEY"]';
+  // JSON's strings and numbers are Python's, too.
+  const items = Object.entries(fields).map(([name, value]) => `    ${JSON.stringify(name)}: ${JSON.stringify(value)},`);
+  return [
+    "import base64",
+    "import json",
+    ...(key ? [] : ["import os"]),
+    "import urllib.request",
+    "",
+    "fields = {",
+    ...items,
+    "}",
+    "request = urllib.request.Request(",
+    `    ${JSON.stringify(url)},`,
+    "    data=json.dumps(fields).encode(),",
+    `    headers={"Authorization": ${bearer}},`,
+    ")",
+    "with urllib.request.urlopen(request) as answer:",
+    '    image = json.load(answer)["data"][0]["b64_json"]',
+    `with open(${JSON.stringify(file)}, "wb") as opened:`,
+    "    opened.write(base64.b64decode(image))",
+    "",
+  ].join("\n");
+}
+
+function javascript(url, key, fields, file) {
+  const bearer = key ? JSON.stringify(`Bearer ${key}`) : '"Bearer " + process.env.DIFFUSION_KEY';
+  return [
+    'import { writeFile } from "node:fs/promises";',
+    "",
+    `const answer = await fetch(${JSON.stringify(url)}, {`,
+    '  method: "POST",',
+    `  headers: { Authorization: ${bearer} },`,
+    `  body: JSON.stringify(${JSON.stringify(fields, null, 2).replaceAll("\n", "\n  ")}),`,
+    "});",
+    "const body = await answer.json();",
+    "if (!answer.ok) throw new Error(body.error.message);",
+    `await writeFile(${JSON.stringify(file)}, Buffer.from(body.data[0].b64_json, "base64"));`,
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,112 @@
+"""What the tests of the playground share: Chromium, and pages that must stay clean.
+
+The browser is the system's own; nothing is downloaded for it. The server is the one with the engine
+that needs no model.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import RunningServer
+from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+
+HERE = Path(__file__).parent
+AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+TIMEOUT_MS = 30_000
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
+def chromium() -> str | None:
+    found = (shutil.which(name) for name in NAMES)
+    return next((path for path in found if path), None)
+
+
+def why_no_browser() -> str | None:
+    """Why nothing can be tested in a browser here, or None."""
+    if chromium() is None:
+        return "Chromium is not installed; as root, `make test` installs it where apt-get is"
+    return None
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    if reason := why_no_browser():
+        pytest.skip(reason)
+    # Tests drive other programs on this machine; a proxy of the environment is not for them.
+    kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=ARGUMENTS, env=dict(kept)
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser that nobody has used before."""
+    context = browser.new_context(accept_downloads=True, reduced_motion="reduce")
+    context.set_default_timeout(TIMEOUT_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, server: RunningServer) -> Iterator[Page]:
+    """A page that is signed in. At its end it must have asked nobody but its own server, and have
+    had no fault and nothing that its policy forbids."""
+    page = context.new_page()
+    problems = watched(page, server)
+    context.add_init_script(
+        f"if (!sessionStorage.used) localStorage.setItem('daguerre.key', {server.key!r});"
+        "sessionStorage.used = 1;"
+    )
+    page.goto(server.settings.url())
+    page.get_by_text("stable-image-ultra").wait_for()
+    yield page
+    assert problems == []
+
+
+def watched(page: Page, server: RunningServer) -> list[str]:
+    problems: list[str] = []
+
+    def on_request(request: Request) -> None:
+        if not request.url.startswith((server.settings.url() + "/", "blob:")):
+            problems.append(f"asked {request.url}")
+
+    page.on("request", on_request)
+    page.on("pageerror", lambda error: problems.append(f"failed: {error}"))
+    # Chromium itself tells each answer that is no 200 as an error of this kind.
+    page.on(
+        "console",
+        lambda message: (
+            problems.append(message.text)
+            if message.type == "error" and "Failed to load resource" not in message.text
+            else None
+        ),
+    )
+    return problems
+
+
+@pytest.fixture
+def make(page: Page) -> Callable[..., None]:
+    """Types a prompt, asks for its picture and waits for it."""
+
+    def make_picture(prompt: str, seed: int | None = None) -> None:
+        page.get_by_label("What should the picture show?").fill(prompt)
+        if seed is not None:
+            page.get_by_label("Seed", exact=True).fill(str(seed))
+        page.get_by_role("button", name="Make the picture").click()
+        page.locator("#caption-words", has_text=prompt).wait_for()
+        page.locator("#make").wait_for()
+
+    return make_picture

@@ -1,0 +1,302 @@
+"""A person's way through the page in a real browser: sign in, make, watch, cancel, come back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import MODEL, FakeEngine, RunningServer, running, wait_until
+from playwright.sync_api import BrowserContext, Page, expect
+
+from daguerre.errors import InternalError, QueueFull
+from daguerre.params import ImageParams
+from daguerre.server.playground.signin import SignIn
+from playground.conftest import TIMEOUT_MS, watched
+
+expect.set_options(timeout=TIMEOUT_MS)
+
+
+def held_after(engine: FakeEngine, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine stops behind this step until `is_held` is taken from it."""
+    draw: Callable[[ImageParams, int], Any] = engine._preview
+
+    def draw_and_hold(params: ImageParams, index: int) -> Any:
+        engine.is_held = engine.is_held or index == step
+        return draw(params, index)
+
+    monkeypatch.setattr(engine, "_preview", draw_and_hold)
+
+
+def pictures(page: Page) -> int:
+    return page.locator("#gallery button").count()
+
+
+@pytest.fixture
+def sign_in() -> SignIn:
+    return SignIn()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path, sign_in: SignIn) -> Iterator[RunningServer]:
+    with running(tmp_path, sign_in=sign_in) as server:
+        yield server
+
+
+def test_link_signs_in_once(
+    context: BrowserContext, own_server: RunningServer, sign_in: SignIn
+) -> None:
+    """The link leads to a first picture with one click, leaves no trace, and opens nobody else."""
+    link = own_server.settings.url() + sign_in.issue(own_server.key)
+    page = context.new_page()
+    problems = watched(page, own_server)
+    page.goto(link)
+    expect(page.locator("#service")).to_have_text(MODEL)
+    assert page.url == own_server.settings.url() + "/"
+    page.get_by_role("button", name="Make the picture").click()
+    expect(page.locator("#gallery button")).to_have_count(1)
+    page.reload()
+    expect(page.locator("#service")).to_have_text(MODEL)
+    assert problems == []
+    other = context.browser.new_context() if context.browser else context
+    late = other.new_page()
+    late.goto(link)
+    expect(late.locator("#key-error")).to_contain_text("this link has been used")
+    other.close()
+
+
+def test_key_is_typed_once(context: BrowserContext, server: RunningServer) -> None:
+    """Without a key the page asks for it; a wrong one is told there, the right one is kept."""
+    page = context.new_page()
+    problems = watched(page, server)
+    page.goto(server.settings.url())
+    page.get_by_role("button", name="Make the picture").click()
+    field = page.get_by_label("Key", exact=True)
+    expect(field).to_be_focused()
+    for wrong, told in (("inf-wrong", "unknown"), ("inf-ключ", "This is no key")):
+        field.fill(wrong)
+        page.get_by_role("button", name="Use this key").click()
+        expect(page.locator("#key-error")).to_contain_text(told)
+    field.fill(f"  {server.key} ")
+    field.press("Enter")
+    expect(page.locator("#service")).to_have_text(MODEL)
+    page.reload()
+    expect(page.locator("#service")).to_have_text(MODEL)
+    page.get_by_role("button", name="Key").click()
+    page.get_by_role("button", name="Forget the key").click()
+    expect(page.locator("#service")).to_have_text("Not signed in")
+    assert page.evaluate("localStorage.getItem('daguerre.key')") is None
+    assert problems == []
+
+
+def test_whole_way(page: Page, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All fields reach the engine; queue, steps and preview are seen; the file is the server's."""
+    engine = server.engine
+    engine.num_steps, engine.is_held = 8, True
+    held_after(engine, 5, monkeypatch)
+    page.get_by_label("What should the picture show?").fill("a fox & a <b>hen</b>")
+    page.get_by_label("What should it not show?").fill("a dog")
+    page.get_by_role("radio", name="16:9").check()
+    page.get_by_role("radio", name="JPEG").check()
+    page.get_by_label("Seed", exact=True).fill("7")
+    expect(page.get_by_role("button", name="Keep this seed")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    page.get_by_role("button", name="Make the picture").click()
+    expect(page.locator("#state")).to_contain_text("Next in line")
+    engine.is_held = False
+    expect(page.locator("#state")).to_contain_text("Step 5 of 8 · about")
+    expect(page.locator("#picture")).to_be_visible()
+    assert page.locator("#picture").evaluate("image => image.naturalWidth") == 1344 // 16
+    assert page.locator("#progress").get_attribute("value") == "0.625"
+    engine.is_held = False
+    expect(page.locator("#caption-words")).to_have_text("a fox & a <b>hen</b>")
+    expect(page.locator("#caption-facts")).to_contain_text("1344 × 768 · seed 7 · JPEG")
+    wanted = ImageParams(MODEL, "a fox & a <b>hen</b>", "a dog", 1344, 768, 7, "jpeg")
+    assert engine.params == [wanted] and engine.params[0].num_previews == 3
+    monkeypatch.undo()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == "a-fox-a-b-hen-b-7.jpg"
+    plain = server.generate(
+        prompt=wanted.prompt, negative_prompt="a dog", size="1344x768", seed=7, output_format="jpeg"
+    )
+    assert download.value.path().read_bytes() == _file(plain.json())
+
+
+def _file(answer: dict[str, Any]) -> bytes:
+    import base64
+
+    return base64.b64decode(answer["data"][0]["b64_json"])
+
+
+@pytest.mark.parametrize("how", ["button", "key"])
+def test_cancel(page: Page, server: RunningServer, how: str) -> None:
+    """Cancelling, by button or key, ends the job at the server, and the page is ready again."""
+    server.engine.is_held = True
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#state")).to_contain_text("Next in line")
+    if how == "button":
+        page.get_by_role("button", name="Cancel").click()
+    else:
+        page.keyboard.press("Escape")
+    expect(page.locator("#state")).to_have_text("Cancelled")
+    expect(page.get_by_role("button", name="Make the picture")).to_be_visible()
+    wait_until(lambda: server.engine.num_cancelled == 1)
+    assert pictures(page) == 0
+
+
+REFUSED = (
+    ("What should the picture show?", " ", "prompt is", "a fox"),
+    ("Seed", "-4", "it must be an integer from 0 to 4294967295", "4"),
+    ("Seed", "seven", '"seven"', "7"),
+    ("What should it not show?", "x" * 10_001, "(10001 characters)", "a dog"),
+)
+
+
+def test_refusal_at_its_field(page: Page, server: RunningServer) -> None:
+    """What the server refuses is said in its words at the field it names; typing clears it."""
+    for label, text, told, better in REFUSED:
+        refuse(page, label, text, told, better)
+    assert server.engine.params == []
+
+
+def refuse(page: Page, label: str, text: str, told: str, better: str) -> None:
+    field = page.get_by_label(label, exact=label == "Seed")
+    field.fill(text)
+    page.get_by_role("button", name="Make the picture").click()
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_be_focused()
+    described = str(field.get_attribute("aria-describedby")).split()[0]
+    error = page.locator(f"#{described}")
+    expect(error).to_contain_text(told)
+    field.fill(better)
+    expect(error).to_be_hidden()
+    expect(field).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_other_failures(page: Page, server: RunningServer) -> None:
+    """A fault of the server is said above the fields; the plate is as it was."""
+    server.engine.failure = InternalError("the network broke")
+    page.get_by_role("button", name="Make the picture").click()
+    expect(page.locator("#form-error")).to_have_text("the network broke")
+    expect(page.locator("#empty")).to_be_visible()
+
+
+def test_full_queue(page: Page, server: RunningServer) -> None:
+    """While the queue is full the page says so and tries again when the server said."""
+    server.engine.refusal = QueueFull("the queue is full", retry_after_s=1)
+    page.get_by_role("button", name="Make the picture").click()
+    expect(page.locator("#state")).to_contain_text("The queue is full. Trying again in")
+    server.engine.refusal = None
+    expect(page.locator("#gallery button")).to_have_count(1)
+
+
+def test_again_and_vary(page: Page, server: RunningServer, make: Callable[..., None]) -> None:
+    """Again gives the same bytes, which are kept once; vary changes the seed and nothing else."""
+    make("a red fox", 5)
+    page.get_by_role("button", name="Again").click()
+    expect(page.locator("#state")).to_have_text("The same bytes as before.")
+    assert pictures(page) == 1
+    page.get_by_role("button", name="Vary").click()
+    expect(page.locator("#gallery button")).to_have_count(2)
+    first, again, varied = server.engine.params
+    assert first == again and varied.seed != 5
+    assert (varied.prompt, varied.width) == (first.prompt, first.width)
+
+
+def test_seed(page: Page, make: Callable[..., None]) -> None:
+    """Each picture has a new seed, unless it is locked; the dice draw another."""
+    seed = page.get_by_label("Seed", exact=True)
+    seen = []
+    for _ in range(2):
+        make("a fox")
+        seen.append(seed.input_value())
+    page.get_by_role("button", name="Another seed").click()
+    page.get_by_role("button", name="Keep this seed").click()
+    seen.append(seed.input_value())
+    make("a fox")
+    assert seed.input_value() == seen[-1] and len(set(seen)) == 3
+    assert all(1 <= int(value) <= 4294967295 for value in seen)
+    page.reload()
+    expect(seed).to_have_value(seen[-1])
+    expect(page.get_by_label("What should the picture show?")).to_have_value("a fox")
+
+
+def test_gallery(page: Page, make: Callable[..., None]) -> None:
+    """Pictures outlive the page; arrow keys go along them; one and all of them can be removed."""
+    for seed in (1, 2, 3):
+        make(f"fox {seed}", seed)
+    page.reload()
+    expect(page.locator("#gallery button")).to_have_count(3)
+    expect(page.locator("#caption-words")).to_have_text("fox 3")
+    page.locator("#gallery button").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#caption-words")).to_have_text("fox 2")
+    page.keyboard.press("Delete")
+    expect(page.locator("#caption-words")).to_have_text("fox 1")
+    expect(page.locator("#gallery button:focus img")).to_have_attribute("alt", "fox 1, seed 1")
+    page.reload()
+    expect(page.locator("#gallery button")).to_have_count(2)
+    page.get_by_role("button", name="Remove all").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove all").click()
+    expect(page.locator("#empty")).to_be_visible()
+    page.reload()
+    expect(page.locator("#empty")).to_be_visible()
+    assert pictures(page) == 0
+
+
+def test_shapes_by_keys(page: Page) -> None:
+    """The shapes are drawn in their proportions, and arrow keys choose among them."""
+    for label in page.locator("#shapes label").all():
+        width, height = map(int, label.inner_text().split(":"))
+        box = label.locator(".shape").bounding_box()
+        assert box
+        assert np.isclose(box["width"] / box["height"], width / height, rtol=0.12)
+    page.get_by_role("radio", name="1:1").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="4:5")).to_be_checked()
+    expect(page.locator("#size")).to_have_text("896 × 1088")
+
+
+def test_everything_is_reached_with_tab(page: Page, make: Callable[..., None]) -> None:
+    """Every control of the page comes in turn, in the order in which it is seen."""
+    make("a fox", 1)
+    page.locator("#open-key").focus()
+    reached = []
+    for _ in range(16):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.name"))
+    wanted = "prompt negative_prompt aspect_ratio seed dice lock output_format make again vary copy"
+    assert reached[:14] == [*wanted.split(), "download", "remove", "clear"]
+
+
+def test_nothing_is_cut_off(page: Page, make: Callable[..., None]) -> None:
+    """From the narrowest phone to a wide screen nothing sticks out, however long the words."""
+    make("Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch" * 3, 4294967295)
+    for width in (320, 390, 768, 1280, 2560):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        boxes = page.evaluate(BOXES)
+        assert len(boxes) > 20
+        for left, top, right, bottom in boxes:
+            assert left >= 0 and right <= width
+            assert min(right - left, bottom - top) >= 24  # WCAG 2.2, 2.5.8
+
+
+# What can be pressed: an input stands for its label where that is what is seen.
+BOXES = """[...document.querySelectorAll("button, input, a.button")]
+  .map((one) => one.getBoundingClientRect()).filter((box) => box.width)
+  .map((box) => [box.left, box.top, box.right, box.bottom])"""
+
+
+def test_page_without_storage(page: Page, make: Callable[..., None]) -> None:
+    """Where the browser keeps nothing, pictures are made all the same, and the page says it."""
+    page.add_init_script("delete window.indexedDB; window.indexedDB = undefined;")
+    page.reload()
+    expect(page.locator("#sheet-note")).to_contain_text("keeps nothing")
+    make("a fox", 3)
+    assert pictures(page) == 1 and re.search("seed 3", page.locator("#caption-facts").inner_text())
