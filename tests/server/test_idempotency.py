@@ -237,6 +237,31 @@ def test_leaving_takes_nothing_from_others(server: RunningServer, who: str) -> N
     assert len(server.engine.params) == 1
 
 
+def test_streams(server: RunningServer) -> None:
+    """A stream with a key is repeated as well: whoever comes while it runs gets all its events,
+    whoever comes later the image; without the stream it is another request."""
+    key, body = new_key(), {**BODY, "stream": True, "partial_images": 1}
+    server.engine.is_held = True
+    with ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(post, server, key, body) for _ in range(2)]
+        wait_until(lambda: holders(server) == 2)
+        server.engine.is_held = False
+        during = [answer.result() for answer in answers]
+    after = post(server, key, body)
+    assert during[0].text.count("event: image_generation.partial_image") == 1
+    assert events(during[0]) == events(during[1])
+    assert events(after) == events(during[0])[-1:]
+    assert (after.headers["x-cache"], after.headers[REPLAYED]) == ("hit", "true")
+    assert len(server.engine.params) == 1
+    assert post(server, key).status_code == 409
+
+
+def events(stream: httpx.Response) -> list[tuple[str, str]]:
+    """Names and images; the time of the first byte is each stream's own."""
+    blocks = [block.split("\n") for block in stream.text.split("\n\n") if block[:6] == "event:"]
+    return [(name, json.loads(data.removeprefix("data: "))["b64_json"]) for name, data in blocks]
+
+
 def test_all_leave(server: RunningServer) -> None:
     """The last that leaves ends the work; the key stands, and the next gets the first's seed."""
     key = new_key()
