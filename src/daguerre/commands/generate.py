@@ -1,4 +1,4 @@
-"""`daguerre generate`: one image without a server, by the same rules and the same engine.
+"""`daguerre generate`: images without a server, by the same rules and the same engine.
 
 The options are the fields of a request, refused in the words of `daguerre.server.protocol`; the
 same options and seed give the same bytes as the server's. Parses and prints.
@@ -7,40 +7,62 @@ same options and seed give the same bytes as the server's. Parses and prints.
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from daguerre.commands import target, terminal
 from daguerre.commands.flags import settings_flags
+from daguerre.commands.prompts import file_stem, read
 from daguerre.config import Settings
-from daguerre.errors import InternalError, SettingsError
+from daguerre.errors import InternalError, InvalidRequest, SettingsError
 
 if TYPE_CHECKING:
+    from daguerre.commands import graphics
     from daguerre.engine.interface import Engine
-    from daguerre.params import GeneratedImage, ImageParams, Step
+    from daguerre.params import GeneratedImage, ImageParams, OutputFormat
 
-STDOUT = "-"
-_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
+_FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
+_SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
 _LOADING_POLL_S = 0.02
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One image and the file that it goes to; none where only a contact sheet is wanted."""
+
+    params: ImageParams
+    output: str | None
+
+
 @click.command()
-@click.argument("prompt")
+@click.argument("prompt", required=False)
 @click.option(
-    "-o", "--output", required=True, metavar="FILE", help="File to write; - is standard output."
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="File to write; - is standard output. With --prompts a folder, made where it is missing.",
+)
+@click.option(
+    "--prompts",
+    metavar="FILE",
+    help="Instead of PROMPT: one image for each line; - is standard input.",
+)
+@click.option(
+    "--sheet", metavar="FILE", help="Write a contact sheet: all images with their prompts."
 )
 @click.option("--negative-prompt", metavar="TEXT", help="What the image must not show.")
 @click.option("--aspect-ratio", metavar="RATIO", help="Such as 16:9. Default 1:1.")
 @click.option("--size", metavar="SIZE", help="Such as 1344x768. Default 1024x1024.")
-@click.option("--seed", type=int, metavar="NUMBER", help="Default: a random one, which is printed.")
+@click.option(
+    "--seed",
+    type=int,
+    metavar="NUMBER",
+    help="Of every image. Default: a random one for each, which is printed.",
+)
 @click.option("--output-format", metavar="FORMAT", help="png or jpeg. Default: as FILE ends.")
 @click.option("--output-compression", type=int, metavar="NUMBER", help="JPEG quality, 0 to 100.")
 @click.option(
@@ -49,28 +71,40 @@ _LOADING_POLL_S = 0.02
 @settings_flags(
     "home", "catalog", "num_threads", "precision", "num_inference_steps", "prompt_in_file"
 )
-def generate(settings: Settings, output: str, **fields: object) -> None:
+def generate(
+    settings: Settings,
+    prompt: str | None,
+    prompts: str | None,
+    output: str | None,
+    sheet: str | None,
+    **fields: object,
+) -> None:
     """Make an image of PROMPT and write it to FILE.
 
+    On a terminal it is shown while it is made: as a picture where the terminal can (kitty, iTerm2,
+    sixel), else as a bar.
+
     \b
-    Example:
+    Examples:
       daguerre generate "a red apple on a wooden table" -o apple.png --seed 1
+      daguerre generate --prompts prompts.txt -o pictures --sheet sheet.png
     """
     import asyncio
 
-    from daguerre import encoding
-    from daguerre.engine import build_engine
-
-    started_s = time.perf_counter()
     _configure_logging(settings.log_level)
-    _check_target(output)
-    params = _params(settings, output, fields)
-    with _progress() as on_step:
-        engine = build_engine(settings, only=params.model)
-        image = asyncio.run(_generated(engine, params, on_step))
-    _write(output, encoding.encode(image, with_prompt=settings.prompt_in_file))
-    elapsed_s = time.perf_counter() - started_s
-    click.echo(f"{output}  seed {params.seed}  {elapsed_s:.1f} s", err=output == STDOUT)
+    if (prompt is None) == (prompts is None):
+        raise SettingsError("name one: a PROMPT, or a file of them with --prompts")
+    if output is None and sheet is None:
+        raise SettingsError("name a file to write with -o, or a contact sheet with --sheet")
+    given = {name: value for name, value in fields.items() if value is not None}
+    if prompts is None:
+        tasks = [_task(settings, output, given | {"prompt": prompt})]
+    else:
+        tasks = _tasks(settings, output, given, prompts)
+    contact = None if sheet is None else _Sheet(sheet)
+    asyncio.run(_make_all(settings, tasks, contact))
+    if contact:
+        contact.write()
 
 
 def _configure_logging(level: str) -> None:
@@ -81,76 +115,112 @@ def _configure_logging(level: str) -> None:
         logging.getLogger("daguerre").addHandler(logging.NullHandler())
 
 
-def _params(settings: Settings, output: str, fields: dict[str, object]) -> ImageParams:
+def _task(settings: Settings, output: str | None, fields: dict[str, object]) -> Task:
+    if output is not None:
+        target.check(output)
+        if "output_format" not in fields:
+            fields["output_format"] = _format_of(output, "add --output-format")
+    return Task(_params(settings, fields), output)
+
+
+def _tasks(
+    settings: Settings, output: str | None, fields: dict[str, object], prompts: str
+) -> list[Task]:
+    """All of them are known to be sound before the first is made."""
+    params = []
+    for number, line in read(prompts):
+        try:
+            params.append(_params(settings, fields | {"prompt": line}))
+        except InvalidRequest as error:
+            raise InvalidRequest(f"line {number} of {prompts}: {error.message}") from None
+    if output is None:
+        return [Task(one, None) for one in params]
+    folder, digits = target.make_folder(output), len(str(len(params)))
+    outputs = [
+        str(folder / f"{place:0{digits}}{file_stem(one.prompt)}{_SUFFIXES[one.output_format]}")
+        for place, one in enumerate(params, start=1)
+    ]
+    for path in outputs:
+        target.check(path)
+    return [Task(one, path) for one, path in zip(params, outputs, strict=True)]
+
+
+def _params(settings: Settings, fields: dict[str, object]) -> ImageParams:
     from daguerre.models.catalog import default_model
     from daguerre.server.parsing import parse_request
 
-    given = {name: value for name, value in fields.items() if value is not None}
-    given.setdefault("model", default_model(settings))
-    if "output_format" not in given:
-        given["output_format"] = _format_of(output)
-    return parse_request(given).to_image_params()
+    return parse_request({"model": default_model(settings), **fields}).to_image_params()
 
 
-def _format_of(output: str) -> str:
-    if output == STDOUT:
+def _format_of(output: str, otherwise: str) -> OutputFormat:
+    if output == target.STDOUT:
         return "png"
     suffix = Path(output).suffix.lower()
     if suffix not in _FORMATS:
         raise SettingsError(
-            f"{output} ends in none of {', '.join(_FORMATS)}; rename it, or add --output-format"
+            f"{output} ends in none of {', '.join(_FORMATS)}; rename it, or {otherwise}"
         )
     return _FORMATS[suffix]
 
 
-def _check_target(output: str) -> None:
-    """Before the work, not after it."""
-    if output == STDOUT:
-        if sys.stdout is None:
-            raise SettingsError("standard output is closed; name a file")
-        return
-    target, folder = Path(output), Path(output).parent
+async def _make_all(settings: Settings, tasks: list[Task], sheet: _Sheet | None) -> None:
+    """Each image is written as soon as it is there, so a failure takes none that was made."""
+    from daguerre import encoding
+    from daguerre.engine import build_engine
+
+    started_s = time.perf_counter()
+    kind = terminal.protocol()
+    engine = build_engine(settings, only=tasks[0].params.model)
+    await engine.start()
     try:
-        target.resolve()
-        target.stat()
-    except FileNotFoundError:
-        pass
-    except (OSError, RuntimeError, ValueError) as error:  # a name too long, a loop of links
-        reason = getattr(error, "strerror", None) or error
-        raise SettingsError(f"{output!r} cannot be a file: {reason}; name another") from None
-    if not folder.is_dir():
-        raise SettingsError(f"the folder {folder} does not exist; make it, or name another file")
-    if target.is_dir():
-        raise SettingsError(f"{output or 'the empty name'} is a folder; name a file")
-    if target.exists() and not os.access(target, os.W_OK):
-        raise SettingsError(f"{output} cannot be written to; name another file")
-    if not _is_device(target) and not os.access(folder, os.W_OK):
-        raise SettingsError(f"the folder {folder} cannot be written to; name another one")
+        for task in tasks:
+            image = await _watched(engine, task.params, kind)
+            if sheet:
+                sheet.add(image)
+            if task.output is not None:
+                file = encoding.encode(image, with_prompt=settings.prompt_in_file)
+                target.write(task.output, file)
+                _tell(task, time.perf_counter() - started_s)
+            started_s = time.perf_counter()
+    finally:
+        await engine.stop()
 
 
-async def _generated(
-    engine: Engine, params: ImageParams, on_step: Callable[[Step], None]
+def _tell(task: Task, elapsed_s: float) -> None:
+    told = f"{task.output}  seed {task.params.seed}  {elapsed_s:.1f} s"
+    click.echo(told, err=task.output == target.STDOUT)
+
+
+async def _watched(
+    engine: Engine, params: ImageParams, kind: graphics.Protocol | None
 ) -> GeneratedImage:
+    from daguerre.params import MAX_PREVIEWS
+
+    if kind is not None:
+        params = replace(params, num_previews=MAX_PREVIEWS)
+    with terminal.watching(params, kind) as watch:
+        image = await _image(engine, params, watch)
+        watch.done(image)
+    return image
+
+
+async def _image(engine: Engine, params: ImageParams, watch: terminal.Watch) -> GeneratedImage:
     import asyncio
 
     from daguerre.params import Done, Failed, Step
 
-    await engine.start()
-    try:
-        while not (stats := engine.stats()).is_ready:
-            if stats.failure:
-                raise InternalError(stats.failure)
-            await asyncio.sleep(_LOADING_POLL_S)
-        async for event in engine.generate(params):
-            if isinstance(event, Step):
-                on_step(event)
-            elif isinstance(event, Done):
-                return event.image
-            elif isinstance(event, Failed):
-                raise _told(event.error)
-        raise InternalError("the engine gave no image. This is a bug.")
-    finally:
-        await engine.stop()
+    while not (stats := engine.stats()).is_ready:
+        if stats.failure:
+            raise InternalError(stats.failure)
+        await asyncio.sleep(_LOADING_POLL_S)
+    async for event in engine.generate(params):
+        if isinstance(event, Step):
+            watch.step(event)
+        elif isinstance(event, Done):
+            return event.image
+        elif isinstance(event, Failed):
+            raise _told(event.error)
+    raise InternalError("the engine gave no image. This is a bug.")
 
 
 def _told(error: Exception) -> Exception:
@@ -159,48 +229,27 @@ def _told(error: Exception) -> Exception:
     return InternalError(f"the image could not be made: {cause!r}") if cause else error
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[Step], None]]:
-    """A bar on a terminal, nothing in a pipe or a log."""
-    if not sys.stderr.isatty():
-        yield lambda step: None
-        return
-    with click.progressbar(length=1, label="denoising", file=sys.stderr) as bar:
+class _Sheet:
+    """The contact sheet and its file, which is checked before anything is made."""
 
-        def on_step(step: Step) -> None:
-            bar.length = step.total
-            bar.update(step.index - bar.pos)
+    def __init__(self, output: str) -> None:
+        from daguerre.commands.sheet import ContactSheet
 
-        yield on_step
+        if output == target.STDOUT:
+            raise SettingsError("the contact sheet needs a file; name one with --sheet")
+        target.check(output)
+        self._output, self._format = output, _format_of(output, "choose another")
+        self._contact = ContactSheet()
+        self._first: ImageParams | None = None
 
+    def add(self, image: GeneratedImage) -> None:
+        self._first = self._first or image.params
+        self._contact.add(image)
 
-def _write(output: str, file: bytes) -> None:
-    if output == STDOUT:
-        sys.stdout.buffer.write(file)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        if _is_device(Path(output)):
-            Path(output).write_bytes(file)
-        else:
-            _replace(Path(output).resolve(), file)  # resolved: a link stays a link
-    except OSError as error:
-        raise SettingsError(f"cannot write {output}: {error.strerror or error}") from None
+    def write(self) -> None:
+        from daguerre.encoding import encode_preview
 
-
-def _is_device(target: Path) -> bool:
-    """Or a pipe: what takes bytes, and must not become a file."""
-    return target.exists() and not target.is_file()
-
-
-def _replace(target: Path, file: bytes) -> None:
-    """The image is there as a whole or not at all, also on a disk that is full."""
-    beside = target.with_name(f".daguerre-{secrets.token_hex(8)}")
-    try:
-        with beside.open("xb") as opened:
-            opened.write(file)
-        if target.exists():
-            shutil.copymode(target, beside)
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
+        assert self._first, "a sheet of no image. This is a bug."
+        params = replace(self._first, output_format=self._format)
+        target.write(self._output, encode_preview(self._contact.pixels(), params))
+        click.echo(f"{self._output}  contact sheet")

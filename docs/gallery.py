@@ -1,0 +1,139 @@
+"""Writes docs/gallery.md and its pictures: what the embedded model draws, the first try of each.
+
+    python -m docs.gallery             make the pictures and the page
+
+Prompts, shapes and seeds stand in the table below; each can be made again with the command that the
+page shows, to the byte. Nothing is chosen after it was drawn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daguerre import encoding
+from daguerre.config import Settings
+from daguerre.errors import DaguerreError, InternalError
+from daguerre.params import SIZES, Done, Failed, GeneratedImage, ImageParams
+
+if TYPE_CHECKING:
+    from daguerre.engine.interface import Engine
+
+FOLDER = Path(__file__).parent
+PAGE, PICTURES = "gallery.md", "images/gallery"
+JPEG_QUALITY = 85
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    prompt: str
+    aspect_ratio: str = "1:1"
+    seed: int = 1
+
+    def params(self, model: str) -> ImageParams:
+        width, height = SIZES[self.aspect_ratio]
+        return ImageParams(model, self.prompt, "", width, height, self.seed, "jpeg", JPEG_QUALITY)
+
+
+# Of each kind of thing that the recipe's scenes have, in all nine shapes.
+ENTRIES = (
+    Entry("The mountains at sunset", "21:9"),
+    Entry("A lighthouse on the coast at dusk", "2:3"),
+    Entry("A castle on a hill at dawn", "16:9"),
+    Entry("An owl on a branch at night, under a full moon", "4:5"),
+    Entry("A sailing boat on a calm sea", "3:2"),
+    Entry("A red apple on a wooden table"),
+    Entry("A city by the water at night", "16:9"),
+    Entry("A snowy forest in the morning", "9:16"),
+    Entry("A hot air balloon over green hills", "5:4"),
+    Entry("A desert under a starry sky", "9:21"),
+    Entry("A fox in the snow", "5:4"),
+    Entry("Two penguins on the ice", "3:2"),
+)
+
+
+async def draw(engine: Engine, entries: tuple[Entry, ...], model: str) -> list[GeneratedImage]:
+    await engine.start()
+    try:
+        while not (stats := engine.stats()).is_ready:
+            if stats.failure:
+                raise InternalError(stats.failure)
+            await asyncio.sleep(_POLL_S)
+        return [await _image(engine, entry.params(model)) for entry in entries]
+    finally:
+        await engine.stop()
+
+
+async def _image(engine: Engine, params: ImageParams) -> GeneratedImage:
+    async for event in engine.generate(params):
+        if isinstance(event, Done):
+            return event.image
+        if isinstance(event, Failed):
+            raise event.error
+    raise InternalError("the engine gave no image. This is a bug.")
+
+
+def write(folder: Path, entries: tuple[Entry, ...], images: list[GeneratedImage]) -> None:
+    """The pictures first, so that the page never names one that is not there."""
+    pictures = folder / PICTURES
+    pictures.mkdir(parents=True, exist_ok=True)
+    for old in pictures.glob("*.jpg"):
+        old.unlink()
+    for place, image in enumerate(images, start=1):
+        (pictures / _name(place)).write_bytes(encoding.encode(image, with_prompt=True))
+    (folder / PAGE).write_text(page(entries, images), encoding="utf-8")
+
+
+def page(entries: tuple[Entry, ...], images: list[GeneratedImage]) -> str:
+    info = images[0].model_info
+    return "\n".join(
+        (
+            "<!-- Made by `python -m docs.gallery`; edit that instead. -->",
+            "",
+            "# Gallery",
+            "",
+            f"What the model in the box draws ({info.name or info.model}, weights"
+            f" `{info.weights_sha256[:12]}`): the first try of each prompt, and nothing left out."
+            " The command below each picture makes it again, to the byte.",
+            "",
+            *(_entry(place, entry) for place, entry in enumerate(entries, start=1)),
+        )
+    )
+
+
+def _entry(place: int, entry: Entry) -> str:
+    command = (
+        f"daguerre generate {shlex.quote(entry.prompt)} -o {place:02}.jpg --seed {entry.seed}"
+        f" --aspect-ratio {entry.aspect_ratio} --output-compression {JPEG_QUALITY}"
+        " --prompt-in-file"
+    )
+    picture = f"{PICTURES}/{_name(place)}"
+    return f"## {entry.prompt}\n\n![{entry.prompt}]({picture})\n\n```console\n$ {command}\n```\n"
+
+
+def _name(place: int) -> str:
+    return f"{place:02}.jpg"
+
+
+def main() -> None:
+    from daguerre.engine import build_engine
+    from daguerre.models.catalog import default_model
+
+    # A folder of its own: a catalog of this machine's would put another model in the box's place.
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(home=Path(folder))
+        model = default_model(settings)
+        try:
+            images = asyncio.run(draw(build_engine(settings, only=model), ENTRIES, model))
+        except DaguerreError as error:
+            raise SystemExit(f"the gallery could not be made: {error.message}") from None
+    write(FOLDER, ENTRIES, images)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""The gallery of the docs: one command makes its page and pictures, and what it says is true."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+from pathlib import Path
+
+from conftest import MODEL, FakeEngine, flat_colour
+from PIL import Image
+
+from daguerre.params import SIZES
+from docs import gallery
+
+
+def test_page_and_pictures(tmp_path: Path) -> None:
+    """Every entry has its picture, of its shape; those of an earlier run are gone."""
+    engine, entries = FakeEngine(), gallery.ENTRIES
+    stale = tmp_path / gallery.PICTURES / "99.jpg"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"old")
+    images = asyncio.run(gallery.draw(engine, entries, MODEL))
+    gallery.write(tmp_path, entries, images)
+    page = (tmp_path / gallery.PAGE).read_text("utf-8")
+    links = re.findall(r"^!\[(.+)\]\((.+)\)$", page, re.MULTILINE)
+    assert [alt for alt, _ in links] == [entry.prompt for entry in entries]
+    files = sorted((tmp_path / gallery.PICTURES).iterdir())
+    assert files == [tmp_path / link for _, link in links]
+    for entry, file, params in zip(entries, files, engine.params, strict=True):
+        with Image.open(file) as image:
+            assert image.size == SIZES[entry.aspect_ratio]
+            near = image.convert("RGB").getpixel((9, 9))
+        assert isinstance(near, tuple)
+        assert max(abs(a - b) for a, b in zip(near, flat_colour(params), strict=True)) <= 3
+
+
+def test_commands_make_the_same_request(tmp_path: Path) -> None:
+    """The command below a picture asks for what the picture was made from."""
+    from daguerre.commands.generate import generate
+    from daguerre.server.parsing import parse_request
+
+    entries = gallery.ENTRIES
+    images = asyncio.run(gallery.draw(FakeEngine(), entries, MODEL))
+    lines = re.findall(r"^\$ daguerre generate (.+)$", gallery.page(entries, images), re.MULTILINE)
+    assert len(lines) == len(entries)
+    for line, entry in zip(lines, entries, strict=True):
+        context = generate.make_context("generate", shlex.split(line))
+        given = {name: value for name, value in context.params.items() if value is not None}
+        assert given.pop("output").endswith(".jpg") and given.pop("prompt_in_file")
+        params = parse_request({"model": MODEL, "output_format": "jpeg", **given}).to_image_params()
+        assert params == entry.params(MODEL)
+
+
+def test_gallery_shows_all_shapes() -> None:
+    """Each of the nine shapes is there, and no prompt twice."""
+    assert {entry.aspect_ratio for entry in gallery.ENTRIES} == set(SIZES)
+    assert len({entry.prompt for entry in gallery.ENTRIES}) == len(gallery.ENTRIES)
