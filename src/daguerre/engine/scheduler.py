@@ -1,11 +1,14 @@
 """Who runs next. Pure Python: jobs are numbers that grow with arrival, forwards are `Ask`s.
 
-First come, first served: the next forward is that of the oldest job, and the others that ask for
-the same key join it as far as sharing is exact and pays. Where it brings nothing, as on few cores,
-the oldest job thus runs to its end: with n jobs taking turns all would end at about n times a job's
-time, while one after the other they end at 1, 2 ... n times it, half of that on average, and the
-last no later. No job starves, because each is the oldest in time, and none waits for a key,
-because whatever a running job asks for may be the next forward.
+Jobs that are alike, such as those of one model and size, are a lane. The lane that has waited
+longest has the next forward, so that none is held up by another for more than a forward of each.
+
+Within a lane it is first come, first served: the next forward is that of the oldest job, and the
+others that ask for the same key join it as far as sharing is exact and pays. Where it brings
+nothing, as on few cores, the oldest job thus runs to its end: with n jobs taking turns all would
+end at about n times a job's time, while one after the other they end at 1, 2 ... n times it, half
+of that on average, and the last no later. No job starves, because each is the oldest in time, and
+none waits for a key, because whatever a running job asks for may be the next forward.
 
 One thing is put before the oldest: where its forward has room, the short encode forwards of younger
 jobs, so that these can join it at the next step; a job has few of them, so the delay is bounded.
@@ -39,9 +42,14 @@ class Scheduler:
         self._num_sharing = num_sharing
         self._waiting: dict[int, None] = {}  # both are in order of arrival
         self._running: dict[int, Ask | None] = {}
+        self._lanes: dict[int, Hashable] = {}  # of every job
+        self._served: dict[Hashable, int] = {}  # lane -> its last forward, or when it came up
+        self._num_forwards = 0
 
-    def add(self, job: int) -> None:
+    def add(self, job: int, lane: Hashable = None) -> None:
         self._waiting[job] = None
+        self._lanes[job] = lane
+        self._served.setdefault(lane, self._num_forwards)
 
     def admit(self) -> list[int]:
         """The waiting jobs that get a place now."""
@@ -60,10 +68,13 @@ class Scheduler:
         """Wherever the job is, it is gone at once, and its place is free."""
         self._waiting.pop(job, None)
         self._running.pop(job, None)
+        lane = self._lanes.pop(job, None)
+        if lane not in self._lanes.values():
+            self._served.pop(lane, None)
 
     def schedule(self) -> list[int]:
         """The jobs of the next forward, by ascending rows; none when nobody asks."""
-        asks = [ask for ask in self._running.values() if ask is not None]
+        asks = self._asks_of_next_lane()
         if not asks:
             return []
         oldest = asks[0]
@@ -71,7 +82,18 @@ class Scheduler:
             oldest = next((ask for ask in asks if ask.is_encode), oldest)
         jobs = self._asking(oldest.key)
         group = list(jobs)[: self._num_sharing(oldest.key, list(jobs.values()))]
+        self._num_forwards += 1
+        for job in group:
+            self._served[self._lanes[job]] = self._num_forwards
         return sorted(group, key=lambda job: (jobs[job], job))
+
+    def _asks_of_next_lane(self) -> list[Ask]:
+        """By arrival. Of lanes that waited equally long, that of the oldest job."""
+        asking = {job: ask for job, ask in self._running.items() if ask is not None}
+        if not asking:
+            return []
+        lane = self._lanes[min(asking, key=lambda job: self._served[self._lanes[job]])]
+        return [ask for job, ask in asking.items() if self._lanes[job] == lane]
 
     def _asking(self, key: Hashable) -> dict[int, int]:
         """Job -> rows."""
