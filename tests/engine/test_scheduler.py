@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from types import MappingProxyType
 
 import pytest
 
@@ -20,9 +21,11 @@ def capped(max_rows: int, *, exclusive: str = "") -> Scheduler:
     return Scheduler(max_running=8, num_sharing=num_sharing)
 
 
-def running(scheduler: Scheduler, asks: dict[int, Ask]) -> Scheduler:
+def running(
+    scheduler: Scheduler, asks: dict[int, Ask], lanes: Mapping[int, Hashable] = MappingProxyType({})
+) -> Scheduler:
     for job in asks:
-        scheduler.add(job)
+        scheduler.add(job, lane=lanes.get(job))
     scheduler.admit()
     for job, ask in asks.items():
         scheduler.ask(job, ask)
@@ -192,3 +195,39 @@ def test_cancelled_jobs_have_used_no_turn() -> None:
         order += group
         scheduler.remove(group[0])
     assert order == [1, 5, 6, 7, 8]
+
+
+def test_lanes_take_turns() -> None:
+    """However many jobs one lane has, and though they came first, another's job has every second
+    forward; within a lane the first still ends first."""
+    lanes = {1: "large", 2: "large", 3: "large", 4: "small"}
+    asks = {job: Ask(lane, 1) for job, lane in lanes.items()}
+    scheduler = running(capped(1), asks, lanes)
+    left = {1: 3, 2: 3, 3: 3, 4: 3}
+    order = []
+    while group := scheduler.schedule():
+        order += group
+        left[group[0]] -= 1
+        if not left[group[0]]:
+            scheduler.remove(group[0])
+    assert order == [1, 4, 1, 4, 1, 4, 2, 2, 2, 3, 3, 3]
+
+
+def test_late_lane_waits_for_one_forward_of_each() -> None:
+    """A job of a new lane has its first forward after one of every other lane, at most; a lane that
+    has come back is not ahead of those that stayed."""
+    asks = {1: Ask("a", 1), 2: Ask("b", 1)}
+    scheduler = running(capped(1), asks, {1: "a", 2: "b"})
+    assert [scheduler.schedule() for _ in range(3)] == [[1], [2], [1]]
+    running(scheduler, {3: Ask("c", 1)}, {3: "c"})
+    assert [scheduler.schedule() for _ in range(4)] == [[2], [1], [3], [2]]
+    scheduler.remove(3)
+    running(scheduler, {4: Ask("c", 1)}, {4: "c"})
+    assert [scheduler.schedule() for _ in range(3)] == [[1], [2], [4]]
+
+
+def test_lanes_that_may_share_do() -> None:
+    """Jobs of two lanes with one key share its forward, and both lanes were served."""
+    asks = {1: Ask("a", 1), 2: Ask("a", 1), 3: Ask("b", 1)}
+    scheduler = running(capped(4), asks, {1: "one", 2: "two", 3: "three"})
+    assert [scheduler.schedule() for _ in range(3)] == [[1, 2], [3], [1, 2]]

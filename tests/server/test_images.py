@@ -169,13 +169,13 @@ def test_engine_failure(
 
 def test_deadline(tmp_path_factory: pytest.TempPathFactory) -> None:
     """An image that is not done in time is a 504, and its job is cancelled."""
-    with running(tmp_path_factory.mktemp("deadline"), request_timeout_s=0.3) as server:
+    with running(tmp_path_factory.mktemp("deadline"), request_timeout_s=1.0) as server:
         server.engine.is_held = True
         started = time.monotonic()
         response = server.generate()
         error = error_of(response)
         assert (response.status_code, error["type"]) == (504, "server_error")
-        assert 0.25 < time.monotonic() - started < 5
+        assert 0.9 < time.monotonic() - started < 15
         assert (server.engine.num_cancelled, server.engine.num_running) == (1, 0)
         server.engine.is_held = False
         assert server.generate().status_code == 200

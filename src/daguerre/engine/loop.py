@@ -17,7 +17,7 @@ import numpy as np
 from daguerre.engine.batching import Batcher, Outcome
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.forward import Forward, Network, NetworkChanged, Outputs, Preparing
-from daguerre.engine.pipeline import Model, Pipeline, Pixels
+from daguerre.engine.pipeline import LanedModel, Model, Pipeline, Pixels
 from daguerre.engine.previews import preview
 from daguerre.engine.residence import Residence
 from daguerre.engine.scheduler import Ask, Scheduler
@@ -183,7 +183,7 @@ class Loop:
         except Exception as error:  # a model's code may raise anything; the loop goes on
             self._fail(job, error)
         else:
-            self._scheduler.add(job.number, job.terms.owner)
+            self._scheduler.add(job.number, job.terms.owner, self._lane(job.params))
 
     def cancel(self, job: Job) -> None:
         """Nothing happens when the job has ended before."""
@@ -234,6 +234,10 @@ class Loop:
             for _ in network.prepare(forwards[0].inputs):
                 self._tell_work(group)
         return self._batcher.run(network, forwards, self._mode(group[0].params.model))
+
+    def _lane(self, params: ImageParams) -> Hashable:
+        model = self._models[params.model]
+        return (params.model, model.lane(params) if isinstance(model, LanedModel) else None)
 
     def _mode(self, model: str) -> Mode:
         return self._models[model].info.mode

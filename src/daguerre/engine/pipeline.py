@@ -41,6 +41,14 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class LanedModel(Model, Protocol):
+    """One whose requests take each other's turns, where they cannot share; others' do not."""
+
+    def lane(self, params: ImageParams) -> Hashable:
+        """Equal for requests that ask for the same networks and shapes."""
+
+
+@runtime_checkable
 class MovableModel(Model, Protocol):
     """One that need not stay in memory. Its memory is counted in bytes of a place, such as a
     device, and models of one source share what they load."""

@@ -1,11 +1,15 @@
 """Who runs next. Pure Python: jobs are numbers that grow with arrival, forwards are `Ask`s.
 
-First come, first served, owners in turns: the next forward is that of the first job, and the others
-that ask for the same key join it as far as sharing is exact and pays. Where it brings nothing, as
-on few cores, the first job thus runs to its end: with n jobs taking turns all would end at about n
-times a job's time, while one after the other they end at 1, 2 ... n times it, half of that on
-average, and the last no later. No job starves, because each is the first in time: no owner has two
-jobs of one turn. And none waits for a key, because whatever a running job asks for may be next.
+Jobs that are alike, such as those of one model and size, are a lane. The lane that has waited
+longest has the next forward, so that none is held up by another for more than a forward of each.
+
+Within a lane it is first come, first served, owners in turns: the next forward is that of the first
+job, and the others that ask for the same key join it as far as sharing is exact and pays. Where it
+brings nothing, as on few cores, the first job thus runs to its end: with n jobs taking turns all
+would end at about n times a job's time, while one after the other they end at 1, 2 ... n times it,
+half of that on average, and the last no later. No job starves, because each is the first in time:
+no owner has two jobs of one turn. And none waits for a key, because whatever a running job asks for
+may be next.
 
 One thing is put before the first: where its forward has room, the short encode forwards of others,
 so that these can join it at the next step; a job has few of them, so the delay is bounded.
@@ -36,6 +40,7 @@ NumSharing: TypeAlias = Callable[[Hashable, Sequence[int]], int]
 @dataclass(slots=True)
 class _Place:
     owner: str
+    lane: Hashable
     turn: int = 0
     ask: Ask | None = None
     has_begun: bool = False
@@ -51,10 +56,13 @@ class Scheduler:
         self._waiting = FairQueue()
         self._running: list[int] = []  # by turn, then by arrival
         self._turns = Turns()  # of those that run
+        self._served: dict[Hashable, int] = {}  # lane -> its last forward, or when it came up
+        self._num_forwards = 0
 
-    def add(self, job: int, owner: str = "") -> None:
-        self._places[job] = _Place(owner)
+    def add(self, job: int, owner: str = "", lane: Hashable = None) -> None:
+        self._places[job] = _Place(owner, lane)
         self._waiting.add(job, owner)
+        self._served.setdefault(lane, self._num_forwards)
 
     def admit(self) -> list[int]:
         """The waiting jobs that get a place now."""
@@ -79,21 +87,31 @@ class Scheduler:
             self._running.remove(job)
             if not place.has_begun:
                 self._turns.give_back(place.owner)
+        if place is not None and all(other.lane != place.lane for other in self._places.values()):
+            del self._served[place.lane]
 
     def schedule(self) -> list[int]:
         """The jobs of the next forward, by ascending rows; none when nobody asks."""
         asks = {job: ask for job in self._running if (ask := self._places[job].ask)}
         if not asks:
             return []
-        first = next(iter(asks))
+        mine = self._of_next_lane(asks)
+        first = next(iter(mine))
         self._turns.reach(self._places[first].turn)
-        if not asks[first].is_encode and self._has_room(asks[first], asks):
-            first = next((job for job, ask in asks.items() if ask.is_encode), first)
-        jobs = _asking(asks[first].key, asks)
-        group = list(jobs)[: self._num_sharing(asks[first].key, list(jobs.values()))]
+        if not mine[first].is_encode and self._has_room(mine[first], asks):
+            first = next((job for job, ask in mine.items() if ask.is_encode), first)
+        jobs = _asking(mine[first].key, asks)
+        group = list(jobs)[: self._num_sharing(mine[first].key, list(jobs.values()))]
+        self._num_forwards += 1
         for job in group:
             self._places[job].has_begun = True
+            self._served[self._places[job].lane] = self._num_forwards
         return sorted(group, key=lambda job: (jobs[job], job))
+
+    def _of_next_lane(self, asks: dict[int, Ask]) -> dict[int, Ask]:
+        """Of lanes that waited equally long, that of the first job."""
+        lane = self._places[min(asks, key=lambda job: self._served[self._places[job].lane])].lane
+        return {job: ask for job, ask in asks.items() if self._places[job].lane == lane}
 
     def _has_room(self, first: Ask, asks: dict[int, Ask]) -> bool:
         """Whether one more job like the first would join its forward."""

@@ -7,7 +7,7 @@ nothing of other requests. torch is imported when the model is loaded, not befor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -98,6 +98,9 @@ class DiffusersModel:
 
     def load(self) -> Mapping[str, Network]:
         return self._stock.load()
+
+    def lane(self, params: ImageParams) -> Hashable:
+        return (params.width, params.height)
 
     def pipeline(self, params: ImageParams) -> Pipeline:
         return self.run(params, self.steps, self.guidance)
