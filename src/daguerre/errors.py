@@ -5,7 +5,8 @@
     │   ├── NotFound              404
     │   ├── MethodNotAllowed      405
     │   ├── BodyTimeout           408
-    │   └── BodyTooLarge          413
+    │   ├── BodyTooLarge          413
+    │   └── RangeNotSatisfiable   416
     ├── AuthenticationFailed      401  authentication_error
     ├── AccessDenied              403  authorization_error
     ├── RateLimited               429  rate_limit_error       retry_after_s
@@ -66,6 +67,10 @@ class BodyTimeout(InvalidRequest):
 
 class BodyTooLarge(InvalidRequest):
     status = 413
+
+
+class RangeNotSatisfiable(InvalidRequest):
+    status = 416
 
 
 class AuthenticationFailed(DaguerreError):

@@ -6,6 +6,7 @@ with and without /v1, because clients differ in what they take for the base of a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -21,24 +22,30 @@ from starlette.types import ASGIApp, Lifespan
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError, Unavailable
+from daguerre.filestore import FileStore
 from daguerre.resources import ResourceStore
 from daguerre.server.errors import OutageLog, error_response, unrouted_response
 from daguerre.server.exchange import ExchangeMiddleware
+from daguerre.server.files import Files
 from daguerre.server.health import Health
 from daguerre.server.images import ImageGenerations
 from daguerre.server.limits import RateLimiter, retry_after_s, whole_seconds
+from daguerre.server.links import Links
 from daguerre.server.metrics import Metrics
 from daguerre.server.models import Models
 from daguerre.server.openapi import OpenApi
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[ASGIApp]]
 PREFIX = "/v1"
+SWEEP_S = 60.0
 
 
 def create_app(settings: Settings, engine: Engine, resources: ResourceStore) -> Starlette:
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
-    images = ImageGenerations(settings, engine, resources, limiter)
-    routes = _routes(images, Models(engine, resources), Health(engine), metrics, OpenApi(settings))
+    files = Files(FileStore.of(settings), Links(settings))
+    images = ImageGenerations(settings, engine, resources, limiter, files)
+    models, health = Models(engine, resources), Health(engine)
+    routes = _routes(images, files, models, health, metrics, OpenApi(settings))
     paths = [route.path for route in routes]
     # Of two paths to one endpoint the later, with the prefix, is the one that is counted under.
     names = {route.endpoint: route.path for route in routes}
@@ -58,7 +65,7 @@ def create_app(settings: Settings, engine: Engine, resources: ResourceStore) -> 
             Middleware(ExchangeMiddleware, limiter=limiter, routes=names, observe=metrics.observe)
         ],
         exception_handlers={HTTPException: on_unrouted, DaguerreError: on_error},
-        lifespan=_engine_runs(engine),
+        lifespan=_lifespan(engine, files, outages),
     )
     # A redirect would turn a POST into a GET in many clients; the error names the right path.
     app.router.redirect_slashes = False
@@ -66,10 +73,16 @@ def create_app(settings: Settings, engine: Engine, resources: ResourceStore) -> 
 
 
 def _routes(
-    images: ImageGenerations, models: Models, health: Health, metrics: Metrics, openapi: OpenApi
+    images: ImageGenerations,
+    files: Files,
+    models: Models,
+    health: Health,
+    metrics: Metrics,
+    openapi: OpenApi,
 ) -> list[Route]:
     api: list[tuple[str, Endpoint, str]] = [
         ("/images/generations", images.create, "POST"),
+        ("/images/files/{name}", files.show, "GET"),
         ("/models", models.list, "GET"),
         ("/models/{model_id:path}", models.show, "GET"),
     ]
@@ -98,13 +111,26 @@ def _with_retry_after(error: DaguerreError, engine: Engine) -> DaguerreError:
     return type(error)(error.message, param=error.param, retry_after_s=seconds)
 
 
-def _engine_runs(engine: Engine) -> Lifespan[Starlette]:
+def _lifespan(engine: Engine, files: Files, outages: OutageLog) -> Lifespan[Starlette]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await engine.start()
+        sweeping = asyncio.create_task(_sweep(files, outages))
         try:
             yield
         finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
             await engine.stop()
 
     return lifespan
+
+
+async def _sweep(files: Files, outages: OutageLog) -> None:
+    """Files go when they are too old, also where none is made or asked for."""
+    while True:
+        try:
+            await files.store.sweep()
+        except DaguerreError as error:
+            outages.note(error)
+        await asyncio.sleep(SWEEP_S)
