@@ -269,7 +269,8 @@ def running(
     thread.start()
     try:
         assert is_up.wait(20)
-        with httpx.Client(base_url=server.settings.url(), timeout=30) as client:
+        address = f"http://127.0.0.1:{server.settings.port}"  # whatever the public one is
+        with httpx.Client(base_url=address, timeout=30) as client:
             yield RunningServer(server.settings, engine, resources, resource, key, client, server)
     finally:
         engine.is_held = False

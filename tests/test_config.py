@@ -53,6 +53,9 @@ def test_environment_variable(name: str) -> None:
         "log_format": "json",
         "cors_origins": "https://app.example.com,http://localhost:5173",
         "public_url": "http://x",
+        "response_format": "url",
+        "files_max_bytes": "100000000",
+        "files_secret": "x" * 32,
     }
     value = by_name.get(name, by_kind[kinds[name]])
     loaded = Settings.load({}, {environment_variable(name): value})
@@ -89,6 +92,10 @@ def test_flag_comes_before_the_environment() -> None:
         ("public_url", "http://u:p@x", "with a host"),
         ("public_url", "http://x?a=1", "no ? or #"),
         ("public_url", "http://x\nexport A=1", "with a host"),
+        ("response_format", "base64", "one of b64_json, url"),
+        ("files_url", "gs://bucket", "a folder, or an address such as s3://bucket/prefix"),
+        ("files_url", "s3://", "a folder, or an address such as s3://bucket/prefix"),
+        ("files_url", "s3://bucket?x=1", "a folder, or an address such as s3://bucket/prefix"),
     ],
 )
 def test_bad_value_is_refused(name: str, value: str, rule: str) -> None:
@@ -119,6 +126,13 @@ def test_bad_value_is_refused(name: str, value: str, rule: str) -> None:
 def test_url(values: dict[str, str], url: str) -> None:
     """The address for clients can be reached: never a wildcard, IPv6 in brackets, no last slash."""
     assert Settings.load(values, {}).url() == url
+
+
+def test_refused_secret_is_not_shown() -> None:
+    """The message for a secret that is too short does not repeat it."""
+    with pytest.raises(SettingsError, match="32 characters or more") as caught:
+        Settings.load({"files_secret": "hunter2"}, {})
+    assert "hunter2" not in caught.value.message
 
 
 def test_secrets_are_masked() -> None:

@@ -8,6 +8,7 @@ but the errors, and touches no disk.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -17,6 +18,9 @@ from urllib.parse import urlsplit
 from daguerre.errors import SettingsError
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?")
 
 
 def _bool(text: str) -> bool:
@@ -106,6 +110,18 @@ def _is_base_url(text: str) -> bool:
         return False
     is_plain = text.isprintable() and not any(c.isspace() or c in "?#@" for c in text)
     return is_plain and parts.scheme in ("http", "https") and bool(host)
+
+
+def _secret(text: str) -> str:
+    if text and len(text) < 32:
+        raise ValueError("32 characters or more")
+    return text
+
+
+def _files_url(text: str) -> str:
+    if "://" in text and not _BUCKET.fullmatch(text):
+        raise ValueError("a folder, or an address such as s3://bucket/prefix")
+    return text
 
 
 def _setting(
@@ -215,6 +231,35 @@ class Settings:
     cache_seeded: bool = _setting(
         False, "Answer a request that names a seed from the files kept, if it is there.", _bool
     )
+    response_format: str = _choice_setting(
+        "b64_json",
+        "How an image is answered where the request does not say it; a stream carries the image",
+        "b64_json",
+        "url",
+    )
+    files_url: str = _setting(
+        "",
+        "Where files behind links are kept: a folder, or s3://bucket/prefix (with the usual"
+        " AWS_ variables). Default: files in the data folder.",
+        _files_url,
+    )
+    files_max_age_s: float = _setting(
+        3600.0,
+        "Time for which a link is good, and its file is kept, in seconds.",
+        _float(1, 604_800),
+    )
+    files_max_bytes: int = _setting(
+        1024**3,
+        "Bound on the files behind links, in bytes; past it the oldest go.",
+        _int(64 * 1024 * 1024, 2**50),
+    )
+    files_secret: str = _setting(
+        "",
+        "Secret that links are signed with; servers that share files need the same. Default: one"
+        " that is made in the data folder.",
+        _secret,
+        secret=True,
+    )
     log_level: str = _choice_setting(
         "info", "Least level of the log", "debug", "info", "warning", "error"
     )
@@ -279,7 +324,8 @@ def _parse(setting: Field[Any], source: str, value: object) -> object:
     try:
         return setting.metadata["parse"](value)
     except ValueError as error:
-        raise SettingsError(f"{source} is {value!r}; it must be {error}") from None
+        shown = "***" if setting.metadata["secret"] else repr(value)
+        raise SettingsError(f"{source} is {shown}; it must be {error}") from None
 
 
 def environment_variable(name: str) -> str:

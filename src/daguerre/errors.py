@@ -6,7 +6,8 @@
     │   ├── MethodNotAllowed      405
     │   ├── BodyTimeout           408
     │   ├── Conflict              409
-    │   └── BodyTooLarge          413
+    │   ├── BodyTooLarge          413
+    │   └── RangeNotSatisfiable   416
     ├── AuthenticationFailed      401  authentication_error
     ├── AccessDenied              403  authorization_error
     ├── RateLimited               429  rate_limit_error       retry_after_s
@@ -73,6 +74,10 @@ class Conflict(InvalidRequest):
 
 class BodyTooLarge(InvalidRequest):
     status = 413
+
+
+class RangeNotSatisfiable(InvalidRequest):
+    status = 416
 
 
 class AuthenticationFailed(DaguerreError):

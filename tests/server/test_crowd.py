@@ -150,7 +150,7 @@ def not_reading(server: RunningServer) -> socket.socket:
 @pytest.fixture
 def large_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers that no system's buffers hold."""
-    monkeypatch.setattr(images, "_body", lambda result: b"x" * 8_000_000)
+    monkeypatch.setattr(images, "_inline", lambda result: b"x" * 8_000_000)
 
 
 @pytest.mark.usefixtures("large_answers")

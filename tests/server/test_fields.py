@@ -57,6 +57,7 @@ IGNORED: list[dict[str, object]] = [
     {"n": 1.0},
     {"response_format": "b64_json"},
     {"response_format": "base64"},
+    {"response_format": "url"},
     {"quality": "auto"},
     {"quality": "standard"},
     {"quality": "hd"},
@@ -93,7 +94,7 @@ WRONG: dict[str, list[object]] = {
     "seed": ["123", 1.5, True, False, -1, MAX_SEED + 1, 1e308, -0.5, [], 10**400],
     "allow_ignored_params": ["true", 1, 0, "yes", []],
     "n": [0, 2, -1, 1.5, "1", True],
-    "response_format": ["url", "", "B64_JSON", 1],
+    "response_format": ["link", "", "B64_JSON", 1],
     "quality": ["best", "", 1, True],
     "style": ["realistic", "", 1],
     "background": ["transparent", "white", 1],
@@ -230,6 +231,14 @@ def test_ignoring_does_not_excuse_known_fields() -> None:
     """allow_ignored_params drops unknown names; a wrong value of a known one is refused still."""
     refusal = refusal_of({**LEAST, "allow_ignored_params": True, "zzz": 1, "n": 2})
     assert refusal.param == "n" and "zzz" not in refusal.message
+
+
+def test_streams_carry_images() -> None:
+    """A stream of links is refused by name, and by the words that make the request sound."""
+    refusal = refusal_of({**LEAST, "response_format": "url", "stream": True})
+    assert refusal.param == "response_format" and "leave one of the two out" in refusal.message
+    for sound in ({"response_format": "b64_json", "stream": True}, {"response_format": "url"}):
+        assert parse_request({**LEAST, **sound})
 
 
 def test_too_many_previews_are_one_problem() -> None:

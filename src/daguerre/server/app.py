@@ -6,6 +6,7 @@ with and without /v1, because clients differ in what they take for the base of a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -22,14 +23,17 @@ from daguerre.claims import Claims
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError, SettingsError, Unavailable
+from daguerre.filestore import FileStore
 from daguerre.resources import ResourceStore
 from daguerre.server.auth import Authenticator
 from daguerre.server.errors import OutageLog, error_response, unrouted_response
 from daguerre.server.exchange import ExchangeMiddleware
+from daguerre.server.files import Files
 from daguerre.server.headers import CrossOriginMiddleware
 from daguerre.server.health import Health
 from daguerre.server.images import ImageGenerations
 from daguerre.server.limits import RateLimiter, retry_after_s, whole_seconds
+from daguerre.server.links import Links
 from daguerre.server.metrics import Metrics
 from daguerre.server.models import Models
 from daguerre.server.openapi import OpenApi
@@ -40,6 +44,7 @@ from daguerre.server.strangers import Strangers
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[ASGIApp]]
 PREFIX = "/v1"
+SWEEP_S = 60.0
 
 
 def create_app(
@@ -48,9 +53,11 @@ def create_app(
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
     keys = Authenticator(resources, Strangers(settings.max_auth_failures))
     replays = Replays(settings, Claims(resources.database))
-    images = ImageGenerations(settings, engine, keys, limiter, replays)
+    files = Files(FileStore.of(settings), Links(settings))
+    images = ImageGenerations(settings, engine, keys, limiter, replays, files)
+    models, health = Models(engine, keys), Health(engine)
     routes = [
-        *_routes(images, Models(engine, keys), Health(engine), metrics, OpenApi(settings)),
+        *_routes(images, files, models, health, metrics, OpenApi(settings)),
         *_playground_routes(Playground(), sign_in or SignIn()),
     ]
     paths = [route.path for route in routes]
@@ -75,7 +82,7 @@ def create_app(
             *_other_sites(settings),
         ],
         exception_handlers={HTTPException: on_unrouted, DaguerreError: on_error},
-        lifespan=_engine_runs(engine),
+        lifespan=_lifespan(engine, files, outages),
     )
     # A redirect would turn a POST into a GET in many clients; the error names the right path.
     app.router.redirect_slashes = False
@@ -83,10 +90,16 @@ def create_app(
 
 
 def _routes(
-    images: ImageGenerations, models: Models, health: Health, metrics: Metrics, openapi: OpenApi
+    images: ImageGenerations,
+    files: Files,
+    models: Models,
+    health: Health,
+    metrics: Metrics,
+    openapi: OpenApi,
 ) -> list[Route]:
     api: list[tuple[str, Endpoint, str]] = [
         ("/images/generations", images.create, "POST"),
+        ("/images/files/{name}", files.show, "GET"),
         ("/models", models.list, "GET"),
         ("/models/{model_id:path}", models.show, "GET"),
     ]
@@ -128,13 +141,26 @@ def _with_retry_after(error: DaguerreError, engine: Engine) -> DaguerreError:
     return type(error)(error.message, param=error.param, retry_after_s=seconds)
 
 
-def _engine_runs(engine: Engine) -> Lifespan[Starlette]:
+def _lifespan(engine: Engine, files: Files, outages: OutageLog) -> Lifespan[Starlette]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await engine.start()
+        sweeping = asyncio.create_task(_sweep(files, outages))
         try:
             yield
         finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
             await engine.stop()
 
     return lifespan
+
+
+async def _sweep(files: Files, outages: OutageLog) -> None:
+    """Files go when they are too old, also where none is made or asked for."""
+    while True:
+        try:
+            await files.store.sweep()
+        except DaguerreError as error:
+            outages.note(error)
+        await asyncio.sleep(SWEEP_S)

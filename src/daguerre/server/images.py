@@ -26,12 +26,13 @@ from daguerre.server.body import parse_object, read_body
 from daguerre.server.deadline import in_time
 from daguerre.server.events import ImageFacts
 from daguerre.server.exchange import Exchange
-from daguerre.server.files import made
+from daguerre.server.files import Files
+from daguerre.server.finished import made
 from daguerre.server.limits import Parallel, RateLimiter
 from daguerre.server.metrics import stages_ms
 from daguerre.server.models import find_model
 from daguerre.server.parsing import parse_request
-from daguerre.server.protocol import images_response
+from daguerre.server.protocol import LINK, images_response, link_response
 from daguerre.server.replay import Replay, Replays
 from daguerre.server.streaming import ImageStream
 from daguerre.server.timeout import timeout_s
@@ -45,8 +46,9 @@ class ImageGenerations:
         keys: Authenticator,
         limiter: RateLimiter,
         replays: Replays,
+        files: Files,
     ) -> None:
-        self._settings, self._engine = settings, engine
+        self._settings, self._engine, self._files = settings, engine, files
         self._keys, self._limiter, self._replays = keys, limiter, replays
         self._parallel = Parallel(settings.max_parallel_per_key)
 
@@ -69,13 +71,14 @@ class ImageGenerations:
             facts = ImageFacts.of(params, asked.quality)
             return ImageStream(self._settings, self._engine, exchange, facts, permit, repeats)
         with permit:
+            wanted = asked.response_format or self._settings.response_format
             async with repeats as replay:
                 exchange.params = replay.params
-                work = self._content(exchange, replay)
+                work = self._content(exchange, replay, is_link=wanted == LINK)
                 content = await in_time(work, exchange, request.receive)
         return Response(content, 200, _headers(exchange, replay), "application/json")
 
-    async def _content(self, exchange: Exchange, replay: Replay) -> bytes:
+    async def _content(self, exchange: Exchange, replay: Replay, *, is_link: bool) -> bytes:
         started, timings = time.monotonic(), Timings()
         result = await replay.stored()
         if result is None:
@@ -84,7 +87,11 @@ class ImageGenerations:
             fresh = await asyncio.to_thread(made, image, self._settings.prompt_in_file)
             result = await replay.keep(fresh)
         exchange.timings = timings
-        content = await asyncio.to_thread(_body, result)
+        if is_link:
+            url = await self._files.add(result.file, replay.params.output_format)
+            content = link_response(result.created, url)
+        else:
+            content = await asyncio.to_thread(_inline, result)
         exchange.file_ms = (time.monotonic() - started) * 1000
         exchange.cache = replay.cache
         return content
@@ -104,7 +111,7 @@ class ImageGenerations:
         raise AssertionError("the engine ended a job without Done or Failed. This is a bug.")
 
 
-def _body(result: Result) -> bytes:
+def _inline(result: Result) -> bytes:
     """Runs in a thread: base64 of megabytes would hold up every other request."""
     return images_response(result.created, base64.b64encode(result.file))
 

@@ -26,6 +26,7 @@ from daguerre.errors import (
     InternalError,
     InvalidRequest,
     NotFound,
+    RangeNotSatisfiable,
     RateLimited,
     Unavailable,
 )
@@ -42,10 +43,11 @@ _WHEN: dict[type[DaguerreError], str] = {
     InvalidRequest: "Bad JSON, or a missing, unknown or wrong field; the message names all.",
     AuthenticationFailed: "No key, an unknown key or a revoked key.",
     AccessDenied: "A good key of another model.",
-    NotFound: "No such path, or a model that this server does not serve.",
+    NotFound: "No such path, a model that this server does not serve, or a link that has expired.",
     BodyTimeout: "The body came too slowly.",
     Conflict: "The Idempotency-Key came with another request before.",
     BodyTooLarge: "The body is too large.",
+    RangeNotSatisfiable: "The range lies outside of the file.",
     RateLimited: "Over a limit of the resource, or too many unknown keys from one address.",
     InternalError: "A fault of the server; the message has the request id.",
     Unavailable: "The queue is full, the model is loading or cannot be, or the server is stopping.",
@@ -120,6 +122,7 @@ def _paths() -> dict[str, Any]:
     return {
         "/": {"get": _get("The playground: a page for people.", None, media_type="text/html")},
         "/v1/images/generations": {"post": _generation()},
+        "/v1/images/files/{name}": {"get": _file()},
         "/v1/models": {
             "get": _get(
                 "The model that the key opens.", "ModelList", AuthenticationFailed, RateLimited
@@ -153,7 +156,34 @@ def _generation() -> dict[str, Any]:
                 "headers": headers,
                 "content": _json("ImagesResponse") | _content(events.MEDIA_TYPE, "ServerSentEvent"),
             },
-            **{str(error.status): _failure(error) for error in _WHEN},
+            **{
+                str(error.status): _failure(error)
+                for error in _WHEN
+                if error is not RangeNotSatisfiable
+            },
+        },
+    }
+
+
+def _file() -> dict[str, Any]:
+    image: dict[str, Any] = {f"image/{output_format}": {} for output_format in OUTPUT_FORMATS}
+    fixed = {"required": True, "schema": _STRING}
+    return {
+        "summary": "The file behind a link.",
+        "description": "The whole address is in the answer to `response_format` `url`; it expires.",
+        "security": [],
+        "parameters": [
+            {"name": "name", "in": "path", **fixed},
+            {"name": "expires", "in": "query", **fixed},
+            {"name": "signature", "in": "query", **fixed},
+        ],
+        "responses": {
+            "200": {"description": "The file.", "content": image},
+            "206": {"description": "A part of it, as `Range` asked.", "content": image},
+            "304": {"description": "It is what `If-None-Match` names.", "content": {}},
+            "404": _failure(NotFound),
+            "416": _failure(RangeNotSatisfiable),
+            "503": _failure(Unavailable),
         },
     }
 
@@ -193,7 +223,9 @@ def _reference(schema: str) -> dict[str, str]:
 
 
 def _schemas() -> dict[str, Any]:
-    image = _object(b64_json=_STRING | {"contentEncoding": "base64"}, revised_prompt={"const": ""})
+    image = _object(
+        b64_json=_STRING | {"contentEncoding": "base64"}, url=_STRING, revised_prompt={"const": ""}
+    ) | {"required": ["revised_prompt"], "oneOf": [{"required": [n]} for n in ("b64_json", "url")]}
     model = _object(id=_STRING, object={"const": "model"}, created=_INTEGER, owned_by=_STRING)
     available = _object(model_id=_STRING, type=_list(_STRING), regions=_list(_STRING))
     error = _object(

@@ -18,6 +18,7 @@ from daguerre.errors import InvalidRequest
 from daguerre.server.errors import shown, suggestion
 from daguerre.server.protocol import (
     AUTO,
+    LINK,
     PATTERN_IN_WORDS,
     RATIO_OF_SIZE,
     REASONS,
@@ -132,6 +133,12 @@ def _between_fields(
             f'size "{size}" has the aspect ratio {RATIO_OF_SIZE[size]}, and aspect_ratio is'
             f' "{ratio}"; send only one of them, or size "{SIZE_OF_RATIO[ratio]}", or aspect_ratio'
             f' "{RATIO_OF_SIZE[size]}"',
+        )
+    if request.response_format == LINK and request.stream is True:
+        yield Problem(
+            "response_format",
+            'response_format is "url", and stream is true; a stream carries its images, so leave'
+            " one of the two out",
         )
     if request.partial_images and given.get("stream") is not True:
         yield Problem(

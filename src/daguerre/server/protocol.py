@@ -7,6 +7,7 @@ nothing of HTTP; `parsing` turns a failed check into its message.
 
 from __future__ import annotations
 
+import json
 import secrets
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -29,6 +30,7 @@ from daguerre.params import (
 RATIO_OF_SIZE = {f"{width}x{height}": ratio for ratio, (width, height) in SIZES.items()}
 SIZE_OF_RATIO = {ratio: size for size, ratio in RATIO_OF_SIZE.items()}
 AUTO = "auto"
+LINK = "url"
 NO_NUL = r"^[^\x00]*$"
 NO_NUL_NOT_BLANK = r"^[^\x00]*[^\s\x00][^\x00]*$"
 PATTERN_IN_WORDS = {
@@ -38,7 +40,6 @@ PATTERN_IN_WORDS = {
 # What the reader of a refusal may want to know beyond the rule.
 REASONS = {
     "n": "an answer has exactly one image, so send one request for each image",
-    "response_format": "this server answers no addresses yet",
     "background": "images are opaque",
 }
 
@@ -123,8 +124,11 @@ class ImageGenerationRequest(BaseModel):
         False, description="Drops parameters that this list does not have instead of refusing them."
     )
     n: Integer = Field(1, ge=1, le=1, description="Number of images.")
-    response_format: Annotated[str, OneOf(("b64_json", "base64"))] = Field(
-        "b64_json", description="How the answer carries the image; both words mean `b64_json`."
+    response_format: Annotated[str | None, OneOf(("b64_json", "base64", LINK))] = Field(
+        None,
+        description="How the answer carries the image: in itself (`b64_json`, or `base64`, which is"
+        " the same) or as a link that expires (`url`). Default: as the server is set, which is"
+        " `b64_json` unless its operator says otherwise. A stream carries its images.",
     )
     quality: Annotated[
         str | None, OneOf(("auto", "standard", "hd", "low", "medium", "high", "xhigh", "max"))
@@ -178,6 +182,14 @@ class ImageGenerationRequest(BaseModel):
 
 def images_response(created: int, b64_json: bytes) -> bytes:
     """The body of a 200. Base64 needs no escaping, so megabytes need no JSON encoder."""
-    return b"".join(
-        (b'{"created":%d,"data":[{"b64_json":"' % created, b64_json, b'","revised_prompt":""}]}')
-    )
+    return _images_response(created, b"b64_json", b64_json)
+
+
+def link_response(created: int, url: str) -> bytes:
+    """The same with a link in place of the image."""
+    return _images_response(created, b"url", json.dumps(url)[1:-1].encode("ascii"))
+
+
+def _images_response(created: int, name: bytes, value: bytes) -> bytes:
+    head = b'{"created":%d,"data":[{"%s":"' % (created, name)
+    return b"".join((head, value, b'","revised_prompt":""}]}'))

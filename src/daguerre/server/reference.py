@@ -88,6 +88,8 @@ def _table(heads: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[
 
 def _link(content: dict[str, Any]) -> str:
     """The name of the schema, linked; or the media type where there is none."""
+    if not content:
+        return ""
     media_type, body = next(iter(content.items()))
     if "schema" not in body:
         return escape(media_type)

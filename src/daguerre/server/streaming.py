@@ -27,7 +27,7 @@ from daguerre.server import events
 from daguerre.server.deadline import in_time
 from daguerre.server.events import ImageFacts
 from daguerre.server.exchange import STOPPING, Exchange, internal_error
-from daguerre.server.files import made
+from daguerre.server.finished import made
 from daguerre.server.replay import Replay
 
 # Proxies close a connection on which nothing has come for half a minute or more.
