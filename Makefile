@@ -18,7 +18,7 @@ CHECKPOINTS := tests/checkpoints
 CHECKED := src tests training bench docs
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench soak clean
+.PHONY: help serve test lint format bench soak audit clean
 
 help:
 	@echo "make serve    install into $(VENV) and serve on http://$(HOST):$(PORT)"
@@ -27,6 +27,7 @@ help:
 	@echo "make format   format the code"
 	@echo "make bench    measure latency and throughput"
 	@echo "make soak     the tests that take minutes"
+	@echo "make audit    known vulnerabilities of what is installed"
 	@echo "make clean    remove $(VENV) and caches"
 
 serve: $(VENV)/base.stamp
@@ -50,6 +51,11 @@ bench: $(VENV)/test.stamp
 
 soak: $(VENV)/test.stamp
 	$(BIN)/pytest -m soak
+
+# Strict: what cannot be looked up counts as a fault, and not as sound. The list is whole, so pip is
+# not asked what else would be installed.
+audit: $(VENV)/audit.stamp
+	$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 clean:
 	rm -rf $(VENV) $(CLIENTS)/node_modules $(PLAYGROUND)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -76,6 +82,12 @@ $(VENV)/litellm.stamp: $(CLIENTS)/litellm.txt | $(BIN)/python
 	@echo "Installing LiteLLM into $(VENV)/litellm"
 	@$(BIN)/python -m venv --clear $(VENV)/litellm
 	@$(VENV)/litellm/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --requirement $<
+	@touch $@
+
+$(VENV)/audit.stamp: audit.txt | $(BIN)/python
+	@echo "Installing pip-audit into $(VENV)/audit"
+	@$(BIN)/python -m venv --clear $(VENV)/audit
+	@$(VENV)/audit/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --requirement $<
 	@touch $@
 
 # The extra for checkpoints, too: so the other tests also show that nothing else needs it.
