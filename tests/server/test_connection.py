@@ -77,6 +77,31 @@ def test_a_sender_has_its_turn_and_no_more(
     assert sum(sizes) > len(chunks) and max(sizes) <= READ_BYTES
 
 
+def test_rest_of_a_refused_body_is_not_taken_apart(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a stranger goes on to send, in the smallest of chunks, costs next to nothing."""
+    parsed = []
+    handle = HttpProtocol.handle_events
+
+    def counted(protocol: HttpProtocol) -> None:
+        parsed.append(1)
+        handle(protocol)
+
+    monkeypatch.setattr(HttpProtocol, "handle_events", counted)
+    with server.connection() as connection:
+        connection.sendall(
+            server.head(None, key="inf-wrong", extra="Transfer-Encoding: chunked\r\n")
+        )
+        status, headers, _ = read_answer(connection)
+        assert (status, headers["connection"]) == (401, "close")
+        before = len(parsed)
+        for _ in range(5):
+            connection.sendall(b"1\r\na\r\n" * 1000)
+            time.sleep(0.05)
+        assert len(parsed) == before
+
+
 def test_broken_chunk(server: RunningServer) -> None:
     """A chunk that is none, in the middle of a body, ends the request with a 400."""
     with server.connection() as connection:

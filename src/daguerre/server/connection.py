@@ -77,6 +77,8 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
             self._refuse(self._crowded())
             return
         self.crowd.note(self)
+        if self._is_rest_unwanted():
+            return
         super().data_received(data)
         self._watch_head()
 
@@ -151,6 +153,16 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(InvalidRequest("this is not valid HTTP/1.1"))
+
+    def _is_rest_unwanted(self) -> bool:
+        """The rest of a body in chunks that was answered before its end: the connection is closed
+        in a moment, and until then what comes is not worth taking apart."""
+        return (
+            self._is_working()
+            and self.cycle.response_started
+            and self.conn.their_state is h11.SEND_BODY
+            and any(name == b"transfer-encoding" for name, _ in self.headers)
+        )
 
     def _is_head_too_large(self) -> bool:
         come, _ = self.conn.trailing_data
