@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -221,3 +222,43 @@ def test_loading_again_keeps_what_is_loaded(folder_of: Callable[[str], Path]) ->
     torch.set_grad_enabled(True)
     assert other.load() is networks and not torch.is_grad_enabled()
     assert one.info.weights_sha256 == other.info.weights_sha256 != ""
+
+
+def test_unloaded_and_loaded_again(folder_of: Callable[[str], Path]) -> None:
+    """A checkpoint that made room leaves no weights behind, and draws the same when it is back."""
+    stock = Stock(checkpoint.read(folder_of("flux")))
+    one, other = (DiffusersModel(name, stock, Options()) for name in ("one", "other"))
+
+    def drawn() -> bytes:
+        networks = one.load()
+        pipeline, outputs = one.pipeline(GOOD.params()), None
+        while True:
+            try:
+                forward = pipeline.send(outputs)  # type: ignore[arg-type]
+            except StopIteration as end:
+                return bytes(end.value.tobytes())
+            outputs = networks[forward.network](forward.inputs)
+
+    one.steps = 2
+    before = drawn()
+    weights = weakref.ref(next(stock.pipeline.transformer.parameters()))
+    one.unload()
+    other.unload()
+    assert weights() is None and stock.pipeline is None
+    assert drawn() == before
+
+
+def test_other_weights_than_at_the_start(tmp_path: Path) -> None:
+    """A folder whose weights were replaced meanwhile is not loaded again under the old name."""
+    from . import tiny
+
+    folder = tiny.flux(tmp_path / "flux")
+    stock = Stock(checkpoint.read(folder))
+    stock.load()
+    stock.unload()
+    (file,) = (folder / "vae").glob("*.safetensors")
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(SettingsError, match="another checkpoint than at the start"):
+        stock.load()

@@ -52,17 +52,14 @@ BODIES: tuple[dict[str, Any], ...] = (
 )
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def megapixel(folder: Path) -> Path:
     """Eight pixels of the image to one of the latents, as in the real ones."""
     from . import tiny
 
-    folder = tmp_path_factory.mktemp("served")
-    (folder / "daguerre.toml").write_text(CATALOG)
     down = ("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D")
     up = ("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D")
-    tiny.stable_diffusion(
-        folder / "tiny",
+    return tiny.stable_diffusion(
+        folder,
         vae=tiny.vae(num_levels=4, mid_block_add_attention=False),
         unet=tiny.unet(
             cross_attention_dim=32,
@@ -72,6 +69,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             norm_num_groups=8,
         ),
     )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "daguerre.toml").write_text(CATALOG)
+    megapixel(folder / "tiny")
     return folder
 
 

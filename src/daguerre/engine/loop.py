@@ -163,10 +163,10 @@ class Loop:
         waiting = set(self._arrivals)
         busy = {job.params.model for job in self._jobs.values() if job not in waiting}
         if not self.residence.has_failed(model):
-            if not self.residence.make_room(model, busy):
-                return False
-            self._tell_work([job for job in self._arrivals if job.params.model == model])
             try:
+                if not self.residence.make_room(model, busy):
+                    return False
+                self._tell_work([job for job in self._arrivals if job.params.model == model])
                 self.residence.load(model)
             except Exception:  # a model's code may raise anything; the loop goes on
                 logger.exception("the model %s could not be loaded", model)

@@ -77,9 +77,11 @@ class Stock:
         return self._networks
 
     def unload(self) -> None:
-        """Gives the memory back; there must be no copy left."""
+        """Gives the memory back; there must be no copy left. Each id that shares it calls this."""
         import torch
 
+        if not self._networks:
+            return
         self.pipeline, self._networks = None, {}
         del self.embeddings
         gc.collect()  # a door and its module hold each other
