@@ -19,7 +19,8 @@ _FREE_S = 10.0
 
 
 def measure(num_clients: int) -> Verdict:
-    with serving(DAGUERRE_MAX_WAITING=str(2 * num_clients)) as server:
+    limits = {"DAGUERRE_MAX_WAITING": str(2 * num_clients), "DAGUERRE_MAX_PARALLEL_PER_KEY": "0"}
+    with serving(**limits) as server:
         return asyncio.run(_measure(server, num_clients))
 
 

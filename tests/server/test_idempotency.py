@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -303,15 +302,15 @@ def test_failed_requests_are_tried_again(server: RunningServer) -> None:
     assert {params.seed for params in server.engine.params} == {int(again.headers["x-seed"])}
 
 
-def test_the_deadline_of_another(tmp_path: Path) -> None:
+def test_the_deadline_of_another(server: RunningServer) -> None:
     """Who waits for a job whose owner's time is over gets an image all the same."""
-    with watched(tmp_path, request_timeout_s=1.5) as server, ThreadPoolExecutor(2) as pool:
-        key = new_key()
-        server.engine.is_held = True
-        early = pool.submit(post, server, key)
+    key = new_key()
+    server.engine.is_held = True
+    with ThreadPoolExecutor(2) as pool:
+        early = pool.submit(server.post, BODY, idempotency_key=key, x_request_timeout="4")
         wait_until(lambda: server.engine.num_running == 1)
-        time.sleep(1.0)
         late = pool.submit(post, server, key)
+        wait_until(lambda: holders(server) == 2 or early.done())
         assert early.result().status_code == 504
         server.engine.is_held = False
         assert late.result().status_code == 200
