@@ -29,13 +29,13 @@ def page(document: dict[str, Any]) -> str:
         (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>",
+            f"<title>{title}</title><style>{_STYLE}</style></head><body><main><h1>{title}</h1>",
             f"<p>{escape(info['description'])} Address: {_code(document['servers'][0]['url'])}.",
             ' The same as data: <a href="openapi.json">openapi.json</a>.</p>',
             *_operations(document),
             "<h2>Values</h2>",
             *_schemas(document["components"]["schemas"]),
-            "</body></html>",
+            "</main></body></html>",
         )
     )
 
