@@ -1,4 +1,4 @@
-"""`python -m bench [serving|encoding|soak] [options]`: one of them, or the first two."""
+"""`python -m bench [serving|encoding|overhead|soak] [options]`: one of them, or the first two."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench.load import LoadError
 from daguerre.errors import SettingsError
 
-BENCHMARKS = ("serving", "encoding", "soak")
+BENCHMARKS = ("serving", "encoding", "overhead", "soak")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,6 +21,11 @@ def main(arguments: Sequence[str]) -> int:
             from bench import soak
 
             return soak.main(arguments[1:])
+        if named == "overhead":
+            from bench import overhead
+
+            overhead.main(arguments[1:])
+            return 0
         if named != "encoding":
             from bench import serving
 

@@ -73,6 +73,17 @@ def test_wrong_conversion_is_found_out() -> None:
         network(rows(2))
 
 
+@pytest.mark.parametrize("look", [lambda y: bool(y.sum() > 0), lambda y: int(y.argmax())])
+def test_what_looks_at_values_is_not_converted(look: Callable[[Any], int]) -> None:
+    """A branch or a number that depends on values would be the example's for good: it is refused,
+    though the example itself would come out right."""
+    from daguerre.models.diffusers.conversion import ConversionError
+
+    network, _ = make(lambda y: y + look(y))
+    with pytest.raises(ConversionError, match="without values"):
+        network(rows(2))
+
+
 def test_example_does_not_depend_on_what_came_first(tmp_path: Path) -> None:
     """Whoever asks first, with however many rows, the same bits come out, kept or not."""
     networks = [make(folder=tmp_path / "one")[0], make(folder=tmp_path / "two")[0], make()[0]]

@@ -231,3 +231,14 @@ def test_lanes_that_may_share_do() -> None:
     asks = {1: Ask("a", 1), 2: Ask("a", 1), 3: Ask("b", 1)}
     scheduler = running(capped(4), asks, {1: "one", 2: "two", 3: "three"})
     assert [scheduler.schedule() for _ in range(3)] == [[1, 2], [3], [1, 2]]
+
+
+def test_own_jobs_of_a_lane_come_first() -> None:
+    """Where lanes ask for one key and nothing is shared, a lane's turn is its own."""
+    scheduler = Scheduler(max_running=8, num_sharing=lambda key, rows: 1)
+    for job, lane in ((1, "one"), (2, "one"), (3, "two")):
+        scheduler.add(job, lane=lane)
+    scheduler.admit()
+    for job in (1, 2, 3):
+        scheduler.ask(job, Ask("a", 1))
+    assert [scheduler.schedule() for _ in range(4)] == [[1], [3], [1], [3]]

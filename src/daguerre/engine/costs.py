@@ -34,13 +34,13 @@ class Costs:
 
     def is_alone_known(self, claim: Claim) -> bool:
         """Whether each of its jobs was timed alone, so that a shared run can be compared."""
-        return all(self._least_s(alone) is not None for alone in _alone(claim))
+        return None not in self._alone_s(claim).values()
 
     def cost(self, claim: Claim) -> float | None:
         """Time of the shared forward, in forwards of one job alone: 1.0 to the number of jobs; None
         before it is timed."""
-        shared_s = self._least_s(claim)
-        times_s = [self._least_s(alone) for alone in _alone(claim)]
+        shared_s, by_rows = self._least_s(claim), self._alone_s(claim)
+        times_s = [by_rows[count] for count in claim.rows]
         alone_s = [seconds for seconds in times_s if seconds is not None]
         if shared_s is None or len(alone_s) < len(times_s):
             return None
@@ -48,10 +48,10 @@ class Costs:
         ratio = shared_s / sum(alone_s) if sum(alone_s) else 1.0
         return len(claim.rows) * ratio
 
+    def _alone_s(self, claim: Claim) -> dict[int, float | None]:
+        """Rows of a job -> its time alone."""
+        return {count: self._least_s(claim._replace(rows=(count,))) for count in set(claim.rows)}
+
     def _least_s(self, claim: Claim) -> float | None:
         runs = self._runs.get(claim)
         return runs.least_s if runs and runs.num >= NUM_TIMED else None
-
-
-def _alone(claim: Claim) -> list[Claim]:
-    return [claim._replace(rows=(count,)) for count in claim.rows]

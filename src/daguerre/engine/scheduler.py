@@ -100,7 +100,8 @@ class Scheduler:
         self._turns.reach(self._places[first].turn)
         if not mine[first].is_encode and self._has_room(mine[first], asks):
             first = next((job for job, ask in mine.items() if ask.is_encode), first)
-        jobs = _asking(mine[first].key, asks)
+        # Others that fit join those of the lane, and do not take their places.
+        jobs = _asking(mine[first].key, {**mine, **asks})
         group = list(jobs)[: self._num_sharing(mine[first].key, list(jobs.values()))]
         self._num_forwards += 1
         for job in group:

@@ -26,7 +26,7 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
 from daguerre.engine.forward import Forward, Inputs, Outputs
-from daguerre.models.diffusers.executors import Method, Place
+from daguerre.models.diffusers.executors import Method, Place, structure
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +72,7 @@ class Converted:
         if file is None or not self._is_readable(file):
             logger.info("converting %s for OpenVINO: once, it may take minutes", signature)
             yield
+            _check(self._method, inputs)
             graph = _traced(self._method, inputs)
             yield
             self._compare(graph, inputs)
@@ -169,6 +170,14 @@ class _Call(torch.nn.Module):
         return self._evaluate({**self._inputs, **dict(zip(names, tensors, strict=True))})[1]
 
 
+def _check(method: Method, inputs: Inputs) -> None:
+    """A branch on a value would be traced as that of the example, whatever comes later."""
+    try:
+        structure(method, inputs)
+    except Exception as error:  # code that looks at values raises what it likes
+        raise ConversionError(f"it cannot be followed without values: {error}") from error
+
+
 def _traced(method: Method, inputs: Inputs) -> ov.Model:
     """Rows are free, everything else is as in the example."""
     example = _with_rows(inputs, _TRACED_ROWS)
@@ -257,7 +266,7 @@ def _distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
 
 
 def _config(dtype: str) -> dict[str, str]:
-    """Where the processor has no matrix units, float32 is faster than bfloat16 (bench/LOG.md)."""
+    """Without matrix units float32 is faster than bfloat16 (bench/LOG.md)."""
     return {
         "INFERENCE_PRECISION_HINT": "bf16" if dtype == "bfloat16" and _has_amx() else "f32",
         "NUM_STREAMS": "1",

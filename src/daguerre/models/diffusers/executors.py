@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from daguerre.engine.forward import Inputs, Outputs
 
@@ -69,6 +70,16 @@ class Eager:
 
     def undo(self) -> None:
         pass
+
+
+def structure(method: Method, inputs: Inputs) -> Any:
+    """Of the result, without the arithmetic. Raises where the method looks at a tensor's values."""
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fake = {
+            name: mode.from_tensor(value) if isinstance(value, torch.Tensor) else value
+            for name, value in inputs.items()
+        }
+        return method.evaluate(fake)[0]
 
 
 def executor(method: Method, place: Place) -> Executor:

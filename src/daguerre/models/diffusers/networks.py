@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from daguerre.engine.forward import (
     Constant,
@@ -31,7 +30,7 @@ from daguerre.engine.forward import (
 )
 from daguerre.models.diffusers import coroutine
 from daguerre.models.diffusers.calls import CALL, fill, pack, taken_out, unpack
-from daguerre.models.diffusers.executors import Eager, Executor, Method, Place, executor
+from daguerre.models.diffusers.executors import Eager, Executor, Method, Place, executor, structure
 from daguerre.models.diffusers.families import PLAIN, Layout
 
 logger = logging.getLogger(__name__)
@@ -70,9 +69,9 @@ class TorchNetwork:
         # Digest of a call's constant part -> what its result looks like without the tensors. The
         # constant part holds all options of a call, so it decides that.
         self._results: dict[str, Any] = {}
-        module_method = Method(name, module, self.evaluate)
-        self._eager = Eager(module_method)
-        self._executor = self._chosen(module_method)
+        self._module_method = Method(name, module, self.evaluate)
+        self._eager = Eager(self._module_method)
+        self._executor = self._chosen(self._module_method)
 
     @property
     def fingerprint(self) -> str:
@@ -107,9 +106,15 @@ class TorchNetwork:
         """What the method returns to a call with these inputs, made of these outputs."""
         digest = _digest(inputs)
         if digest not in self._results:
-            self._results[digest] = structure(self.evaluate, inputs)
+            self._results[digest] = self._structure(inputs)
         tensors = {str(number): output for number, output in enumerate(outputs)}
         return fill(self._results[digest], tensors)
+
+    def _structure(self, inputs: Inputs) -> Any:
+        try:
+            return structure(self._module_method, inputs)
+        except Exception:  # code that looks at values raises what it likes
+            return self.evaluate(inputs)[0]
 
     def _chosen(self, method: Method) -> Executor:
         if self.layout.listed or self.layout.decisive:
@@ -149,19 +154,6 @@ def open_door(
 
     setattr(module, method, door)
     return network
-
-
-def structure(evaluate: Callable[[Inputs], tuple[Any, Outputs]], inputs: Inputs) -> Any:
-    """Of the result, without the arithmetic where torch can go without it."""
-    try:
-        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-            fake = {
-                name: mode.from_tensor(value) if isinstance(value, torch.Tensor) else value
-                for name, value in inputs.items()
-            }
-            return evaluate(fake)[0]
-    except Exception:  # code that looks at values raises what it likes
-        return evaluate(inputs)[0]
 
 
 def facts(weights_sha256: str, device: torch.device, dtype: str) -> str:
