@@ -31,6 +31,9 @@ def narrowed() -> dict[str, Any]:
     }
     # No drawn signature is good; tests/server/test_files.py has those that are.
     del contract["paths"]["/v1/images/files/{name}"]
+    # A time that is too short for a busy machine is a 504, and no fault; what is sound
+    # and what is not is in tests/server/test_timeout.py.
+    contract["paths"]["/v1/images/generations"]["post"]["parameters"].pop()
     parameters = contract["paths"]["/v1/models/{id}"]["get"]["parameters"]
     parameters[0]["schema"] = {"const": MODEL}
     return contract
