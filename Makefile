@@ -18,7 +18,7 @@ CHECKPOINTS := tests/checkpoints
 CHECKED := src tests training bench docs
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench soak audit clean
+.PHONY: help serve test lint format bench soak audit smoke clean
 
 help:
 	@echo "make serve    install into $(VENV) and serve on http://$(HOST):$(PORT)"
@@ -27,6 +27,7 @@ help:
 	@echo "make format   format the code"
 	@echo "make bench    measure latency and throughput"
 	@echo "make soak     the tests that take minutes"
+	@echo "make smoke    the recipe of the embedded model, every stage in little"
 	@echo "make audit    known vulnerabilities of what is installed"
 	@echo "make clean    remove $(VENV) and caches"
 
@@ -35,7 +36,7 @@ serve: $(VENV)/base.stamp
 
 test: lint $(VENV)/litellm.stamp $(VENV)/diffusers.stamp $(VENV)/browser.stamp $(NODE_CLIENTS) $(AXE)
 	$(BIN)/pytest -m "not soak"
-	$(VENV)/diffusers/bin/pytest $(CHECKPOINTS)
+	$(VENV)/diffusers/bin/pytest $(CHECKPOINTS) tests/training/test_network.py
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check $(CHECKED)
@@ -51,6 +52,10 @@ bench: $(VENV)/test.stamp
 
 soak: $(VENV)/test.stamp
 	$(BIN)/pytest -m soak
+
+# Needs npm, for the art; makes an environment of its own in training/.venv.
+smoke:
+	SMOKE=1 PYTHON="$(PYTHON)" training/run.sh
 
 # Strict: what cannot be looked up counts as a fault, and not as sound. The list is whole, so pip is
 # not asked what else would be installed.

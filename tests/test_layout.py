@@ -23,7 +23,7 @@ VOCABULARY = {"daguerre.engine.forward", "daguerre.engine.pipeline"}
 WIRE = {"base64", "http", "pydantic", "pydantic_core", "sqlalchemy", "starlette", "uvicorn"}
 HEAVY = {
     *("asyncio", "isal", "numpy", "openvino", "PIL", "platformdirs", "pydantic", "sqlalchemy"),
-    *("diffusers", "starlette", "tokenizers", "torch", "transformers", "uvicorn"),
+    *("diffusers", "starlette", "thorvg_python", "tokenizers", "torch", "transformers", "uvicorn"),
 }
 
 
@@ -52,7 +52,7 @@ def imports(name: str) -> Iterator[str]:
 
 
 def layer(name: str) -> str | None:
-    part = name.split(".")[1] if "." in name else ""
+    part = name.split(".")[1] if name.startswith("daguerre.") else ""
     return part if part in LAYERS else None
 
 

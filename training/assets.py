@@ -1,4 +1,4 @@
-"""Open vector art for the training scenes: fetched once, pinned by digest, drawn by resvg.
+"""Open vector art of the scenes: fetched once, pinned by digest.
 
 Four Iconify packages are used, each as published on the npm registry:
 
@@ -17,24 +17,14 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
-import io
 import json
 import os
-import re
 import subprocess
 import tarfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
-
-import numpy as np
-import resvg_py
-from numpy.typing import NDArray
-from PIL import Image
-
-from training.colour import Rgb, hexa, rgb
 
 DEFAULT_CACHE = Path(os.environ.get("DAGUERRE_ART_CACHE") or Path(__file__).parent / ".cache")
 
@@ -117,50 +107,6 @@ def body(name: str, icon: str, cache: Path = DEFAULT_CACHE) -> tuple[str, float,
     if left or top:
         text = f'<g transform="translate({-left} {-top})">{text}</g>'
     return text, float(side[0]), float(side[1])
-
-
-def svg(name: str, icon: str, cache: Path = DEFAULT_CACHE) -> str:
-    """A whole SVG document of one icon."""
-    found = body(name, icon, cache)
-    if found is None:
-        raise KeyError(f"{name}:{icon}")
-    return document(*found)
-
-
-def document(text: str, width: float, height: float) -> str:
-    """A whole SVG document: some SVG content in the middle of a square."""
-    side = max(width, height)
-    box = f"{(width - side) / 2} {(height - side) / 2} {side} {side}"
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">{text}</svg>'
-
-
-def draw(svg_text: str, width: int, height: int) -> NDArray[np.uint8]:
-    """Rasterise an SVG document.  -> (height, width, 4) uint8"""
-    png = resvg_py.svg_to_bytes(
-        svg_string=svg_text, width=width, height=height, skip_system_fonts=True
-    )
-    return np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGBA"))
-
-
-@lru_cache(maxsize=512)
-def sprite(name: str, icon: str, px: int, cache: Path = DEFAULT_CACHE) -> NDArray[np.uint8]:
-    """One icon as pixels, on a transparent ground.  -> (px, px, 4) uint8"""
-    return draw(svg(name, icon, cache), px, px)
-
-
-_HEX = re.compile(r"#[0-9a-fA-F]{6}\b|#[0-9a-fA-F]{3}\b")
-
-
-def map_colours(text: str, change: Callable[[Rgb], Rgb]) -> str:
-    """The same SVG content with every hexadecimal colour changed."""
-
-    def swap(match: re.Match[str]) -> str:
-        digits = match.group()[1:]
-        if len(digits) == 3:
-            digits = "".join(d * 2 for d in digits)
-        return hexa(change(rgb("#" + digits)))
-
-    return _HEX.sub(swap, text)
 
 
 if __name__ == "__main__":

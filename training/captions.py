@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from daguerre.models.embedded.drawing import Scene
+from daguerre.models.embedded.drawing.scene import TIMELESS
 from training.grammar import clean
 from training.held_out import HELD_OUT_TEMPLATES, MANNERS_HELD_OUT
 from training.relating import Relating
-from training.scenes import Scene
 from training.scenes.manners import COLOUR_WORDS, COLOURLESS
-from training.scenes.scene import TIMELESS
 from training.templates import TEMPLATES
 from training.wording import MANNERS
 

@@ -1,4 +1,4 @@
-"""Denoisers from where they are kept: a run, what is shipped, or the parts of a run that travelled.
+"""Denoisers from where they are kept: a run, or the parts of a run that travelled.
 
 A run's checkpoint has all that is needed to go on exactly. Parts hold the averaged weights alone,
 in float16 and in files that are small enough to be sent: a run that starts from them goes on with
@@ -13,52 +13,38 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.ir import read_parameters
 from training.network import Denoiser, DenoiserConfig
 
 PART_BYTES = 15 * 2**20
-Trained = dict[str, float]  # how much was trained: images, steps, seconds
+Trained = dict[str, float]  # how much was trained: captions, steps, seconds
 
 
-def load_start(folder: Path) -> Denoiser:
-    """From a run, from parts or from exported weights, whichever lies there."""
-    if (folder / "checkpoint.pt").exists():
-        return load_denoiser(folder)[0]
-    if (folder / "part-0").exists():
-        return load_parts(folder)[0]
-    return load_shipped(folder)
+def load_start(folder: Path, config: DenoiserConfig) -> Denoiser:
+    """From a run or from parts, whichever lies there; raises SystemExit for another shape."""
+    denoiser, _ = load_denoiser(folder)
+    if denoiser.config != config:
+        raise SystemExit(
+            f"--start {folder} has width {denoiser.config.width} and depth"
+            f" {denoiser.config.depth}; give the same with --width and --depth"
+        )
+    return denoiser
 
 
 def load_denoiser(run: Path) -> tuple[Denoiser, Trained]:
     """The averaged weights of a run, or of its parts."""
-    if not (run / "checkpoint.pt").exists():
-        return load_parts(run)
-    return _denoiser(torch.load(run / "checkpoint.pt", map_location="cpu"))
-
-
-def load_shipped(weights: Path) -> Denoiser:
-    """The denoiser of the server, to train it further."""
-    prefix = "denoiser."
-    state = {
-        name.removeprefix(prefix): torch.from_numpy(array)
-        for name, array in read_parameters(weights / "denoiser.xml").items()
-    }
-    # The slots' vectors and the layer's bias are added to the same words: one of them is enough.
-    state["text_slot"] = state.pop("sum")[0]
-    state["embed_text.bias"] = torch.zeros(state["text_slot"].shape[1])
-    width = state["embed_patch.weight"].shape[0]
-    depth = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
-    denoiser = Denoiser(DenoiserConfig(width=width, depth=depth, heads=width // 64))
-    shapes = {name: value.shape for name, value in denoiser.state_dict().items()}
-    denoiser.load_state_dict({name: state[name].reshape(shapes[name]) for name in shapes})
-    return denoiser
+    if (run / "checkpoint.pt").exists():
+        return _denoiser(torch.load(run / "checkpoint.pt", map_location="cpu"))
+    return load_parts(run)
 
 
 def save_parts(
     folder: Path, config: DenoiserConfig, weights: dict[str, Tensor], trained: Trained
 ) -> None:
     """Writes part-0, part-1 ... of at most `PART_BYTES` each."""
-    half = {name: value.detach().cpu().half() for name, value in weights.items()}
+    half = {
+        name: value.detach().cpu().half() if value.is_floating_point() else value.cpu()
+        for name, value in weights.items()
+    }
     file = io.BytesIO()
     torch.save({"ema": half, "config": vars(config), **trained}, file)
     whole = file.getvalue()
@@ -72,11 +58,14 @@ def save_parts(
 
 def load_parts(folder: Path) -> tuple[Denoiser, Trained]:
     parts = sorted(folder.glob("part-*"), key=lambda path: int(path.name.split("-")[1]))
+    if not parts:
+        raise SystemExit(f"{folder} has neither checkpoint.pt nor part-0")
     whole = b"".join(part.read_bytes() for part in parts)
     return _denoiser(torch.load(io.BytesIO(whole), map_location="cpu"))
 
 
 def _denoiser(state: dict) -> tuple[Denoiser, Trained]:  # type: ignore[type-arg]
     denoiser = Denoiser(DenoiserConfig(**state["config"]))
-    denoiser.load_state_dict({name: value.float() for name, value in state["ema"].items()})
-    return denoiser, {k: state[k] for k in ("images", "steps", "seconds")}
+    weights = {k: v.float() if v.is_floating_point() else v for k, v in state["ema"].items()}
+    denoiser.load_state_dict(weights)
+    return denoiser.eval(), {k: state[k] for k in ("captions", "steps", "seconds")}

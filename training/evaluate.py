@@ -1,10 +1,11 @@
-"""How well exported weights follow prompts, read by `training.reader`; figures for the model card.
+"""How well exported weights follow prompts; figures for the model card.
 
-    python -m training.evaluate --weights FOLDER --reader DIR --images DIR --out figures.json
+    python -m training.evaluate --weights FOLDER --out figures.json
 
-Every figure comes with the reader's own accuracy on rendered scenes, which bounds it. `plain` are
-prompts in the simplest wording, `paraphrased` the wordings that the captions hold out. --images is
-a folder of full-size scenes (training.make_dataset --scale 1), for sharpness and diversity.
+The model decides a scene before it draws it, so what a picture shows is read from its fields, which
+is exact: a classifier of pixels would add its own errors. That what the fields say can be seen in
+the pixels is a figure of its own ("visible"). `plain` are prompts in the simplest wording,
+`paraphrased` the wordings that the captions of the training hold out.
 """
 
 from __future__ import annotations
@@ -13,49 +14,53 @@ import argparse
 import itertools
 import json
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from daguerre.models.embedded.drawing import Placed, Scene, render, things
 from daguerre.models.embedded.model import EmbeddedModel
 from daguerre.params import ImageParams
-from training import reader as reading
-from training import things
+from training import scenes, unseen
 from training.captions import caption
-from training.grammar import article, with_article
-from training.reader import Facts, Reader, reduce
-from training.scenes import Scene
-from training.scenes.scene import Placed
-from training.sheet import draw
+from training.grammar import article, plural, with_article
+from training.scenes.crowd import counted
+from training.sheet import Decided, decide
 from training.wording import TERRAIN_WORDS, TIME_NOUNS, TIME_PHRASES
 
 SIZE = (1024, 1024)
-TERRAINS = ("mountains", "desert", "forest", "sea", "beach", "city", "lake", "snowfield", "village")
-TIMES = ("dawn", "day", "sunset", "dusk", "night")
-COLOURED = ("flower", "heart", "car", "balloon", "butterfly", "rose", "tulip", "umbrella", "house")
-COLOURS = ("red", "blue", "green", "yellow", "purple")
-Pixels = NDArray[np.uint8]
+TERRAINS = (
+    "mountains hills desert river forest meadow snowfield canyon volcano waterfall road village"
+    " city sea beach lake islands"
+).split()
+COLOURED = "flower heart car balloon butterfly rose tulip umbrella house bus chair shirt".split()
+COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "pink")
+BACKGROUNDS = ("white", "blue", "yellow", "pink", "green", "black")
+Check = Callable[[Scene], bool]
+Draw = Callable[[list[ImageParams]], list[Decided]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A prompt and what must be read from its picture."""
+    """A prompt and what must hold in its scene."""
 
     prompt: str
-    expected: Facts
+    holds: Check
 
 
-def _thing(name: str, colour: str = "") -> Scene:
+def _alone(name: str, **facts: object) -> Scene:
+    """One thing on plain ground."""
     row = things.BY_NAME[name]
-    item = Placed(name, things.looks(row)[0], colour, row.place, 1, 0.7, False)
-    return Scene("thing", *SIZE, seed=1, things=(item,), background="white", ground="plain")
+    item = Placed(name, things.looks(row)[0], "", row.place, 1, 0.7, False)
+    item = replace(item, **facts)  # type: ignore[arg-type]
+    kind = "group" if item.count > 1 else "thing"
+    return Scene(kind, *SIZE, seed=1, things=(item,), background="white", ground="plain")
 
 
-def _reworded(scene: Scene, needs: Iterable[tuple[str, ...]], seed: str) -> str:
+def _reworded(scene: Scene, needs: Iterable[Sequence[str]], seed: str) -> str:
     """A held-out wording that names each of the facts by one of its words."""
     rng = np.random.default_rng(zlib.crc32(seed.encode()))
     while True:
@@ -64,135 +69,248 @@ def _reworded(scene: Scene, needs: Iterable[tuple[str, ...]], seed: str) -> str:
             return text
 
 
-def cases(names: Iterable[str]) -> dict[str, dict[str, list[Case]]]:
-    """Figure -> wording -> prompts."""
-    found: dict[str, dict[str, list[Case]]] = {
-        "thing": {"plain": [], "paraphrased": []},
-        "place and time": {"plain": [], "paraphrased": []},
-        "colour": {"plain": []},
-        "background": {"plain": []},
-    }
-    for name in names:
-        said = (name, *things.BY_NAME[name].synonyms)
-        expected = {"thing": name}
-        found["thing"]["plain"].append(Case(with_article(name), expected))
-        text = _reworded(_thing(name), [said], name)
-        found["thing"]["paraphrased"].append(Case(text, expected))
-        for colour in ("white", "blue", "yellow"):
-            text = f"{with_article(name)} on a {colour} background"
-            case = Case(text, {"background": colour})
-            found["background"]["plain"].append(case)
-    for terrain, time in itertools.product(TERRAINS, TIMES):
+def shows(name: str) -> Check:
+    return lambda scene: [item.name for item in scene.things] == [name]
+
+
+def _place_and_time(terrain: str, time: str) -> Check:
+    return lambda scene: (scene.terrain, scene.time) == (terrain, time)
+
+
+def _coloured(name: str, colour: str) -> Check:
+    return lambda scene: [(t.name, t.colour) for t in scene.things] == [(name, colour)]
+
+
+def _many(name: str, count: int) -> Check:
+    return lambda scene: [(t.name, t.count) for t in scene.things] == [(name, count)]
+
+
+def _sides(left: str, right: str) -> Check:
+    def holds(scene: Scene) -> bool:
+        names = [item.name for item in scene.things]
+        order = {"left": [left, right], "right": [right, left]}.get(scene.relation)
+        return names == order
+
+    return holds
+
+
+def _behind(name: str, colour: str) -> Check:
+    return lambda scene: shows(name)(scene) and scene.background == colour
+
+
+Cases = dict[str, dict[str, list[Case]]]  # figure -> wording -> prompts
+
+
+def cases(every: int) -> Cases:
+    """All prompts; of the things each `every`-th."""
+    rows = [t for t in things.THINGS if things.looks(t)][::every]
+    usual = [t for t in rows if t.name in counted() and t.name in things.ICONIC]
+    found: Cases = {}
+
+    def add(figure: str, wording: str, prompt: str, holds: Check) -> None:
+        found.setdefault(figure, {}).setdefault(wording, []).append(Case(prompt, holds))
+
+    for row in rows:
+        said = (row.name, *row.synonyms)
+        add("thing", "plain", with_article(row.name), shows(row.name))
+        for synonym in row.synonyms:
+            add("thing", "by synonym", with_article(synonym), shows(row.name))
+        text = _reworded(_alone(row.name), [said], row.name)
+        add("thing", "paraphrased", text, shows(row.name))
+    for words, names in unseen.WORDS.items():
+        holds = _any_of(tuple(names))
+        add("thing", "by a word never seen", with_article(words), holds)
+    for terrain, time in itertools.product(TERRAINS, TIME_PHRASES):
         nouns = TERRAIN_WORDS[terrain][0]
-        expected = {"terrain": terrain, "time": time}
-        found["place and time"]["plain"].append(
-            Case(f"{nouns[0]} {TIME_PHRASES[time][0]}", expected)
-        )
+        holds = _place_and_time(terrain, time)
+        add("place and time", "plain", f"{nouns[0]} {TIME_PHRASES[time][0]}", holds)
         scene = Scene("landscape", *SIZE, seed=1, time=time, weather="clear", terrain=terrain)
-        words = tuple(noun.removeprefix("the ").removeprefix("a ") for noun in nouns)
-        hours = tuple(p.split()[-1] for p in (*TIME_PHRASES[time], *TIME_NOUNS[time]))
-        text = _reworded(scene, [words, hours], terrain + time)
-        found["place and time"]["paraphrased"].append(Case(text, expected))
+        bare = [noun.removeprefix("the ").removeprefix("a ") for noun in nouns]
+        hours = [p.split()[-1] for p in (*TIME_PHRASES[time], *TIME_NOUNS[time])]
+        text = _reworded(scene, [bare, hours], terrain + time)
+        add("place and time", "paraphrased", text, holds)
     for name, colour in itertools.product(COLOURED, COLOURS):
-        if name in names and things.BY_NAME[name].recolourable:
-            found["colour"]["plain"].append(
-                Case(f"{article(colour)} {colour} {name}", {"colour": colour})
-            )
+        known = things.BY_NAME.get(name)
+        if known and known.recolourable and known.colour != colour:
+            holds = _coloured(name, colour)
+            add("colour", "plain", f"{article(colour)} {colour} {name}", holds)
+            add("colour", "paraphrased", f"show me {article(colour)} {colour} {name}", holds)
+    for row, count in itertools.product(usual, (2, 3, 4, 5)):
+        figure, holds = f"count of {count}", _many(row.name, count)
+        word = ("two", "three", "four", "five")[count - 2]
+        add(figure, "plain", f"{word} {plural(row.name)}", holds)
+        add(figure, "paraphrased", f"I count {word} {plural(row.name)}", holds)
+    for first, second in zip(usual, usual[7:] + usual[:7], strict=True):
+        a, b = with_article(first.name), with_article(second.name)
+        holds = _sides(first.name, second.name)
+        add("left and right", "plain", f"{a} to the left of {b}", holds)
+        add("left and right", "plain", f"{b} to the right of {a}", holds)
+        add("left and right", "paraphrased", f"look left for {a} and right for {b}", holds)
+    for row, colour in itertools.product(usual[::4], BACKGROUNDS):
+        text = f"{with_article(row.name)} on a {colour} background"
+        add("background", "plain", text, _behind(row.name, colour))
     return found
 
 
-def score(
-    paint: Callable[[ImageParams], Pixels], reader: Reader, groups: list[Case], num_seeds: int
-) -> float:
-    """The share of pictures in which all that was expected is read."""
-    hits = []
-    for case in groups:
-        params = ImageParams("embedded", case.prompt)
-        pictures = [reduce(paint(replace(params, seed=seed))) for seed in range(num_seeds)]
-        for facts in reader.read(np.stack(pictures)):
-            hits.append(all(facts[name] == value for name, value in case.expected.items()))
-    return round(float(np.mean(hits)), 3)
+def _any_of(names: tuple[str, ...]) -> Check:
+    return lambda scene: bool(scene.things) and scene.things[0].name in names
 
 
-def negative(
-    paint: Callable[[ImageParams], Pixels], reader: Reader, num_seeds: int
-) -> dict[str, float]:
-    """Of the pictures that show something without a negative prompt, how many lose it with one."""
+# Prompts, what the negative prompt says, and whether it is there.
+NEGATIVES: tuple[tuple[tuple[str, ...], str, Check], ...] = (
+    (
+        ("the mountains at sunset", "the sea at dawn", "a beach by day", "the desert at sunset"),
+        "sun",
+        lambda scene: scene.sun,
+    ),
+    (
+        ("the mountains at night", "a lake at night", "a forest at night", "a city at night"),
+        "moon",
+        lambda scene: scene.moon,
+    ),
+    (
+        ("a cat on a table", "a dog and a cat", "a cat and a ball", "a cat under an umbrella"),
+        "cat",
+        lambda scene: any("cat" in item.name.split() for item in scene.things),
+    ),
+    (
+        ("a car in the mountains", "a tent in the forest", "a rabbit in a meadow"),
+        "mountains",
+        lambda scene: scene.terrain == "mountains",
+    ),
+    (
+        ("an apple", "a guitar", "a robot", "a castle", "a fish"),
+        "white background",
+        lambda scene: scene.background == "white",
+    ),
+    (
+        ("a village in winter", "a forest in winter", "mountains in winter"),
+        "falling snow",
+        lambda scene: scene.weather == "snow",
+    ),
+    (
+        ("a landscape at night", "the sky at night", "mountains at night"),
+        "northern lights",
+        lambda scene: scene.weather == "aurora",
+    ),
+)
+
+
+def negative(draw: Draw, num_seeds: int) -> dict[str, float]:
+    """Of the scenes that have something without a negative prompt, how many lose it with one."""
     there = gone = 0
-    for terrain, (what, time) in itertools.product(
-        ("mountains", "sea", "desert", "forest"), (("moon", "night"), ("sun", "sunset"))
-    ):
-        prompt = f"{TERRAIN_WORDS[terrain][0][0]} {TIME_PHRASES[time][0]}"
-        for seed in range(num_seeds):
-            params = ImageParams("embedded", prompt, seed=seed)
-            both = (params, replace(params, negative_prompt=what))
-            before, after = reader.read(np.stack([reduce(paint(p)) for p in both]))
-            there += before[what] == "yes"
-            gone += before[what] == "yes" and after[what] == ""
-    return {"shown": there, "obeyed": round(gone / there, 3) if there else float("nan")}
+    for prompts, words, is_there in NEGATIVES:
+        params = [
+            ImageParams("embedded", prompt, seed=seed + 1)
+            for prompt in prompts
+            for seed in range(num_seeds)
+        ]
+        before = [is_there(found.scene) for found in draw(params)]
+        shown = [p for p, is_shown in zip(params, before, strict=True) if is_shown]
+        chosen = [replace(p, negative_prompt=words) for p in shown]
+        there += len(chosen)
+        gone += sum(not is_there(found.scene) for found in draw(chosen))
+    return {"there": there, "gone": round(gone / max(1, there), 3)}
 
 
-def detail(pixels: NDArray[np.uint8]) -> float:
-    """Mean absolute difference of neighbouring pixels, in grey levels."""
-    grey = pixels.mean(axis=2)
-    return float((np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean()) / 2)
+def visible(decided: Sequence[Decided]) -> float:
+    """The share of scenes with things where leaving out any of them changes the pixels."""
+    seen = []
+    for scene in (found.scene for found in decided if found.scene.kind in ("pair", "mixed")):
+        whole = render(scene, scene.width // 4, scene.height // 4).astype(int)
+        for item in scene.things:
+            rest = tuple(t for t in scene.things if t is not item)
+            if len(scene.things) == 2 and scene.kind == "pair":
+                continue  # a pair needs two
+            without = replace(scene, things=rest)
+            other = render(without, scene.width // 4, scene.height // 4)
+            seen.append((np.abs(whole - other).max(axis=2) > 24).mean() > 0.001)
+    return round(float(np.mean(seen)), 3) if seen else float("nan")
 
 
-def spread(pictures: list[Pixels]) -> float:
-    """Mean root-mean-square distance of all pairs, in grey levels."""
-    small = [p.astype(np.float32) for p in pictures]
+def sharpness(pictures: Iterable[NDArray[np.uint8]]) -> float:
+    """Mean difference of neighbouring pixels, of 255."""
+    return float(np.mean([np.abs(np.diff(p.astype(int), axis=1)).mean() for p in pictures]))
+
+
+def diversity(pictures: Sequence[NDArray[np.uint8]]) -> float:
+    """Mean distance of pairs, pixels reduced to 64 x 64, of 255."""
+    small = [p.reshape(64, p.shape[0] // 64, 64, -1, 3).mean(axis=(1, 3)) for p in pictures]
     pairs = itertools.combinations(small, 2)
-    return float(np.mean([np.sqrt(((a - b) ** 2).mean()) for a, b in pairs]))
+    return float(np.mean([np.abs(a - b).mean() for a, b in pairs]))
 
 
-def evaluate(args: argparse.Namespace) -> dict[str, Any]:
-    model = EmbeddedModel("embedded", folder=args.weights, num_inference_steps=args.steps)
-    networks = dict(model.load())
-
-    def paint(params: ImageParams) -> Pixels:
-        return draw(model, networks, params)
-
-    reader = reading.load(args.reader)
-    known = [name for name in reader.classes["thing"] if name in things.ICONIC]
-    figures: dict[str, Any] = {"reader": json.loads((args.reader / "reader.json").read_text())}
-    for name, wordings in cases(known).items():
-        figures[name] = {
-            wording: score(paint, reader, list_[:: args.every], args.seeds)
-            for wording, list_ in wordings.items()
-        }
-        print(name, figures[name], flush=True)
-    figures["negative prompt"] = negative(paint, reader, args.seeds)
-    records = json.loads((args.images / "1024x1024.json").read_text())
-    scenes = np.load(args.images / "1024x1024.npy", mmap_mode="r")
-    kind = [i for i, r in enumerate(records) if r["terrain"] == "mountains"][:12]
-    same = [
-        paint(ImageParams("embedded", records[i]["captions"][0], seed=seed))
-        for seed, i in enumerate(kind)
+def against_data(draw: Draw, num: int) -> dict[str, float]:
+    """The model's pictures for captions of scenes that it never saw, against these scenes."""
+    rng = np.random.default_rng(777)
+    data = [scenes.sample_scene(rng, SIZE) for _ in range(num)]
+    params = [
+        ImageParams("embedded", caption(scene, rng), seed=i + 1) for i, scene in enumerate(data)
     ]
-    figures["diversity"] = {
-        "of scenes": round(spread([reduce(scenes[i]) for i in kind]), 1),
-        "of pictures": round(spread([reduce(p) for p in same]), 1),
+    mine = draw(params)
+    ours = [render(found.scene, 512, 512) for found in mine]
+    theirs = [render(scene, 512, 512) for scene in data]
+    return {
+        "sharpness": round(sharpness(ours) / sharpness(theirs), 3),
+        "diversity": round(diversity(ours) / diversity(theirs), 3),
+        "visible": visible(mine),
     }
-    figures["detail"] = {
-        "of scenes": round(float(np.mean([detail(scenes[i]) for i in kind])), 2),
-        "of pictures": round(float(np.mean([detail(p) for p in same])), 2),
-    }
-    return figures
+
+
+Figures = dict[str, dict[str, float]]
+WORDINGS = ("plain", "paraphrased", "by synonym", "by a word never seen")
+
+
+def table(figures: Figures) -> str:
+    """The figures in Markdown, as the model card shows them."""
+    lines = [f"| share right | {' | '.join(WORDINGS)} |", "|---" * (1 + len(WORDINGS)) + "|"]
+    for figure, found in figures.items():
+        if "plain" in found:
+            cells = (f"{found[w]:.2f}" if w in found else "" for w in WORDINGS)
+            lines.append(f"| {figure} | {' | '.join(cells)} |")
+    negative, data = figures["negative"], figures["against the data"]
+    lines += [
+        "",
+        f"- Negative prompt obeyed: {negative['gone']:.2f} of {negative['there']:.0f} pictures that"
+        " had without it what it says.",
+        f"- Against the pictures of the recipe: sharpness {data['sharpness']:.2f}, diversity"
+        f" {data['diversity']:.2f} times theirs; visible {data['visible']:.2f}.",
+    ]
+    return "\n".join(lines)
 
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--weights", type=Path, default=Path("src/daguerre/models/embedded/weights"))
-    p.add_argument("--reader", type=Path, required=True)
-    p.add_argument("--images", type=Path, required=True)
-    p.add_argument("--out", type=Path, required=True)
+    p.add_argument("--out", type=Path)
+    p.add_argument("--every", type=int, default=1, help="of the things, each so many-th")
     p.add_argument("--seeds", type=int, default=2)
-    p.add_argument("--every", type=int, default=1, help="only each so many prompts, for a glance")
-    p.add_argument("--steps", type=int, default=0)
+    p.add_argument("--steps", type=int, default=0, help="0 takes the model's own")
+    p.add_argument("--wrong", action="store_true", help="also print what went wrong")
     args = p.parse_args()
-    figures = evaluate(args)
-    args.out.write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures, indent=2))
+    model = EmbeddedModel("embedded", folder=args.weights, num_inference_steps=args.steps)
+    networks = model.load()
+
+    def draw(params: list[ImageParams]) -> list[Decided]:
+        return decide(model, networks, params)
+
+    figures: Figures = {}
+    for figure, wordings in cases(args.every).items():
+        for wording, chosen in wordings.items():
+            pairs = [(case, seed) for case in chosen for seed in range(1, args.seeds + 1)]
+            found = draw([ImageParams("embedded", c.prompt, seed=seed) for c, seed in pairs])
+            hits = [c.holds(f.scene) for (c, _), f in zip(pairs, found, strict=True)]
+            figures.setdefault(figure, {})[wording] = round(float(np.mean(hits)), 3)
+            print(f"{figure}, {wording}: {np.mean(hits):.3f} of {len(hits)}", flush=True)
+            if args.wrong:
+                for (case, _), f, hit in zip(pairs, found, hits, strict=True):
+                    if not hit:
+                        print(f"  {case.prompt!r}: {f.scene}")
+    figures["negative"] = negative(draw, 8 * args.seeds)
+    figures["against the data"] = against_data(draw, 60)
+    print(table(figures))
+    if args.out:
+        args.out.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

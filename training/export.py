@@ -1,9 +1,9 @@
-"""Writes what the server loads: OpenVINO networks with float16 weights, and model.json.
+"""Writes what the server loads: the denoiser for OpenVINO, the rules of its fields, model.json.
 
-    python -m training.export --run training/runs/first --decoder training/runs/decoder --out FOLDER
+    python -m training.export --run training/runs/first --data DIR --out FOLDER
 
-Knows the checkpoints' format and the inputs' names; nothing of training. The exported denoiser
-has static shapes but for the rows.
+Weights are float16 in the file. Knows the checkpoints' format and the inputs' names; nothing of
+training. All inputs of the denoiser have static shapes but for the rows.
 """
 
 from __future__ import annotations
@@ -12,81 +12,57 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 import openvino as ov
 import torch
-from torch import Tensor, nn
 
-from daguerre.models.embedded.canvas import NUM_PATCHES, PATCH_VALUES, POSITION_WIDTH
+from daguerre.models.embedded.fields import MASKED, Rules
 from daguerre.models.embedded.model import weights_sha256
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
 from training.checkpoints import load_denoiser
-from training.decoder import Decoder
 from training.network import Denoiser
-
-
-class Inference(nn.Module):
-    """The denoiser with the serving inputs only, in their order."""
-
-    def __init__(self, denoiser: Denoiser) -> None:
-        super().__init__()
-        self.denoiser = denoiser
-
-    def forward(self, patches: Tensor, t: Tensor, text: Tensor, position: Tensor, bias: Tensor):  # type: ignore[no-untyped-def]
-        return self.denoiser(patches, t, text, position, bias)
 
 
 def export_denoiser(denoiser: Denoiser, out: Path) -> None:
     example = {
-        "patches": torch.randn(2, NUM_PATCHES, PATCH_VALUES),
-        "t": torch.rand(2),
+        "tokens": torch.from_numpy(np.stack((MASKED, MASKED))),
         "text": torch.randn(2, 1 + NUM_SLOTS, TEXT_WIDTH),
-        "position": torch.randn(2, NUM_PATCHES, POSITION_WIDTH),
-        "bias": torch.zeros(2, NUM_PATCHES),
+        "negative": torch.randn(2, 1 + NUM_SLOTS, TEXT_WIDTH),
+        "shape": torch.zeros(2, dtype=torch.int64),
     }
-    model = ov.convert_model(Inference(denoiser.eval()), example_input=example)
+    model = ov.convert_model(denoiser.eval(), example_input=example)
     model.reshape({name: [-1, *value.shape[1:]] for name, value in example.items()})
-    model.output(0).get_tensor().set_names({"clean"})
+    model.output(0).get_tensor().set_names({"logits"})
     ov.save_model(model, out / "denoiser.xml", compress_to_fp16=True)
-
-
-def export_decoder(decoder: Decoder, out: Path) -> None:
-    model = ov.convert_model(decoder.eval(), example_input=torch.rand(1, 128, 128, 3))
-    model.reshape([-1, -1, -1, 3])
-    model.input(0).get_tensor().set_names({"canvas"})
-    model.output(0).get_tensor().set_names({"pixels"})
-    ov.save_model(model, out / "decoder.xml", compress_to_fp16=True)
-
-
-def load_decoder(run: Path) -> Decoder:
-    decoder = Decoder()
-    decoder.load_state_dict(torch.load(run / "decoder.pt", map_location="cpu")["model"])
-    return decoder
 
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--run", type=Path, required=True)
-    p.add_argument("--decoder", type=Path, required=True)
-    p.add_argument("--out", type=Path, default=Path("src/daguerre/models/embedded/weights"))
-    p.add_argument("--name", default="daguerre flat 2", help="what the provenance calls it")
-    p.add_argument("--created", type=int, required=True, help="unix seconds, a fact of the weights")
-    p.add_argument("--steps", type=int, default=20)
-    p.add_argument("--guidance", type=float, default=3.0)
-    p.add_argument("--shift", type=float, default=1.0, help="above 1: more steps near the noise")
+    p.add_argument("--data", type=Path, required=True, help="the scenes that teach the rules")
+    p.add_argument("--out", type=Path, required=True)
+    p.add_argument("--created", type=int, required=True, help="Unix seconds")
+    p.add_argument("--name", default="daguerre flat 3")
+    p.add_argument("--steps", type=int, default=8)
+    p.add_argument("--guidance", type=float, default=2.0)
+    p.add_argument("--temperature", type=float, default=0.5)
     args = p.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
     denoiser, trained = load_denoiser(args.run)
     export_denoiser(denoiser, args.out)
-    export_decoder(load_decoder(args.decoder), args.out)
-    facts = {
+    tokens = np.load(args.data / "scenes.npz")["tokens"].astype(np.int64)
+    np.savez_compressed(args.out / "rules.npz", **Rules.learn(tokens).arrays())
+    card = {
         "name": args.name,
         "created": args.created,
         "num_inference_steps": args.steps,
         "guidance_scale": args.guidance,
-        "time_shift": args.shift,
+        "temperature": args.temperature,
         "weights_sha256": weights_sha256(args.out),
         "trained": trained,
     }
-    (args.out / "model.json").write_text(json.dumps(facts, indent=2) + "\n")
+    (args.out / "model.json").write_text(json.dumps(card, indent=2) + "\n")
+    print(json.dumps(card, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Contact sheets of the table of things: every look of every row, to be judged by eye.
 
 `python -m training.lookbook FOLDER` writes them; a look that shows something else than its row's
-name belongs in WRONG, or its slug elsewhere. Nothing here decides what is right.
+name belongs in `training.art.WRONG`, or its slug elsewhere. Nothing here decides what is right.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from training import assets
-from training.recolouring import COLOURS, recoloured
-from training.things import THINGS, Thing, art, looks
+from daguerre.models.embedded.drawing import art
+from daguerre.models.embedded.drawing.recolouring import COLOURS, recoloured
+from daguerre.models.embedded.drawing.things import THINGS, Thing, drawn, looks
 
 SIDE = 52  # pixels of one look
 CELL = (3 * SIDE + 6, SIDE + 16)
@@ -26,10 +26,9 @@ def cell(thing: Thing, colour: str) -> Image.Image:
     """The looks of one row side by side, with its name below."""
     image = Image.new("RGB", CELL, PAPER)
     for place, look in enumerate(looks(thing)):
-        drawn = art(*look)
-        assert drawn is not None
-        text = recoloured(*look, colour) if thing.recolourable else drawn[0]
-        pixels = Image.fromarray(assets.draw(assets.document(text, *drawn[1:]), SIDE, SIDE))
+        own, *size = drawn(look)
+        text = recoloured(*look, colour) if thing.recolourable else own
+        pixels = Image.fromarray(art.draw(art.document(text, *size), SIDE, SIDE))
         image.paste(pixels, (place * SIDE + 2, 1), pixels)
     ImageDraw.Draw(image).text((2, SIDE + 2), thing.name[:28], fill=(0, 0, 0))
     return image

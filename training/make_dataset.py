@@ -1,10 +1,10 @@
-"""Writes the training set: for each shape one array of pictures and one list of captions.
+"""Writes the training set: the tokens of scenes and the words for them.
 
-    python -m training.make_dataset --out DIR --num 24000
+    python -m training.make_dataset --out DIR --num 200000
 
-DIR/<W>x<H>.npy holds (N, H / scale, W / scale, 3) uint8, where W and H are the full size that
-the shape serves; DIR/<W>x<H>.json holds, for each picture, four captions and the scene's facts.
-Every scene has its own seed, so the result does not depend on the number of workers.
+DIR/scenes.npz holds tokens (N, F) int16 and shapes (N,) int8 (`fields`); DIR/captions.json a
+caption and DIR/negatives.json a negative prompt for each. Every scene has its own seed, so a longer
+set begins with the shorter one, and the result does not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -13,122 +13,74 @@ import argparse
 import json
 import multiprocessing
 import os
+import random
 import time
+from itertools import chain, starmap
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from training import assets, scenes
+from daguerre.models.embedded import fields
+from daguerre.models.embedded.drawing import SHAPES, Scene
+from training import phrasing, scenes
 from training.captions import caption
+from training.negating import negated
 
-CAPTIONS = 4
-RUN = 64  # pictures that a worker draws before it reports
-Record = dict[str, Any]
-# array, seed, shape, start, stop, scale, iconic
-Job = tuple[Path, int, tuple[int, int], int, int, int, bool]
-
-
-def share(shape: tuple[int, int]) -> float:
-    """The part of all pictures that has this shape."""
-    return 0.40 if shape == (1024, 1024) else 0.075
+SQUARE_SHARE = 0.4  # of all scenes; the other shapes have the rest in equal parts
+RUN = 2000  # scenes that a worker makes before it reports
+Row = tuple[NDArray[np.int16], int, str, str]  # tokens (F,), shape, caption, negative prompt
 
 
-def facts(scene: scenes.Scene) -> Record:
-    """What evaluation needs to know of a scene.
-
-    `relation` is that of the first thing to the second, or to all others where it is "between" or
-    "and"; a count of 0 stands for a thing that is repeated all over.
-    """
-    return {
-        "kind": scene.kind,
-        "time": scene.time,
-        "weather": scene.weather,
-        "terrain": scene.terrain,
-        "season": scene.season,
-        "background": scene.background,
-        "glow": scene.glow,
-        "moon": scene.moon,
-        "sun": scene.sun,
-        "ground": scene.ground,
-        "relation": scene.relation,
-        "setting": scene.setting,
-        "manner": scene.manner,
-        "things": [
-            {
-                "name": t.name,
-                "colour": t.colour,
-                "count": t.count,
-                "stature": t.stature,
-                "spot": t.spot,
-                "glowing": t.glowing,
-                "is_reflected": t.is_reflected,
-                "is_flying": t.place == "s" and scene.kind == "mixed",
-            }
-            for t in scene.things
-        ],
-    }
+def make(seed: int, index: int) -> tuple[Scene, str, str]:
+    """A scene, a caption and a negative prompt; depends on the arguments alone."""
+    rng = np.random.default_rng((seed, index))
+    at = 0 if rng.random() < SQUARE_SHARE else int(rng.integers(1, len(SHAPES)))
+    scene = scenes.sample_scene(rng, SHAPES[at])
+    if rng.random() < phrasing.JUNK_SHARE:
+        return scene, phrasing.junk(rng), ""
+    words = phrasing.asked(caption(scene, rng), rng)
+    r = random.Random(int(rng.integers(2**63)))
+    found, negative = negated(scene, r, lambda: phrasing.junk(rng))
+    return found, words, negative
 
 
-def make(
-    seed: int, shape: tuple[int, int], index: int, scale: int, iconic: bool = False
-) -> tuple[NDArray[np.uint8], Record]:
-    """Picture (H / scale, W / scale, 3) uint8 and its record; depends on its arguments only."""
-    rng = np.random.default_rng((seed, shape[0], shape[1], index))
-    scene = scenes.sample_scene(rng, shape, iconic)
-    picture = scenes.render(scene, shape[0] // scale, shape[1] // scale)
-    words = [caption(scene, rng) for _ in range(CAPTIONS)]
-    return picture, {"captions": words, **facts(scene)}
+def _make_run(seed: int, start: int, stop: int) -> list[Row]:
+    rows = []
+    for scene, words, negative in (make(seed, i) for i in range(start, stop)):
+        tokens = fields.encode(scene).astype(np.int16)
+        rows.append((tokens, fields.SHAPE_INDEX[scene.width, scene.height], words, negative))
+    return rows
 
 
-def _fill(job: Job) -> list[Record]:
-    """Draw one run of a shape's pictures straight into its array."""
-    path, seed, shape, start, stop, scale, iconic = job
-    array = np.load(path, mmap_mode="r+")
-    records = []
-    for index in range(start, stop):
-        array[index], record = make(seed, shape, index, scale, iconic)
-        records.append(record)
-    return records
-
-
-def write(out: Path, num: int, scale: int, seed: int, workers: int, iconic: bool = False) -> None:
-    """Write every shape's share of `num` pictures, at least one; an array's name tells it is done.
-
-    The workers start afresh instead of as forks: a fork would inherit the threads of whatever
-    the caller has loaded.
-    """
+def write(out: Path, num: int, seed: int, workers: int = 1) -> None:
+    """One worker is this process; more start afresh, without the threads of what is loaded here."""
     out.mkdir(parents=True, exist_ok=True)
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for shape in scenes.SHAPES:
-            n, (width, height) = max(1, round(num * share(shape))), shape
-            name, began = f"{width}x{height}", time.perf_counter()
-            part = out / f"{name}.npy.part"
-            size = (n, height // scale, width // scale, 3)
-            open_memmap(part, mode="w+", dtype=np.uint8, shape=size).flush()
-            jobs = [
-                (part, seed, shape, a, min(n, a + RUN), scale, iconic) for a in range(0, n, RUN)
-            ]
-            records = [record for run in pool.imap(_fill, jobs) for record in run]
-            (out / f"{name}.json").write_text(json.dumps(records))
-            part.rename(out / f"{name}.npy")
-            print(f"{name}: {n} scenes in {time.perf_counter() - began:.0f} s", flush=True)
+    began = time.perf_counter()
+    jobs = [(seed, start, min(num, start + RUN)) for start in range(0, num, RUN)]
+    if workers > 1:
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            rows = list(chain.from_iterable(pool.starmap(_make_run, jobs)))
+    else:
+        rows = list(chain.from_iterable(starmap(_make_run, jobs)))
+    tokens, shapes, captions, negatives = zip(*rows, strict=True)
+    np.savez_compressed(
+        out / "scenes.npz", tokens=np.stack(tokens), shapes=np.array(shapes, np.int8)
+    )
+    (out / "captions.json").write_text(json.dumps(captions))
+    (out / "negatives.json").write_text(json.dumps(negatives))
+    print(f"{num} scenes in {time.perf_counter() - began:.0f} s")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="write the training set")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--num", type=int, default=24000, help="pictures of all shapes together")
-    parser.add_argument("--scale", type=int, default=8, help="the full size is divided by this")
+    parser.add_argument("--num", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--iconic", action="store_true", help="the narrow domain of sample_scene")
     args = parser.parse_args()
     os.nice(10)
-    assets.fetch()
-    write(args.out, args.num, args.scale, args.seed, args.workers, args.iconic)
+    write(args.out, args.num, args.seed, args.workers)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
-"""The denoiser: a plain transformer that predicts the clean image from noisy patches.
+"""The denoiser: a transformer that fills in what is not known yet of a scene, as its text says.
 
-Letters in shape comments: B rows, N = 256 image tokens (padded), T = 25 text tokens (slot 0 is the
-mean of the others), S = N + T, C width, P = 192 values of one 8x8 RGB patch. All nine sizes share
-one sequence length; `bias` hides the padding, `position` says where each patch lies, so one set of
-static shapes serves them all and rows of different sizes can share a forward.
-Source of the idea of predicting the clean image without an autoencoder: Li and He, "Back to
-Basics: Let Denoising Generative Models Denoise" (2025). Knows nothing of captions, of how noise is
-drawn, or of training.
+Letters in shape comments: B rows, F = 46 fields of a scene, S = 4 slots, T = 25 text tokens (slot 0
+is the mean of the others), C width, N names of things, L values of all fields. A scene's tokens are
+gathered into one vector a slot, so that a scene is 4 tokens long; these attend to each other and to
+the text. Masked discrete diffusion: Austin et al. 2021 (D3PM, absorbing state), sampled by parts as
+in Chang et al. 2022 (MaskGIT). Knows nothing of captions, of sampling or of training.
 """
 
 from __future__ import annotations
@@ -17,151 +15,180 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-POSITION_WIDTH = 96  # daguerre.models.embedded.canvas: 64 for rotary angles, 32 for the canvas
-ROPE_WIDTH = 64
-ESTIMATE_VARIANCE = 0.01  # of the network's estimate, about what it reaches at late times
+from daguerre.models.embedded.drawing import SHAPES
+from daguerre.models.embedded.fields import AT, FIELDS, MAX_THINGS, STARTS, Field
+from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
+
+NUM_SCENE_SLOTS = 1 + MAX_THINGS
+NAME_FIELDS = tuple(AT[slot, "name"] for slot in range(1, NUM_SCENE_SLOTS))
+NUM_NAMES = len(FIELDS[NAME_FIELDS[0]].values)
 
 
 @dataclass(frozen=True)
 class DenoiserConfig:
-    """`width` channels in `depth` blocks of `heads` heads; `cond` channels of the modulation."""
+    """`width` channels in `depth` blocks over the scene and `text_depth` over the text."""
 
-    width: int = 384
-    depth: int = 8
-    heads: int = 6
-    cond: int = 256
-    patch_values: int = 192
-    num_image_tokens: int = 256
-    num_text_tokens: int = 25
-    text_width: int = 384
+    width: int = 256
+    depth: int = 5
+    text_depth: int = 2
+    heads: int = 8
 
 
 def rms(x: Tensor) -> Tensor:
     return F.rms_norm(x, (x.shape[-1],), eps=1e-6)
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding; x (B, heads, S, D), cos and sin (B, 1, S, D / 2)."""
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)
+class Attention(nn.Module):
+    """Of x (B, n, C) to `other` (B, m, C); `bias` (B, 1, 1, m) is added to the logits."""
 
-
-def blend(noisy: Tensor, estimate: Tensor, t: Tensor) -> Tensor:
-    """The clean image from the noisy one (B, N, P) and the network's estimate of it.
-
-    Both measure the clean image: noisy / t errs by (1 - t) / t, the estimate by what the
-    network cannot resolve; each is weighted by its precision. So fine detail need not pass the
-    network once the noise is smaller than that, and such times do not rule the loss. The same form
-    as the preconditioning of Karras et al. 2022 (EDM, table 1), with the network's error in the
-    place of the deviation of the data.
-    """
-    t = t[:, None, None]
-    total = ESTIMATE_VARIANCE * t**2 + (1 - t) ** 2
-    return (ESTIMATE_VARIANCE * t * noisy + (1 - t) ** 2 * estimate) / total
-
-
-class Block(nn.Module):
-    def __init__(self, config: DenoiserConfig) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        width, self.heads = config.width, config.heads
-        self.modulation = nn.Linear(config.cond, 6 * width)
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.heads = heads
+        self.q = nn.Linear(width, width, bias=False)
+        self.kv = nn.Linear(width, 2 * width, bias=False)
         self.proj = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor, other: Tensor, bias: Tensor | None = None) -> Tensor:
+        rows, n, width = x.shape
+        q = rms(self.q(x).view(rows, n, self.heads, -1)).transpose(1, 2)
+        k, v = self.kv(other).view(rows, -1, 2, self.heads, width // self.heads).unbind(2)
+        out = F.scaled_dot_product_attention(
+            q, rms(k).transpose(1, 2), v.transpose(1, 2), attn_mask=bias
+        )
+        return self.proj(out.transpose(1, 2).reshape(rows, n, width))  # type: ignore[no-any-return]
+
+
+class Mlp(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
         hidden = 8 * width // 3 // 64 * 64
         self.up = nn.Linear(width, 2 * hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
 
-    def attend(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
-        rows, length, width = x.shape
-        q, k, v = self.qkv(x).view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        q, k = rotate(rms(q), cos, sin), rotate(rms(k), cos, sin)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)  # (B, heads, S, D)
-        return self.proj(out.transpose(1, 2).reshape(rows, length, width))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * up)  # type: ignore[no-any-return]
 
-    def forward(self, x: Tensor, c: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
-        s1, b1, g1, s2, b2, g2 = self.modulation(c).unsqueeze(1).chunk(6, dim=-1)  # (B, 1, C) each
-        x = x + g1 * self.attend(rms(x) * (1 + s1) + b1, cos, sin, bias)
-        gate, up = self.up(rms(x) * (1 + s2) + b2).chunk(2, dim=-1)
-        return x + g2 * self.down(F.silu(gate) * up)  # type: ignore[no-any-return]
+
+class TextBlock(nn.Module):
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.attention = Attention(config.width, config.heads)
+        self.mlp = Mlp(config.width)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        normal = rms(x)
+        x = x + self.attention(normal, normal, bias)
+        return x + self.mlp(rms(x))  # type: ignore[no-any-return]
+
+
+class SceneBlock(nn.Module):
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.read = Attention(config.width, config.heads)
+        self.attention = Attention(config.width, config.heads)
+        self.mlp = Mlp(config.width)
+
+    def forward(self, x: Tensor, text: Tensor, bias: Tensor) -> Tensor:
+        x = x + self.read(rms(x), text, bias)
+        normal = rms(x)
+        x = x + self.attention(normal, normal)
+        return x + self.mlp(rms(x))  # type: ignore[no-any-return]
 
 
 class Denoiser(nn.Module):
-    def __init__(self, config: DenoiserConfig) -> None:
+    """`names` (N, 384) are the text encoder's means of the things' names: a name is known by what
+    it means, so that words near to it lead to it, too."""
+
+    def __init__(self, config: DenoiserConfig, names: Tensor | None = None) -> None:
         super().__init__()
         self.config = config
         width = config.width
-        self.embed_patch = nn.Linear(config.patch_values, width)
-        self.embed_position = nn.Linear(POSITION_WIDTH, width)
-        self.embed_text = nn.Linear(config.text_width, width)
-        self.text_slot = nn.Parameter(torch.zeros(config.num_text_tokens, width))
-        self.embed_time = nn.Linear(256, config.cond)
-        self.embed_mean = nn.Linear(config.text_width, config.cond)
-        self.condition = nn.Linear(config.cond, config.cond)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
-        self.last_modulation = nn.Linear(config.cond, 2 * width)
-        self.last = nn.Linear(width, config.patch_values)
-        for layer in (self.last_modulation, self.last):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.register_buffer("names", torch.zeros(NUM_NAMES, TEXT_WIDTH))
+        if names is not None:
+            self.names.copy_(names)
+        self.embed_text = nn.Linear(TEXT_WIDTH, width)
+        self.text_slot = nn.Parameter(torch.zeros(1 + NUM_SLOTS, width))
+        self.text_kind = nn.Parameter(torch.zeros(2, width))  # wanted, unwanted
+        self.text_blocks = nn.ModuleList(TextBlock(config) for _ in range(config.text_depth))
+        sizes = [len(field.values) + 1 for field in FIELDS]  # with the mask
+        self.starts: Tensor
+        self.register_buffer("starts", torch.tensor([0, *sizes[:-1]]).cumsum(0))
+        self.embed_field = nn.Embedding(sum(sizes), width)
+        self.embed_name = nn.Linear(TEXT_WIDTH, width, bias=False)
+        self.slot = nn.Parameter(torch.randn(NUM_SCENE_SLOTS, width) * 0.1)
+        self.embed_shape = nn.Embedding(len(SHAPES), width)
+        self.blocks = nn.ModuleList(SceneBlock(config) for _ in range(config.depth))
+        self.heads = nn.ModuleList(
+            nn.Linear(width, sum(len(f.values) for f in FIELDS if f.slot == slot and _is_plain(f)))
+            for slot in range(NUM_SCENE_SLOTS)
+        )
+        self.ask_name = nn.Linear(width, width)
+        self.key_name = nn.Linear(TEXT_WIDTH, width, bias=False)
+        self.own_name = nn.Embedding(NUM_NAMES, width)
+        for table in (self.embed_field, self.embed_shape, self.own_name):
+            nn.init.normal_(table.weight, std=0.1)
 
     def forward(
-        self,
-        patches: Tensor,
-        t: Tensor,
-        text: Tensor,
-        position: Tensor,
-        bias: Tensor,
-        keep: Tensor | None = None,
+        self, tokens: Tensor, text: Tensor, negative: Tensor, shape: Tensor, copies: int = 1
     ) -> Tensor:
-        """Clean patches (B, N, P) from noisy ones.
+        """Logits (B, L) of all fields from tokens (B, F) int64, some of them masks.
 
-        t (B,) in [0, 1], 0 is noise; text (B, T, text_width); position (B, N, 96) is
-        cos and sin of where the patches lie; bias (B, N) is 0 for patches and -1e4 for padding.
-        `keep` (B, K), in training only, names the image tokens that go through the middle blocks
-        (token routing, Krause et al. 2025, "TREAD").
+        text and negative (B / copies, T, 384), zero where there is no token, are the prompt and the
+        negative prompt, which may be shorter; shape (B,) int64 is a place in `SHAPES`. In training
+        there are several scenes for each text, whose rows come one after the other.
         """
-        num_text = self.config.num_text_tokens
-        frequencies = torch.exp(
-            torch.arange(128, dtype=torch.float32, device=t.device) * (-9.2103 / 127)
-        )
-        angles = t.unsqueeze(1) * 1000.0 * frequencies  # (B, 128)
-        wave = torch.cat((angles.cos(), angles.sin()), dim=-1)
-        c = F.silu(self.embed_time(wave) + self.embed_mean(text[:, 0]))
-        c = F.silu(self.condition(c))
-        words = self.embed_text(text) + self.text_slot
-        x = self.embed_patch(patches) + self.embed_position(position)
-        x = torch.cat((words, x), dim=1)  # (B, S, C)
-        rope, half = position[:, :, :ROPE_WIDTH], ROPE_WIDTH // 2
-        still = torch.ones_like(rope[:, :1, :half]).expand(-1, num_text, -1)
-        cos = torch.cat((still, rope[:, :, :half]), dim=1).unsqueeze(1)  # (B, 1, S, D / 2)
-        sin = torch.cat((torch.zeros_like(still), rope[:, :, half:]), dim=1).unsqueeze(1)
-        bias = F.pad(bias, (num_text, 0))[:, None, None, :]  # (B, 1, 1, S)
-        if keep is None:
-            for block in self.blocks:
-                x = block(x, c, cos, sin, bias)
-        else:
-            x = self._routed(x, c, cos, sin, bias, keep + num_text)
-        s, b = self.last_modulation(c).unsqueeze(1).chunk(2, dim=-1)
-        return blend(patches, self.last(rms(x[:, num_text:]) * (1 + s) + b), t)
+        words, bias = self.read_text(text, negative)
+        if copies > 1:
+            words, bias = (a.repeat_interleave(copies, dim=0) for a in (words, bias))
+        x = self.embed_scene(tokens, shape)
+        for block in self.blocks:
+            x = block(x, words, bias)
+        return self.logits(rms(x))
 
-    def _routed(
-        self, x: Tensor, c: Tensor, cos: Tensor, sin: Tensor, bias: Tensor, keep: Tensor
-    ) -> Tensor:
-        words = torch.arange(self.config.num_text_tokens, device=x.device)
-        keep = torch.cat((words.expand(len(x), -1), keep), dim=1)  # (B, T + K)
-        index = keep.unsqueeze(-1)
+    def read_text(self, text: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+        """Both texts (B, 2 T, C), each reading the other, and a bias (B, 1, 1, 2 T) that hides
+        slots without a token but the first."""
+        both = torch.cat((text, negative), dim=1)
+        is_empty = both.abs().amax(dim=-1) == 0
+        first = torch.arange(both.shape[1], device=both.device) == 0
+        bias = ((is_empty & ~first).to(both.dtype) * -1e4)[:, None, None, :]
+        lengths = (text.shape[1], negative.shape[1])
+        slots = [self.text_slot[:n] + self.text_kind[i] for i, n in enumerate(lengths)]
+        words = self.embed_text(both) + torch.cat(slots)
+        for block in self.text_blocks:
+            words = block(words, bias)
+        return rms(words), bias
 
-        def take(a: Tensor) -> Tensor:  # (B, 1, S, D) -> (B, 1, T + K, D)
-            return a.squeeze(1).gather(1, index.expand(-1, -1, a.shape[-1])).unsqueeze(1)
+    def embed_scene(self, tokens: Tensor, shape: Tensor) -> Tensor:
+        """(B, S, C): the fields of each slot together."""
+        each = self.embed_field(tokens + self.starts)  # (B, F, C)
+        known = F.pad(self.embed_name(self.names), (0, 0, 0, 1))  # (N + 1, C), the mask is zero
+        slots = []
+        for slot in range(NUM_SCENE_SLOTS):
+            mine = [i for i, field in enumerate(FIELDS) if field.slot == slot]
+            x = each[:, mine[0] : mine[-1] + 1].sum(dim=1)
+            if slot:
+                x = x + known[tokens[:, NAME_FIELDS[slot - 1]]]
+            slots.append(x)
+        return torch.stack(slots, dim=1) + self.slot + self.embed_shape(shape).unsqueeze(1)
 
-        short_cos, short_sin = take(cos), take(sin)
-        short_bias = bias.squeeze(1).squeeze(1).gather(1, keep)[:, None, None, :]
-        x = self.blocks[0](x, c, cos, sin, bias)
-        index = index.expand(-1, -1, x.shape[-1])
-        short = x.gather(1, index)
-        for block in self.blocks[1:-1]:
-            short = block(short, c, short_cos, short_sin, short_bias)
-        x = x.scatter(1, index, short)
-        return self.blocks[-1](x, c, cos, sin, bias)  # type: ignore[no-any-return]
+    def logits(self, x: Tensor) -> Tensor:
+        """(B, L) from the slots (B, S, C)."""
+        keys = rms(self.key_name(self.names) + self.own_name.weight)  # (N, C)
+        scale = 4 / self.config.width**0.5
+        parts = []
+        for slot in range(NUM_SCENE_SLOTS):
+            plain = self.heads[slot](x[:, slot])
+            if slot:
+                parts.append(rms(self.ask_name(x[:, slot])) @ keys.T * scale)
+            parts.append(plain)
+        return torch.cat(parts, dim=-1)
+
+
+def _is_plain(field: Field) -> bool:
+    return field.name != "name"
+
+
+# The names come first in their slots: so the logits of all fields lie as `STARTS` says.
+assert all(FIELDS[i - 1].slot < FIELDS[i].slot for i in NAME_FIELDS) and STARTS[0] == 0

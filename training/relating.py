@@ -6,9 +6,8 @@ its ends; names that come again in a second sentence come without colour and num
 
 from __future__ import annotations
 
-from training import things
+from daguerre.models.embedded.drawing import Placed, things
 from training.grammar import article
-from training.scenes import Placed
 from training.wording import CONVERSE, INDOORS, RELATION_WORDS, SPOT_WORDS
 from training.words import Words, several
 

@@ -103,7 +103,8 @@ class CaptionEncoder:
         for start in range(0, len(order), rows):
             chosen = order[start : start + rows]
             windows = self._tokenizer.windows([captions[i] for i in chosen])
-            hidden = self._encode(windows.ids, windows.mask)
+            used = int(windows.mask.any(axis=0).sum())  # the padding of all rows is left out
+            hidden = self._encode(windows.ids[:, :used], windows.mask[:, :used])
             row = 0
             for i, counts in zip(chosen, windows.counts, strict=True):
                 out[i] = condition(hidden[row : row + len(counts)], counts)

@@ -1,10 +1,10 @@
 """Trains the denoiser on scenes made by make_dataset.py; resumable, on a CPU or a CUDA device.
 
-    python -m training.train --data DIR [DIR ...] --run training/runs/first --minutes 90
+    python -m training.train --data DIR --run training/runs/first --minutes 60
 
 Every call goes on from RUN/checkpoint.pt where there is one; the learning rate falls to zero over
-the last part of the whole budget, so give the same --minutes (or --images) again to go on with a
-plan, or a larger one to prolong it. Knows nothing of serving; the shapes come from the code that
+the last part of the whole budget, so give the same --minutes (or --captions) again to go on with a
+plan, or a larger one to prolong it. Knows nothing of serving; the fields come from the code that
 serves.
 """
 
@@ -12,81 +12,66 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from daguerre.models.embedded.fields import FIELDS, MASKED, ORDER, STARTS
 from training.checkpoints import load_start, save_parts
-from training.dataset import Dataset
+from training.dataset import Dataset, name_meanings
+from training.muon import Muon
 from training.network import Denoiser, DenoiserConfig
+from training.text_encoder import CaptionEncoder
 
-MIN_NOISE = 0.05  # floor of 1 - t in the loss (Li and He 2025)
+# How much counts what the sampler would decide next, and what it would decide later.
+NEXT, LATER, NUM_NEXT = 1.0, 0.3, 12
+SAID = 2.0  # and what captions nearly always say: names and colours
+MAX_BLUR = 0.5  # deviation of the noise on the text, whose values are about 1 in the mean square
+IN_ORDER_SHARE = 0.7  # of masks are those of the sampler; the others are any
 
 
-class Muon(torch.optim.Optimizer):
-    """Orthogonalised momentum for matrices (Jordan et al. 2024), updates with the size of Adam's.
+def draw_masks(rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """What is masked (rows, F) bool, and how much each masked field counts (rows, F).
 
-    Newton-Schulz in float32: on CPUs without bfloat16 matrix units that is the faster type.
+    Most rows know the first fields of `ORDER`, as many as a sampler with quadratic steps does; the
+    others know any, so that the network learns what goes with what.
     """
-
-    def __init__(self, params: list[Tensor], lr: float) -> None:
-        super().__init__(params, {"lr": lr, "momentum": 0.95, "weight_decay": 0.02})
-
-    @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            shapes: dict[torch.Size, list[Tensor]] = {}
-            for p in group["params"]:
-                shapes.setdefault(p.shape, []).append(p)
-            for params in shapes.values():
-                self._update(params, group)
-
-    def _update(self, params: list[Tensor], group: dict[str, float]) -> None:
-        updates = []
-        for p in params:
-            state = self.state[p]
-            if not state:
-                state["momentum"] = torch.zeros_like(p)
-            state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-            updates.append(p.grad.lerp(state["momentum"], group["momentum"]))
-        g = orthogonalize(torch.stack(updates))
-        size = 0.2 * max(g.shape[-2:]) ** 0.5
-        for p, u in zip(params, g, strict=True):
-            p.mul_(1 - group["lr"] * group["weight_decay"]).add_(u, alpha=-group["lr"] * size)
+    num = len(FIELDS)
+    place = torch.empty(num, dtype=torch.long)
+    place[torch.tensor(ORDER)] = torch.arange(num)  # of each field in the order
+    share = torch.rand(rows, 1, generator=generator)
+    known = (share**2 * num).floor()
+    in_order = torch.rand(rows, 1, generator=generator) < IN_ORDER_SHARE
+    scattered = torch.rand(rows, num, generator=generator) >= share
+    masked = torch.where(in_order, place >= known, scattered)
+    is_later = in_order & (place >= known + NUM_NEXT)
+    said = torch.tensor([SAID if f.name in ("name", "colour") else 1.0 for f in FIELDS])
+    return masked, torch.where(is_later, LATER, NEXT) * said * masked
 
 
-def orthogonalize(g: Tensor) -> Tensor:
-    """The nearest (n, a, b) matrices with singular values near one, by five quintic steps."""
-    a, b, c = 3.4445, -4.7750, 2.0315
-    tall = g.shape[-2] > g.shape[-1]
-    x = g.mT if tall else g
-    if x.is_cuda:
-        x = x.bfloat16()
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(5):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.mT if tall else x).to(g.dtype)
+def blurred(text: Tensor, generator: torch.Generator) -> Tensor:
+    """Text (B, T, 384) with noise of a strength of its own for each row on the tokens it has, so
+    that words near to those of the captions mean the same."""
+    level = MAX_BLUR * torch.rand(len(text), 1, 1, generator=generator)
+    noise = torch.randn(text.shape, generator=generator)
+    return text + level * noise * (text != 0)
 
 
-def sample_t(rows: int, generator: torch.Generator, mean: float = -0.7) -> Tensor:
-    """Times in (0, 1), most of them where the picture is decided: logit-normal, a tenth uniform."""
-    on = {"generator": generator, "device": generator.device}
-    t = torch.sigmoid(torch.randn(rows, **on) + mean)  # type: ignore[call-overload]
-    uniform, share = torch.rand(2, rows, **on)  # type: ignore[call-overload]
-    return torch.where(share < 0.1, uniform, t)
-
-
-def keep_tokens(bias: Tensor, num_keep: int, generator: torch.Generator) -> Tensor:
-    """A random set of real patches (B, num_keep) for each row; padding comes last."""
-    score = torch.rand(bias.shape, generator=generator, device=bias.device) - bias
-    return score.argsort(dim=1)[:, :num_keep].contiguous()
+def loss_of(logits: Tensor, tokens: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """The weighted mean of the cross entropies, and (rows, F) of all fields."""
+    each = [
+        F.cross_entropy(logits[:, STARTS[i] : STARTS[i + 1]], tokens[:, i], reduction="none")
+        for i in range(len(FIELDS))
+    ]
+    entropy = torch.stack(each, dim=1)
+    return (entropy * weight).sum() / len(FIELDS) / len(tokens), entropy
 
 
 class Trainer:
@@ -94,29 +79,23 @@ class Trainer:
         self.args = args
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(args.seed)
-        self.config = DenoiserConfig(width=args.width, depth=args.depth, heads=args.width // 64)
-        self.model = Denoiser(self.config).to(self.device)
-        self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
-        matrices = [p for b in self.model.blocks for n, p in b.named_parameters()
-                    if p.ndim == 2 and "modulation" not in n]  # fmt: skip
+        self.encoder = CaptionEncoder(args.weights, self.device.type)
+        config = DenoiserConfig(args.width, args.depth)
+        self.model = Denoiser(config, name_meanings(self.encoder)).to(self.device)
+        blocks = (*self.model.blocks, *self.model.text_blocks)
+        matrices = [p for block in blocks for p in block.parameters() if p.ndim == 2]
         chosen = {id(p) for p in matrices}
         rest = [p for p in self.model.parameters() if id(p) not in chosen]
         self.muon = Muon(matrices, args.lr)
         self.adam = torch.optim.AdamW(rest, args.lr, betas=(0.9, 0.98), weight_decay=0.0)
-        self.images, self.seconds, self.steps = 0, 0.0, 0
+        self.captions, self.seconds, self.steps = 0, 0.0, 0
         self.run = Path(args.run)
         self.run.mkdir(parents=True, exist_ok=True)
+        if not (self.run / "checkpoint.pt").exists() and args.start:
+            self.model.load_state_dict(load_start(args.start, config).state_dict())
+        self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
         if (self.run / "checkpoint.pt").exists():
             self._load()
-        elif args.start:
-            start = load_start(args.start)
-            if start.config != self.config:
-                raise SystemExit(
-                    f"--start {args.start} has width {start.config.width} and depth"
-                    f" {start.config.depth}; give the same with --width and --depth"
-                )
-            self.model.load_state_dict(start.state_dict())
-            self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
 
     def _load(self) -> None:
         state = torch.load(self.run / "checkpoint.pt", map_location=self.device)
@@ -124,18 +103,20 @@ class Trainer:
         self.ema = state["ema"]
         self.muon.load_state_dict(state["muon"])
         self.adam.load_state_dict(state["adam"])
-        self.images, self.seconds, self.steps = state["images"], state["seconds"], state["steps"]
+        self.captions, self.seconds = state["captions"], state["seconds"]
+        self.steps = state["steps"]
 
     def save(self) -> None:
         state = {"model": self.model.state_dict(), "ema": self.ema, "muon": self.muon.state_dict(),
-                 "adam": self.adam.state_dict(), "images": self.images, "seconds": self.seconds,
-                 "steps": self.steps, "config": vars(self.config)}  # fmt: skip
+                 "adam": self.adam.state_dict(), "captions": self.captions,
+                 "seconds": self.seconds, "steps": self.steps,
+                 "config": vars(self.model.config)}  # fmt: skip
         torch.save(state, self.run / "checkpoint.tmp")
         os.replace(self.run / "checkpoint.tmp", self.run / "checkpoint.pt")
 
     def progress(self) -> float:
-        if self.args.images:
-            return self.images / float(self.args.images)
+        if self.args.captions:
+            return self.captions / float(self.args.captions)
         return self.seconds / (60.0 * self.args.minutes)
 
     def learning_rate(self) -> float:
@@ -144,98 +125,99 @@ class Trainer:
         return float(self.args.lr * warm * max(cool, 0.0))
 
     def train(self, data: Dataset) -> None:
-        generator = torch.Generator(self.device).manual_seed(self.args.seed + self.steps)
+        generator = torch.Generator().manual_seed(self.args.seed + self.steps)
+        data.generator.manual_seed(self.args.seed + self.steps)
         network = torch.compile(self.model, dynamic=False) if self.args.compile else self.model
-        last_save, losses, log = time.time(), [], open(self.run / "log.jsonl", "a")
         batches = data.batches(self.args.batch)
-        stopped: list[int] = []
+        losses: list[float] = []
+        last_save, stopped = time.time(), [0][1:]
         signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
-        while self.progress() < 1 and not stopped:
-            started = time.time()
-            losses.append(self._step(network, next(batches), generator))
-            self.steps += 1
-            self.images += self.args.batch
-            self.seconds += min(time.time() - started, 30.0)  # compiling is not training
-            if self.steps % 20 == 0:
-                line = {
-                    "step": self.steps,
-                    "images": self.images,
-                    "seconds": round(self.seconds),
-                    "loss": round(float(np.mean(losses)), 5),
-                    "lr": self.learning_rate(),
-                }
-                print(json.dumps(line), file=log, flush=True)
-                losses = []
-            if time.time() - last_save > 240:
-                self.save()
-                last_save = time.time()
+        with open(self.run / "log.jsonl", "a") as log:
+            while self.progress() < 1 and not stopped:
+                started = time.time()
+                losses.append(self._step(network, batches, generator))
+                self.steps += 1
+                self.captions += self.args.batch
+                self.seconds += min(time.time() - started, 10.0)  # compiling is not training
+                if self.steps % 25 == 0:
+                    line = {
+                        "step": self.steps,
+                        "captions": self.captions,
+                        "seconds": round(self.seconds),
+                        "loss": round(float(np.mean(losses)), 5),
+                        "lr": self.learning_rate(),
+                    }
+                    losses = []
+                    print(json.dumps(line), file=log, flush=True)
+                    print(line, flush=True)
+                if time.time() - last_save > self.args.save_every:
+                    self.save()
+                    last_save = time.time()
         self.save()
         if self.args.parts:
-            trained = {"images": self.images, "steps": self.steps, "seconds": self.seconds}
-            save_parts(self.args.parts, self.config, self.ema, trained)
+            trained = {"captions": self.captions, "steps": self.steps, "seconds": self.seconds}
+            save_parts(self.args.parts, self.model.config, self.ema, trained)
 
-    def _step(self, network, batch, generator) -> float:  # type: ignore[no-untyped-def]
-        x, text, position, bias = batch
-        t = sample_t(len(x), generator, self.args.time_mean)
-        noise = torch.randn(x.shape, generator=generator, device=self.device)
-        mix = t[:, None, None]
-        noisy = mix * x + (1 - mix) * noise
-        keep = None
-        if self.progress() < self.args.routed and not self.args.coarse:
-            keep = keep_tokens(bias, self.args.keep, generator)
-        cuda = self.device.type == "cuda"
-        with torch.autocast("cuda", torch.bfloat16, enabled=cuda):
-            clean = network(noisy, t, text, position, bias, keep)
-        weight = (bias == 0).float()[:, :, None] / (1 - mix).clamp_min(MIN_NOISE) ** 2
-        loss = (weight * (clean.float() - x) ** 2).mean()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
+    def _step(
+        self,
+        network: torch.nn.Module,
+        batches: Iterator[tuple[Tensor, Tensor, Tensor, Tensor]],
+        generator: torch.Generator,
+    ) -> float:
+        """`copies` scenes for each caption, the same one with other masks."""
+        tokens, text, negative, shape = next(batches)
+        text = blurred(text, generator)
+        tokens = tokens.repeat_interleave(self.args.copies, dim=0)
+        shape = shape.repeat_interleave(self.args.copies, dim=0)
+        masked, weight = draw_masks(len(tokens), generator)
+        seen = torch.where(masked, torch.from_numpy(MASKED), tokens)
+        on = (a.to(self.device) for a in (seen, text, negative, shape, tokens, weight))
+        seen, text, negative, shape, tokens, weight = on
+        is_cuda = self.device.type == "cuda"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_cuda):
+            logits = network(seen, text, negative, shape, self.args.copies)
+        loss, _ = loss_of(logits.float(), tokens, weight)
         for optimizer in (self.muon, self.adam):
+            optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        decay = min(self.args.ema, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(  # type: ignore[attr-defined]
-            list(self.ema.values()), list(self.model.state_dict().values()), 1 - decay
-        )
-        if not math.isfinite(loss.item()):
-            raise SystemExit(f"the loss is {loss.item()} at step {self.steps}")
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.muon.step()
+        self.adam.step()
+        self._average()
         return loss.item()
 
-
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--data", nargs="+", type=Path, required=True)
-    p.add_argument("--run", type=Path, required=True)
-    p.add_argument("--weights", type=Path, default=Path("src/daguerre/models/embedded/weights"))
-    p.add_argument("--start", type=Path, help="a run, its parts or exported weights")
-    p.add_argument("--parts", type=Path, help="folder for the result in files of 15 MiB")
-    p.add_argument("--coarse", action="store_true", help="half the size, fewer patches")
-    p.add_argument("--minutes", type=float, default=90, help="training time in all")
-    p.add_argument("--images", type=int, default=0, help="images in all, instead of minutes")
-    p.add_argument("--batch", type=int, default=32)
-    p.add_argument("--width", type=int, default=256)
-    p.add_argument("--depth", type=int, default=8)
-    p.add_argument("--lr", type=float, default=2e-3)
-    p.add_argument("--cooldown", type=float, default=0.4, help="share of the budget, at the end")
-    p.add_argument("--time-mean", type=float, default=-0.7, help="of the logit of t")
-    p.add_argument("--keep", type=int, default=104, help="patches in the middle blocks")
-    p.add_argument("--routed", type=float, default=0.9, help="share trained with --keep patches")
-    p.add_argument("--ema", type=float, default=0.995)
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--no-compile", dest="compile", action="store_false")
-    return p.parse_args(argv)
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.args.ema, (1 + self.steps) / (10 + self.steps))
+        for name, value in self.model.state_dict().items():
+            if value.is_floating_point():
+                self.ema[name].lerp_(value, 1 - decay)
 
 
 def main() -> None:
-    args = parse()
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("--data", type=Path, required=True)
+    p.add_argument("--run", type=Path, required=True)
+    p.add_argument("--weights", type=Path, default=Path("src/daguerre/models/embedded/weights"))
+    p.add_argument("--start", type=Path, help="a run or its parts to begin with")
+    p.add_argument("--parts", type=Path, help="where to leave averaged weights in small files")
+    p.add_argument("--minutes", type=float, default=60, help="of training in all")
+    p.add_argument("--captions", type=int, default=0, help="in all, instead of --minutes")
+    p.add_argument("--batch", type=int, default=128, help="captions in a step")
+    p.add_argument("--copies", type=int, default=3, help="of a scene, each with masks of its own")
+    p.add_argument("--lr", type=float, default=1.5e-3)
+    p.add_argument("--cooldown", type=float, default=0.6)
+    p.add_argument("--ema", type=float, default=0.997)
+    p.add_argument("--width", type=int, default=256)
+    p.add_argument("--depth", type=int, default=5)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--save-every", type=float, default=120, help="seconds")
+    p.add_argument("--no-compile", dest="compile", action="store_false")
+    args = p.parse_args()
     trainer = Trainer(args)
-    trainer.train(
-        Dataset(
-            args.data, args.weights, args.seed + trainer.steps, str(trainer.device), args.coarse
-        )
-    )
+    trainer.train(Dataset(args.data, trainer.encoder, args.seed))
 
 
 if __name__ == "__main__":

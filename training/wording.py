@@ -51,12 +51,18 @@ WEATHER_TAGS = {
 TERRAIN_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "mountains": (
         ("the mountains", "mountains", "a mountain range", "the mountains"),
-        ("mountains", "mountain range", "mountain landscape"),
+        ("mountains", "mountain range", "mountain landscape", "mountain peaks"),
     ),
-    "hills": (("rolling hills", "the hills", "green hills"), ("hills", "rolling hills")),
+    "hills": (
+        ("rolling hills", "the hills", "green hills", "the countryside"),
+        ("hills", "rolling hills", "countryside"),
+    ),
     "desert": (("the desert", "a desert", "desert dunes", "sand dunes"), ("desert", "dunes")),
     "river": (("a river", "a winding river", "a river valley"), ("river", "winding river")),
-    "forest": (("a forest", "the forest", "a pine forest"), ("forest", "pine forest")),
+    "forest": (
+        ("a forest", "the forest", "a pine forest", "the woods", "a pine wood"),
+        ("forest", "pine forest", "woods"),
+    ),
     "meadow": (("a meadow", "a flower meadow", "a field of flowers"), ("meadow", "flowers")),
     "jungle": (("the jungle", "a jungle", "a tropical forest"), ("jungle", "tropical forest")),
     "snowfield": (
@@ -64,23 +70,41 @@ TERRAIN_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("snow", "winter landscape", "snowy landscape"),
     ),
     "canyon": (("a canyon", "the canyon", "red rock mesas"), ("canyon", "mesas")),
-    "volcano": (("a volcano", "an erupting volcano", "the volcano"), ("volcano", "lava")),
+    "volcano": (
+        ("a volcano", "an erupting volcano", "the volcano", "a volcano full of lava"),
+        ("volcano", "lava"),
+    ),
     "waterfall": (("a waterfall", "the waterfall"), ("waterfall",)),
     "road": (("a road", "a long road", "a road to the horizon"), ("road", "empty road")),
-    "village": (("a village", "a small village", "the village"), ("village", "small houses")),
-    "city": (("a city", "the city", "a city skyline"), ("city", "city skyline", "skyscrapers")),
-    "sea": (("the sea", "the ocean", "a calm sea"), ("sea", "ocean")),
-    "beach": (("a beach", "the beach", "a sandy beach"), ("beach", "sandy beach")),
+    "village": (
+        ("a village", "a small village", "the village", "a little town"),
+        ("village", "small houses"),
+    ),
+    "city": (
+        ("a city", "the city", "a city skyline", "a big city", "downtown"),
+        ("city", "city skyline", "skyscrapers", "cityscape"),
+    ),
+    "sea": (
+        ("the sea", "the ocean", "a calm sea", "the open sea", "ocean waves"),
+        ("sea", "ocean", "seascape"),
+    ),
+    "beach": (
+        ("a beach", "the beach", "a sandy beach", "the seaside", "the shore"),
+        ("beach", "sandy beach", "seaside"),
+    ),
     "lake": (("a lake", "a mountain lake", "the lake"), ("lake", "mountain lake")),
     "islands": (
-        ("a tropical island", "an island with palm trees"),
+        ("a tropical island", "an island with palm trees", "a desert island"),
         ("tropical island", "palm trees"),
     ),
     "underwater": (
-        ("the sea floor", "an underwater world", "the ocean depths"),
+        ("the sea floor", "an underwater world", "the ocean depths", "a coral reef"),
         ("underwater", "under the sea"),
     ),
-    "space": (("outer space", "space"), ("space", "planets", "stars")),
+    "space": (
+        ("outer space", "space", "the universe", "a galaxy"),
+        ("space", "planets", "stars", "galaxy"),
+    ),
     "mushrooms": (
         ("glowing mushrooms", "giant glowing mushrooms", "luminous mushrooms"),
         ("glowing mushrooms", "giant mushrooms"),

@@ -11,11 +11,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from training import things
+from daguerre.models.embedded.drawing import Placed, Scene, things
+from daguerre.models.embedded.drawing.grounds import PATTERNED
+from daguerre.models.embedded.drawing.scene import RIDGED
 from training.grammar import DEFINITE, UNCOUNTED, add_adjective, article, plural
-from training.scenes import Placed, Scene
-from training.scenes.grounds import PATTERNED
-from training.scenes.scene import RIDGED
 from training.wording import (
     ABOVE,
     DREAMY,

@@ -65,7 +65,7 @@ def _fields(source: random.Random, key: str) -> Attack:
     """JSON of wrong values, always with one field that no request has."""
     body = {"model": DEFAULT_MODEL, "prompt": "x", "no_such_field": 1}
     for name in source.sample(_FIELDS, source.randrange(len(_FIELDS))):
-        body[name] = _value(source)  # type: ignore[assignment]
+        body[name] = _value(source)
     return Attack("fields", (_post(key, json.dumps(body).encode()),))
 
 

@@ -218,7 +218,7 @@ class Settings:
         "bfloat16",
     )
     num_inference_steps: int = _setting(
-        0, "Denoising steps of the embedded model; 0 takes the model's own.", _int(0, 200)
+        0, "Denoising steps of the embedded model; 0 takes the model's own.", _int(0, 46)
     )
     prompt_in_file: bool = _setting(
         False, "Write the prompt into the provenance of the files.", _bool

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +15,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import daguerre
 from daguerre.engine.forward import Forward, Network
 from daguerre.errors import InternalError
-from daguerre.models.embedded.canvas import canvas
-from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel, initial_noise, weights_sha256
+from daguerre.models.embedded import fields
+from daguerre.models.embedded.drawing import Scene
+from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel, read_card, weights_sha256
 from daguerre.params import SIZES, ImageParams
 
 PARAMS = ImageParams("m", "a mountain lake at sunset", seed=7)
+NUM_STEPS = 4
 MAX_WEIGHTS_BYTES = 95_000_000
 
 
 @pytest.fixture(scope="module")
 def model() -> EmbeddedModel:
-    return EmbeddedModel("m", num_inference_steps=2)
+    return EmbeddedModel("m", num_inference_steps=NUM_STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +39,8 @@ def networks(model: EmbeddedModel) -> Iterator[Mapping[str, Network]]:
 
 
 Draw = Callable[[ImageParams], NDArray[np.uint8]]
+Ask = Callable[[ImageParams], list[Forward]]
+Decide = Callable[[ImageParams], Scene]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +53,40 @@ def draw(model: EmbeddedModel, networks: Mapping[str, Network]) -> Draw:
                 forward = pipeline.send(networks[forward.network](forward.inputs))
             except StopIteration as stop:
                 return np.asarray(stop.value)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def ask(model: EmbeddedModel, networks: Mapping[str, Network]) -> Ask:
+    """All forwards of a request up to the decoder's, which is the last and is not run."""
+
+    def run(params: ImageParams) -> list[Forward]:
+        pipeline = model.pipeline(params)
+        forwards = [next(pipeline)]
+        while forwards[-1].stage != "decode":
+            last = forwards[-1]
+            forwards.append(pipeline.send(networks[last.network](last.inputs)))
+        return forwards
+
+    return run
+
+
+def array(forward: Forward, name: str) -> NDArray[np.generic]:
+    found = forward.inputs[name]
+    assert isinstance(found, np.ndarray)
+    return found
+
+
+@pytest.fixture(scope="module")
+def decide(ask: Ask) -> Decide:
+    """The scene that a request leads to."""
+
+    def run(params: ImageParams) -> Scene:
+        last = ask(params)[-1]
+        ((seed, palette),) = array(last, "layout").tolist()
+        tokens = array(last, "tokens")[0].astype(np.int64)
+        return fields.decode(tokens, (params.width, params.height), seed, palette)
 
     return run
 
@@ -64,27 +107,74 @@ def test_same_parameters_give_the_same_pixels(draw: Draw) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"seed": 8}, {"prompt": "a city at night"}, {"negative_prompt": "sunset"}],
-    ids=["seed", "prompt", "negative_prompt"],
+    "change", [{"seed": 8}, {"prompt": "a city at night"}], ids=["seed", "prompt"]
 )
-def test_every_parameter_changes_the_image(draw: Draw, change: dict[str, object]) -> None:
-    """Seed, prompt and negative prompt each reach the pixels."""
+def test_seed_and_prompt_change_the_image(draw: Draw, change: dict[str, object]) -> None:
+    """Each reaches the pixels."""
     other = draw(replace(PARAMS, **change))  # type: ignore[arg-type]
     assert np.abs(other.astype(int) - draw(PARAMS)).mean() > 1
 
 
-@pytest.mark.parametrize("prompt", ["x" * 10_000, "cat " * 2500, "🌈", "猫", "\u200b"])
+def test_a_negative_prompt_changes_scenes(decide: Decide) -> None:
+    """Of requests whose scene may or may not have what is not wanted, some lead to another one."""
+    asked = [
+        ("the sea at sunset", "the sun"),
+        ("a forest in winter", "falling snow"),
+        ("an apple", "white background"),
+    ]
+    pairs = [(replace(PARAMS, prompt=p, seed=i), words) for p, words in asked for i in range(1, 5)]
+    before = [decide(params) for params, _ in pairs]
+    after = [decide(replace(params, negative_prompt=words)) for params, words in pairs]
+    assert before != after
+
+
+@pytest.mark.parametrize(("wanted", "unwanted"), [("cat", "dog"), ("dog", "cat"), ("cat", "dogs")])
+def test_of_two_things_the_unwanted_one_is_left_out(
+    decide: Decide, wanted: str, unwanted: str
+) -> None:
+    """A cat and a dog without the dog is a cat."""
+    prompt = f"a {wanted} and a {unwanted.removesuffix('s')}"
+    for seed in range(1, 5):
+        scene = decide(replace(PARAMS, prompt=prompt, negative_prompt=unwanted, seed=seed))
+        assert [item.name for item in scene.things] == [wanted]
+
+
+@pytest.mark.parametrize("words", ["", "\u200b", "the moon"])
+def test_rows_are_what_guides(ask: Ask, words: str) -> None:
+    """A forward has a row with both prompts and one without any."""
+    first = next(f for f in ask(replace(PARAMS, negative_prompt=words)) if f.stage == "denoise")
+    text, negative = array(first, "text"), array(first, "negative")
+    assert text[0].any() and negative[0].any() == (words == "the moon")
+    assert not text[1].any() and not negative[1].any()
+
+
+def test_a_seed_lays_out_the_same_scene_at_every_size(decide: Decide) -> None:
+    """Layout and palette of a seed are those of its noise, whatever the size."""
+    layouts = {
+        (scene.seed, scene.palette)
+        for width, height in SIZES.values()
+        for scene in [decide(replace(PARAMS, width=width, height=height))]
+    }
+    assert len(layouts) == 1
+
+
+@pytest.mark.parametrize("prompt", ["x" * 10_000, "cat " * 1200, "🌈", "猫", "\u200b", ""])
 def test_odd_prompts_are_drawn(draw: Draw, prompt: str) -> None:
     """Very long prompts, and prompts without a known token, give an image like any other."""
-    assert draw(replace(PARAMS, prompt=prompt, negative_prompt=prompt)).shape == (1024, 1024, 3)
+    pixels = draw(replace(PARAMS, prompt=prompt, negative_prompt=prompt))
+    assert pixels.shape == (1024, 1024, 3) and pixels.std() > 2
 
 
-def test_the_end_of_a_long_prompt_reaches_the_image(draw: Draw) -> None:
-    """The last word of 2,400 changes the pixels."""
-    words = "a quiet meadow " * 800
-    one, other = (draw(replace(PARAMS, prompt=words + word)) for word in ("snow", "volcano"))
-    assert not np.array_equal(one, other)
+def test_the_end_of_a_long_prompt_reaches_the_denoiser(ask: Ask) -> None:
+    """The last word of 1,200 changes what the denoiser reads, at every step."""
+    words = "a quiet meadow " * 400
+    read = []
+    for word in ("snow", "volcano"):
+        forwards = ask(replace(PARAMS, prompt=words + word))
+        read.append([array(f, "text") for f in forwards if f.stage == "denoise"])
+    one, other = read
+    assert len(one) == len(other) == NUM_STEPS
+    assert all(not np.array_equal(a[0], b[0]) for a, b in zip(one, other, strict=True))
 
 
 def test_forwards_of_a_long_prompt_are_bounded(model: EmbeddedModel) -> None:
@@ -93,23 +183,45 @@ def test_forwards_of_a_long_prompt_are_bounded(model: EmbeddedModel) -> None:
     rows, forward = [], next(pipeline)
     while forward.stage == "encode":
         rows.append(forward.rows)
-        ids = forward.inputs["ids"]
-        assert isinstance(ids, np.ndarray)
+        ids = array(forward, "ids")
         forward = pipeline.send((np.zeros((*ids.shape, 384), np.float32),))
     assert max(rows) == 8 and sum(rows) == 40
 
 
-def test_steps_are_counted_to_the_end(
-    model: EmbeddedModel, networks: Mapping[str, Network]
-) -> None:
+def test_steps_are_counted_to_the_end(ask: Ask) -> None:
     """Each denoising forward carries its step, from 1 to the number of steps."""
-    forwards: list[Forward] = []
-    pipeline = model.pipeline(PARAMS)
-    forward = next(pipeline)
-    while forward.stage != "decode":
-        forwards.append(forward)
-        forward = pipeline.send(networks[forward.network](forward.inputs))
-    assert [f.step for f in forwards if f.stage == "denoise"] == [(1, 2), (2, 2)]
+    steps = [forward.step for forward in ask(PARAMS) if forward.stage == "denoise"]
+    assert steps == [(i, NUM_STEPS) for i in range(1, NUM_STEPS + 1)]
+
+
+def test_a_scene_is_unmasked_step_by_step(ask: Ask) -> None:
+    """The first forward knows nothing, each knows more than the one before, the decoder all; the
+    rows of a forward see the same scene."""
+    forwards = [forward for forward in ask(PARAMS) if forward.stage != "encode"]
+    masked = [int((array(f, "tokens")[0] == fields.MASKED).sum()) for f in forwards]
+    assert masked[0] == len(fields.FIELDS) and masked[-1] == 0
+    assert masked == sorted(set(masked), reverse=True)
+    for forward in forwards[:-1]:
+        assert len(np.unique(array(forward, "tokens"), axis=0)) == 1
+
+
+def test_previews_are_smaller_pictures_that_decide_nothing(
+    model: EmbeddedModel, networks: Mapping[str, Network], draw: Draw
+) -> None:
+    """At every step there is one at a quarter of the size, and the image is the same with them."""
+    params = replace(PARAMS, width=1344, height=768)
+    pipeline = model.pipeline(params)
+    last = forward = next(pipeline)
+    try:
+        while True:
+            outputs = networks[forward.network](forward.inputs)
+            if forward.stage == "denoise":
+                assert forward.preview is not None
+                small = forward.preview(outputs)
+                assert small.shape == (192, 336, 3) and small.std() > 2
+            last, forward = forward, pipeline.send(outputs)
+    except StopIteration as stop:
+        assert last.stage == "denoise" and np.array_equal(stop.value, draw(params))
 
 
 def test_rows_of_different_sizes_share_a_signature(model: EmbeddedModel) -> None:
@@ -119,29 +231,79 @@ def test_rows_of_different_sizes_share_a_signature(model: EmbeddedModel) -> None
         pipeline = model.pipeline(replace(PARAMS, width=width, height=height))
         forward = next(pipeline)
         while forward.stage == "encode":
-            ids = forward.inputs["ids"]
-            assert isinstance(ids, np.ndarray)
+            ids = array(forward, "ids")
             forward = pipeline.send((np.zeros((*ids.shape, 384), np.float32),))
         signatures.add(forward.signature)
     assert len(signatures) == 1
 
 
-def test_noise_is_normal_and_stays_the_same() -> None:
-    """The stream behind a seed is frozen: these values may never change."""
-    noise = initial_noise(123, canvas(1024, 1024))
-    assert abs(noise.mean()) < 0.01 and abs(noise.std() - 1) < 0.01
-    np.testing.assert_allclose(noise[0, :3], [-1.0856306, 0.99734545, 0.2829785], rtol=1e-6)
+def test_logits_of_a_forward_are_those_of_all_fields(
+    ask: Ask, networks: Mapping[str, Network]
+) -> None:
+    """The denoiser has one output, (rows, logits of all fields) float32, and no row is empty."""
+    forward = next(f for f in ask(PARAMS) if f.stage == "denoise")
+    (logits,) = networks["denoiser"](forward.inputs)
+    assert isinstance(logits, np.ndarray)
+    assert logits.shape == (2, fields.NUM_LOGITS) and logits.dtype == np.float32
+    assert np.isfinite(logits).all() and not np.array_equal(logits[0], logits[1])
 
 
-def test_damaged_weights_are_refused(tmp_path: Path) -> None:
-    """One changed byte in a network's weights stops the load with a message that says so."""
-    shutil.copytree(WEIGHTS, tmp_path / "w")
-    file = tmp_path / "w" / "decoder.bin"
-    content = bytearray(file.read_bytes())
+def test_networks_are_told_apart(networks: Mapping[str, Network], model: EmbeddedModel) -> None:
+    """There are three; each has a fingerprint of its own that names the weights."""
+    assert set(networks) == {"text_encoder", "denoiser", "decoder"}
+    prints = {network.fingerprint for network in networks.values()}
+    assert len(prints) == 3
+    assert all(model.card.weights_sha256 in found for found in prints)
+
+
+@pytest.mark.parametrize(
+    ("num_threads", "shared"), [(1, {}), (3, {}), (4, {"denoiser": 8}), (16, {"denoiser": 8})]
+)
+def test_few_cores_share_no_forwards(num_threads: int, shared: dict[str, int]) -> None:
+    """From four cores on up to eight rows of the denoiser go together."""
+    assert EmbeddedModel("m", num_threads=num_threads).max_rows == shared
+
+
+def test_steps_are_those_of_the_card_or_of_the_setting() -> None:
+    """Without a number of steps the card's is taken."""
+    card = EmbeddedModel("m").card
+    assert 1 <= card.num_inference_steps <= len(fields.FIELDS)
+    assert card.guidance_scale >= 1 and 0 < card.temperature <= 1
+    pipeline = EmbeddedModel("m").pipeline(PARAMS)
+    forward = next(pipeline)
+    while forward.stage == "encode":
+        ids = array(forward, "ids")
+        forward = pipeline.send((np.zeros((*ids.shape, 384), np.float32),))
+    assert forward.step == (1, card.num_inference_steps)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The weights again, as links: a file is changed by writing a new one in its place."""
+    shutil.copytree(WEIGHTS, tmp_path / "w", copy_function=os.link)
+    return tmp_path / "w"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["denoiser.bin", "denoiser.xml", "text_encoder.bin", "tokenizer.json", "rules.npz"],
+)
+def test_damaged_weights_are_refused(folder: Path, name: str) -> None:
+    """One changed byte in any file that decides pictures stops the load with a message."""
+    content = bytearray((folder / name).read_bytes())
     content[1000] ^= 1
-    file.write_bytes(content)
+    (folder / name).unlink()
+    (folder / name).write_bytes(content)
     with pytest.raises(InternalError, match="damaged"):
-        EmbeddedModel("m", folder=tmp_path / "w").load()
+        EmbeddedModel("m", folder=folder).load()
+
+
+@pytest.mark.parametrize("name", ["denoiser.bin", "tokenizer.json", "rules.npz"])
+def test_missing_weights_are_refused(folder: Path, name: str) -> None:
+    """A file that is not there stops the load with a message, not a traceback."""
+    (folder / name).unlink()
+    with pytest.raises(InternalError, match="damaged"):
+        EmbeddedModel("m", folder=folder).load()
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"name": 1}'])
@@ -153,7 +315,42 @@ def test_a_damaged_card_is_refused(tmp_path: Path, content: str | None) -> None:
         EmbeddedModel("m", folder=tmp_path)
 
 
+@pytest.mark.parametrize("name", ["temperature", "guidance_scale", "weights_sha256"])
+def test_a_card_without_a_field_is_refused(tmp_path: Path, name: str) -> None:
+    """The message names the field that is missing."""
+    facts = json.loads((WEIGHTS / "model.json").read_text())
+    del facts[name]
+    (tmp_path / "model.json").write_text(json.dumps(facts))
+    with pytest.raises(InternalError, match=name):
+        read_card(tmp_path)
+
+
 def test_the_card_names_the_weights() -> None:
     """model.json carries the digest of the files beside it, and all fit into the wheel."""
     assert EmbeddedModel("m").card.weights_sha256 == weights_sha256(WEIGHTS)
     assert sum(file.stat().st_size for file in WEIGHTS.iterdir()) < MAX_WEIGHTS_BYTES
+
+
+def test_a_listed_model_loads_nothing() -> None:
+    """The server's process knows the model's facts, and neither runtime, art nor fields."""
+    code = """
+import json, sys
+from daguerre.models.embedded.model import EmbeddedModel
+model = EmbeddedModel("m")
+assert model.info.weights_sha256 and model.max_rows is not None
+print(json.dumps(sorted(sys.modules)))
+"""
+    source = str(Path(daguerre.__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    loaded = set(json.loads(done.stdout))
+    heavy = {"openvino", "torch", "thorvg_python", "tokenizers", "PIL", "training"}
+    assert loaded & heavy == set()
+    package = "daguerre.models.embedded"
+    assert {name for name in loaded if name.startswith(f"{package}.")} == {f"{package}.model"}

@@ -1,60 +1,171 @@
-"""The sampler: times, guidance and the solver against closed forms."""
+"""The sampler: steps, noise, guidance and draws against closed forms."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from daguerre.models.embedded.sampler import Multistep, guide, times
+from daguerre.models.embedded.fields import AT, FIELDS, MASKED, NUM_LOGITS, ORDER, STARTS, Rules
+from daguerre.models.embedded.sampler import (
+    MAX_STEPS,
+    NUM_PALETTES,
+    Noise,
+    SceneSampler,
+    guide,
+    log_softmax,
+    steps_of,
+)
+
+FREE = Rules({})  # keeps nothing apart
+KIND = AT[0, "kind"]
 
 
-@pytest.mark.parametrize("shift", [0.5, 1.0, 2.0])
-@pytest.mark.parametrize("num_steps", [1, 4, 20])
-def test_times_rise_from_noise_to_image(num_steps: int, shift: float) -> None:
-    """There are steps + 1 times, strictly rising from 0 to 1."""
-    schedule = times(num_steps, shift)
-    assert (schedule[0], schedule[-1], len(schedule)) == (0.0, 1.0, num_steps + 1)
-    assert all(a < b for a, b in zip(schedule, schedule[1:], strict=False))
+def logits(seed: int, spread: float = 2.0) -> NDArray[np.float32]:
+    found = np.random.default_rng(seed).normal(0, spread, NUM_LOGITS)
+    return found.astype(np.float32)
 
 
-def test_a_larger_shift_stays_longer_near_the_noise() -> None:
-    """Shift 2 is behind shift 1 at every inner time."""
-    assert all(a < b for a, b in zip(times(10, 2.0)[1:-1], times(10, 1.0)[1:-1], strict=True))
+def span(field: int) -> slice:
+    return slice(STARTS[field], STARTS[field + 1])
+
+
+@pytest.mark.parametrize("num_steps", range(1, MAX_STEPS + 1))
+def test_every_field_is_decided_once(num_steps: int) -> None:
+    """Any number of steps takes all fields in their order, one or more at each step."""
+    steps = steps_of(num_steps)
+    assert len(steps) == num_steps and all(steps)
+    assert [field for fields in steps for field in fields] == list(ORDER)
+
+
+def test_first_steps_decide_few_fields() -> None:
+    """What stands for most of the picture is decided by itself, the rest in ever larger parts."""
+    sizes = [len(step) for step in steps_of(8)]
+    assert sizes[0] == 1 and sizes[-1] > 8 and sizes == sorted(sizes)
+    assert steps_of(8)[0] == (KIND,)
+
+
+def test_noise_stays_the_same() -> None:
+    """The stream behind a seed is frozen: these values may never change."""
+    noise = Noise.draw(123)
+    assert (noise.layout, noise.palette) == (2991312382, 45)
+    np.testing.assert_allclose(noise.gumbel[:3], [1.08747212, 1.35757443, 0.22135305], rtol=1e-7)
+
+
+def test_noise_depends_on_the_seed_alone() -> None:
+    """A seed gives its noise again, whatever was drawn between; other seeds give other noise."""
+    np.random.seed(4)
+    first = [Noise.draw(seed) for seed in range(1, 60)]
+    np.random.seed(5)
+    again = [Noise.draw(seed) for seed in range(1, 60)]
+    for a, b in zip(first, again, strict=True):
+        assert (a.layout, a.palette) == (b.layout, b.palette)
+        assert np.array_equal(a.gumbel, b.gumbel)
+    assert len({noise.layout for noise in first}) == len(first)
+    assert len({noise.gumbel.tobytes() for noise in first}) == len(first)
+    assert len({noise.palette for noise in first}) > 20
+    assert all(0 <= n.layout < 2**32 and 0 <= n.palette < NUM_PALETTES for n in first)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
+def test_seeds_at_the_ends_are_drawn(seed: int) -> None:
+    """The smallest and the largest seed give finite noise for every value."""
+    noise = Noise.draw(seed)
+    assert noise.gumbel.shape == (NUM_LOGITS,) and np.isfinite(noise.gumbel).all()
+
+
+def test_probabilities_of_each_field_sum_to_one() -> None:
+    """The softmax is of each field by itself, and large logits do not overflow."""
+    for spread in (0.0, 2.0, 1e4):
+        found = log_softmax(logits(1, spread))
+        assert np.isfinite(found).all() and found.dtype == np.float32
+        sums = np.add.reduceat(np.exp(found.astype(np.float64)), STARTS[:-1])
+        np.testing.assert_allclose(sums, 1.0, rtol=1e-4)
+
+
+def test_a_shift_of_a_field_changes_nothing() -> None:
+    """What is added to all logits of one field leaves all probabilities as they are."""
+    shifted = logits(2)
+    shifted[span(KIND)] += 5.0
+    np.testing.assert_allclose(log_softmax(shifted), log_softmax(logits(2)), atol=1e-5)
+
+
+def test_guidance_of_one_is_the_prompt_alone() -> None:
+    """At scale 1 what is unwanted does not count."""
+    found = guide(logits(3), logits(4), 1.0)
+    np.testing.assert_allclose(found, log_softmax(logits(3)), atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.5, 7.0])
+def test_guidance_away_from_the_same_is_nothing(scale: float) -> None:
+    """Where wanted and unwanted agree, every scale gives their probabilities."""
+    np.testing.assert_allclose(guide(logits(5), logits(5), scale), log_softmax(logits(5)))
 
 
 def test_guidance_is_an_extrapolation() -> None:
-    """Scale 0 gives the unwanted, 1 the wanted, 2 as far again beyond it."""
-    wanted, unwanted = np.full((1, 1), 3.0, np.float32), np.full((1, 1), 1.0, np.float32)
-    assert [guide(wanted, unwanted, s).item() for s in (0.0, 1.0, 2.0)] == [1.0, 3.0, 5.0]
+    """Scale 0 gives the unwanted; scale 2 goes as far again from it as the wanted is."""
+    wanted, unwanted = log_softmax(logits(6)), log_softmax(logits(7))
+    np.testing.assert_allclose(guide(logits(6), logits(7), 0.0), unwanted, atol=1e-4)
+    found = guide(logits(6), logits(7), 2.0)
+    np.testing.assert_allclose(found, 2 * wanted - unwanted, atol=1e-3)
 
 
-@pytest.mark.parametrize("num_steps", [1, 2, 7])
-def test_a_constant_prediction_is_reached_from_any_noise(num_steps: int) -> None:
-    """If the network predicts the same image at every step, the solver goes straight there."""
-    schedule = times(num_steps, 1.0)
-    solver = Multistep(schedule)
-    clean = np.full((2, 3), 0.25, np.float32)
-    noise = np.random.default_rng(1).standard_normal((2, 3)).astype(np.float32)
-    x = noise
-    for index in range(num_steps):
-        x = solver.step(x, clean, index)
-        t = schedule[index + 1]
-        np.testing.assert_allclose(x, t * clean + (1 - t) * noise, atol=1e-6)
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_values_are_drawn_as_often_as_their_softmax_says(temperature: float) -> None:
+    """Over many seeds each value of a field comes out with its probability."""
+    num, given = 1200, logits(8, 1.0)
+    counts = np.zeros(len(FIELDS[KIND].values))
+    for seed in range(num):
+        sampler = SceneSampler(Noise.draw(seed), FREE, MAX_STEPS, temperature)
+        sampler.step(given, 0)
+        counts[sampler.tokens[KIND]] += 1
+    wanted = np.exp(given[span(KIND)] / temperature)
+    wanted /= wanted.sum()
+    deviation = np.sqrt(wanted * (1 - wanted) / num)
+    assert (np.abs(counts / num - wanted) < 4 * deviation).all()
 
 
-def test_second_order_beats_first_order() -> None:
-    """On data that is normal with deviation 0.5 the ideal network has a closed form; the two-step
-    solver ends nearer to the exact end of the path than Euler's steps do."""
-    deviation = 0.5
+def test_without_temperature_the_likeliest_is_taken() -> None:
+    """At temperature 0 every seed takes the largest logit."""
+    for seed in range(20):
+        sampler = SceneSampler(Noise.draw(seed), FREE, MAX_STEPS, 0.0)
+        sampler.step(logits(9), 0)
+        assert sampler.tokens[KIND] == logits(9)[span(KIND)].argmax()
 
-    def ideal(x: float, t: float) -> float:
-        return x * t * deviation**2 / (t**2 * deviation**2 + (1 - t) ** 2)
 
-    noise, schedule = 1.7, times(12, 1.0)
-    solver, x = Multistep(schedule), np.array([noise], np.float32)
-    euler = noise
-    for index, (t, after) in enumerate(zip(schedule, schedule[1:], strict=False)):
-        x = solver.step(x, np.array([ideal(x.item(), t)], np.float32), index)
-        euler += (after - t) * (ideal(euler, t) - euler) / (1 - t)
-    exact = noise * deviation  # the flow of a normal distribution scales
-    assert abs(x.item() - exact) < 0.5 * abs(euler - exact)
+def test_a_step_decides_its_own_fields_alone() -> None:
+    """The others stay masked until their step, and what is decided does not change again."""
+    sampler = SceneSampler(Noise.draw(1), FREE, 6, 1.0)
+    known: set[int] = set()
+    for index, step in enumerate(steps_of(6)):
+        before = sampler.tokens.copy()
+        sampler.step(logits(10 + index), index)
+        changed = set(np.flatnonzero(sampler.tokens != before).tolist())
+        assert changed == set(step)
+        known |= changed
+        masked = set(np.flatnonzero(sampler.tokens == MASKED).tolist())
+        assert masked == set(range(len(FIELDS))) - known
+
+
+def test_an_estimate_decides_nothing() -> None:
+    """It has no masks, keeps what is known, and leaves the scene as it was."""
+    sampler = SceneSampler(Noise.draw(2), FREE, 5, 1.0)
+    for index in range(5):
+        sampler.step(logits(20), index)
+        before = sampler.tokens.copy()
+        found = sampler.estimate(logits(21))
+        assert np.array_equal(sampler.tokens, before) and (found < MASKED).all()
+        known = before != MASKED
+        assert np.array_equal(found[known], before[known])
+    assert np.array_equal(sampler.estimate(logits(22)), sampler.tokens)
+
+
+def test_the_number_of_steps_decides_no_field_twice() -> None:
+    """With the same logits at every step, all numbers of steps give one scene."""
+    scenes = []
+    for num_steps in (1, 3, 12, MAX_STEPS):
+        sampler = SceneSampler(Noise.draw(3), FREE, num_steps, 1.0)
+        for index in range(num_steps):
+            sampler.step(logits(30), index)
+        scenes.append(sampler.tokens)
+    assert all(np.array_equal(scenes[0], other) for other in scenes[1:])

@@ -1,6 +1,6 @@
 """Arrangements: what a relation, a count or a place in the frame says is where it should be.
 
-All of it is seen by our own drawings, so nothing here needs the art cache.
+All of it is seen by our own drawings, so no icon of the sets matters here.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import replace
 
 import pytest
 
-from training import scenes, things
-from training.scenes import Placed, Scene, arrangement
-from training.scenes.canvas import Canvas
-from training.scenes.figures import bounds, sides_of
-from training.scenes.grounds import PATTERNED
-from training.scenes.indoors import lined_up
-from training.scenes.scene import RELATIONS, SPOTS
+from daguerre.models.embedded import drawing
+from daguerre.models.embedded.drawing import Placed, Scene, arrangement, things
+from daguerre.models.embedded.drawing.canvas import Canvas
+from daguerre.models.embedded.drawing.figures import bounds, sides_of
+from daguerre.models.embedded.drawing.grounds import PATTERNED
+from daguerre.models.embedded.drawing.indoors import lined_up
+from daguerre.models.embedded.drawing.scene import RELATIONS, SPOTS
 
 BALL = Placed("ball", ("drawn", "ball"), "", "g", 1, 0.9, False)
 BALLOON = Placed("hot air balloon", ("drawn", "hot-air-balloon"), "", "s", 1, 0.9, False)
@@ -28,7 +28,7 @@ SMALL = replace(BALL, size=0.3)
 
 def drawn(kind: str, *items: Placed, relation: str = "") -> Iterator[list[arrangement.Stand]]:
     """Where things stand, in every shape, for some seeds."""
-    for shape in scenes.SHAPES:
+    for shape in drawing.SHAPES:
         for seed in range(6):
             ground = ("plain", "floor", "gradient")[seed % 3]
             scene = Scene(kind, *shape, seed, things=items, background="blue", ground=ground)
@@ -111,7 +111,7 @@ def test_between_is_in_the_middle(flanks: tuple[Placed, ...]) -> None:
 def test_counted_things_can_be_counted(count: int) -> None:
     """There are as many as the count says, all in the frame, none over another."""
     for shape, stands in zip(
-        (shape for shape in scenes.SHAPES for _ in range(6)),
+        (shape for shape in drawing.SHAPES for _ in range(6)),
         drawn("group", replace(BALL, count=count)),
         strict=True,
     ):
@@ -126,7 +126,7 @@ def test_counted_things_can_be_counted(count: int) -> None:
 def test_pairs_stay_in_the_frame(relation: str) -> None:
     """Nothing of a pair is cut off, however the frame is shaped."""
     several = (replace(TABLE, count=2 if relation == "and" else 1),)
-    shapes = (shape for shape in scenes.SHAPES for _ in range(6))
+    shapes = (shape for shape in drawing.SHAPES for _ in range(6))
     for shape, stands in zip(shapes, drawn("pair", BALL, *several, relation=relation), strict=True):
         for stand in stands:
             assert -1 <= left(stand) and right(stand) <= shape[0] + 1
@@ -137,7 +137,7 @@ def test_pairs_stay_in_the_frame(relation: str) -> None:
 def test_spots_are_where_their_words_say(spot: str) -> None:
     """The middle of a thing lies in the third of the frame that its spot names."""
     item = replace(BALL, size=0.3, spot=spot)
-    shapes = (shape for shape in scenes.SHAPES for _ in range(6))
+    shapes = (shape for shape in drawing.SHAPES for _ in range(6))
     for (width, height), stands in zip(shapes, drawn("spot", item), strict=True):
         x, y = stands[0].x / width, (stands[0].foot - stands[0].height / 2) / height
         across = "left" if x < 0.37 else "right" if x > 0.63 else ""
@@ -147,7 +147,7 @@ def test_spots_are_where_their_words_say(spot: str) -> None:
 
 def test_portraits_are_cut_by_the_frame() -> None:
     """A portrait fills the frame's short side and shows nearly all of its thing's upper half."""
-    shapes = (shape for shape in scenes.SHAPES for _ in range(6))
+    shapes = (shape for shape in drawing.SHAPES for _ in range(6))
     big = replace(BALL, size=1.25)
     for (width, height), stands in zip(shapes, drawn("portrait", big), strict=True):
         stand = stands[0]
@@ -159,7 +159,7 @@ def test_portraits_are_cut_by_the_frame() -> None:
 @pytest.mark.parametrize("relation", ["left", "right"])
 def test_sides_are_sides_indoors_and_in_landscapes(relation: str) -> None:
     """On a shelf as in a meadow, the first thing is on the side that the relation names."""
-    for shape in scenes.SHAPES:
+    for shape in drawing.SHAPES:
         for seed in range(6):
             scene = Scene("room", *shape, seed, things=(BALL, TABLE), relation=relation)
             indoors = lined_up(Canvas(scene), scene, 0.9 * shape[0], 300, 500)
@@ -183,13 +183,13 @@ def test_spots_in_landscapes_are_on_their_side(side: str) -> None:
 @pytest.mark.parametrize("setting", ["room", "table", "shelf", "window"])
 def test_rooms_are_sound_documents(setting: str) -> None:
     """Every place indoors composes in every shape, its view's definitions named once."""
-    for i, shape in enumerate(scenes.SHAPES):
+    for i, shape in enumerate(drawing.SHAPES):
         time, weather = ("night", "clear") if i % 2 else ("day", "rain")
         view = Scene("room", *shape, i, 1, time, weather, "lake", "summer")
         plain = Scene("room", *shape, i, background="pink", relation="right")
         scene = view if setting == "window" else plain
         scene = replace(scene, things=(BALL, TABLE), setting=setting)
-        assert_sound(scenes.compose(scene))
+        assert_sound(drawing.compose(scene))
 
 
 @pytest.mark.parametrize("ground", PATTERNED)
@@ -197,7 +197,7 @@ def test_patterned_grounds_have_two_tones(ground: str) -> None:
     """A pattern fills the picture with two tones of one colour, in about equal parts."""
     tiny = replace(BALL, size=0.1)
     scene = Scene("spot", 1216, 832, 3, things=(tiny,), background="blue", ground=ground)
-    light = scenes.render(scene, 152, 104).mean(axis=2)
+    light = drawing.render(scene, 152, 104).mean(axis=2)
     share = float((light > (light.min() * 0.2 + light.max() * 0.8)).mean())
     assert light.std() > 8 and 0.2 < share < 0.8
 
@@ -206,8 +206,8 @@ def test_a_repeated_thing_is_all_over() -> None:
     """Every quarter of a picture that repeats a thing shows the thing."""
     item = replace(BALL, count=0)
     scene = Scene("pattern", 1024, 1024, 2, things=(item,), background="white", ground="plain")
-    assert_sound(scenes.compose(scene))
-    red = scenes.render(scene, 128, 128).astype(int)
+    assert_sound(drawing.compose(scene))
+    red = drawing.render(scene, 128, 128).astype(int)
     shown = red[..., 0] - red[..., 2] > 60
     for rows, columns in ((a, b) for a in (0, 64) for b in (0, 64)):
         assert shown[rows : rows + 64, columns : columns + 64].mean() > 0.05
@@ -220,7 +220,7 @@ def test_art_that_spills_over_its_view_is_cut(monkeypatch: pytest.MonkeyPatch) -
     item = replace(BALL, look=("drawn", "spilling"), size=0.3, spot="top left")
     scene = Scene("spot", 1024, 1024, 1, things=(item,), background="white", ground="plain")
     assert bounds(item.look) == (0, 0, 1, 1)
-    assert scenes.render(scene, 64, 64)[32:].min() == 255
+    assert drawing.render(scene, 64, 64)[32:].min() == 255
 
 
 def assert_sound(document: str) -> None:

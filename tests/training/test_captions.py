@@ -11,13 +11,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training import captions, held_out, templates, things, wording
-from training.recolouring import COLOURS
+from daguerre.models.embedded.drawing import Placed, Scene, things
+from daguerre.models.embedded.drawing.palette import BACKS
+from daguerre.models.embedded.drawing.recolouring import COLOURS
+from daguerre.models.embedded.drawing.scene import RELATIONS
+from training import captions, held_out, templates, wording
 from training.relating import Relating
-from training.scenes import Placed, Scene, sample
+from training.scenes import sample
 from training.scenes.manners import COLOURLESS
-from training.scenes.palette import BACKS
-from training.scenes.scene import RELATIONS
 
 TIME_WORDS = {
     "dawn": r"\b(dawn|sunrise|morning)\b",

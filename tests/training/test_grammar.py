@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from training import things
+from daguerre.models.embedded.drawing import things
 from training.grammar import (
     DEFINITE,
     MASS,

@@ -31,4 +31,3 @@ def test_biases_and_norms_are_found() -> None:
     weights = {name.removesuffix(".weight") for name in layers if name.endswith(".weight")}
     biases = {name.removesuffix(".bias") for name in layers if name.endswith(".bias")}
     assert weights == biases and len(weights) == 8  # six linear layers and two norms
-    assert "denoiser.blocks.0.modulation.bias" in read_parameters(WEIGHTS / "denoiser.xml")

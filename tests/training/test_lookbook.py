@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from daguerre.models.embedded.drawing.things import BY_NAME, THINGS
 from training import lookbook
-from training.things import BY_NAME, THINGS
 
 BALL = BY_NAME["ball"]
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training import held_out, scenes, wording
-from training.scenes import Placed, Scene, sample
+from daguerre.models.embedded import drawing
+from daguerre.models.embedded.drawing import Placed, Scene
+from daguerre.models.embedded.drawing.manner import FILTERS
+from training import held_out, wording
+from training.scenes import sample
 from training.scenes.domain import MANNERS
-from training.scenes.manner import FILTERS
 from training.scenes.manners import COLOURLESS, seen_in, suits
 
 BALL = Placed("ball", ("drawn", "ball"), "red", "g", 1, 0.7, False)
@@ -21,7 +23,7 @@ THING = Scene("thing", 1024, 1024, 4, things=(BALL,), background="blue", ground=
 
 def shown(manner: str, side: int = 128, scene: Scene = THING) -> NDArray[np.float64]:
     seen = seen_in(random.Random(1), scene, manner)
-    return scenes.render(seen, side, side).astype(np.float64)
+    return drawing.render(seen, side, side).astype(np.float64)
 
 
 def test_every_manner_has_a_filter_and_words() -> None:
@@ -35,7 +37,7 @@ def test_a_manner_changes_the_picture_in_one_way(manner: str) -> None:
     """A filtered picture differs from the flat one and comes out the same again."""
     first = shown(manner)
     assert np.array_equal(first, shown(manner))
-    assert np.abs(first - scenes.render(THING, 128, 128)).mean() > 4
+    assert np.abs(first - drawing.render(THING, 128, 128)).mean() > 4
 
 
 @pytest.mark.parametrize("manner", FILTERS)
@@ -45,13 +47,13 @@ def test_a_manner_is_the_same_at_any_size(manner: str) -> None:
     assert np.abs(shown(manner) - large).mean() < 12
 
 
-@pytest.mark.parametrize("shape", scenes.SHAPES)
+@pytest.mark.parametrize("shape", drawing.SHAPES)
 def test_every_shape_takes_every_manner(shape: tuple[int, int]) -> None:
     """Filters keep the rows and columns of all shapes that are served."""
     for manner in FILTERS:
         scene = replace(THING, width=shape[0], height=shape[1], manner=manner)
         width, height = shape[0] // 8, shape[1] // 8
-        assert scenes.render(scene, width, height).shape == (height, width, 3)
+        assert drawing.render(scene, width, height).shape == (height, width, 3)
 
 
 def test_pixel_art_has_few_large_pixels() -> None:

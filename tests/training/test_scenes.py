@@ -1,7 +1,6 @@
 """Scenes: the same at any size, and the hour, terrain and colour that they name can be seen.
 
-Everything here is procedural or drawn by ourselves, so nothing needs the art cache or a network;
-what needs the cache is skipped without it.
+Nearly everything here is procedural or drawn by ourselves; scenes of all kinds use the shipped art.
 """
 
 from __future__ import annotations
@@ -14,31 +13,32 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training import assets, scenes, things
-from training.scenes import picture, sample
-from training.scenes.palette import PALETTES
-from training.scenes.scene import KINDS
+from daguerre.models.embedded import drawing
+from daguerre.models.embedded.drawing import picture, things
+from daguerre.models.embedded.drawing.palette import PALETTES
+from daguerre.models.embedded.drawing.scene import KINDS
+from training import scenes
+from training.scenes import sample
 
-needs_art = pytest.mark.skipif(not assets.present(), reason="the art cache is not fetched")
 HOURS = tuple(PALETTES)
 WEATHERS = ("clear", "cloudy", "rain", "snow", "fog", "rainbow", "storm", "aurora")
 
 
 def landscapes(
     seed: int, n: int, shape: tuple[int, int] = (1024, 1024), terrain: str = ""
-) -> list[scenes.Scene]:
+) -> list[drawing.Scene]:
     r = random.Random(seed)
-    found: list[scenes.Scene] = []
+    found: list[drawing.Scene] = []
     while len(found) < n:
         scene = sample.sample_landscape(r, *shape, "landscape")
         found += [scene] if terrain in ("", scene.terrain) else []
     return found
 
 
-def lone(colour: str, ground: str = "plain") -> scenes.Scene:
+def lone(colour: str, ground: str = "plain") -> drawing.Scene:
     """Our own ball before a white background."""
-    ball = scenes.Placed("ball", ("drawn", "ball"), colour, "g", 1, 0.8, False)
-    return scenes.Scene("thing", 1024, 1024, 1, things=(ball,), background="white", ground=ground)
+    ball = drawing.Placed("ball", ("drawn", "ball"), colour, "g", 1, 0.8, False)
+    return drawing.Scene("thing", 1024, 1024, 1, things=(ball,), background="white", ground=ground)
 
 
 def assert_sound(document: str) -> None:
@@ -48,20 +48,20 @@ def assert_sound(document: str) -> None:
     assert len(names) == len(set(names)) and set(used) <= set(names)
 
 
-@pytest.mark.parametrize("shape", scenes.SHAPES)
+@pytest.mark.parametrize("shape", drawing.SHAPES)
 def test_every_shape_renders_at_its_scales(shape: tuple[int, int]) -> None:
     """A picture has the rows and columns that were asked for."""
     scene = landscapes(3, 1, shape)[0]
     for scale in (16, 8):
         width, height = shape[0] // scale, shape[1] // scale
-        assert scenes.render(scene, width, height).shape == (height, width, 3)
+        assert drawing.render(scene, width, height).shape == (height, width, 3)
 
 
 def test_a_scene_is_the_same_picture_at_any_size() -> None:
     """A picture drawn twice as large and averaged down is the small one."""
     for scene in [*landscapes(11, 16), lone("blue", "floor")]:
-        small = scenes.render(scene, 128, 128).astype(float)  # (128, 128, 3)
-        large = scenes.render(scene, 256, 256).astype(float)
+        small = drawing.render(scene, 128, 128).astype(float)  # (128, 128, 3)
+        large = drawing.render(scene, 256, 256).astype(float)
         averaged = large.reshape(128, 2, 128, 2, 3).mean((1, 3))
         assert np.abs(small - averaged).mean() < 2.0
 
@@ -80,8 +80,8 @@ def test_every_terrain_is_painted_in_any_weather(terrain: str) -> None:
         for hour in HOURS:
             season = ("spring", "summer", "autumn", "winter", "")[i % 5]
             seen = replace(scene, time=hour, weather=weather, season=season, seed=i)
-            assert_sound(scenes.compose(seen))
-    assert_sound(scenes.compose(scene))
+            assert_sound(drawing.compose(seen))
+    assert_sound(drawing.compose(scene))
 
 
 @pytest.mark.parametrize("terrain", [*picture.LAND, *picture.WATER])
@@ -89,7 +89,7 @@ def test_night_is_darker_than_day(terrain: str) -> None:
     """The same land under a clear sky is much darker at night."""
     scene = replace(landscapes(2, 1, terrain=terrain)[0], weather="clear", sun=False, moon=False)
     day, night = (
-        scenes.render(replace(scene, time=time), 64, 64).mean() for time in ("day", "night")
+        drawing.render(replace(scene, time=time), 64, 64).mean() for time in ("day", "night")
     )
     assert night < day - (20 if scene.glow else 40)
 
@@ -97,7 +97,7 @@ def test_night_is_darker_than_day(terrain: str) -> None:
 @pytest.mark.parametrize(("colour", "channel"), [("red", 0), ("green", 1), ("blue", 2)])
 def test_a_colour_word_shows_in_the_picture(colour: str, channel: int) -> None:
     """The strong colours of a recoloured thing are those of its colour word."""
-    pixels = scenes.render(lone(colour), 128, 128).reshape(-1, 3).astype(int)
+    pixels = drawing.render(lone(colour), 128, 128).reshape(-1, 3).astype(int)
     strong = pixels[pixels.max(1) - pixels.min(1) > 60]
     assert np.bincount(strong.argmax(1), minlength=3).argmax() == channel
 
@@ -107,18 +107,17 @@ def test_a_thing_set_twice_keeps_its_own_gradients(monkeypatch: pytest.MonkeyPat
     art = '<linearGradient id="a"><stop stop-color="#e23b3b"/></linearGradient>'
     art += '<rect width="100" height="100" fill="url(#a)"/>'
     monkeypatch.setitem(things.DRAWN, "gradient", art)
-    three = scenes.Placed("ball", ("drawn", "gradient"), "", "g", 3, 0.2, True)
+    three = drawing.Placed("ball", ("drawn", "gradient"), "", "g", 3, 0.2, True)
     meadow = landscapes(4, 1, terrain="meadow")[0]
-    document = scenes.compose(replace(meadow, kind="mixed", things=(three,)))
+    document = drawing.compose(replace(meadow, kind="mixed", things=(three,)))
     assert document.count("<stop stop-color=") == 3
     assert_sound(document)
 
 
-@needs_art
 def test_things_of_the_table_are_drawn() -> None:
-    """With the art at hand, scenes of all kinds compose into sound documents."""
+    """Scenes of all kinds, with the art of their things, compose into sound documents."""
     rng = np.random.default_rng(5)
     found = [scenes.sample_scene(rng, (1024, 1024)) for _ in range(150)]
     assert {scene.kind for scene in found} == set(KINDS)
     for scene in found:
-        assert_sound(scenes.compose(scene))
+        assert_sound(drawing.compose(scene))

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from training import things
-from training.scenes.arrangement import COVERS, SEATS, TALL_COVERS
+from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.arrangement import COVERS, SEATS, TALL_COVERS
+from daguerre.models.embedded.drawing.palette import GLOWS
+from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Placed, Scene
 from training.scenes.crowd import STATURES, countable, counted, ground_of
-from training.scenes.palette import GLOWS
 from training.scenes.sample import (
     CROWDED,
     GLOWING,
@@ -25,7 +26,6 @@ from training.scenes.sample import (
     placed,
     sample_landscape,
 )
-from training.scenes.scene import TIMELESS, WATERS, Placed, Scene
 
 RELATION_WEIGHTS = {
     "and": 2.6,

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from training import things
+from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.figures import bounds
+from daguerre.models.embedded.drawing.grounds import PATTERNED
+from daguerre.models.embedded.drawing.palette import BACKS
+from daguerre.models.embedded.drawing.scene import SPOTS, Placed, Scene
 from training.grammar import DEFINITE, UNCOUNTED
-from training.scenes.figures import bounds
-from training.scenes.grounds import PATTERNED
-from training.scenes.palette import BACKS
 from training.scenes.sample import available, one_of, pick, placed, sample_thing
-from training.scenes.scene import SPOTS, Placed, Scene
 
 GLOWING_SHARE = 0.06  # of single things
 PATTERNED_SHARE = 0.12  # of grounds behind things

@@ -1,7 +1,7 @@
 """The mix of scenes: how often each kind of picture occurs, and how often each manner of drawing.
 
 The two tables of shares set what a model learns most. What is asked for first has the largest
-share: single things, and landscapes at times of day. Without the art cache only landscapes occur.
+share: single things, and landscapes at times of day.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import random
 
 import numpy as np
 
+from daguerre.models.embedded.drawing.scene import Scene
 from training.scenes import company, crowd, house
 from training.scenes.manners import with_manner
-from training.scenes.sample import available, pick, sample_landscape, sample_thing
-from training.scenes.scene import Scene
+from training.scenes.sample import pick, sample_landscape, sample_thing
 
 # Of all scenes. Landscapes hold the sunset over mountains and the glowing mushrooms at night,
 # which have the largest weights in `sample.TERRAINS`.
@@ -42,18 +42,16 @@ ICONIC_SHARE = 0.62  # of single things, in the narrowed domain
 
 
 def sample_scene(rng: np.random.Generator, aspect: tuple[int, int], iconic: bool = False) -> Scene:
-    """Draw a scene of a full size (width, height); the art cache decides if things can occur.
+    """Draw a scene of a full size (width, height).
 
     `iconic` narrows the domain for a small budget: the best known things alone, one look of each,
     and landscapes without things.
     """
     r = random.Random(int(rng.integers(2**63)))
     kind = r.random()
-    if iconic and available():
-        if kind < ICONIC_SHARE:
-            return sample_thing(r, *aspect, iconic=True)
-        return sample_landscape(r, *aspect, "landscape")
-    if iconic or not available():
+    if iconic and kind < ICONIC_SHARE:
+        return sample_thing(r, *aspect, iconic=True)
+    if iconic:
         return sample_landscape(r, *aspect, "landscape")
     return with_manner(r, sample_kind(r, pick(r, SHARES), *aspect), MANNERS)
 

@@ -6,12 +6,12 @@ import random
 from dataclasses import replace
 from functools import lru_cache
 
-from training import things
+from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.palette import BACKS
+from daguerre.models.embedded.drawing.scene import Placed, Scene
 from training.scenes.company import TINTED, another
 from training.scenes.crowd import countable
-from training.scenes.palette import BACKS
 from training.scenes.sample import one_of, pick, placed, sample_landscape
-from training.scenes.scene import Placed, Scene
 
 SETTINGS = {"room": 1.2, "table": 1.3, "shelf": 0.8, "window": 1.3}
 WALLS = tuple(name for name in BACKS if name not in ("black", "red"))

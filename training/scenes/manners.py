@@ -10,10 +10,10 @@ import random
 import re
 from dataclasses import replace
 
-from training import things
-from training.recolouring import COLOURS
-from training.scenes.palette import BACKS
-from training.scenes.scene import Placed, Scene
+from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.palette import BACKS
+from daguerre.models.embedded.drawing.recolouring import COLOURS
+from daguerre.models.embedded.drawing.scene import Placed, Scene
 
 COLOURLESS = ("line drawing", "black and white", "vintage")
 COLOUR_WORDS = re.compile(rf"\b({'|'.join((*COLOURS, *BACKS, 'grey', 'golden'))})\b")

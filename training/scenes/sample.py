@@ -10,10 +10,10 @@ import random
 from collections.abc import Sequence
 from functools import lru_cache
 
-from training import assets, things
-from training.recolouring import COLOURS
-from training.scenes.palette import BACKS, GLOWS
-from training.scenes.scene import TIMELESS, Placed, Scene
+from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.palette import BACKS, GLOWS
+from daguerre.models.embedded.drawing.recolouring import COLOURS
+from daguerre.models.embedded.drawing.scene import TIMELESS, Placed, Scene
 
 # Every terrain, and how often it is drawn.
 TERRAINS = {
@@ -58,7 +58,7 @@ def pick(r: random.Random, weights: dict[str, float]) -> str:
 
 @lru_cache(maxsize=1)
 def available() -> tuple[things.Thing, ...]:
-    return tuple(t for t in things.THINGS if things.looks(t)) if assets.present() else ()
+    return tuple(t for t in things.THINGS if things.looks(t))
 
 
 def colour_of(r: random.Random, thing: things.Thing, share: float = 0.55) -> str:

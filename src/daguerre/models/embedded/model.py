@@ -1,8 +1,8 @@
 """The model in the box: prompt to pixels as a coroutine that asks for forwards.
 
-Three networks: the text encoder (all-MiniLM-L6-v2), the denoiser (a transformer on patches of the
-canvas at 1/8 size) and the decoder (canvas to pixels). Knows nothing of other requests, of files or
-of how a forward is run.
+Three networks: the text encoder (all-MiniLM-L6-v2), the denoiser (a transformer that fills in the
+fields of a scene) and the decoder (which draws the scene at its size). Knows nothing of other
+requests, of files or of how a forward is run.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daguerre.engine.forward import Forward, Network, Outputs
-from daguerre.engine.pipeline import Pipeline
+from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError
-from daguerre.models.embedded.canvas import NUM_PATCHES, PATCH_VALUES, Canvas, canvas
-from daguerre.models.embedded.sampler import Multistep, guide, times
 from daguerre.params import ImageParams, ModelInfo
 
 if TYPE_CHECKING:
+    from daguerre.models.embedded.fields import Rules
     from daguerre.models.embedded.text import PromptTokenizer
 
 WEIGHTS = Path(__file__).parent / "weights"
+ART = Path(__file__).parent / "drawing" / "art.json.gz"
 MIN_CORES_TO_SHARE = 4
+PREVIEW_SCALE = 4  # the image's size is divided by this
 _MAX_WINDOWS = 8  # of text in one forward, so that a very long prompt does not hold up others
 
 
@@ -42,7 +43,7 @@ class ModelCard:
     created: int
     num_inference_steps: int
     guidance_scale: float
-    time_shift: float
+    temperature: float
     weights_sha256: str
 
 
@@ -59,9 +60,10 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def weights_sha256(folder: Path) -> str:
-    """One digest of all that decides the picture: the networks and the tokenizer, in name order."""
+    """One digest of all that decides the picture: networks, tokenizer, rules and art, in order."""
     digest = hashlib.sha256()
-    for file in sorted((*folder.glob("*.xml"), *folder.glob("*.bin"), folder / "tokenizer.json")):
+    networks = (*folder.glob("*.xml"), *folder.glob("*.bin"))
+    for file in (*sorted((*networks, folder / "tokenizer.json", folder / "rules.npz")), ART):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
@@ -88,21 +90,31 @@ class EmbeddedModel:
         )
         self._folder, self._precision = folder, precision
         self._num_threads = num_threads or num_cores()
-        # On few cores four rows take twice the time of two, and another 90 MB for good.
+        # On two cores sharing would save an eighth of an image's time, and was refused as inexact.
         can_share = self._num_threads >= MIN_CORES_TO_SHARE
         self.max_rows: Mapping[str, int] = {"denoiser": 8} if can_share else {}
         self._num_steps = num_inference_steps or self.card.num_inference_steps
 
     def load(self) -> Mapping[str, Network]:
+        from daguerre.models.embedded.decoder import SceneDecoder
         from daguerre.models.embedded.networks import load_networks
 
-        found = weights_sha256(self._folder)
+        try:
+            found = weights_sha256(self._folder)
+        except OSError as error:
+            raise InternalError(
+                f"the embedded weights cannot be read: {error}; the installation is damaged,"
+                " install it again"
+            ) from None
         if found != self.card.weights_sha256:
             raise InternalError(
                 f"the embedded weights have sha256 {found}, model.json says "
                 f"{self.card.weights_sha256}; the installation is damaged, install it again"
             )
-        networks = load_networks(self._folder, found, self._num_threads, self._precision)
+        networks: dict[str, Network] = {
+            **load_networks(self._folder, found, self._num_threads, self._precision),
+            "decoder": SceneDecoder(found),
+        }
         self._warm_up(networks)
         return networks
 
@@ -115,8 +127,15 @@ class EmbeddedModel:
 
         return PromptTokenizer(self._folder / "tokenizer.json")
 
+    @cached_property
+    def _rules(self) -> Rules:
+        from daguerre.models.embedded.fields import Rules
+
+        with np.load(self._folder / "rules.npz") as arrays:
+            return Rules.from_arrays(dict(arrays))
+
     def _warm_up(self, networks: Mapping[str, Network]) -> None:
-        """One step of the default size; another size costs its first request 0.1 s of compiling."""
+        """One picture of the default size, so that the first request finds all of it loaded."""
         pipeline = self._generate(ImageParams(self.info.model, "a cat", seed=1), num_steps=1)
         forward = next(pipeline)
         try:
@@ -126,25 +145,43 @@ class EmbeddedModel:
             pass
 
     def _generate(self, params: ImageParams, num_steps: int) -> Pipeline:
-        where = canvas(params.width, params.height)
+        # Here, because the server's process lists models and draws nothing.
+        from daguerre.models.embedded.decoder import picture
+        from daguerre.models.embedded.drawing import things
+        from daguerre.models.embedded.fields import SHAPE_INDEX
+        from daguerre.models.embedded.sampler import Noise, SceneSampler
+
         text = yield from self._encode((params.prompt, params.negative_prompt))  # (2, 25, 384)
-        x = initial_noise(params.seed, where)  # (256, 192)
-        schedule = times(num_steps, self.card.time_shift)
-        solver = Multistep(schedule)
-        fixed = {
-            "text": text,
-            "position": np.stack((where.position,) * 2),
-            "bias": np.stack((where.bias,) * 2),
-        }
-        for index, t in enumerate(schedule[:-1]):
-            inputs = {"patches": np.stack((x, x)), "t": np.full(2, t, np.float32), **fixed}
+        texts = zip(("text", "negative"), text, strict=True)
+        rows = {name: np.stack((one, np.zeros_like(one))) for name, one in texts}
+        noise = Noise.draw(params.seed)
+        unwanted = things.named(params.negative_prompt)
+        sampler = SceneSampler(noise, self._rules, num_steps, self.card.temperature, unwanted)
+        shape = SHAPE_INDEX[params.width, params.height]
+
+        def preview(outputs: Outputs) -> Pixels:
+            """The likeliest scene by now, at a quarter of its size."""
+            tokens = sampler.estimate(self._guided(outputs))
+            return picture(tokens, shape, noise.layout, noise.palette, PREVIEW_SCALE)
+
+        for index in range(num_steps):
+            tokens = np.stack((sampler.tokens,) * 2)
+            inputs = {**rows, "tokens": tokens, "shape": np.full(2, shape)}
             step = (index + 1, num_steps)
-            (clean,) = yield Forward("denoiser", inputs, stage="denoise", step=step)
-            x = solver.step(x, guide(clean[0], clean[1], self.card.guidance_scale), index)
-        image = np.clip(where.unpatchify(x), -1, 1)
-        (pixels,) = yield Forward("decoder", {"canvas": image[None]}, stage="decode")
-        result: NDArray[np.uint8] = pixels[0]
+            outputs = yield Forward("denoiser", inputs, "denoise", step, preview)
+            sampler.step(self._guided(outputs), index)
+        layout = np.array([[noise.layout, noise.palette]])
+        drawn = {"tokens": sampler.tokens[None], "layout": layout, "shape": shape}
+        (pixels,) = yield Forward("decoder", drawn, stage="decode")
+        result: Pixels = np.asarray(pixels[0])
         return result
+
+    def _guided(self, outputs: Outputs) -> NDArray[np.float32]:
+        """Logits of all fields from those with the prompts and those without."""
+        from daguerre.models.embedded.sampler import guide
+
+        prompted, free = np.asarray(outputs[0])
+        return guide(prompted, free, self.card.guidance_scale)
 
     def _encode(self, texts: tuple[str, ...]) -> Generator[Forward, Outputs, NDArray[np.float32]]:
         """The denoiser's text input (len(texts), 25, 384)."""
@@ -162,18 +199,6 @@ class EmbeddedModel:
             out.append(condition(np.array(hidden[row : row + len(counts)]), counts))
             row += len(counts)
         return np.stack(out)
-
-
-def initial_noise(seed: int, where: Canvas) -> NDArray[np.float32]:
-    """Standard normal (256, 192) float32, zero in the padding.
-
-    From `RandomState`, whose stream numpy has frozen (NEP 19): a seed means the same picture under
-    every version of numpy.
-    """
-    noise = np.zeros((NUM_PATCHES, PATCH_VALUES), np.float32)
-    real = where.rows * where.columns
-    noise[:real] = np.random.RandomState(seed).standard_normal((real, PATCH_VALUES))
-    return noise
 
 
 def num_cores() -> int:

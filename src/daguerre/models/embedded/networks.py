@@ -14,7 +14,7 @@ import openvino as ov
 
 from daguerre.engine.forward import Inputs, Outputs
 
-# The text encoder meets many shapes, and the decoder nine: for them one dynamic network is enough.
+# The text encoder meets many shapes: for it one dynamic network is enough.
 _STATIC = ("denoiser",)
 
 

@@ -1,58 +1,109 @@
-"""How noise becomes a canvas: times, and the multistep solver for a network that predicts it clean.
+"""How noise becomes a scene: which fields are decided at a step, and how a value is drawn.
 
-The path is x = t * clean + (1 - t) * noise with t from 0 to 1. Pure numpy on one image; knows
-nothing of the network.
+A scene begins with every field masked. At each step the network tells the logits of all fields,
+the next ones of `ORDER` get their values, and the rest stays masked: first few, then more, as in
+Chang et al. 2022 (MaskGIT). A value is the largest of logits plus Gumbel noise, which is a draw
+from their softmax; all noise of a picture comes from its seed, before the first step. Pure numpy on
+one scene; knows nothing of the network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from daguerre.models.embedded.fields import FIELDS, MASKED, NUM_LOGITS, ORDER, STARTS, THING, Rules
 
-def times(num_steps: int, shift: float) -> list[float]:
-    """num_steps + 1 times from 0 to 1; a `shift` above one spends more steps near the noise.
+MAX_STEPS = len(FIELDS)
+NUM_PALETTES = 60
 
-    The map is t / (t + shift * (1 - t)), as in Esser et al. 2024, "Scaling Rectified Flow
-    Transformers", section 5.3.2.
-    """
-    return [i / (i + shift * (num_steps - i)) for i in range(num_steps + 1)]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Noise:
+    """All that chance decides of a picture: gumbel (NUM_LOGITS,) for its fields, its layout."""
+
+    gumbel: NDArray[np.float64]
+    layout: int  # seed of 32 bits
+    palette: int
+
+    @classmethod
+    def draw(cls, seed: int) -> Noise:
+        """From `RandomState`, whose stream numpy has frozen (NEP 19): a seed means the same picture
+        under every version of numpy."""
+        random = np.random.RandomState(seed)
+        layout, palette = random.randint(2**32, dtype=np.uint32), random.randint(NUM_PALETTES)
+        return cls(random.gumbel(size=NUM_LOGITS), int(layout), int(palette))
+
+
+def steps_of(num_steps: int) -> list[tuple[int, ...]]:
+    """The fields that are decided at each of 1 to `MAX_STEPS` steps, at least one at each."""
+    ends = [max(i, round(MAX_STEPS * (i / num_steps) ** 2)) for i in range(num_steps + 1)]
+    return [ORDER[a:b] for a, b in zip(ends, ends[1:], strict=False)]
 
 
 def guide(
-    clean: NDArray[np.float32], unwanted: NDArray[np.float32], scale: float
+    prompted: NDArray[np.float32], free: NDArray[np.float32], scale: float
 ) -> NDArray[np.float32]:
-    """Classifier-free guidance (Ho and Salimans 2022) on predictions of the clean image."""
-    return unwanted + np.float32(scale) * (clean - unwanted)
+    """Classifier-free guidance (Ho and Salimans 2022) on the log probabilities of each field.
+
+    Both are logits (NUM_LOGITS,), those by the prompts and those without any; a scale of one is the
+    first alone.
+    """
+    first, second = log_softmax(prompted), log_softmax(free)
+    guided: NDArray[np.float32] = second + np.float32(scale) * (first - second)
+    return guided
 
 
-class Multistep:
-    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2), alpha = t and sigma = 1 - t."""
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of each field by itself."""
+    sizes = np.diff(STARTS)
+    highest = np.maximum.reduceat(logits, STARTS[:-1])
+    shifted = logits - np.repeat(highest, sizes)
+    totals = np.add.reduceat(np.exp(shifted), STARTS[:-1])
+    found: NDArray[np.float32] = shifted - np.repeat(np.log(totals), sizes)
+    return found
 
-    def __init__(self, schedule: Sequence[float]) -> None:
-        self._times = schedule
-        self._last: tuple[NDArray[np.float32], float] | None = None  # clean image, log-SNR / 2
 
-    def step(
-        self, x: NDArray[np.float32], clean: NDArray[np.float32], index: int
-    ) -> NDArray[np.float32]:
-        """From time `index` to the next, given the clean image predicted at `index`."""
-        t, t_next = self._times[index], self._times[index + 1]
-        if t_next >= 1.0:
-            return clean
-        lam_next = float(np.log(t_next / (1 - t_next)))
-        if t <= 0.0:
-            self._last = None
-            return np.float32(t_next) * clean + np.float32(1 - t_next) * x
-        lam = float(np.log(t / (1 - t)))
-        h = lam_next - lam
-        estimate = clean
-        if self._last is not None:
-            before, lam_before = self._last
-            r = np.float32(h / (lam - lam_before) / 2)
-            estimate = clean + r * (clean - before)
-        self._last = (clean, lam)
-        kept = np.float32((1 - t_next) / (1 - t))
-        return kept * x - np.float32(t_next * np.expm1(-h)) * estimate
+class SceneSampler:
+    """The scene of one request while it is being decided; `tokens` (F,) int64 are its fields.
+
+    No thing gets one of the `unwanted` names.
+    """
+
+    def __init__(
+        self,
+        noise: Noise,
+        rules: Rules,
+        num_steps: int,
+        temperature: float,
+        unwanted: Collection[str] = (),
+    ) -> None:
+        self._noise, self._rules, self._temperature = noise, rules, temperature
+        self._wanted = np.array([name not in unwanted for name in THING["name"]])
+        self._steps = steps_of(num_steps)
+        self.tokens: NDArray[np.int64] = MASKED.copy()
+
+    def step(self, logits: NDArray[np.float32], index: int) -> None:
+        """Decides the fields of step `index` by the logits (NUM_LOGITS,)."""
+        for field in self._steps[index]:
+            span = slice(STARTS[field], STARTS[field + 1])
+            noise = self._temperature * self._noise.gumbel[span]
+            self.tokens[field] = self._choose(field, logits[span] + noise, self.tokens)
+
+    def estimate(self, logits: NDArray[np.float32]) -> NDArray[np.int64]:
+        """The likeliest scene (F,) as far as it is known now; nothing is decided by it."""
+        tokens = self.tokens.copy()
+        for field in ORDER:
+            if tokens[field] == FIELDS[field].mask:
+                span = slice(STARTS[field], STARTS[field + 1])
+                tokens[field] = self._choose(field, logits[span], tokens)
+        return tokens
+
+    def _choose(self, field: int, scores: NDArray[np.floating], tokens: NDArray[np.int64]) -> int:
+        allowed = self._rules.allowed(field, tokens)
+        if FIELDS[field].name == "name" and (allowed & self._wanted).any():
+            allowed &= self._wanted
+        return int(np.where(allowed, scores, -np.inf).argmax())

@@ -1,0 +1,96 @@
+"""The open vector art that scenes are drawn with, as it is shipped, and its rasteriser.
+
+art.json.gz is packed by the recipe (`training.art`) from the icon sets that NOTICE names: for each
+thing its looks, and for each look the SVG content with the size of its view. ThorVG turns documents
+into pixels. Nothing here knows what the icons show.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from thorvg_python.base import Colorspace, Result
+from thorvg_python.canvas.sw import SwCanvas
+from thorvg_python.engine import Engine
+from thorvg_python.paint.picture import Picture
+
+from daguerre.models.embedded.drawing.colour import Rgb, hexa, rgb
+
+ART = Path(__file__).with_name("art.json.gz")
+Look: TypeAlias = tuple[str, str]  # art set and icon
+Drawn: TypeAlias = tuple[str, float, float]  # SVG content, width and height of its view
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(gzip.decompress(ART.read_bytes()))
+    return found
+
+
+def looks(thing: str) -> tuple[Look, ...]:
+    """The looks of a thing by its name, the most usual one first; none for an unknown name."""
+    return tuple((name, icon) for name, icon in _shipped()["looks"].get(thing, ()))
+
+
+def body(name: str, icon: str) -> Drawn | None:
+    """The icon's SVG content with its view's width and height, or None when it is not there."""
+    found = _shipped()["icons"].get(name, {}).get(icon)
+    return None if found is None else (found[0], float(found[1]), float(found[2]))
+
+
+def document(text: str, width: float, height: float) -> str:
+    """A whole SVG document: some SVG content in the middle of a square."""
+    side = max(width, height)
+    box = f"{(width - side) / 2} {(height - side) / 2} {side} {side}"
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">{text}</svg>'
+
+
+@lru_cache(maxsize=1)
+def _engine() -> Engine:
+    return Engine(threads=0)  # more threads give the same pixels, and no gain worth them
+
+
+def draw(svg_text: str, width: int, height: int) -> NDArray[np.uint8]:
+    """Rasterise an SVG document, stretched to the size.  -> (height, width, 4) uint8, RGBA
+
+    Raises `ValueError` for a document that cannot be read.
+    """
+    canvas = SwCanvas(_engine())
+    canvas.set_target(width, height, cs=Colorspace.ABGR8888S)
+    picture = Picture(_engine())
+    try:
+        if picture.load_data(svg_text.encode(), "svg", None, True) != Result.SUCCESS:
+            raise ValueError(f"not an SVG document: {svg_text[:80]!r}")
+        picture.set_size(width, height)
+        canvas.add(picture)
+        canvas.update()
+        canvas.draw(True)
+        canvas.sync()
+        assert canvas.buffer_arr is not None, "a canvas without a target. This is a bug."
+        pixels = np.frombuffer(memoryview(canvas.buffer_arr), np.uint8)
+        return pixels.reshape(height, width, 4).copy()
+    finally:
+        canvas.destroy()
+
+
+_HEX = re.compile(r"#[0-9a-fA-F]{6}\b|#[0-9a-fA-F]{3}\b")
+
+
+def map_colours(text: str, change: Callable[[Rgb], Rgb]) -> str:
+    """The same SVG content with every hexadecimal colour changed."""
+
+    def swap(match: re.Match[str]) -> str:
+        digits = match.group()[1:]
+        if len(digits) == 3:
+            digits = "".join(d * 2 for d in digits)
+        return hexa(change(rgb("#" + digits)))
+
+    return _HEX.sub(swap, text)

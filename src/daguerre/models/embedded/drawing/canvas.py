@@ -1,0 +1,104 @@
+"""The drawing surface: shapes, gradients and soft lights collected into one SVG document.
+
+All lengths are in units of the scene's full size, so a document looks the same at any size. The
+canvas also holds the layout's own random generator. It does not know what is drawn on it.
+"""
+
+from __future__ import annotations
+
+import random
+
+from daguerre.models.embedded.drawing.colour import Rgb, hexa
+from daguerre.models.embedded.drawing.scene import Scene
+
+Point = tuple[float, float]
+
+
+class Canvas:
+    """Collects SVG elements: `w` and `h` are the full size, `s` its short side, `r` the chance."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.w, self.h = float(scene.width), float(scene.height)
+        self.s = min(self.w, self.h)
+        self.r = random.Random(scene.seed)
+        self.defs: list[str] = []
+        self.parts: list[str] = []
+
+    def raw(self, text: str) -> None:
+        self.parts.append(text)
+
+    def new_id(self) -> str:
+        """A name for the definition that is added next."""
+        return f"d{len(self.defs)}"
+
+    def linear(self, stops: list[tuple[float, Rgb, float]]) -> str:
+        """A vertical gradient; stops are (offset, colour, opacity).  -> fill value"""
+        name = self.new_id()
+        inner = "".join(
+            f'<stop offset="{o:.3f}" stop-color="{hexa(c)}" stop-opacity="{a:.3f}"/>'
+            for o, c, a in stops
+        )
+        self.defs.append(f'<linearGradient id="{name}" x2="0" y2="1">{inner}</linearGradient>')
+        return f"url(#{name})"
+
+    def glow(
+        self, x: float, y: float, r: float, colour: Rgb, alpha: float, flat: float = 1
+    ) -> None:
+        """A soft round light that fades to nothing at radius r."""
+        name = self.new_id()
+        inner = "".join(
+            f'<stop offset="{o}" stop-color="{hexa(colour)}" stop-opacity="{alpha * k:.3f}"/>'
+            for o, k in ((0, 1), (0.25, 0.62), (0.5, 0.28), (0.75, 0.08), (1, 0))
+        )
+        self.defs.append(f'<radialGradient id="{name}">{inner}</radialGradient>')
+        self.oval(x, y, r, r * flat, f"url(#{name})")
+
+    def rect(self, x: float, y: float, w: float, h: float, fill: str, extra: str = "") -> None:
+        self.raw(
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" fill="{fill}"'
+            f" {extra}/>"
+        )
+
+    def oval(self, x: float, y: float, rx: float, ry: float, fill: str, extra: str = "") -> None:
+        self.raw(
+            f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{rx:.1f}" ry="{ry:.1f}" fill="{fill}"'
+            f" {extra}/>"
+        )
+
+    def poly(self, points: list[Point], fill: str, extra: str = "") -> None:
+        text = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        self.raw(f'<polygon points="{text}" fill="{fill}" {extra}/>')
+
+    def path(self, d: str, fill: str, extra: str = "") -> None:
+        self.raw(f'<path d="{d}" fill="{fill}" {extra}/>')
+
+    def fade(self, y0: float, y1: float, colour: Rgb, a0: float, a1: float) -> None:
+        """A band whose opacity runs from a0 at its top to a1 at its bottom."""
+        fill = self.linear([(0, colour, a0), (1, colour, a1)])
+        self.rect(0, y0, self.w, y1 - y0, fill)
+
+    def land(self, points: list[Point], top: Rgb, bottom: Rgb) -> None:
+        """Fill everything below a line with a gradient from its highest point down."""
+        fill = self.linear([(0, top, 1), (1, bottom, 1)])
+        self.poly([*points, (self.w + 9, self.h + 9), (-9, self.h + 9)], fill)
+
+    def mirror(self, group: str, y: float, alpha: float, squash: float = 1.0) -> None:
+        """Draw a group again, upside down below y."""
+        clip = self.new_id()
+        self.defs.append(
+            f'<clipPath id="{clip}"><rect x="-9" y="{y:.1f}" width="{self.w + 18:.1f}" '
+            f'height="{self.h - y + 9:.1f}"/></clipPath>'
+        )
+        self.raw(
+            f'<g clip-path="url(#{clip})"><g transform="matrix(1 0 0 {-squash} 0 '
+            f'{(1 + squash) * y:.1f})" opacity="{alpha:.2f}">{group}</g></g>'
+        )
+
+    def document(self) -> str:
+        """All that was drawn, as one SVG document."""
+        body = "".join(self.parts)
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+            f'viewBox="0 0 {self.w:.0f} {self.h:.0f}" preserveAspectRatio="none">'
+            f"<defs>{''.join(self.defs)}</defs>{body}</svg>"
+        )

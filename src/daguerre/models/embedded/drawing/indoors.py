@@ -1,0 +1,183 @@
+"""Indoors: a room's wall and floor, a table, a shelf, and a window with a view of a landscape.
+
+Things stand in a row on the floor, on the table, on the shelf or on the window's sill. How a view
+is painted, it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from daguerre.models.embedded.drawing.arrangement import Stand, fitted
+from daguerre.models.embedded.drawing.canvas import Canvas
+from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
+from daguerre.models.embedded.drawing.figures import shadow
+from daguerre.models.embedded.drawing.palette import BACKS
+from daguerre.models.embedded.drawing.scene import Scene
+
+Paint = Callable[[Canvas, Scene], None]
+WOODS = ("#c98f5a", "#b57a4a", "#d9a871", "#9c6b45", "#e0bd8f")
+FAINT = 'opacity="0.7"'
+CLOTHS = ("#e2605c", "#5aa9e6", "#7cc68d", "#f7a8c0", "#9d84d6", "#f3c969", "#f4efe6")
+
+
+def paint_room(c: Canvas, scene: Scene, view: Paint) -> None:
+    """Paint a scene indoors with its things."""
+    wall = rgb(c.r.choice(BACKS[scene.background or "beige"]))
+    if scene.time in ("night", "dusk"):
+        wall = mix(wall, rgb("#2a2a55"), 0.35)
+    paint_wall(c, wall)
+    if scene.setting == "window":
+        _window(c, scene, wall, view)
+    else:
+        {"room": _room, "table": _table, "shelf": _shelf}[scene.setting](c, scene, wall)
+
+
+def paint_wall(c: Canvas, wall: Rgb) -> None:
+    """A wall in one tone, at times with faint wallpaper."""
+    fill = c.linear([(0, mix(wall, WHITE, 0.12), 1), (1, mix(wall, BLACK, 0.05), 1)])
+    c.rect(0, 0, c.w, c.h, fill)
+    if c.r.random() < 0.35:
+        step = c.s * c.r.choice((0.05, 0.08))
+        d = "".join(f"M{i * 2 * step:.1f} 0h{step:.1f}V{c.h:.0f}h{-step:.1f}z" for i in range(60))
+        c.path(d, hexa(mix(wall, WHITE, 0.5)), 'opacity="0.35"')
+
+
+def paint_floor(c: Canvas, line: float, wall: Rgb) -> None:
+    """Boards from a height down, and a skirting along the wall's foot."""
+    wood = rgb(c.r.choice(WOODS))
+    c.rect(0, line, c.w, c.h - line, c.linear([(0, mix(wood, BLACK, 0.1), 1), (1, wood, 1)]))
+    y, step = line, c.s * 0.025
+    while y < c.h:
+        c.rect(0, y, c.w, c.s * 0.005, hexa(mix(wood, BLACK, 0.2)), 'opacity="0.6"')
+        y, step = y + step, step * 1.35
+    board = c.s * 0.028
+    c.rect(0, line - board, c.w, board, hexa(mix(wall, WHITE, 0.7)))
+
+
+def _room(c: Canvas, scene: Scene, wall: Rgb) -> None:
+    line = c.h * c.r.uniform(0.62, 0.72)
+    paint_floor(c, line, wall)
+    foot = line + (c.h - line) * 0.55
+    if c.r.random() < 0.6:
+        rug = rgb(c.r.choice(CLOTHS))
+        wide = min(c.w * 0.46, c.s * 0.6)
+        c.oval(c.w / 2, foot, wide, (c.h - line) * 0.36, hexa(mix(rug, WHITE, 0.4)))
+        c.oval(c.w / 2, foot, wide * 0.9, (c.h - line) * 0.29, hexa(rug))
+    _line_up(c, scene, c.w * 0.92, min(foot * 0.72, c.s * 0.62), foot, True)
+
+
+def _table(c: Canvas, scene: Scene, wall: Rgb) -> None:
+    paint_floor(c, c.h * 0.86, wall)
+    top = c.h * c.r.uniform(0.6, 0.68)
+    half, thick = min(c.w * 0.45, c.s * 0.72), c.s * 0.045
+    wood = rgb(c.r.choice(WOODS))
+    for side in (-1, 1):
+        leg = c.w / 2 + side * half * 0.86
+        c.rect(leg - c.s * 0.022, top, c.s * 0.044, c.h * 0.94 - top, hexa(mix(wood, BLACK, 0.28)))
+    c.rect(c.w / 2 - half * 0.9, top, half * 1.8, thick * 2.2, hexa(mix(wood, BLACK, 0.2)))
+    edge = f'rx="{thick * 0.3:.1f}"'
+    if c.r.random() < 0.35:
+        cloth = rgb(c.r.choice(CLOTHS))
+        c.rect(c.w / 2 - half * 0.97, top, half * 1.94, thick * 3.2, hexa(cloth), edge)
+        fold = hexa(mix(cloth, WHITE, 0.55))
+        c.rect(c.w / 2 - half * 0.97, top + thick * 2.5, half * 1.94, thick * 0.35, fold)
+    c.rect(c.w / 2 - half, top, half * 2, thick, hexa(mix(wood, WHITE, 0.1)), edge)
+    _line_up(c, scene, half * 1.7, min(top * 0.8, c.s * 0.5), top + thick * 0.12, False)
+
+
+def _shelf(c: Canvas, scene: Scene, wall: Rgb) -> None:
+    top = c.h * c.r.uniform(0.58, 0.66)
+    half, thick = min(c.w * 0.46, c.s * 0.8), c.s * 0.04
+    wood = rgb(c.r.choice(WOODS))
+    for side in (-1, 1):
+        x = c.w / 2 + side * half * 0.7
+        foot = top + thick + c.s * 0.12
+        arm = [(x, top + thick), (x + side * -c.s * 0.1, top + thick), (x, foot)]
+        c.poly(arm, hexa(mix(wood, BLACK, 0.35)))
+    c.rect(c.w / 2 - half, top + thick, half * 2, thick * 0.6, hexa(mix(wall, BLACK, 0.18)), FAINT)
+    c.rect(c.w / 2 - half, top, half * 2, thick, hexa(wood), f'rx="{thick * 0.2:.1f}"')
+    _line_up(c, scene, half * 1.75, min(top * 0.8, c.s * 0.5), top + thick * 0.06, False)
+
+
+def _window(c: Canvas, scene: Scene, wall: Rgb, view: Paint) -> None:
+    wide, high = min(c.w * 0.72, c.h * 1.15), min(c.h * 0.66, c.w * 1.15)
+    x, y = (c.w - wide) / 2, c.h * c.r.uniform(0.1, 0.16)
+    _view(c, scene, (x, y, wide, high), view)
+    frame, k = hexa(mix(wall, WHITE, 0.85)), c.s * 0.028
+    line = f'fill="none" stroke="{frame}" stroke-width="{k:.1f}"'
+    c.raw(f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" {line}/>')
+    c.rect(c.w / 2 - k * 0.35, y, k * 0.7, high, frame)
+    if c.r.random() < 0.6:
+        c.rect(x, y + high * 0.42, wide, k * 0.7, frame)
+    if c.r.random() < 0.5:
+        _curtains(c, x, y, wide, high)
+    sill = y + high + k * 0.5
+    c.rect(x - k * 2.4, sill, wide + k * 4.8, k * 1.5, frame)
+    c.rect(x - k * 2.0, sill + k * 1.5, wide + k * 4, k * 0.5, hexa(mix(wall, BLACK, 0.2)), FAINT)
+    _line_up(c, scene, wide * 0.7, high * 0.52, sill + k * 0.5, False)
+
+
+def _view(c: Canvas, scene: Scene, frame: tuple[float, float, float, float], view: Paint) -> None:
+    """A landscape seen through an opening (left, top, width, height)."""
+    x, y, wide, high = frame
+    seed = c.r.getrandbits(32)
+    inner = Canvas(
+        replace(
+            scene, kind="landscape", width=round(wide), height=round(high), things=(), seed=seed
+        )
+    )
+    inner.defs = c.defs  # one list of definitions, so that every name is given once
+    view(inner, replace(scene, kind="landscape", things=()))
+    clip = c.new_id()
+    c.defs.append(
+        f'<clipPath id="{clip}"><rect width="{wide:.1f}" height="{high:.1f}"/></clipPath>'
+    )
+    body = "".join(inner.parts)
+    c.raw(f'<g transform="translate({x:.1f} {y:.1f})"><g clip-path="url(#{clip})">{body}</g></g>')
+
+
+def _curtains(c: Canvas, x: float, y: float, wide: float, high: float) -> None:
+    cloth = rgb(c.r.choice(CLOTHS))
+    low, over = y + high * 1.04, c.s * 0.04
+    for side in (-1, 1):
+        edge = c.w / 2 + side * (wide / 2 + over)
+        inner = edge - side * wide * 0.2
+        c.path(
+            f"M{edge:.1f} {y - over:.1f}H{inner:.1f}Q{inner:.1f} {y + high * 0.6:.1f} "
+            f"{edge - side * wide * 0.09:.1f} {low:.1f}H{edge:.1f}z",
+            hexa(cloth),
+        )
+        fold = edge - side * wide * 0.06
+        d = f"M{fold:.1f} {y:.1f}V{low:.1f}"
+        dark = hexa(mix(cloth, BLACK, 0.15))
+        c.path(d, "none", f'stroke="{dark}" stroke-width="{c.s * 0.008:.1f}"')
+    bar = c.s * 0.018
+    left = c.w / 2 - wide / 2 - over * 1.6
+    c.rect(left, y - over - bar, wide + over * 3.2, bar, "#8a6a4f", f'rx="{bar / 2:.1f}"')
+
+
+def _line_up(
+    c: Canvas, scene: Scene, width: float, height: float, foot: float, on_floor: bool
+) -> None:
+    for stand in lined_up(c, scene, width, height, foot):
+        if on_floor:
+            shadow(c, stand.x, foot, stand.width * 1.05)
+        else:
+            c.oval(stand.x, foot, stand.width * 0.42, c.s * 0.008, "#101428", 'opacity="0.25"')
+        stand.draw(c)
+
+
+def lined_up(c: Canvas, scene: Scene, width: float, height: float, foot: float) -> list[Stand]:
+    """The scene's things side by side, the first on the left if the relation is not "right"."""
+    order = list(scene.things)
+    if scene.relation == "right":
+        order.reverse()
+    items = [item for item in order for _ in range(item.count)]
+    wide = min(width / max(1, len(items)), height * 1.15)
+    stands = []
+    for i, item in enumerate(items):
+        x = c.w / 2 + (i - (len(items) - 1) / 2) * wide + c.r.uniform(-0.04, 0.04) * wide
+        stands.append(fitted(item, wide * 0.84 * item.size, height * item.size, x, foot))
+    return stands

@@ -1,0 +1,191 @@
+"""Manners of drawing: filters on finished pixels, such as pixel art, watercolour and neon.
+
+Lengths are in units of the full size, so that a picture is drawn in the same manner at 1/8 of it.
+What is random in paper and paint comes from the scene's seed. Filters know nothing of what a
+picture shows; which scenes suit a manner is decided where scenes are drawn by chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from daguerre.models.embedded.drawing.scene import Scene
+
+Array = NDArray[np.floating[Any]]
+LARGE = ("portrait",)  # shows one large shape, which stands coarse pixels
+LIGHT = np.array((0.299, 0.587, 0.114), np.float32)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a filter works with: pixels (h, w, 3) from 0 to 1, their scale, and the scene."""
+
+    pixels: Array
+    scale: float  # pixels for one unit of the full size
+    scene: Scene
+
+    def px(self, units: float) -> int:
+        """A length in whole pixels, at least one."""
+        return max(1, round(units * self.scale))
+
+    def noise(self, cell: float, salt: int) -> Array:
+        """Soft values around 0 whose bumps are about `cell` wide; the same at every scale."""
+        h, w = self.pixels.shape[:2]
+        across, down = w / self.scale / cell, h / self.scale / cell
+        rng = np.random.default_rng((self.scene.seed, salt))
+        grid = rng.standard_normal((int(down) + 2, int(across) + 2), np.float32)
+        soft = Image.fromarray(grid).resize(
+            (w, h), Image.Resampling.BICUBIC, box=(0, 0, across, down)
+        )
+        return np.asarray(soft)
+
+    def edges(self, width: float) -> Array:
+        """How much colours differ within `width` of a pixel.  -> (h, w)"""
+        n = max(2, self.px(width))
+        high = _slide(_slide(self.pixels, n, 0, np.maximum), n, 1, np.maximum)
+        low = _slide(_slide(self.pixels, n, 0, np.minimum), n, 1, np.minimum)
+        found: Array = (high - low).max(axis=2)
+        return found
+
+
+def in_manner(pixels: NDArray[np.uint8], scene: Scene) -> NDArray[np.uint8]:
+    """The picture of a scene, (h, w, 3) uint8, drawn as the scene's manner says."""
+    if not scene.manner:
+        return pixels
+    sheet = Sheet(pixels.astype(np.float32) / 255, pixels.shape[1] / scene.width, scene)
+    drawn = FILTERS[scene.manner](sheet)
+    return (drawn.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _slide(a: Array, n: int, axis: int, best: Callable[[Any, Any], Any]) -> Array:
+    """The largest or smallest of n neighbours along an axis: of two, of four ..., then of n."""
+    pad = [(0, 0)] * a.ndim
+    pad[axis] = (n // 2, n - 1 - n // 2)
+    found: Array = np.moveaxis(np.pad(a, pad, mode="edge"), axis, 0)
+    size, wide = a.shape[axis], 1
+    while 2 * wide <= n:
+        found = best(found[:-wide], found[wide:])
+        wide *= 2
+    found = best(found[:size], found[n - wide : n - wide + size])
+    return np.moveaxis(found, 0, axis)
+
+
+def _step(a: Array, low: float, high: float) -> Array:
+    """From 0 at `low` to 1 at `high`."""
+    found: Array = ((a - low) / (high - low)).clip(0, 1)
+    return found
+
+
+def _blurred(a: Array, radius: float) -> Array:
+    picture = Image.fromarray((a.clip(0, 1) * 255).astype(np.uint8))
+    soft = np.asarray(picture.filter(ImageFilter.GaussianBlur(radius)), np.float32)
+    return soft / 255
+
+
+def _grey(sheet: Sheet) -> Array:
+    """Lightness, (h, w, 1), spread over its whole range."""
+    light: Array = (sheet.pixels @ LIGHT)[..., None]
+    low, high = np.percentile(light, (1, 99))
+    spread: Array = (light - low) / max(0.25, high - low)
+    return spread
+
+
+def pixel_art(sheet: Sheet) -> Array:
+    side = sheet.px(32 if sheet.scene.kind in LARGE else 16)
+    h, w = (n // side for n in sheet.pixels.shape[:2])
+    cells = sheet.pixels.reshape(h, side, w, side, 3).mean((1, 3))
+    image = Image.fromarray((cells * 255).astype(np.uint8))
+    few = image.quantize(24, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert("RGB")
+    flat = np.asarray(few, np.float32) / 255
+    vivid: Array = flat + 0.12 * (flat - (flat @ LIGHT)[..., None])
+    return vivid.repeat(side, axis=0).repeat(side, axis=1)
+
+
+def line_drawing(sheet: Sheet) -> Array:
+    # Blurring rounds the corners that a square neighbourhood gives to edges.
+    ink = _step(_blurred(sheet.edges(9), 3 * sheet.scale), 0.07, 0.24)[..., None]
+    paper, pen = (np.array(c, np.float32) for c in ((0.995, 0.99, 0.975), (0.13, 0.14, 0.20)))
+    drawn: Array = paper + ink * (pen - paper)
+    return drawn
+
+
+def watercolour(sheet: Sheet) -> Array:
+    h, w = sheet.pixels.shape[:2]
+    wobble = 5 * sheet.scale
+    y, x = np.mgrid[:h, :w].astype(np.float32)
+    y = (y + wobble * sheet.noise(40, 1)).round().astype(int).clip(0, h - 1)
+    x = (x + wobble * sheet.noise(40, 2)).round().astype(int).clip(0, w - 1)
+    wash = _blurred(sheet.pixels[y, x], 3 * sheet.scale)
+    rim = (wash - _blurred(wash, 18 * sheet.scale)).mean(axis=2, keepdims=True).clip(-0.2, 0)
+    pigment = 0.82 + 0.10 * sheet.noise(120, 3) + 0.05 * sheet.noise(24, 4)
+    painted = 1 - (1 - wash) * pigment[..., None] + 0.8 * rim
+    paper = np.array((0.99, 0.98, 0.95), np.float32)
+    shown = _step(_rim(sheet) + 14 * sheet.noise(60, 5) + 5 * sheet.noise(20, 6), 26, 44)[..., None]
+    drawn: Array = paper + shown * (painted * (0.35 + 0.65 * paper) + 0.02 - paper)
+    return drawn
+
+
+def _rim(sheet: Sheet) -> Array:
+    """Distance of each pixel from the frame, in units of the full size."""
+    h, w = sheet.pixels.shape[:2]
+    y, x = np.arange(h, dtype=np.float32) + 0.5, np.arange(w, dtype=np.float32) + 0.5
+    near = np.minimum(np.minimum(y, h - y)[:, None], np.minimum(x, w - x)[None])
+    found: Array = near / sheet.scale
+    return found
+
+
+def pastel(sheet: Sheet) -> Array:
+    soft = 1 - (1 - sheet.pixels) * np.array((0.50, 0.52, 0.50), np.float32)
+    grey = (soft @ LIGHT)[..., None]
+    chalk = 0.016 * sheet.noise(14, 1) + 0.008 * sheet.noise(45, 2)
+    drawn: Array = grey + 1.15 * (soft - grey) + chalk[..., None]
+    return drawn
+
+
+def neon(sheet: Sheet) -> Array:
+    edges = _step(_blurred(sheet.edges(10), 3 * sheet.scale), 0.08, 0.30)[..., None]
+    n = max(2, sheet.px(16))
+    near = _slide(_slide(sheet.pixels, n, 0, np.maximum), n, 1, np.maximum)
+    strong = near.max(axis=2, keepdims=True)
+    hue = near / np.maximum(strong, 0.05)
+    colourful = _step(hue.max(axis=2) - hue.min(axis=2), 0.12, 0.35)[..., None]
+    turn = _step(sheet.noise(420, 1), -0.7, 0.7)[..., None]
+    cyan, pink = np.array((0.15, 0.9, 1), np.float32), np.array((1, 0.25, 0.85), np.float32)
+    tube = edges * (colourful * hue**2.2 + (1 - colourful) * (cyan + turn * (pink - cyan)))
+    light = _blurred(tube, 14 * sheet.scale) + 0.8 * _blurred(tube, 44 * sheet.scale)
+    dark = np.array((0.03, 0.02, 0.09), np.float32) + 0.10 * sheet.pixels
+    drawn: Array = dark + 0.95 * tube + 0.9 * light
+    return drawn
+
+
+def black_and_white(sheet: Sheet) -> Array:
+    drawn: Array = (0.04 + 0.93 * _grey(sheet)).repeat(3, axis=2)
+    return drawn
+
+
+def vintage(sheet: Sheet) -> Array:
+    grey = _grey(sheet).clip(0, 1)
+    ink, paper = (np.array(c, np.float32) for c in ((0.24, 0.15, 0.10), (0.96, 0.89, 0.74)))
+    aged = ink + grey * (paper - ink)
+    faded = 0.8 * aged + 0.2 * (0.12 + 0.76 * sheet.pixels)
+    grain = 0.018 * sheet.noise(12, 1) + 0.02 * sheet.noise(160, 2)
+    corner = 1 - 0.30 * (1 - _step(_rim(sheet) + 20 * sheet.noise(150, 3), -20, 240)) ** 1.6
+    drawn: Array = (faded + grain[..., None]) * corner[..., None]
+    return drawn
+
+
+FILTERS: dict[str, Callable[[Sheet], Array]] = {
+    "pixel art": pixel_art,
+    "line drawing": line_drawing,
+    "watercolour": watercolour,
+    "pastel": pastel,
+    "neon": neon,
+    "black and white": black_and_white,
+    "vintage": vintage,
+}

@@ -1,0 +1,112 @@
+"""From a scene to its picture: which painter draws what, in which order, and pixels of any size.
+
+`compose` gives one SVG document in units of the full size; `render` rasterises it, so a scene is
+the same picture at 128 and at 1024 pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daguerre.models.embedded.drawing import art
+from daguerre.models.embedded.drawing.arrangement import PLANS, arranged, repeated
+from daguerre.models.embedded.drawing.canvas import Canvas
+from daguerre.models.embedded.drawing.city import city, village
+from daguerre.models.embedded.drawing.depths import underwater
+from daguerre.models.embedded.drawing.figures import lone_thing, place_things
+from daguerre.models.embedded.drawing.glowing import glowing_flowers, glowing_mushrooms
+from daguerre.models.embedded.drawing.indoors import paint_room
+from daguerre.models.embedded.drawing.land import (
+    desert,
+    forest,
+    hills,
+    jungle,
+    meadow,
+    road,
+    snowfield,
+)
+from daguerre.models.embedded.drawing.manner import in_manner
+from daguerre.models.embedded.drawing.mountains import canyon, mountains, volcano
+from daguerre.models.embedded.drawing.palette import palette_of
+from daguerre.models.embedded.drawing.scene import Scene
+from daguerre.models.embedded.drawing.sky import paint_sky
+from daguerre.models.embedded.drawing.space import space
+from daguerre.models.embedded.drawing.water import beach, islands, lake, river, sea, waterfall
+from daguerre.models.embedded.drawing.weather import paint_weather
+
+# The painter of each terrain.
+LAND = {
+    "mountains": mountains,
+    "hills": hills,
+    "desert": desert,
+    "river": river,
+    "forest": forest,
+    "meadow": meadow,
+    "jungle": jungle,
+    "snowfield": snowfield,
+    "canyon": canyon,
+    "volcano": volcano,
+    "waterfall": waterfall,
+    "road": road,
+    "village": village,
+    "city": city,
+    "mushrooms": glowing_mushrooms,
+    "flowers": glowing_flowers,
+}
+WATER = {"sea": sea, "beach": beach, "lake": lake, "islands": islands}
+ELSEWHERE = {"underwater": underwater, "space": space}
+# Height of the horizon from the top, where it is not 0.54 of the picture's.
+HORIZON = {
+    "mountains": 0.56,
+    "city": 0.72,
+    "sea": 0.58,
+    "beach": 0.5,
+    "islands": 0.5,
+    "lake": 0.52,
+    "hills": 0.5,
+    "forest": 0.45,
+    "jungle": 0.4,
+    "waterfall": 0.48,
+    "road": 0.52,
+    "mushrooms": 0.6,
+}
+
+
+def compose(scene: Scene) -> str:
+    """The scene as one SVG document in units of its full size; its manner is not in it."""
+    c = Canvas(scene)
+    if scene.kind == "thing":
+        lone_thing(c, scene)
+    elif scene.kind == "pattern":
+        repeated(c, scene)
+    elif scene.kind in PLANS:
+        arranged(c, scene)
+    elif scene.kind == "room":
+        paint_room(c, scene, paint_landscape)
+    else:
+        paint_landscape(c, scene)
+    return c.document()
+
+
+def paint_landscape(c: Canvas, scene: Scene) -> None:
+    """A landscape with the things in it."""
+    if scene.terrain in ELSEWHERE:
+        ELSEWHERE[scene.terrain](c, scene)
+        place_things(c, scene, None)
+        return
+    p = palette_of(scene)
+    horizon = c.h * (HORIZON.get(scene.terrain, 0.54) + c.r.uniform(-0.04, 0.04))
+    x = paint_sky(c, scene, p, horizon)
+    if scene.terrain in WATER:
+        WATER[scene.terrain](c, scene, p, horizon, x)
+    else:
+        LAND[scene.terrain](c, scene, p, horizon)
+    place_things(c, scene, p)
+    paint_weather(c, scene, p)
+
+
+def render(scene: Scene, width: int, height: int) -> NDArray[np.uint8]:
+    """Rasterise a scene at any size of its shape, in its manner.  -> (height, width, 3) uint8"""
+    flat = np.ascontiguousarray(art.draw(compose(scene), width, height)[..., :3])
+    return in_manner(flat, scene)

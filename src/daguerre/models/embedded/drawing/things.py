@@ -1,0 +1,144 @@
+"""The things that scenes can show, read from things.txt, and the looks that the art has for them.
+
+A look is a pair of art set and icon; the set "drawn" holds drawings of our own. Nothing here knows
+how a thing is placed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from daguerre.models.embedded.drawing import art
+
+# Things that people ask for first; they are drawn more often.
+ICONIC = frozenset(
+    "cat,dog,fish,bird,apple,car,house,tree,flower,mushroom,rocket,star,moon,sun,heart,boat,fox,"
+    "rabbit,horse,butterfly,rose,tulip,sunflower,banana,pizza,balloon,hot air balloon,umbrella,"
+    "castle,robot,owl,penguin,frog,whale,turtle,lighthouse,bicycle,airplane,fir tree,palm tree,"
+    "cactus,dragon,snowman,ghost,smiling face,strawberry,elephant,lion,bear,tent,bus,train,"
+    "guitar,cupcake,coffee,crown,gem,key,planet,cow,duck,bee,unicorn".split(",")
+)
+# Tags of many things that look alike and are asked for seldom.
+RARE = frozenset({"expression", "gesture", "symbol"})
+# The letters of the table; things.txt says what they mean.
+KINDS = tuple("afnvbopk")
+PLACES = tuple("gwsui")
+FLAGS = ("", "r")
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One row of the table."""
+
+    name: str
+    synonyms: tuple[str, ...]
+    slugs: tuple[str, ...]
+    kind: str
+    place: str
+    colour: str
+    recolourable: bool
+    tags: tuple[str, ...] = ()
+
+    @property
+    def weight(self) -> float:
+        """How often it is drawn, against 1 for most things."""
+        if self.name in ICONIC:
+            return 3.0
+        return 0.5 if RARE & {*self.tags} else 1.0
+
+
+def parse(table: str) -> tuple[Thing, ...]:
+    """Read the table; its first lines say how a row is written."""
+    rows: list[Thing] = []
+    tags: tuple[str, ...] = ()
+    for number, line in enumerate(table.splitlines(), 1):
+        if line.startswith("@"):
+            tags = tuple(line[1:].strip().split(","))
+        elif not line.startswith("#"):
+            rows.append(_row(line, number, tags))
+    return tuple(rows)
+
+
+def _row(line: str, number: int, tags: tuple[str, ...]) -> Thing:
+    cells = line.split("|")
+    if len(cells) != 6:
+        raise ValueError(f"things.txt, line {number}: {len(cells)} cells, not 6: {line!r}")
+    names, slugs, kind, place, colour, flag = cells
+    for what, said, allowed in (
+        ("kind", kind, KINDS),
+        ("place", place, PLACES),
+        ("flag", flag, FLAGS),
+    ):
+        if said not in allowed:
+            raise ValueError(f"things.txt, line {number}: {what} {said!r} is none of {allowed}")
+    first, *others = names.split(",")
+    found = tuple(slugs.split()) or (first.replace(" ", "-"),)
+    return Thing(first, tuple(others), found, kind, place, colour, flag == "r", tags)
+
+
+TABLE = Path(__file__).with_name("things.txt")
+THINGS: tuple[Thing, ...] = parse(TABLE.read_text(encoding="utf-8"))
+BY_NAME: dict[str, Thing] = {thing.name: thing for thing in THINGS}
+DRAWINGS = Path(__file__).with_name("drawings.svg")
+_SYMBOL = re.compile(r'<symbol id="([^"]+)"[^>]*>\n(.*?)\n</symbol>', re.DOTALL)
+# Drawings of our own, on a 100 x 100 view, for what the packages lack.
+DRAWN: dict[str, str] = dict(_SYMBOL.findall(DRAWINGS.read_text(encoding="utf-8")))
+
+
+@lru_cache(maxsize=4096)
+def drawn(look: art.Look) -> art.Drawn:
+    """The SVG content of a look and its view's size; the set "drawn" holds our own drawings."""
+    name, icon = look
+    found = (DRAWN[icon], 100.0, 100.0) if name == "drawn" else art.body(name, icon)
+    assert found is not None, f"no art for {name}:{icon}. This is a bug."
+    return found
+
+
+@lru_cache(maxsize=4096)
+def looks(thing: Thing) -> tuple[art.Look, ...]:
+    """Up to three looks that show the thing; the most usual one comes first."""
+    return art.looks(thing.name)
+
+
+def named(text: str) -> frozenset[str]:
+    """The names of things that a text says, in the singular or the plural, or by a synonym.
+
+    What is called by a name that has such a one in it is meant, too, if it is of the same kind:
+    "cat" also says the black cat, "dog" says no hot dog.
+    """
+    said = {meaning for phrase in _phrases(text) for meaning in _meanings().get(phrase, ())}
+    kinds = {BY_NAME[name].kind for name in said}
+    words = {word for name in said for word in (name, *BY_NAME[name].synonyms)}
+    inside = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(words)))})\b")
+    return frozenset(
+        thing.name
+        for thing in THINGS
+        if thing.name in said or (said and thing.kind in kinds and inside.search(thing.name))
+    )
+
+
+@lru_cache(maxsize=1)
+def _meanings() -> dict[str, tuple[str, ...]]:
+    """Name or synonym -> the things that it means."""
+    found: dict[str, tuple[str, ...]] = {}
+    for thing in THINGS:
+        for word in (thing.name, *thing.synonyms):
+            found[word] = (*found.get(word, ()), thing.name)
+    return found
+
+
+def _phrases(text: str) -> Iterator[str]:
+    """All runs of one to five words of a text, also with the last in the singular."""
+    words = re.findall(r"[a-z0-9'-]+", text.lower())
+    for start in range(len(words)):
+        for stop in range(start + 1, min(start + 5, len(words)) + 1):
+            *most, last = words[start:stop]
+            for end in (last, *(last.removesuffix(a) + b for a, b in _ENDINGS if last.endswith(a))):
+                yield " ".join((*most, end))
+
+
+_ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"))

@@ -1,0 +1,298 @@
+"""A scene as numbers: fields, their values, and the way from a `Scene` to tokens and back.
+
+A scene is 4 slots: the whole (13 fields), and up to three things (11 fields each). A token is the
+place of a field's value in its list; the number after the last value is `mask`, "not known yet".
+What no caption speaks of, the layout's seed and palette, is no field but noise. Letters in shape
+comments: R rows, F = 46 fields of a scene, V values of one field. Knows nothing of networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daguerre.models.embedded.drawing import SHAPES, Placed, Scene, things
+from daguerre.models.embedded.drawing.manner import FILTERS
+from daguerre.models.embedded.drawing.palette import BACKS, GLOWS, PALETTES
+from daguerre.models.embedded.drawing.picture import ELSEWHERE, LAND, WATER
+from daguerre.models.embedded.drawing.recolouring import COLOURS
+from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, SPOTS, TIMELESS
+
+MAX_THINGS = 3
+GLOWING_MUSHROOM = "glowing mushroom"  # is drawn, and is no row of the table of things
+YES = ("", "yes")
+# Sizes of things as shares of the short side: 24 steps of 11%.
+SIZES = tuple(0.12 * 1.11**i for i in range(24))
+
+WHOLE: dict[str, tuple[str, ...]] = {
+    "kind": KINDS,
+    "terrain": ("", *LAND, *WATER, *ELSEWHERE),
+    "setting": ("", "room", "table", "shelf", "window"),
+    "relation": ("", *RELATIONS),
+    "manner": ("", *FILTERS),
+    "time": ("", *PALETTES),
+    "weather": ("", "clear", "cloudy", "rain", "snow", "fog", "rainbow", "storm", "aurora"),
+    "season": ("", "spring", "summer", "autumn", "winter"),
+    "background": ("", *BACKS),
+    "ground": ("", "plain", "gradient", "floor", "circle", "stripes", "dots", "checks", "dark"),
+    "glow": ("", *GLOWS),
+    "sun": YES,
+    "moon": YES,
+}
+THING: dict[str, tuple[str, ...]] = {
+    "name": ("", *(t.name for t in things.THINGS), GLOWING_MUSHROOM),
+    "count": ("", "0", "1", "2", "3", "4", "5"),
+    "stature": ("", "tiny", "small", "big", "giant"),
+    "spot": ("", *SPOTS),
+    "colour": ("", *dict.fromkeys((*COLOURS, *GLOWS))),
+    "flies": YES,
+    "is_reflected": YES,
+    "glowing": YES,
+    "look": ("", "0", "1", "2"),
+    "size": ("", *(f"{size:.3f}" for size in SIZES)),
+    "flip": YES,
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a slot; slot 0 is the whole, 1 to 3 are the things."""
+
+    slot: int
+    name: str
+    values: tuple[str, ...]
+
+    @property
+    def mask(self) -> int:
+        """The token that says "not known yet"."""
+        return len(self.values)
+
+    @cached_property
+    def index(self) -> Mapping[str, int]:
+        return {value: i for i, value in enumerate(self.values)}
+
+
+FIELDS: tuple[Field, ...] = (
+    *(Field(0, name, values) for name, values in WHOLE.items()),
+    *(Field(s, n, values) for s in range(1, MAX_THINGS + 1) for n, values in THING.items()),
+)
+AT: dict[tuple[int, str], int] = {(f.slot, f.name): i for i, f in enumerate(FIELDS)}
+MASKED: NDArray[np.int64] = np.array([field.mask for field in FIELDS])  # (F,)
+# Where a field's values begin in the concatenated logits of all fields.
+STARTS: NDArray[np.int64] = np.cumsum([0, *(len(field.values) for field in FIELDS)])
+NUM_LOGITS = int(STARTS[-1])
+# The order in which a scene is decided: what stands for most of the picture comes first, what
+# depends on other fields comes after them, and no two things are named at one step, which could
+# name one twice. A name without a number is that of a field of all slots.
+_RANKS = (
+    ("kind", "terrain", "name1", "setting", "relation", "name2", "name3", "manner", "count")
+    + ("time", "stature", "spot", "colour", "background", "weather", "ground", "glow", "season")
+    + ("flies", "is_reflected", "glowing", "sun", "moon", "look", "size", "flip")
+)
+
+
+def _rank(i: int) -> tuple[int, int]:
+    name, slot = FIELDS[i].name, FIELDS[i].slot
+    return _RANKS.index(f"name{slot}" if name == "name" else name), slot
+
+
+ORDER: tuple[int, ...] = tuple(sorted(range(len(FIELDS)), key=_rank))
+SHAPE_INDEX = {shape: i for i, shape in enumerate(SHAPES)}
+
+
+def encode(scene: Scene) -> NDArray[np.int64]:
+    """The scene's tokens (F,)."""
+    tokens = np.zeros(len(FIELDS), np.int64)
+    for i, field in enumerate(FIELDS):
+        if field.slot == 0:
+            value = getattr(scene, field.name)
+            tokens[i] = field.index["yes" if value is True else value or ""]
+        elif field.slot <= len(scene.things):
+            tokens[i] = field.index[_said(scene, scene.things[field.slot - 1], field.name)]
+    return tokens
+
+
+def _said(scene: Scene, item: Placed, name: str) -> str:
+    """The value of one of a thing's fields."""
+    if name == "look":
+        found = () if item.name == GLOWING_MUSHROOM else _looks(item.name)
+        return str(found.index(item.look)) if found else "0"
+    if name == "size":
+        nearest = int(np.abs(np.log(np.array(SIZES) / item.size)).argmin())
+        return THING["size"][1 + nearest]
+    if name == "flies":
+        return YES[item.place == "s" and _place(scene.terrain, scene.kind, item.name) != "s"]
+    value = getattr(item, name)
+    return YES[value] if isinstance(value, bool) else str(value)
+
+
+@lru_cache(maxsize=2048)
+def _looks(name: str) -> tuple[tuple[str, str], ...]:
+    return things.looks(things.BY_NAME[name])
+
+
+def _place(terrain: str, kind: str, name: str) -> str:
+    """Where a thing is that does not fly: its own place, but for where there is only one."""
+    if kind == "mixed" and terrain in TIMELESS:
+        return {"space": "s", "underwater": "u"}[terrain]
+    return "g" if name == GLOWING_MUSHROOM else things.BY_NAME[name].place
+
+
+def decode(tokens: NDArray[np.int64], shape: tuple[int, int], seed: int, palette: int) -> Scene:
+    """The scene of tokens (F,) without masks, in one of `SHAPES`; `seed` lays it out."""
+    values = {(f.slot, f.name): f.values[t] for f, t in zip(FIELDS, tokens.tolist(), strict=True)}
+    whole = {name: values[0, name] for name in WHOLE}
+    items = tuple(
+        _placed(whole, {name: values[slot, name] for name in THING})
+        for slot in range(1, MAX_THINGS + 1)
+        if values[slot, "name"]
+    )
+    facts = {name: value for name, value in whole.items() if name not in ("sun", "moon")}
+    return Scene(
+        **facts,
+        width=shape[0],
+        height=shape[1],
+        seed=seed,
+        palette=palette,
+        sun=whole["sun"] == "yes",
+        moon=whole["moon"] == "yes",
+        things=items,
+    )
+
+
+def _placed(whole: Mapping[str, str], said: Mapping[str, str]) -> Placed:
+    name = said["name"]
+    place = "s" if said["flies"] else _place(whole["terrain"], whole["kind"], name)
+    size = float(said["size"] or "0.3")
+    count = int(said["count"] or "1")
+    flags = {key: said[key] == "yes" for key in ("flip", "glowing", "is_reflected")}
+    if name == GLOWING_MUSHROOM:
+        colour = said["colour"] if said["colour"] in GLOWS else "blue"
+        return Placed(name, ("glow", "mushroom"), colour, place, count, size, False, True)
+    found = _looks(name)
+    look = found[int(said["look"] or "0") % len(found)]
+    colour = said["colour"] if things.BY_NAME[name].recolourable else ""
+    return Placed(
+        name,
+        look,
+        colour,
+        place,
+        count,
+        size,
+        stature=said["stature"],
+        spot=said["spot"],
+        **flags,
+    )
+
+
+class Rules:
+    """Which values go together, as the scenes of the training show it.
+
+    `together[c][t, f]` (V of c, NUM_LOGITS) bool: with value t of the field c each value of each
+    field may stand. Names of things are free where any name is: a model may set a known thing into
+    a landscape where none of the scenes has it.
+    """
+
+    CONTROLLERS = ("kind", "terrain", "setting", "relation", "manner", "time", "weather", "ground")
+
+    def __init__(self, together: Mapping[int, NDArray[np.bool_]]) -> None:
+        self._together = dict(together)
+
+    @classmethod
+    def learn(cls, tokens: NDArray[np.int64]) -> Rules:
+        """From the tokens (n, F) of many scenes."""
+        chosen = [AT[0, name] for name in cls.CONTROLLERS]
+        chosen += [AT[s, n] for s in range(1, MAX_THINGS + 1) for n in ("stature", "spot")]
+        flat = tokens + STARTS[:-1]  # (n, F) places in the logits
+        tables = {}
+        for c in chosen:
+            table = np.zeros((len(FIELDS[c].values), NUM_LOGITS), bool)
+            for value in range(len(table)):
+                table[value, np.unique(flat[tokens[:, c] == value])] = True
+            for slot in range(1, MAX_THINGS + 1):
+                names = slice(STARTS[AT[slot, "name"]] + 1, STARTS[AT[slot, "name"] + 1])
+                table[:, names] = table[:, names].any(axis=1, keepdims=True)
+            tables[c] = table
+        return cls(tables)
+
+    def allowed(self, field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(V,): the values of a field that go with those of the scene's fields (F,) known so far.
+
+        Where nothing would be left, the fields that come later in the scene give way.
+        """
+        span = slice(STARTS[field], STARTS[field + 1])
+        found = _of_the_thing(field, tokens)
+        for c, table in self._together.items():
+            if c != field and tokens[c] != FIELDS[c].mask:
+                both = found & table[tokens[c], span]
+                if both.any():
+                    found = both
+        return found
+
+    def arrays(self) -> dict[str, NDArray[np.bool_]]:
+        return {f"{FIELDS[c].slot}-{FIELDS[c].name}": t for c, t in self._together.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.bool_]]) -> Rules:
+        return cls({_field(name): array for name, array in arrays.items()})
+
+
+def _field(name: str) -> int:
+    slot, _, field = name.partition("-")
+    return AT[int(slot), field]
+
+
+def _of_the_thing(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(V,): the values that the table of things and its art have for the field of a thing."""
+    values = FIELDS[field].values
+    found = np.ones(len(values), bool)
+    slot, kind = FIELDS[field].slot, FIELDS[field].name
+    if slot == 0:
+        return found
+    if kind == "name":
+        return _drawable() & ~_named(field, tokens)
+    token = tokens[AT[slot, "name"]]
+    if token == FIELDS[AT[slot, "name"]].mask:
+        return found
+    name = FIELDS[AT[slot, "name"]].values[token]
+    if not name:
+        return np.array([not value for value in values])
+    allowed = _values_of(name).get(kind)
+    return found if allowed is None else np.array([value in allowed for value in values])
+
+
+def _named(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(V,): the names that other things of the scene have."""
+    found = np.zeros(len(FIELDS[field].values), bool)
+    for slot in range(1, MAX_THINGS + 1):
+        other = AT[slot, "name"]
+        if other != field and 0 < tokens[other] < FIELDS[other].mask:
+            found[tokens[other]] = True
+    return found
+
+
+@lru_cache(maxsize=1)
+def _drawable() -> NDArray[np.bool_]:
+    """(V,): the names that there is art for, and none."""
+    names = THING["name"]
+    found = [name in ("", GLOWING_MUSHROOM) or bool(_looks(name)) for name in names]
+    return np.array(found)
+
+
+@lru_cache(maxsize=2048)
+def _values_of(name: str) -> Mapping[str, Sequence[str]]:
+    """For a thing, the fields whose values depend on it, and these values."""
+    some = {kind: THING[kind][1:] for kind in ("count", "size")}
+    if name == GLOWING_MUSHROOM:
+        return {**some, "colour": tuple(GLOWS), "look": ("0",), "glowing": YES[1:], "flip": YES[:1]}
+    row = things.BY_NAME[name]
+    return {
+        **some,
+        "colour": ("", *COLOURS) if row.recolourable else ("",),
+        "look": tuple(str(i) for i in range(len(_looks(name)))),
+        "flip": YES if row.kind in "av" else YES[:1],
+    }

@@ -1,0 +1,87 @@
+"""The decoder: tokens to pixels, a row like any other network's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from daguerre.models.embedded import fields
+from daguerre.models.embedded.decoder import SceneDecoder
+from daguerre.models.embedded.drawing import SHAPES, Placed, Scene, render, things
+from daguerre.params import SIZES
+
+CAT = Placed("cat", things.looks(things.BY_NAME["cat"])[0], "", "g", 1, 0.6, False)
+ROBOT = Placed("robot", things.looks(things.BY_NAME["robot"])[0], "", "g", 1, 0.9, False)
+PLAIN = Scene("thing", 1024, 1024, 1, things=(CAT,), background="blue", ground="floor")
+SCENES = (
+    PLAIN,
+    Scene("landscape", 1024, 1024, 1, 5, "sunset", "clear", "mountains", "summer", sun=True),
+    Scene(
+        "pair",
+        1024,
+        1024,
+        1,
+        things=(CAT, ROBOT),
+        background="white",
+        ground="plain",
+        relation="left",
+        manner="watercolour",
+    ),
+)
+TOKENS = np.stack([fields.encode(scene) for scene in SCENES])
+LAYOUT = np.array([[1, 0], [2**32 - 1, 59], [7, 30]])
+SMALL = SHAPES.index((640, 1536))
+
+
+def pixels(tokens: NDArray[np.int64], layout: NDArray[np.int64], shape: int) -> NDArray[np.uint8]:
+    (found,) = SceneDecoder("0" * 64)({"tokens": tokens, "layout": layout, "shape": shape})
+    return np.asarray(found)
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES.values())
+def test_every_size_has_its_true_pixels(width: int, height: int) -> None:
+    """Every size that is served is a shape of scenes, and has as many rows and columns."""
+    found = pixels(TOKENS[:1], LAYOUT[:1], fields.SHAPE_INDEX[width, height])
+    assert found.shape == (1, height, width, 3) and found.dtype == np.uint8
+    assert found.std() > 2
+
+
+@pytest.fixture(scope="module")
+def together() -> NDArray[np.uint8]:
+    """All rows in one forward."""
+    return pixels(TOKENS, LAYOUT, SMALL)
+
+
+def test_pixels_are_those_of_the_scene(together: NDArray[np.uint8]) -> None:
+    """A row shows the scene that its tokens stand for, laid out by its seed and palette."""
+    scene = fields.decode(TOKENS[1], (640, 1536), 2**32 - 1, 59)
+    assert np.array_equal(together[1], render(scene, 640, 1536))
+
+
+def test_rows_do_not_know_of_each_other(together: NDArray[np.uint8]) -> None:
+    """A row has the same bytes again, alone and among others in any order."""
+    alone = pixels(TOKENS[2:], LAYOUT[2:], SMALL)
+    assert np.array_equal(alone[0], together[2])
+    turned = pixels(TOKENS[::-1], LAYOUT[::-1], SMALL)
+    assert np.array_equal(turned[::-1], together)
+
+
+def test_the_layout_is_no_token(together: NDArray[np.uint8]) -> None:
+    """The same tokens under another seed are another picture."""
+    other = pixels(TOKENS[1:2], LAYOUT[:1], SMALL)
+    assert not np.array_equal(other[0], together[1])
+
+
+def test_a_row_without_a_layout_is_refused() -> None:
+    """Tokens and layouts of different numbers are a bug that shows."""
+    with pytest.raises(ValueError, match="shorter"):
+        pixels(TOKENS, LAYOUT[:2], SMALL)
+
+
+def test_the_fingerprint_names_what_decides_the_bits() -> None:
+    """Weights and the runtimes that draw are in it, and it is the same for every decoder."""
+    one, same, other = (SceneDecoder(digest * 64) for digest in "001")
+    assert one.name == "decoder" and one.fingerprint == same.fingerprint != other.fingerprint
+    for part in ("0" * 64, "decoder", "thorvg ", "python ", "numpy ", "pillow "):
+        assert part in one.fingerprint

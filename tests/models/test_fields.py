@@ -1,0 +1,268 @@
+"""Scenes as tokens: there and back, and the rules that keep apart what does not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from daguerre.models.embedded import fields
+from daguerre.models.embedded.drawing import SHAPES, Placed, Scene, render, things
+from daguerre.models.embedded.drawing.recolouring import COLOURS
+from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, TIMELESS
+from daguerre.models.embedded.fields import AT, FIELDS, MASKED, NUM_LOGITS, STARTS, THING, Rules
+from daguerre.models.embedded.sampler import Noise, SceneSampler
+from training import scenes
+
+Tokens = NDArray[np.int64]
+STEP = 1.11  # from one size of a thing to the next
+BALL = Placed("ball", ("drawn", "ball"), "", "g", 1, 0.6, False)
+CAR = Placed("car", things.looks(things.BY_NAME["car"])[0], "red", "g", 1, 0.6, True)
+THING_SCENE = Scene("thing", 1024, 1024, 1, things=(BALL,), background="white", ground="plain")
+LAKE = Scene("landscape", 1024, 1024, 1, 0, "night", "clear", "lake", "summer", moon=True)
+
+
+@pytest.fixture(scope="module")
+def sampled() -> list[Scene]:
+    """Scenes as training sees them, of every shape."""
+    rng = np.random.default_rng(3)
+    return [scenes.sample_scene(rng, SHAPES[i % len(SHAPES)]) for i in range(2400)]
+
+
+@pytest.fixture(scope="module")
+def rules(sampled: list[Scene]) -> Rules:
+    return Rules.learn(np.stack([fields.encode(scene) for scene in sampled]))
+
+
+def decided(rules: Rules, seed: int, **wanted: str) -> Tokens:
+    """Tokens (F,) that chance alone chose under the rules, but for fields of the whole."""
+    logits = np.zeros(NUM_LOGITS, np.float32)
+    for name, value in wanted.items():
+        field = FIELDS[AT[0, name]]
+        logits[STARTS[AT[0, name]] + field.index[value]] = 1000.0
+    sampler = SceneSampler(Noise.draw(seed), rules, num_steps=5, temperature=1.0)
+    for index in range(5):
+        sampler.step(logits, index)
+    return sampler.tokens
+
+
+def drawn(tokens: Tokens, seed: int) -> NDArray[np.uint8]:
+    shape = SHAPES[seed % len(SHAPES)]
+    scene = fields.decode(tokens, shape, seed, seed % 60)
+    return render(scene, shape[0] // 16, shape[1] // 16)
+
+
+def allowed(rules: Rules, field: int, known: dict[int, str]) -> set[str]:
+    """The values that the rules leave a field where some others are known."""
+    tokens = MASKED.copy()
+    for at, value in known.items():
+        tokens[at] = FIELDS[at].index[value]
+    found = rules.allowed(field, tokens)
+    return {value for value, may in zip(FIELDS[field].values, found, strict=True) if may}
+
+
+def test_scenes_come_back_from_their_tokens(sampled: list[Scene]) -> None:
+    """Nothing of a scene of any kind and shape is lost but the exact sizes, which stay near."""
+    for scene in sampled:
+        tokens = fields.encode(scene)
+        back = fields.decode(tokens, (scene.width, scene.height), scene.seed, scene.palette)
+        pairs = list(zip(back.things, scene.things, strict=True))
+        same = tuple(replace(found, size=item.size) for found, item in pairs)
+        assert replace(back, things=same) == scene
+        for found, item in pairs:
+            assert 1 / STEP <= found.size / item.size <= STEP, item
+        assert np.array_equal(fields.encode(back), tokens)
+    assert {scene.kind for scene in sampled} == set(KINDS)
+    assert {(scene.width, scene.height) for scene in sampled} == set(SHAPES)
+    assert {len(scene.things) for scene in sampled} == {0, 1, 2, 3}
+    assert any(item.name == fields.GLOWING_MUSHROOM for s in sampled for item in s.things)
+
+
+def test_what_is_no_token_is_told_apart_by_the_caller() -> None:
+    """Two scenes that differ in layout or shape alone have the same tokens."""
+    other = replace(LAKE, seed=2, palette=9, width=1344, height=768)
+    assert np.array_equal(fields.encode(other), fields.encode(LAKE))
+    assert fields.decode(fields.encode(LAKE), (1344, 768), 2, 9) == other
+
+
+def test_things_that_fly_are_told_from_those_at_home_in_the_sky() -> None:
+    """A car in the sky keeps its place; a bird needs no mark, and neither does a fish in space."""
+    car = replace(LAKE, kind="mixed", things=(replace(CAR, place="s", flip=False),))
+    tokens = fields.encode(car)
+    assert tokens[AT[1, "flies"]] == 1
+    assert fields.decode(tokens, (1024, 1024), 1, 0).things[0].place == "s"
+    bird = things.BY_NAME["bird"]
+    item = Placed("bird", things.looks(bird)[0], "", bird.place, 1, 0.3, False)
+    assert fields.encode(replace(car, things=(item,)))[AT[1, "flies"]] == 0
+    afloat = Scene("mixed", 1024, 1024, 1, terrain="space", things=(replace(CAR, place="s"),))
+    assert fields.encode(afloat)[AT[1, "flies"]] == 0
+
+
+def test_names_stand_in_the_order_of_the_table() -> None:
+    """No thing is value 0, then each row of the table in turn: trained weights know places only."""
+    names = THING["name"]
+    assert names[:1] == ("",) and names[1 : 1 + len(things.THINGS)] == tuple(
+        thing.name for thing in things.THINGS
+    )
+    assert names[1 + len(things.THINGS) :] == (fields.GLOWING_MUSHROOM,)
+
+
+def test_values_of_a_field_are_told_apart() -> None:
+    """No field has a value twice, the mask is none of them, and logits lie end to end."""
+    for i, field in enumerate(FIELDS):
+        assert len(set(field.values)) == len(field.values) == field.mask == MASKED[i]
+        assert STARTS[i + 1] - STARTS[i] == len(field.values)
+    assert sorted(fields.ORDER) == list(range(len(FIELDS))) and STARTS[-1] == NUM_LOGITS
+
+
+def test_sizes_are_even_steps() -> None:
+    """From tiny things to portraits, each size is 11% above the one before."""
+    sizes = np.array(fields.SIZES)
+    assert np.allclose(sizes[1:] / sizes[:-1], STEP)
+    assert sizes[0] <= 0.13 and sizes[-1] >= 1.3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_the_rules_allow_can_be_drawn(rules: Rules, kind: str) -> None:
+    """Any scene of a kind that chance alone decides under the rules is drawn without an error."""
+    for seed in range(16):
+        pixels = drawn(decided(rules, seed, kind=kind), seed)
+        assert pixels.ndim == 3 and pixels.std() > 0
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_every_relation_can_be_drawn_with_anything(rules: Rules, relation: str) -> None:
+    """A relation has the things that it needs, whichever these are."""
+    for seed in range(100, 106):
+        tokens = decided(rules, seed, kind="pair", relation=relation)
+        assert drawn(tokens, seed).std() > 0
+        scene = fields.decode(tokens, SHAPES[0], seed, 0)
+        assert scene.relation == relation and len(scene.things) > 1
+
+
+@pytest.mark.parametrize("manner", fields.WHOLE["manner"][1:])
+def test_every_manner_can_be_drawn_with_anything(rules: Rules, manner: str) -> None:
+    """A manner finds a thing and a ground that suit it."""
+    for seed in range(200, 205):
+        tokens = decided(rules, seed, kind="thing", manner=manner)
+        assert fields.decode(tokens, SHAPES[0], seed, 0).manner == manner
+        assert drawn(tokens, seed).std() > 0
+
+
+@pytest.fixture(scope="module")
+def chance(rules: Rules) -> list[Scene]:
+    """Scenes that chance alone decided under the rules."""
+    shapes = (SHAPES[seed % len(SHAPES)] for seed in range(150))
+    return [fields.decode(decided(rules, i), shape, i, 0) for i, shape in enumerate(shapes)]
+
+
+def _is_whole(scene: Scene) -> bool:
+    """Kinds have the things, the relation and the place that they are about."""
+    num, outdoors = len(scene.things), scene.kind in ("landscape", "mixed")
+    least = {"landscape": 0, "pair": 2}.get(scene.kind, scene.setting != "window")
+    return (
+        least
+        <= num
+        <= {"landscape": 0, "mixed": 2, "pair": 3, "room": 3, "pattern": 2}.get(scene.kind, 1)
+        and (bool(scene.relation) or scene.kind != "pair")
+        and (not scene.relation or scene.kind in ("pair", "mixed", "room"))
+        and bool(scene.terrain) == (outdoors or scene.setting == "window")
+        and bool(scene.setting) == (scene.kind == "room")
+    )
+
+
+def _keeps_time(scene: Scene) -> bool:
+    """Landscapes have an hour but for the timeless; the sun shines by day, the moon by night."""
+    has_hour = bool(scene.terrain) and scene.terrain not in TIMELESS
+    sun = not scene.sun or scene.time in ("dawn", "day", "sunset")
+    moon = not scene.moon or scene.time == "night"
+    return bool(scene.time) == has_hour == bool(scene.weather) and sun and moon
+
+
+def _counts(scene: Scene) -> bool:
+    """Only patterns have things without number, and only groups, rows and crowds several."""
+    counts = {item.count for item in scene.things}
+    if scene.kind == "pattern":
+        return counts == {0}
+    single = scene.kind in ("thing", "spot", "portrait") or scene.setting == "window"
+    return counts <= ({1} if single else {1, 2, 3, 4, 5})
+
+
+def _has_ground(scene: Scene) -> bool:
+    """Things that are not outdoors stand before a colour."""
+    return bool(scene.background) == (not scene.terrain)
+
+
+@pytest.mark.parametrize("holds", [_is_whole, _keeps_time, _counts, _has_ground])
+def test_scenes_under_the_rules_make_sense(
+    chance: list[Scene], sampled: list[Scene], holds: Callable[[Scene], bool]
+) -> None:
+    """What holds of all scenes of the training holds of any that the rules allow."""
+    assert [scene for scene in sampled if not holds(scene)] == []
+    assert [scene for scene in chance if not holds(scene)] == []
+
+
+def test_things_take_only_what_they_have(chance: list[Scene]) -> None:
+    """A thing has one of its own looks, and a colour only where it takes one."""
+    found = [item for scene in chance for item in scene.things]
+    assert len(found) > 100
+    for item in found:
+        if item.name == fields.GLOWING_MUSHROOM:
+            assert item.look == ("glow", "mushroom") and item.glowing
+            continue
+        row = things.BY_NAME[item.name]
+        assert item.look in things.looks(row)
+        assert item.colour in (("", *COLOURS) if row.recolourable else ("",))
+        assert not item.flip or row.kind in "av"
+
+
+def test_an_unnamed_thing_has_nothing() -> None:
+    """Of a slot without a thing every field is empty."""
+    empty = Rules({})
+    for name in THING:
+        if name != "name":
+            assert allowed(empty, AT[2, name], {AT[2, "name"]: ""}) == {""}
+
+
+@pytest.fixture(scope="module")
+def two() -> Rules:
+    """Learned from a ball before white and a lake at night."""
+    return Rules.learn(np.stack([fields.encode(scene) for scene in (THING_SCENE, LAKE)]))
+
+
+KIND, TERRAIN, TIME = AT[0, "kind"], AT[0, "terrain"], AT[0, "time"]
+
+
+def test_rules_keep_out_what_was_not_seen_together(two: Rules) -> None:
+    """A single thing has no terrain; the lake has no background; nothing is known of a pair."""
+    assert allowed(two, TERRAIN, {KIND: "thing"}) == {""}
+    assert allowed(two, AT[0, "background"], {KIND: "thing"}) == {"white"}
+    assert allowed(two, AT[0, "background"], {TERRAIN: "lake"}) == {""}
+    assert allowed(two, KIND, {TERRAIN: "lake"}) == {"landscape"}
+    assert allowed(two, KIND, {}) == set(KINDS)
+    # Where nothing was seen, nothing is kept out.
+    assert allowed(two, TERRAIN, {KIND: "pair"}) == set(FIELDS[TERRAIN].values)
+
+
+def test_names_are_free_where_there_is_one(two: Rules) -> None:
+    """Any thing may stand where one was seen, and none where none was."""
+    assert allowed(two, AT[1, "name"], {KIND: "thing"}) == set(THING["name"]) - {""}
+    assert allowed(two, AT[2, "name"], {KIND: "thing"}) == {""}
+    assert allowed(two, AT[1, "name"], {KIND: "landscape"}) == {""}
+
+
+def test_what_comes_later_gives_way(two: Rules) -> None:
+    """Where two known fields leave nothing, the one that stands first decides."""
+    assert allowed(two, TIME, {KIND: "thing", TERRAIN: "lake"}) == {""}
+    assert allowed(two, TIME, {KIND: "landscape", TERRAIN: ""}) == {"night"}
+
+
+def test_rules_are_the_same_from_their_arrays(rules: Rules) -> None:
+    """What is stored in rules.npz decides the same scenes."""
+    again = Rules.from_arrays(rules.arrays())
+    assert list(again.arrays()) == list(rules.arrays())
+    for seed in range(20):
+        assert np.array_equal(decided(again, seed), decided(rules, seed))

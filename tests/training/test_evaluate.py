@@ -1,0 +1,45 @@
+"""The evaluation: what counts as right, and the model card shows the figures that were found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from daguerre.models.embedded.drawing import Placed, Scene
+from training import evaluate
+
+ROOT = Path(__file__).parents[2]
+CAT = Placed("cat", ("noto", "cat"), "", "g", 1, 0.7, False)
+DOG = Placed("dog", ("noto", "dog"), "", "g", 1, 0.7, False)
+
+
+def scene(*items: Placed, relation: str = "") -> Scene:
+    return Scene("pair", 1024, 1024, 1, things=items, relation=relation, background="blue")
+
+
+def test_the_model_card_shows_the_figures() -> None:
+    """The card's table is that of training/figures.json, to the letter."""
+    figures = json.loads((ROOT / "training" / "figures.json").read_text())
+    assert evaluate.table(figures) in (ROOT / "docs" / "model-card.md").read_text()
+
+
+def test_prompts_name_what_they_ask_for() -> None:
+    """Every figure has prompts, all different but for their seeds, in every wording."""
+    found = evaluate.cases(every=60)
+    assert {"thing", "place and time", "colour", "count of 5", "left and right"} <= found.keys()
+    for wordings in found.values():
+        for cases in wordings.values():
+            assert len({case.prompt for case in cases}) > 0.8 * len(cases) > 0
+
+
+def test_a_thing_alone_is_right_and_company_is_not() -> None:
+    """A prompt of one thing is answered by that thing and nothing else."""
+    holds = evaluate.shows("cat")
+    assert holds(scene(CAT)) and not holds(scene(DOG)) and not holds(scene(CAT, DOG))
+
+
+def test_sides_may_be_told_from_either_end() -> None:
+    """Left of and right of are the same scene told twice."""
+    holds = evaluate._sides("cat", "dog")
+    assert holds(scene(CAT, DOG, relation="left")) and holds(scene(DOG, CAT, relation="right"))
+    assert not holds(scene(CAT, DOG, relation="right")) and not holds(scene(CAT, DOG))

@@ -1,0 +1,285 @@
+"""The denoiser and what trains it, where torch is installed; nothing here trains for long."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from daguerre.models.embedded.drawing import SHAPES
+from daguerre.models.embedded.fields import AT, FIELDS, MASKED, NUM_LOGITS, ORDER, STARTS, THING
+from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
+
+torch: Any = pytest.importorskip("torch", reason="torch is there for training alone")
+network: Any = pytest.importorskip("training.network")
+checkpoints: Any = pytest.importorskip("training.checkpoints")
+dataset: Any = pytest.importorskip("training.dataset")
+muon: Any = pytest.importorskip("training.muon")
+train: Any = pytest.importorskip("training.train")
+
+SMALL = network.DenoiserConfig(width=64, depth=1, text_depth=1, heads=2)
+NUM_TEXT = 1 + NUM_SLOTS
+
+
+@pytest.fixture(scope="module")
+def denoiser() -> Any:
+    torch.manual_seed(1)
+    names = torch.randn(network.NUM_NAMES, TEXT_WIDTH)
+    found = network.Denoiser(SMALL, names).eval()
+    torch.nn.init.normal_(found.text_slot, std=0.1)
+    torch.nn.init.normal_(found.text_kind, std=0.1)
+    return found
+
+
+def inputs(rows: int, seed: int = 1) -> dict[str, Any]:
+    """Scenes of which half is known, and texts of some tokens."""
+    generator = torch.Generator().manual_seed(seed)
+    masks = torch.from_numpy(MASKED)
+    known = (torch.rand(rows, len(FIELDS), generator=generator) * masks).long()
+    masked = torch.rand(rows, len(FIELDS), generator=generator) < 0.5
+    text, negative = (torch.randn(rows, NUM_TEXT, TEXT_WIDTH, generator=generator) for _ in "ab")
+    text[:, 7:], negative[:, 4:] = 0.0, 0.0
+    shape = torch.arange(rows) % len(SHAPES)
+    tokens = torch.where(masked, masks, known)
+    return {"tokens": tokens, "text": text, "negative": negative, "shape": shape}
+
+
+def logits(denoiser: Any, given: dict[str, Any]) -> Any:
+    with torch.inference_mode():
+        return denoiser(**given)
+
+
+def test_logits_are_those_of_all_fields(denoiser: Any) -> None:
+    """Any scene, wholly masked or wholly known, gives finite logits of all fields."""
+    given = inputs(3)
+    given["tokens"][0] = torch.from_numpy(MASKED)
+    given["tokens"][1] = torch.from_numpy(MASKED - 1)
+    found = logits(denoiser, given)
+    assert found.shape == (3, NUM_LOGITS) and bool(found.isfinite().all())
+
+
+def test_rows_do_not_know_of_each_other(denoiser: Any) -> None:
+    """A row alone has the logits that it has among others."""
+    given = inputs(4)
+    together = logits(denoiser, given)
+    for row in range(4):
+        alone = logits(denoiser, {k: v[row : row + 1] for k, v in given.items()})
+        torch.testing.assert_close(alone[0], together[row], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["tokens", "text", "negative", "shape"])
+def test_every_input_counts(denoiser: Any, name: str) -> None:
+    """What is known, both texts and the shape each change the logits."""
+    given, other = inputs(2), inputs(2, seed=2)
+    other["shape"] = given["shape"] + 1
+    changed = {**given, name: other[name]}
+    assert (logits(denoiser, given) - logits(denoiser, changed)).abs().max() > 1e-3
+
+
+def test_the_two_texts_are_told_apart(denoiser: Any) -> None:
+    """What is wanted and what is not, exchanged, is another request."""
+    given = inputs(2)
+    swapped = {**given, "text": given["negative"], "negative": given["text"]}
+    assert (logits(denoiser, given) - logits(denoiser, swapped)).abs().max() > 1e-3
+
+
+def test_empty_slots_are_not_read(denoiser: Any) -> None:
+    """A shorter negative prompt is the same as one padded with nothing."""
+    given = inputs(2)
+    short = {**given, "negative": given["negative"][:, :9]}
+    torch.testing.assert_close(logits(denoiser, short), logits(denoiser, given), atol=1e-4, rtol=0)
+
+
+def test_copies_of_a_scene_share_its_text(denoiser: Any) -> None:
+    """Three scenes for each text are the same as each with the text of its own."""
+    given = inputs(6)
+    few = {**given, "text": given["text"][:2], "negative": given["negative"][:2]}
+    many = {name: few[name].repeat_interleave(3, dim=0) for name in ("text", "negative")}
+    with torch.inference_mode():
+        found = denoiser(**few, copies=3)
+    torch.testing.assert_close(found, logits(denoiser, {**given, **many}), atol=1e-4, rtol=1e-4)
+
+
+def test_logits_of_names_lie_where_the_fields_say() -> None:
+    """A name with another meaning changes its own logits in the three slots and no others'."""
+    torch.manual_seed(2)
+    denoiser = network.Denoiser(SMALL, torch.randn(network.NUM_NAMES, TEXT_WIDTH)).eval()
+    given = inputs(1)
+    given["tokens"][0] = torch.from_numpy(MASKED)  # so that the name is not read
+    before, place = logits(denoiser, given), THING["name"].index("cat")
+    with torch.no_grad():
+        denoiser.own_name.weight[place] += 1.0
+    changed = (logits(denoiser, given) != before)[0].nonzero().flatten().tolist()
+    assert changed == [int(STARTS[AT[slot, "name"]]) + place for slot in (1, 2, 3)]
+
+
+def test_masks_are_the_samplers_or_any() -> None:
+    """Most rows know the first fields of the order, some any; only what is masked counts."""
+    masked, weight = train.draw_masks(2000, torch.Generator().manual_seed(3))
+    in_order = masked[:, list(ORDER)].long()
+    is_suffix = (in_order.diff(dim=1) >= 0).all(dim=1).float().mean().item()
+    assert train.IN_ORDER_SHARE < is_suffix < train.IN_ORDER_SHARE + 0.15
+    assert bool(((weight > 0) == masked).all())
+    wanted = {n * said for n in (train.LATER, train.NEXT) for said in (1.0, train.SAID)}
+    assert {round(v, 3) for v in weight.unique().tolist()} == {0.0, *wanted}
+    assert bool(masked.any(dim=0).all()) and bool((~masked).any(dim=0).all())
+
+
+def test_the_loss_is_of_what_is_masked() -> None:
+    """Known fields do not count; sure and right logits cost nothing, even ones the entropy."""
+    tokens = torch.zeros(2, len(FIELDS), dtype=torch.int64)
+    weight = torch.zeros(2, len(FIELDS))
+    weight[:, 0] = 1.0
+    even = torch.zeros(2, NUM_LOGITS)
+    loss, each = train.loss_of(even, tokens, weight)
+    assert each.shape == weight.shape
+    wanted = np.log(len(FIELDS[0].values)) / len(FIELDS)
+    assert loss.item() == pytest.approx(wanted, rel=1e-4)
+    sure = even.clone()
+    sure[:, 0] = 50.0
+    assert train.loss_of(sure, tokens, weight)[0].item() < 1e-4
+
+
+def test_a_few_steps_learn_two_scenes() -> None:
+    """All parameters get gradients, and the loss of two scenes with their texts falls far."""
+    torch.manual_seed(4)
+    denoiser = network.Denoiser(SMALL, torch.randn(network.NUM_NAMES, TEXT_WIDTH))
+    given = inputs(2)
+    tokens = (torch.rand(2, len(FIELDS)) * torch.from_numpy(MASKED)).long()
+    given["tokens"] = torch.from_numpy(MASKED).repeat(2, 1)
+    weight = torch.ones(2, len(FIELDS))
+    optimizer = torch.optim.AdamW(denoiser.parameters(), 3e-3)
+    losses = []
+    for _ in range(40):
+        loss, _ = train.loss_of(denoiser(**given), tokens, weight)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert [name for name, p in denoiser.named_parameters() if p.grad is None] == []
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def test_updates_are_orthogonal() -> None:
+    """Singular values of an update are near one, whatever the gradient's and its shape."""
+    for shape in ((2, 48, 16), (2, 16, 48)):
+        torch.manual_seed(5)
+        values = torch.linalg.svdvals(muon.orthogonalize(torch.randn(shape)))
+        assert 0.5 < values.min() and values.max() < 1.5
+
+
+def test_parts_give_the_denoiser_back(tmp_path: Path, monkeypatch: Any, denoiser: Any) -> None:
+    """Weights come back within float16 from many small files, with what was trained; old parts of
+    a longer run do not stay."""
+    monkeypatch.setattr(checkpoints, "PART_BYTES", 100_000)
+    trained = {"captions": 7, "steps": 3, "seconds": 1.5}
+    (tmp_path / "part-99").write_bytes(b"old")
+    checkpoints.save_parts(tmp_path, SMALL, denoiser.state_dict(), trained)
+    files = list(tmp_path.iterdir())
+    assert len(files) > 10 and max(file.stat().st_size for file in files) == 100_000
+    again, facts = checkpoints.load_denoiser(tmp_path)
+    assert facts == trained and again.config == SMALL
+    for name, value in again.state_dict().items():
+        torch.testing.assert_close(value, denoiser.state_dict()[name], atol=1e-3, rtol=1e-3)
+
+
+def test_what_is_no_start_is_refused(tmp_path: Path, denoiser: Any) -> None:
+    """An empty folder and weights of another shape are errors that say what to do."""
+    with pytest.raises(SystemExit, match="neither checkpoint.pt nor part-0"):
+        checkpoints.load_denoiser(tmp_path)
+    facts = {"captions": 0, "steps": 0, "seconds": 0}
+    checkpoints.save_parts(tmp_path, SMALL, denoiser.state_dict(), facts)
+    with pytest.raises(SystemExit, match="width 64 and depth 1"):
+        checkpoints.load_start(tmp_path, network.DenoiserConfig())
+
+
+class Counting:
+    """Encodes a text as its length, and counts the texts."""
+
+    def __init__(self) -> None:
+        self.num = 0
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float16]:
+        self.num += len(texts)
+        rows = [np.full((NUM_TEXT, TEXT_WIDTH), len(text)) for text in texts]
+        return np.array(rows, np.float16)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twelve scenes whose tokens, shape and caption tell which they are."""
+    tokens = np.repeat(np.arange(12, dtype=np.int16)[:, None], len(FIELDS), axis=1)
+    np.savez(tmp_path / "scenes.npz", tokens=tokens, shapes=np.arange(12, dtype=np.int8) % 9)
+    (tmp_path / "captions.json").write_text(json.dumps(["x" * (i + 1) for i in range(12)]))
+    (tmp_path / "negatives.json").write_text(json.dumps(["" if i % 2 else "no" for i in range(12)]))
+    return tmp_path
+
+
+def test_batches_hold_scenes_with_their_own_words(folder: Path) -> None:
+    """Every row's text, negative prompt and shape are its scene's; some have no words at all; one
+    pass over the data has each scene once."""
+    data = dataset.Dataset(folder, Counting(), seed=1)
+    batches, seen, num_empty = data.batches(4), [], 0
+    for _ in range(30):
+        tokens, text, negative, shape = next(batches)
+        assert tokens.shape == (4, len(FIELDS)) and tokens.dtype == torch.int64
+        assert text.shape == (4, NUM_TEXT, TEXT_WIDTH) and text.dtype == torch.float32
+        assert negative.shape == (4, dataset.NUM_NEGATIVE, TEXT_WIDTH)
+        for row, i in enumerate(tokens[:, 0].tolist()):
+            seen.append(i)
+            assert shape[row].item() == i % 9
+            is_empty = not bool(text[row].any())
+            num_empty += is_empty
+            wanted = (0, 0) if is_empty else (i + 1, 0 if i % 2 else 2)
+            assert (text[row, 0, 0].item(), negative[row, 0, 0].item()) == wanted
+    assert all(sorted(seen[i : i + 12]) == list(range(12)) for i in range(0, 120, 12))
+    assert 3 <= num_empty <= 30
+
+
+def test_words_are_encoded_once(folder: Path) -> None:
+    """Equal texts are encoded together, and a second reading encodes none; a part that was cut
+    short is begun again."""
+    (folder / "captions.npy.part").write_bytes(b"cut short")
+    first, second = Counting(), Counting()
+    dataset.Dataset(folder, first, seed=1)
+    dataset.Dataset(folder, second, seed=1)
+    assert (first.num, second.num) == (12 + 2, 0)
+    assert list(folder.glob("*.part")) == []
+
+
+def test_batches_follow_the_seed(folder: Path) -> None:
+    """The same seed gives the same batches, another one others."""
+    drawn = [
+        [batch[0][:, 0].tolist() for batch, _ in zip(data.batches(4), range(6), strict=False)]
+        for data in (dataset.Dataset(folder, Counting(), seed) for seed in (1, 1, 2))
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_meanings_are_those_of_all_words_for_a_name() -> None:
+    """A name's row is the mean over it and its synonyms, and no thing means nothing."""
+    found = dataset.name_meanings(Counting())
+    assert found.shape == (len(THING["name"]), TEXT_WIDTH) and not bool(found[0].any())
+    words = ("glowing mushroom",)
+    assert found[-1, 0].item() == pytest.approx(np.mean([len(word) for word in words]))
+    assert bool((found[1:] > 0).all())
+
+
+def test_the_exported_network_is_the_same(tmp_path: Path, denoiser: Any) -> None:
+    """OpenVINO's logits are torch's within what float16 weights cost, for any number of rows."""
+    ov = pytest.importorskip("openvino")
+    export: Any = pytest.importorskip("training.export")
+    export.export_denoiser(denoiser, tmp_path)
+    config = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = ov.Core().compile_model(tmp_path / "denoiser.xml", "CPU", config)
+    for rows in (1, 2, 6):
+        given = inputs(rows, seed=rows)
+        found = compiled({name: value.numpy() for name, value in given.items()})[0]
+        wanted = logits(denoiser, given).numpy()
+        assert found.shape == wanted.shape
+        assert np.abs(found - wanted).max() < 0.02 * np.abs(wanted).max()

@@ -1,0 +1,103 @@
+"""How people ask: phrases around a caption that say nothing of the scene, and negative prompts.
+
+"please draw ..." and "..., 4k, highly detailed" must change nothing, and neither must the words
+that many write into every negative prompt: a scene of any kind goes with them. Knows no scene.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+ASK_SHARE, TAG_SHARE, JUNK_SHARE = 0.08, 0.06, 0.02
+_ASKS = (
+    "draw {}",
+    "please draw {}",
+    "draw me {}",
+    "can you draw {}?",
+    "could you paint {}",
+    "generate an image of {}",
+    "create an image of {}",
+    "an image of {}",
+    "make a picture of {}",
+    "I want {}",
+    "I would like to see {}",
+    "imagine {}",
+    "a photo of {}",
+    "a nice illustration that shows {}",
+    "an emoji of {}",
+    "clip art of {}",
+    "a sticker of {}",
+    "a poster of {}",
+    "a wallpaper with {}",
+    "there is {}",
+    "here we see {}",
+)
+_TAGS = (
+    "4k",
+    "8k",
+    "hd",
+    "highly detailed",
+    "high quality",
+    "best quality",
+    "masterpiece",
+    "digital art",
+    "trending",
+    "beautiful colours",
+    "sharp focus",
+    "aesthetic",
+    "cinematic",
+    "award winning",
+    "concept art",
+    "stylized",
+    "clean lines",
+    "modern",
+    "professional",
+    "detailed",
+    "no text",
+    "elegant",
+    "artistic",
+    "nice composition",
+)
+_JUNK = (
+    "blurry",
+    "low quality",
+    "worst quality",
+    "watermark",
+    "text",
+    "signature",
+    "logo",
+    "ugly",
+    "deformed",
+    "disfigured",
+    "bad anatomy",
+    "extra fingers",
+    "jpeg artifacts",
+    "out of focus",
+    "noisy",
+    "cropped",
+    "grainy",
+    "distorted",
+    "low resolution",
+    "bad proportions",
+    "duplicate",
+    "poorly drawn",
+    "boring",
+    "amateur",
+)
+
+
+def asked(caption: str, rng: np.random.Generator) -> str:
+    """The caption, in some cases within words that say nothing of the scene."""
+    if rng.random() < TAG_SHARE:
+        tags = rng.choice(_TAGS, rng.integers(1, 4), replace=False)
+        caption = ", ".join((caption.rstrip("."), *tags))
+    if rng.random() < ASK_SHARE:
+        lower = caption[:1].lower() + caption[1:]
+        caption = str(rng.choice(_ASKS)).format(lower.rstrip("."))
+        caption = caption[:1].upper() + caption[1:] if rng.random() < 0.4 else caption
+    return caption
+
+
+def junk(rng: np.random.Generator) -> str:
+    """Words that people put into every negative prompt."""
+    return ", ".join(rng.choice(_JUNK, rng.integers(1, 7), replace=False))
