@@ -16,10 +16,12 @@ from dataclasses import dataclass, replace
 
 from bench import process
 from bench.load import Asked, Target, percentile, run_phase
-from bench.soak.client import Connection, requests, serving
+from bench.soak.client import STEPS_VARIABLE, Connection, requests, serving
 from bench.soak.verdict import Verdict, spread
 
 TIMES_THE_CAPACITY = 50
+# Images that take some time: fifty times a higher rate would measure whoever sends it.
+MANY_STEPS = "46"
 DEADLINE_S = 60
 MAX_RETRY_AFTER_S = 59
 _TICK_S = 0.01
@@ -42,7 +44,7 @@ class _Outcome:
 def measure(seconds: int) -> Verdict:
     queue = _SHORT_QUEUE if seconds < _LONG_S else {}
     # All come with one key, and the queue is to be full.
-    limits = {"DAGUERRE_MAX_PARALLEL_PER_KEY": "0"} | queue
+    limits = {"DAGUERRE_MAX_PARALLEL_PER_KEY": "0", STEPS_VARIABLE: MANY_STEPS} | queue
     with serving(DAGUERRE_REQUEST_TIMEOUT_S=str(DEADLINE_S), **limits) as server:
         # JPEG, so that the client has little to do with what it is answered.
         asked = [replace(one, output_format="jpeg") for one in requests(8)]

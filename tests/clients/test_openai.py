@@ -35,7 +35,7 @@ def test_default_call(client: openai.OpenAI, service: Service) -> None:
 
 def test_extra_body(client: openai.OpenAI, service: Service) -> None:
     """Seed, negative prompt and aspect ratio arrive, and each changes the picture."""
-    extra: dict[str, object] = {"seed": 5, "negative_prompt": "crowded", "aspect_ratio": "16:9"}
+    extra: dict[str, object] = {"seed": 5, "negative_prompt": "the sun", "aspect_ratio": "16:9"}
 
     def file(fields: dict[str, object]) -> bytes:
         return file_of(

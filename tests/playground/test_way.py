@@ -236,6 +236,7 @@ def test_gallery(page: Page, make: Callable[..., None]) -> None:
     page.locator("#gallery button").first.focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#caption-words")).to_have_text("fox 2")
+    expect(page.locator("#gallery button:focus img")).to_have_attribute("alt", "fox 2, seed 2")
     page.keyboard.press("Delete")
     expect(page.locator("#caption-words")).to_have_text("fox 1")
     expect(page.locator("#gallery button:focus img")).to_have_attribute("alt", "fox 1, seed 1")

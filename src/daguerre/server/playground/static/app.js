@@ -34,6 +34,8 @@ async function start() {
   }
   await refresh();
   if (problem && !key.key()) key.ask(problem);
+  // Whoever has begun elsewhere is left there.
+  if (document.activeElement !== document.body) return;
   find("prompt").focus();
   find("prompt").select();
 }
