@@ -3,9 +3,8 @@
     python -m training.evaluate --weights FOLDER --out figures.json
 
 The model decides a scene before it draws it, so what a picture shows is read from its fields, which
-is exact: a classifier of pixels would add its own errors. That what the fields say can be seen in
-the pixels is a figure of its own ("visible"). `plain` are prompts in the simplest wording,
-`paraphrased` the wordings that the captions of the training hold out.
+is exact: a classifier of pixels would add its own errors. `plain` are prompts in the simplest
+wording, `paraphrased` the wordings that the captions of the training hold out.
 """
 
 from __future__ import annotations
@@ -213,21 +212,6 @@ def negative(draw: Draw, num_seeds: int) -> dict[str, float]:
     return {"there": there, "gone": round(gone / max(1, there), 3)}
 
 
-def visible(decided: Sequence[Decided]) -> float:
-    """The share of scenes with things where leaving out any of them changes the pixels."""
-    seen = []
-    for scene in (found.scene for found in decided if found.scene.kind in ("pair", "mixed")):
-        whole = render(scene, scene.width // 4, scene.height // 4).astype(int)
-        for item in scene.things:
-            rest = tuple(t for t in scene.things if t is not item)
-            if len(scene.things) == 2 and scene.kind == "pair":
-                continue  # a pair needs two
-            without = replace(scene, things=rest)
-            other = render(without, scene.width // 4, scene.height // 4)
-            seen.append((np.abs(whole - other).max(axis=2) > 24).mean() > 0.001)
-    return round(float(np.mean(seen)), 3) if seen else float("nan")
-
-
 def sharpness(pictures: Iterable[NDArray[np.uint8]]) -> float:
     """Mean difference of neighbouring pixels, of 255."""
     return float(np.mean([np.abs(np.diff(p.astype(int), axis=1)).mean() for p in pictures]))
@@ -253,7 +237,6 @@ def against_data(draw: Draw, num: int) -> dict[str, float]:
     return {
         "sharpness": round(sharpness(ours) / sharpness(theirs), 3),
         "diversity": round(diversity(ours) / diversity(theirs), 3),
-        "visible": visible(mine),
     }
 
 
@@ -274,7 +257,7 @@ def table(figures: Figures) -> str:
         f"- Negative prompt obeyed: {negative['gone']:.2f} of {negative['there']:.0f} pictures that"
         " had without it what it says.",
         f"- Against the pictures of the recipe: sharpness {data['sharpness']:.2f}, diversity"
-        f" {data['diversity']:.2f} times theirs; visible {data['visible']:.2f}.",
+        f" {data['diversity']:.2f} times theirs.",
     ]
     return "\n".join(lines)
 

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from daguerre.models.embedded.text import PromptTokenizer
 
 WEIGHTS = Path(__file__).parent / "weights"
-ART = Path(__file__).parent / "drawing" / "art.json.gz"
+# What is drawn with, and the table whose rows the networks' outputs count.
+ART = tuple(
+    Path(__file__).parent / "drawing" / name
+    for name in ("art.json.gz", "drawings.svg", "things.txt")
+)
 MIN_CORES_TO_SHARE = 4
 PREVIEW_SCALE = 4  # the image's size is divided by this
 _MAX_WINDOWS = 8  # of text in one forward, so that a very long prompt does not hold up others
@@ -63,7 +67,7 @@ def weights_sha256(folder: Path) -> str:
     """One digest of all that decides the picture: networks, tokenizer, rules and art, in order."""
     digest = hashlib.sha256()
     networks = (*folder.glob("*.xml"), *folder.glob("*.bin"))
-    for file in (*sorted((*networks, folder / "tokenizer.json", folder / "rules.npz")), ART):
+    for file in (*sorted((*networks, folder / "tokenizer.json", folder / "rules.npz")), *ART):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 

@@ -31,7 +31,7 @@ class Noise:
 
     @classmethod
     def draw(cls, seed: int) -> Noise:
-        """From `RandomState`, whose stream numpy has frozen (NEP 19): a seed means the same picture
+        """From `RandomState`, whose stream numpy has frozen (NEP 19): a seed means the same noise
         under every version of numpy."""
         random = np.random.RandomState(seed)
         layout, palette = random.randint(2**32, dtype=np.uint32), random.randint(NUM_PALETTES)

@@ -150,7 +150,7 @@ def put(c: Canvas, item: Placed, x: float, y: float, px: float, tint: Tint | Non
         mushroom(c, x, y + px * 0.48, px, GLOWS[item.colour], 0.9)
         return
     text, w, h = _content(item.look, item.colour, tint)
-    for name in set(_ID.findall(text)):
+    for name in dict.fromkeys(_ID.findall(text)):
         fresh = f"{name}n{len(c.parts)}"
         text = text.replace(f'id="{name}"', f'id="{fresh}"').replace(f"#{name})", f"#{fresh})")
         text = text.replace(f'href="#{name}"', f'href="#{fresh}"')

@@ -105,10 +105,11 @@ def looks(thing: Thing) -> tuple[art.Look, ...]:
 
 
 def named(text: str) -> frozenset[str]:
-    """The names of things that a text says, in the singular or the plural, or by a synonym.
+    """The names of things in a list of words, in the singular or the plural, or by a synonym.
 
     What is called by a name that has such a one in it is meant, too, if it is of the same kind:
-    "cat" also says the black cat, "dog" says no hot dog.
+    "cat" also says the black cat, "dog" says no hot dog. A part of the list that says more than a
+    name, such as "bad hands" or "blue heart", says no thing.
     """
     said = {meaning for phrase in _phrases(text) for meaning in _meanings().get(phrase, ())}
     kinds = {BY_NAME[name].kind for name in said}
@@ -132,13 +133,13 @@ def _meanings() -> dict[str, tuple[str, ...]]:
 
 
 def _phrases(text: str) -> Iterator[str]:
-    """All runs of one to five words of a text, also with the last in the singular."""
-    words = re.findall(r"[a-z0-9'-]+", text.lower())
-    for start in range(len(words)):
-        for stop in range(start + 1, min(start + 5, len(words)) + 1):
-            *most, last = words[start:stop]
-            for end in (last, *(last.removesuffix(a) + b for a, b in _ENDINGS if last.endswith(a))):
-                yield " ".join((*most, end))
+    """The parts of a list without their articles, also with the last word in the singular."""
+    for part in _APART.split(text.lower()):
+        words = _BEFORE.sub("", " ".join(re.findall(r"[a-z0-9'-]+", part)))
+        yield words
+        yield from (words.removesuffix(a) + b for a, b in _ENDINGS if words.endswith(a))
 
 
+_APART = re.compile(r"[,;.\n]|\b(?:and|or|nor)\b")
+_BEFORE = re.compile(r"^(?:(?:no|not|without|any|some|a|an|the)\s+)+")
 _ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"))
