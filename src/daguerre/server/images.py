@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
-from daguerre.params import Done, Failed, GeneratedImage, Step, Timings
+from daguerre.params import Done, Failed, GeneratedImage, Step
 from daguerre.results import Result
 from daguerre.server.auth import Authenticator, check_access
 from daguerre.server.body import parse_object, read_body
@@ -27,7 +27,7 @@ from daguerre.server.deadline import in_time
 from daguerre.server.events import ImageFacts
 from daguerre.server.exchange import Exchange
 from daguerre.server.files import Files
-from daguerre.server.finished import made
+from daguerre.server.finished import finished
 from daguerre.server.limits import Parallel, RateLimiter
 from daguerre.server.metrics import stages_ms
 from daguerre.server.models import find_model
@@ -79,21 +79,14 @@ class ImageGenerations:
         return Response(content, 200, _headers(exchange, replay), "application/json")
 
     async def _content(self, exchange: Exchange, replay: Replay, *, is_link: bool) -> bytes:
-        started, timings = time.monotonic(), Timings()
-        result = await replay.stored()
-        if result is None:
-            image = await self._image(exchange, replay)
-            started, timings = time.monotonic(), image.timings
-            fresh = await asyncio.to_thread(made, image, self._settings.prompt_in_file)
-            result = await replay.keep(fresh)
-        exchange.timings = timings
+        make = functools.partial(self._image, exchange, replay)
+        result, started = await finished(exchange, replay, make, self._settings.prompt_in_file)
         if is_link:
             url = await self._files.add(result.file, replay.params.output_format)
             content = link_response(result.created, url)
         else:
             content = await asyncio.to_thread(_inline, result)
         exchange.file_ms = (time.monotonic() - started) * 1000
-        exchange.cache = replay.cache
         return content
 
     async def _image(self, exchange: Exchange, replay: Replay) -> GeneratedImage:

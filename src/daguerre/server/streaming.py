@@ -21,13 +21,13 @@ from daguerre.config import Settings
 from daguerre.encoding import encode_preview
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError
-from daguerre.params import Done, Event, Failed, GeneratedImage, ImageParams, Queued, Step, Timings
+from daguerre.params import Done, Event, Failed, GeneratedImage, ImageParams, Queued, Step
 from daguerre.results import Result
 from daguerre.server import events
 from daguerre.server.deadline import in_time
 from daguerre.server.events import ImageFacts
 from daguerre.server.exchange import STOPPING, Exchange, internal_error
-from daguerre.server.finished import made
+from daguerre.server.finished import finished
 from daguerre.server.replay import Replay
 
 # Proxies close a connection on which nothing has come for half a minute or more.
@@ -76,19 +76,13 @@ class ImageStream:
             raise
 
     async def _tell(self, send: Send, replay: Replay) -> None:
-        started, timings = time.monotonic(), Timings()
-        result = await replay.stored()
-        if result is None:
-            image = await self._image(send, replay)
-            started, timings = time.monotonic(), image.timings
-            fresh = await asyncio.to_thread(made, image, self._settings.prompt_in_file)
-            result = await replay.keep(fresh)
-        else:
+        exchange, with_prompt = self._exchange, self._settings.prompt_in_file
+        make = functools.partial(self._image, send, replay)
+        result, started = await finished(exchange, replay, make, with_prompt)
+        if not self._has_started:  # the file was kept from before
             await self._start(send, replay)
-        self._exchange.timings = timings
         last = await asyncio.to_thread(self._completed, result)
-        self._exchange.file_ms = (time.monotonic() - started) * 1000
-        self._exchange.cache = replay.cache
+        exchange.file_ms = (time.monotonic() - started) * 1000
         await _write(send, last, is_last=True)
 
     async def _image(self, send: Send, replay: Replay) -> GeneratedImage:
