@@ -22,7 +22,7 @@ LAYERS = ("models", "engine", "server", "commands", "cli")
 VOCABULARY = {"daguerre.engine.forward", "daguerre.engine.pipeline"}
 WIRE = {"base64", "http", "pydantic", "pydantic_core", "sqlalchemy", "starlette", "uvicorn"}
 HEAVY = {
-    *("asyncio", "isal", "numpy", "openvino", "PIL", "platformdirs", "pydantic", "sqlalchemy"),
+    *("asyncio", "numpy", "openvino", "PIL", "platformdirs", "pydantic", "sqlalchemy", "zlib_ng"),
     *("diffusers", "starlette", "thorvg_python", "tokenizers", "torch", "transformers", "uvicorn"),
 }
 

@@ -1,9 +1,9 @@
 """A generated image as the bytes of a PNG or JPEG file, with its provenance inside.
 
-The same image gives the same bytes: nothing comes from a clock, a thread or the order of a
-dictionary. The compressors (isal, Pillow) are plain dependencies with no fallback, because another
-compressor is another file; isal's level 1 was the same on every x86-64 instruction set tried, its
-level 3 was not (bench/LOG.md). Knows nothing of HTTP, base64 or how the pixels were made.
+The same image gives the same bytes: nothing comes from a clock, a thread, an address or the order
+of a dictionary. The compressors (zlib-ng, Pillow) are plain dependencies with no fallback, because
+another compressor is another file; which ones always give the same one was tried (bench/LOG.md).
+Knows nothing of HTTP, base64 or how the pixels were made.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import io
 import struct
 
 import numpy as np
-from isal import isal_zlib
 from numpy.typing import NDArray
 from PIL import Image
+from zlib_ng import zlib_ng
 
 from daguerre import provenance
 from daguerre.params import GeneratedImage, ImageParams
 
+_DEFLATE_LEVEL = 2
 _PNG_UP = 2  # the filter type: a row is stored as its difference from the row above
 _PNG_XMP = b"XML:com.adobe.xmp\0" + b"\0\0" + b"\0\0"  # keyword; not compressed; no language
 _JPEG_XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -59,7 +60,7 @@ def _png(pixels: NDArray[np.uint8], xmp: bytes) -> bytes:
             _chunk(b"IHDR", header),
             _chunk(b"sRGB", b"\0"),  # perceptual intent
             _chunk(b"iTXt", _PNG_XMP + xmp),
-            _chunk(b"IDAT", isal_zlib.compress(_filtered(pixels), 1)),
+            _chunk(b"IDAT", zlib_ng.compress(_filtered(pixels), _DEFLATE_LEVEL)),
             _chunk(b"IEND", b""),
         )
     )
@@ -77,7 +78,7 @@ def _filtered(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    checksum = isal_zlib.crc32(data, isal_zlib.crc32(kind))
+    checksum = zlib_ng.crc32(data, zlib_ng.crc32(kind))
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
 
 

@@ -23,7 +23,7 @@ from daguerre.params import ImageParams, ModelInfo
 
 # Of the runtimes, of what they compute with, and of what writes the files.
 _DISTRIBUTIONS = (
-    *("openvino", "numpy", "tokenizers", "thorvg-python", "isal", "pillow"),
+    *("openvino", "numpy", "tokenizers", "thorvg-python", "zlib-ng", "pillow"),
     *("torch", "diffusers", "transformers", "accelerate"),
 )
 _SETTINGS = ("num_threads", "precision", "num_inference_steps", "prompt_in_file")
