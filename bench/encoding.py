@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ from daguerre.params import GeneratedImage, ImageParams, ModelInfo, OutputFormat
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 Encoder = Callable[[Pixels], bytes]
+Built = TypeVar("Built")
 SIDE_PX = 1024
 NUM_RUNS = 15
 WAVES = (0.05, 0.02, 0.006), (7, 23, 80)  # height and frequency of a ridge's waves
@@ -138,6 +139,17 @@ def libvips(pyvips: Any) -> Encoder:
     return save
 
 
+def installed(optional: dict[str, tuple[str, Callable[[Any], Built]]]) -> dict[str, Built]:
+    """What is built on modules that may be missing, by name: the module, and what to do with it."""
+    found = {}
+    for name, (module, build) in optional.items():
+        try:
+            found[name] = build(import_module(module))
+        except ImportError:
+            print(f"missing: {name} ({module})", file=sys.stderr)
+    return found
+
+
 def candidates() -> dict[str, Encoder]:
     found: dict[str, Encoder] = {
         "Pillow level 1": pillow("PNG", compress_level=1),
@@ -156,12 +168,7 @@ def candidates() -> dict[str, Encoder]:
         "isal 1, Up": ("isal.isal_zlib", lambda z: written(up, lambda d: z.compress(d, 1))),
         "libdeflate 1, Up": ("deflate", lambda z: written(up, lambda d: z.zlib_compress(d, 1))),
     }
-    for name, (module, build) in optional.items():
-        try:
-            found[name] = build(import_module(module))
-        except ImportError:
-            print(f"missing: {name} ({module})", file=sys.stderr)
-    return found
+    return found | installed(optional)
 
 
 def median_ms(encoder: Encoder, pixels: Pixels) -> float:
@@ -205,12 +212,7 @@ def compressors() -> dict[str, Callable[[bytes], bytes]]:
             lambda deflate: lambda data: deflate.zlib_compress(data, 1),
         ),
     }
-    for name, (module, build) in optional.items():
-        try:
-            found[name] = build(import_module(module))
-        except ImportError:
-            print(f"missing: {name} ({module})", file=sys.stderr)
-    return found
+    return found | installed(optional)
 
 
 def print_digests() -> None:

@@ -63,6 +63,16 @@ def store(settings: Settings) -> Iterator[ResourceStore]:
     opened.close()
 
 
+@dataclass
+class ManualClock:
+    """Seconds that a test sets."""
+
+    now: float
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def database_file(settings: Settings) -> Path:
     return settings.home_folder() / database.FILE_NAME
 

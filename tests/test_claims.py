@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from conftest import ManualClock
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
@@ -17,26 +18,19 @@ from daguerre.config import Settings
 from daguerre.errors import RateLimited, Unavailable
 
 
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(1_000_000.0)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def claims(settings: Settings, clock: Clock) -> Iterator[Claims]:
+def claims(settings: Settings, clock: ManualClock) -> Iterator[Claims]:
     engine = database.open_database(settings)
     yield Claims(engine, clock)
     engine.dispose()
 
 
-def test_the_first_holds(claims: Claims, clock: Clock) -> None:
+def test_the_first_holds(claims: Claims, clock: ManualClock) -> None:
     """Whatever comes later with a key gets the fingerprint, the seed and the time of the first."""
     first = Claim("f", 7, 1_000_000)
     assert claims.claim("r", "k", "f", 7) == (first, True)
@@ -52,7 +46,7 @@ def test_keys_are_of_a_resource(claims: Claims) -> None:
     assert claims.claim("r", "K", "g", 9)[1]
 
 
-def test_claims_end(claims: Claims, clock: Clock) -> None:
+def test_claims_end(claims: Claims, clock: ManualClock) -> None:
     """A key holds for 24 hours, is new after that, and leaves nothing in the database."""
     claims.claim("r", "k", "f", 7)
     clock.now += CLAIM_S - 1

@@ -7,27 +7,20 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import mode
+from conftest import ManualClock, mode
 
 from daguerre.results import FOLDER_NAME, UNUSED_S, Result, Results
 
 RESULT = Result(b"\x89PNG" + bytes(range(256)) * 8, 1_700_000_000)
 
 
-class Clock:
-    now = 2_000_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(2_000_000_000.0)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def results(tmp_path: Path, clock: Clock) -> Results:
+def results(tmp_path: Path, clock: ManualClock) -> Results:
     return Results(tmp_path, 10_000, clock)
 
 
@@ -41,12 +34,12 @@ def test_the_same_bytes(results: Results, tmp_path: Path) -> None:
     results.put("a", RESULT)
     assert results.get("a") == RESULT
     assert Results(tmp_path, 10_000).get("b") is None
-    assert Results(tmp_path, 10_000, Clock()).get("a") == RESULT
+    assert Results(tmp_path, 10_000, ManualClock(2_000_000_000.0)).get("a") == RESULT
     assert mode(tmp_path / FOLDER_NAME) == 0o700
     assert mode(tmp_path / FOLDER_NAME / "a") == 0o600
 
 
-def test_bounded(results: Results, clock: Clock) -> None:
+def test_bounded(results: Results, clock: ManualClock) -> None:
     """The folder never holds more than it may; what was used the longest ago makes room."""
     for name in "abcd":
         results.put(name, RESULT)
@@ -59,7 +52,7 @@ def test_bounded(results: Results, clock: Clock) -> None:
     assert results.get("b") is None
 
 
-def test_put_again(results: Results, clock: Clock) -> None:
+def test_put_again(results: Results, clock: ManualClock) -> None:
     """A file that is written over is counted once."""
     for _ in range(20):
         results.put("a", RESULT)
@@ -80,7 +73,7 @@ def test_nothing_is_kept(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_servers_share_the_bound(tmp_path: Path, clock: Clock) -> None:
+def test_two_servers_share_the_bound(tmp_path: Path, clock: ManualClock) -> None:
     """What another server wrote is counted at the next look around."""
     ours, theirs = Results(tmp_path, 10_000, clock), Results(tmp_path, 10_000, clock)
     ours.put("a", RESULT)
@@ -91,7 +84,7 @@ def test_two_servers_share_the_bound(tmp_path: Path, clock: Clock) -> None:
     assert "e" in files(ours) and len(files(ours)) == 4
 
 
-def test_unused_files_go(results: Results, clock: Clock) -> None:
+def test_unused_files_go(results: Results, clock: ManualClock) -> None:
     """After a day without use a file is not given out, and is removed with the next that comes."""
     results.put("a", RESULT)
     clock.now += UNUSED_S
@@ -100,7 +93,7 @@ def test_unused_files_go(results: Results, clock: Clock) -> None:
     assert "b" in files(results)
 
 
-def test_unused_files_are_removed(results: Results, clock: Clock) -> None:
+def test_unused_files_are_removed(results: Results, clock: ManualClock) -> None:
     """Also those that nobody asks for, and the unfinished ones of a server that was killed."""
     results.put("a", RESULT)
     (results._folder / "x.part").write_bytes(b"half")
@@ -130,7 +123,7 @@ def test_damaged_files(results: Results, damage: str) -> None:
 
 
 def test_folder_that_cannot_be_used(
-    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where nothing can be written, that is one line of the log in ten seconds, and no error."""
     (tmp_path / FOLDER_NAME).write_text("a file")
