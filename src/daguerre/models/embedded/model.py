@@ -151,16 +151,16 @@ class EmbeddedModel:
     def _generate(self, params: ImageParams, num_steps: int) -> Pipeline:
         # Here, because the server's process lists models and draws nothing.
         from daguerre.models.embedded.decoder import picture
-        from daguerre.models.embedded.drawing import things
         from daguerre.models.embedded.fields import SHAPE_INDEX
+        from daguerre.models.embedded.refusing import unwanted
         from daguerre.models.embedded.sampler import Noise, SceneSampler
 
         text = yield from self._encode((params.prompt, params.negative_prompt))  # (2, 25, 384)
         texts = zip(("text", "negative"), text, strict=True)
         rows = {name: np.stack((one, np.zeros_like(one))) for name, one in texts}
         noise = Noise.draw(params.seed)
-        unwanted = things.named(params.negative_prompt)
-        sampler = SceneSampler(noise, self._rules, num_steps, self.card.temperature, unwanted)
+        refused = unwanted(params.negative_prompt)
+        sampler = SceneSampler(noise, self._rules, num_steps, self.card.temperature, refused)
         shape = SHAPE_INDEX[params.width, params.height]
 
         def preview(outputs: Outputs) -> Pixels:
