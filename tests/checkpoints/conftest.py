@@ -16,7 +16,8 @@ import pytest
 
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.forward import Inputs, Network, Outputs
-from daguerre.engine.loop import Job, Loop
+from daguerre.engine.job import Job
+from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Pipeline
 from daguerre.models.diffusers import checkpoint
 from daguerre.models.diffusers.model import DiffusersModel, Options
@@ -68,10 +69,19 @@ class Request:
     guidance: float | None = None
     negative_prompt: str = ""
     size: tuple[int, int] = (16, 24)
+    num_previews: int = 0
 
     def params(self) -> ImageParams:
         width, height = self.size
-        return ImageParams(MODEL, self.prompt, self.negative_prompt, width, height, seed=self.seed)
+        return ImageParams(
+            MODEL,
+            self.prompt,
+            self.negative_prompt,
+            width,
+            height,
+            seed=self.seed,
+            num_previews=self.num_previews,
+        )
 
 
 @dataclass

@@ -18,7 +18,8 @@ from pathlib import Path
 from daguerre.engine.admission import Admission, check_time
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.interface import EngineStats
-from daguerre.engine.loop import BeforeWork, Job, Loop
+from daguerre.engine.job import Job
+from daguerre.engine.loop import BeforeWork, Loop
 from daguerre.engine.pipeline import Model
 from daguerre.engine.stream import stream
 from daguerre.errors import DaguerreError, InternalError, NotFound, NotReady, Unavailable

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -17,22 +16,19 @@ import numpy as np
 from daguerre.engine.batching import Batcher, Outcome
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.forward import Forward, Network, NetworkChanged, Outputs, Preparing
-from daguerre.engine.pipeline import LanedModel, Model, Pipeline, Pixels
-from daguerre.engine.previews import preview
+from daguerre.engine.job import Job
+from daguerre.engine.pipeline import LanedModel, Model, Pixels
+from daguerre.engine.previews import is_due, preview
 from daguerre.engine.residence import Residence
 from daguerre.engine.scheduler import Ask, Scheduler
 from daguerre.errors import DaguerreError, InternalError, Unavailable
 from daguerre.params import (
-    ANYONE,
     Done,
-    Event,
     Failed,
     GeneratedImage,
     ImageParams,
     Mode,
     Step,
-    Terms,
-    Timings,
 )
 
 logger = logging.getLogger(__name__)
@@ -47,45 +43,6 @@ class Key(NamedTuple):
     model: str
     network: str
     signature: str
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """One request inside the engine. `emit` takes its events and must not raise."""
-
-    number: int
-    params: ImageParams
-    emit: Callable[[Event], None]
-    since_s: float  # when the present stage began; at first, when the job was accepted
-    terms: Terms = ANYONE
-    stage: str = "queue"
-    spent_s: dict[str, float] = field(default_factory=dict)
-    cost_s: float = 0.0
-    pipeline: Pipeline | None = None
-    pending: Forward | None = None
-
-    @property
-    def name(self) -> str:
-        """In the log, where the id is what a request is found by."""
-        return f"job {self.number} (id={self.terms.request_id})"
-
-    @property
-    def network(self) -> str:
-        assert self.pending is not None, "a job that asks for nothing. This is a bug."
-        return self.pending.network
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether a forward of it has been started."""
-        return self.stage != "queue"
-
-    def enter(self, stage: str, now_s: float) -> None:
-        """A stage lasts from the moment it is asked for, waits for its turn included."""
-        self.spent_s[self.stage] = self.spent_s.get(self.stage, 0.0) + now_s - self.since_s
-        self.stage, self.since_s = stage, now_s
-
-    def timings(self) -> Timings:
-        return Timings(**{f"{stage}_ms": s * 1000 for stage, s in self.spent_s.items()})
 
 
 # Told of the jobs for which a model's code or a network is about to be run; of none when there is
@@ -265,10 +222,13 @@ class Loop:
             self._fail(job, outcome.error)
             return
         assert job.pending is not None, "outputs that nobody asked for. This is a bug."
-        if job.pending.step is not None:
-            drawn = preview(job.pending, outcome.outputs, job.params.num_previews)
-            job.emit(Step(*job.pending.step, drawn))
+        answered, num_previews = job.pending, job.params.num_previews
+        has_preview = is_due(answered, num_previews)
+        if answered.step is not None and not has_preview:
+            job.emit(Step(*answered.step))
         self._resume(job, outcome.outputs)
+        if answered.step is not None and has_preview and job.number in self._jobs:
+            job.emit(Step(*answered.step, preview(answered, outcome.outputs)))
 
     def _resume(self, job: Job, outputs: Outputs | None) -> None:
         """Runs the pipeline up to its next forward, or its end."""
