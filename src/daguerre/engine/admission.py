@@ -8,9 +8,10 @@ has is refused at once: its client can still do something else with that time. K
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from daguerre.errors import QueueFull
+from daguerre.errors import NotFound, QueueFull
 from daguerre.params import ImageParams, Terms
 
 
@@ -46,6 +47,13 @@ class Admission:
         held = self._held[params.model]
         held.num_jobs -= 1
         held.num_bytes -= num_bytes(params)
+
+
+def check_served(params: ImageParams, served: Collection[str]) -> None:
+    """Raises `NotFound`."""
+    if params.model not in served:
+        names = ", ".join(served)
+        raise NotFound(f"model {params.model!r} is not served; served: {names}", param="model")
 
 
 def check_time(terms: Terms, num_ahead: int, mean_job_s: float) -> None:

@@ -52,6 +52,16 @@ class Roster:
         """How many jobs go before one more of this owner."""
         return len(self._sent) + len(self._suspects) + self._waiting.num_before(owner)
 
+    def num_ahead(self, job: int) -> int | None:
+        """How many jobs go before this one; None once it is begun."""
+        if self._places[job].has_begun:
+            return None
+        if job in self._sent:
+            return list(self._sent).index(job)
+        if job in self._suspects:
+            return len(self._sent) + list(self._suspects).index(job)
+        return len(self._sent) + len(self._suspects) + self._waiting.num_ahead(job)
+
     def add(self, job: int, owner: str = "") -> None:
         self._places[job] = _Place(owner)
         self._waiting.add(job, owner)
