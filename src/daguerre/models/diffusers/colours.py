@@ -16,7 +16,7 @@ import torch
 
 from daguerre.engine.pipeline import Pixels
 
-SIDE = 12  # of a picture that is fitted to, in latent pixels
+SIDE = 8  # of a picture that is fitted to, in latent pixels
 # Of latents whose spread is one: small enough to change no colour, large enough for a channel in
 # which the pictures differ by nothing.
 RIDGE = 1e-4
@@ -40,7 +40,7 @@ class Colours:
 def fit(vae: Any, factor: int) -> Colours:
     """By least squares, to the decoder's mean colours; `factor` pixels are one latent pixel. Draws
     from no generator that requests could see, and gives the same numbers each time."""
-    pictures = torch.from_numpy(_pictures(max(2, 32 // factor), SIDE * factor))
+    pictures = torch.from_numpy(_pictures(max(4, 64 // factor), SIDE * factor))
     pictures = pictures.to(vae.device, vae.dtype)
     is_film = any(isinstance(module, torch.nn.Conv3d) for module in vae.modules())
     encoded = vae.encode(pictures.unsqueeze(2) if is_film else pictures)

@@ -35,7 +35,7 @@ ART = tuple(
     for name in ("art.json.gz", "drawings.svg", "things.txt")
 )
 MIN_CORES_TO_SHARE = 4
-PREVIEW_SCALE = 4  # the image's size is divided by this
+PREVIEW_SCALE = 8  # the image's size is divided by this
 _MAX_WINDOWS = 8  # of text in one forward, so that a very long prompt does not hold up others
 
 
@@ -164,7 +164,7 @@ class EmbeddedModel:
         shape = SHAPE_INDEX[params.width, params.height]
 
         def preview(outputs: Outputs) -> Pixels:
-            """The likeliest scene by now, at a quarter of its size."""
+            """The likeliest scene by now, at an eighth of its size."""
             tokens = sampler.estimate(self._guided(outputs))
             return picture(tokens, shape, noise.layout, noise.palette, PREVIEW_SCALE)
 
