@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from daguerre.engine.pipeline import MovableModel
 from daguerre.errors import NotFound, SettingsError
 from daguerre.models import catalog
 from daguerre.models.diffusers import checkpoint as checkpoints
+from daguerre.models.diffusers.caches import METHODS, Cache
 from daguerre.models.diffusers.families import FAMILIES, find
 from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DiffusersModel
 from daguerre.models.embedded.model import EmbeddedModel
@@ -208,12 +210,46 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ('[models.x]\nsource = "diffusers"\ndtype = "float16"', 'must be "float32" or "bfloat16"'),
         ('[models.x]\nsource = "diffusers"\ndevice = "tpu"', "device is 'tpu'; it must be"),
         ('[models.x]\nsource = "diffusers"\ndevice = "cpu:0"', "device is 'cpu:0'; it must be"),
+        ('[models.x]\nsource = "diffusers"\ncache = "first-block"', "must be a table, such as {"),
+        ("cache = {}", 'cache: method is missing; it must be "first-block" or "taylorseer" or'),
+        ("cache = { method = 3 }", 'cache: method is 3; it must be "first-block" or'),
+        ('cache = { method = "magcache" }', "method is 'magcache'; it must be \"first-block\" or"),
+        (
+            'cache = { method = "first-block", treshold = 0.1 }',
+            "cache: unknown key 'treshold' (did you mean 'threshold'?); allowed: method, threshold",
+        ),
+        (
+            'cache = { method = "first-block", max_order = 1 }',
+            "cache: unknown key 'max_order'; allowed: method, threshold",
+        ),
+        (
+            'cache = { method = "first-block", threshold = 0 }',
+            "cache: threshold is 0; it must be a number from 0.001 to 1",
+        ),
+        (
+            'cache = { method = "taylorseer", cache_interval = 1 }',
+            "cache: cache_interval is 1; it must be a whole number from 2 to 100",
+        ),
+        (
+            'cache = { method = "taylorseer" }\nexecutor = "openvino"',
+            "executor is 'openvino'; with cache it must be 'auto' or 'eager'",
+        ),
+        (
+            'cache = { method = "taylorseer" }\nmax_rows = 2',
+            "max_rows is 2; with cache it must be 1",
+        ),
+        (
+            'cache = { method = "taylorseer" }\nmode = "throughput"',
+            "mode is 'throughput'; with cache it must be 'exact'",
+        ),
         ('[models.x]\nsource = "diffusers"\nload = "never"', 'must be "start" or "first use"'),
         ('[models.x]\nsource = "diffusers"\nmax_rows = 1e9', "max_rows is 1000000000.0; it must"),
     ],
 )
 def test_mistake_is_named(settings: Settings, text: str, expected: str) -> None:
     """A mistake is one line with the file, the table, what was found and what is allowed."""
+    if text.startswith("cache"):
+        text = f'[models.x]\nsource = "diffusers"\nfolder = "x"\n{text}'
     message = refusal(write(settings, text))
     assert expected in message and str(settings.home_folder() / catalog.FILE_NAME) in message
 
@@ -325,6 +361,47 @@ def test_guide_says_what_is_served() -> None:
         )
         for family in families
     }
+
+
+def test_guide_says_which_caches_fit() -> None:
+    """Each method with its keys, and the pipelines that take it."""
+    text = GUIDE.read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    told = {row[0].strip("`"): row for row in rows if len(row) == 4 and row[0].startswith("`")}
+    assert set(told) == set(METHODS)
+    for method, keys in METHODS.items():
+        fitting = {name for name, family in FAMILIES.items() if method in family.caches}
+        assert set(re.findall(r"`(\w+Pipeline)`", told[method][3])) == fitting
+        assert told[method][2] == "the same" or set(re.findall(r"`(\w+)`", told[method][2])) == set(
+            keys
+        )
+
+
+def test_cache_reaches_the_model(settings: Settings) -> None:
+    """What a table says is told, part of what is shared, and leaves nothing to share in a forward;
+    a pipeline that it does not fit is refused with those that do."""
+    parts: dict[str, object] = {
+        "_class_name": "FluxPipeline",
+        "unet": [None, None],
+        "transformer": ["diffusers", "FluxTransformer2DModel"],
+        "text_encoder_2": ["transformers", "T5EncoderModel"],
+        "tokenizer_2": ["transformers", "T5Tokenizer"],
+    }
+    checkpoint(settings.home_folder() / "flux", **parts)
+    table = '[models.{}]\nsource = "diffusers"\nfolder = "flux"\ndevice = "cuda"\n{}\n'
+    cached = 'cache = { method = "first-block", threshold = 0.25 }'
+    text = table.format("plain", "") + table.format("a", cached) + table.format("b", cached)
+    plain, a, b = served(write(settings, text))
+    assert (plain._stock.cache, plain.max_rows) == (None, {"transformer": DEFAULT_MAX_ROWS})
+    assert a._stock.cache == Cache("first-block", (("threshold", 0.25),))
+    assert a._stock is b._stock is not plain._stock
+    assert a.max_rows == {"transformer": 1}
+    assert a.info.description.endswith("flux, cache first-block threshold=0.25")
+
+    checkpoint(settings.home_folder() / "sd")
+    write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{cached}\n')
+    message = refusal(settings)
+    assert "cache.method is 'first-block', which does not fit StableDiffusionPipeline" in message
 
 
 def test_guides_catalog_is_one(settings: Settings) -> None:

@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any
 from daguerre.engine.forward import Network
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import memory
+from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
-from daguerre.models.diffusers.families import PLAIN
 
 if TYPE_CHECKING:
     import torch
 
     from daguerre.models.diffusers.colours import Colours
     from daguerre.models.diffusers.embeddings import Embeddings
+    from daguerre.models.diffusers.executors import Place
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Stock:
         num_threads: int = 0,
         executor: str = "eager",
         converted: Path | None = None,
+        cache: Cache | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.weights_sha256 = ""  # known when it is loaded: that takes reading all of them
@@ -55,6 +57,7 @@ class Stock:
         self.num_threads = num_threads
         self.executor, self._converted = executor, converted
         self.colours: Colours | None = None  # for previews; None also where there can be none
+        self.cache = cache
         self._networks: Mapping[str, Network] = {}
         self.embeddings: Embeddings  # there from `load` on: importing it imports torch
         self._hashed: tuple[tuple[str, int, int], ...] = ()  # the files that were read for it
@@ -147,21 +150,35 @@ class Stock:
         from daguerre.models.diffusers import networks
         from daguerre.models.diffusers.executors import Place
 
-        family = self.checkpoint.family
         facts = networks.facts(self.weights_sha256, device, self.dtype)
         eager = Place("eager", device, self.dtype, facts)
         # A text encoder runs once per request, for a moment: it is not worth another's start.
+        places = dict.fromkeys(self.checkpoint.family.text_encoders, eager)
         fast = replace(eager, executor=self.executor, folder=self._converted)
-        return {
+        denoiser = self.checkpoint.family.denoiser
+        return {denoiser: self._open_denoiser(fast)} | {
             name: networks.open_door(
                 name,
                 getattr(self.pipeline, name),
                 "decode" if name == DECODER else "forward",
-                eager if name in family.text_encoders else fast,
-                family.layout if name == family.denoiser else PLAIN,
+                places.get(name, fast),
             )
             for name in self.checkpoint.networks
+            if name != denoiser
         }
+
+    def _open_denoiser(self, place: Place) -> Network:
+        from daguerre.models.diffusers import hooks, networks
+
+        family = self.checkpoint.family
+        module = getattr(self.pipeline, family.denoiser)
+        remembering = None
+        if self.cache:
+            remembering = hooks.apply(module, self.cache)
+            place = replace(place, executor="eager", facts=f"{place.facts} cache {self.cache}")
+        return networks.open_door(
+            family.denoiser, module, "forward", place, family.layout, remembering
+        )
 
 
 def _device(wanted: str) -> torch.device:
