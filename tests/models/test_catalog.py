@@ -14,6 +14,7 @@ from daguerre.engine.pipeline import MovableModel
 from daguerre.errors import NotFound, SettingsError
 from daguerre.models import catalog
 from daguerre.models.diffusers import checkpoint as checkpoints
+from daguerre.models.diffusers import quantization
 from daguerre.models.diffusers.caches import METHODS, Cache
 from daguerre.models.diffusers.families import FAMILIES, find
 from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DiffusersModel
@@ -140,8 +141,8 @@ def test_few_cores_do_not_share(
 
 
 def test_ids_share_a_checkpoint(settings: Settings) -> None:
-    """Two ids on one folder differ in their steps only, and load it once; another type, or another
-    executor, does not."""
+    """Two ids on one folder differ in their steps only, and load it once; another type, executor or
+    quantisation does not."""
     checkpoint(settings.home_folder() / "sd")
     table = '[models.{}]\nsource = "diffusers"\nfolder = "sd"\n{}\n'
     write(
@@ -149,11 +150,13 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         table.format("slow", "steps = 50")
         + table.format("fast", "steps = 8")
         + table.format("half", 'dtype = "bfloat16"')
-        + table.format("eager", 'executor = "eager"'),
+        + table.format("eager", 'executor = "eager"')
+        + table.format("small", 'quantization = "int8-weight-only"'),
     )
-    slow, fast, half, eager = served(settings)
+    slow, fast, half, eager, small = served(settings)
     assert slow._stock is fast._stock
-    assert len({id(model._stock) for model in (slow, half, eager)}) == 3
+    assert len({id(model._stock) for model in (slow, half, eager, small)}) == 4
+    assert small._stock.quantization == "int8-weight-only"
     assert (slow.steps, fast.steps) == (50, 8)
 
 
@@ -242,13 +245,29 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
             'cache = { method = "taylorseer" }\nmode = "throughput"',
             "mode is 'throughput'; with cache it must be 'exact'",
         ),
+        (
+            '[models.x]\nsource = "diffusers"\nquantization = "int4"',
+            'it must be "int8-weight-only" or "int8-dynamic" or "float8-weight-only" or',
+        ),
+        (
+            'quantization = "int8-dynamic"\nexecutor = "openvino"',
+            "executor is 'openvino'; with quantization it must be 'auto' or another of torch's",
+        ),
+        (
+            'quantization = "float8-dynamic"',
+            "device is missing; with quantization 'float8-dynamic' it must be 'cuda'",
+        ),
+        (
+            'quantization = "float8-dynamic"\ndevice = "cuda:1"\ndtype = "float32"',
+            "dtype is 'float32'; with quantization 'float8-dynamic' it must be 'bfloat16'",
+        ),
         ('[models.x]\nsource = "diffusers"\nload = "never"', 'must be "start" or "first use"'),
         ('[models.x]\nsource = "diffusers"\nmax_rows = 1e9', "max_rows is 1000000000.0; it must"),
     ],
 )
 def test_mistake_is_named(settings: Settings, text: str, expected: str) -> None:
     """A mistake is one line with the file, the table, what was found and what is allowed."""
-    if text.startswith("cache"):
+    if text.startswith(("cache", "quantization")):
         text = f'[models.x]\nsource = "diffusers"\nfolder = "x"\n{text}'
     message = refusal(write(settings, text))
     assert expected in message and str(settings.home_folder() / catalog.FILE_NAME) in message
@@ -423,3 +442,15 @@ def test_missing_extra_is_told(settings: Settings, monkeypatch: pytest.MonkeyPat
         catalog.models(settings)
     assert "no_such_library cannot be imported" in caught.value.message
     assert "pip install 'daguerre[diffusers]'" in caught.value.message
+
+    monkeypatch.setattr(catalog, "_EXTRA", ("json",))
+    monkeypatch.setattr(quantization, "LIBRARY", "no_such_library")
+    assert len(catalog.models(settings)) == 1
+    write(
+        settings,
+        '[models.sd]\nsource = "diffusers"\nfolder = "sd"\nquantization = "int8-dynamic"\n',
+    )
+    with pytest.raises(SettingsError) as caught:
+        catalog.models(settings)
+    assert "with quantization, but no_such_library cannot be imported" in caught.value.message
+    assert "pip install 'daguerre[diffusers,quantization]'" in caught.value.message

@@ -9,12 +9,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import tomllib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daguerre.errors import NotFound, SettingsError
-from daguerre.models.diffusers import caches, checkpoint, hub
+from daguerre.models.diffusers import caches, checkpoint, hub, quantization
 from daguerre.models.diffusers.model import DTYPES, LOADS, DiffusersModel, Options
 from daguerre.models.diffusers.stock import EXECUTORS, Stock
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
@@ -41,8 +41,7 @@ def models(settings: Settings, only: str = "") -> Sequence[Model]:
             served = ", ".join(tables)
             raise NotFound(f"model {only!r} is not served; served: {served}", param="model")
         tables = {only: tables[only]}
-    if any(table["source"] == "diffusers" for table in tables.values()):
-        _check_extra(where)
+    _check_extras(where, tables.values())
     return _models(settings, where, tables)
 
 
@@ -119,6 +118,8 @@ def _check_table(file: Path, name: str, table: object) -> None:
         _check_place(where, table)
         if "cache" in table:
             _check_cache(where, table)
+        if "quantization" in table:
+            quantization.check(where, table)
 
 
 def _check_place(where: str, table: Table) -> None:
@@ -175,18 +176,27 @@ _SOURCES: Mapping[str, Mapping[str, Key]] = {
         "guidance": number(0, _MAX_GUIDANCE),
         "max_rows": whole(1, _MAX_ROWS),
         "cache": (_is_table, caches.WORDS),
+        "quantization": one_of(quantization.METHODS),
         "load": one_of(LOADS),
         "name": (_is_text, "a text of printable characters"),
     },
 }
 
 
-def _check_extra(where: Path) -> None:
-    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+def _check_extras(where: Path, tables: Iterable[Table]) -> None:
+    kinds = [table for table in tables if table["source"] == "diffusers"]
+    if kinds:
+        _check_extra(where, "in diffusers format", "diffusers", _EXTRA)
+    if any("quantization" in table for table in kinds):
+        _check_extra(where, "with quantization", "diffusers,quantization", (quantization.LIBRARY,))
+
+
+def _check_extra(where: Path, models: str, extra: str, libraries: Sequence[str]) -> None:
+    missing = [name for name in libraries if importlib.util.find_spec(name) is None]
     if missing:
         raise SettingsError(
-            f"{where} has models in diffusers format, but {', '.join(missing)} cannot be imported;"
-            " install them: pip install 'daguerre[diffusers]'"
+            f"{where} has models {models}, but {', '.join(missing)} cannot be imported;"
+            f" install them: pip install 'daguerre[{extra}]'"
         )
 
 
@@ -211,30 +221,27 @@ def _embedded(settings: Settings, name: str) -> Model:
 
 
 _PLACE = frozenset({"source", "folder", "repository", "revision"})
+_KIND = ("dtype", "device", "cache", "quantization")
 
 
 def _diffusers(
     settings: Settings, where: Path, name: str, table: Table, stocks: dict[Hashable, Stock]
 ) -> Model:
-    """Ids with one folder, type, device, executor and cache share what is loaded."""
+    """Ids that differ in nothing that is loaded share it."""
     options = {key: value for key, value in table.items() if key not in _PLACE}
     folder = _folder(settings, where, name, table)
     options.setdefault("name", table.get("repository", folder.name))
-    kind = {key: options.pop(key) for key in ("dtype", "device") if key in options}
+    kind = {key: options.pop(key) for key in _KIND if key in options}
     executor = options.pop("executor", "auto")
-    cache = (
-        caches.read(f"{where}, models.{name}, cache", options.pop("cache"))
-        if "cache" in options
-        else None
-    )
-    key = (str(folder), kind.get("dtype", ""), kind.get("device", ""), executor, cache)
+    if "cache" in kind:
+        kind["cache"] = caches.read(f"{where}, models.{name}, cache", kind["cache"])
+    key = (folder, executor, frozenset(kind.items()))
     if key not in stocks:
         stocks[key] = Stock(
             checkpoint.read(folder),
             num_threads=settings.num_threads,
             executor=executor,
             converted=settings.home_folder() / "converted",
-            cache=cache,
             **kind,
         )
     return DiffusersModel(name, stocks[key], Options(**options))

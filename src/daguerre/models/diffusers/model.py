@@ -97,6 +97,7 @@ class DiffusersModel:
     def info(self) -> ModelInfo:
         """The weights are named once they are loaded."""
         cheaper = f", cache {self._stock.cache}" if self._stock.cache else ""
+        cheaper += f", {self._stock.quantization}" if self._stock.quantization else ""
         return ModelInfo(
             model=self._model,
             weights_sha256=self._stock.weights_sha256,

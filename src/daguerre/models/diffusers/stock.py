@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from daguerre.engine.forward import Network
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers import memory
+from daguerre.models.diffusers import memory, quantization
 from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
 
@@ -48,6 +48,7 @@ class Stock:
         executor: str = "eager",
         converted: Path | None = None,
         cache: Cache | None = None,
+        quantization: str | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.weights_sha256 = ""  # known when it is loaded: that takes reading all of them
@@ -56,15 +57,19 @@ class Stock:
         self.dtype, self.device = dtype, "cuda:0" if device == "cuda" else device
         self.num_threads = num_threads
         self.executor, self._converted = executor, converted
+        self.cache, self.quantization = cache, quantization
         self.colours: Colours | None = None  # for previews; None also where there can be none
-        self.cache = cache
         self._networks: Mapping[str, Network] = {}
         self.embeddings: Embeddings  # there from `load` on: importing it imports torch
         self._hashed: tuple[tuple[str, int, int], ...] = ()  # the files that were read for it
 
     @cached_property
     def num_bytes(self) -> int:
-        return memory.needed(self.checkpoint.weights, self.dtype)
+        denoiser = self.checkpoint.folder / self.checkpoint.family.denoiser
+        # On a CPU the weights are there whole while they are loaded.
+        is_less = self.quantization and self.device != "cpu"
+        quantized = {file for file in self.checkpoint.weights if file.parent == denoiser}
+        return memory.needed(self.checkpoint.weights, self.dtype, quantized if is_less else ())
 
     def load(self) -> Mapping[str, Network]:
         """Name -> network. Called in the thread that will run the pipelines; loads once."""
@@ -135,6 +140,8 @@ class Stock:
             **family.load,
         )
         pipeline.set_progress_bar_config(disable=True)
+        if self.quantization:  # before it is moved: the device need never hold it whole
+            quantization.quantize(getattr(pipeline, family.denoiser), self.quantization, device)
         return pipeline.to(device)
 
     def _fit_colours(self) -> None:
@@ -176,6 +183,10 @@ class Stock:
         if self.cache:
             remembering = hooks.apply(module, self.cache)
             place = replace(place, executor="eager", facts=f"{place.facts} cache {self.cache}")
+        if self.quantization:
+            place = replace(place, facts=f"{place.facts} {quantization.facts(self.quantization)}")
+            if place.device.type == "cpu":  # where "auto" would be OpenVINO
+                place = replace(place, executor="eager")
         return networks.open_door(
             family.denoiser, module, "forward", place, family.layout, remembering
         )
