@@ -178,11 +178,13 @@ def steps(events: Sequence[Event]) -> list[tuple[int, int]]:
     return [(event.index, event.total) for event in events if isinstance(event, Step)]
 
 
-def stock_pictures(folder: Path, bench: Bench, requests: Sequence[Request]) -> list[bytes]:
+def stock_pictures(
+    folder: Path, bench: Bench, requests: Sequence[Request], **parts: Any
+) -> list[bytes]:
     """What the stock pipeline draws, loaded anew and called as its documentation says."""
     import diffusers
 
-    pipeline = diffusers.DiffusionPipeline.from_pretrained(folder)
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, **parts)
     pipeline.set_progress_bar_config(disable=True)
     return [_stock_picture(pipeline, bench.model, request) for request in requests]
 

@@ -123,6 +123,8 @@ class Stock:
             dtype=getattr(torch, self.dtype),
             use_safetensors=True,
             local_files_only=True,
+            # A pipeline insists on some of these although it does without them.
+            **dict.fromkeys(self.checkpoint.absent),
             **family.load,
         )
         pipeline.set_progress_bar_config(disable=True)
