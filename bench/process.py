@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,10 @@ class ServerProcess:
         """The status that it ends with."""
         assert self.process, "not started here. This is a bug."
         return self.process.wait(timeout_s)
+
+    def kill(self) -> None:
+        assert self.process, "not started here. This is a bug."
+        self.process.kill()
 
     def engine_pids(self) -> list[int]:
         """The processes that it has started; none is known without /proc."""
@@ -87,25 +91,27 @@ def _of_status(pid: int, name: str) -> float | None:
 def serving(home: Path, environment: Mapping[str, str]) -> Iterator[ServerProcess]:
     """Ready when it is yielded, ended by SIGTERM after; `environment` is beside the present one."""
     started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "daguerre", "serve", "--host", "127.0.0.1", "--port", "0"],
-        env={
-            **os.environ,
-            "DAGUERRE_LOG_LEVEL": "warning",
-            **environment,
-            "DAGUERRE_HOME": str(home),
-        },
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        url = _listening(process)
-        _wait_ready(url)
+    command = [sys.executable, "-m", "daguerre", "serve", "--host", "127.0.0.1", "--port", "0"]
+    variables = {"DAGUERRE_LOG_LEVEL": "warning", **environment, "DAGUERRE_HOME": str(home)}
+    with launched(command, variables) as (process, url):
+        _wait_ready(url, process)
         start_s = time.perf_counter() - started
         key = clientfile.read(home)[DEFAULT_ALIAS].key
         yield ServerProcess(Target(url, key), start_s, process.pid, process)
         process.terminate()
         process.wait(_STOP_TIMEOUT_S)
+
+
+@contextmanager
+def launched(
+    command: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server that prints where it listens, and that address; killed in the end."""
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process, _listening(process)
     finally:
         process.kill()
         process.communicate()
@@ -116,15 +122,22 @@ def _listening(process: subprocess.Popen[str]) -> str:
     for line in process.stdout:
         if found := re.search(r"listens on (http\S+)", line):
             return found.group(1)
-    raise LoadError(f"`daguerre serve` ended with status {process.wait()}")
+    raise LoadError(f"{process.args!r} ended with status {process.wait()}")
 
 
-def _wait_ready(url: str) -> None:
+def _wait_ready(url: str, process: subprocess.Popen[str]) -> None:
     deadline = time.perf_counter() + _START_TIMEOUT_S
-    while readiness(url) != 200:
+    while _readiness(url, process) != 200:
         if time.perf_counter() > deadline:
             raise LoadError(f"{url}/readyz was not 200 after {_START_TIMEOUT_S:g} s")
         time.sleep(_POLL_S)
+
+
+def _readiness(url: str, process: subprocess.Popen[str]) -> int:
+    try:
+        return readiness(url)
+    except OSError:
+        raise LoadError(f"the server ended with status {process.wait(10)}") from None
 
 
 def readiness(url: str) -> int:
