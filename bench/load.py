@@ -14,7 +14,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from urllib.parse import urlsplit
@@ -86,10 +86,6 @@ class LoadError(Exception):
     """A request was not answered with an image."""
 
 
-class TooSlow(LoadError):
-    """Not all were answered in the time there is."""
-
-
 @dataclass(frozen=True)
 class Phase:
     """Some requests at one concurrency, all answered."""
@@ -102,20 +98,9 @@ class Phase:
         return max(a.ended_s for a in self.answers) - min(a.started_s for a in self.answers)
 
 
-def run_phase(
-    target: Target, requests: Sequence[Asked], concurrency: int, limit_s: float | None = None
-) -> Phase:
+def run_phase(target: Target, requests: Sequence[Asked], concurrency: int) -> Phase:
     """Raises `LoadError` where one is refused or fails: there is no time of an image then."""
-    loop = _closed_loop(target, requests, concurrency)
-    try:
-        return Phase(concurrency, asyncio.run(_within(loop, limit_s)))
-    except TimeoutError:
-        raise TooSlow(f"{target.url} had no answer after {limit_s:g} s") from None
-
-
-async def _within(loop: Awaitable[Sequence[Answer]], limit_s: float | None) -> Sequence[Answer]:
-    async with asyncio.timeout(limit_s):
-        return await loop
+    return Phase(concurrency, asyncio.run(_closed_loop(target, requests, concurrency)))
 
 
 async def _closed_loop(

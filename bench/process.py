@@ -66,6 +66,12 @@ class ServerProcess:
         """Resident memory now, in 10^6 bytes: the sum over its processes. Needs /proc."""
         return sum(_of_status(pid, "VmRSS") or 0.0 for pid in (self.pid, *self.engine_pids()))
 
+    def cpu_s(self) -> float | None:
+        """Time of processors that it has had since its start, its engine's included; without /proc
+        there is none."""
+        spent = [_cpu_s(pid) for pid in (self.pid, *self.engine_pids())]
+        return None if None in spent else sum(each for each in spent if each is not None)
+
     def num_files(self) -> int:
         """Files that the server has open, connections among them. Needs /proc."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
@@ -76,6 +82,14 @@ def _parent(stat: Path) -> int | None:
         return int(stat.read_text().rpartition(")")[2].split()[1])
     except OSError:  # it has ended meanwhile
         return None
+
+
+def _cpu_s(pid: int) -> float | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _of_status(pid: int, name: str) -> float | None:

@@ -6,15 +6,17 @@
     python -m bench compare --clients 1      no crowds
 
 Servers stand side by side and take turns, so that a machine that slows down slows them all. A
-server that has no picture after `--limit-s` is given up, and the table says so. Needs the extra
-daguerre[diffusers].
+plain server that has no picture after `--limit-s` of the processors' time is given up, and the
+table says so. Needs the extra daguerre[diffusers].
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,7 +24,7 @@ from pathlib import Path
 from bench import machine
 from bench.compare import checkpoints, servers
 from bench.compare.report import OURS, Comparison, Result, as_json, markdown
-from bench.load import Asked, LoadError, Phase, TooSlow, run_phase
+from bench.load import Asked, LoadError, Phase, run_phase
 from bench.process import ServerProcess
 
 SIZE = "1024x1024"
@@ -51,7 +53,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--num", type=int, default=2, help="images of each server alone")
     parser.add_argument("--clients", default="1,8", help="how many at once, one number or more")
-    parser.add_argument("--limit-s", type=float, default=240.0, help="for a server's first picture")
+    parser.add_argument("--limit-s", type=float, default=240.0, help="for a plain server's first")
     parser.add_argument("--dtypes", default=",".join(servers.DTYPES), help="of the plain servers")
     parser.add_argument("--executor", default="auto", help="of this server")
     parser.add_argument("--folder", type=Path, help="where checkpoints may lie meanwhile: 10 GB")
@@ -85,7 +87,8 @@ def _compared(
         loads: dict[str, Load] = {}
         for label, starting in _servers(kind, folder, checkpoint, options).items():
             server = stack.enter_context(starting())
-            loads[label] = Load(server, options.limit_s)
+            # What is converted has as long as it takes.
+            loads[label] = Load(server, math.inf if label == OURS else options.limit_s)
         _take_turns([load for load in loads.values() if load.is_running], options)
     results = [
         result for label, load in loads.items() for result in load.results(label, options.clients)
@@ -115,14 +118,35 @@ class Load:
     """The phases of one server. Its first request does not count but as such."""
 
     def __init__(self, server: ServerProcess, limit_s: float) -> None:
-        self._target = server.target
-        self._limit_s = limit_s
+        self._server, self._limit_s = server, limit_s
         self._phases: dict[int, list[Phase]] = {}
-        self.first: Phase | None = None
+        self._cpu_s: dict[int, list[float | None]] = {}
+        self._is_given_up = False
+        self.first = self._first()
+
+    def _first(self) -> Phase | None:
+        """None where the server has had more than its share of the processors for one picture."""
+        is_over = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(is_over,))
+        watch.start()
         try:
-            self.first = run_phase(self._target, [self._asked(0)], 1, limit_s)
-        except TooSlow:
-            server.kill()
+            return run_phase(self._server.target, [self._asked(0)], 1)
+        except (OSError, EOFError):
+            if not self._is_given_up:
+                raise
+            return None
+        finally:
+            is_over.set()
+            watch.join()
+
+    def _watch(self, is_over: threading.Event) -> None:
+        started_s = self._server.cpu_s()
+        while started_s is not None and not is_over.wait(0.5):
+            now_s = self._server.cpu_s()
+            if now_s is not None and now_s - started_s > self._limit_s:
+                self._is_given_up = True
+                self._server.kill()
+                return
 
     @property
     def is_running(self) -> bool:
@@ -130,14 +154,21 @@ class Load:
 
     def run(self, concurrency: int, numbers: Sequence[int]) -> None:
         requests = [self._asked(number) for number in numbers]
-        phase = run_phase(self._target, requests, concurrency)
+        before_s = self._server.cpu_s()
+        phase = run_phase(self._server.target, requests, concurrency)
+        after_s = self._server.cpu_s()
+        spent_s = None if before_s is None or after_s is None else after_s - before_s
         self._phases.setdefault(concurrency, []).append(phase)
+        self._cpu_s.setdefault(concurrency, []).append(spent_s)
 
     def results(self, label: str, clients: Sequence[int]) -> list[Result]:
         if self.first is None:
             return [Result(label, count, (), self._limit_s) for count in clients]
         first_s = self.first.wall_s
-        found = [Result(label, count, phases, first_s) for count, phases in self._phases.items()]
+        found = [
+            Result(label, count, phases, first_s, self._cpu_s[count])
+            for count, phases in self._phases.items()
+        ]
         digests: dict[int, str] = {}
         for answer in (a for r in found for phase in r.phases for a in phase.answers):
             if digests.setdefault(answer.asked.seed, answer.digest) != answer.digest:

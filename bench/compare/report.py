@@ -1,6 +1,7 @@
 """Tables and verdicts of a comparison, in Markdown and JSON. Measures nothing.
 
-A plain server that was given up has no figures; what is told of it is the least that the ratio is.
+A plain server that was given up has no figures; what is told of it is the least that the ratio of
+the processors' time is.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ _MAX_DISTANCE = 8.0
 
 @dataclass(frozen=True)
 class Result:
-    """One server at one concurrency; without phases where it had no picture after `first_s`."""
+    """One server at one concurrency. `first_s` is by the clock for its first picture, with all that
+    is done only once; or the processors' time without one, and then there are no phases."""
 
     server: str
     concurrency: int
     phases: Sequence[Phase]
-    first_s: float  # its first picture, with all that is done only once
+    first_s: float
+    cpu_s: Sequence[float | None] = ()  # of processors, in each phase
 
     @property
     def answers(self) -> list[Answer]:
@@ -41,6 +44,12 @@ class Result:
         if not self.phases:
             return None
         return 60 * len(self.answers) / sum(phase.wall_s for phase in self.phases)
+
+    @property
+    def cpu_s_per_image(self) -> float | None:
+        """Of all cores together: on a busy machine it says more than the time by the clock."""
+        spent = [each for each in self.cpu_s if each is not None]
+        return sum(spent) / len(self.answers) if spent and len(spent) == len(self.cpu_s) else None
 
     def p50_s(self) -> float:
         return percentile([answer.total_ms / 1000 for answer in self.answers], 50)
@@ -63,11 +72,19 @@ class Comparison:
         return next(found, None)
 
     def ratio(self, result: Result) -> float | None:
-        """Our pictures a minute by those of this server; of one given up, what it is at least."""
+        """Our pictures a minute by those of this server."""
         ours = self.find(OURS, result.concurrency)
-        if ours is None or ours.images_per_minute is None:
+        if ours is None or not ours.images_per_minute or not result.images_per_minute:
             return None
-        return ours.images_per_minute / (result.images_per_minute or 60 / result.first_s)
+        return ours.images_per_minute / result.images_per_minute
+
+    def cpu_ratio(self, result: Result) -> float | None:
+        """Processors' time of this server's picture by ours; of one given up, the least it is."""
+        ours = self.find(OURS, result.concurrency)
+        theirs_s = result.cpu_s_per_image if result.phases else result.first_s
+        if ours is None or not ours.cpu_s_per_image or theirs_s is None:
+            return None
+        return theirs_s / ours.cpu_s_per_image
 
     def distance(self, result: Result) -> float | None:
         """Mean over pixels and pictures from those of the reference, of 255."""
@@ -88,7 +105,7 @@ class Comparison:
             if result.server == OURS:
                 continue
             wanted = _WANTED[result.server] if result.concurrency == 1 else 1.0
-            ratio = self.ratio(result)
+            ratio = self.ratio(result) if result.phases else self.cpu_ratio(result)
             if not result.phases and ratio is not None and ratio < wanted:
                 ratio = None  # it is more than that, and how much more is not known
             measure = f"{self.name}, {result.concurrency} clients: images by {result.server}'s"
@@ -113,6 +130,8 @@ _HEAD = (
     "p50 s",
     "images/min",
     "ours by this",
+    "CPU s an image",
+    "by ours",
     "first image s",
     "off plain float32, of 255",
 )
@@ -121,18 +140,23 @@ _HEAD = (
 def _cells(each: Comparison, result: Result) -> tuple[str, ...]:
     name, ratio = f"{result.server}, {result.concurrency}", each.ratio(result)
     if not result.phases:
-        at_least = "?" if ratio is None else f"> {ratio:.1f}"
-        return (name, "0", "none", "none", at_least, f"> {result.first_s:.0f}", "?")
-    distance = each.distance(result)
+        spent, least = f"> {result.first_s:.0f}", f"> {_told(each.cpu_ratio(result))}"
+        return (name, "0", "none", "none", "?", spent, least, "?", "?")
     return (
         name,
         str(len(result.answers)),
         f"{result.p50_s():.2f}",
         f"{result.images_per_minute:.2f}",
-        "?" if ratio is None else f"{ratio:.2f}",
+        _told(ratio),
+        _told(result.cpu_s_per_image),
+        _told(each.cpu_ratio(result)),
         f"{result.first_s:.1f}",
-        "?" if distance is None else f"{distance:.3f}",
+        _told(each.distance(result), 3),
     )
+
+
+def _told(value: float | None, digits: int = 2) -> str:
+    return "?" if value is None else f"{value:.{digits}f}"
 
 
 def as_json(facts: Mapping[str, str], compared: Sequence[Comparison]) -> dict[str, Any]:
@@ -148,6 +172,8 @@ def _comparison_as_json(each: Comparison) -> dict[str, Any]:
             "images_per_minute": result.images_per_minute,
             "first_s": result.first_s,
             "ratio": each.ratio(result),
+            "cpu_s_per_image": result.cpu_s_per_image,
+            "cpu_ratio": each.cpu_ratio(result),
             "distance": each.distance(result),
         }
         for result in each.results

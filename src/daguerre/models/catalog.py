@@ -123,6 +123,7 @@ def _check_table(file: Path, name: str, table: object) -> None:
             raise SettingsError(f"{where}: {key} is {value!r}; it must be {keys[key][1]}")
     if source == "diffusers":
         _check_place(where, table)
+        _check_device(where, table)
 
 
 def _check_place(where: str, table: Table) -> None:
@@ -135,6 +136,22 @@ def _check_place(where: str, table: Table) -> None:
         )
     if ("repository" in table) != ("revision" in table):
         raise SettingsError(f"{where}: revision goes with repository, and must be {_REVISION}")
+
+
+def _check_device(where: str, table: Table) -> None:
+    """What is only there on one kind of device, or changes nothing, is not asked for."""
+    device, dtype = table.get("device", "cpu"), table.get("dtype", DTYPES[0])
+    executor = table.get("executor", "auto")
+    kind = _DEVICE_OF.get(executor)
+    if kind is not None and device.partition(":")[0] != kind:
+        raise SettingsError(
+            f"{where}: executor is {executor!r}, which needs device {kind!r}; it is {device!r}"
+        )
+    if table.get("tf32") and (device == "cpu" or dtype != "float32"):
+        raise SettingsError(
+            f"{where}: tf32 is true, which needs device 'cuda' and dtype 'float32'; they are"
+            f" {device!r} and {dtype!r}"
+        )
 
 
 def _check_keys(where: str, table: Table, allowed: Collection[str]) -> None:
@@ -180,6 +197,7 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
 
+_DEVICE_OF = {"openvino": "cpu", "cuda-graphs": "cuda"}  # the other executors run on both
 _FOLDER = "the path of a folder in diffusers format"
 _REVISION = "the 40 hexadecimal digits of a commit; branches and tags can move"
 # Source -> its keys, each with its check and with what it must be.
@@ -193,6 +211,7 @@ _SOURCES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
         "device": (_is_device, '"cpu", "cuda" or one of several, such as "cuda:1"'),
         "steps": _whole(1, _MAX_STEPS),
         "executor": _one_of(EXECUTORS),
+        "tf32": (lambda value: isinstance(value, bool), "true or false"),
         "mode": _one_of(MODES),
         "guidance": (_is_guidance, f"a number from 0 to {_MAX_GUIDANCE:g}"),
         "max_rows": _whole(1, _MAX_ROWS),
@@ -237,13 +256,13 @@ _PLACE = frozenset({"source", "folder", "repository", "revision"})
 def _diffusers(
     settings: Settings, where: Path, name: str, table: Table, stocks: dict[tuple[str, ...], Stock]
 ) -> Model:
-    """Ids with one folder, type, device and executor share what is loaded."""
+    """Ids that agree in what the networks are share what is loaded."""
     options = {key: value for key, value in table.items() if key not in _PLACE}
     folder = _folder(settings, where, name, table)
     options.setdefault("name", table.get("repository", folder.name))
-    kind = {key: options.pop(key) for key in ("dtype", "device") if key in options}
+    kind = {key: options.pop(key) for key in ("dtype", "device", "tf32") if key in options}
     executor = options.pop("executor", "auto")
-    key = (str(folder), kind.get("dtype", ""), kind.get("device", ""), executor)
+    key = (str(folder), repr(sorted(kind.items())), executor)
     if key not in stocks:
         stocks[key] = Stock(
             checkpoint.read(folder),

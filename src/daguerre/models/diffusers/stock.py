@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from daguerre.models.diffusers.embeddings import Embeddings
 
 # How denoiser and decoder are run; "auto" takes the best of the device.
-EXECUTORS = ("auto", "eager", "openvino")
+EXECUTORS = ("auto", "eager", "openvino", "compile", "cuda-graphs")
 
 
 class Stock:
@@ -41,6 +41,7 @@ class Stock:
         device: str = "cpu",
         num_threads: int = 0,
         executor: str = "eager",
+        tf32: bool = False,
         converted: Path | None = None,
     ) -> None:
         self.checkpoint = checkpoint
@@ -49,7 +50,7 @@ class Stock:
         # One name for one device: torch calls the first "cuda", too.
         self.dtype, self.device = dtype, "cuda:0" if device == "cuda" else device
         self.num_threads = num_threads
-        self.executor, self._converted = executor, converted
+        self.executor, self.is_tf32, self._converted = executor, tf32, converted
         self._networks: Mapping[str, Network] = {}
         self.embeddings: Embeddings  # there from `load` on: importing it imports torch
         self._hashed: tuple[tuple[str, int, int], ...] = ()  # the files that were read for it
@@ -62,6 +63,8 @@ class Stock:
         """Name -> network. Called in the thread that will run the pipelines; loads once."""
         import torch
 
+        from daguerre.models.diffusers import devices
+
         # For the whole thread: coroutines take turns in it, and each would put back at its end
         # what it found at its beginning.
         torch.set_grad_enabled(False)
@@ -69,7 +72,7 @@ class Stock:
             torch.set_num_threads(self.num_threads)
         if not self._networks:
             device = _device(self.device)
-            torch.backends.cudnn.deterministic = True  # where there is no CUDA nothing changes
+            devices.settle(device)
             self._hash()
             self.pipeline = self._load_pipeline(device)
             self.embeddings = _embeddings()
@@ -131,12 +134,12 @@ class Stock:
         return pipeline.to(device)
 
     def _open_doors(self, device: torch.device) -> Mapping[str, Network]:
-        from daguerre.models.diffusers import networks
+        from daguerre.models.diffusers import devices, networks
         from daguerre.models.diffusers.executors import Place
 
         family = self.checkpoint.family
-        facts = networks.facts(self.weights_sha256, device, self.dtype)
-        eager = Place("eager", device, self.dtype, facts)
+        facts = devices.facts(self.weights_sha256, device, self.dtype, self.is_tf32)
+        eager = Place("eager", device, self.dtype, facts, is_tf32=self.is_tf32)
         # A text encoder runs once per request, for a moment: it is not worth another's start.
         fast = replace(eager, executor=self.executor, folder=self._converted)
         return {
