@@ -36,7 +36,7 @@ serve: $(VENV)/base.stamp
 
 test: lint $(VENV)/litellm.stamp $(VENV)/langchain.stamp $(VENV)/diffusers.stamp $(VENV)/browser.stamp $(NODE_CLIENTS) $(AXE)
 	$(BIN)/pytest -m "not soak"
-	$(VENV)/diffusers/bin/pytest $(CHECKPOINTS) tests/training/test_network.py
+	$(VENV)/diffusers/bin/pytest -m "not soak" $(CHECKPOINTS) tests/training/test_network.py
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check $(CHECKED)
@@ -50,8 +50,9 @@ format: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m bench
 
-soak: $(VENV)/test.stamp
+soak: $(VENV)/test.stamp $(VENV)/diffusers.stamp
 	$(BIN)/pytest -m soak
+	$(VENV)/diffusers/bin/pytest -m soak $(CHECKPOINTS)
 
 # Needs npm, for the art; makes an environment of its own in training/.venv.
 smoke:

@@ -1,4 +1,4 @@
-"""`python -m bench [serving|encoding|overhead|reduced|soak] [options]`: one, or the first two."""
+"""`python -m bench [NAME] [options]`: one of `BENCHMARKS`, or the first two."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench.load import LoadError
 from daguerre.errors import SettingsError
 
-BENCHMARKS = ("serving", "encoding", "overhead", "reduced", "soak")
+BENCHMARKS = ("serving", "encoding", "overhead", "reduced", "compare", "soak")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,6 +21,8 @@ def main(arguments: Sequence[str]) -> int:
             from bench import soak
 
             return soak.main(arguments[1:])
+        if named == "compare":
+            return _compare(arguments[1:])
         if named == "overhead":
             from bench import overhead
 
@@ -43,6 +45,16 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _compare(arguments: Sequence[str]) -> int:
+    try:
+        from bench import compare
+    except ImportError as error:
+        raise SettingsError(
+            f"{error.name} cannot be imported; install it: pip install 'daguerre[diffusers]'"
+        ) from None
+    return compare.main(arguments)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,10 @@ class ServerProcess:
         assert self.process, "not started here. This is a bug."
         return self.process.wait(timeout_s)
 
+    def kill(self) -> None:
+        assert self.process, "not started here. This is a bug."
+        self.process.kill()
+
     def engine_pids(self) -> list[int]:
         """The processes that it has started; none is known without /proc."""
         return [
@@ -62,6 +66,12 @@ class ServerProcess:
         """Resident memory now, in 10^6 bytes: the sum over its processes. Needs /proc."""
         return sum(_of_status(pid, "VmRSS") or 0.0 for pid in (self.pid, *self.engine_pids()))
 
+    def cpu_s(self) -> float | None:
+        """Time of processors that it has had since its start, its engine's included; without /proc
+        there is none."""
+        spent = [_cpu_s(pid) for pid in (self.pid, *self.engine_pids())]
+        return None if None in spent else sum(each for each in spent if each is not None)
+
     def num_files(self) -> int:
         """Files that the server has open, connections among them. Needs /proc."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
@@ -72,6 +82,14 @@ def _parent(stat: Path) -> int | None:
         return int(stat.read_text().rpartition(")")[2].split()[1])
     except OSError:  # it has ended meanwhile
         return None
+
+
+def _cpu_s(pid: int) -> float | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _of_status(pid: int, name: str) -> float | None:
@@ -87,25 +105,27 @@ def _of_status(pid: int, name: str) -> float | None:
 def serving(home: Path, environment: Mapping[str, str]) -> Iterator[ServerProcess]:
     """Ready when it is yielded, ended by SIGTERM after; `environment` is beside the present one."""
     started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "daguerre", "serve", "--host", "127.0.0.1", "--port", "0"],
-        env={
-            **os.environ,
-            "DAGUERRE_LOG_LEVEL": "warning",
-            **environment,
-            "DAGUERRE_HOME": str(home),
-        },
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        url = _listening(process)
-        _wait_ready(url)
+    command = [sys.executable, "-m", "daguerre", "serve", "--host", "127.0.0.1", "--port", "0"]
+    variables = {"DAGUERRE_LOG_LEVEL": "warning", **environment, "DAGUERRE_HOME": str(home)}
+    with launched(command, variables) as (process, url):
+        _wait_ready(url, process)
         start_s = time.perf_counter() - started
         key = clientfile.read(home)[DEFAULT_ALIAS].key
         yield ServerProcess(Target(url, key), start_s, process.pid, process)
         process.terminate()
         process.wait(_STOP_TIMEOUT_S)
+
+
+@contextmanager
+def launched(
+    command: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server that prints where it listens, and that address; killed in the end."""
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process, _listening(process)
     finally:
         process.kill()
         process.communicate()
@@ -116,15 +136,22 @@ def _listening(process: subprocess.Popen[str]) -> str:
     for line in process.stdout:
         if found := re.search(r"listens on (http\S+)", line):
             return found.group(1)
-    raise LoadError(f"`daguerre serve` ended with status {process.wait()}")
+    raise LoadError(f"{process.args!r} ended with status {process.wait()}")
 
 
-def _wait_ready(url: str) -> None:
+def _wait_ready(url: str, process: subprocess.Popen[str]) -> None:
     deadline = time.perf_counter() + _START_TIMEOUT_S
-    while readiness(url) != 200:
+    while _readiness(url, process) != 200:
         if time.perf_counter() > deadline:
             raise LoadError(f"{url}/readyz was not 200 after {_START_TIMEOUT_S:g} s")
         time.sleep(_POLL_S)
+
+
+def _readiness(url: str, process: subprocess.Popen[str]) -> int:
+    try:
+        return readiness(url)
+    except OSError:
+        raise LoadError(f"the server ended with status {process.wait(10)}") from None
 
 
 def readiness(url: str) -> int:

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def flux(folder: Path) -> Path:
     import diffusers
     import torch
 
-    from tests.checkpoints import tiny
+    tiny = import_module("tests.checkpoints.tiny")  # by name: its types are checked as a test's
 
     small = tiny.flux(folder.parent / "small")
     pipeline = diffusers.DiffusionPipeline.from_pretrained(small)
@@ -138,7 +139,8 @@ def flux(folder: Path) -> Path:
             guidance_embeds=True,
         )
     }
-    return tiny.save(diffusers.FluxPipeline, folder, **components)
+    saved: Path = tiny.save(diffusers.FluxPipeline, folder, **components)
+    return saved
 
 
 def _pairs(one: Sequence[Drawn], other: Sequence[Drawn]) -> list[tuple[Pixels, Pixels]]:

@@ -150,7 +150,7 @@ def verdicts(results: Results) -> list[Verdict]:
 
 def markdown(results: Results) -> str:
     parts = (
-        _table(("machine", ""), results.facts.items()),
+        table(("machine", ""), results.facts.items()),
         *results.notes,
         "PNG, one request at a time:\n\n" + _rows_table(results.sizes),
         "1024x1024, clients in a closed loop:\n\n" + _rows_table(results.formats),
@@ -158,7 +158,7 @@ def markdown(results: Results) -> str:
         f"The denoiser with {ROWS} rows, {results.num_operations / 1e9:.2f} GFLOP a forward,"
         f" against products of 2048-cubes at {results.rates.float32:.0f} GFLOP/s in float32 and"
         f" {results.rates.bfloat16:.0f} in bfloat16:\n\n" + _arithmetic_table(results),
-        _verdict_table(results),
+        verdict_table(verdicts(results)),
     )
     return "\n\n".join(parts)
 
@@ -179,7 +179,7 @@ def _rows_table(rows: Sequence[Row]) -> str:
         for row in rows
     )
     head = ("kind, concurrency", "p50 ms", "p95 ms", "images/min", "x the first row's", *SPLIT)
-    return _table((*head, "file kB", "peak MB"), cells)
+    return table((*head, "file kB", "peak MB"), cells)
 
 
 def _parts_table(results: Results) -> str:
@@ -194,7 +194,7 @@ def _parts_table(results: Results) -> str:
     }
     total_ms = sum(parts.values())
     cells = ((name, f"{ms:.1f}", f"{100 * ms / total_ms:.2f}") for name, ms in parts.items())
-    return _table(("part", "ms", "%"), cells)
+    return table(("part", "ms", "%"), cells)
 
 
 def _arithmetic_table(results: Results) -> str:
@@ -210,10 +210,10 @@ def _arithmetic_table(results: Results) -> str:
         for a in results.arithmetic
     )
     head = ("precision", "best ms", "median ms", "GFLOP/s", "of float32's rate", "of bfloat16's")
-    return _table(head, cells)
+    return table(head, cells)
 
 
-def _verdict_table(results: Results) -> str:
+def verdict_table(judged: Sequence[Verdict]) -> str:
     cells = (
         (
             v.measure,
@@ -221,12 +221,12 @@ def _verdict_table(results: Results) -> str:
             f"{'<' if v.is_at_most else '>='} {v.limit:g} {v.unit}",
             v.word,
         )
-        for v in verdicts(results)
+        for v in judged
     )
-    return _table(("measure", "value", "wanted", ""), cells)
+    return table(("measure", "value", "wanted", ""), cells)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = ("| " + " | ".join(cells) + " |" for cells in (head, *rows))
     first, *rest = lines
     return "\n".join((first, "|---" * len(head) + "|", *rest))

@@ -193,11 +193,12 @@ def stock_pictures(
     bench: Bench,
     requests: Sequence[Request],
     prepare: Callable[[Any], None] = lambda pipeline: None,
+    **parts: Any,
 ) -> list[bytes]:
     """What the stock pipeline draws, loaded anew and called as its documentation says."""
     import diffusers
 
-    pipeline = diffusers.DiffusionPipeline.from_pretrained(folder)
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, **parts)
     pipeline.set_progress_bar_config(disable=True)
     pictures = []
     for request in requests:

@@ -66,10 +66,10 @@ def test_outputs_are_the_callers() -> None:
 
 def test_wrong_conversion_is_found_out() -> None:
     """A number of rows that the tracer took for a constant shows in other rows, and is refused."""
-    from daguerre.models.diffusers.conversion import ConversionError
+    from daguerre.models.diffusers.executors import ExecutorError
 
     network, _ = make(lambda y: y * len(y))
-    with pytest.raises(ConversionError, match="output 0 is .* off torch's"):
+    with pytest.raises(ExecutorError, match="output 0 is .* off torch's"):
         network(rows(2))
 
 
@@ -77,10 +77,10 @@ def test_wrong_conversion_is_found_out() -> None:
 def test_what_looks_at_values_is_not_converted(look: Callable[[Any], int]) -> None:
     """A branch or a number that depends on values would be the example's for good: it is refused,
     though the example itself would come out right."""
-    from daguerre.models.diffusers.conversion import ConversionError
+    from daguerre.models.diffusers.executors import ExecutorError
 
     network, _ = make(lambda y: y + look(y))
-    with pytest.raises(ConversionError, match="without values"):
+    with pytest.raises(ExecutorError, match="without values"):
         network(rows(2))
 
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from daguerre.engine import batching
 
-from .conftest import REASON, Bench, OneJobAtATime, Request, picture, steps, stock_pictures
+from .conftest import (
+    REASON,
+    Bench,
+    OneJobAtATime,
+    Request,
+    failure,
+    picture,
+    steps,
+    stock_pictures,
+)
 
 pytest.importorskip("diffusers", reason=REASON)
 
@@ -135,6 +145,18 @@ def test_bfloat16(folder_of: Callable[[str], Path]) -> None:
     alone = [bench.pictures([request])[0] for request in REQUESTS]
     assert bench.pictures(REQUESTS) == alone
     assert alone != Bench(folder_of("stable-diffusion")).pictures(REQUESTS)
+
+
+def test_encoder_that_may_be_missing(tmp_path: Path) -> None:
+    """Stable Diffusion 3 without T5, of which the stock pipeline must be told: the same bits, and
+    prompts as long as CLIP reads."""
+    from . import tiny
+
+    missing: dict[str, Any] = {"text_encoder_3": None, "tokenizer_3": None}
+    folder = tiny.stable_diffusion_3(tmp_path / "without", **missing)
+    bench, request = Bench(folder), Request("a red fox on the snow")
+    assert bench.pictures([request]) == stock_pictures(folder, bench, [request], **missing)
+    assert "77" in str(failure(bench.run([replace(request, prompt=LONG)])[0][-1]))
 
 
 def test_steps_count_to_their_total(folder_of: Callable[[str], Path]) -> None:

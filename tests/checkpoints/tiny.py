@@ -67,11 +67,10 @@ def stable_diffusion_xl(folder: Path) -> Path:
     )
 
 
-def stable_diffusion_3(folder: Path) -> Path:
-    return save(
-        diffusers.StableDiffusion3Pipeline,
-        folder,
-        transformer=diffusers.SD3Transformer2DModel(
+def stable_diffusion_3(folder: Path, **changes: Any) -> Path:
+    """`changes` are other components than these."""
+    components: dict[str, Any] = {
+        "transformer": diffusers.SD3Transformer2DModel(
             sample_size=32,
             patch_size=1,
             in_channels=4,
@@ -84,15 +83,16 @@ def stable_diffusion_3(folder: Path) -> Path:
             out_channels=4,
             pos_embed_max_size=96,
         ),
-        vae=vae(shift_factor=0.0609),
-        text_encoder=_clip(with_projection=True),
-        text_encoder_2=_clip(with_projection=True),
-        text_encoder_3=_t5(64),
-        tokenizer=_clip_tokenizer(folder),
-        tokenizer_2=_clip_tokenizer(folder),
-        tokenizer_3=_t5_tokenizer(folder),
-        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
-    )
+        "vae": vae(shift_factor=0.0609),
+        "text_encoder": _clip(with_projection=True),
+        "text_encoder_2": _clip(with_projection=True),
+        "text_encoder_3": _t5(64),
+        "tokenizer": _clip_tokenizer(folder),
+        "tokenizer_2": _clip_tokenizer(folder),
+        "tokenizer_3": _t5_tokenizer(folder),
+        "scheduler": diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
+    }
+    return save(diffusers.StableDiffusion3Pipeline, folder, **{**components, **changes})
 
 
 def flux(folder: Path, is_schnell: bool = False) -> Path:

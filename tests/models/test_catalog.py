@@ -108,6 +108,17 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
     assert (model._stock.executor, model.info.mode) == ("eager", "throughput")
     assert (model._stock.dtype, model._stock.device) == ("bfloat16", "cuda:1")
     assert (model.place, model.is_loaded_at_start) == ("cuda:1", False)
+    assert not model._stock.is_tf32
+
+
+@pytest.mark.parametrize("executor", ["compile", "cuda-graphs"])
+def test_keys_of_a_cuda_device(settings: Settings, executor: str) -> None:
+    """What only such a device has is accepted for one, and reaches the model."""
+    checkpoint(settings.home_folder() / "sd")
+    table = f'executor = "{executor}"\ndevice = "cuda:1"\ntf32 = true\n'
+    write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{table}')
+    (model,) = served(settings)
+    assert (model._stock.executor, model._stock.is_tf32) == (executor, True)
 
 
 def test_defaults_are_the_familys(settings: Settings) -> None:
@@ -151,12 +162,14 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         + table.format("fast", "steps = 8")
         + table.format("half", 'dtype = "bfloat16"')
         + table.format("eager", 'executor = "eager"')
+        + table.format("cuda", 'device = "cuda"')
+        + table.format("tf32", 'device = "cuda"\ntf32 = true')
         + table.format("small", 'quantization = "int8-weight-only"'),
     )
-    slow, fast, half, eager, small = served(settings)
+    slow, fast, *others = served(settings)
     assert slow._stock is fast._stock
-    assert len({id(model._stock) for model in (slow, half, eager, small)}) == 4
-    assert small._stock.quantization == "int8-weight-only"
+    assert len({id(model._stock) for model in (slow, *others)}) == 6
+    assert others[-1]._stock.quantization == "int8-weight-only"
     assert (slow.steps, fast.steps) == (50, 8)
 
 
@@ -207,7 +220,26 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ('[models.x]\nsource = "diffusers"\nguidance = nan', "it must be a number from 0 to 100"),
         (
             '[models.x]\nsource = "diffusers"\nexecutor = "onnx"',
-            """executor is 'onnx'; it must be "auto" or "eager" or "openvino\"""",
+            'it must be "auto" or "eager" or "openvino" or "compile" or "cuda-graphs"',
+        ),
+        (
+            '[models.x]\nsource = "diffusers"\nfolder = "x"\nexecutor = "cuda-graphs"',
+            "executor is 'cuda-graphs', which needs device 'cuda'; it is 'cpu'",
+        ),
+        (
+            '[models.x]\nsource = "diffusers"\nfolder = "x"\nexecutor = "openvino"\n'
+            'device = "cuda:1"',
+            "executor is 'openvino', which needs device 'cpu'; it is 'cuda:1'",
+        ),
+        ('[models.x]\nsource = "diffusers"\nfolder = "x"\ntf32 = 1', "tf32 is 1; it must be true"),
+        (
+            '[models.x]\nsource = "diffusers"\nfolder = "x"\ntf32 = true',
+            "tf32 is true, which needs device 'cuda' and dtype 'float32'; they are 'cpu'",
+        ),
+        (
+            '[models.x]\nsource = "diffusers"\nfolder = "x"\ntf32 = true\ndevice = "cuda"\n'
+            'dtype = "bfloat16"',
+            "they are 'cuda' and 'bfloat16'",
         ),
         ('[models.x]\nsource = "diffusers"\nmode = 1', 'must be "exact" or "throughput"'),
         ('[models.x]\nsource = "diffusers"\ndtype = "float16"', 'must be "float32" or "bfloat16"'),
@@ -251,7 +283,7 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ),
         (
             'quantization = "int8-dynamic"\nexecutor = "openvino"',
-            "executor is 'openvino'; with quantization it must be 'auto' or another of torch's",
+            "executor is 'openvino'; with quantization it must be 'auto' or 'eager'",
         ),
         (
             'quantization = "float8-dynamic"',

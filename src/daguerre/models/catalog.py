@@ -120,6 +120,7 @@ def _check_table(file: Path, name: str, table: object) -> None:
             _check_cache(where, table)
         if "quantization" in table:
             quantization.check(where, table)
+        _check_device(where, table)
 
 
 def _check_place(where: str, table: Table) -> None:
@@ -144,6 +145,22 @@ def _check_cache(where: str, table: Table) -> None:
             raise SettingsError(f"{where}: {key} is {table[key]!r}; with cache it must be {words}")
 
 
+def _check_device(where: str, table: Table) -> None:
+    """What is only there on one kind of device, or changes nothing, is not asked for."""
+    device, dtype = table.get("device", "cpu"), table.get("dtype", DTYPES[0])
+    executor = table.get("executor", "auto")
+    kind = _DEVICE_OF.get(executor)
+    if kind is not None and device.partition(":")[0] != kind:
+        raise SettingsError(
+            f"{where}: executor is {executor!r}, which needs device {kind!r}; it is {device!r}"
+        )
+    if table.get("tf32") and (device == "cpu" or dtype != "float32"):
+        raise SettingsError(
+            f"{where}: tf32 is true, which needs device 'cuda' and dtype 'float32'; they are"
+            f" {device!r} and {dtype!r}"
+        )
+
+
 def _is_device(value: Any) -> bool:
     kind, colon, index = value.partition(":") if isinstance(value, str) else ("", "", "")
     if not colon:
@@ -159,6 +176,7 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
 
+_DEVICE_OF = {"openvino": "cpu", "cuda-graphs": "cuda"}  # the other executors run on both
 _FOLDER = "the path of a folder in diffusers format"
 _REVISION = "the 40 hexadecimal digits of a commit; branches and tags can move"
 # Source -> its keys, each with its check and with what it must be.
@@ -172,6 +190,7 @@ _SOURCES: Mapping[str, Mapping[str, Key]] = {
         "device": (_is_device, '"cpu", "cuda" or one of several, such as "cuda:1"'),
         "steps": whole(1, _MAX_STEPS),
         "executor": one_of(EXECUTORS),
+        "tf32": (lambda value: isinstance(value, bool), "true or false"),
         "mode": one_of(MODES),
         "guidance": number(0, _MAX_GUIDANCE),
         "max_rows": whole(1, _MAX_ROWS),
@@ -221,7 +240,7 @@ def _embedded(settings: Settings, name: str) -> Model:
 
 
 _PLACE = frozenset({"source", "folder", "repository", "revision"})
-_KIND = ("dtype", "device", "cache", "quantization")
+_KIND = ("dtype", "device", "tf32", "cache", "quantization")
 
 
 def _diffusers(

@@ -28,11 +28,13 @@ SUFFIXES = (".jinja", ".json", ".model", ".safetensors", ".txt")
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """`components` is name -> (library, class) of what the pipeline is made of."""
+    """`components` is name -> (library, class) of what the pipeline is made of; `absent` are the
+    readers of prompts that it could have, and has not by its own word."""
 
     folder: Path
     family: Family
     components: Mapping[str, tuple[str, str]]
+    absent: frozenset[str] = frozenset()
 
     @property
     def weights(self) -> tuple[Path, ...]:
@@ -93,7 +95,9 @@ def _read(folder: Path) -> Checkpoint:
     _expect(folder, components, DECODER, kind.decoder_class)
     _expect_all(folder, components, kind)
     family = find(index, _read_json(folder / kind.denoiser / "config.json"))
-    checkpoint = Checkpoint(folder, family, components)
+    parts = {*family.text_encoders, *(name for name, _ in family.readers)}
+    absent = frozenset(name for name in parts if index.get(name) == [None, None])
+    checkpoint = Checkpoint(folder, family, components, absent)
     for name in checkpoint.networks:
         if not any(is_read(file.name) for file in (folder / name).glob(f"*{_WEIGHTS}")):
             raise SettingsError(

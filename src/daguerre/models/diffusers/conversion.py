@@ -25,17 +25,20 @@ import torch
 from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-from daguerre.engine.forward import Forward, Inputs, Outputs
-from daguerre.models.diffusers.executors import Method, Place, structure
+from daguerre.engine.forward import Inputs, Outputs
+from daguerre.models.diffusers.executors import (
+    ExecutorError,
+    Method,
+    Place,
+    check_close,
+    shape,
+    structure,
+)
 
 logger = logging.getLogger(__name__)
 
 # Rows of the example: with one, an operation might be taken for one that has no rows.
 _TRACED_ROWS = 2
-# Largest distance of an output from torch's, as a share of torch's own norm. Sums in another order
-# leave 1e-6 to 1e-5 in float32, and up to 0.06 where torch rounds each step to bfloat16; what was
-# converted wrong is off by its whole size.
-_MAX_DISTANCE: Mapping[torch.dtype, float] = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 # Shapes that stay compiled: each holds the weights once more, in an order of its own.
 _MAX_COMPILED = 4
 _DTYPES = {"bf16": torch.bfloat16}  # all others come as they are
@@ -43,10 +46,6 @@ _DTYPES = {"bf16": torch.bfloat16}  # all others come as they are
 _TYPES = ("daguerre", "outputs")
 # Of a disk that must stay free beside what is kept.
 _SPARE_BYTES = 2 * 1024**3
-
-
-class ConversionError(Exception):
-    """The converted network is not the module's."""
 
 
 class Converted:
@@ -65,7 +64,7 @@ class Converted:
         self._compiled: OrderedDict[tuple[str, int], _Compiled] = OrderedDict()
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
-        signature = _signature(inputs)
+        signature = shape(inputs)[0]
         if signature in self._graphs:
             return
         file = self._file(signature)
@@ -86,7 +85,7 @@ class Converted:
         for _ in self.prepare(inputs):
             pass
         arrays = _arrays(inputs)
-        key = (_signature(inputs), len(arrays[0]))
+        key = shape(inputs)
         if key not in self._compiled:
             while len(self._compiled) >= _MAX_COMPILED:
                 self._compiled.popitem(last=False)
@@ -130,15 +129,7 @@ class Converted:
         lone = _with_rows(inputs, 1)
         expected = self._method.evaluate(lone)[1]
         found = self._compile(graph.clone(), 1)(_arrays(lone))
-        for number, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
-            if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
-                raise ConversionError(
-                    f"output {number} is {ours.dtype} {tuple(ours.shape)} instead of"
-                    f" {theirs.dtype} {tuple(theirs.shape)}"
-                )
-            distance = _distance(ours, theirs)
-            if not distance <= _MAX_DISTANCE.get(theirs.dtype, 0.0):
-                raise ConversionError(f"output {number} is {distance:.2g} of its norm off torch's")
+        check_close(found, expected)
 
 
 class _Compiled:
@@ -175,7 +166,7 @@ def _check(method: Method, inputs: Inputs) -> None:
     try:
         structure(method, inputs)
     except Exception as error:  # code that looks at values raises what it likes
-        raise ConversionError(f"it cannot be followed without values: {error}") from error
+        raise ExecutorError(f"it cannot be followed without values: {error}") from error
 
 
 def _traced(method: Method, inputs: Inputs) -> ov.Model:
@@ -251,18 +242,9 @@ def _with_rows(inputs: Inputs, rows: int) -> dict[str, Any]:
     return {**inputs, **{name: tensor[where] for name, tensor in tensors.items()}}
 
 
-def _signature(inputs: Inputs) -> str:
-    return Forward("", inputs, "denoise").signature
-
-
 def _arrays(inputs: Inputs) -> list[Any]:
     tensors: list[Any] = [inputs[name] for name in _names(inputs)]
     return [(t.float() if t.dtype == torch.bfloat16 else t).numpy() for t in tensors]
-
-
-def _distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
-    one, other = ours.double(), theirs.double()
-    return float((one - other).norm() / other.norm().clamp_min(1e-30))
 
 
 def _config(dtype: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ is stands in the network's fingerprint. Knows nothing of requests or of how forw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,16 @@ from typing import Any, Protocol
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from daguerre.engine.forward import Inputs, Outputs
+from daguerre.engine.forward import Forward, Inputs, Outputs
+
+# Largest distance of an output from torch's, as a share of torch's own norm. Sums in another order
+# leave 1e-6 to 1e-5 in float32, and up to 0.06 where torch rounds each step to bfloat16; what was
+# made wrong is off by its whole size.
+_MAX_DISTANCE: Mapping[torch.dtype, float] = {torch.float32: 1e-3, torch.bfloat16: 0.2}
+
+
+class ExecutorError(Exception):
+    """What an executor has made does not do what the module does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +40,15 @@ class Method:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a network runs, what runs it, and what is kept where. `facts` names all else that
-    decides bits; what is kept in `folder` is found again under them."""
+    decides bits; what is kept in `folder` is found again under them. `is_tf32` lets CUDA devices
+    round float32 before they multiply."""
 
     executor: str
     device: torch.device
     dtype: str
     facts: str
     folder: Path | None = None
+    is_tf32: bool = False
 
 
 class Executor(Protocol):
@@ -82,8 +93,34 @@ def structure(method: Method, inputs: Inputs) -> Any:
         return method.evaluate(fake)[0]
 
 
+def shape(inputs: Inputs) -> tuple[str, int]:
+    """What an executor may have made something of its own for: a signature and a number of rows."""
+    forward = Forward("", inputs, "denoise")
+    return forward.signature, forward.rows
+
+
+def check_close(found: Outputs, expected: Outputs) -> None:
+    """Raises `ExecutorError` for outputs that are not torch's, but for their last bits."""
+    for number, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
+        assert isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor)
+        if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+            raise ExecutorError(
+                f"output {number} is {ours.dtype} {tuple(ours.shape)} instead of"
+                f" {theirs.dtype} {tuple(theirs.shape)}"
+            )
+        distance = _distance(ours, theirs)
+        if not distance <= _MAX_DISTANCE.get(theirs.dtype, 0.0):
+            raise ExecutorError(f"output {number} is {distance:.2g} of its norm off torch's")
+
+
+def _distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    one, other = ours.double(), theirs.double()
+    return float((one - other).norm() / other.norm().clamp_min(1e-30))
+
+
 def executor(method: Method, place: Place) -> Executor:
-    """Raises whatever keeps the one that is wanted from running here."""
+    """Raises whatever keeps the one that is wanted from running here. Each is imported when it is
+    wanted: they bring much with them."""
     wanted = place.executor
     if wanted == "auto":
         wanted = "openvino" if place.device.type == "cpu" else "eager"
@@ -91,5 +128,13 @@ def executor(method: Method, place: Place) -> Executor:
         from daguerre.models.diffusers.conversion import Converted
 
         return Converted(method, place)
+    if wanted == "compile":
+        from daguerre.models.diffusers.compilation import Compiled
+
+        return Compiled(method, place)
+    if wanted == "cuda-graphs":
+        from daguerre.models.diffusers.graphs import Graphed
+
+        return Graphed(method, place)
     assert wanted == "eager", f"no executor {wanted!r}. This is a bug."
     return Eager(method)

@@ -8,16 +8,12 @@ Knows nothing of families, requests or how a pipeline is told what to draw.
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 import logging
-import platform
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
@@ -29,7 +25,7 @@ from daguerre.engine.forward import (
     Outputs,
     is_out_of_memory,
 )
-from daguerre.models.diffusers import coroutine
+from daguerre.models.diffusers import coroutine, devices
 from daguerre.models.diffusers.calls import CALL, MEMORY, fill, forgotten, pack, taken_out, unpack
 from daguerre.models.diffusers.executors import Eager, Executor, Method, Place, executor, structure
 from daguerre.models.diffusers.families import PLAIN, Layout
@@ -42,7 +38,6 @@ logger = logging.getLogger(__name__)
 # A decoder takes one for its interface and does not draw from it; it is a request's own, and could
 # not be told to the engine.
 _IGNORED = "generator"
-_LIBRARIES = ("torch", "diffusers", "transformers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +80,8 @@ class TorchNetwork:
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
         try:
-            yield from self._executor.prepare(inputs)
+            with devices.tf32(self._place.is_tf32):
+                yield from self._executor.prepare(inputs)
         except Exception as error:  # a runtime may throw anything
             if self._is_at_fault(error):
                 self._fall_back(error)
@@ -93,7 +89,8 @@ class TorchNetwork:
 
     def __call__(self, inputs: Inputs) -> Outputs:
         try:
-            tensors: Any = self._executor(inputs)
+            with devices.tf32(self._place.is_tf32):
+                tensors: Any = self._executor(inputs)
         except Exception as error:  # a runtime may throw anything
             if self._is_at_fault(error):
                 self._fall_back(error)
@@ -135,7 +132,7 @@ class TorchNetwork:
 
     def _is_at_fault(self, error: Exception) -> bool:
         """Memory that runs out may be there again: no reason to change bits."""
-        return self._executor is not self._eager and not is_out_of_memory(error)
+        return not isinstance(self._executor, Eager) and not is_out_of_memory(error)
 
     def _fall_back(self, error: Exception) -> NoReturn:
         failed, self._executor = self._executor, self._eager
@@ -169,36 +166,6 @@ def open_door(
 
     setattr(module, method, door)
     return network
-
-
-def facts(weights_sha256: str, device: torch.device, dtype: str) -> str:
-    """All that decides the bits of an output but the module's name."""
-    versions = (f"{library} {metadata.version(library)}" for library in _LIBRARIES)
-    where = _cuda(device) if device.type == "cuda" else _processor()
-    return " ".join((weights_sha256, dtype, *versions, where))
-
-
-def _cuda(device: torch.device) -> str:
-    return (
-        f"{torch.cuda.get_device_name(device)} cuda {torch.version.cuda}"
-        f" cudnn {torch.backends.cudnn.version()}"
-    )
-
-
-def _processor() -> str:
-    """Kernels are chosen by what the processor can do, and split over its threads."""
-    capability = torch.backends.cpu.get_cpu_capability()
-    return f"{_processor_id()} {capability} {torch.get_num_threads()} threads"
-
-
-def _processor_id() -> str:
-    """One name for processors with the same features, in few letters."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    told = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
-    return hashlib.sha256("\n".join(sorted(set(told))).encode()).hexdigest()[:16]
 
 
 def _words(error: Exception) -> str:

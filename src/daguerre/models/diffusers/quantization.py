@@ -28,10 +28,11 @@ _KEPT = re.compile(r"norm|emb|mod|adaln", re.IGNORECASE)
 
 def check(where: str, table: Table) -> None:
     """What the catalog says beside it. Raises `SettingsError`."""
-    if table.get("executor") == "openvino":
+    executor = table.get("executor", "auto")
+    if executor not in ("auto", "eager"):
         raise SettingsError(
-            f"{where}: executor is 'openvino'; with quantization it must be 'auto' or another of"
-            " torch's: its layers are not converted"
+            f"{where}: executor is {executor!r}; with quantization it must be 'auto' or 'eager':"
+            " its layers run in torch as they are"
         )
     needed = {"device": "cuda", "dtype": "bfloat16"} if table["quantization"] == FLOAT8 else {}
     for key, value in needed.items():

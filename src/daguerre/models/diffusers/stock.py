@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # How denoiser and decoder are run; "auto" takes the best of the device.
-EXECUTORS = ("auto", "eager", "openvino")
+EXECUTORS = ("auto", "eager", "openvino", "compile", "cuda-graphs")
 
 
 class Stock:
@@ -46,6 +46,7 @@ class Stock:
         device: str = "cpu",
         num_threads: int = 0,
         executor: str = "eager",
+        tf32: bool = False,
         converted: Path | None = None,
         cache: Cache | None = None,
         quantization: str | None = None,
@@ -56,7 +57,7 @@ class Stock:
         # One name for one device: torch calls the first "cuda", too.
         self.dtype, self.device = dtype, "cuda:0" if device == "cuda" else device
         self.num_threads = num_threads
-        self.executor, self._converted = executor, converted
+        self.executor, self.is_tf32, self._converted = executor, tf32, converted
         self.cache, self.quantization = cache, quantization
         self.colours: Colours | None = None  # for previews; None also where there can be none
         self._networks: Mapping[str, Network] = {}
@@ -75,6 +76,8 @@ class Stock:
         """Name -> network. Called in the thread that will run the pipelines; loads once."""
         import torch
 
+        from daguerre.models.diffusers import devices
+
         # For the whole thread: coroutines take turns in it, and each would put back at its end
         # what it found at its beginning.
         torch.set_grad_enabled(False)
@@ -82,7 +85,7 @@ class Stock:
             torch.set_num_threads(self.num_threads)
         if not self._networks:
             device = _device(self.device)
-            torch.backends.cudnn.deterministic = True  # where there is no CUDA nothing changes
+            devices.settle(device)
             self._hash()
             self.pipeline = self._load_pipeline(device)
             self.embeddings = _embeddings()
@@ -137,6 +140,8 @@ class Stock:
             dtype=getattr(torch, self.dtype),
             use_safetensors=True,
             local_files_only=True,
+            # A pipeline insists on some of these although it does without them.
+            **dict.fromkeys(self.checkpoint.absent),
             **family.load,
         )
         pipeline.set_progress_bar_config(disable=True)
@@ -154,11 +159,11 @@ class Stock:
             logger.exception("no previews of %s", self.checkpoint.folder)
 
     def _open_doors(self, device: torch.device) -> Mapping[str, Network]:
-        from daguerre.models.diffusers import networks
+        from daguerre.models.diffusers import devices, networks
         from daguerre.models.diffusers.executors import Place
 
-        facts = networks.facts(self.weights_sha256, device, self.dtype)
-        eager = Place("eager", device, self.dtype, facts)
+        facts = devices.facts(self.weights_sha256, device, self.dtype, self.is_tf32)
+        eager = Place("eager", device, self.dtype, facts, is_tf32=self.is_tf32)
         # A text encoder runs once per request, for a moment: it is not worth another's start.
         places = dict.fromkeys(self.checkpoint.family.text_encoders, eager)
         fast = replace(eager, executor=self.executor, folder=self._converted)

@@ -1,0 +1,192 @@
+"""Tables and verdicts of a comparison, in Markdown and JSON. Measures nothing.
+
+A plain server that was given up has no figures; what is told of it is the least that the ratio of
+the processors' time is.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bench.load import Answer, LoadError, Phase, percentile
+from bench.report import Verdict, table, verdict_table
+
+OURS, REFERENCE = "daguerre", "plain float32"
+# Least ratio to a plain server at one client, by its type; with more it must be no slower.
+_WANTED = {"plain float32": 1.8, "plain bfloat16": 1.15}
+# Of 255: sums in another order leave less than one, another picture some tens.
+_MAX_DISTANCE = 8.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """One server at one concurrency. `first_s` is by the clock for its first picture, with all that
+    is done only once; or the processors' time without one, and then there are no phases."""
+
+    server: str
+    concurrency: int
+    phases: Sequence[Phase]
+    first_s: float
+    cpu_s: Sequence[float | None] = ()  # of processors, in each phase
+
+    @property
+    def answers(self) -> list[Answer]:
+        return [answer for phase in self.phases for answer in phase.answers]
+
+    @property
+    def images_per_minute(self) -> float | None:
+        if not self.phases:
+            return None
+        return 60 * len(self.answers) / sum(phase.wall_s for phase in self.phases)
+
+    @property
+    def cpu_s_per_image(self) -> float | None:
+        """Of all cores together: on a busy machine it says more than the time by the clock."""
+        spent = [each for each in self.cpu_s if each is not None]
+        return sum(spent) / len(self.answers) if spent and len(spent) == len(self.cpu_s) else None
+
+    def p50_s(self) -> float:
+        return percentile([answer.total_ms / 1000 for answer in self.answers], 50)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All servers on one checkpoint."""
+
+    name: str
+    words: str
+    num_parameters: int
+    steps: int
+    guidance: float
+    size: str
+    results: Sequence[Result]
+
+    def find(self, server: str, concurrency: int) -> Result | None:
+        found = (r for r in self.results if (r.server, r.concurrency) == (server, concurrency))
+        return next(found, None)
+
+    def ratio(self, result: Result) -> float | None:
+        """Our pictures a minute by those of this server."""
+        ours = self.find(OURS, result.concurrency)
+        if ours is None or not ours.images_per_minute or not result.images_per_minute:
+            return None
+        return ours.images_per_minute / result.images_per_minute
+
+    def cpu_ratio(self, result: Result) -> float | None:
+        """Processors' time of this server's picture by ours; of one given up, the least it is."""
+        ours = self.find(OURS, result.concurrency)
+        theirs_s = result.cpu_s_per_image if result.phases else result.first_s
+        if ours is None or not ours.cpu_s_per_image or theirs_s is None:
+            return None
+        return theirs_s / ours.cpu_s_per_image
+
+    def distance(self, result: Result) -> float | None:
+        """Mean over pixels and pictures from those of the reference, of 255."""
+        reference = self.find(REFERENCE, result.concurrency)
+        if reference is None:
+            return None
+        theirs = {answer.asked.seed: answer for answer in reference.answers}
+        pairs = [(a, theirs[a.asked.seed]) for a in result.answers if a.asked.seed in theirs]
+        if not pairs:
+            return None
+        found = float(np.mean([np.abs(_pixels(a) - _pixels(b)).mean() for a, b in pairs]))
+        if result.server == OURS and found > _MAX_DISTANCE:
+            raise LoadError(f"{self.name}: our pictures are {found:.0f} of 255 off the plain ones")
+        return found
+
+    def verdicts(self) -> Iterator[Verdict]:
+        for result in self.results:
+            if result.server == OURS:
+                continue
+            wanted = _WANTED[result.server] if result.concurrency == 1 else 1.0
+            ratio = self.ratio(result) if result.phases else self.cpu_ratio(result)
+            if not result.phases and ratio is not None and ratio < wanted:
+                ratio = None  # it is more than that, and how much more is not known
+            measure = f"{self.name}, {result.concurrency} clients: images by {result.server}'s"
+            yield Verdict(measure, ratio, "x", wanted, False)
+
+
+def markdown(facts: Mapping[str, str], compared: Sequence[Comparison]) -> str:
+    parts = [table(("machine", ""), facts.items())]
+    for each in compared:
+        parts.append(
+            f"{each.name}: {each.words}, {each.num_parameters / 1e6:.0f} million parameters, random"
+            f" weights, {each.steps} steps, guidance {each.guidance:g}, {each.size}:\n\n"
+            + table(_HEAD, (_cells(each, result) for result in each.results))
+        )
+    parts.append(verdict_table([verdict for each in compared for verdict in each.verdicts()]))
+    return "\n\n".join(parts)
+
+
+_HEAD = (
+    "server, clients",
+    "images",
+    "p50 s",
+    "images/min",
+    "ours by this",
+    "CPU s an image",
+    "by ours",
+    "first image s",
+    "off plain float32, of 255",
+)
+
+
+def _cells(each: Comparison, result: Result) -> tuple[str, ...]:
+    name, ratio = f"{result.server}, {result.concurrency}", each.ratio(result)
+    if not result.phases:
+        spent, least = f"> {result.first_s:.0f}", f"> {_told(each.cpu_ratio(result))}"
+        return (name, "0", "none", "none", "?", spent, least, "?", "?")
+    return (
+        name,
+        str(len(result.answers)),
+        f"{result.p50_s():.2f}",
+        f"{result.images_per_minute:.2f}",
+        _told(ratio),
+        _told(result.cpu_s_per_image),
+        _told(each.cpu_ratio(result)),
+        f"{result.first_s:.1f}",
+        _told(each.distance(result), 3),
+    )
+
+
+def _told(value: float | None, digits: int = 2) -> str:
+    return "?" if value is None else f"{value:.{digits}f}"
+
+
+def as_json(facts: Mapping[str, str], compared: Sequence[Comparison]) -> dict[str, Any]:
+    return {"facts": dict(facts), "compared": [_comparison_as_json(each) for each in compared]}
+
+
+def _comparison_as_json(each: Comparison) -> dict[str, Any]:
+    results = [
+        {
+            "server": result.server,
+            "clients": result.concurrency,
+            "total_ms": [answer.total_ms for answer in result.answers],
+            "images_per_minute": result.images_per_minute,
+            "first_s": result.first_s,
+            "ratio": each.ratio(result),
+            "cpu_s_per_image": result.cpu_s_per_image,
+            "cpu_ratio": each.cpu_ratio(result),
+            "distance": each.distance(result),
+        }
+        for result in each.results
+    ]
+    judged = [{**asdict(verdict), "verdict": verdict.word} for verdict in each.verdicts()]
+    named = ("name", "words", "num_parameters", "steps", "guidance", "size")
+    known = {name: getattr(each, name) for name in named}
+    return {**known, "results": results, "verdicts": judged}
+
+
+def _pixels(answer: Answer) -> np.ndarray[Any, np.dtype[np.int16]]:
+    pixels = np.asarray(Image.open(io.BytesIO(answer.file)).convert("RGB")).astype(np.int16)
+    width, height = map(int, answer.asked.size.split("x"))
+    if pixels.shape != (height, width, 3) or pixels.std() == 0:
+        raise LoadError(f"{answer.asked} was answered with no picture of that size")
+    return pixels

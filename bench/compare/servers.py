@@ -1,0 +1,60 @@
+"""The servers that are compared, each as a process with one checkpoint.
+
+Knows how each is started and told the steps and the guidance, not what is measured.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import TypeAlias
+
+from bench import process
+from bench.compare.checkpoints import Kind
+from bench.load import Target
+from bench.process import ServerProcess
+
+DTYPES = ("float32", "bfloat16")
+MODEL = "compared"
+Starting: TypeAlias = AbstractContextManager[ServerProcess]
+# A part of a conversion, or a picture of one who waits for seven others, may take long.
+_PATIENT = {"DAGUERRE_ENGINE_TIMEOUT_S": "1800", "DAGUERRE_REQUEST_TIMEOUT_S": "3600"}
+_CATALOG = """[models."{name}"]
+source = "diffusers"
+folder = {folder!r}
+executor = "{executor}"
+steps = {steps}
+guidance = {guidance}
+"""
+
+
+def daguerre(home: Path, checkpoint: Path, kind: Kind, executor: str) -> Starting:
+    home.mkdir()
+    catalog = _CATALOG.format(
+        name=MODEL,
+        folder=str(checkpoint),
+        executor=executor,
+        steps=kind.steps,
+        guidance=kind.guidance,
+    )
+    (home / "daguerre.toml").write_text(catalog)
+    return process.serving(home, _PATIENT)
+
+
+@contextmanager
+def plain(checkpoint: Path, kind: Kind, dtype: str) -> Iterator[ServerProcess]:
+    started = time.perf_counter()
+    options = {"--dtype": dtype, "--steps": kind.steps, "--guidance": kind.guidance}
+    words = [str(word) for option in options.items() for word in option]
+    command = [sys.executable, "-m", "bench.compare.plain", str(checkpoint), *words]
+    with process.launched(command, {"HF_HUB_OFFLINE": "1"}) as (running, url):
+        start_s = time.perf_counter() - started
+        yield ServerProcess(Target(url, key=""), start_s, running.pid, running)
+
+
+def facts(known: Mapping[str, str]) -> dict[str, str]:
+    return {**known, **{name: metadata.version(name) for name in ("torch", "diffusers")}}
