@@ -16,7 +16,8 @@ import numpy as np
 
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.forward import Forward, Inputs, Network, Outputs
-from daguerre.engine.loop import Job, Loop
+from daguerre.engine.job import Job
+from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Pipeline
 from daguerre.params import ImageParams, ModelInfo
 

@@ -16,7 +16,8 @@ import pytest
 
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.forward import Inputs, Network, Outputs
-from daguerre.engine.loop import Job, Loop
+from daguerre.engine.job import Job
+from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Pipeline
 from daguerre.models.diffusers import checkpoint
 from daguerre.models.diffusers.model import DiffusersModel, Options

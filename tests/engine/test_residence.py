@@ -10,7 +10,8 @@ import pytest
 
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.forward import Network
-from daguerre.engine.loop import Job, Loop
+from daguerre.engine.job import Job
+from daguerre.engine.loop import Loop
 from daguerre.engine.residence import RETRY_S
 from daguerre.errors import InvalidRequest, Unavailable
 from daguerre.params import Done, Event

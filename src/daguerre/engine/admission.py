@@ -48,12 +48,12 @@ class Admission:
         held.num_bytes -= num_bytes(params)
 
 
-def check_time(terms: Terms, num_ahead: int, mean_job_s: float) -> None:
-    """Raises `QueueFull` where the jobs ahead leave too little time. With none ahead a job is
-    always tried: only that tells how long it takes."""
+def check_time(terms: Terms, num_ahead: int, needed_s: float) -> None:
+    """Raises `QueueFull` where the jobs ahead and this one need more time than it has. With none
+    ahead a job is always tried: only that tells how long it takes."""
     if terms.timeout_s is None or not num_ahead:
         return
-    late_s = (num_ahead + 1) * mean_job_s - terms.timeout_s
+    late_s = needed_s - terms.timeout_s
     if late_s > 0:
         raise QueueFull(
             f"{num_ahead} jobs are ahead, so the image would not be done in the"

@@ -9,36 +9,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
 from daguerre.engine.batching import Batcher, Outcome
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.forward import Forward, Network, NetworkChanged, Outputs, Preparing
-from daguerre.engine.pipeline import LanedModel, Model, Pipeline, Pixels
+from daguerre.engine.job import BeforeWork, Job
+from daguerre.engine.pace import Pace
+from daguerre.engine.pipeline import LanedModel, Model, Pixels
 from daguerre.engine.previews import preview
 from daguerre.engine.residence import Residence
 from daguerre.engine.scheduler import Ask, Scheduler
 from daguerre.errors import DaguerreError, InternalError, Unavailable
-from daguerre.params import (
-    ANYONE,
-    Done,
-    Event,
-    Failed,
-    GeneratedImage,
-    ImageParams,
-    Mode,
-    Step,
-    Terms,
-    Timings,
-)
+from daguerre.params import Done, Failed, GeneratedImage, ImageParams, Mode, Step
 
 logger = logging.getLogger(__name__)
-
-# Weight of the newest job in the mean: about the last ten jobs count.
-MEAN_WEIGHT = 0.2
 
 
 class Key(NamedTuple):
@@ -47,50 +34,6 @@ class Key(NamedTuple):
     model: str
     network: str
     signature: str
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """One request inside the engine. `emit` takes its events and must not raise."""
-
-    number: int
-    params: ImageParams
-    emit: Callable[[Event], None]
-    since_s: float  # when the present stage began; at first, when the job was accepted
-    terms: Terms = ANYONE
-    stage: str = "queue"
-    spent_s: dict[str, float] = field(default_factory=dict)
-    cost_s: float = 0.0
-    pipeline: Pipeline | None = None
-    pending: Forward | None = None
-
-    @property
-    def name(self) -> str:
-        """In the log, where the id is what a request is found by."""
-        return f"job {self.number} (id={self.terms.request_id})"
-
-    @property
-    def network(self) -> str:
-        assert self.pending is not None, "a job that asks for nothing. This is a bug."
-        return self.pending.network
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether a forward of it has been started."""
-        return self.stage != "queue"
-
-    def enter(self, stage: str, now_s: float) -> None:
-        """A stage lasts from the moment it is asked for, waits for its turn included."""
-        self.spent_s[self.stage] = self.spent_s.get(self.stage, 0.0) + now_s - self.since_s
-        self.stage, self.since_s = stage, now_s
-
-    def timings(self) -> Timings:
-        return Timings(**{f"{stage}_ms": s * 1000 for stage, s in self.spent_s.items()})
-
-
-# Told of the jobs for which a model's code or a network is about to be run; of none when there is
-# nothing left to do.
-BeforeWork: TypeAlias = Callable[[Sequence[Job]], None]
 
 
 class Loop:
@@ -115,10 +58,9 @@ class Loop:
         self._clock = clock
         self._on_end, self._before_work = on_end, before_work
         self.num_done = self.num_failed = self.num_cancelled = 0
-        # Exponentially weighted mean of what a job costs the engine: its rows' share of the time of
-        # its forwards, and its own pipeline's time. Waits are not in it, so n jobs take about
-        # n * mean_job_s together, shared or not.
-        self.mean_job_s = 0.0
+        # Of what a job costs the engine: its rows' share of the time of its forwards, and its own
+        # pipeline's time. Waits are not in it, so n jobs take about n times that, shared or not.
+        self.pace = Pace()
 
     @property
     def has_jobs(self) -> bool:
@@ -312,8 +254,7 @@ class Loop:
             return
         job.enter("end", self._clock())
         self.num_done += 1
-        weight = MEAN_WEIGHT if self.mean_job_s else 1.0
-        self.mean_job_s += weight * (job.cost_s - self.mean_job_s)
+        self.pace = self.pace.after(job.params.model, job.cost_s)
         info = self._models[job.params.model].info
         self._remove(job)
         job.emit(Done(GeneratedImage(pixels, job.params, info, job.timings())))

@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from daguerre.engine.engine import ThreadEngine
 from daguerre.engine.forward import is_out_of_memory
-from daguerre.engine.loop import Job
+from daguerre.engine.job import Job
 from daguerre.engine.wire import (
     Begin,
     Cancel,

@@ -35,8 +35,9 @@ _MAX_ID_CHARACTERS = 200
 Table = Mapping[str, Any]
 
 
-def models(settings: Settings, only: str = "") -> Sequence[Model]:
-    """Every model that this server offers, or `only` one, not yet loaded."""
+def models(settings: Settings, only: str = "", worker: int = 0) -> Sequence[Model]:
+    """Every model that this server offers, or `only` one, not yet loaded; as the worker with this
+    number serves them, where several share the devices."""
     where, tables = _tables(settings)
     if only:
         if only not in tables:
@@ -45,7 +46,7 @@ def models(settings: Settings, only: str = "") -> Sequence[Model]:
         tables = {only: tables[only]}
     if any(table["source"] == "diffusers" for table in tables.values()):
         _check_extra(where)
-    return _models(settings, where, tables)
+    return _models(settings, where, tables, worker)
 
 
 def available(settings: Settings) -> tuple[ModelInfo, ...]:
@@ -211,10 +212,12 @@ def _check_extra(where: Path) -> None:
         )
 
 
-def _models(settings: Settings, where: Path, tables: Mapping[str, Table]) -> tuple[Model, ...]:
+def _models(
+    settings: Settings, where: Path, tables: Mapping[str, Table], worker: int = 0
+) -> tuple[Model, ...]:
     stocks: dict[tuple[str, ...], Stock] = {}
     return tuple(
-        _diffusers(settings, where, name, table, stocks)
+        _diffusers(settings, where, name, table, stocks, worker)
         if table["source"] == "diffusers"
         else _embedded(settings, name)
         for name, table in tables.items()
@@ -235,7 +238,12 @@ _PLACE = frozenset({"source", "folder", "repository", "revision"})
 
 
 def _diffusers(
-    settings: Settings, where: Path, name: str, table: Table, stocks: dict[tuple[str, ...], Stock]
+    settings: Settings,
+    where: Path,
+    name: str,
+    table: Table,
+    stocks: dict[tuple[str, ...], Stock],
+    worker: int,
 ) -> Model:
     """Ids with one folder, type, device and executor share what is loaded."""
     options = {key: value for key, value in table.items() if key not in _PLACE}
@@ -248,6 +256,7 @@ def _diffusers(
         stocks[key] = Stock(
             checkpoint.read(folder),
             num_threads=settings.num_threads,
+            worker=worker,
             executor=executor,
             converted=settings.home_folder() / "converted",
             **kind,

@@ -40,14 +40,14 @@ class Stock:
         dtype: str = "float32",
         device: str = "cpu",
         num_threads: int = 0,
+        worker: int = 0,
         executor: str = "eager",
         converted: Path | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.weights_sha256 = ""  # known when it is loaded: that takes reading all of them
         self.pipeline: Any = None
-        # One name for one device: torch calls the first "cuda", too.
-        self.dtype, self.device = dtype, "cuda:0" if device == "cuda" else device
+        self.dtype, self.device = dtype, device_of(device, worker)
         self.num_threads = num_threads
         self.executor, self._converted = executor, converted
         self._networks: Mapping[str, Network] = {}
@@ -147,6 +147,17 @@ class Stock:
             )
             for name in self.checkpoint.networks
         }
+
+
+def device_of(wanted: str, worker: int) -> str:
+    """ "cuda" is the next for each worker, in turns; one that is named is the same for all."""
+    if wanted != "cuda":
+        return wanted
+    if not worker:
+        return "cuda:0"  # one name for one device: torch calls the first "cuda", too
+    import torch
+
+    return f"cuda:{worker % max(1, torch.cuda.device_count())}"
 
 
 def _device(wanted: str) -> torch.device:

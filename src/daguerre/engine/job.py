@@ -1,0 +1,58 @@
+"""`Job`: one request inside the engine, from its acceptance to its last event.
+
+Knows the stages that it passes and how long it was in each, but not whose turn it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from daguerre.engine.forward import Forward
+from daguerre.engine.pipeline import Pipeline
+from daguerre.params import ANYONE, Event, ImageParams, Terms, Timings
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One request inside the engine. `emit` takes its events and must not raise."""
+
+    number: int
+    params: ImageParams
+    emit: Callable[[Event], None]
+    since_s: float  # when the present stage began; at first, when the job was accepted
+    terms: Terms = ANYONE
+    stage: str = "queue"
+    spent_s: dict[str, float] = field(default_factory=dict)
+    cost_s: float = 0.0
+    pipeline: Pipeline | None = None
+    pending: Forward | None = None
+
+    @property
+    def name(self) -> str:
+        """In the log, where the id is what a request is found by."""
+        return f"job {self.number} (id={self.terms.request_id})"
+
+    @property
+    def network(self) -> str:
+        assert self.pending is not None, "a job that asks for nothing. This is a bug."
+        return self.pending.network
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a forward of it has been started."""
+        return self.stage != "queue"
+
+    def enter(self, stage: str, now_s: float) -> None:
+        """A stage lasts from the moment it is asked for, waits for its turn included."""
+        self.spent_s[self.stage] = self.spent_s.get(self.stage, 0.0) + now_s - self.since_s
+        self.stage, self.since_s = stage, now_s
+
+    def timings(self) -> Timings:
+        return Timings(**{f"{stage}_ms": s * 1000 for stage, s in self.spent_s.items()})
+
+
+# Told of the jobs for which a model's code or a network is about to be run; of none when there is
+# nothing left to do.
+BeforeWork: TypeAlias = Callable[[Sequence[Job]], None]
