@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from bench import process
 from bench.load import Asked, Target, percentile, run_phase
+from bench.soak.alive import probing
 from bench.soak.client import STEPS_VARIABLE, Connection, requests, serving
 from bench.soak.verdict import Verdict, spread
 
@@ -51,8 +52,11 @@ def measure(seconds: int) -> Verdict:
         phase = run_phase(server.target, asked, concurrency=2)
         capacity = len(asked) / phase.wall_s
         flood = Flood(server, asked, capacity * TIMES_THE_CAPACITY)
-        asyncio.run(flood.run(seconds))
-    return _judged(flood, capacity, seconds)
+        with probing(server.target.url) as lateness:
+            asyncio.run(flood.run(seconds))
+    verdict = _judged(flood, capacity, seconds)
+    lateness.judge(verdict)
+    return verdict
 
 
 class Flood:
