@@ -44,8 +44,13 @@ class _Outcome:
 
 def measure(seconds: int) -> Verdict:
     queue = _SHORT_QUEUE if seconds < _LONG_S else {}
-    # All come with one key, and the queue is to be full.
-    limits = {"DAGUERRE_MAX_PARALLEL_PER_KEY": "0", STEPS_VARIABLE: MANY_STEPS} | queue
+    # All come with one key from one address, and the queue is to be full.
+    limits = {
+        "DAGUERRE_MAX_PARALLEL_PER_KEY": "0",
+        "DAGUERRE_MAX_CONNECTIONS_PER_ADDRESS": "0",
+        STEPS_VARIABLE: MANY_STEPS,
+        **queue,
+    }
     with serving(DAGUERRE_REQUEST_TIMEOUT_S=str(DEADLINE_S), **limits) as server:
         # JPEG, so that the client has little to do with what it is answered.
         asked = [replace(one, output_format="jpeg") for one in requests(8)]

@@ -67,6 +67,12 @@ class Settings:
         "Connections that may be open; past it an idle one makes room, else there is 503.",
         values.whole(1, 1_000_000),
     )
+    max_connections_per_address: int = _setting(
+        256,
+        "Connections of these that one address may have; past it an idle one of its own makes room,"
+        " else there is 429; 0 sets no limit, as where all come from a proxy.",
+        values.whole(0, 1_000_000),
+    )
     write_timeout_s: float = _setting(
         60.0,
         "Time in which a client must have taken its answer, in seconds.",
@@ -104,6 +110,12 @@ class Settings:
         "Time a request may take from arrival to image, in seconds; the header x-request-timeout"
         " sets less.",
         values.number(0.05, 86_400),
+    )
+    drain_timeout_s: float = _setting(
+        0.0,
+        "Time for accepted requests after SIGTERM, in seconds; what is not done by then gets 503."
+        " 0 gives each the time that it has anyway.",
+        values.number(0, 86_400),
     )
     num_threads: int = _setting(
         0,

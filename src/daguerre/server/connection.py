@@ -18,9 +18,10 @@ from http import HTTPStatus
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from daguerre.errors import BodyTimeout, DaguerreError, InvalidRequest, Unavailable
+from daguerre.errors import BodyTimeout, DaguerreError, InvalidRequest
 from daguerre.server.crowd import Crowd
 from daguerre.server.errors import error_body
+from daguerre.server.strangers import network
 
 MAX_HEAD_BYTES = 64 * 1024
 # Each costs as much to read as a long one: 13,000 short ones fit into a head, and took 48 ms.
@@ -47,7 +48,8 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
     write_timeout_s = 60.0
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
-    _is_refused = _is_ending = False
+    _refusal: DaguerreError | None = None  # of a connection too many
+    _is_ending = False
     _idle_since_s = _writing_since_s = _taken_s = 0.0
     _unsent_bytes = 0
 
@@ -59,10 +61,11 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         # `pause_writing` is then called whenever something could not be sent at once.
         transport.set_write_buffer_limits(high=0)
         self._idle_since_s = self.loop.time()
-        if self.crowd.enter(self):
-            self._watch_head()
-        else:
+        self._refusal = self.crowd.enter(self, network(self.client[0] if self.client else ""))
+        if self._refusal:
             self._turn_away()
+        else:
+            self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_watching()
@@ -77,8 +80,8 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         self.data_received(bytes(self.incoming[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
-        if self._is_refused:
-            self._refuse(self._crowded())
+        if self._refusal:
+            self._refuse(self._refusal)
             return
         self.crowd.note(self)
         if self._is_rest_unwanted():
@@ -143,17 +146,10 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
             self._write_timer = None
 
     def _turn_away(self) -> None:
-        self._is_refused = True
         if self.crowd.may_stay(self):
             self._head_timer = self.loop.call_later(_REFUSED_S, self.drop)
         else:
             self.drop()
-
-    def _crowded(self) -> Unavailable:
-        return Unavailable(
-            f"{self.crowd.max_connections} connections are open, the most that are taken",
-            retry_after_s=1,
-        )
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(InvalidRequest("this is not valid HTTP/1.1"))
