@@ -85,6 +85,8 @@ def test_as_many_as_there_are_files(monkeypatch: pytest.MonkeyPatch) -> None:
     for limit, expected in ((None, 512), (100_000, 512), (100, 60)):
         monkeypatch.setattr(crowd_module, "_max_files", lambda limit=limit: limit)
         assert affordable(512) == expected
+    monkeypatch.setattr(crowd_module, "_max_files", lambda: 100)
+    assert affordable(512, num_workers=5) == 52  # each has pipes
     monkeypatch.setattr(crowd_module, "_max_files", lambda: 47)
     with pytest.raises(SettingsError, match="47 files may be open, and the server needs 48"):
         affordable(512)

@@ -20,6 +20,7 @@ from daguerre.errors import DaguerreError, RateLimited, SettingsError, Unavailab
 # Standard streams, the event loop, the engine's pipes, the database, and connections that are
 # accepted and not yet counted, or refused and not yet closed.
 RESERVED_FILES = 40
+_FILES_OF_WORKER = 2  # pipes, of each beside the first
 _MIN_CONNECTIONS = 8
 # Refused connections that may stay for a moment, to be told why.
 MAX_REFUSED = 8
@@ -109,16 +110,17 @@ class Crowd:
         return kind(told, retry_after_s=1)
 
 
-def affordable(max_connections: int) -> int:
+def affordable(max_connections: int, num_workers: int = 1) -> int:
     """So many, or as many as the limit of open files leaves. Raises `SettingsError` for too few."""
+    reserved = RESERVED_FILES + _FILES_OF_WORKER * (num_workers - 1)
     limit = _max_files()
     if limit is None:
         return max_connections
-    room = limit - RESERVED_FILES
+    room = limit - reserved
     if room < _MIN_CONNECTIONS:
         raise SettingsError(
             f"at most {limit} files may be open, and the server needs"
-            f" {RESERVED_FILES + _MIN_CONNECTIONS}; raise the limit (ulimit -n)"
+            f" {reserved + _MIN_CONNECTIONS}; raise the limit (ulimit -n)"
         )
     if room < max_connections:
         logger.warning("at most %d connections: only %d files may be open", room, limit)

@@ -172,7 +172,10 @@ def listen(host: str, port: int) -> socket.socket:
 def _protocol(settings: Settings) -> type[HttpProtocol]:
     # uvicorn makes the protocols itself and passes no settings of ours.
     own = {
-        "crowd": Crowd(affordable(settings.max_connections), settings.max_connections_per_address),
+        "crowd": Crowd(
+            affordable(settings.max_connections, settings.workers),
+            settings.max_connections_per_address,
+        ),
         "incoming": memoryview(bytearray(READ_BYTES)),
         "head_timeout_s": settings.body_timeout_s,
         "write_timeout_s": settings.write_timeout_s,
