@@ -58,7 +58,7 @@ def measure(num_kills: int) -> Verdict:
         expected = {answer.asked: answer.digest for answer in alone.answers}
         soak = Soak(server, expected, num_kills)
         soak.results.alone_ms = [answer.total_ms for answer in alone.answers]
-        with probing(server.target.url) as lateness:
+        with probing(server) as lateness:
             asyncio.run(soak.run())
         soak.results.num_restarts = int(metric(server.target, "daguerre_engine_restarts_total"))
         verdict = soak.results.verdict()

@@ -57,7 +57,7 @@ def measure(seconds: int) -> Verdict:
         phase = run_phase(server.target, asked, concurrency=2)
         capacity = len(asked) / phase.wall_s
         flood = Flood(server, asked, capacity * TIMES_THE_CAPACITY)
-        with probing(server.target.url) as lateness:
+        with probing(server) as lateness:
             asyncio.run(flood.run(seconds))
     verdict = _judged(flood, capacity, seconds)
     lateness.judge(verdict)
