@@ -34,7 +34,7 @@ help:
 serve: $(VENV)/base.stamp
 	@exec $(BIN)/daguerre serve --host $(HOST) --port $(PORT)
 
-test: lint $(VENV)/litellm.stamp $(VENV)/diffusers.stamp $(VENV)/browser.stamp $(NODE_CLIENTS) $(AXE)
+test: lint $(VENV)/litellm.stamp $(VENV)/langchain.stamp $(VENV)/diffusers.stamp $(VENV)/browser.stamp $(NODE_CLIENTS) $(AXE)
 	$(BIN)/pytest -m "not soak"
 	$(VENV)/diffusers/bin/pytest $(CHECKPOINTS) tests/training/test_network.py
 
@@ -81,12 +81,12 @@ $(VENV)/test.stamp: $(INPUTS) | $(BIN)/python
 	@$(PIP) install --constraint constraints.txt --editable '.[test]'
 	@touch $@ $(VENV)/base.stamp
 
-# Clients that the tests drive, with versions of their own. LiteLLM's do not go with the server's, so
-# it has its own environment; its list is whole, so nothing is left for pip to resolve.
-$(VENV)/litellm.stamp: $(CLIENTS)/litellm.txt | $(BIN)/python
-	@echo "Installing LiteLLM into $(VENV)/litellm"
-	@$(BIN)/python -m venv --clear $(VENV)/litellm
-	@$(VENV)/litellm/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --requirement $<
+# Clients that the tests drive, with versions of their own: theirs do not go with the server's, so each
+# has its own environment. A list is whole, so nothing is left for pip to resolve.
+$(VENV)/litellm.stamp $(VENV)/langchain.stamp: $(VENV)/%.stamp: $(CLIENTS)/%.txt | $(BIN)/python
+	@echo "Installing $* into $(VENV)/$*"
+	@$(BIN)/python -m venv --clear $(VENV)/$*
+	@$(VENV)/$*/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --requirement $<
 	@touch $@
 
 $(VENV)/audit.stamp: audit.txt | $(BIN)/python

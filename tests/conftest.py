@@ -98,6 +98,7 @@ class FakeEngine:
         self.is_draining = False
         self.load_failure = ""
         self.is_held = False
+        self.place = 0  # in the queue; may change while it is held
         self.refusal: Exception | None = None  # raised before any event
         self.failure: Exception | None = None  # the last event
         self.num_steps = 4
@@ -137,9 +138,11 @@ class FakeEngine:
         self.num_running += 1
         has_ended = False
         try:
-            yield Queued(0)
+            yield Queued(told := self.place)
             for index in range(1, self.num_steps + 1):
                 while self.is_held:
+                    if told != self.place:
+                        yield Queued(told := self.place)
                     await asyncio.sleep(0.002)
                 yield Step(index, self.num_steps, self._preview(params, index))
             has_ended = True

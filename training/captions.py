@@ -15,8 +15,14 @@ from training.grammar import clean
 from training.held_out import HELD_OUT_TEMPLATES, MANNERS_HELD_OUT
 from training.relating import Relating
 from training.scenes.manners import COLOUR_WORDS, COLOURLESS
-from training.templates import TEMPLATES
+from training.templates import TEMPLATES, VAGUE
 from training.wording import MANNERS
+
+# Landscapes that are meant where none is named, and how many of their captions name none.
+NATURAL = frozenset(
+    "mountains hills river forest meadow lake waterfall sea beach islands jungle".split()
+)
+VAGUE_SHARE = 0.12
 
 
 def caption(scene: Scene, rng: np.random.Generator, held_out: bool = False) -> str:
@@ -32,8 +38,10 @@ def _names_a_colour(text: str) -> bool:
 
 
 def _worded(scene: Scene, rng: np.random.Generator, held_out: bool) -> str:
-    templates = (HELD_OUT_TEMPLATES if held_out else TEMPLATES)[family(scene)]
-    words = Relating(scene, rng)
+    words, name = Relating(scene, rng), family(scene)
+    templates = (HELD_OUT_TEMPLATES if held_out else TEMPLATES)[name]
+    if name == "landscape" and scene.terrain in NATURAL and not held_out:
+        templates = VAGUE if words.chance(VAGUE_SHARE) else templates
     template = words.one(templates)
     if scene.terrain == "flowers" and template.startswith("a {praise} {time_noun}"):
         template = "a {dreamy} {time_noun} with {terrain}"

@@ -8,6 +8,36 @@ from __future__ import annotations
 
 from training.several import SEVERAL
 
+# Of a natural landscape, without saying which.
+VAGUE = (
+    "a landscape",
+    "landscape",
+    "a {praise} landscape",
+    "a {praise} landscape",
+    "a {praise} landscape {when}",
+    "a landscape {when} {weather}",
+    "a landscape {season}",
+    "a {praise} landscape {season} {when}",
+    "{style} of a landscape",
+    "{style} of a {praise} landscape {when}",
+    "nature",
+    "{praise} nature",
+    "nature {when} {weather}",
+    "in nature {season}",
+    "a {praise} place in nature",
+    "a {praise} place",
+    "a {praise} view {when}",
+    "a {praise} view",
+    "a {praise} scene outdoors",
+    "scenery",
+    "{praise} scenery {when} {weather}",
+    "the countryside {when}",
+    "the great outdoors",
+    "a {praise} {time_noun}",
+    "{time_noun}",
+    "{time_noun} {weather}, {style}",
+)
+
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "thing": (
         "{a_thing}",

@@ -111,7 +111,7 @@ class GeneratedImage:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The job was accepted; `position` jobs are ahead of it."""
+    """The job was accepted, or waits at another place than before; `position` jobs are ahead."""
 
     position: int
 

@@ -69,10 +69,19 @@ class Request:
     guidance: float | None = None
     negative_prompt: str = ""
     size: tuple[int, int] = (16, 24)
+    num_previews: int = 0
 
     def params(self) -> ImageParams:
         width, height = self.size
-        return ImageParams(MODEL, self.prompt, self.negative_prompt, width, height, seed=self.seed)
+        return ImageParams(
+            MODEL,
+            self.prompt,
+            self.negative_prompt,
+            width,
+            height,
+            seed=self.seed,
+            num_previews=self.num_previews,
+        )
 
 
 @dataclass

@@ -16,6 +16,17 @@ async function openai(fields) {
   return Buffer.from(answer.data[0].b64_json, "base64");
 }
 
+async function linked(fields) {
+  const { default: OpenAI } = await import("openai");
+  const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
+  const asked = { model, prompt, response_format: "url", ...fields };
+  const [{ url, b64_json }] = (await client.images.generate(asked)).data;
+  if (b64_json !== undefined) throw new Error("the answer has both url and b64_json");
+  const file = await fetch(url);
+  if (!file.ok) throw new Error(`${url} is answered ${file.status}`);
+  return new Uint8Array(await file.arrayBuffer());
+}
+
 async function* events(fields) {
   const { default: OpenAI } = await import("openai");
   const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
@@ -65,6 +76,7 @@ async function ofHeroku() {
 
 const clients = {
   "openai": openai,
+  "openai-url": linked,
   "openai-stream": streamed,
   "openai-previews": previews,
   "ai-7-compatible": aiSdk("ai", "daguerre", compatible("@ai-sdk/openai-compatible")),

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from PIL import Image
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 LITELLM = ROOT / ".venv" / "litellm" / "bin" / "python"
+LANGCHAIN = ROOT / ".venv" / "langchain" / "bin" / "python"
 NODE_MODULES = HERE / "node_modules"
 LEAST_NODE = 20
 TIMEOUT_S = 240
@@ -34,7 +36,10 @@ PROMPT = (
     "the mountains at sunset"  # also call.mjs asks for it, where the same bytes are to come out
 )
 # Set outside, these would change what a client does or where it sends.
-_FOREIGN = ("DAGUERRE_", "DIFFUSION_", "OPENAI_", "LITELLM_", "HEROKU_", "INFERENCE_", "NODE_")
+_FOREIGN = (
+    *("DAGUERRE_", "DIFFUSION_", "OPENAI_", "LITELLM_", "HEROKU_", "INFERENCE_", "NODE_"),
+    *("LANGCHAIN_", "LANGSMITH_"),
+)
 
 
 @dataclass(frozen=True)
@@ -98,13 +103,30 @@ def why_no_litellm() -> str | None:
     return None if LITELLM.exists() else "LiteLLM is not installed; `make test` does it"
 
 
+def why_no_langchain() -> str | None:
+    """Why LangChain cannot run here, or None."""
+    return None if LANGCHAIN.exists() else "LangChain is not installed; `make test` does it"
+
+
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("service")
+    with serving(tmp_path_factory.mktemp("service")) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def links(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The server for clients that read a link and cannot ask for it."""
+    with serving(tmp_path_factory.mktemp("links"), "--response-format", "url") as service:
+        yield service
+
+
+@contextmanager
+def serving(folder: Path, *flags: str) -> Iterator[Service]:
     environment = _environment(folder)
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(
-            [str(folder / "daguerre"), "serve", "--port", "0"],
+            [str(folder / "daguerre"), "serve", "--port", "0", *flags],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=log,

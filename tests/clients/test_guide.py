@@ -15,6 +15,7 @@ import pytest
 from conftest import RunningServer
 
 from clients.conftest import (
+    LANGCHAIN,
     LITELLM,
     NODE_MODULES,
     ROOT,
@@ -23,6 +24,7 @@ from clients.conftest import (
     assert_picture,
     image,
     run,
+    why_no_langchain,
     why_no_litellm,
     why_no_node,
 )
@@ -31,6 +33,11 @@ GUIDE = ROOT / "docs" / "guides" / "clients.md"
 GUIDE_TEXT = GUIDE.read_text(encoding="utf-8")
 PROMPT = "A red fox in the snow."
 LANGUAGES = ("bash", "javascript", "python")
+# What a Python sample imports -> the interpreter that has it, and why it may be missing.
+ELSEWHERE = {
+    "litellm": (LITELLM, why_no_litellm),
+    "langchain_community": (LANGCHAIN, why_no_langchain),
+}
 
 
 def samples(page: Path) -> list[tuple[str, str]]:
@@ -49,7 +56,7 @@ def why_not(language: str, code: str) -> str | None:
     if language == "javascript":
         return why_no_node()
     if language == "python":
-        return why_no_litellm() if "import litellm" in code else None
+        return next((why() for name, (_, why) in ELSEWHERE.items() if name in code), None)
     wanted = [name for name in ("curl", "jq", "base64", "python3") if f"{name} " in code]
     missing = [name for name in wanted if shutil.which(name) is None]
     return f"not installed: {', '.join(missing)}" if missing else None
@@ -59,7 +66,8 @@ def command(language: str, code: str, folder: Path) -> list[str]:
     if language == "bash":
         return ["bash", "-c", code]
     if language == "python":
-        return [str(LITELLM) if "import litellm" in code else sys.executable, "-c", code]
+        found = (python for name, (python, _) in ELSEWHERE.items() if name in code)
+        return [str(next(found, sys.executable)), "-c", code]
     (folder / "node_modules").symlink_to(NODE_MODULES)
     (folder / "sample.mjs").write_text(code)
     return ["node", str(folder / "sample.mjs")]
@@ -67,10 +75,12 @@ def command(language: str, code: str, folder: Path) -> list[str]:
 
 @pytest.mark.timeout(TIMEOUT_S)
 @pytest.mark.parametrize(("language", "code"), IN_GUIDE + IN_README)
-def test_sample(language: str, code: str, service: Service, tmp_path: Path) -> None:
+def test_sample(language: str, code: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """The sample makes the picture that it says; with a seed, the bytes of any other client."""
     if reason := why_not(language, code):
         pytest.skip(reason)
+    is_linked = "langchain_community" in code
+    service: Service = request.getfixturevalue("links" if is_linked else "service")
     run(command(language, code, tmp_path), service, tmp_path)
     (file,) = tmp_path.glob("*.png")
     assert_picture(file.read_bytes(), (1344, 768) if "16:9" in code else (1024, 1024))

@@ -32,6 +32,7 @@ pytestmark = [
 # Those that pass on what they do not know, and so can send a seed.
 OPEN = [
     "openai",
+    "openai-url",
     "openai-stream",
     "ai-7-compatible",
     "ai-7-heroku",
@@ -95,7 +96,7 @@ def test_provider_without_a_seed(client: str, service: Service, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "client", ["openai", "openai-stream", "ai-7-compatible", "ai-6-compatible"]
+    "client", ["openai", "openai-url", "openai-stream", "ai-7-compatible", "ai-6-compatible"]
 )
 def test_refusal(client: str, service: Service, tmp_path: Path) -> None:
     """The client shows the server's status and its words, and makes no file."""

@@ -117,7 +117,8 @@ def test_killed_under_load() -> None:
         while left:
             place = left.pop()
             *before, last = await events(process, wanted[place])
-            assert isinstance(before[0], Queued) and before[1:] == STEPS
+            assert isinstance(before[0], Queued)
+            assert [event for event in before if not isinstance(event, Queued)] == STEPS
             found[place] = pixels(last)
 
     async def kill(process: ProcessEngine, found: dict[int, bytes]) -> None:
@@ -285,6 +286,29 @@ def test_log_reaches_the_server(caplog: pytest.LogCaptureFixture) -> None:
     assert "loaded toy in" in caplog.text
     assert "poison in the pipeline" in caplog.text and "Traceback" in caplog.text
     assert {r.levelno for r in caplog.records if "failed" in r.message} == {logging.ERROR}
+
+
+def test_place_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs that wait hear of each change of their place until they are begun, across the border as
+    in a thread: whoever leaves before them counts, too."""
+    monkeypatch.setattr("daguerre.engine.stream.PLACE_POLL_S", 0.005)
+
+    async def scene(made: ProcessEngine | ThreadEngine) -> None:
+        async with ready(made) as ours:
+            async with aclosing(ours.generate(asked(1))) as first:
+                assert [await anext(first), await anext(first)] == [Queued(0), Step(1, NUM_STEPS)]
+                async with aclosing(ours.generate(asked(2))) as leaves:
+                    assert await anext(leaves) == Queued(1)
+                    waits = ours.generate(asked(3))
+                    assert await anext(waits) == Queued(2)
+                assert await anext(waits) == Queued(1)
+            told = [event async for event in waits]
+            assert told[0] in (Queued(0), *STEPS[:1])
+            assert [event for event in told[:-1] if event != Queued(0)] == STEPS
+            assert isinstance(told[-1], Done)
+
+    run(scene(engine(forward_s=0.2, running=1, waiting=3)))
+    run(scene(ThreadEngine([model(forward_s=0.2)], max_waiting=3, max_running=1)))
 
 
 def test_cancel_frees_the_row() -> None:

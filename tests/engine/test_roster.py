@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from daguerre.engine.roster import Roster
 
 
@@ -59,6 +61,44 @@ def test_owners_take_turns() -> None:
         end(jobs, last)
         order += sent(jobs)
     assert order == [6, 2, 3, 4, 5]
+
+
+def test_place_in_the_queue() -> None:
+    """How many are ahead of each, as they end and leave; nothing is told of one that is begun."""
+    jobs = roster(5, max_sent=2)
+    sent(jobs)
+    assert [jobs.num_ahead(job) for job in range(1, 6)] == [0, 1, 2, 3, 4]
+    jobs.work_on(0, [1], has_begun=True)
+    assert jobs.num_ahead(1) is None and jobs.num_ahead(2) == 1
+    end(jobs, 1)
+    assert jobs.remove(4) is None
+    sent(jobs)
+    assert [jobs.num_ahead(job) for job in (2, 3, 5)] == [0, 1, 2]
+
+
+def test_place_among_owners_is_kept() -> None:
+    """Whoever asks is told the very number of jobs that are then run before it, if no other comes;
+    and the number by which it is accepted is the first of these."""
+    random = np.random.RandomState(4)
+    for _ in range(200):
+        jobs, told = Roster(max_sent=1), dict[int, int]()
+        for job in range(1, random.randint(2, 12)):
+            owner = str(random.randint(3))
+            expected = len([*jobs.before(owner)])
+            jobs.add(job, owner)
+            assert jobs.num_ahead(job) == expected
+            if random.randint(3) == 0 and (chosen := sent(jobs)):
+                end(jobs, chosen[0])
+        order = []
+        while len(jobs):
+            told = {job: ahead for job in list(jobs._places) if (ahead := jobs.num_ahead(job))}
+            chosen = sent(jobs)
+            order.append(chosen[0])
+            end(jobs, chosen[0])
+            assert chosen[0] not in told  # it was told that none is ahead
+            later = dict(told)
+            for job, ahead in later.items():
+                assert jobs.num_ahead(job) == ahead - 1
 
 
 def test_who_was_worked_on_is_run_alone() -> None:

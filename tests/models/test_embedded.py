@@ -208,7 +208,7 @@ def test_a_scene_is_unmasked_step_by_step(ask: Ask) -> None:
 def test_previews_are_smaller_pictures_that_decide_nothing(
     model: EmbeddedModel, networks: Mapping[str, Network], draw: Draw
 ) -> None:
-    """At every step there is one at a quarter of the size, and the image is the same with them."""
+    """At every step there is one at an eighth of the size, and the image is the same with them."""
     params = replace(PARAMS, width=1344, height=768)
     pipeline = model.pipeline(params)
     last = forward = next(pipeline)
@@ -218,7 +218,7 @@ def test_previews_are_smaller_pictures_that_decide_nothing(
             if forward.stage == "denoise":
                 assert forward.preview is not None
                 small = forward.preview(outputs)
-                assert small.shape == (192, 336, 3) and small.std() > 2
+                assert small.shape == (96, 168, 3) and small.std() > 2
             last, forward = forward, pipeline.send(outputs)
     except StopIteration as stop:
         assert last.stage == "denoise" and np.array_equal(stop.value, draw(params))

@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_pla
 HERE = Path(__file__).parent
 AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+KEPT = "#gallery button:has(img)"  # without the place of the one that is being made
 TIMEOUT_MS = 30_000
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

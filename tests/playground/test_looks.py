@@ -15,7 +15,7 @@ import pytest
 from conftest import RunningServer
 from playwright.sync_api import Browser, Page, expect
 
-from playground.conftest import AXE, TIMEOUT_MS
+from playground.conftest import AXE, KEPT, TIMEOUT_MS
 
 needs_axe = pytest.mark.skipif(
     not AXE.exists(), reason="axe-core is not installed; `make test` does it where npm is"
@@ -34,9 +34,20 @@ def drawing(page: Page, server: RunningServer, make: Callable[..., None]) -> Non
     expect(page.locator("#state")).to_contain_text("Next in line")
 
 
-def drawn(page: Page, server: RunningServer, make: Callable[..., None]) -> None:
+def looking(page: Page, server: RunningServer, make: Callable[..., None]) -> None:
+    """At another picture, while one is being made."""
     server.engine.is_held = False
-    expect(page.locator("#gallery button")).to_have_count(1)
+    expect(page.locator(KEPT)).to_have_count(1)
+    server.engine.is_held, server.engine.place = True, 2
+    page.get_by_role("radio", name="16:9").check()
+    page.get_by_role("button", name="Make the picture").click()
+    page.locator(KEPT).click()
+    expect(page.locator("#caption-words")).to_be_visible()
+
+
+def drawn(page: Page, server: RunningServer, make: Callable[..., None]) -> None:
+    server.engine.is_held, server.engine.place = False, 0
+    expect(page.locator(KEPT)).to_have_count(2)
     make("an owl in the snow, by moonlight", 4294967295)
 
 
@@ -60,7 +71,7 @@ def code(page: Page, server: RunningServer, make: Callable[..., None]) -> None:
 
 
 # In an order in which each begins where the one before it has left the page.
-STATES = (idle, refused, drawing, drawn, code, asked_for_key)
+STATES = (idle, refused, drawing, looking, drawn, code, asked_for_key)
 
 
 @needs_axe

@@ -15,7 +15,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from daguerre.errors import InternalError, QueueFull
 from daguerre.params import ImageParams
 from daguerre.server.playground.signin import SignIn
-from playground.conftest import TIMEOUT_MS, watched
+from playground.conftest import KEPT, TIMEOUT_MS, watched
 
 expect.set_options(timeout=TIMEOUT_MS)
 
@@ -32,7 +32,7 @@ def held_after(engine: FakeEngine, step: int, monkeypatch: pytest.MonkeyPatch) -
 
 
 def pictures(page: Page) -> int:
-    return page.locator("#gallery button").count()
+    return page.locator(KEPT).count()
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_link_signs_in_once(
     expect(page.locator("#service")).to_have_text(MODEL)
     assert page.url == own_server.settings.url() + "/"
     page.get_by_role("button", name="Make the picture").click()
-    expect(page.locator("#gallery button")).to_have_count(1)
+    expect(page.locator(KEPT)).to_have_count(1)
     page.reload()
     expect(page.locator("#service")).to_have_text(MODEL)
     assert problems == []
@@ -192,7 +192,7 @@ def test_full_queue(page: Page, server: RunningServer) -> None:
     page.get_by_role("button", name="Make the picture").click()
     expect(page.locator("#state")).to_contain_text("The queue is full. Trying again in")
     server.engine.refusal = None
-    expect(page.locator("#gallery button")).to_have_count(1)
+    expect(page.locator(KEPT)).to_have_count(1)
 
 
 def test_again_and_vary(page: Page, server: RunningServer, make: Callable[..., None]) -> None:
@@ -202,7 +202,7 @@ def test_again_and_vary(page: Page, server: RunningServer, make: Callable[..., N
     expect(page.locator("#state")).to_have_text("The same bytes as before.")
     assert pictures(page) == 1
     page.get_by_role("button", name="Vary").click()
-    expect(page.locator("#gallery button")).to_have_count(2)
+    expect(page.locator(KEPT)).to_have_count(2)
     first, again, varied = server.engine.params
     assert first == again and varied.seed != 5
     assert (varied.prompt, varied.width) == (first.prompt, first.width)
@@ -231,9 +231,9 @@ def test_gallery(page: Page, make: Callable[..., None]) -> None:
     for seed in (1, 2, 3):
         make(f"fox {seed}", seed)
     page.reload()
-    expect(page.locator("#gallery button")).to_have_count(3)
+    expect(page.locator(KEPT)).to_have_count(3)
     expect(page.locator("#caption-words")).to_have_text("fox 3")
-    page.locator("#gallery button").first.focus()
+    page.locator(KEPT).first.focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#caption-words")).to_have_text("fox 2")
     expect(page.locator("#gallery button:focus img")).to_have_attribute("alt", "fox 2, seed 2")
@@ -241,13 +241,89 @@ def test_gallery(page: Page, make: Callable[..., None]) -> None:
     expect(page.locator("#caption-words")).to_have_text("fox 1")
     expect(page.locator("#gallery button:focus img")).to_have_attribute("alt", "fox 1, seed 1")
     page.reload()
-    expect(page.locator("#gallery button")).to_have_count(2)
+    expect(page.locator(KEPT)).to_have_count(2)
     page.get_by_role("button", name="Remove all").click()
     page.get_by_role("dialog").get_by_role("button", name="Remove all").click()
     expect(page.locator("#empty")).to_be_visible()
     page.reload()
     expect(page.locator("#empty")).to_be_visible()
     assert pictures(page) == 0
+
+
+def test_place_in_the_queue(page: Page, server: RunningServer) -> None:
+    """The place is the present one, and the time left goes on by itself; ears hear places only."""
+    engine = server.engine
+    page.evaluate("localStorage.setItem('daguerre.seconds', '20')")
+    engine.is_held, engine.place = True, 2
+    page.get_by_role("button", name="Make the picture").click()
+    state, spoken = page.locator("#state"), page.locator("#spoken")
+    expect(state).to_have_text(re.compile("2 ahead of you, about (60|5.) s left"))
+    expect(state).to_have_text(re.compile("2 ahead of you, about (5.|4.) s left"))
+    expect(spoken).to_have_text("2 ahead of you, about 60 s left")
+    engine.place = 1
+    expect(state).to_have_text(re.compile("1 ahead of you, about (40|3.) s left"))
+    expect(spoken).to_have_text("1 ahead of you, about 40 s left")
+    engine.place = 0
+    expect(state).to_have_text(re.compile("Next in line, about (20|1.) s left"))
+    engine.is_held = False
+    expect(page.locator(KEPT)).to_have_count(1)
+    page.wait_for_timeout(1200)  # longer than the clock's second
+    expect(state).to_have_text("")
+
+
+def test_others_are_looked_at_meanwhile(
+    page: Page, server: RunningServer, make: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a picture is made another can be looked at, and stays where it is when that is done."""
+    make("fox 1", 1)
+    make("fox 2", 2)
+    server.engine.num_steps = 8
+    held_after(server.engine, 4, monkeypatch)
+    page.get_by_role("radio", name="16:9").check()
+    page.get_by_label("Seed", exact=True).fill("3")
+    page.get_by_role("button", name="Make the picture").click()
+    draft, picture = page.get_by_role("button", name="being made"), page.locator("#picture")
+    expect(draft).to_have_attribute("aria-current", "true")
+    expect(page.locator("#state")).to_contain_text("Step 4 of 8")
+    expect(picture).to_have_attribute("alt", re.compile("preview"))
+    page.get_by_role("button", name="fox 1, seed 1").click()
+    expect(page.locator("#caption-words")).to_have_text("fox 1")
+    expect(picture).to_have_attribute("alt", "fox 1")
+    for name in ("Again", "Vary"):
+        expect(page.get_by_role("button", name=name)).to_be_disabled()
+    expect(page.locator("#state")).to_contain_text("Step 4 of 8")
+    draft.click()
+    expect(picture).to_have_attribute("alt", re.compile("preview"))
+    assert picture.evaluate("image => image.naturalWidth") == 1344 // 16
+    page.get_by_role("button", name="fox 1, seed 1").click()
+    held_after(server.engine, 6, monkeypatch)
+    server.engine.is_held = False
+    expect(page.locator("#state")).to_contain_text("Step 6 of 8")
+    expect(picture).to_have_attribute("alt", "fox 1")
+    server.engine.is_held = False
+    expect(page.locator("#state")).to_contain_text("The picture is done.")
+    expect(page.locator("#caption-words")).to_have_text("fox 1")
+    expect(draft).to_have_count(0)
+    expect(page.get_by_role("button", name="Vary")).to_be_enabled()
+    assert pictures(page) == 3
+
+
+def test_cancel_goes_back(page: Page, server: RunningServer, make: Callable[..., None]) -> None:
+    """After a cancelled picture the plate shows what it showed before, if that is still there."""
+    make("fox 1", 1)
+    make("fox 2", 2)
+    server.engine.is_held = True
+    page.get_by_role("button", name="Make the picture").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#caption-words")).to_have_text("fox 2")
+    page.get_by_role("button", name="Make the picture").click()
+    for seed in (2, 1):
+        page.get_by_role("button", name=f"fox {seed}, seed {seed}").click()
+        page.get_by_role("button", name="Remove", exact=True).click()
+    expect(page.get_by_role("button", name="being made")).to_have_attribute("aria-current", "true")
+    expect(page.locator("#empty")).to_be_hidden()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#empty")).to_be_visible()
 
 
 def test_shapes_by_keys(page: Page) -> None:

@@ -249,3 +249,22 @@ def test_server_that_stops(tmp_path: Path) -> None:
             while part := connection.recv(65536):
                 data += part
     assert b"event: error" in data and b"the server is stopping" in data
+
+
+def test_place_in_the_queue(server: RunningServer) -> None:
+    """The place is told again whenever it has changed."""
+    server.engine.is_held, server.engine.place = True, 2
+    body = {"model": MODEL, "prompt": "x", "stream": True}
+    headers = {"authorization": f"Bearer {server.key}"}
+    with server.client.stream("POST", PATH, json=body, headers=headers) as response:
+        text = ""
+        for part in response.iter_text():
+            text += part
+            if f"queued {server.engine.place}\n" not in text:
+                continue
+            if server.engine.place:
+                server.engine.place -= 1
+            else:
+                server.engine.is_held = False
+    told = [one.comment or one.event for one in blocks(text)]
+    assert told[:4] == ["queued 2", "queued 1", "queued 0", "step 1/4"]

@@ -149,6 +149,17 @@ def test_templates_ask_for_what_there_is() -> None:
             assert field is None or words[field] or field in OPTIONAL, (family, field)
 
 
+def test_landscapes_without_a_name() -> None:
+    """Captions that say that it is a landscape, and not which, are of natural ones."""
+    texts = [(seen, text.lower()) for seen, text in worded(landscapes(2, 4000), 3)]
+    vague = re.compile(r"\b(landscape|nature|scenery|outdoors|countryside|a \w+ place)\b")
+    named = re.compile(
+        "|".join(w for kinds in wording.TERRAIN_WORDS.values() for t in kinds for w in t)
+    )
+    found = {seen.terrain for seen, text in texts if vague.search(text) and not named.search(text)}
+    assert found == captions.NATURAL
+
+
 # Fields that say nothing where there is nothing to say.
 OPTIONAL = ("weather", "weather_tag", "season", "light", "glow", "when", "light_sentence", "sides")
 

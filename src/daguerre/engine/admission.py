@@ -7,9 +7,10 @@ it has is refused at once: its client can still do something else with that time
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from daguerre.errors import QueueFull
+from daguerre.errors import NotFound, QueueFull
 from daguerre.params import ImageParams, Terms
 
 # The time that a job will need is a mean of others'. Under overload every job that is accepted has
@@ -49,6 +50,13 @@ class Admission:
         held = self._held[params.model]
         held.num_jobs -= 1
         held.num_bytes -= num_bytes(params)
+
+
+def check_served(params: ImageParams, served: Collection[str]) -> None:
+    """Raises `NotFound`."""
+    if params.model not in served:
+        names = ", ".join(served)
+        raise NotFound(f"model {params.model!r} is not served; served: {names}", param="model")
 
 
 def check_time(terms: Terms, num_ahead: int, needed_s: float) -> None:

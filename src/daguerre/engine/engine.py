@@ -15,14 +15,14 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 
-from daguerre.engine.admission import Admission, check_time
+from daguerre.engine.admission import Admission, check_served, check_time
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.interface import EngineStats
 from daguerre.engine.job import BeforeWork, Job
 from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Model
 from daguerre.engine.stream import stream
-from daguerre.errors import DaguerreError, InternalError, NotFound, NotReady, Unavailable
+from daguerre.errors import DaguerreError, InternalError, NotReady, Unavailable
 from daguerre.params import ANYONE, Event, ImageParams, ModelInfo, Terms
 
 logger = logging.getLogger(__name__)
@@ -157,15 +157,21 @@ class ThreadEngine:
 
     def _refuse(self, params: ImageParams) -> None:
         """Raises if the job cannot be taken."""
-        if params.model not in self._models:
-            served = ", ".join(self._models)
-            raise NotFound(f"model {params.model!r} is not served; served: {served}", param="model")
+        check_served(params, self._models)
         if self._failure:
             raise Unavailable("the model could not be loaded; the server's log says why")
         if self._thread is None or self._is_stopping or self._is_draining:
             raise NotReady("the server is stopping and takes no new requests")
         if not self._is_loaded:
             raise NotReady("the model is still loading")
+
+    def num_ahead(self, number: int) -> int | None:
+        """None once it is begun, or has ended."""
+        with self._changed:
+            job = self._jobs.get(number)
+            if job is None or job.has_begun:
+                return None
+            return list(self._jobs).index(number)
 
     def cancel(self, number: int) -> None:
         """The place in the queue is free at once, the row from the next forward on."""

@@ -41,6 +41,7 @@ Plain: TypeAlias = int | float | str | bool | Constant
 Inputs: TypeAlias = "Mapping[str, Array | Plain]"
 Outputs: TypeAlias = tuple[Array, ...]  # each (R, *)
 Stage: TypeAlias = Literal["encode", "denoise", "decode"]
+Preview: TypeAlias = "Callable[[Outputs], NDArray[np.uint8]]"  # (h, w, 3)
 
 
 class Network(Protocol):
@@ -65,15 +66,16 @@ class Forward:
 
     `step` is (index, total), 1-based, on each forward that completes a denoising step. `preview`
     draws the present estimate of the image from the outputs of this forward: (h, w, 3) uint8, as
-    small as it likes, in the image's aspect ratio. It is called at few steps and for few jobs, in
-    between two forwards, so it must be cheap; it must leave the outputs as they are.
+    small as it likes, in the image's aspect ratio. It is called when the pipeline has gone on with
+    them to its next forward, at few steps and for few jobs, in between two forwards: so it must be
+    cheap. It must leave all as it is.
     """
 
     network: str
     inputs: Inputs
     stage: Stage
     step: tuple[int, int] | None = None
-    preview: Callable[[Outputs], NDArray[np.uint8]] | None = None
+    preview: Preview | None = None
 
     def __post_init__(self) -> None:
         rows = {name: _rows(name, value) for name, value in self.arrays.items()}

@@ -20,7 +20,7 @@ from daguerre.engine.job import BeforeWork, Job
 from daguerre.engine.meter import Meter
 from daguerre.engine.pace import Pace
 from daguerre.engine.pipeline import LanedModel, Model, Pixels
-from daguerre.engine.previews import preview
+from daguerre.engine.previews import is_due, preview
 from daguerre.engine.residence import Residence
 from daguerre.engine.scheduler import Ask, Scheduler
 from daguerre.errors import DaguerreError, InternalError, Unavailable
@@ -210,10 +210,13 @@ class Loop:
             self._fail(job, outcome.error)
             return
         assert job.pending is not None, "outputs that nobody asked for. This is a bug."
-        if job.pending.step is not None:
-            drawn = preview(job.pending, outcome.outputs, job.params.num_previews)
-            job.emit(Step(*job.pending.step, drawn))
+        answered, num_previews = job.pending, job.params.num_previews
+        has_preview = is_due(answered, num_previews)
+        if answered.step is not None and not has_preview:
+            job.emit(Step(*answered.step))
         self._resume(job, outcome.outputs)
+        if answered.step is not None and has_preview and job.number in self._jobs:
+            job.emit(Step(*answered.step, preview(answered, outcome.outputs)))
 
     def _resume(self, job: Job, outputs: Outputs | None) -> None:
         """Runs the pipeline up to its next forward, or its end."""

@@ -21,16 +21,21 @@ def due(num_steps: int, num_previews: int) -> set[int]:
     return {num_steps * part // (num_previews + 1) for part in range(1, num_previews + 1)} - {0}
 
 
-def preview(forward: Forward, outputs: Outputs, num_previews: int) -> Pixels | None:
-    """What is due after this forward, or nothing."""
+def is_due(forward: Forward, num_previews: int) -> bool:
+    """Whether there is one of this forward, where the model can draw it."""
     if forward.preview is None or forward.step is None:
-        return None
+        return False
     index, total = forward.step
-    if index not in due(total, num_previews):
-        return None
+    return index in due(total, num_previews)
+
+
+def preview(forward: Forward, outputs: Outputs) -> Pixels | None:
+    """Nothing where it cannot be drawn."""
+    assert forward.preview is not None, "a preview that is not due. This is a bug."
     try:
         return _checked(forward.preview(outputs))
     except Exception:  # a model's code may raise anything; the image does not need it
+        index, total = forward.step or (0, 0)
         logger.exception("no preview after step %d of %d of %s", index, total, forward.network)
         return None
 

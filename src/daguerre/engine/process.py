@@ -18,19 +18,17 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from daguerre.engine.admission import Admission, check_time
+from daguerre.engine.admission import Admission, check_served, check_time
 from daguerre.engine.child import Child
-from daguerre.engine.engine import MAX_WAITING_BYTES
+from daguerre.engine.engine import DRAIN_POLL_S, MAX_WAITING_BYTES
 from daguerre.engine.interface import EngineStats, WorkerStats
 from daguerre.engine.roster import MAX_DEATHS, Roster
 from daguerre.engine.station import Stations
 from daguerre.engine.stream import stream
 from daguerre.engine.watch import Watch
 from daguerre.engine.wire import Begin, Build, Cancel, Left, Run, Told, Working
-from daguerre.errors import InternalError, NotFound, NotReady, Unavailable
+from daguerre.errors import InternalError, NotReady, Unavailable
 from daguerre.params import ANYONE, Done, Event, Failed, ImageParams, ModelInfo, Step, Terms
-
-DRAIN_POLL_S = 0.02
 
 logger = logging.getLogger(__name__)
 
@@ -180,6 +178,11 @@ class ProcessEngine:
             self._send_jobs()
         return number, len(ahead)
 
+    def num_ahead(self, number: int) -> int | None:
+        """None once it is begun, or has ended."""
+        with self._changed:
+            return self._roster.num_ahead(number) if number in self._jobs else None
+
     def cancel(self, number: int) -> None:
         """The place in the queue is free at once, the row from the next forward on."""
         with self._changed:
@@ -197,9 +200,7 @@ class ProcessEngine:
 
     def _refuse(self, params: ImageParams) -> None:
         """Raises if the job cannot be taken."""
-        if params.model not in self._models:
-            served = ", ".join(self._models)
-            raise NotFound(f"model {params.model!r} is not served; served: {served}", param="model")
+        check_served(params, self._models)
         if self._stations.failure:
             raise Unavailable("the engine cannot be started; the server's log says why")
         if not self._is_started or self._stations.is_stopping or self._is_draining:
@@ -242,12 +243,8 @@ class ProcessEngine:
     def die(self, station: int, reason: str) -> None:
         for number in self._roster.die(station):
             job = self._pop(number)  # the roster has removed it
-            logger.error(
-                "job %d (id=%s) is given up: each time the engine's process %s",
-                number,
-                job.terms.request_id,
-                reason,
-            )
+            name = f"job {number} (id={job.terms.request_id})"
+            logger.error("%s is given up: each time the engine's process %s", name, reason)
             self._num_failed += 1
             told = f"the engine died {MAX_DEATHS} times while it made this image; not tried again"
             job.emit(Failed(InternalError(told)))

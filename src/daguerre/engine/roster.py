@@ -74,6 +74,18 @@ class Roster:
         yield from self._suspects
         yield from self._waiting.before(owner)
 
+    def num_ahead(self, job: int) -> int | None:
+        """How many jobs go before this one; None once it is begun."""
+        if self._places[job].has_begun:
+            return None
+        for held in self._held:
+            if job in held.sent:
+                return list(held.sent).index(job)
+        num_held = sum(len(held.sent) for held in self._held)
+        if job in self._suspects:
+            return num_held + list(self._suspects).index(job)
+        return num_held + len(self._suspects) + self._waiting.num_ahead(job)
+
     def add(self, job: int, owner: str = "", model: str = "") -> None:
         self._places[job] = _Place(owner, model)
         self._waiting.add(job, owner)

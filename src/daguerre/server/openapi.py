@@ -1,7 +1,7 @@
 """The contract as an OpenAPI 3.1 document and as a page, made from the code that enforces it.
 
-Fields and their rules come from `ImageGenerationRequest`, statuses and types from
-`daguerre.errors`. Only sentences and the list of paths are written here. Knows no engine.
+Statuses and types come from `daguerre.errors`, bodies from `schemas`. Only sentences and the list
+of paths are written here. Knows no engine.
 """
 
 from __future__ import annotations
@@ -33,9 +33,8 @@ from daguerre.errors import (
 from daguerre.params import OUTPUT_FORMATS
 from daguerre.server import events
 from daguerre.server.idempotency import HEADER, MAX_KEY_CHARS
-from daguerre.server.parsing import field_schemas
-from daguerre.server.protocol import ImageGenerationRequest
 from daguerre.server.reference import CONTENT_SECURITY_POLICY, page
+from daguerre.server.schemas import STRING, reference, schemas
 from daguerre.server.timeout import HEADER as TIMEOUT_HEADER
 from daguerre.server.timeout import MIN_TIMEOUT_S
 
@@ -53,8 +52,6 @@ _WHEN: dict[type[DaguerreError], str] = {
     Unavailable: "The queue is full, the model is loading or cannot be, or the server is stopping.",
     DeadlineExceeded: "The image was not done in the time that a request may take.",
 }
-_STRING: dict[str, Any] = {"type": "string"}
-_INTEGER: dict[str, Any] = {"type": "integer"}
 _HEADERS = {
     "x-request-id": "The caller's own id where it sent a plain word of up to 128 characters, else"
     " a new one. On every answer.",
@@ -74,7 +71,7 @@ _IDEMPOTENCY_KEY = {
     "name": HEADER,
     "in": "header",
     "description": "The same key with the same request gives the answer of the first for 24 hours.",
-    "schema": {**_STRING, "minLength": 1, "maxLength": MAX_KEY_CHARS},
+    "schema": {**STRING, "minLength": 1, "maxLength": MAX_KEY_CHARS},
 }
 _TIMEOUT = {
     "name": TIMEOUT_HEADER,
@@ -113,7 +110,7 @@ def document(settings: Settings) -> dict[str, Any]:
         "paths": _paths(),
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-            "schemas": _schemas(),
+            "schemas": schemas(),
         },
     }
 
@@ -132,7 +129,7 @@ def _paths() -> dict[str, Any]:
             "get": _get(
                 "One model.", "Model", AuthenticationFailed, AccessDenied, NotFound, RateLimited
             )
-            | {"parameters": [{"name": "id", "in": "path", "required": True, "schema": _STRING}]}
+            | {"parameters": [{"name": "id", "in": "path", "required": True, "schema": STRING}]}
         },
         "/available-models": {"get": _get("The models that this server has.", "AvailableModels")},
         "/healthz": {"get": _get("Whether the server is alive.", "Status")},
@@ -144,7 +141,7 @@ def _paths() -> dict[str, Any]:
 
 
 def _generation() -> dict[str, Any]:
-    headers = {name: {"description": text, "schema": _STRING} for name, text in _HEADERS.items()}
+    headers = {name: {"description": text, "schema": STRING} for name, text in _HEADERS.items()}
     return {
         "summary": "Makes one image.",
         "description": "The body is read as JSON whatever its Content-Type.",
@@ -167,7 +164,7 @@ def _generation() -> dict[str, Any]:
 
 def _file() -> dict[str, Any]:
     image: dict[str, Any] = {f"image/{output_format}": {} for output_format in OUTPUT_FORMATS}
-    fixed = {"required": True, "schema": _STRING}
+    fixed = {"required": True, "schema": STRING}
     return {
         "summary": "The file behind a link.",
         "description": "The whole address is in the answer to `response_format` `url`; it expires.",
@@ -215,90 +212,4 @@ def _json(schema: str) -> dict[str, Any]:
 
 
 def _content(media_type: str, schema: str) -> dict[str, Any]:
-    return {media_type: {"schema": _reference(schema)}}
-
-
-def _reference(schema: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{schema}"}
-
-
-def _schemas() -> dict[str, Any]:
-    image = _object(
-        b64_json=_STRING | {"contentEncoding": "base64"}, url=_STRING, revised_prompt={"const": ""}
-    ) | {"required": ["revised_prompt"], "oneOf": [{"required": [n]} for n in ("b64_json", "url")]}
-    model = _object(id=_STRING, object={"const": "model"}, created=_INTEGER, owned_by=_STRING)
-    available = _object(model_id=_STRING, type=_list(_STRING), regions=_list(_STRING))
-    error = _object(
-        code=_INTEGER, message=_STRING, type=_STRING, param={"type": ["string", "null"]}
-    )
-    return {
-        "ImageGenerationRequest": _request_schema(),
-        "ImagesResponse": _object(created=_INTEGER, data=_list(image, minItems=1, maxItems=1)),
-        "ServerSentEvent": _server_sent_event(),
-        "PartialImageEvent": _event_schema(
-            events.PARTIAL_IMAGE, "A preview in a stream.", partial_image_index=_INTEGER
-        ),
-        "CompletedEvent": _event_schema(
-            events.COMPLETED, "The last event of a stream.", usage={"const": events.USAGE}
-        ),
-        "Error": _object(error=error),
-        "Model": model,
-        "ModelList": _object(object={"const": "list"}, data=_list(model)),
-        "AvailableModels": _list(available),
-        "Status": _object(status=_STRING),
-    }
-
-
-def _request_schema() -> dict[str, Any]:
-    fields = ImageGenerationRequest.model_fields
-    properties = {
-        name: schema if fields[name].is_required() else _nullable(schema)
-        for name, schema in field_schemas().items()
-    }
-    required = [name for name, field in fields.items() if field.is_required()]
-    return _object(**properties) | {
-        "description": ImageGenerationRequest.__doc__,
-        "required": required,
-        "additionalProperties": False,
-    }
-
-
-def _server_sent_event() -> dict[str, Any]:
-    every = [_reference(schema) for schema in ("PartialImageEvent", "CompletedEvent", "Error")]
-    data = _STRING | {"contentMediaType": "application/json", "contentSchema": {"oneOf": every}}
-    names = {"enum": [events.PARTIAL_IMAGE, events.COMPLETED, events.ERROR]}
-    return _object(event=names, data=data) | {
-        "description": "One event of a stream: previews, then the image, or an error."
-    }
-
-
-def _event_schema(name: str, description: str, **others: Any) -> dict[str, Any]:
-    """The data of an event; its name is in it, too."""
-    common = {
-        "type": {"const": name},
-        "b64_json": _STRING | {"contentEncoding": "base64"},
-        "created_at": _INTEGER,
-        "size": _STRING,
-        "quality": {"enum": list(events.QUALITIES)},
-        "background": {"const": events.BACKGROUND},
-        "output_format": {"enum": list(OUTPUT_FORMATS)},
-    }
-    return _object(**common, **others) | {"description": description}
-
-
-def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    """`null` stands for "not given"."""
-    nullable = schema | {"type": [schema["type"], "null"]}
-    if "const" in nullable:
-        nullable["enum"] = [nullable.pop("const")]
-    if "enum" in nullable:
-        nullable["enum"] = [*nullable["enum"], None]
-    return nullable
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _list(items: dict[str, Any], **limits: int) -> dict[str, Any]:
-    return {"type": "array", "items": items, **limits}
+    return {media_type: {"schema": reference(schema)}}

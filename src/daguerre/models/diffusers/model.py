@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daguerre.engine.forward import Forward, Network, Outputs, Stage
+from daguerre.engine.forward import Forward, Network, Outputs, Preview, Stage
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError, InvalidRequest, SettingsError
 from daguerre.models.diffusers import memory
@@ -25,6 +26,8 @@ from daguerre.params import ImageParams, Mode, ModelInfo
 
 if TYPE_CHECKING:
     import torch
+
+    from daguerre.models.diffusers.colours import Colours
 
 DTYPES = ("float32", "bfloat16")
 DEFAULT_MAX_ROWS = 8
@@ -112,7 +115,11 @@ class DiffusersModel:
         pipeline = self._stock.copy()
         arguments = self._arguments(params, steps, guidance)
         per_step = self.family.num_forwards(guidance)
-        return self._forwards(pipeline, lambda: _picture(pipeline(**arguments)), per_step)
+        draw = partial(self._forwards, pipeline, lambda: _picture(pipeline(**arguments)), per_step)
+        colours = self._stock.colours
+        if not params.num_previews or colours is None:
+            return draw()
+        return _watched(draw, pipeline, colours, params)
 
     def _arguments(
         self, params: ImageParams, steps: int, guidance: float | None
@@ -168,7 +175,13 @@ class DiffusersModel:
                 param=param,
             )
 
-    def _forwards(self, pipeline: Any, call: Callable[[], Pixels], per_step: int) -> Pipeline:
+    def _forwards(
+        self,
+        pipeline: Any,
+        call: Callable[[], Pixels],
+        per_step: int,
+        preview: Preview | None = None,
+    ) -> Pipeline:
         from daguerre.models.diffusers import coroutine
 
         num_asked, outputs = 0, None
@@ -185,7 +198,7 @@ class DiffusersModel:
                     if num_asked % per_step == 0:
                         step = (num_asked // per_step, len(pipeline.scheduler.timesteps))
                 stage = self._stage(question.network)
-                forward = Forward(question.network, question.inputs, stage, step)
+                forward = Forward(question.network, question.inputs, stage, step, preview)
                 if question.network not in self.family.text_encoders:
                     outputs = yield forward
                 elif (outputs := self._stock.embeddings.get(forward)) is None:
@@ -219,6 +232,23 @@ class DiffusersModel:
         if network == self.family.denoiser:
             return "denoise"
         return "decode" if network == DECODER else "encode"
+
+
+def _watched(
+    draw: Callable[[Preview], Pipeline], pipeline: Any, colours: Colours, params: ImageParams
+) -> Pipeline:
+    """The same forwards, with what their steps make of the picture."""
+    from daguerre.models.diffusers.colours import to_decode
+    from daguerre.models.diffusers.estimate import Estimate
+
+    estimate = Estimate(pipeline.scheduler)
+
+    def preview(outputs: Outputs) -> Pixels:
+        latents = to_decode(pipeline.vae, estimate.latents, params.width, params.height)
+        return colours.pixels(latents)
+
+    with estimate.listening():
+        return (yield from draw(preview))
 
 
 def _is_wide(stock: Stock) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import gc
 import importlib
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,7 +26,10 @@ from daguerre.models.diffusers.families import PLAIN
 if TYPE_CHECKING:
     import torch
 
+    from daguerre.models.diffusers.colours import Colours
     from daguerre.models.diffusers.embeddings import Embeddings
+
+logger = logging.getLogger(__name__)
 
 # How denoiser and decoder are run; "auto" takes the best of the device.
 EXECUTORS = ("auto", "eager", "openvino")
@@ -50,6 +54,7 @@ class Stock:
         self.dtype, self.device = dtype, device_of(device, worker)
         self.num_threads = num_threads
         self.executor, self._converted = executor, converted
+        self.colours: Colours | None = None  # for previews; None also where there can be none
         self._networks: Mapping[str, Network] = {}
         self.embeddings: Embeddings  # there from `load` on: importing it imports torch
         self._hashed: tuple[tuple[str, int, int], ...] = ()  # the files that were read for it
@@ -73,6 +78,7 @@ class Stock:
             self._hash()
             self.pipeline = self._load_pipeline(device)
             self.embeddings = _embeddings()
+            self._fit_colours()
             self._networks = self._open_doors(device)
         return self._networks
 
@@ -127,6 +133,15 @@ class Stock:
         )
         pipeline.set_progress_bar_config(disable=True)
         return pipeline.to(device)
+
+    def _fit_colours(self) -> None:
+        """Now, because no step is to wait for it; and once, because the weights stay the same."""
+        from daguerre.models.diffusers.colours import fit
+
+        try:
+            self.colours = self.colours or fit(self.pipeline.vae, self.pipeline.vae_scale_factor)
+        except Exception:  # a decoder may raise anything; pictures do not need it
+            logger.exception("no previews of %s", self.checkpoint.folder)
 
     def _open_doors(self, device: torch.device) -> Mapping[str, Network]:
         from daguerre.models.diffusers import networks

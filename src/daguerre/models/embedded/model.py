@@ -35,7 +35,7 @@ ART = tuple(
     for name in ("art.json.gz", "drawings.svg", "things.txt")
 )
 MIN_CORES_TO_SHARE = 4
-PREVIEW_SCALE = 4  # the image's size is divided by this
+PREVIEW_SCALE = 8  # the image's size is divided by this
 _MAX_WINDOWS = 8  # of text in one forward, so that a very long prompt does not hold up others
 
 
@@ -151,20 +151,20 @@ class EmbeddedModel:
     def _generate(self, params: ImageParams, num_steps: int) -> Pipeline:
         # Here, because the server's process lists models and draws nothing.
         from daguerre.models.embedded.decoder import picture
-        from daguerre.models.embedded.drawing import things
         from daguerre.models.embedded.fields import SHAPE_INDEX
+        from daguerre.models.embedded.refusing import unwanted
         from daguerre.models.embedded.sampler import Noise, SceneSampler
 
         text = yield from self._encode((params.prompt, params.negative_prompt))  # (2, 25, 384)
         texts = zip(("text", "negative"), text, strict=True)
         rows = {name: np.stack((one, np.zeros_like(one))) for name, one in texts}
         noise = Noise.draw(params.seed)
-        unwanted = things.named(params.negative_prompt)
-        sampler = SceneSampler(noise, self._rules, num_steps, self.card.temperature, unwanted)
+        refused = unwanted(params.negative_prompt)
+        sampler = SceneSampler(noise, self._rules, num_steps, self.card.temperature, refused)
         shape = SHAPE_INDEX[params.width, params.height]
 
         def preview(outputs: Outputs) -> Pixels:
-            """The likeliest scene by now, at a quarter of its size."""
+            """The likeliest scene by now, at an eighth of its size."""
             tokens = sampler.estimate(self._guided(outputs))
             return picture(tokens, shape, noise.layout, noise.palette, PREVIEW_SCALE)
 

@@ -9,13 +9,23 @@ one scene; knows nothing of the network.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daguerre.models.embedded.fields import FIELDS, MASKED, NUM_LOGITS, ORDER, STARTS, THING, Rules
+from daguerre.models.embedded.fields import (
+    FIELDS,
+    MASKED,
+    NUM_LOGITS,
+    ORDER,
+    STARTS,
+    THING,
+    WHOLE,
+    Rules,
+)
 
 MAX_STEPS = len(FIELDS)
 NUM_PALETTES = 60
@@ -70,7 +80,8 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 class SceneSampler:
     """The scene of one request while it is being decided; `tokens` (F,) int64 are its fields.
 
-    No thing gets one of the `unwanted` names.
+    `unwanted` are values of fields, by the field's name, that are taken only where the rules leave
+    no other.
     """
 
     def __init__(
@@ -79,10 +90,13 @@ class SceneSampler:
         rules: Rules,
         num_steps: int,
         temperature: float,
-        unwanted: Collection[str] = (),
+        unwanted: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> None:
         self._noise, self._rules, self._temperature = noise, rules, temperature
-        self._wanted = np.array([name not in unwanted for name in THING["name"]])
+        self._wanted = {
+            name: np.array([value not in values for value in {**WHOLE, **THING}[name]])
+            for name, values in unwanted.items()
+        }
         self._steps = steps_of(num_steps)
         self.tokens: NDArray[np.int64] = MASKED.copy()
 
@@ -104,6 +118,7 @@ class SceneSampler:
 
     def _choose(self, field: int, scores: NDArray[np.floating], tokens: NDArray[np.int64]) -> int:
         allowed = self._rules.allowed(field, tokens)
-        if FIELDS[field].name == "name" and (allowed & self._wanted).any():
-            allowed &= self._wanted
+        wanted = self._wanted.get(FIELDS[field].name)
+        if wanted is not None and (allowed & wanted).any():
+            allowed &= wanted
         return int(np.where(allowed, scores, -np.inf).argmax())

@@ -38,8 +38,9 @@ class Sheet:
         """Soft values around 0 whose bumps are about `cell` wide; the same at every scale."""
         h, w = self.pixels.shape[:2]
         across, down = w / self.scale / cell, h / self.scale / cell
-        rng = np.random.default_rng((self.scene.seed, salt))
-        grid = rng.standard_normal((int(down) + 2, int(across) + 2), np.float32)
+        # Whose stream numpy has frozen (NEP 19).
+        rng = np.random.RandomState((self.scene.seed, salt))
+        grid = rng.standard_normal((int(down) + 2, int(across) + 2)).astype(np.float32)
         soft = Image.fromarray(grid).resize(
             (w, h), Image.Resampling.BICUBIC, box=(0, 0, across, down)
         )

@@ -111,7 +111,7 @@ def named(text: str) -> frozenset[str]:
     "cat" also says the black cat, "dog" says no hot dog. A part of the list that says more than a
     name, such as "bad hands" or "blue heart", says no thing.
     """
-    said = {meaning for phrase in _phrases(text) for meaning in _meanings().get(phrase, ())}
+    said = {meaning for phrase in phrases(text) for meaning in _meanings().get(phrase, ())}
     kinds = {BY_NAME[name].kind for name in said}
     words = {word for name in said for word in (name, *BY_NAME[name].synonyms)}
     inside = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(words)))})\b")
@@ -132,7 +132,7 @@ def _meanings() -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _phrases(text: str) -> Iterator[str]:
+def phrases(text: str) -> Iterator[str]:
     """The parts of a list without their articles, also with the last word in the singular."""
     for part in _APART.split(text.lower()):
         words = _BEFORE.sub("", " ".join(re.findall(r"[a-z0-9'-]+", part)))

@@ -11,8 +11,8 @@ import { make } from "./work.js";
 
 const find = (id) => document.getElementById(id);
 const gallery = new Gallery();
-let chosen = null;  // the picture on the plate
-let running = null;  // the AbortController of the picture that is being made
+let chosen = null;  // the picture on the plate, or null where that is being made or there is none
+let running = null;  // of the picture that is being made: its AbortController and shape, and what was chosen before
 
 // For ears: what eyes see on the plate.
 const say = (words) => { find("spoken").textContent = words; };
@@ -87,36 +87,43 @@ async function draw() {
   if (!key.modelId()) await refresh();
   if (!key.modelId()) return;
   const fields = { model: key.modelId(), ...form.values() };
-  setRunning(new AbortController());
+  begin(fields.aspect_ratio);
   try {
     const { file, seed, seconds } = await make(key.key(), fields, running.signal, say);
     await keep(file, { ...fields, seed }, seconds);
   } catch (error) {
     failed(error);
-  } finally {
-    setRunning(null);
   }
 }
 
-function setRunning(controller) {
-  running = controller;
-  const isCancelFocused = document.activeElement === find("cancel");
-  find("make").hidden = Boolean(running);
-  find("cancel").hidden = !running;
-  if (!running) {
-    if (isCancelFocused) find("make").focus();
-    return;
-  }
+function begin(shape) {
+  const controller = new AbortController();
+  running = { controller, signal: controller.signal, shape, before: chosen?.id };
   form.clearErrors();
-  plate.begin(form.values().aspect_ratio);
+  plate.begin(shape);
+  choose(sheet.DRAFT);
   plate.setState("Sent");
+  showRunning();
   if (document.activeElement === document.body) find("cancel").focus();
   const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   find("plate").scrollIntoView({ block: "nearest", behavior: isCalm ? "auto" : "smooth" });
 }
 
+function end() {
+  const isCancelFocused = document.activeElement === find("cancel");
+  running = null;
+  plate.end();
+  showRunning();
+  if (isCancelFocused) find("make").focus();
+}
+
+function showRunning() {
+  find("make").hidden = find("again").disabled = find("vary").disabled = Boolean(running);
+  find("cancel").hidden = !running;
+}
+
 function cancel() {
-  running?.abort(new DOMException("cancelled", "AbortError"));
+  running?.controller.abort(new DOMException("cancelled", "AbortError"));
 }
 
 async function keep(file, fields, seconds) {
@@ -128,15 +135,18 @@ async function keep(file, fields, seconds) {
     tellSheet(`The picture could not be kept in this browser (${error.message}); download it, or remove others.`);
   }
   const picture = result?.picture ?? gallery.pictures[0];
-  choose(picture.id);
+  const other = chosen;  // that is looked at meanwhile, and stays
+  end();
+  choose(other ? other.id : picture.id);
   const words = result?.isKnown ? "The same bytes as before." : "";
-  plate.setState(words);
+  plate.setState(other ? `The picture is done. ${words}` : words);
   say(`Done. ${words}`);
 }
 
 function failed(error) {
-  plate.settle(chosen);
-  plate.setState("");
+  const { before } = running;
+  end();
+  choose(chosen?.id ?? before);
   if (error.name === "AbortError") {
     plate.setState("Cancelled");
     return say("Cancelled");
@@ -152,17 +162,17 @@ function told(error) {
   return "The connection broke.";
 }
 
+// One that is kept, or else the one that is being made.
 function choose(id) {
   chosen = gallery.pictures.find((picture) => picture.id === id) ?? null;
-  if (!running || chosen) plate.settle(chosen);
-  plate.setState("");
-  sheet.render(gallery.pictures, chosen?.id, (one) => {
-    if (!running) choose(one);
-  });
+  if (chosen || !running) plate.settle(chosen);
+  else plate.develop();
+  if (!running) plate.setState("");
+  const chosenId = chosen?.id ?? (running ? sheet.DRAFT : undefined);
+  sheet.render(gallery.pictures, running?.shape ?? null, chosenId, choose);
 }
 
 async function remove(id) {
-  if (running) return;
   const before = gallery.pictures.map((picture) => picture.id);
   const after = before[before.indexOf(id) + 1] ?? before[before.indexOf(id) - 1];
   await gallery.remove(id).catch((error) => tellSheet(`It could not be removed: ${error.message}`));
@@ -179,7 +189,6 @@ function askToClear() {
 
 async function clear() {
   find("clear-dialog").close();
-  if (running) return;
   await gallery.clear().catch((error) => tellSheet(`They could not be removed: ${error.message}`));
   choose();
   say("All removed");

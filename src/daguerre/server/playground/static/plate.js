@@ -6,14 +6,28 @@ import { sizeOf } from "./form.js";
 const find = (id) => document.getElementById(id);
 const opening = find("opening"), picture = find("picture"), progress = find("progress");
 let address = "";
+let draft = null;  // of the picture that is being made: its shape, its newest preview, and whether it is shown
 
 export function begin(shape) {
-  setShape(shape);
-  show(null);
-  opening.classList.add("developing");
+  draft = { shape, preview: null };
   setProgress(null);
+  develop();
+}
+
+// Shows the picture that is being made.
+export function develop() {
+  draft.isShown = true;
+  setShape(draft.shape);
+  opening.classList.add("developing");
   find("caption").hidden = find("actions").hidden = true;
   find("empty").hidden = true;
+  showDraft();
+}
+
+export function end() {
+  draft = null;
+  progress.hidden = true;
+  opening.classList.remove("developing");
 }
 
 // A part from 0 to 1, or null while nothing is known.
@@ -29,14 +43,19 @@ export function setState(words) {
 }
 
 export function preview(file) {
-  show(file);
+  draft.preview = file;
+  if (draft.isShown) showDraft();
+}
+
+function showDraft() {
+  show(draft.preview);
   picture.alt = "A preview of the picture that is being made";
 }
 
-// The picture as it is kept, or the empty plate.
+// The picture as it is kept, or the empty plate; one that is being made goes on behind it.
 export function settle(kept) {
+  if (draft) draft.isShown = false;
   opening.classList.remove("developing");
-  progress.hidden = true;
   find("caption").hidden = find("actions").hidden = kept === null;
   find("empty").hidden = kept !== null;
   if (kept === null) return show(null);

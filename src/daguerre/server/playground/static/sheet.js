@@ -3,13 +3,17 @@
 
 import { sizeOf } from "./form.js";
 
+export const DRAFT = "draft";  // stands for the id of the picture that is being made
+
 const list = document.getElementById("gallery");
 const addresses = [];
 
-export function render(pictures, chosenId, onChoose) {
+// `shape` is that of a picture that is being made, or null.
+export function render(pictures, shape, chosenId, onChoose) {
   for (const address of addresses.splice(0)) URL.revokeObjectURL(address);
   const focused = list.contains(document.activeElement) ? document.activeElement.dataset.id : null;
-  list.replaceChildren(...pictures.map((picture) => item(picture, chosenId, onChoose)));
+  list.replaceChildren(...pictures.map((picture) => item(picture, onChoose)));
+  if (shape) list.prepend(draft(shape, onChoose));
   document.getElementById("clear").hidden = pictures.length === 0;
   mark(chosenId);
   if (focused) (button(focused) ?? button(chosenId))?.focus();
@@ -33,7 +37,7 @@ export function setUp(onRemove) {
     const to = { ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: all.length - 1 }[event.key];
     if (to === undefined && event.key !== "Delete") return;
     event.preventDefault();
-    if (event.key === "Delete") return onRemove(Number(all[place].dataset.id));
+    if (event.key === "Delete") return all[place].dataset.id === DRAFT ? undefined : onRemove(Number(all[place].dataset.id));
     all[to]?.focus();
     all[to]?.click();
   });
@@ -41,17 +45,28 @@ export function setUp(onRemove) {
 
 const button = (id) => list.querySelector(`button[data-id="${id}"]`);
 
-function item(picture, chosenId, onChoose) {
-  const [width, height] = sizeOf(picture.fields.aspect_ratio);
-  const entry = document.createElement("li");
-  entry.style.setProperty("--ratio", String(width / height));
-  const choose = Object.assign(document.createElement("button"), { type: "button" });
-  choose.dataset.id = picture.id;
-  choose.addEventListener("click", () => onChoose(picture.id));
+function item(picture, onChoose) {
+  const [entry, choose] = place(picture.fields.aspect_ratio, picture.id, onChoose);
   const image = document.createElement("img");
   addresses.push(URL.createObjectURL(picture.small));
   Object.assign(image, { src: addresses.at(-1), alt: `${picture.fields.prompt}, seed ${picture.fields.seed}` });
   choose.append(image);
-  entry.append(choose);
   return entry;
+}
+
+function draft(shape, onChoose) {
+  const [entry, choose] = place(shape, DRAFT, onChoose);
+  choose.setAttribute("aria-label", "The picture that is being made");
+  return entry;
+}
+
+function place(shape, id, onChoose) {
+  const [width, height] = sizeOf(shape);
+  const entry = document.createElement("li");
+  entry.style.setProperty("--ratio", String(width / height));
+  const choose = Object.assign(document.createElement("button"), { type: "button" });
+  choose.dataset.id = id;
+  choose.addEventListener("click", () => onChoose(id));
+  entry.append(choose);
+  return [entry, choose];
 }

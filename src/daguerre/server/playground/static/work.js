@@ -22,33 +22,68 @@ export async function make(key, fields, signal, say) {
 
 async function once(key, fields, signal, say) {
   const started = performance.now();
+  const queue = new Queue(say);
   let seed = fields.seed, firstStep = 0;
-  for await (const told of generate(key, fields, signal)) {
-    if (told.seed) seed = told.seed;
-    if (told.queued !== undefined) queued(told.queued, say);
-    if (told.step) {
-      if (told.step === 1) {
-        firstStep = performance.now();
-        say("Drawing.");
+  try {
+    for await (const told of generate(key, fields, signal)) {
+      if (told.seed) seed = told.seed;
+      if (told.queued !== undefined) queue.move(told.queued);
+      if (told.step) {
+        queue.leave();
+        if (told.step === 1) {
+          firstStep = performance.now();
+          say("Drawing.");
+        }
+        drawing(told, firstStep);
       }
-      drawing(told, firstStep);
+      if (told.preview) plate.preview(told.preview);
+      if (told.image) {
+        const seconds = (performance.now() - started) / 1000;
+        localStorage.setItem(PACE, String((performance.now() - (firstStep || started)) / 1000));
+        return { file: told.image, seed, seconds };
+      }
     }
-    if (told.preview) plate.preview(told.preview);
-    if (told.image) {
-      const seconds = (performance.now() - started) / 1000;
-      localStorage.setItem(PACE, String((performance.now() - (firstStep || started)) / 1000));
-      return { file: told.image, seed, seconds };
-    }
+  } finally {
+    queue.leave();
   }
 }
 
-function queued(ahead, say) {
-  plate.setProgress(null);
-  const pace = Number(localStorage.getItem(PACE));
-  const left = pace ? `, about ${time(pace * (ahead + 1))} left` : "";
-  const words = ahead === 0 ? `Next in line${left}` : `${ahead} ahead of you${left}`;
-  plate.setState(words);
-  say(words);
+// The place in the queue as it was told last, and the time left, which goes on by itself.
+class Queue {
+  #say;
+  #ahead = 0;
+  #moved = 0;
+  #timer = 0;
+
+  constructor(say) {
+    this.#say = say;
+  }
+
+  move(ahead) {
+    this.#ahead = ahead;
+    this.#moved = performance.now();
+    plate.setProgress(null);
+    this.#tell();
+    this.#say(this.#words());  // ears hear of each place once, and of no second
+    if (!this.#timer) this.#timer = setInterval(() => this.#tell(), 1000);
+  }
+
+  leave() {
+    clearInterval(this.#timer);
+    this.#timer = 0;
+  }
+
+  #tell() {
+    plate.setState(this.#words());
+  }
+
+  #words() {
+    const pace = Number(localStorage.getItem(PACE));
+    // The first of those ahead may take longer than this browser's last picture did, the others are still to come.
+    const first = Math.max(0, pace - (performance.now() - this.#moved) / 1000);
+    const left = pace ? `, about ${time(first + pace * this.#ahead)} left` : "";
+    return this.#ahead === 0 ? `Next in line${left}` : `${this.#ahead} ahead of you${left}`;
+  }
 }
 
 function drawing({ step, total }, firstStep) {

@@ -1,0 +1,68 @@
+"""What a negative prompt rules out by name: values of a scene's fields that are not chosen.
+
+The network reads negative prompts too, and weighs them against the prompt; where both name the same
+thing it would follow the prompt. Here the negative prompt has the last word on what it names: a
+thing, a place, an hour, weather, the sun, the moon, a background. Knows nothing of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.palette import BACKS
+from daguerre.models.embedded.fields import GLOWING_MUSHROOM, WHOLE
+
+# What a value of a field is called besides its own name, in the singular.
+_ALSO: dict[str, dict[str, tuple[str, ...]]] = {
+    "terrain": {
+        "mountains": ("mountain", "peak"),
+        "hills": ("hill",),
+        "desert": ("dune", "sand dune"),
+        "forest": ("wood",),
+        "meadow": ("field of flowers",),
+        "jungle": ("rainforest",),
+        "snowfield": ("snow", "snowy field"),
+        "city": ("skyline", "skyscraper"),
+        "sea": ("ocean",),
+        "islands": ("island",),
+        "underwater": ("sea floor",),
+        "space": ("outer space",),
+        "mushrooms": ("mushroom", "glowing mushroom"),
+        "flowers": ("glowing flower",),
+    },
+    "time": {
+        "dawn": ("sunrise",),
+        "day": ("daylight",),
+        "dusk": ("twilight",),
+        "night": ("night sky",),
+    },
+    "weather": {
+        "cloudy": ("cloud",),
+        "fog": ("mist",),
+        "storm": ("thunderstorm", "lightning"),
+        "aurora": ("northern lights",),
+    },
+    "background": {name: (f"{name} background",) for name in BACKS},
+}
+_NO_NAMES = {"", "clear", *BACKS}  # values that are not said alone: "blue" is no background
+
+
+def unwanted(negative_prompt: str) -> Mapping[str, frozenset[str]]:
+    """Field (a key of `WHOLE` or `THING`) -> its values that the list of words names."""
+    said = frozenset(things.phrases(negative_prompt))
+    found = {
+        field: frozenset(value for value in WHOLE[field] if _is_said(field, value, said))
+        for field in _ALSO
+    }
+    found |= {field: frozenset({"yes"} if field in said else ()) for field in ("sun", "moon")}
+    mushrooms = {GLOWING_MUSHROOM} if "mushrooms" in found["terrain"] else set()
+    found["name"] = things.named(negative_prompt) | mushrooms
+    return {field: values for field, values in found.items() if values}
+
+
+def _is_said(field: str, value: str, said: frozenset[str]) -> bool:
+    names = set(_ALSO[field].get(value, ()))
+    if value not in _NO_NAMES:
+        names.add(value)
+    return bool(names & said)

@@ -1,0 +1,229 @@
+"""Previews of checkpoints: what they show, and that no picture knows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daguerre.params import Event, Step
+
+from .conftest import REASON, Bench, Request, picture, steps
+from .test_pictures import FAMILIES, requests_of
+
+diffusers = pytest.importorskip("diffusers", reason=REASON)
+torch = pytest.importorskip("torch", reason=REASON)
+
+# Of diffusers' samplers those that keep to one of the four ways of mixing noise in.
+SAMPLERS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("DDIMScheduler", {}),
+    ("DDIMScheduler", {"prediction_type": "v_prediction"}),
+    ("DDIMScheduler", {"prediction_type": "sample"}),
+    ("DDPMScheduler", {}),
+    ("PNDMScheduler", {"skip_prk_steps": True}),
+    ("LCMScheduler", {}),
+    ("EulerDiscreteScheduler", {}),
+    ("EulerDiscreteScheduler", {"prediction_type": "v_prediction"}),
+    ("EulerDiscreteScheduler", {"use_karras_sigmas": True}),
+    ("EulerAncestralDiscreteScheduler", {}),
+    ("EulerAncestralDiscreteScheduler", {"prediction_type": "v_prediction"}),
+    ("HeunDiscreteScheduler", {}),
+    ("DPMSolverMultistepScheduler", {}),
+    ("DPMSolverMultistepScheduler", {"prediction_type": "v_prediction"}),
+    ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
+    (
+        "DPMSolverMultistepScheduler",
+        {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 3.0},
+    ),
+    ("DPMSolverSinglestepScheduler", {"lower_order_final": True}),
+    ("DEISMultistepScheduler", {}),
+    ("UniPCMultistepScheduler", {}),
+    ("FlowMatchEulerDiscreteScheduler", {}),
+    ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0}),
+    ("FlowMatchHeunDiscreteScheduler", {}),
+)
+
+
+def shown(events: Sequence[Event]) -> dict[int, Any]:
+    """Step -> its preview."""
+    return {e.index: e.preview for e in events if isinstance(e, Step) and e.preview is not None}
+
+
+def half_way(sampler: Any) -> tuple[Any, Any, Any, Any]:
+    """A sampler at its third step, what the network would tell it there were it perfect, the noisy
+    latents, and the clean ones."""
+    random = torch.Generator().manual_seed(3)
+    clean, noise = (torch.randn((1, 4, 6, 6), generator=random, dtype=torch.float64) for _ in "ab")
+    sampler.set_timesteps(8)
+    sample: Any = None
+    output: Any = None
+    for timestep in sampler.timesteps[:3]:
+        sample, output = mixed(sampler, timestep, clean, noise)
+        sampler.step(output, timestep, sample)
+    return timestep, output, sample, clean
+
+
+def mixed(sampler: Any, timestep: Any, clean: Any, noise: Any) -> tuple[Any, Any]:
+    """The noisy latents as diffusers mixes them, and what the network is trained to say of them."""
+    if hasattr(sampler, "scale_noise"):
+        if sampler.step_index is None:  # Heun's has each of its inner times twice
+            sigma = sampler.sigmas[0]
+        else:
+            sigma = sampler.sigmas[sampler.step_index]
+        sigma = sigma.double()
+        return (1 - sigma) * clean + sigma * noise, noise - clean
+    sample = sampler.add_noise(clean, noise, timestep[None])
+    kind = sampler.config.prediction_type
+    if kind == "epsilon":
+        return sample, noise
+    if kind == "sample":
+        return sample, clean
+    if kind == "flow_prediction":
+        return sample, noise - clean
+    alphas = sampler.alphas_cumprod.double()
+    alpha = alphas[int(timestep)] ** 0.5
+    return sample, alpha * noise - (1 - alpha**2) ** 0.5 * clean
+
+
+@pytest.mark.parametrize(("name", "config"), SAMPLERS)
+def test_estimate_is_the_clean_latents(name: str, config: dict[str, Any]) -> None:
+    """From a perfect network's answer, the estimate of each kind of sampler is what the noise was
+    added to, by that sampler's own `add_noise`."""
+    from daguerre.models.diffusers.estimate import clean
+
+    sampler = getattr(diffusers, name).from_config({"clip_sample": False, **config})
+    timestep, output, sample, expected = half_way(sampler)
+    assert torch.linalg.norm(sample - expected) > 1
+    found = clean(sampler, output, timestep, sample)
+    assert torch.allclose(found, expected, atol=2e-3), float((found - expected).abs().max())
+
+
+def test_estimate_of_an_unknown_sampler() -> None:
+    """Where it is not known how noise is mixed in, the latents themselves are shown."""
+    from daguerre.models.diffusers.estimate import clean
+
+    sampler = diffusers.EDMEulerScheduler()
+    timestep, output, sample, _ = half_way(sampler)
+    assert clean(sampler, output, timestep, sample) is sample
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_picture_does_not_know(family: str, folder_of: Callable[[str], Path]) -> None:
+    """Three previews of the image's shape, each another one; and side by side with others, too, the
+    bytes of the picture are those without."""
+    bench = Bench(folder_of(family))
+    requests = requests_of(family)[:2]
+    plain = bench.pictures(requests)
+    events = bench.run([replace(requests[0], num_previews=3), requests[1]])
+    assert [picture(each[-1]) for each in events] == plain
+    total = steps(events[0])[-1][1]
+    assert steps(events[0]) == [(index, total) for index in range(1, total + 1)]
+    previews = shown(events[0])
+    assert sorted(previews) == [total * part // 4 for part in (1, 2, 3)] and not shown(events[1])
+    width, height = requests[0].size
+    for drawn in previews.values():
+        assert drawn.shape[0] * width == drawn.shape[1] * height and drawn.shape[0] <= height
+    assert len({drawn.tobytes() for drawn in previews.values()}) == 3
+    assert_decoded(bench, requests[0])
+
+
+def assert_decoded(bench: Bench, request: Request) -> None:
+    """What becomes of latents here is what the stock pipeline gives to its decoder."""
+    from daguerre.models.diffusers.colours import to_decode
+
+    pipeline, stepped, decoded = bench.model.source.copy(), [], []
+    step, decode = pipeline.scheduler.step, pipeline.vae.decode
+
+    def stepping(*args: Any, **kwargs: Any) -> Any:
+        stepped.append(step(*args, **kwargs)[0])
+        return (stepped[-1],)
+
+    def decoding(latents: Any, *args: Any, **kwargs: Any) -> Any:
+        decoded.append(latents)
+        return decode(latents, *args, **kwargs)
+
+    width, height = request.size
+    pipeline.scheduler.step, pipeline.vae.decode = stepping, decoding
+    try:
+        pipeline(
+            prompt=request.prompt,
+            width=width,
+            height=height,
+            num_inference_steps=2,
+            **bench.model.family.call,
+        )
+    finally:
+        pipeline.vae.decode = decode  # the doors of the bench are those of its model
+    found = to_decode(pipeline.vae, stepped[-1], width, height)
+    assert torch.allclose(found, decoded[0].reshape(found.shape), atol=1e-5)
+
+
+def test_restart_goes_on_with_previews(folder_of: Callable[[str], Path]) -> None:
+    """A sampler that was listened to is a request's own: the next request's is a fresh one."""
+    bench = Bench(folder_of("flux"))
+    first, second = (bench.model.source.copy().scheduler for _ in range(2))
+    bench.run([Request("a fox", num_previews=3)])
+    assert "step" not in vars(first) and "step" not in vars(second)
+    assert first is not second
+
+
+def linear(factor: int) -> Any:
+    """A decoder that is nothing but a linear map of each latent pixel."""
+    torch.manual_seed(6)
+    return torch.nn.Sequential(torch.nn.Conv2d(4, 3, 1), torch.nn.Upsample(scale_factor=factor))
+
+
+def colours_of(vae: Any, latents: Any) -> Any:
+    """What the decoder paints, one pixel for each of the latents, as bytes."""
+    painted = (vae.decode(latents).sample.clamp(-1, 1) + 1) * 127.5
+    means = torch.nn.functional.adaptive_avg_pool2d(painted, latents.shape[-2:])
+    return means[0].movedim(0, -1).numpy()
+
+
+def test_linear_decoder() -> None:
+    """Of a decoder that is a linear map the fit finds that map: a preview has its very colours."""
+    from daguerre.models.diffusers.colours import fit
+
+    from . import tiny
+
+    vae = tiny.vae(num_levels=4).eval().requires_grad_(False)
+    vae.decoder = linear(factor=8).requires_grad_(False)
+    pictures = torch.rand((1, 3, 64, 96), generator=torch.Generator().manual_seed(7)) * 2 - 1
+    latents = vae.encode(pictures).latent_dist.mode()
+    expected = colours_of(vae, latents)
+    assert expected.std(axis=(0, 1)).min() > 1
+    assert abs(fit(vae, 8).pixels(latents) - expected).max() <= 1
+
+
+def test_fit_is_always_the_same() -> None:
+    """It draws from no generator that is anybody else's, and from its own the same each time."""
+    from daguerre.models.diffusers.colours import fit
+
+    from . import tiny
+
+    vae = tiny.vae().eval().requires_grad_(False)
+    before = torch.get_rng_state()
+    first, second = fit(vae, 2), fit(vae, 2)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first.matrix, second.matrix) and torch.equal(first.offset, second.offset)
+
+
+def test_decoder_that_cannot_be_fitted(
+    folder_of: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A checkpoint whose decoder does not take what it should is served without previews, and the
+    log says so."""
+    from daguerre.models.diffusers import colours
+
+    def failing(vae: Any, factor: int) -> Any:
+        raise RuntimeError("out of range")
+
+    monkeypatch.setattr(colours, "fit", failing)
+    events = Bench(folder_of("flux")).run([Request("a fox", num_previews=3)])[0]
+    assert picture(events[-1]) and not shown(events)
+    assert "no previews of" in caplog.text and "out of range" in caplog.text
