@@ -95,11 +95,11 @@ $(VENV)/audit.stamp: audit.txt | $(BIN)/python
 	@$(VENV)/audit/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --requirement $<
 	@touch $@
 
-# The extra for checkpoints, too: so the other tests also show that nothing else needs it.
+# The extras for checkpoints, too: so the other tests also show that nothing else needs it.
 $(VENV)/diffusers.stamp: $(INPUTS) | $(BIN)/python
-	@echo "Installing daguerre and its extra for checkpoints into $(VENV)/diffusers"
+	@echo "Installing daguerre and its extras for checkpoints into $(VENV)/diffusers"
 	@$(BIN)/python -m venv $(VENV)/diffusers
-	@PIP_BUILD_CONSTRAINT=constraints.txt $(VENV)/diffusers/bin/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt --editable '.[diffusers,test]'
+	@PIP_BUILD_CONSTRAINT=constraints.txt $(VENV)/diffusers/bin/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt --editable '.[diffusers,quantization,test]'
 	@touch $@
 
 # The browser that the playground is tested in. Where none can be had, its tests are skipped and say so.

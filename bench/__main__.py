@@ -1,4 +1,4 @@
-"""`python -m bench [serving|encoding|overhead|soak] [options]`: one of them, or the first two."""
+"""`python -m bench [serving|encoding|overhead|reduced|soak] [options]`: one, or the first two."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench.load import LoadError
 from daguerre.errors import SettingsError
 
-BENCHMARKS = ("serving", "encoding", "overhead", "soak")
+BENCHMARKS = ("serving", "encoding", "overhead", "reduced", "soak")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,6 +25,11 @@ def main(arguments: Sequence[str]) -> int:
             from bench import overhead
 
             overhead.main(arguments[1:])
+            return 0
+        if named == "reduced":
+            from bench import reduced
+
+            reduced.main(arguments[1:])
             return 0
         if named != "encoding":
             from bench import serving

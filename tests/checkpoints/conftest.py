@@ -188,13 +188,22 @@ def steps(events: Sequence[Event]) -> list[tuple[int, int]]:
     return [(event.index, event.total) for event in events if isinstance(event, Step)]
 
 
-def stock_pictures(folder: Path, bench: Bench, requests: Sequence[Request]) -> list[bytes]:
+def stock_pictures(
+    folder: Path,
+    bench: Bench,
+    requests: Sequence[Request],
+    prepare: Callable[[Any], None] = lambda pipeline: None,
+) -> list[bytes]:
     """What the stock pipeline draws, loaded anew and called as its documentation says."""
     import diffusers
 
     pipeline = diffusers.DiffusionPipeline.from_pretrained(folder)
     pipeline.set_progress_bar_config(disable=True)
-    return [_stock_picture(pipeline, bench.model, request) for request in requests]
+    pictures = []
+    for request in requests:
+        prepare(pipeline)
+        pictures.append(_stock_picture(pipeline, bench.model, request))
+    return pictures
 
 
 def _stock_picture(pipeline: Any, model: DiffusersModel, request: Request) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from daguerre.engine.pipeline import MovableModel
 from daguerre.errors import NotFound, SettingsError
 from daguerre.models import catalog
 from daguerre.models.diffusers import checkpoint as checkpoints
+from daguerre.models.diffusers import quantization
+from daguerre.models.diffusers.caches import METHODS, Cache
 from daguerre.models.diffusers.families import FAMILIES, find
 from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DiffusersModel
 from daguerre.models.diffusers.stock import device_of
@@ -141,8 +144,8 @@ def test_few_cores_do_not_share(
 
 
 def test_ids_share_a_checkpoint(settings: Settings) -> None:
-    """Two ids on one folder differ in their steps only, and load it once; another type, or another
-    executor, does not."""
+    """Two ids on one folder differ in their steps only, and load it once; another type, executor or
+    quantisation does not."""
     checkpoint(settings.home_folder() / "sd")
     table = '[models.{}]\nsource = "diffusers"\nfolder = "sd"\n{}\n'
     write(
@@ -150,11 +153,13 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         table.format("slow", "steps = 50")
         + table.format("fast", "steps = 8")
         + table.format("half", 'dtype = "bfloat16"')
-        + table.format("eager", 'executor = "eager"'),
+        + table.format("eager", 'executor = "eager"')
+        + table.format("small", 'quantization = "int8-weight-only"'),
     )
-    slow, fast, half, eager = served(settings)
+    slow, fast, half, eager, small = served(settings)
     assert slow._stock is fast._stock
-    assert len({id(model._stock) for model in (slow, half, eager)}) == 3
+    assert len({id(model._stock) for model in (slow, half, eager, small)}) == 4
+    assert small._stock.quantization == "int8-weight-only"
     assert (slow.steps, fast.steps) == (50, 8)
 
 
@@ -211,12 +216,62 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ('[models.x]\nsource = "diffusers"\ndtype = "float16"', 'must be "float32" or "bfloat16"'),
         ('[models.x]\nsource = "diffusers"\ndevice = "tpu"', "device is 'tpu'; it must be"),
         ('[models.x]\nsource = "diffusers"\ndevice = "cpu:0"', "device is 'cpu:0'; it must be"),
+        ('[models.x]\nsource = "diffusers"\ncache = "first-block"', "must be a table, such as {"),
+        ("cache = {}", 'cache: method is missing; it must be "first-block" or "taylorseer" or'),
+        ("cache = { method = 3 }", 'cache: method is 3; it must be "first-block" or'),
+        ('cache = { method = "magcache" }', "method is 'magcache'; it must be \"first-block\" or"),
+        (
+            'cache = { method = "first-block", treshold = 0.1 }',
+            "cache: unknown key 'treshold' (did you mean 'threshold'?); allowed: method, threshold",
+        ),
+        (
+            'cache = { method = "first-block", max_order = 1 }',
+            "cache: unknown key 'max_order'; allowed: method, threshold",
+        ),
+        (
+            'cache = { method = "first-block", threshold = 0 }',
+            "cache: threshold is 0; it must be a number from 0.001 to 1",
+        ),
+        (
+            'cache = { method = "taylorseer", cache_interval = 1 }',
+            "cache: cache_interval is 1; it must be a whole number from 2 to 100",
+        ),
+        (
+            'cache = { method = "taylorseer" }\nexecutor = "openvino"',
+            "executor is 'openvino'; with cache it must be 'auto' or 'eager'",
+        ),
+        (
+            'cache = { method = "taylorseer" }\nmax_rows = 2',
+            "max_rows is 2; with cache it must be 1",
+        ),
+        (
+            'cache = { method = "taylorseer" }\nmode = "throughput"',
+            "mode is 'throughput'; with cache it must be 'exact'",
+        ),
+        (
+            '[models.x]\nsource = "diffusers"\nquantization = "int4"',
+            'it must be "int8-weight-only" or "int8-dynamic" or "float8-weight-only" or',
+        ),
+        (
+            'quantization = "int8-dynamic"\nexecutor = "openvino"',
+            "executor is 'openvino'; with quantization it must be 'auto' or another of torch's",
+        ),
+        (
+            'quantization = "float8-dynamic"',
+            "device is missing; with quantization 'float8-dynamic' it must be 'cuda'",
+        ),
+        (
+            'quantization = "float8-dynamic"\ndevice = "cuda:1"\ndtype = "float32"',
+            "dtype is 'float32'; with quantization 'float8-dynamic' it must be 'bfloat16'",
+        ),
         ('[models.x]\nsource = "diffusers"\nload = "never"', 'must be "start" or "first use"'),
         ('[models.x]\nsource = "diffusers"\nmax_rows = 1e9', "max_rows is 1000000000.0; it must"),
     ],
 )
 def test_mistake_is_named(settings: Settings, text: str, expected: str) -> None:
     """A mistake is one line with the file, the table, what was found and what is allowed."""
+    if text.startswith(("cache", "quantization")):
+        text = f'[models.x]\nsource = "diffusers"\nfolder = "x"\n{text}'
     message = refusal(write(settings, text))
     assert expected in message and str(settings.home_folder() / catalog.FILE_NAME) in message
 
@@ -330,6 +385,47 @@ def test_guide_says_what_is_served() -> None:
     }
 
 
+def test_guide_says_which_caches_fit() -> None:
+    """Each method with its keys, and the pipelines that take it."""
+    text = GUIDE.read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    told = {row[0].strip("`"): row for row in rows if len(row) == 4 and row[0].startswith("`")}
+    assert set(told) == set(METHODS)
+    for method, keys in METHODS.items():
+        fitting = {name for name, family in FAMILIES.items() if method in family.caches}
+        assert set(re.findall(r"`(\w+Pipeline)`", told[method][3])) == fitting
+        assert told[method][2] == "the same" or set(re.findall(r"`(\w+)`", told[method][2])) == set(
+            keys
+        )
+
+
+def test_cache_reaches_the_model(settings: Settings) -> None:
+    """What a table says is told, part of what is shared, and leaves nothing to share in a forward;
+    a pipeline that it does not fit is refused with those that do."""
+    parts: dict[str, object] = {
+        "_class_name": "FluxPipeline",
+        "unet": [None, None],
+        "transformer": ["diffusers", "FluxTransformer2DModel"],
+        "text_encoder_2": ["transformers", "T5EncoderModel"],
+        "tokenizer_2": ["transformers", "T5Tokenizer"],
+    }
+    checkpoint(settings.home_folder() / "flux", **parts)
+    table = '[models.{}]\nsource = "diffusers"\nfolder = "flux"\ndevice = "cuda"\n{}\n'
+    cached = 'cache = { method = "first-block", threshold = 0.25 }'
+    text = table.format("plain", "") + table.format("a", cached) + table.format("b", cached)
+    plain, a, b = served(write(settings, text))
+    assert (plain._stock.cache, plain.max_rows) == (None, {"transformer": DEFAULT_MAX_ROWS})
+    assert a._stock.cache == Cache("first-block", (("threshold", 0.25),))
+    assert a._stock is b._stock is not plain._stock
+    assert a.max_rows == {"transformer": 1}
+    assert a.info.description.endswith("flux, cache first-block threshold=0.25")
+
+    checkpoint(settings.home_folder() / "sd")
+    write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{cached}\n')
+    message = refusal(settings)
+    assert "cache.method is 'first-block', which does not fit StableDiffusionPipeline" in message
+
+
 def test_guides_catalog_is_one(settings: Settings) -> None:
     """The example that the guide gives is read as it stands, up to a folder that is not here."""
     text = GUIDE.read_text(encoding="utf-8")
@@ -349,6 +445,18 @@ def test_missing_extra_is_told(settings: Settings, monkeypatch: pytest.MonkeyPat
         catalog.models(settings)
     assert "no_such_library cannot be imported" in caught.value.message
     assert "pip install 'daguerre[diffusers]'" in caught.value.message
+
+    monkeypatch.setattr(catalog, "_EXTRA", ("json",))
+    monkeypatch.setattr(quantization, "LIBRARY", "no_such_library")
+    assert len(catalog.models(settings)) == 1
+    write(
+        settings,
+        '[models.sd]\nsource = "diffusers"\nfolder = "sd"\nquantization = "int8-dynamic"\n',
+    )
+    with pytest.raises(SettingsError) as caught:
+        catalog.models(settings)
+    assert "with quantization, but no_such_library cannot be imported" in caught.value.message
+    assert "pip install 'daguerre[diffusers,quantization]'" in caught.value.message
 
 
 @pytest.mark.parametrize(

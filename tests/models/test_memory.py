@@ -35,6 +35,15 @@ def test_weights_are_counted_in_their_loaded_type(tmp_path: Path) -> None:
     assert memory.needed(files, "bfloat16") - nothing == 2 * num_items
 
 
+def test_quantized_matrices_take_a_byte(tmp_path: Path) -> None:
+    """Of the files that are quantised; vectors and kernels in them, and all other files, do not."""
+    one = weights(tmp_path / "a", x=[100, 100], y=[7], kernel=[2, 2, 3, 3])
+    other = weights(tmp_path / "b", z=[10, 10])
+    nothing = memory.needed([], "float32")
+    found = memory.needed([one, other], "float32", [one]) - nothing
+    assert found == 10_000 + 4 * (7 + 36) + 4 * 100
+
+
 @pytest.mark.parametrize("data", [b"", b"\xff" * 20, struct.pack("<Q", 2) + b"[]", b"\0" * 8])
 def test_what_is_no_file_of_weights(tmp_path: Path, data: bytes) -> None:
     """A damaged file takes nothing; that it is damaged is told when it is loaded."""

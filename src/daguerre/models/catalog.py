@@ -6,19 +6,19 @@ before anything is loaded: a `SettingsError` names the file, the table, the key 
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import os
 import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daguerre.errors import NotFound, SettingsError
-from daguerre.models.diffusers import checkpoint, hub
+from daguerre.models.diffusers import caches, checkpoint, hub, quantization
 from daguerre.models.diffusers.model import DTYPES, LOADS, DiffusersModel, Options
 from daguerre.models.diffusers.stock import EXECUTORS, Stock
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
+from daguerre.models.keys import Key, Table, check, check_names, number, one_of, whole
 from daguerre.params import MODES, ModelInfo
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ _EXTRA = ("torch", "diffusers", "transformers", "accelerate", "greenlet", "safet
 _MAX_STEPS, _MAX_GUIDANCE, _MAX_ROWS = 200, 100.0, 256
 _MAX_ID_CHARACTERS = 200
 
-Table = Mapping[str, Any]
-
 
 def models(settings: Settings, only: str = "", worker: int = 0) -> Sequence[Model]:
     """Every model that this server offers, or `only` one, not yet loaded; as the worker with this
@@ -44,8 +42,7 @@ def models(settings: Settings, only: str = "", worker: int = 0) -> Sequence[Mode
             served = ", ".join(tables)
             raise NotFound(f"model {only!r} is not served; served: {served}", param="model")
         tables = {only: tables[only]}
-    if any(table["source"] == "diffusers" for table in tables.values()):
-        _check_extra(where)
+    _check_extras(where, tables.values())
     return _models(settings, where, tables, worker)
 
 
@@ -84,7 +81,7 @@ def _tables(settings: Settings) -> tuple[Path, Mapping[str, Table]]:
     if settings.catalog is None and not os.path.exists(file):
         return file, _IN_THE_BOX
     content = _read(file)
-    _check_keys(str(file), content, {"models"})
+    check_names(str(file), content, {"models"})
     tables = content.get("models")
     if not isinstance(tables, dict) or not tables:
         raise SettingsError(f'{file} names no model; it needs a table such as [models."my-model"]')
@@ -117,13 +114,13 @@ def _check_table(file: Path, name: str, table: object) -> None:
     if not isinstance(source, str) or source not in _SOURCES:
         given = f"is {source!r}" if "source" in table else "is missing"
         raise SettingsError(f"{where}: source {given}; it must be one of {', '.join(_SOURCES)}")
-    keys = _SOURCES[source]
-    _check_keys(where, table, {"source", *keys})
-    for key, value in table.items():
-        if key in keys and not keys[key][0](value):
-            raise SettingsError(f"{where}: {key} is {value!r}; it must be {keys[key][1]}")
+    check(where, table, {"source": one_of(tuple(_SOURCES)), **_SOURCES[source]})
     if source == "diffusers":
         _check_place(where, table)
+        if "cache" in table:
+            _check_cache(where, table)
+        if "quantization" in table:
+            quantization.check(where, table)
 
 
 def _check_place(where: str, table: Table) -> None:
@@ -138,32 +135,14 @@ def _check_place(where: str, table: Table) -> None:
         raise SettingsError(f"{where}: revision goes with repository, and must be {_REVISION}")
 
 
-def _check_keys(where: str, table: Table, allowed: Collection[str]) -> None:
-    for key in table:
-        if key not in allowed:
-            near = difflib.get_close_matches(key, allowed, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise SettingsError(
-                f"{where}: unknown key {key!r}{hint}; allowed: {', '.join(sorted(allowed))}"
-            )
-
-
-def _whole(low: int, high: int) -> tuple[Callable[[Any], bool], str]:
-    def is_allowed(value: Any) -> bool:
-        return type(value) is int and low <= value <= high
-
-    return is_allowed, f"a whole number from {low} to {high}"
-
-
-def _one_of(words: Sequence[str]) -> tuple[Callable[[Any], bool], str]:
-    def is_allowed(value: Any) -> bool:
-        return isinstance(value, str) and value in words
-
-    return is_allowed, _either(words)
-
-
-def _is_guidance(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value <= _MAX_GUIDANCE
+def _check_cache(where: str, table: Table) -> None:
+    """Its hooks are torch's, and remember one request: neither is run otherwise, nor shared."""
+    caches.read(f"{where}, cache", table["cache"])
+    allowed = {"executor": ("auto", "eager"), "max_rows": (1,), "mode": ("exact",)}
+    for key, values in allowed.items():
+        if table.get(key, values[0]) not in values:
+            words = " or ".join(map(repr, values))
+            raise SettingsError(f"{where}: {key} is {table[key]!r}; with cache it must be {words}")
 
 
 def _is_device(value: Any) -> bool:
@@ -173,8 +152,8 @@ def _is_device(value: Any) -> bool:
     return kind == "cuda" and index.isascii() and index.isdigit()
 
 
-def _either(allowed: Collection[str]) -> str:
-    return " or ".join(f'"{value}"' for value in allowed)
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _is_text(value: Any) -> bool:
@@ -184,38 +163,48 @@ def _is_text(value: Any) -> bool:
 _FOLDER = "the path of a folder in diffusers format"
 _REVISION = "the 40 hexadecimal digits of a commit; branches and tags can move"
 # Source -> its keys, each with its check and with what it must be.
-_SOURCES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+_SOURCES: Mapping[str, Mapping[str, Key]] = {
     "embedded": {},
     "diffusers": {
         "folder": (_is_text, _FOLDER),
         "repository": (hub.is_repository, 'the name of one, such as "owner/name"'),
         "revision": (hub.is_revision, _REVISION),
-        "dtype": _one_of(DTYPES),
+        "dtype": one_of(DTYPES),
         "device": (_is_device, '"cpu", "cuda" or one of several, such as "cuda:1"'),
-        "steps": _whole(1, _MAX_STEPS),
-        "executor": _one_of(EXECUTORS),
-        "mode": _one_of(MODES),
-        "guidance": (_is_guidance, f"a number from 0 to {_MAX_GUIDANCE:g}"),
-        "max_rows": _whole(1, _MAX_ROWS),
-        "load": _one_of(LOADS),
+        "steps": whole(1, _MAX_STEPS),
+        "executor": one_of(EXECUTORS),
+        "mode": one_of(MODES),
+        "guidance": number(0, _MAX_GUIDANCE),
+        "max_rows": whole(1, _MAX_ROWS),
+        "cache": (_is_table, caches.WORDS),
+        "quantization": one_of(quantization.METHODS),
+        "load": one_of(LOADS),
         "name": (_is_text, "a text of printable characters"),
     },
 }
 
 
-def _check_extra(where: Path) -> None:
-    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+def _check_extras(where: Path, tables: Iterable[Table]) -> None:
+    kinds = [table for table in tables if table["source"] == "diffusers"]
+    if kinds:
+        _check_extra(where, "in diffusers format", "diffusers", _EXTRA)
+    if any("quantization" in table for table in kinds):
+        _check_extra(where, "with quantization", "diffusers,quantization", (quantization.LIBRARY,))
+
+
+def _check_extra(where: Path, models: str, extra: str, libraries: Sequence[str]) -> None:
+    missing = [name for name in libraries if importlib.util.find_spec(name) is None]
     if missing:
         raise SettingsError(
-            f"{where} has models in diffusers format, but {', '.join(missing)} cannot be imported;"
-            " install them: pip install 'daguerre[diffusers]'"
+            f"{where} has models {models}, but {', '.join(missing)} cannot be imported;"
+            f" install them: pip install 'daguerre[{extra}]'"
         )
 
 
 def _models(
     settings: Settings, where: Path, tables: Mapping[str, Table], worker: int = 0
 ) -> tuple[Model, ...]:
-    stocks: dict[tuple[str, ...], Stock] = {}
+    stocks: dict[Hashable, Stock] = {}
     return tuple(
         _diffusers(settings, where, name, table, stocks, worker)
         if table["source"] == "diffusers"
@@ -235,6 +224,7 @@ def _embedded(settings: Settings, name: str) -> Model:
 
 
 _PLACE = frozenset({"source", "folder", "repository", "revision"})
+_KIND = ("dtype", "device", "cache", "quantization")
 
 
 def _diffusers(
@@ -242,16 +232,18 @@ def _diffusers(
     where: Path,
     name: str,
     table: Table,
-    stocks: dict[tuple[str, ...], Stock],
+    stocks: dict[Hashable, Stock],
     worker: int,
 ) -> Model:
-    """Ids with one folder, type, device and executor share what is loaded."""
+    """Ids that differ in nothing that is loaded share it."""
     options = {key: value for key, value in table.items() if key not in _PLACE}
     folder = _folder(settings, where, name, table)
     options.setdefault("name", table.get("repository", folder.name))
-    kind = {key: options.pop(key) for key in ("dtype", "device") if key in options}
+    kind = {key: options.pop(key) for key in _KIND if key in options}
     executor = options.pop("executor", "auto")
-    key = (str(folder), kind.get("dtype", ""), kind.get("device", ""), executor)
+    if "cache" in kind:
+        kind["cache"] = caches.read(f"{where}, models.{name}, cache", kind["cache"])
+    key = (folder, executor, frozenset(kind.items()))
     if key not in stocks:
         stocks[key] = Stock(
             checkpoint.read(folder),

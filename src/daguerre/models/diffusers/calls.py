@@ -18,6 +18,7 @@ from daguerre.engine.forward import Array, Constant, Inputs
 from daguerre.models.diffusers.families import PLAIN, Layout
 
 CALL = "call"  # the input that holds the constant part; no place in a call has this name alone
+MEMORY = "memory"  # what a cache remembers of the request, where there is one; nor this one
 # diffusers passes it as one number for all rows where it can: as a row per row, requests at
 # different steps fit into one evaluation. The denoisers take both, and give the same bits.
 _PER_ROW = frozenset({"timestep"})
@@ -92,6 +93,11 @@ def unpack(inputs: Inputs) -> dict[str, Any]:
     assert isinstance(call, Constant), "a forward that is no call. This is a bug."
     arguments: dict[str, Any] = fill(call.value, inputs)
     return arguments
+
+
+def forgotten(inputs: Inputs) -> Inputs:
+    """Without what a cache remembers."""
+    return {name: value for name, value in inputs.items() if name != MEMORY}
 
 
 def fill(value: Any, tensors: Mapping[str, Any]) -> Any:

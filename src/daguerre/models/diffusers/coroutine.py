@@ -18,6 +18,10 @@ T = TypeVar("T")
 class _Task(greenlet):
     """Its own class, so that a question is never put to a greenlet of somebody else's."""
 
+    def __init__(self, call: Callable[[], Any]) -> None:
+        super().__init__(call)
+        self.kept: dict[Any, Any] = {}
+
 
 def run(call: Callable[[], T]) -> Generator[Any, Any, T]:
     """Yields each question that `ask` puts inside `call`, and returns what `call` returns.
@@ -34,6 +38,14 @@ def run(call: Callable[[], T]) -> Generator[Any, Any, T]:
     finally:
         if task:  # begun and not ended
             task.throw()
+        task.kept.clear()
+
+
+def kept() -> dict[Any, Any]:
+    """Called inside: what belongs to the present call of `run`, and goes with it."""
+    task = getcurrent()
+    assert isinstance(task, _Task), "nobody is here to keep it for. This is a bug."
+    return task.kept
 
 
 def is_inside() -> bool:

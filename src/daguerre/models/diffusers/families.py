@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from daguerre.models.diffusers.caches import FIRST_BLOCK, TAYLOR, TAYLOR_LITE
+
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -40,7 +42,8 @@ class Family:
     `readers` are the tokenizers that may take in most of a prompt, the first of these that a
     checkpoint has does, each with the most tokens it is asked for, or None for its own limit. A
     family without `guidance` has none to be set. `call` and `load` are arguments that keep the
-    stock pipeline from doing what the contract excludes.
+    stock pipeline from doing what the contract excludes. `caches` are those that fit the denoiser,
+    and tell its predictions apart.
     """
 
     pipeline: str
@@ -58,6 +61,7 @@ class Family:
     has_two_forwards: bool = False  # a guided step asks the denoiser twice, not for twice the rows
     blank: str | None = None  # the negative prompt for none, where guidance is off without one
     layout: Layout = PLAIN
+    caches: frozenset[str] = frozenset()
     call: Mapping[str, Any] = field(default_factory=lambda: _NONE)
     load: Mapping[str, Any] = field(default_factory=lambda: _NONE)
 
@@ -80,6 +84,7 @@ _FLUX = Family(
     # Guidance is distilled into the network: there is no second forward to put a prompt into.
     has_negative_prompt=False,
     layout=Layout(shared=frozenset({"img_ids", "txt_ids"})),
+    caches=frozenset({FIRST_BLOCK, TAYLOR, TAYLOR_LITE}),
     call={"max_sequence_length": 512},
 )
 # FLUX.1 [schnell]: the same pipeline, distilled to four steps, reading 256 tokens.
@@ -101,6 +106,8 @@ _FLUX_2 = Family(
     has_negative_prompt=False,
     # Positions have rows, and the denoiser takes those of the first for all.
     layout=Layout(shared=frozenset({"img_ids", "txt_ids"})),
+    # Its two kinds of blocks answer differently, which First Block Cache cannot.
+    caches=frozenset({TAYLOR, TAYLOR_LITE}),
 )
 # FLUX.2 [klein] base: guided by a second prediction, whose prompt is always empty.
 _KLEIN = replace(_FLUX_2, pipeline="Flux2KleinPipeline", has_two_forwards=True)
@@ -156,6 +163,7 @@ FAMILIES: Mapping[str, Family] = {
             steps=28,
             guidance=7.0,
             has_negative_prompt=True,
+            caches=frozenset({TAYLOR}),  # its last block answers for the picture alone
         ),
         _FLUX,
         _FLUX_2,
@@ -181,6 +189,7 @@ FAMILIES: Mapping[str, Family] = {
             steps=20,
             guidance=4.5,
             has_negative_prompt=True,
+            caches=frozenset({TAYLOR_LITE}),
             call={"use_resolution_binning": False, "clean_caption": False},
         ),
         Family(
@@ -207,6 +216,7 @@ FAMILIES: Mapping[str, Family] = {
             guidance_name="true_cfg_scale",
             has_two_forwards=True,
             blank=" ",
+            caches=frozenset({FIRST_BLOCK, TAYLOR, TAYLOR_LITE}),
         ),
         Family(
             pipeline="ZImagePipeline",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2}
@@ -18,9 +18,15 @@ _WORK_BYTES = 2 << 30
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def needed(weights: Iterable[Path], dtype: str) -> int:
-    """Bytes of the weights in this type, and room to work."""
-    return sum(map(_num_items, weights)) * ITEM_BYTES[dtype] + _WORK_BYTES
+def needed(weights: Iterable[Path], dtype: str, quantized: Collection[Path] = ()) -> int:
+    """Bytes of the weights in this type, and room to work. The matrices of what is quantised take
+    a byte for each number."""
+    num_bytes = _WORK_BYTES
+    for file in weights:
+        for shape in _shapes(file):
+            is_small = file in quantized and len(shape) == 2
+            num_bytes += math.prod(shape) * (1 if is_small else ITEM_BYTES[dtype])
+    return num_bytes
 
 
 def free(device: str) -> int:
@@ -34,17 +40,18 @@ def free(device: str) -> int:
     return int(torch.cuda.mem_get_info(device)[0] + kept)
 
 
-def _num_items(file: Path) -> int:
-    """Of all tensors in a file of safetensors; 0 for what is none, which loading will tell."""
+def _shapes(file: Path) -> list[list[int]]:
+    """Of all tensors in a file of safetensors; none of what is none, which loading will tell."""
     try:
         with file.open("rb") as opened:
             (length,) = struct.unpack("<Q", opened.read(8))
             if length > file.stat().st_size:
-                return 0
+                return []
             head = json.loads(opened.read(length))
-        return sum(math.prod(held["shape"]) for name, held in head.items() if name[:2] != "__")
+        shapes = [held["shape"] for name, held in head.items() if name[:2] != "__"]
+        return [shape for shape in shapes if type(math.prod(shape)) is int]
     except (struct.error, ValueError, LookupError, TypeError, AttributeError):
-        return 0
+        return []
 
 
 def _free_of_machine() -> int:

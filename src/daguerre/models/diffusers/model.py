@@ -61,6 +61,12 @@ class DiffusersModel:
                 f"model {model!r}: guidance is {options.guidance:g}, but {checkpoint.folder} is"
                 " distilled to have none; leave it out"
             )
+        if stock.cache and stock.cache.method not in self.family.caches:
+            fitting = ", ".join(sorted(self.family.caches)) or "none"
+            raise SettingsError(
+                f"model {model!r}: cache.method is {stock.cache.method!r}, which does not fit"
+                f" {self.family.pipeline}; those that do: {fitting}"
+            )
         max_rows = options.max_rows or (DEFAULT_MAX_ROWS if _is_wide(stock) else 1)
         self.max_rows: Mapping[str, int] = {self.family.denoiser: max_rows}
         self._model, self._stock = model, stock
@@ -90,12 +96,14 @@ class DiffusersModel:
     @property
     def info(self) -> ModelInfo:
         """The weights are named once they are loaded."""
+        cheaper = f", cache {self._stock.cache}" if self._stock.cache else ""
+        cheaper += f", {self._stock.quantization}" if self._stock.quantization else ""
         return ModelInfo(
             model=self._model,
             weights_sha256=self._stock.weights_sha256,
             created=self._created,
             name=self._name,
-            description=f"{self.family.pipeline} from {self._stock.checkpoint.folder}",
+            description=f"{self.family.pipeline} from {self._stock.checkpoint.folder}{cheaper}",
             mode=self._mode,
         )
 
@@ -253,7 +261,9 @@ def _watched(
 
 def _is_wide(stock: Stock) -> bool:
     """On few cores two requests take twice the time of one, and to prove and time it takes some
-    forwards that are minutes long there."""
+    forwards that are minutes long there. A cache remembers one request at a time."""
+    if stock.cache:
+        return False
     num_threads = stock.num_threads or num_cores()
     return stock.device != "cpu" or num_threads >= MIN_CORES_TO_SHARE
 

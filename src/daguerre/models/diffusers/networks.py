@@ -14,10 +14,11 @@ import logging
 import platform
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
@@ -29,9 +30,12 @@ from daguerre.engine.forward import (
     is_out_of_memory,
 )
 from daguerre.models.diffusers import coroutine
-from daguerre.models.diffusers.calls import CALL, fill, pack, taken_out, unpack
+from daguerre.models.diffusers.calls import CALL, MEMORY, fill, forgotten, pack, taken_out, unpack
 from daguerre.models.diffusers.executors import Eager, Executor, Method, Place, executor, structure
 from daguerre.models.diffusers.families import PLAIN, Layout
+
+if TYPE_CHECKING:
+    from daguerre.models.diffusers.hooks import Hooks
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +66,10 @@ class TorchNetwork:
         method: Callable[..., Any],
         place: Place,
         layout: Layout = PLAIN,
+        hooks: Hooks | None = None,
     ) -> None:
         self.name, self.layout = name, layout
+        self.hooks = hooks
         self.signature = inspect.signature(method)
         self._method, self._place = method, place
         # Digest of a call's constant part -> what its result looks like without the tensors. The
@@ -100,7 +106,8 @@ class TorchNetwork:
     def evaluate(self, inputs: Inputs) -> tuple[Any, Outputs]:
         """Eagerly: the structure of the result, and the tensors in it."""
         bound = inspect.BoundArguments(self.signature, OrderedDict(unpack(inputs)))
-        return taken_out(self._method(*bound.args, **bound.kwargs), self.layout)
+        with self.hooks.remembering(inputs) if self.hooks else nullcontext():
+            return taken_out(self._method(*bound.args, **bound.kwargs), self.layout)
 
     def result(self, inputs: Inputs, outputs: Outputs) -> Any:
         """What the method returns to a call with these inputs, made of these outputs."""
@@ -111,6 +118,7 @@ class TorchNetwork:
         return fill(self._results[digest], tensors)
 
     def _structure(self, inputs: Inputs) -> Any:
+        inputs = forgotten(inputs)  # what a request remembers is not to be changed by this
         try:
             return structure(self._module_method, inputs)
         except Exception:  # code that looks at values raises what it likes
@@ -137,11 +145,16 @@ class TorchNetwork:
 
 
 def open_door(
-    name: str, module: Any, method: str, place: Place, layout: Layout = PLAIN
+    name: str,
+    module: Any,
+    method: str,
+    place: Place,
+    layout: Layout = PLAIN,
+    hooks: Hooks | None = None,
 ) -> TorchNetwork:
     """Puts a door before `module.method`, and returns the network behind it."""
     original = getattr(module, method)
-    network = TorchNetwork(name, module, original, place, layout)
+    network = TorchNetwork(name, module, original, place, layout, hooks)
 
     @functools.wraps(original)
     def door(*args: Any, **kwargs: Any) -> Any:
@@ -150,6 +163,8 @@ def open_door(
         arguments = dict(network.signature.bind(*args, **kwargs).arguments)
         arguments.pop(_IGNORED, None)
         inputs = pack(arguments, layout)
+        if hooks:
+            inputs = {**inputs, MEMORY: hooks.memory()}
         return network.result(inputs, coroutine.ask(Question(name, inputs)))
 
     setattr(module, method, door)

@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 from daguerre.engine.forward import Network
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers import memory
+from daguerre.models.diffusers import memory, quantization
+from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
-from daguerre.models.diffusers.families import PLAIN
 
 if TYPE_CHECKING:
     import torch
 
     from daguerre.models.diffusers.colours import Colours
     from daguerre.models.diffusers.embeddings import Embeddings
+    from daguerre.models.diffusers.executors import Place
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ class Stock:
         worker: int = 0,
         executor: str = "eager",
         converted: Path | None = None,
+        cache: Cache | None = None,
+        quantization: str | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.weights_sha256 = ""  # known when it is loaded: that takes reading all of them
@@ -54,6 +57,7 @@ class Stock:
         self.dtype, self.device = dtype, device_of(device, worker)
         self.num_threads = num_threads
         self.executor, self._converted = executor, converted
+        self.cache, self.quantization = cache, quantization
         self.colours: Colours | None = None  # for previews; None also where there can be none
         self._networks: Mapping[str, Network] = {}
         self.embeddings: Embeddings  # there from `load` on: importing it imports torch
@@ -61,7 +65,11 @@ class Stock:
 
     @cached_property
     def num_bytes(self) -> int:
-        return memory.needed(self.checkpoint.weights, self.dtype)
+        denoiser = self.checkpoint.folder / self.checkpoint.family.denoiser
+        # On a CPU the weights are there whole while they are loaded.
+        is_less = self.quantization and self.device != "cpu"
+        quantized = {file for file in self.checkpoint.weights if file.parent == denoiser}
+        return memory.needed(self.checkpoint.weights, self.dtype, quantized if is_less else ())
 
     def load(self) -> Mapping[str, Network]:
         """Name -> network. Called in the thread that will run the pipelines; loads once."""
@@ -132,6 +140,8 @@ class Stock:
             **family.load,
         )
         pipeline.set_progress_bar_config(disable=True)
+        if self.quantization:  # before it is moved: the device need never hold it whole
+            quantization.quantize(getattr(pipeline, family.denoiser), self.quantization, device)
         return pipeline.to(device)
 
     def _fit_colours(self) -> None:
@@ -147,21 +157,39 @@ class Stock:
         from daguerre.models.diffusers import networks
         from daguerre.models.diffusers.executors import Place
 
-        family = self.checkpoint.family
         facts = networks.facts(self.weights_sha256, device, self.dtype)
         eager = Place("eager", device, self.dtype, facts)
         # A text encoder runs once per request, for a moment: it is not worth another's start.
+        places = dict.fromkeys(self.checkpoint.family.text_encoders, eager)
         fast = replace(eager, executor=self.executor, folder=self._converted)
-        return {
+        denoiser = self.checkpoint.family.denoiser
+        return {denoiser: self._open_denoiser(fast)} | {
             name: networks.open_door(
                 name,
                 getattr(self.pipeline, name),
                 "decode" if name == DECODER else "forward",
-                eager if name in family.text_encoders else fast,
-                family.layout if name == family.denoiser else PLAIN,
+                places.get(name, fast),
             )
             for name in self.checkpoint.networks
+            if name != denoiser
         }
+
+    def _open_denoiser(self, place: Place) -> Network:
+        from daguerre.models.diffusers import hooks, networks
+
+        family = self.checkpoint.family
+        module = getattr(self.pipeline, family.denoiser)
+        remembering = None
+        if self.cache:
+            remembering = hooks.apply(module, self.cache)
+            place = replace(place, executor="eager", facts=f"{place.facts} cache {self.cache}")
+        if self.quantization:
+            place = replace(place, facts=f"{place.facts} {quantization.facts(self.quantization)}")
+            if place.device.type == "cpu":  # where "auto" would be OpenVINO
+                place = replace(place, executor="eager")
+        return networks.open_door(
+            family.denoiser, module, "forward", place, family.layout, remembering
+        )
 
 
 def device_of(wanted: str, worker: int) -> str:

@@ -1,0 +1,87 @@
+"""Weights of a denoiser in eight bits, by torchao: which ways there are, and what each needs.
+
+Quantised are the linear layers that see every patch; those that make one vector of a step or a text
+(embeddings, modulations) are small, decide much, and stay as they are. Scales are per row, so that
+no row depends on another. torch and torchao are imported when a module is quantised, not before.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from daguerre.errors import SettingsError
+from daguerre.models.keys import Table
+
+if TYPE_CHECKING:
+    import torch
+
+INT8_WEIGHTS, INT8 = "int8-weight-only", "int8-dynamic"
+FLOAT8_WEIGHTS, FLOAT8 = "float8-weight-only", "float8-dynamic"
+METHODS = (INT8_WEIGHTS, INT8, FLOAT8_WEIGHTS, FLOAT8)
+LIBRARY = "torchao"
+# Products of float8 are made by tensor cores from Ada on.
+_FLOAT8_CAPABILITY = (8, 9)
+_KEPT = re.compile(r"norm|emb|mod|adaln", re.IGNORECASE)
+
+
+def check(where: str, table: Table) -> None:
+    """What the catalog says beside it. Raises `SettingsError`."""
+    if table.get("executor") == "openvino":
+        raise SettingsError(
+            f"{where}: executor is 'openvino'; with quantization it must be 'auto' or another of"
+            " torch's: its layers are not converted"
+        )
+    needed = {"device": "cuda", "dtype": "bfloat16"} if table["quantization"] == FLOAT8 else {}
+    for key, value in needed.items():
+        if not str(table.get(key)).startswith(value):
+            given = f"is {table[key]!r}" if key in table else "is missing"
+            raise SettingsError(
+                f"{where}: {key} {given}; with quantization {FLOAT8!r} it must be {value!r}"
+            )
+
+
+def facts(method: str) -> str:
+    """What decides bits."""
+    return f"{method} by {LIBRARY} {metadata.version(LIBRARY)}"
+
+
+def quantize(module: torch.nn.Module, method: str, device: torch.device) -> None:
+    """In place, where the module lies. Raises `SettingsError` where the device cannot do it."""
+    from torchao.quantization import quantize_
+
+    if method == FLOAT8:
+        _check_device(device)
+    quantize_(module, _config(method), filter_fn=is_quantized)
+
+
+def is_quantized(module: torch.nn.Module, name: str) -> bool:
+    import torch
+
+    return isinstance(module, torch.nn.Linear) and not _KEPT.search(name)
+
+
+def _config(method: str) -> Any:
+    from torchao import quantization as ao
+
+    if method == INT8_WEIGHTS:
+        return ao.Int8WeightOnlyConfig()
+    if method == INT8:
+        return ao.Int8DynamicActivationInt8WeightConfig()
+    if method == FLOAT8_WEIGHTS:
+        return ao.Float8WeightOnlyConfig()
+    assert method == FLOAT8, f"no quantization {method!r}. This is a bug."
+    return ao.Float8DynamicActivationFloat8WeightConfig(granularity=ao.PerRow())
+
+
+def _check_device(device: torch.device) -> None:
+    import torch
+
+    found = torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
+    if found < _FLOAT8_CAPABILITY:
+        needed = ".".join(map(str, _FLOAT8_CAPABILITY))
+        raise SettingsError(
+            f"quantization is {FLOAT8!r}, which needs a CUDA device of compute capability {needed}"
+            f" or more; {device} has {'.'.join(map(str, found))}; use {FLOAT8_WEIGHTS!r}"
+        )

@@ -1,0 +1,235 @@
+"""Caches of a denoiser's work: each request has its own, whatever runs beside it."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from daguerre.engine import batching
+from daguerre.engine.forward import Constant, Forward
+from daguerre.engine.pipeline import Pipeline
+from daguerre.errors import SettingsError
+from daguerre.models.diffusers.caches import FIRST_BLOCK, METHODS, TAYLOR, TAYLOR_LITE, Cache
+from daguerre.models.diffusers.families import FAMILIES
+
+from .conftest import REASON, Bench, OneJobAtATime, Request, stock_pictures
+
+pytest.importorskip("diffusers", reason=REASON)
+torch = pytest.importorskip("torch", reason=REASON)
+
+CACHES = {
+    # Of random weights a step is as far from the last as it likes; both outcomes shall come.
+    FIRST_BLOCK: Cache(FIRST_BLOCK, (("threshold", 0.42),)),
+    TAYLOR: Cache(TAYLOR, (("cache_interval", 3), ("disable_cache_before_step", 2))),
+    TAYLOR_LITE: Cache(TAYLOR_LITE, (("cache_interval", 2), ("disable_cache_before_step", 1))),
+}
+# Each with the methods that its denoiser can have.
+FITTING = [
+    *(("flux", method) for method in METHODS),
+    *(("qwen-image", method) for method in METHODS),
+    ("flux-2", TAYLOR),
+    ("flux-2", TAYLOR_LITE),
+    ("flux-2-klein", TAYLOR),
+    ("flux-2-klein", TAYLOR_LITE),
+    ("stable-diffusion-3", TAYLOR),
+    ("sana", TAYLOR_LITE),
+]
+_REGISTRY = "_diffusers_hook"
+# Of other lengths: one ends, and its pipeline resets the hooks, while the others go on.
+REQUESTS = (
+    Request("a red fox on the snow", seed=1, steps=8),
+    Request("cat", seed=2, steps=5),
+    Request("the very old house", seed=3, steps=9),
+)
+
+
+def requests_of(family: str) -> list[Request]:
+    size = (32, 64) if family == "sana" else (16, 24)
+    return [replace(request, size=size) for request in REQUESTS]
+
+
+def enable(pipeline: Any, cache: Cache) -> None:
+    """As diffusers' documentation says, before a request. Some of its pipelines neither name a
+    prediction for a cache nor forget the last picture, and are told."""
+    from diffusers import hooks
+    from diffusers.hooks.hooks import CacheContext, HookRegistry, StateManager
+
+    module, options = pipeline.transformer, dict[str, Any](cache.options)
+    if not any(hasattr(child, _REGISTRY) for child in module.modules()):
+        if cache.method == FIRST_BLOCK:
+            hooks.apply_first_block_cache(module, hooks.FirstBlockCacheConfig(**options))
+        else:
+            is_lite = cache.method == TAYLOR_LITE
+            config = hooks.TaylorSeerCacheConfig(
+                taylor_factors_dtype=torch.float32, use_lite_mode=is_lite, **options
+            )
+            hooks.apply_taylorseer_cache(module, config)
+    HookRegistry.check_if_exists_or_initialize(module).reset_stateful_hooks()
+    registries = [child._diffusers_hook for child in module.modules() if hasattr(child, _REGISTRY)]
+    for hook in [hook for registry in registries for hook in registry.hooks.values()]:
+        for manager in [held for held in vars(hook).values() if isinstance(held, StateManager)]:
+            manager.set_context(CacheContext("all steps"))
+
+
+class Turns:
+    """Pipelines that take turns, forward by forward, whatever a scheduler would have them do."""
+
+    def __init__(self, bench: Bench, requests: Sequence[Request]) -> None:
+        self._bench = bench
+        self._running: dict[int, tuple[Pipeline, Forward]] = {}
+        self.pictures: dict[int, bytes] = {}
+        for number, request in enumerate(requests):
+            pipeline = bench.model.run(request.params(), request.steps, bench.model.guidance)
+            self._running[number] = (pipeline, next(pipeline))
+
+    def take(self) -> None:
+        for number, (pipeline, forward) in list(self._running.items()):
+            outputs = self._bench.networks[forward.network](forward.inputs)
+            try:
+                self._running[number] = (pipeline, pipeline.send(outputs))
+            except StopIteration as end:
+                self.pictures[number] = np.asarray(end.value).tobytes()
+                del self._running[number]
+
+    def end(self) -> list[bytes]:
+        while self._running:
+            self.take()
+        return [self.pictures[number] for number in sorted(self.pictures)]
+
+
+def num_products(bench: Bench, requests: Sequence[Request]) -> int:
+    """How many linear layers of the denoiser are evaluated."""
+    found = [0]
+
+    def count(*_: Any) -> None:
+        found[0] += 1
+
+    denoiser = getattr(bench.model.source.pipeline, bench.model.family.denoiser)
+    layers = [layer for layer in denoiser.modules() if isinstance(layer, torch.nn.Linear)]
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    bench.pictures(requests)
+    for handle in handles:
+        handle.remove()
+    return found[0]
+
+
+@pytest.mark.parametrize(("family", "method"), FITTING)
+def test_picture_is_the_stock_pipelines_with_the_same_cache(
+    family: str, method: str, folder_of: Callable[[str], Path]
+) -> None:
+    """Alone, one after the other, and forward by forward in turns: the bits of the stock pipeline
+    that was given the cache and runs nothing else; in fewer products, and not those without."""
+    folder, requests = folder_of(family), requests_of(family)
+    bench, full = Bench(folder, cache=CACHES[method]), Bench(folder)
+    stock = stock_pictures(
+        folder, bench, requests, lambda pipeline: enable(pipeline, CACHES[method])
+    )
+    assert [bench.pictures([request])[0] for request in requests] == stock
+    assert bench.pictures(requests) == stock
+    assert Turns(bench, requests).end() == stock
+    full.pictures(requests[1:2])  # the structure of a result takes an evaluation, once
+    assert 0 < num_products(bench, requests[1:2]) < num_products(full, requests[1:2])
+    assert bench.networks["transformer"].fingerprint != full.networks["transformer"].fingerprint
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_other_options_draw_another_picture(method: str, folder_of: Callable[[str], Path]) -> None:
+    """Every key of a method is heard: none is accepted and ignored."""
+    values = {
+        "threshold": 1,
+        "cache_interval": 5,
+        "disable_cache_before_step": 4,
+        "disable_cache_after_step": 4,
+        "max_order": 3,
+    }
+    request = replace(REQUESTS[0], size=(32, 48))
+    base = dict(CACHES[method].options)
+    drawn = []
+    for key in (None, *METHODS[method]):
+        options = base if key is None else {**base, key: values[key]}
+        bench = Bench(folder_of("flux"), cache=Cache(method, tuple(options.items())))
+        forwards = []
+        pipeline = bench.model.run(request.params(), request.steps, bench.model.guidance)
+        outputs = None
+        try:
+            while True:
+                forward = pipeline.send(outputs)  # type: ignore[arg-type]
+                outputs = bench.networks[forward.network](forward.inputs)
+                forwards += [np.asarray(outputs[0]).tobytes()] if forward.step else []
+        except StopIteration:
+            drawn.append(b"".join(forwards))
+    assert len(set(drawn)) == len(drawn)
+
+
+def test_no_forward_is_shared(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cache compares a whole batch with the last one: requests at one network take turns, even
+    where sharing would be exact and free."""
+    monkeypatch.setattr(batching, "MAX_JOIN_COST", float("inf"))
+    bench = Bench(folder_of("flux"), cache=CACHES[TAYLOR])
+    requests = [replace(request, prompt="a fox") for request in REQUESTS]
+    shared = bench.networks["transformer"] = OneJobAtATime(bench.networks["transformer"], 1)
+    alone = [bench.pictures([request])[0] for request in requests]
+    for _ in range(3):
+        assert bench.pictures(requests) == alone
+    assert set(shared.calls) == {1}
+    assert bench.loop.certificates() == {}
+
+
+def test_what_is_remembered_goes_with_the_request(folder_of: Callable[[str], Path]) -> None:
+    """Of a request that is cancelled, or done, nothing is kept; nor are numbers used up."""
+    bench = Bench(folder_of("flux"), cache=CACHES[TAYLOR])
+    events = bench.arrive([replace(REQUESTS[0], steps=40)])
+    while len(events[0]) < 5:
+        bench.loop.turn()
+    (job,) = bench.loop._jobs.values()
+    assert job.pending is not None
+    held = job.pending.inputs["memory"]
+    assert isinstance(held, Constant) and held.digest.startswith("0 ")
+    states = [state for states in held.value.memory.states for state in states.values()]
+    tensors = [weakref.ref(state.taylor_factors[0][0]) for state in states]
+    assert len(tensors) >= 2 and all(tensor() is not None for tensor in tensors)
+    bench.loop.cancel(job)
+    del job, held, states, events
+    gc.collect()
+    assert [tensor() for tensor in tensors] == [None] * len(tensors)
+
+    bench.pictures(REQUESTS)
+    hooks = bench.networks["transformer"].hooks  # type: ignore[attr-defined]
+    gc.collect()
+    assert hooks._taken == set()
+    assert all(manager._state_cache == {} for manager in hooks._managers)
+
+
+def test_a_cache_that_does_not_fit_is_refused(folder_of: Callable[[str], Path]) -> None:
+    """Before anything is loaded, with those that do."""
+    with pytest.raises(SettingsError, match="does not fit StableDiffusionPipeline; .*: none"):
+        Bench(folder_of("stable-diffusion"), cache=CACHES[TAYLOR])
+    with pytest.raises(SettingsError, match="does not fit Flux2Pipeline; .*: taylorseer, taylor"):
+        Bench(folder_of("flux-2"), cache=CACHES[FIRST_BLOCK])
+
+
+def test_every_fitting_cache_was_compared() -> None:
+    """What a family is said to take is what is compared above."""
+    compared = {(FAMILIES_OF[family], method) for family, method in FITTING}
+    assert compared == {
+        (name, method) for name, family in FAMILIES.items() for method in family.caches
+    }
+
+
+FAMILIES_OF = {
+    "flux": "FluxPipeline",
+    "qwen-image": "QwenImagePipeline",
+    "flux-2": "Flux2Pipeline",
+    "flux-2-klein": "Flux2KleinPipeline",
+    "stable-diffusion-3": "StableDiffusion3Pipeline",
+    "sana": "SanaPipeline",
+}

@@ -1,0 +1,136 @@
+"""Weights in eight bits: another picture, near the first one, and the same for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from daguerre.engine import batching
+from daguerre.errors import SettingsError
+from daguerre.models.diffusers.caches import TAYLOR_LITE, Cache
+from daguerre.models.diffusers.quantization import FLOAT8, INT8, METHODS
+
+from .conftest import REASON, Bench, Request, stock_pictures
+
+pytest.importorskip("diffusers", reason=REASON)
+torch = pytest.importorskip("torch", reason=REASON)
+ao = pytest.importorskip("torchao.quantization", reason="daguerre[quantization] is not installed")
+
+ON_CPUS = tuple(method for method in METHODS if method != FLOAT8)
+REQUESTS = (
+    Request("a red fox on the snow", seed=1, steps=4),
+    Request("cat", seed=2, steps=3, guidance=2.5),
+    Request("the very old house", seed=3, steps=5),
+)
+# Of 255, on average: eight bits move a picture of random weights little.
+NEAR = 3.0
+
+
+def distance(one: bytes, other: bytes) -> float:
+    pixels = (np.frombuffer(picture, np.uint8).astype(float) for picture in (one, other))
+    return float(np.abs(next(pixels) - next(pixels)).mean())
+
+
+def quantized_layers(bench: Bench) -> list[str]:
+    """Those of the denoiser whose weights are not plain tensors any more."""
+    denoiser = getattr(bench.model.source.pipeline, bench.model.family.denoiser)
+    return [
+        name
+        for name, layer in denoiser.named_modules()
+        if isinstance(layer, torch.nn.Linear) and type(layer.weight.data) is not torch.Tensor
+    ]
+
+
+def quantize(pipeline: Any, method: str) -> None:
+    """By torchao's own call, the layers chosen by hand."""
+    configs = {
+        "int8-weight-only": ao.Int8WeightOnlyConfig,
+        "int8-dynamic": ao.Int8DynamicActivationInt8WeightConfig,
+        "float8-weight-only": ao.Float8WeightOnlyConfig,
+    }
+
+    def is_chosen(module: Any, name: str) -> bool:
+        is_part = any(part in name for part in (".attn.", ".ff.", ".ff_context.", "proj_"))
+        return isinstance(module, torch.nn.Linear) and is_part
+
+    ao.quantize_(pipeline.transformer, configs[method](), filter_fn=is_chosen)
+
+
+@pytest.mark.parametrize("method", ON_CPUS)
+def test_picture_is_the_stock_pipelines_with_the_same_weights(
+    method: str, folder_of: Callable[[str], Path]
+) -> None:
+    """Alone and side by side, bit for bit; near the picture in full, and not that one. What makes
+    vectors of a step or a text is left as it is."""
+    folder = folder_of("flux")
+    bench, full = Bench(folder, quantization=method), Bench(folder)
+    layers = quantized_layers(bench)
+    assert any(".attn." in name for name in layers) and any(".ff." in name for name in layers)
+    assert not [name for name in layers if "norm" in name or "embed" in name]
+    assert quantized_layers(full) == []
+    hooked: list[Any] = []
+
+    def once(pipeline: Any) -> None:
+        if not hooked:
+            quantize(pipeline, method)
+            hooked.append(pipeline)
+
+    stock = stock_pictures(folder, bench, REQUESTS, once)
+    assert [bench.pictures([request])[0] for request in REQUESTS] == stock
+    assert bench.pictures(REQUESTS) == stock
+    for drawn, whole in zip(stock, full.pictures(REQUESTS), strict=True):
+        assert 0 < distance(drawn, whole) < NEAR
+    assert f"{method} by torchao" in bench.networks["transformer"].fingerprint
+    for name in ("vae", "text_encoder"):
+        assert "torchao" not in bench.networks[name].fingerprint
+
+
+@pytest.mark.parametrize("method", ON_CPUS)
+def test_rows_are_independent_or_refused(
+    method: str, folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sharing is proved as ever, with these weights; whatever comes out, no picture changes."""
+    monkeypatch.setattr(batching, "MAX_JOIN_COST", float("inf"))
+    bench = Bench(folder_of("flux"), quantization=method)
+    alone = [bench.pictures([request])[0] for request in REQUESTS]
+    for _ in range(3):
+        assert bench.pictures(REQUESTS) == alone
+    assert bench.loop.certificates()  # decided, one way or the other
+
+
+def test_beside_a_cache(folder_of: Callable[[str], Path]) -> None:
+    """Both at once: each is heard, and requests are still alone with their memory."""
+    cache = Cache(TAYLOR_LITE, (("cache_interval", 2), ("disable_cache_before_step", 1)))
+    requests = [replace(request, steps=request.steps + 4) for request in REQUESTS]
+    bench = Bench(folder_of("flux"), quantization=INT8, cache=cache)
+    alone = [bench.pictures([request])[0] for request in requests]
+    assert bench.pictures(requests) == alone
+    for kind in ({"quantization": INT8}, {"cache": cache}):
+        assert Bench(folder_of("flux"), **kind).pictures(requests) != alone
+    fingerprint = bench.networks["transformer"].fingerprint
+    assert "cache taylorseer-lite" in fingerprint and "int8-dynamic by torchao" in fingerprint
+    assert bench.model.info.description.endswith(
+        ", cache taylorseer-lite cache_interval=2 disable_cache_before_step=1, int8-dynamic"
+    )
+
+
+def test_a_device_that_cannot(folder_of: Callable[[str], Path]) -> None:
+    """Products of float8 need a device that has them; else the reason is told, and what to use."""
+    with pytest.raises(SettingsError, match="needs a CUDA device of compute capability 8.9 or"):
+        Bench(folder_of("flux"), quantization=FLOAT8, dtype="bfloat16")
+
+
+def test_auto_is_eager_for_what_is_quantized(
+    folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Its layers are not converted for OpenVINO; the decoder is, as ever."""
+    bench = Bench(
+        folder_of("flux"), quantization=INT8, executor="auto", converted=tmp_path, dtype="bfloat16"
+    )
+    assert bench.networks["transformer"].fingerprint.endswith("transformer eager")
+    assert "openvino" in bench.networks["vae"].fingerprint
