@@ -26,9 +26,10 @@ def test_every_setting_has_help(setting: object) -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=NAMES)
 def test_numbers_have_a_unit(setting: object) -> None:
-    """The name of a number ends in its unit or begins as a count; a port is a port."""
+    """The name of a number ends in its unit or begins as a count; a port is a port, and servers'
+    workers are called just that."""
     name, kind = setting.name, setting.type  # type: ignore[attr-defined]
-    if kind in ("int", "float") and name != "port":
+    if kind in ("int", "float") and name not in ("port", "workers"):
         assert name.endswith(UNITS) or name.startswith(COUNTS)
 
 

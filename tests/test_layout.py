@@ -80,7 +80,8 @@ def test_imports_go_one_way(name: str) -> None:
     [
         ("daguerre.params", set()),
         ("daguerre.errors", set()),
-        ("daguerre.config", {"daguerre.errors"}),
+        ("daguerre.values", set()),
+        ("daguerre.config", {"daguerre.errors", "daguerre.values"}),
         ("daguerre", set()),
         *((name, VOCABULARY & {"daguerre.engine.forward"}) for name in sorted(VOCABULARY)),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import pytest
 from conftest import MODEL
@@ -107,6 +108,44 @@ def test_rotate_that_the_database_refuses(settings: Settings, store: ResourceSto
     assert seen and seen != [before]
     assert clientfile.read(settings.home_folder()) == before
     assert provisioning.attachments(settings, store)["DIFFUSION"] == before["DIFFUSION"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_rotate_that_is_killed(settings: Settings, store: ResourceStore, moment: str) -> None:
+    """Killed before the database has changed or after it, the file has the key that opens; the next
+    rotation clears the other away."""
+    resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
+    before = clientfile.read(settings.home_folder())["DIFFUSION"]
+
+    class Killed(BaseException):
+        """As SIGKILL, it is met by no handler."""
+
+    def kill(connection: Connection) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patched:
+        if moment == "before":
+            event.listen(store._engine, "commit", kill)
+        else:
+            rotated = ResourceStore.rotate
+
+            def rotate_and_die(*given: Any, **named: Any) -> None:
+                rotated(*given, **named)
+                raise Killed
+
+            patched.setattr(ResourceStore, "rotate", rotate_and_die)
+        with pytest.raises(Killed):
+            provisioning.rotate(settings, store, "DIFFUSION")
+    if moment == "before":
+        event.remove(store._engine, "commit", kill)
+    there = clientfile.read(settings.home_folder())["DIFFUSION"]
+    assert there.key == before.key and there.next_key not in ("", before.key)
+    attachment = provisioning.attachments(settings, store)["DIFFUSION"]
+    assert attachment and store.authenticate(attachment.key) is not None
+    assert (attachment.key == before.key) == (moment == "before")
+    provisioning.rotate(settings, store, resource.alias)
+    last = clientfile.read(settings.home_folder())["DIFFUSION"]
+    assert last.next_key == "" and store.authenticate(last.key) is not None
 
 
 def test_default_needs_no_file(settings: Settings, store: ResourceStore) -> None:

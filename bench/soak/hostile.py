@@ -13,6 +13,7 @@ from collections import Counter
 
 from bench import process
 from bench.load import LoadError
+from bench.soak.alive import probing
 from bench.soak.attacks import Attack, attack
 from bench.soak.client import Connection, ask_once, requests, serving, until
 from bench.soak.verdict import Verdict
@@ -25,7 +26,10 @@ _MAX_GROWTH = 1.05
 
 def measure(num_requests: int) -> Verdict:
     with serving(DAGUERRE_BODY_TIMEOUT_S=str(BODY_TIMEOUT_S)) as server:
-        return asyncio.run(_measure(server, num_requests))
+        with probing(server) as lateness:
+            verdict = asyncio.run(_measure(server, num_requests))
+    lateness.judge(verdict)
+    return verdict
 
 
 async def _measure(server: process.ServerProcess, num_requests: int) -> Verdict:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from bench import process
 from bench.load import Asked, Target, percentile, run_phase
+from bench.soak.alive import probing
 from bench.soak.client import STEPS_VARIABLE, Connection, requests, serving
 from bench.soak.verdict import Verdict, spread
 
@@ -43,16 +44,24 @@ class _Outcome:
 
 def measure(seconds: int) -> Verdict:
     queue = _SHORT_QUEUE if seconds < _LONG_S else {}
-    # All come with one key, and the queue is to be full.
-    limits = {"DAGUERRE_MAX_PARALLEL_PER_KEY": "0", STEPS_VARIABLE: MANY_STEPS} | queue
+    # All come with one key from one address, and the queue is to be full.
+    limits = {
+        "DAGUERRE_MAX_PARALLEL_PER_KEY": "0",
+        "DAGUERRE_MAX_CONNECTIONS_PER_ADDRESS": "0",
+        STEPS_VARIABLE: MANY_STEPS,
+        **queue,
+    }
     with serving(DAGUERRE_REQUEST_TIMEOUT_S=str(DEADLINE_S), **limits) as server:
         # JPEG, so that the client has little to do with what it is answered.
         asked = [replace(one, output_format="jpeg") for one in requests(8)]
         phase = run_phase(server.target, asked, concurrency=2)
         capacity = len(asked) / phase.wall_s
         flood = Flood(server, asked, capacity * TIMES_THE_CAPACITY)
-        asyncio.run(flood.run(seconds))
-    return _judged(flood, capacity, seconds)
+        with probing(server) as lateness:
+            asyncio.run(flood.run(seconds))
+    verdict = _judged(flood, capacity, seconds)
+    lateness.judge(verdict)
+    return verdict
 
 
 class Flood:

@@ -21,11 +21,15 @@ FILE_NAME = "config.json"
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """What an application needs to call one resource."""
+    """What an application needs to call one resource.
+
+    `next_key` is one that is about to replace `key`: until it has, either may be the good one.
+    """
 
     url: str
     key: str
     model: str
+    next_key: str = ""
 
     def variables(self, alias: str) -> dict[str, str]:
         """The environment variables, under the names that the managed service gives them."""
@@ -62,6 +66,10 @@ def _attachment(entry: dict[str, str]) -> Attachment:
     return Attachment(**entry)
 
 
+def _entry(attachment: Attachment) -> dict[str, str]:
+    return {name: value for name, value in asdict(attachment).items() if value}
+
+
 def put(folder: Path, alias: str, attachment: Attachment) -> None:
     _change(folder, lambda attachments: {**attachments, alias: attachment})
 
@@ -82,7 +90,7 @@ def _change(folder: Path, change: Callable[[Attachments], Attachments]) -> None:
         before = read(folder)
         after = change(before)
         if after != before:
-            text = json.dumps({name: asdict(after[name]) for name in sorted(after)}, indent=2)
+            text = json.dumps({name: _entry(after[name]) for name in sorted(after)}, indent=2)
             datafolder.write_private(path, text + "\n")
         elif path.exists():
             datafolder.make_private(path)

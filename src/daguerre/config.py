@@ -2,126 +2,19 @@
 
 Flags, environment variables and the reference page are made from it. A value comes from the flag,
 else from the environment (`DAGUERRE_<NAME>`), else from the default. Imports nothing of the package
-but the errors, and touches no disk.
+but the errors and how values are read, and touches no disk.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from daguerre import values
 from daguerre.errors import SettingsError
-
-_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
-
-
-_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?")
-
-
-def _bool(text: str) -> bool:
-    if text.lower() in _TRUE:
-        return True
-    if text.lower() in _FALSE:
-        return False
-    raise ValueError(f"one of {', '.join(_TRUE + _FALSE)}")
-
-
-def _int(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return value
-
-    return parse
-
-
-def _float(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = low - 1.0
-        if not low <= value <= high:
-            raise ValueError(f"a number from {low:g} to {high:g}")
-        return value
-
-    return parse
-
-
-def _choice(allowed: tuple[str, ...]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"one of {', '.join(allowed)}")
-        return text
-
-    return parse
-
-
-def _path(text: str) -> Path:
-    if not text:
-        raise ValueError("a path")
-    # Not Path.expanduser, which raises for a user whose home is not known.
-    return Path(os.path.expanduser(text))
-
-
-def _host(text: str) -> str:
-    if not text or any(character.isspace() for character in text) or "/" in text:
-        raise ValueError("a host name or an IP address, such as 127.0.0.1 or 0.0.0.0")
-    return text
-
-
-def _url(text: str) -> str:
-    if text and not _is_base_url(text):
-        raise ValueError(
-            "an address that begins with http:// or https://, with a host and no ? or #,"
-            " such as https://images.example.com"
-        )
-    return text
-
-
-def _origins(text: str) -> str:
-    origins = [origin.strip() for origin in text.split(",") if origin.strip()]
-    if not all(origin == "*" or _is_origin(origin) for origin in origins):
-        raise ValueError(
-            "* or origins with commas between them, such as https://app.example.com, which have no"
-            " path"
-        )
-    return ",".join(origins)
-
-
-def _is_origin(text: str) -> bool:
-    return _is_base_url(text) and text == text.lower() and not urlsplit(text).path
-
-
-def _is_base_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port  # the port is checked when it is read
-    except ValueError:
-        return False
-    is_plain = text.isprintable() and not any(c.isspace() or c in "?#@" for c in text)
-    return is_plain and parts.scheme in ("http", "https") and bool(host)
-
-
-def _secret(text: str) -> str:
-    if text and len(text) < 32:
-        raise ValueError("32 characters or more")
-    return text
-
-
-def _files_url(text: str) -> str:
-    if "://" in text and not _BUCKET.fullmatch(text):
-        raise ValueError("a folder, or an address such as s3://bucket/prefix")
-    return text
 
 
 def _setting(
@@ -131,84 +24,108 @@ def _setting(
 
 
 def _choice_setting(default: str, help: str, *allowed: str) -> Any:
-    return _setting(default, f"{help}: {', '.join(allowed)}.", _choice(allowed))
+    return _setting(default, f"{help}: {', '.join(allowed)}.", values.choice(allowed))
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings with their defaults; `Settings.load` reads flags and the environment."""
 
-    host: str = _setting("127.0.0.1", "Address to listen on.", _host)
-    port: int = _setting(8000, "Port to listen on; 0 takes a free one.", _int(0, 65535))
+    host: str = _setting("127.0.0.1", "Address to listen on.", values.host)
+    port: int = _setting(8000, "Port to listen on; 0 takes a free one.", values.whole(0, 65535))
     home: Path | None = _setting(
-        None, "Data folder: keys and state. Default: the platform's data folder.", _path
+        None, "Data folder: keys and state. Default: the platform's data folder.", values.path
     )
     catalog: Path | None = _setting(
         None,
         "Catalog: a TOML file of the models to serve. Default: daguerre.toml in the data folder,"
         " where there is one; else the embedded model alone.",
-        _path,
+        values.path,
     )
     database_url: str = _setting(
         "", "SQLAlchemy URL of the database. Default: SQLite in the data folder.", str, secret=True
     )
     public_url: str = _setting(
-        "", "URL that clients reach the server at. Default: http://<host>:<port>.", _url
+        "", "URL that clients reach the server at. Default: http://<host>:<port>.", values.url
     )
     cors_origins: str = _setting(
         "",
         "Sites whose scripts may call the server from a browser: origins with commas between them,"
         " or * for all. Default: none.",
-        _origins,
+        values.origins,
     )
     max_body_bytes: int = _setting(
-        256 * 1024, "Largest request body, in bytes.", _int(1024, 64 * 1024 * 1024)
+        256 * 1024, "Largest request body, in bytes.", values.whole(1024, 64 * 1024 * 1024)
     )
     body_timeout_s: float = _setting(
-        20.0, "Time in which a request body must have arrived, in seconds.", _float(0.05, 3600)
+        20.0,
+        "Time in which a request body must have arrived, in seconds.",
+        values.number(0.05, 3600),
     )
     max_connections: int = _setting(
         512,
         "Connections that may be open; past it an idle one makes room, else there is 503.",
-        _int(1, 1_000_000),
+        values.whole(1, 1_000_000),
+    )
+    max_connections_per_address: int = _setting(
+        256,
+        "Connections of these that one address may have; past it an idle one of its own makes room,"
+        " else there is 429; 0 sets no limit, as where all come from a proxy.",
+        values.whole(0, 1_000_000),
     )
     write_timeout_s: float = _setting(
-        60.0, "Time in which a client must have taken its answer, in seconds.", _float(0.05, 3600)
+        60.0,
+        "Time in which a client must have taken its answer, in seconds.",
+        values.number(0.05, 3600),
     )
     max_waiting: int = _setting(
-        64, "Jobs of each model that may wait; past it requests get 503.", _int(1, 100_000)
+        64, "Jobs of each model that may wait; past it requests get 503.", values.whole(1, 100_000)
     )
     max_waiting_bytes: int = _setting(
         4 * 1024 * 1024,
         "Bytes that the prompts of each model's jobs may have together; past it requests get 503.",
-        _int(1, 2**40),
+        values.whole(1, 2**40),
     )
     max_running: int = _setting(
-        8, "Jobs that are worked on side by side, step by step.", _int(1, 1024)
+        8, "Jobs that a worker has side by side, step by step.", values.whole(1, 1024)
+    )
+    workers: int = _setting(
+        1,
+        "Processes that the engine runs in, each with the models in memory and its share of the"
+        " cores; on GPUs each has one of them.",
+        values.whole(1, 64),
     )
     max_parallel_per_key: int = _setting(
         64,
         "Requests for images that one key may have under way; past it 429; 0 sets no limit.",
-        _int(0, 1_000_000),
+        values.whole(0, 1_000_000),
     )
     max_auth_failures: int = _setting(
         60,
         "Unknown keys that one address may send in a minute; past it 429; 0 sets no limit.",
-        _int(0, 1_000_000),
+        values.whole(0, 1_000_000),
     )
     request_timeout_s: float = _setting(
         600.0,
         "Time a request may take from arrival to image, in seconds; the header x-request-timeout"
         " sets less.",
-        _float(0.05, 86_400),
+        values.number(0.05, 86_400),
+    )
+    drain_timeout_s: float = _setting(
+        0.0,
+        "Time for accepted requests after SIGTERM, in seconds; what is not done by then gets 503."
+        " 0 gives each the time that it has anyway.",
+        values.number(0, 86_400),
     )
     num_threads: int = _setting(
-        0, "Threads for the networks; 0 lets OpenVINO choose.", _int(0, 1024)
+        0,
+        "Threads for the networks, in each worker; 0 takes its share of the cores.",
+        values.whole(0, 1024),
     )
     engine_timeout_s: float = _setting(
         120.0,
         "Time a forward may take; then the engine counts as hung and is replaced, in seconds.",
-        _float(1, 86_400),
+        values.number(1, 86_400),
     )
     precision: str = _choice_setting(
         "auto",
@@ -218,18 +135,20 @@ class Settings:
         "bfloat16",
     )
     num_inference_steps: int = _setting(
-        0, "Denoising steps of the embedded model; 0 takes the model's own.", _int(0, 46)
+        0, "Denoising steps of the embedded model; 0 takes the model's own.", values.whole(0, 46)
     )
     prompt_in_file: bool = _setting(
-        False, "Write the prompt into the provenance of the files.", _bool
+        False, "Write the prompt into the provenance of the files.", values.boolean
     )
     results_max_bytes: int = _setting(
         256 * 1024 * 1024,
         "Disk for finished files that may be asked for again, in bytes; 0 keeps none.",
-        _int(0, 2**50),
+        values.whole(0, 2**50),
     )
     cache_seeded: bool = _setting(
-        False, "Answer a request that names a seed from the files kept, if it is there.", _bool
+        False,
+        "Answer a request that names a seed from the files kept, if it is there.",
+        values.boolean,
     )
     response_format: str = _choice_setting(
         "b64_json",
@@ -241,23 +160,23 @@ class Settings:
         "",
         "Where files behind links are kept: a folder, or s3://bucket/prefix (with the usual"
         " AWS_ variables). Default: files in the data folder.",
-        _files_url,
+        values.files_url,
     )
     files_max_age_s: float = _setting(
         3600.0,
         "Time for which a link is good, and its file is kept, in seconds.",
-        _float(1, 604_800),
+        values.number(1, 604_800),
     )
     files_max_bytes: int = _setting(
         1024**3,
         "Bound on the files behind links, in bytes; past it the oldest go.",
-        _int(64 * 1024 * 1024, 2**50),
+        values.whole(64 * 1024 * 1024, 2**50),
     )
     files_secret: str = _setting(
         "",
         "Secret that links are signed with; servers that share files need the same. Default: one"
         " that is made in the data folder.",
-        _secret,
+        values.secret,
         secret=True,
     )
     log_level: str = _choice_setting(
@@ -272,7 +191,7 @@ class Settings:
         """Flags whose value is None were not given. Raises `SettingsError` for a bad value."""
         environ = os.environ if environ is None else environ
         given = {name: value for name, value in (flags or {}).items() if value is not None}
-        values: dict[str, object] = {}
+        chosen: dict[str, object] = {}
         for setting in fields(cls):
             variable = environment_variable(setting.name)
             if setting.name in given:
@@ -281,9 +200,9 @@ class Settings:
                 source, value = variable, environ[variable]
             else:
                 continue
-            values[setting.name] = _parse(setting, source, value)
+            chosen[setting.name] = _parse(setting, source, value)
         assert not given, f"flags without a setting: {given}. This is a bug."
-        return cls(**values)  # type: ignore[arg-type]
+        return cls(**chosen)  # type: ignore[arg-type]
 
     def home_folder(self) -> Path:
         """The data folder: `home`, or the platform's."""
@@ -311,10 +230,10 @@ class Settings:
 
     def masked(self) -> dict[str, object]:
         """Name -> value for printing, secrets replaced."""
-        values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
+        shown = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         secrets = {setting.name for setting in fields(self) if setting.metadata["secret"]}
         return {
-            name: "***" if name in secrets and value else value for name, value in values.items()
+            name: "***" if name in secrets and value else value for name, value in shown.items()
         }
 
 

@@ -7,6 +7,8 @@ step here and nowhere else. Knows nothing of the terminal, nor of which models c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 
 from daguerre import clientfile
 from daguerre.clientfile import Attachment
@@ -45,16 +47,22 @@ def create_default(settings: Settings, store: ResourceStore, model: str) -> None
 
 
 def rotate(settings: Settings, store: ResourceStore, alias: str) -> Resource:
-    """A new key stands on both sides, or the old one does."""
+    """A new key stands on both sides, or the old one does, at whatever moment this is killed: the
+    file has both from before the database changes until after it has."""
     resource = store.get(alias)
     folder = settings.home_folder()
     before = clientfile.read(folder).get(resource.alias)
+    sound = _checked(store, resource, before) or before
     try:
-        store.rotate(resource.alias, keep=lambda key: _remember(settings, resource, key))
+        key = store.rotate(
+            resource.alias, keep=lambda key: _remember(settings, resource, key, beside=sound)
+        )
     except SettingsError:
         if before:  # the database may have failed after the file was written
             clientfile.put(folder, resource.alias, before)
         raise
+    with suppress(SettingsError):  # the file has the key already
+        _remember(settings, resource, key)
     return store.get(resource.alias)
 
 
@@ -82,14 +90,21 @@ def attachments(settings: Settings, store: ResourceStore) -> Mapping[str, Attach
 def _checked(
     store: ResourceStore, resource: Resource, attachment: Attachment | None
 ) -> Attachment | None:
-    if attachment and store.authenticate(attachment.key) == resource:
-        return attachment
+    for key in (attachment.key, attachment.next_key) if attachment else ():
+        if key and store.authenticate(key) == resource:
+            return attachment and replace(attachment, key=key, next_key="")
     return None
 
 
-def _remember(settings: Settings, resource: Resource, key: str) -> None:
+def _remember(
+    settings: Settings, resource: Resource, key: str, beside: Attachment | None = None
+) -> None:
+    """As its key, or as its next one beside what there is."""
     folder = settings.home_folder()
     # The address that `serve` last wrote is truer than what this command would listen on.
     served_at = {attachment.url for attachment in clientfile.read(folder).values()}
     url = served_at.pop() if len(served_at) == 1 and not settings.public_url else settings.url()
-    clientfile.put(folder, resource.alias, Attachment(url=url, key=key, model=resource.model))
+    attachment = Attachment(url=url, key=key, model=resource.model)
+    if beside:
+        attachment = replace(attachment, key=beside.key, next_key=key)
+    clientfile.put(folder, resource.alias, attachment)

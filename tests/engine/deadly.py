@@ -11,14 +11,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from daguerre.engine.engine import ThreadEngine
 from daguerre.engine.forward import Inputs
-from daguerre.engine.loop import BeforeWork
+from daguerre.engine.job import BeforeWork
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.engine.process import ProcessEngine
 from daguerre.errors import InternalError
@@ -41,6 +41,10 @@ def _hang_in_native_code() -> None:
     ctypes.PyDLL(None).sleep(1000)  # and no other thread runs meanwhile
 
 
+def _doze() -> None:
+    time.sleep(3.0)
+
+
 def _freeze() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -60,6 +64,7 @@ def _raise() -> NoReturn:
 DEEDS: Mapping[str, Callable[[], None]] = {
     "kill": _kill,
     "hang": _hang,
+    "doze": _doze,
     "native": _hang_in_native_code,
     "freeze": _freeze,
     "memory": _fill_memory,
@@ -122,15 +127,19 @@ def build(forward_s: float, on_load: str, running: int, before_work: BeforeWork)
 
 def engine(
     forward_s: float = 0.0,
-    on_load: str = "",
+    on_load: str | Sequence[str] = "",
     running: int = 8,
     waiting: int = 64,
     timeout_s: float = 60.0,
     load_timeout_s: float = 60.0,
     weights_sha256: str = "0" * 64,
 ) -> ProcessEngine:
+    """With a process for each of the deeds that are done when its model is loaded."""
     return ProcessEngine(
-        functools.partial(build, forward_s, on_load, running),
+        [
+            functools.partial(build, forward_s, deed, running)
+            for deed in ([on_load] if isinstance(on_load, str) else on_load)
+        ],
         [replace(model().info, weights_sha256=weights_sha256)],
         max_waiting=waiting,
         max_running=running,

@@ -40,7 +40,7 @@ def test_one_job_event_by_event() -> None:
             assert (times.denoise_ms, times.decode_ms) == (4000, 1000)
             stats = engine.stats()
             assert (stats.num_done, stats.num_waiting, stats.num_running) == (1, 0, 0)
-            assert (stats.num_forwards, stats.num_rows, stats.mean_job_s) == (6, 10, 6.0)
+            assert (stats.num_forwards, stats.num_rows, stats.pace.mean_job_s) == (6, 10, 6.0)
 
     run(scene())
 

@@ -70,13 +70,13 @@ def test_put_back_is_first() -> None:
     assert [job for job in emptied(waiting) if job != 3] == [1, 2]
 
 
-def test_num_before_is_how_many_go_before() -> None:
+def test_before_is_who_goes_before() -> None:
     """What is told of the queue is what then happens."""
     for owner in "abcd":
         waiting = queue("aaaaabbbcab")
         for _ in range(3):
             waiting.pop()
-        told = waiting.num_before(owner)
+        told = len([*waiting.before(owner)])
         waiting.add(99, owner)
         assert emptied(waiting).index(99) == told
 

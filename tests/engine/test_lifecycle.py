@@ -9,10 +9,10 @@ import threading
 import pytest
 
 from daguerre.engine.forward import Inputs
-from daguerre.errors import InternalError, NotFound, NotReady, Unavailable
-from daguerre.params import Done, Queued
+from daguerre.errors import InternalError, NotFound, NotReady, QueueFull, Unavailable
+from daguerre.params import Done, Queued, Terms
 
-from .networks import ToyModel, params
+from .networks import Clock, ToyModel, ToyNetwork, params
 from .scenes import error, events, make, pixels, ready, run, until
 
 
@@ -140,6 +140,35 @@ def test_drain_lets_the_accepted_end() -> None:
             gate.set()
             await draining
             assert pixels((await task)[-1])
+
+    run(scene())
+
+
+def test_time_is_each_models_own() -> None:
+    """A quick job behind another quick one is taken, however slow another model's jobs were; behind
+    a slow one it is refused at once."""
+
+    async def scene() -> None:
+        clock, gate = Clock(), threading.Event()
+        quick = ToyModel(ToyNetwork("denoiser", clock, forward_s=0.01), num_steps=1, name="quick")
+        slow = ToyModel(ToyNetwork("denoiser", clock, forward_s=100.0), num_steps=1, name="slow")
+        async with ready(make(quick, slow)) as engine:
+            for name in ("quick", "slow", "slow"):
+                assert pixels((await events(engine, params(model=name)))[-1])
+            assert engine.stats().pace.by_model["slow"] > 100
+            quick.on_pipeline = slow.on_pipeline = lambda: gate.wait(20)
+            terms = Terms(timeout_s=20.0)  # each encodes and decodes for a second, too
+            first = engine.generate(params(1, model="quick"), terms)
+            second = engine.generate(params(2, model="quick"), terms)
+            assert [await anext(first), await anext(second)] == [Queued(0), Queued(1)]
+            third = engine.generate(params(3, model="slow"))
+            assert await anext(third) == Queued(2)
+            assert engine.stats().work_s > 100
+            with pytest.raises(QueueFull, match="3 jobs are ahead"):
+                await anext(engine.generate(params(4, model="quick"), terms))
+            gate.set()
+            for job in (first, second, third):
+                assert pixels([event async for event in job][-1])
 
     run(scene())
 

@@ -82,7 +82,7 @@ def test_one_job_event_by_event() -> None:
             stats = process.stats()
             assert (stats.num_done, stats.num_waiting, stats.num_running) == (1, 0, 0)
             assert (stats.num_forwards, stats.num_rows) == (NUM_STEPS + 2, 2 * NUM_STEPS + 2)
-            assert (stats.num_restarts, stats.mean_job_s > 0) == (0, True)
+            assert (stats.num_restarts, stats.pace.mean_job_s > 0) == (0, True)
             with pytest.raises(NotFound, match="served: toy"):
                 await anext(process.generate(ImageParams("nope", "x")))
 
@@ -124,8 +124,7 @@ def test_killed_under_load() -> None:
     async def kill(process: ProcessEngine, found: dict[int, bytes]) -> None:
         for count in range(5, 45, 10):
             await until(lambda count=count: len(found) >= count)  # type: ignore[misc]
-            assert process.pid is not None
-            os.kill(process.pid, signal.SIGKILL)
+            os.kill(process.pids[0], signal.SIGKILL)
 
     async def scene() -> None:
         async with ready(engine(forward_s=0.01)) as process:
@@ -344,8 +343,7 @@ def test_stop_and_start_again(tmp_path: Path) -> None:
 
     async def scene() -> None:
         async with ready(process):
-            pid = process.pid
-            assert pid is not None
+            (pid,) = process.pids
             hanging = asyncio.create_task(events(process, asked(1, prompt("hang"))))
             waiting = asyncio.create_task(events(process, asked(2)))
             await until(lambda: process.stats().num_running > 0)
@@ -374,8 +372,7 @@ def test_drain() -> None:
             await until(lambda: process.stats().is_draining)
             with pytest.raises(NotReady):
                 await anext(process.generate(asked(2)))
-            assert process.pid is not None
-            os.kill(process.pid, signal.SIGKILL)
+            os.kill(process.pids[0], signal.SIGKILL)
             await draining
             assert pixels((await task)[-1])
 
@@ -389,9 +386,8 @@ def test_only_the_server_decides() -> None:
         async with ready(engine(forward_s=0.02)) as process:
             task = asyncio.create_task(events(process, asked(1)))
             await until(lambda: process.stats().num_running == 1)
-            assert process.pid is not None
             for number in (signal.SIGINT, signal.SIGTERM):
-                os.kill(process.pid, number)
+                os.kill(process.pids[0], number)
             assert pixels((await task)[-1])
             assert process.stats().num_restarts == 0
 
@@ -408,7 +404,7 @@ async def main():
     process = engine(timeout_s=600)
     await process.start()
     await until(lambda: process.stats().is_ready)
-    print(process.pid, flush=True)
+    print(process.pids[0], flush=True)
     if sys.argv[1] == "idle":
         sys.stdin.read()
         sys.exit()
@@ -469,12 +465,11 @@ def test_prepared_process_is_the_first() -> None:
     process.close()
     assert not [t.name for t in threading.enumerate() if t.name.startswith("daguerre")]
     process.prepare()
-    prepared = process._prepared
-    assert prepared is not None
+    prepared = process._prepared[0]
 
     async def scene() -> None:
         async with ready(process):
-            assert process.pid == prepared.pid
+            assert process.pids == [prepared.pid]
             assert pixels((await events(process, asked(1)))[-1])
         assert is_gone(prepared.pid)
 

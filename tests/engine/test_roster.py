@@ -16,30 +16,35 @@ def roster(count: int, max_sent: int = 3) -> Roster:
 
 def end(jobs: Roster, job: int) -> None:
     """The process has said that it is done."""
-    assert not jobs.remove(job, has_ended=True)
+    assert jobs.remove(job, has_ended=True) is None
+
+
+def sent(jobs: Roster) -> list[int]:
+    """To the one process that there is."""
+    return [job for job, _ in jobs.send({0: ()})]
 
 
 def test_sent_in_order_of_arrival() -> None:
     """A process holds as many as may run; the next is sent when one has ended."""
     jobs = roster(5)
-    assert (jobs.send(), jobs.send()) == ([1, 2, 3], [])
+    assert (sent(jobs), sent(jobs)) == ([1, 2, 3], [])
     end(jobs, 2)
-    assert not jobs.remove(5)  # waits, so no process need be told
-    assert (jobs.send(), len(jobs), jobs.is_busy) == ([4], 3, True)
+    assert jobs.remove(5) is None  # waits, so no process need be told
+    assert (sent(jobs), len(jobs), jobs.is_busy(0)) == ([4], 3, True)
 
 
 def test_place_of_who_leaves() -> None:
     """A job that is not wanted any more keeps its place until the process has let go of it, so
     that clients who come and leave cannot fill the process's memory while it does not listen."""
     jobs = roster(3, max_sent=1)
-    jobs.send()
-    assert jobs.remove(1)
-    assert jobs.send() == []
-    jobs.let_go(1)
-    assert jobs.send() == [2]
-    assert jobs.remove(2)
-    assert jobs.die() == []  # and a process that is gone holds nobody
-    assert jobs.send() == [3]
+    sent(jobs)
+    assert jobs.remove(1) == 0
+    assert sent(jobs) == []
+    jobs.let_go(0, 1)
+    assert sent(jobs) == [2]
+    assert jobs.remove(2) == 0
+    assert jobs.die(0) == []  # and a process that is gone holds nobody
+    assert sent(jobs) == [3]
 
 
 def test_owners_take_turns() -> None:
@@ -47,27 +52,27 @@ def test_owners_take_turns() -> None:
     jobs = Roster(max_sent=1)
     for job in range(1, 6):
         jobs.add(job, "busy")
-    assert jobs.send() == [1]
-    assert jobs.num_before("rare") == 1
+    assert sent(jobs) == [1]
+    assert len([*jobs.before("rare")]) == 1
     jobs.add(6, "rare")
-    assert jobs.num_before("rare") == 3
+    assert len([*jobs.before("rare")]) == 3
     order = []
     for last in (1, 6, 2, 3, 4):
         end(jobs, last)
-        order += jobs.send()
+        order += sent(jobs)
     assert order == [6, 2, 3, 4, 5]
 
 
 def test_place_in_the_queue() -> None:
     """How many are ahead of each, as they end and leave; nothing is told of one that is begun."""
     jobs = roster(5, max_sent=2)
-    jobs.send()
+    sent(jobs)
     assert [jobs.num_ahead(job) for job in range(1, 6)] == [0, 1, 2, 3, 4]
-    jobs.work_on([1], has_begun=True)
+    jobs.work_on(0, [1], has_begun=True)
     assert jobs.num_ahead(1) is None and jobs.num_ahead(2) == 1
     end(jobs, 1)
-    assert not jobs.remove(4)
-    jobs.send()
+    assert jobs.remove(4) is None
+    sent(jobs)
     assert [jobs.num_ahead(job) for job in (2, 3, 5)] == [0, 1, 2]
 
 
@@ -79,18 +84,18 @@ def test_place_among_owners_is_kept() -> None:
         jobs, told = Roster(max_sent=1), dict[int, int]()
         for job in range(1, random.randint(2, 12)):
             owner = str(random.randint(3))
-            expected = jobs.num_before(owner)
+            expected = len([*jobs.before(owner)])
             jobs.add(job, owner)
             assert jobs.num_ahead(job) == expected
-            if random.randint(3) == 0 and (sent := jobs.send()):
-                end(jobs, sent[0])
+            if random.randint(3) == 0 and (chosen := sent(jobs)):
+                end(jobs, chosen[0])
         order = []
         while len(jobs):
             told = {job: ahead for job in list(jobs._places) if (ahead := jobs.num_ahead(job))}
-            sent = jobs.send()
-            order.append(sent[0])
-            end(jobs, sent[0])
-            assert sent[0] not in told  # it was told that none is ahead
+            chosen = sent(jobs)
+            order.append(chosen[0])
+            end(jobs, chosen[0])
+            assert chosen[0] not in told  # it was told that none is ahead
             later = dict(told)
             for job, ahead in later.items():
                 assert jobs.num_ahead(job) == ahead - 1
@@ -99,66 +104,166 @@ def test_place_among_owners_is_kept() -> None:
 def test_who_was_worked_on_is_run_alone() -> None:
     """After a death each suspect has the process to itself; then all go on as before."""
     jobs = roster(6)
-    jobs.send()
-    jobs.work_on([1, 2], has_begun=True)
+    sent(jobs)
+    jobs.work_on(0, [1, 2], has_begun=True)
     assert jobs.num_begun == 2
-    assert jobs.die() == []
-    assert (jobs.num_begun, jobs.is_busy) == (0, False)
-    assert (jobs.send(), jobs.send()) == ([1], [])
+    assert jobs.die(0) == []
+    assert (jobs.num_begun, jobs.is_busy(0)) == (0, False)
+    assert (sent(jobs), sent(jobs)) == ([1], [])
     end(jobs, 1)
-    assert (jobs.send(), jobs.send()) == ([2], [])
+    assert (sent(jobs), sent(jobs)) == ([2], [])
     end(jobs, 2)
-    assert jobs.send() == [3, 4, 5]
+    assert sent(jobs) == [3, 4, 5]
 
 
 def test_second_death_is_the_last() -> None:
     """The suspect that has the process when it dies again is given up, and nobody else."""
     jobs = roster(3)
-    jobs.send()
-    jobs.work_on([1, 2, 3], has_begun=True)
-    assert jobs.die() == []
-    assert jobs.send() == [1]
-    jobs.work_on([1], has_begun=True)
+    sent(jobs)
+    jobs.work_on(0, [1, 2, 3], has_begun=True)
+    assert jobs.die(0) == []
+    assert sent(jobs) == [1]
+    jobs.work_on(0, [1], has_begun=True)
     end(jobs, 1)
-    assert jobs.send() == [2]
-    jobs.work_on([2], has_begun=False)
-    assert jobs.die() == [2]
-    assert (jobs.send(), len(jobs)) == ([3], 1)
+    assert sent(jobs) == [2]
+    jobs.work_on(0, [2], has_begun=False)
+    assert jobs.die(0) == [2]
+    assert (sent(jobs), len(jobs)) == ([3], 1)
 
 
 def test_somebody_is_guilty() -> None:
     """A process that dies before it has said whom it works for died of one of those it has."""
     jobs = roster(2, max_sent=1)
-    jobs.send()
-    assert jobs.die() == []
-    assert jobs.send() == [1]
-    assert jobs.die() == [1]
-    assert jobs.send() == [2]
+    sent(jobs)
+    assert jobs.die(0) == []
+    assert sent(jobs) == [1]
+    assert jobs.die(0) == [1]
+    assert sent(jobs) == [2]
 
 
 def test_ended_jobs_are_not_guilty() -> None:
     """A death after the job that was worked on has ended is no fault of one that waits."""
     jobs = roster(2, max_sent=1)
-    jobs.send()
-    jobs.work_on([1], has_begun=True)
+    sent(jobs)
+    jobs.work_on(0, [1], has_begun=True)
     jobs.remove(1)
-    assert jobs.die() == []
-    assert jobs.send() == [2]
-    jobs.work_on([2], has_begun=True)
-    assert jobs.die() == []  # its first
+    assert jobs.die(0) == []
+    assert sent(jobs) == [2]
+    jobs.work_on(0, [2], has_begun=True)
+    assert jobs.die(0) == []  # its first
 
 
 def test_who_has_left_may_be_guilty() -> None:
     """A process that dies in a forward for a job that was cancelled died of no other; until it
     says that it is idle, it has something to do."""
     jobs = roster(2, max_sent=2)
-    jobs.send()
-    jobs.work_on([1], has_begun=True)
+    sent(jobs)
+    jobs.work_on(0, [1], has_begun=True)
     jobs.remove(1)
-    assert jobs.die() == []
-    assert jobs.send() == [2]
-    jobs.work_on([2], has_begun=True)
+    assert jobs.die(0) == []
+    assert sent(jobs) == [2]
+    jobs.work_on(0, [2], has_begun=True)
     jobs.remove(2)
-    assert jobs.is_busy
-    jobs.work_on([], has_begun=False)
-    assert not jobs.is_busy
+    assert jobs.is_busy(0)
+    jobs.work_on(0, [], has_begun=False)
+    assert not jobs.is_busy(0)
+
+
+def two(count: int = 0, max_sent: int = 3) -> Roster:
+    """Processes."""
+    made = Roster(max_sent, num_processes=2)
+    for job in range(1, count + 1):
+        made.add(job)
+    return made
+
+
+BOTH = {0: ("",), 1: ("",)}
+
+
+def begin(jobs: Roster, process: int, *numbers: int) -> None:
+    assert jobs.work_on(process, numbers, has_begun=True)
+
+
+def test_least_work_first() -> None:
+    """The next job goes to the process with the fewest; neither hoards what it has not begun."""
+    jobs = two(7)
+    assert jobs.send(BOTH) == [(1, 0), (2, 1), (3, 0), (4, 1)]
+    begin(jobs, 1, 2, 4)
+    assert jobs.send(BOTH) == [(5, 1)]  # the most that may run
+    end(jobs, 2)
+    end(jobs, 4)
+    assert jobs.send(BOTH) == [(6, 1)]
+    begin(jobs, 0, 1)
+    assert jobs.send(BOTH) == [(7, 0)]
+    assert (jobs.num_held(0), jobs.num_held(1), len([*jobs.before("")])) == (3, 2, 5)
+
+
+def test_one_that_is_not_there_gets_nothing() -> None:
+    """A process that is being started is passed over, and gets its share afterwards."""
+    jobs = two(4)
+    assert jobs.send({1: ("",)}) == [(1, 1), (2, 1)]
+    assert jobs.send(BOTH) == [(3, 0), (4, 0)]
+
+
+def test_where_the_model_is() -> None:
+    """A process that has the job's model, or is about to load it for another job, comes first; when
+    it has no room the other does."""
+    jobs = two()
+    for job in range(1, 5):
+        jobs.add(job, model="big")
+    assert jobs.send({0: (), 1: ("big",)}) == [(1, 1), (2, 1), (3, 0), (4, 0)]
+    jobs = two()
+    for job in (1, 2):
+        jobs.add(job, model="big")
+    jobs.add(3, model="other")
+    assert jobs.send({0: (), 1: ()}) == [(1, 0), (2, 0), (3, 1)]
+
+
+def test_a_death_is_of_one_process() -> None:
+    """Whoever the other has goes on; the suspects get a process each that has nothing else, the
+    rest of the dead one's jobs whoever is free."""
+    jobs = two(6)
+    jobs.send(BOTH)
+    begin(jobs, 0, 1, 3)
+    assert jobs.send(BOTH) == [(5, 0)]
+    assert jobs.die(0) == []
+    # One process alone: it takes nothing else until it is free for a suspect.
+    assert jobs.send({1: ("",)}) == []
+    begin(jobs, 1, 2)
+    assert jobs.send(BOTH) == [(1, 0), (5, 1)]
+    end(jobs, 1)
+    assert jobs.send(BOTH) == [(3, 0)]
+    begin(jobs, 0, 3)
+    assert jobs.die(0) == [3]
+    begin(jobs, 1, 5)
+    assert jobs.send(BOTH) == [(6, 0)]
+
+
+def test_suspects_are_not_forgotten() -> None:
+    """Where one process alone is left, and is never idle, it still becomes free for them."""
+    jobs = two(3)
+    jobs.send(BOTH)
+    begin(jobs, 1, 2)
+    jobs.die(1)
+    for job in range(4, 9):
+        jobs.add(job)
+    assert sent(jobs) == []
+    end(jobs, 1)
+    end(jobs, 3)
+    assert (sent(jobs), sent(jobs)) == ([2], [])
+    end(jobs, 2)
+    assert sent(jobs) == [4, 5]
+
+
+def test_idle_one_takes_what_another_has_not_begun() -> None:
+    """But not a job that the other is about to begin, nor one whose model it does not have; until
+    the other has let go, the job keeps its place there, too."""
+    jobs = two(2)
+    assert [*jobs.send({0: ("",)})] == [(1, 0), (2, 0)]
+    assert jobs.recall({0: ("",), 1: ()}) == []
+    assert jobs.recall(BOTH) == [(2, 0)]
+    assert jobs.send(BOTH) == [(2, 1)]
+    assert (jobs.has(0, 2), jobs.has(1, 2), jobs.recall(BOTH)) == (False, True, [])
+    jobs.let_go(0, 2)
+    end(jobs, 2)
+    assert (jobs.recall(BOTH), jobs.send(BOTH)) == ([], [])

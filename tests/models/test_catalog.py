@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +20,7 @@ from daguerre.models.diffusers import quantization
 from daguerre.models.diffusers.caches import METHODS, Cache
 from daguerre.models.diffusers.families import FAMILIES, find
 from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DiffusersModel
+from daguerre.models.diffusers.stock import device_of
 from daguerre.models.embedded.model import EmbeddedModel
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "diffusers.md"
@@ -486,3 +489,17 @@ def test_missing_extra_is_told(settings: Settings, monkeypatch: pytest.MonkeyPat
         catalog.models(settings)
     assert "with quantization, but no_such_library cannot be imported" in caught.value.message
     assert "pip install 'daguerre[diffusers,quantization]'" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("device", "worker", "expected"),
+    [("cuda", 0, "cuda:0"), ("cuda", 1, "cuda:1"), ("cuda", 3, "cuda:0"), ("cuda:1", 0, "cuda:1")]
+    + [("cuda:1", 2, "cuda:1"), ("cpu", 2, "cpu")],
+)
+def test_workers_share_the_devices(
+    device: str, worker: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ "cuda" is the next of three for each worker; a device that is named is the same for all."""
+    cuda = SimpleNamespace(device_count=lambda: 3)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert device_of(device, worker) == expected

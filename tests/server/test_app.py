@@ -173,6 +173,8 @@ def test_metrics(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert found['daguerre_jobs_total{outcome="done"}'] == 1
     assert (found["daguerre_forwards_total"], found["daguerre_rows_total"]) == (7, 21)
     assert found["daguerre_ready"] == 1
+    assert found['daguerre_worker_up{worker="0"}'] == 1
+    assert found['daguerre_worker_restarts_total{worker="0"}'] == 0
     assert found['daguerre_certificate{evaluation="denoiser (2, 256)"}'] == 1
     assert found['daguerre_certificate{evaluation="denoiser (4, 256)"}'] == 0
 

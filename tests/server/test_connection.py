@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 
 import pytest
@@ -289,3 +290,18 @@ def test_body_on_a_get(server: RunningServer) -> None:
         assert read_answer(connection)[0] == 200
         connection.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % PATH.encode())
         assert read_answer(connection)[0] == 405
+
+
+def test_answers_do_not_wait_for_an_acknowledgement(server: RunningServer) -> None:
+    """The body of an answer follows its head at once; Nagle's algorithm held it back for the 40 ms
+    in which a client's system may delay its acknowledgement."""
+    with server.connection() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        read_answer(connection)
+        [protocol] = [
+            one
+            for one in server.server.server_state.connections
+            if one.transport.get_extra_info("peername") == connection.getsockname()
+        ]
+        accepted = protocol.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

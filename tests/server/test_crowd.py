@@ -18,7 +18,7 @@ import pytest
 from conftest import MODEL, RunningServer, read_answer, running, wait_until
 
 from daguerre.config import Settings
-from daguerre.errors import SettingsError
+from daguerre.errors import RateLimited, SettingsError, Unavailable
 from daguerre.server import connection as connection_module
 from daguerre.server import crowd as crowd_module
 from daguerre.server import images
@@ -44,15 +44,31 @@ def test_the_longest_quiet_makes_room() -> None:
     """Of the idle connections the one that was heard longest ago goes; a busy one never does."""
     crowd = Crowd(3)
     busy, old, young = Client(), Client(is_idle=True), Client(is_idle=True)
-    assert all(crowd.enter(client) for client in (busy, old, young))
+    assert not any(crowd.enter(client) for client in (busy, old, young))
     crowd.note(old)
-    assert crowd.enter(Client())
+    assert crowd.enter(Client()) is None
     assert (busy.is_dropped, old.is_dropped, young.is_dropped) == (False, False, True)
-    assert crowd.enter(Client())
+    assert crowd.enter(Client()) is None
     assert (busy.is_dropped, old.is_dropped) == (False, True)
-    assert not crowd.enter(Client())
+    assert isinstance(crowd.enter(Client()), Unavailable)
     crowd.leave(busy)
-    assert crowd.enter(Client())
+    assert crowd.enter(Client()) is None
+
+
+def test_an_address_has_its_share() -> None:
+    """Who has as many as an address may gives up an idle one of its own, or is refused; others
+    come in, and are not made room for by it."""
+    crowd = Crowd(4, max_per_address=2)
+    idle, busy, other = Client(is_idle=True), Client(), Client(is_idle=True)
+    assert crowd.enter(other, "b") is None
+    assert [crowd.enter(client, "a") for client in (idle, busy)] == [None, None]
+    assert crowd.enter(Client(), "a") is None
+    assert (idle.is_dropped, other.is_dropped) == (True, False)
+    refusal = crowd.enter(Client(), "a")
+    assert isinstance(refusal, RateLimited) and "2 connections from this address" in str(refusal)
+    assert crowd.enter(Client(), "b") is None
+    crowd.leave(busy)
+    assert crowd.enter(Client(), "a") is None
 
 
 def test_few_refused_may_stay() -> None:
@@ -69,6 +85,8 @@ def test_as_many_as_there_are_files(monkeypatch: pytest.MonkeyPatch) -> None:
     for limit, expected in ((None, 512), (100_000, 512), (100, 60)):
         monkeypatch.setattr(crowd_module, "_max_files", lambda limit=limit: limit)
         assert affordable(512) == expected
+    monkeypatch.setattr(crowd_module, "_max_files", lambda: 100)
+    assert affordable(512, num_workers=5) == 52  # each has pipes
     monkeypatch.setattr(crowd_module, "_max_files", lambda: 47)
     with pytest.raises(SettingsError, match="47 files may be open, and the server needs 48"):
         affordable(512)
@@ -102,6 +120,28 @@ def test_idle_connections_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert idle[0].recv(1) == b""
         server.engine.is_held = False
         assert read_answer(working)[0] == 200
+
+
+def test_too_many_of_one_address(tmp_path: Path) -> None:
+    """While its connections all work, an address gets 429 for one more, and is served again when
+    one of them has its answer."""
+    with running(tmp_path, max_connections=20, max_connections_per_address=3) as server:
+        server.engine.is_held = True
+        with connections(server, 3) as working:
+            for connection in working:
+                connection.sendall(server.head(len(BODY)) + BODY)
+            wait_until(lambda: server.engine.num_running == 3)
+            with server.connection() as one_more:
+                one_more.sendall(ALIVE)
+                code, headers, body = read_answer(one_more)
+                assert (code, headers["retry-after"]) == (429, "1")
+                assert b"3 connections from this address are open" in body
+            server.engine.is_held = False
+            assert [read_answer(connection)[0] for connection in working] == [200] * 3
+            working[0].close()
+            wait_until(lambda: len(server.server.server_state.connections) == 2)
+            with server.connection() as next_one:
+                assert status(next_one) == 200
 
 
 def test_slow_heads_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ def test_resources_do_not_share() -> None:
 
 def test_retry_after_while_loading() -> None:
     """Without a job to measure, a loading model still gives a number."""
-    assert 1 <= retry_after_s(EngineStats(False, 0, 0, 0, 0, 0, 0, 0, 0.0)) <= 59
+    assert 1 <= retry_after_s(EngineStats(False, 0, 0, 0, 0, 0, 0, 0)) <= 59
 
 
 def test_parallel_requests_of_one_key(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_parallel_requests_of_one_key(tmp_path: Path) -> None:
 
 def test_parallel_takes_no_memory() -> None:
     """Whoever has nothing under way is forgotten; 0 is no limit."""
-    parallel, stats = Parallel(0), EngineStats(True, 0, 0, 0, 0, 0, 0, 0, 0.0)
+    parallel, stats = Parallel(0), EngineStats(True, 0, 0, 0, 0, 0, 0, 0)
     with ExitStack() as held:
         for _ in range(1000):
             held.enter_context(parallel.hold(resource(None), stats))

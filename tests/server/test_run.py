@@ -250,3 +250,31 @@ def ask(connection: socket.socket, path: str) -> tuple[int, dict[str, str], byte
 def _is_running(port: int) -> bool:
     with connected(port) as connection:
         return b"daguerre_jobs_running 1.0" in ask(connection, "/metrics")[2]
+
+
+def test_grace_has_an_end(tmp_path: Path) -> None:
+    """What is not done by `drain_timeout_s` after the first signal gets 503 with Retry-After, and
+    the server ends; a newcomer is refused in between."""
+    with running(tmp_path, drain_timeout_s=1.0) as server, server.connection() as working:
+        server.engine.is_held = True
+        working.sendall(request(server.key))
+        wait_until(lambda: server.engine.num_running == 1)
+        server.server.handle_exit(signal.SIGTERM, None)
+        wait_until(lambda: server.engine.is_draining)
+        assert server.generate().status_code == 503
+        code, headers, _ = read_answer(working)
+        assert code == 503 and int(headers["retry-after"]) >= 1
+        wait_until(lambda: server.engine.num_stops == 1)
+
+
+def test_grace_is_long_enough(tmp_path: Path) -> None:
+    """Work that is done within it is answered, and the server ends without waiting for its end."""
+    with running(tmp_path, drain_timeout_s=3600.0) as server, server.connection() as working:
+        server.engine.is_held = True
+        working.sendall(request(server.key))
+        wait_until(lambda: server.engine.num_running == 1)
+        server.server.handle_exit(signal.SIGTERM, None)
+        wait_until(lambda: server.engine.is_draining)
+        server.engine.is_held = False
+        assert read_answer(working)[0] == 200
+        wait_until(lambda: server.engine.num_stops == 1)

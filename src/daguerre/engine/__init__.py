@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from daguerre.config import Settings
     from daguerre.engine.engine import ThreadEngine
-    from daguerre.engine.loop import BeforeWork
+    from daguerre.engine.job import BeforeWork
     from daguerre.engine.process import ProcessEngine
 
 __all__ = ["build_engine", "process_engine"]
 
 
 def build_engine(
-    settings: Settings, only: str = "", before_work: BeforeWork | None = None
+    settings: Settings, only: str = "", before_work: BeforeWork | None = None, worker: int = 0
 ) -> ThreadEngine:
-    """Of all models of the catalog, or of `only` one."""
+    """Of all models of the catalog, or of `only` one; that of the worker with this number."""
     from daguerre.engine.engine import ThreadEngine
     from daguerre.models import catalog
 
     return ThreadEngine(
-        catalog.models(settings, only),
+        catalog.models(settings, only, worker),
         max_waiting=settings.max_waiting,
         max_running=settings.max_running,
         max_waiting_bytes=settings.max_waiting_bytes,
@@ -38,18 +38,20 @@ def build_engine(
 
 @contextmanager
 def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
-    """Its process has begun to load when it is yielded."""
+    """Its processes have begun to load when it is yielded."""
     import functools
     import logging
     from dataclasses import replace
 
+    from daguerre.engine.cores import num_threads_each
     from daguerre.engine.process import ProcessEngine
     from daguerre.models import catalog
 
-    # The engine's process needs no database, so it does not learn how to open it.
-    own = replace(settings, home=settings.home_folder(), database_url="")
+    # The engine's processes need no database, so they do not learn how to open it.
+    num_threads = num_threads_each(settings.workers, settings.num_threads)
+    own = replace(settings, home=settings.home_folder(), database_url="", num_threads=num_threads)
     engine = ProcessEngine(
-        functools.partial(_build, own),
+        [functools.partial(_build, own, worker) for worker in range(settings.workers)],
         [model.info for model in catalog.models(settings)],
         max_waiting=settings.max_waiting,
         max_running=settings.max_running,
@@ -64,6 +66,9 @@ def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
         engine.close()
 
 
-def _build(settings: Settings, before_work: BeforeWork) -> ThreadEngine:
-    """In the engine's process."""
-    return build_engine(settings, before_work=before_work)
+def _build(settings: Settings, worker: int, before_work: BeforeWork) -> ThreadEngine:
+    """In the worker's process."""
+    from daguerre.engine.cores import keep_to_share
+
+    keep_to_share(worker, settings.workers, settings.num_threads)
+    return build_engine(settings, before_work=before_work, worker=worker)

@@ -18,8 +18,8 @@ from pathlib import Path
 from daguerre.engine.admission import Admission, check_served, check_time
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.interface import EngineStats
-from daguerre.engine.job import Job
-from daguerre.engine.loop import BeforeWork, Loop
+from daguerre.engine.job import BeforeWork, Job
+from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Model
 from daguerre.engine.stream import stream
 from daguerre.errors import DaguerreError, InternalError, NotReady, Unavailable
@@ -112,6 +112,7 @@ class ThreadEngine:
             is_ready = self._is_loaded and not (self._is_draining or self._is_stopping)
             failure, is_draining = self._failure, self._is_draining
             num_withdrawn = self._num_withdrawn
+            models = [job.params.model for job in self._jobs.values()]
         return EngineStats(
             is_ready=is_ready,
             num_waiting=num_jobs - num_running,
@@ -121,11 +122,13 @@ class ThreadEngine:
             num_cancelled=self._loop.num_cancelled + num_withdrawn,
             num_forwards=self._loop.num_forwards,
             num_rows=self._loop.num_rows,
-            mean_job_s=self._loop.mean_job_s,
+            pace=self._loop.pace,
+            work_s=self._loop.pace.needed_s(models),
             certificates=self._loop.certificates(),
             failure=failure,
             is_draining=is_draining,
             is_loading=self._loop.residence.is_loading,
+            loaded=self._loop.residence.loaded(),
         )
 
     def submit(
@@ -142,7 +145,8 @@ class ThreadEngine:
         with self._changed:
             self._refuse(params)
             num_ahead = len(self._jobs)
-            check_time(terms, num_ahead, self._loop.mean_job_s)
+            models = (params.model, *(job.params.model for job in self._jobs.values()))
+            check_time(terms, num_ahead, self._loop.pace.needed_s(models))
             self._admission.enter(params)
             number = next(self._numbers) if number is None else number
             job = Job(number, params, emit, since_s=self._clock(), terms=terms)
@@ -238,10 +242,11 @@ class ThreadEngine:
             arrivals, self._arrivals = self._arrivals, []
             departures, self._departures = self._departures, []
             is_stopping = self._is_stopping  # read here: no job can arrive once it is true
-        for job in arrivals:
-            self._loop.add(job)
+        # Departures first: a job that was taken back may be among the arrivals again.
         for job in departures:
             self._loop.cancel(job)
+        for job in arrivals:
+            self._loop.add(job)
         return not is_stopping
 
     def _turn(self) -> None:

@@ -8,6 +8,9 @@ idle time saves up nothing. Pure Python; jobs are numbers that grow with arrival
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 
 class Turns:
     """Gives turns out. Remembers only owners that are ahead of the present turn."""
@@ -77,14 +80,14 @@ class FairQueue:
         self.remove(job)
         return job
 
-    def num_before(self, owner: str) -> int:
-        """How many of the jobs that wait now go before one more of this owner."""
-        num_own = len(self._jobs.get(owner, ()))
-        turn = self._turns.next(owner) + num_own
-        others = ((one, jobs) for one, jobs in self._jobs.items() if one != owner)
-        return num_own + sum(
-            min(len(jobs), max(0, turn - self._turns.next(one) + 1)) for one, jobs in others
-        )
+    def before(self, owner: str) -> Iterator[int]:
+        """The jobs waiting now that go before one more of this owner."""
+        own = self._jobs.get(owner, {})
+        yield from own
+        turn = self._turns.next(owner) + len(own)
+        for other, jobs in self._jobs.items():
+            if other != owner:
+                yield from itertools.islice(jobs, max(0, turn - self._turns.next(other) + 1))
 
     def num_ahead(self, job: int) -> int:
         """How many of the jobs that wait now go before this one, which waits, too."""

@@ -10,7 +10,17 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from daguerre.engine.pace import Pace
 from daguerre.params import ANYONE, Event, ImageParams, ModelInfo, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStats:
+    """Of one of the engine's processes."""
+
+    is_up: bool  # loaded and at work, or ready to be
+    num_jobs: int  # that it has been given and that have not ended
+    num_restarts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +35,15 @@ class EngineStats:
     num_cancelled: int
     num_forwards: int  # evaluations of any network
     num_rows: int  # rows in those evaluations; rows / forwards = mean batch size
-    mean_job_s: float  # exponentially weighted; 0.0 before the first job is done
+    pace: Pace = field(default_factory=Pace)  # of all processes together
+    work_s: float = 0.0  # that all accepted jobs will take at this pace
     certificates: dict[str, bool] = field(default_factory=dict)  # "denoiser (4, 256, ...)" -> held
     failure: str = ""  # why the models could not be loaded: the engine will never be ready
     is_draining: bool = False
     num_restarts: int = 0  # of a process that had ended without being asked to
     is_loading: bool = False  # a model, for a request
+    loaded: tuple[str, ...] = ()  # models that are in memory, in a process that says so
+    workers: tuple[WorkerStats, ...] = ()  # one for each process that there should be
 
 
 class Engine(Protocol):

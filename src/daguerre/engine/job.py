@@ -1,12 +1,13 @@
-"""One request inside the engine: what it asks for, how far it is, and whom its events go to.
+"""`Job`: one request inside the engine, from its acceptance to its last event.
 
-Knows nothing of networks, nor of who runs next.
+Knows the stages that it passes and how long it was in each, but not whose turn it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from daguerre.engine.forward import Forward
 from daguerre.engine.pipeline import Pipeline
@@ -50,3 +51,8 @@ class Job:
 
     def timings(self) -> Timings:
         return Timings(**{f"{stage}_ms": s * 1000 for stage, s in self.spent_s.items()})
+
+
+# Told of the jobs for which a model's code or a network is about to be run; of none when there is
+# nothing left to do.
+BeforeWork: TypeAlias = Callable[[Sequence[Job]], None]

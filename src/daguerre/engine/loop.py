@@ -9,32 +9,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
 from daguerre.engine.batching import Batcher, Outcome
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.forward import Forward, Network, NetworkChanged, Outputs, Preparing
-from daguerre.engine.job import Job
+from daguerre.engine.job import BeforeWork, Job
+from daguerre.engine.meter import Meter
+from daguerre.engine.pace import Pace
 from daguerre.engine.pipeline import LanedModel, Model, Pixels
 from daguerre.engine.previews import is_due, preview
 from daguerre.engine.residence import Residence
 from daguerre.engine.scheduler import Ask, Scheduler
 from daguerre.errors import DaguerreError, InternalError, Unavailable
-from daguerre.params import (
-    Done,
-    Failed,
-    GeneratedImage,
-    ImageParams,
-    Mode,
-    Step,
-)
+from daguerre.params import Done, Failed, GeneratedImage, ImageParams, Mode, Step
 
 logger = logging.getLogger(__name__)
-
-# Weight of the newest job in the mean: about the last ten jobs count.
-MEAN_WEIGHT = 0.2
 
 
 class Key(NamedTuple):
@@ -43,11 +35,6 @@ class Key(NamedTuple):
     model: str
     network: str
     signature: str
-
-
-# Told of the jobs for which a model's code or a network is about to be run; of none when there is
-# nothing left to do.
-BeforeWork: TypeAlias = Callable[[Sequence[Job]], None]
 
 
 class Loop:
@@ -72,10 +59,8 @@ class Loop:
         self._clock = clock
         self._on_end, self._before_work = on_end, before_work
         self.num_done = self.num_failed = self.num_cancelled = 0
-        # Exponentially weighted mean of what a job costs the engine: its rows' share of the time of
-        # its forwards, and its own pipeline's time. Waits are not in it, so n jobs take about
-        # n * mean_job_s together, shared or not.
-        self.mean_job_s = 0.0
+        self._meter = Meter(clock)
+        self.pace = Pace()
 
     @property
     def has_jobs(self) -> bool:
@@ -125,6 +110,7 @@ class Loop:
                     return False
                 self._tell_work([job for job in self._arrivals if job.params.model == model])
                 self.residence.load(model)
+                self._meter.pause()  # no part of what jobs cost
             except Exception:  # a model's code may raise anything; the loop goes on
                 logger.exception("the model %s could not be loaded", model)
         return True
@@ -160,6 +146,7 @@ class Loop:
     def turn(self) -> None:
         """Lets waiting jobs in, then runs one group of forwards, if there is one."""
         self._settle()
+        self._meter.begin()
         for number in self._scheduler.admit():
             self._tell_work([self._jobs[number]])
             self._resume(self._jobs[number], None)
@@ -173,6 +160,7 @@ class Loop:
             else:
                 for job, outcome in zip(group, outcomes, strict=True):
                     self._hand_over(job, outcome)
+        self._meter.end([job for job in group if job.number in self._jobs] or self._jobs.values())
         if not self._jobs:
             self._tell_work([])
 
@@ -216,7 +204,7 @@ class Loop:
             self._resume(job, None)
 
     def _hand_over(self, job: Job, outcome: Outcome) -> None:
-        job.cost_s += outcome.cost_s
+        self._meter.charge(job, outcome.cost_s)
         if outcome.outputs is None:
             assert outcome.error is not None, "neither outputs nor error. This is a bug."
             self._fail(job, outcome.error)
@@ -238,12 +226,12 @@ class Loop:
             forward = next(job.pipeline) if outputs is None else job.pipeline.send(outputs)
             self._ask(job, forward)
         except StopIteration as end:
-            job.cost_s += self._clock() - started_s
+            self._meter.charge(job, self._clock() - started_s)
             self._finish(job, end.value)
         except Exception as error:  # a pipeline may raise anything; the loop goes on
             self._fail(job, error)
         else:
-            job.cost_s += self._clock() - started_s
+            self._meter.charge(job, self._clock() - started_s)
 
     def _ask(self, job: Job, forward: Forward) -> None:
         model = job.params.model
@@ -272,8 +260,7 @@ class Loop:
             return
         job.enter("end", self._clock())
         self.num_done += 1
-        weight = MEAN_WEIGHT if self.mean_job_s else 1.0
-        self.mean_job_s += weight * (job.cost_s - self.mean_job_s)
+        self.pace = self.pace.after(job.params.model, job.cost_s)
         info = self._models[job.params.model].info
         self._remove(job)
         job.emit(Done(GeneratedImage(pixels, job.params, info, job.timings())))

@@ -1,14 +1,15 @@
-"""`ProcessEngine`: the engine in a process of its own, replaced whenever it ends or hangs.
+"""`ProcessEngine`: the engine in processes of its own, replaced whenever one ends or hangs.
 
 The jobs it held are run again from their parameters: the same seed gives the same bytes, so nobody
-but the clock can tell. Keeps the jobs and their callers; who is run when, and who is given up, is
-decided in `daguerre.engine.roster`, and processes come and go in `daguerre.engine.supervisor`.
-Knows nothing of networks.
+but the clock can tell. Keeps the jobs and their callers; who is run when and where, and who is
+given up, is decided in `daguerre.engine.roster`, and processes come and go at each
+`daguerre.engine.station`. Knows nothing of networks.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import logging
 import os
@@ -20,16 +21,14 @@ from dataclasses import dataclass, replace
 from daguerre.engine.admission import Admission, check_served, check_time
 from daguerre.engine.child import Child
 from daguerre.engine.engine import DRAIN_POLL_S, MAX_WAITING_BYTES
-from daguerre.engine.interface import EngineStats
+from daguerre.engine.interface import EngineStats, WorkerStats
 from daguerre.engine.roster import MAX_DEATHS, Roster
+from daguerre.engine.station import Stations
 from daguerre.engine.stream import stream
-from daguerre.engine.supervisor import Supervisor
 from daguerre.engine.watch import Watch
-from daguerre.engine.wire import Begin, Build, Cancel, Left, Run, State, Told, Working
+from daguerre.engine.wire import Begin, Build, Cancel, Left, Run, Told, Working
 from daguerre.errors import InternalError, NotReady, Unavailable
 from daguerre.params import ANYONE, Done, Event, Failed, ImageParams, ModelInfo, Step, Terms
-
-_NOTHING = EngineStats(False, 0, 0, 0, 0, 0, 0, 0, 0.0)
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +46,15 @@ class _Job:
 class ProcessEngine:
     """Implements `daguerre.engine.interface.Engine`.
 
-    `build` makes the engine in its process, and `models` is what it will serve. A process that does
-    no work for `timeout_s` while it has some, or shows no life for so long, is replaced; so is one
-    that is not loaded after `load_timeout_s`.
+    There is a process for each of `builds`, which make the engine in it; `models` is what each will
+    serve. A process that does no work for `timeout_s` while it has some, or shows no life for so
+    long, is replaced; so is one that is not loaded after `load_timeout_s`. Each works on up to
+    `max_running` jobs at a time; those that wait do so for whichever is free first.
     """
 
     def __init__(
         self,
-        build: Build,
+        builds: Sequence[Build],
         models: Sequence[ModelInfo],
         *,
         max_waiting: int,
@@ -64,46 +64,49 @@ class ProcessEngine:
         load_timeout_s: float = 600.0,
         log_level: int = logging.INFO,
     ) -> None:
+        assert builds, "an engine without a process. This is a bug."
         self._models = {info.model: info for info in models}
-        self._admission = Admission(max_waiting + max_running, max_waiting_bytes)
+        max_jobs = max_waiting + max_running * len(builds)
+        self._admission = Admission(max_jobs, max_waiting_bytes)
         self._max_running = max_running
-        self._watch = Watch(timeout_s, load_timeout_s)
-        self._begin = Begin(
-            build, tuple(models), os.getpid(), log_level, self._watch.sign_of_life_s
-        )
-        self._prepared: Child | None = None
+        self._make_watch = functools.partial(Watch, timeout_s, load_timeout_s)
+        sign_of_life_s = self._make_watch().sign_of_life_s
+        self._begins = [
+            Begin(build, tuple(models), os.getpid(), log_level, sign_of_life_s) for build in builds
+        ]
+        self._prepared: dict[int, Child] = {}
         self._numbers = itertools.count(1)
         # All below is read and written under this lock.
         self._changed = threading.Condition()
         self._jobs: dict[int, _Job] = {}  # accepted and not ended
         self._num_done = self._num_failed = self._num_cancelled = 0
-        self._num_forwards = self._num_rows = 0  # of the processes that are gone
         self._is_started = False
         self._reset()
 
     def _reset(self) -> None:
-        self._roster = Roster(self._max_running)
-        self._supervisor = Supervisor(self._make_child, self._watch, self._changed, self)
-        self._stats = _NOTHING  # the last that a process has said of itself
+        count = len(self._begins)
+        self._roster = Roster(self._max_running, count)
+        self._stations = Stations(count, self._make_child, self._make_watch, self._changed, self)
         self._is_draining = False
 
     def prepare(self) -> None:
-        """Begins the first process before `start`, which then need not wait for it. To be called
-        from a thread that lives on, and followed by `start` or `close`."""
-        try:
-            self._prepared = Child(self._begin)
-        except OSError:
-            pass  # `start` will try again, and tell
+        """Begins the first processes before `start`, which then need not wait for them. To be
+        called from a thread that lives on, and followed by `start` or `close`."""
+        for number, begin in enumerate(self._begins):
+            try:
+                self._prepared[number] = Child(begin)
+            except OSError:
+                pass  # `start` will try again, and tell
 
     def close(self) -> None:
-        """Ends whatever process there still is: one that was prepared and not used, or one whose
+        """Ends whatever processes there still are: those that were prepared and not used, or whose
         `stop` a hurried end has left out."""
-        if self._prepared:
-            self._prepared.end()
-            self._prepared = None
+        for child in self._prepared.values():
+            child.end()
+        self._prepared.clear()
         with self._changed:
-            self._supervisor.stop()
-        self._supervisor.join()
+            self._stations.stop()
+        self._stations.join()
 
     async def start(self) -> None:
         """Also starts an engine again that was stopped."""
@@ -111,13 +114,13 @@ class ProcessEngine:
         with self._changed:
             self._is_started = True
             self._reset()
-        self._supervisor.start()
+        self._stations.start()
 
     async def stop(self) -> None:
-        """Jobs that have not ended get `Failed(Unavailable)`; returns when the process is gone."""
+        """Jobs that have not ended get `Failed(Unavailable)`; returns when no process is left."""
         with self._changed:
-            self._supervisor.stop()
-        await asyncio.to_thread(self._supervisor.join)
+            self._stations.stop()
+        await asyncio.to_thread(self._stations.join)
         self._is_started = False
 
     async def drain(self) -> None:
@@ -137,26 +140,28 @@ class ProcessEngine:
     def stats(self) -> EngineStats:
         """Ready while a process that died is replaced: jobs are taken, and wait for the next."""
         with self._changed:
-            return EngineStats(
-                is_ready=self._supervisor.is_sound and not self._is_draining,
+            stats = self._stations.stats()
+            return replace(
+                stats,
+                is_ready=stats.is_ready and not self._is_draining,
                 num_waiting=len(self._jobs) - self._roster.num_begun,
                 num_running=self._roster.num_begun,
                 num_done=self._num_done,
                 num_failed=self._num_failed,
                 num_cancelled=self._num_cancelled,
-                num_forwards=self._num_forwards + self._stats.num_forwards,
-                num_rows=self._num_rows + self._stats.num_rows,
-                mean_job_s=self._stats.mean_job_s,
-                certificates=self._stats.certificates,
-                failure=self._supervisor.failure,
+                work_s=stats.pace.needed_s(job.params.model for job in self._jobs.values()),
                 is_draining=self._is_draining,
-                num_restarts=self._supervisor.num_restarts,
+                workers=tuple(
+                    WorkerStats(one.takes_jobs, self._roster.num_held(number), one.num_restarts)
+                    for number, one in enumerate(self._stations.supervisors)
+                ),
             )
 
     @property
-    def pid(self) -> int | None:
-        """Of the present process."""
-        return self._supervisor.pid
+    def pids(self) -> list[int]:
+        """Of the present processes."""
+        found = (supervisor.pid for supervisor in self._stations.supervisors)
+        return [pid for pid in found if pid is not None]
 
     def submit(
         self, params: ImageParams, emit: Callable[[Event], None], terms: Terms
@@ -164,14 +169,14 @@ class ProcessEngine:
         """The job's number, and how many are ahead of it."""
         with self._changed:
             self._refuse(params)
-            num_ahead = self._roster.num_before(terms.owner)
-            check_time(terms, num_ahead, self._stats.mean_job_s)
+            ahead = [self._jobs[number].params.model for number in self._roster.before(terms.owner)]
+            check_time(terms, len(ahead), self._stations.pace().needed_s((params.model, *ahead)))
             self._admission.enter(params)
             number = next(self._numbers)
             self._jobs[number] = _Job(params, emit, terms, time.monotonic())
-            self._roster.add(number, terms.owner)
+            self._roster.add(number, terms.owner, params.model)
             self._send_jobs()
-        return number, num_ahead
+        return number, len(ahead)
 
     def num_ahead(self, number: int) -> int | None:
         """None once it is begun, or has ended."""
@@ -185,61 +190,58 @@ class ProcessEngine:
                 return
             self._pop(number)
             self._num_cancelled += 1
-            if self._roster.remove(number):
-                self._supervisor.send(Cancel(number))
+            station = self._roster.remove(number)
+            if station is not None:
+                self._stations.send(station, Cancel(number))
             self._send_jobs()
 
-    def _make_child(self) -> Child:
-        prepared, self._prepared = self._prepared, None
-        return prepared or Child(self._begin)
+    def _make_child(self, station: int) -> Child:
+        return self._prepared.pop(station, None) or Child(self._begins[station])
 
     def _refuse(self, params: ImageParams) -> None:
         """Raises if the job cannot be taken."""
-        supervisor = self._supervisor
         check_served(params, self._models)
-        if supervisor.failure:
+        if self._stations.failure:
             raise Unavailable("the engine cannot be started; the server's log says why")
-        if not self._is_started or supervisor.is_stopping or self._is_draining:
+        if not self._is_started or self._stations.is_stopping or self._is_draining:
             raise NotReady("the server is stopping and takes no new requests")
-        if not supervisor.was_loaded:
+        if not self._stations.was_loaded:
             raise NotReady("the model is still loading")
 
     def _send_jobs(self) -> None:
-        if not self._supervisor.takes_jobs:
-            return
-        if not self.has_work:
-            self._supervisor.note_request()
-        for number in self._roster.send():
+        takers = self._stations.takers()
+        for station in takers:
+            if not self.has_work(station):
+                self._stations.supervisors[station].note_request()
+        for number, station in self._roster.recall(takers):
+            self._stations.send(station, Cancel(number))
+        for number, station in self._roster.send(takers):
             job = self._jobs[number]
             job.sent_s = time.monotonic()
             # Here alone is known who is ahead, and so whether there is time.
-            self._supervisor.send(Run(number, job.params, replace(job.terms, timeout_s=None)))
+            run = Run(number, job.params, replace(job.terms, timeout_s=None))
+            self._stations.send(station, run)
 
-    # What the supervisor calls, under the lock.
+    # What the stations call, under the lock.
 
-    @property
-    def has_work(self) -> bool:
-        return self._roster.is_busy
+    def has_work(self, station: int) -> bool:
+        return self._roster.is_busy(station)
 
     def begin(self) -> None:
         self._send_jobs()
 
-    def hear(self, message: State | Working | Told | Left) -> None:
-        if isinstance(message, State):
-            self._hear_state(message.stats)
-        elif isinstance(message, Working):
-            self._roster.work_on(message.numbers, has_begun=message.has_begun)
+    def hear(self, station: int, message: Working | Told | Left) -> None:
+        if isinstance(message, Working):
+            if self._roster.work_on(station, message.numbers, has_begun=message.has_begun):
+                self._send_jobs()
         elif isinstance(message, Left):
-            self._roster.let_go(message.number)
+            self._roster.let_go(station, message.number)
             self._send_jobs()
         else:
-            self._hear_event(message)
+            self._hear_event(station, message)
 
-    def die(self, reason: str) -> None:
-        self._num_forwards += self._stats.num_forwards
-        self._num_rows += self._stats.num_rows
-        self._stats = replace(self._stats, num_forwards=0, num_rows=0)
-        for number in self._roster.die():
+    def die(self, station: int, reason: str) -> None:
+        for number in self._roster.die(station):
             job = self._pop(number)  # the roster has removed it
             name = f"job {number} (id={job.terms.request_id})"
             logger.error("%s is given up: each time the engine's process %s", name, reason)
@@ -248,27 +250,25 @@ class ProcessEngine:
             job.emit(Failed(InternalError(told)))
         if self._jobs:
             logger.info("%d jobs wait for the next process", len(self._jobs))
+        self._send_jobs()
 
-    def end(self, told: str) -> None:
+    def end(self, station: int, told: str) -> None:
+        """Jobs go on where another process is."""
+        if not (self._stations.is_stopping or self._stations.failure):
+            failure = self._stations.supervisors[station].failure
+            logger.error("worker %d is not tried again, others go on: %s", station, failure)
+            return self.die(station, "is not replaced")
         for number in list(self._jobs):
             self._num_cancelled += 1
             self._end_job(number, Failed(Unavailable(told)))
 
-    def _hear_state(self, stats: EngineStats) -> None:
-        # A process that has just begun knows neither how long a job takes nor what is certified.
-        self._stats = replace(
-            stats,
-            mean_job_s=stats.mean_job_s or self._stats.mean_job_s,
-            certificates=stats.certificates or self._stats.certificates,
-        )
-
-    def _hear_event(self, told: Told) -> None:
+    def _hear_event(self, station: int, told: Told) -> None:
         job, event = self._jobs.get(told.number), told.event
-        if job is None:  # it was cancelled meanwhile
-            return
+        if job is None or not self._roster.has(station, told.number):
+            return  # it was cancelled meanwhile, or given to another
         if isinstance(event, Done):
             self._num_done += 1
-            self._supervisor.note_image()
+            self._stations.supervisors[station].note_image()
             self._end_job(told.number, _in_full(event, job))
         elif isinstance(event, Failed):
             self._num_failed += 1

@@ -45,6 +45,9 @@ class Residence:
         loaded = self._loaded
         return [network for networks in loaded.values() for network in networks.values()]
 
+    def loaded(self) -> tuple[str, ...]:
+        return tuple(self._loaded)
+
     def has(self, name: str) -> bool:
         return name in self._loaded
 

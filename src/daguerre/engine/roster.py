@@ -1,39 +1,55 @@
-"""Which jobs the engine's process has, which wait, and which it may have died of.
+"""Which jobs the engine's processes have, which wait, and which one may have died of.
 
-Pure Python: jobs are numbers in order of arrival. A process holds as many jobs as may run at a
-time; the others wait here, their owners in turns, and are never in danger. When it dies, the jobs
-that it was working on are suspects: each is run again with the process to itself, so that a second
-death is surely its own, and costs no other job anything but time.
+Pure Python: jobs are numbers in order of arrival, processes numbers from 0. A process holds as many
+jobs as may run at a time; the others wait here, their owners in turns, and are never in danger. The
+next goes to the process with the least to do, of those that have its model if there are any. When
+one dies, the jobs that it was working on are suspects: each is run again with a process to itself,
+so that a second death is surely its own, and costs no other job anything but time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from daguerre.engine.fairness import FairQueue
 
 # A job during which the engine died so often is given up.
 MAX_DEATHS = 2
+# Jobs that one of several processes may have and not have begun. Another may be free before it gets
+# to them; and with one alone it would idle until it is sent the next.
+_MAX_IN_HAND = 2
 
 
 @dataclass(slots=True)
 class _Place:
     owner: str
+    model: str
     num_deaths: int = 0
     has_begun: bool = False
 
 
+@dataclass(slots=True)
+class _Held:
+    """By one process."""
+
+    sent: dict[int, None] = field(default_factory=dict)
+    leaving: set[int] = field(default_factory=set)  # removed, and still a job to the process
+    working: Collection[int] = ()
+
+    def __len__(self) -> int:
+        return len(self.sent) + len(self.leaving)
+
+
 class Roster:
-    def __init__(self, max_sent: int) -> None:
+    def __init__(self, max_sent: int, num_processes: int = 1) -> None:
         self._max_sent = max_sent
+        self._max_in_hand = _MAX_IN_HAND if num_processes > 1 else max_sent
         self._places: dict[int, _Place] = {}
-        # Every job is in one of these three.
+        # Every job is in one of these.
         self._waiting = FairQueue()
         self._suspects: dict[int, None] = {}  # that wait
-        self._sent: dict[int, None] = {}
-        self._leaving: set[int] = set()  # removed, and still a job to the process
-        self._working: Collection[int] = ()
+        self._held = [_Held() for _ in range(num_processes)]
 
     def __len__(self) -> int:
         return len(self._places)
@@ -41,92 +57,161 @@ class Roster:
     @property
     def num_begun(self) -> int:
         """Jobs of which a forward has been started, in the present process."""
-        return sum(self._places[job].has_begun for job in self._sent)
+        return sum(self._places[job].has_begun for held in self._held for job in held.sent)
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether the process has something to do, be it for a job that is not wanted any more."""
-        return bool(self._working or self._sent)
+    def num_held(self, process: int) -> int:
+        return len(self._held[process].sent)
 
-    def num_before(self, owner: str) -> int:
-        """How many jobs go before one more of this owner."""
-        return len(self._sent) + len(self._suspects) + self._waiting.num_before(owner)
+    def is_busy(self, process: int) -> bool:
+        """Whether it has something to do, be it for a job that is not wanted any more."""
+        held = self._held[process]
+        return bool(held.working or held.sent)
+
+    def before(self, owner: str) -> Iterator[int]:
+        """The jobs that go before one more of this owner."""
+        for held in self._held:
+            yield from held.sent
+        yield from self._suspects
+        yield from self._waiting.before(owner)
 
     def num_ahead(self, job: int) -> int | None:
         """How many jobs go before this one; None once it is begun."""
         if self._places[job].has_begun:
             return None
-        if job in self._sent:
-            return list(self._sent).index(job)
+        for held in self._held:
+            if job in held.sent:
+                return list(held.sent).index(job)
+        num_held = sum(len(held.sent) for held in self._held)
         if job in self._suspects:
-            return len(self._sent) + list(self._suspects).index(job)
-        return len(self._sent) + len(self._suspects) + self._waiting.num_ahead(job)
+            return num_held + list(self._suspects).index(job)
+        return num_held + len(self._suspects) + self._waiting.num_ahead(job)
 
-    def add(self, job: int, owner: str = "") -> None:
-        self._places[job] = _Place(owner)
+    def add(self, job: int, owner: str = "", model: str = "") -> None:
+        self._places[job] = _Place(owner, model)
         self._waiting.add(job, owner)
 
-    def remove(self, job: int, *, has_ended: bool = False) -> bool:
-        """Whether the process must be told. Until it has let go of the job, which may be after what
-        it does at the moment, the job keeps its place there."""
+    def remove(self, job: int, *, has_ended: bool = False) -> int | None:
+        """The process that must be told, if there is one. Until it has let go of the job, which may
+        be after what it does at the moment, the job keeps its place there."""
         del self._places[job]
         self._waiting.remove(job)
         self._suspects.pop(job, None)
-        was_sent = job in self._sent
-        self._sent.pop(job, None)
-        if was_sent and not has_ended:
-            self._leaving.add(job)
-            return True
-        return False
+        for process, held in enumerate(self._held):
+            if job in held.sent:
+                del held.sent[job]
+                if not has_ended:
+                    held.leaving.add(job)
+                    return process
+        return None
 
-    def let_go(self, job: int) -> None:
+    def has(self, process: int, job: int) -> bool:
+        return job in self._held[process].sent
+
+    def let_go(self, process: int, job: int) -> None:
         """The process has learned that the job was removed."""
-        self._leaving.discard(job)
+        self._held[process].leaving.discard(job)
 
-    def send(self) -> list[int]:
-        """The jobs that the process gets now."""
-        held = len(self._sent) + len(self._leaving)
-        if self._suspects or any(self._places[job].num_deaths for job in self._sent):
-            chosen = [] if held else list(self._suspects)[:1]
-        else:
-            num_free = min(self._max_sent - held, len(self._waiting))
-            chosen = [self._waiting.pop() for _ in range(num_free)]
-        for job in chosen:
-            self._suspects.pop(job, None)
-            self._sent[job] = None
+    def send(self, takers: Mapping[int, Collection[str]]) -> list[tuple[int, int]]:
+        """Jobs that are sent now, each with its process. `takers` are the processes that take some,
+        with the models that they have loaded."""
+        chosen = list(self._send_suspects(takers))
+        takers = {process: takers[process] for process in takers if not self._is_kept(process)}
+        if self._suspects:
+            self._keep_one_free(takers)
+        while self._waiting and (free := [one for one in takers if self._has_room(one)]):
+            job = self._waiting.pop()
+            process = min(free, key=lambda one: self._preference(one, job, takers[one]))
+            self._held[process].sent[job] = None
+            chosen.append((job, process))
         return chosen
 
-    def work_on(self, jobs: Collection[int], *, has_begun: bool) -> None:
-        """The process is about to do something for these jobs."""
-        self._working = jobs
-        for job in jobs:
-            if has_begun and job in self._sent:
-                self._places[job].has_begun = True
+    def recall(self, takers: Mapping[int, Collection[str]]) -> list[tuple[int, int]]:
+        """Jobs that one process has not begun and another, with nothing to do, could: they wait
+        again, each with the process that must be told."""
+        recalled: list[tuple[int, int]] = []
+        for idle in [one for one in takers if not self._held[one] and not self._suspects]:
+            if len(self._waiting) > len(recalled):
+                break
+            for process, held in enumerate(self._held):
+                job = next((one for one in reversed(held.sent) if self._is_in_hand(one)), None)
+                if job is None or len(held) < 2 or self._places[job].model not in takers[idle]:
+                    continue
+                del held.sent[job]
+                held.leaving.add(job)
+                self._waiting.put_back(job, self._places[job].owner)
+                recalled.append((job, process))
+                break
+        return recalled
 
-    def die(self) -> list[int]:
+    def _is_in_hand(self, job: int) -> bool:
+        return not (self._places[job].has_begun or self._is_suspect(job))
+
+    def _send_suspects(self, takers: Collection[int]) -> Iterator[tuple[int, int]]:
+        empty = [process for process in takers if not self._held[process]]
+        for job, process in zip(list(self._suspects), empty, strict=False):
+            del self._suspects[job]
+            self._held[process].sent[job] = None
+            yield job, process
+
+    def _keep_one_free(self, takers: dict[int, Collection[str]]) -> None:
+        """Where no process is to be free for the suspects soon, one takes nothing else until it
+        is."""
+        if not any(self._is_kept(process) for process in range(len(self._held))) and takers:
+            del takers[min(takers, key=lambda process: len(self._held[process]))]
+
+    def _is_kept(self, process: int) -> bool:
+        """For a suspect alone."""
+        return any(self._is_suspect(job) for job in self._held[process].sent)
+
+    def _has_room(self, process: int) -> bool:
+        held = self._held[process]
+        num_in_hand = sum(map(self._is_in_hand, held.sent))
+        return len(held) < self._max_sent and num_in_hand < self._max_in_hand
+
+    def _preference(self, process: int, job: int, loaded: Collection[str]) -> tuple[bool, int]:
+        """The process with the least comes first."""
+        held, model = self._held[process], self._places[job].model
+        # One that has a job of the model loads it at this moment.
+        has_model = model in loaded or any(self._places[one].model == model for one in held.sent)
+        return not has_model, len(held)
+
+    def work_on(self, process: int, jobs: Collection[int], *, has_begun: bool) -> bool:
+        """The process is about to do something for these jobs; whether any of them begins."""
+        held = self._held[process]
+        held.working = jobs
+        begun = [
+            self._places[job]
+            for job in jobs
+            if job in held.sent and not self._places[job].has_begun
+        ]
+        for place in begun:
+            place.has_begun = has_begun
+        return bool(begun) and has_begun
+
+    def die(self, process: int) -> list[int]:
         """The process is gone; returns the jobs that are given up. They are removed."""
-        held = list(self._sent)
+        held = self._held[process]
         # Those it was working for may have left meanwhile: then nobody is to blame. If it named
         # none at all, somebody must be, or a job that kills at once would be run for ever.
-        blamed = [job for job in held if job in self._working] if self._working else held
+        blamed = [job for job in held.sent if job in held.working] if held.working else held.sent
         for job in blamed:
             self._places[job].num_deaths += 1
         given_up = [job for job in blamed if self._places[job].num_deaths >= MAX_DEATHS]
         for job in given_up:
             del self._places[job]
-        self._take_back([job for job in held if job not in given_up])
-        self._working = ()
+        self._held[process] = _Held()
+        self._take_back([job for job in held.sent if job in self._places])
         return given_up
 
     def _take_back(self, jobs: list[int]) -> None:
-        self._sent.clear()
-        self._leaving.clear()
         for job in sorted(jobs, reverse=True):  # so the oldest comes first
             place = self._places[job]
             place.has_begun = False
-            if not place.num_deaths:
+            if place.num_deaths:
+                self._suspects[job] = None
+            else:
                 self._waiting.put_back(job, place.owner)
-        self._suspects = {job: None for job in sorted(self._places) if self._is_suspect(job)}
+        self._suspects = dict.fromkeys(sorted(self._suspects))
 
     def _is_suspect(self, job: int) -> bool:
         return self._places[job].num_deaths > 0

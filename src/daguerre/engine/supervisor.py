@@ -53,8 +53,10 @@ class Supervisor:
         watch: Watch,
         changed: threading.Condition,
         owner: Owner,
+        name: str,
     ) -> None:
-        self._make_child, self._watch = make_child, watch
+        """`name` is the process's in the log."""
+        self._make_child, self._watch, self._name = make_child, watch, name
         self._changed, self._owner = changed, owner
         self._threads: list[threading.Thread] = []
         self._child: Child | None = None
@@ -183,14 +185,14 @@ class Supervisor:
                 return
             self.num_restarts += 1
             self._num_fruitless += 1
-            logger.error("the engine's process %s; it is replaced", reason)
+            logger.error("%s %s; it is replaced", self._name, reason)
             if was_loaded:
                 self._owner.die(reason)
                 return
             self._num_bad_starts += 1
             if self._num_bad_starts >= MAX_BAD_STARTS:
                 self.failure = (
-                    f"the engine's process {reason}; {MAX_BAD_STARTS} in a row could not be started"
+                    f"{self._name} {reason}; {MAX_BAD_STARTS} in a row could not be started"
                 )
 
     def _look(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from daguerre.engine.engine import ThreadEngine
 from daguerre.engine.interface import EngineStats
-from daguerre.engine.loop import BeforeWork
+from daguerre.engine.job import BeforeWork
 from daguerre.params import Event, ImageParams, ModelInfo, Terms
 
 # Makes the engine in its process; a function of a module, or a partial of one, so that it pickles.

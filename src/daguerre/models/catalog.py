@@ -33,8 +33,9 @@ _MAX_STEPS, _MAX_GUIDANCE, _MAX_ROWS = 200, 100.0, 256
 _MAX_ID_CHARACTERS = 200
 
 
-def models(settings: Settings, only: str = "") -> Sequence[Model]:
-    """Every model that this server offers, or `only` one, not yet loaded."""
+def models(settings: Settings, only: str = "", worker: int = 0) -> Sequence[Model]:
+    """Every model that this server offers, or `only` one, not yet loaded; as the worker with this
+    number serves them, where several share the devices."""
     where, tables = _tables(settings)
     if only:
         if only not in tables:
@@ -42,7 +43,7 @@ def models(settings: Settings, only: str = "") -> Sequence[Model]:
             raise NotFound(f"model {only!r} is not served; served: {served}", param="model")
         tables = {only: tables[only]}
     _check_extras(where, tables.values())
-    return _models(settings, where, tables)
+    return _models(settings, where, tables, worker)
 
 
 def available(settings: Settings) -> tuple[ModelInfo, ...]:
@@ -219,10 +220,12 @@ def _check_extra(where: Path, models: str, extra: str, libraries: Sequence[str])
         )
 
 
-def _models(settings: Settings, where: Path, tables: Mapping[str, Table]) -> tuple[Model, ...]:
+def _models(
+    settings: Settings, where: Path, tables: Mapping[str, Table], worker: int = 0
+) -> tuple[Model, ...]:
     stocks: dict[Hashable, Stock] = {}
     return tuple(
-        _diffusers(settings, where, name, table, stocks)
+        _diffusers(settings, where, name, table, stocks, worker)
         if table["source"] == "diffusers"
         else _embedded(settings, name)
         for name, table in tables.items()
@@ -244,7 +247,12 @@ _KIND = ("dtype", "device", "tf32", "cache", "quantization")
 
 
 def _diffusers(
-    settings: Settings, where: Path, name: str, table: Table, stocks: dict[Hashable, Stock]
+    settings: Settings,
+    where: Path,
+    name: str,
+    table: Table,
+    stocks: dict[Hashable, Stock],
+    worker: int,
 ) -> Model:
     """Ids that differ in nothing that is loaded share it."""
     options = {key: value for key, value in table.items() if key not in _PLACE}
@@ -259,6 +267,7 @@ def _diffusers(
         stocks[key] = Stock(
             checkpoint.read(folder),
             num_threads=settings.num_threads,
+            worker=worker,
             executor=executor,
             converted=settings.home_folder() / "converted",
             **kind,

@@ -1,4 +1,5 @@
-"""How many connections may be open at a time, and which goes when one more comes.
+"""How many connections may be open at a time, of all and of each address, and which goes when one
+more comes.
 
 Every connection takes one of the files that a process may have open, and the server needs some for
 itself. Where all places are taken, the connection that has been quiet the longest makes room, be it
@@ -10,14 +11,16 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from typing import Protocol
 
-from daguerre.errors import SettingsError
+from daguerre.errors import DaguerreError, RateLimited, SettingsError, Unavailable
 
 # Standard streams, the event loop, the engine's pipes, the database, and connections that are
 # accepted and not yet counted, or refused and not yet closed.
 RESERVED_FILES = 40
+_FILES_OF_WORKER = 2  # pipes, of each beside the first
 _MIN_CONNECTIONS = 8
 # Refused connections that may stay for a moment, to be told why.
 MAX_REFUSED = 8
@@ -39,25 +42,48 @@ class Guest(Protocol):
 class Crowd:
     """Used from the event loop only."""
 
-    def __init__(self, max_connections: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.max_connections = max_connections
-        self._guests: dict[Guest, None] = {}  # whoever was heard last comes last
+    def __init__(
+        self,
+        max_connections: int,
+        max_per_address: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """No limit for an address where `max_per_address` is 0."""
+        self._max_connections, self._max_per_address = max_connections, max_per_address
+        self._guests: dict[Guest, str] = {}  # with their addresses; who was heard last comes last
+        self._num_of: Counter[str] = Counter()
         self._refused: set[Guest] = set()
         self._clock = clock
         self._num_refused = 0  # that the log does not have yet
         self._silent_until_s = float("-inf")
 
-    def enter(self, guest: Guest) -> bool:
-        """False where there is no room."""
-        if len(self._guests) >= self.max_connections:
-            quiet = next((other for other in self._guests if other.is_quiet()), None)
-            if quiet is None:
-                self._note_refusal()
-                return False
-            del self._guests[quiet]
-            quiet.drop()
-        self._guests[guest] = None
+    def enter(self, guest: Guest, address: str = "") -> DaguerreError | None:
+        """What the newcomer is to be told where there is no room."""
+        if self._max_per_address and self._num_of[address] >= self._max_per_address:
+            own = [other for other, of in self._guests.items() if of == address]
+            if not self._dismiss_one(own):
+                return self._refusal(f"{len(own)} connections from this address", RateLimited)
+        elif len(self._guests) >= self._max_connections and not self._dismiss_one(self._guests):
+            return self._refusal(f"{len(self._guests)} connections", Unavailable)
+        self._guests[guest] = address
+        self._num_of[address] += 1
+        return None
+
+    def _dismiss_one(self, guests: Collection[Guest]) -> bool:
+        """Whether one of them was quiet."""
+        quiet = next((guest for guest in guests if guest.is_quiet()), None)
+        if quiet is None:
+            return False
+        self._forget(quiet)
+        quiet.drop()
         return True
+
+    def _forget(self, guest: Guest) -> None:
+        address = self._guests.pop(guest, None)
+        if address is not None:
+            self._num_of[address] -= 1
+            if not self._num_of[address]:
+                del self._num_of[address]
 
     def may_stay(self, guest: Guest) -> bool:
         """Whether a connection that was refused can be told so."""
@@ -69,34 +95,32 @@ class Crowd:
     def note(self, guest: Guest) -> None:
         """It has sent something."""
         if guest in self._guests:
-            del self._guests[guest]
-            self._guests[guest] = None
+            self._guests[guest] = self._guests.pop(guest)
 
     def leave(self, guest: Guest) -> None:
-        self._guests.pop(guest, None)
+        self._forget(guest)
         self._refused.discard(guest)
 
-    def _note_refusal(self) -> None:
+    def _refusal(self, open_now: str, kind: type[DaguerreError]) -> DaguerreError:
+        told = f"{open_now} are open, the most that are taken"
         self._num_refused += 1
         if self._clock() >= self._silent_until_s:
-            logger.warning(
-                "%d connections refused: %d are open, the most that are taken",
-                self._num_refused,
-                len(self._guests),
-            )
+            logger.warning("%d connections refused: %s", self._num_refused, told)
             self._num_refused, self._silent_until_s = 0, self._clock() + _LOG_S
+        return kind(told, retry_after_s=1)
 
 
-def affordable(max_connections: int) -> int:
+def affordable(max_connections: int, num_workers: int = 1) -> int:
     """So many, or as many as the limit of open files leaves. Raises `SettingsError` for too few."""
+    reserved = RESERVED_FILES + _FILES_OF_WORKER * (num_workers - 1)
     limit = _max_files()
     if limit is None:
         return max_connections
-    room = limit - RESERVED_FILES
+    room = limit - reserved
     if room < _MIN_CONNECTIONS:
         raise SettingsError(
             f"at most {limit} files may be open, and the server needs"
-            f" {RESERVED_FILES + _MIN_CONNECTIONS}; raise the limit (ulimit -n)"
+            f" {reserved + _MIN_CONNECTIONS}; raise the limit (ulimit -n)"
         )
     if room < max_connections:
         logger.warning("at most %d connections: only %d files may be open", room, limit)

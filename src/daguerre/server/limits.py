@@ -35,8 +35,7 @@ def retry_after_s(stats: EngineStats) -> int:
     """When the jobs accepted so far will have gone through, at the rate of late."""
     if not stats.is_ready:
         return LOADING_RETRY_AFTER_S
-    # The mean is a job's own share of the engine's time, so running side by side changes nothing.
-    return whole_seconds((stats.num_waiting + stats.num_running) * stats.mean_job_s)
+    return whole_seconds(stats.work_s)
 
 
 class Parallel:
@@ -54,7 +53,7 @@ class Parallel:
             raise RateLimited(
                 f"{self._max_each} requests with the key of {resource.alias} are under way, the"
                 " most that are taken at a time",
-                retry_after_s=whole_seconds(stats.mean_job_s),
+                retry_after_s=whole_seconds(stats.pace.mean_job_s),
             )
         self._num_held[resource.id] += 1
         try:

@@ -6,7 +6,7 @@ stages, never anything that a caller chooses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daguerre.engine.interface import Engine
+from daguerre.engine.interface import Engine, WorkerStats
 from daguerre.server.exchange import Exchange
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -92,7 +92,11 @@ class _EngineCollector(Collector):
         yield _gauge("ready", "1 when the model is loaded.", float(stats.is_ready))
         yield _gauge("jobs_waiting", "Jobs accepted and not begun.", stats.num_waiting)
         yield _gauge("jobs_running", "Jobs begun and not ended.", stats.num_running)
-        yield _gauge("job_seconds_mean", "Mean time of a job of late.", stats.mean_job_s)
+        yield _gauge(
+            "job_seconds_mean",
+            "Mean time of a job of late, at the rate of all workers.",
+            stats.pace.mean_job_s,
+        )
         jobs = CounterMetricFamily("daguerre_jobs", "Jobs ended.", labels=["outcome"])
         jobs.add_metric(["done"], stats.num_done)
         jobs.add_metric(["failed"], stats.num_failed)
@@ -106,9 +110,10 @@ class _EngineCollector(Collector):
         )
         yield CounterMetricFamily(
             "daguerre_engine_restarts",
-            "Times that the engine's process ended unasked and was replaced.",
+            "Times that a process of the engine ended unasked and was replaced.",
             value=stats.num_restarts,
         )
+        yield from _of_workers(stats.workers)
         certificates = GaugeMetricFamily(
             "daguerre_certificate",
             "1 where sharing this evaluation was proved to change no bit, 0 where it does.",
@@ -117,6 +122,25 @@ class _EngineCollector(Collector):
         for name, is_held in stats.certificates.items():
             certificates.add_metric([name], float(is_held))
         yield certificates
+
+
+def _of_workers(
+    workers: Sequence[WorkerStats],
+) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+    is_up = GaugeMetricFamily(
+        "daguerre_worker_up", "1 where this process of the engine works.", labels=["worker"]
+    )
+    jobs = GaugeMetricFamily("daguerre_worker_jobs", "Jobs that it has.", labels=["worker"])
+    restarts = CounterMetricFamily(
+        "daguerre_worker_restarts",
+        "Times that it ended unasked and was replaced.",
+        labels=["worker"],
+    )
+    for number, worker in enumerate(workers):
+        is_up.add_metric([str(number)], float(worker.is_up))
+        jobs.add_metric([str(number)], worker.num_jobs)
+        restarts.add_metric([str(number)], worker.num_restarts)
+    yield from (is_up, jobs, restarts)
 
 
 def _gauge(name: str, help: str, value: float) -> GaugeMetricFamily:

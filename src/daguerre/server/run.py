@@ -107,11 +107,14 @@ class Server(uvicorn.Server):
         self._is_asked_to_end = True
 
     async def _drain(self) -> None:
+        grace_s = self.settings.drain_timeout_s
         try:
-            async with asyncio.timeout(self.settings.request_timeout_s):
+            async with asyncio.timeout(grace_s or self.settings.request_timeout_s):
                 await self._engine.drain()
         except TimeoutError:
-            pass  # each request that is left has its own deadline
+            if grace_s:
+                self.config.timeout_graceful_shutdown = 0
+            # Else each request that is left has its own deadline.
         finally:
             self.should_exit = True
 
@@ -169,7 +172,10 @@ def listen(host: str, port: int) -> socket.socket:
 def _protocol(settings: Settings) -> type[HttpProtocol]:
     # uvicorn makes the protocols itself and passes no settings of ours.
     own = {
-        "crowd": Crowd(affordable(settings.max_connections)),
+        "crowd": Crowd(
+            affordable(settings.max_connections, settings.workers),
+            settings.max_connections_per_address,
+        ),
         "incoming": memoryview(bytearray(READ_BYTES)),
         "head_timeout_s": settings.body_timeout_s,
         "write_timeout_s": settings.write_timeout_s,

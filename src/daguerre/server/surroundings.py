@@ -26,7 +26,8 @@ _DISTRIBUTIONS = (
     *("openvino", "numpy", "tokenizers", "thorvg-python", "zlib-ng", "pillow"),
     *("torch", "diffusers", "transformers", "accelerate"),
 )
-_SETTINGS = ("num_threads", "precision", "num_inference_steps", "prompt_in_file")
+# The number of workers decides how many threads each has.
+_SETTINGS = ("num_threads", "workers", "precision", "num_inference_steps", "prompt_in_file")
 
 
 class Surroundings:

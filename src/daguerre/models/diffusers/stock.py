@@ -45,6 +45,7 @@ class Stock:
         dtype: str = "float32",
         device: str = "cpu",
         num_threads: int = 0,
+        worker: int = 0,
         executor: str = "eager",
         tf32: bool = False,
         converted: Path | None = None,
@@ -54,8 +55,7 @@ class Stock:
         self.checkpoint = checkpoint
         self.weights_sha256 = ""  # known when it is loaded: that takes reading all of them
         self.pipeline: Any = None
-        # One name for one device: torch calls the first "cuda", too.
-        self.dtype, self.device = dtype, "cuda:0" if device == "cuda" else device
+        self.dtype, self.device = dtype, device_of(device, worker)
         self.num_threads = num_threads
         self.executor, self.is_tf32, self._converted = executor, tf32, converted
         self.cache, self.quantization = cache, quantization
@@ -195,6 +195,17 @@ class Stock:
         return networks.open_door(
             family.denoiser, module, "forward", place, family.layout, remembering
         )
+
+
+def device_of(wanted: str, worker: int) -> str:
+    """ "cuda" is the next for each worker, in turns; one that is named is the same for all."""
+    if wanted != "cuda":
+        return wanted
+    if not worker:
+        return "cuda:0"  # one name for one device: torch calls the first "cuda", too
+    import torch
+
+    return f"cuda:{worker % max(1, torch.cuda.device_count())}"
 
 
 def _device(wanted: str) -> torch.device:

@@ -1,0 +1,172 @@
+"""The places at which an engine's processes work, and what they have said.
+
+Keeps what outlives a process: how many forwards were done, how long jobs take, what is certified.
+Knows nothing of jobs; what it hears of them it passes on to its owner, `daguerre.engine.process`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from daguerre.engine.child import Child
+from daguerre.engine.interface import EngineStats
+from daguerre.engine.pace import Pace, joint
+from daguerre.engine.supervisor import Supervisor
+from daguerre.engine.watch import Watch
+from daguerre.engine.wire import Left, State, ToEngine, Told, Working
+
+NOTHING = EngineStats(False, 0, 0, 0, 0, 0, 0, 0)
+
+
+class Owner(Protocol):
+    """What `daguerre.engine.supervisor.Owner` is told, with the number of the station."""
+
+    def has_work(self, station: int) -> bool: ...
+
+    def begin(self) -> None: ...
+
+    def hear(self, station: int, message: Working | Told | Left) -> None: ...
+
+    def die(self, station: int, reason: str) -> None: ...
+
+    def end(self, station: int, told: str) -> None: ...
+
+
+class Station:
+    """One of them. All is called under `changed`, the lock of the owner."""
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        make_child: Callable[[int], Child],
+        watch: Watch,
+        changed: threading.Condition,
+        owner: Owner,
+    ) -> None:
+        self.number, self._owner = number, owner
+        self.supervisor = Supervisor(lambda: make_child(number), watch, changed, self, name)
+        # The last that a process has said of itself; forwards and rows are of all of them.
+        self.stats = NOTHING
+        self._num_forwards = self._num_rows = 0  # of the processes that are gone
+
+    @property
+    def has_work(self) -> bool:
+        return self._owner.has_work(self.number)
+
+    def begin(self) -> None:
+        self._owner.begin()
+
+    def hear(self, message: State | Working | Told | Left) -> None:
+        if isinstance(message, State):
+            self._hear_state(message.stats)
+        else:
+            self._owner.hear(self.number, message)
+
+    def die(self, reason: str) -> None:
+        self._num_forwards, self._num_rows = self.stats.num_forwards, self.stats.num_rows
+        self.stats = replace(self.stats, loaded=())
+        self._owner.die(self.number, reason)
+
+    def end(self, told: str) -> None:
+        self._owner.end(self.number, told)
+
+    def _hear_state(self, stats: EngineStats) -> None:
+        # A process that has just begun knows neither how long a job takes nor what is certified.
+        self.stats = replace(
+            stats,
+            num_forwards=stats.num_forwards + self._num_forwards,
+            num_rows=stats.num_rows + self._num_rows,
+            pace=stats.pace.kept(self.stats.pace),
+            certificates=stats.certificates or self.stats.certificates,
+        )
+
+
+class Stations:
+    """All of them. All but `start` and `join` are called under the lock, too."""
+
+    def __init__(
+        self,
+        count: int,
+        make_child: Callable[[int], Child],
+        make_watch: Callable[[], Watch],
+        changed: threading.Condition,
+        owner: Owner,
+    ) -> None:
+        self._all = [
+            Station(
+                number,
+                "the engine's process" if count == 1 else f"worker {number} of the engine",
+                make_child,
+                make_watch(),
+                changed,
+                owner,
+            )
+            for number in range(count)
+        ]
+        self.supervisors = [station.supervisor for station in self._all]
+
+    def start(self) -> None:
+        for supervisor in self.supervisors:
+            supervisor.start()
+
+    def stop(self) -> None:
+        for supervisor in self.supervisors:
+            supervisor.stop()
+
+    def join(self) -> None:
+        for supervisor in self.supervisors:
+            supervisor.join()
+
+    def send(self, station: int, message: ToEngine) -> None:
+        self.supervisors[station].send(message)
+
+    def takers(self) -> dict[int, Collection[str]]:
+        """Those that take jobs, with the models that they have loaded."""
+        return {
+            station.number: station.stats.loaded
+            for station in self._all
+            if station.supervisor.takes_jobs
+        }
+
+    @property
+    def is_stopping(self) -> bool:
+        return any(supervisor.is_stopping for supervisor in self.supervisors)
+
+    @property
+    def was_loaded(self) -> bool:
+        return any(supervisor.was_loaded for supervisor in self.supervisors)
+
+    @property
+    def failure(self) -> str:
+        """Why there will be no process any more, at none of them."""
+        found = [supervisor.failure for supervisor in self.supervisors]
+        return "; ".join(dict.fromkeys(found)) if all(found) else ""
+
+    def pace(self) -> Pace:
+        return joint([station.stats.pace for station in self._all], max(1, len(self.takers())))
+
+    def stats(self) -> EngineStats:
+        """Of the processes together; of jobs there is nothing in it."""
+        said = [station.stats for station in self._all]
+        return replace(
+            NOTHING,
+            is_ready=any(supervisor.is_sound for supervisor in self.supervisors),
+            num_forwards=sum(stats.num_forwards for stats in said),
+            num_rows=sum(stats.num_rows for stats in said),
+            pace=self.pace(),
+            certificates=_agreed([stats.certificates for stats in said]),
+            failure=self.failure,
+            num_restarts=sum(supervisor.num_restarts for supervisor in self.supervisors),
+        )
+
+
+def _agreed(certificates: Sequence[Mapping[str, bool]]) -> dict[str, bool]:
+    """Held where every process that tried it found so."""
+    agreed: dict[str, bool] = {}
+    for found in certificates:
+        agreed |= {name: is_held and agreed.get(name, True) for name, is_held in found.items()}
+    return agreed
