@@ -143,7 +143,7 @@ def test_picture_is_the_stock_pipelines_with_the_same_cache(
 def test_other_options_draw_another_picture(method: str, folder_of: Callable[[str], Path]) -> None:
     """Every key of a method is heard: none is accepted and ignored."""
     values = {
-        "threshold": 1,
+        "threshold": 0.001,
         "cache_interval": 5,
         "disable_cache_before_step": 4,
         "disable_cache_after_step": 4,
