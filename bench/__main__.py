@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from bench.load import LoadError
 from daguerre.errors import SettingsError
@@ -22,17 +23,14 @@ def main(arguments: Sequence[str]) -> int:
 
             return soak.main(arguments[1:])
         if named == "compare":
-            return _compare(arguments[1:])
+            return _of_checkpoints(named, arguments[1:])
         if named == "overhead":
             from bench import overhead
 
             overhead.main(arguments[1:])
             return 0
         if named == "reduced":
-            from bench import reduced
-
-            reduced.main(arguments[1:])
-            return 0
+            return _of_checkpoints(named, arguments[1:])
         if named != "encoding":
             from bench import serving
 
@@ -47,14 +45,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _compare(arguments: Sequence[str]) -> int:
+def _of_checkpoints(named: str, arguments: Sequence[str]) -> int:
     try:
-        from bench import compare
+        status: int | None = import_module(f"bench.{named}").main(arguments)
     except ImportError as error:
         raise SettingsError(
-            f"{error.name} cannot be imported; install it: pip install 'daguerre[diffusers]'"
+            f"{error.name} cannot be imported; install it:"
+            " pip install 'daguerre[diffusers,quantization]'"
         ) from None
-    return compare.main(arguments)
+    return status or 0
 
 
 if __name__ == "__main__":

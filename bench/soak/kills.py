@@ -88,7 +88,9 @@ class Soak:
             before = len(self.results.answered_ms)
             while len(self.results.answered_ms) < before + CONCURRENCY:
                 await asyncio.sleep(0.005)
-            pids = self._server.engine_pids()  # of several, one at a time
+            while not (pids := self._server.engine_pids()):
+                await asyncio.sleep(0.005)
+            # Of several, one at a time.
             os.kill(pids[self.results.num_kills % len(pids)], signal.SIGKILL)
             self._killed_s = time.perf_counter()
             self.results.num_kills += 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -161,13 +162,27 @@ def assert_decoded(bench: Bench, request: Request) -> None:
     assert torch.allclose(found, decoded[0].reshape(found.shape), atol=1e-5)
 
 
-def test_restart_goes_on_with_previews(folder_of: Callable[[str], Path]) -> None:
-    """A sampler that was listened to is a request's own: the next request's is a fresh one."""
-    bench = Bench(folder_of("flux"))
-    first, second = (bench.model.source.copy().scheduler for _ in range(2))
-    bench.run([Request("a fox", num_previews=3)])
-    assert "step" not in vars(first) and "step" not in vars(second)
-    assert first is not second
+def test_a_sampler_is_left_as_it_was(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is listened to while its request runs, and not after that."""
+    from daguerre.models.diffusers.estimate import Estimate
+
+    listened: list[Any] = []
+    was_replaced: list[bool] = []
+    listen = Estimate.listening
+
+    @contextmanager
+    def watched(self: Estimate) -> Iterator[None]:
+        listened.append(self._sampler)
+        with listen(self):
+            was_replaced.append("step" in vars(self._sampler))
+            yield
+
+    monkeypatch.setattr(Estimate, "listening", watched)
+    Bench(folder_of("flux")).run([Request("a fox", num_previews=3)] * 2)
+    assert was_replaced == [True, True] and listened[0] is not listened[1]
+    assert not any("step" in vars(sampler) for sampler in listened)
 
 
 def linear(factor: int) -> Any:

@@ -117,3 +117,33 @@ def test_many_cancels_leave_nothing_behind() -> None:
             assert (stats.num_waiting, stats.num_running, stats.num_failed) == (0, 0, 0)
 
     run(scene())
+
+
+def test_a_number_that_comes_again() -> None:
+    """A job that was taken back and given again keeps its place while the first one of its number
+    is forgotten, and can be cancelled as any."""
+    entered, release = threading.Semaphore(0), threading.Semaphore(0)
+
+    async def scene() -> None:
+        model = ToyModel()
+
+        def pause(inputs: Inputs) -> None:
+            entered.release()
+            release.acquire(timeout=20)
+
+        model.denoiser.on_call = pause
+        seen: list[Event] = []
+        async with ready(make(model, running=2, waiting=4)) as engine:
+            engine.submit(params(1), seen.append, number=7)
+            await asyncio.to_thread(entered.acquire, timeout=20)
+            engine.cancel(7)
+            engine.submit(params(2), seen.append, number=7)
+            release.release()
+            await asyncio.to_thread(entered.acquire, timeout=20)
+            assert engine.stats().num_cancelled == 1 and engine.stats().num_running == 1
+            engine.cancel(7)
+            release.release(20)
+            await until(lambda: engine.stats().num_cancelled == 2)
+            assert engine.stats().num_done == 0
+
+    run(scene())

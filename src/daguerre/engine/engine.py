@@ -193,8 +193,9 @@ class ThreadEngine:
             self._let_go(job)
 
     def _let_go(self, job: Job) -> None:
-        """Nothing happens when it is gone already."""
-        if self._jobs.pop(job.number, None):
+        """Nothing happens when it is gone already; its number may be another job's by now."""
+        if self._jobs.get(job.number) is job:
+            del self._jobs[job.number]
             self._admission.leave(job.params)
 
     def _run(self) -> None:

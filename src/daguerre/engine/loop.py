@@ -130,7 +130,7 @@ class Loop:
 
     def cancel(self, job: Job) -> None:
         """Nothing happens when the job has ended before."""
-        if job.number in self._jobs:
+        if self._jobs.get(job.number) is job:
             self.num_cancelled += 1
             self._remove(job)
 

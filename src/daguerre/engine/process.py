@@ -170,7 +170,8 @@ class ProcessEngine:
         with self._changed:
             self._refuse(params)
             ahead = [self._jobs[number].params.model for number in self._roster.before(terms.owner)]
-            check_time(terms, len(ahead), self._stations.pace().needed_s((params.model, *ahead)))
+            needed_s = self._stations.needed_s(params.model, ahead)
+            check_time(terms, len(ahead), needed_s)
             self._admission.enter(params)
             number = next(self._numbers)
             self._jobs[number] = _Job(params, emit, terms, time.monotonic())

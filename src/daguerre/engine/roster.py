@@ -132,7 +132,8 @@ class Roster:
         for idle in [one for one in takers if not self._held[one] and not self._suspects]:
             if len(self._waiting) > len(recalled):
                 break
-            for process, held in enumerate(self._held):
+            fullest = sorted(enumerate(self._held), key=lambda each: -len(each[1]))
+            for process, held in fullest:
                 job = next((one for one in reversed(held.sent) if self._is_in_hand(one)), None)
                 if job is None or len(held) < 2 or self._places[job].model not in takers[idle]:
                     continue

@@ -147,7 +147,17 @@ class Stations:
         return "; ".join(dict.fromkeys(found)) if all(found) else ""
 
     def pace(self) -> Pace:
-        return joint([station.stats.pace for station in self._all], max(1, len(self.takers())))
+        return joint([station.stats.pace for station in self._all], self._num_working)
+
+    def needed_s(self, model: str, ahead: Sequence[str]) -> float:
+        """For one more job, with those of the models ahead: together they share the jobs, but one
+        job is no quicker for it."""
+        pace = self.pace()
+        return max(pace.needed_s((model, *ahead)), pace.needed_s((model,)) * self._num_working)
+
+    @property
+    def _num_working(self) -> int:
+        return max(1, len(self.takers()))
 
     def stats(self) -> EngineStats:
         """Of the processes together; of jobs there is nothing in it."""

@@ -13,6 +13,7 @@ import asyncio
 import re
 import socket
 import uuid
+from contextlib import suppress
 from http import HTTPStatus
 
 import h11
@@ -57,7 +58,8 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         super().connection_made(transport)
         # asyncio does so by itself only where the listening socket names its protocol, which ours
         # does not: the body of an answer waited 40 ms for the client to acknowledge its head.
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError):  # on some systems, of a client that has gone already
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # `pause_writing` is then called whenever something could not be sent at once.
         transport.set_write_buffer_limits(high=0)
         self._idle_since_s = self.loop.time()

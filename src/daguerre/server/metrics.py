@@ -93,8 +93,8 @@ class _EngineCollector(Collector):
         yield _gauge("jobs_waiting", "Jobs accepted and not begun.", stats.num_waiting)
         yield _gauge("jobs_running", "Jobs begun and not ended.", stats.num_running)
         yield _gauge(
-            "job_seconds_mean",
-            "Mean time of a job of late, at the rate of all workers.",
+            "seconds_per_job",
+            "Mean of late between the ends of two jobs, with all workers at work.",
             stats.pace.mean_job_s,
         )
         jobs = CounterMetricFamily("daguerre_jobs", "Jobs ended.", labels=["outcome"])

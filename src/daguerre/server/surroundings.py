@@ -12,22 +12,25 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from daguerre import __version__
 from daguerre.config import Settings
+from daguerre.engine.cores import num_threads_each
 from daguerre.models.catalog import FILE_NAME
 from daguerre.params import ImageParams, ModelInfo
 
 # Of the runtimes, of what they compute with, and of what writes the files.
 _DISTRIBUTIONS = (
     *("openvino", "numpy", "tokenizers", "thorvg-python", "zlib-ng", "pillow"),
-    *("torch", "diffusers", "transformers", "accelerate"),
+    *("torch", "diffusers", "transformers", "accelerate", "torchao", "triton"),
 )
-# The number of workers decides how many threads each has.
-_SETTINGS = ("num_threads", "workers", "precision", "num_inference_steps", "prompt_in_file")
+_SETTINGS = ("precision", "num_inference_steps", "prompt_in_file")
+# What compiles a checkpoint's networks, and what a CUDA device is told of its workspace.
+_ENVIRONMENT = ("CXX", "CUBLAS_WORKSPACE_CONFIG")
 
 
 class Surroundings:
@@ -37,6 +40,9 @@ class Surroundings:
         self._facts = {
             "version": __version__,
             "settings": [getattr(settings, name) for name in _SETTINGS],
+            "threads": num_threads_each(settings.workers, settings.num_threads),
+            "environment": [os.environ.get(name, "") for name in _ENVIRONMENT],
+            "compiler": _compiler(),
             "distributions": {name: _version(name) for name in _DISTRIBUTIONS},
             "python": platform.python_version(),
             "machine": [platform.machine(), platform.system(), _num_cores(), *_devices()],
@@ -58,6 +64,15 @@ def _version(distribution: str) -> str:
         return ""
 
 
+def _compiler() -> str:
+    """Of C++, as far as that can be told without running it."""
+    found = shutil.which(os.environ.get("CXX") or "g++")
+    if found is None:
+        return ""
+    file = Path(found).resolve()
+    return f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}"
+
+
 def _num_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -67,6 +82,7 @@ def _num_cores() -> int:
 def _devices() -> Iterator[str]:
     """What the system says of the processor and of GPUs; elsewhere than on Linux only a name."""
     yield platform.processor()
+    yield _text(Path("/proc/driver/nvidia/version"))
     gpus = Path("/proc/driver/nvidia/gpus").glob("*/information")
     for file in (Path("/proc/cpuinfo"), *sorted(gpus)):
         lines = _text(file).splitlines()
