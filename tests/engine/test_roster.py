@@ -132,13 +132,37 @@ def test_second_death_is_the_last() -> None:
 
 
 def test_somebody_is_guilty() -> None:
-    """A process that dies before it has said whom it works for died of one of those it has."""
+    """A process that dies before it has said whom it works for may have died of one of those it
+    has, or have been dead before they came: that counts half."""
     jobs = roster(2, max_sent=1)
     sent(jobs)
-    assert jobs.die(0) == []
-    assert sent(jobs) == [1]
+    for _ in range(3):
+        assert jobs.die(0) == []
+        assert sent(jobs) == [1]
     assert jobs.die(0) == [1]
     assert sent(jobs) == [2]
+
+
+def test_sent_to_a_process_that_was_dead() -> None:
+    """One event that ends two processes costs a job that was in both nothing but time."""
+    jobs = two(1)
+    jobs.send({0: (), 1: ()})
+    begin(jobs, 0, 1)
+    assert jobs.die(0) == []
+    assert jobs.send({1: ()}) == [(1, 1)]
+    assert jobs.die(1) == []
+    assert jobs.send({0: ()}) == [(1, 0)]
+
+
+def test_work_for_who_has_left_is_work() -> None:
+    """A process that is still in a forward for a job that was cancelled is not taken for idle."""
+    jobs = two(1)
+    jobs.send({0: (), 1: ()})
+    begin(jobs, 0, 1)
+    jobs.remove(1)
+    jobs.let_go(0, 1)
+    jobs.add(2)
+    assert jobs.send({0: (), 1: ()}) == [(2, 1)]
 
 
 def test_ended_jobs_are_not_guilty() -> None:

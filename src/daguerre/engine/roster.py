@@ -16,6 +16,9 @@ from daguerre.engine.fairness import FairQueue
 
 # A job during which the engine died so often is given up.
 MAX_DEATHS = 2
+# What a death counts for jobs that the process had and had not said to work for: it may have been
+# dead before they came. It is something all the same, or one that kills at once would run for ever.
+_UNNAMED = 0.5
 # Jobs that one of several processes may have and not have begun. Another may be free before it gets
 # to them; and with one alone it would idle until it is sent the next.
 _MAX_IN_HAND = 2
@@ -25,7 +28,7 @@ _MAX_IN_HAND = 2
 class _Place:
     owner: str
     model: str
-    num_deaths: int = 0
+    num_deaths: float = 0
     has_begun: bool = False
 
 
@@ -39,6 +42,11 @@ class _Held:
 
     def __len__(self) -> int:
         return len(self.sent) + len(self.leaving)
+
+    @property
+    def load(self) -> int:
+        """Its jobs, and what it is still busy with for one that is gone."""
+        return len(self) + any(job not in self.sent for job in self.working)
 
 
 class Roster:
@@ -135,7 +143,7 @@ class Roster:
             fullest = sorted(enumerate(self._held), key=lambda each: -len(each[1]))
             for process, held in fullest:
                 job = next((one for one in reversed(held.sent) if self._is_in_hand(one)), None)
-                if job is None or len(held) < 2 or self._places[job].model not in takers[idle]:
+                if job is None or held.load < 2 or self._places[job].model not in takers[idle]:
                     continue
                 del held.sent[job]
                 held.leaving.add(job)
@@ -174,7 +182,7 @@ class Roster:
         held, model = self._held[process], self._places[job].model
         # One that has a job of the model loads it at this moment.
         has_model = model in loaded or any(self._places[one].model == model for one in held.sent)
-        return not has_model, len(held)
+        return not has_model, held.load
 
     def work_on(self, process: int, jobs: Collection[int], *, has_begun: bool) -> bool:
         """The process is about to do something for these jobs; whether any of them begins."""
@@ -192,11 +200,10 @@ class Roster:
     def die(self, process: int) -> list[int]:
         """The process is gone; returns the jobs that are given up. They are removed."""
         held = self._held[process]
-        # Those it was working for may have left meanwhile: then nobody is to blame. If it named
-        # none at all, somebody must be, or a job that kills at once would be run for ever.
+        # Those it was working for may have left meanwhile: then nobody is to blame.
         blamed = [job for job in held.sent if job in held.working] if held.working else held.sent
         for job in blamed:
-            self._places[job].num_deaths += 1
+            self._places[job].num_deaths += 1 if held.working else _UNNAMED
         given_up = [job for job in blamed if self._places[job].num_deaths >= MAX_DEATHS]
         for job in given_up:
             del self._places[job]

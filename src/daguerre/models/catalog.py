@@ -166,7 +166,7 @@ def _is_device(value: Any) -> bool:
     kind, colon, index = value.partition(":") if isinstance(value, str) else ("", "", "")
     if not colon:
         return kind in ("cpu", "cuda")
-    return kind == "cuda" and index.isascii() and index.isdigit()
+    return kind == "cuda" and index.isascii() and index.isdigit() and len(index) <= 3
 
 
 def _is_table(value: Any) -> bool:

@@ -134,12 +134,13 @@ def _meanings() -> dict[str, tuple[str, ...]]:
 
 def phrases(text: str) -> Iterator[str]:
     """The parts of a list without their articles, also with the last word in the singular."""
-    for part in _APART.split(text.lower()):
+    for part in _APART.split(_WEIGHT.sub(" ", text.lower())):
         words = _BEFORE.sub("", " ".join(re.findall(r"[a-z0-9'-]+", part)))
         yield words
         yield from (words.removesuffix(a) + b for a, b in _ENDINGS if words.endswith(a))
 
 
-_APART = re.compile(r"[,;.\n]|\b(?:and|or|nor)\b")
+_APART = re.compile(r"[,;.\n/|，、；。]|\b(?:and|or|nor)\b")
+_WEIGHT = re.compile(r":\s*\d+(?:\.\d+)?")  # as in "(dog:1.3)", which other tools know
 _BEFORE = re.compile(r"^(?:(?:no|not|without|any|some|a|an|the)\s+)+")
 _ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"))
