@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import MODEL, PATH, FakeEngine, RunningServer, error_of, running
+from conftest import MODEL, PATH, FakeEngine, RunningServer, error_of, running, wait_until
 
 from daguerre.config import Settings
 from daguerre.errors import QueueFull, Unavailable
@@ -179,6 +179,16 @@ def test_metrics(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert found['daguerre_certificate{evaluation="denoiser (4, 256)"}'] == 0
 
 
+def of_requests(caplog: pytest.LogCaptureFixture, count: int) -> list[logging.LogRecord]:
+    """So many; the last is written when its client has the answer already."""
+
+    def found() -> list[logging.LogRecord]:
+        return [record for record in caplog.records if record.name == "daguerre.requests"]
+
+    wait_until(lambda: len(found()) == count)
+    return found()
+
+
 def test_log_line(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
     """One line for each request, with what an operator needs, and never prompt or key."""
     caplog.set_level(logging.DEBUG)
@@ -187,8 +197,7 @@ def test_log_line(server: RunningServer, caplog: pytest.LogCaptureFixture) -> No
     server.post(body, x_request_id="good-1")
     server.post({**body, "n": 2}, x_request_id="bad-1")
     server.post(body, key="inf-stolen", x_request_id="bad-2")
-    lines = [r.getMessage() for r in caplog.records if r.name == "daguerre.requests"]
-    assert len(lines) == 3
+    lines = [record.getMessage() for record in of_requests(caplog, 3)]
     pattern = (
         r"id=good-1 alias=DIFFUSION method=POST route=/v1/images/generations status=200"
         r" total_ms=\d+ size=1344x768 steps=4 queue_ms=2 run_ms=36"
@@ -205,7 +214,7 @@ def test_probes_are_quiet(server: RunningServer, caplog: pytest.LogCaptureFixtur
     caplog.set_level(logging.DEBUG)
     server.client.get("/healthz")
     server.client.get("/nowhere")
-    levels = [r.levelno for r in caplog.records if r.name == "daguerre.requests"]
+    levels = [record.levelno for record in of_requests(caplog, 2)]
     assert levels == [logging.DEBUG, logging.INFO]
 
 

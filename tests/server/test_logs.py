@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
-from conftest import MODEL, RunningServer
+from conftest import MODEL, RunningServer, wait_until
 
 from daguerre.server import logs
 from daguerre.server.logs import MAX_RECORD_CHARS, ConsoleFormatter, JsonFormatter
@@ -58,6 +58,7 @@ def test_request(server: RunningServer, caplog: pytest.LogCaptureFixture) -> Non
     caplog.set_level(logging.INFO)
     body = {"model": MODEL, "prompt": "unspeakable", "size": "1344x768"}
     assert server.post(body, x_request_id="req-1").status_code == 200
+    wait_until(lambda: any("req-1" in r.getMessage() for r in caplog.records))
     (logged,) = [r for r in caplog.records if "req-1" in r.getMessage()]
     found = json.loads(JsonFormatter().format(logged))
     assert found.pop("time") and found.pop("total_ms") >= 0
