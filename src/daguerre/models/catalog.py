@@ -18,7 +18,7 @@ from daguerre.models.diffusers import caches, checkpoint, hub, quantization
 from daguerre.models.diffusers.model import DTYPES, LOADS, DiffusersModel, Options
 from daguerre.models.diffusers.stock import EXECUTORS, Stock
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
-from daguerre.models.keys import Key, Table, check, check_names, number, one_of, whole
+from daguerre.models.keys import Key, Table, check, check_beside, check_names, number, one_of, whole
 from daguerre.params import MODES, ModelInfo
 
 if TYPE_CHECKING:
@@ -141,9 +141,7 @@ def _check_cache(where: str, table: Table) -> None:
     caches.read(f"{where}, cache", table["cache"])
     allowed = {"executor": ("auto", "eager"), "max_rows": (1,), "mode": ("exact",)}
     for key, values in allowed.items():
-        if table.get(key, values[0]) not in values:
-            words = " or ".join(map(repr, values))
-            raise SettingsError(f"{where}: {key} is {table[key]!r}; with cache it must be {words}")
+        check_beside(where, table, "cache", key, values)
 
 
 def _check_device(where: str, table: Table) -> None:

@@ -35,6 +35,15 @@ def check_names(where: str, table: Table, allowed: Collection[str]) -> None:
             )
 
 
+def check_beside(
+    where: str, table: Table, beside: str, key: str, allowed: Sequence[object]
+) -> None:
+    """A key that has fewer values where another is given; the first of them is its default."""
+    if table.get(key, allowed[0]) not in allowed:
+        words = " or ".join(map(repr, allowed))
+        raise SettingsError(f"{where}: {key} is {table[key]!r}; with {beside} it must be {words}")
+
+
 def whole(low: int, high: int) -> Key:
     def is_allowed(value: Any) -> bool:
         return type(value) is int and low <= value <= high
