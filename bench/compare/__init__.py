@@ -13,6 +13,7 @@ table says so. Needs the extra daguerre[diffusers].
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import tempfile
@@ -54,7 +55,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--num", type=int, default=2, help="images of each server alone")
     parser.add_argument("--clients", default="1,8", help="how many at once, one number or more")
     parser.add_argument("--limit-s", type=float, default=240.0, help="for a plain server's first")
-    parser.add_argument("--dtypes", default=",".join(servers.DTYPES), help="of the plain servers")
+    types = ",".join(servers.DTYPES)
+    parser.add_argument("--dtypes", default=types, help="of the plain servers")
+    parser.add_argument("--our-dtypes", default=types, help="of this one")
     parser.add_argument("--executor", default="auto", help="of this server")
     parser.add_argument("--folder", type=Path, help="where checkpoints may lie meanwhile: 10 GB")
     parser.add_argument("--output", type=Path, default=Path("build/bench-compare.json"))
@@ -63,8 +66,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     for name in options.checkpoints:
         if name not in known:
             parser.error(f"no checkpoint {name!r}; there are {', '.join(known)}")
-    options.dtypes = options.dtypes.split(",")
-    for dtype in options.dtypes:
+    options.dtypes, options.our_dtypes = options.dtypes.split(","), options.our_dtypes.split(",")
+    for dtype in [*options.dtypes, *options.our_dtypes]:
         if dtype not in servers.DTYPES:
             parser.error(f"no dtype {dtype!r}; there are {', '.join(servers.DTYPES)}")
     try:
@@ -88,7 +91,7 @@ def _compared(
         for label, starting in _servers(kind, folder, checkpoint, options).items():
             server = stack.enter_context(starting())
             # What is converted has as long as it takes.
-            loads[label] = Load(server, math.inf if label == OURS else options.limit_s)
+            loads[label] = Load(server, math.inf if label.startswith(OURS) else options.limit_s)
         _take_turns([load for load in loads.values() if load.is_running], options)
     results = [
         result for label, load in loads.items() for result in load.results(label, options.clients)
@@ -107,9 +110,14 @@ def _servers(
     kind: checkpoints.Kind, folder: Path, checkpoint: Path, options: argparse.Namespace
 ) -> Mapping[str, Callable[[], servers.Starting]]:
     """This one first: what it converts takes memory that the others would have."""
-    ours = {OURS: lambda: servers.daguerre(folder / "home", checkpoint, kind, options.executor)}
+    ours = {
+        f"{OURS} {dtype}": functools.partial(
+            servers.daguerre, folder / dtype, checkpoint, kind, dtype, options.executor
+        )
+        for dtype in options.our_dtypes
+    }
     return ours | {
-        f"plain {dtype}": lambda dtype=dtype: servers.plain(checkpoint, kind, dtype)
+        f"plain {dtype}": functools.partial(servers.plain, checkpoint, kind, dtype)
         for dtype in options.dtypes
     }
 

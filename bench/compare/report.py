@@ -18,8 +18,12 @@ from bench.load import Answer, LoadError, Phase, percentile
 from bench.report import Verdict, table, verdict_table
 
 OURS, REFERENCE = "daguerre", "plain float32"
-# Least ratio to a plain server at one client, by its type; with more it must be no slower.
-_WANTED = {"plain float32": 1.8, "plain bfloat16": 1.15}
+# Least ratio of us to a plain server at one client, by types; with more we must be no slower.
+_WANTED = {
+    ("daguerre bfloat16", "plain float32"): 1.8,
+    ("daguerre bfloat16", "plain bfloat16"): 1.15,
+    ("daguerre float32", "plain float32"): 1.0,
+}
 # Of 255: sums in another order leave less than one, another picture some tens.
 _MAX_DISTANCE = 8.0
 
@@ -71,16 +75,22 @@ class Comparison:
         found = (r for r in self.results if (r.server, r.concurrency) == (server, concurrency))
         return next(found, None)
 
-    def ratio(self, result: Result) -> float | None:
-        """Our pictures a minute by those of this server."""
-        ours = self.find(OURS, result.concurrency)
+    @property
+    def ours(self) -> list[str]:
+        """This server, in the types that it was run in."""
+        return list(dict.fromkeys(r.server for r in self.results if _is_ours(r.server)))
+
+    def ratio(self, result: Result, server: str) -> float | None:
+        """Pictures a minute of `server`, which is ours, by those of this one."""
+        ours = self.find(server, result.concurrency)
         if ours is None or not ours.images_per_minute or not result.images_per_minute:
             return None
         return ours.images_per_minute / result.images_per_minute
 
-    def cpu_ratio(self, result: Result) -> float | None:
-        """Processors' time of this server's picture by ours; of one given up, the least it is."""
-        ours = self.find(OURS, result.concurrency)
+    def cpu_ratio(self, result: Result, server: str) -> float | None:
+        """Processors' time of this one's picture by that of `server`, which is ours; of one given
+        up, the least it is."""
+        ours = self.find(server, result.concurrency)
         theirs_s = result.cpu_s_per_image if result.phases else result.first_s
         if ours is None or not ours.cpu_s_per_image or theirs_s is None:
             return None
@@ -96,20 +106,25 @@ class Comparison:
         if not pairs:
             return None
         found = float(np.mean([np.abs(_pixels(a) - _pixels(b)).mean() for a, b in pairs]))
-        if result.server == OURS and found > _MAX_DISTANCE:
+        if _is_ours(result.server) and found > _MAX_DISTANCE:
             raise LoadError(f"{self.name}: our pictures are {found:.0f} of 255 off the plain ones")
         return found
 
     def verdicts(self) -> Iterator[Verdict]:
-        for result in self.results:
-            if result.server == OURS:
-                continue
-            wanted = _WANTED[result.server] if result.concurrency == 1 else 1.0
-            ratio = self.ratio(result) if result.phases else self.cpu_ratio(result)
-            if not result.phases and ratio is not None and ratio < wanted:
-                ratio = None  # it is more than that, and how much more is not known
-            measure = f"{self.name}, {result.concurrency} clients: images by {result.server}'s"
-            yield Verdict(measure, ratio, "x", wanted, False)
+        for (ours, theirs), least in _WANTED.items():
+            for result in self.results:
+                if result.server != theirs or ours not in self.ours:
+                    continue
+                wanted = least if result.concurrency == 1 else 1.0
+                ratio = (self.ratio if result.phases else self.cpu_ratio)(result, ours)
+                if not result.phases and ratio is not None and ratio < wanted:
+                    ratio = None  # it is more than that, and how much more is not known
+                measure = f"{self.name}, {result.concurrency} clients: {ours} by {theirs}"
+                yield Verdict(measure, ratio, "x", wanted, False)
+
+
+def _is_ours(server: str) -> bool:
+    return server.split()[0] == OURS
 
 
 def markdown(facts: Mapping[str, str], compared: Sequence[Comparison]) -> str:
@@ -118,38 +133,42 @@ def markdown(facts: Mapping[str, str], compared: Sequence[Comparison]) -> str:
         parts.append(
             f"{each.name}: {each.words}, {each.num_parameters / 1e6:.0f} million parameters, random"
             f" weights, {each.steps} steps, guidance {each.guidance:g}, {each.size}:\n\n"
-            + table(_HEAD, (_cells(each, result) for result in each.results))
+            + table(_head(each), (_cells(each, result) for result in each.results))
         )
     parts.append(verdict_table([verdict for each in compared for verdict in each.verdicts()]))
     return "\n\n".join(parts)
 
 
-_HEAD = (
-    "server, clients",
-    "images",
-    "p50 s",
-    "images/min",
-    "ours by this",
-    "CPU s an image",
-    "by ours",
-    "first image s",
-    "off plain float32, of 255",
-)
+def _head(each: Comparison) -> tuple[str, ...]:
+    ours = each.ours
+    return (
+        "server, clients",
+        "images",
+        "p50 s",
+        "images/min",
+        *(f"{server} by this" for server in ours),
+        "CPU s an image",
+        *(f"by {server}" for server in ours),
+        "first image s",
+        "off plain float32, of 255",
+    )
 
 
 def _cells(each: Comparison, result: Result) -> tuple[str, ...]:
-    name, ratio = f"{result.server}, {result.concurrency}", each.ratio(result)
+    name, ours = f"{result.server}, {result.concurrency}", each.ours
     if not result.phases:
-        spent, least = f"> {result.first_s:.0f}", f"> {_told(each.cpu_ratio(result))}"
-        return (name, "0", "none", "none", "?", spent, least, "?", "?")
+        unknown = ["?" for _ in ours]
+        least = [f"> {_told(each.cpu_ratio(result, server))}" for server in ours]
+        spent = f"> {result.first_s:.0f}"
+        return (name, "0", "none", "none", *unknown, spent, *least, "?", "?")
     return (
         name,
         str(len(result.answers)),
         f"{result.p50_s():.2f}",
         f"{result.images_per_minute:.2f}",
-        _told(ratio),
+        *(_told(each.ratio(result, server)) for server in ours),
         _told(result.cpu_s_per_image),
-        _told(each.cpu_ratio(result)),
+        *(_told(each.cpu_ratio(result, server)) for server in ours),
         f"{result.first_s:.1f}",
         _told(each.distance(result), 3),
     )
@@ -171,9 +190,9 @@ def _comparison_as_json(each: Comparison) -> dict[str, Any]:
             "total_ms": [answer.total_ms for answer in result.answers],
             "images_per_minute": result.images_per_minute,
             "first_s": result.first_s,
-            "ratio": each.ratio(result),
+            "ratios": {ours: each.ratio(result, ours) for ours in each.ours},
             "cpu_s_per_image": result.cpu_s_per_image,
-            "cpu_ratio": each.cpu_ratio(result),
+            "cpu_ratios": {ours: each.cpu_ratio(result, ours) for ours in each.ours},
             "distance": each.distance(result),
         }
         for result in each.results

@@ -27,17 +27,19 @@ _CATALOG = """[models."{name}"]
 source = "diffusers"
 folder = {folder!r}
 executor = "{executor}"
+dtype = "{dtype}"
 steps = {steps}
 guidance = {guidance}
 """
 
 
-def daguerre(home: Path, checkpoint: Path, kind: Kind, executor: str) -> Starting:
+def daguerre(home: Path, checkpoint: Path, kind: Kind, dtype: str, executor: str) -> Starting:
     home.mkdir()
     catalog = _CATALOG.format(
         name=MODEL,
         folder=str(checkpoint),
         executor=executor,
+        dtype=dtype,
         steps=kind.steps,
         guidance=kind.guidance,
     )

@@ -30,17 +30,28 @@ def test_quick_run(
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     output = tmp_path / "compare.json"
-    options = ["--quick", "--num", "1", "--dtypes", "float32", "--output", str(output)]
+    options = [
+        "--quick",
+        "--num",
+        "1",
+        "--dtypes",
+        "float32",
+        "--our-dtypes",
+        "float32",
+        "--output",
+        str(output),
+    ]
     assert main(["compare", "dit", *options, "--folder", str(tmp_path)]) == 0
     (compared,) = json.loads(output.read_text())["compared"]
     servers = [(result["server"], result["clients"]) for result in compared["results"]]
-    assert servers == [("daguerre", 1), ("daguerre", 8), ("plain float32", 1), ("plain float32", 8)]
+    ours, plain = "daguerre float32", "plain float32"
+    assert servers == [(ours, 1), (ours, 8), (plain, 1), (plain, 8)]
     assert [len(result["total_ms"]) for result in compared["results"]] == [1, 8, 1, 8]
     assert all(result["distance"] < 1 for result in compared["results"])
-    assert all(result["ratio"] > 0 for result in compared["results"])
+    assert all(result["ratios"][ours] > 0 for result in compared["results"])
     if Path("/proc").exists():
-        assert all(result["cpu_ratio"] > 0 for result in compared["results"])
-    assert "ours by this" in capsys.readouterr().out
+        assert all(result["cpu_ratios"][ours] > 0 for result in compared["results"])
+    assert "daguerre float32 by this" in capsys.readouterr().out
     assert not [folder for folder in tmp_path.iterdir() if folder.is_dir()]  # all is taken away
 
 
@@ -70,11 +81,11 @@ def test_server_that_takes_too_long_is_given_up() -> None:
 
 def test_ratio_to_a_server_that_was_given_up() -> None:
     """A lower bound is a PASS where it is high enough, and else no measurement."""
-    from bench.compare.report import OURS, Comparison, Result, markdown
+    from bench.compare.report import Comparison, Result, markdown
     from bench.load import Answer, Asked, Phase
 
     answer = Answer(Asked("m", "p", 1), 200, "", b"", 0.0, 4.0)
-    ours = Result(OURS, 1, [Phase(1, [answer])], 9.0, [8.0])
+    ours = Result("daguerre bfloat16", 1, [Phase(1, [answer])], 9.0, [8.0])
     for spent_s, value, word in ((80.0, 10.0, "PASS"), (8.0, None, "not measured")):
         theirs = Result("plain bfloat16", 1, (), spent_s)
         compared = Comparison("n", "w", 1, 2, 3.0, "8x8", [ours, theirs])

@@ -34,6 +34,7 @@ from daguerre.models.diffusers.executors import (
     shape,
     structure,
 )
+from daguerre.models.processor import has_fast_bfloat16
 
 logger = logging.getLogger(__name__)
 
@@ -248,20 +249,14 @@ def _arrays(inputs: Inputs) -> list[Any]:
 
 
 def _config(dtype: str) -> dict[str, str]:
-    """Without matrix units float32 is faster than bfloat16 (bench/LOG.md)."""
+    """In float32 also where the checkpoint is bfloat16 and the processor is slow with it."""
+    is_bfloat16 = dtype == "bfloat16" and has_fast_bfloat16()
     return {
-        "INFERENCE_PRECISION_HINT": "bf16" if dtype == "bfloat16" and _has_amx() else "f32",
+        "INFERENCE_PRECISION_HINT": "bf16" if is_bfloat16 else "f32",
         "NUM_STREAMS": "1",
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": str(torch.get_num_threads()),
     }
-
-
-def _has_amx() -> bool:
-    try:
-        return "amx_bf16" in Path("/proc/cpuinfo").read_text()
-    except OSError:  # not on every system
-        return False
 
 
 def _facts(core: ov.Core, config: Mapping[str, str]) -> str:

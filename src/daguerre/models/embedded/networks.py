@@ -13,6 +13,7 @@ import numpy as np
 import openvino as ov
 
 from daguerre.engine.forward import Inputs, Outputs
+from daguerre.models.processor import has_matrix_units
 
 # The text encoder meets many shapes: for it one dynamic network is enough.
 _STATIC = ("denoiser",)
@@ -59,15 +60,8 @@ def inference_precision(wanted: str) -> str:
     (bench/LOG.md).
     """
     if wanted == "auto":
-        return "bf16" if _has_matrix_units() else "f32"
+        return "bf16" if has_matrix_units() else "f32"
     return {"float32": "f32", "bfloat16": "bf16"}[wanted]
-
-
-def _has_matrix_units() -> bool:
-    try:
-        return "amx_bf16" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
 
 
 def load_networks(
