@@ -9,6 +9,7 @@ import ctypes
 import functools
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,11 +23,12 @@ from daguerre.engine.job import BeforeWork
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.engine.process import ProcessEngine
 from daguerre.errors import InternalError
-from daguerre.params import ImageParams
+from daguerre.params import ImageParams, Mode
 
-from .networks import ToyModel, ToyNetwork, params
+from .networks import ChangingNetwork, ToyModel, params
 
 NUM_STEPS = 4
+NEVER = sys.maxsize
 
 
 def _kill() -> None:
@@ -108,17 +110,28 @@ class DeadlyModel(ToyModel):
             pipeline.close()
 
 
-def model(forward_s: float = 0.0, on_load: str = "") -> DeadlyModel:
+def model(
+    forward_s: float = 0.0, on_load: str = "", changes_at: int = NEVER, mode: Mode = "exact"
+) -> DeadlyModel:
+    """`changes_at` 0 draws other bits from the start."""
+
     def pause(inputs: Inputs) -> None:
         time.sleep(forward_s)
 
-    denoiser = ToyNetwork("denoiser", on_call=pause)
-    return DeadlyModel(denoiser, NUM_STEPS, on_load=lambda: _do(on_load))
+    denoiser = ChangingNetwork("denoiser", on_call=pause, changes_at=changes_at)
+    return DeadlyModel(denoiser, NUM_STEPS, on_load=lambda: _do(on_load), mode=mode)
 
 
-def build(forward_s: float, on_load: str, running: int, before_work: BeforeWork) -> ThreadEngine:
+def build(
+    forward_s: float,
+    on_load: str,
+    changes_at: int,
+    mode: Mode,
+    running: int,
+    before_work: BeforeWork,
+) -> ThreadEngine:
     return ThreadEngine(
-        [model(forward_s, on_load)],
+        [model(forward_s, on_load, changes_at, mode)],
         max_waiting=64,
         max_running=running,
         before_work=before_work,
@@ -133,14 +146,17 @@ def engine(
     timeout_s: float = 60.0,
     load_timeout_s: float = 60.0,
     weights_sha256: str = "0" * 64,
+    changes_at: Sequence[int] = (),
+    mode: Mode = "exact",
 ) -> ProcessEngine:
     """With a process for each of the deeds that are done when its model is loaded."""
+    deeds = [on_load] if isinstance(on_load, str) else on_load
     return ProcessEngine(
         [
-            functools.partial(build, forward_s, deed, running)
-            for deed in ([on_load] if isinstance(on_load, str) else on_load)
+            functools.partial(build, forward_s, deed, changes, mode, running)
+            for deed, changes in zip(deeds, changes_at or [NEVER] * len(deeds), strict=True)
         ],
-        [replace(model().info, weights_sha256=weights_sha256)],
+        [replace(model(mode=mode).info, weights_sha256=weights_sha256)],
         max_waiting=waiting,
         max_running=running,
         timeout_s=timeout_s,

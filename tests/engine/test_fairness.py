@@ -51,6 +51,16 @@ def test_one_at_a_time_is_no_way_to_the_front() -> None:
     assert abs(served["a"] - served["b"]) <= 1
 
 
+def test_who_cannot_be_run_keeps_its_turn() -> None:
+    """Jobs that no process can run now are passed over, their owner's next ones are not; when they
+    can be run they are the first."""
+    waiting = queue("aabb")
+    assert [waiting.pop_first(lambda job: job not in (1, 2)) for _ in range(3)] == [3, 4, None]
+    assert emptied(waiting) == [1, 2]
+    waiting = queue("aaaabb")
+    assert [waiting.pop_first(lambda job: job % 2 == 0) for _ in range(4)] == [2, 6, 4, None]
+
+
 def test_who_leaves_has_used_no_turn() -> None:
     """Jobs that are withdrawn cost their owner no place, and another's job none either."""
     waiting = queue("aaaabb")

@@ -291,3 +291,65 @@ def test_idle_one_takes_what_another_has_not_begun() -> None:
     jobs.let_go(0, 2)
     end(jobs, 2)
     assert (jobs.recall(BOTH), jobs.send(BOTH)) == ([], [])
+
+
+def unlike(count: int) -> Roster:
+    """Process 1 serves "any" and not "first"; jobs with odd numbers are for "first"."""
+    made = Roster(3, 2, lambda process, model: process == 0 or model == "any")
+    for job in range(1, count + 1):
+        made.add(job, model="first" if job % 2 else "any")
+    return made
+
+
+def test_jobs_go_where_their_model_is_served() -> None:
+    """Those that only a busy process may do wait for it, and hold up no other."""
+    jobs = unlike(8)
+    assert jobs.send(BOTH) == [(1, 0), (2, 1), (3, 0), (4, 1)]
+    begin(jobs, 1, 2, 4)
+    assert jobs.send(BOTH) == [(6, 1)]
+    for job in (2, 4, 6):
+        end(jobs, job)
+    assert jobs.send(BOTH) == [(8, 1)]
+    end(jobs, 8)
+    assert (jobs.send(BOTH), jobs.send({1: ("",)})) == ([], [])
+    assert jobs.recall({0: ("first",), 1: ("first",)}) == []
+    begin(jobs, 0, 1, 3)
+    assert jobs.send(BOTH) == [(5, 0)]
+
+
+def test_suspects_go_where_their_model_is_served() -> None:
+    """One process is kept free for them, and it is one that may do them."""
+    jobs = unlike(3)
+    assert jobs.send(BOTH) == [(1, 0), (2, 1), (3, 0)]
+    begin(jobs, 0, 1)
+    assert jobs.die(0) == []
+    jobs.add(4, model="any")
+    jobs.add(6, model="any")
+    assert jobs.send({1: ("",)}) == [(4, 1)]
+    end(jobs, 2)
+    end(jobs, 4)
+    assert jobs.send(BOTH) == [(1, 0), (6, 1)]
+
+
+def test_what_may_not_be_served_any_more_is_taken_back() -> None:
+    """Begun or not, each keeps its place before those that came later, and what the process still
+    says of it counts for nothing; a suspect stays one."""
+    served = [0, 1]
+    jobs = Roster(3, 2, lambda process, model: process in served)
+    for job in range(1, 4):
+        jobs.add(job)
+    jobs.send({0: ("",)})
+    begin(jobs, 0, 1)
+    assert jobs.withdraw() == []
+    served.remove(0)
+    assert jobs.withdraw() == [(1, 0), (2, 0)]
+    assert (jobs.withdraw(), jobs.has(0, 1), jobs.num_begun) == ([], False, 0)
+    assert jobs.send(BOTH) == [(1, 1), (2, 1)]
+    begin(jobs, 1, 1)
+    assert jobs.die(1) == []
+    assert jobs.send(BOTH) == [(1, 1)]
+    served[:] = [0]
+    assert jobs.withdraw() == [(1, 1)]
+    for job in (1, 2):
+        jobs.let_go(0, job)
+    assert (jobs.send(BOTH), jobs.send(BOTH)) == ([(1, 0)], [])

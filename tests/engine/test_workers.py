@@ -11,10 +11,11 @@ from contextlib import aclosing
 import pytest
 
 from daguerre.engine.process import ProcessEngine
+from daguerre.engine.supervisor import MAX_BAD_STARTS
 from daguerre.errors import InternalError, NotReady, QueueFull
 from daguerre.params import Queued, Step, Terms
 
-from .deadly import NUM_STEPS, asked, engine, prompt
+from .deadly import NEVER, NUM_STEPS, asked, engine, prompt
 from .scenes import error, events, pixels, ready, until
 from .test_process import STEPS, alone, is_gone, run
 
@@ -219,5 +220,92 @@ def test_uneven_jobs() -> None:
             assert all(pixels(told[-1]) for told in await asyncio.gather(*short))
             assert process.stats().num_running == 1
             assert pixels([event async for event in long][-1])
+
+    run(scene())
+
+
+def told(process: ProcessEngine) -> list[int]:
+    """How many models each worker has and does not serve."""
+    return [len(worker.unlike) for worker in process.stats().workers]
+
+
+def test_one_is_of_another_kind(caplog: pytest.LogCaptureFixture) -> None:
+    """It is given nothing, also while the first is replaced: all bytes are those of one kind."""
+    wanted = [asked(seed) for seed in range(1, 25)]
+    expected = alone(wanted)
+
+    async def scene() -> None:
+        async with ready(engine(0.005, TWO, changes_at=(NEVER, 0))) as process:
+            await all_up(process)
+            jobs = [asyncio.create_task(events(process, one)) for one in wanted]
+            await until(lambda: process.stats().num_done >= 8)
+            os.kill(process.pids[0], signal.SIGKILL)
+            assert [pixels((await job)[-1]) for job in jobs] == expected
+            assert (process.stats().num_restarts, told(process)) == (1, [0, 1])
+            # One worker's pace, though two are up.
+            assert process.stats().pace.by_model["toy"] > 0.9 * process.stats().pace.mean_job_s * 2
+            assert "worker 1 gets no requests for toy" in caplog.text
+            assert "(changed instead of first)" in caplog.text
+
+    run(scene())
+
+
+def test_one_changes_amid_its_jobs(caplog: pytest.LogCaptureFixture) -> None:
+    """What it has is made by the other, with the bytes of the kind that it was; and each step is
+    told once."""
+    wanted = [asked(seed) for seed in range(1, 25)]
+    expected = alone(wanted)
+
+    async def scene() -> None:
+        async with ready(engine(0.005, TWO, changes_at=(3, NEVER))) as process:
+            await all_up(process)
+            jobs = await asyncio.gather(*(events(process, one) for one in wanted))
+            assert [pixels(job[-1]) for job in jobs] == expected
+            assert all([e for e in job[:-1] if isinstance(e, Step)] == STEPS for job in jobs)
+            assert told(process) == [1, 0]
+
+    run(scene())
+
+
+def test_all_change(caplog: pytest.LogCaptureFixture) -> None:
+    """The second serves alone when the first has changed; once it has, too, what they have become
+    is served by both, and the log says so."""
+    wanted = [asked(seed) for seed in range(1, 13)]
+    expected = alone(wanted)
+
+    async def scene() -> None:
+        async with ready(engine(0.0, TWO, changes_at=(20, 20))) as process:
+            await all_up(process)
+            found = [pixels((await events(process, one))[-1]) for one in wanted]
+            assert [one == other for one, other in zip(found, expected, strict=True)] == (
+                [True] * 8 + [False] * 4  # each changes at its fifth job's last step
+            )
+            assert told(process) == [0, 0]
+            assert "toy is not what it was (changed instead of first)" in caplog.text
+
+    run(scene())
+
+
+def test_of_any_kind_where_seeds_promise_nothing() -> None:
+    """In throughput mode all work, whatever they compute with."""
+
+    async def scene() -> None:
+        async with ready(engine(0.05, TWO, changes_at=(NEVER, 0), mode="throughput")) as process:
+            await all_up(process)
+            jobs = [asyncio.create_task(events(process, asked(seed))) for seed in range(1, 9)]
+            await until(lambda: all(worker.num_jobs for worker in process.stats().workers))
+            assert all([pixels((await job)[-1]) for job in jobs])
+            assert told(process) == [0, 0]
+
+    run(scene())
+
+
+def test_first_cannot_be_started_yet() -> None:
+    """The other does not wait for it."""
+
+    async def scene() -> None:
+        async with ready(engine(0.0, ("end", ""))) as process:
+            assert pixels((await events(process, asked(1)))[-1])
+            assert process.stats().workers[0].num_restarts < MAX_BAD_STARTS
 
     run(scene())

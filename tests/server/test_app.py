@@ -175,6 +175,7 @@ def test_metrics(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert found["daguerre_ready"] == 1
     assert found['daguerre_worker_up{worker="0"}'] == 1
     assert found['daguerre_worker_restarts_total{worker="0"}'] == 0
+    assert found['daguerre_worker_unlike{worker="0"}'] == 0
     assert found['daguerre_certificate{evaluation="denoiser (2, 256)"}'] == 1
     assert found['daguerre_certificate{evaluation="denoiser (4, 256)"}'] == 0
 

@@ -128,7 +128,7 @@ class ThreadEngine:
             failure=failure,
             is_draining=is_draining,
             is_loading=self._loop.residence.is_loading,
-            loaded=self._loop.residence.loaded(),
+            loaded=self._loop.residence.facts(),
         )
 
     def submit(

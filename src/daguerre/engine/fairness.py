@@ -9,7 +9,7 @@ idle time saves up nothing. Pure Python; jobs are numbers that grow with arrival
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class Turns:
@@ -72,13 +72,23 @@ class FairQueue:
 
     def pop(self) -> int:
         """The job whose turn it is. There must be one."""
-        owner = min(
-            self._jobs, key=lambda one: (self._turns.next(one), next(iter(self._jobs[one])))
-        )
-        job = next(iter(self._jobs[owner]))
-        self._turns.reach(self._turns.take(owner))
-        self.remove(job)
+        job = self.pop_first(lambda job: True)
+        assert job is not None, "a turn and nobody who waits. This is a bug."
         return job
+
+    def pop_first(self, can_run: Callable[[int], object]) -> int | None:
+        """The job whose turn it is of those that can be run now; None where none can."""
+        first = {
+            owner: job
+            for owner, jobs in self._jobs.items()
+            if (job := next(filter(can_run, jobs), None)) is not None
+        }
+        if not first:
+            return None
+        owner = min(first, key=lambda one: (self._turns.next(one), first[one]))
+        self._turns.reach(self._turns.take(owner))
+        self.remove(first[owner])
+        return first[owner]
 
     def before(self, owner: str) -> Iterator[int]:
         """The jobs waiting now that go before one more of this owner."""

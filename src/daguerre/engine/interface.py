@@ -6,7 +6,7 @@ plain values of `daguerre.params`. It knows nothing of HTTP, keys or files.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,6 +21,7 @@ class WorkerStats:
     is_up: bool  # loaded and at work, or ready to be
     num_jobs: int  # that it has been given and that have not ended
     num_restarts: int
+    unlike: tuple[str, ...] = ()  # models that it has, and does not serve: it draws other bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class EngineStats:
     is_draining: bool = False
     num_restarts: int = 0  # of a process that had ended without being asked to
     is_loading: bool = False  # a model, for a request
-    loaded: tuple[str, ...] = ()  # models that are in memory, in a process that says so
+    # Models that are in memory, in a process that says so -> what decides their bits there.
+    loaded: Mapping[str, str] = field(default_factory=dict)
     workers: tuple[WorkerStats, ...] = ()  # one for each process that there should be
 
 

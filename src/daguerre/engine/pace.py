@@ -6,7 +6,7 @@ Knows nothing of which jobs there are.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 # Weight of the newest job in a mean: about the last ten jobs count.
@@ -35,14 +35,20 @@ class Pace:
         return sum(self.by_model.get(model, self.mean_job_s) for model in models)
 
 
-def joint(paces: Collection[Pace], num_working: int) -> Pace:
+def joint(
+    paces: Collection[Pace], num_working: int, num_serving: Callable[[str], int] | None = None
+) -> Pace:
     """Of `num_working` processes that share the jobs: their rates add up. Those that have not done
-    a job of a model yet will do it as the others did."""
+    a job of a model yet will do it as the others did. `num_serving` says how many serve a model,
+    where not all do."""
     models = {model for pace in paces for model in pace.by_model}
     return Pace(
         _joint_s([pace.mean_job_s for pace in paces], num_working),
         {
-            model: _joint_s([pace.by_model.get(model, 0.0) for pace in paces], num_working)
+            model: _joint_s(
+                [pace.by_model.get(model, 0.0) for pace in paces],
+                num_serving(model) if num_serving else num_working,
+            )
             for model in models
         },
     )

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from daguerre.engine.admission import Admission, check_served, check_time
 from daguerre.engine.child import Child
 from daguerre.engine.engine import DRAIN_POLL_S, MAX_WAITING_BYTES
-from daguerre.engine.interface import EngineStats, WorkerStats
+from daguerre.engine.interface import EngineStats
 from daguerre.engine.roster import MAX_DEATHS, Roster
 from daguerre.engine.station import Stations
 from daguerre.engine.stream import stream
@@ -85,8 +85,8 @@ class ProcessEngine:
 
     def _reset(self) -> None:
         count = len(self._begins)
-        self._roster = Roster(self._max_running, count)
         self._stations = Stations(count, self._make_child, self._make_watch, self._changed, self)
+        self._roster = Roster(self._max_running, count, self._stations.may_serve)
         self._is_draining = False
 
     def prepare(self) -> None:
@@ -151,10 +151,7 @@ class ProcessEngine:
                 num_cancelled=self._num_cancelled,
                 work_s=stats.pace.needed_s(job.params.model for job in self._jobs.values()),
                 is_draining=self._is_draining,
-                workers=tuple(
-                    WorkerStats(one.takes_jobs, self._roster.num_held(number), one.num_restarts)
-                    for number, one in enumerate(self._stations.supervisors)
-                ),
+                workers=self._stations.workers(self._roster.num_held),
             )
 
     @property
@@ -214,7 +211,7 @@ class ProcessEngine:
         for station in takers:
             if not self.has_work(station):
                 self._stations.supervisors[station].note_request()
-        for number, station in self._roster.recall(takers):
+        for number, station in (*self._roster.withdraw(), *self._roster.recall(takers)):
             self._stations.send(station, Cancel(number))
         for number, station in self._roster.send(takers):
             job = self._jobs[number]
@@ -228,7 +225,7 @@ class ProcessEngine:
     def has_work(self, station: int) -> bool:
         return self._roster.is_busy(station)
 
-    def begin(self) -> None:
+    def deal(self) -> None:
         self._send_jobs()
 
     def hear(self, station: int, message: Working | Told | Left) -> None:

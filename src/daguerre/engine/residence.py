@@ -45,8 +45,10 @@ class Residence:
         loaded = self._loaded
         return [network for networks in loaded.values() for network in networks.values()]
 
-    def loaded(self) -> tuple[str, ...]:
-        return tuple(self._loaded)
+    def facts(self) -> dict[str, str]:
+        """Loaded model -> all that decides its bits. Where a model is served without the promise of
+        a seed, that is its weights: what computes with them may be anything."""
+        return {name: self._facts(name, networks) for name, networks in self._loaded.items()}
 
     def has(self, name: str) -> bool:
         return name in self._loaded
@@ -111,6 +113,12 @@ class Residence:
             assert isinstance(model, MovableModel), "unloading what must stay. This is a bug."
             model.unload()
         logger.info("unloaded %s to make room", ", ".join(names))
+
+    def _facts(self, name: str, networks: Mapping[str, Network]) -> str:
+        info = self._models[name].info
+        if info.mode != "exact":
+            return info.weights_sha256
+        return " ".join(sorted(network.fingerprint for network in networks.values()))
 
     def _sharing(self, source: Hashable) -> list[str]:
         """The loaded ids of a source."""

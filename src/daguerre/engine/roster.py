@@ -9,8 +9,9 @@ so that a second death is surely its own, and costs no other job anything but ti
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from daguerre.engine.fairness import FairQueue
 
@@ -50,7 +51,15 @@ class _Held:
 
 
 class Roster:
-    def __init__(self, max_sent: int, num_processes: int = 1) -> None:
+    """`may_serve` says which process is given jobs of which model."""
+
+    def __init__(
+        self,
+        max_sent: int,
+        num_processes: int = 1,
+        may_serve: Callable[[int, str], bool] = lambda process, model: True,
+    ) -> None:
+        self._may_serve = may_serve
         self._max_sent = max_sent
         self._max_in_hand = _MAX_IN_HAND if num_processes > 1 else max_sent
         self._places: dict[int, _Place] = {}
@@ -127,11 +136,27 @@ class Roster:
         if self._suspects:
             self._keep_one_free(takers)
         while self._waiting and (free := [one for one in takers if self._has_room(one)]):
-            job = self._waiting.pop()
-            process = min(free, key=lambda one: self._preference(one, job, takers[one]))
+            job = self._waiting.pop_first(partial(self._serving, free))
+            if job is None:
+                break
+            serving = self._serving(free, job)
+            process = min(serving, key=lambda one: self._preference(one, job, takers[one]))
             self._held[process].sent[job] = None
             chosen.append((job, process))
         return chosen
+
+    def withdraw(self) -> list[tuple[int, int]]:
+        """Jobs whose process may not serve their model any more: they wait again, each with the
+        process that must be told."""
+        withdrawn = []
+        for process, held in enumerate(self._held):
+            jobs = [job for job in held.sent if not self._serving([process], job)]
+            for job in jobs:
+                del held.sent[job]
+                held.leaving.add(job)
+            self._take_back(jobs)
+            withdrawn += [(job, process) for job in jobs]
+        return withdrawn
 
     def recall(self, takers: Mapping[int, Collection[str]]) -> list[tuple[int, int]]:
         """Jobs that one process has not begun and another, with nothing to do, could: they wait
@@ -145,6 +170,8 @@ class Roster:
                 job = next((one for one in reversed(held.sent) if self._is_in_hand(one)), None)
                 if job is None or held.load < 2 or self._places[job].model not in takers[idle]:
                     continue
+                if not self._serving([idle], job):
+                    continue
                 del held.sent[job]
                 held.leaving.add(job)
                 self._waiting.put_back(job, self._places[job].owner)
@@ -156,17 +183,26 @@ class Roster:
         return not (self._places[job].has_begun or self._is_suspect(job))
 
     def _send_suspects(self, takers: Collection[int]) -> Iterator[tuple[int, int]]:
-        empty = [process for process in takers if not self._held[process]]
-        for job, process in zip(list(self._suspects), empty, strict=False):
-            del self._suspects[job]
-            self._held[process].sent[job] = None
-            yield job, process
+        for job in list(self._suspects):
+            serving = self._serving(takers, job)
+            process = next((one for one in serving if not self._held[one]), None)
+            if process is not None:
+                del self._suspects[job]
+                self._held[process].sent[job] = None
+                yield job, process
 
     def _keep_one_free(self, takers: dict[int, Collection[str]]) -> None:
         """Where no process is to be free for the suspects soon, one takes nothing else until it
         is."""
-        if not any(self._is_kept(process) for process in range(len(self._held))) and takers:
-            del takers[min(takers, key=lambda process: len(self._held[process]))]
+        if any(self._is_kept(process) for process in range(len(self._held))):
+            return
+        serving = [one for job in self._suspects for one in self._serving(takers, job)]
+        if serving:
+            del takers[min(serving, key=lambda process: len(self._held[process]))]
+
+    def _serving(self, processes: Collection[int], job: int) -> list[int]:
+        model = self._places[job].model
+        return [process for process in processes if self._may_serve(process, model)]
 
     def _is_kept(self, process: int) -> bool:
         """For a suspect alone."""

@@ -1,6 +1,7 @@
 """The places at which an engine's processes work, and what they have said.
 
-Keeps what outlives a process: how many forwards were done, how long jobs take, what is certified.
+Keeps what outlives a process: how many forwards were done, how long jobs take, what is certified,
+and which of them are alike.
 Knows nothing of jobs; what it hears of them it passes on to its owner, `daguerre.engine.process`.
 """
 
@@ -12,7 +13,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from daguerre.engine.child import Child
-from daguerre.engine.interface import EngineStats
+from daguerre.engine.interface import EngineStats, WorkerStats
+from daguerre.engine.kinds import Kinds
 from daguerre.engine.pace import Pace, joint
 from daguerre.engine.supervisor import Supervisor
 from daguerre.engine.watch import Watch
@@ -26,7 +28,8 @@ class Owner(Protocol):
 
     def has_work(self, station: int) -> bool: ...
 
-    def begin(self) -> None: ...
+    def deal(self) -> None:
+        """To whom jobs can be given has changed."""
 
     def hear(self, station: int, message: Working | Told | Left) -> None: ...
 
@@ -46,8 +49,9 @@ class Station:
         watch: Watch,
         changed: threading.Condition,
         owner: Owner,
+        kinds: Kinds,
     ) -> None:
-        self.number, self._owner = number, owner
+        self.number, self._owner, self._kinds = number, owner, kinds
         self.supervisor = Supervisor(lambda: make_child(number), watch, changed, self, name)
         # The last that a process has said of itself; forwards and rows are of all of them.
         self.stats = NOTHING
@@ -58,7 +62,7 @@ class Station:
         return self._owner.has_work(self.number)
 
     def begin(self) -> None:
-        self._owner.begin()
+        self._owner.deal()
 
     def hear(self, message: State | Working | Told | Left) -> None:
         if isinstance(message, State):
@@ -68,10 +72,17 @@ class Station:
 
     def die(self, reason: str) -> None:
         self._num_forwards, self._num_rows = self.stats.num_forwards, self.stats.num_rows
-        self.stats = replace(self.stats, loaded=())
+        self.stats = replace(self.stats, loaded={})
+        self._kinds.forget(self.number)
         self._owner.die(self.number, reason)
 
+    def miss(self) -> None:
+        self._kinds.pass_over(self.number)
+        self._owner.deal()
+
     def end(self, told: str) -> None:
+        if not self.supervisor.is_stopping:
+            self._kinds.give_up(self.number)
         self._owner.end(self.number, told)
 
     def _hear_state(self, stats: EngineStats) -> None:
@@ -83,6 +94,8 @@ class Station:
             pace=stats.pace.kept(self.stats.pace),
             certificates=stats.certificates or self.stats.certificates,
         )
+        if self._kinds.note(self.number, stats.loaded):
+            self._owner.deal()
 
 
 class Stations:
@@ -96,6 +109,7 @@ class Stations:
         changed: threading.Condition,
         owner: Owner,
     ) -> None:
+        self._kinds = Kinds(count)
         self._all = [
             Station(
                 number,
@@ -104,6 +118,7 @@ class Stations:
                 make_watch(),
                 changed,
                 owner,
+                self._kinds,
             )
             for number in range(count)
         ]
@@ -132,6 +147,9 @@ class Stations:
             if station.supervisor.takes_jobs
         }
 
+    def may_serve(self, station: int, model: str) -> bool:
+        return self._kinds.may_serve(station, model)
+
     @property
     def is_stopping(self) -> bool:
         return any(supervisor.is_stopping for supervisor in self.supervisors)
@@ -147,17 +165,31 @@ class Stations:
         return "; ".join(dict.fromkeys(found)) if all(found) else ""
 
     def pace(self) -> Pace:
-        return joint([station.stats.pace for station in self._all], self._num_working)
+        paces = [station.stats.pace for station in self._all]
+        return joint(paces, self._num_working, self._num_serving)
 
     def needed_s(self, model: str, ahead: Sequence[str]) -> float:
         """For one more job, with those of the models ahead: together they share the jobs, but one
         job is no quicker for it."""
         pace = self.pace()
-        return max(pace.needed_s((model, *ahead)), pace.needed_s((model,)) * self._num_working)
+        alone_s = pace.needed_s((model,)) * self._num_serving(model)
+        return max(pace.needed_s((model, *ahead)), alone_s)
 
     @property
     def _num_working(self) -> int:
         return max(1, len(self.takers()))
+
+    def _num_serving(self, model: str) -> int:
+        return max(1, sum(self.may_serve(station, model) for station in self.takers()))
+
+    def workers(self, num_held: Callable[[int], int]) -> tuple[WorkerStats, ...]:
+        """`num_held` says how many jobs one has."""
+        return tuple(
+            WorkerStats(
+                one.takes_jobs, num_held(number), one.num_restarts, self._kinds.unlike(number)
+            )
+            for number, one in enumerate(self.supervisors)
+        )
 
     def stats(self) -> EngineStats:
         """Of the processes together; of jobs there is nothing in it."""

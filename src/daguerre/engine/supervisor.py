@@ -40,6 +40,9 @@ class Owner(Protocol):
     def die(self, reason: str) -> None:
         """A process that was loaded has ended."""
 
+    def miss(self) -> None:
+        """A process has ended before it was loaded."""
+
     def end(self, told: str) -> None:
         """There will be no other process."""
 
@@ -194,6 +197,7 @@ class Supervisor:
                 self.failure = (
                     f"{self._name} {reason}; {MAX_BAD_STARTS} in a row could not be started"
                 )
+            self._owner.miss()
 
     def _look(self) -> None:
         with self._changed:

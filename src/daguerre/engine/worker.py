@@ -23,6 +23,7 @@ from typing import NoReturn
 
 from daguerre.engine.engine import ThreadEngine
 from daguerre.engine.forward import is_out_of_memory
+from daguerre.engine.interface import EngineStats
 from daguerre.engine.job import Job
 from daguerre.engine.wire import (
     Begin,
@@ -77,6 +78,7 @@ class Worker:
     def __init__(self, begin: Begin, writer: Writer) -> None:
         self._writer = writer
         self._sign_of_life_s = begin.sign_of_life_s
+        self._stating = threading.Lock()
         root = logging.getLogger()
         root.addHandler(_LogHandler(self))
         root.setLevel(begin.log_level)
@@ -113,16 +115,25 @@ class Worker:
         if isinstance(event, Failed) and is_out_of_memory(event.error.__cause__):
             os._exit(_OUT_OF_MEMORY)  # it is no sound place for other work
         if isinstance(event, Done | Failed):
-            self.send(State(self._engine.stats()))  # whoever has the answer finds it counted
+            # Whoever has the answer finds it counted, and the server knows what has drawn it.
+            self._send_state()
         self.send(Told(number, event))
+
+    def _send_state(self, unless: EngineStats | None = None) -> EngineStats:
+        """None is sent after one that was read later."""
+        with self._stating:
+            stats = self._engine.stats()
+            if stats != unless:
+                self.send(State(stats))
+            return stats
 
     def _show_life(self) -> None:
         last, last_s = None, float("-inf")
         while True:
-            stats = self._engine.stats()
-            if stats != last or time.monotonic() - last_s >= self._sign_of_life_s:
+            is_due = time.monotonic() - last_s >= self._sign_of_life_s
+            stats = self._send_state(unless=None if is_due else last)
+            if is_due or stats != last:
                 last, last_s = stats, time.monotonic()
-                self.send(State(stats))
             is_loading = not (stats.is_ready or stats.failure)
             time.sleep(_LOADING_POLL_S if is_loading else self._sign_of_life_s)
 

@@ -136,11 +136,17 @@ def _of_workers(
         "Times that it ended unasked and was replaced.",
         labels=["worker"],
     )
+    unlike = GaugeMetricFamily(
+        "daguerre_worker_unlike",
+        "Models that it has and does not serve, since it would draw other bits than the others.",
+        labels=["worker"],
+    )
     for number, worker in enumerate(workers):
         is_up.add_metric([str(number)], float(worker.is_up))
         jobs.add_metric([str(number)], worker.num_jobs)
         restarts.add_metric([str(number)], worker.num_restarts)
-    yield from (is_up, jobs, restarts)
+        unlike.add_metric([str(number)], len(worker.unlike))
+    yield from (is_up, jobs, restarts, unlike)
 
 
 def _gauge(name: str, help: str, value: float) -> GaugeMetricFamily:
