@@ -34,7 +34,7 @@ help:
 serve: $(VENV)/base.stamp
 	@exec $(BIN)/daguerre serve --host $(HOST) --port $(PORT)
 
-test: lint $(VENV)/litellm.stamp $(VENV)/langchain.stamp $(VENV)/diffusers.stamp $(VENV)/browser.stamp $(NODE_CLIENTS) $(AXE)
+test: lint $(VENV)/litellm.stamp $(VENV)/langchain.stamp $(VENV)/diffusers.stamp $(VENV)/browser.stamp $(VENV)/postgresql.stamp $(NODE_CLIENTS) $(AXE)
 	$(BIN)/pytest -m "not soak"
 	$(VENV)/diffusers/bin/pytest -m "not soak" $(CHECKPOINTS) tests/training/test_network.py
 
@@ -109,6 +109,18 @@ $(VENV)/browser.stamp: | $(BIN)/python
 		echo "Installing Chromium"; \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium; } >/dev/null \
 		|| echo "Chromium cannot be installed; the playground is not tested in a browser"; \
+	fi
+	@touch $@
+
+# The tests start a server of their own with it; the package shall start none. Else they are skipped and say so.
+$(VENV)/postgresql.stamp: | $(BIN)/python
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
+		echo "Installing PostgreSQL"; \
+		{ apt-get update -qq && export DEBIAN_FRONTEND=noninteractive \
+		&& apt-get install -qq --yes --no-install-recommends postgresql-common \
+		&& sed -i 's/^#* *create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
+		&& apt-get install -qq --yes --no-install-recommends postgresql; } >/dev/null \
+		|| echo "PostgreSQL cannot be installed; what is stored is tested with SQLite alone"; \
 	fi
 	@touch $@
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import postgresql as postgresql_server
 import pytest
 from numpy.typing import NDArray
 
@@ -55,6 +56,23 @@ PATH = "/v1/images/generations"
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgresql_server.Cluster]:
+    if reason := postgresql_server.why_none():
+        pytest.skip(reason)
+    with postgresql_server.started() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def on_each_database(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """What `settings` are, once for each kind of database; it is empty."""
+    if request.param == "sqlite":
+        return Settings(home=tmp_path / "home")
+    cluster: postgresql_server.Cluster = request.getfixturevalue("postgresql")
+    return Settings(home=tmp_path / "home", database_url=cluster.new_database())
 
 
 @pytest.fixture
@@ -273,13 +291,13 @@ def wait_until(is_true: Callable[[], bool], timeout_s: float = 10.0) -> None:
 
 @contextmanager
 def running(
-    folder: Path, sign_in: SignIn | None = None, **settings: Any
+    folder: Path, sign_in: SignIn | None = None, alias: str = "DIFFUSION", **settings: Any
 ) -> Iterator[RunningServer]:
     """A server of its own, for tests whose settings differ."""
     engine, is_up = FakeEngine(), threading.Event()
     wanted = replace(Settings(home=folder, port=0), **settings)
     resources = ResourceStore.open(wanted)
-    resource, key = resources.create(MODEL, "DIFFUSION")
+    resource, key = resources.create(MODEL, alias)
     server = Server(wanted, engine, resources, lambda _: is_up.set(), sign_in)
     thread = threading.Thread(target=server.run_to_the_end)
     thread.start()

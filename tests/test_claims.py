@@ -19,6 +19,11 @@ from daguerre.errors import RateLimited, Unavailable
 
 
 @pytest.fixture
+def settings(on_each_database: Settings) -> Settings:
+    return on_each_database
+
+
+@pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(1_000_000.0)
 
@@ -106,19 +111,20 @@ from pathlib import Path
 from daguerre import database
 from daguerre.claims import Claims
 from daguerre.config import Settings
-claims = Claims(database.open_database(Settings(home=Path(sys.argv[1]))))
+settings = Settings(home=Path(sys.argv[1]), database_url=sys.argv[2])
+claims = Claims(database.open_database(settings))
 print("ready", flush=True)
 sys.stdin.readline()
 for key in "abcdefgh":
-    print(claims.claim("r", key, "f", int(sys.argv[2]))[0].seed)
+    print(claims.claim("r", key, "f", int(sys.argv[3]))[0].seed)
 """
 
 
 def test_processes_agree(settings: Settings) -> None:
-    """Servers on one data folder that get the same keys at once give each key one seed."""
+    """Servers on one database that get the same keys at once give each key one seed."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", RACE, str(settings.home_folder()), str(seed)],
+            [sys.executable, "-c", RACE, settings.home_folder(), settings.database_url, str(seed)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from conftest import MODEL, database_file, mode
-from sqlalchemy import Connection, create_engine, text
+from postgresql import Cluster
+from sqlalchemy import Connection, Table, create_engine, inspect, make_url, text
 
-from daguerre import database, datafolder, migrations
+from daguerre import claims, database, datafolder, migrations, resources
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.resources import ResourceStore
@@ -48,19 +49,19 @@ def test_waiting_for_postgresql_ends(scheme: str) -> None:
     assert given["connect_args"] == {"tcp_user_timeout": 10_000}
 
 
-def test_two_processes_open_at_once(settings: Settings) -> None:
-    """Processes that meet at an empty data folder all get a working store, migrated once."""
+def test_two_processes_open_at_once(on_each_database: Settings) -> None:
+    """Processes that meet at an empty database all get a working store, migrated once."""
     code = (
         "import sys; from pathlib import Path; from daguerre.config import Settings;"
         "from daguerre.resources import ResourceStore;"
         "print('ready', flush=True); sys.stdin.readline();"
-        "store = ResourceStore.open(Settings(home=Path(sys.argv[1])));"
-        "print(store.create('m', sys.argv[2])[0].alias); store.close()"
+        "store = ResourceStore.open(Settings(home=Path(sys.argv[1]), database_url=sys.argv[2]));"
+        "print(store.create('m', sys.argv[3])[0].alias); store.close()"
     )
-    home = str(settings.home_folder())
+    home, url = on_each_database.home_folder(), on_each_database.database_url
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", code, home, f"A{index}"],
+            [sys.executable, "-c", code, home, url, f"A{index}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -76,7 +77,7 @@ def test_two_processes_open_at_once(settings: Settings) -> None:
         process.stdin.flush()
     outputs = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, outputs
-    store = ResourceStore.open(settings)
+    store = ResourceStore.open(on_each_database)
     assert {resource.alias for resource in store.list()} == {"A0", "A1", "A2", "A3"}
     store.close()
 
@@ -87,14 +88,15 @@ def test_migrations_are_numbered() -> None:
     assert [name[:5] for name in names] == [f"m{n:03}_" for n in range(1, len(names) + 1)]
 
 
-def test_tables_match_the_migrations(settings: Settings, store: ResourceStore) -> None:
-    """The columns that the migrations make are those that the store uses."""
-    from daguerre.resources import _TABLE
-
-    with closing(sqlite3.connect(database_file(settings))) as connection:
-        rows = connection.execute("PRAGMA table_info(daguerre_resources)").fetchall()
-    made = {(row[1], row[2]) for row in rows}
-    assert made == {(column.name, str(column.type)) for column in _TABLE.columns}
+@pytest.mark.parametrize("table", [resources._TABLE, claims._TABLE], ids=str)
+def test_tables_match_the_migrations(on_each_database: Settings, table: Table) -> None:
+    """The columns that the migrations make are those that are used."""
+    engine = database.open_database(on_each_database)
+    made = {
+        (column["name"], str(column["type"])) for column in inspect(engine).get_columns(table.name)
+    }
+    engine.dispose()
+    assert made == {(column.name, str(column.type)) for column in table.columns}
 
 
 def test_only_missing_migrations_run() -> None:
@@ -116,7 +118,7 @@ def test_only_missing_migrations_run() -> None:
     assert ran == ["one", "two"]
 
 
-def test_failed_migration_leaves_nothing(settings: Settings, store: ResourceStore) -> None:
+def test_failed_migration_leaves_nothing(on_each_database: Settings) -> None:
     """When one migration fails, those before it in the same opening are undone too."""
 
     def m002_fine(connection: Connection) -> None:
@@ -126,26 +128,27 @@ def test_failed_migration_leaves_nothing(settings: Settings, store: ResourceStor
         raise RuntimeError("out of luck")
 
     later = (*migrations.MIGRATIONS, m002_fine, m003_fails)
-    engine = database.open_database(settings)
+    engine = database.open_database(on_each_database)
     with pytest.raises(RuntimeError, match="out of luck"):
         with engine.connect() as connection:
             with connection.execution_options(is_writing=True).begin():
                 migrations.migrate(connection, later)
     with engine.connect() as connection:
-        tables = set(connection.execute(text("SELECT name FROM sqlite_master")).scalars())
+        tables = inspect(connection).get_table_names()
         applied = connection.execute(text("SELECT name FROM daguerre_migrations")).scalars().all()
     engine.dispose()
-    assert "half_way" not in tables
+    assert "daguerre_claims" in tables and "half_way" not in tables
     assert applied == [migration.__name__ for migration in migrations.MIGRATIONS]
 
 
-def test_newer_database_is_refused(settings: Settings, store: ResourceStore) -> None:
+def test_newer_database_is_refused(on_each_database: Settings) -> None:
     """A database with a migration that this version does not know is not touched."""
-    with closing(sqlite3.connect(database_file(settings))) as connection:
-        connection.execute("INSERT INTO daguerre_migrations VALUES ('m999_future', 0)")
-        connection.commit()
+    engine = database.open_database(on_each_database)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO daguerre_migrations VALUES ('m999_future', 0)"))
+    engine.dispose()
     with pytest.raises(SettingsError, match=r"newer daguerre \(it has m999_future\)"):
-        ResourceStore.open(settings)
+        ResourceStore.open(on_each_database)
 
 
 def test_damaged_database_is_one_line(settings: Settings) -> None:
@@ -156,6 +159,48 @@ def test_damaged_database_is_one_line(settings: Settings) -> None:
         ResourceStore.open(settings)
     assert str(database_file(settings)) in caught.value.message
     assert "\n" not in caught.value.message
+
+
+def test_keys_are_not_in_the_files(settings: Settings, store: ResourceStore) -> None:
+    """No file beside the database holds a key, or more of it than the prefix, either."""
+    _, key = store.create(MODEL, "DIFFUSION")
+    rotated = store.rotate("DIFFUSION")
+    store.close()
+    files = list(settings.home_folder().iterdir())
+    assert database_file(settings) in files
+    for path in files:
+        content = path.read_bytes()
+        assert key[:12].encode() not in content and rotated[:12].encode() not in content
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("nobody", 'role "nobody" does not exist'), ("stranger", "permission denied for schema")],
+)
+def test_postgresql_refuses(postgresql: Cluster, name: str, told: str) -> None:
+    """Whom PostgreSQL does not let in, or lets make no tables, reads that in one line, and the
+    password is not in it."""
+    url = make_url(postgresql.new_database()).set(username=name, password="hunter2")
+    if name == "stranger":
+        postgresql.run("DROP ROLE IF EXISTS stranger")
+        postgresql.run("CREATE ROLE stranger LOGIN")
+    with pytest.raises(SettingsError, match=told) as caught:
+        ResourceStore.open(Settings(database_url=url.render_as_string(hide_password=False)))
+    assert "hunter2" not in caught.value.message and "\n" not in caught.value.message
+
+
+def test_connections_that_were_cut(postgresql: Cluster) -> None:
+    """Connections that are kept and have ended meanwhile are replaced, and nobody is told."""
+    store = ResourceStore.open(Settings(database_url=postgresql.new_database()))
+    _, key = store.create(MODEL, "DIFFUSION")
+    held = claims.Claims(store.database)
+    held.claim("r", "k", "f", 7)
+    for _ in range(2):
+        postgresql.cut(store.database)
+        assert store.authenticate(key) is not None
+        postgresql.cut(store.database)
+        assert held.claim("r", "k", "f", 8)[0].seed == 7
+    store.close()
 
 
 @pytest.mark.parametrize(
@@ -170,6 +215,18 @@ def test_bad_database_url(tmp_path: Path, url: str, told: str) -> None:
     """A database URL that leads nowhere is refused in one line, without its password."""
     with pytest.raises(SettingsError, match=told) as caught:
         ResourceStore.open(Settings(home=tmp_path, database_url=url))
+    assert "hunter2" not in caught.value.message and "\n" not in caught.value.message
+
+
+def test_driver_that_lacks_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that is there and cannot be loaded is one line, too, with what installs it whole."""
+    told = "no pq wrapper available.\\nAttempts made:\\n- couldn't import psycopg 'c'"
+    (tmp_path / "psycopg.py").write_text(f'raise ImportError("{told}")')
+    for name in [name for name in sys.modules if name.split(".")[0] == "psycopg"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SettingsError, match=r"available\.\); .*'daguerre\[postgresql\]'") as caught:
+        ResourceStore.open(Settings(database_url="postgresql://user:hunter2@host/name"))
     assert "hunter2" not in caught.value.message and "\n" not in caught.value.message
 
 

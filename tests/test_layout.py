@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -183,5 +184,5 @@ def test_every_dependency_is_pinned() -> None:
     pinned = {pin.split("==")[0] for pin in pins}
     extras = project["optional-dependencies"].values()
     wanted = [*project["dependencies"], *(name for extra in extras for name in extra)]
-    names = {requirement.split(">")[0].split("<")[0].split("=")[0] for requirement in wanted}
+    names = {re.split(r"[\[<>=]", requirement)[0] for requirement in wanted}
     assert names - pinned == set()

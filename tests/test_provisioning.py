@@ -11,10 +11,15 @@ from conftest import MODEL
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 
-from daguerre import clientfile, provisioning
+from daguerre import clientfile, datafolder, provisioning
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.resources import ResourceStore
+
+
+@pytest.fixture
+def settings(on_each_database: Settings) -> Settings:
+    return on_each_database
 
 
 def test_created_resource_can_be_used(settings: Settings, store: ResourceStore) -> None:
@@ -26,9 +31,14 @@ def test_created_resource_can_be_used(settings: Settings, store: ResourceStore) 
     assert (attachment.url, attachment.model) == ("http://127.0.0.1:8000", MODEL)
 
 
+def damage(settings: Settings) -> None:
+    """The client's file, which need not be there."""
+    (datafolder.prepare(settings.home_folder()) / clientfile.FILE_NAME).write_text("damaged")
+
+
 def test_no_resource_without_its_key(settings: Settings, store: ResourceStore) -> None:
     """When the key cannot be kept, the resource is not made either."""
-    (settings.home_folder() / clientfile.FILE_NAME).write_text("damaged")
+    damage(settings)
     with pytest.raises(SettingsError, match="damaged"):
         provisioning.create(settings, store, MODEL, "DIFFUSION")
     assert store.list() == ()
@@ -151,7 +161,7 @@ def test_rotate_that_is_killed(settings: Settings, store: ResourceStore, moment:
 def test_default_needs_no_file(settings: Settings, store: ResourceStore) -> None:
     """Where there is a resource, a damaged client's file does not keep a server from starting."""
     store.create(MODEL, "FOX")
-    (settings.home_folder() / clientfile.FILE_NAME).write_text("damaged")
+    damage(settings)
     provisioning.create_default(settings, store, MODEL)
     assert [resource.alias for resource in store.list()] == ["FOX"]
 

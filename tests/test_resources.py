@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 
 import pytest
-from conftest import MODEL, database_file
-from sqlalchemy import create_mock_engine
+from conftest import MODEL
+from sqlalchemy import create_mock_engine, text
 
 from daguerre.config import Settings
 from daguerre.errors import InvalidRequest, NotFound, SettingsError, Unavailable
 from daguerre.resources import MAX_REQUESTS_PER_MINUTE, ResourceStore
+
+
+@pytest.fixture
+def settings(on_each_database: Settings) -> Settings:
+    return on_each_database
 
 
 def test_key_opens_its_resource(store: ResourceStore) -> None:
@@ -41,16 +44,18 @@ def test_key_form(store: ResourceStore) -> None:
     assert len({key for _, key in keys}) == 4
 
 
-def test_key_is_not_in_the_database(settings: Settings, store: ResourceStore) -> None:
-    """No file of the database holds a key, or more of it than the prefix."""
+def test_key_is_not_in_the_database(store: ResourceStore) -> None:
+    """No column holds a key, or more of it than the prefix."""
     _, key = store.create(MODEL, "DIFFUSION")
+    before = rows(store)
     rotated = store.rotate("DIFFUSION")
-    store.close()
-    files = list(settings.home_folder().iterdir())
-    assert database_file(settings) in files
-    for path in files:
-        content = path.read_bytes()
-        assert key[:12].encode() not in content and rotated[:12].encode() not in content
+    assert key[:8] in before and rotated[:8] in rows(store)
+    assert key[:12] not in before and rotated[:12] not in rows(store)
+
+
+def rows(store: ResourceStore) -> str:
+    with store.database.connect() as connection:
+        return str(connection.execute(text("SELECT * FROM daguerre_resources")).all())
 
 
 @pytest.mark.parametrize("change", ["rotate", "destroy"])
@@ -62,12 +67,14 @@ def test_change_by_another_process_holds_at_once(settings: Settings, change: str
     code = (
         "import sys; from pathlib import Path; from daguerre.config import Settings;"
         "from daguerre.resources import ResourceStore;"
-        "store = ResourceStore.open(Settings(home=Path(sys.argv[1])));"
+        "store = ResourceStore.open(Settings(home=Path(sys.argv[1]), database_url=sys.argv[2]));"
         f"print(store.{change}('DIFFUSION')); store.close()"
     )
-    home = str(settings.home_folder())
     done = subprocess.run(
-        [sys.executable, "-c", code, home], check=True, capture_output=True, text=True
+        [sys.executable, "-c", code, settings.home_folder(), settings.database_url],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert store.authenticate(key) is None
     new = store.authenticate(done.stdout.strip())
@@ -149,21 +156,21 @@ def test_resources_outlive_the_process(settings: Settings) -> None:
     store.close()
 
 
-def test_local_is_sqlite(store: ResourceStore) -> None:
+def test_local_is_sqlite(settings: Settings, store: ResourceStore) -> None:
     """Only SQLite counts as a database that answers without another machine."""
     elsewhere = create_mock_engine("postgresql+psycopg://", lambda *_: None)
-    assert store.is_local
+    assert store.is_local == (not settings.database_url)
     assert not ResourceStore(elsewhere).is_local  # type: ignore[arg-type]
 
 
-def test_unreadable_database_is_unavailable(settings: Settings, store: ResourceStore) -> None:
+def test_unreadable_database_is_unavailable(store: ResourceStore) -> None:
     """A request that meets a broken database is told to come back, not that its key is wrong."""
     _, key = store.create(MODEL, "DIFFUSION")
-    with closing(sqlite3.connect(database_file(settings))) as connection:
-        connection.execute("DROP TABLE daguerre_resources")
+    with store.database.begin() as connection:
+        connection.execute(text("DROP TABLE daguerre_resources"))
     with pytest.raises(Unavailable) as caught:
         store.authenticate(key)
     assert caught.value.retry_after_s is not None
-    with pytest.raises(SettingsError, match="no such table") as told:
+    with pytest.raises(SettingsError, match="no such table|does not exist") as told:
         store.list()
     assert "\n" not in told.value.message

@@ -83,10 +83,11 @@ def _url(settings: Settings) -> URL:
 def _engine(url: URL) -> Engine:
     try:
         engine = create_engine(url, hide_parameters=True, **_patience(url))
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
+    except (NoSuchModuleError, ImportError) as error:  # the latter also without a library of C
+        told = str(error).split("\n", 1)[0]
         raise SettingsError(
-            f"no driver for the database {url.drivername} is installed ({error});"
-            " for PostgreSQL: pip install 'psycopg[binary]'"
+            f"no driver for the database {url.drivername} is installed ({told});"
+            " for PostgreSQL: pip install 'daguerre[postgresql]'"
         ) from None
     except (ArgumentError, TypeError, ValueError) as error:
         raise _bad_parameter(error) from None

@@ -1,0 +1,147 @@
+"""A PostgreSQL of the tests' own: a cluster in a folder of its own, reached by a socket in it.
+
+The server does not run as root, so there it runs as the user that its package makes. What only
+matters when the power goes is left out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, text
+from sqlalchemy.exc import OperationalError
+
+# Debian has them beside the path, by their version.
+_FOLDER = Path("/usr/lib/postgresql")
+_USER = "postgres"
+_SETTINGS = {"listen_addresses": "", "fsync": "off", "max_connections": "100"}
+
+
+def _program(name: str) -> str:
+    """Nothing where there is none."""
+    found = sorted(_FOLDER.glob(f"*/bin/{name}"), key=lambda file: int(file.parts[-3]))
+    return str(found[-1]) if found else shutil.which(name) or ""
+
+
+def why_none() -> str | None:
+    """Why there can be no PostgreSQL here, or None."""
+    if sys.platform == "win32":
+        return "the tests' PostgreSQL is reached by a socket in a folder"
+    if not (_program("initdb") and _program("postgres")):
+        return "PostgreSQL is not installed; as root, `make test` installs it where apt-get is"
+    if os.geteuid() == 0 and not _has_user():
+        return f"PostgreSQL does not run as root, and there is no user {_USER}"
+    if importlib.util.find_spec("psycopg") is None:
+        return "psycopg is not installed"
+    return None
+
+
+def _has_user() -> bool:
+    import pwd
+
+    return any(entry.pw_name == _USER for entry in pwd.getpwall())
+
+
+class Cluster:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count(1)
+        # Of the database that is always there, to make others from.
+        self._engine = create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
+
+    def _url(self, name: str) -> URL:
+        return URL.create(
+            "postgresql+psycopg", "postgres", database=name, query={"host": str(self._folder)}
+        )
+
+    def new_database(self) -> str:
+        """The URL of an empty one, as a user may write it."""
+        name = f"test_{next(self._numbers)}"
+        self.run(f"CREATE DATABASE {name}")
+        return str(self._url(name).set(drivername="postgresql"))
+
+    def run(self, statement: str) -> None:
+        with self._engine.connect() as connection:
+            connection.execute(text(statement))
+
+    @contextmanager
+    def outage(self, database: Engine) -> Iterator[None]:
+        """All connections to this database end, and no new one is made."""
+        name = database.url.database
+        self.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        try:
+            self.cut(database)
+            yield
+        finally:
+            self.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    def cut(self, database: Engine) -> None:
+        """All connections to this database end, as when its server is started anew."""
+        name = database.url.database
+        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+    def wait(self) -> None:
+        """Until it answers."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return self.run("SELECT 1")
+            except OperationalError:
+                assert time.monotonic() < deadline, "PostgreSQL does not answer"
+                time.sleep(0.02)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+@contextmanager
+def started() -> Iterator[Cluster]:
+    # pytest's own folders are closed to other users, and their names too long for a socket.
+    folder = Path(tempfile.mkdtemp(prefix="daguerre-pg-"))
+    other: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        shutil.chown(folder, _USER)
+        other = {"user": _USER, "group": _USER, "extra_groups": []}
+    try:
+        _initialise(folder, other)
+        with _running(folder, other):
+            cluster = Cluster(folder)
+            cluster.wait()
+            yield cluster
+            cluster.close()
+    finally:
+        shutil.rmtree(folder)
+
+
+def _initialise(folder: Path, other: dict[str, Any]) -> None:
+    command = [_program("initdb"), "-D", str(folder / "data"), "-U", "postgres", "--auth=trust"]
+    command += ["--encoding=UTF8", "--locale=C", "--no-sync"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, **other)
+    assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def _running(folder: Path, other: dict[str, Any]) -> Iterator[None]:
+    settings = {**_SETTINGS, "unix_socket_directories": folder}
+    command = [_program("postgres"), "-D", str(folder / "data")]
+    for name, value in settings.items():
+        command += ["-c", f"{name}={value}"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, **other)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)  # it waits for nobody
+        process.wait(60)
