@@ -208,6 +208,8 @@ def test_connections_that_were_cut(postgresql: Cluster) -> None:
     [
         ("nonsense", "must look like"),
         ("nosuch://user:hunter2@host/name", "no driver for the database nosuch"),
+        ("postgresql://user:hunter2@host:port/name", "must look like"),
+        ("postgresql://user:x@hunter2@host/name", "write it as %40"),
         ("sqlite:////dev/null/folder/file.db", "data folder /dev/null/folder"),
     ],
 )
@@ -215,6 +217,24 @@ def test_bad_database_url(tmp_path: Path, url: str, told: str) -> None:
     """A database URL that leads nowhere is refused in one line, without its password."""
     with pytest.raises(SettingsError, match=told) as caught:
         ResourceStore.open(Settings(home=tmp_path, database_url=url))
+    assert "hunter2" not in caught.value.message and "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ("127.0.0.1:99999/name", "invalid port"),
+        ("127.0.0.1:1/name?password=hunter2", "port 1 failed"),
+        ("127.0.0.1:1/name?nosuch=hunter2", 'invalid connection option "nosuch"'),
+        ("127.0.0.1:1/name?connect_timeout=soon", "'soon'"),
+        ("a..b/name", "a host or a parameter that its driver refuses"),
+    ],
+)
+def test_url_that_psycopg_refuses(end: str, told: str) -> None:
+    """So is one with a host or a parameter that is of no use, without those that may be secrets."""
+    pytest.importorskip("psycopg")
+    with pytest.raises(SettingsError, match=told) as caught:
+        ResourceStore.open(Settings(database_url=f"postgresql://user:hunter2@{end}"))
     assert "hunter2" not in caught.value.message and "\n" not in caught.value.message
 
 

@@ -44,9 +44,8 @@ def open_database(settings: Settings) -> Engine:
         raise _bad_parameter(error) from None
     except SQLAlchemyError as error:
         engine.dispose()
-        shown = url.render_as_string(hide_password=True)
         raise SettingsError(
-            f"cannot open the database {shown}: {reason(error)};"
+            f"cannot open the database {_shown(url)}: {reason(error)};"
             " check --home and DAGUERRE_DATABASE_URL"
         ) from error
     return engine
@@ -54,9 +53,14 @@ def open_database(settings: Settings) -> Engine:
 
 def _bad_parameter(error: Exception) -> SettingsError:
     return SettingsError(
-        f"the database URL has a parameter that its driver refuses: {error}; check what stands"
-        " after the ? of DAGUERRE_DATABASE_URL"
+        f"the database URL has a host or a parameter that its driver refuses: {error}; check"
+        " DAGUERRE_DATABASE_URL"
     )
+
+
+def _shown(url: URL) -> str:
+    """Parameters may be secrets, too, as PostgreSQL's password and sslpassword are."""
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def reason(error: SQLAlchemyError) -> str:
@@ -77,6 +81,10 @@ def _url(settings: Settings) -> URL:
             "the database URL cannot be read; it must look like"
             " postgresql://user:password@host/name or sqlite:////folder/file.db"
         ) from None
+    if "@" in (url.host or ""):  # the rest of a password, which a driver would repeat
+        raise SettingsError(
+            "the database URL has a bare @ in its user or password; write it as %40"
+        )
     return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
 
 

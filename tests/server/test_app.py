@@ -10,7 +10,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import MODEL, PATH, FakeEngine, RunningServer, error_of, running, wait_until
+from conftest import (
+    MODEL,
+    PATH,
+    FakeEngine,
+    RunningServer,
+    error_of,
+    read_answer,
+    running,
+    wait_until,
+)
 
 from daguerre.config import Settings
 from daguerre.errors import QueueFull, Unavailable
@@ -75,6 +84,26 @@ def test_options_and_head(server: RunningServer) -> None:
     missing = server.client.head("/nowhere")
     assert (missing.status_code, missing.content) == (404, b"")
     assert server.client.head(PATH).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://127.0.0.1/healthz", 200),
+        ("HTTPS://other.example:8000/v1/models?x=1", 200),
+        ("http://x/health%7A", 200),
+        ("http://x", 200),
+        ("http://x/nowhere", 404),
+        ("ftp://x/healthz", 404),
+        ("*", 404),
+    ],
+)
+def test_target_with_a_host(server: RunningServer, target: str, status: int) -> None:
+    """A target in absolute form, as some proxies and scripts send it, is its path."""
+    head = f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\n\r\n"
+    with server.connection() as connection:
+        connection.sendall(head.encode())
+        assert read_answer(connection)[0] == status
 
 
 def test_probes(server: RunningServer) -> None:

@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from conftest import MODEL, RunningServer, error_of, running
+from conftest import MODEL, RunningServer, error_of, read_answer, running
 
 from daguerre.errors import InvalidRequest
 from daguerre.server.body import parse_object
@@ -128,6 +128,11 @@ def test_encoded_body(server: RunningServer) -> None:
     error = error_of(server.post(GOOD, content_encoding="gzip"))
     assert (error["code"], "gzip" in error["message"]) == (400, True)
     assert server.post(GOOD, content_encoding="identity").status_code == 200
+    with server.connection() as connection:
+        extra = "Content-Encoding: identity\r\nContent-Encoding: gzip\r\n"
+        connection.sendall(server.head(2, extra=extra) + b"{}")
+        status, _, body = read_answer(connection)
+    assert (status, b"gzip" in body) == (400, True)
 
 
 def test_longest_prompts_fit(server: RunningServer) -> None:

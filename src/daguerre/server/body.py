@@ -70,9 +70,9 @@ def _check_headers(request: Request, max_bytes: int) -> None:
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > max_bytes:
         raise _too_large(f"{length} bytes", max_bytes)
-    coding = request.headers.get("content-encoding", "identity")
-    if coding.lower() != "identity":
-        raise InvalidRequest(f"the body is encoded as {shown(coding)}; send it unencoded")
+    for coding in request.headers.getlist("content-encoding"):
+        if coding.lower() != "identity":
+            raise InvalidRequest(f"the body is encoded as {shown(coding)}; send it unencoded")
 
 
 def _too_large(size: str, max_bytes: int) -> BodyTooLarge:

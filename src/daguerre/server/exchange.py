@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
@@ -40,6 +41,7 @@ STOPPING = NotReady("the server is stopping", retry_after_s=LOADING_RETRY_AFTER_
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # Any other word is one that a stranger chose, as long as a head may be.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_ORIGIN = re.compile(rb"^https?://[^/]*", re.IGNORECASE)
 _PROBES = ("/healthz", "/readyz", "/metrics")
 
 logger = logging.getLogger("daguerre.requests")
@@ -177,6 +179,16 @@ class _Reply:
             pass
 
 
+def in_origin_form(scope: Scope) -> Scope:
+    """A target with scheme and host is the same as its path (RFC 9112, 3.2.2). This server has one
+    name at most, so whose it is does not matter."""
+    sent: bytes = scope.get("raw_path") or b""
+    raw = _ORIGIN.sub(b"", sent)
+    if raw == sent:
+        return scope
+    return {**scope, "raw_path": raw or b"/", "path": unquote(raw.decode("ascii")) or "/"}
+
+
 class ExchangeMiddleware:
     """The outermost layer: every answer passes it, and every failure ends here."""
 
@@ -194,6 +206,7 @@ class ExchangeMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = in_origin_form(scope)
         exchange = Exchange(request_id(Headers(scope=scope)), scope["method"])
         scope.setdefault("state", {})["exchange"] = exchange
         reply = _Reply(exchange, self._limiter, scope, receive, send)
