@@ -35,6 +35,7 @@ from daguerre.models.diffusers.executors import (
     structure,
 )
 from daguerre.models.processor import has_fast_bfloat16
+from daguerre.models.threads import num_taken
 
 logger = logging.getLogger(__name__)
 
@@ -265,6 +266,6 @@ def _facts(core: ov.Core, config: Mapping[str, str]) -> str:
         core.get_property("CPU", "FULL_DEVICE_NAME"),
         *sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
         config["INFERENCE_PRECISION_HINT"],
-        f"{config['INFERENCE_NUM_THREADS']} threads",
+        f"{num_taken(core, config)} threads",
     )
     return " ".join(facts)

@@ -14,6 +14,7 @@ import openvino as ov
 
 from daguerre.engine.forward import Inputs, Outputs
 from daguerre.models.processor import has_matrix_units
+from daguerre.models.threads import num_taken
 
 # The text encoder meets many shapes: for it one dynamic network is enough.
 _STATIC = ("denoiser",)
@@ -82,7 +83,7 @@ def load_networks(
         core.get_property("CPU", "FULL_DEVICE_NAME"),
         *sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
         config["INFERENCE_PRECISION_HINT"],
-        f"{num_threads} threads",
+        f"{num_taken(core, config)} threads",
     )
     return {
         file.stem: OpenVINONetwork(core, file, config, " ".join(facts), file.stem in _STATIC)
