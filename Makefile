@@ -61,7 +61,10 @@ smoke:
 # Strict: what cannot be looked up counts as a fault, and not as sound. The list is whole, so pip is
 # not asked what else would be installed.
 audit: $(VENV)/audit.stamp
-	$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+	@$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip $(AUDIT) --requirement constraints.txt || { \
+		echo "Either vulnerabilities are listed above, or packages could not be looked up, and then nothing is known of any:"; \
+		echo "that takes the package index's own service, which mirrors lack. Another: make audit AUDIT='--vulnerability-service osv'"; \
+		exit 1; } >&2
 
 clean:
 	rm -rf $(VENV) $(CLIENTS)/node_modules $(PLAYGROUND)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
