@@ -267,6 +267,20 @@ def test_grace_has_an_end(tmp_path: Path) -> None:
         wait_until(lambda: server.engine.num_stops == 1)
 
 
+def test_drain_begins_at_once(tmp_path: Path) -> None:
+    """A request that comes after the signal is refused, however soon (for a tenth of a second it
+    was still accepted)."""
+    with running(tmp_path) as server, server.connection() as working, server.connection() as other:
+        server.engine.is_held = True
+        working.sendall(request(server.key))
+        wait_until(lambda: server.engine.num_running == 1)
+        server.server.handle_exit(signal.SIGTERM, None)
+        other.sendall(request(server.key))
+        assert read_answer(other)[0] == 503
+        server.engine.is_held = False
+        assert read_answer(working)[0] == 200
+
+
 def test_grace_is_long_enough(tmp_path: Path) -> None:
     """Work that is done within it is answered, and the server ends without waiting for its end."""
     with running(tmp_path, drain_timeout_s=3600.0) as server, server.connection() as working:

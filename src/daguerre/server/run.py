@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import FrameType
 from typing import Any
@@ -60,6 +60,7 @@ class Server(uvicorn.Server):
         self.settings = replace(settings, port=self.socket.getsockname()[1])
         self._engine, self._on_ready = engine, on_ready
         self._is_asked_to_end = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # while connections are taken
         self._draining: asyncio.Task[None] | None = None
         app = create_app(self.settings, engine, resources, sign_in)
         super().__init__(
@@ -86,13 +87,13 @@ class Server(uvicorn.Server):
         asyncio.get_running_loop().set_exception_handler(_on_loop_error)
         await super().startup(sockets)
         self.socket.listen(_BACKLOG)
+        self._loop = asyncio.get_running_loop()
         if self.started and self._on_ready:
             self._on_ready(self.settings)
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second while connections are taken."""
-        if self._is_asked_to_end and self._draining is None:
-            self._draining = asyncio.create_task(self._drain())
+        self._drain_if_asked()  # by a signal that came before
         if self._engine.stats().failure:
             self.should_exit = True
         return await super().on_tick(counter)
@@ -105,6 +106,14 @@ class Server(uvicorn.Server):
             self.should_exit = True
             self.config.timeout_graceful_shutdown = 0
         self._is_asked_to_end = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended
+                # Before whatever is read from now on.
+                self._loop.call_soon_threadsafe(self._drain_if_asked)
+
+    def _drain_if_asked(self) -> None:
+        if self._is_asked_to_end and self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
         grace_s = self.settings.drain_timeout_s
