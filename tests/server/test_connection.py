@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from conftest import MODEL, PATH, RunningServer, read_answer, running, wait_until
@@ -176,6 +178,17 @@ def test_small_refused_body_keeps_the_connection(server: RunningServer) -> None:
         assert read_answer(connection)[0] == 401
         connection.sendall(BODY + server.head(len(BODY)) + BODY)
         assert read_answer(connection)[0] == 200
+
+
+def test_strangers_cannot_fill_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """However much comes that is no HTTP, the log has a line of it, and none of uvicorn's."""
+    with running(tmp_path) as server:
+        for _ in range(20):
+            with server.connection() as connection:
+                connection.sendall(b"garbage\r\n\r\n")
+                assert read_answer(connection)[0] == 400
+    (line,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert line.getMessage() == "1 requests refused that are no HTTP/1.1"
 
 
 def test_expect_continue(server: RunningServer) -> None:

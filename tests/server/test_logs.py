@@ -11,7 +11,7 @@ import pytest
 from conftest import MODEL, RunningServer, wait_until
 
 from daguerre.server import logs
-from daguerre.server.logs import MAX_RECORD_CHARS, ConsoleFormatter, JsonFormatter
+from daguerre.server.logs import MAX_RECORD_CHARS, SELDOM_S, ConsoleFormatter, JsonFormatter, Seldom
 
 
 def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
@@ -78,6 +78,17 @@ def test_request(server: RunningServer, caplog: pytest.LogCaptureFixture) -> Non
     console = ConsoleFormatter().format(logged)
     assert " daguerre.requests id=req-1 alias=DIFFUSION method=POST " in console
     assert " size=1344x768 steps=4 queue_ms=2 run_ms=36" in console
+
+
+def test_seldom(caplog: pytest.LogCaptureFixture) -> None:
+    """What happens all the time is a line now and then, and each line counts what had none."""
+    now_s = [0.0]
+    log = Seldom(logging.getLogger("daguerre.x"), "%d times: %s", lambda: now_s[0])
+    for words in ("a", "b", "c"):
+        log.warn(words)
+    now_s[0] += SELDOM_S
+    log.warn("d")
+    assert caplog.messages == ["1 times: a", "3 times: d"]
 
 
 @pytest.mark.parametrize("form", ["console", "json"])

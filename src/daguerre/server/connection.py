@@ -10,6 +10,7 @@ way. Knows no path and no field.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import socket
 import uuid
@@ -22,6 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from daguerre.errors import BodyTimeout, DaguerreError, InvalidRequest
 from daguerre.server.crowd import Crowd
 from daguerre.server.errors import error_body
+from daguerre.server.logs import Seldom
 from daguerre.server.strangers import network
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -39,11 +41,19 @@ STALLED_S = 5.0
 # is sent before the request is read would be thrown away by the client's system.
 _REFUSED_S = 1.0
 _LOOK_S = 0.5
+_UVICORN_SAYS = "Invalid HTTP request received."
 _END_OF_HEAD = re.compile(rb"\n\r?\n")  # as h11 has it
+
+
+def is_for_the_log(record: logging.LogRecord) -> bool:
+    """A filter of uvicorn's log, for what is told here: uvicorn has a line for each such request,
+    and so for whoever wants to fill a disk."""
+    return record.msg != _UVICORN_SAYS
 
 
 class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
     crowd: Crowd
+    nonsense: Seldom  # the log of what is no HTTP
     incoming: memoryview  # of all connections: what comes is copied out at once
     head_timeout_s = 20.0
     write_timeout_s = 60.0
@@ -154,6 +164,7 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
             self.drop()
 
     def send_400_response(self, msg: str) -> None:
+        self.nonsense.warn()
         self._refuse(InvalidRequest("this is not valid HTTP/1.1"))
 
     def _is_rest_unwanted(self) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from daguerre.errors import DaguerreError, RateLimited, SettingsError, Unavailable
+from daguerre.server.logs import Seldom
 
 # Standard streams, the event loop, the engine's pipes, the database, and connections that are
 # accepted and not yet counted, or refused and not yet closed.
@@ -24,7 +25,6 @@ _FILES_OF_WORKER = 2  # pipes, of each beside the first
 _MIN_CONNECTIONS = 8
 # Refused connections that may stay for a moment, to be told why.
 MAX_REFUSED = 8
-_LOG_S = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +53,7 @@ class Crowd:
         self._guests: dict[Guest, str] = {}  # with their addresses; who was heard last comes last
         self._num_of: Counter[str] = Counter()
         self._refused: set[Guest] = set()
-        self._clock = clock
-        self._num_refused = 0  # that the log does not have yet
-        self._silent_until_s = float("-inf")
+        self._log = Seldom(logger, "%d connections refused: %s", clock)
 
     def enter(self, guest: Guest, address: str = "") -> DaguerreError | None:
         """What the newcomer is to be told where there is no room."""
@@ -103,10 +101,7 @@ class Crowd:
 
     def _refusal(self, open_now: str, kind: type[DaguerreError]) -> DaguerreError:
         told = f"{open_now} are open, the most that are taken"
-        self._num_refused += 1
-        if self._clock() >= self._silent_until_s:
-            logger.warning("%d connections refused: %s", self._num_refused, told)
-            self._num_refused, self._silent_until_s = 0, self._clock() + _LOG_S
+        self._log.warn(told)
         return kind(told, retry_after_s=1)
 
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 # Tracebacks fit; what a stranger or a library makes longer is cut.
 MAX_RECORD_CHARS = 16 * 1024
+SELDOM_S = 10.0
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -37,6 +40,25 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["traceback"] = _cut(self.formatException(record.exc_info))
         return json.dumps(line, default=str)
+
+
+class Seldom:
+    """A warning of what strangers can do as often as they like: one line in `SELDOM_S`."""
+
+    def __init__(
+        self, logger: logging.Logger, words: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`words` begin with %d, how often it was since the last line."""
+        self._logger, self._words, self._clock = logger, words, clock
+        self._num_untold = 0
+        self._silent_until_s = float("-inf")
+
+    def warn(self, *values: object) -> None:
+        self._num_untold += 1
+        now_s = self._clock()
+        if now_s >= self._silent_until_s:
+            self._logger.warning(self._words, self._num_untold, *values)
+            self._num_untold, self._silent_until_s = 0, now_s + SELDOM_S
 
 
 FORMATTERS: dict[str, type[logging.Formatter]] = {

@@ -29,7 +29,12 @@ from daguerre.errors import InternalError, SettingsError
 from daguerre.resources import ResourceStore
 from daguerre.server import logs
 from daguerre.server.app import create_app
-from daguerre.server.connection import MAX_HEAD_BYTES, READ_BYTES, HttpProtocol
+from daguerre.server.connection import (
+    MAX_HEAD_BYTES,
+    READ_BYTES,
+    HttpProtocol,
+    is_for_the_log,
+)
 from daguerre.server.crowd import Crowd, affordable
 from daguerre.server.playground.signin import SignIn
 
@@ -62,6 +67,7 @@ class Server(uvicorn.Server):
         self._is_asked_to_end = False
         self._loop: asyncio.AbstractEventLoop | None = None  # while connections are taken
         self._draining: asyncio.Task[None] | None = None
+        logging.getLogger("uvicorn.error").addFilter(is_for_the_log)
         app = create_app(self.settings, engine, resources, sign_in)
         super().__init__(
             uvicorn.Config(
@@ -185,6 +191,7 @@ def _protocol(settings: Settings) -> type[HttpProtocol]:
             affordable(settings.max_connections, settings.workers),
             settings.max_connections_per_address,
         ),
+        "nonsense": logs.Seldom(logger, "%d requests refused that are no HTTP/1.1"),
         "incoming": memoryview(bytearray(READ_BYTES)),
         "head_timeout_s": settings.body_timeout_s,
         "write_timeout_s": settings.write_timeout_s,
