@@ -180,6 +180,20 @@ def test_small_refused_body_keeps_the_connection(server: RunningServer) -> None:
         assert read_answer(connection)[0] == 200
 
 
+def test_idle_after_a_refused_body(tmp_path: Path) -> None:
+    """A connection whose small body came after its 401 is idle like any other: no 408 comes while
+    nothing is asked (a bug was), and it ends after the time that an idle one has."""
+    with running(tmp_path, body_timeout_s=0.1) as server:
+        server.server.config.timeout_keep_alive = 1
+        with server.connection() as connection:
+            for _ in range(3):
+                connection.sendall(server.head(len(BODY), key="inf-wrong"))
+                assert read_answer(connection)[0] == 401
+                connection.sendall(BODY)
+                time.sleep(0.3)
+            assert connection.recv(1) == b""
+
+
 def test_strangers_cannot_fill_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """However much comes that is no HTTP, the log has a line of it, and none of uvicorn's."""
     with running(tmp_path) as server:

@@ -99,7 +99,10 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         if self._is_rest_unwanted():
             return
         super().data_received(data)
-        self._watch_head()
+        if self._is_body_dropped():
+            self._be_idle()
+        else:
+            self._watch_head()
 
     def handle_events(self) -> None:
         if self.conn.their_state is h11.IDLE and self._is_head_too_large():
@@ -175,6 +178,19 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
             and self.cycle.response_started
             and self.conn.their_state is h11.SEND_BODY
             and any(name == b"transfer-encoding" for name, _ in self.headers)
+        )
+
+    def _is_body_dropped(self) -> bool:
+        """What has come was the last of a body whose answer went out before."""
+        come, _ = self.conn.trailing_data
+        return not (self._is_working() or come) and self.conn.their_state is h11.IDLE
+
+    def _be_idle(self) -> None:
+        """As after any other answer: uvicorn only waits from the answer on, and had stopped it."""
+        self._stop_watching()
+        self._idle_since_s = self.loop.time()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
     def _is_head_too_large(self) -> bool:
