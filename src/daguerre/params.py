@@ -63,12 +63,14 @@ class Terms:
     """For whom an image is made, under which id, and in what time: no part of what makes it.
 
     Owners take turns, however much each asks for. `timeout_s` counts from the moment at which the
-    image is asked for; None for no end.
+    image is asked for; None for no end. `is_watched` where the job's place in the queue is wanted
+    as it changes, and not only once.
     """
 
     owner: str = ""
     request_id: str = ""
     timeout_s: float | None = None
+    is_watched: bool = False
 
 
 ANYONE = Terms()

@@ -17,24 +17,27 @@ def test_each_model_has_its_own_queue() -> None:
     for _ in range(2):
         admission.enter(params())
     with pytest.raises(QueueFull, match="2 jobs of toy"):
-        admission.enter(params())
+        admission.check_room(params())
+    admission.check_room(params(model="other"))
     admission.enter(params(model="other"))
+    assert admission.num_jobs() == {"toy": 2, "other": 1}
     admission.leave(params())
-    admission.enter(params())
+    admission.check_room(params())
 
 
 def test_bytes_of_prompts() -> None:
     """Prompts are counted in bytes, not in characters; a large one alone is taken."""
     admission = Admission(max_jobs=100, max_bytes=100)
+    admission.check_room(params(prompt="猫" * 300))
     admission.enter(params(prompt="猫" * 300))
     with pytest.raises(QueueFull, match="have 900 bytes, and with this one .* more than 100"):
-        admission.enter(params(prompt="x"))
+        admission.check_room(params(prompt="x"))
     admission.leave(params(prompt="猫" * 300))
     for _ in range(3):
         admission.enter(params(prompt="猫" * 10))
     with pytest.raises(QueueFull, match="90 bytes"):
-        admission.enter(params(prompt="猫" * 4))
-    admission.enter(params(prompt="xxx"))
+        admission.check_room(params(prompt="猫" * 4))
+    admission.check_room(params(prompt="xxx"))
 
 
 def test_too_late_to_begin() -> None:

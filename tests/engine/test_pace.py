@@ -13,9 +13,9 @@ def test_each_model_by_itself() -> None:
     pace = Pace().after("slow", 10.0).after("quick", 1.0)
     assert pace.by_model == {"slow": 10.0, "quick": 1.0}
     assert pace.mean_job_s == pytest.approx(8.2)
-    assert pace.needed_s(["quick"] * 5 + ["slow"]) == pytest.approx(15.0)
-    assert pace.needed_s(["new"]) == pytest.approx(8.2)
-    assert Pace().needed_s(["new"]) == 0.0
+    assert pace.needed_s({"quick": 5, "slow": 1}) == pytest.approx(15.0)
+    assert pace.needed_s({"new": 1}) == pytest.approx(8.2)
+    assert Pace().needed_s({"new": 1}) == 0.0
 
 
 def test_the_newest_count_most() -> None:

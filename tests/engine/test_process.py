@@ -289,9 +289,10 @@ def test_log_reaches_the_server(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_place_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs that wait hear of each change of their place until they are begun, across the border as
-    in a thread: whoever leaves before them counts, too."""
+    """Jobs that are watched hear of their place until they are begun, across the border as in a
+    thread: whoever leaves before them counts, too."""
     monkeypatch.setattr("daguerre.engine.stream.PLACE_POLL_S", 0.005)
+    watched = Terms(is_watched=True)
 
     async def scene(made: ProcessEngine | ThreadEngine) -> None:
         async with ready(made) as ours:
@@ -299,7 +300,7 @@ def test_place_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert [await anext(first), await anext(first)] == [Queued(0), Step(1, NUM_STEPS)]
                 async with aclosing(ours.generate(asked(2))) as leaves:
                     assert await anext(leaves) == Queued(1)
-                    waits = ours.generate(asked(3))
+                    waits = ours.generate(asked(3), watched)
                     assert await anext(waits) == Queued(2)
                 assert await anext(waits) == Queued(1)
             told = [event async for event in waits]

@@ -53,9 +53,9 @@ def test_owners_take_turns() -> None:
     for job in range(1, 6):
         jobs.add(job, "busy")
     assert sent(jobs) == [1]
-    assert len([*jobs.before("rare")]) == 1
+    assert len([*jobs.models_before("rare")]) == 1
     jobs.add(6, "rare")
-    assert len([*jobs.before("rare")]) == 3
+    assert len([*jobs.models_before("rare")]) == 3
     order = []
     for last in (1, 6, 2, 3, 4):
         end(jobs, last)
@@ -67,13 +67,13 @@ def test_place_in_the_queue() -> None:
     """How many are ahead of each, as they end and leave; nothing is told of one that is begun."""
     jobs = roster(5, max_sent=2)
     sent(jobs)
-    assert [jobs.num_ahead(job) for job in range(1, 6)] == [0, 1, 2, 3, 4]
+    assert jobs.num_ahead() == {1: 0, 2: 1, 3: 2, 4: 3, 5: 4}
     jobs.work_on(0, [1], has_begun=True)
-    assert jobs.num_ahead(1) is None and jobs.num_ahead(2) == 1
+    assert jobs.num_ahead() == {2: 1, 3: 2, 4: 3, 5: 4}
     end(jobs, 1)
     assert jobs.remove(4) is None
     sent(jobs)
-    assert [jobs.num_ahead(job) for job in (2, 3, 5)] == [0, 1, 2]
+    assert jobs.num_ahead() == {2: 0, 3: 1, 5: 2}
 
 
 def test_place_among_owners_is_kept() -> None:
@@ -81,24 +81,20 @@ def test_place_among_owners_is_kept() -> None:
     and the number by which it is accepted is the first of these."""
     random = np.random.RandomState(4)
     for _ in range(200):
-        jobs, told = Roster(max_sent=1), dict[int, int]()
+        jobs = Roster(max_sent=1)
         for job in range(1, random.randint(2, 12)):
             owner = str(random.randint(3))
-            expected = len([*jobs.before(owner)])
+            expected = len([*jobs.models_before(owner)])
             jobs.add(job, owner)
-            assert jobs.num_ahead(job) == expected
+            assert jobs.num_ahead()[job] == expected
             if random.randint(3) == 0 and (chosen := sent(jobs)):
                 end(jobs, chosen[0])
-        order = []
         while len(jobs):
-            told = {job: ahead for job in list(jobs._places) if (ahead := jobs.num_ahead(job))}
-            chosen = sent(jobs)
-            order.append(chosen[0])
-            end(jobs, chosen[0])
-            assert chosen[0] not in told  # it was told that none is ahead
-            later = dict(told)
-            for job, ahead in later.items():
-                assert jobs.num_ahead(job) == ahead - 1
+            told = jobs.num_ahead()
+            first, *_ = sent(jobs)
+            end(jobs, first)
+            assert told.pop(first) == 0
+            assert jobs.num_ahead() == {job: ahead - 1 for job, ahead in told.items()}
 
 
 def test_who_was_worked_on_is_run_alone() -> None:
@@ -219,7 +215,7 @@ def test_least_work_first() -> None:
     assert jobs.send(BOTH) == [(6, 1)]
     begin(jobs, 0, 1)
     assert jobs.send(BOTH) == [(7, 0)]
-    assert (jobs.num_held(0), jobs.num_held(1), len([*jobs.before("")])) == (3, 2, 5)
+    assert (jobs.num_held(0), jobs.num_held(1), len([*jobs.models_before("")])) == (3, 2, 5)
 
 
 def test_one_that_is_not_there_gets_nothing() -> None:

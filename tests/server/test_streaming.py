@@ -268,3 +268,16 @@ def test_place_in_the_queue(server: RunningServer) -> None:
                 server.engine.is_held = False
     told = [one.comment or one.event for one in blocks(text)]
     assert told[:4] == ["queued 2", "queued 1", "queued 0", "step 1/4"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "headers", "is_watched"),
+    [({}, {}, False), ({"stream": True}, {}, True), ({}, {"idempotency_key": "place-1"}, True)],
+)
+def test_who_is_told_of_the_place(
+    server: RunningServer, fields: dict[str, bool], headers: dict[str, str], is_watched: bool
+) -> None:
+    """Streams alone ask for it as it changes, and jobs that a stream may come to watch."""
+    body = {"model": MODEL, "prompt": "x", **fields}
+    assert server.post(body, **headers).status_code == 200
+    assert server.engine.terms[-1].is_watched == is_watched

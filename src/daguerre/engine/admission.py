@@ -29,7 +29,11 @@ class Admission:
         self._max_jobs, self._max_bytes = max_jobs, max_bytes
         self._held: dict[str, _Held] = {}  # by model
 
-    def enter(self, params: ImageParams) -> None:
+    def num_jobs(self) -> dict[str, int]:
+        """Of each model."""
+        return {model: held.num_jobs for model, held in self._held.items()}
+
+    def check_room(self, params: ImageParams) -> None:
         """Raises `QueueFull`."""
         held, size = self._held.setdefault(params.model, _Held()), num_bytes(params)
         if held.num_jobs >= self._max_jobs:
@@ -43,8 +47,11 @@ class Admission:
                 f"the prompts that are queued for {params.model} have {held.num_bytes} bytes, and"
                 f" with this one they would have more than {self._max_bytes}"
             )
+
+    def enter(self, params: ImageParams) -> None:
+        held = self._held.setdefault(params.model, _Held())
         held.num_jobs += 1
-        held.num_bytes += size
+        held.num_bytes += num_bytes(params)
 
     def leave(self, params: ImageParams) -> None:
         held = self._held[params.model]

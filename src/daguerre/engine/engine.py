@@ -12,6 +12,7 @@ import itertools
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from daguerre.engine.interface import EngineStats
 from daguerre.engine.job import BeforeWork, Job
 from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Model
-from daguerre.engine.stream import stream
+from daguerre.engine.stream import Places, stream
 from daguerre.errors import DaguerreError, InternalError, NotReady, Unavailable
 from daguerre.params import ANYONE, Event, ImageParams, ModelInfo, Terms
 
@@ -65,6 +66,7 @@ class ThreadEngine:
         self._jobs: dict[int, Job] = {}  # accepted and not ended
         self._arrivals: list[Job] = []
         self._departures: list[Job] = []
+        self._places = Places(self._look)
         self._num_withdrawn = 0  # that left before the loop had seen them
         self._is_loaded = self._is_draining = self._is_stopping = False
         self._failure = ""  # why the models could not be loaded
@@ -112,7 +114,7 @@ class ThreadEngine:
             is_ready = self._is_loaded and not (self._is_draining or self._is_stopping)
             failure, is_draining = self._failure, self._is_draining
             num_withdrawn = self._num_withdrawn
-            models = [job.params.model for job in self._jobs.values()]
+            num_of = self._admission.num_jobs()
         return EngineStats(
             is_ready=is_ready,
             num_waiting=num_jobs - num_running,
@@ -123,7 +125,7 @@ class ThreadEngine:
             num_forwards=self._loop.num_forwards,
             num_rows=self._loop.num_rows,
             pace=self._loop.pace,
-            work_s=self._loop.pace.needed_s(models),
+            work_s=self._loop.pace.needed_s(num_of),
             certificates=self._loop.certificates(),
             failure=failure,
             is_draining=is_draining,
@@ -144,9 +146,9 @@ class ThreadEngine:
         """
         with self._changed:
             self._refuse(params)
-            num_ahead = len(self._jobs)
-            models = (params.model, *(job.params.model for job in self._jobs.values()))
-            check_time(terms, num_ahead, self._loop.pace.needed_s(models))
+            self._admission.check_room(params)
+            num_ahead, ahead = len(self._jobs), Counter(self._admission.num_jobs())
+            check_time(terms, num_ahead, self._loop.pace.needed_s(ahead + Counter([params.model])))
             self._admission.enter(params)
             number = next(self._numbers) if number is None else number
             job = Job(number, params, emit, since_s=self._clock(), terms=terms)
@@ -169,9 +171,10 @@ class ThreadEngine:
         """None once it is begun, or has ended."""
         with self._changed:
             job = self._jobs.get(number)
-            if job is None or job.has_begun:
-                return None
-            return list(self._jobs).index(number)
+            return None if job is None or job.has_begun else self._places.num_ahead(number)
+
+    def _look(self) -> dict[int, int]:
+        return {number: ahead for ahead, number in enumerate(self._jobs)}
 
     def cancel(self, number: int) -> None:
         """The place in the queue is free at once, the row from the next forward on."""

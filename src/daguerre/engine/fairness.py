@@ -99,14 +99,11 @@ class FairQueue:
             if other != owner:
                 yield from itertools.islice(jobs, max(0, turn - self._turns.next(other) + 1))
 
-    def num_ahead(self, job: int) -> int:
-        """How many of the jobs that wait now go before this one, which waits, too."""
-        owner = self._owners[job]
-        place = list(self._jobs[owner]).index(job)
-        mine = (self._turns.next(owner) + place, job)
-        return place + sum(
-            (self._turns.next(one) + index, other) < mine
-            for one, jobs in self._jobs.items()
-            for index, other in enumerate(jobs)
-            if one != owner
-        )
+    def in_order(self) -> list[int]:
+        """The jobs that wait now, as they will go."""
+        turns = [
+            turn
+            for owner, jobs in self._jobs.items()
+            for turn in zip(itertools.count(self._turns.next(owner)), jobs, strict=False)
+        ]
+        return [job for _, job in sorted(turns)]

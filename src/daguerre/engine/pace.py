@@ -6,7 +6,7 @@ Knows nothing of which jobs there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 # Weight of the newest job in a mean: about the last ten jobs count.
@@ -30,9 +30,9 @@ class Pace:
         by_model = {**earlier.by_model, **self.by_model}
         return Pace(self.mean_job_s or earlier.mean_job_s, by_model)
 
-    def needed_s(self, models: Iterable[str]) -> float:
-        """For jobs of these models. One that was never done counts as the mean of all."""
-        return sum(self.by_model.get(model, self.mean_job_s) for model in models)
+    def needed_s(self, num_jobs: Mapping[str, int]) -> float:
+        """For so many jobs of each model. One that was never done counts as the mean of all."""
+        return sum(n * self.by_model.get(model, self.mean_job_s) for model, n in num_jobs.items())
 
 
 def joint(

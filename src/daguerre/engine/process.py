@@ -15,6 +15,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +25,7 @@ from daguerre.engine.engine import DRAIN_POLL_S, MAX_WAITING_BYTES
 from daguerre.engine.interface import EngineStats
 from daguerre.engine.roster import MAX_DEATHS, Roster
 from daguerre.engine.station import Stations
-from daguerre.engine.stream import stream
+from daguerre.engine.stream import Places, stream
 from daguerre.engine.watch import Watch
 from daguerre.engine.wire import Begin, Build, Cancel, Left, Run, Told, Working
 from daguerre.errors import InternalError, NotReady, Unavailable
@@ -87,6 +88,7 @@ class ProcessEngine:
         count = len(self._begins)
         self._stations = Stations(count, self._make_child, self._make_watch, self._changed, self)
         self._roster = Roster(self._max_running, count, self._stations.may_serve)
+        self._ahead = Places(self._roster.num_ahead)
         self._is_draining = False
 
     def prepare(self) -> None:
@@ -149,7 +151,7 @@ class ProcessEngine:
                 num_done=self._num_done,
                 num_failed=self._num_failed,
                 num_cancelled=self._num_cancelled,
-                work_s=stats.pace.needed_s(job.params.model for job in self._jobs.values()),
+                work_s=stats.pace.needed_s(self._admission.num_jobs()),
                 is_draining=self._is_draining,
                 workers=self._stations.workers(self._roster.num_held),
             )
@@ -166,20 +168,20 @@ class ProcessEngine:
         """The job's number, and how many are ahead of it."""
         with self._changed:
             self._refuse(params)
-            ahead = [self._jobs[number].params.model for number in self._roster.before(terms.owner)]
-            needed_s = self._stations.needed_s(params.model, ahead)
-            check_time(terms, len(ahead), needed_s)
+            self._admission.check_room(params)
+            ahead = Counter(self._roster.models_before(terms.owner))
+            check_time(terms, ahead.total(), self._stations.needed_s(params.model, ahead))
             self._admission.enter(params)
             number = next(self._numbers)
             self._jobs[number] = _Job(params, emit, terms, time.monotonic())
             self._roster.add(number, terms.owner, params.model)
             self._send_jobs()
-        return number, len(ahead)
+        return number, ahead.total()
 
     def num_ahead(self, number: int) -> int | None:
         """None once it is begun, or has ended."""
         with self._changed:
-            return self._roster.num_ahead(number) if number in self._jobs else None
+            return self._ahead.num_ahead(number) if number in self._jobs else None
 
     def cancel(self, number: int) -> None:
         """The place in the queue is free at once, the row from the next forward on."""

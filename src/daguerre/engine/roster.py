@@ -9,6 +9,7 @@ so that a second death is surely its own, and costs no other job anything but ti
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -84,24 +85,24 @@ class Roster:
         held = self._held[process]
         return bool(held.working or held.sent)
 
-    def before(self, owner: str) -> Iterator[int]:
-        """The jobs that go before one more of this owner."""
-        for held in self._held:
-            yield from held.sent
-        yield from self._suspects
-        yield from self._waiting.before(owner)
+    def models_before(self, owner: str) -> Iterator[str]:
+        """The models of the jobs that go before one more of this owner."""
+        sent = (held.sent for held in self._held)
+        before = itertools.chain(*sent, self._suspects, self._waiting.before(owner))
+        return (self._places[job].model for job in before)
 
-    def num_ahead(self, job: int) -> int | None:
-        """How many jobs go before this one; None once it is begun."""
-        if self._places[job].has_begun:
-            return None
-        for held in self._held:
-            if job in held.sent:
-                return list(held.sent).index(job)
+    def num_ahead(self) -> dict[int, int]:
+        """How many jobs go before each that is not begun."""
+        ahead = {
+            job: index
+            for held in self._held
+            for index, job in enumerate(held.sent)
+            if not self._places[job].has_begun
+        }
         num_held = sum(len(held.sent) for held in self._held)
-        if job in self._suspects:
-            return num_held + list(self._suspects).index(job)
-        return num_held + len(self._suspects) + self._waiting.num_ahead(job)
+        waiting = itertools.chain(self._suspects, self._waiting.in_order())
+        ahead.update(zip(waiting, itertools.count(num_held), strict=False))
+        return ahead
 
     def add(self, job: int, owner: str = "", model: str = "") -> None:
         self._places[job] = _Place(owner, model)

@@ -8,6 +8,7 @@ Knows nothing of jobs; what it hears of them it passes on to its owner, `daguerr
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -168,12 +169,13 @@ class Stations:
         paces = [station.stats.pace for station in self._all]
         return joint(paces, self._num_working, self._num_serving)
 
-    def needed_s(self, model: str, ahead: Sequence[str]) -> float:
+    def needed_s(self, model: str, ahead: Counter[str]) -> float:
         """For one more job, with those of the models ahead: together they share the jobs, but one
         job is no quicker for it."""
         pace = self.pace()
-        alone_s = pace.needed_s((model,)) * self._num_serving(model)
-        return max(pace.needed_s((model, *ahead)), alone_s)
+        one = Counter([model])
+        alone_s = pace.needed_s(one) * self._num_serving(model)
+        return max(pace.needed_s(ahead + one), alone_s)
 
     @property
     def _num_working(self) -> int:

@@ -7,13 +7,17 @@ its own, and is told by `cancel` that nobody waits any more.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Protocol
 
 from daguerre.params import Done, Event, Failed, ImageParams, Queued, Terms
 
-# How often a job that waits looks for its place, in seconds.
+# How often a job that is next in line looks for its place, in seconds; one with many ahead looks
+# as much less often as it has more of them, so that ten thousand cost little more than a hundred.
 PLACE_POLL_S = 0.5
+_MANY_AHEAD = 100
+_MAX_PLACE_POLL_S = 10.0
 
 
 class TakesJobs(Protocol):
@@ -27,6 +31,27 @@ class TakesJobs(Protocol):
 
     def cancel(self, number: int) -> None:
         """Nothing happens when the job has ended before."""
+
+
+class Places:
+    """The places in the queue, found out once for all who look at about the same time.
+
+    A look is never older than half of `PLACE_POLL_S`, so whoever looks after that time is in it.
+    """
+
+    def __init__(
+        self, look: Callable[[], Mapping[int, int]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`look` returns how many are ahead of each job that waits."""
+        self._look, self._clock = look, clock
+        self._seen: Mapping[int, int] = {}
+        self._seen_s = float("-inf")
+
+    def num_ahead(self, number: int) -> int | None:
+        now_s = self._clock()
+        if now_s - self._seen_s > PLACE_POLL_S / 2:
+            self._seen, self._seen_s = self._look(), now_s
+        return self._seen.get(number)
 
 
 async def stream(
@@ -45,9 +70,9 @@ async def stream(
     number, num_ahead = engine.submit(params, emit, terms)
     try:
         yield Queued(num_ahead)
-        is_waiting = True
+        is_waiting = terms.is_watched
         while True:
-            event = await _next(events, PLACE_POLL_S if is_waiting else None)
+            event = await _next(events, _pause_s(num_ahead) if is_waiting else None)
             if event is None:
                 place = engine.num_ahead(number)
                 is_waiting = place is not None
@@ -61,6 +86,10 @@ async def stream(
                 return
     finally:
         engine.cancel(number)
+
+
+def _pause_s(num_ahead: int) -> float:
+    return PLACE_POLL_S * min(1 + num_ahead / _MANY_AHEAD, _MAX_PLACE_POLL_S / PLACE_POLL_S)
 
 
 async def _next(events: asyncio.Queue[Event], seconds: float | None) -> Event | None:

@@ -86,10 +86,10 @@ class Exchange:
         """Until its time is over."""
         return self.timeout_s - self.total_s()
 
-    def terms(self) -> Terms:
+    def terms(self, *, is_watched: bool) -> Terms:
         """What the engine is told of it."""
         assert self.resource, "work for a stranger. This is a bug."
-        return Terms(self.resource.id, self.request_id, self.left_s())
+        return Terms(self.resource.id, self.request_id, self.left_s(), is_watched)
 
     def log_line(self) -> str:
         return " ".join(f"{name}={value}" for name, value in self.log_fields().items())

@@ -91,7 +91,8 @@ class ImageGenerations:
 
     async def _image(self, exchange: Exchange, replay: Replay) -> GeneratedImage:
         # Closing is what cancels the job, where nobody else waits for it.
-        start = functools.partial(self._engine.generate, replay.params, exchange.terms())
+        terms = exchange.terms(is_watched=replay.may_be_joined)
+        start = functools.partial(self._engine.generate, replay.params, terms)
         async with aclosing(replay.events(start)) as events:
             async for event in events:
                 match event:

@@ -102,6 +102,11 @@ class Replay:
                     raise
 
     @property
+    def may_be_joined(self) -> bool:
+        """Whether others may come to wait for the same job, and watch it."""
+        return self._place is not None
+
+    @property
     def cache(self) -> str:
         """hit or miss; nothing where files have no part in the answer."""
         if self._is_found:

@@ -87,7 +87,7 @@ class ImageStream:
 
     async def _image(self, send: Send, replay: Replay) -> GeneratedImage:
         # Closing is what cancels the job, where nobody else waits for it.
-        terms = self._exchange.terms()
+        terms = self._exchange.terms(is_watched=True)
         start = functools.partial(self._engine.generate, replay.params, terms)
         async with aclosing(replay.events(start)) as told:
             first = await anext(told)  # before the answer begins: a full queue is a 503
