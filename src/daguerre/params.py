@@ -113,7 +113,7 @@ class GeneratedImage:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The job was accepted, or waits at another place than before; `position` jobs are ahead."""
+    """The job was accepted, or fewer jobs are ahead of it than before: `position` of them."""
 
     position: int
 

@@ -50,6 +50,13 @@ def heard(engine: Told, terms: Terms) -> list[Event]:
     return asyncio.run(scene())
 
 
+def test_the_place_never_rises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where others come between, what was told stays until fewer are ahead again."""
+    monkeypatch.setattr(stream_module, "PLACE_POLL_S", 0.001)
+    told = heard(Told(5, 4, 4, 6, 5, 3, 0), WATCHED)
+    assert told == [Queued(5), Queued(4), Queued(3), Queued(0), LAST]
+
+
 def test_nobody_looks_for_those_that_are_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is not told of it does not ask for its place."""
     monkeypatch.setattr(stream_module, "PLACE_POLL_S", 0.001)

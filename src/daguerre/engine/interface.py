@@ -65,7 +65,7 @@ class Engine(Protocol):
         """The models that this engine serves; known before they are loaded."""
 
     def generate(self, params: ImageParams, terms: Terms = ANYONE) -> AsyncGenerator[Event, None]:
-        """Yields `Queued`, again when the place changes if the job is watched, one `Step` per step,
+        """Yields `Queued`, again when fewer are ahead if the job is watched, one `Step` per step,
         and last `Done` or `Failed`.
 
         Closing the generator cancels the job: its rows are gone from the next forward on. Raises

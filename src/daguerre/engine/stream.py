@@ -76,7 +76,9 @@ async def stream(
             if event is None:
                 place = engine.num_ahead(number)
                 is_waiting = place is not None
-                if place is not None and place != num_ahead:
+                # Others may come between, of owners whose turn it is or after a death: who waits
+                # is told so by a number that stays, and never by one that rises.
+                if place is not None and place < num_ahead:
                     num_ahead = place
                     yield Queued(num_ahead)
                 continue
