@@ -5,6 +5,7 @@ Each scenario of `bench.soak` in short; in full they take half an hour, in `make
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import soak
+from bench.load import Target
 from bench.soak import attacks, overload
 from bench.soak.overload import _factor, _Outcome
 from bench.soak.verdict import Verdict
@@ -84,3 +86,33 @@ def test_attacks_come_again() -> None:
     )
     assert first == second
     assert {one.name for one in first} == {kind.__name__[1:] for kind in attacks._KINDS}
+
+
+def test_connections_that_were_idle_for_long_are_not_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server may have closed such a one, or close it at the moment at which a request is sent
+    into it; that was taken for a connection that the server had broken."""
+
+    class Connection:
+        @classmethod
+        async def open(cls, target: Target) -> Connection:
+            return cls()
+
+        def close(self) -> None:
+            closed.append(self)
+
+    async def scene() -> None:
+        pool = overload.Pool(Target("http://x", ""), lambda: now_s[0])
+        one, other = await pool.take(), await pool.take()
+        pool.give_back(one)
+        now_s[0] += overload._IDLE_S / 2
+        pool.give_back(other)
+        now_s[0] += overload._IDLE_S / 2
+        assert await pool.take() is other
+        assert await pool.take() not in (one, other)
+        assert closed == [one]
+
+    now_s, closed = [0.0], list[object]()
+    monkeypatch.setattr(overload, "Connection", Connection)
+    asyncio.run(scene())

@@ -11,7 +11,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bench import process
@@ -30,6 +30,8 @@ _TICK_S = 0.01
 _LONG_S = 60
 _SHORT_QUEUE = {"DAGUERRE_MAX_WAITING": "4", "DAGUERRE_MAX_RUNNING": "2"}
 _SAMPLE_S = 0.25
+# As clients do that keep connections: one that the server may be about to close is not used again.
+_IDLE_S = 30.0
 # One request may be judged while the mean of the jobs' times is still being learned.
 _HONEST_SHARE = 0.99
 
@@ -64,42 +66,64 @@ def measure(seconds: int) -> Verdict:
     return verdict
 
 
+class Pool:
+    """Connections that are used again, the latest first, and as many as it takes."""
+
+    def __init__(self, target: Target, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._target, self._clock = target, clock
+        self._idle: list[tuple[Connection, float]] = []  # with the time of their last use
+
+    async def take(self) -> Connection:
+        while self._idle:
+            connection, used_s = self._idle.pop()
+            if self._clock() - used_s < _IDLE_S:
+                return connection
+            connection.close()
+        return await Connection.open(self._target)
+
+    def give_back(self, connection: Connection) -> None:
+        self._idle.append((connection, self._clock()))
+
+    def close(self) -> None:
+        for connection, _ in self._idle:
+            connection.close()
+
+
 class Flood:
-    """Sends at a rate; connections are used again, and as many are opened as it takes."""
+    """Sends at a rate, whatever has become of what was sent before."""
 
     def __init__(self, server: process.ServerProcess, asked: Sequence[Asked], rate: float) -> None:
         self._server, self._asked, self._rate = server, asked, rate
-        self._free: list[Connection] = []
+        self._pool = Pool(server.target)
         self.outcomes: list[_Outcome] = []
         self.resident_mb: list[float] = []
-        self.num_broken = 0
+        self.broken: list[str] = []
 
     async def run(self, seconds: int) -> None:
         sampling = asyncio.create_task(self._sample())
         started_s, under_way, num_sent = time.perf_counter(), set(), 0
         while (passed_s := time.perf_counter() - started_s) < seconds:
             while num_sent < passed_s * self._rate:
-                task = asyncio.create_task(self._ask(self._server.target, num_sent))
+                task = asyncio.create_task(self._ask(num_sent))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
                 num_sent += 1
             await asyncio.sleep(_TICK_S)
         sampling.cancel()
         await asyncio.gather(*under_way, sampling, return_exceptions=True)
-        for connection in self._free:
-            connection.close()
+        self._pool.close()
 
-    async def _ask(self, target: Target, index: int) -> None:
+    async def _ask(self, index: int) -> None:
         try:
-            connection = self._free.pop() if self._free else await Connection.open(target)
+            connection = await self._pool.take()
             answer = await connection.ask(self._asked[index % len(self._asked)])
-        except (OSError, asyncio.IncompleteReadError):
-            self.num_broken += 1
+        except (OSError, asyncio.IncompleteReadError) as error:
+            self.broken.append(repr(error))
             return
         if "connection: close" in answer.head.lower():
             connection.close()
         else:
-            self._free.append(connection)
+            self._pool.give_back(connection)
         found = re.search(r"(?im)^retry-after: *(\d+)", answer.head)
         told_s = int(found.group(1)) if found else None
         self.outcomes.append(_Outcome(answer.status, answer.started_s, answer.ended_s, told_s))
@@ -116,7 +140,8 @@ def _judged(flood: Flood, capacity: float, seconds: int) -> Verdict:
     refused = [outcome for outcome in flood.outcomes if outcome.status in (429, 503)]
     verdict = Verdict()
     verdict.expect(set(counts) <= {200, 429, 503, 504}, f"statuses {dict(counts)}")
-    verdict.expect(flood.num_broken == 0, f"{flood.num_broken} connections broke")
+    broken = f"{len(flood.broken)} connections broke, the first by {flood.broken[:1]}"
+    verdict.expect(not flood.broken, broken)
     verdict.expect(bool(made and refused), "nothing was made, or nothing refused")
     longest_ms = max(((o.ended_s - o.started_s) * 1000 for o in made), default=0)
     verdict.expect(longest_ms <= (DEADLINE_S + 1) * 1000, f"an image took {longest_ms:.0f} ms")
