@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from daguerre import database
 from daguerre.config import Settings
 from daguerre.engine.interface import EngineStats, WorkerStats
-from daguerre.engine.pace import Pace
+from daguerre.engine.pace import Estimate, Pace
 from daguerre.engine.previews import due
 from daguerre.errors import NotReady, Unavailable
 from daguerre.params import (
@@ -194,7 +194,7 @@ class FakeEngine:
             num_cancelled=self.num_cancelled,
             num_forwards=7,
             num_rows=21,
-            pace=Pace(self.mean_job_s),
+            pace=Pace(Estimate.foreseen(self.mean_job_s)),
             work_s=(self.num_waiting + self.num_running) * self.mean_job_s,
             certificates={"denoiser (2, 256)": True, "denoiser (4, 256)": False},
             failure=self.load_failure,

@@ -10,7 +10,7 @@ import pytest
 
 from daguerre.engine.forward import Inputs
 from daguerre.errors import InternalError, NotFound, NotReady, QueueFull, Unavailable
-from daguerre.params import Done, Queued, Terms
+from daguerre.params import Done, Queued, Step, Terms
 
 from .networks import Clock, ToyModel, ToyNetwork, params
 from .scenes import error, events, make, pixels, ready, run, until
@@ -155,7 +155,7 @@ def test_time_is_each_models_own() -> None:
         async with ready(make(quick, slow)) as engine:
             for name in ("quick", "slow", "slow"):
                 assert pixels((await events(engine, params(model=name)))[-1])
-            assert engine.stats().pace.by_model["slow"] > 100
+            assert engine.stats().pace.by_model["slow"].likely_s > 100
             quick.on_pipeline = slow.on_pipeline = lambda: gate.wait(20)
             terms = Terms(timeout_s=20.0)  # each encodes and decodes for a second, too
             first = engine.generate(params(1, model="quick"), terms)
@@ -169,6 +169,36 @@ def test_time_is_each_models_own() -> None:
             gate.set()
             for job in (first, second, third):
                 assert pixels([event async for event in job][-1])
+
+    run(scene())
+
+
+def test_pace_of_the_first_job() -> None:
+    """Before any job is done its steps tell how long the queue is, and who would be too late; the
+    first step, in which all is compiled, is not held against the others."""
+
+    async def scene() -> None:
+        model, gate = ToyModel(), threading.Event()
+        clock, calls = model.denoiser.clock, model.denoiser.calls
+
+        def on_call(inputs: Inputs) -> None:
+            clock.now_s += 100.0 * (len(calls) == 1)
+            assert len(calls) != 3 or gate.wait(20)
+
+        model.denoiser.on_call = on_call
+        async with ready(make(model)) as engine:
+            first = engine.generate(params(1))
+            assert [await anext(first), await anext(first)] == [Queued(0), Step(1, 4)]
+            assert await anext(first) == Step(2, 4)
+            await until(lambda: len(calls) == 3)
+            assert engine.stats().work_s == pytest.approx(4.0)  # of the six that it will be
+            with pytest.raises(QueueFull, match="1 jobs are ahead"):
+                await anext(engine.generate(params(2), Terms(timeout_s=9.0)))
+            second = asyncio.create_task(events(engine, params(2)))
+            await until(lambda: engine.stats().num_waiting == 1)
+            assert engine.stats().work_s == pytest.approx(8.0)
+            gate.set()
+            assert pixels([event async for event in first][-1]) and pixels((await second)[-1])
 
     run(scene())
 

@@ -4,42 +4,105 @@ from __future__ import annotations
 
 import pytest
 
-from daguerre.engine.pace import Pace, joint
+from daguerre.engine.pace import Average, Estimate, Pace, joint
+
+
+def measured(of_all_s: float, **by_model_s: float) -> Pace:
+    """After many jobs that took as long as each other."""
+
+    def estimate(cost_s: float) -> Estimate:
+        return Estimate(Average(cost_s, 15 / cost_s), Average(cost_s, 60 / cost_s))
+
+    by_model = {model: estimate(cost_s) for model, cost_s in by_model_s.items()}
+    return Pace(estimate(of_all_s), by_model)
+
+
+def likely_s(pace: Pace) -> dict[str, float]:
+    found = {model: estimate.likely_s for model, estimate in pace.by_model.items()}
+    return {"": pace.mean_job_s, **found}
 
 
 def test_each_model_by_itself() -> None:
     """A quick model's jobs are not thought slow because another's are; one that was never done
     counts as the mean of all."""
-    pace = Pace().after("slow", 10.0).after("quick", 1.0)
-    assert pace.by_model == {"slow": 10.0, "quick": 1.0}
-    assert pace.mean_job_s == pytest.approx(8.2)
-    assert pace.needed_s({"quick": 5, "slow": 1}) == pytest.approx(15.0)
-    assert pace.needed_s({"new": 1}) == pytest.approx(8.2)
-    assert Pace().needed_s({"new": 1}) == 0.0
+    pace = Pace().after("slow", 9.0).after("quick", 1.0)
+    assert likely_s(pace) == pytest.approx({"": 5.0, "slow": 9.0, "quick": 1.0}, rel=0.02)
+    assert pace.likely_s({"quick": 5, "slow": 1}) == pytest.approx(14.0)
+    assert pace.most_s({"quick": 5, "slow": 1}) == pytest.approx(14.0)
+    assert pace.likely_s({"new": 1}) == pace.mean_job_s
+    assert Pace().likely_s({"new": 1}) == Pace().most_s({"new": 1}) == 0.0
 
 
-def test_the_newest_count_most() -> None:
-    """After ten jobs of another length little is left of the first mean."""
-    pace = Pace().after("one", 10.0)
-    for _ in range(10):
-        pace = pace.after("one", 1.0)
-    assert 1.0 < pace.by_model["one"] < 2.0
+def test_the_first_count_alike() -> None:
+    """A first job that had to wait for something does not count for more than the others."""
+    pace = Pace().after("one", 3.0)
+    for _ in range(9):
+        pace = pace.after("one", 0.5)
+    assert pace.likely_s({"one": 1}) == pytest.approx(0.75, rel=0.1)
+
+
+def test_long_jobs_count_no_more_than_short_ones() -> None:
+    """Of jobs of two lengths in turns the mean is what a queue of them takes."""
+    pace = Pace()
+    for _ in range(200):
+        pace = pace.after("one", 4.0).after("one", 0.1)
+    assert pace.likely_s({"one": 2}) == pytest.approx(4.1, rel=0.05)
+
+
+@pytest.mark.parametrize("job_s", [0.1, 1.0, 10.0])
+def test_a_machine_that_has_changed(job_s: float) -> None:
+    """After a minute at a third of the pace or three times it the estimate is within a factor of
+    two, however long jobs are; what is allowed for follows at once where jobs take longer."""
+    for before_s, after_s in ((job_s, 3 * job_s), (3 * job_s, job_s)):
+        pace, passed_s = measured(before_s, one=before_s), 0.0
+        while passed_s < 60:
+            pace, passed_s = pace.after("one", after_s), passed_s + after_s
+        estimate = pace.by_model["one"]
+        assert after_s / 2 < estimate.likely_s < after_s * 2
+        assert estimate.quick.mean_s == pytest.approx(after_s, rel=0.1)
+        assert estimate.most_s == max(estimate.likely_s, estimate.quick.mean_s)
+
+
+def test_a_bad_moment() -> None:
+    """Fifteen seconds in which jobs take twice as long make no queue of a minute twice as long, but
+    who would be late if it went on is not accepted."""
+    pace, passed_s = measured(1.0, one=1.0), 0.0
+    while passed_s < 15:
+        pace, passed_s = pace.after("one", 2.0), passed_s + 2.0
+    assert pace.likely_s({"one": 10}) < 13.0
+    assert pace.most_s({"one": 10}) > 14.0
+
+
+def test_foreseen() -> None:
+    """Before the first job is done what is foreseen of it counts, and then nothing foreseen."""
+    pace = Pace().foreseen("one", 0.0)
+    assert pace == Pace()
+    pace = pace.foreseen("one", 8.0).foreseen("one", 6.0)
+    assert pace.likely_s({"one": 10}) == pace.most_s({"other": 10}) == pytest.approx(60.0)
+    pace = pace.after("one", 5.0)
+    assert likely_s(pace) == pytest.approx({"": 5.0, "one": 5.0})
+    assert pace.foreseen("one", 100.0) == pace
+    pace = pace.foreseen("other", 1.0)
+    assert likely_s(pace) == pytest.approx({"": 5.0, "one": 5.0, "other": 1.0})
 
 
 def test_what_a_new_process_does_not_know() -> None:
-    """Is what the one before it knew."""
-    before, new = Pace(4.0, {"a": 4.0, "b": 3.0}), Pace(1.0, {"a": 1.0})
-    assert new.kept(before) == Pace(1.0, {"a": 1.0, "b": 3.0})
-    assert Pace().kept(before) == before
+    """Is what the one before it knew; what a process foresees gives way to what another knew."""
+    before, new = measured(4.0, a=4.0, b=3.0), measured(1.0, a=1.0)
+    assert likely_s(new.kept(before)) == pytest.approx({"": 1.0, "a": 1.0, "b": 3.0})
+    assert Pace().kept(before) == before and before.kept(Pace()) == before
+    foresees = Pace().foreseen("a", 9.0).foreseen("c", 7.0)
+    assert likely_s(foresees.kept(before)) == pytest.approx({"": 4.0, "a": 4.0, "b": 3.0, "c": 7.0})
+    assert foresees.kept(Pace().foreseen("a", 1.0)) == foresees
 
 
 def test_rates_add_up() -> None:
     """Two equal processes take half the time for a job; one that has done none yet will do as the
     other does; one that is gone adds nothing."""
-    one = Pace(4.0, {"a": 4.0})
-    assert joint([one, one], 2) == Pace(2.0, {"a": 2.0})
-    assert joint([one, Pace()], 2) == Pace(2.0, {"a": 2.0})
-    assert joint([one, one], 1) == one
-    uneven = joint([one, Pace(1.0, {"a": 1.0, "b": 6.0})], 2)
-    assert uneven.by_model == {"a": pytest.approx(1 / (1 / 4 + 1 / 1)), "b": 3.0}
+    one = measured(4.0, a=4.0)
+    assert likely_s(joint([one, one], 2)) == pytest.approx({"": 2.0, "a": 2.0})
+    assert likely_s(joint([one, Pace()], 2)) == pytest.approx({"": 2.0, "a": 2.0})
+    assert likely_s(joint([one, one], 1)) == pytest.approx(likely_s(one))
+    uneven = joint([one, measured(1.0, a=1.0, b=6.0)], 2)
+    assert likely_s(uneven) == pytest.approx({"": 0.8, "a": 1 / (1 / 4 + 1 / 1), "b": 3.0})
     assert joint([Pace(), Pace()], 2) == Pace()

@@ -125,7 +125,7 @@ class ThreadEngine:
             num_forwards=self._loop.num_forwards,
             num_rows=self._loop.num_rows,
             pace=self._loop.pace,
-            work_s=self._loop.pace.needed_s(num_of),
+            work_s=self._loop.pace.likely_s(num_of),
             certificates=self._loop.certificates(),
             failure=failure,
             is_draining=is_draining,
@@ -148,7 +148,7 @@ class ThreadEngine:
             self._refuse(params)
             self._admission.check_room(params)
             num_ahead, ahead = len(self._jobs), Counter(self._admission.num_jobs())
-            check_time(terms, num_ahead, self._loop.pace.needed_s(ahead + Counter([params.model])))
+            check_time(terms, num_ahead, self._loop.pace.most_s(ahead + Counter([params.model])))
             self._admission.enter(params)
             number = next(self._numbers) if number is None else number
             job = Job(number, params, emit, since_s=self._clock(), terms=terms)

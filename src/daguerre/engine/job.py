@@ -26,6 +26,7 @@ class Job:
     stage: str = "queue"
     spent_s: dict[str, float] = field(default_factory=dict)
     cost_s: float = 0.0
+    first_step_s: float = 0.0  # its cost up to the end of the first step
     pipeline: Pipeline | None = None
     pending: Forward | None = None
 
@@ -43,6 +44,14 @@ class Job:
     def has_begun(self) -> bool:
         """Whether a forward of it has been started."""
         return self.stage != "queue"
+
+    def foreseen_s(self, index: int, num_steps: int) -> float:
+        """What it will have cost, by the steps that it has done; 0.0 after the first, which may
+        have had to wait for a compiler and says little of the others."""
+        if index == 1:
+            self.first_step_s = self.cost_s
+            return 0.0
+        return (self.cost_s - self.first_step_s) / (index - 1) * num_steps
 
     def enter(self, stage: str, now_s: float) -> None:
         """A stage lasts from the moment it is asked for, waits for its turn included."""

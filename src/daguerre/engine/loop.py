@@ -212,6 +212,8 @@ class Loop:
         assert job.pending is not None, "outputs that nobody asked for. This is a bug."
         answered, num_previews = job.pending, job.params.num_previews
         has_preview = is_due(answered, num_previews)
+        if answered.step is not None:
+            self.pace = self.pace.foreseen(job.params.model, job.foreseen_s(*answered.step))
         if answered.step is not None and not has_preview:
             job.emit(Step(*answered.step))
         self._resume(job, outcome.outputs)

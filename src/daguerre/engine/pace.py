@@ -6,33 +6,106 @@ Knows nothing of which jobs there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-# Weight of the newest job in a mean: about the last ten jobs count.
-MEAN_WEIGHT = 0.2
+# How much of the engine's time two averages go back. A queue that is as long as requests may wait
+# meets the machine's good and bad moments: what it takes is told by a minute, not by the last jobs.
+_QUICK_S, _STEADY_S = 15.0, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """Of jobs' times, which are forgotten exponentially; a job's weight is the same whatever it
+    took, or long ones would count for more."""
+
+    mean_s: float = 0.0
+    num_jobs: float = 0.0  # the sum of the weights
+
+    def after(self, cost_s: float, memory_s: float) -> Average:
+        num_jobs = self.num_jobs * math.exp(-cost_s / memory_s) + 1
+        return Average(self.mean_s + (cost_s - self.mean_s) / num_jobs, num_jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Of a job's time; all is 0.0 where nothing is known yet."""
+
+    quick: Average = field(default_factory=Average)
+    steady: Average = field(default_factory=Average)
+
+    @classmethod
+    def foreseen(cls, cost_s: float) -> Estimate:
+        """Counts until the first job is done."""
+        return cls(Average(cost_s), Average(cost_s))
+
+    @property
+    def is_measured(self) -> bool:
+        return self.steady.num_jobs > 0
+
+    @property
+    def likely_s(self) -> float:
+        return self.steady.mean_s
+
+    @property
+    def most_s(self) -> float:
+        """What must not be too little. Who is accepted under overload is accepted when an estimate
+        is low, so that errors to that side do not cancel out."""
+        return max(self.quick.mean_s, self.steady.mean_s)
+
+    def after(self, cost_s: float) -> Estimate:
+        """When one more job is done."""
+        return Estimate(self.quick.after(cost_s, _QUICK_S), self.steady.after(cost_s, _STEADY_S))
+
+    def kept(self, earlier: Estimate) -> Estimate:
+        """What is only foreseen gives way to what was measured."""
+        return earlier if earlier.is_measured and not self.is_measured else self
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Exponentially weighted means; 0.0 before the first job is done."""
+    of_all: Estimate = field(default_factory=Estimate)
+    by_model: Mapping[str, Estimate] = field(default_factory=dict)
 
-    mean_job_s: float = 0.0  # of all models
-    by_model: Mapping[str, float] = field(default_factory=dict)
+    @property
+    def mean_job_s(self) -> float:
+        """Of all models; 0.0 before anything is known."""
+        return self.of_all.likely_s
 
     def after(self, model: str, cost_s: float) -> Pace:
         """When one more job is done."""
-        mean_s = _drawn_to(self.by_model.get(model, 0.0), cost_s)
-        return Pace(_drawn_to(self.mean_job_s, cost_s), {**self.by_model, model: mean_s})
+        return self._with(model, lambda estimate: estimate.after(cost_s))
+
+    def foreseen(self, model: str, cost_s: float) -> Pace:
+        """While the first job of its model is under way; 0.0 where that tells nothing yet."""
+        if not cost_s or self.by_model.get(model, Estimate()).is_measured:
+            return self
+        return self._with(model, lambda estimate: Estimate.foreseen(cost_s).kept(estimate))
 
     def kept(self, earlier: Pace) -> Pace:
         """What this one does not know is taken from an earlier one."""
-        by_model = {**earlier.by_model, **self.by_model}
-        return Pace(self.mean_job_s or earlier.mean_job_s, by_model)
+        by_model = {
+            model: self.by_model.get(model, estimate).kept(estimate)
+            for model, estimate in earlier.by_model.items()
+        }
+        return Pace(self.of_all.kept(earlier.of_all), {**self.by_model, **by_model})
 
-    def needed_s(self, num_jobs: Mapping[str, int]) -> float:
-        """For so many jobs of each model. One that was never done counts as the mean of all."""
-        return sum(n * self.by_model.get(model, self.mean_job_s) for model, n in num_jobs.items())
+    def likely_s(self, num_jobs: Mapping[str, int]) -> float:
+        """For so many jobs of each model."""
+        return sum(count * self._of(model).likely_s for model, count in num_jobs.items())
+
+    def most_s(self, num_jobs: Mapping[str, int]) -> float:
+        """The same, where it must not be too little."""
+        return sum(count * self._of(model).most_s for model, count in num_jobs.items())
+
+    def _of(self, model: str) -> Estimate:
+        """A model of which nothing is known counts as all do."""
+        return self.by_model.get(model, self.of_all)
+
+    def _with(self, model: str, change: Callable[[Estimate], Estimate]) -> Pace:
+        changed = change(self.by_model.get(model, Estimate()))
+        return Pace(change(self.of_all), {**self.by_model, model: changed})
 
 
 def joint(
@@ -43,10 +116,10 @@ def joint(
     where not all do."""
     models = {model for pace in paces for model in pace.by_model}
     return Pace(
-        _joint_s([pace.mean_job_s for pace in paces], num_working),
+        _joint([pace.of_all for pace in paces], num_working),
         {
-            model: _joint_s(
-                [pace.by_model.get(model, 0.0) for pace in paces],
+            model: _joint(
+                [pace.by_model.get(model, Estimate()) for pace in paces],
                 num_serving(model) if num_serving else num_working,
             )
             for model in models
@@ -54,11 +127,19 @@ def joint(
     )
 
 
-def _drawn_to(mean_s: float, cost_s: float) -> float:
-    return mean_s + (MEAN_WEIGHT if mean_s else 1.0) * (cost_s - mean_s)
+def _joint(estimates: Collection[Estimate], num_working: int) -> Estimate:
+    return Estimate(
+        _joint_average([estimate.quick for estimate in estimates], num_working),
+        _joint_average([estimate.steady for estimate in estimates], num_working),
+    )
 
 
-def _joint_s(means_s: Sequence[float], num_working: int) -> float:
+def _joint_average(averages: Collection[Average], num_working: int) -> Average:
+    num_jobs = sum(average.num_jobs for average in averages)
+    return Average(_joint_s((average.mean_s for average in averages), num_working), num_jobs)
+
+
+def _joint_s(means_s: Iterable[float], num_working: int) -> float:
     known = [mean_s for mean_s in means_s if mean_s]
     if not known:
         return 0.0

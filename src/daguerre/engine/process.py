@@ -151,7 +151,7 @@ class ProcessEngine:
                 num_done=self._num_done,
                 num_failed=self._num_failed,
                 num_cancelled=self._num_cancelled,
-                work_s=stats.pace.needed_s(self._admission.num_jobs()),
+                work_s=stats.pace.likely_s(self._admission.num_jobs()),
                 is_draining=self._is_draining,
                 workers=self._stations.workers(self._roster.num_held),
             )
@@ -170,7 +170,7 @@ class ProcessEngine:
             self._refuse(params)
             self._admission.check_room(params)
             ahead = Counter(self._roster.models_before(terms.owner))
-            check_time(terms, ahead.total(), self._stations.needed_s(params.model, ahead))
+            check_time(terms, ahead.total(), self._stations.most_s(params.model, ahead))
             self._admission.enter(params)
             number = next(self._numbers)
             self._jobs[number] = _Job(params, emit, terms, time.monotonic())

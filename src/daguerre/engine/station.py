@@ -169,13 +169,13 @@ class Stations:
         paces = [station.stats.pace for station in self._all]
         return joint(paces, self._num_working, self._num_serving)
 
-    def needed_s(self, model: str, ahead: Counter[str]) -> float:
+    def most_s(self, model: str, ahead: Counter[str]) -> float:
         """For one more job, with those of the models ahead: together they share the jobs, but one
         job is no quicker for it."""
         pace = self.pace()
         one = Counter([model])
-        alone_s = pace.needed_s(one) * self._num_serving(model)
-        return max(pace.needed_s(ahead + one), alone_s)
+        alone_s = pace.most_s(one) * self._num_serving(model)
+        return max(pace.most_s(ahead + one), alone_s)
 
     @property
     def _num_working(self) -> int:
