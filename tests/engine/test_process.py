@@ -312,6 +312,21 @@ def test_place_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     run(scene(ThreadEngine([model(forward_s=0.2)], max_waiting=3, max_running=1)))
 
 
+def test_pace_is_known_by_the_second_step() -> None:
+    """Who comes in the first seconds of a server can be told how long its queue is."""
+
+    async def scene() -> None:
+        async with ready(engine(forward_s=0.05)) as process:
+            async with aclosing(process.generate(asked(1))) as job:
+                assert [await anext(job) for _ in range(2)] == [Queued(0), STEPS[0]]
+                assert await anext(job) == STEPS[1]
+                stats = process.stats()
+                assert (stats.num_done, stats.work_s) == (0, stats.pace.mean_job_s)
+                assert stats.work_s >= 0.05 * NUM_STEPS
+
+    run(scene())
+
+
 def test_cancel_frees_the_row() -> None:
     """A job cancelled across the border takes no more than the forward under way, and its place is
     free at once."""

@@ -39,7 +39,7 @@ from daguerre.engine.wire import (
     receive,
 )
 from daguerre.errors import DaguerreError
-from daguerre.params import Done, Event, Failed
+from daguerre.params import Done, Event, Failed, Step
 
 _OUT_OF_MEMORY, _OTHER_MODELS = 71, 72
 # Statuses with which it ends itself, in words that go on from "the engine's process".
@@ -114,8 +114,9 @@ class Worker:
     def _tell(self, number: int, event: Event) -> None:
         if isinstance(event, Failed) and is_out_of_memory(event.error.__cause__):
             os._exit(_OUT_OF_MEMORY)  # it is no sound place for other work
-        if isinstance(event, Done | Failed):
-            # Whoever has the answer finds it counted, and the server knows what has drawn it.
+        # Whoever has the answer finds it counted, and the server knows what has drawn it; by its
+        # second step a model's first job tells the pace.
+        if isinstance(event, Done | Failed) or (isinstance(event, Step) and event.index == 2):
             self._send_state()
         self.send(Told(number, event))
 
