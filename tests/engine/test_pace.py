@@ -28,9 +28,10 @@ def test_each_model_by_itself() -> None:
     pace = Pace().after("slow", 9.0).after("quick", 1.0)
     assert likely_s(pace) == pytest.approx({"": 5.0, "slow": 9.0, "quick": 1.0}, rel=0.02)
     assert pace.likely_s({"quick": 5, "slow": 1}) == pytest.approx(14.0)
-    assert pace.most_s({"quick": 5, "slow": 1}) == pytest.approx(14.0)
+    assert pace.behind({"quick": 5, "slow": 1}, "quick") == pytest.approx((14.0, 1.0))
+    assert pace.behind({"quick": 5}, "new") == pytest.approx((5.0, pace.mean_job_s))
     assert pace.likely_s({"new": 1}) == pace.mean_job_s
-    assert Pace().likely_s({"new": 1}) == Pace().most_s({"new": 1}) == 0.0
+    assert (Pace().likely_s({"new": 1}), Pace().behind({"new": 1}, "new")) == (0.0, (0.0, 0.0))
 
 
 def test_the_first_count_alike() -> None:
@@ -70,7 +71,16 @@ def test_a_bad_moment() -> None:
     while passed_s < 15:
         pace, passed_s = pace.after("one", 2.0), passed_s + 2.0
     assert pace.likely_s({"one": 10}) < 13.0
-    assert pace.most_s({"one": 10}) > 14.0
+    assert pace.behind({"one": 10}, "one")[0] > 14.0
+
+
+def test_wait_behind_others() -> None:
+    """Several that serve share the jobs ahead; one that is free is not waited for, and a job takes
+    as long as ever."""
+    alone, three = measured(4.0, a=4.0), joint([measured(4.0, a=4.0)] * 3, 3)
+    assert alone.behind({"a": 6}, "a") == pytest.approx((24.0, 4.0))
+    for num_ahead, wait_s in ((0, 0.0), (2, 0.0), (3, 4 / 3), (6, 16 / 3)):
+        assert three.behind({"a": num_ahead}, "a", 3) == pytest.approx((wait_s, 4.0))
 
 
 def test_foreseen() -> None:
@@ -78,7 +88,8 @@ def test_foreseen() -> None:
     pace = Pace().foreseen("one", 0.0)
     assert pace == Pace()
     pace = pace.foreseen("one", 8.0).foreseen("one", 6.0)
-    assert pace.likely_s({"one": 10}) == pace.most_s({"other": 10}) == pytest.approx(60.0)
+    assert pace.likely_s({"one": 10}) == pytest.approx(60.0)
+    assert pace.behind({"other": 10}, "one") == pytest.approx((60.0, 6.0))
     pace = pace.after("one", 5.0)
     assert likely_s(pace) == pytest.approx({"": 5.0, "one": 5.0})
     assert pace.foreseen("one", 100.0) == pace

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from daguerre.errors import NotFound, QueueFull
 from daguerre.params import ImageParams, Terms
 
-# The time that a job will need is a mean of others'. Under overload every job that is accepted has
-# as many ahead of it as may be: without a reserve a quarter of them came too late, and with a
-# quarter one in ten where the machine had other work now and then (bench/LOG.md). What is done is
-# the same: only those that wait are fewer.
-_RESERVE = 1.5
+# The wait of a job is a mean of others' times, as often as there are jobs ahead, and under overload
+# there are always as many as may be. Without a reserve a quarter of those accepted came too late;
+# with a half, one in twenty still did on a machine that had other work (bench/LOG.md), whose pace
+# may be half of what it was a minute before. No image is lost by it; only fewer wait.
+_RESERVE = 2.0
 
 
 @dataclass(slots=True)
@@ -68,12 +68,12 @@ def check_served(params: ImageParams, served: Collection[str]) -> None:
         raise NotFound(f"model {params.model!r} is not served; served: {names}", param="model")
 
 
-def check_time(terms: Terms, num_ahead: int, needed_s: float) -> None:
-    """Raises `QueueFull` where the jobs ahead and this one need more time than it has. With none
-    ahead a job is always tried: only that tells how long it takes."""
+def check_time(terms: Terms, num_ahead: int, wait_s: float, own_s: float) -> None:
+    """Raises `QueueFull` where the wait for the jobs ahead, and what this one takes then, are more
+    than the time it has. With none ahead a job is always tried: only that tells what it takes."""
     if terms.timeout_s is None or not num_ahead:
         return
-    if needed_s * _RESERVE > terms.timeout_s:
+    if wait_s * _RESERVE + own_s > terms.timeout_s:
         raise QueueFull(
             f"{num_ahead} jobs are ahead, so the image would hardly be done in the"
             f" {terms.timeout_s:.3g} s that are left for it"

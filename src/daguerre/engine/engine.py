@@ -12,7 +12,6 @@ import itertools
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 
@@ -147,8 +146,8 @@ class ThreadEngine:
         with self._changed:
             self._refuse(params)
             self._admission.check_room(params)
-            num_ahead, ahead = len(self._jobs), Counter(self._admission.num_jobs())
-            check_time(terms, num_ahead, self._loop.pace.most_s(ahead + Counter([params.model])))
+            num_ahead, num_of = len(self._jobs), self._admission.num_jobs()
+            check_time(terms, num_ahead, *self._loop.pace.behind(num_of, params.model))
             self._admission.enter(params)
             number = next(self._numbers) if number is None else number
             job = Job(number, params, emit, since_s=self._clock(), terms=terms)

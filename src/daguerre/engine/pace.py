@@ -95,9 +95,15 @@ class Pace:
         """For so many jobs of each model."""
         return sum(count * self._of(model).likely_s for model, count in num_jobs.items())
 
-    def most_s(self, num_jobs: Mapping[str, int]) -> float:
-        """The same, where it must not be too little."""
-        return sum(count * self._of(model).most_s for model, count in num_jobs.items())
+    def behind(
+        self, ahead: Mapping[str, int], model: str, num_serving: int = 1
+    ) -> tuple[float, float]:
+        """How long one more job waits for so many of each model, and what it takes then, where
+        neither must be too little. `num_serving` processes share the jobs, but one job is no
+        quicker for it, and does not wait where one of them is free."""
+        own_s = self._of(model).most_s * num_serving
+        together_s = sum(count * self._of(one).most_s for one, count in ahead.items())
+        return max(0.0, together_s + self._of(model).most_s - own_s), own_s
 
     def _of(self, model: str) -> Estimate:
         """A model of which nothing is known counts as all do."""

@@ -170,7 +170,7 @@ class ProcessEngine:
             self._refuse(params)
             self._admission.check_room(params)
             ahead = Counter(self._roster.models_before(terms.owner))
-            check_time(terms, ahead.total(), self._stations.most_s(params.model, ahead))
+            check_time(terms, ahead.total(), *self._stations.behind(ahead, params.model))
             self._admission.enter(params)
             number = next(self._numbers)
             self._jobs[number] = _Job(params, emit, terms, time.monotonic())

@@ -8,7 +8,6 @@ Knows nothing of jobs; what it hears of them it passes on to its owner, `daguerr
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -169,13 +168,9 @@ class Stations:
         paces = [station.stats.pace for station in self._all]
         return joint(paces, self._num_working, self._num_serving)
 
-    def most_s(self, model: str, ahead: Counter[str]) -> float:
-        """For one more job, with those of the models ahead: together they share the jobs, but one
-        job is no quicker for it."""
-        pace = self.pace()
-        one = Counter([model])
-        alone_s = pace.most_s(one) * self._num_serving(model)
-        return max(pace.most_s(ahead + one), alone_s)
+    def behind(self, ahead: Mapping[str, int], model: str) -> tuple[float, float]:
+        """See `Pace.behind`."""
+        return self.pace().behind(ahead, model, self._num_serving(model))
 
     @property
     def _num_working(self) -> int:
