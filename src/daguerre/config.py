@@ -127,6 +127,12 @@ class Settings:
         "Time a forward may take; then the engine counts as hung and is replaced, in seconds.",
         values.number(1, 86_400),
     )
+    load_timeout_s: float = _setting(
+        600.0,
+        "Time that loading the models, or a part of preparing a checkpoint's network, may take;"
+        " then the engine is replaced, in seconds.",
+        values.number(1, 86_400),
+    )
     precision: str = _choice_setting(
         "auto",
         "Arithmetic of the embedded model, where auto takes the faster here",

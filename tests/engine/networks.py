@@ -6,7 +6,7 @@ that what sharing costs is a number of the test and not of the machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -90,6 +90,27 @@ class SharedMemoryNetwork(RowCountNetwork):
             self.memory = np.zeros((64, *x.shape[1:]), np.float32)
         self.memory[: len(x)] = super().compute(x)
         return self.memory[: len(x)]
+
+
+@dataclass
+class PreparingNetwork(ToyNetwork):
+    """Has two things to do before its first forward with a number of rows, told to `on_prepare`."""
+
+    on_prepare: Callable[[], object] = lambda: None
+    prepared: list[int] = field(default_factory=list)  # rows
+
+    def prepare(self, inputs: Inputs) -> Iterator[None]:
+        x = inputs["x"]
+        assert isinstance(x, np.ndarray)
+        if len(x) not in self.prepared:
+            yield
+            self.on_prepare()
+            yield
+            self.prepared.append(len(x))
+
+    def __call__(self, inputs: Inputs) -> Outputs:
+        assert not list(self.prepare(inputs)), "a forward that was not prepared"
+        return super().__call__(inputs)
 
 
 def shade(outputs: Outputs) -> Pixels:

@@ -19,6 +19,7 @@ from .networks import (
     Clock,
     LoudNetwork,
     PlaceNetwork,
+    PreparingNetwork,
     RowCountNetwork,
     SharedMemoryNetwork,
     ToyNetwork,
@@ -110,6 +111,21 @@ def test_exact_network_is_certified_then_shared() -> None:
     for outcome, seed in zip(outcomes, (1, 2), strict=True):
         alone = evaluate(network, merge([forward(seed=seed)]), 2)
         assert outcome.outputs is not None and is_same(outcome.outputs, alone)
+
+
+def test_preparing_comes_before_each_evaluation_and_is_not_timed() -> None:
+    """Alone, on trial and shared; else what is done once would speak against sharing."""
+    network = PreparingNetwork("denoiser")
+    clock = network.clock
+
+    def prepare() -> None:
+        clock.now_s += 1000
+
+    network.on_prepare = prepare
+    mine = certify(network)
+    assert network.prepared == [2, 4] and num_sharing(mine, network, jobs=2) == 2
+    mine.run(network, [forward(seed=1), forward(seed=2)])
+    assert mine._costs.cost(Claim(network.fingerprint, forward().signature, (2, 2))) == 1.0
 
 
 @pytest.mark.parametrize("kind", [RowCountNetwork, PlaceNetwork, LoudNetwork, SharedMemoryNetwork])

@@ -20,10 +20,12 @@ from daguerre.engine.costs import Costs
 from daguerre.engine.forward import (
     Array,
     Forward,
+    Inputs,
     Network,
     NetworkChanged,
     Outputs,
     Plain,
+    Preparing,
     is_out_of_memory,
 )
 from daguerre.engine.trials import TRIALS, is_same, noise
@@ -79,12 +81,23 @@ def evaluate(network: Network, inputs: dict[str, Array | Plain], rows: int) -> O
     return tuple(map(arrays.owned, outputs))
 
 
+def _prepare(network: Preparing, inputs: Inputs) -> None:
+    for _ in network.prepare(inputs):
+        pass
+
+
 class Batcher:
     """Runs groups of forwards; merges what is certified, certifies what is new."""
 
-    def __init__(self, certificates: Certificates, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        certificates: Certificates,
+        clock: Callable[[], float],
+        prepare: Callable[[Preparing, Inputs], None] = _prepare,
+    ) -> None:
+        """`prepare` is called before a network of that kind is evaluated, and is not timed."""
         self._certificates = certificates
-        self._clock = clock
+        self._clock, self._prepare = clock, prepare
         self._costs = Costs()
         self._num_passed: dict[Claim, int] = {}  # trials, of a claim that is not decided yet
         self._failed: set[Claim] = set()  # ended with an error in this process
@@ -144,14 +157,13 @@ class Batcher:
 
     def _run_alone(self, network: Network, forward: Forward) -> Outcome:
         started_s = self._clock()
+        claim = Claim(network.fingerprint, forward.signature, (forward.rows,))
         try:
-            outputs = evaluate(network, merge([forward]), forward.rows)
+            outputs, cost_s = self._timed(network, claim, merge([forward]))
         except NetworkChanged:  # nobody's failure
             raise
         except Exception as error:  # whatever a runtime throws is this job's failure alone
             return Outcome(None, error, self._clock() - started_s)
-        cost_s = self._clock() - started_s
-        self._costs.add(Claim(network.fingerprint, forward.signature, (forward.rows,)), cost_s)
         self._count(forward.rows)
         return Outcome(outputs, None, cost_s)
 
@@ -159,7 +171,7 @@ class Batcher:
         self, network: Network, claim: Claim, forwards: Sequence[Forward], mode: Mode
     ) -> list[Outcome]:
         try:
-            outputs, spent_s = self._shared(network, claim, merge(forwards))
+            outputs, spent_s = self._timed(network, claim, merge(forwards))
         except NetworkChanged:
             raise
         except Exception as error:  # not known whose fault: with fewer, or one by one
@@ -195,10 +207,12 @@ class Batcher:
         self._failed.add(claim)
         self._certificates.refuse(claim)
 
-    def _shared(
+    def _timed(
         self, network: Network, claim: Claim, inputs: dict[str, Array | Plain]
     ) -> tuple[Outputs, float]:
         """The outputs of all, and the seconds that they took."""
+        if isinstance(network, Preparing):
+            self._prepare(network, inputs)
         started_s = self._clock()
         outputs = evaluate(network, inputs, sum(claim.rows))
         spent_s = self._clock() - started_s
@@ -237,7 +251,7 @@ class Batcher:
                 for place, job in enumerate(seats)
             ]
         )
-        outputs = split(self._shared(network, claim, inputs)[0], claim.rows)
+        outputs = split(self._timed(network, claim, inputs)[0], claim.rows)
         is_exact = all(
             is_same(outputs[place], expected[job])
             for place, job in enumerate(seats)

@@ -113,10 +113,14 @@ class NetworkChanged(Exception):
 
 @runtime_checkable
 class Preparing(Protocol):
-    """A network that has to do something once before it can evaluate inputs like these."""
+    """A network that has to do something once before it can evaluate inputs of a shape."""
+
+    @property
+    def name(self) -> str: ...
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
-        """Yields between parts of the work, so that a watcher sees that it goes on."""
+        """Yields before each part of the work, so that a watcher sees that it goes on; nothing
+        where there is none. Raises `NetworkChanged`, and whatever it fails of."""
 
 
 # Of Python, C++, torch on CPUs and devices, and OpenVINO: runtimes throw errors of their own.

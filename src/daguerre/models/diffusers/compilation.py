@@ -18,7 +18,14 @@ from typing import Any
 import torch
 
 from daguerre.engine.forward import Inputs, Outputs
-from daguerre.models.diffusers.executors import ExecutorError, Method, Place, check_close, shape
+from daguerre.models.diffusers.executors import (
+    ExecutorError,
+    Method,
+    Place,
+    Shape,
+    Shapes,
+    check_close,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,19 +42,19 @@ class Compiled:
         self.facts = f"torch.compile {_compiler(place.device)}"
         self._method = method
         self._regions = _regions(method.module)
-        self._compared: set[tuple[str, int]] = set()
+        self._shape = Shapes()
+        self._compared: set[Shape] = set()
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
-        key = shape(inputs)
+        key = self._shape(inputs)
         if key in self._compared:
             return
-        logger.info("compiling %s for %d rows: once in this process", *key)
         yield
+        logger.info("compiling %s for %d rows: once in this process", *key)
         expected = self._method.evaluate(inputs)[1]
         yield
         check_close(self._run(inputs), expected)
         self._compared.add(key)
-        yield
 
     def __call__(self, inputs: Inputs) -> Outputs:
         for _ in self.prepare(inputs):

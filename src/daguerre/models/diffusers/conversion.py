@@ -30,8 +30,8 @@ from daguerre.models.diffusers.executors import (
     ExecutorError,
     Method,
     Place,
+    Shapes,
     check_close,
-    shape,
     structure,
 )
 from daguerre.models.processor import has_fast_bfloat16
@@ -58,6 +58,7 @@ class Converted:
 
     def __init__(self, method: Method, place: Place) -> None:
         self._method, self._folder = method, place.folder
+        self._shape = Shapes()
         self._core = ov.Core()
         self._config = _config(place.dtype)
         self.facts = _facts(self._core, self._config)
@@ -66,13 +67,21 @@ class Converted:
         self._compiled: OrderedDict[tuple[str, int], _Compiled] = OrderedDict()
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
-        signature = shape(inputs)[0]
-        if signature in self._graphs:
-            return
+        key = self._shape(inputs)
+        if key[0] not in self._graphs:
+            yield from self._convert(key[0], inputs)
+        if key not in self._compiled:
+            yield
+            while len(self._compiled) >= _MAX_COMPILED:
+                self._compiled.popitem(last=False)
+            self._compiled[key] = self._compile(self._graph(key[0]), key[1])
+
+    def _convert(self, signature: str, inputs: Inputs) -> Iterator[None]:
+        """The signature's graph, found or made."""
+        yield
         file = self._file(signature)
         if file is None or not self._is_readable(file):
             logger.info("converting %s for OpenVINO: once, it may take minutes", signature)
-            yield
             _check(self._method, inputs)
             graph = _traced(self._method, inputs)
             yield
@@ -81,19 +90,13 @@ class Converted:
             self._graphs[signature] = _kept(graph, file) if file else graph
         else:
             self._graphs[signature] = file
-        yield
 
     def __call__(self, inputs: Inputs) -> Outputs:
         for _ in self.prepare(inputs):
             pass
-        arrays = _arrays(inputs)
-        key = shape(inputs)
-        if key not in self._compiled:
-            while len(self._compiled) >= _MAX_COMPILED:
-                self._compiled.popitem(last=False)
-            self._compiled[key] = self._compile(self._graph(key[0]), key[1])
+        key = self._shape(inputs)
         self._compiled.move_to_end(key)
-        return self._compiled[key](arrays)
+        return self._compiled[key](_arrays(inputs))
 
     def undo(self) -> None:
         self._graphs.clear()

@@ -11,12 +11,12 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 
 from daguerre.engine.forward import Inputs, Outputs, is_out_of_memory
-from daguerre.models.diffusers.executors import ExecutorError, Method, Place, shape
+from daguerre.models.diffusers.executors import ExecutorError, Method, Place, Shape, Shapes
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 MAX_GRAPHS = 32
 # Libraries choose kernels and take their workspaces in the first calls, which no graph can record.
 _NUM_WARM = 3
-
-Shape: TypeAlias = tuple[str, int]
 
 
 class Graph:
@@ -64,21 +62,21 @@ class Graphed:
             raise ExecutorError(f"CUDA graphs are recorded on CUDA devices, not on {place.device}")
         self._method, self._device = method, place.device
         self._record = record or _recorded
+        self._shape = Shapes()
         self._seen: set[Shape] = set()
         self._refused: set[Shape] = set()  # without room for a graph of theirs
         self._graphs: OrderedDict[Shape, Graph] = OrderedDict()  # the last used is the last
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
-        key = shape(inputs)
+        key = self._shape(inputs)
         if key in self._seen and key not in self._graphs and key not in self._refused:
             yield
             self._add(key, inputs)
-            yield
 
     def __call__(self, inputs: Inputs) -> Outputs:
         for _ in self.prepare(inputs):
             pass
-        key = shape(inputs)
+        key = self._shape(inputs)
         self._seen.add(key)
         if key not in self._graphs:
             return self._method.evaluate(inputs)[1]

@@ -85,7 +85,7 @@ class TorchNetwork:
         except Exception as error:  # a runtime may throw anything
             if self._is_at_fault(error):
                 self._fall_back(error)
-            # Else the forward will meet it again, and fail by it.
+            raise
 
     def __call__(self, inputs: Inputs) -> Outputs:
         try:
