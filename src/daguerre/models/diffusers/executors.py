@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from daguerre.engine.forward import Forward, Inputs, Outputs
+from daguerre.models.diffusers.store import Store
 
 # Largest distance of an output from torch's, as a share of torch's own norm. Sums in another order
 # leave 1e-6 to 1e-5 in float32, and up to 0.06 where torch rounds each step to bfloat16; what was
@@ -44,14 +44,14 @@ class Method:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a network runs, what runs it, and what is kept where. `facts` names all else that
-    decides bits; what is kept in `folder` is found again under them. `is_tf32` lets CUDA devices
+    decides bits; what is kept in `store` is found again under them. `is_tf32` lets CUDA devices
     round float32 before they multiply."""
 
     executor: str
     device: torch.device
     dtype: str
     facts: str
-    folder: Path | None = None
+    store: Store | None = None
     is_tf32: bool = False
 
 
