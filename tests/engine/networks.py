@@ -7,6 +7,7 @@ that what sharing costs is a number of the test and not of the machine.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -111,6 +112,38 @@ class PreparingNetwork(ToyNetwork):
     def __call__(self, inputs: Inputs) -> Outputs:
         assert not list(self.prepare(inputs)), "a forward that was not prepared"
         return super().__call__(inputs)
+
+
+@dataclass(eq=False)
+class ToyGauge:
+    """Of a memory that has `num_free` bytes; an evaluation takes `fixed` of them, and `per_row`."""
+
+    num_free: int
+    per_row: int = 100
+    fixed: int = 0
+    rows: int = 0  # of the present evaluation
+    has_fixed_part: bool = False
+
+    def free(self) -> int:
+        return self.num_free
+
+    @contextmanager
+    def measuring(self) -> Iterator[Callable[[], int | None]]:
+        self.rows = 0
+        yield lambda: self.fixed + self.per_row * self.rows
+
+
+@dataclass
+class GaugedNetwork(ToyNetwork):
+    """Has no memory for more than its gauge says."""
+
+    gauge: ToyGauge = field(default_factory=lambda: ToyGauge(1 << 40))
+
+    def compute(self, x: Array) -> Array:
+        self.gauge.rows = len(x)
+        if self.gauge.fixed + self.gauge.per_row * len(x) > self.gauge.num_free:
+            raise MemoryError
+        return super().compute(x)
 
 
 def shade(outputs: Outputs) -> Pixels:

@@ -28,6 +28,7 @@ from daguerre.engine.forward import (
     Preparing,
     is_out_of_memory,
 )
+from daguerre.engine.room import Room
 from daguerre.engine.trials import TRIALS, is_same, noise
 from daguerre.params import Mode
 
@@ -98,7 +99,7 @@ class Batcher:
         """`prepare` is called before a network of that kind is evaluated, and is not timed."""
         self._certificates = certificates
         self._clock, self._prepare = clock, prepare
-        self._costs = Costs()
+        self._costs, self._room = Costs(), Room(clock)
         self._num_passed: dict[Claim, int] = {}  # trials, of a claim that is not decided yet
         self._failed: set[Claim] = set()  # ended with an error in this process
         self.num_forwards = 0  # whose outputs were used: a trial's shared evaluation does not count
@@ -112,7 +113,8 @@ class Batcher:
         max_rows: int,
         mode: Mode = "exact",
     ) -> int:
-        """How many of the jobs with these rows, from the first, take the next forward together.
+        """How many of the jobs with these rows, from the first, take the next forward together: no
+        more than `max_rows` and the memory allow.
 
         Climbs from 2 jobs up to the first number that is refused or does not pay; a number not
         tried or not timed yet is run when all below it are good. In throughput mode no proof is
@@ -120,7 +122,8 @@ class Batcher:
         """
         num_good, cost = 1, 1.0
         for count in range(2, len(rows) + 1):
-            if sum(rows[:count]) > max_rows:
+            num_rows = sum(rows[:count])
+            if num_rows > max_rows or not self._room.has(fingerprint, signature, num_rows):
                 break
             claim = Claim(fingerprint, signature, tuple(sorted(rows[:count])))
             is_good, claim_cost = self._verdict(claim, mode), self._costs.cost(claim)
@@ -211,11 +214,12 @@ class Batcher:
         self, network: Network, claim: Claim, inputs: dict[str, Array | Plain]
     ) -> tuple[Outputs, float]:
         """The outputs of all, and the seconds that they took."""
-        if isinstance(network, Preparing):
-            self._prepare(network, inputs)
-        started_s = self._clock()
-        outputs = evaluate(network, inputs, sum(claim.rows))
-        spent_s = self._clock() - started_s
+        with self._room.measured(network, claim):
+            if isinstance(network, Preparing):
+                self._prepare(network, inputs)
+            started_s = self._clock()
+            outputs = evaluate(network, inputs, sum(claim.rows))
+            spent_s = self._clock() - started_s
         self._costs.add(claim, spent_s)
         return outputs, spent_s
 
@@ -225,7 +229,9 @@ class Batcher:
         """The answers are those of the lone runs; the next trial of the claim is made beside."""
         outcomes = [self._run_alone(network, forward) for forward in forwards]
         expected = [outcome.outputs for outcome in outcomes if outcome.outputs is not None]
-        if len(expected) == len(forwards):
+        # The lone runs may be the first that were measured.
+        has_room = self._room.has(*claim[:2], sum(claim.rows))
+        if has_room and len(expected) == len(forwards):
             try:
                 self._try(network, claim, forwards, expected)
             except NetworkChanged:

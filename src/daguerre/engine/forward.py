@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -121,6 +122,29 @@ class Preparing(Protocol):
     def prepare(self, inputs: Inputs) -> Iterator[None]:
         """Yields before each part of the work, so that a watcher sees that it goes on; nothing
         where there is none. Raises `NetworkChanged`, and whatever it fails of."""
+
+
+class Gauge(Protocol):
+    """Of the memory of a place where networks are evaluated, in bytes."""
+
+    @property
+    def has_fixed_part(self) -> bool:
+        """Whether what is measured may have a part that does not grow with the rows."""
+
+    def free(self) -> int:
+        """What the next evaluation may take."""
+
+    def measuring(self) -> AbstractContextManager[Callable[[], int | None]]:
+        """Around an evaluation. What it yields tells afterwards how much that took at the most, or
+        None where nobody knows."""
+
+
+@runtime_checkable
+class Gauged(Protocol):
+    """A network whose evaluations may be more than the memory there is."""
+
+    @property
+    def gauge(self) -> Gauge: ...
 
 
 # Of Python, C++, torch on CPUs and devices, and OpenVINO: runtimes throw errors of their own.
