@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from daguerre.engine.forward import Forward, Inputs, Outputs
 from daguerre.models.diffusers.store import Store
+
+if TYPE_CHECKING:
+    from daguerre.models.diffusers.graphs import Graph
 
 # Largest distance of an output from torch's, as a share of torch's own norm. Sums in another order
 # leave 1e-6 to 1e-5 in float32, and up to 0.06 where torch rounds each step to bfloat16; what was
@@ -45,7 +48,7 @@ class Method:
 class Place:
     """Where a network runs, what runs it, and what is kept where. `facts` names all else that
     decides bits; what is kept in `store` is found again under them. `is_tf32` lets CUDA devices
-    round float32 before they multiply."""
+    round float32 before they multiply. Networks with one `recorder` share the memory of graphs."""
 
     executor: str
     device: torch.device
@@ -53,6 +56,7 @@ class Place:
     facts: str
     store: Store | None = None
     is_tf32: bool = False
+    recorder: Callable[[Method, Inputs], Graph] | None = None
 
 
 class Executor(Protocol):

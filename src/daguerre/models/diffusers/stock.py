@@ -161,12 +161,13 @@ class Stock:
     def _open_doors(self, device: torch.device) -> Mapping[str, Network]:
         from daguerre.models.diffusers import devices, networks
         from daguerre.models.diffusers.executors import Place
+        from daguerre.models.diffusers.graphs import Recorder
 
         facts = devices.facts(self.weights_sha256, device, self.dtype, self.is_tf32)
         eager = Place("eager", device, self.dtype, facts, is_tf32=self.is_tf32)
         # A text encoder runs once per request, for a moment: it is not worth another's start.
         places = dict.fromkeys(self.checkpoint.family.text_encoders, eager)
-        fast = replace(eager, executor=self.executor, store=self._store)
+        fast = replace(eager, executor=self.executor, store=self._store, recorder=Recorder(device))
         denoiser = self.checkpoint.family.denoiser
         return {denoiser: self._open_denoiser(fast)} | {
             name: networks.open_door(
