@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import wait_until
 
-from daguerre.engine.forward import Gauged
+from daguerre.engine.forward import is_gauged
 
 from .conftest import REASON, Bench
 
@@ -77,7 +77,7 @@ def test_checkpoints_are_measured(folder_of: Any) -> None:
     from .conftest import Request
 
     bench = Bench(folder_of("flux"))
-    assert all(isinstance(network, Gauged) for network in bench.networks.values())
+    assert all(is_gauged(network) for network in bench.networks.values())
     bench.pictures([Request("a fox", steps=2)])
     (held,) = [
         taken

@@ -9,7 +9,7 @@ which each process times anew: see `MAX_JOIN_COST`. Knows nothing of images, eve
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ from daguerre.engine.forward import (
     Plain,
     Preparing,
     is_out_of_memory,
+    is_preparing,
 )
 from daguerre.engine.room import Room
 from daguerre.engine.trials import TRIALS, is_same, noise
@@ -102,6 +103,7 @@ class Batcher:
         self._costs, self._room = Costs(), Room(clock)
         self._num_passed: dict[Claim, int] = {}  # trials, of a claim that is not decided yet
         self._failed: set[Claim] = set()  # ended with an error in this process
+        self._climbed: dict[Hashable, int] = {}  # until something is learned
         self.num_forwards = 0  # whose outputs were used: a trial's shared evaluation does not count
         self.num_rows = 0
 
@@ -120,10 +122,20 @@ class Batcher:
         tried or not timed yet is run when all below it are good. In throughput mode no proof is
         asked for, but that it pays is.
         """
+        asked = (fingerprint, signature, tuple(rows), max_rows, mode)
+        if asked not in self._climbed:
+            self._climbed[asked] = self._climb(*asked)
+        count = self._climbed[asked]
+        while count > 1 and not self._room.has(fingerprint, signature, sum(rows[:count])):
+            count -= 1
+        return count
+
+    def _climb(
+        self, fingerprint: str, signature: str, rows: Sequence[int], max_rows: int, mode: Mode
+    ) -> int:
         num_good, cost = 1, 1.0
         for count in range(2, len(rows) + 1):
-            num_rows = sum(rows[:count])
-            if num_rows > max_rows or not self._room.has(fingerprint, signature, num_rows):
+            if sum(rows[:count]) > max_rows:
                 break
             claim = Claim(fingerprint, signature, tuple(sorted(rows[:count])))
             is_good, claim_cost = self._verdict(claim, mode), self._costs.cost(claim)
@@ -207,6 +219,7 @@ class Batcher:
 
     def _refuse(self, claim: Claim) -> None:
         """For this process, so that the next group is no larger than what went well."""
+        self._climbed.clear()
         self._failed.add(claim)
         self._certificates.refuse(claim)
 
@@ -215,12 +228,13 @@ class Batcher:
     ) -> tuple[Outputs, float]:
         """The outputs of all, and the seconds that they took."""
         with self._room.measured(network, claim):
-            if isinstance(network, Preparing):
+            if is_preparing(network):
                 self._prepare(network, inputs)
             started_s = self._clock()
             outputs = evaluate(network, inputs, sum(claim.rows))
             spent_s = self._clock() - started_s
-        self._costs.add(claim, spent_s)
+        if self._costs.add(claim, spent_s):
+            self._climbed.clear()
         return outputs, spent_s
 
     def _run_trial(
@@ -268,6 +282,7 @@ class Batcher:
             del self._num_passed[claim]
             logger.info("%s: exact %s, cost %s", claim.label, is_exact, self._costs.cost(claim))
             self._certificates.put(claim, is_exact)
+            self._climbed.clear()
 
     def _count(self, rows: int) -> None:
         self.num_forwards += 1

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from daguerre.engine.certificates import Claim
-from daguerre.engine.forward import Gauge, Gauged, Network
+from daguerre.engine.forward import Gauge, Gauged, Network, is_gauged
 
 logger = logging.getLogger(__name__)
 
@@ -70,11 +70,9 @@ class Room:
     @contextmanager
     def measured(self, network: Network, claim: Claim) -> Iterator[None]:
         """Around an evaluation; one that fails says nothing."""
-        runs = self._runs(network, claim) if isinstance(network, Gauged) else None
-        if runs is None or runs.num >= NUM_MEASURED:
+        if not is_gauged(network) or (runs := self._runs(network, claim)).num >= NUM_MEASURED:
             yield
             return
-        assert isinstance(network, Gauged)
         with network.gauge.measuring() as taken:
             yield
         num_bytes = taken()
