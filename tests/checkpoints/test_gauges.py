@@ -26,16 +26,18 @@ def test_process() -> None:
     from daguerre.models.diffusers.gauges import gauge
 
     ours = gauge(torch.device("cpu"))
-    with ours.measuring() as taken:
-        held = np.ones(NUM_BYTES, np.uint8)
-    found = taken()
-    assert found is not None and NUM_BYTES * 0.9 <= found < NUM_BYTES * 2
+    with ours.measuring() as measurement:
+        held = [np.ones(NUM_BYTES, np.uint8)]
+        measurement.begin_anew()
+        held.append(np.ones(NUM_BYTES, np.uint8))
+        found = measurement.num_bytes()
+    assert found is not None and NUM_BYTES * 0.9 <= found < NUM_BYTES * 1.5
     del held
-    with ours.measuring() as taken:
+    with ours.measuring() as measurement:
 
         def was_seen() -> bool:
             np.ones(NUM_BYTES, np.uint8)
-            return (taken() or 0) >= NUM_BYTES * 0.9
+            return (measurement.num_bytes() or 0) >= NUM_BYTES * 0.9
 
         wait_until(was_seen)
     assert ours.free() > 0
@@ -46,9 +48,8 @@ def test_system_that_does_not_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     from daguerre.models.diffusers import gauges
 
     monkeypatch.setattr(gauges, "_PAGES", tmp_path / "none")
-    with gauges.ProcessGauge().measuring() as taken:
-        pass
-    assert taken() is None
+    with gauges.ProcessGauge().measuring() as measurement:
+        assert measurement.num_bytes() is None
 
 
 def test_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,9 +67,13 @@ def test_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda of: (1000, 5000))
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset)
     ours = gauge(torch.device("cuda:1"))
-    with ours.measuring() as taken:
+    with ours.measuring() as measurement:
         device["peak"] = 1700
-    assert taken() == 1200
+        assert measurement.num_bytes() == 1200
+        device["allocated"] = 600
+        measurement.begin_anew()
+        assert measurement.num_bytes() == 0
+    device["allocated"] = 500
     assert ours.free() == 1000 + 800 - 500
 
 

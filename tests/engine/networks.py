@@ -116,33 +116,43 @@ class PreparingNetwork(ToyNetwork):
 
 @dataclass(eq=False)
 class ToyGauge:
-    """Of a memory that has `num_free` bytes; an evaluation takes `fixed` of them, and `per_row`."""
+    """Of a memory that has `num_free` bytes; an evaluation takes `fixed` of them, and `per_row`.
+    Is its own measurement."""
 
     num_free: int
     per_row: int = 100
     fixed: int = 0
-    rows: int = 0  # of the present evaluation
     has_fixed_part: bool = False
+    taken: int = 0
 
     def free(self) -> int:
         return self.num_free
 
     @contextmanager
-    def measuring(self) -> Iterator[Callable[[], int | None]]:
-        self.rows = 0
-        yield lambda: self.fixed + self.per_row * self.rows
+    def measuring(self) -> Iterator[ToyGauge]:
+        self.begin_anew()
+        yield self
+
+    def begin_anew(self) -> None:
+        self.taken = 0
+
+    def num_bytes(self) -> int | None:
+        return self.taken
+
+    def take(self, num_bytes: int) -> None:
+        self.taken = max(self.taken, num_bytes)
+        if num_bytes > self.num_free:
+            raise MemoryError
 
 
 @dataclass
-class GaugedNetwork(ToyNetwork):
+class GaugedNetwork(PreparingNetwork):
     """Has no memory for more than its gauge says."""
 
     gauge: ToyGauge = field(default_factory=lambda: ToyGauge(1 << 40))
 
     def compute(self, x: Array) -> Array:
-        self.gauge.rows = len(x)
-        if self.gauge.fixed + self.gauge.per_row * len(x) > self.gauge.num_free:
-            raise MemoryError
+        self.gauge.take(self.gauge.fixed + self.gauge.per_row * len(x))
         return super().compute(x)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from pathlib import Path
 
@@ -321,10 +320,17 @@ def test_memory_that_others_take_and_give_back() -> None:
         assert num_sharing(mine, network, jobs=4) == count
 
 
+def test_what_is_done_for_all_rows_is_not_counted_for_each() -> None:
+    """A conversion may take much more than a forward, and says nothing of more rows."""
+    gauge = ToyGauge(1000)
+    network = GaugedNetwork("denoiser", gauge=gauge, on_prepare=lambda: gauge.take(1000))
+    assert climb(batcher(network), network, jobs=5) == 5
+
+
 def test_what_nobody_can_measure_is_not_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A system that does not say what was taken keeps no job from sharing."""
     gauge = ToyGauge(1 << 40)
-    monkeypatch.setattr(gauge, "measuring", lambda: contextlib.nullcontext(lambda: None))
+    monkeypatch.setattr(gauge, "num_bytes", lambda: None)
     monkeypatch.setattr(gauge, "free", lambda: 0)
     network = GaugedNetwork("denoiser", gauge=gauge)
     assert climb(batcher(network), network, jobs=3) == 3

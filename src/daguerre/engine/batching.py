@@ -9,7 +9,7 @@ which each process times anew: see `MAX_JOIN_COST`. Knows nothing of images, eve
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +20,10 @@ from daguerre.engine.costs import Costs
 from daguerre.engine.forward import (
     Array,
     Forward,
-    Inputs,
     Network,
     NetworkChanged,
     Outputs,
     Plain,
-    Preparing,
     is_out_of_memory,
     is_preparing,
 )
@@ -83,9 +81,15 @@ def evaluate(network: Network, inputs: dict[str, Array | Plain], rows: int) -> O
     return tuple(map(arrays.owned, outputs))
 
 
-def _prepare(network: Preparing, inputs: Inputs) -> None:
-    for _ in network.prepare(inputs):
+def _prepare(name: str, parts: Iterator[None]) -> None:
+    for _ in parts:
         pass
+
+
+def _telling(parts: Iterator[None], tell: Callable[[], None]) -> Iterator[None]:
+    for part in parts:
+        tell()
+        yield part
 
 
 class Batcher:
@@ -95,9 +99,10 @@ class Batcher:
         self,
         certificates: Certificates,
         clock: Callable[[], float],
-        prepare: Callable[[Preparing, Inputs], None] = _prepare,
+        prepare: Callable[[str, Iterator[None]], None] = _prepare,
     ) -> None:
-        """`prepare` is called before a network of that kind is evaluated, and is not timed."""
+        """`prepare` is given what a network of that name has to do once before it is evaluated, and
+        runs it; that is not timed."""
         self._certificates = certificates
         self._clock, self._prepare = clock, prepare
         self._costs, self._room = Costs(), Room(clock)
@@ -227,9 +232,10 @@ class Batcher:
         self, network: Network, claim: Claim, inputs: dict[str, Array | Plain]
     ) -> tuple[Outputs, float]:
         """The outputs of all, and the seconds that they took."""
-        with self._room.measured(network, claim):
+        with self._room.measured(network, claim) as begin_anew:
             if is_preparing(network):
-                self._prepare(network, inputs)
+                parts = network.prepare(inputs)
+                self._prepare(network.name, _telling(parts, begin_anew))
             started_s = self._clock()
             outputs = evaluate(network, inputs, sum(claim.rows))
             spent_s = self._clock() - started_s

@@ -117,11 +117,22 @@ class Preparing(Protocol):
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
         """Yields before each part of the work, so that a watcher sees that it goes on; nothing
-        where there is none. Raises `NetworkChanged`, and whatever it fails of."""
+        where there is none. What is done for this number of rows alone is the last part. Raises
+        `NetworkChanged`, and whatever it fails of."""
 
 
 def is_preparing(network: Network) -> TypeGuard[Preparing]:
     return hasattr(network, "prepare")
+
+
+class Measurement(Protocol):
+    """Of the memory that is taken meanwhile."""
+
+    def begin_anew(self) -> None:
+        """What was taken until now does not count."""
+
+    def num_bytes(self) -> int | None:
+        """What was taken at the most; None where nobody knows."""
 
 
 class Gauge(Protocol):
@@ -134,9 +145,8 @@ class Gauge(Protocol):
     def free(self) -> int:
         """What the next evaluation may take."""
 
-    def measuring(self) -> AbstractContextManager[Callable[[], int | None]]:
-        """Around an evaluation. What it yields tells afterwards how much that took at the most, or
-        None where nobody knows."""
+    def measuring(self) -> AbstractContextManager[Measurement]:
+        """Around an evaluation."""
 
 
 class Gauged(Protocol):

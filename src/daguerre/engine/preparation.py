@@ -7,9 +7,8 @@ cost. Knows nothing of which jobs wait for it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from daguerre.engine.forward import Inputs, Preparing
 from daguerre.engine.meter import Meter
 
 logger = logging.getLogger(__name__)
@@ -26,11 +25,11 @@ class Preparation:
     ) -> None:
         self._clock, self._meter, self._tell = clock, meter, tell
 
-    def __call__(self, network: Preparing, inputs: Inputs) -> None:
-        """Raises whatever the network does."""
+    def __call__(self, name: str, parts: Iterator[None]) -> None:
+        """Of the network with this name. Raises whatever it does."""
         started_s, has_parts = self._clock(), False
         try:
-            for _ in network.prepare(inputs):
+            for _ in parts:
                 has_parts = True
                 self._tell(True)
         finally:
@@ -39,4 +38,4 @@ class Preparation:
                 self._meter.leave_out(self._clock() - started_s)
         spent_s = self._clock() - started_s
         if has_parts and spent_s >= _TOLD_S:
-            logger.info("%s was prepared for a shape in %.1f s", network.name, spent_s)
+            logger.info("%s was prepared for a shape in %.1f s", name, spent_s)

@@ -61,6 +61,10 @@ class _Taken:
         return most + int(per_row * (rows - last))
 
 
+def _nothing() -> None:
+    pass
+
+
 class Room:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -68,14 +72,16 @@ class Room:
         self._free: dict[Gauge, tuple[float, int]] = {}  # when it was looked at, bytes
 
     @contextmanager
-    def measured(self, network: Network, claim: Claim) -> Iterator[None]:
-        """Around an evaluation; one that fails says nothing."""
+    def measured(self, network: Network, claim: Claim) -> Iterator[Callable[[], None]]:
+        """Around an evaluation; one that fails says nothing. Yields what is to be called when the
+        next part of its preparation begins: what is done for all numbers of rows, as a conversion
+        is, says nothing of this one."""
         if not is_gauged(network) or (runs := self._runs(network, claim)).num >= NUM_MEASURED:
-            yield
+            yield _nothing
             return
-        with network.gauge.measuring() as taken:
-            yield
-        num_bytes = taken()
+        with network.gauge.measuring() as measurement:
+            yield measurement.begin_anew
+            num_bytes = measurement.num_bytes()
         if num_bytes is not None:
             runs.add(num_bytes)
 

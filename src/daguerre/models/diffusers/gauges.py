@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from daguerre.engine.forward import Gauge
+from daguerre.engine.forward import Gauge, Measurement
 from daguerre.models.diffusers import memory
 
 _LOOK_S = 0.002
@@ -38,24 +38,32 @@ class ProcessGauge:
         return memory.free("cpu")
 
     @contextmanager
-    def measuring(self) -> Iterator[Callable[[], int | None]]:
-        before = most = _own_bytes()
-        ended = threading.Event()
-
-        def look() -> None:
-            nonlocal most
-            while not ended.wait(_LOOK_S):
-                most = max(most, _own_bytes())
-
-        looker = threading.Thread(target=look, name="daguerre-gauge", daemon=True)
-        if before:
-            looker.start()
+    def measuring(self) -> Iterator[Measurement]:
+        measurement, ended = _OfProcess(), threading.Event()
+        looker = threading.Thread(
+            target=measurement.look_until, args=(ended,), name="daguerre-gauge", daemon=True
+        )
+        looker.start()
         try:
-            yield lambda: max(most, _own_bytes()) - before if before else None
+            yield measurement
         finally:
             ended.set()
-            if before:
-                looker.join()
+            looker.join()
+
+
+class _OfProcess:
+    def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        self._before = self._most = _own_bytes()
+
+    def look_until(self, ended: threading.Event) -> None:
+        while self._before and not ended.wait(_LOOK_S):
+            self._most = max(self._most, _own_bytes())
+
+    def num_bytes(self) -> int | None:
+        return max(self._most, _own_bytes()) - self._before if self._before else None
 
 
 class DeviceGauge:
@@ -70,10 +78,22 @@ class DeviceGauge:
         return memory.free(str(self._device))
 
     @contextmanager
-    def measuring(self) -> Iterator[Callable[[], int | None]]:
-        before = torch.cuda.memory_allocated(self._device)
+    def measuring(self) -> Iterator[Measurement]:
+        yield _OfDevice(self._device)
+
+
+class _OfDevice:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        self._before: int = torch.cuda.memory_allocated(self._device)
         torch.cuda.reset_peak_memory_stats(self._device)
-        yield lambda: torch.cuda.max_memory_allocated(self._device) - before
+
+    def num_bytes(self) -> int:
+        most: int = torch.cuda.max_memory_allocated(self._device)
+        return most - self._before
 
 
 def _own_bytes() -> int:
