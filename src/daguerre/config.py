@@ -127,6 +127,18 @@ class Settings:
         "Time a forward may take; then the engine counts as hung and is replaced, in seconds.",
         values.number(1, 86_400),
     )
+    converted_max_bytes: int = _setting(
+        128 * 1024**3,
+        "Disk for networks of checkpoints that were converted or compiled, in bytes; past it those"
+        " go that were used longest ago; 0 keeps none.",
+        values.whole(0, 2**50),
+    )
+    load_timeout_s: float = _setting(
+        600.0,
+        "Time that loading the models, or a part of preparing a checkpoint's network, may take;"
+        " then the engine is replaced, in seconds.",
+        values.number(1, 86_400),
+    )
     precision: str = _choice_setting(
         "auto",
         "Arithmetic of the embedded model, where auto takes the faster here",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ def make(
     """A linear layer whose rows `compute` changes, and how torch evaluates it."""
     from daguerre.models.diffusers.conversion import Converted
     from daguerre.models.diffusers.executors import Method, Place
+    from daguerre.models.diffusers.store import Store
 
     torch.manual_seed(0)
     torch.set_grad_enabled(False)
@@ -35,7 +37,8 @@ def make(
         y = module(inputs["x"])
         return None, (compute(y) if compute else y, y.sum(1))
 
-    place = Place("openvino", torch.device("cpu"), dtype, "facts", folder)
+    store = Store(folder, 1 << 40) if folder else None
+    place = Place("openvino", torch.device("cpu"), dtype, "facts", store)
     return Converted(Method("linear", module, evaluate), place), evaluate
 
 
@@ -92,20 +95,48 @@ def test_example_does_not_depend_on_what_came_first(tmp_path: Path) -> None:
     outputs = [network(rows(2)) for network in networks]
     for other in outputs[1:]:
         assert all(map(torch.equal, outputs[0], other))
-    files = [sorted((tmp_path / name).iterdir()) for name in ("one", "two")]
-    assert [f.name for f in files[0]] == [f.name for f in files[1]]
-    assert [f.suffix for f in files[0]] == [".bin", ".xml"]
+    folders = [list((tmp_path / name).iterdir()) for name in ("one", "two")]
+    assert [f.name for f in folders[0]] == [f.name for f in folders[1]]
+    assert sorted(f.suffix for f in folders[0][0].iterdir()) == [".bin", ".xml"]
 
 
 def test_damaged_file_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A file that cannot be read costs a warning and a conversion."""
     expected = make(folder=tmp_path)[0](rows(2))
-    (graph,) = tmp_path.glob("*.xml")
+    (graph,) = tmp_path.rglob("*.xml")
     graph.write_text("<net>")
     with caplog.at_level(logging.WARNING, "daguerre"):
         found = make(folder=tmp_path)[0](rows(2))
     assert all(map(torch.equal, found, expected))
     assert "damaged" in caplog.text and graph.read_text() != "<net>"
+
+
+def test_what_is_removed_meanwhile_is_not_missed(tmp_path: Path) -> None:
+    """Somebody may delete all that is kept: a network that runs goes on, also with other rows, and
+    the next one is converted again, to the same bits."""
+    network, _ = make(folder=tmp_path)
+    network(rows(1))
+    for entry in tmp_path.iterdir():
+        shutil.rmtree(entry)
+    found, again = network(rows(3)), make(folder=tmp_path)[0](rows(3))
+    assert all(map(torch.equal, found, again)) and len(list(tmp_path.iterdir())) == 1
+
+
+def test_two_servers_convert_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that is later takes what the other has put there, and leaves nothing beside it."""
+    import openvino
+
+    save = openvino.save_model
+    others: list[Any] = []
+
+    def save_later(*args: Any, **kwargs: Any) -> None:
+        monkeypatch.setattr(openvino, "save_model", save)
+        others.append(make(folder=tmp_path)[0](rows(2)))
+        save(*args, **kwargs)
+
+    monkeypatch.setattr(openvino, "save_model", save_later)
+    found = make(folder=tmp_path)[0](rows(2))
+    assert all(map(torch.equal, found, others[0])) and len(list(tmp_path.iterdir())) == 1
 
 
 def test_folder_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -120,5 +151,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCapture
 def test_preparing_goes_in_parts(tmp_path: Path) -> None:
     """What takes long yields between its parts; the second time there is nothing to do."""
     network, _ = make(folder=tmp_path)
-    assert len(list(network.prepare(rows(2)))) >= 3
-    assert list(network.prepare(rows(3))) == []
+    assert len(list(network.prepare(rows(2)))) >= 4
+    assert list(network.prepare(rows(2))) == []
+    assert len(list(network.prepare(rows(3)))) == 1  # it is compiled for this number of rows
+    network(rows(3))

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from daguerre.models.diffusers.store import Store
+
 from .conftest import REASON, Bench, Request, failure
 
 pytest.importorskip("diffusers", reason=REASON)
@@ -32,7 +34,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def converted(folder: Path, kept: Path | None, **kind: Any) -> Bench:
-    return Bench(folder, executor="openvino", converted=kept, **kind)
+    store = Store(kept, 1 << 40) if kept else None
+    return Bench(folder, executor="openvino", store=store, **kind)
 
 
 def test_openvino_draws_what_torch_draws(
@@ -48,13 +51,13 @@ def test_openvino_draws_what_torch_draws(
     for name in ("unet", "vae"):
         assert "openvino" in bench.networks[name].fingerprint
         assert "openvino" not in eager.networks[name].fingerprint
-    assert len(list(kept.glob("*.bin"))) == len(list(kept.glob("*.xml"))) >= 2
+    assert len(list(kept.rglob("*.bin"))) == len(list(kept.rglob("*.xml"))) >= 2
 
-    before = {file: file.stat().st_mtime_ns for file in kept.iterdir()}
+    before = {file: file.stat().st_mtime_ns for file in kept.rglob("*.*")}
     caplog.clear()
     with caplog.at_level(logging.INFO, "daguerre"):
         assert converted(folder, kept).pictures([REQUEST])[0] == drawn
-    assert {file: file.stat().st_mtime_ns for file in kept.iterdir()} == before
+    assert {file: file.stat().st_mtime_ns for file in kept.rglob("*.*")} == before
     assert "converting" not in caplog.text
 
 

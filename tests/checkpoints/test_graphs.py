@@ -7,7 +7,9 @@ graph does. Whether a device records and plays what it should is not tested here
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +37,7 @@ class Recorder:
         self.error: Exception | None = None
         self.change = 0.0
 
-    def __call__(self, method: Method, inputs: Inputs, device: Any) -> Graph:
+    def __call__(self, method: Method, inputs: Inputs) -> Graph:
         from daguerre.models.diffusers.graphs import Graph
 
         if self.error:
@@ -62,8 +64,8 @@ def make(device: str = "cuda") -> tuple[Graphed, Recorder]:
 
     method = Method("double", torch.nn.Identity(), evaluate)
     recorder = Recorder()
-    place = Place("cuda-graphs", torch.device(device), "float32", "")
-    return Graphed(method, place, recorder), recorder
+    place = Place("cuda-graphs", torch.device(device), "float32", "", recorder=recorder)
+    return Graphed(method, place), recorder
 
 
 def rows(number: int, value: float = 1.0) -> dict[str, Any]:
@@ -157,6 +159,19 @@ def test_without_a_device_it_is_eager(
     assert bench.networks["unet"].fingerprint.endswith("unet eager")
 
 
+def test_one_memory_for_a_checkpoint(folder_of: Callable[[str], Path]) -> None:
+    """What records is the checkpoint's, for all its networks, and goes with what is loaded."""
+    bench = Bench(folder_of("stable-diffusion"))
+    networks: list[Any] = [bench.networks[name] for name in ("unet", "vae")]
+    recorders = {network._place.recorder for network in networks}
+    (recorder,) = recorders
+    held = weakref.ref(recorder)
+    bench.model.unload()
+    del recorder, recorders, networks, bench
+    gc.collect()
+    assert held() is None
+
+
 def test_order_of_a_recording(monkeypatch: pytest.MonkeyPatch) -> None:
     """Warmed up on a side stream that waits for the work before, recorded into the shared memory,
     and played by the graph; the calls fit torch's own signatures."""
@@ -192,11 +207,12 @@ def test_order_of_a_recording(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: current)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", CUDAGraph)
     monkeypatch.setattr(torch.cuda, "graph", record)
-    monkeypatch.setattr(graphs, "_shared", lambda device: (side, "pool"))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: side)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
 
     network, _ = make()
     method, inputs = network._method, rows(2)
-    graph = graphs._recorded(method, inputs, torch.device("cuda"))
+    graph = graphs.Recorder(torch.device("cuda"))(method, inputs)
     graph(inputs)
     assert told == [
         "side waits for current",

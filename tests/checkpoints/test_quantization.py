@@ -14,6 +14,7 @@ from daguerre.engine import batching
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers.caches import TAYLOR_LITE, Cache
 from daguerre.models.diffusers.quantization import FLOAT8, INT8, METHODS
+from daguerre.models.diffusers.store import Store
 
 from .conftest import REASON, Bench, Request, stock_pictures
 
@@ -129,8 +130,9 @@ def test_auto_is_eager_for_what_is_quantized(
     folder_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """Its layers are not converted for OpenVINO; the decoder is, as ever."""
+    store = Store(tmp_path, 1 << 40)
     bench = Bench(
-        folder_of("flux"), quantization=INT8, executor="auto", converted=tmp_path, dtype="bfloat16"
+        folder_of("flux"), quantization=INT8, executor="auto", store=store, dtype="bfloat16"
     )
     assert bench.networks["transformer"].fingerprint.endswith("transformer eager")
     assert "openvino" in bench.networks["vae"].fingerprint

@@ -25,7 +25,7 @@ from daguerre.engine.process import ProcessEngine
 from daguerre.errors import InternalError
 from daguerre.params import ImageParams, Mode
 
-from .networks import ChangingNetwork, ToyModel, params
+from .networks import ChangingNetwork, PreparingNetwork, ToyModel, ToyNetwork, params
 
 NUM_STEPS = 4
 NEVER = sys.maxsize
@@ -41,6 +41,10 @@ def _hang() -> None:
 
 def _hang_in_native_code() -> None:
     ctypes.PyDLL(None).sleep(1000)  # and no other thread runs meanwhile
+
+
+def _doze_in_native_code() -> None:
+    ctypes.PyDLL(None).sleep(3)
 
 
 def _doze() -> None:
@@ -68,6 +72,7 @@ DEEDS: Mapping[str, Callable[[], None]] = {
     "hang": _hang,
     "doze": _doze,
     "native": _hang_in_native_code,
+    "native-doze": _doze_in_native_code,
     "freeze": _freeze,
     "memory": _fill_memory,
     "end": _end,
@@ -111,14 +116,20 @@ class DeadlyModel(ToyModel):
 
 
 def model(
-    forward_s: float = 0.0, on_load: str = "", changes_at: int = NEVER, mode: Mode = "exact"
+    forward_s: float = 0.0,
+    on_load: str = "",
+    changes_at: int = NEVER,
+    mode: Mode = "exact",
+    on_prepare: str = "",
 ) -> DeadlyModel:
     """`changes_at` 0 draws other bits from the start."""
 
     def pause(inputs: Inputs) -> None:
         time.sleep(forward_s)
 
-    denoiser = ChangingNetwork("denoiser", on_call=pause, changes_at=changes_at)
+    denoiser: ToyNetwork = ChangingNetwork("denoiser", on_call=pause, changes_at=changes_at)
+    if on_prepare:
+        denoiser = PreparingNetwork("denoiser", on_call=pause, on_prepare=lambda: _do(on_prepare))
     return DeadlyModel(denoiser, NUM_STEPS, on_load=lambda: _do(on_load), mode=mode)
 
 
@@ -127,11 +138,12 @@ def build(
     on_load: str,
     changes_at: int,
     mode: Mode,
+    on_prepare: str,
     running: int,
     before_work: BeforeWork,
 ) -> ThreadEngine:
     return ThreadEngine(
-        [model(forward_s, on_load, changes_at, mode)],
+        [model(forward_s, on_load, changes_at, mode, on_prepare)],
         max_waiting=64,
         max_running=running,
         before_work=before_work,
@@ -148,12 +160,14 @@ def engine(
     weights_sha256: str = "0" * 64,
     changes_at: Sequence[int] = (),
     mode: Mode = "exact",
+    on_prepare: str = "",
 ) -> ProcessEngine:
-    """With a process for each of the deeds that are done when its model is loaded."""
+    """With a process for each of the deeds that are done when its model is loaded. Another may be
+    done before the denoiser's first forward with a number of rows."""
     deeds = [on_load] if isinstance(on_load, str) else on_load
     return ProcessEngine(
         [
-            functools.partial(build, forward_s, deed, changes, mode, running)
+            functools.partial(build, forward_s, deed, changes, mode, on_prepare, running)
             for deed, changes in zip(deeds, changes_at or [NEVER] * len(deeds), strict=True)
         ],
         [replace(model(mode=mode).info, weights_sha256=weights_sha256)],

@@ -6,7 +6,8 @@ that what sharing costs is a number of the test and not of the machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -90,6 +91,69 @@ class SharedMemoryNetwork(RowCountNetwork):
             self.memory = np.zeros((64, *x.shape[1:]), np.float32)
         self.memory[: len(x)] = super().compute(x)
         return self.memory[: len(x)]
+
+
+@dataclass
+class PreparingNetwork(ToyNetwork):
+    """Has two things to do before its first forward with a number of rows, told to `on_prepare`."""
+
+    on_prepare: Callable[[], object] = lambda: None
+    prepared: list[int] = field(default_factory=list)  # rows
+
+    def prepare(self, inputs: Inputs) -> Iterator[None]:
+        x = inputs["x"]
+        assert isinstance(x, np.ndarray)
+        if len(x) not in self.prepared:
+            yield
+            self.on_prepare()
+            yield
+            self.prepared.append(len(x))
+
+    def __call__(self, inputs: Inputs) -> Outputs:
+        assert not list(self.prepare(inputs)), "a forward that was not prepared"
+        return super().__call__(inputs)
+
+
+@dataclass(eq=False)
+class ToyGauge:
+    """Of a memory that has `num_free` bytes; an evaluation takes `fixed` of them, and `per_row`.
+    Is its own measurement."""
+
+    num_free: int
+    per_row: int = 100
+    fixed: int = 0
+    has_fixed_part: bool = False
+    taken: int = 0
+
+    def free(self) -> int:
+        return self.num_free
+
+    @contextmanager
+    def measuring(self) -> Iterator[ToyGauge]:
+        self.begin_anew()
+        yield self
+
+    def begin_anew(self) -> None:
+        self.taken = 0
+
+    def num_bytes(self) -> int | None:
+        return self.taken
+
+    def take(self, num_bytes: int) -> None:
+        self.taken = max(self.taken, num_bytes)
+        if num_bytes > self.num_free:
+            raise MemoryError
+
+
+@dataclass
+class GaugedNetwork(PreparingNetwork):
+    """Has no memory for more than its gauge says."""
+
+    gauge: ToyGauge = field(default_factory=lambda: ToyGauge(1 << 40))
+
+    def compute(self, x: Array) -> Array:
+        self.gauge.take(self.gauge.fixed + self.gauge.per_row * len(x))
+        return super().compute(x)
 
 
 def shade(outputs: Outputs) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,13 @@ from daguerre.engine.trials import TRIALS, is_same, noise
 
 from .networks import (
     Clock,
+    GaugedNetwork,
     LoudNetwork,
     PlaceNetwork,
+    PreparingNetwork,
     RowCountNetwork,
     SharedMemoryNetwork,
+    ToyGauge,
     ToyNetwork,
     forward,
 )
@@ -110,6 +114,21 @@ def test_exact_network_is_certified_then_shared() -> None:
     for outcome, seed in zip(outcomes, (1, 2), strict=True):
         alone = evaluate(network, merge([forward(seed=seed)]), 2)
         assert outcome.outputs is not None and is_same(outcome.outputs, alone)
+
+
+def test_preparing_comes_before_each_evaluation_and_is_not_timed() -> None:
+    """Alone, on trial and shared; else what is done once would speak against sharing."""
+    network = PreparingNetwork("denoiser")
+    clock = network.clock
+
+    def prepare() -> None:
+        clock.now_s += 1000
+
+    network.on_prepare = prepare
+    mine = certify(network)
+    assert network.prepared == [2, 4] and num_sharing(mine, network, jobs=2) == 2
+    mine.run(network, [forward(seed=1), forward(seed=2)])
+    assert mine._costs.cost(Claim(network.fingerprint, forward().signature, (2, 2))) == 1.0
 
 
 @pytest.mark.parametrize("kind", [RowCountNetwork, PlaceNetwork, LoudNetwork, SharedMemoryNetwork])
@@ -244,6 +263,77 @@ def test_label_names_signature_and_split() -> None:
     """What /metrics shows of a claim says which rows of what are shared."""
     claim = Claim("print", forward().signature, (1, 2))
     assert claim.label == "denoiser(x float32[3]) rows 1+2"
+
+
+def climb(mine: Batcher, network: ToyNetwork, jobs: int) -> int:
+    """Runs groups as large as they may be until they grow no more; how many share at last."""
+    for turn in range(jobs * (len(TRIALS) + 1)):
+        count = num_sharing(mine, network, jobs)
+        outcomes = mine.run(network, [forward(seed=10 * turn + job) for job in range(count)])
+        assert all(outcome.outputs is not None for outcome in outcomes)
+    return num_sharing(mine, network, jobs)
+
+
+@pytest.mark.parametrize(
+    ("gauge", "count"),
+    [
+        (ToyGauge(900), 4),
+        (ToyGauge(800), 4),
+        (ToyGauge(799), 3),
+        (ToyGauge(399), 1),
+        (ToyGauge(100 + 600, fixed=100, has_fixed_part=True), 3),
+        (ToyGauge(100 + 400, fixed=100, has_fixed_part=True), 2),
+    ],
+)
+def test_no_more_rows_than_memory_for_them(
+    gauge: ToyGauge, count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By what fewer rows took, to the byte: no group fails for memory, and none is smaller than it
+    need be. (Two rows a job, 100 bytes a row.)"""
+    network = GaugedNetwork("denoiser", gauge=gauge)
+    with caplog.at_level(logging.INFO, "daguerre"):
+        assert climb(batcher(network), network, jobs=5) == count
+    told = [record.getMessage() for record in caplog.records if "are free" in record.getMessage()]
+    assert len(told) == 1 and f"{2 * count + 2} rows would take" in told[0]
+    assert "failed" not in caplog.text
+
+
+def test_one_measurement_is_no_line_through_a_fixed_part(caplog: pytest.LogCaptureFixture) -> None:
+    """Where a part does not grow with the rows, what a job alone takes does not double for two:
+    they are tried, and only what is sure not to fit is not."""
+    gauge = ToyGauge(1000 + 400, fixed=1000, has_fixed_part=True)
+    network = GaugedNetwork("denoiser", gauge=gauge)
+    assert climb(batcher(network), network, jobs=4) == 2
+    tight = GaugedNetwork("denoiser", gauge=ToyGauge(1300, fixed=1000, has_fixed_part=True))
+    assert climb(batcher(tight), tight, jobs=4) == 1
+    assert "failed on trial" in caplog.text  # the one try that measuring cannot spare
+
+
+def test_memory_that_others_take_and_give_back() -> None:
+    """What is free now counts, also for rows that were shared before."""
+    network = GaugedNetwork("denoiser", gauge=ToyGauge(10_000))
+    mine = batcher(network)
+    assert climb(mine, network, jobs=4) == 4
+    for free, count in ((799, 3), (500, 2), (100, 1), (10_000, 4)):
+        network.gauge.num_free = free
+        network.clock.now_s += 1
+        assert num_sharing(mine, network, jobs=4) == count
+
+
+def test_what_is_done_for_all_rows_is_not_counted_for_each() -> None:
+    """A conversion may take much more than a forward, and says nothing of more rows."""
+    gauge = ToyGauge(1000)
+    network = GaugedNetwork("denoiser", gauge=gauge, on_prepare=lambda: gauge.take(1000))
+    assert climb(batcher(network), network, jobs=5) == 5
+
+
+def test_what_nobody_can_measure_is_not_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that does not say what was taken keeps no job from sharing."""
+    gauge = ToyGauge(1 << 40)
+    monkeypatch.setattr(gauge, "num_bytes", lambda: None)
+    monkeypatch.setattr(gauge, "free", lambda: 0)
+    network = GaugedNetwork("denoiser", gauge=gauge)
+    assert climb(batcher(network), network, jobs=3) == 3
 
 
 def test_out_of_memory_halves_the_group() -> None:

@@ -38,6 +38,17 @@ def test_all_busy_time_is_charged() -> None:
     assert one.cost_s == pytest.approx(7.5)
 
 
+def test_what_is_left_out_is_not_charged() -> None:
+    """Nobody pays for what a network does once, within a turn."""
+    now_s, one = [0.0], job(1)
+    meter = Meter(lambda: now_s[0])
+    meter.begin()
+    now_s[0] += 61.0
+    meter.leave_out(60.0)
+    meter.end([one])
+    assert one.cost_s == 1.0
+
+
 def test_loading_is_not_charged() -> None:
     """Nobody pays for a model that is loaded between two turns."""
     now_s, one = [0.0], job(1)

@@ -260,6 +260,34 @@ def test_load_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
     assert "was not loaded after 1 s" in caplog.text
 
 
+@pytest.mark.parametrize("deed", ["doze", "native-doze"])
+def test_preparing_is_no_hang(deed: str) -> None:
+    """A network may take longer to prepare than a forward may, be it that nothing else in the
+    process runs meanwhile."""
+    (expected,) = alone([asked(1)])
+
+    async def scene() -> None:
+        async with ready(engine(timeout_s=1.0, on_prepare=deed)) as process:
+            assert pixels((await events(process, asked(1)))[-1]) == expected
+            assert process.stats().num_restarts == 0
+
+    run(scene())
+
+
+def test_preparing_has_an_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A network that is not ready after the time that loading may take is a hang, and the job is
+    made by the next process."""
+    once = prompt("hang", tmp_path / "once")
+
+    async def scene() -> None:
+        async with ready(engine(load_timeout_s=2.0, on_prepare=once)) as process:
+            assert pixels((await events(process, asked(1)))[-1])
+            assert process.stats().num_restarts == 1
+
+    run(scene())
+    assert "prepared a model or a network for 2 s (load_timeout_s)" in caplog.text
+
+
 def test_other_models_than_said(caplog: pytest.LogCaptureFixture) -> None:
     """A process that finds other weights, as after an update, serves nothing in the old name."""
 

@@ -50,24 +50,21 @@ def test_loading_has_a_time_of_its_own() -> None:
     assert "not loaded after 100 s" in looked(watched, clock, 1, has_work=False)
 
 
-def test_loading_for_a_request_is_work() -> None:
-    """A model that is loaded while others wait is no hang, until it takes longer than it may."""
+def test_preparing_has_the_time_of_loading() -> None:
+    """What is done once for a request is no hang, be it silent, until it takes longer than it may;
+    each part of it has its time."""
     clock = Clock()
     watched = Watch(10, 100, clock)
     watched.note_loaded()
-
-    def loaded_for(seconds: int) -> str:
-        for _ in range(seconds):
-            watched.note_life()
-            watched.note_loading(True)
-            if fault := looked(watched, clock, 1, has_work=True):
-                return fault
-        return ""
-
-    assert loaded_for(100) == ""
-    watched.note_loading(False)
-    assert loaded_for(100) == ""
-    assert "did no work for 10 s" in loaded_for(20)
+    for _ in range(2):
+        watched.note_preparing(True)
+        assert looked(watched, clock, 100, has_work=True) == ""
+    watched.note_work()  # as of a job that is refused meanwhile
+    assert "for 100 s (load_timeout_s)" in looked(watched, clock, 1, has_work=True)
+    assert looked(watched, clock, 1, has_work=False) == ""
+    watched.note_preparing(False)
+    assert looked(watched, clock, 10, has_work=True) == ""
+    assert looked(watched, clock, 1, has_work=True) != ""
 
 
 def test_time_asleep_does_not_count() -> None:

@@ -431,17 +431,22 @@ def test_guide_says_which_caches_fit() -> None:
         )
 
 
+def flux(folder: Path, **parts: object) -> None:
+    checkpoint(
+        folder,
+        _class_name="FluxPipeline",
+        unet=[None, None],
+        transformer=["diffusers", "FluxTransformer2DModel"],
+        text_encoder_2=["transformers", "T5EncoderModel"],
+        tokenizer_2=["transformers", "T5Tokenizer"],
+        **parts,
+    )
+
+
 def test_cache_reaches_the_model(settings: Settings) -> None:
     """What a table says is told, part of what is shared, and leaves nothing to share in a forward;
     a pipeline that it does not fit is refused with those that do."""
-    parts: dict[str, object] = {
-        "_class_name": "FluxPipeline",
-        "unet": [None, None],
-        "transformer": ["diffusers", "FluxTransformer2DModel"],
-        "text_encoder_2": ["transformers", "T5EncoderModel"],
-        "tokenizer_2": ["transformers", "T5Tokenizer"],
-    }
-    checkpoint(settings.home_folder() / "flux", **parts)
+    flux(settings.home_folder() / "flux")
     table = '[models.{}]\nsource = "diffusers"\nfolder = "flux"\ndevice = "cuda"\n{}\n'
     cached = 'cache = { method = "first-block", threshold = 0.25 }'
     text = table.format("plain", "") + table.format("a", cached) + table.format("b", cached)
@@ -456,6 +461,83 @@ def test_cache_reaches_the_model(settings: Settings) -> None:
     write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{cached}\n')
     message = refusal(settings)
     assert "cache.method is 'first-block', which does not fit StableDiffusionPipeline" in message
+
+
+@pytest.mark.parametrize(
+    ("steps", "cache", "expected"),
+    [
+        (4, 'method = "taylorseer"', ""),
+        (4, 'method = "taylorseer", cache_interval = 4', ""),
+        (8, 'method = "taylorseer-lite", disable_cache_before_step = 7', ""),
+        (8, 'method = "taylorseer", disable_cache_after_step = 4', ""),
+        (5, 'method = "taylorseer", max_order = 2', ""),
+        (1, 'method = "first-block"', "'first-block', but in one step nothing can be used again"),
+        (
+            3,
+            'method = "taylorseer"',
+            "cache: disable_cache_before_step is 3, the default; with 3 steps it must be a whole"
+            " number from 1 to 2",
+        ),
+        (
+            8,
+            'method = "taylorseer", disable_cache_before_step = 8',
+            "disable_cache_before_step is 8; with 8 steps it must be a whole number from 1 to 7",
+        ),
+        (
+            8,
+            'method = "taylorseer", disable_cache_after_step = 3',
+            "disable_cache_after_step is 3; with 8 steps and disable_cache_before_step = 3 it must"
+            " be a whole number from 4 to 7",
+        ),
+        (8, 'method = "taylorseer", disable_cache_after_step = 8', "number from 4 to 7"),
+        (
+            4,
+            'method = "taylorseer-lite", disable_cache_after_step = 4',
+            "and disable_cache_before_step = 3 none has an effect; leave it out",
+        ),
+        (
+            8,
+            'method = "taylorseer-lite", cache_interval = 9',
+            "cache_interval is 9; with 8 steps it must be a whole number from 2 to 8",
+        ),
+        (
+            5,
+            'method = "taylorseer", max_order = 3, disable_cache_before_step = 2',
+            "max_order is 3; with 5 steps, 3 of them before the last foretold, it must be a whole"
+            " number from 1 to 2",
+        ),
+    ],
+)
+def test_cache_that_has_no_effect_is_refused(
+    settings: Settings, steps: int, cache: str, expected: str
+) -> None:
+    """What no step would show is told, with the steps that there are; what one shows is served."""
+    flux(settings.home_folder() / "flux")
+    table = f'folder = "flux"\nsteps = {steps}\ncache = {{ {cache} }}'
+    write(settings, f'[models.x]\nsource = "diffusers"\n{table}\n')
+    if not expected:
+        assert len(served(settings)) == 1
+        return
+    message = refusal(settings)
+    assert expected in message and message.startswith("model 'x', cache: ")
+
+
+def test_cache_counts_evaluations(settings: Settings) -> None:
+    """Samplers that evaluate twice in a step have more of them; the family's steps count where the
+    table names none."""
+    schedulers = ("FlowMatchHeunDiscreteScheduler", "FlowMatchEulerDiscreteScheduler")
+    for scheduler, steps, largest in zip(schedulers, (4, 9), (6, 8), strict=True):
+        folder = settings.home_folder() / scheduler
+        flux(folder, scheduler=["diffusers", scheduler])
+        for value, is_served in ((largest, True), (largest + 1, False)):
+            told = "" if steps == 4 else f"steps = {steps}"
+            cache = f'cache = {{ method = "taylorseer", disable_cache_before_step = {value} }}'
+            table = f'[models.x]\nsource = "diffusers"\nfolder = "{scheduler}"\n{told}\n{cache}\n'
+            write(settings, table)
+            if is_served:
+                assert len(served(settings)) == 1
+            else:
+                assert f"it must be a whole number from 1 to {largest}" in refusal(settings)
 
 
 def test_guides_catalog_is_one(settings: Settings) -> None:

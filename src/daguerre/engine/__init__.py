@@ -57,6 +57,7 @@ def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
         max_running=settings.max_running,
         max_waiting_bytes=settings.max_waiting_bytes,
         timeout_s=settings.engine_timeout_s,
+        load_timeout_s=settings.load_timeout_s,
         log_level=logging.getLevelNamesMapping()[settings.log_level.upper()],
     )
     engine.prepare()

@@ -9,7 +9,7 @@ which each process times anew: see `MAX_JOIN_COST`. Knows nothing of images, eve
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,9 @@ from daguerre.engine.forward import (
     Outputs,
     Plain,
     is_out_of_memory,
+    is_preparing,
 )
+from daguerre.engine.room import Room
 from daguerre.engine.trials import TRIALS, is_same, noise
 from daguerre.params import Mode
 
@@ -79,15 +81,34 @@ def evaluate(network: Network, inputs: dict[str, Array | Plain], rows: int) -> O
     return tuple(map(arrays.owned, outputs))
 
 
+def _prepare(name: str, parts: Iterator[None]) -> None:
+    for _ in parts:
+        pass
+
+
+def _telling(parts: Iterator[None], tell: Callable[[], None]) -> Iterator[None]:
+    for part in parts:
+        tell()
+        yield part
+
+
 class Batcher:
     """Runs groups of forwards; merges what is certified, certifies what is new."""
 
-    def __init__(self, certificates: Certificates, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        certificates: Certificates,
+        clock: Callable[[], float],
+        prepare: Callable[[str, Iterator[None]], None] = _prepare,
+    ) -> None:
+        """`prepare` is given what a network of that name has to do once before it is evaluated, and
+        runs it; that is not timed."""
         self._certificates = certificates
-        self._clock = clock
-        self._costs = Costs()
+        self._clock, self._prepare = clock, prepare
+        self._costs, self._room = Costs(), Room(clock)
         self._num_passed: dict[Claim, int] = {}  # trials, of a claim that is not decided yet
         self._failed: set[Claim] = set()  # ended with an error in this process
+        self._climbed: dict[Hashable, int] = {}  # until something is learned
         self.num_forwards = 0  # whose outputs were used: a trial's shared evaluation does not count
         self.num_rows = 0
 
@@ -99,12 +120,24 @@ class Batcher:
         max_rows: int,
         mode: Mode = "exact",
     ) -> int:
-        """How many of the jobs with these rows, from the first, take the next forward together.
+        """How many of the jobs with these rows, from the first, take the next forward together: no
+        more than `max_rows` and the memory allow.
 
         Climbs from 2 jobs up to the first number that is refused or does not pay; a number not
         tried or not timed yet is run when all below it are good. In throughput mode no proof is
         asked for, but that it pays is.
         """
+        asked = (fingerprint, signature, tuple(rows), max_rows, mode)
+        if asked not in self._climbed:
+            self._climbed[asked] = self._climb(*asked)
+        count = self._climbed[asked]
+        while count > 1 and not self._room.has(fingerprint, signature, sum(rows[:count])):
+            count -= 1
+        return count
+
+    def _climb(
+        self, fingerprint: str, signature: str, rows: Sequence[int], max_rows: int, mode: Mode
+    ) -> int:
         num_good, cost = 1, 1.0
         for count in range(2, len(rows) + 1):
             if sum(rows[:count]) > max_rows:
@@ -144,14 +177,13 @@ class Batcher:
 
     def _run_alone(self, network: Network, forward: Forward) -> Outcome:
         started_s = self._clock()
+        claim = Claim(network.fingerprint, forward.signature, (forward.rows,))
         try:
-            outputs = evaluate(network, merge([forward]), forward.rows)
+            outputs, cost_s = self._timed(network, claim, merge([forward]))
         except NetworkChanged:  # nobody's failure
             raise
         except Exception as error:  # whatever a runtime throws is this job's failure alone
             return Outcome(None, error, self._clock() - started_s)
-        cost_s = self._clock() - started_s
-        self._costs.add(Claim(network.fingerprint, forward.signature, (forward.rows,)), cost_s)
         self._count(forward.rows)
         return Outcome(outputs, None, cost_s)
 
@@ -159,7 +191,7 @@ class Batcher:
         self, network: Network, claim: Claim, forwards: Sequence[Forward], mode: Mode
     ) -> list[Outcome]:
         try:
-            outputs, spent_s = self._shared(network, claim, merge(forwards))
+            outputs, spent_s = self._timed(network, claim, merge(forwards))
         except NetworkChanged:
             raise
         except Exception as error:  # not known whose fault: with fewer, or one by one
@@ -192,17 +224,23 @@ class Batcher:
 
     def _refuse(self, claim: Claim) -> None:
         """For this process, so that the next group is no larger than what went well."""
+        self._climbed.clear()
         self._failed.add(claim)
         self._certificates.refuse(claim)
 
-    def _shared(
+    def _timed(
         self, network: Network, claim: Claim, inputs: dict[str, Array | Plain]
     ) -> tuple[Outputs, float]:
         """The outputs of all, and the seconds that they took."""
-        started_s = self._clock()
-        outputs = evaluate(network, inputs, sum(claim.rows))
-        spent_s = self._clock() - started_s
-        self._costs.add(claim, spent_s)
+        with self._room.measured(network, claim) as begin_anew:
+            if is_preparing(network):
+                parts = network.prepare(inputs)
+                self._prepare(network.name, _telling(parts, begin_anew))
+            started_s = self._clock()
+            outputs = evaluate(network, inputs, sum(claim.rows))
+            spent_s = self._clock() - started_s
+        if self._costs.add(claim, spent_s):
+            self._climbed.clear()
         return outputs, spent_s
 
     def _run_trial(
@@ -211,7 +249,9 @@ class Batcher:
         """The answers are those of the lone runs; the next trial of the claim is made beside."""
         outcomes = [self._run_alone(network, forward) for forward in forwards]
         expected = [outcome.outputs for outcome in outcomes if outcome.outputs is not None]
-        if len(expected) == len(forwards):
+        # The lone runs may be the first that were measured.
+        has_room = self._room.has(*claim[:2], sum(claim.rows))
+        if has_room and len(expected) == len(forwards):
             try:
                 self._try(network, claim, forwards, expected)
             except NetworkChanged:
@@ -237,7 +277,7 @@ class Batcher:
                 for place, job in enumerate(seats)
             ]
         )
-        outputs = split(self._shared(network, claim, inputs)[0], claim.rows)
+        outputs = split(self._timed(network, claim, inputs)[0], claim.rows)
         is_exact = all(
             is_same(outputs[place], expected[job])
             for place, job in enumerate(seats)
@@ -248,6 +288,7 @@ class Batcher:
             del self._num_passed[claim]
             logger.info("%s: exact %s, cost %s", claim.label, is_exact, self._costs.cost(claim))
             self._certificates.put(claim, is_exact)
+            self._climbed.clear()
 
     def _count(self, rows: int) -> None:
         self.num_forwards += 1

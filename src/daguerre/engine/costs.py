@@ -27,10 +27,13 @@ class Costs:
     def __init__(self) -> None:
         self._runs: dict[Claim, _Runs] = {}
 
-    def add(self, claim: Claim, seconds: float) -> None:
+    def add(self, claim: Claim, seconds: float) -> bool:
+        """Whether that changes what is known."""
         runs = self._runs.setdefault(claim, _Runs())
         runs.num += 1
+        is_news = runs.num <= NUM_TIMED or seconds < runs.least_s
         runs.least_s = min(runs.least_s, seconds)
+        return is_news
 
     def is_alone_known(self, claim: Claim) -> bool:
         """Whether each of its jobs was timed alone, so that a shared run can be compared."""

@@ -128,7 +128,6 @@ class ThreadEngine:
             certificates=self._loop.certificates(),
             failure=failure,
             is_draining=is_draining,
-            is_loading=self._loop.residence.is_loading,
             loaded=self._loop.residence.facts(),
         )
 

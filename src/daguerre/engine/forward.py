@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,22 +77,19 @@ class Forward:
     stage: Stage
     step: tuple[int, int] | None = None
     preview: Preview | None = None
+    arrays: Mapping[str, Array] = field(init=False)  # of the inputs
+    rows: int = field(init=False)
 
     def __post_init__(self) -> None:
-        rows = {name: _rows(name, value) for name, value in self.arrays.items()}
+        arrays = {name: value for name, value in self.inputs.items() if is_array(value)}
+        rows = {name: _rows(name, value) for name, value in arrays.items()}
         if len(set(rows.values())) != 1:
             raise ValueError(
                 f"inputs of network {self.network!r} have rows {rows}; every array must have the "
                 "same number, and there must be an array"
             )
-
-    @property
-    def arrays(self) -> dict[str, Array]:
-        return {name: value for name, value in self.inputs.items() if is_array(value)}
-
-    @cached_property
-    def rows(self) -> int:
-        return len(next(iter(self.arrays.values())))
+        object.__setattr__(self, "arrays", arrays)
+        object.__setattr__(self, "rows", next(iter(rows.values())))
 
     @cached_property
     def signature(self) -> str:
@@ -111,12 +109,55 @@ class NetworkChanged(Exception):
     """
 
 
-@runtime_checkable
 class Preparing(Protocol):
-    """A network that has to do something once before it can evaluate inputs like these."""
+    """A network that has to do something once before it can evaluate inputs of a shape."""
+
+    @property
+    def name(self) -> str: ...
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
-        """Yields between parts of the work, so that a watcher sees that it goes on."""
+        """Yields before each part of the work, so that a watcher sees that it goes on; nothing
+        where there is none. What is done for this number of rows alone is the last part. Raises
+        `NetworkChanged`, and whatever it fails of."""
+
+
+def is_preparing(network: Network) -> TypeGuard[Preparing]:
+    return hasattr(network, "prepare")
+
+
+class Measurement(Protocol):
+    """Of the memory that is taken meanwhile."""
+
+    def begin_anew(self) -> None:
+        """What was taken until now does not count."""
+
+    def num_bytes(self) -> int | None:
+        """What was taken at the most; None where nobody knows."""
+
+
+class Gauge(Protocol):
+    """Of the memory of a place where networks are evaluated, in bytes."""
+
+    @property
+    def has_fixed_part(self) -> bool:
+        """Whether what is measured may have a part that does not grow with the rows."""
+
+    def free(self) -> int:
+        """What the next evaluation may take."""
+
+    def measuring(self) -> AbstractContextManager[Measurement]:
+        """Around an evaluation."""
+
+
+class Gauged(Protocol):
+    """A network whose evaluations may be more than the memory there is."""
+
+    @property
+    def gauge(self) -> Gauge: ...
+
+
+def is_gauged(network: Network) -> TypeGuard[Gauged]:
+    return hasattr(network, "gauge")
 
 
 # Of Python, C++, torch on CPUs and devices, and OpenVINO: runtimes throw errors of their own.
@@ -144,7 +185,9 @@ def _rows(name: str, value: Array) -> int:
 
 
 def _describe(value: Any) -> str:
-    if is_array(value):
-        dtype = str(value.dtype).removeprefix("torch.")
-        return f"{dtype}[{','.join(map(str, value.shape[1:]))}]"
-    return repr(value)
+    return _kind(value.dtype, value.shape[1:]) if is_array(value) else repr(value)
+
+
+@lru_cache(maxsize=4096)  # each forward asks, and there are few answers
+def _kind(dtype: object, shape: tuple[int, ...]) -> str:
+    return f"{str(dtype).removeprefix('torch.')}[{','.join(map(str, shape))}]"

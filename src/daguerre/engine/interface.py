@@ -42,7 +42,6 @@ class EngineStats:
     failure: str = ""  # why the models could not be loaded: the engine will never be ready
     is_draining: bool = False
     num_restarts: int = 0  # of a process that had ended without being asked to
-    is_loading: bool = False  # a model, for a request
     # Models that are in memory, in a process that says so -> what decides their bits there.
     loaded: Mapping[str, str] = field(default_factory=dict)
     workers: tuple[WorkerStats, ...] = ()  # one for each process that there should be

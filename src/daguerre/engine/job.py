@@ -62,6 +62,6 @@ class Job:
         return Timings(**{f"{stage}_ms": s * 1000 for stage, s in self.spent_s.items()})
 
 
-# Told of the jobs for which a model's code or a network is about to be run; of none when there is
-# nothing left to do.
-BeforeWork: TypeAlias = Callable[[Sequence[Job]], None]
+# Told of the jobs for which a model's code or a network is about to be run, and whether that is
+# something done once, which may take long; of no jobs when there is nothing left to do.
+BeforeWork: TypeAlias = Callable[[Sequence[Job], bool], None]

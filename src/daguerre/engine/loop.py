@@ -11,15 +11,14 @@ import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from daguerre.engine.batching import Batcher, Outcome
 from daguerre.engine.certificates import Certificates
-from daguerre.engine.forward import Forward, Network, NetworkChanged, Outputs, Preparing
+from daguerre.engine.forward import Forward, Network, NetworkChanged, Outputs
 from daguerre.engine.job import BeforeWork, Job
 from daguerre.engine.meter import Meter
 from daguerre.engine.pace import Pace
-from daguerre.engine.pipeline import LanedModel, Model, Pixels
+from daguerre.engine.pipeline import LanedModel, Model, Pixels, check_pixels
+from daguerre.engine.preparation import Preparation
 from daguerre.engine.previews import is_due, preview
 from daguerre.engine.residence import Residence
 from daguerre.engine.scheduler import Ask, Scheduler
@@ -53,13 +52,15 @@ class Loop:
         self.residence = Residence(models, clock)
         self._arrivals: list[Job] = []  # whose model is not loaded, or who are behind such a job
         self._certificates = certificates
-        self._batcher = Batcher(certificates, clock)
+        self._meter = Meter(clock)
+        preparation = Preparation(clock, self._meter, self._tell_preparing)
+        self._batcher = Batcher(certificates, clock, preparation)
         self._scheduler = Scheduler(max_running, self._num_sharing)
         self._jobs: dict[int, Job] = {}
+        self._group: Sequence[Job] = ()  # for which a network is evaluated
         self._clock = clock
         self._on_end, self._before_work = on_end, before_work
         self.num_done = self.num_failed = self.num_cancelled = 0
-        self._meter = Meter(clock)
         self.pace = Pace()
 
     @property
@@ -108,7 +109,8 @@ class Loop:
             try:
                 if not self.residence.make_room(model, busy):
                     return False
-                self._tell_work([job for job in self._arrivals if job.params.model == model])
+                mine = [job for job in self._arrivals if job.params.model == model]
+                self._tell_work(mine, is_preparing=True)
                 self.residence.load(model)
                 self._meter.pause()  # no part of what jobs cost
             except Exception:  # a model's code may raise anything; the loop goes on
@@ -164,9 +166,12 @@ class Loop:
         if not self._jobs:
             self._tell_work([])
 
-    def _tell_work(self, jobs: Sequence[Job]) -> None:
+    def _tell_work(self, jobs: Sequence[Job], is_preparing: bool = False) -> None:
         if self._before_work:
-            self._before_work(jobs)
+            self._before_work(jobs, is_preparing)
+
+    def _tell_preparing(self, is_preparing: bool) -> None:
+        self._tell_work(self._group, is_preparing)
 
     def _evaluate(self, group: Sequence[Job], network: Network) -> list[Outcome]:
         forwards = [job.pending for job in group if job.pending is not None]
@@ -175,10 +180,11 @@ class Loop:
             if not job.has_begun:
                 job.enter(forward.stage, now_s)
         self._tell_work(group)
-        if isinstance(network, Preparing):
-            for _ in network.prepare(forwards[0].inputs):
-                self._tell_work(group)
-        return self._batcher.run(network, forwards, self._mode(group[0].params.model))
+        self._group = group
+        try:
+            return self._batcher.run(network, forwards, self._mode(group[0].params.model))
+        finally:
+            self._group = ()
 
     def _lane(self, params: ImageParams) -> Hashable:
         model = self._models[params.model]
@@ -256,7 +262,7 @@ class Loop:
 
     def _finish(self, job: Job, pixels: Pixels) -> None:
         try:
-            _check(pixels, job.params)
+            check_pixels(pixels, job.params)
         except ValueError as error:
             self._fail(job, error)
             return
@@ -288,12 +294,3 @@ class Loop:
                 job.pipeline.close()
             except Exception:  # clean-up code of a pipeline may raise anything; the loop goes on
                 logger.exception("pipeline of %s did not close", job.name)
-
-
-def _check(pixels: Pixels, params: ImageParams) -> None:
-    expected = (params.height, params.width, 3)
-    pixels = np.asarray(pixels)
-    if pixels.shape != expected or pixels.dtype != np.uint8:
-        raise ValueError(
-            f"the pipeline returned {pixels.dtype} {pixels.shape} instead of uint8 {expected}"
-        )

@@ -38,6 +38,11 @@ class Meter:
             job.cost_s += rest_s / len(jobs)
         self._since_s, self._charged_s = (now_s if jobs else None), 0.0
 
+    def leave_out(self, seconds: float) -> None:
+        """Of the present turn, for something that is done once and charged to nobody."""
+        if self._since_s is not None:
+            self._since_s += seconds
+
     def pause(self) -> None:
         """What happened since the last turn is charged to nobody."""
         self._since_s = None

@@ -20,6 +20,16 @@ Pixels: TypeAlias = NDArray[np.uint8]  # (height, width, 3), sRGB
 Pipeline: TypeAlias = Generator[Forward, Outputs, Pixels]
 
 
+def check_pixels(pixels: Pixels, params: ImageParams) -> None:
+    """Raises ValueError for what is no picture of the size that was asked for."""
+    expected = (params.height, params.width, 3)
+    pixels = np.asarray(pixels)
+    if pixels.shape != expected or pixels.dtype != np.uint8:
+        raise ValueError(
+            f"the pipeline returned {pixels.dtype} {pixels.shape} instead of uint8 {expected}"
+        )
+
+
 class Model(Protocol):
     """Every method is called from the engine's thread; `info` and `max_rows` from any."""
 

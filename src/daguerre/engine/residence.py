@@ -28,7 +28,6 @@ class Residence:
         # Replaced, not changed: other threads may be reading it. Least recently used first.
         self._loaded: dict[str, Mapping[str, Network]] = {}
         self._failed_s: dict[str, float] = {}
-        self.is_loading = False
 
     def at_start(self) -> list[str]:
         """The models that are loaded before the first request."""
@@ -88,14 +87,11 @@ class Residence:
     def load(self, name: str) -> None:
         """Raises whatever the model does, which then counts as failed."""
         started_s = self._clock()
-        self.is_loading = True
         try:
             networks = self._models[name].load()
         except Exception:
             self._failed_s[name] = self._clock()
             raise
-        finally:
-            self.is_loading = False
         self._failed_s.pop(name, None)
         self._loaded = {**self._loaded, name: networks}
         logger.info("loaded %s in %.1f s", name, self._clock() - started_s)

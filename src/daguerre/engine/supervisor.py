@@ -162,9 +162,9 @@ class Supervisor:
             _log(logging.makeLogRecord(message.record))
             return
         with self._changed:
-            if isinstance(message, State):
-                self._watch.note_loading(message.stats.is_loading)
-            elif not isinstance(message, Left):
+            if isinstance(message, Working):
+                self._watch.note_preparing(message.is_preparing)
+            elif isinstance(message, Told):
                 self._watch.note_work()
             self._owner.hear(message)
             if isinstance(message, State):

@@ -1,5 +1,8 @@
 """When a process counts as hung: by how long ago it was heard, and did something.
 
+What is done once, as loading a model or compiling a network, has a longer time than a forward, and
+may be silent: it may keep all other threads of the process from running.
+
 Knows a clock and nothing else. Time in which this process itself did not run, as when a terminal
 stops both, is nobody's fault and does not count.
 """
@@ -30,7 +33,7 @@ class Watch:
     def begin(self) -> None:
         """A process is being started."""
         self._is_loaded = False
-        self._loading_s: float | None = None
+        self._preparing_s: float | None = None
         self._started_s = self._looked_s = self._heard_s = self._worked_s = self._clock()
 
     def note_loaded(self) -> None:
@@ -43,16 +46,10 @@ class Watch:
     def note_work(self) -> None:
         self._worked_s = self._clock()
 
-    def note_loading(self, is_loading: bool) -> None:
-        """That a model is loaded for a request is work, as long as that may take."""
-        if not is_loading:
-            self._loading_s = None
-            return
-        now_s = self._clock()
-        if self._loading_s is None:
-            self._loading_s = now_s
-        if now_s - self._loading_s <= self._load_timeout_s:
-            self._worked_s = now_s
+    def note_preparing(self, is_preparing: bool) -> None:
+        """It begins something that is done once, or the next part of that; or is back at work."""
+        self._heard_s = self._worked_s = self._clock()
+        self._preparing_s = self._worked_s if is_preparing else None
 
     def fault(self, *, has_work: bool) -> str:
         """What is wrong with the process, or nothing; to be asked every `look_s`."""
@@ -63,10 +60,15 @@ class Watch:
             self._started_s += late_s
             self._heard_s += late_s
             self._worked_s += late_s
+            if self._preparing_s is not None:
+                self._preparing_s += late_s
+        load_time = f"{self._load_timeout_s:g} s (load_timeout_s)"
         if not self._is_loaded:
-            if now_s - self._started_s > self._load_timeout_s:
-                return f"was not loaded after {self._load_timeout_s:g} s"
-            return ""
+            is_late = now_s - self._started_s > self._load_timeout_s
+            return f"was not loaded after {load_time}" if is_late else ""
+        if self._preparing_s is not None:
+            is_late = has_work and now_s - self._preparing_s > self._load_timeout_s
+            return f"prepared a model or a network for {load_time}" if is_late else ""
         if now_s - self._heard_s > self._timeout_s:
             return f"showed no life for {self._timeout_s:g} s"
         if has_work and now_s - self._worked_s > self._timeout_s:

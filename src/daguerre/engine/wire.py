@@ -60,6 +60,7 @@ class Working:
 
     numbers: tuple[int, ...]
     has_begun: bool  # it is a forward
+    is_preparing: bool = False  # it is something done once, and may take long and be silent
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,9 +107,9 @@ class Worker:
         except OSError:  # nobody reads: the server is gone
             os._exit(0)
 
-    def _before_work(self, jobs: Sequence[Job]) -> None:
+    def _before_work(self, jobs: Sequence[Job], is_preparing: bool) -> None:
         has_begun = bool(jobs) and jobs[0].has_begun
-        self.send(Working(tuple(job.number for job in jobs), has_begun))
+        self.send(Working(tuple(job.number for job in jobs), has_begun, is_preparing))
 
     def _tell(self, number: int, event: Event) -> None:
         if isinstance(event, Failed) and is_out_of_memory(event.error.__cause__):

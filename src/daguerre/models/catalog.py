@@ -17,6 +17,7 @@ from daguerre.errors import NotFound, SettingsError
 from daguerre.models.diffusers import caches, checkpoint, hub, quantization
 from daguerre.models.diffusers.model import DTYPES, LOADS, DiffusersModel, Options
 from daguerre.models.diffusers.stock import EXECUTORS, Stock
+from daguerre.models.diffusers.store import FOLDER_NAME, Store
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
 from daguerre.models.keys import Key, Table, check, check_beside, check_names, number, one_of, whole
 from daguerre.params import MODES, ModelInfo
@@ -222,8 +223,9 @@ def _models(
     settings: Settings, where: Path, tables: Mapping[str, Table], worker: int = 0
 ) -> tuple[Model, ...]:
     stocks: dict[Hashable, Stock] = {}
+    store = Store(settings.home_folder() / FOLDER_NAME, settings.converted_max_bytes)
     return tuple(
-        _diffusers(settings, where, name, table, stocks, worker)
+        _diffusers(settings, where, name, table, stocks, store, worker)
         if table["source"] == "diffusers"
         else _embedded(settings, name)
         for name, table in tables.items()
@@ -250,6 +252,7 @@ def _diffusers(
     name: str,
     table: Table,
     stocks: dict[Hashable, Stock],
+    store: Store,
     worker: int,
 ) -> Model:
     """Ids that differ in nothing that is loaded share it."""
@@ -267,7 +270,7 @@ def _diffusers(
             num_threads=settings.num_threads,
             worker=worker,
             executor=executor,
-            converted=settings.home_folder() / "converted",
+            store=store,
             **kind,
         )
     return DiffusersModel(name, stocks[key], Options(**options))

@@ -14,12 +14,19 @@ from daguerre.errors import SettingsError
 from daguerre.models.keys import Key, Table, check, number, one_of, whole
 
 FIRST_BLOCK, TAYLOR, TAYLOR_LITE = "first-block", "taylorseer", "taylorseer-lite"
+_INTERVAL, _BEFORE, _AFTER = (
+    "cache_interval",
+    "disable_cache_before_step",
+    "disable_cache_after_step",
+)
+_ORDER = "max_order"
+_DEFAULTS = {_INTERVAL: 5, _BEFORE: 3, _ORDER: 1}  # diffusers' own
 # At least one full step comes first: there must be something to foretell from.
 _TAYLOR_KEYS: Mapping[str, Key] = {
-    "cache_interval": whole(2, 100),
-    "disable_cache_before_step": whole(1, 200),
-    "disable_cache_after_step": whole(1, 200),
-    "max_order": whole(1, 4),
+    _INTERVAL: whole(2, 100),
+    _BEFORE: whole(1, 200),
+    _AFTER: whole(1, 200),
+    _ORDER: whole(1, 4),
 }
 METHODS: Mapping[str, Mapping[str, Key]] = {
     FIRST_BLOCK: {"threshold": number(0.001, 1)},
@@ -51,3 +58,42 @@ def read(where: str, table: Table) -> Cache:
     check(where, table, {_METHOD: one_of(tuple(METHODS)), **METHODS[str(method)]})
     options = {name: value for name, value in table.items() if name != _METHOD}
     return Cache(str(method), tuple(sorted(options.items())))
+
+
+def check_steps(where: str, cache: Cache, num_steps: int) -> None:
+    """Raises `SettingsError` for what has no effect in so many evaluations of the denoiser."""
+    if num_steps < 2:
+        raise SettingsError(
+            f"{where}: {_METHOD} is {cache.method!r}, but in one step nothing can be used again;"
+            " leave cache out"
+        )
+    if cache.method in (TAYLOR, TAYLOR_LITE):
+        _check_taylor(where, dict(cache.options), num_steps)
+
+
+def _check_taylor(where: str, given: Mapping[str, int | float], num_steps: int) -> None:
+    def check_range(key: str, low: int, high: int, when: str = "") -> int:
+        value = int({**_DEFAULTS, **given}[key])
+        if low <= value <= high:
+            return value
+        told = f"{where}: {key} is {value}{'' if key in given else ', the default'}"
+        words = f"it must be a whole number from {low} to {high}"
+        if low > high:
+            words = "none has an effect; leave it out"
+        raise SettingsError(f"{told}; with {num_steps} steps{when} {words}")
+
+    first = check_range(_BEFORE, 1, num_steps - 1)  # that is foretold
+    end = num_steps
+    if _AFTER in given:
+        end = check_range(_AFTER, first + 1, num_steps - 1, f" and {_BEFORE} = {first}")
+    interval = int(given.get(_INTERVAL, _DEFAULTS[_INTERVAL]))
+    if _INTERVAL in given:
+        check_range(_INTERVAL, 2, num_steps)
+    # As diffusers counts: the second step after the first ones is computed, too.
+    full = [step for step in range(end) if step < first or (step - first - 1) % interval == 0]
+    last = max(step for step in range(end) if step not in full)
+    if _ORDER in given:  # a term of the series for each full step but one
+        num_full = sum(step < last for step in full)
+        check_range(
+            _ORDER, 1, max(1, num_full - 1), f", {num_full} of them before the last foretold,"
+        )

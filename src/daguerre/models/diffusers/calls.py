@@ -8,7 +8,8 @@ modules, pipelines or jobs. Shapes: R rows, * whatever the module takes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ MEMORY = "memory"  # what a cache remembers of the request, where there is one; 
 # different steps fit into one evaluation. The denoisers take both, and give the same bits.
 _PER_ROW = frozenset({"timestep"})
 _PLAIN = (bool, int, float, str, type(None))
+_LEAVES = (torch.Tensor, *_PLAIN)  # most of a call: they are not asked whether they are a mapping
 # What a language model keeps for the next word; the pipelines ask for no second one.
 _UNREAD = ".past_key_values"
 
@@ -151,7 +153,7 @@ def mapped(
 ) -> Any:
     """The same structure of dicts, lists and tuples with each leaf replaced; the outputs of both
     libraries are dicts that are made by keyword."""
-    if is_leaf(value):
+    if isinstance(value, _LEAVES) or is_leaf(value):
         return leaf(name, value)
     if isinstance(value, Mapping):
         items = {key: mapped(item, leaf, f"{name}.{key}", is_leaf) for key, item in value.items()}
@@ -189,14 +191,21 @@ def _tile(value: torch.Tensor, tensors: Mapping[str, Any]) -> torch.Tensor:
 
 def _num_rows(arguments: Mapping[str, Any], layout: Layout) -> int:
     """Of the first list of rows, or else of the first tensor that has any."""
-    found = [len(arguments[name]) for name in layout.listed]
+    for name in layout.listed:
+        return len(arguments[name])
+    tensor = next(_tensors(arguments), None)
+    return 0 if tensor is None else len(tensor)
 
-    def leaf(_: str, value: Any) -> None:
-        if isinstance(value, torch.Tensor) and value.ndim:
-            found.append(len(value))
 
-    mapped(arguments, leaf)
-    return found[0] if found else 0
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Those with rows, as they come."""
+    if isinstance(value, torch.Tensor):
+        if value.ndim:
+            yield value
+    elif isinstance(value, Mapping):
+        yield from itertools.chain.from_iterable(map(_tensors, value.values()))
+    elif isinstance(value, list | tuple):
+        yield from itertools.chain.from_iterable(map(_tensors, value))
 
 
 def _plain(name: str, value: Any) -> Any:

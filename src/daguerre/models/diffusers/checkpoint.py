@@ -46,6 +46,11 @@ class Checkpoint:
         return int(max(file.stat().st_mtime for file in self.weights))
 
     @property
+    def sampler(self) -> str:
+        """The name of its class."""
+        return self.components["scheduler"][1]
+
+    @property
     def networks(self) -> tuple[str, ...]:
         """The components that the engine evaluates."""
         names = (*self.family.text_encoders, self.family.denoiser, DECODER)

@@ -18,7 +18,15 @@ from typing import Any
 import torch
 
 from daguerre.engine.forward import Inputs, Outputs
-from daguerre.models.diffusers.executors import ExecutorError, Method, Place, check_close, shape
+from daguerre.models.diffusers.executors import (
+    ExecutorError,
+    Method,
+    Place,
+    Shape,
+    Shapes,
+    check_close,
+)
+from daguerre.models.diffusers.store import Entry
 
 logger = logging.getLogger(__name__)
 
@@ -31,23 +39,25 @@ class Compiled:
     """Implements `daguerre.models.diffusers.executors.Executor`."""
 
     def __init__(self, method: Method, place: Place) -> None:
-        _configure(place)
+        self._store, self._work = place.store, _configure(place)
         self.facts = f"torch.compile {_compiler(place.device)}"
         self._method = method
         self._regions = _regions(method.module)
-        self._compared: set[tuple[str, int]] = set()
+        self._shape = Shapes()
+        self._compared: set[Shape] = set()
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
-        key = shape(inputs)
+        key = self._shape(inputs)
         if key in self._compared:
             return
-        logger.info("compiling %s for %d rows: once in this process", *key)
         yield
+        logger.info("compiling %s for %d rows: once in this process", *key)
         expected = self._method.evaluate(inputs)[1]
         yield
+        if self._store and self._work:
+            self._store.use(self._work)
         check_close(self._run(inputs), expected)
         self._compared.add(key)
-        yield
 
     def __call__(self, inputs: Inputs) -> Outputs:
         for _ in self.prepare(inputs):
@@ -63,10 +73,13 @@ class Compiled:
             return self._method.evaluate(inputs)[1]
 
 
-def _configure(place: Place) -> None:
-    """For the whole process: nothing else in it compiles."""
-    if place.folder is not None:  # torch's own choice is a folder under /tmp with a known name
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(place.folder / "torch")
+def _configure(place: Place) -> Entry | None:
+    """For the whole process: nothing else in it compiles. Returns where torch keeps its work."""
+    work = None
+    if place.store is not None:  # torch's own choice is a folder under /tmp with a known name
+        place.store.tidy()
+        work = place.store.open("torch")
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(work.folder)
     from torch._dynamo import config as tracing
     from torch._inductor import config as kernels
 
@@ -76,6 +89,7 @@ def _configure(place: Place) -> None:
         kernels.deterministic = True  # no kernel is chosen by its time where that changes bits
     elif place.device.type == "cuda":
         raise RuntimeError(f"torch {torch.__version__} chooses kernels by their time")
+    return work
 
 
 def _compiler(device: torch.device) -> str:

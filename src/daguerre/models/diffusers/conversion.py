@@ -10,13 +10,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
-import shutil
-import tempfile
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,15 +22,16 @@ import torch
 from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-from daguerre.engine.forward import Inputs, Outputs
+from daguerre.engine.forward import Inputs, Outputs, is_out_of_memory
 from daguerre.models.diffusers.executors import (
     ExecutorError,
     Method,
     Place,
+    Shapes,
     check_close,
-    shape,
     structure,
 )
+from daguerre.models.diffusers.store import Entry, Store
 from daguerre.models.processor import has_fast_bfloat16
 from daguerre.models.threads import num_taken
 
@@ -46,77 +44,85 @@ _MAX_COMPILED = 4
 _DTYPES = {"bf16": torch.bfloat16}  # all others come as they are
 # Where a graph says of what type torch's outputs are.
 _TYPES = ("daguerre", "outputs")
-# Of a disk that must stay free beside what is kept.
-_SPARE_BYTES = 2 * 1024**3
+_FILE = "graph.xml"
 
 
 class Converted:
     """Implements `daguerre.models.diffusers.executors.Executor`.
 
-    Without a folder the graphs are kept in memory only. All in it can be deleted at any time.
+    Without a store the graphs are kept in memory only.
     """
 
     def __init__(self, method: Method, place: Place) -> None:
-        self._method, self._folder = method, place.folder
+        self._method, self._store = method, place.store
+        if self._store:
+            self._store.tidy()
+        self._shape = Shapes()
         self._core = ov.Core()
         self._config = _config(place.dtype)
         self.facts = _facts(self._core, self._config)
         self._network = f"{place.facts} {method.name} {self.facts}"
-        self._graphs: dict[str, Path | ov.Model] = {}  # by signature
+        self._graphs: dict[str, _Graph] = {}  # by signature
         self._compiled: OrderedDict[tuple[str, int], _Compiled] = OrderedDict()
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
-        signature = shape(inputs)[0]
-        if signature in self._graphs:
-            return
-        file = self._file(signature)
-        if file is None or not self._is_readable(file):
-            logger.info("converting %s for OpenVINO: once, it may take minutes", signature)
+        key = self._shape(inputs)
+        if key[0] not in self._graphs:
+            yield from self._convert(key[0], inputs)
+        if key not in self._compiled:
             yield
+            while len(self._compiled) >= _MAX_COMPILED:
+                self._compiled.popitem(last=False)
+            self._compiled[key] = self._compile(self._graphs[key[0]].copy(self._store), key[1])
+
+    def _convert(self, signature: str, inputs: Inputs) -> Iterator[None]:
+        """The signature's graph, found or made."""
+        yield
+        name = hashlib.sha256(f"{self._network} {signature}".encode()).hexdigest()[:32]
+        found = self._read(name)
+        if found is None:
+            logger.info("converting %s for OpenVINO: once, it may take minutes", signature)
             _check(self._method, inputs)
             graph = _traced(self._method, inputs)
             yield
             self._compare(graph, inputs)
             yield
-            self._graphs[signature] = _kept(graph, file) if file else graph
-        else:
-            self._graphs[signature] = file
-        yield
+            found = self._keep(name, graph)
+        self._graphs[signature] = found
 
     def __call__(self, inputs: Inputs) -> Outputs:
         for _ in self.prepare(inputs):
             pass
-        arrays = _arrays(inputs)
-        key = shape(inputs)
-        if key not in self._compiled:
-            while len(self._compiled) >= _MAX_COMPILED:
-                self._compiled.popitem(last=False)
-            self._compiled[key] = self._compile(self._graph(key[0]), key[1])
+        key = self._shape(inputs)
         self._compiled.move_to_end(key)
-        return self._compiled[key](arrays)
+        return self._compiled[key](_arrays(inputs))
 
     def undo(self) -> None:
         self._graphs.clear()
         self._compiled.clear()
 
-    def _file(self, signature: str) -> Path | None:
-        name = hashlib.sha256(f"{self._network} {signature}".encode()).hexdigest()[:32]
-        return self._folder / f"{name}.xml" if self._folder else None
-
-    def _is_readable(self, file: Path) -> bool:
-        if not file.exists():
-            return False
+    def _read(self, name: str) -> _Graph | None:
+        """What is kept under the name. Its weights stay on the disk, and are read as they are
+        needed."""
+        if self._store is None or (entry := self._store.get(name)) is None:
+            return None
         try:
-            self._core.read_model(file)
+            return _Graph(self._core.read_model(entry.folder / _FILE), entry)
         except RuntimeError as error:
-            logger.warning("%s is damaged and made anew: %s", file, error)
-            return False
-        return True
+            if is_out_of_memory(error):
+                raise
+            logger.warning("%s is damaged and made anew: %s", entry.folder, error)
+            self._store.remove(entry)
+            return None
 
-    def _graph(self, signature: str) -> ov.Model:
-        """One to be reshaped."""
-        held = self._graphs[signature]
-        return self._core.read_model(held) if isinstance(held, Path) else held.clone()
+    def _keep(self, name: str, graph: ov.Model) -> _Graph:
+        if self._store:
+            self._store.add(
+                name,
+                _num_bytes(graph),
+                lambda folder: ov.save_model(graph, folder / _FILE, compress_to_fp16=False),
+            )
+        return self._read(name) or _Graph(graph)
 
     def _compile(self, graph: ov.Model, rows: int) -> _Compiled:
         # Static: each shape by a network of its own, whatever was run before it.
@@ -132,6 +138,20 @@ class Converted:
         expected = self._method.evaluate(lone)[1]
         found = self._compile(graph.clone(), 1)(_arrays(lone))
         check_close(found, expected)
+
+
+@dataclass(frozen=True, slots=True)
+class _Graph:
+    """With rows of any number; `entry` is where it is kept."""
+
+    graph: ov.Model
+    entry: Entry | None = None
+
+    def copy(self, store: Store | None) -> ov.Model:
+        """One to be reshaped."""
+        if store and self.entry:
+            store.use(self.entry)
+        return self.graph.clone()
 
 
 class _Compiled:
@@ -202,30 +222,6 @@ def _in_numpy_types(graph: ov.Model) -> ov.Model:
     graph = steps.build()
     graph.set_rt_info(" ".join(types), list(_TYPES))
     return graph
-
-
-def _kept(graph: ov.Model, file: Path) -> Path | ov.Model:
-    """Written beside and moved into place: the file is whole, or is not there."""
-    folder = file.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix="new-", dir=folder))
-    except OSError as error:
-        logger.warning("converted networks cannot be kept in %s: %s", folder, error)
-        return graph
-    try:
-        if shutil.disk_usage(folder).free < _num_bytes(graph) + _SPARE_BYTES:
-            logger.warning("a converted network is not kept: %s has too little room", folder)
-            return graph
-        ov.save_model(graph, beside / file.name, compress_to_fp16=False)
-        os.replace(beside / file.with_suffix(".bin").name, file.with_suffix(".bin"))
-        os.replace(beside / file.name, file)
-    except (OSError, RuntimeError) as error:
-        logger.warning("a converted network cannot be kept in %s: %s", folder, error)
-        return graph
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return file
 
 
 def _num_bytes(graph: ov.Model) -> int:

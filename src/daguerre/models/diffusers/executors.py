@@ -9,18 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from daguerre.engine.forward import Forward, Inputs, Outputs
+from daguerre.models.diffusers.store import Store
+
+if TYPE_CHECKING:
+    from daguerre.models.diffusers.graphs import Graph
 
 # Largest distance of an output from torch's, as a share of torch's own norm. Sums in another order
 # leave 1e-6 to 1e-5 in float32, and up to 0.06 where torch rounds each step to bfloat16; what was
 # made wrong is off by its whole size.
 _MAX_DISTANCE: Mapping[torch.dtype, float] = {torch.float32: 1e-3, torch.bfloat16: 0.2}
+
+
+# What an executor may have made something of its own for: a signature and a number of rows.
+Shape: TypeAlias = tuple[str, int]
 
 
 class ExecutorError(Exception):
@@ -40,15 +47,16 @@ class Method:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a network runs, what runs it, and what is kept where. `facts` names all else that
-    decides bits; what is kept in `folder` is found again under them. `is_tf32` lets CUDA devices
-    round float32 before they multiply."""
+    decides bits; what is kept in `store` is found again under them. `is_tf32` lets CUDA devices
+    round float32 before they multiply. Networks with one `recorder` share the memory of graphs."""
 
     executor: str
     device: torch.device
     dtype: str
     facts: str
-    folder: Path | None = None
+    store: Store | None = None
     is_tf32: bool = False
+    recorder: Callable[[Method, Inputs], Graph] | None = None
 
 
 class Executor(Protocol):
@@ -93,10 +101,17 @@ def structure(method: Method, inputs: Inputs) -> Any:
         return method.evaluate(fake)[0]
 
 
-def shape(inputs: Inputs) -> tuple[str, int]:
-    """What an executor may have made something of its own for: a signature and a number of rows."""
-    forward = Forward("", inputs, "denoise")
-    return forward.signature, forward.rows
+class Shapes:
+    """The shape of inputs, found once for those that are prepared and then run."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Inputs | None, Shape] = (None, ("", 0))
+
+    def __call__(self, inputs: Inputs) -> Shape:
+        if self._last[0] is not inputs:
+            forward = Forward("", inputs, "denoise")
+            self._last = (inputs, (forward.signature, forward.rows))
+        return self._last[1]
 
 
 def check_close(found: Outputs, expected: Outputs) -> None:

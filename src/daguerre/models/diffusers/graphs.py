@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any
 
 import torch
 
 from daguerre.engine.forward import Inputs, Outputs, is_out_of_memory
-from daguerre.models.diffusers.executors import ExecutorError, Method, Place, shape
+from daguerre.models.diffusers.executors import ExecutorError, Method, Place, Shape, Shapes
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 MAX_GRAPHS = 32
 # Libraries choose kernels and take their workspaces in the first calls, which no graph can record.
 _NUM_WARM = 3
-
-Shape: TypeAlias = tuple[str, int]
 
 
 class Graph:
@@ -50,35 +48,30 @@ class Graph:
 
 
 class Graphed:
-    """Implements `daguerre.models.diffusers.executors.Executor`; `record` makes the graphs."""
+    """Implements `daguerre.models.diffusers.executors.Executor`."""
 
     facts = "cuda graphs"
 
-    def __init__(
-        self,
-        method: Method,
-        place: Place,
-        record: Callable[[Method, Inputs, torch.device], Graph] | None = None,
-    ) -> None:
+    def __init__(self, method: Method, place: Place) -> None:
         if place.device.type != "cuda":
             raise ExecutorError(f"CUDA graphs are recorded on CUDA devices, not on {place.device}")
-        self._method, self._device = method, place.device
-        self._record = record or _recorded
+        self._method = method
+        self._record = place.recorder or Recorder(place.device)
+        self._shape = Shapes()
         self._seen: set[Shape] = set()
         self._refused: set[Shape] = set()  # without room for a graph of theirs
         self._graphs: OrderedDict[Shape, Graph] = OrderedDict()  # the last used is the last
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
-        key = shape(inputs)
+        key = self._shape(inputs)
         if key in self._seen and key not in self._graphs and key not in self._refused:
             yield
             self._add(key, inputs)
-            yield
 
     def __call__(self, inputs: Inputs) -> Outputs:
         for _ in self.prepare(inputs):
             pass
-        key = shape(inputs)
+        key = self._shape(inputs)
         self._seen.add(key)
         if key not in self._graphs:
             return self._method.evaluate(inputs)[1]
@@ -93,7 +86,7 @@ class Graphed:
         while len(self._graphs) >= MAX_GRAPHS:
             self._graphs.popitem(last=False)
         try:
-            graph = self._record(self._method, inputs, self._device)
+            graph = self._record(self._method, inputs)
             self._compare(graph, inputs)
         except Exception as error:  # a runtime may throw anything
             if not is_out_of_memory(error):
@@ -111,29 +104,37 @@ class Graphed:
             raise ExecutorError("a graph that is played back gives other bits")
 
 
-def _recorded(method: Method, inputs: Inputs, device: torch.device) -> Graph:
-    tensors = {name: held for name, held in inputs.items() if isinstance(held, torch.Tensor)}
-    own = {name: tensor.clone() for name, tensor in tensors.items()}
-    call = {**inputs, **own}
-    with torch.cuda.device(device):
-        stream, pool = _shared(device)
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(_NUM_WARM):
-                method.evaluate(call)
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        # Other threads of the process may use the device meanwhile.
-        with torch.cuda.graph(graph, pool, stream, capture_error_mode="thread_local"):
-            outputs = method.evaluate(call)[1]
-    return Graph(own, outputs, graph.replay, kept=call)
+class Recorder:
+    """Makes the graphs of a device, which all work in one memory: they are played one at a time,
+    and what one leaves there is copied before the next. It lasts as long as its owner does."""
 
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
 
-@cache
-def _shared(device: torch.device) -> tuple[Any, Any]:
-    """A stream to record on, and the memory that all graphs of a device work in. They are played
-    one at a time, and what one leaves there is copied before the next."""
-    return torch.cuda.Stream(device), torch.cuda.graph_pool_handle()
+    def __call__(self, method: Method, inputs: Inputs) -> Graph:
+        tensors = {name: held for name, held in inputs.items() if isinstance(held, torch.Tensor)}
+        own = {name: tensor.clone() for name, tensor in tensors.items()}
+        call = {**inputs, **own}
+        with torch.cuda.device(self._device):
+            stream = self._stream
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(_NUM_WARM):
+                    method.evaluate(call)
+            torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            # Other threads of the process may use the device meanwhile.
+            with torch.cuda.graph(graph, self._pool, stream, capture_error_mode="thread_local"):
+                outputs = method.evaluate(call)[1]
+        return Graph(own, outputs, graph.replay, kept=call)
+
+    @cached_property
+    def _stream(self) -> torch.cuda.Stream:
+        return torch.cuda.Stream(self._device)
+
+    @cached_property
+    def _pool(self) -> Any:
+        return torch.cuda.graph_pool_handle()
 
 
 def _is_same(one: torch.Tensor, other: torch.Tensor) -> bool:

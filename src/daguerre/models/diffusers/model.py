@@ -18,7 +18,7 @@ import numpy as np
 from daguerre.engine.forward import Forward, Network, Outputs, Preview, Stage
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError, InvalidRequest, SettingsError
-from daguerre.models.diffusers import memory
+from daguerre.models.diffusers import caches, memory
 from daguerre.models.diffusers.checkpoint import DECODER
 from daguerre.models.diffusers.stock import Stock
 from daguerre.models.embedded.model import MIN_CORES_TO_SHARE, num_cores
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 DTYPES = ("float32", "bfloat16")
 DEFAULT_MAX_ROWS = 8
 AT_START = "start"
+# Samplers that evaluate the denoiser twice in a step, but for the last one.
+_ASKING_TWICE = ("Heun", "KDPM2")
 LOADS = (AT_START, "first use")
 
 
@@ -67,6 +69,10 @@ class DiffusersModel:
                 f"model {model!r}: cache.method is {stock.cache.method!r}, which does not fit"
                 f" {self.family.pipeline}; those that do: {fitting}"
             )
+        if stock.cache:
+            is_twice = any(kind in checkpoint.sampler for kind in _ASKING_TWICE)
+            num_calls = 2 * self.steps - 1 if is_twice else self.steps
+            caches.check_steps(f"model {model!r}, cache", stock.cache, num_calls)
         max_rows = options.max_rows or (DEFAULT_MAX_ROWS if _is_wide(stock) else 1)
         self.max_rows: Mapping[str, int] = {self.family.denoiser: max_rows}
         self._model, self._stock = model, stock

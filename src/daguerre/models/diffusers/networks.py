@@ -29,6 +29,7 @@ from daguerre.models.diffusers import coroutine, devices
 from daguerre.models.diffusers.calls import CALL, MEMORY, fill, forgotten, pack, taken_out, unpack
 from daguerre.models.diffusers.executors import Eager, Executor, Method, Place, executor, structure
 from daguerre.models.diffusers.families import PLAIN, Layout
+from daguerre.models.diffusers.gauges import gauge
 
 if TYPE_CHECKING:
     from daguerre.models.diffusers.hooks import Hooks
@@ -65,6 +66,7 @@ class TorchNetwork:
     ) -> None:
         self.name, self.layout = name, layout
         self.hooks = hooks
+        self.gauge = gauge(place.device)
         self.signature = inspect.signature(method)
         self._method, self._place = method, place
         # Digest of a call's constant part -> what its result looks like without the tensors. The
@@ -85,7 +87,7 @@ class TorchNetwork:
         except Exception as error:  # a runtime may throw anything
             if self._is_at_fault(error):
                 self._fall_back(error)
-            # Else the forward will meet it again, and fail by it.
+            raise
 
     def __call__(self, inputs: Inputs) -> Outputs:
         try:

@@ -14,7 +14,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daguerre.engine.forward import Network
@@ -22,6 +21,7 @@ from daguerre.errors import SettingsError
 from daguerre.models.diffusers import memory, quantization
 from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
+from daguerre.models.diffusers.store import Store
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,7 @@ class Stock:
         worker: int = 0,
         executor: str = "eager",
         tf32: bool = False,
-        converted: Path | None = None,
+        store: Store | None = None,
         cache: Cache | None = None,
         quantization: str | None = None,
     ) -> None:
@@ -57,7 +57,7 @@ class Stock:
         self.pipeline: Any = None
         self.dtype, self.device = dtype, device_of(device, worker)
         self.num_threads = num_threads
-        self.executor, self.is_tf32, self._converted = executor, tf32, converted
+        self.executor, self.is_tf32, self._store = executor, tf32, store
         self.cache, self.quantization = cache, quantization
         self.colours: Colours | None = None  # for previews; None also where there can be none
         self._networks: Mapping[str, Network] = {}
@@ -161,12 +161,13 @@ class Stock:
     def _open_doors(self, device: torch.device) -> Mapping[str, Network]:
         from daguerre.models.diffusers import devices, networks
         from daguerre.models.diffusers.executors import Place
+        from daguerre.models.diffusers.graphs import Recorder
 
         facts = devices.facts(self.weights_sha256, device, self.dtype, self.is_tf32)
         eager = Place("eager", device, self.dtype, facts, is_tf32=self.is_tf32)
         # A text encoder runs once per request, for a moment: it is not worth another's start.
         places = dict.fromkeys(self.checkpoint.family.text_encoders, eager)
-        fast = replace(eager, executor=self.executor, folder=self._converted)
+        fast = replace(eager, executor=self.executor, store=self._store, recorder=Recorder(device))
         denoiser = self.checkpoint.family.denoiser
         return {denoiser: self._open_denoiser(fast)} | {
             name: networks.open_door(
