@@ -9,7 +9,7 @@ from importlib import import_module
 from bench.load import LoadError
 from daguerre.errors import SettingsError
 
-BENCHMARKS = ("serving", "encoding", "overhead", "reduced", "compare", "soak")
+BENCHMARKS = ("serving", "encoding", "overhead", "previews", "reduced", "compare", "soak")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,10 +24,8 @@ def main(arguments: Sequence[str]) -> int:
             return soak.main(arguments[1:])
         if named == "compare":
             return _of_checkpoints(named, arguments[1:])
-        if named == "overhead":
-            from bench import overhead
-
-            overhead.main(arguments[1:])
+        if named in ("overhead", "previews"):
+            import_module(f"bench.{named}").main(arguments[1:])
             return 0
         if named == "reduced":
             return _of_checkpoints(named, arguments[1:])

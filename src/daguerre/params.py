@@ -122,8 +122,8 @@ class Queued:
 class Step:
     """Denoising step `index` (1-based) of `total` has been done.
 
-    `preview` is what the image looks like by now, (h, w, 3) uint8 and smaller than the image, where
-    one was asked for at this step and the model can draw one.
+    `preview` is what the image looked like at this step or one before, (h, w, 3) uint8 and smaller
+    than the image, where one was asked for and the model has drawn it by now.
     """
 
     index: int

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from daguerre.engine.forward import Array, Forward, Inputs, Network, NetworkChanged, Outputs
+from daguerre.engine.forward import (
+    Array,
+    Forward,
+    Inputs,
+    Network,
+    NetworkChanged,
+    Outputs,
+    Preview,
+)
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.params import ImageParams, Mode, ModelInfo
 
@@ -201,7 +209,7 @@ class ToyModel:
     num_steps: int = 4
     rows_cap: int = 16
     name: str = MODEL
-    preview: Callable[[Outputs], Pixels] = lambda outputs: shade(outputs)
+    preview: Preview = lambda outputs: shade(outputs)
     mode: Mode = "exact"
     on_load: Callable[[], object] = lambda: None
     on_pipeline: Callable[[], object] = lambda: None

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import torch
 
 
@@ -42,7 +44,8 @@ Plain: TypeAlias = int | float | str | bool | Constant
 Inputs: TypeAlias = "Mapping[str, Array | Plain]"
 Outputs: TypeAlias = tuple[Array, ...]  # each (R, *)
 Stage: TypeAlias = Literal["encode", "denoise", "decode"]
-Preview: TypeAlias = "Callable[[Outputs], NDArray[np.uint8]]"  # (h, w, 3)
+# Of pixels (h, w, 3), or the promise of them.
+Preview: TypeAlias = "Callable[[Outputs], NDArray[np.uint8] | Future[NDArray[np.uint8]]]"
 
 
 class Network(Protocol):
@@ -69,7 +72,8 @@ class Forward:
     draws the present estimate of the image from the outputs of this forward: (h, w, 3) uint8, as
     small as it likes, in the image's aspect ratio. It is called when the pipeline has gone on with
     them to its next forward, at few steps and for few jobs, in between two forwards: so it must be
-    cheap. It must leave all as it is.
+    cheap, or promise what is then drawn elsewhere. A promise is kept by a later step or the end of
+    the job, and cancelled after that. It must leave all as it is.
     """
 
     network: str

@@ -65,7 +65,7 @@ class Engine(Protocol):
 
     def generate(self, params: ImageParams, terms: Terms = ANYONE) -> AsyncGenerator[Event, None]:
         """Yields `Queued`, again when fewer are ahead if the job is watched, one `Step` per step,
-        and last `Done` or `Failed`.
+        the last again with previews that come after it, and last `Done` or `Failed`.
 
         Closing the generator cancels the job: its rows are gone from the next forward on. Raises
         `Unavailable` (`QueueFull`, `NotReady`) at the first `__anext__`, before any event.

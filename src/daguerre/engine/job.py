@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from daguerre.engine.forward import Forward
 from daguerre.engine.pipeline import Pipeline
-from daguerre.params import ANYONE, Event, ImageParams, Terms, Timings
+from daguerre.engine.previews import Previews
+from daguerre.params import ANYONE, Event, ImageParams, Step, Terms, Timings
 
 
 @dataclass(eq=False, slots=True)
@@ -29,6 +30,8 @@ class Job:
     first_step_s: float = 0.0  # its cost up to the end of the first step
     pipeline: Pipeline | None = None
     pending: Forward | None = None
+    step: tuple[int, int] | None = None  # the last one that was told
+    previews: Previews = field(default_factory=Previews)
 
     @property
     def name(self) -> str:
@@ -57,6 +60,21 @@ class Job:
         """A stage lasts from the moment it is asked for, waits for its turn included."""
         self.spent_s[self.stage] = self.spent_s.get(self.stage, 0.0) + now_s - self.since_s
         self.stage, self.since_s = stage, now_s
+
+    def tell_step(self, step: tuple[int, int]) -> None:
+        self.step = step
+        self.emit(Step(*step, self.previews.take()))
+
+    def tell_late_previews(self) -> None:
+        """With the last step again, before the image is told."""
+        while self.step is not None and (late := self.previews.take()) is not None:
+            self.emit(Step(*self.step, late))
+
+    def close(self) -> None:
+        """Gives up what was begun for it; raises whatever a pipeline's clean-up code does."""
+        self.previews.give_up()
+        if self.pipeline is not None:
+            self.pipeline.close()
 
     def timings(self) -> Timings:
         return Timings(**{f"{stage}_ms": s * 1000 for stage, s in self.spent_s.items()})

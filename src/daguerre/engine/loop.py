@@ -19,11 +19,11 @@ from daguerre.engine.meter import Meter
 from daguerre.engine.pace import Pace
 from daguerre.engine.pipeline import LanedModel, Model, Pixels, check_pixels
 from daguerre.engine.preparation import Preparation
-from daguerre.engine.previews import is_due, preview
+from daguerre.engine.previews import is_due
 from daguerre.engine.residence import Residence
 from daguerre.engine.scheduler import Ask, Scheduler
 from daguerre.errors import DaguerreError, InternalError, Unavailable
-from daguerre.params import Done, Failed, GeneratedImage, ImageParams, Mode, Step
+from daguerre.params import Done, Failed, GeneratedImage, ImageParams, Mode
 
 logger = logging.getLogger(__name__)
 
@@ -201,8 +201,7 @@ class Loop:
 
     def _restart(self, job: Job) -> None:
         try:
-            if job.pipeline is not None:
-                job.pipeline.close()
+            job.close()
             job.pipeline = self._models[job.params.model].pipeline(job.params)
         except Exception as error:  # a model's code may raise anything; the loop goes on
             self._fail(job, error)
@@ -216,15 +215,16 @@ class Loop:
             self._fail(job, outcome.error)
             return
         assert job.pending is not None, "outputs that nobody asked for. This is a bug."
-        answered, num_previews = job.pending, job.params.num_previews
-        has_preview = is_due(answered, num_previews)
-        if answered.step is not None:
-            self.pace = self.pace.foreseen(job.params.model, job.foreseen_s(*answered.step))
-        if answered.step is not None and not has_preview:
-            job.emit(Step(*answered.step))
+        answered, step = job.pending, job.pending.step
+        has_preview = is_due(answered, job.params.num_previews)
+        if step is not None:
+            self.pace = self.pace.foreseen(job.params.model, job.foreseen_s(*step))
+        if step is not None and not has_preview:
+            job.tell_step(step)
         self._resume(job, outcome.outputs)
-        if answered.step is not None and has_preview and job.number in self._jobs:
-            job.emit(Step(*answered.step, preview(answered, outcome.outputs)))
+        if step is not None and has_preview and job.number in self._jobs:
+            job.previews.begin(answered, outcome.outputs)
+            job.tell_step(step)
 
     def _resume(self, job: Job, outputs: Outputs | None) -> None:
         """Runs the pipeline up to its next forward, or its end."""
@@ -270,6 +270,7 @@ class Loop:
         self.num_done += 1
         self.pace = self.pace.after(job.params.model, job.cost_s)
         info = self._models[job.params.model].info
+        job.tell_late_previews()
         self._remove(job)
         job.emit(Done(GeneratedImage(pixels, job.params, info, job.timings())))
 
@@ -289,8 +290,7 @@ class Loop:
             self._arrivals.remove(job)
         self._scheduler.remove(job.number)
         self._on_end(job)
-        if job.pipeline is not None:
-            try:
-                job.pipeline.close()
-            except Exception:  # clean-up code of a pipeline may raise anything; the loop goes on
-                logger.exception("pipeline of %s did not close", job.name)
+        try:
+            job.close()
+        except Exception:  # clean-up code of a pipeline may raise anything; the loop goes on
+            logger.exception("pipeline of %s did not close", job.name)

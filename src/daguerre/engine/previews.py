@@ -1,17 +1,23 @@
-"""Previews: at which steps of a job one is due, and drawing it from the outputs of a forward.
+"""Previews: at which steps of a job one is due, what is begun of them, and when one is told.
 
-A preview is a courtesy: one that cannot be drawn is told to the log, and the job goes on. Knows
-nothing of how a model draws one.
+A model draws a preview at once, or promises it and has it drawn beside the forwards that follow.
+It goes with the first step that ends when it is there. A preview is a courtesy: one that cannot be
+drawn is told to the log, one that comes too late to nobody, and the job goes on. Knows nothing of
+how a model draws one.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from daguerre.engine.forward import Forward, Outputs
 from daguerre.engine.pipeline import Pixels
+from daguerre.params import Step
 
 logger = logging.getLogger(__name__)
 
@@ -29,15 +35,67 @@ def is_due(forward: Forward, num_previews: int) -> bool:
     return index in due(total, num_previews)
 
 
-def preview(forward: Forward, outputs: Outputs) -> Pixels | None:
-    """Nothing where it cannot be drawn."""
-    assert forward.preview is not None, "a preview that is not due. This is a bug."
-    try:
-        return _checked(forward.preview(outputs))
-    except Exception:  # a model's code may raise anything; the image does not need it
-        index, total = forward.step or (0, 0)
-        logger.exception("no preview after step %d of %d of %s", index, total, forward.network)
+class Previews:
+    """Those of one job that have been begun and not told, in their order."""
+
+    def __init__(self) -> None:
+        self._begun: deque[tuple[Forward, Future[Pixels]]] = deque()
+
+    def begin(self, forward: Forward, outputs: Outputs) -> None:
+        """From the outputs of a forward of which one is due."""
+        assert forward.preview is not None, "a preview that is not due. This is a bug."
+        try:
+            drawn = forward.preview(outputs)
+        except Exception as error:  # a model's code may raise anything; the image does not need it
+            _log(forward, error)
+        else:
+            self._begun.append((forward, drawn if isinstance(drawn, Future) else _done(drawn)))
+
+    def take(self) -> Pixels | None:
+        """The next one, where it is drawn by now."""
+        while self._begun and self._begun[0][1].done():
+            forward, drawn = self._begun.popleft()
+            try:
+                return _checked(drawn.result())
+            except Exception as error:  # of a model's code, too
+                _log(forward, error)
         return None
+
+    def give_up(self) -> None:
+        """Nobody waits for them any more."""
+        for _, drawn in self._begun:
+            drawn.cancel()
+        self._begun.clear()
+
+
+@dataclass(slots=True)
+class Heard:
+    """What the caller of a job that may be run again was told of its steps."""
+
+    num_steps: int = 0
+    num_previews: int = 0
+
+    def news(self, step: Step, max_previews: int) -> Step | None:
+        """What of a step is to be told. The last one comes again with previews that are late."""
+        preview = step.preview if self.num_previews < max_previews else None
+        is_late = step.index == self.num_steps == step.total and preview is not None
+        if step.index <= self.num_steps and not is_late:
+            return None
+        self.num_steps = step.index
+        self.num_previews += preview is not None
+        return replace(step, preview=preview)
+
+
+def _done(pixels: Pixels) -> Future[Pixels]:
+    future: Future[Pixels] = Future()
+    future.set_result(pixels)
+    return future
+
+
+def _log(forward: Forward, error: BaseException) -> None:
+    index, total = forward.step or (0, 0)
+    words = ("no preview after step %d of %d of %s", index, total, forward.network)
+    logger.error(*words, exc_info=error)
 
 
 def _checked(pixels: Pixels) -> Pixels:

@@ -17,12 +17,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from daguerre.engine.admission import Admission, check_served, check_time
 from daguerre.engine.child import Child
 from daguerre.engine.engine import DRAIN_POLL_S, MAX_WAITING_BYTES
 from daguerre.engine.interface import EngineStats
+from daguerre.engine.previews import Heard
 from daguerre.engine.roster import MAX_DEATHS, Roster
 from daguerre.engine.station import Stations
 from daguerre.engine.stream import Places, stream
@@ -41,7 +42,7 @@ class _Job:
     terms: Terms
     accepted_s: float
     sent_s: float = 0.0  # to the present process
-    num_steps: int = 0  # that the caller was told of
+    heard: Heard = field(default_factory=Heard)
 
 
 class ProcessEngine:
@@ -273,9 +274,9 @@ class ProcessEngine:
         elif isinstance(event, Failed):
             self._num_failed += 1
             self._end_job(told.number, event)
-        elif isinstance(event, Step) and event.index > job.num_steps:  # else it is run again
-            job.num_steps = event.index
-            job.emit(event)
+        elif isinstance(event, Step):
+            if news := job.heard.news(event, job.params.num_previews):
+                job.emit(news)
         self._send_jobs()
 
     def _end_job(self, number: int, event: Event) -> None:

@@ -25,7 +25,10 @@ from daguerre.errors import InternalError
 from daguerre.params import ImageParams, ModelInfo
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from daguerre.models.embedded.fields import Rules
+    from daguerre.models.embedded.previews import DrawingProcess
     from daguerre.models.embedded.text import PromptTokenizer
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -35,7 +38,7 @@ ART = tuple(
     for name in ("art.json.gz", "drawings.svg", "things.txt")
 )
 MIN_CORES_TO_SHARE = 4
-PREVIEW_SCALE = 8  # the image's size is divided by this
+MIN_CORES_FOR_PREVIEWS = 2  # to be drawn beside the forwards
 _MAX_WINDOWS = 8  # of text in one forward, so that a very long prompt does not hold up others
 
 
@@ -133,10 +136,15 @@ class EmbeddedModel:
 
     @cached_property
     def _rules(self) -> Rules:
-        from daguerre.models.embedded.fields import Rules
+        from daguerre.models.embedded.previews import read_rules
 
-        with np.load(self._folder / "rules.npz") as arrays:
-            return Rules.from_arrays(dict(arrays))
+        return read_rules(self._folder)
+
+    @cached_property
+    def _drawing_process(self) -> DrawingProcess | None:
+        from daguerre.models.embedded.previews import DrawingProcess
+
+        return DrawingProcess(self._folder) if num_cores() >= MIN_CORES_FOR_PREVIEWS else None
 
     def _warm_up(self, networks: Mapping[str, Network]) -> None:
         """One picture of the default size, so that the first request finds all of it loaded."""
@@ -150,8 +158,8 @@ class EmbeddedModel:
 
     def _generate(self, params: ImageParams, num_steps: int) -> Pipeline:
         # Here, because the server's process lists models and draws nothing.
-        from daguerre.models.embedded.decoder import picture
         from daguerre.models.embedded.fields import SHAPE_INDEX
+        from daguerre.models.embedded.previews import Draft
         from daguerre.models.embedded.refusing import unwanted
         from daguerre.models.embedded.sampler import Noise, SceneSampler
 
@@ -163,10 +171,12 @@ class EmbeddedModel:
         sampler = SceneSampler(noise, self._rules, num_steps, self.card.temperature, refused)
         shape = SHAPE_INDEX[params.width, params.height]
 
-        def preview(outputs: Outputs) -> Pixels:
-            """The likeliest scene by now, at an eighth of its size."""
-            tokens = sampler.estimate(self._guided(outputs))
-            return picture(tokens, shape, noise.layout, noise.palette, PREVIEW_SCALE)
+        def preview(outputs: Outputs) -> Pixels | Future[Pixels]:
+            tokens, logits = sampler.tokens.copy(), np.asarray(outputs[0])
+            facts = (params.seed, params.negative_prompt, shape, self.card.guidance_scale)
+            draft = Draft(*facts, tokens, logits)
+            promised = self._drawing_process.draw(draft) if self._drawing_process else None
+            return draft.drawn(self._rules) if promised is None else promised
 
         for index in range(num_steps):
             tokens = np.stack((sampler.tokens,) * 2)
