@@ -1,8 +1,9 @@
 """Pictures as a terminal takes them: kitty's, iTerm2's and sixel escape codes.
 
 Sources: sw.kovidgoyal.net/kitty/graphics-protocol, iterm2.com/documentation-images.html, and the
-VT340's sixels (vt100.net/docs/vt3xx-gp/chapter14.html). Knows nothing of which terminal is there,
-nor of the cursor's place.
+VT340's sixels (vt100.net/docs/vt3xx-gp/chapter14.html). Looked at on the screens of kitty 0.26 and
+xterm 379 (tests/commands/test_screen.py). Knows nothing of which terminal is there, nor of the
+cursor's place.
 """
 
 from __future__ import annotations
