@@ -22,6 +22,7 @@ from daguerre.errors import InternalError
 from daguerre.models.embedded import fields
 from daguerre.models.embedded.drawing import Scene
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel, read_card, weights_sha256
+from daguerre.models.embedded.networks import OpenVINONetwork
 from daguerre.params import SIZES, ImageParams
 
 PARAMS = ImageParams("m", "a mountain lake at sunset", seed=7)
@@ -226,6 +227,16 @@ def test_previews_are_smaller_pictures_that_decide_nothing(
         assert last.stage == "denoise" and np.array_equal(stop.value, draw(params))
 
 
+def test_loading_compiles_what_is_used(
+    model: EmbeddedModel, networks: Mapping[str, Network], draw: Draw
+) -> None:
+    """The first request finds the denoiser compiled for its shapes, and none for others."""
+    denoiser = networks["denoiser"]
+    assert isinstance(denoiser, OpenVINONetwork)
+    draw(PARAMS)
+    assert len(denoiser._requests) == 1
+
+
 def test_rows_of_different_sizes_share_a_signature(model: EmbeddedModel) -> None:
     """All nine sizes ask for the denoiser with one signature, so that they can share forwards."""
     signatures = set()
@@ -300,7 +311,20 @@ def test_damaged_weights_are_refused(folder: Path, name: str) -> None:
         EmbeddedModel("m", folder=folder).load()
 
 
-@pytest.mark.parametrize("name", ["denoiser.bin", "tokenizer.json", "rules.npz"])
+@pytest.mark.parametrize("name", ["denoiser.bin", "text_encoder.xml", "rules.npz"])
+def test_truncated_weights_are_refused(folder: Path, name: str) -> None:
+    """Also what cannot even be read stops the load with that message: it is told before whatever a
+    library says of it."""
+    content = (folder / name).read_bytes()
+    (folder / name).unlink()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(InternalError, match="damaged"):
+        EmbeddedModel("m", folder=folder).load()
+
+
+@pytest.mark.parametrize(
+    "name", ["denoiser.bin", "denoiser.xml", "text_encoder.xml", "tokenizer.json", "rules.npz"]
+)
 def test_missing_weights_are_refused(folder: Path, name: str) -> None:
     """A file that is not there stops the load with a message, not a traceback."""
     (folder / name).unlink()

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from daguerre.engine.forward import Forward, Network, Outputs
+from daguerre.engine.forward import Forward, Inputs, Network, Outputs
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError
 from daguerre.params import ImageParams, ModelInfo
@@ -103,11 +104,26 @@ class EmbeddedModel:
         self._num_steps = num_inference_steps or self.card.num_inference_steps
 
     def load(self) -> Mapping[str, Network]:
-        from daguerre.models.embedded.decoder import SceneDecoder
-        from daguerre.models.embedded.networks import load_networks
+        with ThreadPoolExecutor() as threads:
+            hashing = threads.submit(weights_sha256, self._folder)
+            try:
+                from daguerre.models.embedded.networks import load_networks
 
+                sha256 = self.card.weights_sha256
+                loaded = load_networks(self._folder, sha256, self._num_threads, self._precision)
+                # The first call compiles, and leaves Python to what is read here.
+                calls = [threads.submit(loaded[name], inputs) for name, inputs in _first_inputs()]
+                networks = self._with_decoder(loaded)
+                for call in calls:
+                    call.result()
+                self._warm_up(networks)
+            finally:
+                self._check_weights(hashing)  # before what else damaged ones lead to
+        return networks
+
+    def _check_weights(self, hashing: Future[str]) -> None:
         try:
-            found = weights_sha256(self._folder)
+            found = hashing.result()
         except OSError as error:
             raise InternalError(
                 f"the embedded weights cannot be read: {error}; the installation is damaged,"
@@ -117,13 +133,16 @@ class EmbeddedModel:
             raise InternalError(
                 f"the embedded weights have sha256 {found}, model.json says "
                 f"{self.card.weights_sha256}; the installation is damaged, install it again"
-            )
-        networks: dict[str, Network] = {
-            **load_networks(self._folder, found, self._num_threads, self._precision),
-            "decoder": SceneDecoder(found),
-        }
-        self._warm_up(networks)
-        return networks
+            ) from None
+
+    def _with_decoder(self, networks: Mapping[str, Network]) -> Mapping[str, Network]:
+        """With all read that pictures are drawn with."""
+        from daguerre.models.embedded.decoder import SceneDecoder
+        from daguerre.models.embedded.previews import EMPTY
+
+        _ = self._tokenizer
+        EMPTY.drawn(self._rules)
+        return {**networks, "decoder": SceneDecoder(self.card.weights_sha256)}
 
     def pipeline(self, params: ImageParams) -> Pipeline:
         return self._generate(params, self._num_steps)
@@ -213,6 +232,21 @@ class EmbeddedModel:
             out.append(condition(np.array(hidden[row : row + len(counts)]), counts))
             row += len(counts)
         return np.stack(out)
+
+
+def _first_inputs() -> Iterator[tuple[str, Inputs]]:
+    """Network and inputs of the shapes that short prompts have, what compiles longest first."""
+    ids, text = np.zeros((2, 32), np.int64), np.zeros((2, 25, 384), np.float32)
+    yield (
+        "denoiser",
+        {
+            "text": text,
+            "negative": text,
+            "tokens": np.zeros((2, 46), np.int64),
+            "shape": np.zeros(2, np.int64),
+        },
+    )
+    yield "text_encoder", {"ids": ids, "mask": np.ones_like(ids)}
 
 
 def num_cores() -> int:

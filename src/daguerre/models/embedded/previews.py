@@ -46,7 +46,7 @@ _PROGRAM = (
 
 
 def read_rules(folder: Path) -> Rules:
-    with np.load(folder / "rules.npz") as arrays:
+    with (folder / "rules.npz").open("rb") as file, np.load(file) as arrays:
         return Rules.from_arrays(dict(arrays))
 
 
@@ -72,7 +72,7 @@ class Draft:
         return picture(tokens, self.shape, noise.layout, noise.palette, SCALE)
 
 
-_DRAFT = Draft(1, "", 0, 1.0, MASKED.copy(), np.zeros((2, NUM_LOGITS), np.float32))
+EMPTY = Draft(1, "", 0, 1.0, MASKED.copy(), np.zeros((2, NUM_LOGITS), np.float32))
 _Asked: TypeAlias = tuple[Future[Pixels], Draft]
 _Drafts: TypeAlias = "queue.SimpleQueue[_Asked | None]"
 
@@ -181,7 +181,7 @@ def main(folder: str) -> None:
     drafts, pixels = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what anybody prints is no picture
     rules = read_rules(Path(folder))
-    _DRAFT.drawn(rules)  # so that the first preview finds all of the art loaded
+    EMPTY.drawn(rules)  # so that the first preview finds all of the art loaded
     answer: object = None
     try:
         while True:
