@@ -143,5 +143,5 @@ def _running(folder: Path, other: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     finally:
-        process.send_signal(signal.SIGINT)  # it waits for nobody
+        process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
         process.wait(60)

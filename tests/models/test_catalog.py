@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from dataclasses import replace
@@ -127,10 +128,12 @@ def test_keys_of_a_cuda_device(settings: Settings, executor: str) -> None:
 def test_defaults_are_the_familys(settings: Settings) -> None:
     """Source and folder are enough; the rest is the stock pipeline's."""
     folder = checkpoint(settings.home_folder() / "elsewhere" / "sd-1.5")
+    for second, weights in enumerate(sorted(folder.glob("*/*.safetensors"))):
+        os.utime(weights, (1_700_000_000 + second,) * 2)
     write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "{folder}"\n')
     (info,) = catalog.available(settings)
     assert (info.model, info.name, info.weights_sha256) == ("sd", "sd-1.5", "")
-    assert info.created == int((folder / "unet" / "model.safetensors").stat().st_mtime)
+    assert info.created == 1_700_000_000 + second  # its newest file
     (model,) = served(settings)
     assert (model.steps, model.guidance) == (50, 7.5)
     assert (model._stock.dtype, model._stock.device) == ("float32", "cpu")
