@@ -11,14 +11,13 @@ import argparse
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daguerre.engine.engine import ThreadEngine
-from daguerre.engine.forward import Forward, Inputs, Network, Outputs, Preview
+from daguerre.engine.forward import Forward, Inputs, Network, Outputs, Preview, Promise
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.engine.previews import due
 from daguerre.models.embedded.model import EmbeddedModel
@@ -86,7 +85,7 @@ class _Model:
         if draw is None:
             return None
 
-        def preview(outputs: Outputs) -> Pixels | Future[Pixels]:
+        def preview(outputs: Outputs) -> Pixels | Promise:
             before_s = time.thread_time()
             try:
                 return draw(outputs)

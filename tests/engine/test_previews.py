@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daguerre.engine.forward import Outputs
+from daguerre.engine.forward import Outputs, Promise
 from daguerre.engine.pipeline import Pixels
 from daguerre.engine.previews import Heard, due
 from daguerre.params import MAX_PREVIEWS, Done, Event, Step
@@ -128,16 +128,22 @@ def test_preview_that_cannot_be_drawn(wrong: object, caplog: pytest.LogCaptureFi
 
 
 class Promising:
-    """Draws none of its previews, and remembers what it promised."""
+    """Has none of its previews drawn, and remembers what it promised."""
 
     def __init__(self) -> None:
         self.promises: list[Future[Pixels]] = []
         self.pixels: list[Pixels] = []
+        self.drawn: list[int] = []  # which the engine drew itself
 
-    def __call__(self, outputs: Outputs) -> Future[Pixels]:
+    def __call__(self, outputs: Outputs) -> Promise:
+        index = len(self.promises)
         self.promises.append(Future())
         self.pixels.append(shade(outputs))
-        return self.promises[-1]
+        return Promise(self.promises[index], lambda: self.draw(index))
+
+    def draw(self, index: int) -> Pixels:
+        self.drawn.append(index)
+        return self.pixels[index]
 
     def keep(self, index: int) -> None:
         self.promises[index].set_result(self.pixels[index])
@@ -184,8 +190,8 @@ def test_preview_after_the_last_step() -> None:
 
 
 def test_promise_that_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
-    """One that fails is in the log, one that comes too late is cancelled and told to nobody; the
-    image is the same."""
+    """What fails elsewhere, or is not there when the image is, the engine draws: all that were asked
+    for are told, and the image is the same."""
     draw = Promising()
 
     async def scene() -> None:
@@ -200,11 +206,29 @@ def test_promise_that_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
         model.denoiser.on_call = on_call
         async with ready(make(model)) as engine:
             told = await events(engine, replace(params(), num_previews=3))
-        assert shown(told) == [] and pixels(told[-1]) == plain
+        assert shown(told) == [2, 4, 4] and pixels(told[-1]) == plain
+        assert draw.drawn == [0, 1, 2]
+        found = [e.preview for e in told if isinstance(e, Step) and e.preview is not None]
+        assert all(np.array_equal(a, b) for a, b in zip(found, draw.pixels, strict=True))
         assert [promise.cancelled() for promise in draw.promises] == [False, True, True]
 
     run(scene())
-    assert "no preview after step 1 of 4 of denoiser" in caplog.text and "it is gone" in caplog.text
+    assert "it is gone" in caplog.text
+
+
+def test_promise_that_cannot_be_drawn(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither elsewhere nor here: the log says so, and the image is made."""
+
+    def draw() -> Pixels:
+        raise ValueError("no colours")
+
+    async def scene() -> None:
+        async with ready(make(ToyModel(preview=lambda outputs: Promise(Future(), draw)))) as engine:
+            told = await events(engine, replace(params(), num_previews=1))
+        assert shown(told) == [] and isinstance(told[-1], Done)
+
+    run(scene())
+    assert "no preview after step 2 of 4 of denoiser" in caplog.text
 
 
 def test_cancelled_job_waits_for_no_preview() -> None:

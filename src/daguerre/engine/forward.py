@@ -44,8 +44,18 @@ Plain: TypeAlias = int | float | str | bool | Constant
 Inputs: TypeAlias = "Mapping[str, Array | Plain]"
 Outputs: TypeAlias = tuple[Array, ...]  # each (R, *)
 Stage: TypeAlias = Literal["encode", "denoise", "decode"]
-# Of pixels (h, w, 3), or the promise of them.
-Preview: TypeAlias = "Callable[[Outputs], NDArray[np.uint8] | Future[NDArray[np.uint8]]]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Promise:
+    """Pixels (h, w, 3) that are drawn elsewhere; `draw` draws them in the caller's thread, for who
+    cannot wait."""
+
+    elsewhere: Future[NDArray[np.uint8]]
+    draw: Callable[[], NDArray[np.uint8]]
+
+
+Preview: TypeAlias = "Callable[[Outputs], NDArray[np.uint8] | Promise]"
 
 
 class Network(Protocol):
@@ -72,8 +82,8 @@ class Forward:
     draws the present estimate of the image from the outputs of this forward: (h, w, 3) uint8, as
     small as it likes, in the image's aspect ratio. It is called when the pipeline has gone on with
     them to its next forward, at few steps and for few jobs, in between two forwards: so it must be
-    cheap, or promise what is then drawn elsewhere. A promise is kept by a later step or the end of
-    the job, and cancelled after that. It must leave all as it is.
+    cheap, or promise what is then drawn elsewhere. A promise is kept by a later step, or
+    the engine draws it before the image is told. It must leave all as it is.
     """
 
     network: str

@@ -67,7 +67,7 @@ class Job:
 
     def tell_late_previews(self) -> None:
         """With the last step again, before the image is told."""
-        while self.step is not None and (late := self.previews.take()) is not None:
+        while self.step is not None and (late := self.previews.take(is_last=True)) is not None:
             self.emit(Step(*self.step, late))
 
     def close(self) -> None:

@@ -1,9 +1,9 @@
 """Previews: at which steps of a job one is due, what is begun of them, and when one is told.
 
 A model draws a preview at once, or promises it and has it drawn beside the forwards that follow.
-It goes with the first step that ends when it is there. A preview is a courtesy: one that cannot be
-drawn is told to the log, one that comes too late to nobody, and the job goes on. Knows nothing of
-how a model draws one.
+It goes with the first step that ends when it is there; one that is not there when the image is, or
+that could not be drawn elsewhere, is drawn here and now. One that cannot be drawn at all is told to
+the log, and the job goes on. Knows nothing of how a model draws one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from daguerre.engine.forward import Forward, Outputs
+from daguerre.engine.forward import Forward, Outputs, Promise
 from daguerre.engine.pipeline import Pixels
 from daguerre.params import Step
 
@@ -39,7 +39,7 @@ class Previews:
     """Those of one job that have been begun and not told, in their order."""
 
     def __init__(self) -> None:
-        self._begun: deque[tuple[Forward, Future[Pixels]]] = deque()
+        self._begun: deque[tuple[Forward, Promise]] = deque()
 
     def begin(self, forward: Forward, outputs: Outputs) -> None:
         """From the outputs of a forward of which one is due."""
@@ -49,23 +49,32 @@ class Previews:
         except Exception as error:  # a model's code may raise anything; the image does not need it
             _log(forward, error)
         else:
-            self._begun.append((forward, drawn if isinstance(drawn, Future) else _done(drawn)))
+            self._begun.append((forward, drawn if isinstance(drawn, Promise) else _kept(drawn)))
 
-    def take(self) -> Pixels | None:
-        """The next one, where it is drawn by now."""
-        while self._begun and self._begun[0][1].done():
-            forward, drawn = self._begun.popleft()
+    def take(self, *, is_last: bool = False) -> Pixels | None:
+        """The next one, where it is drawn by now; at last also where it is not."""
+        while self._begun and (is_last or self._begun[0][1].elsewhere.done()):
+            forward, promise = self._begun.popleft()
             try:
-                return _checked(drawn.result())
+                return _checked(_pixels(promise))
             except Exception as error:  # of a model's code, too
                 _log(forward, error)
         return None
 
     def give_up(self) -> None:
         """Nobody waits for them any more."""
-        for _, drawn in self._begun:
-            drawn.cancel()
+        for _, promise in self._begun:
+            promise.elsewhere.cancel()
         self._begun.clear()
+
+
+def _pixels(promise: Promise) -> Pixels:
+    promise.elsewhere.cancel()
+    if promise.elsewhere.done() and not promise.elsewhere.cancelled():
+        if promise.elsewhere.exception() is None:
+            return promise.elsewhere.result()
+        logger.warning("a preview could not be drawn elsewhere: %r", promise.elsewhere.exception())
+    return promise.draw()
 
 
 @dataclass(slots=True)
@@ -86,10 +95,10 @@ class Heard:
         return replace(step, preview=preview)
 
 
-def _done(pixels: Pixels) -> Future[Pixels]:
+def _kept(pixels: Pixels) -> Promise:
     future: Future[Pixels] = Future()
     future.set_result(pixels)
-    return future
+    return Promise(future, lambda: pixels)
 
 
 def _log(forward: Forward, error: BaseException) -> None:

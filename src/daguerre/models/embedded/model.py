@@ -13,14 +13,14 @@ import os
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daguerre.engine.forward import Forward, Inputs, Network, Outputs
+from daguerre.engine.forward import Forward, Inputs, Network, Outputs, Promise
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError
 from daguerre.params import ImageParams, ModelInfo
@@ -190,12 +190,13 @@ class EmbeddedModel:
         sampler = SceneSampler(noise, self._rules, num_steps, self.card.temperature, refused)
         shape = SHAPE_INDEX[params.width, params.height]
 
-        def preview(outputs: Outputs) -> Pixels | Future[Pixels]:
+        def preview(outputs: Outputs) -> Pixels | Promise:
             tokens, logits = sampler.tokens.copy(), np.asarray(outputs[0])
             facts = (params.seed, params.negative_prompt, shape, self.card.guidance_scale)
             draft = Draft(*facts, tokens, logits)
-            promised = self._drawing_process.draw(draft) if self._drawing_process else None
-            return draft.drawn(self._rules) if promised is None else promised
+            elsewhere = self._drawing_process.draw(draft) if self._drawing_process else None
+            draw = partial(draft.drawn, self._rules)
+            return draw() if elsewhere is None else Promise(elsewhere, draw)
 
         for index in range(num_steps):
             tokens = np.stack((sampler.tokens,) * 2)

@@ -2,8 +2,8 @@
 
 Composing a scene is Python, and ThorVG draws with one pool of memory for all canvases: a second
 thread would hold the engine's up, or break what it draws. The process gets only the time that
-nobody else wants, and is expendable: what it dies of costs the preview that it drew. Knows nothing
-of jobs or of steps.
+nobody else wants, and is expendable: what it does not draw, whoever asked draws. Knows nothing of
+jobs or of steps.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def _keep(folder: Path, drafts: _Drafts, is_ready: threading.Event) -> None:
 
 
 def _fulfil(asked: _Asked, to: IO[bytes], of: IO[bytes]) -> None:
-    """Raises where the process is gone; then the preview is not drawn by anybody."""
+    """Raises where the process is gone; then the preview is not drawn here."""
     future, draft = asked
     if not future.set_running_or_notify_cancel():
         return
