@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,32 @@ def test_process() -> None:
 
         wait_until(was_seen)
     assert ours.free() > 0
+
+
+def test_look_that_was_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it saw of an earlier part does not count for the one that begins meanwhile."""
+    from daguerre.models.diffusers import gauges
+
+    looking, goes_on = threading.Event(), threading.Event()
+    now = {"bytes": 9000}
+
+    def own_bytes() -> int:
+        seen = now["bytes"]
+        if threading.current_thread().name == "daguerre-gauge" and not looking.is_set():
+            looking.set()
+            assert goes_on.wait(20)
+        return seen
+
+    monkeypatch.setattr(gauges, "_own_bytes", own_bytes)
+    with gauges.ProcessGauge().measuring() as measurement:
+        assert looking.wait(20)
+        now["bytes"] = 200
+        again = threading.Thread(target=measurement.begin_anew)
+        again.start()
+        again.join(0.05)
+        goes_on.set()
+        again.join()
+    assert measurement.num_bytes() == 0
 
 
 def test_system_that_does_not_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ def test_threads(
 ) -> None:
     """Cores by workers where nothing is said; what is said holds for each."""
     monkeypatch.setattr(cores, "num_cores", lambda: num_cores)
+    monkeypatch.setattr(cores, "_own_cpus", lambda: machine(1, num_cores, 1))
     assert num_threads_each(num_workers, wanted) == expected
 
 
@@ -76,6 +77,28 @@ def test_shares(cpus: list[Cpu], num_workers: int, expected: list[list[int]]) ->
     be: as found by hand."""
     assert shares(cpus, num_workers) == expected
     assert shares([*reversed(cpus)], num_workers) == expected
+
+
+@pytest.mark.parametrize(
+    ("cpus", "wanted", "expected"),
+    [
+        (machine(1, 4, 2), 0, 4),
+        (machine(1, 4, 2), 3, 3),
+        (machine(2, 4, 2, [1, 3, 5, 7, 9]), 0, 1),  # two cores, and two threads of one
+        (machine(2, 4, 2, [1, 3, 5, 7, 9]), 2, 1),
+        (machine(2, 4, 2, [1, 3, 5, 7, 9]), 3, 3),  # not bound
+        ([*machine(1, 2, 2), *(Cpu(4 + n, f"small {n}", "node0") for n in range(4))], 0, 2),
+        ([], 0, 4),
+    ],
+)
+def test_threads_of_unequal_shares(
+    cpus: list[Cpu], wanted: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers can take the same number of threads, one for each core, or else they would draw
+    other bits, and one of them would be given no requests."""
+    monkeypatch.setattr(cores, "num_cores", lambda: len(cpus) or 8)
+    monkeypatch.setattr(cores, "_own_cpus", lambda: cpus)
+    assert num_threads_each(2, wanted) == expected
 
 
 def test_shares_of_any_machine() -> None:

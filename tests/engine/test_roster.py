@@ -349,3 +349,21 @@ def test_what_may_not_be_served_any_more_is_taken_back() -> None:
     for job in (1, 2):
         jobs.let_go(0, job)
     assert (jobs.send(BOTH), jobs.send(BOTH)) == ([(1, 0)], [])
+
+
+def test_nobody_is_asked_for_each_job() -> None:
+    """However many wait that no free process may serve, it is asked once for their model."""
+    asked = []
+
+    def may_serve(process: int, model: str) -> bool:
+        asked.append(model)
+        return process == 0 or model == "other"
+
+    roster = Roster(1, 2, may_serve)
+    for job in range(100):
+        roster.add(job, "owner", "busy")
+    assert roster.send({0: (), 1: ()}) == [(0, 0)]
+    asked.clear()
+    roster.add(100, "owner", "other")
+    assert roster.send({0: (), 1: ()}) == [(100, 1)]
+    assert len(asked) == 2

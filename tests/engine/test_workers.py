@@ -301,6 +301,25 @@ def test_of_any_kind_where_seeds_promise_nothing() -> None:
     run(scene())
 
 
+def test_first_takes_long_to_load() -> None:
+    """Nobody may serve before it is ready, or has failed to be: until then none says that it is
+    ready, and no request is accepted."""
+
+    async def scene() -> None:
+        process = engine(0.0, ("hang", ""))
+        await process.start()
+        await until(lambda: process.stats().workers[1].is_up)
+        assert not process.stats().is_ready
+        with pytest.raises(NotReady, match="still loading"):
+            await anext(process.generate(asked(1)))
+        os.kill(process.pids[0], signal.SIGKILL)
+        await until(lambda: process.stats().is_ready)
+        assert pixels((await events(process, asked(1)))[-1])
+        await process.stop()
+
+    run(scene())
+
+
 def test_first_cannot_be_started_yet() -> None:
     """The other does not wait for it."""
 

@@ -162,6 +162,19 @@ def test_leftovers(tmp_path: Path, leave: Callable[[Path], object]) -> None:
     assert server.paths() == []
 
 
+def test_link(tmp_path: Path) -> None:
+    """One that leads elsewhere is removed itself, for good, and not what it leads to."""
+    server, elsewhere = Server(tmp_path / "kept"), tmp_path / "elsewhere"
+    for folder in (server.folder, elsewhere):
+        folder.mkdir()
+    (server.folder / "link").symlink_to(elsewhere)
+    for path in (server.folder / "link", elsewhere):
+        os.utime(path, (START_S, START_S), follow_symlinks=False)
+    server.wait(OTHERS_UNUSED_S)
+    server.store.tidy()
+    assert server.paths() == [] and elsewhere.exists()
+
+
 def test_bound_that_was_lowered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The next start brings the folder within it."""
     server = Server(tmp_path)

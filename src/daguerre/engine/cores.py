@@ -28,20 +28,38 @@ class Cpu(NamedTuple):
 
 
 def num_threads_each(num_workers: int, wanted: int) -> int:
-    """As many as were wanted, else each worker's share. One alone may decide for itself."""
-    if wanted or num_workers == 1:
+    """As many as were wanted, else each worker's share. One alone may decide for itself.
+
+    A runtime that takes one thread for each core takes fewer than it is told where a share has
+    fewer cores. So where shares have unequal numbers of them, the smallest says how many."""
+    if num_workers == 1:
         return wanted
-    return max(1, num_cores() // num_workers)
+    each = wanted or max(1, num_cores() // num_workers)
+    cpus = _own_cpus()
+    if not _is_bound(cpus, num_workers, each):
+        return each
+    core_of = {cpu.number: cpu.core for cpu in cpus}
+    nums_cores = {len({core_of[one] for one in part}) for part in shares(cpus, num_workers)}
+    return min(each, *nums_cores) if len(nums_cores) > 1 else each
 
 
 def keep_to_share(worker: int, num_workers: int, num_threads: int) -> None:
     """From now on this process runs on cores of its own, unless it was told to have more threads
     than there are."""
-    if num_workers == 1 or not hasattr(os, "sched_setaffinity"):
-        return
-    cpus = [found(number) for number in sorted(os.sched_getaffinity(0))]
-    if num_threads <= max(1, len(cpus) // num_workers):
+    cpus = _own_cpus()
+    if num_workers > 1 and _is_bound(cpus, num_workers, num_threads):
         os.sched_setaffinity(0, shares(cpus, num_workers)[worker])
+
+
+def _own_cpus() -> list[Cpu]:
+    """Nothing where the system does not say, or binds none."""
+    if not hasattr(os, "sched_setaffinity"):
+        return []
+    return [found(number) for number in sorted(os.sched_getaffinity(0))]
+
+
+def _is_bound(cpus: Collection[Cpu], num_workers: int, num_threads: int) -> bool:
+    return bool(cpus) and num_threads <= max(1, len(cpus) // num_workers)
 
 
 def found(number: int, system: Path = _SYSTEM) -> Cpu:

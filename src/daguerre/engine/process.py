@@ -143,7 +143,7 @@ class ProcessEngine:
     def stats(self) -> EngineStats:
         """Ready while a process that died is replaced: jobs are taken, and wait for the next."""
         with self._changed:
-            stats = self._stations.stats()
+            stats = self._stations.stats(self._models)
             return replace(
                 stats,
                 is_ready=stats.is_ready and not self._is_draining,
@@ -206,7 +206,7 @@ class ProcessEngine:
             raise Unavailable("the engine cannot be started; the server's log says why")
         if not self._is_started or self._stations.is_stopping or self._is_draining:
             raise NotReady("the server is stopping and takes no new requests")
-        if not self._stations.was_loaded:
+        if not self._stations.was_loaded(params.model):
             raise NotReady("the model is still loading")
 
     def _send_jobs(self) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 from daguerre.engine.fairness import FairQueue
 
@@ -137,11 +136,11 @@ class Roster:
         if self._suspects:
             self._keep_one_free(takers)
         while self._waiting and (free := [one for one in takers if self._has_room(one)]):
-            job = self._waiting.pop_first(partial(self._serving, free))
+            serving = self._asked_once(free)
+            job = self._waiting.pop_first(serving)
             if job is None:
                 break
-            serving = self._serving(free, job)
-            process = min(serving, key=lambda one: self._preference(one, job, takers[one]))
+            process = min(serving(job), key=lambda one: self._preference(one, job, takers[one]))
             self._held[process].sent[job] = None
             chosen.append((job, process))
         return chosen
@@ -204,6 +203,18 @@ class Roster:
     def _serving(self, processes: Collection[int], job: int) -> list[int]:
         model = self._places[job].model
         return [process for process in processes if self._may_serve(process, model)]
+
+    def _asked_once(self, processes: Collection[int]) -> Callable[[int], list[int]]:
+        """`_serving`, for as many jobs as may wait: they have few models."""
+        found: dict[str, list[int]] = {}
+
+        def serving(job: int) -> list[int]:
+            model = self._places[job].model
+            if model not in found:
+                found[model] = self._serving(processes, job)
+            return found[model]
+
+        return serving
 
     def _is_kept(self, process: int) -> bool:
         """For a suspect alone."""

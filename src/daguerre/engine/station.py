@@ -8,7 +8,7 @@ Knows nothing of jobs; what it hears of them it passes on to its owner, `daguerr
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -154,9 +154,12 @@ class Stations:
     def is_stopping(self) -> bool:
         return any(supervisor.is_stopping for supervisor in self.supervisors)
 
-    @property
-    def was_loaded(self) -> bool:
-        return any(supervisor.was_loaded for supervisor in self.supervisors)
+    def was_loaded(self, model: str) -> bool:
+        """Whether a worker that may serve the model has been ready. It may be replaced now."""
+        return any(
+            station.supervisor.was_loaded and self.may_serve(station.number, model)
+            for station in self._all
+        )
 
     @property
     def failure(self) -> str:
@@ -188,12 +191,14 @@ class Stations:
             for number, one in enumerate(self.supervisors)
         )
 
-    def stats(self) -> EngineStats:
-        """Of the processes together; of jobs there is nothing in it."""
+    def stats(self, models: Iterable[str]) -> EngineStats:
+        """Of the processes together; of jobs there is nothing in it. Ready for one of the models
+        is ready."""
         said = [station.stats for station in self._all]
         return replace(
             NOTHING,
-            is_ready=any(supervisor.is_sound for supervisor in self.supervisors),
+            is_ready=any(supervisor.is_sound for supervisor in self.supervisors)
+            and any(map(self.was_loaded, models)),
             num_forwards=sum(stats.num_forwards for stats in said),
             num_rows=sum(stats.num_rows for stats in said),
             pace=self.pace(),

@@ -53,14 +53,17 @@ class ProcessGauge:
 
 class _OfProcess:
     def __init__(self) -> None:
+        self._looking = threading.Lock()
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        self._before = self._most = _own_bytes()
+        with self._looking:  # what a look has begun to see is of before
+            self._before = self._most = _own_bytes()
 
     def look_until(self, ended: threading.Event) -> None:
         while self._before and not ended.wait(_LOOK_S):
-            self._most = max(self._most, _own_bytes())
+            with self._looking:
+                self._most = max(self._most, _own_bytes())
 
     def num_bytes(self) -> int | None:
         return max(self._most, _own_bytes()) - self._before if self._before else None

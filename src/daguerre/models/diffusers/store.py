@@ -195,7 +195,7 @@ def _remove(path: Path) -> bool:
         path.rename(gone)
     except OSError:  # another server was faster, or it may not be removed while it is read
         return False
-    if gone.is_dir():
+    if gone.is_dir() and not gone.is_symlink():
         shutil.rmtree(gone, ignore_errors=True)
     else:
         gone.unlink(missing_ok=True)
