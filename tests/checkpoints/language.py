@@ -13,7 +13,7 @@ import diffusers
 import torch
 import transformers
 
-from bench.components import save
+from bench.components import save, t5
 
 from .readers import MROPE, SMALL, gemma, gemma_tokenizer, qwen, qwen_tokenizer
 from .tiny import vae
@@ -202,6 +202,47 @@ def krea_2(folder: Path, is_distilled: bool = False) -> Path:
     )
 
 
+def hunyuan_image(folder: Path, is_distilled: bool = False) -> Path:
+    """Its guiders remember the steps before, from the second on."""
+    torch.manual_seed(18)
+    guider = diffusers.AdaptiveProjectedMixGuidance(adaptive_projected_guidance_start_step=1)
+    return save(
+        diffusers.HunyuanImagePipeline,
+        folder,
+        transformer=diffusers.HunyuanImageTransformer2DModel(
+            in_channels=4,
+            out_channels=4,
+            num_attention_heads=2,
+            attention_head_dim=8,
+            num_layers=1,
+            num_single_layers=1,
+            num_refiner_layers=1,
+            guidance_embeds=is_distilled,
+            use_meanflow=is_distilled,
+            text_embed_dim=16,
+            text_embed_2_dim=16,
+            rope_axes_dim=(4, 4),
+        ),
+        vae=diffusers.AutoencoderKLHunyuanImage(
+            in_channels=3,
+            out_channels=3,
+            latent_channels=4,
+            block_out_channels=(32, 64),
+            layers_per_block=1,
+            spatial_compression_ratio=2,
+            sample_size=32,
+            scaling_factor=0.75,
+        ),
+        text_encoder=qwen(),
+        tokenizer=qwen_tokenizer(),
+        text_encoder_2=t5(16),
+        tokenizer_2=transformers.ByT5Tokenizer(),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=5.0),
+        guider=None if is_distilled else guider,
+        ocr_guider=None if is_distilled else guider.new(eta=0.5),
+    )
+
+
 MAKERS: Mapping[str, Callable[[Path], Path]] = {
     "qwen-image": qwen_image,
     "z-image": z_image,
@@ -210,6 +251,7 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
     "flux-2": flux_2,
     "flux-2-klein": flux_2_klein,
     "krea-2": krea_2,
+    "hunyuan-image": hunyuan_image,
 }
 
 
