@@ -3,6 +3,7 @@
 Speed depends on shapes and types alone. A picture of the contract's smallest area has a megapixel,
 so the decoder makes 16 pixels of one of the latents in place of 8: at 1024x1024 the denoiser works
 on 64x64 latents, as that of Stable Diffusion 1.5 does at 512x512. The decoder has few channels.
+One has all sizes of the real one instead, for a server that has these built in.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import diffusers
 import torch
+from safetensors.torch import load_file, save_file
 
 from bench import components
 
@@ -21,12 +23,13 @@ from bench import components
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What is compared. `make` writes it into a folder and returns how many parameters its denoiser
-    has; `words` say what it is."""
+    has; `words` say what it is. One that `is_whole` has all sizes of the real one."""
 
     make: Callable[[Path], int]
     words: str
     steps: int
     guidance: float
+    is_whole: bool = False
 
 
 _DECODER = (16, 16, 32, 32, 32)  # channels of its levels, each of twice the pixels
@@ -39,7 +42,25 @@ def sd_15(
     decoder: tuple[int, ...] = _DECODER,
 ) -> int:
     torch.manual_seed(1)
-    width, vocabulary = 768, components.clip_vocabulary()
+    return _sd_15(folder, channels, components.autoencoder(decoder), components.clip_vocabulary())
+
+
+def sd_15_whole(folder: Path) -> int:
+    """All of it, text encoder and decoder, too, and under the names of the real one's weights."""
+    torch.manual_seed(1)
+    decoder = components.autoencoder((128, 256, 512, 512), layers_per_block=2, norm_num_groups=32)
+    vocabulary = components.clip_vocabulary(49408)
+    num_parameters = _sd_15(folder, (320, 640, 1280, 1280), decoder, vocabulary)
+    weights = folder / "text_encoder" / "model.safetensors"
+    named = {f"text_model.{name}": tensor for name, tensor in load_file(weights).items()}
+    save_file(named, weights, {"format": "pt"})
+    return num_parameters
+
+
+def _sd_15(
+    folder: Path, channels: tuple[int, ...], decoder: Any, vocabulary: Mapping[str, int]
+) -> int:
+    width = 768
     return _save(
         diffusers.StableDiffusionPipeline,
         folder,
@@ -49,7 +70,7 @@ def sd_15(
             cross_attention_dim=width,
             attention_head_dim=8,
         ),
-        vae=components.autoencoder(decoder),
+        vae=decoder,
         text_encoder=_clip(vocabulary, width, num_layers=12),
         tokenizer=components.clip_tokenizer(folder, vocabulary),
         scheduler=diffusers.DDIMScheduler(
@@ -107,6 +128,7 @@ KINDS = {
         4,
         7.5,
     ),
+    "sd-1.5-whole": Kind(sd_15_whole, "all of Stable Diffusion 1.5", 1, 7.5, is_whole=True),
     "dit": Kind(sd_3, "a transformer of SD 3's kind, 12 blocks of width 384", 4, 5.0),
 }
 TINY = {
