@@ -1,8 +1,8 @@
 """What caches and quantisation leave out of a checkpoint's work, and what that does to its picture.
 
-A FLUX-shaped checkpoint with random weights, made of the tests' parts, draws the same pictures with
-each of them in turns, in one process and one thread; times are of that thread alone, so that what
-else runs on the machine is not in them. Random weights say which work is left out, and what it
+A FLUX-shaped checkpoint with random weights draws the same pictures with each of them in turns, in
+one process and one thread; times are of that thread alone, so that what else runs on the machine is
+not in them. Random weights say which work is left out, and what it
 costs; they say little of what a trained network's picture would lose.
 """
 
@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +119,14 @@ def flux(folder: Path) -> Path:
     import diffusers
     import torch
 
-    tiny = import_module("tests.checkpoints.tiny")  # by name: its types are checked as a test's
+    from bench import components
 
-    small = tiny.flux(folder.parent / "small")
-    pipeline = diffusers.DiffusionPipeline.from_pretrained(small)
     torch.manual_seed(1)
-    components = pipeline.components | {
-        "transformer": diffusers.FluxTransformer2DModel(
+    vocabulary, words = components.clip_vocabulary(), " ".join(PROMPTS).split()
+    return components.save(
+        diffusers.FluxPipeline,
+        folder,
+        transformer=diffusers.FluxTransformer2DModel(
             patch_size=1,
             in_channels=16,
             num_layers=2,
@@ -137,10 +137,16 @@ def flux(folder: Path) -> Path:
             pooled_projection_dim=32,
             axes_dims_rope=(8, 12, 12),
             guidance_embeds=True,
-        )
-    }
-    saved: Path = tiny.save(diffusers.FluxPipeline, folder, **components)
-    return saved
+        ),
+        vae=components.autoencoder([8, 16], shift_factor=0.1159),
+        text_encoder=components.clip(
+            vocabulary, hidden_size=32, num_hidden_layers=2, num_attention_heads=4
+        ),
+        text_encoder_2=components.t5(32),
+        tokenizer=components.clip_tokenizer(folder, vocabulary),
+        tokenizer_2=components.t5_tokenizer(folder, words),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+    )
 
 
 def _pairs(one: Sequence[Drawn], other: Sequence[Drawn]) -> list[tuple[Pixels, Pixels]]:

@@ -4,9 +4,10 @@
     python -m bench compare --quick          tiny ones: does the benchmark itself work
     python -m bench compare dit --num 4      one of them, with more images
     python -m bench compare --clients 1      no crowds
+    python -m bench compare sd-1.5-whole --sd-server PATH    stable-diffusion.cpp's server, too
 
-Servers stand side by side and take turns, so that a machine that slows down slows them all. A
-plain server that has no picture after `--limit-s` of the processors' time is given up, and the
+Servers stand side by side and take turns, so that a machine that slows down slows them all. Another
+server that has no picture after `--limit-s` of the processors' time is given up, and the
 table says so. Needs the extra daguerre[diffusers].
 """
 
@@ -23,8 +24,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench import machine
-from bench.compare import checkpoints, servers
-from bench.compare.report import OURS, Comparison, Result, as_json, markdown
+from bench.compare import checkpoints, cpp, servers
+from bench.compare.options import parse
+from bench.compare.report import OURS, Comparison, Result, as_json, markdown, pixels
 from bench.load import Asked, LoadError, Phase, run_phase
 from bench.process import ServerProcess
 
@@ -33,9 +35,9 @@ PROMPT = "a lighthouse on a rocky coast in the evening, number {}"
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = _options(arguments)
+    options = parse(arguments, __doc__)
     kinds = checkpoints.TINY if options.quick else checkpoints.KINDS
-    facts, compared = servers.facts(machine.facts()), []
+    facts, compared = _facts(options), []
     for name in options.checkpoints or [name for name in kinds if name in checkpoints.TINY]:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
             compared.append(_compared(name, kinds[name], Path(folder), options))
@@ -47,38 +49,9 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m bench compare", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("checkpoints", nargs="*", metavar="|".join(checkpoints.KINDS))
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--num", type=int, default=2, help="images of each server alone")
-    parser.add_argument("--clients", default="1,8", help="how many at once, one number or more")
-    parser.add_argument("--limit-s", type=float, default=240.0, help="for a plain server's first")
-    types = ",".join(servers.DTYPES)
-    parser.add_argument("--dtypes", default=types, help="of the plain servers")
-    parser.add_argument("--our-dtypes", default=types, help="of this one")
-    parser.add_argument("--executor", default="auto", help="of this server")
-    parser.add_argument("--folder", type=Path, help="where checkpoints may lie meanwhile: 10 GB")
-    parser.add_argument("--output", type=Path, default=Path("build/bench-compare.json"))
-    options = parser.parse_args(arguments)
-    known = checkpoints.TINY if options.quick else checkpoints.KINDS
-    for name in options.checkpoints:
-        if name not in known:
-            parser.error(f"no checkpoint {name!r}; there are {', '.join(known)}")
-    options.dtypes, options.our_dtypes = options.dtypes.split(","), options.our_dtypes.split(",")
-    for dtype in [*options.dtypes, *options.our_dtypes]:
-        if dtype not in servers.DTYPES:
-            parser.error(f"no dtype {dtype!r}; there are {', '.join(servers.DTYPES)}")
-    try:
-        options.clients = [int(count) for count in options.clients.split(",")]
-    except ValueError:
-        parser.error(f"--clients is {options.clients!r}; it must be numbers with commas between")
-    if min(options.clients) < 1:
-        parser.error(f"--clients is {options.clients}; each must be 1 or more")
-    if options.num < 1:
-        parser.error(f"--num is {options.num}; it must be 1 or more")
-    return options
+def _facts(options: argparse.Namespace) -> Mapping[str, str]:
+    known = servers.facts(machine.facts())
+    return known | {cpp.NAME: cpp.version(options.sd_server)} if options.sd_server else known
 
 
 def _compared(
@@ -91,7 +64,9 @@ def _compared(
         for label, starting in _servers(kind, folder, checkpoint, options).items():
             server = stack.enter_context(starting())
             # What is converted has as long as it takes.
-            loads[label] = Load(server, math.inf if label.startswith(OURS) else options.limit_s)
+            limit_s = math.inf if label.startswith(OURS) else options.limit_s
+            as_told = cpp.as_told if label.startswith(cpp.NAME) else _as_it_is
+            loads[label] = Load(server, limit_s, as_told)
         _take_turns([load for load in loads.values() if load.is_running], options)
     results = [
         result for label, load in loads.items() for result in load.results(label, options.clients)
@@ -110,23 +85,34 @@ def _servers(
     kind: checkpoints.Kind, folder: Path, checkpoint: Path, options: argparse.Namespace
 ) -> Mapping[str, Callable[[], servers.Starting]]:
     """This one first: what it converts takes memory that the others would have."""
-    ours = {
-        f"{OURS} {dtype}": functools.partial(
+    found: dict[str, Callable[[], servers.Starting]] = {}
+    for dtype in options.our_dtypes:
+        found[f"{OURS} {dtype}"] = functools.partial(
             servers.daguerre, folder / dtype, checkpoint, kind, dtype, options.executor
         )
-        for dtype in options.our_dtypes
-    }
-    return ours | {
-        f"plain {dtype}": functools.partial(servers.plain, checkpoint, kind, dtype)
-        for dtype in options.dtypes
-    }
+    for dtype in options.dtypes:
+        found[f"plain {dtype}"] = functools.partial(servers.plain, checkpoint, kind, dtype)
+    for dtype in options.sd_dtypes if options.sd_server and kind.is_whole else ():
+        found[f"{cpp.NAME} {dtype}"] = functools.partial(
+            cpp.serving, options.sd_server, folder / f"{dtype}.log", checkpoint, kind, dtype
+        )
+    return found
+
+
+def _as_it_is(request: Asked) -> Asked:
+    return request
 
 
 class Load:
     """The phases of one server. Its first request does not count but as such."""
 
-    def __init__(self, server: ServerProcess, limit_s: float) -> None:
-        self._server, self._limit_s = server, limit_s
+    def __init__(
+        self,
+        server: ServerProcess,
+        limit_s: float,
+        as_told: Callable[[Asked], Asked] = _as_it_is,
+    ) -> None:
+        self._server, self._limit_s, self._as_told = server, limit_s, as_told
         self._phases: dict[int, list[Phase]] = {}
         self._cpu_s: dict[int, list[float | None]] = {}
         self._is_given_up = False
@@ -179,9 +165,11 @@ class Load:
         ]
         digests: dict[int, str] = {}
         for answer in (a for r in found for phase in r.phases for a in phase.answers):
+            pixels(answer)  # that it is a picture
             if digests.setdefault(answer.asked.seed, answer.digest) != answer.digest:
                 raise LoadError(f"{label} gave other bytes for {answer.asked} the second time")
         return found
 
     def _asked(self, number: int) -> Asked:
-        return Asked(servers.MODEL, PROMPT.format(number), seed=number + 1, size=SIZE)
+        request = Asked(servers.MODEL, PROMPT.format(number), seed=number + 1, size=SIZE)
+        return self._as_told(request)

@@ -3,33 +3,33 @@
 Speed depends on shapes and types alone. A picture of the contract's smallest area has a megapixel,
 so the decoder makes 16 pixels of one of the latents in place of 8: at 1024x1024 the denoiser works
 on 64x64 latents, as that of Stable Diffusion 1.5 does at 512x512. The decoder has few channels.
+One has all sizes of the real one instead, for a server that has these built in.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
-import transformers
+from safetensors.torch import load_file, save_file
 
-_MAX_TOKENS = 77
-_START, _END = "<|startoftext|>", "<|endoftext|>"
+from bench import components
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What is compared. `make` writes it into a folder and returns how many parameters its denoiser
-    has; `words` say what it is."""
+    has; `words` say what it is. One that `is_whole` has all sizes of the real one."""
 
     make: Callable[[Path], int]
     words: str
     steps: int
     guidance: float
+    is_whole: bool = False
 
 
 _DECODER = (16, 16, 32, 32, 32)  # channels of its levels, each of twice the pixels
@@ -42,6 +42,24 @@ def sd_15(
     decoder: tuple[int, ...] = _DECODER,
 ) -> int:
     torch.manual_seed(1)
+    return _sd_15(folder, channels, components.autoencoder(decoder), components.clip_vocabulary())
+
+
+def sd_15_whole(folder: Path) -> int:
+    """All of it, text encoder and decoder, too, and under the names of the real one's weights."""
+    torch.manual_seed(1)
+    decoder = components.autoencoder((128, 256, 512, 512), layers_per_block=2, norm_num_groups=32)
+    vocabulary = components.clip_vocabulary(49408)
+    num_parameters = _sd_15(folder, (320, 640, 1280, 1280), decoder, vocabulary)
+    weights = folder / "text_encoder" / "model.safetensors"
+    named = {f"text_model.{name}": tensor for name, tensor in load_file(weights).items()}
+    save_file(named, weights, {"format": "pt"})
+    return num_parameters
+
+
+def _sd_15(
+    folder: Path, channels: tuple[int, ...], decoder: Any, vocabulary: Mapping[str, int]
+) -> int:
     width = 768
     return _save(
         diffusers.StableDiffusionPipeline,
@@ -52,9 +70,9 @@ def sd_15(
             cross_attention_dim=width,
             attention_head_dim=8,
         ),
-        vae=_decoder(decoder, latent_channels=4),
-        text_encoder=_clip(width, num_layers=12),
-        tokenizer=_tokenizer(folder),
+        vae=decoder,
+        text_encoder=_clip(vocabulary, width, num_layers=12),
+        tokenizer=components.clip_tokenizer(folder, vocabulary),
         scheduler=diffusers.DDIMScheduler(
             beta_start=0.00085,
             beta_end=0.012,
@@ -77,7 +95,7 @@ def sd_3(
 ) -> int:
     """Without the third text encoder, as the family allows."""
     torch.manual_seed(2)
-    width = 256
+    width, vocabulary = 256, components.clip_vocabulary()
     return _save(
         diffusers.StableDiffusion3Pipeline,
         folder,
@@ -91,12 +109,12 @@ def sd_3(
             pooled_projection_dim=2 * width,
             pos_embed_max_size=96,
         ),
-        vae=_decoder(decoder, latent_channels=16, shift_factor=0.0609),
-        text_encoder=_clip(width, num_layers=4, with_projection=True),
-        text_encoder_2=_clip(width, num_layers=4, with_projection=True),
+        vae=components.autoencoder(decoder, latent_channels=16, shift_factor=0.0609),
+        text_encoder=_clip(vocabulary, width, num_layers=4, with_projection=True),
+        text_encoder_2=_clip(vocabulary, width, num_layers=4, with_projection=True),
         text_encoder_3=None,
-        tokenizer=_tokenizer(folder),
-        tokenizer_2=_tokenizer(folder),
+        tokenizer=components.clip_tokenizer(folder, vocabulary),
+        tokenizer_2=components.clip_tokenizer(folder, vocabulary),
         tokenizer_3=None,
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
     )
@@ -110,6 +128,7 @@ KINDS = {
         4,
         7.5,
     ),
+    "sd-1.5-whole": Kind(sd_15_whole, "all of Stable Diffusion 1.5", 1, 7.5, is_whole=True),
     "dit": Kind(sd_3, "a transformer of SD 3's kind, 12 blocks of width 384", 4, 5.0),
 }
 TINY = {
@@ -118,53 +137,21 @@ TINY = {
 }
 
 
-def _save(pipeline: Any, folder: Path, **components: Any) -> int:
-    pipeline(**components).save_pretrained(folder, safe_serialization=True)
-    denoiser = components.get("unet") or components["transformer"]
+def _save(pipeline: Any, folder: Path, **made: Any) -> int:
+    components.save(pipeline, folder, **made)
+    denoiser = made.get("unet") or made["transformer"]
     return sum(parameter.numel() for parameter in denoiser.parameters())
 
 
-def _decoder(channels: tuple[int, ...], **config: Any) -> Any:
-    return diffusers.AutoencoderKL(
-        block_out_channels=channels,
-        down_block_types=["DownEncoderBlock2D"] * len(channels),
-        up_block_types=["UpDecoderBlock2D"] * len(channels),
-        norm_num_groups=8,
-        **config,
-    )
-
-
-def _clip(width: int, num_layers: int, with_projection: bool = False) -> Any:
-    vocabulary = _vocabulary()
-    config = transformers.CLIPTextConfig(
-        vocab_size=len(vocabulary),
+def _clip(
+    vocabulary: Mapping[str, int], width: int, num_layers: int, with_projection: bool = False
+) -> Any:
+    return components.clip(
+        vocabulary,
+        with_projection,
         hidden_size=width,
         intermediate_size=4 * width,
         num_hidden_layers=num_layers,
         num_attention_heads=width // 64,
-        max_position_embeddings=_MAX_TOKENS,
         projection_dim=width,
-        bos_token_id=vocabulary[_START],
-        eos_token_id=vocabulary[_END],
     )
-    if with_projection:
-        return transformers.CLIPTextModelWithProjection(config)
-    return transformers.CLIPTextModel(config)
-
-
-def _vocabulary() -> dict[str, int]:
-    """Bytes, bytes that end a word, and the two marks: any text has tokens."""
-    letters = [chr(number) for number in (*range(33, 127), *range(161, 173), *range(174, 256))]
-    letters += [chr(256 + number) for number in range(256 - len(letters))]
-    words = [*letters, *(letter + "</w>" for letter in letters), _START, _END]
-    return {word: number for number, word in enumerate(words)}
-
-
-def _tokenizer(folder: Path) -> Any:
-    files = folder.parent / f"{folder.name}-tokenizer"
-    files.mkdir(parents=True, exist_ok=True)
-    (files / "vocab.json").write_text(json.dumps(_vocabulary()))
-    (files / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = transformers.CLIPTokenizer.from_pretrained(files)
-    tokenizer.model_max_length = _MAX_TOKENS
-    return tokenizer

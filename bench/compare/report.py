@@ -1,6 +1,6 @@
 """Tables and verdicts of a comparison, in Markdown and JSON. Measures nothing.
 
-A plain server that was given up has no figures; what is told of it is the least that the ratio of
+A server that was given up has no figures; what is told of it is the least that the ratio of
 the processors' time is.
 """
 
@@ -18,11 +18,12 @@ from bench.load import Answer, LoadError, Phase, percentile
 from bench.report import Verdict, table, verdict_table
 
 OURS, REFERENCE = "daguerre", "plain float32"
-# Least ratio of us to a plain server at one client, by types; with more we must be no slower.
+# Least ratio of us to another server at one client, by types; with more we must be no slower.
 _WANTED = {
     ("daguerre bfloat16", "plain float32"): 1.8,
     ("daguerre bfloat16", "plain bfloat16"): 1.15,
     ("daguerre float32", "plain float32"): 1.0,
+    ("daguerre bfloat16", "sd.cpp f16"): 1.0,
 }
 # Of 255: sums in another order leave less than one, another picture some tens.
 _MAX_DISTANCE = 8.0
@@ -105,7 +106,7 @@ class Comparison:
         pairs = [(a, theirs[a.asked.seed]) for a in result.answers if a.asked.seed in theirs]
         if not pairs:
             return None
-        found = float(np.mean([np.abs(_pixels(a) - _pixels(b)).mean() for a, b in pairs]))
+        found = float(np.mean([np.abs(pixels(a) - pixels(b)).mean() for a, b in pairs]))
         if _is_ours(result.server) and found > _MAX_DISTANCE:
             raise LoadError(f"{self.name}: our pictures are {found:.0f} of 255 off the plain ones")
         return found
@@ -203,9 +204,10 @@ def _comparison_as_json(each: Comparison) -> dict[str, Any]:
     return {**known, "results": results, "verdicts": judged}
 
 
-def _pixels(answer: Answer) -> np.ndarray[Any, np.dtype[np.int16]]:
-    pixels = np.asarray(Image.open(io.BytesIO(answer.file)).convert("RGB")).astype(np.int16)
+def pixels(answer: Answer) -> np.ndarray[Any, np.dtype[np.int16]]:
+    """(H, W, 3). Raises `LoadError` where it is no picture of the size, or one of one colour."""
+    found = np.asarray(Image.open(io.BytesIO(answer.file)).convert("RGB")).astype(np.int16)
     width, height = map(int, answer.asked.size.split("x"))
-    if pixels.shape != (height, width, 3) or pixels.std() == 0:
+    if found.shape != (height, width, 3) or found.std() == 0:
         raise LoadError(f"{answer.asked} was answered with no picture of that size")
-    return pixels
+    return found

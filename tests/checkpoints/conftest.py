@@ -213,9 +213,11 @@ def _stock_picture(pipeline: Any, model: DiffusersModel, request: Request) -> by
     guidance = model.guidance if request.guidance is None else request.guidance
     family = model.family
     optional = {
-        family.guidance_name: guidance,
+        family.guidance_name: None if family.guiders else guidance,
         "negative_prompt": request.negative_prompt or family.blank,
     }
+    for name in family.guiders:
+        setattr(pipeline, name, getattr(pipeline, name).new(guidance_scale=guidance))
     image = pipeline(
         prompt=request.prompt,
         width=request.size[0],

@@ -1,61 +1,26 @@
 """Tiny checkpoints of the families whose text encoder is a language model; made offline, too.
 
 They are made of the classes, and saved in the layout, of the real ones: only the sizes differ.
-Their tokenizers are trained on the words that the pipelines put around a prompt.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import diffusers
-import tokenizers
 import torch
 import transformers
 
-from .tiny import WORDS, save, vae
+from bench.components import save, t5
 
-_CHAT = (
-    "{% for message in messages %}<|im_start|>{{ message.role }}\n"
-    "{% if message.content is string %}{{ message.content }}"
-    "{% else %}{{ message.content[0].text }}{% endif %}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n"
-    "{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
-)
-_TEXTS = (
-    " ".join(WORDS) * 4,
-    *WORDS * 4,
-    "system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, "
-    "spatial relationships of the objects and background:\nuser\nassistant\n" * 3,
-    "You are an assistant designed to generate superior images with the superior degree of "
-    "image-text alignment based on textual prompts or user prompts. <Prompt Start> " * 3,
-)
-_MARKS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-_GEMMA_MARKS = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
-_SMALL = {
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "vocab_size": 800,
-}
-_MROPE = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e6}
+from .readers import MROPE, SMALL, gemma, gemma_tokenizer, qwen, qwen_tokenizer
+from .tiny import vae
 
 
 def qwen_image(folder: Path) -> Path:
     torch.manual_seed(11)
-    config = transformers.Qwen2_5_VLConfig(
-        text_config={**_SMALL, "rope_scaling": _MROPE},
-        vision_config={
-            **{"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2},
-            "out_hidden_size": 16,
-        },
-    )
     return save(
         diffusers.QwenImagePipeline,
         folder,
@@ -70,8 +35,8 @@ def qwen_image(folder: Path) -> Path:
             axes_dims_rope=(8, 4, 4),
         ),
         vae=_qwen_vae(),
-        text_encoder=transformers.Qwen2_5_VLForConditionalGeneration(config),
-        tokenizer=_qwen_tokenizer(),
+        text_encoder=qwen(),
+        tokenizer=qwen_tokenizer(),
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
     )
 
@@ -96,8 +61,8 @@ def z_image(folder: Path) -> Path:
         folder,
         transformer=transformer,
         vae=vae(shift_factor=0.1159),
-        text_encoder=transformers.Qwen3Model(transformers.Qwen3Config(**_SMALL)),
-        tokenizer=_qwen_tokenizer(),
+        text_encoder=transformers.Qwen3Model(transformers.Qwen3Config(**SMALL)),
+        tokenizer=qwen_tokenizer(),
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
     )
 
@@ -121,8 +86,8 @@ def lumina_2(folder: Path) -> Path:
         ),
         # Its pipeline takes eight pixels to one of the latents for granted.
         vae=vae(num_levels=4, shift_factor=0.1159),
-        text_encoder=_gemma(),
-        tokenizer=_gemma_tokenizer(),
+        text_encoder=gemma(),
+        tokenizer=gemma_tokenizer(),
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=6.0),
     )
 
@@ -160,8 +125,8 @@ def sana(folder: Path) -> Path:
             upsample_block_type="interpolate",
             scaling_factor=0.41407,
         ),
-        text_encoder=_gemma(),
-        tokenizer=_gemma_tokenizer(),
+        text_encoder=gemma(),
+        tokenizer=gemma_tokenizer(),
         scheduler=diffusers.DPMSolverMultistepScheduler(
             prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
         ),
@@ -172,7 +137,7 @@ def flux_2(folder: Path) -> Path:
     """With a plain tokenizer for its processor, which needs torchvision."""
     torch.manual_seed(15)
     config = transformers.Mistral3Config(
-        text_config={**_SMALL, "model_type": "mistral", "num_hidden_layers": 31},
+        text_config={**SMALL, "model_type": "mistral", "num_hidden_layers": 31},
         vision_config={
             **{"model_type": "pixtral", "hidden_size": 16, "intermediate_size": 16},
             **{"num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32},
@@ -189,7 +154,7 @@ def flux_2(folder: Path) -> Path:
 
 def flux_2_klein(folder: Path, is_distilled: bool = False) -> Path:
     torch.manual_seed(16)
-    config = transformers.Qwen3Config(**{**_SMALL, "num_hidden_layers": 28})
+    config = transformers.Qwen3Config(**{**SMALL, "num_hidden_layers": 28})
     return save(
         diffusers.Flux2KleinPipeline,
         folder,
@@ -202,7 +167,7 @@ def flux_2_klein(folder: Path, is_distilled: bool = False) -> Path:
 def krea_2(folder: Path, is_distilled: bool = False) -> Path:
     torch.manual_seed(17)
     config = transformers.Qwen3VLConfig(
-        text_config={**_SMALL, "rope_scaling": _MROPE, "rope_parameters": _MROPE},
+        text_config={**SMALL, "rope_scaling": MROPE, "rope_parameters": MROPE},
         vision_config={
             **{"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2},
             **{"out_hidden_size": 16, "deepstack_visual_indexes": [0]},
@@ -230,10 +195,51 @@ def krea_2(folder: Path, is_distilled: bool = False) -> Path:
         ),
         vae=_qwen_vae(),
         text_encoder=transformers.Qwen3VLModel(config),
-        tokenizer=_qwen_tokenizer(),
+        tokenizer=qwen_tokenizer(),
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         text_encoder_select_layers=(1, 2),
         is_distilled=is_distilled,
+    )
+
+
+def hunyuan_image(folder: Path, is_distilled: bool = False) -> Path:
+    """Its guiders remember the steps before, from the second on."""
+    torch.manual_seed(18)
+    guider = diffusers.AdaptiveProjectedMixGuidance(adaptive_projected_guidance_start_step=1)
+    return save(
+        diffusers.HunyuanImagePipeline,
+        folder,
+        transformer=diffusers.HunyuanImageTransformer2DModel(
+            in_channels=4,
+            out_channels=4,
+            num_attention_heads=2,
+            attention_head_dim=8,
+            num_layers=1,
+            num_single_layers=1,
+            num_refiner_layers=1,
+            guidance_embeds=is_distilled,
+            use_meanflow=is_distilled,
+            text_embed_dim=16,
+            text_embed_2_dim=16,
+            rope_axes_dim=(4, 4),
+        ),
+        vae=diffusers.AutoencoderKLHunyuanImage(
+            in_channels=3,
+            out_channels=3,
+            latent_channels=4,
+            block_out_channels=(32, 64),
+            layers_per_block=1,
+            spatial_compression_ratio=2,
+            sample_size=32,
+            scaling_factor=0.75,
+        ),
+        text_encoder=qwen(),
+        tokenizer=qwen_tokenizer(),
+        text_encoder_2=t5(16),
+        tokenizer_2=transformers.ByT5Tokenizer(),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=5.0),
+        guider=None if is_distilled else guider,
+        ocr_guider=None if is_distilled else guider.new(eta=0.5),
     )
 
 
@@ -245,6 +251,7 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
     "flux-2": flux_2,
     "flux-2-klein": flux_2_klein,
     "krea-2": krea_2,
+    "hunyuan-image": hunyuan_image,
 }
 
 
@@ -270,7 +277,7 @@ def _flux_2(guidance_embeds: bool) -> dict[str, Any]:
             use_quant_conv=False,
             use_post_quant_conv=False,
         ),
-        "tokenizer": _qwen_tokenizer(),
+        "tokenizer": qwen_tokenizer(),
         "scheduler": diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
     }
 
@@ -285,44 +292,3 @@ def _qwen_vae() -> Any:
         latents_mean=[0.1] * 4,
         latents_std=[1.5] * 4,
     )
-
-
-def _gemma() -> Any:
-    return transformers.Gemma2Model(transformers.Gemma2Config(**_SMALL, sliding_window=64))
-
-
-def _qwen_tokenizer() -> Any:
-    vocabulary, merges = _trained(
-        transformers.Qwen2Tokenizer()._tokenizer,
-        _MARKS,
-        tokenizers.pre_tokenizers.ByteLevel.alphabet(),
-    )
-    tokenizer = transformers.Qwen2Tokenizer(vocabulary, merges, extra_special_tokens=_MARKS[1:])
-    tokenizer.chat_template = _CHAT
-    return tokenizer
-
-
-def _gemma_tokenizer() -> Any:
-    vocabulary, merges = _trained(transformers.GemmaTokenizer()._tokenizer, _GEMMA_MARKS, [])
-    return transformers.GemmaTokenizer(vocabulary, merges)
-
-
-def _trained(
-    empty: Any, marks: list[str], alphabet: list[str]
-) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Of a tokenizer that splits its text as this one without words does."""
-    learner = tokenizers.Tokenizer(tokenizers.models.BPE())
-    learner.normalizer, learner.pre_tokenizer = empty.normalizer, empty.pre_tokenizer
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=700, special_tokens=marks, initial_alphabet=alphabet, show_progress=False
-    )
-    learner.train_from_iterator(_texts(), trainer)
-    model = json.loads(learner.to_str())["model"]
-    return model["vocab"], [tuple(merge) for merge in model["merges"]]
-
-
-def _texts() -> list[str]:
-    import inspect
-
-    parameters = inspect.signature(diffusers.SanaPipeline.__call__).parameters
-    return [*_TEXTS, *parameters["complex_human_instruction"].default]

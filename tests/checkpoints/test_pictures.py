@@ -37,11 +37,12 @@ FAMILIES = (
     "flux-2",
     "flux-2-klein",
     "krea-2",
+    "hunyuan-image",
 )
 # They have no place for a negative prompt.
 WITHOUT_NEGATIVE = ("flux", "flux-2", "flux-2-klein")
 # A step asks for one row at a time, be it because there is one or because it asks twice.
-ONE_ROW = (*WITHOUT_NEGATIVE, "qwen-image", "lumina-2", "krea-2")
+ONE_ROW = (*WITHOUT_NEGATIVE, "qwen-image", "lumina-2", "krea-2", "hunyuan-image")
 # Their pipelines take whole patches of the real networks' sizes only.
 SIZES = {"lumina-2": (32, 48), "sana": (32, 64)}
 UNPADDED = ("qwen-image", "lumina-2", "z-image")

@@ -5,26 +5,24 @@ They are made of the classes, and saved in the layout, of the real ones: only th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import diffusers
-import sentencepiece
 import torch
 import transformers
+
+from bench import components
 
 WORDS = (
     "a an the red green blue fox cat ship house on in under snow night sea with very old".split()
 )
-_START, _END = "<|startoftext|>", "<|endoftext|>"
-MAX_TOKENS = 77
 
 
 def stable_diffusion(folder: Path, **changes: Any) -> Path:
     """`changes` are other components than these."""
-    components: dict[str, Any] = {
+    made: dict[str, Any] = {
         "unet": unet(cross_attention_dim=32),
         "vae": vae(),
         "text_encoder": _clip(),
@@ -41,11 +39,11 @@ def stable_diffusion(folder: Path, **changes: Any) -> Path:
         "feature_extractor": None,
         "requires_safety_checker": False,
     }
-    return save(diffusers.StableDiffusionPipeline, folder, **{**components, **changes})
+    return components.save(diffusers.StableDiffusionPipeline, folder, **{**made, **changes})
 
 
 def stable_diffusion_xl(folder: Path) -> Path:
-    return save(
+    return components.save(
         diffusers.StableDiffusionXLPipeline,
         folder,
         unet=unet(
@@ -69,7 +67,7 @@ def stable_diffusion_xl(folder: Path) -> Path:
 
 def stable_diffusion_3(folder: Path, **changes: Any) -> Path:
     """`changes` are other components than these."""
-    components: dict[str, Any] = {
+    made: dict[str, Any] = {
         "transformer": diffusers.SD3Transformer2DModel(
             sample_size=32,
             patch_size=1,
@@ -92,11 +90,11 @@ def stable_diffusion_3(folder: Path, **changes: Any) -> Path:
         "tokenizer_3": _t5_tokenizer(folder),
         "scheduler": diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
     }
-    return save(diffusers.StableDiffusion3Pipeline, folder, **{**components, **changes})
+    return components.save(diffusers.StableDiffusion3Pipeline, folder, **{**made, **changes})
 
 
 def flux(folder: Path, is_schnell: bool = False) -> Path:
-    return save(
+    return components.save(
         diffusers.FluxPipeline,
         folder,
         transformer=diffusers.FluxTransformer2DModel(
@@ -121,7 +119,7 @@ def flux(folder: Path, is_schnell: bool = False) -> Path:
 
 
 def pixart_sigma(folder: Path) -> Path:
-    return save(
+    return components.save(
         diffusers.PixArtSigmaPipeline,
         folder,
         transformer=diffusers.PixArtTransformer2DModel(
@@ -158,15 +156,6 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
 }
 
 
-def save(pipeline: Any, folder: Path, **components: Any) -> Path:
-    made = pipeline(**components)
-    for component in made.components.values():
-        if isinstance(component, torch.nn.Module):
-            component.eval()
-    made.save_pretrained(folder, safe_serialization=True)
-    return folder
-
-
 def unet(**config: Any) -> Any:
     torch.manual_seed(1)
     return diffusers.UNet2DConditionModel(
@@ -187,36 +176,25 @@ def unet(**config: Any) -> Any:
 def vae(num_levels: int = 2, **config: Any) -> Any:
     """With two levels one pixel of the latents is two of the image; with four, eight, as usual."""
     torch.manual_seed(2)
-    return diffusers.AutoencoderKL(
-        block_out_channels=[8 * 2**level for level in range(num_levels)],
-        in_channels=3,
-        out_channels=3,
-        down_block_types=["DownEncoderBlock2D"] * num_levels,
-        up_block_types=["UpDecoderBlock2D"] * num_levels,
-        latent_channels=4,
-        norm_num_groups=8,
-        **config,
-    )
+    return components.autoencoder([8 * 2**level for level in range(num_levels)], **config)
 
 
 def _clip(with_projection: bool = False) -> Any:
     torch.manual_seed(3)
-    config = transformers.CLIPTextConfig(
+    return components.clip(
+        components.clip_vocabulary(),
+        with_projection,
         vocab_size=600,
         hidden_size=32,
         intermediate_size=37,
         num_hidden_layers=2,
         num_attention_heads=4,
-        max_position_embeddings=MAX_TOKENS,
         projection_dim=32,
-        bos_token_id=_clip_vocabulary()[_START],
-        eos_token_id=_clip_vocabulary()[_END],
-        pad_token_id=1,
     )
-    kind = (
-        transformers.CLIPTextModelWithProjection if with_projection else transformers.CLIPTextModel
-    )
-    return kind(config)
+
+
+def _clip_tokenizer(folder: Path) -> Any:
+    return components.clip_tokenizer(folder, components.clip_vocabulary())
 
 
 def safety_checker(threshold: float) -> dict[str, Any]:
@@ -240,51 +218,8 @@ def safety_checker(threshold: float) -> dict[str, Any]:
 
 def _t5(width: int) -> Any:
     torch.manual_seed(4)
-    config = transformers.T5Config(
-        vocab_size=1200,
-        d_model=width,
-        d_kv=8,
-        d_ff=37,
-        num_layers=2,
-        num_heads=4,
-        feed_forward_proj="gated-gelu",
-        tie_word_embeddings=False,
-    )
-    return transformers.T5EncoderModel(config)
-
-
-def _clip_vocabulary() -> dict[str, int]:
-    """Bytes, bytes that end a word, and the two marks: any text has tokens."""
-    letters = [chr(number) for number in (*range(33, 127), *range(161, 173), *range(174, 256))]
-    letters += [chr(256 + number) for number in range(256 - len(letters))]
-    words = [*letters, *(letter + "</w>" for letter in letters), _START, _END]
-    return {word: number for number, word in enumerate(words)}
-
-
-def _clip_tokenizer(folder: Path) -> Any:
-    files = folder.parent / f"{folder.name}-clip"
-    files.mkdir(parents=True, exist_ok=True)
-    (files / "vocab.json").write_text(json.dumps(_clip_vocabulary()))
-    (files / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = transformers.CLIPTokenizer.from_pretrained(files)
-    tokenizer.model_max_length = MAX_TOKENS
-    return tokenizer
+    return components.t5(width)
 
 
 def _t5_tokenizer(folder: Path) -> Any:
-    """Read from a sentencepiece model, as the real checkpoints have one."""
-    files = folder.parent / f"{folder.name}-t5"
-    files.mkdir(parents=True, exist_ok=True)
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([" ".join(WORDS), *WORDS] * 4),
-        model_prefix=str(files / "spiece"),
-        vocab_size=60,
-        hard_vocab_limit=False,
-        character_coverage=1.0,
-        pad_id=0,
-        eos_id=1,
-        unk_id=2,
-        bos_id=-1,
-        minloglevel=2,
-    )
-    return transformers.T5Tokenizer.from_pretrained(files, extra_ids=0)
+    return components.t5_tokenizer(folder, WORDS)

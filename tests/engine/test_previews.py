@@ -190,8 +190,8 @@ def test_preview_after_the_last_step() -> None:
 
 
 def test_promise_that_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
-    """What fails elsewhere, or is not there when the image is, the engine draws: all that were asked
-    for are told, and the image is the same."""
+    """What fails elsewhere, or is not there when the image is, the engine draws: all that were due
+    are told, and the image is the same."""
     draw = Promising()
 
     async def scene() -> None:

@@ -408,6 +408,7 @@ def test_guide_says_what_is_served() -> None:
         find({"_class_name": name, "is_distilled": True}, {})
         for name in ("FluxPipeline", "Flux2KleinPipeline", "Krea2Pipeline")
     ]
+    distilled.append(find({"_class_name": "HunyuanImagePipeline"}, {"guidance_embeds": True}))
     families = (*FAMILIES.values(), *distilled)
     assert told - {("pipeline", "steps", "guidance", "negative prompt"), ("---",) * 4} == {
         (

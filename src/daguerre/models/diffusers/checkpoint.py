@@ -98,8 +98,11 @@ def _read(folder: Path) -> Checkpoint:
     kind = FAMILIES[index["_class_name"]]
     _expect(folder, components, kind.denoiser, kind.denoiser_class)
     _expect(folder, components, DECODER, kind.decoder_class)
-    _expect_all(folder, components, kind)
     family = find(index, _read_json(folder / kind.denoiser / "config.json"))
+    _expect_all(folder, components, family)
+    for name in family.guiders:
+        if name in components:
+            _expect_guider(folder, components, name)
     parts = {*family.text_encoders, *(name for name, _ in family.readers)}
     absent = frozenset(name for name in parts if index.get(name) == [None, None])
     checkpoint = Checkpoint(folder, family, components, absent)
@@ -176,8 +179,21 @@ def _expect(
         raise SettingsError(f"{folder / INDEX}: {name} is {found!r}; served is {class_name}")
 
 
+def _expect_guider(folder: Path, components: Mapping[str, tuple[str, str]], name: str) -> None:
+    """Others change the networks, or guide some steps only, which are then not counted right."""
+    _expect(folder, components, name, "AdaptiveProjectedMixGuidance")
+    file = folder / name / "guider_config.json"
+    config = _read_json(file)
+    start, stop = config.get("start", 0.0), config.get("stop", 1.0)
+    if (start, stop) != (0.0, 1.0):
+        raise SettingsError(
+            f"{file}: start is {start!r} and stop {stop!r}; served is guidance in every step,"
+            " from 0.0 to 1.0"
+        )
+
+
 def _expect_all(folder: Path, components: Mapping[str, tuple[str, str]], family: Family) -> None:
-    needed = [*family.text_encoders, "scheduler"]
+    needed = [*family.text_encoders, *family.guiders[:1], "scheduler"]
     missing = [name for name in needed if name not in components and name not in family.optional]
     readers = [name for name, _ in family.readers]
     if not any(name in components for name in readers):

@@ -43,7 +43,8 @@ class Family:
     checkpoint has does, each with the most tokens it is asked for, or None for its own limit. A
     family without `guidance` has none to be set. `call` and `load` are arguments that keep the
     stock pipeline from doing what the contract excludes. `caches` are those that fit the denoiser,
-    and tell its predictions apart.
+    and tell its predictions apart. `guiders` are the pipeline's parts that are told the guidance,
+    where its call is not; the first must be there.
     """
 
     pipeline: str
@@ -60,6 +61,7 @@ class Family:
     unguided: float = 1.0  # up to this guidance there is no second, unguided prediction
     has_two_forwards: bool = False  # a guided step asks the denoiser twice, not for twice the rows
     blank: str | None = None  # the negative prompt for none, where guidance is off without one
+    guiders: tuple[str, ...] = ()
     layout: Layout = PLAIN
     caches: frozenset[str] = frozenset()
     call: Mapping[str, Any] = field(default_factory=lambda: _NONE)
@@ -127,6 +129,28 @@ _KREA_2 = Family(
 )
 _KREA_2_DISTILLED = replace(
     _KREA_2, steps=8, guidance=None, has_negative_prompt=False, call={"guidance_scale": 0.0}
+)
+_HUNYUAN_IMAGE = Family(
+    pipeline="HunyuanImagePipeline",
+    denoiser_class="HunyuanImageTransformer2DModel",
+    decoder_class="AutoencoderKLHunyuanImage",
+    text_encoders=("text_encoder", "text_encoder_2"),
+    readers=(("tokenizer", 1000),),
+    steps=50,
+    guidance=3.5,
+    has_negative_prompt=True,
+    has_two_forwards=True,
+    guiders=("guider", "ocr_guider"),
+)
+# HunyuanImage 2.1, distilled: the network is told the guidance, and there is no guider.
+_HUNYUAN_IMAGE_DISTILLED = replace(
+    _HUNYUAN_IMAGE,
+    steps=8,
+    guidance=3.25,
+    has_negative_prompt=False,
+    guidance_name="distilled_guidance_scale",
+    has_two_forwards=False,
+    guiders=(),
 )
 
 FAMILIES: Mapping[str, Family] = {
@@ -230,6 +254,7 @@ FAMILIES: Mapping[str, Family] = {
             layout=Layout(listed={"x": 1, "cap_feats": 32}),
         ),
         _KREA_2,
+        _HUNYUAN_IMAGE,
     )
 }
 
@@ -244,4 +269,6 @@ def find(index: Mapping[str, Any], denoiser_config: Mapping[str, Any]) -> Family
         return _KLEIN_DISTILLED
     if family is _KREA_2 and is_distilled:
         return _KREA_2_DISTILLED
+    if family is _HUNYUAN_IMAGE and denoiser_config.get("guidance_embeds", False):
+        return _HUNYUAN_IMAGE_DISTILLED
     return family

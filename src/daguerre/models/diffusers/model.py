@@ -126,7 +126,7 @@ class DiffusersModel:
         """`pipeline` with another number of steps and another guidance. Raises `InvalidRequest` for
         what this checkpoint cannot follow."""
         self._check(params, guidance)
-        pipeline = self._stock.copy()
+        pipeline = self._stock.copy(guidance)
         arguments = self._arguments(params, steps, guidance)
         per_step = self.family.num_forwards(guidance)
         draw = partial(self._forwards, pipeline, lambda: _picture(pipeline(**arguments)), per_step)
@@ -150,7 +150,7 @@ class DiffusersModel:
             "output_type": "pil",
             **self.family.call,
         }
-        if guidance is not None:
+        if guidance is not None and not self.family.guiders:
             given[self.family.guidance_name] = guidance
         if params.negative_prompt:  # an empty one is one that was not given
             given["negative_prompt"] = params.negative_prompt
@@ -178,9 +178,16 @@ class DiffusersModel:
         return has_negative and not is_distilled
 
     def _check_length(self, param: str, text: str) -> None:
-        from daguerre.models.diffusers.prompts import num_tokens
+        from daguerre.models.diffusers.prompts import num_quoted, num_tokens
 
         is_negative = param == "negative_prompt"
+        num, limit = num_quoted(self.family, self._stock.pipeline, text)
+        if num > limit:
+            raise InvalidRequest(
+                f"{param} has {num} tokens in quotation marks, those around each text included; the"
+                f" model {self._model!r} reads {limit} at most",
+                param=param,
+            )
         num, limit = num_tokens(self.family, self._stock.pipeline, text, is_negative)
         if num > limit:
             raise InvalidRequest(

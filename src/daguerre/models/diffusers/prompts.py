@@ -26,6 +26,18 @@ def num_tokens(family: Family, pipeline: Any, text: str, is_negative: bool) -> t
     return count(pipeline, tokenizer, text, is_negative), limit
 
 
+def num_quoted(family: Family, pipeline: Any, text: str) -> tuple[int, int]:
+    """The tokens of what stands in quotation marks, and the most that an encoder of its own reads;
+    0 of 0 where a family has none."""
+    if family.pipeline != "HunyuanImagePipeline":
+        return 0, 0
+    from diffusers.pipelines.hunyuan_image.pipeline_hunyuanimage import extract_glyph_text
+
+    quoted = extract_glyph_text(text)
+    num = len(pipeline.tokenizer_2(quoted).input_ids) if quoted else 0
+    return num, int(pipeline.tokenizer_2_max_length)
+
+
 def _plain(pipeline: Any, tokenizer: Any, text: str, is_negative: bool) -> int:
     if hasattr(pipeline, "_text_preprocessing"):
         (text,) = pipeline._text_preprocessing(text)
@@ -85,6 +97,7 @@ _COUNTS: Mapping[str, _Count] = {
     "SanaPipeline": _sana,
     "Lumina2Pipeline": _lumina_2,
     "QwenImagePipeline": _qwen_image,
+    "HunyuanImagePipeline": _qwen_image,
     "Krea2Pipeline": _krea_2,
     "ZImagePipeline": _chat(enable_thinking=True),
     "Flux2KleinPipeline": _chat(enable_thinking=False),

@@ -117,12 +117,17 @@ class Stock:
             )
         self.weights_sha256, self._hashed = digest, found
 
-    def copy(self) -> Any:
-        """The same networks and tokenizers, a sampler of its own; nothing else of a pipeline is
-        changed by a call but what it sets on itself."""
-        pipeline = copy.copy(self.pipeline)
+    def copy(self, guidance: float | None = None) -> Any:
+        """The same networks and tokenizers; a sampler of its own and, where there are any, guiders
+        with this guidance, which remember a run, too. Nothing else of a pipeline is changed by a
+        call but what it sets on itself."""
+        pipeline, family = copy.copy(self.pipeline), self.checkpoint.family
         sampler = self.pipeline.scheduler
         pipeline.scheduler = type(sampler).from_config(sampler.config)
+        for name in family.guiders:
+            if guider := getattr(self.pipeline, name):
+                own = guider.new(guidance_scale=guidance, enabled=family.is_guided(guidance))
+                setattr(pipeline, name, own)
         return pipeline
 
     def _load_pipeline(self, device: torch.device) -> Any:

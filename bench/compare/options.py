@@ -1,0 +1,82 @@
+"""The arguments of `python -m bench compare`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.compare import checkpoints, cpp, servers
+from bench.load import LoadError
+
+
+def parse(arguments: Sequence[str], description: str | None) -> argparse.Namespace:
+    """Ends the process where they are wrong, with what is allowed."""
+    parser = argparse.ArgumentParser("python -m bench compare", description=description)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("checkpoints", nargs="*", metavar="|".join(checkpoints.KINDS))
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--num", type=int, default=2, help="images of each server alone")
+    parser.add_argument("--clients", default="1,8", help="how many at once, one number or more")
+    parser.add_argument("--limit-s", type=float, default=240.0, help="for another server's first")
+    types = ",".join(servers.DTYPES)
+    parser.add_argument("--dtypes", default=types, help="of the plain servers, or none")
+    parser.add_argument("--our-dtypes", default=types, help="of this one")
+    parser.add_argument("--executor", default="auto", help="of this server")
+    parser.add_argument("--sd-server", type=Path, help="that of stable-diffusion.cpp, a program")
+    parser.add_argument("--sd-dtypes", default="f16", help="of its weights")
+    parser.add_argument("--folder", type=Path, help="where checkpoints may lie meanwhile: 10 GB")
+    parser.add_argument("--output", type=Path, default=Path("build/bench-compare.json"))
+    options = parser.parse_args(arguments)
+    try:
+        _check(options)
+    except ValueError as error:
+        parser.error(str(error))
+    return options
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Takes lists apart. Raises ValueError with what is wrong, and what is allowed."""
+    known = checkpoints.TINY if options.quick else checkpoints.KINDS
+    for name in options.checkpoints:
+        if name not in known:
+            raise ValueError(f"no checkpoint {name!r}; there are {', '.join(known)}")
+    options.dtypes = _listed("--dtypes", options.dtypes, ("none", *servers.DTYPES))
+    options.our_dtypes = _listed("--our-dtypes", options.our_dtypes, servers.DTYPES)
+    options.sd_dtypes = _listed("--sd-dtypes", options.sd_dtypes, cpp.DTYPES)
+    if "none" in options.dtypes:
+        options.dtypes = []
+    try:
+        options.clients = [int(count) for count in options.clients.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"--clients is {options.clients!r}; it must be numbers with commas between"
+        ) from None
+    if min(options.clients) < 1:
+        raise ValueError(f"--clients is {options.clients}; each must be 1 or more")
+    if options.num < 1:
+        raise ValueError(f"--num is {options.num}; it must be 1 or more")
+    if options.sd_server:
+        _check_sd_server(options.sd_server, known, options.checkpoints)
+
+
+def _listed(option: str, given: str, allowed: Sequence[str]) -> list[str]:
+    for word in given.split(","):
+        if word not in allowed:
+            raise ValueError(f"{option} has {word!r}; there are {', '.join(allowed)}")
+    return given.split(",")
+
+
+def _check_sd_server(
+    program: Path, known: Mapping[str, checkpoints.Kind], named: Sequence[str]
+) -> None:
+    if not any(known[name].is_whole for name in named):
+        whole = ", ".join(name for name, kind in checkpoints.KINDS.items() if kind.is_whole)
+        raise ValueError(f"--sd-server loads none but {whole}; name it, and without --quick")
+    try:
+        cpp.version(program)
+    except (OSError, LoadError) as error:
+        raise ValueError(
+            f"--sd-server is {str(program)!r}; it must be the program sd-server that"
+            f" stable-diffusion.cpp builds: {error}"
+        ) from None

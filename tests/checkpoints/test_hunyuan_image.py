@@ -1,0 +1,91 @@
+"""HunyuanImage: guiders that remember a run, text in quotation marks, and the distilled one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daguerre.errors import InvalidRequest, SettingsError
+from daguerre.models.diffusers import checkpoint
+
+from .conftest import REASON, Bench, Request, failure, steps, stock_pictures
+
+pytest.importorskip("diffusers", reason=REASON)
+
+FAMILY = "hunyuan-image"
+PLAIN = Request("a red fox on the snow", seed=1, steps=5)
+QUOTED = Request('a red fox on the snow and "sea" in red', seed=2, steps=6)
+
+
+def test_text_in_quotation_marks(folder_of: Callable[[str], Path]) -> None:
+    """It has an encoder and a guider of its own; beside a request without any, each gets the stock
+    pipeline's bits, and what is quoted is drawn."""
+    bench = Bench(folder_of(FAMILY))
+    other = replace(QUOTED, prompt=QUOTED.prompt.replace("sea", "a ship"), seed=3, steps=4)
+    requests = [PLAIN, QUOTED, replace(other, negative_prompt='"night"')]
+    stock = stock_pictures(folder_of(FAMILY), bench, requests)
+    assert bench.pictures(requests) == stock
+    bare = replace(QUOTED, prompt=QUOTED.prompt.replace('"', ""))
+    assert bench.pictures([bare]) != stock[1:2]
+
+
+@pytest.mark.parametrize("param", ["prompt", "negative_prompt"])
+def test_quoted_text_that_would_be_cut_off(param: str, folder_of: Callable[[str], Path]) -> None:
+    """Its reader takes fewer tokens than that of the prompt, and is asked, too."""
+    bench = Bench(folder_of(FAMILY))
+    told: dict[str, Any] = {param: 'a "{}" ship'.format("night " * 30)}
+    error = failure(bench.run([replace(PLAIN, **told)])[0][-1])
+    assert isinstance(error, InvalidRequest) and error.param == param
+    assert "in quotation marks" in error.message and "reads 128 at most" in error.message
+    told = {param: "a {} ship".format("night " * 30)}
+    assert bench.pictures([replace(PLAIN, **told)])
+
+
+def test_unguided(folder_of: Callable[[str], Path]) -> None:
+    """With a guidance of 1 a step asks once, as the stock pipeline does, and a negative prompt is
+    refused."""
+    bench = Bench(folder_of(FAMILY))
+    request = replace(PLAIN, guidance=1.0)
+    num_before = bench.loop.num_forwards
+    assert bench.pictures([request]) == stock_pictures(folder_of(FAMILY), bench, [request])
+    assert bench.loop.num_forwards - num_before == 1 + request.steps + 1
+    error = failure(bench.run([replace(request, negative_prompt="blue")])[0][-1])
+    assert isinstance(error, InvalidRequest) and error.param == "negative_prompt"
+
+
+def test_distilled(tmp_path: Path) -> None:
+    """The network is told the guidance and the next step; a step asks once."""
+    from . import language
+
+    folder = language.hunyuan_image(tmp_path / "distilled", is_distilled=True)
+    bench = Bench(folder)
+    assert (bench.model.steps, bench.model.guidance) == (8, 3.25)
+    requests = [PLAIN, replace(QUOTED, guidance=2.0)]
+    assert bench.pictures(requests) == stock_pictures(folder, bench, requests)
+    assert [len(steps(events)) for events in bench.run(requests)] == [5, 6]
+    assert bench.pictures([replace(PLAIN, guidance=2.0)]) != bench.pictures([PLAIN])
+
+
+def test_guiders_that_are_not_served(tmp_path: Path) -> None:
+    """Others reach into the networks, or do not guide every step."""
+    from . import language
+
+    folder = language.hunyuan_image(tmp_path / "checkpoint")
+    index = json.loads((folder / "model_index.json").read_text())
+
+    def refusal(guider: list[str | None], **config: Any) -> str:
+        (folder / "model_index.json").write_text(json.dumps({**index, "guider": guider}))
+        (folder / "guider" / "guider_config.json").write_text(json.dumps(config))
+        with pytest.raises(SettingsError) as error:
+            checkpoint.read(folder)
+        return str(error.value)
+
+    served: list[str | None] = ["diffusers", "AdaptiveProjectedMixGuidance"]
+    assert "guider is 'SkipLayerGuidance'" in refusal(["diffusers", "SkipLayerGuidance"])
+    assert "guider_config.json: start is 0.2 and stop 1.0" in refusal(served, start=0.2)
+    assert "names no guider" in refusal([None, None])
