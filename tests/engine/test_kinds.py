@@ -40,6 +40,22 @@ def test_one_is_of_another_kind(caplog: pytest.LogCaptureFixture) -> None:
     assert serving(kinds) == [0, 2]
 
 
+def test_first_cannot_load_a_model() -> None:
+    """The next is tried, and decides what is served; where none can, the first is tried again. A
+    worker that could not load it a moment ago gets no requests that another may have."""
+    kinds = Kinds(2)
+    kinds.note(0, {"n": "x"})
+    assert kinds.note(0, {"n": "x"}, ["m"]) and serving(kinds, num_workers=2) == [1]
+    assert serving(kinds, "n", num_workers=2) == [0, 1]
+    kinds.note(1, {}, ["m"])
+    assert serving(kinds, num_workers=2) == [0]
+    kinds.note(1, {"m": "A100"})
+    assert serving(kinds, num_workers=2) == [1]
+    assert kinds.note(0, {"n": "x"}) and serving(kinds, num_workers=2) == [0, 1]
+    kinds.note(0, {"m": "H100"})
+    assert serving(kinds, num_workers=2) == [1]
+
+
 def test_first_changes(caplog: pytest.LogCaptureFixture) -> None:
     """What falls back to another arithmetic serves no more, until its next process does as the
     others, or all have fallen back: then that is what is served."""

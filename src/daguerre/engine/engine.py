@@ -129,6 +129,7 @@ class ThreadEngine:
             failure=failure,
             is_draining=is_draining,
             loaded=self._loop.residence.facts(),
+            not_loaded=self._loop.residence.failed(),
         )
 
     def submit(

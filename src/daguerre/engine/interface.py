@@ -44,6 +44,7 @@ class EngineStats:
     num_restarts: int = 0  # of a process that had ended without being asked to
     # Models that are in memory, in a process that says so -> what decides their bits there.
     loaded: Mapping[str, str] = field(default_factory=dict)
+    not_loaded: tuple[str, ...] = ()  # models that a process of late could not load
     workers: tuple[WorkerStats, ...] = ()  # one for each process that there should be
 
 

@@ -27,7 +27,7 @@ class Residence:
         self._clock = clock
         # Replaced, not changed: other threads may be reading it. Least recently used first.
         self._loaded: dict[str, Mapping[str, Network]] = {}
-        self._failed_s: dict[str, float] = {}
+        self._failed_s: Mapping[str, float] = {}  # as _loaded
 
     def at_start(self) -> list[str]:
         """The models that are loaded before the first request."""
@@ -54,8 +54,12 @@ class Residence:
 
     def has_failed(self, name: str) -> bool:
         """Whether it could not be loaded a moment ago."""
-        failed_s = self._failed_s.get(name)
-        return failed_s is not None and self._clock() - failed_s < RETRY_S
+        return name in self.failed()
+
+    def failed(self) -> tuple[str, ...]:
+        """Models that could not be loaded a moment ago."""
+        since_s, failed_s = self._clock() - RETRY_S, self._failed_s
+        return tuple(name for name, at_s in failed_s.items() if at_s > since_s)
 
     def use(self, name: str) -> None:
         """It is the last that would make room for another."""
@@ -90,9 +94,9 @@ class Residence:
         try:
             networks = self._models[name].load()
         except Exception:
-            self._failed_s[name] = self._clock()
+            self._failed_s = {**self._failed_s, name: self._clock()}
             raise
-        self._failed_s.pop(name, None)
+        self._failed_s = {one: at_s for one, at_s in self._failed_s.items() if one != name}
         self._loaded = {**self._loaded, name: networks}
         logger.info("loaded %s in %.1f s", name, self._clock() - started_s)
 

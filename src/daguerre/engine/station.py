@@ -72,7 +72,7 @@ class Station:
 
     def die(self, reason: str) -> None:
         self._num_forwards, self._num_rows = self.stats.num_forwards, self.stats.num_rows
-        self.stats = replace(self.stats, loaded={})
+        self.stats = replace(self.stats, loaded={}, not_loaded=())
         self._kinds.forget(self.number)
         self._owner.die(self.number, reason)
 
@@ -94,7 +94,7 @@ class Station:
             pace=stats.pace.kept(self.stats.pace),
             certificates=stats.certificates or self.stats.certificates,
         )
-        if self._kinds.note(self.number, stats.loaded):
+        if self._kinds.note(self.number, stats.loaded, stats.not_loaded):
             self._owner.deal()
 
 
