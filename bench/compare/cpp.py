@@ -72,8 +72,7 @@ def _options(checkpoint: Path, kind: Kind, dtype: str) -> Sequence[str]:
         *("--threads", str(torch.get_num_threads())),  # as the others
         *("--steps", str(kind.steps), "--cfg-scale", str(kind.guidance)),
         *("--sampling-method", "ddim_trailing", "--rng", "cpu"),
-        "--fa",  # or the attention of a picture of a megapixel takes 8 GB
-        "--diffusion-conv-direct",  # faster here; the decoder's counterpart is not (bench/LOG.md)
+        "--diffusion-conv-direct",  # faster; others are not (bench/LOG.md)
         *("--listen-ip", "127.0.0.1"),
     ]
 
