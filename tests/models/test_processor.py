@@ -10,18 +10,17 @@ from daguerre.models import processor
 
 
 @pytest.mark.parametrize(
-    ("words", "has_matrix_units", "has_fast_bfloat16"),
+    ("words", "has_fast_bfloat16"),
     [
-        ("vendor_id : AuthenticAMD\nflags : fpu avx2", False, False),
-        ("vendor_id : AuthenticAMD\nflags : fpu avx512f avx512_bf16", False, True),
-        ("vendor_id : GenuineIntel\nflags : fpu avx512f avx512_bf16", False, False),
-        ("vendor_id : GenuineIntel\nflags : fpu avx512_bf16 amx_bf16 amx_tile", True, True),
-        (None, False, False),
+        ("vendor_id : AuthenticAMD\nflags : fpu avx2", False),
+        ("vendor_id : AuthenticAMD\nflags : fpu avx512f avx512_bf16", True),
+        ("vendor_id : GenuineIntel\nflags : fpu avx512f avx512_bf16", False),
+        ("vendor_id : GenuineIntel\nflags : fpu avx512_bf16 amx_bf16 amx_tile", True),
+        (None, False),
     ],
 )
 def test_units(
     words: str | None,
-    has_matrix_units: bool,
     has_fast_bfloat16: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -30,5 +29,4 @@ def test_units(
     if words is not None:
         file.write_text(words)
     monkeypatch.setattr(processor, "_CPUINFO", file)
-    assert processor.has_matrix_units() is has_matrix_units
     assert processor.has_fast_bfloat16() is has_fast_bfloat16

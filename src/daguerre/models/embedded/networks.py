@@ -13,7 +13,7 @@ import numpy as np
 import openvino as ov
 
 from daguerre.engine.forward import Inputs, Outputs
-from daguerre.models.processor import has_matrix_units
+from daguerre.models.processor import has_fast_bfloat16
 from daguerre.models.threads import num_taken
 
 # The text encoder meets many shapes: for it one dynamic network is enough.
@@ -55,13 +55,13 @@ class OpenVINONetwork:
 
 
 def inference_precision(wanted: str) -> str:
-    """OpenVINO's name for float32 or bfloat16; `auto` takes bfloat16 where it has matrix units.
+    """OpenVINO's name for float32 or bfloat16; `auto` takes the one that is faster here.
 
-    Without them (AMX), vector bfloat16 took 1.6 times as long as float32 for the denoiser
-    (bench/LOG.md).
+    Of the denoiser's forward bfloat16 takes half on AMD's vector units, and on a Xeon without
+    matrix units 1.6 times as much (bench/LOG.md).
     """
     if wanted == "auto":
-        return "bf16" if has_matrix_units() else "f32"
+        return "bf16" if has_fast_bfloat16() else "f32"
     return {"float32": "f32", "bfloat16": "bf16"}[wanted]
 
 
