@@ -11,6 +11,7 @@ from daguerre.engine.batching import Batcher
 from daguerre.engine.certificates import Certificates
 from daguerre.engine.forward import Forward, Inputs, Outputs
 from daguerre.engine.trials import TRIALS, is_same
+from daguerre.models import runtime
 
 WIDTH, TOKENS = 48, 6
 
@@ -27,7 +28,7 @@ class AttentionNetwork:
         q = op.matmul(x, op.constant(weights / WIDTH**0.5), False, False)
         attention = op.softmax(op.matmul(q, x, False, True), -1)
         y = op.add(op.multiply(op.matmul(attention, x, False, False), t), x)
-        self.compiled = ov.Core().compile_model(
+        self.compiled = runtime.core().compile_model(
             ov.Model([y], [x, t]), "CPU", {"INFERENCE_NUM_THREADS": 1}
         )
         self.fingerprint = f"attention cpu float32 openvino {ov.__version__}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import openvino as ov
 import pytest
 
+from daguerre.models import runtime
 from daguerre.models.embedded.model import WEIGHTS, num_cores
 from daguerre.models.embedded.networks import load_networks
 from daguerre.models.threads import num_taken
@@ -14,7 +14,7 @@ from daguerre.models.threads import num_taken
 def test_no_more_than_there_are_cores(asked: int) -> None:
     """Whatever is asked for; and the networks' fingerprints name those that are taken."""
     config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": str(asked)}
-    taken = num_taken(ov.Core(), config)
+    taken = num_taken(runtime.core(), config)
     assert 1 <= taken <= min(asked, num_cores())
     networks = load_networks(WEIGHTS, "0" * 64, asked, "auto")
     assert all(f" {taken} threads " in network.fingerprint for network in networks.values())

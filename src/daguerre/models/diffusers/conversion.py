@@ -23,6 +23,7 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
 from daguerre.engine.forward import Inputs, Outputs, is_out_of_memory
+from daguerre.models import runtime
 from daguerre.models.diffusers.executors import (
     ExecutorError,
     Method,
@@ -58,7 +59,7 @@ class Converted:
         if self._store:
             self._store.tidy()
         self._shape = Shapes()
-        self._core = ov.Core()
+        self._core = runtime.core()
         self._config = _config(place.dtype)
         self.facts = _facts(self._core, self._config)
         self._network = f"{place.facts} {method.name} {self.facts}"

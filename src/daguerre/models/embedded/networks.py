@@ -13,6 +13,7 @@ import numpy as np
 import openvino as ov
 
 from daguerre.engine.forward import Inputs, Outputs
+from daguerre.models import runtime
 from daguerre.models.processor import has_fast_bfloat16
 from daguerre.models.threads import num_taken
 
@@ -69,7 +70,7 @@ def load_networks(
     folder: Path, weights_sha256: str, num_threads: int, precision: str
 ) -> Mapping[str, OpenVINONetwork]:
     """The networks of `folder` by the stem of their files."""
-    core = ov.Core()
+    core = runtime.core()
     config = {
         "INFERENCE_PRECISION_HINT": inference_precision(precision),
         "NUM_STREAMS": "1",
