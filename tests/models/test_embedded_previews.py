@@ -42,10 +42,15 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
         found.append(start(folder))
         return found[-1]
 
+    before = preview_threads()
     monkeypatch.setattr(previews, "_started", recorded)
     yield found
     wait_until(lambda: all(one.returncode is not None for one in found), START_S)
-    wait_until(lambda: "daguerre-previews" not in [t.name for t in threading.enumerate()])
+    wait_until(lambda: preview_threads() <= before)  # others may have some
+
+
+def preview_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "daguerre-previews"}
 
 
 def ready(process: DrawingProcess) -> None:
