@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from zlib_ng import zlib_ng
 
-from daguerre.encoding import encode
+from daguerre.imagefile.encoding import encode
 from daguerre.params import GeneratedImage, ImageParams, ModelInfo, OutputFormat
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)

@@ -18,7 +18,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
-from daguerre.models import runtime
+from daguerre.models.openvino import openvino_core
 
 SIDE = 2048
 OPENVINO_NAMES = {"float32": "f32", "bfloat16": "bf16"}
@@ -53,7 +53,7 @@ def _matrix_rate(precision: str, num_threads: int, seconds: float) -> float:
     weights = op.constant(generator.standard_normal((SIDE, SIDE), np.float32))
     parameter = op.parameter([SIDE, SIDE], np.float32)
     model = ov.Model([op.matmul(parameter, weights, False, True)], [parameter])
-    request = runtime.core().compile_model(model, "CPU", config).create_infer_request()
+    request = openvino_core().compile_model(model, "CPU", config).create_infer_request()
     runs_s = durations_s(
         lambda: request.infer([x], share_inputs=True, share_outputs=True), seconds=seconds
     )
@@ -76,7 +76,7 @@ def facts() -> dict[str, str]:
     """What a reader has to know before comparing with another machine."""
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "?"
     return {
-        "processor": str(runtime.core().get_property("CPU", "FULL_DEVICE_NAME")),
+        "processor": str(openvino_core().get_property("CPU", "FULL_DEVICE_NAME")),
         "cores": str(os.cpu_count()),
         "instructions": ", ".join(_vector_instructions()) or "?",
         "system": f"{platform.system()} {platform.machine()}",

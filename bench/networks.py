@@ -19,13 +19,13 @@ import openvino as ov
 
 from bench.machine import durations_s
 from daguerre.config import Settings
-from daguerre.engine.engine import ThreadEngine
 from daguerre.engine.forward import Forward, Inputs, Network, Outputs
 from daguerre.engine.pipeline import Pipeline
-from daguerre.models import runtime
+from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.models.catalog import DEFAULT_MODEL
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
 from daguerre.models.embedded.networks import OpenVINONetwork, inference_precision
+from daguerre.models.openvino import openvino_core
 from daguerre.params import Done, ImageParams, ModelInfo
 
 ROWS = 2  # of one guided step: with the prompt, and with the negative prompt
@@ -40,7 +40,7 @@ def num_operations(file: Path, rows: int) -> int:
     values of width V. What is done per element (norms, gates, softmax) does not count: 1 to 2 % of
     such a network, and the share of the rate comes out lower without it, not higher.
     """
-    model = runtime.core().read_model(file)
+    model = openvino_core().read_model(file)
     model.reshape({port: [rows, *list(port.partial_shape)[1:]] for port in model.inputs})
     return sum(_operations(node) for node in model.get_ops())
 

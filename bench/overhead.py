@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daguerre.engine.certificates import Certificates
+from daguerre.engine.batching.certificates import Certificates
 from daguerre.engine.forward import Forward, Inputs, Network, Outputs
 from daguerre.engine.job import Job
 from daguerre.engine.loop import Loop

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from daguerre.engine.engine import ThreadEngine
 from daguerre.engine.forward import Forward, Inputs, Network, Outputs, Preview, Promise
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.engine.previews import due
+from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.models.embedded.model import EmbeddedModel
 from daguerre.params import MAX_PREVIEWS, Done, ImageParams, ModelInfo, Step
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.load import LoadError, Target
-from daguerre import clientfile
-from daguerre.provisioning import DEFAULT_ALIAS
+from daguerre.cli import credentials
+from daguerre.cli.provisioning import DEFAULT_ALIAS
 
 _START_TIMEOUT_S = 120.0
 _POLL_S = 0.01
@@ -110,7 +110,7 @@ def serving(home: Path, environment: Mapping[str, str]) -> Iterator[ServerProces
     with launched(command, variables) as (process, url):
         _wait_ready(url, process)
         start_s = time.perf_counter() - started
-        key = clientfile.read(home)[DEFAULT_ALIAS].key
+        key = credentials.read(home)[DEFAULT_ALIAS].key
         yield ServerProcess(Target(url, key), start_s, process.pid, process)
         process.terminate()
         process.wait(_STOP_TIMEOUT_S)

@@ -21,8 +21,8 @@ import numpy as np
 from daguerre.engine.pipeline import Pixels
 from daguerre.models.diffusers import checkpoint
 from daguerre.models.diffusers.caches import FIRST_BLOCK, TAYLOR, TAYLOR_LITE, Cache
+from daguerre.models.diffusers.loaded_pipeline import Stock
 from daguerre.models.diffusers.model import DiffusersModel, Options
-from daguerre.models.diffusers.stock import Stock
 from daguerre.params import ImageParams
 
 STEPS, SIDE_PX = 20, 64

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daguerre import encoding
 from daguerre.config import Settings
 from daguerre.errors import DaguerreError, InternalError
+from daguerre.imagefile import encoding
 from daguerre.params import SIZES, Done, Failed, GeneratedImage, ImageParams
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _name(place: int) -> str:
 
 
 def main() -> None:
-    from daguerre.engine import build_engine
+    from daguerre.factory import build_engine
     from daguerre.models.catalog import default_model
 
     # A folder of its own: a catalog of this machine's would put another model in the box's place.

@@ -18,10 +18,10 @@ from pathlib import Path
 import click
 
 from daguerre import errors
-from daguerre.cli import program
+from daguerre.cli.main import program
 from daguerre.config import Settings, environment_variable
 from daguerre.errors import DaguerreError
-from daguerre.server.parsing import field_schemas, rule
+from daguerre.protocol.parsing import field_schemas, rule
 
 FOLDER = Path(__file__).parent / "reference"
 _MADE = "<!-- Made by `python docs/reference.py`; edit the code instead. -->\n\n"

@@ -26,11 +26,10 @@ import postgresql as postgresql_server
 import pytest
 from numpy.typing import NDArray
 
-from daguerre import database
 from daguerre.config import Settings
 from daguerre.engine.interface import EngineStats, WorkerStats
-from daguerre.engine.pace import Estimate, Pace
 from daguerre.engine.previews import due
+from daguerre.engine.scheduling.service_time import Estimate, Pace
 from daguerre.errors import NotReady, Unavailable
 from daguerre.params import (
     ANYONE,
@@ -45,9 +44,10 @@ from daguerre.params import (
     Terms,
     Timings,
 )
-from daguerre.resources import Resource, ResourceStore
-from daguerre.server.playground.signin import SignIn
-from daguerre.server.run import Server
+from daguerre.server.playground.one_time_login import SignIn
+from daguerre.server.server import Server
+from daguerre.storage import database
+from daguerre.storage.api_keys import Resource, ResourceStore
 
 MODEL = "stable-image-ultra"
 PATH = "/v1/images/generations"

@@ -20,13 +20,13 @@ import pytest
 from conftest import MODEL, PATH, read_answer, wait_until
 
 from daguerre.config import Settings
-from daguerre.engine.engine import ThreadEngine
 from daguerre.engine.forward import Inputs, Network, Outputs
 from daguerre.engine.pipeline import Pipeline
+from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.models.embedded.model import EmbeddedModel
 from daguerre.params import ImageParams
-from daguerre.resources import ResourceStore
-from daguerre.server.run import Server
+from daguerre.server.server import Server
+from daguerre.storage.api_keys import ResourceStore
 
 NUM_STEPS = 4
 PATIENCE_S = 60.0  # for what comes soon or never

@@ -37,8 +37,8 @@ def test_page_and_pictures(tmp_path: Path) -> None:
 
 def test_commands_make_the_same_request(tmp_path: Path) -> None:
     """The command below a picture asks for what the picture was made from."""
-    from daguerre.commands.generate import generate
-    from daguerre.server.parsing import parse_request
+    from daguerre.cli.generate import generate
+    from daguerre.protocol.parsing import parse_request
 
     entries = gallery.ENTRIES
     images = asyncio.run(gallery.draw(FakeEngine(), entries, MODEL))

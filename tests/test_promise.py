@@ -25,8 +25,8 @@ import httpx
 import pytest
 from conftest import MODEL, PATH, wait_until
 
-from daguerre import clientfile
-from daguerre.models.embedded.model import num_cores
+from daguerre.cli import credentials
+from daguerre.cpu import num_cores
 from daguerre.params import SIZES
 
 NUM_CLIENTS = 8
@@ -111,7 +111,7 @@ def serving(home: Path, num_steps: int, **more: str) -> Iterator[Served]:
         assert process.stdout is not None
         listens = re.match(r"daguerre listens on (\S+)", process.stdout.readline())
         assert listens is not None, f"the server ended with status {process.wait()}"
-        headers = {"authorization": f"Bearer {clientfile.read(home)['DIFFUSION'].key}"}
+        headers = {"authorization": f"Bearer {credentials.read(home)['DIFFUSION'].key}"}
         with httpx.Client(base_url=listens.group(1), headers=headers, timeout=600) as client:
             wait_until(lambda: client.get("/readyz").status_code == 200, timeout_s=60)
             yield Served(client)

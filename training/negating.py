@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from daguerre.models.embedded.drawing import Placed, Scene, things
 from daguerre.models.embedded.drawing.grounds import PATTERNED
-from daguerre.models.embedded.drawing.manner import FILTERS
 from daguerre.models.embedded.drawing.palette import BACKS
+from daguerre.models.embedded.drawing.style import FILTERS
 from training.grammar import UNCOUNTED, plural
 from training.scenes.sample import GLOWING_TERRAINS, SUNS
 from training.wording import GROUND_WORDS, MANNERS, TERRAIN_WORDS, TIME_NOUNS

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from daguerre.engine.batching import merge, split
+from daguerre.engine.batching.batcher import merge, split
 from daguerre.engine.forward import Forward, Network, Outputs
 from daguerre.engine.pipeline import Pixels
 from daguerre.models.embedded import fields

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from daguerre.cli import main
+from daguerre.cli.main import main
 
 sys.exit(main())

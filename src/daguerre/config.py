@@ -13,7 +13,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from daguerre import values
+from daguerre import validation
 from daguerre.errors import SettingsError
 
 
@@ -24,120 +24,122 @@ def _setting(
 
 
 def _choice_setting(default: str, help: str, *allowed: str) -> Any:
-    return _setting(default, f"{help}: {', '.join(allowed)}.", values.choice(allowed))
+    return _setting(default, f"{help}: {', '.join(allowed)}.", validation.choice(allowed))
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings with their defaults; `Settings.load` reads flags and the environment."""
 
-    host: str = _setting("127.0.0.1", "Address to listen on.", values.host)
-    port: int = _setting(8000, "Port to listen on; 0 takes a free one.", values.whole(0, 65535))
+    host: str = _setting("127.0.0.1", "Address to listen on.", validation.host)
+    port: int = _setting(8000, "Port to listen on; 0 takes a free one.", validation.whole(0, 65535))
     home: Path | None = _setting(
-        None, "Data folder: keys and state. Default: the platform's data folder.", values.path
+        None, "Data folder: keys and state. Default: the platform's data folder.", validation.path
     )
     catalog: Path | None = _setting(
         None,
         "Catalog: a TOML file of the models to serve. Default: daguerre.toml in the data folder,"
         " where there is one; else the embedded model alone.",
-        values.path,
+        validation.path,
     )
     database_url: str = _setting(
         "", "SQLAlchemy URL of the database. Default: SQLite in the data folder.", str, secret=True
     )
     public_url: str = _setting(
-        "", "URL that clients reach the server at. Default: http://<host>:<port>.", values.url
+        "", "URL that clients reach the server at. Default: http://<host>:<port>.", validation.url
     )
     cors_origins: str = _setting(
         "",
         "Sites whose scripts may call the server from a browser: origins with commas between them,"
         " or * for all. Default: none.",
-        values.origins,
+        validation.origins,
     )
     max_body_bytes: int = _setting(
-        256 * 1024, "Largest request body, in bytes.", values.whole(1024, 64 * 1024 * 1024)
+        256 * 1024, "Largest request body, in bytes.", validation.whole(1024, 64 * 1024 * 1024)
     )
     body_timeout_s: float = _setting(
         20.0,
         "Time in which a request body must have arrived, in seconds.",
-        values.number(0.05, 3600),
+        validation.number(0.05, 3600),
     )
     max_connections: int = _setting(
         512,
         "Connections that may be open; past it an idle one makes room, else there is 503.",
-        values.whole(1, 1_000_000),
+        validation.whole(1, 1_000_000),
     )
     max_connections_per_address: int = _setting(
         256,
         "Connections of these that one address may have; past it an idle one of its own makes room,"
         " else there is 429; 0 sets no limit, as where all come from a proxy.",
-        values.whole(0, 1_000_000),
+        validation.whole(0, 1_000_000),
     )
     write_timeout_s: float = _setting(
         60.0,
         "Time in which a client must have taken its answer, in seconds.",
-        values.number(0.05, 3600),
+        validation.number(0.05, 3600),
     )
     max_waiting: int = _setting(
-        64, "Jobs of each model that may wait; past it requests get 503.", values.whole(1, 100_000)
+        64,
+        "Jobs of each model that may wait; past it requests get 503.",
+        validation.whole(1, 100_000),
     )
     max_waiting_bytes: int = _setting(
         4 * 1024 * 1024,
         "Bytes that the prompts of each model's jobs may have together; past it requests get 503.",
-        values.whole(1, 2**40),
+        validation.whole(1, 2**40),
     )
     max_running: int = _setting(
-        8, "Jobs that a worker has side by side, step by step.", values.whole(1, 1024)
+        8, "Jobs that a worker has side by side, step by step.", validation.whole(1, 1024)
     )
     workers: int = _setting(
         1,
         "Processes that the engine runs in, each with the models in memory and its share of the"
         " cores; on GPUs each has one of them.",
-        values.whole(1, 64),
+        validation.whole(1, 64),
     )
     max_parallel_per_key: int = _setting(
         64,
         "Requests for images that one key may have under way; past it 429; 0 sets no limit.",
-        values.whole(0, 1_000_000),
+        validation.whole(0, 1_000_000),
     )
     max_auth_failures: int = _setting(
         60,
         "Unknown keys that one address may send in a minute; past it 429; 0 sets no limit.",
-        values.whole(0, 1_000_000),
+        validation.whole(0, 1_000_000),
     )
     request_timeout_s: float = _setting(
         600.0,
         "Time a request may take from arrival to image, in seconds; the header x-request-timeout"
         " sets less.",
-        values.number(0.05, 86_400),
+        validation.number(0.05, 86_400),
     )
     drain_timeout_s: float = _setting(
         0.0,
         "Time for accepted requests after SIGTERM, in seconds; what is not done by then gets 503."
         " 0 gives each the time that it has anyway.",
-        values.number(0, 86_400),
+        validation.number(0, 86_400),
     )
     num_threads: int = _setting(
         0,
         "Threads for the networks, in each worker; 0 takes its share of the cores.",
-        values.whole(0, 1024),
+        validation.whole(0, 1024),
     )
     engine_timeout_s: float = _setting(
         120.0,
         "Time a forward may take; then the engine counts as hung and is replaced, in seconds.",
-        values.number(1, 86_400),
+        validation.number(1, 86_400),
     )
     converted_max_bytes: int = _setting(
         128 * 1024**3,
         "Disk for networks of checkpoints that were converted or compiled, in bytes; past it those"
         " go that were used longest ago; 0 keeps none.",
-        values.whole(0, 2**50),
+        validation.whole(0, 2**50),
     )
     load_timeout_s: float = _setting(
         600.0,
         "Time that loading the models, or a part of preparing a checkpoint's network, may take;"
         " then the engine is replaced, in seconds.",
-        values.number(1, 86_400),
+        validation.number(1, 86_400),
     )
     precision: str = _choice_setting(
         "auto",
@@ -147,20 +149,22 @@ class Settings:
         "bfloat16",
     )
     num_inference_steps: int = _setting(
-        0, "Denoising steps of the embedded model; 0 takes the model's own.", values.whole(0, 46)
+        0,
+        "Denoising steps of the embedded model; 0 takes the model's own.",
+        validation.whole(0, 46),
     )
     prompt_in_file: bool = _setting(
-        False, "Write the prompt into the provenance of the files.", values.boolean
+        False, "Write the prompt into the provenance of the files.", validation.boolean
     )
     results_max_bytes: int = _setting(
         256 * 1024 * 1024,
         "Disk for finished files that may be asked for again, in bytes; 0 keeps none.",
-        values.whole(0, 2**50),
+        validation.whole(0, 2**50),
     )
     cache_seeded: bool = _setting(
         False,
         "Answer a request that names a seed from the files kept, if it is there.",
-        values.boolean,
+        validation.boolean,
     )
     response_format: str = _choice_setting(
         "b64_json",
@@ -172,23 +176,23 @@ class Settings:
         "",
         "Where files behind links are kept: a folder, or s3://bucket/prefix (with the usual"
         " AWS_ variables). Default: files in the data folder.",
-        values.files_url,
+        validation.files_url,
     )
     files_max_age_s: float = _setting(
         3600.0,
         "Time for which a link is good, and its file is kept, in seconds.",
-        values.number(1, 604_800),
+        validation.number(1, 604_800),
     )
     files_max_bytes: int = _setting(
         1024**3,
         "Bound on the files behind links, in bytes; past it the oldest go.",
-        values.whole(64 * 1024 * 1024, 2**50),
+        validation.whole(64 * 1024 * 1024, 2**50),
     )
     files_secret: str = _setting(
         "",
         "Secret that links are signed with; servers that share files need the same. Default: one"
         " that is made in the data folder.",
-        values.secret,
+        validation.secret,
         secret=True,
     )
     log_level: str = _choice_setting(

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench import previews
-from daguerre.models.embedded.model import num_cores
+from daguerre.cpu import num_cores
 
 
 @pytest.mark.skipif(num_cores() < 2, reason="on one core nothing is drawn beside")

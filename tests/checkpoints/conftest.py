@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daguerre.engine.certificates import Certificates
+from daguerre.engine.batching.certificates import Certificates
 from daguerre.engine.forward import Inputs, Network, Outputs
 from daguerre.engine.job import Job
 from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Pipeline
 from daguerre.models.diffusers import checkpoint
+from daguerre.models.diffusers.loaded_pipeline import Stock
 from daguerre.models.diffusers.model import DiffusersModel, Options
-from daguerre.models.diffusers.stock import Stock
 from daguerre.params import Done, Event, Failed, ImageParams, ModelInfo, Step
 
 REASON = "the extra daguerre[diffusers] is not installed"

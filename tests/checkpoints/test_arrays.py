@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daguerre.engine import arrays
+from daguerre.engine.batching import arrays
 from daguerre.engine.forward import Forward
 
 from .conftest import REASON

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daguerre.engine import batching
+from daguerre.engine.batching import batcher
 from daguerre.engine.forward import Constant, Forward
 from daguerre.engine.pipeline import Pipeline
 from daguerre.errors import SettingsError
@@ -173,7 +173,7 @@ def test_no_forward_is_shared(
 ) -> None:
     """A cache compares a whole batch with the last one: requests at one network take turns, even
     where sharing would be exact and free."""
-    monkeypatch.setattr(batching, "MAX_JOIN_COST", float("inf"))
+    monkeypatch.setattr(batcher, "MAX_JOIN_COST", float("inf"))
     bench = Bench(folder_of("flux"), cache=CACHES[TAYLOR])
     requests = [replace(request, prompt="a fox") for request in REQUESTS]
     shared = bench.networks["transformer"] = OneJobAtATime(bench.networks["transformer"], 1)

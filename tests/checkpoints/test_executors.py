@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daguerre.models.diffusers.store import Store
+from daguerre.storage.artifact_cache import Store
 
 from .conftest import REASON, Bench, Request, failure
 
@@ -67,12 +67,12 @@ def test_failing_executor_costs_no_client_anything(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """What cannot be converted runs eagerly, with one warning; the pictures are torch's."""
-    from daguerre.models.diffusers import conversion
+    from daguerre.models.diffusers.executors import openvino
 
     def failing(*args: Any) -> Any:
         raise RuntimeError("no such operation")
 
-    monkeypatch.setattr(conversion, "_traced", failing)
+    monkeypatch.setattr(openvino, "_traced", failing)
     requests = [REQUEST, Request("cat", seed=2, steps=3)]
     expected = Bench(folder_of("flux")).pictures(requests)
     bench = converted(folder_of("flux"), None)
@@ -88,12 +88,12 @@ def test_memory_that_runs_out_is_no_fault_of_the_executor(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be there again for the next: the network stays with its executor, and its bits."""
-    from daguerre.models.diffusers import conversion
+    from daguerre.models.diffusers.executors import openvino
 
     def failing(*args: Any) -> Any:
         raise RuntimeError("std::bad_alloc")
 
-    monkeypatch.setattr(conversion, "_traced", failing)
+    monkeypatch.setattr(openvino, "_traced", failing)
     bench = converted(folder_of("flux"), None)
     assert failure(bench.run([REQUEST])[0][-1]).__cause__
     assert "openvino" in bench.networks["transformer"].fingerprint

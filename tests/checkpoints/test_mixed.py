@@ -23,7 +23,7 @@ import pytest
 from conftest import PATH, wait_until
 
 from daguerre.config import Settings
-from daguerre.resources import ResourceStore
+from daguerre.storage.api_keys import ResourceStore
 
 from .conftest import REASON
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from daguerre.engine import batching
+from daguerre.engine.batching import batcher
 
 from .conftest import (
     REASON,
@@ -91,7 +91,7 @@ def test_picture_is_the_stock_pipelines(
     assert [bench.pictures([request])[0] for request in requests] == stock
     assert bench.pictures(requests) == stock
 
-    monkeypatch.setattr(batching, "MAX_JOIN_COST", float("inf"))
+    monkeypatch.setattr(batcher, "MAX_JOIN_COST", float("inf"))
     requests = sharing(family)
     if family in UNPADDED:
         stock = stock_pictures(folder_of(family), bench, requests)
@@ -130,7 +130,7 @@ def test_transposed_sizes_do_not_share(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sizes of equally many patches differ in the patches' positions, which are nobody's rows."""
-    monkeypatch.setattr(batching, "MAX_JOIN_COST", float("inf"))
+    monkeypatch.setattr(batcher, "MAX_JOIN_COST", float("inf"))
     bench = Bench(folder_of("flux"))
     shared = bench.networks["transformer"] = OneJobAtATime(bench.networks["transformer"], 1)
     requests = [Request("a fox", seed=1), Request("a fox", seed=2, size=(24, 16))]

@@ -93,7 +93,7 @@ def mixed(sampler: Any, timestep: Any, clean: Any, noise: Any) -> tuple[Any, Any
 def test_estimate_is_the_clean_latents(name: str, config: dict[str, Any]) -> None:
     """From a perfect network's answer, the estimate of each kind of sampler is what the noise was
     added to, by that sampler's own `add_noise`."""
-    from daguerre.models.diffusers.estimate import clean
+    from daguerre.models.diffusers.previews.predicted_x0 import clean
 
     sampler = getattr(diffusers, name).from_config({"clip_sample": False, **config})
     timestep, output, sample, expected = half_way(sampler)
@@ -104,7 +104,7 @@ def test_estimate_is_the_clean_latents(name: str, config: dict[str, Any]) -> Non
 
 def test_estimate_of_an_unknown_sampler() -> None:
     """Where it is not known how noise is mixed in, the latents themselves are shown."""
-    from daguerre.models.diffusers.estimate import clean
+    from daguerre.models.diffusers.previews.predicted_x0 import clean
 
     sampler = diffusers.EDMEulerScheduler()
     timestep, output, sample, _ = half_way(sampler)
@@ -133,7 +133,7 @@ def test_picture_does_not_know(family: str, folder_of: Callable[[str], Path]) ->
 
 def assert_decoded(bench: Bench, request: Request) -> None:
     """What becomes of latents here is what the stock pipeline gives to its decoder."""
-    from daguerre.models.diffusers.colours import to_decode
+    from daguerre.models.diffusers.previews.latent_rgb import to_decode
 
     pipeline, stepped, decoded = bench.model.source.copy(), [], []
     step, decode = pipeline.scheduler.step, pipeline.vae.decode
@@ -166,7 +166,7 @@ def test_a_sampler_is_left_as_it_was(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is listened to while its request runs, and not after that."""
-    from daguerre.models.diffusers.estimate import Estimate
+    from daguerre.models.diffusers.previews.predicted_x0 import Estimate
 
     listened: list[Any] = []
     was_replaced: list[bool] = []
@@ -200,7 +200,7 @@ def colours_of(vae: Any, latents: Any) -> Any:
 
 def test_linear_decoder() -> None:
     """Of a decoder that is a linear map the fit finds that map: a preview has its very colours."""
-    from daguerre.models.diffusers.colours import fit
+    from daguerre.models.diffusers.previews.latent_rgb import fit
 
     from . import tiny
 
@@ -215,7 +215,7 @@ def test_linear_decoder() -> None:
 
 def test_fit_is_always_the_same() -> None:
     """It draws from no generator that is anybody else's, and from its own the same each time."""
-    from daguerre.models.diffusers.colours import fit
+    from daguerre.models.diffusers.previews.latent_rgb import fit
 
     from . import tiny
 
@@ -233,12 +233,12 @@ def test_decoder_that_cannot_be_fitted(
 ) -> None:
     """A checkpoint whose decoder does not take what it should is served without previews, and the
     log says so."""
-    from daguerre.models.diffusers import colours
+    from daguerre.models.diffusers.previews import latent_rgb
 
     def failing(vae: Any, factor: int) -> Any:
         raise RuntimeError("out of range")
 
-    monkeypatch.setattr(colours, "fit", failing)
+    monkeypatch.setattr(latent_rgb, "fit", failing)
     events = Bench(folder_of("flux")).run([Request("a fox", num_previews=3)])[0]
     assert picture(events[-1]) and not shown(events)
     assert "no previews of" in caplog.text and "out of range" in caplog.text

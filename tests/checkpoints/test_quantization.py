@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daguerre.engine import batching
+from daguerre.engine.batching import batcher
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers.caches import TAYLOR_LITE, Cache
 from daguerre.models.diffusers.quantization import FLOAT8, INT8, METHODS
-from daguerre.models.diffusers.store import Store
+from daguerre.storage.artifact_cache import Store
 
 from .conftest import REASON, Bench, Request, stock_pictures
 
@@ -96,7 +96,7 @@ def test_rows_are_independent_or_refused(
     method: str, folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sharing is proved as ever, with these weights; whatever comes out, no picture changes."""
-    monkeypatch.setattr(batching, "MAX_JOIN_COST", float("inf"))
+    monkeypatch.setattr(batcher, "MAX_JOIN_COST", float("inf"))
     bench = Bench(folder_of("flux"), quantization=method)
     alone = [bench.pictures([request])[0] for request in REQUESTS]
     for _ in range(3):

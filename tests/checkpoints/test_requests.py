@@ -13,8 +13,8 @@ import pytest
 
 from daguerre.errors import InternalError, InvalidRequest, SettingsError
 from daguerre.models.diffusers import checkpoint
+from daguerre.models.diffusers.loaded_pipeline import Stock
 from daguerre.models.diffusers.model import DiffusersModel, Options
-from daguerre.models.diffusers.stock import Stock
 
 from .conftest import MODEL, REASON, Asking, Bench, Request, failure, picture
 

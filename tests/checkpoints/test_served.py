@@ -17,9 +17,9 @@ from conftest import PATH, error_of, wait_until
 from PIL import Image
 
 from daguerre.config import Settings
-from daguerre.engine import build_engine
-from daguerre.resources import ResourceStore
-from daguerre.server.run import Server
+from daguerre.factory import build_engine
+from daguerre.server.server import Server
+from daguerre.storage.api_keys import ResourceStore
 
 from .conftest import REASON
 

@@ -17,15 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from daguerre.engine.engine import ThreadEngine
 from daguerre.engine.forward import Inputs
 from daguerre.engine.job import BeforeWork
 from daguerre.engine.pipeline import Pipeline, Pixels
-from daguerre.engine.process import ProcessEngine
+from daguerre.engine.thread_engine import ThreadEngine
+from daguerre.engine.workers.process_engine import ProcessEngine
 from daguerre.errors import InternalError
 from daguerre.params import ImageParams, Mode
-
-from .networks import ChangingNetwork, PreparingNetwork, ToyModel, ToyNetwork, params
+from engine.networks import ChangingNetwork, PreparingNetwork, ToyModel, ToyNetwork, params
 
 NUM_STEPS = 4
 NEVER = sys.maxsize

@@ -9,11 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from daguerre.engine.engine import ThreadEngine
 from daguerre.engine.interface import Engine
+from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.params import Done, Event, Failed, ImageParams
-
-from .networks import ToyModel
+from engine.networks import ToyModel
 
 AnyEngine = TypeVar("AnyEngine", bound=Engine)
 

@@ -8,13 +8,12 @@ from contextlib import aclosing
 
 import pytest
 
-from daguerre.engine.engine import ThreadEngine
 from daguerre.engine.forward import Inputs
+from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.errors import QueueFull
 from daguerre.params import Done, Event, Queued, Step
-
-from .networks import ToyModel, params
-from .scenes import events, make, pixels, ready, run, until
+from engine.networks import ToyModel, params
+from engine.scenes import events, make, pixels, ready, run, until
 
 
 def test_cancel_in_the_middle() -> None:

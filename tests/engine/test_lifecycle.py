@@ -11,9 +11,8 @@ import pytest
 from daguerre.engine.forward import Inputs
 from daguerre.errors import InternalError, NotFound, NotReady, QueueFull, Unavailable
 from daguerre.params import Done, Queued, Step, Terms
-
-from .networks import Clock, ToyModel, ToyNetwork, params
-from .scenes import error, events, make, pixels, ready, run, until
+from engine.networks import Clock, ToyModel, ToyNetwork, params
+from engine.scenes import error, events, make, pixels, ready, run, until
 
 
 def test_not_ready_while_loading() -> None:

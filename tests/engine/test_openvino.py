@@ -7,11 +7,11 @@ import openvino as ov
 import pytest
 from openvino import opset13 as op
 
-from daguerre.engine.batching import Batcher
-from daguerre.engine.certificates import Certificates
+from daguerre.engine.batching.batcher import Batcher
+from daguerre.engine.batching.certificates import Certificates
+from daguerre.engine.batching.verification import TRIALS, is_same
 from daguerre.engine.forward import Forward, Inputs, Outputs
-from daguerre.engine.trials import TRIALS, is_same
-from daguerre.models import runtime
+from daguerre.models.openvino import openvino_core
 
 WIDTH, TOKENS = 48, 6
 
@@ -28,7 +28,7 @@ class AttentionNetwork:
         q = op.matmul(x, op.constant(weights / WIDTH**0.5), False, False)
         attention = op.softmax(op.matmul(q, x, False, True), -1)
         y = op.add(op.multiply(op.matmul(attention, x, False, False), t), x)
-        self.compiled = runtime.core().compile_model(
+        self.compiled = openvino_core().compile_model(
             ov.Model([y], [x, t]), "CPU", {"INFERENCE_NUM_THREADS": 1}
         )
         self.fingerprint = f"attention cpu float32 openvino {ov.__version__}"

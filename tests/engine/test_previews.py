@@ -14,9 +14,8 @@ from daguerre.engine.forward import Outputs, Promise
 from daguerre.engine.pipeline import Pixels
 from daguerre.engine.previews import Heard, due
 from daguerre.params import MAX_PREVIEWS, Done, Event, Step
-
-from .networks import ToyModel, params, shade
-from .scenes import events, make, pixels, ready, run, together, until
+from engine.networks import ToyModel, params, shade
+from engine.scenes import events, make, pixels, ready, run, together, until
 
 
 def shown(told: Sequence[Event]) -> list[int]:

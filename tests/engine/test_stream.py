@@ -12,8 +12,7 @@ from daguerre.engine import stream as stream_module
 from daguerre.engine.stream import Places, stream
 from daguerre.errors import Unavailable
 from daguerre.params import ANYONE, Event, Failed, ImageParams, Queued, Terms
-
-from .networks import params
+from engine.networks import params
 
 LAST = Failed(Unavailable("the end"))
 WATCHED = Terms(is_watched=True)

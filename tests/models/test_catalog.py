@@ -20,8 +20,8 @@ from daguerre.models.diffusers import checkpoint as checkpoints
 from daguerre.models.diffusers import quantization
 from daguerre.models.diffusers.caches import METHODS, Cache
 from daguerre.models.diffusers.families import FAMILIES, find
+from daguerre.models.diffusers.loaded_pipeline import device_of
 from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DiffusersModel
-from daguerre.models.diffusers.stock import device_of
 from daguerre.models.embedded.model import EmbeddedModel
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "diffusers.md"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from daguerre import cli
+from daguerre.cli import main
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.models import catalog
@@ -206,14 +206,14 @@ def test_command(server: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     (away, _) = catalog.available(settings)
     assert (away.model, away.weights_sha256) == ("sd", "") and "not here yet" in away.description
 
-    assert cli.main(["models", "pull"]) == 0
+    assert main.main(["models", "pull"]) == 0
     printed = capsys.readouterr().out
     assert "sd: maker/sd at 01234567" in printed and "unet/model.safetensors, 0.0 MB" in printed
     (here, _) = catalog.available(settings)
     assert (here.model, here.name) == ("sd", "maker/sd") and "not here" not in here.description
-    assert cli.main(["models", "pull", "sd"]) == 0
+    assert main.main(["models", "pull", "sd"]) == 0
 
-    assert cli.main(["models", "pull", "box"]) == cli.MISTAKE
+    assert main.main(["models", "pull", "box"]) == main.MISTAKE
     assert "no model 'box' from a hub; it takes: sd" in capsys.readouterr().err
 
 
@@ -222,7 +222,7 @@ def test_nothing_to_pull(
 ) -> None:
     """Without a catalog there is nothing to do, and that is no mistake."""
     monkeypatch.setenv("DAGUERRE_HOME", str(tmp_path / "none"))
-    assert cli.main(["models", "pull"]) == 0
+    assert main.main(["models", "pull"]) == 0
     assert "no model from a hub" in capsys.readouterr().out
     assert not (tmp_path / "none").exists()
 

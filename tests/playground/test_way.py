@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from daguerre.errors import InternalError, QueueFull
 from daguerre.params import ImageParams
-from daguerre.server.playground.signin import SignIn
+from daguerre.server.playground.one_time_login import SignIn
 from playground.conftest import KEPT, TIMEOUT_MS, watched
 
 expect.set_options(timeout=TIMEOUT_MS)

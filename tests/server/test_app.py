@@ -23,9 +23,9 @@ from conftest import (
 
 from daguerre.config import Settings
 from daguerre.errors import QueueFull, Unavailable
-from daguerre.resources import ResourceStore
 from daguerre.server.app import create_app
-from daguerre.server.errors import OUTAGE_LOG_S, OutageLog
+from daguerre.server.http.errors import OUTAGE_LOG_S, OutageLog
+from daguerre.storage.api_keys import ResourceStore
 
 
 @pytest.mark.parametrize(

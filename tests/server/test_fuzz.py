@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daguerre.errors import InvalidRequest
-from daguerre.server.body import parse_object
-from daguerre.server.parsing import field_schemas, parse_request
+from daguerre.protocol.parsing import field_schemas, parse_request
+from daguerre.server.http.body import parse_object
 
 FIELDS = field_schemas()
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()

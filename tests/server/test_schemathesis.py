@@ -19,8 +19,8 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from daguerre.config import Settings
-from daguerre.server.openapi import document
-from daguerre.server.protocol import RATIO_OF_SIZE
+from daguerre.protocol.request import RATIO_OF_SIZE
+from daguerre.server.routes.openapi import document
 
 
 def narrowed() -> dict[str, Any]:

@@ -15,9 +15,9 @@ import pytest
 from daguerre.models.embedded import drawing
 from daguerre.models.embedded.drawing import Placed, Scene, arrangement, things
 from daguerre.models.embedded.drawing.canvas import Canvas
-from daguerre.models.embedded.drawing.figures import bounds, sides_of
 from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.indoors import lined_up
+from daguerre.models.embedded.drawing.objects import bounds, sides_of
 from daguerre.models.embedded.drawing.scene import RELATIONS, SPOTS
 
 BALL = Placed("ball", ("drawn", "ball"), "", "g", 1, 0.9, False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daguerre.models import runtime
 from daguerre.models.embedded.model import WEIGHTS
+from daguerre.models.openvino import openvino_core
 from training.ir import read_parameters
 
 
@@ -15,7 +15,7 @@ def test_matrices_are_those_of_the_runtime(name: str) -> None:
     """Every matrix that the file names is found, with the values that OpenVINO reads."""
     found = read_parameters(WEIGHTS / f"{name}.xml")
     num_compared = 0
-    for op in runtime.core().read_model(WEIGHTS / f"{name}.xml").get_ops():
+    for op in openvino_core().read_model(WEIGHTS / f"{name}.xml").get_ops():
         full = op.get_friendly_name()
         if op.get_type_name() == "Constant" and full.endswith(".weight_compressed"):
             mine = found[full.removeprefix("self.").removesuffix("_compressed")]

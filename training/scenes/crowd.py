@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import lru_cache
 
 from daguerre.models.embedded.drawing import things
-from daguerre.models.embedded.drawing.figures import bounds
 from daguerre.models.embedded.drawing.grounds import PATTERNED
+from daguerre.models.embedded.drawing.objects import bounds
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.scene import SPOTS, Placed, Scene
 from training.grammar import DEFINITE, UNCOUNTED

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from daguerre.engine.pace import Pace
+from daguerre.engine.scheduling.service_time import Pace
 from daguerre.params import ANYONE, Event, ImageParams, ModelInfo, Terms
 
 

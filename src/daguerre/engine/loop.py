@@ -2,7 +2,7 @@
 
 Owns the networks and the running pipelines, and is called by one thread. A job that fails, whether
 in its pipeline or in a network, fails alone. Knows nothing of threads, asyncio or how many jobs may
-wait: see `daguerre.engine.engine`.
+wait: see `daguerre.engine.thread_engine`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
-from daguerre.engine.batching import Batcher, Outcome
-from daguerre.engine.certificates import Certificates
+from daguerre.engine.batching.batcher import Batcher, Outcome
+from daguerre.engine.batching.certificates import Certificates
+from daguerre.engine.batching.warmup import Preparation
 from daguerre.engine.forward import Forward, Network, NetworkChanged, Outputs
 from daguerre.engine.job import BeforeWork, Job
-from daguerre.engine.meter import Meter
-from daguerre.engine.pace import Pace
+from daguerre.engine.model_manager import Residence
 from daguerre.engine.pipeline import LanedModel, Model, Pixels, check_pixels
-from daguerre.engine.preparation import Preparation
 from daguerre.engine.previews import is_due
-from daguerre.engine.residence import Residence
-from daguerre.engine.scheduler import Ask, Scheduler
+from daguerre.engine.scheduling.cost_meter import Meter
+from daguerre.engine.scheduling.scheduler import Ask, Scheduler
+from daguerre.engine.scheduling.service_time import Pace
 from daguerre.errors import DaguerreError, InternalError, Unavailable
 from daguerre.params import Done, Failed, GeneratedImage, ImageParams, Mode
 

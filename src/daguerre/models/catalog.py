@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from daguerre.errors import NotFound, SettingsError
 from daguerre.models.diffusers import caches, checkpoint, hub, quantization
+from daguerre.models.diffusers.loaded_pipeline import EXECUTORS, Stock
 from daguerre.models.diffusers.model import DTYPES, LOADS, DiffusersModel, Options
-from daguerre.models.diffusers.stock import EXECUTORS, Stock
-from daguerre.models.diffusers.store import FOLDER_NAME, Store
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
 from daguerre.models.keys import Key, Table, check, check_beside, check_names, number, one_of, whole
 from daguerre.params import MODES, ModelInfo
+from daguerre.storage.artifact_cache import FOLDER_NAME, Store
 
 if TYPE_CHECKING:
     from daguerre.config import Settings

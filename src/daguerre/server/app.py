@@ -19,28 +19,28 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan
 
-from daguerre.claims import Claims
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError, SettingsError, Unavailable
-from daguerre.filestore import FileStore
-from daguerre.resources import ResourceStore
-from daguerre.server.auth import Authenticator
-from daguerre.server.errors import OutageLog, error_response, unrouted_response
-from daguerre.server.exchange import ExchangeMiddleware
-from daguerre.server.files import Files
-from daguerre.server.headers import CrossOriginMiddleware
-from daguerre.server.health import Health
-from daguerre.server.images import ImageGenerations
-from daguerre.server.limits import RateLimiter, retry_after_s, whole_seconds
-from daguerre.server.links import Links
-from daguerre.server.metrics import Metrics
-from daguerre.server.models import Models
-from daguerre.server.openapi import OpenApi
+from daguerre.server.access.auth import Authenticator
+from daguerre.server.access.auth_throttle import Strangers
+from daguerre.server.access.rate_limiter import RateLimiter, retry_after_s, whole_seconds
+from daguerre.server.http.errors import OutageLog, error_response, unrouted_response
+from daguerre.server.http.middleware import ExchangeMiddleware
+from daguerre.server.http.security_headers import CrossOriginMiddleware
+from daguerre.server.idempotency.replay import Replays
+from daguerre.server.playground.one_time_login import SignIn
 from daguerre.server.playground.page import Playground
-from daguerre.server.playground.signin import SignIn
-from daguerre.server.replay import Replays
-from daguerre.server.strangers import Strangers
+from daguerre.server.routes.files import Files
+from daguerre.server.routes.generations import ImageGenerations
+from daguerre.server.routes.health import Health
+from daguerre.server.routes.metrics import Metrics
+from daguerre.server.routes.models import Models
+from daguerre.server.routes.openapi import OpenApi
+from daguerre.server.routes.signed_urls import Links
+from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.file_store import FileStore
+from daguerre.storage.idempotency_keys import Claims
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[ASGIApp]]
 PREFIX = "/v1"

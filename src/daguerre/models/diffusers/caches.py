@@ -2,7 +2,7 @@
 
 A cache makes part of a step's result of what steps before it left, instead of computing it: another
 picture, in less time. The keys are those of diffusers' own configurations. Knows nothing of how one
-is applied (`daguerre.models.diffusers.hooks`), and loads no torch.
+is applied (`daguerre.models.diffusers.cache_hooks`), and loads no torch.
 """
 
 from __future__ import annotations

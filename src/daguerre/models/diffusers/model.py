@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from daguerre.cpu import num_cores
 from daguerre.engine.forward import Forward, Network, Outputs, Preview, Stage
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError, InvalidRequest, SettingsError
 from daguerre.models.diffusers import caches, memory
 from daguerre.models.diffusers.checkpoint import DECODER
-from daguerre.models.diffusers.stock import Stock
-from daguerre.models.embedded.model import MIN_CORES_TO_SHARE, num_cores
+from daguerre.models.diffusers.loaded_pipeline import Stock
+from daguerre.models.embedded.model import MIN_CORES_TO_SHARE
 from daguerre.params import ImageParams, Mode, ModelInfo
 
 if TYPE_CHECKING:
     import torch
 
-    from daguerre.models.diffusers.colours import Colours
+    from daguerre.models.diffusers.previews.latent_rgb import Colours
 
 DTYPES = ("float32", "bfloat16")
 DEFAULT_MAX_ROWS = 8
@@ -178,7 +179,7 @@ class DiffusersModel:
         return has_negative and not is_distilled
 
     def _check_length(self, param: str, text: str) -> None:
-        from daguerre.models.diffusers.prompts import num_quoted, num_tokens
+        from daguerre.models.diffusers.token_count import num_quoted, num_tokens
 
         is_negative = param == "negative_prompt"
         num, limit = num_quoted(self.family, self._stock.pipeline, text)
@@ -259,8 +260,8 @@ def _watched(
     draw: Callable[[Preview], Pipeline], pipeline: Any, colours: Colours, params: ImageParams
 ) -> Pipeline:
     """The same forwards, with what their steps make of the picture."""
-    from daguerre.models.diffusers.colours import to_decode
-    from daguerre.models.diffusers.estimate import Estimate
+    from daguerre.models.diffusers.previews.latent_rgb import to_decode
+    from daguerre.models.diffusers.previews.predicted_x0 import Estimate
 
     estimate = Estimate(pipeline.scheduler)
 

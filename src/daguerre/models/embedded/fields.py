@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daguerre.models.embedded.drawing import SHAPES, Placed, Scene, things
-from daguerre.models.embedded.drawing.manner import FILTERS
 from daguerre.models.embedded.drawing.palette import BACKS, GLOWS, PALETTES
 from daguerre.models.embedded.drawing.picture import ELSEWHERE, LAND, WATER
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, SPOTS, TIMELESS
+from daguerre.models.embedded.drawing.style import FILTERS
 
 MAX_THINGS = 3
 GLOWING_MUSHROOM = "glowing mushroom"  # is drawn, and is no row of the table of things

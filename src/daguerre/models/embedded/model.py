@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from daguerre.cpu import num_cores
 from daguerre.engine.forward import Forward, Inputs, Network, Outputs, Promise
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError
@@ -178,8 +178,8 @@ class EmbeddedModel:
     def _generate(self, params: ImageParams, num_steps: int) -> Pipeline:
         # Here, because the server's process lists models and draws nothing.
         from daguerre.models.embedded.fields import SHAPE_INDEX
+        from daguerre.models.embedded.negative_prompt import unwanted
         from daguerre.models.embedded.previews import Draft
-        from daguerre.models.embedded.refusing import unwanted
         from daguerre.models.embedded.sampler import Noise, SceneSampler
 
         text = yield from self._encode((params.prompt, params.negative_prompt))  # (2, 25, 384)
@@ -248,11 +248,3 @@ def _first_inputs() -> Iterator[tuple[str, Inputs]]:
         },
     )
     yield "text_encoder", {"ids": ids, "mask": np.ones_like(ids)}
-
-
-def num_cores() -> int:
-    """That this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1

@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
+from daguerre.cpu import has_fast_bfloat16
 from daguerre.engine.forward import Inputs, Outputs
-from daguerre.models import runtime
-from daguerre.models.processor import has_fast_bfloat16
-from daguerre.models.threads import num_taken
+from daguerre.models.openvino import effective_num_threads, openvino_core
 
 # The text encoder meets many shapes: for it one dynamic network is enough.
 _STATIC = ("denoiser",)
@@ -70,7 +69,7 @@ def load_networks(
     folder: Path, weights_sha256: str, num_threads: int, precision: str
 ) -> Mapping[str, OpenVINONetwork]:
     """The networks of `folder` by the stem of their files."""
-    core = runtime.core()
+    core = openvino_core()
     config = {
         "INFERENCE_PRECISION_HINT": inference_precision(precision),
         "NUM_STREAMS": "1",
@@ -84,7 +83,7 @@ def load_networks(
         core.get_property("CPU", "FULL_DEVICE_NAME"),
         *sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
         config["INFERENCE_PRECISION_HINT"],
-        f"{num_taken(core, config)} threads",
+        f"{effective_num_threads(core, config)} threads",
     )
     return {
         file.stem: OpenVINONetwork(core, file, config, " ".join(facts), file.stem in _STATIC)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from daguerre.engine.pipeline import Pixels
 from daguerre.models.embedded.decoder import picture
 from daguerre.models.embedded.fields import MASKED, NUM_LOGITS, Rules
-from daguerre.models.embedded.refusing import unwanted
+from daguerre.models.embedded.negative_prompt import unwanted
 from daguerre.models.embedded.sampler import Noise, SceneSampler, guide
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ SCALE = 8  # the image's size is divided by this
 MAX_WAITING = 16
 # In a row, before it has drawn anything.
 MAX_DEATHS = 3
-# Modules are found where they were found here (see `daguerre.engine.child`).
+# Modules are found where they were found here (see `daguerre.engine.workers.process`).
 _PROGRAM = (
     "import sys; folder, *sys.path[:] = sys.argv[1:];"
     "from daguerre.models.embedded.previews import main; main(folder)"

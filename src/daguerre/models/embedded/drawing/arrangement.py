@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import rgb
-from daguerre.models.embedded.drawing.figures import bounds, put, shadow
 from daguerre.models.embedded.drawing.grounds import UNIT, paint_ground
+from daguerre.models.embedded.drawing.objects import bounds, put, shadow
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.scene import SPOTS, Placed, Scene
 

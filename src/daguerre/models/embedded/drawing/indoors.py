@@ -12,7 +12,7 @@ from dataclasses import replace
 from daguerre.models.embedded.drawing.arrangement import Stand, fitted
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
-from daguerre.models.embedded.drawing.figures import shadow
+from daguerre.models.embedded.drawing.objects import shadow
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.scene import Scene
 

@@ -13,9 +13,7 @@ from daguerre.models.embedded.drawing import art
 from daguerre.models.embedded.drawing.arrangement import PLANS, arranged, repeated
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.city import city, village
-from daguerre.models.embedded.drawing.depths import underwater
-from daguerre.models.embedded.drawing.figures import lone_thing, place_things
-from daguerre.models.embedded.drawing.glowing import glowing_flowers, glowing_mushrooms
+from daguerre.models.embedded.drawing.glowing_plants import glowing_flowers, glowing_mushrooms
 from daguerre.models.embedded.drawing.indoors import paint_room
 from daguerre.models.embedded.drawing.land import (
     desert,
@@ -26,12 +24,14 @@ from daguerre.models.embedded.drawing.land import (
     road,
     snowfield,
 )
-from daguerre.models.embedded.drawing.manner import in_manner
 from daguerre.models.embedded.drawing.mountains import canyon, mountains, volcano
+from daguerre.models.embedded.drawing.objects import lone_thing, place_things
 from daguerre.models.embedded.drawing.palette import palette_of
 from daguerre.models.embedded.drawing.scene import Scene
 from daguerre.models.embedded.drawing.sky import paint_sky
 from daguerre.models.embedded.drawing.space import space
+from daguerre.models.embedded.drawing.style import in_manner
+from daguerre.models.embedded.drawing.underwater import underwater
 from daguerre.models.embedded.drawing.water import beach, islands, lake, river, sea, waterfall
 from daguerre.models.embedded.drawing.weather import paint_weather
 

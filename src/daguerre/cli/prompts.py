@@ -1,0 +1,40 @@
+"""Prompts from a file, one on each line, and the names of the files that their images go to."""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from pathlib import Path
+
+from daguerre.cli.output_file import STDOUT
+from daguerre.errors import SettingsError
+
+_MAX_NAME_CHARS = 48
+
+
+def read(prompts: str) -> list[tuple[int, str]]:
+    """The prompts and the lines that they stand on; empty lines are none."""
+    try:
+        data = sys.stdin.buffer.read() if prompts == STDOUT else Path(prompts).read_bytes()
+        text = data.decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        raise SettingsError(
+            f"cannot read the prompts in {prompts}: {getattr(error, 'strerror', None) or reason}"
+        ) from None
+    found = [
+        (number, line.strip())
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.strip()
+    ]
+    if not found:
+        raise SettingsError(f"{prompts} has no prompt in it; write one on each line")
+    return found
+
+
+def file_stem(prompt: str) -> str:
+    """Of the prompt what is safe in the name of a file."""
+    plain = unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower()
+    words = "-".join(re.findall(r"[a-z0-9]+", plain))[:_MAX_NAME_CHARS].rstrip("-")
+    return f"-{words}" if words else ""

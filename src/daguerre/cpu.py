@@ -1,0 +1,32 @@
+"""The processor: its features and the cores this process may use.
+
+Only features, never a timing: they decide the bits of an image.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+def num_cores() -> int:
+    """Number of logical cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether bfloat16 networks run faster than float32 ones on this processor.
+
+    True with AMX, or with `avx512_bf16` on AMD. On a Xeon whose hypervisor hid AMX, vector bfloat16
+    was slower (bench/LOG.md).
+    """
+    try:
+        words = set(_CPUINFO.read_text().split())
+    except OSError:  # not on every system
+        return False
+    return "amx_bf16" in words or {"avx512_bf16", "AuthenticAMD"} <= words

@@ -1,0 +1,1 @@
+"""Scheduling: admission, fair queueing and service-time estimates."""

@@ -1,0 +1,1 @@
+"""Image files: PNG and JPEG encoding, and the metadata inside them."""

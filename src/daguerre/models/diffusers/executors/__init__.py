@@ -1,0 +1,1 @@
+"""Executors: how a network of a checkpoint is run."""

@@ -1,0 +1,1 @@
+"""Previews of an unfinished image."""

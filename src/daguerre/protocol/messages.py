@@ -1,0 +1,33 @@
+"""Text of error messages: how a client's value is quoted, and which known name it may have meant."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Collection
+
+MAX_SHOWN_CHARS = 60
+# A longer name is not a typo, and comparing it takes time that the client chooses.
+MAX_SUGGESTED_FOR_CHARS = 40
+
+
+def suggestion(name: str, known: Collection[str]) -> str:
+    """`; did you mean '...'?` if a known name is close, else an empty string."""
+    if len(name) > MAX_SUGGESTED_FOR_CHARS:
+        return ""
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.7)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def quote_for_message(value: object) -> str:
+    """`value` as JSON, truncated if it is long; for a container only its type."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "an array"
+    text = json.dumps(value, ensure_ascii=False)
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if len(text) <= MAX_SHOWN_CHARS:
+        return text
+    size = f" ({len(value)} characters)" if isinstance(value, str) else ""
+    return f"{text[:MAX_SHOWN_CHARS]}…{size}"

@@ -1,0 +1,243 @@
+"""One request and its answer, seen from outside: id, failure of last resort, log line, counting.
+
+`ExchangeMiddleware` stands around every endpoint, so all of that happens in one place. `Exchange`
+gathers what the endpoints learn about a request. Knows no field of any body, and no key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from daguerre.errors import BodyTimeout, DaguerreError, InternalError, NotReady
+from daguerre.params import ImageParams, Mode, Terms, Timings
+from daguerre.server.access.rate_limiter import LOADING_RETRY_AFTER_S, RateLimiter
+from daguerre.server.http.errors import error_response
+from daguerre.server.http.security_headers import harden
+from daguerre.storage.api_keys import Resource
+
+# The client is gone: nothing is sent, the number is for the log and the metrics alone.
+CLIENT_CLOSED_REQUEST = 499
+UNROUTED = "other"
+# How long an answered sender may go on sending before the connection is cut.
+LINGER_S = 2.0
+# So much of a refused body is dropped on the way to the next request; for more, a new connection
+# costs less.
+MAX_DROPPED_BYTES = 64 * 1024
+STOPPING = NotReady("the server is stopping", retry_after_s=LOADING_RETRY_AFTER_S)
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# Any other word is one that a stranger chose, as long as a head may be.
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_ORIGIN = re.compile(rb"^https?://[^/]*", re.IGNORECASE)
+_PROBES = ("/healthz", "/readyz", "/metrics")
+
+logger = logging.getLogger("daguerre.requests")
+
+
+def request_id(headers: Headers) -> str:
+    """The caller's own id where it is a plain word, else a new one."""
+    sent = headers.get("x-request-id", "")
+    return sent if _SANE_ID.fullmatch(sent) else uuid.uuid4().hex
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What is known of one request; filled in along its way and read at its end."""
+
+    request_id: str
+    method: str
+    started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+    route: str = UNROUTED
+    status: int = CLIENT_CLOSED_REQUEST
+    timeout_s: float = math.inf
+    until_its_end: ExitStack = field(default_factory=ExitStack)  # what it holds of limits
+    resource: Resource | None = None
+    params: ImageParams | None = None
+    mode: Mode = "exact"
+    num_steps: int = 0
+    timings: Timings | None = None
+    file_ms: float = 0.0
+    cache: str = ""  # hit or miss, where files that are kept have a part in it
+
+    @classmethod
+    def of(cls, request: Request) -> Exchange:
+        exchange = request.state.exchange
+        assert isinstance(exchange, cls), "an endpoint outside the middleware. This is a bug."
+        return exchange
+
+    def total_s(self) -> float:
+        return (time.monotonic() if self.ended is None else self.ended) - self.started
+
+    def left_s(self) -> float:
+        """Until its time is over."""
+        return self.timeout_s - self.total_s()
+
+    def terms(self, *, is_watched: bool) -> Terms:
+        """What the engine is told of it."""
+        assert self.resource, "work for a stranger. This is a bug."
+        return Terms(self.resource.id, self.request_id, self.left_s(), is_watched)
+
+    def log_line(self) -> str:
+        return " ".join(f"{name}={value}" for name, value in self.log_fields().items())
+
+    def log_fields(self) -> dict[str, str | int]:
+        """Never the prompt, never the key."""
+        words: dict[str, str | int] = {
+            "id": self.request_id,
+            "alias": self.resource.alias if self.resource else "-",
+            "method": self.method if self.method in _METHODS else "-",
+            "route": self.route,
+            "status": self.status,
+            "total_ms": round(self.total_s() * 1000),
+        }
+        if self.params:
+            words |= {"size": f"{self.params.width}x{self.params.height}", "steps": self.num_steps}
+        if self.timings:
+            run_ms = self.timings.encode_ms + self.timings.denoise_ms + self.timings.decode_ms
+            words |= {"queue_ms": round(self.timings.queue_ms), "run_ms": round(run_ms)}
+        return words
+
+
+class _Reply:
+    """Sends the answer with the headers that all have, and keeps the connection sound.
+
+    Where the answer goes out before the body is in, the connection is closed, unless little is
+    left. Closing at once would make the kernel throw the answer away, so what comes is first
+    dropped for a moment.
+    """
+
+    def __init__(
+        self, exchange: Exchange, limiter: RateLimiter, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        self.has_started = False
+        self._exchange, self._limiter = exchange, limiter
+        self._receive, self._send = receive, send
+        headers = Headers(scope=scope)
+        is_chunked, length = "transfer-encoding" in headers, int(headers.get("content-length", 0))
+        self._is_body_in = not is_chunked and length == 0
+        # Who waits for "100 Continue" may never send the body at all.
+        self._is_dropped_cheaply = (
+            not is_chunked and length <= MAX_DROPPED_BYTES and "expect" not in headers
+        )
+        self._must_close = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            self._is_body_in = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._begin(message)
+            await self._send(message)
+        elif message.get("more_body", False) or not self._must_close:
+            await self._send(message)
+        else:
+            await self._send({**message, "more_body": True})
+            self._exchange.ended = time.monotonic()
+            await self._linger()
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _begin(self, message: Message) -> None:
+        self.has_started = True
+        exchange = self._exchange
+        exchange.status = message["status"]
+        headers = MutableHeaders(scope=message)
+        headers["x-request-id"] = exchange.request_id
+        harden(headers)
+        if exchange.mode != "exact":  # the seed does not promise the same bytes
+            headers["x-mode"] = exchange.mode
+        if exchange.resource:
+            headers.update(self._limiter.headers(exchange.resource))
+        self._must_close = not self._is_body_in and (
+            exchange.status == BodyTimeout.status or not self._is_dropped_cheaply
+        )
+        if self._must_close:
+            headers["connection"] = "close"
+
+    async def _linger(self) -> None:
+        try:
+            async with asyncio.timeout(LINGER_S):
+                while not self._is_body_in:
+                    await self.receive()
+        except TimeoutError:
+            pass
+
+
+def in_origin_form(scope: Scope) -> Scope:
+    """A target with scheme and host is the same as its path (RFC 9112, 3.2.2). This server has one
+    name at most, so whose it is does not matter."""
+    sent: bytes = scope.get("raw_path") or b""
+    raw = _ORIGIN.sub(b"", sent)
+    if raw == sent:
+        return scope
+    return {**scope, "raw_path": raw or b"/", "path": unquote(raw.decode("ascii")) or "/"}
+
+
+class ExchangeMiddleware:
+    """The outermost layer: every answer passes it, and every failure ends here."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limiter: RateLimiter,
+        routes: Mapping[Any, str],
+        observe: Callable[[Exchange], None],
+    ) -> None:
+        self._app, self._limiter, self._observe = app, limiter, observe
+        self._routes = routes  # endpoint -> path as the documentation has it
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope = in_origin_form(scope)
+        exchange = Exchange(request_id(Headers(scope=scope)), scope["method"])
+        scope.setdefault("state", {})["exchange"] = exchange
+        reply = _Reply(exchange, self._limiter, scope, receive, send)
+        try:
+            await self._app(scope, reply.receive, reply.send)
+        except ClientDisconnect:
+            exchange.status = CLIENT_CLOSED_REQUEST  # also where the answer had begun
+        except asyncio.CancelledError:
+            # A server told twice to stop. Raised on, it would be logged as this request's fault.
+            await self._fail(STOPPING, scope, reply)
+        except Exception:
+            # The server must survive any fault of one request.
+            logger.exception("id=%s failed", exchange.request_id)
+            await self._fail(internal_error(exchange), scope, reply)
+        finally:
+            exchange.until_its_end.close()
+            exchange.route = self._routes.get(scope.get("endpoint"), UNROUTED)
+            self._record(exchange)
+
+    async def _fail(self, error: DaguerreError, scope: Scope, reply: _Reply) -> None:
+        # An answer that has begun cannot be taken back: the server cuts the connection.
+        if not reply.has_started:
+            await error_response(error)(scope, reply.receive, reply.send)
+
+    def _record(self, exchange: Exchange) -> None:
+        level = logging.DEBUG if exchange.route in _PROBES else logging.INFO
+        logger.log(level, "%s", exchange.log_line(), extra={"fields": exchange.log_fields()})
+        self._observe(exchange)
+
+
+def internal_error(exchange: Exchange) -> InternalError:
+    return InternalError(
+        f"the server failed on this request; its log has the reason under {exchange.request_id}"
+    )

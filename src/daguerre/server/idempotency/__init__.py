@@ -1,0 +1,1 @@
+"""Idempotency keys, request coalescing and the result cache."""

@@ -1,0 +1,61 @@
+"""The lists of models: OpenAI's, for the holder of a key, and the managed service's, for anyone.
+
+Shows what a key opens, never what other keys open. Knows nothing of how models are loaded.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from daguerre.engine.interface import Engine
+from daguerre.errors import NotFound
+from daguerre.params import ModelInfo
+from daguerre.protocol.messages import quote_for_message
+from daguerre.server.access.auth import Authenticator, check_access
+from daguerre.server.http.middleware import Exchange
+from daguerre.storage.api_keys import Resource
+
+
+def find_model(engine: Engine, model: str) -> ModelInfo:
+    """Raises `NotFound` for a resource whose model this server does not have."""
+    served = {info.model: info for info in engine.models()}
+    if model not in served:
+        have = ", ".join(served) or "nothing"
+        raise NotFound(
+            f"this server does not serve {quote_for_message(model)}, but: {have}", param="model"
+        )
+    return served[model]
+
+
+class Models:
+    def __init__(self, engine: Engine, keys: Authenticator) -> None:
+        self._engine, self._keys = engine, keys
+
+    async def list(self, request: Request) -> Response:
+        resource = await self._authenticate(request)
+        data = [_card(info) for info in self._engine.models() if info.model == resource.model]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def show(self, request: Request) -> Response:
+        model = request.path_params["model_id"]
+        check_access(await self._authenticate(request), model)
+        return JSONResponse(_card(find_model(self._engine, model)))
+
+    async def list_available(self, request: Request) -> Response:
+        """Open to anyone: a key sent along may be another server's, and is not looked at."""
+        return JSONResponse(
+            [
+                {"model_id": info.model, "type": ["text-to-image"], "regions": ["local"]}
+                for info in self._engine.models()
+            ]
+        )
+
+    async def _authenticate(self, request: Request) -> Resource:
+        resource = await self._keys.authenticate(request)
+        Exchange.of(request).resource = resource
+        return resource
+
+
+def _card(info: ModelInfo) -> dict[str, object]:
+    return {"id": info.model, "object": "model", "created": info.created, "owned_by": "daguerre"}

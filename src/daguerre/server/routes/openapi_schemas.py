@@ -1,0 +1,102 @@
+"""The bodies of requests and answers as JSON schemas, for the OpenAPI document.
+
+Fields and their rules come from `ImageGenerationRequest`, the names of events from `events`. Knows
+no paths and no statuses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from daguerre.params import OUTPUT_FORMATS
+from daguerre.protocol.parsing import field_schemas
+from daguerre.protocol.request import ImageGenerationRequest
+from daguerre.server.routes import sse
+
+STRING: dict[str, Any] = {"type": "string"}
+_INTEGER: dict[str, Any] = {"type": "integer"}
+
+
+def reference(schema: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{schema}"}
+
+
+def schemas() -> dict[str, Any]:
+    """All of them, by the names that `reference` takes."""
+    image = _object(
+        b64_json=STRING | {"contentEncoding": "base64"}, url=STRING, revised_prompt={"const": ""}
+    ) | {"required": ["revised_prompt"], "oneOf": [{"required": [n]} for n in ("b64_json", "url")]}
+    model = _object(id=STRING, object={"const": "model"}, created=_INTEGER, owned_by=STRING)
+    available = _object(model_id=STRING, type=_list(STRING), regions=_list(STRING))
+    error = _object(code=_INTEGER, message=STRING, type=STRING, param={"type": ["string", "null"]})
+    return {
+        "ImageGenerationRequest": _request_schema(),
+        "ImagesResponse": _object(created=_INTEGER, data=_list(image, minItems=1, maxItems=1)),
+        "ServerSentEvent": _server_sent_event(),
+        "PartialImageEvent": _event_schema(
+            sse.PARTIAL_IMAGE, "A preview in a stream.", partial_image_index=_INTEGER
+        ),
+        "CompletedEvent": _event_schema(
+            sse.COMPLETED, "The last event of a stream.", usage={"const": sse.USAGE}
+        ),
+        "Error": _object(error=error),
+        "Model": model,
+        "ModelList": _object(object={"const": "list"}, data=_list(model)),
+        "AvailableModels": _list(available),
+        "Status": _object(status=STRING),
+    }
+
+
+def _request_schema() -> dict[str, Any]:
+    fields = ImageGenerationRequest.model_fields
+    properties = {
+        name: schema if fields[name].is_required() else _nullable(schema)
+        for name, schema in field_schemas().items()
+    }
+    required = [name for name, field in fields.items() if field.is_required()]
+    return _object(**properties) | {
+        "description": ImageGenerationRequest.__doc__,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _server_sent_event() -> dict[str, Any]:
+    every = [reference(schema) for schema in ("PartialImageEvent", "CompletedEvent", "Error")]
+    data = STRING | {"contentMediaType": "application/json", "contentSchema": {"oneOf": every}}
+    names = {"enum": [sse.PARTIAL_IMAGE, sse.COMPLETED, sse.ERROR]}
+    return _object(event=names, data=data) | {
+        "description": "One event of a stream: previews, then the image, or an error."
+    }
+
+
+def _event_schema(name: str, description: str, **others: Any) -> dict[str, Any]:
+    """The data of an event; its name is in it, too."""
+    common = {
+        "type": {"const": name},
+        "b64_json": STRING | {"contentEncoding": "base64"},
+        "created_at": _INTEGER,
+        "size": STRING,
+        "quality": {"enum": list(sse.QUALITIES)},
+        "background": {"const": sse.BACKGROUND},
+        "output_format": {"enum": list(OUTPUT_FORMATS)},
+    }
+    return _object(**common, **others) | {"description": description}
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    """`null` stands for "not given"."""
+    nullable = schema | {"type": [schema["type"], "null"]}
+    if "const" in nullable:
+        nullable["enum"] = [nullable.pop("const")]
+    if "enum" in nullable:
+        nullable["enum"] = [*nullable["enum"], None]
+    return nullable
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(items: dict[str, Any], **limits: int) -> dict[str, Any]:
+    return {"type": "array", "items": items, **limits}

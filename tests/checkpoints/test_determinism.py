@@ -1,0 +1,124 @@
+"""What is set on a CUDA device, and what is told of one, without a device."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import REASON
+
+pytest.importorskip("diffusers", reason=REASON)
+torch = pytest.importorskip("torch", reason=REASON)
+
+CUDA = torch.device("cuda:0")
+
+
+def flags() -> dict[str, Any]:
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    return {
+        "deterministic": cudnn.deterministic,
+        "benchmark": cudnn.benchmark,
+        "bf16": matmul.allow_bf16_reduced_precision_reduction,
+        "fp16": matmul.allow_fp16_reduced_precision_reduction,
+        "tf32": (matmul.allow_tf32, cudnn.allow_tf32),
+        "cudnn_sdp": torch.backends.cuda.cudnn_sdp_enabled(),
+        "workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+    }
+
+
+@pytest.fixture(autouse=True)
+def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "to be restored")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    before, matmul, cudnn = flags(), torch.backends.cuda.matmul, torch.backends.cudnn
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    cudnn.benchmark = matmul.allow_bf16_reduced_precision_reduction = True
+    yield
+    cudnn.deterministic, cudnn.benchmark = before["deterministic"], before["benchmark"]
+    matmul.allow_bf16_reduced_precision_reduction = before["bf16"]
+    matmul.allow_fp16_reduced_precision_reduction = before["fp16"]
+    matmul.allow_tf32, cudnn.allow_tf32 = before["tf32"]
+    torch.backends.cuda.enable_cudnn_sdp(before["cudnn_sdp"])
+
+
+def test_what_is_set_for_a_cuda_device() -> None:
+    """All of it before anything is put there; a workspace that the operator chose stays."""
+    from daguerre.models.diffusers import determinism
+
+    determinism.settle(CUDA)
+    settled = {
+        "deterministic": True,
+        "benchmark": False,
+        "bf16": False,
+        "fp16": False,
+        "tf32": (False, False),
+        "cudnn_sdp": False,
+        "workspace": ":4096:8",
+    }
+    assert flags() == settled
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":16:8"
+    determinism.settle(CUDA)
+    assert flags() == settled | {"workspace": ":16:8"}
+
+
+def test_nothing_is_set_for_a_cpu() -> None:
+    """Other code of the process keeps what it has."""
+    from daguerre.models.diffusers import determinism
+
+    before = flags()
+    determinism.settle(torch.device("cpu"))
+    assert flags() == before
+
+
+def test_tf32_lasts_for_one_models_forward() -> None:
+    """It is on while a model runs that wants it, off for the next one, and off after an error."""
+    from daguerre.models.diffusers.executors.base import Place
+    from daguerre.models.diffusers.proxies import TorchNetwork
+
+    seen: list[tuple[bool, bool]] = []
+
+    def forward(x: Any) -> Any:
+        seen.append(flags()["tf32"])
+        if x.sum() < 0:
+            raise ValueError("negative")
+        return x
+
+    from daguerre.models.diffusers import determinism
+    from daguerre.models.diffusers.call_packing import pack
+
+    determinism.settle(CUDA)
+    for is_tf32 in (True, False, True):
+        place = Place("eager", CUDA, "float32", "", is_tf32=is_tf32)
+        network = TorchNetwork("n", torch.nn.Identity(), forward, place)
+        network(pack({"x": torch.ones(1, 2)}))
+        assert seen.pop() == (is_tf32, is_tf32)
+        with pytest.raises(ValueError, match="negative"):
+            network(pack({"x": -torch.ones(1, 2)}))
+        assert flags()["tf32"] == (False, False)
+
+
+def test_facts_name_all_that_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another driver, workspace or TF32 is another fingerprint; without a file of the driver's
+    its version is the one that CUDA tells."""
+    from daguerre.models.diffusers import determinism
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Test GPU")
+    monkeypatch.setattr(torch._C, "_cuda_getDriverVersion", lambda: 12080, raising=False)
+    file = tmp_path / "version"
+    monkeypatch.setattr(determinism, "_NVIDIA", file)
+    told = {determinism.facts("w", CUDA, "float32")}
+    assert "driver for cuda 12080" in told.pop()
+    for version in ("550.54.15", "570.10"):
+        file.write_text(f"NVRM version: NVIDIA UNIX  {version}\nGCC version: 12\n")
+        found = determinism.facts("w", CUDA, "float32")
+        assert "Test GPU" in found and f"driver NVRM version: NVIDIA UNIX {version}" in found
+        assert "GCC" not in found
+        told.add(found)
+    told.add(determinism.facts("w", CUDA, "float32", is_tf32=True))
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    told.add(determinism.facts("w", CUDA, "float32"))
+    assert len(told) == 4

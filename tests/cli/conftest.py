@@ -1,0 +1,79 @@
+"""What the tests of the commands share: a way to run one, and folders of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+from conftest import FakeEngine
+
+import daguerre.factory
+from daguerre.cli import main
+from daguerre.config import Settings
+from daguerre.models import catalog
+from daguerre.storage.api_keys import ResourceStore
+
+HERE = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folders of the test's own, no setting from outside, and a catalog that needs no weights."""
+    for name in os.environ:
+        if name.startswith("DAGUERRE_"):
+            monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    monkeypatch.setattr(catalog, "available", lambda settings: FakeEngine().models())
+    monkeypatch.setenv("DAGUERRE_HOME", str(folder))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command that must succeed, and returns what it printed."""
+
+    def run_command(*arguments: str) -> str:
+        status = main.main(arguments)
+        captured = capsys.readouterr()
+        assert status == 0, captured.err
+        return captured.out
+
+    return run_command
+
+
+@pytest.fixture
+def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command that must fail, and returns its one line on stderr."""
+
+    def run_command(*arguments: str, status: int = main.MISTAKE) -> str:
+        assert main.main(arguments) == status
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("daguerre: ") and captured.err.count("\n") == 1
+        return captured.err.strip()
+
+    return run_command
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    fake = FakeEngine()
+    monkeypatch.setattr(daguerre.factory, "build_engine", lambda settings, only="": fake)
+    monkeypatch.setattr(daguerre.factory, "process_engine", lambda settings: nullcontext(fake))
+    return fake
+
+
+@contextmanager
+def opened(home: Path) -> Iterator[ResourceStore]:
+    store = ResourceStore.open(Settings(home=home))
+    yield store
+    store.close()
+
+
+def environment() -> dict[str, str]:
+    paths = (str(HERE.parent / "src"), str(HERE))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}

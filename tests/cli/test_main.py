@@ -1,0 +1,118 @@
+"""The program: its help, and what it says of a mistake."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import daguerre.factory
+from cli.conftest import environment
+from daguerre.cli import main
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    groups: list[tuple[str, click.Command]] = [("", main.program)]
+    while groups:
+        path, command = groups.pop()
+        yield path, command
+        if isinstance(command, click.Group):
+            groups += [(f"{path} {name}", sub) for name, sub in command.commands.items()]
+
+
+@pytest.mark.parametrize(("path", "command"), list(commands()), ids=lambda value: str(value)[:20])
+def test_help(run: Callable[..., str], path: str, command: click.Command) -> None:
+    """Every command has a help page, and every option of it says what it is."""
+    printed = run(*path.split(), "--help")
+    assert printed.startswith(f"Usage: daguerre{path} ")
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help and parameter.opts[-1] in printed
+
+
+def test_nothing_asked_is_help(run: Callable[..., str]) -> None:
+    """Without a command the help is shown, also in a group of commands."""
+    assert run() == run("--help")
+    assert run("models") == run("models", "--help")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("serve --prt 1", "'--port'"),
+        ("sreve", "'serve'"),
+        ("serve --port 99999", "--port is '99999'; it must be a whole number from 0 to 65535"),
+        ("serve --port", "requires an argument"),
+        ("generate", "name one: a PROMPT, or a file of them with --prompts"),
+        ("generate fox", "name a file to write with -o"),
+        ("generate fox -o x.png --seed red", "'red' is not a valid integer"),
+        ("models create", "'MODEL'"),
+        ("models info NOPE", "there is no resource NOPE; there is: none yet"),
+        ("config --as NOPE", "there is no resource NOPE; there is: DIFFUSION"),
+        ("info --home=", "--home is ''; it must be a path"),
+        ("models create stable-image-ultra --as daguerre_database", "the server's own settings"),
+        ("serve --host a..b --port 0", "cannot listen on a..b, port 0"),
+        ("config --database-url postgres://u@h:s3cret/x", "the database URL cannot be read"),
+        ("config --database-url sqlite:///x.db?timeout=abc", "a parameter that its driver refuses"),
+    ],
+)
+def test_mistake_is_one_line(fails: Callable[..., str], arguments: str, told: str) -> None:
+    """A mistake on the command line is one line that says what is allowed, with status 2."""
+    assert told in fails(*arguments.split())
+
+
+def test_bad_variable_is_one_line(
+    fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad environment variable is refused by its own name."""
+    monkeypatch.setenv("DAGUERRE_MAX_RUNNING", "many")
+    assert "DAGUERRE_MAX_RUNNING is 'many'; it must be" in fails("serve")
+
+
+def test_unusable_home_is_one_line(fails: Callable[..., str], tmp_path: Path) -> None:
+    """A data folder that cannot be is refused by every command that needs it."""
+    file = tmp_path / "file"
+    file.write_text("")
+    for command in ("serve", "config", "models list", "models info X"):
+        told = fails(*command.split(), "--home", str(file))
+        assert f"cannot use the data folder {file}" in told and "--home" in told
+
+
+@pytest.mark.parametrize("command", ["--help", "config", "models list", "info"])
+def test_full_output_is_one_line(command: str) -> None:
+    """What cannot be printed is told in one line; an output that nobody reads ends in silence."""
+    program = [sys.executable, "-m", "daguerre", *command.split()]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            program, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == main.FAULT
+    assert done.stderr == "daguerre: cannot read or write the output: No space left on device\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        program, env=environment(), stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (main.FAULT, "")
+
+
+def test_version(run: Callable[..., str]) -> None:
+    """The version is one line."""
+    assert run("--version") == f"daguerre {daguerre.__version__}\n"
+
+
+def test_module_runs() -> None:
+    """`python -m daguerre` is the program."""
+    done = subprocess.run(
+        [sys.executable, "-m", "daguerre", "sreve"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == main.MISTAKE and "'serve'" in done.stderr

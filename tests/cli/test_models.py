@@ -1,0 +1,102 @@
+"""`daguerre models`: what it makes, shows, renews and removes."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import MODEL
+
+from cli.conftest import opened
+from daguerre.cli import credentials
+from daguerre.config import Settings
+from daguerre.models import catalog
+from daguerre.params import ModelInfo
+
+
+def test_life_of_a_resource(run: Callable[..., str], home: Path) -> None:
+    """Create, list, info, rotate and destroy change what authenticates, and say so."""
+    assert "Made FOX" in run("models", "create", MODEL, "--as", "fox")
+    first = credentials.read(home)["FOX"].key
+    assert "FOX" in run("models", "list") and "FOX" in run("models", "info", "fox")
+    assert "new key" in run("models", "rotate", "FOX")
+    second = credentials.read(home)["FOX"].key
+    with opened(home) as store:
+        assert store.authenticate(first) is None
+        assert store.authenticate(second) == store.get("FOX")
+    assert "Removed FOX" in run("models", "destroy", "FOX", "--confirm", "fox")
+    with opened(home) as store:
+        assert store.authenticate(second) is None and store.list() == ()
+    assert credentials.read(home) == {}
+
+
+def test_rate_limit_is_kept(run: Callable[..., str], home: Path) -> None:
+    """The limit that was asked for is the limit of the resource."""
+    run("models", "create", MODEL, "--as", "FOX", "--requests-per-minute", "20")
+    with opened(home) as store:
+        assert store.get("FOX").requests_per_minute == 20
+    assert re.search(r"Requests per minute: +20\n", run("models", "info", "FOX"))
+
+
+def test_models_as_json(run: Callable[..., str], home: Path) -> None:
+    """`--json` prints all facts of a resource, and every model that can be served."""
+    run("models", "create", MODEL, "--as", "FOX")
+    listed, shown = (
+        json.loads(run("models", *rest, "--json")) for rest in (["list"], ["info", "FOX"])
+    )
+    with opened(home) as store:
+        resource = store.get("FOX")
+    assert listed["resources"] == [shown]
+    assert shown == {name: getattr(resource, name) for name in resource.__slots__}
+    assert [model["model"] for model in listed["models"]] == [
+        info.model for info in catalog.available(Settings(home=home))
+    ]
+
+
+def test_keys_are_not_listed(run: Callable[..., str], home: Path) -> None:
+    """Only `config` shows a key."""
+    printed = run("models", "create", MODEL, "--as", "FOX")
+    printed += run("models", "list") + run("models", "list", "--json")
+    printed += run("models", "info", "FOX") + run("models", "rotate", "FOX") + run("info")
+    key = credentials.read(home)["FOX"].key
+    assert key not in printed and re.search(r"inf-[\w-]{20}", printed) is None
+    assert key in run("config")
+
+
+def test_unknown_model_is_refused(
+    fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    """A model that cannot be served gets no resource; the nearest name is suggested."""
+    infos = (ModelInfo(MODEL, "0" * 64, 1), ModelInfo("flux-dev", "1" * 64, 1))
+    monkeypatch.setattr(catalog, "available", lambda settings: infos)
+    near = fails("models", "create", "stabel-image-ultra", "--as", "FOX")
+    assert "no model 'stabel-image-ultra'; did you mean 'stable-image-ultra'?" in near
+    far = fails("models", "create", "dall-e-3", "--as", "FOX")
+    assert f"no model 'dall-e-3'; there is: {MODEL}, flux-dev" in far
+    assert not home.exists()
+
+
+def test_destroy_asks(
+    run: Callable[..., str],
+    fails: Callable[..., str],
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without the alias as confirmation nothing is removed, in a pipe and on a terminal."""
+    run("models", "create", MODEL, "--as", "FOX")
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert "add --confirm FOX" in fails("models", "destroy", "FOX")
+    assert "'DOG' is not FOX" in fails("models", "destroy", "FOX", "--confirm", "DOG")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.prompt", lambda *args, **kwargs: "dog")
+    assert "'dog' is not FOX" in fails("models", "destroy", "FOX")
+    with opened(home) as store:
+        assert store.get("FOX")
+    monkeypatch.setattr("click.prompt", lambda *args, **kwargs: "fox")
+    run("models", "destroy", "FOX")
+    with opened(home) as store:
+        assert store.list() == ()

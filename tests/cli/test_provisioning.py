@@ -1,0 +1,185 @@
+"""Both sides together: a resource and its key come and go as one."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+from conftest import MODEL
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
+
+from daguerre.cli import credentials, provisioning
+from daguerre.config import Settings
+from daguerre.errors import SettingsError
+from daguerre.storage import data_dir
+from daguerre.storage.api_keys import ResourceStore
+
+
+@pytest.fixture
+def settings(on_each_database: Settings) -> Settings:
+    return on_each_database
+
+
+def test_created_resource_can_be_used(settings: Settings, store: ResourceStore) -> None:
+    """The key in the client's file opens the resource that was made with it."""
+    resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
+    attachment = provisioning.attachments(settings, store)["DIFFUSION"]
+    assert attachment is not None
+    assert store.authenticate(attachment.key) == resource
+    assert (attachment.url, attachment.model) == ("http://127.0.0.1:8000", MODEL)
+
+
+def damage(settings: Settings) -> None:
+    """The client's file, which need not be there."""
+    (data_dir.prepare(settings.home_folder()) / credentials.FILE_NAME).write_text("damaged")
+
+
+def test_no_resource_without_its_key(settings: Settings, store: ResourceStore) -> None:
+    """When the key cannot be kept, the resource is not made either."""
+    damage(settings)
+    with pytest.raises(SettingsError, match="damaged"):
+        provisioning.create(settings, store, MODEL, "DIFFUSION")
+    assert store.list() == ()
+
+
+def test_default_is_made_once(settings: Settings, store: ResourceStore) -> None:
+    """An empty data folder gets DIFFUSION; one with a resource of any name gets nothing."""
+    provisioning.create_default(settings, store, MODEL)
+    first = store.list()
+    provisioning.create_default(settings, store, MODEL)
+    assert store.list() == first
+    assert [(resource.alias, resource.model) for resource in first] == [("DIFFUSION", MODEL)]
+
+
+def test_stale_key_is_not_shown(settings: Settings, store: ResourceStore) -> None:
+    """A key that the database no longer knows counts as lost, not as the resource's key."""
+    provisioning.create(settings, store, MODEL, "DIFFUSION")
+    store.rotate("DIFFUSION")
+    assert provisioning.attachments(settings, store) == {"DIFFUSION": None}
+    provisioning.rotate(settings, store, "DIFFUSION")
+    assert provisioning.attachments(settings, store)["DIFFUSION"] is not None
+
+
+def test_new_key_keeps_the_served_address(settings: Settings, store: ResourceStore) -> None:
+    """Rotating and creating keep the address that the server wrote, not the default one."""
+    home = settings.home_folder()
+    provisioning.create(settings, store, MODEL, "DIFFUSION")
+    credentials.set_url(home, "http://127.0.0.1:4711")
+    provisioning.rotate(settings, store, "DIFFUSION")
+    provisioning.create(settings, store, MODEL, "OTHER")
+    urls = {alias: entry.url for alias, entry in credentials.read(home).items()}
+    assert urls == {"DIFFUSION": "http://127.0.0.1:4711", "OTHER": "http://127.0.0.1:4711"}
+
+
+def test_rotate_with_a_damaged_file(settings: Settings, store: ResourceStore) -> None:
+    """When the new key cannot be kept because the file is damaged, the old key stays."""
+    provisioning.create(settings, store, MODEL, "DIFFUSION")
+    file = settings.home_folder() / credentials.FILE_NAME
+    key = credentials.read(settings.home_folder())["DIFFUSION"].key
+    file.write_text("damaged")
+    with pytest.raises(SettingsError, match="damaged"):
+        provisioning.rotate(settings, store, "DIFFUSION")
+    assert store.authenticate(key) == store.get("DIFFUSION")
+    assert file.read_text() == "damaged"
+
+
+def test_rotate_on_a_full_disk(
+    settings: Settings, store: ResourceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the disk is too full to keep the new key, the old one stays on both sides."""
+    resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(SettingsError, match="No space left"):
+            provisioning.rotate(settings, store, "DIFFUSION")
+    attachment = provisioning.attachments(settings, store)["DIFFUSION"]
+    assert attachment and store.authenticate(attachment.key) == resource
+
+
+def test_rotate_that_the_database_refuses(settings: Settings, store: ResourceStore) -> None:
+    """When the database fails after the file was written, the file has the old key again."""
+    provisioning.create(settings, store, MODEL, "DIFFUSION")
+    before = credentials.read(settings.home_folder())
+    seen = []
+
+    def fail(connection: Connection) -> None:
+        seen.append(credentials.read(settings.home_folder()))
+        raise OperationalError("COMMIT", {}, Exception("database or disk is full"))
+
+    event.listen(store._engine, "commit", fail)
+    with pytest.raises(SettingsError, match="disk is full"):
+        provisioning.rotate(settings, store, "DIFFUSION")
+    assert seen and seen != [before]
+    assert credentials.read(settings.home_folder()) == before
+    assert provisioning.attachments(settings, store)["DIFFUSION"] == before["DIFFUSION"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_rotate_that_is_killed(settings: Settings, store: ResourceStore, moment: str) -> None:
+    """Killed before the database has changed or after it, the file has the key that opens; the next
+    rotation clears the other away."""
+    resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
+    before = credentials.read(settings.home_folder())["DIFFUSION"]
+
+    class Killed(BaseException):
+        """As SIGKILL, it is met by no handler."""
+
+    def kill(connection: Connection) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patched:
+        if moment == "before":
+            event.listen(store._engine, "commit", kill)
+        else:
+            rotated = ResourceStore.rotate
+
+            def rotate_and_die(*given: Any, **named: Any) -> None:
+                rotated(*given, **named)
+                raise Killed
+
+            patched.setattr(ResourceStore, "rotate", rotate_and_die)
+        with pytest.raises(Killed):
+            provisioning.rotate(settings, store, "DIFFUSION")
+    if moment == "before":
+        event.remove(store._engine, "commit", kill)
+    there = credentials.read(settings.home_folder())["DIFFUSION"]
+    assert there.key == before.key and there.next_key not in ("", before.key)
+    attachment = provisioning.attachments(settings, store)["DIFFUSION"]
+    assert attachment and store.authenticate(attachment.key) is not None
+    assert (attachment.key == before.key) == (moment == "before")
+    provisioning.rotate(settings, store, resource.alias)
+    last = credentials.read(settings.home_folder())["DIFFUSION"]
+    assert last.next_key == "" and store.authenticate(last.key) is not None
+
+
+def test_default_needs_no_file(settings: Settings, store: ResourceStore) -> None:
+    """Where there is a resource, a damaged client's file does not keep a server from starting."""
+    store.create(MODEL, "FOX")
+    damage(settings)
+    provisioning.create_default(settings, store, MODEL)
+    assert [resource.alias for resource in store.list()] == ["FOX"]
+
+
+def test_destroy_forgets_the_key(settings: Settings, store: ResourceStore) -> None:
+    """A destroyed resource leaves neither a row nor a key."""
+    resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
+    provisioning.destroy(settings, store, resource)
+    assert store.list() == ()
+    assert json.loads((settings.home_folder() / credentials.FILE_NAME).read_text()) == {}
+
+
+def test_destroy_with_a_damaged_file(settings: Settings, store: ResourceStore) -> None:
+    """What is told as a failure has removed nothing: the key opens as before."""
+    resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
+    key = credentials.read(settings.home_folder())["DIFFUSION"].key
+    (settings.home_folder() / credentials.FILE_NAME).write_text("{")
+    with pytest.raises(SettingsError, match="damaged"):
+        provisioning.destroy(settings, store, resource)
+    assert store.authenticate(key) is not None

@@ -1,0 +1,275 @@
+"""`daguerre serve`: what is printed when it listens is true, and works."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import MODEL, FakeEngine, wait_until
+from PIL import Image
+
+from cli.conftest import environment, opened
+from daguerre.cli import credentials
+from daguerre.cli.serve import curl
+from daguerre.config import Settings
+from daguerre.storage.api_keys import ResourceStore
+
+# `daguerre serve` with an engine that needs no model, in a process of its own.
+SERVE = """
+import sys
+from contextlib import nullcontext
+import daguerre.factory
+from conftest import FakeEngine
+daguerre.factory.process_engine = lambda settings: nullcontext(FakeEngine())
+from daguerre.cli.main import main
+sys.exit(main(["serve", *sys.argv[1:]]))
+"""
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, *arguments],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def announcement(process: subprocess.Popen[str]) -> str:
+    """What is printed when the server listens, up to the end of the request to try."""
+    assert process.stdout is not None
+    printed = ""
+    while "python3 -c" not in printed:
+        line = process.stdout.readline()
+        assert line, process.communicate()[1]
+        printed += line
+    return printed
+
+
+def variables_of(process: subprocess.Popen[str]) -> dict[str, str]:
+    return dict(re.findall(r"^export (\w+)=(.*)$", announcement(process), re.MULTILINE))
+
+
+needs_curl = pytest.mark.skipif(
+    shutil.which("curl") is None or shutil.which("python3") is None, reason="no curl or python3"
+)
+
+
+def test_first_serve(home: Path, run: Callable[..., str]) -> None:
+    """The first start prints true variables, writes them down, and ends with its signal."""
+    with serving("--port", "0") as process:
+        printed = announcement(process)
+        variables = dict(re.findall(r"^export (\w+)=(.*)$", printed, re.MULTILINE))
+        assert json.loads(run("config", "--json")) == variables
+        assert re.search(r"listens on (\S+)", printed).group(1) == variables["DIFFUSION_URL"]  # type: ignore[union-attr]
+        assert not variables["DIFFUSION_URL"].endswith(":0")
+        with opened(home) as store:
+            assert store.authenticate(variables["DIFFUSION_KEY"]) is not None
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "Traceback" not in errors and "inf-" not in errors
+
+
+@needs_curl
+def test_printed_request_works_as_it_stands(tmp_path: Path) -> None:
+    """The request that is printed makes x.png when it is pasted into a shell."""
+    with serving("--port", "0") as process:
+        printed = announcement(process)
+        command = printed[printed.index("curl ") :]
+        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with Image.open(tmp_path / "x.png") as image:
+        assert (image.format, image.size) == ("PNG", (1024, 1024))
+
+
+@needs_curl
+def test_printed_request_tells_a_refusal(tmp_path: Path) -> None:
+    """When the server refuses the printed request, its words are shown and no file is made."""
+    with serving("--port", "0") as process:
+        url = re.search(r"listens on (\S+)", announcement(process)).group(1)  # type: ignore[union-attr]
+        wrong = credentials.Attachment(url=url, key="inf-wrong", model=MODEL)
+        done = subprocess.run(
+            ["sh", "-c", curl(wrong)], cwd=tmp_path, capture_output=True, text=True
+        )
+    assert done.returncode != 0 and "key" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_printed_link_gives_the_key_once() -> None:
+    """The link for a browser stands for the default resource's key, and for one browser."""
+    with serving("--port", "0") as process:
+        printed = announcement(process)
+        url, token = re.search(
+            r"^(http://127\.0\.0\.1:\d+)/#sign-in=(\S+)$", printed, re.M
+        ).groups()  # type: ignore[union-attr]
+        answers = [httpx.post(url + "/playground/sign-in", json={"token": token}) for _ in "12"]
+        key = re.search(r"_KEY=(\S+)", printed).group(1)  # type: ignore[union-attr]
+    assert answers[0].json() == {"key": key} and answers[1].status_code == 401
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--host", "0.0.0.0"], ["--public-url", "https://images.example.com"]]
+)
+def test_no_link_for_others(arguments: list[str]) -> None:
+    """A server that others can reach prints its address, and no link that hands out the key."""
+    with serving("--port", "0", *arguments) as process:
+        printed = announcement(process)
+    assert "sign-in" not in printed and "In a browser, with the key below:" in printed
+
+
+def test_taken_port(fails: Callable[..., str], engine: FakeEngine) -> None:
+    """A port that is taken is one line that says what to do."""
+    with serving("--port", "0") as process:
+        port = re.search(r":(\d+)", announcement(process)).group(1)  # type: ignore[union-attr]
+        told = fails("serve", "--port", port)
+    assert port in told and "--port" in told
+    assert engine.num_starts == 0
+
+
+def test_failed_start_leaves_no_address(home: Path, fails: Callable[..., str]) -> None:
+    """A first start that fails makes no resource: `daguerre config` would show its address."""
+    fails("serve", "--host", "no.such.host.invalid")
+    assert not (home / credentials.FILE_NAME).exists()
+    with opened(home) as store:
+        assert not store.list()
+
+
+def test_serve_without_the_key(home: Path, run: Callable[..., str]) -> None:
+    """A server whose client's file is gone starts, and says how to make a new key."""
+    run("config")
+    (home / credentials.FILE_NAME).unlink()
+    with serving("--port", "0") as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline(), process.stdout.readline()]
+    assert "listens on" in lines[0]
+    assert "models rotate DIFFUSION" in lines[1]
+
+
+def told_past_a_problem(*arguments: str) -> tuple[str, str]:
+    """What a server that answers has printed: its first line, and what stands on stderr."""
+    with serving("--port", "0", *arguments) as process:
+        assert process.stdout is not None and process.stderr is not None
+        first = process.stdout.readline()
+        assert "listens on" in first, process.stderr.read()
+        warning = process.stderr.readline()
+        assert httpx.get(first.split()[-1] + "/healthz").status_code == 200
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    return warning, errors
+
+
+def test_serve_with_a_damaged_file(home: Path, run: Callable[..., str]) -> None:
+    """A damaged client's file is one line of warning, and requests are answered."""
+    run("config")
+    (home / credentials.FILE_NAME).write_text("damaged")
+    warning, errors = told_past_a_problem()
+    assert warning.startswith("daguerre: ") and "is damaged" in warning
+    assert "Traceback" not in errors
+
+
+def test_serve_without_a_folder_to_write(tmp_path: Path) -> None:
+    """With the database elsewhere, a data folder that cannot be written is one line too."""
+    database_url = f"sqlite:///{tmp_path}/x.db"
+    store = ResourceStore.open(Settings(database_url=database_url))
+    store.create(MODEL, "DIFFUSION")
+    store.close()
+    warning, errors = told_past_a_problem(
+        "--home", "/proc/daguerre", "--database-url", database_url
+    )
+    assert warning.startswith("daguerre: ") and "/proc/daguerre" in warning
+    assert "Traceback" not in errors
+
+
+def written_url(home: Path) -> str:
+    return credentials.read(home)["DIFFUSION"].url
+
+
+def test_address_follows_the_server(home: Path) -> None:
+    """The address that is kept is that of the server that runs; one beside it prints its own."""
+    with serving("--port", "0") as process:
+        first = variables_of(process)["DIFFUSION_URL"]
+        assert written_url(home) == first
+        with serving("--port", "0") as beside:
+            assert variables_of(beside)["DIFFUSION_URL"] != first
+            assert written_url(home) == first
+    with serving("--port", "0") as after:
+        second = variables_of(after)["DIFFUSION_URL"]
+        assert written_url(home) == second
+
+
+def test_two_servers_on_one_folder(home: Path, run: Callable[..., str]) -> None:
+    """Servers that share a data folder share its keys, what is done to them, and what an
+    Idempotency-Key stands for; one that is killed takes nothing from the other and the next."""
+    with serving("--port", "0") as one, serving("--port", "0") as other:
+        urls = [variables_of(process)["DIFFUSION_URL"] for process in (one, other)]
+        key = credentials.read(home)["DIFFUSION"].key
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda url: ask(url, key, "same"), urls * 4))
+        assert {answer.status_code for answer in answers} == {200}
+        assert len({answer.content for answer in answers}) == 1
+        assert ask(urls[0], key, "other").content != answers[0].content
+        run("models", "rotate", "DIFFUSION")
+        new = credentials.read(home)["DIFFUSION"].key
+        assert [ask(url, key, "same").status_code for url in urls] == [401, 401]
+        one.kill()
+        one.wait()
+        assert ask(urls[1], new, "same").content == answers[0].content
+    with serving("--port", "0") as after:
+        url = variables_of(after)["DIFFUSION_URL"]
+        assert written_url(home) == url  # the lock went with the killed process
+        assert ask(url, new, "same").content == answers[0].content
+
+
+def ask(url: str, key: str, idempotency_key: str) -> httpx.Response:
+    headers = {"authorization": f"Bearer {key}", "idempotency-key": idempotency_key}
+    body = {"model": MODEL, "prompt": "a red fox"}
+    return httpx.post(f"{url}/v1/images/generations", json=body, headers=headers, timeout=60)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_serve_outlives_its_standard_output(home: Path) -> None:
+    """What is printed is a courtesy: with a full standard output the server serves all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    with open("/dev/full", "w") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, "--port", port],
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}/healthz"
+        wait_until(lambda: _is_alive(url), timeout_s=20)
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate(timeout=20)[1].decode()
+        assert process.returncode == 0 and "Traceback" not in errors
+    finally:
+        process.kill()
+
+
+def _is_alive(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,210 @@
+"""The engine in its thread: events, sharing, bytes, and failures that stay with their job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from daguerre.engine.forward import Inputs
+from daguerre.errors import InternalError
+from daguerre.params import Done, Queued, Step
+from engine.networks import (
+    ChangingNetwork,
+    LoudNetwork,
+    RowCountNetwork,
+    ToyModel,
+    ToyNetwork,
+    params,
+)
+from engine.scenes import error, events, make, pixels, ready, run, together
+
+
+def test_one_job_event_by_event() -> None:
+    """A job yields its place, its steps in order, and its image with where the time went."""
+
+    async def scene() -> None:
+        model = ToyModel()
+        async with ready(make(model)) as engine:
+            *before, last = await events(engine, params())
+            assert before == [Queued(0), Step(1, 4), Step(2, 4), Step(3, 4), Step(4, 4)]
+            assert isinstance(last, Done)
+            image = last.image
+            assert image.pixels.shape == (8, 8, 3)
+            assert image.pixels.dtype == np.uint8
+            assert (image.params, image.model_info) == (params(), model.info)
+            times = image.timings
+            assert (times.queue_ms, times.encode_ms) == (0, 1000)
+            assert (times.denoise_ms, times.decode_ms) == (4000, 1000)
+            stats = engine.stats()
+            assert (stats.num_done, stats.num_waiting, stats.num_running) == (1, 0, 0)
+            assert (stats.num_forwards, stats.num_rows, stats.pace.mean_job_s) == (6, 10, 6.0)
+
+    run(scene())
+
+
+def test_two_jobs_share_forwards(tmp_path: Path) -> None:
+    """Certified once, two jobs take as many denoiser calls as one; after a restart nothing is
+    proved again, only timed: three forwards alone, three shared."""
+
+    async def scene(is_certified: bool) -> None:
+        model = ToyModel()
+        path = tmp_path / "certificates.json"
+        async with ready(make(model, path=path)) as engine:
+            await together(engine, model, [params(1), params(2)])
+            first = [2, 2, 2, 4, 2, 2, 2] if is_certified else [2, 2, 4] * 4
+            assert model.denoiser.calls == first
+            model.denoiser.calls.clear()
+            await together(engine, model, [params(3), params(4)])
+            assert model.denoiser.calls == [4] * 4
+            label = "denoiser(size 8, t float32[1], x float32[3]) rows 2+2"
+            assert engine.stats().certificates == {label: True}
+
+    run(scene(is_certified=False))
+    run(scene(is_certified=True))
+
+
+@pytest.mark.parametrize("kind", [ToyNetwork, RowCountNetwork, LoudNetwork])
+@pytest.mark.parametrize("order", [1, -1])
+def test_bytes_are_those_of_the_job_alone(kind: type[ToyNetwork], order: int) -> None:
+    """Among 7 others, early or late, certified or not, an image has the bytes it has alone."""
+    asked = [params(seed, prompt="x" * seed) for seed in range(1, 9)]
+
+    async def scene() -> None:
+        alone = {}
+        for one in asked:
+            async with ready(make(ToyModel(kind("denoiser"), num_steps=40))) as engine:
+                alone[one.seed] = pixels((await events(engine, one))[-1])
+        assert len(set(alone.values())) == len(asked)
+        model = ToyModel(kind("denoiser"), num_steps=40)
+        async with ready(make(model)) as engine:
+            for _ in range(2):  # once while certificates are made, once with them
+                ends = await together(engine, model, asked[::order])
+                assert [pixels(end) for end in ends] == [alone[p.seed] for p in asked[::order]]
+        assert max(model.denoiser.calls) == (16 if kind is ToyNetwork else 4)
+
+    run(scene())
+
+
+def test_low_bits_show_in_the_pixels() -> None:
+    """The test above can fail: run in one evaluation, the inexact network gives other bytes."""
+    x = np.random.default_rng(1).random((2, 3), np.float32)
+    network = RowCountNetwork("denoiser")
+    (alone,), (merged,) = network({"x": x}), network({"x": np.concatenate([x, x])})
+    assert alone.tobytes() != merged[:2].tobytes()
+
+
+def test_where_sharing_does_not_pay_the_first_ends_first() -> None:
+    """On a machine where rows cost the same together, jobs run to their end in order of arrival."""
+
+    async def scene() -> None:
+        model = ToyModel(ToyNetwork("denoiser", join_cost=1.0))
+        async with ready(make(model)) as engine:
+            await together(engine, model, [params(1), params(2)])
+            model.denoiser.calls.clear()
+            model.closed.clear()
+            ends = await together(engine, model, [params(3), params(4), params(5)])
+            assert model.closed == [3, 4, 5]
+            assert model.denoiser.calls == [2] * 12
+            # A lone job takes 1 + 4 * 2 + 1 seconds; encodes of the later ones wait, too.
+            assert [end.image.timings.queue_ms for end in ends] == [0, 10_000, 20_000]
+
+    run(scene())
+
+
+def test_sizes_do_not_mix() -> None:
+    """Jobs of different signatures run side by side and no evaluation holds both."""
+
+    async def scene() -> None:
+        model = ToyModel()
+        async with ready(make(model)) as engine:
+            ends = await together(engine, model, [params(1, width=8), params(2, width=16)])
+            assert [end.image.pixels.shape[1] for end in ends] == [8, 16]
+            assert set(model.denoiser.calls) == {2}
+            assert engine.stats().certificates == {}
+
+    run(scene())
+
+
+def test_failure_in_a_pipeline_is_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    """A pipeline that raises, or returns other pixels than asked for, fails alone, with its
+    traceback in the log and not in the message."""
+
+    async def scene() -> None:
+        model = ToyModel()
+        async with ready(make(model)) as engine:
+            asked = [params(1), params(2, "poison"), params(3), params(4, "wide")]
+            good, poison, also_good, wide = await together(engine, model, asked)
+            assert pixels(good) and pixels(also_good)
+            for end in (poison, wide):
+                assert isinstance(error(end), InternalError)
+                assert "poison" not in str(error(end))
+            stats = engine.stats()
+            assert (stats.num_done, stats.num_failed) == (2, 2)
+            assert pixels((await events(engine, params(1)))[-1]) == pixels(good)
+
+    run(scene())
+    assert "poison in the pipeline" in caplog.text
+    assert "(8, 9, 3) instead of uint8 (8, 8, 3)" in caplog.text
+
+
+def test_failure_in_a_shared_forward_is_its_own() -> None:
+    """When a job's rows make a shared forward raise, the others get the bytes they get alone."""
+
+    def refuse_nan(inputs: Inputs) -> None:
+        arrays = [value for value in inputs.values() if isinstance(value, np.ndarray)]
+        if any(np.isnan(array).any() for array in arrays):
+            raise FloatingPointError("not a number")
+
+    async def scene() -> None:
+        model = ToyModel()
+        async with ready(make(model)) as engine:
+            alone = pixels((await events(engine, params(1)))[-1])
+            await together(engine, model, [params(2), params(3)])  # certifies
+            model.denoiser.on_call = refuse_nan
+            good, bad = await together(engine, model, [params(1), params(2, "nan")])
+            assert pixels(good) == alone
+            assert isinstance(error(bad), InternalError)
+
+    run(scene())
+
+
+@pytest.mark.parametrize("changes_at", [1, 2, 3, 9, 14])
+def test_network_that_changes_costs_nobody_the_promise(changes_at: int) -> None:
+    """Whenever a network becomes another one, every job has the bytes that it gets from the new one
+    alone: none is drawn half by the one and half by the other, and none fails."""
+    asked = [params(seed) for seed in (1, 2, 3)]
+
+    async def scene() -> None:
+        other = ToyModel(ChangingNetwork("denoiser", changes_at=0))
+        async with ready(make(other)) as engine:
+            alone = [pixels((await events(engine, one))[-1]) for one in asked]
+        model = ToyModel(ChangingNetwork("denoiser", changes_at=changes_at))
+        async with ready(make(model)) as engine:
+            first = await together(engine, model, asked)
+            assert [pixels(end) for end in await together(engine, model, asked)] == alone
+            assert engine.stats().num_failed == 0
+            if changes_at <= 3:  # before the first of them has ended
+                assert [pixels(end) for end in first] == alone
+
+    run(scene())
+
+
+def test_throughput_mode_shares_without_proof() -> None:
+    """A network that is not exact is shared all the same, once it is timed; nothing is certified,
+    and the low bits differ from those of a job alone."""
+    asked = [params(seed) for seed in (1, 2, 3, 4)]
+
+    async def scene() -> None:
+        model = ToyModel(RowCountNetwork("denoiser"), num_steps=40, mode="throughput")
+        async with ready(make(model)) as engine:
+            alone = [pixels((await events(engine, one))[-1]) for one in asked]
+            await together(engine, model, asked)
+            model.denoiser.calls.clear()
+            ends = await together(engine, model, asked)
+            assert model.denoiser.calls == [8] * 40
+            assert [pixels(end) for end in ends] != alone
+            assert engine.stats().certificates == {}
+
+    run(scene())

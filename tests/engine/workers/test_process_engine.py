@@ -1,0 +1,578 @@
+"""The engine in a process of its own: what it survives, and what its callers see of that."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Coroutine, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daguerre.engine.thread_engine import ThreadEngine
+from daguerre.engine.workers import process
+from daguerre.engine.workers.messages import Told, receive
+from daguerre.engine.workers.process_engine import ProcessEngine
+from daguerre.engine.workers.supervisor import MAX_BAD_STARTS
+from daguerre.errors import InternalError, NotFound, NotReady, QueueFull, Unavailable
+from daguerre.params import Done, Event, ImageParams, Queued, Step, Terms
+from engine.deadly import NUM_STEPS, asked, engine, model, prompt
+from engine.scenes import error, events, pixels, ready, until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+STEPS = [Step(index, NUM_STEPS) for index in range(1, NUM_STEPS + 1)]
+
+
+def run(scene: Coroutine[Any, Any, None]) -> None:
+    """Also checks that no scene leaves a thread of an engine behind."""
+    before = engine_threads()
+    asyncio.run(scene)
+    assert engine_threads() <= before
+
+
+def engine_threads() -> set[threading.Thread]:
+    """There may be one of a model of another test, which nobody has collected yet."""
+    return {thread for thread in threading.enumerate() if thread.name.startswith("daguerre")}
+
+
+def alone(wanted: Sequence[ImageParams]) -> list[bytes]:
+    """The pixels that an engine in this process makes, one after the other."""
+
+    async def scene() -> None:
+        thread_engine = ThreadEngine([model()], max_waiting=1, max_running=1)
+        await thread_engine.start()
+        await until(lambda: thread_engine.stats().is_ready)
+        found.extend([pixels((await events(thread_engine, one))[-1]) for one in wanted])
+        await thread_engine.stop()
+
+    found: list[bytes] = []
+    asyncio.run(scene())
+    assert len(set(found)) == len(wanted)
+    return found
+
+
+def is_gone(pid: int) -> bool:
+    """Or a zombie that nobody has asked for yet: it does nothing any more."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_one_job_event_by_event() -> None:
+    """A job yields the same events and the same pixels as in a thread, and is counted."""
+    (expected,) = alone([asked(1)])
+
+    async def scene() -> None:
+        async with ready(engine()) as process:
+            *before, last = await events(process, asked(1))
+            assert before == [Queued(0), *STEPS]
+            assert pixels(last) == expected
+            assert isinstance(last, Done)
+            assert (last.image.params, last.image.model_info) == (asked(1), model().info)
+            last.image.pixels[0] = 0  # memory of its own
+            stats = process.stats()
+            assert (stats.num_done, stats.num_waiting, stats.num_running) == (1, 0, 0)
+            assert (stats.num_forwards, stats.num_rows) == (NUM_STEPS + 2, 2 * NUM_STEPS + 2)
+            assert (stats.num_restarts, stats.pace.mean_job_s > 0) == (0, True)
+            with pytest.raises(NotFound, match="served: toy"):
+                await anext(process.generate(ImageParams("nope", "x")))
+
+    run(scene())
+
+
+def test_previews_cross_over(tmp_path: Path) -> None:
+    """Previews come from the process with their steps, and once, also where it dies in between."""
+    words = prompt("kill", tmp_path / "once")
+    (tmp_path / "once").touch()
+    (expected,) = alone([asked(1, words)])
+    (tmp_path / "once").unlink()
+
+    async def scene() -> None:
+        async with ready(engine()) as process:
+            *before, last = await events(process, replace(asked(1, words), num_previews=3))
+            assert before == [Queued(0), *STEPS] and pixels(last) == expected
+            assert process.stats().num_restarts == 1
+            previews = [event.preview for event in before if isinstance(event, Step)]
+            assert [None if p is None else p.shape for p in previews] == [*[(2, 1, 3)] * 3, None]
+
+    run(scene())
+
+
+def test_killed_under_load() -> None:
+    """Killed again and again under eight clients, the engine answers every request with the bytes
+    that it has alone, and tells each step once."""
+    wanted = [asked(seed) for seed in range(1, 49)]
+    expected = alone(wanted)
+
+    async def client(process: ProcessEngine, left: list[int], found: dict[int, bytes]) -> None:
+        while left:
+            place = left.pop()
+            *before, last = await events(process, wanted[place])
+            assert isinstance(before[0], Queued)
+            assert [event for event in before if not isinstance(event, Queued)] == STEPS
+            found[place] = pixels(last)
+
+    async def kill(process: ProcessEngine, found: dict[int, bytes]) -> None:
+        for count in range(5, 45, 10):
+            await until(lambda count=count: len(found) >= count)  # type: ignore[misc]
+            os.kill(process.pids[0], signal.SIGKILL)
+
+    async def scene() -> None:
+        async with ready(engine(forward_s=0.01)) as process:
+            left, found = list(range(len(wanted))), dict[int, bytes]()
+            clients = [client(process, left, found) for _ in range(8)]
+            await asyncio.gather(kill(process, found), *clients)
+            assert [found[place] for place in range(len(wanted))] == expected
+            stats = process.stats()
+            assert (stats.num_done, stats.num_failed, stats.num_restarts) == (48, 0, 4)
+            assert (stats.is_ready, stats.num_waiting, stats.num_running) == (True, 0, 0)
+
+    run(scene())
+
+
+@pytest.mark.parametrize("deed", ["kill", "hang", "native", "freeze", "memory"])
+def test_survived_once(deed: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A process that dies, hangs, stops or has no memory left is replaced, and the job it had is
+    run again, as if nothing had been."""
+    words = prompt(deed, tmp_path / "once")
+    (tmp_path / "once").touch()
+    (expected,) = alone([asked(1, words)])
+    (tmp_path / "once").unlink()
+
+    async def scene() -> None:
+        async with ready(engine(timeout_s=2.0)) as process:
+            *before, last = await events(process, asked(1, words))
+            assert before == [Queued(0), *STEPS]
+            assert pixels(last) == expected
+            assert (process.stats().num_restarts, process.stats().num_failed) == (1, 0)
+
+    run(scene())
+    told = {
+        "kill": "was ended by SIGKILL",
+        "hang": "did no work for 2 s",
+        "native": "for 2 s",
+        "freeze": "showed no life for 2 s",
+        "memory": "was out of memory",
+    }
+    assert told[deed] in caplog.text
+
+
+def test_message_that_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server that has no memory for an image lets go of the process, and makes it again."""
+    failed: list[Told] = []
+
+    def short_of_memory(pipe: Any) -> Any:
+        message = receive(pipe)
+        if isinstance(message, Told) and isinstance(message.event, Done) and not failed:
+            failed.append(message)
+            raise MemoryError
+        return message
+
+    monkeypatch.setattr(process, "receive", short_of_memory)
+
+    async def scene() -> None:
+        async with ready(engine()) as process:
+            assert pixels((await events(process, asked(1)))[-1])
+            assert process.stats().num_restarts == 1
+
+    run(scene())
+    assert "said what could not be read: MemoryError" in caplog.text
+
+
+@pytest.mark.parametrize("deed", ["kill", "memory"])
+def test_poison(deed: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A job that kills the engine twice fails and is not tried again; the others, though they run
+    side by side with it, get the bytes they have alone."""
+    wanted = [asked(seed) for seed in range(1, 8)]
+    expected = alone(wanted)
+
+    async def scene() -> None:
+        async with ready(engine(forward_s=0.01)) as process:
+            for _ in range(2):  # once while certificates are made, once with them
+                poison = asyncio.create_task(events(process, asked(99, prompt(deed))))
+                others = await asyncio.gather(*(events(process, one) for one in wanted))
+                assert [pixels(told[-1]) for told in others] == expected
+                failure = error((await poison)[-1])
+                assert isinstance(failure, InternalError)
+                assert "died 2 times" in failure.message
+            stats = process.stats()
+            assert (stats.num_done, stats.num_failed, stats.num_restarts) == (14, 2, 4)
+
+    run(scene())
+    assert "is given up" in caplog.text
+
+
+def test_failure_of_a_model_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Models that cannot be loaded are no reason to try again: the failure is the thread's."""
+
+    async def scene() -> None:
+        process = engine(on_load="raise")
+        await process.start()
+        await until(lambda: bool(process.stats().failure))
+        stats = process.stats()
+        assert stats.failure == "the model toy could not be loaded: the weights are damaged"
+        assert (stats.is_ready, stats.num_restarts) == (False, 0)
+        with pytest.raises(Unavailable):
+            await anext(process.generate(asked(1)))
+        await process.stop()
+
+    run(scene())
+
+
+def test_crash_loop_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
+    """A process that never gets as far as to be loaded is given up after some trials, with a
+    reason."""
+
+    async def scene() -> None:
+        process = engine(on_load="end")
+        await process.start()
+        with pytest.raises(NotReady, match="loading"):
+            await anext(process.generate(asked(1)))
+        await until(lambda: bool(process.stats().failure))
+        assert f"ended with status 3; {MAX_BAD_STARTS} in a row" in process.stats().failure
+        assert process.stats().num_restarts == MAX_BAD_STARTS
+        await process.stop()
+
+    run(scene())
+
+
+def test_load_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
+    """A process that hangs while it loads is replaced."""
+
+    async def scene() -> None:
+        process = engine(on_load="hang", load_timeout_s=1.0, timeout_s=1.0)
+        await process.start()
+        await until(lambda: process.stats().num_restarts == 1)
+        await process.stop()
+
+    run(scene())
+    assert "was not loaded after 1 s" in caplog.text
+
+
+@pytest.mark.parametrize("deed", ["doze", "native-doze"])
+def test_preparing_is_no_hang(deed: str) -> None:
+    """A network may take longer to prepare than a forward may, be it that nothing else in the
+    process runs meanwhile."""
+    (expected,) = alone([asked(1)])
+
+    async def scene() -> None:
+        async with ready(engine(timeout_s=1.0, on_prepare=deed)) as process:
+            assert pixels((await events(process, asked(1)))[-1]) == expected
+            assert process.stats().num_restarts == 0
+
+    run(scene())
+
+
+def test_preparing_has_an_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A network that is not ready after the time that loading may take is a hang, and the job is
+    made by the next process."""
+    once = prompt("hang", tmp_path / "once")
+
+    async def scene() -> None:
+        async with ready(engine(load_timeout_s=2.0, on_prepare=once)) as process:
+            assert pixels((await events(process, asked(1)))[-1])
+            assert process.stats().num_restarts >= 1  # a start may take as long, too
+
+    run(scene())
+    assert "prepared a model or a network for 2 s (load_timeout_s)" in caplog.text
+
+
+def test_other_models_than_said(caplog: pytest.LogCaptureFixture) -> None:
+    """A process that finds other weights, as after an update, serves nothing in the old name."""
+
+    async def scene() -> None:
+        process = engine(weights_sha256="1" * 64)
+        await process.start()
+        await until(lambda: process.stats().num_restarts > 0)
+        assert not process.stats().is_ready
+        await process.stop()
+
+    run(scene())
+    assert "found other models" in caplog.text
+
+
+def test_log_reaches_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    """What the engine logs in its process, traceback included, is in the server's log."""
+    caplog.set_level(logging.INFO)
+
+    async def scene() -> None:
+        async with ready(engine()) as process:
+            assert isinstance(error((await events(process, asked(1, "poison")))[-1]), InternalError)
+
+    run(scene())
+    assert "loaded toy in" in caplog.text
+    assert "poison in the pipeline" in caplog.text and "Traceback" in caplog.text
+    assert {r.levelno for r in caplog.records if "failed" in r.message} == {logging.ERROR}
+
+
+def test_place_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs that are watched hear of their place until they are begun, across the border as in a
+    thread: whoever leaves before them counts, too."""
+    monkeypatch.setattr("daguerre.engine.stream.PLACE_POLL_S", 0.005)
+    watched = Terms(is_watched=True)
+
+    async def scene(made: ProcessEngine | ThreadEngine) -> None:
+        async with ready(made) as ours:
+            async with aclosing(ours.generate(asked(1))) as first:
+                assert [await anext(first), await anext(first)] == [Queued(0), Step(1, NUM_STEPS)]
+                async with aclosing(ours.generate(asked(2))) as leaves:
+                    assert await anext(leaves) == Queued(1)
+                    waits = ours.generate(asked(3), watched)
+                    assert await anext(waits) == Queued(2)
+                assert await anext(waits) == Queued(1)
+            told = [event async for event in waits]
+            assert told[0] in (Queued(0), *STEPS[:1])
+            assert [event for event in told[:-1] if event != Queued(0)] == STEPS
+            assert isinstance(told[-1], Done)
+
+    run(scene(engine(forward_s=0.2, running=1, waiting=3)))
+    run(scene(ThreadEngine([model(forward_s=0.2)], max_waiting=3, max_running=1)))
+
+
+def test_pace_is_known_by_the_second_step() -> None:
+    """Who comes in the first seconds of a server can be told how long its queue is."""
+
+    async def scene() -> None:
+        async with ready(engine(forward_s=0.05)) as process:
+            async with aclosing(process.generate(asked(1))) as job:
+                assert [await anext(job) for _ in range(2)] == [Queued(0), STEPS[0]]
+                assert await anext(job) == STEPS[1]
+                stats = process.stats()
+                assert (stats.num_done, stats.work_s) == (0, stats.pace.mean_job_s)
+                assert stats.work_s >= 0.05 * NUM_STEPS
+
+    run(scene())
+
+
+def test_cancel_frees_the_row() -> None:
+    """A job cancelled across the border takes no more than the forward under way, and its place is
+    free at once."""
+
+    async def scene() -> None:
+        async with ready(engine(forward_s=0.3, running=1, waiting=1)) as process:
+            async with aclosing(process.generate(asked(1))) as job:
+                assert await anext(job) == Queued(0)
+                assert await anext(job) == Step(1, NUM_STEPS)
+                assert process.stats().num_running == 1
+                waiting = asyncio.create_task(events(process, asked(2)))
+                await until(lambda: process.stats().num_waiting == 1)
+                with pytest.raises(QueueFull):
+                    await anext(process.generate(asked(3)))
+            assert process.stats().num_cancelled == 1
+            third = asyncio.create_task(events(process, asked(3)))
+            assert isinstance((await waiting)[-1], Done) and isinstance((await third)[-1], Done)
+            stats = process.stats()
+            assert (stats.num_done, stats.num_cancelled) == (2, 1)
+            # Of the first: its encoding, its first step, and at most the step under way.
+            assert stats.num_forwards <= 3 + 2 * (NUM_STEPS + 2)
+
+    run(scene())
+
+
+def test_stop_and_start_again(tmp_path: Path) -> None:
+    """Stopping ends what runs with a clear failure, also a process that hangs; started again, the
+    engine works."""
+    process = engine()
+
+    async def scene() -> None:
+        async with ready(process):
+            (pid,) = process.pids
+            hanging = asyncio.create_task(events(process, asked(1, prompt("hang"))))
+            waiting = asyncio.create_task(events(process, asked(2)))
+            await until(lambda: process.stats().num_running > 0)
+            await process.stop()
+            for task in (hanging, waiting):
+                assert isinstance(error((await task)[-1]), Unavailable)
+            assert is_gone(pid)
+            assert (process.stats().is_ready, process.stats().num_restarts) == (False, 0)
+
+    async def again() -> None:
+        async with ready(process):
+            assert pixels((await events(process, asked(2)))[-1])
+
+    run(scene())
+    run(again())
+
+
+def test_drain() -> None:
+    """Draining refuses new jobs, and waits for a job whose process has to be replaced for it."""
+
+    async def scene() -> None:
+        async with ready(engine(forward_s=0.05)) as process:
+            task = asyncio.create_task(events(process, asked(1)))
+            await until(lambda: process.stats().num_running == 1)
+            draining = asyncio.create_task(process.drain())
+            await until(lambda: process.stats().is_draining)
+            with pytest.raises(NotReady):
+                await anext(process.generate(asked(2)))
+            os.kill(process.pids[0], signal.SIGKILL)
+            await draining
+            assert pixels((await task)[-1])
+
+    run(scene())
+
+
+def test_only_the_server_decides() -> None:
+    """Signals that a terminal or a supervisor sends to all processes leave the engine at work."""
+
+    async def scene() -> None:
+        async with ready(engine(forward_s=0.02)) as process:
+            task = asyncio.create_task(events(process, asked(1)))
+            await until(lambda: process.stats().num_running == 1)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                os.kill(process.pids[0], number)
+            assert pixels((await task)[-1])
+            assert process.stats().num_restarts == 0
+
+    run(scene())
+
+
+PARENT = """
+import asyncio, signal, sys
+from engine.deadly import asked, engine, prompt
+# As on a terminal: who starts a program in the background may have it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from engine.scenes import until
+async def main():
+    process = engine(timeout_s=600)
+    await process.start()
+    await until(lambda: process.stats().is_ready)
+    print(process.pids[0], flush=True)
+    if sys.argv[1] == "idle":
+        sys.stdin.read()
+        sys.exit()
+    async for event in process.generate(asked(1, prompt(sys.argv[1]))):
+        print(event, flush=True)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("deed", ["idle", "hang", "native"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
+def test_server_that_is_gone(deed: str, number: signal.Signals | None) -> None:
+    """However the server ends, no process of the engine is left, not even one that hangs."""
+    if number is None and deed != "idle":
+        pytest.skip("a program that waits for a job does not end by itself")
+    if deed == "native" and sys.platform != "linux":
+        pytest.skip("only Linux ends a process that runs no code of ours")
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, deed],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as parent:
+        try:
+            assert parent.stdout and parent.stdin
+            pid = int(parent.stdout.readline())
+            if deed != "idle":
+                assert "Step" in parent.stdout.readline() + parent.stdout.readline()
+            assert not is_gone(pid)
+            if number is not None:
+                parent.send_signal(number)
+            parent.stdin.close()
+            parent.wait(20)
+        finally:
+            parent.kill()
+    asyncio.run(until(lambda: is_gone(pid)))
+
+
+def test_last_event_only(tmp_path: Path) -> None:
+    """A job that failed in the engine's own way is answered once and not run again."""
+
+    async def scene() -> None:
+        async with ready(engine()) as process:
+            told: list[Event] = await events(process, asked(1, "poison"))
+            assert isinstance(error(told[-1]), InternalError)
+            assert process.stats().num_restarts == 0
+            assert pixels((await events(process, asked(2)))[-1])
+
+    run(scene())
+
+
+def test_prepared_process_is_the_first() -> None:
+    """A process that is begun before the start serves after it; unused, it is ended."""
+    before = engine_threads()
+    process = engine()
+    process.prepare()
+    process.close()
+    assert engine_threads() <= before
+    process.prepare()
+    prepared = process._prepared[0]
+
+    async def scene() -> None:
+        async with ready(process):
+            assert process.pids == [prepared.pid]
+            assert pixels((await events(process, asked(1)))[-1])
+        assert is_gone(prepared.pid)
+
+    run(scene())
+
+
+def test_hang_that_nobody_waits_for(caplog: pytest.LogCaptureFixture) -> None:
+    """Clients that leave before the engine counts as hung do not keep it from being replaced."""
+
+    async def scene() -> None:
+        async with ready(engine(timeout_s=2.0)) as process:
+            async with aclosing(process.generate(asked(1, prompt("hang")))) as job:
+                assert [await anext(job) for _ in range(3)] == [Queued(0), *STEPS[:2]]
+            await until(lambda: process.stats().num_restarts == 1)
+            assert pixels((await events(process, asked(2)))[-1])
+            await asyncio.sleep(2.5)  # idle is not hung
+            assert process.stats().num_restarts == 1
+
+    run(scene())
+    assert "did no work for 2 s" in caplog.text
+
+
+def test_owners_take_turns() -> None:
+    """An owner's one job, behind another's twenty, is done after those that the process had and at
+    most one more."""
+
+    async def scene() -> None:
+        async with ready(engine(forward_s=0.01, running=2)) as process:
+            ended: list[str] = []
+
+            async def job(owner: str, seed: int) -> None:
+                async for _ in process.generate(asked(seed), Terms(owner)):
+                    pass
+                ended.append(owner)
+
+            busy = [asyncio.create_task(job("busy", seed)) for seed in range(1, 21)]
+            await until(lambda: process.stats().num_running > 0)
+            await job("rare", 99)
+            assert len(ended) <= 5  # itself, the two that ran, and two while it came
+            await asyncio.gather(*busy)
+
+    run(scene())
+
+
+def test_request_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """What goes wrong with a job in its process is told under the id of its request."""
+
+    async def scene() -> None:
+        async with ready(engine()) as process:
+            for words in ("poison", prompt("kill")):
+                async for _ in process.generate(asked(1, words), Terms(request_id="req-7")):
+                    pass
+
+    run(scene())
+    failed = [r.getMessage() for r in caplog.records if "(id=req-7)" in r.getMessage()]
+    assert ["failed" in failed[0], "is given up" in failed[1]] == [True, True]

@@ -1,0 +1,84 @@
+"""The link that opens the page signed in: once, from this machine, and never in a log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import RunningServer, error_of, running
+
+from daguerre.server.playground.one_time_login import FRAGMENT, SignIn, is_loopback
+
+PATH = "/playground/sign-in"
+
+
+@pytest.fixture
+def sign_in() -> SignIn:
+    return SignIn()
+
+
+@pytest.fixture
+def server(tmp_path: Path, sign_in: SignIn) -> Iterator[RunningServer]:
+    with running(tmp_path, sign_in=sign_in) as server:
+        yield server
+
+
+def token_of(link: str) -> str:
+    start, _, token = link.partition(FRAGMENT)
+    assert start == "/#" and len(token) >= 43  # 256 bits
+    return token
+
+
+def test_works_once(
+    server: RunningServer, sign_in: SignIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The token gives its key once; neither stands in the log, and no cache keeps the answer."""
+    caplog.set_level(logging.DEBUG)
+    token = token_of(sign_in.issue(server.key))
+    first = server.client.post(PATH, json={"token": token})
+    assert first.json() == {"key": server.key}
+    assert first.headers["cache-control"] == "no-store"
+    second = server.client.post(PATH, json={"token": token})
+    assert second.status_code == 401 and error_of(second)["param"] == "token"
+    assert token not in caplog.text and server.key not in caplog.text
+
+
+def test_each_link_has_its_own_key(server: RunningServer, sign_in: SignIn) -> None:
+    """Two links are two tokens, and using one leaves the other."""
+    tokens = [token_of(sign_in.issue(key)) for key in ("inf-one", "inf-two")]
+    answers = [server.client.post(PATH, json={"token": token}).json() for token in tokens[::-1]]
+    assert answers == [{"key": "inf-two"}, {"key": "inf-one"}]
+
+
+def test_wrong_token_spends_nothing(server: RunningServer, sign_in: SignIn) -> None:
+    """A guess is refused, and the link still works."""
+    token = token_of(sign_in.issue(server.key))
+    assert server.client.post(PATH, json={"token": "x" * 43}).status_code == 401
+    assert server.client.post(PATH, json={"token": token}).status_code == 200
+
+
+@pytest.mark.parametrize("body", [{}, {"token": 5}, {"token": "x", "key": "y"}, {"tokn": "x"}])
+def test_wrong_body(server: RunningServer, body: dict[str, object]) -> None:
+    """A body that is not a token alone is refused by name."""
+    response = server.client.post(PATH, json=body)
+    assert error_of(response)["param"] == "token" and response.status_code == 400
+
+
+def test_large_body(server: RunningServer) -> None:
+    """Nobody without a key makes the server read much."""
+    assert server.client.post(PATH, json={"token": "x" * 5000}).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("host", "is_near"),
+    [
+        *(("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("[::1]", True)),
+        *(("localhost", True), ("0.0.0.0", False), ("192.168.0.4", False), ("::", False)),
+        *(("example.com", False), ("127.0.0.1.example.com", False), ("", False)),
+    ],
+)
+def test_is_loopback(host: str, is_near: bool) -> None:
+    """Only addresses that never leave the machine are near."""
+    assert is_loopback(host) == is_near

@@ -1,0 +1,130 @@
+"""Keys: who gets in, who does not, and that a stranger's body is never looked at."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import MODEL, PATH, RunningServer, error_of, read_answer
+
+from daguerre.server.access import auth
+
+BODY = {"model": MODEL, "prompt": "a red fox"}
+
+
+def status_for(server: RunningServer, authorization: str) -> int:
+    """Of GET /v1/models with exactly this text in the header, which an HTTP client would tidy."""
+    head = f"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization:{authorization}\r\n\r\n"
+    with server.connection() as connection:
+        connection.sendall(head.encode("latin-1"))
+        return read_answer(connection)[0]
+
+
+@pytest.mark.parametrize(
+    "form", [" Bearer {}", "bearer {}", " BEARER   {}", " \tBearer {} \t", "Bearer\t{}"]
+)
+def test_accepted_forms(server: RunningServer, form: str) -> None:
+    """The scheme in any case, with any white space around it and around the key."""
+    assert status_for(server, form.format(server.key)) == 200
+
+
+@pytest.mark.parametrize("form", [" Bearer  ", " ", " Bearer{}", " Bearer {} {}", " {}"])
+def test_refused_forms(server: RunningServer, form: str) -> None:
+    """A good key in another form is not taken."""
+    assert status_for(server, form.format(*[server.key] * 2)) == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": ""},
+        {"authorization": "Bearer"},
+        {"authorization": "Bearer inf-wrong"},
+        {"authorization": "Bearer inf-\xff\xfe"},
+        {"authorization": "Basic aW5mLXdyb25n"},
+        {"authorization": "inf-wrong"},
+        {"authorization": "Bearer " + "x" * 10_000},
+        {"x-api-key": "inf-wrong"},
+    ],
+)
+@pytest.mark.parametrize("method_and_path", [("POST", PATH), ("GET", "/v1/models")])
+def test_refused(
+    server: RunningServer, headers: dict[str, str], method_and_path: tuple[str, str]
+) -> None:
+    """Without a known key the answer is a 401 with WWW-Authenticate, and shows no key."""
+    raw = {name: value.encode("latin-1") for name, value in headers.items()}
+    response = server.client.request(*method_and_path, headers=raw)  # type: ignore[arg-type]
+    error = error_of(response)
+    assert (response.status_code, error["type"]) == (401, "authentication_error")
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert "wrong" not in response.text
+    assert "x-ratelimit-limit-requests" not in response.headers
+
+
+def test_two_headers(server: RunningServer) -> None:
+    """Two Authorization headers are refused even where one of them is good."""
+    good = ("authorization", f"Bearer {server.key}")
+    response = server.client.post(PATH, json=BODY, headers=[good, ("authorization", "Bearer x")])
+    assert error_of(response)["code"] == 401
+
+
+def test_key_comes_before_the_body(server: RunningServer) -> None:
+    """A stranger's broken body is answered as a stranger's, not as a broken body."""
+    assert error_of(server.post(b"{", key="inf-wrong"))["code"] == 401
+    assert error_of(server.post(b"x" * 300_000, key="inf-wrong"))["code"] == 401
+
+
+def test_rotation_and_revocation(server: RunningServer) -> None:
+    """A rotated key and a destroyed resource are refused on the next request."""
+    _, first = server.resources.create(MODEL, "SHORT_LIVED")
+    assert server.post(BODY, key=first).status_code == 200
+    second = server.resources.rotate("SHORT_LIVED")
+    assert error_of(server.post(BODY, key=first))["code"] == 401
+    assert server.post(BODY, key=second).status_code == 200
+    server.resources.destroy("SHORT_LIVED")
+    assert error_of(server.post(BODY, key=second))["code"] == 401
+
+
+def test_other_model(server: RunningServer) -> None:
+    """A good key does not open another model, in the words of the contract."""
+    error = error_of(server.post({**BODY, "model": "stable-image-core"}))
+    assert (error["code"], error["type"], error["param"]) == (403, "authorization_error", "model")
+    assert error["message"].startswith("you do not have access to that model")
+
+
+def test_model_that_is_not_served(server: RunningServer) -> None:
+    """A resource may be for a model that is not served: a 404 that says which is."""
+    _, key = server.resources.create("gone", "GONE")
+    error = error_of(server.post({**BODY, "model": "gone"}, key=key))
+    assert (error["code"], error["param"]) == (404, "model")
+    assert MODEL in error["message"]
+    server.resources.destroy("GONE")
+
+
+def test_a_database_elsewhere_holds_up_nobody(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While a remote database does not answer, the server does; then the request gets a 503, and
+    the operator a line."""
+    is_asked, is_over = threading.Event(), threading.Event()
+
+    def silent(key: str) -> None:
+        is_asked.set()
+        is_over.wait(20)
+
+    monkeypatch.setattr(server.resources, "is_local", False)
+    monkeypatch.setattr(server.resources, "authenticate", silent)
+    monkeypatch.setattr(auth, "DATABASE_TIMEOUT_S", 1.0)
+    with ThreadPoolExecutor(1) as pool:
+        head = {"authorization": f"Bearer {server.key}"}
+        waiting = pool.submit(server.client.get, "/v1/models", headers=head)
+        assert is_asked.wait(20)
+        assert server.client.get("/healthz").status_code == 200
+        assert not waiting.done()
+        answer = waiting.result(20)
+        is_over.set()
+    assert answer.status_code == 503
+    assert "database" in error_of(answer)["message"]
+    assert "did not answer" in caplog.text

@@ -1,0 +1,334 @@
+"""Raw sockets: what is no HTTP, half a request, slow senders, bodies that nobody reads."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from conftest import MODEL, PATH, RunningServer, read_answer, running, wait_until
+
+from daguerre.server.http.h11_protocol import READ_BYTES, HttpProtocol
+
+BODY = json.dumps({"model": MODEL, "prompt": "x"}).encode()
+AUTHORITY = b"Host: x\r\n"
+
+
+def error_code(headers: dict[str, str], body: bytes) -> int:
+    assert headers["content-type"] == "application/json" and headers["x-request-id"]
+    code = json.loads(body)["error"]["code"]
+    assert isinstance(code, int)
+    return code
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"garbage\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # a TLS client on the plain port
+        b"GET / HTTP/1.1\r\n\r\n",  # no Host
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 70_000,
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a:b\r\n" * 200 + b"\r\n",
+        b"GET / HTTP/1.1\nHost: x\n" + b"a:b\n" * 200 + b"\n",
+    ],
+)
+def test_no_http(server: RunningServer, sent: bytes) -> None:
+    """What is no HTTP gets the error object too, and the connection is closed."""
+    with server.connection() as connection:
+        connection.sendall(sent)
+        status, headers, body = read_answer(connection)
+        assert (status, error_code(headers, body)) == (400, 400)
+        assert headers["connection"] == "close"
+        assert connection.recv(1) == b""
+
+
+def test_head_of_many_lines_after_another(server: RunningServer) -> None:
+    """A request that waits behind another is held to the same limit."""
+    with server.connection() as connection:
+        connection.sendall(server.head(len(BODY)) + BODY)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a:b\r\n" * 200 + b"\r\n")
+        assert read_answer(connection)[0] == 200
+        status, headers, body = read_answer(connection)
+        assert (status, error_code(headers, body)) == (400, 400)
+        assert b"lines" in body
+
+
+def test_a_sender_has_its_turn_and_no_more(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much is sent at once, little is read before others have their turn (reading 256 KiB
+    in chunks of one byte had held up all others for 0.4 s)."""
+    sizes = []
+    take = HttpProtocol.data_received
+
+    def counted(protocol: HttpProtocol, data: bytes) -> None:
+        sizes.append(len(data))
+        take(protocol, data)
+
+    monkeypatch.setattr(HttpProtocol, "data_received", counted)
+    chunks = b"1\r\n \r\n" * 20_000 + b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+    with server.connection() as connection:
+        connection.sendall(server.head(None, extra="Transfer-Encoding: chunked\r\n") + chunks)
+        assert read_answer(connection)[0] == 200
+    assert sum(sizes) > len(chunks) and max(sizes) <= READ_BYTES
+
+
+def test_rest_of_a_refused_body_is_not_taken_apart(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a stranger goes on to send, in the smallest of chunks, costs next to nothing."""
+    parsed = []
+    handle = HttpProtocol.handle_events
+
+    def counted(protocol: HttpProtocol) -> None:
+        parsed.append(1)
+        handle(protocol)
+
+    monkeypatch.setattr(HttpProtocol, "handle_events", counted)
+    with server.connection() as connection:
+        connection.sendall(
+            server.head(None, key="inf-wrong", extra="Transfer-Encoding: chunked\r\n")
+        )
+        status, headers, _ = read_answer(connection)
+        assert (status, headers["connection"]) == (401, "close")
+        before = len(parsed)
+        for _ in range(5):
+            connection.sendall(b"1\r\na\r\n" * 1000)
+            time.sleep(0.05)
+        assert len(parsed) == before
+
+
+def test_broken_chunk(server: RunningServer) -> None:
+    """A chunk that is none, in the middle of a body, ends the request with a 400."""
+    with server.connection() as connection:
+        connection.sendall(
+            server.head(None, extra="Transfer-Encoding: chunked\r\n") + b"5\r\nabcde\r\n"
+        )
+        time.sleep(0.05)
+        connection.sendall(b"zz\r\n")
+        status, headers, body = read_answer(connection)
+    assert (status, error_code(headers, body)) == (400, 400)
+    assert server.generate().status_code == 200
+
+
+def test_chunked_body(server: RunningServer) -> None:
+    """A body in chunks is a body."""
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (BODY[:7], BODY[7:]))
+    with server.connection() as connection:
+        head = server.head(None, extra="Transfer-Encoding: chunked\r\n")
+        connection.sendall(head + chunks + b"0\r\n\r\n")
+        assert read_answer(connection)[0] == 200
+
+
+def test_truncated_body(server: RunningServer) -> None:
+    """A sender that leaves in the middle of its body starts no job and breaks nothing."""
+    with server.connection() as connection:
+        connection.sendall(server.head(len(BODY)) + BODY[:-5])
+        time.sleep(0.05)
+    assert server.generate().status_code == 200
+    assert len(server.engine.params) == 1
+
+
+def test_too_large_by_its_length(server: RunningServer) -> None:
+    """A Content-Length over the limit is refused before a byte of the body has come."""
+    with server.connection() as connection:
+        connection.sendall(server.head(10**12))
+        status, headers, body = read_answer(connection)
+    assert (status, error_code(headers, body)) == (413, 413)
+    assert headers["connection"] == "close"
+
+
+def test_too_large_while_it_arrives(server: RunningServer) -> None:
+    """A body without a length is refused as soon as it is over the limit, not at its end."""
+    chunk = b"8000\r\n" + b" " * 0x8000 + b"\r\n"
+    with server.connection() as connection:
+        connection.sendall(server.head(None, extra="Transfer-Encoding: chunked\r\n") + chunk * 9)
+        status, headers, body = read_answer(connection)
+        assert (status, error_code(headers, body)) == (413, 413)
+        # What is still being sent does not cut off the answer.
+        connection.sendall(chunk)
+
+
+def test_stranger_with_an_endless_body(server: RunningServer) -> None:
+    """A wrong key is answered at once, with the connection to be closed, whatever may follow."""
+    with server.connection() as connection:
+        started = time.monotonic()
+        connection.sendall(server.head(10**9, key="inf-wrong") + b"x" * 300_000)
+        status, headers, body = read_answer(connection)
+        assert (status, error_code(headers, body)) == (401, 401)
+        assert time.monotonic() - started < 1
+        assert headers["connection"] == "close"
+        with pytest.raises(ConnectionError):
+            for _ in range(100):
+                connection.sendall(b"x" * 100_000)
+                time.sleep(0.1)
+
+
+def test_small_refused_body_keeps_the_connection(server: RunningServer) -> None:
+    """After a 401 whose small body comes later, the same connection takes the next request."""
+    with server.connection() as connection:
+        connection.sendall(server.head(len(BODY), key="inf-wrong"))
+        assert read_answer(connection)[0] == 401
+        connection.sendall(BODY + server.head(len(BODY)) + BODY)
+        assert read_answer(connection)[0] == 200
+
+
+def test_idle_after_a_refused_body(tmp_path: Path) -> None:
+    """A connection whose small body came after its 401 is idle like any other: no 408 comes while
+    nothing is asked (a bug was), and it ends after the time that an idle one has."""
+    with running(tmp_path, body_timeout_s=0.1) as server:
+        server.server.config.timeout_keep_alive = 1
+        with server.connection() as connection:
+            for _ in range(3):
+                connection.sendall(server.head(len(BODY), key="inf-wrong"))
+                assert read_answer(connection)[0] == 401
+                connection.sendall(BODY)
+                time.sleep(0.3)
+            assert connection.recv(1) == b""
+
+
+def test_strangers_cannot_fill_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """However much comes that is no HTTP, the log has a line of it, and none of uvicorn's."""
+    with running(tmp_path) as server:
+        for _ in range(20):
+            with server.connection() as connection:
+                connection.sendall(b"garbage\r\n\r\n")
+                assert read_answer(connection)[0] == 400
+    (line,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert line.getMessage() == "1 requests refused that are no HTTP/1.1"
+
+
+def test_expect_continue(server: RunningServer) -> None:
+    """curl asks before it sends a large body: go on with a good key, 401 without."""
+    with server.connection() as connection:
+        connection.sendall(server.head(len(BODY), extra="Expect: 100-continue\r\n"))
+        assert connection.recv(4096).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(BODY)
+        assert read_answer(connection)[0] == 200
+    with server.connection() as connection:
+        connection.sendall(server.head(9, key="inf-wrong", extra="Expect: 100-continue\r\n"))
+        status, headers, _ = read_answer(connection)
+        assert (status, headers["connection"]) == (401, "close")
+
+
+def test_slow_body(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A body that does not arrive in time is a 408, however it drips."""
+    with running(tmp_path_factory.mktemp("slow"), body_timeout_s=0.3) as server:
+        with server.connection() as connection:
+            connection.sendall(server.head(len(BODY)))
+            for i in range(5):
+                connection.sendall(BODY[i : i + 1])
+                time.sleep(0.05)
+            status, headers, body = read_answer(connection)
+            assert (status, error_code(headers, body)) == (408, 408)
+            assert headers["connection"] == "close"
+
+
+def test_slow_head(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A head that does not arrive in time is a 408 too, on a new and on a used connection."""
+    with running(tmp_path_factory.mktemp("slow"), body_timeout_s=0.3) as server:
+        for before in (b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"):
+            with server.connection() as connection:
+                connection.sendall(before)
+                if before:
+                    assert read_answer(connection)[0] == 200
+                connection.sendall(b"GET /heal")
+                status, headers, body = read_answer(connection)
+                assert (status, error_code(headers, body)) == (408, 408)
+                assert connection.recv(1) == b""
+
+
+def test_slow_rest_of_a_refused_body(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A refused sender cannot hold its connection by dripping the rest of its body."""
+    with running(tmp_path_factory.mktemp("slow"), body_timeout_s=0.3) as server:
+        with server.connection() as connection:
+            connection.sendall(server.head(60_000, key="inf-wrong"))
+            assert read_answer(connection)[0] == 401
+            with pytest.raises(ConnectionError):
+                for _ in range(60):
+                    connection.sendall(b"x")
+                    time.sleep(0.05)
+
+
+def test_idle_connection_outlives_the_head_timeout(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """A pool may keep an answered connection idle for longer than a head may take."""
+    with running(tmp_path_factory.mktemp("idle"), body_timeout_s=0.1) as server:
+        with server.connection() as connection:
+            for _ in range(2):
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert read_answer(connection)[0] == 200
+                time.sleep(0.3)
+
+
+def test_long_image_outlives_the_head_timeout(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The timeout of the head is no timeout of the work."""
+    with running(tmp_path_factory.mktemp("long"), body_timeout_s=0.1) as server:
+        server.engine.is_held = True
+        with server.connection() as connection:
+            connection.sendall(server.head(len(BODY)) + BODY)
+            wait_until(lambda: server.engine.num_running == 1)
+            time.sleep(0.3)
+            server.engine.is_held = False
+            assert read_answer(connection)[0] == 200
+
+
+def test_pipelined_requests(server: RunningServer) -> None:
+    """Two requests in one packet get two answers, in order."""
+    with server.connection() as connection:
+        one = server.head(len(BODY)) + BODY
+        connection.sendall(one + b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        data = b""
+        while received := connection.recv(65536):
+            data += received
+    assert data.count(b"HTTP/1.1 200 OK") == 2
+    assert data.index(b"b64_json") < data.index(b'"alive"')
+
+
+def test_upgrade_is_not_taken(server: RunningServer) -> None:
+    """A request to change the protocol is answered in HTTP."""
+    with server.connection() as connection:
+        connection.sendall(
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+        assert read_answer(connection)[0] == 200
+
+
+def test_http_1_0(server: RunningServer) -> None:
+    """An old client gets its answer and the end of the connection."""
+    with server.connection() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert read_answer(connection)[0] == 200
+        assert connection.recv(1) == b""
+
+
+def test_body_on_a_get(server: RunningServer) -> None:
+    """A body where none belongs is passed over."""
+    with server.connection() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+        assert read_answer(connection)[0] == 200
+        connection.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % PATH.encode())
+        assert read_answer(connection)[0] == 405
+
+
+def test_answers_do_not_wait_for_an_acknowledgement(server: RunningServer) -> None:
+    """The body of an answer follows its head at once; Nagle's algorithm held it back for the 40 ms
+    in which a client's system may delay its acknowledgement."""
+    with server.connection() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        read_answer(connection)
+        [protocol] = [
+            one
+            for one in server.server.server_state.connections
+            if one.transport.get_extra_info("peername") == connection.getsockname()
+        ]
+        accepted = protocol.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -1,0 +1,119 @@
+"""The log's lines: for people, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from conftest import MODEL, RunningServer, wait_until
+
+from daguerre.server.http import logs
+from daguerre.server.http.logs import (
+    MAX_RECORD_CHARS,
+    SELDOM_S,
+    ConsoleFormatter,
+    JsonFormatter,
+    Seldom,
+)
+
+
+def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
+    return logging.getLogger("daguerre.x").makeRecord(
+        "daguerre.x", logging.WARNING, "x.py", 1, message, args, None, extra=extra
+    )
+
+
+def test_json_line() -> None:
+    """A record is one object on one line, whatever it says."""
+    line = JsonFormatter().format(record("two\nlines of %s", "猫\u2028"))
+    assert "\n" not in line and line.isascii()
+    found = json.loads(line)
+    assert datetime.fromisoformat(found.pop("time")).tzinfo == UTC
+    assert found == {
+        "level": "warning",
+        "logger": "daguerre.x",
+        "message": "two\nlines of 猫\u2028",
+    }
+
+
+def test_json_traceback() -> None:
+    """A traceback is a value, not more lines."""
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        failed = record("it failed")
+        failed.exc_info = sys.exc_info()
+    line = JsonFormatter().format(failed)
+    assert "\n" not in line
+    assert "ValueError: broken" in json.loads(line)["traceback"]
+
+
+@pytest.mark.parametrize("formatter", [ConsoleFormatter(), JsonFormatter()])
+def test_length(formatter: logging.Formatter) -> None:
+    """A record that is too long is cut, and says so."""
+    line = formatter.format(record("x" * 100_000))
+    assert len(line) < MAX_RECORD_CHARS + 200
+    assert "(100" in line and "characters)" in line
+
+
+def test_request(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
+    """A request is one record: what it was and took, never its prompt or key."""
+    caplog.set_level(logging.INFO)
+    body = {"model": MODEL, "prompt": "unspeakable", "size": "1344x768"}
+    assert server.post(body, x_request_id="req-1").status_code == 200
+    wait_until(lambda: any("req-1" in r.getMessage() for r in caplog.records))
+    (logged,) = [r for r in caplog.records if "req-1" in r.getMessage()]
+    found = json.loads(JsonFormatter().format(logged))
+    assert found.pop("time") and found.pop("total_ms") >= 0
+    assert found == {
+        "level": "info",
+        "logger": "daguerre.requests",
+        "id": "req-1",
+        "alias": "DIFFUSION",
+        "method": "POST",
+        "route": "/v1/images/generations",
+        "status": 200,
+        "size": "1344x768",
+        "steps": 4,
+        "queue_ms": 2,
+        "run_ms": 36,
+    }
+    console = ConsoleFormatter().format(logged)
+    assert " daguerre.requests id=req-1 alias=DIFFUSION method=POST " in console
+    assert " size=1344x768 steps=4 queue_ms=2 run_ms=36" in console
+
+
+def test_seldom(caplog: pytest.LogCaptureFixture) -> None:
+    """What happens all the time is a line now and then, and each line counts what had none."""
+    now_s = [0.0]
+    log = Seldom(logging.getLogger("daguerre.x"), "%d times: %s", lambda: now_s[0])
+    for words in ("a", "b", "c"):
+        log.warn(words)
+    now_s[0] += SELDOM_S
+    log.warn("d")
+    assert caplog.messages == ["1 times: a", "3 times: d"]
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_setting(
+    form: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The setting decides what is written to standard error."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    logs.configure("info", form)
+    root.warning("hello")
+    line = capsys.readouterr().err
+    assert (json.loads(line)["message"] if form == "json" else line.split()[-1]) == "hello"
+
+
+def test_leaves_an_embedding_program_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has set up logging keeps it."""
+    own = logging.NullHandler()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [own])
+    logs.configure("info", "json")
+    assert logging.getLogger().handlers == [own]

@@ -1,0 +1,176 @@
+"""Resources and keys: what opens what, and what another process changes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import MODEL
+from sqlalchemy import create_mock_engine, text
+
+from daguerre.config import Settings
+from daguerre.errors import InvalidRequest, NotFound, SettingsError, Unavailable
+from daguerre.storage.api_keys import MAX_REQUESTS_PER_MINUTE, ResourceStore
+
+
+@pytest.fixture
+def settings(on_each_database: Settings) -> Settings:
+    return on_each_database
+
+
+def test_key_opens_its_resource(store: ResourceStore) -> None:
+    """A key opens the resource it was made for, with all its values, and no other string does."""
+    resource, key = store.create(MODEL, "DIFFUSION", 20)
+    other, other_key = store.create(MODEL, "OTHER")
+    assert store.authenticate(key) == resource
+    assert store.authenticate(other_key) == other
+    assert (resource.model, resource.alias, resource.requests_per_minute) == (
+        MODEL,
+        "DIFFUSION",
+        20,
+    )
+    for wrong in ("", key[:-1], key + "x", key.upper(), resource.id, "inf-", "\udcff\x00é"):
+        assert store.authenticate(wrong) is None
+
+
+def test_key_form(store: ResourceStore) -> None:
+    """A key is `inf-` and 256 random bits, and only its first 8 characters are kept."""
+    keys = [store.create(MODEL, f"A{i}") for i in range(4)]
+    for resource, key in keys:
+        assert re.fullmatch(r"inf-[A-Za-z0-9_-]{43}", key)
+        assert resource.key_prefix == key[:8]
+    assert len({key for _, key in keys}) == 4
+
+
+def test_key_is_not_in_the_database(store: ResourceStore) -> None:
+    """No column holds a key, or more of it than the prefix."""
+    _, key = store.create(MODEL, "DIFFUSION")
+    before = rows(store)
+    rotated = store.rotate("DIFFUSION")
+    assert key[:8] in before and rotated[:8] in rows(store)
+    assert key[:12] not in before and rotated[:12] not in rows(store)
+
+
+def rows(store: ResourceStore) -> str:
+    with store.database.connect() as connection:
+        return str(connection.execute(text("SELECT * FROM daguerre_resources")).all())
+
+
+@pytest.mark.parametrize("change", ["rotate", "destroy"])
+def test_change_by_another_process_holds_at_once(settings: Settings, change: str) -> None:
+    """What another process rotates or destroys is refused by a store that is already open."""
+    store = ResourceStore.open(settings)
+    _, key = store.create(MODEL, "DIFFUSION")
+    assert store.authenticate(key) is not None
+    code = (
+        "import sys; from pathlib import Path; from daguerre.config import Settings;"
+        "from daguerre.storage.api_keys import ResourceStore;"
+        "store = ResourceStore.open(Settings(home=Path(sys.argv[1]), database_url=sys.argv[2]));"
+        f"print(store.{change}('DIFFUSION')); store.close()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, settings.home_folder(), settings.database_url],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert store.authenticate(key) is None
+    new = store.authenticate(done.stdout.strip())
+    assert (new is not None) == (change == "rotate")
+    store.close()
+
+
+def test_rotate_keeps_the_resource(store: ResourceStore) -> None:
+    """Rotating changes the key and its prefix, and nothing else of the resource."""
+    before, old = store.create(MODEL, "DIFFUSION", 7)
+    new = store.rotate("diffusion")
+    after = store.get("DIFFUSION")
+    assert new != old and after.key_prefix == new[:8]
+    assert store.authenticate(new) == after
+    assert (after.id, after.model, after.requests_per_minute, after.created) == (
+        before.id,
+        before.model,
+        7,
+        before.created,
+    )
+
+
+def test_list_is_oldest_first(store: ResourceStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resources are listed in the order in which they were made."""
+    for second, alias in enumerate(("ZEBRA", "MIDDLE", "APPLE")):
+        monkeypatch.setattr("time.time", lambda second=second: 1_000_000 + second)
+        store.create(MODEL, alias)
+    assert [resource.alias for resource in store.list()] == ["ZEBRA", "MIDDLE", "APPLE"]
+
+
+@pytest.mark.parametrize("alias", ["DIFFUSION", "a", "My_Model_2", "A" * 64])
+def test_alias_is_upper_cased(store: ResourceStore, alias: str) -> None:
+    """An alias may be given in lower case and is kept, and found, in upper case."""
+    created, _ = store.create(MODEL, alias)
+    assert created.alias == alias.upper()
+    assert store.get(alias.lower()) == created
+
+
+@pytest.mark.parametrize("alias", ["", "1A", "_A", "A-B", "A B", "Ä", "A\n", "ß", "A" * 65, "Aı"])
+def test_bad_alias_is_refused(store: ResourceStore, alias: str) -> None:
+    """An alias that cannot begin the name of a variable is refused, and named in the message."""
+    with pytest.raises(InvalidRequest) as caught:
+        store.create(MODEL, alias)
+    assert repr(alias) in caught.value.message and caught.value.param == "alias"
+    assert store.list() == ()
+
+
+def test_alias_is_unique(store: ResourceStore) -> None:
+    """A second resource under an alias is refused, whatever its case, and the first one stays."""
+    _, key = store.create(MODEL, "DIFFUSION")
+    with pytest.raises(InvalidRequest, match="DIFFUSION is taken"):
+        store.create(MODEL, "diffusion")
+    assert store.authenticate(key) is not None
+    assert len(store.list()) == 1
+
+
+def test_unknown_alias_names_the_known_ones(store: ResourceStore) -> None:
+    """Asking for, rotating or destroying what is not there says what is."""
+    store.create(MODEL, "DIFFUSION")
+    for call in (store.get, store.rotate, store.destroy):
+        with pytest.raises(NotFound, match="no resource NOPE; there is: DIFFUSION"):
+            call("nope")
+
+
+@pytest.mark.parametrize("limit", [0, -1, MAX_REQUESTS_PER_MINUTE + 1])
+def test_bad_limit_is_refused(store: ResourceStore, limit: int) -> None:
+    """A rate limit outside its range is refused with the range."""
+    with pytest.raises(InvalidRequest, match=f"is {limit}; it must be .* from 1 to"):
+        store.create(MODEL, "DIFFUSION", limit)
+
+
+def test_resources_outlive_the_process(settings: Settings) -> None:
+    """A key that was made before the store was closed opens its resource afterwards."""
+    store = ResourceStore.open(settings)
+    resource, key = store.create(MODEL, "DIFFUSION", 3)
+    store.close()
+    store = ResourceStore.open(settings)
+    assert store.authenticate(key) == resource
+    store.close()
+
+
+def test_local_is_sqlite(settings: Settings, store: ResourceStore) -> None:
+    """Only SQLite counts as a database that answers without another machine."""
+    elsewhere = create_mock_engine("postgresql+psycopg://", lambda *_: None)
+    assert store.is_local == (not settings.database_url)
+    assert not ResourceStore(elsewhere).is_local  # type: ignore[arg-type]
+
+
+def test_unreadable_database_is_unavailable(store: ResourceStore) -> None:
+    """A request that meets a broken database is told to come back, not that its key is wrong."""
+    _, key = store.create(MODEL, "DIFFUSION")
+    with store.database.begin() as connection:
+        connection.execute(text("DROP TABLE daguerre_resources"))
+    with pytest.raises(Unavailable) as caught:
+        store.authenticate(key)
+    assert caught.value.retry_after_s is not None
+    with pytest.raises(SettingsError, match="no such table|does not exist") as told:
+        store.list()
+    assert "\n" not in told.value.message
