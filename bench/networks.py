@@ -19,14 +19,14 @@ import openvino as ov
 
 from bench.machine import durations_s
 from daguerre.config import Settings
-from daguerre.engine.forward import Forward, Inputs, Network, Outputs
+from daguerre.engine.forward import ForwardRequest, Inputs, Network, Outputs
 from daguerre.engine.pipeline import Pipeline
 from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.models.catalog import DEFAULT_MODEL
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
 from daguerre.models.embedded.networks import OpenVINONetwork, inference_precision
 from daguerre.models.openvino import openvino_core
-from daguerre.params import Done, ImageParams, ModelInfo
+from daguerre.params import ImageParams, JobSucceeded, ModelInfo
 
 ROWS = 2  # of one guided step: with the prompt, and with the negative prompt
 _PARAMS = ImageParams(DEFAULT_MODEL, "a red apple on a wooden table", seed=1)
@@ -82,7 +82,7 @@ def _embedded(settings: Settings) -> EmbeddedModel:
     )
 
 
-def _first_denoising(model: EmbeddedModel, networks: Mapping[str, Network]) -> Forward:
+def _first_denoising(model: EmbeddedModel, networks: Mapping[str, Network]) -> ForwardRequest:
     pipeline = model.pipeline(_PARAMS)
     forward = next(pipeline)
     while forward.stage == "encode":
@@ -146,7 +146,7 @@ def engine_cost(settings: Settings, num_images: int) -> EngineCost:
 
 async def _engine_cost(settings: Settings, num_images: int) -> EngineCost:
     model = _TimedModel(_embedded(settings))
-    engine = ThreadEngine([model], max_waiting=1, max_running=1)
+    engine = ThreadEngine([model], max_queued_jobs=1, max_running_jobs=1)
     await engine.start()
     try:
         while not engine.stats().is_ready:
@@ -163,7 +163,7 @@ async def _engine_cost(settings: Settings, num_images: int) -> EngineCost:
 async def _cost_of_one(engine: ThreadEngine, model: _TimedModel) -> EngineCost:
     before_ms = model.spent_ms()
     events = [event async for event in engine.generate(_PARAMS)]
-    assert isinstance(events[-1], Done), events[-1]
+    assert isinstance(events[-1], JobSucceeded), events[-1]
     forwards_ms = model.spent_ms() - before_ms
     timings = events[-1].image.timings
     stages_ms = timings.encode_ms + timings.denoise_ms + timings.decode_ms

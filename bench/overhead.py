@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daguerre.engine.batching.certificates import Certificates
-from daguerre.engine.forward import Forward, Inputs, Network, Outputs
+from daguerre.engine.batching.certificates import CertificateStore
+from daguerre.engine.forward import ForwardRequest, Inputs, Network, Outputs
 from daguerre.engine.job import Job
 from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Pipeline
@@ -58,7 +58,7 @@ class _Asking:
     def pipeline(self, params: ImageParams) -> Pipeline:
         inputs = {name: np.zeros((1, *shape), np.float32) for name, shape in self.shapes.items()}
         for index in range(1, _NUM_STEPS + 1):
-            (sample,) = yield Forward(_NETWORK, inputs, "denoise", (index, _NUM_STEPS))
+            (sample,) = yield ForwardRequest(_NETWORK, inputs, "denoise", (index, _NUM_STEPS))
             inputs = {**inputs, "sample": np.asarray(sample)}
         return np.zeros((params.height, params.width, 3), np.uint8)
 
@@ -67,7 +67,7 @@ def cost_ms(shapes: Mapping[str, tuple[int, ...]]) -> float:
     """Of a forward that 16 jobs share, in the engine's thread: the median of 200."""
     # By a clock that counts how often it is asked any forward takes one, so that all of them share.
     clock = itertools.count().__next__
-    loop = Loop({_MODEL: _Asking(shapes)}, Certificates(), ROWS, clock, lambda job: None)
+    loop = Loop({_MODEL: _Asking(shapes)}, CertificateStore(), ROWS, clock, lambda job: None)
     loop.residence.load(_MODEL)
     for number in range(ROWS):
         params = ImageParams(_MODEL, "x", width=8, height=8, seed=number + 1)

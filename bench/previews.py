@@ -16,12 +16,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from daguerre.engine.forward import Forward, Inputs, Network, Outputs, Preview, Promise
+from daguerre.engine.forward import ForwardRequest, Inputs, Network, Outputs, Preview, Promise
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.engine.previews import due
 from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.models.embedded.model import EmbeddedModel
-from daguerre.params import MAX_PREVIEWS, Done, ImageParams, ModelInfo, Step
+from daguerre.params import MAX_PREVIEWS, ImageParams, JobSucceeded, ModelInfo, StepCompleted
 
 _ID = "model"
 BESIDE, ENGINE, NONE = "by a process beside", "by the engine", "none"
@@ -80,7 +80,7 @@ class _Model:
             pixels: Pixels = end.value
             return pixels
 
-    def _timed(self, forward: Forward) -> Preview | None:
+    def _timed(self, forward: ForwardRequest) -> Preview | None:
         draw = forward.preview
         if draw is None:
             return None
@@ -115,7 +115,7 @@ class Found:
 
 async def measured(num_turns: int) -> Mapping[str, Found]:
     model = _Model()
-    engine = ThreadEngine([model], max_waiting=1, max_running=1)
+    engine = ThreadEngine([model], max_queued_jobs=1, max_running_jobs=1)
     await engine.start()
     found = {name: Found() for name in (NONE, ENGINE, BESIDE)}
     try:
@@ -159,8 +159,8 @@ async def _add(
 async def _image(engine: ThreadEngine, params: ImageParams) -> int:
     """How many previews came."""
     events = [event async for event in engine.generate(params)]
-    assert isinstance(events[-1], Done), events[-1]
-    return sum(isinstance(event, Step) and event.preview is not None for event in events)
+    assert isinstance(events[-1], JobSucceeded), events[-1]
+    return sum(isinstance(event, StepCompleted) and event.preview is not None for event in events)
 
 
 def table(found: Mapping[str, Found]) -> str:

@@ -21,8 +21,8 @@ import numpy as np
 from daguerre.engine.pipeline import Pixels
 from daguerre.models.diffusers import checkpoint
 from daguerre.models.diffusers.caches import FIRST_BLOCK, TAYLOR, TAYLOR_LITE, Cache
-from daguerre.models.diffusers.loaded_pipeline import Stock
-from daguerre.models.diffusers.model import DiffusersModel, Options
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+from daguerre.models.diffusers.model import DiffusersModel, ServingOptions
 from daguerre.params import ImageParams
 
 STEPS, SIDE_PX = 20, 64
@@ -53,7 +53,9 @@ class Variant:
     def __init__(self, folder: Path, kind: Mapping[str, Any]) -> None:
         import torch
 
-        self._model = DiffusersModel("bench", Stock(checkpoint.read(folder), **kind), Options())
+        self._model = DiffusersModel(
+            "bench", LoadedCheckpoint(checkpoint.read(folder), **kind), ServingOptions()
+        )
         self._networks = self._model.load()
         self._num_products = 0
         denoiser = self._model.source.pipeline.transformer

@@ -90,7 +90,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def measure(options: argparse.Namespace) -> report.Results:
+def measure(options: argparse.Namespace) -> report.ResultCache:
     plan, settings = QUICK if options.quick else FULL, Settings.load()
     facts = machine.facts()
     before = machine.matrix_rates(settings.num_threads, plan.seconds)
@@ -101,7 +101,7 @@ def measure(options: argparse.Namespace) -> report.Results:
     arithmetic = _arithmetic(settings, plan)
     cost = networks.engine_cost(settings, plan.num_engine_images)
     after = machine.matrix_rates(settings.num_threads, plan.seconds)
-    return report.Results(
+    return report.ResultCache(
         facts,
         sizes,
         formats,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from daguerre.config import Settings
 from daguerre.errors import DaguerreError, InternalError
 from daguerre.imagefile import encoding
-from daguerre.params import SIZES, Done, Failed, GeneratedImage, ImageParams
+from daguerre.params import SIZES, GeneratedImage, ImageParams, JobFailed, JobSucceeded
 
 if TYPE_CHECKING:
     from daguerre.engine.interface import Engine
@@ -71,9 +71,9 @@ async def draw(engine: Engine, entries: tuple[Entry, ...], model: str) -> list[G
 
 async def _image(engine: Engine, params: ImageParams) -> GeneratedImage:
     async for event in engine.generate(params):
-        if isinstance(event, Done):
+        if isinstance(event, JobSucceeded):
             return event.image
-        if isinstance(event, Failed):
+        if isinstance(event, JobFailed):
             raise event.error
     raise InternalError("the engine gave no image. This is a bug.")
 
@@ -110,7 +110,7 @@ def _entry(place: int, entry: Entry) -> str:
     command = (
         f"daguerre generate {shlex.quote(entry.prompt)} -o {place:02}.jpg --seed {entry.seed}"
         f" --aspect-ratio {entry.aspect_ratio} --output-compression {JPEG_QUALITY}"
-        " --prompt-in-file"
+        " --embed-prompt"
     )
     picture = f"{PICTURES}/{_name(place)}"
     return f"## {entry.prompt}\n\n![{entry.prompt}]({picture})\n\n```console\n$ {command}\n```\n"

@@ -35,7 +35,7 @@ def settings_page() -> str:
     )
     return _page(
         "Settings",
-        "A value comes from the flag of `daguerre serve` (`--max-waiting`), else from the"
+        "A value comes from the flag of `daguerre serve` (`--max-queued-jobs`), else from the"
         " environment, else from the default.",
         _table(("name", "default", "meaning", "environment"), rows),
     )

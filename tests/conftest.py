@@ -29,19 +29,19 @@ from numpy.typing import NDArray
 from daguerre.config import Settings
 from daguerre.engine.interface import EngineStats, WorkerStats
 from daguerre.engine.previews import due
-from daguerre.engine.scheduling.service_time import Estimate, Pace
-from daguerre.errors import NotReady, Unavailable
+from daguerre.engine.scheduling.service_time import ServiceTimeEstimate, ServiceTimes
+from daguerre.errors import NotReadyError, UnavailableError
 from daguerre.params import (
-    ANYONE,
-    Done,
+    DEFAULT_CONTEXT,
     Event,
-    Failed,
     GeneratedImage,
     ImageParams,
+    JobContext,
+    JobFailed,
+    JobQueued,
+    JobSucceeded,
     ModelInfo,
-    Queued,
-    Step,
-    Terms,
+    StepCompleted,
     Timings,
 )
 from daguerre.server.playground.one_time_login import SignIn
@@ -124,7 +124,7 @@ class FakeEngine:
         self.num_done = self.num_failed = self.num_cancelled = 0
         self.mean_job_s = 2.0
         self.params: list[ImageParams] = []
-        self.terms: list[Terms] = []
+        self.terms: list[JobContext] = []
 
     async def start(self) -> None:
         self.num_starts += 1
@@ -141,14 +141,14 @@ class FakeEngine:
         return self.model_infos
 
     async def generate(
-        self, params: ImageParams, terms: Terms = ANYONE
+        self, params: ImageParams, terms: JobContext = DEFAULT_CONTEXT
     ) -> AsyncGenerator[Event, None]:
         if self.load_failure:
-            raise Unavailable("the model could not be loaded; the server's log says why")
+            raise UnavailableError("the model could not be loaded; the server's log says why")
         if self.is_draining:
-            raise NotReady("the server is stopping and takes no new requests")
+            raise NotReadyError("the server is stopping and takes no new requests")
         if not self.is_ready:
-            raise NotReady("the model is still loading")
+            raise NotReadyError("the model is still loading")
         if self.refusal:
             raise self.refusal
         self.params.append(params)
@@ -156,13 +156,13 @@ class FakeEngine:
         self.num_running += 1
         has_ended = False
         try:
-            yield Queued(told := self.place)
+            yield JobQueued(told := self.place)
             for index in range(1, self.num_steps + 1):
                 while self.is_held:
                     if told != self.place:
-                        yield Queued(told := self.place)
+                        yield JobQueued(told := self.place)
                     await asyncio.sleep(0.002)
-                yield Step(index, self.num_steps, self._preview(params, index))
+                yield StepCompleted(index, self.num_steps, self._preview(params, index))
             has_ended = True
             yield self._last(params)
         finally:
@@ -178,11 +178,11 @@ class FakeEngine:
     def _last(self, params: ImageParams) -> Event:
         if self.failure:
             self.num_failed += 1
-            return Failed(self.failure)
+            return JobFailed(self.failure)
         self.num_done += 1
         pixels = np.full((params.height, params.width, 3), flat_colour(params), np.uint8)
         timings = Timings(queue_ms=1.5, encode_ms=2.5, denoise_ms=30.0, decode_ms=4.0)
-        return Done(GeneratedImage(pixels, params, self.model_infos[0], timings))
+        return JobSucceeded(GeneratedImage(pixels, params, self.model_infos[0], timings))
 
     def stats(self) -> EngineStats:
         return EngineStats(
@@ -194,7 +194,7 @@ class FakeEngine:
             num_cancelled=self.num_cancelled,
             num_forwards=7,
             num_rows=21,
-            pace=Pace(Estimate.foreseen(self.mean_job_s)),
+            pace=ServiceTimes(ServiceTimeEstimate.foreseen(self.mean_job_s)),
             work_s=(self.num_waiting + self.num_running) * self.mean_job_s,
             certificates={"denoiser (2, 256)": True, "denoiser (4, 256)": False},
             failure=self.load_failure,

@@ -48,7 +48,7 @@ def test_environment_variable(name: str) -> None:
     kinds = {setting.name: str(setting.type) for setting in SETTINGS}
     by_kind = {"int": "7", "float": "2.5", "bool": "yes", "Path | None": "/data", "str": "other"}
     by_name = {
-        "max_body_bytes": "3000",
+        "max_request_body_bytes": "3000",
         "precision": "float32",
         "log_level": "debug",
         "log_format": "json",
@@ -78,11 +78,11 @@ def test_flag_comes_before_the_environment() -> None:
         ("port", "-1", "a whole number from 0 to 65535"),
         ("port", "80.5", "a whole number"),
         ("port", "", "a whole number"),
-        ("body_timeout_s", "nan", "a number from 0.05 to 3600"),
-        ("body_timeout_s", "inf", "a number from 0.05 to 3600"),
-        ("body_timeout_s", "soon", "a number from 0.05 to 3600"),
+        ("request_read_timeout_s", "nan", "a number from 0.05 to 3600"),
+        ("request_read_timeout_s", "inf", "a number from 0.05 to 3600"),
+        ("request_read_timeout_s", "soon", "a number from 0.05 to 3600"),
         ("precision", "int4", "one of auto, float32, bfloat16"),
-        ("prompt_in_file", "maybe", "one of 1, true"),
+        ("embed_prompt", "maybe", "one of 1, true"),
         ("home", "", "a path"),
         ("host", "", "a host name or an IP address"),
         ("host", "http://x", "a host name or an IP address"),

@@ -110,7 +110,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 @contextmanager
 def _serving(folder: Path) -> Iterator[Scene]:
     model = GatedModel()
-    engine = ThreadEngine([model], max_waiting=4, max_running=1)
+    engine = ThreadEngine([model], max_queued_jobs=4, max_running_jobs=1)
     settings = Settings(home=folder, port=0)
     resources = ResourceStore.open(settings)
     _, key = resources.create(MODEL, "DIFFUSION")

@@ -47,7 +47,7 @@ def test_commands_make_the_same_request(tmp_path: Path) -> None:
     for line, entry in zip(lines, entries, strict=True):
         context = generate.make_context("generate", shlex.split(line))
         given = {name: value for name, value in context.params.items() if value is not None}
-        assert given.pop("output").endswith(".jpg") and given.pop("prompt_in_file")
+        assert given.pop("output").endswith(".jpg") and given.pop("embed_prompt")
         params = parse_request({"model": MODEL, "output_format": "jpeg", **given}).to_image_params()
         assert params == entry.params(MODEL)
 

@@ -13,14 +13,14 @@ from daguerre import errors
 from daguerre.params import (
     DEFAULT_ASPECT_RATIO,
     SIZES,
-    Done,
     Event,
-    Failed,
     GeneratedImage,
     ImageParams,
+    JobFailed,
+    JobQueued,
+    JobSucceeded,
     ModelInfo,
-    Queued,
-    Step,
+    StepCompleted,
     Timings,
 )
 
@@ -57,7 +57,8 @@ def test_defaults_agree() -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [Queued(3), Step(1, 4), Failed(errors.QueueFull("full", retry_after_s=5))]
+    "event",
+    [JobQueued(3), StepCompleted(1, 4), JobFailed(errors.QueueFullError("full", retry_after_s=5))],
 )
 def test_events_cross_a_process(event: Event) -> None:
     """An event that was sent to another process says the same there."""
@@ -70,7 +71,7 @@ def test_image_crosses_a_process() -> None:
     pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
     info = ModelInfo("m", "0" * 64, 1)
     image = GeneratedImage(pixels, ImageParams("m", "p", seed=7), info, Timings(1, 2, 3, 4))
-    arrived = pickle.loads(pickle.dumps(Done(image))).image
+    arrived = pickle.loads(pickle.dumps(JobSucceeded(image))).image
     assert np.array_equal(arrived.pixels, pixels) and arrived.pixels.dtype == np.uint8
     assert (arrived.params, arrived.model_info, arrived.timings) == (
         image.params,

@@ -167,7 +167,7 @@ def test_repeats(tmp_path: Path) -> None:
     """What an Idempotency-Key or the cache gives out is what the model draws anew: a drawn seed is
     sent again without a key, and the key again to a server that keeps no file."""
     body, key = {"model": MODEL, "prompt": SUBJECTS[0]}, {"idempotency-key": "one"}
-    with serving(tmp_path, 1, DAGUERRE_CACHE_SEEDED="1") as server:
+    with serving(tmp_path, 1, DAGUERRE_CACHE_SEEDED_REQUESTS="1") as server:
         first = server.client.post(PATH, json=body, headers=key)
         seeded = {**body, "seed": int(first.headers["x-seed"])}
         hits = [

@@ -16,7 +16,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 
-from daguerre.models.embedded.fields import FIELDS, THING
+from daguerre.models.embedded.fields import FIELDS, OBJECT_FIELDS
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
 from training.text_encoder import CaptionEncoder
 
@@ -78,8 +78,8 @@ def name_meanings(encoder: CaptionEncoder) -> Tensor:
     """(N, 384): the mean over the words of each name and of its synonyms, zero for no thing."""
     from daguerre.models.embedded.drawing import things
 
-    rows = np.zeros((len(THING["name"]), TEXT_WIDTH), np.float32)
-    for i, name in enumerate(THING["name"]):
+    rows = np.zeros((len(OBJECT_FIELDS["name"]), TEXT_WIDTH), np.float32)
+    for i, name in enumerate(OBJECT_FIELDS["name"]):
         if name:
             known = things.BY_NAME.get(name)
             words = (name, *known.synonyms) if known else (name,)

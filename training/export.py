@@ -16,7 +16,7 @@ import numpy as np
 import openvino as ov
 import torch
 
-from daguerre.models.embedded.fields import MASKED, Rules
+from daguerre.models.embedded.fields import MASKED, CompatibilityTables
 from daguerre.models.embedded.model import weights_sha256
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
 from training.checkpoints import load_denoiser
@@ -51,7 +51,7 @@ def main() -> None:
     denoiser, trained = load_denoiser(args.run)
     export_denoiser(denoiser, args.out)
     tokens = np.load(args.data / "scenes.npz")["tokens"].astype(np.int64)
-    np.savez_compressed(args.out / "rules.npz", **Rules.learn(tokens).arrays())
+    np.savez_compressed(args.out / "rules.npz", **CompatibilityTables.learn(tokens).arrays())
     card = {
         "name": args.name,
         "created": args.created,

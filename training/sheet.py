@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from daguerre.engine.batching.batcher import merge, split
-from daguerre.engine.forward import Forward, Network, Outputs
+from daguerre.engine.forward import ForwardRequest, Network, Outputs
 from daguerre.engine.pipeline import Pixels
 from daguerre.models.embedded import fields
 from daguerre.models.embedded.drawing import Scene
@@ -74,7 +74,9 @@ def decide(
     return found
 
 
-def _evaluate(networks: Mapping[str, Network], forwards: Sequence[Forward]) -> list[Outputs | None]:
+def _evaluate(
+    networks: Mapping[str, Network], forwards: Sequence[ForwardRequest]
+) -> list[Outputs | None]:
     """Of forwards of one signature all at once; none for those that wait to be drawn."""
     answers: list[Outputs | None] = [None] * len(forwards)
     signatures = {f.signature for f in forwards if f.network != "decoder"}

@@ -23,8 +23,8 @@ MODEL = "compared"
 Starting: TypeAlias = AbstractContextManager[ServerProcess]
 # A part of a conversion, or a picture of one who waits for seven others, may take long.
 _PATIENT = {
-    "DAGUERRE_ENGINE_TIMEOUT_S": "1800",
-    "DAGUERRE_LOAD_TIMEOUT_S": "1800",
+    "DAGUERRE_WORKER_HANG_TIMEOUT_S": "1800",
+    "DAGUERRE_MODEL_LOAD_TIMEOUT_S": "1800",
     "DAGUERRE_REQUEST_TIMEOUT_S": "3600",
 }
 _CATALOG = """[models."{name}"]

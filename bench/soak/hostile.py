@@ -25,7 +25,7 @@ _MAX_GROWTH = 1.05
 
 
 def measure(num_requests: int) -> Verdict:
-    with serving(DAGUERRE_BODY_TIMEOUT_S=str(BODY_TIMEOUT_S)) as server:
+    with serving(DAGUERRE_REQUEST_READ_TIMEOUT_S=str(BODY_TIMEOUT_S)) as server:
         with probing(server) as lateness:
             verdict = asyncio.run(_measure(server, num_requests))
     lateness.judge(verdict)

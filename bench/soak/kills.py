@@ -25,7 +25,7 @@ CONCURRENCY = 8
 
 
 @dataclass
-class Results:
+class ResultCache:
     """What came of it; times in milliseconds."""
 
     num_kills: int = 0
@@ -76,7 +76,7 @@ class Soak:
         self._left = itertools.cycle(expected)
         self._is_over = False
         self._killed_s: float | None = None  # until the next answer
-        self.results = Results()
+        self.results = ResultCache()
 
     async def run(self) -> None:
         clients = [self._client() for _ in range(CONCURRENCY)]

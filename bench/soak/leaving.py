@@ -19,7 +19,10 @@ _FREE_S = 10.0
 
 
 def measure(num_clients: int) -> Verdict:
-    limits = {"DAGUERRE_MAX_WAITING": str(2 * num_clients), "DAGUERRE_MAX_PARALLEL_PER_KEY": "0"}
+    limits = {
+        "DAGUERRE_MAX_QUEUED_JOBS": str(2 * num_clients),
+        "DAGUERRE_MAX_CONCURRENT_REQUESTS_PER_KEY": "0",
+    }
     with serving(**limits) as server:
         return asyncio.run(_measure(server, num_clients))
 

@@ -31,7 +31,7 @@ _ATTACK_S, _LEAVE_S, _REPEAT_S = 0.1, 0.5, 0.5
 
 
 def measure(seconds: int) -> Verdict:
-    with serving(DAGUERRE_BODY_TIMEOUT_S=str(BODY_TIMEOUT_S)) as server:
+    with serving(DAGUERRE_REQUEST_READ_TIMEOUT_S=str(BODY_TIMEOUT_S)) as server:
         mixture = Mixture(server, seconds)
         asyncio.run(mixture.run())
     return mixture.judged()

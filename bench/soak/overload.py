@@ -28,7 +28,7 @@ MAX_RETRY_AFTER_S = 59
 _TICK_S = 0.01
 # In a few seconds only a short queue is full, whatever the machine.
 _LONG_S = 60
-_SHORT_QUEUE = {"DAGUERRE_MAX_WAITING": "4", "DAGUERRE_MAX_RUNNING": "2"}
+_SHORT_QUEUE = {"DAGUERRE_MAX_QUEUED_JOBS": "4", "DAGUERRE_MAX_RUNNING_JOBS": "2"}
 _SAMPLE_S = 0.25
 # As clients do that keep connections: one that the server may be about to close is not used again.
 _IDLE_S = 30.0
@@ -48,8 +48,8 @@ def measure(seconds: int) -> Verdict:
     queue = _SHORT_QUEUE if seconds < _LONG_S else {}
     # All come with one key from one address, and the queue is to be full.
     limits = {
-        "DAGUERRE_MAX_PARALLEL_PER_KEY": "0",
-        "DAGUERRE_MAX_CONNECTIONS_PER_ADDRESS": "0",
+        "DAGUERRE_MAX_CONCURRENT_REQUESTS_PER_KEY": "0",
+        "DAGUERRE_MAX_CONNECTIONS_PER_IP": "0",
         STEPS_VARIABLE: MANY_STEPS,
         **queue,
     }

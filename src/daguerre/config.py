@@ -54,10 +54,10 @@ class Settings:
         " or * for all. Default: none.",
         validation.origins,
     )
-    max_body_bytes: int = _setting(
+    max_request_body_bytes: int = _setting(
         256 * 1024, "Largest request body, in bytes.", validation.whole(1024, 64 * 1024 * 1024)
     )
-    body_timeout_s: float = _setting(
+    request_read_timeout_s: float = _setting(
         20.0,
         "Time in which a request body must have arrived, in seconds.",
         validation.number(0.05, 3600),
@@ -67,28 +67,28 @@ class Settings:
         "Connections that may be open; past it an idle one makes room, else there is 503.",
         validation.whole(1, 1_000_000),
     )
-    max_connections_per_address: int = _setting(
+    max_connections_per_ip: int = _setting(
         256,
         "Connections of these that one address may have; past it an idle one of its own makes room,"
         " else there is 429; 0 sets no limit, as where all come from a proxy.",
         validation.whole(0, 1_000_000),
     )
-    write_timeout_s: float = _setting(
+    response_write_timeout_s: float = _setting(
         60.0,
         "Time in which a client must have taken its answer, in seconds.",
         validation.number(0.05, 3600),
     )
-    max_waiting: int = _setting(
+    max_queued_jobs: int = _setting(
         64,
         "Jobs of each model that may wait; past it requests get 503.",
         validation.whole(1, 100_000),
     )
-    max_waiting_bytes: int = _setting(
+    max_queued_prompt_bytes: int = _setting(
         4 * 1024 * 1024,
         "Bytes that the prompts of each model's jobs may have together; past it requests get 503.",
         validation.whole(1, 2**40),
     )
-    max_running: int = _setting(
+    max_running_jobs: int = _setting(
         8, "Jobs that a worker has side by side, step by step.", validation.whole(1, 1024)
     )
     workers: int = _setting(
@@ -97,7 +97,7 @@ class Settings:
         " cores; on GPUs each has one of them.",
         validation.whole(1, 64),
     )
-    max_parallel_per_key: int = _setting(
+    max_concurrent_requests_per_key: int = _setting(
         64,
         "Requests for images that one key may have under way; past it 429; 0 sets no limit.",
         validation.whole(0, 1_000_000),
@@ -113,7 +113,7 @@ class Settings:
         " sets less.",
         validation.number(0.05, 86_400),
     )
-    drain_timeout_s: float = _setting(
+    graceful_shutdown_timeout_s: float = _setting(
         0.0,
         "Time for accepted requests after SIGTERM, in seconds; what is not done by then gets 503."
         " 0 gives each the time that it has anyway.",
@@ -124,18 +124,18 @@ class Settings:
         "Threads for the networks, in each worker; 0 takes its share of the cores.",
         validation.whole(0, 1024),
     )
-    engine_timeout_s: float = _setting(
+    worker_hang_timeout_s: float = _setting(
         120.0,
         "Time a forward may take; then the engine counts as hung and is replaced, in seconds.",
         validation.number(1, 86_400),
     )
-    converted_max_bytes: int = _setting(
+    artifact_cache_max_bytes: int = _setting(
         128 * 1024**3,
         "Disk for networks of checkpoints that were converted or compiled, in bytes; past it those"
         " go that were used longest ago; 0 keeps none.",
         validation.whole(0, 2**50),
     )
-    load_timeout_s: float = _setting(
+    model_load_timeout_s: float = _setting(
         600.0,
         "Time that loading the models, or a part of preparing a checkpoint's network, may take;"
         " then the engine is replaced, in seconds.",
@@ -153,7 +153,7 @@ class Settings:
         "Denoising steps of the embedded model; 0 takes the model's own.",
         validation.whole(0, 46),
     )
-    prompt_in_file: bool = _setting(
+    embed_prompt: bool = _setting(
         False, "Write the prompt into the provenance of the files.", validation.boolean
     )
     results_max_bytes: int = _setting(
@@ -161,7 +161,7 @@ class Settings:
         "Disk for finished files that may be asked for again, in bytes; 0 keeps none.",
         validation.whole(0, 2**50),
     )
-    cache_seeded: bool = _setting(
+    cache_seeded_requests: bool = _setting(
         False,
         "Answer a request that names a seed from the files kept, if it is there.",
         validation.boolean,

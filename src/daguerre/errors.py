@@ -49,65 +49,65 @@ def _rebuild(
     return cls(message, param=param, retry_after_s=retry_after_s)
 
 
-class InvalidRequest(DaguerreError):
+class InvalidRequestError(DaguerreError):
     status = 400
     type = "invalid_request_error"
 
 
-class NotFound(InvalidRequest):
+class NotFoundError(InvalidRequestError):
     status = 404
 
 
-class MethodNotAllowed(InvalidRequest):
+class MethodNotAllowedError(InvalidRequestError):
     status = 405
 
 
-class BodyTimeout(InvalidRequest):
+class RequestTimeoutError(InvalidRequestError):
     status = 408
 
 
-class Conflict(InvalidRequest):
+class ConflictError(InvalidRequestError):
     """An Idempotency-Key that came with another request before."""
 
     status = 409
 
 
-class BodyTooLarge(InvalidRequest):
+class BodyTooLargeError(InvalidRequestError):
     status = 413
 
 
-class RangeNotSatisfiable(InvalidRequest):
+class RangeNotSatisfiableError(InvalidRequestError):
     status = 416
 
 
-class AuthenticationFailed(DaguerreError):
+class AuthenticationError(DaguerreError):
     status = 401
     type = "authentication_error"
 
 
-class AccessDenied(DaguerreError):
+class AccessDeniedError(DaguerreError):
     status = 403
     type = "authorization_error"
 
 
-class RateLimited(DaguerreError):
+class RateLimitError(DaguerreError):
     status = 429
     type = "rate_limit_error"
 
 
-class Unavailable(DaguerreError):
+class UnavailableError(DaguerreError):
     status = 503
 
 
-class QueueFull(Unavailable):
+class QueueFullError(UnavailableError):
     """As many jobs wait as the engine takes."""
 
 
-class NotReady(Unavailable):
+class NotReadyError(UnavailableError):
     """The model is still loading, or the server is draining."""
 
 
-class DeadlineExceeded(DaguerreError):
+class DeadlineExceededError(DaguerreError):
     status = 504
 
 

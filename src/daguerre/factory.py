@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from daguerre.config import Settings
-    from daguerre.engine.job import BeforeWork
+    from daguerre.engine.job import WorkObserver
     from daguerre.engine.thread_engine import ThreadEngine
     from daguerre.engine.workers.process_engine import ProcessEngine
 
@@ -20,7 +20,7 @@ __all__ = ["build_engine", "process_engine"]
 
 
 def build_engine(
-    settings: Settings, only: str = "", before_work: BeforeWork | None = None, worker: int = 0
+    settings: Settings, only: str = "", before_work: WorkObserver | None = None, worker: int = 0
 ) -> ThreadEngine:
     """Of all models of the catalog, or of `only` one; that of the worker with this number."""
     from daguerre.engine.thread_engine import ThreadEngine
@@ -28,9 +28,9 @@ def build_engine(
 
     return ThreadEngine(
         catalog.models(settings, only, worker),
-        max_waiting=settings.max_waiting,
-        max_running=settings.max_running,
-        max_waiting_bytes=settings.max_waiting_bytes,
+        max_queued_jobs=settings.max_queued_jobs,
+        max_running_jobs=settings.max_running_jobs,
+        max_queued_prompt_bytes=settings.max_queued_prompt_bytes,
         certificates=settings.home_folder() / "certificates.json",
         before_work=before_work,
     )
@@ -53,11 +53,11 @@ def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
     engine = ProcessEngine(
         [functools.partial(_build, own, worker) for worker in range(settings.workers)],
         [model.info for model in catalog.models(settings)],
-        max_waiting=settings.max_waiting,
-        max_running=settings.max_running,
-        max_waiting_bytes=settings.max_waiting_bytes,
-        timeout_s=settings.engine_timeout_s,
-        load_timeout_s=settings.load_timeout_s,
+        max_queued_jobs=settings.max_queued_jobs,
+        max_running_jobs=settings.max_running_jobs,
+        max_queued_prompt_bytes=settings.max_queued_prompt_bytes,
+        timeout_s=settings.worker_hang_timeout_s,
+        model_load_timeout_s=settings.model_load_timeout_s,
         log_level=logging.getLevelNamesMapping()[settings.log_level.upper()],
     )
     engine.prepare()
@@ -67,7 +67,7 @@ def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
         engine.close()
 
 
-def _build(settings: Settings, worker: int, before_work: BeforeWork) -> ThreadEngine:
+def _build(settings: Settings, worker: int, before_work: WorkObserver) -> ThreadEngine:
     """In the worker's process."""
     from daguerre.engine.workers.cpu_affinity import keep_to_share
 

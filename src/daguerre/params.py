@@ -1,7 +1,8 @@
 """What crosses the border between the server and an engine: plain, frozen, picklable values.
 
-`ImageParams` and `Terms` go in; a stream of events (`Queued`, `Step`, then `Done` or `Failed`)
-comes out. Knows nothing of HTTP, JSON, keys or base64, and imports nothing of the package.
+`ImageParams` and `JobContext` go in; a stream of events (`JobQueued`, `StepCompleted`, then
+`JobSucceeded` or `JobFailed`) comes out. Knows nothing of HTTP, JSON, keys or base64, and imports
+nothing of the package.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 
 OutputFormat: TypeAlias = Literal["png", "jpeg"]
 # How requests share a forward: only where that is proved to change no bit, or wherever it pays.
-Mode: TypeAlias = Literal["exact", "throughput"]
-MODES: tuple[Mode, ...] = ("exact", "throughput")
+BatchingMode: TypeAlias = Literal["exact", "throughput"]
+BATCHING_MODES: tuple[BatchingMode, ...] = ("exact", "throughput")
 OUTPUT_FORMATS: tuple[OutputFormat, ...] = ("png", "jpeg")
 
 # Aspect ratio -> (width, height) in pixels; every size belongs to exactly one ratio.
@@ -59,21 +60,21 @@ class ImageParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class JobContext:
     """For whom an image is made, under which id, and in what time: no part of what makes it.
 
     Owners take turns, however much each asks for. `timeout_s` counts from the moment at which the
-    image is asked for; None for no end. `is_watched` where the job's place in the queue is wanted
-    as it changes, and not only once.
+    image is asked for; None for no end. `wants_progress` where the job's place in the queue is
+    wanted as it changes, and not only once.
     """
 
     owner: str = ""
     request_id: str = ""
     timeout_s: float | None = None
-    is_watched: bool = False
+    wants_progress: bool = False
 
 
-ANYONE = Terms()
+DEFAULT_CONTEXT = JobContext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class ModelInfo:
     created: int  # unix seconds at which the weights were made; a fact of the weights, not a clock
     description: str = ""
     name: str = ""
-    mode: Mode = "exact"
+    mode: BatchingMode = "exact"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,14 +113,14 @@ class GeneratedImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
+class JobQueued:
     """The job was accepted, or fewer jobs are ahead of it than before: `position` of them."""
 
     position: int
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StepCompleted:
     """Denoising step `index` (1-based) of `total` has been done.
 
     `preview` is what the image looked like at this step or one before, (h, w, 3) uint8 and smaller
@@ -132,17 +133,17 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Done:
+class JobSucceeded:
     """The last event of a job that succeeded."""
 
     image: GeneratedImage
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class JobFailed:
     """The last event of a job that failed; `error` is an exception of `daguerre.errors`."""
 
     error: Exception
 
 
-Event: TypeAlias = Queued | Step | Done | Failed
+Event: TypeAlias = JobQueued | StepCompleted | JobSucceeded | JobFailed

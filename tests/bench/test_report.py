@@ -17,7 +17,7 @@ from bench.report import (
     PRODUCT_MEASURE,
     SPLIT,
     Arithmetic,
-    Results,
+    ResultCache,
     Row,
     Start,
     as_json,
@@ -32,7 +32,7 @@ def row(name: str, concurrency: int, images_per_minute: float) -> Row:
     return Row(name, concurrency, 16, 1000, 1100, images_per_minute, split, 200, None)
 
 
-GOOD = Results(
+GOOD = ResultCache(
     facts={"cores": "2"},
     sizes=[row("1024x1024", 1, 60)],
     formats=[row("png", 1, 60), row("png", 8, 60), row("jpeg", 1, 61)],
@@ -46,7 +46,7 @@ GOOD = Results(
 )
 
 
-def words(results: Results) -> list[str]:
+def words(results: ResultCache) -> list[str]:
     return [verdict.word for verdict in verdicts(results)]
 
 
@@ -68,7 +68,7 @@ def test_all_met() -> None:
         ([6], replace(GOOD, start=Start(2.0, 0.3))),
     ],
 )
-def test_misses(missed: list[int], results: Results) -> None:
+def test_misses(missed: list[int], results: ResultCache) -> None:
     """Each limit is missed by a value that is just over it, and by that alone."""
     assert [i for i, word in enumerate(words(results)) if word == "MISS"] == missed
 

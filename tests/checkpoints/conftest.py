@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daguerre.engine.batching.certificates import Certificates
+from daguerre.engine.batching.certificates import CertificateStore
 from daguerre.engine.forward import Inputs, Network, Outputs
 from daguerre.engine.job import Job
 from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Pipeline
 from daguerre.models.diffusers import checkpoint
-from daguerre.models.diffusers.loaded_pipeline import Stock
-from daguerre.models.diffusers.model import DiffusersModel, Options
-from daguerre.params import Done, Event, Failed, ImageParams, ModelInfo, Step
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+from daguerre.models.diffusers.model import DiffusersModel, ServingOptions
+from daguerre.params import Event, ImageParams, JobFailed, JobSucceeded, ModelInfo, StepCompleted
 
 REASON = "the extra daguerre[diffusers] is not installed"
 MODEL = "tiny"
@@ -146,12 +146,12 @@ class Bench:
 
     def __init__(self, folder: Path, **kind: Any) -> None:
         self.model = DiffusersModel(
-            MODEL, Stock(checkpoint.read(folder), **kind), Options(max_rows=8)
+            MODEL, LoadedCheckpoint(checkpoint.read(folder), **kind), ServingOptions(max_rows=8)
         )
         self.networks = dict(self.model.load())
         self._asking = Asking(self.model)
         self.loop = Loop(
-            {MODEL: self._asking}, Certificates(), 8, time.perf_counter, on_end=lambda job: None
+            {MODEL: self._asking}, CertificateStore(), 8, time.perf_counter, on_end=lambda job: None
         )
         self.loop.residence._loaded = {MODEL: self.networks}
 
@@ -175,17 +175,17 @@ class Bench:
 
 
 def picture(event: Event) -> bytes:
-    assert isinstance(event, Done), event
+    assert isinstance(event, JobSucceeded), event
     return event.image.pixels.tobytes()
 
 
 def failure(event: Event) -> Exception:
-    assert isinstance(event, Failed), event
+    assert isinstance(event, JobFailed), event
     return event.error
 
 
 def steps(events: Sequence[Event]) -> list[tuple[int, int]]:
-    return [(event.index, event.total) for event in events if isinstance(event, Step)]
+    return [(event.index, event.total) for event in events if isinstance(event, StepCompleted)]
 
 
 def stock_pictures(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from daguerre.engine.batching import arrays
-from daguerre.engine.forward import Forward
+from daguerre.engine.forward import ForwardRequest
 
 from .conftest import REASON
 
@@ -53,5 +53,5 @@ def test_noise_of_indices_is_safe() -> None:
 
 def test_signature_has_the_type() -> None:
     """A tensor stands in a signature as an array does."""
-    forward = Forward("net", {"x": torch.zeros(2, 3, dtype=torch.bfloat16)}, "denoise")
+    forward = ForwardRequest("net", {"x": torch.zeros(2, 3, dtype=torch.bfloat16)}, "denoise")
     assert (forward.signature, forward.rows) == ("net(x bfloat16[3])", 2)

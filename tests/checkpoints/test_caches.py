@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from daguerre.engine.batching import batcher
-from daguerre.engine.forward import Constant, Forward
+from daguerre.engine.forward import ForwardRequest, OpaqueConstant
 from daguerre.engine.pipeline import Pipeline
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers.caches import FIRST_BLOCK, METHODS, TAYLOR, TAYLOR_LITE, Cache
@@ -78,12 +78,12 @@ def enable(pipeline: Any, cache: Cache) -> None:
             manager.set_context(CacheContext("all steps"))
 
 
-class Turns:
+class VirtualClock:
     """Pipelines that take turns, forward by forward, whatever a scheduler would have them do."""
 
     def __init__(self, bench: Bench, requests: Sequence[Request]) -> None:
         self._bench = bench
-        self._running: dict[int, tuple[Pipeline, Forward]] = {}
+        self._running: dict[int, tuple[Pipeline, ForwardRequest]] = {}
         self.pictures: dict[int, bytes] = {}
         for number, request in enumerate(requests):
             pipeline = bench.model.run(request.params(), request.steps, bench.model.guidance)
@@ -133,7 +133,7 @@ def test_picture_is_the_stock_pipelines_with_the_same_cache(
     )
     assert [bench.pictures([request])[0] for request in requests] == stock
     assert bench.pictures(requests) == stock
-    assert Turns(bench, requests).end() == stock
+    assert VirtualClock(bench, requests).end() == stock
     full.pictures(requests[1:2])  # the structure of a result takes an evaluation, once
     assert 0 < num_products(bench, requests[1:2]) < num_products(full, requests[1:2])
     assert bench.networks["transformer"].fingerprint != full.networks["transformer"].fingerprint
@@ -193,7 +193,7 @@ def test_what_is_remembered_goes_with_the_request(folder_of: Callable[[str], Pat
     (job,) = bench.loop._jobs.values()
     assert job.pending is not None
     held = job.pending.inputs["memory"]
-    assert isinstance(held, Constant) and held.digest.startswith("0 ")
+    assert isinstance(held, OpaqueConstant) and held.digest.startswith("0 ")
     states = [state for states in held.value.memory.states for state in states.values()]
     tensors = [weakref.ref(state.taylor_factors[0][0]) for state in states]
     assert len(tensors) >= 2 and all(tensor() is not None for tensor in tensors)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from daguerre.engine.batching.batcher import merge, split
-from daguerre.engine.forward import Forward
+from daguerre.engine.forward import ForwardRequest
 
 from .conftest import REASON
 
@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason=REASON)
 transformers = pytest.importorskip("transformers", reason=REASON)
 
 from daguerre.models.diffusers.call_packing import fill, pack, taken_out, unpack  # noqa: E402
-from daguerre.models.diffusers.families import PLAIN, Layout  # noqa: E402
+from daguerre.models.diffusers.families import PLAIN, InputLayout  # noqa: E402
 
 
 def arguments(rows: int = 2, tokens: int = 5, **changes: Any) -> dict[str, Any]:
@@ -29,8 +29,8 @@ def arguments(rows: int = 2, tokens: int = 5, **changes: Any) -> dict[str, Any]:
     }
 
 
-def signature(layout: Layout = PLAIN, **changes: Any) -> str:
-    return Forward("unet", pack(arguments(**changes), layout), "denoise").signature
+def signature(layout: InputLayout = PLAIN, **changes: Any) -> str:
+    return ForwardRequest("unet", pack(arguments(**changes), layout), "denoise").signature
 
 
 def test_there_and_back() -> None:
@@ -78,20 +78,20 @@ def test_constants_are_told_by_their_content() -> None:
     assert signature(img_ids=ids) == signature(img_ids=ids.clone())
     assert signature(img_ids=ids) != signature(img_ids=other)
     # As long as there are rows: only who knows the network knows that these are none.
-    shared, ids = Layout(shared=frozenset({"txt_ids"})), torch.zeros(2, 3)
+    shared, ids = InputLayout(shared=frozenset({"txt_ids"})), torch.zeros(2, 3)
     assert signature(shared, txt_ids=ids) != signature(shared, txt_ids=ids + 1)
     assert signature(txt_ids=ids) == signature(txt_ids=ids + 1)
 
 
 def test_values_that_choose_the_arithmetic() -> None:
     """A mask that the network counts is shared by equal ones only, and given to every row."""
-    layout = Layout(decisive=frozenset({"mask"}))
+    layout = InputLayout(decisive=frozenset({"mask"}))
     mask = torch.tensor([[1, 1, 0], [1, 0, 0]])
     alike, other = {"mask": mask, "sample": torch.zeros(2, 3)}, mask.flip(0)
     calls = [pack({**alike, "sample": torch.full((2, 3), value)}, layout) for value in (1.0, 2.0)]
-    forwards = [Forward("net", call, "denoise") for call in calls]
+    forwards = [ForwardRequest("net", call, "denoise") for call in calls]
     assert forwards[0].signature == forwards[1].signature
-    unlike = Forward("net", pack({**alike, "mask": other}, layout), "denoise")
+    unlike = ForwardRequest("net", pack({**alike, "mask": other}, layout), "denoise")
     assert unlike.signature != forwards[0].signature
     merged = unpack(merge(forwards))
     assert torch.equal(merged["mask"], torch.cat([mask, mask])) and len(merged["sample"]) == 4
@@ -99,18 +99,20 @@ def test_values_that_choose_the_arithmetic() -> None:
 
 def test_lists_of_rows() -> None:
     """Lists with a tensor per row are put together, each with its own length, and taken apart."""
-    layout = Layout(listed={"words": 4})
+    layout = InputLayout(listed={"words": 4})
 
     def call(*lengths: int) -> Any:
         words = [torch.full((length, 2), float(length)) for length in lengths]
         return pack({"words": words, "t": torch.zeros(len(words))}, layout)
 
     def label(*lengths: int) -> str:
-        return Forward("net", call(*lengths), "denoise").signature
+        return ForwardRequest("net", call(*lengths), "denoise").signature
 
     # The network fills up to four: what fills to the same length takes the same arithmetic.
     assert label(3, 5) == label(1, 8) != label(3, 4) and label(3) != label(5)
-    merged = unpack(merge([Forward("net", call(*each), "denoise") for each in ((3, 5), (1, 8))]))
+    merged = unpack(
+        merge([ForwardRequest("net", call(*each), "denoise") for each in ((3, 5), (1, 8))])
+    )
     assert [len(words) for words in merged["words"]] == [3, 5, 1, 8]
     assert all((words == len(words)).all() for words in merged["words"])
 
@@ -134,7 +136,7 @@ def test_merged_calls_are_split_again() -> None:
     calls = [
         pack(arguments(timestep=torch.tensor(t), sample=torch.full((2, 3), t))) for t in (1, 2)
     ]
-    forwards = [Forward("unet", call, "denoise") for call in calls]
+    forwards = [ForwardRequest("unet", call, "denoise") for call in calls]
     merged = unpack(merge(forwards))
     assert merged["timestep"].tolist() == [1, 1, 2, 2] and merged["return_dict"] is False
     (one,), (other,) = split((merged["sample"],), [2, 2])

@@ -24,11 +24,11 @@ pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
 if TYPE_CHECKING:
-    from daguerre.models.diffusers.executors.base import Method
-    from daguerre.models.diffusers.executors.cuda_graphs import Graph, Graphed
+    from daguerre.models.diffusers.executors.base import NetworkMethod
+    from daguerre.models.diffusers.executors.cuda_graphs import CapturedGraph, CUDAGraphExecutor
 
 
-class Recorder:
+class GraphCapturer:
     """Stands in for the device; `error` is thrown at the next recording, `change` is added to what
     is played."""
 
@@ -37,8 +37,8 @@ class Recorder:
         self.error: Exception | None = None
         self.change = 0.0
 
-    def __call__(self, method: Method, inputs: Inputs) -> Graph:
-        from daguerre.models.diffusers.executors.cuda_graphs import Graph
+    def __call__(self, method: NetworkMethod, inputs: Inputs) -> CapturedGraph:
+        from daguerre.models.diffusers.executors.cuda_graphs import CapturedGraph
 
         if self.error:
             raise self.error
@@ -51,21 +51,21 @@ class Recorder:
             for held, new in zip(outputs, method.evaluate({**inputs, **own})[1], strict=True):
                 held.copy_(new + self.change)
 
-        return Graph(own, outputs, replay)
+        return CapturedGraph(own, outputs, replay)
 
 
-def make(device: str = "cuda") -> tuple[Graphed, Recorder]:
-    from daguerre.models.diffusers.executors.base import Method, Place
-    from daguerre.models.diffusers.executors.cuda_graphs import Graphed
+def make(device: str = "cuda") -> tuple[CUDAGraphExecutor, GraphCapturer]:
+    from daguerre.models.diffusers.executors.base import ExecutionTarget, NetworkMethod
+    from daguerre.models.diffusers.executors.cuda_graphs import CUDAGraphExecutor
 
     def evaluate(inputs: Inputs) -> tuple[Any, Outputs]:
         x: Any = inputs["x"]
         return None, (2 * x,)
 
-    method = Method("double", torch.nn.Identity(), evaluate)
-    recorder = Recorder()
-    place = Place("cuda-graphs", torch.device(device), "float32", "", recorder=recorder)
-    return Graphed(method, place), recorder
+    method = NetworkMethod("double", torch.nn.Identity(), evaluate)
+    recorder = GraphCapturer()
+    place = ExecutionTarget("cuda-graphs", torch.device(device), "float32", "", recorder=recorder)
+    return CUDAGraphExecutor(method, place), recorder
 
 
 def rows(number: int, value: float = 1.0) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def test_order_of_a_recording(monkeypatch: pytest.MonkeyPatch) -> None:
 
     network, _ = make()
     method, inputs = network._method, rows(2)
-    graph = cuda_graphs.Recorder(torch.device("cuda"))(method, inputs)
+    graph = cuda_graphs.GraphCapturer(torch.device("cuda"))(method, inputs)
     graph(inputs)
     assert told == [
         "side waits for current",

@@ -76,7 +76,7 @@ def test_nothing_is_set_for_a_cpu() -> None:
 
 def test_tf32_lasts_for_one_models_forward() -> None:
     """It is on while a model runs that wants it, off for the next one, and off after an error."""
-    from daguerre.models.diffusers.executors.base import Place
+    from daguerre.models.diffusers.executors.base import ExecutionTarget
     from daguerre.models.diffusers.proxies import TorchNetwork
 
     seen: list[tuple[bool, bool]] = []
@@ -92,7 +92,7 @@ def test_tf32_lasts_for_one_models_forward() -> None:
 
     determinism.settle(CUDA)
     for is_tf32 in (True, False, True):
-        place = Place("eager", CUDA, "float32", "", is_tf32=is_tf32)
+        place = ExecutionTarget("eager", CUDA, "float32", "", is_tf32=is_tf32)
         network = TorchNetwork("n", torch.nn.Identity(), forward, place)
         network(pack({"x": torch.ones(1, 2)}))
         assert seen.pop() == (is_tf32, is_tf32)

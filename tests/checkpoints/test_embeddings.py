@@ -39,11 +39,11 @@ def test_text_is_read_once(family: str, folder_of: Callable[[str], Path]) -> Non
 
 def test_least_used_is_forgotten() -> None:
     """The bytes are bounded, what was asked for last stays, and what is too large is not kept."""
-    from daguerre.engine.forward import Forward
+    from daguerre.engine.forward import ForwardRequest
     from daguerre.models.diffusers.embeddings import Embeddings
 
     kept = Embeddings(max_bytes=3 * 40)
-    forwards = [Forward("text", {"ids": torch.tensor([[i]])}, "encode") for i in range(4)]
+    forwards = [ForwardRequest("text", {"ids": torch.tensor([[i]])}, "encode") for i in range(4)]
     for forward in forwards[:3]:
         kept.put(forward, (torch.zeros(1, 10),))
     assert kept.get(forwards[0]) is not None
@@ -56,11 +56,11 @@ def test_least_used_is_forgotten() -> None:
 def test_what_is_kept_is_nobodys_to_change() -> None:
     """Neither who gave it nor who got it can change what the next one gets; shapes, types and
     networks are told apart."""
-    from daguerre.engine.forward import Forward
+    from daguerre.engine.forward import ForwardRequest
     from daguerre.models.diffusers.embeddings import Embeddings
 
     kept, ids = Embeddings(), torch.tensor([[1, 2]])
-    forward = Forward("text", {"ids": ids}, "encode")
+    forward = ForwardRequest("text", {"ids": ids}, "encode")
     output = torch.ones(1, 3)
     kept.put(forward, (output,))
     output.zero_()
@@ -70,8 +70,8 @@ def test_what_is_kept_is_nobodys_to_change() -> None:
         assert torch.equal(got, torch.ones(1, 3))
         got.zero_()
     for other in (
-        Forward("text", {"ids": ids.to(torch.int32)}, "encode"),
-        Forward("text", {"ids": ids.reshape(2, 1)}, "encode"),
-        Forward("text_2", {"ids": ids}, "encode"),
+        ForwardRequest("text", {"ids": ids.to(torch.int32)}, "encode"),
+        ForwardRequest("text", {"ids": ids.reshape(2, 1)}, "encode"),
+        ForwardRequest("text_2", {"ids": ids}, "encode"),
     ):
         assert kept.get(other) is None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daguerre.storage.artifact_cache import Store
+from daguerre.storage.artifact_cache import ArtifactCache
 
 from .conftest import REASON, Bench, Request, failure
 
@@ -34,7 +34,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def converted(folder: Path, kept: Path | None, **kind: Any) -> Bench:
-    store = Store(kept, 1 << 40) if kept else None
+    store = ArtifactCache(kept, 1 << 40) if kept else None
     return Bench(folder, executor="openvino", store=store, **kind)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from daguerre.errors import InvalidRequest, SettingsError
+from daguerre.errors import InvalidRequestError, SettingsError
 from daguerre.models.diffusers import checkpoint
 
 from .conftest import REASON, Bench, Request, failure, steps, stock_pictures
@@ -40,7 +40,7 @@ def test_quoted_text_that_would_be_cut_off(param: str, folder_of: Callable[[str]
     bench = Bench(folder_of(FAMILY))
     told: dict[str, Any] = {param: 'a "{}" ship'.format("night " * 30)}
     error = failure(bench.run([replace(PLAIN, **told)])[0][-1])
-    assert isinstance(error, InvalidRequest) and error.param == param
+    assert isinstance(error, InvalidRequestError) and error.param == param
     assert "in quotation marks" in error.message and "reads 128 at most" in error.message
     told = {param: "a {} ship".format("night " * 30)}
     assert bench.pictures([replace(PLAIN, **told)])
@@ -55,7 +55,7 @@ def test_unguided(folder_of: Callable[[str], Path]) -> None:
     assert bench.pictures([request]) == stock_pictures(folder_of(FAMILY), bench, [request])
     assert bench.loop.num_forwards - num_before == 1 + request.steps + 1
     error = failure(bench.run([replace(request, negative_prompt="blue")])[0][-1])
-    assert isinstance(error, InvalidRequest) and error.param == "negative_prompt"
+    assert isinstance(error, InvalidRequestError) and error.param == "negative_prompt"
 
 
 def test_distilled(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_look_that_was_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
         return seen
 
     monkeypatch.setattr(memory_probe, "_own_bytes", own_bytes)
-    with memory_probe.ProcessGauge().measuring() as measurement:
+    with memory_probe.ProcessMemoryProbe().measuring() as measurement:
         assert looking.wait(20)
         now["bytes"] = 200
         again = threading.Thread(target=measurement.begin_anew)
@@ -75,7 +75,7 @@ def test_system_that_does_not_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     from daguerre.models.diffusers import memory_probe
 
     monkeypatch.setattr(memory_probe, "_PAGES", tmp_path / "none")
-    with memory_probe.ProcessGauge().measuring() as measurement:
+    with memory_probe.ProcessMemoryProbe().measuring() as measurement:
         assert measurement.num_bytes() is None
 
 

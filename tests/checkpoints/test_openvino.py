@@ -18,16 +18,16 @@ pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
 if TYPE_CHECKING:
-    from daguerre.models.diffusers.executors.openvino import Converted
+    from daguerre.models.diffusers.executors.openvino import OpenVINOExecutor
 
 
 def make(
     compute: Callable[[Any], Any] | None = None, folder: Path | None = None, dtype: str = "float32"
-) -> tuple[Converted, Callable[[Inputs], tuple[Any, Outputs]]]:
+) -> tuple[OpenVINOExecutor, Callable[[Inputs], tuple[Any, Outputs]]]:
     """A linear layer whose rows `compute` changes, and how torch evaluates it."""
-    from daguerre.models.diffusers.executors.base import Method, Place
-    from daguerre.models.diffusers.executors.openvino import Converted
-    from daguerre.storage.artifact_cache import Store
+    from daguerre.models.diffusers.executors.base import ExecutionTarget, NetworkMethod
+    from daguerre.models.diffusers.executors.openvino import OpenVINOExecutor
+    from daguerre.storage.artifact_cache import ArtifactCache
 
     torch.manual_seed(0)
     torch.set_grad_enabled(False)
@@ -37,9 +37,9 @@ def make(
         y = module(inputs["x"])
         return None, (compute(y) if compute else y, y.sum(1))
 
-    store = Store(folder, 1 << 40) if folder else None
-    place = Place("openvino", torch.device("cpu"), dtype, "facts", store)
-    return Converted(Method("linear", module, evaluate), place), evaluate
+    store = ArtifactCache(folder, 1 << 40) if folder else None
+    place = ExecutionTarget("openvino", torch.device("cpu"), dtype, "facts", store)
+    return OpenVINOExecutor(NetworkMethod("linear", module, evaluate), place), evaluate
 
 
 def rows(number: int, dtype: str = "float32") -> Inputs:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from daguerre.params import Event, Step
+from daguerre.params import Event, StepCompleted
 
 from .conftest import REASON, Bench, Request, picture, steps
 from .test_pictures import FAMILIES, requests_of
@@ -50,7 +50,9 @@ SAMPLERS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 def shown(events: Sequence[Event]) -> dict[int, Any]:
     """Step -> its preview."""
-    return {e.index: e.preview for e in events if isinstance(e, Step) and e.preview is not None}
+    return {
+        e.index: e.preview for e in events if isinstance(e, StepCompleted) and e.preview is not None
+    }
 
 
 def half_way(sampler: Any) -> tuple[Any, Any, Any, Any]:
@@ -166,20 +168,20 @@ def test_a_sampler_is_left_as_it_was(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is listened to while its request runs, and not after that."""
-    from daguerre.models.diffusers.previews.predicted_x0 import Estimate
+    from daguerre.models.diffusers.previews.predicted_x0 import PredictedX0
 
     listened: list[Any] = []
     was_replaced: list[bool] = []
-    listen = Estimate.listening
+    listen = PredictedX0.listening
 
     @contextmanager
-    def watched(self: Estimate) -> Iterator[None]:
+    def watched(self: PredictedX0) -> Iterator[None]:
         listened.append(self._sampler)
         with listen(self):
             was_replaced.append("step" in vars(self._sampler))
             yield
 
-    monkeypatch.setattr(Estimate, "listening", watched)
+    monkeypatch.setattr(PredictedX0, "listening", watched)
     Bench(folder_of("flux")).run([Request("a fox", num_previews=3)] * 2)
     assert was_replaced == [True, True] and listened[0] is not listened[1]
     assert not any("step" in vars(sampler) for sampler in listened)

@@ -14,7 +14,7 @@ from daguerre.engine.batching import batcher
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers.caches import TAYLOR_LITE, Cache
 from daguerre.models.diffusers.quantization import FLOAT8, INT8, METHODS
-from daguerre.storage.artifact_cache import Store
+from daguerre.storage.artifact_cache import ArtifactCache
 
 from .conftest import REASON, Bench, Request, stock_pictures
 
@@ -130,7 +130,7 @@ def test_auto_is_eager_for_what_is_quantized(
     folder_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """Its layers are not converted for OpenVINO; the decoder is, as ever."""
-    store = Store(tmp_path, 1 << 40)
+    store = ArtifactCache(tmp_path, 1 << 40)
     bench = Bench(
         folder_of("flux"), quantization=INT8, executor="auto", store=store, dtype="bfloat16"
     )

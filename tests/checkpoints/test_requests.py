@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from daguerre.errors import InternalError, InvalidRequest, SettingsError
+from daguerre.errors import InternalError, InvalidRequestError, SettingsError
 from daguerre.models.diffusers import checkpoint
-from daguerre.models.diffusers.loaded_pipeline import Stock
-from daguerre.models.diffusers.model import DiffusersModel, Options
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+from daguerre.models.diffusers.model import DiffusersModel, ServingOptions
 
 from .conftest import MODEL, REASON, Asking, Bench, Request, failure, picture
 
@@ -24,9 +24,9 @@ torch = pytest.importorskip("torch", reason=REASON)
 GOOD = Request("a red fox", seed=1)
 
 
-def refusal(bench: Bench, request: Request) -> InvalidRequest:
+def refusal(bench: Bench, request: Request) -> InvalidRequestError:
     error = failure(bench.run([request])[0][-1])
-    assert isinstance(error, InvalidRequest), error
+    assert isinstance(error, InvalidRequestError), error
     return error
 
 
@@ -61,7 +61,7 @@ def test_refusal_does_not_wait(folder_of: Callable[[str], Path]) -> None:
     """A request that cannot be followed is refused when it arrives, before any forward is run."""
     bench = Bench(folder_of("flux"))
     (events,) = bench.arrive([replace(GOOD, negative_prompt="blue")])
-    assert isinstance(failure(events[-1]), InvalidRequest)
+    assert isinstance(failure(events[-1]), InvalidRequestError)
     assert not bench.loop.has_jobs and bench.loop.num_forwards == 0
 
 
@@ -152,11 +152,11 @@ def test_schnell_takes_no_guidance(tmp_path: Path) -> None:
     """The distilled FLUX is known by its network, has its own steps, and no guidance to set."""
     from . import tiny
 
-    stock = Stock(checkpoint.read(tiny.flux(tmp_path / "schnell", is_schnell=True)))
-    model = DiffusersModel(MODEL, stock, Options())
+    stock = LoadedCheckpoint(checkpoint.read(tiny.flux(tmp_path / "schnell", is_schnell=True)))
+    model = DiffusersModel(MODEL, stock, ServingOptions())
     assert (model.steps, model.guidance) == (4, None)
     with pytest.raises(SettingsError, match="guidance is 3.5"):
-        DiffusersModel(MODEL, stock, Options(guidance=3.5))
+        DiffusersModel(MODEL, stock, ServingOptions(guidance=3.5))
     assert Bench(stock.checkpoint.folder).pictures([GOOD])
 
 
@@ -216,8 +216,8 @@ def test_prompts_stay_out_of_the_log(
 
 def test_loading_again_keeps_what_is_loaded(folder_of: Callable[[str], Path]) -> None:
     """Ids that share a checkpoint, and an engine that is started again, find it in memory."""
-    stock = Stock(checkpoint.read(folder_of("stable-diffusion")))
-    one, other = (DiffusersModel(name, stock, Options()) for name in ("one", "other"))
+    stock = LoadedCheckpoint(checkpoint.read(folder_of("stable-diffusion")))
+    one, other = (DiffusersModel(name, stock, ServingOptions()) for name in ("one", "other"))
     networks = one.load()
     torch.set_grad_enabled(True)
     assert other.load() is networks and not torch.is_grad_enabled()
@@ -226,8 +226,8 @@ def test_loading_again_keeps_what_is_loaded(folder_of: Callable[[str], Path]) ->
 
 def test_unloaded_and_loaded_again(folder_of: Callable[[str], Path]) -> None:
     """A checkpoint that made room leaves no weights behind, and draws the same when it is back."""
-    stock = Stock(checkpoint.read(folder_of("flux")))
-    one, other = (DiffusersModel(name, stock, Options()) for name in ("one", "other"))
+    stock = LoadedCheckpoint(checkpoint.read(folder_of("flux")))
+    one, other = (DiffusersModel(name, stock, ServingOptions()) for name in ("one", "other"))
 
     def drawn() -> bytes:
         networks = one.load()
@@ -253,7 +253,7 @@ def test_other_weights_than_at_the_start(tmp_path: Path) -> None:
     from . import tiny
 
     folder = tiny.flux(tmp_path / "flux")
-    stock = Stock(checkpoint.read(folder))
+    stock = LoadedCheckpoint(checkpoint.read(folder))
     stock.load()
     stock.unload()
     (file,) = (folder / "vae").glob("*.safetensors")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from daguerre.storage.artifact_cache import Store
+from daguerre.storage.artifact_cache import ArtifactCache
 
 from .conftest import REASON, Bench
 from .test_executors import CLOSE, REQUEST, distance
@@ -20,7 +20,7 @@ pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
 if TYPE_CHECKING:
-    from daguerre.models.diffusers.executors.torch_compile import Compiled
+    from daguerre.models.diffusers.executors.torch_compile import TorchCompileExecutor
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None, reason="torch.compile makes machine code with g++, not found"
@@ -38,10 +38,10 @@ def _configuration() -> Iterator[None]:
     torch._dynamo.reset()
 
 
-def make(folder: Path) -> tuple[Compiled, Any]:
+def make(folder: Path) -> tuple[TorchCompileExecutor, Any]:
     """Three blocks in a list and a last layer."""
-    from daguerre.models.diffusers.executors.base import Method, Place
-    from daguerre.models.diffusers.executors.torch_compile import Compiled
+    from daguerre.models.diffusers.executors.base import ExecutionTarget, NetworkMethod
+    from daguerre.models.diffusers.executors.torch_compile import TorchCompileExecutor
 
     torch.manual_seed(0)
     torch.set_grad_enabled(False)
@@ -60,9 +60,10 @@ def make(folder: Path) -> tuple[Compiled, Any]:
             x = block(x)
         return module.last(x)
 
-    method = Method("n", module, lambda inputs: (None, (forward(inputs["x"]),)))
-    place = Place("compile", torch.device("cpu"), "float32", "", Store(folder, 1 << 40))
-    return Compiled(method, place), forward
+    method = NetworkMethod("n", module, lambda inputs: (None, (forward(inputs["x"]),)))
+    cache = ArtifactCache(folder, 1 << 40)
+    place = ExecutionTarget("compile", torch.device("cpu"), "float32", "", cache)
+    return TorchCompileExecutor(method, place), forward
 
 
 def rows(number: int) -> dict[str, Any]:
@@ -101,13 +102,17 @@ def test_repeated_blocks_are_the_regions(folder_of: Callable[[str], Path]) -> No
 
 def test_nothing_to_compile() -> None:
     """A network of torch's own layers alone is told, not passed off as compiled."""
-    from daguerre.models.diffusers.executors.base import ExecutorError, Method, Place
-    from daguerre.models.diffusers.executors.torch_compile import Compiled
+    from daguerre.models.diffusers.executors.base import (
+        ExecutionTarget,
+        ExecutorError,
+        NetworkMethod,
+    )
+    from daguerre.models.diffusers.executors.torch_compile import TorchCompileExecutor
 
     module = torch.nn.Sequential(torch.nn.Linear(2, 2))
-    method = Method("n", module, lambda inputs: (None, ()))
+    method = NetworkMethod("n", module, lambda inputs: (None, ()))
     with pytest.raises(ExecutorError, match="Sequential has no parts"):
-        Compiled(method, Place("compile", torch.device("cpu"), "float32", ""))
+        TorchCompileExecutor(method, ExecutionTarget("compile", torch.device("cpu"), "float32", ""))
 
 
 def failing(*args: Any, **kwargs: Any) -> Any:
@@ -182,7 +187,7 @@ def test_compiled_checkpoint_draws_what_torch_draws(
     """To the eye the same picture, and the same bits for the same seed, also when it is compiled
     anew from what was kept."""
     folder = folder_of("stable-diffusion")
-    store = Store(tmp_path, 1 << 40)
+    store = ArtifactCache(tmp_path, 1 << 40)
     eager, bench = Bench(folder), Bench(folder, executor="compile", store=store)
     drawn = bench.pictures([REQUEST])[0]
     assert distance(drawn, eager.pictures([REQUEST])[0]) <= CLOSE

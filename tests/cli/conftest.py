@@ -49,7 +49,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Runs a command that must fail, and returns its one line on stderr."""
 
-    def run_command(*arguments: str, status: int = main.MISTAKE) -> str:
+    def run_command(*arguments: str, status: int = main.EXIT_USAGE) -> str:
         assert main.main(arguments) == status
         captured = capsys.readouterr()
         assert captured.out == ""

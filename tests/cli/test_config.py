@@ -84,7 +84,7 @@ def test_lost_key(
     (home / credentials.FILE_NAME).unlink()
     told = "the key of DIFFUSION is not in this data folder"
     assert told in fails("config", "--as", "DIFFUSION")
-    assert main.main(["config", "--shell"]) == main.MISTAKE
+    assert main.main(["config", "--shell"]) == main.EXIT_USAGE
     captured = capsys.readouterr()
     assert captured.out == "" and "daguerre models rotate DIFFUSION" in captured.err
     run("models", "create", MODEL, "--as", "FOX")

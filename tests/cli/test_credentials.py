@@ -10,24 +10,27 @@ from pathlib import Path
 import pytest
 
 from daguerre.cli import credentials
-from daguerre.cli.credentials import Attachment
+from daguerre.cli.credentials import ResourceCredentials
 from daguerre.errors import SettingsError
 
 
 def test_client_file_round_trip(tmp_path: Path) -> None:
     """What is put is read back; removing takes one away; the URL is set for all."""
-    one, two = Attachment("http://a", "inf-1", "m"), Attachment("http://a", "inf-2", "m")
+    one, two = (
+        ResourceCredentials("http://a", "inf-1", "m"),
+        ResourceCredentials("http://a", "inf-2", "m"),
+    )
     credentials.put(tmp_path, "ONE", one)
     credentials.put(tmp_path, "TWO", two)
     assert credentials.read(tmp_path) == {"ONE": one, "TWO": two}
     credentials.set_url(tmp_path, "http://b")
     credentials.remove(tmp_path, "ONE")
-    assert credentials.read(tmp_path) == {"TWO": Attachment("http://b", "inf-2", "m")}
+    assert credentials.read(tmp_path) == {"TWO": ResourceCredentials("http://b", "inf-2", "m")}
 
 
 def test_client_file_survives_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the new file cannot be written the old one stays whole, and nothing is left beside."""
-    credentials.put(tmp_path, "ONE", Attachment("http://a", "inf-1", "m"))
+    credentials.put(tmp_path, "ONE", ResourceCredentials("http://a", "inf-1", "m"))
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
@@ -35,7 +38,7 @@ def test_client_file_survives_a_full_disk(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "fsync", full)
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(SettingsError, match="No space left"):
-        credentials.put(tmp_path, "TWO", Attachment("http://a", "inf-2", "m"))
+        credentials.put(tmp_path, "TWO", ResourceCredentials("http://a", "inf-2", "m"))
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert list(credentials.read(tmp_path)) == ["ONE"]
 

@@ -34,7 +34,7 @@ from engine.networks import ToyModel
 def fail():
     raise OSError("no weights")
 model = ToyModel(name=MODEL, **({"on_load": fail} if sys.argv[1] == "load" else {}))
-engine = ThreadEngine([model], max_waiting=1, max_running=1)
+engine = ThreadEngine([model], max_queued_jobs=1, max_running_jobs=1)
 daguerre.factory.build_engine = lambda settings, only: engine
 sys.exit(main(["generate", sys.argv[2], "-o", "x.png"]))
 """
@@ -116,7 +116,9 @@ def test_generate_to_stdout(engine: FakeEngine, capsysbinary: pytest.CaptureFixt
 def test_generate_failure(fails: Callable[..., str], engine: FakeEngine) -> None:
     """A fault in the engine is one line with status 1; the engine is stopped, no file is left."""
     engine.failure = InternalError("the network broke")
-    assert "the network broke" in fails("generate", "a fox", "-o", "x.png", status=main.FAULT)
+    assert "the network broke" in fails(
+        "generate", "a fox", "-o", "x.png", status=main.EXIT_FAILURE
+    )
     assert engine.num_stops == 1 and not Path("x.png").exists()
 
 
@@ -135,7 +137,11 @@ def test_generate_with_a_broken_model(when: str, told: str) -> None:
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (main.FAULT, "", f"daguerre: {told}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        main.EXIT_FAILURE,
+        "",
+        f"daguerre: {told}\n",
+    )
     assert not Path("x.png").exists()
 
 
@@ -202,7 +208,7 @@ def test_generate_interrupted(engine: FakeEngine, capsys: pytest.CaptureFixture[
     """Ctrl-C ends quietly with 130, and the engine is stopped."""
     engine.failure = None
     engine.refusal = KeyboardInterrupt()  # type: ignore[assignment]
-    assert main.main(["generate", "a fox", "-o", "x.png"]) == main.INTERRUPTED
+    assert main.main(["generate", "a fox", "-o", "x.png"]) == main.EXIT_SIGINT
     captured = capsys.readouterr()
     assert (captured.out, captured.err.strip()) == ("", "")
     assert engine.num_stops == 1

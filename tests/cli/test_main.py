@@ -70,8 +70,8 @@ def test_bad_variable_is_one_line(
     fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bad environment variable is refused by its own name."""
-    monkeypatch.setenv("DAGUERRE_MAX_RUNNING", "many")
-    assert "DAGUERRE_MAX_RUNNING is 'many'; it must be" in fails("serve")
+    monkeypatch.setenv("DAGUERRE_MAX_RUNNING_JOBS", "many")
+    assert "DAGUERRE_MAX_RUNNING_JOBS is 'many'; it must be" in fails("serve")
 
 
 def test_unusable_home_is_one_line(fails: Callable[..., str], tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_full_output_is_one_line(command: str) -> None:
         done = subprocess.run(
             program, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True
         )
-    assert done.returncode == main.FAULT
+    assert done.returncode == main.EXIT_FAILURE
     assert done.stderr == "daguerre: cannot read or write the output: No space left on device\n"
     reader, writer = os.pipe()
     os.close(reader)
@@ -99,7 +99,7 @@ def test_full_output_is_one_line(command: str) -> None:
         program, env=environment(), stdout=writer, stderr=subprocess.PIPE, text=True
     )
     os.close(writer)
-    assert (done.returncode, done.stderr) == (main.FAULT, "")
+    assert (done.returncode, done.stderr) == (main.EXIT_FAILURE, "")
 
 
 def test_version(run: Callable[..., str]) -> None:
@@ -115,4 +115,4 @@ def test_module_runs() -> None:
         capture_output=True,
         text=True,
     )
-    assert done.returncode == main.MISTAKE and "'serve'" in done.stderr
+    assert done.returncode == main.EXIT_USAGE and "'serve'" in done.stderr

@@ -88,7 +88,7 @@ def test_failure_keeps_what_was_made(
 
     monkeypatch.setattr(engine, "_last", last)
     Path("prompts.txt").write_text("a\nb\nc\n")
-    assert main.main(["generate", "--prompts", "prompts.txt", "-o", "out"]) == main.FAULT
+    assert main.main(["generate", "--prompts", "prompts.txt", "-o", "out"]) == main.EXIT_FAILURE
     assert [path.name for path in Path("out").iterdir()] == ["1-a.png"]
     assert "broke" in capsys.readouterr().err
 

@@ -106,7 +106,7 @@ def test_printed_request_tells_a_refusal(tmp_path: Path) -> None:
     """When the server refuses the printed request, its words are shown and no file is made."""
     with serving("--port", "0") as process:
         url = re.search(r"listens on (\S+)", announcement(process)).group(1)  # type: ignore[union-attr]
-        wrong = credentials.Attachment(url=url, key="inf-wrong", model=MODEL)
+        wrong = credentials.ResourceCredentials(url=url, key="inf-wrong", model=MODEL)
         done = subprocess.run(
             ["sh", "-c", curl(wrong)], cwd=tmp_path, capture_output=True, text=True
         )

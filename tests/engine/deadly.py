@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from daguerre.engine.forward import Inputs
-from daguerre.engine.job import BeforeWork
+from daguerre.engine.job import WorkObserver
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.engine.workers.process_engine import ProcessEngine
 from daguerre.errors import InternalError
-from daguerre.params import ImageParams, Mode
+from daguerre.params import BatchingMode, ImageParams
 from engine.networks import ChangingNetwork, PreparingNetwork, ToyModel, ToyNetwork, params
 
 NUM_STEPS = 4
@@ -118,7 +118,7 @@ def model(
     forward_s: float = 0.0,
     on_load: str = "",
     changes_at: int = NEVER,
-    mode: Mode = "exact",
+    mode: BatchingMode = "exact",
     on_prepare: str = "",
 ) -> DeadlyModel:
     """`changes_at` 0 draws other bits from the start."""
@@ -136,15 +136,15 @@ def build(
     forward_s: float,
     on_load: str,
     changes_at: int,
-    mode: Mode,
+    mode: BatchingMode,
     on_prepare: str,
     running: int,
-    before_work: BeforeWork,
+    before_work: WorkObserver,
 ) -> ThreadEngine:
     return ThreadEngine(
         [model(forward_s, on_load, changes_at, mode, on_prepare)],
-        max_waiting=64,
-        max_running=running,
+        max_queued_jobs=64,
+        max_running_jobs=running,
         before_work=before_work,
     )
 
@@ -155,10 +155,10 @@ def engine(
     running: int = 8,
     waiting: int = 64,
     timeout_s: float = 60.0,
-    load_timeout_s: float = 60.0,
+    model_load_timeout_s: float = 60.0,
     weights_sha256: str = "0" * 64,
     changes_at: Sequence[int] = (),
-    mode: Mode = "exact",
+    mode: BatchingMode = "exact",
     on_prepare: str = "",
 ) -> ProcessEngine:
     """With a process for each of the deeds that are done when its model is loaded. Another may be
@@ -170,10 +170,10 @@ def engine(
             for deed, changes in zip(deeds, changes_at or [NEVER] * len(deeds), strict=True)
         ],
         [replace(model(mode=mode).info, weights_sha256=weights_sha256)],
-        max_waiting=waiting,
-        max_running=running,
+        max_queued_jobs=waiting,
+        max_running_jobs=running,
         timeout_s=timeout_s,
-        load_timeout_s=load_timeout_s,
+        model_load_timeout_s=model_load_timeout_s,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from daguerre.engine.forward import (
     Array,
-    Forward,
+    ForwardRequest,
     Inputs,
     Network,
     NetworkChanged,
@@ -22,7 +22,7 @@ from daguerre.engine.forward import (
     Preview,
 )
 from daguerre.engine.pipeline import Pipeline, Pixels
-from daguerre.params import ImageParams, Mode, ModelInfo
+from daguerre.params import BatchingMode, ImageParams, ModelInfo
 
 MODEL = "toy"
 
@@ -210,7 +210,7 @@ class ToyModel:
     rows_cap: int = 16
     name: str = MODEL
     preview: Preview = lambda outputs: shade(outputs)
-    mode: Mode = "exact"
+    mode: BatchingMode = "exact"
     on_load: Callable[[], object] = lambda: None
     on_pipeline: Callable[[], object] = lambda: None
     closed: list[int] = field(default_factory=list)  # seeds of the pipelines that have ended
@@ -241,15 +241,15 @@ class ToyModel:
             if "poison" in params.prompt:
                 raise ZeroDivisionError("poison in the pipeline")
             text = np.array([[float(len(params.prompt))]], np.float32)
-            (cond,) = yield Forward("encoder", {"text": text}, "encode")
+            (cond,) = yield ForwardRequest("encoder", {"text": text}, "encode")
             x = np.random.default_rng(params.seed).random((2, 3), np.float32) + cond * 0.01
             x *= np.float32("nan" if "nan" in params.prompt else 1)
             for index in range(1, self.num_steps + 1):
                 t = np.full((2, 1), index / self.num_steps, np.float32)
                 inputs: Inputs = {"t": t, "x": x, "size": params.width}
                 step = (index, self.num_steps)
-                (x,) = yield Forward("denoiser", inputs, "denoise", step, self.preview)
-            (rgb,) = yield Forward("decoder", {"x": x[:1]}, "decode")
+                (x,) = yield ForwardRequest("denoiser", inputs, "denoise", step, self.preview)
+            (rgb,) = yield ForwardRequest("decoder", {"x": x[:1]}, "decode")
             # The low bits are where a merge that is not exact shows.
             colour = rgb.view(np.uint8).ravel()[:3]
             width = params.width + ("wide" in params.prompt)
@@ -262,6 +262,8 @@ def params(seed: int = 1, prompt: str = "a cat", model: str = MODEL, width: int 
     return ImageParams(model=model, prompt=prompt, seed=seed, width=width, height=8)
 
 
-def forward(network: str = "denoiser", rows: int = 2, seed: int = 0, width: int = 3) -> Forward:
+def forward(
+    network: str = "denoiser", rows: int = 2, seed: int = 0, width: int = 3
+) -> ForwardRequest:
     x = np.random.default_rng(seed).random((rows, width), np.float32)
-    return Forward(network, {"x": x}, "denoise")
+    return ForwardRequest(network, {"x": x}, "denoise")

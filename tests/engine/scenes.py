@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from daguerre.engine.interface import Engine
 from daguerre.engine.thread_engine import ThreadEngine
-from daguerre.params import Done, Event, Failed, ImageParams
+from daguerre.params import Event, ImageParams, JobFailed, JobSucceeded
 from engine.networks import ToyModel
 
 AnyEngine = TypeVar("AnyEngine", bound=Engine)
@@ -20,7 +20,7 @@ AnyEngine = TypeVar("AnyEngine", bound=Engine)
 def make(*models: ToyModel, waiting: int = 64, running: int = 8, path: Path | None = None) -> Any:
     clock = models[0].denoiser.clock
     return ThreadEngine(
-        models, max_waiting=waiting, max_running=running, certificates=path, clock=clock
+        models, max_queued_jobs=waiting, max_running_jobs=running, certificates=path, clock=clock
     )
 
 
@@ -63,10 +63,10 @@ def run(scene: Coroutine[Any, Any, None]) -> None:
 
 
 def pixels(last: Event) -> bytes:
-    assert isinstance(last, Done), last
+    assert isinstance(last, JobSucceeded), last
     return last.image.pixels.tobytes()
 
 
 def error(last: Event) -> Exception:
-    assert isinstance(last, Failed), last
+    assert isinstance(last, JobFailed), last
     return last.error

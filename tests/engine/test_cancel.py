@@ -10,8 +10,8 @@ import pytest
 
 from daguerre.engine.forward import Inputs
 from daguerre.engine.thread_engine import ThreadEngine
-from daguerre.errors import QueueFull
-from daguerre.params import Done, Event, Queued, Step
+from daguerre.errors import QueueFullError
+from daguerre.params import Event, JobQueued, JobSucceeded, StepCompleted
 from engine.networks import ToyModel, params
 from engine.scenes import events, make, pixels, ready, run, until
 
@@ -32,8 +32,8 @@ def test_cancel_in_the_middle() -> None:
         model.denoiser.on_call = pause
         async with ready(make(model, running=1, waiting=1)) as engine:
             job = engine.generate(params(1))
-            assert await anext(job) == Queued(0)
-            assert await anext(job) == Step(1, 4)
+            assert await anext(job) == JobQueued(0)
+            assert await anext(job) == StepCompleted(1, 4)
             await asyncio.to_thread(entered.wait, 20)
             assert engine.stats().num_running == 1
             await job.aclose()
@@ -59,8 +59,8 @@ def test_cancel_while_waiting() -> None:
             first = asyncio.create_task(events(engine, params(1)))
             await until(lambda: engine.stats().num_waiting == 1)
             async with aclosing(engine.generate(params(2))) as second:
-                assert await anext(second) == Queued(1)
-                with pytest.raises(QueueFull, match="2 jobs"):
+                assert await anext(second) == JobQueued(1)
+                with pytest.raises(QueueFullError, match="2 jobs"):
                     await anext(engine.generate(params(3)))
             third = asyncio.create_task(events(engine, params(3)))
             await until(lambda: engine.stats().num_waiting == 2)
@@ -101,7 +101,7 @@ def test_many_cancels_leave_nothing_behind() -> None:
                 seen.append(event)
                 if seed % 2 and len(seen) > seed % 5:
                     return False
-        return isinstance(seen[-1], Done)
+        return isinstance(seen[-1], JobSucceeded)
 
     async def scene() -> None:
         model = ToyModel()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daguerre.engine.forward import Constant, Forward, Inputs
+from daguerre.engine.forward import ForwardRequest, Inputs, OpaqueConstant
 
 X = np.zeros((2, 3, 4), np.float32)
 
 
 def signature(inputs: Inputs, network: str = "denoiser") -> str:
-    return Forward(network, inputs, "denoise").signature
+    return ForwardRequest(network, inputs, "denoise").signature
 
 
 def test_signature_is_readable() -> None:
@@ -21,7 +21,7 @@ def test_signature_is_readable() -> None:
 
 def test_rows_and_values_are_not_in_it() -> None:
     """Forwards that differ in values, in row count or in their step fit together."""
-    other = Forward("denoiser", {"x": np.ones((5, 3, 4), np.float32)}, "denoise", (3, 9))
+    other = ForwardRequest("denoiser", {"x": np.ones((5, 3, 4), np.float32)}, "denoise", (3, 9))
     assert other.signature == signature({"x": X})
 
 
@@ -51,21 +51,24 @@ def test_plain_values_of_other_types_are_apart() -> None:
 
 def test_constants_are_known_by_their_digest() -> None:
     """A constant is no row: its digest is in the signature, whatever object holds the content."""
-    one, same, other = (Constant(object(), digest) for digest in ("abc", "abc", "abd"))
+    one, same, other = (OpaqueConstant(object(), digest) for digest in ("abc", "abc", "abd"))
     assert signature({"x": X, "ids": one}) == "denoiser(ids #abc, x float32[3,4])"
     assert signature({"x": X, "ids": one}) == signature({"x": X, "ids": same})
     assert signature({"x": X, "ids": one}) != signature({"x": X, "ids": other})
-    assert Forward("denoiser", {"x": X, "ids": Constant(X[:1], "abc")}, "denoise").rows == 2
+    assert (
+        ForwardRequest("denoiser", {"x": X, "ids": OpaqueConstant(X[:1], "abc")}, "denoise").rows
+        == 2
+    )
 
 
 @pytest.mark.parametrize("inputs", [{}, {"a": 1}, {"x": X, "t": X[:1]}, {"x": X[:0]}])
 def test_rows_must_agree(inputs: Inputs) -> None:
     """A forward without rows, or with arrays of different row counts, cannot be made."""
     with pytest.raises(ValueError, match="rows"):
-        Forward("denoiser", inputs, "denoise")
+        ForwardRequest("denoiser", inputs, "denoise")
 
 
 def test_scalar_array_is_refused() -> None:
     """An array without axis 0 has no rows to share."""
     with pytest.raises(ValueError, match="axis 0"):
-        Forward("denoiser", {"x": X, "t": np.array(0.5)}, "denoise")
+        ForwardRequest("denoiser", {"x": X, "t": np.array(0.5)}, "denoise")

@@ -9,8 +9,14 @@ import threading
 import pytest
 
 from daguerre.engine.forward import Inputs
-from daguerre.errors import InternalError, NotFound, NotReady, QueueFull, Unavailable
-from daguerre.params import Done, Queued, Step, Terms
+from daguerre.errors import (
+    InternalError,
+    NotFoundError,
+    NotReadyError,
+    QueueFullError,
+    UnavailableError,
+)
+from daguerre.params import JobContext, JobQueued, JobSucceeded, StepCompleted
 from engine.networks import Clock, ToyModel, ToyNetwork, params
 from engine.scenes import error, events, make, pixels, ready, run, until
 
@@ -22,18 +28,18 @@ def test_not_ready_while_loading() -> None:
         gate = threading.Event()
         engine = make(ToyModel(on_load=lambda: gate.wait(20)))
         assert [info.model for info in engine.models()] == ["toy"]
-        with pytest.raises(NotReady):
+        with pytest.raises(NotReadyError):
             await anext(engine.generate(params()))
         await engine.start()
         assert not engine.stats().is_ready
-        with pytest.raises(NotReady, match="loading") as refusal:
+        with pytest.raises(NotReadyError, match="loading") as refusal:
             await anext(engine.generate(params()))
         assert refusal.value.retry_after_s is None  # whoever asks knows the queue as well
         gate.set()
         await until(lambda: engine.stats().is_ready)
         assert pixels((await events(engine, params()))[-1])
         await engine.stop()
-        with pytest.raises(NotReady, match="stopping"):
+        with pytest.raises(NotReadyError, match="stopping"):
             await anext(engine.generate(params()))
 
     run(scene())
@@ -54,9 +60,9 @@ def test_load_failure(caplog: pytest.LogCaptureFixture) -> None:
         told = "the model toy could not be loaded: OSError: weights.bin is not there"
         assert (engine.stats().failure, engine.stats().is_ready) == (told, False)
         assert {record.levelno for record in caplog.records if record.exc_info} == {logging.DEBUG}
-        with pytest.raises(Unavailable, match="could not be loaded") as refusal:
+        with pytest.raises(UnavailableError, match="could not be loaded") as refusal:
             await anext(engine.generate(params()))
-        assert not isinstance(refusal.value, NotReady)
+        assert not isinstance(refusal.value, NotReadyError)
         await engine.stop()
         assert engine.stats().failure == told
 
@@ -84,10 +90,10 @@ def test_unknown_model() -> None:
 
     async def scene() -> None:
         async with ready(make(ToyModel(), ToyModel(name="other"))) as engine:
-            with pytest.raises(NotFound, match="'nope' is not served; served: toy, other"):
+            with pytest.raises(NotFoundError, match="'nope' is not served; served: toy, other"):
                 await anext(engine.generate(params(model="nope")))
             (*_, last) = await events(engine, params(model="other"))
-            assert isinstance(last, Done) and last.image.model_info.model == "other"
+            assert isinstance(last, JobSucceeded) and last.image.model_info.model == "other"
 
     run(scene())
 
@@ -112,7 +118,7 @@ def test_stop_with_running_jobs() -> None:
             release.set()
             await stopping
             for task in tasks:
-                assert isinstance(error((await task)[-1]), Unavailable)
+                assert isinstance(error((await task)[-1]), UnavailableError)
         assert model.closed == [1]
         stats = engine.stats()
         assert (stats.num_cancelled, stats.num_waiting, stats.num_running) == (2, 0, 0)
@@ -133,7 +139,7 @@ def test_drain_lets_the_accepted_end() -> None:
             draining = asyncio.create_task(engine.drain())
             await until(lambda: not engine.stats().is_ready)
             assert engine.stats().is_draining
-            with pytest.raises(NotReady):
+            with pytest.raises(NotReadyError):
                 await anext(engine.generate(params(2)))
             assert not draining.done()
             gate.set()
@@ -156,14 +162,14 @@ def test_time_is_each_models_own() -> None:
                 assert pixels((await events(engine, params(model=name)))[-1])
             assert engine.stats().pace.by_model["slow"].likely_s > 100
             quick.on_pipeline = slow.on_pipeline = lambda: gate.wait(20)
-            terms = Terms(timeout_s=20.0)  # each encodes and decodes for a second, too
+            terms = JobContext(timeout_s=20.0)  # each encodes and decodes for a second, too
             first = engine.generate(params(1, model="quick"), terms)
             second = engine.generate(params(2, model="quick"), terms)
-            assert [await anext(first), await anext(second)] == [Queued(0), Queued(1)]
+            assert [await anext(first), await anext(second)] == [JobQueued(0), JobQueued(1)]
             third = engine.generate(params(3, model="slow"))
-            assert await anext(third) == Queued(2)
+            assert await anext(third) == JobQueued(2)
             assert engine.stats().work_s > 100
-            with pytest.raises(QueueFull, match="3 jobs are ahead"):
+            with pytest.raises(QueueFullError, match="3 jobs are ahead"):
                 await anext(engine.generate(params(4, model="quick"), terms))
             gate.set()
             for job in (first, second, third):
@@ -187,12 +193,12 @@ def test_pace_of_the_first_job() -> None:
         model.denoiser.on_call = on_call
         async with ready(make(model)) as engine:
             first = engine.generate(params(1))
-            assert [await anext(first), await anext(first)] == [Queued(0), Step(1, 4)]
-            assert await anext(first) == Step(2, 4)
+            assert [await anext(first), await anext(first)] == [JobQueued(0), StepCompleted(1, 4)]
+            assert await anext(first) == StepCompleted(2, 4)
             await until(lambda: len(calls) == 3)
             assert engine.stats().work_s == pytest.approx(4.0)  # of the six that it will be
-            with pytest.raises(QueueFull, match="1 jobs are ahead"):
-                await anext(engine.generate(params(2), Terms(timeout_s=9.0)))
+            with pytest.raises(QueueFullError, match="1 jobs are ahead"):
+                await anext(engine.generate(params(2), JobContext(timeout_s=9.0)))
             second = asyncio.create_task(events(engine, params(2)))
             await until(lambda: engine.stats().num_waiting == 1)
             assert engine.stats().work_s == pytest.approx(8.0)
@@ -227,7 +233,7 @@ def test_event_loop_that_is_gone() -> None:
     loop.run_until_complete(until(lambda: bool(engine.stats().is_ready)))
     model.on_pipeline = lambda: gate.wait(20)
     orphan = engine.generate(params(1))
-    assert loop.run_until_complete(anext(orphan)) == Queued(0)
+    assert loop.run_until_complete(anext(orphan)) == JobQueued(0)
     loop.close()
     gate.set()
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from daguerre.engine.batching.certificates import Certificates
+from daguerre.engine.batching.certificates import CertificateStore
 from daguerre.engine.forward import Network
 from daguerre.engine.job import Job
 from daguerre.engine.loop import Loop
 from daguerre.engine.model_manager import RETRY_S
-from daguerre.errors import InvalidRequest, Unavailable
-from daguerre.params import Done, Event
+from daguerre.errors import InvalidRequestError, UnavailableError
+from daguerre.params import Event, JobSucceeded
 from engine.networks import Clock, ToyModel, ToyNetwork, params
 from engine.scenes import error, events, make, pixels, ready, run
 
@@ -68,7 +68,7 @@ class Scene:
     def __init__(self, clock: Clock, models: Sequence[ToyModel]) -> None:
         self.loop = Loop(
             {model.name: model for model in models},
-            Certificates(),
+            CertificateStore(),
             8,
             clock,
             on_end=lambda job: None,
@@ -99,7 +99,7 @@ def test_first_use_loads(clock: Clock) -> None:
     scene = Scene(clock, movable(memory, clock, "one", "two"))
     assert scene.loop.residence.at_start() == [] and memory.log == []
     scene.arrive("one", "two", "one")
-    assert all(isinstance(last, Done) for last in scene.end())
+    assert all(isinstance(last, JobSucceeded) for last in scene.end())
     assert memory.log == ["+one", "+two"]
 
 
@@ -135,7 +135,7 @@ def test_work_is_not_interrupted(clock: Clock) -> None:
     scene.arrive("one", "two")
     scene.loop.turn()
     scene.arrive("one", "one")
-    assert all(isinstance(last, Done) for last in scene.end())
+    assert all(isinstance(last, JobSucceeded) for last in scene.end())
     assert memory.log == ["+one", "-one", "+two", "-two", "+one"]
 
 
@@ -148,7 +148,7 @@ def test_waiting_for_room_can_be_given_up(clock: Clock) -> None:
     while scene.loop.has_jobs:
         scene.loop.turn()
     assert memory.log == ["+one"] and scene.events[1] == []
-    assert isinstance(scene.events[2][-1], Done)
+    assert isinstance(scene.events[2][-1], JobSucceeded)
 
 
 def test_ids_of_one_source_stay_together(clock: Clock) -> None:
@@ -187,7 +187,7 @@ def test_model_larger_than_memory_is_tried(clock: Clock) -> None:
     memory = Memory(total=5)
     scene = Scene(clock, movable(memory, clock, "one"))
     scene.arrive("one")
-    assert isinstance(scene.end()[0], Done)
+    assert isinstance(scene.end()[0], JobSucceeded)
 
 
 def test_model_that_cannot_be_loaded(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -198,26 +198,26 @@ def test_model_that_cannot_be_loaded(clock: Clock, caplog: pytest.LogCaptureFixt
     scene = Scene(clock, [bad, good])
     scene.arrive("bad", "good", "bad")
     first, second, third = scene.end()
-    assert isinstance(error(first), Unavailable) and isinstance(error(third), Unavailable)
-    assert "'bad' could not be loaded" in str(error(first)) and isinstance(second, Done)
+    assert isinstance(error(first), UnavailableError) and isinstance(error(third), UnavailableError)
+    assert "'bad' could not be loaded" in str(error(first)) and isinstance(second, JobSucceeded)
     assert memory.log == ["+bad", "+good"] and "no weights" in caplog.text
     bad.is_broken = False
     clock.now_s += RETRY_S
     scene.arrive("bad")
-    assert isinstance(scene.end()[-1], Done) and memory.log[2:] == ["+bad"]
+    assert isinstance(scene.end()[-1], JobSucceeded) and memory.log[2:] == ["+bad"]
 
 
 def test_refusals_come_after_loading(clock: Clock) -> None:
     """What a model cannot do is told as soon as it is there."""
 
     def refuse() -> None:
-        raise InvalidRequest("too long", param="prompt")
+        raise InvalidRequestError("too long", param="prompt")
 
     (model,) = movable(Memory(total=10), clock, "one")
     model.on_pipeline = refuse
     scene = Scene(clock, [model])
     scene.arrive("one")
-    assert isinstance(error(scene.events[0][-1]), InvalidRequest)
+    assert isinstance(error(scene.events[0][-1]), InvalidRequestError)
 
 
 def test_start_loads_what_fits(caplog: pytest.LogCaptureFixture) -> None:
@@ -228,7 +228,7 @@ def test_start_loads_what_fits(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
         async with ready(make(*models)) as engine:
             assert memory.log == ["+one"] and "two does not fit into memory now" in caplog.text
-            assert isinstance((await events(engine, params(model="two")))[-1], Done)
+            assert isinstance((await events(engine, params(model="two")))[-1], JobSucceeded)
             assert memory.log == ["+one", "-one", "+two"]
 
     run(scene())

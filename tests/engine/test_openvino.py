@@ -8,9 +8,9 @@ import pytest
 from openvino import opset13 as op
 
 from daguerre.engine.batching.batcher import Batcher
-from daguerre.engine.batching.certificates import Certificates
-from daguerre.engine.batching.verification import TRIALS, is_same
-from daguerre.engine.forward import Forward, Inputs, Outputs
+from daguerre.engine.batching.certificates import CertificateStore
+from daguerre.engine.batching.verification import CHECKS, is_same
+from daguerre.engine.forward import ForwardRequest, Inputs, Outputs
 from daguerre.models.openvino import openvino_core
 
 WIDTH, TOKENS = 48, 6
@@ -38,20 +38,20 @@ class AttentionNetwork:
         return tuple(request.infer(dict(inputs), share_outputs=True).values())
 
 
-def step(seed: int) -> Forward:
+def step(seed: int) -> ForwardRequest:
     generator = np.random.default_rng(seed)
     x = generator.standard_normal((2, TOKENS, WIDTH), np.float32)
     t = np.full((2, 1, 1), generator.random(), np.float32)
-    return Forward("denoiser", {"x": x, "t": t}, "denoise")
+    return ForwardRequest("denoiser", {"x": x, "t": t}, "denoise")
 
 
 @pytest.mark.parametrize("jobs", [2, 3])
 def test_certificate_on_openvino(jobs: int) -> None:
     """OpenVINO on the CPU passes every trial, and what is shared then has the bits of the job
     alone."""
-    network, certificates = AttentionNetwork(), Certificates()
+    network, certificates = AttentionNetwork(), CertificateStore()
     batcher = Batcher(certificates, clock=iter(range(10**6)).__next__)
-    for turn in range(len(TRIALS)):
+    for turn in range(len(CHECKS)):
         batcher.run(network, [step(10 * turn + job) for job in range(jobs)])
     assert list(certificates.held({network.fingerprint}).values()) == [True]
     forwards = [step(100 + job) for job in range(jobs)]

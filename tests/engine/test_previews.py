@@ -12,15 +12,15 @@ import pytest
 
 from daguerre.engine.forward import Outputs, Promise
 from daguerre.engine.pipeline import Pixels
-from daguerre.engine.previews import Heard, due
-from daguerre.params import MAX_PREVIEWS, Done, Event, Step
+from daguerre.engine.previews import ProgressFilter, due
+from daguerre.params import MAX_PREVIEWS, Event, JobSucceeded, StepCompleted
 from engine.networks import ToyModel, params, shade
 from engine.scenes import events, make, pixels, ready, run, together, until
 
 
 def shown(told: Sequence[Event]) -> list[int]:
     """The steps that came with a preview."""
-    return [e.index for e in told if isinstance(e, Step) and e.preview is not None]
+    return [e.index for e in told if isinstance(e, StepCompleted) and e.preview is not None]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_drawn_from_the_step() -> None:
             assert shown(told) == [3, 6] and len(drawn) == 2
             for step in (3, 6):
                 event = told[step]
-                assert isinstance(event, Step) and event.preview is not None
+                assert isinstance(event, StepCompleted) and event.preview is not None
                 assert np.array_equal(event.preview, drawn[step // 3 - 1])
             assert not np.array_equal(drawn[0], drawn[1])
             await events(engine, params())
@@ -166,7 +166,7 @@ def test_promised_previews_come_with_later_steps() -> None:
         async with ready(make(model)) as engine:
             told = await events(engine, replace(params(), num_previews=3))  # after 2, 4 and 6
         assert shown(told) == [6, 7, 8]
-        found = [e.preview for e in told if isinstance(e, Step) and e.preview is not None]
+        found = [e.preview for e in told if isinstance(e, StepCompleted) and e.preview is not None]
         assert all(np.array_equal(a, b) for a, b in zip(found, draw.pixels, strict=True))
 
     run(scene())
@@ -182,8 +182,10 @@ def test_preview_after_the_last_step() -> None:
             decoder = engine._loop.residence.networks(model.name)["decoder"]
             decoder.on_call = lambda inputs: draw.keep(0)
             told = await events(engine, replace(params(), num_previews=1))
-        assert [e.index for e in told if isinstance(e, Step)] == [1, 2, 2] and shown(told) == [2]
-        assert isinstance(told[-1], Done)
+        assert [e.index for e in told if isinstance(e, StepCompleted)] == [1, 2, 2] and shown(
+            told
+        ) == [2]
+        assert isinstance(told[-1], JobSucceeded)
 
     run(scene())
 
@@ -207,7 +209,7 @@ def test_promise_that_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
             told = await events(engine, replace(params(), num_previews=3))
         assert shown(told) == [2, 4, 4] and pixels(told[-1]) == plain
         assert draw.drawn == [0, 1, 2]
-        found = [e.preview for e in told if isinstance(e, Step) and e.preview is not None]
+        found = [e.preview for e in told if isinstance(e, StepCompleted) and e.preview is not None]
         assert all(np.array_equal(a, b) for a, b in zip(found, draw.pixels, strict=True))
         assert [promise.cancelled() for promise in draw.promises] == [False, True, True]
 
@@ -224,7 +226,7 @@ def test_promise_that_cannot_be_drawn(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
         async with ready(make(ToyModel(preview=lambda outputs: Promise(Future(), draw)))) as engine:
             told = await events(engine, replace(params(), num_previews=1))
-        assert shown(told) == [] and isinstance(told[-1], Done)
+        assert shown(told) == [] and isinstance(told[-1], JobSucceeded)
 
     run(scene())
     assert "no preview after step 2 of 4 of denoiser" in caplog.text
@@ -251,9 +253,15 @@ def test_what_is_heard_again() -> None:
     """Of a job that is run again no step is told twice but the last, with a preview that is late,
     and there are no more previews than were asked for."""
     drawn = np.zeros((2, 2, 3), np.uint8)
-    heard = Heard()
-    first = [Step(1, 4), Step(2, 4, drawn)]
-    again = [Step(1, 4, drawn), Step(2, 4, drawn), Step(3, 4), *[Step(4, 4, drawn)] * 3, Step(4, 4)]
+    heard = ProgressFilter()
+    first = [StepCompleted(1, 4), StepCompleted(2, 4, drawn)]
+    again = [
+        StepCompleted(1, 4, drawn),
+        StepCompleted(2, 4, drawn),
+        StepCompleted(3, 4),
+        *[StepCompleted(4, 4, drawn)] * 3,
+        StepCompleted(4, 4),
+    ]
     news = [heard.news(step, max_previews=3) for step in (*first, *again)]
     assert [step and step.index for step in news] == [1, 2, None, None, 3, 4, 4, None, None]
     shown = [step for step in news if step and step.preview is not None]

@@ -9,16 +9,16 @@ from contextlib import aclosing
 import pytest
 
 from daguerre.engine import stream as stream_module
-from daguerre.engine.stream import Places, stream
-from daguerre.errors import Unavailable
-from daguerre.params import ANYONE, Event, Failed, ImageParams, Queued, Terms
+from daguerre.engine.stream import QueuePositions, stream
+from daguerre.errors import UnavailableError
+from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, JobFailed, JobQueued
 from engine.networks import params
 
-LAST = Failed(Unavailable("the end"))
-WATCHED = Terms(is_watched=True)
+LAST = JobFailed(UnavailableError("the end"))
+WATCHED = JobContext(wants_progress=True)
 
 
-class Told:
+class JobEvent:
     """Takes one job, and has its place from a list that ends with the job."""
 
     def __init__(self, *places: int) -> None:
@@ -26,7 +26,7 @@ class Told:
         self.num_looks = 0
 
     def submit(
-        self, params: ImageParams, emit: Callable[[Event], None], terms: Terms
+        self, params: ImageParams, emit: Callable[[Event], None], terms: JobContext
     ) -> tuple[int, int]:
         self._emit = emit
         return 1, self._places.pop(0)
@@ -41,7 +41,7 @@ class Told:
         pass
 
 
-def heard(engine: Told, terms: Terms) -> list[Event]:
+def heard(engine: JobEvent, terms: JobContext) -> list[Event]:
     async def scene() -> list[Event]:
         async with asyncio.timeout(20), aclosing(stream(engine, params(), terms)) as events:
             return [event async for event in events]
@@ -52,23 +52,23 @@ def heard(engine: Told, terms: Terms) -> list[Event]:
 def test_the_place_never_rises(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where others come between, what was told stays until fewer are ahead again."""
     monkeypatch.setattr(stream_module, "PLACE_POLL_S", 0.001)
-    told = heard(Told(5, 4, 4, 6, 5, 3, 0), WATCHED)
-    assert told == [Queued(5), Queued(4), Queued(3), Queued(0), LAST]
+    told = heard(JobEvent(5, 4, 4, 6, 5, 3, 0), WATCHED)
+    assert told == [JobQueued(5), JobQueued(4), JobQueued(3), JobQueued(0), LAST]
 
 
 def test_nobody_looks_for_those_that_are_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is not told of it does not ask for its place."""
     monkeypatch.setattr(stream_module, "PLACE_POLL_S", 0.001)
 
-    class Ends(Told):
+    class Ends(JobEvent):
         def submit(
-            self, params: ImageParams, emit: Callable[[Event], None], terms: Terms
+            self, params: ImageParams, emit: Callable[[Event], None], terms: JobContext
         ) -> tuple[int, int]:
             asyncio.get_running_loop().call_later(0.05, emit, LAST)
             return super().submit(params, emit, terms)
 
     engine = Ends(5, 4, 3)
-    assert heard(engine, ANYONE) == [Queued(5), LAST]
+    assert heard(engine, DEFAULT_CONTEXT) == [JobQueued(5), LAST]
     assert engine.num_looks == 0
 
 
@@ -80,7 +80,7 @@ def test_places_are_found_out_once_for_all() -> None:
         looks.append(1)
         return {number: number - 1 - len(looks) for number in range(1, 100)}
 
-    places = Places(look, lambda: now_s[0])
+    places = QueuePositions(look, lambda: now_s[0])
     assert [places.num_ahead(number) for number in (5, 50, 100)] == [3, 48, None]
     assert len(looks) == 1
     now_s[0] += stream_module.PLACE_POLL_S

@@ -9,7 +9,7 @@ import pytest
 
 from daguerre.engine.forward import Inputs
 from daguerre.errors import InternalError
-from daguerre.params import Done, Queued, Step
+from daguerre.params import JobQueued, JobSucceeded, StepCompleted
 from engine.networks import (
     ChangingNetwork,
     LoudNetwork,
@@ -28,8 +28,14 @@ def test_one_job_event_by_event() -> None:
         model = ToyModel()
         async with ready(make(model)) as engine:
             *before, last = await events(engine, params())
-            assert before == [Queued(0), Step(1, 4), Step(2, 4), Step(3, 4), Step(4, 4)]
-            assert isinstance(last, Done)
+            assert before == [
+                JobQueued(0),
+                StepCompleted(1, 4),
+                StepCompleted(2, 4),
+                StepCompleted(3, 4),
+                StepCompleted(4, 4),
+            ]
+            assert isinstance(last, JobSucceeded)
             image = last.image
             assert image.pixels.shape == (8, 8, 3)
             assert image.pixels.dtype == np.uint8

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import pytest
 
 from daguerre.config import Settings
-from daguerre.engine.pipeline import MovableModel
-from daguerre.errors import NotFound, SettingsError
+from daguerre.engine.pipeline import EvictableModel
+from daguerre.errors import NotFoundError, SettingsError
 from daguerre.models import catalog
 from daguerre.models.diffusers import checkpoint as checkpoints
 from daguerre.models.diffusers import quantization
@@ -93,7 +93,7 @@ def test_one_of_the_catalog(settings: Settings) -> None:
     """Who wants one model loads one; a name that is not there is told with those that are."""
     write(settings, '[models.one]\nsource = "embedded"\n[models.two]\nsource = "embedded"\n')
     assert [model.info.model for model in catalog.models(settings, only="two")] == ["two"]
-    with pytest.raises(NotFound, match="model 'three' is not served; served: one, two"):
+    with pytest.raises(NotFoundError, match="model 'three' is not served; served: one, two"):
         catalog.models(settings, only="three")
 
 
@@ -137,7 +137,7 @@ def test_defaults_are_the_familys(settings: Settings) -> None:
     (model,) = served(settings)
     assert (model.steps, model.guidance) == (50, 7.5)
     assert (model._stock.dtype, model._stock.device) == ("float32", "cpu")
-    assert isinstance(model, MovableModel) and model.is_loaded_at_start
+    assert isinstance(model, EvictableModel) and model.is_loaded_at_start
     assert model.num_bytes > 0 and model.free_bytes() > 0
     assert (model._stock.executor, model.info.mode) == ("auto", "exact")
 

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 import daguerre
-from daguerre.engine.forward import Forward, Network, Promise
+from daguerre.engine.forward import ForwardRequest, Network, Promise
 from daguerre.errors import InternalError
 from daguerre.models.embedded import fields
 from daguerre.models.embedded.drawing import Scene
@@ -40,7 +40,7 @@ def networks(model: EmbeddedModel) -> Iterator[Mapping[str, Network]]:
 
 
 Draw = Callable[[ImageParams], NDArray[np.uint8]]
-Ask = Callable[[ImageParams], list[Forward]]
+PendingForward = Callable[[ImageParams], list[ForwardRequest]]
 Decide = Callable[[ImageParams], Scene]
 
 
@@ -59,10 +59,10 @@ def draw(model: EmbeddedModel, networks: Mapping[str, Network]) -> Draw:
 
 
 @pytest.fixture(scope="module")
-def ask(model: EmbeddedModel, networks: Mapping[str, Network]) -> Ask:
+def ask(model: EmbeddedModel, networks: Mapping[str, Network]) -> PendingForward:
     """All forwards of a request up to the decoder's, which is the last and is not run."""
 
-    def run(params: ImageParams) -> list[Forward]:
+    def run(params: ImageParams) -> list[ForwardRequest]:
         pipeline = model.pipeline(params)
         forwards = [next(pipeline)]
         while forwards[-1].stage != "decode":
@@ -73,14 +73,14 @@ def ask(model: EmbeddedModel, networks: Mapping[str, Network]) -> Ask:
     return run
 
 
-def array(forward: Forward, name: str) -> NDArray[np.generic]:
+def array(forward: ForwardRequest, name: str) -> NDArray[np.generic]:
     found = forward.inputs[name]
     assert isinstance(found, np.ndarray)
     return found
 
 
 @pytest.fixture(scope="module")
-def decide(ask: Ask) -> Decide:
+def decide(ask: PendingForward) -> Decide:
     """The scene that a request leads to."""
 
     def run(params: ImageParams) -> Scene:
@@ -141,7 +141,7 @@ def test_of_two_things_the_unwanted_one_is_left_out(
 
 
 @pytest.mark.parametrize("words", ["", "\u200b", "the moon"])
-def test_rows_are_what_guides(ask: Ask, words: str) -> None:
+def test_rows_are_what_guides(ask: PendingForward, words: str) -> None:
     """A forward has a row with both prompts and one without any."""
     first = next(f for f in ask(replace(PARAMS, negative_prompt=words)) if f.stage == "denoise")
     text, negative = array(first, "text"), array(first, "negative")
@@ -166,7 +166,7 @@ def test_odd_prompts_are_drawn(draw: Draw, prompt: str) -> None:
     assert pixels.shape == (1024, 1024, 3) and pixels.std() > 2
 
 
-def test_the_end_of_a_long_prompt_reaches_the_denoiser(ask: Ask) -> None:
+def test_the_end_of_a_long_prompt_reaches_the_denoiser(ask: PendingForward) -> None:
     """The last word of 1,200 changes what the denoiser reads, at every step."""
     words = "a quiet meadow " * 400
     read = []
@@ -189,13 +189,13 @@ def test_forwards_of_a_long_prompt_are_bounded(model: EmbeddedModel) -> None:
     assert max(rows) == 8 and sum(rows) == 40
 
 
-def test_steps_are_counted_to_the_end(ask: Ask) -> None:
+def test_steps_are_counted_to_the_end(ask: PendingForward) -> None:
     """Each denoising forward carries its step, from 1 to the number of steps."""
     steps = [forward.step for forward in ask(PARAMS) if forward.stage == "denoise"]
     assert steps == [(i, NUM_STEPS) for i in range(1, NUM_STEPS + 1)]
 
 
-def test_a_scene_is_unmasked_step_by_step(ask: Ask) -> None:
+def test_a_scene_is_unmasked_step_by_step(ask: PendingForward) -> None:
     """The first forward knows nothing, each knows more than the one before, the decoder all; the
     rows of a forward see the same scene."""
     forwards = [forward for forward in ask(PARAMS) if forward.stage != "encode"]
@@ -250,7 +250,7 @@ def test_rows_of_different_sizes_share_a_signature(model: EmbeddedModel) -> None
 
 
 def test_logits_of_a_forward_are_those_of_all_fields(
-    ask: Ask, networks: Mapping[str, Network]
+    ask: PendingForward, networks: Mapping[str, Network]
 ) -> None:
     """The denoiser has one output, (rows, logits of all fields) float32, and no row is empty."""
     forward = next(f for f in ask(PARAMS) if f.stage == "denoise")

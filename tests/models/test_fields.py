@@ -13,7 +13,15 @@ from daguerre.models.embedded import fields
 from daguerre.models.embedded.drawing import SHAPES, Placed, Scene, render, things
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, TIMELESS
-from daguerre.models.embedded.fields import AT, FIELDS, MASKED, NUM_LOGITS, STARTS, THING, Rules
+from daguerre.models.embedded.fields import (
+    AT,
+    FIELDS,
+    MASKED,
+    NUM_LOGITS,
+    OBJECT_FIELDS,
+    STARTS,
+    CompatibilityTables,
+)
 from daguerre.models.embedded.sampler import Noise, SceneSampler
 from training import scenes
 
@@ -33,11 +41,11 @@ def sampled() -> list[Scene]:
 
 
 @pytest.fixture(scope="module")
-def rules(sampled: list[Scene]) -> Rules:
-    return Rules.learn(np.stack([fields.encode(scene) for scene in sampled]))
+def rules(sampled: list[Scene]) -> CompatibilityTables:
+    return CompatibilityTables.learn(np.stack([fields.encode(scene) for scene in sampled]))
 
 
-def decided(rules: Rules, seed: int, **wanted: str) -> Tokens:
+def decided(rules: CompatibilityTables, seed: int, **wanted: str) -> Tokens:
     """Tokens (F,) that chance alone chose under the rules, but for fields of the whole."""
     logits = np.zeros(NUM_LOGITS, np.float32)
     for name, value in wanted.items():
@@ -55,7 +63,7 @@ def drawn(tokens: Tokens, seed: int) -> NDArray[np.uint8]:
     return render(scene, shape[0] // 16, shape[1] // 16)
 
 
-def allowed(rules: Rules, field: int, known: dict[int, str]) -> set[str]:
+def allowed(rules: CompatibilityTables, field: int, known: dict[int, str]) -> set[str]:
     """The values that the rules leave a field where some others are known."""
     tokens = MASKED.copy()
     for at, value in known.items():
@@ -103,7 +111,7 @@ def test_things_that_fly_are_told_from_those_at_home_in_the_sky() -> None:
 
 def test_names_stand_in_the_order_of_the_table() -> None:
     """No thing is value 0, then each row of the table in turn: trained weights know places only."""
-    names = THING["name"]
+    names = OBJECT_FIELDS["name"]
     assert names[:1] == ("",) and names[1 : 1 + len(things.THINGS)] == tuple(
         thing.name for thing in things.THINGS
     )
@@ -126,7 +134,7 @@ def test_sizes_are_even_steps() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_whatever_the_rules_allow_can_be_drawn(rules: Rules, kind: str) -> None:
+def test_whatever_the_rules_allow_can_be_drawn(rules: CompatibilityTables, kind: str) -> None:
     """Any scene of a kind that chance alone decides under the rules is drawn without an error."""
     for seed in range(16):
         pixels = drawn(decided(rules, seed, kind=kind), seed)
@@ -134,7 +142,9 @@ def test_whatever_the_rules_allow_can_be_drawn(rules: Rules, kind: str) -> None:
 
 
 @pytest.mark.parametrize("relation", RELATIONS)
-def test_every_relation_can_be_drawn_with_anything(rules: Rules, relation: str) -> None:
+def test_every_relation_can_be_drawn_with_anything(
+    rules: CompatibilityTables, relation: str
+) -> None:
     """A relation has the things that it needs, whichever these are."""
     for seed in range(100, 106):
         tokens = decided(rules, seed, kind="pair", relation=relation)
@@ -143,8 +153,8 @@ def test_every_relation_can_be_drawn_with_anything(rules: Rules, relation: str) 
         assert scene.relation == relation and len(scene.things) > 1
 
 
-@pytest.mark.parametrize("manner", fields.WHOLE["manner"][1:])
-def test_every_manner_can_be_drawn_with_anything(rules: Rules, manner: str) -> None:
+@pytest.mark.parametrize("manner", fields.SCENE_FIELDS["manner"][1:])
+def test_every_manner_can_be_drawn_with_anything(rules: CompatibilityTables, manner: str) -> None:
     """A manner finds a thing and a ground that suit it."""
     for seed in range(200, 205):
         tokens = decided(rules, seed, kind="thing", manner=manner)
@@ -153,7 +163,7 @@ def test_every_manner_can_be_drawn_with_anything(rules: Rules, manner: str) -> N
 
 
 @pytest.fixture(scope="module")
-def chance(rules: Rules) -> list[Scene]:
+def chance(rules: CompatibilityTables) -> list[Scene]:
     """Scenes that chance alone decided under the rules."""
     shapes = (SHAPES[seed % len(SHAPES)] for seed in range(150))
     return [fields.decode(decided(rules, i), shape, i, 0) for i, shape in enumerate(shapes)]
@@ -221,22 +231,24 @@ def test_things_take_only_what_they_have(chance: list[Scene]) -> None:
 
 def test_an_unnamed_thing_has_nothing() -> None:
     """Of a slot without a thing every field is empty."""
-    empty = Rules({})
-    for name in THING:
+    empty = CompatibilityTables({})
+    for name in OBJECT_FIELDS:
         if name != "name":
             assert allowed(empty, AT[2, name], {AT[2, "name"]: ""}) == {""}
 
 
 @pytest.fixture(scope="module")
-def two() -> Rules:
+def two() -> CompatibilityTables:
     """Learned from a ball before white and a lake at night."""
-    return Rules.learn(np.stack([fields.encode(scene) for scene in (THING_SCENE, LAKE)]))
+    return CompatibilityTables.learn(
+        np.stack([fields.encode(scene) for scene in (THING_SCENE, LAKE)])
+    )
 
 
 KIND, TERRAIN, TIME = AT[0, "kind"], AT[0, "terrain"], AT[0, "time"]
 
 
-def test_rules_keep_out_what_was_not_seen_together(two: Rules) -> None:
+def test_rules_keep_out_what_was_not_seen_together(two: CompatibilityTables) -> None:
     """A single thing has no terrain; the lake has no background; nothing is known of a pair."""
     assert allowed(two, TERRAIN, {KIND: "thing"}) == {""}
     assert allowed(two, AT[0, "background"], {KIND: "thing"}) == {"white"}
@@ -247,22 +259,22 @@ def test_rules_keep_out_what_was_not_seen_together(two: Rules) -> None:
     assert allowed(two, TERRAIN, {KIND: "pair"}) == set(FIELDS[TERRAIN].values)
 
 
-def test_names_are_free_where_there_is_one(two: Rules) -> None:
+def test_names_are_free_where_there_is_one(two: CompatibilityTables) -> None:
     """Any thing may stand where one was seen, and none where none was."""
-    assert allowed(two, AT[1, "name"], {KIND: "thing"}) == set(THING["name"]) - {""}
+    assert allowed(two, AT[1, "name"], {KIND: "thing"}) == set(OBJECT_FIELDS["name"]) - {""}
     assert allowed(two, AT[2, "name"], {KIND: "thing"}) == {""}
     assert allowed(two, AT[1, "name"], {KIND: "landscape"}) == {""}
 
 
-def test_what_comes_later_gives_way(two: Rules) -> None:
+def test_what_comes_later_gives_way(two: CompatibilityTables) -> None:
     """Where two known fields leave nothing, the one that stands first decides."""
     assert allowed(two, TIME, {KIND: "thing", TERRAIN: "lake"}) == {""}
     assert allowed(two, TIME, {KIND: "landscape", TERRAIN: ""}) == {"night"}
 
 
-def test_rules_are_the_same_from_their_arrays(rules: Rules) -> None:
+def test_rules_are_the_same_from_their_arrays(rules: CompatibilityTables) -> None:
     """What is stored in rules.npz decides the same scenes."""
-    again = Rules.from_arrays(rules.arrays())
+    again = CompatibilityTables.from_arrays(rules.arrays())
     assert list(again.arrays()) == list(rules.arrays())
     for seed in range(20):
         assert np.array_equal(decided(again, seed), decided(rules, seed))

@@ -19,7 +19,7 @@ from daguerre.models import catalog
 from daguerre.models.diffusers import hub
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
-PIN = hub.Pin("maker/sd", REVISION)
+PIN = hub.PinnedRevision("maker/sd", REVISION)
 INDEX = {
     "_class_name": "StableDiffusionPipeline",
     "unet": ["diffusers", "UNet2DConditionModel"],
@@ -213,7 +213,7 @@ def test_command(server: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert (here.model, here.name) == ("sd", "maker/sd") and "not here" not in here.description
     assert main.main(["models", "pull", "sd"]) == 0
 
-    assert main.main(["models", "pull", "box"]) == main.MISTAKE
+    assert main.main(["models", "pull", "box"]) == main.EXIT_USAGE
     assert "no model 'box' from a hub; it takes: sd" in capsys.readouterr().err
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daguerre.models.embedded.fields import AT, FIELDS, MASKED, NUM_LOGITS, STARTS, WHOLE, Rules
+from daguerre.models.embedded.fields import (
+    AT,
+    FIELDS,
+    MASKED,
+    NUM_LOGITS,
+    SCENE_FIELDS,
+    STARTS,
+    CompatibilityTables,
+)
 from daguerre.models.embedded.negative_prompt import _ALSO, unwanted
 from daguerre.models.embedded.sampler import Noise, SceneSampler
 
@@ -42,7 +50,7 @@ def test_nothing_is_named(text: str) -> None:
 
 def test_other_names_are_of_values_that_there_are() -> None:
     """A renamed value would leave its names behind."""
-    assert all(value in WHOLE[field] for field, names in _ALSO.items() for value in names)
+    assert all(value in SCENE_FIELDS[field] for field, names in _ALSO.items() for value in names)
 
 
 def test_sampler_leaves_out_what_is_unwanted() -> None:
@@ -51,18 +59,22 @@ def test_sampler_leaves_out_what_is_unwanted() -> None:
     terrain = AT[0, "terrain"]
     logits[STARTS[terrain] + FIELDS[terrain].index["mountains"]] = 50.0
 
-    def drawn(words: str, rules: Rules) -> str:
+    def drawn(words: str, rules: CompatibilityTables) -> str:
         sampler = SceneSampler(Noise.draw(1), rules, 1, 1.0, unwanted(words))
         sampler.step(logits, 0)
         return str(FIELDS[terrain].values[sampler.tokens[terrain]])
 
-    assert drawn("", Rules({})) == "mountains" != drawn("mountain", Rules({}))
+    assert (
+        drawn("", CompatibilityTables({}))
+        == "mountains"
+        != drawn("mountain", CompatibilityTables({}))
+    )
 
 
 def test_rules_come_first() -> None:
     """Where every value but the unwanted one is ruled out, it is taken."""
 
-    class Only(Rules):
+    class Only(CompatibilityTables):
         def allowed(self, field: int, tokens: np.ndarray) -> np.ndarray:
             found = np.zeros(MASKED[field], bool)
             found[0 if FIELDS[field].name != "terrain" else FIELDS[field].index["sea"]] = True

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daguerre.models.embedded.fields import AT, FIELDS, MASKED, NUM_LOGITS, ORDER, STARTS, Rules
+from daguerre.models.embedded.fields import (
+    AT,
+    FIELDS,
+    MASKED,
+    NUM_LOGITS,
+    ORDER,
+    STARTS,
+    CompatibilityTables,
+)
 from daguerre.models.embedded.sampler import (
     MAX_STEPS,
     NUM_PALETTES,
@@ -17,7 +25,7 @@ from daguerre.models.embedded.sampler import (
     steps_of,
 )
 
-FREE = Rules({})  # keeps nothing apart
+FREE = CompatibilityTables({})  # keeps nothing apart
 KIND = AT[0, "kind"]
 
 

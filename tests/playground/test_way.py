@@ -12,7 +12,7 @@ import pytest
 from conftest import MODEL, FakeEngine, RunningServer, running, wait_until
 from playwright.sync_api import BrowserContext, Page, expect
 
-from daguerre.errors import InternalError, QueueFull
+from daguerre.errors import InternalError, QueueFullError
 from daguerre.params import ImageParams
 from daguerre.server.playground.one_time_login import SignIn
 from playground.conftest import KEPT, TIMEOUT_MS, watched
@@ -188,7 +188,7 @@ def test_other_failures(page: Page, server: RunningServer) -> None:
 
 def test_full_queue(page: Page, server: RunningServer) -> None:
     """While the queue is full the page says so and tries again when the server said."""
-    server.engine.refusal = QueueFull("the queue is full", retry_after_s=1)
+    server.engine.refusal = QueueFullError("the queue is full", retry_after_s=1)
     page.get_by_role("button", name="Make the picture").click()
     expect(page.locator("#state")).to_contain_text("The queue is full. Trying again in")
     server.engine.refusal = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daguerre.errors import InvalidRequest
+from daguerre.errors import InvalidRequestError
 from daguerre.params import MAX_SEED, SIZES, ImageParams
 from daguerre.protocol.parsing import field_schemas, parse_request, rule
 
@@ -20,8 +20,8 @@ def params_of(**given: object) -> ImageParams:
     return parse_request({**LEAST, **given}).to_image_params()
 
 
-def refusal_of(body: dict[str, object]) -> InvalidRequest:
-    with pytest.raises(InvalidRequest) as caught:
+def refusal_of(body: dict[str, object]) -> InvalidRequestError:
+    with pytest.raises(InvalidRequestError) as caught:
         parse_request(body)
     return caught.value
 

@@ -22,7 +22,7 @@ from conftest import (
 )
 
 from daguerre.config import Settings
-from daguerre.errors import QueueFull, Unavailable
+from daguerre.errors import QueueFullError, UnavailableError
 from daguerre.server.app import create_app
 from daguerre.server.http.errors import OUTAGE_LOG_S, OutageLog
 from daguerre.storage.api_keys import ResourceStore
@@ -168,11 +168,11 @@ def test_broken_database_is_in_the_log(tmp_path: Path, caplog: pytest.LogCapture
 def test_outages_are_told_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
     """An outage that lasts is told again after some seconds; a full queue is none."""
     now_s = [0.0]
-    outages, broken = OutageLog(lambda: now_s[0]), Unavailable("the keys cannot be read")
+    outages, broken = OutageLog(lambda: now_s[0]), UnavailableError("the keys cannot be read")
     broken.__cause__ = OSError("gone")
     for moment_s in (0.0, OUTAGE_LOG_S - 0.1, OUTAGE_LOG_S, OUTAGE_LOG_S + 0.1):
         now_s[0] = moment_s
-        outages.note(QueueFull("full"))
+        outages.note(QueueFullError("full"))
         outages.note(broken)
     assert len(caplog.records) == 2
 

@@ -10,7 +10,7 @@ from conftest import MODEL, RunningServer, error_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daguerre.errors import InvalidRequest
+from daguerre.errors import InvalidRequestError
 from daguerre.protocol.parsing import field_schemas, parse_request
 from daguerre.server.http.body import parse_object
 
@@ -53,7 +53,7 @@ def test_parsing(body: bytes) -> None:
     """Parsing ends in values that hold every promise of ImageParams, or in one refusal."""
     try:
         params = parse_request(parse_object(body)).to_image_params()
-    except InvalidRequest as error:
+    except InvalidRequestError as error:
         assert error.message and len(error.message) < 8000
         return
     assert 1 <= params.seed < 2**32 and type(params.seed) is int
@@ -64,5 +64,5 @@ def test_parsing(body: bytes) -> None:
 @pytest.mark.parametrize("body", [{"prompt": "\ud800"}, {"a": {"b": ["\udfff"]}}])
 def test_surrogates_are_generated(body: dict[str, Any]) -> None:
     """The escapes that hypothesis does not draw by itself are refused too."""
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         parse_object(json.dumps(body).encode())

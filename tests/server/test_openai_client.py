@@ -10,7 +10,7 @@ import pytest
 from conftest import MODEL, RunningServer, wait_until
 from openai.types import ImageGenCompletedEvent, ImageGenPartialImageEvent
 
-from daguerre.errors import InternalError, QueueFull
+from daguerre.errors import InternalError, QueueFullError
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_rate_limit(client: openai.OpenAI, server: RunningServer) -> None:
 
 def test_full_queue(client: openai.OpenAI, server: RunningServer) -> None:
     """503 is InternalServerError, and tells when to come back."""
-    server.engine.refusal = QueueFull("the queue is full", retry_after_s=1)
+    server.engine.refusal = QueueFullError("the queue is full", retry_after_s=1)
     with pytest.raises(openai.InternalServerError) as caught:
         client.images.generate(model=MODEL, prompt="x")
     assert caught.value.status_code == 503

@@ -253,9 +253,12 @@ def _is_running(port: int) -> bool:
 
 
 def test_grace_has_an_end(tmp_path: Path) -> None:
-    """What is not done by `drain_timeout_s` after the first signal gets 503 with Retry-After, and
-    the server ends; a newcomer is refused in between."""
-    with running(tmp_path, drain_timeout_s=1.0) as server, server.connection() as working:
+    """What is not done by `graceful_shutdown_timeout_s` after the first signal gets 503 with
+    Retry-After, and the server ends; a newcomer is refused in between."""
+    with (
+        running(tmp_path, graceful_shutdown_timeout_s=1.0) as server,
+        server.connection() as working,
+    ):
         server.engine.is_held = True
         working.sendall(request(server.key))
         wait_until(lambda: server.engine.num_running == 1)
@@ -283,7 +286,10 @@ def test_drain_begins_at_once(tmp_path: Path) -> None:
 
 def test_grace_is_long_enough(tmp_path: Path) -> None:
     """Work that is done within it is answered, and the server ends without waiting for its end."""
-    with running(tmp_path, drain_timeout_s=3600.0) as server, server.connection() as working:
+    with (
+        running(tmp_path, graceful_shutdown_timeout_s=3600.0) as server,
+        server.connection() as working,
+    ):
         server.engine.is_held = True
         working.sendall(request(server.key))
         wait_until(lambda: server.engine.num_running == 1)

@@ -11,7 +11,7 @@ from conftest import MODEL
 from sqlalchemy import create_mock_engine, text
 
 from daguerre.config import Settings
-from daguerre.errors import InvalidRequest, NotFound, SettingsError, Unavailable
+from daguerre.errors import InvalidRequestError, NotFoundError, SettingsError, UnavailableError
 from daguerre.storage.api_keys import MAX_REQUESTS_PER_MINUTE, ResourceStore
 
 
@@ -116,7 +116,7 @@ def test_alias_is_upper_cased(store: ResourceStore, alias: str) -> None:
 @pytest.mark.parametrize("alias", ["", "1A", "_A", "A-B", "A B", "Ä", "A\n", "ß", "A" * 65, "Aı"])
 def test_bad_alias_is_refused(store: ResourceStore, alias: str) -> None:
     """An alias that cannot begin the name of a variable is refused, and named in the message."""
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         store.create(MODEL, alias)
     assert repr(alias) in caught.value.message and caught.value.param == "alias"
     assert store.list() == ()
@@ -125,7 +125,7 @@ def test_bad_alias_is_refused(store: ResourceStore, alias: str) -> None:
 def test_alias_is_unique(store: ResourceStore) -> None:
     """A second resource under an alias is refused, whatever its case, and the first one stays."""
     _, key = store.create(MODEL, "DIFFUSION")
-    with pytest.raises(InvalidRequest, match="DIFFUSION is taken"):
+    with pytest.raises(InvalidRequestError, match="DIFFUSION is taken"):
         store.create(MODEL, "diffusion")
     assert store.authenticate(key) is not None
     assert len(store.list()) == 1
@@ -135,14 +135,14 @@ def test_unknown_alias_names_the_known_ones(store: ResourceStore) -> None:
     """Asking for, rotating or destroying what is not there says what is."""
     store.create(MODEL, "DIFFUSION")
     for call in (store.get, store.rotate, store.destroy):
-        with pytest.raises(NotFound, match="no resource NOPE; there is: DIFFUSION"):
+        with pytest.raises(NotFoundError, match="no resource NOPE; there is: DIFFUSION"):
             call("nope")
 
 
 @pytest.mark.parametrize("limit", [0, -1, MAX_REQUESTS_PER_MINUTE + 1])
 def test_bad_limit_is_refused(store: ResourceStore, limit: int) -> None:
     """A rate limit outside its range is refused with the range."""
-    with pytest.raises(InvalidRequest, match=f"is {limit}; it must be .* from 1 to"):
+    with pytest.raises(InvalidRequestError, match=f"is {limit}; it must be .* from 1 to"):
         store.create(MODEL, "DIFFUSION", limit)
 
 
@@ -168,7 +168,7 @@ def test_unreadable_database_is_unavailable(store: ResourceStore) -> None:
     _, key = store.create(MODEL, "DIFFUSION")
     with store.database.begin() as connection:
         connection.execute(text("DROP TABLE daguerre_resources"))
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(UnavailableError) as caught:
         store.authenticate(key)
     assert caught.value.retry_after_s is not None
     with pytest.raises(SettingsError, match="no such table|does not exist") as told:

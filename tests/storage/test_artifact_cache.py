@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from daguerre.storage import artifact_cache as module
-from daguerre.storage.artifact_cache import IN_USE_S, OTHERS_UNUSED_S, Entry, Store
+from daguerre.storage.artifact_cache import IN_USE_S, OTHERS_UNUSED_S, Artifact, ArtifactCache
 
 START_S = 1_800_000_000.0
 
@@ -33,9 +33,9 @@ class Server:
 
     def __init__(self, folder: Path, max_bytes: int = 1000) -> None:
         self.folder, self.now_s = folder, START_S
-        self.store = Store(folder, max_bytes, lambda: self.now_s)
+        self.store = ArtifactCache(folder, max_bytes, lambda: self.now_s)
 
-    def add(self, name: str, num_bytes: int = 400) -> Entry | None:
+    def add(self, name: str, num_bytes: int = 400) -> Artifact | None:
         def write(folder: Path) -> None:
             file = folder / "data"
             file.write_bytes(name[:1].encode() * num_bytes)

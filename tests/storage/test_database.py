@@ -193,7 +193,7 @@ def test_connections_that_were_cut(postgresql: Cluster) -> None:
     """Connections that are kept and have ended meanwhile are replaced, and nobody is told."""
     store = ResourceStore.open(Settings(database_url=postgresql.new_database()))
     _, key = store.create(MODEL, "DIFFUSION")
-    held = idempotency_keys.Claims(store.database)
+    held = idempotency_keys.IdempotencyStore(store.database)
     held.claim("r", "k", "f", 7)
     for _ in range(2):
         postgresql.cut(store.database)

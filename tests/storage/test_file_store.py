@@ -12,7 +12,7 @@ from conftest import mode
 from s3 import BUCKET, s3
 
 from daguerre.config import Settings
-from daguerre.errors import NotFound, Unavailable
+from daguerre.errors import NotFoundError, UnavailableError
 from daguerre.storage.file_store import GRACE_S, FileStore
 
 MAX_BYTES = 1000
@@ -51,7 +51,7 @@ async def held(files: FileStore, count: int) -> list[int]:
     for number in range(count):
         try:
             await files.facts(name(number))
-        except NotFound:
+        except NotFoundError:
             continue
         found.append(number)
     return found
@@ -69,9 +69,9 @@ def test_there_and_back(where: Path | str) -> None:
         assert await files.read(name(1, "jpeg"), 0, 250) == data
         assert await files.read(name(1, "jpeg"), 10, 20) == data[10:20]
         for wrong in (name(2), "../" + name(1), "x.png", ""):
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 await files.facts(wrong)
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 await files.read(wrong, 0, 1)
 
     asyncio.run(scene())
@@ -144,7 +144,7 @@ def test_store_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(variable, "x")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-    with pytest.raises(Unavailable, match="does not answer") as caught:
+    with pytest.raises(UnavailableError, match="does not answer") as caught:
         asyncio.run(store("s3://bucket/x").put(name(1), b"x"))
     assert caught.value.retry_after_s
 

@@ -12,10 +12,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from daguerre.config import Settings
-from daguerre.errors import RateLimited, Unavailable
+from daguerre.errors import RateLimitError, UnavailableError
 from daguerre.storage import database
 from daguerre.storage import idempotency_keys as claims_module
-from daguerre.storage.idempotency_keys import CLAIM_S, Claim, Claims
+from daguerre.storage.idempotency_keys import CLAIM_S, IdempotencyRecord, IdempotencyStore
 
 
 @pytest.fixture
@@ -29,29 +29,29 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def claims(settings: Settings, clock: ManualClock) -> Iterator[Claims]:
+def claims(settings: Settings, clock: ManualClock) -> Iterator[IdempotencyStore]:
     engine = database.open_database(settings)
-    yield Claims(engine, clock)
+    yield IdempotencyStore(engine, clock)
     engine.dispose()
 
 
-def test_the_first_holds(claims: Claims, clock: ManualClock) -> None:
+def test_the_first_holds(claims: IdempotencyStore, clock: ManualClock) -> None:
     """Whatever comes later with a key gets the fingerprint, the seed and the time of the first."""
-    first = Claim("f", 7, 1_000_000)
+    first = IdempotencyRecord("f", 7, 1_000_000)
     assert claims.claim("r", "k", "f", 7) == (first, True)
     clock.now += 100
     assert claims.claim("r", "k", "f", 8) == (first, False)
     assert claims.claim("r", "k", "other", 9) == (first, False)
 
 
-def test_keys_are_of_a_resource(claims: Claims) -> None:
+def test_keys_are_of_a_resource(claims: IdempotencyStore) -> None:
     """The same key of another resource is another key, and so is another spelling."""
     claims.claim("r", "k", "f", 7)
     assert claims.claim("s", "k", "g", 2**32 - 1)[0].seed == 2**32 - 1
     assert claims.claim("r", "K", "g", 9)[1]
 
 
-def test_claims_end(claims: Claims, clock: ManualClock) -> None:
+def test_claims_end(claims: IdempotencyStore, clock: ManualClock) -> None:
     """A key holds for 24 hours, is new after that, and leaves nothing in the database."""
     claims.claim("r", "k", "f", 7)
     clock.now += CLAIM_S - 1
@@ -59,28 +59,28 @@ def test_claims_end(claims: Claims, clock: ManualClock) -> None:
     clock.now += 1
     assert claims.claim("r", "other", "f", 9)[1]
     assert count(claims) == 1
-    assert claims.claim("r", "k", "g", 8) == (Claim("g", 8, int(clock.now)), True)
+    assert claims.claim("r", "k", "g", 8) == (IdempotencyRecord("g", 8, int(clock.now)), True)
 
 
-def test_released(claims: Claims) -> None:
+def test_released(claims: IdempotencyStore) -> None:
     """A key that was given back is as new."""
     claims.claim("r", "k", "f", 7)
     claims.release("r", "k")
     assert claims.claim("r", "k", "g", 8)[1]
 
 
-def test_claims_are_bounded(claims: Claims, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claims_are_bounded(claims: IdempotencyStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A resource cannot fill the disk with keys; those it has go on, and others' are left alone."""
     monkeypatch.setattr(claims_module, "MAX_CLAIMS", 3)
     for key in "abc":
         claims.claim("r", key, "f", 1)
-    with pytest.raises(RateLimited, match="3 idempotency keys"):
+    with pytest.raises(RateLimitError, match="3 idempotency keys"):
         claims.claim("r", "d", "f", 1)
     assert claims.claim("r", "a", "f", 2)[0].seed == 1
     assert claims.claim("s", "d", "f", 1)[1]
 
 
-def test_nothing_readable_is_kept(claims: Claims) -> None:
+def test_nothing_readable_is_kept(claims: IdempotencyStore) -> None:
     """The key stands in the database as a hash only."""
     claims.claim("resource", "secret-key", "f", 1)
     with claims._database.connect() as connection:
@@ -88,19 +88,19 @@ def test_nothing_readable_is_kept(claims: Claims) -> None:
     assert not any("secret-key" in str(value) for value in row)
 
 
-def test_outage(claims: Claims, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outage(claims: IdempotencyStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the database fails, the caller is told to try again, and the log has the reason."""
 
     def fail(*arguments: object) -> None:
         raise OperationalError("INSERT", {}, Exception("database or disk is full"))
 
     monkeypatch.setattr(claims_module, "_claimed", fail)
-    with pytest.raises(Unavailable, match="idempotency keys cannot be kept") as caught:
+    with pytest.raises(UnavailableError, match="idempotency keys cannot be kept") as caught:
         claims.claim("r", "k", "f", 1)
     assert "disk is full" in str(caught.value.__cause__)
 
 
-def count(claims: Claims) -> int:
+def count(claims: IdempotencyStore) -> int:
     with claims._database.connect() as connection:
         return int(connection.execute(text("SELECT COUNT(*) FROM daguerre_claims")).scalar_one())
 

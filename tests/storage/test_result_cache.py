@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from conftest import ManualClock, mode
 
-from daguerre.storage.result_cache import FOLDER_NAME, UNUSED_S, Result, Results
+from daguerre.storage.result_cache import FOLDER_NAME, UNUSED_S, CachedImage, ResultCache
 
-RESULT = Result(b"\x89PNG" + bytes(range(256)) * 8, 1_700_000_000)
+RESULT = CachedImage(b"\x89PNG" + bytes(range(256)) * 8, 1_700_000_000)
 
 
 @pytest.fixture
@@ -20,26 +20,26 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def results(tmp_path: Path, clock: ManualClock) -> Results:
-    return Results(tmp_path, 10_000, clock)
+def results(tmp_path: Path, clock: ManualClock) -> ResultCache:
+    return ResultCache(tmp_path, 10_000, clock)
 
 
-def files(results: Results) -> set[str]:
+def files(results: ResultCache) -> set[str]:
     return {path.name for path in results._folder.iterdir()}
 
 
-def test_the_same_bytes(results: Results, tmp_path: Path) -> None:
+def test_the_same_bytes(results: ResultCache, tmp_path: Path) -> None:
     """What was put is what is got, also by the next server; nobody but the owner can read it."""
     assert results.get("a") is None
     results.put("a", RESULT)
     assert results.get("a") == RESULT
-    assert Results(tmp_path, 10_000).get("b") is None
-    assert Results(tmp_path, 10_000, ManualClock(2_000_000_000.0)).get("a") == RESULT
+    assert ResultCache(tmp_path, 10_000).get("b") is None
+    assert ResultCache(tmp_path, 10_000, ManualClock(2_000_000_000.0)).get("a") == RESULT
     assert mode(tmp_path / FOLDER_NAME) == 0o700
     assert mode(tmp_path / FOLDER_NAME / "a") == 0o600
 
 
-def test_bounded(results: Results, clock: ManualClock) -> None:
+def test_bounded(results: ResultCache, clock: ManualClock) -> None:
     """The folder never holds more than it may; what was used the longest ago makes room."""
     for name in "abcd":
         results.put(name, RESULT)
@@ -52,7 +52,7 @@ def test_bounded(results: Results, clock: ManualClock) -> None:
     assert results.get("b") is None
 
 
-def test_put_again(results: Results, clock: ManualClock) -> None:
+def test_put_again(results: ResultCache, clock: ManualClock) -> None:
     """A file that is written over is counted once."""
     for _ in range(20):
         results.put("a", RESULT)
@@ -60,22 +60,22 @@ def test_put_again(results: Results, clock: ManualClock) -> None:
     assert files(results) == {"a", "b"}
 
 
-def test_larger_than_the_bound(results: Results) -> None:
+def test_larger_than_the_bound(results: ResultCache) -> None:
     """A file that can have no room drives out no other."""
     results.put("a", RESULT)
-    results.put("b", Result(bytes(10_000), 0))
+    results.put("b", CachedImage(bytes(10_000), 0))
     assert files(results) == {"a"}
 
 
 def test_nothing_is_kept(tmp_path: Path) -> None:
     """With 0 not even a folder is made."""
-    Results(tmp_path, 0).put("a", RESULT)
+    ResultCache(tmp_path, 0).put("a", RESULT)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_two_servers_share_the_bound(tmp_path: Path, clock: ManualClock) -> None:
     """What another server wrote is counted at the next look around."""
-    ours, theirs = Results(tmp_path, 10_000, clock), Results(tmp_path, 10_000, clock)
+    ours, theirs = ResultCache(tmp_path, 10_000, clock), ResultCache(tmp_path, 10_000, clock)
     ours.put("a", RESULT)
     for name in "bcd":
         theirs.put(name, RESULT)
@@ -84,7 +84,7 @@ def test_two_servers_share_the_bound(tmp_path: Path, clock: ManualClock) -> None
     assert "e" in files(ours) and len(files(ours)) == 4
 
 
-def test_unused_files_go(results: Results, clock: ManualClock) -> None:
+def test_unused_files_go(results: ResultCache, clock: ManualClock) -> None:
     """After a day without use a file is not given out, and is removed with the next that comes."""
     results.put("a", RESULT)
     clock.now += UNUSED_S
@@ -93,7 +93,7 @@ def test_unused_files_go(results: Results, clock: ManualClock) -> None:
     assert "b" in files(results)
 
 
-def test_unused_files_are_removed(results: Results, clock: ManualClock) -> None:
+def test_unused_files_are_removed(results: ResultCache, clock: ManualClock) -> None:
     """Also those that nobody asks for, and the unfinished ones of a server that was killed."""
     results.put("a", RESULT)
     (results._folder / "x.part").write_bytes(b"half")
@@ -104,7 +104,7 @@ def test_unused_files_are_removed(results: Results, clock: ManualClock) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty", "other"])
-def test_damaged_files(results: Results, damage: str) -> None:
+def test_damaged_files(results: ResultCache, damage: str) -> None:
     """A file that is not whole counts as none, and the next takes its place."""
     results.put("a", RESULT)
     path = results._folder / "a"
@@ -127,7 +127,7 @@ def test_folder_that_cannot_be_used(
 ) -> None:
     """Where nothing can be written, that is one line of the log in ten seconds, and no error."""
     (tmp_path / FOLDER_NAME).write_text("a file")
-    results = Results(tmp_path, 10_000, clock)
+    results = ResultCache(tmp_path, 10_000, clock)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             results.put("a", RESULT)

@@ -227,7 +227,7 @@ from pathlib import Path
 from conftest import MODEL, running
 
 logging.basicConfig()
-with running(Path(sys.argv[1]), cache_seeded=True) as server:
+with running(Path(sys.argv[1]), cache_seeded_requests=True) as server:
     body = {"model": MODEL, "prompt": "x", "seed": 1}
     def ask(key, **more):
         sent = {"idempotency_key": key} if key else {}

@@ -12,7 +12,15 @@ import pytest
 from numpy.typing import NDArray
 
 from daguerre.models.embedded.drawing import SHAPES
-from daguerre.models.embedded.fields import AT, FIELDS, MASKED, NUM_LOGITS, ORDER, STARTS, THING
+from daguerre.models.embedded.fields import (
+    AT,
+    FIELDS,
+    MASKED,
+    NUM_LOGITS,
+    OBJECT_FIELDS,
+    ORDER,
+    STARTS,
+)
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
 
 torch: Any = pytest.importorskip("torch", reason="torch is there for training alone")
@@ -111,7 +119,7 @@ def test_logits_of_names_lie_where_the_fields_say() -> None:
     denoiser = network.Denoiser(SMALL, torch.randn(network.NUM_NAMES, TEXT_WIDTH)).eval()
     given = inputs(1)
     given["tokens"][0] = torch.from_numpy(MASKED)  # so that the name is not read
-    before, place = logits(denoiser, given), THING["name"].index("cat")
+    before, place = logits(denoiser, given), OBJECT_FIELDS["name"].index("cat")
     with torch.no_grad():
         denoiser.own_name.weight[place] += 1.0
     changed = (logits(denoiser, given) != before)[0].nonzero().flatten().tolist()
@@ -264,7 +272,7 @@ def test_batches_follow_the_seed(folder: Path) -> None:
 def test_meanings_are_those_of_all_words_for_a_name() -> None:
     """A name's row is the mean over it and its synonyms, and no thing means nothing."""
     found = dataset.name_meanings(Counting())
-    assert found.shape == (len(THING["name"]), TEXT_WIDTH) and not bool(found[0].any())
+    assert found.shape == (len(OBJECT_FIELDS["name"]), TEXT_WIDTH) and not bool(found[0].any())
     words = ("glowing mushroom",)
     assert found[-1, 0].item() == pytest.approx(np.mean([len(word) for word in words]))
     assert bool((found[1:] > 0).all())

@@ -18,10 +18,10 @@ from training.scenes.domain import MANNERS
 from training.scenes.manners import COLOURLESS, seen_in, suits
 
 BALL = Placed("ball", ("drawn", "ball"), "red", "g", 1, 0.7, False)
-THING = Scene("thing", 1024, 1024, 4, things=(BALL,), background="blue", ground="gradient")
+OBJECT_FIELDS = Scene("thing", 1024, 1024, 4, things=(BALL,), background="blue", ground="gradient")
 
 
-def shown(manner: str, side: int = 128, scene: Scene = THING) -> NDArray[np.float64]:
+def shown(manner: str, side: int = 128, scene: Scene = OBJECT_FIELDS) -> NDArray[np.float64]:
     seen = seen_in(random.Random(1), scene, manner)
     return drawing.render(seen, side, side).astype(np.float64)
 
@@ -37,7 +37,7 @@ def test_a_manner_changes_the_picture_in_one_way(manner: str) -> None:
     """A filtered picture differs from the flat one and comes out the same again."""
     first = shown(manner)
     assert np.array_equal(first, shown(manner))
-    assert np.abs(first - drawing.render(THING, 128, 128)).mean() > 4
+    assert np.abs(first - drawing.render(OBJECT_FIELDS, 128, 128)).mean() > 4
 
 
 @pytest.mark.parametrize("manner", FILTERS)
@@ -51,7 +51,7 @@ def test_a_manner_is_the_same_at_any_size(manner: str) -> None:
 def test_every_shape_takes_every_manner(shape: tuple[int, int]) -> None:
     """Filters keep the rows and columns of all shapes that are served."""
     for manner in FILTERS:
-        scene = replace(THING, width=shape[0], height=shape[1], manner=manner)
+        scene = replace(OBJECT_FIELDS, width=shape[0], height=shape[1], manner=manner)
         width, height = shape[0] // 8, shape[1] // 8
         assert drawing.render(scene, width, height).shape == (height, width, 3)
 
@@ -80,7 +80,7 @@ def test_neon_shines_in_the_dark() -> None:
 
 def test_black_and_white_has_no_colour() -> None:
     """All three channels are alike, from near black to near white."""
-    pixels = shown("black and white", scene=replace(THING, background="white"))
+    pixels = shown("black and white", scene=replace(OBJECT_FIELDS, background="white"))
     assert (pixels == pixels[..., :1]).all() and pixels.min() < 60 and pixels.max() > 225
 
 
@@ -108,7 +108,7 @@ def test_watercolour_ends_in_paper() -> None:
 @pytest.mark.parametrize("manner", FILTERS)
 def test_scenes_in_a_manner_claim_what_it_shows(manner: str) -> None:
     """A manner without colours leaves no colour word in a scene, and neon leaves the dark."""
-    seen = seen_in(random.Random(2), THING, manner)
+    seen = seen_in(random.Random(2), OBJECT_FIELDS, manner)
     assert seen.manner == manner
     if manner in COLOURLESS:
         assert seen.things[0].colour == "" and seen.background in ("white", "gray", "beige")
@@ -124,5 +124,5 @@ def test_manners_keep_from_scenes_that_hide_them() -> None:
         assert not (suits(scene, "neon") and scene.time not in ("night", ""))
         assert not (suits(scene, "line drawing") and scene.time != "day")
         assert not (suits(scene, "pastel") and scene.time == "night")
-    green = replace(THING, things=(replace(BALL, name="green apple"),))
+    green = replace(OBJECT_FIELDS, things=(replace(BALL, name="green apple"),))
     assert not any(suits(green, manner) for manner in COLOURLESS)

@@ -19,7 +19,7 @@ from daguerre.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from daguerre.cli.credentials import Attachment
+    from daguerre.cli.credentials import ResourceCredentials
 
 
 @click.command()
@@ -46,7 +46,7 @@ def config(settings: Settings, form: str | None, alias: str | None) -> None:
     click.echo(_formatted(variables, form))
 
 
-def _attachments(settings: Settings, alias: str | None) -> Mapping[str, Attachment | None]:
+def _attachments(settings: Settings, alias: str | None) -> Mapping[str, ResourceCredentials | None]:
     from daguerre.cli import provisioning
     from daguerre.models.catalog import default_model
     from daguerre.storage.api_keys import ResourceStore
@@ -64,8 +64,8 @@ def _attachments(settings: Settings, alias: str | None) -> Mapping[str, Attachme
 
 
 def _at(
-    settings: Settings, found: Mapping[str, Attachment | None]
-) -> Mapping[str, Attachment | None]:
+    settings: Settings, found: Mapping[str, ResourceCredentials | None]
+) -> Mapping[str, ResourceCredentials | None]:
     """With the public URL where one was given: it is shown and not stored."""
     if not settings.public_url:
         return found

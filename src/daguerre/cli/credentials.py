@@ -20,7 +20,7 @@ FILE_NAME = "config.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class ResourceCredentials:
     """What an application needs to call one resource.
 
     `next_key` is one that is about to replace `key`: until it has, either may be the good one.
@@ -40,10 +40,10 @@ class Attachment:
         }
 
 
-Attachments: TypeAlias = dict[str, Attachment]
+Credentials: TypeAlias = dict[str, ResourceCredentials]
 
 
-def read(folder: Path) -> Attachments:
+def read(folder: Path) -> Credentials:
     """Empty where the file is not there yet."""
     path = folder / FILE_NAME
     try:
@@ -60,17 +60,17 @@ def read(folder: Path) -> Attachments:
         ) from None
 
 
-def _attachment(entry: dict[str, str]) -> Attachment:
+def _attachment(entry: dict[str, str]) -> ResourceCredentials:
     if not all(isinstance(value, str) for value in entry.values()):
         raise TypeError(f"{entry} holds what is no string")
-    return Attachment(**entry)
+    return ResourceCredentials(**entry)
 
 
-def _entry(attachment: Attachment) -> dict[str, str]:
+def _entry(attachment: ResourceCredentials) -> dict[str, str]:
     return {name: value for name, value in asdict(attachment).items() if value}
 
 
-def put(folder: Path, alias: str, attachment: Attachment) -> None:
+def put(folder: Path, alias: str, attachment: ResourceCredentials) -> None:
     _change(folder, lambda attachments: {**attachments, alias: attachment})
 
 
@@ -83,7 +83,7 @@ def set_url(folder: Path, url: str) -> None:
     _change(folder, lambda found: {name: replace(found[name], url=url) for name in found})
 
 
-def _change(folder: Path, change: Callable[[Attachments], Attachments]) -> None:
+def _change(folder: Path, change: Callable[[Credentials], Credentials]) -> None:
     data_dir.prepare(folder)
     path = folder / FILE_NAME
     with data_dir.locked(path):

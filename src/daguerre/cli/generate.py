@@ -18,7 +18,7 @@ from daguerre.cli import output_file, progress
 from daguerre.cli.flags import settings_flags
 from daguerre.cli.prompts import file_stem, read
 from daguerre.config import Settings
-from daguerre.errors import InternalError, InvalidRequest, SettingsError
+from daguerre.errors import InternalError, InvalidRequestError, SettingsError
 
 if TYPE_CHECKING:
     from daguerre.cli import graphics
@@ -69,7 +69,7 @@ class Task:
     "--model", metavar="MODEL", help="Default: stable-image-ultra, or the catalog's first."
 )
 @settings_flags(
-    "home", "catalog", "num_threads", "precision", "num_inference_steps", "prompt_in_file"
+    "home", "catalog", "num_threads", "precision", "num_inference_steps", "embed_prompt"
 )
 def generate(
     settings: Settings,
@@ -131,8 +131,8 @@ def _tasks(
     for number, line in read(prompts):
         try:
             params.append(_params(settings, fields | {"prompt": line}))
-        except InvalidRequest as error:
-            raise InvalidRequest(f"line {number} of {prompts}: {error.message}") from None
+        except InvalidRequestError as error:
+            raise InvalidRequestError(f"line {number} of {prompts}: {error.message}") from None
     if output is None:
         return [Task(one, None) for one in params]
     folder, digits = output_file.make_folder(output), len(str(len(params)))
@@ -178,7 +178,7 @@ async def _make_all(settings: Settings, tasks: list[Task], sheet: _Sheet | None)
             if sheet:
                 sheet.add(image)
             if task.output is not None:
-                file = encoding.encode(image, with_prompt=settings.prompt_in_file)
+                file = encoding.encode(image, with_prompt=settings.embed_prompt)
                 output_file.write(task.output, file)
                 _tell(task, time.perf_counter() - started_s)
             started_s = time.perf_counter()
@@ -207,18 +207,18 @@ async def _watched(
 async def _image(engine: Engine, params: ImageParams, watch: progress.Watch) -> GeneratedImage:
     import asyncio
 
-    from daguerre.params import Done, Failed, Step
+    from daguerre.params import JobFailed, JobSucceeded, StepCompleted
 
     while not (stats := engine.stats()).is_ready:
         if stats.failure:
             raise InternalError(stats.failure)
         await asyncio.sleep(_LOADING_POLL_S)
     async for event in engine.generate(params):
-        if isinstance(event, Step):
+        if isinstance(event, StepCompleted):
             watch.step(event)
-        elif isinstance(event, Done):
+        elif isinstance(event, JobSucceeded):
             return event.image
-        elif isinstance(event, Failed):
+        elif isinstance(event, JobFailed):
             raise _told(event.error)
     raise InternalError("the engine gave no image. This is a bug.")
 

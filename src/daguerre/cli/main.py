@@ -19,9 +19,9 @@ from daguerre.cli.generate import generate
 from daguerre.cli.info import info
 from daguerre.cli.models import models
 from daguerre.cli.serve import serve
-from daguerre.errors import DaguerreError, InvalidRequest, SettingsError
+from daguerre.errors import DaguerreError, InvalidRequestError, SettingsError
 
-FAULT, MISTAKE, INTERRUPTED = 1, 2, 130
+EXIT_FAILURE, EXIT_USAGE, EXIT_SIGINT = 1, 2, 130
 
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,18 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = program.main(arguments or ["--help"], prog_name="daguerre", standalone_mode=False)
         _finish()
     except click.ClickException as error:
-        return _fail(_with_hint(error), MISTAKE)
-    except (InvalidRequest, SettingsError) as error:
-        return _fail(error.message, MISTAKE)
+        return _fail(_with_hint(error), EXIT_USAGE)
+    except (InvalidRequestError, SettingsError) as error:
+        return _fail(error.message, EXIT_USAGE)
     except DaguerreError as error:
-        return _fail(error.message, FAULT)
+        return _fail(error.message, EXIT_FAILURE)
     except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+        return EXIT_SIGINT
     except BrokenPipeError:
         return _give_up_output()  # who stops reading, like `head`, need not be told
     except OSError as error:
         _give_up_output()
-        return _fail(_reason(error), FAULT)
+        return _fail(_reason(error), EXIT_FAILURE)
     return status if isinstance(status, int) else 0
 
 
@@ -70,7 +70,7 @@ def _finish() -> None:
 def _give_up_output() -> int:
     """Or the exit would fail at what is still buffered."""
     sys.stdout = open(os.devnull, "w")
-    return FAULT
+    return EXIT_FAILURE
 
 
 def _reason(error: OSError) -> str:

@@ -17,7 +17,7 @@ import click
 
 from daguerre.cli.flags import settings_flags
 from daguerre.config import Settings
-from daguerre.errors import InvalidRequest, SettingsError
+from daguerre.errors import InvalidRequestError, SettingsError
 
 if TYPE_CHECKING:
     from daguerre.params import ModelInfo
@@ -134,7 +134,7 @@ def pull(settings: Settings, model: tuple[str, ...]) -> None:
     for name in model:
         if name not in pins:
             there = ", ".join(pins) or "none"
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"the catalog takes no model {name!r} from a hub; it takes: {there}", param="model"
             )
     if not pins:
@@ -169,7 +169,7 @@ def _check_model(settings: Settings, model: str) -> None:
     if model not in names:
         near = difflib.get_close_matches(model, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there is: {', '.join(names)}"
-        raise InvalidRequest(f"there is no model {model!r}; {hint}", param="model")
+        raise InvalidRequestError(f"there is no model {model!r}; {hint}", param="model")
 
 
 def _confirm(alias: str, confirm: str | None) -> None:

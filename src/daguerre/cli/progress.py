@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from daguerre.cli import graphics
-    from daguerre.params import GeneratedImage, ImageParams, Step
+    from daguerre.params import GeneratedImage, ImageParams, StepCompleted
 
 _MAX_ROWS = 20
 _CELL_PX = (10, 20)  # where the terminal does not tell
@@ -34,7 +34,7 @@ _ITERM_PROGRAMS = ("iTerm.app", "WezTerm")
 
 
 class Watch(Protocol):
-    def step(self, step: Step) -> None: ...
+    def step(self, step: StepCompleted) -> None: ...
     def done(self, image: GeneratedImage) -> None: ...
 
 
@@ -67,7 +67,7 @@ def watching(params: ImageParams, kind: graphics.Protocol | None) -> Iterator[Wa
 
 
 class _Nothing:
-    def step(self, step: Step) -> None:
+    def step(self, step: StepCompleted) -> None:
         pass
 
     def done(self, image: GeneratedImage) -> None:
@@ -78,7 +78,7 @@ class _Bar(_Nothing):
     def __init__(self, bar: click._termui_impl.ProgressBar[int]) -> None:
         self._bar = bar
 
-    def step(self, step: Step) -> None:
+    def step(self, step: StepCompleted) -> None:
         self._bar.length = step.total
         self._bar.update(step.index - self._bar.pos)
 
@@ -89,7 +89,7 @@ class _Frame:
     def __init__(self, kind: graphics.Protocol, box: graphics.Box) -> None:
         self._kind, self._box = kind, box
 
-    def step(self, step: Step) -> None:
+    def step(self, step: StepCompleted) -> None:
         if step.preview is not None:
             self._show(step.preview)
         self._say(f"step {step.index} of {step.total}")

@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from daguerre.cli import credentials
-from daguerre.cli.credentials import Attachment
+from daguerre.cli.credentials import ResourceCredentials
 from daguerre.config import Settings
-from daguerre.errors import InvalidRequest, SettingsError
+from daguerre.errors import InvalidRequestError, SettingsError
 from daguerre.storage.api_keys import Resource, ResourceStore
 
 DEFAULT_ALIAS = "DIFFUSION"
@@ -42,7 +42,7 @@ def create_default(settings: Settings, store: ResourceStore, model: str) -> None
         return
     try:
         create(settings, store, model, DEFAULT_ALIAS)
-    except InvalidRequest:
+    except InvalidRequestError:
         pass  # another process was faster, and has made the same one
 
 
@@ -78,7 +78,9 @@ def default_resource(store: ResourceStore) -> Resource | None:
     return resources.get(DEFAULT_ALIAS) or next(iter(resources.values()), None)
 
 
-def attachments(settings: Settings, store: ResourceStore) -> Mapping[str, Attachment | None]:
+def attachments(
+    settings: Settings, store: ResourceStore
+) -> Mapping[str, ResourceCredentials | None]:
     """Alias -> what an application needs; None where the key here is not one that opens it."""
     known = credentials.read(settings.home_folder())
     return {
@@ -88,8 +90,8 @@ def attachments(settings: Settings, store: ResourceStore) -> Mapping[str, Attach
 
 
 def _checked(
-    store: ResourceStore, resource: Resource, attachment: Attachment | None
-) -> Attachment | None:
+    store: ResourceStore, resource: Resource, attachment: ResourceCredentials | None
+) -> ResourceCredentials | None:
     for key in (attachment.key, attachment.next_key) if attachment else ():
         if key and store.authenticate(key) == resource:
             return attachment and replace(attachment, key=key, next_key="")
@@ -97,14 +99,14 @@ def _checked(
 
 
 def _remember(
-    settings: Settings, resource: Resource, key: str, beside: Attachment | None = None
+    settings: Settings, resource: Resource, key: str, beside: ResourceCredentials | None = None
 ) -> None:
     """As its key, or as its next one beside what there is."""
     folder = settings.home_folder()
     # The address that `serve` last wrote is truer than what this command would listen on.
     served_at = {attachment.url for attachment in credentials.read(folder).values()}
     url = served_at.pop() if len(served_at) == 1 and not settings.public_url else settings.url()
-    attachment = Attachment(url=url, key=key, model=resource.model)
+    attachment = ResourceCredentials(url=url, key=key, model=resource.model)
     if beside:
         attachment = replace(attachment, key=beside.key, next_key=key)
     credentials.put(folder, resource.alias, attachment)

@@ -21,7 +21,7 @@ from daguerre.config import Settings
 from daguerre.errors import SettingsError
 
 if TYPE_CHECKING:
-    from daguerre.cli.credentials import Attachment
+    from daguerre.cli.credentials import ResourceCredentials
     from daguerre.engine.interface import Engine
     from daguerre.server.playground.one_time_login import SignIn
     from daguerre.storage.api_keys import ResourceStore
@@ -127,7 +127,7 @@ def _how_to_call(store: ResourceStore, sign_in: SignIn, settings: Settings) -> s
     return _page(settings, sign_in, here) + _instructions(resource.alias, here)
 
 
-def _page(settings: Settings, sign_in: SignIn, attachment: Attachment) -> str:
+def _page(settings: Settings, sign_in: SignIn, attachment: ResourceCredentials) -> str:
     """Only on this machine: a link that travels could be opened by whoever sees it first."""
     from daguerre.server.playground.one_time_login import is_loopback
 
@@ -137,7 +137,7 @@ def _page(settings: Settings, sign_in: SignIn, attachment: Attachment) -> str:
     return f"\nIn a browser, signed in (this link works once):\n\n{link}\n"
 
 
-def _instructions(alias: str, attachment: Attachment) -> str:
+def _instructions(alias: str, attachment: ResourceCredentials) -> str:
     exports = "\n".join(
         f"export {name}={shlex.quote(value)}" for name, value in attachment.variables(alias).items()
     )
@@ -147,7 +147,7 @@ def _instructions(alias: str, attachment: Attachment) -> str:
     )
 
 
-def curl(attachment: Attachment) -> str:
+def curl(attachment: ResourceCredentials) -> str:
     """A request that needs nothing of its shell: no variable, no jq."""
     body = json.dumps({"model": attachment.model, "prompt": _PROMPT})
     return (

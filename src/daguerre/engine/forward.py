@@ -1,4 +1,4 @@
-"""What a pipeline asks for, and what answers: a `Forward` and a `Network`.
+"""What a pipeline asks for, and what answers: a `ForwardRequest` and a `Network`.
 
 A forward is one evaluation of one network; every array in it carries rows on axis 0. Two forwards
 with the same signature may share an evaluation. Arrays are numpy's or torch's; importing this loads
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Constant:
+class OpaqueConstant:
     """A value without rows, such as the positions of all patches or the options of a call.
 
     `digest` names its content and stands for it in a signature: two constants with one digest are
@@ -40,8 +40,8 @@ class Constant:
 
 
 Array: TypeAlias = "NDArray[Any] | torch.Tensor"  # (R, *)
-Plain: TypeAlias = int | float | str | bool | Constant
-Inputs: TypeAlias = "Mapping[str, Array | Plain]"
+Scalar: TypeAlias = int | float | str | bool | OpaqueConstant
+Inputs: TypeAlias = "Mapping[str, Array | Scalar]"
 Outputs: TypeAlias = tuple[Array, ...]  # each (R, *)
 Stage: TypeAlias = Literal["encode", "denoise", "decode"]
 
@@ -75,7 +75,7 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Forward:
+class ForwardRequest:
     """One evaluation that a pipeline needs; the engine answers with the network's outputs.
 
     `step` is (index, total), 1-based, on each forward that completes a denoising step. `preview`
@@ -139,7 +139,7 @@ def is_preparing(network: Network) -> TypeGuard[Preparing]:
     return hasattr(network, "prepare")
 
 
-class Measurement(Protocol):
+class PeakMemory(Protocol):
     """Of the memory that is taken meanwhile."""
 
     def begin_anew(self) -> None:
@@ -149,7 +149,7 @@ class Measurement(Protocol):
         """What was taken at the most; None where nobody knows."""
 
 
-class Gauge(Protocol):
+class MemoryProbe(Protocol):
     """Of the memory of a place where networks are evaluated, in bytes."""
 
     @property
@@ -159,18 +159,18 @@ class Gauge(Protocol):
     def free(self) -> int:
         """What the next evaluation may take."""
 
-    def measuring(self) -> AbstractContextManager[Measurement]:
+    def measuring(self) -> AbstractContextManager[PeakMemory]:
         """Around an evaluation."""
 
 
-class Gauged(Protocol):
+class HasMemoryProbe(Protocol):
     """A network whose evaluations may be more than the memory there is."""
 
     @property
-    def gauge(self) -> Gauge: ...
+    def gauge(self) -> MemoryProbe: ...
 
 
-def is_gauged(network: Network) -> TypeGuard[Gauged]:
+def is_gauged(network: Network) -> TypeGuard[HasMemoryProbe]:
     return hasattr(network, "gauge")
 
 

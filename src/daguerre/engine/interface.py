@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from daguerre.engine.scheduling.service_time import Pace
-from daguerre.params import ANYONE, Event, ImageParams, ModelInfo, Terms
+from daguerre.engine.scheduling.service_time import ServiceTimes
+from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, ModelInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class EngineStats:
     num_cancelled: int
     num_forwards: int  # evaluations of any network
     num_rows: int  # rows in those evaluations; rows / forwards = mean batch size
-    pace: Pace = field(default_factory=Pace)  # of all processes together
+    pace: ServiceTimes = field(default_factory=ServiceTimes)  # of all processes together
     work_s: float = 0.0  # that all accepted jobs will take at this pace
     certificates: dict[str, bool] = field(default_factory=dict)  # "denoiser (4, 256, ...)" -> held
     failure: str = ""  # why the models could not be loaded: the engine will never be ready
@@ -64,12 +64,16 @@ class Engine(Protocol):
     def models(self) -> tuple[ModelInfo, ...]:
         """The models that this engine serves; known before they are loaded."""
 
-    def generate(self, params: ImageParams, terms: Terms = ANYONE) -> AsyncGenerator[Event, None]:
-        """Yields `Queued`, again when fewer are ahead if the job is watched, one `Step` per step,
-        the last again with previews that come after it, and last `Done` or `Failed`.
+    def generate(
+        self, params: ImageParams, terms: JobContext = DEFAULT_CONTEXT
+    ) -> AsyncGenerator[Event, None]:
+        """Yields `JobQueued`, again when fewer are ahead if the job is watched, one `StepCompleted`
+        per step, the last again with previews that come after it, and last `JobSucceeded` or
+        `JobFailed`.
 
         Closing the generator cancels the job: its rows are gone from the next forward on. Raises
-        `Unavailable` (`QueueFull`, `NotReady`) at the first `__anext__`, before any event.
+        `UnavailableError` (`QueueFullError`, `NotReadyError`) at the first `__anext__`, before any
+        event.
         """
 
     def stats(self) -> EngineStats: ...

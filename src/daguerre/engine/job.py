@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from daguerre.engine.forward import Forward
+from daguerre.engine.forward import ForwardRequest
 from daguerre.engine.pipeline import Pipeline
-from daguerre.engine.previews import Previews
-from daguerre.params import ANYONE, Event, ImageParams, Step, Terms, Timings
+from daguerre.engine.previews import PendingPreviews
+from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, StepCompleted, Timings
 
 
 @dataclass(eq=False, slots=True)
@@ -23,15 +23,15 @@ class Job:
     params: ImageParams
     emit: Callable[[Event], None]
     since_s: float  # when the present stage began; at first, when the job was accepted
-    terms: Terms = ANYONE
+    terms: JobContext = DEFAULT_CONTEXT
     stage: str = "queue"
     spent_s: dict[str, float] = field(default_factory=dict)
     cost_s: float = 0.0
     first_step_s: float = 0.0  # its cost up to the end of the first step
     pipeline: Pipeline | None = None
-    pending: Forward | None = None
+    pending: ForwardRequest | None = None
     step: tuple[int, int] | None = None  # the last one that was told
-    previews: Previews = field(default_factory=Previews)
+    previews: PendingPreviews = field(default_factory=PendingPreviews)
 
     @property
     def name(self) -> str:
@@ -63,12 +63,12 @@ class Job:
 
     def tell_step(self, step: tuple[int, int]) -> None:
         self.step = step
-        self.emit(Step(*step, self.previews.take()))
+        self.emit(StepCompleted(*step, self.previews.take()))
 
     def tell_late_previews(self) -> None:
         """With the last step again, before the image is told."""
         while self.step is not None and (late := self.previews.take(is_last=True)) is not None:
-            self.emit(Step(*self.step, late))
+            self.emit(StepCompleted(*self.step, late))
 
     def close(self) -> None:
         """Gives up what was begun for it; raises whatever a pipeline's clean-up code does."""
@@ -82,4 +82,4 @@ class Job:
 
 # Told of the jobs for which a model's code or a network is about to be run, and whether that is
 # something done once, which may take long; of no jobs when there is nothing left to do.
-BeforeWork: TypeAlias = Callable[[Sequence[Job], bool], None]
+WorkObserver: TypeAlias = Callable[[Sequence[Job], bool], None]

@@ -11,24 +11,24 @@ import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
-from daguerre.engine.batching.batcher import Batcher, Outcome
-from daguerre.engine.batching.certificates import Certificates
+from daguerre.engine.batching.batcher import Batcher, ForwardResult
+from daguerre.engine.batching.certificates import CertificateStore
 from daguerre.engine.batching.warmup import Preparation
-from daguerre.engine.forward import Forward, Network, NetworkChanged, Outputs
-from daguerre.engine.job import BeforeWork, Job
-from daguerre.engine.model_manager import Residence
-from daguerre.engine.pipeline import LanedModel, Model, Pixels, check_pixels
+from daguerre.engine.forward import ForwardRequest, Network, NetworkChanged, Outputs
+from daguerre.engine.job import Job, WorkObserver
+from daguerre.engine.model_manager import ModelManager
+from daguerre.engine.pipeline import KeyedModel, Model, Pixels, check_pixels
 from daguerre.engine.previews import is_due
-from daguerre.engine.scheduling.cost_meter import Meter
-from daguerre.engine.scheduling.scheduler import Ask, Scheduler
-from daguerre.engine.scheduling.service_time import Pace
-from daguerre.errors import DaguerreError, InternalError, Unavailable
-from daguerre.params import Done, Failed, GeneratedImage, ImageParams, Mode
+from daguerre.engine.scheduling.cost_meter import CostMeter
+from daguerre.engine.scheduling.scheduler import PendingForward, Scheduler
+from daguerre.engine.scheduling.service_time import ServiceTimes
+from daguerre.errors import DaguerreError, InternalError, UnavailableError
+from daguerre.params import BatchingMode, GeneratedImage, ImageParams, JobFailed, JobSucceeded
 
 logger = logging.getLogger(__name__)
 
 
-class Key(NamedTuple):
+class BatchKey(NamedTuple):
     """Forwards with equal keys may share an evaluation."""
 
     model: str
@@ -42,26 +42,26 @@ class Loop:
     def __init__(
         self,
         models: Mapping[str, Model],
-        certificates: Certificates,
-        max_running: int,
+        certificates: CertificateStore,
+        max_running_jobs: int,
         clock: Callable[[], float],
         on_end: Callable[[Job], None],
-        before_work: BeforeWork | None = None,
+        before_work: WorkObserver | None = None,
     ) -> None:
         self._models = models
-        self.residence = Residence(models, clock)
+        self.residence = ModelManager(models, clock)
         self._arrivals: list[Job] = []  # whose model is not loaded, or who are behind such a job
         self._certificates = certificates
-        self._meter = Meter(clock)
+        self._meter = CostMeter(clock)
         preparation = Preparation(clock, self._meter, self._tell_preparing)
         self._batcher = Batcher(certificates, clock, preparation)
-        self._scheduler = Scheduler(max_running, self._num_sharing)
+        self._scheduler = Scheduler(max_running_jobs, self._num_sharing)
         self._jobs: dict[int, Job] = {}
         self._group: Sequence[Job] = ()  # for which a network is evaluated
         self._clock = clock
         self._on_end, self._before_work = on_end, before_work
         self.num_done = self.num_failed = self.num_cancelled = 0
-        self.pace = Pace()
+        self.pace = ServiceTimes()
 
     @property
     def has_jobs(self) -> bool:
@@ -122,7 +122,7 @@ class Loop:
         self._tell_work([job])
         try:
             if not self.residence.has(model):
-                raise Unavailable(f"the model {model!r} could not be loaded; the log says why")
+                raise UnavailableError(f"the model {model!r} could not be loaded; the log says why")
             self.residence.use(model)
             job.pipeline = self._models[model].pipeline(job.params)
         except Exception as error:  # a model's code may raise anything; the loop goes on
@@ -139,7 +139,7 @@ class Loop:
     def cancel_all(self, error: DaguerreError) -> None:
         for job in list(self._jobs.values()):
             self.cancel(job)
-            job.emit(Failed(error))
+            job.emit(JobFailed(error))
 
     def fail_all(self, error: Exception) -> None:
         for job in list(self._jobs.values()):
@@ -173,7 +173,7 @@ class Loop:
     def _tell_preparing(self, is_preparing: bool) -> None:
         self._tell_work(self._group, is_preparing)
 
-    def _evaluate(self, group: Sequence[Job], network: Network) -> list[Outcome]:
+    def _evaluate(self, group: Sequence[Job], network: Network) -> list[ForwardResult]:
         forwards = [job.pending for job in group if job.pending is not None]
         now_s = self._clock()
         for job, forward in zip(group, forwards, strict=True):
@@ -188,9 +188,9 @@ class Loop:
 
     def _lane(self, params: ImageParams) -> Hashable:
         model = self._models[params.model]
-        return (params.model, model.lane(params) if isinstance(model, LanedModel) else None)
+        return (params.model, model.lane(params) if isinstance(model, KeyedModel) else None)
 
-    def _mode(self, model: str) -> Mode:
+    def _mode(self, model: str) -> BatchingMode:
         return self._models[model].info.mode
 
     def _start_over(self, network: Network) -> None:
@@ -208,7 +208,7 @@ class Loop:
         else:
             self._resume(job, None)
 
-    def _hand_over(self, job: Job, outcome: Outcome) -> None:
+    def _hand_over(self, job: Job, outcome: ForwardResult) -> None:
         self._meter.charge(job, outcome.cost_s)
         if outcome.outputs is None:
             assert outcome.error is not None, "neither outputs nor error. This is a bug."
@@ -241,7 +241,7 @@ class Loop:
         else:
             self._meter.charge(job, self._clock() - started_s)
 
-    def _ask(self, job: Job, forward: Forward) -> None:
+    def _ask(self, job: Job, forward: ForwardRequest) -> None:
         model = job.params.model
         networks = self.residence.networks(model)
         if forward.network not in networks:
@@ -250,11 +250,13 @@ class Loop:
         job.pending = forward
         if job.has_begun:
             job.enter(forward.stage, self._clock())
-        key = Key(model, forward.network, forward.signature)
-        self._scheduler.ask(job.number, Ask(key, forward.rows, forward.stage == "encode"))
+        key = BatchKey(model, forward.network, forward.signature)
+        self._scheduler.ask(
+            job.number, PendingForward(key, forward.rows, forward.stage == "encode")
+        )
 
     def _num_sharing(self, key: Hashable, rows: Sequence[int]) -> int:
-        assert isinstance(key, Key), "a foreign key. This is a bug."
+        assert isinstance(key, BatchKey), "a foreign key. This is a bug."
         fingerprint = self.residence.networks(key.model)[key.network].fingerprint
         max_rows = self._models[key.model].max_rows.get(key.network, 1)
         mode = self._mode(key.model)
@@ -272,7 +274,7 @@ class Loop:
         info = self._models[job.params.model].info
         job.tell_late_previews()
         self._remove(job)
-        job.emit(Done(GeneratedImage(pixels, job.params, info, job.timings())))
+        job.emit(JobSucceeded(GeneratedImage(pixels, job.params, info, job.timings())))
 
     def _fail(self, job: Job, error: Exception) -> None:
         if not isinstance(error, DaguerreError):
@@ -282,7 +284,7 @@ class Loop:
             error.__cause__ = cause
         self.num_failed += 1
         self._remove(job)
-        job.emit(Failed(error))
+        job.emit(JobFailed(error))
 
     def _remove(self, job: Job) -> None:
         del self._jobs[job.number]

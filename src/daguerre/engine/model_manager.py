@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Collection, Hashable, Mapping
 
 from daguerre.engine.forward import Network
-from daguerre.engine.pipeline import Model, MovableModel
+from daguerre.engine.pipeline import EvictableModel, Model
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 RETRY_S = 60.0
 
 
-class Residence:
+class ModelManager:
     """Ids of one source share what is loaded, and stay and go together."""
 
     def __init__(self, models: Mapping[str, Model], clock: Callable[[], float]) -> None:
@@ -34,7 +34,7 @@ class Residence:
         return [
             name
             for name, model in self._models.items()
-            if not isinstance(model, MovableModel) or model.is_loaded_at_start
+            if not isinstance(model, EvictableModel) or model.is_loaded_at_start
         ]
 
     def networks(self, name: str) -> Mapping[str, Network]:
@@ -69,7 +69,7 @@ class Residence:
 
     def fits(self, name: str) -> bool:
         model = self._models[name]
-        if not isinstance(model, MovableModel) or self._sharing(model.source):
+        if not isinstance(model, EvictableModel) or self._sharing(model.source):
             return True
         return model.free_bytes() >= model.num_bytes
 
@@ -78,7 +78,7 @@ class Residence:
         may yet make room; where nothing does it shall be tried as it is."""
         model = self._models[name]
         while not self.fits(name):
-            assert isinstance(model, MovableModel)
+            assert isinstance(model, EvictableModel)
             near = [other for other in self._loaded if self._place(other) == model.place]
             working = {self._source(other) for other in near if other in busy}
             idle = [self._source(other) for other in near]
@@ -110,7 +110,7 @@ class Residence:
         }
         for name in names:
             model = self._models[name]
-            assert isinstance(model, MovableModel), "unloading what must stay. This is a bug."
+            assert isinstance(model, EvictableModel), "unloading what must stay. This is a bug."
             model.unload()
         logger.info("unloaded %s to make room", ", ".join(names))
 
@@ -126,9 +126,9 @@ class Residence:
 
     def _source(self, name: str) -> Hashable:
         model = self._models[name]
-        return model.source if isinstance(model, MovableModel) else name
+        return model.source if isinstance(model, EvictableModel) else name
 
     def _place(self, name: str) -> Hashable:
         """A model that cannot be moved is in nobody's place."""
         model = self._models[name]
-        return model.place if isinstance(model, MovableModel) else None
+        return model.place if isinstance(model, EvictableModel) else None

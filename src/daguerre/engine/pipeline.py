@@ -1,8 +1,8 @@
 """What the engine needs of a model: its networks, and one coroutine per request.
 
-A pipeline is a generator: it yields a `Forward` whenever it needs a network evaluated, receives the
-outputs for its own rows, and returns the pixels. It knows nothing of other requests: that its
-forwards may be shared is the engine's affair.
+A pipeline is a generator: it yields a `ForwardRequest` whenever it needs a network evaluated,
+receives the outputs for its own rows, and returns the pixels. It knows nothing of other requests:
+that its forwards may be shared is the engine's affair.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from daguerre.engine.forward import Forward, Network, Outputs
+from daguerre.engine.forward import ForwardRequest, Network, Outputs
 from daguerre.params import ImageParams, ModelInfo
 
 Pixels: TypeAlias = NDArray[np.uint8]  # (height, width, 3), sRGB
-Pipeline: TypeAlias = Generator[Forward, Outputs, Pixels]
+Pipeline: TypeAlias = Generator[ForwardRequest, Outputs, Pixels]
 
 
 def check_pixels(pixels: Pixels, params: ImageParams) -> None:
@@ -46,12 +46,12 @@ class Model(Protocol):
 
     def pipeline(self, params: ImageParams) -> Pipeline:
         """A fresh coroutine for one request; called after `load`, when the request arrives. Does
-        not begin: it may wait for its first turn. Raises `InvalidRequest` for what the model cannot
-        do."""
+        not begin: it may wait for its first turn. Raises `InvalidRequestError` for what the model
+        cannot do."""
 
 
 @runtime_checkable
-class LanedModel(Model, Protocol):
+class KeyedModel(Model, Protocol):
     """One whose requests take each other's turns, where they cannot share; others' do not."""
 
     def lane(self, params: ImageParams) -> Hashable:
@@ -59,7 +59,7 @@ class LanedModel(Model, Protocol):
 
 
 @runtime_checkable
-class MovableModel(Model, Protocol):
+class EvictableModel(Model, Protocol):
     """One that need not stay in memory. Its memory is counted in bytes of a place, such as a
     device, and models of one source share what they load."""
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from daguerre.engine.forward import Forward, Outputs, Promise
+from daguerre.engine.forward import ForwardRequest, Outputs, Promise
 from daguerre.engine.pipeline import Pixels
-from daguerre.params import Step
+from daguerre.params import StepCompleted
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def due(num_steps: int, num_previews: int) -> set[int]:
     return {num_steps * part // (num_previews + 1) for part in range(1, num_previews + 1)} - {0}
 
 
-def is_due(forward: Forward, num_previews: int) -> bool:
+def is_due(forward: ForwardRequest, num_previews: int) -> bool:
     """Whether there is one of this forward, where the model can draw it."""
     if forward.preview is None or forward.step is None:
         return False
@@ -35,13 +35,13 @@ def is_due(forward: Forward, num_previews: int) -> bool:
     return index in due(total, num_previews)
 
 
-class Previews:
+class PendingPreviews:
     """Those of one job that have been begun and not told, in their order."""
 
     def __init__(self) -> None:
-        self._begun: deque[tuple[Forward, Promise]] = deque()
+        self._begun: deque[tuple[ForwardRequest, Promise]] = deque()
 
-    def begin(self, forward: Forward, outputs: Outputs) -> None:
+    def begin(self, forward: ForwardRequest, outputs: Outputs) -> None:
         """From the outputs of a forward of which one is due."""
         assert forward.preview is not None, "a preview that is not due. This is a bug."
         try:
@@ -78,13 +78,13 @@ def _pixels(promise: Promise) -> Pixels:
 
 
 @dataclass(slots=True)
-class Heard:
+class ProgressFilter:
     """What the caller of a job that may be run again was told of its steps."""
 
     num_steps: int = 0
     num_previews: int = 0
 
-    def news(self, step: Step, max_previews: int) -> Step | None:
+    def news(self, step: StepCompleted, max_previews: int) -> StepCompleted | None:
         """What of a step is to be told. The last one comes again with previews that are late."""
         preview = step.preview if self.num_previews < max_previews else None
         is_late = step.index == self.num_steps == step.total and preview is not None
@@ -101,7 +101,7 @@ def _kept(pixels: Pixels) -> Promise:
     return Promise(future, lambda: pixels)
 
 
-def _log(forward: Forward, error: BaseException) -> None:
+def _log(forward: ForwardRequest, error: BaseException) -> None:
     index, total = forward.step or (0, 0)
     words = ("no preview after step %d of %d of %s", index, total, forward.network)
     logger.error(*words, exc_info=error)

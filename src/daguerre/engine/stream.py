@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Protocol
 
-from daguerre.params import Done, Event, Failed, ImageParams, Queued, Terms
+from daguerre.params import Event, ImageParams, JobContext, JobFailed, JobQueued, JobSucceeded
 
 # How often a job that is next in line looks for its place, in seconds; one with many ahead looks
 # as much less often as it has more of them, so that ten thousand cost little more than a hundred.
@@ -20,9 +20,9 @@ _MANY_AHEAD = 100
 _MAX_PLACE_POLL_S = 10.0
 
 
-class TakesJobs(Protocol):
+class JobQueue(Protocol):
     def submit(
-        self, params: ImageParams, emit: Callable[[Event], None], terms: Terms
+        self, params: ImageParams, emit: Callable[[Event], None], terms: JobContext
     ) -> tuple[int, int]:
         """The job's number, and how many are ahead of it. Raises what `Engine.generate` does."""
 
@@ -33,7 +33,7 @@ class TakesJobs(Protocol):
         """Nothing happens when the job has ended before."""
 
 
-class Places:
+class QueuePositions:
     """The places in the queue, found out once for all who look at about the same time.
 
     A look is never older than half of `PLACE_POLL_S`, so whoever looks after that time is in it.
@@ -55,7 +55,7 @@ class Places:
 
 
 async def stream(
-    engine: TakesJobs, params: ImageParams, terms: Terms
+    engine: JobQueue, params: ImageParams, terms: JobContext
 ) -> AsyncGenerator[Event, None]:
     """See `Engine.generate`."""
     loop = asyncio.get_running_loop()
@@ -69,8 +69,8 @@ async def stream(
 
     number, num_ahead = engine.submit(params, emit, terms)
     try:
-        yield Queued(num_ahead)
-        is_waiting = terms.is_watched
+        yield JobQueued(num_ahead)
+        is_waiting = terms.wants_progress
         while True:
             event = await _next(events, _pause_s(num_ahead) if is_waiting else None)
             if event is None:
@@ -80,11 +80,11 @@ async def stream(
                 # is told so by a number that stays, and never by one that rises.
                 if place is not None and place < num_ahead:
                     num_ahead = place
-                    yield Queued(num_ahead)
+                    yield JobQueued(num_ahead)
                 continue
             is_waiting = False
             yield event
-            if isinstance(event, Done | Failed):
+            if isinstance(event, JobSucceeded | JobFailed):
                 return
     finally:
         engine.cancel(number)

@@ -15,15 +15,15 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 
-from daguerre.engine.batching.certificates import Certificates
+from daguerre.engine.batching.certificates import CertificateStore
 from daguerre.engine.interface import EngineStats
-from daguerre.engine.job import BeforeWork, Job
+from daguerre.engine.job import Job, WorkObserver
 from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Model
 from daguerre.engine.scheduling.admission import Admission, check_served, check_time
-from daguerre.engine.stream import Places, stream
-from daguerre.errors import DaguerreError, InternalError, NotReady, Unavailable
-from daguerre.params import ANYONE, Event, ImageParams, ModelInfo, Terms
+from daguerre.engine.stream import QueuePositions, stream
+from daguerre.errors import DaguerreError, InternalError, NotReadyError, UnavailableError
+from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, ModelInfo
 
 logger = logging.getLogger(__name__)
 
@@ -35,37 +35,37 @@ DRAIN_POLL_S = 0.02
 class ThreadEngine:
     """Implements `daguerre.engine.interface.Engine`.
 
-    At most `max_running + max_waiting` jobs of each model are accepted at a time, with at most
-    `max_waiting_bytes` of prompts. `certificates` is the file that keeps them, None keeps them in
-    memory. `generate` may be called from any event loop, `submit`
-    and `cancel` from any thread.
+    At most `max_running_jobs + max_queued_jobs` jobs of each model are accepted at a time, with at
+    most `max_queued_prompt_bytes` of prompts. `certificates` is the file that keeps them, None
+    keeps them in memory. `generate` may be called from any event loop, `submit` and `cancel` from
+    any thread.
     """
 
     def __init__(
         self,
         models: Sequence[Model],
         *,
-        max_waiting: int,
-        max_running: int,
-        max_waiting_bytes: int = MAX_WAITING_BYTES,
+        max_queued_jobs: int,
+        max_running_jobs: int,
+        max_queued_prompt_bytes: int = MAX_WAITING_BYTES,
         certificates: Path | None = None,
         clock: Callable[[], float] = time.perf_counter,
-        before_work: BeforeWork | None = None,
+        before_work: WorkObserver | None = None,
     ) -> None:
         self._models = {model.info.model: model for model in models}
         assert len(self._models) == len(models), "two models of one name. This is a bug."
-        self._admission = Admission(max_waiting + max_running, max_waiting_bytes)
+        self._admission = Admission(max_queued_jobs + max_running_jobs, max_queued_prompt_bytes)
         self._clock = clock
         self._numbers = itertools.count(1)
-        store = Certificates(certificates)
-        self._loop = Loop(self._models, store, max_running, clock, self._forget, before_work)
+        store = CertificateStore(certificates)
+        self._loop = Loop(self._models, store, max_running_jobs, clock, self._forget, before_work)
         self._thread: threading.Thread | None = None
         # All below is read and written under this lock, and its waiters told of a change.
         self._changed = threading.Condition()
         self._jobs: dict[int, Job] = {}  # accepted and not ended
         self._arrivals: list[Job] = []
         self._departures: list[Job] = []
-        self._places = Places(self._look)
+        self._places = QueuePositions(self._look)
         self._num_withdrawn = 0  # that left before the loop had seen them
         self._is_loaded = self._is_draining = self._is_stopping = False
         self._failure = ""  # why the models could not be loaded
@@ -84,7 +84,9 @@ class ThreadEngine:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Jobs that have not ended get `Failed(Unavailable)`; returns when the thread is gone."""
+        """Jobs that have not ended get `JobFailed(UnavailableError)`; returns when the thread is
+        gone.
+        """
         with self._changed:
             self._is_stopping = True
             self._changed.notify()
@@ -102,8 +104,10 @@ class ThreadEngine:
     def models(self) -> tuple[ModelInfo, ...]:
         return tuple(model.info for model in self._models.values())
 
-    def generate(self, params: ImageParams, terms: Terms = ANYONE) -> AsyncGenerator[Event, None]:
-        """See `Engine.generate`; raises `NotFound` for a model that is not served, too."""
+    def generate(
+        self, params: ImageParams, terms: JobContext = DEFAULT_CONTEXT
+    ) -> AsyncGenerator[Event, None]:
+        """See `Engine.generate`; raises `NotFoundError` for a model that is not served, too."""
         return stream(self, params, terms)
 
     def stats(self) -> EngineStats:
@@ -136,12 +140,13 @@ class ThreadEngine:
         self,
         params: ImageParams,
         emit: Callable[[Event], None],
-        terms: Terms = ANYONE,
+        terms: JobContext = DEFAULT_CONTEXT,
         number: int | None = None,
     ) -> tuple[int, int]:
         """The job's number, the given one or the next, and how many are ahead of it.
 
-        `emit` is called from the engine's thread with all events but `Queued`, and must not raise.
+        `emit` is called from the engine's thread with all events but `JobQueued`, and must not
+        raise.
         """
         with self._changed:
             self._refuse(params)
@@ -160,11 +165,11 @@ class ThreadEngine:
         """Raises if the job cannot be taken."""
         check_served(params, self._models)
         if self._failure:
-            raise Unavailable("the model could not be loaded; the server's log says why")
+            raise UnavailableError("the model could not be loaded; the server's log says why")
         if self._thread is None or self._is_stopping or self._is_draining:
-            raise NotReady("the server is stopping and takes no new requests")
+            raise NotReadyError("the server is stopping and takes no new requests")
         if not self._is_loaded:
-            raise NotReady("the model is still loading")
+            raise NotReadyError("the model is still loading")
 
     def num_ahead(self, number: int) -> int | None:
         """None once it is begun, or has ended."""
@@ -211,7 +216,7 @@ class ThreadEngine:
                     self._failure = self._failure or "the engine's thread has ended. This is a bug."
                 self._is_stopping = True
             self._take_changes()
-            self._loop.cancel_all(Unavailable("the server is stopping"))
+            self._loop.cancel_all(UnavailableError("the server is stopping"))
             self._loop.residence.clear()
 
     def _load(self) -> None:

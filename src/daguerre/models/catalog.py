@@ -13,14 +13,14 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daguerre.errors import NotFound, SettingsError
+from daguerre.errors import NotFoundError, SettingsError
 from daguerre.models.diffusers import caches, checkpoint, hub, quantization
-from daguerre.models.diffusers.loaded_pipeline import EXECUTORS, Stock
-from daguerre.models.diffusers.model import DTYPES, LOADS, DiffusersModel, Options
+from daguerre.models.diffusers.loaded_pipeline import EXECUTORS, LoadedCheckpoint
+from daguerre.models.diffusers.model import DTYPES, LOADS, DiffusersModel, ServingOptions
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
 from daguerre.models.keys import Key, Table, check, check_beside, check_names, number, one_of, whole
-from daguerre.params import MODES, ModelInfo
-from daguerre.storage.artifact_cache import FOLDER_NAME, Store
+from daguerre.params import BATCHING_MODES, ModelInfo
+from daguerre.storage.artifact_cache import FOLDER_NAME, ArtifactCache
 
 if TYPE_CHECKING:
     from daguerre.config import Settings
@@ -41,7 +41,7 @@ def models(settings: Settings, only: str = "", worker: int = 0) -> Sequence[Mode
     if only:
         if only not in tables:
             served = ", ".join(tables)
-            raise NotFound(f"model {only!r} is not served; served: {served}", param="model")
+            raise NotFoundError(f"model {only!r} is not served; served: {served}", param="model")
         tables = {only: tables[only]}
     _check_extras(where, tables.values())
     return _models(settings, where, tables, worker)
@@ -60,11 +60,11 @@ def available(settings: Settings) -> tuple[ModelInfo, ...]:
     return tuple(infos[name] for name in tables)
 
 
-def pinned(settings: Settings) -> Mapping[str, hub.Pin]:
+def pinned(settings: Settings) -> Mapping[str, hub.PinnedRevision]:
     """Model id -> the state of a repository that it is, for those of a hub."""
     _, tables = _tables(settings)
     return {
-        name: hub.Pin(table["repository"], table["revision"])
+        name: hub.PinnedRevision(table["repository"], table["revision"])
         for name, table in tables.items()
         if "repository" in table
     }
@@ -191,7 +191,7 @@ _SOURCES: Mapping[str, Mapping[str, Key]] = {
         "steps": whole(1, _MAX_STEPS),
         "executor": one_of(EXECUTORS),
         "tf32": (lambda value: isinstance(value, bool), "true or false"),
-        "mode": one_of(MODES),
+        "mode": one_of(BATCHING_MODES),
         "guidance": number(0, _MAX_GUIDANCE),
         "max_rows": whole(1, _MAX_ROWS),
         "cache": (_is_table, caches.WORDS),
@@ -222,8 +222,8 @@ def _check_extra(where: Path, models: str, extra: str, libraries: Sequence[str])
 def _models(
     settings: Settings, where: Path, tables: Mapping[str, Table], worker: int = 0
 ) -> tuple[Model, ...]:
-    stocks: dict[Hashable, Stock] = {}
-    store = Store(settings.home_folder() / FOLDER_NAME, settings.converted_max_bytes)
+    stocks: dict[Hashable, LoadedCheckpoint] = {}
+    store = ArtifactCache(settings.home_folder() / FOLDER_NAME, settings.artifact_cache_max_bytes)
     return tuple(
         _diffusers(settings, where, name, table, stocks, store, worker)
         if table["source"] == "diffusers"
@@ -251,8 +251,8 @@ def _diffusers(
     where: Path,
     name: str,
     table: Table,
-    stocks: dict[Hashable, Stock],
-    store: Store,
+    stocks: dict[Hashable, LoadedCheckpoint],
+    store: ArtifactCache,
     worker: int,
 ) -> Model:
     """Ids that differ in nothing that is loaded share it."""
@@ -265,7 +265,7 @@ def _diffusers(
         kind["cache"] = caches.read(f"{where}, models.{name}, cache", kind["cache"])
     key = (folder, executor, frozenset(kind.items()))
     if key not in stocks:
-        stocks[key] = Stock(
+        stocks[key] = LoadedCheckpoint(
             checkpoint.read(folder),
             num_threads=settings.num_threads,
             worker=worker,
@@ -273,12 +273,12 @@ def _diffusers(
             store=store,
             **kind,
         )
-    return DiffusersModel(name, stocks[key], Options(**options))
+    return DiffusersModel(name, stocks[key], ServingOptions(**options))
 
 
 def _folder(settings: Settings, where: Path, name: str, table: Table) -> Path:
     if "folder" not in table:
-        pin = hub.Pin(table["repository"], table["revision"])
+        pin = hub.PinnedRevision(table["repository"], table["revision"])
         folder = _folder_of(settings, pin)
         if not folder.is_dir():
             raise SettingsError(
@@ -294,5 +294,5 @@ def _folder(settings: Settings, where: Path, name: str, table: Table) -> Path:
         ) from None
 
 
-def _folder_of(settings: Settings, pin: hub.Pin) -> Path:
+def _folder_of(settings: Settings, pin: hub.PinnedRevision) -> Path:
     return hub.folder(settings.home_folder(), pin)

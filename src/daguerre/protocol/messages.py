@@ -1,4 +1,4 @@
-"""Text of error messages: how a client's value is quoted, and which known name it may have meant."""
+"""Text of error messages: quoted client values and suggestions for misspelled names."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from daguerre.errors import InvalidRequest
+from daguerre.errors import InvalidRequestError
 from daguerre.protocol.messages import quote_for_message, suggestion
 from daguerre.protocol.request import (
     AUTO,
@@ -31,7 +31,7 @@ MAX_PARAM_CHARS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class FieldError:
     """One fault of a request, and the name of the field that has it."""
 
     param: str
@@ -59,7 +59,7 @@ _REQUIRED = {
 
 
 def parse_request(body: Mapping[str, object]) -> ImageGenerationRequest:
-    """Raises `InvalidRequest` that names every problem, with `param` of the first."""
+    """Raises `InvalidRequestError` that names every problem, with `param` of the first."""
     drops_unknown = body.get("allow_ignored_params") is True
     unknown = [] if drops_unknown else [name for name in body if name not in _SCHEMAS]
     given = {
@@ -71,7 +71,7 @@ def parse_request(body: Mapping[str, object]) -> ImageGenerationRequest:
         request, problems = ImageGenerationRequest.model_validate(given), []
     except ValidationError as error:
         wrong = dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_url=False))
-        problems = [Problem(name, _field_message(name, given)) for name in wrong]
+        problems = [FieldError(name, _field_message(name, given)) for name in wrong]
         # Only sound fields, unchecked: enough for the rules between fields.
         sound = {name: value for name, value in given.items() if name not in wrong}
         request = ImageGenerationRequest.model_construct(**sound)  # type: ignore[arg-type]
@@ -81,14 +81,14 @@ def parse_request(body: Mapping[str, object]) -> ImageGenerationRequest:
     return request
 
 
-def _refusal(problems: list[Problem], unknown: list[str]) -> InvalidRequest:
-    every = chain(problems, (Problem(name, _unknown_message(name)) for name in unknown))
+def _refusal(problems: list[FieldError], unknown: list[str]) -> InvalidRequestError:
+    every = chain(problems, (FieldError(name, _unknown_message(name)) for name in unknown))
     told = list(islice(every, MAX_PROBLEMS_SHOWN))
     message = ". ".join(problem.message for problem in told)
     num_left_out = len(problems) + len(unknown) - len(told)
     if num_left_out:
         message += f". And {num_left_out} more"
-    return InvalidRequest(message, param=told[0].param[:MAX_PARAM_CHARS])
+    return InvalidRequestError(message, param=told[0].param[:MAX_PARAM_CHARS])
 
 
 def rule(name: str) -> str:
@@ -129,23 +129,23 @@ def _unknown_message(name: str) -> str:
 
 def _between_fields(
     request: ImageGenerationRequest, given: Mapping[str, object]
-) -> Iterator[Problem]:
+) -> Iterator[FieldError]:
     size, ratio = request.size, request.aspect_ratio
     if size is not None and size != AUTO and ratio is not None and RATIO_OF_SIZE[size] != ratio:
-        yield Problem(
+        yield FieldError(
             "size",
             f'size "{size}" has the aspect ratio {RATIO_OF_SIZE[size]}, and aspect_ratio is'
             f' "{ratio}"; send only one of them, or size "{SIZE_OF_RATIO[ratio]}", or aspect_ratio'
             f' "{RATIO_OF_SIZE[size]}"',
         )
     if request.response_format == LINK and request.stream is True:
-        yield Problem(
+        yield FieldError(
             "response_format",
             'response_format is "url", and stream is true; a stream carries its images, so leave'
             " one of the two out",
         )
     if request.partial_images and given.get("stream") is not True:
-        yield Problem(
+        yield FieldError(
             "partial_images",
             f"partial_images is {request.partial_images}; more than 0 needs stream: true",
         )

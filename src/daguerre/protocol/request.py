@@ -45,7 +45,7 @@ REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf:
+class StrictLiteral:
     """Annotation: exactly these values, nothing converted; 0 is not `False`."""
 
     values: tuple[object, ...]
@@ -97,19 +97,19 @@ class ImageGenerationRequest(BaseModel):
         description="What the image must not show.",
         examples=["crowded"],
     )
-    aspect_ratio: Annotated[str | None, OneOf(tuple(SIZES))] = Field(
+    aspect_ratio: Annotated[str | None, StrictLiteral(tuple(SIZES))] = Field(
         None,
         description=f"Width to height. Default {DEFAULT_ASPECT_RATIO}, or the one that `size` has."
         " Must agree with `size` where both are given.",
         examples=["16:9"],
     )
-    size: Annotated[str | None, OneOf((*RATIO_OF_SIZE, AUTO))] = Field(
+    size: Annotated[str | None, StrictLiteral((*RATIO_OF_SIZE, AUTO))] = Field(
         None,
         description=f"Width and height in pixels. Default {SIZE_OF_RATIO[DEFAULT_ASPECT_RATIO]}, or"
         f" the one that `aspect_ratio` has. `{AUTO}` is the same as not given.",
         examples=["1344x768"],
     )
-    output_format: Annotated[OutputFormat, OneOf(OUTPUT_FORMATS)] = Field(
+    output_format: Annotated[OutputFormat, StrictLiteral(OUTPUT_FORMATS)] = Field(
         "png", description="Format of the image file.", examples=["jpeg"]
     )
     seed: Integer = Field(
@@ -124,22 +124,23 @@ class ImageGenerationRequest(BaseModel):
         False, description="Drops parameters that this list does not have instead of refusing them."
     )
     n: Integer = Field(1, ge=1, le=1, description="Number of images.")
-    response_format: Annotated[str | None, OneOf(("b64_json", "base64", LINK))] = Field(
+    response_format: Annotated[str | None, StrictLiteral(("b64_json", "base64", LINK))] = Field(
         None,
         description="How the answer carries the image: in itself (`b64_json`, or `base64`, which is"
         " the same) or as a link that expires (`url`). Default: as the server is set, which is"
         " `b64_json` unless its operator says otherwise. A stream carries its images.",
     )
     quality: Annotated[
-        str | None, OneOf(("auto", "standard", "hd", "low", "medium", "high", "xhigh", "max"))
+        str | None,
+        StrictLiteral(("auto", "standard", "hd", "low", "medium", "high", "xhigh", "max")),
     ] = Field(None, description="Accepted and ignored.")
-    style: Annotated[str | None, OneOf(("vivid", "natural"))] = Field(
+    style: Annotated[str | None, StrictLiteral(("vivid", "natural"))] = Field(
         None, description="Accepted and ignored."
     )
-    background: Annotated[str | None, OneOf(("auto", "opaque"))] = Field(
+    background: Annotated[str | None, StrictLiteral(("auto", "opaque"))] = Field(
         None, description="Accepted and ignored: images are opaque."
     )
-    moderation: Annotated[str | None, OneOf(("auto", "low"))] = Field(
+    moderation: Annotated[str | None, StrictLiteral(("auto", "low"))] = Field(
         None, description="Accepted and ignored."
     )
     user: str | None = Field(None, description="Accepted and ignored.")

@@ -21,26 +21,26 @@ from starlette.types import ASGIApp, Lifespan
 
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
-from daguerre.errors import DaguerreError, SettingsError, Unavailable
+from daguerre.errors import DaguerreError, SettingsError, UnavailableError
 from daguerre.server.access.auth import Authenticator
 from daguerre.server.access.auth_throttle import Strangers
 from daguerre.server.access.rate_limiter import RateLimiter, retry_after_s, whole_seconds
 from daguerre.server.http.errors import OutageLog, error_response, unrouted_response
-from daguerre.server.http.middleware import ExchangeMiddleware
-from daguerre.server.http.security_headers import CrossOriginMiddleware
-from daguerre.server.idempotency.replay import Replays
+from daguerre.server.http.middleware import RequestContextMiddleware
+from daguerre.server.http.security_headers import JsonCORSMiddleware
+from daguerre.server.idempotency.replay import IdempotencyCoordinator
 from daguerre.server.playground.one_time_login import SignIn
 from daguerre.server.playground.page import Playground
-from daguerre.server.routes.files import Files
+from daguerre.server.routes.files import FileEndpoints
 from daguerre.server.routes.generations import ImageGenerations
 from daguerre.server.routes.health import Health
 from daguerre.server.routes.metrics import Metrics
 from daguerre.server.routes.models import Models
 from daguerre.server.routes.openapi import OpenApi
-from daguerre.server.routes.signed_urls import Links
+from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.storage.api_keys import ResourceStore
 from daguerre.storage.file_store import FileStore
-from daguerre.storage.idempotency_keys import Claims
+from daguerre.storage.idempotency_keys import IdempotencyStore
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[ASGIApp]]
 PREFIX = "/v1"
@@ -52,8 +52,8 @@ def create_app(
 ) -> Starlette:
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
     keys = Authenticator(resources, Strangers(settings.max_auth_failures))
-    replays = Replays(settings, Claims(resources.database))
-    files = Files(FileStore.of(settings), Links(settings))
+    replays = IdempotencyCoordinator(settings, IdempotencyStore(resources.database))
+    files = FileEndpoints(FileStore.of(settings), UrlSigner(settings))
     images = ImageGenerations(settings, engine, keys, limiter, replays, files)
     models, health = Models(engine, keys), Health(engine)
     routes = [
@@ -78,7 +78,9 @@ def create_app(
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(ExchangeMiddleware, limiter=limiter, routes=names, observe=metrics.observe),
+            Middleware(
+                RequestContextMiddleware, limiter=limiter, routes=names, observe=metrics.observe
+            ),
             *_other_sites(settings),
         ],
         exception_handlers={HTTPException: on_unrouted, DaguerreError: on_error},
@@ -91,7 +93,7 @@ def create_app(
 
 def _routes(
     images: ImageGenerations,
-    files: Files,
+    files: FileEndpoints,
     models: Models,
     health: Health,
     metrics: Metrics,
@@ -118,7 +120,7 @@ def _routes(
 
 def _other_sites(settings: Settings) -> Iterator[Middleware]:
     if origins := settings.origins():
-        yield Middleware(CrossOriginMiddleware, origins=origins)
+        yield Middleware(JsonCORSMiddleware, origins=origins)
 
 
 def _playground_routes(playground: Playground, sign_in: SignIn) -> list[Route]:
@@ -132,7 +134,7 @@ def _playground_routes(playground: Playground, sign_in: SignIn) -> list[Route]:
 def _with_retry_after(error: DaguerreError, engine: Engine) -> DaguerreError:
     """Whoever refused may have said when to come back; else the length of the queue does. An engine
     that has failed will not be back."""
-    if not isinstance(error, Unavailable):
+    if not isinstance(error, UnavailableError):
         return error
     stats, given = engine.stats(), error.retry_after_s
     if given is None and stats.failure:
@@ -141,7 +143,7 @@ def _with_retry_after(error: DaguerreError, engine: Engine) -> DaguerreError:
     return type(error)(error.message, param=error.param, retry_after_s=seconds)
 
 
-def _lifespan(engine: Engine, files: Files, outages: OutageLog) -> Lifespan[Starlette]:
+def _lifespan(engine: Engine, files: FileEndpoints, outages: OutageLog) -> Lifespan[Starlette]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await engine.start()
@@ -156,7 +158,7 @@ def _lifespan(engine: Engine, files: Files, outages: OutageLog) -> Lifespan[Star
     return lifespan
 
 
-async def _sweep(files: Files, outages: OutageLog) -> None:
+async def _sweep(files: FileEndpoints, outages: OutageLog) -> None:
     """Files go when they are too old, also where none is made or asked for."""
     while True:
         try:

@@ -28,7 +28,7 @@ from daguerre.engine.interface import Engine
 from daguerre.errors import InternalError, SettingsError
 from daguerre.server.app import create_app
 from daguerre.server.http import logs
-from daguerre.server.http.connection_limiter import Crowd, affordable
+from daguerre.server.http.connection_limiter import ConnectionLimiter, clamp_to_open_file_limit
 from daguerre.server.http.h11_protocol import (
     MAX_HEAD_BYTES,
     READ_BYTES,
@@ -122,7 +122,7 @@ class Server(uvicorn.Server):
             self._draining = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
-        grace_s = self.settings.drain_timeout_s
+        grace_s = self.settings.graceful_shutdown_timeout_s
         try:
             async with asyncio.timeout(grace_s or self.settings.request_timeout_s):
                 await self._engine.drain()
@@ -187,14 +187,14 @@ def listen(host: str, port: int) -> socket.socket:
 def _protocol(settings: Settings) -> type[HttpProtocol]:
     # uvicorn makes the protocols itself and passes no settings of ours.
     own = {
-        "crowd": Crowd(
-            affordable(settings.max_connections, settings.workers),
-            settings.max_connections_per_address,
+        "crowd": ConnectionLimiter(
+            clamp_to_open_file_limit(settings.max_connections, settings.workers),
+            settings.max_connections_per_ip,
         ),
-        "nonsense": logs.Seldom(logger, "%d requests refused that are no HTTP/1.1"),
+        "nonsense": logs.ThrottledLogger(logger, "%d requests refused that are no HTTP/1.1"),
         "incoming": memoryview(bytearray(READ_BYTES)),
-        "head_timeout_s": settings.body_timeout_s,
-        "write_timeout_s": settings.write_timeout_s,
+        "head_timeout_s": settings.request_read_timeout_s,
+        "response_write_timeout_s": settings.response_write_timeout_s,
     }
     return type("HttpProtocol", (HttpProtocol,), own)
 

@@ -36,7 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from daguerre.config import Settings
-from daguerre.errors import InvalidRequest, NotFound, SettingsError, Unavailable
+from daguerre.errors import InvalidRequestError, NotFoundError, SettingsError, UnavailableError
 from daguerre.storage.database import open_database, reason
 
 KEY_START = "inf-"
@@ -79,13 +79,13 @@ def parse_alias(text: str) -> str:
     """The alias in upper case, as it stands in the names of environment variables."""
     alias = text.upper()
     if not (text.isascii() and _ALIAS.fullmatch(alias)):  # upper() makes letters of some others
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"the alias {text!r} cannot be used; it must be a letter followed by letters, digits"
             f" and underscores, {MAX_ALIAS_LENGTH} at most",
             param="alias",
         )
     if alias.startswith("DAGUERRE_"):  # DAGUERRE_DATABASE_URL would be a setting of the server
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"the alias {text!r} cannot be used; names that begin with DAGUERRE_ are the server's"
             " own settings",
             param="alias",
@@ -123,7 +123,7 @@ class ResourceStore:
             with self._engine.connect() as connection:
                 row = connection.execute(_BY_KEY, {"digest": digest}).one_or_none()
         except SQLAlchemyError as error:
-            raise Unavailable(
+            raise UnavailableError(
                 "the keys cannot be read at the moment; try again", retry_after_s=5
             ) from error
         if row is None or not hmac.compare_digest(row.key_sha256, digest):
@@ -162,7 +162,7 @@ class ResourceStore:
             with self._writing() as connection:
                 connection.execute(insert(_TABLE).values(**values, key_sha256=_sha256(key)))
         except IntegrityError:
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"the alias {resource.alias} is taken; choose another with --as, or give it up"
                 f" with 'daguerre models destroy {resource.alias}'",
                 param="alias",
@@ -194,9 +194,9 @@ class ResourceStore:
         if not removed.rowcount:
             raise self._unknown(alias)
 
-    def _unknown(self, alias: str) -> NotFound:
+    def _unknown(self, alias: str) -> NotFoundError:
         known = ", ".join(resource.alias for resource in self.list()) or "none yet"
-        return NotFound(f"there is no resource {alias}; there is: {known}", param="alias")
+        return NotFoundError(f"there is no resource {alias}; there is: {known}", param="alias")
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -231,7 +231,7 @@ def _sha256(key: str) -> str:
 
 def _parse_limit(requests_per_minute: int | None) -> int | None:
     if requests_per_minute is not None and not 1 <= requests_per_minute <= MAX_REQUESTS_PER_MINUTE:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"requests per minute is {requests_per_minute}; it must be a whole number from 1 to"
             f" {MAX_REQUESTS_PER_MINUTE}, or not given for no limit",
             param="requests_per_minute",

@@ -36,7 +36,7 @@ _UNFINISHED = ("new-", "old-")
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class Artifact:
     """In use, and so kept, for as long as somebody has this object."""
 
     folder: Path
@@ -53,7 +53,7 @@ class _Found:
         return self.rank == 0 or (self.rank == 1 and now_s - self.used_s >= OTHERS_UNUSED_S)
 
 
-class Store:
+class ArtifactCache:
     """At most `max_bytes` in `folder`: past it what was used longest ago goes, but never what this
     process uses. One for all models of a process, used by one thread."""
 
@@ -62,13 +62,13 @@ class Store:
     ) -> None:
         self._folder, self._max_bytes, self._clock = folder, max_bytes, clock
         self._version = _version()
-        self._used: weakref.WeakSet[Entry] = weakref.WeakSet()
+        self._used: weakref.WeakSet[Artifact] = weakref.WeakSet()
 
-    def get(self, name: str) -> Entry | None:
+    def get(self, name: str) -> Artifact | None:
         place = self._place(name)
         return self._entry(place) if place.is_dir() else None
 
-    def add(self, name: str, num_bytes: int, write: Callable[[Path], None]) -> Entry | None:
+    def add(self, name: str, num_bytes: int, write: Callable[[Path], None]) -> Artifact | None:
         """`write` is given an empty folder, and fills it with about so many bytes. None, and a line
         in the log, where there is no room or the disk refuses."""
         if not self._max_bytes:
@@ -79,7 +79,7 @@ class Store:
             if not self._make_room(num_bytes):
                 logger.warning(
                     "%.1f GB of a network are not kept in %s, and made again after a start: the"
-                    " disk, or the setting converted_max_bytes, leaves too little room",
+                    " disk, or the setting artifact_cache_max_bytes, leaves too little room",
                     num_bytes / 1e9,
                     self._folder,
                 )
@@ -90,20 +90,20 @@ class Store:
             return None
         return self._entry(place)
 
-    def open(self, name: str) -> Entry:
+    def open(self, name: str) -> Artifact:
         """A folder that whoever calls this writes to as it likes. Raises OSError."""
         place = self._place(name)
         place.mkdir(parents=True, exist_ok=True)
         return self._entry(place)
 
-    def use(self, entry: Entry) -> None:
+    def use(self, entry: Artifact) -> None:
         """Another server sees that it is used now."""
         try:
             os.utime(entry.folder, (self._clock(), self._clock()))
         except OSError:  # removed by hand, or not ours to change
             pass
 
-    def remove(self, entry: Entry) -> None:
+    def remove(self, entry: Artifact) -> None:
         self._used.discard(entry)
         _remove(entry.folder)
 
@@ -117,8 +117,8 @@ class Store:
     def _place(self, name: str) -> Path:
         return self._folder / f"{self._version}-{name}"
 
-    def _entry(self, place: Path) -> Entry:
-        entry = Entry(place)
+    def _entry(self, place: Path) -> Artifact:
+        entry = Artifact(place)
         self._used.add(entry)
         self.use(entry)
         return entry

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daguerre.config import Settings
-from daguerre.errors import NotFound, Unavailable
+from daguerre.errors import NotFoundError, UnavailableError
 from daguerre.storage import data_dir
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _MAX_RETRIES, _RETRY_S = 2, 10
 
 
 @dataclass(frozen=True, slots=True)
-class FileFacts:
+class FileInfo:
     num_bytes: int
     e_tag: str
 
@@ -75,12 +75,12 @@ class FileStore:
                 await self._store.put_async(name, data)
                 self._num_bytes = (self._num_bytes or 0) + len(data)
 
-    async def facts(self, name: str) -> FileFacts:
-        """Raises `NotFound`."""
+    async def facts(self, name: str) -> FileInfo:
+        """Raises `NotFoundError`."""
         self._check(name)
         with _explained(name):
             found = await self._store.head_async(name)
-        return FileFacts(found["size"], str(found["e_tag"]))
+        return FileInfo(found["size"], str(found["e_tag"]))
 
     async def read(self, name: str, start: int, end: int) -> bytes:
         """The bytes from `start` to before `end`, of which there is one or more."""
@@ -98,7 +98,7 @@ class FileStore:
 
     def _check(self, name: str) -> None:
         if not NAME.fullmatch(name) or (isinstance(self.where, Path) and not self.where.is_dir()):
-            raise NotFound(f"there is no file {name[:60]!r}")
+            raise NotFoundError(f"there is no file {name[:60]!r}")
 
     async def _make_room(self, num_bytes: int) -> None:
         found = [file for file in await self._store.list().collect_async() if _is_ours(file)]
@@ -143,6 +143,6 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise NotFound(f"there is no file {name!r}") from None
+        raise NotFoundError(f"there is no file {name!r}") from None
     except (BaseError, OSError) as error:
-        raise Unavailable("the store of files does not answer", retry_after_s=5) from error
+        raise UnavailableError("the store of files does not answer", retry_after_s=5) from error

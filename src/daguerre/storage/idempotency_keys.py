@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from daguerre.errors import RateLimited, Unavailable
+from daguerre.errors import RateLimitError, UnavailableError
 
 CLAIM_S = 24 * 60 * 60
 # Of one resource at a time: a key that comes with every request must not fill the disk.
@@ -36,7 +36,7 @@ MAX_CLAIMS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class IdempotencyRecord:
     """The first request with a key. `created` is in unix seconds."""
 
     fingerprint: str
@@ -55,16 +55,18 @@ _TABLE = Table(
 )
 
 
-class Claims:
+class IdempotencyStore:
     """Safe to share between threads and with other processes."""
 
     def __init__(self, database: Engine, clock: Callable[[], float] = time.time) -> None:
         self._database, self._clock = database, clock
 
-    def claim(self, resource_id: str, key: str, fingerprint: str, seed: int) -> tuple[Claim, bool]:
-        """The claim that holds, and whether it is the one just made. Raises `RateLimited` where the
-        resource has too many."""
-        made = Claim(fingerprint, seed, int(self._clock()))
+    def claim(
+        self, resource_id: str, key: str, fingerprint: str, seed: int
+    ) -> tuple[IdempotencyRecord, bool]:
+        """The claim that holds, and whether it is the one just made. Raises `RateLimitError` where
+        the resource has too many."""
+        made = IdempotencyRecord(fingerprint, seed, int(self._clock()))
         try:
             with self._database.connect() as connection:
                 with connection.execution_options(is_writing=True).begin():
@@ -83,7 +85,7 @@ class Claims:
         except SQLAlchemyError as error:
             raise _outage() from error
 
-    def _found(self, resource_id: str, key: str) -> Claim:
+    def _found(self, resource_id: str, key: str) -> IdempotencyRecord:
         try:
             with self._database.connect() as connection:
                 found = _get(connection, resource_id, _sha256(key))
@@ -95,29 +97,29 @@ class Claims:
 
 
 def _claimed(
-    connection: Connection, resource_id: str, key_sha256: str, made: Claim
-) -> tuple[Claim, bool]:
+    connection: Connection, resource_id: str, key_sha256: str, made: IdempotencyRecord
+) -> tuple[IdempotencyRecord, bool]:
     connection.execute(delete(_TABLE).where(_TABLE.c.created <= made.created - CLAIM_S))
     if found := _get(connection, resource_id, key_sha256):
         return found, False
     count = select(func.count()).where(_TABLE.c.resource_id == resource_id)
     if connection.execute(count).scalar_one() >= MAX_CLAIMS:
-        raise RateLimited(
+        raise RateLimitError(
             f"{MAX_CLAIMS} idempotency keys came in the last 24 hours, the most that are kept for"
             " one resource; send requests without one until some of them end",
             retry_after_s=59,
         )
-    values = {name: getattr(made, name) for name in Claim.__slots__}
+    values = {name: getattr(made, name) for name in IdempotencyRecord.__slots__}
     connection.execute(
         insert(_TABLE).values(resource_id=resource_id, key_sha256=key_sha256, **values)
     )
     return made, True
 
 
-def _get(connection: Connection, resource_id: str, key_sha256: str) -> Claim | None:
+def _get(connection: Connection, resource_id: str, key_sha256: str) -> IdempotencyRecord | None:
     columns = (_TABLE.c.fingerprint, _TABLE.c.seed, _TABLE.c.created)
     row = connection.execute(select(*columns).where(*_is(resource_id, key_sha256))).one_or_none()
-    return Claim(*row) if row else None
+    return IdempotencyRecord(*row) if row else None
 
 
 def _is(resource_id: str, key_sha256: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -128,7 +130,7 @@ def _sha256(key: str) -> str:
     return hashlib.sha256(key.encode("ascii")).hexdigest()
 
 
-def _outage() -> Unavailable:
-    return Unavailable(
+def _outage() -> UnavailableError:
+    return UnavailableError(
         "idempotency keys cannot be kept at the moment; try again, or send none", retry_after_s=5
     )

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CachedImage:
     """The bytes of an image file, and when it was made, in unix seconds."""
 
     file: bytes
@@ -49,7 +49,7 @@ class _Entry:
     path: Path
 
 
-class Results:
+class ResultCache:
     """At most `max_bytes` in `home`; none at all where that is 0. Safe to share between threads."""
 
     def __init__(self, home: Path, max_bytes: int, clock: Callable[[], float] = time.time) -> None:
@@ -60,7 +60,7 @@ class Results:
         self._num_bytes = 0
         self._swept = self._silent_until = float("-inf")
 
-    def get(self, digest: str) -> Result | None:
+    def get(self, digest: str) -> CachedImage | None:
         path, now = self._folder / digest, self._clock()
         try:
             content = path.read_bytes()
@@ -70,7 +70,7 @@ class Results:
             return None
         return None if is_old else _parsed(content)
 
-    def put(self, digest: str, result: Result) -> None:
+    def put(self, digest: str, result: CachedImage) -> None:
         """A disk that is full is told in the log: the image was made, and is answered."""
         content = _packed(result)
         if len(content) > self._max_bytes:
@@ -137,16 +137,16 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _packed(result: Result) -> bytes:
+def _packed(result: CachedImage) -> bytes:
     digest = hashlib.sha256(result.file).digest()
     return _HEAD.pack(_MAGIC, digest, result.created) + result.file
 
 
-def _parsed(content: bytes) -> Result | None:
+def _parsed(content: bytes) -> CachedImage | None:
     if len(content) < _HEAD.size:
         return None
     magic, digest, created = _HEAD.unpack_from(content)
     file = content[_HEAD.size :]
     if magic != _MAGIC or hashlib.sha256(file).digest() != digest:
         return None
-    return Result(file, created)
+    return CachedImage(file, created)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daguerre.engine.batching.batcher import Batcher, evaluate, merge, split
-from daguerre.engine.batching.certificates import Certificates, Claim
+from daguerre.engine.batching.certificates import BatchConfig, CertificateStore
 from daguerre.engine.batching.timings import NUM_TIMED
-from daguerre.engine.batching.verification import TRIALS, is_same, noise
-from daguerre.engine.forward import Forward, Inputs, Network
+from daguerre.engine.batching.verification import CHECKS, is_same, noise
+from daguerre.engine.forward import ForwardRequest, Inputs, Network
 from engine.networks import (
     Clock,
     GaugedNetwork,
@@ -30,13 +30,13 @@ from engine.networks import (
 
 
 def batcher(network: ToyNetwork, path: Path | None = None) -> Batcher:
-    return Batcher(Certificates(path), network.clock)
+    return Batcher(CertificateStore(path), network.clock)
 
 
 def certify(network: ToyNetwork, path: Path | None = None, jobs: int = 2) -> Batcher:
     """Runs groups of `jobs` jobs of two rows until the claim is decided."""
     mine = batcher(network, path)
-    for turn in range(len(TRIALS)):
+    for turn in range(len(CHECKS)):
         mine.run(network, [forward(seed=10 * turn + job) for job in range(jobs)])
     return mine
 
@@ -50,7 +50,7 @@ def num_sharing(mine: Batcher, network: Network, jobs: int, max_rows: int = 16) 
 def test_split_undoes_merge(rows: list[int]) -> None:
     """Whatever the split, every job gets back its own rows and the plain values are kept."""
     x = [np.random.default_rng(i).random((n, 2, 3), np.float32) for i, n in enumerate(rows)]
-    forwards = [Forward("n", {"x": array, "mode": "fast"}, "denoise") for array in x]
+    forwards = [ForwardRequest("n", {"x": array, "mode": "fast"}, "denoise") for array in x]
     inputs = merge(forwards)
     assert inputs["mode"] == "fast"
     merged = inputs["x"]
@@ -81,7 +81,7 @@ def test_noise_keeps_the_signature_and_what_indices_may_be() -> None:
     ids = np.arange(12).reshape(2, 6)
     half = np.full((2, 3), 6e4, np.float16)  # loud noise does not fit into it: that is no error
     masked = np.array([[0, -np.inf], [0, 0]], np.float32)
-    real = Forward("n", {"ids": ids, "half": half, "masked": masked, "mode": 1}, "encode")
+    real = ForwardRequest("n", {"ids": ids, "half": half, "masked": masked, "mode": 1}, "encode")
     other = noise(real, np.random.default_rng(0))
     assert other.signature == real.signature
     assert sorted(other.arrays["ids"].ravel()) == list(range(12))
@@ -93,7 +93,7 @@ def test_noise_keeps_the_signature_and_what_indices_may_be() -> None:
 def test_trials_seat_every_job_and_keep_the_layout(rows: tuple[int, ...]) -> None:
     """A job sits only at a place with as many rows, and each is compared beside noise once."""
     beside_noise = []
-    for trial in TRIALS:
+    for trial in CHECKS:
         seats = trial(rows)
         assert len(seats) == len(rows)
         assert all(rows[job] == rows[place] for place, job in enumerate(seats) if job is not None)
@@ -106,7 +106,7 @@ def test_exact_network_is_certified_then_shared() -> None:
     """Each trial is one shared call beside the lone runs; afterwards all calls are shared."""
     network = ToyNetwork("denoiser")
     mine = certify(network)
-    assert network.calls == [2, 2, 4] * len(TRIALS)
+    assert network.calls == [2, 2, 4] * len(CHECKS)
     assert num_sharing(mine, network, jobs=2) == 2
     outcomes = mine.run(network, [forward(seed=1), forward(seed=2)])
     assert network.calls[-1] == 4 and network.calls[-2] == 4
@@ -127,7 +127,7 @@ def test_preparing_comes_before_each_evaluation_and_is_not_timed() -> None:
     mine = certify(network)
     assert network.prepared == [2, 4] and num_sharing(mine, network, jobs=2) == 2
     mine.run(network, [forward(seed=1), forward(seed=2)])
-    assert mine._costs.cost(Claim(network.fingerprint, forward().signature, (2, 2))) == 1.0
+    assert mine._costs.cost(BatchConfig(network.fingerprint, forward().signature, (2, 2))) == 1.0
 
 
 @pytest.mark.parametrize("kind", [RowCountNetwork, PlaceNetwork, LoudNetwork, SharedMemoryNetwork])
@@ -136,7 +136,7 @@ def test_network_that_is_not_exact_is_refused(kind: type[ToyNetwork]) -> None:
     the answers given meanwhile are those of the job alone."""
     network = kind("denoiser")
     mine = batcher(network)
-    for turn in range(len(TRIALS) + 1):
+    for turn in range(len(CHECKS) + 1):
         forwards = [forward(seed=10 * turn + job) for job in (0, 1)]
         count = num_sharing(mine, network, jobs=2)
         outcomes = mine.run(network, forwards[:count])
@@ -149,9 +149,9 @@ def test_network_that_is_not_exact_is_refused(kind: type[ToyNetwork]) -> None:
 def test_sharing_that_does_not_pay_is_not_used() -> None:
     """Where a second job costs a shared forward as much as its own, the proof holds unused."""
     network = ToyNetwork("denoiser", join_cost=1.0)
-    certificates = Certificates()
+    certificates = CertificateStore()
     mine = Batcher(certificates, network.clock)
-    for _ in TRIALS:
+    for _ in CHECKS:
         mine.run(network, [forward(seed=1), forward(seed=2)])
     assert list(certificates.held({network.fingerprint}).values()) == [True]
     assert num_sharing(mine, network, jobs=2) == 1
@@ -213,7 +213,7 @@ def test_failed_merge_runs_each_alone() -> None:
             raise ZeroDivisionError("poison")
 
     network.on_call = poison
-    bad = Forward("denoiser", {"x": np.full((2, 3), np.nan, np.float32)}, "denoise")
+    bad = ForwardRequest("denoiser", {"x": np.full((2, 3), np.nan, np.float32)}, "denoise")
     good, failed = mine.run(network, [forward(), bad])
     assert good.outputs is not None and good.error is None
     assert failed.outputs is None and isinstance(failed.error, ZeroDivisionError)
@@ -253,20 +253,20 @@ def test_cost_is_shared_by_rows() -> None:
     """The time of a shared forward is divided among its jobs by their rows."""
     network = ToyNetwork("denoiser", clock=Clock(), forward_s=6.0)
     mine = batcher(network)
-    for _ in range(len(TRIALS) + 1):
+    for _ in range(len(CHECKS) + 1):
         outcomes = mine.run(network, [forward(rows=1), forward(rows=2)])
     assert [outcome.cost_s for outcome in outcomes] == [2.0, 4.0]
 
 
 def test_label_names_signature_and_split() -> None:
     """What /metrics shows of a claim says which rows of what are shared."""
-    claim = Claim("print", forward().signature, (1, 2))
+    claim = BatchConfig("print", forward().signature, (1, 2))
     assert claim.label == "denoiser(x float32[3]) rows 1+2"
 
 
 def climb(mine: Batcher, network: ToyNetwork, jobs: int) -> int:
     """Runs groups as large as they may be until they grow no more; how many share at last."""
-    for turn in range(jobs * (len(TRIALS) + 1)):
+    for turn in range(jobs * (len(CHECKS) + 1)):
         count = num_sharing(mine, network, jobs)
         outcomes = mine.run(network, [forward(seed=10 * turn + job) for job in range(count)])
         assert all(outcome.outputs is not None for outcome in outcomes)
@@ -342,7 +342,7 @@ def test_out_of_memory_halves_the_group() -> None:
     mine = batcher(network)
     asked = [forward(seed=seed) for seed in range(8)]
     for count in range(2, 9):
-        for _ in range(len(TRIALS)):
+        for _ in range(len(CHECKS)):
             mine.run(network, asked[:count])
     assert num_sharing(mine, network, 8) == 8
 
@@ -368,7 +368,7 @@ def test_out_of_memory_down_to_one() -> None:
     mine = batcher(network)
     asked = [forward(seed=seed) for seed in range(4)]
     for count in (2, 3, 4):
-        for _ in range(len(TRIALS)):
+        for _ in range(len(CHECKS)):
             mine.run(network, asked[:count])
 
     def fill_memory(inputs: Inputs) -> None:

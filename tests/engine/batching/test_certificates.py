@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from daguerre.engine.batching.certificates import FILE_VERSION, Certificates, Claim
+from daguerre.engine.batching.certificates import FILE_VERSION, BatchConfig, CertificateStore
 
-CLAIM = Claim("weights on cpu", "denoiser(x float32[3])", (2, 2))
+CLAIM = BatchConfig("weights on cpu", "denoiser(x float32[3])", (2, 2))
 
 
 @pytest.fixture
@@ -20,15 +20,15 @@ def path(tmp_path: Path) -> Path:
 
 def test_kept_over_a_restart(path: Path) -> None:
     """What was certified is known to the next process, and nothing else is in the folder."""
-    Certificates(path).put(CLAIM, True)
-    assert Certificates(path).get(CLAIM) is True
+    CertificateStore(path).put(CLAIM, True)
+    assert CertificateStore(path).get(CLAIM) is True
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
 def test_other_fingerprint_knows_nothing(path: Path) -> None:
     """Other weights, another device or runtime start without certificates."""
-    Certificates(path).put(CLAIM, True)
-    again = Certificates(path)
+    CertificateStore(path).put(CLAIM, True)
+    again = CertificateStore(path)
     assert again.get(CLAIM._replace(fingerprint="weights on gpu")) is None
     assert again.held({"weights on gpu"}) == {}
     assert again.held({CLAIM.fingerprint}) == {CLAIM.label: True}
@@ -36,11 +36,11 @@ def test_other_fingerprint_knows_nothing(path: Path) -> None:
 
 def test_refusal_is_forgotten_at_the_next_start(path: Path) -> None:
     """An error is no proof: it keeps a claim from use in this process, and out of the file."""
-    certificates = Certificates(path)
+    certificates = CertificateStore(path)
     certificates.refuse(CLAIM)
     certificates.put(CLAIM._replace(rows=(2, 2, 2)), True)
     assert certificates.get(CLAIM) is False
-    assert Certificates(path).get(CLAIM) is None
+    assert CertificateStore(path).get(CLAIM) is None
 
 
 ENTRY = {**CLAIM._asdict(), "is_exact": True}
@@ -69,26 +69,26 @@ def test_damaged_or_foreign_file_starts_over(path: Path, content: str) -> None:
     """Whatever is in the file, it is read as no certificates, and replaced by the next one."""
     path.parent.mkdir()
     path.write_text(content, encoding="utf-8")
-    certificates = Certificates(path)
+    certificates = CertificateStore(path)
     assert certificates.get(CLAIM) is None
     certificates.put(CLAIM, True)
-    assert Certificates(path).get(CLAIM) is True
+    assert CertificateStore(path).get(CLAIM) is True
 
 
 def test_undamaged_file_of_the_same_entry_is_read(path: Path) -> None:
     """The entry that the damaged files hold is good by itself."""
     path.parent.mkdir()
     path.write_text(content_of(ENTRY), encoding="utf-8")
-    assert Certificates(path).get(CLAIM) is True
+    assert CertificateStore(path).get(CLAIM) is True
 
 
 def test_two_processes_keep_both(path: Path) -> None:
     """A process that writes keeps what another wrote since it started."""
-    one, other = Certificates(path), Certificates(path)
+    one, other = CertificateStore(path), CertificateStore(path)
     more = CLAIM._replace(rows=(2, 2, 2))
     one.put(CLAIM, True)
     other.put(more, True)
-    again = Certificates(path)
+    again = CertificateStore(path)
     assert again.get(CLAIM) is again.get(more) is True
 
 
@@ -96,7 +96,7 @@ def test_old_file_survives_a_write_that_fails(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A disk that refuses costs a warning: the old file is whole, the new certificate is used."""
-    certificates = Certificates(path)
+    certificates = CertificateStore(path)
     certificates.put(CLAIM, True)
 
     def full(*arguments: object) -> None:
@@ -107,7 +107,7 @@ def test_old_file_survives_a_write_that_fails(
     certificates.put(more, True)
     assert certificates.get(more) is True
     assert "no space left" in caplog.text
-    assert Certificates(path).get(CLAIM) is True
+    assert CertificateStore(path).get(CLAIM) is True
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
@@ -121,11 +121,11 @@ def test_writers_of_one_process_number(
 
     def replace_later(*names: str) -> None:
         monkeypatch.setattr(os, "replace", replace)
-        Certificates(path).put(more, True)
+        CertificateStore(path).put(more, True)
         replace(*names)
 
     monkeypatch.setattr(os, "replace", replace_later)
-    Certificates(path).put(CLAIM, True)
-    assert Certificates(path).get(CLAIM) is True
+    CertificateStore(path).put(CLAIM, True)
+    assert CertificateStore(path).get(CLAIM) is True
     assert caplog.text == ""
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from daguerre.engine.scheduling.admission import Admission, check_time
-from daguerre.errors import QueueFull
-from daguerre.params import ANYONE, Terms
+from daguerre.errors import QueueFullError
+from daguerre.params import DEFAULT_CONTEXT, JobContext
 from engine.networks import params
 
 
@@ -15,7 +15,7 @@ def test_each_model_has_its_own_queue() -> None:
     admission = Admission(max_jobs=2, max_bytes=1000)
     for _ in range(2):
         admission.enter(params())
-    with pytest.raises(QueueFull, match="2 jobs of toy"):
+    with pytest.raises(QueueFullError, match="2 jobs of toy"):
         admission.check_room(params())
     admission.check_room(params(model="other"))
     admission.enter(params(model="other"))
@@ -29,12 +29,12 @@ def test_bytes_of_prompts() -> None:
     admission = Admission(max_jobs=100, max_bytes=100)
     admission.check_room(params(prompt="猫" * 300))
     admission.enter(params(prompt="猫" * 300))
-    with pytest.raises(QueueFull, match="have 900 bytes, and with this one .* more than 100"):
+    with pytest.raises(QueueFullError, match="have 900 bytes, and with this one .* more than 100"):
         admission.check_room(params(prompt="x"))
     admission.leave(params(prompt="猫" * 300))
     for _ in range(3):
         admission.enter(params(prompt="猫" * 10))
-    with pytest.raises(QueueFull, match="90 bytes"):
+    with pytest.raises(QueueFullError, match="90 bytes"):
         admission.check_room(params(prompt="猫" * 4))
     admission.check_room(params(prompt="xxx"))
 
@@ -43,12 +43,12 @@ def test_too_late_to_begin() -> None:
     """A job that those ahead leave no time for, with a reserve, is refused; when to come back is
     the length of the queue, as ever. One that has the engine to itself is tried, whatever the last
     ones took."""
-    terms = Terms(timeout_s=10.0)
+    terms = JobContext(timeout_s=10.0)
     check_time(terms, 4, wait_s=4.0, own_s=2.0)
     check_time(terms, 1, wait_s=0.0, own_s=10.0)
-    with pytest.raises(QueueFull, match="5 jobs are ahead.* in the 10 s") as refusal:
+    with pytest.raises(QueueFullError, match="5 jobs are ahead.* in the 10 s") as refusal:
         check_time(terms, 5, wait_s=4.1, own_s=2.0)
     assert refusal.value.retry_after_s is None
     check_time(terms, 0, wait_s=0.0, own_s=100.0)
     check_time(terms, 1000, wait_s=0.0, own_s=0.0)
-    check_time(ANYONE, 1000, wait_s=100.0, own_s=1.0)
+    check_time(DEFAULT_CONTEXT, 1000, wait_s=100.0, own_s=1.0)

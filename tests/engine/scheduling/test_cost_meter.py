@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from daguerre.engine.job import Job
-from daguerre.engine.scheduling.cost_meter import Meter
+from daguerre.engine.scheduling.cost_meter import CostMeter
 from engine.networks import params
 
 
@@ -16,7 +16,7 @@ def job(number: int) -> Job:
 def test_all_busy_time_is_charged() -> None:
     """What lies between forwards is shared by those that took part; idle time is nobody's."""
     now_s = [100.0]
-    meter, one, two = Meter(lambda: now_s[0]), job(1), job(2)
+    meter, one, two = CostMeter(lambda: now_s[0]), job(1), job(2)
     for charged in ((one, two), (one,)):
         meter.begin()
         for each in charged:
@@ -40,7 +40,7 @@ def test_all_busy_time_is_charged() -> None:
 def test_what_is_left_out_is_not_charged() -> None:
     """Nobody pays for what a network does once, within a turn."""
     now_s, one = [0.0], job(1)
-    meter = Meter(lambda: now_s[0])
+    meter = CostMeter(lambda: now_s[0])
     meter.begin()
     now_s[0] += 61.0
     meter.leave_out(60.0)
@@ -51,7 +51,7 @@ def test_what_is_left_out_is_not_charged() -> None:
 def test_loading_is_not_charged() -> None:
     """Nobody pays for a model that is loaded between two turns."""
     now_s, one = [0.0], job(1)
-    meter = Meter(lambda: now_s[0])
+    meter = CostMeter(lambda: now_s[0])
     meter.begin()
     meter.end([one])
     now_s[0] += 60.0

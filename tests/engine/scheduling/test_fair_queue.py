@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from daguerre.engine.scheduling.fair_queue import FairQueue, Turns
+from daguerre.engine.scheduling.fair_queue import FairQueue, VirtualClock
 
 
 def queue(owners: str) -> FairQueue:
@@ -93,7 +93,7 @@ def test_before_is_who_goes_before() -> None:
 
 def test_memory_is_bounded() -> None:
     """Owners that are not ahead of the others are forgotten."""
-    turns = Turns()
+    turns = VirtualClock()
     for number in range(1000):
         turns.reach(turns.take(f"owner {number}") + number)
     assert len(turns._last) <= 1

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from daguerre.engine.scheduling.service_time import Average, Estimate, Pace, joint
+from daguerre.engine.scheduling.service_time import (
+    ExpAverage,
+    ServiceTimeEstimate,
+    ServiceTimes,
+    joint,
+)
 
 
-def measured(of_all_s: float, **by_model_s: float) -> Pace:
+def measured(of_all_s: float, **by_model_s: float) -> ServiceTimes:
     """After many jobs that took as long as each other."""
 
-    def estimate(cost_s: float) -> Estimate:
-        return Estimate(Average(cost_s, 15 / cost_s), Average(cost_s, 60 / cost_s))
+    def estimate(cost_s: float) -> ServiceTimeEstimate:
+        return ServiceTimeEstimate(ExpAverage(cost_s, 15 / cost_s), ExpAverage(cost_s, 60 / cost_s))
 
     by_model = {model: estimate(cost_s) for model, cost_s in by_model_s.items()}
-    return Pace(estimate(of_all_s), by_model)
+    return ServiceTimes(estimate(of_all_s), by_model)
 
 
-def likely_s(pace: Pace) -> dict[str, float]:
+def likely_s(pace: ServiceTimes) -> dict[str, float]:
     found = {model: estimate.likely_s for model, estimate in pace.by_model.items()}
     return {"": pace.mean_job_s, **found}
 
@@ -25,18 +30,21 @@ def likely_s(pace: Pace) -> dict[str, float]:
 def test_each_model_by_itself() -> None:
     """A quick model's jobs are not thought slow because another's are; one that was never done
     counts as the mean of all."""
-    pace = Pace().after("slow", 9.0).after("quick", 1.0)
+    pace = ServiceTimes().after("slow", 9.0).after("quick", 1.0)
     assert likely_s(pace) == pytest.approx({"": 5.0, "slow": 9.0, "quick": 1.0}, rel=0.02)
     assert pace.likely_s({"quick": 5, "slow": 1}) == pytest.approx(14.0)
     assert pace.behind({"quick": 5, "slow": 1}, "quick") == pytest.approx((14.0, 1.0))
     assert pace.behind({"quick": 5}, "new") == pytest.approx((5.0, pace.mean_job_s))
     assert pace.likely_s({"new": 1}) == pace.mean_job_s
-    assert (Pace().likely_s({"new": 1}), Pace().behind({"new": 1}, "new")) == (0.0, (0.0, 0.0))
+    assert (ServiceTimes().likely_s({"new": 1}), ServiceTimes().behind({"new": 1}, "new")) == (
+        0.0,
+        (0.0, 0.0),
+    )
 
 
 def test_the_first_count_alike() -> None:
     """A first job that had to wait for something does not count for more than the others."""
-    pace = Pace().after("one", 3.0)
+    pace = ServiceTimes().after("one", 3.0)
     for _ in range(9):
         pace = pace.after("one", 0.5)
     assert pace.likely_s({"one": 1}) == pytest.approx(0.75, rel=0.1)
@@ -44,7 +52,7 @@ def test_the_first_count_alike() -> None:
 
 def test_long_jobs_count_no_more_than_short_ones() -> None:
     """Of jobs of two lengths in turns the mean is what a queue of them takes."""
-    pace = Pace()
+    pace = ServiceTimes()
     for _ in range(200):
         pace = pace.after("one", 4.0).after("one", 0.1)
     assert pace.likely_s({"one": 2}) == pytest.approx(4.1, rel=0.05)
@@ -85,8 +93,8 @@ def test_wait_behind_others() -> None:
 
 def test_foreseen() -> None:
     """Before the first job is done what is foreseen of it counts, and then nothing foreseen."""
-    pace = Pace().foreseen("one", 0.0)
-    assert pace == Pace()
+    pace = ServiceTimes().foreseen("one", 0.0)
+    assert pace == ServiceTimes()
     pace = pace.foreseen("one", 8.0).foreseen("one", 6.0)
     assert pace.likely_s({"one": 10}) == pytest.approx(60.0)
     assert pace.behind({"other": 10}, "one") == pytest.approx((60.0, 6.0))
@@ -101,10 +109,10 @@ def test_what_a_new_process_does_not_know() -> None:
     """Is what the one before it knew; what a process foresees gives way to what another knew."""
     before, new = measured(4.0, a=4.0, b=3.0), measured(1.0, a=1.0)
     assert likely_s(new.kept(before)) == pytest.approx({"": 1.0, "a": 1.0, "b": 3.0})
-    assert Pace().kept(before) == before and before.kept(Pace()) == before
-    foresees = Pace().foreseen("a", 9.0).foreseen("c", 7.0)
+    assert ServiceTimes().kept(before) == before and before.kept(ServiceTimes()) == before
+    foresees = ServiceTimes().foreseen("a", 9.0).foreseen("c", 7.0)
     assert likely_s(foresees.kept(before)) == pytest.approx({"": 4.0, "a": 4.0, "b": 3.0, "c": 7.0})
-    assert foresees.kept(Pace().foreseen("a", 1.0)) == foresees
+    assert foresees.kept(ServiceTimes().foreseen("a", 1.0)) == foresees
 
 
 def test_rates_add_up() -> None:
@@ -112,8 +120,8 @@ def test_rates_add_up() -> None:
     other does; one that is gone adds nothing."""
     one = measured(4.0, a=4.0)
     assert likely_s(joint([one, one], 2)) == pytest.approx({"": 2.0, "a": 2.0})
-    assert likely_s(joint([one, Pace()], 2)) == pytest.approx({"": 2.0, "a": 2.0})
+    assert likely_s(joint([one, ServiceTimes()], 2)) == pytest.approx({"": 2.0, "a": 2.0})
     assert likely_s(joint([one, one], 1)) == pytest.approx(likely_s(one))
     uneven = joint([one, measured(1.0, a=1.0, b=6.0)], 2)
     assert likely_s(uneven) == pytest.approx({"": 0.8, "a": 1 / (1 / 4 + 1 / 1), "b": 3.0})
-    assert joint([Pace(), Pace()], 2) == Pace()
+    assert joint([ServiceTimes(), ServiceTimes()], 2) == ServiceTimes()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from daguerre.engine.workers import cpu_affinity
-from daguerre.engine.workers.cpu_affinity import Cpu, found, num_threads_each, shares
+from daguerre.engine.workers.cpu_affinity import LogicalCpu, found, num_threads_each, shares
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,12 @@ def test_threads(
     assert num_threads_each(num_workers, wanted) == expected
 
 
-def machine(sockets: int, each: int, threads: int, allowed: Sequence[int] = ()) -> list[Cpu]:
+def machine(sockets: int, each: int, threads: int, allowed: Sequence[int] = ()) -> list[LogicalCpu]:
     """With `each` cores in a socket, numbered as Linux numbers them: the first thread of every
     core, then the second of every core."""
     num_cores = sockets * each
     made = [
-        Cpu(number, str(number % num_cores), f"node{number % num_cores // each}")
+        LogicalCpu(number, str(number % num_cores), f"node{number % num_cores // each}")
         for number in range(num_cores * threads)
     ]
     return [cpu for cpu in made if not allowed or cpu.number in allowed]
@@ -72,7 +72,7 @@ def machine(sockets: int, each: int, threads: int, allowed: Sequence[int] = ()) 
         pytest.param(machine(1, 1, 1), 2, [[0], [0]], id="one for all"),
     ],
 )
-def test_shares(cpus: list[Cpu], num_workers: int, expected: list[list[int]]) -> None:
+def test_shares(cpus: list[LogicalCpu], num_workers: int, expected: list[list[int]]) -> None:
     """Are of one size. No two have a core in common, nor has one cores of two nodes, where that can
     be: as found by hand."""
     assert shares(cpus, num_workers) == expected
@@ -87,12 +87,12 @@ def test_shares(cpus: list[Cpu], num_workers: int, expected: list[list[int]]) ->
         (machine(2, 4, 2, [1, 3, 5, 7, 9]), 0, 1),  # two cores, and two threads of one
         (machine(2, 4, 2, [1, 3, 5, 7, 9]), 2, 1),
         (machine(2, 4, 2, [1, 3, 5, 7, 9]), 3, 3),  # not bound
-        ([*machine(1, 2, 2), *(Cpu(4 + n, f"small {n}", "node0") for n in range(4))], 0, 2),
+        ([*machine(1, 2, 2), *(LogicalCpu(4 + n, f"small {n}", "node0") for n in range(4))], 0, 2),
         ([], 0, 4),
     ],
 )
 def test_threads_of_unequal_shares(
-    cpus: list[Cpu], wanted: int, expected: int, monkeypatch: pytest.MonkeyPatch
+    cpus: list[LogicalCpu], wanted: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two workers can take the same number of threads, one for each core, or else they would draw
     other bits, and one of them would be given no requests."""

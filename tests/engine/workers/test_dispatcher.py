@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from daguerre.engine.workers.dispatcher import Roster
+from daguerre.engine.workers.dispatcher import JobDispatcher
 
 
-def roster(count: int, max_sent: int = 3) -> Roster:
-    made = Roster(max_sent)
+def roster(count: int, max_sent: int = 3) -> JobDispatcher:
+    made = JobDispatcher(max_sent)
     for job in range(1, count + 1):
         made.add(job)
     return made
 
 
-def end(jobs: Roster, job: int) -> None:
+def end(jobs: JobDispatcher, job: int) -> None:
     """The process has said that it is done."""
     assert jobs.remove(job, has_ended=True) is None
 
 
-def sent(jobs: Roster) -> list[int]:
+def sent(jobs: JobDispatcher) -> list[int]:
     """To the one process that there is."""
     return [job for job, _ in jobs.send({0: ()})]
 
@@ -49,7 +49,7 @@ def test_place_of_who_leaves() -> None:
 
 def test_owners_take_turns() -> None:
     """The one job of an owner goes before the second of another who has many."""
-    jobs = Roster(max_sent=1)
+    jobs = JobDispatcher(max_sent=1)
     for job in range(1, 6):
         jobs.add(job, "busy")
     assert sent(jobs) == [1]
@@ -81,7 +81,7 @@ def test_place_among_owners_is_kept() -> None:
     and the number by which it is accepted is the first of these."""
     random = np.random.RandomState(4)
     for _ in range(200):
-        jobs = Roster(max_sent=1)
+        jobs = JobDispatcher(max_sent=1)
         for job in range(1, random.randint(2, 12)):
             owner = str(random.randint(3))
             expected = len([*jobs.models_before(owner)])
@@ -189,9 +189,9 @@ def test_who_has_left_may_be_guilty() -> None:
     assert not jobs.is_busy(0)
 
 
-def two(count: int = 0, max_sent: int = 3) -> Roster:
+def two(count: int = 0, max_sent: int = 3) -> JobDispatcher:
     """Processes."""
-    made = Roster(max_sent, num_processes=2)
+    made = JobDispatcher(max_sent, num_processes=2)
     for job in range(1, count + 1):
         made.add(job)
     return made
@@ -200,7 +200,7 @@ def two(count: int = 0, max_sent: int = 3) -> Roster:
 BOTH = {0: ("",), 1: ("",)}
 
 
-def begin(jobs: Roster, process: int, *numbers: int) -> None:
+def begin(jobs: JobDispatcher, process: int, *numbers: int) -> None:
     assert jobs.work_on(process, numbers, has_begun=True)
 
 
@@ -289,9 +289,9 @@ def test_idle_one_takes_what_another_has_not_begun() -> None:
     assert (jobs.recall(BOTH), jobs.send(BOTH)) == ([], [])
 
 
-def unlike(count: int) -> Roster:
+def unlike(count: int) -> JobDispatcher:
     """Process 1 serves "any" and not "first"; jobs with odd numbers are for "first"."""
-    made = Roster(3, 2, lambda process, model: process == 0 or model == "any")
+    made = JobDispatcher(3, 2, lambda process, model: process == 0 or model == "any")
     for job in range(1, count + 1):
         made.add(job, model="first" if job % 2 else "any")
     return made
@@ -331,7 +331,7 @@ def test_what_may_not_be_served_any_more_is_taken_back() -> None:
     """Begun or not, each keeps its place before those that came later, and what the process still
     says of it counts for nothing; a suspect stays one."""
     served = [0, 1]
-    jobs = Roster(3, 2, lambda process, model: process in served)
+    jobs = JobDispatcher(3, 2, lambda process, model: process in served)
     for job in range(1, 4):
         jobs.add(job)
     jobs.send({0: ("",)})
@@ -359,7 +359,7 @@ def test_nobody_is_asked_for_each_job() -> None:
         asked.append(model)
         return process == 0 or model == "other"
 
-    roster = Roster(1, 2, may_serve)
+    roster = JobDispatcher(1, 2, may_serve)
     for job in range(100):
         roster.add(job, "owner", "busy")
     assert roster.send({0: (), 1: ()}) == [(0, 0)]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from daguerre.engine.workers.parity import Kinds, difference
+from daguerre.engine.workers.parity import WorkerParity, difference
 
 
-def serving(kinds: Kinds, model: str = "m", num_workers: int = 3) -> list[int]:
+def serving(kinds: WorkerParity, model: str = "m", num_workers: int = 3) -> list[int]:
     return [worker for worker in range(num_workers) if kinds.may_serve(worker, model)]
 
 
 def test_all_are_alike() -> None:
     """Until the first has loaded a model it alone is given requests; then those that have not
     loaded it are, too. Nothing is said twice."""
-    kinds = Kinds(3)
+    kinds = WorkerParity(3)
     assert serving(kinds) == [0]
     assert kinds.note(2, {"m": "H100"}) and serving(kinds) == [0]
     assert kinds.note(0, {"m": "H100"}) and serving(kinds) == [0, 1, 2]
@@ -26,7 +26,7 @@ def test_all_are_alike() -> None:
 def test_one_is_of_another_kind(caplog: pytest.LogCaptureFixture) -> None:
     """It serves other models, and not this one, whoever was loaded first; also while the others are
     replaced, and when the model is unloaded."""
-    kinds = Kinds(3)
+    kinds = WorkerParity(3)
     kinds.note(1, {"m": "A100 x", "n": "same"})
     assert not caplog.text
     kinds.note(0, {"m": "H100 x", "n": "same"})
@@ -43,7 +43,7 @@ def test_one_is_of_another_kind(caplog: pytest.LogCaptureFixture) -> None:
 def test_first_cannot_load_a_model() -> None:
     """The next is tried, and decides what is served; where none can, the first is tried again. A
     worker that could not load it a moment ago gets no requests that another may have."""
-    kinds = Kinds(2)
+    kinds = WorkerParity(2)
     kinds.note(0, {"n": "x"})
     assert kinds.note(0, {"n": "x"}, ["m"]) and serving(kinds, num_workers=2) == [1]
     assert serving(kinds, "n", num_workers=2) == [0, 1]
@@ -59,7 +59,7 @@ def test_first_cannot_load_a_model() -> None:
 def test_first_changes(caplog: pytest.LogCaptureFixture) -> None:
     """What falls back to another arithmetic serves no more, until its next process does as the
     others, or all have fallen back: then that is what is served."""
-    kinds = Kinds(2)
+    kinds = WorkerParity(2)
     for worker in range(2):
         kinds.note(worker, {"m": "graph"})
     kinds.note(0, {"m": "eager"})
@@ -76,7 +76,7 @@ def test_first_changes(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_one_alone_serves_whatever_it_has(caplog: pytest.LogCaptureFixture) -> None:
     """But that it is not what it was is told."""
-    kinds = Kinds(1)
+    kinds = WorkerParity(1)
     for facts in ("graph", "eager"):
         assert kinds.note(0, {"m": facts}) and serving(kinds, num_workers=1) == [0]
     assert "seeds may draw other bits" in caplog.text
@@ -84,7 +84,7 @@ def test_one_alone_serves_whatever_it_has(caplog: pytest.LogCaptureFixture) -> N
 
 def test_first_cannot_be_started(caplog: pytest.LogCaptureFixture) -> None:
     """Others do not wait for its second try; if it then is of another kind it serves nothing."""
-    kinds = Kinds(3)
+    kinds = WorkerParity(3)
     kinds.note(1, {"m": "A100"})
     kinds.pass_over(0)
     assert serving(kinds) == [0, 1, 2]
@@ -95,7 +95,7 @@ def test_first_cannot_be_started(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_those_that_served_are_given_up(caplog: pytest.LogCaptureFixture) -> None:
     """The ones of another kind take over when nobody else is left, and not before."""
-    kinds = Kinds(3)
+    kinds = WorkerParity(3)
     for worker, facts in enumerate(("H100", "A100", "H100")):
         kinds.note(worker, {"m": facts})
     kinds.give_up(0)

@@ -19,16 +19,22 @@ import pytest
 
 from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.engine.workers import process
-from daguerre.engine.workers.messages import Told, receive
+from daguerre.engine.workers.messages import JobEvent, receive
 from daguerre.engine.workers.process_engine import ProcessEngine
 from daguerre.engine.workers.supervisor import MAX_BAD_STARTS
-from daguerre.errors import InternalError, NotFound, NotReady, QueueFull, Unavailable
-from daguerre.params import Done, Event, ImageParams, Queued, Step, Terms
+from daguerre.errors import (
+    InternalError,
+    NotFoundError,
+    NotReadyError,
+    QueueFullError,
+    UnavailableError,
+)
+from daguerre.params import Event, ImageParams, JobContext, JobQueued, JobSucceeded, StepCompleted
 from engine.deadly import NUM_STEPS, asked, engine, model, prompt
 from engine.scenes import error, events, pixels, ready, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
-STEPS = [Step(index, NUM_STEPS) for index in range(1, NUM_STEPS + 1)]
+STEPS = [StepCompleted(index, NUM_STEPS) for index in range(1, NUM_STEPS + 1)]
 
 
 def run(scene: Coroutine[Any, Any, None]) -> None:
@@ -47,7 +53,7 @@ def alone(wanted: Sequence[ImageParams]) -> list[bytes]:
     """The pixels that an engine in this process makes, one after the other."""
 
     async def scene() -> None:
-        thread_engine = ThreadEngine([model()], max_waiting=1, max_running=1)
+        thread_engine = ThreadEngine([model()], max_queued_jobs=1, max_running_jobs=1)
         await thread_engine.start()
         await until(lambda: thread_engine.stats().is_ready)
         found.extend([pixels((await events(thread_engine, one))[-1]) for one in wanted])
@@ -79,16 +85,16 @@ def test_one_job_event_by_event() -> None:
     async def scene() -> None:
         async with ready(engine()) as process:
             *before, last = await events(process, asked(1))
-            assert before == [Queued(0), *STEPS]
+            assert before == [JobQueued(0), *STEPS]
             assert pixels(last) == expected
-            assert isinstance(last, Done)
+            assert isinstance(last, JobSucceeded)
             assert (last.image.params, last.image.model_info) == (asked(1), model().info)
             last.image.pixels[0] = 0  # memory of its own
             stats = process.stats()
             assert (stats.num_done, stats.num_waiting, stats.num_running) == (1, 0, 0)
             assert (stats.num_forwards, stats.num_rows) == (NUM_STEPS + 2, 2 * NUM_STEPS + 2)
             assert (stats.num_restarts, stats.pace.mean_job_s > 0) == (0, True)
-            with pytest.raises(NotFound, match="served: toy"):
+            with pytest.raises(NotFoundError, match="served: toy"):
                 await anext(process.generate(ImageParams("nope", "x")))
 
     run(scene())
@@ -104,9 +110,9 @@ def test_previews_cross_over(tmp_path: Path) -> None:
     async def scene() -> None:
         async with ready(engine()) as process:
             *before, last = await events(process, replace(asked(1, words), num_previews=3))
-            assert before == [Queued(0), *STEPS] and pixels(last) == expected
+            assert before == [JobQueued(0), *STEPS] and pixels(last) == expected
             assert process.stats().num_restarts == 1
-            previews = [event.preview for event in before if isinstance(event, Step)]
+            previews = [event.preview for event in before if isinstance(event, StepCompleted)]
             assert [None if p is None else p.shape for p in previews] == [*[(2, 1, 3)] * 3, None]
 
     run(scene())
@@ -122,8 +128,8 @@ def test_killed_under_load() -> None:
         while left:
             place = left.pop()
             *before, last = await events(process, wanted[place])
-            assert isinstance(before[0], Queued)
-            assert [event for event in before if not isinstance(event, Queued)] == STEPS
+            assert isinstance(before[0], JobQueued)
+            assert [event for event in before if not isinstance(event, JobQueued)] == STEPS
             found[place] = pixels(last)
 
     async def kill(process: ProcessEngine, found: dict[int, bytes]) -> None:
@@ -156,7 +162,7 @@ def test_survived_once(deed: str, tmp_path: Path, caplog: pytest.LogCaptureFixtu
     async def scene() -> None:
         async with ready(engine(timeout_s=2.0)) as process:
             *before, last = await events(process, asked(1, words))
-            assert before == [Queued(0), *STEPS]
+            assert before == [JobQueued(0), *STEPS]
             assert pixels(last) == expected
             assert (process.stats().num_restarts, process.stats().num_failed) == (1, 0)
 
@@ -175,11 +181,11 @@ def test_message_that_cannot_be_read(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A server that has no memory for an image lets go of the process, and makes it again."""
-    failed: list[Told] = []
+    failed: list[JobEvent] = []
 
     def short_of_memory(pipe: Any) -> Any:
         message = receive(pipe)
-        if isinstance(message, Told) and isinstance(message.event, Done) and not failed:
+        if isinstance(message, JobEvent) and isinstance(message.event, JobSucceeded) and not failed:
             failed.append(message)
             raise MemoryError
         return message
@@ -228,7 +234,7 @@ def test_failure_of_a_model_is_told(caplog: pytest.LogCaptureFixture) -> None:
         stats = process.stats()
         assert stats.failure == "the model toy could not be loaded: the weights are damaged"
         assert (stats.is_ready, stats.num_restarts) == (False, 0)
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await anext(process.generate(asked(1)))
         await process.stop()
 
@@ -242,7 +248,7 @@ def test_crash_loop_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
         process = engine(on_load="end")
         await process.start()
-        with pytest.raises(NotReady, match="loading"):
+        with pytest.raises(NotReadyError, match="loading"):
             await anext(process.generate(asked(1)))
         await until(lambda: bool(process.stats().failure))
         assert f"ended with status 3; {MAX_BAD_STARTS} in a row" in process.stats().failure
@@ -256,7 +262,7 @@ def test_load_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
     """A process that hangs while it loads is replaced."""
 
     async def scene() -> None:
-        process = engine(on_load="hang", load_timeout_s=1.0, timeout_s=1.0)
+        process = engine(on_load="hang", model_load_timeout_s=1.0, timeout_s=1.0)
         await process.start()
         await until(lambda: process.stats().num_restarts == 1)
         await process.stop()
@@ -285,12 +291,12 @@ def test_preparing_has_an_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     once = prompt("hang", tmp_path / "once")
 
     async def scene() -> None:
-        async with ready(engine(load_timeout_s=2.0, on_prepare=once)) as process:
+        async with ready(engine(model_load_timeout_s=2.0, on_prepare=once)) as process:
             assert pixels((await events(process, asked(1)))[-1])
             assert process.stats().num_restarts >= 1  # a start may take as long, too
 
     run(scene())
-    assert "prepared a model or a network for 2 s (load_timeout_s)" in caplog.text
+    assert "prepared a model or a network for 2 s (model_load_timeout_s)" in caplog.text
 
 
 def test_other_models_than_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -325,24 +331,27 @@ def test_place_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs that are watched hear of their place until they are begun, across the border as in a
     thread: whoever leaves before them counts, too."""
     monkeypatch.setattr("daguerre.engine.stream.PLACE_POLL_S", 0.005)
-    watched = Terms(is_watched=True)
+    watched = JobContext(wants_progress=True)
 
     async def scene(made: ProcessEngine | ThreadEngine) -> None:
         async with ready(made) as ours:
             async with aclosing(ours.generate(asked(1))) as first:
-                assert [await anext(first), await anext(first)] == [Queued(0), Step(1, NUM_STEPS)]
+                assert [await anext(first), await anext(first)] == [
+                    JobQueued(0),
+                    StepCompleted(1, NUM_STEPS),
+                ]
                 async with aclosing(ours.generate(asked(2))) as leaves:
-                    assert await anext(leaves) == Queued(1)
+                    assert await anext(leaves) == JobQueued(1)
                     waits = ours.generate(asked(3), watched)
-                    assert await anext(waits) == Queued(2)
-                assert await anext(waits) == Queued(1)
+                    assert await anext(waits) == JobQueued(2)
+                assert await anext(waits) == JobQueued(1)
             told = [event async for event in waits]
-            assert told[0] in (Queued(0), *STEPS[:1])
-            assert [event for event in told[:-1] if event != Queued(0)] == STEPS
-            assert isinstance(told[-1], Done)
+            assert told[0] in (JobQueued(0), *STEPS[:1])
+            assert [event for event in told[:-1] if event != JobQueued(0)] == STEPS
+            assert isinstance(told[-1], JobSucceeded)
 
     run(scene(engine(forward_s=0.2, running=1, waiting=3)))
-    run(scene(ThreadEngine([model(forward_s=0.2)], max_waiting=3, max_running=1)))
+    run(scene(ThreadEngine([model(forward_s=0.2)], max_queued_jobs=3, max_running_jobs=1)))
 
 
 def test_pace_is_known_by_the_second_step() -> None:
@@ -351,7 +360,7 @@ def test_pace_is_known_by_the_second_step() -> None:
     async def scene() -> None:
         async with ready(engine(forward_s=0.05)) as process:
             async with aclosing(process.generate(asked(1))) as job:
-                assert [await anext(job) for _ in range(2)] == [Queued(0), STEPS[0]]
+                assert [await anext(job) for _ in range(2)] == [JobQueued(0), STEPS[0]]
                 assert await anext(job) == STEPS[1]
                 stats = process.stats()
                 assert (stats.num_done, stats.work_s) == (0, stats.pace.mean_job_s)
@@ -367,16 +376,18 @@ def test_cancel_frees_the_row() -> None:
     async def scene() -> None:
         async with ready(engine(forward_s=0.3, running=1, waiting=1)) as process:
             async with aclosing(process.generate(asked(1))) as job:
-                assert await anext(job) == Queued(0)
-                assert await anext(job) == Step(1, NUM_STEPS)
+                assert await anext(job) == JobQueued(0)
+                assert await anext(job) == StepCompleted(1, NUM_STEPS)
                 assert process.stats().num_running == 1
                 waiting = asyncio.create_task(events(process, asked(2)))
                 await until(lambda: process.stats().num_waiting == 1)
-                with pytest.raises(QueueFull):
+                with pytest.raises(QueueFullError):
                     await anext(process.generate(asked(3)))
             assert process.stats().num_cancelled == 1
             third = asyncio.create_task(events(process, asked(3)))
-            assert isinstance((await waiting)[-1], Done) and isinstance((await third)[-1], Done)
+            assert isinstance((await waiting)[-1], JobSucceeded) and isinstance(
+                (await third)[-1], JobSucceeded
+            )
             stats = process.stats()
             assert (stats.num_done, stats.num_cancelled) == (2, 1)
             # Of the first: its encoding, its first step, and at most the step under way.
@@ -398,7 +409,7 @@ def test_stop_and_start_again(tmp_path: Path) -> None:
             await until(lambda: process.stats().num_running > 0)
             await process.stop()
             for task in (hanging, waiting):
-                assert isinstance(error((await task)[-1]), Unavailable)
+                assert isinstance(error((await task)[-1]), UnavailableError)
             assert is_gone(pid)
             assert (process.stats().is_ready, process.stats().num_restarts) == (False, 0)
 
@@ -419,7 +430,7 @@ def test_drain() -> None:
             await until(lambda: process.stats().num_running == 1)
             draining = asyncio.create_task(process.drain())
             await until(lambda: process.stats().is_draining)
-            with pytest.raises(NotReady):
+            with pytest.raises(NotReadyError):
                 await anext(process.generate(asked(2)))
             os.kill(process.pids[0], signal.SIGKILL)
             await draining
@@ -532,7 +543,7 @@ def test_hang_that_nobody_waits_for(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
         async with ready(engine(timeout_s=2.0)) as process:
             async with aclosing(process.generate(asked(1, prompt("hang")))) as job:
-                assert [await anext(job) for _ in range(3)] == [Queued(0), *STEPS[:2]]
+                assert [await anext(job) for _ in range(3)] == [JobQueued(0), *STEPS[:2]]
             await until(lambda: process.stats().num_restarts == 1)
             assert pixels((await events(process, asked(2)))[-1])
             await asyncio.sleep(2.5)  # idle is not hung
@@ -551,7 +562,7 @@ def test_owners_take_turns() -> None:
             ended: list[str] = []
 
             async def job(owner: str, seed: int) -> None:
-                async for _ in process.generate(asked(seed), Terms(owner)):
+                async for _ in process.generate(asked(seed), JobContext(owner)):
                     pass
                 ended.append(owner)
 
@@ -570,7 +581,7 @@ def test_request_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
         async with ready(engine()) as process:
             for words in ("poison", prompt("kill")):
-                async for _ in process.generate(asked(1, words), Terms(request_id="req-7")):
+                async for _ in process.generate(asked(1, words), JobContext(request_id="req-7")):
                     pass
 
     run(scene())

@@ -12,8 +12,8 @@ import pytest
 
 from daguerre.engine.workers.process_engine import ProcessEngine
 from daguerre.engine.workers.supervisor import MAX_BAD_STARTS
-from daguerre.errors import InternalError, NotReady, QueueFull
-from daguerre.params import Queued, Step, Terms
+from daguerre.errors import InternalError, NotReadyError, QueueFullError
+from daguerre.params import JobContext, JobQueued, StepCompleted
 from engine.deadly import NEVER, NUM_STEPS, asked, engine, prompt
 from engine.scenes import error, events, pixels, ready, until
 from engine.workers.test_process_engine import STEPS, alone, is_gone, run
@@ -37,8 +37,8 @@ def test_one_is_killed_under_load() -> None:
         while left:
             place = left.pop()
             *before, last = await events(process, wanted[place])
-            assert isinstance(before[0], Queued)
-            assert [event for event in before if not isinstance(event, Queued)] == STEPS
+            assert isinstance(before[0], JobQueued)
+            assert [event for event in before if not isinstance(event, JobQueued)] == STEPS
             found[place] = pixels(last)
 
     async def kill(process: ProcessEngine) -> None:
@@ -157,7 +157,7 @@ def test_drain_with_a_death() -> None:
             await until(lambda: process.stats().num_running >= 2)
             draining = asyncio.create_task(process.drain())
             await until(lambda: process.stats().is_draining)
-            with pytest.raises(NotReady):
+            with pytest.raises(NotReadyError):
                 await anext(process.generate(asked(99)))
             os.kill(process.pids[1], signal.SIGKILL)
             await draining
@@ -173,10 +173,13 @@ def test_one_queue_for_both() -> None:
         async with ready(engine(0.3, TWO, running=1, waiting=1)) as process:
             await all_up(process)
             async with aclosing(process.generate(asked(1))) as first:
-                assert [await anext(first) for _ in range(2)] == [Queued(0), Step(1, NUM_STEPS)]
+                assert [await anext(first) for _ in range(2)] == [
+                    JobQueued(0),
+                    StepCompleted(1, NUM_STEPS),
+                ]
                 others = [asyncio.create_task(events(process, asked(seed))) for seed in (2, 3)]
                 await until(lambda: process.stats().num_waiting + process.stats().num_running == 3)
-                with pytest.raises(QueueFull, match="3 jobs of toy"):
+                with pytest.raises(QueueFullError, match="3 jobs of toy"):
                     await anext(process.generate(asked(4)))
             others.append(asyncio.create_task(events(process, asked(4))))
             assert all([pixels((await other)[-1]) for other in others])
@@ -194,7 +197,7 @@ def test_owners_take_turns_at_all_of_them() -> None:
             ended: list[str] = []
 
             async def job(owner: str, seed: int) -> None:
-                async for _ in process.generate(asked(seed), Terms(owner)):
+                async for _ in process.generate(asked(seed), JobContext(owner)):
                     pass
                 ended.append(owner)
 
@@ -214,7 +217,7 @@ def test_uneven_jobs() -> None:
         async with ready(engine(0.0, TWO, timeout_s=60.0)) as process:
             await all_up(process)
             long = process.generate(asked(99, prompt("doze")))
-            assert [await anext(long) for _ in range(3)] == [Queued(0), *STEPS[:2]]
+            assert [await anext(long) for _ in range(3)] == [JobQueued(0), *STEPS[:2]]
             short = [events(process, asked(seed)) for seed in range(1, 31)]
             assert all(pixels(told[-1]) for told in await asyncio.gather(*short))
             assert process.stats().num_running == 1
@@ -261,7 +264,9 @@ def test_one_changes_amid_its_jobs(caplog: pytest.LogCaptureFixture) -> None:
             await all_up(process)
             jobs = await asyncio.gather(*(events(process, one) for one in wanted))
             assert [pixels(job[-1]) for job in jobs] == expected
-            assert all([e for e in job[:-1] if isinstance(e, Step)] == STEPS for job in jobs)
+            assert all(
+                [e for e in job[:-1] if isinstance(e, StepCompleted)] == STEPS for job in jobs
+            )
             assert told(process) == [1, 0]
 
     run(scene())
@@ -309,7 +314,7 @@ def test_first_takes_long_to_load() -> None:
         await process.start()
         await until(lambda: process.stats().workers[1].is_up)
         assert not process.stats().is_ready
-        with pytest.raises(NotReady, match="still loading"):
+        with pytest.raises(NotReadyError, match="still loading"):
             await anext(process.generate(asked(1)))
         os.kill(process.pids[0], signal.SIGKILL)
         await until(lambda: process.stats().is_ready)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import error_of, running
 
-from daguerre.errors import RateLimited
+from daguerre.errors import RateLimitError
 from daguerre.server.access import auth_throttle as module
 from daguerre.server.access.auth_throttle import Strangers, network
 
@@ -28,7 +28,7 @@ def test_window_slides() -> None:
         strangers.check("10.0.0.1", "x")
         strangers.note_unknown("10.0.0.1", "x")
         clock.now += 20
-    with pytest.raises(RateLimited, match="2 unknown keys") as refusal:
+    with pytest.raises(RateLimitError, match="2 unknown keys") as refusal:
         strangers.check("10.0.0.1", "y")
     assert refusal.value.retry_after_s == 20
     strangers.check("10.0.0.2", "y")
@@ -43,7 +43,7 @@ def test_good_keys_are_not_shut_out() -> None:
     strangers.note_unknown("10.0.0.1", "bad")
     strangers.check("10.0.0.1", "good")
     strangers.note_unknown("10.0.0.1", "good")
-    with pytest.raises(RateLimited):
+    with pytest.raises(RateLimitError):
         strangers.check("10.0.0.1", "good")
 
 

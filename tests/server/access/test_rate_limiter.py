@@ -12,8 +12,8 @@ from conftest import MODEL, RunningServer, error_of, running, wait_until
 from starlette.requests import ClientDisconnect
 
 from daguerre.engine.interface import EngineStats
-from daguerre.errors import QueueFull, RateLimited
-from daguerre.server.access.rate_limiter import Parallel, RateLimiter, retry_after_s
+from daguerre.errors import QueueFullError, RateLimitError
+from daguerre.server.access.rate_limiter import ConcurrencyLimiter, RateLimiter, retry_after_s
 from daguerre.storage.api_keys import Resource
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
@@ -48,12 +48,12 @@ def test_window_slides() -> None:
     clock.now += 40
     take(limiter, limited)
     clock.now += 19.5
-    with pytest.raises(RateLimited) as caught:
+    with pytest.raises(RateLimitError) as caught:
         take(limiter, limited)
     assert caught.value.retry_after_s == 1
     clock.now += 0.5
     take(limiter, limited)
-    with pytest.raises(RateLimited) as caught:
+    with pytest.raises(RateLimitError) as caught:
         take(limiter, limited)
     assert caught.value.retry_after_s == 40
 
@@ -62,13 +62,13 @@ def test_retry_after_is_never_a_minute() -> None:
     """Retry-After stays from 1 to 59, even right after the entry came."""
     limiter, limited = RateLimiter(Clock()), resource(1)
     take(limiter, limited)
-    with pytest.raises(RateLimited) as caught:
+    with pytest.raises(RateLimitError) as caught:
         take(limiter, limited)
     assert caught.value.retry_after_s == 59
 
 
 @pytest.mark.parametrize(
-    ("error", "costs"), [(QueueFull("full"), 0), (RuntimeError(), 0), (ClientDisconnect(), 1)]
+    ("error", "costs"), [(QueueFullError("full"), 0), (RuntimeError(), 0), (ClientDisconnect(), 1)]
 )
 def test_what_costs(error: Exception, costs: int) -> None:
     """A failed request is given back; one whose client walked away is not."""
@@ -121,7 +121,7 @@ def test_memory_is_bounded() -> None:
     limiter = RateLimiter(clock)
     for i in range(100):
         take(limiter, resource(1, str(i)))
-        with pytest.raises(RateLimited):
+        with pytest.raises(RateLimitError):
             take(limiter, resource(1, str(i)))
     assert sum(len(entries) for entries in limiter._entries.values()) == 100
     clock.now += 61
@@ -134,7 +134,7 @@ def test_resources_do_not_share() -> None:
     limiter = RateLimiter(Clock())
     take(limiter, resource(1, "a"))
     take(limiter, resource(1, "b"))
-    with pytest.raises(RateLimited):
+    with pytest.raises(RateLimitError):
         take(limiter, resource(1, "a"))
 
 
@@ -146,7 +146,10 @@ def test_retry_after_while_loading() -> None:
 def test_parallel_requests_of_one_key(tmp_path: Path) -> None:
     """Past the limit of a key there is 429 before the body is read; other keys are let in, and so
     is this one when a request has ended, whichever way."""
-    with running(tmp_path, max_parallel_per_key=2) as server, ThreadPoolExecutor(2) as pool:
+    with (
+        running(tmp_path, max_concurrent_requests_per_key=2) as server,
+        ThreadPoolExecutor(2) as pool,
+    ):
         server.engine.is_held = True
         other = server.limited(100)
         under_way = [pool.submit(server.post, BODY) for _ in range(2)]
@@ -163,7 +166,7 @@ def test_parallel_requests_of_one_key(tmp_path: Path) -> None:
 
 def test_parallel_takes_no_memory() -> None:
     """Whoever has nothing under way is forgotten; 0 is no limit."""
-    parallel, stats = Parallel(0), EngineStats(True, 0, 0, 0, 0, 0, 0, 0)
+    parallel, stats = ConcurrencyLimiter(0), EngineStats(True, 0, 0, 0, 0, 0, 0, 0)
     with ExitStack() as held:
         for _ in range(1000):
             held.enter_context(parallel.hold(resource(None), stats))
@@ -195,7 +198,7 @@ def test_refusals_cost_nothing(server: RunningServer) -> None:
     assert limits_of(server.post({**BODY, "n": 2}, key=key)) == ("1", "1")
     assert limits_of(server.post({**BODY, "model": "other"}, key=key)) == ("1", "1")
     assert limits_of(server.post(b"x" * 300_000, key=key)) == ("1", "1")
-    for error in (QueueFull("full"), RuntimeError("broken")):
+    for error in (QueueFullError("full"), RuntimeError("broken")):
         server.engine.failure = error
         assert limits_of(server.post(BODY, key=key)) == ("1", "1")
     server.engine.failure = None

@@ -8,7 +8,7 @@ import time
 import pytest
 from conftest import MODEL, RunningServer, error_of, read_answer, running
 
-from daguerre.errors import InvalidRequest
+from daguerre.errors import InvalidRequestError
 from daguerre.server.http.body import parse_object
 
 GOOD = {"model": MODEL, "prompt": "ein Füchslein 🦊"}
@@ -63,10 +63,10 @@ def test_huge_number_is_the_fields_problem(server: RunningServer) -> None:
 
 def test_param_of_a_duplicate_and_of_a_surrogate() -> None:
     """The name that has the fault is the param."""
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         parse_object(b'{"seed": 1, "seed": 2}')
     assert caught.value.param == "seed"
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         parse_object(b'{"a": "\\u0041", "prompt": "\\udc00"}')
     assert caught.value.param == "prompt"
 
@@ -106,7 +106,7 @@ def test_many_keys_are_searched_once() -> None:
     names = [f"k{number}" for number in range(23_000)]
     body = ",".join(f'"{name}":1' for name in [*names, names[-1]])
     started = time.monotonic()
-    with pytest.raises(InvalidRequest, match="k22999"):
+    with pytest.raises(InvalidRequestError, match="k22999"):
         parse_object(f"{{{body}}}".encode())
     assert time.monotonic() - started < 1.0
 
@@ -118,7 +118,7 @@ def test_every_depth_of_nesting() -> None:
         body = b'{"a":' + b"[" * depth + b'"\\u00e9"' + b"]" * depth + b"}"
         try:
             parse_object(body)
-        except InvalidRequest as error:
+        except InvalidRequestError as error:
             num_refused += "nested" in error.message
     assert num_refused < 1000
 
@@ -143,7 +143,7 @@ def test_longest_prompts_fit(server: RunningServer) -> None:
 
 def test_limit_of_the_body(server: RunningServer) -> None:
     """The limit itself is allowed; one byte more is not."""
-    limit = server.settings.max_body_bytes
+    limit = server.settings.max_request_body_bytes
     body = json.dumps(GOOD).encode()
     assert server.post(body.ljust(limit)).status_code == 200
     error = error_of(server.post(body.ljust(limit + 1)))
@@ -152,7 +152,7 @@ def test_limit_of_the_body(server: RunningServer) -> None:
 
 
 def test_limit_is_a_setting(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """max_body_bytes decides."""
-    with running(tmp_path_factory.mktemp("small"), max_body_bytes=1024) as server:
+    """max_request_body_bytes decides."""
+    with running(tmp_path_factory.mktemp("small"), max_request_body_bytes=1024) as server:
         assert server.post(json.dumps(GOOD).encode().ljust(1024)).status_code == 200
         assert server.post(json.dumps(GOOD).encode().ljust(1025)).status_code == 413

@@ -18,10 +18,14 @@ import pytest
 from conftest import MODEL, RunningServer, read_answer, running, wait_until
 
 from daguerre.config import Settings
-from daguerre.errors import RateLimited, SettingsError, Unavailable
+from daguerre.errors import RateLimitError, SettingsError, UnavailableError
 from daguerre.server.http import connection_limiter as crowd_module
 from daguerre.server.http import h11_protocol as connection_module
-from daguerre.server.http.connection_limiter import MAX_REFUSED, Crowd, affordable
+from daguerre.server.http.connection_limiter import (
+    MAX_REFUSED,
+    ConnectionLimiter,
+    clamp_to_open_file_limit,
+)
 from daguerre.server.routes import generations
 
 ALIVE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -42,7 +46,7 @@ class Client:
 
 def test_the_longest_quiet_makes_room() -> None:
     """Of the idle connections the one that was heard longest ago goes; a busy one never does."""
-    crowd = Crowd(3)
+    crowd = ConnectionLimiter(3)
     busy, old, young = Client(), Client(is_idle=True), Client(is_idle=True)
     assert not any(crowd.enter(client) for client in (busy, old, young))
     crowd.note(old)
@@ -50,7 +54,7 @@ def test_the_longest_quiet_makes_room() -> None:
     assert (busy.is_dropped, old.is_dropped, young.is_dropped) == (False, False, True)
     assert crowd.enter(Client()) is None
     assert (busy.is_dropped, old.is_dropped) == (False, True)
-    assert isinstance(crowd.enter(Client()), Unavailable)
+    assert isinstance(crowd.enter(Client()), UnavailableError)
     crowd.leave(busy)
     assert crowd.enter(Client()) is None
 
@@ -58,14 +62,14 @@ def test_the_longest_quiet_makes_room() -> None:
 def test_an_address_has_its_share() -> None:
     """Who has as many as an address may gives up an idle one of its own, or is refused; others
     come in, and are not made room for by it."""
-    crowd = Crowd(4, max_per_address=2)
+    crowd = ConnectionLimiter(4, max_per_address=2)
     idle, busy, other = Client(is_idle=True), Client(), Client(is_idle=True)
     assert crowd.enter(other, "b") is None
     assert [crowd.enter(client, "a") for client in (idle, busy)] == [None, None]
     assert crowd.enter(Client(), "a") is None
     assert (idle.is_dropped, other.is_dropped) == (True, False)
     refusal = crowd.enter(Client(), "a")
-    assert isinstance(refusal, RateLimited) and "2 connections from this address" in str(refusal)
+    assert isinstance(refusal, RateLimitError) and "2 connections from this address" in str(refusal)
     assert crowd.enter(Client(), "b") is None
     crowd.leave(busy)
     assert crowd.enter(Client(), "a") is None
@@ -73,7 +77,7 @@ def test_an_address_has_its_share() -> None:
 
 def test_few_refused_may_stay() -> None:
     """Refused connections take places of their own, and not many."""
-    crowd = Crowd(1)
+    crowd = ConnectionLimiter(1)
     refused = [Client() for _ in range(MAX_REFUSED + 1)]
     assert [crowd.may_stay(client) for client in refused] == [True] * MAX_REFUSED + [False]
     crowd.leave(refused[0])
@@ -84,12 +88,12 @@ def test_as_many_as_there_are_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit of open files goes before the setting; too low a limit is told at the start."""
     for limit, expected in ((None, 512), (100_000, 512), (100, 60)):
         monkeypatch.setattr(crowd_module, "_max_files", lambda limit=limit: limit)
-        assert affordable(512) == expected
+        assert clamp_to_open_file_limit(512) == expected
     monkeypatch.setattr(crowd_module, "_max_files", lambda: 100)
-    assert affordable(512, num_workers=5) == 52  # each has pipes
+    assert clamp_to_open_file_limit(512, num_workers=5) == 52  # each has pipes
     monkeypatch.setattr(crowd_module, "_max_files", lambda: 47)
     with pytest.raises(SettingsError, match="47 files may be open, and the server needs 48"):
-        affordable(512)
+        clamp_to_open_file_limit(512)
 
 
 @contextmanager
@@ -125,7 +129,7 @@ def test_idle_connections_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_too_many_of_one_address(tmp_path: Path) -> None:
     """While its connections all work, an address gets 429 for one more, and is served again when
     one of them has its answer."""
-    with running(tmp_path, max_connections=20, max_connections_per_address=3) as server:
+    with running(tmp_path, max_connections=20, max_connections_per_ip=3) as server:
         server.engine.is_held = True
         with connections(server, 3) as working:
             for connection in working:
@@ -196,7 +200,7 @@ def large_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("large_answers")
 def test_answer_that_is_not_read(tmp_path: Path) -> None:
     """A client that does not read its answer is dropped; one that begins late gets all of it."""
-    with running(tmp_path, write_timeout_s=3.0) as server:
+    with running(tmp_path, response_write_timeout_s=3.0) as server:
         with not_reading(server) as client:
             wait_until(lambda: server.engine.num_done == 1)
             time.sleep(4.0)
@@ -228,7 +232,7 @@ def test_end_does_not_wait_for_who_does_not_read(
 ) -> None:
     """A server that is told to end drops a client that takes nothing, long before its time."""
     monkeypatch.setattr(connection_module, "STALLED_S", 0.3)
-    with running(tmp_path, write_timeout_s=600) as server, ExitStack() as opened:
+    with running(tmp_path, response_write_timeout_s=600) as server, ExitStack() as opened:
         opened.enter_context(not_reading(server))
         wait_until(lambda: server.engine.num_done == 1)
         time.sleep(0.5)

@@ -183,7 +183,7 @@ def test_small_refused_body_keeps_the_connection(server: RunningServer) -> None:
 def test_idle_after_a_refused_body(tmp_path: Path) -> None:
     """A connection whose small body came after its 401 is idle like any other: no 408 comes while
     nothing is asked (a bug was), and it ends after the time that an idle one has."""
-    with running(tmp_path, body_timeout_s=0.1) as server:
+    with running(tmp_path, request_read_timeout_s=0.1) as server:
         server.server.config.timeout_keep_alive = 1
         with server.connection() as connection:
             for _ in range(3):
@@ -220,7 +220,7 @@ def test_expect_continue(server: RunningServer) -> None:
 
 def test_slow_body(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A body that does not arrive in time is a 408, however it drips."""
-    with running(tmp_path_factory.mktemp("slow"), body_timeout_s=0.3) as server:
+    with running(tmp_path_factory.mktemp("slow"), request_read_timeout_s=0.3) as server:
         with server.connection() as connection:
             connection.sendall(server.head(len(BODY)))
             for i in range(5):
@@ -233,7 +233,7 @@ def test_slow_body(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 def test_slow_head(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A head that does not arrive in time is a 408 too, on a new and on a used connection."""
-    with running(tmp_path_factory.mktemp("slow"), body_timeout_s=0.3) as server:
+    with running(tmp_path_factory.mktemp("slow"), request_read_timeout_s=0.3) as server:
         for before in (b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"):
             with server.connection() as connection:
                 connection.sendall(before)
@@ -247,7 +247,7 @@ def test_slow_head(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 def test_slow_rest_of_a_refused_body(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A refused sender cannot hold its connection by dripping the rest of its body."""
-    with running(tmp_path_factory.mktemp("slow"), body_timeout_s=0.3) as server:
+    with running(tmp_path_factory.mktemp("slow"), request_read_timeout_s=0.3) as server:
         with server.connection() as connection:
             connection.sendall(server.head(60_000, key="inf-wrong"))
             assert read_answer(connection)[0] == 401
@@ -261,7 +261,7 @@ def test_idle_connection_outlives_the_head_timeout(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """A pool may keep an answered connection idle for longer than a head may take."""
-    with running(tmp_path_factory.mktemp("idle"), body_timeout_s=0.1) as server:
+    with running(tmp_path_factory.mktemp("idle"), request_read_timeout_s=0.1) as server:
         with server.connection() as connection:
             for _ in range(2):
                 connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -271,7 +271,7 @@ def test_idle_connection_outlives_the_head_timeout(
 
 def test_long_image_outlives_the_head_timeout(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The timeout of the head is no timeout of the work."""
-    with running(tmp_path_factory.mktemp("long"), body_timeout_s=0.1) as server:
+    with running(tmp_path_factory.mktemp("long"), request_read_timeout_s=0.1) as server:
         server.engine.is_held = True
         with server.connection() as connection:
             connection.sendall(server.head(len(BODY)) + BODY)

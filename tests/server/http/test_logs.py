@@ -16,7 +16,7 @@ from daguerre.server.http.logs import (
     SELDOM_S,
     ConsoleFormatter,
     JsonFormatter,
-    Seldom,
+    ThrottledLogger,
 )
 
 
@@ -89,7 +89,7 @@ def test_request(server: RunningServer, caplog: pytest.LogCaptureFixture) -> Non
 def test_seldom(caplog: pytest.LogCaptureFixture) -> None:
     """What happens all the time is a line now and then, and each line counts what had none."""
     now_s = [0.0]
-    log = Seldom(logging.getLogger("daguerre.x"), "%d times: %s", lambda: now_s[0])
+    log = ThrottledLogger(logging.getLogger("daguerre.x"), "%d times: %s", lambda: now_s[0])
     for words in ("a", "b", "c"):
         log.warn(words)
     now_s[0] += SELDOM_S

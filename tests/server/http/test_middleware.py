@@ -12,14 +12,18 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daguerre.server.access.rate_limiter import RateLimiter
-from daguerre.server.http.middleware import CLIENT_CLOSED_REQUEST, Exchange, ExchangeMiddleware
+from daguerre.server.http.middleware import (
+    CLIENT_CLOSED_REQUEST,
+    RequestContext,
+    RequestContextMiddleware,
+)
 
 
-def seen_of(app: ASGIApp, *, cancel: bool = False) -> tuple[list[Message], list[Exchange]]:
+def seen_of(app: ASGIApp, *, cancel: bool = False) -> tuple[list[Message], list[RequestContext]]:
     """The messages that go out, and the exchanges that are counted, for one GET."""
     sent: list[Message] = []
-    counted: list[Exchange] = []
-    layer = ExchangeMiddleware(app, RateLimiter(), {}, counted.append)
+    counted: list[RequestContext] = []
+    layer = RequestContextMiddleware(app, RateLimiter(), {}, counted.append)
     scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": []}
 
     async def receive() -> Message:
@@ -77,5 +81,5 @@ def test_gone() -> None:
 
 def test_method_in_the_log() -> None:
     """A method that is none is a word of any length, and is left out."""
-    assert "method=GET" in Exchange("id", "GET").log_line()
-    assert len(Exchange("id", "A" * 60_000).log_line()) < 100
+    assert "method=GET" in RequestContext("id", "GET").log_line()
+    assert len(RequestContext("id", "A" * 60_000).log_line()) < 100

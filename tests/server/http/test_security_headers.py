@@ -10,7 +10,7 @@ from starlette.datastructures import MutableHeaders
 
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
-from daguerre.server.http.security_headers import harden
+from daguerre.server.http.security_headers import add_security_headers
 
 SITE = "https://app.example.com"
 ASKS = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
@@ -43,7 +43,7 @@ def test_page_without_a_policy() -> None:
     for own in ("", "default-src 'self'"):
         sent = {"content-type": "text/html; charset=utf-8"}
         headers = MutableHeaders(sent | ({"content-security-policy": own} if own else {}))
-        harden(headers)
+        add_security_headers(headers)
         assert headers["content-security-policy"].startswith(own or "default-src 'none'")
 
 

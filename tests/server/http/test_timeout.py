@@ -8,7 +8,7 @@ import time
 import pytest
 from conftest import MODEL, PATH, RunningServer, error_of, wait_until
 
-from daguerre.errors import QueueFull
+from daguerre.errors import QueueFullError
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
 
@@ -69,6 +69,6 @@ def test_two_times(server: RunningServer) -> None:
 
 def test_when_to_come_back(server: RunningServer) -> None:
     """Where the engine says when there will be room, the client is told that."""
-    server.engine.refusal = QueueFull("too late", retry_after_s=7)
+    server.engine.refusal = QueueFullError("too late", retry_after_s=7)
     answer = server.post(BODY)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")

@@ -12,7 +12,7 @@ from conftest import MODEL, FakeEngine, RunningServer, running
 from daguerre.config import Settings
 from daguerre.params import ImageParams
 from daguerre.server.idempotency import environment
-from daguerre.server.idempotency.environment import Surroundings
+from daguerre.server.idempotency.environment import EnvironmentFingerprint
 from daguerre.storage import result_cache
 
 CACHE = "x-cache"
@@ -20,7 +20,7 @@ CACHE = "x-cache"
 
 @pytest.fixture(scope="module")
 def _caching_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running(tmp_path_factory.mktemp("cache"), cache_seeded=True) as server:
+    with running(tmp_path_factory.mktemp("cache"), cache_seeded_requests=True) as server:
         yield server
 
 
@@ -41,7 +41,7 @@ def test_off_unless_set(server: RunningServer) -> None:
 
 def test_off_without_room(tmp_path: Path) -> None:
     """With no bytes to keep files in, the setting alone keeps nothing."""
-    with running(tmp_path, cache_seeded=True, results_max_bytes=0) as server:
+    with running(tmp_path, cache_seeded_requests=True, results_max_bytes=0) as server:
         assert CACHE not in server.generate(seed=5).headers
 
 
@@ -143,17 +143,17 @@ def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def digest(**settings: object) -> str:
         own = replace(Settings(home=tmp_path), **settings)  # type: ignore[arg-type]
-        return Surroundings(own).digest(params, info)
+        return EnvironmentFingerprint(own).digest(params, info)
 
     plain = digest()
-    assert digest(port=1, max_waiting=1) == plain
+    assert digest(port=1, max_queued_jobs=1) == plain
     found = {
         plain,
         digest(num_threads=3),
         digest(precision="float32"),
         digest(num_inference_steps=3),
-        digest(prompt_in_file=True),
-        Surroundings(Settings(home=tmp_path)).digest(replace(params, seed=2), info),
+        digest(embed_prompt=True),
+        EnvironmentFingerprint(Settings(home=tmp_path)).digest(replace(params, seed=2), info),
     }
     (tmp_path / "daguerre.toml").write_text("[models.x]\n")
     found.add(digest())

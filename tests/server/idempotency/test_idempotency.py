@@ -17,25 +17,25 @@ from conftest import MODEL, RunningServer, database_file, error_of, running, wai
 from openai import ConflictError, OpenAI
 from starlette.datastructures import Headers
 
-from daguerre.errors import InvalidRequest, QueueFull
+from daguerre.errors import InvalidRequestError, QueueFullError
 from daguerre.params import SIZES
 from daguerre.protocol.parsing import parse_request
 from daguerre.server import app
 from daguerre.server.idempotency.header import fingerprint, idempotency_key
-from daguerre.server.idempotency.replay import Replays
+from daguerre.server.idempotency.replay import IdempotencyCoordinator
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
 REPLAYED = "idempotent-replayed"
 # Of the servers that run, by their ports: when a request has come to wait is not told outside.
-REPLAYS: dict[int, Replays] = {}
+REPLAYS: dict[int, IdempotencyCoordinator] = {}
 
 
 @contextmanager
 def watched(folder: Path, **settings: Any) -> Iterator[RunningServer]:
-    made: list[Replays] = []
+    made: list[IdempotencyCoordinator] = []
 
-    def make(*arguments: Any) -> Replays:
-        made.append(Replays(*arguments))
+    def make(*arguments: Any) -> IdempotencyCoordinator:
+        made.append(IdempotencyCoordinator(*arguments))
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -96,7 +96,7 @@ def test_keys(value: str, key: str) -> None:
 )
 def test_bad_keys(value: str) -> None:
     """Anything else is refused by the name of the header, with what is allowed."""
-    with pytest.raises(InvalidRequest, match="1 to 255 printable ASCII") as caught:
+    with pytest.raises(InvalidRequestError, match="1 to 255 printable ASCII") as caught:
         idempotency_key(sent(value))
     assert caught.value.param == "Idempotency-Key"
 
@@ -104,7 +104,7 @@ def test_bad_keys(value: str) -> None:
 def test_one_key_at_a_time() -> None:
     """Two of them say nothing that could be followed."""
     assert idempotency_key(Headers({})) is None
-    with pytest.raises(InvalidRequest, match="2 headers"):
+    with pytest.raises(InvalidRequestError, match="2 headers"):
         idempotency_key(sent("a", "a"))
 
 
@@ -279,7 +279,7 @@ def test_all_leave(server: RunningServer) -> None:
 def test_refused_requests_claim_nothing(server: RunningServer) -> None:
     """A request that was refused leaves its key free, also for another request."""
     key = new_key()
-    server.engine.refusal = QueueFull("the queue is full")
+    server.engine.refusal = QueueFullError("the queue is full")
     assert post(server, key).status_code == 503
     server.engine.refusal = None
     assert post(server, key, {**BODY, "seed": 5}).status_code == 200

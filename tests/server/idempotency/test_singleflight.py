@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 from conftest import MODEL
 
-from daguerre.errors import DeadlineExceeded, QueueFull
-from daguerre.params import Event, Failed, ImageParams, Queued, Step
-from daguerre.server.idempotency.replay import Replay, _Place
-from daguerre.server.idempotency.singleflight import Flight
-from daguerre.storage.result_cache import Results
+from daguerre.errors import DeadlineExceededError, QueueFullError
+from daguerre.params import Event, ImageParams, JobFailed, JobQueued, StepCompleted
+from daguerre.server.idempotency.replay import IdempotentRequest, _InFlightKey
+from daguerre.server.idempotency.singleflight import SharedJob
+from daguerre.storage.result_cache import ResultCache
 
-Start = Callable[[], AsyncGenerator[Event, None]]
+JobFactory = Callable[[], AsyncGenerator[Event, None]]
 # As good as an image, to those that only pass it on.
-LAST = Failed(ValueError("the last event"))
+LAST = JobFailed(ValueError("the last event"))
 
 
-def job(*events: Event, closed: list[str] | None = None, wait: bool = False) -> Start:
+def job(*events: Event, closed: list[str] | None = None, wait: bool = False) -> JobFactory:
     async def run() -> AsyncGenerator[Event, None]:
         try:
             for event in events:
@@ -41,10 +41,10 @@ async def heard(events: AsyncGenerator[Event, None]) -> list[Event]:
 
 def test_late_listeners_hear_all() -> None:
     """Whoever comes in the middle, or after the end, hears the job from its first event."""
-    told: list[Event] = [Queued(0), Step(1, 2), Step(2, 2), LAST]
+    told: list[Event] = [JobQueued(0), StepCompleted(1, 2), StepCompleted(2, 2), LAST]
 
     async def listen() -> None:
-        flight = Flight(job(*told))
+        flight = SharedJob(job(*told))
         first = asyncio.create_task(heard(flight.events()))
         await asyncio.sleep(0)
         assert await heard(flight.events()) == told
@@ -59,7 +59,7 @@ def test_a_listener_that_leaves_ends_nothing() -> None:
     closed: list[str] = []
 
     async def listen() -> None:
-        flight = Flight(job(Queued(0), closed=closed, wait=True))
+        flight = SharedJob(job(JobQueued(0), closed=closed, wait=True))
         listeners = [asyncio.create_task(heard(flight.events())) for _ in range(2)]
         await asyncio.sleep(0.01)
         for listener in listeners:
@@ -77,13 +77,13 @@ def test_refusals_reach_all() -> None:
 
     async def refused(is_full: bool = True) -> AsyncGenerator[Event, None]:
         if is_full:
-            raise QueueFull("the queue is full")
-        yield Queued(0)
+            raise QueueFullError("the queue is full")
+        yield JobQueued(0)
 
     async def listen() -> None:
-        flight = Flight(refused)
+        flight = SharedJob(refused)
         for _ in range(2):
-            with pytest.raises(QueueFull):
+            with pytest.raises(QueueFullError):
                 await heard(flight.events())
         assert flight.has_failed and not flight.was_taken
 
@@ -96,18 +96,18 @@ def test_the_time_of_another(tmp_path: Path, is_told: bool) -> None:
     own; the first is told the truth."""
 
     async def late() -> AsyncGenerator[Event, None]:
-        yield Queued(0)
+        yield JobQueued(0)
         await asyncio.sleep(0.01)
         if not is_told:
-            raise DeadlineExceeded("late")
-        yield Failed(DeadlineExceeded("late"))
+            raise DeadlineExceededError("late")
+        yield JobFailed(DeadlineExceededError("late"))
 
     async def listen() -> None:
-        place, params = _Place(), ImageParams(MODEL, "x")
+        place, params = _InFlightKey(), ImageParams(MODEL, "x")
         first, second = (
-            Replay(
+            IdempotentRequest(
                 params,
-                Results(tmp_path, 0),
+                ResultCache(tmp_path, 0),
                 "",
                 is_looked_for=False,
                 is_kept=False,
@@ -117,9 +117,9 @@ def test_the_time_of_another(tmp_path: Path, is_told: bool) -> None:
         )
         began = asyncio.create_task(heard(first.events(late)))
         await asyncio.sleep(0)
-        waits = asyncio.create_task(heard(second.events(job(Queued(1), LAST))))
-        with pytest.raises(DeadlineExceeded):
+        waits = asyncio.create_task(heard(second.events(job(JobQueued(1), LAST))))
+        with pytest.raises(DeadlineExceededError):
             await began
-        assert (await waits)[-2:] == [Queued(1), LAST]
+        assert (await waits)[-2:] == [JobQueued(1), LAST]
 
     asyncio.run(listen())

@@ -18,8 +18,8 @@ from PIL import Image
 from s3 import BUCKET, s3
 
 from daguerre.config import Settings
-from daguerre.errors import Unavailable
-from daguerre.server.routes.signed_urls import KEY_FILE, Links
+from daguerre.errors import UnavailableError
+from daguerre.server.routes.signed_urls import KEY_FILE, UrlSigner
 from daguerre.storage.file_store import FileStore
 
 
@@ -152,7 +152,7 @@ def test_expiry(server: RunningServer, url: str) -> None:
     name = urlsplit(url).path.rpartition("/")[2]
     for age_s, status in ((3590, 200), (3600, 404), (100_000, 404)):
         made_s = time.time() - age_s
-        address = Links(server.settings, lambda made_s=made_s: made_s).make(name)  # type: ignore[misc]
+        address = UrlSigner(server.settings, lambda made_s=made_s: made_s).make(name)  # type: ignore[misc]
         response = get(address)
         assert response.status_code == status
         assert status == 200 or "has expired" in error_of(response)["message"]
@@ -213,9 +213,9 @@ def test_after_a_restart(tmp_path: Path) -> None:
 def test_shared_secret(tmp_path: Path) -> None:
     """Servers with one secret take each other's links; no file is made for it."""
     settings = [Settings(home=tmp_path / str(i), files_secret="s" * 32) for i in range(2)]
-    query = parse_qs(urlsplit(Links(settings[0]).make("a.png")).query)
+    query = parse_qs(urlsplit(UrlSigner(settings[0]).make("a.png")).query)
     sent = {name: values[0] for name, values in query.items()}
-    assert Links(settings[1]).seconds_left("a.png", sent) > 0
+    assert UrlSigner(settings[1]).seconds_left("a.png", sent) > 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -231,7 +231,7 @@ def test_store_out_of_order(server: RunningServer, monkeypatch: pytest.MonkeyPat
     """An image that cannot be kept is a 503 with a Retry-After, and costs nothing."""
 
     async def fail(self: FileStore, name: str, data: bytes) -> None:
-        raise Unavailable("the store of files does not answer", retry_after_s=5)
+        raise UnavailableError("the store of files does not answer", retry_after_s=5)
 
     key = server.limited(5)
     with monkeypatch.context() as patch:

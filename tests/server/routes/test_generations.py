@@ -13,7 +13,7 @@ import pytest
 from conftest import PATH, RunningServer, error_of, flat_colour, running, wait_until
 from PIL import Image
 
-from daguerre.errors import InternalError, NotReady, QueueFull, SettingsError
+from daguerre.errors import InternalError, NotReadyError, QueueFullError, SettingsError
 from daguerre.params import SIZES
 
 
@@ -102,7 +102,7 @@ def test_paths(server: RunningServer, path: str) -> None:
 
 
 @pytest.mark.parametrize("fails_late", [False, True])
-@pytest.mark.parametrize("error", [QueueFull("the queue is full"), NotReady("draining")])
+@pytest.mark.parametrize("error", [QueueFullError("the queue is full"), NotReadyError("draining")])
 def test_unavailable(server: RunningServer, error: Exception, fails_late: bool) -> None:
     """Full or not ready is a 503 with a Retry-After from 1 to 59."""
     server.engine.failure, server.engine.refusal = (error, None) if fails_late else (None, error)
@@ -122,7 +122,7 @@ def test_retry_after_is_estimated(
 ) -> None:
     """Retry-After is the time of all accepted jobs, whether they run side by side or not."""
     engine = server.engine
-    engine.refusal = QueueFull("the queue is full")
+    engine.refusal = QueueFullError("the queue is full")
     engine.num_waiting, engine.num_running = num_waiting, num_running
     engine.mean_job_s = mean_job_s
     assert server.generate().headers["retry-after"] == str(expected)
@@ -131,7 +131,7 @@ def test_retry_after_is_estimated(
 def test_retry_after_of_the_engine(server: RunningServer) -> None:
     """What the engine says of its own accord is kept, within 1 to 59."""
     for said, expected in ((7, "7"), (0, "1"), (600, "59")):
-        server.engine.refusal = QueueFull("the queue is full", retry_after_s=said)
+        server.engine.refusal = QueueFullError("the queue is full", retry_after_s=said)
         assert server.generate().headers["retry-after"] == expected
 
 

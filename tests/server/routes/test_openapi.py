@@ -11,7 +11,7 @@ import pytest
 from conftest import MODEL, RunningServer, error_of
 
 from daguerre.config import Settings
-from daguerre.errors import InvalidRequest
+from daguerre.errors import InvalidRequestError
 from daguerre.protocol.parsing import parse_request
 from daguerre.server.routes.openapi import document
 
@@ -49,7 +49,7 @@ def test_what_the_document_excludes_is_refused(name: str) -> None:
     excluded += ["surely not in the list"] if "enum" in schema else []
     excluded += ["x"] if "string" not in schema["type"] else [5]
     for value in excluded:
-        with pytest.raises(InvalidRequest):
+        with pytest.raises(InvalidRequestError):
             parse_request({**LEAST, name: value})
 
 

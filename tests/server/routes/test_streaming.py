@@ -18,12 +18,18 @@ import pytest
 from conftest import MODEL, PATH, RunningServer, error_of, running, wait_until
 from PIL import Image
 
-from daguerre.errors import InternalError, InvalidRequest, NotReady, QueueFull, RateLimited
+from daguerre.errors import (
+    InternalError,
+    InvalidRequestError,
+    NotReadyError,
+    QueueFullError,
+    RateLimitError,
+)
 from daguerre.server.routes import streaming
 
 
 @dataclass(frozen=True)
-class Told:
+class JobEvent:
     """What one block of a stream says: a comment, or an event with its data."""
 
     comment: str = ""
@@ -40,20 +46,20 @@ class Told:
         return Image.open(io.BytesIO(base64.b64decode(self.fields["b64_json"], validate=True)))
 
 
-def blocks(text: str) -> Iterator[Told]:
+def blocks(text: str) -> Iterator[JobEvent]:
     """Read by the letter of the standard, with none of its freedoms."""
     assert text.endswith("\n\n")
     for block in text[:-2].split("\n\n"):
         lines = block.split("\n")
         if lines[0].startswith(":"):
             assert len(lines) == 1
-            yield Told(comment=lines[0].removeprefix(": "))
+            yield JobEvent(comment=lines[0].removeprefix(": "))
         else:
             event, data = lines
-            yield Told("", event.removeprefix("event: "), data.removeprefix("data: "))
+            yield JobEvent("", event.removeprefix("event: "), data.removeprefix("data: "))
 
 
-def stream(server: RunningServer, **fields: object) -> list[Told]:
+def stream(server: RunningServer, **fields: object) -> list[JobEvent]:
     response = server.generate(stream=True, **fields)
     assert response.status_code == 200, response.text
     return list(blocks(response.text))
@@ -132,7 +138,7 @@ def test_previews_need_a_stream(server: RunningServer, fields: dict[str, object]
     assert error_of(response)["param"] == "partial_images" and response.status_code == 400
 
 
-@pytest.mark.parametrize("error", [QueueFull("full"), NotReady("loading")])
+@pytest.mark.parametrize("error", [QueueFullError("full"), NotReadyError("loading")])
 def test_refused_before_it_begins(server: RunningServer, error: Exception) -> None:
     """What is refused at once has its status and Retry-After, and is no stream."""
     server.engine.refusal = error
@@ -142,7 +148,7 @@ def test_refused_before_it_begins(server: RunningServer, error: Exception) -> No
 
 
 @pytest.mark.parametrize(
-    "error", [InternalError("broken"), InvalidRequest("too long", param="prompt")]
+    "error", [InternalError("broken"), InvalidRequestError("too long", param="prompt")]
 )
 def test_failure(server: RunningServer, caplog: pytest.LogCaptureFixture, error: Any) -> None:
     """A failure is the last event, in the usual body; the log has its status."""
@@ -222,7 +228,7 @@ def test_rate_limit(server: RunningServer) -> None:
     server.engine.failure = None
     assert server.post(body, key=key).headers["x-ratelimit-remaining-requests"] == "0"
     refused = server.post(body, key=key)
-    assert error_of(refused)["type"] == RateLimited.type and refused.status_code == 429
+    assert error_of(refused)["type"] == RateLimitError.type and refused.status_code == 429
 
 
 def test_connection_is_kept(server: RunningServer) -> None:
@@ -275,9 +281,9 @@ def test_place_in_the_queue(server: RunningServer) -> None:
     [({}, {}, False), ({"stream": True}, {}, True), ({}, {"idempotency_key": "place-1"}, True)],
 )
 def test_who_is_told_of_the_place(
-    server: RunningServer, fields: dict[str, bool], headers: dict[str, str], is_watched: bool
+    server: RunningServer, fields: dict[str, bool], headers: dict[str, str], wants_progress: bool
 ) -> None:
     """Streams alone ask for it as it changes, and jobs that a stream may come to watch."""
     body = {"model": MODEL, "prompt": "x", **fields}
     assert server.post(body, **headers).status_code == 200
-    assert server.engine.terms[-1].is_watched == is_watched
+    assert server.engine.terms[-1].wants_progress == wants_progress

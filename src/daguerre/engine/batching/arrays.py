@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 # Noise is this much louder than the largest value of the rows it stands for.
-LOUDNESS = 16.0
+NOISE_SCALE = 16.0
 
 
 def concatenate(arrays: Sequence[Array]) -> Array:
@@ -87,5 +87,5 @@ def _noise(array: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
     values = np.abs(array.astype(np.float64))
     peak = np.max(values, initial=1.0, where=np.isfinite(values))
     with np.errstate(over="ignore"):
-        loud: NDArray[Any] = generator.standard_normal(array.shape) * peak * LOUDNESS
+        loud: NDArray[Any] = generator.standard_normal(array.shape) * peak * NOISE_SCALE
         return loud.astype(array.dtype)

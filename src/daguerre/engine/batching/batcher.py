@@ -15,21 +15,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from daguerre.engine.batching import arrays
-from daguerre.engine.batching.certificates import Certificates, Claim
-from daguerre.engine.batching.memory_budget import Room
-from daguerre.engine.batching.timings import Costs
-from daguerre.engine.batching.verification import TRIALS, is_same, noise
+from daguerre.engine.batching.certificates import BatchConfig, CertificateStore
+from daguerre.engine.batching.memory_budget import MemoryBudget
+from daguerre.engine.batching.timings import BatchTimings
+from daguerre.engine.batching.verification import CHECKS, is_same, noise
 from daguerre.engine.forward import (
     Array,
-    Forward,
+    ForwardRequest,
     Network,
     NetworkChanged,
     Outputs,
-    Plain,
+    Scalar,
     is_out_of_memory,
     is_preparing,
 )
-from daguerre.params import Mode
+from daguerre.params import BatchingMode
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ MAX_JOIN_COST = 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ForwardResult:
     """A job's own rows of the outputs, or why there are none; `cost_s` is its share of the time."""
 
     outputs: Outputs | None
@@ -50,7 +50,7 @@ class Outcome:
     cost_s: float
 
 
-def merge(forwards: Sequence[Forward]) -> dict[str, Array | Plain]:
+def merge(forwards: Sequence[ForwardRequest]) -> dict[str, Array | Scalar]:
     """One forward's inputs with the rows of all, in order; signatures must be equal."""
     if len(forwards) == 1:  # nothing to copy
         return dict(forwards[0].inputs)
@@ -70,7 +70,7 @@ def split(outputs: Outputs, rows: Sequence[int]) -> list[Outputs]:
     ]
 
 
-def evaluate(network: Network, inputs: dict[str, Array | Plain], rows: int) -> Outputs:
+def evaluate(network: Network, inputs: dict[str, Array | Scalar], rows: int) -> Outputs:
     """Calls the network; the outputs are the caller's to keep."""
     outputs = network(inputs)
     for index, output in enumerate(outputs):
@@ -97,7 +97,7 @@ class Batcher:
 
     def __init__(
         self,
-        certificates: Certificates,
+        certificates: CertificateStore,
         clock: Callable[[], float],
         prepare: Callable[[str, Iterator[None]], None] = _prepare,
     ) -> None:
@@ -105,9 +105,9 @@ class Batcher:
         runs it; that is not timed."""
         self._certificates = certificates
         self._clock, self._prepare = clock, prepare
-        self._costs, self._room = Costs(), Room(clock)
-        self._num_passed: dict[Claim, int] = {}  # trials, of a claim that is not decided yet
-        self._failed: set[Claim] = set()  # ended with an error in this process
+        self._costs, self._room = BatchTimings(), MemoryBudget(clock)
+        self._num_passed: dict[BatchConfig, int] = {}  # trials, of a claim that is not decided yet
+        self._failed: set[BatchConfig] = set()  # ended with an error in this process
         self._climbed: dict[Hashable, int] = {}  # until something is learned
         self.num_forwards = 0  # whose outputs were used: a trial's shared evaluation does not count
         self.num_rows = 0
@@ -118,7 +118,7 @@ class Batcher:
         signature: str,
         rows: Sequence[int],
         max_rows: int,
-        mode: Mode = "exact",
+        mode: BatchingMode = "exact",
     ) -> int:
         """How many of the jobs with these rows, from the first, take the next forward together: no
         more than `max_rows` and the memory allow.
@@ -136,13 +136,18 @@ class Batcher:
         return count
 
     def _climb(
-        self, fingerprint: str, signature: str, rows: Sequence[int], max_rows: int, mode: Mode
+        self,
+        fingerprint: str,
+        signature: str,
+        rows: Sequence[int],
+        max_rows: int,
+        mode: BatchingMode,
     ) -> int:
         num_good, cost = 1, 1.0
         for count in range(2, len(rows) + 1):
             if sum(rows[:count]) > max_rows:
                 break
-            claim = Claim(fingerprint, signature, tuple(sorted(rows[:count])))
+            claim = BatchConfig(fingerprint, signature, tuple(sorted(rows[:count])))
             is_good, claim_cost = self._verdict(claim, mode), self._costs.cost(claim)
             if is_good is None or (is_good and claim_cost is None):
                 # A trial times the jobs alone, too; a good claim needs these times from before.
@@ -153,43 +158,47 @@ class Batcher:
             num_good, cost = count, claim_cost
         return num_good
 
-    def _verdict(self, claim: Claim, mode: Mode) -> bool | None:
+    def _verdict(self, claim: BatchConfig, mode: BatchingMode) -> bool | None:
         """Whether jobs may share; None where that must be tried first."""
         if claim in self._failed:
             return False
         return self._certificates.get(claim) if mode == "exact" else True
 
     def run(
-        self, network: Network, forwards: Sequence[Forward], mode: Mode = "exact"
-    ) -> list[Outcome]:
+        self, network: Network, forwards: Sequence[ForwardRequest], mode: BatchingMode = "exact"
+    ) -> list[ForwardResult]:
         """One outcome per forward. Forwards have one signature and come with ascending rows. Raises
         `NetworkChanged`."""
         rows = tuple(forward.rows for forward in forwards)
         assert rows == tuple(sorted(rows)), "rows are not ascending. This is a bug."
         if len(forwards) == 1:
             return [self._run_alone(network, forwards[0])]
-        claim = Claim(network.fingerprint, forwards[0].signature, rows)
+        claim = BatchConfig(network.fingerprint, forwards[0].signature, rows)
         is_good = self._verdict(claim, mode)
         if is_good is None:
             return self._run_trial(network, claim, forwards)
         assert is_good, f"{claim.label} is not proved. This is a bug."
         return self._run_merged(network, claim, forwards, mode)
 
-    def _run_alone(self, network: Network, forward: Forward) -> Outcome:
+    def _run_alone(self, network: Network, forward: ForwardRequest) -> ForwardResult:
         started_s = self._clock()
-        claim = Claim(network.fingerprint, forward.signature, (forward.rows,))
+        claim = BatchConfig(network.fingerprint, forward.signature, (forward.rows,))
         try:
             outputs, cost_s = self._timed(network, claim, merge([forward]))
         except NetworkChanged:  # nobody's failure
             raise
         except Exception as error:  # whatever a runtime throws is this job's failure alone
-            return Outcome(None, error, self._clock() - started_s)
+            return ForwardResult(None, error, self._clock() - started_s)
         self._count(forward.rows)
-        return Outcome(outputs, None, cost_s)
+        return ForwardResult(outputs, None, cost_s)
 
     def _run_merged(
-        self, network: Network, claim: Claim, forwards: Sequence[Forward], mode: Mode
-    ) -> list[Outcome]:
+        self,
+        network: Network,
+        claim: BatchConfig,
+        forwards: Sequence[ForwardRequest],
+        mode: BatchingMode,
+    ) -> list[ForwardResult]:
         try:
             outputs, spent_s = self._timed(network, claim, merge(forwards))
         except NetworkChanged:
@@ -202,34 +211,38 @@ class Batcher:
         self._count(sum(claim.rows))
         second_per_row = spent_s / sum(claim.rows)
         return [
-            Outcome(mine, None, second_per_row * count)
+            ForwardResult(mine, None, second_per_row * count)
             for mine, count in zip(split(outputs, claim.rows), claim.rows, strict=True)
         ]
 
     def _run_parts(
-        self, network: Network, forwards: Sequence[Forward], num_parts: int, mode: Mode
-    ) -> list[Outcome]:
+        self,
+        network: Network,
+        forwards: Sequence[ForwardRequest],
+        num_parts: int,
+        mode: BatchingMode,
+    ) -> list[ForwardResult]:
         """A part that may not share is run one by one; one that fails in turn, in parts again."""
         size = -(-len(forwards) // num_parts)
-        outcomes: list[Outcome] = []
+        outcomes: list[ForwardResult] = []
         for start in range(0, len(forwards), size):
             part = forwards[start : start + size]
             rows = tuple(forward.rows for forward in part)
-            claim = Claim(network.fingerprint, part[0].signature, rows)
+            claim = BatchConfig(network.fingerprint, part[0].signature, rows)
             if len(part) > 1 and self._verdict(claim, mode):
                 outcomes += self._run_merged(network, claim, part, mode)
             else:
                 outcomes += [self._run_alone(network, forward) for forward in part]
         return outcomes
 
-    def _refuse(self, claim: Claim) -> None:
+    def _refuse(self, claim: BatchConfig) -> None:
         """For this process, so that the next group is no larger than what went well."""
         self._climbed.clear()
         self._failed.add(claim)
         self._certificates.refuse(claim)
 
     def _timed(
-        self, network: Network, claim: Claim, inputs: dict[str, Array | Plain]
+        self, network: Network, claim: BatchConfig, inputs: dict[str, Array | Scalar]
     ) -> tuple[Outputs, float]:
         """The outputs of all, and the seconds that they took."""
         with self._room.measured(network, claim) as begin_anew:
@@ -244,8 +257,8 @@ class Batcher:
         return outputs, spent_s
 
     def _run_trial(
-        self, network: Network, claim: Claim, forwards: Sequence[Forward]
-    ) -> list[Outcome]:
+        self, network: Network, claim: BatchConfig, forwards: Sequence[ForwardRequest]
+    ) -> list[ForwardResult]:
         """The answers are those of the lone runs; the next trial of the claim is made beside."""
         outcomes = [self._run_alone(network, forward) for forward in forwards]
         expected = [outcome.outputs for outcome in outcomes if outcome.outputs is not None]
@@ -264,12 +277,12 @@ class Batcher:
     def _try(
         self,
         network: Network,
-        claim: Claim,
-        forwards: Sequence[Forward],
+        claim: BatchConfig,
+        forwards: Sequence[ForwardRequest],
         expected: Sequence[Outputs],
     ) -> None:
         num_passed = self._num_passed.setdefault(claim, 0)
-        seats = TRIALS[num_passed](claim.rows)
+        seats = CHECKS[num_passed](claim.rows)
         generator = np.random.default_rng(num_passed)
         inputs = merge(
             [
@@ -284,7 +297,7 @@ class Batcher:
             if job is not None
         )
         self._num_passed[claim] += is_exact
-        if not is_exact or self._num_passed[claim] == len(TRIALS):
+        if not is_exact or self._num_passed[claim] == len(CHECKS):
             del self._num_passed[claim]
             logger.info("%s: exact %s, cost %s", claim.label, is_exact, self._costs.cost(claim))
             self._certificates.put(claim, is_exact)

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 FILE_VERSION = 2
 
 
-class Claim(NamedTuple):
+class BatchConfig(NamedTuple):
     """What a certificate is about."""
 
     fingerprint: str
@@ -34,27 +34,27 @@ class Claim(NamedTuple):
         return f"{self.signature} rows {'+'.join(map(str, self.rows))}"
 
 
-class Certificates:
+class CertificateStore:
     """All that are known; `path` None keeps them in memory only. Written by one thread."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         # Claim -> whether it held.
-        self._known: Mapping[Claim, bool] = _read(path) if path else {}
+        self._known: Mapping[BatchConfig, bool] = _read(path) if path else {}
         self._kept = self._known
 
-    def get(self, claim: Claim) -> bool | None:
+    def get(self, claim: BatchConfig) -> bool | None:
         """Whether sharing was proved exact; None where it was not tried."""
         return self._known.get(claim)
 
-    def put(self, claim: Claim, is_exact: bool) -> None:
+    def put(self, claim: BatchConfig, is_exact: bool) -> None:
         """Replaces the mapping instead of changing it: other threads may be reading it."""
         self._known = {**self._known, claim: is_exact}
         self._kept = {**self._kept, claim: is_exact}
         if self._path:
             _write(self._path, self._kept)
 
-    def refuse(self, claim: Claim) -> None:
+    def refuse(self, claim: BatchConfig) -> None:
         """For this process only: an error, say of memory, proves nothing for good."""
         self._known = {**self._known, claim: False}
 
@@ -68,7 +68,7 @@ class Certificates:
         }
 
 
-def _read(path: Path) -> dict[Claim, bool]:
+def _read(path: Path) -> dict[BatchConfig, bool]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != FILE_VERSION:
@@ -81,7 +81,7 @@ def _read(path: Path) -> dict[Claim, bool]:
         return {}
 
 
-def _parse(entry: Mapping[str, object]) -> tuple[Claim, bool]:
+def _parse(entry: Mapping[str, object]) -> tuple[BatchConfig, bool]:
     """Raises what a damaged entry makes it raise; nothing in the file is taken on trust."""
     fingerprint, signature, rows = entry["fingerprint"], entry["signature"], entry["rows"]
     is_exact = entry["is_exact"]
@@ -91,10 +91,10 @@ def _parse(entry: Mapping[str, object]) -> tuple[Claim, bool]:
         raise TypeError(f"rows {rows!r} must be a list of whole numbers")
     if not isinstance(is_exact, bool):
         raise TypeError(f"is_exact {is_exact!r} must be true or false")
-    return Claim(fingerprint, signature, tuple(rows)), is_exact
+    return BatchConfig(fingerprint, signature, tuple(rows)), is_exact
 
 
-def _write(path: Path, certificates: Mapping[Claim, bool]) -> None:
+def _write(path: Path, certificates: Mapping[BatchConfig, bool]) -> None:
     """The file is whole at every moment: written beside and moved into place."""
     # Another process on this folder may have written since; its certificates are as good as ours.
     merged = {**_read(path), **certificates}

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from daguerre.engine.batching.certificates import Claim
-from daguerre.engine.forward import Gauge, Gauged, Network, is_gauged
+from daguerre.engine.batching.certificates import BatchConfig
+from daguerre.engine.forward import HasMemoryProbe, MemoryProbe, Network, is_gauged
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _GOOD_S = 0.5
 
 
 @dataclass(slots=True)
-class _Runs:
+class _Samples:
     num: int = 0
     most: int = 0
     least: int = 1 << 62
@@ -36,11 +36,11 @@ class _Runs:
 
 
 @dataclass(slots=True)
-class _Taken:
+class _PeakMemoryBySize:
     """By forwards of one signature, in bytes for each number of rows."""
 
-    gauge: Gauge
-    by_rows: dict[int, _Runs] = field(default_factory=dict)
+    gauge: MemoryProbe
+    by_rows: dict[int, _Samples] = field(default_factory=dict)
     told: set[int] = field(default_factory=set)  # rows for which the log says that there is no room
 
     def needed(self, rows: int) -> int:
@@ -65,14 +65,14 @@ def _nothing() -> None:
     pass
 
 
-class Room:
+class MemoryBudget:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._taken: dict[tuple[str, str], _Taken] = {}  # by fingerprint and signature
-        self._free: dict[Gauge, tuple[float, int]] = {}  # when it was looked at, bytes
+        self._taken: dict[tuple[str, str], _PeakMemoryBySize] = {}  # by fingerprint and signature
+        self._free: dict[MemoryProbe, tuple[float, int]] = {}  # when it was looked at, bytes
 
     @contextmanager
-    def measured(self, network: Network, claim: Claim) -> Iterator[Callable[[], None]]:
+    def measured(self, network: Network, claim: BatchConfig) -> Iterator[Callable[[], None]]:
         """Around an evaluation; one that fails says nothing. Yields what is to be called when the
         next part of its preparation begins: what is done for all numbers of rows, as a conversion
         is, says nothing of this one."""
@@ -102,11 +102,11 @@ class Room:
             )
         return needed <= free
 
-    def _runs(self, network: Gauged, claim: Claim) -> _Runs:
-        taken = self._taken.setdefault(claim[:2], _Taken(network.gauge))
-        return taken.by_rows.setdefault(sum(claim.rows), _Runs())
+    def _runs(self, network: HasMemoryProbe, claim: BatchConfig) -> _Samples:
+        taken = self._taken.setdefault(claim[:2], _PeakMemoryBySize(network.gauge))
+        return taken.by_rows.setdefault(sum(claim.rows), _Samples())
 
-    def _free_bytes(self, gauge: Gauge) -> int:
+    def _free_bytes(self, gauge: MemoryProbe) -> int:
         looked_s, free = self._free.get(gauge, (float("-inf"), 0))
         if self._clock() - looked_s >= _GOOD_S:
             free = gauge.free()

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from daguerre.engine.batching import arrays
-from daguerre.engine.forward import Forward, Outputs
+from daguerre.engine.forward import ForwardRequest, Outputs
 
 
 def is_same(one: Outputs, other: Outputs) -> bool:
@@ -22,31 +22,31 @@ def is_same(one: Outputs, other: Outputs) -> bool:
     return len(one) == len(other) and all(map(arrays.is_same, one, other))
 
 
-Seats: TypeAlias = list[int | None]  # place -> whose rows sit there; None is noise
+Placement: TypeAlias = list[int | None]  # place -> whose rows sit there; None is noise
 
 
-def _in_order(rows: Sequence[int]) -> Seats:
+def _in_order(rows: Sequence[int]) -> Placement:
     return list(range(len(rows)))
 
 
-def _elsewhere(rows: Sequence[int]) -> Seats:
+def _elsewhere(rows: Sequence[int]) -> Placement:
     """Each job at the next place that has as many rows."""
-    seats: Seats = []
+    seats: Placement = []
     for place, count in enumerate(rows):
         alike = [i for i, other in enumerate(rows) if other == count]
         seats.append(alike[(alike.index(place) + 1) % len(alike)])
     return seats
 
 
-def _even_beside_noise(rows: Sequence[int]) -> Seats:
+def _even_beside_noise(rows: Sequence[int]) -> Placement:
     return [None if place % 2 else place for place in range(len(rows))]
 
 
-def _odd_beside_noise(rows: Sequence[int]) -> Seats:
+def _odd_beside_noise(rows: Sequence[int]) -> Placement:
     return [place if place % 2 else None for place in range(len(rows))]
 
 
-TRIALS: tuple[Callable[[Sequence[int]], Seats], ...] = (
+CHECKS: tuple[Callable[[Sequence[int]], Placement], ...] = (
     _in_order,
     _elsewhere,
     _even_beside_noise,
@@ -54,7 +54,7 @@ TRIALS: tuple[Callable[[Sequence[int]], Seats], ...] = (
 )
 
 
-def noise(forward: Forward, generator: np.random.Generator) -> Forward:
+def noise(forward: ForwardRequest, generator: np.random.Generator) -> ForwardRequest:
     """A forward of the same signature with other values that the network takes."""
     noisy = {name: arrays.noise(array, generator) for name, array in forward.arrays.items()}
-    return Forward(forward.network, {**forward.inputs, **noisy}, forward.stage)
+    return ForwardRequest(forward.network, {**forward.inputs, **noisy}, forward.stage)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 
-from daguerre.engine.scheduling.cost_meter import Meter
+from daguerre.engine.scheduling.cost_meter import CostMeter
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ class Preparation:
     """`tell` is called with True before each part of the work, and with False when it is done."""
 
     def __init__(
-        self, clock: Callable[[], float], meter: Meter, tell: Callable[[bool], None]
+        self, clock: Callable[[], float], meter: CostMeter, tell: Callable[[bool], None]
     ) -> None:
         self._clock, self._meter, self._tell = clock, meter, tell
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from daguerre.errors import NotFound, QueueFull
-from daguerre.params import ImageParams, Terms
+from daguerre.errors import NotFoundError, QueueFullError
+from daguerre.params import ImageParams, JobContext
 
 # The wait of a job is a mean of others' times, as often as there are jobs ahead, and under overload
 # there are always as many as may be. Without a reserve a quarter of those accepted came too late;
@@ -21,7 +21,7 @@ _RESERVE = 2.0
 
 
 @dataclass(slots=True)
-class _Held:
+class _WorkerLoad:
     num_jobs: int = 0
     num_bytes: int = 0
 
@@ -29,29 +29,29 @@ class _Held:
 class Admission:
     def __init__(self, max_jobs: int, max_bytes: int) -> None:
         self._max_jobs, self._max_bytes = max_jobs, max_bytes
-        self._held: dict[str, _Held] = {}  # by model
+        self._held: dict[str, _WorkerLoad] = {}  # by model
 
     def num_jobs(self) -> dict[str, int]:
         """Of each model."""
         return {model: held.num_jobs for model, held in self._held.items()}
 
     def check_room(self, params: ImageParams) -> None:
-        """Raises `QueueFull`."""
-        held, size = self._held.setdefault(params.model, _Held()), num_bytes(params)
+        """Raises `QueueFullError`."""
+        held, size = self._held.setdefault(params.model, _WorkerLoad()), num_bytes(params)
         if held.num_jobs >= self._max_jobs:
-            raise QueueFull(
+            raise QueueFullError(
                 f"{held.num_jobs} jobs of {params.model} are queued or running, the most that are"
                 " accepted"
             )
         # One alone is always taken, however large.
         if held.num_jobs and held.num_bytes + size > self._max_bytes:
-            raise QueueFull(
+            raise QueueFullError(
                 f"the prompts that are queued for {params.model} have {held.num_bytes} bytes, and"
                 f" with this one they would have more than {self._max_bytes}"
             )
 
     def enter(self, params: ImageParams) -> None:
-        held = self._held.setdefault(params.model, _Held())
+        held = self._held.setdefault(params.model, _WorkerLoad())
         held.num_jobs += 1
         held.num_bytes += num_bytes(params)
 
@@ -62,19 +62,20 @@ class Admission:
 
 
 def check_served(params: ImageParams, served: Collection[str]) -> None:
-    """Raises `NotFound`."""
+    """Raises `NotFoundError`."""
     if params.model not in served:
         names = ", ".join(served)
-        raise NotFound(f"model {params.model!r} is not served; served: {names}", param="model")
+        raise NotFoundError(f"model {params.model!r} is not served; served: {names}", param="model")
 
 
-def check_time(terms: Terms, num_ahead: int, wait_s: float, own_s: float) -> None:
-    """Raises `QueueFull` where the wait for the jobs ahead, and what this one takes then, are more
-    than the time it has. With none ahead a job is always tried: only that tells what it takes."""
+def check_time(terms: JobContext, num_ahead: int, wait_s: float, own_s: float) -> None:
+    """Raises `QueueFullError` where the wait for the jobs ahead, and what this one takes then, are
+    more than the time it has. With none ahead a job is always tried: only that tells what it
+    takes."""
     if terms.timeout_s is None or not num_ahead:
         return
     if wait_s * _RESERVE + own_s > terms.timeout_s:
-        raise QueueFull(
+        raise QueueFullError(
             f"{num_ahead} jobs are ahead, so the image would hardly be done in the"
             f" {terms.timeout_s:.3g} s that are left for it"
         )

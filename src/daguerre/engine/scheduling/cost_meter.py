@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from daguerre.engine.job import Job
 
 
-class Meter:
+class CostMeter:
     """Called by one thread."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

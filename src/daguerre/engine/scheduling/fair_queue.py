@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable, Iterator
 
 
-class Turns:
+class VirtualClock:
     """Gives turns out. Remembers only owners that are ahead of the present turn."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class FairQueue:
     """Jobs that wait, each for its owner's turn."""
 
     def __init__(self) -> None:
-        self._turns = Turns()
+        self._turns = VirtualClock()
         self._jobs: dict[str, dict[int, None]] = {}  # owner -> its jobs in order of arrival
         self._owners: dict[int, str] = {}
 

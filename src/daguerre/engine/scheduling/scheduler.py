@@ -1,4 +1,5 @@
-"""Who runs next. Pure Python: jobs are numbers that grow with arrival, forwards are `Ask`s.
+"""Who runs next. Pure Python: jobs are numbers that grow with arrival, forwards are
+`PendingForward`s.
 
 Jobs that are alike, such as those of one model and size, are a lane. The lane that has waited
 longest has the next forward, so that none is held up by another for more than a forward of each.
@@ -21,11 +22,11 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from daguerre.engine.scheduling.fair_queue import FairQueue, Turns
+from daguerre.engine.scheduling.fair_queue import FairQueue, VirtualClock
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class PendingForward:
     """A forward that a job waits for; those with equal keys fit into one evaluation."""
 
     key: Hashable
@@ -34,33 +35,35 @@ class Ask:
 
 
 # (key, rows of the jobs that ask for it, the first one first) -> how many take it together
-NumSharing: TypeAlias = Callable[[Hashable, Sequence[int]], int]
+BatchSizePolicy: TypeAlias = Callable[[Hashable, Sequence[int]], int]
 
 
 @dataclass(slots=True)
-class _Place:
+class _JobState:
     owner: str
     lane: Hashable
     turn: int = 0
-    ask: Ask | None = None
+    ask: PendingForward | None = None
     has_begun: bool = False
 
 
 class Scheduler:
-    """Jobs wait, run when one of `max_running` places is free, and leave when they are removed."""
+    """Jobs wait, run when one of `max_running_jobs` places is free, and leave when they are
+    removed.
+    """
 
-    def __init__(self, max_running: int, num_sharing: NumSharing) -> None:
-        self._max_running = max_running
+    def __init__(self, max_running_jobs: int, num_sharing: BatchSizePolicy) -> None:
+        self._max_running = max_running_jobs
         self._num_sharing = num_sharing
-        self._places: dict[int, _Place] = {}
+        self._places: dict[int, _JobState] = {}
         self._waiting = FairQueue()
         self._running: list[int] = []  # by turn, then by arrival
-        self._turns = Turns()  # of those that run
+        self._turns = VirtualClock()  # of those that run
         self._served: dict[Hashable, int] = {}  # lane -> its last forward, or when it came up
         self._num_forwards = 0
 
     def add(self, job: int, owner: str = "", lane: Hashable = None) -> None:
-        self._places[job] = _Place(owner, lane)
+        self._places[job] = _JobState(owner, lane)
         self._waiting.add(job, owner)
         self._served.setdefault(lane, self._num_forwards)
 
@@ -75,7 +78,7 @@ class Scheduler:
         self._running.sort(key=lambda job: (self._places[job].turn, job))
         return admitted
 
-    def ask(self, job: int, ask: Ask) -> None:
+    def ask(self, job: int, ask: PendingForward) -> None:
         """A running job waits for this forward."""
         self._places[job].ask = ask
 
@@ -109,17 +112,17 @@ class Scheduler:
             self._served[self._places[job].lane] = self._num_forwards
         return sorted(group, key=lambda job: (jobs[job], job))
 
-    def _of_next_lane(self, asks: dict[int, Ask]) -> dict[int, Ask]:
+    def _of_next_lane(self, asks: dict[int, PendingForward]) -> dict[int, PendingForward]:
         """Of lanes that waited equally long, that of the first job."""
         lane = self._places[min(asks, key=lambda job: self._served[self._places[job].lane])].lane
         return {job: ask for job, ask in asks.items() if self._places[job].lane == lane}
 
-    def _has_room(self, first: Ask, asks: dict[int, Ask]) -> bool:
+    def _has_room(self, first: PendingForward, asks: dict[int, PendingForward]) -> bool:
         """Whether one more job like the first would join its forward."""
         rows = [*_asking(first.key, asks).values(), first.rows]
         return self._num_sharing(first.key, rows) == len(rows)
 
 
-def _asking(key: Hashable, asks: dict[int, Ask]) -> dict[int, int]:
+def _asking(key: Hashable, asks: dict[int, PendingForward]) -> dict[int, int]:
     """Job -> rows."""
     return {job: ask.rows for job, ask in asks.items() if ask.key == key}

@@ -16,29 +16,29 @@ _QUICK_S, _STEADY_S = 15.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Average:
+class ExpAverage:
     """Of jobs' times, which are forgotten exponentially; a job's weight is the same whatever it
     took, or long ones would count for more."""
 
     mean_s: float = 0.0
     num_jobs: float = 0.0  # the sum of the weights
 
-    def after(self, cost_s: float, memory_s: float) -> Average:
+    def after(self, cost_s: float, memory_s: float) -> ExpAverage:
         num_jobs = self.num_jobs * math.exp(-cost_s / memory_s) + 1
-        return Average(self.mean_s + (cost_s - self.mean_s) / num_jobs, num_jobs)
+        return ExpAverage(self.mean_s + (cost_s - self.mean_s) / num_jobs, num_jobs)
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class ServiceTimeEstimate:
     """Of a job's time; all is 0.0 where nothing is known yet."""
 
-    quick: Average = field(default_factory=Average)
-    steady: Average = field(default_factory=Average)
+    quick: ExpAverage = field(default_factory=ExpAverage)
+    steady: ExpAverage = field(default_factory=ExpAverage)
 
     @classmethod
-    def foreseen(cls, cost_s: float) -> Estimate:
+    def foreseen(cls, cost_s: float) -> ServiceTimeEstimate:
         """Counts until the first job is done."""
-        return cls(Average(cost_s), Average(cost_s))
+        return cls(ExpAverage(cost_s), ExpAverage(cost_s))
 
     @property
     def is_measured(self) -> bool:
@@ -54,42 +54,46 @@ class Estimate:
         is low, so that errors to that side do not cancel out."""
         return max(self.quick.mean_s, self.steady.mean_s)
 
-    def after(self, cost_s: float) -> Estimate:
+    def after(self, cost_s: float) -> ServiceTimeEstimate:
         """When one more job is done."""
-        return Estimate(self.quick.after(cost_s, _QUICK_S), self.steady.after(cost_s, _STEADY_S))
+        return ServiceTimeEstimate(
+            self.quick.after(cost_s, _QUICK_S), self.steady.after(cost_s, _STEADY_S)
+        )
 
-    def kept(self, earlier: Estimate) -> Estimate:
+    def kept(self, earlier: ServiceTimeEstimate) -> ServiceTimeEstimate:
         """What is only foreseen gives way to what was measured."""
         return earlier if earlier.is_measured and not self.is_measured else self
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    of_all: Estimate = field(default_factory=Estimate)
-    by_model: Mapping[str, Estimate] = field(default_factory=dict)
+class ServiceTimes:
+    of_all: ServiceTimeEstimate = field(default_factory=ServiceTimeEstimate)
+    by_model: Mapping[str, ServiceTimeEstimate] = field(default_factory=dict)
 
     @property
     def mean_job_s(self) -> float:
         """Of all models; 0.0 before anything is known."""
         return self.of_all.likely_s
 
-    def after(self, model: str, cost_s: float) -> Pace:
+    def after(self, model: str, cost_s: float) -> ServiceTimes:
         """When one more job is done."""
         return self._with(model, lambda estimate: estimate.after(cost_s))
 
-    def foreseen(self, model: str, cost_s: float) -> Pace:
+    def foreseen(self, model: str, cost_s: float) -> ServiceTimes:
         """While the first job of its model is under way; 0.0 where that tells nothing yet."""
-        if not cost_s or self.by_model.get(model, Estimate()).is_measured:
+        if not cost_s or self.by_model.get(model, ServiceTimeEstimate()).is_measured:
             return self
-        return self._with(model, lambda estimate: Estimate.foreseen(cost_s).kept(estimate))
+        return self._with(
+            model, lambda estimate: ServiceTimeEstimate.foreseen(cost_s).kept(estimate)
+        )
 
-    def kept(self, earlier: Pace) -> Pace:
+    def kept(self, earlier: ServiceTimes) -> ServiceTimes:
         """What this one does not know is taken from an earlier one."""
         by_model = {
             model: self.by_model.get(model, estimate).kept(estimate)
             for model, estimate in earlier.by_model.items()
         }
-        return Pace(self.of_all.kept(earlier.of_all), {**self.by_model, **by_model})
+        return ServiceTimes(self.of_all.kept(earlier.of_all), {**self.by_model, **by_model})
 
     def likely_s(self, num_jobs: Mapping[str, int]) -> float:
         """For so many jobs of each model."""
@@ -105,27 +109,31 @@ class Pace:
         together_s = sum(count * self._of(one).most_s for one, count in ahead.items())
         return max(0.0, together_s + self._of(model).most_s - own_s), own_s
 
-    def _of(self, model: str) -> Estimate:
+    def _of(self, model: str) -> ServiceTimeEstimate:
         """A model of which nothing is known counts as all do."""
         return self.by_model.get(model, self.of_all)
 
-    def _with(self, model: str, change: Callable[[Estimate], Estimate]) -> Pace:
-        changed = change(self.by_model.get(model, Estimate()))
-        return Pace(change(self.of_all), {**self.by_model, model: changed})
+    def _with(
+        self, model: str, change: Callable[[ServiceTimeEstimate], ServiceTimeEstimate]
+    ) -> ServiceTimes:
+        changed = change(self.by_model.get(model, ServiceTimeEstimate()))
+        return ServiceTimes(change(self.of_all), {**self.by_model, model: changed})
 
 
 def joint(
-    paces: Collection[Pace], num_working: int, num_serving: Callable[[str], int] | None = None
-) -> Pace:
+    paces: Collection[ServiceTimes],
+    num_working: int,
+    num_serving: Callable[[str], int] | None = None,
+) -> ServiceTimes:
     """Of `num_working` processes that share the jobs: their rates add up. Those that have not done
     a job of a model yet will do it as the others did. `num_serving` says how many serve a model,
     where not all do."""
     models = {model for pace in paces for model in pace.by_model}
-    return Pace(
+    return ServiceTimes(
         _joint([pace.of_all for pace in paces], num_working),
         {
             model: _joint(
-                [pace.by_model.get(model, Estimate()) for pace in paces],
+                [pace.by_model.get(model, ServiceTimeEstimate()) for pace in paces],
                 num_serving(model) if num_serving else num_working,
             )
             for model in models
@@ -133,16 +141,16 @@ def joint(
     )
 
 
-def _joint(estimates: Collection[Estimate], num_working: int) -> Estimate:
-    return Estimate(
+def _joint(estimates: Collection[ServiceTimeEstimate], num_working: int) -> ServiceTimeEstimate:
+    return ServiceTimeEstimate(
         _joint_average([estimate.quick for estimate in estimates], num_working),
         _joint_average([estimate.steady for estimate in estimates], num_working),
     )
 
 
-def _joint_average(averages: Collection[Average], num_working: int) -> Average:
+def _joint_average(averages: Collection[ExpAverage], num_working: int) -> ExpAverage:
     num_jobs = sum(average.num_jobs for average in averages)
-    return Average(_joint_s((average.mean_s for average in averages), num_working), num_jobs)
+    return ExpAverage(_joint_s((average.mean_s for average in averages), num_working), num_jobs)
 
 
 def _joint_s(means_s: Iterable[float], num_working: int) -> float:

@@ -19,7 +19,7 @@ from daguerre.cpu import num_cores
 _SYSTEM = Path("/sys/devices/system/cpu")
 
 
-class Cpu(NamedTuple):
+class LogicalCpu(NamedTuple):
     """What the system counts as one: a hardware thread of a core, near to the memory of a node."""
 
     number: int
@@ -51,24 +51,24 @@ def keep_to_share(worker: int, num_workers: int, num_threads: int) -> None:
         os.sched_setaffinity(0, shares(cpus, num_workers)[worker])
 
 
-def _own_cpus() -> list[Cpu]:
+def _own_cpus() -> list[LogicalCpu]:
     """Nothing where the system does not say, or binds none."""
     if not hasattr(os, "sched_setaffinity"):
         return []
     return [found(number) for number in sorted(os.sched_getaffinity(0))]
 
 
-def _is_bound(cpus: Collection[Cpu], num_workers: int, num_threads: int) -> bool:
+def _is_bound(cpus: Collection[LogicalCpu], num_workers: int, num_threads: int) -> bool:
     return bool(cpus) and num_threads <= max(1, len(cpus) // num_workers)
 
 
-def found(number: int, system: Path = _SYSTEM) -> Cpu:
+def found(number: int, system: Path = _SYSTEM) -> LogicalCpu:
     """Where the system does not say, it is a core of its own, and all memory is near."""
     folder = system / f"cpu{number}"
     topology = folder / "topology"
     core = _read(topology / "thread_siblings_list") or str(number)
     nodes = sorted(one.name for one in folder.glob("node[0-9]*"))
-    return Cpu(number, core, nodes[0] if nodes else _read(topology / "physical_package_id"))
+    return LogicalCpu(number, core, nodes[0] if nodes else _read(topology / "physical_package_id"))
 
 
 def _read(file: Path) -> str:
@@ -78,7 +78,7 @@ def _read(file: Path) -> str:
         return ""
 
 
-def shares(cpus: Collection[Cpu], num_workers: int) -> list[list[int]]:
+def shares(cpus: Collection[LogicalCpu], num_workers: int) -> list[list[int]]:
     """Numbers for each worker: equal parts, as parts of other sizes would be other numbers of
     threads. Whole cores of one node where they can be had."""
     size, free = len(cpus) // num_workers, sorted(cpus)
@@ -93,7 +93,7 @@ def shares(cpus: Collection[Cpu], num_workers: int) -> list[list[int]]:
     return parts
 
 
-def _chosen(free: Collection[Cpu], size: int) -> Iterator[Cpu]:
+def _chosen(free: Collection[LogicalCpu], size: int) -> Iterator[LogicalCpu]:
     """From the fullest node that has enough, else from those with the most left."""
     nodes = _grouped(free, "node")
     enough = [node for node in nodes if len(node) >= size]
@@ -108,14 +108,14 @@ def _chosen(free: Collection[Cpu], size: int) -> Iterator[Cpu]:
             cores.remove(core)
 
 
-def _by_turns(cpus: Collection[Cpu]) -> list[Cpu]:
+def _by_turns(cpus: Collection[LogicalCpu]) -> list[LogicalCpu]:
     """The first thread of each core, then the second of each."""
     cores = _grouped(cpus, "core")
     return [cpu for turn in itertools.zip_longest(*cores) for cpu in turn if cpu]
 
 
-def _grouped(cpus: Collection[Cpu], by: str) -> list[list[Cpu]]:
-    groups: dict[str, list[Cpu]] = {}
+def _grouped(cpus: Collection[LogicalCpu], by: str) -> list[list[LogicalCpu]]:
+    groups: dict[str, list[LogicalCpu]] = {}
     for cpu in cpus:
         groups.setdefault(getattr(cpu, by), []).append(cpu)
     return list(groups.values())

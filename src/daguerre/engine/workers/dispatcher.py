@@ -26,7 +26,7 @@ _MAX_IN_HAND = 2
 
 
 @dataclass(slots=True)
-class _Place:
+class _JobRecord:
     owner: str
     model: str
     num_deaths: float = 0
@@ -34,7 +34,7 @@ class _Place:
 
 
 @dataclass(slots=True)
-class _Held:
+class _WorkerLoad:
     """By one process."""
 
     sent: dict[int, None] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class _Held:
         return len(self) + any(job not in self.sent for job in self.working)
 
 
-class Roster:
+class JobDispatcher:
     """`may_serve` says which process is given jobs of which model."""
 
     def __init__(
@@ -62,11 +62,11 @@ class Roster:
         self._may_serve = may_serve
         self._max_sent = max_sent
         self._max_in_hand = _MAX_IN_HAND if num_processes > 1 else max_sent
-        self._places: dict[int, _Place] = {}
+        self._places: dict[int, _JobRecord] = {}
         # Every job is in one of these.
         self._waiting = FairQueue()
         self._suspects: dict[int, None] = {}  # that wait
-        self._held = [_Held() for _ in range(num_processes)]
+        self._held = [_WorkerLoad() for _ in range(num_processes)]
 
     def __len__(self) -> int:
         return len(self._places)
@@ -104,7 +104,7 @@ class Roster:
         return ahead
 
     def add(self, job: int, owner: str = "", model: str = "") -> None:
-        self._places[job] = _Place(owner, model)
+        self._places[job] = _JobRecord(owner, model)
         self._waiting.add(job, owner)
 
     def remove(self, job: int, *, has_ended: bool = False) -> int | None:
@@ -255,7 +255,7 @@ class Roster:
         given_up = [job for job in blamed if self._places[job].num_deaths >= MAX_DEATHS]
         for job in given_up:
             del self._places[job]
-        self._held[process] = _Held()
+        self._held[process] = _WorkerLoad()
         self._take_back([job for job in held.sent if job in self._places])
         return given_up
 

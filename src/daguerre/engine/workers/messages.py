@@ -16,45 +16,45 @@ from io import BufferedIOBase, FileIO
 from typing import Any, TypeAlias
 
 from daguerre.engine.interface import EngineStats
-from daguerre.engine.job import BeforeWork
+from daguerre.engine.job import WorkObserver
 from daguerre.engine.thread_engine import ThreadEngine
-from daguerre.params import Event, ImageParams, ModelInfo, Terms
+from daguerre.params import Event, ImageParams, JobContext, ModelInfo
 
 # Makes the engine in its process; a function of a module, or a partial of one, so that it pickles.
-Build: TypeAlias = Callable[[BeforeWork], ThreadEngine]
+EngineFactory: TypeAlias = Callable[[WorkObserver], ThreadEngine]
 
 _LENGTHS = struct.Struct("!IQ")  # number of buffers, bytes of the pickle
 _SIZE = struct.Struct("!Q")
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class InitWorker:
     """The first message: what to be, serving `models`, and nothing else.
 
     `parent` is the number of the process to die with.
     """
 
-    build: Build
+    build: EngineFactory
     models: tuple[ModelInfo, ...]
     parent: int
     log_level: int
-    sign_of_life_s: float  # so often there is a `State`
+    sign_of_life_s: float  # so often there is a `StatsUpdate`
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SubmitJob:
     number: int
     params: ImageParams
-    terms: Terms
+    terms: JobContext
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel:
+class CancelJob:
     number: int
 
 
 @dataclass(frozen=True, slots=True)
-class Working:
+class WorkStarted:
     """Sent before anything is done for these jobs: if it kills, they are the ones it was for. With
     no jobs: all is done."""
 
@@ -64,7 +64,7 @@ class Working:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class JobEvent:
     """An event of a job."""
 
     number: int
@@ -72,36 +72,38 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """The answer to `Cancel`: the process will begin nothing more for this job."""
+class CancelAcknowledged:
+    """The answer to `CancelJob`: the process will begin nothing more for this job."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class StatsUpdate:
     stats: EngineStats
 
 
 @dataclass(frozen=True, slots=True)
-class Logged:
+class LogRecordMessage:
     """The attributes of a `logging.LogRecord`, its text and traceback rendered."""
 
     record: dict[str, Any]
 
 
-ToEngine: TypeAlias = Begin | Run | Cancel
-FromEngine: TypeAlias = Working | Told | Left | State | Logged
+WorkerCommand: TypeAlias = InitWorker | SubmitJob | CancelJob
+WorkerMessage: TypeAlias = (
+    WorkStarted | JobEvent | CancelAcknowledged | StatsUpdate | LogRecordMessage
+)
 
 
-class Writer:
+class MessageWriter:
     """Sends whole frames; may be called from several threads. Raises OSError when nobody reads."""
 
     def __init__(self, pipe: FileIO) -> None:
         self._pipe = pipe
         self._lock = threading.Lock()
 
-    def send(self, message: ToEngine | FromEngine) -> None:
+    def send(self, message: WorkerCommand | WorkerMessage) -> None:
         beside: list[pickle.PickleBuffer] = []
         pickled = pickle.dumps(message, protocol=5, buffer_callback=beside.append)
         buffers = [buffer.raw() for buffer in beside]

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 logger = logging.getLogger(__name__)
 
 
-class Kinds:
+class WorkerParity:
     def __init__(self, num_workers: int) -> None:
         self._order = list(range(num_workers))  # those that are not given up; the first decides
         # Model -> facts, as the present process of each worker has said.

@@ -13,12 +13,18 @@ from dataclasses import replace
 from typing import Protocol
 
 from daguerre.engine.interface import EngineStats, WorkerStats
-from daguerre.engine.scheduling.service_time import Pace, joint
-from daguerre.engine.workers.messages import Left, State, ToEngine, Told, Working
-from daguerre.engine.workers.parity import Kinds
-from daguerre.engine.workers.process import Child
+from daguerre.engine.scheduling.service_time import ServiceTimes, joint
+from daguerre.engine.workers.messages import (
+    CancelAcknowledged,
+    JobEvent,
+    StatsUpdate,
+    WorkerCommand,
+    WorkStarted,
+)
+from daguerre.engine.workers.parity import WorkerParity
+from daguerre.engine.workers.process import WorkerProcess
 from daguerre.engine.workers.supervisor import Supervisor
-from daguerre.engine.workers.watchdog import Watch
+from daguerre.engine.workers.watchdog import Watchdog
 
 NOTHING = EngineStats(False, 0, 0, 0, 0, 0, 0, 0)
 
@@ -31,7 +37,7 @@ class Owner(Protocol):
     def deal(self) -> None:
         """To whom jobs can be given has changed."""
 
-    def hear(self, station: int, message: Working | Told | Left) -> None: ...
+    def hear(self, station: int, message: WorkStarted | JobEvent | CancelAcknowledged) -> None: ...
 
     def die(self, station: int, reason: str) -> None: ...
 
@@ -45,11 +51,11 @@ class Station:
         self,
         number: int,
         name: str,
-        make_child: Callable[[int], Child],
-        watch: Watch,
+        make_child: Callable[[int], WorkerProcess],
+        watch: Watchdog,
         changed: threading.Condition,
         owner: Owner,
-        kinds: Kinds,
+        kinds: WorkerParity,
     ) -> None:
         self.number, self._owner, self._kinds = number, owner, kinds
         self.supervisor = Supervisor(lambda: make_child(number), watch, changed, self, name)
@@ -64,8 +70,8 @@ class Station:
     def begin(self) -> None:
         self._owner.deal()
 
-    def hear(self, message: State | Working | Told | Left) -> None:
-        if isinstance(message, State):
+    def hear(self, message: StatsUpdate | WorkStarted | JobEvent | CancelAcknowledged) -> None:
+        if isinstance(message, StatsUpdate):
             self._hear_state(message.stats)
         else:
             self._owner.hear(self.number, message)
@@ -104,12 +110,12 @@ class Stations:
     def __init__(
         self,
         count: int,
-        make_child: Callable[[int], Child],
-        make_watch: Callable[[], Watch],
+        make_child: Callable[[int], WorkerProcess],
+        make_watch: Callable[[], Watchdog],
         changed: threading.Condition,
         owner: Owner,
     ) -> None:
-        self._kinds = Kinds(count)
+        self._kinds = WorkerParity(count)
         self._all = [
             Station(
                 number,
@@ -136,7 +142,7 @@ class Stations:
         for supervisor in self.supervisors:
             supervisor.join()
 
-    def send(self, station: int, message: ToEngine) -> None:
+    def send(self, station: int, message: WorkerCommand) -> None:
         self.supervisors[station].send(message)
 
     def takers(self) -> dict[int, Collection[str]]:
@@ -167,12 +173,12 @@ class Stations:
         found = [supervisor.failure for supervisor in self.supervisors]
         return "; ".join(dict.fromkeys(found)) if all(found) else ""
 
-    def pace(self) -> Pace:
+    def pace(self) -> ServiceTimes:
         paces = [station.stats.pace for station in self._all]
         return joint(paces, self._num_working, self._num_serving)
 
     def behind(self, ahead: Mapping[str, int], model: str) -> tuple[float, float]:
-        """See `Pace.behind`."""
+        """See `ServiceTimes.behind`."""
         return self.pace().behind(ahead, model, self._num_serving(model))
 
     @property

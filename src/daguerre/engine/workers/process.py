@@ -18,7 +18,13 @@ from contextlib import contextmanager
 from io import BufferedReader, FileIO
 from typing import cast
 
-from daguerre.engine.workers.messages import Begin, FromEngine, ToEngine, Writer, receive
+from daguerre.engine.workers.messages import (
+    InitWorker,
+    MessageWriter,
+    WorkerCommand,
+    WorkerMessage,
+    receive,
+)
 from daguerre.engine.workers.worker import ENDS
 
 # The path of the parent comes first, so that all modules are found where they were found here. A
@@ -30,10 +36,10 @@ _PROGRAM = (
 )
 
 
-class Child:
+class WorkerProcess:
     """One life. Raises OSError where the system gives no process."""
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, begin: InitWorker) -> None:
         with _signals_held():
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM, *sys.path],
@@ -42,7 +48,7 @@ class Child:
                 stdout=subprocess.PIPE,
             )
         self._reason = ""
-        self._outgoing: queue.SimpleQueue[ToEngine | None] = queue.SimpleQueue()
+        self._outgoing: queue.SimpleQueue[WorkerCommand | None] = queue.SimpleQueue()
         self.send(begin)
         self._incoming = BufferedReader(cast(FileIO, self._process.stdout))
         self._sender = threading.Thread(target=self._send_all, name="daguerre-send", daemon=True)
@@ -52,17 +58,17 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
-    def send(self, message: ToEngine) -> None:
+    def send(self, message: WorkerCommand) -> None:
         self._outgoing.put(message)
 
-    def messages(self) -> Iterator[FromEngine]:
+    def messages(self) -> Iterator[WorkerMessage]:
         """All that it says, until it is dead."""
         while (message := self._next()) is not None:
             yield message
 
-    def _next(self) -> FromEngine | None:
+    def _next(self) -> WorkerMessage | None:
         try:
-            message: FromEngine = receive(self._incoming)
+            message: WorkerMessage = receive(self._incoming)
         except EOFError:
             return None
         except (MemoryError, pickle.UnpicklingError) as error:
@@ -87,7 +93,7 @@ class Child:
         return self._reason or _words(status)
 
     def _send_all(self) -> None:
-        writer = Writer(cast(FileIO, self._process.stdin))
+        writer = MessageWriter(cast(FileIO, self._process.stdin))
         try:
             while (message := self._outgoing.get()) is not None:
                 writer.send(message)

@@ -20,17 +20,34 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from daguerre.engine.interface import EngineStats
-from daguerre.engine.previews import Heard
+from daguerre.engine.previews import ProgressFilter
 from daguerre.engine.scheduling.admission import Admission, check_served, check_time
-from daguerre.engine.stream import Places, stream
+from daguerre.engine.stream import QueuePositions, stream
 from daguerre.engine.thread_engine import DRAIN_POLL_S, MAX_WAITING_BYTES
-from daguerre.engine.workers.dispatcher import MAX_DEATHS, Roster
-from daguerre.engine.workers.messages import Begin, Build, Cancel, Left, Run, Told, Working
+from daguerre.engine.workers.dispatcher import MAX_DEATHS, JobDispatcher
+from daguerre.engine.workers.messages import (
+    CancelAcknowledged,
+    CancelJob,
+    EngineFactory,
+    InitWorker,
+    JobEvent,
+    SubmitJob,
+    WorkStarted,
+)
 from daguerre.engine.workers.pool import Stations
-from daguerre.engine.workers.process import Child
-from daguerre.engine.workers.watchdog import Watch
-from daguerre.errors import InternalError, NotReady, Unavailable
-from daguerre.params import ANYONE, Done, Event, Failed, ImageParams, ModelInfo, Step, Terms
+from daguerre.engine.workers.process import WorkerProcess
+from daguerre.engine.workers.watchdog import Watchdog
+from daguerre.errors import InternalError, NotReadyError, UnavailableError
+from daguerre.params import (
+    DEFAULT_CONTEXT,
+    Event,
+    ImageParams,
+    JobContext,
+    JobFailed,
+    JobSucceeded,
+    ModelInfo,
+    StepCompleted,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +56,10 @@ logger = logging.getLogger(__name__)
 class _Job:
     params: ImageParams
     emit: Callable[[Event], None]
-    terms: Terms
+    terms: JobContext
     accepted_s: float
     sent_s: float = 0.0  # to the present process
-    heard: Heard = field(default_factory=Heard)
+    heard: ProgressFilter = field(default_factory=ProgressFilter)
 
 
 class ProcessEngine:
@@ -50,33 +67,34 @@ class ProcessEngine:
 
     There is a process for each of `builds`, which make the engine in it; `models` is what each will
     serve. A process that does no work for `timeout_s` while it has some, or shows no life for so
-    long, is replaced; so is one that is not loaded after `load_timeout_s`. Each works on up to
-    `max_running` jobs at a time; those that wait do so for whichever is free first.
+    long, is replaced; so is one that is not loaded after `model_load_timeout_s`. Each works on up
+    to `max_running_jobs` jobs at a time; those that wait do so for whichever is free first.
     """
 
     def __init__(
         self,
-        builds: Sequence[Build],
+        builds: Sequence[EngineFactory],
         models: Sequence[ModelInfo],
         *,
-        max_waiting: int,
-        max_running: int,
+        max_queued_jobs: int,
+        max_running_jobs: int,
         timeout_s: float,
-        max_waiting_bytes: int = MAX_WAITING_BYTES,
-        load_timeout_s: float = 600.0,
+        max_queued_prompt_bytes: int = MAX_WAITING_BYTES,
+        model_load_timeout_s: float = 600.0,
         log_level: int = logging.INFO,
     ) -> None:
         assert builds, "an engine without a process. This is a bug."
         self._models = {info.model: info for info in models}
-        max_jobs = max_waiting + max_running * len(builds)
-        self._admission = Admission(max_jobs, max_waiting_bytes)
-        self._max_running = max_running
-        self._make_watch = functools.partial(Watch, timeout_s, load_timeout_s)
+        max_jobs = max_queued_jobs + max_running_jobs * len(builds)
+        self._admission = Admission(max_jobs, max_queued_prompt_bytes)
+        self._max_running = max_running_jobs
+        self._make_watch = functools.partial(Watchdog, timeout_s, model_load_timeout_s)
         sign_of_life_s = self._make_watch().sign_of_life_s
         self._begins = [
-            Begin(build, tuple(models), os.getpid(), log_level, sign_of_life_s) for build in builds
+            InitWorker(build, tuple(models), os.getpid(), log_level, sign_of_life_s)
+            for build in builds
         ]
-        self._prepared: dict[int, Child] = {}
+        self._prepared: dict[int, WorkerProcess] = {}
         self._numbers = itertools.count(1)
         # All below is read and written under this lock.
         self._changed = threading.Condition()
@@ -88,8 +106,8 @@ class ProcessEngine:
     def _reset(self) -> None:
         count = len(self._begins)
         self._stations = Stations(count, self._make_child, self._make_watch, self._changed, self)
-        self._roster = Roster(self._max_running, count, self._stations.may_serve)
-        self._ahead = Places(self._roster.num_ahead)
+        self._roster = JobDispatcher(self._max_running, count, self._stations.may_serve)
+        self._ahead = QueuePositions(self._roster.num_ahead)
         self._is_draining = False
 
     def prepare(self) -> None:
@@ -97,7 +115,7 @@ class ProcessEngine:
         called from a thread that lives on, and followed by `start` or `close`."""
         for number, begin in enumerate(self._begins):
             try:
-                self._prepared[number] = Child(begin)
+                self._prepared[number] = WorkerProcess(begin)
             except OSError:
                 pass  # `start` will try again, and tell
 
@@ -120,7 +138,9 @@ class ProcessEngine:
         self._stations.start()
 
     async def stop(self) -> None:
-        """Jobs that have not ended get `Failed(Unavailable)`; returns when no process is left."""
+        """Jobs that have not ended get `JobFailed(UnavailableError)`; returns when no process is
+        left.
+        """
         with self._changed:
             self._stations.stop()
         await asyncio.to_thread(self._stations.join)
@@ -136,8 +156,10 @@ class ProcessEngine:
     def models(self) -> tuple[ModelInfo, ...]:
         return tuple(self._models.values())
 
-    def generate(self, params: ImageParams, terms: Terms = ANYONE) -> AsyncGenerator[Event, None]:
-        """See `Engine.generate`; raises `NotFound` for a model that is not served, too."""
+    def generate(
+        self, params: ImageParams, terms: JobContext = DEFAULT_CONTEXT
+    ) -> AsyncGenerator[Event, None]:
+        """See `Engine.generate`; raises `NotFoundError` for a model that is not served, too."""
         return stream(self, params, terms)
 
     def stats(self) -> EngineStats:
@@ -164,7 +186,7 @@ class ProcessEngine:
         return [pid for pid in found if pid is not None]
 
     def submit(
-        self, params: ImageParams, emit: Callable[[Event], None], terms: Terms
+        self, params: ImageParams, emit: Callable[[Event], None], terms: JobContext
     ) -> tuple[int, int]:
         """The job's number, and how many are ahead of it."""
         with self._changed:
@@ -193,21 +215,21 @@ class ProcessEngine:
             self._num_cancelled += 1
             station = self._roster.remove(number)
             if station is not None:
-                self._stations.send(station, Cancel(number))
+                self._stations.send(station, CancelJob(number))
             self._send_jobs()
 
-    def _make_child(self, station: int) -> Child:
-        return self._prepared.pop(station, None) or Child(self._begins[station])
+    def _make_child(self, station: int) -> WorkerProcess:
+        return self._prepared.pop(station, None) or WorkerProcess(self._begins[station])
 
     def _refuse(self, params: ImageParams) -> None:
         """Raises if the job cannot be taken."""
         check_served(params, self._models)
         if self._stations.failure:
-            raise Unavailable("the engine cannot be started; the server's log says why")
+            raise UnavailableError("the engine cannot be started; the server's log says why")
         if not self._is_started or self._stations.is_stopping or self._is_draining:
-            raise NotReady("the server is stopping and takes no new requests")
+            raise NotReadyError("the server is stopping and takes no new requests")
         if not self._stations.was_loaded(params.model):
-            raise NotReady("the model is still loading")
+            raise NotReadyError("the model is still loading")
 
     def _send_jobs(self) -> None:
         takers = self._stations.takers()
@@ -215,12 +237,12 @@ class ProcessEngine:
             if not self.has_work(station):
                 self._stations.supervisors[station].note_request()
         for number, station in (*self._roster.withdraw(), *self._roster.recall(takers)):
-            self._stations.send(station, Cancel(number))
+            self._stations.send(station, CancelJob(number))
         for number, station in self._roster.send(takers):
             job = self._jobs[number]
             job.sent_s = time.monotonic()
             # Here alone is known who is ahead, and so whether there is time.
-            run = Run(number, job.params, replace(job.terms, timeout_s=None))
+            run = SubmitJob(number, job.params, replace(job.terms, timeout_s=None))
             self._stations.send(station, run)
 
     # What the stations call, under the lock.
@@ -231,11 +253,11 @@ class ProcessEngine:
     def deal(self) -> None:
         self._send_jobs()
 
-    def hear(self, station: int, message: Working | Told | Left) -> None:
-        if isinstance(message, Working):
+    def hear(self, station: int, message: WorkStarted | JobEvent | CancelAcknowledged) -> None:
+        if isinstance(message, WorkStarted):
             if self._roster.work_on(station, message.numbers, has_begun=message.has_begun):
                 self._send_jobs()
-        elif isinstance(message, Left):
+        elif isinstance(message, CancelAcknowledged):
             self._roster.let_go(station, message.number)
             self._send_jobs()
         else:
@@ -248,7 +270,7 @@ class ProcessEngine:
             logger.error("%s is given up: each time the engine's process %s", name, reason)
             self._num_failed += 1
             told = f"the engine died {MAX_DEATHS} times while it made this image; not tried again"
-            job.emit(Failed(InternalError(told)))
+            job.emit(JobFailed(InternalError(told)))
         if self._jobs:
             logger.info("%d jobs wait for the next process", len(self._jobs))
         self._send_jobs()
@@ -261,20 +283,20 @@ class ProcessEngine:
             return self.die(station, "is not replaced")
         for number in list(self._jobs):
             self._num_cancelled += 1
-            self._end_job(number, Failed(Unavailable(told)))
+            self._end_job(number, JobFailed(UnavailableError(told)))
 
-    def _hear_event(self, station: int, told: Told) -> None:
+    def _hear_event(self, station: int, told: JobEvent) -> None:
         job, event = self._jobs.get(told.number), told.event
         if job is None or not self._roster.has(station, told.number):
             return  # it was cancelled meanwhile, or given to another
-        if isinstance(event, Done):
+        if isinstance(event, JobSucceeded):
             self._num_done += 1
             self._stations.supervisors[station].note_image()
             self._end_job(told.number, _in_full(event, job))
-        elif isinstance(event, Failed):
+        elif isinstance(event, JobFailed):
             self._num_failed += 1
             self._end_job(told.number, event)
-        elif isinstance(event, Step):
+        elif isinstance(event, StepCompleted):
             if news := job.heard.news(event, job.params.num_previews):
                 job.emit(news)
         self._send_jobs()
@@ -290,9 +312,9 @@ class ProcessEngine:
         return job
 
 
-def _in_full(done: Done, job: _Job) -> Done:
+def _in_full(done: JobSucceeded, job: _Job) -> JobSucceeded:
     """The time in the queue is counted from acceptance, lost attempts included."""
     waited_ms = (job.sent_s - job.accepted_s) * 1000
     timings = done.image.timings
     timings = replace(timings, queue_ms=timings.queue_ms + waited_ms)
-    return Done(replace(done.image, timings=timings))
+    return JobSucceeded(replace(done.image, timings=timings))

@@ -14,16 +14,16 @@ from typing import Protocol
 
 from daguerre.engine.interface import EngineStats
 from daguerre.engine.workers.messages import (
-    FromEngine,
-    Left,
-    Logged,
-    State,
-    ToEngine,
-    Told,
-    Working,
+    CancelAcknowledged,
+    JobEvent,
+    LogRecordMessage,
+    StatsUpdate,
+    WorkerCommand,
+    WorkerMessage,
+    WorkStarted,
 )
-from daguerre.engine.workers.process import Child
-from daguerre.engine.workers.watchdog import Watch
+from daguerre.engine.workers.process import WorkerProcess
+from daguerre.engine.workers.watchdog import Watchdog
 
 # Of processes in a row that ended before their models were loaded; then there will be none.
 MAX_BAD_STARTS = 6
@@ -43,7 +43,7 @@ class Owner(Protocol):
     def begin(self) -> None:
         """A process is loaded and takes jobs."""
 
-    def hear(self, message: State | Working | Told | Left) -> None: ...
+    def hear(self, message: StatsUpdate | WorkStarted | JobEvent | CancelAcknowledged) -> None: ...
 
     def die(self, reason: str) -> None:
         """A process that was loaded has ended."""
@@ -60,8 +60,8 @@ class Supervisor:
 
     def __init__(
         self,
-        make_child: Callable[[], Child],
-        watch: Watch,
+        make_child: Callable[[], WorkerProcess],
+        watch: Watchdog,
         changed: threading.Condition,
         owner: Owner,
         name: str,
@@ -70,7 +70,7 @@ class Supervisor:
         self._make_child, self._watch, self._name = make_child, watch, name
         self._changed, self._owner = changed, owner
         self._threads: list[threading.Thread] = []
-        self._child: Child | None = None
+        self._child: WorkerProcess | None = None
         self._is_loaded = False  # the present process
         self._num_bad_starts = self._num_fruitless = 0  # lives in a row
         self.was_loaded = self.is_stopping = False
@@ -110,7 +110,7 @@ class Supervisor:
         for thread in self._threads:
             thread.join()
 
-    def send(self, message: ToEngine) -> None:
+    def send(self, message: WorkerCommand) -> None:
         if self._child:
             self._child.send(message)
 
@@ -164,21 +164,21 @@ class Supervisor:
             reason = child.end()
         self._bury(reason)
 
-    def _hear(self, message: FromEngine, child: Child) -> None:
+    def _hear(self, message: WorkerMessage, child: WorkerProcess) -> None:
         self._watch.note_life()
-        if isinstance(message, Logged):
+        if isinstance(message, LogRecordMessage):
             _log(logging.makeLogRecord(message.record))
             return
         with self._changed:
-            if isinstance(message, Working):
+            if isinstance(message, WorkStarted):
                 self._watch.note_preparing(message.is_preparing)
-            elif isinstance(message, Told):
+            elif isinstance(message, JobEvent):
                 self._watch.note_work()
             self._owner.hear(message)
-            if isinstance(message, State):
+            if isinstance(message, StatsUpdate):
                 self._hear_state(message.stats, child)
 
-    def _hear_state(self, stats: EngineStats, child: Child) -> None:
+    def _hear_state(self, stats: EngineStats, child: WorkerProcess) -> None:
         if stats.failure:
             if not self.was_loaded:  # as it is, it never will be
                 self.failure = stats.failure

@@ -18,13 +18,16 @@ _LOOK_S = 1.0
 _MAX_LATE_S = 2.0
 
 
-class Watch:
+class Watchdog:
     """Notes come from the thread that listens, `fault` from the one that looks."""
 
     def __init__(
-        self, timeout_s: float, load_timeout_s: float, clock: Callable[[], float] = time.monotonic
+        self,
+        timeout_s: float,
+        model_load_timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._timeout_s, self._load_timeout_s = timeout_s, load_timeout_s
+        self._timeout_s, self._load_timeout_s = timeout_s, model_load_timeout_s
         self._clock = clock
         self.sign_of_life_s = min(_SIGN_OF_LIFE_S, timeout_s / 4)
         self.look_s = min(_LOOK_S, timeout_s / 8)
@@ -62,7 +65,7 @@ class Watch:
             self._worked_s += late_s
             if self._preparing_s is not None:
                 self._preparing_s += late_s
-        load_time = f"{self._load_timeout_s:g} s (load_timeout_s)"
+        load_time = f"{self._load_timeout_s:g} s (model_load_timeout_s)"
         if not self._is_loaded:
             is_late = now_s - self._started_s > self._load_timeout_s
             return f"was not loaded after {load_time}" if is_late else ""

@@ -26,20 +26,20 @@ from daguerre.engine.interface import EngineStats
 from daguerre.engine.job import Job
 from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.engine.workers.messages import (
-    Begin,
-    Cancel,
-    FromEngine,
-    Left,
-    Logged,
-    Run,
-    State,
-    Told,
-    Working,
-    Writer,
+    CancelAcknowledged,
+    CancelJob,
+    InitWorker,
+    JobEvent,
+    LogRecordMessage,
+    MessageWriter,
+    StatsUpdate,
+    SubmitJob,
+    WorkerMessage,
+    WorkStarted,
     receive,
 )
 from daguerre.errors import DaguerreError
-from daguerre.params import Done, Event, Failed, Step
+from daguerre.params import Event, JobFailed, JobSucceeded, StepCompleted
 
 _OUT_OF_MEMORY, _OTHER_MODELS = 71, 72
 # Statuses with which it ends itself, in words that go on from "the engine's process".
@@ -58,7 +58,7 @@ def main() -> NoReturn:
     reader, writer = _take_pipes()
     _leave_signals_to_the_server()
     try:
-        begin: Begin = receive(reader)
+        begin: InitWorker = receive(reader)
     except EOFError:
         os._exit(0)
     _die_with(begin.parent)
@@ -75,7 +75,7 @@ def main() -> NoReturn:
 
 
 class Worker:
-    def __init__(self, begin: Begin, writer: Writer) -> None:
+    def __init__(self, begin: InitWorker, writer: MessageWriter) -> None:
         self._writer = writer
         self._sign_of_life_s = begin.sign_of_life_s
         self._stating = threading.Lock()
@@ -88,10 +88,10 @@ class Worker:
         self._engine.begin()
         threading.Thread(target=self._show_life, name="daguerre-life", daemon=True).start()
 
-    def take(self, message: Run | Cancel) -> None:
-        if isinstance(message, Cancel):
+    def take(self, message: SubmitJob | CancelJob) -> None:
+        if isinstance(message, CancelJob):
             self._engine.cancel(message.number)
-            self.send(Left(message.number))
+            self.send(CancelAcknowledged(message.number))
             return
         number = message.number
         try:
@@ -99,9 +99,9 @@ class Worker:
                 message.params, lambda event: self._tell(number, event), message.terms, number
             )
         except DaguerreError as error:
-            self._tell(number, Failed(error))
+            self._tell(number, JobFailed(error))
 
-    def send(self, message: FromEngine) -> None:
+    def send(self, message: WorkerMessage) -> None:
         try:
             self._writer.send(message)
         except OSError:  # nobody reads: the server is gone
@@ -109,23 +109,25 @@ class Worker:
 
     def _before_work(self, jobs: Sequence[Job], is_preparing: bool) -> None:
         has_begun = bool(jobs) and jobs[0].has_begun
-        self.send(Working(tuple(job.number for job in jobs), has_begun, is_preparing))
+        self.send(WorkStarted(tuple(job.number for job in jobs), has_begun, is_preparing))
 
     def _tell(self, number: int, event: Event) -> None:
-        if isinstance(event, Failed) and is_out_of_memory(event.error.__cause__):
+        if isinstance(event, JobFailed) and is_out_of_memory(event.error.__cause__):
             os._exit(_OUT_OF_MEMORY)  # it is no sound place for other work
         # Whoever has the answer finds it counted, and the server knows what has drawn it; by its
         # second step a model's first job tells the pace.
-        if isinstance(event, Done | Failed) or (isinstance(event, Step) and event.index == 2):
+        if isinstance(event, JobSucceeded | JobFailed) or (
+            isinstance(event, StepCompleted) and event.index == 2
+        ):
             self._send_state()
-        self.send(Told(number, event))
+        self.send(JobEvent(number, event))
 
     def _send_state(self, unless: EngineStats | None = None) -> EngineStats:
         """None is sent after one that was read later."""
         with self._stating:
             stats = self._engine.stats()
             if stats != unless:
-                self.send(State(stats))
+                self.send(StatsUpdate(stats))
             return stats
 
     def _show_life(self) -> None:
@@ -147,10 +149,10 @@ class _LogHandler(QueueHandler):
         self._worker = worker
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        self._worker.send(Logged(dict(vars(record))))
+        self._worker.send(LogRecordMessage(dict(vars(record))))
 
 
-def _take_pipes() -> tuple[BufferedReader, Writer]:
+def _take_pipes() -> tuple[BufferedReader, MessageWriter]:
     """Takes standard input and output away from whatever else may read or print."""
     reader, writer = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -160,7 +162,7 @@ def _take_pipes() -> tuple[BufferedReader, Writer]:
     except OSError:  # the server has no standard error
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
-    return open(reader, "rb"), Writer(FileIO(writer, "wb"))
+    return open(reader, "rb"), MessageWriter(FileIO(writer, "wb"))
 
 
 def _leave_signals_to_the_server() -> None:

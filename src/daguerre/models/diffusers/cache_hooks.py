@@ -24,7 +24,7 @@ from diffusers.hooks import (
 )
 from diffusers.hooks.hooks import CacheContext, HookRegistry, StateManager
 
-from daguerre.engine.forward import Constant, Inputs
+from daguerre.engine.forward import Inputs, OpaqueConstant
 from daguerre.models.diffusers import coroutine
 from daguerre.models.diffusers.caches import FIRST_BLOCK, TAYLOR, TAYLOR_LITE, Cache
 from daguerre.models.diffusers.call_packing import MEMORY
@@ -33,7 +33,7 @@ from daguerre.models.diffusers.call_packing import MEMORY
 _ONLY = "cond"
 
 
-class Memory:
+class CacheState:
     """What the hooks remember of one request: for each of their managers, state by prediction."""
 
     def __init__(self, number: int, num_managers: int) -> None:
@@ -42,14 +42,14 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
+class _CacheCursor:
     """A memory, and the prediction that is asked for."""
 
-    memory: Memory
+    memory: CacheState
     context: CacheContext
 
 
-class Hooks:
+class CacheHooks:
     """Those of one module, all of one cache."""
 
     def __init__(self, module: torch.nn.Module) -> None:
@@ -57,19 +57,21 @@ class Hooks:
         assert self._managers, "a cache that hooks nothing. This is a bug."
         self._taken: set[int] = set()
 
-    def memory(self) -> Constant:
+    def memory(self) -> OpaqueConstant:
         """For the inputs of a call; of the request that makes it. No two requests that live have
         equal ones, so that they never share a forward."""
         kept = coroutine.kept()
         if self not in kept:
             kept[self] = self._new()
-        moment = _Moment(kept[self], self._managers[0]._context or CacheContext(_ONLY))
-        return Constant(moment, f"{moment.memory.number} {moment.context.name}")
+        moment = _CacheCursor(kept[self], self._managers[0]._context or CacheContext(_ONLY))
+        return OpaqueConstant(moment, f"{moment.memory.number} {moment.context.name}")
 
     @contextmanager
     def remembering(self, inputs: Inputs) -> Iterator[None]:
         """Evaluates with the memory of the inputs, or with one that is thrown away."""
-        moment = _held(inputs) or _Moment(Memory(-1, len(self._managers)), CacheContext(_ONLY))
+        moment = _held(inputs) or _CacheCursor(
+            CacheState(-1, len(self._managers)), CacheContext(_ONLY)
+        )
         try:
             for manager, states in zip(self._managers, moment.memory.states, strict=True):
                 manager._state_cache = states
@@ -80,24 +82,24 @@ class Hooks:
                 manager._state_cache = {}
                 manager.set_context(None)
 
-    def _new(self) -> Memory:
+    def _new(self) -> CacheState:
         """Its number is the least that is free: numbers are in signatures, which are counted."""
         number = next(n for n in itertools.count() if n not in self._taken)
         self._taken.add(number)
-        memory = Memory(number, len(self._managers))
+        memory = CacheState(number, len(self._managers))
         weakref.finalize(memory, self._taken.discard, number).atexit = False
         return memory
 
 
-def apply(module: torch.nn.Module, cache: Cache) -> Hooks:
+def apply(module: torch.nn.Module, cache: Cache) -> CacheHooks:
     """Puts the hooks into the module: before a door is put before it."""
     _APPLY[cache.method](module, dict(cache.options))
-    return Hooks(module)
+    return CacheHooks(module)
 
 
-def _held(inputs: Inputs) -> _Moment | None:
+def _held(inputs: Inputs) -> _CacheCursor | None:
     held = inputs.get(MEMORY)
-    return held.value if isinstance(held, Constant) else None
+    return held.value if isinstance(held, OpaqueConstant) else None
 
 
 def _managers(module: torch.nn.Module) -> list[StateManager]:

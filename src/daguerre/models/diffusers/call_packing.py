@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from daguerre.engine.forward import Array, Constant, Inputs
-from daguerre.models.diffusers.families import PLAIN, Layout
+from daguerre.engine.forward import Array, Inputs, OpaqueConstant
+from daguerre.models.diffusers.families import PLAIN, InputLayout
 
 CALL = "call"  # the input that holds the constant part; no place in a call has this name alone
 MEMORY = "memory"  # what a cache remembers of the request, where there is one; nor this one
@@ -30,14 +30,14 @@ _UNREAD = ".past_key_values"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TensorSlot:
     """Stands for a tensor with rows."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RaggedSlot:
     """Stands for a list with a tensor per row: one tensor, filled up to the longest, and another of
     the lengths. `filled` are the lengths that the network will make of them."""
 
@@ -50,20 +50,20 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Tiled:
+class RepeatedTensor:
     """A tensor with rows that is the same in all calls that share."""
 
-    constant: Constant
+    constant: OpaqueConstant
 
 
-def pack(arguments: Mapping[str, Any], layout: Layout = PLAIN) -> Inputs:
+def pack(arguments: Mapping[str, Any], layout: InputLayout = PLAIN) -> Inputs:
     """The inputs of a forward. Raises `TypeError` for an argument that is neither tensor nor plain.
 
     The first tensor says how many rows there are. What has another first axis, or is shared or
     decisive by `layout`, is constant, and its content part of the signature.
     """
     rows = _num_rows(arguments, layout)
-    tensors: dict[str, Array | Constant] = {}
+    tensors: dict[str, Array | OpaqueConstant] = {}
 
     def leaf(name: str, value: Any) -> Any:
         if not isinstance(value, torch.Tensor):
@@ -71,13 +71,13 @@ def pack(arguments: Mapping[str, Any], layout: Layout = PLAIN) -> Inputs:
         if name in _PER_ROW and value.ndim == 0:
             value = value.expand(rows)
         if name in layout.shared or value.ndim == 0 or len(value) != rows:
-            return Constant(value, _digest(value))
+            return OpaqueConstant(value, _digest(value))
         if name in layout.decisive:
-            return Tiled(Constant(value, _digest(value)))
+            return RepeatedTensor(OpaqueConstant(value, _digest(value)))
         # A kernel may be chosen by the layout, and rows of several jobs are always put together
         # in the plain one.
         tensors[name] = value.contiguous()
-        return Row(name)
+        return TensorSlot(name)
 
     call: dict[str, Any] = {}
     for name, value in arguments.items():
@@ -86,13 +86,13 @@ def pack(arguments: Mapping[str, Any], layout: Layout = PLAIN) -> Inputs:
             tensors |= listed
         else:
             call[name] = mapped(value, leaf, name)
-    return {CALL: Constant(call, _sha256(repr(call).encode())), **tensors}
+    return {CALL: OpaqueConstant(call, _sha256(repr(call).encode())), **tensors}
 
 
 def unpack(inputs: Inputs) -> dict[str, Any]:
     """The arguments of a call that was packed."""
     call = inputs[CALL]
-    assert isinstance(call, Constant), "a forward that is no call. This is a bug."
+    assert isinstance(call, OpaqueConstant), "a forward that is no call. This is a bug."
     arguments: dict[str, Any] = fill(call.value, inputs)
     return arguments
 
@@ -106,18 +106,18 @@ def fill(value: Any, tensors: Mapping[str, Any]) -> Any:
     """The structure with its tensors in place again."""
 
     def leaf(_: str, held: Any) -> Any:
-        if isinstance(held, Row):
+        if isinstance(held, TensorSlot):
             return tensors[held.name]
-        if isinstance(held, Rows):
+        if isinstance(held, RaggedSlot):
             return _list(held, tensors)
-        if isinstance(held, Tiled):
+        if isinstance(held, RepeatedTensor):
             return _tile(held.constant.value, tensors)
-        return held.value if isinstance(held, Constant) else held
+        return held.value if isinstance(held, OpaqueConstant) else held
 
     return mapped(value, leaf)
 
 
-def taken_out(value: Any, layout: Layout = PLAIN) -> tuple[Any, tuple[torch.Tensor, ...]]:
+def taken_out(value: Any, layout: InputLayout = PLAIN) -> tuple[Any, tuple[torch.Tensor, ...]]:
     """A result as a structure without its tensors, and these, in the order of their numbers. Lists
     are of rows where those of the call are."""
     tensors: list[torch.Tensor] = []
@@ -125,13 +125,13 @@ def taken_out(value: Any, layout: Layout = PLAIN) -> tuple[Any, tuple[torch.Tens
     def leaf(name: str, held: Any) -> Any:
         if isinstance(held, list):
             tensors.append(torch.stack(held))
-            return Rows(str(len(tensors) - 1), ())
+            return RaggedSlot(str(len(tensors) - 1), ())
         if name.endswith(_UNREAD):
             return None
         if not isinstance(held, torch.Tensor):
             return _plain(name, held)
         tensors.append(held)
-        return Row(str(len(tensors) - 1))
+        return TensorSlot(str(len(tensors) - 1))
 
     is_leaf = _is_list if layout.listed else _is_nothing
     return mapped(value, leaf, "result", is_leaf), tuple(tensors)
@@ -166,16 +166,16 @@ def mapped(
 
 def _rows(
     name: str, value: Sequence[torch.Tensor], multiple: int
-) -> tuple[Rows, dict[str, torch.Tensor]]:
+) -> tuple[RaggedSlot, dict[str, torch.Tensor]]:
     lengths = [len(tensor) for tensor in value]
-    rows = Rows(name, tuple(-(-length // multiple) * multiple for length in lengths))
+    rows = RaggedSlot(name, tuple(-(-length // multiple) * multiple for length in lengths))
     filled = value[0].new_zeros((len(value), max(rows.filled), *value[0].shape[1:]))
     for row, tensor in zip(filled, value, strict=True):
         row[: len(tensor)] = tensor
     return rows, {name: filled, rows.lengths: torch.tensor(lengths)}
 
 
-def _list(rows: Rows, tensors: Mapping[str, Any]) -> list[torch.Tensor]:
+def _list(rows: RaggedSlot, tensors: Mapping[str, Any]) -> list[torch.Tensor]:
     tensor = tensors[rows.name]
     if not rows.filled:  # of a result: nothing was filled up
         return list(tensor.unbind())
@@ -189,7 +189,7 @@ def _tile(value: torch.Tensor, tensors: Mapping[str, Any]) -> torch.Tensor:
     return value.repeat(total // len(value), *(1 for _ in value.shape[1:]))
 
 
-def _num_rows(arguments: Mapping[str, Any], layout: Layout) -> int:
+def _num_rows(arguments: Mapping[str, Any], layout: InputLayout) -> int:
     """Of the first list of rows, or else of the first tensor that has any."""
     for name in layout.listed:
         return len(arguments[name])

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from daguerre.engine.forward import Forward, Outputs
+from daguerre.engine.forward import ForwardRequest, Outputs
 
 # Of one checkpoint: some sixty prompts of FLUX.1 in bfloat16, on the device of its encoders.
 MAX_BYTES = 256 * 1024**2
@@ -27,7 +27,7 @@ class Embeddings:
         self._kept: OrderedDict[str, Outputs] = OrderedDict()  # the last used is the last
         self._num_bytes = 0
 
-    def get(self, forward: Forward) -> Outputs | None:
+    def get(self, forward: ForwardRequest) -> Outputs | None:
         """The caller's own: pipelines may work on them in place."""
         key = _key(forward)
         if key not in self._kept:
@@ -35,7 +35,7 @@ class Embeddings:
         self._kept.move_to_end(key)
         return _copied(self._kept[key])
 
-    def put(self, forward: Forward, outputs: Outputs) -> None:
+    def put(self, forward: ForwardRequest, outputs: Outputs) -> None:
         """Before the caller changes them; what was not used for longest makes room."""
         key, size = _key(forward), _size(outputs)
         if key in self._kept or size > self._max_bytes:
@@ -46,7 +46,7 @@ class Embeddings:
             self._num_bytes -= _size(self._kept.popitem(last=False)[1])
 
 
-def _key(forward: Forward) -> str:
+def _key(forward: ForwardRequest) -> str:
     digest = hashlib.sha256(forward.signature.encode())
     for name in sorted(forward.arrays):
         tensor: Any = forward.arrays[name]

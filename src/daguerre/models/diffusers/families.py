@@ -18,7 +18,7 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class InputLayout:
     """Which inputs of a network are not rows on the first axis of a tensor.
 
     `shared` carry no rows, though their first axis may be as long as the rows. `decisive` carry
@@ -32,7 +32,7 @@ class Layout:
     listed: Mapping[str, int] = field(default_factory=lambda: _NONE)
 
 
-PLAIN = Layout()
+PLAIN = InputLayout()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Family:
     has_two_forwards: bool = False  # a guided step asks the denoiser twice, not for twice the rows
     blank: str | None = None  # the negative prompt for none, where guidance is off without one
     guiders: tuple[str, ...] = ()
-    layout: Layout = PLAIN
+    layout: InputLayout = PLAIN
     caches: frozenset[str] = frozenset()
     call: Mapping[str, Any] = field(default_factory=lambda: _NONE)
     load: Mapping[str, Any] = field(default_factory=lambda: _NONE)
@@ -85,7 +85,7 @@ _FLUX = Family(
     guidance=3.5,
     # Guidance is distilled into the network: there is no second forward to put a prompt into.
     has_negative_prompt=False,
-    layout=Layout(shared=frozenset({"img_ids", "txt_ids"})),
+    layout=InputLayout(shared=frozenset({"img_ids", "txt_ids"})),
     caches=frozenset({FIRST_BLOCK, TAYLOR, TAYLOR_LITE}),
     call={"max_sequence_length": 512},
 )
@@ -107,7 +107,7 @@ _FLUX_2 = Family(
     guidance=4.0,
     has_negative_prompt=False,
     # Positions have rows, and the denoiser takes those of the first for all.
-    layout=Layout(shared=frozenset({"img_ids", "txt_ids"})),
+    layout=InputLayout(shared=frozenset({"img_ids", "txt_ids"})),
     # Its two kinds of blocks answer differently, which First Block Cache cannot.
     caches=frozenset({TAYLOR, TAYLOR_LITE}),
 )
@@ -125,7 +125,7 @@ _KREA_2 = Family(
     has_negative_prompt=True,
     unguided=0.0,
     has_two_forwards=True,
-    layout=Layout(shared=frozenset({"position_ids"})),
+    layout=InputLayout(shared=frozenset({"position_ids"})),
 )
 _KREA_2_DISTILLED = replace(
     _KREA_2, steps=8, guidance=None, has_negative_prompt=False, call={"guidance_scale": 0.0}
@@ -226,7 +226,7 @@ FAMILIES: Mapping[str, Family] = {
             has_negative_prompt=True,
             has_two_forwards=True,
             # It counts the words and, where rows have not equally many, attends with a mask.
-            layout=Layout(decisive=frozenset({"encoder_attention_mask"})),
+            layout=InputLayout(decisive=frozenset({"encoder_attention_mask"})),
         ),
         Family(
             pipeline="QwenImagePipeline",
@@ -251,7 +251,7 @@ FAMILIES: Mapping[str, Family] = {
             guidance=5.0,
             has_negative_prompt=True,
             unguided=0.0,
-            layout=Layout(listed={"x": 1, "cap_feats": 32}),
+            layout=InputLayout(listed={"x": 1, "cap_feats": 32}),
         ),
         _KREA_2,
         _HUNYUAN_IMAGE,

@@ -30,7 +30,7 @@ _REVISION = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
-class Pin:
+class PinnedRevision:
     """One state of a repository for good: branches and tags can move, a commit cannot."""
 
     repository: str  # "owner/name"
@@ -48,12 +48,12 @@ def is_revision(value: object) -> bool:
     return isinstance(value, str) and bool(_REVISION.fullmatch(value))
 
 
-def folder(home: Path, pin: Pin) -> Path:
+def folder(home: Path, pin: PinnedRevision) -> Path:
     """Where the checkpoint lies once it is pulled."""
     return home / "checkpoints" / pin.repository.replace("/", "--") / pin.revision
 
 
-def pull(home: Path, pin: Pin, progress: Progress = lambda name, size: None) -> Path:
+def pull(home: Path, pin: PinnedRevision, progress: Progress = lambda name, size: None) -> Path:
     """Downloads what is not there yet. What an earlier attempt got is kept."""
     target = folder(home, pin)
     if target.is_dir():
@@ -71,7 +71,7 @@ def pull(home: Path, pin: Pin, progress: Progress = lambda name, size: None) -> 
     return target
 
 
-def _fill(partial: Path, pin: Pin, progress: Progress) -> None:
+def _fill(partial: Path, pin: PinnedRevision, progress: Progress) -> None:
     from huggingface_hub import HfApi
 
     # Read here and not by the library, which does so once for the whole process.
@@ -101,7 +101,7 @@ def _wanted(files: Sequence[str], components: Sequence[str]) -> list[str]:
     ]
 
 
-def _fetch(api: HfApi, pin: Pin, partial: Path, file: Any) -> None:
+def _fetch(api: HfApi, pin: PinnedRevision, partial: Path, file: Any) -> None:
     api.hf_hub_download(pin.repository, file.rfilename, revision=pin.revision, local_dir=partial)
     path = partial / file.rfilename
     is_whole = path.stat().st_size == file.size
@@ -121,7 +121,7 @@ def _transport_error() -> type[Exception]:
     return kind
 
 
-def _words(error: Exception, pin: Pin) -> str:
+def _words(error: Exception, pin: PinnedRevision) -> str:
     from huggingface_hub import errors
 
     if isinstance(error, errors.GatedRepoError):

@@ -21,14 +21,14 @@ from daguerre.errors import SettingsError
 from daguerre.models.diffusers import memory, quantization
 from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
-from daguerre.storage.artifact_cache import Store
+from daguerre.storage.artifact_cache import ArtifactCache
 
 if TYPE_CHECKING:
     import torch
 
     from daguerre.models.diffusers.embeddings import Embeddings
-    from daguerre.models.diffusers.executors.base import Place
-    from daguerre.models.diffusers.previews.latent_rgb import Colours
+    from daguerre.models.diffusers.executors.base import ExecutionTarget
+    from daguerre.models.diffusers.previews.latent_rgb import LatentToRgb
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 EXECUTORS = ("auto", "eager", "openvino", "compile", "cuda-graphs")
 
 
-class Stock:
+class LoadedCheckpoint:
     """`pipeline` is diffusers' own object once it is loaded; it is never called, its copies are."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Stock:
         worker: int = 0,
         executor: str = "eager",
         tf32: bool = False,
-        store: Store | None = None,
+        store: ArtifactCache | None = None,
         cache: Cache | None = None,
         quantization: str | None = None,
     ) -> None:
@@ -59,7 +59,7 @@ class Stock:
         self.num_threads = num_threads
         self.executor, self.is_tf32, self._store = executor, tf32, store
         self.cache, self.quantization = cache, quantization
-        self.colours: Colours | None = None  # for previews; None also where there can be none
+        self.colours: LatentToRgb | None = None  # for previews; None also where there can be none
         self._networks: Mapping[str, Network] = {}
         self.embeddings: Embeddings  # there from `load` on: importing it imports torch
         self._hashed: tuple[tuple[str, int, int], ...] = ()  # the files that were read for it
@@ -165,14 +165,16 @@ class Stock:
 
     def _open_doors(self, device: torch.device) -> Mapping[str, Network]:
         from daguerre.models.diffusers import determinism, proxies
-        from daguerre.models.diffusers.executors.base import Place
-        from daguerre.models.diffusers.executors.cuda_graphs import Recorder
+        from daguerre.models.diffusers.executors.base import ExecutionTarget
+        from daguerre.models.diffusers.executors.cuda_graphs import GraphCapturer
 
         facts = determinism.facts(self.weights_sha256, device, self.dtype, self.is_tf32)
-        eager = Place("eager", device, self.dtype, facts, is_tf32=self.is_tf32)
+        eager = ExecutionTarget("eager", device, self.dtype, facts, is_tf32=self.is_tf32)
         # A text encoder runs once per request, for a moment: it is not worth another's start.
         places = dict.fromkeys(self.checkpoint.family.text_encoders, eager)
-        fast = replace(eager, executor=self.executor, store=self._store, recorder=Recorder(device))
+        fast = replace(
+            eager, executor=self.executor, store=self._store, recorder=GraphCapturer(device)
+        )
         denoiser = self.checkpoint.family.denoiser
         return {denoiser: self._open_denoiser(fast)} | {
             name: proxies.open_door(
@@ -185,7 +187,7 @@ class Stock:
             if name != denoiser
         }
 
-    def _open_denoiser(self, place: Place) -> Network:
+    def _open_denoiser(self, place: ExecutionTarget) -> Network:
         from daguerre.models.diffusers import cache_hooks, proxies
 
         family = self.checkpoint.family

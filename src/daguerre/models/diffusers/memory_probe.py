@@ -1,6 +1,6 @@
 """How much memory an evaluation takes, and how much there is: gauges of a process and of a device.
 
-Both implement `daguerre.engine.forward.Gauge`. Knows nothing of networks.
+Both implement `daguerre.engine.forward.MemoryProbe`. Knows nothing of networks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from daguerre.engine.forward import Gauge, Measurement
+from daguerre.engine.forward import MemoryProbe, PeakMemory
 from daguerre.models.diffusers import memory
 
 _LOOK_S = 0.002
@@ -21,11 +21,11 @@ _PAGES = Path("/proc/self/statm")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
 
 
-def gauge(device: torch.device) -> Gauge:
-    return ProcessGauge() if device.type == "cpu" else DeviceGauge(device)
+def gauge(device: torch.device) -> MemoryProbe:
+    return ProcessMemoryProbe() if device.type == "cpu" else CudaMemoryProbe(device)
 
 
-class ProcessGauge:
+class ProcessMemoryProbe:
     """Of a CPU: the process's own memory, files left out, looked at again and again meanwhile.
 
     The system knows the peak since the start only, and it can be reset by one for all who ask.
@@ -38,7 +38,7 @@ class ProcessGauge:
         return memory.free("cpu")
 
     @contextmanager
-    def measuring(self) -> Iterator[Measurement]:
+    def measuring(self) -> Iterator[PeakMemory]:
         measurement, ended = _OfProcess(), threading.Event()
         looker = threading.Thread(
             target=measurement.look_until, args=(ended,), name="daguerre-gauge", daemon=True
@@ -69,7 +69,7 @@ class _OfProcess:
         return max(self._most, _own_bytes()) - self._before if self._before else None
 
 
-class DeviceGauge:
+class CudaMemoryProbe:
     """Of a CUDA device: what torch has handed out at the most."""
 
     has_fixed_part = False
@@ -81,7 +81,7 @@ class DeviceGauge:
         return memory.free(str(self._device))
 
     @contextmanager
-    def measuring(self) -> Iterator[Measurement]:
+    def measuring(self) -> Iterator[PeakMemory]:
         yield _OfDevice(self._device)
 
 

@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daguerre.cpu import num_cores
-from daguerre.engine.forward import Forward, Network, Outputs, Preview, Stage
+from daguerre.engine.forward import ForwardRequest, Network, Outputs, Preview, Stage
 from daguerre.engine.pipeline import Pipeline, Pixels
-from daguerre.errors import InternalError, InvalidRequest, SettingsError
+from daguerre.errors import InternalError, InvalidRequestError, SettingsError
 from daguerre.models.diffusers import caches, memory
 from daguerre.models.diffusers.checkpoint import DECODER
-from daguerre.models.diffusers.loaded_pipeline import Stock
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.models.embedded.model import MIN_CORES_TO_SHARE
-from daguerre.params import ImageParams, Mode, ModelInfo
+from daguerre.params import BatchingMode, ImageParams, ModelInfo
 
 if TYPE_CHECKING:
     import torch
 
-    from daguerre.models.diffusers.previews.latent_rgb import Colours
+    from daguerre.models.diffusers.previews.latent_rgb import LatentToRgb
 
 DTYPES = ("float32", "bfloat16")
 DEFAULT_MAX_ROWS = 8
@@ -39,22 +39,22 @@ LOADS = (AT_START, "first use")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ServingOptions:
     """What the catalog says of a model id. None takes the family's steps and guidance, and as many
     rows as are worth a trial."""
 
     steps: int | None = None
     guidance: float | None = None
     max_rows: int | None = None
-    mode: Mode = "exact"
+    mode: BatchingMode = "exact"
     name: str = ""
     load: str = AT_START
 
 
 class DiffusersModel:
-    """Implements `daguerre.engine.pipeline.MovableModel` under the id `model`."""
+    """Implements `daguerre.engine.pipeline.EvictableModel` under the id `model`."""
 
-    def __init__(self, model: str, stock: Stock, options: Options) -> None:
+    def __init__(self, model: str, stock: LoadedCheckpoint, options: ServingOptions) -> None:
         checkpoint = stock.checkpoint
         self.family = checkpoint.family
         self.steps = options.steps or self.family.steps
@@ -83,7 +83,7 @@ class DiffusersModel:
         self.is_loaded_at_start = options.load == AT_START
 
     @property
-    def source(self) -> Stock:
+    def source(self) -> LoadedCheckpoint:
         return self._stock
 
     @property
@@ -124,8 +124,8 @@ class DiffusersModel:
         return self.run(params, self.steps, self.guidance)
 
     def run(self, params: ImageParams, steps: int, guidance: float | None) -> Pipeline:
-        """`pipeline` with another number of steps and another guidance. Raises `InvalidRequest` for
-        what this checkpoint cannot follow."""
+        """`pipeline` with another number of steps and another guidance. Raises
+        `InvalidRequestError` for what this checkpoint cannot follow."""
         self._check(params, guidance)
         pipeline = self._stock.copy(guidance)
         arguments = self._arguments(params, steps, guidance)
@@ -164,7 +164,7 @@ class DiffusersModel:
         if not params.negative_prompt:
             return
         if not self._follows_negative(guidance):
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"negative_prompt: the model {params.model!r} makes no prediction that one could"
                 " go into; leave it out or send an empty one",
                 param="negative_prompt",
@@ -184,14 +184,14 @@ class DiffusersModel:
         is_negative = param == "negative_prompt"
         num, limit = num_quoted(self.family, self._stock.pipeline, text)
         if num > limit:
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"{param} has {num} tokens in quotation marks, those around each text included; the"
                 f" model {self._model!r} reads {limit} at most",
                 param=param,
             )
         num, limit = num_tokens(self.family, self._stock.pipeline, text, is_negative)
         if num > limit:
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"{param} is {num} tokens long, those of its start and end included; the"
                 f" model {self._model!r} reads {limit} at most",
                 param=param,
@@ -220,7 +220,7 @@ class DiffusersModel:
                     if num_asked % per_step == 0:
                         step = (num_asked // per_step, len(pipeline.scheduler.timesteps))
                 stage = self._stage(question.network)
-                forward = Forward(question.network, question.inputs, stage, step, preview)
+                forward = ForwardRequest(question.network, question.inputs, stage, step, preview)
                 if question.network not in self.family.text_encoders:
                     outputs = yield forward
                 elif (outputs := self._stock.embeddings.get(forward)) is None:
@@ -257,13 +257,13 @@ class DiffusersModel:
 
 
 def _watched(
-    draw: Callable[[Preview], Pipeline], pipeline: Any, colours: Colours, params: ImageParams
+    draw: Callable[[Preview], Pipeline], pipeline: Any, colours: LatentToRgb, params: ImageParams
 ) -> Pipeline:
     """The same forwards, with what their steps make of the picture."""
     from daguerre.models.diffusers.previews.latent_rgb import to_decode
-    from daguerre.models.diffusers.previews.predicted_x0 import Estimate
+    from daguerre.models.diffusers.previews.predicted_x0 import PredictedX0
 
-    estimate = Estimate(pipeline.scheduler)
+    estimate = PredictedX0(pipeline.scheduler)
 
     def preview(outputs: Outputs) -> Pixels:
         latents = to_decode(pipeline.vae, estimate.latents, params.width, params.height)
@@ -273,7 +273,7 @@ def _watched(
         return (yield from draw(preview))
 
 
-def _is_wide(stock: Stock) -> bool:
+def _is_wide(stock: LoadedCheckpoint) -> bool:
     """On few cores two requests take twice the time of one, and to prove and time it takes some
     forwards that are minutes long there. A cache remembers one request at a time."""
     if stock.cache:
@@ -284,7 +284,7 @@ def _is_wide(stock: Stock) -> bool:
 
 def _picture(output: Any) -> Pixels:
     if any(getattr(output, "nsfw_content_detected", None) or ()):
-        raise InvalidRequest(
+        raise InvalidRequestError(
             "the checkpoint's safety checker refuses the picture of this prompt and seed",
             param="prompt",
         )

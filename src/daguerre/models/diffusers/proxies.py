@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 
 from daguerre.engine.forward import (
-    Constant,
     Inputs,
     NetworkChanged,
+    OpaqueConstant,
     Outputs,
     is_out_of_memory,
 )
@@ -36,18 +36,18 @@ from daguerre.models.diffusers.call_packing import (
     unpack,
 )
 from daguerre.models.diffusers.executors.base import (
-    Eager,
+    EagerExecutor,
+    ExecutionTarget,
     Executor,
-    Method,
-    Place,
+    NetworkMethod,
     executor,
     structure,
 )
-from daguerre.models.diffusers.families import PLAIN, Layout
+from daguerre.models.diffusers.families import PLAIN, InputLayout
 from daguerre.models.diffusers.memory_probe import gauge
 
 if TYPE_CHECKING:
-    from daguerre.models.diffusers.cache_hooks import Hooks
+    from daguerre.models.diffusers.cache_hooks import CacheHooks
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ _IGNORED = "generator"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ModuleCall:
     """What a door asks of the engine."""
 
     network: str
@@ -75,9 +75,9 @@ class TorchNetwork:
         name: str,
         module: Any,
         method: Callable[..., Any],
-        place: Place,
-        layout: Layout = PLAIN,
-        hooks: Hooks | None = None,
+        place: ExecutionTarget,
+        layout: InputLayout = PLAIN,
+        hooks: CacheHooks | None = None,
     ) -> None:
         self.name, self.layout = name, layout
         self.hooks = hooks
@@ -87,8 +87,8 @@ class TorchNetwork:
         # Digest of a call's constant part -> what its result looks like without the tensors. The
         # constant part holds all options of a call, so it decides that.
         self._results: dict[str, Any] = {}
-        self._module_method = Method(name, module, self.evaluate)
-        self._eager = Eager(self._module_method)
+        self._module_method = NetworkMethod(name, module, self.evaluate)
+        self._eager = EagerExecutor(self._module_method)
         self._executor = self._chosen(self._module_method)
 
     @property
@@ -138,7 +138,7 @@ class TorchNetwork:
         except Exception:  # code that looks at values raises what it likes
             return self.evaluate(inputs)[0]
 
-    def _chosen(self, method: Method) -> Executor:
+    def _chosen(self, method: NetworkMethod) -> Executor:
         if self.layout.listed or self.layout.decisive:
             return self._eager  # a tracer would take values of the example for constants
         try:
@@ -149,7 +149,7 @@ class TorchNetwork:
 
     def _is_at_fault(self, error: Exception) -> bool:
         """Memory that runs out may be there again: no reason to change bits."""
-        return not isinstance(self._executor, Eager) and not is_out_of_memory(error)
+        return not isinstance(self._executor, EagerExecutor) and not is_out_of_memory(error)
 
     def _fall_back(self, error: Exception) -> NoReturn:
         failed, self._executor = self._executor, self._eager
@@ -162,9 +162,9 @@ def open_door(
     name: str,
     module: Any,
     method: str,
-    place: Place,
-    layout: Layout = PLAIN,
-    hooks: Hooks | None = None,
+    place: ExecutionTarget,
+    layout: InputLayout = PLAIN,
+    hooks: CacheHooks | None = None,
 ) -> TorchNetwork:
     """Puts a door before `module.method`, and returns the network behind it."""
     original = getattr(module, method)
@@ -179,7 +179,7 @@ def open_door(
         inputs = pack(arguments, layout)
         if hooks:
             inputs = {**inputs, MEMORY: hooks.memory()}
-        return network.result(inputs, coroutine.ask(Question(name, inputs)))
+        return network.result(inputs, coroutine.ask(ModuleCall(name, inputs)))
 
     setattr(module, method, door)
     return network
@@ -192,5 +192,5 @@ def _words(error: Exception) -> str:
 
 def _digest(inputs: Inputs) -> str:
     call = inputs[CALL]
-    assert isinstance(call, Constant), "a forward that is no call. This is a bug."
+    assert isinstance(call, OpaqueConstant), "a forward that is no call. This is a bug."
     return call.digest

@@ -28,7 +28,7 @@ YES = ("", "yes")
 # Sizes of things as shares of the short side: 24 steps of 11%.
 SIZES = tuple(0.12 * 1.11**i for i in range(24))
 
-WHOLE: dict[str, tuple[str, ...]] = {
+SCENE_FIELDS: dict[str, tuple[str, ...]] = {
     "kind": KINDS,
     "terrain": ("", *LAND, *WATER, *ELSEWHERE),
     "setting": ("", "room", "table", "shelf", "window"),
@@ -43,7 +43,7 @@ WHOLE: dict[str, tuple[str, ...]] = {
     "sun": YES,
     "moon": YES,
 }
-THING: dict[str, tuple[str, ...]] = {
+OBJECT_FIELDS: dict[str, tuple[str, ...]] = {
     "name": ("", *(t.name for t in things.THINGS), GLOWING_MUSHROOM),
     "count": ("", "0", "1", "2", "3", "4", "5"),
     "stature": ("", "tiny", "small", "big", "giant"),
@@ -77,8 +77,8 @@ class Field:
 
 
 FIELDS: tuple[Field, ...] = (
-    *(Field(0, name, values) for name, values in WHOLE.items()),
-    *(Field(s, n, values) for s in range(1, MAX_THINGS + 1) for n, values in THING.items()),
+    *(Field(0, name, values) for name, values in SCENE_FIELDS.items()),
+    *(Field(s, n, values) for s in range(1, MAX_THINGS + 1) for n, values in OBJECT_FIELDS.items()),
 )
 AT: dict[tuple[int, str], int] = {(f.slot, f.name): i for i, f in enumerate(FIELDS)}
 MASKED: NDArray[np.int64] = np.array([field.mask for field in FIELDS])  # (F,)
@@ -123,7 +123,7 @@ def _said(scene: Scene, item: Placed, name: str) -> str:
         return str(found.index(item.look)) if found else "0"
     if name == "size":
         nearest = int(np.abs(np.log(np.array(SIZES) / item.size)).argmin())
-        return THING["size"][1 + nearest]
+        return OBJECT_FIELDS["size"][1 + nearest]
     if name == "flies":
         return YES[item.place == "s" and _place(scene.terrain, scene.kind, item.name) != "s"]
     value = getattr(item, name)
@@ -145,9 +145,9 @@ def _place(terrain: str, kind: str, name: str) -> str:
 def decode(tokens: NDArray[np.int64], shape: tuple[int, int], seed: int, palette: int) -> Scene:
     """The scene of tokens (F,) without masks, in one of `SHAPES`; `seed` lays it out."""
     values = {(f.slot, f.name): f.values[t] for f, t in zip(FIELDS, tokens.tolist(), strict=True)}
-    whole = {name: values[0, name] for name in WHOLE}
+    whole = {name: values[0, name] for name in SCENE_FIELDS}
     items = tuple(
-        _placed(whole, {name: values[slot, name] for name in THING})
+        _placed(whole, {name: values[slot, name] for name in OBJECT_FIELDS})
         for slot in range(1, MAX_THINGS + 1)
         if values[slot, "name"]
     )
@@ -189,7 +189,7 @@ def _placed(whole: Mapping[str, str], said: Mapping[str, str]) -> Placed:
     )
 
 
-class Rules:
+class CompatibilityTables:
     """Which values go together, as the scenes of the training show it.
 
     `together[c][t, f]` (V of c, NUM_LOGITS) bool: with value t of the field c each value of each
@@ -203,7 +203,7 @@ class Rules:
         self._together = dict(together)
 
     @classmethod
-    def learn(cls, tokens: NDArray[np.int64]) -> Rules:
+    def learn(cls, tokens: NDArray[np.int64]) -> CompatibilityTables:
         """From the tokens (n, F) of many scenes."""
         chosen = [AT[0, name] for name in cls.CONTROLLERS]
         chosen += [AT[s, n] for s in range(1, MAX_THINGS + 1) for n in ("stature", "spot")]
@@ -237,7 +237,7 @@ class Rules:
         return {f"{FIELDS[c].slot}-{FIELDS[c].name}": t for c, t in self._together.items()}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[np.bool_]]) -> Rules:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.bool_]]) -> CompatibilityTables:
         return cls({_field(name): array for name, array in arrays.items()})
 
 
@@ -278,7 +278,7 @@ def _named(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
 @lru_cache(maxsize=1)
 def _drawable() -> NDArray[np.bool_]:
     """(V,): the names that there is art for, and none."""
-    names = THING["name"]
+    names = OBJECT_FIELDS["name"]
     found = [name in ("", GLOWING_MUSHROOM) or bool(_looks(name)) for name in names]
     return np.array(found)
 
@@ -286,7 +286,7 @@ def _drawable() -> NDArray[np.bool_]:
 @lru_cache(maxsize=2048)
 def _values_of(name: str) -> Mapping[str, Sequence[str]]:
     """For a thing, the fields whose values depend on it, and these values."""
-    some = {kind: THING[kind][1:] for kind in ("count", "size")}
+    some = {kind: OBJECT_FIELDS[kind][1:] for kind in ("count", "size")}
     if name == GLOWING_MUSHROOM:
         return {**some, "colour": tuple(GLOWS), "look": ("0",), "glowing": YES[1:], "flip": YES[:1]}
     row = things.BY_NAME[name]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daguerre.cpu import num_cores
-from daguerre.engine.forward import Forward, Inputs, Network, Outputs, Promise
+from daguerre.engine.forward import ForwardRequest, Inputs, Network, Outputs, Promise
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError
 from daguerre.params import ImageParams, ModelInfo
@@ -28,7 +28,7 @@ from daguerre.params import ImageParams, ModelInfo
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from daguerre.models.embedded.fields import Rules
+    from daguerre.models.embedded.fields import CompatibilityTables
     from daguerre.models.embedded.previews import DrawingProcess
     from daguerre.models.embedded.text import PromptTokenizer
 
@@ -154,7 +154,7 @@ class EmbeddedModel:
         return PromptTokenizer(self._folder / "tokenizer.json")
 
     @cached_property
-    def _rules(self) -> Rules:
+    def _rules(self) -> CompatibilityTables:
         from daguerre.models.embedded.previews import read_rules
 
         return read_rules(self._folder)
@@ -202,11 +202,11 @@ class EmbeddedModel:
             tokens = np.stack((sampler.tokens,) * 2)
             inputs = {**rows, "tokens": tokens, "shape": np.full(2, shape)}
             step = (index + 1, num_steps)
-            outputs = yield Forward("denoiser", inputs, "denoise", step, preview)
+            outputs = yield ForwardRequest("denoiser", inputs, "denoise", step, preview)
             sampler.step(self._guided(outputs), index)
         layout = np.array([[noise.layout, noise.palette]])
         drawn = {"tokens": sampler.tokens[None], "layout": layout, "shape": shape}
-        (pixels,) = yield Forward("decoder", drawn, stage="decode")
+        (pixels,) = yield ForwardRequest("decoder", drawn, stage="decode")
         result: Pixels = np.asarray(pixels[0])
         return result
 
@@ -217,7 +217,9 @@ class EmbeddedModel:
         prompted, free = np.asarray(outputs[0])
         return guide(prompted, free, self.card.guidance_scale)
 
-    def _encode(self, texts: tuple[str, ...]) -> Generator[Forward, Outputs, NDArray[np.float32]]:
+    def _encode(
+        self, texts: tuple[str, ...]
+    ) -> Generator[ForwardRequest, Outputs, NDArray[np.float32]]:
         """The denoiser's text input (len(texts), 25, 384)."""
         from daguerre.models.embedded.text import condition
 
@@ -226,7 +228,7 @@ class EmbeddedModel:
         for start in range(0, len(windows.ids), _MAX_WINDOWS):
             part = slice(start, start + _MAX_WINDOWS)
             inputs = {"ids": windows.ids[part], "mask": windows.mask[part]}
-            (rows,) = yield Forward("text_encoder", inputs, stage="encode")
+            (rows,) = yield ForwardRequest("text_encoder", inputs, stage="encode")
             hidden.extend(rows)
         out, row = [], 0
         for counts in windows.counts:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.palette import BACKS
-from daguerre.models.embedded.fields import GLOWING_MUSHROOM, WHOLE
+from daguerre.models.embedded.fields import GLOWING_MUSHROOM, SCENE_FIELDS
 
 # What a value of a field is called besides its own name, in the singular.
 _ALSO: dict[str, dict[str, tuple[str, ...]]] = {
@@ -49,10 +49,12 @@ _NO_NAMES = {"", "clear", *BACKS}  # values that are not said alone: "blue" is n
 
 
 def unwanted(negative_prompt: str) -> Mapping[str, frozenset[str]]:
-    """Field (a key of `WHOLE` or `THING`) -> its values that the list of words names."""
+    """Field (a key of `SCENE_FIELDS` or `OBJECT_FIELDS`) -> its values that the list of words
+    names.
+    """
     said = frozenset(things.phrases(negative_prompt))
     found = {
-        field: frozenset(value for value in WHOLE[field] if _is_said(field, value, said))
+        field: frozenset(value for value in SCENE_FIELDS[field] if _is_said(field, value, said))
         for field in _ALSO
     }
     found |= {field: frozenset({"yes"} if field in said else ()) for field in ("sun", "moon")}

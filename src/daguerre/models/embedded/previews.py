@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from daguerre.engine.pipeline import Pixels
 from daguerre.models.embedded.decoder import picture
-from daguerre.models.embedded.fields import MASKED, NUM_LOGITS, Rules
+from daguerre.models.embedded.fields import MASKED, NUM_LOGITS, CompatibilityTables
 from daguerre.models.embedded.negative_prompt import unwanted
 from daguerre.models.embedded.sampler import Noise, SceneSampler, guide
 
@@ -45,9 +45,9 @@ _PROGRAM = (
 )
 
 
-def read_rules(folder: Path) -> Rules:
+def read_rules(folder: Path) -> CompatibilityTables:
     with (folder / "rules.npz").open("rb") as file, np.load(file) as arrays:
-        return Rules.from_arrays(dict(arrays))
+        return CompatibilityTables.from_arrays(dict(arrays))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +62,7 @@ class Draft:
     tokens: NDArray[np.int64]
     logits: NDArray[np.float32]
 
-    def drawn(self, rules: Rules) -> Pixels:
+    def drawn(self, rules: CompatibilityTables) -> Pixels:
         """The likeliest scene by now."""
         noise = Noise.draw(self.seed)
         sampler = SceneSampler(noise, rules, 1, 0.0, unwanted(self.negative_prompt))
@@ -192,7 +192,7 @@ def main(folder: str) -> None:
         os._exit(0)
 
 
-def _drawn(draft: Draft, rules: Rules) -> Pixels | Exception:
+def _drawn(draft: Draft, rules: CompatibilityTables) -> Pixels | Exception:
     try:
         return draft.drawn(rules)
     except Exception as error:  # told to whoever asked, who tells the log

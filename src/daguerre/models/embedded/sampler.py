@@ -20,11 +20,11 @@ from daguerre.models.embedded.fields import (
     FIELDS,
     MASKED,
     NUM_LOGITS,
+    OBJECT_FIELDS,
     ORDER,
+    SCENE_FIELDS,
     STARTS,
-    THING,
-    WHOLE,
-    Rules,
+    CompatibilityTables,
 )
 
 MAX_STEPS = len(FIELDS)
@@ -87,14 +87,16 @@ class SceneSampler:
     def __init__(
         self,
         noise: Noise,
-        rules: Rules,
+        rules: CompatibilityTables,
         num_steps: int,
         temperature: float,
         unwanted: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> None:
         self._noise, self._rules, self._temperature = noise, rules, temperature
         self._wanted = {
-            name: np.array([value not in values for value in {**WHOLE, **THING}[name]])
+            name: np.array(
+                [value not in values for value in {**SCENE_FIELDS, **OBJECT_FIELDS}[name]]
+            )
             for name, values in unwanted.items()
         }
         self._steps = steps_of(num_steps)

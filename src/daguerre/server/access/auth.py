@@ -11,7 +11,7 @@ import asyncio
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from daguerre.errors import AccessDenied, AuthenticationFailed, Unavailable
+from daguerre.errors import AccessDeniedError, AuthenticationError, UnavailableError
 from daguerre.protocol.messages import quote_for_message
 from daguerre.server.access.auth_throttle import Strangers
 from daguerre.storage.api_keys import Resource, ResourceStore
@@ -25,7 +25,7 @@ class Authenticator:
         self._resources, self._strangers = resources, strangers
 
     async def authenticate(self, request: Request) -> Resource:
-        """The resource whose key was sent. Raises `AuthenticationFailed`, or `RateLimited` for an
+        """The resource whose key was sent. Raises `AuthenticationError`, or `RateLimitError` for an
         address that has sent many unknown keys."""
         key = _bearer_key(request.headers)
         address = request.client.host if request.client else ""
@@ -33,7 +33,7 @@ class Authenticator:
         resource = await self._resource(key)
         if resource is None:
             self._strangers.note_unknown(address, key)
-            raise AuthenticationFailed(
+            raise AuthenticationError(
                 f"the key is unknown, or it was rotated or revoked; {_HOW}; 'daguerre config' shows"
                 " it"
             )
@@ -49,14 +49,14 @@ class Authenticator:
             async with asyncio.timeout(DATABASE_TIMEOUT_S):
                 return await asyncio.to_thread(self._resources.authenticate, key)
         except TimeoutError as error:
-            raise Unavailable(
+            raise UnavailableError(
                 f"the database of keys did not answer within {DATABASE_TIMEOUT_S:g} s"
             ) from error
 
 
 def check_access(resource: Resource, model: str) -> None:
     if model != resource.model:
-        raise AccessDenied(
+        raise AccessDeniedError(
             f"you do not have access to that model: {quote_for_message(model)} was asked for,"
             f" and this key is for {quote_for_message(resource.model)}",
             param="model",
@@ -66,10 +66,10 @@ def check_access(resource: Resource, model: str) -> None:
 def _bearer_key(headers: Headers) -> str:
     sent = headers.getlist("authorization")
     if not sent:
-        raise AuthenticationFailed(f"no key was sent; {_HOW}")
+        raise AuthenticationError(f"no key was sent; {_HOW}")
     if len(sent) > 1:
-        raise AuthenticationFailed(f"{len(sent)} Authorization headers were sent; send one")
+        raise AuthenticationError(f"{len(sent)} Authorization headers were sent; send one")
     words = sent[0].split()
     if len(words) != 2 or words[0].lower() != "bearer":
-        raise AuthenticationFailed(f"the Authorization header is no Bearer token; {_HOW}")
+        raise AuthenticationError(f"the Authorization header is no Bearer token; {_HOW}")
     return words[1]

@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import TypeVar
 
-from daguerre.errors import RateLimited
+from daguerre.errors import RateLimitError
 from daguerre.server.access.rate_limiter import WINDOW_S, whole_seconds
 
 K = TypeVar("K")
@@ -32,7 +32,7 @@ class Strangers:
         self._good: OrderedDict[bytes, None] = OrderedDict()
 
     def check(self, address: str, key: str) -> None:
-        """Raises `RateLimited` where the key is not to be looked up."""
+        """Raises `RateLimitError` where the key is not to be looked up."""
         failures = self._failures.get(network(address), deque())
         oldest_s = self._clock() - WINDOW_S
         while failures and failures[0] <= oldest_s:
@@ -41,7 +41,7 @@ class Strangers:
             return
         if _digest(key) not in self._good:
             wait_s = whole_seconds(failures[0] - oldest_s)
-            raise RateLimited(
+            raise RateLimitError(
                 f"{self._max_failures} unknown keys came from this address within a minute;"
                 f" try again in {wait_s} s",
                 retry_after_s=wait_s,

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from starlette.requests import ClientDisconnect
 
 from daguerre.engine.interface import EngineStats
-from daguerre.errors import RateLimited
+from daguerre.errors import RateLimitError
 from daguerre.storage.api_keys import Resource
 
 WINDOW_S = 60.0
@@ -38,7 +38,7 @@ def retry_after_s(stats: EngineStats) -> int:
     return whole_seconds(stats.work_s)
 
 
-class Parallel:
+class ConcurrencyLimiter:
     """Requests of each resource that are under way, from the key to the end of the answer."""
 
     def __init__(self, max_each: int) -> None:
@@ -48,9 +48,9 @@ class Parallel:
 
     @contextmanager
     def hold(self, resource: Resource, stats: EngineStats) -> Iterator[None]:
-        """Raises `RateLimited`; one of the others will have ended in about the time of a job."""
+        """Raises `RateLimitError`; one of the others will have ended in about the time of a job."""
         if self._max_each and self._num_held[resource.id] >= self._max_each:
-            raise RateLimited(
+            raise RateLimitError(
                 f"{self._max_each} requests with the key of {resource.alias} are under way, the"
                 " most that are taken at a time",
                 retry_after_s=whole_seconds(stats.pace.mean_job_s),
@@ -105,7 +105,7 @@ class RateLimiter:
     def _enter(self, resource: Resource, limit: int) -> float:
         entries = self._current(resource)
         if len(entries) >= limit:
-            raise RateLimited(
+            raise RateLimitError(
                 f"the limit of {limit} requests a minute for {resource.alias} is used up;"
                 f" try again in {whole_seconds(self._reset_s(entries))} s",
                 retry_after_s=whole_seconds(self._reset_s(entries)),

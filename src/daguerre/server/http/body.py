@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from starlette.requests import Request
 
-from daguerre.errors import BodyTimeout, BodyTooLarge, InvalidRequest
+from daguerre.errors import BodyTooLargeError, InvalidRequestError, RequestTimeoutError
 from daguerre.protocol.messages import quote_for_message
 
 _TOO_DEEP = "the body is nested too deeply; no field takes nested values"
@@ -30,7 +30,7 @@ async def read_body(request: Request, max_bytes: int, timeout_s: float) -> bytes
                 if len(body) > max_bytes:
                     raise _too_large(f"more than {max_bytes} bytes", max_bytes)
     except TimeoutError:
-        raise BodyTimeout(
+        raise RequestTimeoutError(
             f"after {timeout_s:g} s only {len(body)} bytes of the body had arrived;"
             f" it must be complete within {timeout_s:g} s"
         ) from None
@@ -40,7 +40,7 @@ async def read_body(request: Request, max_bytes: int, timeout_s: float) -> bytes
 def parse_object(body: bytes) -> dict[str, object]:
     """The JSON object in the body, whatever the Content-Type says it is."""
     if not body.strip():
-        raise InvalidRequest("the body is empty; it must be a JSON object")
+        raise InvalidRequestError("the body is empty; it must be a JSON object")
     try:
         # utf-8-sig: a byte order mark carries nothing, and some editors and shells write one.
         value = json.loads(
@@ -49,18 +49,18 @@ def parse_object(body: bytes) -> dict[str, object]:
             parse_constant=_refuse_constant,
         )
     except UnicodeDecodeError as error:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"the body is not UTF-8 text: {error.reason}, byte {error.start}"
         ) from None
     except RecursionError:
-        raise InvalidRequest(_TOO_DEEP) from None
+        raise InvalidRequestError(_TOO_DEEP) from None
     except json.JSONDecodeError as error:
-        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+        raise InvalidRequestError(f"the body is not valid JSON: {error}") from None
     except ValueError:
-        raise InvalidRequest("the body holds a number with too many digits") from None
+        raise InvalidRequestError("the body holds a number with too many digits") from None
     if not isinstance(value, dict):
         kind = _KINDS.get(type(value), "null")
-        raise InvalidRequest(f"the body is {kind}; it must be a JSON object")
+        raise InvalidRequestError(f"the body is {kind}; it must be a JSON object")
     if b"\\u" in body:
         _check_unicode(value)
     return value
@@ -72,20 +72,20 @@ def _check_headers(request: Request, max_bytes: int) -> None:
         raise _too_large(f"{length} bytes", max_bytes)
     for coding in request.headers.getlist("content-encoding"):
         if coding.lower() != "identity":
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"the body is encoded as {quote_for_message(coding)}; send it unencoded"
             )
 
 
-def _too_large(size: str, max_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"the body has {size}; at most {max_bytes} bytes are allowed")
+def _too_large(size: str, max_bytes: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"the body has {size}; at most {max_bytes} bytes are allowed")
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in pairs:
         if name in found:
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"the key {quote_for_message(name)} is given more than once", param=name[:100]
             )
         found[name] = value
@@ -93,7 +93,7 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise InvalidRequest(f"the body holds {name}, which is not JSON")
+    raise InvalidRequestError(f"the body holds {name}, which is not JSON")
 
 
 def _check_unicode(fields: dict[str, object]) -> None:
@@ -102,10 +102,10 @@ def _check_unicode(fields: dict[str, object]) -> None:
         try:
             json.dumps([name, value], ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"{quote_for_message(name)} holds half of a surrogate pair, which is no character;"
                 " send both halves, or the character itself",
                 param=name.encode("ascii", "backslashreplace").decode("ascii")[:100],
             ) from None
         except RecursionError:
-            raise InvalidRequest(_TOO_DEEP) from None
+            raise InvalidRequestError(_TOO_DEEP) from None

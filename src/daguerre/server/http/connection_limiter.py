@@ -15,8 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from daguerre.errors import DaguerreError, RateLimited, SettingsError, Unavailable
-from daguerre.server.http.logs import Seldom
+from daguerre.errors import DaguerreError, RateLimitError, SettingsError, UnavailableError
+from daguerre.server.http.logs import ThrottledLogger
 
 # Standard streams, the event loop, the engine's pipes, the database, and connections that are
 # accepted and not yet counted, or refused and not yet closed.
@@ -29,7 +29,7 @@ MAX_REFUSED = 8
 logger = logging.getLogger(__name__)
 
 
-class Guest(Protocol):
+class Connection(Protocol):
     """A connection."""
 
     def is_quiet(self) -> bool:
@@ -39,7 +39,7 @@ class Guest(Protocol):
         """Closes it at once, whatever is still to be sent."""
 
 
-class Crowd:
+class ConnectionLimiter:
     """Used from the event loop only."""
 
     def __init__(
@@ -50,24 +50,26 @@ class Crowd:
     ) -> None:
         """No limit for an address where `max_per_address` is 0."""
         self._max_connections, self._max_per_address = max_connections, max_per_address
-        self._guests: dict[Guest, str] = {}  # with their addresses; who was heard last comes last
+        self._guests: dict[
+            Connection, str
+        ] = {}  # with their addresses; who was heard last comes last
         self._num_of: Counter[str] = Counter()
-        self._refused: set[Guest] = set()
-        self._log = Seldom(logger, "%d connections refused: %s", clock)
+        self._refused: set[Connection] = set()
+        self._log = ThrottledLogger(logger, "%d connections refused: %s", clock)
 
-    def enter(self, guest: Guest, address: str = "") -> DaguerreError | None:
+    def enter(self, guest: Connection, address: str = "") -> DaguerreError | None:
         """What the newcomer is to be told where there is no room."""
         if self._max_per_address and self._num_of[address] >= self._max_per_address:
             own = [other for other, of in self._guests.items() if of == address]
             if not self._dismiss_one(own):
-                return self._refusal(f"{len(own)} connections from this address", RateLimited)
+                return self._refusal(f"{len(own)} connections from this address", RateLimitError)
         elif len(self._guests) >= self._max_connections and not self._dismiss_one(self._guests):
-            return self._refusal(f"{len(self._guests)} connections", Unavailable)
+            return self._refusal(f"{len(self._guests)} connections", UnavailableError)
         self._guests[guest] = address
         self._num_of[address] += 1
         return None
 
-    def _dismiss_one(self, guests: Collection[Guest]) -> bool:
+    def _dismiss_one(self, guests: Collection[Connection]) -> bool:
         """Whether one of them was quiet."""
         quiet = next((guest for guest in guests if guest.is_quiet()), None)
         if quiet is None:
@@ -76,26 +78,26 @@ class Crowd:
         quiet.drop()
         return True
 
-    def _forget(self, guest: Guest) -> None:
+    def _forget(self, guest: Connection) -> None:
         address = self._guests.pop(guest, None)
         if address is not None:
             self._num_of[address] -= 1
             if not self._num_of[address]:
                 del self._num_of[address]
 
-    def may_stay(self, guest: Guest) -> bool:
+    def may_stay(self, guest: Connection) -> bool:
         """Whether a connection that was refused can be told so."""
         if len(self._refused) >= MAX_REFUSED:
             return False
         self._refused.add(guest)
         return True
 
-    def note(self, guest: Guest) -> None:
+    def note(self, guest: Connection) -> None:
         """It has sent something."""
         if guest in self._guests:
             self._guests[guest] = self._guests.pop(guest)
 
-    def leave(self, guest: Guest) -> None:
+    def leave(self, guest: Connection) -> None:
         self._forget(guest)
         self._refused.discard(guest)
 
@@ -105,7 +107,7 @@ class Crowd:
         return kind(told, retry_after_s=1)
 
 
-def affordable(max_connections: int, num_workers: int = 1) -> int:
+def clamp_to_open_file_limit(max_connections: int, num_workers: int = 1) -> int:
     """So many, or as many as the limit of open files leaves. Raises `SettingsError` for too few."""
     reserved = RESERVED_FILES + _FILES_OF_WORKER * (num_workers - 1)
     limit = _max_files()

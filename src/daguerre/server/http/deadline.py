@@ -12,15 +12,17 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from daguerre.errors import DeadlineExceeded
-from daguerre.server.http.middleware import Exchange
+from daguerre.errors import DeadlineExceededError
+from daguerre.server.http.middleware import RequestContext
 
 T = TypeVar("T")
 
 
-async def in_time(work: Coroutine[Any, Any, T], exchange: Exchange, receive: Receive) -> T:
-    """What the work returns. Raises `ClientDisconnect` or `DeadlineExceeded`, and then it has been
-    cancelled. The body of the request has been read before."""
+async def run_with_deadline(
+    work: Coroutine[Any, Any, T], exchange: RequestContext, receive: Receive
+) -> T:
+    """What the work returns. Raises `ClientDisconnect` or `DeadlineExceededError`, and then it has
+    been cancelled. The body of the request has been read before."""
     if exchange.left_s() <= 0:
         work.close()
         raise _late(exchange)
@@ -41,8 +43,8 @@ async def in_time(work: Coroutine[Any, Any, T], exchange: Exchange, receive: Rec
         await _end(working, leaving)
 
 
-def _late(exchange: Exchange) -> DeadlineExceeded:
-    return DeadlineExceeded(
+def _late(exchange: RequestContext) -> DeadlineExceededError:
+    return DeadlineExceededError(
         f"the image was not done {exchange.timeout_s:g} s after the request came"
     )
 

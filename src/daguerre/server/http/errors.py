@@ -16,12 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from daguerre.errors import (
-    Conflict,
+    ConflictError,
     DaguerreError,
-    InvalidRequest,
-    MethodNotAllowed,
-    NotFound,
-    Unavailable,
+    InvalidRequestError,
+    MethodNotAllowedError,
+    NotFoundError,
+    UnavailableError,
 )
 from daguerre.protocol.messages import quote_for_message, suggestion
 
@@ -46,7 +46,7 @@ def error_response(error: DaguerreError, headers: Mapping[str, str] | None = Non
     all_headers = dict(headers or {})
     if error.status == 401:
         all_headers["WWW-Authenticate"] = "Bearer"
-    if error.status == Conflict.status:
+    if error.status == ConflictError.status:
         # OpenAI's clients would send the same once more, to be told the same.
         all_headers["x-should-retry"] = "false"
     if error.retry_after_s is not None:
@@ -64,7 +64,7 @@ class OutageLog:
     def note(self, error: DaguerreError) -> None:
         """A full queue or a loading model has no cause: that is no fault of any part."""
         cause, now_s = error.__cause__, self._clock()
-        if not isinstance(error, Unavailable) or cause is None or now_s < self._silent_until_s:
+        if not isinstance(error, UnavailableError) or cause is None or now_s < self._silent_until_s:
             return
         self._silent_until_s = now_s + OUTAGE_LOG_S
         # Of a database's error the later lines are the statement and its values.
@@ -78,10 +78,12 @@ def unrouted_response(request: Request, error: HTTPException, paths: Collection[
     if error.status_code == 405 and request.method == "OPTIONS":
         return Response(status_code=204, headers={"Allow": ", ".join([*allowed, "OPTIONS"])})
     if error.status_code == 405:
-        message = f"{request.method[:20]} is not allowed on {quote_for_message(path)}; allowed: {', '.join(allowed)}"
-        return error_response(MethodNotAllowed(message), {"Allow": ", ".join(allowed)})
+        methods = ", ".join(allowed)
+        quoted = quote_for_message(path)
+        message = f"{request.method[:20]} is not allowed on {quoted}; allowed: {methods}"
+        return error_response(MethodNotAllowedError(message), {"Allow": methods})
     if error.status_code == 404:
         return error_response(
-            NotFound(f"there is no path {quote_for_message(path)}{suggestion(path, paths)}")
+            NotFoundError(f"there is no path {quote_for_message(path)}{suggestion(path, paths)}")
         )
-    return error_response(InvalidRequest(error.detail))
+    return error_response(InvalidRequestError(error.detail))

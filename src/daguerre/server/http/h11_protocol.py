@@ -20,11 +20,11 @@ from http import HTTPStatus
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from daguerre.errors import BodyTimeout, DaguerreError, InvalidRequest
+from daguerre.errors import DaguerreError, InvalidRequestError, RequestTimeoutError
 from daguerre.server.access.auth_throttle import network
-from daguerre.server.http.connection_limiter import Crowd
+from daguerre.server.http.connection_limiter import ConnectionLimiter
 from daguerre.server.http.errors import error_body
-from daguerre.server.http.logs import Seldom
+from daguerre.server.http.logs import ThrottledLogger
 
 MAX_HEAD_BYTES = 64 * 1024
 # Each costs as much to read as a long one: 13,000 short ones fit into a head, and took 48 ms.
@@ -52,11 +52,11 @@ def is_for_the_log(record: logging.LogRecord) -> bool:
 
 
 class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
-    crowd: Crowd
-    nonsense: Seldom  # the log of what is no HTTP
+    crowd: ConnectionLimiter
+    nonsense: ThrottledLogger  # the log of what is no HTTP
     incoming: memoryview  # of all connections: what comes is copied out at once
     head_timeout_s = 20.0
-    write_timeout_s = 60.0
+    response_write_timeout_s = 60.0
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     _refusal: DaguerreError | None = None  # of a connection too many
@@ -107,7 +107,7 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
     def handle_events(self) -> None:
         if self.conn.their_state is h11.IDLE and self._is_head_too_large():
             self._refuse(
-                InvalidRequest(
+                InvalidRequestError(
                     f"the head of the request has more than {MAX_HEAD_BYTES} bytes, or more than"
                     f" {MAX_HEAD_LINES} lines"
                 )
@@ -149,8 +149,10 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         now_s, unsent_bytes = self.loop.time(), self.transport.get_write_buffer_size()
         if unsent_bytes != self._unsent_bytes:
             self._unsent_bytes, self._taken_s = unsent_bytes, now_s
-        is_late = now_s - self._writing_since_s > self.write_timeout_s
-        self._write_timer = self.loop.call_later(min(_LOOK_S, self.write_timeout_s / 2), self._look)
+        is_late = now_s - self._writing_since_s > self.response_write_timeout_s
+        self._write_timer = self.loop.call_later(
+            min(_LOOK_S, self.response_write_timeout_s / 2), self._look
+        )
         if is_late or (self._is_ending and self.is_quiet()):
             self._stop_looking()
             self.drop()
@@ -168,7 +170,7 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self.nonsense.warn()
-        self._refuse(InvalidRequest("this is not valid HTTP/1.1"))
+        self._refuse(InvalidRequestError("this is not valid HTTP/1.1"))
 
     def _is_rest_unwanted(self) -> bool:
         """The rest of a body in chunks that was answered before its end: the connection is closed
@@ -221,7 +223,9 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         self._head_timer = None
         if not self._is_working() and not self.transport.is_closing():
             self._refuse(
-                BodyTimeout(f"the head of the request was not in after {self.head_timeout_s:g} s")
+                RequestTimeoutError(
+                    f"the head of the request was not in after {self.head_timeout_s:g} s"
+                )
             )
 
     def _refuse(self, error: DaguerreError) -> None:

@@ -42,7 +42,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-class Seldom:
+class ThrottledLogger:
     """A warning of what strangers can do as often as they like: one line in `SELDOM_S`."""
 
     def __init__(

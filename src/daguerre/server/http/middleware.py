@@ -1,7 +1,8 @@
 """One request and its answer, seen from outside: id, failure of last resort, log line, counting.
 
-`ExchangeMiddleware` stands around every endpoint, so all of that happens in one place. `Exchange`
-gathers what the endpoints learn about a request. Knows no field of any body, and no key.
+`RequestContextMiddleware` stands around every endpoint, so all of that happens in one place.
+`RequestContext` gathers what the endpoints learn about a request. Knows no field of any body, and
+no key.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from daguerre.errors import BodyTimeout, DaguerreError, InternalError, NotReady
-from daguerre.params import ImageParams, Mode, Terms, Timings
+from daguerre.errors import DaguerreError, InternalError, NotReadyError, RequestTimeoutError
+from daguerre.params import BatchingMode, ImageParams, JobContext, Timings
 from daguerre.server.access.rate_limiter import LOADING_RETRY_AFTER_S, RateLimiter
 from daguerre.server.http.errors import error_response
-from daguerre.server.http.security_headers import harden
+from daguerre.server.http.security_headers import add_security_headers
 from daguerre.storage.api_keys import Resource
 
 # The client is gone: nothing is sent, the number is for the log and the metrics alone.
@@ -37,7 +38,7 @@ LINGER_S = 2.0
 # So much of a refused body is dropped on the way to the next request; for more, a new connection
 # costs less.
 MAX_DROPPED_BYTES = 64 * 1024
-STOPPING = NotReady("the server is stopping", retry_after_s=LOADING_RETRY_AFTER_S)
+STOPPING = NotReadyError("the server is stopping", retry_after_s=LOADING_RETRY_AFTER_S)
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # Any other word is one that a stranger chose, as long as a head may be.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -54,7 +55,7 @@ def request_id(headers: Headers) -> str:
 
 
 @dataclass(slots=True)
-class Exchange:
+class RequestContext:
     """What is known of one request; filled in along its way and read at its end."""
 
     request_id: str
@@ -67,14 +68,14 @@ class Exchange:
     until_its_end: ExitStack = field(default_factory=ExitStack)  # what it holds of limits
     resource: Resource | None = None
     params: ImageParams | None = None
-    mode: Mode = "exact"
+    mode: BatchingMode = "exact"
     num_steps: int = 0
     timings: Timings | None = None
     file_ms: float = 0.0
     cache: str = ""  # hit or miss, where files that are kept have a part in it
 
     @classmethod
-    def of(cls, request: Request) -> Exchange:
+    def of(cls, request: Request) -> RequestContext:
         exchange = request.state.exchange
         assert isinstance(exchange, cls), "an endpoint outside the middleware. This is a bug."
         return exchange
@@ -86,10 +87,10 @@ class Exchange:
         """Until its time is over."""
         return self.timeout_s - self.total_s()
 
-    def terms(self, *, is_watched: bool) -> Terms:
+    def terms(self, *, wants_progress: bool) -> JobContext:
         """What the engine is told of it."""
         assert self.resource, "work for a stranger. This is a bug."
-        return Terms(self.resource.id, self.request_id, self.left_s(), is_watched)
+        return JobContext(self.resource.id, self.request_id, self.left_s(), wants_progress)
 
     def log_line(self) -> str:
         return " ".join(f"{name}={value}" for name, value in self.log_fields().items())
@@ -112,7 +113,7 @@ class Exchange:
         return words
 
 
-class _Reply:
+class _ResponseSender:
     """Sends the answer with the headers that all have, and keeps the connection sound.
 
     Where the answer goes out before the body is in, the connection is closed, unless little is
@@ -121,7 +122,12 @@ class _Reply:
     """
 
     def __init__(
-        self, exchange: Exchange, limiter: RateLimiter, scope: Scope, receive: Receive, send: Send
+        self,
+        exchange: RequestContext,
+        limiter: RateLimiter,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> None:
         self.has_started = False
         self._exchange, self._limiter = exchange, limiter
@@ -159,13 +165,13 @@ class _Reply:
         exchange.status = message["status"]
         headers = MutableHeaders(scope=message)
         headers["x-request-id"] = exchange.request_id
-        harden(headers)
+        add_security_headers(headers)
         if exchange.mode != "exact":  # the seed does not promise the same bytes
             headers["x-mode"] = exchange.mode
         if exchange.resource:
             headers.update(self._limiter.headers(exchange.resource))
         self._must_close = not self._is_body_in and (
-            exchange.status == BodyTimeout.status or not self._is_dropped_cheaply
+            exchange.status == RequestTimeoutError.status or not self._is_dropped_cheaply
         )
         if self._must_close:
             headers["connection"] = "close"
@@ -179,7 +185,7 @@ class _Reply:
             pass
 
 
-def in_origin_form(scope: Scope) -> Scope:
+def to_origin_form(scope: Scope) -> Scope:
     """A target with scheme and host is the same as its path (RFC 9112, 3.2.2). This server has one
     name at most, so whose it is does not matter."""
     sent: bytes = scope.get("raw_path") or b""
@@ -189,7 +195,7 @@ def in_origin_form(scope: Scope) -> Scope:
     return {**scope, "raw_path": raw or b"/", "path": unquote(raw.decode("ascii")) or "/"}
 
 
-class ExchangeMiddleware:
+class RequestContextMiddleware:
     """The outermost layer: every answer passes it, and every failure ends here."""
 
     def __init__(
@@ -197,7 +203,7 @@ class ExchangeMiddleware:
         app: ASGIApp,
         limiter: RateLimiter,
         routes: Mapping[Any, str],
-        observe: Callable[[Exchange], None],
+        observe: Callable[[RequestContext], None],
     ) -> None:
         self._app, self._limiter, self._observe = app, limiter, observe
         self._routes = routes  # endpoint -> path as the documentation has it
@@ -206,10 +212,10 @@ class ExchangeMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope = in_origin_form(scope)
-        exchange = Exchange(request_id(Headers(scope=scope)), scope["method"])
+        scope = to_origin_form(scope)
+        exchange = RequestContext(request_id(Headers(scope=scope)), scope["method"])
         scope.setdefault("state", {})["exchange"] = exchange
-        reply = _Reply(exchange, self._limiter, scope, receive, send)
+        reply = _ResponseSender(exchange, self._limiter, scope, receive, send)
         try:
             await self._app(scope, reply.receive, reply.send)
         except ClientDisconnect:
@@ -226,18 +232,18 @@ class ExchangeMiddleware:
             exchange.route = self._routes.get(scope.get("endpoint"), UNROUTED)
             self._record(exchange)
 
-    async def _fail(self, error: DaguerreError, scope: Scope, reply: _Reply) -> None:
+    async def _fail(self, error: DaguerreError, scope: Scope, reply: _ResponseSender) -> None:
         # An answer that has begun cannot be taken back: the server cuts the connection.
         if not reply.has_started:
             await error_response(error)(scope, reply.receive, reply.send)
 
-    def _record(self, exchange: Exchange) -> None:
+    def _record(self, exchange: RequestContext) -> None:
         level = logging.DEBUG if exchange.route in _PROBES else logging.INFO
         logger.log(level, "%s", exchange.log_line(), extra={"fields": exchange.log_fields()})
         self._observe(exchange)
 
 
-def internal_error(exchange: Exchange) -> InternalError:
+def internal_error(exchange: RequestContext) -> InternalError:
     return InternalError(
         f"the server failed on this request; its log has the reason under {exchange.request_id}"
     )

@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from daguerre.errors import InvalidRequest
+from daguerre.errors import InvalidRequestError
 from daguerre.protocol.messages import quote_for_message
 from daguerre.server.http.errors import error_response
 
@@ -40,7 +40,7 @@ _METHODS = ("GET", "POST")
 _OF_THE_BODY = ("content-length", "content-type")
 
 
-def harden(headers: MutableHeaders) -> None:
+def add_security_headers(headers: MutableHeaders) -> None:
     """Of an answer that is about to be sent."""
     headers["x-content-type-options"] = "nosniff"
     if headers.get("content-type", "").startswith("text/html"):
@@ -48,7 +48,7 @@ def harden(headers: MutableHeaders) -> None:
         headers.setdefault("content-security-policy", _STRICT_POLICY)
 
 
-class CrossOriginMiddleware(CORSMiddleware):
+class JsonCORSMiddleware(CORSMiddleware):
     """Starlette's, whose refusals have the error object and say what is allowed."""
 
     def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
@@ -68,14 +68,14 @@ class CrossOriginMiddleware(CORSMiddleware):
             return Response(status_code=204, headers=told)
         return error_response(self._refusal(request_headers), told)
 
-    def _refusal(self, asked: Headers) -> InvalidRequest:
+    def _refusal(self, asked: Headers) -> InvalidRequestError:
         if not self.is_allowed_origin(asked["origin"]):
-            return InvalidRequest(
+            return InvalidRequestError(
                 f"pages of {quote_for_message(asked['origin'])} may not call this server"
             )
         method = asked["access-control-request-method"]
         if method not in _METHODS:
-            return InvalidRequest(
+            return InvalidRequestError(
                 f"pages may send {' and '.join(_METHODS)}, not {quote_for_message(method)}"
             )
-        return InvalidRequest("pages of public addresses may not call into a private network")
+        return InvalidRequestError("pages of public addresses may not call into a private network")

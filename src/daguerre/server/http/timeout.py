@@ -10,7 +10,7 @@ import re
 
 from starlette.datastructures import Headers
 
-from daguerre.errors import InvalidRequest
+from daguerre.errors import InvalidRequestError
 from daguerre.protocol.messages import quote_for_message
 
 HEADER = "x-request-timeout"
@@ -20,16 +20,16 @@ _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 def timeout_s(headers: Headers, max_s: float) -> float:
     """In seconds from the arrival of the request; `max_s` where the header is not sent. Raises
-    `InvalidRequest`: a longer time is refused, since it would not be kept."""
+    `InvalidRequestError`: a longer time is refused, since it would not be kept."""
     sent = headers.getlist(HEADER)
     if not sent:
         return max_s
     seconds = float(sent[0]) if len(sent) == 1 and _NUMBER.fullmatch(sent[0]) else 0.0
     low = min(MIN_TIMEOUT_S, max_s)
     if not low <= seconds <= max_s:
-        raise InvalidRequest(
-            f"{HEADER} is {quote_for_message(', '.join(sent))}; it must be a number of seconds from {low:g} to"
-            f" {max_s:g}",
+        raise InvalidRequestError(
+            f"{HEADER} is {quote_for_message(', '.join(sent))}; it must be a number of seconds"
+            f" from {low:g} to {max_s:g}",
             param=HEADER,
         )
     return seconds

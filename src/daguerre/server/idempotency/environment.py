@@ -29,12 +29,12 @@ _DISTRIBUTIONS = (
     *("openvino", "numpy", "tokenizers", "thorvg-python", "zlib-ng", "pillow"),
     *("torch", "diffusers", "transformers", "accelerate", "torchao", "triton"),
 )
-_SETTINGS = ("precision", "num_inference_steps", "prompt_in_file")
+_SETTINGS = ("precision", "num_inference_steps", "embed_prompt")
 # What compiles a checkpoint's networks, and what a CUDA device is told of its workspace.
 _ENVIRONMENT = ("CXX", "CUBLAS_WORKSPACE_CONFIG")
 
 
-class Surroundings:
+class EnvironmentFingerprint:
     """Of a server with these settings, as they were when it started."""
 
     def __init__(self, settings: Settings) -> None:

@@ -14,7 +14,7 @@ import re
 
 from starlette.datastructures import Headers
 
-from daguerre.errors import InvalidRequest
+from daguerre.errors import InvalidRequestError
 from daguerre.protocol.messages import quote_for_message
 from daguerre.protocol.request import ImageGenerationRequest
 
@@ -32,13 +32,13 @@ def idempotency_key(headers: Headers) -> str | None:
     if not sent:
         return None
     if len(sent) > 1:
-        raise InvalidRequest(f"{len(sent)} headers {HEADER} were sent; send one", param=HEADER)
+        raise InvalidRequestError(f"{len(sent)} headers {HEADER} were sent; send one", param=HEADER)
     if found := _QUOTED.fullmatch(sent[0]):
         key = re.sub(r"\\(.)", r"\1", found.group(1))
     else:
         key = sent[0] if _PLAIN.fullmatch(sent[0]) else ""
     if not 1 <= len(key) <= MAX_KEY_CHARS:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"{HEADER} is {quote_for_message(sent[0])}; it must be {_RULE}", param=HEADER
         )
     return key

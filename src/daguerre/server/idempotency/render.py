@@ -8,17 +8,17 @@ from collections.abc import Awaitable, Callable
 
 from daguerre.imagefile.encoding import encode
 from daguerre.params import GeneratedImage, Timings
-from daguerre.server.http.middleware import Exchange
-from daguerre.server.idempotency.replay import Replay
-from daguerre.storage.result_cache import Result
+from daguerre.server.http.middleware import RequestContext
+from daguerre.server.idempotency.replay import IdempotentRequest
+from daguerre.storage.result_cache import CachedImage
 
 
 async def finished(
-    exchange: Exchange,
-    replay: Replay,
+    exchange: RequestContext,
+    replay: IdempotentRequest,
     make: Callable[[], Awaitable[GeneratedImage]],
     with_prompt: bool,
-) -> tuple[Result, float]:
+) -> tuple[CachedImage, float]:
     """The file that is kept, or else the one of the image that `make` waits for; and when work on
     the file began, by the monotonic clock."""
     started, timings = time.monotonic(), Timings()
@@ -33,5 +33,5 @@ async def finished(
     return result, started
 
 
-def _encoded(image: GeneratedImage, with_prompt: bool) -> Result:
-    return Result(encode(image, with_prompt=with_prompt), int(time.time()))
+def _encoded(image: GeneratedImage, with_prompt: bool) -> CachedImage:
+    return CachedImage(encode(image, with_prompt=with_prompt), int(time.time()))

@@ -11,15 +11,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TypeAlias
 
-from daguerre.params import Done, Event, Failed
+from daguerre.params import Event, JobFailed, JobSucceeded
 
-Start: TypeAlias = Callable[[], AsyncGenerator[Event, None]]
+JobFactory: TypeAlias = Callable[[], AsyncGenerator[Event, None]]
 
 
-class Flight:
+class SharedJob:
     """Begins at once, in a task of its own."""
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: JobFactory) -> None:
         self._heard: list[Event] = []
         self._error: Exception | None = None  # that the job was refused with, or broke with
         self._news = asyncio.Event()
@@ -33,7 +33,9 @@ class Flight:
     @property
     def has_failed(self) -> bool:
         last = self._heard[-1] if self._heard else None
-        return isinstance(last, Failed) or (self._task.done() and not isinstance(last, Done))
+        return isinstance(last, JobFailed) or (
+            self._task.done() and not isinstance(last, JobSucceeded)
+        )
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """See `Engine.generate`; closing it leaves the job as it is."""
@@ -53,7 +55,7 @@ class Flight:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _hear(self, start: Start) -> None:
+    async def _hear(self, start: JobFactory) -> None:
         try:
             # Closing is what cancels the job.
             async with aclosing(start()) as events:

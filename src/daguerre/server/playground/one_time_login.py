@@ -13,7 +13,7 @@ import secrets
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from daguerre.errors import AuthenticationFailed, InvalidRequest
+from daguerre.errors import AuthenticationError, InvalidRequestError
 from daguerre.protocol.messages import quote_for_message
 from daguerre.server.http.body import parse_object, read_body
 
@@ -49,7 +49,7 @@ class SignIn:
         body = parse_object(await read_body(request, _MAX_BODY_BYTES, _BODY_TIMEOUT_S))
         key = self._key(_token(body)) if _is_near(request) else None
         if key is None:
-            raise AuthenticationFailed(
+            raise AuthenticationError(
                 "this link has been used, or belongs to another start of the server, or was opened"
                 f" on another machine; {_HOW}",
                 param="token",
@@ -64,7 +64,7 @@ def _token(body: dict[str, object]) -> str:
     token = body.get("token")
     if not isinstance(token, str) or set(body) != {"token"}:
         names = ", ".join(quote_for_message(name) for name in body) or "nothing"
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"the body has {names}; it must have 'token' alone, the text behind"
             f" '#{FRAGMENT}' of the link",
             param="token",

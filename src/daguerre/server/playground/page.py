@@ -13,7 +13,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daguerre.errors import NotFound
+from daguerre.errors import NotFoundError
 from daguerre.protocol.messages import quote_for_message, suggestion
 
 FOLDER = Path(__file__).parent / "static"
@@ -77,7 +77,7 @@ class Playground:
         name = request.path_params["name"]
         if name not in self._files:
             near = suggestion(name, self._files)
-            raise NotFound(f"the playground has no file {quote_for_message(name)}{near}")
+            raise NotFoundError(f"the playground has no file {quote_for_message(name)}{near}")
         return self._files[name].response(request)
 
 

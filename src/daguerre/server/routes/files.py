@@ -12,17 +12,17 @@ import secrets
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daguerre.errors import RangeNotSatisfiable
+from daguerre.errors import RangeNotSatisfiableError
 from daguerre.params import OutputFormat
 from daguerre.server.http.errors import error_response
-from daguerre.server.routes.signed_urls import Links
-from daguerre.storage.file_store import FileFacts, FileStore
+from daguerre.server.routes.signed_urls import UrlSigner
+from daguerre.storage.file_store import FileInfo, FileStore
 
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 
 
-class Files:
-    def __init__(self, store: FileStore, links: Links) -> None:
+class FileEndpoints:
+    def __init__(self, store: FileStore, links: UrlSigner) -> None:
         self.store, self._links = store, links
 
     async def add(self, data: bytes, output_format: OutputFormat) -> str:
@@ -40,7 +40,7 @@ class Files:
             return Response(None, 304, headers)
         try:
             asked = _asked_range(request, facts)
-        except RangeNotSatisfiable as error:
+        except RangeNotSatisfiableError as error:
             return error_response(error, {"content-range": f"bytes */{facts.num_bytes}"})
         start, end = asked or (0, facts.num_bytes)
         if asked:
@@ -51,7 +51,7 @@ class Files:
         return Response(content, 206 if asked else 200, headers)
 
 
-def _headers(name: str, facts: FileFacts, seconds_left: int) -> dict[str, str]:
+def _headers(name: str, facts: FileInfo, seconds_left: int) -> dict[str, str]:
     return {
         "content-type": f"image/{name.rpartition('.')[2]}",
         "accept-ranges": "bytes",
@@ -62,7 +62,7 @@ def _headers(name: str, facts: FileFacts, seconds_left: int) -> dict[str, str]:
     }
 
 
-def _asked_range(request: Request, facts: FileFacts) -> tuple[int, int] | None:
+def _asked_range(request: Request, facts: FileInfo) -> tuple[int, int] | None:
     """From, and to before; None for the whole. Several ranges, and what is no range of bytes, are
     answered with the whole, as RFC 9110 (14.2) allows."""
     found = _RANGE.fullmatch(request.headers.get("range", ""))
@@ -77,7 +77,7 @@ def _asked_range(request: Request, facts: FileFacts) -> tuple[int, int] | None:
     start = int(first) if first else max(0, num_bytes - int(last))
     end = min(int(last) + 1, num_bytes) if first and last else num_bytes
     if start >= num_bytes:
-        raise RangeNotSatisfiable(
+        raise RangeNotSatisfiableError(
             f"the range {found[0]} lies outside of the file, which has {num_bytes} bytes"
         )
     return start, end

@@ -19,23 +19,23 @@ from starlette.types import ASGIApp
 
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
-from daguerre.params import Done, Failed, GeneratedImage, Step
+from daguerre.params import GeneratedImage, JobFailed, JobSucceeded, StepCompleted
 from daguerre.protocol.parsing import parse_request
 from daguerre.protocol.request import LINK, images_response, link_response
 from daguerre.server.access.auth import Authenticator, check_access
-from daguerre.server.access.rate_limiter import Parallel, RateLimiter
+from daguerre.server.access.rate_limiter import ConcurrencyLimiter, RateLimiter
 from daguerre.server.http.body import parse_object, read_body
-from daguerre.server.http.deadline import in_time
-from daguerre.server.http.middleware import Exchange
+from daguerre.server.http.deadline import run_with_deadline
+from daguerre.server.http.middleware import RequestContext
 from daguerre.server.http.timeout import timeout_s
 from daguerre.server.idempotency.render import finished
-from daguerre.server.idempotency.replay import Replay, Replays
-from daguerre.server.routes.files import Files
+from daguerre.server.idempotency.replay import IdempotencyCoordinator, IdempotentRequest
+from daguerre.server.routes.files import FileEndpoints
 from daguerre.server.routes.metrics import stages_ms
 from daguerre.server.routes.models import find_model
-from daguerre.server.routes.sse import ImageFacts
+from daguerre.server.routes.sse import EventMetadata
 from daguerre.server.routes.streaming import ImageStream
-from daguerre.storage.result_cache import Result
+from daguerre.storage.result_cache import CachedImage
 
 
 class ImageGenerations:
@@ -45,20 +45,20 @@ class ImageGenerations:
         engine: Engine,
         keys: Authenticator,
         limiter: RateLimiter,
-        replays: Replays,
-        files: Files,
+        replays: IdempotencyCoordinator,
+        files: FileEndpoints,
     ) -> None:
         self._settings, self._engine, self._files = settings, engine, files
         self._keys, self._limiter, self._replays = keys, limiter, replays
-        self._parallel = Parallel(settings.max_parallel_per_key)
+        self._parallel = ConcurrencyLimiter(settings.max_concurrent_requests_per_key)
 
     async def create(self, request: Request) -> ASGIApp:
-        exchange = Exchange.of(request)
+        exchange = RequestContext.of(request)
         resource = exchange.resource = await self._keys.authenticate(request)
         exchange.until_its_end.enter_context(self._parallel.hold(resource, self._engine.stats()))
         exchange.timeout_s = timeout_s(request.headers, self._settings.request_timeout_s)
         body = await read_body(
-            request, self._settings.max_body_bytes, self._settings.body_timeout_s
+            request, self._settings.max_request_body_bytes, self._settings.request_read_timeout_s
         )
         asked = parse_request(parse_object(body))
         params = exchange.params = asked.to_image_params()
@@ -68,19 +68,21 @@ class ImageGenerations:
         permit = self._limiter.permit(resource)
         repeats = self._replays.of(resource, request.headers, asked, params, info)
         if asked.stream:
-            facts = ImageFacts.of(params, asked.quality)
+            facts = EventMetadata.of(params, asked.quality)
             return ImageStream(self._settings, self._engine, exchange, facts, permit, repeats)
         with permit:
             wanted = asked.response_format or self._settings.response_format
             async with repeats as replay:
                 exchange.params = replay.params
                 work = self._content(exchange, replay, is_link=wanted == LINK)
-                content = await in_time(work, exchange, request.receive)
+                content = await run_with_deadline(work, exchange, request.receive)
         return Response(content, 200, _headers(exchange, replay), "application/json")
 
-    async def _content(self, exchange: Exchange, replay: Replay, *, is_link: bool) -> bytes:
+    async def _content(
+        self, exchange: RequestContext, replay: IdempotentRequest, *, is_link: bool
+    ) -> bytes:
         make = functools.partial(self._image, exchange, replay)
-        result, started = await finished(exchange, replay, make, self._settings.prompt_in_file)
+        result, started = await finished(exchange, replay, make, self._settings.embed_prompt)
         if is_link:
             url = await self._files.add(result.file, replay.params.output_format)
             content = link_response(result.created, url)
@@ -89,28 +91,28 @@ class ImageGenerations:
         exchange.file_ms = (time.monotonic() - started) * 1000
         return content
 
-    async def _image(self, exchange: Exchange, replay: Replay) -> GeneratedImage:
+    async def _image(self, exchange: RequestContext, replay: IdempotentRequest) -> GeneratedImage:
         # Closing is what cancels the job, where nobody else waits for it.
-        terms = exchange.terms(is_watched=replay.may_be_joined)
+        terms = exchange.terms(wants_progress=replay.may_be_joined)
         start = functools.partial(self._engine.generate, replay.params, terms)
         async with aclosing(replay.events(start)) as events:
             async for event in events:
                 match event:
-                    case Step(index=index):
+                    case StepCompleted(index=index):
                         exchange.num_steps = index
-                    case Done(image=image):
+                    case JobSucceeded(image=image):
                         return image
-                    case Failed(error=error):
+                    case JobFailed(error=error):
                         raise error
         raise AssertionError("the engine ended a job without Done or Failed. This is a bug.")
 
 
-def _inline(result: Result) -> bytes:
+def _inline(result: CachedImage) -> bytes:
     """Runs in a thread: base64 of megabytes would hold up every other request."""
     return images_response(result.created, base64.b64encode(result.file))
 
 
-def _headers(exchange: Exchange, replay: Replay) -> dict[str, str]:
+def _headers(exchange: RequestContext, replay: IdempotentRequest) -> dict[str, str]:
     stages = (f"{stage};dur={ms:.1f}" for stage, ms in stages_ms(exchange).items())
     return {
         "x-seed": str(replay.params.seed),

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from daguerre.engine.interface import Engine
-from daguerre.errors import NotReady, Unavailable
+from daguerre.errors import NotReadyError, UnavailableError
 
 
 class Health:
@@ -22,9 +22,9 @@ class Health:
     async def ready(self, request: Request) -> Response:
         stats = self._engine.stats()
         if stats.failure:
-            raise Unavailable("the model could not be loaded; the server's log says why")
+            raise UnavailableError("the model could not be loaded; the server's log says why")
         if stats.is_draining:
-            raise NotReady("the server is draining and takes no new requests")
+            raise NotReadyError("the server is draining and takes no new requests")
         if not stats.is_ready:
-            raise NotReady("the model is still loading")
+            raise NotReadyError("the model is still loading")
         return JSONResponse({"status": "ready"})

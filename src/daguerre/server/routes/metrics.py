@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from daguerre.engine.interface import Engine, WorkerStats
-from daguerre.server.http.middleware import Exchange
+from daguerre.server.http.middleware import RequestContext
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS_S = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 600)
@@ -53,7 +53,7 @@ class Metrics:
             registry=self._registry,
         )
 
-    def observe(self, exchange: Exchange) -> None:
+    def observe(self, exchange: RequestContext) -> None:
         self._requests.labels(exchange.route, str(exchange.status)).inc()
         self._seconds.labels(exchange.route).observe(exchange.total_s())
         if exchange.cache:
@@ -67,7 +67,7 @@ class Metrics:
         return Response(generate_latest(self._registry), headers={"content-type": _CONTENT_TYPE})
 
 
-def stages_ms(exchange: Exchange) -> dict[str, float]:
+def stages_ms(exchange: RequestContext) -> dict[str, float]:
     """Stage -> milliseconds, in the order in which an image passes them."""
     timings = exchange.timings
     if timings is None:

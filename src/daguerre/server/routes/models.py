@@ -9,20 +9,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from daguerre.engine.interface import Engine
-from daguerre.errors import NotFound
+from daguerre.errors import NotFoundError
 from daguerre.params import ModelInfo
 from daguerre.protocol.messages import quote_for_message
 from daguerre.server.access.auth import Authenticator, check_access
-from daguerre.server.http.middleware import Exchange
+from daguerre.server.http.middleware import RequestContext
 from daguerre.storage.api_keys import Resource
 
 
 def find_model(engine: Engine, model: str) -> ModelInfo:
-    """Raises `NotFound` for a resource whose model this server does not have."""
+    """Raises `NotFoundError` for a resource whose model this server does not have."""
     served = {info.model: info for info in engine.models()}
     if model not in served:
         have = ", ".join(served) or "nothing"
-        raise NotFound(
+        raise NotFoundError(
             f"this server does not serve {quote_for_message(model)}, but: {have}", param="model"
         )
     return served[model]
@@ -53,7 +53,7 @@ class Models:
 
     async def _authenticate(self, request: Request) -> Resource:
         resource = await self._keys.authenticate(request)
-        Exchange.of(request).resource = resource
+        RequestContext.of(request).resource = resource
         return resource
 
 

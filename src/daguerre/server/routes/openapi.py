@@ -16,19 +16,19 @@ from starlette.responses import HTMLResponse, Response
 from daguerre import __version__
 from daguerre.config import Settings
 from daguerre.errors import (
-    AccessDenied,
-    AuthenticationFailed,
-    BodyTimeout,
-    BodyTooLarge,
-    Conflict,
+    AccessDeniedError,
+    AuthenticationError,
+    BodyTooLargeError,
+    ConflictError,
     DaguerreError,
-    DeadlineExceeded,
+    DeadlineExceededError,
     InternalError,
-    InvalidRequest,
-    NotFound,
-    RangeNotSatisfiable,
-    RateLimited,
-    Unavailable,
+    InvalidRequestError,
+    NotFoundError,
+    RangeNotSatisfiableError,
+    RateLimitError,
+    RequestTimeoutError,
+    UnavailableError,
 )
 from daguerre.params import OUTPUT_FORMATS
 from daguerre.server.http.timeout import HEADER as TIMEOUT_HEADER
@@ -39,18 +39,18 @@ from daguerre.server.routes.openapi_page import CONTENT_SECURITY_POLICY, page
 from daguerre.server.routes.openapi_schemas import STRING, reference, schemas
 
 _WHEN: dict[type[DaguerreError], str] = {
-    InvalidRequest: "Bad JSON, or a missing, unknown or wrong field; the message names all.",
-    AuthenticationFailed: "No key, an unknown key or a revoked key.",
-    AccessDenied: "A good key of another model.",
-    NotFound: "No such path, a model that this server does not serve, or a link that has expired.",
-    BodyTimeout: "The body came too slowly.",
-    Conflict: "The Idempotency-Key came with another request before.",
-    BodyTooLarge: "The body is too large.",
-    RangeNotSatisfiable: "The range lies outside of the file.",
-    RateLimited: "Over a limit of the resource, or too many unknown keys from one address.",
-    InternalError: "A fault of the server; the message has the request id.",
-    Unavailable: "The queue is full, the model is loading or cannot be, or the server is stopping.",
-    DeadlineExceeded: "The image was not done in the time that a request may take.",
+    InvalidRequestError: "Bad JSON, or a missing, unknown or wrong field; the message names all.",
+    AuthenticationError: "No key, an unknown key or a revoked key.",
+    AccessDeniedError: "A good key of another model.",
+    NotFoundError: "Unknown path, a model that this server does not serve, or an expired link.",
+    RequestTimeoutError: "The request body arrived too slowly.",
+    ConflictError: "The Idempotency-Key was used with a different request.",
+    BodyTooLargeError: "The request body is too large.",
+    RangeNotSatisfiableError: "The range lies outside of the file.",
+    RateLimitError: "Over a limit of the resource, or too many unknown keys from one address.",
+    InternalError: "A server error; the message contains the request ID.",
+    UnavailableError: "The queue is full, the model is not loaded, or the server is stopping.",
+    DeadlineExceededError: "The image was not finished before the request's deadline.",
 }
 _HEADERS = {
     "x-request-id": "The caller's own id where it sent a plain word of up to 128 characters, else"
@@ -122,18 +122,23 @@ def _paths() -> dict[str, Any]:
         "/v1/images/files/{name}": {"get": _file()},
         "/v1/models": {
             "get": _get(
-                "The model that the key opens.", "ModelList", AuthenticationFailed, RateLimited
+                "The model that the key opens.", "ModelList", AuthenticationError, RateLimitError
             )
         },
         "/v1/models/{id}": {
             "get": _get(
-                "One model.", "Model", AuthenticationFailed, AccessDenied, NotFound, RateLimited
+                "One model.",
+                "Model",
+                AuthenticationError,
+                AccessDeniedError,
+                NotFoundError,
+                RateLimitError,
             )
             | {"parameters": [{"name": "id", "in": "path", "required": True, "schema": STRING}]}
         },
         "/available-models": {"get": _get("The models that this server has.", "AvailableModels")},
         "/healthz": {"get": _get("Whether the server is alive.", "Status")},
-        "/readyz": {"get": _get("Whether it can take work.", "Status", Unavailable)},
+        "/readyz": {"get": _get("Whether it can take work.", "Status", UnavailableError)},
         "/metrics": {"get": _get("Numbers for Prometheus.", None, media_type="text/plain")},
         "/openapi.json": {"get": _get("This document.", None)},
         "/docs": {"get": _get("This document as a page.", None, media_type="text/html")},
@@ -156,7 +161,7 @@ def _generation() -> dict[str, Any]:
             **{
                 str(error.status): _failure(error)
                 for error in _WHEN
-                if error is not RangeNotSatisfiable
+                if error is not RangeNotSatisfiableError
             },
         },
     }
@@ -178,9 +183,9 @@ def _file() -> dict[str, Any]:
             "200": {"description": "The file.", "content": image},
             "206": {"description": "A part of it, as `Range` asked.", "content": image},
             "304": {"description": "It is what `If-None-Match` names.", "content": {}},
-            "404": _failure(NotFound),
-            "416": _failure(RangeNotSatisfiable),
-            "503": _failure(Unavailable),
+            "404": _failure(NotFoundError),
+            "416": _failure(RangeNotSatisfiableError),
+            "503": _failure(UnavailableError),
         },
     }
 
@@ -194,7 +199,7 @@ def _get(
     content = _json(schema) if schema else {media_type: {}}
     return {
         "summary": summary,
-        "security": [{"key": []}] if AuthenticationFailed in errors else [],
+        "security": [{"key": []}] if AuthenticationError in errors else [],
         "responses": {
             "200": {"description": summary, "content": content},
             **{str(error.status): _failure(error) for error in errors},

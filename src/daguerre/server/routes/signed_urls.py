@@ -15,14 +15,14 @@ from functools import cached_property
 from pathlib import Path
 
 from daguerre.config import Settings
-from daguerre.errors import NotFound
+from daguerre.errors import NotFoundError
 from daguerre.storage import data_dir
 
 PATH = "/v1/images/files"
 KEY_FILE = "files.key"
 
 
-class Links:
+class UrlSigner:
     """The secret is the setting's, or one that is made in the data folder when it is needed."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
@@ -34,14 +34,16 @@ class Links:
         return f"{self._settings.url()}{PATH}/{name}?{signed}"
 
     def seconds_left(self, name: str, query: Mapping[str, str]) -> int:
-        """Raises `NotFound` for a link that has expired, or that this server has not made."""
+        """Raises `NotFoundError` for a link that has expired, or that this server has not made."""
         expires, signature = query.get("expires", ""), query.get("signature", "")
         expected = self._signature(name, expires)
         if not hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode()):
-            raise NotFound("there is no such file: the link is not one that this server has made")
+            raise NotFoundError(
+                "there is no such file: the link is not one that this server has made"
+            )
         left = int(expires) - int(self._clock())
         if left <= 0:
-            raise NotFound("there is no such file: the link has expired; make the image again")
+            raise NotFoundError("there is no such file: the link has expired; make the image again")
         return left
 
     def _signature(self, name: str, expires: str) -> str:

@@ -31,7 +31,7 @@ USAGE = {
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFacts:
+class EventMetadata:
     """What every event of a stream says beside its image: what was asked for."""
 
     size: str
@@ -39,16 +39,16 @@ class ImageFacts:
     quality: str
 
     @classmethod
-    def of(cls, params: ImageParams, quality: str | None) -> ImageFacts:
+    def of(cls, params: ImageParams, quality: str | None) -> EventMetadata:
         quality = quality if quality in QUALITIES else "auto"
         return cls(f"{params.width}x{params.height}", params.output_format, str(quality))
 
 
-def partial_image(facts: ImageFacts, b64_json: bytes, index: int) -> bytes:
+def partial_image(facts: EventMetadata, b64_json: bytes, index: int) -> bytes:
     return _image_event(PARTIAL_IMAGE, facts, b64_json, {"partial_image_index": index})
 
 
-def completed(facts: ImageFacts, b64_json: bytes) -> bytes:
+def completed(facts: EventMetadata, b64_json: bytes) -> bytes:
     return _image_event(COMPLETED, facts, b64_json, {"usage": USAGE})
 
 
@@ -60,7 +60,9 @@ def comment(words: str) -> bytes:
     return f": {words}\n\n".encode("ascii")
 
 
-def _image_event(name: str, facts: ImageFacts, b64_json: bytes, others: dict[str, object]) -> bytes:
+def _image_event(
+    name: str, facts: EventMetadata, b64_json: bytes, others: dict[str, object]
+) -> bytes:
     fields = {
         "created_at": int(time.time()),
         "size": facts.size,

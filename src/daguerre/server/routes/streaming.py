@@ -21,14 +21,22 @@ from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError
 from daguerre.imagefile.encoding import encode_preview
-from daguerre.params import Done, Event, Failed, GeneratedImage, ImageParams, Queued, Step
-from daguerre.server.http.deadline import in_time
-from daguerre.server.http.middleware import STOPPING, Exchange, internal_error
+from daguerre.params import (
+    Event,
+    GeneratedImage,
+    ImageParams,
+    JobFailed,
+    JobQueued,
+    JobSucceeded,
+    StepCompleted,
+)
+from daguerre.server.http.deadline import run_with_deadline
+from daguerre.server.http.middleware import STOPPING, RequestContext, internal_error
 from daguerre.server.idempotency.render import finished
-from daguerre.server.idempotency.replay import Replay
+from daguerre.server.idempotency.replay import IdempotentRequest
 from daguerre.server.routes import sse
-from daguerre.server.routes.sse import ImageFacts
-from daguerre.storage.result_cache import Result
+from daguerre.server.routes.sse import EventMetadata
+from daguerre.storage.result_cache import CachedImage
 
 # Proxies close a connection on which nothing has come for half a minute or more.
 HEARTBEAT_S = 10.0
@@ -46,10 +54,10 @@ class ImageStream:
         self,
         settings: Settings,
         engine: Engine,
-        exchange: Exchange,
-        facts: ImageFacts,
+        exchange: RequestContext,
+        facts: EventMetadata,
         permit: AbstractContextManager[None],
-        repeats: AbstractAsyncContextManager[Replay],
+        repeats: AbstractAsyncContextManager[IdempotentRequest],
     ) -> None:
         self._settings, self._engine, self._exchange = settings, engine, exchange
         self._facts, self._permit, self._repeats = facts, permit, repeats
@@ -61,7 +69,7 @@ class ImageStream:
             with self._permit:
                 async with self._repeats as replay:
                     self._exchange.params = replay.params
-                    await in_time(self._tell(send, replay), self._exchange, receive)
+                    await run_with_deadline(self._tell(send, replay), self._exchange, receive)
         except ClientDisconnect:
             raise
         except DaguerreError as error:
@@ -75,8 +83,8 @@ class ImageStream:
             await self._fail(internal_error(self._exchange), send)
             raise
 
-    async def _tell(self, send: Send, replay: Replay) -> None:
-        exchange, with_prompt = self._exchange, self._settings.prompt_in_file
+    async def _tell(self, send: Send, replay: IdempotentRequest) -> None:
+        exchange, with_prompt = self._exchange, self._settings.embed_prompt
         make = functools.partial(self._image, send, replay)
         result, started = await finished(exchange, replay, make, with_prompt)
         if not self._has_started:  # the file was kept from before
@@ -85,9 +93,9 @@ class ImageStream:
         exchange.file_ms = (time.monotonic() - started) * 1000
         await _write(send, last, is_last=True)
 
-    async def _image(self, send: Send, replay: Replay) -> GeneratedImage:
+    async def _image(self, send: Send, replay: IdempotentRequest) -> GeneratedImage:
         # Closing is what cancels the job, where nobody else waits for it.
-        terms = self._exchange.terms(is_watched=True)
+        terms = self._exchange.terms(wants_progress=True)
         start = functools.partial(self._engine.generate, replay.params, terms)
         async with aclosing(replay.events(start)) as told:
             first = await anext(told)  # before the answer begins: a full queue is a 503
@@ -95,7 +103,7 @@ class ImageStream:
             await _write(send, self._progress(first))
             async with aclosing(_paced(told, HEARTBEAT_S)) as paced:
                 async for event in paced:
-                    if isinstance(event, Done):
+                    if isinstance(event, JobSucceeded):
                         return event.image
                     await _write(send, await self._part(event, replay.params))
         raise AssertionError("the engine ended a job without Done or Failed. This is a bug.")
@@ -104,9 +112,9 @@ class ImageStream:
         """What is sent for anything but the end."""
         if event is None:
             return sse.comment("waiting")
-        if isinstance(event, Failed):
+        if isinstance(event, JobFailed):
             raise event.error
-        if isinstance(event, Step) and event.preview is not None:
+        if isinstance(event, StepCompleted) and event.preview is not None:
             file = await asyncio.to_thread(encode_preview, event.preview, params)
             preview = sse.partial_image(self._facts, base64.b64encode(file), self._num_previews)
             self._num_previews += 1
@@ -114,18 +122,18 @@ class ImageStream:
         return self._progress(event)
 
     def _progress(self, event: Event) -> bytes:
-        if isinstance(event, Queued):
+        if isinstance(event, JobQueued):
             return sse.comment(f"queued {event.position}")
-        if isinstance(event, Step):
+        if isinstance(event, StepCompleted):
             self._exchange.num_steps = event.index
             return sse.comment(f"step {event.index}/{event.total}")
         raise AssertionError(f"{event} is no progress. This is a bug.")
 
-    def _completed(self, result: Result) -> bytes:
+    def _completed(self, result: CachedImage) -> bytes:
         """Runs in a thread: base64 of megabytes would hold up others."""
         return sse.completed(self._facts, base64.b64encode(result.file))
 
-    async def _start(self, send: Send, replay: Replay) -> None:
+    async def _start(self, send: Send, replay: IdempotentRequest) -> None:
         self._has_started = True
         headers = {**_HEADERS, "x-seed": str(replay.params.seed), **replay.headers()}
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

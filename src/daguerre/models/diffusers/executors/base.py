@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from daguerre.engine.forward import Forward, Inputs, Outputs
-from daguerre.storage.artifact_cache import Store
+from daguerre.engine.forward import ForwardRequest, Inputs, Outputs
+from daguerre.storage.artifact_cache import ArtifactCache
 
 if TYPE_CHECKING:
-    from daguerre.models.diffusers.executors.cuda_graphs import Graph
+    from daguerre.models.diffusers.executors.cuda_graphs import CapturedGraph
 
 # Largest distance of an output from torch's, as a share of torch's own norm. Sums in another order
 # leave 1e-6 to 1e-5 in float32, and up to 0.06 where torch rounds each step to bfloat16; what was
@@ -27,7 +27,7 @@ _MAX_DISTANCE: Mapping[torch.dtype, float] = {torch.float32: 1e-3, torch.bfloat1
 
 
 # What an executor may have made something of its own for: a signature and a number of rows.
-Shape: TypeAlias = tuple[str, int]
+ShapeKey: TypeAlias = tuple[str, int]
 
 
 class ExecutorError(Exception):
@@ -35,7 +35,7 @@ class ExecutorError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class NetworkMethod:
     """A module's method. `evaluate` calls it eagerly: the structure of the result, and the tensors
     in it."""
 
@@ -45,7 +45,7 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ExecutionTarget:
     """Where a network runs, what runs it, and what is kept where. `facts` names all else that
     decides bits; what is kept in `store` is found again under them. `is_tf32` lets CUDA devices
     round float32 before they multiply. Networks with one `recorder` share the memory of graphs."""
@@ -54,9 +54,9 @@ class Place:
     device: torch.device
     dtype: str
     facts: str
-    store: Store | None = None
+    store: ArtifactCache | None = None
     is_tf32: bool = False
-    recorder: Callable[[Method, Inputs], Graph] | None = None
+    recorder: Callable[[NetworkMethod, Inputs], CapturedGraph] | None = None
 
 
 class Executor(Protocol):
@@ -73,12 +73,12 @@ class Executor(Protocol):
         """Leaves the module as it was: another executor takes over."""
 
 
-class Eager:
+class EagerExecutor:
     """torch, operation by operation: the bits of the stock pipeline."""
 
     facts = "eager"
 
-    def __init__(self, method: Method) -> None:
+    def __init__(self, method: NetworkMethod) -> None:
         self._method = method
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
@@ -91,7 +91,7 @@ class Eager:
         pass
 
 
-def structure(method: Method, inputs: Inputs) -> Any:
+def structure(method: NetworkMethod, inputs: Inputs) -> Any:
     """Of the result, without the arithmetic. Raises where the method looks at a tensor's values."""
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         fake = {
@@ -101,15 +101,15 @@ def structure(method: Method, inputs: Inputs) -> Any:
         return method.evaluate(fake)[0]
 
 
-class Shapes:
+class ShapeKeyCache:
     """The shape of inputs, found once for those that are prepared and then run."""
 
     def __init__(self) -> None:
-        self._last: tuple[Inputs | None, Shape] = (None, ("", 0))
+        self._last: tuple[Inputs | None, ShapeKey] = (None, ("", 0))
 
-    def __call__(self, inputs: Inputs) -> Shape:
+    def __call__(self, inputs: Inputs) -> ShapeKey:
         if self._last[0] is not inputs:
-            forward = Forward("", inputs, "denoise")
+            forward = ForwardRequest("", inputs, "denoise")
             self._last = (inputs, (forward.signature, forward.rows))
         return self._last[1]
 
@@ -133,23 +133,23 @@ def _distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     return float((one - other).norm() / other.norm().clamp_min(1e-30))
 
 
-def executor(method: Method, place: Place) -> Executor:
+def executor(method: NetworkMethod, place: ExecutionTarget) -> Executor:
     """Raises whatever keeps the one that is wanted from running here. Each is imported when it is
     wanted: they bring much with them."""
     wanted = place.executor
     if wanted == "auto":
         wanted = "openvino" if place.device.type == "cpu" else "eager"
     if wanted == "openvino":
-        from daguerre.models.diffusers.executors.openvino import Converted
+        from daguerre.models.diffusers.executors.openvino import OpenVINOExecutor
 
-        return Converted(method, place)
+        return OpenVINOExecutor(method, place)
     if wanted == "compile":
-        from daguerre.models.diffusers.executors.torch_compile import Compiled
+        from daguerre.models.diffusers.executors.torch_compile import TorchCompileExecutor
 
-        return Compiled(method, place)
+        return TorchCompileExecutor(method, place)
     if wanted == "cuda-graphs":
-        from daguerre.models.diffusers.executors.cuda_graphs import Graphed
+        from daguerre.models.diffusers.executors.cuda_graphs import CUDAGraphExecutor
 
-        return Graphed(method, place)
+        return CUDAGraphExecutor(method, place)
     assert wanted == "eager", f"no executor {wanted!r}. This is a bug."
-    return Eager(method)
+    return EagerExecutor(method)

@@ -16,7 +16,13 @@ from typing import Any
 import torch
 
 from daguerre.engine.forward import Inputs, Outputs, is_out_of_memory
-from daguerre.models.diffusers.executors.base import ExecutorError, Method, Place, Shape, Shapes
+from daguerre.models.diffusers.executors.base import (
+    ExecutionTarget,
+    ExecutorError,
+    NetworkMethod,
+    ShapeKey,
+    ShapeKeyCache,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +32,7 @@ MAX_GRAPHS = 32
 _NUM_WARM = 3
 
 
-class Graph:
+class CapturedGraph:
     """A recorded call. Its memory is its own: inputs are written into it, outputs copied from it;
     `kept` lives as long as it does."""
 
@@ -47,20 +53,22 @@ class Graph:
         return tuple(output.clone() for output in outputs)
 
 
-class Graphed:
+class CUDAGraphExecutor:
     """Implements `daguerre.models.diffusers.executors.base.Executor`."""
 
     facts = "cuda graphs"
 
-    def __init__(self, method: Method, place: Place) -> None:
+    def __init__(self, method: NetworkMethod, place: ExecutionTarget) -> None:
         if place.device.type != "cuda":
             raise ExecutorError(f"CUDA graphs are recorded on CUDA devices, not on {place.device}")
         self._method = method
-        self._record = place.recorder or Recorder(place.device)
-        self._shape = Shapes()
-        self._seen: set[Shape] = set()
-        self._refused: set[Shape] = set()  # without room for a graph of theirs
-        self._graphs: OrderedDict[Shape, Graph] = OrderedDict()  # the last used is the last
+        self._record = place.recorder or GraphCapturer(place.device)
+        self._shape = ShapeKeyCache()
+        self._seen: set[ShapeKey] = set()
+        self._refused: set[ShapeKey] = set()  # without room for a graph of theirs
+        self._graphs: OrderedDict[ShapeKey, CapturedGraph] = (
+            OrderedDict()
+        )  # the last used is the last
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
         key = self._shape(inputs)
@@ -81,7 +89,7 @@ class Graphed:
     def undo(self) -> None:
         self._graphs.clear()
 
-    def _add(self, key: Shape, inputs: Inputs) -> None:
+    def _add(self, key: ShapeKey, inputs: Inputs) -> None:
         """Where there is no room for it the shape is run eagerly, which gives the same bits."""
         while len(self._graphs) >= MAX_GRAPHS:
             self._graphs.popitem(last=False)
@@ -96,7 +104,7 @@ class Graphed:
         else:
             self._graphs[key] = graph
 
-    def _compare(self, graph: Graph, inputs: Inputs) -> None:
+    def _compare(self, graph: CapturedGraph, inputs: Inputs) -> None:
         """Else the second picture of a seed would differ from the first."""
         replayed: Any = graph(inputs)
         eager: Any = self._method.evaluate(inputs)[1]
@@ -104,14 +112,14 @@ class Graphed:
             raise ExecutorError("a graph that is played back gives other bits")
 
 
-class Recorder:
+class GraphCapturer:
     """Makes the graphs of a device, which all work in one memory: they are played one at a time,
     and what one leaves there is copied before the next. It lasts as long as its owner does."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
-    def __call__(self, method: Method, inputs: Inputs) -> Graph:
+    def __call__(self, method: NetworkMethod, inputs: Inputs) -> CapturedGraph:
         tensors = {name: held for name, held in inputs.items() if isinstance(held, torch.Tensor)}
         own = {name: tensor.clone() for name, tensor in tensors.items()}
         call = {**inputs, **own}
@@ -126,7 +134,7 @@ class Recorder:
             # Other threads of the process may use the device meanwhile.
             with torch.cuda.graph(graph, self._pool, stream, capture_error_mode="thread_local"):
                 outputs = method.evaluate(call)[1]
-        return Graph(own, outputs, graph.replay, kept=call)
+        return CapturedGraph(own, outputs, graph.replay, kept=call)
 
     @cached_property
     def _stream(self) -> torch.cuda.Stream:

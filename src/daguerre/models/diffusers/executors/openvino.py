@@ -25,15 +25,15 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from daguerre.cpu import has_fast_bfloat16
 from daguerre.engine.forward import Inputs, Outputs, is_out_of_memory
 from daguerre.models.diffusers.executors.base import (
+    ExecutionTarget,
     ExecutorError,
-    Method,
-    Place,
-    Shapes,
+    NetworkMethod,
+    ShapeKeyCache,
     check_close,
     structure,
 )
 from daguerre.models.openvino import effective_num_threads, openvino_core
-from daguerre.storage.artifact_cache import Entry, Store
+from daguerre.storage.artifact_cache import Artifact, ArtifactCache
 
 logger = logging.getLogger(__name__)
 
@@ -47,17 +47,17 @@ _TYPES = ("daguerre", "outputs")
 _FILE = "graph.xml"
 
 
-class Converted:
+class OpenVINOExecutor:
     """Implements `daguerre.models.diffusers.executors.base.Executor`.
 
     Without a store the graphs are kept in memory only.
     """
 
-    def __init__(self, method: Method, place: Place) -> None:
+    def __init__(self, method: NetworkMethod, place: ExecutionTarget) -> None:
         self._method, self._store = method, place.store
         if self._store:
             self._store.tidy()
-        self._shape = Shapes()
+        self._shape = ShapeKeyCache()
         self._core = openvino_core()
         self._config = _config(place.dtype)
         self.facts = _facts(self._core, self._config)
@@ -145,9 +145,9 @@ class _Graph:
     """With rows of any number; `entry` is where it is kept."""
 
     graph: ov.Model
-    entry: Entry | None = None
+    entry: Artifact | None = None
 
-    def copy(self, store: Store | None) -> ov.Model:
+    def copy(self, store: ArtifactCache | None) -> ov.Model:
         """One to be reshaped."""
         if store and self.entry:
             store.use(self.entry)
@@ -173,7 +173,7 @@ class _Compiled:
 class _Call(torch.nn.Module):
     """The call as a module of its tensors alone."""
 
-    def __init__(self, method: Method, inputs: Inputs) -> None:
+    def __init__(self, method: NetworkMethod, inputs: Inputs) -> None:
         super().__init__()
         self.module = method.module  # so that the tracer knows its weights
         self._evaluate, self._inputs = method.evaluate, inputs
@@ -183,7 +183,7 @@ class _Call(torch.nn.Module):
         return self._evaluate({**self._inputs, **dict(zip(names, tensors, strict=True))})[1]
 
 
-def _check(method: Method, inputs: Inputs) -> None:
+def _check(method: NetworkMethod, inputs: Inputs) -> None:
     """A branch on a value would be traced as that of the example, whatever comes later."""
     try:
         structure(method, inputs)
@@ -191,7 +191,7 @@ def _check(method: Method, inputs: Inputs) -> None:
         raise ExecutorError(f"it cannot be followed without values: {error}") from error
 
 
-def _traced(method: Method, inputs: Inputs) -> ov.Model:
+def _traced(method: NetworkMethod, inputs: Inputs) -> ov.Model:
     """Rows are free, everything else is as in the example."""
     example = _with_rows(inputs, _TRACED_ROWS)
     tensors = tuple(example[name] for name in _names(example))

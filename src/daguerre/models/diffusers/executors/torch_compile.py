@@ -19,14 +19,14 @@ import torch
 
 from daguerre.engine.forward import Inputs, Outputs
 from daguerre.models.diffusers.executors.base import (
+    ExecutionTarget,
     ExecutorError,
-    Method,
-    Place,
-    Shape,
-    Shapes,
+    NetworkMethod,
+    ShapeKey,
+    ShapeKeyCache,
     check_close,
 )
-from daguerre.storage.artifact_cache import Entry
+from daguerre.storage.artifact_cache import Artifact
 
 logger = logging.getLogger(__name__)
 
@@ -35,16 +35,16 @@ logger = logging.getLogger(__name__)
 _MAX_VARIANTS = 4096
 
 
-class Compiled:
+class TorchCompileExecutor:
     """Implements `daguerre.models.diffusers.executors.base.Executor`."""
 
-    def __init__(self, method: Method, place: Place) -> None:
+    def __init__(self, method: NetworkMethod, place: ExecutionTarget) -> None:
         self._store, self._work = place.store, _configure(place)
         self.facts = f"torch.compile {_compiler(place.device)}"
         self._method = method
         self._regions = _regions(method.module)
-        self._shape = Shapes()
-        self._compared: set[Shape] = set()
+        self._shape = ShapeKeyCache()
+        self._compared: set[ShapeKey] = set()
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
         key = self._shape(inputs)
@@ -73,7 +73,7 @@ class Compiled:
             return self._method.evaluate(inputs)[1]
 
 
-def _configure(place: Place) -> Entry | None:
+def _configure(place: ExecutionTarget) -> Artifact | None:
     """For the whole process: nothing else in it compiles. Returns where torch keeps its work."""
     work = None
     if place.store is not None:  # torch's own choice is a folder under /tmp with a known name

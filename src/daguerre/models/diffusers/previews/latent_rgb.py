@@ -24,7 +24,7 @@ _SEED = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Colours:
+class LatentToRgb:
     """`matrix` (C, 3) and `offset` (3,) float32, from what the decoder is given to [-1, 1]."""
 
     matrix: torch.Tensor
@@ -37,7 +37,7 @@ class Colours:
         return pixels
 
 
-def fit(vae: Any, factor: int) -> Colours:
+def fit(vae: Any, factor: int) -> LatentToRgb:
     """By least squares, to the decoder's mean colours; `factor` pixels are one latent pixel. Draws
     from no generator that requests could see, and gives the same numbers each time."""
     pictures = torch.from_numpy(_pictures(max(4, 64 // factor), SIDE * factor))
@@ -50,7 +50,7 @@ def fit(vae: Any, factor: int) -> Colours:
     colours = torch.nn.functional.adaptive_avg_pool2d(decoded, latents.shape[-2:])
     matrix, offset = _solve(_rows(latents), _rows(colours))
     place = {"dtype": torch.float32, "device": vae.device}
-    return Colours(torch.tensor(matrix, **place), torch.tensor(offset, **place))
+    return LatentToRgb(torch.tensor(matrix, **place), torch.tensor(offset, **place))
 
 
 def to_decode(vae: Any, latents: torch.Tensor, width: int, height: int) -> torch.Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 
-class Estimate:
+class PredictedX0:
     """Of one request."""
 
     def __init__(self, sampler: Any) -> None:
