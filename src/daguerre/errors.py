@@ -1,25 +1,24 @@
-"""Every error that a caller can meet, with the HTTP status and the type the contract gives it.
+"""Every error that a caller can receive, with the HTTP status and the `type` of the contract.
 
     DaguerreError
-    ├── InvalidRequest            400  invalid_request_error
-    │   ├── NotFound              404
-    │   ├── MethodNotAllowed      405
-    │   ├── BodyTimeout           408
-    │   ├── Conflict              409
-    │   ├── BodyTooLarge          413
-    │   └── RangeNotSatisfiable   416
-    ├── AuthenticationFailed      401  authentication_error
-    ├── AccessDenied              403  authorization_error
-    ├── RateLimited               429  rate_limit_error       retry_after_s
-    ├── Unavailable               503  server_error           retry_after_s
-    │   ├── QueueFull
-    │   └── NotReady
-    ├── DeadlineExceeded          504  server_error
-    ├── InternalError             500  server_error
-    └── SettingsError             (never on the wire: one line on the terminal, exit status 2)
+    ├── InvalidRequestError           400  invalid_request_error
+    │   ├── NotFoundError             404
+    │   ├── MethodNotAllowedError     405
+    │   ├── RequestTimeoutError       408
+    │   ├── ConflictError             409
+    │   ├── BodyTooLargeError         413
+    │   └── RangeNotSatisfiableError  416
+    ├── AuthenticationError           401  authentication_error
+    ├── AccessDeniedError             403  authorization_error
+    ├── RateLimitError                429  rate_limit_error       retry_after_s
+    ├── UnavailableError              503  server_error           retry_after_s
+    │   ├── QueueFullError
+    │   └── NotReadyError
+    ├── DeadlineExceededError         504  server_error
+    ├── InternalError                 500  server_error
+    └── SettingsError                 (never sent: one terminal line, exit status 2)
 
-A message says what was sent and what is allowed; `param` names the field. Knows nothing of HTTP
-but the numbers, and imports nothing of the package.
+A message states the value received and what is allowed; `param` names the field.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class RequestTimeoutError(InvalidRequestError):
 
 
 class ConflictError(InvalidRequestError):
-    """An Idempotency-Key that came with another request before."""
+    """The Idempotency-Key was used with a different request."""
 
     status = 409
 
@@ -100,11 +99,11 @@ class UnavailableError(DaguerreError):
 
 
 class QueueFullError(UnavailableError):
-    """As many jobs wait as the engine takes."""
+    """The queue is full, or the request cannot finish before its deadline."""
 
 
 class NotReadyError(UnavailableError):
-    """The model is still loading, or the server is draining."""
+    """The model is loading, or the server is shutting down."""
 
 
 class DeadlineExceededError(DaguerreError):
@@ -112,8 +111,8 @@ class DeadlineExceededError(DaguerreError):
 
 
 class InternalError(DaguerreError):
-    """A fault of ours; the message carries the request id, never a traceback."""
+    """A server fault. The message contains the request ID, never a traceback."""
 
 
 class SettingsError(DaguerreError):
-    """A flag, an environment variable or the data folder is wrong; says what to do about it."""
+    """A flag, an environment variable or the data directory is invalid; says how to fix it."""

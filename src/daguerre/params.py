@@ -1,8 +1,7 @@
-"""What crosses the border between the server and an engine: plain, frozen, picklable values.
+"""Values that cross between the server and an engine: plain, frozen and picklable.
 
-`ImageParams` and `JobContext` go in; a stream of events (`JobQueued`, `StepCompleted`, then
-`JobSucceeded` or `JobFailed`) comes out. Knows nothing of HTTP, JSON, keys or base64, and imports
-nothing of the package.
+`ImageParams` and `JobContext` go in. A stream of events comes out: `JobQueued`, `StepCompleted`,
+then `JobSucceeded` or `JobFailed`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 OutputFormat: TypeAlias = Literal["png", "jpeg"]
-# How requests share a forward: only where that is proved to change no bit, or wherever it pays.
+# How requests share a forward: only if verified bit-identical, or whenever it is faster.
 BatchingMode: TypeAlias = Literal["exact", "throughput"]
 BATCHING_MODES: tuple[BatchingMode, ...] = ("exact", "throughput")
 OUTPUT_FORMATS: tuple[OutputFormat, ...] = ("png", "jpeg")
@@ -40,12 +39,11 @@ DEFAULT_JPEG_QUALITY = 90
 
 @dataclass(frozen=True, slots=True)
 class ImageParams:
-    """One request, every value resolved: nothing downstream checks a user's value again.
+    """Parameters of one image, validated and with every default resolved.
 
-    `width` and `height` are pixels and one of `SIZES`; `seed` is 1 to `MAX_SEED` (a random seed has
-    been drawn before); `jpeg_quality` is 0 to 100 and matters for jpeg only. `num_previews` is 0 to
-    `MAX_PREVIEWS`: a wish of whoever watches, which is no part of what makes the image, so that two
-    requests that differ in it alone are equal.
+    `width` and `height` are one of `SIZES`, in pixels. `seed` is 1 to `MAX_SEED`; a random seed is
+    already drawn. `jpeg_quality` is 0 to 100 and applies to JPEG only. `num_previews` is 0 to
+    `MAX_PREVIEWS`; it does not affect the image, so equality ignores it.
     """
 
     model: str
@@ -61,14 +59,14 @@ class ImageParams:
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """For whom an image is made, under which id, and in what time: no part of what makes it.
+    """Context of one request that does not affect the image: tenant, request ID, deadline.
 
-    Owners take turns, however much each asks for. `timeout_s` counts from the moment at which the
-    image is asked for; None for no end. `wants_progress` where the job's place in the queue is
-    wanted as it changes, and not only once.
+    Tenants share the engine fairly, however many requests each sends. `timeout_s` counts from the
+    submission of the job; None sets no deadline. With `wants_progress`, the queue position is
+    reported whenever it changes, not only once.
     """
 
-    owner: str = ""
+    tenant: str = ""
     request_id: str = ""
     timeout_s: float | None = None
     wants_progress: bool = False
@@ -79,7 +77,7 @@ DEFAULT_CONTEXT = JobContext()
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where one request's time went inside the engine, in milliseconds of wall time."""
+    """Wall time of one request in each stage of the engine, in milliseconds."""
 
     queue_ms: float = 0.0
     encode_ms: float = 0.0
@@ -89,14 +87,14 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a served model says of itself; goes into provenance and GET /v1/models.
+    """Description of a served model, for image metadata and `GET /v1/models`.
 
-    `model` is the id that clients send; `name` is what really draws, and may differ from it.
+    `model` is the ID that clients send; `name` is the checkpoint behind it and may differ.
     """
 
     model: str
     weights_sha256: str
-    created: int  # unix seconds at which the weights were made; a fact of the weights, not a clock
+    created: int  # Unix time at which the weights were created
     description: str = ""
     name: str = ""
     mode: BatchingMode = "exact"
@@ -104,7 +102,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GeneratedImage:
-    """Pixels (height, width, 3) uint8, sRGB, with the facts that made them."""
+    """Pixels (height, width, 3) uint8, sRGB, with the parameters and model that produced them."""
 
     pixels: NDArray[np.uint8]
     params: ImageParams
@@ -114,17 +112,17 @@ class GeneratedImage:
 
 @dataclass(frozen=True, slots=True)
 class JobQueued:
-    """The job was accepted, or fewer jobs are ahead of it than before: `position` of them."""
+    """The job is queued behind `position` other jobs; sent again when the position falls."""
 
     position: int
 
 
 @dataclass(frozen=True, slots=True)
 class StepCompleted:
-    """Denoising step `index` (1-based) of `total` has been done.
+    """Denoising step `index` (1-based) of `total` is complete.
 
-    `preview` is what the image looked like at this step or one before, (h, w, 3) uint8 and smaller
-    than the image, where one was asked for and the model has drawn it by now.
+    `preview` is the estimated image at this step, (h, w, 3) uint8 and smaller than the image, if
+    one is due.
     """
 
     index: int
@@ -141,7 +139,7 @@ class JobSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class JobFailed:
-    """The last event of a job that failed; `error` is an exception of `daguerre.errors`."""
+    """The last event of a job that failed; `error` is a `DaguerreError`."""
 
     error: Exception
 

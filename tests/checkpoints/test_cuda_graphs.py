@@ -64,7 +64,9 @@ def make(device: str = "cuda") -> tuple[CUDAGraphExecutor, GraphCapturer]:
 
     method = NetworkMethod("double", torch.nn.Identity(), evaluate)
     recorder = GraphCapturer()
-    place = ExecutionTarget("cuda-graphs", torch.device(device), "float32", "", recorder=recorder)
+    place = ExecutionTarget(
+        "cuda-graphs", torch.device(device), "float32", "", capture_graph=recorder
+    )
     return CUDAGraphExecutor(method, place), recorder
 
 

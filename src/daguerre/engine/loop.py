@@ -128,7 +128,7 @@ class Loop:
         except Exception as error:  # a model's code may raise anything; the loop goes on
             self._fail(job, error)
         else:
-            self._scheduler.add(job.number, job.terms.owner, self._lane(job.params))
+            self._scheduler.add(job.number, job.terms.tenant, self._lane(job.params))
 
     def cancel(self, job: Job) -> None:
         """Nothing happens when the job has ended before."""

@@ -18,7 +18,7 @@ def test_engine_is_told(server: RunningServer) -> None:
     answer = server.post(BODY, x_request_timeout="30", x_request_id="abc")
     assert answer.status_code == 200
     (terms,) = server.engine.terms
-    assert (terms.owner, terms.request_id) == (server.resource.id, "abc")
+    assert (terms.tenant, terms.request_id) == (server.resource.id, "abc")
     assert terms.timeout_s is not None and 20 < terms.timeout_s < 30
     server.post(BODY)
     assert (server.engine.terms[1].timeout_s or 0) > 500

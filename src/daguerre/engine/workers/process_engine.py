@@ -192,12 +192,12 @@ class ProcessEngine:
         with self._changed:
             self._refuse(params)
             self._admission.check_room(params)
-            ahead = Counter(self._roster.models_before(terms.owner))
+            ahead = Counter(self._roster.models_before(terms.tenant))
             check_time(terms, ahead.total(), *self._stations.behind(ahead, params.model))
             self._admission.enter(params)
             number = next(self._numbers)
             self._jobs[number] = _Job(params, emit, terms, time.monotonic())
-            self._roster.add(number, terms.owner, params.model)
+            self._roster.add(number, terms.tenant, params.model)
             self._send_jobs()
         return number, ahead.total()
 

@@ -173,7 +173,7 @@ class LoadedCheckpoint:
         # A text encoder runs once per request, for a moment: it is not worth another's start.
         places = dict.fromkeys(self.checkpoint.family.text_encoders, eager)
         fast = replace(
-            eager, executor=self.executor, store=self._store, recorder=GraphCapturer(device)
+            eager, executor=self.executor, store=self._store, capture_graph=GraphCapturer(device)
         )
         denoiser = self.checkpoint.family.denoiser
         return {denoiser: self._open_denoiser(fast)} | {

@@ -40,9 +40,9 @@ from daguerre.models.diffusers.executors.base import (
     ExecutionTarget,
     Executor,
     NetworkMethod,
-    executor,
     structure,
 )
+from daguerre.models.diffusers.executors.registry import make_executor
 from daguerre.models.diffusers.families import PLAIN, InputLayout
 from daguerre.models.diffusers.memory_probe import gauge
 
@@ -142,7 +142,7 @@ class TorchNetwork:
         if self.layout.listed or self.layout.decisive:
             return self._eager  # a tracer would take values of the example for constants
         try:
-            return executor(method, self._place)
+            return make_executor(method, self._place)
         except Exception as error:  # a runtime may throw anything
             logger.warning("%s runs eagerly: %s", self.name, _words(error))
             return self._eager

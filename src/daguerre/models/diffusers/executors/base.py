@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from daguerre.engine.forward import ForwardRequest, Inputs, Outputs
 from daguerre.storage.artifact_cache import ArtifactCache
-
-if TYPE_CHECKING:
-    from daguerre.models.diffusers.executors.cuda_graphs import CapturedGraph
 
 # Largest distance of an output from torch's, as a share of torch's own norm. Sums in another order
 # leave 1e-6 to 1e-5 in float32, and up to 0.06 where torch rounds each step to bfloat16; what was
@@ -46,9 +43,9 @@ class NetworkMethod:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionTarget:
-    """Where a network runs, what runs it, and what is kept where. `facts` names all else that
-    decides bits; what is kept in `store` is found again under them. `is_tf32` lets CUDA devices
-    round float32 before they multiply. Networks with one `recorder` share the memory of graphs."""
+    """Where and how a network runs. `facts` names everything else that decides its bits and is part
+    of the key in `store`. `is_tf32` allows TF32 matrix products on CUDA. Networks with the same
+    `capture_graph` share graph memory."""
 
     executor: str
     device: torch.device
@@ -56,7 +53,7 @@ class ExecutionTarget:
     facts: str
     store: ArtifactCache | None = None
     is_tf32: bool = False
-    recorder: Callable[[NetworkMethod, Inputs], CapturedGraph] | None = None
+    capture_graph: Callable[[NetworkMethod, Inputs], Callable[[Inputs], Outputs]] | None = None
 
 
 class Executor(Protocol):
@@ -78,7 +75,7 @@ class EagerExecutor:
 
     facts = "eager"
 
-    def __init__(self, method: NetworkMethod) -> None:
+    def __init__(self, method: NetworkMethod, target: ExecutionTarget | None = None) -> None:
         self._method = method
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
@@ -131,25 +128,3 @@ def check_close(found: Outputs, expected: Outputs) -> None:
 def _distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     one, other = ours.double(), theirs.double()
     return float((one - other).norm() / other.norm().clamp_min(1e-30))
-
-
-def executor(method: NetworkMethod, place: ExecutionTarget) -> Executor:
-    """Raises whatever keeps the one that is wanted from running here. Each is imported when it is
-    wanted: they bring much with them."""
-    wanted = place.executor
-    if wanted == "auto":
-        wanted = "openvino" if place.device.type == "cpu" else "eager"
-    if wanted == "openvino":
-        from daguerre.models.diffusers.executors.openvino import OpenVINOExecutor
-
-        return OpenVINOExecutor(method, place)
-    if wanted == "compile":
-        from daguerre.models.diffusers.executors.torch_compile import TorchCompileExecutor
-
-        return TorchCompileExecutor(method, place)
-    if wanted == "cuda-graphs":
-        from daguerre.models.diffusers.executors.cuda_graphs import CUDAGraphExecutor
-
-        return CUDAGraphExecutor(method, place)
-    assert wanted == "eager", f"no executor {wanted!r}. This is a bug."
-    return EagerExecutor(method)

@@ -62,13 +62,11 @@ class CUDAGraphExecutor:
         if place.device.type != "cuda":
             raise ExecutorError(f"CUDA graphs are recorded on CUDA devices, not on {place.device}")
         self._method = method
-        self._record = place.recorder or GraphCapturer(place.device)
+        self._capture = place.capture_graph or GraphCapturer(place.device)
         self._shape = ShapeKeyCache()
         self._seen: set[ShapeKey] = set()
         self._refused: set[ShapeKey] = set()  # without room for a graph of theirs
-        self._graphs: OrderedDict[ShapeKey, CapturedGraph] = (
-            OrderedDict()
-        )  # the last used is the last
+        self._graphs: OrderedDict[ShapeKey, Callable[[Inputs], Outputs]] = OrderedDict()  # LRU
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
         key = self._shape(inputs)
@@ -94,7 +92,7 @@ class CUDAGraphExecutor:
         while len(self._graphs) >= MAX_GRAPHS:
             self._graphs.popitem(last=False)
         try:
-            graph = self._record(self._method, inputs)
+            graph = self._capture(self._method, inputs)
             self._compare(graph, inputs)
         except Exception as error:  # a runtime may throw anything
             if not is_out_of_memory(error):
@@ -104,7 +102,7 @@ class CUDAGraphExecutor:
         else:
             self._graphs[key] = graph
 
-    def _compare(self, graph: CapturedGraph, inputs: Inputs) -> None:
+    def _compare(self, graph: Callable[[Inputs], Outputs], inputs: Inputs) -> None:
         """Else the second picture of a seed would differ from the first."""
         replayed: Any = graph(inputs)
         eager: Any = self._method.evaluate(inputs)[1]
