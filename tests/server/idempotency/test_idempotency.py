@@ -39,7 +39,7 @@ def watched(folder: Path, **settings: Any) -> Iterator[RunningServer]:
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "Replays", make)
+        patch.setattr(app, "IdempotencyCoordinator", make)
         with running(folder, **settings) as server:
             REPLAYS[server.settings.port] = made[0]
             yield server

@@ -277,7 +277,7 @@ def test_place_in_the_queue(server: RunningServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "headers", "is_watched"),
+    ("fields", "headers", "wants_progress"),
     [({}, {}, False), ({"stream": True}, {}, True), ({}, {"idempotency_key": "place-1"}, True)],
 )
 def test_who_is_told_of_the_place(
