@@ -63,12 +63,12 @@ def _operations(node: ov.Node) -> int:
 
 def served_precision(settings: Settings) -> str:
     """float32 or bfloat16: what the settings come to on this machine."""
-    return {"f32": "float32", "bf16": "bfloat16"}[inference_precision(settings.precision)]
+    return {"f32": "float32", "bf16": "bfloat16"}[inference_precision(settings.embedded_precision)]
 
 
 def denoiser_durations_s(settings: Settings, precision: str, seconds: float) -> list[float]:
     """Of forwards with `ROWS` rows, called as the engine calls them."""
-    networks = _embedded(replace(settings, precision=precision)).load()
+    networks = _embedded(replace(settings, embedded_precision=precision)).load()
     forward = _first_denoising(_embedded(settings), networks)
     return durations_s(lambda: networks["denoiser"](forward.inputs), seconds=seconds)
 
@@ -76,9 +76,9 @@ def denoiser_durations_s(settings: Settings, precision: str, seconds: float) -> 
 def _embedded(settings: Settings) -> EmbeddedModel:
     return EmbeddedModel(
         DEFAULT_MODEL,
-        num_threads=settings.num_threads,
-        precision=settings.precision,
-        num_inference_steps=settings.num_inference_steps,
+        num_threads=settings.threads_per_worker,
+        precision=settings.embedded_precision,
+        num_inference_steps=settings.embedded_steps,
     )
 
 

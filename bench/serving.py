@@ -68,7 +68,7 @@ QUICK = Plan(
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     if options.quick:
-        os.environ.setdefault("DAGUERRE_NUM_INFERENCE_STEPS", QUICK_STEPS)
+        os.environ.setdefault("DAGUERRE_EMBEDDED_STEPS", QUICK_STEPS)
     results = measure(options)
     print(report.markdown(results))
     options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -93,14 +93,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 def measure(options: argparse.Namespace) -> report.ResultCache:
     plan, settings = QUICK if options.quick else FULL, Settings.load()
     facts = machine.facts()
-    before = machine.matrix_rates(settings.num_threads, plan.seconds)
+    before = machine.matrix_rates(settings.threads_per_worker, plan.seconds)
     with _server(options) as (target, server):
         loads = Loads(target, server, plan)
         sizes, lone_peak_mb = loads.sizes()
         formats, crowd_peak_mb = loads.formats()
     arithmetic = _arithmetic(settings, plan)
     cost = networks.engine_cost(settings, plan.num_engine_images)
-    after = machine.matrix_rates(settings.num_threads, plan.seconds)
+    after = machine.matrix_rates(settings.threads_per_worker, plan.seconds)
     return report.ResultCache(
         facts,
         sizes,

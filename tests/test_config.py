@@ -49,12 +49,12 @@ def test_environment_variable(name: str) -> None:
     by_kind = {"int": "7", "float": "2.5", "bool": "yes", "Path | None": "/data", "str": "other"}
     by_name = {
         "max_request_body_bytes": "3000",
-        "precision": "float32",
+        "embedded_precision": "float32",
         "log_level": "debug",
         "log_format": "json",
         "cors_origins": "https://app.example.com,http://localhost:5173",
         "public_url": "http://x",
-        "response_format": "url",
+        "default_response_format": "url",
         "files_max_bytes": "100000000",
         "files_secret": "x" * 32,
     }
@@ -81,7 +81,7 @@ def test_flag_comes_before_the_environment() -> None:
         ("request_read_timeout_s", "nan", "a number from 0.05 to 3600"),
         ("request_read_timeout_s", "inf", "a number from 0.05 to 3600"),
         ("request_read_timeout_s", "soon", "a number from 0.05 to 3600"),
-        ("precision", "int4", "one of auto, float32, bfloat16"),
+        ("embedded_precision", "int4", "one of auto, float32, bfloat16"),
         ("embed_prompt", "maybe", "one of 1, true"),
         ("home", "", "a path"),
         ("host", "", "a host name or an IP address"),
@@ -93,7 +93,7 @@ def test_flag_comes_before_the_environment() -> None:
         ("public_url", "http://u:p@x", "with a host"),
         ("public_url", "http://x?a=1", "no ? or #"),
         ("public_url", "http://x\nexport A=1", "with a host"),
-        ("response_format", "base64", "one of b64_json, url"),
+        ("default_response_format", "base64", "one of b64_json, url"),
         ("files_url", "gs://bucket", "a folder, or an address such as s3://bucket/prefix"),
         ("files_url", "s3://", "a folder, or an address such as s3://bucket/prefix"),
         ("files_url", "s3://bucket?x=1", "a folder, or an address such as s3://bucket/prefix"),

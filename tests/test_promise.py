@@ -100,7 +100,7 @@ def serving(home: Path, num_steps: int, **more: str) -> Iterator[Served]:
             **{name: value for name, value in os.environ.items() if "DAGUERRE_" not in name},
             "PYTHONPATH": str(Path(sys.modules["daguerre"].__path__[0]).parent),
             "DAGUERRE_HOME": str(home),
-            "DAGUERRE_NUM_INFERENCE_STEPS": str(num_steps),
+            "DAGUERRE_EMBEDDED_STEPS": str(num_steps),
             **more,
         },
         stdout=subprocess.PIPE,

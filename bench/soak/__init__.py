@@ -4,7 +4,7 @@
     python -m bench soak --short                 all of them in short
     python -m bench soak overload --seconds 30   one of them, with a size of its own
 
-Each scenario starts a server of its own, on the model in the box with DAGUERRE_NUM_INFERENCE_STEPS
+Each scenario starts a server of its own, on the model in the box with DAGUERRE_EMBEDDED_STEPS
 (here 1 by default), prints what it found, and PASS or FAIL.
 """
 

@@ -22,7 +22,7 @@ from bench.serving import PROMPTS
 from daguerre.models.catalog import DEFAULT_MODEL
 from daguerre.params import OUTPUT_FORMATS, SIZES
 
-STEPS_VARIABLE = "DAGUERRE_NUM_INFERENCE_STEPS"
+STEPS_VARIABLE = "DAGUERRE_EMBEDDED_STEPS"
 DEFAULT_STEPS = "1"
 _SETTLE_S = 15.0
 

@@ -119,7 +119,7 @@ class Settings:
         " 0 gives each the time that it has anyway.",
         validation.number(0, 86_400),
     )
-    num_threads: int = _setting(
+    threads_per_worker: int = _setting(
         0,
         "Threads for the networks, in each worker; 0 takes its share of the cores.",
         validation.whole(0, 1024),
@@ -141,14 +141,14 @@ class Settings:
         " then the engine is replaced, in seconds.",
         validation.number(1, 86_400),
     )
-    precision: str = _choice_setting(
+    embedded_precision: str = _choice_setting(
         "auto",
         "Arithmetic of the embedded model, where auto takes the faster here",
         "auto",
         "float32",
         "bfloat16",
     )
-    num_inference_steps: int = _setting(
+    embedded_steps: int = _setting(
         0,
         "Denoising steps of the embedded model; 0 takes the model's own.",
         validation.whole(0, 46),
@@ -166,7 +166,7 @@ class Settings:
         "Answer a request that names a seed from the files kept, if it is there.",
         validation.boolean,
     )
-    response_format: str = _choice_setting(
+    default_response_format: str = _choice_setting(
         "b64_json",
         "How an image is answered where the request does not say it; a stream carries the image",
         "b64_json",

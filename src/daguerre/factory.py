@@ -48,8 +48,10 @@ def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
     from daguerre.models import catalog
 
     # The engine's processes need no database, so they do not learn how to open it.
-    num_threads = num_threads_each(settings.workers, settings.num_threads)
-    own = replace(settings, home=settings.home_folder(), database_url="", num_threads=num_threads)
+    num_threads = num_threads_each(settings.workers, settings.threads_per_worker)
+    own = replace(
+        settings, home=settings.home_folder(), database_url="", threads_per_worker=num_threads
+    )
     engine = ProcessEngine(
         [functools.partial(_build, own, worker) for worker in range(settings.workers)],
         [model.info for model in catalog.models(settings)],
@@ -71,5 +73,5 @@ def _build(settings: Settings, worker: int, before_work: WorkObserver) -> Thread
     """In the worker's process."""
     from daguerre.engine.workers.cpu_affinity import keep_to_share
 
-    keep_to_share(worker, settings.workers, settings.num_threads)
+    keep_to_share(worker, settings.workers, settings.threads_per_worker)
     return build_engine(settings, before_work=before_work, worker=worker)

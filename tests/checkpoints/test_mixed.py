@@ -74,7 +74,7 @@ def serving(home: Path) -> Iterator[str]:
     """Its address, once it is ready."""
     environment = {
         **{name: value for name, value in os.environ.items() if "DAGUERRE" not in name},
-        **{"DAGUERRE_NUM_INFERENCE_STEPS": "1", "DAGUERRE_NUM_THREADS": "1"},
+        **{"DAGUERRE_EMBEDDED_STEPS": "1", "DAGUERRE_THREADS_PER_WORKER": "1"},
     }
     command = [sys.executable, "-m", "daguerre", "serve", "--home", str(home), "--port", "0"]
     with (home / "log").open("w") as log:

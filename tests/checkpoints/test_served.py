@@ -103,7 +103,7 @@ class Client:
 @pytest.fixture(scope="module")
 def client(home: Path) -> Iterator[Client]:
     # One thread as in the tests of this folder, or sums would be taken in another order.
-    settings = Settings(home=home, port=0, num_inference_steps=1, num_threads=1)
+    settings = Settings(home=home, port=0, embedded_steps=1, threads_per_worker=1)
     engine, is_up = build_engine(settings), threading.Event()
     resources = ResourceStore.open(settings)
     server = Server(settings, engine, resources, on_ready=lambda _: is_up.set())

@@ -117,7 +117,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def links(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The server for clients that read a link and cannot ask for it."""
-    with serving(tmp_path_factory.mktemp("links"), "--response-format", "url") as service:
+    with serving(tmp_path_factory.mktemp("links"), "--default-response-format", "url") as service:
         yield service
 
 
@@ -155,7 +155,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": "127.0.0.1",
         "DAGUERRE_HOME": str(folder / "home"),
-        "DAGUERRE_NUM_INFERENCE_STEPS": "1",
+        "DAGUERRE_EMBEDDED_STEPS": "1",
         # At its import LiteLLM fetches a list of prices, unless it is told to use its own.
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     }

@@ -152,7 +152,7 @@ def test_few_cores_do_not_share(
     """Where sharing cannot pay nothing is tried, unless the catalog says so."""
     checkpoint(settings.home_folder() / "sd")
     table = f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{keys}\n'
-    settings = replace(settings, num_threads=num_threads)
+    settings = replace(settings, threads_per_worker=num_threads)
     assert served(write(settings, table))[0].max_rows == {"unet": expected}
     assert served(write(settings, table + "max_rows = 6"))[0].max_rows == {"unet": 6}
 

@@ -69,7 +69,7 @@ class Task:
     "--model", metavar="MODEL", help="Default: stable-image-ultra, or the catalog's first."
 )
 @settings_flags(
-    "home", "catalog", "num_threads", "precision", "num_inference_steps", "embed_prompt"
+    "home", "catalog", "threads_per_worker", "embedded_precision", "embedded_steps", "embed_prompt"
 )
 def generate(
     settings: Settings,

@@ -236,9 +236,9 @@ def _embedded(settings: Settings, name: str) -> Model:
     return EmbeddedModel(
         name,
         folder=WEIGHTS,
-        num_threads=settings.num_threads,
-        precision=settings.precision,
-        num_inference_steps=settings.num_inference_steps,
+        num_threads=settings.threads_per_worker,
+        precision=settings.embedded_precision,
+        num_inference_steps=settings.embedded_steps,
     )
 
 
@@ -267,7 +267,7 @@ def _diffusers(
     if key not in stocks:
         stocks[key] = LoadedCheckpoint(
             checkpoint.read(folder),
-            num_threads=settings.num_threads,
+            num_threads=settings.threads_per_worker,
             worker=worker,
             executor=executor,
             store=store,

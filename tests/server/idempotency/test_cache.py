@@ -149,9 +149,9 @@ def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert digest(port=1, max_queued_jobs=1) == plain
     found = {
         plain,
-        digest(num_threads=3),
+        digest(threads_per_worker=3),
         digest(precision="float32"),
-        digest(num_inference_steps=3),
+        digest(embedded_steps=3),
         digest(embed_prompt=True),
         EnvironmentFingerprint(Settings(home=tmp_path)).digest(replace(params, seed=2), info),
     }

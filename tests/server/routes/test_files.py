@@ -179,7 +179,7 @@ def test_public_url(tmp_path: Path) -> None:
 
 def test_default_of_the_server(tmp_path: Path) -> None:
     """The setting answers with links whoever does not ask otherwise; a stream carries its image."""
-    with running(tmp_path, response_format="url") as server:
+    with running(tmp_path, default_response_format="url") as server:
         assert list(server.generate().json()["data"][0]) == ["url", "revised_prompt"]
         inline = server.generate(response_format="b64_json").json()["data"][0]
         assert list(inline) == ["b64_json", "revised_prompt"]

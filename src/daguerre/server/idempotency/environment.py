@@ -29,7 +29,7 @@ _DISTRIBUTIONS = (
     *("openvino", "numpy", "tokenizers", "thorvg-python", "zlib-ng", "pillow"),
     *("torch", "diffusers", "transformers", "accelerate", "torchao", "triton"),
 )
-_SETTINGS = ("precision", "num_inference_steps", "embed_prompt")
+_SETTINGS = ("embedded_precision", "embedded_steps", "embed_prompt")
 # What compiles a checkpoint's networks, and what a CUDA device is told of its workspace.
 _ENVIRONMENT = ("CXX", "CUBLAS_WORKSPACE_CONFIG")
 
@@ -41,7 +41,7 @@ class EnvironmentFingerprint:
         self._facts = {
             "version": __version__,
             "settings": [getattr(settings, name) for name in _SETTINGS],
-            "threads": num_threads_each(settings.workers, settings.num_threads),
+            "threads": num_threads_each(settings.workers, settings.threads_per_worker),
             "environment": [os.environ.get(name, "") for name in _ENVIRONMENT],
             "compiler": _compiler(),
             "distributions": {name: _version(name) for name in _DISTRIBUTIONS},

@@ -71,7 +71,7 @@ class ImageGenerations:
             facts = EventMetadata.of(params, asked.quality)
             return ImageStream(self._settings, self._engine, exchange, facts, permit, repeats)
         with permit:
-            wanted = asked.response_format or self._settings.response_format
+            wanted = asked.response_format or self._settings.default_response_format
             async with repeats as replay:
                 exchange.params = replay.params
                 work = self._content(exchange, replay, is_link=wanted == LINK)
