@@ -28,7 +28,7 @@ BROKEN = """
 import sys
 import daguerre.factory
 from conftest import MODEL
-from daguerre.cli import main
+from daguerre.cli.main import main
 from daguerre.engine.thread_engine import ThreadEngine
 from engine.networks import ToyModel
 def fail():

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from daguerre.cli import output_file, progress
+from daguerre.cli import output_file
 from daguerre.cli.flags import settings_flags
+from daguerre.cli.progress import progress_bar
 from daguerre.cli.prompts import file_stem, read
 from daguerre.config import Settings
 from daguerre.errors import InternalError, InvalidRequestError, SettingsError
 
 if TYPE_CHECKING:
-    from daguerre.cli import graphics
     from daguerre.engine.interface import Engine
-    from daguerre.params import GeneratedImage, ImageParams, OutputFormat
+    from daguerre.params import GeneratedImage, ImageParams, OutputFormat, StepCompleted
 
 _FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
 _SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
@@ -81,8 +82,7 @@ def generate(
 ) -> None:
     """Make an image of PROMPT and write it to FILE.
 
-    On a terminal it is shown while it is made: as a picture where the terminal can (kitty, iTerm2,
-    sixel), else as a bar.
+    A terminal shows a progress bar.
 
     \b
     Examples:
@@ -169,12 +169,12 @@ async def _make_all(settings: Settings, tasks: list[Task], sheet: _Sheet | None)
     from daguerre.imagefile import encoding
 
     started_s = time.perf_counter()
-    kind = progress.protocol()
     engine = build_engine(settings, only=tasks[0].params.model)
     await engine.start()
     try:
         for task in tasks:
-            image = await _watched(engine, task.params, kind)
+            with progress_bar() as on_step:
+                image = await _image(engine, task.params, on_step)
             if sheet:
                 sheet.add(image)
             if task.output is not None:
@@ -191,20 +191,9 @@ def _tell(task: Task, elapsed_s: float) -> None:
     click.echo(told, err=task.output == output_file.STDOUT)
 
 
-async def _watched(
-    engine: Engine, params: ImageParams, kind: graphics.Protocol | None
+async def _image(
+    engine: Engine, params: ImageParams, on_step: Callable[[StepCompleted], None]
 ) -> GeneratedImage:
-    from daguerre.params import MAX_PREVIEWS
-
-    if kind is not None:
-        params = replace(params, num_previews=MAX_PREVIEWS)
-    with progress.watching(params, kind) as watch:
-        image = await _image(engine, params, watch)
-        watch.done(image)
-    return image
-
-
-async def _image(engine: Engine, params: ImageParams, watch: progress.Watch) -> GeneratedImage:
     import asyncio
 
     from daguerre.params import JobFailed, JobSucceeded, StepCompleted
@@ -215,7 +204,7 @@ async def _image(engine: Engine, params: ImageParams, watch: progress.Watch) -> 
         await asyncio.sleep(_LOADING_POLL_S)
     async for event in engine.generate(params):
         if isinstance(event, StepCompleted):
-            watch.step(event)
+            on_step(event)
         elif isinstance(event, JobSucceeded):
             return event.image
         elif isinstance(event, JobFailed):
