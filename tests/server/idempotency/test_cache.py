@@ -150,7 +150,7 @@ def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {
         plain,
         digest(threads_per_worker=3),
-        digest(precision="float32"),
+        digest(embedded_precision="float32"),
         digest(embedded_steps=3),
         digest(embed_prompt=True),
         EnvironmentFingerprint(Settings(home=tmp_path)).digest(replace(params, seed=2), info),
