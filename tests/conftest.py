@@ -316,7 +316,7 @@ def running(
 
 @pytest.fixture(scope="session")
 def _shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running(tmp_path_factory.mktemp("server"), max_auth_failures=0) as server:
+    with running(tmp_path_factory.mktemp("server")) as server:
         yield server
 
 

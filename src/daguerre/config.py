@@ -102,11 +102,6 @@ class Settings:
         "Requests for images that one key may have under way; past it 429; 0 sets no limit.",
         validation.whole(0, 1_000_000),
     )
-    max_auth_failures: int = _setting(
-        60,
-        "Unknown keys that one address may send in a minute; past it 429; 0 sets no limit.",
-        validation.whole(0, 1_000_000),
-    )
     request_timeout_s: float = _setting(
         600.0,
         "Time a request may take from arrival to image, in seconds; the header x-request-timeout"

@@ -23,7 +23,6 @@ from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError, SettingsError, UnavailableError
 from daguerre.server.access.auth import Authenticator
-from daguerre.server.access.auth_throttle import Strangers
 from daguerre.server.access.rate_limiter import RateLimiter, retry_after_s, whole_seconds
 from daguerre.server.http.errors import OutageLog, error_response, unrouted_response
 from daguerre.server.http.middleware import RequestContextMiddleware
@@ -51,7 +50,7 @@ def create_app(
     settings: Settings, engine: Engine, resources: ResourceStore, sign_in: SignIn | None = None
 ) -> Starlette:
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
-    keys = Authenticator(resources, Strangers(settings.max_auth_failures))
+    keys = Authenticator(resources)
     replays = IdempotencyCoordinator(settings, IdempotencyStore(resources.database))
     files = FileEndpoints(FileStore.of(settings), UrlSigner(settings))
     images = ImageGenerations(settings, engine, keys, limiter, replays, files)

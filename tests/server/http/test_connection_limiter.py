@@ -25,6 +25,7 @@ from daguerre.server.http.connection_limiter import (
     MAX_REFUSED,
     ConnectionLimiter,
     clamp_to_open_file_limit,
+    client_network,
 )
 from daguerre.server.routes import generations
 
@@ -73,6 +74,22 @@ def test_an_address_has_its_share() -> None:
     assert crowd.enter(Client(), "b") is None
     crowd.leave(busy)
     assert crowd.enter(Client(), "a") is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:10.0.0.1", "10.0.0.1", True),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.2", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("", "", True),
+    ],
+)
+def test_client_network(one: str, other: str, is_same: bool) -> None:
+    """An IPv6 /64 network counts as one client, and a mapped IPv4 address as that IPv4 address."""
+    assert (client_network(one) == client_network(other)) == is_same
 
 
 def test_few_refused_may_stay() -> None:
@@ -257,7 +274,7 @@ serve(settings, FakeEngine(), resources, lambda true: print(true.port, key, flus
 
 @contextmanager
 def few_files(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
-    source, tests = Path(sys.modules["daguerre"].__path__[0]).parent, Path(__file__).parent.parent
+    source, tests = Path(sys.modules["daguerre"].__path__[0]).parent, Path(__file__).parents[2]
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(folder)],
         stdout=subprocess.PIPE,

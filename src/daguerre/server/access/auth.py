@@ -13,7 +13,6 @@ from starlette.requests import Request
 
 from daguerre.errors import AccessDeniedError, AuthenticationError, UnavailableError
 from daguerre.protocol.messages import quote_for_message
-from daguerre.server.access.auth_throttle import Strangers
 from daguerre.storage.api_keys import Resource, ResourceStore
 
 DATABASE_TIMEOUT_S = 10.0
@@ -21,23 +20,17 @@ _HOW = "send the header 'Authorization: Bearer <key>' with the key of your model
 
 
 class Authenticator:
-    def __init__(self, resources: ResourceStore, strangers: Strangers) -> None:
-        self._resources, self._strangers = resources, strangers
+    def __init__(self, resources: ResourceStore) -> None:
+        self._resources = resources
 
     async def authenticate(self, request: Request) -> Resource:
-        """The resource whose key was sent. Raises `AuthenticationError`, or `RateLimitError` for an
-        address that has sent many unknown keys."""
-        key = _bearer_key(request.headers)
-        address = request.client.host if request.client else ""
-        self._strangers.check(address, key)
-        resource = await self._resource(key)
+        """The resource whose key was sent. Raises `AuthenticationError`."""
+        resource = await self._resource(_bearer_key(request.headers))
         if resource is None:
-            self._strangers.note_unknown(address, key)
             raise AuthenticationError(
                 f"the key is unknown, or it was rotated or revoked; {_HOW}; 'daguerre config' shows"
                 " it"
             )
-        self._strangers.note_good(key)
         return resource
 
     async def _resource(self, key: str) -> Resource | None:

@@ -8,6 +8,7 @@ idle or not reading its answer; where none is quiet, the newcomer is refused. Kn
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import sys
 import time
@@ -25,6 +26,8 @@ _FILES_OF_WORKER = 2  # pipes, of each beside the first
 _MIN_CONNECTIONS = 8
 # Refused connections that may stay for a moment, to be told why.
 MAX_REFUSED = 8
+# One IPv6 customer usually has a whole network of this size.
+_IPV6_PREFIX_BITS = 64
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +108,19 @@ class ConnectionLimiter:
         told = f"{open_now} are open, the most that are taken"
         self._log.warn(told)
         return kind(told, retry_after_s=1)
+
+
+def client_network(address: str) -> str:
+    """The unit of per-IP limits: the IPv4 address, or the /64 network of an IPv6 address."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:  # a Unix socket has no address
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((int(parsed), _IPV6_PREFIX_BITS), strict=False))
 
 
 def clamp_to_open_file_limit(max_connections: int, num_workers: int = 1) -> int:

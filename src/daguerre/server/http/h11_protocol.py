@@ -21,8 +21,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from daguerre.errors import DaguerreError, InvalidRequestError, RequestTimeoutError
-from daguerre.server.access.auth_throttle import network
-from daguerre.server.http.connection_limiter import ConnectionLimiter
+from daguerre.server.http.connection_limiter import ConnectionLimiter, client_network
 from daguerre.server.http.errors import error_body
 from daguerre.server.http.logs import ThrottledLogger
 
@@ -73,7 +72,9 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         # `pause_writing` is then called whenever something could not be sent at once.
         transport.set_write_buffer_limits(high=0)
         self._idle_since_s = self.loop.time()
-        self._refusal = self.crowd.enter(self, network(self.client[0] if self.client else ""))
+        self._refusal = self.crowd.enter(
+            self, client_network(self.client[0] if self.client else "")
+        )
         if self._refusal:
             self._turn_away()
         else:

@@ -47,7 +47,7 @@ _WHEN: dict[type[DaguerreError], str] = {
     ConflictError: "The Idempotency-Key was used with a different request.",
     BodyTooLargeError: "The request body is too large.",
     RangeNotSatisfiableError: "The range lies outside of the file.",
-    RateLimitError: "Over a limit of the resource, or too many unknown keys from one address.",
+    RateLimitError: "The key exceeds its rate limit or its limit of concurrent requests.",
     InternalError: "A server error; the message contains the request ID.",
     UnavailableError: "The queue is full, the model is not loaded, or the server is stopping.",
     DeadlineExceededError: "The image was not finished before the request's deadline.",
@@ -121,9 +121,7 @@ def _paths() -> dict[str, Any]:
         "/v1/images/generations": {"post": _generation()},
         "/v1/images/files/{name}": {"get": _file()},
         "/v1/models": {
-            "get": _get(
-                "The model that the key opens.", "ModelList", AuthenticationError, RateLimitError
-            )
+            "get": _get("The model that the key opens.", "ModelList", AuthenticationError)
         },
         "/v1/models/{id}": {
             "get": _get(
@@ -132,7 +130,6 @@ def _paths() -> dict[str, Any]:
                 AuthenticationError,
                 AccessDeniedError,
                 NotFoundError,
-                RateLimitError,
             )
             | {"parameters": [{"name": "id", "in": "path", "required": True, "schema": STRING}]}
         },
