@@ -214,7 +214,7 @@ def _stock_picture(pipeline: Any, model: DiffusersModel, request: Request) -> by
     family = model.family
     optional = {
         family.guidance_name: None if family.guiders else guidance,
-        "negative_prompt": request.negative_prompt or family.blank,
+        "negative_prompt": request.negative_prompt or family.empty_negative_prompt,
     }
     for name in family.guiders:
         setattr(pipeline, name, getattr(pipeline, name).new(guidance_scale=guidance))
@@ -225,6 +225,6 @@ def _stock_picture(pipeline: Any, model: DiffusersModel, request: Request) -> by
         num_inference_steps=request.steps,
         generator=torch.Generator().manual_seed(request.seed),
         **{name: value for name, value in optional.items() if value},
-        **family.call,
+        **family.call_kwargs,
     ).images[0]
     return np.asarray(image).tobytes()

@@ -10,14 +10,14 @@ from .conftest import REASON
 
 pytest.importorskip("greenlet", reason=REASON)
 
-from daguerre.models.diffusers.coroutine import ask, is_inside, run
+from daguerre.models.diffusers.coroutine import is_inside, request_forward, run
 
 
 def test_answers_reach_the_depth_of_the_call() -> None:
     """A question from deep inside is yielded, and its answer is what asking returns there."""
 
     def deep(depth: int) -> int:
-        return int(ask(f"at {depth}")) if depth == 3 else deep(depth + 1) + 1
+        return int(request_forward(f"at {depth}")) if depth == 3 else deep(depth + 1) + 1
 
     coroutine = run(lambda: deep(0))
     assert next(coroutine) == "at 3"
@@ -30,7 +30,7 @@ def test_coroutines_take_turns() -> None:
     """Two calls that wait for each other's turn keep their own stacks."""
 
     def call(name: str) -> list[Any]:
-        return [ask((name, number)) for number in range(3)]
+        return [request_forward((name, number)) for number in range(3)]
 
     one, other = run(lambda: call("one")), run(lambda: call("other"))
     assert next(one) == ("one", 0) and next(other) == ("other", 0)
@@ -53,7 +53,7 @@ def test_error_comes_out() -> None:
     """What the call raises is raised where the coroutine is resumed."""
 
     def call() -> None:
-        raise ZeroDivisionError(ask("how"))
+        raise ZeroDivisionError(request_forward("how"))
 
     coroutine = run(call)
     next(coroutine)
@@ -67,7 +67,7 @@ def test_closing_unwinds_the_call() -> None:
 
     def call() -> None:
         try:
-            ask("anything")
+            request_forward("anything")
             done.append("not reached")
         finally:
             done.append("unwound")
@@ -81,8 +81,8 @@ def test_closing_unwinds_the_call() -> None:
 def test_inside_is_inside_only() -> None:
     """Code knows whether there is somebody to ask."""
     assert not is_inside()
-    coroutine = run(lambda: ask(is_inside()))
+    coroutine = run(lambda: request_forward(is_inside()))
     assert next(coroutine) is True and not is_inside()
     coroutine.close()
     with pytest.raises(AssertionError, match="bug"):
-        ask("nobody")
+        request_forward("nobody")

@@ -64,10 +64,10 @@ def make(device: str = "cuda") -> tuple[CUDAGraphExecutor, GraphCapturer]:
 
     method = NetworkMethod("double", torch.nn.Identity(), evaluate)
     recorder = GraphCapturer()
-    place = ExecutionTarget(
+    target = ExecutionTarget(
         "cuda-graphs", torch.device(device), "float32", "", capture_graph=recorder
     )
-    return CUDAGraphExecutor(method, place), recorder
+    return CUDAGraphExecutor(method, target), recorder
 
 
 def rows(number: int, value: float = 1.0) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def test_one_memory_for_a_checkpoint(folder_of: Callable[[str], Path]) -> None:
     """What records is the checkpoint's, for all its networks, and goes with what is loaded."""
     bench = Bench(folder_of("stable-diffusion"))
     networks: list[Any] = [bench.networks[name] for name in ("unet", "vae")]
-    recorders = {network._place.recorder for network in networks}
+    recorders = {network._target.capture_graph for network in networks}
     (recorder,) = recorders
     held = weakref.ref(recorder)
     bench.model.unload()

@@ -49,7 +49,7 @@ def test_what_is_set_for_a_cuda_device() -> None:
     """All of it before anything is put there; a workspace that the operator chose stays."""
     from daguerre.models.diffusers import determinism
 
-    determinism.settle(CUDA)
+    determinism.enable_determinism(CUDA)
     settled = {
         "deterministic": True,
         "benchmark": False,
@@ -61,7 +61,7 @@ def test_what_is_set_for_a_cuda_device() -> None:
     }
     assert flags() == settled
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":16:8"
-    determinism.settle(CUDA)
+    determinism.enable_determinism(CUDA)
     assert flags() == settled | {"workspace": ":16:8"}
 
 
@@ -70,7 +70,7 @@ def test_nothing_is_set_for_a_cpu() -> None:
     from daguerre.models.diffusers import determinism
 
     before = flags()
-    determinism.settle(torch.device("cpu"))
+    determinism.enable_determinism(torch.device("cpu"))
     assert flags() == before
 
 
@@ -88,16 +88,16 @@ def test_tf32_lasts_for_one_models_forward() -> None:
         return x
 
     from daguerre.models.diffusers import determinism
-    from daguerre.models.diffusers.call_packing import pack
+    from daguerre.models.diffusers.call_packing import pack_call
 
-    determinism.settle(CUDA)
+    determinism.enable_determinism(CUDA)
     for is_tf32 in (True, False, True):
-        place = ExecutionTarget("eager", CUDA, "float32", "", is_tf32=is_tf32)
-        network = TorchNetwork("n", torch.nn.Identity(), forward, place)
-        network(pack({"x": torch.ones(1, 2)}))
+        target = ExecutionTarget("eager", CUDA, "float32", "", is_tf32=is_tf32)
+        network = TorchNetwork("n", torch.nn.Identity(), forward, target)
+        network(pack_call({"x": torch.ones(1, 2)}))
         assert seen.pop() == (is_tf32, is_tf32)
         with pytest.raises(ValueError, match="negative"):
-            network(pack({"x": -torch.ones(1, 2)}))
+            network(pack_call({"x": -torch.ones(1, 2)}))
         assert flags()["tf32"] == (False, False)
 
 
@@ -110,15 +110,15 @@ def test_facts_name_all_that_decides(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch._C, "_cuda_getDriverVersion", lambda: 12080, raising=False)
     file = tmp_path / "version"
     monkeypatch.setattr(determinism, "_NVIDIA", file)
-    told = {determinism.facts("w", CUDA, "float32")}
+    told = {determinism.fingerprint("w", CUDA, "float32")}
     assert "driver for cuda 12080" in told.pop()
     for version in ("550.54.15", "570.10"):
         file.write_text(f"NVRM version: NVIDIA UNIX  {version}\nGCC version: 12\n")
-        found = determinism.facts("w", CUDA, "float32")
+        found = determinism.fingerprint("w", CUDA, "float32")
         assert "Test GPU" in found and f"driver NVRM version: NVIDIA UNIX {version}" in found
         assert "GCC" not in found
         told.add(found)
-    told.add(determinism.facts("w", CUDA, "float32", is_tf32=True))
+    told.add(determinism.fingerprint("w", CUDA, "float32", is_tf32=True))
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
-    told.add(determinism.facts("w", CUDA, "float32"))
+    told.add(determinism.fingerprint("w", CUDA, "float32"))
     assert len(told) == 4

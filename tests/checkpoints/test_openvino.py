@@ -38,8 +38,8 @@ def make(
         return None, (compute(y) if compute else y, y.sum(1))
 
     store = ArtifactCache(folder, 1 << 40) if folder else None
-    place = ExecutionTarget("openvino", torch.device("cpu"), dtype, "facts", store)
-    return OpenVINOExecutor(NetworkMethod("linear", module, evaluate), place), evaluate
+    target = ExecutionTarget("openvino", torch.device("cpu"), dtype, "facts", store)
+    return OpenVINOExecutor(NetworkMethod("linear", module, evaluate), target), evaluate
 
 
 def rows(number: int, dtype: str = "float32") -> Inputs:

@@ -95,22 +95,22 @@ def mixed(sampler: Any, timestep: Any, clean: Any, noise: Any) -> tuple[Any, Any
 def test_estimate_is_the_clean_latents(name: str, config: dict[str, Any]) -> None:
     """From a perfect network's answer, the estimate of each kind of sampler is what the noise was
     added to, by that sampler's own `add_noise`."""
-    from daguerre.models.diffusers.previews.predicted_x0 import clean
+    from daguerre.models.diffusers.previews.predicted_x0 import predict_x0
 
     sampler = getattr(diffusers, name).from_config({"clip_sample": False, **config})
     timestep, output, sample, expected = half_way(sampler)
     assert torch.linalg.norm(sample - expected) > 1
-    found = clean(sampler, output, timestep, sample)
+    found = predict_x0(sampler, output, timestep, sample)
     assert torch.allclose(found, expected, atol=2e-3), float((found - expected).abs().max())
 
 
 def test_estimate_of_an_unknown_sampler() -> None:
     """Where it is not known how noise is mixed in, the latents themselves are shown."""
-    from daguerre.models.diffusers.previews.predicted_x0 import clean
+    from daguerre.models.diffusers.previews.predicted_x0 import predict_x0
 
     sampler = diffusers.EDMEulerScheduler()
     timestep, output, sample, _ = half_way(sampler)
-    assert clean(sampler, output, timestep, sample) is sample
+    assert predict_x0(sampler, output, timestep, sample) is sample
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -135,7 +135,7 @@ def test_picture_does_not_know(family: str, folder_of: Callable[[str], Path]) ->
 
 def assert_decoded(bench: Bench, request: Request) -> None:
     """What becomes of latents here is what the stock pipeline gives to its decoder."""
-    from daguerre.models.diffusers.previews.latent_rgb import to_decode
+    from daguerre.models.diffusers.previews.latent_rgb import unscale_latents
 
     pipeline, stepped, decoded = bench.model.source.copy(), [], []
     step, decode = pipeline.scheduler.step, pipeline.vae.decode
@@ -156,11 +156,11 @@ def assert_decoded(bench: Bench, request: Request) -> None:
             width=width,
             height=height,
             num_inference_steps=2,
-            **bench.model.family.call,
+            **bench.model.family.call_kwargs,
         )
     finally:
         pipeline.vae.decode = decode  # the doors of the bench are those of its model
-    found = to_decode(pipeline.vae, stepped[-1], width, height)
+    found = unscale_latents(pipeline.vae, stepped[-1], width, height)
     assert torch.allclose(found, decoded[0].reshape(found.shape), atol=1e-5)
 
 
@@ -172,7 +172,7 @@ def test_a_sampler_is_left_as_it_was(
 
     listened: list[Any] = []
     was_replaced: list[bool] = []
-    listen = PredictedX0.listening
+    listen = PredictedX0.attach
 
     @contextmanager
     def watched(self: PredictedX0) -> Iterator[None]:
@@ -181,7 +181,7 @@ def test_a_sampler_is_left_as_it_was(
             was_replaced.append("step" in vars(self._sampler))
             yield
 
-    monkeypatch.setattr(PredictedX0, "listening", watched)
+    monkeypatch.setattr(PredictedX0, "attach", watched)
     Bench(folder_of("flux")).run([Request("a fox", num_previews=3)] * 2)
     assert was_replaced == [True, True] and listened[0] is not listened[1]
     assert not any("step" in vars(sampler) for sampler in listened)
@@ -202,7 +202,7 @@ def colours_of(vae: Any, latents: Any) -> Any:
 
 def test_linear_decoder() -> None:
     """Of a decoder that is a linear map the fit finds that map: a preview has its very colours."""
-    from daguerre.models.diffusers.previews.latent_rgb import fit
+    from daguerre.models.diffusers.previews.latent_rgb import fit_latent_to_rgb
 
     from . import tiny
 
@@ -212,18 +212,18 @@ def test_linear_decoder() -> None:
     latents = vae.encode(pictures).latent_dist.mode()
     expected = colours_of(vae, latents)
     assert expected.std(axis=(0, 1)).min() > 1
-    assert abs(fit(vae, 8).pixels(latents) - expected).max() <= 1
+    assert abs(fit_latent_to_rgb(vae, 8).pixels(latents) - expected).max() <= 1
 
 
 def test_fit_is_always_the_same() -> None:
     """It draws from no generator that is anybody else's, and from its own the same each time."""
-    from daguerre.models.diffusers.previews.latent_rgb import fit
+    from daguerre.models.diffusers.previews.latent_rgb import fit_latent_to_rgb
 
     from . import tiny
 
     vae = tiny.vae().eval().requires_grad_(False)
     before = torch.get_rng_state()
-    first, second = fit(vae, 2), fit(vae, 2)
+    first, second = fit_latent_to_rgb(vae, 2), fit_latent_to_rgb(vae, 2)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(first.matrix, second.matrix) and torch.equal(first.offset, second.offset)
 

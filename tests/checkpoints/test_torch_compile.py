@@ -62,8 +62,8 @@ def make(folder: Path) -> tuple[TorchCompileExecutor, Any]:
 
     method = NetworkMethod("n", module, lambda inputs: (None, (forward(inputs["x"]),)))
     cache = ArtifactCache(folder, 1 << 40)
-    place = ExecutionTarget("compile", torch.device("cpu"), "float32", "", cache)
-    return TorchCompileExecutor(method, place), forward
+    target = ExecutionTarget("compile", torch.device("cpu"), "float32", "", cache)
+    return TorchCompileExecutor(method, target), forward
 
 
 def rows(number: int) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def test_parts_are_compiled_for_each_shape(tmp_path: Path, monkeypatch: pytest.M
         assert torch.allclose(network(rows(number))[0], forward(**rows(number)), 1e-5, 1e-6)
     assert torch.equal(network(rows(2))[0], first)
     assert all(part._compiled_call_impl is None for part in network._regions)
-    assert network.facts.startswith("torch.compile c++ ")
+    assert network.fingerprint.startswith("torch.compile c++ ")
     (kept,) = tmp_path.iterdir()
     assert kept.name.endswith("-torch") and any(kept.rglob("*.so"))
 

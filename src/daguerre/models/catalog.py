@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from daguerre.errors import NotFoundError, SettingsError
 from daguerre.models.diffusers import caches, checkpoint, hub, quantization
-from daguerre.models.diffusers.loaded_pipeline import EXECUTORS, LoadedCheckpoint
+from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.models.diffusers.model import DTYPES, LOADS, DiffusersModel, ServingOptions
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
 from daguerre.models.keys import Key, Table, check, check_beside, check_names, number, one_of, whole
@@ -149,7 +150,7 @@ def _check_device(where: str, table: Table) -> None:
     """What is only there on one kind of device, or changes nothing, is not asked for."""
     device, dtype = table.get("device", "cpu"), table.get("dtype", DTYPES[0])
     executor = table.get("executor", "auto")
-    kind = _DEVICE_OF.get(executor)
+    kind = required_device(executor)
     if kind is not None and device.partition(":")[0] != kind:
         raise SettingsError(
             f"{where}: executor is {executor!r}, which needs device {kind!r}; it is {device!r}"
@@ -176,7 +177,6 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
 
-_DEVICE_OF = {"openvino": "cpu", "cuda-graphs": "cuda"}  # the other executors run on both
 _FOLDER = "the path of a folder in diffusers format"
 _REVISION = "the 40 hexadecimal digits of a commit; branches and tags can move"
 # Source -> its keys, each with its check and with what it must be.

@@ -27,7 +27,7 @@ from diffusers.hooks.hooks import CacheContext, HookRegistry, StateManager
 from daguerre.engine.forward import Inputs, OpaqueConstant
 from daguerre.models.diffusers import coroutine
 from daguerre.models.diffusers.caches import FIRST_BLOCK, TAYLOR, TAYLOR_LITE, Cache
-from daguerre.models.diffusers.call_packing import MEMORY
+from daguerre.models.diffusers.call_packing import CACHE_STATE_INPUT
 
 # Of a pipeline that asks once in a step, and does not say for which prediction.
 _ONLY = "cond"
@@ -98,7 +98,7 @@ def apply(module: torch.nn.Module, cache: Cache) -> CacheHooks:
 
 
 def _held(inputs: Inputs) -> _CacheCursor | None:
-    held = inputs.get(MEMORY)
+    held = inputs.get(CACHE_STATE_INPUT)
     return held.value if isinstance(held, OpaqueConstant) else None
 
 

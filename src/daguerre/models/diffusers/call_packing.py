@@ -18,15 +18,19 @@ import torch
 from daguerre.engine.forward import Array, Inputs, OpaqueConstant
 from daguerre.models.diffusers.families import PLAIN, InputLayout
 
-CALL = "call"  # the input that holds the constant part; no place in a call has this name alone
-MEMORY = "memory"  # what a cache remembers of the request, where there is one; nor this one
+CALL_INPUT = (
+    "call"  # the input that holds the constant part; no place in a call has this name alone
+)
+CACHE_STATE_INPUT = (
+    "memory"  # what a cache remembers of the request, where there is one; nor this one
+)
 # diffusers passes it as one number for all rows where it can: as a row per row, requests at
 # different steps fit into one evaluation. The denoisers take both, and give the same bits.
 _PER_ROW = frozenset({"timestep"})
 _PLAIN = (bool, int, float, str, type(None))
 _LEAVES = (torch.Tensor, *_PLAIN)  # most of a call: they are not asked whether they are a mapping
 # What a language model keeps for the next word; the pipelines ask for no second one.
-_UNREAD = ".past_key_values"
+_DROPPED_OUTPUTS = ".past_key_values"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class RepeatedTensor:
     constant: OpaqueConstant
 
 
-def pack(arguments: Mapping[str, Any], layout: InputLayout = PLAIN) -> Inputs:
+def pack_call(arguments: Mapping[str, Any], layout: InputLayout = PLAIN) -> Inputs:
     """The inputs of a forward. Raises `TypeError` for an argument that is neither tensor nor plain.
 
     The first tensor says how many rows there are. What has another first axis, or is shared or
@@ -70,9 +74,9 @@ def pack(arguments: Mapping[str, Any], layout: InputLayout = PLAIN) -> Inputs:
             return _plain(name, value)
         if name in _PER_ROW and value.ndim == 0:
             value = value.expand(rows)
-        if name in layout.shared or value.ndim == 0 or len(value) != rows:
+        if name in layout.broadcast or value.ndim == 0 or len(value) != rows:
             return OpaqueConstant(value, _digest(value))
-        if name in layout.decisive:
+        if name in layout.value_dependent:
             return RepeatedTensor(OpaqueConstant(value, _digest(value)))
         # A kernel may be chosen by the layout, and rows of several jobs are always put together
         # in the plain one.
@@ -81,28 +85,28 @@ def pack(arguments: Mapping[str, Any], layout: InputLayout = PLAIN) -> Inputs:
 
     call: dict[str, Any] = {}
     for name, value in arguments.items():
-        if name in layout.listed:
-            call[name], listed = _rows(name, value, layout.listed[name])
+        if name in layout.ragged:
+            call[name], listed = _rows(name, value, layout.ragged[name])
             tensors |= listed
         else:
-            call[name] = mapped(value, leaf, name)
-    return {CALL: OpaqueConstant(call, _sha256(repr(call).encode())), **tensors}
+            call[name] = tree_map(value, leaf, name)
+    return {CALL_INPUT: OpaqueConstant(call, _sha256(repr(call).encode())), **tensors}
 
 
-def unpack(inputs: Inputs) -> dict[str, Any]:
+def unpack_call(inputs: Inputs) -> dict[str, Any]:
     """The arguments of a call that was packed."""
-    call = inputs[CALL]
+    call = inputs[CALL_INPUT]
     assert isinstance(call, OpaqueConstant), "a forward that is no call. This is a bug."
-    arguments: dict[str, Any] = fill(call.value, inputs)
+    arguments: dict[str, Any] = tree_unflatten(call.value, inputs)
     return arguments
 
 
-def forgotten(inputs: Inputs) -> Inputs:
+def without_cache_state(inputs: Inputs) -> Inputs:
     """Without what a cache remembers."""
-    return {name: value for name, value in inputs.items() if name != MEMORY}
+    return {name: value for name, value in inputs.items() if name != CACHE_STATE_INPUT}
 
 
-def fill(value: Any, tensors: Mapping[str, Any]) -> Any:
+def tree_unflatten(value: Any, tensors: Mapping[str, Any]) -> Any:
     """The structure with its tensors in place again."""
 
     def leaf(_: str, held: Any) -> Any:
@@ -114,10 +118,10 @@ def fill(value: Any, tensors: Mapping[str, Any]) -> Any:
             return _tile(held.constant.value, tensors)
         return held.value if isinstance(held, OpaqueConstant) else held
 
-    return mapped(value, leaf)
+    return tree_map(value, leaf)
 
 
-def taken_out(value: Any, layout: InputLayout = PLAIN) -> tuple[Any, tuple[torch.Tensor, ...]]:
+def tree_flatten(value: Any, layout: InputLayout = PLAIN) -> tuple[Any, tuple[torch.Tensor, ...]]:
     """A result as a structure without its tensors, and these, in the order of their numbers. Lists
     are of rows where those of the call are."""
     tensors: list[torch.Tensor] = []
@@ -126,15 +130,15 @@ def taken_out(value: Any, layout: InputLayout = PLAIN) -> tuple[Any, tuple[torch
         if isinstance(held, list):
             tensors.append(torch.stack(held))
             return RaggedSlot(str(len(tensors) - 1), ())
-        if name.endswith(_UNREAD):
+        if name.endswith(_DROPPED_OUTPUTS):
             return None
         if not isinstance(held, torch.Tensor):
             return _plain(name, held)
         tensors.append(held)
         return TensorSlot(str(len(tensors) - 1))
 
-    is_leaf = _is_list if layout.listed else _is_nothing
-    return mapped(value, leaf, "result", is_leaf), tuple(tensors)
+    is_leaf = _is_list if layout.ragged else _is_nothing
+    return tree_map(value, leaf, "result", is_leaf), tuple(tensors)
 
 
 def _is_nothing(value: Any) -> bool:
@@ -145,7 +149,7 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list)
 
 
-def mapped(
+def tree_map(
     value: Any,
     leaf: Callable[[str, Any], Any],
     name: str = "",
@@ -156,11 +160,11 @@ def mapped(
     if isinstance(value, _LEAVES) or is_leaf(value):
         return leaf(name, value)
     if isinstance(value, Mapping):
-        items = {key: mapped(item, leaf, f"{name}.{key}", is_leaf) for key, item in value.items()}
+        items = {key: tree_map(item, leaf, f"{name}.{key}", is_leaf) for key, item in value.items()}
         return items if type(value) is dict else type(value)(**items)
     if isinstance(value, list | tuple):
         each = enumerate(value)
-        return type(value)(mapped(item, leaf, f"{name}[{i}]", is_leaf) for i, item in each)
+        return type(value)(tree_map(item, leaf, f"{name}[{i}]", is_leaf) for i, item in each)
     return leaf(name, value)
 
 
@@ -191,7 +195,7 @@ def _tile(value: torch.Tensor, tensors: Mapping[str, Any]) -> torch.Tensor:
 
 def _num_rows(arguments: Mapping[str, Any], layout: InputLayout) -> int:
     """Of the first list of rows, or else of the first tensor that has any."""
-    for name in layout.listed:
+    for name in layout.ragged:
         return len(arguments[name])
     tensor = next(_tensors(arguments), None)
     return 0 if tensor is None else len(tensor)

@@ -28,13 +28,14 @@ SUFFIXES = (".jinja", ".json", ".model", ".safetensors", ".txt")
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """`components` is name -> (library, class) of what the pipeline is made of; `absent` are the
-    readers of prompts that it could have, and has not by its own word."""
+    """`components` is name -> (library, class) of what the pipeline is made of;
+    `missing_components` are the readers of prompts that it could have, and has not by its own
+    word."""
 
     folder: Path
     family: Family
     components: Mapping[str, tuple[str, str]]
-    absent: frozenset[str] = frozenset()
+    missing_components: frozenset[str] = frozenset()
 
     @property
     def weights(self) -> tuple[Path, ...]:
@@ -61,9 +62,9 @@ class Checkpoint:
         yield self.folder / INDEX
         for name in sorted(self.components):
             files = (self.folder / name).iterdir()
-            yield from sorted(file for file in files if is_read(file.name))
+            yield from sorted(file for file in files if is_loadable_file(file.name))
 
-    def stamps(self) -> tuple[tuple[str, int, int], ...]:
+    def file_stats(self) -> tuple[tuple[str, int, int], ...]:
         """Name, size and time of each file: equal where nothing was written."""
         stats = ((file, file.stat()) for file in self.files())
         return tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats)
@@ -78,7 +79,7 @@ class Checkpoint:
         return digest.hexdigest()
 
 
-def is_read(name: str) -> bool:
+def is_loadable_file(name: str) -> bool:
     """Whether a component is loaded from a file of this name. Weights of a variant, as in
     `model.fp16.safetensors`, are not."""
     path = Path(name)
@@ -103,11 +104,11 @@ def _read(folder: Path) -> Checkpoint:
     for name in family.guiders:
         if name in components:
             _expect_guider(folder, components, name)
-    parts = {*family.text_encoders, *(name for name, _ in family.readers)}
-    absent = frozenset(name for name in parts if index.get(name) == [None, None])
-    checkpoint = Checkpoint(folder, family, components, absent)
+    parts = {*family.text_encoders, *(name for name, _ in family.prompt_tokenizers)}
+    missing_components = frozenset(name for name in parts if index.get(name) == [None, None])
+    checkpoint = Checkpoint(folder, family, components, missing_components)
     for name in checkpoint.networks:
-        if not any(is_read(file.name) for file in (folder / name).glob(f"*{_WEIGHTS}")):
+        if not any(is_loadable_file(file.name) for file in (folder / name).glob(f"*{_WEIGHTS}")):
             raise SettingsError(
                 f"{folder / name} holds no *{_WEIGHTS}, or only those of a variant; other weights"
                 " are refused"
@@ -194,10 +195,14 @@ def _expect_guider(folder: Path, components: Mapping[str, tuple[str, str]], name
 
 def _expect_all(folder: Path, components: Mapping[str, tuple[str, str]], family: Family) -> None:
     needed = [*family.text_encoders, *family.guiders[:1], "scheduler"]
-    missing = [name for name in needed if name not in components and name not in family.optional]
-    readers = [name for name, _ in family.readers]
-    if not any(name in components for name in readers):
-        missing.append(" or ".join(readers))
+    missing = [
+        name
+        for name in needed
+        if name not in components and name not in family.optional_text_encoders
+    ]
+    prompt_tokenizers = [name for name, _ in family.prompt_tokenizers]
+    if not any(name in components for name in prompt_tokenizers):
+        missing.append(" or ".join(prompt_tokenizers))
     if missing:
         raise SettingsError(
             f"{folder / INDEX} names no {', '.join(missing)}; a {family.pipeline} needs it"

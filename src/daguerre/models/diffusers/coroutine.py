@@ -24,7 +24,8 @@ class _Task(greenlet):
 
 
 def run(call: Callable[[], T]) -> Generator[Any, Any, T]:
-    """Yields each question that `ask` puts inside `call`, and returns what `call` returns.
+    """Yields each question that `request_forward` puts inside `call`, and returns what `call`
+    returns.
 
     Closing it unwinds the call where it waits: its `with` and `finally` are run.
     """
@@ -53,7 +54,7 @@ def is_inside() -> bool:
     return isinstance(getcurrent(), _Task)
 
 
-def ask(question: Any) -> Any:
+def request_forward(question: Any) -> Any:
     """Called inside: the answer that the coroutine is sent."""
     task = getcurrent()
     assert isinstance(task, _Task), "nobody is there to answer. This is a bug."

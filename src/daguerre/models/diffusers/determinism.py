@@ -23,7 +23,7 @@ _NVIDIA = Path("/proc/driver/nvidia/version")
 _WORKSPACE, _WORKSPACE_SIZE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
 
 
-def settle(device: torch.device) -> None:
+def enable_determinism(device: torch.device) -> None:
     """Before anything is put there. Where there is no CUDA nothing changes.
 
     No kernel is chosen by its time, no sum is split and rounded to bfloat16 in between, and which
@@ -60,7 +60,9 @@ def _allow_tf32(is_allowed: bool) -> None:
     torch.backends.cudnn.allow_tf32 = is_allowed
 
 
-def facts(weights_sha256: str, device: torch.device, dtype: str, is_tf32: bool = False) -> str:
+def fingerprint(
+    weights_sha256: str, device: torch.device, dtype: str, is_tf32: bool = False
+) -> str:
     """All that decides the bits of an output but the module's name and what runs it."""
     versions = (f"{library} {metadata.version(library)}" for library in _LIBRARIES)
     where = _cuda(device, is_tf32) if device.type == "cuda" else _processor()
@@ -75,7 +77,7 @@ def _cuda(device: torch.device, is_tf32: bool) -> str:
         f"driver {_driver()}",
         f"workspace {os.environ.get(_WORKSPACE)}",
         "tf32" if is_tf32 else "no tf32",
-        "fixed kernels 1",  # what `settle` sets; counts up with it
+        "fixed kernels 1",  # what `enable_determinism` sets; counts up with it
     )
     return " ".join(parts)
 

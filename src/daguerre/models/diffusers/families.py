@@ -27,9 +27,9 @@ class InputLayout:
     to a multiple of this many, and forwards share where the filled lengths are equal.
     """
 
-    shared: frozenset[str] = frozenset()
-    decisive: frozenset[str] = frozenset()
-    listed: Mapping[str, int] = field(default_factory=lambda: _NONE)
+    broadcast: frozenset[str] = frozenset()
+    value_dependent: frozenset[str] = frozenset()
+    ragged: Mapping[str, int] = field(default_factory=lambda: _NONE)
 
 
 PLAIN = InputLayout()
@@ -39,107 +39,113 @@ PLAIN = InputLayout()
 class Family:
     """`steps` and `guidance` are the defaults of the stock pipeline, or of the checkpoints' card.
 
-    `readers` are the tokenizers that may take in most of a prompt, the first of these that a
-    checkpoint has does, each with the most tokens it is asked for, or None for its own limit. A
-    family without `guidance` has none to be set. `call` and `load` are arguments that keep the
-    stock pipeline from doing what the contract excludes. `caches` are those that fit the denoiser,
-    and tell its predictions apart. `guiders` are the pipeline's parts that are told the guidance,
-    where its call is not; the first must be there.
+    `prompt_tokenizers` are the tokenizers that may take in most of a prompt, the first of these
+    that a checkpoint has does, each with the most tokens it is asked for, or None for its own
+    limit. A family without `guidance` has none to be set. `call_kwargs` and `load_kwargs` are
+    arguments that keep the stock pipeline from doing what the contract excludes. `caches` are those
+    that fit the denoiser, and tell its predictions apart. `guiders` are the pipeline's parts that
+    are told the guidance, where its call is not; the first must be there.
     """
 
     pipeline: str
     denoiser_class: str
     text_encoders: tuple[str, ...]
-    readers: tuple[tuple[str, int | None], ...]
+    prompt_tokenizers: tuple[tuple[str, int | None], ...]
     steps: int
     guidance: float | None
     has_negative_prompt: bool
     denoiser: str = "transformer"
     decoder_class: str = "AutoencoderKL"
-    optional: frozenset[str] = frozenset()  # of the text encoders, those that may be missing
+    optional_text_encoders: frozenset[str] = (
+        frozenset()
+    )  # of the text encoders, those that may be missing
     guidance_name: str = "guidance_scale"
-    unguided: float = 1.0  # up to this guidance there is no second, unguided prediction
-    has_two_forwards: bool = False  # a guided step asks the denoiser twice, not for twice the rows
-    blank: str | None = None  # the negative prompt for none, where guidance is off without one
+    cfg_off_at: float = 1.0  # up to this guidance there is no second, unguided prediction
+    cfg_uses_two_calls: bool = (
+        False  # a guided step asks the denoiser twice, not for twice the rows
+    )
+    empty_negative_prompt: str | None = (
+        None  # the negative prompt for none, where guidance is off without one
+    )
     guiders: tuple[str, ...] = ()
     layout: InputLayout = PLAIN
     caches: frozenset[str] = frozenset()
-    call: Mapping[str, Any] = field(default_factory=lambda: _NONE)
-    load: Mapping[str, Any] = field(default_factory=lambda: _NONE)
+    call_kwargs: Mapping[str, Any] = field(default_factory=lambda: _NONE)
+    load_kwargs: Mapping[str, Any] = field(default_factory=lambda: _NONE)
 
     def is_guided(self, guidance: float | None) -> bool:
         """Whether there is a second prediction, for a negative prompt to go into."""
-        return guidance is not None and guidance > self.unguided
+        return guidance is not None and guidance > self.cfg_off_at
 
     def num_forwards(self, guidance: float | None) -> int:
         """Of the denoiser in one step."""
-        return 2 if self.has_two_forwards and self.is_guided(guidance) else 1
+        return 2 if self.cfg_uses_two_calls and self.is_guided(guidance) else 1
 
 
 _FLUX = Family(
     pipeline="FluxPipeline",
     denoiser_class="FluxTransformer2DModel",
     text_encoders=("text_encoder", "text_encoder_2"),
-    readers=(("tokenizer_2", 512),),
+    prompt_tokenizers=(("tokenizer_2", 512),),
     steps=28,
     guidance=3.5,
     # Guidance is distilled into the network: there is no second forward to put a prompt into.
     has_negative_prompt=False,
-    layout=InputLayout(shared=frozenset({"img_ids", "txt_ids"})),
+    layout=InputLayout(broadcast=frozenset({"img_ids", "txt_ids"})),
     caches=frozenset({FIRST_BLOCK, TAYLOR, TAYLOR_LITE}),
-    call={"max_sequence_length": 512},
+    call_kwargs={"max_sequence_length": 512},
 )
 # FLUX.1 [schnell]: the same pipeline, distilled to four steps, reading 256 tokens.
 _FLUX_SCHNELL = replace(
     _FLUX,
-    readers=(("tokenizer_2", 256),),
+    prompt_tokenizers=(("tokenizer_2", 256),),
     steps=4,
     guidance=None,
-    call={"max_sequence_length": 256},
+    call_kwargs={"max_sequence_length": 256},
 )
 _FLUX_2 = Family(
     pipeline="Flux2Pipeline",
     denoiser_class="Flux2Transformer2DModel",
     decoder_class="AutoencoderKLFlux2",
     text_encoders=("text_encoder",),
-    readers=(("tokenizer", 512),),
+    prompt_tokenizers=(("tokenizer", 512),),
     steps=50,
     guidance=4.0,
     has_negative_prompt=False,
     # Positions have rows, and the denoiser takes those of the first for all.
-    layout=InputLayout(shared=frozenset({"img_ids", "txt_ids"})),
+    layout=InputLayout(broadcast=frozenset({"img_ids", "txt_ids"})),
     # Its two kinds of blocks answer differently, which First Block Cache cannot.
     caches=frozenset({TAYLOR, TAYLOR_LITE}),
 )
 # FLUX.2 [klein] base: guided by a second prediction, whose prompt is always empty.
-_KLEIN = replace(_FLUX_2, pipeline="Flux2KleinPipeline", has_two_forwards=True)
+_KLEIN = replace(_FLUX_2, pipeline="Flux2KleinPipeline", cfg_uses_two_calls=True)
 _KLEIN_DISTILLED = replace(_KLEIN, steps=4, guidance=None)
 _KREA_2 = Family(
     pipeline="Krea2Pipeline",
     denoiser_class="Krea2Transformer2DModel",
     decoder_class="AutoencoderKLQwenImage",
     text_encoders=("text_encoder",),
-    readers=(("tokenizer", 512),),
+    prompt_tokenizers=(("tokenizer", 512),),
     steps=28,
     guidance=4.5,
     has_negative_prompt=True,
-    unguided=0.0,
-    has_two_forwards=True,
-    layout=InputLayout(shared=frozenset({"position_ids"})),
+    cfg_off_at=0.0,
+    cfg_uses_two_calls=True,
+    layout=InputLayout(broadcast=frozenset({"position_ids"})),
 )
 _KREA_2_DISTILLED = replace(
-    _KREA_2, steps=8, guidance=None, has_negative_prompt=False, call={"guidance_scale": 0.0}
+    _KREA_2, steps=8, guidance=None, has_negative_prompt=False, call_kwargs={"guidance_scale": 0.0}
 )
 _HUNYUAN_IMAGE = Family(
     pipeline="HunyuanImagePipeline",
     denoiser_class="HunyuanImageTransformer2DModel",
     decoder_class="AutoencoderKLHunyuanImage",
     text_encoders=("text_encoder", "text_encoder_2"),
-    readers=(("tokenizer", 1000),),
+    prompt_tokenizers=(("tokenizer", 1000),),
     steps=50,
     guidance=3.5,
     has_negative_prompt=True,
-    has_two_forwards=True,
+    cfg_uses_two_calls=True,
     guiders=("guider", "ocr_guider"),
 )
 # HunyuanImage 2.1, distilled: the network is told the guidance, and there is no guider.
@@ -149,7 +155,7 @@ _HUNYUAN_IMAGE_DISTILLED = replace(
     guidance=3.25,
     has_negative_prompt=False,
     guidance_name="distilled_guidance_scale",
-    has_two_forwards=False,
+    cfg_uses_two_calls=False,
     guiders=(),
 )
 
@@ -161,7 +167,7 @@ FAMILIES: Mapping[str, Family] = {
             denoiser="unet",
             denoiser_class="UNet2DConditionModel",
             text_encoders=("text_encoder",),
-            readers=(("tokenizer", None),),
+            prompt_tokenizers=(("tokenizer", None),),
             steps=50,
             guidance=7.5,
             has_negative_prompt=True,
@@ -171,19 +177,19 @@ FAMILIES: Mapping[str, Family] = {
             denoiser="unet",
             denoiser_class="UNet2DConditionModel",
             text_encoders=("text_encoder", "text_encoder_2"),
-            readers=(("tokenizer", None), ("tokenizer_2", None)),
+            prompt_tokenizers=(("tokenizer", None), ("tokenizer_2", None)),
             steps=50,
             guidance=5.0,
             has_negative_prompt=True,
             # Or it would mark the pixels wherever a certain package happens to be installed.
-            load={"add_watermarker": False},
+            load_kwargs={"add_watermarker": False},
         ),
         Family(
             pipeline="StableDiffusion3Pipeline",
             denoiser_class="SD3Transformer2DModel",
             text_encoders=("text_encoder", "text_encoder_2", "text_encoder_3"),
-            optional=frozenset({"text_encoder_3"}),
-            readers=(("tokenizer_3", 256), ("tokenizer", None)),
+            optional_text_encoders=frozenset({"text_encoder_3"}),
+            prompt_tokenizers=(("tokenizer_3", 256), ("tokenizer", None)),
             steps=28,
             guidance=7.0,
             has_negative_prompt=True,
@@ -196,62 +202,62 @@ FAMILIES: Mapping[str, Family] = {
             pipeline="PixArtSigmaPipeline",
             denoiser_class="PixArtTransformer2DModel",
             text_encoders=("text_encoder",),
-            readers=(("tokenizer", 300),),
+            prompt_tokenizers=(("tokenizer", 300),),
             steps=20,
             guidance=4.5,
             has_negative_prompt=True,
             # The contract's size is drawn, not a near one that is cropped; and the prompt does not
             # depend on whether packages that clean it are installed.
-            call={"use_resolution_binning": False, "clean_caption": False},
+            call_kwargs={"use_resolution_binning": False, "clean_caption": False},
         ),
         Family(
             pipeline="SanaPipeline",
             denoiser_class="SanaTransformer2DModel",
             decoder_class="AutoencoderDC",
             text_encoders=("text_encoder",),
-            readers=(("tokenizer", 300),),
+            prompt_tokenizers=(("tokenizer", 300),),
             steps=20,
             guidance=4.5,
             has_negative_prompt=True,
             caches=frozenset({TAYLOR_LITE}),
-            call={"use_resolution_binning": False, "clean_caption": False},
+            call_kwargs={"use_resolution_binning": False, "clean_caption": False},
         ),
         Family(
             pipeline="Lumina2Pipeline",
             denoiser_class="Lumina2Transformer2DModel",
             text_encoders=("text_encoder",),
-            readers=(("tokenizer", 256),),
+            prompt_tokenizers=(("tokenizer", 256),),
             steps=30,
             guidance=4.0,
             has_negative_prompt=True,
-            has_two_forwards=True,
+            cfg_uses_two_calls=True,
             # It counts the words and, where rows have not equally many, attends with a mask.
-            layout=InputLayout(decisive=frozenset({"encoder_attention_mask"})),
+            layout=InputLayout(value_dependent=frozenset({"encoder_attention_mask"})),
         ),
         Family(
             pipeline="QwenImagePipeline",
             denoiser_class="QwenImageTransformer2DModel",
             decoder_class="AutoencoderKLQwenImage",
             text_encoders=("text_encoder",),
-            readers=(("tokenizer", 512),),
+            prompt_tokenizers=(("tokenizer", 512),),
             steps=50,
             guidance=4.0,
             has_negative_prompt=True,
             guidance_name="true_cfg_scale",
-            has_two_forwards=True,
-            blank=" ",
+            cfg_uses_two_calls=True,
+            empty_negative_prompt=" ",
             caches=frozenset({FIRST_BLOCK, TAYLOR, TAYLOR_LITE}),
         ),
         Family(
             pipeline="ZImagePipeline",
             denoiser_class="ZImageTransformer2DModel",
             text_encoders=("text_encoder",),
-            readers=(("tokenizer", 512),),
+            prompt_tokenizers=(("tokenizer", 512),),
             steps=50,
             guidance=5.0,
             has_negative_prompt=True,
-            unguided=0.0,
-            layout=InputLayout(listed={"x": 1, "cap_feats": 32}),
+            cfg_off_at=0.0,
+            layout=InputLayout(ragged={"x": 1, "cap_feats": 32}),
         ),
         _KREA_2,
         _HUNYUAN_IMAGE,

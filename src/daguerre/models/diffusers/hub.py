@@ -97,7 +97,7 @@ def _wanted(files: Sequence[str], components: Sequence[str]) -> list[str]:
     return [
         name
         for name, part in parts
-        if len(part) == 2 and part[0] in components and checkpoint.is_read(part[1])
+        if len(part) == 2 and part[0] in components and checkpoint.is_loadable_file(part[1])
     ]
 
 

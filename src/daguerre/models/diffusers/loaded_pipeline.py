@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# How denoiser and decoder are run; "auto" takes the best of the device.
-EXECUTORS = ("auto", "eager", "openvino", "compile", "cuda-graphs")
-
 
 class LoadedCheckpoint:
     """`pipeline` is diffusers' own object once it is loaded; it is never called, its copies are."""
@@ -85,7 +82,7 @@ class LoadedCheckpoint:
             torch.set_num_threads(self.num_threads)
         if not self._networks:
             device = _device(self.device)
-            determinism.settle(device)
+            determinism.enable_determinism(device)
             self._hash()
             self.pipeline = self._load_pipeline(device)
             self.embeddings = _embeddings()
@@ -107,7 +104,7 @@ class LoadedCheckpoint:
 
     def _hash(self) -> None:
         """Names the weights; when they are loaded again they must be the same."""
-        found = self.checkpoint.stamps()
+        found = self.checkpoint.file_stats()
         if found == self._hashed:
             return
         digest = self.checkpoint.sha256()
@@ -146,8 +143,8 @@ class LoadedCheckpoint:
             use_safetensors=True,
             local_files_only=True,
             # A pipeline insists on some of these although it does without them.
-            **dict.fromkeys(self.checkpoint.absent),
-            **family.load,
+            **dict.fromkeys(self.checkpoint.missing_components),
+            **family.load_kwargs,
         )
         pipeline.set_progress_bar_config(disable=True)
         if self.quantization:  # before it is moved: the device need never hold it whole
@@ -156,10 +153,12 @@ class LoadedCheckpoint:
 
     def _fit_colours(self) -> None:
         """Now, because no step is to wait for it; and once, because the weights stay the same."""
-        from daguerre.models.diffusers.previews.latent_rgb import fit
+        from daguerre.models.diffusers.previews.latent_rgb import fit_latent_to_rgb
 
         try:
-            self.colours = self.colours or fit(self.pipeline.vae, self.pipeline.vae_scale_factor)
+            self.colours = self.colours or fit_latent_to_rgb(
+                self.pipeline.vae, self.pipeline.vae_scale_factor
+            )
         except Exception:  # a decoder may raise anything; pictures do not need it
             logger.exception("no previews of %s", self.checkpoint.folder)
 
@@ -168,8 +167,8 @@ class LoadedCheckpoint:
         from daguerre.models.diffusers.executors.base import ExecutionTarget
         from daguerre.models.diffusers.executors.cuda_graphs import GraphCapturer
 
-        facts = determinism.facts(self.weights_sha256, device, self.dtype, self.is_tf32)
-        eager = ExecutionTarget("eager", device, self.dtype, facts, is_tf32=self.is_tf32)
+        fingerprint = determinism.fingerprint(self.weights_sha256, device, self.dtype, self.is_tf32)
+        eager = ExecutionTarget("eager", device, self.dtype, fingerprint, is_tf32=self.is_tf32)
         # A text encoder runs once per request, for a moment: it is not worth another's start.
         places = dict.fromkeys(self.checkpoint.family.text_encoders, eager)
         fast = replace(
@@ -177,7 +176,7 @@ class LoadedCheckpoint:
         )
         denoiser = self.checkpoint.family.denoiser
         return {denoiser: self._open_denoiser(fast)} | {
-            name: proxies.open_door(
+            name: proxies.patch_module(
                 name,
                 getattr(self.pipeline, name),
                 "decode" if name == DECODER else "forward",
@@ -187,7 +186,7 @@ class LoadedCheckpoint:
             if name != denoiser
         }
 
-    def _open_denoiser(self, place: ExecutionTarget) -> Network:
+    def _open_denoiser(self, target: ExecutionTarget) -> Network:
         from daguerre.models.diffusers import cache_hooks, proxies
 
         family = self.checkpoint.family
@@ -195,13 +194,18 @@ class LoadedCheckpoint:
         remembering = None
         if self.cache:
             remembering = cache_hooks.apply(module, self.cache)
-            place = replace(place, executor="eager", facts=f"{place.facts} cache {self.cache}")
+            target = replace(
+                target, executor="eager", fingerprint=f"{target.fingerprint} cache {self.cache}"
+            )
         if self.quantization:
-            place = replace(place, facts=f"{place.facts} {quantization.facts(self.quantization)}")
-            if place.device.type == "cpu":  # where "auto" would be OpenVINO
-                place = replace(place, executor="eager")
-        return proxies.open_door(
-            family.denoiser, module, "forward", place, family.layout, remembering
+            target = replace(
+                target,
+                fingerprint=f"{target.fingerprint} {quantization.fingerprint(self.quantization)}",
+            )
+            if target.device.type == "cpu":  # where "auto" would be OpenVINO
+                target = replace(target, executor="eager")
+        return proxies.patch_module(
+            family.denoiser, module, "forward", target, family.layout, remembering
         )
 
 

@@ -149,14 +149,14 @@ class DiffusersModel:
             # On the CPU, whatever the device: the same noise for a seed everywhere.
             "generator": torch.Generator("cpu").manual_seed(params.seed),
             "output_type": "pil",
-            **self.family.call,
+            **self.family.call_kwargs,
         }
         if guidance is not None and not self.family.guiders:
             given[self.family.guidance_name] = guidance
         if params.negative_prompt:  # an empty one is one that was not given
             given["negative_prompt"] = params.negative_prompt
-        elif self.family.blank and self.family.is_guided(guidance):
-            given["negative_prompt"] = self.family.blank
+        elif self.family.empty_negative_prompt and self.family.is_guided(guidance):
+            given["negative_prompt"] = self.family.empty_negative_prompt
         return given
 
     def _check(self, params: ImageParams, guidance: float | None) -> None:
@@ -260,16 +260,16 @@ def _watched(
     draw: Callable[[Preview], Pipeline], pipeline: Any, colours: LatentToRgb, params: ImageParams
 ) -> Pipeline:
     """The same forwards, with what their steps make of the picture."""
-    from daguerre.models.diffusers.previews.latent_rgb import to_decode
+    from daguerre.models.diffusers.previews.latent_rgb import unscale_latents
     from daguerre.models.diffusers.previews.predicted_x0 import PredictedX0
 
     estimate = PredictedX0(pipeline.scheduler)
 
     def preview(outputs: Outputs) -> Pixels:
-        latents = to_decode(pipeline.vae, estimate.latents, params.width, params.height)
+        latents = unscale_latents(pipeline.vae, estimate.latents, params.width, params.height)
         return colours.pixels(latents)
 
-    with estimate.listening():
+    with estimate.attach():
         return (yield from draw(preview))
 
 

@@ -27,20 +27,20 @@ from daguerre.engine.forward import (
 )
 from daguerre.models.diffusers import coroutine, determinism
 from daguerre.models.diffusers.call_packing import (
-    CALL,
-    MEMORY,
-    fill,
-    forgotten,
-    pack,
-    taken_out,
-    unpack,
+    CACHE_STATE_INPUT,
+    CALL_INPUT,
+    pack_call,
+    tree_flatten,
+    tree_unflatten,
+    unpack_call,
+    without_cache_state,
 )
 from daguerre.models.diffusers.executors.base import (
     EagerExecutor,
     ExecutionTarget,
     Executor,
     NetworkMethod,
-    structure,
+    output_structure,
 )
 from daguerre.models.diffusers.executors.registry import make_executor
 from daguerre.models.diffusers.families import PLAIN, InputLayout
@@ -75,15 +75,15 @@ class TorchNetwork:
         name: str,
         module: Any,
         method: Callable[..., Any],
-        place: ExecutionTarget,
+        target: ExecutionTarget,
         layout: InputLayout = PLAIN,
         hooks: CacheHooks | None = None,
     ) -> None:
         self.name, self.layout = name, layout
         self.hooks = hooks
-        self.gauge = gauge(place.device)
+        self.gauge = gauge(target.device)
         self.signature = inspect.signature(method)
-        self._method, self._place = method, place
+        self._method, self._target = method, target
         # Digest of a call's constant part -> what its result looks like without the tensors. The
         # constant part holds all options of a call, so it decides that.
         self._results: dict[str, Any] = {}
@@ -93,11 +93,11 @@ class TorchNetwork:
 
     @property
     def fingerprint(self) -> str:
-        return f"{self._place.facts} {self.name} {self._executor.facts}"
+        return f"{self._target.fingerprint} {self.name} {self._executor.fingerprint}"
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
         try:
-            with determinism.tf32(self._place.is_tf32):
+            with determinism.tf32(self._target.is_tf32):
                 yield from self._executor.prepare(inputs)
         except Exception as error:  # a runtime may throw anything
             if self._is_at_fault(error):
@@ -106,7 +106,7 @@ class TorchNetwork:
 
     def __call__(self, inputs: Inputs) -> Outputs:
         try:
-            with determinism.tf32(self._place.is_tf32):
+            with determinism.tf32(self._target.is_tf32):
                 tensors: Any = self._executor(inputs)
         except Exception as error:  # a runtime may throw anything
             if self._is_at_fault(error):
@@ -119,9 +119,9 @@ class TorchNetwork:
 
     def evaluate(self, inputs: Inputs) -> tuple[Any, Outputs]:
         """Eagerly: the structure of the result, and the tensors in it."""
-        bound = inspect.BoundArguments(self.signature, OrderedDict(unpack(inputs)))
+        bound = inspect.BoundArguments(self.signature, OrderedDict(unpack_call(inputs)))
         with self.hooks.remembering(inputs) if self.hooks else nullcontext():
-            return taken_out(self._method(*bound.args, **bound.kwargs), self.layout)
+            return tree_flatten(self._method(*bound.args, **bound.kwargs), self.layout)
 
     def result(self, inputs: Inputs, outputs: Outputs) -> Any:
         """What the method returns to a call with these inputs, made of these outputs."""
@@ -129,20 +129,22 @@ class TorchNetwork:
         if digest not in self._results:
             self._results[digest] = self._structure(inputs)
         tensors = {str(number): output for number, output in enumerate(outputs)}
-        return fill(self._results[digest], tensors)
+        return tree_unflatten(self._results[digest], tensors)
 
     def _structure(self, inputs: Inputs) -> Any:
-        inputs = forgotten(inputs)  # what a request remembers is not to be changed by this
+        inputs = without_cache_state(
+            inputs
+        )  # what a request remembers is not to be changed by this
         try:
-            return structure(self._module_method, inputs)
+            return output_structure(self._module_method, inputs)
         except Exception:  # code that looks at values raises what it likes
             return self.evaluate(inputs)[0]
 
     def _chosen(self, method: NetworkMethod) -> Executor:
-        if self.layout.listed or self.layout.decisive:
+        if self.layout.ragged or self.layout.value_dependent:
             return self._eager  # a tracer would take values of the example for constants
         try:
-            return make_executor(method, self._place)
+            return make_executor(method, self._target)
         except Exception as error:  # a runtime may throw anything
             logger.warning("%s runs eagerly: %s", self.name, _words(error))
             return self._eager
@@ -154,34 +156,34 @@ class TorchNetwork:
     def _fall_back(self, error: Exception) -> NoReturn:
         failed, self._executor = self._executor, self._eager
         logger.warning("%s runs eagerly from now on: %s", self.name, _words(error))
-        failed.undo()
-        raise NetworkChanged(f"{self.name} was run by {failed.facts}") from error
+        failed.release()
+        raise NetworkChanged(f"{self.name} was run by {failed.fingerprint}") from error
 
 
-def open_door(
+def patch_module(
     name: str,
     module: Any,
     method: str,
-    place: ExecutionTarget,
+    target: ExecutionTarget,
     layout: InputLayout = PLAIN,
     hooks: CacheHooks | None = None,
 ) -> TorchNetwork:
     """Puts a door before `module.method`, and returns the network behind it."""
     original = getattr(module, method)
-    network = TorchNetwork(name, module, original, place, layout, hooks)
+    network = TorchNetwork(name, module, original, target, layout, hooks)
 
     @functools.wraps(original)
-    def door(*args: Any, **kwargs: Any) -> Any:
+    def proxy(*args: Any, **kwargs: Any) -> Any:
         if not coroutine.is_inside():
             return original(*args, **kwargs)
         arguments = dict(network.signature.bind(*args, **kwargs).arguments)
         arguments.pop(_IGNORED, None)
-        inputs = pack(arguments, layout)
+        inputs = pack_call(arguments, layout)
         if hooks:
-            inputs = {**inputs, MEMORY: hooks.memory()}
-        return network.result(inputs, coroutine.ask(ModuleCall(name, inputs)))
+            inputs = {**inputs, CACHE_STATE_INPUT: hooks.memory()}
+        return network.result(inputs, coroutine.request_forward(ModuleCall(name, inputs)))
 
-    setattr(module, method, door)
+    setattr(module, method, proxy)
     return network
 
 
@@ -191,6 +193,6 @@ def _words(error: Exception) -> str:
 
 
 def _digest(inputs: Inputs) -> str:
-    call = inputs[CALL]
+    call = inputs[CALL_INPUT]
     assert isinstance(call, OpaqueConstant), "a forward that is no call. This is a bug."
     return call.digest

@@ -38,7 +38,7 @@ def check(where: str, table: Table) -> None:
             )
 
 
-def facts(method: str) -> str:
+def fingerprint(method: str) -> str:
     """What decides bits."""
     return f"{method} by {LIBRARY} {metadata.version(LIBRARY)}"
 

@@ -19,8 +19,12 @@ _Count = Callable[[Any, Any, str, bool], int]
 
 def num_tokens(family: Family, pipeline: Any, text: str, is_negative: bool) -> tuple[int, int]:
     """The tokens of this text, those of the family's own words included, and the most it reads."""
-    readers = ((getattr(pipeline, name, None), most) for name, most in family.readers)
-    tokenizer, most = next((reader, most) for reader, most in readers if reader is not None)
+    prompt_tokenizers = (
+        (getattr(pipeline, name, None), most) for name, most in family.prompt_tokenizers
+    )
+    tokenizer, most = next(
+        (reader, most) for reader, most in prompt_tokenizers if reader is not None
+    )
     count = _COUNTS.get(family.pipeline, _plain)
     limit: int = most or tokenizer.model_max_length
     return count(pipeline, tokenizer, text, is_negative), limit

@@ -43,14 +43,14 @@ class NetworkMethod:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionTarget:
-    """Where and how a network runs. `facts` names everything else that decides its bits and is part
-    of the key in `store`. `is_tf32` allows TF32 matrix products on CUDA. Networks with the same
-    `capture_graph` share graph memory."""
+    """Where and how a network runs. `fingerprint` names everything else that decides its bits and
+    is part of the key in `store`. `is_tf32` allows TF32 matrix products on CUDA. Networks with the
+    same `capture_graph` share graph memory."""
 
     executor: str
     device: torch.device
     dtype: str
-    facts: str
+    fingerprint: str
     store: ArtifactCache | None = None
     is_tf32: bool = False
     capture_graph: Callable[[NetworkMethod, Inputs], Callable[[Inputs], Outputs]] | None = None
@@ -58,7 +58,7 @@ class ExecutionTarget:
 
 class Executor(Protocol):
     @property
-    def facts(self) -> str:
+    def fingerprint(self) -> str:
         """What decides bits beside the weights, the libraries' versions and the device."""
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
@@ -66,14 +66,14 @@ class Executor(Protocol):
 
     def __call__(self, inputs: Inputs) -> Outputs: ...
 
-    def undo(self) -> None:
+    def release(self) -> None:
         """Leaves the module as it was: another executor takes over."""
 
 
 class EagerExecutor:
     """torch, operation by operation: the bits of the stock pipeline."""
 
-    facts = "eager"
+    fingerprint = "eager"
 
     def __init__(self, method: NetworkMethod, target: ExecutionTarget | None = None) -> None:
         self._method = method
@@ -84,11 +84,11 @@ class EagerExecutor:
     def __call__(self, inputs: Inputs) -> Outputs:
         return self._method.evaluate(inputs)[1]
 
-    def undo(self) -> None:
+    def release(self) -> None:
         pass
 
 
-def structure(method: NetworkMethod, inputs: Inputs) -> Any:
+def output_structure(method: NetworkMethod, inputs: Inputs) -> Any:
     """Of the result, without the arithmetic. Raises where the method looks at a tensor's values."""
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         fake = {
@@ -111,7 +111,7 @@ class ShapeKeyCache:
         return self._last[1]
 
 
-def check_close(found: Outputs, expected: Outputs) -> None:
+def assert_close(found: Outputs, expected: Outputs) -> None:
     """Raises `ExecutorError` for outputs that are not torch's, but for their last bits."""
     for number, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
         assert isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor)

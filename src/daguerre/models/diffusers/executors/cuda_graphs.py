@@ -56,13 +56,13 @@ class CapturedGraph:
 class CUDAGraphExecutor:
     """Implements `daguerre.models.diffusers.executors.base.Executor`."""
 
-    facts = "cuda graphs"
+    fingerprint = "cuda graphs"
 
-    def __init__(self, method: NetworkMethod, place: ExecutionTarget) -> None:
-        if place.device.type != "cuda":
-            raise ExecutorError(f"CUDA graphs are recorded on CUDA devices, not on {place.device}")
+    def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
+        if target.device.type != "cuda":
+            raise ExecutorError(f"CUDA graphs are recorded on CUDA devices, not on {target.device}")
         self._method = method
-        self._capture = place.capture_graph or GraphCapturer(place.device)
+        self._capture = target.capture_graph or GraphCapturer(target.device)
         self._shape = ShapeKeyCache()
         self._seen: set[ShapeKey] = set()
         self._refused: set[ShapeKey] = set()  # without room for a graph of theirs
@@ -84,7 +84,7 @@ class CUDAGraphExecutor:
         self._graphs.move_to_end(key)
         return self._graphs[key](inputs)
 
-    def undo(self) -> None:
+    def release(self) -> None:
         self._graphs.clear()
 
     def _add(self, key: ShapeKey, inputs: Inputs) -> None:

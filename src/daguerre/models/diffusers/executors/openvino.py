@@ -29,8 +29,8 @@ from daguerre.models.diffusers.executors.base import (
     ExecutorError,
     NetworkMethod,
     ShapeKeyCache,
-    check_close,
-    structure,
+    assert_close,
+    output_structure,
 )
 from daguerre.models.openvino import effective_num_threads, openvino_core
 from daguerre.storage.artifact_cache import Artifact, ArtifactCache
@@ -53,15 +53,15 @@ class OpenVINOExecutor:
     Without a store the graphs are kept in memory only.
     """
 
-    def __init__(self, method: NetworkMethod, place: ExecutionTarget) -> None:
-        self._method, self._store = method, place.store
+    def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
+        self._method, self._store = method, target.store
         if self._store:
             self._store.tidy()
         self._shape = ShapeKeyCache()
         self._core = openvino_core()
-        self._config = _config(place.dtype)
-        self.facts = _facts(self._core, self._config)
-        self._network = f"{place.facts} {method.name} {self.facts}"
+        self._config = _config(target.dtype)
+        self.fingerprint = _fingerprint(self._core, self._config)
+        self._network = f"{target.fingerprint} {method.name} {self.fingerprint}"
         self._graphs: dict[str, _Graph] = {}  # by signature
         self._compiled: OrderedDict[tuple[str, int], _Compiled] = OrderedDict()
 
@@ -97,7 +97,7 @@ class OpenVINOExecutor:
         self._compiled.move_to_end(key)
         return self._compiled[key](_arrays(inputs))
 
-    def undo(self) -> None:
+    def release(self) -> None:
         self._graphs.clear()
         self._compiled.clear()
 
@@ -137,7 +137,7 @@ class OpenVINOExecutor:
         lone = _with_rows(inputs, 1)
         expected = self._method.evaluate(lone)[1]
         found = self._compile(graph.clone(), 1)(_arrays(lone))
-        check_close(found, expected)
+        assert_close(found, expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class _Call(torch.nn.Module):
 def _check(method: NetworkMethod, inputs: Inputs) -> None:
     """A branch on a value would be traced as that of the example, whatever comes later."""
     try:
-        structure(method, inputs)
+        output_structure(method, inputs)
     except Exception as error:  # code that looks at values raises what it likes
         raise ExecutorError(f"it cannot be followed without values: {error}") from error
 
@@ -256,12 +256,12 @@ def _config(dtype: str) -> dict[str, str]:
     }
 
 
-def _facts(core: ov.Core, config: Mapping[str, str]) -> str:
-    facts = (
+def _fingerprint(core: ov.Core, config: Mapping[str, str]) -> str:
+    fingerprint = (
         f"openvino {ov.__version__}",
         core.get_property("CPU", "FULL_DEVICE_NAME"),
         *sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
         config["INFERENCE_PRECISION_HINT"],
         f"{effective_num_threads(core, config)} threads",
     )
-    return " ".join(facts)
+    return " ".join(fingerprint)

@@ -1,4 +1,4 @@
-"""Registry of executors: the catalog's name -> the class.
+"""Registry of executors: the only list of their names.
 
 To add an executor, write its module and add one line to `_EXECUTORS`.
 """
@@ -6,28 +6,44 @@ To add an executor, write its module and add one line to `_EXECUTORS`.
 from __future__ import annotations
 
 import importlib
-from typing import cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
-from daguerre.models.diffusers.executors.base import ExecutionTarget, Executor, NetworkMethod
+if TYPE_CHECKING:
+    from daguerre.models.diffusers.executors.base import ExecutionTarget, Executor, NetworkMethod
 
-_PACKAGE = "daguerre.models.diffusers.executors"
-# Imported when it is used: OpenVINO and torch's compiler take seconds to import.
-_EXECUTORS = {
-    "eager": ("base", "EagerExecutor"),
-    "openvino": ("openvino", "OpenVINOExecutor"),
-    "compile": ("torch_compile", "TorchCompileExecutor"),
-    "cuda-graphs": ("cuda_graphs", "CUDAGraphExecutor"),
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """`module` is imported on first use: OpenVINO and torch's compiler take seconds to import."""
+
+    module: str
+    class_name: str
+    device: str | None = None  # the only type of device it supports
+
+
+_EXECUTORS: Mapping[str, _Entry] = {
+    "eager": _Entry("base", "EagerExecutor"),
+    "openvino": _Entry("openvino", "OpenVINOExecutor", device="cpu"),
+    "compile": _Entry("torch_compile", "TorchCompileExecutor"),
+    "cuda-graphs": _Entry("cuda_graphs", "CUDAGraphExecutor", device="cuda"),
 }
+_AUTO = "auto"
+_AUTO_BY_DEVICE = {"cpu": "openvino"}  # eager on other devices
+EXECUTORS = (_AUTO, *_EXECUTORS)
+
+
+def required_device(name: str) -> str | None:
+    """Device type that the executor needs; None if it runs on all."""
+    return None if name == _AUTO else _EXECUTORS[name].device
 
 
 def make_executor(method: NetworkMethod, target: ExecutionTarget) -> Executor:
-    """The executor that `target` names. Raises whatever its constructor raises where it cannot run.
-
-    `auto` is OpenVINO on CPUs and eager mode on other devices.
-    """
+    """Creates the executor that `target` names; its constructor raises if it cannot run there."""
     name = target.executor
-    if name == "auto":
-        name = "openvino" if target.device.type == "cpu" else "eager"
-    module, cls = _EXECUTORS[name]
-    make = getattr(importlib.import_module(f"{_PACKAGE}.{module}"), cls)
-    return cast(Executor, make(method, target))
+    if name == _AUTO:
+        name = _AUTO_BY_DEVICE.get(target.device.type, "eager")
+    entry = _EXECUTORS[name]
+    module = importlib.import_module(f"{__package__}.{entry.module}")
+    return cast("Executor", getattr(module, entry.class_name)(method, target))

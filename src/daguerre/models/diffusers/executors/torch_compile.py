@@ -24,7 +24,7 @@ from daguerre.models.diffusers.executors.base import (
     NetworkMethod,
     ShapeKey,
     ShapeKeyCache,
-    check_close,
+    assert_close,
 )
 from daguerre.storage.artifact_cache import Artifact
 
@@ -38,9 +38,9 @@ _MAX_VARIANTS = 4096
 class TorchCompileExecutor:
     """Implements `daguerre.models.diffusers.executors.base.Executor`."""
 
-    def __init__(self, method: NetworkMethod, place: ExecutionTarget) -> None:
-        self._store, self._work = place.store, _configure(place)
-        self.facts = f"torch.compile {_compiler(place.device)}"
+    def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
+        self._store, self._work = target.store, _configure(target)
+        self.fingerprint = f"torch.compile {_compiler(target.device)}"
         self._method = method
         self._regions = _regions(method.module)
         self._shape = ShapeKeyCache()
@@ -56,7 +56,7 @@ class TorchCompileExecutor:
         yield
         if self._store and self._work:
             self._store.use(self._work)
-        check_close(self._run(inputs), expected)
+        assert_close(self._run(inputs), expected)
         self._compared.add(key)
 
     def __call__(self, inputs: Inputs) -> Outputs:
@@ -64,7 +64,7 @@ class TorchCompileExecutor:
             pass
         return self._run(inputs)
 
-    def undo(self) -> None:
+    def release(self) -> None:
         self._compared.clear()
         self._regions = {}
 
@@ -73,12 +73,12 @@ class TorchCompileExecutor:
             return self._method.evaluate(inputs)[1]
 
 
-def _configure(place: ExecutionTarget) -> Artifact | None:
+def _configure(target: ExecutionTarget) -> Artifact | None:
     """For the whole process: nothing else in it compiles. Returns where torch keeps its work."""
     work = None
-    if place.store is not None:  # torch's own choice is a folder under /tmp with a known name
-        place.store.tidy()
-        work = place.store.open("torch")
+    if target.store is not None:  # torch's own choice is a folder under /tmp with a known name
+        target.store.tidy()
+        work = target.store.open("torch")
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(work.folder)
     from torch._dynamo import config as tracing
     from torch._inductor import config as kernels
@@ -87,7 +87,7 @@ def _configure(place: ExecutionTarget) -> Artifact | None:
     tracing.fail_on_recompile_limit_hit = True
     if hasattr(kernels, "deterministic"):
         kernels.deterministic = True  # no kernel is chosen by its time where that changes bits
-    elif place.device.type == "cuda":
+    elif target.device.type == "cuda":
         raise RuntimeError(f"torch {torch.__version__} chooses kernels by their time")
     return work
 

@@ -37,23 +37,23 @@ class LatentToRgb:
         return pixels
 
 
-def fit(vae: Any, factor: int) -> LatentToRgb:
+def fit_latent_to_rgb(vae: Any, factor: int) -> LatentToRgb:
     """By least squares, to the decoder's mean colours; `factor` pixels are one latent pixel. Draws
     from no generator that requests could see, and gives the same numbers each time."""
-    pictures = torch.from_numpy(_pictures(max(4, 64 // factor), SIDE * factor))
+    pictures = torch.from_numpy(_calibration_images(max(4, 64 // factor), SIDE * factor))
     pictures = pictures.to(vae.device, vae.dtype)
     is_film = any(isinstance(module, torch.nn.Conv3d) for module in vae.modules())
     encoded = vae.encode(pictures.unsqueeze(2) if is_film else pictures)
     latents = encoded.latent if hasattr(encoded, "latent") else encoded.latent_dist.mode()
     decoded = vae.decode(latents, return_dict=False)[0].clamp(-1, 1)
-    latents, decoded = (_still(tensor).double() for tensor in (latents, decoded))
+    latents, decoded = (_drop_frame_axis(tensor).double() for tensor in (latents, decoded))
     colours = torch.nn.functional.adaptive_avg_pool2d(decoded, latents.shape[-2:])
     matrix, offset = _solve(_rows(latents), _rows(colours))
     place = {"dtype": torch.float32, "device": vae.device}
     return LatentToRgb(torch.tensor(matrix, **place), torch.tensor(offset, **place))
 
 
-def to_decode(vae: Any, latents: torch.Tensor, width: int, height: int) -> torch.Tensor:
+def unscale_latents(vae: Any, latents: torch.Tensor, width: int, height: int) -> torch.Tensor:
     """(1, C, h, w): a pipeline's latents, whole or as a row of 2 x 2 patches, as it gives them to
     its decoder. The sizes are the image's, in pixels."""
     config = vae.config
@@ -65,9 +65,9 @@ def to_decode(vae: Any, latents: torch.Tensor, width: int, height: int) -> torch
     scale = config.get("scaling_factor") or 1.0
     mean, std = config.get("latents_mean"), config.get("latents_std")
     if mean is None or std is None:
-        return _still(latents) / scale + (config.get("shift_factor") or 0.0)
+        return _drop_frame_axis(latents) / scale + (config.get("shift_factor") or 0.0)
     mean, std = (latents.new_tensor(each).view(1, -1, 1, 1) for each in (mean, std))
-    return _still(latents) * std / scale + mean
+    return _drop_frame_axis(latents) * std / scale + mean
 
 
 def _unpacked(latents: torch.Tensor, width: int, height: int) -> torch.Tensor:
@@ -77,7 +77,7 @@ def _unpacked(latents: torch.Tensor, width: int, height: int) -> torch.Tensor:
     return latents.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
 
-def _still(tensor: torch.Tensor) -> torch.Tensor:
+def _drop_frame_axis(tensor: torch.Tensor) -> torch.Tensor:
     """Some decoders make films; a picture is one of one frame."""
     return tensor[:, :, 0] if tensor.ndim == 5 else tensor
 
@@ -97,7 +97,7 @@ def _solve(latents: Any, colours: Any) -> tuple[Any, Any]:
     return matrix, colours.mean(axis=0) - mean @ matrix
 
 
-def _pictures(num: int, side: int) -> Any:
+def _calibration_images(num: int, side: int) -> Any:
     """(B, 3, H, H) float32, [-1, 1]: soft clouds in all colours, half of them cut into flat areas
     with sharp edges."""
     random = np.random.RandomState(_SEED)

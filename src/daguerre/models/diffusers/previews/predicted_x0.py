@@ -23,7 +23,7 @@ class PredictedX0:
         self._told: tuple[torch.Tensor, Any, torch.Tensor] | None = None
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def attach(self) -> Iterator[None]:
         step = self._sampler.step
 
         # Pipelines look at its signature.
@@ -51,10 +51,12 @@ class PredictedX0:
         """(1, *) as of the last step: clean where that kind of sampler is known, else as it was."""
         assert self._told is not None, "an estimate before the first step. This is a bug."
         output, timestep, sample = self._told
-        return clean(self._sampler, output, timestep, sample)
+        return predict_x0(self._sampler, output, timestep, sample)
 
 
-def clean(sampler: Any, output: torch.Tensor, timestep: Any, sample: torch.Tensor) -> torch.Tensor:
+def predict_x0(
+    sampler: Any, output: torch.Tensor, timestep: Any, sample: torch.Tensor
+) -> torch.Tensor:
     """Called after the sampler's step. `sample` is alpha * clean + sigma * noise, and `output` what
     the network predicts of it; the result is (1, *)."""
     config = sampler.config
