@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from daguerre.config import Settings
 from daguerre.engine.interface import EngineStats, WorkerStats
-from daguerre.engine.previews import due
+from daguerre.engine.previews import preview_steps
 from daguerre.engine.scheduling.service_time import ServiceTimeEstimate, ServiceTimes
 from daguerre.errors import NotReadyError, UnavailableError
 from daguerre.params import (
@@ -171,7 +171,7 @@ class FakeEngine:
 
     def _preview(self, params: ImageParams, index: int) -> NDArray[np.uint8] | None:
         """A small flat one, whose brightness tells its step."""
-        if index not in due(self.num_steps, params.num_previews):
+        if index not in preview_steps(self.num_steps, params.num_previews):
             return None
         return np.full((params.height // 16, params.width // 16, 3), index, np.uint8)
 

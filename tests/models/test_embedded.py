@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 import daguerre
-from daguerre.engine.forward import ForwardRequest, Network, Promise
+from daguerre.engine.forward import ForwardRequest, Network
 from daguerre.errors import InternalError
 from daguerre.models.embedded import fields
 from daguerre.models.embedded.drawing import Scene
@@ -219,7 +219,6 @@ def test_previews_are_smaller_pictures_that_decide_nothing(
             if forward.stage == "denoise":
                 assert forward.preview is not None
                 small = forward.preview(outputs)
-                small = small.draw() if isinstance(small, Promise) else small
                 assert small.shape == (96, 168, 3) and small.std() > 2
             last, forward = forward, pipeline.send(outputs)
     except StopIteration as stop:

@@ -19,8 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     import torch
 
 
@@ -44,18 +42,7 @@ Scalar: TypeAlias = int | float | str | bool | OpaqueConstant
 Inputs: TypeAlias = "Mapping[str, Array | Scalar]"
 Outputs: TypeAlias = tuple[Array, ...]  # each (R, *)
 Stage: TypeAlias = Literal["encode", "denoise", "decode"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Promise:
-    """Pixels (h, w, 3) that are drawn elsewhere; `draw` draws them in the caller's thread, for who
-    cannot wait."""
-
-    elsewhere: Future[NDArray[np.uint8]]
-    draw: Callable[[], NDArray[np.uint8]]
-
-
-Preview: TypeAlias = "Callable[[Outputs], NDArray[np.uint8] | Promise]"
+Preview: TypeAlias = Callable[[Outputs], NDArray[np.uint8]]
 
 
 class Network(Protocol):
@@ -79,11 +66,9 @@ class ForwardRequest:
     """One evaluation that a pipeline needs; the engine answers with the network's outputs.
 
     `step` is (index, total), 1-based, on each forward that completes a denoising step. `preview`
-    draws the present estimate of the image from the outputs of this forward: (h, w, 3) uint8, as
-    small as it likes, in the image's aspect ratio. It is called when the pipeline has gone on with
-    them to its next forward, at few steps and for few jobs, in between two forwards: so it must be
-    cheap, or promise what is then drawn elsewhere. A promise is kept by a later step, or
-    the engine draws it before the image is told. It must leave all as it is.
+    draws the estimated image from the outputs of this forward: (h, w, 3) uint8, of any size, in the
+    image's aspect ratio. The engine calls it between two forwards, after the pipeline has received
+    the outputs, so it must take a few milliseconds at most. It must not change any state.
     """
 
     network: str

@@ -68,8 +68,7 @@ class Engine(Protocol):
         self, params: ImageParams, terms: JobContext = DEFAULT_CONTEXT
     ) -> AsyncGenerator[Event, None]:
         """Yields `JobQueued`, again when fewer are ahead if the job is watched, one `StepCompleted`
-        per step, the last again with previews that come after it, and last `JobSucceeded` or
-        `JobFailed`.
+        per step, and last `JobSucceeded` or `JobFailed`.
 
         Closing the generator cancels the job: its rows are gone from the next forward on. Raises
         `UnavailableError` (`QueueFullError`, `NotReadyError`) at the first `__anext__`, before any

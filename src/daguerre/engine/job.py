@@ -11,8 +11,7 @@ from typing import TypeAlias
 
 from daguerre.engine.forward import ForwardRequest
 from daguerre.engine.pipeline import Pipeline
-from daguerre.engine.previews import PendingPreviews
-from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, StepCompleted, Timings
+from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, Timings
 
 
 @dataclass(eq=False, slots=True)
@@ -30,8 +29,6 @@ class Job:
     first_step_s: float = 0.0  # its cost up to the end of the first step
     pipeline: Pipeline | None = None
     pending: ForwardRequest | None = None
-    step: tuple[int, int] | None = None  # the last one that was told
-    previews: PendingPreviews = field(default_factory=PendingPreviews)
 
     @property
     def name(self) -> str:
@@ -61,18 +58,8 @@ class Job:
         self.spent_s[self.stage] = self.spent_s.get(self.stage, 0.0) + now_s - self.since_s
         self.stage, self.since_s = stage, now_s
 
-    def tell_step(self, step: tuple[int, int]) -> None:
-        self.step = step
-        self.emit(StepCompleted(*step, self.previews.take()))
-
-    def tell_late_previews(self) -> None:
-        """With the last step again, before the image is told."""
-        while self.step is not None and (late := self.previews.take(is_last=True)) is not None:
-            self.emit(StepCompleted(*self.step, late))
-
     def close(self) -> None:
         """Gives up what was begun for it; raises whatever a pipeline's clean-up code does."""
-        self.previews.give_up()
         if self.pipeline is not None:
             self.pipeline.close()
 

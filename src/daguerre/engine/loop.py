@@ -18,12 +18,19 @@ from daguerre.engine.forward import ForwardRequest, Network, NetworkChanged, Out
 from daguerre.engine.job import Job, WorkObserver
 from daguerre.engine.model_manager import ModelManager
 from daguerre.engine.pipeline import KeyedModel, Model, Pixels, check_pixels
-from daguerre.engine.previews import is_due
+from daguerre.engine.previews import draw_preview, is_due
 from daguerre.engine.scheduling.cost_meter import CostMeter
 from daguerre.engine.scheduling.scheduler import PendingForward, Scheduler
 from daguerre.engine.scheduling.service_time import ServiceTimes
 from daguerre.errors import DaguerreError, InternalError, UnavailableError
-from daguerre.params import BatchingMode, GeneratedImage, ImageParams, JobFailed, JobSucceeded
+from daguerre.params import (
+    BatchingMode,
+    GeneratedImage,
+    ImageParams,
+    JobFailed,
+    JobSucceeded,
+    StepCompleted,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -220,11 +227,10 @@ class Loop:
         if step is not None:
             self.pace = self.pace.foreseen(job.params.model, job.foreseen_s(*step))
         if step is not None and not has_preview:
-            job.tell_step(step)
+            job.emit(StepCompleted(*step))
         self._resume(job, outcome.outputs)
         if step is not None and has_preview and job.number in self._jobs:
-            job.previews.begin(answered, outcome.outputs)
-            job.tell_step(step)
+            job.emit(StepCompleted(*step, draw_preview(answered, outcome.outputs)))
 
     def _resume(self, job: Job, outputs: Outputs | None) -> None:
         """Runs the pipeline up to its next forward, or its end."""
@@ -272,7 +278,6 @@ class Loop:
         self.num_done += 1
         self.pace = self.pace.after(job.params.model, job.cost_s)
         info = self._models[job.params.model].info
-        job.tell_late_previews()
         self._remove(job)
         job.emit(JobSucceeded(GeneratedImage(pixels, job.params, info, job.timings())))
 

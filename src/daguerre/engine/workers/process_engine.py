@@ -17,10 +17,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from daguerre.engine.interface import EngineStats
-from daguerre.engine.previews import ProgressFilter
 from daguerre.engine.scheduling.admission import Admission, check_served, check_time
 from daguerre.engine.stream import QueuePositions, stream
 from daguerre.engine.thread_engine import DRAIN_POLL_S, MAX_WAITING_BYTES
@@ -59,7 +58,7 @@ class _Job:
     terms: JobContext
     accepted_s: float
     sent_s: float = 0.0  # to the present process
-    heard: ProgressFilter = field(default_factory=ProgressFilter)
+    last_step: int = 0  # the highest step reported: a retry does not report a step again
 
 
 class ProcessEngine:
@@ -296,9 +295,9 @@ class ProcessEngine:
         elif isinstance(event, JobFailed):
             self._num_failed += 1
             self._end_job(told.number, event)
-        elif isinstance(event, StepCompleted):
-            if news := job.heard.news(event, job.params.num_previews):
-                job.emit(news)
+        elif isinstance(event, StepCompleted) and event.index > job.last_step:
+            job.last_step = event.index
+            job.emit(event)
         self._send_jobs()
 
     def _end_job(self, number: int, event: Event) -> None:

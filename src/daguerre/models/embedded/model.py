@@ -12,7 +12,7 @@ import json
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daguerre.cpu import num_cores
-from daguerre.engine.forward import ForwardRequest, Inputs, Network, Outputs, Promise
+from daguerre.engine.forward import ForwardRequest, Inputs, Network, Outputs
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError
 from daguerre.params import ImageParams, ModelInfo
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from daguerre.models.embedded.fields import CompatibilityTables
-    from daguerre.models.embedded.previews import DrawingProcess
     from daguerre.models.embedded.text import PromptTokenizer
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -39,7 +38,7 @@ ART = tuple(
     for name in ("art.json.gz", "drawings.svg", "things.txt")
 )
 MIN_CORES_TO_SHARE = 4
-MIN_CORES_FOR_PREVIEWS = 2  # to be drawn beside the forwards
+PREVIEW_SCALE = 8  # a preview has the image's width and height divided by this
 _MAX_WINDOWS = 8  # of text in one forward, so that a very long prompt does not hold up others
 
 
@@ -136,12 +135,14 @@ class EmbeddedModel:
             ) from None
 
     def _with_decoder(self, networks: Mapping[str, Network]) -> Mapping[str, Network]:
-        """With all read that pictures are drawn with."""
-        from daguerre.models.embedded.decoder import SceneDecoder
-        from daguerre.models.embedded.previews import EMPTY
+        """Adds the decoder, and loads the tokenizer, the rules and all of the art."""
+        from daguerre.models.embedded.decoder import SceneDecoder, picture
+        from daguerre.models.embedded.fields import NUM_LOGITS
+        from daguerre.models.embedded.sampler import Noise, SceneSampler
 
         _ = self._tokenizer
-        EMPTY.drawn(self._rules)
+        sampler = SceneSampler(Noise.draw(1), self._rules, num_steps=1, temperature=0.0)
+        picture(sampler.estimate(np.zeros(NUM_LOGITS, np.float32)), 0, 0, 0, PREVIEW_SCALE)
         return {**networks, "decoder": SceneDecoder(self.card.weights_sha256)}
 
     def pipeline(self, params: ImageParams) -> Pipeline:
@@ -155,15 +156,10 @@ class EmbeddedModel:
 
     @cached_property
     def _rules(self) -> CompatibilityTables:
-        from daguerre.models.embedded.previews import read_rules
+        from daguerre.models.embedded.fields import CompatibilityTables
 
-        return read_rules(self._folder)
-
-    @cached_property
-    def _drawing_process(self) -> DrawingProcess | None:
-        from daguerre.models.embedded.previews import DrawingProcess
-
-        return DrawingProcess(self._folder) if num_cores() >= MIN_CORES_FOR_PREVIEWS else None
+        with (self._folder / "rules.npz").open("rb") as file, np.load(file) as arrays:
+            return CompatibilityTables.from_arrays(dict(arrays))
 
     def _warm_up(self, networks: Mapping[str, Network]) -> None:
         """One picture of the default size, so that the first request finds all of it loaded."""
@@ -177,9 +173,9 @@ class EmbeddedModel:
 
     def _generate(self, params: ImageParams, num_steps: int) -> Pipeline:
         # Here, because the server's process lists models and draws nothing.
+        from daguerre.models.embedded.decoder import picture
         from daguerre.models.embedded.fields import SHAPE_INDEX
         from daguerre.models.embedded.negative_prompt import unwanted
-        from daguerre.models.embedded.previews import Draft
         from daguerre.models.embedded.sampler import Noise, SceneSampler
 
         text = yield from self._encode((params.prompt, params.negative_prompt))  # (2, 25, 384)
@@ -190,13 +186,9 @@ class EmbeddedModel:
         sampler = SceneSampler(noise, self._rules, num_steps, self.card.temperature, refused)
         shape = SHAPE_INDEX[params.width, params.height]
 
-        def preview(outputs: Outputs) -> Pixels | Promise:
-            tokens, logits = sampler.tokens.copy(), np.asarray(outputs[0])
-            facts = (params.seed, params.negative_prompt, shape, self.card.guidance_scale)
-            draft = Draft(*facts, tokens, logits)
-            elsewhere = self._drawing_process.draw(draft) if self._drawing_process else None
-            draw = partial(draft.drawn, self._rules)
-            return draw() if elsewhere is None else Promise(elsewhere, draw)
+        def preview(outputs: Outputs) -> Pixels:
+            tokens = sampler.estimate(self._guided(outputs))
+            return picture(tokens, shape, noise.layout, noise.palette, PREVIEW_SCALE)
 
         for index in range(num_steps):
             tokens = np.stack((sampler.tokens,) * 2)
