@@ -1,61 +1,80 @@
-"""The end of a request's work: it is done, the client has left, or its time is over.
-
-Whatever comes first ends the others, so that no work goes on for nobody. Knows nothing of images.
-"""
+"""The deadline of a request: the `x-request-timeout` header, and cancellation when time is up."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from daguerre.errors import DeadlineExceededError
+from daguerre.errors import DeadlineExceededError, InvalidRequestError
+from daguerre.protocol.messages import quote_for_message
 from daguerre.server.http.middleware import RequestContext
 
 T = TypeVar("T")
+TIMEOUT_HEADER = "x-request-timeout"
+MIN_TIMEOUT_S = 0.05
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+
+
+def parse_timeout_header(headers: Headers, max_s: float) -> float:
+    """Seconds from the arrival of the request; `max_s` without the header.
+
+    Raises `InvalidRequestError` for a longer time, since the server would not keep it.
+    """
+    sent = headers.getlist(TIMEOUT_HEADER)
+    if not sent:
+        return max_s
+    seconds = float(sent[0]) if len(sent) == 1 and _NUMBER.fullmatch(sent[0]) else 0.0
+    min_s = min(MIN_TIMEOUT_S, max_s)
+    if not min_s <= seconds <= max_s:
+        raise InvalidRequestError(
+            f"{TIMEOUT_HEADER} is {quote_for_message(', '.join(sent))}; it must be a number of"
+            f" seconds from {min_s:g} to {max_s:g}",
+            param=TIMEOUT_HEADER,
+        )
+    return seconds
 
 
 async def run_with_deadline(
-    work: Coroutine[Any, Any, T], exchange: RequestContext, receive: Receive
+    work: Coroutine[Any, Any, T], context: RequestContext, receive: Receive
 ) -> T:
-    """What the work returns. Raises `ClientDisconnect` or `DeadlineExceededError`, and then it has
-    been cancelled. The body of the request has been read before."""
-    if exchange.left_s() <= 0:
+    """The result of `work`, which is cancelled if the client disconnects or the deadline passes.
+
+    Raises `ClientDisconnect` or `DeadlineExceededError`. Read the request body first.
+    """
+    if context.remaining_s() <= 0:
         work.close()
-        raise _late(exchange)
+        raise _deadline_exceeded(context)
     working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_leaving(receive))
+    leaving = asyncio.create_task(_wait_for_disconnect(receive))
     try:
         await asyncio.wait(
             (working, leaving),
-            timeout=max(0.0, exchange.left_s()),
+            timeout=max(0.0, context.remaining_s()),
             return_when=asyncio.FIRST_COMPLETED,
         )
         if working.done():
             return working.result()
         if leaving.done():
             raise ClientDisconnect
-        raise _late(exchange)
+        raise _deadline_exceeded(context)
     finally:
-        await _end(working, leaving)
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
-def _late(exchange: RequestContext) -> DeadlineExceededError:
+def _deadline_exceeded(context: RequestContext) -> DeadlineExceededError:
     return DeadlineExceededError(
-        f"the image was not done {exchange.timeout_s:g} s after the request came"
+        f"the image was not finished within {context.timeout_s:g} s of the request's arrival"
     )
 
 
-async def _leaving(receive: Receive) -> None:
-    """Returns when the client has closed the connection."""
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _end(*tasks: asyncio.Task[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

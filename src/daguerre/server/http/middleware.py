@@ -65,7 +65,7 @@ class RequestContext:
     route: str = UNROUTED
     status: int = CLIENT_CLOSED_REQUEST
     timeout_s: float = math.inf
-    until_its_end: ExitStack = field(default_factory=ExitStack)  # what it holds of limits
+    exit_stack: ExitStack = field(default_factory=ExitStack)  # what it holds of limits
     resource: Resource | None = None
     params: ImageParams | None = None
     mode: BatchingMode = "exact"
@@ -76,21 +76,21 @@ class RequestContext:
 
     @classmethod
     def of(cls, request: Request) -> RequestContext:
-        exchange = request.state.exchange
-        assert isinstance(exchange, cls), "an endpoint outside the middleware. This is a bug."
-        return exchange
+        context = request.state.context
+        assert isinstance(context, cls), "an endpoint outside the middleware. This is a bug."
+        return context
 
     def total_s(self) -> float:
         return (time.monotonic() if self.ended is None else self.ended) - self.started
 
-    def left_s(self) -> float:
+    def remaining_s(self) -> float:
         """Until its time is over."""
         return self.timeout_s - self.total_s()
 
-    def terms(self, *, wants_progress: bool) -> JobContext:
+    def job_context(self, *, wants_progress: bool) -> JobContext:
         """What the engine is told of it."""
         assert self.resource, "work for a stranger. This is a bug."
-        return JobContext(self.resource.id, self.request_id, self.left_s(), wants_progress)
+        return JobContext(self.resource.id, self.request_id, self.remaining_s(), wants_progress)
 
     def log_line(self) -> str:
         return " ".join(f"{name}={value}" for name, value in self.log_fields().items())
@@ -123,14 +123,14 @@ class _ResponseSender:
 
     def __init__(
         self,
-        exchange: RequestContext,
+        context: RequestContext,
         limiter: RateLimiter,
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         self.has_started = False
-        self._exchange, self._limiter = exchange, limiter
+        self._context, self._limiter = context, limiter
         self._receive, self._send = receive, send
         headers = Headers(scope=scope)
         is_chunked, length = "transfer-encoding" in headers, int(headers.get("content-length", 0))
@@ -155,23 +155,23 @@ class _ResponseSender:
             await self._send(message)
         else:
             await self._send({**message, "more_body": True})
-            self._exchange.ended = time.monotonic()
+            self._context.ended = time.monotonic()
             await self._linger()
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _begin(self, message: Message) -> None:
         self.has_started = True
-        exchange = self._exchange
-        exchange.status = message["status"]
+        context = self._context
+        context.status = message["status"]
         headers = MutableHeaders(scope=message)
-        headers["x-request-id"] = exchange.request_id
+        headers["x-request-id"] = context.request_id
         add_security_headers(headers)
-        if exchange.mode != "exact":  # the seed does not promise the same bytes
-            headers["x-mode"] = exchange.mode
-        if exchange.resource:
-            headers.update(self._limiter.headers(exchange.resource))
+        if context.mode != "exact":  # the seed does not promise the same bytes
+            headers["x-mode"] = context.mode
+        if context.resource:
+            headers.update(self._limiter.headers(context.resource))
         self._must_close = not self._is_body_in and (
-            exchange.status == RequestTimeoutError.status or not self._is_dropped_cheaply
+            context.status == RequestTimeoutError.status or not self._is_dropped_cheaply
         )
         if self._must_close:
             headers["connection"] = "close"
@@ -213,37 +213,37 @@ class RequestContextMiddleware:
             await self._app(scope, receive, send)
             return
         scope = to_origin_form(scope)
-        exchange = RequestContext(request_id(Headers(scope=scope)), scope["method"])
-        scope.setdefault("state", {})["exchange"] = exchange
-        reply = _ResponseSender(exchange, self._limiter, scope, receive, send)
+        context = RequestContext(request_id(Headers(scope=scope)), scope["method"])
+        scope.setdefault("state", {})["context"] = context
+        reply = _ResponseSender(context, self._limiter, scope, receive, send)
         try:
             await self._app(scope, reply.receive, reply.send)
         except ClientDisconnect:
-            exchange.status = CLIENT_CLOSED_REQUEST  # also where the answer had begun
+            context.status = CLIENT_CLOSED_REQUEST  # also where the answer had begun
         except asyncio.CancelledError:
             # A server told twice to stop. Raised on, it would be logged as this request's fault.
             await self._fail(STOPPING, scope, reply)
         except Exception:
             # The server must survive any fault of one request.
-            logger.exception("id=%s failed", exchange.request_id)
-            await self._fail(internal_error(exchange), scope, reply)
+            logger.exception("id=%s failed", context.request_id)
+            await self._fail(internal_error(context), scope, reply)
         finally:
-            exchange.until_its_end.close()
-            exchange.route = self._routes.get(scope.get("endpoint"), UNROUTED)
-            self._record(exchange)
+            context.exit_stack.close()
+            context.route = self._routes.get(scope.get("endpoint"), UNROUTED)
+            self._record(context)
 
     async def _fail(self, error: DaguerreError, scope: Scope, reply: _ResponseSender) -> None:
         # An answer that has begun cannot be taken back: the server cuts the connection.
         if not reply.has_started:
             await error_response(error)(scope, reply.receive, reply.send)
 
-    def _record(self, exchange: RequestContext) -> None:
-        level = logging.DEBUG if exchange.route in _PROBES else logging.INFO
-        logger.log(level, "%s", exchange.log_line(), extra={"fields": exchange.log_fields()})
-        self._observe(exchange)
+    def _record(self, context: RequestContext) -> None:
+        level = logging.DEBUG if context.route in _PROBES else logging.INFO
+        logger.log(level, "%s", context.log_line(), extra={"fields": context.log_fields()})
+        self._observe(context)
 
 
-def internal_error(exchange: RequestContext) -> InternalError:
+def internal_error(context: RequestContext) -> InternalError:
     return InternalError(
-        f"the server failed on this request; its log has the reason under {exchange.request_id}"
+        f"the server failed on this request; its log has the reason under {context.request_id}"
     )

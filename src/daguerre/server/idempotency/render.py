@@ -14,7 +14,7 @@ from daguerre.storage.result_cache import CachedImage
 
 
 async def finished(
-    exchange: RequestContext,
+    context: RequestContext,
     replay: IdempotentRequest,
     make: Callable[[], Awaitable[GeneratedImage]],
     with_prompt: bool,
@@ -29,7 +29,7 @@ async def finished(
         # In a thread: compression of megabytes would hold up every other request.
         fresh = await asyncio.to_thread(_encoded, image, with_prompt)
         result = await replay.keep(fresh)
-    exchange.timings, exchange.cache = timings, replay.cache
+    context.timings, context.cache = timings, replay.cache
     return result, started
 
 

@@ -25,9 +25,8 @@ from daguerre.protocol.request import LINK, images_response, link_response
 from daguerre.server.access.auth import Authenticator, check_access
 from daguerre.server.access.rate_limiter import ConcurrencyLimiter, RateLimiter
 from daguerre.server.http.body import parse_object, read_body
-from daguerre.server.http.deadline import run_with_deadline
+from daguerre.server.http.deadline import parse_timeout_header, run_with_deadline
 from daguerre.server.http.middleware import RequestContext
-from daguerre.server.http.timeout import timeout_s
 from daguerre.server.idempotency.render import finished
 from daguerre.server.idempotency.replay import IdempotencyCoordinator, IdempotentRequest
 from daguerre.server.routes.files import FileEndpoints
@@ -53,53 +52,53 @@ class ImageGenerations:
         self._parallel = ConcurrencyLimiter(settings.max_concurrent_requests_per_key)
 
     async def create(self, request: Request) -> ASGIApp:
-        exchange = RequestContext.of(request)
-        resource = exchange.resource = await self._keys.authenticate(request)
-        exchange.until_its_end.enter_context(self._parallel.hold(resource, self._engine.stats()))
-        exchange.timeout_s = timeout_s(request.headers, self._settings.request_timeout_s)
+        context = RequestContext.of(request)
+        resource = context.resource = await self._keys.authenticate(request)
+        context.exit_stack.enter_context(self._parallel.hold(resource, self._engine.stats()))
+        context.timeout_s = parse_timeout_header(request.headers, self._settings.request_timeout_s)
         body = await read_body(
             request, self._settings.max_request_body_bytes, self._settings.request_read_timeout_s
         )
         asked = parse_request(parse_object(body))
-        params = exchange.params = asked.to_image_params()
+        params = context.params = asked.to_image_params()
         check_access(resource, params.model)
         info = find_model(self._engine, params.model)
-        exchange.mode = info.mode
+        context.mode = info.mode
         permit = self._limiter.permit(resource)
         repeats = self._replays.of(resource, request.headers, asked, params, info)
         if asked.stream:
             facts = EventMetadata.of(params, asked.quality)
-            return ImageStream(self._settings, self._engine, exchange, facts, permit, repeats)
+            return ImageStream(self._settings, self._engine, context, facts, permit, repeats)
         with permit:
             wanted = asked.response_format or self._settings.default_response_format
             async with repeats as replay:
-                exchange.params = replay.params
-                work = self._content(exchange, replay, is_link=wanted == LINK)
-                content = await run_with_deadline(work, exchange, request.receive)
-        return Response(content, 200, _headers(exchange, replay), "application/json")
+                context.params = replay.params
+                work = self._content(context, replay, is_link=wanted == LINK)
+                content = await run_with_deadline(work, context, request.receive)
+        return Response(content, 200, _headers(context, replay), "application/json")
 
     async def _content(
-        self, exchange: RequestContext, replay: IdempotentRequest, *, is_link: bool
+        self, context: RequestContext, replay: IdempotentRequest, *, is_link: bool
     ) -> bytes:
-        make = functools.partial(self._image, exchange, replay)
-        result, started = await finished(exchange, replay, make, self._settings.embed_prompt)
+        make = functools.partial(self._image, context, replay)
+        result, started = await finished(context, replay, make, self._settings.embed_prompt)
         if is_link:
             url = await self._files.add(result.file, replay.params.output_format)
             content = link_response(result.created, url)
         else:
             content = await asyncio.to_thread(_inline, result)
-        exchange.file_ms = (time.monotonic() - started) * 1000
+        context.file_ms = (time.monotonic() - started) * 1000
         return content
 
-    async def _image(self, exchange: RequestContext, replay: IdempotentRequest) -> GeneratedImage:
+    async def _image(self, context: RequestContext, replay: IdempotentRequest) -> GeneratedImage:
         # Closing is what cancels the job, where nobody else waits for it.
-        terms = exchange.terms(wants_progress=replay.may_be_joined)
+        terms = context.job_context(wants_progress=replay.may_be_joined)
         start = functools.partial(self._engine.generate, replay.params, terms)
         async with aclosing(replay.events(start)) as events:
             async for event in events:
                 match event:
                     case StepCompleted(index=index):
-                        exchange.num_steps = index
+                        context.num_steps = index
                     case JobSucceeded(image=image):
                         return image
                     case JobFailed(error=error):
@@ -112,8 +111,8 @@ def _inline(result: CachedImage) -> bytes:
     return images_response(result.created, base64.b64encode(result.file))
 
 
-def _headers(exchange: RequestContext, replay: IdempotentRequest) -> dict[str, str]:
-    stages = (f"{stage};dur={ms:.1f}" for stage, ms in stages_ms(exchange).items())
+def _headers(context: RequestContext, replay: IdempotentRequest) -> dict[str, str]:
+    stages = (f"{stage};dur={ms:.1f}" for stage, ms in stages_ms(context).items())
     return {
         "x-seed": str(replay.params.seed),
         "server-timing": ", ".join(stages),

@@ -53,23 +53,23 @@ class Metrics:
             registry=self._registry,
         )
 
-    def observe(self, exchange: RequestContext) -> None:
-        self._requests.labels(exchange.route, str(exchange.status)).inc()
-        self._seconds.labels(exchange.route).observe(exchange.total_s())
-        if exchange.cache:
-            self._results.labels(exchange.cache).inc()
-        if exchange.cache == "hit":  # it was made before
+    def observe(self, context: RequestContext) -> None:
+        self._requests.labels(context.route, str(context.status)).inc()
+        self._seconds.labels(context.route).observe(context.total_s())
+        if context.cache:
+            self._results.labels(context.cache).inc()
+        if context.cache == "hit":  # it was made before
             return
-        for stage, duration_ms in stages_ms(exchange).items():
+        for stage, duration_ms in stages_ms(context).items():
             self._stage_seconds.labels(stage).observe(duration_ms / 1000)
 
     async def show(self, request: Request) -> Response:
         return Response(generate_latest(self._registry), headers={"content-type": _CONTENT_TYPE})
 
 
-def stages_ms(exchange: RequestContext) -> dict[str, float]:
+def stages_ms(context: RequestContext) -> dict[str, float]:
     """Stage -> milliseconds, in the order in which an image passes them."""
-    timings = exchange.timings
+    timings = context.timings
     if timings is None:
         return {}
     return {
@@ -77,7 +77,7 @@ def stages_ms(exchange: RequestContext) -> dict[str, float]:
         "encode": timings.encode_ms,
         "denoise": timings.denoise_ms,
         "decode": timings.decode_ms,
-        "file": exchange.file_ms,
+        "file": context.file_ms,
     }
 
 

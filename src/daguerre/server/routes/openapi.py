@@ -31,8 +31,7 @@ from daguerre.errors import (
     UnavailableError,
 )
 from daguerre.params import OUTPUT_FORMATS
-from daguerre.server.http.timeout import HEADER as TIMEOUT_HEADER
-from daguerre.server.http.timeout import MIN_TIMEOUT_S
+from daguerre.server.http.deadline import MIN_TIMEOUT_S, TIMEOUT_HEADER
 from daguerre.server.idempotency.header import HEADER, MAX_KEY_CHARS
 from daguerre.server.routes import sse
 from daguerre.server.routes.openapi_page import CONTENT_SECURITY_POLICY, page

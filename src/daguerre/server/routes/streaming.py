@@ -54,12 +54,12 @@ class ImageStream:
         self,
         settings: Settings,
         engine: Engine,
-        exchange: RequestContext,
+        context: RequestContext,
         facts: EventMetadata,
         permit: AbstractContextManager[None],
         repeats: AbstractAsyncContextManager[IdempotentRequest],
     ) -> None:
-        self._settings, self._engine, self._exchange = settings, engine, exchange
+        self._settings, self._engine, self._context = settings, engine, context
         self._facts, self._permit, self._repeats = facts, permit, repeats
         self._has_started = False
         self._num_previews = 0
@@ -68,8 +68,8 @@ class ImageStream:
         try:
             with self._permit:
                 async with self._repeats as replay:
-                    self._exchange.params = replay.params
-                    await run_with_deadline(self._tell(send, replay), self._exchange, receive)
+                    self._context.params = replay.params
+                    await run_with_deadline(self._tell(send, replay), self._context, receive)
         except ClientDisconnect:
             raise
         except DaguerreError as error:
@@ -80,22 +80,22 @@ class ImageStream:
             await self._fail(STOPPING, send)
             raise
         except Exception:  # told to the client here, and to the log by the middleware
-            await self._fail(internal_error(self._exchange), send)
+            await self._fail(internal_error(self._context), send)
             raise
 
     async def _tell(self, send: Send, replay: IdempotentRequest) -> None:
-        exchange, with_prompt = self._exchange, self._settings.embed_prompt
+        context, with_prompt = self._context, self._settings.embed_prompt
         make = functools.partial(self._image, send, replay)
-        result, started = await finished(exchange, replay, make, with_prompt)
+        result, started = await finished(context, replay, make, with_prompt)
         if not self._has_started:  # the file was kept from before
             await self._start(send, replay)
         last = await asyncio.to_thread(self._completed, result)
-        exchange.file_ms = (time.monotonic() - started) * 1000
+        context.file_ms = (time.monotonic() - started) * 1000
         await _write(send, last, is_last=True)
 
     async def _image(self, send: Send, replay: IdempotentRequest) -> GeneratedImage:
         # Closing is what cancels the job, where nobody else waits for it.
-        terms = self._exchange.terms(wants_progress=True)
+        terms = self._context.job_context(wants_progress=True)
         start = functools.partial(self._engine.generate, replay.params, terms)
         async with aclosing(replay.events(start)) as told:
             first = await anext(told)  # before the answer begins: a full queue is a 503
@@ -125,7 +125,7 @@ class ImageStream:
         if isinstance(event, JobQueued):
             return sse.comment(f"queued {event.position}")
         if isinstance(event, StepCompleted):
-            self._exchange.num_steps = event.index
+            self._context.num_steps = event.index
             return sse.comment(f"step {event.index}/{event.total}")
         raise AssertionError(f"{event} is no progress. This is a bug.")
 
@@ -142,7 +142,7 @@ class ImageStream:
     async def _fail(self, error: DaguerreError, send: Send) -> None:
         """Nothing where the answer has not begun: then whoever called answers."""
         if self._has_started:
-            self._exchange.status = error.status  # in the log and the metrics
+            self._context.status = error.status  # in the log and the metrics
             await _write(send, sse.failed(error), is_last=True)
 
 
