@@ -16,27 +16,46 @@ PLAYGROUND := tests/playground
 AXE := $(if $(shell command -v npm 2>/dev/null),$(PLAYGROUND)/node_modules/.stamp)
 CHECKPOINTS := tests/checkpoints
 CHECKED := src tests training bench docs
+UNIT_TESTS := $(filter-out tests/__pycache__/ tests/checkpoints/ tests/clients/ tests/playground/ tests/training/,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench soak audit smoke clean
+.PHONY: help serve check test test-deps unit lint prose format bench soak audit smoke clean
 
 help:
-	@echo "make serve    install into $(VENV) and serve on http://$(HOST):$(PORT)"
-	@echo "make test     lint, types and tests"
-	@echo "make lint     lint and types only"
-	@echo "make format   format the code"
-	@echo "make bench    measure latency and throughput"
-	@echo "make soak     the tests that take minutes"
-	@echo "make smoke    the recipe of the embedded model, every stage in little"
-	@echo "make audit    known vulnerabilities of what is installed"
-	@echo "make clean    remove $(VENV) and caches"
+	@echo "make serve      install into $(VENV) and serve on http://$(HOST):$(PORT)"
+	@echo "make check      lint, types, prose and unit tests: under a minute"
+	@echo "make test       lint, types, prose and all tests but the soak"
+	@echo "make test-deps  install what some tests need and pip cannot give (apt-get, as root)"
+	@echo "make lint       lint and types only"
+	@echo "make format     format the code"
+	@echo "make bench      measure latency and throughput"
+	@echo "make soak       the tests that take minutes, with their time limits"
+	@echo "make smoke      train the embedded model at the smallest size"
+	@echo "make audit      known vulnerabilities of the pinned dependencies"
+	@echo "make clean      remove $(VENV) and caches"
 
 serve: $(VENV)/base.stamp
 	@exec $(BIN)/daguerre serve --host $(HOST) --port $(PORT)
 
-test: lint $(VENV)/litellm.stamp $(VENV)/langchain.stamp $(VENV)/diffusers.stamp $(VENV)/browser.stamp $(VENV)/postgresql.stamp $(NODE_CLIENTS) $(AXE)
+# No test here starts a process, a browser or a database server (marker `process`, tests/conftest.py).
+check: $(VENV)/test.stamp
+	@$(MAKE) --no-print-directory --jobs 2 lint unit
+
+unit: $(VENV)/test.stamp
+	$(BIN)/pytest -q -m "not process and not slow and not soak" $(UNIT_TESTS)
+
+# Tests whose program, browser or database is missing are skipped and say why: see test-deps.
+test: lint $(VENV)/litellm.stamp $(VENV)/langchain.stamp $(VENV)/diffusers.stamp $(NODE_CLIENTS) $(AXE)
 	$(BIN)/pytest -m "not soak"
 	$(VENV)/diffusers/bin/pytest -m "not soak" $(CHECKPOINTS) tests/training/test_network.py
+
+# Chromium for the playground's tests, and PostgreSQL, of which the tests start a server of their own
+# (the package must not start one).
+test-deps:
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium postgresql-common
+	sed -i 's/^#* *create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends postgresql
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check $(CHECKED)
@@ -104,27 +123,6 @@ $(VENV)/diffusers.stamp: $(INPUTS) | $(BIN)/python
 	@echo "Installing daguerre and its extras for checkpoints into $(VENV)/diffusers"
 	@$(BIN)/python -m venv $(VENV)/diffusers
 	@PIP_BUILD_CONSTRAINT=constraints.txt $(VENV)/diffusers/bin/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt --editable '.[diffusers,quantization,test]'
-	@touch $@
-
-# The browser that the playground is tested in. Where none can be had, its tests are skipped and say so.
-$(VENV)/browser.stamp: | $(BIN)/python
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v chromium >/dev/null; then \
-		echo "Installing Chromium"; \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium; } >/dev/null \
-		|| echo "Chromium cannot be installed; the playground is not tested in a browser"; \
-	fi
-	@touch $@
-
-# The tests start a server of their own with it; the package shall start none. Else they are skipped and say so.
-$(VENV)/postgresql.stamp: | $(BIN)/python
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
-		echo "Installing PostgreSQL"; \
-		{ apt-get update -qq && export DEBIAN_FRONTEND=noninteractive \
-		&& apt-get install -qq --yes --no-install-recommends postgresql-common \
-		&& sed -i 's/^#* *create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
-		&& apt-get install -qq --yes --no-install-recommends postgresql; } >/dev/null \
-		|| echo "PostgreSQL cannot be installed; what is stored is tested with SQLite alone"; \
-	fi
 	@touch $@
 
 $(PLAYGROUND)/node_modules/.stamp: $(PLAYGROUND)/package.json $(PLAYGROUND)/package-lock.json

@@ -7,8 +7,10 @@ be told to hold, to fail, to be full, to be loading or to have failed to load.
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import json
+import re
 import signal
 import socket
 import stat
@@ -51,6 +53,29 @@ from daguerre.storage.api_keys import Resource, ResourceStore
 
 MODEL = "stable-image-ultra"
 PATH = "/v1/images/generations"
+# Only detects a hang: no test asserts a time, because the machine may be busy.
+PATIENCE_S = 120.0
+_PROCESS_WORDS = re.compile(
+    r"\b(subprocess|multiprocessing|playwright|ProcessEngine|bench\.soak)\b|bench import process"
+)
+_PROCESS_FOLDERS = {"clients", "playground"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that start processes, by the text of their module; `make check` skips them."""
+    for item in items:
+        path = item.path
+        if (
+            path.parent.name in _PROCESS_FOLDERS
+            or _starts_processes(path)
+            or "postgresql" in (*getattr(item, "fixturenames", ()), *re.findall(r"\w+", item.name))
+        ):
+            item.add_marker("process")
+
+
+@functools.cache
+def _starts_processes(path: Path) -> bool:
+    return bool(_PROCESS_WORDS.search(path.read_text(encoding="utf-8")))
 
 
 @pytest.fixture
@@ -242,7 +267,9 @@ class RunningServer:
 
     @contextmanager
     def connection(self) -> Iterator[socket.socket]:
-        with socket.create_connection(("127.0.0.1", self.settings.port), timeout=20) as connection:
+        with socket.create_connection(
+            ("127.0.0.1", self.settings.port), timeout=PATIENCE_S
+        ) as connection:
             yield connection
 
 
@@ -282,7 +309,7 @@ def _received(connection: socket.socket, most: int) -> bytes:
     return data
 
 
-def wait_until(is_true: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def wait_until(is_true: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + timeout_s
     while not is_true():
         assert time.monotonic() < deadline, f"not true within {timeout_s} s"
@@ -302,14 +329,14 @@ def running(
     thread = threading.Thread(target=server.run_to_the_end)
     thread.start()
     try:
-        assert is_up.wait(20)
+        assert is_up.wait(PATIENCE_S)
         address = f"http://127.0.0.1:{server.settings.port}"  # whatever the public one is
-        with httpx.Client(base_url=address, timeout=30) as client:
+        with httpx.Client(base_url=address, timeout=PATIENCE_S) as client:
             yield RunningServer(server.settings, engine, resources, resource, key, client, server)
     finally:
         engine.is_held = False
         server.should_exit = True
-        thread.join(20)
+        thread.join(PATIENCE_S)
         resources.close()
     assert not thread.is_alive()
 

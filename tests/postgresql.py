@@ -40,7 +40,7 @@ def why_none() -> str | None:
     if sys.platform == "win32":
         return "the tests' PostgreSQL is reached by a socket in a folder"
     if not (_program("initdb") and _program("postgres")):
-        return "PostgreSQL is not installed; as root, `make test` installs it where apt-get is"
+        return "PostgreSQL is not installed; run `make test-deps` as root"
     if os.geteuid() == 0 and not _has_user():
         return f"PostgreSQL does not run as root, and there is no user {_USER}"
     if importlib.util.find_spec("psycopg") is None:

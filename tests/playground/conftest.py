@@ -34,7 +34,7 @@ def chromium() -> str | None:
 def why_no_browser() -> str | None:
     """Why nothing can be tested in a browser here, or None."""
     if chromium() is None:
-        return "Chromium is not installed; as root, `make test` installs it where apt-get is"
+        return "Chromium is not installed; run `make test-deps` as root"
     return None
 
 

@@ -14,6 +14,8 @@ from daguerre.errors import InvalidRequestError
 from daguerre.protocol.parsing import field_schemas, parse_request
 from daguerre.server.http.body import parse_object
 
+pytestmark = pytest.mark.slow
+
 FIELDS = field_schemas()
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 VALUES = st.recursive(

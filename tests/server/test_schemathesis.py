@@ -22,6 +22,8 @@ from daguerre.config import Settings
 from daguerre.protocol.request import RATIO_OF_SIZE
 from daguerre.server.routes.openapi import document
 
+pytestmark = pytest.mark.slow
+
 
 def narrowed() -> dict[str, Any]:
     """The document with the one model that the key opens, so that requests are not all 403."""
