@@ -123,7 +123,7 @@ class _TimedModel:
 
     def __init__(self, model: EmbeddedModel) -> None:
         self.info: ModelInfo = model.info
-        self.max_rows = model.max_rows
+        self.max_batch_size = model.max_batch_size
         self._model = model
         self.networks: Sequence[_TimedNetwork] = ()
 

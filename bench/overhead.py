@@ -46,10 +46,10 @@ class _Asking:
     """A model whose pipelines do nothing but ask for forwards."""
 
     shapes: Mapping[str, tuple[int, ...]]
-    info = ModelInfo(_MODEL, weights_sha256="", created=0, mode="throughput")
+    info = ModelInfo(_MODEL, weights_sha256="", created=0, batching="throughput")
 
     @property
-    def max_rows(self) -> Mapping[str, int]:
+    def max_batch_size(self) -> Mapping[str, int]:
         return {_NETWORK: ROWS}
 
     def load(self) -> Mapping[str, Network]:
@@ -68,10 +68,10 @@ def cost_ms(shapes: Mapping[str, tuple[int, ...]]) -> float:
     # By a clock that counts how often it is asked any forward takes one, so that all of them share.
     clock = itertools.count().__next__
     loop = Loop({_MODEL: _Asking(shapes)}, CertificateStore(), ROWS, clock, lambda job: None)
-    loop.residence.load(_MODEL)
+    loop.model_manager.load(_MODEL)
     for number in range(ROWS):
         params = ImageParams(_MODEL, "x", width=8, height=8, seed=number + 1)
-        loop.add(Job(number, params, emit=lambda event: None, since_s=0.0))
+        loop.add(Job(number, params, emit=lambda event: None, stage_started_s=0.0))
     spent_s: list[float] = []
     while loop.has_jobs:
         before_s, num_rows = time.thread_time(), loop.num_rows

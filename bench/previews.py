@@ -53,7 +53,7 @@ class _TimedModel:
     def __init__(self) -> None:
         self._model = EmbeddedModel(_ID)
         self.info: ModelInfo = self._model.info
-        self.max_rows: Mapping[str, int] = {}
+        self.max_batch_size: Mapping[str, int] = {}
         self.preview_ms: list[float] = []
 
     def load(self) -> Mapping[str, Network]:

@@ -58,7 +58,7 @@ class Variant:
         )
         self._networks = self._model.load()
         self._num_products = 0
-        denoiser = self._model.source.pipeline.transformer
+        denoiser = self._model.weights_key.pipeline.transformer
         for layer in denoiser.modules():
             if isinstance(layer, torch.nn.Linear):
                 layer.register_forward_hook(self._count)

@@ -145,11 +145,11 @@ class FakeEngine:
         self.refusal: Exception | None = None  # raised before any event
         self.failure: Exception | None = None  # the last event
         self.num_steps = 4
-        self.num_waiting = self.num_running = 0
-        self.num_done = self.num_failed = self.num_cancelled = 0
-        self.mean_job_s = 2.0
+        self.num_queued = self.num_running = 0
+        self.num_succeeded = self.num_failed = self.num_cancelled = 0
+        self.mean_service_time_s = 2.0
         self.params: list[ImageParams] = []
-        self.terms: list[JobContext] = []
+        self.contexts: list[JobContext] = []
 
     async def start(self) -> None:
         self.num_starts += 1
@@ -166,7 +166,7 @@ class FakeEngine:
         return self.model_infos
 
     async def generate(
-        self, params: ImageParams, terms: JobContext = DEFAULT_CONTEXT
+        self, params: ImageParams, context: JobContext = DEFAULT_CONTEXT
     ) -> AsyncGenerator[Event, None]:
         if self.load_failure:
             raise UnavailableError("the model could not be loaded; the server's log says why")
@@ -177,7 +177,7 @@ class FakeEngine:
         if self.refusal:
             raise self.refusal
         self.params.append(params)
-        self.terms.append(terms)
+        self.contexts.append(context)
         self.num_running += 1
         has_ended = False
         try:
@@ -204,7 +204,7 @@ class FakeEngine:
         if self.failure:
             self.num_failed += 1
             return JobFailed(self.failure)
-        self.num_done += 1
+        self.num_succeeded += 1
         pixels = np.full((params.height, params.width, 3), flat_colour(params), np.uint8)
         timings = Timings(queue_ms=1.5, encode_ms=2.5, denoise_ms=30.0, decode_ms=4.0)
         return JobSucceeded(GeneratedImage(pixels, params, self.model_infos[0], timings))
@@ -212,15 +212,17 @@ class FakeEngine:
     def stats(self) -> EngineStats:
         return EngineStats(
             is_ready=self.is_ready and not (self.is_draining or self.load_failure),
-            num_waiting=self.num_waiting,
+            num_queued=self.num_queued,
             num_running=self.num_running,
-            num_done=self.num_done,
+            num_succeeded=self.num_succeeded,
             num_failed=self.num_failed,
             num_cancelled=self.num_cancelled,
             num_forwards=7,
             num_rows=21,
-            pace=ServiceTimes(ServiceTimeEstimate.foreseen(self.mean_job_s)),
-            work_s=(self.num_waiting + self.num_running) * self.mean_job_s,
+            service_times=ServiceTimes(
+                ServiceTimeEstimate.with_provisional(self.mean_service_time_s)
+            ),
+            backlog_s=(self.num_queued + self.num_running) * self.mean_service_time_s,
             certificates={"denoiser (2, 256)": True, "denoiser (4, 256)": False},
             failure=self.load_failure,
             is_draining=self.is_draining,

@@ -70,7 +70,7 @@ class GatedModel:
 
     def __init__(self) -> None:
         self._model = EmbeddedModel(MODEL, num_inference_steps=NUM_STEPS)
-        self.info, self.max_rows = self._model.info, self._model.max_rows
+        self.info, self.max_batch_size = self._model.info, self._model.max_batch_size
         self.gate: Gate
 
     def load(self) -> Mapping[str, Network]:
@@ -151,7 +151,7 @@ def test_client_leaves_in_the_middle(scene: Scene, is_reset: bool) -> None:
     assert scene.engine.stats().num_forwards == before.num_forwards + 2  # encoder, first step
     with scene.connect() as following:
         scene.ask(following, seed=2)
-        wait_until(lambda: scene.engine.stats().num_waiting == 1)
+        wait_until(lambda: scene.engine.stats().num_queued == 1)
         gate.is_open.set()
         assert read_answer(following)[0] == 200
 
@@ -159,7 +159,7 @@ def test_client_leaves_in_the_middle(scene: Scene, is_reset: bool) -> None:
     assert gate.num_calls == 2 + NUM_STEPS
     assert after.num_forwards == before.num_forwards + 3 + FORWARDS_OF_AN_IMAGE
     assert after.num_cancelled == before.num_cancelled + 1
-    assert after.num_done == before.num_done + 1
+    assert after.num_succeeded == before.num_succeeded + 1
 
 
 def test_client_leaves_the_queue(scene: Scene) -> None:
@@ -171,9 +171,9 @@ def test_client_leaves_the_queue(scene: Scene) -> None:
         assert gate.is_inside.wait(PATIENCE_S)
         waiting = scene.connect()
         scene.ask(waiting, seed=2)
-        wait_until(lambda: scene.engine.stats().num_waiting == 1)
+        wait_until(lambda: scene.engine.stats().num_queued == 1)
         leave(waiting, is_reset=False)
-        wait_until(lambda: scene.engine.stats().num_waiting == 0)
+        wait_until(lambda: scene.engine.stats().num_queued == 0)
         gate.is_open.set()
         assert read_answer(running)[0] == 200
 

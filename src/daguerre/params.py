@@ -97,7 +97,7 @@ class ModelInfo:
     created: int  # Unix time at which the weights were created
     description: str = ""
     name: str = ""
-    mode: BatchingMode = "exact"
+    batching: BatchingMode = "exact"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

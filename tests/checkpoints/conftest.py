@@ -96,8 +96,8 @@ class Asking:
         return self.model.info
 
     @property
-    def max_rows(self) -> Mapping[str, int]:
-        return self.model.max_rows
+    def max_batch_size(self) -> Mapping[str, int]:
+        return self.model.max_batch_size
 
     def load(self) -> Mapping[str, Network]:
         return self.model.load()
@@ -153,14 +153,14 @@ class Bench:
         self.loop = Loop(
             {MODEL: self._asking}, CertificateStore(), 8, time.perf_counter, on_end=lambda job: None
         )
-        self.loop.residence._loaded = {MODEL: self.networks}
+        self.loop.model_manager._loaded = {MODEL: self.networks}
 
     def arrive(self, requests: Sequence[Request]) -> list[list[Event]]:
         """The events of each: those there are, and those to come with the loop's turns."""
         self._asking.requests = requests
         events: list[list[Event]] = [[] for _ in requests]
         for number, request in enumerate(requests):
-            self.loop.add(Job(number, request.params(), events[number].append, since_s=0.0))
+            self.loop.add(Job(number, request.params(), events[number].append, stage_started_s=0.0))
         return events
 
     def run(self, requests: Sequence[Request]) -> list[list[Event]]:

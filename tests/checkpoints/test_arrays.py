@@ -28,7 +28,7 @@ def test_same_is_bit_for_bit() -> None:
 def test_parts_are_their_owners() -> None:
     """A pipeline that works on its rows in place does not touch those of others."""
     whole = arrays.concatenate([torch.zeros(1, 2), torch.ones(2, 2)])
-    part: Any = arrays.part(whole, 1, 3)
+    part: Any = arrays.copy_rows(whole, 1, 3)
     part += 1
     assert whole.tolist() == [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
     assert part.storage_offset() == 0

@@ -111,7 +111,7 @@ def num_products(bench: Bench, requests: Sequence[Request]) -> int:
     def count(*_: Any) -> None:
         found[0] += 1
 
-    denoiser = getattr(bench.model.source.pipeline, bench.model.family.denoiser)
+    denoiser = getattr(bench.model.weights_key.pipeline, bench.model.family.denoiser)
     layers = [layer for layer in denoiser.modules() if isinstance(layer, torch.nn.Linear)]
     handles = [layer.register_forward_hook(count) for layer in layers]
     bench.pictures(requests)

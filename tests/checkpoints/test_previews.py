@@ -137,7 +137,7 @@ def assert_decoded(bench: Bench, request: Request) -> None:
     """What becomes of latents here is what the stock pipeline gives to its decoder."""
     from daguerre.models.diffusers.previews.latent_rgb import unscale_latents
 
-    pipeline, stepped, decoded = bench.model.source.copy(), [], []
+    pipeline, stepped, decoded = bench.model.weights_key.copy(), [], []
     step, decode = pipeline.scheduler.step, pipeline.vae.decode
 
     def stepping(*args: Any, **kwargs: Any) -> Any:

@@ -39,7 +39,7 @@ def distance(one: bytes, other: bytes) -> float:
 
 def quantized_layers(bench: Bench) -> list[str]:
     """Those of the denoiser whose weights are not plain tensors any more."""
-    denoiser = getattr(bench.model.source.pipeline, bench.model.family.denoiser)
+    denoiser = getattr(bench.model.weights_key.pipeline, bench.model.family.denoiser)
     return [
         name
         for name, layer in denoiser.named_modules()

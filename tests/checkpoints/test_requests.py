@@ -80,11 +80,11 @@ def test_failing_request_fails_alone(
         return step(self, *args, **kwargs)
 
     monkeypatch.setattr(diffusers.PNDMScheduler, "step", breaking)
-    num_done = bench.loop.num_done
+    num_succeeded = bench.loop.num_succeeded
     events = bench.run(requests)
     assert isinstance(failure(events[1][-1]), InternalError)
     assert [picture(events[i][-1]) for i in (0, 2)] == [alone[0], alone[2]]
-    assert bench.loop.num_failed == 1 and bench.loop.num_done == num_done + 2
+    assert bench.loop.num_failed == 1 and bench.loop.num_succeeded == num_succeeded + 2
 
 
 def test_failing_network_fails_one(folder_of: Callable[[str], Path]) -> None:

@@ -118,7 +118,7 @@ def model(
     forward_s: float = 0.0,
     on_load: str = "",
     changes_at: int = NEVER,
-    mode: BatchingMode = "exact",
+    batching: BatchingMode = "exact",
     on_prepare: str = "",
 ) -> DeadlyModel:
     """`changes_at` 0 draws other bits from the start."""
@@ -129,20 +129,20 @@ def model(
     denoiser: ToyNetwork = ChangingNetwork("denoiser", on_call=pause, changes_at=changes_at)
     if on_prepare:
         denoiser = PreparingNetwork("denoiser", on_call=pause, on_prepare=lambda: _do(on_prepare))
-    return DeadlyModel(denoiser, NUM_STEPS, on_load=lambda: _do(on_load), mode=mode)
+    return DeadlyModel(denoiser, NUM_STEPS, on_load=lambda: _do(on_load), batching=batching)
 
 
 def build(
     forward_s: float,
     on_load: str,
     changes_at: int,
-    mode: BatchingMode,
+    batching: BatchingMode,
     on_prepare: str,
     running: int,
     before_work: WorkObserver,
 ) -> ThreadEngine:
     return ThreadEngine(
-        [model(forward_s, on_load, changes_at, mode, on_prepare)],
+        [model(forward_s, on_load, changes_at, batching, on_prepare)],
         max_queued_jobs=64,
         max_running_jobs=running,
         before_work=before_work,
@@ -158,7 +158,7 @@ def engine(
     model_load_timeout_s: float = 60.0,
     weights_sha256: str = "0" * 64,
     changes_at: Sequence[int] = (),
-    mode: BatchingMode = "exact",
+    batching: BatchingMode = "exact",
     on_prepare: str = "",
 ) -> ProcessEngine:
     """With a process for each of the deeds that are done when its model is loaded. Another may be
@@ -166,10 +166,10 @@ def engine(
     deeds = [on_load] if isinstance(on_load, str) else on_load
     return ProcessEngine(
         [
-            functools.partial(build, forward_s, deed, changes, mode, on_prepare, running)
+            functools.partial(build, forward_s, deed, changes, batching, on_prepare, running)
             for deed, changes in zip(deeds, changes_at or [NEVER] * len(deeds), strict=True)
         ],
-        [replace(model(mode=mode).info, weights_sha256=weights_sha256)],
+        [replace(model(batching=batching).info, weights_sha256=weights_sha256)],
         max_queued_jobs=waiting,
         max_running_jobs=running,
         timeout_s=timeout_s,

@@ -123,25 +123,25 @@ class PreparingNetwork(ToyNetwork):
 
 
 @dataclass(eq=False)
-class ToyGauge:
+class ToyMemoryProbe:
     """Of a memory that has `num_free` bytes; an evaluation takes `fixed` of them, and `per_row`.
     Is its own measurement."""
 
     num_free: int
     per_row: int = 100
     fixed: int = 0
-    has_fixed_part: bool = False
+    has_fixed_overhead: bool = False
     taken: int = 0
 
     def free(self) -> int:
         return self.num_free
 
     @contextmanager
-    def measuring(self) -> Iterator[ToyGauge]:
-        self.begin_anew()
+    def track_peak(self) -> Iterator[ToyMemoryProbe]:
+        self.reset()
         yield self
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         self.taken = 0
 
     def num_bytes(self) -> int | None:
@@ -154,13 +154,13 @@ class ToyGauge:
 
 
 @dataclass
-class GaugedNetwork(PreparingNetwork):
+class ProbedNetwork(PreparingNetwork):
     """Has no memory for more than its gauge says."""
 
-    gauge: ToyGauge = field(default_factory=lambda: ToyGauge(1 << 40))
+    memory_probe: ToyMemoryProbe = field(default_factory=lambda: ToyMemoryProbe(1 << 40))
 
     def compute(self, x: Array) -> Array:
-        self.gauge.take(self.gauge.fixed + self.gauge.per_row * len(x))
+        self.memory_probe.take(self.memory_probe.fixed + self.memory_probe.per_row * len(x))
         return super().compute(x)
 
 
@@ -210,7 +210,7 @@ class ToyModel:
     rows_cap: int = 16
     name: str = MODEL
     preview: Preview = lambda outputs: shade(outputs)
-    mode: BatchingMode = "exact"
+    batching: BatchingMode = "exact"
     on_load: Callable[[], object] = lambda: None
     on_pipeline: Callable[[], object] = lambda: None
     closed: list[int] = field(default_factory=list)  # seeds of the pipelines that have ended
@@ -219,10 +219,10 @@ class ToyModel:
 
     @property
     def info(self) -> ModelInfo:
-        return ModelInfo(self.name, weights_sha256="0" * 64, created=1, mode=self.mode)
+        return ModelInfo(self.name, weights_sha256="0" * 64, created=1, batching=self.batching)
 
     @property
-    def max_rows(self) -> Mapping[str, int]:
+    def max_batch_size(self) -> Mapping[str, int]:
         return {"denoiser": self.rows_cap}
 
     def load(self) -> Mapping[str, Network]:

@@ -51,7 +51,7 @@ async def together(
     gate = threading.Event()
     model.on_pipeline = lambda: gate.wait(20)
     tasks = [asyncio.create_task(events(engine, one)) for one in asked]
-    await until(lambda: engine.stats().num_waiting == len(asked))
+    await until(lambda: engine.stats().num_queued == len(asked))
     gate.set()
     return [one[-1] for one in await asyncio.gather(*tasks)]
 

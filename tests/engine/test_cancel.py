@@ -44,7 +44,7 @@ def test_cancel_in_the_middle() -> None:
             with pytest.raises(StopAsyncIteration):
                 await anext(job)
             assert pixels((await events(engine, params(2)))[-1])
-            assert engine.stats().num_done == 1
+            assert engine.stats().num_succeeded == 1
 
     run(scene())
 
@@ -57,13 +57,13 @@ def test_cancel_while_waiting() -> None:
         model.on_pipeline = lambda: gate.wait(20)
         async with ready(make(model, running=1, waiting=1)) as engine:
             first = asyncio.create_task(events(engine, params(1)))
-            await until(lambda: engine.stats().num_waiting == 1)
+            await until(lambda: engine.stats().num_queued == 1)
             async with aclosing(engine.generate(params(2))) as second:
                 assert await anext(second) == JobQueued(1)
                 with pytest.raises(QueueFullError, match="2 jobs"):
                     await anext(engine.generate(params(3)))
             third = asyncio.create_task(events(engine, params(3)))
-            await until(lambda: engine.stats().num_waiting == 2)
+            await until(lambda: engine.stats().num_queued == 2)
             gate.set()
             assert pixels((await first)[-1]) and pixels((await third)[-1])
             assert model.closed == [1, 3]
@@ -80,13 +80,13 @@ def test_cancelled_task_cancels_its_job() -> None:
         model.on_pipeline = lambda: gate.wait(20)
         async with ready(make(model)) as engine:
             task = asyncio.create_task(events(engine, params(1)))
-            await until(lambda: engine.stats().num_waiting == 1)
+            await until(lambda: engine.stats().num_queued == 1)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
             gate.set()
             await until(lambda: engine.stats().num_cancelled == 1)
-            assert engine.stats().num_done == 0
+            assert engine.stats().num_succeeded == 0
 
     run(scene())
 
@@ -112,8 +112,8 @@ def test_many_cancels_leave_nothing_behind() -> None:
             await until(lambda: len(engine._loop._jobs) == 0)
             stats = engine.stats()
             # A job closed when its image was on the way may have been done by then.
-            assert stats.num_done + stats.num_cancelled == 60 and stats.num_done >= 30
-            assert (stats.num_waiting, stats.num_running, stats.num_failed) == (0, 0, 0)
+            assert stats.num_succeeded + stats.num_cancelled == 60 and stats.num_succeeded >= 30
+            assert (stats.num_queued, stats.num_running, stats.num_failed) == (0, 0, 0)
 
     run(scene())
 
@@ -143,6 +143,6 @@ def test_a_number_that_comes_again() -> None:
             engine.cancel(7)
             release.release(20)
             await until(lambda: engine.stats().num_cancelled == 2)
-            assert engine.stats().num_done == 0
+            assert engine.stats().num_succeeded == 0
 
     run(scene())

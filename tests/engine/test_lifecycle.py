@@ -121,7 +121,7 @@ def test_stop_with_running_jobs() -> None:
                 assert isinstance(error((await task)[-1]), UnavailableError)
         assert model.closed == [1]
         stats = engine.stats()
-        assert (stats.num_cancelled, stats.num_waiting, stats.num_running) == (2, 0, 0)
+        assert (stats.num_cancelled, stats.num_queued, stats.num_running) == (2, 0, 0)
         assert not stats.is_ready
 
     run(scene())
@@ -135,7 +135,7 @@ def test_drain_lets_the_accepted_end() -> None:
         model.on_pipeline = lambda: gate.wait(20)
         async with ready(make(model)) as engine:
             task = asyncio.create_task(events(engine, params(1)))
-            await until(lambda: engine.stats().num_waiting == 1)
+            await until(lambda: engine.stats().num_queued == 1)
             draining = asyncio.create_task(engine.drain())
             await until(lambda: not engine.stats().is_ready)
             assert engine.stats().is_draining
@@ -160,17 +160,17 @@ def test_time_is_each_models_own() -> None:
         async with ready(make(quick, slow)) as engine:
             for name in ("quick", "slow", "slow"):
                 assert pixels((await events(engine, params(model=name)))[-1])
-            assert engine.stats().pace.by_model["slow"].likely_s > 100
+            assert engine.stats().service_times.by_model["slow"].expected_s > 100
             quick.on_pipeline = slow.on_pipeline = lambda: gate.wait(20)
-            terms = JobContext(timeout_s=20.0)  # each encodes and decodes for a second, too
-            first = engine.generate(params(1, model="quick"), terms)
-            second = engine.generate(params(2, model="quick"), terms)
+            context = JobContext(timeout_s=20.0)  # each encodes and decodes for a second, too
+            first = engine.generate(params(1, model="quick"), context)
+            second = engine.generate(params(2, model="quick"), context)
             assert [await anext(first), await anext(second)] == [JobQueued(0), JobQueued(1)]
             third = engine.generate(params(3, model="slow"))
             assert await anext(third) == JobQueued(2)
-            assert engine.stats().work_s > 100
+            assert engine.stats().backlog_s > 100
             with pytest.raises(QueueFullError, match="3 jobs are ahead"):
-                await anext(engine.generate(params(4, model="quick"), terms))
+                await anext(engine.generate(params(4, model="quick"), context))
             gate.set()
             for job in (first, second, third):
                 assert pixels([event async for event in job][-1])
@@ -196,12 +196,12 @@ def test_pace_of_the_first_job() -> None:
             assert [await anext(first), await anext(first)] == [JobQueued(0), StepCompleted(1, 4)]
             assert await anext(first) == StepCompleted(2, 4)
             await until(lambda: len(calls) == 3)
-            assert engine.stats().work_s == pytest.approx(4.0)  # of the six that it will be
+            assert engine.stats().backlog_s == pytest.approx(4.0)  # of the six that it will be
             with pytest.raises(QueueFullError, match="1 jobs are ahead"):
                 await anext(engine.generate(params(2), JobContext(timeout_s=9.0)))
             second = asyncio.create_task(events(engine, params(2)))
-            await until(lambda: engine.stats().num_waiting == 1)
-            assert engine.stats().work_s == pytest.approx(8.0)
+            await until(lambda: engine.stats().num_queued == 1)
+            assert engine.stats().backlog_s == pytest.approx(8.0)
             gate.set()
             assert pixels([event async for event in first][-1]) and pixels((await second)[-1])
 
@@ -243,7 +243,7 @@ def test_event_loop_that_is_gone() -> None:
         await engine.stop()
 
     run(scene())
-    assert engine.stats().num_done == 1
+    assert engine.stats().num_succeeded == 1
 
 
 def test_bug_in_a_turn(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -32,13 +32,13 @@ class Movable(ToyModel):
 
     memory: Memory = field(default_factory=lambda: Memory(0))
     num_bytes: int = 10
-    source: str = ""
-    place: str = "cpu"
-    is_loaded_at_start: bool = False
+    weights_key: str = ""
+    device: str = "cpu"
+    preload: bool = False
     is_broken: bool = False
 
     def __post_init__(self) -> None:
-        self.source = self.source or self.name
+        self.weights_key = self.weights_key or self.name
 
     def free_bytes(self) -> int:
         return self.memory.total - sum(self.memory.held.values())
@@ -47,12 +47,12 @@ class Movable(ToyModel):
         self.memory.log.append(f"+{self.name}")
         if self.is_broken:
             raise RuntimeError("no weights")
-        self.memory.held[self.source] = self.num_bytes
+        self.memory.held[self.weights_key] = self.num_bytes
         return super().load()
 
     def unload(self) -> None:
         self.memory.log.append(f"-{self.name}")
-        self.memory.held.pop(self.source, None)
+        self.memory.held.pop(self.weights_key, None)
 
 
 def movable(memory: Memory, clock: Clock, *names: str, **options: Any) -> list[Movable]:
@@ -80,7 +80,7 @@ class Scene:
             self.events.append([])
             number = len(self.events)
             asked = params(seed=number, model=name)
-            self.loop.add(Job(number, asked, self.events[-1].append, since_s=0.0))
+            self.loop.add(Job(number, asked, self.events[-1].append, stage_started_s=0.0))
 
     def end(self) -> list[Event]:
         while self.loop.has_jobs:
@@ -97,7 +97,7 @@ def test_first_use_loads(clock: Clock) -> None:
     """A model comes with its first request, once, and stays while there is room."""
     memory = Memory(total=20)
     scene = Scene(clock, movable(memory, clock, "one", "two"))
-    assert scene.loop.residence.at_start() == [] and memory.log == []
+    assert scene.loop.model_manager.preload_names() == [] and memory.log == []
     scene.arrive("one", "two", "one")
     assert all(isinstance(last, JobSucceeded) for last in scene.end())
     assert memory.log == ["+one", "+two"]
@@ -111,7 +111,9 @@ def test_least_used_goes(clock: Clock) -> None:
         scene.arrive(name)
         scene.end()
     assert memory.log == ["+one", "+two", "-two", "+three", "-one", "+two"]
-    assert not scene.loop.residence.has("one") and scene.loop.residence.has("three")
+    assert not scene.loop.model_manager.is_loaded("one") and scene.loop.model_manager.is_loaded(
+        "three"
+    )
 
 
 def test_picture_is_the_same_after_its_model_was_away(clock: Clock) -> None:
@@ -122,7 +124,7 @@ def test_picture_is_the_same_after_its_model_was_away(clock: Clock) -> None:
         scene.end()
     asked = params(seed=1, model="one")
     again: list[Event] = []
-    scene.loop.add(Job(9, asked, again.append, since_s=0.0))
+    scene.loop.add(Job(9, asked, again.append, stage_started_s=0.0))
     scene.end()
     assert pixels(again[-1]) == pixels(scene.events[0][-1])
 
@@ -154,7 +156,7 @@ def test_waiting_for_room_can_be_given_up(clock: Clock) -> None:
 def test_ids_of_one_source_stay_together(clock: Clock) -> None:
     """Two ids of one checkpoint take its memory once, and go only when neither works."""
     memory = Memory(total=10)
-    models = movable(memory, clock, "slow", "fast", source="sd")
+    models = movable(memory, clock, "slow", "fast", weights_key="sd")
     scene = Scene(clock, [*models, *movable(memory, clock, "other")])
     scene.arrive("slow", "fast")
     scene.end()
@@ -169,17 +171,17 @@ def test_other_places_make_no_room(clock: Clock) -> None:
     memory, device = Memory(total=10), Memory(total=10)
     models: list[ToyModel] = [
         *movable(memory, clock, "one", "two"),
-        *movable(device, clock, "far", place="cuda:0"),
+        *movable(device, clock, "far", device="cuda:0"),
         ToyModel(ToyNetwork("denoiser", clock), name="fixed"),
     ]
     scene = Scene(clock, models)
-    assert scene.loop.residence.at_start() == ["fixed"]
-    scene.loop.residence.load("fixed")
+    assert scene.loop.model_manager.preload_names() == ["fixed"]
+    scene.loop.model_manager.load("fixed")
     for name in ("far", "fixed", "one", "two"):
         scene.arrive(name)
         scene.end()
     assert device.log == ["+far"] and memory.log == ["+one", "-one", "+two"]
-    assert scene.loop.residence.has("fixed")
+    assert scene.loop.model_manager.is_loaded("fixed")
 
 
 def test_model_larger_than_memory_is_tried(clock: Clock) -> None:
@@ -223,7 +225,7 @@ def test_refusals_come_after_loading(clock: Clock) -> None:
 def test_start_loads_what_fits(caplog: pytest.LogCaptureFixture) -> None:
     """Of the models of the start those that find no room wait for their first request."""
     memory, clock = Memory(total=10), Clock()
-    models = movable(memory, clock, "one", "two", is_loaded_at_start=True)
+    models = movable(memory, clock, "one", "two", preload=True)
 
     async def scene() -> None:
         async with ready(make(*models)) as engine:

@@ -26,7 +26,7 @@ class JobEvent:
         self.num_looks = 0
 
     def submit(
-        self, params: ImageParams, emit: Callable[[Event], None], terms: JobContext
+        self, params: ImageParams, emit: Callable[[Event], None], context: JobContext
     ) -> tuple[int, int]:
         self._emit = emit
         return 1, self._places.pop(0)
@@ -41,9 +41,9 @@ class JobEvent:
         pass
 
 
-def heard(engine: JobEvent, terms: JobContext) -> list[Event]:
+def heard(engine: JobEvent, context: JobContext) -> list[Event]:
     async def scene() -> list[Event]:
-        async with asyncio.timeout(20), aclosing(stream(engine, params(), terms)) as events:
+        async with asyncio.timeout(20), aclosing(stream(engine, params(), context)) as events:
             return [event async for event in events]
 
     return asyncio.run(scene())
@@ -62,10 +62,10 @@ def test_nobody_looks_for_those_that_are_not_watched(monkeypatch: pytest.MonkeyP
 
     class Ends(JobEvent):
         def submit(
-            self, params: ImageParams, emit: Callable[[Event], None], terms: JobContext
+            self, params: ImageParams, emit: Callable[[Event], None], context: JobContext
         ) -> tuple[int, int]:
             asyncio.get_running_loop().call_later(0.05, emit, LAST)
-            return super().submit(params, emit, terms)
+            return super().submit(params, emit, context)
 
     engine = Ends(5, 4, 3)
     assert heard(engine, DEFAULT_CONTEXT) == [JobQueued(5), LAST]

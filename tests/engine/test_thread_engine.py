@@ -44,8 +44,12 @@ def test_one_job_event_by_event() -> None:
             assert (times.queue_ms, times.encode_ms) == (0, 1000)
             assert (times.denoise_ms, times.decode_ms) == (4000, 1000)
             stats = engine.stats()
-            assert (stats.num_done, stats.num_waiting, stats.num_running) == (1, 0, 0)
-            assert (stats.num_forwards, stats.num_rows, stats.pace.mean_job_s) == (6, 10, 6.0)
+            assert (stats.num_succeeded, stats.num_queued, stats.num_running) == (1, 0, 0)
+            assert (
+                stats.num_forwards,
+                stats.num_rows,
+                stats.service_times.mean_service_time_s,
+            ) == (6, 10, 6.0)
 
     run(scene())
 
@@ -147,7 +151,7 @@ def test_failure_in_a_pipeline_is_its_own(caplog: pytest.LogCaptureFixture) -> N
                 assert isinstance(error(end), InternalError)
                 assert "poison" not in str(error(end))
             stats = engine.stats()
-            assert (stats.num_done, stats.num_failed) == (2, 2)
+            assert (stats.num_succeeded, stats.num_failed) == (2, 2)
             assert pixels((await events(engine, params(1)))[-1]) == pixels(good)
 
     run(scene())
@@ -203,7 +207,7 @@ def test_throughput_mode_shares_without_proof() -> None:
     asked = [params(seed) for seed in (1, 2, 3, 4)]
 
     async def scene() -> None:
-        model = ToyModel(RowCountNetwork("denoiser"), num_steps=40, mode="throughput")
+        model = ToyModel(RowCountNetwork("denoiser"), num_steps=40, batching="throughput")
         async with ready(make(model)) as engine:
             alone = [pixels((await events(engine, one))[-1]) for one in asked]
             await together(engine, model, asked)

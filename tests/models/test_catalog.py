@@ -107,11 +107,11 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
         'load = "first use"\nexecutor = "eager"\nmode = "throughput"\n',
     )
     (model,) = served(settings)
-    assert (model.steps, model.guidance, model.max_rows) == (12, 4, {"unet": 4})
+    assert (model.steps, model.guidance, model.max_batch_size) == (12, 4, {"unet": 4})
     assert (model.info.model, model.info.name) == ("sd", "Our SD")
-    assert (model._stock.executor, model.info.mode) == ("eager", "throughput")
+    assert (model._stock.executor, model.info.batching) == ("eager", "throughput")
     assert (model._stock.dtype, model._stock.device) == ("bfloat16", "cuda:1")
-    assert (model.place, model.is_loaded_at_start) == ("cuda:1", False)
+    assert (model.device, model.preload) == ("cuda:1", False)
     assert not model._stock.is_tf32
 
 
@@ -137,9 +137,9 @@ def test_defaults_are_the_familys(settings: Settings) -> None:
     (model,) = served(settings)
     assert (model.steps, model.guidance) == (50, 7.5)
     assert (model._stock.dtype, model._stock.device) == ("float32", "cpu")
-    assert isinstance(model, EvictableModel) and model.is_loaded_at_start
+    assert isinstance(model, EvictableModel) and model.preload
     assert model.num_bytes > 0 and model.free_bytes() > 0
-    assert (model._stock.executor, model.info.mode) == ("auto", "exact")
+    assert (model._stock.executor, model.info.batching) == ("auto", "exact")
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_few_cores_do_not_share(
     checkpoint(settings.home_folder() / "sd")
     table = f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{keys}\n'
     settings = replace(settings, threads_per_worker=num_threads)
-    assert served(write(settings, table))[0].max_rows == {"unet": expected}
-    assert served(write(settings, table + "max_rows = 6"))[0].max_rows == {"unet": 6}
+    assert served(write(settings, table))[0].max_batch_size == {"unet": expected}
+    assert served(write(settings, table + "max_rows = 6"))[0].max_batch_size == {"unet": 6}
 
 
 def test_ids_share_a_checkpoint(settings: Settings) -> None:
@@ -455,10 +455,10 @@ def test_cache_reaches_the_model(settings: Settings) -> None:
     cached = 'cache = { method = "first-block", threshold = 0.25 }'
     text = table.format("plain", "") + table.format("a", cached) + table.format("b", cached)
     plain, a, b = served(write(settings, text))
-    assert (plain._stock.cache, plain.max_rows) == (None, {"transformer": DEFAULT_MAX_ROWS})
+    assert (plain._stock.cache, plain.max_batch_size) == (None, {"transformer": DEFAULT_MAX_ROWS})
     assert a._stock.cache == Cache("first-block", (("threshold", 0.25),))
     assert a._stock is b._stock is not plain._stock
-    assert a.max_rows == {"transformer": 1}
+    assert a.max_batch_size == {"transformer": 1}
     assert a.info.description.endswith("flux, cache first-block threshold=0.25")
 
     checkpoint(settings.home_folder() / "sd")

@@ -272,7 +272,7 @@ def test_networks_are_told_apart(networks: Mapping[str, Network], model: Embedde
 )
 def test_few_cores_share_no_forwards(num_threads: int, shared: dict[str, int]) -> None:
     """From four cores on up to eight rows of the denoiser go together."""
-    assert EmbeddedModel("m", num_threads=num_threads).max_rows == shared
+    assert EmbeddedModel("m", num_threads=num_threads).max_batch_size == shared
 
 
 def test_steps_are_those_of_the_card_or_of_the_setting() -> None:
@@ -361,7 +361,7 @@ def test_a_listed_model_loads_nothing() -> None:
 import json, sys
 from daguerre.models.embedded.model import EmbeddedModel
 model = EmbeddedModel("m")
-assert model.info.weights_sha256 and model.max_rows is not None
+assert model.info.weights_sha256 and model.max_batch_size is not None
 print(json.dumps(sorted(sys.modules)))
 """
     source = str(Path(daguerre.__file__).parent.parent)

@@ -39,7 +39,7 @@ def release(*_):
 import signal
 signal.signal(signal.SIGUSR1, release)
 serve(settings, engine, resources, lambda true: print(true.port, key, flush=True))
-print("stops", engine.num_stops, "done", engine.num_done, flush=True)
+print("stops", engine.num_stops, "done", engine.num_succeeded, flush=True)
 """
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,55 +108,51 @@ class NetworkChanged(Exception):
     """
 
 
-class Preparing(Protocol):
-    """A network that has to do something once before it can evaluate inputs of a shape."""
+@runtime_checkable
+class CompilesPerShape(Protocol):
+    """A network that compiles or converts once before it can evaluate inputs of a new shape."""
 
     @property
     def name(self) -> str: ...
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
-        """Yields before each part of the work, so that a watcher sees that it goes on; nothing
-        where there is none. What is done for this number of rows alone is the last part. Raises
-        `NetworkChanged`, and whatever it fails of."""
+        """Yields before each part of the work, so that the engine can report progress.
 
-
-def is_preparing(network: Network) -> TypeGuard[Preparing]:
-    return hasattr(network, "prepare")
+        Yields nothing if the shape is ready. Work that is specific to this number of rows is the
+        last part. Raises `NetworkChanged`, and any error of the compiler.
+        """
 
 
 class PeakMemory(Protocol):
-    """Of the memory that is taken meanwhile."""
+    """Peak memory of an evaluation, as measured by a `MemoryProbe`."""
 
-    def begin_anew(self) -> None:
-        """What was taken until now does not count."""
+    def reset(self) -> None:
+        """Restarts the measurement."""
 
     def num_bytes(self) -> int | None:
-        """What was taken at the most; None where nobody knows."""
+        """The peak since the start or the last `reset`; None if it is unknown."""
 
 
 class MemoryProbe(Protocol):
-    """Of the memory of a place where networks are evaluated, in bytes."""
+    """Measures the memory of one device, in bytes."""
 
     @property
-    def has_fixed_part(self) -> bool:
-        """Whether what is measured may have a part that does not grow with the rows."""
+    def has_fixed_overhead(self) -> bool:
+        """Whether a part of the measured peak may be independent of the number of rows."""
 
     def free(self) -> int:
-        """What the next evaluation may take."""
+        """Memory available for the next evaluation."""
 
-    def measuring(self) -> AbstractContextManager[PeakMemory]:
-        """Around an evaluation."""
+    def track_peak(self) -> AbstractContextManager[PeakMemory]:
+        """Measures the evaluation inside the `with` block."""
 
 
+@runtime_checkable
 class HasMemoryProbe(Protocol):
-    """A network whose evaluations may be more than the memory there is."""
+    """A network whose evaluations may exceed the memory of its device."""
 
     @property
-    def gauge(self) -> MemoryProbe: ...
-
-
-def is_gauged(network: Network) -> TypeGuard[HasMemoryProbe]:
-    return hasattr(network, "gauge")
+    def memory_probe(self) -> MemoryProbe: ...
 
 
 # Of Python, C++, torch on CPUs and devices, and OpenVINO: runtimes throw errors of their own.

@@ -29,15 +29,15 @@ class EngineStats:
     """A snapshot for /metrics and /readyz."""
 
     is_ready: bool
-    num_waiting: int  # accepted, no forward done yet
+    num_queued: int  # accepted, no forward done yet
     num_running: int
-    num_done: int
+    num_succeeded: int
     num_failed: int
     num_cancelled: int
     num_forwards: int  # evaluations of any network
     num_rows: int  # rows in those evaluations; rows / forwards = mean batch size
-    pace: ServiceTimes = field(default_factory=ServiceTimes)  # of all processes together
-    work_s: float = 0.0  # that all accepted jobs will take at this pace
+    service_times: ServiceTimes = field(default_factory=ServiceTimes)  # of all processes together
+    backlog_s: float = 0.0  # that all accepted jobs will take at this pace
     certificates: dict[str, bool] = field(default_factory=dict)  # "denoiser (4, 256, ...)" -> held
     failure: str = ""  # why the models could not be loaded: the engine will never be ready
     is_draining: bool = False
@@ -65,7 +65,7 @@ class Engine(Protocol):
         """The models that this engine serves; known before they are loaded."""
 
     def generate(
-        self, params: ImageParams, terms: JobContext = DEFAULT_CONTEXT
+        self, params: ImageParams, context: JobContext = DEFAULT_CONTEXT
     ) -> AsyncGenerator[Event, None]:
         """Yields `JobQueued`, again when fewer are ahead if the job is watched, one `StepCompleted`
         per step, and last `JobSucceeded` or `JobFailed`.

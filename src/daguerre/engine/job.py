@@ -21,8 +21,8 @@ class Job:
     number: int
     params: ImageParams
     emit: Callable[[Event], None]
-    since_s: float  # when the present stage began; at first, when the job was accepted
-    terms: JobContext = DEFAULT_CONTEXT
+    stage_started_s: float  # when the present stage began; at first, when the job was accepted
+    context: JobContext = DEFAULT_CONTEXT
     stage: str = "queue"
     spent_s: dict[str, float] = field(default_factory=dict)
     cost_s: float = 0.0
@@ -33,7 +33,7 @@ class Job:
     @property
     def name(self) -> str:
         """In the log, where the id is what a request is found by."""
-        return f"job {self.number} (id={self.terms.request_id})"
+        return f"job {self.number} (id={self.context.request_id})"
 
     @property
     def network(self) -> str:
@@ -45,7 +45,7 @@ class Job:
         """Whether a forward of it has been started."""
         return self.stage != "queue"
 
-    def foreseen_s(self, index: int, num_steps: int) -> float:
+    def projected_cost_s(self, index: int, num_steps: int) -> float:
         """What it will have cost, by the steps that it has done; 0.0 after the first, which may
         have had to wait for a compiler and says little of the others."""
         if index == 1:
@@ -55,8 +55,8 @@ class Job:
 
     def enter(self, stage: str, now_s: float) -> None:
         """A stage lasts from the moment it is asked for, waits for its turn included."""
-        self.spent_s[self.stage] = self.spent_s.get(self.stage, 0.0) + now_s - self.since_s
-        self.stage, self.since_s = stage, now_s
+        self.spent_s[self.stage] = self.spent_s.get(self.stage, 0.0) + now_s - self.stage_started_s
+        self.stage, self.stage_started_s = stage, now_s
 
     def close(self) -> None:
         """Gives up what was begun for it; raises whatever a pipeline's clean-up code does."""

@@ -56,7 +56,7 @@ class Loop:
         before_work: WorkObserver | None = None,
     ) -> None:
         self._models = models
-        self.residence = ModelManager(models, clock)
+        self.model_manager = ModelManager(models, clock)
         self._arrivals: list[Job] = []  # whose model is not loaded, or who are behind such a job
         self._certificates = certificates
         self._meter = CostMeter(clock)
@@ -67,8 +67,8 @@ class Loop:
         self._group: Sequence[Job] = ()  # for which a network is evaluated
         self._clock = clock
         self._on_end, self._before_work = on_end, before_work
-        self.num_done = self.num_failed = self.num_cancelled = 0
-        self.pace = ServiceTimes()
+        self.num_succeeded = self.num_failed = self.num_cancelled = 0
+        self.service_times = ServiceTimes()
 
     @property
     def has_jobs(self) -> bool:
@@ -83,7 +83,7 @@ class Loop:
         return self._batcher.num_rows
 
     def certificates(self) -> dict[str, bool]:
-        return self._certificates.held({n.fingerprint for n in self.residence.all_networks()})
+        return self._certificates.held({n.fingerprint for n in self.model_manager.all_networks()})
 
     def add(self, job: Job) -> None:
         """What a loaded model cannot do is refused here, before the job waits for its turn."""
@@ -108,17 +108,17 @@ class Loop:
 
     def _has_loaded(self, model: str) -> bool:
         """Whether the model's jobs need wait no longer, be it that it cannot be loaded."""
-        if self.residence.has(model):
+        if self.model_manager.is_loaded(model):
             return True
         waiting = set(self._arrivals)
         busy = {job.params.model for job in self._jobs.values() if job not in waiting}
-        if not self.residence.has_failed(model):
+        if not self.model_manager.failed_recently(model):
             try:
-                if not self.residence.make_room(model, busy):
+                if not self.model_manager.evict_until_fits(model, busy):
                     return False
                 mine = [job for job in self._arrivals if job.params.model == model]
                 self._tell_work(mine, is_preparing=True)
-                self.residence.load(model)
+                self.model_manager.load(model)
                 self._meter.pause()  # no part of what jobs cost
             except Exception:  # a model's code may raise anything; the loop goes on
                 logger.exception("the model %s could not be loaded", model)
@@ -128,14 +128,14 @@ class Loop:
         model = job.params.model
         self._tell_work([job])
         try:
-            if not self.residence.has(model):
+            if not self.model_manager.is_loaded(model):
                 raise UnavailableError(f"the model {model!r} could not be loaded; the log says why")
-            self.residence.use(model)
+            self.model_manager.touch(model)
             job.pipeline = self._models[model].pipeline(job.params)
         except Exception as error:  # a model's code may raise anything; the loop goes on
             self._fail(job, error)
         else:
-            self._scheduler.add(job.number, job.terms.tenant, self._lane(job.params))
+            self._scheduler.add(job.number, job.context.tenant, self._lane(job.params))
 
     def cancel(self, job: Job) -> None:
         """Nothing happens when the job has ended before."""
@@ -161,7 +161,7 @@ class Loop:
             self._resume(self._jobs[number], None)
         group = [self._jobs[number] for number in self._scheduler.schedule()]
         if group:
-            network = self.residence.networks(group[0].params.model)[group[0].network]
+            network = self.model_manager.networks(group[0].params.model)[group[0].network]
             try:
                 outcomes = self._evaluate(group, network)
             except NetworkChanged:
@@ -195,15 +195,15 @@ class Loop:
 
     def _lane(self, params: ImageParams) -> Hashable:
         model = self._models[params.model]
-        return (params.model, model.lane(params) if isinstance(model, KeyedModel) else None)
+        return (params.model, model.batch_class(params) if isinstance(model, KeyedModel) else None)
 
     def _mode(self, model: str) -> BatchingMode:
-        return self._models[model].info.mode
+        return self._models[model].info.batching
 
     def _start_over(self, network: Network) -> None:
         """Of a picture that was begun with a network of other bits nothing is kept."""
         for job in list(self._jobs.values()):
-            if job.has_begun and network in self.residence.networks(job.params.model).values():
+            if job.has_begun and network in self.model_manager.networks(job.params.model).values():
                 self._restart(job)
 
     def _restart(self, job: Job) -> None:
@@ -225,7 +225,9 @@ class Loop:
         answered, step = job.pending, job.pending.step
         has_preview = is_due(answered, job.params.num_previews)
         if step is not None:
-            self.pace = self.pace.foreseen(job.params.model, job.foreseen_s(*step))
+            self.service_times = self.service_times.with_provisional(
+                job.params.model, job.projected_cost_s(*step)
+            )
         if step is not None and not has_preview:
             job.emit(StepCompleted(*step))
         self._resume(job, outcome.outputs)
@@ -249,7 +251,7 @@ class Loop:
 
     def _ask(self, job: Job, forward: ForwardRequest) -> None:
         model = job.params.model
-        networks = self.residence.networks(model)
+        networks = self.model_manager.networks(model)
         if forward.network not in networks:
             known = ", ".join(sorted(networks))
             raise ValueError(f"model {model!r} has no network {forward.network!r}; it has {known}")
@@ -263,10 +265,10 @@ class Loop:
 
     def _num_sharing(self, key: Hashable, rows: Sequence[int]) -> int:
         assert isinstance(key, BatchKey), "a foreign key. This is a bug."
-        fingerprint = self.residence.networks(key.model)[key.network].fingerprint
-        max_rows = self._models[key.model].max_rows.get(key.network, 1)
-        mode = self._mode(key.model)
-        return self._batcher.num_sharing(fingerprint, key.signature, rows, max_rows, mode)
+        fingerprint = self.model_manager.networks(key.model)[key.network].fingerprint
+        max_batch_size = self._models[key.model].max_batch_size.get(key.network, 1)
+        batching = self._mode(key.model)
+        return self._batcher.num_sharing(fingerprint, key.signature, rows, max_batch_size, batching)
 
     def _finish(self, job: Job, pixels: Pixels) -> None:
         try:
@@ -275,8 +277,8 @@ class Loop:
             self._fail(job, error)
             return
         job.enter("end", self._clock())
-        self.num_done += 1
-        self.pace = self.pace.after(job.params.model, job.cost_s)
+        self.num_succeeded += 1
+        self.service_times = self.service_times.with_sample(job.params.model, job.cost_s)
         info = self._models[job.params.model].info
         self._remove(job)
         job.emit(JobSucceeded(GeneratedImage(pixels, job.params, info, job.timings())))

@@ -29,12 +29,12 @@ class ModelManager:
         self._loaded: dict[str, Mapping[str, Network]] = {}
         self._failed_s: Mapping[str, float] = {}  # as _loaded
 
-    def at_start(self) -> list[str]:
+    def preload_names(self) -> list[str]:
         """The models that are loaded before the first request."""
         return [
             name
             for name, model in self._models.items()
-            if not isinstance(model, EvictableModel) or model.is_loaded_at_start
+            if not isinstance(model, EvictableModel) or model.preload
         ]
 
     def networks(self, name: str) -> Mapping[str, Network]:
@@ -49,10 +49,10 @@ class ModelManager:
         a seed, that is its weights: what computes with them may be anything."""
         return {name: self._facts(name, networks) for name, networks in self._loaded.items()}
 
-    def has(self, name: str) -> bool:
+    def is_loaded(self, name: str) -> bool:
         return name in self._loaded
 
-    def has_failed(self, name: str) -> bool:
+    def failed_recently(self, name: str) -> bool:
         """Whether it could not be loaded a moment ago."""
         return name in self.failed()
 
@@ -61,7 +61,7 @@ class ModelManager:
         since_s, failed_s = self._clock() - RETRY_S, self._failed_s
         return tuple(name for name, at_s in failed_s.items() if at_s > since_s)
 
-    def use(self, name: str) -> None:
+    def touch(self, name: str) -> None:
         """It is the last that would make room for another."""
         loaded = dict(self._loaded)
         loaded[name] = loaded.pop(name)
@@ -69,20 +69,20 @@ class ModelManager:
 
     def fits(self, name: str) -> bool:
         model = self._models[name]
-        if not isinstance(model, EvictableModel) or self._sharing(model.source):
+        if not isinstance(model, EvictableModel) or self._sharing(model.weights_key):
             return True
         return model.free_bytes() >= model.num_bytes
 
-    def make_room(self, name: str, busy: Collection[str]) -> bool:
+    def evict_until_fits(self, name: str, busy: Collection[str]) -> bool:
         """Unloads what is not busy until the model fits. False where it does not, and what works
         may yet make room; where nothing does it shall be tried as it is."""
         model = self._models[name]
         while not self.fits(name):
             assert isinstance(model, EvictableModel)
-            near = [other for other in self._loaded if self._place(other) == model.place]
+            near = [other for other in self._loaded if self._place(other) == model.device]
             working = {self._source(other) for other in near if other in busy}
             idle = [self._source(other) for other in near]
-            victim = next((source for source in idle if source not in working), None)
+            victim = next((weights_key for weights_key in idle if weights_key not in working), None)
             if victim is None:
                 return not working
             self._unload(victim)
@@ -103,8 +103,8 @@ class ModelManager:
     def clear(self) -> None:
         self._loaded = {}
 
-    def _unload(self, source: Hashable) -> None:
-        names = self._sharing(source)
+    def _unload(self, weights_key: Hashable) -> None:
+        names = self._sharing(weights_key)
         self._loaded = {
             name: networks for name, networks in self._loaded.items() if name not in names
         }
@@ -116,19 +116,19 @@ class ModelManager:
 
     def _facts(self, name: str, networks: Mapping[str, Network]) -> str:
         info = self._models[name].info
-        if info.mode != "exact":
+        if info.batching != "exact":
             return info.weights_sha256
         return " ".join(sorted(network.fingerprint for network in networks.values()))
 
-    def _sharing(self, source: Hashable) -> list[str]:
+    def _sharing(self, weights_key: Hashable) -> list[str]:
         """The loaded ids of a source."""
-        return [name for name in self._loaded if self._source(name) == source]
+        return [name for name in self._loaded if self._source(name) == weights_key]
 
     def _source(self, name: str) -> Hashable:
         model = self._models[name]
-        return model.source if isinstance(model, EvictableModel) else name
+        return model.weights_key if isinstance(model, EvictableModel) else name
 
     def _place(self, name: str) -> Hashable:
         """A model that cannot be moved is in nobody's place."""
         model = self._models[name]
-        return model.place if isinstance(model, EvictableModel) else None
+        return model.device if isinstance(model, EvictableModel) else None

@@ -31,14 +31,14 @@ def check_pixels(pixels: Pixels, params: ImageParams) -> None:
 
 
 class Model(Protocol):
-    """Every method is called from the engine's thread; `info` and `max_rows` from any."""
+    """Every method is called from the engine's thread; `info` and `max_batch_size` from any."""
 
     @property
     def info(self) -> ModelInfo:
         """Known before the model is loaded."""
 
     @property
-    def max_rows(self) -> Mapping[str, int]:
+    def max_batch_size(self) -> Mapping[str, int]:
         """Network -> most rows in one shared forward; a network that is not named is not shared."""
 
     def load(self) -> Mapping[str, Network]:
@@ -54,7 +54,7 @@ class Model(Protocol):
 class KeyedModel(Model, Protocol):
     """One whose requests take each other's turns, where they cannot share; others' do not."""
 
-    def lane(self, params: ImageParams) -> Hashable:
+    def batch_class(self, params: ImageParams) -> Hashable:
         """Equal for requests that ask for the same networks and shapes."""
 
 
@@ -64,13 +64,13 @@ class EvictableModel(Model, Protocol):
     device, and models of one source share what they load."""
 
     @property
-    def is_loaded_at_start(self) -> bool: ...
+    def preload(self) -> bool: ...
 
     @property
-    def source(self) -> Hashable: ...
+    def weights_key(self) -> Hashable: ...
 
     @property
-    def place(self) -> Hashable: ...
+    def device(self) -> Hashable: ...
 
     @property
     def num_bytes(self) -> int:

@@ -22,7 +22,7 @@ _MAX_PLACE_POLL_S = 10.0
 
 class JobQueue(Protocol):
     def submit(
-        self, params: ImageParams, emit: Callable[[Event], None], terms: JobContext
+        self, params: ImageParams, emit: Callable[[Event], None], context: JobContext
     ) -> tuple[int, int]:
         """The job's number, and how many are ahead of it. Raises what `Engine.generate` does."""
 
@@ -55,7 +55,7 @@ class QueuePositions:
 
 
 async def stream(
-    engine: JobQueue, params: ImageParams, terms: JobContext
+    engine: JobQueue, params: ImageParams, context: JobContext
 ) -> AsyncGenerator[Event, None]:
     """See `Engine.generate`."""
     loop = asyncio.get_running_loop()
@@ -67,10 +67,10 @@ async def stream(
         except RuntimeError:  # the caller's event loop is closed: nobody waits for the image
             engine.cancel(number)
 
-    number, num_ahead = engine.submit(params, emit, terms)
+    number, num_ahead = engine.submit(params, emit, context)
     try:
         yield JobQueued(num_ahead)
-        is_waiting = terms.wants_progress
+        is_waiting = context.wants_progress
         while True:
             event = await _next(events, _pause_s(num_ahead) if is_waiting else None)
             if event is None:

@@ -105,10 +105,10 @@ class ThreadEngine:
         return tuple(model.info for model in self._models.values())
 
     def generate(
-        self, params: ImageParams, terms: JobContext = DEFAULT_CONTEXT
+        self, params: ImageParams, context: JobContext = DEFAULT_CONTEXT
     ) -> AsyncGenerator[Event, None]:
         """See `Engine.generate`; raises `NotFoundError` for a model that is not served, too."""
-        return stream(self, params, terms)
+        return stream(self, params, context)
 
     def stats(self) -> EngineStats:
         with self._changed:
@@ -120,27 +120,27 @@ class ThreadEngine:
             num_of = self._admission.num_jobs()
         return EngineStats(
             is_ready=is_ready,
-            num_waiting=num_jobs - num_running,
+            num_queued=num_jobs - num_running,
             num_running=num_running,
-            num_done=self._loop.num_done,
+            num_succeeded=self._loop.num_succeeded,
             num_failed=self._loop.num_failed,
             num_cancelled=self._loop.num_cancelled + num_withdrawn,
             num_forwards=self._loop.num_forwards,
             num_rows=self._loop.num_rows,
-            pace=self._loop.pace,
-            work_s=self._loop.pace.likely_s(num_of),
+            service_times=self._loop.service_times,
+            backlog_s=self._loop.service_times.expected_s(num_of),
             certificates=self._loop.certificates(),
             failure=failure,
             is_draining=is_draining,
-            loaded=self._loop.residence.facts(),
-            not_loaded=self._loop.residence.failed(),
+            loaded=self._loop.model_manager.facts(),
+            not_loaded=self._loop.model_manager.failed(),
         )
 
     def submit(
         self,
         params: ImageParams,
         emit: Callable[[Event], None],
-        terms: JobContext = DEFAULT_CONTEXT,
+        context: JobContext = DEFAULT_CONTEXT,
         number: int | None = None,
     ) -> tuple[int, int]:
         """The job's number, the given one or the next, and how many are ahead of it.
@@ -152,10 +152,12 @@ class ThreadEngine:
             self._refuse(params)
             self._admission.check_room(params)
             num_ahead, num_of = len(self._jobs), self._admission.num_jobs()
-            check_time(terms, num_ahead, *self._loop.pace.behind(num_of, params.model))
+            check_time(
+                context, num_ahead, *self._loop.service_times.estimate_wait(num_of, params.model)
+            )
             self._admission.enter(params)
             number = next(self._numbers) if number is None else number
-            job = Job(number, params, emit, since_s=self._clock(), terms=terms)
+            job = Job(number, params, emit, stage_started_s=self._clock(), context=context)
             self._jobs[number] = job
             self._arrivals.append(job)
             self._changed.notify()
@@ -217,19 +219,19 @@ class ThreadEngine:
                 self._is_stopping = True
             self._take_changes()
             self._loop.cancel_all(UnavailableError("the server is stopping"))
-            self._loop.residence.clear()
+            self._loop.model_manager.clear()
 
     def _load(self) -> None:
         started_s = self._clock()
-        residence = self._loop.residence
-        for name in residence.at_start():
+        model_manager = self._loop.model_manager
+        for name in model_manager.preload_names():
             if self._is_stopping:
                 return
             try:
-                if not residence.fits(name):
+                if not model_manager.fits(name):
                     logger.warning("%s does not fit into memory now; it waits for its use", name)
                     continue
-                residence.load(name)
+                model_manager.load(name)
             except Exception as error:  # a model's code may raise anything; the engine says so
                 # Whoever runs the engine tells the reason; here is only where it came from.
                 logger.debug("model %s could not be loaded", name, exc_info=True)

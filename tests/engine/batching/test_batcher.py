@@ -17,13 +17,13 @@ from daguerre.engine.batching.verification import CHECKS, is_same, noise
 from daguerre.engine.forward import ForwardRequest, Inputs, Network
 from engine.networks import (
     Clock,
-    GaugedNetwork,
     LoudNetwork,
     PlaceNetwork,
     PreparingNetwork,
+    ProbedNetwork,
     RowCountNetwork,
     SharedMemoryNetwork,
-    ToyGauge,
+    ToyMemoryProbe,
     ToyNetwork,
     forward,
 )
@@ -41,9 +41,9 @@ def certify(network: ToyNetwork, path: Path | None = None, jobs: int = 2) -> Bat
     return mine
 
 
-def num_sharing(mine: Batcher, network: Network, jobs: int, max_rows: int = 16) -> int:
+def num_sharing(mine: Batcher, network: Network, jobs: int, max_batch_size: int = 16) -> int:
     rows = [2] * jobs
-    return mine.num_sharing(network.fingerprint, forward().signature, rows, max_rows)
+    return mine.num_sharing(network.fingerprint, forward().signature, rows, max_batch_size)
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=6))
@@ -196,8 +196,8 @@ def test_climbs_one_job_at_a_time() -> None:
 def test_cap_of_rows_is_kept() -> None:
     """No more rows share a forward than the model allows."""
     network = ToyNetwork("denoiser")
-    assert num_sharing(certify(network), network, jobs=8, max_rows=5) == 2
-    assert num_sharing(certify(network), network, jobs=8, max_rows=3) == 1
+    assert num_sharing(certify(network), network, jobs=8, max_batch_size=5) == 2
+    assert num_sharing(certify(network), network, jobs=8, max_batch_size=3) == 1
 
 
 def test_failed_merge_runs_each_alone() -> None:
@@ -274,22 +274,22 @@ def climb(mine: Batcher, network: ToyNetwork, jobs: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("gauge", "count"),
+    ("memory_probe", "count"),
     [
-        (ToyGauge(900), 4),
-        (ToyGauge(800), 4),
-        (ToyGauge(799), 3),
-        (ToyGauge(399), 1),
-        (ToyGauge(100 + 600, fixed=100, has_fixed_part=True), 3),
-        (ToyGauge(100 + 400, fixed=100, has_fixed_part=True), 2),
+        (ToyMemoryProbe(900), 4),
+        (ToyMemoryProbe(800), 4),
+        (ToyMemoryProbe(799), 3),
+        (ToyMemoryProbe(399), 1),
+        (ToyMemoryProbe(100 + 600, fixed=100, has_fixed_overhead=True), 3),
+        (ToyMemoryProbe(100 + 400, fixed=100, has_fixed_overhead=True), 2),
     ],
 )
 def test_no_more_rows_than_memory_for_them(
-    gauge: ToyGauge, count: int, caplog: pytest.LogCaptureFixture
+    memory_probe: ToyMemoryProbe, count: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """By what fewer rows took, to the byte: no group fails for memory, and none is smaller than it
     need be. (Two rows a job, 100 bytes a row.)"""
-    network = GaugedNetwork("denoiser", gauge=gauge)
+    network = ProbedNetwork("denoiser", memory_probe=memory_probe)
     with caplog.at_level(logging.INFO, "daguerre"):
         assert climb(batcher(network), network, jobs=5) == count
     told = [record.getMessage() for record in caplog.records if "are free" in record.getMessage()]
@@ -300,38 +300,42 @@ def test_no_more_rows_than_memory_for_them(
 def test_one_measurement_is_no_line_through_a_fixed_part(caplog: pytest.LogCaptureFixture) -> None:
     """Where a part does not grow with the rows, what a job alone takes does not double for two:
     they are tried, and only what is sure not to fit is not."""
-    gauge = ToyGauge(1000 + 400, fixed=1000, has_fixed_part=True)
-    network = GaugedNetwork("denoiser", gauge=gauge)
+    memory_probe = ToyMemoryProbe(1000 + 400, fixed=1000, has_fixed_overhead=True)
+    network = ProbedNetwork("denoiser", memory_probe=memory_probe)
     assert climb(batcher(network), network, jobs=4) == 2
-    tight = GaugedNetwork("denoiser", gauge=ToyGauge(1300, fixed=1000, has_fixed_part=True))
+    tight = ProbedNetwork(
+        "denoiser", memory_probe=ToyMemoryProbe(1300, fixed=1000, has_fixed_overhead=True)
+    )
     assert climb(batcher(tight), tight, jobs=4) == 1
     assert "failed on trial" in caplog.text  # the one try that measuring cannot spare
 
 
 def test_memory_that_others_take_and_give_back() -> None:
     """What is free now counts, also for rows that were shared before."""
-    network = GaugedNetwork("denoiser", gauge=ToyGauge(10_000))
+    network = ProbedNetwork("denoiser", memory_probe=ToyMemoryProbe(10_000))
     mine = batcher(network)
     assert climb(mine, network, jobs=4) == 4
     for free, count in ((799, 3), (500, 2), (100, 1), (10_000, 4)):
-        network.gauge.num_free = free
+        network.memory_probe.num_free = free
         network.clock.now_s += 1
         assert num_sharing(mine, network, jobs=4) == count
 
 
 def test_what_is_done_for_all_rows_is_not_counted_for_each() -> None:
     """A conversion may take much more than a forward, and says nothing of more rows."""
-    gauge = ToyGauge(1000)
-    network = GaugedNetwork("denoiser", gauge=gauge, on_prepare=lambda: gauge.take(1000))
+    memory_probe = ToyMemoryProbe(1000)
+    network = ProbedNetwork(
+        "denoiser", memory_probe=memory_probe, on_prepare=lambda: memory_probe.take(1000)
+    )
     assert climb(batcher(network), network, jobs=5) == 5
 
 
 def test_what_nobody_can_measure_is_not_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A system that does not say what was taken keeps no job from sharing."""
-    gauge = ToyGauge(1 << 40)
-    monkeypatch.setattr(gauge, "num_bytes", lambda: None)
-    monkeypatch.setattr(gauge, "free", lambda: 0)
-    network = GaugedNetwork("denoiser", gauge=gauge)
+    memory_probe = ToyMemoryProbe(1 << 40)
+    monkeypatch.setattr(memory_probe, "num_bytes", lambda: None)
+    monkeypatch.setattr(memory_probe, "free", lambda: 0)
+    network = ProbedNetwork("denoiser", memory_probe=memory_probe)
     assert climb(batcher(network), network, jobs=3) == 3
 
 

@@ -43,12 +43,12 @@ def test_too_late_to_begin() -> None:
     """A job that those ahead leave no time for, with a reserve, is refused; when to come back is
     the length of the queue, as ever. One that has the engine to itself is tried, whatever the last
     ones took."""
-    terms = JobContext(timeout_s=10.0)
-    check_time(terms, 4, wait_s=4.0, own_s=2.0)
-    check_time(terms, 1, wait_s=0.0, own_s=10.0)
+    context = JobContext(timeout_s=10.0)
+    check_time(context, 4, wait_s=4.0, own_s=2.0)
+    check_time(context, 1, wait_s=0.0, own_s=10.0)
     with pytest.raises(QueueFullError, match="5 jobs are ahead.* in the 10 s") as refusal:
-        check_time(terms, 5, wait_s=4.1, own_s=2.0)
+        check_time(context, 5, wait_s=4.1, own_s=2.0)
     assert refusal.value.retry_after_s is None
-    check_time(terms, 0, wait_s=0.0, own_s=100.0)
-    check_time(terms, 1000, wait_s=0.0, own_s=0.0)
+    check_time(context, 0, wait_s=0.0, own_s=100.0)
+    check_time(context, 1000, wait_s=0.0, own_s=0.0)
     check_time(DEFAULT_CONTEXT, 1000, wait_s=100.0, own_s=1.0)

@@ -10,11 +10,11 @@ import pytest
 from daguerre.engine.scheduling.scheduler import PendingForward, Scheduler
 
 
-def capped(max_rows: int, *, exclusive: str = "") -> Scheduler:
-    """Shares up to `max_rows` rows of a key, but nothing of the keys in `exclusive`."""
+def capped(max_batch_size: int, *, exclusive: str = "") -> Scheduler:
+    """Shares up to `max_batch_size` rows of a key, but nothing of the keys in `exclusive`."""
 
     def num_sharing(key: Hashable, rows: Sequence[int]) -> int:
-        limit = 1 if str(key) in exclusive else max_rows
+        limit = 1 if str(key) in exclusive else max_batch_size
         fitting = [n for n in range(1, len(rows) + 1) if sum(rows[:n]) <= limit]
         return max(fitting, default=1)
 
@@ -27,7 +27,7 @@ def running(
     lanes: Mapping[int, Hashable] = MappingProxyType({}),
 ) -> Scheduler:
     for job in asks:
-        scheduler.add(job, lane=lanes.get(job))
+        scheduler.add(job, batch_class=lanes.get(job))
     scheduler.admit()
     for job, ask in asks.items():
         scheduler.ask(job, ask)
@@ -35,7 +35,7 @@ def running(
 
 
 @pytest.mark.parametrize(
-    ("keys", "max_rows", "group"),
+    ("keys", "max_batch_size", "group"),
     [
         ("a", 4, [1]),
         ("aa", 4, [1, 2]),
@@ -47,10 +47,10 @@ def running(
         ("", 4, []),
     ],
 )
-def test_oldest_runs_with_its_like(keys: str, max_rows: int, group: list[int]) -> None:
+def test_oldest_runs_with_its_like(keys: str, max_batch_size: int, group: list[int]) -> None:
     """The oldest job is in the next forward, with the oldest others of its key up to the cap."""
     asks = {number: PendingForward(key, rows=1) for number, key in enumerate(keys, start=1)}
-    assert running(capped(max_rows), asks).schedule() == group
+    assert running(capped(max_batch_size), asks).schedule() == group
 
 
 def test_order_is_by_arrival_not_by_ask() -> None:
@@ -203,7 +203,7 @@ def test_lanes_take_turns() -> None:
     """However many jobs one lane has, and though they came first, another's job has every second
     forward; within a lane the first still ends first."""
     lanes = {1: "large", 2: "large", 3: "large", 4: "small"}
-    asks = {job: PendingForward(lane, 1) for job, lane in lanes.items()}
+    asks = {job: PendingForward(batch_class, 1) for job, batch_class in lanes.items()}
     scheduler = running(capped(1), asks, lanes)
     left = {1: 3, 2: 3, 3: 3, 4: 3}
     order = []
@@ -238,8 +238,8 @@ def test_lanes_that_may_share_do() -> None:
 def test_own_jobs_of_a_lane_come_first() -> None:
     """Where lanes ask for one key and nothing is shared, a lane's turn is its own."""
     scheduler = Scheduler(max_running_jobs=8, num_sharing=lambda key, rows: 1)
-    for job, lane in ((1, "one"), (2, "one"), (3, "two")):
-        scheduler.add(job, lane=lane)
+    for job, batch_class in ((1, "one"), (2, "one"), (3, "two")):
+        scheduler.add(job, batch_class=batch_class)
     scheduler.admit()
     for job in (1, 2, 3):
         scheduler.ask(job, PendingForward("a", 1))

@@ -8,7 +8,7 @@ from daguerre.engine.scheduling.service_time import (
     ExpAverage,
     ServiceTimeEstimate,
     ServiceTimes,
-    joint,
+    combine_workers,
 )
 
 
@@ -22,21 +22,30 @@ def measured(of_all_s: float, **by_model_s: float) -> ServiceTimes:
     return ServiceTimes(estimate(of_all_s), by_model)
 
 
-def likely_s(pace: ServiceTimes) -> dict[str, float]:
-    found = {model: estimate.likely_s for model, estimate in pace.by_model.items()}
-    return {"": pace.mean_job_s, **found}
+def expected_s(service_times: ServiceTimes) -> dict[str, float]:
+    found = {model: estimate.expected_s for model, estimate in service_times.by_model.items()}
+    return {"": service_times.mean_service_time_s, **found}
 
 
 def test_each_model_by_itself() -> None:
     """A quick model's jobs are not thought slow because another's are; one that was never done
     counts as the mean of all."""
-    pace = ServiceTimes().after("slow", 9.0).after("quick", 1.0)
-    assert likely_s(pace) == pytest.approx({"": 5.0, "slow": 9.0, "quick": 1.0}, rel=0.02)
-    assert pace.likely_s({"quick": 5, "slow": 1}) == pytest.approx(14.0)
-    assert pace.behind({"quick": 5, "slow": 1}, "quick") == pytest.approx((14.0, 1.0))
-    assert pace.behind({"quick": 5}, "new") == pytest.approx((5.0, pace.mean_job_s))
-    assert pace.likely_s({"new": 1}) == pace.mean_job_s
-    assert (ServiceTimes().likely_s({"new": 1}), ServiceTimes().behind({"new": 1}, "new")) == (
+    service_times = ServiceTimes().with_sample("slow", 9.0).with_sample("quick", 1.0)
+    assert expected_s(service_times) == pytest.approx(
+        {"": 5.0, "slow": 9.0, "quick": 1.0}, rel=0.02
+    )
+    assert service_times.expected_s({"quick": 5, "slow": 1}) == pytest.approx(14.0)
+    assert service_times.estimate_wait({"quick": 5, "slow": 1}, "quick") == pytest.approx(
+        (14.0, 1.0)
+    )
+    assert service_times.estimate_wait({"quick": 5}, "new") == pytest.approx(
+        (5.0, service_times.mean_service_time_s)
+    )
+    assert service_times.expected_s({"new": 1}) == service_times.mean_service_time_s
+    assert (
+        ServiceTimes().expected_s({"new": 1}),
+        ServiceTimes().estimate_wait({"new": 1}, "new"),
+    ) == (
         0.0,
         (0.0, 0.0),
     )
@@ -44,18 +53,18 @@ def test_each_model_by_itself() -> None:
 
 def test_the_first_count_alike() -> None:
     """A first job that had to wait for something does not count for more than the others."""
-    pace = ServiceTimes().after("one", 3.0)
+    service_times = ServiceTimes().with_sample("one", 3.0)
     for _ in range(9):
-        pace = pace.after("one", 0.5)
-    assert pace.likely_s({"one": 1}) == pytest.approx(0.75, rel=0.1)
+        service_times = service_times.with_sample("one", 0.5)
+    assert service_times.expected_s({"one": 1}) == pytest.approx(0.75, rel=0.1)
 
 
 def test_long_jobs_count_no_more_than_short_ones() -> None:
     """Of jobs of two lengths in turns the mean is what a queue of them takes."""
-    pace = ServiceTimes()
+    service_times = ServiceTimes()
     for _ in range(200):
-        pace = pace.after("one", 4.0).after("one", 0.1)
-    assert pace.likely_s({"one": 2}) == pytest.approx(4.1, rel=0.05)
+        service_times = service_times.with_sample("one", 4.0).with_sample("one", 0.1)
+    assert service_times.expected_s({"one": 2}) == pytest.approx(4.1, rel=0.05)
 
 
 @pytest.mark.parametrize("job_s", [0.1, 1.0, 10.0])
@@ -63,65 +72,72 @@ def test_a_machine_that_has_changed(job_s: float) -> None:
     """After a minute at a third of the pace or three times it the estimate is within a factor of
     two, however long jobs are; what is allowed for follows at once where jobs take longer."""
     for before_s, after_s in ((job_s, 3 * job_s), (3 * job_s, job_s)):
-        pace, passed_s = measured(before_s, one=before_s), 0.0
+        service_times, passed_s = measured(before_s, one=before_s), 0.0
         while passed_s < 60:
-            pace, passed_s = pace.after("one", after_s), passed_s + after_s
-        estimate = pace.by_model["one"]
-        assert after_s / 2 < estimate.likely_s < after_s * 2
+            service_times, passed_s = service_times.with_sample("one", after_s), passed_s + after_s
+        estimate = service_times.by_model["one"]
+        assert after_s / 2 < estimate.expected_s < after_s * 2
         assert estimate.quick.mean_s == pytest.approx(after_s, rel=0.1)
-        assert estimate.most_s == max(estimate.likely_s, estimate.quick.mean_s)
+        assert estimate.conservative_s == max(estimate.expected_s, estimate.quick.mean_s)
 
 
 def test_a_bad_moment() -> None:
     """Fifteen seconds in which jobs take twice as long make no queue of a minute twice as long, but
     who would be late if it went on is not accepted."""
-    pace, passed_s = measured(1.0, one=1.0), 0.0
+    service_times, passed_s = measured(1.0, one=1.0), 0.0
     while passed_s < 15:
-        pace, passed_s = pace.after("one", 2.0), passed_s + 2.0
-    assert pace.likely_s({"one": 10}) < 13.0
-    assert pace.behind({"one": 10}, "one")[0] > 14.0
+        service_times, passed_s = service_times.with_sample("one", 2.0), passed_s + 2.0
+    assert service_times.expected_s({"one": 10}) < 13.0
+    assert service_times.estimate_wait({"one": 10}, "one")[0] > 14.0
 
 
 def test_wait_behind_others() -> None:
     """Several that serve share the jobs ahead; one that is free is not waited for, and a job takes
     as long as ever."""
-    alone, three = measured(4.0, a=4.0), joint([measured(4.0, a=4.0)] * 3, 3)
-    assert alone.behind({"a": 6}, "a") == pytest.approx((24.0, 4.0))
+    alone, three = measured(4.0, a=4.0), combine_workers([measured(4.0, a=4.0)] * 3, 3)
+    assert alone.estimate_wait({"a": 6}, "a") == pytest.approx((24.0, 4.0))
     for num_ahead, wait_s in ((0, 0.0), (2, 0.0), (3, 4 / 3), (6, 16 / 3)):
-        assert three.behind({"a": num_ahead}, "a", 3) == pytest.approx((wait_s, 4.0))
+        assert three.estimate_wait({"a": num_ahead}, "a", 3) == pytest.approx((wait_s, 4.0))
 
 
 def test_foreseen() -> None:
     """Before the first job is done what is foreseen of it counts, and then nothing foreseen."""
-    pace = ServiceTimes().foreseen("one", 0.0)
-    assert pace == ServiceTimes()
-    pace = pace.foreseen("one", 8.0).foreseen("one", 6.0)
-    assert pace.likely_s({"one": 10}) == pytest.approx(60.0)
-    assert pace.behind({"other": 10}, "one") == pytest.approx((60.0, 6.0))
-    pace = pace.after("one", 5.0)
-    assert likely_s(pace) == pytest.approx({"": 5.0, "one": 5.0})
-    assert pace.foreseen("one", 100.0) == pace
-    pace = pace.foreseen("other", 1.0)
-    assert likely_s(pace) == pytest.approx({"": 5.0, "one": 5.0, "other": 1.0})
+    service_times = ServiceTimes().with_provisional("one", 0.0)
+    assert service_times == ServiceTimes()
+    service_times = service_times.with_provisional("one", 8.0).with_provisional("one", 6.0)
+    assert service_times.expected_s({"one": 10}) == pytest.approx(60.0)
+    assert service_times.estimate_wait({"other": 10}, "one") == pytest.approx((60.0, 6.0))
+    service_times = service_times.with_sample("one", 5.0)
+    assert expected_s(service_times) == pytest.approx({"": 5.0, "one": 5.0})
+    assert service_times.with_provisional("one", 100.0) == service_times
+    service_times = service_times.with_provisional("other", 1.0)
+    assert expected_s(service_times) == pytest.approx({"": 5.0, "one": 5.0, "other": 1.0})
 
 
 def test_what_a_new_process_does_not_know() -> None:
     """Is what the one before it knew; what a process foresees gives way to what another knew."""
     before, new = measured(4.0, a=4.0, b=3.0), measured(1.0, a=1.0)
-    assert likely_s(new.kept(before)) == pytest.approx({"": 1.0, "a": 1.0, "b": 3.0})
-    assert ServiceTimes().kept(before) == before and before.kept(ServiceTimes()) == before
-    foresees = ServiceTimes().foreseen("a", 9.0).foreseen("c", 7.0)
-    assert likely_s(foresees.kept(before)) == pytest.approx({"": 4.0, "a": 4.0, "b": 3.0, "c": 7.0})
-    assert foresees.kept(ServiceTimes().foreseen("a", 1.0)) == foresees
+    assert expected_s(new.with_history(before)) == pytest.approx({"": 1.0, "a": 1.0, "b": 3.0})
+    assert (
+        ServiceTimes().with_history(before) == before
+        and before.with_history(ServiceTimes()) == before
+    )
+    foresees = ServiceTimes().with_provisional("a", 9.0).with_provisional("c", 7.0)
+    assert expected_s(foresees.with_history(before)) == pytest.approx(
+        {"": 4.0, "a": 4.0, "b": 3.0, "c": 7.0}
+    )
+    assert foresees.with_history(ServiceTimes().with_provisional("a", 1.0)) == foresees
 
 
 def test_rates_add_up() -> None:
     """Two equal processes take half the time for a job; one that has done none yet will do as the
     other does; one that is gone adds nothing."""
     one = measured(4.0, a=4.0)
-    assert likely_s(joint([one, one], 2)) == pytest.approx({"": 2.0, "a": 2.0})
-    assert likely_s(joint([one, ServiceTimes()], 2)) == pytest.approx({"": 2.0, "a": 2.0})
-    assert likely_s(joint([one, one], 1)) == pytest.approx(likely_s(one))
-    uneven = joint([one, measured(1.0, a=1.0, b=6.0)], 2)
-    assert likely_s(uneven) == pytest.approx({"": 0.8, "a": 1 / (1 / 4 + 1 / 1), "b": 3.0})
-    assert joint([ServiceTimes(), ServiceTimes()], 2) == ServiceTimes()
+    assert expected_s(combine_workers([one, one], 2)) == pytest.approx({"": 2.0, "a": 2.0})
+    assert expected_s(combine_workers([one, ServiceTimes()], 2)) == pytest.approx(
+        {"": 2.0, "a": 2.0}
+    )
+    assert expected_s(combine_workers([one, one], 1)) == pytest.approx(expected_s(one))
+    uneven = combine_workers([one, measured(1.0, a=1.0, b=6.0)], 2)
+    assert expected_s(uneven) == pytest.approx({"": 0.8, "a": 1 / (1 / 4 + 1 / 1), "b": 3.0})
+    assert combine_workers([ServiceTimes(), ServiceTimes()], 2) == ServiceTimes()

@@ -91,9 +91,9 @@ def test_one_job_event_by_event() -> None:
             assert (last.image.params, last.image.model_info) == (asked(1), model().info)
             last.image.pixels[0] = 0  # memory of its own
             stats = process.stats()
-            assert (stats.num_done, stats.num_waiting, stats.num_running) == (1, 0, 0)
+            assert (stats.num_succeeded, stats.num_queued, stats.num_running) == (1, 0, 0)
             assert (stats.num_forwards, stats.num_rows) == (NUM_STEPS + 2, 2 * NUM_STEPS + 2)
-            assert (stats.num_restarts, stats.pace.mean_job_s > 0) == (0, True)
+            assert (stats.num_restarts, stats.service_times.mean_service_time_s > 0) == (0, True)
             with pytest.raises(NotFoundError, match="served: toy"):
                 await anext(process.generate(ImageParams("nope", "x")))
 
@@ -144,8 +144,8 @@ def test_killed_under_load() -> None:
             await asyncio.gather(kill(process, found), *clients)
             assert [found[place] for place in range(len(wanted))] == expected
             stats = process.stats()
-            assert (stats.num_done, stats.num_failed, stats.num_restarts) == (48, 0, 4)
-            assert (stats.is_ready, stats.num_waiting, stats.num_running) == (True, 0, 0)
+            assert (stats.num_succeeded, stats.num_failed, stats.num_restarts) == (48, 0, 4)
+            assert (stats.is_ready, stats.num_queued, stats.num_running) == (True, 0, 0)
 
     run(scene())
 
@@ -218,7 +218,7 @@ def test_poison(deed: str, caplog: pytest.LogCaptureFixture) -> None:
                 assert isinstance(failure, InternalError)
                 assert "died 2 times" in failure.message
             stats = process.stats()
-            assert (stats.num_done, stats.num_failed, stats.num_restarts) == (14, 2, 4)
+            assert (stats.num_succeeded, stats.num_failed, stats.num_restarts) == (14, 2, 4)
 
     run(scene())
     assert "is given up" in caplog.text
@@ -363,8 +363,11 @@ def test_pace_is_known_by_the_second_step() -> None:
                 assert [await anext(job) for _ in range(2)] == [JobQueued(0), STEPS[0]]
                 assert await anext(job) == STEPS[1]
                 stats = process.stats()
-                assert (stats.num_done, stats.work_s) == (0, stats.pace.mean_job_s)
-                assert stats.work_s >= 0.05 * NUM_STEPS
+                assert (stats.num_succeeded, stats.backlog_s) == (
+                    0,
+                    stats.service_times.mean_service_time_s,
+                )
+                assert stats.backlog_s >= 0.05 * NUM_STEPS
 
     run(scene())
 
@@ -380,7 +383,7 @@ def test_cancel_frees_the_row() -> None:
                 assert await anext(job) == StepCompleted(1, NUM_STEPS)
                 assert process.stats().num_running == 1
                 waiting = asyncio.create_task(events(process, asked(2)))
-                await until(lambda: process.stats().num_waiting == 1)
+                await until(lambda: process.stats().num_queued == 1)
                 with pytest.raises(QueueFullError):
                     await anext(process.generate(asked(3)))
             assert process.stats().num_cancelled == 1
@@ -389,7 +392,7 @@ def test_cancel_frees_the_row() -> None:
                 (await third)[-1], JobSucceeded
             )
             stats = process.stats()
-            assert (stats.num_done, stats.num_cancelled) == (2, 1)
+            assert (stats.num_succeeded, stats.num_cancelled) == (2, 1)
             # Of the first: its encoding, its first step, and at most the step under way.
             assert stats.num_forwards <= 3 + 2 * (NUM_STEPS + 2)
 

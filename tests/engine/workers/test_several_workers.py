@@ -55,9 +55,9 @@ def test_one_is_killed_under_load() -> None:
             await until(lambda: process.stats().num_restarts == 3)
             await all_up(process)
             stats = process.stats()
-            assert (stats.num_done, stats.num_failed, stats.num_restarts) == (48, 0, 3)
+            assert (stats.num_succeeded, stats.num_failed, stats.num_restarts) == (48, 0, 3)
             assert [worker.num_restarts for worker in stats.workers] == [2, 1]
-            assert (stats.num_waiting, stats.num_running) == (0, 0)
+            assert (stats.num_queued, stats.num_running) == (0, 0)
             assert [worker.num_jobs for worker in stats.workers] == [0, 0]
 
     run(scene())
@@ -70,16 +70,16 @@ def test_both_work_at_once() -> None:
         async with ready(engine(0.05, TWO)) as process:
             await all_up(process)
             jobs = [asyncio.create_task(events(process, asked(seed))) for seed in range(1, 9)]
-            await until(lambda: process.stats().num_done >= 4)
+            await until(lambda: process.stats().num_succeeded >= 4)
             assert len(process.pids) == 2
             assert all(worker.num_jobs for worker in process.stats().workers)
             await asyncio.gather(*jobs)
-            alone_s = process.stats().pace.mean_job_s
+            alone_s = process.stats().service_times.mean_service_time_s
             os.kill(process.pids[0], signal.SIGKILL)
             await until(lambda: sum(worker.is_up for worker in process.stats().workers) == 1)
-            assert process.stats().pace.mean_job_s == pytest.approx(2 * alone_s)
+            assert process.stats().service_times.mean_service_time_s == pytest.approx(2 * alone_s)
             await all_up(process)
-            assert process.stats().pace.mean_job_s == pytest.approx(alone_s)
+            assert process.stats().service_times.mean_service_time_s == pytest.approx(alone_s)
         assert all(is_gone(pid) for pid in process.pids)
 
     run(scene())
@@ -178,12 +178,12 @@ def test_one_queue_for_both() -> None:
                     StepCompleted(1, NUM_STEPS),
                 ]
                 others = [asyncio.create_task(events(process, asked(seed))) for seed in (2, 3)]
-                await until(lambda: process.stats().num_waiting + process.stats().num_running == 3)
+                await until(lambda: process.stats().num_queued + process.stats().num_running == 3)
                 with pytest.raises(QueueFullError, match="3 jobs of toy"):
                     await anext(process.generate(asked(4)))
             others.append(asyncio.create_task(events(process, asked(4))))
             assert all([pixels((await other)[-1]) for other in others])
-            assert (process.stats().num_done, process.stats().num_cancelled) == (3, 1)
+            assert (process.stats().num_succeeded, process.stats().num_cancelled) == (3, 1)
 
     run(scene())
 
@@ -240,13 +240,16 @@ def test_one_is_of_another_kind(caplog: pytest.LogCaptureFixture) -> None:
         async with ready(engine(0.005, TWO, changes_at=(NEVER, 0))) as process:
             await all_up(process)
             jobs = [asyncio.create_task(events(process, one)) for one in wanted]
-            await until(lambda: process.stats().num_done >= 8)
+            await until(lambda: process.stats().num_succeeded >= 8)
             os.kill(process.pids[0], signal.SIGKILL)
             assert [pixels((await job)[-1]) for job in jobs] == expected
             assert (process.stats().num_restarts, told(process)) == (1, [0, 1])
             # One worker's pace, though two are up.
-            pace = process.stats().pace
-            assert pace.by_model["toy"].likely_s > 0.9 * pace.mean_job_s * 2
+            service_times = process.stats().service_times
+            assert (
+                service_times.by_model["toy"].expected_s
+                > 0.9 * service_times.mean_service_time_s * 2
+            )
             assert "worker 1 gets no requests for toy" in caplog.text
             assert "(changed instead of first)" in caplog.text
 
@@ -295,7 +298,8 @@ def test_of_any_kind_where_seeds_promise_nothing() -> None:
     """In throughput mode all work, whatever they compute with."""
 
     async def scene() -> None:
-        async with ready(engine(0.05, TWO, changes_at=(NEVER, 0), mode="throughput")) as process:
+        unsafe = engine(0.05, TWO, changes_at=(NEVER, 0), batching="throughput")
+        async with ready(unsafe) as process:
             await all_up(process)
             jobs = [asyncio.create_task(events(process, asked(seed))) for seed in range(1, 9)]
             await until(lambda: all(worker.num_jobs for worker in process.stats().workers))

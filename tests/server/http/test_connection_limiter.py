@@ -219,13 +219,13 @@ def test_answer_that_is_not_read(tmp_path: Path) -> None:
     """A client that does not read its answer is dropped; one that begins late gets all of it."""
     with running(tmp_path, response_write_timeout_s=3.0) as server:
         with not_reading(server) as client:
-            wait_until(lambda: server.engine.num_done == 1)
+            wait_until(lambda: server.engine.num_succeeded == 1)
             time.sleep(4.0)
             with pytest.raises(ConnectionError):
                 read_answer(client)
         with server.connection() as client:
             client.sendall(server.head(len(BODY)) + BODY)
-            wait_until(lambda: server.engine.num_done == 2)
+            wait_until(lambda: server.engine.num_succeeded == 2)
             time.sleep(0.5)
             assert len(read_answer(client)[2]) == 8_000_000
 
@@ -237,7 +237,7 @@ def test_stalled_answers_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with running(tmp_path, max_connections=8) as server, ExitStack() as opened:
         for count in range(8):
             opened.enter_context(not_reading(server))
-            wait_until(lambda count=count: server.engine.num_done == count + 1)  # type: ignore[misc]
+            wait_until(lambda count=count: server.engine.num_succeeded == count + 1)  # type: ignore[misc]
         time.sleep(1.5)
         with server.connection() as another:
             assert status(another) == 200
@@ -251,7 +251,7 @@ def test_end_does_not_wait_for_who_does_not_read(
     monkeypatch.setattr(connection_module, "STALLED_S", 0.3)
     with running(tmp_path, response_write_timeout_s=600) as server, ExitStack() as opened:
         opened.enter_context(not_reading(server))
-        wait_until(lambda: server.engine.num_done == 1)
+        wait_until(lambda: server.engine.num_succeeded == 1)
         time.sleep(0.5)
         started = time.monotonic()
     assert time.monotonic() - started < 10

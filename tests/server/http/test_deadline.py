@@ -17,11 +17,11 @@ def test_job_context(server: RunningServer) -> None:
     """The engine receives the tenant, the request ID and the remaining time."""
     answer = server.post(BODY, x_request_timeout="30", x_request_id="abc")
     assert answer.status_code == 200
-    (terms,) = server.engine.terms
+    (terms,) = server.engine.contexts
     assert (terms.tenant, terms.request_id) == (server.resource.id, "abc")
     assert terms.timeout_s is not None and 0 < terms.timeout_s < 30
     server.post(BODY)
-    assert (server.engine.terms[1].timeout_s or 0) > 30
+    assert (server.engine.contexts[1].timeout_s or 0) > 30
 
 
 def test_deadline_passes(server: RunningServer) -> None:

@@ -53,10 +53,10 @@ def test_seed_header(server: RunningServer) -> None:
 
 def test_mode_header(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer says where its bytes are not promised, and says nothing where they are."""
-    assert "x-mode" not in server.generate().headers
-    infos = tuple(replace(info, mode="throughput") for info in server.engine.model_infos)
+    assert "x-batching-mode" not in server.generate().headers
+    infos = tuple(replace(info, batching="throughput") for info in server.engine.model_infos)
     monkeypatch.setattr(server.engine, "model_infos", infos)
-    assert server.generate().headers["x-mode"] == "throughput"
+    assert server.generate().headers["x-batching-mode"] == "throughput"
 
 
 def test_server_timing(server: RunningServer) -> None:
@@ -114,17 +114,21 @@ def test_unavailable(server: RunningServer, error: Exception, fails_late: bool) 
 
 
 @pytest.mark.parametrize(
-    ("num_waiting", "num_running", "mean_job_s", "expected"),
+    ("num_queued", "num_running", "mean_service_time_s", "expected"),
     [(8, 2, 3.0, 30), (0, 1, 3.0, 3), (64, 1, 30.0, 59), (5, 0, 0.1, 1), (9, 4, 4.1, 54)],
 )
 def test_retry_after_is_estimated(
-    server: RunningServer, num_waiting: int, num_running: int, mean_job_s: float, expected: int
+    server: RunningServer,
+    num_queued: int,
+    num_running: int,
+    mean_service_time_s: float,
+    expected: int,
 ) -> None:
     """Retry-After is the time of all accepted jobs, whether they run side by side or not."""
     engine = server.engine
     engine.refusal = QueueFullError("the queue is full")
-    engine.num_waiting, engine.num_running = num_waiting, num_running
-    engine.mean_job_s = mean_job_s
+    engine.num_queued, engine.num_running = num_queued, num_running
+    engine.mean_service_time_s = mean_service_time_s
     assert server.generate().headers["retry-after"] == str(expected)
 
 

@@ -286,4 +286,4 @@ def test_who_is_told_of_the_place(
     """Streams alone ask for it as it changes, and jobs that a stream may come to watch."""
     body = {"model": MODEL, "prompt": "x", **fields}
     assert server.post(body, **headers).status_code == 200
-    assert server.engine.terms[-1].wants_progress == wants_progress
+    assert server.engine.contexts[-1].wants_progress == wants_progress

@@ -31,7 +31,7 @@ def concatenate(arrays: Sequence[Array]) -> Array:
     return torch.cat(list(arrays))
 
 
-def part(array: Array, start: int, end: int) -> Array:
+def copy_rows(array: Array, start: int, end: int) -> Array:
     """The rows from `start` to `end`; of a tensor in memory of their own.
 
     A pipeline in torch may work on its rows in place, and a tensor's alignment may choose a kernel:
@@ -41,7 +41,7 @@ def part(array: Array, start: int, end: int) -> Array:
     return rows if isinstance(rows, np.ndarray) else rows.clone()
 
 
-def owned(array: Array) -> Array:
+def ensure_owned(array: Array) -> Array:
     """Memory that belongs to a runtime is overwritten by its next call, and a comparison with it
     would then compare a thing with itself. A tensor owns its memory, or keeps the owner alive."""
     if isinstance(array, np.ndarray) and not array.flags.owndata:

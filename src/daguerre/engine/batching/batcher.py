@@ -21,13 +21,13 @@ from daguerre.engine.batching.timings import BatchTimings
 from daguerre.engine.batching.verification import CHECKS, is_same, noise
 from daguerre.engine.forward import (
     Array,
+    CompilesPerShape,
     ForwardRequest,
     Network,
     NetworkChanged,
     Outputs,
     Scalar,
     is_out_of_memory,
-    is_preparing,
 )
 from daguerre.params import BatchingMode
 
@@ -65,7 +65,7 @@ def split(outputs: Outputs, rows: Sequence[int]) -> list[Outputs]:
     """Each job's rows of the outputs of a merged forward."""
     ends = np.cumsum(rows)
     return [
-        tuple(arrays.part(output, end - count, end) for output in outputs)
+        tuple(arrays.copy_rows(output, end - count, end) for output in outputs)
         for end, count in zip(ends, rows, strict=True)
     ]
 
@@ -78,7 +78,7 @@ def evaluate(network: Network, inputs: dict[str, Array | Scalar], rows: int) -> 
             raise ValueError(
                 f"output {index} of network {network.name!r} has {len(output)} rows for {rows}"
             )
-    return tuple(map(arrays.owned, outputs))
+    return tuple(map(arrays.ensure_owned, outputs))
 
 
 def _prepare(name: str, parts: Iterator[None]) -> None:
@@ -117,17 +117,17 @@ class Batcher:
         fingerprint: str,
         signature: str,
         rows: Sequence[int],
-        max_rows: int,
-        mode: BatchingMode = "exact",
+        max_batch_size: int,
+        batching: BatchingMode = "exact",
     ) -> int:
         """How many of the jobs with these rows, from the first, take the next forward together: no
-        more than `max_rows` and the memory allow.
+        more than `max_batch_size` and the memory allow.
 
         Climbs from 2 jobs up to the first number that is refused or does not pay; a number not
         tried or not timed yet is run when all below it are good. In throughput mode no proof is
         asked for, but that it pays is.
         """
-        asked = (fingerprint, signature, tuple(rows), max_rows, mode)
+        asked = (fingerprint, signature, tuple(rows), max_batch_size, batching)
         if asked not in self._climbed:
             self._climbed[asked] = self._climb(*asked)
         count = self._climbed[asked]
@@ -140,15 +140,15 @@ class Batcher:
         fingerprint: str,
         signature: str,
         rows: Sequence[int],
-        max_rows: int,
-        mode: BatchingMode,
+        max_batch_size: int,
+        batching: BatchingMode,
     ) -> int:
         num_good, cost = 1, 1.0
         for count in range(2, len(rows) + 1):
-            if sum(rows[:count]) > max_rows:
+            if sum(rows[:count]) > max_batch_size:
                 break
             claim = BatchConfig(fingerprint, signature, tuple(sorted(rows[:count])))
-            is_good, claim_cost = self._verdict(claim, mode), self._costs.cost(claim)
+            is_good, claim_cost = self._verdict(claim, batching), self._costs.cost(claim)
             if is_good is None or (is_good and claim_cost is None):
                 # A trial times the jobs alone, too; a good claim needs these times from before.
                 is_run = is_good is None or self._costs.is_alone_known(claim)
@@ -158,14 +158,14 @@ class Batcher:
             num_good, cost = count, claim_cost
         return num_good
 
-    def _verdict(self, claim: BatchConfig, mode: BatchingMode) -> bool | None:
+    def _verdict(self, claim: BatchConfig, batching: BatchingMode) -> bool | None:
         """Whether jobs may share; None where that must be tried first."""
         if claim in self._failed:
             return False
-        return self._certificates.get(claim) if mode == "exact" else True
+        return self._certificates.get(claim) if batching == "exact" else True
 
     def run(
-        self, network: Network, forwards: Sequence[ForwardRequest], mode: BatchingMode = "exact"
+        self, network: Network, forwards: Sequence[ForwardRequest], batching: BatchingMode = "exact"
     ) -> list[ForwardResult]:
         """One outcome per forward. Forwards have one signature and come with ascending rows. Raises
         `NetworkChanged`."""
@@ -174,11 +174,11 @@ class Batcher:
         if len(forwards) == 1:
             return [self._run_alone(network, forwards[0])]
         claim = BatchConfig(network.fingerprint, forwards[0].signature, rows)
-        is_good = self._verdict(claim, mode)
+        is_good = self._verdict(claim, batching)
         if is_good is None:
             return self._run_trial(network, claim, forwards)
         assert is_good, f"{claim.label} is not proved. This is a bug."
-        return self._run_merged(network, claim, forwards, mode)
+        return self._run_merged(network, claim, forwards, batching)
 
     def _run_alone(self, network: Network, forward: ForwardRequest) -> ForwardResult:
         started_s = self._clock()
@@ -197,7 +197,7 @@ class Batcher:
         network: Network,
         claim: BatchConfig,
         forwards: Sequence[ForwardRequest],
-        mode: BatchingMode,
+        batching: BatchingMode,
     ) -> list[ForwardResult]:
         try:
             outputs, spent_s = self._timed(network, claim, merge(forwards))
@@ -207,7 +207,7 @@ class Batcher:
             logger.warning("%s failed, running in parts", claim.label, exc_info=True)
             self._refuse(claim)
             num_parts = 2 if is_out_of_memory(error) else len(forwards)
-            return self._run_parts(network, forwards, num_parts, mode)
+            return self._run_parts(network, forwards, num_parts, batching)
         self._count(sum(claim.rows))
         second_per_row = spent_s / sum(claim.rows)
         return [
@@ -220,7 +220,7 @@ class Batcher:
         network: Network,
         forwards: Sequence[ForwardRequest],
         num_parts: int,
-        mode: BatchingMode,
+        batching: BatchingMode,
     ) -> list[ForwardResult]:
         """A part that may not share is run one by one; one that fails in turn, in parts again."""
         size = -(-len(forwards) // num_parts)
@@ -229,8 +229,8 @@ class Batcher:
             part = forwards[start : start + size]
             rows = tuple(forward.rows for forward in part)
             claim = BatchConfig(network.fingerprint, part[0].signature, rows)
-            if len(part) > 1 and self._verdict(claim, mode):
-                outcomes += self._run_merged(network, claim, part, mode)
+            if len(part) > 1 and self._verdict(claim, batching):
+                outcomes += self._run_merged(network, claim, part, batching)
             else:
                 outcomes += [self._run_alone(network, forward) for forward in part]
         return outcomes
@@ -245,10 +245,10 @@ class Batcher:
         self, network: Network, claim: BatchConfig, inputs: dict[str, Array | Scalar]
     ) -> tuple[Outputs, float]:
         """The outputs of all, and the seconds that they took."""
-        with self._room.measured(network, claim) as begin_anew:
-            if is_preparing(network):
+        with self._room.measured(network, claim) as reset:
+            if isinstance(network, CompilesPerShape):
                 parts = network.prepare(inputs)
-                self._prepare(network.name, _telling(parts, begin_anew))
+                self._prepare(network.name, _telling(parts, reset))
             started_s = self._clock()
             outputs = evaluate(network, inputs, sum(claim.rows))
             spent_s = self._clock() - started_s

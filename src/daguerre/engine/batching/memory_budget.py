@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from daguerre.engine.batching.certificates import BatchConfig
-from daguerre.engine.forward import HasMemoryProbe, MemoryProbe, Network, is_gauged
+from daguerre.engine.forward import HasMemoryProbe, MemoryProbe, Network
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class _Samples:
 class _PeakMemoryBySize:
     """By forwards of one signature, in bytes for each number of rows."""
 
-    gauge: MemoryProbe
+    memory_probe: MemoryProbe
     by_rows: dict[int, _Samples] = field(default_factory=dict)
     told: set[int] = field(default_factory=set)  # rows for which the log says that there is no room
 
@@ -54,7 +54,7 @@ class _PeakMemoryBySize:
         *before, last = fewer
         most = known[last].most
         # One point makes a line only where nothing is taken that more rows would share.
-        per_row = 0.0 if self.gauge.has_fixed_part else most / last
+        per_row = 0.0 if self.memory_probe.has_fixed_overhead else most / last
         if before:
             risen = most - known[before[0]].most
             per_row = max(0.0, risen / (last - before[0]))
@@ -76,11 +76,14 @@ class MemoryBudget:
         """Around an evaluation; one that fails says nothing. Yields what is to be called when the
         next part of its preparation begins: what is done for all numbers of rows, as a conversion
         is, says nothing of this one."""
-        if not is_gauged(network) or (runs := self._runs(network, claim)).num >= NUM_MEASURED:
+        if (
+            not isinstance(network, HasMemoryProbe)
+            or (runs := self._runs(network, claim)).num >= NUM_MEASURED
+        ):
             yield _nothing
             return
-        with network.gauge.measuring() as measurement:
-            yield measurement.begin_anew
+        with network.memory_probe.track_peak() as measurement:
+            yield measurement.reset
             num_bytes = measurement.num_bytes()
         if num_bytes is not None:
             runs.add(num_bytes)
@@ -90,7 +93,7 @@ class MemoryBudget:
         needed = taken.needed(rows) if taken else 0
         if taken is None or not needed:
             return True
-        free = self._free_bytes(taken.gauge)
+        free = self._free_bytes(taken.memory_probe)
         if needed > free and rows not in taken.told:
             taken.told.add(rows)
             logger.info(
@@ -103,12 +106,12 @@ class MemoryBudget:
         return needed <= free
 
     def _runs(self, network: HasMemoryProbe, claim: BatchConfig) -> _Samples:
-        taken = self._taken.setdefault(claim[:2], _PeakMemoryBySize(network.gauge))
+        taken = self._taken.setdefault(claim[:2], _PeakMemoryBySize(network.memory_probe))
         return taken.by_rows.setdefault(sum(claim.rows), _Samples())
 
-    def _free_bytes(self, gauge: MemoryProbe) -> int:
-        looked_s, free = self._free.get(gauge, (float("-inf"), 0))
+    def _free_bytes(self, memory_probe: MemoryProbe) -> int:
+        looked_s, free = self._free.get(memory_probe, (float("-inf"), 0))
         if self._clock() - looked_s >= _GOOD_S:
-            free = gauge.free()
-            self._free[gauge] = (self._clock(), free)
+            free = memory_probe.free()
+            self._free[memory_probe] = (self._clock(), free)
         return free

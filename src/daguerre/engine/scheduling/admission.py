@@ -68,16 +68,16 @@ def check_served(params: ImageParams, served: Collection[str]) -> None:
         raise NotFoundError(f"model {params.model!r} is not served; served: {names}", param="model")
 
 
-def check_time(terms: JobContext, num_ahead: int, wait_s: float, own_s: float) -> None:
+def check_time(context: JobContext, num_ahead: int, wait_s: float, own_s: float) -> None:
     """Raises `QueueFullError` where the wait for the jobs ahead, and what this one takes then, are
     more than the time it has. With none ahead a job is always tried: only that tells what it
     takes."""
-    if terms.timeout_s is None or not num_ahead:
+    if context.timeout_s is None or not num_ahead:
         return
-    if wait_s * _RESERVE + own_s > terms.timeout_s:
+    if wait_s * _RESERVE + own_s > context.timeout_s:
         raise QueueFullError(
             f"{num_ahead} jobs are ahead, so the image would hardly be done in the"
-            f" {terms.timeout_s:.3g} s that are left for it"
+            f" {context.timeout_s:.3g} s that are left for it"
         )
 
 

@@ -41,7 +41,7 @@ BatchSizePolicy: TypeAlias = Callable[[Hashable, Sequence[int]], int]
 @dataclass(slots=True)
 class _JobState:
     owner: str
-    lane: Hashable
+    batch_class: Hashable
     turn: int = 0
     ask: PendingForward | None = None
     has_begun: bool = False
@@ -62,10 +62,10 @@ class Scheduler:
         self._served: dict[Hashable, int] = {}  # lane -> its last forward, or when it came up
         self._num_forwards = 0
 
-    def add(self, job: int, owner: str = "", lane: Hashable = None) -> None:
-        self._places[job] = _JobState(owner, lane)
+    def add(self, job: int, owner: str = "", batch_class: Hashable = None) -> None:
+        self._places[job] = _JobState(owner, batch_class)
         self._waiting.add(job, owner)
-        self._served.setdefault(lane, self._num_forwards)
+        self._served.setdefault(batch_class, self._num_forwards)
 
     def admit(self) -> list[int]:
         """The waiting jobs that get a place now."""
@@ -90,8 +90,10 @@ class Scheduler:
             self._running.remove(job)
             if not place.has_begun:
                 self._turns.give_back(place.owner)
-        if place is not None and all(other.lane != place.lane for other in self._places.values()):
-            del self._served[place.lane]
+        if place is not None and all(
+            other.batch_class != place.batch_class for other in self._places.values()
+        ):
+            del self._served[place.batch_class]
 
     def schedule(self) -> list[int]:
         """The jobs of the next forward, by ascending rows; none when nobody asks."""
@@ -109,13 +111,17 @@ class Scheduler:
         self._num_forwards += 1
         for job in group:
             self._places[job].has_begun = True
-            self._served[self._places[job].lane] = self._num_forwards
+            self._served[self._places[job].batch_class] = self._num_forwards
         return sorted(group, key=lambda job: (jobs[job], job))
 
     def _of_next_lane(self, asks: dict[int, PendingForward]) -> dict[int, PendingForward]:
         """Of lanes that waited equally long, that of the first job."""
-        lane = self._places[min(asks, key=lambda job: self._served[self._places[job].lane])].lane
-        return {job: ask for job, ask in asks.items() if self._places[job].lane == lane}
+        batch_class = self._places[
+            min(asks, key=lambda job: self._served[self._places[job].batch_class])
+        ].batch_class
+        return {
+            job: ask for job, ask in asks.items() if self._places[job].batch_class == batch_class
+        }
 
     def _has_room(self, first: PendingForward, asks: dict[int, PendingForward]) -> bool:
         """Whether one more job like the first would join its forward."""

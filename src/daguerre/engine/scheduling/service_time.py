@@ -23,7 +23,7 @@ class ExpAverage:
     mean_s: float = 0.0
     num_jobs: float = 0.0  # the sum of the weights
 
-    def after(self, cost_s: float, memory_s: float) -> ExpAverage:
+    def with_sample(self, cost_s: float, memory_s: float) -> ExpAverage:
         num_jobs = self.num_jobs * math.exp(-cost_s / memory_s) + 1
         return ExpAverage(self.mean_s + (cost_s - self.mean_s) / num_jobs, num_jobs)
 
@@ -36,7 +36,7 @@ class ServiceTimeEstimate:
     steady: ExpAverage = field(default_factory=ExpAverage)
 
     @classmethod
-    def foreseen(cls, cost_s: float) -> ServiceTimeEstimate:
+    def with_provisional(cls, cost_s: float) -> ServiceTimeEstimate:
         """Counts until the first job is done."""
         return cls(ExpAverage(cost_s), ExpAverage(cost_s))
 
@@ -45,22 +45,22 @@ class ServiceTimeEstimate:
         return self.steady.num_jobs > 0
 
     @property
-    def likely_s(self) -> float:
+    def expected_s(self) -> float:
         return self.steady.mean_s
 
     @property
-    def most_s(self) -> float:
+    def conservative_s(self) -> float:
         """What must not be too little. Who is accepted under overload is accepted when an estimate
         is low, so that errors to that side do not cancel out."""
         return max(self.quick.mean_s, self.steady.mean_s)
 
-    def after(self, cost_s: float) -> ServiceTimeEstimate:
+    def with_sample(self, cost_s: float) -> ServiceTimeEstimate:
         """When one more job is done."""
         return ServiceTimeEstimate(
-            self.quick.after(cost_s, _QUICK_S), self.steady.after(cost_s, _STEADY_S)
+            self.quick.with_sample(cost_s, _QUICK_S), self.steady.with_sample(cost_s, _STEADY_S)
         )
 
-    def kept(self, earlier: ServiceTimeEstimate) -> ServiceTimeEstimate:
+    def with_history(self, earlier: ServiceTimeEstimate) -> ServiceTimeEstimate:
         """What is only foreseen gives way to what was measured."""
         return earlier if earlier.is_measured and not self.is_measured else self
 
@@ -71,43 +71,44 @@ class ServiceTimes:
     by_model: Mapping[str, ServiceTimeEstimate] = field(default_factory=dict)
 
     @property
-    def mean_job_s(self) -> float:
+    def mean_service_time_s(self) -> float:
         """Of all models; 0.0 before anything is known."""
-        return self.of_all.likely_s
+        return self.of_all.expected_s
 
-    def after(self, model: str, cost_s: float) -> ServiceTimes:
+    def with_sample(self, model: str, cost_s: float) -> ServiceTimes:
         """When one more job is done."""
-        return self._with(model, lambda estimate: estimate.after(cost_s))
+        return self._with(model, lambda estimate: estimate.with_sample(cost_s))
 
-    def foreseen(self, model: str, cost_s: float) -> ServiceTimes:
+    def with_provisional(self, model: str, cost_s: float) -> ServiceTimes:
         """While the first job of its model is under way; 0.0 where that tells nothing yet."""
         if not cost_s or self.by_model.get(model, ServiceTimeEstimate()).is_measured:
             return self
         return self._with(
-            model, lambda estimate: ServiceTimeEstimate.foreseen(cost_s).kept(estimate)
+            model,
+            lambda estimate: ServiceTimeEstimate.with_provisional(cost_s).with_history(estimate),
         )
 
-    def kept(self, earlier: ServiceTimes) -> ServiceTimes:
+    def with_history(self, earlier: ServiceTimes) -> ServiceTimes:
         """What this one does not know is taken from an earlier one."""
         by_model = {
-            model: self.by_model.get(model, estimate).kept(estimate)
+            model: self.by_model.get(model, estimate).with_history(estimate)
             for model, estimate in earlier.by_model.items()
         }
-        return ServiceTimes(self.of_all.kept(earlier.of_all), {**self.by_model, **by_model})
+        return ServiceTimes(self.of_all.with_history(earlier.of_all), {**self.by_model, **by_model})
 
-    def likely_s(self, num_jobs: Mapping[str, int]) -> float:
+    def expected_s(self, num_jobs: Mapping[str, int]) -> float:
         """For so many jobs of each model."""
-        return sum(count * self._of(model).likely_s for model, count in num_jobs.items())
+        return sum(count * self._of(model).expected_s for model, count in num_jobs.items())
 
-    def behind(
+    def estimate_wait(
         self, ahead: Mapping[str, int], model: str, num_serving: int = 1
     ) -> tuple[float, float]:
         """How long one more job waits for so many of each model, and what it takes then, where
         neither must be too little. `num_serving` processes share the jobs, but one job is no
         quicker for it, and does not wait where one of them is free."""
-        own_s = self._of(model).most_s * num_serving
-        together_s = sum(count * self._of(one).most_s for one, count in ahead.items())
-        return max(0.0, together_s + self._of(model).most_s - own_s), own_s
+        own_s = self._of(model).conservative_s * num_serving
+        together_s = sum(count * self._of(one).conservative_s for one, count in ahead.items())
+        return max(0.0, together_s + self._of(model).conservative_s - own_s), own_s
 
     def _of(self, model: str) -> ServiceTimeEstimate:
         """A model of which nothing is known counts as all do."""
@@ -120,7 +121,7 @@ class ServiceTimes:
         return ServiceTimes(change(self.of_all), {**self.by_model, model: changed})
 
 
-def joint(
+def combine_workers(
     paces: Collection[ServiceTimes],
     num_working: int,
     num_serving: Callable[[str], int] | None = None,
@@ -128,12 +129,15 @@ def joint(
     """Of `num_working` processes that share the jobs: their rates add up. Those that have not done
     a job of a model yet will do it as the others did. `num_serving` says how many serve a model,
     where not all do."""
-    models = {model for pace in paces for model in pace.by_model}
+    models = {model for service_times in paces for model in service_times.by_model}
     return ServiceTimes(
-        _joint([pace.of_all for pace in paces], num_working),
+        _joint([service_times.of_all for service_times in paces], num_working),
         {
             model: _joint(
-                [pace.by_model.get(model, ServiceTimeEstimate()) for pace in paces],
+                [
+                    service_times.by_model.get(model, ServiceTimeEstimate())
+                    for service_times in paces
+                ],
                 num_serving(model) if num_serving else num_working,
             )
             for model in models

@@ -45,7 +45,7 @@ class InitWorker:
 class SubmitJob:
     number: int
     params: ImageParams
-    terms: JobContext
+    context: JobContext
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from daguerre.engine.interface import EngineStats, WorkerStats
-from daguerre.engine.scheduling.service_time import ServiceTimes, joint
+from daguerre.engine.scheduling.service_time import ServiceTimes, combine_workers
 from daguerre.engine.workers.messages import (
     CancelAcknowledged,
     JobEvent,
@@ -97,7 +97,7 @@ class Station:
             stats,
             num_forwards=stats.num_forwards + self._num_forwards,
             num_rows=stats.num_rows + self._num_rows,
-            pace=stats.pace.kept(self.stats.pace),
+            service_times=stats.service_times.with_history(self.stats.service_times),
             certificates=stats.certificates or self.stats.certificates,
         )
         if self._kinds.note(self.number, stats.loaded, stats.not_loaded):
@@ -173,13 +173,13 @@ class Stations:
         found = [supervisor.failure for supervisor in self.supervisors]
         return "; ".join(dict.fromkeys(found)) if all(found) else ""
 
-    def pace(self) -> ServiceTimes:
-        paces = [station.stats.pace for station in self._all]
-        return joint(paces, self._num_working, self._num_serving)
+    def service_times(self) -> ServiceTimes:
+        paces = [station.stats.service_times for station in self._all]
+        return combine_workers(paces, self._num_working, self._num_serving)
 
-    def behind(self, ahead: Mapping[str, int], model: str) -> tuple[float, float]:
-        """See `ServiceTimes.behind`."""
-        return self.pace().behind(ahead, model, self._num_serving(model))
+    def estimate_wait(self, ahead: Mapping[str, int], model: str) -> tuple[float, float]:
+        """See `ServiceTimes.estimate_wait`."""
+        return self.service_times().estimate_wait(ahead, model, self._num_serving(model))
 
     @property
     def _num_working(self) -> int:
@@ -207,7 +207,7 @@ class Stations:
             and any(map(self.was_loaded, models)),
             num_forwards=sum(stats.num_forwards for stats in said),
             num_rows=sum(stats.num_rows for stats in said),
-            pace=self.pace(),
+            service_times=self.service_times(),
             certificates=_agreed([stats.certificates for stats in said]),
             failure=self.failure,
             num_restarts=sum(supervisor.num_restarts for supervisor in self.supervisors),

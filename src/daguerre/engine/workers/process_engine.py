@@ -55,7 +55,7 @@ logger = logging.getLogger(__name__)
 class _Job:
     params: ImageParams
     emit: Callable[[Event], None]
-    terms: JobContext
+    context: JobContext
     accepted_s: float
     sent_s: float = 0.0  # to the present process
     last_step: int = 0  # the highest step reported: a retry does not report a step again
@@ -156,10 +156,10 @@ class ProcessEngine:
         return tuple(self._models.values())
 
     def generate(
-        self, params: ImageParams, terms: JobContext = DEFAULT_CONTEXT
+        self, params: ImageParams, context: JobContext = DEFAULT_CONTEXT
     ) -> AsyncGenerator[Event, None]:
         """See `Engine.generate`; raises `NotFoundError` for a model that is not served, too."""
-        return stream(self, params, terms)
+        return stream(self, params, context)
 
     def stats(self) -> EngineStats:
         """Ready while a process that died is replaced: jobs are taken, and wait for the next."""
@@ -168,12 +168,12 @@ class ProcessEngine:
             return replace(
                 stats,
                 is_ready=stats.is_ready and not self._is_draining,
-                num_waiting=len(self._jobs) - self._roster.num_begun,
+                num_queued=len(self._jobs) - self._roster.num_begun,
                 num_running=self._roster.num_begun,
-                num_done=self._num_done,
+                num_succeeded=self._num_done,
                 num_failed=self._num_failed,
                 num_cancelled=self._num_cancelled,
-                work_s=stats.pace.likely_s(self._admission.num_jobs()),
+                backlog_s=stats.service_times.expected_s(self._admission.num_jobs()),
                 is_draining=self._is_draining,
                 workers=self._stations.workers(self._roster.num_held),
             )
@@ -185,18 +185,18 @@ class ProcessEngine:
         return [pid for pid in found if pid is not None]
 
     def submit(
-        self, params: ImageParams, emit: Callable[[Event], None], terms: JobContext
+        self, params: ImageParams, emit: Callable[[Event], None], context: JobContext
     ) -> tuple[int, int]:
         """The job's number, and how many are ahead of it."""
         with self._changed:
             self._refuse(params)
             self._admission.check_room(params)
-            ahead = Counter(self._roster.models_before(terms.tenant))
-            check_time(terms, ahead.total(), *self._stations.behind(ahead, params.model))
+            ahead = Counter(self._roster.models_before(context.tenant))
+            check_time(context, ahead.total(), *self._stations.estimate_wait(ahead, params.model))
             self._admission.enter(params)
             number = next(self._numbers)
-            self._jobs[number] = _Job(params, emit, terms, time.monotonic())
-            self._roster.add(number, terms.tenant, params.model)
+            self._jobs[number] = _Job(params, emit, context, time.monotonic())
+            self._roster.add(number, context.tenant, params.model)
             self._send_jobs()
         return number, ahead.total()
 
@@ -241,7 +241,7 @@ class ProcessEngine:
             job = self._jobs[number]
             job.sent_s = time.monotonic()
             # Here alone is known who is ahead, and so whether there is time.
-            run = SubmitJob(number, job.params, replace(job.terms, timeout_s=None))
+            run = SubmitJob(number, job.params, replace(job.context, timeout_s=None))
             self._stations.send(station, run)
 
     # What the stations call, under the lock.
@@ -265,7 +265,7 @@ class ProcessEngine:
     def die(self, station: int, reason: str) -> None:
         for number in self._roster.die(station):
             job = self._pop(number)  # the roster has removed it
-            name = f"job {number} (id={job.terms.request_id})"
+            name = f"job {number} (id={job.context.request_id})"
             logger.error("%s is given up: each time the engine's process %s", name, reason)
             self._num_failed += 1
             told = f"the engine died {MAX_DEATHS} times while it made this image; not tried again"

@@ -96,7 +96,7 @@ class Worker:
         number = message.number
         try:
             self._engine.submit(
-                message.params, lambda event: self._tell(number, event), message.terms, number
+                message.params, lambda event: self._tell(number, event), message.context, number
             )
         except DaguerreError as error:
             self._tell(number, JobFailed(error))

@@ -21,7 +21,7 @@ _PAGES = Path("/proc/self/statm")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
 
 
-def gauge(device: torch.device) -> MemoryProbe:
+def make_memory_probe(device: torch.device) -> MemoryProbe:
     return ProcessMemoryProbe() if device.type == "cpu" else CudaMemoryProbe(device)
 
 
@@ -32,16 +32,16 @@ class ProcessMemoryProbe:
     """
 
     # A runtime's copy of the weights for a number of rows is in what it takes.
-    has_fixed_part = True
+    has_fixed_overhead = True
 
     def free(self) -> int:
         return memory.free("cpu")
 
     @contextmanager
-    def measuring(self) -> Iterator[PeakMemory]:
+    def track_peak(self) -> Iterator[PeakMemory]:
         measurement, ended = _OfProcess(), threading.Event()
         looker = threading.Thread(
-            target=measurement.look_until, args=(ended,), name="daguerre-gauge", daemon=True
+            target=measurement.look_until, args=(ended,), name="daguerre-memory-probe", daemon=True
         )
         looker.start()
         try:
@@ -54,9 +54,9 @@ class ProcessMemoryProbe:
 class _OfProcess:
     def __init__(self) -> None:
         self._looking = threading.Lock()
-        self.begin_anew()
+        self.reset()
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         with self._looking:  # what a look has begun to see is of before
             self._before = self._most = _own_bytes()
 
@@ -72,7 +72,7 @@ class _OfProcess:
 class CudaMemoryProbe:
     """Of a CUDA device: what torch has handed out at the most."""
 
-    has_fixed_part = False
+    has_fixed_overhead = False
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -81,16 +81,16 @@ class CudaMemoryProbe:
         return memory.free(str(self._device))
 
     @contextmanager
-    def measuring(self) -> Iterator[PeakMemory]:
+    def track_peak(self) -> Iterator[PeakMemory]:
         yield _OfDevice(self._device)
 
 
 class _OfDevice:
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self.begin_anew()
+        self.reset()
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         self._before: int = torch.cuda.memory_allocated(self._device)
         torch.cuda.reset_peak_memory_stats(self._device)
 

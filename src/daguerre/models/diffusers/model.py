@@ -75,19 +75,19 @@ class DiffusersModel:
             num_calls = 2 * self.steps - 1 if is_twice else self.steps
             caches.check_steps(f"model {model!r}, cache", stock.cache, num_calls)
         max_rows = options.max_rows or (DEFAULT_MAX_ROWS if _is_wide(stock) else 1)
-        self.max_rows: Mapping[str, int] = {self.family.denoiser: max_rows}
+        self.max_batch_size: Mapping[str, int] = {self.family.denoiser: max_rows}
         self._model, self._stock = model, stock
-        self._mode = options.mode
+        self._batching = options.mode
         self._name = options.name or checkpoint.folder.name
         self._created = checkpoint.created
-        self.is_loaded_at_start = options.load == AT_START
+        self.preload = options.load == AT_START
 
     @property
-    def source(self) -> LoadedCheckpoint:
+    def weights_key(self) -> LoadedCheckpoint:
         return self._stock
 
     @property
-    def place(self) -> str:
+    def device(self) -> str:
         return self._stock.device
 
     @property
@@ -111,13 +111,13 @@ class DiffusersModel:
             created=self._created,
             name=self._name,
             description=f"{self.family.pipeline} from {self._stock.checkpoint.folder}{cheaper}",
-            mode=self._mode,
+            batching=self._batching,
         )
 
     def load(self) -> Mapping[str, Network]:
         return self._stock.load()
 
-    def lane(self, params: ImageParams) -> Hashable:
+    def batch_class(self, params: ImageParams) -> Hashable:
         return (params.width, params.height)
 
     def pipeline(self, params: ImageParams) -> Pipeline:

@@ -44,7 +44,7 @@ from daguerre.models.diffusers.executors.base import (
 )
 from daguerre.models.diffusers.executors.registry import make_executor
 from daguerre.models.diffusers.families import PLAIN, InputLayout
-from daguerre.models.diffusers.memory_probe import gauge
+from daguerre.models.diffusers.memory_probe import make_memory_probe
 
 if TYPE_CHECKING:
     from daguerre.models.diffusers.cache_hooks import CacheHooks
@@ -81,7 +81,7 @@ class TorchNetwork:
     ) -> None:
         self.name, self.layout = name, layout
         self.hooks = hooks
-        self.gauge = gauge(target.device)
+        self.memory_probe = make_memory_probe(target.device)
         self.signature = inspect.signature(method)
         self._method, self._target = method, target
         # Digest of a call's constant part -> what its result looks like without the tensors. The

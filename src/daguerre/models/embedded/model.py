@@ -99,7 +99,7 @@ class EmbeddedModel:
         self._num_threads = num_threads or num_cores()
         # On two cores sharing would save an eighth of an image's time, and was refused as inexact.
         can_share = self._num_threads >= MIN_CORES_TO_SHARE
-        self.max_rows: Mapping[str, int] = {"denoiser": 8} if can_share else {}
+        self.max_batch_size: Mapping[str, int] = {"denoiser": 8} if can_share else {}
         self._num_steps = num_inference_steps or self.card.num_inference_steps
 
     def load(self) -> Mapping[str, Network]:

@@ -35,7 +35,7 @@ def retry_after_s(stats: EngineStats) -> int:
     """When the jobs accepted so far will have gone through, at the rate of late."""
     if not stats.is_ready:
         return LOADING_RETRY_AFTER_S
-    return whole_seconds(stats.work_s)
+    return whole_seconds(stats.backlog_s)
 
 
 class ConcurrencyLimiter:
@@ -53,7 +53,7 @@ class ConcurrencyLimiter:
             raise RateLimitError(
                 f"{self._max_each} requests with the key of {resource.alias} are under way, the"
                 " most that are taken at a time",
-                retry_after_s=whole_seconds(stats.pace.mean_job_s),
+                retry_after_s=whole_seconds(stats.service_times.mean_service_time_s),
             )
         self._num_held[resource.id] += 1
         try:

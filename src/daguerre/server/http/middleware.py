@@ -68,7 +68,7 @@ class RequestContext:
     exit_stack: ExitStack = field(default_factory=ExitStack)  # what it holds of limits
     resource: Resource | None = None
     params: ImageParams | None = None
-    mode: BatchingMode = "exact"
+    batching: BatchingMode = "exact"
     num_steps: int = 0
     timings: Timings | None = None
     file_ms: float = 0.0
@@ -166,8 +166,8 @@ class _ResponseSender:
         headers = MutableHeaders(scope=message)
         headers["x-request-id"] = context.request_id
         add_security_headers(headers)
-        if context.mode != "exact":  # the seed does not promise the same bytes
-            headers["x-mode"] = context.mode
+        if context.batching != "exact":  # the seed does not promise the same bytes
+            headers["x-batching-mode"] = context.batching
         if context.resource:
             headers.update(self._limiter.headers(context.resource))
         self._must_close = not self._is_body_in and (

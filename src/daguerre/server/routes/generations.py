@@ -63,7 +63,7 @@ class ImageGenerations:
         params = context.params = asked.to_image_params()
         check_access(resource, params.model)
         info = find_model(self._engine, params.model)
-        context.mode = info.mode
+        context.batching = info.batching
         permit = self._limiter.permit(resource)
         repeats = self._replays.of(resource, request.headers, asked, params, info)
         if asked.stream:

@@ -90,15 +90,15 @@ class _EngineCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         stats = self._engine.stats()
         yield _gauge("ready", "1 when the model is loaded.", float(stats.is_ready))
-        yield _gauge("jobs_waiting", "Jobs accepted and not begun.", stats.num_waiting)
+        yield _gauge("jobs_waiting", "Jobs accepted and not begun.", stats.num_queued)
         yield _gauge("jobs_running", "Jobs begun and not ended.", stats.num_running)
         yield _gauge(
             "seconds_per_job",
             "Mean of late between the ends of two jobs, with all workers at work.",
-            stats.pace.mean_job_s,
+            stats.service_times.mean_service_time_s,
         )
         jobs = CounterMetricFamily("daguerre_jobs", "Jobs ended.", labels=["outcome"])
-        jobs.add_metric(["done"], stats.num_done)
+        jobs.add_metric(["done"], stats.num_succeeded)
         jobs.add_metric(["failed"], stats.num_failed)
         jobs.add_metric(["cancelled"], stats.num_cancelled)
         yield jobs

@@ -55,7 +55,7 @@ _HEADERS = {
     "x-request-id": "The caller's own id where it sent a plain word of up to 128 characters, else"
     " a new one. On every answer.",
     "x-seed": "The seed that was used.",
-    "x-mode": "'throughput' where the model is served without the promise of the same bytes.",
+    "x-batching-mode": "'throughput' if the same seed may produce different bytes.",
     "server-timing": "Milliseconds in queue, encode, denoise, decode and file.",
     "x-cache": "hit for a file that was made before, miss for one that is made now and kept; where"
     " files are kept.",
