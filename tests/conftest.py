@@ -46,7 +46,7 @@ from daguerre.params import (
     StepCompleted,
     Timings,
 )
-from daguerre.server.playground.one_time_login import SignIn
+from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.server.server import Server
 from daguerre.storage import database
 from daguerre.storage.api_keys import Resource, ResourceStore
@@ -320,14 +320,17 @@ def wait_until(is_true: Callable[[], bool], timeout_s: float = PATIENCE_S) -> No
 
 @contextmanager
 def running(
-    folder: Path, sign_in: SignIn | None = None, alias: str = "DIFFUSION", **settings: Any
+    folder: Path,
+    one_time_login: OneTimeLogin | None = None,
+    alias: str = "DIFFUSION",
+    **settings: Any,
 ) -> Iterator[RunningServer]:
     """A server of its own, for tests whose settings differ."""
     engine, is_up = FakeEngine(), threading.Event()
     wanted = replace(Settings(home=folder, port=0), **settings)
     resources = ResourceStore.open(wanted)
     resource, key = resources.create(MODEL, alias)
-    server = Server(wanted, engine, resources, lambda _: is_up.set(), sign_in)
+    server = Server(wanted, engine, resources, lambda _: is_up.set(), one_time_login)
     thread = threading.Thread(target=server.run_to_the_end)
     thread.start()
     try:

@@ -39,7 +39,7 @@ def test_copied_code(
             continue
         page.get_by_role("radio", name=language, exact=True).check()
         for with_key in (True, False):
-            page.get_by_label("With my key in it").set_checked(with_key)
+            page.get_by_label("Include my key").set_checked(with_key)
             page.get_by_role("button", name="Copy", exact=True).click()
             expect(page.locator("#code-copied")).to_have_text("Copied")
             text: str = page.evaluate("navigator.clipboard.readText()")

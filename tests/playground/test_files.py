@@ -1,4 +1,4 @@
-"""The files of the page: what they may do, where they lead, and that they know the contract."""
+"""The files of the page: content security policy, references between files, form choices."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from html.parser import HTMLParser
 import pytest
 from conftest import RunningServer, error_of
 
-from daguerre.params import OUTPUT_FORMATS, SIZES
-from daguerre.server.playground.page import FOLDER, INDEX
+from daguerre.params import MAX_PREVIEWS, MAX_SEED, OUTPUT_FORMATS, SIZES
+from daguerre.server.playground.page import FOLDER, INDEX, SCHEMA, schema_script
 
 LICENCES = FOLDER / "FONTS.txt"  # for readers of the source; not served
-FILES = sorted(path.name for path in FOLDER.iterdir() if path != LICENCES)
-TEXTS = {name: (FOLDER / name).read_text("utf-8") for name in FILES if not name.endswith("woff2")}
+CONTENTS = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path != LICENCES}
+CONTENTS[SCHEMA] = schema_script()
+FILES = sorted(CONTENTS)
+TEXTS = {name: CONTENTS[name].decode() for name in FILES if not name.endswith("woff2")}
 SCRIPTS = [name for name in FILES if name.endswith(".js")]
 
 
@@ -35,7 +37,7 @@ class _Page(HTMLParser):
 
 
 def test_headers(server: RunningServer) -> None:
-    """The page allows its own files alone; neither inline nor foreign code is ever allowed."""
+    """The policy allows only files of the page: no inline and no third-party code."""
     response = server.client.get("/")
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     policy = dict(
@@ -50,9 +52,9 @@ def test_headers(server: RunningServer) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_file(server: RunningServer, name: str) -> None:
-    """Every file is served with its type and the policy, and not sent again while it is known."""
+    """Every file is served with its media type, the policy and an ETag that gives a 304."""
     response = server.client.get(f"/playground/{name}")
-    assert response.content == (FOLDER / name).read_bytes()
+    assert response.content == CONTENTS[name]
     kind = {"html": "text/html", "css": "text/css", "js": "text/javascript"}.get(
         name.split(".")[-1],
         {"svg": "image/svg+xml", "woff2": "font/woff2"}.get(name.split(".")[-1]),
@@ -66,14 +68,14 @@ def test_file(server: RunningServer, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["stile.css", "FONTS.txt", "page.py", "%2e%2e%2fpage.py"])
 def test_no_other_file(server: RunningServer, name: str) -> None:
-    """Nothing but the files of the page can be had, by whatever name."""
+    """No name reads a file outside the page; a near name is suggested."""
     response = server.client.get(f"/playground/{name}")
     assert error_of(response)["code"] == 404
     assert ("style.css" in response.text) == (name == "stile.css")
 
 
-def test_page_leads_to_files_that_exist() -> None:
-    """No inline script or style; every address in the page is a file of the page, or /docs."""
+def test_page_references_existing_files() -> None:
+    """The page has no inline script or style, and refers only to its own files and /docs."""
     page = _Page()
     assert not [name for _, name, _ in page.attributes if name == "style" or name.startswith("on")]
     addresses = [value for _, name, value in page.attributes if name in ("src", "href")]
@@ -83,7 +85,7 @@ def test_page_leads_to_files_that_exist() -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_imports_exist(name: str) -> None:
-    """Every module that a script imports is a file of the page, and has the names asked for."""
+    """Every imported module is a file of the page and exports the imported names."""
     for names, path in re.findall(r'import (.+?) from "\./(.+?)"', TEXTS[name]):
         assert path in FILES
         for wanted in re.findall(r"\w+", names) if names.startswith("{") else []:
@@ -91,23 +93,28 @@ def test_imports_exist(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_nothing_foreign(name: str) -> None:
-    """No file names another host; the style sheet loads files of the page alone."""
+def test_no_other_host(name: str) -> None:
+    """No file names another host; the style sheet loads only files of the page."""
     foreign = re.findall(r"https?://[^\s\"')]+", TEXTS[name])
     assert set(foreign) <= {"http://www.w3.org/2000/svg"}
     assert set(re.findall(r'url\("(.+?)"\)', TEXTS[name])) <= set(FILES)
 
 
-def test_shapes_are_those_of_the_contract() -> None:
-    """The page offers the nine shapes with their sizes, and both formats."""
-    found = re.findall(r'"(\d+:\d+)": \[(\d+), (\d+)\]', TEXTS["form.js"])
-    assert {shape: (int(width), int(height)) for shape, width, height in found} == SIZES
-    values = {value for tag, name, value in _Page().attributes if name == "value"}
-    assert set(OUTPUT_FORMATS) <= values
+def test_form_repeats_no_limit() -> None:
+    """Sizes, formats and limits come from the request schema; no other file repeats them."""
+    exports = dict(re.findall(r"export const (\w+) = (.+);", TEXTS[SCHEMA]))
+    assert {key: tuple(size) for key, size in json.loads(exports["sizes"]).items()} == SIZES
+    fields = json.loads(exports["requestFields"])
+    assert fields["output_format"]["enum"] == list(OUTPUT_FORMATS)
+    assert fields["seed"]["maximum"] == MAX_SEED
+    assert fields["partial_images"]["maximum"] == MAX_PREVIEWS
+    others = "".join(text for name, text in TEXTS.items() if name.endswith((".js", ".html")))
+    others = others.replace(TEXTS[SCHEMA], "")
+    assert not re.search(r"1344|4294967295|2 \*\* 32 - 1|10_?000", others)
 
 
-def test_licences_of_the_fonts_are_told() -> None:
-    """Whose the fonts are stands beside them and in NOTICE."""
+def test_font_licences_are_included() -> None:
+    """The fonts' licences are next to the fonts, and NOTICE names the fonts."""
     notice = (FOLDER.parents[4] / "NOTICE").read_text("utf-8")
     licence = LICENCES.read_text("utf-8")
     for name in ("Old Standard", "Instrument Sans"):
@@ -116,6 +123,6 @@ def test_licences_of_the_fonts_are_told() -> None:
 
 
 def test_versions_of_tools_are_pinned() -> None:
-    """The accessibility checker is of one exact version."""
+    """The accessibility checker has one exact version."""
     package = json.loads((FOLDER.parents[4] / "tests/playground/package.json").read_text())
     assert re.fullmatch(r"\d+\.\d+\.\d+", package["dependencies"]["axe-core"])

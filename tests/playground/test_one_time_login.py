@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 from conftest import RunningServer, error_of, running
 
-from daguerre.server.playground.one_time_login import FRAGMENT, SignIn, is_loopback
+from daguerre.server.playground.one_time_login import FRAGMENT, OneTimeLogin, is_loopback
 
 PATH = "/playground/sign-in"
 
 
 @pytest.fixture
-def sign_in() -> SignIn:
-    return SignIn()
+def one_time_login() -> OneTimeLogin:
+    return OneTimeLogin()
 
 
 @pytest.fixture
-def server(tmp_path: Path, sign_in: SignIn) -> Iterator[RunningServer]:
-    with running(tmp_path, sign_in=sign_in) as server:
+def server(tmp_path: Path, one_time_login: OneTimeLogin) -> Iterator[RunningServer]:
+    with running(tmp_path, one_time_login=one_time_login) as server:
         yield server
 
 
@@ -32,11 +32,11 @@ def token_of(link: str) -> str:
 
 
 def test_works_once(
-    server: RunningServer, sign_in: SignIn, caplog: pytest.LogCaptureFixture
+    server: RunningServer, one_time_login: OneTimeLogin, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The token gives its key once; neither stands in the log, and no cache keeps the answer."""
     caplog.set_level(logging.DEBUG)
-    token = token_of(sign_in.issue(server.key))
+    token = token_of(one_time_login.issue(server.key))
     first = server.client.post(PATH, json={"token": token})
     assert first.json() == {"key": server.key}
     assert first.headers["cache-control"] == "no-store"
@@ -45,16 +45,16 @@ def test_works_once(
     assert token not in caplog.text and server.key not in caplog.text
 
 
-def test_each_link_has_its_own_key(server: RunningServer, sign_in: SignIn) -> None:
+def test_each_link_has_its_own_key(server: RunningServer, one_time_login: OneTimeLogin) -> None:
     """Two links are two tokens, and using one leaves the other."""
-    tokens = [token_of(sign_in.issue(key)) for key in ("inf-one", "inf-two")]
+    tokens = [token_of(one_time_login.issue(key)) for key in ("inf-one", "inf-two")]
     answers = [server.client.post(PATH, json={"token": token}).json() for token in tokens[::-1]]
     assert answers == [{"key": "inf-two"}, {"key": "inf-one"}]
 
 
-def test_wrong_token_spends_nothing(server: RunningServer, sign_in: SignIn) -> None:
+def test_wrong_token_spends_nothing(server: RunningServer, one_time_login: OneTimeLogin) -> None:
     """A guess is refused, and the link still works."""
-    token = token_of(sign_in.issue(server.key))
+    token = token_of(one_time_login.issue(server.key))
     assert server.client.post(PATH, json={"token": "x" * 43}).status_code == 401
     assert server.client.post(PATH, json={"token": token}).status_code == 200
 

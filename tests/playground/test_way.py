@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from daguerre.errors import InternalError, QueueFullError
 from daguerre.params import ImageParams
-from daguerre.server.playground.one_time_login import SignIn
+from daguerre.server.playground.one_time_login import OneTimeLogin
 from playground.conftest import KEPT, TIMEOUT_MS, watched
 
 expect.set_options(timeout=TIMEOUT_MS)
@@ -36,21 +36,21 @@ def pictures(page: Page) -> int:
 
 
 @pytest.fixture
-def sign_in() -> SignIn:
-    return SignIn()
+def one_time_login() -> OneTimeLogin:
+    return OneTimeLogin()
 
 
 @pytest.fixture
-def own_server(tmp_path: Path, sign_in: SignIn) -> Iterator[RunningServer]:
-    with running(tmp_path, sign_in=sign_in) as server:
+def own_server(tmp_path: Path, one_time_login: OneTimeLogin) -> Iterator[RunningServer]:
+    with running(tmp_path, one_time_login=one_time_login) as server:
         yield server
 
 
 def test_link_signs_in_once(
-    context: BrowserContext, own_server: RunningServer, sign_in: SignIn
+    context: BrowserContext, own_server: RunningServer, one_time_login: OneTimeLogin
 ) -> None:
     """The link leads to a first picture with one click, leaves no trace, and opens nobody else."""
-    link = own_server.settings.url() + sign_in.issue(own_server.key)
+    link = own_server.settings.url() + one_time_login.issue(own_server.key)
     page = context.new_page()
     problems = watched(page, own_server)
     page.goto(link)
@@ -68,6 +68,26 @@ def test_link_signs_in_once(
     other.close()
 
 
+def test_link_in_an_open_page(
+    context: BrowserContext, own_server: RunningServer, one_time_login: OneTimeLogin
+) -> None:
+    """A link that is pasted into an open page signs in without a reload; its token leaves the URL,
+    and a link that is invalid leaves the stored key alone."""
+    url = own_server.settings.url()
+    page = context.new_page()
+    problems = watched(page, own_server)
+    page.goto(url)
+    page.get_by_role("button", name="Make the picture").click()  # opens the dialog for the key
+    page.evaluate("window.isSamePage = true")
+    link = url + one_time_login.issue(own_server.key)
+    for _ in range(2):
+        page.goto(link)
+        expect(page.locator("#service")).to_have_text(MODEL)
+        expect(page.locator("#key-dialog")).to_be_hidden()
+        page.wait_for_url(url + "/")
+    assert page.evaluate("window.isSamePage") and problems == []
+
+
 def test_key_is_typed_once(context: BrowserContext, server: RunningServer) -> None:
     """Without a key the page asks for it; a wrong one is told there, the right one is kept."""
     page = context.new_page()
@@ -76,7 +96,7 @@ def test_key_is_typed_once(context: BrowserContext, server: RunningServer) -> No
     page.get_by_role("button", name="Make the picture").click()
     field = page.get_by_label("Key", exact=True)
     expect(field).to_be_focused()
-    for wrong, told in (("inf-wrong", "unknown"), ("inf-ключ", "This is no key")):
+    for wrong, told in (("inf-wrong", "unknown"), ("inf-ключ", "This is not a key")):
         field.fill(wrong)
         page.get_by_role("button", name="Use this key").click()
         expect(page.locator("#key-error")).to_contain_text(told)
@@ -374,6 +394,6 @@ def test_page_without_storage(page: Page, make: Callable[..., None]) -> None:
     """Where the browser keeps nothing, pictures are made all the same, and the page says it."""
     page.add_init_script("delete window.indexedDB; window.indexedDB = undefined;")
     page.reload()
-    expect(page.locator("#sheet-note")).to_contain_text("keeps nothing")
+    expect(page.locator("#sheet-note")).to_contain_text("stores nothing")
     make("a fox", 3)
     assert pictures(page) == 1 and re.search("seed 3", page.locator("#caption-facts").inner_text())

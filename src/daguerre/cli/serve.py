@@ -23,7 +23,7 @@ from daguerre.errors import SettingsError
 if TYPE_CHECKING:
     from daguerre.cli.credentials import ResourceCredentials
     from daguerre.engine.interface import Engine
-    from daguerre.server.playground.one_time_login import SignIn
+    from daguerre.server.playground.one_time_login import OneTimeLogin
     from daguerre.storage.api_keys import ResourceStore
 
 _PROMPT = "a red apple on a wooden table"
@@ -54,12 +54,12 @@ def serve(settings: Settings) -> None:
 def _serve(settings: Settings, engine: Engine) -> None:
     from daguerre.cli import provisioning
     from daguerre.models.catalog import default_model
-    from daguerre.server.playground.one_time_login import SignIn
+    from daguerre.server.playground.one_time_login import OneTimeLogin
     from daguerre.server.server import serve as run
     from daguerre.storage.api_keys import ResourceStore
 
     model = default_model(settings)
-    store, sign_in = ResourceStore.open(settings), SignIn()
+    store, one_time_login = ResourceStore.open(settings), OneTimeLogin()
     try:
         with ExitStack() as until_the_end:
             run(
@@ -68,15 +68,15 @@ def _serve(settings: Settings, engine: Engine) -> None:
                 store,
                 # Not earlier: a start that fails leaves no address behind for `daguerre config`.
                 on_bound=lambda bound: provisioning.create_default(bound, store, model),
-                on_ready=functools.partial(_announce, store, sign_in, until_the_end),
-                sign_in=sign_in,
+                on_ready=functools.partial(_announce, store, one_time_login, until_the_end),
+                one_time_login=one_time_login,
             )
     finally:
         store.close()
 
 
 def _announce(
-    store: ResourceStore, sign_in: SignIn, until_the_end: ExitStack, settings: Settings
+    store: ResourceStore, one_time_login: OneTimeLogin, until_the_end: ExitStack, settings: Settings
 ) -> None:
     """Called when connections are answered; the port in `settings` is then the true one.
 
@@ -85,7 +85,7 @@ def _announce(
     _say(f"daguerre listens on {settings.url()}")
     try:
         _write_address(settings, until_the_end)
-        told = _how_to_call(store, sign_in, settings)
+        told = _how_to_call(store, one_time_login, settings)
     except SettingsError as error:
         click.echo(f"daguerre: the server runs, but not all is in order: {error.message}", err=True)
     else:
@@ -111,7 +111,7 @@ def _write_address(settings: Settings, until_the_end: ExitStack) -> None:
         credentials.set_url(folder, settings.url())
 
 
-def _how_to_call(store: ResourceStore, sign_in: SignIn, settings: Settings) -> str:
+def _how_to_call(store: ResourceStore, one_time_login: OneTimeLogin, settings: Settings) -> str:
     from daguerre.cli import provisioning
 
     resource = provisioning.default_resource(store)
@@ -124,16 +124,16 @@ def _how_to_call(store: ResourceStore, sign_in: SignIn, settings: Settings) -> s
             f" 'daguerre models rotate {resource.alias}' makes a new one."
         )
     here = replace(attachment, url=settings.url())
-    return _page(settings, sign_in, here) + _instructions(resource.alias, here)
+    return _page(settings, one_time_login, here) + _instructions(resource.alias, here)
 
 
-def _page(settings: Settings, sign_in: SignIn, attachment: ResourceCredentials) -> str:
+def _page(settings: Settings, one_time_login: OneTimeLogin, attachment: ResourceCredentials) -> str:
     """Only on this machine: a link that travels could be opened by whoever sees it first."""
     from daguerre.server.playground.one_time_login import is_loopback
 
     if settings.public_url or not is_loopback(settings.host):
         return f"\nIn a browser, with the key below:\n\n{attachment.url}/\n"
-    link = attachment.url + sign_in.issue(attachment.key)
+    link = attachment.url + one_time_login.issue(attachment.key)
     return f"\nIn a browser, signed in (this link works once):\n\n{link}\n"
 
 

@@ -28,7 +28,7 @@ from daguerre.server.http.errors import OutageLog, error_response, unrouted_resp
 from daguerre.server.http.middleware import RequestContextMiddleware
 from daguerre.server.http.security_headers import JsonCORSMiddleware
 from daguerre.server.idempotency.replay import IdempotencyCoordinator
-from daguerre.server.playground.one_time_login import SignIn
+from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.server.playground.page import Playground
 from daguerre.server.routes.files import FileEndpoints
 from daguerre.server.routes.generations import ImageGenerations
@@ -47,7 +47,10 @@ SWEEP_S = 60.0
 
 
 def create_app(
-    settings: Settings, engine: Engine, resources: ResourceStore, sign_in: SignIn | None = None
+    settings: Settings,
+    engine: Engine,
+    resources: ResourceStore,
+    one_time_login: OneTimeLogin | None = None,
 ) -> Starlette:
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
     keys = Authenticator(resources)
@@ -57,7 +60,7 @@ def create_app(
     models, health = Models(engine, keys), Health(engine)
     routes = [
         *_routes(images, files, models, health, metrics, OpenApi(settings)),
-        *_playground_routes(Playground(), sign_in or SignIn()),
+        *_playground_routes(Playground(), one_time_login or OneTimeLogin()),
     ]
     paths = [route.path for route in routes]
     # Of two paths to one endpoint the later, with the prefix, is the one that is counted under.
@@ -122,10 +125,10 @@ def _other_sites(settings: Settings) -> Iterator[Middleware]:
         yield Middleware(JsonCORSMiddleware, origins=origins)
 
 
-def _playground_routes(playground: Playground, sign_in: SignIn) -> list[Route]:
+def _playground_routes(playground: Playground, one_time_login: OneTimeLogin) -> list[Route]:
     return [
         Route("/", playground.page, methods=["GET"]),
-        Route("/playground/sign-in", sign_in.redeem, methods=["POST"]),
+        Route("/playground/sign-in", one_time_login.redeem, methods=["POST"]),
         Route("/playground/{name}", playground.file, methods=["GET"]),
     ]
 

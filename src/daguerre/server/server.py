@@ -35,7 +35,7 @@ from daguerre.server.http.h11_protocol import (
     HttpProtocol,
     is_for_the_log,
 )
-from daguerre.server.playground.one_time_login import SignIn
+from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.storage.api_keys import ResourceStore
 
 # Longer than clients and proxies keep an idle connection, so that they close first and never send
@@ -58,7 +58,7 @@ class Server(uvicorn.Server):
         engine: Engine,
         resources: ResourceStore,
         on_ready: Callable[[Settings], None] | None = None,
-        sign_in: SignIn | None = None,
+        one_time_login: OneTimeLogin | None = None,
     ) -> None:
         protocol = _protocol(settings)
         self.socket = listen(settings.host, settings.port)
@@ -68,7 +68,7 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None  # while connections are taken
         self._draining: asyncio.Task[None] | None = None
         logging.getLogger("uvicorn.error").addFilter(is_for_the_log)
-        app = create_app(self.settings, engine, resources, sign_in)
+        app = create_app(self.settings, engine, resources, one_time_login)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -146,7 +146,7 @@ def serve(
     resources: ResourceStore,
     on_ready: Callable[[Settings], None] | None = None,
     on_bound: Callable[[Settings], None] | None = None,
-    sign_in: SignIn | None = None,
+    one_time_login: OneTimeLogin | None = None,
 ) -> None:
     """Blocks until a signal ends it. Raises `SettingsError` where the address cannot be had, and
     `InternalError` where the models cannot be loaded.
@@ -155,7 +155,7 @@ def serve(
     answered, `on_ready` once connections are answered; the model may be loading still, as /readyz
     tells.
     """
-    server = Server(settings, engine, resources, on_ready, sign_in)
+    server = Server(settings, engine, resources, on_ready, one_time_login)
     if on_bound:
         try:
             on_bound(server.settings)

@@ -1,1 +1,1 @@
-"""The playground: one page for people, its files, and the link that opens it signed in."""
+"""The playground: a web page for people, and the one-time link that opens it signed in."""

@@ -1,7 +1,7 @@
-"""Links that open the playground signed in: each works once, and on this machine alone.
+"""One-time login links: each opens the playground signed in, once, in a browser on this machine.
 
-The token stands behind the `#` of the address, which browsers send to nobody; the page posts it
-and gets the key. Who may issue one, and where it is shown, is the command's to know.
+The token is in the fragment of the URL, which browsers do not send. The page posts the token and
+receives the API key. `daguerre serve` issues the link.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ FRAGMENT = "sign-in="
 _TOKEN_BYTES = 32
 _MAX_BODY_BYTES = 1024
 _BODY_TIMEOUT_S = 10.0
-_HOW = "type the key, which 'daguerre config' shows"
 
 
 def is_loopback(host: str) -> bool:
@@ -33,47 +32,43 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class SignIn:
-    """The keys that links still stand for, under the hashes of their tokens."""
+class OneTimeLogin:
+    """API keys of the unused links, by the SHA-256 of their tokens."""
 
     def __init__(self) -> None:
         self._keys: dict[str, str] = {}
 
     def issue(self, key: str) -> str:
-        """What follows the address of the server in a link that gives `key` to one browser."""
+        """Path and fragment of a new link that gives `key` to one browser."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         self._keys[_sha256(token)] = key
         return f"/#{FRAGMENT}{token}"
 
     async def redeem(self, request: Request) -> Response:
+        """`POST /playground/sign-in`: exchanges a token for its key and invalidates the token."""
         body = parse_object(await read_body(request, _MAX_BODY_BYTES, _BODY_TIMEOUT_S))
-        key = self._key(_token(body)) if _is_near(request) else None
+        token = _token(body)
+        is_local = request.client is not None and is_loopback(request.client.host)
+        key = self._keys.pop(_sha256(token), None) if is_local else None
         if key is None:
             raise AuthenticationError(
-                "this link has been used, or belongs to another start of the server, or was opened"
-                f" on another machine; {_HOW}",
+                "this link has been used, is from an earlier start of the server, or was opened on"
+                " another machine; enter the key that 'daguerre config' shows",
                 param="token",
             )
         return JSONResponse({"key": key}, headers={"cache-control": "no-store"})
-
-    def _key(self, token: str) -> str | None:
-        return self._keys.pop(_sha256(token), None)
 
 
 def _token(body: dict[str, object]) -> str:
     token = body.get("token")
     if not isinstance(token, str) or set(body) != {"token"}:
-        names = ", ".join(quote_for_message(name) for name in body) or "nothing"
+        names = ", ".join(quote_for_message(name) for name in body) or "no fields"
         raise InvalidRequestError(
-            f"the body has {names}; it must have 'token' alone, the text behind"
-            f" '#{FRAGMENT}' of the link",
+            f"the body has {names}; it must have only 'token', the text after '#{FRAGMENT}' in the"
+            " link",
             param="token",
         )
     return token
-
-
-def _is_near(request: Request) -> bool:
-    return request.client is not None and is_loopback(request.client.host)
 
 
 def _sha256(token: str) -> str:

@@ -1,12 +1,13 @@
-"""GET / and the files of the page: read once, served as they lie in `static`.
+"""`GET /` and the files of the playground, read from `static` once at startup.
 
-There is no build step and nothing is fetched from elsewhere; the policy that goes with every file
-lets a browser run and load these files alone. Knows nothing of keys, fields or images.
+There is no build step. The content security policy of every file allows only these files. One file
+is generated: `schema.js` holds the fields of a request, so that the form repeats no limit.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,17 +15,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from daguerre.errors import NotFoundError
+from daguerre.params import SIZES
 from daguerre.protocol.messages import quote_for_message, suggestion
+from daguerre.protocol.parsing import field_schemas
 
 FOLDER = Path(__file__).parent / "static"
 INDEX = "index.html"
+SCHEMA = "schema.js"
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
         "font-src 'self'",
-        "img-src 'self' blob:",  # images come in the events, and become blobs here
+        "img-src 'self' blob:",  # the page makes blobs of the images in events
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -39,7 +43,7 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
-    # Asked for each time, so that a page never runs with the files of another version.
+    # Revalidated each time, so that a page never runs with files of another version.
     "cache-control": "no-cache",
 }
 _MEDIA_TYPES = {
@@ -63,12 +67,12 @@ class _File:
 
 
 class Playground:
+    """Serves the page and its files, by name."""
+
     def __init__(self) -> None:
-        self._files = {
-            path.name: _read(path)
-            for path in sorted(FOLDER.iterdir())
-            if path.suffix in _MEDIA_TYPES
-        }
+        paths = [path for path in FOLDER.iterdir() if path.suffix in _MEDIA_TYPES]
+        contents = {path.name: path.read_bytes() for path in paths} | {SCHEMA: schema_script()}
+        self._files = {name: _file(name, content) for name, content in sorted(contents.items())}
 
     async def page(self, request: Request) -> Response:
         return self._files[INDEX].response(request)
@@ -81,7 +85,16 @@ class Playground:
         return self._files[name].response(request)
 
 
-def _read(path: Path) -> _File:
-    content = path.read_bytes()
+def schema_script() -> bytes:
+    """JavaScript module with `sizes` (aspect ratio -> pixels, widest first) and `requestFields`
+    (name -> JSON schema)."""
+    sizes = dict(sorted(SIZES.items(), key=lambda item: item[1][0] / item[1][1], reverse=True))
+    exports = {"sizes": sizes, "requestFields": field_schemas()}
+    lines = (f"export const {name} = {json.dumps(value)};\n" for name, value in exports.items())
+    return "".join(lines).encode()
+
+
+def _file(name: str, content: bytes) -> _File:
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    return _File(content, {**_HEADERS, "content-type": _MEDIA_TYPES[path.suffix], "etag": etag})
+    media_type = _MEDIA_TYPES[Path(name).suffix]
+    return _File(content, {**_HEADERS, "content-type": media_type, "etag": etag})

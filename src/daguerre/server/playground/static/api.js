@@ -1,10 +1,9 @@
-// The server's side: what is sent, and what comes back as plain values. Paths are relative, so the
-// page also works behind a proxy that serves it under a path of its own. Knows nothing of the page.
+// API client. Paths are relative to the page, so it also works behind a proxy with a path prefix.
 
 import { events } from "./events.js";
+import { requestFields } from "./schema.js";
 
 export const base = new URL(".", document.baseURI).href.replace(/\/$/, "");
-const PREVIEWS = 3;
 
 export class ApiError extends Error {
   constructor({ status, message, param, retryAfter }) {
@@ -21,21 +20,21 @@ async function call(path, options) {
     if (error.name === "AbortError") throw error;
     throw new ApiError({ status: 0, message: "The server cannot be reached." });
   }
-  if (!answer.ok) throw await refusal(answer);
+  if (!answer.ok) throw await errorOf(answer);
   return answer;
 }
 
-async function refusal(answer) {
+async function errorOf(answer) {
   const { error } = await answer.json().catch(() => ({}));
   const retryAfter = Number(answer.headers.get("retry-after")) || 0;
   const message = error?.message ?? `The server answered ${answer.status}.`;
   return new ApiError({ status: answer.status, message, param: error?.param, retryAfter });
 }
 
-// A TypeError for a key of letters that no header can hold.
+// Throws a TypeError if the key has characters that a header cannot hold.
 const authorized = (key) => new Headers({ Authorization: `Bearer ${key}` });
 
-// The id of the model that this key opens.
+// The id of the model that the key belongs to.
 export async function modelOf(key) {
   const answer = await call("/v1/models", { headers: authorized(key) });
   const { data } = await answer.json();
@@ -43,23 +42,23 @@ export async function modelOf(key) {
   return data[0].id;
 }
 
-// The key that a link stands for.
-export async function keyOf(token) {
+// Exchanges the token of a one-time link for its key.
+export async function redeem(token) {
   const answer = await call("/playground/sign-in", { method: "POST", body: JSON.stringify({ token }) });
   return (await answer.json()).key;
 }
 
-// Yields {seed}, {queued}, {step, total}, {preview}, and last {image}.
+// Yields {seed}, {queued}, {step, total}, {preview}, and finally {image}.
 export async function* generate(key, fields, signal) {
-  const body = JSON.stringify({ ...fields, stream: true, partial_images: PREVIEWS });
+  const body = JSON.stringify({ ...fields, stream: true, partial_images: requestFields.partial_images.maximum });
   const headers = authorized(key);
   headers.set("Content-Type", "application/json");
   const answer = await call("/v1/images/generations", { method: "POST", headers, body, signal });
   yield { seed: Number(answer.headers.get("x-seed")) };
   for await (const event of events(answer.body)) {
-    const told = event.comment === undefined ? image(event) : progress(event.comment);
-    if (told) yield told;
-    if (told?.image) return;
+    const update = event.comment === undefined ? image(event) : progress(event.comment);
+    if (update) yield update;
+    if (update?.image) return;
   }
   throw new ApiError({ status: 0, message: "The connection ended before the picture was done." });
 }

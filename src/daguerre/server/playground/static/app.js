@@ -1,21 +1,21 @@
-// The page: what each button does, and what happens at the start. The parts are in files of their own.
+// Entry point of the page: connects the form, the viewer, the contact sheet and the dialogs.
 
 import { ApiError } from "./api.js";
 import * as code from "./code.js";
+import * as sheet from "./contact_sheet.js";
 import * as form from "./form.js";
 import { Gallery } from "./gallery.js";
+import { make } from "./generation.js";
 import * as key from "./key.js";
-import * as plate from "./plate.js";
-import * as sheet from "./sheet.js";
-import { make } from "./work.js";
+import * as viewer from "./viewer.js";
 
 const find = (id) => document.getElementById(id);
 const gallery = new Gallery();
-let chosen = null;  // the picture on the plate, or null where that is being made or there is none
-let running = null;  // of the picture that is being made: its AbortController and shape, and what was chosen before
+let selected = null;  // the stored picture in the viewer, or null
+let running = null;  // the picture in progress: its AbortController, its shape, and the selection before it
 
-// For ears: what eyes see on the plate.
-const say = (words) => { find("spoken").textContent = words; };
+// Announces the state of the viewer to screen readers.
+const say = (text) => { find("spoken").textContent = text; };
 
 async function start() {
   form.setUp(say);
@@ -23,21 +23,27 @@ async function start() {
   code.setUp(key.key);
   sheet.setUp(remove);
   listen();
-  const isKept = await gallery.open();
-  if (!isKept) find("sheet-note").textContent = "This browser keeps nothing: pictures go with the page.";
-  choose(gallery.pictures[0]?.id);
-  let problem = "";
-  try {
-    await key.takeFromAddress();
-  } catch (error) {
-    problem = told(error);
-  }
-  await refresh();
-  if (problem && !key.key()) key.ask(problem);
-  // Whoever has begun elsewhere is left there.
+  const isPersistent = await gallery.open();
+  if (!isPersistent) find("sheet-note").textContent = "This browser stores nothing: pictures are lost when the page closes.";
+  select(gallery.pictures[0]?.id);
+  addEventListener("hashchange", signIn);
+  await signIn();
+  // Leave the focus where the user has put it.
   if (document.activeElement !== document.body) return;
   find("prompt").focus();
   find("prompt").select();
+}
+
+// Redeems a sign-in link in the URL, also one that is pasted into an open page.
+async function signIn() {
+  let problem = "";
+  try {
+    await key.redeemLink();
+  } catch (error) {
+    problem = messageOf(error);
+  }
+  await refresh();
+  if (problem && !key.key()) key.ask(problem);
 }
 
 async function refresh() {
@@ -46,8 +52,8 @@ async function refresh() {
     find("service").textContent = model || "Not signed in";
   } catch (error) {
     find("service").textContent = "";
-    if (error.status === 401) key.ask(told(error));
-    else form.showError({ message: told(error) });
+    if (error.status === 401) key.ask(messageOf(error));
+    else form.showError({ message: messageOf(error) });
   }
 }
 
@@ -59,17 +65,17 @@ function listen() {
   });
   find("cancel").addEventListener("click", cancel);
   find("again").addEventListener("click", () => {
-    form.fill(chosen.fields);
+    form.fill(selected.fields);
     draw();
   });
   find("vary").addEventListener("click", () => {
-    form.fill(chosen.fields);
+    form.fill(selected.fields);
     form.drawSeed();
     draw();
   });
-  find("copy").addEventListener("click", () => code.show(chosen));
-  find("remove").addEventListener("click", () => remove(chosen.id));
-  find("clear").addEventListener("click", askToClear);
+  find("copy").addEventListener("click", () => code.show(selected));
+  find("remove").addEventListener("click", () => remove(selected.id));
+  find("clear").addEventListener("click", confirmClear);
   find("clear-no").addEventListener("click", () => find("clear-dialog").close());
   find("clear-yes").addEventListener("click", clear);
   document.addEventListener("keydown", (event) => {
@@ -90,7 +96,7 @@ async function draw() {
   begin(fields.aspect_ratio);
   try {
     const { file, seed, seconds } = await make(key.key(), fields, running.signal, say);
-    await keep(file, { ...fields, seed }, seconds);
+    await store(file, { ...fields, seed }, seconds);
   } catch (error) {
     failed(error);
   }
@@ -98,21 +104,21 @@ async function draw() {
 
 function begin(shape) {
   const controller = new AbortController();
-  running = { controller, signal: controller.signal, shape, before: chosen?.id };
+  running = { controller, signal: controller.signal, shape, before: selected?.id };
   form.clearErrors();
-  plate.begin(shape);
-  choose(sheet.DRAFT);
-  plate.setState("Sent");
+  viewer.begin(shape);
+  select(sheet.DRAFT);
+  viewer.setState("Sent");
   showRunning();
   if (document.activeElement === document.body) find("cancel").focus();
   const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  find("plate").scrollIntoView({ block: "nearest", behavior: isCalm ? "auto" : "smooth" });
+  find("viewer").scrollIntoView({ block: "nearest", behavior: isCalm ? "auto" : "smooth" });
 }
 
 function end() {
   const isCancelFocused = document.activeElement === find("cancel");
   running = null;
-  plate.end();
+  viewer.end();
   showRunning();
   if (isCancelFocused) find("make").focus();
 }
@@ -126,77 +132,77 @@ function cancel() {
   running?.controller.abort(new DOMException("cancelled", "AbortError"));
 }
 
-async function keep(file, fields, seconds) {
+async function store(file, fields, seconds) {
   let result;
   try {
     result = await gallery.add(file, fields, seconds);
     find("sheet-error").hidden = true;
   } catch (error) {
-    tellSheet(`The picture could not be kept in this browser (${error.message}); download it, or remove others.`);
+    showSheetError(`This browser could not store the picture (${error.message}). Download it, or remove others.`);
   }
   const picture = result?.picture ?? gallery.pictures[0];
-  const other = chosen;  // that is looked at meanwhile, and stays
+  const other = selected;  // a picture that the user selected during the generation stays
   end();
-  choose(other ? other.id : picture.id);
-  const words = result?.isKnown ? "The same bytes as before." : "";
-  plate.setState(other ? `The picture is done. ${words}` : words);
-  say(`Done. ${words}`);
+  select(other ? other.id : picture.id);
+  const note = result?.isKnown ? "The same bytes as before." : "";
+  viewer.setState(other ? `The picture is done. ${note}` : note);
+  say(`Done. ${note}`);
 }
 
 function failed(error) {
   const { before } = running;
   end();
-  choose(chosen?.id ?? before);
+  select(selected?.id ?? before);
   if (error.name === "AbortError") {
-    plate.setState("Cancelled");
+    viewer.setState("Cancelled");
     return say("Cancelled");
   }
   say("");
-  if (error.status === 401) return key.ask(told(error));
-  form.showError({ param: error.param, message: told(error) });
+  if (error.status === 401) return key.ask(messageOf(error));
+  form.showError({ param: error.param, message: messageOf(error) });
 }
 
-function told(error) {
+function messageOf(error) {
   if (error instanceof ApiError) return error.message;
   console.error(error);
-  return "The connection broke.";
+  return "The connection was interrupted.";
 }
 
-// One that is kept, or else the one that is being made.
-function choose(id) {
-  chosen = gallery.pictures.find((picture) => picture.id === id) ?? null;
-  if (chosen || !running) plate.settle(chosen);
-  else plate.develop();
-  if (!running) plate.setState("");
-  const chosenId = chosen?.id ?? (running ? sheet.DRAFT : undefined);
-  sheet.render(gallery.pictures, running?.shape ?? null, chosenId, choose);
+// Shows the stored picture with this id, or else the picture in progress.
+function select(id) {
+  selected = gallery.pictures.find((picture) => picture.id === id) ?? null;
+  if (selected || !running) viewer.showStored(selected);
+  else viewer.showDraft();
+  if (!running) viewer.setState("");
+  const selectedId = selected?.id ?? (running ? sheet.DRAFT : undefined);
+  sheet.render(gallery.pictures, running?.shape ?? null, selectedId, select);
 }
 
 async function remove(id) {
   const before = gallery.pictures.map((picture) => picture.id);
   const after = before[before.indexOf(id) + 1] ?? before[before.indexOf(id) - 1];
-  await gallery.remove(id).catch((error) => tellSheet(`It could not be removed: ${error.message}`));
-  choose(after);
+  await gallery.remove(id).catch((error) => showSheetError(`It could not be removed: ${error.message}`));
+  select(after);
   say("Removed");
-  if (!chosen) find("prompt").focus();
+  if (!selected) find("prompt").focus();
 }
 
-function askToClear() {
+function confirmClear() {
   const count = gallery.pictures.length;
-  find("clear-note").textContent = `${count === 1 ? "One picture" : `${count} pictures`} of this browser will be gone; downloads are not touched.`;
+  find("clear-note").textContent = `${count === 1 ? "One picture" : `${count} pictures`} will be removed from this browser; downloaded files stay.`;
   find("clear-dialog").showModal();
 }
 
 async function clear() {
   find("clear-dialog").close();
-  await gallery.clear().catch((error) => tellSheet(`They could not be removed: ${error.message}`));
-  choose();
+  await gallery.clear().catch((error) => showSheetError(`They could not be removed: ${error.message}`));
+  select();
   say("All removed");
   find("prompt").focus();
 }
 
-function tellSheet(words) {
-  find("sheet-error").textContent = words;
+function showSheetError(message) {
+  find("sheet-error").textContent = message;
   find("sheet-error").hidden = false;
 }
 

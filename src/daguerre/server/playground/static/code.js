@@ -1,7 +1,7 @@
-// The dialog that shows a picture's request as a program, and copies it.
+// The dialog that shows and copies a picture's request as code.
 
 import { base } from "./api.js";
-import { fileName } from "./plate.js";
+import { fileName } from "./viewer.js";
 import { snippet } from "./snippets.js";
 
 const find = (id) => document.getElementById(id);
@@ -15,8 +15,8 @@ export function setUp(key) {
   find("code-copy").addEventListener("click", copy);
 }
 
-export function show(chosen) {
-  picture = chosen;
+export function show(selected) {
+  picture = selected;
   render();
   dialog.showModal();
 }
@@ -35,8 +35,8 @@ async function copy() {
     await navigator.clipboard.writeText(text);
     find("code-copied").textContent = "Copied";
   } catch {
-    // Without TLS or permission the browser has no clipboard for pages: mark it for Ctrl+C.
+    // The clipboard needs TLS and permission; without them, select the text for Ctrl+C.
     getSelection().selectAllChildren(find("code"));
-    find("code-copied").textContent = "Marked; press Ctrl+C";
+    find("code-copied").textContent = "Selected; press Ctrl+C";
   }
 }

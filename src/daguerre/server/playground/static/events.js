@@ -1,5 +1,4 @@
-// Server-sent events from the body of an answer: blocks of `event`, `data` and comments, as the
-// HTML standard defines them. Knows nothing of images.
+// Parses server-sent events from the body of a response, comments included (HTML standard, 9.2).
 
 export async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
@@ -24,7 +23,7 @@ export async function* events(body) {
 }
 
 async function* lines(reader) {
-  // An image is one line of megabytes that comes in many parts, so parts are joined only at its end.
+  // An image is one line of several megabytes in many chunks; they are joined once, at its end.
   let parts = [];
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     const pieces = part.value.split("\n");

@@ -1,25 +1,23 @@
-// The fields of the next picture: their values in and out, the nine shapes, the seed with its lock,
-// and a refusal at the field that it names. Knows nothing of how pictures are made.
+// The form: values of the request, aspect ratios, the seed with its lock, and errors at their fields.
+// Choices and limits come from the server's request schema.
 
-const SHAPES = {
-  "21:9": [1536, 640], "16:9": [1344, 768], "3:2": [1216, 832],
-  "5:4": [1088, 896], "1:1": [1024, 1024], "4:5": [896, 1088],
-  "2:3": [832, 1216], "9:16": [768, 1344], "9:21": [640, 1536],
-};
-const MAX_SEED = 2 ** 32 - 1;
-const DRAWN_PX = 25;  // the side of the square; all shapes have its area
-const KEPT = "daguerre.form";
-// Of two names for one thing the page has one.
-const SHOWN_AT = { size: "aspect_ratio" };
+import { requestFields, sizes } from "./schema.js";
+
+const DEFAULT_SHAPE = "1:1";
+const ICON_PX = 25;  // side of the square icon; all icons have its area
+const STORAGE_KEY = "daguerre.form";
+// Errors of `size` are shown at the field that the form has instead.
+const ERROR_FIELD = { size: "aspect_ratio" };
 
 const form = document.getElementById("form");
 const seed = document.getElementById("seed");
 const lock = document.getElementById("lock");
 
-export const sizeOf = (shape) => SHAPES[shape];
+export const sizeOf = (shape) => sizes[shape];
 
 export function setUp(say) {
-  document.getElementById("shapes").append(...Object.keys(SHAPES).map(shapeChoice));
+  document.getElementById("shapes").append(...Object.keys(sizes).map(shapeChoice));
+  document.getElementById("formats").append(...requestFields.output_format.enum.map(formatChoice));
   restore();
   if (!isLocked()) drawSeed();
   showSize();
@@ -27,7 +25,7 @@ export function setUp(say) {
   form.addEventListener("input", (event) => {
     clearError(event.target.name);
     if (event.target === seed) setLock(true);
-    keep();
+    save();
   });
   document.getElementById("dice").addEventListener("click", () => {
     drawSeed();
@@ -37,7 +35,7 @@ export function setUp(say) {
   lock.addEventListener("click", () => setLock(!isLocked()));
 }
 
-// As they are sent. What is no number is sent as it was typed, so the server says what is wrong.
+// The request fields. A seed that is not a number is sent as typed: the server explains the error.
 export function values() {
   const data = new FormData(form);
   const text = data.get("seed").trim();
@@ -59,17 +57,18 @@ export function fill(fields) {
   seed.value = fields.seed;
   clearErrors();
   showSize();
-  keep();
+  save();
 }
 
-// For the next picture, unless the seed is to be kept.
+// Draws the seed of the next picture, unless the seed is locked.
 export function nextSeed() {
   if (!isLocked()) drawSeed();
 }
 
 export function drawSeed() {
-  seed.value = 1 + Math.floor(crypto.getRandomValues(new Uint32Array(1))[0] / (MAX_SEED + 1) * MAX_SEED);
-  keep();
+  const unit = crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32;  // 0 to 1, exclusive
+  seed.value = 1 + Math.floor(unit * requestFields.seed.maximum);
+  save();
 }
 
 const isLocked = () => lock.getAttribute("aria-pressed") === "true";
@@ -77,12 +76,12 @@ const isLocked = () => lock.getAttribute("aria-pressed") === "true";
 export function setLock(isOn) {
   lock.setAttribute("aria-pressed", String(isOn));
   document.getElementById("seed-hint").textContent = isOn ? "Kept for the next pictures" : "A new one for each picture";
-  keep();
+  save();
 }
 
-// Puts the words where they belong, and the cursor there.
+// Shows the message at its field and focuses the field.
 export function showError({ param, message }) {
-  const name = SHOWN_AT[param] ?? param;
+  const name = ERROR_FIELD[param] ?? param;
   const place = document.getElementById(`${name}-error`);
   const field = form.elements[name];
   if (!place || !field) return showAt(document.getElementById("form-error"), message);
@@ -109,36 +108,42 @@ function showAt(place, message) {
 }
 
 function shapeChoice(name) {
-  const [width, height] = SHAPES[name];
+  const [width, height] = sizes[name];
+  const icon = Object.assign(document.createElement("span"), { className: "shape" });
+  const scale = ICON_PX / Math.sqrt(width * height);
+  icon.style.width = `${width * scale}px`;
+  icon.style.height = `${height * scale}px`;
+  const text = Object.assign(document.createElement("span"), { className: "name", textContent: name });
+  return radio("aspect_ratio", name, name === DEFAULT_SHAPE, icon, text);
+}
+
+function formatChoice(name) {
+  const text = Object.assign(document.createElement("span"), { textContent: name.toUpperCase() });
+  return radio("output_format", name, name === requestFields.output_format.default, text);
+}
+
+function radio(name, value, defaultChecked, ...content) {
   const label = document.createElement("label");
-  const input = Object.assign(document.createElement("input"), { type: "radio", name: "aspect_ratio", value: name });
-  input.defaultChecked = name === "1:1";
-  const drawn = document.createElement("span");
-  drawn.className = "shape";
-  const unit = DRAWN_PX / Math.sqrt(width * height);
-  drawn.style.width = `${width * unit}px`;
-  drawn.style.height = `${height * unit}px`;
-  const words = Object.assign(document.createElement("span"), { className: "name", textContent: name });
-  label.append(input, drawn, words);
+  label.append(Object.assign(document.createElement("input"), { type: "radio", name, value, defaultChecked }), ...content);
   return label;
 }
 
 function showSize() {
-  const [width, height] = SHAPES[form.elements.aspect_ratio.value];
+  const [width, height] = sizes[form.elements.aspect_ratio.value];
   document.getElementById("size").textContent = `${width} × ${height}`;
 }
 
-function keep() {
-  localStorage.setItem(KEPT, JSON.stringify({ ...values(), isLocked: isLocked() }));
+function save() {
+  localStorage.setItem(STORAGE_KEY, JSON.stringify({ ...values(), isLocked: isLocked() }));
 }
 
 function restore() {
   try {
-    const { isLocked, ...fields } = JSON.parse(localStorage.getItem(KEPT));
-    if (!SHAPES[fields.aspect_ratio]) return;
+    const { isLocked, ...fields } = JSON.parse(localStorage.getItem(STORAGE_KEY));
+    if (!sizes[fields.aspect_ratio]) return;
     fill(fields);
     setLock(isLocked);
   } catch {
-    // Nothing was kept, or it cannot be read: the form is as the page came.
+    // Nothing is stored, or it cannot be read: the form keeps its defaults.
   }
 }

@@ -1,17 +1,17 @@
-// The pictures of this browser, in IndexedDB: the file as it came, a small one to show, and the
-// fields that made it. Where the browser keeps nothing, they live as long as the page.
+// The pictures of this browser, in IndexedDB: the original file, a thumbnail, and the request fields.
+// If the browser has no storage, pictures last as long as the page.
 
 const STORE = "pictures";
 const SMALL_PX = 480;
 
-function settled(request) {
+function resultOf(request) {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
 }
 
-function done(transaction) {
+function committed(transaction) {
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve();
     transaction.onabort = () => reject(transaction.error);
@@ -23,13 +23,13 @@ export class Gallery {
   #pictures = [];
   #nextId = 1;
 
-  // False where nothing will outlive the page.
+  // Returns false if pictures do not outlive the page.
   async open() {
     try {
       const request = indexedDB.open("daguerre", 1);
       request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
-      this.#database = await settled(request);
-      this.#pictures = await settled(this.#database.transaction(STORE).objectStore(STORE).getAll());
+      this.#database = await resultOf(request);
+      this.#pictures = await resultOf(this.#database.transaction(STORE).objectStore(STORE).getAll());
     } catch {
       this.#database = null;
     }
@@ -37,16 +37,16 @@ export class Gallery {
     return this.#database !== null;
   }
 
-  // The newest first.
+  // Newest first.
   get pictures() {
     return [...this.#pictures].sort((a, b) => b.id - a.id);
   }
 
-  // The picture, and whether its very bytes were there before.
+  // Returns the stored picture, and whether an identical one was already there.
   async add(file, fields, seconds) {
-    const same = await this.#find(file, fields);
-    if (same) return { picture: same, isKnown: true };
-    const id = Math.max(this.#nextId, Date.now());  // also unlike that of another window
+    const known = await this.#find(file, fields);
+    if (known) return { picture: known, isKnown: true };
+    const id = Math.max(this.#nextId, Date.now());  // unique across windows
     this.#nextId = id + 1;
     const picture = { id, file, small: await small(file), fields, seconds };
     this.#pictures.push(picture);
@@ -68,14 +68,14 @@ export class Gallery {
     if (!this.#database) return;
     const transaction = this.#database.transaction(STORE, "readwrite");
     change(transaction.objectStore(STORE));
-    await done(transaction);
+    await committed(transaction);
   }
 
   async #find(file, fields) {
     const wanted = JSON.stringify(fields);
     for (const picture of this.#pictures) {
-      const isLike = picture.file.size === file.size && JSON.stringify(picture.fields) === wanted;
-      if (isLike && (await hasSameBytes(picture.file, file))) return picture;
+      const isCandidate = picture.file.size === file.size && JSON.stringify(picture.fields) === wanted;
+      if (isCandidate && (await hasSameBytes(picture.file, file))) return picture;
     }
   }
 }

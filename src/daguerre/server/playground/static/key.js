@@ -1,31 +1,31 @@
-// The key: typed once, or brought by a link that works once, and kept in this browser alone.
+// The API key: typed once, or redeemed from a one-time link, and stored in this browser only.
 
-import { ApiError, keyOf, modelOf } from "./api.js";
+import { ApiError, modelOf, redeem } from "./api.js";
 
-const KEPT = "daguerre.key";
+const STORAGE_KEY = "daguerre.key";
 const SIGN_IN = "#sign-in=";
 const find = (id) => document.getElementById(id);
 const dialog = find("key-dialog"), input = find("key");
 
 let model = "";
 
-export const key = () => localStorage.getItem(KEPT) ?? "";
+export const key = () => localStorage.getItem(STORAGE_KEY) ?? "";
 export const modelId = () => model;
 
-// The model of the key that is kept; refreshes what the page says of it.
+// The model of the stored key, or "" without one; updates the button.
 export async function check() {
   model = key() ? await modelOf(key()) : "";
   find("open-key").textContent = key() ? "Key" : "Sign in";
   return model;
 }
 
-// True where the address brought a key. The token goes from the address and its history at once.
-export async function takeFromAddress() {
-  if (!location.hash.startsWith(SIGN_IN)) return false;
+// Stores the key of a one-time link in the URL; first removes the token from the URL and the history.
+export async function redeemLink() {
+  if (!location.hash.startsWith(SIGN_IN)) return;
   const token = location.hash.slice(SIGN_IN.length);
   history.replaceState(null, "", location.pathname + location.search);
-  localStorage.setItem(KEPT, await keyOf(token));
-  return true;
+  localStorage.setItem(STORAGE_KEY, await redeem(token));
+  dialog.close();
 }
 
 export function ask(message = "") {
@@ -40,7 +40,7 @@ export function setUp(onChange) {
   find("open-key").addEventListener("click", () => ask());
   find("key-close").addEventListener("click", () => dialog.close());
   find("key-forget").addEventListener("click", async () => {
-    localStorage.removeItem(KEPT);
+    localStorage.removeItem(STORAGE_KEY);
     dialog.close();
     await onChange();
   });
@@ -49,10 +49,10 @@ export function setUp(onChange) {
     try {
       const typed = input.value.trim();
       await modelOf(typed);
-      localStorage.setItem(KEPT, typed);
+      localStorage.setItem(STORAGE_KEY, typed);
     } catch (error) {
       if (!(error instanceof ApiError || error instanceof TypeError)) throw error;
-      return showError(error instanceof ApiError ? error.message : "This is no key; keys begin with inf-.");
+      return showError(error instanceof ApiError ? error.message : "This is not a key; keys start with inf-.");
     }
     dialog.close();
     await onChange();

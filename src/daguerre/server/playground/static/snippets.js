@@ -1,5 +1,5 @@
-// The request of a picture as programs that can be pasted as they stand: each writes the file with
-// the same bytes. They need curl and Python, Python alone, or Node 18 and later; no package.
+// Code samples that repeat a picture's request and write the same bytes to a file. They need no
+// packages: curl and Python, Python only, or Node 18 and later.
 
 const DECODE = 'import base64, json, sys; a = json.load(sys.stdin); sys.exit(a["error"]["message"]) if "error" in a else open("FILE", "wb").write(base64.b64decode(a["data"][0]["b64_json"]))';
 
@@ -22,7 +22,7 @@ function curl(url, key, fields, file) {
 
 function python(url, key, fields, file) {
   const bearer = key ? JSON.stringify(`Bearer ${key}`) : '"Bearer " + os.environ["DIFFUSION_KEY"]';
-  // JSON's strings and numbers are Python's, too.
+  // JSON strings and numbers are valid Python.
   const items = Object.entries(fields).map(([name, value]) => `    ${JSON.stringify(name)}: ${JSON.stringify(value)},`);
   return [
     "import base64",

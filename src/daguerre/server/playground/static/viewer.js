@@ -1,27 +1,26 @@
-// The plate: the picture in its mat, while it comes and after, with its words, state and actions.
-// Knows nothing of the server, nor of where pictures are kept.
+// The viewer: one picture, in progress or stored, with its caption, state and actions.
 
 import { sizeOf } from "./form.js";
 
 const find = (id) => document.getElementById(id);
 const opening = find("opening"), picture = find("picture"), progress = find("progress");
 let address = "";
-let draft = null;  // of the picture that is being made: its shape, its newest preview, and whether it is shown
+let draft = null;  // the picture in progress: its shape, its latest preview, and whether it is shown
 
 export function begin(shape) {
   draft = { shape, preview: null };
   setProgress(null);
-  develop();
+  showDraft();
 }
 
-// Shows the picture that is being made.
-export function develop() {
+// Shows the picture in progress.
+export function showDraft() {
   draft.isShown = true;
   setShape(draft.shape);
   opening.classList.add("developing");
   find("caption").hidden = find("actions").hidden = true;
   find("empty").hidden = true;
-  showDraft();
+  showPreview();
 }
 
 export function end() {
@@ -30,12 +29,12 @@ export function end() {
   opening.classList.remove("developing");
 }
 
-// A part from 0 to 1, or null while nothing is known.
-export function setProgress(part) {
+// `fraction` is 0 to 1, or null while it is unknown.
+export function setProgress(fraction) {
   progress.hidden = false;
-  if (part === null) progress.removeAttribute("value");
-  else progress.value = part;
-  opening.style.setProperty("--developed", part ?? 0);
+  if (fraction === null) progress.removeAttribute("value");
+  else progress.value = fraction;
+  opening.style.setProperty("--developed", fraction ?? 0);
 }
 
 export function setState(words) {
@@ -44,22 +43,22 @@ export function setState(words) {
 
 export function preview(file) {
   draft.preview = file;
-  if (draft.isShown) showDraft();
+  if (draft.isShown) showPreview();
 }
 
-function showDraft() {
+function showPreview() {
   show(draft.preview);
   picture.alt = "A preview of the picture that is being made";
 }
 
-// The picture as it is kept, or the empty plate; one that is being made goes on behind it.
-export function settle(kept) {
+// Shows a stored picture, or none; a picture in progress continues in the background.
+export function showStored(stored) {
   if (draft) draft.isShown = false;
   opening.classList.remove("developing");
-  find("caption").hidden = find("actions").hidden = kept === null;
-  find("empty").hidden = kept !== null;
-  if (kept === null) return show(null);
-  const { file, fields, seconds } = kept;
+  find("caption").hidden = find("actions").hidden = stored === null;
+  find("empty").hidden = stored !== null;
+  if (stored === null) return show(null);
+  const { file, fields, seconds } = stored;
   setShape(fields.aspect_ratio);
   show(file);
   picture.alt = fields.prompt;
