@@ -69,7 +69,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class ResultCache:
+class Results:
     facts: Mapping[str, str]
     sizes: Sequence[Row]
     formats: Sequence[Row]  # by format, then by ascending concurrency
@@ -118,7 +118,7 @@ class Verdict:
         return "PASS" if is_met else "MISS"
 
 
-def verdicts(results: ResultCache) -> list[Verdict]:
+def verdicts(results: Results) -> list[Verdict]:
     lone, crowd = results.lone(), results.crowd()
     outside_ms = results.outside_ms()
     mean_ms = sum(lone.split_ms.values())
@@ -148,7 +148,7 @@ def verdicts(results: ResultCache) -> list[Verdict]:
     ]
 
 
-def markdown(results: ResultCache) -> str:
+def markdown(results: Results) -> str:
     parts = (
         table(("machine", ""), results.facts.items()),
         *results.notes,
@@ -182,7 +182,7 @@ def _rows_table(rows: Sequence[Row]) -> str:
     return table((*head, "file kB", "peak MB"), cells)
 
 
-def _parts_table(results: ResultCache) -> str:
+def _parts_table(results: Results) -> str:
     split, cost = results.lone().split_ms, results.cost
     stages_ms = split["encode"] + split["denoise"] + split["decode"]
     parts = {
@@ -197,7 +197,7 @@ def _parts_table(results: ResultCache) -> str:
     return table(("part", "ms", "%"), cells)
 
 
-def _arithmetic_table(results: ResultCache) -> str:
+def _arithmetic_table(results: Results) -> str:
     cells = (
         (
             a.precision + (", served" if a.is_served else ""),
@@ -232,6 +232,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join((first, "|---" * len(head) + "|", *rest))
 
 
-def as_json(results: ResultCache) -> dict[str, Any]:
+def as_json(results: Results) -> dict[str, Any]:
     judged = [{**asdict(verdict), "verdict": verdict.word} for verdict in verdicts(results)]
     return {**asdict(results), "outside_ms": results.outside_ms(), "verdicts": judged}

@@ -90,7 +90,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def measure(options: argparse.Namespace) -> report.ResultCache:
+def measure(options: argparse.Namespace) -> report.Results:
     plan, settings = QUICK if options.quick else FULL, Settings.load()
     facts = machine.facts()
     before = machine.matrix_rates(settings.threads_per_worker, plan.seconds)
@@ -101,7 +101,7 @@ def measure(options: argparse.Namespace) -> report.ResultCache:
     arithmetic = _arithmetic(settings, plan)
     cost = networks.engine_cost(settings, plan.num_engine_images)
     after = machine.matrix_rates(settings.threads_per_worker, plan.seconds)
-    return report.ResultCache(
+    return report.Results(
         facts,
         sizes,
         formats,

@@ -1,4 +1,4 @@
-"""The gallery of the docs: one command makes its page and pictures, and what it says is true."""
+"""The gallery of the docs: its generator, and the commands that its page shows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from docs import gallery
 
 
 def test_page_and_pictures(tmp_path: Path) -> None:
-    """Every entry has its picture, of its shape; those of an earlier run are gone."""
+    """Every entry has a picture of its shape; pictures of an earlier run are deleted."""
     engine, entries = FakeEngine(), gallery.ENTRIES
     stale = tmp_path / gallery.PICTURES / "99.jpg"
     stale.parent.mkdir(parents=True)
@@ -30,13 +30,13 @@ def test_page_and_pictures(tmp_path: Path) -> None:
     for entry, file, params in zip(entries, files, engine.params, strict=True):
         with Image.open(file) as image:
             assert image.size == SIZES[entry.aspect_ratio]
-            near = image.convert("RGB").getpixel((9, 9))
-        assert isinstance(near, tuple)
-        assert max(abs(a - b) for a, b in zip(near, flat_colour(params), strict=True)) <= 3
+            pixel = image.convert("RGB").getpixel((9, 9))
+        assert isinstance(pixel, tuple)
+        assert max(abs(a - b) for a, b in zip(pixel, flat_colour(params), strict=True)) <= 3
 
 
 def test_commands_make_the_same_request(tmp_path: Path) -> None:
-    """The command below a picture asks for what the picture was made from."""
+    """The command below a picture makes the same request as the generator."""
     from daguerre.cli.generate import generate
     from daguerre.protocol.parsing import parse_request
 
@@ -53,6 +53,6 @@ def test_commands_make_the_same_request(tmp_path: Path) -> None:
 
 
 def test_gallery_shows_all_shapes() -> None:
-    """Each of the nine shapes is there, and no prompt twice."""
+    """The gallery has all nine shapes and no prompt twice."""
     assert {entry.aspect_ratio for entry in gallery.ENTRIES} == set(SIZES)
     assert len({entry.prompt for entry in gallery.ENTRIES}) == len(gallery.ENTRIES)

@@ -1,8 +1,8 @@
-"""The promise: the same request gives the same bytes, alone, among others, and after a restart.
+"""The seed promise: the same request gives the same bytes, alone, in parallel, after a restart.
 
-`daguerre serve` itself, in processes of its own, with the model in the box. Each request is made
-alone first; then eight clients make them all in two orders, on a server that was started again, and
-on one whose data folder has no certificates yet. Every file must have the bytes of the first.
+`daguerre serve` runs with the bundled model. Each request runs alone first. Then eight clients send
+all of them in two orders, to a restarted server, and to one whose data directory has no
+certificates yet. All files must have the same bytes.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ SUBJECTS = (
     "猫 on a roof",
     "a lighthouse on a rocky coast, gulls, waves, " + "far away a ship with white sails, " * 8,
 )
-UNWANTED = ("", "people, text", "blue " * 40)
+NEGATIVE_PROMPTS = ("", "people, text", "blue " * 40)
 
 
 def bodies(count: int) -> list[Body]:
-    """Requests that differ in everything that may differ; every size comes early."""
+    """Requests that differ in every field; every size comes early."""
     sizes = [f"{width}x{height}" for width, height in SIZES.values()]
-    kinds = list(product(SUBJECTS, UNWANTED, ("png", "png", "jpeg")))
+    kinds = list(product(SUBJECTS, NEGATIVE_PROMPTS, ("png", "png", "jpeg")))
     random.Random(0).shuffle(kinds)
     return [
         {
             "model": MODEL,
             "prompt": prompt,
-            "negative_prompt": unwanted,
+            "negative_prompt": negative_prompt,
             "output_format": output_format,
             "size": sizes[index % len(sizes)],
             "seed": 1 + index // 2,
         }
-        for index, (prompt, unwanted, output_format) in zip(
+        for index, (prompt, negative_prompt, output_format) in zip(
             range(count), kinds * (1 + count // len(kinds)), strict=False
         )
     ]
@@ -66,7 +66,7 @@ class Served:
     client: httpx.Client
 
     def digest(self, body: Body) -> str:
-        """Of the file that the body is answered with."""
+        """SHA-256 of the returned file."""
         answer = self.client.post(PATH, json=body)
         assert answer.status_code == 200, answer.text
         file = base64.b64decode(answer.json()["data"][0]["b64_json"])
@@ -76,7 +76,7 @@ class Served:
         return [self.digest(body) for body in asked]
 
     def among_others(self, asked: Sequence[Body], order: int) -> list[str]:
-        """In the order of `asked`, whatever the order in which they are made."""
+        """Digests in the order of `asked`; the requests are sent in another order."""
         places = list(range(len(asked)))
         random.Random(order).shuffle(places)
         with ThreadPoolExecutor(NUM_CLIENTS) as pool:
@@ -86,7 +86,7 @@ class Served:
         return [found[i] for i in range(len(asked))]
 
     def certificates(self) -> dict[str, bool]:
-        """Evaluation -> whether sharing it was proved to change no bit."""
+        """Forward pass -> whether sharing it was verified to change no bit."""
         lines = self.client.get("/metrics").text
         found = re.findall(r'^daguerre_certificate\{evaluation="(.*)"\} (\S+)', lines, re.MULTILINE)
         return {evaluation: float(held) == 1.0 for evaluation, held in found}
@@ -113,7 +113,7 @@ def serving(home: Path, num_steps: int, **more: str) -> Iterator[Served]:
         assert listens is not None, f"the server ended with status {process.wait()}"
         headers = {"authorization": f"Bearer {credentials.read(home)['DIFFUSION'].key}"}
         with httpx.Client(base_url=listens.group(1), headers=headers, timeout=600) as client:
-            wait_until(lambda: client.get("/readyz").status_code == 200, timeout_s=60)
+            wait_until(lambda: client.get("/readyz").status_code == 200)
             yield Served(client)
     finally:
         process.terminate()
@@ -121,7 +121,7 @@ def serving(home: Path, num_steps: int, **more: str) -> Iterator[Served]:
 
 
 def keep_the_promise(folder: Path, asked: Sequence[Body], num_steps: int) -> dict[str, bool]:
-    """Checks everything, and returns the certificates that were found on the way."""
+    """Check everything and return the certificates that were issued."""
     with serving(folder / "first", num_steps) as server:
         expected = server.alone(asked)
         assert server.certificates() == {}
@@ -133,18 +133,18 @@ def keep_the_promise(folder: Path, asked: Sequence[Body], num_steps: int) -> dic
         assert server.among_others(asked, order=1) == expected
     with serving(folder / "second", num_steps) as server:
         assert server.among_others(asked, order=2) == expected
-    assert len(set(expected)) == len(asked)  # unlike requests, unlike images
+    assert len(set(expected)) == len(asked)  # different requests, different images
     return certificates
 
 
 def report(certificates: Mapping[str, bool]) -> None:
-    """Shown by pytest -rP: which forwards may be shared on this machine, and which may not."""
+    """Print which forwards this machine may share (pytest -rP)."""
     for evaluation, is_held in certificates.items():
         print("exact" if is_held else "refused", evaluation)
 
 
 def assert_decided(certificates: Mapping[str, bool]) -> None:
-    """With too few cores for sharing to pay, nothing was tried; else a certificate decided."""
+    """Below four cores sharing does not pay and is not tried; else a certificate decides."""
     if num_cores() < 4:
         assert certificates == {}
     else:
@@ -152,20 +152,20 @@ def assert_decided(certificates: Mapping[str, bool]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_promise(tmp_path: Path) -> None:
-    """Twelve requests of two steps: the same bytes in all circumstances, and sharing was decided
-    by a certificate that /metrics shows, where there are cores for it."""
+    """Twelve requests of two steps give the same bytes in all circumstances, and /metrics shows the
+    certificates that decided about sharing."""
     certificates = keep_the_promise(tmp_path, bodies(12), num_steps=2)
     report(certificates)
     assert_decided(certificates)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_repeats(tmp_path: Path) -> None:
-    """What an Idempotency-Key or the cache gives out is what the model draws anew: a drawn seed is
-    sent again without a key, and the key again to a server that keeps no file."""
+    """A replayed or cached image equals a new one: the drawn seed is sent again without a key, and
+    the key again to a server that keeps no images."""
     body, key = {"model": MODEL, "prompt": SUBJECTS[0]}, {"idempotency-key": "one"}
     with serving(tmp_path, 1, DAGUERRE_CACHE_SEEDED_REQUESTS="1") as server:
         first = server.client.post(PATH, json=body, headers=key)
@@ -192,7 +192,7 @@ def test_repeats(tmp_path: Path) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_promise_at_length(tmp_path: Path) -> None:
-    """Forty requests with the steps that are served: the same bytes in all circumstances."""
+    """Forty requests with the default steps give the same bytes in all circumstances."""
     certificates = keep_the_promise(tmp_path, bodies(40), num_steps=0)
     report(certificates)
     assert_decided(certificates)

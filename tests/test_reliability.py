@@ -1,7 +1,7 @@
-"""The processes of `daguerre serve` itself, with the model in the box: who has what, and who ends.
+"""The processes of `daguerre serve` with the bundled model: isolation, signals, two workers.
 
-What becomes of requests when the engine dies is tested with an engine that needs no model in
-`tests/engine/test_process.py`, and with the model, under load, in `tests/test_soak.py`.
+`tests/engine/workers/test_process_engine.py` tests crashes with an engine that needs no model, and
+`tests/test_soak.py` tests them under load.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from conftest import wait_until
+from conftest import PATIENCE_S, wait_until
 
 from bench import process
 from bench.load import Target, run_phase
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="processes ar
 
 @contextmanager
 def started(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """In a session of its own, as from a terminal; the first line that it prints has been read."""
+    """A server in its own session, like one started from a terminal; it listens already."""
     program = subprocess.Popen(
         [sys.executable, "-m", "daguerre", "serve", "--port", "0"],
         env={**os.environ, "DAGUERRE_HOME": str(folder)},
@@ -50,20 +50,20 @@ def started(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.slow
 def test_interrupted_on_a_terminal(tmp_path: Path) -> None:
-    """Ctrl-C reaches the server and its engine, also one that still loads: the server ends with
-    status 0, the engine with it, and neither with a traceback."""
+    """Ctrl-C reaches the server and its engine, also during loading: both exit without a traceback,
+    the server with status 0."""
     with started(tmp_path) as program:
         (engine,) = process.ServerProcess(Target("", ""), 0.0, program.pid).engine_pids()
         os.killpg(program.pid, signal.SIGINT)
-        _, log = program.communicate(timeout=60)
+        _, log = program.communicate(timeout=PATIENCE_S)
     assert program.returncode == 0
     assert "Traceback" not in log and "it is replaced" not in log
     assert not Path(f"/proc/{engine}").exists()
 
 
 @pytest.mark.slow
-def test_only_the_engine_has_the_runtime() -> None:
-    """The process that answers HTTP never loads OpenVINO, and the engine's does."""
+def test_only_the_engine_loads_the_runtime() -> None:
+    """The HTTP process never loads OpenVINO; the engine process does."""
     with tempfile.TemporaryDirectory() as home, process.serving(Path(home), {}) as server:
         (engine,) = server.engine_pids()
         assert "openvino" not in Path(f"/proc/{server.pid}/maps").read_text()
@@ -73,11 +73,11 @@ def test_only_the_engine_has_the_runtime() -> None:
 
 @pytest.mark.slow
 def test_two_workers() -> None:
-    """Both serve, each on cores of its own; one killed amid requests costs nobody an answer, and
-    all have the bytes that they have alone."""
+    """Two workers run on separate cores. When one is killed, every request is still answered, with
+    the same bytes as alone."""
     with tempfile.TemporaryDirectory() as home:
         with process.serving(Path(home), {"DAGUERRE_WORKERS": "2"}) as server:
-            wait_until(lambda: num_up(server) == 2, timeout_s=60)
+            wait_until(lambda: num_up(server) == 2)
             engines = server.engine_pids()
             cores = [os.sched_getaffinity(pid) for pid in engines]
             if len(os.sched_getaffinity(0)) > 1:
@@ -90,7 +90,7 @@ def test_two_workers() -> None:
             killer.join()
             assert {one.asked: one.digest for one in together} == alone
             assert len({one.digest for one in together}) == len(asked)
-            wait_until(lambda: num_up(server) == 2, timeout_s=60)
+            wait_until(lambda: num_up(server) == 2)
             assert (
                 metric(server.target, 'daguerre_worker_restarts_total{worker="0"}')
                 + metric(server.target, 'daguerre_worker_restarts_total{worker="1"}')

@@ -1,11 +1,11 @@
-"""What the server does when it is killed, flooded, attacked, ended and left, at length.
+"""Soak tests of `daguerre serve`: crashes, overload, hostile clients, shutdown, disconnects.
 
-    python -m bench soak                         all scenarios in full: about half an hour
-    python -m bench soak --short                 all of them in short
-    python -m bench soak overload --seconds 30   one of them, with a size of its own
+    python -m bench soak                         all scenarios in full, about half an hour
+    python -m bench soak --short                 all scenarios in short
+    python -m bench soak overload --seconds 30   one scenario of the given size
 
-Each scenario starts a server of its own, on the model in the box with DAGUERRE_EMBEDDED_STEPS
-(here 1 by default), prints what it found, and PASS or FAIL.
+Each scenario starts its own server with the bundled model and DAGUERRE_EMBEDDED_STEPS (default
+here: 1). It prints its findings and PASS or FAIL.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ def main(arguments: Sequence[str]) -> int:
     chosen = [SCENARIOS[options.scenario]] if options.scenario else [*SCENARIOS.values()]
     given = options.size if options.scenario else None
     if given is not None and given < 1:
-        parser.error(f"--{chosen[0].unit} is {given}; it must be 1 or more")
+        parser.error(f"--{chosen[0].unit} is {given}; the minimum is 1")
     verdicts = []
     for scenario in chosen:
         size = given or (scenario.short if options.short else scenario.full)
         print(f"{scenario.name}, {size} {scenario.unit}", flush=True)
         verdicts.append(scenario.measure(size))
         print(verdicts[-1], flush=True)
-    return 0 if all(verdict.is_kept for verdict in verdicts) else 1
+    return 0 if all(verdict.has_passed for verdict in verdicts) else 1

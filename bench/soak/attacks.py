@@ -1,7 +1,6 @@
-"""Hostile and malformed requests: what is sent, byte for byte, and how the sender behaves.
+"""Hostile and malformed requests: the bytes sent and the behaviour of the sender.
 
-None of them is one that the server should follow, so none may be answered with a 5xx. Knows nothing
-of what is made of the answers.
+The server must reject all of them, and none with a 5xx.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ _TEXT = 'aZ0 "\\/{}[]:,\u0000\u00e9\u4e2d\U0001f98a\ud83e'
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """`parts` are sent with `pause_s` between them; then the sender waits, or leaves."""
+    """Parts that are sent `pause_s` apart; then the sender waits for answers or disconnects."""
 
     name: str
     parts: tuple[bytes, ...]
-    num_answers: int = 1  # 0: none is waited for
+    num_answers: int = 1  # 0: the sender does not wait
     pause_s: float = 0.0
     is_reset: bool = False
 
@@ -62,7 +61,7 @@ def _word(source: random.Random) -> str:
 
 
 def _fields(source: random.Random, key: str) -> Attack:
-    """JSON of wrong values, always with one field that no request has."""
+    """JSON with wrong values and always one unknown field."""
     body = {"model": DEFAULT_MODEL, "prompt": "x", "no_such_field": 1}
     for name in source.sample(_FIELDS, source.randrange(len(_FIELDS))):
         body[name] = _value(source)
@@ -70,7 +69,7 @@ def _fields(source: random.Random, key: str) -> Attack:
 
 
 def _noise(source: random.Random, key: str) -> Attack:
-    """Bytes that are no JSON."""
+    """Malformed JSON."""
     return Attack("noise", (_post(key, b"{" + source.randbytes(source.randrange(2000))),))
 
 
@@ -80,7 +79,7 @@ def _nested(source: random.Random, key: str) -> Attack:
 
 
 def _large(source: random.Random, key: str) -> Attack:
-    """More than is taken, said or not, or sent in pieces without a length."""
+    """A body over the size limit, with a Content-Length or in chunks."""
     if source.random() < 0.5:
         return Attack(
             "large", (_post(key, b"x" * 1000, length=str(10 ** source.randrange(7, 40))),)
@@ -96,7 +95,7 @@ def _keys(source: random.Random, key: str) -> Attack:
 
 
 def _heads(source: random.Random, key: str) -> Attack:
-    """Heads that are no HTTP, contradict themselves, or are larger than any."""
+    """Malformed, contradictory or oversized request heads."""
     lengths = ("-1", "1e3", "0x10", "5, 6", "9" * 400, "", "\u00b2")
     kinds = (
         _post(key, b"{}", length=source.choice(lengths)),
@@ -123,14 +122,14 @@ def _paths(source: random.Random, key: str) -> Attack:
 
 
 def _truncated(source: random.Random, key: str) -> Attack:
-    """The sender leaves in the middle of what it said it would send."""
+    """The sender disconnects before the end of its body."""
     whole = _post(key, json.dumps({"model": DEFAULT_MODEL, "prompt": "x" * 5000}).encode())
     part = whole[: source.randrange(1, len(whole) - 1)]
     return Attack("truncated", (part,), num_answers=0, is_reset=source.random() < 0.5)
 
 
 def _slow(source: random.Random, key: str) -> Attack:
-    """A head or a body that comes byte by byte, and never to its end."""
+    """A head or a body that arrives byte by byte and never ends."""
     whole = _post(key, b" " * 1000)
     start = source.choice((10, whole.index(b"\r\n\r\n") + 5))
     parts = (whole[:start], *(whole[start + n : start + n + 1] for n in range(4)))
@@ -138,7 +137,7 @@ def _slow(source: random.Random, key: str) -> Attack:
 
 
 def _pipelined(source: random.Random, key: str) -> Attack:
-    """Several requests at once, good ones among bad."""
+    """Several pipelined requests, valid and invalid ones."""
     alive = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     kinds = [alive, _post(key, b"[]"), _post("wrong", b"{}"), alive]
     sent = source.choices(kinds, k=source.randrange(2, 8))

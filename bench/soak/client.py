@@ -1,7 +1,4 @@
-"""What the scenarios share: a server to try, sixteen requests, and ways to send and to look.
-
-Knows nothing of what a scenario wants to show.
-"""
+"""Shared parts of the scenarios: a server, sixteen requests, a client and the metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +21,8 @@ from daguerre.params import OUTPUT_FORMATS, SIZES
 
 STEPS_VARIABLE = "DAGUERRE_EMBEDDED_STEPS"
 DEFAULT_STEPS = "1"
-_SETTLE_S = 15.0
+# Only detects a hang: the machine may be busy.
+_SETTLE_S = 120.0
 
 
 @contextmanager
@@ -36,7 +34,7 @@ def serving(**environment: str) -> Iterator[process.ServerProcess]:
 
 
 def requests(count: int = 16) -> list[Asked]:
-    """Of all sizes and both formats."""
+    """Requests of all sizes and both formats."""
     sizes = [f"{width}x{height}" for width, height in SIZES.values()]
     return [
         Asked(
@@ -51,7 +49,7 @@ def requests(count: int = 16) -> list[Asked]:
 
 
 class Connection:
-    """One that is kept open, for one request after another."""
+    """A keep-alive connection for consecutive requests."""
 
     def __init__(
         self, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -84,7 +82,7 @@ class Connection:
         self.writer.close()
 
     def reset(self) -> None:
-        """As the kernel of a client that was killed does."""
+        """Close with a TCP reset, like the kernel of a killed client."""
         self.writer.transport.abort()
 
 
@@ -97,7 +95,7 @@ async def ask_once(target: Target, asked: Asked) -> Answer:
 
 
 def metric(target: Target, name: str) -> float:
-    """The value of a metric, by its name with labels."""
+    """Value of a metric, by its name with labels."""
     with urllib.request.urlopen(f"{target.url}/metrics", timeout=30) as answer:
         text = answer.read().decode()
     found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
@@ -107,7 +105,7 @@ def metric(target: Target, name: str) -> float:
 
 
 def num_jobs(target: Target) -> int:
-    """Accepted and not ended."""
+    """Number of jobs that are queued or running."""
     return int(metric(target, "daguerre_jobs_waiting") + metric(target, "daguerre_jobs_running"))
 
 
@@ -116,7 +114,7 @@ def num_ended(target: Target, outcome: str) -> int:
 
 
 async def until(is_true: Callable[[], bool], timeout_s: float = _SETTLE_S) -> bool:
-    """Whether it came true in time; asked in a thread, so that clients go on meanwhile."""
+    """Whether the condition became true in time; it is checked in a thread."""
     deadline_s = time.perf_counter() + timeout_s
     while not await asyncio.to_thread(is_true):
         if time.perf_counter() > deadline_s:

@@ -1,7 +1,7 @@
-"""Whether requests survive the engine: it is killed again and again under eight clients.
+"""Crash recovery: the engine process is killed repeatedly under eight clients.
 
-With `DAGUERRE_WORKERS=2` one of two is, in turns. Each request was made alone before; every answer
-must be that image, byte for byte. Knows nothing of how the engine comes back.
+With `DAGUERRE_WORKERS=2` the workers are killed alternately. Every answer must have the same bytes
+as the request alone.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ CONCURRENCY = 8
 
 
 @dataclass
-class ResultCache:
-    """What came of it; times in milliseconds."""
+class Results:
+    """Results of the scenario; times in milliseconds."""
 
     num_kills: int = 0
-    num_unlike: int = 0  # answers with other bytes than alone
-    num_restarts: int = 0  # that the server counts
+    num_different: int = 0  # answers with different bytes than alone
+    num_restarts: int = 0  # counted by the server
     alone_ms: list[float] = field(default_factory=list)
     answered_ms: list[float] = field(default_factory=list)
     back_ms: list[float] = field(default_factory=list)  # from a kill to the next answer
@@ -39,21 +39,21 @@ class ResultCache:
         facts = [
             f"{len(self.answered_ms)} requests at concurrency {CONCURRENCY}, all answered 200",
             f"{self.num_kills} kills, {self.num_restarts} restarts counted by the server",
-            f"answers with other bytes than alone: {self.num_unlike}",
+            f"answers with different bytes than alone: {self.num_different}",
             f"alone: median {statistics.median(self.alone_ms):.0f} ms",
             spread("among the kills", self.answered_ms),
             spread("from a kill to the next answer", self.back_ms),
         ]
         verdict = Verdict(facts)
-        verdict.expect(self.num_unlike == 0, "other bytes than alone")
+        verdict.expect(self.num_different == 0, "different bytes than alone")
         verdict.expect(self.num_restarts == self.num_kills, "kills and restarts differ")
         verdict.expect(len(self.back_ms) == self.num_kills, "no answer after a kill")
         return verdict
 
 
 def measure(num_kills: int) -> Verdict:
-    """Raises `LoadError` where a request is not answered with an image."""
-    with serving() as server:
+    """Raise `LoadError` if a request is not answered with an image."""
+    with serving(DAGUERRE_REQUEST_TIMEOUT_S="600") as server:
         alone = run_phase(server.target, requests(), concurrency=1)
         expected = {answer.asked: answer.digest for answer in alone.answers}
         soak = Soak(server, expected, num_kills)
@@ -67,7 +67,7 @@ def measure(num_kills: int) -> Verdict:
 
 
 class Soak:
-    """Eight clients, and one that kills."""
+    """Eight clients and one killer."""
 
     def __init__(
         self, server: process.ServerProcess, expected: Mapping[Asked, str], num_kills: int
@@ -76,21 +76,21 @@ class Soak:
         self._left = itertools.cycle(expected)
         self._is_over = False
         self._killed_s: float | None = None  # until the next answer
-        self.results = ResultCache()
+        self.results = Results()
 
     async def run(self) -> None:
         clients = [self._client() for _ in range(CONCURRENCY)]
         await asyncio.gather(self._kill(), *clients)
 
     async def _kill(self) -> None:
-        """Each job is killed once at most: after as many answers as jobs there are new ones."""
+        """Kill each job at most once: after `CONCURRENCY` answers all jobs are new."""
         for _ in range(self._num_kills):
             before = len(self.results.answered_ms)
             while len(self.results.answered_ms) < before + CONCURRENCY:
                 await asyncio.sleep(0.005)
             while not (pids := self._server.engine_pids()):
                 await asyncio.sleep(0.005)
-            # Of several, one at a time.
+            # Workers are killed alternately.
             os.kill(pids[self.results.num_kills % len(pids)], signal.SIGKILL)
             self._killed_s = time.perf_counter()
             self.results.num_kills += 1
@@ -111,7 +111,7 @@ class Soak:
             self._is_over = True
             raise LoadError(f"{answer.asked} was answered {answer.status}: {answer.body[:500]!r}")
         self.results.answered_ms.append(answer.total_ms)
-        self.results.num_unlike += answer.digest != self._expected[answer.asked]
+        self.results.num_different += answer.digest != self._expected[answer.asked]
         if self._killed_s is not None and answer.ended_s > self._killed_s:
             self.results.back_ms.append((answer.ended_s - self._killed_s) * 1000)
             self._killed_s = None

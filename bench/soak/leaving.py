@@ -1,7 +1,6 @@
-"""Whether clients that leave in the middle leave anything behind.
+"""Disconnects: many clients leave in the middle of their requests, half of them by a reset.
 
-Many requests are sent, and all their clients go at once, half of them by a reset. Their jobs must
-be gone soon, every file closed, and the next request must be made as if nothing had been.
+Their jobs must be cancelled, every file closed, and the next request must be served as usual.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from bench.load import Answer
 from bench.soak.client import Connection, ask_once, num_ended, num_jobs, requests, serving, until
 from bench.soak.verdict import Verdict
 
-# Time for the forward under way, on a machine that may be busy.
-_FREE_S = 10.0
+# Only detects a hang: the machine may be busy.
+_FREE_S = 120.0
 
 
 def measure(num_clients: int) -> Verdict:
@@ -35,14 +34,18 @@ async def _measure(server: process.ServerProcess, num_clients: int) -> Verdict:
     free_s = await _leave_amid(server, num_clients, verdict)
     after = await ask_once(target, one)
     is_closed = await until(lambda: server.num_files() <= num_files)
-    verdict.expect(is_closed, f"{server.num_files()} files are open, {num_files} before")
+    verdict.expect(is_closed, f"{server.num_files()} open files, {num_files} before")
     num_done, num_cancelled = num_ended(target, "done"), num_ended(target, "cancelled")
-    verdict.expect(num_done + num_cancelled == num_clients + 2, "not every job was counted")
-    verdict.expect(num_cancelled > num_clients // 2, "most jobs were done before clients left")
-    verdict.expect(_is_same(after, alone), f"the next request got {after.status}, or other bytes")
+    verdict.expect(num_done + num_cancelled == num_clients + 2, "some jobs were not counted")
+    verdict.expect_figure(
+        num_cancelled > num_clients // 2, "most jobs finished before their clients left"
+    )
+    verdict.expect(
+        _is_same(after, alone), f"the next request got {after.status}, or different bytes"
+    )
     verdict.facts += [
-        f"{num_clients} clients left; {num_cancelled} jobs cancelled, {num_done - 2} were done",
-        f"no job left {free_s * 1000:.0f} ms later",
+        f"{num_clients} clients left; {num_cancelled} jobs cancelled, {num_done - 2} finished",
+        f"no job remained {free_s * 1000:.0f} ms later",
         f"open files: {num_files} before, {server.num_files()} after",
         f"the next request: {after.total_ms:.0f} ms, alone before {alone.total_ms:.0f} ms",
     ]
@@ -50,7 +53,7 @@ async def _measure(server: process.ServerProcess, num_clients: int) -> Verdict:
 
 
 async def _leave_amid(server: process.ServerProcess, num_clients: int, verdict: Verdict) -> float:
-    """Seconds until no job was left."""
+    """Seconds until no job remained."""
     clients = [await Connection.open(server.target) for _ in range(num_clients)]
     for client, asked in zip(clients, requests(num_clients), strict=True):
         client.send(asked)
@@ -62,7 +65,7 @@ async def _leave_amid(server: process.ServerProcess, num_clients: int, verdict: 
             client.reset()
     left_s = time.perf_counter()
     is_free = await until(lambda: num_jobs(server.target) == 0, _FREE_S)
-    verdict.expect(is_free, f"{num_jobs(server.target)} jobs are left after {_FREE_S:g} s")
+    verdict.expect(is_free, f"{num_jobs(server.target)} jobs remain after {_FREE_S:g} s")
     return time.perf_counter() - left_s
 
 

@@ -1,8 +1,8 @@
-"""Minutes of everything at once: images, repeats, clients that leave, hostile requests.
+"""Minutes of mixed load: images, repeats, disconnects and hostile requests.
 
-Four clients ask for images of all kinds, of which each must have the bytes that it had the first
-time; beside them one leaves, one repeats with an Idempotency-Key and one attacks. Memory must be
-flat after the warm-up.
+Four clients request images of all kinds; each must have the same bytes every time. In parallel one
+client disconnects, one repeats with an Idempotency-Key and one attacks. Memory must be flat after
+the warm-up.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from bench.soak.verdict import Verdict, spread
 
 NUM_CLIENTS = 4
 _SAMPLE_S = 0.25
-_WARM_UP = 0.25  # of the time
+_WARM_UP = 0.25  # share of the duration
 _MAX_CHANGE = 0.05
-# In less time there is no saying whether memory grows.
+# A shorter run cannot show whether memory grows.
 _MIN_SECONDS = 120
 _ATTACK_S, _LEAVE_S, _REPEAT_S = 0.1, 0.5, 0.5
 
@@ -56,18 +56,18 @@ class Mixture:
         await asyncio.gather(*images, *others)
 
     @property
-    def _goes_on(self) -> bool:
+    def _is_running(self) -> bool:
         return time.perf_counter() < self._end_s
 
     async def _images(self) -> None:
         connection, asked = await Connection.open(self._server.target), requests(48)
-        while self._goes_on:
+        while self._is_running:
             self._note(await connection.ask(self._source.choice(asked)))
         connection.close()
 
     async def _repeats(self) -> None:
-        """Two at a time with one key, which must be one answer."""
-        while self._goes_on:
+        """Send each request twice at once with one key; both must get the same answer."""
+        while self._is_running:
             asked, key = self._source.choice(requests(48)), f"{self._source.random()}"
             first, second = await asyncio.gather(self._keyed(asked, key), self._keyed(asked, key))
             self._note(first)
@@ -86,7 +86,7 @@ class Mixture:
         return Answer(asked, status, head, body, started_s, time.perf_counter())
 
     async def _leaves(self) -> None:
-        while self._goes_on:
+        while self._is_running:
             connection = await Connection.open(self._server.target)
             connection.send(self._source.choice(requests(48)))
             await asyncio.sleep(self._source.uniform(0, _LEAVE_S))
@@ -94,13 +94,13 @@ class Mixture:
             self.counts["left"] += 1
 
     async def _attacks(self) -> None:
-        while self._goes_on:
+        while self._is_running:
             await self._siege.send(attack(self._source, self._server.target.key))
             self.counts["attacks"] += 1
             await asyncio.sleep(_ATTACK_S)
 
     async def _sample(self) -> None:
-        while self._goes_on:
+        while self._is_running:
             self.resident_mb.append(self._server.resident_mb())
             await asyncio.sleep(_SAMPLE_S)
 
@@ -110,7 +110,7 @@ class Mixture:
         if answer.status != 200:
             self._verdict.faults.append(f"an image was answered {answer.status}")
         elif self._digests.setdefault(answer.asked, answer.digest) != answer.digest:
-            self._verdict.faults.append(f"other bytes for {answer.asked}")
+            self._verdict.faults.append(f"different bytes for {answer.asked}")
 
     def judged(self) -> Verdict:
         warm = self.resident_mb[int(len(self.resident_mb) * _WARM_UP) :]
@@ -118,7 +118,7 @@ class Mixture:
         first_mb, last_mb = statistics.mean(warm[:third]), statistics.mean(warm[-third:])
         change = last_mb / first_mb - 1
         if self._seconds >= _MIN_SECONDS:
-            self._verdict.expect(change <= _MAX_CHANGE, f"memory grew by {change:.1%}")
+            self._verdict.expect_figure(change <= _MAX_CHANGE, f"memory grew by {change:.1%}")
         self._verdict.facts += [
             ", ".join(f"{count} {name}" for name, count in sorted(self.counts.items())),
             spread("images", self.answered_ms),

@@ -1,8 +1,8 @@
-"""Fifty times as many requests as the server can make: what is refused, and is it told the truth.
+"""Overload: fifty times as many requests as the server can serve.
 
-Requests come at fixed times, whatever became of the earlier ones. Only 200, 429, 503 and 504 may be
-answered; what was accepted must be in time; memory must not grow with the time that it lasts; and
-Retry-After must be within a factor of two of the time that the jobs accepted by then really took.
+Requests are sent at a fixed rate (an open loop). Only 200, 429, 503 and 504 are allowed. Accepted
+requests must meet their deadline, memory must not grow, and Retry-After must be within a factor of
+two of the time in which the accepted jobs finished.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from bench.soak.client import STEPS_VARIABLE, Connection, requests, serving
 from bench.soak.verdict import Verdict, spread
 
 TIMES_THE_CAPACITY = 50
-# Images that take some time: fifty times a higher rate would measure whoever sends it.
+# Slow images: at fifty times a higher rate the client would be the bottleneck.
 MANY_STEPS = "46"
 DEADLINE_S = 60
 MAX_RETRY_AFTER_S = 59
 _TICK_S = 0.01
-# In a few seconds only a short queue is full, whatever the machine.
+# A few seconds fill only a short queue.
 _LONG_S = 60
 _SHORT_QUEUE = {"DAGUERRE_MAX_QUEUED_JOBS": "4", "DAGUERRE_MAX_RUNNING_JOBS": "2"}
 _SAMPLE_S = 0.25
-# As clients do that keep connections: one that the server may be about to close is not used again.
+# The server may be about to close a connection that was idle for longer.
 _IDLE_S = 30.0
-# One request may be judged while the mean of the jobs' times is still being learned.
+# Early estimates may be wrong while the mean service time is still being measured.
 _HONEST_SHARE = 0.99
 
 
@@ -46,7 +46,7 @@ class _Outcome:
 
 def measure(seconds: int) -> Verdict:
     queue = _SHORT_QUEUE if seconds < _LONG_S else {}
-    # All come with one key from one address, and the queue is to be full.
+    # All requests use one key from one address, and must fill the queue.
     limits = {
         "DAGUERRE_MAX_CONCURRENT_REQUESTS_PER_KEY": "0",
         "DAGUERRE_MAX_CONNECTIONS_PER_IP": "0",
@@ -54,7 +54,7 @@ def measure(seconds: int) -> Verdict:
         **queue,
     }
     with serving(DAGUERRE_REQUEST_TIMEOUT_S=str(DEADLINE_S), **limits) as server:
-        # JPEG, so that the client has little to do with what it is answered.
+        # JPEG keeps the client's work small.
         asked = [replace(one, output_format="jpeg") for one in requests(8)]
         phase = run_phase(server.target, asked, concurrency=2)
         capacity = len(asked) / phase.wall_s
@@ -67,11 +67,11 @@ def measure(seconds: int) -> Verdict:
 
 
 class Pool:
-    """Connections that are used again, the latest first, and as many as it takes."""
+    """A pool of keep-alive connections without a size limit; the last used is reused first."""
 
     def __init__(self, target: Target, clock: Callable[[], float] = time.perf_counter) -> None:
         self._target, self._clock = target, clock
-        self._idle: list[tuple[Connection, float]] = []  # with the time of their last use
+        self._idle: list[tuple[Connection, float]] = []  # with the time of last use
 
     async def take(self) -> Connection:
         while self._idle:
@@ -90,7 +90,7 @@ class Pool:
 
 
 class Flood:
-    """Sends at a rate, whatever has become of what was sent before."""
+    """Sends requests at a fixed rate, without waiting for answers."""
 
     def __init__(self, server: process.ServerProcess, asked: Sequence[Asked], rate: float) -> None:
         self._server, self._asked, self._rate = server, asked, rate
@@ -101,16 +101,16 @@ class Flood:
 
     async def run(self, seconds: int) -> None:
         sampling = asyncio.create_task(self._sample())
-        started_s, under_way, num_sent = time.perf_counter(), set(), 0
+        started_s, in_progress, num_sent = time.perf_counter(), set(), 0
         while (passed_s := time.perf_counter() - started_s) < seconds:
             while num_sent < passed_s * self._rate:
                 task = asyncio.create_task(self._ask(num_sent))
-                under_way.add(task)
-                task.add_done_callback(under_way.discard)
+                in_progress.add(task)
+                task.add_done_callback(in_progress.discard)
                 num_sent += 1
             await asyncio.sleep(_TICK_S)
         sampling.cancel()
-        await asyncio.gather(*under_way, sampling, return_exceptions=True)
+        await asyncio.gather(*in_progress, sampling, return_exceptions=True)
         self._pool.close()
 
     async def _ask(self, index: int) -> None:
@@ -125,8 +125,10 @@ class Flood:
         else:
             self._pool.give_back(connection)
         found = re.search(r"(?im)^retry-after: *(\d+)", answer.head)
-        told_s = int(found.group(1)) if found else None
-        self.outcomes.append(_Outcome(answer.status, answer.started_s, answer.ended_s, told_s))
+        retry_after_s = int(found.group(1)) if found else None
+        self.outcomes.append(
+            _Outcome(answer.status, answer.started_s, answer.ended_s, retry_after_s)
+        )
 
     async def _sample(self) -> None:
         while True:
@@ -142,38 +144,45 @@ def _judged(flood: Flood, capacity: float, seconds: int) -> Verdict:
     verdict.expect(set(counts) <= {200, 429, 503, 504}, f"statuses {dict(counts)}")
     broken = f"{len(flood.broken)} connections broke, the first by {flood.broken[:1]}"
     verdict.expect(not flood.broken, broken)
-    verdict.expect(bool(made and refused), "nothing was made, or nothing refused")
+    verdict.expect(bool(made and refused), "no request succeeded, or none was rejected")
     longest_ms = max(((o.ended_s - o.started_s) * 1000 for o in made), default=0)
-    verdict.expect(longest_ms <= (DEADLINE_S + 1) * 1000, f"an image took {longest_ms:.0f} ms")
+    verdict.expect_figure(
+        longest_ms <= (DEADLINE_S + 1) * 1000, f"an image took {longest_ms:.0f} ms"
+    )
     half = len(flood.resident_mb) // 2
     first_mb, last_mb = max(flood.resident_mb[:half]), max(flood.resident_mb[half:])
-    verdict.expect(last_mb <= first_mb * 1.1, f"memory grew from {first_mb:.0f} to {last_mb:.0f}")
-    verdict.expect(all(o.retry_after_s for o in refused), "a refusal without Retry-After")
+    verdict.expect_figure(
+        last_mb <= first_mb * 1.1, f"memory grew from {first_mb:.0f} to {last_mb:.0f} MB"
+    )
+    verdict.expect(all(o.retry_after_s for o in refused), "a rejection without Retry-After")
     accepted = [outcome for outcome in flood.outcomes if outcome.status in (200, 504)]
     factors = [_factor(outcome, accepted) for outcome in refused]
     honest = sum(factor <= 2 for factor in factors) / max(1, len(factors))
-    verdict.expect(honest >= _HONEST_SHARE, f"only {honest:.1%} of Retry-After are honest")
+    verdict.expect_figure(
+        honest >= _HONEST_SHARE, f"only {honest:.1%} of Retry-After are within a factor of 2"
+    )
     offered = len(flood.outcomes) / seconds
     verdict.facts += [
         f"{capacity:.2f} images/s alone; {offered:.0f} requests/s, {offered / capacity:.0f} times",
         ", ".join(f"{count} times {status}" for status, count in sorted(counts.items())),
         spread("images", [(o.ended_s - o.started_s) * 1000 for o in made]),
-        spread("refusals", [(o.ended_s - o.started_s) * 1000 for o in refused]),
-        f"Retry-After: {honest:.2%} within a factor of 2 of what the queue took;"
+        spread("rejections", [(o.ended_s - o.started_s) * 1000 for o in refused]),
+        f"Retry-After: {honest:.2%} within a factor of 2 of the actual wait;"
         f" 99th percentile of the factor {percentile(factors, 99) if factors else 0:.2f}",
-        f"most memory: {first_mb:.0f} MB in the first half, {last_mb:.0f} MB in the second",
+        f"peak memory: {first_mb:.0f} MB in the first half, {last_mb:.0f} MB in the second",
     ]
     return verdict
 
 
 def _factor(refused: _Outcome, accepted: Sequence[_Outcome]) -> float:
-    """How far Retry-After is from the time after which all that was accepted had ended; whole
-    seconds and the bounds of 1 and 59 are no untruth."""
+    """Ratio between Retry-After and the time until all earlier accepted jobs had ended.
+
+    Rounding to seconds and the limits of 1 and 59 s do not count as errors."""
     ends_s = (o.ended_s for o in accepted if o.started_s < refused.started_s)
     true_s = max(0.0, max(ends_s, default=refused.started_s) - refused.started_s)
-    told_s = refused.retry_after_s or 0
-    if told_s <= 0:
+    advised_s = refused.retry_after_s or 0
+    if advised_s <= 0:
         return float("inf")
     low_s = min(max(true_s, 1.0), MAX_RETRY_AFTER_S)
-    # Rounded up: of 4 s, the truth may be anything above 3.
-    return max(low_s / told_s, max(told_s - 1, 1) / low_s)
+    # Rounded up: 4 s may be any time above 3 s.
+    return max(low_s / advised_s, max(advised_s - 1, 1) / low_s)

@@ -1,4 +1,4 @@
-"""Counting the operations of a graph."""
+"""The count of floating-point operations of a graph."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def saved(folder: Path, output: ov.Node, *inputs: ov.Node) -> Path:
 
 @pytest.mark.parametrize("rows", [1, 2])
 def test_products_and_attention(tmp_path: Path, rows: int) -> None:
-    """x (R, 6, 8) times (8, 16), cut in four heads of 4, attention of 6 over 6: by hand."""
+    """The count of x (R, 6, 8) times (8, 16) and four heads of attention equals a manual count."""
     x = op.parameter([-1, 6, 8], np.float32)
     product = op.matmul(x, weights(16, 8), False, True)
     heads = op.transpose(op.reshape(product, [0, 6, 4, 4], True), [0, 2, 1, 3])
@@ -36,15 +36,15 @@ def test_products_and_attention(tmp_path: Path, rows: int) -> None:
 
 
 def test_transposed_product(tmp_path: Path) -> None:
-    """The inner dimension is found where the graph transposes the first factor."""
+    """The count respects a transposed first factor."""
     x = op.parameter([-1, 5, 3], np.float32)
     assert num_operations(saved(tmp_path, op.matmul(x, weights(5, 7), True, False), x), 2) == (
         2 * 2 * 3 * 5 * 7
     )
 
 
-def test_unknown_kind_is_not_passed_over(tmp_path: Path) -> None:
-    """A graph with operations that are not counted is refused, instead of counted too low."""
+def test_unknown_operation_is_an_error(tmp_path: Path) -> None:
+    """A graph with uncounted operations is an error, not a count that is too low."""
     x = op.parameter([-1, 3, 8, 8], np.float32)
     convolution = op.convolution(x, weights(4, 3, 3, 3), [1, 1], [1, 1], [1, 1], [1, 1])
     with pytest.raises(ValueError, match="Convolution"):

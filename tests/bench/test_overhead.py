@@ -1,4 +1,4 @@
-"""The benchmark of the engine's own cost measures forwards that all jobs share."""
+"""The benchmark of the engine's overhead."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from bench import overhead
 
 
 def test_cost_is_of_shared_forwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With 16 jobs there are forwards of 16 rows to time, and they take some time."""
+    """Sixteen jobs share forwards of 16 rows, whose overhead is measured."""
     monkeypatch.setattr(overhead, "_NUM_STEPS", 60)
     monkeypatch.setattr(overhead, "_NUM_WARM", 1)
-    assert 0 < overhead.cost_ms({"sample": (4,), "text": (2,)}) < 1000
+    assert overhead.cost_ms({"sample": (4,), "text": (2,)}) > 0
 
 
 def test_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A row per shape, with what is moved."""
+    """The table has a row per shape, with the size of its tensors."""
     monkeypatch.setattr(overhead, "cost_ms", lambda shapes: 0.25)
     overhead.main([])
     rows = capsys.readouterr().out.splitlines()[2:]

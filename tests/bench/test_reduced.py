@@ -1,4 +1,4 @@
-"""The table of caches and quantisation: ratios of one run, and the worst of its pictures."""
+"""The table of caches and quantisation: ratios of one run, and its worst picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def drawn(value: int, seconds: float, num_products: int) -> Drawn:
 
 
 def test_psnr() -> None:
-    """Equal pictures have no distance; one of all 255 levels has 0 dB, one of a tenth 20 dB."""
+    """Equal pictures have infinite PSNR; a difference of 255 levels is 0 dB, of a tenth 20 dB."""
     black, white = drawn(0, 0, 0).pixels, drawn(255, 0, 0).pixels
     assert psnr(black, black) == math.inf
     assert psnr(black, white) == 0.0
@@ -24,8 +24,8 @@ def test_psnr() -> None:
 
 
 def test_report() -> None:
-    """Times and layers are summed over the pictures before they are divided; of the pictures the
-    one that is farthest counts."""
+    """Times and layer counts are summed over the pictures before the division; the worst picture
+    counts."""
     lines = report(
         {
             BASE: [drawn(100, 1.0, 10), drawn(100, 3.0, 30)],
@@ -36,6 +36,6 @@ def test_report() -> None:
 
 
 def test_every_method_is_measured() -> None:
-    """No cache is offered without a figure of what it leaves out."""
+    """The benchmark covers every cache method."""
     measured = {kind["cache"].method for kind in VARIANTS.values() if "cache" in kind}
     assert measured == set(METHODS)

@@ -1,4 +1,4 @@
-"""The verdicts and tables: what is met, what is missed, and what was not measured."""
+"""The verdicts and tables of a report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.report import (
     PRODUCT_MEASURE,
     SPLIT,
     Arithmetic,
-    ResultCache,
+    Results,
     Row,
     Start,
     as_json,
@@ -32,7 +32,7 @@ def row(name: str, concurrency: int, images_per_minute: float) -> Row:
     return Row(name, concurrency, 16, 1000, 1100, images_per_minute, split, 200, None)
 
 
-GOOD = ResultCache(
+GOOD = Results(
     facts={"cores": "2"},
     sizes=[row("1024x1024", 1, 60)],
     formats=[row("png", 1, 60), row("png", 8, 60), row("jpeg", 1, 61)],
@@ -46,13 +46,12 @@ GOOD = ResultCache(
 )
 
 
-def words(results: ResultCache) -> list[str]:
+def words(results: Results) -> list[str]:
     return [verdict.word for verdict in verdicts(results)]
 
 
 def test_all_met() -> None:
-    """Values within every limit pass, and what is no forward is queue, file, the rest and what the
-    engine does between forwards."""
+    """Values within every limit pass; the time outside forwards is the sum of its parts."""
     assert words(GOOD) == ["PASS"] * 7
     assert GOOD.outside_ms() == 1 + 12 + 7 + 5
 
@@ -68,20 +67,20 @@ def test_all_met() -> None:
         ([6], replace(GOOD, start=Start(2.0, 0.3))),
     ],
 )
-def test_misses(missed: list[int], results: ResultCache) -> None:
-    """Each limit is missed by a value that is just over it, and by that alone."""
+def test_misses(missed: list[int], results: Results) -> None:
+    """A value just over its limit misses that limit only."""
     assert [i for i, word in enumerate(words(results)) if word == "MISS"] == missed
 
 
 def test_not_measured() -> None:
-    """What could not be measured is neither met nor missed, and the tables are still written."""
+    """A value that was not measured neither passes nor misses, and the tables are complete."""
     results = replace(GOOD, lone_peak_mb=None, start=Start(None, 0.1))
     assert [i for i, word in enumerate(words(results)) if word == "not measured"] == [3, 5]
     assert "not measured" in markdown(results)
 
 
 def test_tables_have_the_numbers() -> None:
-    """Every row, the share of the rate and the verdicts are in the Markdown and in the JSON."""
+    """The Markdown and the JSON contain every row, every rate and every verdict."""
     text, data = markdown(GOOD), json.loads(json.dumps(as_json(GOOD)))
     assert "| png, 8 | 1000 | 1100 | 60.0 | 1.00 |" in text
     assert "| float32, served | 40.0 | 41.0 | 200 | 0.80 | 0.77 |" in text
