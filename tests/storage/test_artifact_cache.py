@@ -1,8 +1,7 @@
-"""What is kept of converted networks: whole, bounded, and nobody's loss when it goes."""
+"""The artifact cache: whole entries, within a limit, shared by processes."""
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -13,7 +12,13 @@ from typing import NamedTuple
 import pytest
 
 from daguerre.storage import artifact_cache as module
-from daguerre.storage.artifact_cache import IN_USE_S, OTHERS_UNUSED_S, Artifact, ArtifactCache
+from daguerre.storage.artifact_cache import (
+    IN_USE_S,
+    OTHER_VERSIONS_TTL_S,
+    Artifact,
+    ArtifactCache,
+)
+from daguerre.storage.bounded_folder import TEMPORARY_TTL_S
 
 START_S = 1_800_000_000.0
 
@@ -23,17 +28,17 @@ class Disk(NamedTuple):
 
 
 @pytest.fixture(autouse=True)
-def _room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever this machine's disk has."""
+def _free_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough free disk, whatever this machine has."""
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Disk(1 << 40))
 
 
 class Server:
-    """One process's store, and the hour that its clock shows."""
+    """One process with its cache and a manual clock."""
 
     def __init__(self, folder: Path, max_bytes: int = 1000) -> None:
         self.folder, self.now_s = folder, START_S
-        self.store = ArtifactCache(folder, max_bytes, lambda: self.now_s)
+        self.cache = ArtifactCache(folder, max_bytes, lambda: self.now_s)
 
     def add(self, name: str, num_bytes: int = 400) -> Artifact | None:
         def write(folder: Path) -> None:
@@ -41,7 +46,7 @@ class Server:
             file.write_bytes(name[:1].encode() * num_bytes)
             os.utime(file, (self.now_s, self.now_s))
 
-        return self.store.add(name, num_bytes, write)
+        return self.cache.add(name, num_bytes, write)
 
     def has(self, *names: str) -> list[bool]:
         return [any(path.name.endswith(f"-{name}") for path in self.paths()) for name in names]
@@ -53,43 +58,45 @@ class Server:
         self.now_s += seconds
 
 
-def test_found_again_whole(tmp_path: Path) -> None:
-    """By another process, too; what was not finished is not there, and leaves nothing."""
+def test_artifact_is_whole_or_missing(tmp_path: Path) -> None:
+    """Another process finds an artifact whole; a write that fails leaves nothing."""
     server = Server(tmp_path / "new")
-    assert server.store.get("a") is None
+    assert server.cache.get("a") is None
     added = server.add("a")
-    found = Server(tmp_path / "new").store.get("a")
-    assert added and found and (found.folder / "data").read_bytes() == b"a" * 400
+    found = Server(tmp_path / "new").cache.get("a")
+    assert added and found and (found.path / "data").read_bytes() == b"a" * 400
 
     def fail(folder: Path) -> None:
         (folder / "data").write_bytes(b"half")
         raise OSError("no space left")
 
-    assert server.store.add("b", 4, fail) is None
-    assert server.store.get("b") is None and len(server.paths()) == 1
+    assert server.cache.add("b", 4, fail) is None
+    assert server.cache.get("b") is None and len(server.paths()) == 1
 
 
-def test_used_longest_ago_goes_first(tmp_path: Path) -> None:
-    """Past the bound; to be found again counts as use."""
+def test_least_recently_used_is_evicted_first(tmp_path: Path) -> None:
+    """Above the limit; a lookup counts as use."""
     server = Server(tmp_path)
     for name in "ab":
         assert server.add(name)
         server.wait()
-    assert server.store.get("a")
+    assert server.cache.get("a")
     server.wait()
     assert server.add("c")
     assert server.has("a", "b", "c") == [True, False, True]
 
 
-def test_what_is_in_use_stays(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """By this process as long as it has the entry, by others for an hour after their last use. What
-    finds no room then is not kept, and costs nobody anything."""
+def test_artifact_in_use_stays(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A process pins the artifacts it holds; others have an hour after their last use.
+
+    An artifact that does not fit beside them is not cached, and evicts nothing.
+    """
     server, other = Server(tmp_path), Server(tmp_path)
     mine = server.add("a")
     server.wait(10 * IN_USE_S)
     other.now_s = server.now_s
     assert other.add("b")
-    assert server.add("c") is None and "leaves too little room" in caplog.text
+    assert server.add("c") is None and "not enough space" in caplog.text
     assert server.has("a", "b", "c") == [True, True, False]
     server.wait()
     assert server.add("c")
@@ -100,8 +107,8 @@ def test_what_is_in_use_stays(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert server.has("a", "c", "d") == [False, True, True]
 
 
-def test_nothing_goes_in_vain(tmp_path: Path) -> None:
-    """What is larger than the bound is not kept, and takes nobody's place; 0 keeps none."""
+def test_larger_than_the_limit(tmp_path: Path) -> None:
+    """An artifact larger than the limit is not cached and evicts nothing; 0 disables the cache."""
     server = Server(tmp_path)
     server.add("a")
     server.wait()
@@ -109,21 +116,21 @@ def test_nothing_goes_in_vain(tmp_path: Path) -> None:
     assert Server(tmp_path, max_bytes=0).add("b", 1) is None
 
 
-def test_disk_keeps_some_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the disk has less than the bound, entries go for others, too, and none fills it up."""
+def test_disk_keeps_free_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk smaller than the limit, eviction keeps a minimum of free space."""
     server = Server(tmp_path, max_bytes=1 << 40)
     server.add("a")
     server.wait()
-    spare = module._SPARE_BYTES
+    spare = module._MIN_FREE_BYTES
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Disk(spare + 100))
     assert server.add("b", 501) is None and server.has("a") == [True]
     assert server.add("b", 500) and server.has("a", "b") == [False, True]
 
 
-def test_other_versions_go_first_and_after_a_week(
+def test_other_versions_expire_after_a_week(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An update leaves what it makes useless for a while, and no longer; our own stays."""
+    """Artifacts of other library versions expire after a week; those of this version do not."""
     before = Server(tmp_path)
     before.add("a", 10)
     with monkeypatch.context() as updated:
@@ -131,69 +138,68 @@ def test_other_versions_go_first_and_after_a_week(
         after = Server(tmp_path)
     after.now_s = START_S + 1
     after.add("b", 10)
-    assert before.store.get("b") is None and after.store.get("a") is None
-    after.wait(OTHERS_UNUSED_S - 2)
-    after.store.tidy()
+    assert before.cache.get("b") is None and after.cache.get("a") is None
+    after.wait(OTHER_VERSIONS_TTL_S - 2)
+    after.cache.evict()
     assert after.has("a", "b") == [True, True]
     after.wait(1)
-    after.store.tidy()
+    after.cache.evict()
     assert after.has("a", "b") == [False, True]
 
 
 @pytest.mark.parametrize(
-    "leave",
+    ("leave", "ttl_s"),
     [
-        lambda folder: (folder / "new-1").mkdir(),
-        lambda folder: (folder / "old-1").mkdir(),
-        lambda folder: (folder / "older-form.xml").write_text("<net>"),
+        (lambda folder: (folder / ".daguerre-1").mkdir(), TEMPORARY_TTL_S),
+        (lambda folder: (folder / ".daguerre-1").write_text("half"), TEMPORARY_TTL_S),
+        (lambda folder: (folder / "older-format.xml").write_text("<net>"), OTHER_VERSIONS_TTL_S),
     ],
 )
-def test_leftovers(tmp_path: Path, leave: Callable[[Path], object]) -> None:
-    """What a process that was killed leaves, and what no version reads, goes after an hour."""
+def test_leftovers(tmp_path: Path, leave: Callable[[Path], object], ttl_s: float) -> None:
+    """Temporary entries of a killed process expire after an hour, unknown names after a week."""
     server = Server(tmp_path)
     leave(tmp_path)
     (left,) = server.paths()
     os.utime(left, (START_S, START_S))
-    server.wait(IN_USE_S - 1)
-    server.store.tidy()
+    server.wait(ttl_s - 1)
+    server.cache.evict()
     assert left.exists()
     server.wait(1)
-    server.store.tidy()
+    server.cache.evict()
     assert server.paths() == []
 
 
-def test_link(tmp_path: Path) -> None:
-    """One that leads elsewhere is removed itself, for good, and not what it leads to."""
+def test_symbolic_link(tmp_path: Path) -> None:
+    """A symbolic link is removed, its target is not."""
     server, elsewhere = Server(tmp_path / "kept"), tmp_path / "elsewhere"
     for folder in (server.folder, elsewhere):
         folder.mkdir()
     (server.folder / "link").symlink_to(elsewhere)
     for path in (server.folder / "link", elsewhere):
         os.utime(path, (START_S, START_S), follow_symlinks=False)
-    server.wait(OTHERS_UNUSED_S)
-    server.store.tidy()
+    server.wait(OTHER_VERSIONS_TTL_S)
+    server.cache.evict()
     assert server.paths() == [] and elsewhere.exists()
 
 
-def test_bound_that_was_lowered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The next start brings the folder within it."""
+def test_lowered_limit(tmp_path: Path) -> None:
+    """The next start evicts down to a lower limit."""
     server = Server(tmp_path)
     for name in "ab":
         server.add(name)
         server.wait()
     lower = Server(tmp_path, max_bytes=500)
     lower.now_s = server.now_s
-    with caplog.at_level(logging.INFO, "daguerre"):
-        lower.store.tidy()
-    assert server.has("a", "b") == [False, True] and "removed" in caplog.text
+    lower.cache.evict()
+    assert server.has("a", "b") == [False, True]
 
 
-def test_open_folder(tmp_path: Path) -> None:
-    """One that is written to from time to time counts as used then."""
+def test_open_dir(tmp_path: Path) -> None:
+    """A write to a file inside an open directory counts as use."""
     server = Server(tmp_path)
-    work = server.store.open("torch")
-    (work.folder / "below").mkdir()
-    file = work.folder / "below" / "kernel"
+    work = server.cache.open_dir("torch")
+    (work.path / "below").mkdir()
+    file = work.path / "below" / "kernel"
     file.write_bytes(b"x" * 900)
     del work
     server.wait()
@@ -203,10 +209,10 @@ def test_open_folder(tmp_path: Path) -> None:
     assert server.add("a") and server.has("torch", "a") == [False, True]
 
 
-def test_folder_that_is_no_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Is told, and stops nobody."""
+def test_path_is_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A path that is not a directory logs warnings and raises nothing."""
     (tmp_path / "file").write_text("")
     server = Server(tmp_path / "file")
-    server.store.tidy()
+    server.cache.evict()
     assert server.add("a") is None
-    assert "cannot be tidied" in caplog.text and "cannot be kept" in caplog.text
+    assert "cannot evict" in caplog.text and "cannot cache a network" in caplog.text

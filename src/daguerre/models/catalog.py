@@ -21,7 +21,7 @@ from daguerre.models.diffusers.model import DTYPES, LOADS, DiffusersModel, Servi
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
 from daguerre.models.keys import Key, Table, check, check_beside, check_names, number, one_of, whole
 from daguerre.params import BATCHING_MODES, ModelInfo
-from daguerre.storage.artifact_cache import FOLDER_NAME, ArtifactCache
+from daguerre.storage.artifact_cache import DIR_NAME, ArtifactCache
 
 if TYPE_CHECKING:
     from daguerre.config import Settings
@@ -223,7 +223,7 @@ def _models(
     settings: Settings, where: Path, tables: Mapping[str, Table], worker: int = 0
 ) -> tuple[Model, ...]:
     stocks: dict[Hashable, LoadedCheckpoint] = {}
-    store = ArtifactCache(settings.home_folder() / FOLDER_NAME, settings.artifact_cache_max_bytes)
+    store = ArtifactCache(settings.home_folder() / DIR_NAME, settings.artifact_cache_max_bytes)
     return tuple(
         _diffusers(settings, where, name, table, stocks, store, worker)
         if table["source"] == "diffusers"

@@ -56,7 +56,7 @@ class OpenVINOExecutor:
     def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
         self._method, self._store = method, target.store
         if self._store:
-            self._store.tidy()
+            self._store.evict()
         self._shape = ShapeKeyCache()
         self._core = openvino_core()
         self._config = _config(target.dtype)
@@ -107,11 +107,11 @@ class OpenVINOExecutor:
         if self._store is None or (entry := self._store.get(name)) is None:
             return None
         try:
-            return _Graph(self._core.read_model(entry.folder / _FILE), entry)
+            return _Graph(self._core.read_model(entry.path / _FILE), entry)
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
-            logger.warning("%s is damaged and made anew: %s", entry.folder, error)
+            logger.warning("%s is damaged and made anew: %s", entry.path, error)
             self._store.remove(entry)
             return None
 
@@ -150,7 +150,7 @@ class _Graph:
     def copy(self, store: ArtifactCache | None) -> ov.Model:
         """One to be reshaped."""
         if store and self.entry:
-            store.use(self.entry)
+            store.touch(self.entry)
         return self.graph.clone()
 
 

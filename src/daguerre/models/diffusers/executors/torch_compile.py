@@ -55,7 +55,7 @@ class TorchCompileExecutor:
         expected = self._method.evaluate(inputs)[1]
         yield
         if self._store and self._work:
-            self._store.use(self._work)
+            self._store.touch(self._work)
         assert_close(self._run(inputs), expected)
         self._compared.add(key)
 
@@ -77,9 +77,9 @@ def _configure(target: ExecutionTarget) -> Artifact | None:
     """For the whole process: nothing else in it compiles. Returns where torch keeps its work."""
     work = None
     if target.store is not None:  # torch's own choice is a folder under /tmp with a known name
-        target.store.tidy()
-        work = target.store.open("torch")
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(work.folder)
+        target.store.evict()
+        work = target.store.open_dir("torch")
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(work.path)
     from torch._dynamo import config as tracing
     from torch._inductor import config as kernels
 
