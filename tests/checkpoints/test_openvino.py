@@ -145,7 +145,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCapture
     with caplog.at_level(logging.WARNING, "daguerre"):
         found = make(folder=tmp_path / "file" / "below")[0](rows(2))
     assert all(map(torch.equal, found, make()[0](rows(2))))
-    assert "cannot be kept" in caplog.text
+    assert "cannot cache a network" in caplog.text
 
 
 def test_preparing_goes_in_parts(tmp_path: Path) -> None:

@@ -25,11 +25,12 @@ TEMPORARY_TTL_S = 60 * 60
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`used_s` is when anything in the entry was last written or touched, in unix seconds."""
+    """A file or directory; `used_s`, its last write or touch, and `expires_s` are unix seconds."""
 
     name: str
-    used_s: float
     num_bytes: int
+    used_s: float
+    expires_s: float
 
 
 def total_bytes(entries: Iterable[Entry]) -> int:
@@ -109,7 +110,7 @@ class BoundedFolder:
         now_s = self._clock()
         entries = list(self._entries())
         idle = [e for e in entries if e.name not in pinned and now_s - e.used_s >= self._min_idle_s]
-        expired = [e for e in idle if now_s - e.used_s >= self._lifetime_s(e.name)]
+        expired = [e for e in idle if now_s >= e.expires_s]
         total = total_bytes(entries) - total_bytes(expired)
         excess = total + num_bytes - self._max_bytes
         if num_bytes:
@@ -126,18 +127,16 @@ class BoundedFolder:
     def _entries(self) -> Iterator[Entry]:
         with suppress(FileNotFoundError):  # nothing was written yet
             for name in os.listdir(self.path):
-                if self._lifetime_s(name) is not None:
-                    yield _entry(self.path / name)
-
-    def _lifetime_s(self, name: str) -> float | None:
-        return TEMPORARY_TTL_S if name.startswith(_TEMPORARY) else self._ttl_s(name)
+                ttl_s = TEMPORARY_TTL_S if name.startswith(_TEMPORARY) else self._ttl_s(name)
+                if ttl_s is not None:
+                    yield _entry(self.path / name, ttl_s)
 
 
 def _temporary_name() -> str:
     return f"{_TEMPORARY}{secrets.token_hex(8)}"
 
 
-def _entry(path: Path) -> Entry:
+def _entry(path: Path, ttl_s: float) -> Entry:
     used_s, num_bytes = 0.0, 0
     files = [path, *(Path(at, name) for at, _, names in os.walk(path) for name in names)]
     for file in files:
@@ -145,7 +144,7 @@ def _entry(path: Path) -> Entry:
             status = file.lstat()
             used_s = max(used_s, status.st_mtime)
             num_bytes += status.st_size if stat.S_ISREG(status.st_mode) else 0
-    return Entry(path.name, used_s, num_bytes)
+    return Entry(path.name, num_bytes, used_s, used_s + ttl_s)
 
 
 def _delete(path: Path) -> None:
