@@ -31,7 +31,7 @@ class JobEvent:
         self._emit = emit
         return 1, self._places.pop(0)
 
-    def num_ahead(self, number: int) -> int | None:
+    def queue_position(self, number: int) -> int | None:
         self.num_looks += 1
         if len(self._places) == 1:
             self._emit(LAST)
@@ -81,10 +81,10 @@ def test_places_are_found_out_once_for_all() -> None:
         return {number: number - 1 - len(looks) for number in range(1, 100)}
 
     places = QueuePositions(look, lambda: now_s[0])
-    assert [places.num_ahead(number) for number in (5, 50, 100)] == [3, 48, None]
+    assert [places.position(number) for number in (5, 50, 100)] == [3, 48, None]
     assert len(looks) == 1
     now_s[0] += stream_module.PLACE_POLL_S
-    assert places.num_ahead(50) == 47 and len(looks) == 2
+    assert places.position(50) == 47 and len(looks) == 2
 
 
 def test_who_is_far_back_looks_less_often() -> None:

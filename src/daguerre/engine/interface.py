@@ -21,7 +21,7 @@ class WorkerStats:
     is_up: bool  # loaded and at work, or ready to be
     num_jobs: int  # that it has been given and that have not ended
     num_restarts: int
-    unlike: tuple[str, ...] = ()  # models that it has, and does not serve: it draws other bits
+    mismatched_models: tuple[str, ...] = ()  # loaded but not served: other fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class EngineStats:
     num_restarts: int = 0  # of a process that had ended without being asked to
     # Models that are in memory, in a process that says so -> what decides their bits there.
     loaded: Mapping[str, str] = field(default_factory=dict)
-    not_loaded: tuple[str, ...] = ()  # models that a process of late could not load
+    load_failures: tuple[str, ...] = ()  # models that a process of late could not load
     workers: tuple[WorkerStats, ...] = ()  # one for each process that there should be
 
 

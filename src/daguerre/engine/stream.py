@@ -26,7 +26,7 @@ class JobQueue(Protocol):
     ) -> tuple[int, int]:
         """The job's number, and how many are ahead of it. Raises what `Engine.generate` does."""
 
-    def num_ahead(self, number: int) -> int | None:
+    def queue_position(self, number: int) -> int | None:
         """How many are ahead of the job now; None where it does not wait any more."""
 
     def cancel(self, number: int) -> None:
@@ -47,7 +47,7 @@ class QueuePositions:
         self._seen: Mapping[int, int] = {}
         self._seen_s = float("-inf")
 
-    def num_ahead(self, number: int) -> int | None:
+    def position(self, number: int) -> int | None:
         now_s = self._clock()
         if now_s - self._seen_s > PLACE_POLL_S / 2:
             self._seen, self._seen_s = self._look(), now_s
@@ -67,20 +67,20 @@ async def stream(
         except RuntimeError:  # the caller's event loop is closed: nobody waits for the image
             engine.cancel(number)
 
-    number, num_ahead = engine.submit(params, emit, context)
+    number, position = engine.submit(params, emit, context)
     try:
-        yield JobQueued(num_ahead)
+        yield JobQueued(position)
         is_waiting = context.wants_progress
         while True:
-            event = await _next(events, _pause_s(num_ahead) if is_waiting else None)
+            event = await _next(events, _pause_s(position) if is_waiting else None)
             if event is None:
-                place = engine.num_ahead(number)
+                place = engine.queue_position(number)
                 is_waiting = place is not None
                 # Others may come between, of owners whose turn it is or after a death: who waits
                 # is told so by a number that stays, and never by one that rises.
-                if place is not None and place < num_ahead:
-                    num_ahead = place
-                    yield JobQueued(num_ahead)
+                if place is not None and place < position:
+                    position = place
+                    yield JobQueued(position)
                 continue
             is_waiting = False
             yield event
@@ -90,8 +90,8 @@ async def stream(
         engine.cancel(number)
 
 
-def _pause_s(num_ahead: int) -> float:
-    return PLACE_POLL_S * min(1 + num_ahead / _MANY_AHEAD, _MAX_PLACE_POLL_S / PLACE_POLL_S)
+def _pause_s(position: int) -> float:
+    return PLACE_POLL_S * min(1 + position / _MANY_AHEAD, _MAX_PLACE_POLL_S / PLACE_POLL_S)
 
 
 async def _next(events: asyncio.Queue[Event], seconds: float | None) -> Event | None:

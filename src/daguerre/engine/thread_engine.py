@@ -20,14 +20,14 @@ from daguerre.engine.interface import EngineStats
 from daguerre.engine.job import Job, WorkObserver
 from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Model
-from daguerre.engine.scheduling.admission import Admission, check_served, check_time
+from daguerre.engine.scheduling.admission import Admission, check_deadline, check_served
 from daguerre.engine.stream import QueuePositions, stream
 from daguerre.errors import DaguerreError, InternalError, NotReadyError, UnavailableError
 from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, ModelInfo
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING_BYTES = 4 * 1024 * 1024
+MAX_QUEUED_PROMPT_BYTES = 4 * 1024 * 1024
 # How often `drain` looks, in seconds.
 DRAIN_POLL_S = 0.02
 
@@ -47,7 +47,7 @@ class ThreadEngine:
         *,
         max_queued_jobs: int,
         max_running_jobs: int,
-        max_queued_prompt_bytes: int = MAX_WAITING_BYTES,
+        max_queued_prompt_bytes: int = MAX_QUEUED_PROMPT_BYTES,
         certificates: Path | None = None,
         clock: Callable[[], float] = time.perf_counter,
         before_work: WorkObserver | None = None,
@@ -72,9 +72,9 @@ class ThreadEngine:
 
     async def start(self) -> None:
         """Also starts an engine again that was stopped."""
-        self.begin()
+        self.start_thread()
 
-    def begin(self) -> None:
+    def start_thread(self) -> None:
         """`start` for callers without an event loop."""
         assert self._thread is None, "the engine was started twice. This is a bug."
         with self._changed:
@@ -133,7 +133,7 @@ class ThreadEngine:
             failure=failure,
             is_draining=is_draining,
             loaded=self._loop.model_manager.facts(),
-            not_loaded=self._loop.model_manager.failed(),
+            load_failures=self._loop.model_manager.failed(),
         )
 
     def submit(
@@ -150,12 +150,12 @@ class ThreadEngine:
         """
         with self._changed:
             self._refuse(params)
-            self._admission.check_room(params)
+            self._admission.check_capacity(params)
             num_ahead, num_of = len(self._jobs), self._admission.num_jobs()
-            check_time(
+            check_deadline(
                 context, num_ahead, *self._loop.service_times.estimate_wait(num_of, params.model)
             )
-            self._admission.enter(params)
+            self._admission.add(params)
             number = next(self._numbers) if number is None else number
             job = Job(number, params, emit, stage_started_s=self._clock(), context=context)
             self._jobs[number] = job
@@ -173,11 +173,11 @@ class ThreadEngine:
         if not self._is_loaded:
             raise NotReadyError("the model is still loading")
 
-    def num_ahead(self, number: int) -> int | None:
+    def queue_position(self, number: int) -> int | None:
         """None once it is begun, or has ended."""
         with self._changed:
             job = self._jobs.get(number)
-            return None if job is None or job.has_begun else self._places.num_ahead(number)
+            return None if job is None or job.has_begun else self._places.position(number)
 
     def _look(self) -> dict[int, int]:
         return {number: ahead for ahead, number in enumerate(self._jobs)}
@@ -205,7 +205,7 @@ class ThreadEngine:
         """Nothing happens when it is gone already; its number may be another job's by now."""
         if self._jobs.get(job.number) is job:
             del self._jobs[job.number]
-            self._admission.leave(job.params)
+            self._admission.remove(job.params)
 
     def _run(self) -> None:
         try:

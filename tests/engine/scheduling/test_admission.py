@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daguerre.engine.scheduling.admission import Admission, check_time
+from daguerre.engine.scheduling.admission import Admission, check_deadline
 from daguerre.errors import QueueFullError
 from daguerre.params import DEFAULT_CONTEXT, JobContext
 from engine.networks import params
@@ -14,29 +14,29 @@ def test_each_model_has_its_own_queue() -> None:
     """A full queue of one model leaves that of another alone; who leaves makes room."""
     admission = Admission(max_jobs=2, max_bytes=1000)
     for _ in range(2):
-        admission.enter(params())
+        admission.add(params())
     with pytest.raises(QueueFullError, match="2 jobs of toy"):
-        admission.check_room(params())
-    admission.check_room(params(model="other"))
-    admission.enter(params(model="other"))
+        admission.check_capacity(params())
+    admission.check_capacity(params(model="other"))
+    admission.add(params(model="other"))
     assert admission.num_jobs() == {"toy": 2, "other": 1}
-    admission.leave(params())
-    admission.check_room(params())
+    admission.remove(params())
+    admission.check_capacity(params())
 
 
 def test_bytes_of_prompts() -> None:
     """Prompts are counted in bytes, not in characters; a large one alone is taken."""
     admission = Admission(max_jobs=100, max_bytes=100)
-    admission.check_room(params(prompt="猫" * 300))
-    admission.enter(params(prompt="猫" * 300))
+    admission.check_capacity(params(prompt="猫" * 300))
+    admission.add(params(prompt="猫" * 300))
     with pytest.raises(QueueFullError, match="have 900 bytes, and with this one .* more than 100"):
-        admission.check_room(params(prompt="x"))
-    admission.leave(params(prompt="猫" * 300))
+        admission.check_capacity(params(prompt="x"))
+    admission.remove(params(prompt="猫" * 300))
     for _ in range(3):
-        admission.enter(params(prompt="猫" * 10))
+        admission.add(params(prompt="猫" * 10))
     with pytest.raises(QueueFullError, match="90 bytes"):
-        admission.check_room(params(prompt="猫" * 4))
-    admission.check_room(params(prompt="xxx"))
+        admission.check_capacity(params(prompt="猫" * 4))
+    admission.check_capacity(params(prompt="xxx"))
 
 
 def test_too_late_to_begin() -> None:
@@ -44,11 +44,11 @@ def test_too_late_to_begin() -> None:
     the length of the queue, as ever. One that has the engine to itself is tried, whatever the last
     ones took."""
     context = JobContext(timeout_s=10.0)
-    check_time(context, 4, wait_s=4.0, own_s=2.0)
-    check_time(context, 1, wait_s=0.0, own_s=10.0)
+    check_deadline(context, 4, wait_s=4.0, own_s=2.0)
+    check_deadline(context, 1, wait_s=0.0, own_s=10.0)
     with pytest.raises(QueueFullError, match="5 jobs are ahead.* in the 10 s") as refusal:
-        check_time(context, 5, wait_s=4.1, own_s=2.0)
+        check_deadline(context, 5, wait_s=4.1, own_s=2.0)
     assert refusal.value.retry_after_s is None
-    check_time(context, 0, wait_s=0.0, own_s=100.0)
-    check_time(context, 1000, wait_s=0.0, own_s=0.0)
-    check_time(DEFAULT_CONTEXT, 1000, wait_s=100.0, own_s=1.0)
+    check_deadline(context, 0, wait_s=0.0, own_s=100.0)
+    check_deadline(context, 1000, wait_s=0.0, own_s=0.0)
+    check_deadline(DEFAULT_CONTEXT, 1000, wait_s=100.0, own_s=1.0)

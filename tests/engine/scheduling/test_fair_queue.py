@@ -55,10 +55,10 @@ def test_who_cannot_be_run_keeps_its_turn() -> None:
     """Jobs that no process can run now are passed over, their owner's next ones are not; when they
     can be run they are the first."""
     waiting = queue("aabb")
-    assert [waiting.pop_first(lambda job: job not in (1, 2)) for _ in range(3)] == [3, 4, None]
+    assert [waiting.pop_runnable(lambda job: job not in (1, 2)) for _ in range(3)] == [3, 4, None]
     assert emptied(waiting) == [1, 2]
     waiting = queue("aaaabb")
-    assert [waiting.pop_first(lambda job: job % 2 == 0) for _ in range(4)] == [2, 6, 4, None]
+    assert [waiting.pop_runnable(lambda job: job % 2 == 0) for _ in range(4)] == [2, 6, 4, None]
 
 
 def test_who_leaves_has_used_no_turn() -> None:
@@ -74,8 +74,8 @@ def test_put_back_is_first() -> None:
     """A job that has to be run again goes before the later ones of its owner."""
     waiting = queue("aab")
     assert [waiting.pop(), waiting.pop()] == [1, 3]
-    waiting.put_back(3, "b")
-    waiting.put_back(1, "a")
+    waiting.requeue(3, "b")
+    waiting.requeue(1, "a")
     assert 1 in waiting and len(waiting) == 3
     assert [job for job in emptied(waiting) if job != 3] == [1, 2]
 
@@ -86,7 +86,7 @@ def test_before_is_who_goes_before() -> None:
         waiting = queue("aaaaabbbcab")
         for _ in range(3):
             waiting.pop()
-        told = len([*waiting.before(owner)])
+        told = len([*waiting.ahead_of(owner)])
         waiting.add(99, owner)
         assert emptied(waiting).index(99) == told
 

@@ -67,13 +67,13 @@ def test_place_in_the_queue() -> None:
     """How many are ahead of each, as they end and leave; nothing is told of one that is begun."""
     jobs = roster(5, max_sent=2)
     sent(jobs)
-    assert jobs.num_ahead() == {1: 0, 2: 1, 3: 2, 4: 3, 5: 4}
+    assert jobs.queue_positions() == {1: 0, 2: 1, 3: 2, 4: 3, 5: 4}
     jobs.work_on(0, [1], has_begun=True)
-    assert jobs.num_ahead() == {2: 1, 3: 2, 4: 3, 5: 4}
+    assert jobs.queue_positions() == {2: 1, 3: 2, 4: 3, 5: 4}
     end(jobs, 1)
     assert jobs.remove(4) is None
     sent(jobs)
-    assert jobs.num_ahead() == {2: 0, 3: 1, 5: 2}
+    assert jobs.queue_positions() == {2: 0, 3: 1, 5: 2}
 
 
 def test_place_among_owners_is_kept() -> None:
@@ -86,15 +86,15 @@ def test_place_among_owners_is_kept() -> None:
             owner = str(random.randint(3))
             expected = len([*jobs.models_before(owner)])
             jobs.add(job, owner)
-            assert jobs.num_ahead()[job] == expected
+            assert jobs.queue_positions()[job] == expected
             if random.randint(3) == 0 and (chosen := sent(jobs)):
                 end(jobs, chosen[0])
         while len(jobs):
-            told = jobs.num_ahead()
+            told = jobs.queue_positions()
             first, *_ = sent(jobs)
             end(jobs, first)
             assert told.pop(first) == 0
-            assert jobs.num_ahead() == {job: ahead - 1 for job, ahead in told.items()}
+            assert jobs.queue_positions() == {job: ahead - 1 for job, ahead in told.items()}
 
 
 def test_who_was_worked_on_is_run_alone() -> None:

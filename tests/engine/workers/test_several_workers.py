@@ -228,7 +228,7 @@ def test_uneven_jobs() -> None:
 
 def told(process: ProcessEngine) -> list[int]:
     """How many models each worker has and does not serve."""
-    return [len(worker.unlike) for worker in process.stats().workers]
+    return [len(worker.mismatched_models) for worker in process.stats().workers]
 
 
 def test_one_is_of_another_kind(caplog: pytest.LogCaptureFixture) -> None:

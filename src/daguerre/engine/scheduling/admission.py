@@ -35,7 +35,7 @@ class Admission:
         """Of each model."""
         return {model: held.num_jobs for model, held in self._held.items()}
 
-    def check_room(self, params: ImageParams) -> None:
+    def check_capacity(self, params: ImageParams) -> None:
         """Raises `QueueFullError`."""
         held, size = self._held.setdefault(params.model, _WorkerLoad()), num_bytes(params)
         if held.num_jobs >= self._max_jobs:
@@ -50,12 +50,12 @@ class Admission:
                 f" with this one they would have more than {self._max_bytes}"
             )
 
-    def enter(self, params: ImageParams) -> None:
+    def add(self, params: ImageParams) -> None:
         held = self._held.setdefault(params.model, _WorkerLoad())
         held.num_jobs += 1
         held.num_bytes += num_bytes(params)
 
-    def leave(self, params: ImageParams) -> None:
+    def remove(self, params: ImageParams) -> None:
         held = self._held[params.model]
         held.num_jobs -= 1
         held.num_bytes -= num_bytes(params)
@@ -68,7 +68,7 @@ def check_served(params: ImageParams, served: Collection[str]) -> None:
         raise NotFoundError(f"model {params.model!r} is not served; served: {names}", param="model")
 
 
-def check_time(context: JobContext, num_ahead: int, wait_s: float, own_s: float) -> None:
+def check_deadline(context: JobContext, num_ahead: int, wait_s: float, own_s: float) -> None:
     """Raises `QueueFullError` where the wait for the jobs ahead, and what this one takes then, are
     more than the time it has. With none ahead a job is always tried: only that tells what it
     takes."""

@@ -57,7 +57,7 @@ class FairQueue:
         self._owners[job] = owner
         self._jobs.setdefault(owner, {})[job] = None
 
-    def put_back(self, job: int, owner: str) -> None:
+    def requeue(self, job: int, owner: str) -> None:
         """Before all other jobs of the owner."""
         self._owners[job] = owner
         self._jobs[owner] = {job: None, **self._jobs.get(owner, {})}
@@ -72,11 +72,11 @@ class FairQueue:
 
     def pop(self) -> int:
         """The job whose turn it is. There must be one."""
-        job = self.pop_first(lambda job: True)
+        job = self.pop_runnable(lambda job: True)
         assert job is not None, "a turn and nobody who waits. This is a bug."
         return job
 
-    def pop_first(self, can_run: Callable[[int], object]) -> int | None:
+    def pop_runnable(self, can_run: Callable[[int], object]) -> int | None:
         """The job whose turn it is of those that can be run now; None where none can."""
         first = {
             owner: job
@@ -90,7 +90,7 @@ class FairQueue:
         self.remove(first[owner])
         return first[owner]
 
-    def before(self, owner: str) -> Iterator[int]:
+    def ahead_of(self, owner: str) -> Iterator[int]:
         """The jobs waiting now that go before one more of this owner."""
         own = self._jobs.get(owner, {})
         yield from own
@@ -99,7 +99,7 @@ class FairQueue:
             if other != owner:
                 yield from itertools.islice(jobs, max(0, turn - self._turns.next(other) + 1))
 
-    def in_order(self) -> list[int]:
+    def order(self) -> list[int]:
         """The jobs that wait now, as they will go."""
         turns = [
             turn

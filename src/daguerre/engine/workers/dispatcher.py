@@ -87,10 +87,10 @@ class JobDispatcher:
     def models_before(self, owner: str) -> Iterator[str]:
         """The models of the jobs that go before one more of this owner."""
         sent = (held.sent for held in self._held)
-        before = itertools.chain(*sent, self._suspects, self._waiting.before(owner))
-        return (self._places[job].model for job in before)
+        jobs = itertools.chain(*sent, self._suspects, self._waiting.ahead_of(owner))
+        return (self._places[job].model for job in jobs)
 
-    def num_ahead(self) -> dict[int, int]:
+    def queue_positions(self) -> dict[int, int]:
         """How many jobs go before each that is not begun."""
         ahead = {
             job: index
@@ -99,7 +99,7 @@ class JobDispatcher:
             if not self._places[job].has_begun
         }
         num_held = sum(len(held.sent) for held in self._held)
-        waiting = itertools.chain(self._suspects, self._waiting.in_order())
+        waiting = itertools.chain(self._suspects, self._waiting.order())
         ahead.update(zip(waiting, itertools.count(num_held), strict=False))
         return ahead
 
@@ -137,7 +137,7 @@ class JobDispatcher:
             self._keep_one_free(takers)
         while self._waiting and (free := [one for one in takers if self._has_room(one)]):
             serving = self._asked_once(free)
-            job = self._waiting.pop_first(serving)
+            job = self._waiting.pop_runnable(serving)
             if job is None:
                 break
             process = min(serving(job), key=lambda one: self._preference(one, job, takers[one]))
@@ -174,7 +174,7 @@ class JobDispatcher:
                     continue
                 del held.sent[job]
                 held.leaving.add(job)
-                self._waiting.put_back(job, self._places[job].owner)
+                self._waiting.requeue(job, self._places[job].owner)
                 recalled.append((job, process))
                 break
         return recalled
@@ -266,7 +266,7 @@ class JobDispatcher:
             if place.num_deaths:
                 self._suspects[job] = None
             else:
-                self._waiting.put_back(job, place.owner)
+                self._waiting.requeue(job, place.owner)
         self._suspects = dict.fromkeys(sorted(self._suspects))
 
     def _is_suspect(self, job: int) -> bool:

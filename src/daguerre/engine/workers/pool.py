@@ -78,7 +78,7 @@ class Station:
 
     def die(self, reason: str) -> None:
         self._num_forwards, self._num_rows = self.stats.num_forwards, self.stats.num_rows
-        self.stats = replace(self.stats, loaded={}, not_loaded=())
+        self.stats = replace(self.stats, loaded={}, load_failures=())
         self._kinds.forget(self.number)
         self._owner.die(self.number, reason)
 
@@ -100,7 +100,7 @@ class Station:
             service_times=stats.service_times.with_history(self.stats.service_times),
             certificates=stats.certificates or self.stats.certificates,
         )
-        if self._kinds.note(self.number, stats.loaded, stats.not_loaded):
+        if self._kinds.note(self.number, stats.loaded, stats.load_failures):
             self._owner.deal()
 
 

@@ -20,9 +20,9 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from daguerre.engine.interface import EngineStats
-from daguerre.engine.scheduling.admission import Admission, check_served, check_time
+from daguerre.engine.scheduling.admission import Admission, check_deadline, check_served
 from daguerre.engine.stream import QueuePositions, stream
-from daguerre.engine.thread_engine import DRAIN_POLL_S, MAX_WAITING_BYTES
+from daguerre.engine.thread_engine import DRAIN_POLL_S, MAX_QUEUED_PROMPT_BYTES
 from daguerre.engine.workers.dispatcher import MAX_DEATHS, JobDispatcher
 from daguerre.engine.workers.messages import (
     CancelAcknowledged,
@@ -78,7 +78,7 @@ class ProcessEngine:
         max_queued_jobs: int,
         max_running_jobs: int,
         timeout_s: float,
-        max_queued_prompt_bytes: int = MAX_WAITING_BYTES,
+        max_queued_prompt_bytes: int = MAX_QUEUED_PROMPT_BYTES,
         model_load_timeout_s: float = 600.0,
         log_level: int = logging.INFO,
     ) -> None:
@@ -106,7 +106,7 @@ class ProcessEngine:
         count = len(self._begins)
         self._stations = Stations(count, self._make_child, self._make_watch, self._changed, self)
         self._roster = JobDispatcher(self._max_running, count, self._stations.may_serve)
-        self._ahead = QueuePositions(self._roster.num_ahead)
+        self._ahead = QueuePositions(self._roster.queue_positions)
         self._is_draining = False
 
     def prepare(self) -> None:
@@ -190,20 +190,22 @@ class ProcessEngine:
         """The job's number, and how many are ahead of it."""
         with self._changed:
             self._refuse(params)
-            self._admission.check_room(params)
+            self._admission.check_capacity(params)
             ahead = Counter(self._roster.models_before(context.tenant))
-            check_time(context, ahead.total(), *self._stations.estimate_wait(ahead, params.model))
-            self._admission.enter(params)
+            check_deadline(
+                context, ahead.total(), *self._stations.estimate_wait(ahead, params.model)
+            )
+            self._admission.add(params)
             number = next(self._numbers)
             self._jobs[number] = _Job(params, emit, context, time.monotonic())
             self._roster.add(number, context.tenant, params.model)
             self._send_jobs()
         return number, ahead.total()
 
-    def num_ahead(self, number: int) -> int | None:
+    def queue_position(self, number: int) -> int | None:
         """None once it is begun, or has ended."""
         with self._changed:
-            return self._ahead.num_ahead(number) if number in self._jobs else None
+            return self._ahead.position(number) if number in self._jobs else None
 
     def cancel(self, number: int) -> None:
         """The place in the queue is free at once, the row from the next forward on."""
@@ -307,7 +309,7 @@ class ProcessEngine:
 
     def _pop(self, number: int) -> _Job:
         job = self._jobs.pop(number)
-        self._admission.leave(job.params)
+        self._admission.remove(job.params)
         return job
 
 

@@ -85,7 +85,7 @@ class Worker:
         self._engine: ThreadEngine = begin.build(self._before_work)
         if self._engine.models() != begin.models:
             os._exit(_OTHER_MODELS)  # its images would not be what the server says they are
-        self._engine.begin()
+        self._engine.start_thread()
         threading.Thread(target=self._show_life, name="daguerre-life", daemon=True).start()
 
     def take(self, message: SubmitJob | CancelJob) -> None:

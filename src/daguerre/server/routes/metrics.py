@@ -145,7 +145,7 @@ def _of_workers(
         is_up.add_metric([str(number)], float(worker.is_up))
         jobs.add_metric([str(number)], worker.num_jobs)
         restarts.add_metric([str(number)], worker.num_restarts)
-        unlike.add_metric([str(number)], len(worker.unlike))
+        unlike.add_metric([str(number)], len(worker.mismatched_models))
     yield from (is_up, jobs, restarts, unlike)
 
 
