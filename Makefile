@@ -23,10 +23,11 @@ UNIT_TESTS := $(filter-out tests/__pycache__/ tests/checkpoints/ tests/clients/ 
 
 help:
 	@echo "make serve      install into $(VENV) and serve on http://$(HOST):$(PORT)"
-	@echo "make check      lint, types, prose and unit tests: under a minute"
-	@echo "make test       lint, types, prose and all tests but the soak"
+	@echo "make check      lint, types and unit tests: under a minute"
+	@echo "make test       lint, types and all tests but the soak"
 	@echo "make test-deps  install what some tests need and pip cannot give (apt-get, as root)"
 	@echo "make lint       lint and types only"
+	@echo "make prose      the English of documentation, docstrings and messages"
 	@echo "make format     format the code"
 	@echo "make bench      measure latency and throughput"
 	@echo "make soak       the tests that take minutes, with their time limits"
@@ -61,6 +62,9 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/mypy
+
+prose: $(VENV)/test.stamp
+	$(BIN)/python docs/prose.py
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix $(CHECKED)
