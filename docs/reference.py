@@ -30,14 +30,14 @@ _MADE = "<!-- Made by `python docs/reference.py`; edit the code instead. -->\n\n
 def settings_page() -> str:
     rows = (
         f"| `{s.name}` | `{'' if s.default is None else s.default}` | {s.metadata['help']} |"
-        f" `{environment_variable(s.name)}` |"
+        f" {s.metadata['validator'].allowed} | `{environment_variable(s.name)}` |"
         for s in fields(Settings)
     )
     return _page(
         "Settings",
         "A value comes from the flag of `daguerre serve` (`--max-queued-jobs`), else from the"
         " environment, else from the default.",
-        _table(("name", "default", "meaning", "environment"), rows),
+        _table(("name", "default", "meaning", "allowed", "environment"), rows),
     )
 
 

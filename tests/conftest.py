@@ -118,7 +118,7 @@ class ManualClock:
 
 
 def database_file(settings: Settings) -> Path:
-    return settings.home_folder() / database.FILE_NAME
+    return settings.data_dir() / database.FILE_NAME
 
 
 def mode(path: Path) -> int:

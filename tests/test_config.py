@@ -74,15 +74,15 @@ def test_flag_comes_before_the_environment() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
-        ("port", "65536", "a whole number from 0 to 65535"),
-        ("port", "-1", "a whole number from 0 to 65535"),
-        ("port", "80.5", "a whole number"),
-        ("port", "", "a whole number"),
+        ("port", "65536", "an integer from 0 to 65535"),
+        ("port", "-1", "an integer from 0 to 65535"),
+        ("port", "80.5", "an integer"),
+        ("port", "", "an integer"),
         ("request_read_timeout_s", "nan", "a number from 0.05 to 3600"),
         ("request_read_timeout_s", "inf", "a number from 0.05 to 3600"),
         ("request_read_timeout_s", "soon", "a number from 0.05 to 3600"),
         ("embedded_precision", "int4", "one of auto, float32, bfloat16"),
-        ("embed_prompt", "maybe", "one of 1, true"),
+        ("embed_prompt", "maybe", "true or false"),
         ("home", "", "a path"),
         ("host", "", "a host name or an IP address"),
         ("host", "http://x", "a host name or an IP address"),
@@ -94,9 +94,9 @@ def test_flag_comes_before_the_environment() -> None:
         ("public_url", "http://x?a=1", "no ? or #"),
         ("public_url", "http://x\nexport A=1", "with a host"),
         ("default_response_format", "base64", "one of b64_json, url"),
-        ("files_url", "gs://bucket", "a folder, or an address such as s3://bucket/prefix"),
-        ("files_url", "s3://", "a folder, or an address such as s3://bucket/prefix"),
-        ("files_url", "s3://bucket?x=1", "a folder, or an address such as s3://bucket/prefix"),
+        ("files_url", "gs://bucket", "a directory, or a bucket such as s3://bucket/prefix"),
+        ("files_url", "s3://", "a directory, or a bucket such as s3://bucket/prefix"),
+        ("files_url", "s3://bucket?x=1", "a directory, or a bucket such as s3://bucket/prefix"),
     ],
 )
 def test_bad_value_is_refused(name: str, value: str, rule: str) -> None:
@@ -126,29 +126,29 @@ def test_bad_value_is_refused(name: str, value: str, rule: str) -> None:
 )
 def test_url(values: dict[str, str], url: str) -> None:
     """The address for clients can be reached: never a wildcard, IPv6 in brackets, no last slash."""
-    assert Settings.load(values, {}).url() == url
+    assert Settings.load(values, {}).public_base_url() == url
 
 
 def test_refused_secret_is_not_shown() -> None:
     """The message for a secret that is too short does not repeat it."""
-    with pytest.raises(SettingsError, match="32 characters or more") as caught:
+    with pytest.raises(SettingsError, match="at least 32 characters") as caught:
         Settings.load({"files_secret": "hunter2"}, {})
     assert "hunter2" not in caught.value.message
 
 
 def test_secrets_are_masked() -> None:
     """What is printed of the settings has no secret in it, and shows whether there is one."""
-    shown = Settings.load({"database_url": "postgresql://u:hunter2@h/d"}, {}).masked()
+    shown = Settings.load({"database_url": "postgresql://u:hunter2@h/d"}, {}).redacted()
     assert "hunter2" not in str(shown) and shown["database_url"] == "***"
-    assert Settings().masked()["database_url"] == ""
+    assert Settings().redacted()["database_url"] == ""
     assert list(shown) == NAMES
 
 
-def test_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The data folder is the one that is named, with ~ resolved, else one of the platform's."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert Settings.load({"home": "~/data"}, {}).home_folder() == tmp_path / "data"
-    default = Settings().home_folder()
+    assert Settings.load({"home": "~/data"}, {}).data_dir() == tmp_path / "data"
+    default = Settings().data_dir()
     assert default.name == "daguerre" and default.is_absolute() and not default.exists()
     assert Settings.load({"home": "~nobody-of-this-name/x"}, {}).home is not None
 
@@ -167,4 +167,4 @@ def test_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("platformdirs.user_data_path", homeless)
     with pytest.raises(SettingsError, match="--home"):
-        Settings().home_folder()
+        Settings().data_dir()

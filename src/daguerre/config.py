@@ -1,30 +1,24 @@
-"""The settings: one frozen table of name, default, unit, help and environment variable.
+"""The settings: one frozen table of name, default, unit, help and validator.
 
-Flags, environment variables and the reference page are made from it. A value comes from the flag,
-else from the environment (`DAGUERRE_<NAME>`), else from the default. Imports nothing of the package
-but the errors and how values are read, and touches no disk.
+Command-line flags, environment variables and the reference page follow from it. A value comes from
+the flag, else from the environment variable (`DAGUERRE_<NAME>`), else from the default.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from daguerre import validation
 from daguerre.errors import SettingsError
+from daguerre.validation import Validator, enum, float_range, int_range
 
 
-def _setting(
-    default: object, help: str, parse: Callable[[str], object], *, secret: bool = False
-) -> Any:
-    return field(default=default, metadata={"help": help, "parse": parse, "secret": secret})
-
-
-def _choice_setting(default: str, help: str, *allowed: str) -> Any:
-    return _setting(default, f"{help}: {', '.join(allowed)}.", validation.choice(allowed))
+def _setting(default: object, help: str, validator: Validator, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"help": help, "validator": validator, "secret": secret})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,156 +26,156 @@ class Settings:
     """All settings with their defaults; `Settings.load` reads flags and the environment."""
 
     host: str = _setting("127.0.0.1", "Address to listen on.", validation.host)
-    port: int = _setting(8000, "Port to listen on; 0 takes a free one.", validation.whole(0, 65535))
+    port: int = _setting(8000, "Port to listen on. 0 takes a free port.", int_range(0, 65535))
     home: Path | None = _setting(
-        None, "Data folder: keys and state. Default: the platform's data folder.", validation.path
+        None,
+        "Data directory, for keys and state. Default: the platform's data directory.",
+        validation.path,
     )
     catalog: Path | None = _setting(
         None,
-        "Catalog: a TOML file of the models to serve. Default: daguerre.toml in the data folder,"
-        " where there is one; else the embedded model alone.",
+        "TOML file that lists the models to serve. Default: daguerre.toml in the data directory if"
+        " it exists, otherwise the bundled model alone.",
         validation.path,
     )
     database_url: str = _setting(
-        "", "SQLAlchemy URL of the database. Default: SQLite in the data folder.", str, secret=True
+        "",
+        "SQLAlchemy URL of the database. Default: SQLite in the data directory.",
+        validation.text,
+        secret=True,
     )
     public_url: str = _setting(
-        "", "URL that clients reach the server at. Default: http://<host>:<port>.", validation.url
+        "", "URL at which clients reach the server. Default: http://<host>:<port>.", validation.url
     )
     cors_origins: str = _setting(
         "",
-        "Sites whose scripts may call the server from a browser: origins with commas between them,"
-        " or * for all. Default: none.",
+        "Origins whose scripts may call the server from a browser, separated by commas, or * for"
+        " all. Default: none.",
         validation.origins,
     )
     max_request_body_bytes: int = _setting(
-        256 * 1024, "Largest request body, in bytes.", validation.whole(1024, 64 * 1024 * 1024)
+        256 * 1024, "Maximum size of a request body, in bytes.", int_range(1024, 64 * 1024**3)
     )
     request_read_timeout_s: float = _setting(
         20.0,
-        "Time in which a request body must have arrived, in seconds.",
-        validation.number(0.05, 3600),
+        "Seconds to wait for the head of a request, and then for its body.",
+        float_range(0.05, 3600),
     )
     max_connections: int = _setting(
         512,
-        "Connections that may be open; past it an idle one makes room, else there is 503.",
-        validation.whole(1, 1_000_000),
+        "Maximum open connections. Above it, the connection that has been idle longest is closed;"
+        " if none is idle, the new one gets 503.",
+        int_range(1, 1_000_000),
     )
     max_connections_per_ip: int = _setting(
         256,
-        "Connections of these that one address may have; past it an idle one of its own makes room,"
-        " else there is 429; 0 sets no limit, as where all come from a proxy.",
-        validation.whole(0, 1_000_000),
+        "Maximum open connections per IP address. Above it, the address's oldest idle connection"
+        " is closed; if none is idle, the new one gets 429. 0 disables the limit, for example"
+        " behind a proxy.",
+        int_range(0, 1_000_000),
     )
     response_write_timeout_s: float = _setting(
-        60.0,
-        "Time in which a client must have taken its answer, in seconds.",
-        validation.number(0.05, 3600),
+        60.0, "Seconds to wait for a client to read its response.", float_range(0.05, 3600)
     )
     max_queued_jobs: int = _setting(
-        64,
-        "Jobs of each model that may wait; past it requests get 503.",
-        validation.whole(1, 100_000),
+        64, "Maximum queued jobs per model. Above it, requests get 503.", int_range(1, 100_000)
     )
     max_queued_prompt_bytes: int = _setting(
         4 * 1024 * 1024,
-        "Bytes that the prompts of each model's jobs may have together; past it requests get 503.",
-        validation.whole(1, 2**40),
+        "Maximum total size of the prompts of one model's jobs, in bytes. Above it, requests get"
+        " 503.",
+        int_range(1, 2**40),
     )
     max_running_jobs: int = _setting(
-        8, "Jobs that a worker has side by side, step by step.", validation.whole(1, 1024)
+        8, "Maximum jobs that each worker runs concurrently.", int_range(1, 1024)
     )
     workers: int = _setting(
         1,
-        "Processes that the engine runs in, each with the models in memory and its share of the"
-        " cores; on GPUs each has one of them.",
-        validation.whole(1, 64),
+        "Number of worker processes. Each loads the models and takes an equal share of the cores;"
+        " on GPUs, each takes one.",
+        int_range(1, 64),
     )
     max_concurrent_requests_per_key: int = _setting(
         64,
-        "Requests for images that one key may have under way; past it 429; 0 sets no limit.",
-        validation.whole(0, 1_000_000),
+        "Maximum concurrent image requests per key. Above it, requests get 429. 0 disables the"
+        " limit.",
+        int_range(0, 1_000_000),
     )
     request_timeout_s: float = _setting(
         600.0,
-        "Time a request may take from arrival to image, in seconds; the header x-request-timeout"
-        " sets less.",
-        validation.number(0.05, 86_400),
+        "Seconds from the arrival of a request to its image. The header x-request-timeout can"
+        " shorten it.",
+        float_range(0.05, 86_400),
     )
     graceful_shutdown_timeout_s: float = _setting(
         0.0,
-        "Time for accepted requests after SIGTERM, in seconds; what is not done by then gets 503."
-        " 0 gives each the time that it has anyway.",
-        validation.number(0, 86_400),
+        "Seconds to wait for accepted requests after SIGTERM. Requests still running then get 503."
+        " 0 waits until each request's own deadline.",
+        float_range(0, 86_400),
     )
     threads_per_worker: int = _setting(
         0,
-        "Threads for the networks, in each worker; 0 takes its share of the cores.",
-        validation.whole(0, 1024),
+        "Inference threads of each worker. 0 takes the worker's share of the cores.",
+        int_range(0, 1024),
     )
     worker_hang_timeout_s: float = _setting(
         120.0,
-        "Time a forward may take; then the engine counts as hung and is replaced, in seconds.",
-        validation.number(1, 86_400),
+        "Maximum seconds for one forward. A worker that takes longer is replaced.",
+        float_range(1, 86_400),
     )
     artifact_cache_max_bytes: int = _setting(
         128 * 1024**3,
-        "Disk for networks of checkpoints that were converted or compiled, in bytes; past it those"
-        " go that were used longest ago; 0 keeps none.",
-        validation.whole(0, 2**50),
+        "Maximum size of the compiled-model cache, in bytes. Least recently used entries are"
+        " evicted first. 0 disables the cache.",
+        int_range(0, 2**50),
     )
     model_load_timeout_s: float = _setting(
         600.0,
-        "Time that loading the models, or a part of preparing a checkpoint's network, may take;"
-        " then the engine is replaced, in seconds.",
-        validation.number(1, 86_400),
+        "Maximum seconds to load the models, or to compile one part of a network. A worker that"
+        " takes longer is replaced.",
+        float_range(1, 86_400),
     )
-    embedded_precision: str = _choice_setting(
+    embedded_precision: str = _setting(
         "auto",
-        "Arithmetic of the embedded model, where auto takes the faster here",
-        "auto",
-        "float32",
-        "bfloat16",
+        "Arithmetic of the bundled model. auto takes the type that is faster on this CPU.",
+        enum("auto", "float32", "bfloat16"),
     )
     embedded_steps: int = _setting(
-        0,
-        "Denoising steps of the embedded model; 0 takes the model's own.",
-        validation.whole(0, 46),
+        0, "Denoising steps of the bundled model. 0 takes the model's own number.", int_range(0, 46)
     )
     embed_prompt: bool = _setting(
-        False, "Write the prompt into the provenance of the files.", validation.boolean
+        False, "Write the prompt into the metadata of image files.", validation.boolean
     )
     results_max_bytes: int = _setting(
         256 * 1024 * 1024,
         "Disk for finished files that may be asked for again, in bytes; 0 keeps none.",
-        validation.whole(0, 2**50),
+        int_range(0, 2**50),
     )
     cache_seeded_requests: bool = _setting(
         False,
-        "Answer a request that names a seed from the files kept, if it is there.",
+        "Answer a request that names a seed from the cache if the cache has its image.",
         validation.boolean,
     )
-    default_response_format: str = _choice_setting(
+    default_response_format: str = _setting(
         "b64_json",
-        "How an image is answered where the request does not say it; a stream carries the image",
-        "b64_json",
-        "url",
+        "Response format of requests that do not name one. A stream always carries its image.",
+        enum("b64_json", "url"),
     )
     files_url: str = _setting(
         "",
         "Where files behind links are kept: a folder, or s3://bucket/prefix (with the usual"
         " AWS_ variables). Default: files in the data folder.",
-        validation.files_url,
+        validation.directory_or_bucket,
     )
     files_max_age_s: float = _setting(
         3600.0,
         "Time for which a link is good, and its file is kept, in seconds.",
-        validation.number(1, 604_800),
+        float_range(1, 604_800),
     )
     files_max_bytes: int = _setting(
         1024**3,
         "Bound on the files behind links, in bytes; past it the oldest go.",
-        validation.whole(64 * 1024 * 1024, 2**50),
+        int_range(64 * 1024 * 1024, 2**50),
     )
     files_secret: str = _setting(
         "",
@@ -190,33 +184,34 @@ class Settings:
         validation.secret,
         secret=True,
     )
-    log_level: str = _choice_setting(
-        "info", "Least level of the log", "debug", "info", "warning", "error"
+    log_level: str = _setting(
+        "info", "Minimum level of log messages.", enum("debug", "info", "warning", "error")
     )
-    log_format: str = _choice_setting("console", "Form of the log's lines", "console", "json")
+    log_format: str = _setting("console", "Format of log lines.", enum("console", "json"))
 
     @classmethod
     def load(
         cls, flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None
     ) -> Settings:
-        """Flags whose value is None were not given. Raises `SettingsError` for a bad value."""
+        """Reads flags, then the environment; a flag that is None was not given.
+
+        Raises `SettingsError` for a bad value.
+        """
         environ = os.environ if environ is None else environ
         given = {name: value for name, value in (flags or {}).items() if value is not None}
         chosen: dict[str, object] = {}
         for setting in fields(cls):
             variable = environment_variable(setting.name)
             if setting.name in given:
-                source, value = "--" + setting.name.replace("_", "-"), given.pop(setting.name)
+                flag = "--" + setting.name.replace("_", "-")
+                chosen[setting.name] = _parse(setting, flag, given.pop(setting.name))
             elif variable in environ:
-                source, value = variable, environ[variable]
-            else:
-                continue
-            chosen[setting.name] = _parse(setting, source, value)
+                chosen[setting.name] = _parse(setting, variable, environ[variable])
         assert not given, f"flags without a setting: {given}. This is a bug."
         return cls(**chosen)  # type: ignore[arg-type]
 
-    def home_folder(self) -> Path:
-        """The data folder: `home`, or the platform's."""
+    def data_dir(self) -> Path:
+        """The data directory: `home`, or the platform's."""
         if self.home is not None:
             return self.home
         import platformdirs
@@ -225,36 +220,33 @@ class Settings:
             return platformdirs.user_data_path("daguerre")
         except RuntimeError:
             raise SettingsError(
-                "this user has no home folder; name a data folder with --home or DAGUERRE_HOME"
+                "this user has no home directory; set a data directory with --home or DAGUERRE_HOME"
             ) from None
 
-    def url(self) -> str:
-        """The address for clients, without a trailing slash."""
+    def public_base_url(self) -> str:
+        """URL at which clients reach the server, without a trailing slash."""
         if self.public_url:
             return self.public_url.rstrip("/")
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
         return f"http://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{self.port}"
 
-    def origins(self) -> tuple[str, ...]:
-        """Of the sites whose scripts may call the server."""
+    def cors_origin_list(self) -> tuple[str, ...]:
         return tuple(origin for origin in self.cors_origins.split(",") if origin)
 
-    def masked(self) -> dict[str, object]:
-        """Name -> value for printing, secrets replaced."""
-        shown = {setting.name: getattr(self, setting.name) for setting in fields(self)}
+    def redacted(self) -> dict[str, object]:
+        """Name -> value, with secrets replaced by `***`."""
+        values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         secrets = {setting.name for setting in fields(self) if setting.metadata["secret"]}
         return {
-            name: "***" if name in secrets and value else value for name, value in shown.items()
+            name: "***" if name in secrets and value else value for name, value in values.items()
         }
 
 
 def _parse(setting: Field[Any], source: str, value: object) -> object:
-    if not isinstance(value, str):
-        value = str(value)
     try:
-        return setting.metadata["parse"](value)
+        return setting.metadata["validator"].parse(str(value))
     except ValueError as error:
-        shown = "***" if setting.metadata["secret"] else repr(value)
+        shown = "***" if setting.metadata["secret"] else repr(str(value))
         raise SettingsError(f"{source} is {shown}; it must be {error}") from None
 
 

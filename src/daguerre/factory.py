@@ -31,7 +31,7 @@ def build_engine(
         max_queued_jobs=settings.max_queued_jobs,
         max_running_jobs=settings.max_running_jobs,
         max_queued_prompt_bytes=settings.max_queued_prompt_bytes,
-        certificates=settings.home_folder() / "certificates.json",
+        certificates=settings.data_dir() / "certificates.json",
         before_work=before_work,
     )
 
@@ -50,7 +50,7 @@ def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
     # The engine's processes need no database, so they do not learn how to open it.
     num_threads = num_threads_each(settings.workers, settings.threads_per_worker)
     own = replace(
-        settings, home=settings.home_folder(), database_url="", threads_per_worker=num_threads
+        settings, home=settings.data_dir(), database_url="", threads_per_worker=num_threads
     )
     engine = ProcessEngine(
         [functools.partial(_build, own, worker) for worker in range(settings.workers)],

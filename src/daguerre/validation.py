@@ -1,118 +1,140 @@
-"""How the text of a setting is read: each kind of value, and the words for what is allowed.
+"""Validators: the rule for one value, for settings (text) and catalog keys (TOML values).
 
-A function takes the text and returns the value, or raises a `ValueError` that goes on from "it must
-be". Knows no setting, and touches no disk.
+A rule completes the sentence "it must be ...". Nothing here touches the disk.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+from daguerre.errors import SettingsError
 
-_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?")
-
-
-def boolean(text: str) -> bool:
-    if text.lower() in _TRUE:
-        return True
-    if text.lower() in _FALSE:
-        return False
-    raise ValueError(f"one of {', '.join(_TRUE + _FALSE)}")
+Table: TypeAlias = Mapping[str, Any]
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """The rule for one value: `accepts` checks a typed value, `convert` makes one from text."""
+
+    rule: str
+    accepts: Callable[[Any], bool]
+    convert: Callable[[str], Any] = str
+    allowed: str = ""  # the range or the values, for help texts
+
+    def parse(self, text: str) -> Any:
+        """The value of `text`. Raises `ValueError` with the rule."""
         try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
+            value = self.convert(text)
+        except (ValueError, KeyError):
+            raise ValueError(self.rule) from None
+        if not self.accepts(value):
+            raise ValueError(self.rule)
         return value
 
-    return parse
+
+def int_range(low: int, high: int) -> Validator:
+    return Validator(
+        f"an integer from {low} to {high}",
+        lambda value: type(value) is int and low <= value <= high,
+        int,
+        f"{low} to {high}",
+    )
 
 
-def number(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = low - 1.0
-        if not low <= value <= high:
-            raise ValueError(f"a number from {low:g} to {high:g}")
-        return value
-
-    return parse
+def float_range(low: float, high: float) -> Validator:
+    return Validator(
+        f"a number from {low:g} to {high:g}",
+        lambda value: type(value) in (int, float) and low <= value <= high,
+        float,
+        f"{low:g} to {high:g}",
+    )
 
 
-def choice(allowed: tuple[str, ...]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"one of {', '.join(allowed)}")
-        return text
-
-    return parse
+def enum(*allowed: str) -> Validator:
+    rule = f"one of {', '.join(allowed)}"
+    return Validator(rule, lambda value: isinstance(value, str) and value in allowed, str, rule)
 
 
-def path(text: str) -> Path:
-    if not text:
-        raise ValueError("a path")
-    # Not Path.expanduser, which raises for a user whose home is not known.
-    return Path(os.path.expanduser(text))
+def pattern(regex: str, rule: str) -> Validator:
+    compiled = re.compile(regex)
+    return Validator(rule, lambda value: isinstance(value, str) and bool(compiled.fullmatch(value)))
 
 
-def host(text: str) -> str:
-    if not text or any(character.isspace() for character in text) or "/" in text:
-        raise ValueError("a host name or an IP address, such as 127.0.0.1 or 0.0.0.0")
-    return text
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True}
+_BOOLEANS |= {"false": False, "no": False, "off": False, "0": False}
+boolean = Validator(
+    "true or false", lambda value: type(value) is bool, lambda text: _BOOLEANS[text.lower()]
+)
+text = Validator("text", lambda value: isinstance(value, str))
+# Not `Path.expanduser`, which raises for an unknown user.
+path = Validator("a path", bool, lambda text: text and Path(os.path.expanduser(text)))
+host = pattern(r"[^\s/]+", "a host name or an IP address, such as 127.0.0.1 or 0.0.0.0")
+secret = pattern(r"(?s:.{32,})?", "at least 32 characters long")
+directory_or_bucket = pattern(
+    r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?|(?!.*://)(?s:.*)",
+    "a directory, or a bucket such as s3://bucket/prefix",
+)
 
 
-def url(text: str) -> str:
-    if text and not _is_base_url(text):
-        raise ValueError(
-            "an address that begins with http:// or https://, with a host and no ? or #,"
-            " such as https://images.example.com"
-        )
-    return text
-
-
-def origins(text: str) -> str:
-    origins = [origin.strip() for origin in text.split(",") if origin.strip()]
-    if not all(origin == "*" or _is_origin(origin) for origin in origins):
-        raise ValueError(
-            "* or origins with commas between them, such as https://app.example.com, which have no"
-            " path"
-        )
-    return ",".join(origins)
-
-
-def _is_origin(text: str) -> bool:
-    return _is_base_url(text) and text == text.lower() and not urlsplit(text).path
-
-
-def _is_base_url(text: str) -> bool:
+def _is_base_url(value: str) -> bool:
     try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port  # the port is checked when it is read
+        parts = urlsplit(value)
+        _ = parts.port  # checked when it is read
     except ValueError:
         return False
-    is_plain = text.isprintable() and not any(c.isspace() or c in "?#@" for c in text)
-    return is_plain and parts.scheme in ("http", "https") and bool(host)
+    is_plain = value.isprintable() and not re.search(r"[\s?#@]", value)
+    return is_plain and parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
-def secret(text: str) -> str:
-    if text and len(text) < 32:
-        raise ValueError("32 characters or more")
-    return text
+def _is_origin(value: str) -> bool:
+    return value == "*" or (
+        _is_base_url(value) and value == value.lower() and not urlsplit(value).path
+    )
 
 
-def files_url(text: str) -> str:
-    if "://" in text and not _BUCKET.fullmatch(text):
-        raise ValueError("a folder, or an address such as s3://bucket/prefix")
-    return text
+url = Validator(
+    "an address that begins with http:// or https://, with a host and no ? or #, such as"
+    " https://images.example.com",
+    lambda value: not value or _is_base_url(value),
+)
+origins = Validator(
+    "* or origins separated by commas, without paths, such as https://app.example.com",
+    lambda value: not value or all(map(_is_origin, value.split(","))),
+    lambda text: ",".join(origin.strip() for origin in text.split(",") if origin.strip()),
+)
+
+
+def check_table(where: str, table: Table, validators: Mapping[str, Validator]) -> None:
+    """Raises `SettingsError` for an unknown key or a value against the rule of its key."""
+    check_keys(where, table, validators)
+    for key, value in table.items():
+        if not validators[key].accepts(value):
+            raise SettingsError(f"{where}: {key} is {value!r}; it must be {validators[key].rule}")
+
+
+def check_keys(where: str, table: Table, allowed: Collection[str]) -> None:
+    """Raises `SettingsError` for an unknown key."""
+    for key in table:
+        if key not in allowed:
+            near = difflib.get_close_matches(key, allowed, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise SettingsError(
+                f"{where}: unknown key {key!r}{hint}; allowed: {', '.join(sorted(allowed))}"
+            )
+
+
+def check_with(where: str, table: Table, other: str, key: str, allowed: Sequence[object]) -> None:
+    """Raises `SettingsError` for a value of `key` that the key `other` rules out.
+
+    The first allowed value is the default of `key`.
+    """
+    if table.get(key, allowed[0]) not in allowed:
+        rule = " or ".join(map(repr, allowed))
+        raise SettingsError(f"{where}: {key} is {table[key]!r}; with {other} it must be {rule}")

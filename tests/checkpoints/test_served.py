@@ -113,7 +113,7 @@ def client(home: Path) -> Iterator[Client]:
         assert is_up.wait(20)
         wait_until(lambda: engine.stats().is_ready or bool(engine.stats().failure), 60)
         assert engine.stats().failure == ""
-        with httpx.Client(base_url=server.settings.url(), timeout=250) as http:
+        with httpx.Client(base_url=server.settings.public_base_url(), timeout=250) as http:
             yield Client(server, resources, http)
     finally:
         server.should_exit = True

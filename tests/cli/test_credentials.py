@@ -46,9 +46,9 @@ def test_client_file_survives_a_full_disk(tmp_path: Path, monkeypatch: pytest.Mo
 def test_writers_of_the_client_file_lose_nothing(tmp_path: Path) -> None:
     """Processes that add an entry at the same time all find theirs in the file."""
     code = (
-        "import sys; from pathlib import Path; from daguerre import clientfile\n"
+        "import sys; from pathlib import Path; from daguerre.cli import credentials\n"
         "for i in range(10):\n"
-        "    entry = credentials.Attachment('u', 'k', 'm')\n"
+        "    entry = credentials.ResourceCredentials('u', 'k', 'm')\n"
         "    credentials.put(Path(sys.argv[1]), sys.argv[2] + str(i), entry)\n"
     )
     processes = [

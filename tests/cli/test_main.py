@@ -46,7 +46,7 @@ def test_nothing_asked_is_help(run: Callable[..., str]) -> None:
     [
         ("serve --prt 1", "'--port'"),
         ("sreve", "'serve'"),
-        ("serve --port 99999", "--port is '99999'; it must be a whole number from 0 to 65535"),
+        ("serve --port 99999", "--port is '99999'; it must be an integer from 0 to 65535"),
         ("serve --port", "requires an argument"),
         ("generate", "name one: a PROMPT, or a file of them with --prompts"),
         ("generate fox", "name a file to write with -o"),

@@ -34,7 +34,7 @@ def test_created_resource_can_be_used(settings: Settings, store: ResourceStore) 
 
 def damage(settings: Settings) -> None:
     """The client's file, which need not be there."""
-    (data_dir.prepare(settings.home_folder()) / credentials.FILE_NAME).write_text("damaged")
+    (data_dir.prepare(settings.data_dir()) / credentials.FILE_NAME).write_text("damaged")
 
 
 def test_no_resource_without_its_key(settings: Settings, store: ResourceStore) -> None:
@@ -65,7 +65,7 @@ def test_stale_key_is_not_shown(settings: Settings, store: ResourceStore) -> Non
 
 def test_new_key_keeps_the_served_address(settings: Settings, store: ResourceStore) -> None:
     """Rotating and creating keep the address that the server wrote, not the default one."""
-    home = settings.home_folder()
+    home = settings.data_dir()
     provisioning.create(settings, store, MODEL, "DIFFUSION")
     credentials.set_url(home, "http://127.0.0.1:4711")
     provisioning.rotate(settings, store, "DIFFUSION")
@@ -77,8 +77,8 @@ def test_new_key_keeps_the_served_address(settings: Settings, store: ResourceSto
 def test_rotate_with_a_damaged_file(settings: Settings, store: ResourceStore) -> None:
     """When the new key cannot be kept because the file is damaged, the old key stays."""
     provisioning.create(settings, store, MODEL, "DIFFUSION")
-    file = settings.home_folder() / credentials.FILE_NAME
-    key = credentials.read(settings.home_folder())["DIFFUSION"].key
+    file = settings.data_dir() / credentials.FILE_NAME
+    key = credentials.read(settings.data_dir())["DIFFUSION"].key
     file.write_text("damaged")
     with pytest.raises(SettingsError, match="damaged"):
         provisioning.rotate(settings, store, "DIFFUSION")
@@ -106,18 +106,18 @@ def test_rotate_on_a_full_disk(
 def test_rotate_that_the_database_refuses(settings: Settings, store: ResourceStore) -> None:
     """When the database fails after the file was written, the file has the old key again."""
     provisioning.create(settings, store, MODEL, "DIFFUSION")
-    before = credentials.read(settings.home_folder())
+    before = credentials.read(settings.data_dir())
     seen = []
 
     def fail(connection: Connection) -> None:
-        seen.append(credentials.read(settings.home_folder()))
+        seen.append(credentials.read(settings.data_dir()))
         raise OperationalError("COMMIT", {}, Exception("database or disk is full"))
 
     event.listen(store._engine, "commit", fail)
     with pytest.raises(SettingsError, match="disk is full"):
         provisioning.rotate(settings, store, "DIFFUSION")
     assert seen and seen != [before]
-    assert credentials.read(settings.home_folder()) == before
+    assert credentials.read(settings.data_dir()) == before
     assert provisioning.attachments(settings, store)["DIFFUSION"] == before["DIFFUSION"]
 
 
@@ -126,7 +126,7 @@ def test_rotate_that_is_killed(settings: Settings, store: ResourceStore, moment:
     """Killed before the database has changed or after it, the file has the key that opens; the next
     rotation clears the other away."""
     resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
-    before = credentials.read(settings.home_folder())["DIFFUSION"]
+    before = credentials.read(settings.data_dir())["DIFFUSION"]
 
     class Killed(BaseException):
         """As SIGKILL, it is met by no handler."""
@@ -149,13 +149,13 @@ def test_rotate_that_is_killed(settings: Settings, store: ResourceStore, moment:
             provisioning.rotate(settings, store, "DIFFUSION")
     if moment == "before":
         event.remove(store._engine, "commit", kill)
-    there = credentials.read(settings.home_folder())["DIFFUSION"]
+    there = credentials.read(settings.data_dir())["DIFFUSION"]
     assert there.key == before.key and there.next_key not in ("", before.key)
     attachment = provisioning.attachments(settings, store)["DIFFUSION"]
     assert attachment and store.authenticate(attachment.key) is not None
     assert (attachment.key == before.key) == (moment == "before")
     provisioning.rotate(settings, store, resource.alias)
-    last = credentials.read(settings.home_folder())["DIFFUSION"]
+    last = credentials.read(settings.data_dir())["DIFFUSION"]
     assert last.next_key == "" and store.authenticate(last.key) is not None
 
 
@@ -172,14 +172,14 @@ def test_destroy_forgets_the_key(settings: Settings, store: ResourceStore) -> No
     resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
     provisioning.destroy(settings, store, resource)
     assert store.list() == ()
-    assert json.loads((settings.home_folder() / credentials.FILE_NAME).read_text()) == {}
+    assert json.loads((settings.data_dir() / credentials.FILE_NAME).read_text()) == {}
 
 
 def test_destroy_with_a_damaged_file(settings: Settings, store: ResourceStore) -> None:
     """What is told as a failure has removed nothing: the key opens as before."""
     resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
-    key = credentials.read(settings.home_folder())["DIFFUSION"].key
-    (settings.home_folder() / credentials.FILE_NAME).write_text("{")
+    key = credentials.read(settings.data_dir())["DIFFUSION"].key
+    (settings.data_dir() / credentials.FILE_NAME).write_text("{")
     with pytest.raises(SettingsError, match="damaged"):
         provisioning.destroy(settings, store, resource)
     assert store.authenticate(key) is not None

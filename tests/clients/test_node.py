@@ -52,7 +52,7 @@ def call(client: str, service: Service, folder: Path, **fields: object) -> Path:
 
 def without_a_model(server: RunningServer) -> Service:
     """The server whose engine can be told to fail, and draws previews."""
-    url, key = server.settings.url(), server.key
+    url, key = server.settings.public_base_url(), server.key
     variables = {"DIFFUSION_URL": url, "DIFFUSION_KEY": key, "DIFFUSION_MODEL_ID": MODEL}
     return Service(url, key, MODEL, os.environ | variables)
 

@@ -38,7 +38,7 @@ INDEX = {
 
 
 def write(settings: Settings, text: str) -> Settings:
-    folder = settings.home_folder()
+    folder = settings.data_dir()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / catalog.FILE_NAME).write_text(text, encoding="utf-8")
     return settings
@@ -74,7 +74,7 @@ def test_without_a_file_the_model_in_the_box(settings: Settings) -> None:
     (model,) = catalog.models(settings)
     assert isinstance(model, EmbeddedModel) and model.info.model == catalog.DEFAULT_MODEL
     assert catalog.default_model(settings) == catalog.DEFAULT_MODEL
-    assert not settings.home_folder().exists()
+    assert not settings.data_dir().exists()
 
 
 def test_only_what_the_file_names(settings: Settings) -> None:
@@ -99,7 +99,7 @@ def test_one_of_the_catalog(settings: Settings) -> None:
 
 def test_checkpoint_with_all_keys(settings: Settings) -> None:
     """Every key reaches the model; a relative folder is one beside the catalog."""
-    checkpoint(settings.home_folder() / "sd")
+    checkpoint(settings.data_dir() / "sd")
     write(
         settings,
         '[models.sd]\nsource = "diffusers"\nfolder = "sd"\ndtype = "bfloat16"\ndevice = "cuda:1"\n'
@@ -118,7 +118,7 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
 @pytest.mark.parametrize("executor", ["compile", "cuda-graphs"])
 def test_keys_of_a_cuda_device(settings: Settings, executor: str) -> None:
     """What only such a device has is accepted for one, and reaches the model."""
-    checkpoint(settings.home_folder() / "sd")
+    checkpoint(settings.data_dir() / "sd")
     table = f'executor = "{executor}"\ndevice = "cuda:1"\ntf32 = true\n'
     write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{table}')
     (model,) = served(settings)
@@ -127,7 +127,7 @@ def test_keys_of_a_cuda_device(settings: Settings, executor: str) -> None:
 
 def test_defaults_are_the_familys(settings: Settings) -> None:
     """Source and folder are enough; the rest is the stock pipeline's."""
-    folder = checkpoint(settings.home_folder() / "elsewhere" / "sd-1.5")
+    folder = checkpoint(settings.data_dir() / "elsewhere" / "sd-1.5")
     for second, weights in enumerate(sorted(folder.glob("*/*.safetensors"))):
         os.utime(weights, (1_700_000_000 + second,) * 2)
     write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "{folder}"\n')
@@ -150,7 +150,7 @@ def test_few_cores_do_not_share(
     settings: Settings, keys: str, num_threads: int, expected: int
 ) -> None:
     """Where sharing cannot pay nothing is tried, unless the catalog says so."""
-    checkpoint(settings.home_folder() / "sd")
+    checkpoint(settings.data_dir() / "sd")
     table = f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{keys}\n'
     settings = replace(settings, threads_per_worker=num_threads)
     assert served(write(settings, table))[0].max_batch_size == {"unet": expected}
@@ -160,7 +160,7 @@ def test_few_cores_do_not_share(
 def test_ids_share_a_checkpoint(settings: Settings) -> None:
     """Two ids on one folder differ in their steps only, and load it once; another type, executor or
     quantisation does not."""
-    checkpoint(settings.home_folder() / "sd")
+    checkpoint(settings.data_dir() / "sd")
     table = '[models.{}]\nsource = "diffusers"\nfolder = "sd"\n{}\n'
     write(
         settings,
@@ -220,13 +220,13 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
             '[models.x]\nsource = "diffusers"\nstep = 3',
             "unknown key 'step' (did you mean 'steps'?)",
         ),
-        ('[models.x]\nsource = "diffusers"\nsteps = 0', "steps is 0; it must be a whole number"),
-        ('[models.x]\nsource = "diffusers"\nsteps = true', "steps is True; it must be a whole"),
+        ('[models.x]\nsource = "diffusers"\nsteps = 0', "steps is 0; it must be an integer"),
+        ('[models.x]\nsource = "diffusers"\nsteps = true', "steps is True; it must be an integer"),
         ('[models.x]\nsource = "diffusers"\nguidance = -1', "it must be a number from 0 to 100"),
         ('[models.x]\nsource = "diffusers"\nguidance = nan', "it must be a number from 0 to 100"),
         (
             '[models.x]\nsource = "diffusers"\nexecutor = "onnx"',
-            'it must be "auto" or "eager" or "openvino" or "compile" or "cuda-graphs"',
+            "it must be one of auto, eager, openvino, compile, cuda-graphs",
         ),
         (
             '[models.x]\nsource = "diffusers"\nfolder = "x"\nexecutor = "cuda-graphs"',
@@ -247,14 +247,14 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
             'dtype = "bfloat16"',
             "they are 'cuda' and 'bfloat16'",
         ),
-        ('[models.x]\nsource = "diffusers"\nmode = 1', 'must be "exact" or "throughput"'),
-        ('[models.x]\nsource = "diffusers"\ndtype = "float16"', 'must be "float32" or "bfloat16"'),
+        ('[models.x]\nsource = "diffusers"\nmode = 1', "must be one of exact, throughput"),
+        ('[models.x]\nsource = "diffusers"\ndtype = "float16"', "must be one of float32, bfloat16"),
         ('[models.x]\nsource = "diffusers"\ndevice = "tpu"', "device is 'tpu'; it must be"),
         ('[models.x]\nsource = "diffusers"\ndevice = "cpu:0"', "device is 'cpu:0'; it must be"),
         ('[models.x]\nsource = "diffusers"\ncache = "first-block"', "must be a table, such as {"),
-        ("cache = {}", 'cache: method is missing; it must be "first-block" or "taylorseer" or'),
-        ("cache = { method = 3 }", 'cache: method is 3; it must be "first-block" or'),
-        ('cache = { method = "magcache" }', "method is 'magcache'; it must be \"first-block\" or"),
+        ("cache = {}", "cache: method is missing; it must be one of first-block, taylorseer"),
+        ("cache = { method = 3 }", "cache: method is 3; it must be one of first-block, taylorseer"),
+        ('cache = { method = "magcache" }', "method is 'magcache'; it must be one of first-block"),
         (
             'cache = { method = "first-block", treshold = 0.1 }',
             "cache: unknown key 'treshold' (did you mean 'threshold'?); allowed: method, threshold",
@@ -269,7 +269,7 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ),
         (
             'cache = { method = "taylorseer", cache_interval = 1 }',
-            "cache: cache_interval is 1; it must be a whole number from 2 to 100",
+            "cache: cache_interval is 1; it must be an integer from 2 to 100",
         ),
         (
             'cache = { method = "taylorseer" }\nexecutor = "openvino"',
@@ -285,7 +285,7 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ),
         (
             '[models.x]\nsource = "diffusers"\nquantization = "int4"',
-            'it must be "int8-weight-only" or "int8-dynamic" or "float8-weight-only" or',
+            "it must be one of int8-weight-only, int8-dynamic, float8-weight-only",
         ),
         (
             'quantization = "int8-dynamic"\nexecutor = "openvino"',
@@ -299,7 +299,7 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
             'quantization = "float8-dynamic"\ndevice = "cuda:1"\ndtype = "float32"',
             "dtype is 'float32'; with quantization 'float8-dynamic' it must be 'bfloat16'",
         ),
-        ('[models.x]\nsource = "diffusers"\nload = "never"', 'must be "start" or "first use"'),
+        ('[models.x]\nsource = "diffusers"\nload = "never"', "must be one of start, first use"),
         ('[models.x]\nsource = "diffusers"\nmax_rows = 1e9', "max_rows is 1000000000.0; it must"),
     ],
 )
@@ -308,7 +308,7 @@ def test_mistake_is_named(settings: Settings, text: str, expected: str) -> None:
     if text.startswith(("cache", "quantization")):
         text = f'[models.x]\nsource = "diffusers"\nfolder = "x"\n{text}'
     message = refusal(write(settings, text))
-    assert expected in message and str(settings.home_folder() / catalog.FILE_NAME) in message
+    assert expected in message and str(settings.data_dir() / catalog.FILE_NAME) in message
 
 
 def test_file_that_is_not_there(tmp_path: Path) -> None:
@@ -337,7 +337,7 @@ def test_checkpoint_that_is_not_served(
     settings: Settings, changes: dict[str, object], expected: str
 ) -> None:
     """A folder with foreign code, another pipeline or another part is refused before loading."""
-    folder = checkpoint(settings.home_folder() / "sd", **changes)
+    folder = checkpoint(settings.data_dir() / "sd", **changes)
     write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "{folder}"\n')
     assert expected in refusal(settings)
 
@@ -353,7 +353,7 @@ def test_folder_that_is_none(settings: Settings, tmp_path: Path) -> None:
 
 def test_weights_must_be_safetensors(settings: Settings) -> None:
     """Pickled weights are refused, whatever else the folder holds."""
-    folder = checkpoint(settings.home_folder() / "sd")
+    folder = checkpoint(settings.data_dir() / "sd")
     weights = folder / "unet" / "model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
     write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
@@ -362,7 +362,7 @@ def test_weights_must_be_safetensors(settings: Settings) -> None:
 
 def test_weights_of_a_variant(settings: Settings) -> None:
     """Weights that are not loaded neither stand in for those that are, nor count as theirs."""
-    folder = checkpoint(settings.home_folder() / "sd")
+    folder = checkpoint(settings.data_dir() / "sd")
     read = checkpoints.read(folder)
     before = read.sha256()
     variant = folder / "unet" / "model.fp16.safetensors"
@@ -375,7 +375,7 @@ def test_weights_of_a_variant(settings: Settings) -> None:
 
 def test_words_around_a_prompt_count(settings: Settings) -> None:
     """A chat template decides a picture as weights do, so another one is another model."""
-    folder = checkpoint(settings.home_folder() / "sd")
+    folder = checkpoint(settings.data_dir() / "sd")
     read = checkpoints.read(folder)
     before = read.sha256()
     (folder / "tokenizer" / "chat_template.jinja").write_text("{{ messages }}")
@@ -384,7 +384,7 @@ def test_words_around_a_prompt_count(settings: Settings) -> None:
 
 def test_code_that_a_configuration_names(settings: Settings) -> None:
     """What would make a library ask whether to run a checkpoint's code is refused before."""
-    folder = checkpoint(settings.home_folder() / "sd")
+    folder = checkpoint(settings.data_dir() / "sd")
     (folder / "tokenizer" / "tokenizer_config.json").write_text('{"auto_map": {"x": "own.Own"}}')
     write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
     message = refusal(settings)
@@ -393,7 +393,7 @@ def test_code_that_a_configuration_names(settings: Settings) -> None:
 
 def test_options_of_a_pipeline_are_no_parts(settings: Settings) -> None:
     """An index holds lists of numbers, too, which name nothing to load."""
-    folder = checkpoint(settings.home_folder() / "sd", layers=[2, 5])
+    folder = checkpoint(settings.data_dir() / "sd", layers=[2, 5])
     assert "layers" not in checkpoints.read(folder).components
 
 
@@ -450,7 +450,7 @@ def flux(folder: Path, **parts: object) -> None:
 def test_cache_reaches_the_model(settings: Settings) -> None:
     """What a table says is told, part of what is shared, and leaves nothing to share in a forward;
     a pipeline that it does not fit is refused with those that do."""
-    flux(settings.home_folder() / "flux")
+    flux(settings.data_dir() / "flux")
     table = '[models.{}]\nsource = "diffusers"\nfolder = "flux"\ndevice = "cuda"\n{}\n'
     cached = 'cache = { method = "first-block", threshold = 0.25 }'
     text = table.format("plain", "") + table.format("a", cached) + table.format("b", cached)
@@ -461,7 +461,7 @@ def test_cache_reaches_the_model(settings: Settings) -> None:
     assert a.max_batch_size == {"transformer": 1}
     assert a.info.description.endswith("flux, cache first-block threshold=0.25")
 
-    checkpoint(settings.home_folder() / "sd")
+    checkpoint(settings.data_dir() / "sd")
     write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{cached}\n')
     message = refusal(settings)
     assert "cache.method is 'first-block', which does not fit StableDiffusionPipeline" in message
@@ -479,21 +479,21 @@ def test_cache_reaches_the_model(settings: Settings) -> None:
         (
             3,
             'method = "taylorseer"',
-            "cache: disable_cache_before_step is 3, the default; with 3 steps it must be a whole"
-            " number from 1 to 2",
+            "cache: disable_cache_before_step is 3, the default; with 3 steps it must be an"
+            " integer from 1 to 2",
         ),
         (
             8,
             'method = "taylorseer", disable_cache_before_step = 8',
-            "disable_cache_before_step is 8; with 8 steps it must be a whole number from 1 to 7",
+            "disable_cache_before_step is 8; with 8 steps it must be an integer from 1 to 7",
         ),
         (
             8,
             'method = "taylorseer", disable_cache_after_step = 3',
             "disable_cache_after_step is 3; with 8 steps and disable_cache_before_step = 3 it must"
-            " be a whole number from 4 to 7",
+            " be an integer from 4 to 7",
         ),
-        (8, 'method = "taylorseer", disable_cache_after_step = 8', "number from 4 to 7"),
+        (8, 'method = "taylorseer", disable_cache_after_step = 8', "an integer from 4 to 7"),
         (
             4,
             'method = "taylorseer-lite", disable_cache_after_step = 4',
@@ -502,13 +502,13 @@ def test_cache_reaches_the_model(settings: Settings) -> None:
         (
             8,
             'method = "taylorseer-lite", cache_interval = 9',
-            "cache_interval is 9; with 8 steps it must be a whole number from 2 to 8",
+            "cache_interval is 9; with 8 steps it must be an integer from 2 to 8",
         ),
         (
             5,
             'method = "taylorseer", max_order = 3, disable_cache_before_step = 2',
-            "max_order is 3; with 5 steps, 3 of them before the last foretold, it must be a whole"
-            " number from 1 to 2",
+            "max_order is 3; with 5 steps, 3 of them before the last foretold, it must be an"
+            " integer from 1 to 2",
         ),
     ],
 )
@@ -516,7 +516,7 @@ def test_cache_that_has_no_effect_is_refused(
     settings: Settings, steps: int, cache: str, expected: str
 ) -> None:
     """What no step would show is told, with the steps that there are; what one shows is served."""
-    flux(settings.home_folder() / "flux")
+    flux(settings.data_dir() / "flux")
     table = f'folder = "flux"\nsteps = {steps}\ncache = {{ {cache} }}'
     write(settings, f'[models.x]\nsource = "diffusers"\n{table}\n')
     if not expected:
@@ -531,7 +531,7 @@ def test_cache_counts_evaluations(settings: Settings) -> None:
     table names none."""
     schedulers = ("FlowMatchHeunDiscreteScheduler", "FlowMatchEulerDiscreteScheduler")
     for scheduler, steps, largest in zip(schedulers, (4, 9), (6, 8), strict=True):
-        folder = settings.home_folder() / scheduler
+        folder = settings.data_dir() / scheduler
         flux(folder, scheduler=["diffusers", scheduler])
         for value, is_served in ((largest, True), (largest + 1, False)):
             told = "" if steps == 4 else f"steps = {steps}"
@@ -541,7 +541,7 @@ def test_cache_counts_evaluations(settings: Settings) -> None:
             if is_served:
                 assert len(served(settings)) == 1
             else:
-                assert f"it must be a whole number from 1 to {largest}" in refusal(settings)
+                assert f"it must be an integer from 1 to {largest}" in refusal(settings)
 
 
 def test_guides_catalog_is_one(settings: Settings) -> None:
@@ -555,7 +555,7 @@ def test_guides_catalog_is_one(settings: Settings) -> None:
 
 def test_missing_extra_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that cannot load its models says at its start what to install."""
-    checkpoint(settings.home_folder() / "sd")
+    checkpoint(settings.data_dir() / "sd")
     write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
     monkeypatch.setattr(catalog, "_EXTRA", ("json", "no_such_library"))
     assert len(catalog.available(settings)) == 1

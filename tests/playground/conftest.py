@@ -71,7 +71,7 @@ def page(context: BrowserContext, server: RunningServer) -> Iterator[Page]:
         f"if (!sessionStorage.used) localStorage.setItem('daguerre.key', {server.key!r});"
         "sessionStorage.used = 1;"
     )
-    page.goto(server.settings.url())
+    page.goto(server.settings.public_base_url())
     page.get_by_text("stable-image-ultra").wait_for()
     yield page
     assert problems == []
@@ -81,7 +81,7 @@ def watched(page: Page, server: RunningServer) -> list[str]:
     problems: list[str] = []
 
     def on_request(request: Request) -> None:
-        if not request.url.startswith((server.settings.url() + "/", "blob:")):
+        if not request.url.startswith((server.settings.public_base_url() + "/", "blob:")):
             problems.append(f"asked {request.url}")
 
     page.on("request", on_request)

@@ -121,7 +121,7 @@ def test_axe_on_the_docs(browser: Browser, server: RunningServer) -> None:
     context = browser.new_context()
     context.set_default_timeout(TIMEOUT_MS)
     page = context.new_page()
-    page.goto(server.settings.url() + "/docs")
+    page.goto(server.settings.public_base_url() + "/docs")
     found = violations(page)
     context.close()
     assert found == []

@@ -50,12 +50,12 @@ def test_link_signs_in_once(
     context: BrowserContext, own_server: RunningServer, one_time_login: OneTimeLogin
 ) -> None:
     """The link leads to a first picture with one click, leaves no trace, and opens nobody else."""
-    link = own_server.settings.url() + one_time_login.issue(own_server.key)
+    link = own_server.settings.public_base_url() + one_time_login.issue(own_server.key)
     page = context.new_page()
     problems = watched(page, own_server)
     page.goto(link)
     expect(page.locator("#service")).to_have_text(MODEL)
-    assert page.url == own_server.settings.url() + "/"
+    assert page.url == own_server.settings.public_base_url() + "/"
     page.get_by_role("button", name="Make the picture").click()
     expect(page.locator(KEPT)).to_have_count(1)
     page.reload()
@@ -73,7 +73,7 @@ def test_link_in_an_open_page(
 ) -> None:
     """A link that is pasted into an open page signs in without a reload; its token leaves the URL,
     and a link that is invalid leaves the stored key alone."""
-    url = own_server.settings.url()
+    url = own_server.settings.public_base_url()
     page = context.new_page()
     problems = watched(page, own_server)
     page.goto(url)
@@ -92,7 +92,7 @@ def test_key_is_typed_once(context: BrowserContext, server: RunningServer) -> No
     """Without a key the page asks for it; a wrong one is told there, the right one is kept."""
     page = context.new_page()
     problems = watched(page, server)
-    page.goto(server.settings.url())
+    page.goto(server.settings.public_base_url())
     page.get_by_role("button", name="Make the picture").click()
     field = page.get_by_label("Key", exact=True)
     expect(field).to_be_focused()

@@ -15,7 +15,7 @@ from daguerre.errors import InternalError, QueueFullError
 
 @pytest.fixture
 def client(server: RunningServer) -> Iterator[openai.OpenAI]:
-    address = server.settings.url() + "/v1"
+    address = server.settings.public_base_url() + "/v1"
     with openai.OpenAI(base_url=address, api_key=server.key, max_retries=0) as client:
         yield client
 
@@ -144,7 +144,7 @@ def test_full_queue(client: openai.OpenAI, server: RunningServer) -> None:
 def test_client_that_times_out(server: RunningServer) -> None:
     """A timeout of the package closes the connection, and the job ends with it."""
     server.engine.is_held = True
-    address = server.settings.url() + "/v1"
+    address = server.settings.public_base_url() + "/v1"
     with openai.OpenAI(base_url=address, api_key=server.key, max_retries=0, timeout=0.3) as client:
         with pytest.raises(openai.APITimeoutError):
             client.images.generate(model=MODEL, prompt="x")

@@ -90,7 +90,7 @@ def excluded(body: object, headers: Iterable[str]) -> list[CheckFunction]:
 def test_conformance(case: schemathesis.Case[Any], server: RunningServer) -> None:
     """Answers are as the document has them; the sound is taken, the unsound refused; no 5xx."""
     response = case.call_and_validate(
-        base_url=server.settings.url(),
+        base_url=server.settings.public_base_url(),
         headers={"Authorization": f"Bearer {server.key}"},
         excluded_checks=excluded(case.body, case.headers or ()),
     )

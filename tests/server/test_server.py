@@ -73,9 +73,9 @@ def test_settings_tell_the_true_port(tmp_path: Path) -> None:
     """The address that clients are told has the port that was taken."""
     with running(tmp_path) as server:
         assert server.settings.port > 0
-        assert server.settings.url() == f"http://127.0.0.1:{server.settings.port}"
+        assert server.settings.public_base_url() == f"http://127.0.0.1:{server.settings.port}"
         document = server.client.get("/openapi.json").json()
-        assert document["servers"] == [{"url": server.settings.url()}]
+        assert document["servers"] == [{"url": server.settings.public_base_url()}]
 
 
 def test_serve_in_a_thread(tmp_path: Path) -> None:

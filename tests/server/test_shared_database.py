@@ -19,7 +19,7 @@ BODY = {"model": MODEL, "prompt": "a red fox"}
 @contextmanager
 def two(settings: Settings) -> Iterator[tuple[RunningServer, RunningServer]]:
     """On one data folder where the database is there, else each with its own."""
-    url, home = settings.database_url, settings.home_folder()
+    url, home = settings.database_url, settings.data_dir()
     other = home.with_name("other") if url else home
     with running(home, database_url=url) as first:
         with running(other, database_url=url, alias="OTHER") as second:

@@ -71,7 +71,7 @@ def test_change_by_another_process_holds_at_once(settings: Settings, change: str
         f"print(store.{change}('DIFFUSION')); store.close()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, settings.home_folder(), settings.database_url],
+        [sys.executable, "-c", code, settings.data_dir(), settings.database_url],
         check=True,
         capture_output=True,
         text=True,

@@ -22,11 +22,11 @@ def test_modes_do_not_depend_on_the_umask(settings: Settings, umask: int) -> Non
     try:
         store = ResourceStore.open(settings)
         provisioning.create(settings, store, MODEL, "DIFFUSION")
-        modes = {path.name: mode(path) for path in settings.home_folder().iterdir()}
+        modes = {path.name: mode(path) for path in settings.data_dir().iterdir()}
         store.close()
     finally:
         os.umask(before)
-    assert mode(settings.home_folder()) == 0o700
+    assert mode(settings.data_dir()) == 0o700
     assert {database.FILE_NAME, database.FILE_NAME + "-wal", credentials.FILE_NAME} <= set(modes)
     assert set(modes.values()) == {0o600}
 
@@ -38,12 +38,12 @@ def test_wide_modes_are_tightened(settings: Settings) -> None:
     """
     store = ResourceStore.open(settings)
     provisioning.create(settings, store, MODEL, "DIFFUSION")
-    home = settings.home_folder()
+    home = settings.data_dir()
     for path in home.iterdir():
         path.chmod(0o666)
     home.chmod(0o777)
     again = ResourceStore.open(settings)
-    credentials.set_url(home, settings.url())
+    credentials.set_url(home, settings.public_base_url())
     assert mode(home) == 0o700
     modes = {path.name: mode(path) for path in home.iterdir() if path.suffix != ".lock"}
     assert {database.FILE_NAME, credentials.FILE_NAME} <= set(modes)

@@ -58,7 +58,7 @@ def test_two_processes_open_at_once(on_each_database: Settings) -> None:
         "store = ResourceStore.open(Settings(home=Path(sys.argv[1]), database_url=sys.argv[2]));"
         "print(store.create('m', sys.argv[3])[0].alias); store.close()"
     )
-    home, url = on_each_database.home_folder(), on_each_database.database_url
+    home, url = on_each_database.data_dir(), on_each_database.database_url
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", code, home, url, f"A{index}"],
@@ -153,7 +153,7 @@ def test_newer_database_is_refused(on_each_database: Settings) -> None:
 
 def test_damaged_database_is_one_line(settings: Settings) -> None:
     """A file that is no database is refused in one line that names it."""
-    data_dir.prepare(settings.home_folder())
+    data_dir.prepare(settings.data_dir())
     database_file(settings).write_bytes(b"this is not a database" * 100)
     with pytest.raises(SettingsError, match="not a database") as caught:
         ResourceStore.open(settings)
@@ -166,7 +166,7 @@ def test_keys_are_not_in_the_files(settings: Settings, store: ResourceStore) -> 
     _, key = store.create(MODEL, "DIFFUSION")
     rotated = store.rotate("DIFFUSION")
     store.close()
-    files = list(settings.home_folder().iterdir())
+    files = list(settings.data_dir().iterdir())
     assert database_file(settings) in files
     for path in files:
         content = path.read_bytes()

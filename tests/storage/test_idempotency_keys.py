@@ -124,7 +124,7 @@ def test_processes_agree(settings: Settings) -> None:
     """Servers on one database that get the same keys at once give each key one seed."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", RACE, settings.home_folder(), settings.database_url, str(seed)],
+            [sys.executable, "-c", RACE, settings.data_dir(), settings.database_url, str(seed)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

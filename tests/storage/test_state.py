@@ -109,7 +109,7 @@ print(json.dumps(num_words))
 def test_killed_at_any_moment(on_each_database: Settings, tmp_path: Path) -> None:
     """Killed again and again in the middle of its writing, also of its first, a process leaves all
     that it had said was done, and a database that is whole."""
-    home, url = on_each_database.home_folder(), on_each_database.database_url
+    home, url = on_each_database.data_dir(), on_each_database.database_url
     num_words = run(KILLED, home, url, tmp_path / "acknowledged", 1, 12)
     print(num_words, "acknowledged")  # shown by pytest -rP
     assert num_words >= 6
@@ -138,7 +138,7 @@ from daguerre.storage.api_keys import ResourceStore
 settings, way = Settings(home=Path(sys.argv[1]) / "home"), sys.argv[2]
 store = ResourceStore.open(settings)
 claims, told, made = Claims(store.database), [], []
-filler = settings.home_folder() / "filler"
+filler = settings.data_dir() / "filler"
 
 def fill():
     if way == "limit":
@@ -170,7 +170,7 @@ def attempt(action):
 for index in range(3):
     provisioning.create(settings, store, "m", f"A{index}")
     claims.claim("r", f"k{index}", "f", index)
-keys = credentials.read(settings.home_folder())
+keys = credentials.read(settings.data_dir())
 fill()
 for index in range(40):  # some fit into what the file system had set aside
     attempt(lambda: provisioning.create(settings, store, "m", f"B{index}"))
@@ -178,7 +178,7 @@ attempt(lambda: provisioning.rotate(settings, store, "A1"))
 attempt(lambda: claims.claim("r", "new", "f", 1))
 during = [store.authenticate(keys[f"A{index}"].key) is not None for index in range(3)]
 empty()
-after = credentials.read(settings.home_folder())
+after = credentials.read(settings.data_dir())
 assert {a: after[a] for a in keys} == keys
 opened = {alias: store.authenticate(kept.key) for alias, kept in after.items()}
 assert all(found and found.alias == alias for alias, found in opened.items())

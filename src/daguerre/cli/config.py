@@ -69,7 +69,7 @@ def _at(
     """With the public URL where one was given: it is shown and not stored."""
     if not settings.public_url:
         return found
-    url = settings.url()
+    url = settings.public_base_url()
     return {name: entry and replace(entry, url=url) for name, entry in found.items()}
 
 

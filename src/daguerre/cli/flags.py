@@ -51,7 +51,7 @@ def _flag(setting: Field[Any]) -> Callable[[Command], Command]:
 
 
 def _help(setting: Field[Any]) -> str:
-    facts = [environment_variable(setting.name)]
-    if setting.default not in (None, "") and not isinstance(setting.default, bool):
-        facts.append(f"default {setting.default}")
-    return f"{setting.metadata['help']}  [{'; '.join(facts)}]"
+    notes = [environment_variable(setting.name)]
+    if allowed := setting.metadata["validator"].allowed:
+        notes = [f"default: {setting.default}", allowed, *notes]
+    return f"{setting.metadata['help']}  [{'; '.join(notes)}]"

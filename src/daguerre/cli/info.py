@@ -47,9 +47,9 @@ def _facts(settings: Settings) -> dict[str, object]:
         "python": platform.python_version(),
         "openvino": metadata.version("openvino"),
         "machine": f"{platform.system()} {platform.machine()}",
-        "data folder": settings.home_folder(),
+        "data folder": settings.data_dir(),
         "models": {info.model: _weights(info) for info in available(settings)},
-        "settings": settings.masked(),
+        "settings": settings.redacted(),
     }
 
 

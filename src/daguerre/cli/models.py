@@ -140,7 +140,7 @@ def pull(settings: Settings, model: tuple[str, ...]) -> None:
     if not pins:
         click.echo("The catalog takes no model from a hub.")
     for name in model or pins:
-        home = data_dir.prepare(settings.home_folder())
+        home = data_dir.prepare(settings.data_dir())
         click.echo(f"{name}: {pins[name]}")
         click.echo(f"  is in {hub.pull(home, pins[name], _show_file)}")
 

@@ -50,7 +50,7 @@ def rotate(settings: Settings, store: ResourceStore, alias: str) -> Resource:
     """A new key stands on both sides, or the old one does, at whatever moment this is killed: the
     file has both from before the database changes until after it has."""
     resource = store.get(alias)
-    folder = settings.home_folder()
+    folder = settings.data_dir()
     before = credentials.read(folder).get(resource.alias)
     sound = _checked(store, resource, before) or before
     try:
@@ -67,9 +67,9 @@ def rotate(settings: Settings, store: ResourceStore, alias: str) -> Resource:
 
 
 def destroy(settings: Settings, store: ResourceStore, resource: Resource) -> None:
-    credentials.read(settings.home_folder())  # a damaged file is told before anything is removed
+    credentials.read(settings.data_dir())  # a damaged file is told before anything is removed
     store.destroy(resource.alias)
-    credentials.remove(settings.home_folder(), resource.alias)
+    credentials.remove(settings.data_dir(), resource.alias)
 
 
 def default_resource(store: ResourceStore) -> Resource | None:
@@ -82,7 +82,7 @@ def attachments(
     settings: Settings, store: ResourceStore
 ) -> Mapping[str, ResourceCredentials | None]:
     """Alias -> what an application needs; None where the key here is not one that opens it."""
-    known = credentials.read(settings.home_folder())
+    known = credentials.read(settings.data_dir())
     return {
         resource.alias: _checked(store, resource, known.get(resource.alias))
         for resource in store.list()
@@ -102,10 +102,14 @@ def _remember(
     settings: Settings, resource: Resource, key: str, beside: ResourceCredentials | None = None
 ) -> None:
     """As its key, or as its next one beside what there is."""
-    folder = settings.home_folder()
+    folder = settings.data_dir()
     # The address that `serve` last wrote is truer than what this command would listen on.
     served_at = {attachment.url for attachment in credentials.read(folder).values()}
-    url = served_at.pop() if len(served_at) == 1 and not settings.public_url else settings.url()
+    url = (
+        served_at.pop()
+        if len(served_at) == 1 and not settings.public_url
+        else settings.public_base_url()
+    )
     attachment = ResourceCredentials(url=url, key=key, model=resource.model)
     if beside:
         attachment = replace(attachment, key=beside.key, next_key=key)

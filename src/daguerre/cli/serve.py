@@ -82,7 +82,7 @@ def _announce(
 
     Requests need nothing of the client's file, so a problem with it is told and served past.
     """
-    _say(f"daguerre listens on {settings.url()}")
+    _say(f"daguerre listens on {settings.public_base_url()}")
     try:
         _write_address(settings, until_the_end)
         told = _how_to_call(store, one_time_login, settings)
@@ -106,9 +106,9 @@ def _write_address(settings: Settings, until_the_end: ExitStack) -> None:
     from daguerre.cli import credentials
     from daguerre.storage import data_dir
 
-    folder = data_dir.prepare(settings.home_folder())
+    folder = data_dir.prepare(settings.data_dir())
     if until_the_end.enter_context(data_dir.locked_if_free(folder / "serve")):
-        credentials.set_url(folder, settings.url())
+        credentials.set_url(folder, settings.public_base_url())
 
 
 def _how_to_call(store: ResourceStore, one_time_login: OneTimeLogin, settings: Settings) -> str:
@@ -123,7 +123,7 @@ def _how_to_call(store: ResourceStore, one_time_login: OneTimeLogin, settings: S
             f"The key of {resource.alias} is not in this data folder;"
             f" 'daguerre models rotate {resource.alias}' makes a new one."
         )
-    here = replace(attachment, url=settings.url())
+    here = replace(attachment, url=settings.public_base_url())
     return _page(settings, one_time_login, here) + _instructions(resource.alias, here)
 
 

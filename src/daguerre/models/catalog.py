@@ -19,9 +19,19 @@ from daguerre.models.diffusers.executors.registry import EXECUTORS, required_dev
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.models.diffusers.model import DTYPES, LOADS, DiffusersModel, ServingOptions
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
-from daguerre.models.keys import Key, Table, check, check_beside, check_names, number, one_of, whole
 from daguerre.params import BATCHING_MODES, ModelInfo
 from daguerre.storage.artifact_cache import DIR_NAME, ArtifactCache
+from daguerre.validation import (
+    Table,
+    Validator,
+    boolean,
+    check_keys,
+    check_table,
+    check_with,
+    enum,
+    float_range,
+    int_range,
+)
 
 if TYPE_CHECKING:
     from daguerre.config import Settings
@@ -79,11 +89,11 @@ def default_model(settings: Settings) -> str:
 
 def _tables(settings: Settings) -> tuple[Path, Mapping[str, Table]]:
     """The catalog's file, and model id -> table, each with a `source` and no key of another."""
-    file = settings.catalog or settings.home_folder() / FILE_NAME
+    file = settings.catalog or settings.data_dir() / FILE_NAME
     if settings.catalog is None and not os.path.exists(file):
         return file, _IN_THE_BOX
     content = _read(file)
-    check_names(str(file), content, {"models"})
+    check_keys(str(file), content, {"models"})
     tables = content.get("models")
     if not isinstance(tables, dict) or not tables:
         raise SettingsError(f'{file} names no model; it needs a table such as [models."my-model"]')
@@ -116,7 +126,7 @@ def _check_table(file: Path, name: str, table: object) -> None:
     if not isinstance(source, str) or source not in _SOURCES:
         given = f"is {source!r}" if "source" in table else "is missing"
         raise SettingsError(f"{where}: source {given}; it must be one of {', '.join(_SOURCES)}")
-    check(where, table, {"source": one_of(tuple(_SOURCES)), **_SOURCES[source]})
+    check_table(where, table, {"source": enum(*_SOURCES), **_SOURCES[source]})
     if source == "diffusers":
         _check_place(where, table)
         if "cache" in table:
@@ -143,7 +153,7 @@ def _check_cache(where: str, table: Table) -> None:
     caches.read(f"{where}, cache", table["cache"])
     allowed = {"executor": ("auto", "eager"), "max_rows": (1,), "mode": ("exact",)}
     for key, values in allowed.items():
-        check_beside(where, table, "cache", key, values)
+        check_with(where, table, "cache", key, values)
 
 
 def _check_device(where: str, table: Table) -> None:
@@ -180,24 +190,24 @@ def _is_text(value: Any) -> bool:
 _FOLDER = "the path of a folder in diffusers format"
 _REVISION = "the 40 hexadecimal digits of a commit; branches and tags can move"
 # Source -> its keys, each with its check and with what it must be.
-_SOURCES: Mapping[str, Mapping[str, Key]] = {
+_SOURCES: Mapping[str, Mapping[str, Validator]] = {
     "embedded": {},
     "diffusers": {
-        "folder": (_is_text, _FOLDER),
-        "repository": (hub.is_repository, 'the name of one, such as "owner/name"'),
-        "revision": (hub.is_revision, _REVISION),
-        "dtype": one_of(DTYPES),
-        "device": (_is_device, '"cpu", "cuda" or one of several, such as "cuda:1"'),
-        "steps": whole(1, _MAX_STEPS),
-        "executor": one_of(EXECUTORS),
-        "tf32": (lambda value: isinstance(value, bool), "true or false"),
-        "mode": one_of(BATCHING_MODES),
-        "guidance": number(0, _MAX_GUIDANCE),
-        "max_rows": whole(1, _MAX_ROWS),
-        "cache": (_is_table, caches.WORDS),
-        "quantization": one_of(quantization.METHODS),
-        "load": one_of(LOADS),
-        "name": (_is_text, "a text of printable characters"),
+        "folder": Validator(_FOLDER, _is_text),
+        "repository": Validator('the name of one, such as "owner/name"', hub.is_repository),
+        "revision": Validator(_REVISION, hub.is_revision),
+        "dtype": enum(*DTYPES),
+        "device": Validator('"cpu", "cuda" or one of several, such as "cuda:1"', _is_device),
+        "steps": int_range(1, _MAX_STEPS),
+        "executor": enum(*EXECUTORS),
+        "tf32": boolean,
+        "mode": enum(*BATCHING_MODES),
+        "guidance": float_range(0, _MAX_GUIDANCE),
+        "max_rows": int_range(1, _MAX_ROWS),
+        "cache": Validator(caches.WORDS, _is_table),
+        "quantization": enum(*quantization.METHODS),
+        "load": enum(*LOADS),
+        "name": Validator("a text of printable characters", _is_text),
     },
 }
 
@@ -223,7 +233,7 @@ def _models(
     settings: Settings, where: Path, tables: Mapping[str, Table], worker: int = 0
 ) -> tuple[Model, ...]:
     stocks: dict[Hashable, LoadedCheckpoint] = {}
-    store = ArtifactCache(settings.home_folder() / DIR_NAME, settings.artifact_cache_max_bytes)
+    store = ArtifactCache(settings.data_dir() / DIR_NAME, settings.artifact_cache_max_bytes)
     return tuple(
         _diffusers(settings, where, name, table, stocks, store, worker)
         if table["source"] == "diffusers"
@@ -295,4 +305,4 @@ def _folder(settings: Settings, where: Path, name: str, table: Table) -> Path:
 
 
 def _folder_of(settings: Settings, pin: hub.PinnedRevision) -> Path:
-    return hub.folder(settings.home_folder(), pin)
+    return hub.folder(settings.data_dir(), pin)

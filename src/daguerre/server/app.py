@@ -121,7 +121,7 @@ def _routes(
 
 
 def _other_sites(settings: Settings) -> Iterator[Middleware]:
-    if origins := settings.origins():
+    if origins := settings.cors_origin_list():
         yield Middleware(JsonCORSMiddleware, origins=origins)
 
 

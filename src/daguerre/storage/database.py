@@ -71,7 +71,7 @@ def reason(error: SQLAlchemyError) -> str:
 
 def _url(settings: Settings) -> URL:
     if not settings.database_url:
-        folder = data_dir.prepare(settings.home_folder())
+        folder = data_dir.prepare(settings.data_dir())
         return URL.create("sqlite", database=str(folder / FILE_NAME))
     try:
         url = make_url(settings.database_url)

@@ -58,7 +58,7 @@ class FileStore:
     def of(cls, settings: Settings) -> FileStore:
         where: Path | str = settings.files_url
         if not settings.files_url:
-            where = settings.home_folder() / FOLDER
+            where = settings.data_dir() / FOLDER
         elif "://" not in settings.files_url:
             where = Path(settings.files_url).expanduser()
         return cls(where, settings.files_max_bytes, settings.files_max_age_s)

@@ -98,8 +98,8 @@ def test_method_that_may_not(open_server: RunningServer) -> None:
 
 def test_any_site() -> None:
     """The star is all sites, and blanks are nobody."""
-    assert Settings.load({"cors_origins": "*"}, {}).origins() == ("*",)
-    assert Settings.load({"cors_origins": " , "}, {}).origins() == ()
+    assert Settings.load({"cors_origins": "*"}, {}).cors_origin_list() == ("*",)
+    assert Settings.load({"cors_origins": " , "}, {}).cors_origin_list() == ()
 
 
 @pytest.mark.parametrize(

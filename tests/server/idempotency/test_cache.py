@@ -36,7 +36,7 @@ def test_off_unless_set(server: RunningServer) -> None:
     answers = [server.generate(seed=5, prompt="off") for _ in range(2)]
     assert len(server.engine.params) == 2
     assert not any(CACHE in answer.headers for answer in answers)
-    assert not (server.settings.home_folder() / result_cache.FOLDER_NAME).exists()
+    assert not (server.settings.data_dir() / result_cache.FOLDER_NAME).exists()
 
 
 def test_off_without_room(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_other_weights(caching: RunningServer) -> None:
 def test_damaged_entry(caching: RunningServer) -> None:
     """A file that was damaged on the disk is made again."""
     first = caching.generate(seed=11)
-    for path in (caching.settings.home_folder() / result_cache.FOLDER_NAME).iterdir():
+    for path in (caching.settings.data_dir() / result_cache.FOLDER_NAME).iterdir():
         path.write_bytes(path.read_bytes()[:-5])
     again = caching.generate(seed=11)
     assert again.headers[CACHE] == "miss" and again.json()["data"] == first.json()["data"]

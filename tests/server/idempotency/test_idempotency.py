@@ -177,7 +177,9 @@ def test_another_request(server: RunningServer) -> None:
 
 def test_openai_client_does_not_insist(server: RunningServer) -> None:
     """OpenAI's client, which tries a 409 again by default, is told that this is of no use."""
-    client = OpenAI(base_url=f"{server.settings.url()}/v1", api_key=server.key, max_retries=2)
+    client = OpenAI(
+        base_url=f"{server.settings.public_base_url()}/v1", api_key=server.key, max_retries=2
+    )
     headers = {"Idempotency-Key": new_key()}
     with client:
         client.images.generate(model=MODEL, prompt="a", extra_headers=headers)

@@ -51,7 +51,7 @@ def url(server: RunningServer) -> str:
 def test_file(server: RunningServer, output_format: str) -> None:
     """Without a key the link gives the very file that the answer would have had."""
     address = link(server, seed=2, output_format=output_format)
-    assert address.startswith(f"{server.settings.url()}/v1/images/files/")
+    assert address.startswith(f"{server.settings.public_base_url()}/v1/images/files/")
     assert urlsplit(address).path.endswith("." + output_format)
     response = get(address)
     assert response.status_code == 200
@@ -162,7 +162,7 @@ def test_file_that_is_gone(server: RunningServer) -> None:
     """A good link to a file that had to make room is a 404."""
     address = link(server)
     name = urlsplit(address).path.rpartition("/")[2]
-    (server.settings.home_folder() / "files" / name).unlink()
+    (server.settings.data_dir() / "files" / name).unlink()
     response = get(address)
     assert response.status_code == 404 and name in error_of(response)["message"]
 
@@ -189,7 +189,7 @@ def test_default_of_the_server(tmp_path: Path) -> None:
 def test_openai_package(server: RunningServer) -> None:
     """The package returns the link, and no b64_json."""
     with openai.OpenAI(
-        base_url=server.settings.url() + "/v1", api_key=server.key, max_retries=0
+        base_url=server.settings.public_base_url() + "/v1", api_key=server.key, max_retries=0
     ) as client:
         answer = client.images.generate(model=MODEL, prompt="x", response_format="url")
     assert answer.data and answer.data[0].b64_json is None
@@ -204,7 +204,7 @@ def test_after_a_restart(tmp_path: Path) -> None:
     assert mode(tmp_path / KEY_FILE) == 0o600
     for status in (200, 404):
         with running(tmp_path) as server:
-            again = f"{server.settings.url()}{address.path}?{address.query}"
+            again = f"{server.settings.public_base_url()}{address.path}?{address.query}"
             assert get(again).status_code == status
             server.resources.destroy("DIFFUSION")
         (tmp_path / KEY_FILE).unlink()
@@ -257,4 +257,4 @@ def test_bucket(in_a_bucket: RunningServer) -> None:
     part = get(address, headers={"range": "bytes=-4"})
     assert (part.status_code, part.content) == (206, whole.content[-4:])
     assert head(address).headers["content-length"] == str(len(whole.content))
-    assert not (in_a_bucket.settings.home_folder() / "files").exists()
+    assert not (in_a_bucket.settings.data_dir() / "files").exists()

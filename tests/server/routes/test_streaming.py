@@ -233,7 +233,7 @@ def test_rate_limit(server: RunningServer) -> None:
 
 def test_connection_is_kept(server: RunningServer) -> None:
     """After a stream the same connection serves the next request."""
-    with httpx.Client(base_url=server.settings.url(), timeout=30) as client:
+    with httpx.Client(base_url=server.settings.public_base_url(), timeout=30) as client:
         headers = {"authorization": f"Bearer {server.key}"}
         body = {"model": MODEL, "prompt": "x"}
         for extra in ({"stream": True}, {}, {"stream": True}):

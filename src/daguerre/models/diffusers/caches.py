@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from daguerre.errors import SettingsError
-from daguerre.models.keys import Key, Table, check, number, one_of, whole
+from daguerre.validation import Table, Validator, check_table, enum, float_range, int_range
 
 FIRST_BLOCK, TAYLOR, TAYLOR_LITE = "first-block", "taylorseer", "taylorseer-lite"
 _INTERVAL, _BEFORE, _AFTER = (
@@ -22,14 +22,14 @@ _INTERVAL, _BEFORE, _AFTER = (
 _ORDER = "max_order"
 _DEFAULTS = {_INTERVAL: 5, _BEFORE: 3, _ORDER: 1}  # diffusers' own
 # At least one full step comes first: there must be something to foretell from.
-_TAYLOR_KEYS: Mapping[str, Key] = {
-    _INTERVAL: whole(2, 100),
-    _BEFORE: whole(1, 200),
-    _AFTER: whole(1, 200),
-    _ORDER: whole(1, 4),
+_TAYLOR_KEYS: Mapping[str, Validator] = {
+    _INTERVAL: int_range(2, 100),
+    _BEFORE: int_range(1, 200),
+    _AFTER: int_range(1, 200),
+    _ORDER: int_range(1, 4),
 }
-METHODS: Mapping[str, Mapping[str, Key]] = {
-    FIRST_BLOCK: {"threshold": number(0.001, 1)},
+METHODS: Mapping[str, Mapping[str, Validator]] = {
+    FIRST_BLOCK: {"threshold": float_range(0.001, 1)},
     TAYLOR: _TAYLOR_KEYS,
     TAYLOR_LITE: _TAYLOR_KEYS,
 }
@@ -50,12 +50,11 @@ class Cache:
 
 def read(where: str, table: Table) -> Cache:
     """Raises `SettingsError` for what no cache is told."""
-    is_method, words = one_of(tuple(METHODS))
-    method = table.get(_METHOD)
-    if not is_method(method):
+    method, methods = table.get(_METHOD), enum(*METHODS)
+    if not methods.accepts(method):
         given = f"is {method!r}" if _METHOD in table else "is missing"
-        raise SettingsError(f"{where}: {_METHOD} {given}; it must be {words}")
-    check(where, table, {_METHOD: one_of(tuple(METHODS)), **METHODS[str(method)]})
+        raise SettingsError(f"{where}: {_METHOD} {given}; it must be {methods.rule}")
+    check_table(where, table, {_METHOD: methods, **METHODS[str(method)]})
     options = {name: value for name, value in table.items() if name != _METHOD}
     return Cache(str(method), tuple(sorted(options.items())))
 
@@ -77,7 +76,7 @@ def _check_taylor(where: str, given: Mapping[str, int | float], num_steps: int) 
         if low <= value <= high:
             return value
         told = f"{where}: {key} is {value}{'' if key in given else ', the default'}"
-        words = f"it must be a whole number from {low} to {high}"
+        words = f"it must be an integer from {low} to {high}"
         if low > high:
             words = "none has an effect; leave it out"
         raise SettingsError(f"{told}; with {num_steps} steps{when} {words}")

@@ -12,7 +12,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from daguerre.errors import SettingsError
-from daguerre.models.keys import Table, check_beside
+from daguerre.validation import Table, check_with
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ _KEPT = re.compile(r"norm|emb|mod|adaln", re.IGNORECASE)
 
 def check(where: str, table: Table) -> None:
     """What the catalog says beside it. Raises `SettingsError`."""
-    check_beside(where, table, "quantization", "executor", ("auto", "eager"))
+    check_with(where, table, "quantization", "executor", ("auto", "eager"))
     needed = {"device": "cuda", "dtype": "bfloat16"} if table["quantization"] == FLOAT8 else {}
     for key, value in needed.items():
         if not str(table.get(key)).startswith(value):

@@ -86,7 +86,7 @@ def _devices() -> Iterator[str]:
 
 
 def _catalog(settings: Settings) -> str:
-    return _text(settings.catalog or settings.home_folder() / FILE_NAME)
+    return _text(settings.catalog or settings.data_dir() / FILE_NAME)
 
 
 def _text(file: Path) -> str:

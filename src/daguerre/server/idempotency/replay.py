@@ -138,7 +138,7 @@ class IdempotencyCoordinator:
 
     def __init__(self, settings: Settings, claims: IdempotencyStore) -> None:
         self._claims = claims
-        self._results = ResultCache(settings.home_folder(), settings.results_max_bytes)
+        self._results = ResultCache(settings.data_dir(), settings.results_max_bytes)
         self._surroundings = EnvironmentFingerprint(settings)
         self._is_kept = settings.results_max_bytes > 0
         self._is_seed_enough = self._is_kept and settings.cache_seeded_requests

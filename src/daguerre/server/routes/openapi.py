@@ -104,7 +104,7 @@ def document(settings: Settings) -> dict[str, Any]:
             "version": __version__,
             "description": "Text to image. All paths under /v1 are also served without it.",
         },
-        "servers": [{"url": settings.url()}],
+        "servers": [{"url": settings.public_base_url()}],
         "security": [{"key": []}],
         "paths": _paths(),
         "components": {

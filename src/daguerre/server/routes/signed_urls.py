@@ -31,7 +31,7 @@ class UrlSigner:
     def make(self, name: str) -> str:
         expires = str(int(self._clock() + self._settings.files_max_age_s))
         signed = f"expires={expires}&signature={self._signature(name, expires)}"
-        return f"{self._settings.url()}{PATH}/{name}?{signed}"
+        return f"{self._settings.public_base_url()}{PATH}/{name}?{signed}"
 
     def seconds_left(self, name: str, query: Mapping[str, str]) -> int:
         """Raises `NotFoundError` for a link that has expired, or that this server has not made."""
@@ -54,7 +54,7 @@ class UrlSigner:
     def _secret(self) -> bytes:
         if self._settings.files_secret:
             return self._settings.files_secret.encode()
-        return _kept_secret(self._settings.home_folder())
+        return _kept_secret(self._settings.data_dir())
 
 
 def _kept_secret(home: Path) -> bytes:
