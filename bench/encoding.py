@@ -33,7 +33,7 @@ from PIL import Image
 from zlib_ng import zlib_ng
 
 from daguerre.imagefile.encoding import encode
-from daguerre.params import GeneratedImage, ImageParams, ModelInfo, OutputFormat
+from daguerre.params import GeneratedImage, ImageParams, ModelInfo
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 Encoder = Callable[[Pixels], bytes]
@@ -81,7 +81,7 @@ def rounded(picture: NDArray[np.float64], noise: int) -> Pixels:
     return np.clip(np.rint(picture) + steps, 0, 255).astype(np.uint8)
 
 
-def daguerre(output_format: OutputFormat) -> Encoder:
+def daguerre(output_format: str) -> Encoder:
     params = ImageParams("bench", "a red fox", seed=1, output_format=output_format)
     info = ModelInfo("bench", "0" * 64, created=0)
     return lambda pixels: encode(GeneratedImage(pixels, params, info), with_prompt=True)

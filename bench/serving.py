@@ -23,8 +23,9 @@ from pathlib import Path
 from bench import machine, networks, process, report
 from bench.load import Asked, LoadError, Phase, Target, run_phase
 from daguerre.config import Settings
+from daguerre.imagefile.encoding import FORMATS
 from daguerre.models.catalog import DEFAULT_MODEL
-from daguerre.params import OUTPUT_FORMATS, SIZES
+from daguerre.params import SIZES
 
 PROMPTS = (
     "a red apple on a wooden table",
@@ -149,7 +150,7 @@ class Loads:
         # First the certificates: what may be shared is found out once for each machine.
         many = CONCURRENCIES[-1]
         _, first_peak_mb = self._run([_asked(i) for i in range(many)], many)
-        kinds = [(form, count) for form in OUTPUT_FORMATS for count in CONCURRENCIES]
+        kinds = [(form, count) for form in FORMATS for count in CONCURRENCIES]
         phases: dict[tuple[str, int], list[tuple[Phase, float | None]]] = {k: [] for k in kinds}
         for _ in range(self._plan.num_rounds):
             for form, count in kinds:

@@ -21,7 +21,7 @@ from daguerre import errors
 from daguerre.cli.main import program
 from daguerre.config import Settings, environment_variable
 from daguerre.errors import DaguerreError
-from daguerre.protocol.parsing import field_schemas, rule
+from daguerre.protocol.parsing import describe_constraint, field_schemas
 
 FOLDER = Path(__file__).parent / "reference"
 _MADE = "<!-- Made by `python docs/reference.py`; edit the code instead. -->\n\n"
@@ -43,7 +43,8 @@ def settings_page() -> str:
 
 def fields_page() -> str:
     rows = (
-        f"| `{name}` | {rule(name)} | {_default(schema)} | {schema['description']} |"
+        f"| `{name}` | {describe_constraint(schema)} | {_default(schema)} |"
+        f" {schema['description']} |"
         for name, schema in field_schemas().items()
     )
     return _page(

@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 from bench import process
 from bench.load import Answer, Asked, LoadError, Target, read_answer, wire_request
 from bench.serving import PROMPTS
+from daguerre.imagefile.encoding import FORMATS
 from daguerre.models.catalog import DEFAULT_MODEL
-from daguerre.params import OUTPUT_FORMATS, SIZES
+from daguerre.params import SIZES
 
 STEPS_VARIABLE = "DAGUERRE_EMBEDDED_STEPS"
 DEFAULT_STEPS = "1"
@@ -42,7 +43,7 @@ def requests(count: int = 16) -> list[Asked]:
             PROMPTS[index % len(PROMPTS)],
             seed=index + 1,
             size=sizes[index % len(sizes)],
-            output_format=OUTPUT_FORMATS[index % len(OUTPUT_FORMATS)],
+            output_format=list(FORMATS)[index % len(FORMATS)],
         )
         for index in range(count)
     ]

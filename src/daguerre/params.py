@@ -12,11 +12,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-OutputFormat: TypeAlias = Literal["png", "jpeg"]
 # How requests share a forward: only if verified bit-identical, or whenever it is faster.
 BatchingMode: TypeAlias = Literal["exact", "throughput"]
 BATCHING_MODES: tuple[BatchingMode, ...] = ("exact", "throughput")
-OUTPUT_FORMATS: tuple[OutputFormat, ...] = ("png", "jpeg")
 
 # Aspect ratio -> (width, height) in pixels; every size belongs to exactly one ratio.
 SIZES: dict[str, tuple[int, int]] = {
@@ -34,7 +32,7 @@ DEFAULT_ASPECT_RATIO = "1:1"
 MAX_PROMPT_CODE_POINTS = 10_000
 MAX_SEED = 2**32 - 1
 MAX_PREVIEWS = 3
-DEFAULT_JPEG_QUALITY = 90
+DEFAULT_COMPRESSION_QUALITY = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,8 @@ class ImageParams:
     """Parameters of one image, validated and with every default resolved.
 
     `width` and `height` are one of `SIZES`, in pixels. `seed` is 1 to `MAX_SEED`; a random seed is
-    already drawn. `jpeg_quality` is 0 to 100 and applies to JPEG only. `num_previews` is 0 to
+    already drawn. `output_format` is a key of `daguerre.imagefile.encoding.FORMATS`.
+    `compression_quality` is 0 to 100 and applies to lossy formats only. `num_previews` is 0 to
     `MAX_PREVIEWS`; it does not affect the image, so equality ignores it.
     """
 
@@ -52,8 +51,8 @@ class ImageParams:
     width: int = 1024
     height: int = 1024
     seed: int = 1
-    output_format: OutputFormat = "png"
-    jpeg_quality: int = DEFAULT_JPEG_QUALITY
+    output_format: str = "png"
+    compression_quality: int = DEFAULT_COMPRESSION_QUALITY
     num_previews: int = field(default=0, compare=False)
 
 

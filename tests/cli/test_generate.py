@@ -1,4 +1,4 @@
-"""`daguerre generate`: the file, its options, and how it ends."""
+"""`daguerre generate`: output files, options, errors and interrupts."""
 
 from __future__ import annotations
 
@@ -13,17 +13,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import pytest
 from conftest import MODEL, FakeEngine, flat_colour
 from PIL import Image
+from pydantic import BaseModel, Field
 
 from cli.conftest import environment
 from daguerre.cli import main
+from daguerre.cli.request_options import request_option
 from daguerre.engine.interface import EngineStats
 from daguerre.errors import InternalError
 from daguerre.params import ImageParams
+from daguerre.protocol.parsing import describe_constraint, field_schemas
+from daguerre.protocol.request import HTTP_ONLY
 
-# An engine whose only model fails as the test asks.
+# The only model of this engine fails while it loads or in a job.
 BROKEN = """
 import sys
 import daguerre.factory
@@ -44,7 +49,7 @@ sys.exit(main(["generate", sys.argv[2], "-o", "x.png"]))
     ("name", "kind"), [("x.png", "PNG"), ("x.jpg", "JPEG"), ("x.JPEG", "JPEG")]
 )
 def test_generate(run: Callable[..., str], engine: FakeEngine, name: str, kind: str) -> None:
-    """The file is there, in the format of its name, with the pixels that the engine made."""
+    """The file has the format of its suffix and the pixels of the engine."""
     printed = run("generate", "a red fox", "-o", name, "--seed", "7", "--size", "1344x768")
     assert re.fullmatch(rf"{name}  seed 7  \d+\.\d s\n", printed)
     with Image.open(name) as image:
@@ -57,7 +62,7 @@ def test_generate(run: Callable[..., str], engine: FakeEngine, name: str, kind: 
 
 
 def test_generate_passes_every_option(run: Callable[..., str], engine: FakeEngine) -> None:
-    """Every option reaches the engine as the server would resolve it."""
+    """Every option reaches the engine with the value that the server would resolve."""
     run(
         *("generate", "a fox", "-o", "x.png", "--negative-prompt", "a dog", "--seed", "5"),
         *("--aspect-ratio", "16:9", "--output-format", "jpeg", "--output-compression", "33"),
@@ -66,8 +71,8 @@ def test_generate_passes_every_option(run: Callable[..., str], engine: FakeEngin
     assert engine.params == [ImageParams(MODEL, "a fox", "a dog", 1344, 768, 5, "jpeg", 33)]
 
 
-def test_generate_draws_a_seed(run: Callable[..., str], engine: FakeEngine) -> None:
-    """Without a seed each image has its own, which is printed."""
+def test_generate_random_seed(run: Callable[..., str], engine: FakeEngine) -> None:
+    """Without --seed each image has its own random seed, which is printed."""
     seeds = [re.search(r"seed (\d+)", run("generate", "fox", "-o", "x.png")) for _ in range(2)]
     printed = [int(seed.group(1)) for seed in seeds if seed]
     assert printed == [params.seed for params in engine.params]
@@ -75,14 +80,15 @@ def test_generate_draws_a_seed(run: Callable[..., str], engine: FakeEngine) -> N
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--size", "12x12"], 'size is "12x12"; it must be one of'),
         (["--aspect-ratio", "7:5"], 'aspect_ratio is "7:5"; it must be one of'),
+        (["--seed", "x"], 'seed is "x"; it must be an integer from 0 to 4294967295'),
         (["--seed", "-1"], "seed is -1; it must be an integer from 0 to 4294967295"),
         (["--size", "1344x768", "--aspect-ratio", "1:1"], "send only one of them"),
         (["--output-format", "webp"], 'output_format is "webp"; it must be one of'),
-        (["-o", "x.webp"], "x.webp ends in none of .png, .jpg, .jpeg"),
+        (["-o", "x.webp"], "the suffix of x.webp is none of .png, .jpg, .jpeg"),
         (["-o", "nowhere/x.png"], "the folder nowhere does not exist"),
         (["-o", "."], ". is a folder"),
         (["-o", ""], "the empty name is a folder"),
@@ -91,21 +97,59 @@ def test_generate_draws_a_seed(run: Callable[..., str], engine: FakeEngine) -> N
     ],
 )
 def test_generate_refuses(
-    fails: Callable[..., str], engine: FakeEngine, arguments: list[str], told: str
+    fails: Callable[..., str], engine: FakeEngine, arguments: list[str], message: str
 ) -> None:
-    """A value that the server would refuse is refused here in the same words, before any work."""
+    """An invalid value fails with the server's message, before the engine starts."""
     Path("loop.png").symlink_to("loop.png")
-    assert told in fails("generate", "a fox", "-o", "x.png", *arguments)
+    assert message in fails("generate", "a fox", "-o", "x.png", *arguments)
     assert engine.num_starts == 0 and not Path("x.png").exists()
 
 
+def test_options_follow_the_request_schema(run: Callable[..., str]) -> None:
+    """The help lists every field that determines the image, with its constraint and default."""
+    help = " ".join(run("generate", "--help").split())
+    for name, schema in field_schemas().items():
+        flag = f"--{name.replace('_', '-')}"
+        assert (f" {flag} " in help) == (name != "prompt" and name not in HTTP_ONLY), name
+        if f" {flag} " in help:
+            assert describe_constraint(schema) in help
+    assert "an integer from 0 to 4294967295]" in help
+    assert "default the suffix of FILE" in help
+
+
+class NewFields(BaseModel):
+    """Fields of types that no option has yet."""
+
+    guidance: float = Field(4.5, ge=0, le=30, description="Strength of the `prompt`.")
+    upscale: bool = Field(False, description="Double the size.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], {"guidance": None, "upscale": None}),
+        (["--guidance", "7"], {"guidance": 7.0, "upscale": None}),
+        (["--guidance", "x", "--no-upscale"], {"guidance": "x", "upscale": False}),
+        (["--upscale"], {"guidance": None, "upscale": True}),
+    ],
+)
+def test_option_types(arguments: list[str], expected: dict[str, object]) -> None:
+    """Numbers and booleans are converted; other text is left to the request validation."""
+    options = [request_option(name, schema) for name, schema in field_schemas(NewFields).items()]
+    command = click.Command("x", params=[*options], callback=lambda **given: given)
+    assert command.main(arguments, standalone_mode=False) == expected
+    help = command.get_help(click.Context(command))
+    text = " ".join(help.split())
+    assert "Strength of the prompt. [a number from 0 to 30; default 4.5]" in text
+
+
 def test_generate_refuses_an_empty_prompt(fails: Callable[..., str], engine: FakeEngine) -> None:
-    """A prompt of white space is refused as the server refuses it."""
+    """A blank prompt fails with the server's message."""
     assert "prompt is" in fails("generate", "  ", "-o", "x.png")
 
 
 def test_generate_to_stdout(engine: FakeEngine, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    """`-o -` writes the file alone to standard output, and the facts to stderr."""
+    """`-o -` writes only the file to standard output; the seed goes to stderr."""
     assert main.main(["generate", "a fox", "-o", "-", "--seed", "3"]) == 0
     captured = capsysbinary.readouterr()
     with Image.open(io.BytesIO(captured.out)) as image:
@@ -114,7 +158,7 @@ def test_generate_to_stdout(engine: FakeEngine, capsysbinary: pytest.CaptureFixt
 
 
 def test_generate_failure(fails: Callable[..., str], engine: FakeEngine) -> None:
-    """A fault in the engine is one line with status 1; the engine is stopped, no file is left."""
+    """An engine error prints one line, exits with 1, stops the engine and leaves no file."""
     engine.failure = InternalError("the network broke")
     assert "the network broke" in fails(
         "generate", "a fox", "-o", "x.png", status=main.EXIT_FAILURE
@@ -123,14 +167,14 @@ def test_generate_failure(fails: Callable[..., str], engine: FakeEngine) -> None
 
 
 @pytest.mark.parametrize(
-    ("when", "told"),
+    ("when", "message"),
     [
         ("load", f"the model {MODEL} could not be loaded: OSError: no weights"),
-        ("job", "the image could not be made: ZeroDivisionError('poison in the pipeline')"),
+        ("job", "the image could not be generated: ZeroDivisionError('poison in the pipeline')"),
     ],
 )
-def test_generate_with_a_broken_model(when: str, told: str) -> None:
-    """A model that fails is one line with its reason, and no traceback (a bug was)."""
+def test_generate_with_a_broken_model(when: str, message: str) -> None:
+    """A failing model prints one line with the cause and no traceback."""
     done = subprocess.run(
         [sys.executable, "-c", BROKEN, when, "poison"],
         env=environment(),
@@ -140,14 +184,14 @@ def test_generate_with_a_broken_model(when: str, told: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (
         main.EXIT_FAILURE,
         "",
-        f"daguerre: {told}\n",
+        f"daguerre: {message}\n",
     )
     assert not Path("x.png").exists()
 
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """No file of this process gets beyond 100 bytes."""
+    """Limits the files of this process to 100 bytes."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
@@ -157,16 +201,16 @@ def full_disk() -> Iterator[None]:
 
 
 def test_generate_on_a_full_disk(fails: Callable[..., str], engine: FakeEngine) -> None:
-    """An image that cannot be written leaves what was there, and no half of a file (a bug was)."""
-    Path("x.png").write_bytes(b"the one of yesterday")
+    """A failed write keeps the previous file and leaves no partial file."""
+    Path("x.png").write_bytes(b"previous")
     with full_disk():
         assert "cannot write x.png" in fails("generate", "a fox", "-o", "x.png")
-    assert Path("x.png").read_bytes() == b"the one of yesterday"
+    assert Path("x.png").read_bytes() == b"previous"
     assert [path.name for path in Path().iterdir()] == ["x.png"]
 
 
 def test_generate_over_a_file(run: Callable[..., str], engine: FakeEngine) -> None:
-    """A file that is replaced keeps its permissions, and a link still leads to it."""
+    """A replaced file keeps its permissions, and a symbolic link to it stays a link."""
     Path("x.png").write_bytes(b"old")
     Path("x.png").chmod(0o640)
     Path("link.png").symlink_to("x.png")
@@ -176,7 +220,7 @@ def test_generate_over_a_file(run: Callable[..., str], engine: FakeEngine) -> No
 
 
 def test_generate_into_a_pipe(run: Callable[..., str], engine: FakeEngine) -> None:
-    """A pipe and a device are written to, and stay what they are."""
+    """A pipe and a device receive the image and are not replaced by a file."""
     run("generate", "a fox", "-o", "/dev/null", "--output-format", "png")
     assert Path("/dev/null").is_char_device()
     os.mkfifo("x.png")
@@ -190,22 +234,22 @@ def test_generate_into_a_pipe(run: Callable[..., str], engine: FakeEngine) -> No
 def test_generate_waits_for_the_model(
     run: Callable[..., str], engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the model loads, the command waits instead of failing."""
+    """The command waits while the model loads."""
     engine.is_ready = False
-    stats, asked = engine.stats, []
+    stats, calls = engine.stats, []
 
     def soon_ready() -> EngineStats:
-        asked.append(stats())
-        engine.is_ready = len(asked) == 3
+        calls.append(stats())
+        engine.is_ready = len(calls) == 3
         return stats()
 
     monkeypatch.setattr(engine, "stats", soon_ready)
     run("generate", "a fox", "-o", "x.png")
-    assert len(asked) == 3 and len(engine.params) == 1
+    assert len(calls) == 3 and len(engine.params) == 1
 
 
 def test_generate_interrupted(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
-    """Ctrl-C ends quietly with 130, and the engine is stopped."""
+    """Ctrl-C stops the engine, prints nothing and exits with 130."""
     engine.failure = None
     engine.refusal = KeyboardInterrupt()  # type: ignore[assignment]
     assert main.main(["generate", "a fox", "-o", "x.png"]) == main.EXIT_SIGINT
@@ -217,7 +261,7 @@ def test_generate_interrupted(engine: FakeEngine, capsys: pytest.CaptureFixture[
 def test_progress_on_a_terminal(
     run: Callable[..., str], engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a terminal a bar fills with the steps, on stderr; elsewhere there is none."""
+    """A terminal shows a progress bar on stderr; a pipe shows nothing."""
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

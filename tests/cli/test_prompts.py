@@ -1,4 +1,4 @@
-"""`daguerre generate --prompts`: many images of one run, and the contact sheet."""
+"""`daguerre generate --prompts` and the contact sheet."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from daguerre.errors import InternalError
 from daguerre.params import GeneratedImage, ImageParams, ModelInfo
 
 
-def test_a_file_for_each_line(run: Callable[..., str], engine: FakeEngine) -> None:
-    """Each line is an image in the folder, named by its place and words; empty lines are none."""
+def test_one_image_per_line(run: Callable[..., str], engine: FakeEngine) -> None:
+    """Each line is one image, named by its number and words; blank lines are skipped."""
     Path("prompts.txt").write_text(
         "a red fox\n\n  Ein Bär, nachts!  \r\n狐\n", encoding="utf-8-sig"
     )
@@ -38,7 +38,7 @@ def test_a_file_for_each_line(run: Callable[..., str], engine: FakeEngine) -> No
 def test_prompts_from_standard_input(
     run: Callable[..., str], engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`--prompts -` reads them; the format is asked for by name, and each seed is its own."""
+    """`--prompts -` reads standard input; without --seed each image has its own seed."""
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"a\nb")))
     run("generate", "--prompts", "-", "-o", ".", "--output-format", "jpeg")
     assert Path("1-a.jpg").exists() and Path("2-b.jpg").exists()
@@ -46,40 +46,43 @@ def test_prompts_from_standard_input(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (["--prompts", "good.txt"], "name a file to write with -o"),
-        (["-o", "x.png"], "name one: a PROMPT, or a file"),
-        (["a fox", "--prompts", "good.txt", "-o", "x.png"], "name one: a PROMPT, or a file"),
+        (["--prompts", "good.txt"], "give a file to write with -o"),
+        (["-o", "x.png"], "give either a PROMPT or a file"),
+        (["a fox", "--prompts", "good.txt", "-o", "x.png"], "give either a PROMPT or a file"),
         (["--prompts", "none.txt", "-o", "out"], "none.txt: No such file"),
-        (["--prompts", "empty.txt", "-o", "out"], "empty.txt has no prompt in it"),
+        (["--prompts", "empty.txt", "-o", "out"], "empty.txt contains no prompt"),
         (["--prompts", "latin.txt", "-o", "out"], "latin.txt: it is not UTF-8"),
         (["--prompts", "long.txt", "-o", "out"], "line 2 of long.txt: prompt is"),
         (["--prompts", "good.txt", "-o", "out", "--seed", "-1"], "seed is -1"),
         (["--prompts", "good.txt", "-o", "good.txt"], "good.txt is a file; name a folder"),
         (["--prompts", "good.txt", "-o", "no/where"], "cannot make the folder no/where"),
         (["--prompts", "good.txt", "-o", "-"], "many images need a folder"),
-        (["--prompts", "good.txt", "--sheet", "-"], "the contact sheet needs a file"),
-        (["--prompts", "good.txt", "--sheet", "x.gif"], "x.gif ends in none of"),
+        (
+            ["--prompts", "good.txt", "--sheet", "-"],
+            "the contact sheet cannot go to standard output",
+        ),
+        (["--prompts", "good.txt", "--sheet", "x.gif"], "the suffix of x.gif is none of"),
         (["--prompts", "good.txt", "--sheet", "no/x.png"], "the folder no does not exist"),
     ],
 )
 def test_refused(
-    fails: Callable[..., str], engine: FakeEngine, arguments: list[str], told: str
+    fails: Callable[..., str], engine: FakeEngine, arguments: list[str], message: str
 ) -> None:
-    """What cannot be done is said before anything is made."""
+    """Invalid arguments fail before the engine starts."""
     Path("good.txt").write_text("a fox\n")
     Path("empty.txt").write_text(" \n\n")
     Path("latin.txt").write_bytes(b"b\xe4r\n")
     Path("long.txt").write_text("a fox\n" + "x" * 10_001)
-    assert told in fails("generate", *arguments)
+    assert message in fails("generate", *arguments)
     assert engine.num_starts == 0
 
 
-def test_failure_keeps_what_was_made(
+def test_failure_keeps_earlier_images(
     capsys: pytest.CaptureFixture[str], engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the second image fails the first one is there, and the command says what happened."""
+    """If the second image fails, the first one stays and the error is printed."""
     made = engine._last
 
     def last(params: ImageParams) -> object:
@@ -95,7 +98,7 @@ def test_failure_keeps_what_was_made(
 
 @pytest.mark.parametrize("name", ["sheet.png", "sheet.jpg"])
 def test_sheet(run: Callable[..., str], engine: FakeEngine, name: str) -> None:
-    """The sheet holds every image, is of the format of its name, and needs no folder beside it."""
+    """The sheet shows every image in the format of its suffix; -o is not needed."""
     Path("prompts.txt").write_text("a\nb\nc\n")
     assert name in run("generate", "--prompts", "prompts.txt", "--sheet", name, "--seed", "1")
     assert sorted(path.name for path in Path().iterdir()) == sorted(["prompts.txt", name])
@@ -117,15 +120,15 @@ def sheet_of(*prompts: str, size: tuple[int, int] = (1536, 640)) -> Image.Image:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 10])
-def test_sheet_has_room(count: int) -> None:
-    """However many there are, each has its place, and nothing is drawn twice."""
+def test_sheet_shows_each_image_once(count: int) -> None:
+    """Each image has one cell."""
     grey = np.all(np.asarray(sheet_of(*["fox"] * count)) == 128, axis=2)
     assert grey.sum() == count * 400 * 167
 
 
 @pytest.mark.parametrize("prompt", ["word " * 500, "x" * 5000, "狐" * 300, "\n\n a \t b"])
 def test_sheet_with_any_prompt(prompt: str) -> None:
-    """A caption stays in its column, whatever is in it."""
+    """A caption of any length stays in its column."""
     sheet = np.asarray(sheet_of(prompt, "b", "c"))
     gap = sheet[:, 28 + 400 + 3 : 28 + 400 + 25]
     assert np.all(gap == (250, 251, 251))

@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import pytest
 from conftest import RunningServer, error_of
 
-from daguerre.params import MAX_PREVIEWS, MAX_SEED, OUTPUT_FORMATS, SIZES
+from daguerre.imagefile.encoding import FORMATS
+from daguerre.params import MAX_PREVIEWS, MAX_SEED, SIZES
 from daguerre.server.playground.page import FOLDER, INDEX, SCHEMA, schema_script
 
 LICENCES = FOLDER / "FONTS.txt"  # for readers of the source; not served
@@ -105,7 +106,7 @@ def test_form_repeats_no_limit() -> None:
     exports = dict(re.findall(r"export const (\w+) = (.+);", TEXTS[SCHEMA]))
     assert {key: tuple(size) for key, size in json.loads(exports["sizes"]).items()} == SIZES
     fields = json.loads(exports["requestFields"])
-    assert fields["output_format"]["enum"] == list(OUTPUT_FORMATS)
+    assert fields["output_format"]["enum"] == list(FORMATS)
     assert fields["seed"]["maximum"] == MAX_SEED
     assert fields["partial_images"]["maximum"] == MAX_PREVIEWS
     others = "".join(text for name, text in TEXTS.items() if name.endswith((".js", ".html")))

@@ -1,4 +1,4 @@
-"""Every row of the contract's two tables of fields, without a server."""
+"""Every field of a request: accepted values, ignored values, errors and their messages."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, Field
 
 from daguerre.errors import InvalidRequestError
 from daguerre.params import MAX_SEED, SIZES, ImageParams
-from daguerre.protocol.parsing import field_schemas, parse_request, rule
+from daguerre.protocol.parsing import describe_constraint, field_schemas, parse_request
 
 LEAST: dict[str, Any] = {"model": "stable-image-ultra", "prompt": "a red fox", "seed": 1}
 DEFAULT = ImageParams(model="stable-image-ultra", prompt="a red fox", seed=1)
@@ -20,7 +21,7 @@ def params_of(**given: object) -> ImageParams:
     return parse_request({**LEAST, **given}).to_image_params()
 
 
-def refusal_of(body: dict[str, object]) -> InvalidRequestError:
+def error_of(body: dict[str, object]) -> InvalidRequestError:
     with pytest.raises(InvalidRequestError) as caught:
         parse_request(body)
     return caught.value
@@ -43,11 +44,11 @@ HONOURED: list[tuple[dict[str, object], dict[str, object]]] = [
     ({"seed": 4294967295.0}, {"seed": 4294967295}),
     (
         {"output_format": "jpeg", "output_compression": 0},
-        {"output_format": "jpeg", "jpeg_quality": 0},
+        {"output_format": "jpeg", "compression_quality": 0},
     ),
     (
         {"output_format": "jpeg", "output_compression": 100},
-        {"output_format": "jpeg", "jpeg_quality": 100},
+        {"output_format": "jpeg", "compression_quality": 100},
     ),
     ({"stream": True, "partial_images": 3}, {"num_previews": 3}),
     ({"stream": True, "partial_images": 1.0}, {"num_previews": 1}),
@@ -109,13 +110,13 @@ WRONG: dict[str, list[object]] = {
 
 @pytest.mark.parametrize(("given", "changed"), HONOURED)
 def test_honoured(given: dict[str, object], changed: dict[str, Any]) -> None:
-    """A field that means something changes its value, and no other."""
+    """A honoured field changes the parameters that belong to it and no others."""
     assert asdict(params_of(**given)) == asdict(replace(DEFAULT, **changed))
 
 
 @pytest.mark.parametrize("ratio", SIZES)
 def test_ratio_and_size(ratio: str) -> None:
-    """Ratio, size, and both together lead to the same pixels."""
+    """An aspect ratio, its size, and both together give the same width and height."""
     width, height = SIZES[ratio]
     expected = replace(DEFAULT, width=width, height=height)
     size = f"{width}x{height}"
@@ -126,7 +127,7 @@ def test_ratio_and_size(ratio: str) -> None:
 
 @pytest.mark.parametrize("given", IGNORED)
 def test_ignored(given: dict[str, object]) -> None:
-    """A field that the contract ignores changes nothing."""
+    """An ignored field does not change the parameters."""
     assert asdict(params_of(**given)) == asdict(DEFAULT)
 
 
@@ -134,17 +135,20 @@ def test_ignored(given: dict[str, object]) -> None:
     ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
 )
 def test_wrong(name: str, value: object) -> None:
-    """A wrong value is refused in a message that names the field and its rule, with its param."""
-    refusal = refusal_of({**LEAST, name: value})
-    assert refusal.param == name
-    assert refusal.message.startswith(f"{name} is ")
-    assert rule(name) in refusal.message or "needs stream" in refusal.message
-    assert len(refusal.message) < 500
-    refusal.message.encode("utf-8")
+    """The error of an invalid value names the field and its constraint."""
+    error = error_of({**LEAST, name: value})
+    assert error.param == name
+    assert error.message.startswith(f"{name} is ")
+    assert (
+        describe_constraint(field_schemas()[name]) in error.message
+        or "requires stream" in error.message
+    )
+    assert len(error.message) < 500
+    error.message.encode("utf-8")
 
 
 def test_tables_are_complete() -> None:
-    """Every field that the server knows is tried both ways here."""
+    """The tables above cover every field of a request and of `ImageParams`."""
     tried = {name for given, _ in HONOURED for name in given} | {n for g in IGNORED for n in g}
     assert set(field_schemas()) - {"aspect_ratio"} <= tried
     assert set(WRONG) == set(field_schemas())
@@ -154,7 +158,7 @@ def test_tables_are_complete() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(WRONG) - {"model", "prompt"}))
 def test_null_is_not_given(name: str) -> None:
-    """null for an optional field is the same as leaving it out."""
+    """null means that an optional field is not given."""
     body = {**LEAST, name: None}
     if name == "seed":
         assert parse_request(body).seed == 0
@@ -164,7 +168,7 @@ def test_null_is_not_given(name: str) -> None:
 
 @pytest.mark.parametrize("given", [{}, {"seed": 0}, {"seed": 0.0}, {"seed": None}])
 def test_random_seed(given: dict[str, object]) -> None:
-    """No seed draws one from 1 to the largest, and another one each time."""
+    """Without a seed each request draws another one, from 1 to `MAX_SEED`."""
     body = {"model": "m", "prompt": "p", **given}
     seeds = {parse_request(body).to_image_params().seed for _ in range(50)}
     assert len(seeds) > 45
@@ -172,11 +176,11 @@ def test_random_seed(given: dict[str, object]) -> None:
 
 
 def test_contradiction_names_both() -> None:
-    """Size against ratio names both, and what would fit either."""
-    refusal = refusal_of({**LEAST, "size": "1344x768", "aspect_ratio": "1:1"})
-    assert refusal.param == "size"
+    """A size that contradicts the ratio is reported with both and a match for each."""
+    error = error_of({**LEAST, "size": "1344x768", "aspect_ratio": "1:1"})
+    assert error.param == "size"
     for part in ("size", "1344x768", "aspect_ratio", "1:1", "1024x1024", "16:9"):
-        assert part in refusal.message
+        assert part in error.message
 
 
 @pytest.mark.parametrize(
@@ -191,18 +195,18 @@ def test_contradiction_names_both() -> None:
     ],
 )
 def test_unknown_name(name: str, near: str | None) -> None:
-    """An unknown name is refused by name, with the known one that is near."""
-    refusal = refusal_of({**LEAST, name: None})
-    assert refusal.param == name[:100]
-    assert refusal.message.startswith("unknown parameter '") or len(name) > 100
-    assert ("did you mean" in refusal.message) == (near is not None)
+    """The error of an unknown parameter suggests a similar known name."""
+    error = error_of({**LEAST, name: None})
+    assert error.param == name[:100]
+    assert error.message.startswith("unknown parameter '") or len(name) > 100
+    assert ("did you mean" in error.message) == (near is not None)
     if near:
-        assert refusal.message == f"unknown parameter '{name}'; did you mean '{near}'?"
-    assert len(refusal.message) < 200
+        assert error.message == f"unknown parameter '{name}'; did you mean '{near}'?"
+    assert len(error.message) < 200
 
 
-def test_all_problems_at_once() -> None:
-    """One message tells every problem; param is the first one's."""
+def test_all_errors_at_once() -> None:
+    """One message reports every fault; `param` is that of the first."""
     body = {
         "seed": -1,
         "n": 2,
@@ -212,36 +216,61 @@ def test_all_problems_at_once() -> None:
         "partial_images": 2,
         "user": 5,
     }
-    refusal = refusal_of(body)
-    assert refusal.param == "model"
+    error = error_of(body)
+    assert error.param == "model"
     for name in ("model is missing", "prompt is missing", "seed is -1", "n is 2", "user is 5"):
-        assert name in refusal.message
+        assert name in error.message
     for name in ('size "1344x768"', "partial_images is 2", "unknown parameter 'promt'"):
-        assert name in refusal.message
+        assert name in error.message
 
 
-def test_many_problems_are_cut() -> None:
-    """Thousands of unknown names do not make a message of thousands of sentences."""
-    refusal = refusal_of({**LEAST, **{f"name_{i}": i for i in range(5000)}})
-    assert "And 4980 more" in refusal.message
-    assert len(refusal.message) < 2000
+def test_many_errors_are_truncated() -> None:
+    """The message reports 20 of thousands of unknown parameters, and the number of the others."""
+    error = error_of({**LEAST, **{f"name_{i}": i for i in range(5000)}})
+    assert "And 4980 more" in error.message
+    assert len(error.message) < 2000
 
 
 def test_ignoring_does_not_excuse_known_fields() -> None:
-    """allow_ignored_params drops unknown names; a wrong value of a known one is refused still."""
-    refusal = refusal_of({**LEAST, "allow_ignored_params": True, "zzz": 1, "n": 2})
-    assert refusal.param == "n" and "zzz" not in refusal.message
+    """`allow_ignored_params` ignores unknown parameters, but not invalid values of known ones."""
+    error = error_of({**LEAST, "allow_ignored_params": True, "zzz": 1, "n": 2})
+    assert error.param == "n" and "zzz" not in error.message
 
 
 def test_streams_carry_images() -> None:
-    """A stream of links is refused by name, and by the words that make the request sound."""
-    refusal = refusal_of({**LEAST, "response_format": "url", "stream": True})
-    assert refusal.param == "response_format" and "leave one of the two out" in refusal.message
-    for sound in ({"response_format": "b64_json", "stream": True}, {"response_format": "url"}):
-        assert parse_request({**LEAST, **sound})
+    """A stream with links is an error that says how to fix the request."""
+    error = error_of({**LEAST, "response_format": "url", "stream": True})
+    assert error.param == "response_format" and "omit one of the two" in error.message
+    for valid in ({"response_format": "b64_json", "stream": True}, {"response_format": "url"}):
+        assert parse_request({**LEAST, **valid})
 
 
-def test_too_many_previews_are_one_problem() -> None:
-    """Of a stream with too many previews only their number is told."""
-    refusal = refusal_of({**LEAST, "stream": True, "partial_images": 4})
-    assert refusal.message == "partial_images is 4; it must be an integer from 0 to 3"
+def test_too_many_previews() -> None:
+    """Too many previews of a stream are reported once."""
+    error = error_of({**LEAST, "stream": True, "partial_images": 4})
+    assert error.message == "partial_images is 4; it must be an integer from 0 to 3"
+
+
+class Example(BaseModel):
+    """Constraints that no field of a request has yet."""
+
+    scale: float = Field(ge=0, le=30)
+    low: int = Field(ge=1)
+    high: float | None = Field(None, le=0.5)
+    free: float = 1.0
+    one: int = Field(1, ge=1, le=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("scale", "a number from 0 to 30"),
+        ("low", "an integer of at least 1"),
+        ("high", "a number of at most 0.5"),
+        ("free", "a number"),
+        ("one", "1"),
+    ],
+)
+def test_describe_numeric_constraint(name: str, expected: str) -> None:
+    """The description of a numeric field names its type and bounds."""
+    assert describe_constraint(field_schemas(Example)[name]) == expected

@@ -1,7 +1,6 @@
-"""`daguerre generate`: images without a server, by the same rules and the same engine.
+"""`daguerre generate`: images without a server, from the same engine and with the same validation.
 
-The options are the fields of a request, refused in the words of `daguerre.protocol.request`; the
-same options and seed give the same bytes as the server's. Parses and prints.
+The same options and seed produce the same bytes as the server.
 """
 
 from __future__ import annotations
@@ -18,57 +17,40 @@ import click
 from daguerre.cli import output_file
 from daguerre.cli.flags import settings_flags
 from daguerre.cli.progress import progress_bar
-from daguerre.cli.prompts import file_stem, read
+from daguerre.cli.prompts import file_stem, read_prompts
+from daguerre.cli.request_options import RequestCommand
 from daguerre.config import Settings
 from daguerre.errors import InternalError, InvalidRequestError, SettingsError
 
 if TYPE_CHECKING:
     from daguerre.engine.interface import Engine
-    from daguerre.params import GeneratedImage, ImageParams, OutputFormat, StepCompleted
+    from daguerre.params import GeneratedImage, ImageParams, StepCompleted
 
-_FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
-_SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
 _LOADING_POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One image and the file that it goes to; none where only a contact sheet is wanted."""
+    """One image and its output file; None if only a contact sheet is written."""
 
     params: ImageParams
     output: str | None
 
 
-@click.command()
+@click.command(cls=RequestCommand)
 @click.argument("prompt", required=False)
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
-    help="File to write; - is standard output. With --prompts a folder, made where it is missing.",
+    help="File to write; - is standard output. With --prompts, a directory; it is created.",
 )
 @click.option(
     "--prompts",
     metavar="FILE",
-    help="Instead of PROMPT: one image for each line; - is standard input.",
+    help="File with one prompt on each line, instead of PROMPT; - is standard input.",
 )
-@click.option(
-    "--sheet", metavar="FILE", help="Write a contact sheet: all images with their prompts."
-)
-@click.option("--negative-prompt", metavar="TEXT", help="What the image must not show.")
-@click.option("--aspect-ratio", metavar="RATIO", help="Such as 16:9. Default 1:1.")
-@click.option("--size", metavar="SIZE", help="Such as 1344x768. Default 1024x1024.")
-@click.option(
-    "--seed",
-    type=int,
-    metavar="NUMBER",
-    help="Of every image. Default: a random one for each, which is printed.",
-)
-@click.option("--output-format", metavar="FORMAT", help="png or jpeg. Default: as FILE ends.")
-@click.option("--output-compression", type=int, metavar="NUMBER", help="JPEG quality, 0 to 100.")
-@click.option(
-    "--model", metavar="MODEL", help="Default: stable-image-ultra, or the catalog's first."
-)
+@click.option("--sheet", metavar="FILE", help="File for a contact sheet of all images.")
 @settings_flags(
     "home", "catalog", "threads_per_worker", "embedded_precision", "embedded_steps", "embed_prompt"
 )
@@ -80,9 +62,7 @@ def generate(
     sheet: str | None,
     **fields: object,
 ) -> None:
-    """Make an image of PROMPT and write it to FILE.
-
-    A terminal shows a progress bar.
+    """Generate an image of PROMPT and write it to FILE.
 
     \b
     Examples:
@@ -93,22 +73,22 @@ def generate(
 
     _configure_logging(settings.log_level)
     if (prompt is None) == (prompts is None):
-        raise SettingsError("name one: a PROMPT, or a file of them with --prompts")
+        raise SettingsError("give either a PROMPT or a file of prompts with --prompts")
     if output is None and sheet is None:
-        raise SettingsError("name a file to write with -o, or a contact sheet with --sheet")
+        raise SettingsError("give a file to write with -o, or a contact sheet with --sheet")
     given = {name: value for name, value in fields.items() if value is not None}
     if prompts is None:
         tasks = [_task(settings, output, given | {"prompt": prompt})]
     else:
         tasks = _tasks(settings, output, given, prompts)
     contact = None if sheet is None else _Sheet(sheet)
-    asyncio.run(_make_all(settings, tasks, contact))
+    asyncio.run(_generate_all(settings, tasks, contact))
     if contact:
         contact.write()
 
 
 def _configure_logging(level: str) -> None:
-    """A failure is told in one line by the program; its traceback is for who asks for it."""
+    """Logs only at the level debug; otherwise the error is one line on stderr."""
     if level == "debug":
         logging.basicConfig(level=logging.DEBUG)
     else:
@@ -118,7 +98,7 @@ def _configure_logging(level: str) -> None:
 def _task(settings: Settings, output: str | None, fields: dict[str, object]) -> Task:
     if output is not None:
         output_file.check(output)
-        if "output_format" not in fields:
+        if output != output_file.STDOUT and "output_format" not in fields:
             fields["output_format"] = _format_of(output, "add --output-format")
     return Task(_params(settings, fields), output)
 
@@ -126,9 +106,11 @@ def _task(settings: Settings, output: str | None, fields: dict[str, object]) -> 
 def _tasks(
     settings: Settings, output: str | None, fields: dict[str, object], prompts: str
 ) -> list[Task]:
-    """All of them are known to be sound before the first is made."""
+    """Validates every prompt and output file before the first image."""
+    from daguerre.imagefile.encoding import FORMATS
+
     params = []
-    for number, line in read(prompts):
+    for number, line in read_prompts(prompts):
         try:
             params.append(_params(settings, fields | {"prompt": line}))
         except InvalidRequestError as error:
@@ -137,8 +119,9 @@ def _tasks(
         return [Task(one, None) for one in params]
     folder, digits = output_file.make_folder(output), len(str(len(params)))
     outputs = [
-        str(folder / f"{place:0{digits}}{file_stem(one.prompt)}{_SUFFIXES[one.output_format]}")
-        for place, one in enumerate(params, start=1)
+        str(folder / f"{number:0{digits}}{file_stem(one.prompt)}")
+        + FORMATS[one.output_format].suffixes[0]
+        for number, one in enumerate(params, start=1)
     ]
     for path in outputs:
         output_file.check(path)
@@ -152,21 +135,22 @@ def _params(settings: Settings, fields: dict[str, object]) -> ImageParams:
     return parse_request({"model": default_model(settings), **fields}).to_image_params()
 
 
-def _format_of(output: str, otherwise: str) -> OutputFormat:
-    if output == output_file.STDOUT:
-        return "png"
+def _format_of(output: str, advice: str) -> str:
+    from daguerre.imagefile.encoding import FORMATS
+
+    formats = {suffix: name for name, kind in FORMATS.items() for suffix in kind.suffixes}
     suffix = Path(output).suffix.lower()
-    if suffix not in _FORMATS:
+    if suffix not in formats:
         raise SettingsError(
-            f"{output} ends in none of {', '.join(_FORMATS)}; rename it, or {otherwise}"
+            f"the suffix of {output} is none of {', '.join(formats)}; rename it, or {advice}"
         )
-    return _FORMATS[suffix]
+    return formats[suffix]
 
 
-async def _make_all(settings: Settings, tasks: list[Task], sheet: _Sheet | None) -> None:
-    """Each image is written as soon as it is there, so a failure takes none that was made."""
+async def _generate_all(settings: Settings, tasks: list[Task], sheet: _Sheet | None) -> None:
+    """Writes each image at once, so a later failure does not lose it."""
     from daguerre.factory import build_engine
-    from daguerre.imagefile import encoding
+    from daguerre.imagefile.encoding import encode
 
     started_s = time.perf_counter()
     engine = build_engine(settings, only=tasks[0].params.model)
@@ -178,17 +162,16 @@ async def _make_all(settings: Settings, tasks: list[Task], sheet: _Sheet | None)
             if sheet:
                 sheet.add(image)
             if task.output is not None:
-                file = encoding.encode(image, with_prompt=settings.embed_prompt)
+                file = encode(image, with_prompt=settings.embed_prompt)
                 output_file.write(task.output, file)
-                _tell(task, time.perf_counter() - started_s)
+                seconds = time.perf_counter() - started_s
+                click.echo(
+                    f"{task.output}  seed {task.params.seed}  {seconds:.1f} s",
+                    err=task.output == output_file.STDOUT,
+                )
             started_s = time.perf_counter()
     finally:
         await engine.stop()
-
-
-def _tell(task: Task, elapsed_s: float) -> None:
-    told = f"{task.output}  seed {task.params.seed}  {elapsed_s:.1f} s"
-    click.echo(told, err=task.output == output_file.STDOUT)
 
 
 async def _image(
@@ -208,24 +191,26 @@ async def _image(
         elif isinstance(event, JobSucceeded):
             return event.image
         elif isinstance(event, JobFailed):
-            raise _told(event.error)
-    raise InternalError("the engine gave no image. This is a bug.")
+            raise _with_cause(event.error)
+    raise InternalError("the engine returned no image. This is a bug.")
 
 
-def _told(error: Exception) -> Exception:
-    """With its reason: there is no server's log to look into."""
+def _with_cause(error: Exception) -> Exception:
+    """The error with its cause in the message, because the command writes no log."""
     cause = error.__cause__
-    return InternalError(f"the image could not be made: {cause!r}") if cause else error
+    return InternalError(f"the image could not be generated: {cause!r}") if cause else error
 
 
 class _Sheet:
-    """The contact sheet and its file, which is checked before anything is made."""
+    """A contact sheet and its file, which is checked before the first image."""
 
     def __init__(self, output: str) -> None:
         from daguerre.cli.contact_sheet import ContactSheet
 
         if output == output_file.STDOUT:
-            raise SettingsError("the contact sheet needs a file; name one with --sheet")
+            raise SettingsError(
+                "the contact sheet cannot go to standard output; give a file with --sheet"
+            )
         output_file.check(output)
         self._output, self._format = output, _format_of(output, "choose another")
         self._contact = ContactSheet()
@@ -238,7 +223,7 @@ class _Sheet:
     def write(self) -> None:
         from daguerre.imagefile.encoding import encode_preview
 
-        assert self._first, "a sheet of no image. This is a bug."
+        assert self._first, "a contact sheet without images. This is a bug."
         params = replace(self._first, output_format=self._format)
         output_file.write(self._output, encode_preview(self._contact.pixels(), params))
         click.echo(f"{self._output}  contact sheet")

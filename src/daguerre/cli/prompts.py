@@ -1,4 +1,4 @@
-"""Prompts from a file, one on each line, and the names of the files that their images go to."""
+"""Prompt files of `daguerre generate --prompts`, and names of image files."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from daguerre.errors import SettingsError
 _MAX_NAME_CHARS = 48
 
 
-def read(prompts: str) -> list[tuple[int, str]]:
-    """The prompts and the lines that they stand on; empty lines are none."""
+def read_prompts(prompts: str) -> list[tuple[int, str]]:
+    """Line numbers and prompts of a file (`-` is standard input), without blank lines."""
     try:
         data = sys.stdin.buffer.read() if prompts == STDOUT else Path(prompts).read_bytes()
         text = data.decode("utf-8-sig")
@@ -29,12 +29,12 @@ def read(prompts: str) -> list[tuple[int, str]]:
         if line.strip()
     ]
     if not found:
-        raise SettingsError(f"{prompts} has no prompt in it; write one on each line")
+        raise SettingsError(f"{prompts} contains no prompt; write one on each line")
     return found
 
 
 def file_stem(prompt: str) -> str:
-    """Of the prompt what is safe in the name of a file."""
-    plain = unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower()
-    words = "-".join(re.findall(r"[a-z0-9]+", plain))[:_MAX_NAME_CHARS].rstrip("-")
+    """The words of a prompt as a part of a file name: `-a-red-fox`, or empty without ASCII."""
+    ascii_text = unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower()
+    words = "-".join(re.findall(r"[a-z0-9]+", ascii_text))[:_MAX_NAME_CHARS].rstrip("-")
     return f"-{words}" if words else ""

@@ -6,14 +6,14 @@ import difflib
 import json
 from collections.abc import Collection
 
-MAX_SHOWN_CHARS = 60
-# A longer name is not a typo, and comparing it takes time that the client chooses.
-MAX_SUGGESTED_FOR_CHARS = 40
+MAX_QUOTED_CHARS = 60
+# A longer name is not a typo, and the client would control the cost of the comparison.
+MAX_SUGGESTION_CHARS = 40
 
 
 def suggestion(name: str, known: Collection[str]) -> str:
     """`; did you mean '...'?` if a known name is close, else an empty string."""
-    if len(name) > MAX_SUGGESTED_FOR_CHARS:
+    if len(name) > MAX_SUGGESTION_CHARS:
         return ""
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.7)
     return f"; did you mean '{near[0]}'?" if near else ""
@@ -27,7 +27,7 @@ def quote_for_message(value: object) -> str:
         return "an array"
     text = json.dumps(value, ensure_ascii=False)
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    if len(text) <= MAX_SHOWN_CHARS:
+    if len(text) <= MAX_QUOTED_CHARS:
         return text
     size = f" ({len(value)} characters)" if isinstance(value, str) else ""
-    return f"{text[:MAX_SHOWN_CHARS]}…{size}"
+    return f"{text[:MAX_QUOTED_CHARS]}…{size}"

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from daguerre.errors import RangeNotSatisfiableError
-from daguerre.params import OutputFormat
+from daguerre.imagefile.encoding import FORMATS
 from daguerre.server.http.errors import error_response
 from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.storage.file_store import FileInfo, FileStore
@@ -25,7 +25,7 @@ class FileEndpoints:
     def __init__(self, store: FileStore, links: UrlSigner) -> None:
         self.store, self._links = store, links
 
-    async def add(self, data: bytes, output_format: OutputFormat) -> str:
+    async def add(self, data: bytes, output_format: str) -> str:
         """The link to a new file."""
         name = f"{secrets.token_hex(16)}.{output_format}"
         await self.store.put(name, data)
@@ -53,7 +53,7 @@ class FileEndpoints:
 
 def _headers(name: str, facts: FileInfo, seconds_left: int) -> dict[str, str]:
     return {
-        "content-type": f"image/{name.rpartition('.')[2]}",
+        "content-type": FORMATS[name.rpartition(".")[2]].media_type,
         "accept-ranges": "bytes",
         # The link is a secret of whoever was given it: no shared cache keeps what is behind it.
         "cache-control": f"private, max-age={seconds_left}, immutable",

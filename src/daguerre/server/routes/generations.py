@@ -21,7 +21,8 @@ from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.params import GeneratedImage, JobFailed, JobSucceeded, StepCompleted
 from daguerre.protocol.parsing import parse_request
-from daguerre.protocol.request import LINK, images_response, link_response
+from daguerre.protocol.request import LINK
+from daguerre.protocol.response import images_response, link_response
 from daguerre.server.access.auth import Authenticator, check_access
 from daguerre.server.access.rate_limiter import ConcurrencyLimiter, RateLimiter
 from daguerre.server.http.body import parse_object, read_body

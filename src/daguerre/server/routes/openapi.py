@@ -30,7 +30,7 @@ from daguerre.errors import (
     RequestTimeoutError,
     UnavailableError,
 )
-from daguerre.params import OUTPUT_FORMATS
+from daguerre.imagefile.encoding import FORMATS
 from daguerre.server.http.deadline import MIN_TIMEOUT_S, TIMEOUT_HEADER
 from daguerre.server.idempotency.header import HEADER, MAX_KEY_CHARS
 from daguerre.server.routes import sse
@@ -164,7 +164,7 @@ def _generation() -> dict[str, Any]:
 
 
 def _file() -> dict[str, Any]:
-    image: dict[str, Any] = {f"image/{output_format}": {} for output_format in OUTPUT_FORMATS}
+    image: dict[str, Any] = {kind.media_type: {} for kind in FORMATS.values()}
     fixed = {"required": True, "schema": STRING}
     return {
         "summary": "The file behind a link.",

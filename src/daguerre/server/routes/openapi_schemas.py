@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from daguerre.params import OUTPUT_FORMATS
+from daguerre.imagefile.encoding import FORMATS
 from daguerre.protocol.parsing import field_schemas
 from daguerre.protocol.request import ImageGenerationRequest
 from daguerre.server.routes import sse
@@ -79,7 +79,7 @@ def _event_schema(name: str, description: str, **others: Any) -> dict[str, Any]:
         "size": STRING,
         "quality": {"enum": list(sse.QUALITIES)},
         "background": {"const": sse.BACKGROUND},
-        "output_format": {"enum": list(OUTPUT_FORMATS)},
+        "output_format": {"enum": list(FORMATS)},
     }
     return _object(**common, **others) | {"description": description}
 
