@@ -43,12 +43,12 @@ def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
     import logging
     from dataclasses import replace
 
-    from daguerre.engine.workers.cpu_affinity import num_threads_each
+    from daguerre.engine.workers.cpu_affinity import threads_per_worker
     from daguerre.engine.workers.process_engine import ProcessEngine
     from daguerre.models import catalog
 
     # The engine's processes need no database, so they do not learn how to open it.
-    num_threads = num_threads_each(settings.workers, settings.threads_per_worker)
+    num_threads = threads_per_worker(settings.workers, settings.threads_per_worker)
     own = replace(
         settings, home=settings.data_dir(), database_url="", threads_per_worker=num_threads
     )
@@ -58,11 +58,11 @@ def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
         max_queued_jobs=settings.max_queued_jobs,
         max_running_jobs=settings.max_running_jobs,
         max_queued_prompt_bytes=settings.max_queued_prompt_bytes,
-        timeout_s=settings.worker_hang_timeout_s,
+        hang_timeout_s=settings.worker_hang_timeout_s,
         model_load_timeout_s=settings.model_load_timeout_s,
         log_level=logging.getLevelNamesMapping()[settings.log_level.upper()],
     )
-    engine.prepare()
+    engine.prestart()
     try:
         yield engine
     finally:
@@ -71,7 +71,7 @@ def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
 
 def _build(settings: Settings, worker: int, before_work: WorkObserver) -> ThreadEngine:
     """In the worker's process."""
-    from daguerre.engine.workers.cpu_affinity import keep_to_share
+    from daguerre.engine.workers.cpu_affinity import pin_to_cpu_share
 
-    keep_to_share(worker, settings.workers, settings.threads_per_worker)
+    pin_to_cpu_share(worker, settings.workers, settings.threads_per_worker)
     return build_engine(settings, before_work=before_work, worker=worker)

@@ -154,7 +154,7 @@ def engine(
     on_load: str | Sequence[str] = "",
     running: int = 8,
     waiting: int = 64,
-    timeout_s: float = 60.0,
+    hang_timeout_s: float = 60.0,
     model_load_timeout_s: float = 60.0,
     weights_sha256: str = "0" * 64,
     changes_at: Sequence[int] = (),
@@ -172,9 +172,15 @@ def engine(
         [replace(model(batching=batching).info, weights_sha256=weights_sha256)],
         max_queued_jobs=waiting,
         max_running_jobs=running,
-        timeout_s=timeout_s,
+        hang_timeout_s=hang_timeout_s,
         model_load_timeout_s=model_load_timeout_s,
     )
+
+
+def pids(engine: ProcessEngine) -> list[int]:
+    """Process IDs of the running workers."""
+    found = (worker.identity.removeprefix("pid ") for worker in engine.stats().workers)
+    return [int(pid) for pid in found if pid]
 
 
 def asked(seed: int, words: str = "a cat") -> ImageParams:

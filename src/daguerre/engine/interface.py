@@ -16,12 +16,13 @@ from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, Mod
 
 @dataclass(frozen=True, slots=True)
 class WorkerStats:
-    """Of one of the engine's processes."""
+    """Statistics of one worker."""
 
-    is_up: bool  # loaded and at work, or ready to be
-    num_jobs: int  # that it has been given and that have not ended
+    is_ready: bool  # accepts jobs
+    num_jobs: int  # assigned and not ended
     num_restarts: int
-    mismatched_models: tuple[str, ...] = ()  # loaded but not served: other fingerprint
+    mismatched_models: tuple[str, ...] = ()  # loaded, but not served: the fingerprint differs
+    identity: str = ""  # such as "pid 1234"; empty while the worker is being restarted
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class Job:
     @property
     def name(self) -> str:
         """In the log, where the id is what a request is found by."""
-        return f"job {self.number} (id={self.context.request_id})"
+        return f"job {self.number} (request_id={self.context.request_id})"
 
     @property
     def network(self) -> str:

@@ -1,4 +1,4 @@
-"""The engine in a process of its own: what it survives, and what its callers see of that."""
+"""The engine in a worker process: what it survives, and what its callers notice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.engine.workers import process
 from daguerre.engine.workers.messages import JobEvent, receive
 from daguerre.engine.workers.process_engine import ProcessEngine
-from daguerre.engine.workers.supervisor import MAX_BAD_STARTS
+from daguerre.engine.workers.slot import MAX_FAILED_STARTS
 from daguerre.errors import (
     InternalError,
     NotFoundError,
@@ -29,28 +29,28 @@ from daguerre.errors import (
     QueueFullError,
     UnavailableError,
 )
-from daguerre.params import Event, ImageParams, JobContext, JobQueued, JobSucceeded, StepCompleted
-from engine.deadly import NUM_STEPS, asked, engine, model, prompt
+from daguerre.params import ImageParams, JobContext, JobQueued, JobSucceeded, StepCompleted
+from engine.deadly import NUM_STEPS, asked, engine, model, pids, prompt
 from engine.scenes import error, events, pixels, ready, until
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 STEPS = [StepCompleted(index, NUM_STEPS) for index in range(1, NUM_STEPS + 1)]
 
 
 def run(scene: Coroutine[Any, Any, None]) -> None:
-    """Also checks that no scene leaves a thread of an engine behind."""
+    """Runs a scene and checks that it leaves no thread of an engine behind."""
     before = engine_threads()
     asyncio.run(scene)
     assert engine_threads() <= before
 
 
 def engine_threads() -> set[threading.Thread]:
-    """There may be one of a model of another test, which nobody has collected yet."""
+    """Threads of engines, possibly including one of another test's model."""
     return {thread for thread in threading.enumerate() if thread.name.startswith("daguerre")}
 
 
 def alone(wanted: Sequence[ImageParams]) -> list[bytes]:
-    """The pixels that an engine in this process makes, one after the other."""
+    """Pixels that an engine in this process generates, one job after the other."""
 
     async def scene() -> None:
         thread_engine = ThreadEngine([model()], max_queued_jobs=1, max_running_jobs=1)
@@ -66,7 +66,7 @@ def alone(wanted: Sequence[ImageParams]) -> list[bytes]:
 
 
 def is_gone(pid: int) -> bool:
-    """Or a zombie that nobody has asked for yet: it does nothing any more."""
+    """Whether the process has ended; a zombie counts as ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except OSError:
@@ -79,7 +79,7 @@ def is_gone(pid: int) -> bool:
 
 
 def test_one_job_event_by_event() -> None:
-    """A job yields the same events and the same pixels as in a thread, and is counted."""
+    """A job yields the same events and pixels as in a thread, and is counted."""
     (expected,) = alone([asked(1)])
 
     async def scene() -> None:
@@ -89,7 +89,7 @@ def test_one_job_event_by_event() -> None:
             assert pixels(last) == expected
             assert isinstance(last, JobSucceeded)
             assert (last.image.params, last.image.model_info) == (asked(1), model().info)
-            last.image.pixels[0] = 0  # memory of its own
+            last.image.pixels[0] = 0  # writable
             stats = process.stats()
             assert (stats.num_succeeded, stats.num_queued, stats.num_running) == (1, 0, 0)
             assert (stats.num_forwards, stats.num_rows) == (NUM_STEPS + 2, 2 * NUM_STEPS + 2)
@@ -100,8 +100,8 @@ def test_one_job_event_by_event() -> None:
     run(scene())
 
 
-def test_previews_cross_over(tmp_path: Path) -> None:
-    """Previews come from the process with their steps, and once, also where it dies in between."""
+def test_previews(tmp_path: Path) -> None:
+    """Previews arrive with their steps, and once, even if the worker dies in between."""
     words = prompt("kill", tmp_path / "once")
     (tmp_path / "once").touch()
     (expected,) = alone([asked(1, words)])
@@ -119,8 +119,10 @@ def test_previews_cross_over(tmp_path: Path) -> None:
 
 
 def test_killed_under_load() -> None:
-    """Killed again and again under eight clients, the engine answers every request with the bytes
-    that it has alone, and tells each step once."""
+    """Killed repeatedly under eight clients, the engine answers every request with the right bytes.
+
+    Each step is reported once.
+    """
     wanted = [asked(seed) for seed in range(1, 49)]
     expected = alone(wanted)
 
@@ -135,7 +137,7 @@ def test_killed_under_load() -> None:
     async def kill(process: ProcessEngine, found: dict[int, bytes]) -> None:
         for count in range(5, 45, 10):
             await until(lambda count=count: len(found) >= count)  # type: ignore[misc]
-            os.kill(process.pids[0], signal.SIGKILL)
+            os.kill(pids(process)[0], signal.SIGKILL)
 
     async def scene() -> None:
         async with ready(engine(forward_s=0.01)) as process:
@@ -152,35 +154,34 @@ def test_killed_under_load() -> None:
 
 @pytest.mark.parametrize("deed", ["kill", "hang", "native", "freeze", "memory"])
 def test_survived_once(deed: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A process that dies, hangs, stops or has no memory left is replaced, and the job it had is
-    run again, as if nothing had been."""
+    """A worker that dies, hangs, freezes or has no memory left is replaced; its job is retried."""
     words = prompt(deed, tmp_path / "once")
     (tmp_path / "once").touch()
     (expected,) = alone([asked(1, words)])
     (tmp_path / "once").unlink()
 
     async def scene() -> None:
-        async with ready(engine(timeout_s=2.0)) as process:
+        async with ready(engine(hang_timeout_s=2.0)) as process:
             *before, last = await events(process, asked(1, words))
             assert before == [JobQueued(0), *STEPS]
             assert pixels(last) == expected
             assert (process.stats().num_restarts, process.stats().num_failed) == (1, 0)
 
     run(scene())
-    told = {
-        "kill": "was ended by SIGKILL",
-        "hang": "did no work for 2 s",
+    logged = {
+        "kill": "was killed by SIGKILL",
+        "hang": "made no progress for 2 s",
         "native": "for 2 s",
-        "freeze": "showed no life for 2 s",
-        "memory": "was out of memory",
+        "freeze": "sent no heartbeat for 2 s",
+        "memory": "ran out of memory",
     }
-    assert told[deed] in caplog.text
+    assert logged[deed] in caplog.text
 
 
-def test_message_that_cannot_be_read(
+def test_unreadable_message(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A server that has no memory for an image lets go of the process, and makes it again."""
+    """A server without memory for an image replaces the worker and generates the image again."""
     failed: list[JobEvent] = []
 
     def short_of_memory(pipe: Any) -> Any:
@@ -198,34 +199,33 @@ def test_message_that_cannot_be_read(
             assert process.stats().num_restarts == 1
 
     run(scene())
-    assert "said what could not be read: MemoryError" in caplog.text
+    assert "sent an unreadable message (MemoryError)" in caplog.text
 
 
 @pytest.mark.parametrize("deed", ["kill", "memory"])
 def test_poison(deed: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A job that kills the engine twice fails and is not tried again; the others, though they run
-    side by side with it, get the bytes they have alone."""
+    """A job that crashes its worker twice fails; concurrent jobs get the right bytes."""
     wanted = [asked(seed) for seed in range(1, 8)]
     expected = alone(wanted)
 
     async def scene() -> None:
         async with ready(engine(forward_s=0.01)) as process:
-            for _ in range(2):  # once while certificates are made, once with them
+            for _ in range(2):  # the second time with certificates
                 poison = asyncio.create_task(events(process, asked(99, prompt(deed))))
                 others = await asyncio.gather(*(events(process, one) for one in wanted))
-                assert [pixels(told[-1]) for told in others] == expected
+                assert [pixels(job[-1]) for job in others] == expected
                 failure = error((await poison)[-1])
                 assert isinstance(failure, InternalError)
-                assert "died 2 times" in failure.message
+                assert "crashed 2 times" in failure.message
             stats = process.stats()
             assert (stats.num_succeeded, stats.num_failed, stats.num_restarts) == (14, 2, 4)
 
     run(scene())
-    assert "is given up" in caplog.text
+    assert "fails: each time its worker" in caplog.text
 
 
-def test_failure_of_a_model_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """Models that cannot be loaded are no reason to try again: the failure is the thread's."""
+def test_model_load_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """A model that cannot be loaded is not retried; `stats` has the engine's failure."""
 
     async def scene() -> None:
         process = engine(on_load="raise")
@@ -241,9 +241,8 @@ def test_failure_of_a_model_is_told(caplog: pytest.LogCaptureFixture) -> None:
     run(scene())
 
 
-def test_crash_loop_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
-    """A process that never gets as far as to be loaded is given up after some trials, with a
-    reason."""
+def test_crash_loop_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """A worker that always dies before its models are loaded is given up with a reason."""
 
     async def scene() -> None:
         process = engine(on_load="end")
@@ -251,34 +250,33 @@ def test_crash_loop_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
         with pytest.raises(NotReadyError, match="loading"):
             await anext(process.generate(asked(1)))
         await until(lambda: bool(process.stats().failure))
-        assert f"ended with status 3; {MAX_BAD_STARTS} in a row" in process.stats().failure
-        assert process.stats().num_restarts == MAX_BAD_STARTS
+        assert f"exited with status 3; {MAX_FAILED_STARTS} starts failed" in process.stats().failure
+        assert process.stats().num_restarts == MAX_FAILED_STARTS
         await process.stop()
 
     run(scene())
 
 
-def test_load_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
-    """A process that hangs while it loads is replaced."""
+def test_hang_while_loading(caplog: pytest.LogCaptureFixture) -> None:
+    """A worker that hangs while it loads is replaced."""
 
     async def scene() -> None:
-        process = engine(on_load="hang", model_load_timeout_s=1.0, timeout_s=1.0)
+        process = engine(on_load="hang", model_load_timeout_s=1.0, hang_timeout_s=1.0)
         await process.start()
         await until(lambda: process.stats().num_restarts == 1)
         await process.stop()
 
     run(scene())
-    assert "was not loaded after 1 s" in caplog.text
+    assert "did not load its models within 1 s" in caplog.text
 
 
 @pytest.mark.parametrize("deed", ["doze", "native-doze"])
 def test_preparing_is_no_hang(deed: str) -> None:
-    """A network may take longer to prepare than a forward may, be it that nothing else in the
-    process runs meanwhile."""
+    """Preparing a network may take longer than a forward, even if it blocks all threads."""
     (expected,) = alone([asked(1)])
 
     async def scene() -> None:
-        async with ready(engine(timeout_s=1.0, on_prepare=deed)) as process:
+        async with ready(engine(hang_timeout_s=1.0, on_prepare=deed)) as process:
             assert pixels((await events(process, asked(1)))[-1]) == expected
             assert process.stats().num_restarts == 0
 
@@ -286,8 +284,7 @@ def test_preparing_is_no_hang(deed: str) -> None:
 
 
 def test_preparing_has_an_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A network that is not ready after the time that loading may take is a hang, and the job is
-    made by the next process."""
+    """A network that is not prepared within the load timeout is a hang; the job is retried."""
     once = prompt("hang", tmp_path / "once")
 
     async def scene() -> None:
@@ -296,11 +293,11 @@ def test_preparing_has_an_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
             assert process.stats().num_restarts >= 1  # a start may take as long, too
 
     run(scene())
-    assert "prepared a model or a network for 2 s (model_load_timeout_s)" in caplog.text
+    assert "did not finish loading or compiling within 2 s (model_load_timeout_s)" in caplog.text
 
 
-def test_other_models_than_said(caplog: pytest.LogCaptureFixture) -> None:
-    """A process that finds other weights, as after an update, serves nothing in the old name."""
+def test_other_models(caplog: pytest.LogCaptureFixture) -> None:
+    """A worker that finds other weights, as after an update, does not serve them."""
 
     async def scene() -> None:
         process = engine(weights_sha256="1" * 64)
@@ -314,7 +311,7 @@ def test_other_models_than_said(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_log_reaches_the_server(caplog: pytest.LogCaptureFixture) -> None:
-    """What the engine logs in its process, traceback included, is in the server's log."""
+    """What a worker logs, with tracebacks, appears in the server's log."""
     caplog.set_level(logging.INFO)
 
     async def scene() -> None:
@@ -327,9 +324,8 @@ def test_log_reaches_the_server(caplog: pytest.LogCaptureFixture) -> None:
     assert {r.levelno for r in caplog.records if "failed" in r.message} == {logging.ERROR}
 
 
-def test_place_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs that are watched hear of their place until they are begun, across the border as in a
-    thread: whoever leaves before them counts, too."""
+def test_queue_position(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queue positions of watched jobs fall until the job runs, as with the engine in a thread."""
     monkeypatch.setattr("daguerre.engine.stream.PLACE_POLL_S", 0.005)
     watched = JobContext(wants_progress=True)
 
@@ -345,17 +341,17 @@ def test_place_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
                     waits = ours.generate(asked(3), watched)
                     assert await anext(waits) == JobQueued(2)
                 assert await anext(waits) == JobQueued(1)
-            told = [event async for event in waits]
-            assert told[0] in (JobQueued(0), *STEPS[:1])
-            assert [event for event in told[:-1] if event != JobQueued(0)] == STEPS
-            assert isinstance(told[-1], JobSucceeded)
+            rest = [event async for event in waits]
+            assert rest[0] in (JobQueued(0), *STEPS[:1])
+            assert [event for event in rest[:-1] if event != JobQueued(0)] == STEPS
+            assert isinstance(rest[-1], JobSucceeded)
 
     run(scene(engine(forward_s=0.2, running=1, waiting=3)))
     run(scene(ThreadEngine([model(forward_s=0.2)], max_queued_jobs=3, max_running_jobs=1)))
 
 
-def test_pace_is_known_by_the_second_step() -> None:
-    """Who comes in the first seconds of a server can be told how long its queue is."""
+def test_service_time_after_second_step() -> None:
+    """The service time is estimated from the second step of the first job on."""
 
     async def scene() -> None:
         async with ready(engine(forward_s=0.05)) as process:
@@ -373,8 +369,7 @@ def test_pace_is_known_by_the_second_step() -> None:
 
 
 def test_cancel_frees_the_row() -> None:
-    """A job cancelled across the border takes no more than the forward under way, and its place is
-    free at once."""
+    """A cancelled job frees its queue place at once, and its row after the present forward."""
 
     async def scene() -> None:
         async with ready(engine(forward_s=0.3, running=1, waiting=1)) as process:
@@ -393,20 +388,19 @@ def test_cancel_frees_the_row() -> None:
             )
             stats = process.stats()
             assert (stats.num_succeeded, stats.num_cancelled) == (2, 1)
-            # Of the first: its encoding, its first step, and at most the step under way.
+            # The first job has done its encoding, its first step and at most one more step.
             assert stats.num_forwards <= 3 + 2 * (NUM_STEPS + 2)
 
     run(scene())
 
 
 def test_stop_and_start_again(tmp_path: Path) -> None:
-    """Stopping ends what runs with a clear failure, also a process that hangs; started again, the
-    engine works."""
+    """Stopping fails running jobs, even in a worker that hangs; the engine can start again."""
     process = engine()
 
     async def scene() -> None:
         async with ready(process):
-            (pid,) = process.pids
+            (pid,) = pids(process)
             hanging = asyncio.create_task(events(process, asked(1, prompt("hang"))))
             waiting = asyncio.create_task(events(process, asked(2)))
             await until(lambda: process.stats().num_running > 0)
@@ -425,7 +419,7 @@ def test_stop_and_start_again(tmp_path: Path) -> None:
 
 
 def test_drain() -> None:
-    """Draining refuses new jobs, and waits for a job whose process has to be replaced for it."""
+    """Draining refuses new jobs, and waits for a job whose worker has to be replaced."""
 
     async def scene() -> None:
         async with ready(engine(forward_s=0.05)) as process:
@@ -435,22 +429,22 @@ def test_drain() -> None:
             await until(lambda: process.stats().is_draining)
             with pytest.raises(NotReadyError):
                 await anext(process.generate(asked(2)))
-            os.kill(process.pids[0], signal.SIGKILL)
+            os.kill(pids(process)[0], signal.SIGKILL)
             await draining
             assert pixels((await task)[-1])
 
     run(scene())
 
 
-def test_only_the_server_decides() -> None:
-    """Signals that a terminal or a supervisor sends to all processes leave the engine at work."""
+def test_worker_ignores_signals() -> None:
+    """SIGINT and SIGTERM do not end a worker."""
 
     async def scene() -> None:
         async with ready(engine(forward_s=0.02)) as process:
             task = asyncio.create_task(events(process, asked(1)))
             await until(lambda: process.stats().num_running == 1)
             for number in (signal.SIGINT, signal.SIGTERM):
-                os.kill(process.pids[0], number)
+                os.kill(pids(process)[0], number)
             assert pixels((await task)[-1])
             assert process.stats().num_restarts == 0
 
@@ -459,15 +453,15 @@ def test_only_the_server_decides() -> None:
 
 PARENT = """
 import asyncio, signal, sys
-from engine.deadly import asked, engine, prompt
-# As on a terminal: who starts a program in the background may have it ignored.
+from engine.deadly import asked, engine, pids, prompt
+# As on a terminal: a shell may start background programs with SIGINT ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from engine.scenes import until
 async def main():
-    process = engine(timeout_s=600)
+    process = engine(hang_timeout_s=600)
     await process.start()
     await until(lambda: process.stats().is_ready)
-    print(process.pids[0], flush=True)
+    print(pids(process)[0], flush=True)
     if sys.argv[1] == "idle":
         sys.stdin.read()
         sys.exit()
@@ -479,12 +473,12 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("deed", ["idle", "hang", "native"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
-def test_server_that_is_gone(deed: str, number: signal.Signals | None) -> None:
-    """However the server ends, no process of the engine is left, not even one that hangs."""
+def test_server_ends(deed: str, number: signal.Signals | None) -> None:
+    """However the server ends, it leaves no worker behind, even one that hangs."""
     if number is None and deed != "idle":
-        pytest.skip("a program that waits for a job does not end by itself")
+        pytest.skip("the program does not end while it waits for a job")
     if deed == "native" and sys.platform != "linux":
-        pytest.skip("only Linux ends a process that runs no code of ours")
+        pytest.skip("only Linux kills a worker that hangs in native code")
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, deed],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -508,43 +502,42 @@ def test_server_that_is_gone(deed: str, number: signal.Signals | None) -> None:
     asyncio.run(until(lambda: is_gone(pid)))
 
 
-def test_last_event_only(tmp_path: Path) -> None:
-    """A job that failed in the engine's own way is answered once and not run again."""
+def test_failed_job_is_not_retried(tmp_path: Path) -> None:
+    """A job that fails with an error is answered once and not retried."""
 
     async def scene() -> None:
         async with ready(engine()) as process:
-            told: list[Event] = await events(process, asked(1, "poison"))
-            assert isinstance(error(told[-1]), InternalError)
+            assert isinstance(error((await events(process, asked(1, "poison")))[-1]), InternalError)
             assert process.stats().num_restarts == 0
             assert pixels((await events(process, asked(2)))[-1])
 
     run(scene())
 
 
-def test_prepared_process_is_the_first() -> None:
-    """A process that is begun before the start serves after it; unused, it is ended."""
+def test_prestart() -> None:
+    """A prestarted worker is the first one to serve; if unused, it is ended."""
     before = engine_threads()
     process = engine()
-    process.prepare()
+    process.prestart()
     process.close()
     assert engine_threads() <= before
-    process.prepare()
-    prepared = process._prepared[0]
+    process.prestart()
+    prestarted = int(process._prestarted[0].identity.removeprefix("pid "))
 
     async def scene() -> None:
         async with ready(process):
-            assert process.pids == [prepared.pid]
+            assert pids(process) == [prestarted]
             assert pixels((await events(process, asked(1)))[-1])
-        assert is_gone(prepared.pid)
+        assert is_gone(prestarted)
 
     run(scene())
 
 
-def test_hang_that_nobody_waits_for(caplog: pytest.LogCaptureFixture) -> None:
-    """Clients that leave before the engine counts as hung do not keep it from being replaced."""
+def test_hang_without_clients(caplog: pytest.LogCaptureFixture) -> None:
+    """A worker that hangs is replaced even if the clients of its jobs have left."""
 
     async def scene() -> None:
-        async with ready(engine(timeout_s=2.0)) as process:
+        async with ready(engine(hang_timeout_s=2.0)) as process:
             async with aclosing(process.generate(asked(1, prompt("hang")))) as job:
                 assert [await anext(job) for _ in range(3)] == [JobQueued(0), *STEPS[:2]]
             await until(lambda: process.stats().num_restarts == 1)
@@ -553,33 +546,32 @@ def test_hang_that_nobody_waits_for(caplog: pytest.LogCaptureFixture) -> None:
             assert process.stats().num_restarts == 1
 
     run(scene())
-    assert "did no work for 2 s" in caplog.text
+    assert "made no progress for 2 s" in caplog.text
 
 
-def test_owners_take_turns() -> None:
-    """An owner's one job, behind another's twenty, is done after those that the process had and at
-    most one more."""
+def test_tenants_share_fairly() -> None:
+    """A tenant's one job does not wait for another tenant's twenty."""
 
     async def scene() -> None:
         async with ready(engine(forward_s=0.01, running=2)) as process:
             ended: list[str] = []
 
-            async def job(owner: str, seed: int) -> None:
-                async for _ in process.generate(asked(seed), JobContext(owner)):
+            async def job(tenant: str, seed: int) -> None:
+                async for _ in process.generate(asked(seed), JobContext(tenant)):
                     pass
-                ended.append(owner)
+                ended.append(tenant)
 
             busy = [asyncio.create_task(job("busy", seed)) for seed in range(1, 21)]
             await until(lambda: process.stats().num_running > 0)
             await job("rare", 99)
-            assert len(ended) <= 5  # itself, the two that ran, and two while it came
+            assert len(ended) <= 5  # itself, two that ran, two that started while it arrived
             await asyncio.gather(*busy)
 
     run(scene())
 
 
 def test_request_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """What goes wrong with a job in its process is told under the id of its request."""
+    """Errors of a job are logged with its request ID."""
 
     async def scene() -> None:
         async with ready(engine()) as process:
@@ -588,5 +580,5 @@ def test_request_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
                     pass
 
     run(scene())
-    failed = [r.getMessage() for r in caplog.records if "(id=req-7)" in r.getMessage()]
-    assert ["failed" in failed[0], "is given up" in failed[1]] == [True, True]
+    failed = [r.getMessage() for r in caplog.records if "(request_id=req-7)" in r.getMessage()]
+    assert ["failed" in failed[0], "fails: each time" in failed[1]] == [True, True]

@@ -1,4 +1,4 @@
-"""Several processes under one engine: who does what, and what it means that one of them dies."""
+"""Several workers: how they share jobs, and what happens when one dies or differs."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from contextlib import aclosing
 import pytest
 
 from daguerre.engine.workers.process_engine import ProcessEngine
-from daguerre.engine.workers.supervisor import MAX_BAD_STARTS
-from daguerre.errors import InternalError, NotReadyError, QueueFullError
+from daguerre.engine.workers.slot import MAX_FAILED_STARTS
+from daguerre.errors import InternalError, NotReadyError, QueueFullError, UnavailableError
 from daguerre.params import JobContext, JobQueued, StepCompleted
-from engine.deadly import NEVER, NUM_STEPS, asked, engine, prompt
+from engine.deadly import NEVER, NUM_STEPS, asked, engine, pids, prompt
 from engine.scenes import error, events, pixels, ready, until
 from engine.workers.test_process_engine import STEPS, alone, is_gone, run
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 TWO = ("", "")
 
 
-async def all_up(process: ProcessEngine) -> None:
-    await until(lambda: all(worker.is_up for worker in process.stats().workers))
+async def all_ready(process: ProcessEngine) -> None:
+    await until(lambda: all(worker.is_ready for worker in process.stats().workers))
 
 
-def test_one_is_killed_under_load() -> None:
-    """Killed now and then under eight clients, one of two is replaced while the other works on:
-    every request is answered with the bytes that it has alone, and no step is told twice."""
+def test_killed_under_load() -> None:
+    """While a killed worker is replaced, the other works on: every request gets the right bytes.
+
+    Each step is reported once.
+    """
     wanted = [asked(seed) for seed in range(1, 49)]
     expected = alone(wanted)
     found: dict[int, bytes] = {}
@@ -44,8 +46,8 @@ def test_one_is_killed_under_load() -> None:
     async def kill(process: ProcessEngine) -> None:
         for turn, count in enumerate((5, 20, 35)):
             await until(lambda count=count: len(found) >= count)  # type: ignore[misc]
-            await all_up(process)
-            os.kill(process.pids[turn % 2], signal.SIGKILL)
+            await all_ready(process)
+            os.kill(pids(process)[turn % 2], signal.SIGKILL)
 
     async def scene() -> None:
         async with ready(engine(0.01, TWO)) as process:
@@ -53,7 +55,7 @@ def test_one_is_killed_under_load() -> None:
             await asyncio.gather(kill(process), *(client(process, left) for _ in range(8)))
             assert [found[place] for place in range(len(wanted))] == expected
             await until(lambda: process.stats().num_restarts == 3)
-            await all_up(process)
+            await all_ready(process)
             stats = process.stats()
             assert (stats.num_succeeded, stats.num_failed, stats.num_restarts) == (48, 0, 3)
             assert [worker.num_restarts for worker in stats.workers] == [2, 1]
@@ -63,35 +65,34 @@ def test_one_is_killed_under_load() -> None:
     run(scene())
 
 
-def test_both_work_at_once() -> None:
-    """Jobs run in both processes side by side; the pace is that of both together."""
+def test_both_work() -> None:
+    """Both workers run jobs at once, and the service time is that of both together."""
 
     async def scene() -> None:
         async with ready(engine(0.05, TWO)) as process:
-            await all_up(process)
+            await all_ready(process)
             jobs = [asyncio.create_task(events(process, asked(seed))) for seed in range(1, 9)]
             await until(lambda: process.stats().num_succeeded >= 4)
-            assert len(process.pids) == 2
+            assert len(pids(process)) == 2
             assert all(worker.num_jobs for worker in process.stats().workers)
             await asyncio.gather(*jobs)
             alone_s = process.stats().service_times.mean_service_time_s
-            os.kill(process.pids[0], signal.SIGKILL)
-            await until(lambda: sum(worker.is_up for worker in process.stats().workers) == 1)
+            os.kill(pids(process)[0], signal.SIGKILL)
+            await until(lambda: sum(worker.is_ready for worker in process.stats().workers) == 1)
             assert process.stats().service_times.mean_service_time_s == pytest.approx(2 * alone_s)
-            await all_up(process)
+            await all_ready(process)
             assert process.stats().service_times.mean_service_time_s == pytest.approx(alone_s)
-        assert all(is_gone(pid) for pid in process.pids)
+        assert all(is_gone(pid) for pid in pids(process))
 
     run(scene())
 
 
-def test_one_that_hangs_keeps_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """While one process hangs for a job, the other does all the others; then that job is tried
-    again, and given up when it hangs again."""
+def test_one_hangs(caplog: pytest.LogCaptureFixture) -> None:
+    """While one worker hangs, the other runs all other jobs. The job fails on its second hang."""
 
     async def scene() -> None:
-        async with ready(engine(0.0, TWO, timeout_s=2.0)) as process:
-            await all_up(process)
+        async with ready(engine(0.0, TWO, hang_timeout_s=2.0)) as process:
+            await all_ready(process)
             hanging = asyncio.create_task(events(process, asked(99, prompt("hang"))))
             await until(lambda: process.stats().num_running == 1)
             for seed in range(1, 21):
@@ -103,9 +104,8 @@ def test_one_that_hangs_keeps_nobody(caplog: pytest.LogCaptureFixture) -> None:
     run(scene())
 
 
-def test_poison_takes_no_other_job_with_it() -> None:
-    """A job that kills each process it comes to is given up after two; the others, in both, get
-    the bytes that they have alone."""
+def test_poison() -> None:
+    """A job that crashes two workers fails; the other jobs on both get the right bytes."""
     wanted = [asked(seed) for seed in range(1, 13)]
     expected = alone(wanted)
 
@@ -113,24 +113,24 @@ def test_poison_takes_no_other_job_with_it() -> None:
         async with ready(engine(0.01, TWO)) as process:
             poison = asyncio.create_task(events(process, asked(99, prompt("kill"))))
             others = await asyncio.gather(*(events(process, one) for one in wanted))
-            assert [pixels(told[-1]) for told in others] == expected
+            assert [pixels(job[-1]) for job in others] == expected
             assert isinstance(error((await poison)[-1]), InternalError)
             assert (process.stats().num_failed, process.stats().num_restarts) == (1, 2)
 
     run(scene())
 
 
-def test_one_that_cannot_start(caplog: pytest.LogCaptureFixture) -> None:
-    """The other serves all; only when no process is left the engine has failed."""
+def test_one_cannot_start(caplog: pytest.LogCaptureFixture) -> None:
+    """The other worker serves all jobs. The engine has failed only when no worker is left."""
 
     async def scene() -> None:
         async with ready(engine(0.0, ("raise", ""))) as process:
-            told = "worker 0 is not tried again, others go on: the model toy could not be loaded"
-            await until(lambda: told in caplog.text)
+            logged = "worker 0 is not restarted, others continue: the model toy could not be loaded"
+            await until(lambda: logged in caplog.text)
             done = await asyncio.gather(*(events(process, asked(seed)) for seed in range(1, 9)))
-            assert all(pixels(told[-1]) for told in done)
+            assert all(pixels(job[-1]) for job in done)
             assert (process.stats().failure, process.stats().is_ready) == ("", True)
-            assert [worker.is_up for worker in process.stats().workers] == [False, True]
+            assert [worker.is_ready for worker in process.stats().workers] == [False, True]
 
     run(scene())
 
@@ -147,31 +147,31 @@ def test_one_that_cannot_start(caplog: pytest.LogCaptureFixture) -> None:
     run(none_can())
 
 
-def test_drain_with_a_death() -> None:
-    """Draining waits for the jobs of both, and for those of one that is replaced meanwhile."""
+def test_drain_with_crash() -> None:
+    """Draining waits for the jobs of all workers, also of one that is being replaced."""
 
     async def scene() -> None:
         async with ready(engine(0.03, TWO)) as process:
-            await all_up(process)
+            await all_ready(process)
             jobs = [asyncio.create_task(events(process, asked(seed))) for seed in range(1, 9)]
             await until(lambda: process.stats().num_running >= 2)
             draining = asyncio.create_task(process.drain())
             await until(lambda: process.stats().is_draining)
             with pytest.raises(NotReadyError):
                 await anext(process.generate(asked(99)))
-            os.kill(process.pids[1], signal.SIGKILL)
+            os.kill(pids(process)[1], signal.SIGKILL)
             await draining
             assert all([pixels((await job)[-1]) for job in jobs])
 
     run(scene())
 
 
-def test_one_queue_for_both() -> None:
-    """What may wait is counted once, beside what each may run; who leaves either makes room."""
+def test_one_queue() -> None:
+    """The queue limit counts once; cancelling a job frees its place whichever worker has it."""
 
     async def scene() -> None:
         async with ready(engine(0.3, TWO, running=1, waiting=1)) as process:
-            await all_up(process)
+            await all_ready(process)
             async with aclosing(process.generate(asked(1))) as first:
                 assert [await anext(first) for _ in range(2)] == [
                     JobQueued(0),
@@ -188,139 +188,144 @@ def test_one_queue_for_both() -> None:
     run(scene())
 
 
-def test_owners_take_turns_at_all_of_them() -> None:
-    """An owner's one job waits for those that the processes have, and for no more of the forty."""
+def test_tenants_share_fairly() -> None:
+    """A tenant's one job waits for the running jobs only, not for another tenant's forty."""
 
     async def scene() -> None:
         async with ready(engine(0.01, TWO, running=2)) as process:
-            await all_up(process)
+            await all_ready(process)
             ended: list[str] = []
 
-            async def job(owner: str, seed: int) -> None:
-                async for _ in process.generate(asked(seed), JobContext(owner)):
+            async def job(tenant: str, seed: int) -> None:
+                async for _ in process.generate(asked(seed), JobContext(tenant)):
                     pass
-                ended.append(owner)
+                ended.append(tenant)
 
             busy = [asyncio.create_task(job("busy", seed)) for seed in range(1, 41)]
             await until(lambda: process.stats().num_running > 0)
             await job("rare", 99)
-            assert len(ended) <= 10  # itself, the four that ran, and a few while it came
+            assert len(ended) <= 10  # itself, four that ran, a few that started while it arrived
             await asyncio.gather(*busy)
 
     run(scene())
 
 
 def test_uneven_jobs() -> None:
-    """Short jobs are not held up behind a long one: the process without it does them."""
+    """Short jobs do not wait behind a long one: the other worker runs them."""
 
     async def scene() -> None:
-        async with ready(engine(0.0, TWO, timeout_s=60.0)) as process:
-            await all_up(process)
+        async with ready(engine(0.0, TWO, hang_timeout_s=60.0)) as process:
+            await all_ready(process)
             long = process.generate(asked(99, prompt("doze")))
             assert [await anext(long) for _ in range(3)] == [JobQueued(0), *STEPS[:2]]
             short = [events(process, asked(seed)) for seed in range(1, 31)]
-            assert all(pixels(told[-1]) for told in await asyncio.gather(*short))
+            assert all(pixels(job[-1]) for job in await asyncio.gather(*short))
             assert process.stats().num_running == 1
             assert pixels([event async for event in long][-1])
 
     run(scene())
 
 
-def told(process: ProcessEngine) -> list[int]:
-    """How many models each worker has and does not serve."""
+def num_mismatched(process: ProcessEngine) -> list[int]:
+    """Number of models that each worker has loaded and does not serve."""
     return [len(worker.mismatched_models) for worker in process.stats().workers]
 
 
-def test_one_is_of_another_kind(caplog: pytest.LogCaptureFixture) -> None:
-    """It is given nothing, also while the first is replaced: all bytes are those of one kind."""
+def test_mismatched_worker(caplog: pytest.LogCaptureFixture) -> None:
+    """A mismatched worker gets no jobs, even while the other one restarts."""
     wanted = [asked(seed) for seed in range(1, 25)]
     expected = alone(wanted)
 
     async def scene() -> None:
         async with ready(engine(0.005, TWO, changes_at=(NEVER, 0))) as process:
-            await all_up(process)
+            await all_ready(process)
             jobs = [asyncio.create_task(events(process, one)) for one in wanted]
             await until(lambda: process.stats().num_succeeded >= 8)
-            os.kill(process.pids[0], signal.SIGKILL)
+            os.kill(pids(process)[0], signal.SIGKILL)
             assert [pixels((await job)[-1]) for job in jobs] == expected
-            assert (process.stats().num_restarts, told(process)) == (1, [0, 1])
-            # One worker's pace, though two are up.
+            assert (process.stats().num_restarts, num_mismatched(process)) == (1, [0, 1])
+            # The service time is that of one worker, though two are ready.
             service_times = process.stats().service_times
             assert (
                 service_times.by_model["toy"].expected_s
                 > 0.9 * service_times.mean_service_time_s * 2
             )
-            assert "worker 1 gets no requests for toy" in caplog.text
-            assert "(changed instead of first)" in caplog.text
+            assert "worker 1: fingerprint of toy differs from the reference" in caplog.text
+            assert "(changed != first)" in caplog.text
 
     run(scene())
 
 
-def test_one_changes_amid_its_jobs(caplog: pytest.LogCaptureFixture) -> None:
-    """What it has is made by the other, with the bytes of the kind that it was; and each step is
-    told once."""
+def test_fingerprint_changes(caplog: pytest.LogCaptureFixture) -> None:
+    """When a worker's fingerprint changes, the other one runs its jobs and gives the right bytes.
+
+    Each step is reported once.
+    """
     wanted = [asked(seed) for seed in range(1, 25)]
     expected = alone(wanted)
 
     async def scene() -> None:
         async with ready(engine(0.005, TWO, changes_at=(3, NEVER))) as process:
-            await all_up(process)
+            await all_ready(process)
             jobs = await asyncio.gather(*(events(process, one) for one in wanted))
             assert [pixels(job[-1]) for job in jobs] == expected
             assert all(
                 [e for e in job[:-1] if isinstance(e, StepCompleted)] == STEPS for job in jobs
             )
-            assert told(process) == [1, 0]
+            assert num_mismatched(process) == [1, 0]
 
     run(scene())
 
 
-def test_all_change(caplog: pytest.LogCaptureFixture) -> None:
-    """The second serves alone when the first has changed; once it has, too, what they have become
-    is served by both, and the log says so."""
-    wanted = [asked(seed) for seed in range(1, 13)]
+def test_no_worker_matches(caplog: pytest.LogCaptureFixture) -> None:
+    """When every fingerprint has changed, queued and new requests get a 503; none hangs."""
+    wanted = [asked(seed) for seed in range(1, 9)]
     expected = alone(wanted)
 
     async def scene() -> None:
         async with ready(engine(0.0, TWO, changes_at=(20, 20))) as process:
-            await all_up(process)
+            await all_ready(process)
+            # Each worker changes at the last step of its fifth job.
             found = [pixels((await events(process, one))[-1]) for one in wanted]
-            assert [one == other for one, other in zip(found, expected, strict=True)] == (
-                [True] * 8 + [False] * 4  # each changes at its fifth job's last step
-            )
-            assert told(process) == [0, 0]
-            assert "toy is not what it was (changed instead of first)" in caplog.text
+            assert found == expected
+            last = await asyncio.gather(*(events(process, asked(seed)) for seed in (9, 10, 11)))
+            for job in last:
+                assert isinstance(error(job[-1]), UnavailableError)
+                assert "no worker can serve toy" in str(error(job[-1]))
+            assert num_mismatched(process) == [1, 1]
+            with pytest.raises(UnavailableError, match="no worker can serve toy"):
+                await anext(process.generate(asked(12)))
+            assert not process.stats().is_ready
 
     run(scene())
 
 
-def test_of_any_kind_where_seeds_promise_nothing() -> None:
-    """In throughput mode all work, whatever they compute with."""
+def test_throughput_mode_ignores_fingerprints() -> None:
+    """In throughput mode all workers serve, whatever they compute with."""
 
     async def scene() -> None:
         unsafe = engine(0.05, TWO, changes_at=(NEVER, 0), batching="throughput")
         async with ready(unsafe) as process:
-            await all_up(process)
+            await all_ready(process)
             jobs = [asyncio.create_task(events(process, asked(seed))) for seed in range(1, 9)]
             await until(lambda: all(worker.num_jobs for worker in process.stats().workers))
             assert all([pixels((await job)[-1]) for job in jobs])
-            assert told(process) == [0, 0]
+            assert num_mismatched(process) == [0, 0]
 
     run(scene())
 
 
-def test_first_takes_long_to_load() -> None:
-    """Nobody may serve before it is ready, or has failed to be: until then none says that it is
-    ready, and no request is accepted."""
+def test_first_loads_slowly() -> None:
+    """No worker serves until the first one is ready or has failed; requests are refused."""
 
     async def scene() -> None:
         process = engine(0.0, ("hang", ""))
         await process.start()
-        await until(lambda: process.stats().workers[1].is_up)
+        await until(lambda: process.stats().workers[1].is_ready)
         assert not process.stats().is_ready
         with pytest.raises(NotReadyError, match="still loading"):
             await anext(process.generate(asked(1)))
-        os.kill(process.pids[0], signal.SIGKILL)
+        os.kill(pids(process)[0], signal.SIGKILL)
         await until(lambda: process.stats().is_ready)
         assert pixels((await events(process, asked(1)))[-1])
         await process.stop()
@@ -328,12 +333,12 @@ def test_first_takes_long_to_load() -> None:
     run(scene())
 
 
-def test_first_cannot_be_started_yet() -> None:
-    """The other does not wait for it."""
+def test_first_start_fails() -> None:
+    """The other worker does not wait for a first one whose start fails."""
 
     async def scene() -> None:
         async with ready(engine(0.0, ("end", ""))) as process:
             assert pixels((await events(process, asked(1)))[-1])
-            assert process.stats().workers[0].num_restarts < MAX_BAD_STARTS
+            assert process.stats().workers[0].num_restarts < MAX_FAILED_STARTS
 
     run(scene())

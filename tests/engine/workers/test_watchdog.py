@@ -1,4 +1,4 @@
-"""When a process counts as hung."""
+"""When a worker counts as hung."""
 
 from __future__ import annotations
 
@@ -6,72 +6,74 @@ from daguerre.engine.workers.watchdog import Watchdog
 from engine.networks import Clock
 
 
-def looked(watch: Watchdog, clock: Clock, seconds: int, *, has_work: bool) -> str:
-    """The first fault that is found in so many seconds."""
+def loaded(clock: Clock) -> Watchdog:
+    """A watchdog with a hang timeout of 10 s and a load timeout of 100 s."""
+    watchdog = Watchdog(10, 100, clock)
+    watchdog.record_loaded()
+    return watchdog
+
+
+def poll(watchdog: Watchdog, clock: Clock, seconds: int, *, is_busy: bool) -> str:
+    """Polls every second; returns the first fault."""
     for _ in range(seconds):
         clock.now_s += 1
-        if fault := watch.fault(has_work=has_work):
+        if fault := watchdog.check(is_busy=is_busy):
             return fault
     return ""
 
 
-def test_silence() -> None:
-    """A process that says nothing for the time has a fault, with work or without."""
+def test_no_heartbeat() -> None:
+    """A worker without a heartbeat hangs, whether it has jobs or not."""
     clock = Clock()
-    watched = Watchdog(10, 100, clock)
-    watched.note_loaded()
-    watched.note_life()
-    assert looked(watched, clock, 10, has_work=False) == ""
-    assert "showed no life for 10 s" in looked(watched, clock, 1, has_work=False)
+    watchdog = loaded(clock)
+    watchdog.record_heartbeat()
+    assert poll(watchdog, clock, 10, is_busy=False) == ""
+    assert "sent no heartbeat for 10 s" in poll(watchdog, clock, 1, is_busy=False)
 
 
-def test_no_work() -> None:
-    """One that lives and does nothing has a fault if there is something to do."""
+def test_no_progress() -> None:
+    """A worker with heartbeats and without progress hangs if it has jobs."""
     clock = Clock()
-    watched = Watchdog(10, 100, clock)
-    watched.note_loaded()
+    watchdog = loaded(clock)
     for _ in range(30):
-        watched.note_life()
-        assert looked(watched, clock, 1, has_work=False) == ""
-    watched.note_work()
+        watchdog.record_heartbeat()
+        assert poll(watchdog, clock, 1, is_busy=False) == ""
+    watchdog.record_progress()
     for _ in range(10):
-        watched.note_life()
-        assert looked(watched, clock, 1, has_work=True) == ""
-    watched.note_life()
-    assert "did no work for 10 s" in looked(watched, clock, 1, has_work=True)
+        watchdog.record_heartbeat()
+        assert poll(watchdog, clock, 1, is_busy=True) == ""
+    watchdog.record_heartbeat()
+    assert "made no progress for 10 s" in poll(watchdog, clock, 1, is_busy=True)
 
 
-def test_loading_has_a_time_of_its_own() -> None:
-    """Loading may take longer than a forward, and not for ever."""
+def test_load_timeout() -> None:
+    """Loading has its own, longer limit."""
     clock = Clock()
-    watched = Watchdog(10, 100, clock)
-    assert looked(watched, clock, 100, has_work=False) == ""
-    assert "not loaded after 100 s" in looked(watched, clock, 1, has_work=False)
+    watchdog = Watchdog(10, 100, clock)
+    assert poll(watchdog, clock, 100, is_busy=False) == ""
+    assert "did not load its models within 100 s" in poll(watchdog, clock, 1, is_busy=False)
 
 
-def test_preparing_has_the_time_of_loading() -> None:
-    """What is done once for a request is no hang, be it silent, until it takes longer than it may;
-    each part of it has its time."""
+def test_preparing() -> None:
+    """One-time work may be silent for as long as loading may take; each part has its own limit."""
     clock = Clock()
-    watched = Watchdog(10, 100, clock)
-    watched.note_loaded()
+    watchdog = loaded(clock)
     for _ in range(2):
-        watched.note_preparing(True)
-        assert looked(watched, clock, 100, has_work=True) == ""
-    watched.note_work()  # as of a job that is refused meanwhile
-    assert "for 100 s (model_load_timeout_s)" in looked(watched, clock, 1, has_work=True)
-    assert looked(watched, clock, 1, has_work=False) == ""
-    watched.note_preparing(False)
-    assert looked(watched, clock, 10, has_work=True) == ""
-    assert looked(watched, clock, 1, has_work=True) != ""
+        watchdog.record_preparing(True)
+        assert poll(watchdog, clock, 100, is_busy=True) == ""
+    watchdog.record_progress()  # for example of a job that fails in the meantime
+    assert "within 100 s (model_load_timeout_s)" in poll(watchdog, clock, 1, is_busy=True)
+    assert poll(watchdog, clock, 1, is_busy=False) == ""
+    watchdog.record_preparing(False)
+    assert poll(watchdog, clock, 10, is_busy=True) == ""
+    assert poll(watchdog, clock, 1, is_busy=True) != ""
 
 
-def test_time_asleep_does_not_count() -> None:
-    """After both processes were stopped for long, the other one gets its time again."""
+def test_suspended_server() -> None:
+    """Time in which the server itself was suspended does not count."""
     clock = Clock()
-    watched = Watchdog(10, 100, clock)
-    watched.note_loaded()
-    assert looked(watched, clock, 5, has_work=True) == ""
+    watchdog = loaded(clock)
+    assert poll(watchdog, clock, 5, is_busy=True) == ""
     clock.now_s += 1000
-    assert looked(watched, clock, 5, has_work=True) == ""
-    assert looked(watched, clock, 2, has_work=True) != ""
+    assert poll(watchdog, clock, 5, is_busy=True) == ""
+    assert poll(watchdog, clock, 2, is_busy=True) != ""

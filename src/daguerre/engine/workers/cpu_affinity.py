@@ -1,9 +1,8 @@
-"""Which cores each of several processes of the engine computes on, and with how many threads.
+"""CPU affinity: which CPUs each worker runs on, and with how many threads.
 
-All have the same number of threads, since that may decide bits. Runtimes bind their threads to the
-first cores that they may use: two processes left to themselves would compute on the same ones
-(measured with OpenVINO 2026.4, whose thread ran on core 0 in both). Nor shall two meet in the
-threads of one core, or one fetch its weights from another processor's memory.
+Runtimes bind their threads to the first CPUs they may use, so unpinned workers would share these
+(measured with OpenVINO 2026.4). Two workers should share neither a core nor, across NUMA nodes, the
+memory of their weights. All workers have the same number of threads, which can affect their output.
 """
 
 from __future__ import annotations
@@ -16,91 +15,91 @@ from typing import NamedTuple
 
 from daguerre.cpu import num_cores
 
-_SYSTEM = Path("/sys/devices/system/cpu")
+_SYSFS_CPUS = Path("/sys/devices/system/cpu")
 
 
 class LogicalCpu(NamedTuple):
-    """What the system counts as one: a hardware thread of a core, near to the memory of a node."""
+    """A hardware thread of a core. CPUs of one node are near the same memory."""
 
     number: int
     core: str
     node: str
 
 
-def num_threads_each(num_workers: int, wanted: int) -> int:
-    """As many as were wanted, else each worker's share. One alone may decide for itself.
+def threads_per_worker(num_workers: int, requested: int) -> int:
+    """Number of threads of each worker: as requested, or an equal share of the cores if 0.
 
-    A runtime that takes one thread for each core takes fewer than it is told where a share has
-    fewer cores. So where shares have unequal numbers of them, the smallest says how many."""
+    A single worker may choose itself (0). A runtime with one thread per core uses fewer threads
+    than requested if its CPUs have fewer cores, so the share with the fewest cores decides.
+    """
     if num_workers == 1:
-        return wanted
-    each = wanted or max(1, num_cores() // num_workers)
-    cpus = _own_cpus()
-    if not _is_bound(cpus, num_workers, each):
-        return each
+        return requested
+    num_threads = requested or max(1, num_cores() // num_workers)
+    cpus = _available_cpus()
+    if not _can_pin(cpus, num_workers, num_threads):
+        return num_threads
     core_of = {cpu.number: cpu.core for cpu in cpus}
-    nums_cores = {len({core_of[one] for one in part}) for part in shares(cpus, num_workers)}
-    return min(each, *nums_cores) if len(nums_cores) > 1 else each
+    parts = partition_cpus(cpus, num_workers)
+    cores_per_worker = {len({core_of[number] for number in part}) for part in parts}
+    return min(num_threads, *cores_per_worker) if len(cores_per_worker) > 1 else num_threads
 
 
-def keep_to_share(worker: int, num_workers: int, num_threads: int) -> None:
-    """From now on this process runs on cores of its own, unless it was told to have more threads
-    than there are."""
-    cpus = _own_cpus()
-    if num_workers > 1 and _is_bound(cpus, num_workers, num_threads):
-        os.sched_setaffinity(0, shares(cpus, num_workers)[worker])
+def pin_to_cpu_share(worker: int, num_workers: int, num_threads: int) -> None:
+    """Pins this process to its worker's share of CPUs, unless it has more threads than these."""
+    cpus = _available_cpus()
+    if num_workers > 1 and _can_pin(cpus, num_workers, num_threads):
+        os.sched_setaffinity(0, partition_cpus(cpus, num_workers)[worker])
 
 
-def _own_cpus() -> list[LogicalCpu]:
-    """Nothing where the system does not say, or binds none."""
+def _available_cpus() -> list[LogicalCpu]:
+    """CPUs this process may use; empty if the system cannot pin processes."""
     if not hasattr(os, "sched_setaffinity"):
         return []
-    return [found(number) for number in sorted(os.sched_getaffinity(0))]
+    return [read_cpu(number) for number in sorted(os.sched_getaffinity(0))]
 
 
-def _is_bound(cpus: Collection[LogicalCpu], num_workers: int, num_threads: int) -> bool:
+def _can_pin(cpus: Collection[LogicalCpu], num_workers: int, num_threads: int) -> bool:
     return bool(cpus) and num_threads <= max(1, len(cpus) // num_workers)
 
 
-def found(number: int, system: Path = _SYSTEM) -> LogicalCpu:
-    """Where the system does not say, it is a core of its own, and all memory is near."""
-    folder = system / f"cpu{number}"
-    topology = folder / "topology"
-    core = _read(topology / "thread_siblings_list") or str(number)
-    nodes = sorted(one.name for one in folder.glob("node[0-9]*"))
-    return LogicalCpu(number, core, nodes[0] if nodes else _read(topology / "physical_package_id"))
+def read_cpu(number: int, sysfs: Path = _SYSFS_CPUS) -> LogicalCpu:
+    """Reads a CPU's core and node. What is unknown counts as its own core and the same node."""
+    directory = sysfs / f"cpu{number}"
+    core = _read(directory / "topology" / "thread_siblings_list") or str(number)
+    nodes = sorted(path.name for path in directory.glob("node[0-9]*"))
+    node = nodes[0] if nodes else _read(directory / "topology" / "physical_package_id")
+    return LogicalCpu(number, core, node)
 
 
-def _read(file: Path) -> str:
+def _read(path: Path) -> str:
     try:
-        return file.read_text().strip()
+        return path.read_text().strip()
     except OSError:
         return ""
 
 
-def shares(cpus: Collection[LogicalCpu], num_workers: int) -> list[list[int]]:
-    """Numbers for each worker: equal parts, as parts of other sizes would be other numbers of
-    threads. Whole cores of one node where they can be had."""
+def partition_cpus(cpus: Collection[LogicalCpu], num_workers: int) -> list[list[int]]:
+    """Returns the CPU numbers of each worker, equally many, if possible whole cores of one node."""
     size, free = len(cpus) // num_workers, sorted(cpus)
     if size <= 1:
-        order = _by_turns(free)
+        order = _first_threads_first(free)
         return [[order[worker % len(order)].number] for worker in range(num_workers)]
     parts = []
     for _ in range(num_workers):
-        part = list(_chosen(free, size))
+        part = list(_pick_cpus(free, size))
         free = [cpu for cpu in free if cpu not in part]
         parts.append(sorted(cpu.number for cpu in part))
     return parts
 
 
-def _chosen(free: Collection[LogicalCpu], size: int) -> Iterator[LogicalCpu]:
-    """From the fullest node that has enough, else from those with the most left."""
-    nodes = _grouped(free, "node")
+def _pick_cpus(free: Collection[LogicalCpu], size: int) -> Iterator[LogicalCpu]:
+    """Picks from the smallest node that has enough CPUs, else from the largest nodes."""
+    nodes = _group_by(free, "node")
     enough = [node for node in nodes if len(node) >= size]
     for node in [min(enough, key=len)] if enough else sorted(nodes, key=len, reverse=True):
-        cores = _grouped(node, "core")
+        cores = _group_by(node, "core")
         while cores and size:
-            # The largest that fits whole; where none does, a part of the one that loses least.
+            # The largest core that fits as a whole, else a part of the smallest.
             fitting = [core for core in cores if len(core) <= size]
             core = max(fitting, key=len) if fitting else min(cores, key=len)
             yield from core[:size]
@@ -108,14 +107,14 @@ def _chosen(free: Collection[LogicalCpu], size: int) -> Iterator[LogicalCpu]:
             cores.remove(core)
 
 
-def _by_turns(cpus: Collection[LogicalCpu]) -> list[LogicalCpu]:
-    """The first thread of each core, then the second of each."""
-    cores = _grouped(cpus, "core")
-    return [cpu for turn in itertools.zip_longest(*cores) for cpu in turn if cpu]
+def _first_threads_first(cpus: Collection[LogicalCpu]) -> list[LogicalCpu]:
+    """The first thread of every core, then the second of every core, and so on."""
+    by_thread = itertools.zip_longest(*_group_by(cpus, "core"))
+    return [cpu for threads in by_thread for cpu in threads if cpu]
 
 
-def _grouped(cpus: Collection[LogicalCpu], by: str) -> list[list[LogicalCpu]]:
+def _group_by(cpus: Collection[LogicalCpu], attribute: str) -> list[list[LogicalCpu]]:
     groups: dict[str, list[LogicalCpu]] = {}
     for cpu in cpus:
-        groups.setdefault(getattr(cpu, by), []).append(cpu)
+        groups.setdefault(getattr(cpu, attribute), []).append(cpu)
     return list(groups.values())

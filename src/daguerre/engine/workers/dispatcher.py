@@ -1,273 +1,280 @@
-"""Which jobs the engine's processes have, which wait, and which one may have died of.
+"""Assigns queued jobs to workers, and isolates jobs that may have crashed one.
 
-Pure Python: jobs are numbers in order of arrival, processes numbers from 0. A process holds as many
-jobs as may run at a time; the others wait here, their owners in turns, and are never in danger. The
-next goes to the process with the least to do, of those that have its model if there are any. When
-one dies, the jobs that it was working on are suspects: each is run again with a process to itself,
-so that a second death is surely its own, and costs no other job anything but time.
+Pure Python without I/O. Jobs are numbers in order of arrival, workers are numbered from 0.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from daguerre.engine.scheduling.fair_queue import FairQueue
 
-# A job during which the engine died so often is given up.
-MAX_DEATHS = 2
-# What a death counts for jobs that the process had and had not said to work for: it may have been
-# dead before they came. It is something all the same, or one that kills at once would run for ever.
-_UNNAMED = 0.5
-# Jobs that one of several processes may have and not have begun. Another may be free before it gets
-# to them; and with one alone it would idle until it is sent the next.
-_MAX_IN_HAND = 2
+# A job fails after this many crashes of its worker.
+MAX_CRASHES_PER_JOB = 2
+# Weight of a crash before which the worker reported no work. It may have preceded the jobs, but a
+# job that kills its worker at once must not be retried for ever.
+UNATTRIBUTED_CRASH_WEIGHT = 0.5
+# Jobs that one of several workers may hold without having started them: enough to keep it busy, few
+# enough that another worker, which may be free sooner, gets the rest.
+MAX_PREFETCHED_JOBS = 2
 
 
 @dataclass(slots=True)
 class _JobRecord:
-    owner: str
+    tenant: str
     model: str
-    num_deaths: float = 0
-    has_begun: bool = False
+    num_crashes: float = 0
+    is_running: bool = False
+
+    @property
+    def is_quarantined(self) -> bool:
+        return self.num_crashes > 0
+
+    @property
+    def is_prefetched(self) -> bool:
+        """Whether the job, once assigned, can still be moved at no cost."""
+        return not (self.is_running or self.is_quarantined)
 
 
 @dataclass(slots=True)
 class _WorkerLoad:
-    """By one process."""
-
-    sent: dict[int, None] = field(default_factory=dict)
-    leaving: set[int] = field(default_factory=set)  # removed, and still a job to the process
-    working: Collection[int] = ()
+    assigned: dict[int, _JobRecord] = field(default_factory=dict)
+    cancelling: set[int] = field(default_factory=set)  # not acknowledged yet
+    active: Collection[int] = ()  # jobs that the worker says it works for
 
     def __len__(self) -> int:
-        return len(self.sent) + len(self.leaving)
+        return len(self.assigned) + len(self.cancelling)
 
     @property
     def load(self) -> int:
-        """Its jobs, and what it is still busy with for one that is gone."""
-        return len(self) + any(job not in self.sent for job in self.working)
+        """Number of jobs, counting unfinished work for jobs that were removed as one."""
+        return len(self) + any(job not in self.assigned for job in self.active)
+
+    def revoke(self, job: int) -> None:
+        del self.assigned[job]
+        self.cancelling.add(job)
 
 
 class JobDispatcher:
-    """`may_serve` says which process is given jobs of which model."""
+    """Assigns queued jobs to workers.
+
+    A worker holds at most `max_running` jobs; the others are queued in fair order among tenants and
+    are not affected by crashes. A job goes to the least loaded worker that may serve its model,
+    preferably one that has loaded it. When a worker crashes, the jobs that it was working on are
+    quarantined: each is retried alone on a worker, which attributes a second crash to that job.
+    """
 
     def __init__(
         self,
-        max_sent: int,
-        num_processes: int = 1,
-        may_serve: Callable[[int, str], bool] = lambda process, model: True,
+        max_running: int,
+        num_workers: int = 1,
+        may_serve: Callable[[int, str], bool] = lambda worker, model: True,
     ) -> None:
         self._may_serve = may_serve
-        self._max_sent = max_sent
-        self._max_in_hand = _MAX_IN_HAND if num_processes > 1 else max_sent
-        self._places: dict[int, _JobRecord] = {}
-        # Every job is in one of these.
-        self._waiting = FairQueue()
-        self._suspects: dict[int, None] = {}  # that wait
-        self._held = [_WorkerLoad() for _ in range(num_processes)]
+        self._max_running = max_running
+        self._max_prefetched = MAX_PREFETCHED_JOBS if num_workers > 1 else max_running
+        self._jobs: dict[int, _JobRecord] = {}
+        # Every job is in exactly one of these.
+        self._queue = FairQueue()
+        self._quarantine: dict[int, None] = {}  # in order of arrival
+        self._workers = [_WorkerLoad() for _ in range(num_workers)]
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._jobs)
 
     @property
-    def num_begun(self) -> int:
-        """Jobs of which a forward has been started, in the present process."""
-        return sum(self._places[job].has_begun for held in self._held for job in held.sent)
+    def num_running(self) -> int:
+        """Number of jobs whose first forward has started on their present worker."""
+        return sum(job.is_running for load in self._workers for job in load.assigned.values())
 
-    def num_held(self, process: int) -> int:
-        return len(self._held[process].sent)
+    def num_assigned(self, worker: int) -> int:
+        return len(self._workers[worker].assigned)
 
-    def is_busy(self, process: int) -> bool:
-        """Whether it has something to do, be it for a job that is not wanted any more."""
-        held = self._held[process]
-        return bool(held.working or held.sent)
+    def is_assigned(self, worker: int, job: int) -> bool:
+        return job in self._workers[worker].assigned
 
-    def models_before(self, owner: str) -> Iterator[str]:
-        """The models of the jobs that go before one more of this owner."""
-        sent = (held.sent for held in self._held)
-        jobs = itertools.chain(*sent, self._suspects, self._waiting.ahead_of(owner))
-        return (self._places[job].model for job in jobs)
+    def is_busy(self, worker: int) -> bool:
+        """Whether the worker has jobs, or still works for one that was removed."""
+        load = self._workers[worker]
+        return bool(load.active or load.assigned)
+
+    def models_ahead_of(self, tenant: str) -> Iterator[str]:
+        """Models of the jobs that run before a new job of this tenant."""
+        assigned = (load.assigned for load in self._workers)
+        ahead = itertools.chain(*assigned, self._quarantine, self._queue.ahead_of(tenant))
+        return (self._jobs[job].model for job in ahead)
 
     def queue_positions(self) -> dict[int, int]:
-        """How many jobs go before each that is not begun."""
-        ahead = {
-            job: index
-            for held in self._held
-            for index, job in enumerate(held.sent)
-            if not self._places[job].has_begun
+        """Number of jobs ahead of each job that is not running."""
+        positions = {
+            job: position
+            for load in self._workers
+            for position, (job, record) in enumerate(load.assigned.items())
+            if not record.is_running
         }
-        num_held = sum(len(held.sent) for held in self._held)
-        waiting = itertools.chain(self._suspects, self._waiting.order())
-        ahead.update(zip(waiting, itertools.count(num_held), strict=False))
-        return ahead
+        num_assigned = sum(len(load.assigned) for load in self._workers)
+        queued = itertools.chain(self._quarantine, self._queue.order())
+        return positions | {job: place for place, job in enumerate(queued, num_assigned)}
 
-    def add(self, job: int, owner: str = "", model: str = "") -> None:
-        self._places[job] = _JobRecord(owner, model)
-        self._waiting.add(job, owner)
+    def add(self, job: int, tenant: str = "", model: str = "") -> None:
+        self._jobs[job] = _JobRecord(tenant, model)
+        self._queue.add(job, tenant)
 
     def remove(self, job: int, *, has_ended: bool = False) -> int | None:
-        """The process that must be told, if there is one. Until it has let go of the job, which may
-        be after what it does at the moment, the job keeps its place there."""
-        del self._places[job]
-        self._waiting.remove(job)
-        self._suspects.pop(job, None)
-        for process, held in enumerate(self._held):
-            if job in held.sent:
-                del held.sent[job]
-                if not has_ended:
-                    held.leaving.add(job)
-                    return process
+        """Removes a job. Returns the worker to send a cancellation to, if any.
+
+        A cancelled job takes up capacity of its worker until `on_cancel_ack`.
+        """
+        del self._jobs[job]
+        self._queue.remove(job)
+        self._quarantine.pop(job, None)
+        for worker, load in enumerate(self._workers):
+            if load.assigned.pop(job, None) is not None and not has_ended:
+                load.cancelling.add(job)
+                return worker
         return None
 
-    def has(self, process: int, job: int) -> bool:
-        return job in self._held[process].sent
+    def on_cancel_ack(self, worker: int, job: int) -> None:
+        self._workers[worker].cancelling.discard(job)
 
-    def let_go(self, process: int, job: int) -> None:
-        """The process has learned that the job was removed."""
-        self._held[process].leaving.discard(job)
+    def dispatch(self, ready: Mapping[int, Collection[str]]) -> list[tuple[int, int]]:
+        """Assigns queued jobs to the `ready` workers, which map to the models they have loaded.
 
-    def send(self, takers: Mapping[int, Collection[str]]) -> list[tuple[int, int]]:
-        """Jobs that are sent now, each with its process. `takers` are the processes that take some,
-        with the models that they have loaded."""
-        chosen = list(self._send_suspects(takers))
-        takers = {process: takers[process] for process in takers if not self._is_kept(process)}
-        if self._suspects:
-            self._keep_one_free(takers)
-        while self._waiting and (free := [one for one in takers if self._has_room(one)]):
-            serving = self._asked_once(free)
-            job = self._waiting.pop_runnable(serving)
+        Returns pairs of a job and its worker.
+        """
+        chosen = list(self._dispatch_quarantined(ready))
+        unreserved = [worker for worker in ready if not self._is_reserved(worker)]
+        self._reserve_worker(unreserved)
+        while self._queue and (free := list(filter(self._has_capacity, unreserved))):
+            eligible = self._eligible_by_job(free)
+            job = self._queue.pop_runnable(eligible)
             if job is None:
                 break
-            process = min(serving(job), key=lambda one: self._preference(one, job, takers[one]))
-            self._held[process].sent[job] = None
-            chosen.append((job, process))
+            model = self._jobs[job].model
+            worker = min(eligible(job), key=lambda one: self._preference(one, model, ready[one]))
+            self._workers[worker].assigned[job] = self._jobs[job]
+            chosen.append((job, worker))
         return chosen
 
-    def withdraw(self) -> list[tuple[int, int]]:
-        """Jobs whose process may not serve their model any more: they wait again, each with the
-        process that must be told."""
-        withdrawn = []
-        for process, held in enumerate(self._held):
-            jobs = [job for job in held.sent if not self._serving([process], job)]
+    def revoke_mismatched(self) -> list[tuple[int, int]]:
+        """Requeues jobs whose worker may not serve their model any more.
+
+        Returns pairs of a job and the worker to send its cancellation to.
+        """
+        revoked = []
+        for worker, load in enumerate(self._workers):
+            assigned = load.assigned.items()
+            jobs = [job for job, record in assigned if not self._may_serve(worker, record.model)]
             for job in jobs:
-                del held.sent[job]
-                held.leaving.add(job)
-            self._take_back(jobs)
-            withdrawn += [(job, process) for job in jobs]
-        return withdrawn
+                load.revoke(job)
+            self._requeue(jobs)
+            revoked += [(job, worker) for job in jobs]
+        return revoked
 
-    def recall(self, takers: Mapping[int, Collection[str]]) -> list[tuple[int, int]]:
-        """Jobs that one process has not begun and another, with nothing to do, could: they wait
-        again, each with the process that must be told."""
-        recalled: list[tuple[int, int]] = []
-        for idle in [one for one in takers if not self._held[one] and not self._suspects]:
-            if len(self._waiting) > len(recalled):
+    def rebalance(self, ready: Mapping[int, Collection[str]]) -> list[tuple[int, int]]:
+        """Requeues prefetched jobs that an idle worker with their model loaded can run.
+
+        Returns pairs of a job and the worker to send its cancellation to.
+        """
+        revoked: list[tuple[int, int]] = []
+        for idle in [worker for worker in ready if not self._workers[worker]]:
+            if self._quarantine or len(self._queue) > len(revoked):
                 break
-            fullest = sorted(enumerate(self._held), key=lambda each: -len(each[1]))
-            for process, held in fullest:
-                job = next((one for one in reversed(held.sent) if self._is_in_hand(one)), None)
-                if job is None or held.load < 2 or self._places[job].model not in takers[idle]:
-                    continue
-                if not self._serving([idle], job):
-                    continue
-                del held.sent[job]
-                held.leaving.add(job)
-                self._waiting.requeue(job, self._places[job].owner)
-                recalled.append((job, process))
-                break
-        return recalled
+            revoked += self._take_prefetched(idle, ready[idle])
+        return revoked
 
-    def _is_in_hand(self, job: int) -> bool:
-        return not (self._places[job].has_begun or self._is_suspect(job))
+    def _take_prefetched(self, idle: int, loaded: Collection[str]) -> Iterator[tuple[int, int]]:
+        """Takes the last job of the worker with the most."""
+        for worker, load in sorted(enumerate(self._workers), key=lambda each: -len(each[1])):
+            prefetched = [job for job, record in load.assigned.items() if record.is_prefetched]
+            if not prefetched or load.load < 2:
+                continue
+            record = self._jobs[job := prefetched[-1]]
+            if record.model in loaded and self._may_serve(idle, record.model):
+                load.revoke(job)
+                self._queue.requeue(job, record.tenant)
+                yield job, worker
+                return
 
-    def _send_suspects(self, takers: Collection[int]) -> Iterator[tuple[int, int]]:
-        for job in list(self._suspects):
-            serving = self._serving(takers, job)
-            process = next((one for one in serving if not self._held[one]), None)
-            if process is not None:
-                del self._suspects[job]
-                self._held[process].sent[job] = None
-                yield job, process
+    def on_work_started(self, worker: int, jobs: Collection[int], *, is_running: bool) -> bool:
+        """Records which jobs the worker works for; returns whether any of them starts to run."""
+        load = self._workers[worker]
+        load.active = jobs
+        waiting = [load.assigned[job] for job in jobs if job in load.assigned]
+        waiting = [record for record in waiting if not record.is_running]
+        for record in waiting:
+            record.is_running = is_running
+        return bool(waiting) and is_running
 
-    def _keep_one_free(self, takers: dict[int, Collection[str]]) -> None:
-        """Where no process is to be free for the suspects soon, one takes nothing else until it
-        is."""
-        if any(self._is_kept(process) for process in range(len(self._held))):
-            return
-        serving = [one for job in self._suspects for one in self._serving(takers, job)]
-        if serving:
-            del takers[min(serving, key=lambda process: len(self._held[process]))]
-
-    def _serving(self, processes: Collection[int], job: int) -> list[int]:
-        model = self._places[job].model
-        return [process for process in processes if self._may_serve(process, model)]
-
-    def _asked_once(self, processes: Collection[int]) -> Callable[[int], list[int]]:
-        """`_serving`, for as many jobs as may wait: they have few models."""
-        found: dict[str, list[int]] = {}
-
-        def serving(job: int) -> list[int]:
-            model = self._places[job].model
-            if model not in found:
-                found[model] = self._serving(processes, job)
-            return found[model]
-
-        return serving
-
-    def _is_kept(self, process: int) -> bool:
-        """For a suspect alone."""
-        return any(self._is_suspect(job) for job in self._held[process].sent)
-
-    def _has_room(self, process: int) -> bool:
-        held = self._held[process]
-        num_in_hand = sum(map(self._is_in_hand, held.sent))
-        return len(held) < self._max_sent and num_in_hand < self._max_in_hand
-
-    def _preference(self, process: int, job: int, loaded: Collection[str]) -> tuple[bool, int]:
-        """The process with the least comes first."""
-        held, model = self._held[process], self._places[job].model
-        # One that has a job of the model loads it at this moment.
-        has_model = model in loaded or any(self._places[one].model == model for one in held.sent)
-        return not has_model, held.load
-
-    def work_on(self, process: int, jobs: Collection[int], *, has_begun: bool) -> bool:
-        """The process is about to do something for these jobs; whether any of them begins."""
-        held = self._held[process]
-        held.working = jobs
-        begun = [
-            self._places[job]
-            for job in jobs
-            if job in held.sent and not self._places[job].has_begun
-        ]
-        for place in begun:
-            place.has_begun = has_begun
-        return bool(begun) and has_begun
-
-    def die(self, process: int) -> list[int]:
-        """The process is gone; returns the jobs that are given up. They are removed."""
-        held = self._held[process]
-        # Those it was working for may have left meanwhile: then nobody is to blame.
-        blamed = [job for job in held.sent if job in held.working] if held.working else held.sent
+    def on_worker_died(self, worker: int) -> list[int]:
+        """Requeues the worker's jobs; removes and returns those that crashed too often."""
+        load, self._workers[worker] = self._workers[worker], _WorkerLoad()
+        # If it was active only for jobs that were removed since, no other is blamed.
+        blamed = load.assigned.keys() & load.active if load.active else load.assigned.keys()
         for job in blamed:
-            self._places[job].num_deaths += 1 if held.working else _UNNAMED
-        given_up = [job for job in blamed if self._places[job].num_deaths >= MAX_DEATHS]
-        for job in given_up:
-            del self._places[job]
-        self._held[process] = _WorkerLoad()
-        self._take_back([job for job in held.sent if job in self._places])
-        return given_up
+            self._jobs[job].num_crashes += 1 if load.active else UNATTRIBUTED_CRASH_WEIGHT
+        failed = [
+            job for job in load.assigned if self._jobs[job].num_crashes >= MAX_CRASHES_PER_JOB
+        ]
+        for job in failed:
+            del self._jobs[job]
+        self._requeue([job for job in load.assigned if job in self._jobs])
+        return failed
 
-    def _take_back(self, jobs: list[int]) -> None:
-        for job in sorted(jobs, reverse=True):  # so the oldest comes first
-            place = self._places[job]
-            place.has_begun = False
-            if place.num_deaths:
-                self._suspects[job] = None
+    def _requeue(self, jobs: Collection[int]) -> None:
+        for job in sorted(jobs, reverse=True):  # puts the oldest first
+            record = self._jobs[job]
+            record.is_running = False
+            if record.is_quarantined:
+                self._quarantine[job] = None
             else:
-                self._waiting.requeue(job, place.owner)
-        self._suspects = dict.fromkeys(sorted(self._suspects))
+                self._queue.requeue(job, record.tenant)
+        self._quarantine = dict.fromkeys(sorted(self._quarantine))
 
-    def _is_suspect(self, job: int) -> bool:
-        return self._places[job].num_deaths > 0
+    def _dispatch_quarantined(self, ready: Collection[int]) -> Iterator[tuple[int, int]]:
+        for job in list(self._quarantine):
+            for worker in self._eligible(ready, self._jobs[job].model):
+                if not self._workers[worker]:
+                    del self._quarantine[job]
+                    self._workers[worker].assigned[job] = self._jobs[job]
+                    yield job, worker
+                    break
+
+    def _is_reserved(self, worker: int) -> bool:
+        """Whether the worker runs a quarantined job, which must be alone."""
+        return any(job.is_quarantined for job in self._workers[worker].assigned.values())
+
+    def _reserve_worker(self, workers: list[int]) -> None:
+        """Removes one of the workers for the next quarantined job, unless one is reserved already.
+
+        It gets no other jobs and so becomes idle.
+        """
+        if any(map(self._is_reserved, range(len(self._workers)))):
+            return
+        models = {self._jobs[job].model for job in self._quarantine}
+        eligible = [worker for model in models for worker in self._eligible(workers, model)]
+        if eligible:
+            workers.remove(min(eligible, key=lambda worker: len(self._workers[worker])))
+
+    def _eligible(self, workers: Collection[int], model: str) -> list[int]:
+        return [worker for worker in workers if self._may_serve(worker, model)]
+
+    def _eligible_by_job(self, workers: Collection[int]) -> Callable[[int], list[int]]:
+        """A cache of `_eligible`: many jobs may be queued, for few models."""
+        by_model = functools.cache(functools.partial(self._eligible, workers))
+        return lambda job: by_model(self._jobs[job].model)
+
+    def _has_capacity(self, worker: int) -> bool:
+        load = self._workers[worker]
+        num_prefetched = sum(job.is_prefetched for job in load.assigned.values())
+        return len(load) < self._max_running and num_prefetched < self._max_prefetched
+
+    def _preference(self, worker: int, model: str, loaded: Collection[str]) -> tuple[bool, int]:
+        """Sort key: workers with the model first, then the least loaded."""
+        load = self._workers[worker]
+        # A worker that has a job of the model is loading it.
+        has_model = model in loaded or any(job.model == model for job in load.assigned.values())
+        return not has_model, load.load

@@ -1,8 +1,7 @@
-"""What crosses between the server's process and the engine's: messages in frames on a pipe.
+"""Messages between the server and a worker, and their framing on a pipe.
 
-A frame is one pickled message; arrays travel beside the pickle, uncopied, so that an image's three
-megabytes are moved by the kernel alone. Both ends are of one installation and trust each other.
-Knows nothing of who sends what when.
+A frame is one pickled message. Arrays follow the pickle as raw buffers, so an image's three
+megabytes are not copied into it. Both ends run the same installation and trust each other.
 """
 
 from __future__ import annotations
@@ -20,29 +19,31 @@ from daguerre.engine.job import WorkObserver
 from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.params import Event, ImageParams, JobContext, ModelInfo
 
-# Makes the engine in its process; a function of a module, or a partial of one, so that it pickles.
+# Builds the engine inside the worker. Must be picklable: a module-level function or a partial.
 EngineFactory: TypeAlias = Callable[[WorkObserver], ThreadEngine]
 
-_LENGTHS = struct.Struct("!IQ")  # number of buffers, bytes of the pickle
-_SIZE = struct.Struct("!Q")
+_FRAME_HEADER = struct.Struct("!IQ")  # number of buffers, bytes of the pickle
+_BUFFER_SIZE = struct.Struct("!Q")
 
 
 @dataclass(frozen=True, slots=True)
 class InitWorker:
-    """The first message: what to be, serving `models`, and nothing else.
+    """The first message to a worker process, which must serve exactly `models`.
 
-    `parent` is the number of the process to die with.
+    The worker sends `StatsUpdate` every `heartbeat_interval_s` and exits with `parent_pid`.
     """
 
-    build: EngineFactory
+    build_engine: EngineFactory
     models: tuple[ModelInfo, ...]
-    parent: int
+    parent_pid: int
     log_level: int
-    sign_of_life_s: float  # so often there is a `StatsUpdate`
+    heartbeat_interval_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitJob:
+    """Asks the worker to run a job."""
+
     number: int
     params: ImageParams
     context: JobContext
@@ -50,22 +51,28 @@ class SubmitJob:
 
 @dataclass(frozen=True, slots=True)
 class CancelJob:
+    """Asks the worker to drop a job. It replies with `CancelAcknowledged`."""
+
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class WorkStarted:
-    """Sent before anything is done for these jobs: if it kills, they are the ones it was for. With
-    no jobs: all is done."""
+    """The worker is about to do work for these jobs; no jobs: it is idle.
+
+    Sent before the work, so that after a crash the server knows which jobs were involved.
+    `is_running` is set from the jobs' first forward on. `is_preparing` marks one-time work, such as
+    loading or compiling, which may take long and block the worker's heartbeat.
+    """
 
     numbers: tuple[int, ...]
-    has_begun: bool  # it is a forward
-    is_preparing: bool = False  # it is something done once, and may take long and be silent
+    is_running: bool
+    is_preparing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """An event of a job."""
+    """An event of one job."""
 
     number: int
     event: Event
@@ -73,66 +80,66 @@ class JobEvent:
 
 @dataclass(frozen=True, slots=True)
 class CancelAcknowledged:
-    """The answer to `CancelJob`: the process will begin nothing more for this job."""
+    """The worker starts nothing more for this job."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class StatsUpdate:
+    """The statistics of the worker's engine, which also serve as its heartbeat."""
+
     stats: EngineStats
 
 
 @dataclass(frozen=True, slots=True)
 class LogRecordMessage:
-    """The attributes of a `logging.LogRecord`, its text and traceback rendered."""
+    """The attributes of a `logging.LogRecord` with its message and traceback formatted."""
 
     record: dict[str, Any]
 
 
-WorkerCommand: TypeAlias = InitWorker | SubmitJob | CancelJob
+WorkerCommand: TypeAlias = SubmitJob | CancelJob
 WorkerMessage: TypeAlias = (
     WorkStarted | JobEvent | CancelAcknowledged | StatsUpdate | LogRecordMessage
 )
 
 
 class MessageWriter:
-    """Sends whole frames; may be called from several threads. Raises OSError when nobody reads."""
+    """Writes whole frames to a pipe. Thread-safe. Raises OSError if the reader is gone."""
 
     def __init__(self, pipe: FileIO) -> None:
         self._pipe = pipe
         self._lock = threading.Lock()
 
-    def send(self, message: WorkerCommand | WorkerMessage) -> None:
-        beside: list[pickle.PickleBuffer] = []
-        pickled = pickle.dumps(message, protocol=5, buffer_callback=beside.append)
-        buffers = [buffer.raw() for buffer in beside]
-        sizes = b"".join(_SIZE.pack(buffer.nbytes) for buffer in buffers)
-        head = _LENGTHS.pack(len(buffers), len(pickled)) + sizes + pickled
+    def send(self, message: InitWorker | WorkerCommand | WorkerMessage) -> None:
+        buffers: list[memoryview] = []
+        pickled = pickle.dumps(
+            message, protocol=5, buffer_callback=lambda buffer: buffers.append(buffer.raw())
+        )
+        sizes = b"".join(_BUFFER_SIZE.pack(buffer.nbytes) for buffer in buffers)
+        header = _FRAME_HEADER.pack(len(buffers), len(pickled)) + sizes + pickled
         with self._lock:
-            for part in (memoryview(head), *buffers):
-                self._write(part)
-
-    def _write(self, part: memoryview) -> None:
-        while part:
-            part = part[self._pipe.write(part) :]
+            for part in (memoryview(header), *buffers):
+                while part:
+                    part = part[self._pipe.write(part) :]
 
 
 def receive(pipe: BufferedIOBase) -> Any:
-    """The next message; raises EOFError where the other end is gone, also within a frame."""
-    num_buffers, length = _LENGTHS.unpack(_read(pipe, _LENGTHS.size))
-    sizes = _read(pipe, num_buffers * _SIZE.size)
-    pickled = _read(pipe, length)
-    buffers = [_read(pipe, size) for (size,) in _SIZE.iter_unpack(sizes)]
+    """Returns the next message. Raises EOFError if the writer is gone, even within a frame."""
+    num_buffers, length = _FRAME_HEADER.unpack(_read_exactly(pipe, _FRAME_HEADER.size))
+    sizes = _read_exactly(pipe, num_buffers * _BUFFER_SIZE.size)
+    pickled = _read_exactly(pipe, length)
+    buffers = [_read_exactly(pipe, size) for (size,) in _BUFFER_SIZE.iter_unpack(sizes)]
     return pickle.loads(pickled, buffers=buffers)
 
 
-def _read(pipe: BufferedIOBase, length: int) -> bytearray:
+def _read_exactly(pipe: BufferedIOBase, length: int) -> bytearray:
     data = bytearray(length)
     rest = memoryview(data)
     while rest:
         count = pipe.readinto(rest)
         if not count:
-            raise EOFError("the other process is gone")
+            raise EOFError("the writer closed the pipe")
         rest = rest[count:]
     return data

@@ -1,9 +1,8 @@
-"""Which workers may serve a model: those alike, so that a seed draws the same bits at each of them.
+"""Worker parity: all workers that serve a model must produce the same image from the same seed.
 
-What a worker says of a model that it has loaded is compared with what the first one said. That is
-the lowest that could be started, so that it is the same at each start of the server; until it has
-loaded the model, it alone is given requests for it. One that could not load the model a moment ago
-is passed over, where another can be tried. Knows nothing of what the facts say.
+Each worker reports a fingerprint of every model it loads, which states all that decides the model's
+output there. The reference is the fingerprint of the first worker that can load the model. Workers
+are ordered by number, so that every start of the server chooses the same reference.
 """
 
 from __future__ import annotations
@@ -15,101 +14,101 @@ logger = logging.getLogger(__name__)
 
 
 class WorkerParity:
+    """Decides which workers may serve a model.
+
+    Until its reference is known, the first worker alone gets jobs of a model. After that, a worker
+    with a different fingerprint gets none, until its process is replaced. A single worker has no
+    peer to match: it may change its fingerprint, with a warning.
+    """
+
     def __init__(self, num_workers: int) -> None:
-        self._order = list(range(num_workers))  # those that are not given up; the first decides
-        # Model -> facts, as the present process of each worker has said.
-        self._said: list[dict[str, str]] = [{} for _ in range(num_workers)]
-        self._failed: list[Collection[str]] = [() for _ in range(num_workers)]  # could not load
-        self._served: dict[str, str] = {}
+        self._order = list(range(num_workers))
+        self._fingerprints: list[dict[str, str]] = [{} for _ in range(num_workers)]  # by model
+        self._failed: list[Collection[str]] = [() for _ in range(num_workers)]
+        self._references: dict[str, str] = {}
 
     def may_serve(self, worker: int, model: str) -> bool:
-        """Also where it has not loaded the model yet, and one alike has."""
-        able = self._able(model)
-        if model not in self._served:
-            return able[:1] == [worker]
-        return worker in able and not self._is_unlike(worker, model)
+        """Whether the worker may run jobs of the model, which it need not have loaded yet."""
+        candidates = self._candidates(model)
+        return worker in (candidates if model in self._references else candidates[:1])
 
-    def unlike(self, worker: int) -> tuple[str, ...]:
-        """Models that it has and may not serve."""
-        return tuple(model for model in self._said[worker] if self._is_unlike(worker, model))
+    def can_serve(self, model: str) -> bool:
+        """Whether any worker may run jobs of the model."""
+        return bool(self._candidates(model))
 
-    def note(self, worker: int, loaded: Mapping[str, str], failed: Collection[str] = ()) -> bool:
-        """What it says of the models that it has loaded, and which it could not load; whether that
-        is news.
+    def mismatched_models(self, worker: int) -> tuple[str, ...]:
+        """Models that the worker has loaded and may not serve."""
+        return tuple(
+            model for model in self._fingerprints[worker] if self._is_mismatched(worker, model)
+        )
 
-        What was said of one that is unloaded still holds: else the next request would load it again
-        to learn the same.
+    def update(self, worker: int, loaded: Mapping[str, str], failed: Collection[str] = ()) -> bool:
+        """Records what a worker loaded and failed to load; returns whether that has changed.
+
+        The fingerprint of a model that was unloaded stays: loading it again would not change it.
         """
-        said = self._said[worker]
-        news = {model: facts for model, facts in loaded.items() if said.get(model) != facts}
-        said.update(news)
-        changed = {*failed} ^ {*self._failed[worker]}
+        known = self._fingerprints[worker]
+        new = {model: value for model, value in loaded.items() if known.get(model) != value}
+        has_changed = bool(new) or {*failed} != {*self._failed[worker]}
+        known.update(new)
         self._failed[worker] = failed
-        for model in {*news, *changed}:
-            self._settle(model)
-        for model in news:
-            self._tell(model, worker)
-        return bool(news or changed)
+        for model in new.keys() & self._references.keys():
+            self._on_mismatch(worker, model)
+        self._choose_references()
+        return has_changed
 
-    def forget(self, worker: int) -> None:
-        """Its process is gone; the next may be another."""
-        self._said[worker], self._failed[worker] = {}, ()
+    def clear(self, worker: int) -> None:
+        """Forgets a worker's reports because its process ended; the next one may match again."""
+        self._fingerprints[worker], self._failed[worker] = {}, ()
 
-    def pass_over(self, worker: int) -> None:
-        """A process of it could not be started: the others do not wait for the next."""
+    def deprioritize(self, worker: int) -> None:
+        """Moves a worker that could not start to the end of the order."""
         self._order.sort(key=lambda one: one == worker)
-        self._settle_all()
+        self._choose_references()
 
-    def give_up(self, worker: int) -> None:
-        """There will be no other process of it."""
-        self.forget(worker)
-        if worker in self._order:
-            self._order.remove(worker)
-        self._settle_all()
+    def remove(self, worker: int) -> None:
+        """Excludes a worker that will not be started again."""
+        self.clear(worker)
+        self._order.remove(worker)
+        self._choose_references()
 
-    def _settle_all(self) -> None:
-        for model in {model for said in self._said for model in said}:
-            self._settle(model)
+    def _candidates(self, model: str) -> list[int]:
+        """Workers that may match, in order. One that failed to load the model is a last resort."""
+        matching = [worker for worker in self._order if not self._is_mismatched(worker, model)]
+        return [one for one in matching if model not in self._failed[one]] or matching
 
-    def _able(self, model: str) -> list[int]:
-        """Workers that may be tried, in order: all where none could load it."""
-        able = [worker for worker in self._order if model not in self._failed[worker]]
-        return able or self._order
+    def _is_mismatched(self, worker: int, model: str) -> bool:
+        reference = self._references.get(model)
+        return (
+            reference is not None and self._fingerprints[worker].get(model, reference) != reference
+        )
 
-    def _settle(self, model: str) -> None:
-        """What is served stays so while any worker has it, or may yet."""
-        said = [self._said[worker].get(model) for worker in self._able(model)]
-        served = self._served.get(model)
-        if not said or (first := said[0]) is None:
+    def _choose_references(self) -> None:
+        for model in set[str]().union(*self._fingerprints) - self._references.keys():
+            first = next(iter(self._candidates(model)), None)
+            if first is not None and model in self._fingerprints[first]:
+                self._references[model] = self._fingerprints[first][model]
+                for worker in self._order:
+                    self._on_mismatch(worker, model)
+
+    def _on_mismatch(self, worker: int, model: str) -> None:
+        if not self._is_mismatched(worker, model):
             return
-        if served is None:
-            self._served[model] = first
-            for worker in self._order:
-                self._tell(model, worker)
-        elif None not in said and served not in said:
-            self._served[model] = first
-            words = difference(first, served)
-            logger.warning("%s is not what it was (%s): seeds may draw other bits", model, words)
-
-    def _is_unlike(self, worker: int, model: str) -> bool:
-        served, said = self._served.get(model), self._said[worker].get(model)
-        return None not in (served, said) and said != served
-
-    def _tell(self, model: str, worker: int) -> None:
-        if self._is_unlike(worker, model):
-            words = difference(self._said[worker][model], self._served[model])
-            logger.error(
-                "worker %d gets no requests for %s, which it would draw with other bits than the"
-                " others (%s)",
-                worker,
-                model,
-                words,
+        diff = fingerprint_diff(self._fingerprints[worker][model], self._references[model])
+        if len(self._fingerprints) == 1:
+            self._references[model] = self._fingerprints[worker][model]
+            text = "%s: the fingerprint changed (%s); the same seed may now produce another image"
+            logger.warning(text, model, diff)
+        else:
+            text = (
+                "worker %d: fingerprint of %s differs from the reference (%s); it gets no %s jobs"
             )
+            logger.error(text, worker, model, diff, model)
 
 
-def difference(one: str, other: str) -> str:
-    """In the words that only one of them has."""
-    mine, theirs = one.split(), other.split()
-    only = [word for word in dict.fromkeys(mine) if word not in theirs]
-    missing = [word for word in dict.fromkeys(theirs) if word not in mine]
-    return f"{' '.join(only) or 'nothing'} instead of {' '.join(missing) or 'nothing'}"
+def fingerprint_diff(fingerprint: str, reference: str) -> str:
+    """The words that only one of two fingerprints has, as "A != B"."""
+    mine, other = fingerprint.split(), reference.split()
+    only_mine = [word for word in dict.fromkeys(mine) if word not in other]
+    only_other = [word for word in dict.fromkeys(other) if word not in mine]
+    return f"{' '.join(only_mine) or 'nothing'} != {' '.join(only_other) or 'nothing'}"

@@ -1,222 +1,113 @@
-"""The places at which an engine's processes work, and what they have said.
-
-Keeps what outlives a process: how many forwards were done, how long jobs take, what is certified,
-and which of them are alike.
-Independent of jobs: it passes what it hears of them on to its owner, `process_engine`.
-"""
+"""The worker pool: one slot per worker, and the statistics of all of them together."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from daguerre.engine.interface import EngineStats, WorkerStats
 from daguerre.engine.scheduling.service_time import ServiceTimes, combine_workers
-from daguerre.engine.workers.messages import (
-    CancelAcknowledged,
-    JobEvent,
-    StatsUpdate,
-    WorkerCommand,
-    WorkStarted,
-)
 from daguerre.engine.workers.parity import WorkerParity
-from daguerre.engine.workers.process import WorkerProcess
-from daguerre.engine.workers.supervisor import Supervisor
+from daguerre.engine.workers.slot import EMPTY_STATS, WorkerHandle, WorkerPoolListener, WorkerSlot
 from daguerre.engine.workers.watchdog import Watchdog
 
-NOTHING = EngineStats(False, 0, 0, 0, 0, 0, 0, 0)
 
-
-class Owner(Protocol):
-    """What `daguerre.engine.workers.supervisor.Owner` is told, with the number of the station."""
-
-    def has_work(self, station: int) -> bool: ...
-
-    def deal(self) -> None:
-        """To whom jobs can be given has changed."""
-
-    def hear(self, station: int, message: WorkStarted | JobEvent | CancelAcknowledged) -> None: ...
-
-    def die(self, station: int, reason: str) -> None: ...
-
-    def end(self, station: int, told: str) -> None: ...
-
-
-class Station:
-    """One of them. All is called under `changed`, the lock of the owner."""
-
-    def __init__(
-        self,
-        number: int,
-        name: str,
-        make_child: Callable[[int], WorkerProcess],
-        watch: Watchdog,
-        changed: threading.Condition,
-        owner: Owner,
-        kinds: WorkerParity,
-    ) -> None:
-        self.number, self._owner, self._kinds = number, owner, kinds
-        self.supervisor = Supervisor(lambda: make_child(number), watch, changed, self, name)
-        # The last that a process has said of itself; forwards and rows are of all of them.
-        self.stats = NOTHING
-        self._num_forwards = self._num_rows = 0  # of the processes that are gone
-
-    @property
-    def has_work(self) -> bool:
-        return self._owner.has_work(self.number)
-
-    def begin(self) -> None:
-        self._owner.deal()
-
-    def hear(self, message: StatsUpdate | WorkStarted | JobEvent | CancelAcknowledged) -> None:
-        if isinstance(message, StatsUpdate):
-            self._hear_state(message.stats)
-        else:
-            self._owner.hear(self.number, message)
-
-    def die(self, reason: str) -> None:
-        self._num_forwards, self._num_rows = self.stats.num_forwards, self.stats.num_rows
-        self.stats = replace(self.stats, loaded={}, load_failures=())
-        self._kinds.forget(self.number)
-        self._owner.die(self.number, reason)
-
-    def miss(self) -> None:
-        self._kinds.pass_over(self.number)
-        self._owner.deal()
-
-    def end(self, told: str) -> None:
-        if not self.supervisor.is_stopping:
-            self._kinds.give_up(self.number)
-        self._owner.end(self.number, told)
-
-    def _hear_state(self, stats: EngineStats) -> None:
-        # A process that has just begun knows neither how long a job takes nor what is certified.
-        self.stats = replace(
-            stats,
-            num_forwards=stats.num_forwards + self._num_forwards,
-            num_rows=stats.num_rows + self._num_rows,
-            service_times=stats.service_times.with_history(self.stats.service_times),
-            certificates=stats.certificates or self.stats.certificates,
-        )
-        if self._kinds.note(self.number, stats.loaded, stats.load_failures):
-            self._owner.deal()
-
-
-class Stations:
-    """All of them. All but `start` and `join` are called under the lock, too."""
+class WorkerPool:
+    """Runs `count` workers. All methods but `start` and `join` need `lock` to be held."""
 
     def __init__(
         self,
         count: int,
-        make_child: Callable[[int], WorkerProcess],
-        make_watch: Callable[[], Watchdog],
-        changed: threading.Condition,
-        owner: Owner,
+        start_worker: Callable[[int], WorkerHandle],
+        make_watchdog: Callable[[], Watchdog],
+        lock: threading.Condition,
+        listener: WorkerPoolListener,
     ) -> None:
-        self._kinds = WorkerParity(count)
-        self._all = [
-            Station(
-                number,
-                "the engine's process" if count == 1 else f"worker {number} of the engine",
-                make_child,
-                make_watch(),
-                changed,
-                owner,
-                self._kinds,
-            )
+        self._parity = WorkerParity(count)
+        self.may_serve, self.can_serve = self._parity.may_serve, self._parity.can_serve
+        self.slots = [
+            WorkerSlot(number, start_worker, make_watchdog(), lock, self._parity, listener)
             for number in range(count)
         ]
-        self.supervisors = [station.supervisor for station in self._all]
 
     def start(self) -> None:
-        for supervisor in self.supervisors:
-            supervisor.start()
+        for slot in self.slots:
+            slot.start()
 
     def stop(self) -> None:
-        for supervisor in self.supervisors:
-            supervisor.stop()
+        for slot in self.slots:
+            slot.stop()
 
     def join(self) -> None:
-        for supervisor in self.supervisors:
-            supervisor.join()
+        for slot in self.slots:
+            slot.join()
 
-    def send(self, station: int, message: WorkerCommand) -> None:
-        self.supervisors[station].send(message)
+    def ready_workers(self) -> dict[int, Collection[str]]:
+        """Workers that accept jobs, each with the models it has loaded."""
+        return {slot.number: slot.stats.loaded for slot in self.slots if slot.is_ready}
 
-    def takers(self) -> dict[int, Collection[str]]:
-        """Those that take jobs, with the models that they have loaded."""
-        return {
-            station.number: station.stats.loaded
-            for station in self._all
-            if station.supervisor.takes_jobs
-        }
-
-    def may_serve(self, station: int, model: str) -> bool:
-        return self._kinds.may_serve(station, model)
-
-    @property
-    def is_stopping(self) -> bool:
-        return any(supervisor.is_stopping for supervisor in self.supervisors)
-
-    def was_loaded(self, model: str) -> bool:
-        """Whether a worker that may serve the model has been ready. It may be replaced now."""
+    def has_been_ready(self, model: str) -> bool:
+        """Whether a worker that may serve the model has been ready. It may be restarting now."""
         return any(
-            station.supervisor.was_loaded and self.may_serve(station.number, model)
-            for station in self._all
+            slot.has_been_ready and self.may_serve(slot.number, model) for slot in self.slots
         )
 
     @property
+    def is_stopping(self) -> bool:
+        return any(slot.is_stopping for slot in self.slots)
+
+    @property
     def failure(self) -> str:
-        """Why there will be no process any more, at none of them."""
-        found = [supervisor.failure for supervisor in self.supervisors]
-        return "; ".join(dict.fromkeys(found)) if all(found) else ""
+        """Why no worker will be started any more; "" while any slot has not failed."""
+        failures = [slot.failure for slot in self.slots]
+        return "; ".join(dict.fromkeys(failures)) if all(failures) else ""
 
     def service_times(self) -> ServiceTimes:
-        paces = [station.stats.service_times for station in self._all]
-        return combine_workers(paces, self._num_working, self._num_serving)
+        """Service times of the pool: its workers share the jobs."""
+        times = [slot.stats.service_times for slot in self.slots]
+        return combine_workers(times, max(1, len(self.ready_workers())), self._num_serving)
 
     def estimate_wait(self, ahead: Mapping[str, int], model: str) -> tuple[float, float]:
         """See `ServiceTimes.estimate_wait`."""
         return self.service_times().estimate_wait(ahead, model, self._num_serving(model))
 
-    @property
-    def _num_working(self) -> int:
-        return max(1, len(self.takers()))
-
     def _num_serving(self, model: str) -> int:
-        return max(1, sum(self.may_serve(station, model) for station in self.takers()))
+        return max(1, sum(self.may_serve(worker, model) for worker in self.ready_workers()))
 
-    def workers(self, num_held: Callable[[int], int]) -> tuple[WorkerStats, ...]:
-        """`num_held` says how many jobs one has."""
+    def worker_stats(self, num_assigned: Callable[[int], int]) -> tuple[WorkerStats, ...]:
         return tuple(
             WorkerStats(
-                one.takes_jobs, num_held(number), one.num_restarts, self._kinds.unlike(number)
+                slot.is_ready,
+                num_assigned(slot.number),
+                slot.num_restarts,
+                self._parity.mismatched_models(slot.number),
+                slot.identity,
             )
-            for number, one in enumerate(self.supervisors)
+            for slot in self.slots
         )
 
     def stats(self, models: Iterable[str]) -> EngineStats:
-        """Of the processes together; of jobs there is nothing in it. Ready for one of the models
-        is ready."""
-        said = [station.stats for station in self._all]
+        """Statistics of the workers together, without those of jobs.
+
+        The pool is ready if a worker is healthy and any of the models can be served.
+        """
+        is_ready = any(slot.is_healthy for slot in self.slots)
         return replace(
-            NOTHING,
-            is_ready=any(supervisor.is_sound for supervisor in self.supervisors)
-            and any(map(self.was_loaded, models)),
-            num_forwards=sum(stats.num_forwards for stats in said),
-            num_rows=sum(stats.num_rows for stats in said),
+            EMPTY_STATS,
+            is_ready=is_ready and any(map(self.has_been_ready, models)),
+            num_forwards=sum(slot.stats.num_forwards for slot in self.slots),
+            num_rows=sum(slot.stats.num_rows for slot in self.slots),
             service_times=self.service_times(),
-            certificates=_agreed([stats.certificates for stats in said]),
+            certificates=self._certificates(),
             failure=self.failure,
-            num_restarts=sum(supervisor.num_restarts for supervisor in self.supervisors),
+            num_restarts=sum(slot.num_restarts for slot in self.slots),
         )
 
-
-def _agreed(certificates: Sequence[Mapping[str, bool]]) -> dict[str, bool]:
-    """Held where every process that tried it found so."""
-    agreed: dict[str, bool] = {}
-    for found in certificates:
-        agreed |= {name: is_held and agreed.get(name, True) for name, is_held in found.items()}
-    return agreed
+    def _certificates(self) -> dict[str, bool]:
+        """Certificates that hold on every worker that has checked them, and those that do not."""
+        merged: dict[str, bool] = {}
+        for slot in self.slots:
+            for name, is_held in slot.stats.certificates.items():
+                merged[name] = is_held and merged.get(name, True)
+        return merged

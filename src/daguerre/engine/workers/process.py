@@ -1,8 +1,6 @@
-"""The engine's process, seen from the server's: started, written to, read, and ended.
+"""`WorkerProcess`: a worker in a child process, as the server sees it.
 
-Writing never blocks the caller, since a process that hangs reads nothing. However it ends, and
-whoever ends it, the reading ends; so there is one way in which its death is learned. Knows nothing
-of jobs. What runs in the process is `daguerre.engine.workers.worker`.
+The program that runs in the process is `daguerre.engine.workers.worker`.
 """
 
 from __future__ import annotations
@@ -25,11 +23,11 @@ from daguerre.engine.workers.messages import (
     WorkerMessage,
     receive,
 )
-from daguerre.engine.workers.worker import ENDS
+from daguerre.engine.workers.worker import EXIT_REASONS
 
-# The path of the parent comes first, so that all modules are found where they were found here. A
-# fresh interpreter, not a fork: the server has threads, and a fork would copy their locks as they
-# are. And not a fork server: it would be a third process, with all libraries in memory for good.
+# The server's `sys.path` lets the child find all modules where the server found them. It is a new
+# interpreter and not a fork, which would copy the locks of the server's threads in any state. A
+# fork server would be one more process, with all libraries in memory.
 _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[1:]; "
     "from daguerre.engine.workers.worker import main; main()"
@@ -37,10 +35,13 @@ _PROGRAM = (
 
 
 class WorkerProcess:
-    """One life. Raises OSError where the system gives no process."""
+    """A worker in a child process; implements `WorkerHandle`.
 
-    def __init__(self, begin: InitWorker) -> None:
-        with _signals_held():
+    Raises OSError if the process cannot be started.
+    """
+
+    def __init__(self, init: InitWorker) -> None:
+        with _signals_blocked():
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM, *sys.path],
                 bufsize=0,
@@ -48,62 +49,54 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
             )
         self._reason = ""
-        self._outgoing: queue.SimpleQueue[WorkerCommand | None] = queue.SimpleQueue()
-        self.send(begin)
+        self._outgoing: queue.SimpleQueue[InitWorker | WorkerCommand | None] = queue.SimpleQueue()
+        self._outgoing.put(init)
         self._incoming = BufferedReader(cast(FileIO, self._process.stdout))
-        self._sender = threading.Thread(target=self._send_all, name="daguerre-send", daemon=True)
+        self._sender = threading.Thread(target=self._send_loop, name="daguerre-send", daemon=True)
         self._sender.start()
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
+    def identity(self) -> str:
+        return f"pid {self._process.pid}"
 
     def send(self, message: WorkerCommand) -> None:
         self._outgoing.put(message)
 
     def messages(self) -> Iterator[WorkerMessage]:
-        """All that it says, until it is dead."""
-        while (message := self._next()) is not None:
-            yield message
-
-    def _next(self) -> WorkerMessage | None:
         try:
-            message: WorkerMessage = receive(self._incoming)
+            while True:
+                yield receive(self._incoming)
         except EOFError:
-            return None
+            pass
         except (MemoryError, pickle.UnpicklingError) as error:
-            # Whatever else it says cannot be told apart any more.
-            self.kill(f"said what could not be read: {type(error).__name__}")
-            return None
-        return message
+            # The boundaries of the messages that follow are lost.
+            self.terminate(f"sent an unreadable message ({type(error).__name__})")
 
-    def kill(self, reason: str) -> None:
-        """From any thread; the first reason is the one that is told."""
+    def terminate(self, reason: str) -> None:
         self._reason = self._reason or reason
         self._process.kill()
 
-    def end(self) -> str:
-        """Leaves nothing behind; returns why it ended."""
+    def wait(self) -> str:
         self._process.kill()
         status = self._process.wait()
         self._outgoing.put(None)
         self._sender.join()
         self._incoming.close()
         cast(FileIO, self._process.stdin).close()
-        return self._reason or _words(status)
+        return self._reason or _describe_status(status)
 
-    def _send_all(self) -> None:
+    def _send_loop(self) -> None:
         writer = MessageWriter(cast(FileIO, self._process.stdin))
         try:
             while (message := self._outgoing.get()) is not None:
                 writer.send(message)
-        except OSError:  # it is dead, as whoever reads from it learns
+        except OSError:  # the process is dead; `messages` ends, too
             pass
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
-    """The new process begins with them blocked, until it can say that it ignores them."""
+def _signals_blocked() -> Iterator[None]:
+    """Blocks SIGINT and SIGTERM: the child inherits that until it ignores them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -114,12 +107,10 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _words(status: int) -> str:
-    if status in ENDS:
-        return ENDS[status]
+def _describe_status(status: int) -> str:
     if status >= 0:
-        return f"ended with status {status}"
+        return EXIT_REASONS.get(status, f"exited with status {status}")
     try:
-        return f"was ended by {signal.Signals(-status).name}"
+        return f"was killed by {signal.Signals(-status).name}"
     except ValueError:
-        return f"was ended by signal {-status}"
+        return f"was killed by signal {-status}"

@@ -1,10 +1,7 @@
-"""When a process counts as hung: by how long ago it was heard, and did something.
+"""Hang detection for a worker, from the times of its last heartbeat and its last progress.
 
-What is done once, as loading a model or compiling a network, has a longer time than a forward, and
-may be silent: it may keep all other threads of the process from running.
-
-Knows a clock and nothing else. Time in which this process itself did not run, as when a terminal
-stops both, is nobody's fault and does not count.
+One-time work, such as loading a model or compiling a network, has a longer limit than a forward and
+needs no heartbeat: it may block every thread of the worker.
 """
 
 from __future__ import annotations
@@ -12,68 +9,76 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-_SIGN_OF_LIFE_S = 1.0
-_LOOK_S = 1.0
-# Looking so much later than intended means that this process was stopped meanwhile.
-_MAX_LATE_S = 2.0
+_MAX_HEARTBEAT_INTERVAL_S = 1.0
+_MAX_POLL_INTERVAL_S = 1.0
+# A poll that is later than this means that the server itself was suspended.
+_MAX_POLL_DELAY_S = 2.0
 
 
 class Watchdog:
-    """Notes come from the thread that listens, `fault` from the one that looks."""
+    """Detects a worker that hangs. The slot that reads its messages calls the `record_` methods.
+
+    Time in which the server itself was suspended, for example by a terminal, does not count.
+    """
 
     def __init__(
         self,
-        timeout_s: float,
+        hang_timeout_s: float,
         model_load_timeout_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._timeout_s, self._load_timeout_s = timeout_s, model_load_timeout_s
-        self._clock = clock
-        self.sign_of_life_s = min(_SIGN_OF_LIFE_S, timeout_s / 4)
-        self.look_s = min(_LOOK_S, timeout_s / 8)
-        self.begin()
+        self._hang_timeout_s, self._load_timeout_s = hang_timeout_s, model_load_timeout_s
+        self._clock, self._suspended_s = clock, 0.0
+        self.heartbeat_interval_s = min(_MAX_HEARTBEAT_INTERVAL_S, hang_timeout_s / 4)
+        self.poll_interval_s = min(_MAX_POLL_INTERVAL_S, hang_timeout_s / 8)
+        self.record_start()
 
-    def begin(self) -> None:
-        """A process is being started."""
+    def record_start(self) -> None:
+        """The worker starts and loads its models."""
         self._is_loaded = False
         self._preparing_s: float | None = None
-        self._started_s = self._looked_s = self._heard_s = self._worked_s = self._clock()
+        self._started_s = self._polled_s = self._heartbeat_s = self._progress_s = self._now()
 
-    def note_loaded(self) -> None:
+    def record_loaded(self) -> None:
+        """The worker has loaded its models."""
         self._is_loaded = True
-        self._worked_s = self._clock()
+        self._progress_s = self._now()
 
-    def note_life(self) -> None:
-        self._heard_s = self._clock()
+    def record_heartbeat(self) -> None:
+        """The worker has sent a message."""
+        self._heartbeat_s = self._now()
 
-    def note_work(self) -> None:
-        self._worked_s = self._clock()
+    def record_progress(self) -> None:
+        """The worker has finished some work, or receives its first job after being idle."""
+        self._progress_s = self._now()
 
-    def note_preparing(self, is_preparing: bool) -> None:
-        """It begins something that is done once, or the next part of that; or is back at work."""
-        self._heard_s = self._worked_s = self._clock()
-        self._preparing_s = self._worked_s if is_preparing else None
+    def record_preparing(self, is_preparing: bool) -> None:
+        """The worker starts one-time work or the next part of it, or returns to other work."""
+        self._heartbeat_s = self._progress_s = self._now()
+        self._preparing_s = self._progress_s if is_preparing else None
 
-    def fault(self, *, has_work: bool) -> str:
-        """What is wrong with the process, or nothing; to be asked every `look_s`."""
-        now_s = self._clock()
-        late_s = now_s - self._looked_s - self.look_s
-        self._looked_s = now_s
-        if late_s > _MAX_LATE_S:
-            self._started_s += late_s
-            self._heard_s += late_s
-            self._worked_s += late_s
-            if self._preparing_s is not None:
-                self._preparing_s += late_s
-        load_time = f"{self._load_timeout_s:g} s (model_load_timeout_s)"
+    def check(self, *, is_busy: bool) -> str:
+        """Returns what is wrong with the worker, or "". Call it every `poll_interval_s`."""
+        delay_s = self._now() - self._polled_s - self.poll_interval_s
+        if delay_s > _MAX_POLL_DELAY_S:
+            self._suspended_s += delay_s
+        self._polled_s = self._now()
+        load_limit = f"within {self._load_timeout_s:g} s (model_load_timeout_s)"
+        hang_limit = f"for {self._hang_timeout_s:g} s (worker_hang_timeout_s)"
         if not self._is_loaded:
-            is_late = now_s - self._started_s > self._load_timeout_s
-            return f"was not loaded after {load_time}" if is_late else ""
+            is_late = self._age_s(self._started_s) > self._load_timeout_s
+            return f"did not load its models {load_limit}" if is_late else ""
         if self._preparing_s is not None:
-            is_late = has_work and now_s - self._preparing_s > self._load_timeout_s
-            return f"prepared a model or a network for {load_time}" if is_late else ""
-        if now_s - self._heard_s > self._timeout_s:
-            return f"showed no life for {self._timeout_s:g} s"
-        if has_work and now_s - self._worked_s > self._timeout_s:
-            return f"did no work for {self._timeout_s:g} s"
+            is_late = is_busy and self._age_s(self._preparing_s) > self._load_timeout_s
+            return f"did not finish loading or compiling {load_limit}" if is_late else ""
+        if self._age_s(self._heartbeat_s) > self._hang_timeout_s:
+            return f"sent no heartbeat {hang_limit}"
+        if is_busy and self._age_s(self._progress_s) > self._hang_timeout_s:
+            return f"made no progress {hang_limit}"
         return ""
+
+    def _now(self) -> float:
+        return self._clock() - self._suspended_s
+
+    def _age_s(self, time_s: float) -> float:
+        return self._now() - time_s

@@ -1,8 +1,6 @@
-"""What runs in the engine's process: a `ThreadEngine`, told what to do through a pipe.
+"""The worker: runs a `ThreadEngine` on the server's messages. `main` is the worker process.
 
-The main thread reads the pipe and ends the process when the other end is gone; the engine's thread
-writes its events. Signals of the terminal are left to the server: it alone decides when work ends.
-Knows nothing of who started it and why.
+Signals from the terminal are ignored: the server alone decides when a worker ends.
 """
 
 from __future__ import annotations
@@ -15,16 +13,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BufferedReader, FileIO
 from logging.handlers import QueueHandler
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from daguerre.engine.forward import is_out_of_memory
 from daguerre.engine.interface import EngineStats
 from daguerre.engine.job import Job
-from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.engine.workers.messages import (
     CancelAcknowledged,
     CancelJob,
@@ -33,7 +30,7 @@ from daguerre.engine.workers.messages import (
     LogRecordMessage,
     MessageWriter,
     StatsUpdate,
-    SubmitJob,
+    WorkerCommand,
     WorkerMessage,
     WorkStarted,
     receive,
@@ -41,154 +38,162 @@ from daguerre.engine.workers.messages import (
 from daguerre.errors import DaguerreError
 from daguerre.params import Event, JobFailed, JobSucceeded, StepCompleted
 
-_OUT_OF_MEMORY, _OTHER_MODELS = 71, 72
-# Statuses with which it ends itself, in words that go on from "the engine's process".
-ENDS = {
-    _OUT_OF_MEMORY: "was out of memory",
-    _OTHER_MODELS: "found other models than the server; after an update the server must be started"
-    " again, too",
+_EXIT_OUT_OF_MEMORY, _EXIT_OTHER_MODELS = 71, 72
+# Exit status -> reason, which follows the worker's name in the log.
+EXIT_REASONS = {
+    _EXIT_OUT_OF_MEMORY: "ran out of memory",
+    _EXIT_OTHER_MODELS: "found other models than the server serves; restart the server after an"
+    " update",
 }
-# Where memory runs short the kernel takes this process and not the server's.
+# Makes the kernel kill the worker rather than the server when memory is short.
 _OOM_SCORE = 500
 _LOADING_POLL_S = 0.02
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
+Send = Callable[[WorkerMessage], None]
+
 
 def main() -> NoReturn:
+    """Runs the worker process: reads messages from stdin until the server closes it."""
     reader, writer = _take_pipes()
-    _leave_signals_to_the_server()
-    try:
-        begin: InitWorker = receive(reader)
-    except EOFError:
-        os._exit(0)
-    _die_with(begin.parent)
-    _offer_to_the_kernel()
-    # What a runtime dies of is told on standard error, which is the server's.
+    _ignore_signals()
+
+    def next_message() -> Any:
+        try:
+            return receive(reader)
+        except EOFError:  # the server is gone, or does not need the worker any more
+            os._exit(0)
+
+    def send(message: WorkerMessage) -> None:
+        try:
+            writer.send(message)
+        except OSError:  # the server is gone
+            os._exit(0)
+
+    init: InitWorker = next_message()
+    _set_parent_death_signal(init.parent_pid)
+    _raise_oom_score()
     faulthandler.enable(file=2)
-    worker = Worker(begin, writer)
-    try:
-        while True:
-            worker.take(receive(reader))
-    except EOFError:
-        # The server is gone, or wants no more; nothing here is worth waiting for.
-        os._exit(0)
+    logging.getLogger().addHandler(_LogHandler(send))
+    logging.getLogger().setLevel(init.log_level)
+    worker = Worker(init, send, os._exit)
+    while True:
+        worker.on_command(next_message())
 
 
 class Worker:
-    def __init__(self, begin: InitWorker, writer: MessageWriter) -> None:
-        self._writer = writer
-        self._sign_of_life_s = begin.sign_of_life_s
-        self._stating = threading.Lock()
-        root = logging.getLogger()
-        root.addHandler(_LogHandler(self))
-        root.setLevel(begin.log_level)
-        self._engine: ThreadEngine = begin.build(self._before_work)
-        if self._engine.models() != begin.models:
-            os._exit(_OTHER_MODELS)  # its images would not be what the server says they are
-        self._engine.start_thread()
-        threading.Thread(target=self._show_life, name="daguerre-life", daemon=True).start()
+    """Runs the engine that `init` describes and reports to the server with `send`.
 
-    def take(self, message: SubmitJob | CancelJob) -> None:
-        if isinstance(message, CancelJob):
-            self._engine.cancel(message.number)
-            self.send(CancelAcknowledged(message.number))
-            return
+    `exit` ends the worker at once with a status of `EXIT_REASONS`.
+    """
+
+    def __init__(self, init: InitWorker, send: Send, exit: Callable[[int], NoReturn]) -> None:
+        self._send, self._exit = send, exit
+        self._heartbeat_interval_s = init.heartbeat_interval_s
+        self._stats_lock = threading.Lock()
+        self._engine = init.build_engine(self._on_work_started)
+        if self._engine.models() != init.models:
+            exit(_EXIT_OTHER_MODELS)
+        self._engine.start_thread()
+        threading.Thread(
+            target=self._heartbeat_loop, name="daguerre-heartbeat", daemon=True
+        ).start()
+
+    def on_command(self, message: WorkerCommand) -> None:
         number = message.number
+        if isinstance(message, CancelJob):
+            self._engine.cancel(number)
+            self._send(CancelAcknowledged(number))
+            return
         try:
             self._engine.submit(
-                message.params, lambda event: self._tell(number, event), message.context, number
+                message.params, lambda event: self._emit(number, event), message.context, number
             )
         except DaguerreError as error:
-            self._tell(number, JobFailed(error))
+            self._emit(number, JobFailed(error))
 
-    def send(self, message: WorkerMessage) -> None:
-        try:
-            self._writer.send(message)
-        except OSError:  # nobody reads: the server is gone
-            os._exit(0)
+    def _on_work_started(self, jobs: Sequence[Job], is_preparing: bool) -> None:
+        is_running = bool(jobs) and jobs[0].has_begun
+        self._send(WorkStarted(tuple(job.number for job in jobs), is_running, is_preparing))
 
-    def _before_work(self, jobs: Sequence[Job], is_preparing: bool) -> None:
-        has_begun = bool(jobs) and jobs[0].has_begun
-        self.send(WorkStarted(tuple(job.number for job in jobs), has_begun, is_preparing))
-
-    def _tell(self, number: int, event: Event) -> None:
+    def _emit(self, number: int, event: Event) -> None:
         if isinstance(event, JobFailed) and is_out_of_memory(event.error.__cause__):
-            os._exit(_OUT_OF_MEMORY)  # it is no sound place for other work
-        # Whoever has the answer finds it counted, and the server knows what has drawn it; by its
-        # second step a model's first job tells the pace.
-        if isinstance(event, JobSucceeded | JobFailed) or (
-            isinstance(event, StepCompleted) and event.index == 2
-        ):
-            self._send_state()
-        self.send(JobEvent(number, event))
+            self._exit(_EXIT_OUT_OF_MEMORY)  # the process may be unusable for other jobs
+        # Before a job ends, the server must know its count and what produced the image. The second
+        # step of a model's first job yields a service time.
+        is_second_step = isinstance(event, StepCompleted) and event.index == 2
+        if is_second_step or isinstance(event, JobSucceeded | JobFailed):
+            self._send_stats()
+        self._send(JobEvent(number, event))
 
-    def _send_state(self, unless: EngineStats | None = None) -> EngineStats:
-        """None is sent after one that was read later."""
-        with self._stating:
+    def _send_stats(self, unless: EngineStats | None = None) -> EngineStats:
+        """Sends the statistics if they differ from `unless`, never older ones after newer ones."""
+        with self._stats_lock:
             stats = self._engine.stats()
             if stats != unless:
-                self.send(StatsUpdate(stats))
+                self._send(StatsUpdate(stats))
             return stats
 
-    def _show_life(self) -> None:
+    def _heartbeat_loop(self) -> None:
+        """Sends the statistics at every interval. While models load, also sends each change."""
         last, last_s = None, float("-inf")
         while True:
-            is_due = time.monotonic() - last_s >= self._sign_of_life_s
-            stats = self._send_state(unless=None if is_due else last)
+            is_due = time.monotonic() - last_s >= self._heartbeat_interval_s
+            stats = self._send_stats(unless=None if is_due else last)
             if is_due or stats != last:
                 last, last_s = stats, time.monotonic()
             is_loading = not (stats.is_ready or stats.failure)
-            time.sleep(_LOADING_POLL_S if is_loading else self._sign_of_life_s)
+            time.sleep(_LOADING_POLL_S if is_loading else self._heartbeat_interval_s)
 
 
 class _LogHandler(QueueHandler):
-    """Renders each record here and lets the server write it."""
+    """Formats log records here and sends them to the server, which writes them."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, send: Send) -> None:
         super().__init__(None)  # type: ignore[arg-type]
-        self._worker = worker
+        self._send = send
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        self._worker.send(LogRecordMessage(dict(vars(record))))
+        self._send(LogRecordMessage(dict(vars(record))))
 
 
 def _take_pipes() -> tuple[BufferedReader, MessageWriter]:
-    """Takes standard input and output away from whatever else may read or print."""
+    """Reserves stdin and stdout for messages; whatever prints to stdout writes to stderr."""
     reader, writer = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
     try:
         os.dup2(2, 1)
-    except OSError:  # the server has no standard error
-        os.dup2(nothing, 1)
-        os.dup2(nothing, 2)
+    except OSError:  # the server has no stderr
+        os.dup2(null, 1)
+        os.dup2(null, 2)
     return open(reader, "rb"), MessageWriter(FileIO(writer, "wb"))
 
 
-def _leave_signals_to_the_server() -> None:
-    """Ctrl-C on a terminal, or a supervisor that signals all processes, reaches this one, too."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
+def _ignore_signals() -> None:
+    """Ignores Ctrl-C and SIGTERM, which terminals and process supervisors send to all processes."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
 
-def _die_with(parent: int) -> None:
-    """The end of the pipe says that the parent is gone, but not to a process that hangs."""
+def _set_parent_death_signal(parent_pid: int) -> None:
+    """Has Linux kill the process with its parent: a process that hangs reads no end of file."""
     if sys.platform != "linux":
         return
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    except (OSError, AttributeError):  # a system without it
+    except (OSError, AttributeError):  # a system without prctl
         return
-    if os.getppid() != parent:  # it was gone before
+    if os.getppid() != parent_pid:  # the parent ended before the call
         os._exit(0)
 
 
-def _offer_to_the_kernel() -> None:
-    score = Path("/proc/self/oom_score_adj")
+def _raise_oom_score() -> None:
+    path = Path("/proc/self/oom_score_adj")
     try:
-        score.write_text(str(max(_OOM_SCORE, int(score.read_text()))))
+        path.write_text(str(max(_OOM_SCORE, int(path.read_text()))))
     except (OSError, ValueError):  # not on every system
         pass

@@ -20,7 +20,7 @@ from pathlib import Path
 from daguerre import __version__
 from daguerre.config import Settings
 from daguerre.cpu import num_cores
-from daguerre.engine.workers.cpu_affinity import num_threads_each
+from daguerre.engine.workers.cpu_affinity import threads_per_worker
 from daguerre.models.catalog import FILE_NAME
 from daguerre.params import ImageParams, ModelInfo
 
@@ -41,7 +41,7 @@ class EnvironmentFingerprint:
         self._facts = {
             "version": __version__,
             "settings": [getattr(settings, name) for name in _SETTINGS],
-            "threads": num_threads_each(settings.workers, settings.threads_per_worker),
+            "threads": threads_per_worker(settings.workers, settings.threads_per_worker),
             "environment": [os.environ.get(name, "") for name in _ENVIRONMENT],
             "compiler": _compiler(),
             "distributions": {name: _version(name) for name in _DISTRIBUTIONS},

@@ -142,7 +142,7 @@ def _of_workers(
         labels=["worker"],
     )
     for number, worker in enumerate(workers):
-        is_up.add_metric([str(number)], float(worker.is_up))
+        is_up.add_metric([str(number)], float(worker.is_ready))
         jobs.add_metric([str(number)], worker.num_jobs)
         restarts.add_metric([str(number)], worker.num_restarts)
         unlike.add_metric([str(number)], len(worker.mismatched_models))

@@ -1,0 +1,265 @@
+"""One slot of the worker pool: keeps a worker running, and replaces it when it dies or hangs.
+
+One thread starts workers and reads their messages. Another is the watchdog, which terminates a
+worker that hangs. Either way the worker's messages end, so its death is handled in one place.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Protocol
+
+from daguerre.engine.interface import EngineStats
+from daguerre.engine.workers.messages import (
+    CancelAcknowledged,
+    JobEvent,
+    LogRecordMessage,
+    StatsUpdate,
+    WorkerCommand,
+    WorkerMessage,
+    WorkStarted,
+)
+from daguerre.engine.workers.parity import WorkerParity
+from daguerre.engine.workers.watchdog import Watchdog
+
+# A slot fails after this many consecutive workers that ended before their models were loaded.
+MAX_FAILED_STARTS = 6
+_MIN_BACKOFF_S, _MAX_BACKOFF_S = 0.5, 8.0
+_STOPPED = "was stopped"
+EMPTY_STATS = EngineStats(False, 0, 0, 0, 0, 0, 0, 0)
+
+logger = logging.getLogger(__name__)
+
+
+class WorkerHandle(Protocol):
+    """The server's view of one worker: a child process, or a worker on another machine.
+
+    All methods may be called from any thread.
+    """
+
+    @property
+    def identity(self) -> str:
+        """What an operator finds the worker by, such as "pid 1234"."""
+
+    def send(self, message: WorkerCommand) -> None:
+        """Queues a message. Never blocks, since a worker that hangs reads nothing."""
+
+    def messages(self) -> Iterator[WorkerMessage]:
+        """Yields the worker's messages until it ends, for whatever reason."""
+
+    def terminate(self, reason: str) -> None:
+        """Ends the worker at once; the first reason given is the one that `wait` returns."""
+
+    def wait(self) -> str:
+        """Ends and releases what is left of the worker; returns why it ended."""
+
+
+class WorkerPoolListener(Protocol):
+    """Callbacks of the worker pool. All are called with its lock held."""
+
+    def is_busy(self, worker: int) -> bool:
+        """Whether the worker has something to do."""
+
+    def on_workers_changed(self) -> None:
+        """The set of workers that may run jobs, or of models they may serve, has changed."""
+
+    def on_message(
+        self, worker: int, message: WorkStarted | JobEvent | CancelAcknowledged
+    ) -> None: ...
+
+    def on_worker_died(self, worker: int, reason: str) -> None:
+        """A worker that had been ready has ended; it is replaced."""
+
+    def on_worker_failed(self, worker: int, reason: str) -> None:
+        """A worker has ended for good; there will be no replacement."""
+
+
+class WorkerSlot:
+    """Runs one worker after another. All methods but `start` and `join` need `lock` to be held."""
+
+    def __init__(
+        self,
+        number: int,
+        start_worker: Callable[[int], WorkerHandle],
+        watchdog: Watchdog,
+        lock: threading.Condition,
+        parity: WorkerParity,
+        listener: WorkerPoolListener,
+    ) -> None:
+        self.number = number
+        self._start_worker, self._watchdog, self._lock = start_worker, watchdog, lock
+        self._parity, self._listener = parity, listener
+        self._threads: list[threading.Thread] = []
+        self._worker: WorkerHandle | None = None
+        self._is_loaded = False
+        self._num_failed_starts = self._num_fruitless = 0  # consecutive workers
+        self.has_been_ready = self.is_stopping = False
+        self.num_restarts = 0
+        self.failure = ""  # why there will be no other worker
+        # The last report; its counters include those of earlier workers, summed up in `_past`.
+        self.stats = self._past = EMPTY_STATS
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the worker accepts jobs."""
+        return self._is_loaded and self._worker is not None
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the worker is ready, or is being replaced for the first time since it was."""
+        is_failing = self._num_failed_starts or self.is_stopping or self.failure
+        return self.has_been_ready and not is_failing
+
+    @property
+    def identity(self) -> str:
+        """Identity of the present worker, or ""."""
+        return self._worker.identity if self._worker else ""
+
+    def start(self) -> None:
+        for target in (self._supervise_loop, self._watchdog_loop):
+            name = f"daguerre-worker-{self.number}{target.__name__}"
+            thread = threading.Thread(target=target, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """Terminates the worker, which holds nothing that must be kept."""
+        self.is_stopping = True
+        self._lock.notify_all()
+        self._terminate(_STOPPED)
+
+    def join(self) -> None:
+        """Waits until the worker is gone."""
+        for thread in self._threads:
+            thread.join()
+
+    def send(self, message: WorkerCommand) -> None:
+        if self._worker:
+            self._worker.send(message)
+
+    def note_job_assigned(self) -> None:
+        """Starts the watchdog's timer for progress: the worker was idle until now."""
+        self._watchdog.record_progress()
+
+    def reset_backoff(self) -> None:
+        """Restarts without a pause from now on: the worker has produced a result."""
+        self._num_fruitless = 0
+
+    def _terminate(self, reason: str) -> None:
+        if self._worker:
+            self._worker.terminate(reason)
+
+    def _supervise_loop(self) -> None:
+        try:
+            while self._back_off():
+                self._run_once()
+        finally:
+            with self._lock:
+                reason = "the server is stopping"
+                if not self.is_stopping:
+                    self.failure = self.failure or "its supervisor has crashed. This is a bug."
+                    self._parity.remove(self.number)
+                    reason = "the engine has failed"
+                self._listener.on_worker_failed(self.number, reason)
+                self._lock.notify_all()
+
+    def _back_off(self) -> bool:
+        """Pauses after workers that produced nothing; returns whether to start another one."""
+        with self._lock:
+            if self._num_fruitless > 1:
+                pause_s = min(_MIN_BACKOFF_S * 2 ** (self._num_fruitless - 2), _MAX_BACKOFF_S)
+                self._lock.wait_for(lambda: self.is_stopping, pause_s)
+            return not (self.is_stopping or self.failure)
+
+    def _run_once(self) -> None:
+        """Runs one worker from its start to its end."""
+        self._watchdog.record_start()
+        try:
+            worker = self._start_worker(self.number)
+        except OSError as error:
+            self._on_exit(f"could not be started: {error.strerror or error}")
+            return
+        with self._lock:
+            self._worker = worker
+            if self.is_stopping:
+                self._terminate(_STOPPED)
+        try:
+            for message in worker.messages():
+                self._on_message(message)
+        finally:
+            with self._lock:
+                self._worker = None
+            reason = worker.wait()
+        self._on_exit(f"({worker.identity}) {reason}")
+
+    def _on_message(self, message: WorkerMessage) -> None:
+        self._watchdog.record_heartbeat()
+        if isinstance(message, LogRecordMessage):
+            _log(logging.makeLogRecord(message.record))
+            return
+        with self._lock:
+            if isinstance(message, StatsUpdate):
+                self._on_stats(message.stats)
+                return
+            if isinstance(message, WorkStarted):
+                self._watchdog.record_preparing(message.is_preparing)
+            elif isinstance(message, JobEvent):
+                self._watchdog.record_progress()
+            self._listener.on_message(self.number, message)
+
+    def _on_stats(self, stats: EngineStats) -> None:
+        # A new worker knows neither service times nor certificates yet.
+        self.stats = replace(
+            stats,
+            num_forwards=stats.num_forwards + self._past.num_forwards,
+            num_rows=stats.num_rows + self._past.num_rows,
+            service_times=stats.service_times.with_history(self.stats.service_times),
+            certificates=stats.certificates or self.stats.certificates,
+        )
+        has_changed = self._parity.update(self.number, stats.loaded, stats.load_failures)
+        if stats.failure:
+            if not self.has_been_ready:  # a new worker would fail again
+                self.failure = stats.failure
+            self._terminate(f"failed: {stats.failure}")
+        elif stats.is_ready and not self._is_loaded:
+            has_changed = self._is_loaded = self.has_been_ready = True
+            self._num_failed_starts = 0
+            self._watchdog.record_loaded()
+        if has_changed:
+            self._listener.on_workers_changed()
+
+    def _on_exit(self, reason: str) -> None:
+        with self._lock:
+            was_ready, self._is_loaded = self._is_loaded, False
+            self._past = self.stats = replace(self.stats, loaded={}, load_failures=())
+            self._parity.clear(self.number)
+            if self.is_stopping or self.failure:
+                return
+            self.num_restarts += 1
+            self._num_fruitless += 1
+            logger.error("worker %d %s; restarting it", self.number, reason)
+            if was_ready:
+                self._listener.on_worker_died(self.number, reason)
+                return
+            self._num_failed_starts += 1
+            if self._num_failed_starts >= MAX_FAILED_STARTS:
+                self.failure = f"worker {self.number} {reason}; {MAX_FAILED_STARTS} starts failed"
+            self._parity.deprioritize(self.number)
+            self._listener.on_workers_changed()
+
+    def _watchdog_loop(self) -> None:
+        with self._lock:
+            while not (self.is_stopping or self.failure):
+                self._lock.wait(self._watchdog.poll_interval_s)
+                if fault := self._watchdog.check(is_busy=self._listener.is_busy(self.number)):
+                    self._terminate(fault)
+
+
+def _log(record: logging.LogRecord) -> None:
+    """Handles a worker's log record as if it had been logged here."""
+    own = logging.getLogger(record.name)
+    if own.isEnabledFor(record.levelno):
+        own.handle(record)
