@@ -55,8 +55,7 @@ def test_environment_variable(name: str) -> None:
         "cors_origins": "https://app.example.com,http://localhost:5173",
         "public_url": "http://x",
         "default_response_format": "url",
-        "files_max_bytes": "100000000",
-        "files_secret": "x" * 32,
+        "signed_url_secret": "x" * 32,
     }
     value = by_name.get(name, by_kind[kinds[name]])
     loaded = Settings.load({}, {environment_variable(name): value})
@@ -94,9 +93,9 @@ def test_flag_comes_before_the_environment() -> None:
         ("public_url", "http://x?a=1", "no ? or #"),
         ("public_url", "http://x\nexport A=1", "with a host"),
         ("default_response_format", "base64", "one of b64_json, url"),
-        ("files_url", "gs://bucket", "a directory, or a bucket such as s3://bucket/prefix"),
-        ("files_url", "s3://", "a directory, or a bucket such as s3://bucket/prefix"),
-        ("files_url", "s3://bucket?x=1", "a directory, or a bucket such as s3://bucket/prefix"),
+        ("image_store", "gs://bucket", "a directory, or a bucket such as s3://bucket/prefix"),
+        ("image_store", "s3://", "a directory, or a bucket such as s3://bucket/prefix"),
+        ("image_store", "s3://bucket?x=1", "a directory, or a bucket such as s3://bucket/prefix"),
     ],
 )
 def test_bad_value_is_refused(name: str, value: str, rule: str) -> None:
@@ -132,7 +131,7 @@ def test_url(values: dict[str, str], url: str) -> None:
 def test_refused_secret_is_not_shown() -> None:
     """The message for a secret that is too short does not repeat it."""
     with pytest.raises(SettingsError, match="at least 32 characters") as caught:
-        Settings.load({"files_secret": "hunter2"}, {})
+        Settings.load({"signed_url_secret": "hunter2"}, {})
     assert "hunter2" not in caught.value.message
 
 

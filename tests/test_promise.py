@@ -175,7 +175,7 @@ def test_repeats(tmp_path: Path) -> None:
             server.client.post(PATH, json=seeded),
         ]
     assert [answer.headers["x-cache"] for answer in (first, *hits)] == ["miss", "hit", "hit"]
-    with serving(tmp_path, 1, DAGUERRE_RESULTS_MAX_BYTES="0") as server:
+    with serving(tmp_path, 1, DAGUERRE_IMAGE_STORE_MAX_BYTES="0") as server:
         made = [
             server.client.post(PATH, json=body, headers=key),
             server.client.post(PATH, json=seeded),

@@ -146,11 +146,6 @@ class Settings:
     embed_prompt: bool = _setting(
         False, "Write the prompt into the metadata of image files.", validation.boolean
     )
-    results_max_bytes: int = _setting(
-        256 * 1024 * 1024,
-        "Disk for finished files that may be asked for again, in bytes; 0 keeps none.",
-        int_range(0, 2**50),
-    )
     cache_seeded_requests: bool = _setting(
         False,
         "Answer a request that names a seed from the cache if the cache has its image.",
@@ -161,26 +156,26 @@ class Settings:
         "Response format of requests that do not name one. A stream always carries its image.",
         enum("b64_json", "url"),
     )
-    files_url: str = _setting(
+    image_store: str = _setting(
         "",
-        "Where files behind links are kept: a folder, or s3://bucket/prefix (with the usual"
-        " AWS_ variables). Default: files in the data folder.",
+        "Where finished images are stored for signed URLs and replays: a directory or"
+        " s3://bucket/prefix (with the usual AWS_ variables). Default: images in the data"
+        " directory.",
         validation.directory_or_bucket,
     )
-    files_max_age_s: float = _setting(
-        3600.0,
-        "Time for which a link is good, and its file is kept, in seconds.",
-        float_range(1, 604_800),
-    )
-    files_max_bytes: int = _setting(
+    image_store_max_bytes: int = _setting(
         1024**3,
-        "Bound on the files behind links, in bytes; past it the oldest go.",
-        int_range(64 * 1024 * 1024, 2**50),
+        "Maximum size of the image store, in bytes. Least recently used images are evicted first."
+        " 0 stores none: replays are generated again, and response_format=url gets 400.",
+        int_range(0, 2**50),
     )
-    files_secret: str = _setting(
+    signed_url_ttl_s: float = _setting(
+        3600.0, "Seconds until a signed URL of an image expires.", float_range(1, 604_800)
+    )
+    signed_url_secret: str = _setting(
         "",
-        "Secret that links are signed with; servers that share files need the same. Default: one"
-        " that is made in the data folder.",
+        "Secret that signs URLs; servers behind one address need the same. Default: a random one"
+        " in the data directory.",
         validation.secret,
         secret=True,
     )

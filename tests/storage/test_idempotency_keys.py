@@ -109,10 +109,10 @@ RACE = """
 import sys
 from pathlib import Path
 from daguerre.storage import database
-from daguerre.storage.idempotency_keys import Claims
+from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.config import Settings
 settings = Settings(home=Path(sys.argv[1]), database_url=sys.argv[2])
-claims = Claims(database.open_database(settings))
+claims = IdempotencyStore(database.open_database(settings))
 print("ready", flush=True)
 sys.stdin.readline()
 for key in "abcdefgh":

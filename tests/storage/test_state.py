@@ -15,7 +15,7 @@ import pytest
 from daguerre.config import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="neither fork nor limits there")
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 def run(program: str, *arguments: object, before: tuple[str, ...] = ()) -> Any:
@@ -40,7 +40,7 @@ from pathlib import Path
 from sqlalchemy import text
 from daguerre.cli import credentials
 from daguerre.cli import provisioning
-from daguerre.storage.idempotency_keys import Claims
+from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.config import Settings
 from daguerre.storage.api_keys import ResourceStore
 
@@ -49,7 +49,8 @@ acknowledged = Path(sys.argv[3])
 
 def work(name):
     store = ResourceStore.open(settings)
-    claims, file = Claims(store.database), os.open(acknowledged, os.O_APPEND | os.O_WRONLY)
+    claims = IdempotencyStore(store.database)
+    file = os.open(acknowledged, os.O_APPEND | os.O_WRONLY)
     for index in range(10**6):
         alias = f"{name}_{index}"
         provisioning.create(settings, store, "m", alias)
@@ -75,7 +76,7 @@ def check():
         if word[0] == "made" and word[1] not in gone | unsure:
             assert opened[word[1]], word
         if word[0] == "claimed":
-            claim, is_new = Claims(store.database).claim(word[1], "key", "other", 0)
+            claim, is_new = IdempotencyStore(store.database).claim(word[1], "key", "other", 0)
             assert (claim.seed, is_new) == (int(word[2]), False), word
     assert not gone & {resource.alias for resource in store.list()}
     store.close()
@@ -130,14 +131,14 @@ from pathlib import Path
 from sqlalchemy import text
 from daguerre.cli import credentials
 from daguerre.cli import provisioning
-from daguerre.storage.idempotency_keys import Claims
+from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.config import Settings
 from daguerre.errors import DaguerreError
 from daguerre.storage.api_keys import ResourceStore
 
 settings, way = Settings(home=Path(sys.argv[1]) / "home"), sys.argv[2]
 store = ResourceStore.open(settings)
-claims, told, made = Claims(store.database), [], []
+claims, told, made = IdempotencyStore(store.database), [], []
 filler = settings.data_dir() / "filler"
 
 def fill():
@@ -196,7 +197,7 @@ def check_full(found: dict[str, Any]) -> None:
     *created, rotated, claimed = found["told"]
     assert created[-1].startswith("SettingsError: ")
     assert rotated.startswith("SettingsError: ")
-    assert claimed.startswith("Unavailable: idempotency keys cannot be kept")
+    assert claimed.startswith("UnavailableError: idempotency keys cannot be kept")
     assert found["during"] == [True] * 3
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TypeAlias
 
 from starlette.applications import Starlette
@@ -21,12 +22,15 @@ from starlette.types import ASGIApp, Lifespan
 
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
+from daguerre.engine.workers.cpu_affinity import threads_per_worker
 from daguerre.errors import DaguerreError, SettingsError, UnavailableError
+from daguerre.models.catalog import FILE_NAME as CATALOG_FILE
 from daguerre.server.access.auth import Authenticator
 from daguerre.server.access.rate_limiter import RateLimiter, retry_after_s, whole_seconds
 from daguerre.server.http.errors import OutageLog, error_response, unrouted_response
 from daguerre.server.http.middleware import RequestContextMiddleware
 from daguerre.server.http.security_headers import JsonCORSMiddleware
+from daguerre.server.idempotency.environment import EnvironmentFingerprint
 from daguerre.server.idempotency.replay import IdempotencyCoordinator
 from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.server.playground.page import Playground
@@ -38,8 +42,8 @@ from daguerre.server.routes.models import Models
 from daguerre.server.routes.openapi import OpenApi
 from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.storage.api_keys import ResourceStore
-from daguerre.storage.file_store import FileStore
 from daguerre.storage.idempotency_keys import IdempotencyStore
+from daguerre.storage.image_store import DIR_NAME, ImageStore
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[ASGIApp]]
 PREFIX = "/v1"
@@ -54,9 +58,16 @@ def create_app(
 ) -> Starlette:
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
     keys = Authenticator(resources)
-    replays = IdempotencyCoordinator(settings, IdempotencyStore(resources.database))
-    files = FileEndpoints(FileStore.of(settings), UrlSigner(settings))
-    images = ImageGenerations(settings, engine, keys, limiter, replays, files)
+    image_store, signer = _image_store(settings), _url_signer(settings)
+    replays = IdempotencyCoordinator(
+        IdempotencyStore(resources.database),
+        image_store,
+        _environment(settings),
+        outages,
+        cache_seeded_requests=settings.cache_seeded_requests,
+    )
+    files = FileEndpoints(image_store, signer)
+    images = ImageGenerations(settings, engine, keys, limiter, replays, signer)
     models, health = Models(engine, keys), Health(engine)
     routes = [
         *_routes(images, files, models, health, metrics, OpenApi(settings)),
@@ -86,11 +97,39 @@ def create_app(
             *_other_sites(settings),
         ],
         exception_handlers={HTTPException: on_unrouted, DaguerreError: on_error},
-        lifespan=_lifespan(engine, files, outages),
+        lifespan=_lifespan(engine, image_store, outages),
     )
     # A redirect would turn a POST into a GET in many clients; the error names the right path.
     app.router.redirect_slashes = False
     return app
+
+
+def _image_store(settings: Settings) -> ImageStore:
+    location: Path | str = settings.image_store
+    if not location:
+        location = settings.data_dir() / DIR_NAME
+    elif "://" not in settings.image_store:
+        location = Path(settings.image_store).expanduser()
+    return ImageStore(location, settings.image_store_max_bytes, settings.signed_url_ttl_s)
+
+
+def _url_signer(settings: Settings) -> UrlSigner:
+    return UrlSigner(
+        settings.public_base_url(),
+        settings.signed_url_ttl_s,
+        settings.signed_url_secret,
+        settings.data_dir(),
+    )
+
+
+def _environment(settings: Settings) -> EnvironmentFingerprint:
+    return EnvironmentFingerprint(
+        settings.catalog or settings.data_dir() / CATALOG_FILE,
+        precision=settings.embedded_precision,
+        steps=settings.embedded_steps,
+        embed_prompt=settings.embed_prompt,
+        threads=threads_per_worker(settings.workers, settings.threads_per_worker),
+    )
 
 
 def _routes(
@@ -145,11 +184,11 @@ def _with_retry_after(error: DaguerreError, engine: Engine) -> DaguerreError:
     return type(error)(error.message, param=error.param, retry_after_s=seconds)
 
 
-def _lifespan(engine: Engine, files: FileEndpoints, outages: OutageLog) -> Lifespan[Starlette]:
+def _lifespan(engine: Engine, images: ImageStore, outages: OutageLog) -> Lifespan[Starlette]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await engine.start()
-        sweeping = asyncio.create_task(_sweep(files, outages))
+        sweeping = asyncio.create_task(_sweep(images, outages))
         try:
             yield
         finally:
@@ -160,11 +199,11 @@ def _lifespan(engine: Engine, files: FileEndpoints, outages: OutageLog) -> Lifes
     return lifespan
 
 
-async def _sweep(files: FileEndpoints, outages: OutageLog) -> None:
-    """Files go when they are too old, also where none is made or asked for."""
+async def _sweep(images: ImageStore, outages: OutageLog) -> None:
+    """Images expire on an idle server, too."""
     while True:
         try:
-            await files.store.sweep()
+            await images.sweep()
         except DaguerreError as error:
             outages.note(error)
         await asyncio.sleep(SWEEP_S)

@@ -116,7 +116,7 @@ class BoundedFolder:
         if num_bytes:
             free = shutil.disk_usage(data_dir.prepare(self.path)).free + total_bytes(expired)
             excess = max(excess, num_bytes + self._min_free_bytes - free)
-        victims = least_recently_used((e for e in idle if e not in expired), excess)
+        victims = least_recently_used((e for e in idle if now_s < e.expires_s), excess)
         fits = total_bytes(victims) >= excess
         if num_bytes and not fits:
             victims = []

@@ -1,19 +1,21 @@
-"""Kept files that answer seeded requests: off unless set, and never other than made anew."""
+"""Cached seeded requests: off by default, and always the bytes that rendering gives."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import MODEL, FakeEngine, RunningServer, running
 
 from daguerre.config import Settings
 from daguerre.params import ImageParams
+from daguerre.server import app
 from daguerre.server.idempotency import environment
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
-from daguerre.storage import result_cache
+from daguerre.storage.image_store import DIR_NAME
 
 CACHE = "x-cache"
 
@@ -31,23 +33,24 @@ def caching(_caching_server: RunningServer) -> Iterator[RunningServer]:
     _caching_server.engine.reset()
 
 
-def test_off_unless_set(server: RunningServer) -> None:
-    """By default every request is made, and nothing is said of a cache."""
-    answers = [server.generate(seed=5, prompt="off") for _ in range(2)]
-    assert len(server.engine.params) == 2
+def test_off_by_default(tmp_path: Path) -> None:
+    """By default every request is rendered, without a cache header or a stored image."""
+    with running(tmp_path) as server:
+        answers = [server.generate(seed=5, prompt="off") for _ in range(2)]
+        assert len(server.engine.params) == 2
     assert not any(CACHE in answer.headers for answer in answers)
-    assert not (server.settings.data_dir() / result_cache.FOLDER_NAME).exists()
+    assert not (tmp_path / DIR_NAME).exists()
 
 
-def test_off_without_room(tmp_path: Path) -> None:
-    """With no bytes to keep files in, the setting alone keeps nothing."""
-    with running(tmp_path, cache_seeded_requests=True, results_max_bytes=0) as server:
+def test_off_without_a_store(tmp_path: Path) -> None:
+    """Without an image store, the setting has no effect."""
+    with running(tmp_path, cache_seeded_requests=True, image_store_max_bytes=0) as server:
         assert CACHE not in server.generate(seed=5).headers
 
 
 @pytest.mark.parametrize("fields", [{}, {"output_format": "jpeg", "output_compression": 50}])
 def test_hit(caching: RunningServer, fields: dict[str, object]) -> None:
-    """The second answer is the first, byte for byte, and the engine is not asked."""
+    """The second response has the bytes of the first, without a second job."""
     first = caching.generate(seed=5, prompt="hit", **fields)
     again = caching.generate(seed=5, prompt="hit", **fields)
     assert [answer.headers[CACHE] for answer in (first, again)] == ["miss", "hit"]
@@ -55,8 +58,8 @@ def test_hit(caching: RunningServer, fields: dict[str, object]) -> None:
     assert len(caching.engine.params) == 1
 
 
-def test_hit_is_what_would_be_made(caching: RunningServer, server: RunningServer) -> None:
-    """A server without a cache gives the same file."""
+def test_hit_equals_rendering(caching: RunningServer, server: RunningServer) -> None:
+    """A server without a cache returns the same file."""
     for _ in range(2):
         cached = caching.generate(seed=6, prompt="made", size="1344x768")
     assert cached.headers[CACHE] == "hit"
@@ -74,22 +77,22 @@ def test_hit_is_what_would_be_made(caching: RunningServer, server: RunningServer
         {"output_format": "jpeg"},
     ],
 )
-def test_another_request_is_made(caching: RunningServer, other: dict[str, object]) -> None:
-    """Whatever changes the file is another entry."""
+def test_other_request_misses(caching: RunningServer, other: dict[str, object]) -> None:
+    """Every field that changes the file changes the entry."""
     asked: dict[str, object] = {"seed": 7, "prompt": "one"}
     caching.generate(**asked)
     assert caching.generate(**asked | other).headers[CACHE] == "miss"
 
 
-def test_random_seeds_are_not_kept(caching: RunningServer) -> None:
-    """A request that names no seed wants a new image, and nobody can ask for it again."""
+def test_random_seeds_are_not_cached(caching: RunningServer) -> None:
+    """A request without a seed gets a new image, which no request can name."""
     answers = [caching.generate(prompt="random", seed=seed) for seed in (0, 0)]
     assert not any(CACHE in answer.headers for answer in answers)
     assert answers[0].content != answers[1].content
 
 
 def test_key_and_seed(caching: RunningServer) -> None:
-    """A new Idempotency-Key with a seed that was asked for is answered from the cache, too."""
+    """A new Idempotency-Key with a cached seed is answered from the cache."""
     first = caching.generate(seed=9)
     body = {"model": MODEL, "prompt": "a red fox", "seed": 9}
     keyed = caching.post(body, idempotency_key="cache-1")
@@ -98,7 +101,7 @@ def test_key_and_seed(caching: RunningServer) -> None:
 
 
 def test_other_weights(caching: RunningServer) -> None:
-    """With other weights under the same id nothing that the old ones drew is given out."""
+    """New weights under the same model id miss the images of the old ones."""
     caching.generate(seed=10)
     before = caching.engine.model_infos
     try:
@@ -110,9 +113,9 @@ def test_other_weights(caching: RunningServer) -> None:
 
 
 def test_damaged_entry(caching: RunningServer) -> None:
-    """A file that was damaged on the disk is made again."""
+    """A damaged object is rendered and stored again."""
     first = caching.generate(seed=11)
-    for path in (caching.settings.data_dir() / result_cache.FOLDER_NAME).iterdir():
+    for path in (caching.settings.data_dir() / DIR_NAME).iterdir():
         path.write_bytes(path.read_bytes()[:-5])
     again = caching.generate(seed=11)
     assert again.headers[CACHE] == "miss" and again.json()["data"] == first.json()["data"]
@@ -120,7 +123,7 @@ def test_damaged_entry(caching: RunningServer) -> None:
 
 
 def test_metrics(caching: RunningServer) -> None:
-    """Hits and misses are counted; a hit spends no time in the stages of an image."""
+    """Hits and misses are counted; a hit adds nothing to the stage durations."""
 
     def counted(name: str) -> float:
         lines = caching.client.get("/metrics").text.splitlines()
@@ -137,26 +140,64 @@ def test_metrics(caching: RunningServer) -> None:
     assert [counted(name) - was for name, was in zip(names, before, strict=True)] == [2, 1, 1]
 
 
-def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each thing that may decide the bytes changes the digest; where a server listens does not."""
-    params, info = ImageParams(MODEL, "x"), FakeEngine().model_infos[0]
+def test_resources_do_not_share(caching: RunningServer) -> None:
+    """An image is found only by the resource that made it."""
+    body = {"model": MODEL, "prompt": "mine", "seed": 13}
+    other = caching.limited(60)
+    for _ in range(2):
+        mine = caching.post(body)
+    theirs = caching.post(body, key=other)
+    assert (mine.headers[CACHE], theirs.headers[CACHE]) == ("hit", "miss")
+    assert theirs.json()["data"] == mine.json()["data"]
 
-    def digest(**settings: object) -> str:
-        own = replace(Settings(home=tmp_path), **settings)  # type: ignore[arg-type]
-        return EnvironmentFingerprint(own).digest(params, info)
+
+def test_store_failure_is_not_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """If the store fails, requests are rendered and the log says so once in a while."""
+    (tmp_path / DIR_NAME).write_text("a file")
+    with running(tmp_path, cache_seeded_requests=True) as server:
+        answers = [server.generate(seed=5) for _ in range(3)]
+        assert len(server.engine.params) == 3
+    assert {(answer.status_code, answer.headers[CACHE]) for answer in answers} == {(200, "miss")}
+    assert caplog.text.count("the image store is unavailable") == 1
+
+
+def test_environment_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that may determine the bytes changes the digest; previews do not."""
+    params, info = ImageParams(MODEL, "x"), FakeEngine().model_infos[0]
+    catalog = tmp_path / "daguerre.toml"
+
+    def digest(resource: str = "r", params: ImageParams = params, **settings: object) -> str:
+        return EnvironmentFingerprint(catalog, **settings).digest(resource, params, info)
 
     plain = digest()
-    assert digest(port=1, max_queued_jobs=1) == plain
+    assert digest(params=replace(params, num_previews=3)) == plain
     found = {
         plain,
-        digest(threads_per_worker=3),
-        digest(embedded_precision="float32"),
-        digest(embedded_steps=3),
-        digest(embed_prompt=True),
-        EnvironmentFingerprint(Settings(home=tmp_path)).digest(replace(params, seed=2), info),
+        digest(threads=3),
+        digest(threads=4),
+        digest("another"),
+        digest(params=replace(params, seed=2)),
+        EnvironmentFingerprint(catalog).digest("r", params, replace(info, weights_sha256="1")),
     }
-    (tmp_path / "daguerre.toml").write_text("[models.x]\n")
+    catalog.write_text("[models.x]\n")
     found.add(digest())
     monkeypatch.setattr(environment, "_version", lambda name: "0")
     found.add(digest())
     assert len(found) == 8
+
+
+def test_decisive_settings() -> None:
+    """Settings that determine the bytes are part of the fingerprint, others are not."""
+    params, info = ImageParams(MODEL, "x"), FakeEngine().model_infos[0]
+
+    def digest(**settings: Any) -> str:
+        return app._environment(Settings(home=Path("/none"), **settings)).digest("r", params, info)
+
+    assert digest(port=1, max_queued_jobs=1) == digest()
+    changed: list[dict[str, object]] = [
+        {"threads_per_worker": 3},
+        {"embedded_precision": "float32"},
+        {"embedded_steps": 3},
+        {"embed_prompt": True},
+    ]
+    assert len({digest(), *(digest(**settings) for settings in changed)}) == 5

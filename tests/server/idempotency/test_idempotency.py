@@ -1,4 +1,4 @@
-"""Idempotency-Key: the same request again is the same answer, and its work is done once."""
+"""Idempotency-Key: a repeated request gets the same response, and its job runs once."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from daguerre.errors import InvalidRequestError, QueueFullError
 from daguerre.params import SIZES
 from daguerre.protocol.parsing import parse_request
 from daguerre.server import app
-from daguerre.server.idempotency.header import fingerprint, idempotency_key
+from daguerre.server.idempotency.header import parse_idempotency_key, request_fingerprint
 from daguerre.server.idempotency.replay import IdempotencyCoordinator
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
 REPLAYED = "idempotent-replayed"
-# Of the servers that run, by their ports: when a request has come to wait is not told outside.
-REPLAYS: dict[int, IdempotencyCoordinator] = {}
+# Port -> coordinator of each running server; a waiting request is not visible from outside.
+COORDINATORS: dict[int, IdempotencyCoordinator] = {}
 
 
 @contextmanager
 def watched(folder: Path, **settings: Any) -> Iterator[RunningServer]:
     made: list[IdempotencyCoordinator] = []
 
-    def make(*arguments: Any) -> IdempotencyCoordinator:
-        made.append(IdempotencyCoordinator(*arguments))
+    def make(*arguments: Any, **named: Any) -> IdempotencyCoordinator:
+        made.append(IdempotencyCoordinator(*arguments, **named))
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "IdempotencyCoordinator", make)
         with running(folder, **settings) as server:
-            REPLAYS[server.settings.port] = made[0]
+            COORDINATORS[server.settings.port] = made[0]
             yield server
 
 
@@ -58,9 +58,10 @@ def server(_own_server: RunningServer) -> Iterator[RunningServer]:
     _own_server.engine.reset()
 
 
-def holders(server: RunningServer) -> int:
-    """Requests with a key that are being answered."""
-    return sum(place.num_holders for place in REPLAYS[server.settings.port]._places.values())
+def in_flight(server: RunningServer) -> int:
+    """Number of requests in progress with a key."""
+    keys = COORDINATORS[server.settings.port]._in_flight.values()
+    return sum(key.num_requests for key in keys)
 
 
 def new_key() -> str:
@@ -87,31 +88,34 @@ def sent(*values: str) -> Headers:
     ],
 )
 def test_keys(value: str, key: str) -> None:
-    """Plain and quoted keys are read alike."""
-    assert idempotency_key(sent(value)) == key
+    """Plain and quoted keys are equivalent."""
+    assert parse_idempotency_key(sent(value)) == key
 
 
 @pytest.mark.parametrize(
     "value", ["", '""', "a b", '"a', r'"a\x"', "ä", "a" * 256, f'"{"a" * 256}"', '"a"b', '"a";x=1']
 )
 def test_bad_keys(value: str) -> None:
-    """Anything else is refused by the name of the header, with what is allowed."""
+    """Any other value is an error that names the header and the rule."""
     with pytest.raises(InvalidRequestError, match="1 to 255 printable ASCII") as caught:
-        idempotency_key(sent(value))
+        parse_idempotency_key(sent(value))
     assert caught.value.param == "Idempotency-Key"
 
 
 def test_one_key_at_a_time() -> None:
-    """Two of them say nothing that could be followed."""
-    assert idempotency_key(Headers({})) is None
-    with pytest.raises(InvalidRequestError, match="2 headers"):
-        idempotency_key(sent("a", "a"))
+    """Two headers are an error; none is no key."""
+    assert parse_idempotency_key(Headers({})) is None
+    with pytest.raises(InvalidRequestError, match="got 2 Idempotency-Key headers"):
+        parse_idempotency_key(sent("a", "a"))
 
 
-def test_what_makes_a_request_another() -> None:
-    """Every field that changes the answer or its form does; how the JSON is written does not."""
-    plain = fingerprint("k", parse_request(BODY))
-    assert fingerprint("k", parse_request({**BODY, "seed": 0, "size": None, "n": 1.0})) == plain
+def test_request_fingerprint() -> None:
+    """Every field that changes the response changes it; the spelling of the JSON does not."""
+    plain = request_fingerprint("k", parse_request(BODY))
+    assert (
+        request_fingerprint("k", parse_request({**BODY, "seed": 0, "size": None, "n": 1.0}))
+        == plain
+    )
     others: list[dict[str, object]] = [
         {"prompt": "a red fo"},
         {"negative_prompt": "x"},
@@ -120,19 +124,19 @@ def test_what_makes_a_request_another() -> None:
         {"output_compression": 5},
     ]
     others += [{"aspect_ratio": ratio} for ratio in SIZES]
-    prints = [fingerprint("k", parse_request({**BODY, **other})) for other in others]
-    assert len({plain, fingerprint("l", parse_request(BODY)), *prints}) == len(others) + 2
+    prints = [request_fingerprint("k", parse_request({**BODY, **other})) for other in others]
+    assert len({plain, request_fingerprint("l", parse_request(BODY)), *prints}) == len(others) + 2
 
 
 def test_bad_key_over_http(server: RunningServer) -> None:
-    """A bad key is a 400 that names the header, and no image is made."""
+    """A bad key is a 400 that names the header, without a job."""
     response = post(server, "a b")
     assert error_of(response)["param"] == "Idempotency-Key" and response.status_code == 400
     assert server.engine.params == []
 
 
 def test_again(server: RunningServer) -> None:
-    """The same request with the same key is answered with the same bytes, and drawn once."""
+    """The same request with the same key gets the same bytes from one job."""
     key = new_key()
     first = post(server, key)
     assert (first.status_code, first.headers["x-cache"]) == (200, "miss")
@@ -145,8 +149,8 @@ def test_again(server: RunningServer) -> None:
     assert len(server.engine.params) == 1
 
 
-def test_other_keys_are_other_requests(server: RunningServer) -> None:
-    """Another key, and the same key of another resource, draw seeds of their own."""
+def test_other_keys(server: RunningServer) -> None:
+    """Another key, and the same key of another resource, get seeds of their own."""
     key = new_key()
     seeds = [
         post(server, key).headers["x-seed"],
@@ -157,8 +161,8 @@ def test_other_keys_are_other_requests(server: RunningServer) -> None:
     assert len(set(seeds)) == 4 and len(server.engine.params) == 4
 
 
-def test_another_request(server: RunningServer) -> None:
-    """Another request with the key is a 409, while the first runs and after it; the first stays."""
+def test_different_request(server: RunningServer) -> None:
+    """A different request with the key is a 409, during and after the first one."""
     key = new_key()
     server.engine.is_held = True
     with ThreadPoolExecutor(1) as pool:
@@ -175,8 +179,8 @@ def test_another_request(server: RunningServer) -> None:
     assert len(server.engine.params) == 1
 
 
-def test_openai_client_does_not_insist(server: RunningServer) -> None:
-    """OpenAI's client, which tries a 409 again by default, is told that this is of no use."""
+def test_openai_client_does_not_retry(server: RunningServer) -> None:
+    """A 409 tells OpenAI's client, which retries it by default, not to."""
     client = OpenAI(
         base_url=f"{server.settings.public_base_url()}/v1", api_key=server.key, max_retries=2
     )
@@ -188,35 +192,35 @@ def test_openai_client_does_not_insist(server: RunningServer) -> None:
     assert caught.value.response.headers["x-should-retry"] == "false"
 
 
-def test_while_it_runs(server: RunningServer) -> None:
-    """Requests that come while the first is drawn wait for it: one job, and one answer for all."""
+def test_concurrent_requests(server: RunningServer) -> None:
+    """Requests that arrive during the first share its job and its response."""
     key = new_key()
     server.engine.is_held = True
     with ThreadPoolExecutor(5) as pool:
         answers: list[Future[httpx.Response]] = []
         for count in range(5):
             answers.append(pool.submit(post, server, key))
-            wait_until(lambda count=count: holders(server) == count + 1)  # type: ignore[misc]
+            wait_until(lambda count=count: in_flight(server) == count + 1)  # type: ignore[misc]
         server.engine.is_held = False
         contents = {answer.result().content for answer in answers}
     assert len(contents) == 1 and b"b64_json" in contents.pop()
     assert sum(REPLAYED in answer.result().headers for answer in answers) == 4
     assert (len(server.engine.params), server.engine.num_cancelled) == (1, 0)
-    assert holders(server) == 0
+    assert in_flight(server) == 0
 
 
 def leaving(server: RunningServer, key: str) -> None:
-    """A request whose client leaves once the engine works on it."""
+    """A request whose client disconnects while its job runs."""
     body = json.dumps(BODY).encode()
-    before = holders(server)
+    before = in_flight(server)
     with server.connection() as connection:
         connection.sendall(server.head(len(body), extra=f"Idempotency-Key: {key}\r\n") + body)
-        wait_until(lambda: holders(server) == before + 1 and server.engine.num_running == 1)
+        wait_until(lambda: in_flight(server) == before + 1 and server.engine.num_running == 1)
 
 
 @pytest.mark.parametrize("who", ["first", "second"])
-def test_leaving_takes_nothing_from_others(server: RunningServer, who: str) -> None:
-    """Whoever leaves, the one that began the work or one that waits for it, the others get it."""
+def test_disconnect_does_not_affect_others(server: RunningServer, who: str) -> None:
+    """A client that disconnects, the first or a later one, does not cancel the shared job."""
     key = new_key()
     server.engine.is_held = True
     with ThreadPoolExecutor(1) as pool, server.connection() as first:
@@ -226,12 +230,12 @@ def test_leaving_takes_nothing_from_others(server: RunningServer, who: str) -> N
             wait_until(lambda: server.engine.num_running == 1)
         stays = pool.submit(post, server, key)
         if who == "first":
-            wait_until(lambda: holders(server) == 2)
+            wait_until(lambda: in_flight(server) == 2)
             first.close()
         else:
             wait_until(lambda: server.engine.num_running == 1)
             leaving(server, key)
-        wait_until(lambda: holders(server) == 1)
+        wait_until(lambda: in_flight(server) == 1)
         assert (server.engine.num_running, server.engine.num_cancelled) == (1, 0)
         server.engine.is_held = False
         assert stays.result().status_code == 200
@@ -239,13 +243,15 @@ def test_leaving_takes_nothing_from_others(server: RunningServer, who: str) -> N
 
 
 def test_streams(server: RunningServer) -> None:
-    """A stream with a key is repeated as well: whoever comes while it runs gets all its events,
-    whoever comes later the image; without the stream it is another request."""
+    """During a stream with a key, a repeat gets all its events; afterwards only the image.
+
+    The same request without `stream` is a different one.
+    """
     key, body = new_key(), {**BODY, "stream": True, "partial_images": 1}
     server.engine.is_held = True
     with ThreadPoolExecutor(2) as pool:
         answers = [pool.submit(post, server, key, body) for _ in range(2)]
-        wait_until(lambda: holders(server) == 2)
+        wait_until(lambda: in_flight(server) == 2)
         server.engine.is_held = False
         during = [answer.result() for answer in answers]
     after = post(server, key, body)
@@ -258,18 +264,18 @@ def test_streams(server: RunningServer) -> None:
 
 
 def events(stream: httpx.Response) -> list[tuple[str, str]]:
-    """Names and images; the time of the first byte is each stream's own."""
+    """Names and images; the timestamps of streams differ."""
     blocks = [block.split("\n") for block in stream.text.split("\n\n") if block[:6] == "event:"]
     return [(name, json.loads(data.removeprefix("data: "))["b64_json"]) for name, data in blocks]
 
 
-def test_all_leave(server: RunningServer) -> None:
-    """The last that leaves ends the work; the key stands, and the next gets the first's seed."""
+def test_all_disconnect(server: RunningServer) -> None:
+    """The last disconnect cancels the job; the key keeps the seed for the next request."""
     key = new_key()
     server.engine.is_held = True
     leaving(server, key)
     wait_until(lambda: server.engine.num_cancelled == 1)
-    wait_until(lambda: holders(server) == 0)
+    wait_until(lambda: in_flight(server) == 0)
     assert server.engine.num_running == 0
     server.engine.is_held = False
     again = post(server, key)
@@ -278,8 +284,8 @@ def test_all_leave(server: RunningServer) -> None:
     assert post(server, key, {**BODY, "n": 1, "seed": 3}).status_code == 409
 
 
-def test_refused_requests_claim_nothing(server: RunningServer) -> None:
-    """A request that was refused leaves its key free, also for another request."""
+def test_refused_request_releases_its_key(server: RunningServer) -> None:
+    """A refused request leaves its key free, even for a different request."""
     key = new_key()
     server.engine.refusal = QueueFullError("the queue is full")
     assert post(server, key).status_code == 503
@@ -289,13 +295,13 @@ def test_refused_requests_claim_nothing(server: RunningServer) -> None:
     assert post(server, key, {**BODY, "seed": 5}).headers["x-cache"] == "hit"
 
 
-def test_failed_requests_are_tried_again(server: RunningServer) -> None:
-    """A failure is told to all that wait for it, and kept for nobody: the key tries again."""
+def test_failed_request_is_retried(server: RunningServer) -> None:
+    """All waiting requests get a failure; the next one with the key runs again, with the seed."""
     key = new_key()
     server.engine.failure, server.engine.is_held = RuntimeError("broken"), True
     with ThreadPoolExecutor(2) as pool:
         answers = [pool.submit(post, server, key) for _ in range(2)]
-        wait_until(lambda: holders(server) == 2)
+        wait_until(lambda: in_flight(server) == 2)
         server.engine.is_held = False
         assert {answer.result().status_code for answer in answers} == {500}
     server.engine.failure = None
@@ -304,15 +310,15 @@ def test_failed_requests_are_tried_again(server: RunningServer) -> None:
     assert {params.seed for params in server.engine.params} == {int(again.headers["x-seed"])}
 
 
-def test_the_deadline_of_another(server: RunningServer) -> None:
-    """Who waits for a job whose owner's time is over gets an image all the same."""
+def test_deadline_of_the_owner(server: RunningServer) -> None:
+    """If the request that started a shared job times out, the others get a new job."""
     key = new_key()
     server.engine.is_held = True
     with ThreadPoolExecutor(2) as pool:
         early = pool.submit(server.post, BODY, idempotency_key=key, x_request_timeout="4")
         wait_until(lambda: server.engine.num_running == 1)
         late = pool.submit(post, server, key)
-        wait_until(lambda: holders(server) == 2 or early.done())
+        wait_until(lambda: in_flight(server) == 2 or early.done())
         assert early.result().status_code == 504
         server.engine.is_held = False
         assert late.result().status_code == 200
@@ -320,14 +326,14 @@ def test_the_deadline_of_another(server: RunningServer) -> None:
 
 
 def test_after_a_restart(tmp_path: Path) -> None:
-    """The key holds, and the bytes are the same, after a restart: from the disk, and made again."""
+    """After a restart the key gives the same bytes, from the store or rendered again."""
     key = new_key()
     with running(tmp_path) as server:
         resource_key = server.key
         first = post(server, key)
     for max_bytes, cache in ((2**20, "hit"), (0, None)):
         rename_alias(server)
-        with running(tmp_path, results_max_bytes=max_bytes) as server:
+        with running(tmp_path, image_store_max_bytes=max_bytes) as server:
             again = server.post(BODY, key=resource_key, idempotency_key=key)
             assert again.content == first.content
             assert (again.headers.get("x-cache"), again.headers[REPLAYED]) == (cache, "true")
@@ -335,7 +341,7 @@ def test_after_a_restart(tmp_path: Path) -> None:
 
 
 def rename_alias(server: RunningServer) -> None:
-    """The next server on the folder makes a resource of its own under the same name."""
+    """The next server in the directory creates a resource with the same alias."""
     with closing(sqlite3.connect(database_file(server.settings))) as connection:
         connection.execute("UPDATE daguerre_resources SET alias = alias || '_BEFORE'")
         connection.commit()

@@ -1,14 +1,14 @@
-"""Links to images: that they lead to the file, for whom, for how long, and in which parts."""
+"""Signed URLs of images: the file, its parts, expiry and signatures."""
 
 from __future__ import annotations
 
 import base64
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
 import openai
@@ -18,9 +18,8 @@ from PIL import Image
 from s3 import BUCKET, s3
 
 from daguerre.config import Settings
-from daguerre.errors import UnavailableError
-from daguerre.server.routes.signed_urls import KEY_FILE, UrlSigner
-from daguerre.storage.file_store import FileStore
+from daguerre.server.routes.signed_urls import SECRET_FILE, UrlSigner
+from daguerre.storage.image_store import DIR_NAME
 
 
 def link(server: RunningServer, **fields: object) -> str:
@@ -33,13 +32,17 @@ def link(server: RunningServer, **fields: object) -> str:
 
 
 def get(address: str, headers: dict[str, str] | None = None, method: str = "GET") -> httpx.Response:
-    """Without a key, as anyone."""
+    """Fetches without an API key."""
     with httpx.Client(verify=False, timeout=30) as client:  # certificates take long to load
         return client.request(method, address, headers=headers)
 
 
 def head(address: str, headers: dict[str, str] | None = None) -> httpx.Response:
     return get(address, headers, "HEAD")
+
+
+def signer(settings: Settings, clock: Callable[[], float]) -> UrlSigner:
+    return UrlSigner(settings.public_base_url(), 3600, "", settings.data_dir(), clock)
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def url(server: RunningServer) -> str:
 
 @pytest.mark.parametrize("output_format", ["png", "jpeg"])
 def test_file(server: RunningServer, output_format: str) -> None:
-    """Without a key the link gives the very file that the answer would have had."""
+    """Without an API key the URL gives the bytes that the response would have contained."""
     address = link(server, seed=2, output_format=output_format)
     assert address.startswith(f"{server.settings.public_base_url()}/v1/images/files/")
     assert urlsplit(address).path.endswith("." + output_format)
@@ -73,15 +76,15 @@ def test_without_v1(url: str) -> None:
 
 
 def test_head(url: str) -> None:
-    """HEAD tells what GET would, and sends nothing."""
-    got, told = get(url), head(url)
-    assert told.status_code == 200 and told.content == b""
+    """HEAD has the headers of GET and no body."""
+    got, headers = get(url), head(url)
+    assert headers.status_code == 200 and headers.content == b""
     for name in ("content-type", "content-length", "etag", "accept-ranges"):
-        assert told.headers[name] == got.headers[name]
+        assert headers.headers[name] == got.headers[name]
 
 
 def test_ranges(url: str) -> None:
-    """Parts of the file, as RFC 9110 has them."""
+    """Byte ranges follow RFC 9110."""
     whole = get(url)
     size = len(whole.content)
 
@@ -106,20 +109,20 @@ def test_ranges(url: str) -> None:
     etag = whole.headers["etag"]
     assert part("bytes=0-0", **{"if-range": etag}).status_code == 206
     assert part("bytes=0-0", **{"if-range": '"other"'}).status_code == 200
-    told = head(url, headers={"range": "bytes=0-9"})
-    assert (told.status_code, told.headers["content-length"]) == (206, "10")
+    response = head(url, headers={"range": "bytes=0-9"})
+    assert (response.status_code, response.headers["content-length"]) == (206, "10")
 
 
 @pytest.mark.parametrize("wanted", ["bytes=99999999-", "bytes=99999999-999999999", "bytes=-0"])
 def test_range_outside(url: str, wanted: str) -> None:
-    """A range behind the end is a 416 in the usual body."""
+    """A range beyond the end is a 416 with the usual error body."""
     response = get(url, headers={"range": wanted})
     assert response.status_code == 416 and "bytes" in error_of(response)["message"]
     assert response.headers["content-range"] == f"bytes */{len(get(url).content)}"
 
 
 def test_not_modified(url: str) -> None:
-    """Whoever has the file already is told so."""
+    """A client that has the file gets a 304."""
     etag = get(url).headers["etag"]
     for sent in (etag, "*"):
         response = get(url, headers={"if-none-match": sent})
@@ -128,7 +131,7 @@ def test_not_modified(url: str) -> None:
 
 
 def test_changed_links(url: str) -> None:
-    """A link of which anything was changed leads nowhere: 404 in the usual body."""
+    """A URL that was changed anywhere is a 404 with the usual error body."""
     path, _, query = url.partition("?")
     expires = parse_qs(query)["expires"][0]
     wrong = [
@@ -148,27 +151,27 @@ def test_changed_links(url: str) -> None:
 
 
 def test_expiry(server: RunningServer, url: str) -> None:
-    """After its time a link is a 404 that says so, though the file may be there still."""
+    """An expired URL is a 404 that says so, even while the image is stored."""
     name = urlsplit(url).path.rpartition("/")[2]
     for age_s, status in ((3590, 200), (3600, 404), (100_000, 404)):
         made_s = time.time() - age_s
-        address = UrlSigner(server.settings, lambda made_s=made_s: made_s).make(name)  # type: ignore[misc]
+        address = signer(server.settings, lambda made_s=made_s: made_s).sign(name)  # type: ignore[misc]
         response = get(address)
         assert response.status_code == status
         assert status == 200 or "has expired" in error_of(response)["message"]
 
 
-def test_file_that_is_gone(server: RunningServer) -> None:
-    """A good link to a file that had to make room is a 404."""
+def test_evicted_image(server: RunningServer) -> None:
+    """A valid URL of an evicted image is a 404."""
     address = link(server)
     name = urlsplit(address).path.rpartition("/")[2]
-    (server.settings.data_dir() / "files" / name).unlink()
+    (server.settings.data_dir() / DIR_NAME / name).unlink()
     response = get(address)
     assert response.status_code == 404 and name in error_of(response)["message"]
 
 
 def test_public_url(tmp_path: Path) -> None:
-    """Links lead through the address that clients use."""
+    """Signed URLs begin with the public address."""
     public = "https://images.example.com/ai"
     with running(tmp_path, public_url=public + "/") as server:
         address = link(server)
@@ -177,8 +180,8 @@ def test_public_url(tmp_path: Path) -> None:
         assert get(behind).status_code == 200
 
 
-def test_default_of_the_server(tmp_path: Path) -> None:
-    """The setting answers with links whoever does not ask otherwise; a stream carries its image."""
+def test_default_response_format(tmp_path: Path) -> None:
+    """The setting applies to requests without the field; a stream carries its image."""
     with running(tmp_path, default_response_format="url") as server:
         assert list(server.generate().json()["data"][0]) == ["url", "revised_prompt"]
         inline = server.generate(response_format="b64_json").json()["data"][0]
@@ -187,7 +190,7 @@ def test_default_of_the_server(tmp_path: Path) -> None:
 
 
 def test_openai_package(server: RunningServer) -> None:
-    """The package returns the link, and no b64_json."""
+    """OpenAI's package returns the URL, and no b64_json."""
     with openai.OpenAI(
         base_url=server.settings.public_base_url() + "/v1", api_key=server.key, max_retries=0
     ) as client:
@@ -197,59 +200,79 @@ def test_openai_package(server: RunningServer) -> None:
 
 
 def test_after_a_restart(tmp_path: Path) -> None:
-    """The secret and the files stay, the secret private; with another one no link is good."""
+    """Secret and images survive a restart; with another secret no URL is valid."""
     with running(tmp_path) as server:
         address = urlsplit(link(server))
         server.resources.destroy("DIFFUSION")
-    assert mode(tmp_path / KEY_FILE) == 0o600
+    assert mode(tmp_path / SECRET_FILE) == 0o600
     for status in (200, 404):
         with running(tmp_path) as server:
             again = f"{server.settings.public_base_url()}{address.path}?{address.query}"
             assert get(again).status_code == status
             server.resources.destroy("DIFFUSION")
-        (tmp_path / KEY_FILE).unlink()
+        (tmp_path / SECRET_FILE).unlink()
 
 
 def test_shared_secret(tmp_path: Path) -> None:
-    """Servers with one secret take each other's links; no file is made for it."""
-    settings = [Settings(home=tmp_path / str(i), files_secret="s" * 32) for i in range(2)]
-    query = parse_qs(urlsplit(UrlSigner(settings[0]).make("a.png")).query)
-    sent = {name: values[0] for name, values in query.items()}
-    assert UrlSigner(settings[1]).seconds_left("a.png", sent) > 0
+    """Servers with the same secret accept each other's URLs, without a secret file."""
+    ours, theirs = (UrlSigner("http://x", 60, "s" * 32, tmp_path / str(i)) for i in range(2))
+    query = dict(parse_qsl(urlsplit(ours.sign("a.png")).query))
+    assert 0 < theirs.verify("a.png", query) <= 60
     assert list(tmp_path.iterdir()) == []
 
 
 def test_side_by_side(server: RunningServer) -> None:
-    """Requests at the same time get links of their own."""
+    """Concurrent requests get URLs of their own images."""
     with ThreadPoolExecutor(4) as pool:
         addresses = list(pool.map(lambda seed: link(server, seed=seed), range(1, 9)))
     files = [get(address).content for address in addresses]
     assert len(set(addresses)) == len(set(files)) == 8
 
 
-def test_store_out_of_order(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image that cannot be kept is a 503 with a Retry-After, and costs nothing."""
-
-    async def fail(self: FileStore, name: str, data: bytes) -> None:
-        raise UnavailableError("the store of files does not answer", retry_after_s=5)
-
-    key = server.limited(5)
-    with monkeypatch.context() as patch:
-        patch.setattr(FileStore, "put", fail)
-        body = {"model": MODEL, "prompt": "x", "response_format": "url"}
-        response = server.post(body, key=key)
+@pytest.mark.parametrize("headers", [{}, {"idempotency_key": "k"}])
+def test_store_unavailable(tmp_path: Path, headers: dict[str, str]) -> None:
+    """An image that cannot be stored is a 503 with a Retry-After, free of the rate limit."""
+    (tmp_path / DIR_NAME).write_text("a file")
+    body = {"model": MODEL, "prompt": "x", "response_format": "url"}
+    with running(tmp_path) as server:
+        response = server.post(body, key=server.limited(5), **headers)
     assert response.status_code == 503 and response.headers["retry-after"] == "5"
     assert response.headers["x-ratelimit-remaining-requests"] == "5"
 
 
+def test_store_disabled(tmp_path: Path) -> None:
+    """Without an image store, a request for a URL is a 400 before any work; others succeed."""
+    with running(tmp_path, image_store_max_bytes=0, default_response_format="url") as server:
+        error = error_of(server.generate())
+        assert (error["code"], error["param"]) == (400, "response_format")
+        assert "image_store_max_bytes" in error["message"] and server.engine.params == []
+        assert server.generate(response_format="b64_json").status_code == 200
+        assert server.generate(stream=True).status_code == 200
+
+
+def test_replayed_url(server: RunningServer) -> None:
+    """A replay signs a new URL of the stored image; damage is repaired before it is signed."""
+    body = {"model": MODEL, "prompt": "replay", "response_format": "url"}
+    first = server.post(body, idempotency_key="url")
+    file = get(first.json()["data"][0]["url"]).content
+    name = urlsplit(first.json()["data"][0]["url"]).path.rpartition("/")[2]
+    for damage, cache in ((None, "hit"), (b"half", "miss")):
+        if damage:
+            (server.settings.data_dir() / DIR_NAME / name).write_bytes(damage)
+            assert get(first.json()["data"][0]["url"]).status_code == 404
+        again = server.post(body, idempotency_key="url")
+        assert again.headers["x-cache"] == cache
+        assert get(again.json()["data"][0]["url"]).content == file
+
+
 @pytest.fixture
 def in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningServer]:
-    with s3(monkeypatch), running(tmp_path, files_url=f"s3://{BUCKET}/links") as server:
+    with s3(monkeypatch), running(tmp_path, image_store=f"s3://{BUCKET}/links") as server:
         yield server
 
 
 def test_bucket(in_a_bucket: RunningServer) -> None:
-    """From a bucket, too: the file, a part of it, and the end of what is not there."""
+    """A bucket serves the file, a part of it, and replays."""
     address = link(in_a_bucket, seed=3)
     whole = get(address)
     plain = in_a_bucket.generate(seed=3).json()["data"][0]["b64_json"]
@@ -257,4 +280,7 @@ def test_bucket(in_a_bucket: RunningServer) -> None:
     part = get(address, headers={"range": "bytes=-4"})
     assert (part.status_code, part.content) == (206, whole.content[-4:])
     assert head(address).headers["content-length"] == str(len(whole.content))
-    assert not (in_a_bucket.settings.data_dir() / "files").exists()
+    for cache in ("miss", "hit"):
+        replay = in_a_bucket.post({"model": MODEL, "prompt": "x"}, idempotency_key="k")
+        assert replay.headers["x-cache"] == cache
+    assert not (in_a_bucket.settings.data_dir() / DIR_NAME).exists()

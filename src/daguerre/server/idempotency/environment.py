@@ -1,8 +1,8 @@
-"""All that decides the bytes of an image beside its request: what a kept result is valid for.
+"""Environment fingerprint: everything besides the request that determines an image's bytes.
 
-The promise of a seed holds on machines of one kind with one version of everything. A digest of all
-that tells kinds and versions apart makes a result of other surroundings one that is not found. It
-is read in the server's process, which loads no runtime. Knows nothing of how results are kept.
+The seed promise holds on machines of one kind with the same versions. The fingerprint is part of an
+image's name in the image store, so an image from another environment is not found. It is computed
+in the server process, which loads no runtime.
 """
 
 from __future__ import annotations
@@ -18,44 +18,45 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from daguerre import __version__
-from daguerre.config import Settings
 from daguerre.cpu import num_cores
-from daguerre.engine.workers.cpu_affinity import threads_per_worker
-from daguerre.models.catalog import FILE_NAME
 from daguerre.params import ImageParams, ModelInfo
 
-# Of the runtimes, of what they compute with, and of what writes the files.
+# The runtimes, what they compute with, and what writes the files.
 _DISTRIBUTIONS = (
     *("openvino", "numpy", "tokenizers", "thorvg-python", "zlib-ng", "pillow"),
     *("torch", "diffusers", "transformers", "accelerate", "torchao", "triton"),
 )
-_SETTINGS = ("embedded_precision", "embedded_steps", "embed_prompt")
-# What compiles a checkpoint's networks, and what a CUDA device is told of its workspace.
-_ENVIRONMENT = ("CXX", "CUBLAS_WORKSPACE_CONFIG")
+# The compiler of checkpoints' networks, and the workspace setting of CUDA.
+_VARIABLES = ("CXX", "CUBLAS_WORKSPACE_CONFIG")
 
 
 class EnvironmentFingerprint:
-    """Of a server with these settings, as they were when it started."""
+    """Fingerprint of this machine, the installed versions, `catalog` and the decisive `settings`.
 
-    def __init__(self, settings: Settings) -> None:
-        self._facts = {
+    The state when the server starts counts. `settings` are JSON values.
+    """
+
+    def __init__(self, catalog: Path, **settings: object) -> None:
+        self._fields = {
             "version": __version__,
-            "settings": [getattr(settings, name) for name in _SETTINGS],
-            "threads": threads_per_worker(settings.workers, settings.threads_per_worker),
-            "environment": [os.environ.get(name, "") for name in _ENVIRONMENT],
+            "settings": settings,
+            "variables": [os.environ.get(name, "") for name in _VARIABLES],
             "compiler": _compiler(),
             "distributions": {name: _version(name) for name in _DISTRIBUTIONS},
             "python": platform.python_version(),
             "machine": [platform.machine(), platform.system(), num_cores(), *_devices()],
-            "catalog": _catalog(settings),
+            "catalog": _read_text(catalog),
         }
 
-    def digest(self, params: ImageParams, info: ModelInfo) -> str:
-        """Of everything that decides the file of this request."""
-        # Who watches has no part in the file.
-        asked = asdict(replace(params, num_previews=0))
-        facts = {**self._facts, "params": asked, "model": asdict(info)}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    def digest(self, resource_id: str, params: ImageParams, info: ModelInfo) -> str:
+        """SHA-256 of everything that determines the file, and of the resource that owns it."""
+        fields = {
+            **self._fields,
+            "resource": resource_id,
+            "params": asdict(replace(params, num_previews=0)),  # previews do not affect the file
+            "model": asdict(info),
+        }
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def _version(distribution: str) -> str:
@@ -66,7 +67,7 @@ def _version(distribution: str) -> str:
 
 
 def _compiler() -> str:
-    """Of C++, as far as that can be told without running it."""
+    """Identity of the C++ compiler, determined without running it."""
     found = shutil.which(os.environ.get("CXX") or "g++")
     if found is None:
         return ""
@@ -75,21 +76,17 @@ def _compiler() -> str:
 
 
 def _devices() -> Iterator[str]:
-    """What the system says of the processor and of GPUs; elsewhere than on Linux only a name."""
+    """What the system reports about CPU and GPUs; outside Linux only the CPU's name."""
     yield platform.processor()
-    yield _text(Path("/proc/driver/nvidia/version"))
+    yield _read_text(Path("/proc/driver/nvidia/version"))
     gpus = Path("/proc/driver/nvidia/gpus").glob("*/information")
     for file in (Path("/proc/cpuinfo"), *sorted(gpus)):
-        lines = _text(file).splitlines()
-        kinds = ("model name", "flags", "features", "model:")
-        yield from sorted({line for line in lines if line.lower().startswith(kinds)})
+        lines = _read_text(file).splitlines()
+        decisive = ("model name", "flags", "features", "model:")
+        yield from sorted({line for line in lines if line.lower().startswith(decisive)})
 
 
-def _catalog(settings: Settings) -> str:
-    return _text(settings.catalog or settings.data_dir() / FILE_NAME)
-
-
-def _text(file: Path) -> str:
+def _read_text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,10 +1,9 @@
-"""The header Idempotency-Key, as clients of Stripe's API send it and as the IETF's draft writes it.
+"""The Idempotency-Key header, in the form of Stripe's API and of the IETF draft.
 
     Idempotency-Key: 8e03978e-40d5-43ec-bc93-6894a57f9324
     Idempotency-Key: "8e03978e-40d5-43ec-bc93-6894a57f9324"
 
-are one key. Also what makes two requests the same one: their fields as they were understood, in
-whatever way the JSON was written. Knows nothing of what is done with a key.
+are the same key.
 """
 
 from __future__ import annotations
@@ -20,31 +19,34 @@ from daguerre.protocol.request import ImageGenerationRequest
 
 HEADER = "Idempotency-Key"
 MAX_KEY_CHARS = 255
-# A string of RFC 9651, 3.3.3: printable ASCII, with the quote and the backslash escaped.
+# A string of RFC 9651, 3.3.3: printable ASCII, with escaped quotes and backslashes.
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _PLAIN = re.compile(r"[!#-~][!-~]*")
-_RULE = f"1 to {MAX_KEY_CHARS} printable ASCII characters, such as a UUID"
 
 
-def idempotency_key(headers: Headers) -> str | None:
-    """The key, without the draft's quotes; None where none was sent."""
-    sent = headers.getlist(HEADER)
-    if not sent:
+def parse_idempotency_key(headers: Headers) -> str | None:
+    """The key without quotes; None if there is no header."""
+    values = headers.getlist(HEADER)
+    if not values:
         return None
-    if len(sent) > 1:
-        raise InvalidRequestError(f"{len(sent)} headers {HEADER} were sent; send one", param=HEADER)
-    if found := _QUOTED.fullmatch(sent[0]):
-        key = re.sub(r"\\(.)", r"\1", found.group(1))
+    if len(values) > 1:
+        raise InvalidRequestError(f"got {len(values)} {HEADER} headers; send one", param=HEADER)
+    if quoted := _QUOTED.fullmatch(values[0]):
+        key = re.sub(r"\\(.)", r"\1", quoted[1])
     else:
-        key = sent[0] if _PLAIN.fullmatch(sent[0]) else ""
+        key = values[0] if _PLAIN.fullmatch(values[0]) else ""
     if not 1 <= len(key) <= MAX_KEY_CHARS:
         raise InvalidRequestError(
-            f"{HEADER} is {quote_for_message(sent[0])}; it must be {_RULE}", param=HEADER
+            f"{HEADER} is {quote_for_message(values[0])}; it must be 1 to {MAX_KEY_CHARS} printable"
+            " ASCII characters, for example a UUID",
+            param=HEADER,
         )
     return key
 
 
-def fingerprint(key: str, asked: ImageGenerationRequest) -> str:
-    """Equal for equal requests. Under the key, so that whoever reads the database cannot try out
-    prompts."""
-    return hmac.digest(key.encode(), asked.model_dump_json().encode(), "sha256").hex()
+def request_fingerprint(key: str, request: ImageGenerationRequest) -> str:
+    """Equal for equal requests, however their JSON is written.
+
+    It is keyed, so that prompts cannot be guessed from the database.
+    """
+    return hmac.digest(key.encode(), request.model_dump_json().encode(), "sha256").hex()

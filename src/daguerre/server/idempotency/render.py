@@ -1,4 +1,4 @@
-"""The file of a finished image, as it is answered and as it is kept for those that ask again."""
+"""The image file of a response: loaded from the image store, or rendered and stored."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from daguerre.imagefile.encoding import encode
 from daguerre.params import GeneratedImage, Timings
 from daguerre.server.http.middleware import RequestContext
 from daguerre.server.idempotency.replay import IdempotentRequest
-from daguerre.storage.result_cache import CachedImage
+from daguerre.storage.image_store import CachedImage
 
 
-async def finished(
+async def load_or_render(
     context: RequestContext,
-    replay: IdempotentRequest,
-    make: Callable[[], Awaitable[GeneratedImage]],
-    with_prompt: bool,
+    request: IdempotentRequest,
+    render: Callable[[], Awaitable[GeneratedImage]],
+    *,
+    embed_prompt: bool,
+    must_store: bool = False,
 ) -> tuple[CachedImage, float]:
-    """The file that is kept, or else the one of the image that `make` waits for; and when work on
-    the file began, by the monotonic clock."""
+    """Returns the file, and when work on it began, by the monotonic clock.
+
+    With `must_store`, an image that cannot be stored raises `UnavailableError`.
+    """
     started, timings = time.monotonic(), Timings()
-    result = await replay.stored()
-    if result is None:
-        image = await make()
+    stored = await request.load()
+    if stored is None:
+        image = await render()
         started, timings = time.monotonic(), image.timings
-        # In a thread: compression of megabytes would hold up every other request.
-        fresh = await asyncio.to_thread(_encoded, image, with_prompt)
-        result = await replay.keep(fresh)
-    context.timings, context.cache = timings, replay.cache
-    return result, started
-
-
-def _encoded(image: GeneratedImage, with_prompt: bool) -> CachedImage:
-    return CachedImage(encode(image, with_prompt=with_prompt), int(time.time()))
+        # In a thread, because compressing megabytes would block all other requests.
+        file = await asyncio.to_thread(encode, image, with_prompt=embed_prompt)
+        stored = await request.save(CachedImage(file, int(time.time())), must_store=must_store)
+    context.timings, context.cache = timings, request.cache
+    return stored, started

@@ -1,83 +1,72 @@
-"""GET /images/files/{name}: a file behind a signed link, whole or in part.
-
-A file never changes, so that its name could be its ETag; the store's own is sent. Knows nothing of
-how images are made, and looks at no key: the link is the permission.
-"""
+"""GET /images/files/{name}: an image behind a signed URL, whole or in part; needs no API key."""
 
 from __future__ import annotations
 
 import re
-import secrets
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daguerre.errors import RangeNotSatisfiableError
+from daguerre.errors import NotFoundError, RangeNotSatisfiableError
 from daguerre.imagefile.encoding import FORMATS
 from daguerre.server.http.errors import error_response
 from daguerre.server.routes.signed_urls import UrlSigner
-from daguerre.storage.file_store import FileInfo, FileStore
+from daguerre.storage.image_store import ImageStore
 
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 
 
 class FileEndpoints:
-    def __init__(self, store: FileStore, links: UrlSigner) -> None:
-        self.store, self._links = store, links
-
-    async def add(self, data: bytes, output_format: str) -> str:
-        """The link to a new file."""
-        name = f"{secrets.token_hex(16)}.{output_format}"
-        await self.store.put(name, data)
-        return self._links.make(name)
+    def __init__(self, images: ImageStore, signer: UrlSigner) -> None:
+        self._images, self._signer = images, signer
 
     async def show(self, request: Request) -> Response:
         name = request.path_params["name"]
-        seconds_left = self._links.seconds_left(name, request.query_params)
-        facts = await self.store.facts(name)
-        headers = _headers(name, facts, seconds_left)
-        if request.headers.get("if-none-match") in (facts.e_tag, "*"):
+        remaining_s = self._signer.verify(name, request.query_params)
+        digest, _, extension = name.rpartition(".")
+        etag = f'"{digest}"'  # the digest determines the bytes
+        headers = {
+            "content-type": FORMATS[extension].media_type,
+            "accept-ranges": "bytes",
+            # The URL is a secret, so no shared cache may keep the image.
+            "cache-control": f"private, max-age={remaining_s}, immutable",
+            "etag": etag,
+            "x-content-type-options": "nosniff",
+        }
+        if request.headers.get("if-none-match") in (etag, "*"):
             return Response(None, 304, headers)
+        image = await self._images.get(name)
+        if image is None:
+            raise NotFoundError(f"the image {name} is no longer stored; generate it again")
+        return _response(request, image.file, headers)
+
+
+def _response(request: Request, file: bytes, headers: dict[str, str]) -> Response:
+    status, size, content = 200, len(file), file
+    if request.headers.get("if-range", headers["etag"]) == headers["etag"]:
         try:
-            asked = _asked_range(request, facts)
+            selected = _parse_range(request.headers.get("range", ""), size)
         except RangeNotSatisfiableError as error:
-            return error_response(error, {"content-range": f"bytes */{facts.num_bytes}"})
-        start, end = asked or (0, facts.num_bytes)
-        if asked:
-            headers["content-range"] = f"bytes {start}-{end - 1}/{facts.num_bytes}"
-        headers["content-length"] = str(end - start)
-        is_head = request.method == "HEAD"
-        content = b"" if is_head else await self.store.read(name, start, end)
-        return Response(content, 206 if asked else 200, headers)
+            return error_response(error, {"content-range": f"bytes */{size}"})
+        if selected:
+            status, content = 206, file[selected.start : selected.stop]
+            headers["content-range"] = f"bytes {selected.start}-{selected.stop - 1}/{size}"
+    headers["content-length"] = str(len(content))
+    return Response(b"" if request.method == "HEAD" else content, status, headers)
 
 
-def _headers(name: str, facts: FileInfo, seconds_left: int) -> dict[str, str]:
-    return {
-        "content-type": FORMATS[name.rpartition(".")[2]].media_type,
-        "accept-ranges": "bytes",
-        # The link is a secret of whoever was given it: no shared cache keeps what is behind it.
-        "cache-control": f"private, max-age={seconds_left}, immutable",
-        "etag": facts.e_tag,
-        "x-content-type-options": "nosniff",
-    }
+def _parse_range(header: str, size: int) -> range | None:
+    """The bytes of a Range header; None selects the whole file.
 
-
-def _asked_range(request: Request, facts: FileInfo) -> tuple[int, int] | None:
-    """From, and to before; None for the whole. Several ranges, and what is no range of bytes, are
-    answered with the whole, as RFC 9110 (14.2) allows."""
-    found = _RANGE.fullmatch(request.headers.get("range", ""))
+    Several ranges and malformed ones select the whole file, as RFC 9110, 14.2 allows.
+    """
+    found = _RANGE.fullmatch(header)
     if not found or not any(found.groups()):
         return None
-    if request.headers.get("if-range", facts.e_tag) != facts.e_tag:
-        return None
     first, last = found.groups()
-    num_bytes = facts.num_bytes
     if first and last and int(last) < int(first):
         return None
-    start = int(first) if first else max(0, num_bytes - int(last))
-    end = min(int(last) + 1, num_bytes) if first and last else num_bytes
-    if start >= num_bytes:
-        raise RangeNotSatisfiableError(
-            f"the range {found[0]} lies outside of the file, which has {num_bytes} bytes"
-        )
-    return start, end
+    start = int(first) if first else max(0, size - int(last))
+    if start >= size:
+        raise RangeNotSatisfiableError(f"the range {header} is outside the file of {size} bytes")
+    return range(start, min(int(last) + 1, size) if first and last else size)

@@ -1,8 +1,6 @@
-"""POST /images/generations: from the request to the bytes of the answer.
+"""POST /images/generations: from the request to the bytes of the response.
 
-The order is the contract's: key, body, fields, access, permit, image. Ends the job when the client
-leaves or the time is over. Knows nothing of networks, pixels or files; those are the engine's and
-`encoding`'s. A stream is `streaming`'s.
+The order of checks is the contract's: key, body, fields, access, rate limit, image.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from starlette.types import ASGIApp
 
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
+from daguerre.errors import InvalidRequestError
 from daguerre.params import GeneratedImage, JobFailed, JobSucceeded, StepCompleted
 from daguerre.protocol.parsing import parse_request
 from daguerre.protocol.request import LINK
@@ -28,14 +27,14 @@ from daguerre.server.access.rate_limiter import ConcurrencyLimiter, RateLimiter
 from daguerre.server.http.body import parse_object, read_body
 from daguerre.server.http.deadline import parse_timeout_header, run_with_deadline
 from daguerre.server.http.middleware import RequestContext
-from daguerre.server.idempotency.render import finished
+from daguerre.server.idempotency.render import load_or_render
 from daguerre.server.idempotency.replay import IdempotencyCoordinator, IdempotentRequest
-from daguerre.server.routes.files import FileEndpoints
 from daguerre.server.routes.metrics import stages_ms
 from daguerre.server.routes.models import find_model
+from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.server.routes.sse import EventMetadata
 from daguerre.server.routes.streaming import ImageStream
-from daguerre.storage.result_cache import CachedImage
+from daguerre.storage.image_store import CachedImage
 
 
 class ImageGenerations:
@@ -46,56 +45,70 @@ class ImageGenerations:
         keys: Authenticator,
         limiter: RateLimiter,
         replays: IdempotencyCoordinator,
-        files: FileEndpoints,
+        signer: UrlSigner,
     ) -> None:
-        self._settings, self._engine, self._files = settings, engine, files
+        self._settings, self._engine, self._signer = settings, engine, signer
         self._keys, self._limiter, self._replays = keys, limiter, replays
-        self._parallel = ConcurrencyLimiter(settings.max_concurrent_requests_per_key)
+        self._concurrency = ConcurrencyLimiter(settings.max_concurrent_requests_per_key)
 
     async def create(self, request: Request) -> ASGIApp:
         context = RequestContext.of(request)
         resource = context.resource = await self._keys.authenticate(request)
-        context.exit_stack.enter_context(self._parallel.hold(resource, self._engine.stats()))
+        context.exit_stack.enter_context(self._concurrency.hold(resource, self._engine.stats()))
         context.timeout_s = parse_timeout_header(request.headers, self._settings.request_timeout_s)
-        body = await read_body(
+        content = await read_body(
             request, self._settings.max_request_body_bytes, self._settings.request_read_timeout_s
         )
-        asked = parse_request(parse_object(body))
-        params = context.params = asked.to_image_params()
+        body = parse_request(parse_object(content))
+        params = context.params = body.to_image_params()
         check_access(resource, params.model)
         info = find_model(self._engine, params.model)
         context.batching = info.batching
+        wants_url = not body.stream and self._wants_url(body.response_format)
         permit = self._limiter.permit(resource)
-        repeats = self._replays.of(resource, request.headers, asked, params, info)
-        if asked.stream:
-            facts = EventMetadata.of(params, asked.quality)
-            return ImageStream(self._settings, self._engine, context, facts, permit, repeats)
+        replay = self._replays.begin(resource, request.headers, body, params, info)
+        if body.stream:
+            metadata = EventMetadata.of(params, body.quality)
+            return ImageStream(self._settings, self._engine, context, metadata, permit, replay)
         with permit:
-            wanted = asked.response_format or self._settings.default_response_format
-            async with repeats as replay:
-                context.params = replay.params
-                work = self._content(context, replay, is_link=wanted == LINK)
+            async with replay as idempotent:
+                context.params = idempotent.params
+                work = self._content(context, idempotent, wants_url=wants_url)
                 content = await run_with_deadline(work, context, request.receive)
-        return Response(content, 200, _headers(context, replay), "application/json")
+        return Response(content, 200, _headers(context, idempotent), "application/json")
+
+    def _wants_url(self, response_format: str | None) -> bool:
+        wanted = response_format or self._settings.default_response_format
+        if wanted == LINK and not self._settings.image_store_max_bytes:
+            raise InvalidRequestError(
+                "response_format is 'url', but this server stores no images"
+                " (image_store_max_bytes is 0); send 'b64_json'",
+                param="response_format",
+            )
+        return wanted == LINK
 
     async def _content(
-        self, context: RequestContext, replay: IdempotentRequest, *, is_link: bool
+        self, context: RequestContext, request: IdempotentRequest, *, wants_url: bool
     ) -> bytes:
-        make = functools.partial(self._image, context, replay)
-        result, started = await finished(context, replay, make, self._settings.embed_prompt)
-        if is_link:
-            url = await self._files.add(result.file, replay.params.output_format)
-            content = link_response(result.created, url)
+        image, started = await load_or_render(
+            context,
+            request,
+            functools.partial(self._render, context, request),
+            embed_prompt=self._settings.embed_prompt,
+            must_store=wants_url,
+        )
+        if wants_url:
+            content = link_response(image.created, self._signer.sign(request.object_name))
         else:
-            content = await asyncio.to_thread(_inline, result)
+            content = await asyncio.to_thread(_inline, image)
         context.file_ms = (time.monotonic() - started) * 1000
         return content
 
-    async def _image(self, context: RequestContext, replay: IdempotentRequest) -> GeneratedImage:
-        # Closing is what cancels the job, where nobody else waits for it.
-        terms = context.job_context(wants_progress=replay.may_be_joined)
-        start = functools.partial(self._engine.generate, replay.params, terms)
-        async with aclosing(replay.events(start)) as events:
+    async def _render(self, context: RequestContext, request: IdempotentRequest) -> GeneratedImage:
+        # Closing the stream cancels the job, unless other requests share it.
+        job_context = context.job_context(wants_progress=request.is_shared)
+        start = functools.partial(self._engine.generate, request.params, job_context)
+        async with aclosing(request.events(start)) as events:
             async for event in events:
                 match event:
                     case StepCompleted(index=index):
@@ -104,18 +117,18 @@ class ImageGenerations:
                         return image
                     case JobFailed(error=error):
                         raise error
-        raise AssertionError("the engine ended a job without Done or Failed. This is a bug.")
+        raise AssertionError("a job ended without JobSucceeded or JobFailed. This is a bug.")
 
 
-def _inline(result: CachedImage) -> bytes:
-    """Runs in a thread: base64 of megabytes would hold up every other request."""
-    return images_response(result.created, base64.b64encode(result.file))
+def _inline(image: CachedImage) -> bytes:
+    """Runs in a thread, because base64 of megabytes would block all other requests."""
+    return images_response(image.created, base64.b64encode(image.file))
 
 
-def _headers(context: RequestContext, replay: IdempotentRequest) -> dict[str, str]:
+def _headers(context: RequestContext, request: IdempotentRequest) -> dict[str, str]:
     stages = (f"{stage};dur={ms:.1f}" for stage, ms in stages_ms(context).items())
     return {
-        "x-seed": str(replay.params.seed),
+        "x-seed": str(request.params.seed),
         "server-timing": ", ".join(stages),
-        **replay.headers(),
+        **request.headers(),
     }

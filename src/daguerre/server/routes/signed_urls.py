@@ -1,7 +1,6 @@
-"""Signed links to files: whoever has one may fetch the file until it expires, and needs no key.
+"""Signed URLs of images: who has one may fetch the image until it expires, without an API key.
 
-The signature is over the name and the end, with a secret that stays on the server. Knows nothing of
-where files are kept.
+The signature covers the name and the expiry, with a secret that stays on the server.
 """
 
 from __future__ import annotations
@@ -14,37 +13,48 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from daguerre.config import Settings
 from daguerre.errors import NotFoundError
 from daguerre.storage import data_dir
 
 PATH = "/v1/images/files"
-KEY_FILE = "files.key"
+SECRET_FILE = "signed_urls.key"
 
 
 class UrlSigner:
-    """The secret is the setting's, or one that is made in the data folder when it is needed."""
+    """Signs URLs below `base_url` that expire after `ttl_s`.
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
-        self._settings, self._clock = settings, clock
+    Without a `secret`, one is created in the data directory `home` when it is first needed.
+    """
 
-    def make(self, name: str) -> str:
-        expires = str(int(self._clock() + self._settings.files_max_age_s))
-        signed = f"expires={expires}&signature={self._signature(name, expires)}"
-        return f"{self._settings.public_base_url()}{PATH}/{name}?{signed}"
+    def __init__(
+        self,
+        base_url: str,
+        ttl_s: float,
+        secret: str,
+        home: Path,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._base_url, self._ttl_s, self._clock = base_url, ttl_s, clock
+        self._configured_secret, self._home = secret, home
 
-    def seconds_left(self, name: str, query: Mapping[str, str]) -> int:
-        """Raises `NotFoundError` for a link that has expired, or that this server has not made."""
+    def sign(self, name: str) -> str:
+        expires = str(int(self._clock() + self._ttl_s))
+        query = f"expires={expires}&signature={self._signature(name, expires)}"
+        return f"{self._base_url}{PATH}/{name}?{query}"
+
+    def verify(self, name: str, query: Mapping[str, str]) -> int:
+        """Returns the seconds until the URL expires.
+
+        Raises `NotFoundError` for an expired URL or a wrong signature.
+        """
         expires, signature = query.get("expires", ""), query.get("signature", "")
         expected = self._signature(name, expires)
         if not hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode()):
-            raise NotFoundError(
-                "there is no such file: the link is not one that this server has made"
-            )
-        left = int(expires) - int(self._clock())
-        if left <= 0:
-            raise NotFoundError("there is no such file: the link has expired; make the image again")
-        return left
+            raise NotFoundError("no such file: the URL's signature is not from this server")
+        remaining_s = int(expires) - int(self._clock())
+        if remaining_s <= 0:
+            raise NotFoundError("no such file: the URL has expired; generate the image again")
+        return remaining_s
 
     def _signature(self, name: str, expires: str) -> str:
         text = f"{name}\n{expires}".encode("utf-8", "surrogatepass")
@@ -52,15 +62,11 @@ class UrlSigner:
 
     @cached_property
     def _secret(self) -> bytes:
-        if self._settings.files_secret:
-            return self._settings.files_secret.encode()
-        return _kept_secret(self._settings.data_dir())
-
-
-def _kept_secret(home: Path) -> bytes:
-    file = data_dir.prepare(home) / KEY_FILE
-    with data_dir.locked(file):
-        if not file.exists():
-            data_dir.write_private(file, secrets.token_hex(32))
-        data_dir.make_private(file)
-        return file.read_bytes()
+        if self._configured_secret:
+            return self._configured_secret.encode()
+        file = data_dir.prepare(self._home) / SECRET_FILE
+        with data_dir.locked(file):
+            if not file.exists():
+                data_dir.write_private(file, secrets.token_hex(32))
+            data_dir.make_private(file)
+            return file.read_bytes()

@@ -32,11 +32,11 @@ from daguerre.params import (
 )
 from daguerre.server.http.deadline import run_with_deadline
 from daguerre.server.http.middleware import STOPPING, RequestContext, internal_error
-from daguerre.server.idempotency.render import finished
+from daguerre.server.idempotency.render import load_or_render
 from daguerre.server.idempotency.replay import IdempotentRequest
 from daguerre.server.routes import sse
 from daguerre.server.routes.sse import EventMetadata
-from daguerre.storage.result_cache import CachedImage
+from daguerre.storage.image_store import CachedImage
 
 # Proxies close a connection on which nothing has come for half a minute or more.
 HEARTBEAT_S = 10.0
@@ -86,7 +86,7 @@ class ImageStream:
     async def _tell(self, send: Send, replay: IdempotentRequest) -> None:
         context, with_prompt = self._context, self._settings.embed_prompt
         make = functools.partial(self._image, send, replay)
-        result, started = await finished(context, replay, make, with_prompt)
+        result, started = await load_or_render(context, replay, make, embed_prompt=with_prompt)
         if not self._has_started:  # the file was kept from before
             await self._start(send, replay)
         last = await asyncio.to_thread(self._completed, result)
