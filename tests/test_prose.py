@@ -16,7 +16,7 @@ from docs import prose
         ("Nobody reads it.", "'Nobody'"),
         (" ".join(["word"] * 41) + ".", "a sentence of 41 words"),
         ("x " * 70, "139 columns"),
-        ("One two three.\n" * 4 + " ".join(["Word"] * 30), None),
+        ("One two three.\n" * 4 + " ".join(["Word"] * 20), None),
         ("It reads `goes` from the table.", None),
         ("```text\nThe file goes to the store.\n```", None),
         ("| " + "goes " * 50 + "|", "'goes'"),
