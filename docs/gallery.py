@@ -1,9 +1,9 @@
-"""Writes docs/gallery.md and its pictures: what the embedded model draws, the first try of each.
+"""Writes docs/gallery.md and its images: the bundled model's first result for each prompt.
 
-    python -m docs.gallery             make the pictures and the page
+    python -m docs.gallery             make the images and the page
 
-Prompts, shapes and seeds stand in the table below; each can be made again with the command that the
-page shows, to the byte. Nothing is chosen after it was drawn.
+`ENTRIES` has the prompts, aspect ratios and seeds. The page shows a command for each image that makes
+the same bytes. No image is selected after the fact.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Entry:
         return ImageParams(model, self.prompt, "", width, height, self.seed, "jpeg", JPEG_QUALITY)
 
 
-# Of each kind of thing that the recipe's scenes have, in all nine shapes.
+# Every kind of scene that the recipe has, in all nine aspect ratios.
 ENTRIES = (
     Entry("The mountains at sunset", "21:9"),
     Entry("A lighthouse on the coast at dusk", "2:3"),
@@ -75,11 +75,11 @@ async def _image(engine: Engine, params: ImageParams) -> GeneratedImage:
             return event.image
         if isinstance(event, JobFailed):
             raise event.error
-    raise InternalError("the engine gave no image. This is a bug.")
+    raise InternalError("the engine returned no image. This is a bug.")
 
 
 def write(folder: Path, entries: tuple[Entry, ...], images: list[GeneratedImage]) -> None:
-    """The pictures first, so that the page never names one that is not there."""
+    """Write the images first, so that the page never names a missing one."""
     pictures = folder / PICTURES
     pictures.mkdir(parents=True, exist_ok=True)
     for old in pictures.glob("*.jpg"):
@@ -97,9 +97,9 @@ def page(entries: tuple[Entry, ...], images: list[GeneratedImage]) -> str:
             "",
             "# Gallery",
             "",
-            f"What the model in the box draws ({info.name or info.model}, weights"
-            f" `{info.weights_sha256[:12]}`): the first try of each prompt, and nothing left out."
-            " The command below each picture makes it again, to the byte.",
+            f"Images by the bundled model ({info.name or info.model}, weights"
+            f" `{info.weights_sha256[:12]}`): the first result for each prompt, unselected."
+            " The command below each image makes the same bytes.",
             "",
             *(_entry(place, entry) for place, entry in enumerate(entries, start=1)),
         )
@@ -124,14 +124,14 @@ def main() -> None:
     from daguerre.factory import build_engine
     from daguerre.models.catalog import default_model
 
-    # A folder of its own: a catalog of this machine's would put another model in the box's place.
+    # A temporary data directory: the user's catalog could name another model.
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder))
         model = default_model(settings)
         try:
             images = asyncio.run(draw(build_engine(settings, only=model), ENTRIES, model))
         except DaguerreError as error:
-            raise SystemExit(f"the gallery could not be made: {error.message}") from None
+            raise SystemExit(f"cannot make the gallery: {error.message}") from None
     write(FOLDER, ENTRIES, images)
 
 
