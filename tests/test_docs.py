@@ -1,4 +1,4 @@
-"""The documentation says what the code does."""
+"""The documentation matches the code: generated pages, links, versions and targets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import pytest
 from daguerre import __version__
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("training/*.md")])
+PAGES = sorted(
+    page
+    for pattern in ("*.md", "docs/**/*.md", "bench/*.md", "training/*.md")
+    for page in ROOT.glob(pattern)
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,24 +29,33 @@ def reference() -> ModuleType:
 
 
 def test_reference_pages_are_current(reference: ModuleType) -> None:
-    """The generated pages are what the code would write today."""
+    """The reference pages equal the ones that the code generates."""
     assert reference.stale() == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    """Every relative link of a page names a file that exists."""
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
-    assert [link for link in links if not (page.parent / link).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_are_valid(page: Path) -> None:
+    """Every relative link names a file that exists, and a heading of it if it has a fragment."""
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", text)
+    targets = [(page.parent / path if path else page, fragment) for path, fragment in links]
+    assert [str(target) for target, _ in targets if not target.exists()] == []
+    assert [f"{t}#{f}" for t, f in targets if f and t.suffix == ".md" and f not in anchors(t)] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Fragments of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_changelog_has_the_version() -> None:
-    """The version of the package has its heading in the changelog."""
+    """The changelog has a heading for the version of the package."""
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_make_targets_in_the_docs_exist() -> None:
-    """Every `make x` that a page names is a target of the Makefile."""
+    """Every `make x` on a page is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {
         target

@@ -241,12 +241,21 @@ def against_data(draw: Draw, num: int) -> dict[str, float]:
 
 
 Figures = dict[str, dict[str, float]]
-WORDINGS = ("plain", "paraphrased", "by synonym", "by a word never seen")
+# Key in the figures -> heading in the model card.
+WORDINGS = {
+    "plain": "plain",
+    "paraphrased": "paraphrased",
+    "by synonym": "synonym",
+    "by a word never seen": "unseen word",
+}
 
 
 def table(figures: Figures) -> str:
     """The figures in Markdown, as the model card shows them."""
-    lines = [f"| share right | {' | '.join(WORDINGS)} |", "|---" * (1 + len(WORDINGS)) + "|"]
+    lines = [
+        f"| share correct | {' | '.join(WORDINGS.values())} |",
+        "|---" * (1 + len(WORDINGS)) + "|",
+    ]
     for figure, found in figures.items():
         if "plain" in found:
             cells = (f"{found[w]:.2f}" if w in found else "" for w in WORDINGS)
@@ -254,10 +263,10 @@ def table(figures: Figures) -> str:
     negative, data = figures["negative"], figures["against the data"]
     lines += [
         "",
-        f"- Negative prompt obeyed: {negative['gone']:.2f} of {negative['there']:.0f} pictures that"
-        " had without it what it says.",
-        f"- Against the pictures of the recipe: sharpness {data['sharpness']:.2f}, diversity"
-        f" {data['diversity']:.2f} times theirs.",
+        f"- Negative prompts: obeyed in {negative['gone']:.2f} of {negative['there']:.0f} images that"
+        " show the excluded content without one.",
+        f"- Compared with images of the recipe: sharpness {data['sharpness']:.2f}, diversity"
+        f" {data['diversity']:.2f}.",
     ]
     return "\n".join(lines)
 
