@@ -2,8 +2,8 @@
 
     python -m docs.gallery             make the images and the page
 
-`ENTRIES` has the prompts, aspect ratios and seeds. The page shows a command for each image that makes
-the same bytes. No image is selected after the fact.
+`ENTRIES` has the prompts, aspect ratios and seeds. For each image the page shows a command that
+makes the same bytes. No image is selected after the fact.
 """
 
 from __future__ import annotations

@@ -263,8 +263,8 @@ def table(figures: Figures) -> str:
     negative, data = figures["negative"], figures["against the data"]
     lines += [
         "",
-        f"- Negative prompts: obeyed in {negative['gone']:.2f} of {negative['there']:.0f} images that"
-        " show the excluded content without one.",
+        f"- Negative prompts: obeyed in {negative['gone']:.2f} of {negative['there']:.0f} images"
+        " that show the excluded content without one.",
         f"- Compared with images of the recipe: sharpness {data['sharpness']:.2f}, diversity"
         f" {data['diversity']:.2f}.",
     ]
