@@ -103,7 +103,7 @@ def test_picture_is_the_stock_pipelines(
     shared.calls.clear()
     events = bench.run(requests)
     assert [picture(each[-1]) for each in events] == stock
-    per_step = bench.model.family.num_forwards(bench.model.guidance)
+    per_step = bench.model.family.calls_per_step(bench.model.guidance)
     num_forwards = per_step * sum(len(steps(each)) for each in events)
     assert sum(shared.calls) == rows * num_forwards and len(shared.calls) < num_forwards
     assert max(shared.calls) == 3 * rows

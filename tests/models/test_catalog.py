@@ -19,8 +19,8 @@ from daguerre.models import catalog
 from daguerre.models.diffusers import checkpoint as checkpoints
 from daguerre.models.diffusers import quantization
 from daguerre.models.diffusers.caches import METHODS, Cache
-from daguerre.models.diffusers.families import FAMILIES, find
-from daguerre.models.diffusers.loaded_pipeline import device_of
+from daguerre.models.diffusers.families import FAMILIES, find_family
+from daguerre.models.diffusers.loaded_pipeline import resolve_device
 from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DiffusersModel
 from daguerre.models.embedded.model import EmbeddedModel
 
@@ -405,10 +405,10 @@ def test_guide_says_what_is_served() -> None:
     assert keys == {"source", *catalog._SOURCES["diffusers"]}
     told = {(row[0].strip("`"), row[2], row[3], row[4]) for row in rows if len(row) == 6}
     distilled = [
-        find({"_class_name": name, "is_distilled": True}, {})
+        find_family({"_class_name": name, "is_distilled": True}, {})
         for name in ("FluxPipeline", "Flux2KleinPipeline", "Krea2Pipeline")
     ]
-    distilled.append(find({"_class_name": "HunyuanImagePipeline"}, {"guidance_embeds": True}))
+    distilled.append(find_family({"_class_name": "HunyuanImagePipeline"}, {"guidance_embeds": True}))
     families = (*FAMILIES.values(), *distilled)
     assert told - {("pipeline", "steps", "guidance", "negative prompt"), ("---",) * 4} == {
         (
@@ -588,4 +588,4 @@ def test_workers_share_the_devices(
     """ "cuda" is the next of three for each worker; a device that is named is the same for all."""
     cuda = SimpleNamespace(device_count=lambda: 3)
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    assert device_of(device, worker) == expected
+    assert resolve_device(device, worker) == expected

@@ -1,16 +1,15 @@
-"""diffusers' cache hooks on a denoiser, with a memory for each request that runs.
+"""diffusers' cache hooks on a denoiser, with a separate state for each request.
 
-The hooks keep what they remember of a denoising run in the module, as if there were only one at a
-time. Here each request has a memory of its own, which goes with its coroutine. It is put into the
-hooks for one evaluation and taken out again, so that whatever other requests do in between, and
-whatever a pipeline resets at its end, reaches nothing. Knows nothing of catalogs or families.
+The hooks keep the state of a denoising run in the module, as if only one ran at a time. Here each
+request has its own state, kept with its coroutine. The state is installed in the hooks for one
+evaluation and then removed, so no other request and no reset by a pipeline can change it.
 """
 
 from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,15 +25,15 @@ from diffusers.hooks.hooks import CacheContext, HookRegistry, StateManager
 
 from daguerre.engine.forward import Inputs, OpaqueConstant
 from daguerre.models.diffusers import coroutine
-from daguerre.models.diffusers.caches import FIRST_BLOCK, TAYLOR, TAYLOR_LITE, Cache
+from daguerre.models.diffusers.caches import FIRST_BLOCK, TAYLOR_LITE, Cache
 from daguerre.models.diffusers.call_packing import CACHE_STATE_INPUT
 
-# Of a pipeline that asks once in a step, and does not say for which prediction.
-_ONLY = "cond"
+# Name of the prediction in a pipeline that makes one call per step and names none.
+_DEFAULT_CONTEXT = "cond"
 
 
 class CacheState:
-    """What the hooks remember of one request: for each of their managers, state by prediction."""
+    """State of one request: for each state manager of the hooks, prediction -> state."""
 
     def __init__(self, number: int, num_managers: int) -> None:
         self.number = number
@@ -43,67 +42,78 @@ class CacheState:
 
 @dataclass(frozen=True, slots=True)
 class _CacheCursor:
-    """A memory, and the prediction that is asked for."""
+    """The state, and the prediction that is evaluated next."""
 
-    memory: CacheState
+    state: CacheState
     context: CacheContext
 
 
 class CacheHooks:
-    """Those of one module, all of one cache."""
+    """The hooks of one module, all of the same cache."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         self._managers = _managers(module)
-        assert self._managers, "a cache that hooks nothing. This is a bug."
-        self._taken: set[int] = set()
+        assert self._managers, "the cache hooked no module. This is a bug."
+        self._numbers: set[int] = set()  # of live states
 
-    def memory(self) -> OpaqueConstant:
-        """For the inputs of a call; of the request that makes it. No two requests that live have
-        equal ones, so that they never share a forward."""
-        kept = coroutine.kept()
-        if self not in kept:
-            kept[self] = self._new()
-        moment = _CacheCursor(kept[self], self._managers[0]._context or CacheContext(_ONLY))
-        return OpaqueConstant(moment, f"{moment.memory.number} {moment.context.name}")
+    def current_state(self) -> OpaqueConstant:
+        """The input that carries the state of the current request.
+
+        Live requests have different states, so their forwards never share a batch.
+        """
+        values = coroutine.task_locals()
+        if self not in values:
+            values[self] = self._new_state()
+        context = self._managers[0]._context or CacheContext(_DEFAULT_CONTEXT)
+        cursor = _CacheCursor(values[self], context)
+        return OpaqueConstant(cursor, f"{cursor.state.number} {context.name}")
 
     @contextmanager
-    def remembering(self, inputs: Inputs) -> Iterator[None]:
-        """Evaluates with the memory of the inputs, or with one that is thrown away."""
-        moment = _held(inputs) or _CacheCursor(
-            CacheState(-1, len(self._managers)), CacheContext(_ONLY)
-        )
+    def installed(self, inputs: Inputs) -> Iterator[None]:
+        """Installs the state in `inputs`, or an empty one that is dropped afterwards."""
+        held = inputs.get(CACHE_STATE_INPUT)
+        if isinstance(held, OpaqueConstant):
+            cursor: _CacheCursor = held.value
+        else:
+            state = CacheState(-1, len(self._managers))
+            cursor = _CacheCursor(state, CacheContext(_DEFAULT_CONTEXT))
         try:
-            for manager, states in zip(self._managers, moment.memory.states, strict=True):
+            for manager, states in zip(self._managers, cursor.state.states, strict=True):
                 manager._state_cache = states
-                manager.set_context(moment.context)
+                manager.set_context(cursor.context)
             yield
         finally:
             for manager in self._managers:
                 manager._state_cache = {}
                 manager.set_context(None)
 
-    def _new(self) -> CacheState:
-        """Its number is the least that is free: numbers are in signatures, which are counted."""
-        number = next(n for n in itertools.count() if n not in self._taken)
-        self._taken.add(number)
-        memory = CacheState(number, len(self._managers))
-        weakref.finalize(memory, self._taken.discard, number).atexit = False
-        return memory
+    def _new_state(self) -> CacheState:
+        """Takes the lowest free number, because each number makes new signatures."""
+        number = next(n for n in itertools.count() if n not in self._numbers)
+        self._numbers.add(number)
+        state = CacheState(number, len(self._managers))
+        weakref.finalize(state, self._numbers.discard, number).atexit = False
+        return state
 
 
 def apply(module: torch.nn.Module, cache: Cache) -> CacheHooks:
-    """Puts the hooks into the module: before a door is put before it."""
-    _APPLY[cache.method](module, dict(cache.options))
+    """Adds the hooks of `cache`. Must precede `proxies.patch_module`."""
+    options: dict[str, Any] = dict(cache.options)
+    if cache.method == FIRST_BLOCK:
+        apply_first_block_cache(module, FirstBlockCacheConfig(**options))
+    else:
+        # diffusers' default type for the series is coarser than float32.
+        config = TaylorSeerCacheConfig(
+            taylor_factors_dtype=next(module.parameters()).dtype,
+            use_lite_mode=cache.method == TAYLOR_LITE,
+            **options,
+        )
+        apply_taylorseer_cache(module, config)
     return CacheHooks(module)
 
 
-def _held(inputs: Inputs) -> _CacheCursor | None:
-    held = inputs.get(CACHE_STATE_INPUT)
-    return held.value if isinstance(held, OpaqueConstant) else None
-
-
 def _managers(module: torch.nn.Module) -> list[StateManager]:
-    """Of all hooks below, each once: several hooks may share one."""
+    """State managers of all hooks in the module, without duplicates: hooks may share one."""
     registries = (getattr(child, "_diffusers_hook", None) for child in module.modules())
     hooks = [
         hook
@@ -111,27 +121,5 @@ def _managers(module: torch.nn.Module) -> list[StateManager]:
         if isinstance(registry, HookRegistry)
         for hook in registry.hooks.values()
     ]
-    held = (value for hook in hooks for value in vars(hook).values())
-    return list({id(value): value for value in held if isinstance(value, StateManager)}.values())
-
-
-def _first_block(module: torch.nn.Module, options: Mapping[str, Any]) -> None:
-    apply_first_block_cache(module, FirstBlockCacheConfig(**options))
-
-
-def _taylorseer(module: torch.nn.Module, options: Mapping[str, Any], is_lite: bool = False) -> None:
-    """What it foretells from is kept in the network's own type, not in a coarser one."""
-    dtype = next(module.parameters()).dtype
-    config = TaylorSeerCacheConfig(taylor_factors_dtype=dtype, use_lite_mode=is_lite, **options)
-    apply_taylorseer_cache(module, config)
-
-
-def _taylorseer_lite(module: torch.nn.Module, options: Mapping[str, Any]) -> None:
-    _taylorseer(module, options, is_lite=True)
-
-
-_APPLY: Mapping[str, Callable[[torch.nn.Module, Mapping[str, Any]], None]] = {
-    FIRST_BLOCK: _first_block,
-    TAYLOR: _taylorseer,
-    TAYLOR_LITE: _taylorseer_lite,
-}
+    values = (value for hook in hooks for value in vars(hook).values())
+    return list({id(value): value for value in values if isinstance(value, StateManager)}.values())

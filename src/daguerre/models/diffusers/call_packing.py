@@ -1,14 +1,13 @@
-"""A call of a torch module as the flat inputs of a forward, and back.
+"""Packs the call of a torch module into the flat inputs of a forward, and unpacks it.
 
-Tensors that carry rows become inputs under the name of their place ("added_cond_kwargs.time_ids");
-the rest of the call, with a placeholder for each of them, becomes one constant. Knows nothing of
-modules, pipelines or jobs. Shapes: R rows, * whatever the module takes.
+Tensors with rows become inputs named by their path in the call ("added_cond_kwargs.time_ids"). The
+rest of the call, with a slot for each of these tensors, becomes one constant. Shapes: R rows, *
+whatever the module takes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,206 +15,209 @@ from typing import Any
 import torch
 
 from daguerre.engine.forward import Array, Inputs, OpaqueConstant
-from daguerre.models.diffusers.families import PLAIN, InputLayout
+from daguerre.models.diffusers.family import PLAIN, InputLayout
 
-CALL_INPUT = (
-    "call"  # the input that holds the constant part; no place in a call has this name alone
-)
-CACHE_STATE_INPUT = (
-    "memory"  # what a cache remembers of the request, where there is one; nor this one
-)
-# diffusers passes it as one number for all rows where it can: as a row per row, requests at
-# different steps fit into one evaluation. The denoisers take both, and give the same bits.
+# Names of inputs that are no arguments of the call.
+CALL_INPUT = "call"  # its constant part
+CACHE_STATE_INPUT = "cache_state"  # the request's state of a step cache, if there is one
+# diffusers passes one number for all rows where it can. One per row lets requests at different
+# steps share a batch; the denoisers accept both, with the same bits.
 _PER_ROW = frozenset({"timestep"})
-_PLAIN = (bool, int, float, str, type(None))
-_LEAVES = (torch.Tensor, *_PLAIN)  # most of a call: they are not asked whether they are a mapping
-# What a language model keeps for the next word; the pipelines ask for no second one.
+_SCALARS = (bool, int, float, str, type(None))
+_LEAVES = (torch.Tensor, *_SCALARS)
+# A language model's keys and values for the next token, which no pipeline reads.
 _DROPPED_OUTPUTS = ".past_key_values"
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSlot:
-    """Stands for a tensor with rows."""
+    """Placeholder of a tensor with rows."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class RaggedSlot:
-    """Stands for a list with a tensor per row: one tensor, filled up to the longest, and another of
-    the lengths. `filled` are the lengths that the network will make of them."""
+    """Placeholder of a list with one tensor per row.
+
+    The list is stored as one tensor, padded to the longest, and a tensor of the lengths.
+    `padded_lengths` are those that the network pads to; empty in a result, which needs no padding.
+    """
 
     name: str
-    filled: tuple[int, ...]
+    padded_lengths: tuple[int, ...] = ()
 
     @property
-    def lengths(self) -> str:
+    def lengths_name(self) -> str:
         return f"{self.name}.lengths"
 
 
 @dataclass(frozen=True, slots=True)
 class RepeatedTensor:
-    """A tensor with rows that is the same in all calls that share."""
+    """A tensor with rows that is equal in all calls of a batch."""
 
     constant: OpaqueConstant
 
 
 def pack_call(arguments: Mapping[str, Any], layout: InputLayout = PLAIN) -> Inputs:
-    """The inputs of a forward. Raises `TypeError` for an argument that is neither tensor nor plain.
+    """Packs the arguments into the inputs of a forward.
 
-    The first tensor says how many rows there are. What has another first axis, or is shared or
-    decisive by `layout`, is constant, and its content part of the signature.
+    The first tensor determines the number of rows. Tensors with another first axis, and those that
+    `layout` calls broadcast or value-dependent, are constants: their content is part of the
+    signature. Raises `TypeError` for an argument that is neither a tensor nor a scalar.
     """
     rows = _num_rows(arguments, layout)
     tensors: dict[str, Array | OpaqueConstant] = {}
 
-    def leaf(name: str, value: Any) -> Any:
+    def pack_leaf(name: str, value: Any) -> Any:
         if not isinstance(value, torch.Tensor):
-            return _plain(name, value)
+            return _check_scalar(name, value)
         if name in _PER_ROW and value.ndim == 0:
             value = value.expand(rows)
         if name in layout.broadcast or value.ndim == 0 or len(value) != rows:
             return OpaqueConstant(value, _digest(value))
         if name in layout.value_dependent:
             return RepeatedTensor(OpaqueConstant(value, _digest(value)))
-        # A kernel may be chosen by the layout, and rows of several jobs are always put together
-        # in the plain one.
+        # A kernel may depend on the strides, and a batch of several requests is contiguous.
         tensors[name] = value.contiguous()
         return TensorSlot(name)
 
     call: dict[str, Any] = {}
     for name, value in arguments.items():
         if name in layout.ragged:
-            call[name], listed = _rows(name, value, layout.ragged[name])
-            tensors |= listed
+            call[name], padded = _pack_ragged(name, value, layout.ragged[name])
+            tensors |= padded
         else:
-            call[name] = tree_map(value, leaf, name)
+            call[name] = tree_map(value, pack_leaf, name)
     return {CALL_INPUT: OpaqueConstant(call, _sha256(repr(call).encode())), **tensors}
 
 
 def unpack_call(inputs: Inputs) -> dict[str, Any]:
-    """The arguments of a call that was packed."""
-    call = inputs[CALL_INPUT]
-    assert isinstance(call, OpaqueConstant), "a forward that is no call. This is a bug."
-    arguments: dict[str, Any] = tree_unflatten(call.value, inputs)
+    """Returns the arguments that `pack_call` packed."""
+    arguments: dict[str, Any] = tree_unflatten(call_constant(inputs).value, inputs)
     return arguments
 
 
+def call_constant(inputs: Inputs) -> OpaqueConstant:
+    """The constant part of a packed call."""
+    constant = inputs[CALL_INPUT]
+    assert isinstance(constant, OpaqueConstant), "the forward is not a packed call. This is a bug."
+    return constant
+
+
 def without_cache_state(inputs: Inputs) -> Inputs:
-    """Without what a cache remembers."""
     return {name: value for name, value in inputs.items() if name != CACHE_STATE_INPUT}
 
 
-def tree_unflatten(value: Any, tensors: Mapping[str, Any]) -> Any:
-    """The structure with its tensors in place again."""
+def tree_flatten(result: Any, layout: InputLayout = PLAIN) -> tuple[Any, tuple[torch.Tensor, ...]]:
+    """Splits a module's result into its structure and its tensors; slots are named "0", "1", ...
 
-    def leaf(_: str, held: Any) -> Any:
-        if isinstance(held, TensorSlot):
-            return tensors[held.name]
-        if isinstance(held, RaggedSlot):
-            return _list(held, tensors)
-        if isinstance(held, RepeatedTensor):
-            return _tile(held.constant.value, tensors)
-        return held.value if isinstance(held, OpaqueConstant) else held
-
-    return tree_map(value, leaf)
-
-
-def tree_flatten(value: Any, layout: InputLayout = PLAIN) -> tuple[Any, tuple[torch.Tensor, ...]]:
-    """A result as a structure without its tensors, and these, in the order of their numbers. Lists
-    are of rows where those of the call are."""
+    If the layout has ragged inputs, lists in the result hold one tensor per row, of equal shape.
+    """
     tensors: list[torch.Tensor] = []
 
-    def leaf(name: str, held: Any) -> Any:
-        if isinstance(held, list):
-            tensors.append(torch.stack(held))
-            return RaggedSlot(str(len(tensors) - 1), ())
+    def flatten_leaf(name: str, value: Any) -> Any:
+        if isinstance(value, list):
+            tensors.append(torch.stack(value))
+            return RaggedSlot(str(len(tensors) - 1))
         if name.endswith(_DROPPED_OUTPUTS):
             return None
-        if not isinstance(held, torch.Tensor):
-            return _plain(name, held)
-        tensors.append(held)
+        if not isinstance(value, torch.Tensor):
+            return _check_scalar(name, value)
+        tensors.append(value)
         return TensorSlot(str(len(tensors) - 1))
 
-    is_leaf = _is_list if layout.ragged else _is_nothing
-    return tree_map(value, leaf, "result", is_leaf), tuple(tensors)
+    structure = tree_map(result, flatten_leaf, "result", lists_are_leaves=bool(layout.ragged))
+    return structure, tuple(tensors)
 
 
-def _is_nothing(value: Any) -> bool:
-    return False
+def tree_unflatten(structure: Any, tensors: Mapping[str, Any]) -> Any:
+    """Puts the tensors back into the slots of a structure."""
 
+    def unflatten_leaf(_: str, leaf: Any) -> Any:
+        if isinstance(leaf, TensorSlot):
+            return tensors[leaf.name]
+        if isinstance(leaf, RaggedSlot):
+            return _unpack_ragged(leaf, tensors)
+        if isinstance(leaf, RepeatedTensor):
+            return _repeat(leaf.constant.value, tensors)
+        return leaf.value if isinstance(leaf, OpaqueConstant) else leaf
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
+    return tree_map(structure, unflatten_leaf)
 
 
 def tree_map(
     value: Any,
-    leaf: Callable[[str, Any], Any],
+    convert: Callable[[str, Any], Any],
     name: str = "",
-    is_leaf: Callable[[Any], bool] = _is_nothing,
+    lists_are_leaves: bool = False,
 ) -> Any:
-    """The same structure of dicts, lists and tuples with each leaf replaced; the outputs of both
-    libraries are dicts that are made by keyword."""
-    if isinstance(value, _LEAVES) or is_leaf(value):
-        return leaf(name, value)
+    """Replaces each leaf by `convert(path, leaf)` and keeps mappings, lists and tuples.
+
+    The output classes of diffusers and transformers are mappings that take keywords.
+    """
+    if isinstance(value, _LEAVES) or (lists_are_leaves and isinstance(value, list)):
+        return convert(name, value)
     if isinstance(value, Mapping):
-        items = {key: tree_map(item, leaf, f"{name}.{key}", is_leaf) for key, item in value.items()}
+        items = {
+            key: tree_map(item, convert, f"{name}.{key}", lists_are_leaves)
+            for key, item in value.items()
+        }
         return items if type(value) is dict else type(value)(**items)
     if isinstance(value, list | tuple):
-        each = enumerate(value)
-        return type(value)(tree_map(item, leaf, f"{name}[{i}]", is_leaf) for i, item in each)
-    return leaf(name, value)
+        return type(value)(
+            tree_map(item, convert, f"{name}[{number}]", lists_are_leaves)
+            for number, item in enumerate(value)
+        )
+    return convert(name, value)
 
 
-def _rows(
+def _pack_ragged(
     name: str, value: Sequence[torch.Tensor], multiple: int
 ) -> tuple[RaggedSlot, dict[str, torch.Tensor]]:
     lengths = [len(tensor) for tensor in value]
-    rows = RaggedSlot(name, tuple(-(-length // multiple) * multiple for length in lengths))
-    filled = value[0].new_zeros((len(value), max(rows.filled), *value[0].shape[1:]))
-    for row, tensor in zip(filled, value, strict=True):
+    slot = RaggedSlot(name, tuple(-(-length // multiple) * multiple for length in lengths))
+    padded = value[0].new_zeros((len(value), max(slot.padded_lengths), *value[0].shape[1:]))
+    for row, tensor in zip(padded, value, strict=True):
         row[: len(tensor)] = tensor
-    return rows, {name: filled, rows.lengths: torch.tensor(lengths)}
+    return slot, {name: padded, slot.lengths_name: torch.tensor(lengths)}
 
 
-def _list(rows: RaggedSlot, tensors: Mapping[str, Any]) -> list[torch.Tensor]:
-    tensor = tensors[rows.name]
-    if not rows.filled:  # of a result: nothing was filled up
+def _unpack_ragged(slot: RaggedSlot, tensors: Mapping[str, Any]) -> list[torch.Tensor]:
+    tensor = tensors[slot.name]
+    if not slot.padded_lengths:
         return list(tensor.unbind())
-    lengths = tensors[rows.lengths].tolist()
+    lengths = tensors[slot.lengths_name].tolist()
     return [row[:length] for row, length in zip(tensor, lengths, strict=True)]
 
 
-def _tile(value: torch.Tensor, tensors: Mapping[str, Any]) -> torch.Tensor:
-    """As often as there are calls; each has as many rows as the value."""
-    total = next(len(held) for held in tensors.values() if isinstance(held, torch.Tensor))
+def _repeat(value: torch.Tensor, tensors: Mapping[str, Any]) -> torch.Tensor:
+    """Repeats the rows of one call for all calls of the batch."""
+    total = next(len(tensor) for tensor in tensors.values() if isinstance(tensor, torch.Tensor))
     return value.repeat(total // len(value), *(1 for _ in value.shape[1:]))
 
 
 def _num_rows(arguments: Mapping[str, Any], layout: InputLayout) -> int:
-    """Of the first list of rows, or else of the first tensor that has any."""
+    """Length of the first ragged list, or else of the first tensor with an axis."""
     for name in layout.ragged:
         return len(arguments[name])
-    tensor = next(_tensors(arguments), None)
-    return 0 if tensor is None else len(tensor)
+    return next((len(tensor) for tensor in _tensors(arguments) if tensor.ndim), 0)
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    """Those with rows, as they come."""
     if isinstance(value, torch.Tensor):
-        if value.ndim:
-            yield value
-    elif isinstance(value, Mapping):
-        yield from itertools.chain.from_iterable(map(_tensors, value.values()))
-    elif isinstance(value, list | tuple):
-        yield from itertools.chain.from_iterable(map(_tensors, value))
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(item)
 
 
-def _plain(name: str, value: Any) -> Any:
-    if isinstance(value, _PLAIN):
+def _check_scalar(name: str, value: Any) -> Any:
+    if isinstance(value, _SCALARS):
         return value
-    raise TypeError(f"{name} is a {type(value).__name__}; only tensors and plain values cross over")
+    raise TypeError(
+        f"{name} is a {type(value).__name__}; a packed call holds only tensors and scalars"
+    )
 
 
 def _digest(tensor: torch.Tensor) -> str:

@@ -1,8 +1,7 @@
-"""A plain call as a coroutine: what is asked for deep inside its stack is yielded at its top.
+"""Runs a plain call as a coroutine: requests made deep inside its stack are yielded at its top.
 
-Code that was written to run from start to end in one go keeps its own stack, in a greenlet, while
-the asker waits. All of it happens in one thread, the one that resumes the coroutine. Knows nothing
-of pipelines, networks or tensors.
+The call keeps its own stack, in a greenlet, and waits there for each answer. Everything happens in
+the thread that resumes the coroutine.
 """
 
 from __future__ import annotations
@@ -16,46 +15,47 @@ T = TypeVar("T")
 
 
 class _Task(greenlet):
-    """Its own class, so that a question is never put to a greenlet of somebody else's."""
+    """A class of its own, so that no request reaches a greenlet of another library."""
 
     def __init__(self, call: Callable[[], Any]) -> None:
         super().__init__(call)
-        self.kept: dict[Any, Any] = {}
+        self.locals: dict[Any, Any] = {}
 
 
 def run(call: Callable[[], T]) -> Generator[Any, Any, T]:
-    """Yields each question that `request_forward` puts inside `call`, and returns what `call`
-    returns.
+    """Yields each value that `call` passes to `request_forward`, and returns its result.
 
-    Closing it unwinds the call where it waits: its `with` and `finally` are run.
+    Closing the generator unwinds the call where it waits, including `with` and `finally` blocks.
     """
     task = _Task(call)
     try:
-        asked = task.switch()
+        request = task.switch()
         while not task.dead:
-            asked = task.switch((yield asked))
-        result: T = asked
+            request = task.switch((yield request))
+        result: T = request
         return result
     finally:
-        if task:  # begun and not ended
+        if task:  # started and not finished
             task.throw()
-        task.kept.clear()
-
-
-def kept() -> dict[Any, Any]:
-    """Called inside: what belongs to the present call of `run`, and goes with it."""
-    task = getcurrent()
-    assert isinstance(task, _Task), "nobody is here to keep it for. This is a bug."
-    return task.kept
+        task.locals.clear()
 
 
 def is_inside() -> bool:
-    """Whether the present code was called by `run`."""
+    """Whether the caller runs in a coroutine of `run`."""
     return isinstance(getcurrent(), _Task)
 
 
-def request_forward(question: Any) -> Any:
-    """Called inside: the answer that the coroutine is sent."""
+def task_locals() -> dict[Any, Any]:
+    """Values of the current coroutine, dropped when it ends."""
+    return _current().locals
+
+
+def request_forward(request: Any) -> Any:
+    """Suspends the current coroutine and returns the answer that it is resumed with."""
+    return _current().parent.switch(request)
+
+
+def _current() -> _Task:
     task = getcurrent()
-    assert isinstance(task, _Task), "nobody is there to answer. This is a bug."
-    return task.parent.switch(question)
+    assert isinstance(task, _Task), "the caller runs in no coroutine. This is a bug."
+    return task

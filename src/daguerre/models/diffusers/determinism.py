@@ -1,7 +1,6 @@
-"""What a device is, as far as it decides bits, and what is set on one so that fewer things do.
+"""Determinism: settings that fix a device's choice of kernels, and the fingerprint of a device.
 
-The settings are the process's own, so they are the same for all that it loads; the exception, TF32,
-is set for each forward. Knows nothing of models, networks or how a forward is run.
+The settings apply to the whole process. TF32 is the exception: it is switched for each forward.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ from pathlib import Path
 import torch
 
 _LIBRARIES = ("torch", "diffusers", "transformers")
-_NVIDIA = Path("/proc/driver/nvidia/version")
-# cuBLAS takes it when it is first used: with workspaces of a fixed size its choice of kernels and
-# its results do not depend on what other streams do.
+_DRIVER_VERSION = Path("/proc/driver/nvidia/version")
+# cuBLAS reads it on first use. With a workspace of fixed size, neither its choice of kernels nor
+# its results depend on other streams.
 _WORKSPACE, _WORKSPACE_SIZE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+_SETTINGS_VERSION = 1  # of `enable_determinism`, part of the fingerprint
 
 
 def enable_determinism(device: torch.device) -> None:
-    """Before anything is put there. Where there is no CUDA nothing changes.
+    """Fixes the choice of kernels on CUDA; changes nothing for a CPU. Call it before any CUDA work.
 
-    No kernel is chosen by its time, no sum is split and rounded to bfloat16 in between, and which
-    attention is taken follows from type, width and mask: cuDNN, whose plans look at the batch, is
-    left out.
+    No kernel is chosen by timing, and no partial sum is rounded to bfloat16. The attention kernel
+    follows from type, width and mask: cuDNN's is off, because its plans depend on the batch size.
     """
     if device.type != "cuda":
         return
@@ -44,7 +43,7 @@ def enable_determinism(device: torch.device) -> None:
 
 @contextmanager
 def tf32(is_allowed: bool) -> Iterator[None]:
-    """For one model's forward: another in the process may have it otherwise."""
+    """Allows TF32 for one forward, because other models in the process may not allow it."""
     if not is_allowed:
         yield
         return
@@ -63,10 +62,10 @@ def _allow_tf32(is_allowed: bool) -> None:
 def fingerprint(
     weights_sha256: str, device: torch.device, dtype: str, is_tf32: bool = False
 ) -> str:
-    """All that decides the bits of an output but the module's name and what runs it."""
+    """Everything that determines the bits of an output, except the network and its executor."""
     versions = (f"{library} {metadata.version(library)}" for library in _LIBRARIES)
-    where = _cuda(device, is_tf32) if device.type == "cuda" else _processor()
-    return " ".join((weights_sha256, dtype, *versions, where))
+    hardware = _cuda(device, is_tf32) if device.type == "cuda" else _cpu()
+    return " ".join((weights_sha256, dtype, *versions, hardware))
 
 
 def _cuda(device: torch.device, is_tf32: bool) -> str:
@@ -77,31 +76,31 @@ def _cuda(device: torch.device, is_tf32: bool) -> str:
         f"driver {_driver()}",
         f"workspace {os.environ.get(_WORKSPACE)}",
         "tf32" if is_tf32 else "no tf32",
-        "fixed kernels 1",  # what `enable_determinism` sets; counts up with it
+        f"determinism {_SETTINGS_VERSION}",
     )
     return " ".join(parts)
 
 
 def _driver() -> str:
-    """It brings the compiler of kernels that come as an intermediate language."""
+    """Version of the driver, which compiles the kernels that ship as PTX."""
     try:
-        told = _NVIDIA.read_text().splitlines()[0]
-    except (OSError, IndexError):  # Windows, or a container that does not show it
-        told = f"for cuda {torch._C._cuda_getDriverVersion()}"
-    return " ".join(told.split())
+        version = _DRIVER_VERSION.read_text().splitlines()[0]
+    except (OSError, IndexError):  # Windows, or a container without the file
+        version = f"for cuda {torch._C._cuda_getDriverVersion()}"
+    return " ".join(version.split())
 
 
-def _processor() -> str:
-    """Kernels are chosen by what the processor can do, and split over its threads."""
+def _cpu() -> str:
+    """Kernels depend on the CPU's features and on the number of threads."""
     capability = torch.backends.cpu.get_cpu_capability()
-    return f"{_processor_id()} {capability} {torch.get_num_threads()} threads"
+    return f"{_cpu_id()} {capability} {torch.get_num_threads()} threads"
 
 
-def _processor_id() -> str:
-    """One name for processors with the same features, in few letters."""
+def _cpu_id() -> str:
+    """Digest of the CPU's model and features."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    told = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
-    return hashlib.sha256("\n".join(sorted(set(told))).encode()).hexdigest()[:16]
+    found = {line for line in lines if line.startswith(("model name", "flags", "Features"))}
+    return hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()[:16]

@@ -1,8 +1,7 @@
-"""What text encoders made of texts that came before: bounded, and bit for bit what they would make.
+"""A bounded cache of the text encoders' outputs.
 
-An encoder's forward is never shared and depends on nothing but its inputs, so its outputs can be
-handed out again. They are found by the content of the inputs: the tokens, and how they are read.
-Knows nothing of prompts or requests.
+The forward of an encoder shares no batch and depends on its inputs alone, so a cached output has
+the same bits as a new one. The key is the content of the inputs.
 """
 
 from __future__ import annotations
@@ -15,35 +14,35 @@ import torch
 
 from daguerre.engine.forward import ForwardRequest, Outputs
 
-# Of one checkpoint: some sixty prompts of FLUX.1 in bfloat16, on the device of its encoders.
+# Per checkpoint, on the device of its encoders: about 60 prompts of FLUX.1 in bfloat16.
 MAX_BYTES = 256 * 1024**2
 
 
 class Embeddings:
-    """Used by the engine's thread only."""
+    """LRU cache. Used in the engine's thread only."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[str, Outputs] = OrderedDict()  # the last used is the last
+        self._cached: OrderedDict[str, Outputs] = OrderedDict()  # least recently used first
         self._num_bytes = 0
 
     def get(self, forward: ForwardRequest) -> Outputs | None:
-        """The caller's own: pipelines may work on them in place."""
+        """Returns a copy: pipelines may modify the tensors in place."""
         key = _key(forward)
-        if key not in self._kept:
+        if key not in self._cached:
             return None
-        self._kept.move_to_end(key)
-        return _copied(self._kept[key])
+        self._cached.move_to_end(key)
+        return _copy(self._cached[key])
 
     def put(self, forward: ForwardRequest, outputs: Outputs) -> None:
-        """Before the caller changes them; what was not used for longest makes room."""
+        """Stores a copy of the outputs and evicts the least recently used entries."""
         key, size = _key(forward), _size(outputs)
-        if key in self._kept or size > self._max_bytes:
+        if key in self._cached or size > self._max_bytes:
             return
-        self._kept[key] = _copied(outputs)
+        self._cached[key] = _copy(outputs)
         self._num_bytes += size
         while self._num_bytes > self._max_bytes:
-            self._num_bytes -= _size(self._kept.popitem(last=False)[1])
+            self._num_bytes -= _size(self._cached.popitem(last=False)[1])
 
 
 def _key(forward: ForwardRequest) -> str:
@@ -55,7 +54,7 @@ def _key(forward: ForwardRequest) -> str:
     return digest.hexdigest()
 
 
-def _copied(outputs: Outputs) -> Outputs:
+def _copy(outputs: Outputs) -> Outputs:
     tensors: Any = outputs
     return tuple(tensor.clone() for tensor in tensors)
 

@@ -1,8 +1,8 @@
-"""Checkpoints of a hub: where a pinned one lies in the data folder, and how it gets there.
+"""Checkpoints from a hub: their place in the data directory, and their download.
 
-`daguerre models pull` downloads one, whole or not at all: its folder has its name only once every
-file is there and is what the hub says it is. Only what is loaded is fetched, never code. Nothing
-here is called while serving but `folder`, which asks no network.
+`daguerre models pull` downloads a checkpoint completely or not at all: its directory gets its name
+after every file is there and matches the hub's size and digest. Only files that are loaded are
+downloaded, never code. The server calls only `folder`, which needs no network.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from daguerre.models.diffusers import checkpoint
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-# (name of the file, its bytes)
-Progress = Callable[[str, int], None]
+Progress = Callable[[str, int], None]  # (name of a file, its size in bytes)
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _REVISION = re.compile(r"[0-9a-f]{40}")
@@ -31,7 +30,7 @@ _REVISION = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True, slots=True)
 class PinnedRevision:
-    """One state of a repository for good: branches and tags can move, a commit cannot."""
+    """A commit of a repository: unlike branches and tags, it never changes."""
 
     repository: str  # "owner/name"
     revision: str
@@ -49,50 +48,50 @@ def is_revision(value: object) -> bool:
 
 
 def folder(home: Path, pin: PinnedRevision) -> Path:
-    """Where the checkpoint lies once it is pulled."""
+    """Directory of the checkpoint, which exists after `pull`."""
     return home / "checkpoints" / pin.repository.replace("/", "--") / pin.revision
 
 
 def pull(home: Path, pin: PinnedRevision, progress: Progress = lambda name, size: None) -> Path:
-    """Downloads what is not there yet. What an earlier attempt got is kept."""
+    """Downloads the missing files of a checkpoint and resumes an earlier attempt."""
     target = folder(home, pin)
     if target.is_dir():
         return target
     partial = target.with_name(f"{pin.revision}.partial")
     try:
-        _fill(partial, pin, progress)
+        _download(partial, pin, progress)
         checkpoint.read(partial)
-        shutil.rmtree(partial / ".cache", ignore_errors=True)  # the library's notes
+        shutil.rmtree(partial / ".cache", ignore_errors=True)  # metadata of huggingface_hub
         partial.rename(target)
     except (OSError, _transport_error()) as error:
-        if target.is_dir():  # another process was faster
+        if target.is_dir():  # another process finished first
             return target
-        raise SettingsError(f"{pin} cannot be pulled: {_words(error, pin)}") from None
+        raise SettingsError(f"{pin} cannot be pulled: {_reason(error, pin)}") from None
     return target
 
 
-def _fill(partial: Path, pin: PinnedRevision, progress: Progress) -> None:
+def _download(partial: Path, pin: PinnedRevision, progress: Progress) -> None:
     from huggingface_hub import HfApi
 
-    # Read here and not by the library, which does so once for the whole process.
+    # huggingface_hub itself reads HF_ENDPOINT only once per process.
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
     info = api.model_info(pin.repository, revision=pin.revision, files_metadata=True)
     files = {file.rfilename: file for file in info.siblings or ()}
     if checkpoint.INDEX not in files:
         raise SettingsError(
-            f"{pin} has no {checkpoint.INDEX}; only checkpoints in diffusers format are served"
+            f"{pin} has no {checkpoint.INDEX}; only checkpoints in diffusers format are supported"
         )
     partial.mkdir(parents=True, exist_ok=True)
-    _fetch(api, pin, partial, files[checkpoint.INDEX])
-    # Before gigabytes are fetched: a pipeline that is not served is refused by its index.
+    # The index comes first: it refuses an unsupported pipeline before gigabytes are downloaded.
+    _download_file(api, pin, partial, files[checkpoint.INDEX])
     names = checkpoint.component_names(checkpoint.read_index(partial / checkpoint.INDEX))
-    for name in _wanted(list(files), names):
+    for name in _loadable_files(list(files), names):
         progress(name, files[name].size or 0)
-        _fetch(api, pin, partial, files[name])
+        _download_file(api, pin, partial, files[name])
 
 
-def _wanted(files: Sequence[str], components: Sequence[str]) -> list[str]:
-    """What a checkpoint is loaded from: not its samples, its code or its weights in other forms."""
+def _loadable_files(files: Sequence[str], components: Sequence[str]) -> list[str]:
+    """Files of the components, without samples, code and weights in other formats."""
     parts = ((name, name.split("/")) for name in sorted(files))
     return [
         name
@@ -101,36 +100,36 @@ def _wanted(files: Sequence[str], components: Sequence[str]) -> list[str]:
     ]
 
 
-def _fetch(api: HfApi, pin: PinnedRevision, partial: Path, file: Any) -> None:
+def _download_file(api: HfApi, pin: PinnedRevision, partial: Path, file: Any) -> None:
     api.hf_hub_download(pin.repository, file.rfilename, revision=pin.revision, local_dir=partial)
     path = partial / file.rfilename
-    is_whole = path.stat().st_size == file.size
-    if is_whole and file.lfs:
+    is_intact = path.stat().st_size == file.size
+    if is_intact and file.lfs:
         with path.open("rb") as opened:
-            is_whole = hashlib.file_digest(opened, "sha256").hexdigest() == file.lfs.sha256
-    if not is_whole:
+            is_intact = hashlib.file_digest(opened, "sha256").hexdigest() == file.lfs.sha256
+    if not is_intact:
         path.unlink()
-        raise OSError(f"{file.rfilename} did not arrive as the hub has it; try again")
+        raise OSError(f"{file.rfilename} differs from the hub's size or digest; try again")
 
 
 def _transport_error() -> type[Exception]:
-    """What the library's own client of HTTP raises where there is no network."""
+    """Base class of the errors of huggingface_hub's HTTP client."""
     from huggingface_hub import errors
 
-    kind: type[Exception] = errors.HfHubHTTPError.__bases__[0]
-    return kind
+    error: type[Exception] = errors.HfHubHTTPError.__bases__[0]
+    return error
 
 
-def _words(error: Exception, pin: PinnedRevision) -> str:
+def _reason(error: Exception, pin: PinnedRevision) -> str:
     from huggingface_hub import errors
 
     if isinstance(error, errors.GatedRepoError):
         return (
-            f"its owner asks for your consent: give it on the page of {pin.repository}, and set"
-            " HF_TOKEN to a token of yours"
+            f"the repository is gated; accept its terms on the page of {pin.repository} and set"
+            " HF_TOKEN"
         )
     if isinstance(error, errors.RepositoryNotFoundError):
-        return "there is no such repository, or it is private: then set HF_TOKEN to a token"
+        return "the repository does not exist or is private; for a private one set HF_TOKEN"
     if isinstance(error, errors.RevisionNotFoundError):
         return f"the repository has no revision {pin.revision}"
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,7 +1,6 @@
-"""A checkpoint's stock pipeline, loaded once: the networks behind its doors, and copies to run.
+"""A checkpoint's stock pipeline, loaded once: its patched networks, and copies to run.
 
-Several model ids may share one. Knows nothing of requests, steps or guidance. torch is imported
-when the pipeline is loaded, not before.
+Several model IDs may share one. torch is imported when the pipeline is loaded, not before.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from daguerre.engine.forward import Network
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers import memory, quantization
+from daguerre.models.diffusers import memory_probe, quantization
 from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
 from daguerre.storage.artifact_cache import ArtifactCache
@@ -34,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class LoadedCheckpoint:
-    """`pipeline` is diffusers' own object once it is loaded; it is never called, its copies are."""
+    """`pipeline` is diffusers' object once it is loaded; only its copies are called."""
 
     def __init__(
         self,
@@ -50,196 +49,181 @@ class LoadedCheckpoint:
         quantization: str | None = None,
     ) -> None:
         self.checkpoint = checkpoint
-        self.weights_sha256 = ""  # known when it is loaded: that takes reading all of them
+        self.weights_sha256 = ""  # known after loading, which reads all weights
         self.pipeline: Any = None
-        self.dtype, self.device = dtype, device_of(device, worker)
+        self.dtype, self.device = dtype, resolve_device(device, worker)
         self.num_threads = num_threads
         self.executor, self.is_tf32, self._store = executor, tf32, store
         self.cache, self.quantization = cache, quantization
-        self.colours: LatentToRgb | None = None  # for previews; None also where there can be none
+        self.latent_to_rgb: LatentToRgb | None = None  # for previews; None if they failed to fit
+        self.embeddings: Embeddings  # exists while loaded: its module imports torch
         self._networks: Mapping[str, Network] = {}
-        self.embeddings: Embeddings  # there from `load` on: importing it imports torch
-        self._hashed: tuple[tuple[str, int, int], ...] = ()  # the files that were read for it
+        self._file_stats: tuple[tuple[str, int, int], ...] = ()  # of the files behind the digest
 
     @cached_property
     def num_bytes(self) -> int:
         denoiser = self.checkpoint.folder / self.checkpoint.family.denoiser
-        # On a CPU the weights are there whole while they are loaded.
-        is_less = self.quantization and self.device != "cpu"
+        # On a CPU the full weights are in memory during loading.
+        is_smaller = self.quantization and self.device != "cpu"
         quantized = {file for file in self.checkpoint.weights if file.parent == denoiser}
-        return memory.needed(self.checkpoint.weights, self.dtype, quantized if is_less else ())
+        return memory_probe.needed_bytes(
+            self.checkpoint.weights, self.dtype, quantized if is_smaller else ()
+        )
 
     def load(self) -> Mapping[str, Network]:
-        """Name -> network. Called in the thread that will run the pipelines; loads once."""
+        """Loads once; returns name -> network. Call it in the thread that runs the pipelines."""
         import torch
 
-        from daguerre.models.diffusers import determinism
-
-        # For the whole thread: coroutines take turns in it, and each would put back at its end
-        # what it found at its beginning.
+        # For the whole thread: each pipeline restores at its end what it found at its start, which
+        # is wrong when pipelines are interleaved.
         torch.set_grad_enabled(False)
         if self.num_threads:
             torch.set_num_threads(self.num_threads)
         if not self._networks:
-            device = _device(self.device)
-            determinism.enable_determinism(device)
-            self._hash()
-            self.pipeline = self._load_pipeline(device)
-            self.embeddings = _embeddings()
-            self._fit_colours()
-            self._networks = self._open_doors(device)
+            self._networks = self._load()
         return self._networks
 
     def unload(self) -> None:
-        """Gives the memory back; there must be no copy left. Each id that shares it calls this."""
+        """Frees the memory. No copy may be in use. Each model ID that shares it calls this."""
         import torch
 
         if not self._networks:
             return
         self.pipeline, self._networks = None, {}
         del self.embeddings
-        gc.collect()  # a door and its module hold each other
+        gc.collect()  # a proxy and its module form a cycle
         if self.device != "cpu":
             torch.cuda.empty_cache()
 
-    def _hash(self) -> None:
-        """Names the weights; when they are loaded again they must be the same."""
+    def copy(self, guidance: float | None = None) -> Any:
+        """A pipeline for one request: it shares networks and tokenizers, and has a sampler and
+        guiders of its own. A call changes nothing else but attributes of the pipeline."""
+        pipeline, sampler = copy.copy(self.pipeline), self.pipeline.scheduler
+        pipeline.scheduler = type(sampler).from_config(sampler.config)
+        self.checkpoint.family.set_guidance(pipeline, guidance)
+        return pipeline
+
+    def _load(self) -> Mapping[str, Network]:
+        from daguerre.models.diffusers import determinism
+        from daguerre.models.diffusers.embeddings import Embeddings
+
+        device = _available_device(self.device)
+        determinism.enable_determinism(device)
+        self._update_digest()
+        self.pipeline = self._load_pipeline(device)
+        self.embeddings = Embeddings()
+        self._fit_previews()
+        return self._patch_networks(device)
+
+    def _update_digest(self) -> None:
+        """Hashes the weights. If they are loaded again, they must be the same."""
         found = self.checkpoint.file_stats()
-        if found == self._hashed:
+        if found == self._file_stats:
             return
         digest = self.checkpoint.sha256()
         if self.weights_sha256 not in ("", digest):
             raise SettingsError(
-                f"{self.checkpoint.folder} holds another checkpoint than at the start; start again"
+                f"the weights in {self.checkpoint.folder} have changed since the server started;"
+                " restart the server"
             )
-        self.weights_sha256, self._hashed = digest, found
-
-    def copy(self, guidance: float | None = None) -> Any:
-        """The same networks and tokenizers; a sampler of its own and, where there are any, guiders
-        with this guidance, which remember a run, too. Nothing else of a pipeline is changed by a
-        call but what it sets on itself."""
-        pipeline, family = copy.copy(self.pipeline), self.checkpoint.family
-        sampler = self.pipeline.scheduler
-        pipeline.scheduler = type(sampler).from_config(sampler.config)
-        for name in family.guiders:
-            if guider := getattr(self.pipeline, name):
-                own = guider.new(guidance_scale=guidance, enabled=family.is_guided(guidance))
-                setattr(pipeline, name, own)
-        return pipeline
+        self.weights_sha256, self._file_stats = digest, found
 
     def _load_pipeline(self, device: torch.device) -> Any:
         import torch
 
         family = self.checkpoint.family
-        # Whatever a checkpoint names, neither library asks a hub for it.
-        os.environ["HF_HUB_OFFLINE"] = "1"
-        # The second imports the first, and both talk from then on.
-        for library in ("transformers", "diffusers"):
-            _quiet(importlib.import_module(library))
-        kind = getattr(importlib.import_module("diffusers"), family.pipeline)
-        pipeline = kind.from_pretrained(
+        os.environ["HF_HUB_OFFLINE"] = "1"  # a checkpoint may name files of the hub
+        for library in ("transformers", "diffusers"):  # diffusers imports transformers
+            _silence(importlib.import_module(library))
+        pipeline_class = getattr(importlib.import_module("diffusers"), family.pipeline)
+        pipeline = pipeline_class.from_pretrained(
             self.checkpoint.folder,
             dtype=getattr(torch, self.dtype),
             use_safetensors=True,
             local_files_only=True,
-            # A pipeline insists on some of these although it does without them.
+            # Some pipelines require these arguments and accept None.
             **dict.fromkeys(self.checkpoint.missing_components),
             **family.load_kwargs,
         )
         pipeline.set_progress_bar_config(disable=True)
-        if self.quantization:  # before it is moved: the device need never hold it whole
+        if self.quantization:  # before the move: the device need not hold the full weights
             quantization.quantize(getattr(pipeline, family.denoiser), self.quantization, device)
         return pipeline.to(device)
 
-    def _fit_colours(self) -> None:
-        """Now, because no step is to wait for it; and once, because the weights stay the same."""
+    def _fit_previews(self) -> None:
+        """Fits once and at load time, so that no step waits for it."""
         from daguerre.models.diffusers.previews.latent_rgb import fit_latent_to_rgb
 
+        vae, factor = self.pipeline.vae, self.pipeline.vae_scale_factor
         try:
-            self.colours = self.colours or fit_latent_to_rgb(
-                self.pipeline.vae, self.pipeline.vae_scale_factor
-            )
-        except Exception:  # a decoder may raise anything; pictures do not need it
-            logger.exception("no previews of %s", self.checkpoint.folder)
+            self.latent_to_rgb = self.latent_to_rgb or fit_latent_to_rgb(vae, factor)
+        except Exception:  # a decoder may raise anything; images do not need the fit
+            logger.exception("%s is served without previews", self.checkpoint.folder)
 
-    def _open_doors(self, device: torch.device) -> Mapping[str, Network]:
+    def _patch_networks(self, device: torch.device) -> Mapping[str, Network]:
         from daguerre.models.diffusers import determinism, proxies
         from daguerre.models.diffusers.executors.base import ExecutionTarget
         from daguerre.models.diffusers.executors.cuda_graphs import GraphCapturer
 
         fingerprint = determinism.fingerprint(self.weights_sha256, device, self.dtype, self.is_tf32)
         eager = ExecutionTarget("eager", device, self.dtype, fingerprint, is_tf32=self.is_tf32)
-        # A text encoder runs once per request, for a moment: it is not worth another's start.
-        places = dict.fromkeys(self.checkpoint.family.text_encoders, eager)
         fast = replace(
             eager, executor=self.executor, store=self._store, capture_graph=GraphCapturer(device)
         )
-        denoiser = self.checkpoint.family.denoiser
-        return {denoiser: self._open_denoiser(fast)} | {
-            name: proxies.patch_module(
-                name,
-                getattr(self.pipeline, name),
-                "decode" if name == DECODER else "forward",
-                places.get(name, fast),
-            )
-            for name in self.checkpoint.networks
-            if name != denoiser
-        }
+        family = self.checkpoint.family
+        networks: dict[str, Network] = {family.denoiser: self._patch_denoiser(fast)}
+        for name in self.checkpoint.networks:
+            if name != family.denoiser:
+                # A text encoder runs briefly, once per request: compiling it does not pay.
+                target = eager if name in family.text_encoders else fast
+                method = "decode" if name == DECODER else "forward"
+                module = getattr(self.pipeline, name)
+                networks[name] = proxies.patch_module(name, module, method, target)
+        return networks
 
-    def _open_denoiser(self, target: ExecutionTarget) -> Network:
+    def _patch_denoiser(self, target: ExecutionTarget) -> Network:
         from daguerre.models.diffusers import cache_hooks, proxies
 
         family = self.checkpoint.family
         module = getattr(self.pipeline, family.denoiser)
-        remembering = None
+        fingerprint, executor, hooks = target.fingerprint, target.executor, None
         if self.cache:
-            remembering = cache_hooks.apply(module, self.cache)
-            target = replace(
-                target, executor="eager", fingerprint=f"{target.fingerprint} cache {self.cache}"
-            )
+            hooks = cache_hooks.apply(module, self.cache)
+            fingerprint, executor = f"{fingerprint} cache {self.cache}", "eager"
         if self.quantization:
-            target = replace(
-                target,
-                fingerprint=f"{target.fingerprint} {quantization.fingerprint(self.quantization)}",
-            )
-            if target.device.type == "cpu":  # where "auto" would be OpenVINO
-                target = replace(target, executor="eager")
+            fingerprint += f" {quantization.fingerprint(self.quantization)}"
+            if target.device.type == "cpu":  # where "auto" is OpenVINO
+                executor = "eager"
+        target = replace(target, fingerprint=fingerprint, executor=executor)
         return proxies.patch_module(
-            family.denoiser, module, "forward", target, family.layout, remembering
+            family.denoiser, module, "forward", target, family.layout, hooks
         )
 
 
-def device_of(wanted: str, worker: int) -> str:
-    """ "cuda" is the next for each worker, in turns; one that is named is the same for all."""
-    if wanted != "cuda":
-        return wanted
+def resolve_device(device: str, worker: int) -> str:
+    """Assigns "cuda" to the workers round-robin; a device with an index is the same for all."""
+    if device != "cuda":
+        return device
     if not worker:
-        return "cuda:0"  # one name for one device: torch calls the first "cuda", too
+        return "cuda:0"  # torch's "cuda" is the same device under another name
     import torch
 
     return f"cuda:{worker % max(1, torch.cuda.device_count())}"
 
 
-def _device(wanted: str) -> torch.device:
+def _available_device(name: str) -> torch.device:
     import torch
 
-    device = torch.device(wanted)
-    num_found = torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= num_found:
+    device, num_devices = torch.device(name), torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= num_devices:
         raise SettingsError(
-            f"device is {wanted!r}, but torch finds {num_found} CUDA devices here;"
-            ' use "cpu", or install the build of torch for them'
+            f"device is {name!r}, but torch finds {num_devices} CUDA devices;"
+            ' use "cpu", or install a build of torch for CUDA'
         )
     return device
 
 
-def _embeddings() -> Embeddings:
-    from daguerre.models.diffusers.embeddings import Embeddings
-
-    return Embeddings()
-
-
-def _quiet(library: Any) -> None:
-    """Its warnings quote prompts, and its bars draw over the server's log."""
+def _silence(library: Any) -> None:
+    """Warnings of the library quote prompts, and its progress bars overwrite the server's log."""
     library.utils.logging.set_verbosity_error()
     library.utils.logging.disable_progress_bar()

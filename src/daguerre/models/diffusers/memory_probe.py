@@ -1,24 +1,58 @@
-"""How much memory an evaluation takes, and how much there is: gauges of a process and of a device.
+"""Memory: what a checkpoint needs, what is free, and the peak that an evaluation takes.
 
-Both implement `daguerre.engine.forward.MemoryProbe`. Knows nothing of networks.
+The probes implement `daguerre.engine.forward.MemoryProbe`. No function of CPU memory needs torch.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
-from daguerre.engine.forward import MemoryProbe, PeakMemory
-from daguerre.models.diffusers import memory
+    from daguerre.engine.forward import MemoryProbe, PeakMemory
 
-_LOOK_S = 0.002
-_PAGES = Path("/proc/self/statm")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
+ITEM_BYTES = {"float32": 4, "bfloat16": 2}
+# Besides the weights: a request's tensors at one megapixel, and the decoder's activations.
+_WORK_BYTES = 2 << 30
+_UNKNOWN_BYTES = 1 << 62
+_CGROUP = Path("/sys/fs/cgroup")
+_STATM = Path("/proc/self/statm")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if os.name == "posix" else 0
+_POLL_S = 0.002
+
+
+def needed_bytes(weights: Iterable[Path], dtype: str, quantized: Collection[Path] = ()) -> int:
+    """Bytes of the weights in `dtype`, plus working memory.
+
+    Sizes come from the headers of the safetensors files, because the stored type may differ from
+    the loaded one. Matrices in `quantized` files take one byte per item.
+    """
+    num_bytes = _WORK_BYTES
+    for file in weights:
+        for shape in _shapes(file):
+            is_small = file in quantized and len(shape) == 2
+            num_bytes += math.prod(shape) * (1 if is_small else ITEM_BYTES[dtype])
+    return num_bytes
+
+
+def free_bytes(device: str) -> int:
+    """Bytes that can be allocated now."""
+    if device == "cpu":
+        return min(_free_in_machine(), _free_in_container())
+    import torch
+
+    # torch reuses what it has reserved.
+    reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0] + reusable)
 
 
 def make_memory_probe(device: torch.device) -> MemoryProbe:
@@ -26,51 +60,51 @@ def make_memory_probe(device: torch.device) -> MemoryProbe:
 
 
 class ProcessMemoryProbe:
-    """Of a CPU: the process's own memory, files left out, looked at again and again meanwhile.
+    """Peak of the process's anonymous memory, by polling.
 
-    The system knows the peak since the start only, and it can be reset by one for all who ask.
+    The system's own peak is of no use: it counts from the start of the process, and a reset by one
+    reader changes it for all.
     """
 
-    # A runtime's copy of the weights for a number of rows is in what it takes.
-    has_fixed_overhead = True
+    has_fixed_overhead = True  # a runtime may copy the weights for a new batch size
 
     def free(self) -> int:
-        return memory.free("cpu")
+        return free_bytes("cpu")
 
     @contextmanager
     def track_peak(self) -> Iterator[PeakMemory]:
-        measurement, ended = _OfProcess(), threading.Event()
-        looker = threading.Thread(
-            target=measurement.look_until, args=(ended,), name="daguerre-memory-probe", daemon=True
+        peak, stopped = _ProcessPeak(), threading.Event()
+        poller = threading.Thread(
+            target=peak.poll_until, args=(stopped,), name="daguerre-memory", daemon=True
         )
-        looker.start()
+        poller.start()
         try:
-            yield measurement
+            yield peak
         finally:
-            ended.set()
-            looker.join()
+            stopped.set()
+            poller.join()
 
 
-class _OfProcess:
+class _ProcessPeak:
     def __init__(self) -> None:
-        self._looking = threading.Lock()
+        self._lock = threading.Lock()
         self.reset()
 
     def reset(self) -> None:
-        with self._looking:  # what a look has begun to see is of before
-            self._before = self._most = _own_bytes()
+        with self._lock:  # a sample in flight belongs to the time before
+            self._base = self._peak = _anonymous_bytes()
 
-    def look_until(self, ended: threading.Event) -> None:
-        while self._before and not ended.wait(_LOOK_S):
-            with self._looking:
-                self._most = max(self._most, _own_bytes())
+    def poll_until(self, stopped: threading.Event) -> None:
+        while self._base and not stopped.wait(_POLL_S):
+            with self._lock:
+                self._peak = max(self._peak, _anonymous_bytes())
 
     def num_bytes(self) -> int | None:
-        return max(self._most, _own_bytes()) - self._before if self._before else None
+        return max(self._peak, _anonymous_bytes()) - self._base if self._base else None
 
 
 class CudaMemoryProbe:
-    """Of a CUDA device: what torch has handed out at the most."""
+    """Peak of what torch has allocated on a CUDA device."""
 
     has_fixed_overhead = False
 
@@ -78,31 +112,68 @@ class CudaMemoryProbe:
         self._device = device
 
     def free(self) -> int:
-        return memory.free(str(self._device))
+        return free_bytes(str(self._device))
 
     @contextmanager
     def track_peak(self) -> Iterator[PeakMemory]:
-        yield _OfDevice(self._device)
+        yield _CudaPeak(self._device)
 
 
-class _OfDevice:
+class _CudaPeak:
     def __init__(self, device: torch.device) -> None:
-        self._device = device
+        from torch import cuda
+
+        self._cuda, self._device = cuda, device
         self.reset()
 
     def reset(self) -> None:
-        self._before: int = torch.cuda.memory_allocated(self._device)
-        torch.cuda.reset_peak_memory_stats(self._device)
+        self._base = self._cuda.memory_allocated(self._device)
+        self._cuda.reset_peak_memory_stats(self._device)
 
     def num_bytes(self) -> int:
-        most: int = torch.cuda.max_memory_allocated(self._device)
-        return most - self._before
+        peak: int = self._cuda.max_memory_allocated(self._device)
+        return peak - self._base
 
 
-def _own_bytes() -> int:
-    """0 where the system does not say."""
+def _shapes(file: Path) -> list[list[int]]:
+    """Shapes of all tensors in a safetensors file; none if it is damaged, which loading reports."""
     try:
-        _, resident, shared, *_ = _PAGES.read_text().split()
-    except (OSError, ValueError):
-        return 0
-    return (int(resident) - int(shared)) * _PAGE_BYTES
+        with file.open("rb") as opened:
+            (length,) = struct.unpack("<Q", opened.read(8))
+            if length > file.stat().st_size:
+                return []
+            header = json.loads(opened.read(length))
+        shapes = [tensor["shape"] for name, tensor in header.items() if name[:2] != "__"]
+        return [shape for shape in shapes if type(math.prod(shape)) is int]
+    except (struct.error, ValueError, LookupError, TypeError, AttributeError):
+        return []
+
+
+def _free_in_machine() -> int:
+    for line in _lines(Path("/proc/meminfo")):
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return _UNKNOWN_BYTES
+
+
+def _free_in_container() -> int:
+    """Free memory below the limit of the cgroup; the page cache counts as free."""
+    limit = "".join(_lines(_CGROUP / "memory.max")).strip()
+    used = "".join(_lines(_CGROUP / "memory.current")).strip()
+    if not (limit.isdigit() and used.isdigit()):
+        return _UNKNOWN_BYTES
+    stat = dict(line.split() for line in _lines(_CGROUP / "memory.stat"))
+    return int(limit) - int(used) + int(stat.get("inactive_file", 0))
+
+
+def _anonymous_bytes() -> int:
+    """Resident memory of the process without files; 0 if the system does not report it."""
+    fields = " ".join(_lines(_STATM)).split()
+    return (int(fields[1]) - int(fields[2])) * _PAGE_BYTES if fields else 0
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except OSError:
+        return []

@@ -1,8 +1,8 @@
 """A checkpoint in diffusers format as a model of the engine: its stock pipeline, unmodified.
 
-Each request runs the pipeline's own call in a coroutine, with a sampler and a generator of its own,
-and yields a forward wherever the pipeline calls a text encoder, the denoiser or the decoder. Knows
-nothing of other requests. torch is imported when the model is loaded, not before.
+Each request runs the pipeline's call in a coroutine, with its own sampler and random generator, and
+yields a forward for each call of a text encoder, the denoiser or the decoder. torch is imported
+when the model is loaded, not before.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from daguerre.cpu import num_cores
 from daguerre.engine.forward import ForwardRequest, Network, Outputs, Preview, Stage
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError, InvalidRequestError, SettingsError
-from daguerre.models.diffusers import caches, memory
+from daguerre.models.diffusers import caches, memory_probe
 from daguerre.models.diffusers.checkpoint import DECODER
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.models.embedded.model import MIN_CORES_TO_SHARE
@@ -29,19 +29,20 @@ if TYPE_CHECKING:
     import torch
 
     from daguerre.models.diffusers.previews.latent_rgb import LatentToRgb
+    from daguerre.models.diffusers.proxies import ModuleCall
 
 DTYPES = ("float32", "bfloat16")
 DEFAULT_MAX_ROWS = 8
 AT_START = "start"
-# Samplers that evaluate the denoiser twice in a step, but for the last one.
-_ASKING_TWICE = ("Heun", "KDPM2")
 LOADS = (AT_START, "first use")
+# Samplers that call the denoiser twice in each step but the last.
+_TWO_CALL_SAMPLERS = ("Heun", "KDPM2")
 
 
 @dataclass(frozen=True, slots=True)
 class ServingOptions:
-    """What the catalog says of a model id. None takes the family's steps and guidance, and as many
-    rows as are worth a trial."""
+    """The catalog's options of a model ID. None stands for a default: the family's steps and
+    guidance, and a batch size that depends on the device."""
 
     steps: int | None = None
     guidance: float | None = None
@@ -52,70 +53,63 @@ class ServingOptions:
 
 
 class DiffusersModel:
-    """Implements `daguerre.engine.pipeline.EvictableModel` under the id `model`."""
+    """Implements `daguerre.engine.pipeline.EvictableModel` under the ID `model`."""
 
-    def __init__(self, model: str, stock: LoadedCheckpoint, options: ServingOptions) -> None:
-        checkpoint = stock.checkpoint
-        self.family = checkpoint.family
+    def __init__(self, model: str, loaded: LoadedCheckpoint, options: ServingOptions) -> None:
+        self.family = loaded.checkpoint.family
         self.steps = options.steps or self.family.steps
         self.guidance = self.family.guidance if options.guidance is None else options.guidance
+        self._model, self._loaded, self._options = model, loaded, options
         if self.family.guidance is None and options.guidance is not None:
             raise SettingsError(
-                f"model {model!r}: guidance is {options.guidance:g}, but {checkpoint.folder} is"
-                " distilled to have none; leave it out"
+                f"model {model!r}: guidance is {options.guidance:g}, but"
+                f" {loaded.checkpoint.folder} is distilled and takes none; remove it"
             )
-        if stock.cache and stock.cache.method not in self.family.caches:
-            fitting = ", ".join(sorted(self.family.caches)) or "none"
-            raise SettingsError(
-                f"model {model!r}: cache.method is {stock.cache.method!r}, which does not fit"
-                f" {self.family.pipeline}; those that do: {fitting}"
-            )
-        if stock.cache:
-            is_twice = any(kind in checkpoint.sampler for kind in _ASKING_TWICE)
-            num_calls = 2 * self.steps - 1 if is_twice else self.steps
-            caches.check_steps(f"model {model!r}, cache", stock.cache, num_calls)
-        max_rows = options.max_rows or (DEFAULT_MAX_ROWS if _is_wide(stock) else 1)
+        if loaded.cache:
+            self._check_cache(loaded.cache)
+        max_rows = options.max_rows or _default_max_rows(loaded)
         self.max_batch_size: Mapping[str, int] = {self.family.denoiser: max_rows}
-        self._model, self._stock = model, stock
-        self._batching = options.mode
-        self._name = options.name or checkpoint.folder.name
-        self._created = checkpoint.created
+        self._created = loaded.checkpoint.created
         self.preload = options.load == AT_START
 
     @property
     def weights_key(self) -> LoadedCheckpoint:
-        return self._stock
+        return self._loaded
 
     @property
     def device(self) -> str:
-        return self._stock.device
+        return self._loaded.device
 
     @property
     def num_bytes(self) -> int:
-        return self._stock.num_bytes
+        return self._loaded.num_bytes
 
     def free_bytes(self) -> int:
-        return memory.free(self._stock.device)
+        return memory_probe.free_bytes(self._loaded.device)
+
+    def load(self) -> Mapping[str, Network]:
+        return self._loaded.load()
 
     def unload(self) -> None:
-        self._stock.unload()
+        self._loaded.unload()
 
     @property
     def info(self) -> ModelInfo:
-        """The weights are named once they are loaded."""
-        cheaper = f", cache {self._stock.cache}" if self._stock.cache else ""
-        cheaper += f", {self._stock.quantization}" if self._stock.quantization else ""
+        """`weights_sha256` is empty until the model is loaded."""
+        folder = self._loaded.checkpoint.folder
+        description = f"{self.family.pipeline} from {folder}"
+        if self._loaded.cache:
+            description += f", cache {self._loaded.cache}"
+        if self._loaded.quantization:
+            description += f", {self._loaded.quantization}"
         return ModelInfo(
             model=self._model,
-            weights_sha256=self._stock.weights_sha256,
+            weights_sha256=self._loaded.weights_sha256,
             created=self._created,
-            name=self._name,
-            description=f"{self.family.pipeline} from {self._stock.checkpoint.folder}{cheaper}",
-            batching=self._batching,
+            name=self._options.name or folder.name,
+            description=description,
+            batching=self._options.mode,
         )
-
-    def load(self) -> Mapping[str, Network]:
-        return self._stock.load()
 
     def batch_class(self, params: ImageParams) -> Hashable:
         return (params.width, params.height)
@@ -124,130 +118,139 @@ class DiffusersModel:
         return self.run(params, self.steps, self.guidance)
 
     def run(self, params: ImageParams, steps: int, guidance: float | None) -> Pipeline:
-        """`pipeline` with another number of steps and another guidance. Raises
-        `InvalidRequestError` for what this checkpoint cannot follow."""
+        """Like `pipeline`, with these steps and this guidance.
+
+        Raises `InvalidRequestError` for a request that the checkpoint does not support.
+        """
         self._check(params, guidance)
-        pipeline = self._stock.copy(guidance)
+        pipeline = self._loaded.copy(guidance)
         arguments = self._arguments(params, steps, guidance)
-        per_step = self.family.num_forwards(guidance)
-        draw = partial(self._forwards, pipeline, lambda: _picture(pipeline(**arguments)), per_step)
-        colours = self._stock.colours
-        if not params.num_previews or colours is None:
+        calls_per_step = self.family.calls_per_step(guidance)
+        draw = partial(
+            self._forwards, pipeline, lambda: _pixels(pipeline(**arguments)), calls_per_step
+        )
+        latent_to_rgb = self._loaded.latent_to_rgb
+        if not params.num_previews or latent_to_rgb is None:
             return draw()
-        return _watched(draw, pipeline, colours, params)
+        return _with_previews(draw, pipeline, latent_to_rgb, params)
+
+    def _check_cache(self, cache: caches.Cache) -> None:
+        if cache.method not in self.family.caches:
+            supported = ", ".join(sorted(self.family.caches)) or "none"
+            raise SettingsError(
+                f"model {self._model!r}: cache.method is {cache.method!r}, which"
+                f" {self.family.pipeline} does not support; supported: {supported}"
+            )
+        sampler = self._loaded.checkpoint.sampler
+        makes_two_calls = any(name in sampler for name in _TWO_CALL_SAMPLERS)
+        num_calls = 2 * self.steps - 1 if makes_two_calls else self.steps
+        caches.check_steps(f"model {self._model!r}, cache", cache, num_calls)
 
     def _arguments(
         self, params: ImageParams, steps: int, guidance: float | None
     ) -> Mapping[str, Any]:
         import torch
 
-        given: dict[str, Any] = {
+        return {
             "prompt": params.prompt,
             "width": params.width,
             "height": params.height,
             "num_inference_steps": steps,
-            # On the CPU, whatever the device: the same noise for a seed everywhere.
+            # On the CPU, so a seed gives the same noise on every device.
             "generator": torch.Generator("cpu").manual_seed(params.seed),
             "output_type": "pil",
             **self.family.call_kwargs,
+            **self.family.prompt_kwargs(guidance, params.negative_prompt),
         }
-        if guidance is not None and not self.family.guiders:
-            given[self.family.guidance_name] = guidance
-        if params.negative_prompt:  # an empty one is one that was not given
-            given["negative_prompt"] = params.negative_prompt
-        elif self.family.empty_negative_prompt and self.family.is_guided(guidance):
-            given["negative_prompt"] = self.family.empty_negative_prompt
-        return given
 
     def _check(self, params: ImageParams, guidance: float | None) -> None:
         self._check_length("prompt", params.prompt)
         if not params.negative_prompt:
             return
-        if not self._follows_negative(guidance):
+        if not self._supports_negative_prompt(guidance):
             raise InvalidRequestError(
-                f"negative_prompt: the model {params.model!r} makes no prediction that one could"
-                " go into; leave it out or send an empty one",
+                f"negative_prompt is not supported by model {params.model!r}, which runs without"
+                ' classifier-free guidance; omit it or send ""',
                 param="negative_prompt",
             )
         self._check_length("negative_prompt", params.negative_prompt)
 
-    def _follows_negative(self, guidance: float | None) -> bool:
-        denoiser = getattr(self._stock.pipeline, self.family.denoiser)
-        # A network that takes the guidance itself, as those of latent consistency models.
+    def _supports_negative_prompt(self, guidance: float | None) -> bool:
+        denoiser = getattr(self._loaded.pipeline, self.family.denoiser)
+        # Latent consistency models take the guidance as an input of the network.
         is_distilled = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
         has_negative = self.family.has_negative_prompt and self.family.is_guided(guidance)
         return has_negative and not is_distilled
 
     def _check_length(self, param: str, text: str) -> None:
-        from daguerre.models.diffusers.token_count import num_quoted, num_tokens
-
-        is_negative = param == "negative_prompt"
-        num, limit = num_quoted(self.family, self._stock.pipeline, text)
-        if num > limit:
-            raise InvalidRequestError(
-                f"{param} has {num} tokens in quotation marks, those around each text included; the"
-                f" model {self._model!r} reads {limit} at most",
-                param=param,
-            )
-        num, limit = num_tokens(self.family, self._stock.pipeline, text, is_negative)
-        if num > limit:
-            raise InvalidRequestError(
-                f"{param} is {num} tokens long, those of its start and end included; the"
-                f" model {self._model!r} reads {limit} at most",
-                param=param,
-            )
+        family, pipeline = self.family, self._loaded.pipeline
+        counts = {
+            "tokens in quotation marks": family.count_quoted(pipeline, text),
+            "tokens": family.prompt_tokens(pipeline, text, param == "negative_prompt"),
+        }
+        for unit, (num, limit) in counts.items():
+            if num > limit:
+                raise InvalidRequestError(
+                    f"{param} has {num} {unit}, including start and end tokens; model"
+                    f" {self._model!r} reads at most {limit}; shorten it",
+                    param=param,
+                )
 
     def _forwards(
         self,
         pipeline: Any,
         call: Callable[[], Pixels],
-        per_step: int,
+        calls_per_step: int,
         preview: Preview | None = None,
     ) -> Pipeline:
         from daguerre.models.diffusers import coroutine
 
-        num_asked, outputs = 0, None
-        with closing(coroutine.run(call)) as asking:
+        num_calls, outputs = 0, None
+        with closing(coroutine.run(call)) as task:
             while True:
                 try:
-                    question = self._ask(asking.send, outputs)
+                    module_call = self._resume(task.send, outputs)
                 except StopIteration as end:
                     pixels: Pixels = end.value
                     return pixels
-                step = None
-                if question.network == self.family.denoiser:
-                    num_asked += 1
-                    if num_asked % per_step == 0:
-                        step = (num_asked // per_step, len(pipeline.scheduler.timesteps))
-                stage = self._stage(question.network)
-                forward = ForwardRequest(question.network, question.inputs, stage, step, preview)
-                if question.network not in self.family.text_encoders:
+                network, step = module_call.network, None
+                if network == self.family.denoiser:
+                    num_calls += 1
+                    if num_calls % calls_per_step == 0:
+                        step = (num_calls // calls_per_step, len(pipeline.scheduler.timesteps))
+                stage = self._stage(network)
+                forward = ForwardRequest(network, module_call.inputs, stage, step, preview)
+                if stage != "encode":
                     outputs = yield forward
-                elif (outputs := self._stock.embeddings.get(forward)) is None:
+                elif (outputs := self._loaded.embeddings.get(forward)) is None:
                     outputs = yield forward
-                    self._stock.embeddings.put(forward, outputs)
+                    self._loaded.embeddings.put(forward, outputs)
 
-    def _ask(self, send: Callable[[Outputs | None], Any], outputs: Outputs | None) -> Any:
-        """The next question. What comes from no generator cannot be made again from a seed."""
+    def _resume(
+        self, send: Callable[[Outputs | None], ModuleCall], outputs: Outputs | None
+    ) -> ModuleCall:
+        """Resumes the pipeline until its next call of a network.
+
+        Raises `InternalError` if it used a global random generator, whose state no seed decides.
+        """
         import torch
 
         before = self._random_states()
-        question = send(outputs)
+        module_call = send(outputs)
         if not all(map(torch.equal, before, self._random_states())):
-            sampler = type(self._stock.pipeline.scheduler).__name__
+            sampler = type(self._loaded.pipeline.scheduler).__name__
             raise InternalError(
-                f"the sampler {sampler} draws numbers that no seed decides, so it is not served;"
-                " choose another in the checkpoint's scheduler folder"
+                f"the sampler {sampler} draws random numbers that do not depend on the seed;"
+                " choose another one in the checkpoint's scheduler folder"
             )
-        return question
+        return module_call
 
     def _random_states(self) -> list[torch.Tensor]:
-        """Of the process's own generators, from which no request may draw."""
         import torch
 
         states = [torch.get_rng_state()]
-        if self._stock.device != "cpu":
-            states.append(torch.cuda.get_rng_state(self._stock.device))
+        if self._loaded.device != "cpu":
+            states.append(torch.cuda.get_rng_state(self._loaded.device))
         return states
 
     def _stage(self, network: str) -> Stage:
@@ -256,36 +259,37 @@ class DiffusersModel:
         return "decode" if network == DECODER else "encode"
 
 
-def _watched(
-    draw: Callable[[Preview], Pipeline], pipeline: Any, colours: LatentToRgb, params: ImageParams
+def _with_previews(
+    draw: Callable[[Preview], Pipeline],
+    pipeline: Any,
+    latent_to_rgb: LatentToRgb,
+    params: ImageParams,
 ) -> Pipeline:
-    """The same forwards, with what their steps make of the picture."""
+    """The same forwards, each with a function that draws its preview."""
     from daguerre.models.diffusers.previews.latent_rgb import unscale_latents
     from daguerre.models.diffusers.previews.predicted_x0 import PredictedX0
 
-    estimate = PredictedX0(pipeline.scheduler)
+    predicted = PredictedX0(pipeline.scheduler)
 
     def preview(outputs: Outputs) -> Pixels:
-        latents = unscale_latents(pipeline.vae, estimate.latents, params.width, params.height)
-        return colours.pixels(latents)
+        latents = unscale_latents(pipeline.vae, predicted.latents, params.width, params.height)
+        return latent_to_rgb.pixels(latents)
 
-    with estimate.attach():
+    with predicted.attach():
         return (yield from draw(preview))
 
 
-def _is_wide(stock: LoadedCheckpoint) -> bool:
-    """On few cores two requests take twice the time of one, and to prove and time it takes some
-    forwards that are minutes long there. A cache remembers one request at a time."""
-    if stock.cache:
-        return False
-    num_threads = stock.num_threads or num_cores()
-    return stock.device != "cpu" or num_threads >= MIN_CORES_TO_SHARE
+def _default_max_rows(loaded: LoadedCheckpoint) -> int:
+    """1 on few cores, where a batch of two takes twice the time and verifying it takes minutes, and
+    with a cache, whose forwards cannot share."""
+    is_fast = loaded.device != "cpu" or (loaded.num_threads or num_cores()) >= MIN_CORES_TO_SHARE
+    return DEFAULT_MAX_ROWS if is_fast and not loaded.cache else 1
 
 
-def _picture(output: Any) -> Pixels:
+def _pixels(output: Any) -> Pixels:
     if any(getattr(output, "nsfw_content_detected", None) or ()):
         raise InvalidRequestError(
-            "the checkpoint's safety checker refuses the picture of this prompt and seed",
+            "the checkpoint's safety checker rejected the image; change the prompt or the seed",
             param="prompt",
         )
     pixels: Pixels = np.asarray(output.images[0].convert("RGB"))

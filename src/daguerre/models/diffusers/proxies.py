@@ -1,8 +1,7 @@
-"""The modules of a stock pipeline as networks of the engine, and the doors that lead there.
+"""Modules of a stock pipeline as networks of the engine, and the proxies that call them.
 
-A door stands before a module's own method. A call that comes from a request's coroutine is not
-answered there: it becomes a question to the engine, and the coroutine goes on with the answer.
-Knows nothing of families, requests or how a pipeline is told what to draw.
+A proxy replaces a method of a module. A call from a request's coroutine becomes a `ModuleCall` for
+the engine, and the coroutine resumes with the result. Other calls reach the original method.
 """
 
 from __future__ import annotations
@@ -12,23 +11,17 @@ import inspect
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from daguerre.engine.forward import (
-    Inputs,
-    NetworkChanged,
-    OpaqueConstant,
-    Outputs,
-    is_out_of_memory,
-)
+from daguerre.engine.forward import Inputs, NetworkChanged, Outputs, is_out_of_memory
 from daguerre.models.diffusers import coroutine, determinism
 from daguerre.models.diffusers.call_packing import (
     CACHE_STATE_INPUT,
-    CALL_INPUT,
+    call_constant,
     pack_call,
     tree_flatten,
     tree_unflatten,
@@ -43,7 +36,7 @@ from daguerre.models.diffusers.executors.base import (
     output_structure,
 )
 from daguerre.models.diffusers.executors.registry import make_executor
-from daguerre.models.diffusers.families import PLAIN, InputLayout
+from daguerre.models.diffusers.family import PLAIN, InputLayout
 from daguerre.models.diffusers.memory_probe import make_memory_probe
 
 if TYPE_CHECKING:
@@ -51,23 +44,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# A decoder takes one for its interface and does not draw from it; it is a request's own, and could
-# not be told to the engine.
-_IGNORED = "generator"
+# A decoder accepts a generator and does not use it. It belongs to one request and cannot be packed.
+_IGNORED_ARGUMENT = "generator"
 
 
 @dataclass(frozen=True, slots=True)
 class ModuleCall:
-    """What a door asks of the engine."""
+    """A call of a network that a pipeline waits for."""
 
     network: str
     inputs: Inputs
 
 
 class TorchNetwork:
-    """A module's method, run by an executor; rows on axis 0 of all tensors in its result.
+    """A module's method, run by an executor. All tensors in its result have rows on axis 0.
 
-    An executor that fails is replaced by torch's eager mode, for this process.
+    An executor that fails is replaced by torch's eager mode for the rest of the process.
     """
 
     def __init__(
@@ -79,85 +71,76 @@ class TorchNetwork:
         layout: InputLayout = PLAIN,
         hooks: CacheHooks | None = None,
     ) -> None:
-        self.name, self.layout = name, layout
-        self.hooks = hooks
+        self.name, self.layout, self.hooks = name, layout, hooks
         self.memory_probe = make_memory_probe(target.device)
         self.signature = inspect.signature(method)
         self._method, self._target = method, target
-        # Digest of a call's constant part -> what its result looks like without the tensors. The
-        # constant part holds all options of a call, so it decides that.
-        self._results: dict[str, Any] = {}
-        self._module_method = NetworkMethod(name, module, self.evaluate)
-        self._eager = EagerExecutor(self._module_method)
-        self._executor = self._chosen(self._module_method)
+        # Digest of a call's constant part, which holds all of its options -> structure of its
+        # result.
+        self._structures: dict[str, Any] = {}
+        self._network_method = NetworkMethod(name, module, self.evaluate)
+        self._eager = EagerExecutor(self._network_method)
+        self._executor = self._make_executor()
 
     @property
     def fingerprint(self) -> str:
         return f"{self._target.fingerprint} {self.name} {self._executor.fingerprint}"
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
-        try:
-            with determinism.tf32(self._target.is_tf32):
-                yield from self._executor.prepare(inputs)
-        except Exception as error:  # a runtime may throw anything
-            if self._is_at_fault(error):
-                self._fall_back(error)
-            raise
+        with self._running():
+            yield from self._executor.prepare(inputs)
 
     def __call__(self, inputs: Inputs) -> Outputs:
-        try:
-            with determinism.tf32(self._target.is_tf32):
-                tensors: Any = self._executor(inputs)
-        except Exception as error:  # a runtime may throw anything
-            if self._is_at_fault(error):
-                self._fall_back(error)
-            raise
+        with self._running():
+            tensors: Any = self._executor(inputs)
         if any(tensor.is_cuda for tensor in tensors):
-            # So that an error is met here and the time is that of the work, not of its launch.
+            # Raises errors here, and makes the time that of the work, not of its launch.
             torch.cuda.synchronize(tensors[0].device)
         return tuple(tensors)
 
     def evaluate(self, inputs: Inputs) -> tuple[Any, Outputs]:
-        """Eagerly: the structure of the result, and the tensors in it."""
+        """Calls the method eagerly; returns the structure of the result and its tensors."""
         bound = inspect.BoundArguments(self.signature, OrderedDict(unpack_call(inputs)))
-        with self.hooks.remembering(inputs) if self.hooks else nullcontext():
+        with self.hooks.installed(inputs) if self.hooks else nullcontext():
             return tree_flatten(self._method(*bound.args, **bound.kwargs), self.layout)
 
     def result(self, inputs: Inputs, outputs: Outputs) -> Any:
-        """What the method returns to a call with these inputs, made of these outputs."""
-        digest = _digest(inputs)
-        if digest not in self._results:
-            self._results[digest] = self._structure(inputs)
+        """Assembles what the method returns for these inputs from the network's outputs."""
+        digest = call_constant(inputs).digest
+        if digest not in self._structures:
+            self._structures[digest] = self._output_structure(without_cache_state(inputs))
         tensors = {str(number): output for number, output in enumerate(outputs)}
-        return tree_unflatten(self._results[digest], tensors)
+        return tree_unflatten(self._structures[digest], tensors)
 
-    def _structure(self, inputs: Inputs) -> Any:
-        inputs = without_cache_state(
-            inputs
-        )  # what a request remembers is not to be changed by this
+    def _output_structure(self, inputs: Inputs) -> Any:
         try:
-            return output_structure(self._module_method, inputs)
-        except Exception:  # code that looks at values raises what it likes
+            return output_structure(self._network_method, inputs)
+        except Exception:  # a method that reads values may raise anything
             return self.evaluate(inputs)[0]
 
-    def _chosen(self, method: NetworkMethod) -> Executor:
+    def _make_executor(self) -> Executor:
         if self.layout.ragged or self.layout.value_dependent:
-            return self._eager  # a tracer would take values of the example for constants
+            return self._eager  # tracing would fix values of the example
         try:
-            return make_executor(method, self._target)
-        except Exception as error:  # a runtime may throw anything
-            logger.warning("%s runs eagerly: %s", self.name, _words(error))
+            return make_executor(self._network_method, self._target)
+        except Exception as error:  # a runtime may raise anything
+            logger.warning("%s runs eagerly: %s", self.name, _one_line(error))
             return self._eager
 
-    def _is_at_fault(self, error: Exception) -> bool:
-        """Memory that runs out may be there again: no reason to change bits."""
-        return not isinstance(self._executor, EagerExecutor) and not is_out_of_memory(error)
-
-    def _fall_back(self, error: Exception) -> NoReturn:
-        failed, self._executor = self._executor, self._eager
-        logger.warning("%s runs eagerly from now on: %s", self.name, _words(error))
-        failed.release()
-        raise NetworkChanged(f"{self.name} was run by {failed.fingerprint}") from error
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Replaces an executor that fails, except for lack of memory, which can be temporary."""
+        try:
+            with determinism.tf32(self._target.is_tf32):
+                yield
+        except Exception as error:  # a runtime may raise anything
+            failed = self._executor
+            if failed.fingerprint == self._eager.fingerprint or is_out_of_memory(error):
+                raise
+            logger.warning("%s runs eagerly from now on: %s", self.name, _one_line(error))
+            self._executor = self._eager
+            failed.release()
+            raise NetworkChanged(f"{self.name} ran on {failed.fingerprint}") from error
 
 
 def patch_module(
@@ -168,7 +151,7 @@ def patch_module(
     layout: InputLayout = PLAIN,
     hooks: CacheHooks | None = None,
 ) -> TorchNetwork:
-    """Puts a door before `module.method`, and returns the network behind it."""
+    """Replaces `module.method` by a proxy and returns the network that the proxy calls."""
     original = getattr(module, method)
     network = TorchNetwork(name, module, original, target, layout, hooks)
 
@@ -177,22 +160,16 @@ def patch_module(
         if not coroutine.is_inside():
             return original(*args, **kwargs)
         arguments = dict(network.signature.bind(*args, **kwargs).arguments)
-        arguments.pop(_IGNORED, None)
+        arguments.pop(_IGNORED_ARGUMENT, None)
         inputs = pack_call(arguments, layout)
         if hooks:
-            inputs = {**inputs, CACHE_STATE_INPUT: hooks.memory()}
+            inputs = {**inputs, CACHE_STATE_INPUT: hooks.current_state()}
         return network.result(inputs, coroutine.request_forward(ModuleCall(name, inputs)))
 
     setattr(module, method, proxy)
     return network
 
 
-def _words(error: Exception) -> str:
-    """One line, not the whole of a runtime's stack."""
+def _one_line(error: Exception) -> str:
+    """The start of the message, without the stack that a runtime may add."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-
-
-def _digest(inputs: Inputs) -> str:
-    call = inputs[CALL_INPUT]
-    assert isinstance(call, OpaqueConstant), "a forward that is no call. This is a bug."
-    return call.digest

@@ -1,8 +1,8 @@
-"""Weights of a denoiser in eight bits, by torchao: which ways there are, and what each needs.
+"""Eight-bit weights for a denoiser, by torchao.
 
-Quantised are the linear layers that see every patch; those that make one vector of a step or a text
-(embeddings, modulations) are small, decide much, and stay as they are. Scales are per row, so that
-no row depends on another. torch and torchao are imported when a module is quantised, not before.
+Quantised are the linear layers that process every patch. Layers that produce one vector per step or
+prompt (embeddings, modulations) are small and sensitive, and keep their type. Scales are per row,
+so no row of a batch depends on another. torch and torchao are imported on first use.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ INT8_WEIGHTS, INT8 = "int8-weight-only", "int8-dynamic"
 FLOAT8_WEIGHTS, FLOAT8 = "float8-weight-only", "float8-dynamic"
 METHODS = (INT8_WEIGHTS, INT8, FLOAT8_WEIGHTS, FLOAT8)
 LIBRARY = "torchao"
-# Products of float8 are made by tensor cores from Ada on.
-_FLOAT8_CAPABILITY = (8, 9)
-_KEPT = re.compile(r"norm|emb|mod|adaln", re.IGNORECASE)
+_FLOAT8_CAPABILITY = (8, 9)  # Ada, the first tensor cores with float8
+_UNQUANTIZED = re.compile(r"norm|emb|mod|adaln", re.IGNORECASE)
 
 
 def check(where: str, table: Table) -> None:
-    """What the catalog says beside it. Raises `SettingsError`."""
+    """Raises `SettingsError` if other keys of the catalog's table exclude its quantization."""
     check_with(where, table, "quantization", "executor", ("auto", "eager"))
     needed = {"device": "cuda", "dtype": "bfloat16"} if table["quantization"] == FLOAT8 else {}
     for key, value in needed.items():
@@ -39,12 +38,11 @@ def check(where: str, table: Table) -> None:
 
 
 def fingerprint(method: str) -> str:
-    """What decides bits."""
     return f"{method} by {LIBRARY} {metadata.version(LIBRARY)}"
 
 
 def quantize(module: torch.nn.Module, method: str, device: torch.device) -> None:
-    """In place, where the module lies. Raises `SettingsError` where the device cannot do it."""
+    """Quantizes the module in place. Raises `SettingsError` if `device` does not support it."""
     from torchao.quantization import quantize_
 
     if method == FLOAT8:
@@ -55,7 +53,7 @@ def quantize(module: torch.nn.Module, method: str, device: torch.device) -> None
 def is_quantized(module: torch.nn.Module, name: str) -> bool:
     import torch
 
-    return isinstance(module, torch.nn.Linear) and not _KEPT.search(name)
+    return isinstance(module, torch.nn.Linear) and not _UNQUANTIZED.search(name)
 
 
 def _config(method: str) -> Any:
@@ -67,7 +65,7 @@ def _config(method: str) -> Any:
         return ao.Int8DynamicActivationInt8WeightConfig()
     if method == FLOAT8_WEIGHTS:
         return ao.Float8WeightOnlyConfig()
-    assert method == FLOAT8, f"no quantization {method!r}. This is a bug."
+    assert method == FLOAT8, f"unknown quantization {method!r}. This is a bug."
     return ao.Float8DynamicActivationFloat8WeightConfig(granularity=ao.PerRow())
 
 
@@ -79,5 +77,5 @@ def _check_device(device: torch.device) -> None:
         needed = ".".join(map(str, _FLOAT8_CAPABILITY))
         raise SettingsError(
             f"quantization is {FLOAT8!r}, which needs a CUDA device of compute capability {needed}"
-            f" or more; {device} has {'.'.join(map(str, found))}; use {FLOAT8_WEIGHTS!r}"
+            f" or higher; {device} has {'.'.join(map(str, found))}; use {FLOAT8_WEIGHTS!r}"
         )

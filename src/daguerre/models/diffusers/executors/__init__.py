@@ -1,1 +1,1 @@
-"""Executors: how a network of a checkpoint is run."""
+"""Executors: what runs the networks of a checkpoint."""

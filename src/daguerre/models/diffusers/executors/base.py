@@ -1,8 +1,7 @@
-"""How a forward of a checkpoint's network is run: the ways there are, and which is best where.
+"""Executors: what runs the forwards of a checkpoint's network.
 
-An executor answers the inputs of a forward with the tensors of the method's result. Which one a
-network gets depends on its device and the catalog, never on a timing: it decides bits, so what it
-is stands in the network's fingerprint. Knows nothing of requests or of how forwards are shared.
+An executor maps the inputs of a forward to the tensors of the method's result. The device and the
+catalog select it, never a timing: it determines bits and is part of the network's fingerprint.
 """
 
 from __future__ import annotations
@@ -17,24 +16,24 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from daguerre.engine.forward import ForwardRequest, Inputs, Outputs
 from daguerre.storage.artifact_cache import ArtifactCache
 
-# Largest distance of an output from torch's, as a share of torch's own norm. Sums in another order
-# leave 1e-6 to 1e-5 in float32, and up to 0.06 where torch rounds each step to bfloat16; what was
-# made wrong is off by its whole size.
+# Largest distance of an output from torch's, relative to the norm of torch's output. Another order
+# of summation leaves 1e-6 to 1e-5 in float32, and up to 0.06 where torch rounds each step to
+# bfloat16. A wrong conversion is off by about 1.
 _MAX_DISTANCE: Mapping[torch.dtype, float] = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 
-
-# What an executor may have made something of its own for: a signature and a number of rows.
-ShapeKey: TypeAlias = tuple[str, int]
+ShapeKey: TypeAlias = tuple[str, int]  # signature and number of rows
 
 
 class ExecutorError(Exception):
-    """What an executor has made does not do what the module does."""
+    """An executor cannot run a method, or its results differ from the method's."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkMethod:
-    """A module's method. `evaluate` calls it eagerly: the structure of the result, and the tensors
-    in it."""
+    """A method of a module.
+
+    `evaluate` calls it eagerly and returns the structure of the result and the tensors in it.
+    """
 
     name: str
     module: torch.nn.Module
@@ -43,9 +42,11 @@ class NetworkMethod:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionTarget:
-    """Where and how a network runs. `fingerprint` names everything else that decides its bits and
-    is part of the key in `store`. `is_tf32` allows TF32 matrix products on CUDA. Networks with the
-    same `capture_graph` share graph memory."""
+    """Where and how a network runs.
+
+    `fingerprint` names everything else that determines its bits; it is part of the keys in `store`.
+    Networks with the same `capture_graph` share graph memory.
+    """
 
     executor: str
     device: torch.device
@@ -57,21 +58,23 @@ class ExecutionTarget:
 
 
 class Executor(Protocol):
+    """Runs one method. Used in the engine's thread only."""
+
     @property
     def fingerprint(self) -> str:
-        """What decides bits beside the weights, the libraries' versions and the device."""
+        """What determines bits besides weights, library versions and device."""
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
-        """See `daguerre.engine.forward.Preparing`."""
+        """Does the one-time work for the shape of the inputs, as the engine's networks do."""
 
     def __call__(self, inputs: Inputs) -> Outputs: ...
 
     def release(self) -> None:
-        """Leaves the module as it was: another executor takes over."""
+        """Frees what the executor made, because another one takes over."""
 
 
 class EagerExecutor:
-    """torch, operation by operation: the bits of the stock pipeline."""
+    """torch's eager mode: the bits of the stock pipeline."""
 
     fingerprint = "eager"
 
@@ -88,18 +91,8 @@ class EagerExecutor:
         pass
 
 
-def output_structure(method: NetworkMethod, inputs: Inputs) -> Any:
-    """Of the result, without the arithmetic. Raises where the method looks at a tensor's values."""
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        fake = {
-            name: mode.from_tensor(value) if isinstance(value, torch.Tensor) else value
-            for name, value in inputs.items()
-        }
-        return method.evaluate(fake)[0]
-
-
 class ShapeKeyCache:
-    """The shape of inputs, found once for those that are prepared and then run."""
+    """Computes the shape key of inputs once for `prepare` and the call that follows."""
 
     def __init__(self) -> None:
         self._last: tuple[Inputs | None, ShapeKey] = (None, ("", 0))
@@ -111,8 +104,21 @@ class ShapeKeyCache:
         return self._last[1]
 
 
+def output_structure(method: NetworkMethod, inputs: Inputs) -> Any:
+    """Structure of the result, found without arithmetic.
+
+    Raises whatever the method raises if it reads the values of a tensor.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fake = {
+            name: mode.from_tensor(value) if isinstance(value, torch.Tensor) else value
+            for name, value in inputs.items()
+        }
+        return method.evaluate(fake)[0]
+
+
 def assert_close(found: Outputs, expected: Outputs) -> None:
-    """Raises `ExecutorError` for outputs that are not torch's, but for their last bits."""
+    """Raises `ExecutorError` if outputs differ from torch's by more than rounding."""
     for number, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
         assert isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor)
         if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
@@ -120,11 +126,14 @@ def assert_close(found: Outputs, expected: Outputs) -> None:
                 f"output {number} is {ours.dtype} {tuple(ours.shape)} instead of"
                 f" {theirs.dtype} {tuple(theirs.shape)}"
             )
-        distance = _distance(ours, theirs)
-        if not distance <= _MAX_DISTANCE.get(theirs.dtype, 0.0):
-            raise ExecutorError(f"output {number} is {distance:.2g} of its norm off torch's")
+        distance = _relative_distance(ours.double(), theirs.double())
+        limit = _MAX_DISTANCE.get(theirs.dtype, 0.0)
+        if not distance <= limit:  # NaN fails, too
+            raise ExecutorError(
+                f"output {number} differs from torch's by {distance:.2g} of its norm"
+                f" (limit: {limit:g})"
+            )
 
 
-def _distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
-    one, other = ours.double(), theirs.double()
-    return float((one - other).norm() / other.norm().clamp_min(1e-30))
+def _relative_distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    return float((ours - theirs).norm() / theirs.norm().clamp_min(1e-30))

@@ -1,8 +1,8 @@
-"""A module's method on OpenVINO: converted from torch at the first use of a signature, and kept.
+"""OpenVINO executor: converts a method from torch on the first use of a signature.
 
-The graph is traced from an example that depends on the signature alone, never on what came first,
-and kept on disk only after its output was compared with torch's. It is compiled anew for each
-number of rows. Knows nothing of families, requests or what an input means.
+The graph is traced from an example that depends on the signature alone, never on the first request.
+It is cached on disk after its output was compared with torch's, and compiled for each number of
+rows.
 """
 
 from __future__ import annotations
@@ -28,30 +28,24 @@ from daguerre.models.diffusers.executors.base import (
     ExecutionTarget,
     ExecutorError,
     NetworkMethod,
+    ShapeKey,
     ShapeKeyCache,
     assert_close,
     output_structure,
 )
 from daguerre.models.openvino import effective_num_threads, openvino_core
-from daguerre.storage.artifact_cache import Artifact, ArtifactCache
+from daguerre.storage.artifact_cache import Artifact
 
 logger = logging.getLogger(__name__)
 
-# Rows of the example: with one, an operation might be taken for one that has no rows.
-_TRACED_ROWS = 2
-# Shapes that stay compiled: each holds the weights once more, in an order of its own.
-_MAX_COMPILED = 4
-_DTYPES = {"bf16": torch.bfloat16}  # all others come as they are
-# Where a graph says of what type torch's outputs are.
-_TYPES = ("daguerre", "outputs")
+_TRACED_ROWS = 2  # one row could be mistaken for an axis without rows
+_MAX_COMPILED = 4  # each holds a copy of the weights in a layout of its own
 _FILE = "graph.xml"
+_OUTPUT_TYPES = ["daguerre", "outputs"]  # path of torch's output types in a graph's metadata
 
 
 class OpenVINOExecutor:
-    """Implements `daguerre.models.diffusers.executors.base.Executor`.
-
-    Without a store the graphs are kept in memory only.
-    """
+    """Implements `Executor`. Without a store, graphs are kept in memory only."""
 
     def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
         self._method, self._store = method, target.store
@@ -63,32 +57,21 @@ class OpenVINOExecutor:
         self.fingerprint = _fingerprint(self._core, self._config)
         self._network = f"{target.fingerprint} {method.name} {self.fingerprint}"
         self._graphs: dict[str, _Graph] = {}  # by signature
-        self._compiled: OrderedDict[tuple[str, int], _Compiled] = OrderedDict()
+        self._compiled: OrderedDict[ShapeKey, _Compiled] = OrderedDict()  # LRU
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
         key = self._shape(inputs)
-        if key[0] not in self._graphs:
-            yield from self._convert(key[0], inputs)
+        signature, rows = key
+        if signature not in self._graphs:
+            yield from self._load_or_convert(signature, inputs)
         if key not in self._compiled:
             yield
             while len(self._compiled) >= _MAX_COMPILED:
                 self._compiled.popitem(last=False)
-            self._compiled[key] = self._compile(self._graphs[key[0]].copy(self._store), key[1])
-
-    def _convert(self, signature: str, inputs: Inputs) -> Iterator[None]:
-        """The signature's graph, found or made."""
-        yield
-        name = hashlib.sha256(f"{self._network} {signature}".encode()).hexdigest()[:32]
-        found = self._read(name)
-        if found is None:
-            logger.info("converting %s for OpenVINO: once, it may take minutes", signature)
-            _check(self._method, inputs)
-            graph = _traced(self._method, inputs)
-            yield
-            self._compare(graph, inputs)
-            yield
-            found = self._keep(name, graph)
-        self._graphs[signature] = found
+            graph = self._graphs[signature]
+            if self._store and graph.artifact:
+                self._store.touch(graph.artifact)
+            self._compiled[key] = self._compile(graph.model.clone(), rows)
 
     def __call__(self, inputs: Inputs) -> Outputs:
         for _ in self.prepare(inputs):
@@ -101,68 +84,73 @@ class OpenVINOExecutor:
         self._graphs.clear()
         self._compiled.clear()
 
-    def _read(self, name: str) -> _Graph | None:
-        """What is kept under the name. Its weights stay on the disk, and are read as they are
-        needed."""
-        if self._store is None or (entry := self._store.get(name)) is None:
+    def _load_or_convert(self, signature: str, inputs: Inputs) -> Iterator[None]:
+        yield
+        name = hashlib.sha256(f"{self._network} {signature}".encode()).hexdigest()[:32]
+        graph = self._load(name)
+        if graph is None:
+            logger.info("converting %s for OpenVINO; this can take minutes", signature)
+            _check_traceable(self._method, inputs)
+            model = _trace(self._method, inputs)
+            yield
+            self._compare(model, inputs)
+            yield
+            graph = self._save(name, model)
+        self._graphs[signature] = graph
+
+    def _load(self, name: str) -> _Graph | None:
+        """Reads a cached graph. Its weights stay on disk and are mapped as needed."""
+        if self._store is None or (artifact := self._store.get(name)) is None:
             return None
         try:
-            return _Graph(self._core.read_model(entry.path / _FILE), entry)
+            return _Graph(self._core.read_model(artifact.path / _FILE), artifact)
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
-            logger.warning("%s is damaged and made anew: %s", entry.path, error)
-            self._store.remove(entry)
+            logger.warning("%s is damaged; converting it again: %s", artifact.path, error)
+            self._store.remove(artifact)
             return None
 
-    def _keep(self, name: str, graph: ov.Model) -> _Graph:
+    def _save(self, name: str, model: ov.Model) -> _Graph:
         if self._store:
             self._store.add(
                 name,
-                _num_bytes(graph),
-                lambda folder: ov.save_model(graph, folder / _FILE, compress_to_fp16=False),
+                _num_bytes(model),
+                lambda folder: ov.save_model(model, folder / _FILE, compress_to_fp16=False),
             )
-        return self._read(name) or _Graph(graph)
+        return self._load(name) or _Graph(model)
 
-    def _compile(self, graph: ov.Model, rows: int) -> _Compiled:
-        # Static: each shape by a network of its own, whatever was run before it.
-        graph.reshape({port: [rows, *list(port.partial_shape)[1:]] for port in graph.inputs})
-        compiled = self._core.compile_model(graph, "CPU", self._config)
-        types = str(graph.get_rt_info(list(_TYPES)).value).split()
+    def _compile(self, model: ov.Model, rows: int) -> _Compiled:
+        # Static shapes: the network of a shape does not depend on which shapes ran before.
+        model.reshape({port: [rows, *list(port.partial_shape)[1:]] for port in model.inputs})
+        compiled = self._core.compile_model(model, "CPU", self._config)
+        types = str(model.get_rt_info(_OUTPUT_TYPES).value).split()
         return _Compiled(compiled.create_infer_request(), types)
 
-    def _compare(self, graph: ov.Model, inputs: Inputs) -> None:
-        """With one row: also a graph that holds on to the number of rows that it was traced with
-        is found out."""
-        lone = _with_rows(inputs, 1)
-        expected = self._method.evaluate(lone)[1]
-        found = self._compile(graph.clone(), 1)(_arrays(lone))
-        assert_close(found, expected)
+    def _compare(self, model: ov.Model, inputs: Inputs) -> None:
+        """Compares one row with torch, which also finds a graph that fixed the traced rows."""
+        row = _with_rows(inputs, 1)
+        expected = self._method.evaluate(row)[1]
+        assert_close(self._compile(model.clone(), 1)(_arrays(row)), expected)
 
 
 @dataclass(frozen=True, slots=True)
 class _Graph:
-    """With rows of any number; `entry` is where it is kept."""
+    """A graph for any number of rows, and its cached artifact, which must outlive it."""
 
-    graph: ov.Model
-    entry: Artifact | None = None
-
-    def copy(self, store: ArtifactCache | None) -> ov.Model:
-        """One to be reshaped."""
-        if store and self.entry:
-            store.touch(self.entry)
-        return self.graph.clone()
+    model: ov.Model
+    artifact: Artifact | None = None
 
 
 class _Compiled:
-    """A graph for one number of rows; `types` are those of torch's outputs."""
+    """A graph for one number of rows; `types` are the names of torch's output types."""
 
     def __init__(self, request: ov.InferRequest, types: list[str]) -> None:
         self._request = request
-        self._dtypes = [_DTYPES.get(name) for name in types]
+        self._dtypes = [torch.bfloat16 if name == "bf16" else None for name in types]
 
     def __call__(self, arrays: list[Any]) -> Outputs:
-        """In memory of their own."""
+        """The outputs own their memory."""
         results = self._request.infer(arrays, share_inputs=True)
         return tuple(
             torch.from_numpy(np.ascontiguousarray(results[number])).to(dtype)
@@ -171,11 +159,11 @@ class _Compiled:
 
 
 class _Call(torch.nn.Module):
-    """The call as a module of its tensors alone."""
+    """The call as a module whose arguments are its tensors."""
 
     def __init__(self, method: NetworkMethod, inputs: Inputs) -> None:
         super().__init__()
-        self.module = method.module  # so that the tracer knows its weights
+        self.module = method.module  # registers its weights for the tracer
         self._evaluate, self._inputs = method.evaluate, inputs
 
     def forward(self, *tensors: torch.Tensor) -> Outputs:
@@ -183,49 +171,47 @@ class _Call(torch.nn.Module):
         return self._evaluate({**self._inputs, **dict(zip(names, tensors, strict=True))})[1]
 
 
-def _check(method: NetworkMethod, inputs: Inputs) -> None:
-    """A branch on a value would be traced as that of the example, whatever comes later."""
+def _check_traceable(method: NetworkMethod, inputs: Inputs) -> None:
+    """A trace would fix a branch on a value to that of the example."""
     try:
         output_structure(method, inputs)
-    except Exception as error:  # code that looks at values raises what it likes
-        raise ExecutorError(f"it cannot be followed without values: {error}") from error
+    except Exception as error:  # the module's code may raise anything
+        raise ExecutorError(f"{method.name} depends on the values of tensors: {error}") from error
 
 
-def _traced(method: NetworkMethod, inputs: Inputs) -> ov.Model:
-    """Rows are free, everything else is as in the example."""
+def _trace(method: NetworkMethod, inputs: Inputs) -> ov.Model:
+    """Converts the method. The number of rows is dynamic; all other axes are fixed."""
     example = _with_rows(inputs, _TRACED_ROWS)
     tensors = tuple(example[name] for name in _names(example))
     with warnings.catch_warnings():
-        # The tracer warns of each branch on a shape: all shapes but the rows are fixed here.
+        # The tracer warns about each branch on a shape; here all shapes but the rows are fixed.
         warnings.simplefilter("ignore")
-        # Not by `ov.convert_model`, which reports on its use over the network.
+        # `ov.convert_model` would report its use over the network.
         decoder = TorchScriptPythonDecoder(
             _Call(method, example), example_input=tensors, trace_kwargs={"check_trace": False}
         )
         frontend = FrontEndManager().load_by_framework("pytorch")
-        graph = frontend.convert(frontend.load(decoder))
-    shapes = {p: [-1, *t.shape[1:]] for p, t in zip(graph.inputs, tensors, strict=True)}
-    graph.reshape(shapes)
-    return _in_numpy_types(graph)
+        model = frontend.convert(frontend.load(decoder))
+    ports = zip(model.inputs, tensors, strict=True)
+    model.reshape({port: [-1, *tensor.shape[1:]] for port, tensor in ports})
+    return _with_numpy_types(model)
 
 
-def _in_numpy_types(graph: ov.Model) -> ov.Model:
-    """bfloat16 comes and goes as float32, which holds it exactly; numpy has no such type."""
-    steps = ov.preprocess.PrePostProcessor(graph)
-    types = [port.get_element_type().get_type_name() for port in graph.outputs]
-    for number, port in enumerate(graph.inputs):
-        if port.get_element_type() == ov.Type.bf16:
-            steps.input(number).tensor().set_element_type(ov.Type.f32)
-    for number, port in enumerate(graph.outputs):
-        if port.get_element_type() == ov.Type.bf16:
-            steps.output(number).tensor().set_element_type(ov.Type.f32)
-    graph = steps.build()
-    graph.set_rt_info(" ".join(types), list(_TYPES))
-    return graph
+def _with_numpy_types(model: ov.Model) -> ov.Model:
+    """Passes bfloat16 as float32, which holds it exactly; numpy has no bfloat16."""
+    steps = ov.preprocess.PrePostProcessor(model)
+    types = [port.get_element_type().get_type_name() for port in model.outputs]
+    for ports, step in ((model.inputs, steps.input), (model.outputs, steps.output)):
+        for number, port in enumerate(ports):
+            if port.get_element_type() == ov.Type.bf16:
+                step(number).tensor().set_element_type(ov.Type.f32)
+    model = steps.build()
+    model.set_rt_info(" ".join(types), _OUTPUT_TYPES)
+    return model
 
 
-def _num_bytes(graph: ov.Model) -> int:
-    ports = (node.output(0) for node in graph.get_ops() if node.get_type_name() == "Constant")
+def _num_bytes(model: ov.Model) -> int:
+    ports = (node.output(0) for node in model.get_ops() if node.get_type_name() == "Constant")
     return sum(math.prod(port.get_shape()) * port.get_element_type().size for port in ports)
 
 
@@ -234,10 +220,10 @@ def _names(inputs: Inputs) -> list[str]:
 
 
 def _with_rows(inputs: Inputs, rows: int) -> dict[str, Any]:
-    """The first rows, again from the start where there are too few."""
+    """The first `rows` rows, repeated if there are fewer."""
     tensors: dict[str, Any] = {name: inputs[name] for name in _names(inputs)}
-    where = torch.arange(rows) % len(next(iter(tensors.values())))
-    return {**inputs, **{name: tensor[where] for name, tensor in tensors.items()}}
+    indices = torch.arange(rows) % len(next(iter(tensors.values())))
+    return {**inputs, **{name: tensor[indices] for name, tensor in tensors.items()}}
 
 
 def _arrays(inputs: Inputs) -> list[Any]:
@@ -246,7 +232,7 @@ def _arrays(inputs: Inputs) -> list[Any]:
 
 
 def _config(dtype: str) -> dict[str, str]:
-    """In float32 also where the checkpoint is bfloat16 and the processor is slow with it."""
+    """Configuration of OpenVINO; float32 if the CPU has no fast bfloat16."""
     is_bfloat16 = dtype == "bfloat16" and has_fast_bfloat16()
     return {
         "INFERENCE_PRECISION_HINT": "bf16" if is_bfloat16 else "f32",
@@ -257,11 +243,11 @@ def _config(dtype: str) -> dict[str, str]:
 
 
 def _fingerprint(core: ov.Core, config: Mapping[str, str]) -> str:
-    fingerprint = (
+    parts = (
         f"openvino {ov.__version__}",
         core.get_property("CPU", "FULL_DEVICE_NAME"),
         *sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
         config["INFERENCE_PRECISION_HINT"],
         f"{effective_num_threads(core, config)} threads",
     )
-    return " ".join(fingerprint)
+    return " ".join(parts)

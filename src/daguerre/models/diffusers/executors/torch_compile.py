@@ -1,8 +1,8 @@
-"""A method with its module compiled by torch (`torch.compile`): by regions, one shape at a time.
+"""torch.compile executor: compiles regions of a module, one shape at a time.
 
-Regions are the blocks that diffusers names for it, else the module's own parts. They are in place
-while a call lasts, so the module is as it was at any other time. Each shape's first output is
-compared with the eager one. Knows nothing of families, requests or what an input means.
+Regions are the repeated blocks that diffusers names, or else the module's own children. They are
+installed only during a call, so the module is eager at any other time. The first output of each
+shape is compared with the eager one.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ from daguerre.storage.artifact_cache import Artifact
 
 logger = logging.getLogger(__name__)
 
-# Variants of a region: sizes, widths inside the network, numbers of rows. Past its own limit of
-# eight torch would run eagerly without a word, and so with other bits.
+# Compiled variants per region. Past torch's own limit of 8 it would silently run eagerly, and so
+# change the bits.
 _MAX_VARIANTS = 4096
 
 
 class TorchCompileExecutor:
-    """Implements `daguerre.models.diffusers.executors.base.Executor`."""
+    """Implements `Executor`."""
 
     def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
-        self._store, self._work = target.store, _configure(target)
+        self._store, self._artifact = target.store, _configure(target)
         self.fingerprint = f"torch.compile {_compiler(target.device)}"
         self._method = method
         self._regions = _regions(method.module)
         self._shape = ShapeKeyCache()
-        self._compared: set[ShapeKey] = set()
+        self._verified: set[ShapeKey] = set()
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
         key = self._shape(inputs)
-        if key in self._compared:
+        if key in self._verified:
             return
         yield
-        logger.info("compiling %s for %d rows: once in this process", *key)
+        logger.info("compiling %s for %d rows; this happens once per process", *key)
         expected = self._method.evaluate(inputs)[1]
         yield
-        if self._store and self._work:
-            self._store.touch(self._work)
+        if self._store and self._artifact:
+            self._store.touch(self._artifact)
         assert_close(self._run(inputs), expected)
-        self._compared.add(key)
+        self._verified.add(key)
 
     def __call__(self, inputs: Inputs) -> Outputs:
         for _ in self.prepare(inputs):
@@ -65,74 +65,77 @@ class TorchCompileExecutor:
         return self._run(inputs)
 
     def release(self) -> None:
-        self._compared.clear()
+        self._verified.clear()
         self._regions = {}
 
     def _run(self, inputs: Inputs) -> Outputs:
-        with _in_place(self._regions):
+        with _installed(self._regions):
             return self._method.evaluate(inputs)[1]
 
 
 def _configure(target: ExecutionTarget) -> Artifact | None:
-    """For the whole process: nothing else in it compiles. Returns where torch keeps its work."""
-    work = None
-    if target.store is not None:  # torch's own choice is a folder under /tmp with a known name
+    """Configures torch's compiler for the process; returns the artifact that caches its work."""
+    artifact = None
+    if target.store is not None:  # torch's default is a predictable path under /tmp
         target.store.evict()
-        work = target.store.open_dir("torch")
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(work.path)
-    from torch._dynamo import config as tracing
-    from torch._inductor import config as kernels
+        artifact = target.store.open_dir("torch")
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(artifact.path)
+    from torch._dynamo import config as dynamo
+    from torch._inductor import config as inductor
 
-    tracing.recompile_limit = tracing.accumulated_recompile_limit = _MAX_VARIANTS
-    tracing.fail_on_recompile_limit_hit = True
-    if hasattr(kernels, "deterministic"):
-        kernels.deterministic = True  # no kernel is chosen by its time where that changes bits
+    dynamo.recompile_limit = dynamo.accumulated_recompile_limit = _MAX_VARIANTS
+    dynamo.fail_on_recompile_limit_hit = True
+    if hasattr(inductor, "deterministic"):
+        inductor.deterministic = True  # no timing selects a kernel that changes bits
     elif target.device.type == "cuda":
-        raise RuntimeError(f"torch {torch.__version__} chooses kernels by their time")
-    return work
+        raise ExecutorError(f"torch {torch.__version__} selects kernels by timing")
+    return artifact
 
 
 def _compiler(device: torch.device) -> str:
-    """What makes machine code of the kernels; raises where there is none."""
+    """Name of the compiler for the generated kernels; raises if there is none."""
     if device.type == "cuda":
         return f"triton {metadata.version('triton')}"
     from torch._inductor import cpp_builder
 
-    told = cpp_builder.get_compiler_version_info(cpp_builder.get_cpp_compiler())
-    return f"c++ {hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    version = cpp_builder.get_compiler_version_info(cpp_builder.get_cpp_compiler())
+    return f"c++ {hashlib.sha256(version.encode()).hexdigest()[:16]}"
 
 
 def _regions(module: Any) -> Mapping[torch.nn.Module, Callable[..., Any]]:
-    """Module -> its compiled call; compiled when it is first called, for each shape anew."""
+    """Module -> its compiled call, which compiles on the first call with each shape."""
     names = getattr(module, "_repeated_blocks", None) or ()
-    if any(type(part).__name__ in names for part in module.modules()):
+    if any(type(child).__name__ in names for child in module.modules()):
         module.compile_repeated_blocks(dynamic=False)
     else:
-        for part in _parts(module):
-            part.compile(dynamic=False)
-    found = {part: part._compiled_call_impl for part in module.modules()}
-    regions = {part: call for part, call in found.items() if call is not None}
-    for part in regions:
-        part._compiled_call_impl = None
+        for child in _compilable_children(module):
+            child.compile(dynamic=False)
+    calls = {child: child._compiled_call_impl for child in module.modules()}
+    regions = {child: call for child, call in calls.items() if call is not None}
+    for child in regions:
+        child._compiled_call_impl = None
     if not regions:
-        raise ExecutorError(f"{type(module).__name__} has no parts that torch.compile takes")
+        raise ExecutorError(f"{type(module).__name__} has no parts that torch.compile supports")
     return regions
 
 
-def _parts(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
-    """Of a list its elements, since a list is never called. torch's own layers are one kernel each,
-    and its compiler takes them only inside of others."""
+def _compilable_children(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    """Children, and elements of lists of children, because a list is never called.
+
+    torch's own layers are left out: each is a single kernel, which its compiler takes only as part
+    of a larger module.
+    """
     for child in module.children():
         children = child if isinstance(child, torch.nn.ModuleList) else (child,)
         yield from (part for part in children if not type(part).__module__.startswith("torch."))
 
 
 @contextmanager
-def _in_place(regions: Mapping[torch.nn.Module, Callable[..., Any]]) -> Iterator[None]:
-    for part, call in regions.items():
-        part._compiled_call_impl = call
+def _installed(regions: Mapping[torch.nn.Module, Callable[..., Any]]) -> Iterator[None]:
+    for module, call in regions.items():
+        module._compiled_call_impl = call
     try:
         yield
     finally:
-        for part in regions:
-            part._compiled_call_impl = None
+        for module in regions:
+            module._compiled_call_impl = None

@@ -1,8 +1,8 @@
-"""What a request's sampler makes of the picture at each step: an estimate of the clean latents.
+"""The clean latents (x0) that a request's sampler predicts at each step.
 
-The sampler is listened to and not changed: its `step` is told what it always was, and answers what
-it always did. What it was told, guidance included, gives the estimate without another forward.
-Knows nothing of pipelines, decoders or colours. Shapes: * whatever the pipeline's latents are.
+The sampler's `step` is wrapped, and its arguments and results do not change. The model output that
+it receives, guidance included, gives x0 without another forward. Shapes: * those of the pipeline's
+latents.
 """
 
 from __future__ import annotations
@@ -16,49 +16,47 @@ import torch
 
 
 class PredictedX0:
-    """Of one request."""
+    """Prediction of one request's sampler."""
 
     def __init__(self, sampler: Any) -> None:
         self._sampler = sampler
-        self._told: tuple[torch.Tensor, Any, torch.Tensor] | None = None
+        self._last_step: tuple[torch.Tensor, Any, torch.Tensor] | None = None
 
     @contextmanager
     def attach(self) -> Iterator[None]:
+        """Wraps the sampler's `step` for the time of a request."""
         step = self._sampler.step
 
-        # Pipelines look at its signature.
-        @functools.wraps(step)
-        def listened(
-            model_output: torch.Tensor,
-            timestep: Any,
-            sample: torch.Tensor,
-            *args: Any,
-            **kwargs: Any,
+        @functools.wraps(step)  # pipelines inspect its signature
+        def wrapped(
+            model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, *args: Any, **kw: Any
         ) -> Any:
-            stepped = step(model_output, timestep, sample, *args, **kwargs)
-            self._told = (model_output, timestep, sample)
+            stepped = step(model_output, timestep, sample, *args, **kw)
+            self._last_step = (model_output, timestep, sample)
             return stepped
 
-        self._sampler.step = listened
+        self._sampler.step = wrapped
         try:
             yield
         finally:
-            del self._sampler.step  # of this object; its class has it as before
-            self._told = None
+            del self._sampler.step  # the instance attribute; the class has the method
+            self._last_step = None
 
     @property
     def latents(self) -> torch.Tensor:
-        """(1, *) as of the last step: clean where that kind of sampler is known, else as it was."""
-        assert self._told is not None, "an estimate before the first step. This is a bug."
-        output, timestep, sample = self._told
-        return predict_x0(self._sampler, output, timestep, sample)
+        """Predicted x0 (1, *) after the last step; the noisy latents for an unknown sampler."""
+        assert self._last_step is not None, "no step has completed. This is a bug."
+        return predict_x0(self._sampler, *self._last_step)
 
 
 def predict_x0(
     sampler: Any, output: torch.Tensor, timestep: Any, sample: torch.Tensor
 ) -> torch.Tensor:
-    """Called after the sampler's step. `sample` is alpha * clean + sigma * noise, and `output` what
-    the network predicts of it; the result is (1, *)."""
+    """Predicted x0 (1, *) of the step that the sampler has just completed.
+
+    `sample` is alpha * x0 + sigma * noise, and `output` is the model's prediction. Returns `sample`
+    if the sampler is of an unknown kind.
+    """
     config = sampler.config
     kind = config.get("prediction_type", "flow_prediction")
     if output.shape != sample.shape or "sigma_data" in config:
@@ -67,21 +65,22 @@ def predict_x0(
         if not hasattr(sampler, "alphas_cumprod"):
             return sample
         alpha = float(sampler.alphas_cumprod[int(timestep)]) ** 0.5
-        return _clean(kind, output, sample, alpha, (1 - alpha**2) ** 0.5)
+        return _solve(kind, output, sample, alpha, (1 - alpha**2) ** 0.5)
     sigma = float(sampler.sigmas[sampler.step_index - 1])
     if hasattr(sampler, "_sigma_to_alpha_sigma_t"):
         alpha, sigma = map(float, sampler._sigma_to_alpha_sigma_t(torch.tensor(sigma)))
-        return _clean(kind, output, sample, alpha, sigma)
+        return _solve(kind, output, sample, alpha, sigma)
     if kind == "flow_prediction":
-        return _clean(kind, output, sample, 1 - sigma, sigma)
-    # These keep latents that noise is added to and nothing taken from; the network saw them scaled.
+        return _solve(kind, output, sample, 1 - sigma, sigma)
+    # The other samplers keep x0 + sigma * noise and scale it for the network.
     scale = (sigma**2 + 1) ** -0.5
-    return _clean(kind, output, sample * scale, scale, sigma * scale)
+    return _solve(kind, output, sample * scale, scale, sigma * scale)
 
 
-def _clean(
+def _solve(
     kind: str, output: torch.Tensor, sample: torch.Tensor, alpha: float, sigma: float
 ) -> torch.Tensor:
+    """Solves sample = alpha * x0 + sigma * noise for x0, given the kind of prediction."""
     if kind == "epsilon":
         return (sample - sigma * output) / alpha
     if kind == "v_prediction":

@@ -1,0 +1,131 @@
+"""A family of diffusers pipelines: what the server must know to run one exactly.
+
+Loads neither torch nor diffusers. The families themselves are in `families`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+# (pipeline, tokenizer, text, is_negative) -> tokens, including those the pipeline adds
+TokenCounter: TypeAlias = Callable[[Any, Any, str, bool], int]
+# (model_index.json, the denoiser's config.json) -> whether the checkpoint is the distilled variant
+VariantTest: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class InputLayout:
+    """Inputs of a network that are not plain rows on axis 0.
+
+    `broadcast` inputs carry no rows, even if axis 0 is as long as the batch. `value_dependent`
+    inputs carry rows whose values select the arithmetic, such as masks that the network counts:
+    forwards share a batch only if these values are equal. `ragged` inputs are lists with one tensor
+    per row. The network pads each to a multiple of the given length, and forwards share a batch
+    only if the padded lengths are equal.
+    """
+
+    broadcast: frozenset[str] = frozenset()
+    value_dependent: frozenset[str] = frozenset()
+    ragged: Mapping[str, int] = field(default_factory=lambda: _NONE)
+
+
+PLAIN = InputLayout()
+
+
+def count_plain(pipeline: Any, tokenizer: Any, text: str, is_negative: bool) -> int:
+    """Tokens of the text alone."""
+    return len(tokenizer(text).input_ids)
+
+
+def no_quoted_text(pipeline: Any, text: str) -> tuple[int, int]:
+    """Result of `Family.count_quoted` for a pipeline that does not encode quoted text apart."""
+    return 0, 0
+
+
+def is_marked_distilled(index: Mapping[str, Any], denoiser_config: Mapping[str, Any]) -> bool:
+    return index.get("is_distilled") is True
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Facts about one pipeline class, and about the checkpoints that use it.
+
+    `checkpoints` names them for the documentation. `steps` and `guidance` are the defaults of the
+    pipeline or of the checkpoints' model card; guidance None means that it cannot be set.
+    `prompt_tokenizers` are the candidates for the tokenizer with the longest limit, as (name, limit
+    or None for the tokenizer's own); the first that a checkpoint has decides. `call_kwargs` and
+    `load_kwargs` keep the pipeline from doing what the API contract excludes. `caches` are the step
+    caches that the denoiser supports. `guiders` are the pipeline components that take the guidance
+    if its call does not; the first is required. `cfg_off_at` is the largest guidance without
+    classifier-free guidance (CFG). `distilled` holds the fields that differ in the distilled
+    variant, which `is_distilled` recognises.
+    """
+
+    pipeline: str
+    checkpoints: str
+    denoiser_class: str
+    prompt_tokenizers: tuple[tuple[str, int | None], ...]
+    guidance: float | None
+    steps: int = 50
+    has_negative_prompt: bool = True
+    text_encoders: tuple[str, ...] = ("text_encoder",)
+    denoiser: str = "transformer"
+    decoder_class: str = "AutoencoderKL"
+    optional_text_encoders: frozenset[str] = frozenset()
+    guidance_name: str = "guidance_scale"
+    cfg_off_at: float = 1.0
+    cfg_uses_two_calls: bool = False  # instead of one call with twice the rows
+    empty_negative_prompt: str | None = None  # where the pipeline turns CFG off without one
+    guiders: tuple[str, ...] = ()
+    guider_class: str = "AdaptiveProjectedMixGuidance"
+    layout: InputLayout = PLAIN
+    caches: frozenset[str] = frozenset()
+    call_kwargs: Mapping[str, Any] = field(default_factory=lambda: _NONE)
+    load_kwargs: Mapping[str, Any] = field(default_factory=lambda: _NONE)
+    count_tokens: TokenCounter = count_plain
+    count_quoted: Callable[[Any, str], tuple[int, int]] = no_quoted_text
+    notes: str = ""
+    distilled: Mapping[str, Any] = field(default_factory=lambda: _NONE)
+    is_distilled: VariantTest = is_marked_distilled
+
+    def distilled_variant(self) -> Family | None:
+        return replace(self, **self.distilled, distilled=_NONE) if self.distilled else None
+
+    def is_guided(self, guidance: float | None) -> bool:
+        """Whether a step makes a second prediction, which a negative prompt can steer."""
+        return guidance is not None and guidance > self.cfg_off_at
+
+    def calls_per_step(self, guidance: float | None) -> int:
+        """Calls of the denoiser per denoising step."""
+        return 2 if self.cfg_uses_two_calls and self.is_guided(guidance) else 1
+
+    def prompt_kwargs(self, guidance: float | None, negative_prompt: str) -> dict[str, Any]:
+        """Arguments of the pipeline's call for the guidance and the negative prompt."""
+        kwargs: dict[str, Any] = {}
+        if guidance is not None and not self.guiders:
+            kwargs[self.guidance_name] = guidance
+        if not negative_prompt and self.is_guided(guidance):
+            negative_prompt = self.empty_negative_prompt or ""
+        return kwargs | ({"negative_prompt": negative_prompt} if negative_prompt else {})
+
+    def set_guidance(self, pipeline: Any, guidance: float | None) -> None:
+        """Gives the pipeline guiders of its own, because a guider keeps the state of a run."""
+        for name in self.guiders:
+            if guider := getattr(pipeline, name):
+                own = guider.new(guidance_scale=guidance, enabled=self.is_guided(guidance))
+                setattr(pipeline, name, own)
+
+    def prompt_tokens(self, pipeline: Any, text: str, is_negative: bool) -> tuple[int, int]:
+        """Number of tokens that the pipeline reads for a prompt, and its limit.
+
+        A stock pipeline silently truncates a longer prompt. Words that it puts around the prompt
+        count, too.
+        """
+        found = ((getattr(pipeline, name, None), limit) for name, limit in self.prompt_tokenizers)
+        tokenizer, limit = next((tokenizer, limit) for tokenizer, limit in found if tokenizer)
+        num_tokens = self.count_tokens(pipeline, tokenizer, text, is_negative)
+        return num_tokens, limit or int(tokenizer.model_max_length)
