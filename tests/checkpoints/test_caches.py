@@ -152,7 +152,7 @@ def test_other_options_draw_another_picture(method: str, folder_of: Callable[[st
     request = replace(REQUESTS[0], size=(32, 48))
     base = dict(CACHES[method].options)
     drawn = []
-    for key in (None, *METHODS[method]):
+    for key in (None, *METHODS[method].keys):
         options = base if key is None else {**base, key: values[key]}
         bench = Bench(folder_of("flux"), cache=Cache(method, tuple(options.items())))
         forwards = []
@@ -192,9 +192,9 @@ def test_what_is_remembered_goes_with_the_request(folder_of: Callable[[str], Pat
         bench.loop.turn()
     (job,) = bench.loop._jobs.values()
     assert job.pending is not None
-    held = job.pending.inputs["memory"]
+    held = job.pending.inputs["cache_state"]
     assert isinstance(held, OpaqueConstant) and held.digest.startswith("0 ")
-    states = [state for states in held.value.memory.states for state in states.values()]
+    states = [state for states in held.value.state.states for state in states.values()]
     tensors = [weakref.ref(state.taylor_factors[0][0]) for state in states]
     assert len(tensors) >= 2 and all(tensor() is not None for tensor in tensors)
     bench.loop.cancel(job)
@@ -205,15 +205,19 @@ def test_what_is_remembered_goes_with_the_request(folder_of: Callable[[str], Pat
     bench.pictures(REQUESTS)
     hooks = bench.networks["transformer"].hooks  # type: ignore[attr-defined]
     gc.collect()
-    assert hooks._taken == set()
+    assert hooks._numbers == set()
     assert all(manager._state_cache == {} for manager in hooks._managers)
 
 
 def test_a_cache_that_does_not_fit_is_refused(folder_of: Callable[[str], Path]) -> None:
     """Before anything is loaded, with those that do."""
-    with pytest.raises(SettingsError, match="does not fit StableDiffusionPipeline; .*: none"):
+    with pytest.raises(
+        SettingsError, match="StableDiffusionPipeline does not support; supported: none"
+    ):
         Bench(folder_of("stable-diffusion"), cache=CACHES[TAYLOR])
-    with pytest.raises(SettingsError, match="does not fit Flux2Pipeline; .*: taylorseer, taylor"):
+    with pytest.raises(
+        SettingsError, match="Flux2Pipeline does not support; supported: taylorseer, taylor"
+    ):
         Bench(folder_of("flux-2"), cache=CACHES[FIRST_BLOCK])
 
 

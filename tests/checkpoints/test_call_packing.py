@@ -20,7 +20,7 @@ from daguerre.models.diffusers.call_packing import (  # noqa: E402
     tree_unflatten,
     unpack_call,
 )
-from daguerre.models.diffusers.families import PLAIN, InputLayout  # noqa: E402
+from daguerre.models.diffusers.family import PLAIN, InputLayout  # noqa: E402
 
 
 def arguments(rows: int = 2, tokens: int = 5, **changes: Any) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def test_facts_name_all_that_decides(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Test GPU")
     monkeypatch.setattr(torch._C, "_cuda_getDriverVersion", lambda: 12080, raising=False)
     file = tmp_path / "version"
-    monkeypatch.setattr(determinism, "_NVIDIA", file)
+    monkeypatch.setattr(determinism, "_DRIVER_VERSION", file)
     told = {determinism.fingerprint("w", CUDA, "float32")}
     assert "driver for cuda 12080" in told.pop()
     for version in ("550.54.15", "570.10"):

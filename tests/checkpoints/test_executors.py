@@ -72,7 +72,7 @@ def test_failing_executor_costs_no_client_anything(
     def failing(*args: Any) -> Any:
         raise RuntimeError("no such operation")
 
-    monkeypatch.setattr(openvino, "_traced", failing)
+    monkeypatch.setattr(openvino, "_trace", failing)
     requests = [REQUEST, Request("cat", seed=2, steps=3)]
     expected = Bench(folder_of("flux")).pictures(requests)
     bench = converted(folder_of("flux"), None)
@@ -93,7 +93,7 @@ def test_memory_that_runs_out_is_no_fault_of_the_executor(
     def failing(*args: Any) -> Any:
         raise RuntimeError("std::bad_alloc")
 
-    monkeypatch.setattr(openvino, "_traced", failing)
+    monkeypatch.setattr(openvino, "_trace", failing)
     bench = converted(folder_of("flux"), None)
     assert failure(bench.run([REQUEST])[0][-1]).__cause__
     assert "openvino" in bench.networks["transformer"].fingerprint

@@ -58,7 +58,7 @@ def test_look_that_was_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
             assert goes_on.wait(20)
         return seen
 
-    monkeypatch.setattr(memory_probe, "_own_bytes", own_bytes)
+    monkeypatch.setattr(memory_probe, "_anonymous_bytes", own_bytes)
     with memory_probe.ProcessMemoryProbe().track_peak() as measurement:
         assert looking.wait(20)
         now["bytes"] = 200
@@ -74,7 +74,7 @@ def test_system_that_does_not_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     """Nothing is measured there, and nothing fails."""
     from daguerre.models.diffusers import memory_probe
 
-    monkeypatch.setattr(memory_probe, "_PAGES", tmp_path / "none")
+    monkeypatch.setattr(memory_probe, "_STATM", tmp_path / "none")
     with memory_probe.ProcessMemoryProbe().track_peak() as measurement:
         assert measurement.num_bytes() is None
 

@@ -240,7 +240,7 @@ def test_decoder_that_cannot_be_fitted(
     def failing(vae: Any, factor: int) -> Any:
         raise RuntimeError("out of range")
 
-    monkeypatch.setattr(latent_rgb, "fit", failing)
+    monkeypatch.setattr(latent_rgb, "fit_latent_to_rgb", failing)
     events = Bench(folder_of("flux")).run([Request("a fox", num_previews=3)])[0]
     assert picture(events[-1]) and not shown(events)
-    assert "no previews of" in caplog.text and "out of range" in caplog.text
+    assert "is served without previews" in caplog.text and "out of range" in caplog.text

@@ -109,10 +109,10 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
     (model,) = served(settings)
     assert (model.steps, model.guidance, model.max_batch_size) == (12, 4, {"unet": 4})
     assert (model.info.model, model.info.name) == ("sd", "Our SD")
-    assert (model._stock.executor, model.info.batching) == ("eager", "throughput")
-    assert (model._stock.dtype, model._stock.device) == ("bfloat16", "cuda:1")
+    assert (model._loaded.executor, model.info.batching) == ("eager", "throughput")
+    assert (model._loaded.dtype, model._loaded.device) == ("bfloat16", "cuda:1")
     assert (model.device, model.preload) == ("cuda:1", False)
-    assert not model._stock.is_tf32
+    assert not model._loaded.is_tf32
 
 
 @pytest.mark.parametrize("executor", ["compile", "cuda-graphs"])
@@ -122,7 +122,7 @@ def test_keys_of_a_cuda_device(settings: Settings, executor: str) -> None:
     table = f'executor = "{executor}"\ndevice = "cuda:1"\ntf32 = true\n'
     write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{table}')
     (model,) = served(settings)
-    assert (model._stock.executor, model._stock.is_tf32) == (executor, True)
+    assert (model._loaded.executor, model._loaded.is_tf32) == (executor, True)
 
 
 def test_defaults_are_the_familys(settings: Settings) -> None:
@@ -136,10 +136,10 @@ def test_defaults_are_the_familys(settings: Settings) -> None:
     assert info.created == 1_700_000_000 + second  # its newest file
     (model,) = served(settings)
     assert (model.steps, model.guidance) == (50, 7.5)
-    assert (model._stock.dtype, model._stock.device) == ("float32", "cpu")
+    assert (model._loaded.dtype, model._loaded.device) == ("float32", "cpu")
     assert isinstance(model, EvictableModel) and model.preload
     assert model.num_bytes > 0 and model.free_bytes() > 0
-    assert (model._stock.executor, model.info.batching) == ("auto", "exact")
+    assert (model._loaded.executor, model.info.batching) == ("auto", "exact")
 
 
 @pytest.mark.parametrize(
@@ -173,9 +173,9 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         + table.format("small", 'quantization = "int8-weight-only"'),
     )
     slow, fast, *others = served(settings)
-    assert slow._stock is fast._stock
-    assert len({id(model._stock) for model in (slow, *others)}) == 6
-    assert others[-1]._stock.quantization == "int8-weight-only"
+    assert slow._loaded is fast._loaded
+    assert len({id(model._loaded) for model in (slow, *others)}) == 6
+    assert others[-1]._loaded.quantization == "int8-weight-only"
     assert (slow.steps, fast.steps) == (50, 8)
 
 
@@ -320,16 +320,16 @@ def test_file_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"_class_name": "StableVideoDiffusionPipeline"}, "served are StableDiffusionPipeline"),
+        ({"_class_name": "StableVideoDiffusionPipeline"}, "supported: StableDiffusionPipeline"),
         ({"_class_name": ["my_pipeline", "MyPipeline"]}, "the pipeline is ['my_pipeline'"),
-        ({"unet": ["my_unet", "MyUNet"]}, "no code from a checkpoint is run"),
-        ({"text_encoder": ["os", "system"]}, "text_encoder is of 'os'"),
+        ({"unet": ["my_unet", "MyUNet"]}, "code from a checkpoint is never run"),
+        ({"text_encoder": ["os", "system"]}, "text_encoder is from 'os'"),
         ({"tokenizer": ["transformers"]}, "it must be [library, class]"),
-        ({"tokenizer": [None, None]}, "names no tokenizer; a StableDiffusionPipeline needs it"),
-        ({"scheduler": [None, None]}, "names no scheduler"),
-        ({"text_encoder": [None, None]}, "names no text_encoder"),
-        ({"vae": ["diffusers", "AutoencoderTiny"]}, "served is AutoencoderKL"),
-        ({"unet": [None, None]}, "unet is None; served is UNet2DConditionModel"),
+        ({"tokenizer": [None, None]}, "has no tokenizer, which StableDiffusionPipeline needs"),
+        ({"scheduler": [None, None]}, "has no scheduler"),
+        ({"text_encoder": [None, None]}, "has no text_encoder"),
+        ({"vae": ["diffusers", "AutoencoderTiny"]}, "it must be 'AutoencoderKL'"),
+        ({"unet": [None, None]}, "unet is None; it must be 'UNet2DConditionModel'"),
         ({"../up": ["diffusers", "AutoencoderKL"]}, "names '../up', but there is no such folder"),
     ],
 )
@@ -357,7 +357,7 @@ def test_weights_must_be_safetensors(settings: Settings) -> None:
     weights = folder / "unet" / "model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
     write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
-    assert "unet holds no *.safetensors" in refusal(settings)
+    assert "unet has no *.safetensors" in refusal(settings)
 
 
 def test_weights_of_a_variant(settings: Settings) -> None:
@@ -388,7 +388,7 @@ def test_code_that_a_configuration_names(settings: Settings) -> None:
     (folder / "tokenizer" / "tokenizer_config.json").write_text('{"auto_map": {"x": "own.Own"}}')
     write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
     message = refusal(settings)
-    assert "tokenizer_config.json" in message and "no code from a checkpoint is run" in message
+    assert "tokenizer_config.json" in message and "code from a checkpoint is never run" in message
 
 
 def test_options_of_a_pipeline_are_no_parts(settings: Settings) -> None:
@@ -408,7 +408,9 @@ def test_guide_says_what_is_served() -> None:
         find_family({"_class_name": name, "is_distilled": True}, {})
         for name in ("FluxPipeline", "Flux2KleinPipeline", "Krea2Pipeline")
     ]
-    distilled.append(find_family({"_class_name": "HunyuanImagePipeline"}, {"guidance_embeds": True}))
+    distilled.append(
+        find_family({"_class_name": "HunyuanImagePipeline"}, {"guidance_embeds": True})
+    )
     families = (*FAMILIES.values(), *distilled)
     assert told - {("pipeline", "steps", "guidance", "negative prompt"), ("---",) * 4} == {
         (
@@ -427,11 +429,11 @@ def test_guide_says_which_caches_fit() -> None:
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
     told = {row[0].strip("`"): row for row in rows if len(row) == 4 and row[0].startswith("`")}
     assert set(told) == set(METHODS)
-    for method, keys in METHODS.items():
-        fitting = {name for name, family in FAMILIES.items() if method in family.caches}
-        assert set(re.findall(r"`(\w+Pipeline)`", told[method][3])) == fitting
-        assert told[method][2] == "the same" or set(re.findall(r"`(\w+)`", told[method][2])) == set(
-            keys
+    for cache, method in METHODS.items():
+        fitting = {name for name, family in FAMILIES.items() if cache in family.caches}
+        assert set(re.findall(r"`(\w+Pipeline)`", told[cache][3])) == fitting
+        assert told[cache][2] == "the same" or set(re.findall(r"`(\w+)`", told[cache][2])) == set(
+            method.keys
         )
 
 
@@ -455,16 +457,18 @@ def test_cache_reaches_the_model(settings: Settings) -> None:
     cached = 'cache = { method = "first-block", threshold = 0.25 }'
     text = table.format("plain", "") + table.format("a", cached) + table.format("b", cached)
     plain, a, b = served(write(settings, text))
-    assert (plain._stock.cache, plain.max_batch_size) == (None, {"transformer": DEFAULT_MAX_ROWS})
-    assert a._stock.cache == Cache("first-block", (("threshold", 0.25),))
-    assert a._stock is b._stock is not plain._stock
+    assert (plain._loaded.cache, plain.max_batch_size) == (None, {"transformer": DEFAULT_MAX_ROWS})
+    assert a._loaded.cache == Cache("first-block", (("threshold", 0.25),))
+    assert a._loaded is b._loaded is not plain._loaded
     assert a.max_batch_size == {"transformer": 1}
     assert a.info.description.endswith("flux, cache first-block threshold=0.25")
 
     checkpoint(settings.data_dir() / "sd")
     write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{cached}\n')
     message = refusal(settings)
-    assert "cache.method is 'first-block', which does not fit StableDiffusionPipeline" in message
+    assert (
+        "cache.method is 'first-block', which StableDiffusionPipeline does not support" in message
+    )
 
 
 @pytest.mark.parametrize(
@@ -475,11 +479,15 @@ def test_cache_reaches_the_model(settings: Settings) -> None:
         (8, 'method = "taylorseer-lite", disable_cache_before_step = 7', ""),
         (8, 'method = "taylorseer", disable_cache_after_step = 4', ""),
         (5, 'method = "taylorseer", max_order = 2', ""),
-        (1, 'method = "first-block"', "'first-block', but in one step nothing can be used again"),
+        (
+            1,
+            'method = "first-block"',
+            "'first-block', but a single step has no earlier work to reuse",
+        ),
         (
             3,
             'method = "taylorseer"',
-            "cache: disable_cache_before_step is 3, the default; with 3 steps it must be an"
+            "cache: disable_cache_before_step is 3 (the default); with 3 steps it must be an"
             " integer from 1 to 2",
         ),
         (
@@ -497,7 +505,7 @@ def test_cache_reaches_the_model(settings: Settings) -> None:
         (
             4,
             'method = "taylorseer-lite", disable_cache_after_step = 4',
-            "and disable_cache_before_step = 3 none has an effect; leave it out",
+            "and disable_cache_before_step = 3 no value has an effect; remove it",
         ),
         (
             8,
@@ -507,7 +515,7 @@ def test_cache_reaches_the_model(settings: Settings) -> None:
         (
             5,
             'method = "taylorseer", max_order = 3, disable_cache_before_step = 2',
-            "max_order is 3; with 5 steps, 3 of them before the last foretold, it must be an"
+            "max_order is 3; with 5 steps, 3 of them before the last predicted step, it must be an"
             " integer from 1 to 2",
         ),
     ],

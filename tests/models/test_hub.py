@@ -137,7 +137,7 @@ def test_what_is_loaded_is_pulled(server: Hub, tmp_path: Path) -> None:
 def test_damaged_file_is_no_checkpoint(server: Hub, tmp_path: Path) -> None:
     """Weights with other bytes than the hub's leave no checkpoint; the next pull fetches them."""
     server.broken.add("unet/model.safetensors")
-    with pytest.raises(SettingsError, match=r"unet/model\.safetensors did not arrive as the hub"):
+    with pytest.raises(SettingsError, match=r"unet/model\.safetensors differs from the hub's size"):
         hub.pull(tmp_path, PIN)
     assert not hub.folder(tmp_path, PIN).exists()
     server.broken.clear()
@@ -149,8 +149,8 @@ def test_damaged_file_is_no_checkpoint(server: Hub, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "expected"),
     [
-        (401, "RepoNotFound", "no such repository, or it is private: then set HF_TOKEN"),
-        (403, "GatedRepo", "asks for your consent: give it on the page of maker/sd"),
+        (401, "RepoNotFound", "does not exist or is private; for a private one set HF_TOKEN"),
+        (403, "GatedRepo", "is gated; accept its terms on the page of maker/sd and set HF_TOKEN"),
         (404, "RevisionNotFound", f"the repository has no revision {REVISION}"),
         (500, "", "Internal Server Error"),
     ],

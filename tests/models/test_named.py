@@ -1,4 +1,4 @@
-"""What a text names among the things that can be drawn."""
+"""The drawable objects that a text names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from daguerre.models.embedded.drawing.things import named
 
 
 @pytest.mark.parametrize(
-    ("text", "said", "not_said"),
+    ("text", "included", "excluded"),
     [
         ("dog", {"dog", "service dog"}, {"hot dog", "cat"}),
         ("no CATS, please", {"cat", "black cat"}, {"dog"}),
@@ -25,12 +25,12 @@ from daguerre.models.embedded.drawing.things import named
         ("", set(), {"cat"}),
     ],
 )
-def test_named(text: str, said: set[str], not_said: set[str]) -> None:
-    """Names, synonyms and plurals are found, and what is called by them if it is of their kind."""
+def test_named(text: str, included: set[str], excluded: set[str]) -> None:
+    """Names, synonyms, plurals and narrower kinds are found."""
     found = named(text)
-    assert said <= found and not not_said & found
+    assert included <= found and not excluded & found
 
 
-def test_a_text_of_any_length_is_read() -> None:
-    """Also one that says the same word a thousand times."""
+def test_long_text() -> None:
+    """A text of any length is read, also one that repeats the same word."""
     assert "cat" in named("cat, " * 2500) and not named("cat " * 2500)

@@ -145,7 +145,9 @@ def _check_place(where: str, table: Table) -> None:
             " revision"
         )
     if ("repository" in table) != ("revision" in table):
-        raise SettingsError(f"{where}: revision goes with repository, and must be {_REVISION}")
+        raise SettingsError(
+            f"{where}: revision goes with repository, and must be {hub.REVISION.rule}"
+        )
 
 
 def _check_cache(where: str, table: Table) -> None:
@@ -188,14 +190,13 @@ def _is_text(value: Any) -> bool:
 
 
 _FOLDER = "the path of a folder in diffusers format"
-_REVISION = "the 40 hexadecimal digits of a commit; branches and tags can move"
 # Source -> its keys, each with its check and with what it must be.
 _SOURCES: Mapping[str, Mapping[str, Validator]] = {
     "embedded": {},
     "diffusers": {
         "folder": Validator(_FOLDER, _is_text),
-        "repository": Validator('the name of one, such as "owner/name"', hub.is_repository),
-        "revision": Validator(_REVISION, hub.is_revision),
+        "repository": hub.REPOSITORY,
+        "revision": hub.REVISION,
         "dtype": enum(*DTYPES),
         "device": Validator('"cpu", "cuda" or one of several, such as "cuda:1"', _is_device),
         "steps": int_range(1, _MAX_STEPS),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,14 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import checkpoint
+from daguerre.validation import pattern
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 Progress = Callable[[str, int], None]  # (name of a file, its size in bytes)
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
-_REVISION = re.compile(r"[0-9a-f]{40}")
+_NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
+REPOSITORY = pattern(f"{_NAME}/{_NAME}", 'the name of a repository, such as "owner/name"')
+REVISION = pattern(
+    "[0-9a-f]{40}", "the 40 hexadecimal digits of a commit; branches and tags can move"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,6 @@ class PinnedRevision:
 
     def __str__(self) -> str:
         return f"{self.repository} at {self.revision[:8]}"
-
-
-def is_repository(value: object) -> bool:
-    return isinstance(value, str) and bool(_REPOSITORY.fullmatch(value))
-
-
-def is_revision(value: object) -> bool:
-    return isinstance(value, str) and bool(_REVISION.fullmatch(value))
 
 
 def folder(home: Path, pin: PinnedRevision) -> Path:

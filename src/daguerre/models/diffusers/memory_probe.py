@@ -75,7 +75,7 @@ class ProcessMemoryProbe:
     def track_peak(self) -> Iterator[PeakMemory]:
         peak, stopped = _ProcessPeak(), threading.Event()
         poller = threading.Thread(
-            target=peak.poll_until, args=(stopped,), name="daguerre-memory", daemon=True
+            target=peak.poll_until, args=(stopped,), name="daguerre-memory-probe", daemon=True
         )
         poller.start()
         try:
@@ -127,12 +127,11 @@ class _CudaPeak:
         self.reset()
 
     def reset(self) -> None:
-        self._base = self._cuda.memory_allocated(self._device)
+        self._base: int = self._cuda.memory_allocated(self._device)
         self._cuda.reset_peak_memory_stats(self._device)
 
     def num_bytes(self) -> int:
-        peak: int = self._cuda.max_memory_allocated(self._device)
-        return peak - self._base
+        return int(self._cuda.max_memory_allocated(self._device)) - self._base
 
 
 def _shapes(file: Path) -> list[list[int]]:

@@ -1,8 +1,8 @@
 """Previews of latents without the decoder: one linear map from latent channels to RGB.
 
-A latent pixel mostly holds the mean colour of its image patch, so a matrix and an offset approximate
-the decoder. They are fitted to each checkpoint's decoder on calibration images, so no table of
-families is needed. Shapes: B images, C channels, H x W pixels, h x w latent pixels.
+A latent pixel mostly holds the mean colour of its image patch, so a matrix and an offset can stand
+in for the decoder. They are fitted to each checkpoint's decoder on calibration images, so no table
+of families is needed. Shapes: B images, C channels, H x W pixels, h x w latent pixels.
 """
 
 from __future__ import annotations
