@@ -1,27 +1,34 @@
-"""Writes docs/reference/*.md from the code that enforces what they say.
+"""Generates docs/reference/*.md from the code.
 
     python docs/reference.py           write the pages
-    python docs/reference.py --check   fail where a page is not what would be written
+    python docs/reference.py --check   fail if a page is out of date
 
-Settings come from `daguerre.config`, fields from the wire model, errors from the tree of
-exceptions, commands from click. Nothing here is written by hand but headings and order.
+Sources: `daguerre.config`, the request schema, the exceptions, the metrics, the commands and the
+tables of families and step caches. Only headings, introductions and the order are written here.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
+from prometheus_client import Metric
 
 from daguerre import errors
 from daguerre.cli.main import program
 from daguerre.config import Settings, environment_variable
+from daguerre.engine.interface import WorkerStats
+from daguerre.engine.workers.slot import EMPTY_STATS
 from daguerre.errors import DaguerreError
+from daguerre.params import Timings
 from daguerre.protocol.parsing import describe_constraint, field_schemas
+from daguerre.server.routes.metrics import Metrics
 
 FOLDER = Path(__file__).parent / "reference"
 _MADE = "<!-- Made by `python docs/reference.py`; edit the code instead. -->\n\n"
@@ -35,8 +42,8 @@ def settings_page() -> str:
     )
     return _page(
         "Settings",
-        "A value comes from the flag of `daguerre serve` (`--max-queued-jobs`), else from the"
-        " environment, else from the default.",
+        "A value comes from the flag of `daguerre serve`, such as `--max-queued-jobs`, else from the"
+        " environment variable, else from the default.",
         _table(("name", "default", "meaning", "allowed", "environment"), rows),
     )
 
@@ -49,8 +56,8 @@ def fields_page() -> str:
     )
     return _page(
         "Fields of POST /v1/images/generations",
-        "The body is a JSON object in UTF-8, whatever its Content-Type. `null` means not given."
-        " Any other name is refused, unless `allow_ignored_params` is true.",
+        "The body is a JSON object in UTF-8, with any Content-Type. `null` means not given. Unknown"
+        " fields are rejected, unless `allow_ignored_params` is true.",
         _table(("field", "must be", "default", "meaning"), rows),
     )
 
@@ -61,15 +68,19 @@ def _default(schema: dict[str, object]) -> str:
 
 def errors_page() -> str:
     rows = (
-        f"| {kind.status} | `{kind.type}` | `{kind.__name__}` |"
+        f"| {kind.status} | `{kind.type}` | `{kind.__name__}` | {_summary(kind)} |"
         for kind in sorted(_kinds(DaguerreError), key=lambda k: (k.status, k.__name__))
     )
     body = '{"error": {"code": 400, "message": "...", "type": "...", "param": "size"}}'
     return _page(
         "Errors",
-        f"Every error, on every path, has this body; `param` may be null:\n\n```json\n{body}\n```",
-        _table(("status", "type", "exception"), rows),
+        f"All errors have this body; `param` may be null:\n\n```json\n{body}\n```",
+        _table(("status", "type", "exception", "meaning"), rows),
     )
+
+
+def _summary(kind: type[DaguerreError]) -> str:
+    return " ".join((kind.__doc__ or "").split())
 
 
 def _kinds(kind: type[DaguerreError]) -> Iterator[type[DaguerreError]]:
@@ -77,6 +88,40 @@ def _kinds(kind: type[DaguerreError]) -> Iterator[type[DaguerreError]]:
         if child is not errors.SettingsError and child.__module__ == errors.__name__:
             yield child
             yield from _kinds(child)
+
+
+def metrics_page() -> str:
+    rows = (
+        f"| `{_sample_name(metric)}` | {metric.type} | {_labels(metric)} | {metric.documentation} |"
+        for metric in _metrics()
+    )
+    return _page(
+        "Metrics",
+        "`GET /metrics` returns these in Prometheus' text format. It needs no API key.",
+        _table(("name", "type", "labels", "meaning"), rows),
+    )
+
+
+def _metrics() -> list[Metric]:
+    """All metrics, each with the samples of one request and one worker."""
+    worker = WorkerStats(is_ready=True, num_jobs=0, num_restarts=0)
+    stats = replace(EMPTY_STATS, workers=(worker,), certificates={"denoiser": True})
+    metrics = Metrics(SimpleNamespace(stats=lambda: stats))  # type: ignore[arg-type]
+    metrics.observe(
+        SimpleNamespace(  # type: ignore[arg-type]
+            route="", status=200, total_s=lambda: 0.0, cache="miss", timings=Timings(), file_ms=0.0
+        )
+    )
+    return sorted(metrics._registry.collect(), key=lambda metric: metric.name)
+
+
+def _sample_name(metric: Metric) -> str:
+    return metric.name + ("_total" if metric.type == "counter" else "")
+
+
+def _labels(metric: Metric) -> str:
+    names = {name for sample in metric.samples for name in sample.labels} - {"le"}
+    return ", ".join(f"`{name}`" for name in sorted(names))
 
 
 def commands_page() -> str:
@@ -103,7 +148,10 @@ def _commands(
 
 
 def _page(title: str, text: str, content: str) -> str:
-    return f"{_MADE}# {title}\n\n{text}\n\n{content}".rstrip() + "\n"
+    """A page with its introduction wrapped; code blocks of the introduction stay as they are."""
+    first, *rest = text.split("\n", 1)
+    intro = "\n".join((textwrap.fill(first, 118, break_on_hyphens=False), *rest))
+    return f"{_MADE}# {title}\n\n{intro}\n\n{content}".rstrip() + "\n"
 
 
 def _table(head: tuple[str, ...], rows: Iterator[str]) -> str:
@@ -114,12 +162,13 @@ PAGES = {
     "settings.md": settings_page,
     "fields.md": fields_page,
     "errors.md": errors_page,
+    "metrics.md": metrics_page,
     "commands.md": commands_page,
 }
 
 
 def stale() -> list[str]:
-    """Pages that are not what would be written now."""
+    """Names of pages that differ from the generated ones."""
     return [
         name
         for name, page in PAGES.items()
@@ -130,7 +179,7 @@ def stale() -> list[str]:
 def main() -> None:
     if "--check" in sys.argv[1:]:
         if pages := stale():
-            sys.exit(f"not up to date: {', '.join(pages)}; run: python docs/reference.py")
+            sys.exit(f"out of date: {', '.join(pages)}; run: python docs/reference.py")
         return
     FOLDER.mkdir(exist_ok=True)
     for name, page in PAGES.items():

@@ -49,19 +49,27 @@ def _rebuild(
 
 
 class InvalidRequestError(DaguerreError):
+    """A field, a header or the body is invalid; the message names it and what is allowed."""
+
     status = 400
     type = "invalid_request_error"
 
 
 class NotFoundError(InvalidRequestError):
+    """The path, the model or the link does not exist, or the link has expired."""
+
     status = 404
 
 
 class MethodNotAllowedError(InvalidRequestError):
+    """The path exists, but not with this method."""
+
     status = 405
 
 
 class RequestTimeoutError(InvalidRequestError):
+    """The head or the body did not arrive in time."""
+
     status = 408
 
 
@@ -72,29 +80,41 @@ class ConflictError(InvalidRequestError):
 
 
 class BodyTooLargeError(InvalidRequestError):
+    """The body is over the size limit."""
+
     status = 413
 
 
 class RangeNotSatisfiableError(InvalidRequestError):
+    """The requested range is outside of the file."""
+
     status = 416
 
 
 class AuthenticationError(DaguerreError):
+    """The API key is missing or unknown."""
+
     status = 401
     type = "authentication_error"
 
 
 class AccessDeniedError(DaguerreError):
+    """The API key belongs to another model."""
+
     status = 403
     type = "authorization_error"
 
 
 class RateLimitError(DaguerreError):
+    """Too many requests; `Retry-After` says when to try again."""
+
     status = 429
     type = "rate_limit_error"
 
 
 class UnavailableError(DaguerreError):
+    """The server cannot handle the request now; `Retry-After` says when to try again."""
+
     status = 503
 
 
@@ -107,6 +127,8 @@ class NotReadyError(UnavailableError):
 
 
 class DeadlineExceededError(DaguerreError):
+    """The image was not finished within the deadline of the request."""
+
     status = 504
 
 
