@@ -26,6 +26,7 @@ from daguerre.config import Settings, environment_variable
 from daguerre.engine.interface import WorkerStats
 from daguerre.engine.workers.slot import EMPTY_STATS
 from daguerre.errors import DaguerreError
+from daguerre.models.diffusers import documentation
 from daguerre.params import Timings
 from daguerre.protocol.parsing import describe_constraint, field_schemas
 from daguerre.server.routes.metrics import Metrics
@@ -42,8 +43,8 @@ def settings_page() -> str:
     )
     return _page(
         "Settings",
-        "A value comes from the flag of `daguerre serve`, such as `--max-queued-jobs`, else from the"
-        " environment variable, else from the default.",
+        "A value comes from the flag of `daguerre serve`, such as `--max-queued-jobs`, else from"
+        " the environment variable, else from the default.",
         _table(("name", "default", "meaning", "allowed", "environment"), rows),
     )
 
@@ -124,6 +125,30 @@ def _labels(metric: Metric) -> str:
     return ", ".join(f"`{name}`" for name in sorted(names))
 
 
+def families_page() -> str:
+    return _page(
+        "Families of checkpoints",
+        "The pipelines of diffusers that daguerre serves, with the default steps and guidance. The"
+        " catalog can change both. A prompt over the limit is rejected.",
+        _table(documentation.FAMILY_COLUMNS, map(_row, documentation.family_rows())),
+    )
+
+
+def caches_page() -> str:
+    return _page(
+        "Step caches",
+        "Values of `method` in the catalog's key `cache`, with their other options. FasterCache and"
+        " Pyramid Attention Broadcast are not supported, because they keep one state for both"
+        " predictions of a guided step. MagCache is not, because it needs figures measured for each"
+        " checkpoint.",
+        _table(documentation.CACHE_COLUMNS, map(_row, documentation.cache_rows())),
+    )
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
 def commands_page() -> str:
     parts = []
     for path, command in _commands(program, ("daguerre",)):
@@ -163,6 +188,8 @@ PAGES = {
     "fields.md": fields_page,
     "errors.md": errors_page,
     "metrics.md": metrics_page,
+    "families.md": families_page,
+    "caches.md": caches_page,
     "commands.md": commands_page,
 }
 
