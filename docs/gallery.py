@@ -121,13 +121,12 @@ def _name(place: int) -> str:
 
 
 def main() -> None:
-    from daguerre.factory import build_engine
-    from daguerre.models.catalog import default_model
+    from daguerre.factory import build_engine, read_catalog
 
     # A temporary data directory: the user's catalog could name another model.
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder))
-        model = default_model(settings)
+        model = read_catalog(settings).default_model
         try:
             images = asyncio.run(draw(build_engine(settings, only=model), ENTRIES, model))
         except DaguerreError as error:

@@ -29,7 +29,7 @@ _PATIENT = {
 }
 _CATALOG = """[models."{name}"]
 source = "diffusers"
-folder = {folder!r}
+path = {folder!r}
 executor = "{executor}"
 dtype = "{dtype}"
 steps = {steps}

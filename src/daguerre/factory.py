@@ -1,63 +1,150 @@
-"""The composition root: builds the engine that the settings describe.
+"""The composition root: builds models and engines from the settings and the catalog.
 
-The only module that imports both the engine and the models. `build_engine` runs the engine in this
-process, `process_engine` in worker processes. Importing this module loads no model and no runtime.
+The only module that imports both the engine and the models. Importing it loads neither a model nor
+a runtime.
+
+To add an engine backend, write its module and add one line to `BACKENDS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from daguerre.config import Settings
+    from daguerre.engine.interface import Engine
     from daguerre.engine.job import WorkObserver
+    from daguerre.engine.pipeline import Model
     from daguerre.engine.thread_engine import ThreadEngine
-    from daguerre.engine.workers.process_engine import ProcessEngine
+    from daguerre.models.catalog import Catalog, PipelineConfig
+    from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+    from daguerre.params import ModelInfo
 
-__all__ = ["build_engine", "process_engine"]
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Everything that an engine is built from. Picklable and without secrets, for the workers."""
+
+    catalog: Catalog
+    data_dir: Path
+    num_threads: int  # of each worker; 0 leaves the choice to the runtime
+    num_workers: int
+    embedded_precision: str
+    embedded_steps: int
+    artifact_cache_max_bytes: int
+    max_queued_jobs: int
+    max_running_jobs: int
+    max_queued_prompt_bytes: int
 
 
-def build_engine(
-    settings: Settings, only: str = "", before_work: WorkObserver | None = None, worker: int = 0
-) -> ThreadEngine:
-    """Of all models of the catalog, or of `only` one; that of the worker with this number."""
-    from daguerre.engine.thread_engine import ThreadEngine
+def read_catalog(settings: Settings) -> Catalog:
     from daguerre.models import catalog
 
-    return ThreadEngine(
-        catalog.models(settings, only, worker),
-        max_queued_jobs=settings.max_queued_jobs,
-        max_running_jobs=settings.max_running_jobs,
-        max_queued_prompt_bytes=settings.max_queued_prompt_bytes,
-        certificates=settings.data_dir() / "certificates.json",
-        before_work=before_work,
-    )
+    return catalog.read(settings.catalog, settings.data_dir())
+
+
+def list_models(settings: Settings) -> tuple[ModelInfo, ...]:
+    """The catalog's models, for listings. Checkpoints and extras may be missing."""
+    from daguerre.params import ModelInfo
+
+    config = engine_config(settings)
+    models, checkpoints = config.catalog.models, config.catalog.checkpoints
+    missing = {name: one for name, one in checkpoints.items() if not one.is_downloaded}
+    infos = {
+        name: ModelInfo(
+            name,
+            weights_sha256="",
+            created=0,
+            description=f"{one.pin}, not downloaded; run: daguerre models pull {name}",
+        )
+        for name, one in missing.items()
+    }
+    present = {name: one for name, one in models.items() if name not in missing}
+    present_only = replace(config, catalog=replace(config.catalog, models=present))
+    infos |= {model.info.model: model.info for model in build_models(present_only)}
+    return tuple(infos[name] for name in models)
+
+
+def build_models(config: EngineConfig, worker: int = 0) -> list[Model]:
+    """The models of the catalog, not loaded. Workers on GPUs each use the device of their number.
+
+    Model ids with equal `PipelineConfig`s share one `LoadedCheckpoint`.
+    """
+    from daguerre.models.catalog import CheckpointConfig, EmbeddedConfig
+    from daguerre.models.diffusers.model import DiffusersModel
+    from daguerre.models.embedded.model import EmbeddedModel
+
+    checkpoints = _build_checkpoints(config, worker)
+    models: list[Model] = []
+    for name, model in config.catalog.models.items():
+        match model:
+            case EmbeddedConfig():
+                models.append(
+                    EmbeddedModel(
+                        name,
+                        num_threads=config.num_threads,
+                        precision=config.embedded_precision,
+                        num_inference_steps=config.embedded_steps,
+                    )
+                )
+            case CheckpointConfig():
+                checkpoint = checkpoints[model.pipeline]
+                models.append(DiffusersModel(name, checkpoint, model.serving))
+    return models
+
+
+def _build_checkpoints(config: EngineConfig, worker: int) -> dict[PipelineConfig, LoadedCheckpoint]:
+    from daguerre.models.diffusers import checkpoint
+    from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+    from daguerre.storage.artifact_cache import DIR_NAME, ArtifactCache
+
+    artifacts = ArtifactCache(config.data_dir / DIR_NAME, config.artifact_cache_max_bytes)
+    pipelines = dict.fromkeys(one.pipeline for one in config.catalog.checkpoints.values())
+    return {
+        pipeline: LoadedCheckpoint(
+            checkpoint.read(pipeline.path),
+            dtype=pipeline.dtype,
+            device=pipeline.device,
+            num_threads=config.num_threads,
+            worker=worker,
+            executor=pipeline.executor,
+            tf32=pipeline.tf32,
+            store=artifacts,
+            cache=pipeline.cache,
+            quantization=pipeline.quantization,
+        )
+        for pipeline in pipelines
+    }
+
+
+def build_engine(settings: Settings, only: str = "") -> ThreadEngine:
+    """An engine in a thread of this process, with all models of the catalog or `only` one."""
+    return _build_thread_engine(_loadable_config(settings, only))
 
 
 @contextmanager
-def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
-    """Its processes have begun to load when it is yielded."""
-    import functools
-    import logging
-    from dataclasses import replace
+def _thread_engine(settings: Settings, only: str) -> Iterator[Engine]:
+    yield build_engine(settings, only)
 
-    from daguerre.engine.workers.cpu_affinity import threads_per_worker
+
+@contextmanager
+def _process_engine(settings: Settings, only: str) -> Iterator[Engine]:
+    """Its worker processes begin to load the models before it is yielded."""
     from daguerre.engine.workers.process_engine import ProcessEngine
-    from daguerre.models import catalog
 
-    # The engine's processes need no database, so they do not learn how to open it.
-    num_threads = threads_per_worker(settings.workers, settings.threads_per_worker)
-    own = replace(
-        settings, home=settings.data_dir(), database_url="", threads_per_worker=num_threads
-    )
+    config = _loadable_config(settings, only)
     engine = ProcessEngine(
-        [functools.partial(_build, own, worker) for worker in range(settings.workers)],
-        [model.info for model in catalog.models(settings)],
-        max_queued_jobs=settings.max_queued_jobs,
-        max_running_jobs=settings.max_running_jobs,
-        max_queued_prompt_bytes=settings.max_queued_prompt_bytes,
+        [partial(_build_in_worker, config, worker) for worker in range(config.num_workers)],
+        [model.info for model in build_models(config)],
+        max_queued_jobs=config.max_queued_jobs,
+        max_running_jobs=config.max_running_jobs,
+        max_queued_prompt_bytes=config.max_queued_prompt_bytes,
         hang_timeout_s=settings.worker_hang_timeout_s,
         model_load_timeout_s=settings.model_load_timeout_s,
         log_level=logging.getLevelNamesMapping()[settings.log_level.upper()],
@@ -69,9 +156,61 @@ def process_engine(settings: Settings) -> Iterator[ProcessEngine]:
         engine.close()
 
 
-def _build(settings: Settings, worker: int, before_work: WorkObserver) -> ThreadEngine:
-    """In the worker's process."""
+BACKENDS: Mapping[str, Callable[[Settings, str], AbstractContextManager[Engine]]] = {
+    "process": _process_engine,
+    "thread": _thread_engine,
+}
+
+
+def open_engine(
+    settings: Settings, backend: str = "process", only: str = ""
+) -> AbstractContextManager[Engine]:
+    """An engine that is not started, with all models of the catalog or `only` one."""
+    return BACKENDS[backend](settings, only)
+
+
+def _loadable_config(settings: Settings, only: str) -> EngineConfig:
+    config = engine_config(settings, only)
+    config.catalog.check_loadable()
+    return config
+
+
+def engine_config(settings: Settings, only: str = "") -> EngineConfig:
+    from daguerre.engine.workers.cpu_affinity import threads_per_worker
+
+    catalog = read_catalog(settings)
+    return EngineConfig(
+        catalog=catalog.only(only) if only else catalog,
+        data_dir=settings.data_dir(),
+        num_threads=threads_per_worker(settings.workers, settings.threads_per_worker),
+        num_workers=settings.workers,
+        embedded_precision=settings.embedded_precision,
+        embedded_steps=settings.embedded_steps,
+        artifact_cache_max_bytes=settings.artifact_cache_max_bytes,
+        max_queued_jobs=settings.max_queued_jobs,
+        max_running_jobs=settings.max_running_jobs,
+        max_queued_prompt_bytes=settings.max_queued_prompt_bytes,
+    )
+
+
+def _build_thread_engine(
+    config: EngineConfig, worker: int = 0, before_work: WorkObserver | None = None
+) -> ThreadEngine:
+    from daguerre.engine.thread_engine import ThreadEngine
+
+    return ThreadEngine(
+        build_models(config, worker),
+        max_queued_jobs=config.max_queued_jobs,
+        max_running_jobs=config.max_running_jobs,
+        max_queued_prompt_bytes=config.max_queued_prompt_bytes,
+        certificates=config.data_dir / "certificates.json",
+        before_work=before_work,
+    )
+
+
+def _build_in_worker(config: EngineConfig, worker: int, before_work: WorkObserver) -> ThreadEngine:
+    """Runs in the worker process."""
     from daguerre.engine.workers.cpu_affinity import pin_to_cpu_share
 
-    pin_to_cpu_share(worker, settings.workers, settings.threads_per_worker)
-    return build_engine(settings, before_work=before_work, worker=worker)
+    pin_to_cpu_share(worker, config.num_workers, config.num_threads)
+    return _build_thread_engine(config, worker, before_work)

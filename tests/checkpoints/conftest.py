@@ -146,7 +146,9 @@ class Bench:
 
     def __init__(self, folder: Path, **kind: Any) -> None:
         self.model = DiffusersModel(
-            MODEL, LoadedCheckpoint(checkpoint.read(folder), **kind), ServingOptions(max_rows=8)
+            MODEL,
+            LoadedCheckpoint(checkpoint.read(folder), **kind),
+            ServingOptions(max_batch_size=8),
         )
         self.networks = dict(self.model.load())
         self._asking = Asking(self.model)

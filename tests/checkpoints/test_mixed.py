@@ -36,18 +36,18 @@ source = "embedded"
 
 [models.sd]
 source = "diffusers"
-folder = "sd"
+path = "sd"
 executor = "eager"
 steps = 2
-max_rows = 4
+max_batch_size = 4
 
 [models.lumina]
 source = "diffusers"
-folder = "lumina"
+path = "lumina"
 executor = "eager"
 steps = 1
-max_rows = 4
-load = "first use"
+max_batch_size = 4
+load = "on_demand"
 """
 MODELS = ("stable-image-ultra", "sd", "lumina")
 SIZES = ("1024x1024", "640x1536", "1216x832")

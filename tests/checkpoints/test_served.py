@@ -32,13 +32,13 @@ source = "embedded"
 
 [models.tiny]
 source = "diffusers"
-folder = "tiny"
+path = "tiny"
 steps = 2
 executor = "eager"
 
 [models.tiny-guided]
 source = "diffusers"
-folder = "tiny"
+path = "tiny"
 steps = 3
 guidance = 12.0
 executor = "eager"

@@ -13,7 +13,6 @@ from conftest import FakeEngine
 import daguerre.factory
 from daguerre.cli import main
 from daguerre.config import Settings
-from daguerre.models import catalog
 from daguerre.storage.api_keys import ResourceStore
 
 HERE = Path(__file__).parent.parent
@@ -26,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith("DAGUERRE_"):
             monkeypatch.delenv(name)
     folder = tmp_path / "home"
-    monkeypatch.setattr(catalog, "available", lambda settings: FakeEngine().models())
+    monkeypatch.setattr(daguerre.factory, "list_models", lambda settings: FakeEngine().models())
     monkeypatch.setenv("DAGUERRE_HOME", str(folder))
     monkeypatch.chdir(tmp_path)
     return folder
@@ -63,7 +62,7 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
     monkeypatch.setattr(daguerre.factory, "build_engine", lambda settings, only="": fake)
-    monkeypatch.setattr(daguerre.factory, "process_engine", lambda settings: nullcontext(fake))
+    monkeypatch.setattr(daguerre.factory, "open_engine", lambda settings: nullcontext(fake))
     return fake
 
 

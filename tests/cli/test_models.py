@@ -12,9 +12,9 @@ import pytest
 from conftest import MODEL
 
 from cli.conftest import opened
+from daguerre import factory
 from daguerre.cli import credentials
 from daguerre.config import Settings
-from daguerre.models import catalog
 from daguerre.params import ModelInfo
 
 
@@ -53,7 +53,7 @@ def test_models_as_json(run: Callable[..., str], home: Path) -> None:
     assert listed["resources"] == [shown]
     assert shown == {name: getattr(resource, name) for name in resource.__slots__}
     assert [model["model"] for model in listed["models"]] == [
-        info.model for info in catalog.available(Settings(home=home))
+        info.model for info in factory.list_models(Settings(home=home))
     ]
 
 
@@ -72,7 +72,7 @@ def test_unknown_model_is_refused(
 ) -> None:
     """A model that cannot be served gets no resource; the nearest name is suggested."""
     infos = (ModelInfo(MODEL, "0" * 64, 1), ModelInfo("flux-dev", "1" * 64, 1))
-    monkeypatch.setattr(catalog, "available", lambda settings: infos)
+    monkeypatch.setattr(factory, "list_models", lambda settings: infos)
     near = fails("models", "create", "stabel-image-ultra", "--as", "FOX")
     assert "no model 'stabel-image-ultra'; did you mean 'stable-image-ultra'?" in near
     far = fails("models", "create", "dall-e-3", "--as", "FOX")

@@ -31,7 +31,7 @@ import sys
 from contextlib import nullcontext
 import daguerre.factory
 from conftest import FakeEngine
-daguerre.factory.process_engine = lambda settings: nullcontext(FakeEngine())
+daguerre.factory.open_engine = lambda settings: nullcontext(FakeEngine())
 from daguerre.cli.main import main
 sys.exit(main(["serve", *sys.argv[1:]]))
 """

@@ -12,14 +12,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from daguerre import factory
 from daguerre.config import Settings
 from daguerre.engine.pipeline import EvictableModel
 from daguerre.errors import NotFoundError, SettingsError
 from daguerre.models import catalog
 from daguerre.models.diffusers import checkpoint as checkpoints
 from daguerre.models.diffusers import quantization
-from daguerre.models.diffusers.caches import METHODS, Cache
-from daguerre.models.diffusers.families import FAMILIES, find_family
+from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.loaded_pipeline import resolve_device
 from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DiffusersModel
 from daguerre.models.embedded.model import EmbeddedModel
@@ -58,43 +58,43 @@ def checkpoint(folder: Path, **changes: object) -> Path:
 
 def served(settings: Settings) -> list[DiffusersModel]:
     """The models of a catalog of checkpoints, whether or not the extra is there to load them."""
-    models = catalog._models(settings, *catalog._tables(settings))
+    models = factory.build_models(factory.engine_config(settings))
     return [model for model in models if isinstance(model, DiffusersModel)]
 
 
 def refusal(settings: Settings) -> str:
     with pytest.raises(SettingsError) as caught:
-        catalog.available(settings)
+        factory.list_models(settings)
     assert "\n" not in caught.value.message
     return caught.value.message
 
 
 def test_without_a_file_the_model_in_the_box(settings: Settings) -> None:
     """No catalog means one model, under the id that applications send."""
-    (model,) = catalog.models(settings)
+    (model,) = factory.build_models(factory.engine_config(settings))
     assert isinstance(model, EmbeddedModel) and model.info.model == catalog.DEFAULT_MODEL
-    assert catalog.default_model(settings) == catalog.DEFAULT_MODEL
+    assert factory.read_catalog(settings).default_model == catalog.DEFAULT_MODEL
     assert not settings.data_dir().exists()
 
 
 def test_only_what_the_file_names(settings: Settings) -> None:
     """A catalog replaces the default, in its order; its first model is the first resource's."""
     write(settings, '[models."box-2"]\nsource = "embedded"\n[models.box]\nsource = "embedded"\n')
-    assert [info.model for info in catalog.available(settings)] == ["box-2", "box"]
-    assert catalog.default_model(settings) == "box-2"
+    assert [info.model for info in factory.list_models(settings)] == ["box-2", "box"]
+    assert factory.read_catalog(settings).default_model == "box-2"
     write(
         settings,
         '[models.box]\nsource = "embedded"\n[models.stable-image-ultra]\nsource = "embedded"\n',
     )
-    assert catalog.default_model(settings) == catalog.DEFAULT_MODEL
+    assert factory.read_catalog(settings).default_model == catalog.DEFAULT_MODEL
 
 
 def test_one_of_the_catalog(settings: Settings) -> None:
     """Who wants one model loads one; a name that is not there is told with those that are."""
     write(settings, '[models.one]\nsource = "embedded"\n[models.two]\nsource = "embedded"\n')
-    assert [model.info.model for model in catalog.models(settings, only="two")] == ["two"]
+    assert list(factory.engine_config(settings, "two").catalog.models) == ["two"]
     with pytest.raises(NotFoundError, match="model 'three' is not served; served: one, two"):
-        catalog.models(settings, only="three")
+        factory.engine_config(settings, "three")
 
 
 def test_checkpoint_with_all_keys(settings: Settings) -> None:
@@ -102,9 +102,9 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
     checkpoint(settings.data_dir() / "sd")
     write(
         settings,
-        '[models.sd]\nsource = "diffusers"\nfolder = "sd"\ndtype = "bfloat16"\ndevice = "cuda:1"\n'
-        'steps = 12\nguidance = 4\nmax_rows = 4\nname = "Our SD"\n'
-        'load = "first use"\nexecutor = "eager"\nmode = "throughput"\n',
+        '[models.sd]\nsource = "diffusers"\npath = "sd"\ndtype = "bfloat16"\ndevice = "cuda:1"\n'
+        'steps = 12\nguidance = 4\nmax_batch_size = 4\nname = "Our SD"\n'
+        'load = "on_demand"\nexecutor = "eager"\nbatching = "throughput"\n',
     )
     (model,) = served(settings)
     assert (model.steps, model.guidance, model.max_batch_size) == (12, 4, {"unet": 4})
@@ -120,7 +120,7 @@ def test_keys_of_a_cuda_device(settings: Settings, executor: str) -> None:
     """What only such a device has is accepted for one, and reaches the model."""
     checkpoint(settings.data_dir() / "sd")
     table = f'executor = "{executor}"\ndevice = "cuda:1"\ntf32 = true\n'
-    write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{table}')
+    write(settings, f'[models.sd]\nsource = "diffusers"\npath = "sd"\n{table}')
     (model,) = served(settings)
     assert (model._loaded.executor, model._loaded.is_tf32) == (executor, True)
 
@@ -130,8 +130,8 @@ def test_defaults_are_the_familys(settings: Settings) -> None:
     folder = checkpoint(settings.data_dir() / "elsewhere" / "sd-1.5")
     for second, weights in enumerate(sorted(folder.glob("*/*.safetensors"))):
         os.utime(weights, (1_700_000_000 + second,) * 2)
-    write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "{folder}"\n')
-    (info,) = catalog.available(settings)
+    write(settings, f'[models.sd]\nsource = "diffusers"\npath = "{folder}"\n')
+    (info,) = factory.list_models(settings)
     assert (info.model, info.name, info.weights_sha256) == ("sd", "sd-1.5", "")
     assert info.created == 1_700_000_000 + second  # its newest file
     (model,) = served(settings)
@@ -151,17 +151,17 @@ def test_few_cores_do_not_share(
 ) -> None:
     """Where sharing cannot pay nothing is tried, unless the catalog says so."""
     checkpoint(settings.data_dir() / "sd")
-    table = f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{keys}\n'
+    table = f'[models.sd]\nsource = "diffusers"\npath = "sd"\n{keys}\n'
     settings = replace(settings, threads_per_worker=num_threads)
     assert served(write(settings, table))[0].max_batch_size == {"unet": expected}
-    assert served(write(settings, table + "max_rows = 6"))[0].max_batch_size == {"unet": 6}
+    assert served(write(settings, table + "max_batch_size = 6"))[0].max_batch_size == {"unet": 6}
 
 
 def test_ids_share_a_checkpoint(settings: Settings) -> None:
     """Two ids on one folder differ in their steps only, and load it once; another type, executor or
     quantisation does not."""
     checkpoint(settings.data_dir() / "sd")
-    table = '[models.{}]\nsource = "diffusers"\nfolder = "sd"\n{}\n'
+    table = '[models.{}]\nsource = "diffusers"\npath = "sd"\n{}\n'
     write(
         settings,
         table.format("slow", "steps = 50")
@@ -190,32 +190,32 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ("[models.x]", "source is missing; it must be one of embedded, diffusers"),
         ('[models.x]\nsource = "hub"', "source is 'hub'; it must be one of embedded, diffusers"),
         ("[models.x]\nsource = []", "source is []; it must be one of"),
-        ('[models."a b"]\nsource = "embedded"', "a model id is 1 to 200 printable characters"),
-        ('[models.""]\nsource = "embedded"', "a model id is 1 to 200 printable characters"),
+        ('[models."a b"]\nsource = "embedded"', "a model id must be 1 to 200 printable characters"),
+        ('[models.""]\nsource = "embedded"', "a model id must be 1 to 200 printable characters"),
         ('[models.x]\nsource = "embedded"\nsteps = 3', "unknown key 'steps'; allowed: source"),
         (
             '[models.x]\nsource = "diffusers"',
-            "neither is given, and it must be one: folder, which is the path",
+            "neither path nor repo is given; give one: path, the path of a directory",
         ),
         (
-            '[models.x]\nsource = "diffusers"\nfolder = "x"\nrepository = "a/b"',
-            "both are given, and it must be one: folder",
+            '[models.x]\nsource = "diffusers"\npath = "x"\nrepo = "a/b"',
+            "both path and repo are given; give one: path",
         ),
-        ('[models.x]\nsource = "diffusers"\nrepository = "a"', 'such as "owner/name"'),
-        ('[models.x]\nsource = "diffusers"\nrepository = "../a"', 'such as "owner/name"'),
+        ('[models.x]\nsource = "diffusers"\nrepo = "a"', 'such as "owner/name"'),
+        ('[models.x]\nsource = "diffusers"\nrepo = "../a"', 'such as "owner/name"'),
         (
-            '[models.x]\nsource = "diffusers"\nrepository = "a/b"\nrevision = "main"',
+            '[models.x]\nsource = "diffusers"\nrepo = "a/b"\nrevision = "main"',
             "revision is 'main'; it must be the 40 hexadecimal digits of a commit",
         ),
         (
-            '[models.x]\nsource = "diffusers"\nrepository = "a/b"',
-            "revision goes with repository, and must be the 40 hexadecimal digits",
+            '[models.x]\nsource = "diffusers"\nrepo = "a/b"',
+            "repo needs revision and the reverse; revision must be the 40 hexadecimal digits",
         ),
         (
-            '[models.x]\nsource = "diffusers"\nfolder = "~nobody-of-this-name/x"',
-            "folder is '~nobody-of-this-name/x'",
+            '[models.x]\nsource = "diffusers"\npath = "~nobody-of-this-name/x"',
+            "path is '~nobody-of-this-name/x'; it must be the path of a directory",
         ),
-        ('[models.x]\nsource = "diffusers"\nfolder = 3', "folder is 3; it must be the path"),
+        ('[models.x]\nsource = "diffusers"\npath = 3', "path is 3; it must be the path"),
         (
             '[models.x]\nsource = "diffusers"\nstep = 3',
             "unknown key 'step' (did you mean 'steps'?)",
@@ -229,25 +229,25 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
             "it must be one of auto, eager, openvino, compile, cuda-graphs",
         ),
         (
-            '[models.x]\nsource = "diffusers"\nfolder = "x"\nexecutor = "cuda-graphs"',
+            '[models.x]\nsource = "diffusers"\npath = "x"\nexecutor = "cuda-graphs"',
             "executor is 'cuda-graphs', which needs device 'cuda'; it is 'cpu'",
         ),
         (
-            '[models.x]\nsource = "diffusers"\nfolder = "x"\nexecutor = "openvino"\n'
+            '[models.x]\nsource = "diffusers"\npath = "x"\nexecutor = "openvino"\n'
             'device = "cuda:1"',
             "executor is 'openvino', which needs device 'cpu'; it is 'cuda:1'",
         ),
-        ('[models.x]\nsource = "diffusers"\nfolder = "x"\ntf32 = 1', "tf32 is 1; it must be true"),
+        ('[models.x]\nsource = "diffusers"\npath = "x"\ntf32 = 1', "tf32 is 1; it must be true"),
         (
-            '[models.x]\nsource = "diffusers"\nfolder = "x"\ntf32 = true',
+            '[models.x]\nsource = "diffusers"\npath = "x"\ntf32 = true',
             "tf32 is true, which needs device 'cuda' and dtype 'float32'; they are 'cpu'",
         ),
         (
-            '[models.x]\nsource = "diffusers"\nfolder = "x"\ntf32 = true\ndevice = "cuda"\n'
+            '[models.x]\nsource = "diffusers"\npath = "x"\ntf32 = true\ndevice = "cuda"\n'
             'dtype = "bfloat16"',
             "they are 'cuda' and 'bfloat16'",
         ),
-        ('[models.x]\nsource = "diffusers"\nmode = 1', "must be one of exact, throughput"),
+        ('[models.x]\nsource = "diffusers"\nbatching = 1', "must be one of exact, throughput"),
         ('[models.x]\nsource = "diffusers"\ndtype = "float16"', "must be one of float32, bfloat16"),
         ('[models.x]\nsource = "diffusers"\ndevice = "tpu"', "device is 'tpu'; it must be"),
         ('[models.x]\nsource = "diffusers"\ndevice = "cpu:0"', "device is 'cpu:0'; it must be"),
@@ -276,12 +276,12 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
             "executor is 'openvino'; with cache it must be 'auto' or 'eager'",
         ),
         (
-            'cache = { method = "taylorseer" }\nmax_rows = 2',
-            "max_rows is 2; with cache it must be 1",
+            'cache = { method = "taylorseer" }\nmax_batch_size = 2',
+            "max_batch_size is 2; with cache it must be 1",
         ),
         (
-            'cache = { method = "taylorseer" }\nmode = "throughput"',
-            "mode is 'throughput'; with cache it must be 'exact'",
+            'cache = { method = "taylorseer" }\nbatching = "throughput"',
+            "batching is 'throughput'; with cache it must be 'exact'",
         ),
         (
             '[models.x]\nsource = "diffusers"\nquantization = "int4"',
@@ -299,14 +299,17 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
             'quantization = "float8-dynamic"\ndevice = "cuda:1"\ndtype = "float32"',
             "dtype is 'float32'; with quantization 'float8-dynamic' it must be 'bfloat16'",
         ),
-        ('[models.x]\nsource = "diffusers"\nload = "never"', "must be one of start, first use"),
-        ('[models.x]\nsource = "diffusers"\nmax_rows = 1e9', "max_rows is 1000000000.0; it must"),
+        ('[models.x]\nsource = "diffusers"\nload = "never"', "must be one of startup, on_demand"),
+        (
+            '[models.x]\nsource = "diffusers"\nmax_batch_size = 1e9',
+            "max_batch_size is 1000000000.0; it must",
+        ),
     ],
 )
 def test_mistake_is_named(settings: Settings, text: str, expected: str) -> None:
     """A mistake is one line with the file, the table, what was found and what is allowed."""
     if text.startswith(("cache", "quantization")):
-        text = f'[models.x]\nsource = "diffusers"\nfolder = "x"\n{text}'
+        text = f'[models.x]\nsource = "diffusers"\npath = "x"\n{text}'
     message = refusal(write(settings, text))
     assert expected in message and str(settings.data_dir() / catalog.FILE_NAME) in message
 
@@ -314,7 +317,7 @@ def test_mistake_is_named(settings: Settings, text: str, expected: str) -> None:
 def test_file_that_is_not_there(tmp_path: Path) -> None:
     """A catalog that was named must exist."""
     message = refusal(Settings(home=tmp_path, catalog=tmp_path / "other.toml"))
-    assert "other.toml cannot be read: No such file" in message
+    assert "other.toml: No such file" in message
 
 
 @pytest.mark.parametrize(
@@ -338,13 +341,13 @@ def test_checkpoint_that_is_not_served(
 ) -> None:
     """A folder with foreign code, another pipeline or another part is refused before loading."""
     folder = checkpoint(settings.data_dir() / "sd", **changes)
-    write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "{folder}"\n')
+    write(settings, f'[models.sd]\nsource = "diffusers"\npath = "{folder}"\n')
     assert expected in refusal(settings)
 
 
 def test_folder_that_is_none(settings: Settings, tmp_path: Path) -> None:
     """A folder without an index, or with one that is no JSON object, is told by the file."""
-    write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "{tmp_path}"\n')
+    write(settings, f'[models.sd]\nsource = "diffusers"\npath = "{tmp_path}"\n')
     assert "model_index.json cannot be read: No such file" in refusal(settings)
     for text, expected in (("{", "is not JSON"), ("[]", "must hold a JSON object")):
         (tmp_path / "model_index.json").write_text(text)
@@ -356,7 +359,7 @@ def test_weights_must_be_safetensors(settings: Settings) -> None:
     folder = checkpoint(settings.data_dir() / "sd")
     weights = folder / "unet" / "model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
-    write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
+    write(settings, '[models.sd]\nsource = "diffusers"\npath = "sd"\n')
     assert "unet has no *.safetensors" in refusal(settings)
 
 
@@ -369,7 +372,7 @@ def test_weights_of_a_variant(settings: Settings) -> None:
     variant.write_bytes(b"half")
     assert read.sha256() == before and variant not in read.weights
     (folder / "unet" / "model.safetensors").unlink()
-    write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
+    write(settings, '[models.sd]\nsource = "diffusers"\npath = "sd"\n')
     assert "or only those of a variant" in refusal(settings)
 
 
@@ -386,7 +389,7 @@ def test_code_that_a_configuration_names(settings: Settings) -> None:
     """What would make a library ask whether to run a checkpoint's code is refused before."""
     folder = checkpoint(settings.data_dir() / "sd")
     (folder / "tokenizer" / "tokenizer_config.json").write_text('{"auto_map": {"x": "own.Own"}}')
-    write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
+    write(settings, '[models.sd]\nsource = "diffusers"\npath = "sd"\n')
     message = refusal(settings)
     assert "tokenizer_config.json" in message and "code from a checkpoint is never run" in message
 
@@ -397,44 +400,11 @@ def test_options_of_a_pipeline_are_no_parts(settings: Settings) -> None:
     assert "layers" not in checkpoints.read(folder).components
 
 
-def test_guide_says_what_is_served() -> None:
-    """The guide's tables name every key and family with the defaults of the code, and no other."""
-    text = GUIDE.read_text(encoding="utf-8")
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
-    keys = {row[0].strip("`") for row in rows if len(row) == 3 and row[0].startswith("`")}
-    assert keys == {"source", *catalog._SOURCES["diffusers"]}
-    told = {(row[0].strip("`"), row[2], row[3], row[4]) for row in rows if len(row) == 6}
-    distilled = [
-        find_family({"_class_name": name, "is_distilled": True}, {})
-        for name in ("FluxPipeline", "Flux2KleinPipeline", "Krea2Pipeline")
-    ]
-    distilled.append(
-        find_family({"_class_name": "HunyuanImagePipeline"}, {"guidance_embeds": True})
-    )
-    families = (*FAMILIES.values(), *distilled)
-    assert told - {("pipeline", "steps", "guidance", "negative prompt"), ("---",) * 4} == {
-        (
-            family.pipeline,
-            str(family.steps),
-            "none" if family.guidance is None else str(family.guidance),
-            "yes" if family.has_negative_prompt else "no",
-        )
-        for family in families
-    }
-
-
-def test_guide_says_which_caches_fit() -> None:
-    """Each method with its keys, and the pipelines that take it."""
-    text = GUIDE.read_text(encoding="utf-8")
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
-    told = {row[0].strip("`"): row for row in rows if len(row) == 4 and row[0].startswith("`")}
-    assert set(told) == set(METHODS)
-    for cache, method in METHODS.items():
-        fitting = {name for name, family in FAMILIES.items() if cache in family.caches}
-        assert set(re.findall(r"`(\w+Pipeline)`", told[cache][3])) == fitting
-        assert told[cache][2] == "the same" or set(re.findall(r"`(\w+)`", told[cache][2])) == set(
-            method.keys
-        )
+def test_guide_lists_every_key() -> None:
+    """The guide's table of catalog keys has every key and no other."""
+    section = GUIDE.read_text(encoding="utf-8").split("\n## Catalog keys\n")[1].split("\n## ")[0]
+    keys = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    assert keys == {"source", *catalog.SOURCES["diffusers"]}
 
 
 def flux(folder: Path, **parts: object) -> None:
@@ -453,7 +423,7 @@ def test_cache_reaches_the_model(settings: Settings) -> None:
     """What a table says is told, part of what is shared, and leaves nothing to share in a forward;
     a pipeline that it does not fit is refused with those that do."""
     flux(settings.data_dir() / "flux")
-    table = '[models.{}]\nsource = "diffusers"\nfolder = "flux"\ndevice = "cuda"\n{}\n'
+    table = '[models.{}]\nsource = "diffusers"\npath = "flux"\ndevice = "cuda"\n{}\n'
     cached = 'cache = { method = "first-block", threshold = 0.25 }'
     text = table.format("plain", "") + table.format("a", cached) + table.format("b", cached)
     plain, a, b = served(write(settings, text))
@@ -464,7 +434,7 @@ def test_cache_reaches_the_model(settings: Settings) -> None:
     assert a.info.description.endswith("flux, cache first-block threshold=0.25")
 
     checkpoint(settings.data_dir() / "sd")
-    write(settings, f'[models.sd]\nsource = "diffusers"\nfolder = "sd"\n{cached}\n')
+    write(settings, f'[models.sd]\nsource = "diffusers"\npath = "sd"\n{cached}\n')
     message = refusal(settings)
     assert (
         "cache.method is 'first-block', which StableDiffusionPipeline does not support" in message
@@ -525,7 +495,7 @@ def test_cache_that_has_no_effect_is_refused(
 ) -> None:
     """What no step would show is told, with the steps that there are; what one shows is served."""
     flux(settings.data_dir() / "flux")
-    table = f'folder = "flux"\nsteps = {steps}\ncache = {{ {cache} }}'
+    table = f'path = "flux"\nsteps = {steps}\ncache = {{ {cache} }}'
     write(settings, f'[models.x]\nsource = "diffusers"\n{table}\n')
     if not expected:
         assert len(served(settings)) == 1
@@ -544,7 +514,7 @@ def test_cache_counts_evaluations(settings: Settings) -> None:
         for value, is_served in ((largest, True), (largest + 1, False)):
             told = "" if steps == 4 else f"steps = {steps}"
             cache = f'cache = {{ method = "taylorseer", disable_cache_before_step = {value} }}'
-            table = f'[models.x]\nsource = "diffusers"\nfolder = "{scheduler}"\n{told}\n{cache}\n'
+            table = f'[models.x]\nsource = "diffusers"\npath = "{scheduler}"\n{told}\n{cache}\n'
             write(settings, table)
             if is_served:
                 assert len(served(settings)) == 1
@@ -564,23 +534,23 @@ def test_guides_catalog_is_one(settings: Settings) -> None:
 def test_missing_extra_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that cannot load its models says at its start what to install."""
     checkpoint(settings.data_dir() / "sd")
-    write(settings, '[models.sd]\nsource = "diffusers"\nfolder = "sd"\n')
+    write(settings, '[models.sd]\nsource = "diffusers"\npath = "sd"\n')
     monkeypatch.setattr(catalog, "_EXTRA", ("json", "no_such_library"))
-    assert len(catalog.available(settings)) == 1
+    assert len(factory.list_models(settings)) == 1
     with pytest.raises(SettingsError) as caught:
-        catalog.models(settings)
+        factory.read_catalog(settings).check_loadable()
     assert "no_such_library cannot be imported" in caught.value.message
     assert "pip install 'daguerre[diffusers]'" in caught.value.message
 
     monkeypatch.setattr(catalog, "_EXTRA", ("json",))
     monkeypatch.setattr(quantization, "LIBRARY", "no_such_library")
-    assert len(catalog.models(settings)) == 1
+    factory.read_catalog(settings).check_loadable()
     write(
         settings,
-        '[models.sd]\nsource = "diffusers"\nfolder = "sd"\nquantization = "int8-dynamic"\n',
+        '[models.sd]\nsource = "diffusers"\npath = "sd"\nquantization = "int8-dynamic"\n',
     )
     with pytest.raises(SettingsError) as caught:
-        catalog.models(settings)
+        factory.read_catalog(settings).check_loadable()
     assert "with quantization, but no_such_library cannot be imported" in caught.value.message
     assert "pip install 'daguerre[diffusers,quantization]'" in caught.value.message
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from daguerre import factory
 from daguerre.cli import main
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
@@ -189,7 +190,7 @@ def test_what_is_not_served_is_not_fetched(server: Hub, tmp_path: Path) -> None:
 CATALOG = f"""
 [models.sd]
 source = "diffusers"
-repository = "maker/sd"
+repo = "maker/sd"
 revision = "{REVISION}"
 
 [models.box]
@@ -197,20 +198,29 @@ source = "embedded"
 """
 
 
-def test_command(server: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command(
+    server: Hub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """A server says what to pull; the command pulls it; then the checkpoint is one like others."""
     settings = Settings(home=tmp_path)
     (tmp_path / catalog.FILE_NAME).write_text(CATALOG)
-    with pytest.raises(SettingsError, match="is not here yet; run: daguerre models pull sd"):
-        catalog._models(settings, *catalog._tables(settings))
-    (away, _) = catalog.available(settings)
-    assert (away.model, away.weights_sha256) == ("sd", "") and "not here yet" in away.description
+    monkeypatch.setattr(catalog, "_EXTRA", ())
+    with pytest.raises(SettingsError, match="is not downloaded; run: daguerre models pull sd"):
+        factory.read_catalog(settings).check_loadable()
+    (away, _) = factory.list_models(settings)
+    assert (away.model, away.weights_sha256) == ("sd", "") and "not downloaded" in away.description
 
     assert main.main(["models", "pull"]) == 0
     printed = capsys.readouterr().out
     assert "sd: maker/sd at 01234567" in printed and "unet/model.safetensors, 0.0 MB" in printed
-    (here, _) = catalog.available(settings)
-    assert (here.model, here.name) == ("sd", "maker/sd") and "not here" not in here.description
+    (here, _) = factory.list_models(settings)
+    assert (here.model, here.name) == (
+        "sd",
+        "maker/sd",
+    ) and "not downloaded" not in here.description
     assert main.main(["models", "pull", "sd"]) == 0
 
     assert main.main(["models", "pull", "box"]) == main.EXIT_USAGE
@@ -236,4 +246,4 @@ def test_serving_asks_no_network(
     refuse: Callable[..., None] = lambda *_: pytest.fail("asked the hub")  # noqa: E731
     monkeypatch.setattr(Handler, "do_GET", refuse)
     settings = Settings(home=tmp_path)
-    assert len(catalog._models(settings, *catalog._tables(settings))) == 2
+    assert len(factory.build_models(factory.engine_config(settings))) == 2

@@ -48,12 +48,12 @@ def config(settings: Settings, form: str | None, alias: str | None) -> None:
 
 def _attachments(settings: Settings, alias: str | None) -> Mapping[str, ResourceCredentials | None]:
     from daguerre.cli import provisioning
-    from daguerre.models.catalog import default_model
+    from daguerre.factory import read_catalog
     from daguerre.storage.api_keys import ResourceStore
 
     store = ResourceStore.open(settings)
     try:
-        provisioning.create_default(settings, store, default_model(settings))
+        provisioning.create_default(settings, store, read_catalog(settings).default_model)
         found = _at(settings, provisioning.attachments(settings, store))
         if alias is None:
             return found

@@ -129,10 +129,12 @@ def _tasks(
 
 
 def _params(settings: Settings, fields: dict[str, object]) -> ImageParams:
-    from daguerre.models.catalog import default_model
+    from daguerre.factory import read_catalog
     from daguerre.protocol.parsing import parse_request
 
-    return parse_request({"model": default_model(settings), **fields}).to_image_params()
+    return parse_request(
+        {"model": read_catalog(settings).default_model, **fields}
+    ).to_image_params()
 
 
 def _format_of(output: str, advice: str) -> str:

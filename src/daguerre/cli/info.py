@@ -40,7 +40,7 @@ def _facts(settings: Settings) -> dict[str, object]:
     import platform
     from importlib import metadata
 
-    from daguerre.models.catalog import available
+    from daguerre.factory import list_models
 
     return {
         "daguerre": __version__,
@@ -48,7 +48,7 @@ def _facts(settings: Settings) -> dict[str, object]:
         "openvino": metadata.version("openvino"),
         "machine": f"{platform.system()} {platform.machine()}",
         "data folder": settings.data_dir(),
-        "models": {info.model: _weights(info) for info in available(settings)},
+        "models": {info.model: _weights(info) for info in list_models(settings)},
         "settings": settings.redacted(),
     }
 

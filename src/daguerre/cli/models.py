@@ -59,9 +59,9 @@ def create(settings: Settings, model: str, alias: str, requests_per_minute: int 
 @_catalog_and_database
 def list_(settings: Settings, as_json: bool) -> None:
     """Show the resources, and the models that can be served."""
-    from daguerre.models.catalog import available
+    from daguerre.factory import list_models
 
-    infos = available(settings)
+    infos = list_models(settings)
     with _opened(settings) as store:
         resources = store.list()
     if as_json:
@@ -126,11 +126,11 @@ def destroy(settings: Settings, alias: str, confirm: str | None) -> None:
 @settings_flags("home", "catalog")
 def pull(settings: Settings, model: tuple[str, ...]) -> None:
     """Download the checkpoints of MODEL, or all that the catalog takes from a hub."""
-    from daguerre.models import catalog
+    from daguerre.factory import read_catalog
     from daguerre.models.diffusers import hub
     from daguerre.storage import data_dir
 
-    pins = catalog.pinned(settings)
+    pins = read_catalog(settings).pinned_revisions
     for name in model:
         if name not in pins:
             there = ", ".join(pins) or "none"
@@ -163,9 +163,9 @@ def _opened(settings: Settings) -> Iterator[ResourceStore]:
 def _check_model(settings: Settings, model: str) -> None:
     import difflib
 
-    from daguerre.models.catalog import available
+    from daguerre.factory import list_models
 
-    names = [info.model for info in available(settings)]
+    names = [info.model for info in list_models(settings)]
     if model not in names:
         near = difflib.get_close_matches(model, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there is: {', '.join(names)}"

@@ -44,21 +44,21 @@ def serve(settings: Settings) -> None:
     address, a link to the page for a browser, the variables for an application and a request to
     try are printed.
     """
-    from daguerre.factory import process_engine
+    from daguerre.factory import open_engine
 
     # First of all: the engine loads its model while this process loads the server.
-    with process_engine(settings) as engine:
+    with open_engine(settings) as engine:
         _serve(settings, engine)
 
 
 def _serve(settings: Settings, engine: Engine) -> None:
     from daguerre.cli import provisioning
-    from daguerre.models.catalog import default_model
+    from daguerre.factory import read_catalog
     from daguerre.server.playground.one_time_login import OneTimeLogin
     from daguerre.server.server import serve as run
     from daguerre.storage.api_keys import ResourceStore
 
-    model = default_model(settings)
+    model = read_catalog(settings).default_model
     store, one_time_login = ResourceStore.open(settings), OneTimeLogin()
     try:
         with ExitStack() as until_the_end:

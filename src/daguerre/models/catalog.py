@@ -1,7 +1,7 @@
-"""Which model ids are served, and what serves them: `daguerre.toml`, or the model in the box alone.
+"""The catalog (`daguerre.toml`): the model ids to serve, and the configuration of each.
 
-The file's tables are read into models that are not loaded yet. Whatever it holds is checked here,
-before anything is loaded: a `SettingsError` names the file, the table, the key and what is allowed.
+`read` validates the whole file before anything is loaded. A `SettingsError` names the file, the
+table, the key, the value and what is allowed.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ from __future__ import annotations
 import importlib.util
 import os
 import tomllib
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 from daguerre.errors import NotFoundError, SettingsError
-from daguerre.models.diffusers import caches, checkpoint, hub, quantization
+from daguerre.models.diffusers import caches, hub, quantization
+from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
-from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
-from daguerre.models.diffusers.model import DTYPES, LOADS, DiffusersModel, ServingOptions
-from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
-from daguerre.params import BATCHING_MODES, ModelInfo
-from daguerre.storage.artifact_cache import DIR_NAME, ArtifactCache
+from daguerre.models.diffusers.model import DTYPES, LOADS, ServingOptions
+from daguerre.params import BATCHING_MODES
 from daguerre.validation import (
     Table,
     Validator,
@@ -31,141 +30,216 @@ from daguerre.validation import (
     enum,
     float_range,
     int_range,
+    pattern,
 )
-
-if TYPE_CHECKING:
-    from daguerre.config import Settings
-    from daguerre.engine.pipeline import Model
 
 DEFAULT_MODEL = "stable-image-ultra"
 FILE_NAME = "daguerre.toml"
-_IN_THE_BOX = {DEFAULT_MODEL: {"source": "embedded"}}
 _EXTRA = ("torch", "diffusers", "transformers", "accelerate", "greenlet", "safetensors")
-_MAX_STEPS, _MAX_GUIDANCE, _MAX_ROWS = 200, 100.0, 256
-_MAX_ID_CHARACTERS = 200
 
 
-def models(settings: Settings, only: str = "", worker: int = 0) -> Sequence[Model]:
-    """Every model that this server offers, or `only` one, not yet loaded; as the worker with this
-    number serves them, where several share the devices."""
-    where, tables = _tables(settings)
-    if only:
-        if only not in tables:
-            served = ", ".join(tables)
-            raise NotFoundError(f"model {only!r} is not served; served: {served}", param="model")
-        tables = {only: tables[only]}
-    _check_extras(where, tables.values())
-    return _models(settings, where, tables, worker)
+@dataclass(frozen=True, slots=True)
+class EmbeddedConfig:
+    """The bundled model."""
 
 
-def available(settings: Settings) -> tuple[ModelInfo, ...]:
-    """What can be served, for listings; the extra need not be installed for that."""
-    where, tables = _tables(settings)
-    pins = pinned(settings)
-    away = {name: pin for name, pin in pins.items() if not _folder_of(settings, pin).is_dir()}
-    here = {name: table for name, table in tables.items() if name not in away}
-    infos = {model.info.model: model.info for model in _models(settings, where, here)}
-    for name, pin in away.items():
-        description = f"{pin}, not here yet: daguerre models pull {name}"
-        infos[name] = ModelInfo(name, weights_sha256="", created=0, description=description)
-    return tuple(infos[name] for name in tables)
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """How a checkpoint is loaded; model ids with equal configurations share one in memory."""
+
+    path: Path
+    dtype: str = DTYPES[0]
+    device: str = "cpu"
+    executor: str = EXECUTORS[0]
+    tf32: bool = False
+    cache: Cache | None = None
+    quantization: str | None = None
 
 
-def pinned(settings: Settings) -> Mapping[str, hub.PinnedRevision]:
-    """Model id -> the state of a repository that it is, for those of a hub."""
-    _, tables = _tables(settings)
-    return {
-        name: hub.PinnedRevision(table["repository"], table["revision"])
-        for name, table in tables.items()
-        if "repository" in table
-    }
+@dataclass(frozen=True, slots=True)
+class CheckpointConfig:
+    """A checkpoint in diffusers format; `pin` is its commit if it comes from a hub."""
+
+    pipeline: PipelineConfig
+    serving: ServingOptions
+    pin: hub.PinnedRevision | None = None
+
+    @property
+    def is_downloaded(self) -> bool:
+        return self.pin is None or self.pipeline.path.is_dir()
 
 
-def default_model(settings: Settings) -> str:
-    """The one whose resource is made at the first start: the usual id, or the catalog's first."""
-    _, tables = _tables(settings)
-    return DEFAULT_MODEL if DEFAULT_MODEL in tables else next(iter(tables))
+ModelConfig: TypeAlias = EmbeddedConfig | CheckpointConfig
 
 
-def _tables(settings: Settings) -> tuple[Path, Mapping[str, Table]]:
-    """The catalog's file, and model id -> table, each with a `source` and no key of another."""
-    file = settings.catalog or settings.data_dir() / FILE_NAME
-    if settings.catalog is None and not os.path.exists(file):
-        return file, _IN_THE_BOX
-    content = _read(file)
-    check_keys(str(file), content, {"models"})
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Model id -> configuration, in the order of `file`. Picklable."""
+
+    file: Path
+    models: Mapping[str, ModelConfig]
+
+    @property
+    def default_model(self) -> str:
+        """The usual model id if the catalog has it, otherwise the first."""
+        return DEFAULT_MODEL if DEFAULT_MODEL in self.models else next(iter(self.models))
+
+    @property
+    def checkpoints(self) -> dict[str, CheckpointConfig]:
+        return {
+            model: config
+            for model, config in self.models.items()
+            if isinstance(config, CheckpointConfig)
+        }
+
+    @property
+    def pinned_revisions(self) -> dict[str, hub.PinnedRevision]:
+        """Model id -> commit, for the checkpoints of a hub."""
+        return {model: config.pin for model, config in self.checkpoints.items() if config.pin}
+
+    def only(self, model: str) -> Catalog:
+        """A catalog of one model. Raises `NotFoundError` for an unknown id."""
+        if model not in self.models:
+            served = ", ".join(self.models)
+            raise NotFoundError(f"model {model!r} is not served; served: {served}", param="model")
+        return Catalog(self.file, {model: self.models[model]})
+
+    def check_loadable(self) -> None:
+        """Raises `SettingsError` if an extra is not installed or a checkpoint not downloaded."""
+        checkpoints = self.checkpoints
+        if checkpoints:
+            self._check_extra("in diffusers format", "diffusers", *_EXTRA)
+        if any(config.pipeline.quantization for config in checkpoints.values()):
+            extras = "diffusers,quantization"
+            self._check_extra("with quantization", extras, quantization.LIBRARY)
+        for model, config in checkpoints.items():
+            if not config.is_downloaded:
+                raise SettingsError(
+                    f"{self.file}, models.{model}: {config.pin} is not downloaded;"
+                    f" run: daguerre models pull {model}"
+                )
+
+    def _check_extra(self, models: str, extras: str, *libraries: str) -> None:
+        missing = [name for name in libraries if importlib.util.find_spec(name) is None]
+        if missing:
+            raise SettingsError(
+                f"{self.file} has models {models}, but {', '.join(missing)} cannot be imported;"
+                f" install them: pip install 'daguerre[{extras}]'"
+            )
+
+
+def read(file: Path | None, data_dir: Path) -> Catalog:
+    """Reads `file`, or the data directory's; without either, the bundled model is the only one."""
+    path = file or data_dir / FILE_NAME
+    if file is None and not os.path.exists(path):
+        return Catalog(path, {DEFAULT_MODEL: EmbeddedConfig()})
+    content = _read_toml(path)
+    check_keys(str(path), content, {"models"})
     tables = content.get("models")
     if not isinstance(tables, dict) or not tables:
-        raise SettingsError(f'{file} names no model; it needs a table such as [models."my-model"]')
-    for name, table in tables.items():
-        _check_table(file, name, table)
-    return file, tables
+        raise SettingsError(f'{path} names no model; add a table such as [models."my-model"]')
+    return Catalog(path, {name: _parse(path, data_dir, name, tables[name]) for name in tables})
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(
-            f"the catalog {file} cannot be read: {error.strerror or error}"
-        ) from None
-    except ValueError as error:  # no UTF-8, or no TOML
+        raise SettingsError(f"cannot read the catalog {file}: {error.strerror or error}") from None
+    except ValueError as error:  # not UTF-8, or not TOML
         raise SettingsError(f"the catalog {file} is not TOML: {error}") from None
 
 
-def _check_table(file: Path, name: str, table: object) -> None:
-    where = f"{file}, models.{name}"
+_NAME = pattern(r"(?=.*\S)[^\x00-\x1f\x7f]+", "text of printable characters")
+# After `expanduser`, a path with "~" is one of an unknown user.
+_PATH = Validator(
+    "the path of a directory in diffusers format",
+    lambda value: _NAME.accepts(value) and not os.path.expanduser(value).startswith("~"),
+)
+# Source -> the keys of its tables.
+SOURCES: Mapping[str, Mapping[str, Validator]] = {
+    "embedded": {},
+    "diffusers": {
+        "path": _PATH,
+        "repo": hub.REPOSITORY,
+        "revision": hub.REVISION,
+        "dtype": enum(*DTYPES),
+        "device": pattern(
+            r"cpu|cuda(:[0-9]{1,3})?", '"cpu", "cuda", or one of several devices such as "cuda:1"'
+        ),
+        "steps": int_range(1, 200),
+        "executor": enum(*EXECUTORS),
+        "tf32": boolean,
+        "batching": enum(*BATCHING_MODES),
+        "guidance": float_range(0, 100),
+        "max_batch_size": int_range(1, 256),
+        "cache": Validator(caches.WORDS, lambda value: isinstance(value, dict)),
+        "quantization": enum(*quantization.METHODS),
+        "load": enum(*LOADS),
+        "name": _NAME,
+    },
+}
+_MODEL_ID = pattern(r"[^\s\x00-\x1f\x7f]{1,200}", "1 to 200 printable characters without spaces")
+
+
+def _parse(file: Path, data_dir: Path, model: str, table: object) -> ModelConfig:
+    where = f"{file}, models.{model}"
     if not isinstance(table, dict):
         raise SettingsError(f"{where} is {table!r}; it must be a table")
-    is_word = name.isprintable() and not any(character.isspace() for character in name)
-    if not (is_word and 1 <= len(name) <= _MAX_ID_CHARACTERS):
-        raise SettingsError(
-            f"{where}: a model id is 1 to {_MAX_ID_CHARACTERS} printable characters without spaces"
-        )
-    source = table.get("source")
-    if not isinstance(source, str) or source not in _SOURCES:
+    if not _MODEL_ID.accepts(model):
+        raise SettingsError(f"{where}: a model id must be {_MODEL_ID.rule}")
+    source, sources = table.get("source"), enum(*SOURCES)
+    if not sources.accepts(source):
         given = f"is {source!r}" if "source" in table else "is missing"
-        raise SettingsError(f"{where}: source {given}; it must be one of {', '.join(_SOURCES)}")
-    check_table(where, table, {"source": enum(*_SOURCES), **_SOURCES[source]})
-    if source == "diffusers":
-        _check_place(where, table)
-        if "cache" in table:
-            _check_cache(where, table)
-        if "quantization" in table:
-            quantization.check(where, table)
-        _check_device(where, table)
+        raise SettingsError(f"{where}: source {given}; it must be {sources.rule}")
+    check_table(where, table, {"source": sources, **SOURCES[str(source)]})
+    if source == "embedded":
+        return EmbeddedConfig()
+    return _parse_checkpoint(file.parent, data_dir, where, table)
 
 
-def _check_place(where: str, table: Table) -> None:
-    """A checkpoint is a folder, or one state of a repository."""
-    if ("folder" in table) == ("repository" in table):
-        given = "both are given" if "folder" in table else "neither is given"
+def _parse_checkpoint(
+    catalog_dir: Path, data_dir: Path, where: str, table: Table
+) -> CheckpointConfig:
+    _check_location(where, table)
+    _check_device(where, table)
+    if "quantization" in table:
+        quantization.check(where, table)
+    if "repo" in table:
+        pin = hub.PinnedRevision(table["repo"], table["revision"])
+        path = hub.folder(data_dir, pin)
+    else:  # relative to the catalog, wherever the server is started
+        pin, path = None, catalog_dir / os.path.expanduser(table["path"])
+    loading = {key: table[key] for key in _LOADING_KEYS if key in table}
+    if "cache" in table:
+        loading["cache"] = _parse_cache(where, table)
+    serving = {key: table[key] for key in ServingOptions.__slots__ if key in table}
+    serving.setdefault("name", table.get("repo", ""))
+    return CheckpointConfig(PipelineConfig(path, **loading), ServingOptions(**serving), pin)
+
+
+_LOADING_KEYS = ("dtype", "device", "executor", "tf32", "quantization")
+
+
+def _check_location(where: str, table: Table) -> None:
+    if ("path" in table) == ("repo" in table):
+        given = "both path and repo are" if "path" in table else "neither path nor repo is"
         raise SettingsError(
-            f"{where}: {given}, and it must be one: folder, which is {_FOLDER}, or repository with"
-            " revision"
+            f"{where}: {given} given; give one: path, {_PATH.rule}, or repo with revision"
         )
-    if ("repository" in table) != ("revision" in table):
+    if ("repo" in table) != ("revision" in table):
         raise SettingsError(
-            f"{where}: revision goes with repository, and must be {hub.REVISION.rule}"
+            f"{where}: repo needs revision and the reverse; revision must be {hub.REVISION.rule}"
         )
-
-
-def _check_cache(where: str, table: Table) -> None:
-    """Its hooks are torch's, and remember one request: neither is run otherwise, nor shared."""
-    caches.read(f"{where}, cache", table["cache"])
-    allowed = {"executor": ("auto", "eager"), "max_rows": (1,), "mode": ("exact",)}
-    for key, values in allowed.items():
-        check_with(where, table, "cache", key, values)
 
 
 def _check_device(where: str, table: Table) -> None:
-    """What is only there on one kind of device, or changes nothing, is not asked for."""
     device, dtype = table.get("device", "cpu"), table.get("dtype", DTYPES[0])
-    executor = table.get("executor", "auto")
-    kind = required_device(executor)
-    if kind is not None and device.partition(":")[0] != kind:
+    executor = table.get("executor", EXECUTORS[0])
+    required = required_device(executor)
+    if required is not None and device.partition(":")[0] != required:
         raise SettingsError(
-            f"{where}: executor is {executor!r}, which needs device {kind!r}; it is {device!r}"
+            f"{where}: executor is {executor!r}, which needs device {required!r}; it is {device!r}"
         )
     if table.get("tf32") and (device == "cpu" or dtype != "float32"):
         raise SettingsError(
@@ -174,136 +248,9 @@ def _check_device(where: str, table: Table) -> None:
         )
 
 
-def _is_device(value: Any) -> bool:
-    kind, colon, index = value.partition(":") if isinstance(value, str) else ("", "", "")
-    if not colon:
-        return kind in ("cpu", "cuda")
-    return kind == "cuda" and index.isascii() and index.isdigit() and len(index) <= 3
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
-
-
-_FOLDER = "the path of a folder in diffusers format"
-# Source -> its keys, each with its check and with what it must be.
-_SOURCES: Mapping[str, Mapping[str, Validator]] = {
-    "embedded": {},
-    "diffusers": {
-        "folder": Validator(_FOLDER, _is_text),
-        "repository": hub.REPOSITORY,
-        "revision": hub.REVISION,
-        "dtype": enum(*DTYPES),
-        "device": Validator('"cpu", "cuda" or one of several, such as "cuda:1"', _is_device),
-        "steps": int_range(1, _MAX_STEPS),
-        "executor": enum(*EXECUTORS),
-        "tf32": boolean,
-        "mode": enum(*BATCHING_MODES),
-        "guidance": float_range(0, _MAX_GUIDANCE),
-        "max_rows": int_range(1, _MAX_ROWS),
-        "cache": Validator(caches.WORDS, _is_table),
-        "quantization": enum(*quantization.METHODS),
-        "load": enum(*LOADS),
-        "name": Validator("a text of printable characters", _is_text),
-    },
-}
-
-
-def _check_extras(where: Path, tables: Iterable[Table]) -> None:
-    kinds = [table for table in tables if table["source"] == "diffusers"]
-    if kinds:
-        _check_extra(where, "in diffusers format", "diffusers", _EXTRA)
-    if any("quantization" in table for table in kinds):
-        _check_extra(where, "with quantization", "diffusers,quantization", (quantization.LIBRARY,))
-
-
-def _check_extra(where: Path, models: str, extra: str, libraries: Sequence[str]) -> None:
-    missing = [name for name in libraries if importlib.util.find_spec(name) is None]
-    if missing:
-        raise SettingsError(
-            f"{where} has models {models}, but {', '.join(missing)} cannot be imported;"
-            f" install them: pip install 'daguerre[{extra}]'"
-        )
-
-
-def _models(
-    settings: Settings, where: Path, tables: Mapping[str, Table], worker: int = 0
-) -> tuple[Model, ...]:
-    stocks: dict[Hashable, LoadedCheckpoint] = {}
-    store = ArtifactCache(settings.data_dir() / DIR_NAME, settings.artifact_cache_max_bytes)
-    return tuple(
-        _diffusers(settings, where, name, table, stocks, store, worker)
-        if table["source"] == "diffusers"
-        else _embedded(settings, name)
-        for name, table in tables.items()
-    )
-
-
-def _embedded(settings: Settings, name: str) -> Model:
-    return EmbeddedModel(
-        name,
-        folder=WEIGHTS,
-        num_threads=settings.threads_per_worker,
-        precision=settings.embedded_precision,
-        num_inference_steps=settings.embedded_steps,
-    )
-
-
-_PLACE = frozenset({"source", "folder", "repository", "revision"})
-_KIND = ("dtype", "device", "tf32", "cache", "quantization")
-
-
-def _diffusers(
-    settings: Settings,
-    where: Path,
-    name: str,
-    table: Table,
-    stocks: dict[Hashable, LoadedCheckpoint],
-    store: ArtifactCache,
-    worker: int,
-) -> Model:
-    """Ids that differ in nothing that is loaded share it."""
-    options = {key: value for key, value in table.items() if key not in _PLACE}
-    folder = _folder(settings, where, name, table)
-    options.setdefault("name", table.get("repository", folder.name))
-    kind = {key: options.pop(key) for key in _KIND if key in options}
-    executor = options.pop("executor", "auto")
-    if "cache" in kind:
-        kind["cache"] = caches.read(f"{where}, models.{name}, cache", kind["cache"])
-    key = (folder, executor, frozenset(kind.items()))
-    if key not in stocks:
-        stocks[key] = LoadedCheckpoint(
-            checkpoint.read(folder),
-            num_threads=settings.threads_per_worker,
-            worker=worker,
-            executor=executor,
-            store=store,
-            **kind,
-        )
-    return DiffusersModel(name, stocks[key], ServingOptions(**options))
-
-
-def _folder(settings: Settings, where: Path, name: str, table: Table) -> Path:
-    if "folder" not in table:
-        pin = hub.PinnedRevision(table["repository"], table["revision"])
-        folder = _folder_of(settings, pin)
-        if not folder.is_dir():
-            raise SettingsError(
-                f"{where}, models.{name}: {pin} is not here yet; run: daguerre models pull {name}"
-            )
-        return folder
-    try:
-        # A relative path is one from the catalog's own folder, wherever the server is started.
-        return where.parent / Path(table["folder"]).expanduser()
-    except RuntimeError as error:  # a user that there is not
-        raise SettingsError(
-            f"{where}, models.{name}: folder is {table['folder']!r}: {error}"
-        ) from None
-
-
-def _folder_of(settings: Settings, pin: hub.PinnedRevision) -> Path:
-    return hub.folder(settings.data_dir(), pin)
+def _parse_cache(where: str, table: Table) -> Cache:
+    """A cache uses torch hooks that hold the state of one request, so nothing may be batched."""
+    check_with(where, table, "cache", "executor", ("auto", "eager"))
+    check_with(where, table, "cache", "max_batch_size", (1,))
+    check_with(where, table, "cache", "batching", ("exact",))
+    return caches.read(f"{where}, cache", table["cache"])

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "bfloat16")
 DEFAULT_MAX_ROWS = 8
-AT_START = "start"
-LOADS = (AT_START, "first use")
+STARTUP = "startup"
+LOADS = (STARTUP, "on_demand")
 # Samplers that call the denoiser twice in each step but the last.
 _TWO_CALL_SAMPLERS = ("Heun", "KDPM2")
 
@@ -46,10 +46,10 @@ class ServingOptions:
 
     steps: int | None = None
     guidance: float | None = None
-    max_rows: int | None = None
-    mode: BatchingMode = "exact"
+    max_batch_size: int | None = None
+    batching: BatchingMode = "exact"
     name: str = ""
-    load: str = AT_START
+    load: str = STARTUP
 
 
 class DiffusersModel:
@@ -67,10 +67,10 @@ class DiffusersModel:
             )
         if loaded.cache:
             self._check_cache(loaded.cache)
-        max_rows = options.max_rows or _default_max_rows(loaded)
+        max_rows = options.max_batch_size or _default_max_rows(loaded)
         self.max_batch_size: Mapping[str, int] = {self.family.denoiser: max_rows}
         self._created = loaded.checkpoint.created
-        self.preload = options.load == AT_START
+        self.preload = options.load == STARTUP
 
     @property
     def weights_key(self) -> LoadedCheckpoint:
@@ -108,7 +108,7 @@ class DiffusersModel:
             created=self._created,
             name=self._options.name or folder.name,
             description=description,
-            batching=self._options.mode,
+            batching=self._options.batching,
         )
 
     def batch_class(self, params: ImageParams) -> Hashable:
