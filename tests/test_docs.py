@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 from types import ModuleType
 
+import click
 import pytest
 
 from daguerre import __version__
+from daguerre.cli.main import program
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -63,3 +66,33 @@ def test_make_targets_in_the_docs_exist() -> None:
         for target in re.findall(r"(?:`|\$ )make ([a-z-]+)", page.read_text(encoding="utf-8"))
     }
     assert named and named <= targets
+
+
+def shell_lines(page: Path) -> list[str]:
+    """Commands of the console blocks of a page, without the line continuations' breaks."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    blocks = re.findall(r"^ *```console\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+    return [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
+
+
+COMMANDS = sorted(
+    {
+        line
+        for page in PAGES
+        for line in shell_lines(page)
+        if line.startswith("daguerre ") and not line.startswith("daguerre listens on")
+    }
+)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_in_the_docs_parse(line: str) -> None:
+    """Every `daguerre` command in a console block has existing subcommands and valid options."""
+    words = shlex.split(line, comments=True)[1:]
+    command: click.Command = program
+    context = click.Context(program)
+    while isinstance(command, click.Group):
+        _, child, words = command.resolve_command(context, words)
+        assert child is not None
+        command, context = child, click.Context(child, parent=context)
+    command.make_context(command.name, words, parent=context.parent)

@@ -1,6 +1,7 @@
-"""The samples of the guide and of the README are run as they stand, and the guide's table is true.
+"""Runs the samples of the guide, the README and the concept pages, and checks the guide's table.
 
-Every sample is a whole program that leaves one picture; those with a seed get the same bytes.
+Every sample of the guide and the README is a complete program that writes one image. Samples with a
+seed write the same bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ GUIDE = ROOT / "docs" / "guides" / "clients.md"
 GUIDE_TEXT = GUIDE.read_text(encoding="utf-8")
 PROMPT = "A red fox in the snow."
 LANGUAGES = ("bash", "javascript", "python")
-# What a Python sample imports -> the interpreter that has it, and why it may be missing.
+# Import of a Python sample -> the interpreter that has it, and why it may be missing.
 ELSEWHERE = {
     "litellm": (LITELLM, why_no_litellm),
     "langchain_community": (LANGCHAIN, why_no_langchain),
@@ -41,13 +42,19 @@ ELSEWHERE = {
 
 
 def samples(page: Path) -> list[tuple[str, str]]:
-    """Language and text of every fenced block that names one."""
+    """Language and code of every fenced block with a language."""
     text = page.read_text(encoding="utf-8")
     return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 IN_GUIDE = samples(GUIDE)
 IN_README = [sample for sample in samples(ROOT / "README.md") if sample[0] in LANGUAGES]
+IN_CONCEPTS = [
+    code
+    for page in (ROOT / "docs" / "concepts").glob("*.md")
+    for language, code in samples(page)
+    if language == "bash"
+]
 ROWS = re.findall(r"^\| `(\{.*\})` \| (\d+) \|", GUIDE_TEXT, re.MULTILINE)
 
 
@@ -76,7 +83,7 @@ def command(language: str, code: str, folder: Path) -> list[str]:
 @pytest.mark.timeout(TIMEOUT_S)
 @pytest.mark.parametrize(("language", "code"), IN_GUIDE + IN_README)
 def test_sample(language: str, code: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """The sample makes the picture that it says; with a seed, the bytes of any other client."""
+    """The sample writes an image of its size; with a seed, it has the same bytes as elsewhere."""
     if reason := why_not(language, code):
         pytest.skip(reason)
     is_linked = "langchain_community" in code
@@ -88,8 +95,17 @@ def test_sample(language: str, code: str, request: pytest.FixtureRequest, tmp_pa
         assert file.read_bytes() == image(service, prompt=PROMPT, seed=123)
 
 
+@pytest.mark.timeout(TIMEOUT_S)
+@pytest.mark.parametrize("code", IN_CONCEPTS)
+def test_concept_sample(code: str, service: Service, tmp_path: Path) -> None:
+    """A request of a concept page prints a response with an image."""
+    if reason := why_not("bash", code):
+        pytest.skip(reason)
+    assert json.loads(run(["bash", "-c", code], service, tmp_path))["data"][0]["b64_json"]
+
+
 def test_every_sample_is_run() -> None:
-    """The guide has no block in a language that is not run, and none without a language."""
+    """Every block of the guide has a language that the tests run."""
     assert {language for language, _ in IN_GUIDE} == set(LANGUAGES)
     assert len(IN_GUIDE) * 2 == len(re.findall(r"^```", GUIDE_TEXT, re.MULTILINE))
     assert sum(PROMPT in code for _, code in IN_GUIDE) >= 6
@@ -97,6 +113,6 @@ def test_every_sample_is_run() -> None:
 
 @pytest.mark.parametrize(("fields", "status"), ROWS)
 def test_table(fields: str, status: str, server: RunningServer) -> None:
-    """A request of the table gets the status that stands beside it."""
+    """A request of the table gets the status in its row."""
     response = server.generate(**json.loads(fields))
     assert response.status_code == int(status), response.text
