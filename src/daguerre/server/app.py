@@ -26,7 +26,7 @@ from daguerre.engine.workers.cpu_affinity import threads_per_worker
 from daguerre.errors import DaguerreError, SettingsError, UnavailableError
 from daguerre.models.catalog import FILE_NAME as CATALOG_FILE
 from daguerre.server.access.auth import Authenticator
-from daguerre.server.access.rate_limiter import RateLimiter, retry_after_s, whole_seconds
+from daguerre.server.access.rate_limiter import RateLimiter, clamp_retry_after, retry_after_s
 from daguerre.server.http.errors import OutageLog, error_response, unrouted_response
 from daguerre.server.http.middleware import RequestContextMiddleware
 from daguerre.server.http.security_headers import JsonCORSMiddleware
@@ -180,7 +180,7 @@ def _with_retry_after(error: DaguerreError, engine: Engine) -> DaguerreError:
     stats, given = engine.stats(), error.retry_after_s
     if given is None and stats.failure:
         return error
-    seconds = retry_after_s(stats) if given is None else whole_seconds(given)
+    seconds = retry_after_s(stats) if given is None else clamp_retry_after(given)
     return type(error)(error.message, param=error.param, retry_after_s=seconds)
 
 

@@ -1,4 +1,4 @@
-"""Keys: who gets in, who does not, and that a stranger's body is never looked at."""
+"""Authentication: accepted and rejected keys, and its precedence over the body."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BODY = {"model": MODEL, "prompt": "a red fox"}
 
 
 def status_for(server: RunningServer, authorization: str) -> int:
-    """Of GET /v1/models with exactly this text in the header, which an HTTP client would tidy."""
+    """Status of GET /v1/models with this exact header text, which HTTP clients would normalize."""
     head = f"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization:{authorization}\r\n\r\n"
     with server.connection() as connection:
         connection.sendall(head.encode("latin-1"))
@@ -25,13 +25,13 @@ def status_for(server: RunningServer, authorization: str) -> int:
     "form", [" Bearer {}", "bearer {}", " BEARER   {}", " \tBearer {} \t", "Bearer\t{}"]
 )
 def test_accepted_forms(server: RunningServer, form: str) -> None:
-    """The scheme in any case, with any white space around it and around the key."""
+    """The scheme may have any case, and any white space may surround scheme and key."""
     assert status_for(server, form.format(server.key)) == 200
 
 
 @pytest.mark.parametrize("form", [" Bearer  ", " ", " Bearer{}", " Bearer {} {}", " {}"])
 def test_refused_forms(server: RunningServer, form: str) -> None:
-    """A good key in another form is not taken."""
+    """A valid key in another form is rejected."""
     assert status_for(server, form.format(*[server.key] * 2)) == 401
 
 
@@ -53,7 +53,7 @@ def test_refused_forms(server: RunningServer, form: str) -> None:
 def test_refused(
     server: RunningServer, headers: dict[str, str], method_and_path: tuple[str, str]
 ) -> None:
-    """Without a known key the answer is a 401 with WWW-Authenticate, and shows no key."""
+    """Without a valid key the response is a 401 with WWW-Authenticate and does not show the key."""
     raw = {name: value.encode("latin-1") for name, value in headers.items()}
     response = server.client.request(*method_and_path, headers=raw)  # type: ignore[arg-type]
     error = error_of(response)
@@ -64,20 +64,20 @@ def test_refused(
 
 
 def test_two_headers(server: RunningServer) -> None:
-    """Two Authorization headers are refused even where one of them is good."""
+    """Two Authorization headers are rejected even if one of them is valid."""
     good = ("authorization", f"Bearer {server.key}")
     response = server.client.post(PATH, json=BODY, headers=[good, ("authorization", "Bearer x")])
     assert error_of(response)["code"] == 401
 
 
-def test_key_comes_before_the_body(server: RunningServer) -> None:
-    """A stranger's broken body is answered as a stranger's, not as a broken body."""
+def test_key_is_checked_before_the_body(server: RunningServer) -> None:
+    """An invalid key is reported before an invalid body."""
     assert error_of(server.post(b"{", key="inf-wrong"))["code"] == 401
     assert error_of(server.post(b"x" * 300_000, key="inf-wrong"))["code"] == 401
 
 
 def test_rotation_and_revocation(server: RunningServer) -> None:
-    """A rotated key and a destroyed resource are refused on the next request."""
+    """A rotated key and the key of a destroyed resource are rejected from the next request on."""
     _, first = server.resources.create(MODEL, "SHORT_LIVED")
     assert server.post(BODY, key=first).status_code == 200
     second = server.resources.rotate("SHORT_LIVED")
@@ -88,14 +88,14 @@ def test_rotation_and_revocation(server: RunningServer) -> None:
 
 
 def test_other_model(server: RunningServer) -> None:
-    """A good key does not open another model, in the words of the contract."""
+    """A valid key gives no access to another model."""
     error = error_of(server.post({**BODY, "model": "stable-image-core"}))
     assert (error["code"], error["type"], error["param"]) == (403, "authorization_error", "model")
     assert error["message"].startswith("you do not have access to that model")
 
 
 def test_model_that_is_not_served(server: RunningServer) -> None:
-    """A resource may be for a model that is not served: a 404 that says which is."""
+    """A resource for a model that is not served gets a 404 with the served models."""
     _, key = server.resources.create("gone", "GONE")
     error = error_of(server.post({**BODY, "model": "gone"}, key=key))
     assert (error["code"], error["param"]) == (404, "model")
@@ -103,15 +103,15 @@ def test_model_that_is_not_served(server: RunningServer) -> None:
     server.resources.destroy("GONE")
 
 
-def test_a_database_elsewhere_holds_up_nobody(
+def test_a_slow_remote_database_blocks_no_other_request(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While a remote database does not answer, the server does; then the request gets a 503, and
-    the operator a line."""
-    is_asked, is_over = threading.Event(), threading.Event()
+    """While a remote database does not respond, other requests work; the request gets a 503, and
+    the log has the cause."""
+    is_called, is_over = threading.Event(), threading.Event()
 
     def silent(key: str) -> None:
-        is_asked.set()
+        is_called.set()
         is_over.wait(20)
 
     monkeypatch.setattr(server.resources, "is_local", False)
@@ -120,11 +120,11 @@ def test_a_database_elsewhere_holds_up_nobody(
     with ThreadPoolExecutor(1) as pool:
         head = {"authorization": f"Bearer {server.key}"}
         waiting = pool.submit(server.client.get, "/v1/models", headers=head)
-        assert is_asked.wait(20)
+        assert is_called.wait(20)
         assert server.client.get("/healthz").status_code == 200
         assert not waiting.done()
         answer = waiting.result(20)
         is_over.set()
     assert answer.status_code == 503
     assert "database" in error_of(answer)["message"]
-    assert "did not answer" in caplog.text
+    assert "did not respond" in caplog.text

@@ -1,30 +1,36 @@
-"""The sliding minute of a resource: what it lets in, what costs, what the headers say."""
+"""Rate and concurrency limits of a key: admission, returned permits, headers, `Retry-After`."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 import pytest
-from conftest import MODEL, RunningServer, error_of, running, wait_until
+from conftest import MODEL, ManualClock, RunningServer, error_of, running, wait_until
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from starlette.requests import ClientDisconnect
 
 from daguerre.engine.interface import EngineStats
 from daguerre.errors import QueueFullError, RateLimitError
-from daguerre.server.access.rate_limiter import ConcurrencyLimiter, RateLimiter, retry_after_s
+from daguerre.server.access.rate_limiter import (
+    LOADING_RETRY_AFTER_S,
+    MAX_RETRY_AFTER_S,
+    WINDOW_S,
+    ConcurrencyLimiter,
+    RateLimiter,
+    clamp_retry_after,
+    retry_after_s,
+)
 from daguerre.storage.api_keys import Resource
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def resource(limit: int | None, id: str = "r") -> Resource:
@@ -41,8 +47,8 @@ def remaining(limiter: RateLimiter, limited: Resource) -> int:
 
 
 def test_window_slides() -> None:
-    """Each entry leaves a minute after it came, not at the turn of a minute."""
-    clock = Clock()
+    """Each request counts for exactly 60 seconds, independent of clock minutes."""
+    clock = ManualClock(1000.0)
     limiter, limited = RateLimiter(clock), resource(2)
     take(limiter, limited)
     clock.now += 40
@@ -59,8 +65,8 @@ def test_window_slides() -> None:
 
 
 def test_retry_after_is_never_a_minute() -> None:
-    """Retry-After stays from 1 to 59, even right after the entry came."""
-    limiter, limited = RateLimiter(Clock()), resource(1)
+    """Retry-After is at most 59, even directly after the first request."""
+    limiter, limited = RateLimiter(ManualClock(1000.0)), resource(1)
     take(limiter, limited)
     with pytest.raises(RateLimitError) as caught:
         take(limiter, limited)
@@ -70,9 +76,9 @@ def test_retry_after_is_never_a_minute() -> None:
 @pytest.mark.parametrize(
     ("error", "costs"), [(QueueFullError("full"), 0), (RuntimeError(), 0), (ClientDisconnect(), 1)]
 )
-def test_what_costs(error: Exception, costs: int) -> None:
-    """A failed request is given back; one whose client walked away is not."""
-    limiter, limited = RateLimiter(Clock()), resource(3)
+def test_returned_permits(error: Exception, costs: int) -> None:
+    """A failed request returns its permit; a client that disconnects does not."""
+    limiter, limited = RateLimiter(ManualClock(1000.0)), resource(3)
     take(limiter, limited)
     with pytest.raises(type(error)), limiter.permit(limited):
         assert remaining(limiter, limited) == 1
@@ -80,9 +86,9 @@ def test_what_costs(error: Exception, costs: int) -> None:
     assert remaining(limiter, limited) == 2 - costs
 
 
-def test_giving_back_after_the_minute() -> None:
-    """A failure after its entry has left the window takes no other entry with it."""
-    clock = Clock()
+def test_late_failure_returns_no_other_permit() -> None:
+    """A request that fails after its minute does not return the permit of another request."""
+    clock = ManualClock(1000.0)
     limiter, limited = RateLimiter(clock), resource(2)
     with pytest.raises(RuntimeError), limiter.permit(limited):
         clock.now += 61
@@ -91,9 +97,9 @@ def test_giving_back_after_the_minute() -> None:
     assert remaining(limiter, limited) == 1
 
 
-def test_headers_follow_the_oldest() -> None:
-    """The reset is when the oldest entry leaves, in whole seconds with an s."""
-    clock = Clock()
+def test_headers() -> None:
+    """The reset is the time until the oldest request expires, in whole seconds."""
+    clock = ManualClock(1000.0)
     limiter, limited = RateLimiter(clock), resource(5)
     assert limiter.headers(limited)["x-ratelimit-reset-requests"] == "0s"
     take(limiter, limited)
@@ -107,8 +113,8 @@ def test_headers_follow_the_oldest() -> None:
 
 
 def test_no_limit() -> None:
-    """A resource without a limit has no headers and takes no memory."""
-    limiter = RateLimiter(Clock())
+    """A key without a limit has no headers and uses no memory."""
+    limiter = RateLimiter(ManualClock(1000.0))
     for _ in range(100):
         take(limiter, resource(None))
     assert limiter.headers(resource(None)) == {}
@@ -116,8 +122,8 @@ def test_no_limit() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """Entries never exceed the limits, and idle resources are forgotten."""
-    clock = Clock()
+    """Only admitted requests are stored, and idle keys are forgotten."""
+    clock = ManualClock(1000.0)
     limiter = RateLimiter(clock)
     for i in range(100):
         take(limiter, resource(1, str(i)))
@@ -129,9 +135,9 @@ def test_memory_is_bounded() -> None:
     assert list(limiter._entries) == ["new"]
 
 
-def test_resources_do_not_share() -> None:
-    """One resource's requests leave another's window alone."""
-    limiter = RateLimiter(Clock())
+def test_keys_are_independent() -> None:
+    """The requests of one key do not count for another."""
+    limiter = RateLimiter(ManualClock(1000.0))
     take(limiter, resource(1, "a"))
     take(limiter, resource(1, "b"))
     with pytest.raises(RateLimitError):
@@ -139,38 +145,159 @@ def test_resources_do_not_share() -> None:
 
 
 def test_retry_after_while_loading() -> None:
-    """Without a job to measure, a loading model still gives a number."""
-    assert 1 <= retry_after_s(EngineStats(False, 0, 0, 0, 0, 0, 0, 0)) <= 59
+    """Retry-After of a loading model is a constant."""
+    loading = EngineStats(False, 0, 0, 0, 0, 0, 0, 0, backlog_s=50.0)
+    assert retry_after_s(loading) == LOADING_RETRY_AFTER_S
+    assert retry_after_s(replace(loading, is_ready=True)) == 50
 
 
-def test_parallel_requests_of_one_key(tmp_path: Path) -> None:
-    """Past the limit of a key there is 429 before the body is read; other keys are let in, and so
-    is this one when a request has ended, whichever way."""
+def test_concurrency_limit_over_http(tmp_path: Path) -> None:
+    """At the limit a key gets 429 before its body is read; other keys are unaffected. A request
+    that ends, with or without success, frees its place."""
     with (
         running(tmp_path, max_concurrent_requests_per_key=2) as server,
         ThreadPoolExecutor(2) as pool,
     ):
         server.engine.is_held = True
         other = server.limited(100)
-        under_way = [pool.submit(server.post, BODY) for _ in range(2)]
+        active = [pool.submit(server.post, BODY) for _ in range(2)]
         wait_until(lambda: server.engine.num_running == 2)
         refused = server.post(b"{")
         assert (error_of(refused)["code"], refused.headers["retry-after"]) == (429, "2")
-        assert "2 requests with the key of DIFFUSION are under way" in refused.text
+        assert "key DIFFUSION already has 2 requests in progress (limit: 2)" in refused.text
         assert error_of(server.post(b"{", key=other))["code"] == 400
         server.engine.is_held = False
-        assert [answer.result().status_code for answer in under_way] == [200, 200]
+        assert [answer.result().status_code for answer in active] == [200, 200]
         for body, status in ((b"{", 400), (BODY, 200), (b"{", 400), (BODY, 200)):
             assert server.post(body).status_code == status
 
 
-def test_parallel_takes_no_memory() -> None:
-    """Whoever has nothing under way is forgotten; 0 is no limit."""
-    parallel, stats = ConcurrencyLimiter(0), EngineStats(True, 0, 0, 0, 0, 0, 0, 0)
+READY = EngineStats(True, 0, 0, 0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_concurrency_limit(limit: int) -> None:
+    """Exactly `limit` requests are admitted, and each that ends admits one more."""
+    limiter = ConcurrencyLimiter(limit)
+    with ExitStack() as held:
+        for _ in range(limit - 1):
+            held.enter_context(limiter.acquire(resource(None), READY))
+        for _ in range(3):
+            with limiter.acquire(resource(None), READY):
+                with (
+                    pytest.raises(RateLimitError, match=f"limit: {limit}"),
+                    limiter.acquire(resource(None), READY),
+                ):
+                    pass
+                with limiter.acquire(resource(None, "another key"), READY):
+                    pass
+    assert not limiter._num_active
+
+
+def test_no_concurrency_limit() -> None:
+    """0 disables the limit, and idle keys are forgotten."""
+    limiter = ConcurrencyLimiter(0)
     with ExitStack() as held:
         for _ in range(1000):
-            held.enter_context(parallel.hold(resource(None), stats))
-    assert not parallel._num_held
+            held.enter_context(limiter.acquire(resource(None), READY))
+    assert not limiter._num_active
+
+
+def test_concurrency_error_returns_the_place() -> None:
+    """A request that fails frees its place."""
+    limiter = ConcurrencyLimiter(1)
+    for _ in range(2):
+        with pytest.raises(RuntimeError), limiter.acquire(resource(None), READY):
+            raise RuntimeError
+
+
+@given(st.floats(-100, 1000))
+def test_clamp_retry_after(seconds: float) -> None:
+    """Retry-After is an integer from 1 to 59, and not less than the wait unless that is longer."""
+    value = clamp_retry_after(seconds)
+    assert 1 <= value <= MAX_RETRY_AFTER_S
+    assert seconds <= value < max(seconds, 0) + 1 or value in (1, MAX_RETRY_AFTER_S)
+
+
+@dataclass
+class Active:
+    """A request that has a permit."""
+
+    id: str
+    entered_s: float
+    exit: Callable[[Exception | None], object]
+
+
+class RateLimiterMachine(RuleBasedStateMachine):
+    """Compares the limiter with a list of all permits ever taken."""
+
+    LIMITS = {"a": 1, "b": 3}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock(1000.0)
+        self.limiter = RateLimiter(self.clock)
+        self.taken: list[tuple[str, float]] = []
+        self.active: list[Active] = []
+
+    def current(self, id: str) -> list[float]:
+        """Times of the permits of the last minute, oldest first."""
+        return [time for other, time in self.taken if other == id and self.age(time) < WINDOW_S]
+
+    def age(self, time: float) -> float:
+        return self.clock.now - time
+
+    @rule(seconds=st.integers(0, 61) | st.sampled_from([59.5, 60.0]))
+    def wait(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @rule(id=st.sampled_from("ab"))
+    def enter(self, id: str) -> None:
+        times, limit = self.current(id), self.LIMITS[id]
+        permit = self.limiter.permit(resource(limit, id))
+        if len(times) < limit:
+            permit.__enter__()
+
+            def end(error: Exception | None) -> object:
+                return permit.__exit__(type(error) if error else None, error, None)
+
+            self.active.append(Active(id, self.clock.now, end))
+            self.taken.append((id, self.clock.now))
+        else:
+            with pytest.raises(RateLimitError) as caught:
+                permit.__enter__()
+            expected = clamp_retry_after(times[0] + WINDOW_S - self.clock.now)
+            assert caught.value.retry_after_s == expected
+
+    @rule(index=st.integers(0, 10), how=st.sampled_from(["success", "failure", "disconnect"]))
+    def leave(self, index: int, how: str) -> None:
+        if not self.active:
+            return
+        request = self.active.pop(index % len(self.active))
+        if how == "success":
+            request.exit(None)
+        elif how == "disconnect":
+            assert not request.exit(ClientDisconnect())
+        else:
+            assert not request.exit(RuntimeError())
+            self.taken.remove((request.id, request.entered_s))
+
+    @invariant()
+    def headers_match(self) -> None:
+        for id, limit in self.LIMITS.items():
+            times = self.current(id)
+            reset_s = times[0] + WINDOW_S - self.clock.now if times else 0
+            assert self.limiter.headers(resource(limit, id)) == {
+                "x-ratelimit-limit-requests": str(limit),
+                "x-ratelimit-remaining-requests": str(limit - len(times)),
+                "x-ratelimit-reset-requests": f"{math.ceil(reset_s)}s",
+            }
+
+
+RateLimiterMachine.TestCase.settings = settings(
+    max_examples=100, stateful_step_count=30, deadline=None
+)
+TestRateLimiter = RateLimiterMachine.TestCase
 
 
 def limits_of(response: httpx.Response) -> tuple[str, str]:
@@ -179,11 +306,11 @@ def limits_of(response: httpx.Response) -> tuple[str, str]:
 
 
 def test_over_http(server: RunningServer) -> None:
-    """Images count down; the one over the limit is a 429 with Retry-After and its headers."""
+    """Each image uses one permit; at the limit the response is a 429 with Retry-After."""
     key = server.limited(2)
     first = server.post(BODY, key=key)
     assert (first.status_code, limits_of(first)) == (200, ("2", "1"))
-    assert first.headers["x-ratelimit-reset-requests"] in ("59s", "60s")
+    assert 1 <= int(first.headers["x-ratelimit-reset-requests"].removesuffix("s")) <= 60
     assert limits_of(server.post(BODY, key=key)) == ("2", "0")
     refused = server.post(BODY, key=key)
     error = error_of(refused)
@@ -192,8 +319,8 @@ def test_over_http(server: RunningServer) -> None:
     assert limits_of(refused) == ("2", "0")
 
 
-def test_refusals_cost_nothing(server: RunningServer) -> None:
-    """400, 403, 413, 500 and 503 leave the window as it was, and carry the headers."""
+def test_errors_return_the_permit(server: RunningServer) -> None:
+    """400, 403, 413, 500 and 503 use no permit and have the headers."""
     key = server.limited(1)
     assert limits_of(server.post({**BODY, "n": 2}, key=key)) == ("1", "1")
     assert limits_of(server.post({**BODY, "model": "other"}, key=key)) == ("1", "1")
@@ -208,12 +335,12 @@ def test_refusals_cost_nothing(server: RunningServer) -> None:
 
 
 def test_unlimited_has_no_headers(server: RunningServer) -> None:
-    """Where no limit is set, none is spoken of."""
+    """A key without a limit gets no rate limit headers."""
     assert not [name for name in server.generate().headers if name.startswith("x-ratelimit")]
 
 
-def test_side_by_side(server: RunningServer) -> None:
-    """Requests that wait at the same time cannot pass the limit together."""
+def test_concurrent_requests(server: RunningServer) -> None:
+    """Concurrent requests cannot exceed the limit together."""
     key = server.limited(3)
     server.engine.is_held = True
     with ThreadPoolExecutor(8) as pool:
@@ -224,8 +351,8 @@ def test_side_by_side(server: RunningServer) -> None:
     assert sorted(answer.result().status_code for answer in answers) == [200] * 3 + [429] * 5
 
 
-def test_leaving_costs(server: RunningServer) -> None:
-    """A client cannot pass its limit by walking away from images."""
+def test_disconnect_uses_the_permit(server: RunningServer) -> None:
+    """A client cannot exceed its limit by disconnecting before the images are finished."""
     key = server.limited(1)
     server.engine.is_held = True
     body = b'{"model":"stable-image-ultra","prompt":"x"}'

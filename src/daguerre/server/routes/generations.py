@@ -54,7 +54,7 @@ class ImageGenerations:
     async def create(self, request: Request) -> ASGIApp:
         context = RequestContext.of(request)
         resource = context.resource = await self._keys.authenticate(request)
-        context.exit_stack.enter_context(self._concurrency.hold(resource, self._engine.stats()))
+        context.exit_stack.enter_context(self._concurrency.acquire(resource, self._engine.stats()))
         context.timeout_s = parse_timeout_header(request.headers, self._settings.request_timeout_s)
         content = await read_body(
             request, self._settings.max_request_body_bytes, self._settings.request_read_timeout_s
