@@ -130,7 +130,7 @@ def test_memory_is_bounded() -> None:
         with pytest.raises(RateLimitError):
             take(limiter, resource(1, str(i)))
     assert sum(len(entries) for entries in limiter._entries.values()) == 100
-    clock.now += 61
+    clock.now += WINDOW_S
     take(limiter, resource(1, "new"))
     assert list(limiter._entries) == ["new"]
 
