@@ -522,7 +522,7 @@ def test_prestart() -> None:
     process.close()
     assert engine_threads() <= before
     process.prestart()
-    prestarted = int(process._prestarted[0].identity.removeprefix("pid "))
+    (prestarted,) = pids(process)
 
     async def scene() -> None:
         async with ready(process):

@@ -291,9 +291,9 @@ def test_no_worker_matches(caplog: pytest.LogCaptureFixture) -> None:
             last = await asyncio.gather(*(events(process, asked(seed)) for seed in (9, 10, 11)))
             for job in last:
                 assert isinstance(error(job[-1]), UnavailableError)
-                assert "no worker can serve toy" in str(error(job[-1]))
+                assert "no worker matches the reference fingerprint of toy" in str(error(job[-1]))
             assert num_mismatched(process) == [1, 1]
-            with pytest.raises(UnavailableError, match="no worker can serve toy"):
+            with pytest.raises(UnavailableError, match="no worker matches"):
                 await anext(process.generate(asked(12)))
             assert not process.stats().is_ready
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from daguerre.engine.interface import EngineStats, WorkerStats
@@ -14,22 +14,28 @@ from daguerre.engine.workers.watchdog import Watchdog
 
 
 class WorkerPool:
-    """Runs `count` workers. All methods but `start` and `join` need `lock` to be held."""
+    """Runs one worker for each of `starters`, which raise OSError if they cannot start one.
+
+    All methods but `prestart`, `start` and `join` need `lock` to be held.
+    """
 
     def __init__(
         self,
-        count: int,
-        start_worker: Callable[[int], WorkerHandle],
+        starters: Sequence[Callable[[], WorkerHandle]],
         make_watchdog: Callable[[], Watchdog],
         lock: threading.Condition,
         listener: WorkerPoolListener,
     ) -> None:
-        self._parity = WorkerParity(count)
+        self._parity = WorkerParity(len(starters))
         self.may_serve, self.can_serve = self._parity.may_serve, self._parity.can_serve
         self.slots = [
-            WorkerSlot(number, start_worker, make_watchdog(), lock, self._parity, listener)
-            for number in range(count)
+            WorkerSlot(number, starter, make_watchdog(), lock, self._parity, listener)
+            for number, starter in enumerate(starters)
         ]
+
+    def prestart(self) -> None:
+        for slot in self.slots:
+            slot.prestart()
 
     def start(self) -> None:
         for slot in self.slots:

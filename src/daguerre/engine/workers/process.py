@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BufferedReader, FileIO
 from typing import cast
 
@@ -41,13 +40,13 @@ class WorkerProcess:
     """
 
     def __init__(self, init: InitWorker) -> None:
-        with _signals_blocked():
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, *sys.path],
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-            )
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, *sys.path],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C on a terminal signals the server only
+        )
         self._reason = ""
         self._outgoing: queue.SimpleQueue[InitWorker | WorkerCommand | None] = queue.SimpleQueue()
         self._outgoing.put(init)
@@ -92,19 +91,6 @@ class WorkerProcess:
                 writer.send(message)
         except OSError:  # the process is dead; `messages` ends, too
             pass
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Blocks SIGINT and SIGTERM: the child inherits that until it ignores them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _describe_status(status: int) -> str:

@@ -1,8 +1,7 @@
 """`ProcessEngine`: an engine in worker processes, each replaced when it dies or hangs.
 
-A worker's jobs are then run again from their parameters: the same seed gives the same bytes, so a
-client notices only the delay. This module keeps the jobs and their callers; `dispatcher` decides
-where each job runs, and `pool` runs the workers.
+A replaced worker's jobs are retried. The same seed gives the same bytes, so clients notice only the
+delay. `dispatcher` decides where each job runs, and `pool` runs the workers.
 """
 
 from __future__ import annotations
@@ -48,6 +47,8 @@ from daguerre.params import (
     StepCompleted,
 )
 
+_NO_MATCH = "no worker matches the reference fingerprint of {}; restart the server (see its log)"
+
 logger = logging.getLogger(__name__)
 
 
@@ -89,12 +90,11 @@ class ProcessEngine:
         self._max_running = max_running_jobs
         self._make_watchdog = functools.partial(Watchdog, hang_timeout_s, model_load_timeout_s)
         interval_s = self._make_watchdog().heartbeat_interval_s
-        self._inits = [
+        inits = [
             InitWorker(factory, tuple(models), os.getpid(), log_level, interval_s)
             for factory in engine_factories
         ]
-        self._start_new_worker = start_worker
-        self._prestarted: dict[int, WorkerHandle] = {}
+        self._starters = [functools.partial(start_worker, init) for init in inits]
         self._numbers = itertools.count(1)
         self._lock = threading.Condition()  # guards everything below
         self._jobs: dict[int, _Job] = {}  # accepted and not ended
@@ -103,45 +103,33 @@ class ProcessEngine:
         self._reset()
 
     def _reset(self) -> None:
-        count = len(self._inits)
-        self._pool = WorkerPool(count, self._start_worker, self._make_watchdog, self._lock, self)
-        self._dispatcher = JobDispatcher(self._max_running, count, self._pool.may_serve)
+        self._pool = WorkerPool(self._starters, self._make_watchdog, self._lock, self)
+        num_workers = len(self._starters)
+        self._dispatcher = JobDispatcher(self._max_running, num_workers, self._pool.may_serve)
         self._positions = QueuePositions(self._dispatcher.queue_positions)
         self._is_draining = False
 
     def prestart(self) -> None:
-        """Starts the first workers ahead of `start`, which must follow, or `close`.
-
-        The calling thread must outlive the workers: Linux kills them when it ends.
-        """
-        for number, init in enumerate(self._inits):
-            try:
-                self._prestarted[number] = self._start_new_worker(init)
-            except OSError:
-                pass  # `start` tries again and logs the error
+        """Starts the workers ahead of `start`, from a thread that outlives them."""
+        self._pool.prestart()
 
     def close(self) -> None:
-        """Ends all workers, including prestarted ones that were not used. Idempotent."""
-        for worker in self._prestarted.values():
-            worker.wait()
-        self._prestarted.clear()
+        """Ends all workers and fails the remaining jobs with `UnavailableError`. Idempotent."""
         with self._lock:
             self._pool.stop()
         self._pool.join()
+        with self._lock:
+            self._reset()
 
     async def start(self) -> None:
         """Starts the engine, also again after `stop`."""
         assert not self._is_started, "the engine was started twice. This is a bug."
-        with self._lock:
-            self._is_started = True
-            self._reset()
+        self._is_started = True
         self._pool.start()
 
     async def stop(self) -> None:
-        """Ends the remaining jobs with `UnavailableError` and waits until no worker is left."""
-        with self._lock:
-            self._pool.stop()
-        await asyncio.to_thread(self._pool.join)
+        """See `close`."""
+        await asyncio.to_thread(self.close)
         self._is_started = False
 
     async def drain(self) -> None:
@@ -164,12 +152,11 @@ class ProcessEngine:
         """The engine is ready while a worker is being replaced: it accepts and queues jobs."""
         with self._lock:
             stats = self._pool.stats(self._models)
-            num_running = self._dispatcher.num_running
             return replace(
                 stats,
                 is_ready=stats.is_ready and not self._is_draining,
-                num_queued=len(self._jobs) - num_running,
-                num_running=num_running,
+                num_queued=len(self._jobs) - self._dispatcher.num_running,
+                num_running=self._dispatcher.num_running,
                 num_succeeded=self._num_succeeded,
                 num_failed=self._num_failed,
                 num_cancelled=self._num_cancelled,
@@ -210,10 +197,6 @@ class ProcessEngine:
                     self._pool.slots[worker].send(CancelJob(number))
                 self._dispatch()
 
-    def _start_worker(self, number: int) -> WorkerHandle:
-        prestarted = self._prestarted.pop(number, None)
-        return prestarted or self._start_new_worker(self._inits[number])
-
     def _check_available(self, params: ImageParams) -> None:
         """Raises if no worker can ever or can yet run the job."""
         check_served(params, self._models)
@@ -222,15 +205,12 @@ class ProcessEngine:
         if not self._is_started or self._pool.is_stopping or self._is_draining:
             raise NotReadyError("the server is stopping and takes no new requests")
         if not self._pool.can_serve(params.model):
-            raise _mismatch_error(params.model)
+            raise UnavailableError(_NO_MATCH.format(params.model))
         if not self._pool.has_been_ready(params.model):
             raise NotReadyError("the model is still loading")
 
     def _dispatch(self) -> None:
         ready = self._pool.ready_workers()
-        for worker in ready:
-            if not self.is_busy(worker):
-                self._pool.slots[worker].note_job_assigned()
         revoked = self._dispatcher.revoke_mismatched() + self._dispatcher.rebalance(ready)
         for number, worker in revoked:
             self._pool.slots[worker].send(CancelJob(number))
@@ -250,7 +230,7 @@ class ProcessEngine:
         self._dispatch()
         for model in self._models:
             if not self._pool.can_serve(model):
-                self._fail_all(_mismatch_error(model), model)
+                self._fail_all(UnavailableError(_NO_MATCH.format(model)), model)
 
     def on_message(self, worker: int, message: WorkStarted | JobEvent | CancelAcknowledged) -> None:
         if isinstance(message, WorkStarted):
@@ -260,7 +240,7 @@ class ProcessEngine:
         elif isinstance(message, CancelAcknowledged):
             self._dispatcher.on_cancel_ack(worker, message.number)
         elif self._dispatcher.is_assigned(worker, message.number):
-            self._on_event(worker, message.number, message.event)
+            self._on_event(message.number, message.event)
         self._dispatch()
 
     def on_worker_died(self, worker: int, reason: str) -> None:
@@ -271,8 +251,6 @@ class ProcessEngine:
             self._num_failed += 1
             text = f"the worker crashed {MAX_CRASHES_PER_JOB} times on this image; not retried"
             job.emit(JobFailed(InternalError(text)))
-        if self._jobs:
-            logger.info("%d jobs wait for a worker", len(self._jobs))
         self._dispatch()
 
     def on_worker_failed(self, worker: int, reason: str) -> None:
@@ -284,11 +262,10 @@ class ProcessEngine:
         self.on_worker_died(worker, failure)
         self.on_workers_changed()
 
-    def _on_event(self, worker: int, number: int, event: Event) -> None:
+    def _on_event(self, number: int, event: Event) -> None:
         job = self._jobs[number]
         if isinstance(event, JobSucceeded):
             self._num_succeeded += 1
-            self._pool.slots[worker].reset_backoff()
             self._end(number, _with_queue_time(event, job))
         elif isinstance(event, JobFailed):
             self._num_failed += 1
@@ -315,16 +292,9 @@ class ProcessEngine:
         return job
 
 
-def _mismatch_error(model: str) -> UnavailableError:
-    return UnavailableError(
-        f"no worker can serve {model} with its reference fingerprint; the server's log says why."
-        " Restart the server"
-    )
-
-
 def _with_queue_time(event: JobSucceeded, job: _Job) -> JobSucceeded:
     """Adds the time from acceptance to the last assignment, including failed attempts."""
-    timings = event.image.timings
     waited_ms = (job.sent_s - job.accepted_s) * 1000
+    timings = event.image.timings
     timings = replace(timings, queue_ms=timings.queue_ms + waited_ms)
     return JobSucceeded(replace(event.image, timings=timings))

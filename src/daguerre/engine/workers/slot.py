@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
@@ -24,6 +25,7 @@ from daguerre.engine.workers.messages import (
 )
 from daguerre.engine.workers.parity import WorkerParity
 from daguerre.engine.workers.watchdog import Watchdog
+from daguerre.params import JobSucceeded
 
 # A slot fails after this many consecutive workers that ended before their models were loaded.
 MAX_FAILED_STARTS = 6
@@ -78,12 +80,12 @@ class WorkerPoolListener(Protocol):
 
 
 class WorkerSlot:
-    """Runs one worker after another. All methods but `start` and `join` need `lock` to be held."""
+    """Runs one worker after another. All methods but `prestart`, `start`, `join` need `lock`."""
 
     def __init__(
         self,
         number: int,
-        start_worker: Callable[[int], WorkerHandle],
+        start_worker: Callable[[], WorkerHandle],
         watchdog: Watchdog,
         lock: threading.Condition,
         parity: WorkerParity,
@@ -118,6 +120,11 @@ class WorkerSlot:
         """Identity of the present worker, or ""."""
         return self._worker.identity if self._worker else ""
 
+    def prestart(self) -> None:
+        """Starts the first worker ahead of `start`, which reads its messages."""
+        with suppress(OSError):  # `start` tries again and logs the error
+            self._worker = self._start_worker()
+
     def start(self) -> None:
         for target in (self._supervise_loop, self._watchdog_loop):
             name = f"daguerre-worker-{self.number}{target.__name__}"
@@ -135,18 +142,12 @@ class WorkerSlot:
         """Waits until the worker is gone."""
         for thread in self._threads:
             thread.join()
+        if self._worker:  # prestarted and not used
+            self._worker.wait()
 
     def send(self, message: WorkerCommand) -> None:
         if self._worker:
             self._worker.send(message)
-
-    def note_job_assigned(self) -> None:
-        """Starts the watchdog's timer for progress: the worker was idle until now."""
-        self._watchdog.record_progress()
-
-    def reset_backoff(self) -> None:
-        """Restarts without a pause from now on: the worker has produced a result."""
-        self._num_fruitless = 0
 
     def _terminate(self, reason: str) -> None:
         if self._worker:
@@ -178,7 +179,7 @@ class WorkerSlot:
         """Runs one worker from its start to its end."""
         self._watchdog.record_start()
         try:
-            worker = self._start_worker(self.number)
+            worker = self._worker or self._start_worker()
         except OSError as error:
             self._on_exit(f"could not be started: {error.strerror or error}")
             return
@@ -208,6 +209,8 @@ class WorkerSlot:
                 self._watchdog.record_preparing(message.is_preparing)
             elif isinstance(message, JobEvent):
                 self._watchdog.record_progress()
+                if isinstance(message.event, JobSucceeded):
+                    self._num_fruitless = 0
             self._listener.on_message(self.number, message)
 
     def _on_stats(self, stats: EngineStats) -> None:

@@ -49,7 +49,7 @@ class Watchdog:
         self._heartbeat_s = self._now()
 
     def record_progress(self) -> None:
-        """The worker has finished some work, or receives its first job after being idle."""
+        """The worker has finished some work."""
         self._progress_s = self._now()
 
     def record_preparing(self, is_preparing: bool) -> None:
@@ -73,9 +73,11 @@ class Watchdog:
             return f"did not finish loading or compiling {load_limit}" if is_late else ""
         if self._age_s(self._heartbeat_s) > self._hang_timeout_s:
             return f"sent no heartbeat {hang_limit}"
-        if is_busy and self._age_s(self._progress_s) > self._hang_timeout_s:
-            return f"made no progress {hang_limit}"
-        return ""
+        if not is_busy:
+            self._progress_s = self._now()
+        # The worker may have become busy at any time since the last poll.
+        is_hung = self._age_s(self._progress_s) > self._hang_timeout_s + self.poll_interval_s
+        return f"made no progress {hang_limit}" if is_hung else ""
 
     def _now(self) -> float:
         return self._clock() - self._suspended_s

@@ -1,7 +1,4 @@
-"""The worker: runs a `ThreadEngine` on the server's messages. `main` is the worker process.
-
-Signals from the terminal are ignored: the server alone decides when a worker ends.
-"""
+"""The worker: runs a `ThreadEngine` on the server's commands. `main` is the worker process."""
 
 from __future__ import annotations
 
@@ -77,6 +74,8 @@ def main() -> NoReturn:
     logging.getLogger().addHandler(_LogHandler(send))
     logging.getLogger().setLevel(init.log_level)
     worker = Worker(init, send, os._exit)
+    stopped = threading.Event()  # never set: the process exits
+    threading.Thread(target=worker.send_heartbeats, args=[stopped], daemon=True).start()
     while True:
         worker.on_command(next_message())
 
@@ -91,22 +90,19 @@ class Worker:
         self._send, self._exit = send, exit
         self._heartbeat_interval_s = init.heartbeat_interval_s
         self._stats_lock = threading.Lock()
-        self._engine = init.build_engine(self._on_work_started)
-        if self._engine.models() != init.models:
+        self.engine = init.build_engine(self._on_work_started)
+        if self.engine.models() != init.models:
             exit(_EXIT_OTHER_MODELS)
-        self._engine.start_thread()
-        threading.Thread(
-            target=self._heartbeat_loop, name="daguerre-heartbeat", daemon=True
-        ).start()
+        self.engine.start_thread()
 
     def on_command(self, message: WorkerCommand) -> None:
         number = message.number
         if isinstance(message, CancelJob):
-            self._engine.cancel(number)
+            self.engine.cancel(number)
             self._send(CancelAcknowledged(number))
             return
         try:
-            self._engine.submit(
+            self.engine.submit(
                 message.params, lambda event: self._emit(number, event), message.context, number
             )
         except DaguerreError as error:
@@ -129,21 +125,21 @@ class Worker:
     def _send_stats(self, unless: EngineStats | None = None) -> EngineStats:
         """Sends the statistics if they differ from `unless`, never older ones after newer ones."""
         with self._stats_lock:
-            stats = self._engine.stats()
+            stats = self.engine.stats()
             if stats != unless:
                 self._send(StatsUpdate(stats))
             return stats
 
-    def _heartbeat_loop(self) -> None:
+    def send_heartbeats(self, stopped: threading.Event) -> None:
         """Sends the statistics at every interval. While models load, also sends each change."""
         last, last_s = None, float("-inf")
-        while True:
+        while not stopped.is_set():
             is_due = time.monotonic() - last_s >= self._heartbeat_interval_s
             stats = self._send_stats(unless=None if is_due else last)
             if is_due or stats != last:
                 last, last_s = stats, time.monotonic()
             is_loading = not (stats.is_ready or stats.failure)
-            time.sleep(_LOADING_POLL_S if is_loading else self._heartbeat_interval_s)
+            stopped.wait(_LOADING_POLL_S if is_loading else self._heartbeat_interval_s)
 
 
 class _LogHandler(QueueHandler):
@@ -171,12 +167,9 @@ def _take_pipes() -> tuple[BufferedReader, MessageWriter]:
 
 
 def _ignore_signals() -> None:
-    """Ignores Ctrl-C and SIGTERM, which terminals and process supervisors send to all processes."""
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for number in signals:
+    """Ignores the signals that process supervisors send to all processes of a service."""
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
 
 def _set_parent_death_signal(parent_pid: int) -> None:

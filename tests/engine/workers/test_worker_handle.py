@@ -1,0 +1,133 @@
+"""A `ProcessEngine` on workers that are threads of this process instead of child processes."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import queue
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from typing import NoReturn
+
+import pytest
+
+from daguerre.engine.workers.messages import InitWorker, WorkerCommand, WorkerMessage
+from daguerre.engine.workers.process_engine import ProcessEngine
+from daguerre.engine.workers.slot import WorkerHandle
+from daguerre.engine.workers.worker import Worker
+from daguerre.errors import InternalError
+from daguerre.params import JobQueued
+from engine.deadly import NEVER, asked, build, model
+from engine.scenes import error, events, pixels, ready, until
+from engine.workers.test_process_engine import STEPS, alone, engine_threads
+
+
+class InMemoryWorker:
+    """A `WorkerHandle` whose worker is a thread, connected by queues."""
+
+    def __init__(self, init: InitWorker) -> None:
+        self._commands: queue.SimpleQueue[WorkerCommand | None] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[WorkerMessage | None] = queue.SimpleQueue()
+        self._reason = ""
+        self._thread = threading.Thread(target=self._run, args=[init])
+        self._thread.start()
+
+    @property
+    def identity(self) -> str:
+        return f"thread {self._thread.name}"
+
+    def send(self, message: WorkerCommand) -> None:
+        self._commands.put(message)
+
+    def messages(self) -> Iterator[WorkerMessage]:
+        return iter(self._messages.get, None)
+
+    def terminate(self, reason: str) -> None:
+        self._reason = self._reason or reason
+        self._messages.put(None)  # cuts off what the engine says about its end
+        self._commands.put(None)
+
+    def wait(self) -> str:
+        self.terminate("was not needed")
+        self._thread.join()
+        return self._reason
+
+    def _run(self, init: InitWorker) -> None:
+        stopped = threading.Event()
+        worker = Worker(init, self._messages.put, self._exit)
+        heartbeat = threading.Thread(target=worker.send_heartbeats, args=[stopped])
+        heartbeat.start()
+        while (command := self._commands.get()) is not None:
+            worker.on_command(command)
+        asyncio.run(worker.engine.stop())
+        stopped.set()
+        heartbeat.join()
+
+    def _exit(self, status: int) -> NoReturn:
+        self.terminate(f"exited with status {status}")
+        raise SystemExit
+
+
+@asynccontextmanager
+async def in_memory_engine(
+    num_workers: int, started: list[InMemoryWorker]
+) -> AsyncGenerator[ProcessEngine, None]:
+    """An engine whose workers are appended to `started`."""
+
+    def start_worker(init: InitWorker) -> WorkerHandle:
+        worker = InMemoryWorker(init)
+        started.append(worker)
+        return worker
+
+    engine = ProcessEngine(
+        [functools.partial(build, 0.005, "", NEVER, "exact", "", 8)] * num_workers,
+        [model().info],
+        max_queued_jobs=64,
+        max_running_jobs=8,
+        hang_timeout_s=60.0,
+        start_worker=start_worker,
+    )
+    async with ready(engine):
+        yield engine
+
+
+def test_jobs() -> None:
+    """Two in-memory workers answer jobs with the same events and bytes as a thread."""
+    wanted = [asked(seed) for seed in range(1, 13)]
+    expected = alone(wanted)
+    before = engine_threads()
+
+    async def scene() -> None:
+        async with in_memory_engine(2, []) as engine:
+            await until(lambda: all(worker.is_ready for worker in engine.stats().workers))
+            workers = engine.stats().workers
+            assert all(worker.identity.startswith("thread ") for worker in workers)
+            jobs = await asyncio.gather(*(events(engine, one) for one in wanted))
+            assert [pixels(job[-1]) for job in jobs] == expected
+            assert all(
+                [e for e in job[:-1] if not isinstance(e, JobQueued)] == STEPS for job in jobs
+            )
+
+    asyncio.run(scene())
+    assert engine_threads() <= before
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # `_exit`
+def test_replaced_worker() -> None:
+    """A worker that ends or reports a crash is replaced by a new one, and its jobs are retried."""
+    wanted = [asked(seed) for seed in range(1, 7)]
+    expected = alone(wanted)
+
+    async def scene() -> None:
+        started: list[InMemoryWorker] = []
+        async with in_memory_engine(1, started) as engine:
+            jobs = [asyncio.create_task(events(engine, one)) for one in wanted]
+            await until(lambda: engine.stats().num_running > 0)
+            started[0].terminate("lost its connection")
+            assert [pixels((await job)[-1]) for job in jobs] == expected
+            failed = await events(engine, asked(9, "memory"))
+            assert isinstance(error(failed[-1]), InternalError)
+            assert engine.stats().num_restarts == 3
+
+    asyncio.run(scene())
