@@ -1,7 +1,7 @@
 """Components of checkpoints with random weights, tokenizers included, made offline.
 
-They are of the classes of real ones, in whatever sizes are asked for; `save` writes a checkpoint in
-diffusers format. Random numbers are torch's: whoever makes a component seeds them.
+They have the classes of real ones and any size; `save` writes a checkpoint in diffusers format. The
+weights come from torch's global generator, which the caller seeds.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import sentencepiece
 import torch
 import transformers
 
-CLIP_TOKENS = 77  # the most that CLIP reads
+CLIP_TOKENS = 77  # CLIP's limit
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 
 
 def save(pipeline: Any, folder: Path, **components: Any) -> Path:
-    """`pipeline` is a class of diffusers."""
+    """Writes a checkpoint; `pipeline` is a class of diffusers."""
     made = pipeline(**components)
     for component in made.components.values():
         if isinstance(component, torch.nn.Module):
@@ -31,7 +31,7 @@ def save(pipeline: Any, folder: Path, **components: Any) -> Path:
 
 
 def autoencoder(channels: Sequence[int], **config: Any) -> Any:
-    """`channels` are those of its levels, each with half the width and height of the one before."""
+    """`channels` are those of the levels; each level halves width and height."""
     return diffusers.AutoencoderKL(
         **{
             "block_out_channels": list(channels),
@@ -59,8 +59,8 @@ def clip(vocabulary: Mapping[str, int], with_projection: bool = False, **config:
 
 
 def clip_vocabulary(size: int = 514) -> dict[str, int]:
-    """Bytes, bytes that end a word, and at its end the two marks, as in CLIP's of 49,408 words; of
-    what stands between there is none. Any text has tokens."""
+    """Bytes, bytes at the end of a word, and two special tokens at the end, as in CLIP's vocabulary
+    of 49,408 words. It has no longer words, and any text has tokens."""
     letters = [chr(number) for number in (*range(33, 127), *range(161, 173), *range(174, 256))]
     letters += [chr(256 + number) for number in range(256 - len(letters))]
     words = {word: n for n, word in enumerate([*letters, *(letter + "</w>" for letter in letters)])}
@@ -68,7 +68,7 @@ def clip_vocabulary(size: int = 514) -> dict[str, int]:
 
 
 def clip_tokenizer(folder: Path, vocabulary: Mapping[str, int]) -> Any:
-    """Its files go beside `folder`."""
+    """Writes its files next to `folder`."""
     files = folder.parent / f"{folder.name}-clip"
     files.mkdir(parents=True, exist_ok=True)
     (files / "vocab.json").write_text(json.dumps(vocabulary))
@@ -79,7 +79,7 @@ def clip_tokenizer(folder: Path, vocabulary: Mapping[str, int]) -> Any:
 
 
 def t5(width: int, **config: Any) -> Any:
-    """The encoder, with gates as those of version 1.1."""
+    """The encoder, with gated feed-forward layers as in version 1.1."""
     complete = transformers.T5Config(
         **{
             "vocab_size": 1200,
@@ -97,8 +97,7 @@ def t5(width: int, **config: Any) -> Any:
 
 
 def t5_tokenizer(folder: Path, words: Sequence[str]) -> Any:
-    """Read from a sentencepiece model, as the real checkpoints have one. Its files go beside
-    `folder`."""
+    """Trains a sentencepiece model, the format of real checkpoints, next to `folder`."""
     files = folder.parent / f"{folder.name}-t5"
     files.mkdir(parents=True, exist_ok=True)
     sentencepiece.SentencePieceTrainer.train(
@@ -114,3 +113,29 @@ def t5_tokenizer(folder: Path, words: Sequence[str]) -> Any:
         minloglevel=2,
     )
     return transformers.T5Tokenizer.from_pretrained(files, extra_ids=0)
+
+
+def flux(folder: Path, words: Sequence[str], has_guidance: bool = True, **transformer: Any) -> Path:
+    """Writes a checkpoint of FLUX.1 with text encoders of width 32 and 4 latent channels.
+
+    `transformer` sets the size of the denoiser. Without `has_guidance` it is FLUX.1 [schnell].
+    """
+    vocabulary = clip_vocabulary()
+    return save(
+        diffusers.FluxPipeline,
+        folder,
+        transformer=diffusers.FluxTransformer2DModel(
+            patch_size=1,
+            in_channels=16,
+            joint_attention_dim=32,
+            pooled_projection_dim=32,
+            guidance_embeds=has_guidance,
+            **transformer,
+        ),
+        vae=autoencoder([8, 16], shift_factor=0.1159),
+        text_encoder=clip(vocabulary, hidden_size=32, num_hidden_layers=2, num_attention_heads=4),
+        text_encoder_2=t5(32),
+        tokenizer=clip_tokenizer(folder, vocabulary),
+        tokenizer_2=t5_tokenizer(folder, words),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=has_guidance),
+    )

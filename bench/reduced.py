@@ -117,37 +117,20 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def flux(folder: Path) -> Path:
-    """FLUX.1 [dev] in little: 2 double and 4 single blocks of width 256, 256 patches."""
-    import diffusers
+    """FLUX.1 [dev] with 2 double and 4 single blocks of width 256, and 256 patches."""
     import torch
 
     from bench import components
 
     torch.manual_seed(1)
-    vocabulary, words = components.clip_vocabulary(), " ".join(PROMPTS).split()
-    return components.save(
-        diffusers.FluxPipeline,
+    return components.flux(
         folder,
-        transformer=diffusers.FluxTransformer2DModel(
-            patch_size=1,
-            in_channels=16,
-            num_layers=2,
-            num_single_layers=4,
-            attention_head_dim=32,
-            num_attention_heads=8,
-            joint_attention_dim=32,
-            pooled_projection_dim=32,
-            axes_dims_rope=(8, 12, 12),
-            guidance_embeds=True,
-        ),
-        vae=components.autoencoder([8, 16], shift_factor=0.1159),
-        text_encoder=components.clip(
-            vocabulary, hidden_size=32, num_hidden_layers=2, num_attention_heads=4
-        ),
-        text_encoder_2=components.t5(32),
-        tokenizer=components.clip_tokenizer(folder, vocabulary),
-        tokenizer_2=components.t5_tokenizer(folder, words),
-        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        " ".join(PROMPTS).split(),
+        num_layers=2,
+        num_single_layers=4,
+        attention_head_dim=32,
+        num_attention_heads=8,
+        axes_dims_rope=(8, 12, 12),
     )
 
 

@@ -47,9 +47,9 @@ def _as_it_was() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The checkpoint of a family, made when it is first asked for."""
-    from . import language, tiny
+    from . import tiny, tiny_llm
 
-    makers, made = {**tiny.MAKERS, **language.MAKERS}, dict[str, Path]()
+    makers, made = {**tiny.MAKERS, **tiny_llm.MAKERS}, dict[str, Path]()
 
     def folder(name: str) -> Path:
         if name not in made:

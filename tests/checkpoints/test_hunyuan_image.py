@@ -60,9 +60,9 @@ def test_unguided(folder_of: Callable[[str], Path]) -> None:
 
 def test_distilled(tmp_path: Path) -> None:
     """The network is told the guidance and the next step; a step asks once."""
-    from . import language
+    from . import tiny_llm
 
-    folder = language.hunyuan_image(tmp_path / "distilled", is_distilled=True)
+    folder = tiny_llm.hunyuan_image(tmp_path / "distilled", is_distilled=True)
     bench = Bench(folder)
     assert (bench.model.steps, bench.model.guidance) == (8, 3.25)
     requests = [PLAIN, replace(QUOTED, guidance=2.0)]
@@ -73,9 +73,9 @@ def test_distilled(tmp_path: Path) -> None:
 
 def test_guiders_that_are_not_served(tmp_path: Path) -> None:
     """Others reach into the networks, or do not guide every step."""
-    from . import language
+    from . import tiny_llm
 
-    folder = language.hunyuan_image(tmp_path / "checkpoint")
+    folder = tiny_llm.hunyuan_image(tmp_path / "checkpoint")
     index = json.loads((folder / "model_index.json").read_text())
 
     def refusal(guider: list[str | None], **config: Any) -> str:

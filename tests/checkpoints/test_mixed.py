@@ -97,11 +97,11 @@ def serving(home: Path) -> Iterator[str]:
 @pytest.mark.timeout(900)  # twenty-five megapixels on whatever cores there are
 def test_everybodys_image_is_their_own(tmp_path: Path) -> None:
     """Three models and three sizes at once: each file has the bytes that it has alone."""
-    from . import language
+    from . import tiny_llm
     from .test_served import megapixel
 
     megapixel(tmp_path / "sd")
-    language.lumina_2(tmp_path / "lumina")
+    tiny_llm.lumina_2(tmp_path / "lumina")
     (tmp_path / "daguerre.toml").write_text(CATALOG)
     resources = ResourceStore.open(Settings(home=tmp_path))
     keys = {model: resources.create(model, f"KEY_{i}")[1] for i, model in enumerate(MODELS)}

@@ -1,6 +1,6 @@
-"""Tiny checkpoints with random weights in diffusers format, tokenizers included; made offline.
+"""Tiny checkpoints with random weights in diffusers format, tokenizers included, made offline.
 
-They are made of the classes, and saved in the layout, of the real ones: only the sizes differ.
+Their classes and their layout on disk are those of real ones; only the sizes differ.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ WORDS = (
 
 
 def stable_diffusion(folder: Path, **changes: Any) -> Path:
-    """`changes` are other components than these."""
+    """`changes` replace components."""
     made: dict[str, Any] = {
         "unet": unet(cross_attention_dim=32),
         "vae": vae(),
         "text_encoder": _clip(),
         "tokenizer": _clip_tokenizer(folder),
-        # Asks twice in its first step, so a request has more forwards than steps.
+        # Calls the denoiser twice in its first step, so a request has more forwards than steps.
         "scheduler": diffusers.PNDMScheduler(
             beta_start=0.00085,
             beta_end=0.012,
@@ -60,13 +60,13 @@ def stable_diffusion_xl(folder: Path) -> Path:
         text_encoder_2=_clip(with_projection=True),
         tokenizer=_clip_tokenizer(folder),
         tokenizer_2=_clip_tokenizer(folder),
-        # Draws noise at every step.
+        # Adds noise at every step.
         scheduler=diffusers.EulerAncestralDiscreteScheduler(timestep_spacing="leading"),
     )
 
 
 def stable_diffusion_3(folder: Path, **changes: Any) -> Path:
-    """`changes` are other components than these."""
+    """`changes` replace components."""
     made: dict[str, Any] = {
         "transformer": diffusers.SD3Transformer2DModel(
             sample_size=32,
@@ -94,27 +94,16 @@ def stable_diffusion_3(folder: Path, **changes: Any) -> Path:
 
 
 def flux(folder: Path, is_schnell: bool = False) -> Path:
-    return components.save(
-        diffusers.FluxPipeline,
+    torch.manual_seed(6)
+    return components.flux(
         folder,
-        transformer=diffusers.FluxTransformer2DModel(
-            patch_size=1,
-            in_channels=16,
-            num_layers=1,
-            num_single_layers=1,
-            attention_head_dim=16,
-            num_attention_heads=2,
-            joint_attention_dim=32,
-            pooled_projection_dim=32,
-            axes_dims_rope=(4, 4, 8),
-            guidance_embeds=not is_schnell,
-        ),
-        vae=vae(shift_factor=0.1159),
-        text_encoder=_clip(),
-        text_encoder_2=_t5(32),
-        tokenizer=_clip_tokenizer(folder),
-        tokenizer_2=_t5_tokenizer(folder),
-        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=not is_schnell),
+        WORDS,
+        has_guidance=not is_schnell,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        axes_dims_rope=(4, 4, 8),
     )
 
 
@@ -174,7 +163,7 @@ def unet(**config: Any) -> Any:
 
 
 def vae(num_levels: int = 2, **config: Any) -> Any:
-    """With two levels one pixel of the latents is two of the image; with four, eight, as usual."""
+    """With two levels a latent pixel is 2 x 2 pixels of the image; with four 8 x 8, as usual."""
     torch.manual_seed(2)
     return components.autoencoder([8 * 2**level for level in range(num_levels)], **config)
 
@@ -198,7 +187,7 @@ def _clip_tokenizer(folder: Path) -> Any:
 
 
 def safety_checker(threshold: float) -> dict[str, Any]:
-    """The components of a checker that refuses all pictures below -1, and none above 1."""
+    """A checker that rejects all images for a threshold below -1, and none above 1."""
     from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
 
     torch.manual_seed(5)

@@ -1,8 +1,8 @@
 """A checkpoint in diffusers format as a model of the engine: its stock pipeline, unmodified.
 
 Each request runs the pipeline's call in a coroutine, with its own sampler and random generator, and
-yields a forward for each call of a text encoder, the denoiser or the decoder. torch is imported
-when the model is loaded, not before.
+yields a forward for each call of a text encoder, the denoiser or the decoder. Loading the model
+imports torch, importing this module does not.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ _TWO_CALL_SAMPLERS = ("Heun", "KDPM2")
 
 @dataclass(frozen=True, slots=True)
 class ServingOptions:
-    """The catalog's options of a model ID. None stands for a default: the family's steps and
-    guidance, and a batch size that depends on the device."""
+    """The catalog's options of a model ID.
+
+    The default of `steps` and `guidance` is the family's; that of `max_rows` depends on the device.
+    """
 
     steps: int | None = None
     guidance: float | None = None

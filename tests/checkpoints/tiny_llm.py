@@ -1,7 +1,4 @@
-"""Tiny checkpoints of the families whose text encoder is a language model; made offline, too.
-
-They are made of the classes, and saved in the layout, of the real ones: only the sizes differ.
-"""
+"""Tiny checkpoints of the families whose text encoder is a language model, like those of `tiny`."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ import transformers
 
 from bench.components import save, t5
 
-from .readers import MROPE, SMALL, gemma, gemma_tokenizer, qwen, qwen_tokenizer
+from .text_encoders import MROPE, SMALL, gemma, gemma_tokenizer, qwen, qwen_tokenizer
 from .tiny import vae
 
 
@@ -55,7 +52,7 @@ def z_image(folder: Path) -> Path:
         axes_lens=[768, 64, 64],
     )
     for token in (transformer.x_pad_token, transformer.cap_pad_token):
-        torch.nn.init.normal_(token)  # is whatever lay in memory
+        torch.nn.init.normal_(token)  # else uninitialised memory
     return save(
         diffusers.ZImagePipeline,
         folder,
@@ -84,7 +81,7 @@ def lumina_2(folder: Path) -> Path:
             axes_dim_rope=(8, 4, 4),
             cap_feat_dim=16,
         ),
-        # Its pipeline takes eight pixels to one of the latents for granted.
+        # Its pipeline assumes that a latent pixel is 8 x 8 pixels of the image.
         vae=vae(num_levels=4, shift_factor=0.1159),
         text_encoder=gemma(),
         tokenizer=gemma_tokenizer(),
@@ -134,7 +131,7 @@ def sana(folder: Path) -> Path:
 
 
 def flux_2(folder: Path) -> Path:
-    """With a plain tokenizer for its processor, which needs torchvision."""
+    """The tokenizer replaces the processor of real checkpoints, which needs torchvision."""
     torch.manual_seed(15)
     config = transformers.Mistral3Config(
         text_config={**SMALL, "model_type": "mistral", "num_hidden_layers": 31},
@@ -203,7 +200,7 @@ def krea_2(folder: Path, is_distilled: bool = False) -> Path:
 
 
 def hunyuan_image(folder: Path, is_distilled: bool = False) -> Path:
-    """Its guiders remember the steps before, from the second on."""
+    """Its guiders keep the state of earlier steps, from the second on."""
     torch.manual_seed(18)
     guider = diffusers.AdaptiveProjectedMixGuidance(adaptive_projected_guidance_start_step=1)
     return save(

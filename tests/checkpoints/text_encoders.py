@@ -1,4 +1,4 @@
-"""Tiny text encoders of the kinds of language models, and their tokenizers, made offline.
+"""Tiny language models as text encoders, and their tokenizers, made offline.
 
 The tokenizers are trained on the words that the pipelines put around a prompt.
 """
@@ -29,8 +29,8 @@ _TEXTS = (
     "You are an assistant designed to generate superior images with the superior degree of "
     "image-text alignment based on textual prompts or user prompts. <Prompt Start> " * 3,
 )
-_MARKS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-_GEMMA_MARKS = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+_GEMMA_SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
 SMALL = {
     "hidden_size": 16,
     "intermediate_size": 24,
@@ -61,27 +61,27 @@ def gemma() -> Any:
 def qwen_tokenizer() -> Any:
     vocabulary, merges = _trained(
         transformers.Qwen2Tokenizer()._tokenizer,
-        _MARKS,
+        _SPECIAL,
         tokenizers.pre_tokenizers.ByteLevel.alphabet(),
     )
-    tokenizer = transformers.Qwen2Tokenizer(vocabulary, merges, extra_special_tokens=_MARKS[1:])
+    tokenizer = transformers.Qwen2Tokenizer(vocabulary, merges, extra_special_tokens=_SPECIAL[1:])
     tokenizer.chat_template = _CHAT
     return tokenizer
 
 
 def gemma_tokenizer() -> Any:
-    vocabulary, merges = _trained(transformers.GemmaTokenizer()._tokenizer, _GEMMA_MARKS, [])
+    vocabulary, merges = _trained(transformers.GemmaTokenizer()._tokenizer, _GEMMA_SPECIAL, [])
     return transformers.GemmaTokenizer(vocabulary, merges)
 
 
 def _trained(
-    empty: Any, marks: list[str], alphabet: list[str]
+    empty: Any, special: list[str], alphabet: list[str]
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Of a tokenizer that splits its text as this one without words does."""
+    """Vocabulary and merges of a tokenizer that splits its text as `empty` does."""
     learner = tokenizers.Tokenizer(tokenizers.models.BPE())
     learner.normalizer, learner.pre_tokenizer = empty.normalizer, empty.pre_tokenizer
     trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=700, special_tokens=marks, initial_alphabet=alphabet, show_progress=False
+        vocab_size=700, special_tokens=special, initial_alphabet=alphabet, show_progress=False
     )
     learner.train_from_iterator(_texts(), trainer)
     model = json.loads(learner.to_str())["model"]
