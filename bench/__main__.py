@@ -1,4 +1,4 @@
-"""`python -m bench [NAME] [options]`: one of `BENCHMARKS`, or the first two."""
+"""`python -m bench [NAME] [options]` runs one of `BENCHMARKS`, by default the first two."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BENCHMARKS = ("serving", "encoding", "overhead", "previews", "reduced", "compare
 def main(arguments: Sequence[str]) -> int:
     named = arguments[0] if arguments and not arguments[0].startswith("-") else None
     if named is not None and named not in BENCHMARKS:
-        print(f"no benchmark {named!r}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        print(f"no benchmark {named!r}; use one of {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
     try:
         if named == "soak":

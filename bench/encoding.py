@@ -1,12 +1,11 @@
-"""Which way of writing the file is fastest, and how large it gets.
+"""Speed and file size of PNG and JPEG encoders.
 
-    python bench/encoding.py            times every candidate that is installed, in one run
-    python bench/encoding.py --digest   prints one digest per compressor: compare two machines
-    python bench/encoding.py --addresses  counts the answers of each over threads and addresses
+    python bench/encoding.py            time every installed encoder in one run
+    python bench/encoding.py --digest   print one digest per compressor, to compare machines
+    python bench/encoding.py --addresses  count different outputs over threads and addresses
 
-Draws its own pictures: an illustration with soft gradients, a city of sharp edges, and each with a
-noise of one step, because a network's output is not perfectly flat. Knows nothing of the server.
-Missing candidates are named; install them with
+The test images are an illustration with soft gradients and a city with sharp edges, with and
+without noise of one level, as in a network's output. Missing encoders are listed; install them with
 `pip install deflate fpng isal opencv-python-headless pyvips pyvips-binary`.
 """
 
@@ -40,7 +39,7 @@ Encoder = Callable[[Pixels], bytes]
 Built = TypeVar("Built")
 SIDE_PX = 1024
 NUM_RUNS = 15
-WAVES = (0.05, 0.02, 0.006), (7, 23, 80)  # height and frequency of a ridge's waves
+WAVES = (0.05, 0.02, 0.006), (7, 23, 80)  # amplitude and frequency of a ridge's waves
 
 
 def illustration(noise: int) -> Pixels:
@@ -108,7 +107,7 @@ def sub(pixels: Pixels) -> Pixels:
 
 
 def written(filtered: Callable[[Pixels], Pixels], compress: Callable[[bytes], bytes]) -> Encoder:
-    """A bare PNG around another filter or compressor; the filters here are not tuned."""
+    """A minimal PNG encoder with the given filter and compressor."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (
@@ -140,7 +139,7 @@ def libvips(pyvips: Any) -> Encoder:
 
 
 def installed(optional: dict[str, tuple[str, Callable[[Any], Built]]]) -> dict[str, Built]:
-    """What is built on modules that may be missing, by name: the module, and what to do with it."""
+    """The encoders whose module is installed, by name."""
     found = {}
     for name, (module, build) in optional.items():
         try:
@@ -225,8 +224,10 @@ def print_digests() -> None:
 
 
 def print_addresses() -> None:
-    """How many answers were not the usual one of their picture: none is what a seed's promise
-    needs. Each thread of a process has memory of its own, so run it a few times."""
+    """Count outputs that differ from the usual one of their image; the seed promise needs zero.
+
+    Each thread has its own memory, so run it several times.
+    """
     pictures = [illustration(0)[:, : SIDE_PX - 32 * i] for i in range(12)]
     pictures += [city(0)[:, : SIDE_PX - 32 * i] for i in range(12)]
     for name, compress in compressors().items():

@@ -1,8 +1,7 @@
-"""Clients in a closed loop: each sends its next request when its last one has been answered.
+"""Closed-loop clients: each sends its next request after the answer to its last one.
 
-Bare HTTP/1.1 on asyncio streams, so that little of the machine goes to the client; an answer is
-timed to its last byte and looked into only after all have come. Knows the wire, nothing of what is
-measured or how it is shown.
+The client uses bare HTTP/1.1 on asyncio streams, to need little CPU time. It times an answer to its
+last byte and parses it after all answers have arrived.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from urllib.parse import urlsplit
 
 STAGES = ("queue", "encode", "denoise", "decode", "file")
 _STAGE = re.compile(r"(\w+);dur=([0-9.]+)")
-# Above the size of any answer: a full buffer would stop the reading and let the server wait.
+# Above the size of any answer: a full buffer would block the server.
 _BUFFER_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the load goes."""
+    """Address and API key of the server under load."""
 
     url: str
     key: str
@@ -35,7 +34,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request, by the names of the wire."""
+    """One request, with the field names of the API."""
 
     model: str
     prompt: str
@@ -50,7 +49,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """Bytes and times of one answer, from the first byte sent to the last received."""
+    """One answer: bytes, and times from the first byte sent to the last received."""
 
     asked: Asked
     status: int
@@ -65,7 +64,7 @@ class Answer:
 
     @cached_property
     def stages_ms(self) -> dict[str, float]:
-        """By the server's own clock, and `other`: what it does not account for, client included."""
+        """Times from `Server-Timing`, and `other`: the rest of the client's time."""
         line = next(
             (line for line in self.head.lower().split("\r\n") if "server-timing" in line), ""
         )
@@ -88,7 +87,7 @@ class LoadError(Exception):
 
 @dataclass(frozen=True)
 class Phase:
-    """Some requests at one concurrency, all answered."""
+    """Answered requests at one concurrency."""
 
     concurrency: int
     answers: Sequence[Answer]
@@ -99,14 +98,14 @@ class Phase:
 
 
 def run_phase(target: Target, requests: Sequence[Asked], concurrency: int) -> Phase:
-    """Raises `LoadError` where one is refused or fails: there is no time of an image then."""
+    """Run requests in a closed loop. Raises `LoadError` if one fails."""
     return Phase(concurrency, asyncio.run(_closed_loop(target, requests, concurrency)))
 
 
 async def _closed_loop(
     target: Target, requests: Sequence[Asked], concurrency: int
 ) -> Sequence[Answer]:
-    left = iter(requests)  # shared: whoever is free takes the next
+    left = iter(requests)  # shared by all clients
     clients = (_client(target, left) for _ in range(concurrency))
     answers = [answer for part in await asyncio.gather(*clients) for answer in part]
     for answer in answers:
@@ -147,7 +146,7 @@ def wire_request(target: Target, host: str, asked: Asked) -> bytes:
 
 
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, str, bytes]:
-    """Status, head and body of one answer that has a Content-Length."""
+    """Status, head and body of one answer with a Content-Length."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     length = re.search(r"(?i)^content-length: *(\d+)", head, re.MULTILINE)
     if length is None:
@@ -156,5 +155,5 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, str, bytes]:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The least value that so many percent of all do not exceed."""
+    """The least value that is not below `percent` percent of the values."""
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]

@@ -1,8 +1,7 @@
-"""What the machine is, and how fast it multiplies matrices in the runtime that serves.
+"""Facts about the machine, and its rate of matrix products in OpenVINO.
 
-The rate of a product of two 2048-cubes is the yardstick for a network: same OpenVINO, same threads,
-same hints as the engine, weights constant as a network's are. The best of many runs counts, since
-whatever disturbs a run can only make it slower. Knows nothing of any network.
+The rate of a 2048x2048 product is the reference for a network: same OpenVINO, threads and hints as
+the engine, constant weights. The best of many runs counts.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ OPENVINO_NAMES = {"float32": "f32", "bfloat16": "bf16"}
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Of the matrix product, in GFLOP/s."""
+    """Rates of the matrix product, in GFLOP/s."""
 
     float32: float
     bfloat16: float
@@ -36,7 +35,7 @@ class Rates:
 
 
 def matrix_rates(num_threads: int, seconds: float) -> Rates:
-    """Measures each type of number for about `seconds`; `num_threads` 0 takes every core."""
+    """Measure each type for about `seconds`; `num_threads` 0 uses every core."""
     return Rates(*(_matrix_rate(name, num_threads, seconds) for name in OPENVINO_NAMES))
 
 
@@ -61,7 +60,7 @@ def _matrix_rate(precision: str, num_threads: int, seconds: float) -> float:
 
 
 def durations_s(run: Callable[[], object], *, seconds: float) -> list[float]:
-    """Of as many runs as fit, three at least, after one that does not count."""
+    """Durations of the runs that fit into `seconds`, at least three, after a warm-up."""
     run()
     durations: list[float] = []
     end = time.perf_counter() + seconds
@@ -73,7 +72,7 @@ def durations_s(run: Callable[[], object], *, seconds: float) -> list[float]:
 
 
 def facts() -> dict[str, str]:
-    """What a reader has to know before comparing with another machine."""
+    """Facts for comparing results with another machine."""
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "?"
     return {
         "processor": str(openvino_core().get_property("CPU", "FULL_DEVICE_NAME")),

@@ -1,8 +1,7 @@
-"""The embedded model without a server: what a forward costs, and what the engine adds around it.
+"""Cost of the bundled model without a server: its forwards, and the engine's own time.
 
-The operations of the denoiser are counted from its graph, its time is taken as the engine calls it,
-and one image at a time through the real engine shows what lies between the forwards. Knows nothing
-of HTTP.
+The operations of the denoiser are counted from its graph, and its forward is timed as the engine
+calls it. Single images through the real engine show the time between forwards.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ _PARAMS = ImageParams(DEFAULT_MODEL, "a red apple on a wooden table", seed=1)
 
 
 def num_operations(file: Path, rows: int) -> int:
-    """Floating-point operations of one forward of the network in `file` with that many rows.
+    """Floating-point operations of one forward of the network in `file` with `rows` rows.
 
     2 * K * (elements of the output) for a matrix product whose inner dimension is K, and
     2 * L * S * (E + V) for each head of an attention of L queries of width E over S keys, with
-    values of width V. What is done per element (norms, gates, softmax) does not count: 1 to 2 % of
-    such a network, and the share of the rate comes out lower without it, not higher.
+    values of width V. Operations per element (norms, gates, softmax) are not counted: 1 to 2% of
+    such a network. The computed share of the rate is therefore too low, never too high.
     """
     model = openvino_core().read_model(file)
     model.reshape({port: [rows, *list(port.partial_shape)[1:]] for port in model.inputs})
@@ -62,12 +61,12 @@ def _operations(node: ov.Node) -> int:
 
 
 def served_precision(settings: Settings) -> str:
-    """float32 or bfloat16: what the settings come to on this machine."""
+    """The precision that the settings select on this machine: float32 or bfloat16."""
     return {"f32": "float32", "bf16": "bfloat16"}[inference_precision(settings.embedded_precision)]
 
 
 def denoiser_durations_s(settings: Settings, precision: str, seconds: float) -> list[float]:
-    """Of forwards with `ROWS` rows, called as the engine calls them."""
+    """Durations of forwards with `ROWS` rows, called as the engine calls them."""
     networks = _embedded(replace(settings, embedded_precision=precision)).load()
     forward = _first_denoising(_embedded(settings), networks)
     return durations_s(lambda: networks["denoiser"](forward.inputs), seconds=seconds)
@@ -92,11 +91,10 @@ def _first_denoising(model: EmbeddedModel, networks: Mapping[str, Network]) -> F
 
 @dataclass(frozen=True, slots=True)
 class EngineCost:
-    """Of one image alone in the engine, medians in ms.
+    """Medians in ms for one image alone in the engine.
 
-    `forwards_ms` is by the runtime's own clock, and for the decoder, which has none, by ours;
-    `between_ms` is the rest of the stages encode, denoise and decode: the sampler, the copies of
-    inputs and outputs, the hand-over of events.
+    `forwards_ms` is measured by the runtime, for the decoder by this module. `between_ms` is the
+    rest of the stages encode, denoise and decode: sampler, copies, events.
     """
 
     forwards_ms: float
@@ -119,7 +117,7 @@ class _TimedNetwork:
 
 
 class _TimedModel:
-    """The embedded model with networks that count their time."""
+    """The bundled model with networks that measure their time."""
 
     def __init__(self, model: EmbeddedModel) -> None:
         self.info: ModelInfo = model.info

@@ -1,7 +1,7 @@
-"""What the engine itself costs per shared forward: gather, merge, split and switch, and no network.
+"""The engine's overhead per shared forward: gather, merge, split and switch, without a network.
 
-Jobs that only ask, and a network that only answers, run through the engine's loop; the time is that
-of the thread alone, so that whatever else runs on the machine is not in it. Knows no model.
+Jobs that only request forwards, and a network that only copies, run through the engine's loop. The
+time is the thread's CPU time, so other load does not affect it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from daguerre.params import ImageParams, ModelInfo
 ROWS = 16
 _MODEL, _NETWORK = "bare", "denoiser"
 _NUM_STEPS, _NUM_WARM = 220, 20
-# Of one row: what it takes to move the numbers of a real network is shown apart from the rest.
+# Shapes of one row; the larger ones show the cost of moving real tensors.
 SHAPES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "a few numbers": {"sample": (4, 8, 8), "text": (4, 8)},
     "as SD 1.5 at 512x512": {"sample": (4, 64, 64), "text": (77, 768)},
@@ -33,7 +33,7 @@ SHAPES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 
 
 class _Answering:
-    """Gives back its first input; a copy, as a network's outputs are its caller's."""
+    """A network that returns a copy of its first input."""
 
     name = fingerprint = _NETWORK
 
@@ -43,7 +43,7 @@ class _Answering:
 
 @dataclass(frozen=True)
 class _Asking:
-    """A model whose pipelines do nothing but ask for forwards."""
+    """A model whose pipelines only request forwards."""
 
     shapes: Mapping[str, tuple[int, ...]]
     info = ModelInfo(_MODEL, weights_sha256="", created=0, batching="throughput")
@@ -64,8 +64,8 @@ class _Asking:
 
 
 def cost_ms(shapes: Mapping[str, tuple[int, ...]]) -> float:
-    """Of a forward that 16 jobs share, in the engine's thread: the median of 200."""
-    # By a clock that counts how often it is asked any forward takes one, so that all of them share.
+    """Median overhead of 200 forwards that 16 jobs share, in ms of the engine's thread."""
+    # With a clock that counts its calls, every forward takes one unit, so all jobs share.
     clock = itertools.count().__next__
     loop = Loop({_MODEL: _Asking(shapes)}, CertificateStore(), ROWS, clock, lambda job: None)
     loop.model_manager.load(_MODEL)

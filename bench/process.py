@@ -1,7 +1,6 @@
-"""A `daguerre serve` process on a free port with a folder of its own, and what it costs.
+"""A `daguerre serve` process on a free port with its own data directory: start time and memory.
 
-Times its start and reads its memory from /proc, where there is one. Knows nothing of what is asked
-of the server.
+Memory and CPU time come from /proc, if there is one.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class ServerProcess:
     process: subprocess.Popen[str] | None = None
 
     def wait(self, timeout_s: float) -> int:
-        """The status that it ends with."""
+        """Wait for the exit status."""
         assert self.process, "not started here. This is a bug."
         return self.process.wait(timeout_s)
 
@@ -44,13 +43,13 @@ class ServerProcess:
         self.process.kill()
 
     def engine_pids(self) -> list[int]:
-        """The processes that it has started; none is known without /proc."""
+        """Its child processes; empty without /proc."""
         return [
             int(p.parent.name) for p in Path("/proc").glob("[0-9]*/stat") if _parent(p) == self.pid
         ]
 
     def reset_peak(self) -> None:
-        """The peak counts from here on; without /proc there is none."""
+        """Restart the measurement of peak memory. Needs /proc."""
         for pid in (self.pid, *self.engine_pids()):
             try:
                 Path(f"/proc/{pid}/clear_refs").write_text("5")
@@ -58,29 +57,28 @@ class ServerProcess:
                 pass
 
     def peak_mb(self) -> float | None:
-        """Most resident memory since `reset_peak`, in 10^6 bytes: the sum over its processes."""
+        """Peak resident memory since `reset_peak`, in 10^6 bytes, summed over its processes."""
         peaks = [_of_status(pid, "VmHWM") for pid in (self.pid, *self.engine_pids())]
         return None if None in peaks else sum(peak for peak in peaks if peak is not None)
 
     def resident_mb(self) -> float:
-        """Resident memory now, in 10^6 bytes: the sum over its processes. Needs /proc."""
+        """Current resident memory in 10^6 bytes, summed over its processes. Needs /proc."""
         return sum(_of_status(pid, "VmRSS") or 0.0 for pid in (self.pid, *self.engine_pids()))
 
     def cpu_s(self) -> float | None:
-        """Time of processors that it has had since its start, its engine's included; without /proc
-        there is none."""
+        """CPU time since its start, including the engine's; None without /proc."""
         spent = [_cpu_s(pid) for pid in (self.pid, *self.engine_pids())]
         return None if None in spent else sum(each for each in spent if each is not None)
 
     def num_files(self) -> int:
-        """Files that the server has open, connections among them. Needs /proc."""
+        """Number of open files, including connections. Needs /proc."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
 
 def _parent(stat: Path) -> int | None:
     try:
         return int(stat.read_text().rpartition(")")[2].split()[1])
-    except OSError:  # it has ended meanwhile
+    except OSError:  # it has exited
         return None
 
 
@@ -103,7 +101,7 @@ def _of_status(pid: int, name: str) -> float | None:
 
 @contextmanager
 def serving(home: Path, environment: Mapping[str, str]) -> Iterator[ServerProcess]:
-    """Ready when it is yielded, ended by SIGTERM after; `environment` is beside the present one."""
+    """Run a server until it is stopped with SIGTERM; `environment` extends the current one."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "daguerre", "serve", "--host", "127.0.0.1", "--port", "0"]
     variables = {"DAGUERRE_LOG_LEVEL": "warning", **environment, "DAGUERRE_HOME": str(home)}
@@ -120,7 +118,7 @@ def serving(home: Path, environment: Mapping[str, str]) -> Iterator[ServerProces
 def launched(
     command: Sequence[str], environment: Mapping[str, str]
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server that prints where it listens, and that address; killed in the end."""
+    """Run a server that prints its address; yield it with that address, and kill it at the end."""
     process = subprocess.Popen(
         command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
     )
@@ -155,7 +153,7 @@ def _readiness(url: str, process: subprocess.Popen[str]) -> int:
 
 
 def readiness(url: str) -> int:
-    """The status of /readyz."""
+    """Status of `GET /readyz`."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     try:
         connection.request("GET", "/readyz")
@@ -165,7 +163,7 @@ def readiness(url: str) -> int:
 
 
 def help_s() -> float:
-    """What `daguerre --help` takes, from the start of the process to its end."""
+    """Duration of `daguerre --help`, from the start of the process to its end."""
     started = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "daguerre", "--help"], stdout=subprocess.DEVNULL, check=True

@@ -1,7 +1,6 @@
-"""From measured values to tables and verdicts, in Markdown and JSON.
+"""Tables and verdicts of measured values, in Markdown and JSON.
 
-Measures nothing. A verdict is PASS or MISS, or says that there was no measurement: a value is never
-made up for one.
+A verdict is PASS, MISS or "not measured".
 """
 
 from __future__ import annotations
@@ -55,14 +54,14 @@ class Arithmetic:
     """Forwards of the denoiser in one precision."""
 
     precision: str
-    is_served: bool  # the precision that the server takes on this machine
+    is_served: bool  # whether the server uses it on this machine
     best_ms: float
     median_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Medians of several starts, in seconds; `ready_s` is None for a server that ran before."""
+    """Medians of several starts, in seconds; `ready_s` is None for a running server."""
 
     ready_s: float | None
     help_s: float
@@ -73,8 +72,8 @@ class Results:
     facts: Mapping[str, str]
     sizes: Sequence[Row]
     formats: Sequence[Row]  # by format, then by ascending concurrency
-    lone_peak_mb: float | None  # with one request at a time
-    crowd_peak_mb: float | None  # with up to eight
+    single_peak_mb: float | None  # with one request at a time
+    loaded_peak_mb: float | None  # with up to eight
     num_operations: int  # of a forward with ROWS rows
     arithmetic: Sequence[Arithmetic]
     rates: Rates
@@ -82,17 +81,17 @@ class Results:
     start: Start
     notes: Sequence[str] = field(default=())
 
-    def lone(self) -> Row:
-        """1024x1024 PNG, one at a time."""
+    def single(self) -> Row:
+        """The row of 1024x1024 PNG with one client."""
         return next(r for r in self.formats if (r.name, r.concurrency) == ("png", 1))
 
-    def crowd(self) -> Row:
-        """1024x1024 PNG at the highest concurrency."""
+    def loaded(self) -> Row:
+        """The row of 1024x1024 PNG with the most clients."""
         return max((r for r in self.formats if r.name == "png"), key=lambda r: r.concurrency)
 
     def outside_ms(self) -> float:
-        """Of a lone image: what is no forward of a network, from the first byte to the last."""
-        split = self.lone().split_ms
+        """Time of a single image outside of forwards, from the first byte to the last."""
+        split = self.single().split_ms
         return split["queue"] + split["file"] + split["other"] + self.cost.between_ms
 
     def share(self, arithmetic: Arithmetic, rate: float) -> float:
@@ -119,18 +118,18 @@ class Verdict:
 
 
 def verdicts(results: Results) -> list[Verdict]:
-    lone, crowd = results.lone(), results.crowd()
+    single, loaded = results.single(), results.loaded()
     outside_ms = results.outside_ms()
-    mean_ms = sum(lone.split_ms.values())
-    peaks = results.lone_peak_mb, results.crowd_peak_mb
+    mean_ms = sum(single.split_ms.values())
+    peaks = results.single_peak_mb, results.loaded_peak_mb
     growth = None if peaks[0] is None or peaks[1] is None else peaks[1] - peaks[0]
-    many = crowd.concurrency
+    many = loaded.concurrency
     return [
-        Verdict("a lone 1024x1024 PNG: all that is no forward", outside_ms, "ms", 40, True),
-        Verdict("the same, of the answer's time", 100 * outside_ms / mean_ms, "%", 5, True),
+        Verdict("a single 1024x1024 PNG: outside forwards", outside_ms, "ms", 40, True),
+        Verdict("the same, share of the total time", 100 * outside_ms / mean_ms, "%", 5, True),
         Verdict(
             f"images a minute at concurrency {many}, against 1",
-            crowd.images_per_minute / lone.images_per_minute,
+            loaded.images_per_minute / single.images_per_minute,
             "x",
             1.0,
             False,
@@ -154,7 +153,7 @@ def markdown(results: Results) -> str:
         *results.notes,
         "PNG, one request at a time:\n\n" + _rows_table(results.sizes),
         "1024x1024, clients in a closed loop:\n\n" + _rows_table(results.formats),
-        "Where a lone 1024x1024 PNG spends its time:\n\n" + _parts_table(results),
+        "Time of a single 1024x1024 PNG:\n\n" + _parts_table(results),
         f"The denoiser with {ROWS} rows, {results.num_operations / 1e9:.2f} GFLOP a forward,"
         f" against products of 2048-cubes at {results.rates.float32:.0f} GFLOP/s in float32 and"
         f" {results.rates.bfloat16:.0f} in bfloat16:\n\n" + _arithmetic_table(results),
@@ -183,11 +182,11 @@ def _rows_table(rows: Sequence[Row]) -> str:
 
 
 def _parts_table(results: Results) -> str:
-    split, cost = results.lone().split_ms, results.cost
+    split, cost = results.single().split_ms, results.cost
     stages_ms = split["encode"] + split["denoise"] + split["decode"]
     parts = {
         "forwards of the networks": stages_ms - cost.between_ms,
-        "in the engine, between them": cost.between_ms,
+        "engine, between forwards": cost.between_ms,
         "queue": split["queue"],
         "file and base64": split["file"],
         "other: HTTP, hand-over, client": split["other"],

@@ -1,11 +1,11 @@
-"""How fast and how lean `daguerre serve` is: latency, throughput, memory, arithmetic, start.
+"""Latency, throughput, memory, arithmetic and start time of `daguerre serve`.
 
-    python -m bench serving              some ten minutes; starts a server of its own
-    python -m bench serving --quick      under a minute on an idle machine: does it run at all
+    python -m bench serving              about ten minutes; starts its own server
+    python -m bench serving --quick      under a minute; tests the benchmark itself
     python -m bench serving --url http://127.0.0.1:8000 --key inf-...
 
-Fixed prompts and seeds; kinds of load take turns, so that a machine that slows down slows them all.
-Knows the order of things only; what is done in each step is in the modules beside this one.
+Prompts and seeds are fixed. Kinds of load alternate, so that a slow phase of the machine affects
+all of them. This module has the order of the steps; the other modules implement them.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ PROMPTS = (
 )
 CONCURRENCIES = (1, 2, 4, 8)
 QUICK_STEPS = "2"
-_NO_SERVER_NOTE = "A server that ran before: its start and its memory were not measured."
+_NO_SERVER_NOTE = "The server was already running: its start and its memory were not measured."
 _QUICK_NOTE = (
-    f"**--quick: few requests, images of {QUICK_STEPS} steps. A test of the benchmark, no measure:"
-    " shares of an image's time mean nothing.**"
+    f"**--quick: few requests, images of {QUICK_STEPS} steps. This tests the benchmark; its figures"
+    " mean nothing.**"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much of everything."""
+    """Number of repetitions of each step."""
 
     num_starts: int
     num_a_size: int
-    num_a_phase: int  # or as many as there are clients, where they are more
+    num_a_phase: int  # or the number of clients, if that is larger
     num_rounds: int
     num_engine_images: int
     seconds: float  # for each repeated run of a network or a product
@@ -82,12 +82,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m bench serving", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--url", help="a server that runs already")
+    parser.add_argument("--url", help="URL of a running server")
     parser.add_argument("--key", help="its key")
     parser.add_argument("--output", type=Path, default=Path("build/bench-serving.json"))
     options = parser.parse_args(arguments)
     if (options.url is None) != (options.key is None):
-        parser.error("--url and --key go together")
+        parser.error("--url and --key must be given together")
     return options
 
 
@@ -97,8 +97,8 @@ def measure(options: argparse.Namespace) -> report.Results:
     before = machine.matrix_rates(settings.threads_per_worker, plan.seconds)
     with _server(options) as (target, server):
         loads = Loads(target, server, plan)
-        sizes, lone_peak_mb = loads.sizes()
-        formats, crowd_peak_mb = loads.formats()
+        sizes, single_peak_mb = loads.sizes()
+        formats, loaded_peak_mb = loads.formats()
     arithmetic = _arithmetic(settings, plan)
     cost = networks.engine_cost(settings, plan.num_engine_images)
     after = machine.matrix_rates(settings.threads_per_worker, plan.seconds)
@@ -106,8 +106,8 @@ def measure(options: argparse.Namespace) -> report.Results:
         facts,
         sizes,
         formats,
-        lone_peak_mb,
-        crowd_peak_mb,
+        single_peak_mb,
+        loaded_peak_mb,
         networks.num_operations(networks.denoiser_file(), networks.ROWS),
         arithmetic,
         before.best(after),
@@ -127,7 +127,7 @@ def _server(options: argparse.Namespace) -> Iterator[tuple[Target, process.Serve
 
 
 class Loads:
-    """The phases of load on one server, and what they left: every image by its parameters."""
+    """The phases of load on one server, with the digests of every image."""
 
     def __init__(self, target: Target, server: process.ServerProcess | None, plan: Plan) -> None:
         self._target, self._server, self._plan = target, server, plan
@@ -136,7 +136,7 @@ class Loads:
         self._run([_asked(0)], 1)  # warm-up
 
     def sizes(self) -> tuple[list[report.Row], float | None]:
-        """Each size, one request at a time; and the peak of memory over all of them."""
+        """Rows of each size with one client, and their peak memory."""
         rows = []
         for width, height in SIZES.values():
             size = f"{width}x{height}"
@@ -146,8 +146,8 @@ class Loads:
         return rows, _most(row.peak_mb for row in rows)
 
     def formats(self) -> tuple[list[report.Row], float | None]:
-        """PNG and JPEG at each concurrency; and the peak of memory with more than one request."""
-        # First the certificates: what may be shared is found out once for each machine.
+        """Rows of PNG and JPEG at each concurrency, and the peak memory with several clients."""
+        # Issue the certificates first.
         many = CONCURRENCIES[-1]
         _, first_peak_mb = self._run([_asked(i) for i in range(many)], many)
         kinds = [(form, count) for form in FORMATS for count in CONCURRENCIES]
@@ -161,11 +161,11 @@ class Loads:
             report.row(form, [phase for phase, _ in runs], _most(peak for _, peak in runs))
             for (form, _), runs in phases.items()
         ]
-        crowded = [row.peak_mb for row in rows if row.concurrency > 1]
-        return rows, _most([first_peak_mb, *crowded])
+        loaded = [row.peak_mb for row in rows if row.concurrency > 1]
+        return rows, _most([first_peak_mb, *loaded])
 
-    def num_unlike(self) -> int:
-        """Requests that got other bytes when they were made again."""
+    def num_different(self) -> int:
+        """Number of requests whose repetition returned different bytes."""
         return sum(len(digests) > 1 for digests in self._digests.values())
 
     def _run(self, requests: Sequence[Asked], concurrency: int) -> tuple[Phase, float | None]:
@@ -199,7 +199,7 @@ def _arithmetic(settings: Settings, plan: Plan) -> list[report.Arithmetic]:
 
 
 def _start(plan: Plan, *, is_own: bool) -> report.Start:
-    """Each start on a folder of its own: the first of a user, with the files in memory."""
+    """Start times, each with an empty data directory and warm file caches."""
     ready_s = _median(_ready_s, plan.num_starts) if is_own else None
     return report.Start(ready_s, _median(process.help_s, plan.num_starts))
 
@@ -218,6 +218,6 @@ def _notes(options: argparse.Namespace, loads: Loads) -> Iterator[str]:
         yield _QUICK_NOTE
     if options.url:
         yield _NO_SERVER_NOTE
-    yield f"{loads.num_answers} images; requests that gave other bytes again: {loads.num_unlike()}."
-    if loads.num_unlike():
-        raise LoadError("the same request gave other bytes; no figure counts then")
+    yield f"{loads.num_answers} images; repeats with different bytes: {loads.num_different()}."
+    if loads.num_different():
+        raise LoadError("a repeated request returned different bytes, so no figure is valid")

@@ -1,14 +1,14 @@
-"""The same checkpoint, size and steps in one run: this server, and a plain one of diffusers.
+"""Compares daguerre with a plain diffusers server: same checkpoint, size and steps, in one run.
 
-    python -m bench compare                  all checkpoints: some fifteen minutes on two cores
-    python -m bench compare --quick          tiny ones: does the benchmark itself work
-    python -m bench compare dit --num 4      one of them, with more images
-    python -m bench compare --clients 1      no crowds
+    python -m bench compare                  all checkpoints, about 15 minutes on two cores
+    python -m bench compare --quick          tiny checkpoints, to test the benchmark
+    python -m bench compare dit --num 4      one checkpoint, with more images
+    python -m bench compare --clients 1      one client only
     python -m bench compare sd-1.5-whole --sd-server PATH    stable-diffusion.cpp's server, too
 
-Servers stand side by side and take turns, so that a machine that slows down slows them all. Another
-server that has no picture after `--limit-s` of the processors' time is given up, and the
-table says so. Needs the extra daguerre[diffusers].
+The servers run side by side and alternate, so that a slow phase of the machine affects all of them.
+Another server without an image after `--limit-s` of CPU time is stopped, and the table says so.
+Needs the extra daguerre[diffusers].
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _compared(
         loads: dict[str, Load] = {}
         for label, starting in _servers(kind, folder, checkpoint, options).items():
             server = stack.enter_context(starting())
-            # What is converted has as long as it takes.
+            # A conversion may take as long as it needs.
             limit_s = math.inf if label.startswith(OURS) else options.limit_s
             as_told = cpp.as_told if label.startswith(cpp.NAME) else _as_it_is
             loads[label] = Load(server, limit_s, as_told)
@@ -84,7 +84,7 @@ def _take_turns(loads: Sequence[Load], options: argparse.Namespace) -> None:
 def _servers(
     kind: checkpoints.Kind, folder: Path, checkpoint: Path, options: argparse.Namespace
 ) -> Mapping[str, Callable[[], servers.Starting]]:
-    """This one first: what it converts takes memory that the others would have."""
+    """Servers by label, daguerre first, because the conversion needs free memory."""
     found: dict[str, Callable[[], servers.Starting]] = {}
     for dtype in options.our_dtypes:
         found[f"{OURS} {dtype}"] = functools.partial(
@@ -104,7 +104,7 @@ def _as_it_is(request: Asked) -> Asked:
 
 
 class Load:
-    """The phases of one server. Its first request does not count but as such."""
+    """The phases of one server. Its first request is timed separately."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Load:
         self.first = self._first()
 
     def _first(self) -> Phase | None:
-        """None where the server has had more than its share of the processors for one picture."""
+        """The first request, or None if the server exceeded its CPU time."""
         is_over = threading.Event()
         watch = threading.Thread(target=self._watch, args=(is_over,))
         watch.start()
@@ -165,7 +165,7 @@ class Load:
         ]
         digests: dict[int, str] = {}
         for answer in (a for r in found for phase in r.phases for a in phase.answers):
-            pixels(answer)  # that it is a picture
+            pixels(answer)  # checks that it is an image
             if digests.setdefault(answer.asked.seed, answer.digest) != answer.digest:
                 raise LoadError(f"{label} gave other bytes for {answer.asked} the second time")
         return found

@@ -1,9 +1,9 @@
-"""Checkpoints to compare servers with, made offline: the shapes of real ones, random weights.
+"""Checkpoints for the comparison, made offline: real shapes, random weights.
 
-Speed depends on shapes and types alone. A picture of the contract's smallest area has a megapixel,
-so the decoder makes 16 pixels of one of the latents in place of 8: at 1024x1024 the denoiser works
-on 64x64 latents, as that of Stable Diffusion 1.5 does at 512x512. The decoder has few channels.
-One has all sizes of the real one instead, for a server that has these built in.
+Speed depends on shapes and types only. Images have a megapixel, so the decoder upscales 16 times
+instead of 8: at 1024x1024 the denoiser works on 64x64 latents, like Stable Diffusion 1.5 at
+512x512. The decoder has few channels. One checkpoint has all sizes of Stable Diffusion 1.5, for
+servers that have these built in.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from bench import components
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is compared. `make` writes it into a folder and returns how many parameters its denoiser
-    has; `words` say what it is. One that `is_whole` has all sizes of the real one."""
+    """A kind of checkpoint. `make` writes it and returns the number of the denoiser's parameters.
+
+    `words` describe it. If `is_whole`, all networks have their real sizes."""
 
     make: Callable[[Path], int]
     words: str
@@ -32,7 +33,7 @@ class Kind:
     is_whole: bool = False
 
 
-_DECODER = (16, 16, 32, 32, 32)  # channels of its levels, each of twice the pixels
+_DECODER = (16, 16, 32, 32, 32)  # channels of its levels, each with twice the width and height
 _TINY_DECODER = (8,) * 6
 
 
@@ -46,7 +47,7 @@ def sd_15(
 
 
 def sd_15_whole(folder: Path) -> int:
-    """All of it, text encoder and decoder, too, and under the names of the real one's weights."""
+    """Write all networks in real size, under the names of the original weights."""
     torch.manual_seed(1)
     decoder = components.autoencoder((128, 256, 512, 512), layers_per_block=2, norm_num_groups=32)
     vocabulary = components.clip_vocabulary(49408)
@@ -93,7 +94,7 @@ def sd_3(
     num_heads: int = 6,
     decoder: tuple[int, ...] = _DECODER,
 ) -> int:
-    """Without the third text encoder, as the family allows."""
+    """Write a checkpoint without the optional third text encoder."""
     torch.manual_seed(2)
     width, vocabulary = 256, components.clip_vocabulary()
     return _save(

@@ -1,7 +1,6 @@
-"""The server of stable-diffusion.cpp, which is built apart, and how it is asked.
+"""The server of stable-diffusion.cpp, which is built separately.
 
-It reads a folder in diffusers format whose networks have the sizes that it has built in. Knows
-nothing of what is measured.
+It reads a checkpoint in diffusers format whose networks have the sizes that are built into it.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from bench.load import Asked, LoadError, Target
 from bench.process import ServerProcess
 
 NAME = "sd.cpp"
-# Of the weights. Those of convolutions are float16 whatever is asked for, and sums are float32.
+# Types of the weights. Convolutions are always float16, and sums float32.
 DTYPES = ("f32", "f16", "bf16")
 _START_TIMEOUT_S = 300.0
 _POLL_S = 0.05
 
 
 def version(program: Path) -> str:
-    """Raises OSError or `LoadError` where it is no such program."""
+    """Version of the program. Raises `OSError` or `LoadError` if it is not sd-server."""
     told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30)
     found = re.search(r"stable-diffusion\.cpp version .*", told.stdout)
     if found is None:
-        raise LoadError(f"it answers --version with status {told.returncode} and {told.stdout!r}")
+        raise LoadError(f"--version exits with status {told.returncode} and prints {told.stdout!r}")
     return found.group(0)
 
 
@@ -42,8 +41,7 @@ def version(program: Path) -> str:
 def serving(
     program: Path, log: Path, checkpoint: Path, kind: Kind, dtype: str
 ) -> Iterator[ServerProcess]:
-    """Killed in the end; `log` gets what it says. Raises `LoadError` where it does not load the
-    checkpoint."""
+    """Run a server with its output in `log`. Raises `LoadError` if it cannot load."""
     started, port = time.perf_counter(), _free_port()
     command = [str(program), *_options(checkpoint, kind, dtype), "--listen-port", str(port)]
     with log.open("w") as file:
@@ -59,26 +57,25 @@ def serving(
 
 
 def as_told(request: Asked) -> Asked:
-    """Its own fields, of which the seed is one, come inside the prompt."""
+    """The request with the server's own fields, such as the seed, embedded in the prompt."""
     own = json.dumps({"seed": request.seed})
     return replace(request, prompt=f"{request.prompt}<sd_cpp_extra_args>{own}</sd_cpp_extra_args>")
 
 
 def _options(checkpoint: Path, kind: Kind, dtype: str) -> Sequence[str]:
-    """The sampler is the one that asks the network once a step, as the checkpoint's; the generator
-    of its noise is torch's."""
+    """Command line: a sampler with one forward per step, and torch's noise generator."""
     return [
         *("--model", str(checkpoint), "--type", dtype),
-        *("--threads", str(torch.get_num_threads())),  # as the others
+        *("--threads", str(torch.get_num_threads())),  # like the other servers
         *("--steps", str(kind.steps), "--cfg-scale", str(kind.guidance)),
         *("--sampling-method", "ddim_trailing", "--rng", "cpu"),
-        "--diffusion-conv-direct",  # faster; others are not (bench/LOG.md)
+        "--diffusion-conv-direct",  # faster; other options are not (bench/LOG.md)
         *("--listen-ip", "127.0.0.1"),
     ]
 
 
 def _wait_ready(port: int, process: subprocess.Popen[str], log: Path) -> None:
-    """It listens once it has loaded the checkpoint."""
+    """Wait until the server listens, which is after it has loaded the checkpoint."""
     deadline = time.perf_counter() + _START_TIMEOUT_S
     while process.poll() is None and time.perf_counter() < deadline:
         try:

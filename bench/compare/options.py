@@ -11,21 +11,26 @@ from bench.load import LoadError
 
 
 def parse(arguments: Sequence[str], description: str | None) -> argparse.Namespace:
-    """Ends the process where they are wrong, with what is allowed."""
+    """Parsed arguments. Exits with a message that names the allowed values if one is invalid."""
     parser = argparse.ArgumentParser("python -m bench compare", description=description)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("checkpoints", nargs="*", metavar="|".join(checkpoints.KINDS))
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--num", type=int, default=2, help="images of each server alone")
-    parser.add_argument("--clients", default="1,8", help="how many at once, one number or more")
-    parser.add_argument("--limit-s", type=float, default=240.0, help="for another server's first")
+    parser.add_argument("--num", type=int, default=2, help="images per server with one client")
+    parser.add_argument("--clients", default="1,8", help="numbers of clients, separated by commas")
+    parser.add_argument(
+        "--limit-s",
+        type=float,
+        default=240.0,
+        help="CPU seconds for the first image of another server",
+    )
     types = ",".join(servers.DTYPES)
-    parser.add_argument("--dtypes", default=types, help="of the plain servers, or none")
-    parser.add_argument("--our-dtypes", default=types, help="of this one")
-    parser.add_argument("--executor", default="auto", help="of this server")
-    parser.add_argument("--sd-server", type=Path, help="that of stable-diffusion.cpp, a program")
-    parser.add_argument("--sd-dtypes", default="f16", help="of its weights")
-    parser.add_argument("--folder", type=Path, help="where checkpoints may lie meanwhile: 10 GB")
+    parser.add_argument("--dtypes", default=types, help="types of the plain servers, or none")
+    parser.add_argument("--our-dtypes", default=types, help="types of daguerre")
+    parser.add_argument("--executor", default="auto", help="executor of daguerre")
+    parser.add_argument("--sd-server", type=Path, help="path of stable-diffusion.cpp's sd-server")
+    parser.add_argument("--sd-dtypes", default="f16", help="types of its weights")
+    parser.add_argument("--folder", type=Path, help="temporary directory for checkpoints (10 GB)")
     parser.add_argument("--output", type=Path, default=Path("build/bench-compare.json"))
     options = parser.parse_args(arguments)
     try:
@@ -36,11 +41,11 @@ def parse(arguments: Sequence[str], description: str | None) -> argparse.Namespa
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Takes lists apart. Raises ValueError with what is wrong, and what is allowed."""
+    """Split lists. Raises `ValueError` with the invalid value and the allowed ones."""
     known = checkpoints.TINY if options.quick else checkpoints.KINDS
     for name in options.checkpoints:
         if name not in known:
-            raise ValueError(f"no checkpoint {name!r}; there are {', '.join(known)}")
+            raise ValueError(f"no checkpoint {name!r}; use one of {', '.join(known)}")
     options.dtypes = _listed("--dtypes", options.dtypes, ("none", *servers.DTYPES))
     options.our_dtypes = _listed("--our-dtypes", options.our_dtypes, servers.DTYPES)
     options.sd_dtypes = _listed("--sd-dtypes", options.sd_dtypes, cpp.DTYPES)
@@ -50,12 +55,12 @@ def _check(options: argparse.Namespace) -> None:
         options.clients = [int(count) for count in options.clients.split(",")]
     except ValueError:
         raise ValueError(
-            f"--clients is {options.clients!r}; it must be numbers with commas between"
+            f"--clients is {options.clients!r}; it must be numbers separated by commas"
         ) from None
     if min(options.clients) < 1:
-        raise ValueError(f"--clients is {options.clients}; each must be 1 or more")
+        raise ValueError(f"--clients is {options.clients}; the minimum is 1")
     if options.num < 1:
-        raise ValueError(f"--num is {options.num}; it must be 1 or more")
+        raise ValueError(f"--num is {options.num}; the minimum is 1")
     if options.sd_server:
         _check_sd_server(options.sd_server, known, options.checkpoints)
 
@@ -63,7 +68,7 @@ def _check(options: argparse.Namespace) -> None:
 def _listed(option: str, given: str, allowed: Sequence[str]) -> list[str]:
     for word in given.split(","):
         if word not in allowed:
-            raise ValueError(f"{option} has {word!r}; there are {', '.join(allowed)}")
+            raise ValueError(f"{option} has {word!r}; use one of {', '.join(allowed)}")
     return given.split(",")
 
 
@@ -72,7 +77,7 @@ def _check_sd_server(
 ) -> None:
     if not any(known[name].is_whole for name in named):
         whole = ", ".join(name for name, kind in checkpoints.KINDS.items() if kind.is_whole)
-        raise ValueError(f"--sd-server loads none but {whole}; name it, and without --quick")
+        raise ValueError(f"--sd-server loads only {whole}; name it, and omit --quick")
     try:
         cpp.version(program)
     except (OSError, LoadError) as error:

@@ -1,10 +1,9 @@
-"""The server that is compared with: a stock pipeline in torch's eager mode behind one lock.
+"""The plain server of the comparison: a stock pipeline in eager torch behind one lock.
 
     python -m bench.compare.plain FOLDER --dtype float32 --steps 20 --guidance 7.5
 
-What its documentation of diffusers leads to, in few lines and nothing left out that makes it fast:
-weights in the type that is asked for, no gradients, a request at a time on all cores. No part of
-the package is used.
+It follows the documentation of diffusers: weights in the requested type, no gradients, one request
+at a time on all cores. It uses nothing of daguerre.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""Tables and verdicts of a comparison, in Markdown and JSON. Measures nothing.
+"""Tables and verdicts of a comparison, in Markdown and JSON.
 
-A server that was given up has no figures; what is told of it is the least that the ratio of
-the processors' time is.
-"""
+A server that was stopped has no figures; the table shows a lower bound of its CPU-time ratio."""
 
 from __future__ import annotations
 
@@ -18,27 +16,29 @@ from bench.load import Answer, LoadError, Phase, percentile
 from bench.report import Verdict, table, verdict_table
 
 OURS, REFERENCE = "daguerre", "plain float32"
-# Least ratio of us to another server at one client, by types; with more we must be no slower.
+# Minimum ratio with one client, by types; with more clients daguerre must not be slower.
 _WANTED = {
     ("daguerre bfloat16", "plain float32"): 1.8,
     ("daguerre bfloat16", "plain bfloat16"): 1.15,
     ("daguerre float32", "plain float32"): 1.0,
     ("daguerre bfloat16", "sd.cpp f16"): 1.0,
 }
-# Of 255: sums in another order leave less than one, another picture some tens.
+# Of 255: rounding causes less than one, a different image several tens.
 _MAX_DISTANCE = 8.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """One server at one concurrency. `first_s` is by the clock for its first picture, with all that
-    is done only once; or the processors' time without one, and then there are no phases."""
+    """One server at one concurrency.
+
+    `first_s` is the wall time of the first image, including one-time work. For a server that was
+    stopped it is the CPU time, and there are no phases."""
 
     server: str
     concurrency: int
     phases: Sequence[Phase]
     first_s: float
-    cpu_s: Sequence[float | None] = ()  # of processors, in each phase
+    cpu_s: Sequence[float | None] = ()  # CPU time of each phase
 
     @property
     def answers(self) -> list[Answer]:
@@ -52,7 +52,7 @@ class Result:
 
     @property
     def cpu_s_per_image(self) -> float | None:
-        """Of all cores together: on a busy machine it says more than the time by the clock."""
+        """CPU time per image over all cores; less sensitive to other load than wall time."""
         spent = [each for each in self.cpu_s if each is not None]
         return sum(spent) / len(self.answers) if spent and len(spent) == len(self.cpu_s) else None
 
@@ -62,7 +62,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All servers on one checkpoint."""
+    """All servers with one checkpoint."""
 
     name: str
     words: str
@@ -78,19 +78,18 @@ class Comparison:
 
     @property
     def ours(self) -> list[str]:
-        """This server, in the types that it was run in."""
+        """Labels of daguerre, one per type."""
         return list(dict.fromkeys(r.server for r in self.results if _is_ours(r.server)))
 
     def ratio(self, result: Result, server: str) -> float | None:
-        """Pictures a minute of `server`, which is ours, by those of this one."""
+        """Images a minute of `server` (daguerre), relative to this one."""
         ours = self.find(server, result.concurrency)
         if ours is None or not ours.images_per_minute or not result.images_per_minute:
             return None
         return ours.images_per_minute / result.images_per_minute
 
     def cpu_ratio(self, result: Result, server: str) -> float | None:
-        """Processors' time of this one's picture by that of `server`, which is ours; of one given
-        up, the least it is."""
+        """CPU time per image relative to `server`; a lower bound for a stopped server."""
         ours = self.find(server, result.concurrency)
         theirs_s = result.cpu_s_per_image if result.phases else result.first_s
         if ours is None or not ours.cpu_s_per_image or theirs_s is None:
@@ -98,7 +97,7 @@ class Comparison:
         return theirs_s / ours.cpu_s_per_image
 
     def distance(self, result: Result) -> float | None:
-        """Mean over pixels and pictures from those of the reference, of 255."""
+        """Mean difference from the reference over all pixels and images, of 255."""
         reference = self.find(REFERENCE, result.concurrency)
         if reference is None:
             return None
@@ -108,7 +107,9 @@ class Comparison:
             return None
         found = float(np.mean([np.abs(pixels(a) - pixels(b)).mean() for a, b in pairs]))
         if _is_ours(result.server) and found > _MAX_DISTANCE:
-            raise LoadError(f"{self.name}: our pictures are {found:.0f} of 255 off the plain ones")
+            raise LoadError(
+                f"{self.name}: our images differ by {found:.0f} of 255 from the plain ones"
+            )
         return found
 
     def verdicts(self) -> Iterator[Verdict]:
@@ -119,7 +120,7 @@ class Comparison:
                 wanted = least if result.concurrency == 1 else 1.0
                 ratio = (self.ratio if result.phases else self.cpu_ratio)(result, ours)
                 if not result.phases and ratio is not None and ratio < wanted:
-                    ratio = None  # it is more than that, and how much more is not known
+                    ratio = None  # a lower bound
                 measure = f"{self.name}, {result.concurrency} clients: {ours} by {theirs}"
                 yield Verdict(measure, ratio, "x", wanted, False)
 
@@ -205,9 +206,9 @@ def _comparison_as_json(each: Comparison) -> dict[str, Any]:
 
 
 def pixels(answer: Answer) -> np.ndarray[Any, np.dtype[np.int16]]:
-    """(H, W, 3). Raises `LoadError` where it is no picture of the size, or one of one colour."""
+    """Pixels (H, W, 3). Raises `LoadError` if the size is wrong or the image has one colour."""
     found = np.asarray(Image.open(io.BytesIO(answer.file)).convert("RGB")).astype(np.int16)
     width, height = map(int, answer.asked.size.split("x"))
     if found.shape != (height, width, 3) or found.std() == 0:
-        raise LoadError(f"{answer.asked} was answered with no picture of that size")
+        raise LoadError(f"{answer.asked} returned an image of another size")
     return found

@@ -1,7 +1,4 @@
-"""The servers that are compared, each as a process with one checkpoint.
-
-Knows how each is started and told the steps and the guidance, not what is measured.
-"""
+"""The servers of the comparison: one process each, with one checkpoint."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from bench.process import ServerProcess
 DTYPES = ("float32", "bfloat16")
 MODEL = "compared"
 Starting: TypeAlias = AbstractContextManager[ServerProcess]
-# A part of a conversion, or a picture of one who waits for seven others, may take long.
+# A conversion, or an image behind seven others, may take long.
 _PATIENT = {
     "DAGUERRE_WORKER_HANG_TIMEOUT_S": "1800",
     "DAGUERRE_MODEL_LOAD_TIMEOUT_S": "1800",

@@ -36,8 +36,8 @@ GOOD = Results(
     facts={"cores": "2"},
     sizes=[row("1024x1024", 1, 60)],
     formats=[row("png", 1, 60), row("png", 8, 60), row("jpeg", 1, 61)],
-    lone_peak_mb=500,
-    crowd_peak_mb=549,
+    single_peak_mb=500,
+    loaded_peak_mb=549,
     num_operations=8_000_000_000,
     arithmetic=[Arithmetic("float32", True, 40, 41), Arithmetic("bfloat16", False, 30, 31)],
     rates=Rates(float32=250, bfloat16=260),  # 8 GFLOP in 40 ms are 200 GFLOP/s
@@ -61,7 +61,7 @@ def test_all_met() -> None:
     [
         ([0, 1], replace(GOOD, cost=EngineCost(900, 80))),
         ([2], replace(GOOD, formats=[row("png", 1, 60), row("png", 8, 59)])),
-        ([3], replace(GOOD, crowd_peak_mb=551)),
+        ([3], replace(GOOD, loaded_peak_mb=551)),
         ([4], replace(GOOD, rates=Rates(float32=250, bfloat16=270))),
         ([5], replace(GOOD, start=Start(3.0, 0.1))),
         ([6], replace(GOOD, start=Start(2.0, 0.3))),
@@ -74,7 +74,7 @@ def test_misses(missed: list[int], results: Results) -> None:
 
 def test_not_measured() -> None:
     """A value that was not measured neither passes nor misses, and the tables are complete."""
-    results = replace(GOOD, lone_peak_mb=None, start=Start(None, 0.1))
+    results = replace(GOOD, single_peak_mb=None, start=Start(None, 0.1))
     assert [i for i, word in enumerate(words(results)) if word == "not measured"] == [3, 5]
     assert "not measured" in markdown(results)
 
