@@ -75,7 +75,7 @@ def cost_ms(shapes: Mapping[str, tuple[int, ...]]) -> float:
     spent_s: list[float] = []
     while loop.has_jobs:
         before_s, num_rows = time.thread_time(), loop.num_rows
-        loop.turn()
+        loop.step()
         if loop.num_rows - num_rows == ROWS:
             spent_s.append(time.thread_time() - before_s)
     return float(np.median(spent_s[_NUM_WARM:])) * 1000

@@ -219,9 +219,7 @@ class FakeEngine:
             num_cancelled=self.num_cancelled,
             num_forwards=7,
             num_rows=21,
-            service_times=ServiceTimes(
-                ServiceTimeEstimate.with_provisional(self.mean_service_time_s)
-            ),
+            service_times=ServiceTimes(ServiceTimeEstimate.provisional(self.mean_service_time_s)),
             backlog_s=(self.num_queued + self.num_running) * self.mean_service_time_s,
             certificates={"denoiser (2, 256)": True, "denoiser (4, 256)": False},
             failure=self.load_failure,

@@ -194,7 +194,7 @@ def engine_config(settings: Settings, only: str = "") -> EngineConfig:
 
 
 def _build_thread_engine(
-    config: EngineConfig, worker: int = 0, before_work: WorkObserver | None = None
+    config: EngineConfig, worker: int = 0, observer: WorkObserver | None = None
 ) -> ThreadEngine:
     from daguerre.engine.thread_engine import ThreadEngine
 
@@ -204,13 +204,13 @@ def _build_thread_engine(
         max_running_jobs=config.max_running_jobs,
         max_queued_prompt_bytes=config.max_queued_prompt_bytes,
         certificates=config.data_dir / "certificates.json",
-        before_work=before_work,
+        observer=observer,
     )
 
 
-def _build_in_worker(config: EngineConfig, worker: int, before_work: WorkObserver) -> ThreadEngine:
+def _build_in_worker(config: EngineConfig, worker: int, observer: WorkObserver) -> ThreadEngine:
     """Runs in the worker process."""
     from daguerre.engine.workers.cpu_affinity import pin_to_cpu_share
 
     pin_to_cpu_share(worker, config.num_workers, config.num_threads)
-    return _build_thread_engine(config, worker, before_work)
+    return _build_thread_engine(config, worker, observer)

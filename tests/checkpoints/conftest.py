@@ -169,7 +169,7 @@ class Bench:
         """The events of each, all running side by side."""
         events = self.arrive(requests)
         while self.loop.has_jobs:
-            self.loop.turn()
+            self.loop.step()
         return events
 
     def pictures(self, requests: Sequence[Request]) -> list[bytes]:

@@ -189,7 +189,7 @@ def test_what_is_remembered_goes_with_the_request(folder_of: Callable[[str], Pat
     bench = Bench(folder_of("flux"), cache=CACHES[TAYLOR])
     events = bench.arrive([replace(REQUESTS[0], steps=40)])
     while len(events[0]) < 5:
-        bench.loop.turn()
+        bench.loop.step()
     (job,) = bench.loop._jobs.values()
     assert job.pending is not None
     held = job.pending.inputs["cache_state"]

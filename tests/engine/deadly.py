@@ -24,7 +24,7 @@ from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.engine.workers.process_engine import ProcessEngine
 from daguerre.errors import InternalError
 from daguerre.params import BatchingMode, ImageParams
-from engine.networks import ChangingNetwork, PreparingNetwork, ToyModel, ToyNetwork, params
+from engine.networks import ChangingNetwork, CompilingNetwork, ToyModel, ToyNetwork, params
 
 NUM_STEPS = 4
 NEVER = sys.maxsize
@@ -128,7 +128,7 @@ def model(
 
     denoiser: ToyNetwork = ChangingNetwork("denoiser", on_call=pause, changes_at=changes_at)
     if on_prepare:
-        denoiser = PreparingNetwork("denoiser", on_call=pause, on_prepare=lambda: _do(on_prepare))
+        denoiser = CompilingNetwork("denoiser", on_call=pause, on_compile=lambda: _do(on_prepare))
     return DeadlyModel(denoiser, NUM_STEPS, on_load=lambda: _do(on_load), batching=batching)
 
 
@@ -139,13 +139,13 @@ def build(
     batching: BatchingMode,
     on_prepare: str,
     running: int,
-    before_work: WorkObserver,
+    observer: WorkObserver,
 ) -> ThreadEngine:
     return ThreadEngine(
         [model(forward_s, on_load, changes_at, batching, on_prepare)],
         max_queued_jobs=64,
         max_running_jobs=running,
-        before_work=before_work,
+        observer=observer,
     )
 
 

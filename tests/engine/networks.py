@@ -1,7 +1,7 @@
-"""Networks and models of a few numpy lines for the tests of the engine.
+"""Small numpy networks and models for the tests of the engine.
 
-Each network is exact or wrong in one known way, counts its calls, and moves a clock of its own, so
-that what sharing costs is a number of the test and not of the machine.
+Each network is exact, or inexact in one known way. It counts its calls and advances its own clock,
+so a test controls the cost of a batch.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Clock:
 
 @dataclass
 class ToyNetwork:
-    """Exact: a row's output is a function of that row. `join_cost` 0: any batch takes as long."""
+    """Exact: a row's output depends on that row only. With `join_cost` 0 a job is free to join."""
 
     name: str
     clock: Clock = field(default_factory=Clock)
@@ -60,20 +60,20 @@ class ToyNetwork:
         return (self.compute(x),)
 
     def compute(self, x: Array) -> Array:
-        # Chaotic under iteration: after some steps one low bit has become another image.
+        # Chaotic under iteration: one different low bit becomes another image after some steps.
         y: Array = np.sin(x * np.float32(7))
         return y
 
 
 class RowCountNetwork(ToyNetwork):
-    """Other low bits for other numbers of rows, as a kernel chosen by batch size gives."""
+    """Low bits depend on the number of rows, as with a kernel that is chosen by batch size."""
 
     def compute(self, x: Array) -> Array:
         return super().compute(x) + np.float32(1e-6 * (len(x) - 1))
 
 
-class PlaceNetwork(ToyNetwork):
-    """The fourth row has other low bits."""
+class PositionNetwork(ToyNetwork):
+    """The fourth row has different low bits."""
 
     def compute(self, x: Array) -> Array:
         y = super().compute(x)
@@ -82,7 +82,7 @@ class PlaceNetwork(ToyNetwork):
 
 
 class LoudNetwork(ToyNetwork):
-    """Exact among quiet rows, coarse beside a loud one, as with one scale for a whole batch."""
+    """Exact among quiet rows, inexact beside a loud one, as with one scale for a whole batch."""
 
     def compute(self, x: Array) -> Array:
         coarse = np.float32(np.abs(x).max() > 4) * np.float32(1e-6)
@@ -90,7 +90,7 @@ class LoudNetwork(ToyNetwork):
 
 
 class SharedMemoryNetwork(RowCountNetwork):
-    """Not exact, and hands out one memory again and again, as a runtime's output tensor is."""
+    """Inexact, and reuses its output memory, as a runtime's output tensor does."""
 
     memory: Array | None = None
 
@@ -102,36 +102,38 @@ class SharedMemoryNetwork(RowCountNetwork):
 
 
 @dataclass
-class PreparingNetwork(ToyNetwork):
-    """Has two things to do before its first forward with a number of rows, told to `on_prepare`."""
+class CompilingNetwork(ToyNetwork):
+    """Has two parts of warm-up before its first forward with a number of rows."""
 
-    on_prepare: Callable[[], object] = lambda: None
-    prepared: list[int] = field(default_factory=list)  # rows
+    on_compile: Callable[[], object] = lambda: None
+    compiled: list[int] = field(default_factory=list)  # numbers of rows
 
     def prepare(self, inputs: Inputs) -> Iterator[None]:
         x = inputs["x"]
         assert isinstance(x, np.ndarray)
-        if len(x) not in self.prepared:
+        if len(x) not in self.compiled:
             yield
-            self.on_prepare()
+            self.on_compile()
             yield
-            self.prepared.append(len(x))
+            self.compiled.append(len(x))
 
     def __call__(self, inputs: Inputs) -> Outputs:
-        assert not list(self.prepare(inputs)), "a forward that was not prepared"
+        assert not list(self.prepare(inputs)), "a forward without warm-up"
         return super().__call__(inputs)
 
 
 @dataclass(eq=False)
 class ToyMemoryProbe:
-    """Of a memory that has `num_free` bytes; an evaluation takes `fixed` of them, and `per_row`.
-    Is its own measurement."""
+    """A memory with `num_free` bytes. An evaluation needs `fixed` bytes and `per_row` for each row.
+
+    It is its own `PeakMemory`.
+    """
 
     num_free: int
     per_row: int = 100
     fixed: int = 0
     has_fixed_overhead: bool = False
-    taken: int = 0
+    peak: int = 0
 
     def free(self) -> int:
         return self.num_free
@@ -142,30 +144,30 @@ class ToyMemoryProbe:
         yield self
 
     def reset(self) -> None:
-        self.taken = 0
+        self.peak = 0
 
     def num_bytes(self) -> int | None:
-        return self.taken
+        return self.peak
 
-    def take(self, num_bytes: int) -> None:
-        self.taken = max(self.taken, num_bytes)
+    def allocate(self, num_bytes: int) -> None:
+        self.peak = max(self.peak, num_bytes)
         if num_bytes > self.num_free:
             raise MemoryError
 
 
 @dataclass
-class ProbedNetwork(PreparingNetwork):
-    """Has no memory for more than its gauge says."""
+class ProbedNetwork(CompilingNetwork):
+    """Runs out of memory if an evaluation needs more than its probe has free."""
 
     memory_probe: ToyMemoryProbe = field(default_factory=lambda: ToyMemoryProbe(1 << 40))
 
     def compute(self, x: Array) -> Array:
-        self.memory_probe.take(self.memory_probe.fixed + self.memory_probe.per_row * len(x))
+        self.memory_probe.allocate(self.memory_probe.fixed + self.memory_probe.per_row * len(x))
         return super().compute(x)
 
 
 def shade(outputs: Outputs) -> Pixels:
-    """Two pixels that the outputs decide."""
+    """A preview whose two pixels depend on the outputs."""
     x = np.asarray(outputs[0])
     pixels: Pixels = (np.abs(x[:, None]) * 255).astype(np.uint8)
     return pixels
@@ -173,7 +175,7 @@ def shade(outputs: Outputs) -> Pixels:
 
 @dataclass
 class ChangingNetwork(ToyNetwork):
-    """Becomes another network, with other bits, when it is called for the `changes_at`th time."""
+    """Changes to a network with different bits at its `changes_at`th call."""
 
     changes_at: int = 0
     num_calls: int = 0
@@ -190,7 +192,7 @@ class ChangingNetwork(ToyNetwork):
         was_changed = self.is_changed
         self.num_calls += 1
         if self.is_changed and not was_changed:
-            raise NetworkChanged("the first has failed")
+            raise NetworkChanged("the first implementation failed")
         return super().__call__(inputs)
 
     def compute(self, x: Array) -> Array:
@@ -199,22 +201,22 @@ class ChangingNetwork(ToyNetwork):
 
 @dataclass
 class ToyModel:
-    """Encodes the prompt, denoises two rows a step, decodes to pixels of the size asked for.
+    """Encodes the prompt, denoises two rows per step, and decodes to pixels of the requested size.
 
-    The prompt "poison" fails in the pipeline, "nan" makes rows of NaN, "wide" returns other pixels
-    than asked for.
+    The prompt "poison" fails in the pipeline, "nan" makes rows of NaN, and "wide" returns pixels of
+    another size.
     """
 
     denoiser: ToyNetwork = field(default_factory=lambda: ToyNetwork("denoiser"))
     num_steps: int = 4
-    rows_cap: int = 16
+    max_rows: int = 16
     name: str = MODEL
     preview: Preview = lambda outputs: shade(outputs)
     batching: BatchingMode = "exact"
     on_load: Callable[[], object] = lambda: None
     on_pipeline: Callable[[], object] = lambda: None
     closed: list[int] = field(default_factory=list)  # seeds of the pipelines that have ended
-    # Kept, so that a pipeline that nobody closes is not closed by the collection of garbage.
+    # Held, so that garbage collection does not close a pipeline.
     pipelines: list[Pipeline] = field(default_factory=list)
 
     @property
@@ -223,7 +225,7 @@ class ToyModel:
 
     @property
     def max_batch_size(self) -> Mapping[str, int]:
-        return {"denoiser": self.rows_cap}
+        return {"denoiser": self.max_rows}
 
     def load(self) -> Mapping[str, Network]:
         self.on_load()
@@ -250,7 +252,7 @@ class ToyModel:
                 step = (index, self.num_steps)
                 (x,) = yield ForwardRequest("denoiser", inputs, "denoise", step, self.preview)
             (rgb,) = yield ForwardRequest("decoder", {"x": x[:1]}, "decode")
-            # The low bits are where a merge that is not exact shows.
+            # The low bits show whether a batch was exact.
             colour = rgb.view(np.uint8).ravel()[:3]
             width = params.width + ("wide" in params.prompt)
             return np.tile(colour, (params.height, width, 1))

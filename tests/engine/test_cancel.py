@@ -1,4 +1,4 @@
-"""Jobs that are no longer wanted: running, waiting, and many at once."""
+"""Cancelled jobs: running, queued, and many at once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from engine.scenes import events, make, pixels, ready, run, until
 
 
 def test_cancel_in_the_middle() -> None:
-    """Closing the generator frees the job at the next forward: no further call, no further event,
-    the pipeline closed, the place free at once."""
+    """Closing the generator frees the job's place at once. The network is not called again, no
+    event follows, and the pipeline is closed."""
     entered, release = threading.Event(), threading.Event()
 
     async def scene() -> None:
@@ -49,8 +49,8 @@ def test_cancel_in_the_middle() -> None:
     run(scene())
 
 
-def test_cancel_while_waiting() -> None:
-    """A job cancelled in the queue never starts, and its place is free at once."""
+def test_cancel_while_queued() -> None:
+    """A job that is cancelled in the queue never starts, and its place is free at once."""
 
     async def scene() -> None:
         model, gate = ToyModel(), threading.Event()
@@ -73,7 +73,7 @@ def test_cancel_while_waiting() -> None:
 
 
 def test_cancelled_task_cancels_its_job() -> None:
-    """A request handler that is cancelled while it waits for an event takes its job with it."""
+    """Cancelling a task that waits for an event cancels its job."""
 
     async def scene() -> None:
         model, gate = ToyModel(), threading.Event()
@@ -92,7 +92,7 @@ def test_cancelled_task_cancels_its_job() -> None:
 
 
 def test_many_cancels_leave_nothing_behind() -> None:
-    """Of many jobs, every second closed after some event, all others end, and no place is lost."""
+    """If every second job is closed after some event, the others end and no place is lost."""
 
     async def visit(engine: ThreadEngine, seed: int) -> bool:
         async with aclosing(engine.generate(params(seed))) as job:
@@ -111,16 +111,16 @@ def test_many_cancels_leave_nothing_behind() -> None:
             await engine.drain()
             await until(lambda: len(engine._loop._jobs) == 0)
             stats = engine.stats()
-            # A job closed when its image was on the way may have been done by then.
+            # A job may have succeeded just before it was closed.
             assert stats.num_succeeded + stats.num_cancelled == 60 and stats.num_succeeded >= 30
             assert (stats.num_queued, stats.num_running, stats.num_failed) == (0, 0, 0)
 
     run(scene())
 
 
-def test_a_number_that_comes_again() -> None:
-    """A job that was taken back and given again keeps its place while the first one of its number
-    is forgotten, and can be cancelled as any."""
+def test_reused_job_number() -> None:
+    """A job that is cancelled and submitted again under the same number keeps its place when the
+    first one is removed, and can be cancelled."""
     entered, release = threading.Semaphore(0), threading.Semaphore(0)
 
     async def scene() -> None:

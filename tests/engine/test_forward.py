@@ -1,4 +1,4 @@
-"""Signatures: which forwards fit into one evaluation."""
+"""Signatures: which forwards fit into one batch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def signature(inputs: Inputs, network: str = "denoiser") -> str:
 
 
 def test_signature_is_readable() -> None:
-    """The signature names network, inputs, dtypes, shapes without rows, and plain values."""
+    """The signature has the network, the inputs, dtypes, shapes without rows, and scalars."""
     assert signature({"x": X, "mode": "fast"}) == "denoiser(mode 'fast', x float32[3,4])"
 
 
-def test_rows_and_values_are_not_in_it() -> None:
-    """Forwards that differ in values, in row count or in their step fit together."""
+def test_signature_ignores_rows_and_values() -> None:
+    """Forwards that differ in values, number of rows or step have one signature."""
     other = ForwardRequest("denoiser", {"x": np.ones((5, 3, 4), np.float32)}, "denoise", (3, 9))
     assert other.signature == signature({"x": X})
 
@@ -38,19 +38,19 @@ def test_rows_and_values_are_not_in_it() -> None:
         {"x": X, "guidance": "1"},
     ],
 )
-def test_all_else_is_in_it(inputs: Inputs) -> None:
-    """Dtype, shape, names, and value and type of plain inputs keep forwards apart."""
+def test_signature_has_everything_else(inputs: Inputs) -> None:
+    """Dtypes, shapes, names, and the values and types of scalars change the signature."""
     others = [signature({"x": X}), signature({"x": X, "guidance": 2}), signature({"x": X}, "other")]
     assert signature(inputs) not in others
 
 
-def test_plain_values_of_other_types_are_apart() -> None:
-    """1, 1.0, True and "1" are four signatures."""
+def test_scalars_of_different_types_differ() -> None:
+    """1, 1.0, True and "1" give four signatures."""
     assert len({signature({"x": X, "guidance": g}) for g in (1, 1.0, True, "1")}) == 4
 
 
-def test_constants_are_known_by_their_digest() -> None:
-    """A constant is no row: its digest is in the signature, whatever object holds the content."""
+def test_constants_are_identified_by_their_digest() -> None:
+    """A constant has no rows, and its digest is in the signature."""
     one, same, other = (OpaqueConstant(object(), digest) for digest in ("abc", "abc", "abd"))
     assert signature({"x": X, "ids": one}) == "denoiser(ids #abc, x float32[3,4])"
     assert signature({"x": X, "ids": one}) == signature({"x": X, "ids": same})
@@ -63,12 +63,12 @@ def test_constants_are_known_by_their_digest() -> None:
 
 @pytest.mark.parametrize("inputs", [{}, {"a": 1}, {"x": X, "t": X[:1]}, {"x": X[:0]}])
 def test_rows_must_agree(inputs: Inputs) -> None:
-    """A forward without rows, or with arrays of different row counts, cannot be made."""
+    """A forward without rows, or with arrays of different row counts, is an error."""
     with pytest.raises(ValueError, match="rows"):
         ForwardRequest("denoiser", inputs, "denoise")
 
 
-def test_scalar_array_is_refused() -> None:
-    """An array without axis 0 has no rows to share."""
+def test_zero_dimensional_array_is_an_error() -> None:
+    """An array without axis 0 has no rows."""
     with pytest.raises(ValueError, match="axis 0"):
         ForwardRequest("denoiser", {"x": X, "t": np.array(0.5)}, "denoise")

@@ -1,4 +1,4 @@
-"""The beginning and the end of an engine, and what it survives between."""
+"""Start, stop and drain of an engine, and the errors that it survives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from engine.scenes import error, events, make, pixels, ready, run, until
 
 
 def test_not_ready_while_loading() -> None:
-    """Until the models are loaded requests are told to come back, and then they are served."""
+    """Requests fail with `NotReadyError` until the models are loaded, and after `stop`."""
 
     async def scene() -> None:
         gate = threading.Event()
@@ -34,7 +34,7 @@ def test_not_ready_while_loading() -> None:
         assert not engine.stats().is_ready
         with pytest.raises(NotReadyError, match="loading") as refusal:
             await anext(engine.generate(params()))
-        assert refusal.value.retry_after_s is None  # whoever asks knows the queue as well
+        assert refusal.value.retry_after_s is None  # derived from the queue by the server
         gate.set()
         await until(lambda: engine.stats().is_ready)
         assert pixels((await events(engine, params()))[-1])
@@ -46,8 +46,8 @@ def test_not_ready_while_loading() -> None:
 
 
 def test_load_failure(caplog: pytest.LogCaptureFixture) -> None:
-    """A model that cannot be loaded leaves an engine that says why, and that stops as any other;
-    where the error came from is in the log for those who look for faults."""
+    """If a model fails to load, the statistics say why, and the engine can be stopped. The
+    traceback is in the debug log."""
     caplog.set_level(logging.DEBUG)
 
     def fail() -> None:
@@ -57,21 +57,21 @@ def test_load_failure(caplog: pytest.LogCaptureFixture) -> None:
         engine = make(ToyModel(on_load=fail))
         await engine.start()
         await until(lambda: bool(engine.stats().failure))
-        told = "the model toy could not be loaded: OSError: weights.bin is not there"
-        assert (engine.stats().failure, engine.stats().is_ready) == (told, False)
+        expected = "the model toy could not be loaded: OSError: weights.bin is not there"
+        assert (engine.stats().failure, engine.stats().is_ready) == (expected, False)
         assert {record.levelno for record in caplog.records if record.exc_info} == {logging.DEBUG}
         with pytest.raises(UnavailableError, match="could not be loaded") as refusal:
             await anext(engine.generate(params()))
         assert not isinstance(refusal.value, NotReadyError)
         await engine.stop()
-        assert engine.stats().failure == told
+        assert engine.stats().failure == expected
 
     run(scene())
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_thread_that_dies() -> None:
-    """An engine whose thread is gone does not count as one that is still loading (a bug was)."""
+    """An engine whose thread has died reports a failure, not that it is loading (a former bug)."""
 
     def end() -> None:
         raise SystemExit
@@ -86,7 +86,7 @@ def test_thread_that_dies() -> None:
 
 
 def test_unknown_model() -> None:
-    """A model that is not served is refused with the names of those that are."""
+    """The error for a model that is not served names the served ones."""
 
     async def scene() -> None:
         async with ready(make(ToyModel(), ToyModel(name="other"))) as engine:
@@ -99,7 +99,7 @@ def test_unknown_model() -> None:
 
 
 def test_stop_with_running_jobs() -> None:
-    """Jobs that run or wait when the engine stops end with a clear failure, and the thread ends."""
+    """`stop` ends running and queued jobs with a clear error, and ends the thread."""
 
     async def scene() -> None:
         model, entered, release = ToyModel(), threading.Event(), threading.Event()
@@ -127,8 +127,8 @@ def test_stop_with_running_jobs() -> None:
     run(scene())
 
 
-def test_drain_lets_the_accepted_end() -> None:
-    """Draining refuses new jobs and ends when the accepted ones have their images."""
+def test_drain_finishes_accepted_jobs() -> None:
+    """`drain` rejects new jobs, and returns when the accepted ones have ended."""
 
     async def scene() -> None:
         model, gate = ToyModel(), threading.Event()
@@ -149,28 +149,28 @@ def test_drain_lets_the_accepted_end() -> None:
     run(scene())
 
 
-def test_time_is_each_models_own() -> None:
-    """A quick job behind another quick one is taken, however slow another model's jobs were; behind
-    a slow one it is refused at once."""
+def test_each_model_has_its_service_time() -> None:
+    """A job behind one of a fast model is accepted, however slow another model is. Behind a job of
+    the slow model it is rejected at once."""
 
     async def scene() -> None:
         clock, gate = Clock(), threading.Event()
-        quick = ToyModel(ToyNetwork("denoiser", clock, forward_s=0.01), num_steps=1, name="quick")
+        fast = ToyModel(ToyNetwork("denoiser", clock, forward_s=0.01), num_steps=1, name="fast")
         slow = ToyModel(ToyNetwork("denoiser", clock, forward_s=100.0), num_steps=1, name="slow")
-        async with ready(make(quick, slow)) as engine:
-            for name in ("quick", "slow", "slow"):
+        async with ready(make(fast, slow)) as engine:
+            for name in ("fast", "slow", "slow"):
                 assert pixels((await events(engine, params(model=name)))[-1])
             assert engine.stats().service_times.by_model["slow"].expected_s > 100
-            quick.on_pipeline = slow.on_pipeline = lambda: gate.wait(20)
-            context = JobContext(timeout_s=20.0)  # each encodes and decodes for a second, too
-            first = engine.generate(params(1, model="quick"), context)
-            second = engine.generate(params(2, model="quick"), context)
+            fast.on_pipeline = slow.on_pipeline = lambda: gate.wait(20)
+            context = JobContext(timeout_s=20.0)  # each job also encodes and decodes for a second
+            first = engine.generate(params(1, model="fast"), context)
+            second = engine.generate(params(2, model="fast"), context)
             assert [await anext(first), await anext(second)] == [JobQueued(0), JobQueued(1)]
             third = engine.generate(params(3, model="slow"))
             assert await anext(third) == JobQueued(2)
             assert engine.stats().backlog_s > 100
-            with pytest.raises(QueueFullError, match="3 jobs are ahead"):
-                await anext(engine.generate(params(4, model="quick"), context))
+            with pytest.raises(QueueFullError, match="3 jobs are queued ahead"):
+                await anext(engine.generate(params(4, model="fast"), context))
             gate.set()
             for job in (first, second, third):
                 assert pixels([event async for event in job][-1])
@@ -178,9 +178,9 @@ def test_time_is_each_models_own() -> None:
     run(scene())
 
 
-def test_pace_of_the_first_job() -> None:
-    """Before any job is done its steps tell how long the queue is, and who would be too late; the
-    first step, in which all is compiled, is not held against the others."""
+def test_service_time_of_the_first_job() -> None:
+    """Before the first job ends, its steps give a provisional service time. The first step, which
+    may include a compilation, does not count."""
 
     async def scene() -> None:
         model, gate = ToyModel(), threading.Event()
@@ -196,8 +196,8 @@ def test_pace_of_the_first_job() -> None:
             assert [await anext(first), await anext(first)] == [JobQueued(0), StepCompleted(1, 4)]
             assert await anext(first) == StepCompleted(2, 4)
             await until(lambda: len(calls) == 3)
-            assert engine.stats().backlog_s == pytest.approx(4.0)  # of the six that it will be
-            with pytest.raises(QueueFullError, match="1 jobs are ahead"):
+            assert engine.stats().backlog_s == pytest.approx(4.0)  # of six at the end
+            with pytest.raises(QueueFullError, match="1 job is queued ahead"):
                 await anext(engine.generate(params(2), JobContext(timeout_s=9.0)))
             second = asyncio.create_task(events(engine, params(2)))
             await until(lambda: engine.stats().num_queued == 1)
@@ -209,7 +209,7 @@ def test_pace_of_the_first_job() -> None:
 
 
 def test_stopped_engine_starts_again() -> None:
-    """Stopped and started, also from another event loop, the engine gives the same bytes."""
+    """An engine that restarts, also in another event loop, gives the same bytes."""
     engine = make(ToyModel())
     images = []
 
@@ -222,9 +222,8 @@ def test_stopped_engine_starts_again() -> None:
     assert images[0] == images[1]
 
 
-def test_event_loop_that_is_gone() -> None:
-    """Event loops may come and go while the engine lives; one that ends with a job open costs that
-    job only."""
+def test_closed_event_loop() -> None:
+    """If an event loop closes while a job of it runs, only that job is cancelled."""
     model = ToyModel()
     gate = threading.Event()
     engine = make(model)
@@ -246,8 +245,8 @@ def test_event_loop_that_is_gone() -> None:
     assert engine.stats().num_succeeded == 1
 
 
-def test_bug_in_a_turn(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """A bug of the engine's own fails the jobs that it has, is logged, and is survived."""
+def test_bug_in_a_step(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A bug in the engine fails the current jobs and is logged; the engine continues."""
 
     async def scene() -> None:
         model = ToyModel()

@@ -1,4 +1,4 @@
-"""Models that come on first use and go by least use, with a memory that the test counts."""
+"""Models that load on demand and are evicted, with a memory that the test counts."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Memory:
 
 
 @dataclass
-class Movable(ToyModel):
-    """Takes `num_bytes` of a memory that models of one place share."""
+class Evictable(ToyModel):
+    """Needs `num_bytes` of a memory that models on one device share."""
 
     memory: Memory = field(default_factory=lambda: Memory(0))
     num_bytes: int = 10
@@ -55,15 +55,15 @@ class Movable(ToyModel):
         self.memory.held.pop(self.weights_key, None)
 
 
-def movable(memory: Memory, clock: Clock, *names: str, **options: Any) -> list[Movable]:
+def evictable(memory: Memory, clock: Clock, *names: str, **options: Any) -> list[Evictable]:
     return [
-        Movable(ToyNetwork("denoiser", clock), name=name, memory=memory, **options)
+        Evictable(ToyNetwork("denoiser", clock), name=name, memory=memory, **options)
         for name in names
     ]
 
 
 class Scene:
-    """A loop over these models, and jobs that arrive one after the other."""
+    """A loop with these models, and the events of its jobs."""
 
     def __init__(self, clock: Clock, models: Sequence[ToyModel]) -> None:
         self.loop = Loop(
@@ -75,16 +75,16 @@ class Scene:
         )
         self.events: list[list[Event]] = []
 
-    def arrive(self, *names: str) -> None:
+    def submit(self, *names: str) -> None:
         for name in names:
             self.events.append([])
             number = len(self.events)
-            asked = params(seed=number, model=name)
-            self.loop.add(Job(number, asked, self.events[-1].append, stage_started_s=0.0))
+            job_params = params(seed=number, model=name)
+            self.loop.add(Job(number, job_params, self.events[-1].append, stage_started_s=0.0))
 
-    def end(self) -> list[Event]:
+    def finish(self) -> list[Event]:
         while self.loop.has_jobs:
-            self.loop.turn()
+            self.loop.step()
         return [each[-1] for each in self.events]
 
 
@@ -93,143 +93,143 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_first_use_loads(clock: Clock) -> None:
-    """A model comes with its first request, once, and stays while there is room."""
+def test_first_request_loads(clock: Clock) -> None:
+    """A model is loaded once, on its first request, and stays while memory suffices."""
     memory = Memory(total=20)
-    scene = Scene(clock, movable(memory, clock, "one", "two"))
+    scene = Scene(clock, evictable(memory, clock, "one", "two"))
     assert scene.loop.model_manager.preload_names() == [] and memory.log == []
-    scene.arrive("one", "two", "one")
-    assert all(isinstance(last, JobSucceeded) for last in scene.end())
+    scene.submit("one", "two", "one")
+    assert all(isinstance(last, JobSucceeded) for last in scene.finish())
     assert memory.log == ["+one", "+two"]
 
 
-def test_least_used_goes(clock: Clock) -> None:
-    """What was used longest ago makes room, and not more than is needed."""
+def test_least_recently_used_is_evicted(clock: Clock) -> None:
+    """The least recently used models are evicted, and no more than needed."""
     memory = Memory(total=20)
-    scene = Scene(clock, movable(memory, clock, "one", "two", "three"))
+    scene = Scene(clock, evictable(memory, clock, "one", "two", "three"))
     for name in ("one", "two", "one", "three", "two"):
-        scene.arrive(name)
-        scene.end()
+        scene.submit(name)
+        scene.finish()
     assert memory.log == ["+one", "+two", "-two", "+three", "-one", "+two"]
     assert not scene.loop.model_manager.is_loaded("one") and scene.loop.model_manager.is_loaded(
         "three"
     )
 
 
-def test_picture_is_the_same_after_its_model_was_away(clock: Clock) -> None:
-    """A model that went and came draws the bits that it drew before."""
-    scene = Scene(clock, movable(Memory(total=10), clock, "one", "two"))
+def test_image_is_the_same_after_a_reload(clock: Clock) -> None:
+    """A model that was evicted and loaded again gives the same bits."""
+    scene = Scene(clock, evictable(Memory(total=10), clock, "one", "two"))
     for name in ("one", "two", "one"):
-        scene.arrive(name)
-        scene.end()
-    asked = params(seed=1, model="one")
+        scene.submit(name)
+        scene.finish()
+    job_params = params(seed=1, model="one")
     again: list[Event] = []
-    scene.loop.add(Job(9, asked, again.append, stage_started_s=0.0))
-    scene.end()
+    scene.loop.add(Job(9, job_params, again.append, stage_started_s=0.0))
+    scene.finish()
     assert pixels(again[-1]) == pixels(scene.events[0][-1])
 
 
-def test_work_is_not_interrupted(clock: Clock) -> None:
-    """A model that works stays until it is done; whoever waits for its room gets it then, and
-    before those who came later for the one that works."""
+def test_busy_model_is_not_evicted(clock: Clock) -> None:
+    """A busy model stays until its jobs end. Then the model that waits for memory is loaded, before
+    later jobs of the first one."""
     memory = Memory(total=10)
-    scene = Scene(clock, movable(memory, clock, "one", "two"))
-    scene.arrive("one", "two")
-    scene.loop.turn()
-    scene.arrive("one", "one")
-    assert all(isinstance(last, JobSucceeded) for last in scene.end())
+    scene = Scene(clock, evictable(memory, clock, "one", "two"))
+    scene.submit("one", "two")
+    scene.loop.step()
+    scene.submit("one", "one")
+    assert all(isinstance(last, JobSucceeded) for last in scene.finish())
     assert memory.log == ["+one", "-one", "+two", "-two", "+one"]
 
 
-def test_waiting_for_room_can_be_given_up(clock: Clock) -> None:
-    """Who leaves before there was room leaves nothing behind, and holds nobody up."""
+def test_job_that_waits_for_memory_can_be_cancelled(clock: Clock) -> None:
+    """A job that is cancelled while it waits for memory does not block later jobs."""
     memory = Memory(total=10)
-    scene = Scene(clock, movable(memory, clock, "one", "two"))
-    scene.arrive("one", "two", "one")
+    scene = Scene(clock, evictable(memory, clock, "one", "two"))
+    scene.submit("one", "two", "one")
     scene.loop.cancel(scene.loop._jobs[2])
     while scene.loop.has_jobs:
-        scene.loop.turn()
+        scene.loop.step()
     assert memory.log == ["+one"] and scene.events[1] == []
     assert isinstance(scene.events[2][-1], JobSucceeded)
 
 
-def test_ids_of_one_source_stay_together(clock: Clock) -> None:
-    """Two ids of one checkpoint take its memory once, and go only when neither works."""
+def test_models_with_shared_weights_stay_together(clock: Clock) -> None:
+    """Two models with one checkpoint need its memory once, and are evicted together."""
     memory = Memory(total=10)
-    models = movable(memory, clock, "slow", "fast", weights_key="sd")
-    scene = Scene(clock, [*models, *movable(memory, clock, "other")])
-    scene.arrive("slow", "fast")
-    scene.end()
+    models = evictable(memory, clock, "slow", "fast", weights_key="sd")
+    scene = Scene(clock, [*models, *evictable(memory, clock, "other")])
+    scene.submit("slow", "fast")
+    scene.finish()
     assert memory.log == ["+slow", "+fast"]
-    scene.arrive("other")
-    scene.end()
+    scene.submit("other")
+    scene.finish()
     assert memory.log[2:] == ["-slow", "-fast", "+other"]
 
 
-def test_other_places_make_no_room(clock: Clock) -> None:
-    """What lies on another device, or cannot be moved, stays where it is."""
+def test_eviction_is_per_device(clock: Clock) -> None:
+    """Models on another device, or that are not evictable, stay loaded."""
     memory, device = Memory(total=10), Memory(total=10)
     models: list[ToyModel] = [
-        *movable(memory, clock, "one", "two"),
-        *movable(device, clock, "far", device="cuda:0"),
+        *evictable(memory, clock, "one", "two"),
+        *evictable(device, clock, "far", device="cuda:0"),
         ToyModel(ToyNetwork("denoiser", clock), name="fixed"),
     ]
     scene = Scene(clock, models)
     assert scene.loop.model_manager.preload_names() == ["fixed"]
     scene.loop.model_manager.load("fixed")
     for name in ("far", "fixed", "one", "two"):
-        scene.arrive(name)
-        scene.end()
+        scene.submit(name)
+        scene.finish()
     assert device.log == ["+far"] and memory.log == ["+one", "-one", "+two"]
     assert scene.loop.model_manager.is_loaded("fixed")
 
 
 def test_model_larger_than_memory_is_tried(clock: Clock) -> None:
-    """Where nothing more can make room the estimate may be wrong, so the model is loaded."""
+    """If there is nothing to evict, the model is loaded anyway: its size is an estimate."""
     memory = Memory(total=5)
-    scene = Scene(clock, movable(memory, clock, "one"))
-    scene.arrive("one")
-    assert isinstance(scene.end()[0], JobSucceeded)
+    scene = Scene(clock, evictable(memory, clock, "one"))
+    scene.submit("one")
+    assert isinstance(scene.finish()[0], JobSucceeded)
 
 
 def test_model_that_cannot_be_loaded(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    """Its requests fail with 503, others go on, and it is not tried anew for each request."""
+    """Its requests fail with 503, others succeed, and it is not tried again for each request."""
     memory = Memory(total=40)
-    bad, good = movable(memory, clock, "bad", "good")
+    bad, good = evictable(memory, clock, "bad", "good")
     bad.is_broken = True
     scene = Scene(clock, [bad, good])
-    scene.arrive("bad", "good", "bad")
-    first, second, third = scene.end()
+    scene.submit("bad", "good", "bad")
+    first, second, third = scene.finish()
     assert isinstance(error(first), UnavailableError) and isinstance(error(third), UnavailableError)
     assert "'bad' could not be loaded" in str(error(first)) and isinstance(second, JobSucceeded)
     assert memory.log == ["+bad", "+good"] and "no weights" in caplog.text
     bad.is_broken = False
     clock.now_s += RETRY_S
-    scene.arrive("bad")
-    assert isinstance(scene.end()[-1], JobSucceeded) and memory.log[2:] == ["+bad"]
+    scene.submit("bad")
+    assert isinstance(scene.finish()[-1], JobSucceeded) and memory.log[2:] == ["+bad"]
 
 
-def test_refusals_come_after_loading(clock: Clock) -> None:
-    """What a model cannot do is told as soon as it is there."""
+def test_unsupported_parameters_fail_after_loading(clock: Clock) -> None:
+    """Parameters that a model does not support fail as soon as it is loaded."""
 
-    def refuse() -> None:
+    def reject() -> None:
         raise InvalidRequestError("too long", param="prompt")
 
-    (model,) = movable(Memory(total=10), clock, "one")
-    model.on_pipeline = refuse
+    (model,) = evictable(Memory(total=10), clock, "one")
+    model.on_pipeline = reject
     scene = Scene(clock, [model])
-    scene.arrive("one")
+    scene.submit("one")
     assert isinstance(error(scene.events[0][-1]), InvalidRequestError)
 
 
-def test_start_loads_what_fits(caplog: pytest.LogCaptureFixture) -> None:
-    """Of the models of the start those that find no room wait for their first request."""
+def test_preload_loads_what_fits(caplog: pytest.LogCaptureFixture) -> None:
+    """Preloaded models that do not fit into memory wait for their first request."""
     memory, clock = Memory(total=10), Clock()
-    models = movable(memory, clock, "one", "two", preload=True)
+    models = evictable(memory, clock, "one", "two", preload=True)
 
     async def scene() -> None:
         async with ready(make(*models)) as engine:
-            assert memory.log == ["+one"] and "two does not fit into memory now" in caplog.text
+            assert memory.log == ["+one"] and "two does not fit into free memory" in caplog.text
             assert isinstance((await events(engine, params(model="two")))[-1], JobSucceeded)
             assert memory.log == ["+one", "-one", "+two"]
 

@@ -1,4 +1,4 @@
-"""The proof on the real runtime: a tiny OpenVINO network with a matrix product and a softmax."""
+"""Verification on OpenVINO: a tiny network with a matrix product and a softmax."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIDTH, TOKENS = 48, 6
 
 
 class AttentionNetwork:
-    """x (R, 6, 48) float32, t (R, 1, 1) float32 -> (R, 6, 48): one attention, modulated by t."""
+    """x (R, 6, 48) float32, t (R, 1, 1) float32 -> (R, 6, 48): one attention, scaled by t."""
 
     name = "denoiser"
 
@@ -47,16 +47,15 @@ def step(seed: int) -> ForwardRequest:
 
 @pytest.mark.parametrize("jobs", [2, 3])
 def test_certificate_on_openvino(jobs: int) -> None:
-    """OpenVINO on the CPU passes every trial, and what is shared then has the bits of the job
-    alone."""
+    """OpenVINO on the CPU passes every check, and a batch then has the bits of the jobs alone."""
     network, certificates = AttentionNetwork(), CertificateStore()
     batcher = Batcher(certificates, clock=iter(range(10**6)).__next__)
-    for turn in range(len(CHECKS)):
-        batcher.run(network, [step(10 * turn + job) for job in range(jobs)])
-    assert list(certificates.held({network.fingerprint}).values()) == [True]
+    for check in range(len(CHECKS)):
+        batcher.run(network, [step(10 * check + job) for job in range(jobs)])
+    assert list(certificates.results({network.fingerprint}).values()) == [True]
     forwards = [step(100 + job) for job in range(jobs)]
-    shared = batcher.run(network, forwards)
-    for outcome, forward in zip(shared, forwards, strict=True):
+    batched = batcher.run(network, forwards)
+    for result, forward in zip(batched, forwards, strict=True):
         (alone,) = batcher.run(AttentionNetwork(), [forward])
-        assert outcome.outputs is not None and alone.outputs is not None
-        assert is_same(outcome.outputs, alone.outputs)
+        assert result.outputs is not None and alone.outputs is not None
+        assert is_same(result.outputs, alone.outputs)

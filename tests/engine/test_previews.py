@@ -1,4 +1,4 @@
-"""Previews: when they come, what they are drawn from, and that the image does not know of them."""
+"""Previews: their steps and content, and that they do not affect the image."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from engine.networks import ToyModel, params, shade
 from engine.scenes import events, make, pixels, ready, run, together
 
 
-def shown(told: Sequence[Event]) -> list[int]:
-    """The steps that came with a preview."""
-    return [e.index for e in told if isinstance(e, StepCompleted) and e.preview is not None]
+def shown(received: Sequence[Event]) -> list[int]:
+    """The steps that have a preview."""
+    return [e.index for e in received if isinstance(e, StepCompleted) and e.preview is not None]
 
 
 @pytest.mark.parametrize(
@@ -35,13 +35,13 @@ def shown(told: Sequence[Event]) -> list[int]:
         (1, 3, set()),
     ],
 )
-def test_due(num_steps: int, num_previews: int, steps: set[int]) -> None:
-    """Evenly spaced, before the last step, and fewer where there are few steps."""
+def test_preview_steps(num_steps: int, num_previews: int, steps: set[int]) -> None:
+    """Evenly spaced, before the last step, and fewer if there are few steps."""
     assert preview_steps(num_steps, num_previews) == steps
 
 
-def test_due_is_spaced_evenly() -> None:
-    """Whatever the number of steps, as many as wanted where there are enough, at even distances."""
+def test_preview_steps_are_evenly_spaced() -> None:
+    """For any number of steps, distances are even, and no preview is missing if steps suffice."""
     for num_steps in range(1, 120):
         for num_previews in range(MAX_PREVIEWS + 1):
             steps = sorted(preview_steps(num_steps, num_previews))
@@ -51,8 +51,8 @@ def test_due_is_spaced_evenly() -> None:
             assert np.ptp(gaps) <= 1 or num_steps <= num_previews
 
 
-def test_drawn_from_the_step() -> None:
-    """A preview is what the model draws from the outputs of that very step."""
+def test_preview_is_drawn_from_its_step() -> None:
+    """A preview is drawn from the outputs of its own step."""
     drawn: list[Pixels] = []
 
     def draw(outputs: Outputs) -> Pixels:
@@ -62,22 +62,22 @@ def test_drawn_from_the_step() -> None:
     async def scene() -> None:
         model = ToyModel(num_steps=9, preview=draw)
         async with ready(make(model)) as engine:
-            told = await events(engine, replace(params(), num_previews=2))
-            assert shown(told) == [3, 6] and len(drawn) == 2
+            received = await events(engine, replace(params(), num_previews=2))
+            assert shown(received) == [3, 6] and len(drawn) == 2
             for step in (3, 6):
-                event = told[step]
+                event = received[step]
                 assert isinstance(event, StepCompleted) and event.preview is not None
                 assert np.array_equal(event.preview, drawn[step // 3 - 1])
             assert not np.array_equal(drawn[0], drawn[1])
             await events(engine, params())
-            assert len(drawn) == 2  # nothing is drawn that nobody asked for
+            assert len(drawn) == 2  # no preview without a request for one
 
     run(scene())
 
 
-def test_image_does_not_know(tmp_path: Path) -> None:
-    """Alone and sharing forwards with jobs without previews, the bytes are the same, and so are the
-    forwards and the certificates."""
+def test_previews_do_not_affect_the_image(tmp_path: Path) -> None:
+    """With previews, alone or in a batch with jobs without them, the bytes, forwards and
+    certificates are the same."""
 
     async def scene() -> None:
         model = ToyModel()
@@ -86,8 +86,8 @@ def test_image_does_not_know(tmp_path: Path) -> None:
             calls, certificates = list(model.denoiser.calls), engine.stats().certificates
         model = ToyModel()
         async with ready(make(model)) as engine:
-            watched = [replace(params(1), num_previews=3), params(2)]
-            assert [pixels(end) for end in await together(engine, model, watched)] == [
+            with_previews = [replace(params(1), num_previews=3), params(2)]
+            assert [pixels(end) for end in await together(engine, model, with_previews)] == [
                 pixels(end) for end in plain
             ]
             assert model.denoiser.calls == calls and max(calls) == 4
@@ -96,10 +96,10 @@ def test_image_does_not_know(tmp_path: Path) -> None:
     run(scene())
 
 
-def test_wish_is_no_part_of_the_request() -> None:
-    """Parameters that differ in the previews alone are equal, also as keys."""
-    watched = replace(params(), num_previews=3)
-    assert watched == params() and hash(watched) == hash(params())
+def test_num_previews_is_not_compared() -> None:
+    """Parameters that differ only in the number of previews are equal, with equal hashes."""
+    with_previews = replace(params(), num_previews=3)
+    assert with_previews == params() and hash(with_previews) == hash(params())
 
 
 @pytest.mark.parametrize(
@@ -111,15 +111,15 @@ def test_wish_is_no_part_of_the_request() -> None:
         lambda outputs: np.zeros((0, 4, 3), np.uint8),
     ],
 )
-def test_preview_that_cannot_be_drawn(wrong: object, caplog: pytest.LogCaptureFixture) -> None:
-    """A failure to draw one is in the log, and neither fails the job nor changes it."""
+def test_failed_preview(wrong: object, caplog: pytest.LogCaptureFixture) -> None:
+    """A preview that cannot be drawn is logged, and the image is the same."""
 
     async def scene() -> None:
         async with ready(make(ToyModel())) as engine:
             plain = pixels((await events(engine, params()))[-1])
         async with ready(make(ToyModel(preview=wrong))) as engine:  # type: ignore[arg-type]
-            told = await events(engine, replace(params(), num_previews=3))
-            assert shown(told) == [] and pixels(told[-1]) == plain
+            received = await events(engine, replace(params(), num_previews=3))
+            assert shown(received) == [] and pixels(received[-1]) == plain
 
     run(scene())
     assert "no preview after step 1 of 4 of denoiser" in caplog.text

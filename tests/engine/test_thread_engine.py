@@ -1,4 +1,4 @@
-"""The engine in its thread: events, sharing, bytes, and failures that stay with their job."""
+"""The thread engine: events, batching, equal bytes, and isolated failures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from engine.scenes import error, events, make, pixels, ready, run, together
 
 
 def test_one_job_event_by_event() -> None:
-    """A job yields its place, its steps in order, and its image with where the time went."""
+    """A job yields its position, its steps in order, and its image with timings."""
 
     async def scene() -> None:
         model = ToyModel()
@@ -54,9 +54,9 @@ def test_one_job_event_by_event() -> None:
     run(scene())
 
 
-def test_two_jobs_share_forwards(tmp_path: Path) -> None:
-    """Certified once, two jobs take as many denoiser calls as one; after a restart nothing is
-    proved again, only timed: three forwards alone, three shared."""
+def test_two_jobs_share_batches(tmp_path: Path) -> None:
+    """After verification, two jobs need as many denoiser calls as one. After a restart, batches are
+    only timed again: three forwards alone, three in a batch."""
 
     async def scene(is_certified: bool) -> None:
         model = ToyModel()
@@ -78,35 +78,35 @@ def test_two_jobs_share_forwards(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [ToyNetwork, RowCountNetwork, LoudNetwork])
 @pytest.mark.parametrize("order", [1, -1])
 def test_bytes_are_those_of_the_job_alone(kind: type[ToyNetwork], order: int) -> None:
-    """Among 7 others, early or late, certified or not, an image has the bytes it has alone."""
-    asked = [params(seed, prompt="x" * seed) for seed in range(1, 9)]
+    """Beside 7 others, in any order, verified or not, an image has the bytes that it has alone."""
+    requests = [params(seed, prompt="x" * seed) for seed in range(1, 9)]
 
     async def scene() -> None:
         alone = {}
-        for one in asked:
+        for one in requests:
             async with ready(make(ToyModel(kind("denoiser"), num_steps=40))) as engine:
                 alone[one.seed] = pixels((await events(engine, one))[-1])
-        assert len(set(alone.values())) == len(asked)
+        assert len(set(alone.values())) == len(requests)
         model = ToyModel(kind("denoiser"), num_steps=40)
         async with ready(make(model)) as engine:
-            for _ in range(2):  # once while certificates are made, once with them
-                ends = await together(engine, model, asked[::order])
-                assert [pixels(end) for end in ends] == [alone[p.seed] for p in asked[::order]]
+            for _ in range(2):  # during verification and after it
+                ends = await together(engine, model, requests[::order])
+                assert [pixels(end) for end in ends] == [alone[p.seed] for p in requests[::order]]
         assert max(model.denoiser.calls) == (16 if kind is ToyNetwork else 4)
 
     run(scene())
 
 
 def test_low_bits_show_in_the_pixels() -> None:
-    """The test above can fail: run in one evaluation, the inexact network gives other bytes."""
+    """The test above can fail: in one batch, the inexact network gives different bytes."""
     x = np.random.default_rng(1).random((2, 3), np.float32)
     network = RowCountNetwork("denoiser")
     (alone,), (merged,) = network({"x": x}), network({"x": np.concatenate([x, x])})
     assert alone.tobytes() != merged[:2].tobytes()
 
 
-def test_where_sharing_does_not_pay_the_first_ends_first() -> None:
-    """On a machine where rows cost the same together, jobs run to their end in order of arrival."""
+def test_jobs_run_in_order_of_arrival_without_batching() -> None:
+    """If a batch is no faster, jobs run to their end in order of arrival."""
 
     async def scene() -> None:
         model = ToyModel(ToyNetwork("denoiser", join_cost=1.0))
@@ -117,14 +117,14 @@ def test_where_sharing_does_not_pay_the_first_ends_first() -> None:
             ends = await together(engine, model, [params(3), params(4), params(5)])
             assert model.closed == [3, 4, 5]
             assert model.denoiser.calls == [2] * 12
-            # A lone job takes 1 + 4 * 2 + 1 seconds; encodes of the later ones wait, too.
+            # A job alone takes 1 + 4 * 2 + 1 seconds; the encodes of later jobs also wait.
             assert [end.image.timings.queue_ms for end in ends] == [0, 10_000, 20_000]
 
     run(scene())
 
 
 def test_sizes_do_not_mix() -> None:
-    """Jobs of different signatures run side by side and no evaluation holds both."""
+    """Jobs with different signatures run concurrently, but never in one batch."""
 
     async def scene() -> None:
         model = ToyModel()
@@ -137,15 +137,15 @@ def test_sizes_do_not_mix() -> None:
     run(scene())
 
 
-def test_failure_in_a_pipeline_is_its_own(caplog: pytest.LogCaptureFixture) -> None:
-    """A pipeline that raises, or returns other pixels than asked for, fails alone, with its
-    traceback in the log and not in the message."""
+def test_failure_in_a_pipeline_is_isolated(caplog: pytest.LogCaptureFixture) -> None:
+    """A pipeline that raises, or returns pixels of another size, fails alone. The traceback is in
+    the log and not in the message."""
 
     async def scene() -> None:
         model = ToyModel()
         async with ready(make(model)) as engine:
-            asked = [params(1), params(2, "poison"), params(3), params(4, "wide")]
-            good, poison, also_good, wide = await together(engine, model, asked)
+            requests = [params(1), params(2, "poison"), params(3), params(4, "wide")]
+            good, poison, also_good, wide = await together(engine, model, requests)
             assert pixels(good) and pixels(also_good)
             for end in (poison, wide):
                 assert isinstance(error(end), InternalError)
@@ -159,8 +159,8 @@ def test_failure_in_a_pipeline_is_its_own(caplog: pytest.LogCaptureFixture) -> N
     assert "(8, 9, 3) instead of uint8 (8, 8, 3)" in caplog.text
 
 
-def test_failure_in_a_shared_forward_is_its_own() -> None:
-    """When a job's rows make a shared forward raise, the others get the bytes they get alone."""
+def test_failure_in_a_batch_is_isolated() -> None:
+    """If one job's rows make a batch raise, the others get the bytes that they get alone."""
 
     def refuse_nan(inputs: Inputs) -> None:
         arrays = [value for value in inputs.values() if isinstance(value, np.ndarray)]
@@ -171,7 +171,7 @@ def test_failure_in_a_shared_forward_is_its_own() -> None:
         model = ToyModel()
         async with ready(make(model)) as engine:
             alone = pixels((await events(engine, params(1)))[-1])
-            await together(engine, model, [params(2), params(3)])  # certifies
+            await together(engine, model, [params(2), params(3)])  # verifies
             model.denoiser.on_call = refuse_nan
             good, bad = await together(engine, model, [params(1), params(2, "nan")])
             assert pixels(good) == alone
@@ -181,19 +181,19 @@ def test_failure_in_a_shared_forward_is_its_own() -> None:
 
 
 @pytest.mark.parametrize("changes_at", [1, 2, 3, 9, 14])
-def test_network_that_changes_costs_nobody_the_promise(changes_at: int) -> None:
-    """Whenever a network becomes another one, every job has the bytes that it gets from the new one
-    alone: none is drawn half by the one and half by the other, and none fails."""
-    asked = [params(seed) for seed in (1, 2, 3)]
+def test_network_that_changes_keeps_the_seed_promise(changes_at: int) -> None:
+    """If a network changes, unfinished jobs get the bytes of the new one: no image mixes both, and
+    no job fails."""
+    requests = [params(seed) for seed in (1, 2, 3)]
 
     async def scene() -> None:
         other = ToyModel(ChangingNetwork("denoiser", changes_at=0))
         async with ready(make(other)) as engine:
-            alone = [pixels((await events(engine, one))[-1]) for one in asked]
+            alone = [pixels((await events(engine, one))[-1]) for one in requests]
         model = ToyModel(ChangingNetwork("denoiser", changes_at=changes_at))
         async with ready(make(model)) as engine:
-            first = await together(engine, model, asked)
-            assert [pixels(end) for end in await together(engine, model, asked)] == alone
+            first = await together(engine, model, requests)
+            assert [pixels(end) for end in await together(engine, model, requests)] == alone
             assert engine.stats().num_failed == 0
             if changes_at <= 3:  # before the first of them has ended
                 assert [pixels(end) for end in first] == alone
@@ -201,18 +201,18 @@ def test_network_that_changes_costs_nobody_the_promise(changes_at: int) -> None:
     run(scene())
 
 
-def test_throughput_mode_shares_without_proof() -> None:
-    """A network that is not exact is shared all the same, once it is timed; nothing is certified,
-    and the low bits differ from those of a job alone."""
-    asked = [params(seed) for seed in (1, 2, 3, 4)]
+def test_throughput_mode_batches_without_verification() -> None:
+    """An inexact network is batched once it is timed. There are no certificates, and the low bits
+    differ from those of a job alone."""
+    requests = [params(seed) for seed in (1, 2, 3, 4)]
 
     async def scene() -> None:
         model = ToyModel(RowCountNetwork("denoiser"), num_steps=40, batching="throughput")
         async with ready(make(model)) as engine:
-            alone = [pixels((await events(engine, one))[-1]) for one in asked]
-            await together(engine, model, asked)
+            alone = [pixels((await events(engine, one))[-1]) for one in requests]
+            await together(engine, model, requests)
             model.denoiser.calls.clear()
-            ends = await together(engine, model, asked)
+            ends = await together(engine, model, requests)
             assert model.denoiser.calls == [8] * 40
             assert [pixels(end) for end in ends] != alone
             assert engine.stats().certificates == {}

@@ -1,9 +1,8 @@
-"""What a pipeline asks for, and what answers: a `ForwardRequest` and a `Network`.
+"""Forward requests of pipelines, and the networks that evaluate them.
 
-A forward is one evaluation of one network; every array in it carries rows on axis 0. Two forwards
-with the same signature may share an evaluation. Arrays are numpy's or torch's; importing this loads
-no torch. Knows nothing of images, steps or other jobs. Shapes: R rows of one forward, * whatever
-the network takes.
+A forward is one evaluation of one network. Axis 0 of every array holds rows. Forwards with the same
+signature may run in one batch. Arrays are numpy arrays or torch tensors; this module does not load
+torch. Shapes: R is the number of rows of one forward, * is any shape that the network takes.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 class OpaqueConstant:
     """A value without rows, such as the positions of all patches or the options of a call.
 
-    `digest` names its content and stands for it in a signature: two constants with one digest are
-    interchangeable, in every process.
+    `digest` identifies its content and represents it in a signature. Constants with the same digest
+    are interchangeable, in every process.
     """
 
     value: Any
@@ -46,19 +45,24 @@ Preview: TypeAlias = Callable[[Outputs], NDArray[np.uint8]]
 
 
 class Network(Protocol):
-    """Evaluates rows. Called from the engine's thread only, one call at a time; the two properties
-    are read from any thread. The fingerprint changes with `NetworkChanged` only."""
+    """A network that evaluates rows.
+
+    The engine's thread makes one call at a time. Any thread may read the properties.
+    """
 
     @property
     def name(self) -> str: ...
 
     @property
     def fingerprint(self) -> str:
-        """All that decides the bits of an output: weights, device, precision, threads, runtime."""
+        """Everything that determines the bits of an output: weights, device, precision, threads,
+        runtime. It changes only when the network raises `NetworkChanged`."""
 
     def __call__(self, inputs: Inputs) -> Outputs:
-        """Outputs have as many rows as the inputs, in their order, in memory of their own: a later
-        call must not overwrite them."""
+        """Outputs with the rows of the inputs, in the same order.
+
+        A later call must not overwrite them; the engine copies numpy views for that reason.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,27 +88,26 @@ class ForwardRequest:
         rows = {name: _rows(name, value) for name, value in arrays.items()}
         if len(set(rows.values())) != 1:
             raise ValueError(
-                f"inputs of network {self.network!r} have rows {rows}; every array must have the "
-                "same number, and there must be an array"
+                f"inputs of network {self.network!r} have rows {rows}; all arrays must have the"
+                " same number, and at least one array is required"
             )
         object.__setattr__(self, "arrays", arrays)
         object.__setattr__(self, "rows", next(iter(rows.values())))
 
     @cached_property
     def signature(self) -> str:
-        """Equal for forwards that fit into one evaluation: "denoiser(latents float32[4,32,32])".
+        """Equal for forwards that fit into one batch: "denoiser(latents float32[4,32,32])".
 
-        A plain value is part of it, so forwards that differ in one are never merged.
+        Scalars are part of it, so forwards with different scalars never share a batch.
         """
         inputs = (f"{name} {_describe(self.inputs[name])}" for name in sorted(self.inputs))
         return f"{self.network}({', '.join(inputs)})"
 
 
 class NetworkChanged(Exception):
-    """Raised by a network that is evaluated in another way from now on, under another fingerprint.
+    """Raised by a network that has switched to another implementation and fingerprint.
 
-    What it answered before does not go with what it will answer, so whoever has answers of it must
-    begin again.
+    Earlier outputs do not match later ones, so jobs with outputs of this network must restart.
     """
 
 
@@ -155,34 +158,34 @@ class HasMemoryProbe(Protocol):
     def memory_probe(self) -> MemoryProbe: ...
 
 
-# Of Python, C++, torch on CPUs and devices, and OpenVINO: runtimes throw errors of their own.
-_MEMORY_WORDS = ("bad_alloc", "out of memory", "can't allocate memory", "could not allocate")
+# Messages of C++, torch (CPU and CUDA) and OpenVINO, which raise errors of various types.
+_MEMORY_ERRORS = ("bad_alloc", "out of memory", "can't allocate memory", "could not allocate")
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    words = str(error).lower()
-    return isinstance(error, MemoryError) or any(word in words for word in _MEMORY_WORDS)
+    message = str(error).lower()
+    return isinstance(error, MemoryError) or any(text in message for text in _MEMORY_ERRORS)
 
 
 def is_array(value: object) -> bool:
     if isinstance(value, np.ndarray):
         return True
-    torch = sys.modules.get("torch")  # before it is loaded nothing is a tensor
+    torch = sys.modules.get("torch")  # if it is not loaded, no value is a tensor
     return torch is not None and isinstance(value, torch.Tensor)
 
 
 def _rows(name: str, value: Array) -> int:
     if value.ndim == 0 or len(value) == 0:
         raise ValueError(
-            f"input {name!r} has shape {value.shape}; axis 0 must carry 1 or more rows"
+            f"input {name!r} has shape {value.shape}; axis 0 must hold one or more rows"
         )
     return len(value)
 
 
 def _describe(value: Any) -> str:
-    return _kind(value.dtype, value.shape[1:]) if is_array(value) else repr(value)
+    return _dtype_and_shape(value.dtype, value.shape[1:]) if is_array(value) else repr(value)
 
 
-@lru_cache(maxsize=4096)  # each forward asks, and there are few answers
-def _kind(dtype: object, shape: tuple[int, ...]) -> str:
+@lru_cache(maxsize=4096)  # called for each input of each forward
+def _dtype_and_shape(dtype: object, shape: tuple[int, ...]) -> str:
     return f"{str(dtype).removeprefix('torch.')}[{','.join(map(str, shape))}]"

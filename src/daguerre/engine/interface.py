@@ -1,7 +1,7 @@
-"""The one border between whoever asks for images and whatever makes them.
+"""The `Engine` interface between the server and the code that generates images.
 
-An `Engine` may live in a thread, in a child process or on another machine: all that crosses are the
-plain values of `daguerre.params`. It knows nothing of HTTP, keys or files.
+An engine may run in a thread, in child processes or on another machine: all arguments and results
+are plain values of `daguerre.params`.
 """
 
 from __future__ import annotations
@@ -27,53 +27,55 @@ class WorkerStats:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """A snapshot for /metrics and /readyz."""
+    """A snapshot of the engine, for /metrics and /readyz."""
 
     is_ready: bool
-    num_queued: int  # accepted, no forward done yet
+    num_queued: int  # accepted, without a forward yet
     num_running: int
     num_succeeded: int
     num_failed: int
     num_cancelled: int
     num_forwards: int  # evaluations of any network
-    num_rows: int  # rows in those evaluations; rows / forwards = mean batch size
-    service_times: ServiceTimes = field(default_factory=ServiceTimes)  # of all processes together
-    backlog_s: float = 0.0  # that all accepted jobs will take at this pace
-    certificates: dict[str, bool] = field(default_factory=dict)  # "denoiser (4, 256, ...)" -> held
-    failure: str = ""  # why the models could not be loaded: the engine will never be ready
+    num_rows: int  # rows in all forwards; num_rows / num_forwards is the mean batch size
+    service_times: ServiceTimes = field(default_factory=ServiceTimes)  # all workers combined
+    backlog_s: float = 0.0  # expected time of all accepted jobs
+    certificates: dict[str, bool] = field(default_factory=dict)  # label -> whether it is exact
+    failure: str = ""  # why loading failed for good: the engine will never be ready
     is_draining: bool = False
-    num_restarts: int = 0  # of a process that had ended without being asked to
-    # Models that are in memory, in a process that says so -> what decides their bits there.
-    loaded: Mapping[str, str] = field(default_factory=dict)
-    load_failures: tuple[str, ...] = ()  # models that a process of late could not load
-    workers: tuple[WorkerStats, ...] = ()  # one for each process that there should be
+    num_restarts: int = 0  # of worker processes that ended unexpectedly
+    loaded: Mapping[str, str] = field(default_factory=dict)  # model -> fingerprint
+    load_failures: tuple[str, ...] = ()  # models that recently failed to load
+    workers: tuple[WorkerStats, ...] = ()
 
 
 class Engine(Protocol):
-    """Makes images. All methods but `stats` are called from one event loop."""
+    """Generates images. All methods but `stats` are called from one event loop."""
 
     async def start(self) -> None:
-        """Begins loading in the background and returns at once; then `stats().is_ready` turns true,
-        or `stats().failure` says why it never will."""
+        """Starts loading in the background.
+
+        Later `stats().is_ready` becomes true, or `stats().failure` says why it never will.
+        """
 
     async def drain(self) -> None:
-        """Refuses new jobs from now on and returns when the accepted ones have ended."""
+        """Rejects new jobs, and returns when all accepted jobs have ended."""
 
     async def stop(self) -> None:
-        """Cancels what runs and frees the networks."""
+        """Cancels all jobs and frees the networks."""
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """The models that this engine serves; known before they are loaded."""
+        """The served models, available before they are loaded."""
 
     def generate(
         self, params: ImageParams, context: JobContext = DEFAULT_CONTEXT
     ) -> AsyncGenerator[Event, None]:
-        """Yields `JobQueued`, again when fewer are ahead if the job is watched, one `StepCompleted`
-        per step, and last `JobSucceeded` or `JobFailed`.
+        """Submits a job and yields its events.
 
-        Closing the generator cancels the job: its rows are gone from the next forward on. Raises
-        `UnavailableError` (`QueueFullError`, `NotReadyError`) at the first `__anext__`, before any
-        event.
+        The events are `JobQueued` (again for each better position, with `context.wants_progress`),
+        one `StepCompleted` per step, and `JobSucceeded` or `JobFailed`. Closing the generator
+        cancels the job before its next forward. The first `__anext__` raises `NotFoundError` for a
+        model that is not served, and `UnavailableError` (`QueueFullError`, `NotReadyError`) if the
+        engine cannot accept the job.
         """
 
     def stats(self) -> EngineStats: ...

@@ -1,8 +1,7 @@
-"""The engine's turn: take the next group, evaluate it, hand every pipeline its rows.
+"""The engine's loop: takes the next group of jobs, evaluates their forwards, resumes the pipelines.
 
-Owns the networks and the running pipelines, and is called by one thread. A job that fails, whether
-in its pipeline or in a network, fails alone. Knows nothing of threads, asyncio or how many jobs may
-wait: see `daguerre.engine.thread_engine`.
+It owns the networks and the running pipelines, and one thread calls it. A job that fails, in its
+pipeline or in a network, fails alone.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 from daguerre.engine.batching.batcher import Batcher, ForwardResult
-from daguerre.engine.batching.certificates import CertificateStore
-from daguerre.engine.batching.warmup import Preparation
+from daguerre.engine.batching.certificates import BatchConfig, CertificateStore
+from daguerre.engine.batching.warmup import Warmup
 from daguerre.engine.forward import ForwardRequest, Network, NetworkChanged, Outputs
 from daguerre.engine.job import Job, WorkObserver
 from daguerre.engine.model_manager import ModelManager
@@ -23,20 +22,13 @@ from daguerre.engine.scheduling.cost_meter import CostMeter
 from daguerre.engine.scheduling.scheduler import PendingForward, Scheduler
 from daguerre.engine.scheduling.service_time import ServiceTimes
 from daguerre.errors import DaguerreError, InternalError, UnavailableError
-from daguerre.params import (
-    BatchingMode,
-    GeneratedImage,
-    ImageParams,
-    JobFailed,
-    JobSucceeded,
-    StepCompleted,
-)
+from daguerre.params import GeneratedImage, ImageParams, JobFailed, JobSucceeded, StepCompleted
 
 logger = logging.getLogger(__name__)
 
 
 class BatchKey(NamedTuple):
-    """Forwards with equal keys may share an evaluation."""
+    """Forwards with equal keys may share a batch."""
 
     model: str
     network: str
@@ -44,7 +36,7 @@ class BatchKey(NamedTuple):
 
 
 class Loop:
-    """`on_end` is called with each job that ends, before its last event."""
+    """Runs jobs. `on_end` receives each job that ends, before its last event."""
 
     def __init__(
         self,
@@ -53,20 +45,20 @@ class Loop:
         max_running_jobs: int,
         clock: Callable[[], float],
         on_end: Callable[[Job], None],
-        before_work: WorkObserver | None = None,
+        observer: WorkObserver | None = None,
     ) -> None:
         self._models = models
         self.model_manager = ModelManager(models, clock)
-        self._arrivals: list[Job] = []  # whose model is not loaded, or who are behind such a job
+        self._arrivals: list[Job] = []  # wait for their model, or behind a job that does
         self._certificates = certificates
         self._meter = CostMeter(clock)
-        preparation = Preparation(clock, self._meter, self._tell_preparing)
-        self._batcher = Batcher(certificates, clock, preparation)
-        self._scheduler = Scheduler(max_running_jobs, self._num_sharing)
+        warmup = Warmup(clock, self._meter, lambda is_active: self._report(self._group, is_active))
+        self._batcher = Batcher(certificates, clock, warmup)
+        self._scheduler = Scheduler(max_running_jobs, self._max_batch)
         self._jobs: dict[int, Job] = {}
-        self._group: Sequence[Job] = ()  # for which a network is evaluated
+        self._group: Sequence[Job] = ()  # the jobs of the forward that is being evaluated
         self._clock = clock
-        self._on_end, self._before_work = on_end, before_work
+        self._on_end, self._observer = on_end, observer
         self.num_succeeded = self.num_failed = self.num_cancelled = 0
         self.service_times = ServiceTimes()
 
@@ -83,62 +75,68 @@ class Loop:
         return self._batcher.num_rows
 
     def certificates(self) -> dict[str, bool]:
-        return self._certificates.held({n.fingerprint for n in self.model_manager.all_networks()})
+        """Label -> whether the batch is exact, for the loaded networks."""
+        fingerprints = {network.fingerprint for network in self.model_manager.all_networks()}
+        return self._certificates.results(fingerprints)
 
     def add(self, job: Job) -> None:
-        """What a loaded model cannot do is refused here, before the job waits for its turn."""
+        """Adds a job; parameters that a loaded model does not support fail at once."""
         self._jobs[job.number] = job
         self._arrivals.append(job)
-        self._settle()
+        self._admit_arrivals()
 
-    def _settle(self) -> None:
-        """Jobs whose model is loaded go on; for the oldest other room is made.
+    def _admit_arrivals(self) -> None:
+        """Starts the jobs whose model is loaded, and loads a model for the oldest other job.
 
-        Where those that work must end first, all that arrive meanwhile wait behind it: else others'
-        models would always be at work, and it would never be loaded.
+        If running jobs must end before the model fits into memory, all later arrivals wait, too.
+        Else busy models would keep it out of memory forever.
         """
         while self._arrivals:
             model = self._arrivals[0].params.model
-            if not self._has_loaded(model):
+            if not self._ensure_loaded(model):
                 return
-            mine = [job for job in self._arrivals if job.params.model == model]
+            jobs = self._arrivals_of(model)
             self._arrivals = [job for job in self._arrivals if job.params.model != model]
-            for job in mine:
+            for job in jobs:
                 self._begin(job)
 
-    def _has_loaded(self, model: str) -> bool:
-        """Whether the model's jobs need wait no longer, be it that it cannot be loaded."""
-        if self.model_manager.is_loaded(model):
+    def _arrivals_of(self, model: str) -> list[Job]:
+        return [job for job in self._arrivals if job.params.model == model]
+
+    def _ensure_loaded(self, model: str) -> bool:
+        """Loads the model; False if its jobs must wait for others. A failure is not a wait."""
+        manager = self.model_manager
+        if manager.is_loaded(model) or model in manager.recently_failed():
             return True
         waiting = set(self._arrivals)
         busy = {job.params.model for job in self._jobs.values() if job not in waiting}
-        if not self.model_manager.failed_recently(model):
-            try:
-                if not self.model_manager.evict_until_fits(model, busy):
-                    return False
-                mine = [job for job in self._arrivals if job.params.model == model]
-                self._tell_work(mine, is_preparing=True)
-                self.model_manager.load(model)
-                self._meter.pause()  # no part of what jobs cost
-            except Exception:  # a model's code may raise anything; the loop goes on
-                logger.exception("the model %s could not be loaded", model)
+        try:
+            if not manager.evict_until_fits(model, busy):
+                return False
+            self._report(self._arrivals_of(model), is_preparing=True)
+            manager.load(model)
+            self._meter.reset()  # loading is not charged to a job
+        except Exception:  # a model's code may raise anything
+            logger.exception("cannot load model %s", model)
         return True
 
     def _begin(self, job: Job) -> None:
         model = job.params.model
-        self._tell_work([job])
+        self._report([job])
         try:
             if not self.model_manager.is_loaded(model):
-                raise UnavailableError(f"the model {model!r} could not be loaded; the log says why")
+                raise UnavailableError(
+                    f"the model {model!r} could not be loaded; see the server log"
+                )
             self.model_manager.touch(model)
             job.pipeline = self._models[model].pipeline(job.params)
-        except Exception as error:  # a model's code may raise anything; the loop goes on
+        except Exception as error:  # a model's code may raise anything
             self._fail(job, error)
         else:
-            self._scheduler.add(job.number, job.context.tenant, self._lane(job.params))
+            self._scheduler.add(job.number, job.context.tenant, self._batch_class(job.params))
 
     def cancel(self, job: Job) -> None:
-        """Nothing happens when the job has ended before."""
+        """Cancels a job; does nothing if it has ended."""
         if self._jobs.get(job.number) is job:
             self.num_cancelled += 1
             self._remove(job)
@@ -152,104 +150,97 @@ class Loop:
         for job in list(self._jobs.values()):
             self._fail(job, error)
 
-    def turn(self) -> None:
-        """Lets waiting jobs in, then runs one group of forwards, if there is one."""
-        self._settle()
-        self._meter.begin()
+    def step(self) -> None:
+        """Admits queued jobs, then runs one group of forwards, if there is one."""
+        self._admit_arrivals()
+        self._meter.start_step()
         for number in self._scheduler.admit():
-            self._tell_work([self._jobs[number]])
+            self._report([self._jobs[number]])
             self._resume(self._jobs[number], None)
         group = [self._jobs[number] for number in self._scheduler.schedule()]
         if group:
-            network = self.model_manager.networks(group[0].params.model)[group[0].network]
-            try:
-                outcomes = self._evaluate(group, network)
-            except NetworkChanged:
-                self._start_over(network)
-            else:
-                for job, outcome in zip(group, outcomes, strict=True):
-                    self._hand_over(job, outcome)
-        self._meter.end([job for job in group if job.number in self._jobs] or self._jobs.values())
+            self._run(group)
+        self._meter.end_step(
+            [job for job in group if job.number in self._jobs] or self._jobs.values()
+        )
         if not self._jobs:
-            self._tell_work([])
+            self._report([])
 
-    def _tell_work(self, jobs: Sequence[Job], is_preparing: bool = False) -> None:
-        if self._before_work:
-            self._before_work(jobs, is_preparing)
-
-    def _tell_preparing(self, is_preparing: bool) -> None:
-        self._tell_work(self._group, is_preparing)
-
-    def _evaluate(self, group: Sequence[Job], network: Network) -> list[ForwardResult]:
+    def _run(self, group: Sequence[Job]) -> None:
         forwards = [job.pending for job in group if job.pending is not None]
+        model = group[0].params.model
+        network = self.model_manager.networks(model)[forwards[0].network]
         now_s = self._clock()
         for job, forward in zip(group, forwards, strict=True):
             if not job.has_begun:
                 job.enter(forward.stage, now_s)
-        self._tell_work(group)
+        self._report(group)
         self._group = group
         try:
-            return self._batcher.run(network, forwards, self._mode(group[0].params.model))
+            results = self._batcher.run(network, forwards, self._models[model].info.batching)
+        except NetworkChanged:
+            self._restart_jobs_of(network)
+        else:
+            for job, result in zip(group, results, strict=True):
+                self._deliver(job, result)
         finally:
             self._group = ()
 
-    def _lane(self, params: ImageParams) -> Hashable:
+    def _report(self, jobs: Sequence[Job], is_preparing: bool = False) -> None:
+        if self._observer:
+            self._observer(jobs, is_preparing)
+
+    def _batch_class(self, params: ImageParams) -> Hashable:
         model = self._models[params.model]
         return (params.model, model.batch_class(params) if isinstance(model, KeyedModel) else None)
 
-    def _mode(self, model: str) -> BatchingMode:
-        return self._models[model].info.batching
-
-    def _start_over(self, network: Network) -> None:
-        """Of a picture that was begun with a network of other bits nothing is kept."""
+    def _restart_jobs_of(self, network: Network) -> None:
+        """Restarts the jobs that have outputs of the network from before it changed."""
         for job in list(self._jobs.values()):
             if job.has_begun and network in self.model_manager.networks(job.params.model).values():
-                self._restart(job)
+                try:
+                    job.close()
+                    job.pipeline = self._models[job.params.model].pipeline(job.params)
+                except Exception as error:  # a model's code may raise anything
+                    self._fail(job, error)
+                else:
+                    self._resume(job, None)
 
-    def _restart(self, job: Job) -> None:
-        try:
-            job.close()
-            job.pipeline = self._models[job.params.model].pipeline(job.params)
-        except Exception as error:  # a model's code may raise anything; the loop goes on
-            self._fail(job, error)
-        else:
-            self._resume(job, None)
-
-    def _hand_over(self, job: Job, outcome: ForwardResult) -> None:
-        self._meter.charge(job, outcome.cost_s)
-        if outcome.outputs is None:
-            assert outcome.error is not None, "neither outputs nor error. This is a bug."
-            self._fail(job, outcome.error)
+    def _deliver(self, job: Job, result: ForwardResult) -> None:
+        """Resumes a job with the result of its forward, and reports the step."""
+        self._meter.charge(job, result.cost_s)
+        if result.outputs is None:
+            assert result.error is not None, "no outputs and no error. This is a bug."
+            self._fail(job, result.error)
             return
-        assert job.pending is not None, "outputs that nobody asked for. This is a bug."
-        answered, step = job.pending, job.pending.step
-        has_preview = is_due(answered, job.params.num_previews)
+        assert job.pending is not None, "outputs without a forward. This is a bug."
+        forward, step = job.pending, job.pending.step
+        has_preview = is_due(forward, job.params.num_previews)
         if step is not None:
-            self.service_times = self.service_times.with_provisional(
-                job.params.model, job.projected_cost_s(*step)
-            )
-        if step is not None and not has_preview:
-            job.emit(StepCompleted(*step))
-        self._resume(job, outcome.outputs)
+            projected_s = job.projected_cost_s(*step)
+            self.service_times = self.service_times.with_provisional(job.params.model, projected_s)
+            if not has_preview:
+                job.emit(StepCompleted(*step))
+        self._resume(job, result.outputs)
         if step is not None and has_preview and job.number in self._jobs:
-            job.emit(StepCompleted(*step, draw_preview(answered, outcome.outputs)))
+            job.emit(StepCompleted(*step, draw_preview(forward, result.outputs)))
 
     def _resume(self, job: Job, outputs: Outputs | None) -> None:
-        """Runs the pipeline up to its next forward, or its end."""
+        """Runs the pipeline up to its next forward or its end."""
         assert job.pipeline is not None, "a job without a pipeline. This is a bug."
         started_s = self._clock()
         try:
             forward = next(job.pipeline) if outputs is None else job.pipeline.send(outputs)
-            self._ask(job, forward)
+            self._request(job, forward)
         except StopIteration as end:
             self._meter.charge(job, self._clock() - started_s)
             self._finish(job, end.value)
-        except Exception as error:  # a pipeline may raise anything; the loop goes on
+        except Exception as error:  # a pipeline may raise anything
             self._fail(job, error)
         else:
             self._meter.charge(job, self._clock() - started_s)
 
-    def _ask(self, job: Job, forward: ForwardRequest) -> None:
+    def _request(self, job: Job, forward: ForwardRequest) -> None:
         model = job.params.model
         networks = self.model_manager.networks(model)
         if forward.network not in networks:
@@ -259,16 +250,16 @@ class Loop:
         if job.has_begun:
             job.enter(forward.stage, self._clock())
         key = BatchKey(model, forward.network, forward.signature)
-        self._scheduler.ask(
-            job.number, PendingForward(key, forward.rows, forward.stage == "encode")
-        )
+        pending = PendingForward(key, forward.rows, forward.stage == "encode")
+        self._scheduler.set_pending(job.number, pending)
 
-    def _num_sharing(self, key: Hashable, rows: Sequence[int]) -> int:
-        assert isinstance(key, BatchKey), "a foreign key. This is a bug."
+    def _max_batch(self, key: Hashable, rows: Sequence[int]) -> int:
+        assert isinstance(key, BatchKey), "a key of another type. This is a bug."
+        model = self._models[key.model]
         fingerprint = self.model_manager.networks(key.model)[key.network].fingerprint
-        max_batch_size = self._models[key.model].max_batch_size.get(key.network, 1)
-        batching = self._mode(key.model)
-        return self._batcher.num_sharing(fingerprint, key.signature, rows, max_batch_size, batching)
+        jobs = BatchConfig(fingerprint, key.signature, tuple(rows))
+        max_batch_size = model.max_batch_size.get(key.network, 1)
+        return self._batcher.max_batch(jobs, max_batch_size, model.info.batching)
 
     def _finish(self, job: Job, pixels: Pixels) -> None:
         try:
@@ -287,7 +278,7 @@ class Loop:
         if not isinstance(error, DaguerreError):
             logger.error("%s failed", job.name, exc_info=error)
             cause = error
-            error = InternalError("the image could not be made; the server's log says why")
+            error = InternalError("the image could not be generated; see the server log")
             error.__cause__ = cause
         self.num_failed += 1
         self._remove(job)
@@ -301,5 +292,5 @@ class Loop:
         self._on_end(job)
         try:
             job.close()
-        except Exception:  # clean-up code of a pipeline may raise anything; the loop goes on
-            logger.exception("pipeline of %s did not close", job.name)
+        except Exception:  # clean-up code of a pipeline may raise anything
+            logger.exception("cannot close the pipeline of %s", job.name)

@@ -1,8 +1,6 @@
-"""Which models are in memory: from the start or from first use on, and unloaded by least use.
+"""The model manager: loads models at startup or on demand, and evicts the least recently used.
 
-A model that can be moved says how many bytes it takes and how many are free where it goes. What
-must make room for it is what was used longest ago and works for nobody. Knows nothing of jobs but
-which models have some, and is called by one thread.
+A model is evicted only if another one needs its memory and none of its jobs is running.
 """
 
 from __future__ import annotations
@@ -15,22 +13,25 @@ from daguerre.engine.pipeline import EvictableModel, Model
 
 logger = logging.getLogger(__name__)
 
-# A model that could not be loaded is not tried again for so long: each try may take minutes.
+# A model that failed to load is not tried again for this time, because a try may take minutes.
 RETRY_S = 60.0
 
 
 class ModelManager:
-    """Ids of one source share what is loaded, and stay and go together."""
+    """The loaded models. One thread changes them; any thread may read.
+
+    Models that share weights are loaded one by one and unloaded together.
+    """
 
     def __init__(self, models: Mapping[str, Model], clock: Callable[[], float]) -> None:
         self._models = models
         self._clock = clock
-        # Replaced, not changed: other threads may be reading it. Least recently used first.
-        self._loaded: dict[str, Mapping[str, Network]] = {}
-        self._failed_s: Mapping[str, float] = {}  # as _loaded
+        # Both are replaced, not modified: other threads may be reading them.
+        self._loaded: Mapping[str, Mapping[str, Network]] = {}  # least recently used first
+        self._failed_s: Mapping[str, float] = {}  # time of the failure
 
     def preload_names(self) -> list[str]:
-        """The models that are loaded before the first request."""
+        """The models to load at startup."""
         return [
             name
             for name, model in self._models.items()
@@ -41,55 +42,55 @@ class ModelManager:
         return self._loaded[name]
 
     def all_networks(self) -> list[Network]:
-        loaded = self._loaded
-        return [network for networks in loaded.values() for network in networks.values()]
+        return [network for networks in self._loaded.values() for network in networks.values()]
 
-    def facts(self) -> dict[str, str]:
-        """Loaded model -> all that decides its bits. Where a model is served without the promise of
-        a seed, that is its weights: what computes with them may be anything."""
-        return {name: self._facts(name, networks) for name, networks in self._loaded.items()}
+    def fingerprints(self) -> dict[str, str]:
+        """Loaded model -> fingerprint of everything that determines the bits of its images.
+
+        Only the weights count for a model in throughput mode, which does not promise equal bits.
+        """
+        return {name: self._fingerprint(name, found) for name, found in self._loaded.items()}
 
     def is_loaded(self, name: str) -> bool:
         return name in self._loaded
 
-    def failed_recently(self, name: str) -> bool:
-        """Whether it could not be loaded a moment ago."""
-        return name in self.failed()
-
-    def failed(self) -> tuple[str, ...]:
-        """Models that could not be loaded a moment ago."""
+    def recently_failed(self) -> tuple[str, ...]:
+        """The models that failed to load within the last `RETRY_S`."""
         since_s, failed_s = self._clock() - RETRY_S, self._failed_s
         return tuple(name for name, at_s in failed_s.items() if at_s > since_s)
 
     def touch(self, name: str) -> None:
-        """It is the last that would make room for another."""
-        loaded = dict(self._loaded)
-        loaded[name] = loaded.pop(name)
-        self._loaded = loaded
+        """Marks the model as the most recently used."""
+        others = {one: networks for one, networks in self._loaded.items() if one != name}
+        self._loaded = {**others, name: self._loaded[name]}
 
     def fits(self, name: str) -> bool:
+        """Whether the free memory suffices for the model."""
         model = self._models[name]
         if not isinstance(model, EvictableModel) or self._sharing(model.weights_key):
             return True
         return model.free_bytes() >= model.num_bytes
 
     def evict_until_fits(self, name: str, busy: Collection[str]) -> bool:
-        """Unloads what is not busy until the model fits. False where it does not, and what works
-        may yet make room; where nothing does it shall be tried as it is."""
+        """Evicts models that are not busy, least recently used first, until the model fits.
+
+        Returns False if only busy models are left to evict. If no models are left, it returns True:
+        the size is an estimate, so loading is worth a try.
+        """
         model = self._models[name]
         while not self.fits(name):
             assert isinstance(model, EvictableModel)
-            near = [other for other in self._loaded if self._place(other) == model.device]
-            working = {self._source(other) for other in near if other in busy}
-            idle = [self._source(other) for other in near]
-            victim = next((weights_key for weights_key in idle if weights_key not in working), None)
+            same_device = [other for other in self._loaded if self._device(other) == model.device]
+            busy_keys = {self._weights_key(other) for other in same_device if other in busy}
+            keys = (self._weights_key(other) for other in same_device)
+            victim = next((key for key in keys if key not in busy_keys), None)
             if victim is None:
-                return not working
+                return not busy_keys
             self._unload(victim)
         return True
 
     def load(self, name: str) -> None:
-        """Raises whatever the model does, which then counts as failed."""
+        """Loads the model; raises whatever it raises, and remembers the failure."""
         started_s = self._clock()
         try:
             networks = self._models[name].load()
@@ -100,7 +101,7 @@ class ModelManager:
         self._loaded = {**self._loaded, name: networks}
         logger.info("loaded %s in %.1f s", name, self._clock() - started_s)
 
-    def clear(self) -> None:
+    def unload_all(self) -> None:
         self._loaded = {}
 
     def _unload(self, weights_key: Hashable) -> None:
@@ -110,25 +111,25 @@ class ModelManager:
         }
         for name in names:
             model = self._models[name]
-            assert isinstance(model, EvictableModel), "unloading what must stay. This is a bug."
+            assert isinstance(model, EvictableModel), "the model is not evictable. This is a bug."
             model.unload()
-        logger.info("unloaded %s to make room", ", ".join(names))
+        logger.info("evicted %s to free memory", ", ".join(names))
 
-    def _facts(self, name: str, networks: Mapping[str, Network]) -> str:
+    def _fingerprint(self, name: str, networks: Mapping[str, Network]) -> str:
         info = self._models[name].info
         if info.batching != "exact":
             return info.weights_sha256
         return " ".join(sorted(network.fingerprint for network in networks.values()))
 
     def _sharing(self, weights_key: Hashable) -> list[str]:
-        """The loaded ids of a source."""
-        return [name for name in self._loaded if self._source(name) == weights_key]
+        """The loaded models with these weights."""
+        return [name for name in self._loaded if self._weights_key(name) == weights_key]
 
-    def _source(self, name: str) -> Hashable:
+    def _weights_key(self, name: str) -> Hashable:
         model = self._models[name]
         return model.weights_key if isinstance(model, EvictableModel) else name
 
-    def _place(self, name: str) -> Hashable:
-        """A model that cannot be moved is in nobody's place."""
+    def _device(self, name: str) -> Hashable:
+        """The device on which evicting the model frees memory; None if it is not evictable."""
         model = self._models[name]
         return model.device if isinstance(model, EvictableModel) else None

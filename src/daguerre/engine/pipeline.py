@@ -1,8 +1,8 @@
-"""What the engine needs of a model: its networks, and one coroutine per request.
+"""Interfaces of a model: its networks, and one pipeline per request.
 
-A pipeline is a generator: it yields a `ForwardRequest` whenever it needs a network evaluated,
-receives the outputs for its own rows, and returns the pixels. It knows nothing of other requests:
-that its forwards may be shared is the engine's affair.
+A pipeline is a generator. It yields a `ForwardRequest` whenever it needs a network evaluated,
+receives the outputs for its own rows, and returns the pixels. The engine may evaluate its forwards
+in a batch with those of other requests.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Pipeline: TypeAlias = Generator[ForwardRequest, Outputs, Pixels]
 
 
 def check_pixels(pixels: Pixels, params: ImageParams) -> None:
-    """Raises ValueError for what is no picture of the size that was asked for."""
+    """Raises ValueError if the pixels do not have the requested size or are not uint8."""
     expected = (params.height, params.width, 3)
     pixels = np.asarray(pixels)
     if pixels.shape != expected or pixels.dtype != np.uint8:
@@ -31,28 +31,32 @@ def check_pixels(pixels: Pixels, params: ImageParams) -> None:
 
 
 class Model(Protocol):
-    """Every method is called from the engine's thread; `info` and `max_batch_size` from any."""
+    """A model that the engine serves.
+
+    The engine's thread calls the methods; any thread may read `info` and `max_batch_size`.
+    """
 
     @property
     def info(self) -> ModelInfo:
-        """Known before the model is loaded."""
+        """Available before the model is loaded."""
 
     @property
     def max_batch_size(self) -> Mapping[str, int]:
-        """Network -> most rows in one shared forward; a network that is not named is not shared."""
+        """Network -> maximum rows in a batch. Other networks run without batching."""
 
     def load(self) -> Mapping[str, Network]:
-        """Name -> network; may take long."""
+        """Name -> network. May take minutes."""
 
     def pipeline(self, params: ImageParams) -> Pipeline:
-        """A fresh coroutine for one request; called after `load`, when the request arrives. Does
-        not begin: it may wait for its first turn. Raises `InvalidRequestError` for what the model
-        cannot do."""
+        """A new pipeline for one request, which has not started yet.
+
+        The model is loaded. Raises `InvalidRequestError` for parameters that it does not support.
+        """
 
 
 @runtime_checkable
 class KeyedModel(Model, Protocol):
-    """One whose requests take each other's turns, where they cannot share; others' do not."""
+    """A model whose requests belong to several batch classes."""
 
     def batch_class(self, params: ImageParams) -> Hashable:
         """Equal for requests that ask for the same networks and shapes."""
@@ -60,11 +64,11 @@ class KeyedModel(Model, Protocol):
 
 @runtime_checkable
 class EvictableModel(Model, Protocol):
-    """One that need not stay in memory. Its memory is counted in bytes of a place, such as a
-    device, and models of one source share what they load."""
+    """A model that can be unloaded. Models with equal `weights_key` share what they load."""
 
     @property
-    def preload(self) -> bool: ...
+    def preload(self) -> bool:
+        """Whether it is loaded at startup instead of on its first request."""
 
     @property
     def weights_key(self) -> Hashable: ...
@@ -74,10 +78,10 @@ class EvictableModel(Model, Protocol):
 
     @property
     def num_bytes(self) -> int:
-        """What it takes, room for its work included."""
+        """Memory that it needs on its device, including working memory."""
 
     def free_bytes(self) -> int:
-        """What its place has."""
+        """Free memory of its device."""
 
     def unload(self) -> None:
-        """Nothing of it is in use; `load` may be called again."""
+        """Frees the memory. None of its pipelines may be running; `load` may be called again."""

@@ -1,8 +1,4 @@
-"""A job's events as an asynchronous generator, whatever thread they come from.
-
-Knows nothing of where the engine lives: it is given a job by `submit`, calls back from a thread of
-its own, and is told by `cancel` that nobody waits any more.
-"""
+"""Events of a job as an asynchronous generator, independent of the thread that emits them."""
 
 from __future__ import annotations
 
@@ -13,76 +9,74 @@ from typing import Protocol
 
 from daguerre.params import Event, ImageParams, JobContext, JobFailed, JobQueued, JobSucceeded
 
-# How often a job that is next in line looks for its place, in seconds; one with many ahead looks
-# as much less often as it has more of them, so that ten thousand cost little more than a hundred.
-PLACE_POLL_S = 0.5
-_MANY_AHEAD = 100
-_MAX_PLACE_POLL_S = 10.0
+# Seconds between two readings of a job's position, at the head of the queue. The interval grows
+# with the position, so that ten thousand queued jobs cost little more than a hundred.
+POSITION_POLL_S = 0.5
+_POSITIONS_PER_POLL_S = 100
+_MAX_POSITION_POLL_S = 10.0
 
 
 class JobQueue(Protocol):
+    """An engine as seen by `stream`."""
+
     def submit(
         self, params: ImageParams, emit: Callable[[Event], None], context: JobContext
     ) -> tuple[int, int]:
-        """The job's number, and how many are ahead of it. Raises what `Engine.generate` does."""
+        """The job's number and its position in the queue. Raises as `Engine.generate` does."""
 
     def queue_position(self, number: int) -> int | None:
-        """How many are ahead of the job now; None where it does not wait any more."""
+        """Number of jobs ahead of the job; None if it is not queued."""
 
     def cancel(self, number: int) -> None:
-        """Nothing happens when the job has ended before."""
+        """Cancels a job; does nothing if it has ended."""
 
 
 class QueuePositions:
-    """The places in the queue, found out once for all who look at about the same time.
-
-    A look is never older than half of `PLACE_POLL_S`, so whoever looks after that time is in it.
-    """
+    """Cached queue positions, shared by all callers within half of `POSITION_POLL_S`."""
 
     def __init__(
-        self, look: Callable[[], Mapping[int, int]], clock: Callable[[], float] = time.monotonic
+        self, read: Callable[[], Mapping[int, int]], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`look` returns how many are ahead of each job that waits."""
-        self._look, self._clock = look, clock
-        self._seen: Mapping[int, int] = {}
-        self._seen_s = float("-inf")
+        """`read` returns the position of each queued job."""
+        self._read, self._clock = read, clock
+        self._positions: Mapping[int, int] = {}
+        self._read_s = float("-inf")
 
     def position(self, number: int) -> int | None:
         now_s = self._clock()
-        if now_s - self._seen_s > PLACE_POLL_S / 2:
-            self._seen, self._seen_s = self._look(), now_s
-        return self._seen.get(number)
+        if now_s - self._read_s > POSITION_POLL_S / 2:
+            self._positions, self._read_s = self._read(), now_s
+        return self._positions.get(number)
 
 
 async def stream(
     engine: JobQueue, params: ImageParams, context: JobContext
 ) -> AsyncGenerator[Event, None]:
-    """See `Engine.generate`."""
+    """Implements `Engine.generate` on a `JobQueue`."""
     loop = asyncio.get_running_loop()
     events: asyncio.Queue[Event] = asyncio.Queue()
 
     def emit(event: Event) -> None:
         try:
             loop.call_soon_threadsafe(events.put_nowait, event)
-        except RuntimeError:  # the caller's event loop is closed: nobody waits for the image
+        except RuntimeError:  # the caller's event loop is closed
             engine.cancel(number)
 
     number, position = engine.submit(params, emit, context)
     try:
         yield JobQueued(position)
-        is_waiting = context.wants_progress
+        is_queued = context.wants_progress
         while True:
-            event = await _next(events, _pause_s(position) if is_waiting else None)
+            event = await _next(events, _poll_interval_s(position) if is_queued else None)
             if event is None:
-                place = engine.queue_position(number)
-                is_waiting = place is not None
-                # Others may come between, of owners whose turn it is or after a death: who waits
-                # is told so by a number that stays, and never by one that rises.
-                if place is not None and place < position:
-                    position = place
+                current = engine.queue_position(number)
+                is_queued = current is not None
+                # Other tenants' jobs and retries may enter ahead: a position never rises.
+                if current is not None and current < position:
+                    position = current
                     yield JobQueued(position)
                 continue
-            is_waiting = False
+            is_queued = False
             yield event
             if isinstance(event, JobSucceeded | JobFailed):
                 return
@@ -90,14 +84,15 @@ async def stream(
         engine.cancel(number)
 
 
-def _pause_s(position: int) -> float:
-    return PLACE_POLL_S * min(1 + position / _MANY_AHEAD, _MAX_PLACE_POLL_S / PLACE_POLL_S)
+def _poll_interval_s(position: int) -> float:
+    factor = 1 + position / _POSITIONS_PER_POLL_S
+    return min(POSITION_POLL_S * factor, _MAX_POSITION_POLL_S)
 
 
-async def _next(events: asyncio.Queue[Event], seconds: float | None) -> Event | None:
-    """None where none has come for so long."""
+async def _next(events: asyncio.Queue[Event], timeout_s: float | None) -> Event | None:
+    """The next event; None after the timeout."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(timeout_s):
             return await events.get()
     except TimeoutError:
         return None

@@ -1,4 +1,4 @@
-"""What is accepted of each model, and what is refused."""
+"""Admission control: limits per model, and rejection of jobs that cannot meet their deadline."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from engine.networks import params
 
 
 def test_each_model_has_its_own_queue() -> None:
-    """A full queue of one model leaves that of another alone; who leaves makes room."""
-    admission = Admission(max_jobs=2, max_bytes=1000)
+    """The limits of one model do not affect another model; a removed job frees its place."""
+    admission = Admission(max_jobs=2, max_prompt_bytes=1000)
     for _ in range(2):
         admission.add(params())
-    with pytest.raises(QueueFullError, match="2 jobs of toy"):
+    with pytest.raises(QueueFullError, match="'toy' already has 2 jobs .*limit: 2"):
         admission.check_capacity(params())
     admission.check_capacity(params(model="other"))
     admission.add(params(model="other"))
@@ -25,11 +25,11 @@ def test_each_model_has_its_own_queue() -> None:
 
 
 def test_bytes_of_prompts() -> None:
-    """Prompts are counted in bytes, not in characters; a large one alone is taken."""
-    admission = Admission(max_jobs=100, max_bytes=100)
+    """Prompts are counted in bytes, not characters; a single large prompt is accepted."""
+    admission = Admission(max_jobs=100, max_prompt_bytes=100)
     admission.check_capacity(params(prompt="猫" * 300))
     admission.add(params(prompt="猫" * 300))
-    with pytest.raises(QueueFullError, match="have 900 bytes, and with this one .* more than 100"):
+    with pytest.raises(QueueFullError, match="have 900 bytes; .* exceed the limit of 100 bytes"):
         admission.check_capacity(params(prompt="x"))
     admission.remove(params(prompt="猫" * 300))
     for _ in range(3):
@@ -39,14 +39,16 @@ def test_bytes_of_prompts() -> None:
     admission.check_capacity(params(prompt="xxx"))
 
 
-def test_too_late_to_begin() -> None:
-    """A job that those ahead leave no time for, with a reserve, is refused; when to come back is
-    the length of the queue, as ever. One that has the engine to itself is tried, whatever the last
-    ones took."""
+def test_deadline_that_cannot_be_met() -> None:
+    """A job that cannot end in time is rejected, with a safety factor for its wait.
+
+    Retry-After is derived from the queue, as for other rejections. A job with none ahead is always
+    accepted.
+    """
     context = JobContext(timeout_s=10.0)
     check_deadline(context, 4, wait_s=4.0, own_s=2.0)
     check_deadline(context, 1, wait_s=0.0, own_s=10.0)
-    with pytest.raises(QueueFullError, match="5 jobs are ahead.* in the 10 s") as refusal:
+    with pytest.raises(QueueFullError, match="5 jobs are queued ahead.* remaining 10 s") as refusal:
         check_deadline(context, 5, wait_s=4.1, own_s=2.0)
     assert refusal.value.retry_after_s is None
     check_deadline(context, 0, wait_s=0.0, own_s=100.0)

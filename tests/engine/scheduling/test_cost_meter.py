@@ -1,4 +1,4 @@
-"""All time in which the engine is busy is charged to some job."""
+"""The cost meter charges all busy time of the engine to jobs."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ def job(number: int) -> Job:
 
 
 def test_all_busy_time_is_charged() -> None:
-    """What lies between forwards is shared by those that took part; idle time is nobody's."""
+    """Time between forwards is divided among the jobs of the step; idle time is not charged."""
     now_s = [100.0]
     meter, one, two = CostMeter(lambda: now_s[0]), job(1), job(2)
     for charged in ((one, two), (one,)):
-        meter.begin()
+        meter.start_step()
         for each in charged:
             meter.charge(each, 1.0)
         now_s[0] += 5.0
-        meter.end(charged)
+        meter.end_step(charged)
     assert one.cost_s == pytest.approx(2.5 + 5.0)
     assert two.cost_s == pytest.approx(2.5)
-    now_s[0] += 3.0  # between two turns, as when events are passed on
-    meter.begin()
-    meter.end([two])
+    now_s[0] += 3.0  # between two steps
+    meter.start_step()
+    meter.end_step([two])
     assert two.cost_s == 5.5
-    meter.begin()
-    meter.end([])
+    meter.start_step()
+    meter.end_step([])
     now_s[0] += 1000.0
-    meter.begin()
-    meter.end([one])
+    meter.start_step()
+    meter.end_step([one])
     assert one.cost_s == pytest.approx(7.5)
 
 
-def test_what_is_left_out_is_not_charged() -> None:
-    """Nobody pays for what a network does once, within a turn."""
+def test_excluded_time_is_not_charged() -> None:
+    """A warm-up within a step is charged to no job."""
     now_s, one = [0.0], job(1)
     meter = CostMeter(lambda: now_s[0])
-    meter.begin()
+    meter.start_step()
     now_s[0] += 61.0
-    meter.leave_out(60.0)
-    meter.end([one])
+    meter.exclude(60.0)
+    meter.end_step([one])
     assert one.cost_s == 1.0
 
 
 def test_loading_is_not_charged() -> None:
-    """Nobody pays for a model that is loaded between two turns."""
+    """Loading a model between two steps is charged to no job."""
     now_s, one = [0.0], job(1)
     meter = CostMeter(lambda: now_s[0])
-    meter.begin()
-    meter.end([one])
+    meter.start_step()
+    meter.end_step([one])
     now_s[0] += 60.0
-    meter.pause()
-    meter.begin()
+    meter.reset()
+    meter.start_step()
     now_s[0] += 1.0
-    meter.end([one])
+    meter.end_step([one])
     assert one.cost_s == 1.0

@@ -326,7 +326,7 @@ def test_log_reaches_the_server(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_queue_position(monkeypatch: pytest.MonkeyPatch) -> None:
     """Queue positions of watched jobs fall until the job runs, as with the engine in a thread."""
-    monkeypatch.setattr("daguerre.engine.stream.PLACE_POLL_S", 0.005)
+    monkeypatch.setattr("daguerre.engine.stream.POSITION_POLL_S", 0.005)
     watched = JobContext(wants_progress=True)
 
     async def scene(made: ProcessEngine | ThreadEngine) -> None:

@@ -1,8 +1,6 @@
-"""What the engine does with the values of a forward, be they numpy's or torch's.
+"""Operations on the arrays of a forward, for numpy and torch.
 
-Rows are put together and taken apart, compared bit for bit, and stood in for by noise. torch is
-imported where one of its tensors is met, so it was loaded before by whoever made the tensor. Knows
-nothing of networks, jobs or proofs.
+torch is imported only when an argument is a tensor, so its caller has loaded it.
 """
 
 from __future__ import annotations
@@ -18,12 +16,12 @@ from daguerre.engine.forward import Array
 if TYPE_CHECKING:
     import torch
 
-# Noise is this much louder than the largest value of the rows it stands for.
+# Standard deviation of the noise, relative to the largest absolute value that it replaces.
 NOISE_SCALE = 16.0
 
 
 def concatenate(arrays: Sequence[Array]) -> Array:
-    """The rows of all, in order."""
+    """All rows, in order."""
     if isinstance(arrays[0], np.ndarray):
         return np.concatenate(arrays)
     import torch
@@ -32,25 +30,28 @@ def concatenate(arrays: Sequence[Array]) -> Array:
 
 
 def copy_rows(array: Array, start: int, end: int) -> Array:
-    """The rows from `start` to `end`; of a tensor in memory of their own.
+    """Rows `start` to `end`: a view of a numpy array, a copy of a tensor.
 
-    A pipeline in torch may work on its rows in place, and a tensor's alignment may choose a kernel:
-    neither may depend on where among the rows of others they lay.
+    A torch pipeline may modify its rows in place, and a tensor's alignment may select a kernel.
+    Neither may depend on the position of the rows in a batch.
     """
     rows = array[start:end]
     return rows if isinstance(rows, np.ndarray) else rows.clone()
 
 
 def ensure_owned(array: Array) -> Array:
-    """Memory that belongs to a runtime is overwritten by its next call, and a comparison with it
-    would then compare a thing with itself. A tensor owns its memory, or keeps the owner alive."""
+    """The array itself, or a copy if its memory belongs to a runtime.
+
+    The next call of a runtime overwrites such memory, and a comparison with it would then compare
+    an array with itself. A tensor owns its memory or keeps the owner alive.
+    """
     if isinstance(array, np.ndarray) and not array.flags.owndata:
         return array.copy()
     return array
 
 
 def is_same(one: Array, other: Array) -> bool:
-    """Bit for bit: unlike ==, tells 0.0 from -0.0, and finds a NaN equal to itself."""
+    """Bitwise equality: 0.0 differs from -0.0, and a NaN equals itself."""
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
     if isinstance(one, np.ndarray):
@@ -62,12 +63,12 @@ def is_same(one: Array, other: Array) -> bool:
 
 
 def noise(array: Array, generator: np.random.Generator) -> Array:
-    """Other values of the same shape and type that a network takes."""
+    """Random values of the same shape and dtype, valid as the same network input."""
     if isinstance(array, np.ndarray):
         return _noise(array, generator)
     import torch
 
-    # numpy knows not all of torch's types, such as bfloat16; float64 holds them exactly.
+    # numpy has no bfloat16 and no float8; float64 represents them exactly.
     is_float = array.dtype.is_floating_point
     known = array.to(torch.float64) if is_float else array
     drawn = torch.from_numpy(_noise(known.cpu().numpy(), generator))
@@ -82,7 +83,7 @@ def _bytes(tensor: torch.Tensor) -> torch.Tensor:
 
 def _noise(array: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
     if array.dtype.kind in "iub":
-        # Whole numbers may be indices into a table: only values that were there are safe.
+        # Integers may be indices into a table, so only the values of the input are valid.
         return generator.permuted(array.ravel()).reshape(array.shape)
     values = np.abs(array.astype(np.float64))
     peak = np.max(values, initial=1.0, where=np.isfinite(values))

@@ -1,9 +1,8 @@
-"""Evaluating the forwards of several jobs together, where that is proved to change no bit.
+"""The batcher: evaluates the forwards of several jobs in one batch, if that is exact and faster.
 
-Before jobs share, each of the trials in `verification` is compared bit for bit with the jobs run
-alone. The lone runs are the jobs' answers, one trial is made per turn, and each claim is
-tried once per machine: what a proof costs is a few shared forwards, once. Merging must also pay,
-which each process times anew: see `MAX_JOIN_COST`. Knows nothing of images, events or threads.
+Before a batch is used, each check in `verification` compares it bit for bit with the jobs run
+alone. Those runs are the jobs' results, so verification costs a few extra batches, once per machine
+and batch configuration. Whether a batch is faster is measured in each process.
 """
 
 from __future__ import annotations
@@ -33,17 +32,17 @@ from daguerre.params import BatchingMode
 
 logger = logging.getLogger(__name__)
 
-# A job may join a forward if that makes it longer by at most this share of the job's forward alone.
-# At 1.0 sharing would be used wherever it raises the rate by anything, though all that share then
-# end late. At 0.5 a burst of n jobs has the same mean latency shared as one after the other: shared
-# all end after 1 + 0.5 (n - 1) = (n + 1) / 2 forwards per step, and that is the mean of 1, 2 ... n.
-# 0.75 gives up some latency of a burst for a rate that lasts. On two cores the cost is 1: no merge.
+# A job joins a batch if that adds at most this fraction of the job's time alone. With 1.0 any gain
+# in throughput would count, although all jobs of a batch then end late. With 0.5 a burst of n jobs
+# has the same mean latency as without batching: each ends after 1 + 0.5 (n - 1) = (n + 1) / 2
+# forwards per step, the mean of 1, 2 ... n. 0.75 trades some latency of a burst for throughput. On
+# two cores a job adds 1.0, so nothing is batched.
 MAX_JOIN_COST = 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardResult:
-    """A job's own rows of the outputs, or why there are none; `cost_s` is its share of the time."""
+    """A job's rows of the outputs or its error, and its share of the time."""
 
     outputs: Outputs | None
     error: Exception | None
@@ -51,10 +50,10 @@ class ForwardResult:
 
 
 def merge(forwards: Sequence[ForwardRequest]) -> dict[str, Array | Scalar]:
-    """One forward's inputs with the rows of all, in order; signatures must be equal."""
-    if len(forwards) == 1:  # nothing to copy
+    """Inputs of one forward with all rows, in order. Signatures must be equal."""
+    if len(forwards) == 1:  # avoids a copy
         return dict(forwards[0].inputs)
-    assert len({f.signature for f in forwards}) == 1, "merging unlike forwards. This is a bug."
+    assert len({f.signature for f in forwards}) == 1, "signatures differ. This is a bug."
     merged = {
         name: arrays.concatenate([f.arrays[name] for f in forwards]) for name in forwards[0].arrays
     }
@@ -62,7 +61,7 @@ def merge(forwards: Sequence[ForwardRequest]) -> dict[str, Array | Scalar]:
 
 
 def split(outputs: Outputs, rows: Sequence[int]) -> list[Outputs]:
-    """Each job's rows of the outputs of a merged forward."""
+    """Each job's rows of the outputs of a batch."""
     ends = np.cumsum(rows)
     return [
         tuple(arrays.copy_rows(output, end - count, end) for output in outputs)
@@ -71,7 +70,10 @@ def split(outputs: Outputs, rows: Sequence[int]) -> list[Outputs]:
 
 
 def evaluate(network: Network, inputs: dict[str, Array | Scalar], rows: int) -> Outputs:
-    """Calls the network; the outputs are the caller's to keep."""
+    """Outputs of the network, in memory that its next call does not overwrite.
+
+    Raises ValueError if an output does not have `rows` rows.
+    """
     outputs = network(inputs)
     for index, output in enumerate(outputs):
         if len(output) != rows:
@@ -81,113 +83,102 @@ def evaluate(network: Network, inputs: dict[str, Array | Scalar], rows: int) -> 
     return tuple(map(arrays.ensure_owned, outputs))
 
 
-def _prepare(name: str, parts: Iterator[None]) -> None:
+def _run_all(network: str, parts: Iterator[None]) -> None:
     for _ in parts:
         pass
 
 
-def _telling(parts: Iterator[None], tell: Callable[[], None]) -> Iterator[None]:
+def _before_each(parts: Iterator[None], action: Callable[[], None]) -> Iterator[None]:
     for part in parts:
-        tell()
+        action()
         yield part
 
 
 class Batcher:
-    """Runs groups of forwards; merges what is certified, certifies what is new."""
+    """Evaluates groups of forwards: in one batch if it is verified, else alone."""
 
     def __init__(
         self,
         certificates: CertificateStore,
         clock: Callable[[], float],
-        prepare: Callable[[str, Iterator[None]], None] = _prepare,
+        warm_up: Callable[[str, Iterator[None]], None] = _run_all,
     ) -> None:
-        """`prepare` is given what a network of that name has to do once before it is evaluated, and
-        runs it; that is not timed."""
+        """`warm_up` runs the one-time work of the named network, which is not timed."""
         self._certificates = certificates
-        self._clock, self._prepare = clock, prepare
-        self._costs, self._room = BatchTimings(), MemoryBudget(clock)
-        self._num_passed: dict[BatchConfig, int] = {}  # trials, of a claim that is not decided yet
-        self._failed: set[BatchConfig] = set()  # ended with an error in this process
-        self._climbed: dict[Hashable, int] = {}  # until something is learned
-        self.num_forwards = 0  # whose outputs were used: a trial's shared evaluation does not count
+        self._clock, self._warm_up = clock, warm_up
+        self._timings, self._memory = BatchTimings(), MemoryBudget(clock)
+        self._num_passed: dict[BatchConfig, int] = {}  # checks, while verification is incomplete
+        self._failed: set[BatchConfig] = set()  # raised an error in this process
+        self._batch_sizes: dict[Hashable, int] = {}  # cleared when a certificate or cost changes
+        self.num_forwards = 0  # without those whose outputs only served verification
         self.num_rows = 0
 
-    def num_sharing(
-        self,
-        fingerprint: str,
-        signature: str,
-        rows: Sequence[int],
-        max_batch_size: int,
-        batching: BatchingMode = "exact",
+    def max_batch(
+        self, jobs: BatchConfig, max_batch_size: int, batching: BatchingMode = "exact"
     ) -> int:
-        """How many of the jobs with these rows, from the first, take the next forward together: no
-        more than `max_batch_size` and the memory allow.
+        """How many of the jobs, from the first one, run in the next batch.
 
-        Climbs from 2 jobs up to the first number that is refused or does not pay; a number not
-        tried or not timed yet is run when all below it are good. In throughput mode no proof is
-        asked for, but that it pays is.
+        The batch has at most `max_batch_size` rows and fits into memory. A batch that is not
+        verified or measured yet is used once all smaller ones are exact and fast enough. The mode
+        "throughput" needs no verification.
         """
-        asked = (fingerprint, signature, tuple(rows), max_batch_size, batching)
-        if asked not in self._climbed:
-            self._climbed[asked] = self._climb(*asked)
-        count = self._climbed[asked]
-        while count > 1 and not self._room.has(fingerprint, signature, sum(rows[:count])):
+        key = (jobs, max_batch_size, batching)
+        if key not in self._batch_sizes:
+            self._batch_sizes[key] = self._search_batch_size(*key)
+        count = self._batch_sizes[key]
+        while count > 1 and not self._memory.fits(jobs.first(count)):
             count -= 1
         return count
 
-    def _climb(
-        self,
-        fingerprint: str,
-        signature: str,
-        rows: Sequence[int],
-        max_batch_size: int,
-        batching: BatchingMode,
+    def _search_batch_size(
+        self, jobs: BatchConfig, max_batch_size: int, batching: BatchingMode
     ) -> int:
-        num_good, cost = 1, 1.0
-        for count in range(2, len(rows) + 1):
-            if sum(rows[:count]) > max_batch_size:
+        best, best_cost = 1, 1.0
+        for count in range(2, len(jobs.rows) + 1):
+            config = jobs.first(count)
+            if sum(config.rows) > max_batch_size:
                 break
-            claim = BatchConfig(fingerprint, signature, tuple(sorted(rows[:count])))
-            is_good, claim_cost = self._verdict(claim, batching), self._costs.cost(claim)
-            if is_good is None or (is_good and claim_cost is None):
-                # A trial times the jobs alone, too; a good claim needs these times from before.
-                is_run = is_good is None or self._costs.is_alone_known(claim)
-                return count if is_run else num_good
-            if not is_good or claim_cost is None or claim_cost - cost > MAX_JOIN_COST:
+            is_exact, cost = self._is_exact(config, batching), self._timings.cost(config)
+            if is_exact is None:  # verification also measures the jobs alone
+                return count
+            if is_exact and cost is None:
+                return count if self._timings.has_times_alone(config) else best
+            if not is_exact or cost is None or cost - best_cost > MAX_JOIN_COST:
                 break
-            num_good, cost = count, claim_cost
-        return num_good
+            best, best_cost = count, cost
+        return best
 
-    def _verdict(self, claim: BatchConfig, batching: BatchingMode) -> bool | None:
-        """Whether jobs may share; None where that must be tried first."""
-        if claim in self._failed:
+    def _is_exact(self, config: BatchConfig, batching: BatchingMode) -> bool | None:
+        """Whether the batch may be used; None if it must be verified first."""
+        if config in self._failed:
             return False
-        return self._certificates.get(claim) if batching == "exact" else True
+        return self._certificates.get(config) if batching == "exact" else True
 
     def run(
         self, network: Network, forwards: Sequence[ForwardRequest], batching: BatchingMode = "exact"
     ) -> list[ForwardResult]:
-        """One outcome per forward. Forwards have one signature and come with ascending rows. Raises
-        `NetworkChanged`."""
-        rows = tuple(forward.rows for forward in forwards)
-        assert rows == tuple(sorted(rows)), "rows are not ascending. This is a bug."
+        """One result per forward.
+
+        The forwards have one signature and ascending rows. Raises `NetworkChanged`; all other
+        errors are in the results.
+        """
         if len(forwards) == 1:
             return [self._run_alone(network, forwards[0])]
-        claim = BatchConfig(network.fingerprint, forwards[0].signature, rows)
-        is_good = self._verdict(claim, batching)
-        if is_good is None:
-            return self._run_trial(network, claim, forwards)
-        assert is_good, f"{claim.label} is not proved. This is a bug."
-        return self._run_merged(network, claim, forwards, batching)
+        config = _config(network, forwards)
+        assert config.rows == tuple(sorted(config.rows)), "rows do not ascend. This is a bug."
+        is_exact = self._is_exact(config, batching)
+        if is_exact is None:
+            return self._run_and_verify(network, config, forwards)
+        assert is_exact, f"{config.label} is not verified. This is a bug."
+        return self._run_merged(network, config, forwards, batching)
 
     def _run_alone(self, network: Network, forward: ForwardRequest) -> ForwardResult:
         started_s = self._clock()
-        claim = BatchConfig(network.fingerprint, forward.signature, (forward.rows,))
         try:
-            outputs, cost_s = self._timed(network, claim, merge([forward]))
-        except NetworkChanged:  # nobody's failure
+            outputs, cost_s = self._timed(network, _config(network, [forward]), merge([forward]))
+        except NetworkChanged:
             raise
-        except Exception as error:  # whatever a runtime throws is this job's failure alone
+        except Exception as error:  # a runtime may raise anything; only this job fails
             return ForwardResult(None, error, self._clock() - started_s)
         self._count(forward.rows)
         return ForwardResult(outputs, None, cost_s)
@@ -195,114 +186,113 @@ class Batcher:
     def _run_merged(
         self,
         network: Network,
-        claim: BatchConfig,
+        config: BatchConfig,
         forwards: Sequence[ForwardRequest],
         batching: BatchingMode,
     ) -> list[ForwardResult]:
         try:
-            outputs, spent_s = self._timed(network, claim, merge(forwards))
+            outputs, elapsed_s = self._timed(network, config, merge(forwards))
         except NetworkChanged:
             raise
-        except Exception as error:  # not known whose fault: with fewer, or one by one
-            logger.warning("%s failed, running in parts", claim.label, exc_info=True)
-            self._refuse(claim)
+        except Exception as error:  # any of the jobs may be the cause
+            logger.warning("%s failed; running smaller batches", config.label, exc_info=True)
+            self._mark_failed(config)
             num_parts = 2 if is_out_of_memory(error) else len(forwards)
-            return self._run_parts(network, forwards, num_parts, batching)
-        self._count(sum(claim.rows))
-        second_per_row = spent_s / sum(claim.rows)
+            return self._run_split(network, forwards, num_parts, batching)
+        self._count(sum(config.rows))
+        row_s = elapsed_s / sum(config.rows)
         return [
-            ForwardResult(mine, None, second_per_row * count)
-            for mine, count in zip(split(outputs, claim.rows), claim.rows, strict=True)
+            ForwardResult(mine, None, row_s * count)
+            for mine, count in zip(split(outputs, config.rows), config.rows, strict=True)
         ]
 
-    def _run_parts(
+    def _run_split(
         self,
         network: Network,
         forwards: Sequence[ForwardRequest],
         num_parts: int,
         batching: BatchingMode,
     ) -> list[ForwardResult]:
-        """A part that may not share is run one by one; one that fails in turn, in parts again."""
+        """Runs parts of a failed batch; a part that is not verified runs job by job."""
         size = -(-len(forwards) // num_parts)
-        outcomes: list[ForwardResult] = []
+        results: list[ForwardResult] = []
         for start in range(0, len(forwards), size):
             part = forwards[start : start + size]
-            rows = tuple(forward.rows for forward in part)
-            claim = BatchConfig(network.fingerprint, part[0].signature, rows)
-            if len(part) > 1 and self._verdict(claim, batching):
-                outcomes += self._run_merged(network, claim, part, batching)
+            config = _config(network, part)
+            if len(part) > 1 and self._is_exact(config, batching):
+                results += self._run_merged(network, config, part, batching)
             else:
-                outcomes += [self._run_alone(network, forward) for forward in part]
-        return outcomes
+                results += [self._run_alone(network, forward) for forward in part]
+        return results
 
-    def _refuse(self, claim: BatchConfig) -> None:
-        """For this process, so that the next group is no larger than what went well."""
-        self._climbed.clear()
-        self._failed.add(claim)
-        self._certificates.refuse(claim)
+    def _mark_failed(self, config: BatchConfig) -> None:
+        self._batch_sizes.clear()
+        self._failed.add(config)
+        self._certificates.mark_failed(config)
 
     def _timed(
-        self, network: Network, claim: BatchConfig, inputs: dict[str, Array | Scalar]
+        self, network: Network, config: BatchConfig, inputs: dict[str, Array | Scalar]
     ) -> tuple[Outputs, float]:
-        """The outputs of all, and the seconds that they took."""
-        with self._room.measured(network, claim) as reset:
+        """The outputs and the elapsed seconds, without the warm-up."""
+        with self._memory.track_peak(network, config) as reset:
             if isinstance(network, CompilesPerShape):
-                parts = network.prepare(inputs)
-                self._prepare(network.name, _telling(parts, reset))
+                self._warm_up(network.name, _before_each(network.prepare(inputs), reset))
             started_s = self._clock()
-            outputs = evaluate(network, inputs, sum(claim.rows))
-            spent_s = self._clock() - started_s
-        if self._costs.add(claim, spent_s):
-            self._climbed.clear()
-        return outputs, spent_s
+            outputs = evaluate(network, inputs, sum(config.rows))
+            elapsed_s = self._clock() - started_s
+        if self._timings.add(config, elapsed_s):
+            self._batch_sizes.clear()
+        return outputs, elapsed_s
 
-    def _run_trial(
-        self, network: Network, claim: BatchConfig, forwards: Sequence[ForwardRequest]
+    def _run_and_verify(
+        self, network: Network, config: BatchConfig, forwards: Sequence[ForwardRequest]
     ) -> list[ForwardResult]:
-        """The answers are those of the lone runs; the next trial of the claim is made beside."""
-        outcomes = [self._run_alone(network, forward) for forward in forwards]
-        expected = [outcome.outputs for outcome in outcomes if outcome.outputs is not None]
-        # The lone runs may be the first that were measured.
-        has_room = self._room.has(*claim[:2], sum(claim.rows))
-        if has_room and len(expected) == len(forwards):
+        """Runs each job alone, and makes the next check of the batch."""
+        results = [self._run_alone(network, forward) for forward in forwards]
+        expected = [result.outputs for result in results if result.outputs is not None]
+        # The runs alone may be the first that measured the memory.
+        if self._memory.fits(config) and len(expected) == len(forwards):
             try:
-                self._try(network, claim, forwards, expected)
+                self._verify(network, config, forwards, expected)
             except NetworkChanged:
                 raise
-            except Exception:  # the jobs have their answers: nothing fails but the trial
-                logger.warning("%s failed on trial, not shared", claim.label, exc_info=True)
-                self._refuse(claim)
-        return outcomes
+            except Exception:  # the jobs have their results already
+                logger.warning("verification of %s failed", config.label, exc_info=True)
+                self._mark_failed(config)
+        return results
 
-    def _try(
+    def _verify(
         self,
         network: Network,
-        claim: BatchConfig,
+        config: BatchConfig,
         forwards: Sequence[ForwardRequest],
         expected: Sequence[Outputs],
     ) -> None:
-        num_passed = self._num_passed.setdefault(claim, 0)
-        seats = CHECKS[num_passed](claim.rows)
+        num_passed = self._num_passed.get(config, 0)
+        placement = CHECKS[num_passed](config.rows)
         generator = np.random.default_rng(num_passed)
-        inputs = merge(
-            [
-                noise(forwards[place], generator) if job is None else forwards[job]
-                for place, job in enumerate(seats)
-            ]
-        )
-        outputs = split(self._timed(network, claim, inputs)[0], claim.rows)
+        batch = [
+            noise(forwards[position], generator) if job is None else forwards[job]
+            for position, job in enumerate(placement)
+        ]
+        outputs = split(self._timed(network, config, merge(batch))[0], config.rows)
         is_exact = all(
-            is_same(outputs[place], expected[job])
-            for place, job in enumerate(seats)
+            is_same(outputs[position], expected[job])
+            for position, job in enumerate(placement)
             if job is not None
         )
-        self._num_passed[claim] += is_exact
-        if not is_exact or self._num_passed[claim] == len(CHECKS):
-            del self._num_passed[claim]
-            logger.info("%s: exact %s, cost %s", claim.label, is_exact, self._costs.cost(claim))
-            self._certificates.put(claim, is_exact)
-            self._climbed.clear()
+        self._num_passed[config] = num_passed + 1
+        if not is_exact or num_passed + 1 == len(CHECKS):
+            del self._num_passed[config]
+            logger.info("%s: exact %s, cost %s", config.label, is_exact, self._timings.cost(config))
+            self._certificates.put(config, is_exact)
+            self._batch_sizes.clear()
 
     def _count(self, rows: int) -> None:
         self.num_forwards += 1
         self.num_rows += rows
+
+
+def _config(network: Network, forwards: Sequence[ForwardRequest]) -> BatchConfig:
+    rows = tuple(forward.rows for forward in forwards)
+    return BatchConfig(network.fingerprint, forwards[0].signature, rows)

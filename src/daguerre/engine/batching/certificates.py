@@ -1,8 +1,7 @@
-"""Certificates: whether sharing a forward is proved to change no bit.
+"""Batch-invariance certificates: which batches are proved to change no bit.
 
-A certificate belongs to a network's fingerprint, a signature and the split of the rows (2+2: two
-jobs of two rows each). They are kept in one JSON file, so that a proof is made once per machine.
-Knows nothing of how a proof is made: that is `daguerre.engine.batching.batcher`.
+A certificate belongs to a network's fingerprint, a signature and the rows of each job. One JSON
+file stores all certificates, so each is verified once per machine.
 """
 
 from __future__ import annotations
@@ -17,17 +16,20 @@ from typing import NamedTuple
 
 logger = logging.getLogger(__name__)
 
-# Counted up when a proof asks for more than it did, or an entry holds something else: older
-# certificates are then worth nothing.
+# Version of the checks and of the file's format; certificates of other versions are ignored.
 FILE_VERSION = 2
 
 
 class BatchConfig(NamedTuple):
-    """What a certificate is about."""
+    """The network, the signature and the rows of each job in a batch."""
 
     fingerprint: str
     signature: str
-    rows: tuple[int, ...]  # of each job, ascending
+    rows: tuple[int, ...]  # ascending, where the batch is evaluated
+
+    def first(self, count: int) -> BatchConfig:
+        """The batch of the first jobs."""
+        return self._replace(rows=tuple(sorted(self.rows[:count])))
 
     @property
     def label(self) -> str:
@@ -35,36 +37,38 @@ class BatchConfig(NamedTuple):
 
 
 class CertificateStore:
-    """All that are known; `path` None keeps them in memory only. Written by one thread."""
+    """Verified batch configurations. One thread writes; any thread may read.
+
+    `path` None stores nothing on disk.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        # Claim -> whether it held.
-        self._known: Mapping[BatchConfig, bool] = _read(path) if path else {}
-        self._kept = self._known
+        # Both are replaced, not modified: other threads may be reading them.
+        self._stored: Mapping[BatchConfig, bool] = _read(path) if path else {}
+        self._known = self._stored
 
-    def get(self, claim: BatchConfig) -> bool | None:
-        """Whether sharing was proved exact; None where it was not tried."""
-        return self._known.get(claim)
+    def get(self, config: BatchConfig) -> bool | None:
+        """Whether the batch is exact; None if it is not verified yet."""
+        return self._known.get(config)
 
-    def put(self, claim: BatchConfig, is_exact: bool) -> None:
-        """Replaces the mapping instead of changing it: other threads may be reading it."""
-        self._known = {**self._known, claim: is_exact}
-        self._kept = {**self._kept, claim: is_exact}
+    def put(self, config: BatchConfig, is_exact: bool) -> None:
+        self._known = {**self._known, config: is_exact}
+        self._stored = {**self._stored, config: is_exact}
         if self._path:
-            _write(self._path, self._kept)
+            _write(self._path, self._stored)
 
-    def refuse(self, claim: BatchConfig) -> None:
-        """For this process only: an error, say of memory, proves nothing for good."""
-        self._known = {**self._known, claim: False}
+    def mark_failed(self, config: BatchConfig) -> None:
+        """Disables the batch in this process: an error proves nothing about later ones."""
+        self._known = {**self._known, config: False}
 
-    def held(self, fingerprints: Collection[str]) -> dict[str, bool]:
-        """Label -> whether the proof held, for networks with these fingerprints."""
+    def results(self, fingerprints: Collection[str]) -> dict[str, bool]:
+        """Label -> whether the batch is exact, for the networks with these fingerprints."""
         known = self._known
         return {
-            claim.label: is_exact
-            for claim, is_exact in known.items()
-            if claim.fingerprint in fingerprints
+            config.label: is_exact
+            for config, is_exact in known.items()
+            if config.fingerprint in fingerprints
         }
 
 
@@ -77,41 +81,40 @@ def _read(path: Path) -> dict[BatchConfig, bool]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, LookupError, TypeError) as error:
-        logger.warning("certificates in %s cannot be read, starting over: %r", path, error)
+        logger.warning("cannot read certificates in %s, verifying again: %r", path, error)
         return {}
 
 
 def _parse(entry: Mapping[str, object]) -> tuple[BatchConfig, bool]:
-    """Raises what a damaged entry makes it raise; nothing in the file is taken on trust."""
     fingerprint, signature, rows = entry["fingerprint"], entry["signature"], entry["rows"]
     is_exact = entry["is_exact"]
     if not (isinstance(fingerprint, str) and isinstance(signature, str)):
         raise TypeError(f"fingerprint {fingerprint!r} and signature {signature!r} must be strings")
     if not (isinstance(rows, Sequence) and all(type(count) is int for count in rows)):
-        raise TypeError(f"rows {rows!r} must be a list of whole numbers")
+        raise TypeError(f"rows {rows!r} must be a list of integers")
     if not isinstance(is_exact, bool):
         raise TypeError(f"is_exact {is_exact!r} must be true or false")
     return BatchConfig(fingerprint, signature, tuple(rows)), is_exact
 
 
 def _write(path: Path, certificates: Mapping[BatchConfig, bool]) -> None:
-    """The file is whole at every moment: written beside and moved into place."""
-    # Another process on this folder may have written since; its certificates are as good as ours.
+    # Another process may have added certificates to the file; they are equally valid.
     merged = {**_read(path), **certificates}
-    entries = [claim._asdict() | {"is_exact": is_exact} for claim, is_exact in merged.items()]
+    entries = [config._asdict() | {"is_exact": is_exact} for config, is_exact in merged.items()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, json.dumps({"version": FILE_VERSION, "certificates": entries}, indent=1))
     except OSError as error:
-        logger.warning("certificates cannot be kept in %s: %r", path, error)
+        logger.warning("cannot write certificates to %s: %r", path, error)
 
 
 def _replace(path: Path, text: str) -> None:
-    # The number of a process is no name of its own: containers that share a folder count alike.
-    number, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    """Replaces the file atomically."""
+    # A random name, because process IDs of containers that share a directory may be equal.
+    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     try:
-        with open(number, "w", encoding="utf-8") as beside:
-            beside.write(text)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)

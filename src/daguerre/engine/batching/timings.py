@@ -1,7 +1,6 @@
-"""What sharing a forward costs, as timed in this process; nothing of it is kept on disk.
+"""Batch timings: how long the forwards of each batch configuration take, in this process.
 
-A time says something of this machine at this moment only, unlike a proof that sharing changes no
-bit (`daguerre.engine.batching.certificates`). Knows nothing of how a forward is evaluated.
+Timings depend on the machine and its load, so they are not stored on disk (certificates are).
 """
 
 from __future__ import annotations
@@ -10,51 +9,52 @@ from dataclasses import dataclass
 
 from daguerre.engine.batching.certificates import BatchConfig
 
-# The first run of a shape warms up; of the others the least counts, so that no single disturbance
-# decides. Not more than the trials of a claim, so that it is timed when it is proved.
+# Runs of a configuration before its time is known: the first one warms up, and the minimum of all
+# counts. Not more than the number of checks, so that verification also measures.
 NUM_TIMED = 3
 
 
 @dataclass(slots=True)
 class _Samples:
     num: int = 0
-    least_s: float = float("inf")
+    min_s: float = float("inf")
 
 
 class BatchTimings:
-    """The least time of each claim; a claim of one job is a run alone."""
+    """The minimum time of each configuration; one with a single job is a run alone."""
 
     def __init__(self) -> None:
-        self._runs: dict[BatchConfig, _Samples] = {}
+        self._samples: dict[BatchConfig, _Samples] = {}
 
-    def add(self, claim: BatchConfig, seconds: float) -> bool:
-        """Whether that changes what is known."""
-        runs = self._runs.setdefault(claim, _Samples())
-        runs.num += 1
-        is_news = runs.num <= NUM_TIMED or seconds < runs.least_s
-        runs.least_s = min(runs.least_s, seconds)
-        return is_news
+    def add(self, config: BatchConfig, seconds: float) -> bool:
+        """Records a run; returns whether that changes a cost."""
+        samples = self._samples.setdefault(config, _Samples())
+        samples.num += 1
+        is_change = samples.num <= NUM_TIMED or seconds < samples.min_s
+        samples.min_s = min(samples.min_s, seconds)
+        return is_change
 
-    def is_alone_known(self, claim: BatchConfig) -> bool:
-        """Whether each of its jobs was timed alone, so that a shared run can be compared."""
-        return None not in self._alone_s(claim).values()
+    def has_times_alone(self, config: BatchConfig) -> bool:
+        """Whether the time alone of each job is known, which a cost needs."""
+        return self._alone_s(config) is not None
 
-    def cost(self, claim: BatchConfig) -> float | None:
-        """Time of the shared forward, in forwards of one job alone: 1.0 to the number of jobs; None
-        before it is timed."""
-        shared_s, by_rows = self._least_s(claim), self._alone_s(claim)
-        times_s = [by_rows[count] for count in claim.rows]
-        alone_s = [seconds for seconds in times_s if seconds is not None]
-        if shared_s is None or len(alone_s) < len(times_s):
+    def cost(self, config: BatchConfig) -> float | None:
+        """Time of the batch in units of one job's time alone: 1.0 to the number of jobs.
+
+        None until the batch and its jobs alone are measured.
+        """
+        batch_s, alone_s = self._min_s(config), self._alone_s(config)
+        if batch_s is None or alone_s is None:
             return None
-        # A clock too coarse to see a run says nothing for sharing.
-        ratio = shared_s / sum(alone_s) if sum(alone_s) else 1.0
-        return len(claim.rows) * ratio
+        # If the clock is too coarse to measure a run, the batch counts as no faster.
+        return len(config.rows) * (batch_s / alone_s if alone_s else 1.0)
 
-    def _alone_s(self, claim: BatchConfig) -> dict[int, float | None]:
-        """Rows of a job -> its time alone."""
-        return {count: self._least_s(claim._replace(rows=(count,))) for count in set(claim.rows)}
+    def _alone_s(self, config: BatchConfig) -> float | None:
+        """Sum of the jobs' times alone."""
+        times_s = [self._min_s(config._replace(rows=(count,))) for count in config.rows]
+        known_s = [seconds for seconds in times_s if seconds is not None]
+        return sum(known_s) if len(known_s) == len(times_s) else None
 
-    def _least_s(self, claim: BatchConfig) -> float | None:
-        runs = self._runs.get(claim)
-        return runs.least_s if runs and runs.num >= NUM_TIMED else None
+    def _min_s(self, config: BatchConfig) -> float | None:
+        samples = self._samples.get(config)
+        return samples.min_s if samples and samples.num >= NUM_TIMED else None

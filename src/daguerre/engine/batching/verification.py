@@ -1,9 +1,8 @@
-"""The comparisons that prove a merge: who sits where among the rows, and beside what.
+"""Batch-invariance checks: the batches that must give each job the bits it gets alone.
 
-An exact merge gives each job the bits it gets alone, at whatever place among the rows and whatever
-its neighbours' values are. So the jobs' real rows are evaluated in order, then at other places,
-then each beside noise; the noise is loud, because a runtime that scales by the largest value of a
-batch errs beside a loud neighbour only. Knows nothing of networks, time or files.
+An exact merge gives a job the same bits at every position of the batch and beside any neighbours.
+The checks place the jobs' rows in order, then at other positions, then each beside noise. The noise
+is loud, because a runtime that scales by the largest value of a batch errs only beside a loud row.
 """
 
 from __future__ import annotations
@@ -16,45 +15,44 @@ import numpy as np
 from daguerre.engine.batching import arrays
 from daguerre.engine.forward import ForwardRequest, Outputs
 
+Placement: TypeAlias = list[int | None]  # job at each position of the batch; None is noise
+
 
 def is_same(one: Outputs, other: Outputs) -> bool:
-    """Bit for bit."""
+    """Bitwise equality."""
     return len(one) == len(other) and all(map(arrays.is_same, one, other))
-
-
-Placement: TypeAlias = list[int | None]  # place -> whose rows sit there; None is noise
 
 
 def _in_order(rows: Sequence[int]) -> Placement:
     return list(range(len(rows)))
 
 
-def _elsewhere(rows: Sequence[int]) -> Placement:
-    """Each job at the next place that has as many rows."""
-    seats: Placement = []
-    for place, count in enumerate(rows):
-        alike = [i for i, other in enumerate(rows) if other == count]
-        seats.append(alike[(alike.index(place) + 1) % len(alike)])
-    return seats
+def _rotated(rows: Sequence[int]) -> Placement:
+    """Moves each job to the next position with the same number of rows."""
+    placement: Placement = []
+    for position, count in enumerate(rows):
+        candidates = [i for i, other in enumerate(rows) if other == count]
+        placement.append(candidates[(candidates.index(position) + 1) % len(candidates)])
+    return placement
 
 
 def _even_beside_noise(rows: Sequence[int]) -> Placement:
-    return [None if place % 2 else place for place in range(len(rows))]
+    return [None if position % 2 else position for position in range(len(rows))]
 
 
 def _odd_beside_noise(rows: Sequence[int]) -> Placement:
-    return [place if place % 2 else None for place in range(len(rows))]
+    return [position if position % 2 else None for position in range(len(rows))]
 
 
 CHECKS: tuple[Callable[[Sequence[int]], Placement], ...] = (
     _in_order,
-    _elsewhere,
+    _rotated,
     _even_beside_noise,
     _odd_beside_noise,
 )
 
 
 def noise(forward: ForwardRequest, generator: np.random.Generator) -> ForwardRequest:
-    """A forward of the same signature with other values that the network takes."""
+    """A forward with the same signature and random values."""
     noisy = {name: arrays.noise(array, generator) for name, array in forward.arrays.items()}
     return ForwardRequest(forward.network, {**forward.inputs, **noisy}, forward.stage)

@@ -1,7 +1,6 @@
-"""What a network does once before it can evaluate inputs of a shape: told of, and not charged.
+"""Warm-up: one-time work of a network, such as compilation, before it evaluates a new shape.
 
-It may take minutes, as converting or compiling does, and is neither a hang nor a part of what jobs
-cost. Knows nothing of which jobs wait for it.
+Warm-up may take minutes. It is reported as progress and is not charged to any job.
 """
 
 from __future__ import annotations
@@ -13,29 +12,31 @@ from daguerre.engine.scheduling.cost_meter import CostMeter
 
 logger = logging.getLogger(__name__)
 
-# Of what takes longer the log tells how long it took.
-_TOLD_S = 1.0
+_LOG_AFTER_S = 1.0
 
 
-class Preparation:
-    """`tell` is called with True before each part of the work, and with False when it is done."""
+class Warmup:
+    """Runs the warm-up of networks.
+
+    Calls `report` with True before each part of the work, and with False at the end.
+    """
 
     def __init__(
-        self, clock: Callable[[], float], meter: CostMeter, tell: Callable[[bool], None]
+        self, clock: Callable[[], float], meter: CostMeter, report: Callable[[bool], None]
     ) -> None:
-        self._clock, self._meter, self._tell = clock, meter, tell
+        self._clock, self._meter, self._report = clock, meter, report
 
-    def __call__(self, name: str, parts: Iterator[None]) -> None:
-        """Of the network with this name. Raises whatever it does."""
+    def __call__(self, network: str, parts: Iterator[None]) -> None:
+        """Runs the parts, named after the network in the log. Raises any error of a part."""
         started_s, has_parts = self._clock(), False
         try:
             for _ in parts:
                 has_parts = True
-                self._tell(True)
+                self._report(True)
         finally:
+            elapsed_s = self._clock() - started_s
             if has_parts:
-                self._tell(False)
-                self._meter.leave_out(self._clock() - started_s)
-        spent_s = self._clock() - started_s
-        if has_parts and spent_s >= _TOLD_S:
-            logger.info("%s was prepared for a shape in %.1f s", name, spent_s)
+                self._report(False)
+                self._meter.exclude(elapsed_s)
+        if has_parts and elapsed_s >= _LOG_AFTER_S:
+            logger.info("warmed up %s for a new shape in %.1f s", network, elapsed_s)

@@ -1,8 +1,8 @@
-"""How much of each model may be accepted at a time, and what is refused.
+"""Admission control: limits on the accepted jobs of each model, and early rejection by deadline.
 
-Every model has a queue of its own, so that many requests for one do not shut out those for another.
-It is bounded by jobs and by the bytes of their prompts. A job that would hardly be done in the time
-it has is refused at once: its client can still do something else with that time. Knows no order.
+Each model has its own limits on jobs and prompt bytes, so requests for one cannot shut out those
+for another. A job that cannot meet its deadline is rejected at once, so its client can use the time
+for something else.
 """
 
 from __future__ import annotations
@@ -13,73 +13,79 @@ from dataclasses import dataclass
 from daguerre.errors import NotFoundError, QueueFullError
 from daguerre.params import ImageParams, JobContext
 
-# The wait of a job is a mean of others' times, as often as there are jobs ahead, and under overload
-# there are always as many as may be. Without a reserve a quarter of those accepted came too late;
-# with a half, one in twenty still did on a machine that had other work (bench/LOG.md), whose pace
-# may be half of what it was a minute before. No image is lost by it; only fewer wait.
-_RESERVE = 2.0
+# The wait is estimated from the mean of recent jobs, and an overloaded server always has as many
+# jobs queued as it accepts. With a factor of 1, a quarter of the accepted jobs missed their
+# deadline; with 1.5, still one in twenty on a machine with other load, whose speed may halve within
+# a minute (bench/LOG.md). The factor costs no throughput; it only shortens the queue.
+_WAIT_SAFETY_FACTOR = 2.0
 
 
 @dataclass(slots=True)
-class _WorkerLoad:
+class _Usage:
     num_jobs: int = 0
-    num_bytes: int = 0
+    prompt_bytes: int = 0
 
 
 class Admission:
-    def __init__(self, max_jobs: int, max_bytes: int) -> None:
-        self._max_jobs, self._max_bytes = max_jobs, max_bytes
-        self._held: dict[str, _WorkerLoad] = {}  # by model
+    """Counts the accepted jobs of each model, queued or running."""
+
+    def __init__(self, max_jobs: int, max_prompt_bytes: int) -> None:
+        self._max_jobs, self._max_prompt_bytes = max_jobs, max_prompt_bytes
+        self._usage: dict[str, _Usage] = {}  # by model
 
     def num_jobs(self) -> dict[str, int]:
-        """Of each model."""
-        return {model: held.num_jobs for model, held in self._held.items()}
+        """Model -> number of accepted jobs."""
+        return {model: usage.num_jobs for model, usage in self._usage.items()}
 
     def check_capacity(self, params: ImageParams) -> None:
-        """Raises `QueueFullError`."""
-        held, size = self._held.setdefault(params.model, _WorkerLoad()), num_bytes(params)
-        if held.num_jobs >= self._max_jobs:
+        """Raises `QueueFullError` if the job exceeds a limit of its model."""
+        usage = self._usage.get(params.model, _Usage())
+        if usage.num_jobs >= self._max_jobs:
             raise QueueFullError(
-                f"{held.num_jobs} jobs of {params.model} are queued or running, the most that are"
-                " accepted"
+                f"model {params.model!r} already has {usage.num_jobs} jobs queued or running"
+                f" (limit: {self._max_jobs})"
             )
-        # One alone is always taken, however large.
-        if held.num_jobs and held.num_bytes + size > self._max_bytes:
+        # A single job is accepted whatever the size of its prompts.
+        if usage.num_jobs and usage.prompt_bytes + prompt_bytes(params) > self._max_prompt_bytes:
             raise QueueFullError(
-                f"the prompts that are queued for {params.model} have {held.num_bytes} bytes, and"
-                f" with this one they would have more than {self._max_bytes}"
+                f"the queued prompts for model {params.model!r} have {usage.prompt_bytes} bytes;"
+                f" with this request they exceed the limit of {self._max_prompt_bytes} bytes"
             )
 
     def add(self, params: ImageParams) -> None:
-        held = self._held.setdefault(params.model, _WorkerLoad())
-        held.num_jobs += 1
-        held.num_bytes += num_bytes(params)
+        usage = self._usage.setdefault(params.model, _Usage())
+        usage.num_jobs += 1
+        usage.prompt_bytes += prompt_bytes(params)
 
     def remove(self, params: ImageParams) -> None:
-        held = self._held[params.model]
-        held.num_jobs -= 1
-        held.num_bytes -= num_bytes(params)
+        usage = self._usage[params.model]
+        usage.num_jobs -= 1
+        usage.prompt_bytes -= prompt_bytes(params)
 
 
 def check_served(params: ImageParams, served: Collection[str]) -> None:
-    """Raises `NotFoundError`."""
+    """Raises `NotFoundError` if the model is not one of `served`."""
     if params.model not in served:
         names = ", ".join(served)
         raise NotFoundError(f"model {params.model!r} is not served; served: {names}", param="model")
 
 
 def check_deadline(context: JobContext, num_ahead: int, wait_s: float, own_s: float) -> None:
-    """Raises `QueueFullError` where the wait for the jobs ahead, and what this one takes then, are
-    more than the time it has. With none ahead a job is always tried: only that tells what it
-    takes."""
+    """Raises `QueueFullError` if the job cannot meet its deadline.
+
+    `wait_s` is the estimated wait behind `num_ahead` jobs, and `own_s` the job's own time. With no
+    job ahead it is always accepted, because only a run shows how long it takes.
+    """
     if context.timeout_s is None or not num_ahead:
         return
-    if wait_s * _RESERVE + own_s > context.timeout_s:
+    if wait_s * _WAIT_SAFETY_FACTOR + own_s > context.timeout_s:
+        jobs = "1 job is" if num_ahead == 1 else f"{num_ahead} jobs are"
         raise QueueFullError(
-            f"{num_ahead} jobs are ahead, so the image would hardly be done in the"
-            f" {context.timeout_s:.3g} s that are left for it"
+            f"{jobs} queued ahead of this request; it cannot finish within its remaining"
+            f" {context.timeout_s:.3g} s"
         )
 
 
-def num_bytes(params: ImageParams) -> int:
+def prompt_bytes(params: ImageParams) -> int:
+    """UTF-8 size of both prompts."""
     return len(params.prompt.encode()) + len(params.negative_prompt.encode())

@@ -1,9 +1,9 @@
-"""Whose job goes next where several owners want the engine, which is whoever a key stands for.
+"""Fair queueing among tenants (a tenant is the owner of an API key).
 
-Start-time fair queueing (Goyal, Vin and Cheng, 1996) with jobs of equal weight: an owner's jobs
-have the turns 1, 2, 3 ... and lower turns go first, so that owners take turns however many jobs
-each has, and one owner's jobs go in order of arrival. Who comes late begins at the present turn:
-idle time saves up nothing. Pure Python; jobs are numbers that grow with arrival.
+Start-time fair queueing (Goyal, Vin and Cheng, 1996) with jobs of equal weight. A tenant's jobs get
+the turns 1, 2, 3 ..., and lower turns run first. Tenants thus alternate however many jobs each has,
+and the jobs of one tenant run in order of arrival. A new tenant starts at the current turn: idle
+time earns no credit. Jobs are numbers that increase with arrival.
 """
 
 from __future__ import annotations
@@ -13,97 +13,97 @@ from collections.abc import Callable, Iterator
 
 
 class VirtualClock:
-    """Gives turns out. Remembers only owners that are ahead of the present turn."""
+    """Assigns turns. Remembers only tenants that are ahead of the current turn."""
 
     def __init__(self) -> None:
-        self._present = 0
+        self._current = 0
         self._last: dict[str, int] = {}
 
-    def next(self, owner: str) -> int:
-        """The turn that the owner's next job would have."""
-        return max(self._last.get(owner, 0) + 1, self._present)
+    def next_turn(self, tenant: str) -> int:
+        """The turn that the tenant's next job would get."""
+        return max(self._last.get(tenant, 0) + 1, self._current)
 
-    def take(self, owner: str) -> int:
-        turn = self._last[owner] = self.next(owner)
+    def take_turn(self, tenant: str) -> int:
+        turn = self._last[tenant] = self.next_turn(tenant)
         return turn
 
-    def give_back(self, owner: str) -> None:
-        """A job that had one was not run."""
-        if owner in self._last:
-            self._last[owner] -= 1
+    def return_turn(self, tenant: str) -> None:
+        """Takes back the tenant's last turn, because its job did not run."""
+        if tenant in self._last:
+            self._last[tenant] -= 1
 
-    def reach(self, turn: int) -> None:
-        """A job with this turn is being run."""
-        if turn > self._present:
-            self._present = turn
-            self._last = {owner: last for owner, last in self._last.items() if last >= turn}
+    def advance_to(self, turn: int) -> None:
+        """Moves the clock to the turn of a job that runs now."""
+        if turn > self._current:
+            self._current = turn
+            self._last = {tenant: last for tenant, last in self._last.items() if last >= turn}
 
 
 class FairQueue:
-    """Jobs that wait, each for its owner's turn."""
+    """A queue of jobs, ordered by the turns of their tenants."""
 
     def __init__(self) -> None:
-        self._turns = VirtualClock()
-        self._jobs: dict[str, dict[int, None]] = {}  # owner -> its jobs in order of arrival
-        self._owners: dict[int, str] = {}
+        self._clock = VirtualClock()
+        self._jobs: dict[str, dict[int, None]] = {}  # tenant -> its jobs in order of arrival
+        self._tenants: dict[int, str] = {}
 
     def __len__(self) -> int:
-        return len(self._owners)
+        return len(self._tenants)
 
     def __contains__(self, job: int) -> bool:
-        return job in self._owners
+        return job in self._tenants
 
-    def add(self, job: int, owner: str) -> None:
-        self._owners[job] = owner
-        self._jobs.setdefault(owner, {})[job] = None
+    def add(self, job: int, tenant: str) -> None:
+        self._tenants[job] = tenant
+        self._jobs.setdefault(tenant, {})[job] = None
 
-    def requeue(self, job: int, owner: str) -> None:
-        """Before all other jobs of the owner."""
-        self._owners[job] = owner
-        self._jobs[owner] = {job: None, **self._jobs.get(owner, {})}
+    def requeue(self, job: int, tenant: str) -> None:
+        """Adds a job in front of the tenant's other jobs."""
+        self._tenants[job] = tenant
+        self._jobs[tenant] = {job: None, **self._jobs.get(tenant, {})}
 
     def remove(self, job: int) -> None:
-        """Nothing happens when the job does not wait."""
-        owner = self._owners.pop(job, None)
-        if owner is not None:
-            del self._jobs[owner][job]
-            if not self._jobs[owner]:
-                del self._jobs[owner]
+        """Removes a job; does nothing if it is not queued."""
+        tenant = self._tenants.pop(job, None)
+        if tenant is not None:
+            del self._jobs[tenant][job]
+            if not self._jobs[tenant]:
+                del self._jobs[tenant]
 
     def pop(self) -> int:
-        """The job whose turn it is. There must be one."""
+        """Removes and returns the first job. The queue must not be empty."""
         job = self.pop_runnable(lambda job: True)
-        assert job is not None, "a turn and nobody who waits. This is a bug."
+        assert job is not None, "the queue is empty. This is a bug."
         return job
 
     def pop_runnable(self, can_run: Callable[[int], object]) -> int | None:
-        """The job whose turn it is of those that can be run now; None where none can."""
+        """Removes and returns the first job that can run now; None if there is none."""
         first = {
-            owner: job
-            for owner, jobs in self._jobs.items()
+            tenant: job
+            for tenant, jobs in self._jobs.items()
             if (job := next(filter(can_run, jobs), None)) is not None
         }
         if not first:
             return None
-        owner = min(first, key=lambda one: (self._turns.next(one), first[one]))
-        self._turns.reach(self._turns.take(owner))
-        self.remove(first[owner])
-        return first[owner]
+        tenant = min(first, key=lambda one: (self._clock.next_turn(one), first[one]))
+        self._clock.advance_to(self._clock.take_turn(tenant))
+        self.remove(first[tenant])
+        return first[tenant]
 
-    def ahead_of(self, owner: str) -> Iterator[int]:
-        """The jobs waiting now that go before one more of this owner."""
-        own = self._jobs.get(owner, {})
+    def ahead_of(self, tenant: str) -> Iterator[int]:
+        """The queued jobs that would run before a new job of the tenant."""
+        own = self._jobs.get(tenant, {})
         yield from own
-        turn = self._turns.next(owner) + len(own)
+        turn = self._clock.next_turn(tenant) + len(own)
         for other, jobs in self._jobs.items():
-            if other != owner:
-                yield from itertools.islice(jobs, max(0, turn - self._turns.next(other) + 1))
+            if other != tenant:
+                yield from itertools.islice(jobs, max(0, turn - self._clock.next_turn(other) + 1))
 
     def order(self) -> list[int]:
-        """The jobs that wait now, as they will go."""
+        """The queued jobs in the order in which they will run."""
         turns = [
             turn
-            for owner, jobs in self._jobs.items()
-            for turn in zip(itertools.count(self._turns.next(owner)), jobs, strict=False)
+            for tenant, jobs in self._jobs.items()
+            for turn in zip(itertools.count(self._clock.next_turn(tenant)), jobs, strict=False)
         ]
         return [job for _, job in sorted(turns)]

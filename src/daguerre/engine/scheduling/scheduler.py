@@ -1,19 +1,16 @@
-"""Who runs next. Pure Python: jobs are numbers that grow with arrival, forwards are
-`PendingForward`s.
+"""The scheduler: chooses the jobs of the next forward.
 
-Jobs that are alike, such as those of one model and size, are a lane. The lane that has waited
-longest has the next forward, so that none is held up by another for more than a forward of each.
+Jobs of one batch class, such as one model and image size, ask for the same networks and shapes. The
+class that has waited longest gets the next forward, so a class waits for at most one forward of
+each other class.
 
-Within a lane it is first come, first served, owners in turns: the next forward is that of the first
-job, and the others that ask for the same key join it as far as sharing is exact and pays. Where it
-brings nothing, as on few cores, the first job thus runs to its end: with n jobs taking turns all
-would end at about n times a job's time, while one after the other they end at 1, 2 ... n times it,
-half of that on average, and the last no later. No job starves, because each is the first in time:
-no owner has two jobs of one turn. And none waits for a key, because whatever a running job asks for
-may be next.
+Within a class, jobs run first come, first served, with tenants alternating. The next forward is
+that of the first job; other jobs that wait for the same key join it if the batch is exact and fast
+enough. Where batching does not help, as on few cores, the first job thus runs to its end: n jobs
+then end after 1, 2 ... n times a job's time. Round-robin would end all of them after about n times.
 
-One thing is put before the first: where its forward has room, the short encode forwards of others,
-so that these can join it at the next step; a job has few of them, so the delay is bounded.
+One rule comes first: if the first job's forward has capacity for another job, short encode forwards
+of other jobs run before it, so that these jobs can join at the next step.
 """
 
 from __future__ import annotations
@@ -27,108 +24,101 @@ from daguerre.engine.scheduling.fair_queue import FairQueue, VirtualClock
 
 @dataclass(frozen=True, slots=True)
 class PendingForward:
-    """A forward that a job waits for; those with equal keys fit into one evaluation."""
+    """A forward that a job waits for; those with equal keys fit into one batch."""
 
     key: Hashable
     rows: int
     is_encode: bool = False
 
 
-# (key, rows of the jobs that ask for it, the first one first) -> how many take it together
+# (key, rows of each job that waits for it, first job first) -> how many jobs form the batch
 BatchSizePolicy: TypeAlias = Callable[[Hashable, Sequence[int]], int]
 
 
 @dataclass(slots=True)
 class _JobState:
-    owner: str
+    tenant: str
     batch_class: Hashable
     turn: int = 0
-    ask: PendingForward | None = None
+    pending: PendingForward | None = None
     has_begun: bool = False
 
 
 class Scheduler:
-    """Jobs wait, run when one of `max_running_jobs` places is free, and leave when they are
-    removed.
+    """Queues jobs, admits up to `max_running_jobs` of them, and groups their forwards.
+
+    Jobs are numbers that increase with arrival.
     """
 
-    def __init__(self, max_running_jobs: int, num_sharing: BatchSizePolicy) -> None:
+    def __init__(self, max_running_jobs: int, batch_size: BatchSizePolicy) -> None:
         self._max_running = max_running_jobs
-        self._num_sharing = num_sharing
-        self._places: dict[int, _JobState] = {}
-        self._waiting = FairQueue()
+        self._batch_size = batch_size
+        self._states: dict[int, _JobState] = {}
+        self._queue = FairQueue()
         self._running: list[int] = []  # by turn, then by arrival
-        self._turns = VirtualClock()  # of those that run
-        self._served: dict[Hashable, int] = {}  # lane -> its last forward, or when it came up
+        self._clock = VirtualClock()  # of the running jobs
+        self._last_served: dict[Hashable, int] = {}  # batch class -> number of its last forward
         self._num_forwards = 0
 
-    def add(self, job: int, owner: str = "", batch_class: Hashable = None) -> None:
-        self._places[job] = _JobState(owner, batch_class)
-        self._waiting.add(job, owner)
-        self._served.setdefault(batch_class, self._num_forwards)
+    def add(self, job: int, tenant: str = "", batch_class: Hashable = None) -> None:
+        self._states[job] = _JobState(tenant, batch_class)
+        self._queue.add(job, tenant)
+        self._last_served.setdefault(batch_class, self._num_forwards)
 
     def admit(self) -> list[int]:
-        """The waiting jobs that get a place now."""
-        num_free = min(self._max_running - len(self._running), len(self._waiting))
-        admitted = [self._waiting.pop() for _ in range(num_free)]
+        """Moves queued jobs to the running ones, up to the limit, and returns them."""
+        num_free = min(self._max_running - len(self._running), len(self._queue))
+        admitted = [self._queue.pop() for _ in range(num_free)]
         for job in admitted:
-            place = self._places[job]
-            place.turn = self._turns.take(place.owner)
+            state = self._states[job]
+            state.turn = self._clock.take_turn(state.tenant)
             self._running.append(job)
-        self._running.sort(key=lambda job: (self._places[job].turn, job))
+        self._running.sort(key=lambda job: (self._states[job].turn, job))
         return admitted
 
-    def ask(self, job: int, ask: PendingForward) -> None:
-        """A running job waits for this forward."""
-        self._places[job].ask = ask
+    def set_pending(self, job: int, forward: PendingForward) -> None:
+        """Sets the forward that a running job waits for."""
+        self._states[job].pending = forward
 
     def remove(self, job: int) -> None:
-        """Wherever the job is, it is gone at once, and its place is free."""
-        place = self._places.pop(job, None)
-        self._waiting.remove(job)
-        if place is not None and job in self._running:
+        """Removes a queued or running job; does nothing if there is no such job."""
+        state = self._states.pop(job, None)
+        if state is None:
+            return
+        self._queue.remove(job)
+        if job in self._running:
             self._running.remove(job)
-            if not place.has_begun:
-                self._turns.give_back(place.owner)
-        if place is not None and all(
-            other.batch_class != place.batch_class for other in self._places.values()
-        ):
-            del self._served[place.batch_class]
+            if not state.has_begun:
+                self._clock.return_turn(state.tenant)
+        if all(other.batch_class != state.batch_class for other in self._states.values()):
+            del self._last_served[state.batch_class]
 
     def schedule(self) -> list[int]:
-        """The jobs of the next forward, by ascending rows; none when nobody asks."""
-        asks = {job: ask for job in self._running if (ask := self._places[job].ask)}
-        if not asks:
+        """The jobs of the next forward, by ascending rows; empty if no job waits for one."""
+        waiting = {job: pending for job in self._running if (pending := self._states[job].pending)}
+        if not waiting:
             return []
-        mine = self._of_next_lane(asks)
-        first = next(iter(mine))
-        self._turns.reach(self._places[first].turn)
-        if not mine[first].is_encode and self._has_room(mine[first], asks):
-            first = next((job for job, ask in mine.items() if ask.is_encode), first)
-        # Others that fit join those of the lane, and do not take their places.
-        jobs = _asking(mine[first].key, {**mine, **asks})
-        group = list(jobs)[: self._num_sharing(mine[first].key, list(jobs.values()))]
+        # The first job of those whose batch class has waited longest.
+        first = min(waiting, key=lambda job: self._last_served[self._states[job].batch_class])
+        batch_class = self._states[first].batch_class
+        own = {job: f for job, f in waiting.items() if self._states[job].batch_class == batch_class}
+        self._clock.advance_to(self._states[first].turn)
+        if not own[first].is_encode and self._has_capacity(own[first], waiting):
+            first = next((job for job, forward in own.items() if forward.is_encode), first)
+        # Matching jobs of other batch classes join behind those of this class.
+        rows = _rows_by_job(own[first].key, {**own, **waiting})
+        group = list(rows)[: self._batch_size(own[first].key, list(rows.values()))]
         self._num_forwards += 1
         for job in group:
-            self._places[job].has_begun = True
-            self._served[self._places[job].batch_class] = self._num_forwards
-        return sorted(group, key=lambda job: (jobs[job], job))
+            self._states[job].has_begun = True
+            self._last_served[self._states[job].batch_class] = self._num_forwards
+        return sorted(group, key=lambda job: (rows[job], job))
 
-    def _of_next_lane(self, asks: dict[int, PendingForward]) -> dict[int, PendingForward]:
-        """Of lanes that waited equally long, that of the first job."""
-        batch_class = self._places[
-            min(asks, key=lambda job: self._served[self._places[job].batch_class])
-        ].batch_class
-        return {
-            job: ask for job, ask in asks.items() if self._places[job].batch_class == batch_class
-        }
-
-    def _has_room(self, first: PendingForward, asks: dict[int, PendingForward]) -> bool:
+    def _has_capacity(self, first: PendingForward, waiting: dict[int, PendingForward]) -> bool:
         """Whether one more job like the first would join its forward."""
-        rows = [*_asking(first.key, asks).values(), first.rows]
-        return self._num_sharing(first.key, rows) == len(rows)
+        rows = [*_rows_by_job(first.key, waiting).values(), first.rows]
+        return self._batch_size(first.key, rows) == len(rows)
 
 
-def _asking(key: Hashable, asks: dict[int, PendingForward]) -> dict[int, int]:
-    """Job -> rows."""
-    return {job: ask.rows for job, ask in asks.items() if ask.key == key}
+def _rows_by_job(key: Hashable, waiting: dict[int, PendingForward]) -> dict[int, int]:
+    return {job: forward.rows for job, forward in waiting.items() if forward.key == key}

@@ -1,165 +1,171 @@
-"""How long jobs take of late, each model's by itself, in one process and in several together.
+"""Service-time estimates of each model, in one worker and in several together.
 
-Times are seconds of the engine's, waits left out, so that jobs in a row take the sum of theirs.
-Knows nothing of which jobs there are.
+A service time is the busy time of the engine that a job costs, without waiting. Jobs that run one
+after the other therefore take the sum of their service times.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-# How much of the engine's time two averages go back. A queue that is as long as requests may wait
-# meets the machine's good and bad moments: what it takes is told by a minute, not by the last jobs.
-_QUICK_S, _STEADY_S = 15.0, 60.0
+# Time constants of two averages. The slow one describes a long queue, which lasts through fast and
+# slow moments of the machine; the fast one follows a change.
+_FAST_S, _SLOW_S = 15.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class ExpAverage:
-    """Of jobs' times, which are forgotten exponentially; a job's weight is the same whatever it
-    took, or long ones would count for more."""
+    """Exponentially weighted mean of job times.
+
+    The weight decays with the engine's busy time. A job's initial weight is independent of its
+    duration, so long jobs count no more than short ones.
+    """
 
     mean_s: float = 0.0
-    num_jobs: float = 0.0  # the sum of the weights
+    num_jobs: float = 0.0  # sum of the weights
 
-    def with_sample(self, cost_s: float, memory_s: float) -> ExpAverage:
-        num_jobs = self.num_jobs * math.exp(-cost_s / memory_s) + 1
+    def with_sample(self, cost_s: float, time_constant_s: float) -> ExpAverage:
+        num_jobs = self.num_jobs * math.exp(-cost_s / time_constant_s) + 1
         return ExpAverage(self.mean_s + (cost_s - self.mean_s) / num_jobs, num_jobs)
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceTimeEstimate:
-    """Of a job's time; all is 0.0 where nothing is known yet."""
+    """Estimated service time of a job; 0.0 if nothing is known yet."""
 
-    quick: ExpAverage = field(default_factory=ExpAverage)
-    steady: ExpAverage = field(default_factory=ExpAverage)
+    fast: ExpAverage = field(default_factory=ExpAverage)
+    slow: ExpAverage = field(default_factory=ExpAverage)
 
     @classmethod
-    def with_provisional(cls, cost_s: float) -> ServiceTimeEstimate:
-        """Counts until the first job is done."""
+    def provisional(cls, cost_s: float) -> ServiceTimeEstimate:
+        """An estimate that holds until the first job ends."""
         return cls(ExpAverage(cost_s), ExpAverage(cost_s))
 
     @property
     def is_measured(self) -> bool:
-        return self.steady.num_jobs > 0
+        return self.slow.num_jobs > 0
 
     @property
     def expected_s(self) -> float:
-        return self.steady.mean_s
+        return self.slow.mean_s
 
     @property
     def conservative_s(self) -> float:
-        """What must not be too little. Who is accepted under overload is accepted when an estimate
-        is low, so that errors to that side do not cancel out."""
-        return max(self.quick.mean_s, self.steady.mean_s)
+        """The larger of the two averages.
+
+        An overloaded server accepts a job when the estimate happens to be low, so a mean would
+        under-estimate.
+        """
+        return max(self.fast.mean_s, self.slow.mean_s)
 
     def with_sample(self, cost_s: float) -> ServiceTimeEstimate:
-        """When one more job is done."""
         return ServiceTimeEstimate(
-            self.quick.with_sample(cost_s, _QUICK_S), self.steady.with_sample(cost_s, _STEADY_S)
+            self.fast.with_sample(cost_s, _FAST_S), self.slow.with_sample(cost_s, _SLOW_S)
         )
 
     def with_history(self, earlier: ServiceTimeEstimate) -> ServiceTimeEstimate:
-        """What is only foreseen gives way to what was measured."""
+        """The earlier estimate if only that one is measured, else this one."""
         return earlier if earlier.is_measured and not self.is_measured else self
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceTimes:
-    of_all: ServiceTimeEstimate = field(default_factory=ServiceTimeEstimate)
+    """Estimates for all models together and for each model."""
+
+    overall: ServiceTimeEstimate = field(default_factory=ServiceTimeEstimate)
     by_model: Mapping[str, ServiceTimeEstimate] = field(default_factory=dict)
 
     @property
     def mean_service_time_s(self) -> float:
-        """Of all models; 0.0 before anything is known."""
-        return self.of_all.expected_s
+        """Mean over the jobs of all models; 0.0 before the first."""
+        return self.overall.expected_s
 
     def with_sample(self, model: str, cost_s: float) -> ServiceTimes:
-        """When one more job is done."""
-        return self._with(model, lambda estimate: estimate.with_sample(cost_s))
+        """These estimates after one more job."""
+        return self._updated(model, lambda estimate: estimate.with_sample(cost_s))
 
     def with_provisional(self, model: str, cost_s: float) -> ServiceTimes:
-        """While the first job of its model is under way; 0.0 where that tells nothing yet."""
-        if not cost_s or self.by_model.get(model, ServiceTimeEstimate()).is_measured:
+        """These estimates while the model's first job runs; a cost of 0.0 changes nothing."""
+        if not cost_s or self._of(model, ServiceTimeEstimate()).is_measured:
             return self
-        return self._with(
-            model,
-            lambda estimate: ServiceTimeEstimate.with_provisional(cost_s).with_history(estimate),
-        )
+        provisional = ServiceTimeEstimate.provisional(cost_s)
+        return self._updated(model, provisional.with_history)
 
     def with_history(self, earlier: ServiceTimes) -> ServiceTimes:
-        """What this one does not know is taken from an earlier one."""
+        """These estimates, completed by those of an earlier worker."""
         by_model = {
-            model: self.by_model.get(model, estimate).with_history(estimate)
+            model: self._of(model, estimate).with_history(estimate)
             for model, estimate in earlier.by_model.items()
         }
-        return ServiceTimes(self.of_all.with_history(earlier.of_all), {**self.by_model, **by_model})
+        return ServiceTimes(
+            self.overall.with_history(earlier.overall), {**self.by_model, **by_model}
+        )
 
     def expected_s(self, num_jobs: Mapping[str, int]) -> float:
-        """For so many jobs of each model."""
-        return sum(count * self._of(model).expected_s for model, count in num_jobs.items())
+        """Expected time of so many jobs of each model."""
+        return sum(
+            count * self._of(model, self.overall).expected_s for model, count in num_jobs.items()
+        )
 
     def estimate_wait(
-        self, ahead: Mapping[str, int], model: str, num_serving: int = 1
+        self, ahead: Mapping[str, int], model: str, num_workers: int = 1
     ) -> tuple[float, float]:
-        """How long one more job waits for so many of each model, and what it takes then, where
-        neither must be too little. `num_serving` processes share the jobs, but one job is no
-        quicker for it, and does not wait where one of them is free."""
-        own_s = self._of(model).conservative_s * num_serving
-        together_s = sum(count * self._of(one).conservative_s for one, count in ahead.items())
-        return max(0.0, together_s + self._of(model).conservative_s - own_s), own_s
+        """Conservative estimates of a new job's wait and of its own time, in seconds.
 
-    def _of(self, model: str) -> ServiceTimeEstimate:
-        """A model of which nothing is known counts as all do."""
-        return self.by_model.get(model, self.of_all)
+        `ahead` is the number of jobs ahead of each model. `num_workers` share these jobs. A single
+        job is no faster for that, and does not wait if a worker is free.
+        """
+        job_s = self._of(model, self.overall).conservative_s
+        ahead_s = sum(
+            count * self._of(one, self.overall).conservative_s for one, count in ahead.items()
+        )
+        own_s = job_s * num_workers
+        return max(0.0, ahead_s + job_s - own_s), own_s
 
-    def _with(
-        self, model: str, change: Callable[[ServiceTimeEstimate], ServiceTimeEstimate]
+    def _of(self, model: str, default: ServiceTimeEstimate) -> ServiceTimeEstimate:
+        return self.by_model.get(model, default)
+
+    def _updated(
+        self, model: str, update: Callable[[ServiceTimeEstimate], ServiceTimeEstimate]
     ) -> ServiceTimes:
-        changed = change(self.by_model.get(model, ServiceTimeEstimate()))
-        return ServiceTimes(change(self.of_all), {**self.by_model, model: changed})
+        updated = update(self._of(model, ServiceTimeEstimate()))
+        return ServiceTimes(update(self.overall), {**self.by_model, model: updated})
 
 
 def combine_workers(
-    paces: Collection[ServiceTimes],
-    num_working: int,
+    workers: Collection[ServiceTimes],
+    num_ready: int,
     num_serving: Callable[[str], int] | None = None,
 ) -> ServiceTimes:
-    """Of `num_working` processes that share the jobs: their rates add up. Those that have not done
-    a job of a model yet will do it as the others did. `num_serving` says how many serve a model,
-    where not all do."""
-    models = {model for service_times in paces for model in service_times.by_model}
-    return ServiceTimes(
-        _joint([service_times.of_all for service_times in paces], num_working),
-        {
-            model: _joint(
-                [
-                    service_times.by_model.get(model, ServiceTimeEstimate())
-                    for service_times in paces
-                ],
-                num_serving(model) if num_serving else num_working,
-            )
-            for model in models
-        },
-    )
+    """Service times of `num_ready` workers that share the jobs: their rates add up.
+
+    A worker without a sample of a model counts as the mean of the others. `num_serving` returns how
+    many workers serve a model, if not all do.
+    """
+    models = {model for times in workers for model in times.by_model}
+    by_model = {
+        model: _combine(
+            [times.by_model.get(model, ServiceTimeEstimate()) for times in workers],
+            num_serving(model) if num_serving else num_ready,
+        )
+        for model in models
+    }
+    return ServiceTimes(_combine([times.overall for times in workers], num_ready), by_model)
 
 
-def _joint(estimates: Collection[ServiceTimeEstimate], num_working: int) -> ServiceTimeEstimate:
+def _combine(estimates: Collection[ServiceTimeEstimate], num_ready: int) -> ServiceTimeEstimate:
     return ServiceTimeEstimate(
-        _joint_average([estimate.quick for estimate in estimates], num_working),
-        _joint_average([estimate.steady for estimate in estimates], num_working),
+        _combine_averages([estimate.fast for estimate in estimates], num_ready),
+        _combine_averages([estimate.slow for estimate in estimates], num_ready),
     )
 
 
-def _joint_average(averages: Collection[ExpAverage], num_working: int) -> ExpAverage:
+def _combine_averages(averages: Collection[ExpAverage], num_ready: int) -> ExpAverage:
     num_jobs = sum(average.num_jobs for average in averages)
-    return ExpAverage(_joint_s((average.mean_s for average in averages), num_working), num_jobs)
-
-
-def _joint_s(means_s: Iterable[float], num_working: int) -> float:
-    known = [mean_s for mean_s in means_s if mean_s]
-    if not known:
-        return 0.0
-    rate = sum(1 / mean_s for mean_s in known) / len(known)  # of one process
-    return 1 / (rate * num_working)
+    known_s = [average.mean_s for average in averages if average.mean_s]
+    if not known_s:
+        return ExpAverage(0.0, num_jobs)
+    worker_rate = sum(1 / mean_s for mean_s in known_s) / len(known_s)
+    return ExpAverage(1 / (worker_rate * num_ready), num_jobs)
