@@ -1,7 +1,7 @@
-"""What the tests of several parts share: a store, an engine without a model, a server on a socket.
+"""Shared fixtures: a store, an engine without a model, a server on a socket.
 
-`FakeEngine` answers with a flat colour made from seed and prompt, counts what it is asked, and can
-be told to hold, to fail, to be full, to be loading or to have failed to load.
+`FakeEngine` returns a flat colour that depends on seed and prompt. It records its requests, and can
+hold jobs, fail, be full, be loading, or have failed to load.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def postgresql() -> Iterator[postgresql_server.Cluster]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def on_each_database(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """What `settings` are, once for each kind of database; it is empty."""
+    """Settings with an empty database, once per kind of database."""
     if request.param == "sqlite":
         return Settings(home=tmp_path / "home")
     cluster: postgresql_server.Cluster = request.getfixturevalue("postgresql")
@@ -109,7 +109,7 @@ def store(settings: Settings) -> Iterator[ResourceStore]:
 
 @dataclass
 class ManualClock:
-    """Seconds that a test sets."""
+    """A clock that the test sets."""
 
     now: float
 
@@ -195,7 +195,7 @@ class FakeEngine:
             self.num_cancelled += not has_ended
 
     def _preview(self, params: ImageParams, index: int) -> NDArray[np.uint8] | None:
-        """A small flat one, whose brightness tells its step."""
+        """A small flat preview whose brightness is its step."""
         if index not in preview_steps(self.num_steps, params.num_previews):
             return None
         return np.full((params.height // 16, params.width // 16, 3), index, np.uint8)
@@ -230,7 +230,7 @@ class FakeEngine:
 
 @dataclass
 class RunningServer:
-    """A server in a thread of its own, and the ways to talk to it."""
+    """A server in a thread, and ways to call it."""
 
     settings: Settings
     engine: FakeEngine
@@ -241,7 +241,7 @@ class RunningServer:
     server: Server = field(repr=False)
 
     def post(self, body: object, *, key: str | None = None, **headers: str) -> httpx.Response:
-        """Posts bytes as they are, anything else as JSON."""
+        """Post bytes unchanged, anything else as JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"authorization": f"Bearer {key or self.key}"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -251,12 +251,12 @@ class RunningServer:
         return self.post({"model": MODEL, "prompt": "a red fox", **fields})
 
     def stop_at_once(self) -> None:
-        """As on a second signal."""
+        """Stop like a second signal does."""
         self.server.handle_exit(signal.SIGTERM, None)
         self.server.handle_exit(signal.SIGTERM, None)
 
     def limited(self, requests_per_minute: int) -> str:
-        """The key of a new resource with that limit."""
+        """API key of a new resource with this rate limit."""
         alias = f"LIMITED_{len(self.resources.list())}"
         return self.resources.create(MODEL, alias, requests_per_minute)[1]
 
@@ -274,7 +274,7 @@ class RunningServer:
 
 
 def error_of(response: httpx.Response) -> dict[str, Any]:
-    """The error object, after checking that the answer is one, in every part."""
+    """The error object of a response, after checking its structure."""
     assert response.headers["content-type"] == "application/json"
     assert response.headers["x-request-id"]
     body = response.json()
@@ -289,8 +289,8 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
 
 
 def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of one answer with a Content-Length, or a ConnectionError; nothing
-    of what comes after it is taken."""
+    """Read one response with a Content-Length, and nothing after it. Raises `ConnectionError` if
+    the connection is closed early."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         head += _received(connection, 1)
@@ -323,7 +323,7 @@ def running(
     alias: str = "DIFFUSION",
     **settings: Any,
 ) -> Iterator[RunningServer]:
-    """A server of its own, for tests whose settings differ."""
+    """Run a server with other settings."""
     engine, is_up = FakeEngine(), threading.Event()
     wanted = replace(Settings(home=folder, port=0), **settings)
     resources = ResourceStore.open(wanted)
@@ -352,7 +352,7 @@ def _shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
 
 @pytest.fixture
 def server(_shared_server: RunningServer) -> Iterator[RunningServer]:
-    """The server with default settings; its engine is as new for every test."""
+    """The shared server with default settings; its engine is reset for every test."""
     _shared_server.engine.reset()
     yield _shared_server
     _shared_server.engine.reset()

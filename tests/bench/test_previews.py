@@ -8,9 +8,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import pytest
+
 from bench import previews
 
 
+@pytest.mark.slow
 def test_table() -> None:
     """The table has a row without previews, and one in which all previews arrived."""
     measurements = asyncio.run(previews.measure(num_rounds=1))

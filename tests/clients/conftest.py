@@ -1,7 +1,7 @@
-"""What the tests of real clients share: `daguerre serve` as its user starts it, and how to run one.
+"""Shared fixtures of the client tests: `daguerre serve`, and how to run a client.
 
-The server is a process of its own with the embedded model, at one step an image: what is tested is
-what travels, so pictures are judged by their size and by not being one flat colour, and no more.
+The server is a process with the bundled model and one step per image. The tests cover the
+transport, so they check only the size of an image, and that it has more than one colour.
 """
 
 from __future__ import annotations
@@ -32,10 +32,8 @@ LANGCHAIN = ROOT / ".venv" / "langchain" / "bin" / "python"
 NODE_MODULES = HERE / "node_modules"
 LEAST_NODE = 20
 TIMEOUT_S = 240
-PROMPT = (
-    "the mountains at sunset"  # also call.mjs asks for it, where the same bytes are to come out
-)
-# Set outside, these would change what a client does or where it sends.
+PROMPT = "the mountains at sunset"  # as in call.mjs, which must get the same bytes
+# Variables that would change the behaviour or the target of a client.
 _FOREIGN = (
     *("DAGUERRE_", "DIFFUSION_", "OPENAI_", "LITELLM_", "HEROKU_", "INFERENCE_", "NODE_"),
     *("LANGCHAIN_", "LANGSMITH_"),
@@ -44,7 +42,7 @@ _FOREIGN = (
 
 @dataclass(frozen=True)
 class Service:
-    """A running server, and the environment in which applications find it."""
+    """A running server, and the environment variables for applications."""
 
     url: str
     key: str
@@ -53,7 +51,7 @@ class Service:
 
 
 def run(command: list[str], service: Service, folder: Path) -> str:
-    """What the command wrote to its standard output; it must succeed."""
+    """Standard output of a command, which must succeed."""
     done = subprocess.run(
         command,
         env=service.environment,
@@ -68,7 +66,7 @@ def run(command: list[str], service: Service, folder: Path) -> str:
 
 
 def image(service: Service, **fields: object) -> bytes:
-    """The file that a plain request gets, with no client's package in between."""
+    """The file of a plain HTTP request, without a client package."""
     response = httpx.post(
         service.url + "/v1/images/generations",
         headers={"authorization": f"Bearer {service.key}"},
@@ -86,7 +84,7 @@ def assert_picture(data: bytes, size: tuple[int, int] = (1024, 1024), format: st
 
 
 def why_no_node() -> str | None:
-    """Why the Node clients cannot run here, or None."""
+    """Reason why the Node clients cannot run here, or None."""
     node = shutil.which("node")
     if node is None:
         return "Node is not installed"
@@ -99,12 +97,12 @@ def why_no_node() -> str | None:
 
 
 def why_no_litellm() -> str | None:
-    """Why LiteLLM cannot run here, or None."""
+    """Reason why LiteLLM cannot run here, or None."""
     return None if LITELLM.exists() else "LiteLLM is not installed; `make test` does it"
 
 
 def why_no_langchain() -> str | None:
-    """Why LangChain cannot run here, or None."""
+    """Reason why LangChain cannot run here, or None."""
     return None if LANGCHAIN.exists() else "LangChain is not installed; `make test` does it"
 
 
@@ -116,7 +114,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def links(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The server for clients that read a link and cannot ask for it."""
+    """A server for clients that read a link but cannot request it."""
     with serving(tmp_path_factory.mktemp("links"), "--default-response-format", "url") as service:
         yield service
 
@@ -144,7 +142,7 @@ def serving(folder: Path, *flags: str) -> Iterator[Service]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """The caller's, less what is foreign, with this interpreter's `daguerre` first on the path."""
+    """The current environment without foreign variables, with this `daguerre` first on the path."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     command = folder / "daguerre"
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m daguerre "$@"\n')
@@ -156,7 +154,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "NO_PROXY": "127.0.0.1",
         "DAGUERRE_HOME": str(folder / "home"),
         "DAGUERRE_EMBEDDED_STEPS": "1",
-        # At its import LiteLLM fetches a list of prices, unless it is told to use its own.
+        # By default, LiteLLM downloads a price list at import.
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     }
 

@@ -1,6 +1,7 @@
-"""The managed service's own shell lines, unchanged but for the name of the command that configures.
+"""The managed service's documented shell commands, with only `heroku config` replaced.
 
-They are repeated here, and not read from the guide, so that no edit of the guide can loosen them.
+They are repeated here instead of read from the guide, so that edits of the guide cannot change
+them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pytest
 
 from clients.conftest import TIMEOUT_S, Service, assert_picture, run
 
-# `heroku config -a $APP_NAME` became `daguerre config`; all else is as it was printed.
+# `heroku config -a $APP_NAME` is replaced by `daguerre config`; the rest is unchanged.
 VARIABLES = r"""
 eval $(daguerre config --shell | grep '^DIFFUSION_' | sed 's/^/export /' | tee >(cat >&2))
 """
@@ -46,7 +47,7 @@ def needs(*commands: str) -> pytest.MarkDecorator:
 
 
 def in_bash(script: str, service: Service, folder: Path) -> str:
-    """In a shell that knows no variable but what `daguerre config` gives it."""
+    """Run in a shell that has only the variables of `daguerre config`."""
     names = ("DIFFUSION_URL", "DIFFUSION_KEY", "DIFFUSION_MODEL_ID")
     return run(["bash", "-c", f"unset {' '.join(names)}\n{script}"], service, folder)
 
@@ -54,7 +55,7 @@ def in_bash(script: str, service: Service, folder: Path) -> str:
 @pytest.mark.timeout(TIMEOUT_S)
 @needs("bash", "curl")
 def test_request(service: Service, tmp_path: Path) -> None:
-    """The documented request gives the documented answer, with a picture of the default size."""
+    """The documented request returns the documented response, with an image of the default size."""
     answer = json.loads(in_bash(VARIABLES + REQUEST, service, tmp_path))
     assert list(answer) == ["created", "data"] and len(answer["data"]) == 1
     assert list(answer["data"][0]) == ["b64_json", "revised_prompt"]
@@ -65,6 +66,6 @@ def test_request(service: Service, tmp_path: Path) -> None:
 @pytest.mark.timeout(TIMEOUT_S)
 @needs("bash", "curl", "jq", "base64")
 def test_request_to_file(service: Service, tmp_path: Path) -> None:
-    """The documented pipe through jq and base64 writes the picture."""
+    """The documented pipe through jq and base64 writes the image."""
     in_bash(VARIABLES + REQUEST_TO_FILE, service, tmp_path)
     assert_picture((tmp_path / "x.png").read_bytes())

@@ -1,7 +1,6 @@
-"""LangChain's `DallEAPIWrapper`, which reads a link and cannot ask for one.
+"""LangChain's `DallEAPIWrapper`, which reads a link but cannot request one.
 
-It runs in the environment of its own that `make test` makes, against a server that answers with
-links where a request does not say what it wants.
+It runs in its own virtual environment, against a server whose default response is a link.
 """
 
 from __future__ import annotations
@@ -47,8 +46,8 @@ except openai.BadRequestError as error:
 
 
 def test_link(links: Service, tmp_path: Path) -> None:
-    """What the wrapper returns is a link, and behind it is the image of its prompt and size: the
-    bytes that a plain request gets with the seed that the file names."""
+    """The wrapper returns a link to an image of its prompt and size. A plain request with the seed
+    in the file returns the same bytes."""
     link = run([str(LANGCHAIN), "-c", PROGRAM, PROMPT, "1344x768"], links, tmp_path).strip()
     assert link.startswith(links.url + "/v1/images/files/")
     answer = httpx.get(link)
@@ -61,7 +60,7 @@ def test_link(links: Service, tmp_path: Path) -> None:
 
 
 def test_refusal(links: Service, tmp_path: Path) -> None:
-    """A size that the server does not have is OpenAI's BadRequestError, with the server's words."""
+    """An unsupported size raises OpenAI's `BadRequestError` with the server's message."""
     told = run([str(LANGCHAIN), "-c", PROGRAM, PROMPT, "512x512"], links, tmp_path)
     assert told.startswith("Error code: 400 - size is")
     assert "512x512" in told and "1344x768" in told

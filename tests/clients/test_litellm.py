@@ -1,6 +1,6 @@
-"""LiteLLM through its `openai/` route, in the environment of its own that `make test` makes.
+"""LiteLLM with its `openai/` route, in its own virtual environment.
 
-One process makes every call, because the import of LiteLLM takes seconds.
+One process makes all calls, because importing LiteLLM takes seconds.
 """
 
 from __future__ import annotations
@@ -53,19 +53,19 @@ except litellm.BadRequestError as error:
 
 @pytest.fixture(scope="module")
 def folder(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the program has left its files."""
+    """Directory with the files of the program."""
     folder = tmp_path_factory.mktemp("litellm")
     run([str(LITELLM), "-c", PROGRAM, PROMPT], service, folder)
     return folder
 
 
 def test_default_call(folder: Path) -> None:
-    """The shortest call gives a picture of the default size."""
+    """The minimal call returns an image of the default size."""
     assert_picture((folder / "default").read_bytes())
 
 
 def test_seed(folder: Path, service: Service) -> None:
-    """The same seed gives the bytes that a plain request gets."""
+    """The same seed gives the same bytes as a plain request."""
     file = (folder / "seed").read_bytes()
     assert_picture(file, (1344, 768))
     plain = image(service, prompt=PROMPT, seed=7, negative_prompt="crowded", aspect_ratio="16:9")
@@ -73,7 +73,7 @@ def test_seed(folder: Path, service: Service) -> None:
 
 
 def test_refusal(folder: Path) -> None:
-    """What the server refuses is LiteLLM's BadRequestError, with the server's words."""
+    """A rejected request raises LiteLLM's `BadRequestError` with the server's message."""
     told = json.loads((folder / "refusal").read_text())
     assert told["status"] == 400 and "n is 2" in told["message"]
     assert not (folder / "refused").exists()

@@ -1,6 +1,6 @@
-"""The `openai` package for Python against the embedded model.
+"""The `openai` package for Python with the bundled model.
 
-How it meets refusals, limits and timeouts is in tests/server/test_openai_client.py.
+tests/server/test_openai_client.py covers errors, limits and timeouts.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def file_of(answer: ImagesResponse) -> bytes:
 
 
 def test_default_call(client: openai.OpenAI, service: Service) -> None:
-    """The shortest call gives a picture of the default size."""
+    """The minimal call returns an image of the default size."""
     assert_picture(file_of(client.images.generate(model=service.model, prompt=PROMPT)))
 
 
 def test_extra_body(client: openai.OpenAI, service: Service) -> None:
-    """Seed, negative prompt and aspect ratio arrive, and each changes the picture."""
+    """Seed, negative prompt and aspect ratio are sent, and each changes the image."""
     extra: dict[str, object] = {"seed": 5, "negative_prompt": "the sun", "aspect_ratio": "16:9"}
 
     def file(fields: dict[str, object]) -> bytes:
@@ -50,7 +50,7 @@ def test_extra_body(client: openai.OpenAI, service: Service) -> None:
 
 
 def test_stream(client: openai.OpenAI, service: Service) -> None:
-    """A stream ends with the file that a plain request gets."""
+    """A stream ends with the same file as a plain request."""
     fields: dict[str, object] = {"seed": 5, "output_format": "jpeg"}
     *_, last = client.images.generate(
         model=service.model, prompt=PROMPT, stream=True, partial_images=3, extra_body=fields
@@ -62,7 +62,7 @@ def test_stream(client: openai.OpenAI, service: Service) -> None:
 
 
 def test_headers(client: openai.OpenAI, service: Service) -> None:
-    """The seed that was drawn is in the headers, and gives the same bytes when it is sent."""
+    """The random seed is in the headers, and gives the same bytes when it is sent."""
     raw = client.images.with_raw_response.generate(model=service.model, prompt=PROMPT)
     seed = int(raw.headers["x-seed"])
     assert raw.headers["x-request-id"] and "denoise;dur=" in raw.headers["server-timing"]
