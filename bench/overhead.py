@@ -74,9 +74,9 @@ def cost_ms(shapes: Mapping[str, tuple[int, ...]]) -> float:
         loop.add(Job(number, params, emit=lambda event: None, stage_started_s=0.0))
     spent_s: list[float] = []
     while loop.has_jobs:
-        before_s, num_rows = time.thread_time(), loop.num_rows
+        before_s, num_rows = time.thread_time(), loop.batcher.num_rows
         loop.step()
-        if loop.num_rows - num_rows == ROWS:
+        if loop.batcher.num_rows - num_rows == ROWS:
             spent_s.append(time.thread_time() - before_s)
     return float(np.median(spent_s[_NUM_WARM:])) * 1000
 

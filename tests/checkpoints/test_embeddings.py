@@ -24,15 +24,15 @@ def test_text_is_read_once(family: str, folder_of: Callable[[str], Path]) -> Non
     request = REQUEST if family != "flux" else replace(REQUEST, negative_prompt="")
     bench = Bench(folder_of(family))
     first = bench.pictures([request])
-    num_all = bench.loop.num_forwards
+    num_all = bench.loop.batcher.num_forwards
     assert bench.pictures([request]) == first
-    num_denoiser = bench.loop.num_forwards - num_all
+    num_denoiser = bench.loop.batcher.num_forwards - num_all
     num_steps = 3 if family == "stable-diffusion" else 2  # its sampler asks twice in the first
     assert num_denoiser == num_steps + 1  # and the decoder
     other = replace(request, prompt="a green fox", seed=2)
-    before = bench.loop.num_forwards
+    before = bench.loop.batcher.num_forwards
     picture = bench.pictures([other])
-    assert bench.loop.num_forwards - before > num_denoiser
+    assert bench.loop.batcher.num_forwards - before > num_denoiser
     assert picture == Bench(folder_of(family)).pictures([other])
     assert bench.pictures([request]) == first
 

@@ -51,9 +51,9 @@ def test_unguided(folder_of: Callable[[str], Path]) -> None:
     refused."""
     bench = Bench(folder_of(FAMILY))
     request = replace(PLAIN, guidance=1.0)
-    num_before = bench.loop.num_forwards
+    num_before = bench.loop.batcher.num_forwards
     assert bench.pictures([request]) == stock_pictures(folder_of(FAMILY), bench, [request])
-    assert bench.loop.num_forwards - num_before == 1 + request.steps + 1
+    assert bench.loop.batcher.num_forwards - num_before == 1 + request.steps + 1
     error = failure(bench.run([replace(request, negative_prompt="blue")])[0][-1])
     assert isinstance(error, InvalidRequestError) and error.param == "negative_prompt"
 

@@ -113,7 +113,7 @@ def test_checkpoints_are_measured(folder_of: Any) -> None:
     bench.pictures([Request("a fox", steps=2)])
     (held,) = [
         taken
-        for (fingerprint, _), taken in bench.loop._batcher._memory._peaks.items()
+        for (fingerprint, _), taken in bench.loop.batcher._memory._peaks.items()
         if fingerprint == bench.networks["transformer"].fingerprint
     ]
     assert held.by_rows[1].num == 2

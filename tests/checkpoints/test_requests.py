@@ -62,7 +62,7 @@ def test_refusal_does_not_wait(folder_of: Callable[[str], Path]) -> None:
     bench = Bench(folder_of("flux"))
     (events,) = bench.arrive([replace(GOOD, negative_prompt="blue")])
     assert isinstance(failure(events[-1]), InvalidRequestError)
-    assert not bench.loop.has_jobs and bench.loop.num_forwards == 0
+    assert not bench.loop.has_jobs and bench.loop.batcher.num_forwards == 0
 
 
 def test_failing_request_fails_alone(

@@ -53,7 +53,7 @@ class Loop:
         self._certificates = certificates
         self._meter = CostMeter(clock)
         warmup = Warmup(clock, self._meter, lambda is_active: self._report(self._group, is_active))
-        self._batcher = Batcher(certificates, clock, warmup)
+        self.batcher = Batcher(certificates, clock, warmup)
         self._scheduler = Scheduler(max_running_jobs, self._max_batch)
         self._jobs: dict[int, Job] = {}
         self._group: Sequence[Job] = ()  # the jobs of the forward that is being evaluated
@@ -65,14 +65,6 @@ class Loop:
     @property
     def has_jobs(self) -> bool:
         return bool(self._jobs)
-
-    @property
-    def num_forwards(self) -> int:
-        return self._batcher.num_forwards
-
-    @property
-    def num_rows(self) -> int:
-        return self._batcher.num_rows
 
     def certificates(self) -> dict[str, bool]:
         """Label -> whether the batch is exact, for the loaded networks."""
@@ -177,7 +169,7 @@ class Loop:
         self._report(group)
         self._group = group
         try:
-            results = self._batcher.run(network, forwards, self._models[model].info.batching)
+            results = self.batcher.run(network, forwards, self._models[model].info.batching)
         except NetworkChanged:
             self._restart_jobs_of(network)
         else:
@@ -259,7 +251,7 @@ class Loop:
         fingerprint = self.model_manager.networks(key.model)[key.network].fingerprint
         jobs = BatchConfig(fingerprint, key.signature, tuple(rows))
         max_batch_size = model.max_batch_size.get(key.network, 1)
-        return self._batcher.max_batch(jobs, max_batch_size, model.info.batching)
+        return self.batcher.max_batch(jobs, max_batch_size, model.info.batching)
 
     def _finish(self, job: Job, pixels: Pixels) -> None:
         try:

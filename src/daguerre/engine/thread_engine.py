@@ -55,7 +55,7 @@ class ThreadEngine:
         self._clock = clock
         self._numbers = itertools.count(1)
         store = CertificateStore(certificates)
-        self._loop = Loop(self._models, store, max_running_jobs, clock, self._on_job_end, observer)
+        self._loop = Loop(self._models, store, max_running_jobs, clock, self._release, observer)
         self._thread: threading.Thread | None = None
         # This lock guards all attributes below.
         self._changed = threading.Condition()
@@ -108,29 +108,24 @@ class ThreadEngine:
     def stats(self) -> EngineStats:
         loop, manager = self._loop, self._loop.model_manager
         with self._changed:
-            num_jobs = len(self._jobs)
             num_running = sum(job.has_begun for job in self._jobs.values())
-            is_ready = self._is_loaded and not (self._is_draining or self._is_stopping)
-            failure, is_draining = self._failure, self._is_draining
-            num_withdrawn = self._num_withdrawn
-            jobs_by_model = self._admission.num_jobs()
-        return EngineStats(
-            is_ready=is_ready,
-            num_queued=num_jobs - num_running,
-            num_running=num_running,
-            num_succeeded=loop.num_succeeded,
-            num_failed=loop.num_failed,
-            num_cancelled=loop.num_cancelled + num_withdrawn,
-            num_forwards=loop.num_forwards,
-            num_rows=loop.num_rows,
-            service_times=loop.service_times,
-            backlog_s=loop.service_times.expected_s(jobs_by_model),
-            certificates=loop.certificates(),
-            failure=failure,
-            is_draining=is_draining,
-            loaded=manager.fingerprints(),
-            load_failures=manager.recently_failed(),
-        )
+            return EngineStats(
+                is_ready=self._is_loaded and not (self._is_draining or self._is_stopping),
+                num_queued=len(self._jobs) - num_running,
+                num_running=num_running,
+                num_succeeded=loop.num_succeeded,
+                num_failed=loop.num_failed,
+                num_cancelled=loop.num_cancelled + self._num_withdrawn,
+                num_forwards=loop.batcher.num_forwards,
+                num_rows=loop.batcher.num_rows,
+                service_times=loop.service_times,
+                backlog_s=loop.service_times.expected_s(self._admission.num_jobs()),
+                certificates=loop.certificates(),
+                failure=self._failure,
+                is_draining=self._is_draining,
+                loaded=manager.fingerprints(),
+                load_failures=manager.recently_failed(),
+            )
 
     def submit(
         self,
@@ -192,15 +187,12 @@ class ThreadEngine:
                 self._departures.append(job)
                 self._changed.notify()
 
-    def _on_job_end(self, job: Job) -> None:
-        with self._changed:
-            self._release(job)
-
     def _release(self, job: Job) -> None:
         """Releases the job's place, once: its number may belong to another job already."""
-        if self._jobs.get(job.number) is job:
-            del self._jobs[job.number]
-            self._admission.remove(job.params)
+        with self._changed:
+            if self._jobs.get(job.number) is job:
+                del self._jobs[job.number]
+                self._admission.remove(job.params)
 
     def _run(self) -> None:
         try:

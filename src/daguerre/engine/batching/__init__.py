@@ -1,1 +1,1 @@
-"""Batching: which forwards share a batch, and the proof that sharing changes no bit."""
+"""Batching: batches of forwards, and the verification that a batch changes no bit."""

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,13 +88,15 @@ def _read(path: Path) -> dict[BatchConfig, bool]:
 def _parse(entry: Mapping[str, object]) -> tuple[BatchConfig, bool]:
     fingerprint, signature, rows = entry["fingerprint"], entry["signature"], entry["rows"]
     is_exact = entry["is_exact"]
-    if not (isinstance(fingerprint, str) and isinstance(signature, str)):
-        raise TypeError(f"fingerprint {fingerprint!r} and signature {signature!r} must be strings")
-    if not (isinstance(rows, Sequence) and all(type(count) is int for count in rows)):
-        raise TypeError(f"rows {rows!r} must be a list of integers")
-    if not isinstance(is_exact, bool):
-        raise TypeError(f"is_exact {is_exact!r} must be true or false")
-    return BatchConfig(fingerprint, signature, tuple(rows)), is_exact
+    if (
+        isinstance(fingerprint, str)
+        and isinstance(signature, str)
+        and isinstance(rows, list)
+        and all(type(count) is int for count in rows)
+        and isinstance(is_exact, bool)
+    ):
+        return BatchConfig(fingerprint, signature, tuple(rows)), is_exact
+    raise TypeError(f"malformed entry {entry!r}")
 
 
 def _write(path: Path, certificates: Mapping[BatchConfig, bool]) -> None:

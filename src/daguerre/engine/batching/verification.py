@@ -1,8 +1,8 @@
 """Batch-invariance checks: the batches that must give each job the bits it gets alone.
 
-An exact merge gives a job the same bits at every position of the batch and beside any neighbours.
-The checks place the jobs' rows in order, then at other positions, then each beside noise. The noise
-is loud, because a runtime that scales by the largest value of a batch errs only beside a loud row.
+An exact merge gives a job the same bits at every position of the batch and with any neighbours.
+The checks place the jobs' rows in order, then at other positions, then each next to noise. The
+noise is loud, because a runtime that scales by a batch's largest value errs only near a loud row.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ def _rotated(rows: Sequence[int]) -> Placement:
     return placement
 
 
-def _even_beside_noise(rows: Sequence[int]) -> Placement:
+def _even_with_noise(rows: Sequence[int]) -> Placement:
     return [None if position % 2 else position for position in range(len(rows))]
 
 
-def _odd_beside_noise(rows: Sequence[int]) -> Placement:
+def _odd_with_noise(rows: Sequence[int]) -> Placement:
     return [position if position % 2 else None for position in range(len(rows))]
 
 
 CHECKS: tuple[Callable[[Sequence[int]], Placement], ...] = (
     _in_order,
     _rotated,
-    _even_beside_noise,
-    _odd_beside_noise,
+    _even_with_noise,
+    _odd_with_noise,
 )
 
 

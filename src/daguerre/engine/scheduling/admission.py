@@ -7,8 +7,8 @@ for something else.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from daguerre.errors import NotFoundError, QueueFullError
 from daguerre.params import ImageParams, JobContext
@@ -20,47 +20,41 @@ from daguerre.params import ImageParams, JobContext
 _WAIT_SAFETY_FACTOR = 2.0
 
 
-@dataclass(slots=True)
-class _Usage:
-    num_jobs: int = 0
-    prompt_bytes: int = 0
-
-
 class Admission:
     """Counts the accepted jobs of each model, queued or running."""
 
     def __init__(self, max_jobs: int, max_prompt_bytes: int) -> None:
         self._max_jobs, self._max_prompt_bytes = max_jobs, max_prompt_bytes
-        self._usage: dict[str, _Usage] = {}  # by model
+        # Both by model.
+        self._num_jobs: Counter[str] = Counter()
+        self._prompt_bytes: Counter[str] = Counter()
 
     def num_jobs(self) -> dict[str, int]:
         """Model -> number of accepted jobs."""
-        return {model: usage.num_jobs for model, usage in self._usage.items()}
+        return dict(self._num_jobs)
 
     def check_capacity(self, params: ImageParams) -> None:
         """Raises `QueueFullError` if the job exceeds a limit of its model."""
-        usage = self._usage.get(params.model, _Usage())
-        if usage.num_jobs >= self._max_jobs:
+        num_jobs, held_bytes = self._num_jobs[params.model], self._prompt_bytes[params.model]
+        if num_jobs >= self._max_jobs:
             raise QueueFullError(
-                f"model {params.model!r} already has {usage.num_jobs} jobs queued or running"
+                f"model {params.model!r} already has {num_jobs} jobs queued or running"
                 f" (limit: {self._max_jobs})"
             )
         # A single job is accepted whatever the size of its prompts.
-        if usage.num_jobs and usage.prompt_bytes + prompt_bytes(params) > self._max_prompt_bytes:
+        if num_jobs and held_bytes + prompt_bytes(params) > self._max_prompt_bytes:
             raise QueueFullError(
-                f"the queued prompts for model {params.model!r} have {usage.prompt_bytes} bytes;"
+                f"the queued prompts for model {params.model!r} have {held_bytes} bytes;"
                 f" with this request they exceed the limit of {self._max_prompt_bytes} bytes"
             )
 
     def add(self, params: ImageParams) -> None:
-        usage = self._usage.setdefault(params.model, _Usage())
-        usage.num_jobs += 1
-        usage.prompt_bytes += prompt_bytes(params)
+        self._num_jobs[params.model] += 1
+        self._prompt_bytes[params.model] += prompt_bytes(params)
 
     def remove(self, params: ImageParams) -> None:
-        usage = self._usage[params.model]
-        usage.num_jobs -= 1
-        usage.prompt_bytes -= prompt_bytes(params)
+        self._num_jobs[params.model] -= 1
+        self._prompt_bytes[params.model] -= prompt_bytes(params)
 
 
 def check_served(params: ImageParams, served: Collection[str]) -> None:
