@@ -24,7 +24,8 @@ from conftest import (
 from daguerre.config import Settings
 from daguerre.errors import QueueFullError, UnavailableError
 from daguerre.server.app import create_app
-from daguerre.server.http.errors import OUTAGE_LOG_S, OutageLog
+from daguerre.server.http.errors import OutageLog
+from daguerre.server.http.logs import THROTTLE_S
 from daguerre.storage.api_keys import ResourceStore
 
 
@@ -170,10 +171,10 @@ def test_outages_are_told_now_and_then(caplog: pytest.LogCaptureFixture) -> None
     now_s = [0.0]
     outages, broken = OutageLog(lambda: now_s[0]), UnavailableError("the keys cannot be read")
     broken.__cause__ = OSError("gone")
-    for moment_s in (0.0, OUTAGE_LOG_S - 0.1, OUTAGE_LOG_S, OUTAGE_LOG_S + 0.1):
+    for moment_s in (0.0, THROTTLE_S - 0.1, THROTTLE_S, THROTTLE_S + 0.1):
         now_s[0] = moment_s
-        outages.note(QueueFullError("full"))
-        outages.note(broken)
+        outages.record(QueueFullError("full"))
+        outages.record(broken)
     assert len(caplog.records) == 2
 
 
@@ -229,12 +230,12 @@ def test_log_line(server: RunningServer, caplog: pytest.LogCaptureFixture) -> No
     server.post(body, key="inf-stolen", x_request_id="bad-2")
     lines = [record.getMessage() for record in of_requests(caplog, 3)]
     pattern = (
-        r"id=good-1 alias=DIFFUSION method=POST route=/v1/images/generations status=200"
-        r" total_ms=\d+ size=1344x768 steps=4 queue_ms=2 run_ms=36"
+        r"request_id=good-1 resource=DIFFUSION method=POST route=/v1/images/generations status=200"
+        r" total_ms=\d+ size=1344x768 steps=4 queue_ms=2 inference_ms=36"
     )
     assert re.fullmatch(pattern, lines[0])
-    assert "id=bad-1 alias=DIFFUSION" in lines[1] and "status=400" in lines[1]
-    assert "id=bad-2 alias=-" in lines[2] and "status=401" in lines[2]
+    assert "request_id=bad-1 resource=DIFFUSION" in lines[1] and "status=400" in lines[1]
+    assert "request_id=bad-2 resource=-" in lines[2] and "status=401" in lines[2]
     for secret in ("unspeakable", "worse", server.key, "inf-stolen"):
         assert secret not in caplog.text
 

@@ -85,7 +85,7 @@ def create_app(
         assert isinstance(error, DaguerreError)
         if isinstance(error, SettingsError):  # for the operator's eyes: it may name files
             raise error
-        outages.note(error)
+        outages.record(error)
         return error_response(_with_retry_after(error, engine))
 
     app = Starlette(
@@ -205,5 +205,5 @@ async def _sweep(images: ImageStore, outages: OutageLog) -> None:
         try:
             await images.sweep()
         except DaguerreError as error:
-            outages.note(error)
+            outages.record(error)
         await asyncio.sleep(SWEEP_S)

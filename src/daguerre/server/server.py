@@ -31,9 +31,9 @@ from daguerre.server.http import logs
 from daguerre.server.http.connection_limiter import ConnectionLimiter, clamp_to_open_file_limit
 from daguerre.server.http.h11_protocol import (
     MAX_HEAD_BYTES,
-    READ_BYTES,
+    READ_CHUNK_BYTES,
     HttpProtocol,
-    is_for_the_log,
+    drop_uvicorn_parse_warnings,
 )
 from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.storage.api_keys import ResourceStore
@@ -67,7 +67,7 @@ class Server(uvicorn.Server):
         self._is_asked_to_end = False
         self._loop: asyncio.AbstractEventLoop | None = None  # while connections are taken
         self._draining: asyncio.Task[None] | None = None
-        logging.getLogger("uvicorn.error").addFilter(is_for_the_log)
+        logging.getLogger("uvicorn.error").addFilter(drop_uvicorn_parse_warnings)
         app = create_app(self.settings, engine, resources, one_time_login)
         super().__init__(
             uvicorn.Config(
@@ -187,12 +187,14 @@ def listen(host: str, port: int) -> socket.socket:
 def _protocol(settings: Settings) -> type[HttpProtocol]:
     # uvicorn makes the protocols itself and passes no settings of ours.
     own = {
-        "crowd": ConnectionLimiter(
+        "limiter": ConnectionLimiter(
             clamp_to_open_file_limit(settings.max_connections, settings.workers),
             settings.max_connections_per_ip,
         ),
-        "nonsense": logs.ThrottledLogger(logger, "%d requests refused that are no HTTP/1.1"),
-        "incoming": memoryview(bytearray(READ_BYTES)),
+        "malformed_request_log": logs.ThrottledLogger(
+            logger, "%d malformed HTTP requests rejected"
+        ),
+        "read_buffer": memoryview(bytearray(READ_CHUNK_BYTES)),
         "head_timeout_s": settings.request_read_timeout_s,
         "response_write_timeout_s": settings.response_write_timeout_s,
     }

@@ -1,4 +1,4 @@
-"""More connections than the server takes, and clients that do not read their answers."""
+"""Connection limits, eviction of idle connections, and clients that do not read responses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from pathlib import Path
 
 import pytest
 from conftest import MODEL, RunningServer, read_answer, running, wait_until
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from daguerre.config import Settings
 from daguerre.errors import RateLimitError, SettingsError, UnavailableError
-from daguerre.server.http import connection_limiter as crowd_module
-from daguerre.server.http import h11_protocol as connection_module
+from daguerre.server.http import connection_limiter, h11_protocol
 from daguerre.server.http.connection_limiter import (
-    MAX_REFUSED,
+    MAX_HELD_REJECTED,
     ConnectionLimiter,
     clamp_to_open_file_limit,
     client_network,
@@ -35,45 +38,125 @@ BODY = json.dumps({"model": MODEL, "prompt": "x"}).encode()
 
 @dataclass(eq=False)
 class Client:
-    is_idle: bool = False
-    is_dropped: bool = False
+    idle: bool = False
+    is_aborted: bool = False
 
-    def is_quiet(self) -> bool:
-        return self.is_idle
+    def is_idle(self) -> bool:
+        return self.idle
 
-    def drop(self) -> None:
-        self.is_dropped = True
-
-
-def test_the_longest_quiet_makes_room() -> None:
-    """Of the idle connections the one that was heard longest ago goes; a busy one never does."""
-    crowd = ConnectionLimiter(3)
-    busy, old, young = Client(), Client(is_idle=True), Client(is_idle=True)
-    assert not any(crowd.enter(client) for client in (busy, old, young))
-    crowd.note(old)
-    assert crowd.enter(Client()) is None
-    assert (busy.is_dropped, old.is_dropped, young.is_dropped) == (False, False, True)
-    assert crowd.enter(Client()) is None
-    assert (busy.is_dropped, old.is_dropped) == (False, True)
-    assert isinstance(crowd.enter(Client()), UnavailableError)
-    crowd.leave(busy)
-    assert crowd.enter(Client()) is None
+    def abort(self) -> None:
+        self.is_aborted = True
 
 
-def test_an_address_has_its_share() -> None:
-    """Who has as many as an address may gives up an idle one of its own, or is refused; others
-    come in, and are not made room for by it."""
-    crowd = ConnectionLimiter(4, max_per_address=2)
-    idle, busy, other = Client(is_idle=True), Client(), Client(is_idle=True)
-    assert crowd.enter(other, "b") is None
-    assert [crowd.enter(client, "a") for client in (idle, busy)] == [None, None]
-    assert crowd.enter(Client(), "a") is None
-    assert (idle.is_dropped, other.is_dropped) == (True, False)
-    refusal = crowd.enter(Client(), "a")
-    assert isinstance(refusal, RateLimitError) and "2 connections from this address" in str(refusal)
-    assert crowd.enter(Client(), "b") is None
-    crowd.leave(busy)
-    assert crowd.enter(Client(), "a") is None
+def test_evicts_the_least_recently_active() -> None:
+    """The limiter closes the idle connection that was inactive longest, never a busy one."""
+    limiter = ConnectionLimiter(3)
+    busy, old, young = Client(), Client(idle=True), Client(idle=True)
+    assert not any(limiter.admit(client) for client in (busy, old, young))
+    limiter.touch(old)
+    assert limiter.admit(Client()) is None
+    assert (busy.is_aborted, old.is_aborted, young.is_aborted) == (False, False, True)
+    assert limiter.admit(Client()) is None
+    assert (busy.is_aborted, old.is_aborted) == (False, True)
+    assert isinstance(limiter.admit(Client()), UnavailableError)
+    limiter.release(busy)
+    assert limiter.admit(Client()) is None
+
+
+def test_limit_per_ip() -> None:
+    """At its limit an IP address loses an idle connection of its own, or is rejected."""
+    limiter = ConnectionLimiter(4, max_per_ip=2)
+    idle, busy, other = Client(idle=True), Client(), Client(idle=True)
+    assert limiter.admit(other, "b") is None
+    assert [limiter.admit(client, "a") for client in (idle, busy)] == [None, None]
+    assert limiter.admit(Client(), "a") is None
+    assert (idle.is_aborted, other.is_aborted) == (True, False)
+    error = limiter.admit(Client(), "a")
+    assert isinstance(error, RateLimitError)
+    assert str(error) == "2 connections from this IP address are open (limit: 2)"
+    assert limiter.admit(Client(), "b") is None
+    limiter.release(busy)
+    assert limiter.admit(Client(), "a") is None
+
+
+MAX_CONNECTIONS, MAX_PER_IP = 4, 2
+
+
+class ConnectionLimiterMachine(RuleBasedStateMachine):
+    """Compares the limiter with a list of open connections, least recently active first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limiter = ConnectionLimiter(MAX_CONNECTIONS, MAX_PER_IP)
+        self.open: list[tuple[Client, str]] = []
+        self.held: list[Client] = []
+
+    def first_idle(self, ip: str | None) -> tuple[Client, str] | None:
+        return next((one for one in self.open if one[0].idle and ip in (None, one[1])), None)
+
+    @rule(ip=st.sampled_from("abc"), idle=st.booleans())
+    def connect(self, ip: str, idle: bool) -> None:
+        num_own = sum(other == ip for _, other in self.open)
+        is_over_ip, is_over = num_own >= MAX_PER_IP, len(self.open) >= MAX_CONNECTIONS
+        evicted = self.first_idle(ip if is_over_ip else None) if is_over_ip or is_over else None
+        client = Client(idle)
+        error = self.limiter.admit(client, ip)
+        if evicted:
+            assert evicted[0].is_aborted
+            self.open.remove(evicted)
+        if evicted or not (is_over_ip or is_over):
+            assert error is None
+            self.open.append((client, ip))
+        else:
+            assert isinstance(error, RateLimitError if is_over_ip else UnavailableError)
+            can_hold = len(self.held) < MAX_HELD_REJECTED
+            assert self.limiter.try_hold_rejected(client) == can_hold
+            if can_hold:
+                self.held.append(client)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def send(self, data: st.DataObject) -> None:
+        one = data.draw(st.sampled_from(self.open))
+        self.limiter.touch(one[0])
+        self.open.remove(one)
+        self.open.append(one)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), idle=st.booleans())
+    def change(self, data: st.DataObject, idle: bool) -> None:
+        data.draw(st.sampled_from(self.open))[0].idle = idle
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def disconnect(self, data: st.DataObject) -> None:
+        one = data.draw(st.sampled_from(self.open))
+        self.limiter.release(one[0])
+        self.open.remove(one)
+
+    @precondition(lambda self: self.held)
+    @rule()
+    def disconnect_rejected(self) -> None:
+        self.limiter.release(self.held.pop())
+
+    @rule()
+    def late_calls_for_a_closed_connection(self) -> None:
+        gone = Client()
+        self.limiter.touch(gone)
+        self.limiter.release(gone)
+
+    @invariant()
+    def open_connections_match(self) -> None:
+        assert list(self.limiter._networks.items()) == self.open
+        assert self.limiter._num_per_network == Counter(ip for _, ip in self.open)
+        assert not any(client.is_aborted for client, _ in self.open)
+        assert self.limiter._held_rejected == set(self.held)
+
+
+ConnectionLimiterMachine.TestCase.settings = settings(
+    max_examples=100, stateful_step_count=40, deadline=None
+)
+TestConnectionLimiter = ConnectionLimiterMachine.TestCase
 
 
 @pytest.mark.parametrize(
@@ -92,24 +175,17 @@ def test_client_network(one: str, other: str, is_same: bool) -> None:
     assert (client_network(one) == client_network(other)) == is_same
 
 
-def test_few_refused_may_stay() -> None:
-    """Refused connections take places of their own, and not many."""
-    crowd = ConnectionLimiter(1)
-    refused = [Client() for _ in range(MAX_REFUSED + 1)]
-    assert [crowd.may_stay(client) for client in refused] == [True] * MAX_REFUSED + [False]
-    crowd.leave(refused[0])
-    assert crowd.may_stay(refused[-1])
-
-
-def test_as_many_as_there_are_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit of open files goes before the setting; too low a limit is told at the start."""
+def test_open_file_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit of open files reduces `max_connections`; one that is too low is an error."""
     for limit, expected in ((None, 512), (100_000, 512), (100, 60)):
-        monkeypatch.setattr(crowd_module, "_max_files", lambda limit=limit: limit)
+        monkeypatch.setattr(connection_limiter, "_max_open_files", lambda limit=limit: limit)
         assert clamp_to_open_file_limit(512) == expected
-    monkeypatch.setattr(crowd_module, "_max_files", lambda: 100)
-    assert clamp_to_open_file_limit(512, num_workers=5) == 52  # each has pipes
-    monkeypatch.setattr(crowd_module, "_max_files", lambda: 47)
-    with pytest.raises(SettingsError, match="47 files may be open, and the server needs 48"):
+    monkeypatch.setattr(connection_limiter, "_max_open_files", lambda: 100)
+    assert clamp_to_open_file_limit(512, num_workers=5) == 52  # each worker has pipes
+    monkeypatch.setattr(connection_limiter, "_max_open_files", lambda: 47)
+    with pytest.raises(
+        SettingsError, match="limit of open files is 47, and the server needs at least 48"
+    ):
         clamp_to_open_file_limit(512)
 
 
@@ -124,10 +200,9 @@ def status(connection: socket.socket, sent: bytes = ALIVE) -> int:
     return read_answer(connection)[0]
 
 
-def test_idle_connections_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many connections are held idle, a new one is answered; one with an image under way
-    keeps its place."""
-    monkeypatch.setattr(connection_module, "IDLE_S", 0.05)
+def test_idle_connections_are_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new connection is served however many are idle; one with a job in progress stays open."""
+    monkeypatch.setattr(h11_protocol, "IDLE_AFTER_S", 0.05)
     with running(tmp_path, max_connections=8) as server, server.connection() as working:
         server.engine.is_held = True
         working.sendall(server.head(len(BODY)) + BODY)
@@ -143,9 +218,8 @@ def test_idle_connections_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert read_answer(working)[0] == 200
 
 
-def test_too_many_of_one_address(tmp_path: Path) -> None:
-    """While its connections all work, an address gets 429 for one more, and is served again when
-    one of them has its answer."""
+def test_limit_per_ip_over_http(tmp_path: Path) -> None:
+    """An IP address whose connections are all busy gets 429, until one of them is closed."""
     with running(tmp_path, max_connections=20, max_connections_per_ip=3) as server:
         server.engine.is_held = True
         with connections(server, 3) as working:
@@ -156,7 +230,7 @@ def test_too_many_of_one_address(tmp_path: Path) -> None:
                 one_more.sendall(ALIVE)
                 code, headers, body = read_answer(one_more)
                 assert (code, headers["retry-after"]) == (429, "1")
-                assert b"3 connections from this address are open" in body
+                assert b"3 connections from this IP address are open (limit: 3)" in body
             server.engine.is_held = False
             assert [read_answer(connection)[0] for connection in working] == [200] * 3
             working[0].close()
@@ -165,9 +239,9 @@ def test_too_many_of_one_address(tmp_path: Path) -> None:
                 assert status(next_one) == 200
 
 
-def test_slow_heads_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections that send a head byte by byte, and never all of it, keep nobody out."""
-    monkeypatch.setattr(connection_module, "IDLE_S", 0.3)
+def test_slow_heads_are_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that send an incomplete request head byte by byte are evicted."""
+    monkeypatch.setattr(h11_protocol, "IDLE_AFTER_S", 0.3)
     with running(tmp_path, max_connections=8) as server, connections(server, 8) as slow:
         for _ in range(5):
             for connection in slow:
@@ -177,8 +251,8 @@ def test_slow_heads_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             assert status(another) == 200
 
 
-def test_busy_connections_keep_their_places(tmp_path: Path) -> None:
-    """Where every connection works, another one is told so, with when to come back."""
+def test_busy_connections_are_not_evicted(tmp_path: Path) -> None:
+    """If all connections are busy, a new one gets 503 with Retry-After."""
     with running(tmp_path, max_connections=8) as server:
         server.engine.is_held = True
         with connections(server, 8) as working:
@@ -189,9 +263,9 @@ def test_busy_connections_keep_their_places(tmp_path: Path) -> None:
                 another.sendall(ALIVE)
                 code, headers, body = read_answer(another)
                 assert (code, headers["retry-after"], headers["connection"]) == (503, "1", "close")
-                assert "8 connections are open" in json.loads(body)["error"]["message"]
+                assert "8 connections are open (limit: 8)" in json.loads(body)["error"]["message"]
                 assert another.recv(1) == b""
-            with server.connection() as silent:  # is not told, and does not stay
+            with server.connection() as silent:  # sends no request, so it gets no response
                 assert silent.recv(1) == b""
             server.engine.is_held = False
             assert [read_answer(connection)[0] for connection in working] == [200] * 8
@@ -199,7 +273,7 @@ def test_busy_connections_keep_their_places(tmp_path: Path) -> None:
 
 
 def not_reading(server: RunningServer) -> socket.socket:
-    """A client that asks for an image and takes next to nothing of it."""
+    """A client that requests an image and does not read the response."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.settimeout(20)
@@ -209,31 +283,32 @@ def not_reading(server: RunningServer) -> socket.socket:
 
 
 @pytest.fixture
-def large_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers that no system's buffers hold."""
+def large_responses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Responses that exceed the socket buffers of every system."""
     monkeypatch.setattr(generations, "_inline", lambda result: b"x" * 8_000_000)
 
 
-@pytest.mark.usefixtures("large_answers")
-def test_answer_that_is_not_read(tmp_path: Path) -> None:
-    """A client that does not read its answer is dropped; one that begins late gets all of it."""
-    with running(tmp_path, response_write_timeout_s=3.0) as server:
+@pytest.mark.usefixtures("large_responses")
+def test_response_write_timeout(tmp_path: Path) -> None:
+    """The connection of a client that does not read is closed; a slow client gets everything."""
+    with running(tmp_path, response_write_timeout_s=1.0) as server:
         with not_reading(server) as client:
             wait_until(lambda: server.engine.num_succeeded == 1)
-            time.sleep(4.0)
+            wait_until(lambda: not server.server.server_state.connections)
             with pytest.raises(ConnectionError):
                 read_answer(client)
+    with running(tmp_path / "slow", response_write_timeout_s=60.0) as server:
         with server.connection() as client:
             client.sendall(server.head(len(BODY)) + BODY)
-            wait_until(lambda: server.engine.num_succeeded == 2)
+            wait_until(lambda: server.engine.num_succeeded == 1)
             time.sleep(0.5)
             assert len(read_answer(client)[2]) == 8_000_000
 
 
-@pytest.mark.usefixtures("large_answers")
-def test_stalled_answers_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients that do not read cannot hold all connections until their time is over."""
-    monkeypatch.setattr(connection_module, "STALLED_S", 0.3)
+@pytest.mark.usefixtures("large_responses")
+def test_stalled_responses_are_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that do not read are evicted before their write timeout."""
+    monkeypatch.setattr(h11_protocol, "WRITE_STALL_S", 0.3)
     with running(tmp_path, max_connections=8) as server, ExitStack() as opened:
         for count in range(8):
             opened.enter_context(not_reading(server))
@@ -243,18 +318,16 @@ def test_stalled_answers_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert status(another) == 200
 
 
-@pytest.mark.usefixtures("large_answers")
-def test_end_does_not_wait_for_who_does_not_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A server that is told to end drops a client that takes nothing, long before its time."""
-    monkeypatch.setattr(connection_module, "STALLED_S", 0.3)
+@pytest.mark.usefixtures("large_responses")
+def test_shutdown_closes_stalled_responses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shutdown closes stalled connections long before their write timeout."""
+    monkeypatch.setattr(h11_protocol, "WRITE_STALL_S", 0.3)
     with running(tmp_path, response_write_timeout_s=600) as server, ExitStack() as opened:
         opened.enter_context(not_reading(server))
         wait_until(lambda: server.engine.num_succeeded == 1)
         time.sleep(0.5)
-        started = time.monotonic()
-    assert time.monotonic() - started < 10
+        server.server.should_exit = True
+        wait_until(lambda: not server.server.server_state.connections, timeout_s=60)
 
 
 PROGRAM = """
@@ -293,8 +366,8 @@ def few_files(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of open files there")
 def test_few_files(tmp_path: Path) -> None:
-    """With 64 open files, neither sixty idle connections nor a crowd of sixty at once keep the
-    server from answering, and its log has lines and no traceback."""
+    """With 64 open files the server survives 60 idle connections and 60 simultaneous ones, and
+    logs no traceback."""
     with few_files(tmp_path) as (process, port, key), ExitStack() as opened:
 
         def connect() -> socket.socket:
@@ -307,24 +380,24 @@ def test_few_files(tmp_path: Path) -> None:
 
         for _ in range(60):
             connect()
-        time.sleep(connection_module.IDLE_S + 0.5)
+        time.sleep(h11_protocol.IDLE_AFTER_S + 0.5)
         assert [image() for _ in range(4)] == [200] * 4
-        time.sleep(connection_module.IDLE_S + 0.5)
+        time.sleep(h11_protocol.IDLE_AFTER_S + 0.5)
         answers = []
         for client in [connect() for _ in range(60)]:
             try:
                 answers.append(status(client))
             except ConnectionError:
                 answers.append(0)
-        # Those past the places and the few that are told are cut off at once.
+        # Connections over the limit are closed, and only some of them get the error.
         assert set(answers) <= {200, 503, 0} and answers.count(200) >= 8
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert "at most 24 connections" in log
+    assert "max_connections is reduced to 24" in log
     assert "Traceback" not in log
 
 
 def test_default_is_within_the_usual_limit() -> None:
-    """Where 1,024 files may be open, as on most systems, the default asks for no change."""
-    assert Settings().max_connections + crowd_module.RESERVED_FILES < 1024
+    """The default `max_connections` fits into a limit of 1,024 open files, which is usual."""
+    assert Settings().max_connections + connection_limiter.RESERVED_FILES < 1024

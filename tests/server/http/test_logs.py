@@ -1,4 +1,4 @@
-"""The log's lines: for people, and as JSON."""
+"""Log formats and throttled log lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from conftest import MODEL, RunningServer, wait_until
 from daguerre.server.http import logs
 from daguerre.server.http.logs import (
     MAX_RECORD_CHARS,
-    SELDOM_S,
+    THROTTLE_S,
     ConsoleFormatter,
     JsonFormatter,
     ThrottledLogger,
@@ -27,7 +27,7 @@ def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
 
 
 def test_json_line() -> None:
-    """A record is one object on one line, whatever it says."""
+    """A record is one JSON object on one line, even if its message has several."""
     line = JsonFormatter().format(record("two\nlines of %s", "猫\u2028"))
     assert "\n" not in line and line.isascii()
     found = json.loads(line)
@@ -40,7 +40,7 @@ def test_json_line() -> None:
 
 
 def test_json_traceback() -> None:
-    """A traceback is a value, not more lines."""
+    """A traceback is a value of the object, on the same line."""
     try:
         raise ValueError("broken")
     except ValueError:
@@ -52,15 +52,15 @@ def test_json_traceback() -> None:
 
 
 @pytest.mark.parametrize("formatter", [ConsoleFormatter(), JsonFormatter()])
-def test_length(formatter: logging.Formatter) -> None:
-    """A record that is too long is cut, and says so."""
+def test_long_records_are_truncated(formatter: logging.Formatter) -> None:
+    """A long record is truncated and states its length."""
     line = formatter.format(record("x" * 100_000))
     assert len(line) < MAX_RECORD_CHARS + 200
     assert "(100" in line and "characters)" in line
 
 
 def test_request(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
-    """A request is one record: what it was and took, never its prompt or key."""
+    """A request is logged as one record, without prompt or key."""
     caplog.set_level(logging.INFO)
     body = {"model": MODEL, "prompt": "unspeakable", "size": "1344x768"}
     assert server.post(body, x_request_id="req-1").status_code == 200
@@ -71,29 +71,29 @@ def test_request(server: RunningServer, caplog: pytest.LogCaptureFixture) -> Non
     assert found == {
         "level": "info",
         "logger": "daguerre.requests",
-        "id": "req-1",
-        "alias": "DIFFUSION",
+        "request_id": "req-1",
+        "resource": "DIFFUSION",
         "method": "POST",
         "route": "/v1/images/generations",
         "status": 200,
         "size": "1344x768",
         "steps": 4,
         "queue_ms": 2,
-        "run_ms": 36,
+        "inference_ms": 36,
     }
     console = ConsoleFormatter().format(logged)
-    assert " daguerre.requests id=req-1 alias=DIFFUSION method=POST " in console
-    assert " size=1344x768 steps=4 queue_ms=2 run_ms=36" in console
+    assert " daguerre.requests request_id=req-1 resource=DIFFUSION method=POST " in console
+    assert " size=1344x768 steps=4 queue_ms=2 inference_ms=36" in console
 
 
-def test_seldom(caplog: pytest.LogCaptureFixture) -> None:
-    """What happens all the time is a line now and then, and each line counts what had none."""
+def test_throttled_logger(caplog: pytest.LogCaptureFixture) -> None:
+    """A frequent event is logged once per interval, with the number of events."""
     now_s = [0.0]
-    log = ThrottledLogger(logging.getLogger("daguerre.x"), "%d times: %s", lambda: now_s[0])
-    for words in ("a", "b", "c"):
-        log.warn(words)
-    now_s[0] += SELDOM_S
-    log.warn("d")
+    log = ThrottledLogger(logging.getLogger("daguerre.x"), "%d times: %s", clock=lambda: now_s[0])
+    for text in ("a", "b", "c"):
+        log.log(text)
+    now_s[0] += THROTTLE_S
+    log.log("d")
     assert caplog.messages == ["1 times: a", "3 times: d"]
 
 
@@ -101,7 +101,7 @@ def test_seldom(caplog: pytest.LogCaptureFixture) -> None:
 def test_setting(
     form: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The setting decides what is written to standard error."""
+    """The setting selects the format of standard error."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)
@@ -111,8 +111,8 @@ def test_setting(
     assert (json.loads(line)["message"] if form == "json" else line.split()[-1]) == "hello"
 
 
-def test_leaves_an_embedding_program_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has set up logging keeps it."""
+def test_configured_logging_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An embedding program that has configured logging keeps its handlers."""
     own = logging.NullHandler()
     monkeypatch.setattr(logging.getLogger(), "handlers", [own])
     logs.configure("info", "json")

@@ -1,4 +1,4 @@
-"""The outermost layer alone: what happens when an app is cancelled or fails halfway."""
+"""The middleware alone: cancelled and failing apps, and the log line."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from daguerre.server.http.middleware import (
 )
 
 
-def seen_of(app: ASGIApp, *, cancel: bool = False) -> tuple[list[Message], list[RequestContext]]:
-    """The messages that go out, and the exchanges that are counted, for one GET."""
+def run_request(
+    app: ASGIApp, *, cancel: bool = False
+) -> tuple[list[Message], list[RequestContext]]:
+    """The messages sent and the requests observed for one GET."""
     sent: list[Message] = []
-    counted: list[RequestContext] = []
-    layer = RequestContextMiddleware(app, RateLimiter(), {}, counted.append)
+    observed: list[RequestContext] = []
+    layer = RequestContextMiddleware(app, RateLimiter(), {}, observed.append)
     scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": []}
 
     async def receive() -> Message:
@@ -40,46 +42,46 @@ def seen_of(app: ASGIApp, *, cancel: bool = False) -> tuple[list[Message], list[
         await asyncio.gather(task, return_exceptions=cancel)
 
     asyncio.run(run())
-    return sent, counted
+    return sent, observed
 
 
 async def hangs(scope: Scope, receive: Receive, send: Send) -> None:
     await asyncio.Event().wait()
 
 
-async def fails_halfway(scope: Scope, receive: Receive, send: Send) -> None:
+async def fails_after_start(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
-    raise RuntimeError("halfway")
+    raise RuntimeError("after the start")
 
 
-async def never_answers(scope: Scope, receive: Receive, send: Send) -> None:
+async def disconnects(scope: Scope, receive: Receive, send: Send) -> None:
     raise ClientDisconnect
 
 
 def test_cancelled() -> None:
-    """A request that the stopping server cuts off is told so: 503, with a Retry-After."""
-    sent, counted = seen_of(hangs, cancel=True)
+    """A request that is cancelled at shutdown gets 503 with Retry-After."""
+    sent, observed = run_request(hangs, cancel=True)
     headers = dict(sent[0]["headers"])
-    assert sent[0]["status"] == counted[0].status == 503
+    assert sent[0]["status"] == observed[0].status == 503
     assert headers[b"retry-after"] and headers[b"x-request-id"]
-    assert json.loads(sent[1]["body"])["error"]["message"] == "the server is stopping"
+    assert json.loads(sent[1]["body"])["error"]["message"] == "the server is shutting down"
 
 
-def test_failure_halfway(caplog: pytest.LogCaptureFixture) -> None:
-    """An answer that has begun is not begun again; the reason is in the log, under its id."""
-    sent, counted = seen_of(fails_halfway)
+def test_failure_after_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    """A response that has started is not started again; the log has the traceback."""
+    sent, observed = run_request(fails_after_start)
     assert [message["type"] for message in sent] == ["http.response.start"]
     [record] = [r for r in caplog.records if r.levelno == logging.ERROR]
-    assert counted[0].request_id in record.getMessage() and record.exc_info
+    assert observed[0].request_id in record.getMessage() and record.exc_info
 
 
-def test_gone() -> None:
-    """To a client that left nothing is sent, and it is counted as gone."""
-    sent, counted = seen_of(never_answers)
-    assert sent == [] and counted[0].status == CLIENT_CLOSED_REQUEST
+def test_disconnect() -> None:
+    """A client that disconnects gets nothing and is observed with status 499."""
+    sent, observed = run_request(disconnects)
+    assert sent == [] and observed[0].status == CLIENT_CLOSED_REQUEST
 
 
 def test_method_in_the_log() -> None:
-    """A method that is none is a word of any length, and is left out."""
+    """An unknown method may be long and is not logged."""
     assert "method=GET" in RequestContext("id", "GET").log_line()
     assert len(RequestContext("id", "A" * 60_000).log_line()) < 100

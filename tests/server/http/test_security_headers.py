@@ -1,4 +1,4 @@
-"""What answers tell browsers."""
+"""Security headers and CORS."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.server.http.security_headers import add_security_headers
 
-SITE = "https://app.example.com"
-ASKS = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+ORIGIN = "https://app.example.com"
+PREFLIGHT = {
+    "access-control-request-method": "POST",
+    "access-control-request-headers": "authorization",
+}
 
 
 @pytest.fixture(scope="module")
-def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    origins = f"{SITE}, http://localhost:5173"
+def cors_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    origins = f"{ORIGIN}, http://localhost:5173"
     cors_origins = Settings.load({"cors_origins": origins}, {}).cors_origins
     with running(tmp_path_factory.mktemp("open"), cors_origins=cors_origins) as server:
         yield server
 
 
-def allowed(headers: object) -> list[str]:
+def cors_headers(headers: object) -> list[str]:
     return [name for name in headers if name.startswith("access-control")]  # type: ignore[attr-defined]
 
 
 def test_pages(server: RunningServer) -> None:
-    """A page is shown in no frame, tells nobody where its reader came from, and loads nothing."""
+    """A page may not be framed, sends no referrer and loads nothing."""
     headers = server.client.get("/docs").headers
     assert headers["x-frame-options"] == "DENY"
     assert headers["referrer-policy"] == "no-referrer"
@@ -39,7 +42,7 @@ def test_pages(server: RunningServer) -> None:
 
 
 def test_page_without_a_policy() -> None:
-    """A page that brings no policy may do nothing; one that brings its own keeps it."""
+    """A page without a content security policy gets the strict one; others keep their own."""
     for own in ("", "default-src 'self'"):
         sent = {"content-type": "text/html; charset=utf-8"}
         headers = MutableHeaders(sent | ({"content-security-policy": own} if own else {}))
@@ -48,64 +51,65 @@ def test_page_without_a_policy() -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs", "/healthz", "/nothing", PATH, "/metrics"])
-def test_every_answer_is_what_it_says(server: RunningServer, path: str) -> None:
-    """Browsers are told not to guess what an answer is; who serves it is told nobody."""
+def test_every_response(server: RunningServer, path: str) -> None:
+    """Every response disables content sniffing and has no Server header."""
     headers = server.client.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert "server" not in headers
 
 
-def test_other_sites_are_off(server: RunningServer) -> None:
-    """Unless it is set, no answer allows another site's scripts anything."""
+def test_cors_is_off_by_default(server: RunningServer) -> None:
+    """Without the setting no response has CORS headers."""
     for method, path in (("GET", "/healthz"), ("OPTIONS", PATH), ("POST", PATH)):
-        answer = server.client.request(method, path, headers={"origin": SITE, **ASKS})
-        assert allowed(answer.headers) == []
+        answer = server.client.request(method, path, headers={"origin": ORIGIN, **PREFLIGHT})
+        assert cors_headers(answer.headers) == []
 
 
-def test_site_that_may_call(open_server: RunningServer) -> None:
-    """A named site may ask, send any header, and read images, their headers, and errors."""
-    for origin in (SITE, "http://localhost:5173"):
-        asked = open_server.client.options(PATH, headers={"origin": origin, **ASKS})
+def test_allowed_origin(cors_server: RunningServer) -> None:
+    """An allowed origin may send any header and read images, headers and errors."""
+    for origin in (ORIGIN, "http://localhost:5173"):
+        asked = cors_server.client.options(PATH, headers={"origin": origin, **PREFLIGHT})
         assert (asked.status_code, asked.content) == (204, b"")
         assert asked.headers["access-control-allow-origin"] == origin
         assert asked.headers["access-control-allow-headers"] == "authorization"
-    image = open_server.post({"model": MODEL, "prompt": "x"}, origin=SITE)
-    refused = open_server.post(b"{", origin=SITE)
+    image = cors_server.post({"model": MODEL, "prompt": "x"}, origin=ORIGIN)
+    refused = cors_server.post(b"{", origin=ORIGIN)
     for answer, status in ((image, 200), (refused, 400)):
         assert answer.status_code == status
-        assert answer.headers["access-control-allow-origin"] == SITE
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
         assert "x-seed" in answer.headers["access-control-expose-headers"]
         assert "access-control-allow-credentials" not in answer.headers
 
 
-def test_site_that_may_not(open_server: RunningServer) -> None:
-    """Another site is told so by an error object, and its scripts can read nothing."""
-    for origin in ("https://evil.example", SITE + ".evil.example", "null"):
-        asked = open_server.client.options(PATH, headers={"origin": origin, **ASKS})
+def test_forbidden_origin(cors_server: RunningServer) -> None:
+    """Another origin gets an error object, and its scripts can read no response."""
+    for origin in ("https://evil.example", ORIGIN + ".evil.example", "null"):
+        asked = cors_server.client.options(PATH, headers={"origin": origin, **PREFLIGHT})
         assert origin in error_of(asked)["message"]
-        got = open_server.client.get("/healthz", headers={"origin": origin})
+        got = cors_server.client.get("/healthz", headers={"origin": origin})
         for answer in (asked, got):
             assert "access-control-allow-origin" not in answer.headers
             assert "Origin" in answer.headers["vary"]
 
 
-def test_method_that_may_not(open_server: RunningServer) -> None:
-    """A site that may call may not call in every way."""
-    asks = {"origin": SITE, **ASKS, "access-control-request-method": "DELETE"}
-    error = error_of(open_server.client.options(PATH, headers=asks))
+def test_forbidden_method(cors_server: RunningServer) -> None:
+    """An allowed origin may only send GET and POST."""
+    headers = {"origin": ORIGIN, **PREFLIGHT, "access-control-request-method": "DELETE"}
+    error = error_of(cors_server.client.options(PATH, headers=headers))
     assert (error["code"], "GET and POST" in error["message"]) == (400, True)
 
 
-def test_any_site() -> None:
-    """The star is all sites, and blanks are nobody."""
+def test_setting() -> None:
+    """`*` allows all origins; a blank setting allows none."""
     assert Settings.load({"cors_origins": "*"}, {}).cors_origin_list() == ("*",)
     assert Settings.load({"cors_origins": " , "}, {}).cors_origin_list() == ()
 
 
 @pytest.mark.parametrize(
-    "text", ["app.example.com", f"{SITE}/", f"{SITE}/path", "https://A.example", "ftp://x", "*.x"]
+    "text",
+    ["app.example.com", f"{ORIGIN}/", f"{ORIGIN}/path", "https://A.example", "ftp://x", "*.x"],
 )
-def test_what_is_no_origin(text: str) -> None:
-    """What no browser would send as an origin could never match, and is refused at the start."""
+def test_invalid_origin(text: str) -> None:
+    """A setting that is not an origin, as browsers send it, is an error."""
     with pytest.raises(SettingsError, match="must be \\* or origins"):
         Settings.load({"cors_origins": text}, {})

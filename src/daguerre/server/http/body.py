@@ -1,7 +1,6 @@
-"""The body of a request: read within its limits, then parsed as one strict JSON object.
+"""The request body: read within a size limit and a timeout, and parsed as strict JSON.
 
-What JSON leaves open is closed here: keys given twice, NaN, numbers past any use, nesting past any
-use and text that is no Unicode are refused. Knows no field of any request.
+Duplicate keys, NaN, oversized numbers, deep nesting and lone surrogates are errors.
 """
 
 from __future__ import annotations
@@ -15,12 +14,19 @@ from starlette.requests import Request
 from daguerre.errors import BodyTooLargeError, InvalidRequestError, RequestTimeoutError
 from daguerre.protocol.messages import quote_for_message
 
-_TOO_DEEP = "the body is nested too deeply; no field takes nested values"
-_KINDS = {str: "a string", int: "a number", float: "a number", list: "an array", bool: "a boolean"}
+_TOO_DEEP = "the body is nested too deeply; no field has nested values"
+_JSON_TYPES = {
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    list: "an array",
+    bool: "a boolean",
+}
 
 
 async def read_body(request: Request, max_bytes: int, timeout_s: float) -> bytes:
-    """Refuses while the body arrives. Raises `ClientDisconnect` where the sender went away."""
+    """The body. Raises `BodyTooLargeError` while it arrives, `RequestTimeoutError` or
+    `ClientDisconnect`."""
     _check_headers(request, max_bytes)
     body = bytearray()
     try:
@@ -31,22 +37,22 @@ async def read_body(request: Request, max_bytes: int, timeout_s: float) -> bytes
                     raise _too_large(f"more than {max_bytes} bytes", max_bytes)
     except TimeoutError:
         raise RequestTimeoutError(
-            f"after {timeout_s:g} s only {len(body)} bytes of the body had arrived;"
-            f" it must be complete within {timeout_s:g} s"
+            f"only {len(body)} bytes of the request body arrived; it must be complete within"
+            f" {timeout_s:g} s"
         ) from None
     return bytes(body)
 
 
 def parse_object(body: bytes) -> dict[str, object]:
-    """The JSON object in the body, whatever the Content-Type says it is."""
+    """The JSON object in the body; the Content-Type is ignored."""
     if not body.strip():
         raise InvalidRequestError("the body is empty; it must be a JSON object")
     try:
-        # utf-8-sig: a byte order mark carries nothing, and some editors and shells write one.
+        # utf-8-sig skips a byte order mark, which some editors and shells write.
         value = json.loads(
             body.decode("utf-8-sig"),
-            object_pairs_hook=_without_duplicates,
-            parse_constant=_refuse_constant,
+            object_pairs_hook=_reject_duplicates,
+            parse_constant=_reject_constant,
         )
     except UnicodeDecodeError as error:
         raise InvalidRequestError(
@@ -57,10 +63,10 @@ def parse_object(body: bytes) -> dict[str, object]:
     except json.JSONDecodeError as error:
         raise InvalidRequestError(f"the body is not valid JSON: {error}") from None
     except ValueError:
-        raise InvalidRequestError("the body holds a number with too many digits") from None
+        raise InvalidRequestError("the body contains a number with too many digits") from None
     if not isinstance(value, dict):
-        kind = _KINDS.get(type(value), "null")
-        raise InvalidRequestError(f"the body is {kind}; it must be a JSON object")
+        json_type = _JSON_TYPES.get(type(value), "null")
+        raise InvalidRequestError(f"the body is {json_type}; it must be a JSON object")
     if b"\\u" in body:
         _check_unicode(value)
     return value
@@ -73,38 +79,38 @@ def _check_headers(request: Request, max_bytes: int) -> None:
     for coding in request.headers.getlist("content-encoding"):
         if coding.lower() != "identity":
             raise InvalidRequestError(
-                f"the body is encoded as {quote_for_message(coding)}; send it unencoded"
+                f"the content encoding {quote_for_message(coding)} is not supported; send none"
             )
 
 
 def _too_large(size: str, max_bytes: int) -> BodyTooLargeError:
-    return BodyTooLargeError(f"the body has {size}; at most {max_bytes} bytes are allowed")
+    return BodyTooLargeError(f"the body has {size}; the limit is {max_bytes} bytes")
 
 
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _reject_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in pairs:
         if name in found:
             raise InvalidRequestError(
-                f"the key {quote_for_message(name)} is given more than once", param=name[:100]
+                f"the key {quote_for_message(name)} occurs more than once", param=name[:100]
             )
         found[name] = value
     return found
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise InvalidRequestError(f"the body holds {name}, which is not JSON")
+def _reject_constant(name: str) -> NoReturn:
+    raise InvalidRequestError(f"the body contains {name}, which is not JSON")
 
 
 def _check_unicode(fields: dict[str, object]) -> None:
-    """An escape such as \\ud800 without its other half is a lone surrogate: no character."""
+    """Rejects lone surrogates, such as \\ud800 without the second half of its pair."""
     for name, value in fields.items():
         try:
             json.dumps([name, value], ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:
             raise InvalidRequestError(
-                f"{quote_for_message(name)} holds half of a surrogate pair, which is no character;"
-                " send both halves, or the character itself",
+                f"{quote_for_message(name)} contains half of a surrogate pair; send both halves or"
+                " the character itself",
                 param=name.encode("ascii", "backslashreplace").decode("ascii")[:100],
             ) from None
         except RecursionError:

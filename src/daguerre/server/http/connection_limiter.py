@@ -1,9 +1,8 @@
-"""How many connections may be open at a time, of all and of each address, and which goes when one
-more comes.
+"""Connection limiter: a total and a per-IP limit, with eviction of idle connections.
 
-Every connection takes one of the files that a process may have open, and the server needs some for
-itself. Where all places are taken, the connection that has been quiet the longest makes room, be it
-idle or not reading its answer; where none is quiet, the newcomer is refused. Knows no HTTP.
+Every connection uses a file descriptor, and the server needs some for itself. At a limit the
+connection that has been inactive longest and is idle is closed. If none is idle, the new connection
+is rejected.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from typing import Protocol
 from daguerre.errors import DaguerreError, RateLimitError, SettingsError, UnavailableError
 from daguerre.server.http.logs import ThrottledLogger
 
-# Standard streams, the event loop, the engine's pipes, the database, and connections that are
-# accepted and not yet counted, or refused and not yet closed.
+# Standard streams, event loop, worker pipes, database, and connections that are not yet counted
+# or not yet closed.
 RESERVED_FILES = 40
-_FILES_OF_WORKER = 2  # pipes, of each beside the first
+_FILES_PER_WORKER = 2  # pipes of each worker after the first
 _MIN_CONNECTIONS = 8
-# Refused connections that may stay for a moment, to be told why.
-MAX_REFUSED = 8
+# Rejected connections that stay open for a moment to receive the error.
+MAX_HELD_REJECTED = 8
 # One IPv6 customer usually has a whole network of this size.
 _IPV6_PREFIX_BITS = 64
 
@@ -33,81 +32,84 @@ logger = logging.getLogger(__name__)
 
 
 class Connection(Protocol):
-    """A connection."""
+    """A connection that the limiter may close."""
 
-    def is_quiet(self) -> bool:
-        """Idle for a while, or its answer is not taken."""
+    def is_idle(self) -> bool:
+        """Whether no request is in progress, or the client does not read its response."""
 
-    def drop(self) -> None:
-        """Closes it at once, whatever is still to be sent."""
+    def abort(self) -> None:
+        """Closes the connection at once and discards unsent data."""
 
 
 class ConnectionLimiter:
-    """Used from the event loop only."""
+    """Open connections of a server; `max_per_ip` 0 disables the per-IP limit.
+
+    All methods must be called from the event loop.
+    """
 
     def __init__(
         self,
         max_connections: int,
-        max_per_address: int = 0,
+        max_per_ip: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """No limit for an address where `max_per_address` is 0."""
-        self._max_connections, self._max_per_address = max_connections, max_per_address
-        self._guests: dict[
-            Connection, str
-        ] = {}  # with their addresses; who was heard last comes last
-        self._num_of: Counter[str] = Counter()
-        self._refused: set[Connection] = set()
-        self._log = ThrottledLogger(logger, "%d connections refused: %s", clock)
+        self._max_connections, self._max_per_ip = max_connections, max_per_ip
+        self._networks: dict[Connection, str] = {}  # least recently active first
+        self._num_per_network: Counter[str] = Counter()
+        self._held_rejected: set[Connection] = set()
+        self._log = ThrottledLogger(logger, "%d connections rejected: %s", clock=clock)
 
-    def enter(self, guest: Connection, address: str = "") -> DaguerreError | None:
-        """What the newcomer is to be told where there is no room."""
-        if self._max_per_address and self._num_of[address] >= self._max_per_address:
-            own = [other for other, of in self._guests.items() if of == address]
-            if not self._dismiss_one(own):
-                return self._refusal(f"{len(own)} connections from this address", RateLimitError)
-        elif len(self._guests) >= self._max_connections and not self._dismiss_one(self._guests):
-            return self._refusal(f"{len(self._guests)} connections", UnavailableError)
-        self._guests[guest] = address
-        self._num_of[address] += 1
+    def admit(self, connection: Connection, network: str = "") -> DaguerreError | None:
+        """Counts the connection, or returns the error for its client."""
+        if self._max_per_ip and self._num_per_network[network] >= self._max_per_ip:
+            own = [other for other, used in self._networks.items() if used == network]
+            if not self._evict_one_idle(own):
+                text = f"{len(own)} connections from this IP address are open"
+                return self._rejection(text, self._max_per_ip, RateLimitError)
+        elif len(self._networks) >= self._max_connections:
+            if not self._evict_one_idle(self._networks):
+                text = f"{len(self._networks)} connections are open"
+                return self._rejection(text, self._max_connections, UnavailableError)
+        self._networks[connection] = network
+        self._num_per_network[network] += 1
         return None
 
-    def _dismiss_one(self, guests: Collection[Connection]) -> bool:
-        """Whether one of them was quiet."""
-        quiet = next((guest for guest in guests if guest.is_quiet()), None)
-        if quiet is None:
+    def touch(self, connection: Connection) -> None:
+        """Marks the connection as the most recently active."""
+        if connection in self._networks:
+            self._networks[connection] = self._networks.pop(connection)
+
+    def release(self, connection: Connection) -> None:
+        """Forgets a closed connection, admitted or rejected."""
+        self._untrack(connection)
+        self._held_rejected.discard(connection)
+
+    def try_hold_rejected(self, connection: Connection) -> bool:
+        """Whether a rejected connection may stay open to receive its error."""
+        if len(self._held_rejected) >= MAX_HELD_REJECTED:
             return False
-        self._forget(quiet)
-        quiet.drop()
+        self._held_rejected.add(connection)
         return True
 
-    def _forget(self, guest: Connection) -> None:
-        address = self._guests.pop(guest, None)
-        if address is not None:
-            self._num_of[address] -= 1
-            if not self._num_of[address]:
-                del self._num_of[address]
-
-    def may_stay(self, guest: Connection) -> bool:
-        """Whether a connection that was refused can be told so."""
-        if len(self._refused) >= MAX_REFUSED:
+    def _evict_one_idle(self, connections: Collection[Connection]) -> bool:
+        idle = next((connection for connection in connections if connection.is_idle()), None)
+        if idle is None:
             return False
-        self._refused.add(guest)
+        self._untrack(idle)
+        idle.abort()
         return True
 
-    def note(self, guest: Connection) -> None:
-        """It has sent something."""
-        if guest in self._guests:
-            self._guests[guest] = self._guests.pop(guest)
+    def _untrack(self, connection: Connection) -> None:
+        network = self._networks.pop(connection, None)
+        if network is not None:
+            self._num_per_network[network] -= 1
+            if not self._num_per_network[network]:
+                del self._num_per_network[network]
 
-    def leave(self, guest: Connection) -> None:
-        self._forget(guest)
-        self._refused.discard(guest)
-
-    def _refusal(self, open_now: str, kind: type[DaguerreError]) -> DaguerreError:
-        told = f"{open_now} are open, the most that are taken"
-        self._log.warn(told)
-        return kind(told, retry_after_s=1)
+    def _rejection(self, text: str, limit: int, error: type[DaguerreError]) -> DaguerreError:
+        message = f"{text} (limit: {limit})"
+        self._log.log(message)
+        return error(message, retry_after_s=1)
 
 
 def client_network(address: str) -> str:
@@ -124,23 +126,30 @@ def client_network(address: str) -> str:
 
 
 def clamp_to_open_file_limit(max_connections: int, num_workers: int = 1) -> int:
-    """So many, or as many as the limit of open files leaves. Raises `SettingsError` for too few."""
-    reserved = RESERVED_FILES + _FILES_OF_WORKER * (num_workers - 1)
-    limit = _max_files()
-    if limit is None:
+    """`max_connections`, or fewer if the process may not open enough files.
+
+    Raises `SettingsError` if fewer than 8 connections would be left.
+    """
+    max_files = _max_open_files()
+    if max_files is None:
         return max_connections
-    room = limit - reserved
-    if room < _MIN_CONNECTIONS:
+    reserved = RESERVED_FILES + _FILES_PER_WORKER * (num_workers - 1)
+    available = max_files - reserved
+    if available < _MIN_CONNECTIONS:
         raise SettingsError(
-            f"at most {limit} files may be open, and the server needs"
+            f"the limit of open files is {max_files}, and the server needs at least"
             f" {reserved + _MIN_CONNECTIONS}; raise the limit (ulimit -n)"
         )
-    if room < max_connections:
-        logger.warning("at most %d connections: only %d files may be open", room, limit)
-    return min(max_connections, room)
+    if available < max_connections:
+        logger.warning(
+            "max_connections is reduced to %d, because the limit of open files is %d",
+            available,
+            max_files,
+        )
+    return min(max_connections, available)
 
 
-def _max_files() -> int | None:
+def _max_open_files() -> int | None:
     if sys.platform == "win32":
         return None
     import resource

@@ -1,8 +1,4 @@
-"""The error object: how a `DaguerreError` becomes the one body that every failure has.
-
-Also the responses for unknown paths and methods, and `OutageLog`, which logs the cause of an outage
-that clients do not see.
-"""
+"""Error responses, responses for unknown paths and methods, and a log of outages."""
 
 from __future__ import annotations
 
@@ -24,15 +20,13 @@ from daguerre.errors import (
     UnavailableError,
 )
 from daguerre.protocol.messages import quote_for_message, suggestion
-
-# While a part is out of order every request fails alike: so often the log says why.
-OUTAGE_LOG_S = 10.0
+from daguerre.server.http.logs import ThrottledLogger
 
 logger = logging.getLogger(__name__)
 
 
 def error_body(error: DaguerreError) -> bytes:
-    """ASCII only, so that even a message about broken text is sound JSON."""
+    """The error object as ASCII JSON, which is valid even if the message quotes invalid text."""
     fields = {
         "code": error.status,
         "message": error.message,
@@ -43,11 +37,12 @@ def error_body(error: DaguerreError) -> bytes:
 
 
 def error_response(error: DaguerreError, headers: Mapping[str, str] | None = None) -> Response:
+    """The response of `error`, with `WWW-Authenticate` and `Retry-After` where they apply."""
     all_headers = dict(headers or {})
     if error.status == 401:
         all_headers["WWW-Authenticate"] = "Bearer"
     if error.status == ConflictError.status:
-        # OpenAI's clients would send the same once more, to be told the same.
+        # OpenAI's clients would retry a 409, in vain.
         all_headers["x-should-retry"] = "false"
     if error.retry_after_s is not None:
         all_headers["Retry-After"] = str(error.retry_after_s)
@@ -55,35 +50,31 @@ def error_response(error: DaguerreError, headers: Mapping[str, str] | None = Non
 
 
 class OutageLog:
-    """One line for what made a part of the server unavailable, at most one in `OUTAGE_LOG_S`."""
+    """Throttled log of the causes of 503s, which clients do not see."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._silent_until_s = float("-inf")
+        self._log = ThrottledLogger(logger, "%d outages: %s: %s: %s", logging.ERROR, clock)
 
-    def note(self, error: DaguerreError) -> None:
-        """A full queue or a loading model has no cause: that is no fault of any part."""
-        cause, now_s = error.__cause__, self._clock()
-        if not isinstance(error, UnavailableError) or cause is None or now_s < self._silent_until_s:
-            return
-        self._silent_until_s = now_s + OUTAGE_LOG_S
-        # Of a database's error the later lines are the statement and its values.
-        first, _, _ = str(cause).strip().partition("\n")
-        logger.error("%s: %s: %s", error.message, type(cause).__name__, first)
+    def record(self, error: DaguerreError) -> None:
+        """Logs an outage. An error without a cause, such as a full queue, is none."""
+        cause = error.__cause__
+        if isinstance(error, UnavailableError) and cause is not None:
+            # The later lines of a database error are the statement and its values.
+            first, _, _ = str(cause).strip().partition("\n")
+            self._log.log(error.message, type(cause).__name__, first)
 
 
 def unrouted_response(request: Request, error: HTTPException, paths: Collection[str]) -> Response:
-    """The answer where Starlette found no endpoint for this path, or none for this method."""
+    """The response if no endpoint matches the path or the method."""
     path, allowed = request.url.path, sorted(dict(error.headers or {}).get("Allow", "").split(", "))
     if error.status_code == 405 and request.method == "OPTIONS":
         return Response(status_code=204, headers={"Allow": ", ".join([*allowed, "OPTIONS"])})
+    quoted = quote_for_message(path)
     if error.status_code == 405:
         methods = ", ".join(allowed)
-        quoted = quote_for_message(path)
         message = f"{request.method[:20]} is not allowed on {quoted}; allowed: {methods}"
         return error_response(MethodNotAllowedError(message), {"Allow": methods})
     if error.status_code == 404:
-        return error_response(
-            NotFoundError(f"there is no path {quote_for_message(path)}{suggestion(path, paths)}")
-        )
+        message = f"the path {quoted} does not exist{suggestion(path, paths)}"
+        return error_response(NotFoundError(message))
     return error_response(InvalidRequestError(error.detail))

@@ -1,8 +1,7 @@
-"""The log: every record one line, for people or, as JSON, for whatever collects logs.
+"""Log formatting (console or JSON, one line per record) and throttled log lines.
 
-A record may bring `fields` of its own (`extra={"fields": {...}}`), as that of a request does; in
-JSON they stand beside time, level and logger. No record is longer than `MAX_RECORD_CHARS`. Knows
-nothing of what is logged.
+A record may have `fields` (`extra={"fields": {...}}`); JSON puts them next to time, level and
+logger. Messages and tracebacks are truncated to `MAX_RECORD_CHARS`.
 """
 
 from __future__ import annotations
@@ -13,21 +12,22 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-# Tracebacks fit; what a stranger or a library makes longer is cut.
 MAX_RECORD_CHARS = 16 * 1024
-SELDOM_S = 10.0
+THROTTLE_S = 10.0
 
 
 class ConsoleFormatter(logging.Formatter):
+    """Time, level, logger and message."""
+
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        return _cut(super().format(record))
+        return _truncate(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line; a traceback is one of its values."""
+    """One JSON object per line, with a traceback as one of its values."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -36,29 +36,36 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
         }
         fields = getattr(record, "fields", None)
-        line |= fields if isinstance(fields, dict) else {"message": _cut(record.getMessage())}
+        line |= fields if isinstance(fields, dict) else {"message": _truncate(record.getMessage())}
         if record.exc_info:
-            line["traceback"] = _cut(self.formatException(record.exc_info))
+            line["traceback"] = _truncate(self.formatException(record.exc_info))
         return json.dumps(line, default=str)
 
 
 class ThrottledLogger:
-    """A warning of what strangers can do as often as they like: one line in `SELDOM_S`."""
+    """Logs at most one line in `THROTTLE_S`, with the number of events since the last line.
+
+    `template` starts with %d for that number.
+    """
 
     def __init__(
-        self, logger: logging.Logger, words: str, clock: Callable[[], float] = time.monotonic
+        self,
+        logger: logging.Logger,
+        template: str,
+        level: int = logging.WARNING,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`words` begin with %d, how often it was since the last line."""
-        self._logger, self._words, self._clock = logger, words, clock
-        self._num_untold = 0
-        self._silent_until_s = float("-inf")
+        self._logger, self._template, self._level, self._clock = logger, template, level, clock
+        self._num_events = 0
+        self._next_line_s = float("-inf")
 
-    def warn(self, *values: object) -> None:
-        self._num_untold += 1
+    def log(self, *values: object) -> None:
+        """Counts an event; `values` complete the template if the line is due."""
+        self._num_events += 1
         now_s = self._clock()
-        if now_s >= self._silent_until_s:
-            self._logger.warning(self._words, self._num_untold, *values)
-            self._num_untold, self._silent_until_s = 0, now_s + SELDOM_S
+        if now_s >= self._next_line_s:
+            self._logger.log(self._level, self._template, self._num_events, *values)
+            self._num_events, self._next_line_s = 0, now_s + THROTTLE_S
 
 
 FORMATTERS: dict[str, type[logging.Formatter]] = {
@@ -68,7 +75,7 @@ FORMATTERS: dict[str, type[logging.Formatter]] = {
 
 
 def configure(level: str, form: str) -> None:
-    """Leaves alone what the program that embeds the server has set up."""
+    """Configures the root logger unless an embedding program has done so."""
     handler = logging.StreamHandler()
     handler.setFormatter(FORMATTERS[form]())
     logging.basicConfig(level=level.upper(), handlers=[handler])
@@ -76,7 +83,7 @@ def configure(level: str, form: str) -> None:
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
-def _cut(text: str) -> str:
+def _truncate(text: str) -> str:
     if len(text) <= MAX_RECORD_CHARS:
         return text
     return f"{text[:MAX_RECORD_CHARS]}… ({len(text)} characters)"

@@ -1,8 +1,7 @@
-"""One request and its answer, seen from outside: id, failure of last resort, log line, counting.
+"""Request context and access log: the outermost middleware around every endpoint.
 
-`RequestContextMiddleware` stands around every endpoint, so all of that happens in one place.
-`RequestContext` gathers what the endpoints learn about a request. Knows no field of any body, and
-no key.
+It assigns the request ID, answers unhandled exceptions, adds common headers, closes the connection
+cleanly, writes one log line and updates the metrics.
 """
 
 from __future__ import annotations
@@ -30,17 +29,16 @@ from daguerre.server.http.errors import error_response
 from daguerre.server.http.security_headers import add_security_headers
 from daguerre.storage.api_keys import Resource
 
-# The client is gone: nothing is sent, the number is for the log and the metrics alone.
+# nginx's status for a client that disconnected: only in the log and the metrics, never sent.
 CLIENT_CLOSED_REQUEST = 499
 UNROUTED = "other"
-# How long an answered sender may go on sending before the connection is cut.
+# How long a client may send after its response before the connection is closed.
 LINGER_S = 2.0
-# So much of a refused body is dropped on the way to the next request; for more, a new connection
-# costs less.
-MAX_DROPPED_BYTES = 64 * 1024
-STOPPING = NotReadyError("the server is stopping", retry_after_s=LOADING_RETRY_AFTER_S)
-_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-# Any other word is one that a stranger chose, as long as a head may be.
+# A rejected body up to this size is discarded to keep the connection open.
+MAX_DISCARDED_BYTES = 64 * 1024
+SHUTTING_DOWN = NotReadyError("the server is shutting down", retry_after_s=LOADING_RETRY_AFTER_S)
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# Other methods are not logged: a client could send a word as long as a request head.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _ORIGIN = re.compile(rb"^https?://[^/]*", re.IGNORECASE)
 _PROBES = ("/healthz", "/readyz", "/metrics")
@@ -49,14 +47,14 @@ logger = logging.getLogger("daguerre.requests")
 
 
 def request_id(headers: Headers) -> str:
-    """The caller's own id where it is a plain word, else a new one."""
+    """The client's `x-request-id` if it is valid, else a new one."""
     sent = headers.get("x-request-id", "")
-    return sent if _SANE_ID.fullmatch(sent) else uuid.uuid4().hex
+    return sent if _VALID_ID.fullmatch(sent) else uuid.uuid4().hex
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """What is known of one request; filled in along its way and read at its end."""
+    """State of one request, filled in by the endpoints and logged at its end."""
 
     request_id: str
     method: str
@@ -65,60 +63,63 @@ class RequestContext:
     route: str = UNROUTED
     status: int = CLIENT_CLOSED_REQUEST
     timeout_s: float = math.inf
-    exit_stack: ExitStack = field(default_factory=ExitStack)  # what it holds of limits
+    exit_stack: ExitStack = field(default_factory=ExitStack)  # permits, released at the end
     resource: Resource | None = None
     params: ImageParams | None = None
     batching: BatchingMode = "exact"
     num_steps: int = 0
     timings: Timings | None = None
     file_ms: float = 0.0
-    cache: str = ""  # hit or miss, where files that are kept have a part in it
+    cache: str = ""  # hit or miss if the image store is used
 
     @classmethod
     def of(cls, request: Request) -> RequestContext:
         context = request.state.context
-        assert isinstance(context, cls), "an endpoint outside the middleware. This is a bug."
+        assert isinstance(context, cls), "the endpoint has no middleware. This is a bug."
         return context
 
     def total_s(self) -> float:
         return (time.monotonic() if self.ended is None else self.ended) - self.started
 
     def remaining_s(self) -> float:
-        """Until its time is over."""
+        """Time until the deadline."""
         return self.timeout_s - self.total_s()
 
     def job_context(self, *, wants_progress: bool) -> JobContext:
-        """What the engine is told of it."""
-        assert self.resource, "work for a stranger. This is a bug."
+        assert self.resource, "the request is not authenticated. This is a bug."
         return JobContext(self.resource.id, self.request_id, self.remaining_s(), wants_progress)
 
     def log_line(self) -> str:
         return " ".join(f"{name}={value}" for name, value in self.log_fields().items())
 
     def log_fields(self) -> dict[str, str | int]:
-        """Never the prompt, never the key."""
-        words: dict[str, str | int] = {
-            "id": self.request_id,
-            "alias": self.resource.alias if self.resource else "-",
+        """Fields of the log line; neither prompts nor the key."""
+        fields: dict[str, str | int] = {
+            "request_id": self.request_id,
+            "resource": self.resource.alias if self.resource else "-",
             "method": self.method if self.method in _METHODS else "-",
             "route": self.route,
             "status": self.status,
             "total_ms": round(self.total_s() * 1000),
         }
         if self.params:
-            words |= {"size": f"{self.params.width}x{self.params.height}", "steps": self.num_steps}
+            fields |= {"size": f"{self.params.width}x{self.params.height}", "steps": self.num_steps}
         if self.timings:
-            run_ms = self.timings.encode_ms + self.timings.denoise_ms + self.timings.decode_ms
-            words |= {"queue_ms": round(self.timings.queue_ms), "run_ms": round(run_ms)}
-        return words
+            timings = self.timings
+            inference_ms = timings.encode_ms + timings.denoise_ms + timings.decode_ms
+            fields |= {
+                "queue_ms": round(timings.queue_ms),
+                "inference_ms": round(inference_ms),
+            }
+        return fields
 
 
 class _ResponseSender:
-    """Sends the answer with the headers that all have, and keeps the connection sound.
+    """Sends the response with the common headers, and closes the connection if necessary.
 
-    Where the answer goes out before the body is in, the connection is closed, unless little is
-    left. Closing at once would make the kernel throw the answer away, so what comes is first
-    dropped for a moment.
+    A response that precedes the end of a large request body closes the connection. Received data is
+    discarded for a moment before, because the kernel would otherwise reset the connection and the
+    client would lose the response.
     """
 
     def __init__(
@@ -134,17 +135,17 @@ class _ResponseSender:
         self._receive, self._send = receive, send
         headers = Headers(scope=scope)
         is_chunked, length = "transfer-encoding" in headers, int(headers.get("content-length", 0))
-        self._is_body_in = not is_chunked and length == 0
-        # Who waits for "100 Continue" may never send the body at all.
-        self._is_dropped_cheaply = (
-            not is_chunked and length <= MAX_DROPPED_BYTES and "expect" not in headers
+        self._is_body_complete = not is_chunked and length == 0
+        # A client that waits for "100 Continue" may never send the body.
+        self._can_discard_body = (
+            not is_chunked and length <= MAX_DISCARDED_BYTES and "expect" not in headers
         )
         self._must_close = False
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            self._is_body_in = True
+            self._is_body_complete = True
         return message
 
     async def send(self, message: Message) -> None:
@@ -166,12 +167,12 @@ class _ResponseSender:
         headers = MutableHeaders(scope=message)
         headers["x-request-id"] = context.request_id
         add_security_headers(headers)
-        if context.batching != "exact":  # the seed does not promise the same bytes
+        if context.batching != "exact":  # the same seed may produce other bytes
             headers["x-batching-mode"] = context.batching
         if context.resource:
             headers.update(self._limiter.headers(context.resource))
-        self._must_close = not self._is_body_in and (
-            context.status == RequestTimeoutError.status or not self._is_dropped_cheaply
+        self._must_close = not self._is_body_complete and (
+            context.status == RequestTimeoutError.status or not self._can_discard_body
         )
         if self._must_close:
             headers["connection"] = "close"
@@ -179,15 +180,14 @@ class _ResponseSender:
     async def _linger(self) -> None:
         try:
             async with asyncio.timeout(LINGER_S):
-                while not self._is_body_in:
+                while not self._is_body_complete:
                     await self.receive()
         except TimeoutError:
             pass
 
 
 def to_origin_form(scope: Scope) -> Scope:
-    """A target with scheme and host is the same as its path (RFC 9112, 3.2.2). This server has one
-    name at most, so whose it is does not matter."""
+    """Removes scheme and host of a request target in absolute form (RFC 9112, 3.2.2)."""
     sent: bytes = scope.get("raw_path") or b""
     raw = _ORIGIN.sub(b"", sent)
     if raw == sent:
@@ -196,7 +196,7 @@ def to_origin_form(scope: Scope) -> Scope:
 
 
 class RequestContextMiddleware:
-    """The outermost layer: every answer passes it, and every failure ends here."""
+    """See the module. `routes` maps endpoints to documented paths."""
 
     def __init__(
         self,
@@ -206,7 +206,7 @@ class RequestContextMiddleware:
         observe: Callable[[RequestContext], None],
     ) -> None:
         self._app, self._limiter, self._observe = app, limiter, observe
-        self._routes = routes  # endpoint -> path as the documentation has it
+        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -215,27 +215,26 @@ class RequestContextMiddleware:
         scope = to_origin_form(scope)
         context = RequestContext(request_id(Headers(scope=scope)), scope["method"])
         scope.setdefault("state", {})["context"] = context
-        reply = _ResponseSender(context, self._limiter, scope, receive, send)
+        sender = _ResponseSender(context, self._limiter, scope, receive, send)
         try:
-            await self._app(scope, reply.receive, reply.send)
+            await self._app(scope, sender.receive, sender.send)
         except ClientDisconnect:
-            context.status = CLIENT_CLOSED_REQUEST  # also where the answer had begun
+            context.status = CLIENT_CLOSED_REQUEST  # even if the response has started
         except asyncio.CancelledError:
-            # A server told twice to stop. Raised on, it would be logged as this request's fault.
-            await self._fail(STOPPING, scope, reply)
+            # A second signal. uvicorn would log a re-raised exception as this request's failure.
+            await self._fail(SHUTTING_DOWN, scope, sender)
         except Exception:
-            # The server must survive any fault of one request.
-            logger.exception("id=%s failed", context.request_id)
-            await self._fail(internal_error(context), scope, reply)
+            logger.exception("request_id=%s failed", context.request_id)
+            await self._fail(internal_error(context), scope, sender)
         finally:
             context.exit_stack.close()
             context.route = self._routes.get(scope.get("endpoint"), UNROUTED)
             self._record(context)
 
-    async def _fail(self, error: DaguerreError, scope: Scope, reply: _ResponseSender) -> None:
-        # An answer that has begun cannot be taken back: the server cuts the connection.
-        if not reply.has_started:
-            await error_response(error)(scope, reply.receive, reply.send)
+    async def _fail(self, error: DaguerreError, scope: Scope, sender: _ResponseSender) -> None:
+        # If the response has started, uvicorn closes the connection.
+        if not sender.has_started:
+            await error_response(error)(scope, sender.receive, sender.send)
 
     def _record(self, context: RequestContext) -> None:
         level = logging.DEBUG if context.route in _PROBES else logging.INFO
@@ -245,5 +244,5 @@ class RequestContextMiddleware:
 
 def internal_error(context: RequestContext) -> InternalError:
     return InternalError(
-        f"the server failed on this request; its log has the reason under {context.request_id}"
+        f"internal server error; see request ID {context.request_id} in the server's log"
     )

@@ -1,8 +1,6 @@
-"""What answers tell browsers: how to treat what they got, and which other sites may read it.
+"""Security headers of every response, and CORS for the configured origins.
 
-Every answer is what its Content-Type says; a page is shown in no frame, and runs and loads nothing
-but what its own policy allows. Other sites' scripts read nothing, unless the operator names them.
-Knows no path.
+Pages may not be framed and load only what their own policy allows.
 """
 
 from __future__ import annotations
@@ -18,15 +16,15 @@ from daguerre.errors import InvalidRequestError
 from daguerre.protocol.messages import quote_for_message
 from daguerre.server.http.errors import error_response
 
-# A page that needs more brings a policy of its own.
+# The policy of pages that set none.
 _STRICT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _PAGE_HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-frame-options": "DENY",
 }
-# What scripts of an allowed site may read beside the body.
-_READ = (
+# Response headers that scripts of an allowed origin may read.
+_EXPOSED_HEADERS = (
     "retry-after",
     "server-timing",
     "x-cache",
@@ -37,11 +35,10 @@ _READ = (
     "x-seed",
 )
 _METHODS = ("GET", "POST")
-_OF_THE_BODY = ("content-length", "content-type")
+_BODY_HEADERS = ("content-length", "content-type")
 
 
 def add_security_headers(headers: MutableHeaders) -> None:
-    """Of an answer that is about to be sent."""
     headers["x-content-type-options"] = "nosniff"
     if headers.get("content-type", "").startswith("text/html"):
         headers.update(_PAGE_HEADERS)
@@ -49,33 +46,33 @@ def add_security_headers(headers: MutableHeaders) -> None:
 
 
 class JsonCORSMiddleware(CORSMiddleware):
-    """Starlette's, whose refusals have the error object and say what is allowed."""
+    """Starlette's CORS middleware with the error object for rejected preflight requests."""
 
     def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
-        # Any header may be sent: clients have their own, and none opens anything but the key.
+        # Clients send headers of their own; only the key has an effect.
         super().__init__(
             app,
             allow_origins=origins,
             allow_methods=_METHODS,
             allow_headers=("*",),
-            expose_headers=_READ,
+            expose_headers=_EXPOSED_HEADERS,
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)
-        told = {name: value for name, value in response.headers.items() if name not in _OF_THE_BODY}
+        headers = {
+            name: value for name, value in response.headers.items() if name not in _BODY_HEADERS
+        }
         if response.status_code == 200:
-            return Response(status_code=204, headers=told)
-        return error_response(self._refusal(request_headers), told)
+            return Response(status_code=204, headers=headers)
+        return error_response(InvalidRequestError(self._reason(request_headers)), headers)
 
-    def _refusal(self, asked: Headers) -> InvalidRequestError:
-        if not self.is_allowed_origin(asked["origin"]):
-            return InvalidRequestError(
-                f"pages of {quote_for_message(asked['origin'])} may not call this server"
-            )
-        method = asked["access-control-request-method"]
+    def _reason(self, headers: Headers) -> str:
+        origin = headers["origin"]
+        if not self.is_allowed_origin(origin):
+            return f"the origin {quote_for_message(origin)} may not call this server"
+        method = headers["access-control-request-method"]
         if method not in _METHODS:
-            return InvalidRequestError(
-                f"pages may send {' and '.join(_METHODS)}, not {quote_for_message(method)}"
-            )
-        return InvalidRequestError("pages of public addresses may not call into a private network")
+            allowed = " and ".join(_METHODS)
+            return f"the method {quote_for_message(method)} is not allowed; allowed: {allowed}"
+        return "public origins may not call into a private network"

@@ -131,7 +131,7 @@ class IdempotentRequest:
         try:
             yield
         except UnavailableError as error:
-            self.outages.note(error)
+            self.outages.record(error)
 
 
 class IdempotencyCoordinator:

@@ -31,7 +31,7 @@ from daguerre.params import (
     StepCompleted,
 )
 from daguerre.server.http.deadline import run_with_deadline
-from daguerre.server.http.middleware import STOPPING, RequestContext, internal_error
+from daguerre.server.http.middleware import SHUTTING_DOWN, RequestContext, internal_error
 from daguerre.server.idempotency.render import load_or_render
 from daguerre.server.idempotency.replay import IdempotentRequest
 from daguerre.server.routes import sse
@@ -77,7 +77,7 @@ class ImageStream:
                 raise
             await self._fail(error, send)
         except asyncio.CancelledError:
-            await self._fail(STOPPING, send)
+            await self._fail(SHUTTING_DOWN, send)
             raise
         except Exception:  # told to the client here, and to the log by the middleware
             await self._fail(internal_error(self._context), send)
