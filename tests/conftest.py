@@ -102,7 +102,7 @@ def on_each_database(request: pytest.FixtureRequest, tmp_path: Path) -> Settings
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[ResourceStore]:
-    opened = ResourceStore.open(settings)
+    opened = ResourceStore.open(settings.database_url, settings.data_dir())
     yield opened
     opened.close()
 
@@ -326,7 +326,7 @@ def running(
     """Run a server with other settings."""
     engine, is_up = FakeEngine(), threading.Event()
     wanted = replace(Settings(home=folder, port=0), **settings)
-    resources = ResourceStore.open(wanted)
+    resources = ResourceStore.open(wanted.database_url, wanted.data_dir())
     resource, key = resources.create(MODEL, alias)
     server = Server(wanted, engine, resources, lambda _: is_up.set(), one_time_login)
     thread = threading.Thread(target=server.run_to_the_end)

@@ -1,7 +1,6 @@
-"""A PostgreSQL of the tests' own: a cluster in a folder of its own, reached by a socket in it.
+"""A PostgreSQL server for tests, in a directory of its own with a Unix socket.
 
-The server does not run as root, so there it runs as the user that its package makes. What only
-matters when the power goes is left out.
+PostgreSQL refuses to run as root, so root runs it as the package's user. fsync is off.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ from typing import Any
 from sqlalchemy import URL, Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-# Debian has them beside the path, by their version.
+# Debian installs the programs here, by version.
 _FOLDER = Path("/usr/lib/postgresql")
 _USER = "postgres"
 _SETTINGS = {"listen_addresses": "", "fsync": "off", "max_connections": "100"}
 
 
 def _program(name: str) -> str:
-    """Nothing where there is none."""
+    """Path of a program; empty if it is missing."""
     found = sorted(_FOLDER.glob(f"*/bin/{name}"), key=lambda file: int(file.parts[-3]))
     return str(found[-1]) if found else shutil.which(name) or ""
 
 
 def why_none() -> str | None:
-    """Why there can be no PostgreSQL here, or None."""
+    """Why PostgreSQL cannot run here, or None."""
     if sys.platform == "win32":
-        return "the tests' PostgreSQL is reached by a socket in a folder"
+        return "the tests reach PostgreSQL by a Unix socket"
     if not (_program("initdb") and _program("postgres")):
         return "PostgreSQL is not installed; run `make test-deps` as root"
     if os.geteuid() == 0 and not _has_user():
@@ -58,7 +57,7 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._numbers = itertools.count(1)
-        # Of the database that is always there, to make others from.
+        # Connects to the default database, in order to create others.
         self._engine = create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
 
     def _url(self, name: str) -> URL:
@@ -67,7 +66,7 @@ class Cluster:
         )
 
     def new_database(self) -> str:
-        """The URL of an empty one, as a user may write it."""
+        """URL of a new empty database."""
         name = f"test_{next(self._numbers)}"
         self.run(f"CREATE DATABASE {name}")
         return str(self._url(name).set(drivername="postgresql"))
@@ -78,7 +77,7 @@ class Cluster:
 
     @contextmanager
     def outage(self, database: Engine) -> Iterator[None]:
-        """All connections to this database end, and no new one is made."""
+        """Closes all connections to this database and refuses new ones."""
         name = database.url.database
         self.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         try:
@@ -88,12 +87,12 @@ class Cluster:
             self.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
     def cut(self, database: Engine) -> None:
-        """All connections to this database end, as when its server is started anew."""
+        """Closes all connections to this database, as a restart of the server does."""
         name = database.url.database
         self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
     def wait(self) -> None:
-        """Until it answers."""
+        """Waits until the server answers."""
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -108,7 +107,7 @@ class Cluster:
 
 @contextmanager
 def started() -> Iterator[Cluster]:
-    # pytest's own folders are closed to other users, and their names too long for a socket.
+    # pytest's directories are closed to other users, and their paths are too long for a socket.
     folder = Path(tempfile.mkdtemp(prefix="daguerre-pg-"))
     other: dict[str, Any] = {}
     if os.geteuid() == 0:
@@ -143,5 +142,5 @@ def _running(folder: Path, other: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     finally:
-        process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
+        process.send_signal(signal.SIGQUIT)  # immediate shutdown
         process.wait(60)

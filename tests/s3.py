@@ -1,4 +1,4 @@
-"""S3 in this process: moto's server on a socket, for whoever speaks S3 by themselves."""
+"""A local S3 server (moto) on a socket, for clients outside of boto3."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REGION = "us-east-1"
 
 @contextmanager
 def s3(patch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An empty bucket, to which the variables of the environment lead; yields its server's URL."""
+    """An empty bucket, with AWS_ variables for it; yields the server's URL."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:

@@ -112,7 +112,7 @@ def _serving(folder: Path) -> Iterator[Scene]:
     model = GatedModel()
     engine = ThreadEngine([model], max_queued_jobs=4, max_running_jobs=1)
     settings = Settings(home=folder, port=0)
-    resources = ResourceStore.open(settings)
+    resources = ResourceStore.open(settings.database_url, settings.data_dir())
     _, key = resources.create(MODEL, "DIFFUSION")
     server = Server(settings, engine, resources)
     thread = threading.Thread(target=server.run_to_the_end)

@@ -22,7 +22,6 @@ import httpx
 import pytest
 from conftest import PATH, wait_until
 
-from daguerre.config import Settings
 from daguerre.storage.api_keys import ResourceStore
 
 from .conftest import REASON
@@ -103,7 +102,7 @@ def test_everybodys_image_is_their_own(tmp_path: Path) -> None:
     megapixel(tmp_path / "sd")
     tiny_llm.lumina_2(tmp_path / "lumina")
     (tmp_path / "daguerre.toml").write_text(CATALOG)
-    resources = ResourceStore.open(Settings(home=tmp_path))
+    resources = ResourceStore.open("", tmp_path)
     keys = {model: resources.create(model, f"KEY_{i}")[1] for i, model in enumerate(MODELS)}
     resources.close()
     with serving(tmp_path) as url:

@@ -105,7 +105,7 @@ def client(home: Path) -> Iterator[Client]:
     # One thread as in the tests of this folder, or sums would be taken in another order.
     settings = Settings(home=home, port=0, embedded_steps=1, threads_per_worker=1)
     engine, is_up = build_engine(settings), threading.Event()
-    resources = ResourceStore.open(settings)
+    resources = ResourceStore.open(settings.database_url, settings.data_dir())
     server = Server(settings, engine, resources, on_ready=lambda _: is_up.set())
     thread = threading.Thread(target=server.run_to_the_end)
     thread.start()

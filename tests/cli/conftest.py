@@ -12,7 +12,6 @@ from conftest import FakeEngine
 
 import daguerre.factory
 from daguerre.cli import main
-from daguerre.config import Settings
 from daguerre.storage.api_keys import ResourceStore
 
 HERE = Path(__file__).parent.parent
@@ -68,7 +67,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
 
 @contextmanager
 def opened(home: Path) -> Iterator[ResourceStore]:
-    store = ResourceStore.open(Settings(home=home))
+    store = ResourceStore.open("", home)
     yield store
     store.close()
 

@@ -52,13 +52,16 @@ def test_nothing_asked_is_help(run: Callable[..., str]) -> None:
         ("generate fox", "give a file to write with -o"),
         ("generate fox -o x.png --seed red", 'seed is "red"; it must be an integer'),
         ("models create", "'MODEL'"),
-        ("models info NOPE", "there is no resource NOPE; there is: none yet"),
-        ("config --as NOPE", "there is no resource NOPE; there is: DIFFUSION"),
+        ("models info NOPE", "no resource NOPE; existing resources: none"),
+        ("config --as NOPE", "no resource NOPE; existing resources: DIFFUSION"),
         ("info --home=", "--home is ''; it must be a path"),
-        ("models create stable-image-ultra --as daguerre_database", "the server's own settings"),
+        (
+            "models create stable-image-ultra --as daguerre_database",
+            "the prefix of the server's settings",
+        ),
         ("serve --host a..b --port 0", "cannot listen on a..b, port 0"),
-        ("config --database-url postgres://u@h:s3cret/x", "the database URL cannot be read"),
-        ("config --database-url sqlite:///x.db?timeout=abc", "a parameter that its driver refuses"),
+        ("config --database-url postgres://u@h:s3cret/x", "the database URL is malformed"),
+        ("config --database-url sqlite:///x.db?timeout=abc", "rejects a host or a parameter"),
     ],
 )
 def test_mistake_is_one_line(fails: Callable[..., str], arguments: str, told: str) -> None:
@@ -80,7 +83,7 @@ def test_unusable_home_is_one_line(fails: Callable[..., str], tmp_path: Path) ->
     file.write_text("")
     for command in ("serve", "config", "models list", "models info X"):
         told = fails(*command.split(), "--home", str(file))
-        assert f"cannot use the data folder {file}" in told and "--home" in told
+        assert f"cannot use the data directory {file}" in told and "--home" in told
 
 
 @pytest.mark.parametrize("command", ["--help", "config", "models list", "info"])

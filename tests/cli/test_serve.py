@@ -22,7 +22,6 @@ from PIL import Image
 from cli.conftest import environment, opened
 from daguerre.cli import credentials
 from daguerre.cli.serve import curl
-from daguerre.config import Settings
 from daguerre.storage.api_keys import ResourceStore
 
 # `daguerre serve` with an engine that needs no model, in a process of its own.
@@ -190,7 +189,7 @@ def test_serve_with_a_damaged_file(home: Path, run: Callable[..., str]) -> None:
 def test_serve_without_a_folder_to_write(tmp_path: Path) -> None:
     """With the database elsewhere, a data folder that cannot be written is one line too."""
     database_url = f"sqlite:///{tmp_path}/x.db"
-    store = ResourceStore.open(Settings(database_url=database_url))
+    store = ResourceStore.open(database_url, Path())
     store.create(MODEL, "DIFFUSION")
     store.close()
     warning, errors = told_past_a_problem(

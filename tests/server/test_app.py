@@ -132,7 +132,7 @@ def test_model_that_cannot_be_loaded(tmp_path: Path) -> None:
     """/readyz and requests say so plainly, and do not promise that waiting helps (a bug was)."""
     engine, settings = FakeEngine(), Settings(home=tmp_path)
     engine.load_failure = "OSError: /secret/place"
-    resources = ResourceStore.open(settings)
+    resources = ResourceStore.open(settings.database_url, settings.data_dir())
     _, key = resources.create(MODEL, "DIFFUSION")
 
     async def scene() -> list[httpx.Response]:
@@ -162,14 +162,14 @@ def test_broken_database_is_in_the_log(tmp_path: Path, caplog: pytest.LogCapture
             assert error_of(response)["code"] == 503
             assert 1 <= int(response.headers["retry-after"]) <= 59
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "keys cannot be read" in record.getMessage()
+    assert "cannot read the API keys" in record.getMessage()
     assert "no such table" in record.getMessage() and "SELECT" not in record.getMessage()
 
 
 def test_outages_are_told_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
     """An outage that lasts is told again after some seconds; a full queue is none."""
     now_s = [0.0]
-    outages, broken = OutageLog(lambda: now_s[0]), UnavailableError("the keys cannot be read")
+    outages, broken = OutageLog(lambda: now_s[0]), UnavailableError("cannot read the API keys")
     broken.__cause__ = OSError("gone")
     for moment_s in (0.0, THROTTLE_S - 0.1, THROTTLE_S, THROTTLE_S + 0.1):
         now_s[0] = moment_s

@@ -31,7 +31,7 @@ from daguerre.config import Settings
 from daguerre.storage.api_keys import ResourceStore
 from daguerre.server.server import serve
 settings = Settings(home=Path(sys.argv[1]), port=0)
-engine, resources = FakeEngine(), ResourceStore.open(settings)
+engine, resources = FakeEngine(), ResourceStore.open(settings.database_url, settings.data_dir())
 engine.is_held = True
 _, key = resources.create(MODEL, "DIFFUSION")
 def release(*_):
@@ -87,7 +87,7 @@ def test_serve_in_a_thread(tmp_path: Path) -> None:
         seen.append(true.port)
         raise KeyboardInterrupt
 
-    resources = ResourceStore.open(settings)
+    resources = ResourceStore.open(settings.database_url, settings.data_dir())
     engine = FakeEngine()
 
     def run() -> None:
@@ -191,7 +191,7 @@ def test_signal_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Server, "capture_signals", late)
     settings, engine = Settings(home=tmp_path, port=0), FakeEngine()
-    resources = ResourceStore.open(settings)
+    resources = ResourceStore.open(settings.database_url, settings.data_dir())
     before = signal.getsignal(signal.SIGTERM)
     serve(settings, engine, resources)
     resources.close()
@@ -204,7 +204,7 @@ def test_drain_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """An engine that never gets done is waited for as long as a request may take, not longer."""
     settings, engine = Settings(home=tmp_path, port=0, request_timeout_s=0.2), FakeEngine()
     engine.num_running = 1
-    resources = ResourceStore.open(settings)
+    resources = ResourceStore.open(settings.database_url, settings.data_dir())
     serve(settings, engine, resources, lambda true: signal.raise_signal(signal.SIGTERM))
     resources.close()
     assert (engine.is_draining, engine.num_stops) == (True, 1)
@@ -214,7 +214,7 @@ def test_drain_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_model_that_cannot_be_loaded(tmp_path: Path) -> None:
     """A server without a model ends with the reason; clients do not wait for it (a bug was)."""
     settings, engine = Settings(home=tmp_path, port=0), FakeEngine()
-    resources = ResourceStore.open(settings)
+    resources = ResourceStore.open(settings.database_url, settings.data_dir())
 
     def fail(true: Settings) -> None:
         engine.load_failure = "the model could not be loaded: no weights"

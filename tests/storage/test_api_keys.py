@@ -1,4 +1,4 @@
-"""Resources and keys: what opens what, and what another process changes."""
+"""Resources and API keys: authentication, and changes by other processes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def settings(on_each_database: Settings) -> Settings:
     return on_each_database
 
 
-def test_key_opens_its_resource(store: ResourceStore) -> None:
-    """A key opens the resource it was made for, with all its values, and no other string does."""
+def test_authentication(store: ResourceStore) -> None:
+    """A key gives its own resource with all values; no other string gives one."""
     resource, key = store.create(MODEL, "DIFFUSION", 20)
     other, other_key = store.create(MODEL, "OTHER")
     assert store.authenticate(key) == resource
@@ -35,8 +35,8 @@ def test_key_opens_its_resource(store: ResourceStore) -> None:
         assert store.authenticate(wrong) is None
 
 
-def test_key_form(store: ResourceStore) -> None:
-    """A key is `inf-` and 256 random bits, and only its first 8 characters are kept."""
+def test_key_format(store: ResourceStore) -> None:
+    """A key is `inf-` and 256 random bits; only its first 8 characters are stored."""
     keys = [store.create(MODEL, f"A{i}") for i in range(4)]
     for resource, key in keys:
         assert re.fullmatch(r"inf-[A-Za-z0-9_-]{43}", key)
@@ -45,7 +45,7 @@ def test_key_form(store: ResourceStore) -> None:
 
 
 def test_key_is_not_in_the_database(store: ResourceStore) -> None:
-    """No column holds a key, or more of it than the prefix."""
+    """No column contains more of a key than its prefix."""
     _, key = store.create(MODEL, "DIFFUSION")
     before = rows(store)
     rotated = store.rotate("DIFFUSION")
@@ -59,15 +59,15 @@ def rows(store: ResourceStore) -> str:
 
 
 @pytest.mark.parametrize("change", ["rotate", "destroy"])
-def test_change_by_another_process_holds_at_once(settings: Settings, change: str) -> None:
-    """What another process rotates or destroys is refused by a store that is already open."""
-    store = ResourceStore.open(settings)
+def test_change_by_another_process(settings: Settings, change: str) -> None:
+    """A store that is already open rejects keys that another process rotates or destroys."""
+    store = ResourceStore.open(settings.database_url, settings.data_dir())
     _, key = store.create(MODEL, "DIFFUSION")
     assert store.authenticate(key) is not None
     code = (
-        "import sys; from pathlib import Path; from daguerre.config import Settings;"
+        "import sys; from pathlib import Path;"
         "from daguerre.storage.api_keys import ResourceStore;"
-        "store = ResourceStore.open(Settings(home=Path(sys.argv[1]), database_url=sys.argv[2]));"
+        "store = ResourceStore.open(sys.argv[2], Path(sys.argv[1]));"
         f"print(store.{change}('DIFFUSION')); store.close()"
     )
     done = subprocess.run(
@@ -83,7 +83,7 @@ def test_change_by_another_process_holds_at_once(settings: Settings, change: str
 
 
 def test_rotate_keeps_the_resource(store: ResourceStore) -> None:
-    """Rotating changes the key and its prefix, and nothing else of the resource."""
+    """Rotation changes the key and its prefix, and nothing else."""
     before, old = store.create(MODEL, "DIFFUSION", 7)
     new = store.rotate("diffusion")
     after = store.get("DIFFUSION")
@@ -98,7 +98,7 @@ def test_rotate_keeps_the_resource(store: ResourceStore) -> None:
 
 
 def test_list_is_oldest_first(store: ResourceStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resources are listed in the order in which they were made."""
+    """Resources are listed in the order of their creation."""
     for second, alias in enumerate(("ZEBRA", "MIDDLE", "APPLE")):
         monkeypatch.setattr("time.time", lambda second=second: 1_000_000 + second)
         store.create(MODEL, alias)
@@ -107,15 +107,15 @@ def test_list_is_oldest_first(store: ResourceStore, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("alias", ["DIFFUSION", "a", "My_Model_2", "A" * 64])
 def test_alias_is_upper_cased(store: ResourceStore, alias: str) -> None:
-    """An alias may be given in lower case and is kept, and found, in upper case."""
+    """An alias in lower case is stored, and found, in upper case."""
     created, _ = store.create(MODEL, alias)
     assert created.alias == alias.upper()
     assert store.get(alias.lower()) == created
 
 
 @pytest.mark.parametrize("alias", ["", "1A", "_A", "A-B", "A B", "Ä", "A\n", "ß", "A" * 65, "Aı"])
-def test_bad_alias_is_refused(store: ResourceStore, alias: str) -> None:
-    """An alias that cannot begin the name of a variable is refused, and named in the message."""
+def test_bad_alias(store: ResourceStore, alias: str) -> None:
+    """An alias that cannot begin the name of a variable is an error that quotes it."""
     with pytest.raises(InvalidRequestError) as caught:
         store.create(MODEL, alias)
     assert repr(alias) in caught.value.message and caught.value.param == "alias"
@@ -123,7 +123,7 @@ def test_bad_alias_is_refused(store: ResourceStore, alias: str) -> None:
 
 
 def test_alias_is_unique(store: ResourceStore) -> None:
-    """A second resource under an alias is refused, whatever its case, and the first one stays."""
+    """A second resource with an alias, in any case, is an error; the first one stays."""
     _, key = store.create(MODEL, "DIFFUSION")
     with pytest.raises(InvalidRequestError, match="DIFFUSION is taken"):
         store.create(MODEL, "diffusion")
@@ -131,46 +131,46 @@ def test_alias_is_unique(store: ResourceStore) -> None:
     assert len(store.list()) == 1
 
 
-def test_unknown_alias_names_the_known_ones(store: ResourceStore) -> None:
-    """Asking for, rotating or destroying what is not there says what is."""
+def test_unknown_alias(store: ResourceStore) -> None:
+    """`get`, `rotate` and `destroy` of an unknown alias list the existing ones."""
     store.create(MODEL, "DIFFUSION")
     for call in (store.get, store.rotate, store.destroy):
-        with pytest.raises(NotFoundError, match="no resource NOPE; there is: DIFFUSION"):
+        with pytest.raises(NotFoundError, match="no resource NOPE; existing resources: DIFFUSION"):
             call("nope")
 
 
 @pytest.mark.parametrize("limit", [0, -1, MAX_REQUESTS_PER_MINUTE + 1])
-def test_bad_limit_is_refused(store: ResourceStore, limit: int) -> None:
-    """A rate limit outside its range is refused with the range."""
+def test_bad_limit(store: ResourceStore, limit: int) -> None:
+    """A rate limit outside its range is an error that names the range."""
     with pytest.raises(InvalidRequestError, match=f"is {limit}; it must be .* from 1 to"):
         store.create(MODEL, "DIFFUSION", limit)
 
 
-def test_resources_outlive_the_process(settings: Settings) -> None:
-    """A key that was made before the store was closed opens its resource afterwards."""
-    store = ResourceStore.open(settings)
+def test_resources_persist(settings: Settings) -> None:
+    """A key is valid after the store was closed and opened again."""
+    store = ResourceStore.open(settings.database_url, settings.data_dir())
     resource, key = store.create(MODEL, "DIFFUSION", 3)
     store.close()
-    store = ResourceStore.open(settings)
+    store = ResourceStore.open(settings.database_url, settings.data_dir())
     assert store.authenticate(key) == resource
     store.close()
 
 
 def test_local_is_sqlite(settings: Settings, store: ResourceStore) -> None:
-    """Only SQLite counts as a database that answers without another machine."""
-    elsewhere = create_mock_engine("postgresql+psycopg://", lambda *_: None)
+    """Only SQLite is local."""
+    remote = create_mock_engine("postgresql+psycopg://", lambda *_: None)
     assert store.is_local == (not settings.database_url)
-    assert not ResourceStore(elsewhere).is_local  # type: ignore[arg-type]
+    assert not ResourceStore(remote).is_local  # type: ignore[arg-type]
 
 
-def test_unreadable_database_is_unavailable(store: ResourceStore) -> None:
-    """A request that meets a broken database is told to come back, not that its key is wrong."""
+def test_unreadable_database(store: ResourceStore) -> None:
+    """A broken database is a 503 with a Retry-After, not an unknown key."""
     _, key = store.create(MODEL, "DIFFUSION")
     with store.database.begin() as connection:
         connection.execute(text("DROP TABLE daguerre_resources"))
     with pytest.raises(UnavailableError) as caught:
         store.authenticate(key)
     assert caught.value.retry_after_s is not None
-    with pytest.raises(SettingsError, match="no such table|does not exist") as told:
+    with pytest.raises(SettingsError, match="no such table|does not exist") as failed:
         store.list()
-    assert "\n" not in told.value.message
+    assert "\n" not in failed.value.message

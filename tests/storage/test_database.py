@@ -1,4 +1,4 @@
-"""Opening the database: at once from many processes, older, newer, damaged, elsewhere."""
+"""Opening the database: concurrently, older, newer, damaged, by URL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import MODEL, database_file, mode
 from postgresql import Cluster
-from sqlalchemy import Connection, Table, create_engine, inspect, make_url, text
+from sqlalchemy import Table, create_engine, inspect, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
@@ -20,7 +21,7 @@ from daguerre.storage.api_keys import ResourceStore
 
 
 def test_wal(settings: Settings, store: ResourceStore) -> None:
-    """The database is in write-ahead mode, so a reader does not wait for an open writer."""
+    """The database is in WAL mode, so a reader does not wait for a writer."""
     _, key = store.create(MODEL, "DIFFUSION")
     with closing(sqlite3.connect(database_file(settings), isolation_level=None)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -30,32 +31,31 @@ def test_wal(settings: Settings, store: ResourceStore) -> None:
         connection.execute("ROLLBACK")
 
 
-def test_commits_outlive_a_power_cut(settings: Settings) -> None:
-    """Every connection waits until a commit is on the disk, so no old key comes back."""
-    engine = database.open_database(settings)
+def test_commits_survive_a_power_failure(settings: Settings) -> None:
+    """Every commit waits for the disk, so no rotated key comes back."""
+    engine = database.open_database(settings.database_url, settings.data_dir())
     with engine.connect() as connection:
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
     engine.dispose()
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
-def test_waiting_for_postgresql_ends(scheme: str) -> None:
-    """A connection to PostgreSQL has its timeouts, and those in the URL go first."""
+def test_postgresql_timeouts(scheme: str) -> None:
+    """Connections to PostgreSQL have timeouts; those in the URL take precedence."""
     url = f"{scheme}://user@host/name"
-    given = database._patience(database._url(Settings(database_url=url)))
-    assert given["connect_args"] == {"connect_timeout": 10, "tcp_user_timeout": 10_000}
-    url += "?connect_timeout=3"
-    given = database._patience(database._url(Settings(database_url=url)))
-    assert given["connect_args"] == {"tcp_user_timeout": 10_000}
+    options = database._engine_options(database._parse_url(url))
+    assert options["connect_args"] == {"connect_timeout": 10, "tcp_user_timeout": 10_000}
+    options = database._engine_options(database._parse_url(f"{url}?connect_timeout=3"))
+    assert options["connect_args"] == {"tcp_user_timeout": 10_000}
 
 
 def test_two_processes_open_at_once(on_each_database: Settings) -> None:
-    """Processes that meet at an empty database all get a working store, migrated once."""
+    """Processes that open an empty database at once all get a working store, migrated once."""
     code = (
-        "import sys; from pathlib import Path; from daguerre.config import Settings;"
+        "import sys; from pathlib import Path;"
         "from daguerre.storage.api_keys import ResourceStore;"
         "print('ready', flush=True); sys.stdin.readline();"
-        "store = ResourceStore.open(Settings(home=Path(sys.argv[1]), database_url=sys.argv[2]));"
+        "store = ResourceStore.open(sys.argv[2], Path(sys.argv[1]));"
         "print(store.create('m', sys.argv[3])[0].alias); store.close()"
     )
     home, url = on_each_database.data_dir(), on_each_database.database_url
@@ -77,21 +77,15 @@ def test_two_processes_open_at_once(on_each_database: Settings) -> None:
         process.stdin.flush()
     outputs = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, outputs
-    store = ResourceStore.open(on_each_database)
+    store = ResourceStore.open(on_each_database.database_url, on_each_database.data_dir())
     assert {resource.alias for resource in store.list()} == {"A0", "A1", "A2", "A3"}
     store.close()
 
 
-def test_migrations_are_numbered() -> None:
-    """The names of the migrations count from 001 without a gap."""
-    names = [migration.__name__ for migration in migrations.MIGRATIONS]
-    assert [name[:5] for name in names] == [f"m{n:03}_" for n in range(1, len(names) + 1)]
-
-
 @pytest.mark.parametrize("table", [api_keys._TABLE, idempotency_keys._TABLE], ids=str)
 def test_tables_match_the_migrations(on_each_database: Settings, table: Table) -> None:
-    """The columns that the migrations make are those that are used."""
-    engine = database.open_database(on_each_database)
+    """The migrations create the columns that the code uses."""
+    engine = database.open_database(on_each_database.database_url, on_each_database.data_dir())
     made = {
         (column["name"], str(column["type"])) for column in inspect(engine).get_columns(table.name)
     }
@@ -101,68 +95,52 @@ def test_tables_match_the_migrations(on_each_database: Settings, table: Table) -
 
 def test_only_missing_migrations_run() -> None:
     """A migration runs once; a new one runs on a database that has the older ones."""
-    ran: list[str] = []
-
-    def m001_one(connection: Connection) -> None:
-        ran.append("one")
-
-    def m002_two(connection: Connection) -> None:
-        ran.append("two")
-
+    one, two = ("CREATE TABLE one (id TEXT)",), ("CREATE TABLE two (id TEXT)",)
     engine = create_engine("sqlite://")
     with engine.begin() as connection:
-        migrations.migrate(connection, (m001_one,))
-        migrations.migrate(connection, (m001_one,))
-        migrations.migrate(connection, (m001_one, m002_two))
+        migrations.migrate(connection, (one,))
+        migrations.migrate(connection, (one,))
+        migrations.migrate(connection, (one, two))
+        assert {"one", "two"} <= set(inspect(connection).get_table_names())
     engine.dispose()
-    assert ran == ["one", "two"]
 
 
 def test_failed_migration_leaves_nothing(on_each_database: Settings) -> None:
-    """When one migration fails, those before it in the same opening are undone too."""
-
-    def m002_fine(connection: Connection) -> None:
-        connection.execute(text("CREATE TABLE half_way (id TEXT)"))
-
-    def m003_fails(connection: Connection) -> None:
-        raise RuntimeError("out of luck")
-
-    later = (*migrations.MIGRATIONS, m002_fine, m003_fails)
-    engine = database.open_database(on_each_database)
-    with pytest.raises(RuntimeError, match="out of luck"):
-        with engine.connect() as connection:
-            with connection.execution_options(is_writing=True).begin():
-                migrations.migrate(connection, later)
+    """If a migration fails, the earlier ones of the same transaction are undone, too."""
+    later = (*migrations.MIGRATIONS, ("CREATE TABLE half_way (id TEXT)",), ("NO SQL",))
+    engine = database.open_database(on_each_database.database_url, on_each_database.data_dir())
+    with pytest.raises(SQLAlchemyError), database.write_transaction(engine) as connection:
+        migrations.migrate(connection, later)
     with engine.connect() as connection:
         tables = inspect(connection).get_table_names()
-        applied = connection.execute(text("SELECT name FROM daguerre_migrations")).scalars().all()
+        version = connection.execute(text("SELECT max(version) FROM daguerre_migrations")).scalar()
     engine.dispose()
-    assert "daguerre_claims" in tables and "half_way" not in tables
-    assert applied == [migration.__name__ for migration in migrations.MIGRATIONS]
+    assert "daguerre_idempotency_keys" in tables and "half_way" not in tables
+    assert version == len(migrations.MIGRATIONS)
 
 
 def test_newer_database_is_refused(on_each_database: Settings) -> None:
-    """A database with a migration that this version does not know is not touched."""
-    engine = database.open_database(on_each_database)
+    """A database with unknown migrations is not touched."""
+    engine = database.open_database(on_each_database.database_url, on_each_database.data_dir())
     with engine.begin() as connection:
-        connection.execute(text("INSERT INTO daguerre_migrations VALUES ('m999_future', 0)"))
+        connection.execute(text("INSERT INTO daguerre_migrations VALUES (999)"))
     engine.dispose()
-    with pytest.raises(SettingsError, match=r"newer daguerre \(it has m999_future\)"):
-        ResourceStore.open(on_each_database)
+    with pytest.raises(SettingsError, match="version 999, written by a newer daguerre"):
+        ResourceStore.open(on_each_database.database_url, on_each_database.data_dir())
 
 
-def test_damaged_database_is_one_line(settings: Settings) -> None:
-    """A file that is no database is refused in one line that names it."""
+def test_damaged_database(settings: Settings) -> None:
+    """A file that is not a database is an error of one line that names it."""
     data_dir.prepare(settings.data_dir())
     database_file(settings).write_bytes(b"this is not a database" * 100)
     with pytest.raises(SettingsError, match="not a database") as caught:
-        ResourceStore.open(settings)
+        ResourceStore.open(settings.database_url, settings.data_dir())
     assert str(database_file(settings)) in caught.value.message
     assert "\n" not in caught.value.message
 
 
 def test_keys_are_not_in_the_files(settings: Settings, store: ResourceStore) -> None:
-    """No file beside the database holds a key, or more of it than the prefix, either."""
+    """No file in the data directory contains more of a key than its prefix."""
     _, key = store.create(MODEL, "DIFFUSION")
     rotated = store.rotate("DIFFUSION")
     store.close()
@@ -174,87 +152,86 @@ def test_keys_are_not_in_the_files(settings: Settings, store: ResourceStore) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [("nobody", 'role "nobody" does not exist'), ("stranger", "permission denied for schema")],
 )
-def test_postgresql_refuses(postgresql: Cluster, name: str, told: str) -> None:
-    """Whom PostgreSQL does not let in, or lets make no tables, reads that in one line, and the
-    password is not in it."""
+def test_postgresql_denies_access(postgresql: Cluster, name: str, message: str) -> None:
+    """A role without access or permissions is an error of one line, without the password."""
     url = make_url(postgresql.new_database()).set(username=name, password="hunter2")
     if name == "stranger":
         postgresql.run("DROP ROLE IF EXISTS stranger")
         postgresql.run("CREATE ROLE stranger LOGIN")
-    with pytest.raises(SettingsError, match=told) as caught:
-        ResourceStore.open(Settings(database_url=url.render_as_string(hide_password=False)))
+    with pytest.raises(SettingsError, match=message) as caught:
+        ResourceStore.open(url.render_as_string(hide_password=False), Path())
     assert "hunter2" not in caught.value.message and "\n" not in caught.value.message
 
 
-def test_connections_that_were_cut(postgresql: Cluster) -> None:
-    """Connections that are kept and have ended meanwhile are replaced, and nobody is told."""
-    store = ResourceStore.open(Settings(database_url=postgresql.new_database()))
+def test_broken_connections_are_replaced(postgresql: Cluster) -> None:
+    """Pooled connections that PostgreSQL has closed are replaced without an error."""
+    store = ResourceStore.open(postgresql.new_database(), Path())
     _, key = store.create(MODEL, "DIFFUSION")
-    held = idempotency_keys.IdempotencyStore(store.database)
-    held.claim("r", "k", "f", 7)
+    records = idempotency_keys.IdempotencyStore(store.database)
+    records.claim("r", "k", "f", 7)
     for _ in range(2):
         postgresql.cut(store.database)
         assert store.authenticate(key) is not None
         postgresql.cut(store.database)
-        assert held.claim("r", "k", "f", 8)[0].seed == 7
+        assert records.claim("r", "k", "f", 8)[0].seed == 7
     store.close()
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("nonsense", "must look like"),
         ("nosuch://user:hunter2@host/name", "no driver for the database nosuch"),
         ("postgresql://user:hunter2@host:port/name", "must look like"),
         ("postgresql://user:x@hunter2@host/name", "write it as %40"),
-        ("sqlite:////dev/null/folder/file.db", "data folder /dev/null/folder"),
+        ("sqlite:////dev/null/folder/file.db", "data directory /dev/null/folder"),
     ],
 )
-def test_bad_database_url(tmp_path: Path, url: str, told: str) -> None:
-    """A database URL that leads nowhere is refused in one line, without its password."""
-    with pytest.raises(SettingsError, match=told) as caught:
-        ResourceStore.open(Settings(home=tmp_path, database_url=url))
+def test_bad_database_url(tmp_path: Path, url: str, message: str) -> None:
+    """A bad database URL is an error of one line, without the password."""
+    with pytest.raises(SettingsError, match=message) as caught:
+        ResourceStore.open(url, tmp_path)
     assert "hunter2" not in caught.value.message and "\n" not in caught.value.message
 
 
 @pytest.mark.parametrize(
-    ("end", "told"),
+    ("end", "message"),
     [
         ("127.0.0.1:99999/name", "invalid port"),
         ("127.0.0.1:1/name?password=hunter2", "port 1 failed"),
         ("127.0.0.1:1/name?nosuch=hunter2", 'invalid connection option "nosuch"'),
         ("127.0.0.1:1/name?connect_timeout=soon", "'soon'"),
-        ("a..b/name", "a host or a parameter that its driver refuses"),
+        ("a..b/name", "rejects a host or a parameter"),
     ],
 )
-def test_url_that_psycopg_refuses(end: str, told: str) -> None:
-    """So is one with a host or a parameter that is of no use, without those that may be secrets."""
+def test_url_that_psycopg_rejects(end: str, message: str) -> None:
+    """A bad host or parameter is an error of one line, without values that may be secrets."""
     pytest.importorskip("psycopg")
-    with pytest.raises(SettingsError, match=told) as caught:
-        ResourceStore.open(Settings(database_url=f"postgresql://user:hunter2@{end}"))
+    with pytest.raises(SettingsError, match=message) as caught:
+        ResourceStore.open(f"postgresql://user:hunter2@{end}", Path())
     assert "hunter2" not in caught.value.message and "\n" not in caught.value.message
 
 
-def test_driver_that_lacks_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A driver that is there and cannot be loaded is one line, too, with what installs it whole."""
-    told = "no pq wrapper available.\\nAttempts made:\\n- couldn't import psycopg 'c'"
-    (tmp_path / "psycopg.py").write_text(f'raise ImportError("{told}")')
+def test_driver_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that cannot be loaded is an error of one line that says what to install."""
+    failure = "no pq wrapper available.\\nAttempts made:\\n- couldn't import psycopg 'c'"
+    (tmp_path / "psycopg.py").write_text(f'raise ImportError("{failure}")')
     for name in [name for name in sys.modules if name.split(".")[0] == "psycopg"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SettingsError, match=r"available\.\); .*'daguerre\[postgresql\]'") as caught:
-        ResourceStore.open(Settings(database_url="postgresql://user:hunter2@host/name"))
+        ResourceStore.open("postgresql://user:hunter2@host/name", Path())
     assert "hunter2" not in caught.value.message and "\n" not in caught.value.message
 
 
 def test_database_url_moves_the_database(tmp_path: Path) -> None:
-    """With a URL the database is there, private too, and the data folder has none."""
+    """With a URL, the database is private there, and the data directory has none."""
     file = tmp_path / "elsewhere.db"
     settings = Settings(home=tmp_path / "home", database_url=f"sqlite:///{file}")
-    store = ResourceStore.open(settings)
+    store = ResourceStore.open(settings.database_url, settings.data_dir())
     store.create(MODEL, "DIFFUSION")
     store.close()
     assert mode(file) == 0o600
@@ -262,13 +239,13 @@ def test_database_url_moves_the_database(tmp_path: Path) -> None:
 
 
 def test_files_beside_the_database_stay(tmp_path: Path) -> None:
-    """A database by its URL in a shared folder leaves the files of others there as they are."""
+    """A database by URL in a shared directory does not change the files of others."""
     other = tmp_path / "lock"
     other.write_text("mine")
     other.chmod(0o644)
-    ResourceStore.open(Settings(database_url=f"sqlite:///{tmp_path}/x.db")).close()
+    ResourceStore.open(f"sqlite:///{tmp_path}/x.db", Path()).close()
     assert (mode(other), other.read_text()) == (0o644, "mine")
     assert {path.name for path in tmp_path.iterdir()} == {"lock", "x.db", "x.db.lock"}
     (tmp_path / "x.db.lock").chmod(0o640)
-    ResourceStore.open(Settings(database_url=f"sqlite:///{tmp_path}/x.db")).close()
+    ResourceStore.open(f"sqlite:///{tmp_path}/x.db", Path()).close()
     assert mode(tmp_path / "x.db.lock") == 0o640

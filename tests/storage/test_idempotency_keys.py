@@ -1,4 +1,4 @@
-"""What a key stands for: one request and one seed, for a day, in every process on the database."""
+"""Idempotency records: one request and one seed per key, for a day, in every process."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sqlalchemy.exc import OperationalError
 from daguerre.config import Settings
 from daguerre.errors import RateLimitError, UnavailableError
 from daguerre.storage import database
-from daguerre.storage import idempotency_keys as claims_module
-from daguerre.storage.idempotency_keys import CLAIM_S, IdempotencyRecord, IdempotencyStore
+from daguerre.storage import idempotency_keys as module
+from daguerre.storage.idempotency_keys import TTL_S, IdempotencyRecord, IdempotencyStore
 
 
 @pytest.fixture
@@ -29,80 +29,84 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def claims(settings: Settings, clock: ManualClock) -> Iterator[IdempotencyStore]:
-    engine = database.open_database(settings)
+def records(settings: Settings, clock: ManualClock) -> Iterator[IdempotencyStore]:
+    engine = database.open_database(settings.database_url, settings.data_dir())
     yield IdempotencyStore(engine, clock)
     engine.dispose()
 
 
-def test_the_first_holds(claims: IdempotencyStore, clock: ManualClock) -> None:
-    """Whatever comes later with a key gets the fingerprint, the seed and the time of the first."""
+def test_first_request_wins(records: IdempotencyStore, clock: ManualClock) -> None:
+    """Later requests with a key get the fingerprint, the seed and the time of the first."""
     first = IdempotencyRecord("f", 7, 1_000_000)
-    assert claims.claim("r", "k", "f", 7) == (first, True)
+    assert records.claim("r", "k", "f", 7) == (first, True)
     clock.now += 100
-    assert claims.claim("r", "k", "f", 8) == (first, False)
-    assert claims.claim("r", "k", "other", 9) == (first, False)
+    assert records.claim("r", "k", "f", 8) == (first, False)
+    assert records.claim("r", "k", "other", 9) == (first, False)
 
 
-def test_keys_are_of_a_resource(claims: IdempotencyStore) -> None:
-    """The same key of another resource is another key, and so is another spelling."""
-    claims.claim("r", "k", "f", 7)
-    assert claims.claim("s", "k", "g", 2**32 - 1)[0].seed == 2**32 - 1
-    assert claims.claim("r", "K", "g", 9)[1]
+def test_keys_belong_to_a_resource(records: IdempotencyStore) -> None:
+    """The same key of another resource is a different key, and so is another spelling."""
+    records.claim("r", "k", "f", 7)
+    assert records.claim("s", "k", "g", 2**32 - 1)[0].seed == 2**32 - 1
+    assert records.claim("r", "K", "g", 9)[1]
 
 
-def test_claims_end(claims: IdempotencyStore, clock: ManualClock) -> None:
-    """A key holds for 24 hours, is new after that, and leaves nothing in the database."""
-    claims.claim("r", "k", "f", 7)
-    clock.now += CLAIM_S - 1
-    assert claims.claim("r", "k", "f", 8)[0].seed == 7
+def test_expiry(records: IdempotencyStore, clock: ManualClock) -> None:
+    """A record expires after 24 hours and is deleted; then the key is new."""
+    records.claim("r", "k", "f", 7)
+    clock.now += TTL_S - 1
+    assert records.claim("r", "k", "f", 8)[0].seed == 7
     clock.now += 1
-    assert claims.claim("r", "other", "f", 9)[1]
-    assert count(claims) == 1
-    assert claims.claim("r", "k", "g", 8) == (IdempotencyRecord("g", 8, int(clock.now)), True)
+    assert records.claim("r", "other", "f", 9)[1]
+    assert count(records) == 1
+    assert records.claim("r", "k", "g", 8) == (IdempotencyRecord("g", 8, int(clock.now)), True)
 
 
-def test_released(claims: IdempotencyStore) -> None:
-    """A key that was given back is as new."""
-    claims.claim("r", "k", "f", 7)
-    claims.release("r", "k")
-    assert claims.claim("r", "k", "g", 8)[1]
+def test_release(records: IdempotencyStore) -> None:
+    """A released key is new."""
+    records.claim("r", "k", "f", 7)
+    records.release("r", "k")
+    assert records.claim("r", "k", "g", 8)[1]
 
 
-def test_claims_are_bounded(claims: IdempotencyStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resource cannot fill the disk with keys; those it has go on, and others' are left alone."""
-    monkeypatch.setattr(claims_module, "MAX_CLAIMS", 3)
+def test_number_of_keys_is_limited(
+    records: IdempotencyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the limit a resource gets no new keys; its old ones and other resources still work."""
+    monkeypatch.setattr(module, "MAX_KEYS_PER_RESOURCE", 3)
     for key in "abc":
-        claims.claim("r", key, "f", 1)
-    with pytest.raises(RateLimitError, match="3 idempotency keys"):
-        claims.claim("r", "d", "f", 1)
-    assert claims.claim("r", "a", "f", 2)[0].seed == 1
-    assert claims.claim("s", "d", "f", 1)[1]
+        records.claim("r", key, "f", 1)
+    with pytest.raises(RateLimitError, match="has 3 idempotency keys"):
+        records.claim("r", "d", "f", 1)
+    assert records.claim("r", "a", "f", 2)[0].seed == 1
+    assert records.claim("s", "d", "f", 1)[1]
 
 
-def test_nothing_readable_is_kept(claims: IdempotencyStore) -> None:
-    """The key stands in the database as a hash only."""
-    claims.claim("resource", "secret-key", "f", 1)
-    with claims._database.connect() as connection:
-        row = connection.execute(text("SELECT * FROM daguerre_claims")).one()
+def test_key_is_stored_as_a_hash(records: IdempotencyStore) -> None:
+    """The database contains no key in plain text."""
+    records.claim("resource", "secret-key", "f", 1)
+    with records._database.connect() as connection:
+        row = connection.execute(text("SELECT * FROM daguerre_idempotency_keys")).one()
     assert not any("secret-key" in str(value) for value in row)
 
 
-def test_outage(claims: IdempotencyStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the database fails, the caller is told to try again, and the log has the reason."""
+def test_outage(records: IdempotencyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure of the database is a 503 with its reason as the cause, for the log."""
 
     def fail(*arguments: object) -> None:
         raise OperationalError("INSERT", {}, Exception("database or disk is full"))
 
-    monkeypatch.setattr(claims_module, "_claimed", fail)
-    with pytest.raises(UnavailableError, match="idempotency keys cannot be kept") as caught:
-        claims.claim("r", "k", "f", 1)
+    monkeypatch.setattr(module, "_get_or_insert", fail)
+    with pytest.raises(UnavailableError, match="cannot store the Idempotency-Key") as caught:
+        records.claim("r", "k", "f", 1)
     assert "disk is full" in str(caught.value.__cause__)
 
 
-def count(claims: IdempotencyStore) -> int:
-    with claims._database.connect() as connection:
-        return int(connection.execute(text("SELECT COUNT(*) FROM daguerre_claims")).scalar_one())
+def count(records: IdempotencyStore) -> int:
+    with records._database.connect() as connection:
+        return int(
+            connection.execute(text("SELECT COUNT(*) FROM daguerre_idempotency_keys")).scalar_one()
+        )
 
 
 RACE = """
@@ -112,16 +116,16 @@ from daguerre.storage import database
 from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.config import Settings
 settings = Settings(home=Path(sys.argv[1]), database_url=sys.argv[2])
-claims = IdempotencyStore(database.open_database(settings))
+records = IdempotencyStore(database.open_database(settings.database_url, settings.data_dir()))
 print("ready", flush=True)
 sys.stdin.readline()
 for key in "abcdefgh":
-    print(claims.claim("r", key, "f", int(sys.argv[3]))[0].seed)
+    print(records.claim("r", key, "f", int(sys.argv[3]))[0].seed)
 """
 
 
 def test_processes_agree(settings: Settings) -> None:
-    """Servers on one database that get the same keys at once give each key one seed."""
+    """Servers that share a database and receive the same keys at once give each key one seed."""
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", RACE, settings.data_dir(), settings.database_url, str(seed)],

@@ -75,7 +75,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def new_store(location: Path | str, clock: ManualClock) -> Callable[[], ImageStore]:
-    return lambda: ImageStore(location, MAX_BYTES, URL_TTL_S, clock)
+    return lambda: ImageStore(str(location), MAX_BYTES, URL_TTL_S, clock)
 
 
 def name(number: int, extension: str = "png") -> str:
@@ -130,7 +130,7 @@ def test_reads_count_as_use(tmp_path: Path, clock: ManualClock) -> None:
     """In a directory, the least recently used object is evicted first."""
 
     async def scene() -> None:
-        store = ImageStore(tmp_path, MAX_BYTES, URL_TTL_S, clock)
+        store = ImageStore(str(tmp_path), MAX_BYTES, URL_TTL_S, clock)
         for number in range(3):
             await store.put(name(number), IMAGE)
             clock.now += 1
@@ -172,7 +172,7 @@ def test_disabled(tmp_path: Path) -> None:
     """With a limit of 0 nothing is stored, and no directory is created."""
 
     async def scene() -> None:
-        store = ImageStore(tmp_path / "images", 0, URL_TTL_S)
+        store = ImageStore(str(tmp_path / "images"), 0, URL_TTL_S)
         assert not store.is_enabled
         await store.sweep()
         with pytest.raises(UnavailableError):
@@ -266,7 +266,7 @@ def test_unfinished_writes_are_removed(tmp_path: Path, clock: ManualClock) -> No
     """Temporary files of a killed server are removed after an hour, not before."""
     temporary = tmp_path / ".daguerre-0"
     temporary.write_bytes(b"half")
-    store = ImageStore(tmp_path, MAX_BYTES, URL_TTL_S, clock)
+    store = ImageStore(str(tmp_path), MAX_BYTES, URL_TTL_S, clock)
     for age_s, is_stored in ((TEMPORARY_TTL_S - 60, True), (TEMPORARY_TTL_S + 60, False)):
         clock.now = temporary.stat().st_mtime + age_s
         run(store.sweep())
@@ -275,7 +275,7 @@ def test_unfinished_writes_are_removed(tmp_path: Path, clock: ManualClock) -> No
 
 def test_directory_is_private(tmp_path: Path) -> None:
     """Only the owner can read the images."""
-    run(ImageStore(tmp_path / "images", MAX_BYTES, URL_TTL_S).put(name(0), IMAGE))
+    run(ImageStore(str(tmp_path / "images"), MAX_BYTES, URL_TTL_S).put(name(0), IMAGE))
     assert (mode(tmp_path / "images"), mode(tmp_path / "images" / name(0))) == (0o700, 0o600)
 
 
@@ -283,7 +283,7 @@ def test_directory_is_deleted(tmp_path: Path) -> None:
     """A directory that is deleted while the server runs is created again."""
 
     async def scene() -> None:
-        store = ImageStore(tmp_path / "images", MAX_BYTES, URL_TTL_S)
+        store = ImageStore(str(tmp_path / "images"), MAX_BYTES, URL_TTL_S)
         for _ in range(2):
             await store.put(name(0), IMAGE)
             assert await store.get(name(0)) == IMAGE
@@ -297,7 +297,7 @@ def test_directory_is_deleted(tmp_path: Path) -> None:
 def test_directory_is_unusable(tmp_path: Path) -> None:
     """A path that is not a directory is a 503 with a Retry-After."""
     (tmp_path / "images").write_text("a file")
-    store = ImageStore(tmp_path / "images", MAX_BYTES, URL_TTL_S)
+    store = ImageStore(str(tmp_path / "images"), MAX_BYTES, URL_TTL_S)
     with pytest.raises(UnavailableError, match="image store is unavailable") as caught:
         run(store.put(name(0), IMAGE))
     assert caught.value.retry_after_s and caught.value.__cause__

@@ -51,7 +51,7 @@ def _attachments(settings: Settings, alias: str | None) -> Mapping[str, Resource
     from daguerre.factory import read_catalog
     from daguerre.storage.api_keys import ResourceStore
 
-    store = ResourceStore.open(settings)
+    store = ResourceStore.open(settings.database_url, settings.data_dir())
     try:
         provisioning.create_default(settings, store, read_catalog(settings).default_model)
         found = _at(settings, provisioning.attachments(settings, store))

@@ -153,7 +153,7 @@ def _show_file(name: str, size: int) -> None:
 def _opened(settings: Settings) -> Iterator[ResourceStore]:
     from daguerre.storage.api_keys import ResourceStore
 
-    store = ResourceStore.open(settings)
+    store = ResourceStore.open(settings.database_url, settings.data_dir())
     try:
         yield store
     finally:

@@ -55,7 +55,8 @@ def rotate(settings: Settings, store: ResourceStore, alias: str) -> Resource:
     sound = _checked(store, resource, before) or before
     try:
         key = store.rotate(
-            resource.alias, keep=lambda key: _remember(settings, resource, key, beside=sound)
+            resource.alias,
+            before_commit=lambda key: _remember(settings, resource, key, beside=sound),
         )
     except SettingsError:
         if before:  # the database may have failed after the file was written

@@ -59,7 +59,8 @@ def _serve(settings: Settings, engine: Engine) -> None:
     from daguerre.storage.api_keys import ResourceStore
 
     model = read_catalog(settings).default_model
-    store, one_time_login = ResourceStore.open(settings), OneTimeLogin()
+    store = ResourceStore.open(settings.database_url, settings.data_dir())
+    one_time_login = OneTimeLogin()
     try:
         with ExitStack() as until_the_end:
             run(

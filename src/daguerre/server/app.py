@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TypeAlias
 
 from starlette.applications import Starlette
@@ -105,11 +104,7 @@ def create_app(
 
 
 def _image_store(settings: Settings) -> ImageStore:
-    location: Path | str = settings.image_store
-    if not location:
-        location = settings.data_dir() / DIR_NAME
-    elif "://" not in settings.image_store:
-        location = Path(settings.image_store).expanduser()
+    location = settings.image_store or str(settings.data_dir() / DIR_NAME)
     return ImageStore(location, settings.image_store_max_bytes, settings.signed_url_ttl_s)
 
 

@@ -1,8 +1,7 @@
-"""Model resources and their keys: a model id under an alias, with a key of its own.
+"""Model resources and their API keys: a model id under an alias, with a key of its own.
 
-The database holds the SHA-256 of a key and its first characters, never the key. Every call reads
-the database, so what another process rotated or destroyed holds from the next request on. Knows
-nothing of HTTP, of which models exist, or of the client's file.
+The database stores the SHA-256 of a key and its first characters, never the key. Every call reads
+the database, so a change by another process takes effect with the next request.
 """
 
 from __future__ import annotations
@@ -14,30 +13,16 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Engine,
-    Integer,
-    MetaData,
-    Row,
-    Table,
-    Text,
-    bindparam,
-    delete,
-    insert,
-    select,
-    update,
-)
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from daguerre.config import Settings
 from daguerre.errors import InvalidRequestError, NotFoundError, SettingsError, UnavailableError
-from daguerre.storage.database import open_database, reason
+from daguerre.storage.database import driver_message, open_database, write_transaction
+from daguerre.storage.errors import translate_errors
 
 KEY_START = "inf-"
 MAX_ALIAS_LENGTH = 64
@@ -49,7 +34,7 @@ _ALIAS = re.compile(rf"[A-Z][A-Z0-9_]{{0,{MAX_ALIAS_LENGTH - 1}}}")
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A model id that can be called with one key. `created` is in unix seconds."""
+    """A model id with one key; `created` is in unix seconds."""
 
     id: str
     alias: str
@@ -59,165 +44,155 @@ class Resource:
     key_prefix: str
 
 
-_TABLE = Table(
+_TABLE = sa.Table(
     "daguerre_resources",
-    MetaData(),
-    Column("id", Text, primary_key=True),
-    Column("alias", Text, nullable=False, unique=True),
-    Column("model", Text, nullable=False),
-    Column("requests_per_minute", Integer),
-    Column("created", BigInteger, nullable=False),
-    Column("key_prefix", Text, nullable=False),
-    Column("key_sha256", Text, nullable=False, unique=True),
+    sa.MetaData(),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("alias", sa.Text, nullable=False, unique=True),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("requests_per_minute", sa.Integer),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("key_prefix", sa.Text, nullable=False),
+    sa.Column("key_sha256", sa.Text, nullable=False, unique=True),
 )
-# Built once: making a statement costs more than running it.
-_BY_KEY = select(_TABLE).where(_TABLE.c.key_sha256 == bindparam("digest"))
-_BY_ALIAS = select(_TABLE).where(_TABLE.c.alias == bindparam("name"))
+# Built once, because building a statement takes longer than executing it.
+_BY_KEY = sa.select(_TABLE).where(_TABLE.c.key_sha256 == sa.bindparam("digest"))
+_BY_ALIAS = sa.select(_TABLE).where(_TABLE.c.alias == sa.bindparam("name"))
 
 
-def parse_alias(text: str) -> str:
-    """The alias in upper case, as it stands in the names of environment variables."""
+def normalize_alias(text: str) -> str:
+    """The alias in upper case, as it appears in the names of environment variables."""
     alias = text.upper()
-    if not (text.isascii() and _ALIAS.fullmatch(alias)):  # upper() makes letters of some others
+    if not (text.isascii() and _ALIAS.fullmatch(alias)):  # upper() turns some others into letters
         raise InvalidRequestError(
-            f"the alias {text!r} cannot be used; it must be a letter followed by letters, digits"
-            f" and underscores, {MAX_ALIAS_LENGTH} at most",
+            f"the alias is {text!r}; it must be a letter followed by letters, digits and"
+            f" underscores, at most {MAX_ALIAS_LENGTH} characters",
             param="alias",
         )
     if alias.startswith("DAGUERRE_"):  # DAGUERRE_DATABASE_URL would be a setting of the server
         raise InvalidRequestError(
-            f"the alias {text!r} cannot be used; names that begin with DAGUERRE_ are the server's"
-            " own settings",
+            f"the alias is {text!r}; it must not begin with DAGUERRE_, the prefix of the server's"
+            " settings",
             param="alias",
         )
     return alias
 
 
 class ResourceStore:
-    """The resources of one database; safe to share between threads and with other processes.
+    """The resources of one database; safe for concurrent use by threads and processes.
 
-    `is_local` is False where a call may wait for another machine, and so belongs in a thread.
+    If `is_local` is False, a call may wait for another machine and belongs in a thread.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self.is_local: bool = engine.dialect.name == "sqlite"
 
     @classmethod
-    def open(cls, settings: Settings) -> ResourceStore:
-        """Makes the database where there is none, and brings an older one up to date."""
-        return cls(open_database(settings))
+    def open(cls, database_url: str, home: Path) -> ResourceStore:
+        """Opens the database, or a file in `home` without a URL, and creates or migrates it."""
+        return cls(open_database(database_url, home))
 
     @property
-    def database(self) -> Engine:
-        """For what else the server keeps in it."""
+    def database(self) -> sa.Engine:
         return self._engine
 
     def close(self) -> None:
         self._engine.dispose()
 
     def authenticate(self, key: str) -> Resource | None:
-        """The resource that this key opens; None for an unknown, rotated or revoked key."""
+        """The resource of this key; None for an unknown, rotated or revoked key."""
         digest = _sha256(key)
-        try:
+        with translate_errors((SQLAlchemyError,), _cannot_authenticate):
             with self._engine.connect() as connection:
                 row = connection.execute(_BY_KEY, {"digest": digest}).one_or_none()
-        except SQLAlchemyError as error:
-            raise UnavailableError(
-                "the keys cannot be read at the moment; try again", retry_after_s=5
-            ) from error
         if row is None or not hmac.compare_digest(row.key_sha256, digest):
             return None
         return _resource(row)
 
     def list(self) -> tuple[Resource, ...]:
         """All resources, the oldest first."""
-        with self._reading() as connection:
-            rows = connection.execute(select(_TABLE).order_by(_TABLE.c.created, _TABLE.c.alias))
-            return tuple(_resource(row) for row in rows)
+        query = sa.select(_TABLE).order_by(_TABLE.c.created, _TABLE.c.alias)
+        with _usable(), self._engine.connect() as connection:
+            return tuple(_resource(row) for row in connection.execute(query))
 
     def get(self, alias: str) -> Resource:
-        alias = parse_alias(alias)
-        with self._reading() as connection:
+        alias = normalize_alias(alias)
+        with _usable(), self._engine.connect() as connection:
             row = connection.execute(_BY_ALIAS, {"name": alias}).one_or_none()
         if row is None:
-            raise self._unknown(alias)
+            raise self._not_found(alias)
         return _resource(row)
 
     def create(
         self, model: str, alias: str, requests_per_minute: int | None = None
     ) -> tuple[Resource, str]:
-        """The new resource and its key, which cannot be had again."""
+        """The new resource and its key, which cannot be read again."""
         key = _new_key()
         resource = Resource(
             id=str(uuid.uuid4()),
-            alias=parse_alias(alias),
+            alias=normalize_alias(alias),
             model=model,
-            requests_per_minute=_parse_limit(requests_per_minute),
+            requests_per_minute=_check_limit(requests_per_minute),
             created=int(time.time()),
             key_prefix=key[:_PREFIX_LENGTH],
         )
         values = {name: getattr(resource, name) for name in Resource.__slots__}
-        try:
-            with self._writing() as connection:
-                connection.execute(insert(_TABLE).values(**values, key_sha256=_sha256(key)))
-        except IntegrityError:
-            raise InvalidRequestError(
-                f"the alias {resource.alias} is taken; choose another with --as, or give it up"
-                f" with 'daguerre models destroy {resource.alias}'",
-                param="alias",
-            ) from None
+        with self._writing() as connection:
+            try:
+                connection.execute(sa.insert(_TABLE).values(**values, key_sha256=_sha256(key)))
+            except IntegrityError:
+                raise InvalidRequestError(
+                    f"the alias {resource.alias} is taken; choose another with --as, or destroy it"
+                    f" with 'daguerre models destroy {resource.alias}'",
+                    param="alias",
+                ) from None
         return resource, key
 
-    def rotate(self, alias: str, keep: Callable[[str], None] | None = None) -> str:
-        """A new key; the old one is refused from the next request on.
+    def rotate(self, alias: str, before_commit: Callable[[str], None] | None = None) -> str:
+        """The new key; the old one is invalid from the next request on.
 
-        `keep` gets the new key first; when it raises, the old key stays.
+        `before_commit` receives the new key; if it raises, the old key stays valid.
         """
-        alias, key = parse_alias(alias), _new_key()
+        alias, key = normalize_alias(alias), _new_key()
         values = {"key_sha256": _sha256(key), "key_prefix": key[:_PREFIX_LENGTH]}
         with self._writing() as connection:
             changed = connection.execute(
-                update(_TABLE).where(_TABLE.c.alias == alias).values(**values)
+                sa.update(_TABLE).where(_TABLE.c.alias == alias).values(**values)
             )
-            if keep and changed.rowcount:
-                keep(key)
+            if before_commit and changed.rowcount:
+                before_commit(key)
         if not changed.rowcount:
-            raise self._unknown(alias)
+            raise self._not_found(alias)
         return key
 
     def destroy(self, alias: str) -> None:
-        """Removes the resource; its key is refused from the next request on."""
-        alias = parse_alias(alias)
+        """Deletes the resource; its key is invalid from the next request on."""
+        alias = normalize_alias(alias)
         with self._writing() as connection:
-            removed = connection.execute(delete(_TABLE).where(_TABLE.c.alias == alias))
+            removed = connection.execute(sa.delete(_TABLE).where(_TABLE.c.alias == alias))
         if not removed.rowcount:
-            raise self._unknown(alias)
+            raise self._not_found(alias)
 
-    def _unknown(self, alias: str) -> NotFoundError:
-        known = ", ".join(resource.alias for resource in self.list()) or "none yet"
-        return NotFoundError(f"there is no resource {alias}; there is: {known}", param="alias")
+    def _not_found(self, alias: str) -> NotFoundError:
+        known = ", ".join(resource.alias for resource in self.list()) or "none"
+        return NotFoundError(f"no resource {alias}; existing resources: {known}", param="alias")
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with _explained(), self._engine.connect() as connection:
+    def _writing(self) -> Iterator[sa.Connection]:
+        with _usable(), write_transaction(self._engine) as connection:
             yield connection
 
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with _explained(), self._engine.connect() as connection:
-            with connection.execution_options(is_writing=True).begin():
-                yield connection
+
+def _usable() -> AbstractContextManager[None]:
+    return translate_errors(
+        (SQLAlchemyError,),
+        lambda error: SettingsError(f"the database failed: {driver_message(error)}"),
+    )
 
 
-@contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError:
-        raise
-    except SQLAlchemyError as error:
-        raise SettingsError(f"the database cannot be used: {reason(error)}") from error
+def _cannot_authenticate(error: Exception) -> UnavailableError:
+    return UnavailableError("cannot read the API keys; try again", retry_after_s=5)
 
 
 def _new_key() -> str:
@@ -225,20 +200,20 @@ def _new_key() -> str:
 
 
 def _sha256(key: str) -> str:
-    # A header can hold bytes that are no text: they are a wrong key, not an error.
+    # A header can hold bytes that are not text: a wrong key, not an error.
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _parse_limit(requests_per_minute: int | None) -> int | None:
+def _check_limit(requests_per_minute: int | None) -> int | None:
     if requests_per_minute is not None and not 1 <= requests_per_minute <= MAX_REQUESTS_PER_MINUTE:
         raise InvalidRequestError(
-            f"requests per minute is {requests_per_minute}; it must be a whole number from 1 to"
-            f" {MAX_REQUESTS_PER_MINUTE}, or not given for no limit",
+            f"requests per minute is {requests_per_minute}; it must be an integer from 1 to"
+            f" {MAX_REQUESTS_PER_MINUTE}, or absent for no limit",
             param="requests_per_minute",
         )
     return requests_per_minute
 
 
-def _resource(row: Row[tuple[object, ...]]) -> Resource:
+def _resource(row: sa.Row[tuple[object, ...]]) -> Resource:
     values = row._mapping
     return Resource(**{name: values[name] for name in Resource.__slots__})

@@ -1,8 +1,7 @@
-"""The data folder and the files in it that hold secrets: private from the moment they exist.
+"""The data directory and its files with secrets: private from the moment they exist.
 
-Modes are given where a file is made and set again on what was found, so that neither the umask nor
-an earlier copy leaves a secret readable. Every problem is a `SettingsError` that says what to do.
-Does not know what the files hold.
+Files are created with their mode, and existing ones are corrected, so neither the umask nor an
+earlier copy leaves a secret readable. Every failure is a `SettingsError` that says what to do.
 """
 
 from __future__ import annotations
@@ -12,10 +11,11 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from daguerre.errors import SettingsError
+from daguerre.storage.errors import translate_errors
 
 if sys.platform == "win32":
     import msvcrt
@@ -23,26 +23,29 @@ else:
     import fcntl
 
 
-def prepare(folder: Path) -> Path:
-    """The folder exists, and nobody but its owner can look into it."""
-    with _explained(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if not _is_shared(folder):
-            folder.chmod(0o700)
-    return folder
+def prepare(directory: Path) -> Path:
+    """Creates the directory if it is missing, and makes it readable by its owner only."""
+    with _usable(directory):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        if not _is_shared(directory):
+            directory.chmod(0o700)
+    return directory
 
 
 def make_private(path: Path) -> None:
-    """The file exists with mode 0600; its content is kept."""
-    with _explained(path.parent):
-        os.close(_open_private(path, os.O_RDWR | os.O_CREAT))
+    """Creates the file if it is missing, and sets its mode to 0600."""
+    with _usable(path.parent):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o600:
+            path.chmod(0o600)
+        os.close(descriptor)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replaces the file in one step: a reader sees the old text or the new, never a part."""
-    with _explained(path.parent):
-        # mkstemp makes the file with mode 0600, and the rename keeps it.
+    """Replaces the file atomically: a reader sees the old text or the new text."""
+    with _usable(path.parent):
+        # mkstemp creates the file with mode 0600, and the rename keeps it.
         descriptor, temporary = tempfile.mkstemp(prefix=path.name + ".", dir=path.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -57,30 +60,28 @@ def write_private(path: Path, text: str) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One process at a time changes the file at `path`; the lock goes with the process."""
+    """Waits for the lock beside `path`, which ends with the process at the latest."""
     with _lock_file(path) as descriptor:
-        with _explained(path.parent):
+        with _usable(path.parent):
             _lock(descriptor, wait=True)
         yield
 
 
 @contextmanager
 def locked_if_free(path: Path) -> Iterator[bool]:
-    """As `locked`, but False, without waiting, where another process has the lock."""
+    """As `locked`, but yields False at once if another process holds the lock."""
     with _lock_file(path) as descriptor:
-        with _explained(path.parent):
-            try:
-                _lock(descriptor, wait=False)
-                is_ours = True
-            except (BlockingIOError, PermissionError):
-                is_ours = False
-        yield is_ours
+        is_locked = False
+        with _usable(path.parent), suppress(BlockingIOError, PermissionError):
+            _lock(descriptor, wait=False)
+            is_locked = True
+        yield is_locked
 
 
 @contextmanager
 def _lock_file(path: Path) -> Iterator[int]:
-    """An empty file beside `path`; the folder may be another's, so one that is there is kept."""
-    with _explained(path.parent):
+    """An empty file beside `path`; it stays, since the directory may be another user's."""
+    with _usable(path.parent):
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         yield descriptor
@@ -95,33 +96,25 @@ def _lock(descriptor: int, *, wait: bool) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _open_private(path: Path, flags: int) -> int:
-    descriptor = os.open(path, flags, 0o600)
-    if stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o600:
-        path.chmod(0o600)
-    return descriptor
+def _is_shared(directory: Path) -> bool:
+    """Whether it is /tmp, another user's volume or a whole home, whose mode must not change.
 
-
-def _is_shared(folder: Path) -> bool:
-    """Someone named /tmp, a mounted volume of another owner or their whole home: not ours to close.
-
-    The files in it are private all the same.
+    The files in it are private anyway.
     """
-    status = folder.stat()
+    status = directory.stat()
     if status.st_mode & stat.S_ISVTX:
         return True
     if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
         return True
     home = Path(os.path.expanduser("~"))
-    return home.resolve().is_relative_to(folder.resolve())
+    return home.resolve().is_relative_to(directory.resolve())
 
 
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise SettingsError(
-            f"cannot use the data folder {folder}: {error.strerror or error};"
-            " name one that can be written to with --home or DAGUERRE_HOME"
-        ) from None
+def _usable(directory: Path) -> AbstractContextManager[None]:
+    return translate_errors(
+        (OSError,),
+        lambda error: SettingsError(
+            f"cannot use the data directory {directory}: {getattr(error, 'strerror', 0) or error};"
+            " set a writable one with --home or DAGUERRE_HOME"
+        ),
+    )

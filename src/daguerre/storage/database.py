@@ -1,14 +1,12 @@
-"""Opening the database: SQLite in the data folder, or another one by its URL.
+"""Opens the database: SQLite in the data directory, or another one by its URL.
 
-SQLite runs in WAL, so that readers never wait for a writer; a transaction that will write takes the
-write lock when it begins (`is_writing`), so that it never fails half way. The file is private.
-A connection to another database is not waited for without end.
-Knows nothing of what the tables hold.
+SQLite runs in WAL mode, so readers never wait for a writer. Its file is private.
 """
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from sqlite3 import Connection as SQLiteConnection
 from typing import Any
@@ -16,7 +14,6 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.storage import data_dir
 from daguerre.storage.migrations import migrate
@@ -24,77 +21,83 @@ from daguerre.storage.migrations import migrate
 FILE_NAME = "daguerre.db"
 _BUSY_TIMEOUT_MS = 10_000
 _CONNECT_TIMEOUT_S = 10
-# psycopg 3 whatever the scheme, also the short one that hosting services hand out.
+# psycopg 3 for every scheme, including the short one that hosting services use.
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 
 
-def open_database(settings: Settings) -> Engine:
-    """An engine on a database whose tables are up to date."""
-    url = _url(settings)
-    engine = _engine(url)
+def open_database(url: str, home: Path) -> Engine:
+    """An engine on a database with the current schema; without a `url`, a file in `home`."""
+    parsed = _parse_url(url) if url else _default_url(home)
+    engine = _create_engine(parsed)
     try:
-        file = _sqlite_file(url)
-        with data_dir.locked(file) if file else nullcontext():
-            _prepare(engine, file)
+        _prepare(engine, _sqlite_file(parsed))
     except SettingsError:
         engine.dispose()
         raise
-    except (TypeError, ValueError) as error:  # from a driver's own reading of the URL
+    except (TypeError, ValueError) as error:  # from the driver's own parser of the URL
         engine.dispose()
         raise _bad_parameter(error) from None
     except SQLAlchemyError as error:
         engine.dispose()
         raise SettingsError(
-            f"cannot open the database {_shown(url)}: {reason(error)};"
+            f"cannot open the database {_safe_url(parsed)}: {driver_message(error)};"
             " check --home and DAGUERRE_DATABASE_URL"
         ) from error
     return engine
 
 
-def _bad_parameter(error: Exception) -> SettingsError:
-    return SettingsError(
-        f"the database URL has a host or a parameter that its driver refuses: {error}; check"
-        " DAGUERRE_DATABASE_URL"
-    )
+@contextmanager
+def write_transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction that takes SQLite's write lock at its start, so it cannot fail halfway."""
+    with engine.connect() as connection:
+        with connection.execution_options(is_writing=True).begin():
+            yield connection
 
 
-def _shown(url: URL) -> str:
-    """Parameters may be secrets, too, as PostgreSQL's password and sslpassword are."""
-    return url.set(query={}).render_as_string(hide_password=True)
-
-
-def reason(error: SQLAlchemyError) -> str:
-    """The driver's own words in one line, without the statement and its values."""
+def driver_message(error: Exception) -> str:
+    """The first line of the driver's message, without the statement and its values."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     return str(cause).strip().split("\n", 1)[0]
 
 
-def _url(settings: Settings) -> URL:
-    if not settings.database_url:
-        folder = data_dir.prepare(settings.data_dir())
-        return URL.create("sqlite", database=str(folder / FILE_NAME))
+def _bad_parameter(error: Exception) -> SettingsError:
+    return SettingsError(
+        f"the driver rejects a host or a parameter of the database URL: {error}; check"
+        " DAGUERRE_DATABASE_URL"
+    )
+
+
+def _safe_url(url: URL) -> str:
+    """The URL without secrets; parameters may be secrets, for example PostgreSQL's sslpassword."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def _default_url(home: Path) -> URL:
+    return URL.create("sqlite", database=str(data_dir.prepare(home) / FILE_NAME))
+
+
+def _parse_url(text: str) -> URL:
+    """The messages do not repeat the URL, because it may contain a password."""
     try:
-        url = make_url(settings.database_url)
-    except (ArgumentError, ValueError):  # the latter for a port that is no number
-        # The value may hold a password, so it is not repeated.
+        url = make_url(text)
+    except (ArgumentError, ValueError):  # ValueError for a port that is not a number
         raise SettingsError(
-            "the database URL cannot be read; it must look like"
+            "the database URL is malformed; it must look like"
             " postgresql://user:password@host/name or sqlite:////folder/file.db"
         ) from None
-    if "@" in (url.host or ""):  # the rest of a password, which a driver would repeat
+    if "@" in (url.host or ""):  # part of a password, which a driver would repeat
         raise SettingsError(
-            "the database URL has a bare @ in its user or password; write it as %40"
+            "the database URL has an unescaped @ in its user or password; write it as %40"
         )
     return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
 
 
-def _engine(url: URL) -> Engine:
+def _create_engine(url: URL) -> Engine:
     try:
-        engine = create_engine(url, hide_parameters=True, **_patience(url))
-    except (NoSuchModuleError, ImportError) as error:  # the latter also without a library of C
-        told = str(error).split("\n", 1)[0]
+        engine = create_engine(url, hide_parameters=True, **_engine_options(url))
+    except (NoSuchModuleError, ImportError) as error:  # ImportError also for a missing C library
         raise SettingsError(
-            f"no driver for the database {url.drivername} is installed ({told});"
+            f"no driver for the database {url.drivername} is installed ({driver_message(error)});"
             " for PostgreSQL: pip install 'daguerre[postgresql]'"
         ) from None
     except (ArgumentError, TypeError, ValueError) as error:
@@ -105,21 +108,21 @@ def _engine(url: URL) -> Engine:
     return engine
 
 
-def _patience(url: URL) -> dict[str, Any]:
-    """Bounds how long a connection is waited for; what the URL itself says goes first."""
+def _engine_options(url: URL) -> dict[str, Any]:
+    """Timeouts for connections to a database server; parameters of the URL take precedence."""
     if _is_sqlite(url):
         return {}
-    own: dict[str, int] = {}
+    timeouts: dict[str, int] = {}
     if url.get_driver_name() in ("psycopg", "psycopg2"):
-        # The second one ends a connection whose other side has vanished, where TCP would wait on.
-        own = {
+        # tcp_user_timeout ends a connection whose peer has vanished.
+        timeouts = {
             "connect_timeout": _CONNECT_TIMEOUT_S,
             "tcp_user_timeout": _CONNECT_TIMEOUT_S * 1000,
         }
     return {
         "pool_pre_ping": True,
         "pool_timeout": _CONNECT_TIMEOUT_S,
-        "connect_args": {name: own[name] for name in own if name not in url.query},
+        "connect_args": {name: timeouts[name] for name in timeouts if name not in url.query},
     }
 
 
@@ -133,24 +136,23 @@ def _sqlite_file(url: URL) -> Path | None:
 
 
 def _prepare(engine: Engine, file: Path | None) -> None:
-    if file:
-        data_dir.make_private(file)
-        for companion in (Path(f"{file}-wal"), Path(f"{file}-shm")):
-            if companion.exists():
-                data_dir.make_private(companion)
-    with engine.connect() as connection:
+    with data_dir.locked(file) if file else nullcontext():
         if file:
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-            connection.rollback()
-        with connection.execution_options(is_writing=True).begin():
+            data_dir.make_private(file)
+            for companion in (Path(f"{file}-wal"), Path(f"{file}-shm")):
+                if companion.exists():
+                    data_dir.make_private(companion)
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        with write_transaction(engine) as connection:
             migrate(connection)
 
 
 def _configure(connection: SQLiteConnection, record: Any) -> None:
-    # No transactions behind our back: `_begin` starts those that write, and reads need none.
+    # No implicit transactions: `_begin` starts those that write, and reads need none.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}").close()
-    # With less, a power cut could bring back a key that was given up.
+    # With less, a power failure could restore a key that was rotated.
     connection.execute("PRAGMA synchronous = FULL").close()
 
 

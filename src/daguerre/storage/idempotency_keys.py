@@ -1,8 +1,7 @@
-"""What an Idempotency-Key stands for: which request came with it first, and the seed it got.
+"""Idempotency keys: the first request with each key, as a fingerprint and a seed.
 
-The seed is all that is needed to make the first answer again, so no prompt and no image is kept
-here, and the key itself only as a hash. Claims stand in the database of the resources: servers that
-share it give one key one seed. A claim ends after 24 hours. Knows nothing of HTTP or of images.
+The seed suffices to repeat the response, so neither prompts nor images are stored here, and keys
+only as hashes. Servers that share the database give a key one seed, for 24 hours.
 """
 
 from __future__ import annotations
@@ -10,119 +9,102 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ColumnElement,
-    Connection,
-    Engine,
-    MetaData,
-    Table,
-    Text,
-    delete,
-    func,
-    insert,
-    select,
-)
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from daguerre.errors import RateLimitError, UnavailableError
+from daguerre.storage.database import write_transaction
+from daguerre.storage.errors import translate_errors
 
-CLAIM_S = 24 * 60 * 60
-# Of one resource at a time: a key that comes with every request must not fill the disk.
-MAX_CLAIMS = 100_000
+TTL_S = 24 * 60 * 60
+# Limits the disk that a client can fill with a new key in every request.
+MAX_KEYS_PER_RESOURCE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyRecord:
-    """The first request with a key. `created` is in unix seconds."""
+    """The first request with a key; `created` is in unix seconds."""
 
     fingerprint: str
     seed: int
     created: int
 
 
-_TABLE = Table(
-    "daguerre_claims",
-    MetaData(),
-    Column("resource_id", Text, primary_key=True),
-    Column("key_sha256", Text, primary_key=True),
-    Column("fingerprint", Text, nullable=False),
-    Column("seed", BigInteger, nullable=False),
-    Column("created", BigInteger, nullable=False),
+_TABLE = sa.Table(
+    "daguerre_idempotency_keys",
+    sa.MetaData(),
+    sa.Column("resource_id", sa.Text, primary_key=True),
+    sa.Column("key_sha256", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
 )
 
 
 class IdempotencyStore:
-    """Safe to share between threads and with other processes."""
+    """Safe for concurrent use by threads and processes. Raises `UnavailableError` in an outage."""
 
-    def __init__(self, database: Engine, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: sa.Engine, clock: Callable[[], float] = time.time) -> None:
         self._database, self._clock = database, clock
 
     def claim(
         self, resource_id: str, key: str, fingerprint: str, seed: int
     ) -> tuple[IdempotencyRecord, bool]:
-        """The claim that holds, and whether it is the one just made. Raises `RateLimitError` where
-        the resource has too many."""
-        made = IdempotencyRecord(fingerprint, seed, int(self._clock()))
-        try:
-            with self._database.connect() as connection:
-                with connection.execution_options(is_writing=True).begin():
-                    return _claimed(connection, resource_id, _sha256(key), made)
-        except IntegrityError:  # another server's came between; where one file is shared it cannot
-            return self._found(resource_id, key), False
-        except SQLAlchemyError as error:
-            raise _outage() from error
+        """The record of the key, and whether this call created it.
 
-    def release(self, resource_id: str, key: str) -> None:
-        """The request was refused: its key is as if it had never come."""
-        try:
-            with self._database.connect() as connection:
-                with connection.execution_options(is_writing=True).begin():
-                    connection.execute(delete(_TABLE).where(*_is(resource_id, _sha256(key))))
-        except SQLAlchemyError as error:
-            raise _outage() from error
-
-    def _found(self, resource_id: str, key: str) -> IdempotencyRecord:
-        try:
-            with self._database.connect() as connection:
-                found = _get(connection, resource_id, _sha256(key))
-        except SQLAlchemyError as error:
-            raise _outage() from error
+        Raises `RateLimitError` if the resource has too many keys.
+        """
+        record = IdempotencyRecord(fingerprint, seed, int(self._clock()))
+        with _unavailable():
+            try:
+                with write_transaction(self._database) as connection:
+                    return _get_or_insert(connection, resource_id, _sha256(key), record)
+            except IntegrityError:  # another server inserted the key in between; not with SQLite
+                with self._database.connect() as connection:
+                    found = _get(connection, resource_id, _sha256(key))
         if found is None:
             raise _outage()
-        return found
+        return found, False
+
+    def release(self, resource_id: str, key: str) -> None:
+        """Deletes the record, because the request was refused."""
+        with _unavailable(), write_transaction(self._database) as connection:
+            connection.execute(sa.delete(_TABLE).where(*_matches(resource_id, _sha256(key))))
 
 
-def _claimed(
-    connection: Connection, resource_id: str, key_sha256: str, made: IdempotencyRecord
+def _get_or_insert(
+    connection: sa.Connection, resource_id: str, key_sha256: str, record: IdempotencyRecord
 ) -> tuple[IdempotencyRecord, bool]:
-    connection.execute(delete(_TABLE).where(_TABLE.c.created <= made.created - CLAIM_S))
+    connection.execute(sa.delete(_TABLE).where(_TABLE.c.created <= record.created - TTL_S))
     if found := _get(connection, resource_id, key_sha256):
         return found, False
-    count = select(func.count()).where(_TABLE.c.resource_id == resource_id)
-    if connection.execute(count).scalar_one() >= MAX_CLAIMS:
+    count = sa.select(sa.func.count()).where(_TABLE.c.resource_id == resource_id)
+    if connection.execute(count).scalar_one() >= MAX_KEYS_PER_RESOURCE:
         raise RateLimitError(
-            f"{MAX_CLAIMS} idempotency keys came in the last 24 hours, the most that are kept for"
-            " one resource; send requests without one until some of them end",
+            f"this resource has {MAX_KEYS_PER_RESOURCE} idempotency keys from the last 24 hours,"
+            " which is the limit; send requests without a key until some expire",
             retry_after_s=59,
         )
-    values = {name: getattr(made, name) for name in IdempotencyRecord.__slots__}
+    values = {name: getattr(record, name) for name in IdempotencyRecord.__slots__}
     connection.execute(
-        insert(_TABLE).values(resource_id=resource_id, key_sha256=key_sha256, **values)
+        sa.insert(_TABLE).values(resource_id=resource_id, key_sha256=key_sha256, **values)
     )
-    return made, True
+    return record, True
 
 
-def _get(connection: Connection, resource_id: str, key_sha256: str) -> IdempotencyRecord | None:
+def _get(connection: sa.Connection, resource_id: str, key_sha256: str) -> IdempotencyRecord | None:
     columns = (_TABLE.c.fingerprint, _TABLE.c.seed, _TABLE.c.created)
-    row = connection.execute(select(*columns).where(*_is(resource_id, key_sha256))).one_or_none()
+    query = sa.select(*columns).where(*_matches(resource_id, key_sha256))
+    row = connection.execute(query).one_or_none()
     return IdempotencyRecord(*row) if row else None
 
 
-def _is(resource_id: str, key_sha256: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _matches(
+    resource_id: str, key_sha256: str
+) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
     return _TABLE.c.resource_id == resource_id, _TABLE.c.key_sha256 == key_sha256
 
 
@@ -130,7 +112,12 @@ def _sha256(key: str) -> str:
     return hashlib.sha256(key.encode("ascii")).hexdigest()
 
 
+def _unavailable() -> AbstractContextManager[None]:
+    return translate_errors((SQLAlchemyError,), lambda error: _outage())
+
+
 def _outage() -> UnavailableError:
     return UnavailableError(
-        "idempotency keys cannot be kept at the moment; try again, or send none", retry_after_s=5
+        "cannot store the Idempotency-Key; try again, or send the request without one",
+        retry_after_s=5,
     )

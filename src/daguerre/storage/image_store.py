@@ -14,14 +14,16 @@ import math
 import os
 import re
 import struct
+import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeVar
 
 from daguerre.errors import SettingsError, UnavailableError
 from daguerre.storage.bounded_folder import BoundedFolder, Entry, least_recently_used, total_bytes
@@ -40,6 +42,8 @@ _NAME = re.compile(r"[0-9a-f]{64}\.[a-z]+")
 _TRAILER = struct.Struct(">32sq16s")  # SHA-256 of the file, when it was made, magic
 _MAGIC = b"daguerre image 1"
 _MAX_RETRIES, _RETRY_TIMEOUT_S = 2, 10
+_NUM_THREADS = 8
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +55,15 @@ class CachedImage:
 
 
 class ImageStore:
-    """Objects of at most `max_bytes` at `location`, a directory or an S3 URL; 0 keeps none.
+    """Objects of at most `max_bytes` at `location`, a directory or an S3 URL; 0 stores none.
 
     An object stays for `url_ttl_s` after its last replay, unless the limit evicts it: the least
-    recently used first in a directory, the oldest first in a bucket. Used from one event loop.
+    recently used first in a directory, the oldest first in a bucket.
     """
 
     def __init__(
         self,
-        location: Path | str,
+        location: str,
         max_bytes: int,
         url_ttl_s: float,
         clock: Callable[[], float] = time.time,
@@ -67,12 +71,11 @@ class ImageStore:
         self.is_enabled = max_bytes > 0
         self._max_bytes, self._clock = max_bytes, clock
         ttl_s = REPLAY_TTL_S + url_ttl_s + GRACE_S
-        self._backend: _Backend = (
-            _Directory(location, max_bytes, ttl_s, clock)
-            if isinstance(location, Path)
-            else _Bucket(location, max_bytes, ttl_s, clock)
-        )
-        self._evicting = asyncio.Lock()
+        backend = _Bucket if location.startswith("s3://") else _Directory
+        self._objects: _Bucket | _Directory = backend(location, max_bytes, ttl_s, clock)
+        # Threads of its own, so that a bucket that does not answer blocks no other work.
+        self._threads = ThreadPoolExecutor(_NUM_THREADS, "image-store")
+        self._lock = threading.Lock()  # held while `_num_bytes` changes
         self._num_bytes = math.inf  # unknown before the first sweep
 
     async def get(self, name: str, max_idle_s: float = math.inf) -> CachedImage | None:
@@ -80,28 +83,40 @@ class ImageStore:
 
         Raises `UnavailableError`.
         """
-        if not _NAME.fullmatch(name):
-            return None
-        content = await self._backend.get(name, self._clock() - max_idle_s)
-        return None if content is None else await asyncio.to_thread(_unpack, content)
+        return await self._run(self._get, name, self._clock() - max_idle_s)
 
     async def put(self, name: str, image: CachedImage) -> None:
         """Raises `UnavailableError` if the image cannot be stored."""
-        assert _NAME.fullmatch(name), f"an object named {name!r}. This is a bug."
-        content = _pack(image)
-        async with self._evicting:
-            if self._num_bytes + len(content) > self._max_bytes:
-                self._num_bytes = await self._free(len(content))
-            self._num_bytes += len(content)
-        await self._backend.put(name, content)
+        await self._run(self._put, name, image)
 
     async def sweep(self) -> None:
         """Removes expired objects, and what exceeds the limit. Raises `UnavailableError`."""
-        async with self._evicting:
-            self._num_bytes = await self._backend.evict(0) or 0
+        await self._run(self._sweep)
 
-    async def _free(self, num_bytes: int) -> int:
-        remaining = await self._backend.evict(num_bytes) if num_bytes <= self._max_bytes else None
+    async def _run(self, function: Callable[..., T], *arguments: object) -> T:
+        with translate_errors(self._objects.errors, _unavailable):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, function, *arguments)
+
+    def _get(self, name: str, since_s: float) -> CachedImage | None:
+        content = self._objects.get(name, since_s) if _NAME.fullmatch(name) else None
+        return None if content is None else _unpack(content)
+
+    def _put(self, name: str, image: CachedImage) -> None:
+        assert _NAME.fullmatch(name), f"an object named {name!r}. This is a bug."
+        content = _pack(image)
+        with self._lock:
+            if self._num_bytes + len(content) > self._max_bytes:
+                self._num_bytes = self._evict(len(content))
+            self._num_bytes += len(content)
+        self._objects.put(name, content)
+
+    def _sweep(self) -> None:
+        with self._lock:
+            self._num_bytes = self._objects.evict() or 0
+
+    def _evict(self, num_bytes: int) -> int:
+        remaining = self._objects.evict(num_bytes) if num_bytes <= self._max_bytes else None
         if remaining is None:
             raise UnavailableError(
                 f"an image of {num_bytes} bytes does not fit into the image store, which has"
@@ -111,97 +126,65 @@ class ImageStore:
         return remaining
 
 
-class _Backend(Protocol):
-    """Named objects; every method raises `UnavailableError`."""
+class _Directory(BoundedFolder):
+    errors = (OSError, SettingsError)
 
-    async def get(self, name: str, since_s: float) -> bytes | None:
-        """None if there is no object that was used since then, in unix seconds."""
+    def __init__(self, path: str, max_bytes: int, ttl_s: float, clock: Callable[[], float]) -> None:
+        def ttl_of(name: str) -> float | None:
+            return ttl_s if _NAME.fullmatch(name) else None
 
-    async def put(self, name: str, content: bytes) -> None: ...
+        super().__init__(Path(path).expanduser(), max_bytes, ttl_of, clock=clock)
 
-    async def evict(self, num_bytes: int) -> int | None:
-        """See `BoundedFolder.evict`."""
-
-
-class _Directory:
-    def __init__(
-        self, path: Path, max_bytes: int, ttl_s: float, clock: Callable[[], float]
-    ) -> None:
-        self._folder = BoundedFolder(
-            path, max_bytes, lambda name: ttl_s if _NAME.fullmatch(name) else None, clock=clock
-        )
-
-    async def get(self, name: str, since_s: float) -> bytes | None:
-        with _unavailable(OSError):
-            return await asyncio.to_thread(self._read, name, since_s)
-
-    async def put(self, name: str, content: bytes) -> None:
-        with _unavailable(OSError, SettingsError):
-            await asyncio.to_thread(
-                self._folder.write, name, lambda path: _write_private(path, content)
-            )
-
-    async def evict(self, num_bytes: int) -> int | None:
-        with _unavailable(OSError, SettingsError):
-            return await asyncio.to_thread(self._folder.evict, num_bytes)
-
-    def _read(self, name: str, since_s: float) -> bytes | None:
-        path = self._folder.path / name
+    def get(self, name: str, since_s: float) -> bytes | None:
         try:
-            if path.stat().st_mtime <= since_s:
+            if (self.path / name).stat().st_mtime <= since_s:
                 return None
-            content = path.read_bytes()
+            content = (self.path / name).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        self._folder.touch(name)
+        self.touch(name)
         return content
+
+    def put(self, name: str, content: bytes) -> None:
+        self.write(name, lambda path: _write_private(path, content))
 
 
 class _Bucket:
     def __init__(self, url: str, max_bytes: int, ttl_s: float, clock: Callable[[], float]) -> None:
         self._url, self._max_bytes, self._ttl_s, self._clock = url, max_bytes, ttl_s, clock
 
-    async def get(self, name: str, since_s: float) -> bytes | None:
-        with self._unavailable():
-            try:
-                found = await self._store.get_async(name)
-            except FileNotFoundError:
-                return None
-            if found.meta["last_modified"].timestamp() <= since_s:
-                return None
-            return bytes(await found.bytes_async())
+    def get(self, name: str, since_s: float) -> bytes | None:
+        try:
+            found = self._store.get(name)
+        except FileNotFoundError:
+            return None
+        is_idle = found.meta["last_modified"].timestamp() <= since_s
+        return None if is_idle else bytes(found.bytes())
 
-    async def put(self, name: str, content: bytes) -> None:
-        with self._unavailable():
-            await self._store.put_async(name, content)
+    def put(self, name: str, content: bytes) -> None:
+        self._store.put(name, content)
 
-    async def evict(self, num_bytes: int) -> int | None:
-        with self._unavailable():
-            entries = [
-                self._entry(found)
-                for found in await self._store.list().collect_async()
-                if _NAME.fullmatch(found["path"])
-            ]
-            now_s = self._clock()
-            expired = [entry for entry in entries if now_s >= entry.expires_s]
-            kept = [entry for entry in entries if now_s < entry.expires_s]
-            excess = total_bytes(kept) + num_bytes - self._max_bytes
-            # Frees a tenth more, so that a full bucket is not listed for every new object.
-            slack = self._max_bytes // 10 if excess > 0 else 0
-            victims = least_recently_used(kept, excess + slack)
-            for entry in (*expired, *victims):
-                with suppress(FileNotFoundError):  # another server has deleted it
-                    await self._store.delete_async(entry.name)
+    def evict(self, num_bytes: int = 0) -> int | None:
+        """As `BoundedFolder.evict`."""
+        now_s = self._clock()
+        entries = [_entry(found, self._ttl_s) for found in self._store.list().collect()]
+        entries = [entry for entry in entries if _NAME.fullmatch(entry.name)]
+        expired = [entry for entry in entries if now_s >= entry.expires_s]
+        kept = [entry for entry in entries if now_s < entry.expires_s]
+        excess = total_bytes(kept) + num_bytes - self._max_bytes
+        # Frees a tenth more, so that a full bucket is not listed for every new object.
+        slack = self._max_bytes // 10 if excess > 0 else 0
+        victims = least_recently_used(kept, excess + slack)
+        for entry in (*expired, *victims):
+            with suppress(FileNotFoundError):  # another server has deleted it
+                self._store.delete(entry.name)
         return total_bytes(kept) - total_bytes(victims)
 
-    def _entry(self, found: ObjectMeta) -> Entry:
-        made_s = found["last_modified"].timestamp()
-        return Entry(found["path"], found["size"], made_s, made_s + self._ttl_s)
-
-    def _unavailable(self) -> AbstractContextManager[None]:
+    @cached_property
+    def errors(self) -> tuple[type[Exception], ...]:
         from obstore.exceptions import BaseError
 
-        return _unavailable(BaseError, OSError)
+        return (BaseError, OSError)
 
     @cached_property
     def _store(self) -> S3Store:
@@ -214,11 +197,13 @@ class _Bucket:
         )
 
 
-def _unavailable(*kinds: type[Exception]) -> AbstractContextManager[None]:
-    return translate_errors(
-        kinds,
-        lambda error: UnavailableError("the image store is unavailable", retry_after_s=5),
-    )
+def _entry(found: ObjectMeta, ttl_s: float) -> Entry:
+    modified_s = found["last_modified"].timestamp()
+    return Entry(found["path"], found["size"], modified_s, modified_s + ttl_s)
+
+
+def _unavailable(error: Exception) -> UnavailableError:
+    return UnavailableError("the image store is unavailable", retry_after_s=5)
 
 
 def _write_private(path: Path, content: bytes) -> None:

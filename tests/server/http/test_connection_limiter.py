@@ -339,7 +339,7 @@ from daguerre.config import Settings
 from daguerre.storage.api_keys import ResourceStore
 from daguerre.server.server import serve
 settings = Settings(home=Path(sys.argv[1]), port=0)
-resources = ResourceStore.open(settings)
+resources = ResourceStore.open(settings.database_url, settings.data_dir())
 _, key = resources.create(MODEL, "DIFFUSION")
 serve(settings, FakeEngine(), resources, lambda true: print(true.port, key, flush=True))
 """
