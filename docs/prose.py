@@ -33,12 +33,13 @@ PHRASES = (
     *("is told", "are told", "was told", "told", "foretold", "foreseen", "hears"),
     *("stands", "stand for", "makes room", "make room", "room for", "goes", "go on", "goes on"),
     *("by then", "so often", "so long as", "meanwhile", "anew", "all the same", "be it", "of late"),
-    *("alike", "longest ago", "takes turns", "take turns", "in turns", "amid", "beside"),
+    *("alike", "longest ago", "takes turns", "take turns", "in turns"),
     *("other bits", "the same bits as ever", "a whole number", "whole numbers"),
     *("model in the box", "data folder", "models of the start", "a connection too many"),
 )
 PHRASE = re.compile(r"\b(" + "|".join(map(re.escape, PHRASES)) + r")\b", re.IGNORECASE)
 RECORDS = ("CHANGELOG.md", "LOG.md")
+NO_PROSE = ("|", "#", "<", "![", "├", "│", "└")  # tables, headings, HTML, images, trees
 GENERATED = "<!-- Made by"
 FRAGMENT = re.compile(r"(Of|As|For|From|With|In|To|On|At|By)\b")
 
@@ -80,7 +81,7 @@ def paragraphs(text: str) -> Iterator[tuple[int, str]]:
         is_fence = line.lstrip().startswith("```")
         is_code ^= is_fence
         stripped = line.strip()
-        ends = is_code or is_fence or not stripped or stripped[0] in "|#<" or stripped[:2] == "!["
+        ends = is_code or is_fence or not stripped or stripped.startswith(NO_PROSE)
         if (ends or re.match(r"([-*]|\d+\.) ", stripped)) and lines:
             yield first, " ".join(lines)
             lines = []

@@ -85,6 +85,13 @@ def test_engine_is_independent_of_http(name: str) -> None:
     assert set(imports(name)) & keys == set()
 
 
+@pytest.mark.parametrize("name", of_layer("models"))
+def test_models_import_only_the_engine_interface(name: str) -> None:
+    """A model imports from the engine only the protocols that it implements."""
+    used = {other for other in own_imports(name) if layer(other) == "engine"}
+    assert used <= {"daguerre.engine.forward", "daguerre.engine.pipeline"}
+
+
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_module_has_a_docstring_and_a_specific_name(name: str) -> None:
     """Every module with code has a docstring, and none is named `utils` or the like."""
