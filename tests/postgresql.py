@@ -23,14 +23,14 @@ from sqlalchemy import URL, Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 # Debian installs the programs here, by version.
-_FOLDER = Path("/usr/lib/postgresql")
+_DIRECTORY = Path("/usr/lib/postgresql")
 _USER = "postgres"
 _SETTINGS = {"listen_addresses": "", "fsync": "off", "max_connections": "100"}
 
 
 def _program(name: str) -> str:
     """Path of a program; empty if it is missing."""
-    found = sorted(_FOLDER.glob(f"*/bin/{name}"), key=lambda file: int(file.parts[-3]))
+    found = sorted(_DIRECTORY.glob(f"*/bin/{name}"), key=lambda file: int(file.parts[-3]))
     return str(found[-1]) if found else shutil.which(name) or ""
 
 
@@ -54,8 +54,8 @@ def _has_user() -> bool:
 
 
 class Cluster:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, directory: Path) -> None:
+        self._folder = directory
         self._numbers = itertools.count(1)
         # Connects to the default database, in order to create others.
         self._engine = create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
@@ -108,37 +108,37 @@ class Cluster:
 @contextmanager
 def started() -> Iterator[Cluster]:
     # pytest's directories are closed to other users, and their paths are too long for a socket.
-    folder = Path(tempfile.mkdtemp(prefix="daguerre-pg-"))
+    directory = Path(tempfile.mkdtemp(prefix="daguerre-pg-"))
     other: dict[str, Any] = {}
     if os.geteuid() == 0:
-        shutil.chown(folder, _USER)
+        shutil.chown(directory, _USER)
         other = {"user": _USER, "group": _USER, "extra_groups": []}
     try:
-        _initialise(folder, other)
-        with _running(folder, other):
-            cluster = Cluster(folder)
+        _initialise(directory, other)
+        with _running(directory, other):
+            cluster = Cluster(directory)
             cluster.wait()
             yield cluster
             cluster.close()
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(directory)
 
 
-def _initialise(folder: Path, other: dict[str, Any]) -> None:
-    command = [_program("initdb"), "-D", str(folder / "data"), "-U", "postgres", "--auth=trust"]
+def _initialise(directory: Path, other: dict[str, Any]) -> None:
+    command = [_program("initdb"), "-D", str(directory / "data"), "-U", "postgres", "--auth=trust"]
     command += ["--encoding=UTF8", "--locale=C", "--no-sync"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, **other)
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, **other)
     assert done.returncode == 0, done.stderr
 
 
 @contextmanager
-def _running(folder: Path, other: dict[str, Any]) -> Iterator[None]:
-    settings = {**_SETTINGS, "unix_socket_directories": folder}
-    command = [_program("postgres"), "-D", str(folder / "data")]
+def _running(directory: Path, other: dict[str, Any]) -> Iterator[None]:
+    settings = {**_SETTINGS, "unix_socket_directories": directory}
+    command = [_program("postgres"), "-D", str(directory / "data")]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, **other)
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log, **other)
     try:
         yield
     finally:

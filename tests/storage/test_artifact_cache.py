@@ -30,19 +30,19 @@ class Disk(NamedTuple):
 @pytest.fixture(autouse=True)
 def _free_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enough free disk, whatever this machine has."""
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Disk(1 << 40))
+    monkeypatch.setattr(shutil, "disk_usage", lambda directory: Disk(1 << 40))
 
 
 class Server:
     """One process with its cache and a manual clock."""
 
-    def __init__(self, folder: Path, max_bytes: int = 1000) -> None:
-        self.folder, self.now_s = folder, START_S
-        self.cache = ArtifactCache(folder, max_bytes, lambda: self.now_s)
+    def __init__(self, directory: Path, max_bytes: int = 1000) -> None:
+        self.directory, self.now_s = directory, START_S
+        self.cache = ArtifactCache(directory, max_bytes, lambda: self.now_s)
 
     def add(self, name: str, num_bytes: int = 400) -> Artifact | None:
-        def write(folder: Path) -> None:
-            file = folder / "data"
+        def write(directory: Path) -> None:
+            file = directory / "data"
             file.write_bytes(name[:1].encode() * num_bytes)
             os.utime(file, (self.now_s, self.now_s))
 
@@ -52,7 +52,7 @@ class Server:
         return [any(path.name.endswith(f"-{name}") for path in self.paths()) for name in names]
 
     def paths(self) -> list[Path]:
-        return list(self.folder.iterdir())
+        return list(self.directory.iterdir())
 
     def wait(self, seconds: float = IN_USE_S) -> None:
         self.now_s += seconds
@@ -66,8 +66,8 @@ def test_artifact_is_whole_or_missing(tmp_path: Path) -> None:
     found = Server(tmp_path / "new").cache.get("a")
     assert added and found and (found.path / "data").read_bytes() == b"a" * 400
 
-    def fail(folder: Path) -> None:
-        (folder / "data").write_bytes(b"half")
+    def fail(directory: Path) -> None:
+        (directory / "data").write_bytes(b"half")
         raise OSError("no space left")
 
     assert server.cache.add("b", 4, fail) is None
@@ -122,7 +122,7 @@ def test_disk_keeps_free_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     server.add("a")
     server.wait()
     spare = module._MIN_FREE_BYTES
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Disk(spare + 100))
+    monkeypatch.setattr(shutil, "disk_usage", lambda directory: Disk(spare + 100))
     assert server.add("b", 501) is None and server.has("a") == [True]
     assert server.add("b", 500) and server.has("a", "b") == [False, True]
 
@@ -150,9 +150,12 @@ def test_other_versions_expire_after_a_week(
 @pytest.mark.parametrize(
     ("leave", "ttl_s"),
     [
-        (lambda folder: (folder / ".daguerre-1").mkdir(), TEMPORARY_TTL_S),
-        (lambda folder: (folder / ".daguerre-1").write_text("half"), TEMPORARY_TTL_S),
-        (lambda folder: (folder / "older-format.xml").write_text("<net>"), OTHER_VERSIONS_TTL_S),
+        (lambda directory: (directory / ".daguerre-1").mkdir(), TEMPORARY_TTL_S),
+        (lambda directory: (directory / ".daguerre-1").write_text("half"), TEMPORARY_TTL_S),
+        (
+            lambda directory: (directory / "older-format.xml").write_text("<net>"),
+            OTHER_VERSIONS_TTL_S,
+        ),
     ],
 )
 def test_leftovers(tmp_path: Path, leave: Callable[[Path], object], ttl_s: float) -> None:
@@ -172,10 +175,10 @@ def test_leftovers(tmp_path: Path, leave: Callable[[Path], object], ttl_s: float
 def test_symbolic_link(tmp_path: Path) -> None:
     """A symbolic link is removed, its target is not."""
     server, elsewhere = Server(tmp_path / "kept"), tmp_path / "elsewhere"
-    for folder in (server.folder, elsewhere):
-        folder.mkdir()
-    (server.folder / "link").symlink_to(elsewhere)
-    for path in (server.folder / "link", elsewhere):
+    for directory in (server.directory, elsewhere):
+        directory.mkdir()
+    (server.directory / "link").symlink_to(elsewhere)
+    for path in (server.directory / "link", elsewhere):
         os.utime(path, (START_S, START_S), follow_symlinks=False)
     server.wait(OTHER_VERSIONS_TTL_S)
     server.cache.evict()

@@ -1,4 +1,4 @@
-"""What is stored survives a process that is killed at any moment, and a disk that is full."""
+"""Stored data survives a process that is killed at any moment, and a full disk."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pytest
 
 from daguerre.config import Settings
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="neither fork nor limits there")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and resource limits")
 TESTS = Path(__file__).parents[1]
 
 
 def run(program: str, *arguments: object, before: tuple[str, ...] = ()) -> Any:
-    """What the program prints last, from JSON."""
+    """The last line that the program prints, parsed as JSON."""
     source = Path(sys.modules["daguerre"].__path__[0]).parent
     done = subprocess.run(
         [*before, sys.executable, "-c", program, *map(str, arguments)],
@@ -32,8 +32,8 @@ def run(program: str, *arguments: object, before: tuple[str, ...] = ()) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-# Forks from one process that has imported everything: a start of Python would take longer than the
-# time in which there is something to interrupt.
+# Forks a process that has imported everything, because starting Python would take longer than the
+# writes to interrupt.
 KILLED = """
 import json, os, random, signal, sys, time
 from pathlib import Path
@@ -71,7 +71,7 @@ def check():
     words = [line.split() for line in acknowledged.read_text().splitlines()]
     gone = {word[1] for word in words if word[0] == "gone"}
     opened = provisioning.attachments(settings, store)  # None where no key here opens it
-    unsure.update(word[1] for word in words[-1:])  # may have been on its way out
+    unsure.update(word[1] for word in words[-1:])  # may have been half destroyed
     for word in words:
         if word[0] == "made" and word[1] not in gone | unsure:
             assert opened[word[1]], word
@@ -95,21 +95,23 @@ for round in range(int(sys.argv[5])):
             work(f"A{round}")
         finally:
             os._exit(1)
-    # Every second one as soon as it begins; the others once they have done something.
+    # Kills every second child at its start, and the others after some writes.
     enough = num_lines() + (round % 2) * random.randint(1, 12)
     while num_lines() < enough:
         time.sleep(0.001)
     time.sleep(random.uniform(0, 0.03))
     os.kill(child, signal.SIGKILL)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, "died by itself"
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, "exited by itself"
     num_words = check()
 print(json.dumps(num_words))
 """
 
 
 def test_killed_at_any_moment(on_each_database: Settings, tmp_path: Path) -> None:
-    """Killed again and again in the middle of its writing, also of its first, a process leaves all
-    that it had said was done, and a database that is whole."""
+    """A process that is killed during its writes loses nothing that it acknowledged.
+
+    The database stays intact, even if the first write is interrupted.
+    """
     home, url = on_each_database.data_dir(), on_each_database.database_url
     num_words = run(KILLED, home, url, tmp_path / "acknowledged", 1, 12)
     print(num_words, "acknowledged")  # shown by pytest -rP
@@ -118,8 +120,8 @@ def test_killed_at_any_moment(on_each_database: Settings, tmp_path: Path) -> Non
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_killed_at_length(tmp_path: Path) -> None:
-    """The same on thirty new folders: the first moments of each are the rarest."""
+def test_killed_often(tmp_path: Path) -> None:
+    """The same in thirty new directories, because their first writes are the rarest."""
     for seed in range(30):
         home = tmp_path / str(seed)
         run(KILLED, home, "", tmp_path / f"{seed}.txt", seed, 20)
@@ -138,7 +140,7 @@ from daguerre.storage.api_keys import ResourceStore
 
 settings, way = Settings(home=Path(sys.argv[1]) / "home"), sys.argv[2]
 store = ResourceStore.open(settings.database_url, settings.data_dir())
-claims, told, made = IdempotencyStore(store.database), [], []
+claims, outcomes = IdempotencyStore(store.database), []
 filler = settings.data_dir() / "filler"
 
 def fill():
@@ -163,17 +165,17 @@ def attempt(action):
     try:
         action()
     except DaguerreError as error:
-        told.append(f"{type(error).__name__}: {error.message}")
+        outcomes.append(f"{type(error).__name__}: {error.message}")
         assert chr(10) not in error.message
     else:
-        told.append("done")
+        outcomes.append("done")
 
 for index in range(3):
     provisioning.create(settings, store, "m", f"A{index}")
     claims.claim("r", f"k{index}", "f", index)
 keys = credentials.read(settings.data_dir())
 fill()
-for index in range(40):  # some fit into what the file system had set aside
+for index in range(40):  # the first ones fit into blocks that are allocated already
     attempt(lambda: provisioning.create(settings, store, "m", f"B{index}"))
 attempt(lambda: provisioning.rotate(settings, store, "A1"))
 attempt(lambda: claims.claim("r", "new", "f", 1))
@@ -189,21 +191,20 @@ with store.database.connect() as connection:
     assert connection.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
 provisioning.create(settings, store, "m", "LATER")
 store.close()
-print(json.dumps({"told": told, "during": during}))
+print(json.dumps({"outcomes": outcomes, "during": during}))
 """
 
 
 def check_full(found: dict[str, Any]) -> None:
-    *created, rotated, claimed = found["told"]
+    *created, rotated, claimed = found["outcomes"]
     assert created[-1].startswith("SettingsError: ")
     assert rotated.startswith("SettingsError: ")
     assert claimed.startswith("UnavailableError: cannot store the Idempotency-Key")
     assert found["during"] == [True] * 3
 
 
-def test_nothing_can_be_written(tmp_path: Path) -> None:
-    """Where no file can grow, what would be stored is refused in one line, what was stored holds,
-    and all goes on when there is room again."""
+def test_no_file_can_grow(tmp_path: Path) -> None:
+    """Writes fail with an error of one line, stored data stays, and writes work again later."""
     check_full(run(FULL, tmp_path, "limit"))
 
 
@@ -214,9 +215,9 @@ def _can_mount() -> bool:
     return subprocess.run(mount, capture_output=True).returncode == 0
 
 
-@pytest.mark.skipif(not _can_mount(), reason="no file system can be mounted by this user")
+@pytest.mark.skipif(not _can_mount(), reason="this user cannot mount file systems")
 def test_full_disk(tmp_path: Path) -> None:
-    """The same with a file system of a megabyte, which is full to its last byte."""
+    """The same on a file system of 1 MB that is full to its last byte."""
     command = 'mount -t tmpfs -o size=1m none "$0" && exec "$@"'
     before = ("unshare", "-rm", "sh", "-c", command, str(tmp_path))
     check_full(run(FULL, tmp_path, "tmpfs", before=before))
@@ -244,8 +245,10 @@ print(json.dumps({"first": first, "full": full, "after": after}))
 
 
 def test_server_on_a_full_disk(tmp_path: Path) -> None:
-    """With a full disk images are made and answered, though not kept; a new Idempotency-Key, which
-    cannot be held to, is refused with 503, a known one is answered as before."""
+    """On a full disk, requests succeed without being cached.
+
+    A new Idempotency-Key gets 503, because it cannot be stored; a known one is replayed.
+    """
     found = run(SERVED, tmp_path)
     made, again, known, refused = found["full"]
     assert (made[0], made[1]) == (200, "miss") and again == made

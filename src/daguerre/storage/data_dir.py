@@ -60,7 +60,7 @@ def write_private(path: Path, text: str) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Waits for the lock beside `path`, which ends with the process at the latest."""
+    """Holds the lock of `path`, which a process releases when it ends, if not before."""
     with _lock_file(path) as descriptor:
         with _usable(path.parent):
             _lock(descriptor, wait=True)
@@ -69,7 +69,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_if_free(path: Path) -> Iterator[bool]:
-    """As `locked`, but yields False at once if another process holds the lock."""
+    """Like `locked`, but yields False at once if another process holds the lock."""
     with _lock_file(path) as descriptor:
         is_locked = False
         with _usable(path.parent), suppress(BlockingIOError, PermissionError):
@@ -80,7 +80,7 @@ def locked_if_free(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def _lock_file(path: Path) -> Iterator[int]:
-    """An empty file beside `path`; it stays, since the directory may be another user's."""
+    """An empty file next to `path`; it stays, since the directory may be another user's."""
     with _usable(path.parent):
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -165,7 +165,7 @@ class _Bucket:
         self._store.put(name, content)
 
     def evict(self, num_bytes: int = 0) -> int | None:
-        """As `BoundedFolder.evict`."""
+        """See `BoundedFolder.evict`."""
         now_s = self._clock()
         entries = [_entry(found, self._ttl_s) for found in self._store.list().collect()]
         entries = [entry for entry in entries if _NAME.fullmatch(entry.name)]

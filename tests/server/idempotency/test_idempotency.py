@@ -31,7 +31,7 @@ COORDINATORS: dict[int, IdempotencyCoordinator] = {}
 
 
 @contextmanager
-def watched(folder: Path, **settings: Any) -> Iterator[RunningServer]:
+def observed(directory: Path, **settings: Any) -> Iterator[RunningServer]:
     made: list[IdempotencyCoordinator] = []
 
     def make(*arguments: Any, **named: Any) -> IdempotencyCoordinator:
@@ -40,14 +40,14 @@ def watched(folder: Path, **settings: Any) -> Iterator[RunningServer]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "IdempotencyCoordinator", make)
-        with running(folder, **settings) as server:
+        with running(directory, **settings) as server:
             COORDINATORS[server.settings.port] = made[0]
             yield server
 
 
 @pytest.fixture(scope="module")
 def _own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with watched(tmp_path_factory.mktemp("idempotency")) as server:
+    with observed(tmp_path_factory.mktemp("idempotency")) as server:
         yield server
 
 

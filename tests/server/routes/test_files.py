@@ -65,9 +65,9 @@ def test_file(server: RunningServer, output_format: str) -> None:
     assert headers["content-type"] == f"image/{output_format}"
     assert headers["content-length"] == str(len(response.content))
     assert headers["x-content-type-options"] == "nosniff" and headers["accept-ranges"] == "bytes"
-    kept = dict(part.partition("=")[::2] for part in headers["cache-control"].split(", "))
-    assert set(kept) == {"private", "max-age", "immutable"}
-    assert 3500 < int(kept["max-age"]) <= 3600
+    directives = dict(part.partition("=")[::2] for part in headers["cache-control"].split(", "))
+    assert set(directives) == {"private", "max-age", "immutable"}
+    assert 3500 < int(directives["max-age"]) <= 3600
 
 
 def test_without_v1(url: str) -> None:

@@ -1,4 +1,4 @@
-"""One image: its answer, its headers, and every way in which it can fail."""
+"""POST /images/generations: the response, its headers, and its failures."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from daguerre.errors import InternalError, NotReadyError, QueueFullError, Settin
 from daguerre.params import SIZES
 
 
-def test_body_of_the_answer(server: RunningServer) -> None:
-    """Exactly created and data, one image, an empty revised_prompt; the PNG has the pixels."""
+def test_response_body(server: RunningServer) -> None:
+    """The body is `created` and `data`: one PNG with the pixels, and an empty revised_prompt."""
     before = int(time.time())
     response = server.generate(seed=7)
     assert response.headers["content-type"] == "application/json"
@@ -34,14 +34,14 @@ def test_body_of_the_answer(server: RunningServer) -> None:
 
 @pytest.mark.parametrize("ratio", SIZES)
 def test_size_of_the_file(server: RunningServer, ratio: str) -> None:
-    """The file really has the pixels that were asked for."""
+    """The file has the requested size in pixels."""
     data = server.generate(aspect_ratio=ratio, output_format="jpeg").json()["data"]
     image = Image.open(io.BytesIO(base64.b64decode(data[0]["b64_json"])))
     assert (image.format, image.size) == ("JPEG", SIZES[ratio])
 
 
 def test_seed_header(server: RunningServer) -> None:
-    """x-seed is the seed that the engine got, and sending it back gives the same bytes."""
+    """x-seed is the engine's seed; a request with it gets the same bytes."""
     drawn = server.generate()
     seed = int(drawn.headers["x-seed"])
     assert seed == server.engine.params[0].seed
@@ -52,7 +52,7 @@ def test_seed_header(server: RunningServer) -> None:
 
 
 def test_mode_header(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer says where its bytes are not promised, and says nothing where they are."""
+    """A header marks responses whose bytes may vary with batching."""
     assert "x-batching-mode" not in server.generate().headers
     infos = tuple(replace(info, batching="throughput") for info in server.engine.model_infos)
     monkeypatch.setattr(server.engine, "model_infos", infos)
@@ -60,7 +60,7 @@ def test_mode_header(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_server_timing(server: RunningServer) -> None:
-    """server-timing has the five stages in milliseconds."""
+    """server-timing contains the five stages in milliseconds."""
     found = re.findall(r"(\w+);dur=([\d.]+)", server.generate().headers["server-timing"])
     assert [name for name, _ in found] == ["queue", "encode", "denoise", "decode", "file"]
     assert [float(ms) for _, ms in found[:4]] == [1.5, 2.5, 30.0, 4.0]
@@ -68,7 +68,7 @@ def test_server_timing(server: RunningServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "kept"),
+    ("sent", "is_accepted"),
     [
         ("my-request_1.2", True),
         ("x" * 128, True),
@@ -79,23 +79,23 @@ def test_server_timing(server: RunningServer) -> None:
         ("id;x=1", False),
     ],
 )
-def test_request_id(server: RunningServer, sent: str, kept: bool) -> None:
-    """A sane id of the caller comes back on success and failure; any other is replaced."""
+def test_request_id(server: RunningServer, sent: str, is_accepted: bool) -> None:
+    """A well-formed request ID of the client is returned; any other is replaced."""
     for path in ("/healthz", "/nowhere"):
         got = server.client.get(path, headers={"x-request-id": sent}).headers["x-request-id"]
-        assert (got == sent) == kept
+        assert (got == sent) == is_accepted
         assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", got)
 
 
 def test_request_ids_differ(server: RunningServer) -> None:
-    """Two requests without an id get two."""
+    """Requests without an ID get different ones."""
     ids = {server.client.get("/healthz").headers["x-request-id"] for _ in range(5)}
     assert len(ids) == 5
 
 
 @pytest.mark.parametrize("path", ["/images/generations", PATH, PATH + "?api-version=2024"])
 def test_paths(server: RunningServer, path: str) -> None:
-    """With and without /v1; a query changes nothing."""
+    """The path works with and without /v1; a query is ignored."""
     body = {"model": server.resource.model, "prompt": "x"}
     headers = {"authorization": f"Bearer {server.key}"}
     assert server.client.post(path, json=body, headers=headers).status_code == 200
@@ -104,7 +104,7 @@ def test_paths(server: RunningServer, path: str) -> None:
 @pytest.mark.parametrize("fails_late", [False, True])
 @pytest.mark.parametrize("error", [QueueFullError("the queue is full"), NotReadyError("draining")])
 def test_unavailable(server: RunningServer, error: Exception, fails_late: bool) -> None:
-    """Full or not ready is a 503 with a Retry-After from 1 to 59."""
+    """A full queue or a server that is not ready is a 503 with a Retry-After from 1 to 59."""
     server.engine.failure, server.engine.refusal = (error, None) if fails_late else (None, error)
     response = server.generate()
     answer = error_of(response)
@@ -124,7 +124,7 @@ def test_retry_after_is_estimated(
     mean_service_time_s: float,
     expected: int,
 ) -> None:
-    """Retry-After is the time of all accepted jobs, whether they run side by side or not."""
+    """Retry-After is the total time of all accepted jobs, concurrent or not."""
     engine = server.engine
     engine.refusal = QueueFullError("the queue is full")
     engine.num_queued, engine.num_running = num_queued, num_running
@@ -133,14 +133,14 @@ def test_retry_after_is_estimated(
 
 
 def test_retry_after_of_the_engine(server: RunningServer) -> None:
-    """What the engine says of its own accord is kept, within 1 to 59."""
+    """A Retry-After from the engine is clamped to 1 to 59."""
     for said, expected in ((7, "7"), (0, "1"), (600, "59")):
         server.engine.refusal = QueueFullError("the queue is full", retry_after_s=said)
         assert server.generate().headers["retry-after"] == expected
 
 
 def test_loading(server: RunningServer) -> None:
-    """While the model is loading: 503 with a Retry-After."""
+    """A model that is loading is a 503 with a Retry-After."""
     server.engine.is_ready = False
     response = server.generate()
     assert error_of(response)["code"] == 503
@@ -155,7 +155,7 @@ def test_engine_failure(
     error: Exception,
     fails_late: bool,
 ) -> None:
-    """A fault is a 500 in the usual shape; the traceback is in the log only, under the id."""
+    """A fault is a 500 with the usual body; only the log has the traceback, with the request ID."""
     server.engine.failure, server.engine.refusal = (error, None) if fails_late else (None, error)
     response = server.generate()
     answer = error_of(response)
@@ -172,7 +172,7 @@ def test_engine_failure(
 
 
 def test_deadline(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """An image that is not done in time is a 504, and its job is cancelled."""
+    """An image that misses its deadline is a 504, and its job is cancelled."""
     with running(tmp_path_factory.mktemp("deadline"), request_timeout_s=1.0) as server:
         server.engine.is_held = True
         started = time.monotonic()
@@ -185,8 +185,8 @@ def test_deadline(tmp_path_factory: pytest.TempPathFactory) -> None:
         assert server.generate().status_code == 200
 
 
-def test_client_leaves(server: RunningServer) -> None:
-    """A client that closes its connection cancels its job; others are not touched."""
+def test_client_disconnects(server: RunningServer) -> None:
+    """A client that closes its connection cancels its own job only."""
     server.engine.is_held = True
     body = b'{"model":"stable-image-ultra","prompt":"x"}'
     with server.connection() as stays:
@@ -201,18 +201,18 @@ def test_client_leaves(server: RunningServer) -> None:
     assert server.engine.num_cancelled == 1
 
 
-def test_many_at_once(server: RunningServer) -> None:
-    """Requests side by side each get their own image."""
+def test_concurrent_requests(server: RunningServer) -> None:
+    """Concurrent requests each get their own image."""
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda seed: server.generate(seed=seed), range(1, 17)))
     assert [answer.headers["x-seed"] for answer in answers] == [str(s) for s in range(1, 17)]
     assert len({answer.json()["data"][0]["b64_json"] for answer in answers}) == 16
 
 
-def test_operators_errors_are_not_told(
+def test_settings_error_is_not_sent(
     server: RunningServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An error that is meant for the terminal, and names files, is the log's alone."""
+    """A `SettingsError`, which may name files, is logged and not sent to the client."""
     server.engine.refusal = SettingsError("/home/somebody/secret.db cannot be read")
     error = error_of(server.generate())
     assert (error["code"], "secret" in error["message"]) == (500, False)
