@@ -1,5 +1,5 @@
-# Needs Python 3.11 to 3.13, make and a package registry; everything is installed into .venv.
-# Another interpreter: make serve PYTHON=python3.12
+# Needs Python 3.11 to 3.13, make and a package index. Everything is installed into .venv.
+# To use another interpreter: make serve PYTHON=python3.12
 
 PYTHON ?= python3
 HOST ?= 127.0.0.1
@@ -7,7 +7,7 @@ PORT ?= 8000
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Also the tools that build the package are pinned (pip that does not know the variable ignores it).
+# Build tools are pinned, too (old versions of pip ignore the variable).
 PIP := PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip --quiet --disable-pip-version-check
 INPUTS := pyproject.toml constraints.txt
 CLIENTS := tests/clients
@@ -77,16 +77,15 @@ soak: $(VENV)/test.stamp $(VENV)/diffusers.stamp
 	$(BIN)/pytest -m soak
 	$(VENV)/diffusers/bin/pytest -m soak $(CHECKPOINTS)
 
-# Needs npm, for the art; makes an environment of its own in training/.venv.
+# Needs npm, for the art. Uses its own environment in training/.venv.
 smoke:
 	SMOKE=1 PYTHON="$(PYTHON)" training/run.sh
 
-# Strict: what cannot be looked up counts as a fault, and not as sound. The list is whole, so pip is
-# not asked what else would be installed.
+# Strict: a package that cannot be looked up is an error. The list is complete, so pip resolves nothing.
 audit: $(VENV)/audit.stamp
 	@$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip $(AUDIT) --requirement constraints.txt || { \
-		echo "Either vulnerabilities are listed above, or packages could not be looked up, and then nothing is known of any:"; \
-		echo "that takes the package index's own service, which mirrors lack. Another: make audit AUDIT='--vulnerability-service osv'"; \
+		echo "Either vulnerabilities are listed above, or packages could not be looked up, and then none was checked:"; \
+		echo "mirrors of the package index lack that service. To use another one: make audit AUDIT='--vulnerability-service osv'"; \
 		exit 1; } >&2
 
 clean:
@@ -97,7 +96,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("daguerre needs Python 3.11 to 3.13, and $(PYTHON) is " + sys.version.split()[0] + "; name another one: make serve PYTHON=python3.12")'
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-# The stamps make pip run only when what it would install has changed.
+# The stamps make pip run only when its inputs have changed.
 $(VENV)/base.stamp: $(INPUTS) | $(BIN)/python
 	@echo "Installing daguerre into $(VENV)"
 	@$(PIP) install --constraint constraints.txt --editable .
@@ -108,8 +107,8 @@ $(VENV)/test.stamp: $(INPUTS) | $(BIN)/python
 	@$(PIP) install --constraint constraints.txt --editable '.[test]'
 	@touch $@ $(VENV)/base.stamp
 
-# Clients that the tests drive, with versions of their own: theirs do not go with the server's, so each
-# has its own environment. A list is whole, so nothing is left for pip to resolve.
+# Clients for the tests. Their versions conflict with the server's, so each has its own environment.
+# Each list is complete, so pip resolves nothing.
 $(VENV)/litellm.stamp $(VENV)/langchain.stamp: $(VENV)/%.stamp: $(CLIENTS)/%.txt | $(BIN)/python
 	@echo "Installing $* into $(VENV)/$*"
 	@$(BIN)/python -m venv --clear $(VENV)/$*
@@ -122,7 +121,7 @@ $(VENV)/audit.stamp: audit.txt | $(BIN)/python
 	@$(VENV)/audit/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --requirement $<
 	@touch $@
 
-# The extras for checkpoints, too: so the other tests also show that nothing else needs it.
+# A separate environment with the extras for checkpoints, so the other tests show that nothing else needs them.
 $(VENV)/diffusers.stamp: $(INPUTS) | $(BIN)/python
 	@echo "Installing daguerre and its extras for checkpoints into $(VENV)/diffusers"
 	@$(BIN)/python -m venv $(VENV)/diffusers
