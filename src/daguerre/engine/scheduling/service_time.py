@@ -88,15 +88,14 @@ class ServiceTimes:
 
     def with_provisional(self, model: str, cost_s: float) -> ServiceTimes:
         """These estimates while the model's first job runs; a cost of 0.0 changes nothing."""
-        if not cost_s or self._of(model, ServiceTimeEstimate()).is_measured:
+        if not cost_s or (model in self.by_model and self.by_model[model].is_measured):
             return self
-        provisional = ServiceTimeEstimate.provisional(cost_s)
-        return self._updated(model, provisional.with_history)
+        return self._updated(model, ServiceTimeEstimate.provisional(cost_s).with_history)
 
     def with_history(self, earlier: ServiceTimes) -> ServiceTimes:
         """These estimates, completed by those of an earlier worker."""
         by_model = {
-            model: self._of(model, estimate).with_history(estimate)
+            model: self.by_model.get(model, estimate).with_history(estimate)
             for model, estimate in earlier.by_model.items()
         }
         return ServiceTimes(
@@ -105,9 +104,7 @@ class ServiceTimes:
 
     def expected_s(self, num_jobs: Mapping[str, int]) -> float:
         """Expected time of so many jobs of each model."""
-        return sum(
-            count * self._of(model, self.overall).expected_s for model, count in num_jobs.items()
-        )
+        return sum(count * self._of(model).expected_s for model, count in num_jobs.items())
 
     def estimate_wait(
         self, ahead: Mapping[str, int], model: str, num_workers: int = 1
@@ -117,20 +114,19 @@ class ServiceTimes:
         `ahead` is the number of jobs ahead of each model. `num_workers` share these jobs. A single
         job is no faster for that, and does not wait if a worker is free.
         """
-        job_s = self._of(model, self.overall).conservative_s
-        ahead_s = sum(
-            count * self._of(one, self.overall).conservative_s for one, count in ahead.items()
-        )
+        job_s = self._of(model).conservative_s
+        ahead_s = sum(count * self._of(one).conservative_s for one, count in ahead.items())
         own_s = job_s * num_workers
         return max(0.0, ahead_s + job_s - own_s), own_s
 
-    def _of(self, model: str, default: ServiceTimeEstimate) -> ServiceTimeEstimate:
-        return self.by_model.get(model, default)
+    def _of(self, model: str) -> ServiceTimeEstimate:
+        """The model's estimate; that of all models if there is none."""
+        return self.by_model.get(model, self.overall)
 
     def _updated(
         self, model: str, update: Callable[[ServiceTimeEstimate], ServiceTimeEstimate]
     ) -> ServiceTimes:
-        updated = update(self._of(model, ServiceTimeEstimate()))
+        updated = update(self.by_model.get(model, ServiceTimeEstimate()))
         return ServiceTimes(update(self.overall), {**self.by_model, model: updated})
 
 
