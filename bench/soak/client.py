@@ -107,7 +107,7 @@ def metric(target: Target, name: str) -> float:
 
 def num_jobs(target: Target) -> int:
     """Number of jobs that are queued or running."""
-    return int(metric(target, "daguerre_jobs_waiting") + metric(target, "daguerre_jobs_running"))
+    return int(metric(target, "daguerre_jobs_queued") + metric(target, "daguerre_jobs_running"))
 
 
 def num_ended(target: Target, outcome: str) -> int:

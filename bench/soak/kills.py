@@ -60,7 +60,8 @@ def measure(num_kills: int) -> Verdict:
         soak.results.alone_ms = [answer.total_ms for answer in alone.answers]
         with probing(server) as lateness:
             asyncio.run(soak.run())
-        soak.results.num_restarts = int(metric(server.target, "daguerre_engine_restarts_total"))
+        restarts = metric(server.target, 'daguerre_worker_restarts_total{worker="0"}')
+        soak.results.num_restarts = int(restarts)
         verdict = soak.results.verdict()
         lateness.judge(verdict)
         return verdict

@@ -35,7 +35,7 @@ async def _measure(server: process.ServerProcess, num_clients: int) -> Verdict:
     after = await ask_once(target, one)
     is_closed = await until(lambda: server.num_files() <= num_files)
     verdict.expect(is_closed, f"{server.num_files()} open files, {num_files} before")
-    num_done, num_cancelled = num_ended(target, "done"), num_ended(target, "cancelled")
+    num_done, num_cancelled = num_ended(target, "succeeded"), num_ended(target, "cancelled")
     verdict.expect(num_done + num_cancelled == num_clients + 2, "some jobs were not counted")
     verdict.expect_figure(
         num_cancelled > num_clients // 2, "most jobs finished before their clients left"

@@ -1,4 +1,4 @@
-"""Everything around the endpoints: paths, methods, probes, log and metrics."""
+"""Paths, methods, probes, log lines and metrics."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ from daguerre.storage.api_keys import ResourceStore
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_no_such_path(server: RunningServer, method: str, path: str, near: str | None) -> None:
-    """An unknown path is a 404 in the usual shape, with the path that is near."""
+def test_unknown_path(server: RunningServer, method: str, path: str, near: str | None) -> None:
+    """An unknown path is a 404 that suggests a similar path."""
     response = server.client.request(method, str(server.client.base_url) + path)
     error = error_of(response)
     assert (response.status_code, error["type"]) == (404, "invalid_request_error")
@@ -65,7 +65,7 @@ def test_no_such_path(server: RunningServer, method: str, path: str, near: str |
     ],
 )
 def test_wrong_method(server: RunningServer, method: str, path: str, allowed: str) -> None:
-    """A wrong method is a 405 that says which are right, in the header too."""
+    """A wrong method is a 405 that names the allowed ones, also in the Allow header."""
     response = server.client.request(method, path)
     error = error_of(response)
     assert (response.status_code, error["type"]) == (405, "invalid_request_error")
@@ -74,7 +74,7 @@ def test_wrong_method(server: RunningServer, method: str, path: str, allowed: st
 
 
 def test_options_and_head(server: RunningServer) -> None:
-    """OPTIONS tells the methods; HEAD is GET without its body, of errors too."""
+    """OPTIONS lists the methods; HEAD is GET without the body, for errors too."""
     options = server.client.options(PATH)
     assert (options.status_code, options.headers["allow"]) == (204, "POST, OPTIONS")
     assert options.headers["x-request-id"] and options.content == b""
@@ -99,8 +99,8 @@ def test_options_and_head(server: RunningServer) -> None:
         ("*", 404),
     ],
 )
-def test_target_with_a_host(server: RunningServer, target: str, status: int) -> None:
-    """A target in absolute form, as some proxies and scripts send it, is its path."""
+def test_absolute_form_target(server: RunningServer, target: str, status: int) -> None:
+    """A request target in absolute form is routed by its path."""
     head = f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\n\r\n"
     with server.connection() as connection:
         connection.sendall(head.encode())
@@ -108,7 +108,7 @@ def test_target_with_a_host(server: RunningServer, target: str, status: int) -> 
 
 
 def test_probes(server: RunningServer) -> None:
-    """Alive in any case; ready only when the engine is, with a Retry-After while it is not."""
+    """/healthz is always 200; /readyz is 503 with Retry-After until the engine is ready."""
     assert server.client.get("/healthz").json() == {"status": "alive"}
     assert server.client.get("/readyz").json() == {"status": "ready"}
     server.engine.is_ready = False
@@ -120,7 +120,7 @@ def test_probes(server: RunningServer) -> None:
 
 
 def test_draining(server: RunningServer) -> None:
-    """While the server drains, /readyz and new requests are told so, with a Retry-After."""
+    """While the server drains, /readyz and new requests get 503 with Retry-After."""
     server.engine.is_draining = True
     for response in (server.client.get("/readyz"), server.generate()):
         error = error_of(response)
@@ -128,14 +128,14 @@ def test_draining(server: RunningServer) -> None:
         assert 1 <= int(response.headers["retry-after"]) <= 59
 
 
-def test_model_that_cannot_be_loaded(tmp_path: Path) -> None:
-    """/readyz and requests say so plainly, and do not promise that waiting helps (a bug was)."""
+def test_model_load_failure(tmp_path: Path) -> None:
+    """After a load failure /readyz and requests get 503 without Retry-After."""
     engine, settings = FakeEngine(), Settings(home=tmp_path)
     engine.load_failure = "OSError: /secret/place"
     resources = ResourceStore.open(settings.database_url, settings.data_dir())
     _, key = resources.create(MODEL, "DIFFUSION")
 
-    async def scene() -> list[httpx.Response]:
+    async def responses() -> list[httpx.Response]:
         transport = httpx.ASGITransport(create_app(settings, engine, resources))
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
             body, headers = {"model": MODEL, "prompt": "a fox"}, {"authorization": f"Bearer {key}"}
@@ -144,15 +144,15 @@ def test_model_that_cannot_be_loaded(tmp_path: Path) -> None:
                 await client.post(PATH, json=body, headers=headers),
             ]
 
-    for response in asyncio.run(scene()):
+    for response in asyncio.run(responses()):
         error = error_of(response)
         assert (error["code"], "could not be loaded" in error["message"]) == (503, True)
         assert "retry-after" not in response.headers and "secret" not in response.text
     resources.close()
 
 
-def test_broken_database_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Clients get 503 and the operator the reason, once for all of them (a bug was)."""
+def test_database_outage_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Clients get 503, and the log has the cause once."""
     with running(tmp_path) as server:
         with sqlite3.connect(tmp_path / "daguerre.db") as database:
             database.execute("DROP TABLE daguerre_resources")
@@ -166,8 +166,8 @@ def test_broken_database_is_in_the_log(tmp_path: Path, caplog: pytest.LogCapture
     assert "no such table" in record.getMessage() and "SELECT" not in record.getMessage()
 
 
-def test_outages_are_told_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
-    """An outage that lasts is told again after some seconds; a full queue is none."""
+def test_outage_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A lasting outage is logged once per interval; a full queue is not an outage."""
     now_s = [0.0]
     outages, broken = OutageLog(lambda: now_s[0]), UnavailableError("cannot read the API keys")
     broken.__cause__ = OSError("gone")
@@ -184,7 +184,7 @@ def samples(text: str) -> dict[str, float]:
 
 
 def test_metrics(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Requests are counted once, by route and status; the engine's numbers are its own."""
+    """Requests are counted once, by route and status, next to the metrics of the engine."""
     with running(tmp_path_factory.mktemp("metrics")) as server:
         server.generate()
         server.client.post("/images/generations", headers={"authorization": f"Bearer {server.key}"})
@@ -193,25 +193,27 @@ def test_metrics(tmp_path_factory: pytest.TempPathFactory) -> None:
         response = server.client.get("/metrics")
         assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
         found = samples(response.text)
-    count = 'daguerre_requests_total{route="/v1/images/generations",status="%s"}'
+    count = 'daguerre_http_requests_total{route="/v1/images/generations",status="%s"}'
     assert (found[count % "200"], found[count % "400"]) == (1, 2)
-    assert found['daguerre_requests_total{route="other",status="404"}'] == 1
+    assert found['daguerre_http_requests_total{route="other",status="404"}'] == 1
     assert "script" not in response.text
-    assert found['daguerre_stage_seconds_count{stage="file"}'] == 1
-    assert found['daguerre_stage_seconds_sum{stage="denoise"}'] == 0.03
-    assert found['daguerre_request_seconds_count{route="/v1/images/generations"}'] == 3
-    assert found['daguerre_jobs_total{outcome="done"}'] == 1
-    assert (found["daguerre_forwards_total"], found["daguerre_rows_total"]) == (7, 21)
+    assert found['daguerre_stage_duration_seconds_count{stage="file"}'] == 1
+    assert found['daguerre_stage_duration_seconds_sum{stage="denoise"}'] == 0.03
+    assert (
+        found['daguerre_http_request_duration_seconds_count{route="/v1/images/generations"}'] == 3
+    )
+    assert found['daguerre_jobs_total{outcome="succeeded"}'] == 1
+    assert (found["daguerre_forward_passes_total"], found["daguerre_batch_rows_total"]) == (7, 21)
     assert found["daguerre_ready"] == 1
     assert found['daguerre_worker_up{worker="0"}'] == 1
     assert found['daguerre_worker_restarts_total{worker="0"}'] == 0
-    assert found['daguerre_worker_unlike{worker="0"}'] == 0
-    assert found['daguerre_certificate{evaluation="denoiser (2, 256)"}'] == 1
-    assert found['daguerre_certificate{evaluation="denoiser (4, 256)"}'] == 0
+    assert found['daguerre_worker_mismatched_models{worker="0"}'] == 0
+    assert found['daguerre_batch_certificates{result="exact"}'] == 1
+    assert found['daguerre_batch_certificates{result="inexact"}'] == 1
 
 
-def of_requests(caplog: pytest.LogCaptureFixture, count: int) -> list[logging.LogRecord]:
-    """So many; the last is written when its client has the answer already."""
+def request_records(caplog: pytest.LogCaptureFixture, count: int) -> list[logging.LogRecord]:
+    """Waits for `count` records, because the last is written after its response."""
 
     def found() -> list[logging.LogRecord]:
         return [record for record in caplog.records if record.name == "daguerre.requests"]
@@ -221,14 +223,14 @@ def of_requests(caplog: pytest.LogCaptureFixture, count: int) -> list[logging.Lo
 
 
 def test_log_line(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
-    """One line for each request, with what an operator needs, and never prompt or key."""
+    """Each request is logged in one line, without prompt or key."""
     caplog.set_level(logging.DEBUG)
     prompts = {"prompt": "unspeakable words", "negative_prompt": "worse words"}
     body = {"model": MODEL, "size": "1344x768", **prompts}
     server.post(body, x_request_id="good-1")
     server.post({**body, "n": 2}, x_request_id="bad-1")
     server.post(body, key="inf-stolen", x_request_id="bad-2")
-    lines = [record.getMessage() for record in of_requests(caplog, 3)]
+    lines = [record.getMessage() for record in request_records(caplog, 3)]
     pattern = (
         r"request_id=good-1 resource=DIFFUSION method=POST route=/v1/images/generations status=200"
         r" total_ms=\d+ size=1344x768 steps=4 queue_ms=2 inference_ms=36"
@@ -240,24 +242,26 @@ def test_log_line(server: RunningServer, caplog: pytest.LogCaptureFixture) -> No
         assert secret not in caplog.text
 
 
-def test_probes_are_quiet(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
-    """A load balancer's probes do not fill the log."""
+def test_probes_are_logged_at_debug(
+    server: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Probes of load balancers do not fill the log."""
     caplog.set_level(logging.DEBUG)
     server.client.get("/healthz")
     server.client.get("/nowhere")
-    levels = [record.levelno for record in of_requests(caplog, 2)]
+    levels = [record.levelno for record in request_records(caplog, 2)]
     assert levels == [logging.DEBUG, logging.INFO]
 
 
 def test_engine_is_started_and_stopped(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The engine starts and stops with the app, once."""
+    """The engine starts and stops once, with the app."""
     with running(tmp_path_factory.mktemp("lifespan")) as server:
         assert (server.engine.num_starts, server.engine.num_stops) == (1, 0)
     assert (server.engine.num_starts, server.engine.num_stops) == (1, 1)
 
 
-def test_a_very_long_method_is_not_repeated(server: RunningServer) -> None:
-    """What a stranger sends as a method does not come back at its full length."""
+def test_long_method_is_truncated(server: RunningServer) -> None:
+    """The error of a long method does not repeat all of it."""
     response = server.client.request("X" * 5000, PATH)
     assert response.status_code == 405
     assert len(response.content) < 500

@@ -69,7 +69,7 @@ def create_app(
     images = ImageGenerations(settings, engine, keys, limiter, replays, signer)
     models, health = Models(engine, keys), Health(engine)
     routes = [
-        *_routes(images, files, models, health, metrics, OpenApi(settings)),
+        *_routes(images, files, models, health, metrics, OpenApi(settings.public_base_url())),
         *_playground_routes(Playground(), one_time_login or OneTimeLogin()),
     ]
     paths = [route.path for route in routes]

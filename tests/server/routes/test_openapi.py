@@ -1,4 +1,4 @@
-"""The document says what the server does."""
+"""The OpenAPI document matches the server."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import jsonschema_rs
 import pytest
 from conftest import MODEL, RunningServer, error_of
 
-from daguerre.config import Settings
 from daguerre.errors import InvalidRequestError
 from daguerre.protocol.parsing import parse_request
 from daguerre.server.routes.openapi import document
 
-DOCUMENT = document(Settings())
+DOCUMENT = document("http://127.0.0.1:8000")
 FIELDS: dict[str, dict[str, Any]] = DOCUMENT["components"]["schemas"]["ImageGenerationRequest"][
     "properties"
 ]
@@ -25,7 +24,7 @@ LEAST: dict[str, Any] = {"model": MODEL, "prompt": "x"}
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_documented_values_are_accepted(name: str) -> None:
-    """Every value, bound, default and example in the document is taken by the parser."""
+    """Every documented value, bound, default and example is accepted."""
     schema = FIELDS[name]
     bounds = [schema[key] for key in ("minimum", "maximum", "default") if key in schema]
     allowed = bounds + schema.get("enum", []) + schema.get("examples", [])
@@ -39,14 +38,14 @@ def test_documented_values_are_accepted(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_what_the_document_excludes_is_refused(name: str) -> None:
-    """One past each bound, another type and another word are refused."""
+def test_excluded_values_are_rejected(name: str) -> None:
+    """A value beyond a bound, of another type, or not in the list is rejected."""
     schema = FIELDS[name]
     excluded: list[object] = [{}, []]
     excluded += [schema["minimum"] - 1] if "minimum" in schema else []
     excluded += [schema["maximum"] + 1] if "maximum" in schema else []
     excluded += ["x" * (schema["maxLength"] + 1)] if "maxLength" in schema else []
-    excluded += ["surely not in the list"] if "enum" in schema else []
+    excluded += ["not in the list"] if "enum" in schema else []
     excluded += ["x"] if "string" not in schema["type"] else [5]
     for value in excluded:
         with pytest.raises(InvalidRequestError):
@@ -54,16 +53,16 @@ def test_what_the_document_excludes_is_refused(name: str) -> None:
 
 
 def test_every_operation_is_served(server: RunningServer) -> None:
-    """Each path and method of the document exists."""
+    """Every path and method of the document exists."""
     for path, methods in DOCUMENT["paths"].items():
         for method in methods:
             response = server.client.request(method, path.replace("{id}", MODEL))
-            answers = (404,) if "/files/" in path else (200, 401)  # no link, no file
+            answers = (404,) if "/files/" in path else (200, 401)  # not a valid link
             assert response.status_code in answers, (method, path)
 
 
 def test_states_are_documented(server: RunningServer) -> None:
-    """Loading and a model that is not served have their answers in the document; once not."""
+    """The responses of a loading server and for a model that is not served are documented."""
     key = server.resources.create("other-model", "OTHER")[1]
     server.engine.is_ready = False
     answers = {
@@ -82,16 +81,16 @@ def test_states_are_documented(server: RunningServer) -> None:
 
 
 def test_events(server: RunningServer) -> None:
-    """The events of a stream have the fields, and those values, that the document says."""
+    """The events of a stream match their schemas."""
     text = server.generate(stream=True, partial_images=1, quality="max").text
-    told = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
-    for data, name in zip(told, EVENTS, strict=True):
+    events = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    for data, name in zip(events, EVENTS, strict=True):
         schema = DOCUMENT["components"]["schemas"][name]
         jsonschema_rs.validate(schema | {"additionalProperties": False}, data)
 
 
 def test_references_resolve() -> None:
-    """Every $ref leads to a schema of the document."""
+    """Every $ref refers to a schema, and every schema is used."""
 
     def references(node: object) -> set[str]:
         if isinstance(node, dict):
@@ -104,33 +103,33 @@ def test_references_resolve() -> None:
 
 
 def test_document_over_http(server: RunningServer) -> None:
-    """The document is served as JSON, open to anyone."""
+    """The document is served as JSON and needs no key."""
     served = server.client.get("/openapi.json").json()
-    assert served == document(server.settings)
+    assert served == document(server.settings.public_base_url())
     assert set(served["paths"]["/v1/images/generations"]["post"]["responses"]) == {
         "200", "400", "401", "403", "404", "408", "409", "413", "429", "500", "503", "504",
     }  # fmt: skip
 
 
 class _Page(HTMLParser):
-    """Tags, and the addresses that they would fetch or lead to."""
+    """Tags, URLs and text of a page."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tags: set[str] = set()
-        self.addresses: set[str] = set()
+        self.urls: set[str] = set()
         self.text = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
-        self.addresses |= {value or "" for name, value in attrs if name in ("src", "href")}
+        self.urls |= {value or "" for name, value in attrs if name in ("src", "href")}
 
     def handle_data(self, data: str) -> None:
         self.text += data
 
 
 def test_page(server: RunningServer) -> None:
-    """The page tells every field, path and schema, runs no script and fetches nothing."""
+    """The page shows every field, path and schema, without scripts and external resources."""
     response = server.client.get("/docs")
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert response.headers["content-security-policy"].startswith("default-src 'none'")
@@ -138,11 +137,11 @@ def test_page(server: RunningServer) -> None:
     page.feed(response.text)
     assert not page.tags & {"script", "link", "img", "iframe", "object", "form"}
     schemas = DOCUMENT["components"]["schemas"]
-    assert page.addresses - {"openapi.json"} <= {f"#{name}" for name in schemas}
+    assert page.urls - {"openapi.json"} <= {f"#{name}" for name in schemas}
     for word in [*FIELDS, *DOCUMENT["paths"], *schemas, "4294967295", "1344x768"]:
         assert word in page.text
 
 
 def test_openapi_needs_get(server: RunningServer) -> None:
-    """The document is read only."""
+    """The document can only be read."""
     assert error_of(server.client.post("/openapi.json"))["code"] == 405

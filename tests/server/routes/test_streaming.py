@@ -1,4 +1,4 @@
-"""Streams: events and comments, their order and their end, whatever that is."""
+"""Streams: events, comments, their order, errors and disconnects."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from daguerre.server.routes import streaming
 
 
 @dataclass(frozen=True)
-class JobEvent:
-    """What one block of a stream says: a comment, or an event with its data."""
+class Block:
+    """A block of a stream: a comment, or an event with its data."""
 
     comment: str = ""
     event: str = ""
@@ -46,29 +46,29 @@ class JobEvent:
         return Image.open(io.BytesIO(base64.b64decode(self.fields["b64_json"], validate=True)))
 
 
-def blocks(text: str) -> Iterator[JobEvent]:
-    """Read by the letter of the standard, with none of its freedoms."""
+def blocks(text: str) -> Iterator[Block]:
+    """Parses the exact form that the server writes."""
     assert text.endswith("\n\n")
     for block in text[:-2].split("\n\n"):
         lines = block.split("\n")
         if lines[0].startswith(":"):
             assert len(lines) == 1
-            yield JobEvent(comment=lines[0].removeprefix(": "))
+            yield Block(comment=lines[0].removeprefix(": "))
         else:
             event, data = lines
-            yield JobEvent("", event.removeprefix("event: "), data.removeprefix("data: "))
+            yield Block("", event.removeprefix("event: "), data.removeprefix("data: "))
 
 
-def stream(server: RunningServer, **fields: object) -> list[JobEvent]:
+def stream(server: RunningServer, **fields: object) -> list[Block]:
     response = server.generate(stream=True, **fields)
     assert response.status_code == 200, response.text
     return list(blocks(response.text))
 
 
 def test_order(server: RunningServer) -> None:
-    """The place in the queue, each step, each preview behind its step, and the image."""
-    told = stream(server, partial_images=3)
-    assert [one.comment or one.event for one in told] == [
+    """Queue position, steps, each preview after its step, and the image."""
+    received = stream(server, partial_images=3)
+    assert [one.comment or one.event for one in received] == [
         "queued 0",
         "step 1/4",
         "image_generation.partial_image",
@@ -79,13 +79,13 @@ def test_order(server: RunningServer) -> None:
         "step 4/4",
         "image_generation.completed",
     ]
-    previews = [one for one in told if one.event.endswith("partial_image")]
+    previews = [one for one in received if one.event.endswith("partial_image")]
     assert [one.fields["partial_image_index"] for one in previews] == [0, 1, 2]
     assert [np.asarray(one.image).max() for one in previews] == [1, 2, 3]
 
 
 def test_headers(server: RunningServer) -> None:
-    """The answer is a stream that nothing on its way keeps back or stores; seed and id are told."""
+    """The headers disable buffering and caching, and contain seed and request ID."""
     response = server.generate(stream=True)
     headers = response.headers
     assert headers["content-type"] == "text/event-stream"
@@ -94,17 +94,18 @@ def test_headers(server: RunningServer) -> None:
     assert headers["x-seed"] == str(server.engine.params[0].seed)
 
 
-def test_fields_of_the_events(server: RunningServer) -> None:
-    """Exactly OpenAI's fields, of the values that OpenAI's types have."""
-    told = stream(server, partial_images=1, size="1344x768", quality="hd", output_format="jpeg")
-    preview, last = (one.fields for one in told if one.event)
+def test_event_fields(server: RunningServer) -> None:
+    """Events have exactly OpenAI's fields, with values of OpenAI's types."""
+    started = int(time.time())
+    received = stream(server, partial_images=1, size="1344x768", quality="hd", output_format="jpeg")
+    preview, last = (one.fields for one in received if one.event)
     common = {"type", "b64_json", "created_at", "size", "quality", "background", "output_format"}
     assert set(preview) == common | {"partial_image_index"}
     assert set(last) == common | {"usage"}
     for fields in (preview, last):
         assert (fields["size"], fields["output_format"]) == ("1344x768", "jpeg")
         assert (fields["quality"], fields["background"]) == ("auto", "opaque")
-        assert abs(fields["created_at"] - time.time()) < 60
+        assert started <= fields["created_at"] <= time.time()
     assert preview["type"] == "image_generation.partial_image"
     assert last["type"] == "image_generation.completed"
     assert last["usage"]["input_tokens_details"] == {"image_tokens": 0, "text_tokens": 0}
@@ -112,12 +113,12 @@ def test_fields_of_the_events(server: RunningServer) -> None:
 
 @pytest.mark.parametrize("output_format", ["png", "jpeg"])
 def test_previews_change_nothing(server: RunningServer, output_format: str) -> None:
-    """With any number of previews the image has the bytes that it has without a stream."""
+    """The image of a stream with previews has the bytes of one without a stream."""
     plain = server.generate(seed=3, output_format=output_format).json()["data"][0]["b64_json"]
     for count in range(4):
-        told = stream(server, seed=3, output_format=output_format, partial_images=count)
-        assert told[-1].fields["b64_json"] == plain
-        previews = [one.image for one in told if one.event.endswith("partial_image")]
+        received = stream(server, seed=3, output_format=output_format, partial_images=count)
+        assert received[-1].fields["b64_json"] == plain
+        previews = [one.image for one in received if one.event.endswith("partial_image")]
         assert len(previews) == count
         assert {(image.format, image.size) for image in previews} <= {
             (output_format.upper(), (64, 64))
@@ -125,22 +126,22 @@ def test_previews_change_nothing(server: RunningServer, output_format: str) -> N
 
 
 def test_few_steps(server: RunningServer) -> None:
-    """There are never more previews than steps between which there is something to see."""
+    """The number of previews is limited by the number of steps."""
     server.engine.num_steps = 2
-    told = [one.event for one in stream(server, partial_images=3) if one.event]
-    assert told == ["image_generation.partial_image", "image_generation.completed"]
+    events = [one.event for one in stream(server, partial_images=3) if one.event]
+    assert events == ["image_generation.partial_image", "image_generation.completed"]
 
 
 @pytest.mark.parametrize("fields", [{"partial_images": 2}, {"partial_images": 1, "stream": False}])
 def test_previews_need_a_stream(server: RunningServer, fields: dict[str, object]) -> None:
-    """partial_images without stream is refused by name."""
+    """`partial_images` without `stream` is an error that names the field."""
     response = server.generate(**fields)
     assert error_of(response)["param"] == "partial_images" and response.status_code == 400
 
 
 @pytest.mark.parametrize("error", [QueueFullError("full"), NotReadyError("loading")])
-def test_refused_before_it_begins(server: RunningServer, error: Exception) -> None:
-    """What is refused at once has its status and Retry-After, and is no stream."""
+def test_error_before_the_start(server: RunningServer, error: Exception) -> None:
+    """An error before the first event is an ordinary response with status and Retry-After."""
     server.engine.refusal = error
     response = server.generate(stream=True)
     assert error_of(response)["message"] == str(error)
@@ -151,7 +152,7 @@ def test_refused_before_it_begins(server: RunningServer, error: Exception) -> No
     "error", [InternalError("broken"), InvalidRequestError("too long", param="prompt")]
 )
 def test_failure(server: RunningServer, caplog: pytest.LogCaptureFixture, error: Any) -> None:
-    """A failure is the last event, in the usual body; the log has its status."""
+    """An error of the job is the last event, and its status is logged."""
     caplog.set_level(logging.INFO, "daguerre.requests")
     server.engine.failure = error
     *_, last = stream(server)
@@ -167,8 +168,8 @@ def test_failure(server: RunningServer, caplog: pytest.LogCaptureFixture, error:
     wait_until(lambda: f"status={error.status}" in caplog.text)
 
 
-def test_fault(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
-    """A fault of ours is told under its id and without its words; the log has the traceback."""
+def test_internal_error(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
+    """The event of an internal error has the request ID and no details; the log has both."""
     server.engine.failure = RuntimeError("secret detail")
     response = server.generate(stream=True)
     *_, last = blocks(response.text)
@@ -180,7 +181,7 @@ def test_fault(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_deadline(tmp_path: Path) -> None:
-    """A stream that is not done in time ends with a 504 in the usual body."""
+    """A stream that exceeds its deadline ends with a 504 as an event."""
     with running(tmp_path, request_timeout_s=0.3) as server:
         server.engine.is_held = True
         *_, last = stream(server)
@@ -189,7 +190,7 @@ def test_deadline(tmp_path: Path) -> None:
 
 
 def test_heartbeats(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While nothing happens, comments come; then the stream goes on where it was."""
+    """A stream without progress sends comments, and continues afterwards."""
     monkeypatch.setattr(streaming, "HEARTBEAT_S", 0.02)
     server.engine.is_held = True
     body = {"model": MODEL, "prompt": "x", "stream": True}
@@ -200,14 +201,14 @@ def test_heartbeats(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> N
             text += part
             if text.count(": waiting\n\n") >= 3:
                 server.engine.is_held = False
-    told = [one.comment or one.event for one in blocks(text)]
-    assert told[:4] == ["queued 0", "waiting", "waiting", "waiting"]
-    assert told[-2:] == ["step 4/4", "image_generation.completed"]
+    received = [one.comment or one.event for one in blocks(text)]
+    assert received[:4] == ["queued 0", "waiting", "waiting", "waiting"]
+    assert received[-2:] == ["step 4/4", "image_generation.completed"]
     assert server.engine.num_cancelled == 0
 
 
-def test_client_leaves(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
-    """A client that closes a stream cancels its job; the log knows that it left."""
+def test_disconnect(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
+    """A disconnect cancels the job and is logged as status 499."""
     caplog.set_level(logging.INFO, "daguerre.requests")
     server.engine.is_held = True
     body = json.dumps({"model": MODEL, "prompt": "x", "stream": True}).encode()
@@ -220,7 +221,7 @@ def test_client_leaves(server: RunningServer, caplog: pytest.LogCaptureFixture) 
 
 
 def test_rate_limit(server: RunningServer) -> None:
-    """A stream costs as much as an image; one that fails costs nothing."""
+    """A stream uses one permit; one that fails returns it."""
     key = server.limited(1)
     body = {"model": MODEL, "prompt": "x", "stream": True}
     server.engine.failure = InternalError("broken")
@@ -231,8 +232,8 @@ def test_rate_limit(server: RunningServer) -> None:
     assert error_of(refused)["type"] == RateLimitError.type and refused.status_code == 429
 
 
-def test_connection_is_kept(server: RunningServer) -> None:
-    """After a stream the same connection serves the next request."""
+def test_keep_alive(server: RunningServer) -> None:
+    """The connection serves another request after a stream."""
     with httpx.Client(base_url=server.settings.public_base_url(), timeout=30) as client:
         headers = {"authorization": f"Bearer {server.key}"}
         body = {"model": MODEL, "prompt": "x"}
@@ -242,8 +243,8 @@ def test_connection_is_kept(server: RunningServer) -> None:
             assert "connection" not in response.headers
 
 
-def test_server_that_stops(tmp_path: Path) -> None:
-    """A server that is told twice to stop says so in the streams that it cuts off."""
+def test_shutdown(tmp_path: Path) -> None:
+    """After a second signal the streams end with an error event."""
     with running(tmp_path) as server:
         server.engine.is_held = True
         body = json.dumps({"model": MODEL, "prompt": "x", "stream": True}).encode()
@@ -254,11 +255,11 @@ def test_server_that_stops(tmp_path: Path) -> None:
             data = b""
             while part := connection.recv(65536):
                 data += part
-    assert b"event: error" in data and b"the server is stopping" in data
+    assert b"event: error" in data and b"the server is shutting down" in data
 
 
-def test_place_in_the_queue(server: RunningServer) -> None:
-    """The place is told again whenever it has changed."""
+def test_queue_position(server: RunningServer) -> None:
+    """The queue position is sent again whenever it changes."""
     server.engine.is_held, server.engine.place = True, 2
     body = {"model": MODEL, "prompt": "x", "stream": True}
     headers = {"authorization": f"Bearer {server.key}"}
@@ -272,18 +273,18 @@ def test_place_in_the_queue(server: RunningServer) -> None:
                 server.engine.place -= 1
             else:
                 server.engine.is_held = False
-    told = [one.comment or one.event for one in blocks(text)]
-    assert told[:4] == ["queued 2", "queued 1", "queued 0", "step 1/4"]
+    received = [one.comment or one.event for one in blocks(text)]
+    assert received[:4] == ["queued 2", "queued 1", "queued 0", "step 1/4"]
 
 
 @pytest.mark.parametrize(
     ("fields", "headers", "wants_progress"),
     [({}, {}, False), ({"stream": True}, {}, True), ({}, {"idempotency_key": "place-1"}, True)],
 )
-def test_who_is_told_of_the_place(
+def test_wants_progress(
     server: RunningServer, fields: dict[str, bool], headers: dict[str, str], wants_progress: bool
 ) -> None:
-    """Streams alone ask for it as it changes, and jobs that a stream may come to watch."""
+    """Streams request progress, and so do jobs that a stream may join."""
     body = {"model": MODEL, "prompt": "x", **fields}
     assert server.post(body, **headers).status_code == 200
     assert server.engine.contexts[-1].wants_progress == wants_progress

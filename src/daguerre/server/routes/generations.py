@@ -69,7 +69,14 @@ class ImageGenerations:
         replay = self._replays.begin(resource, request.headers, body, params, info)
         if body.stream:
             metadata = EventMetadata.of(params, body.quality)
-            return ImageStream(self._settings, self._engine, context, metadata, permit, replay)
+            return ImageStream(
+                self._engine,
+                context,
+                metadata,
+                permit,
+                replay,
+                embed_prompt=self._settings.embed_prompt,
+            )
         with permit:
             async with replay as idempotent:
                 context.params = idempotent.params

@@ -1,7 +1,4 @@
-"""Whether the server is alive, and whether it can take work.
-
-For load balancers and supervisors; open to anyone, and cheap enough to be asked every second.
-"""
+"""GET /healthz and /readyz, for load balancers and supervisors; without authentication."""
 
 from __future__ import annotations
 
@@ -13,6 +10,8 @@ from daguerre.errors import NotReadyError, UnavailableError
 
 
 class Health:
+    """Liveness and readiness of the server."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
@@ -22,9 +21,9 @@ class Health:
     async def ready(self, request: Request) -> Response:
         stats = self._engine.stats()
         if stats.failure:
-            raise UnavailableError("the model could not be loaded; the server's log says why")
+            raise UnavailableError("the model could not be loaded; see the server's log")
         if stats.is_draining:
-            raise NotReadyError("the server is draining and takes no new requests")
+            raise NotReadyError("the server is shutting down and accepts no new requests")
         if not stats.is_ready:
             raise NotReadyError("the model is still loading")
         return JSONResponse({"status": "ready"})

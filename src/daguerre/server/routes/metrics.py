@@ -1,14 +1,15 @@
-"""Numbers for Prometheus: what the exchanges were like, and what the engine says of itself.
+"""GET /metrics: request and engine metrics for Prometheus.
 
-One registry for each app, so two apps in one process do not mix. Labels are routes, statuses and
-stages, never anything that a caller chooses.
+Each app has its own registry. No label value is chosen by a client, and every metric has a bounded
+number of series.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter as CountOf
+from collections.abc import Iterator, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.requests import Request
@@ -22,53 +23,55 @@ _BUCKETS_S = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 600)
 
 
 class Metrics:
+    """Observes requests and serves the metrics."""
+
     def __init__(self, engine: Engine) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(_EngineCollector(engine))
+        registry = self._registry = CollectorRegistry()
+        registry.register(_EngineCollector(engine))
         self._requests = Counter(
-            "daguerre_requests",
-            "Requests answered; status 499 is a client that went away.",
+            "daguerre_http_requests",
+            "HTTP requests. Status 499: the client disconnected.",
             ("route", "status"),
-            registry=self._registry,
+            registry=registry,
         )
-        self._seconds = Histogram(
-            "daguerre_request_seconds",
-            "Time from the head of a request to the end of its answer.",
+        self._durations = Histogram(
+            "daguerre_http_request_duration_seconds",
+            "Time from the head of a request to the end of its response.",
             ("route",),
             buckets=_BUCKETS_S,
-            registry=self._registry,
+            registry=registry,
         )
-        self._stage_seconds = Histogram(
-            "daguerre_stage_seconds",
-            "Time that an image spent in each stage of its making.",
+        self._stage_durations = Histogram(
+            "daguerre_stage_duration_seconds",
+            "Time of an image in each stage.",
             ("stage",),
             buckets=_BUCKETS_S,
-            registry=self._registry,
+            registry=registry,
         )
-
-        self._results = Counter(
-            "daguerre_results",
-            "Answers from a file that was kept (hit), and files that were kept (miss).",
-            ("outcome",),
-            registry=self._registry,
+        self._image_store = Counter(
+            "daguerre_image_store_requests",
+            "Responses from the image store (hit) and new images stored in it (miss).",
+            ("result",),
+            registry=registry,
         )
 
     def observe(self, context: RequestContext) -> None:
+        """Counts a finished request."""
         self._requests.labels(context.route, str(context.status)).inc()
-        self._seconds.labels(context.route).observe(context.total_s())
+        self._durations.labels(context.route).observe(context.total_s())
         if context.cache:
-            self._results.labels(context.cache).inc()
-        if context.cache == "hit":  # it was made before
+            self._image_store.labels(context.cache).inc()
+        if context.cache == "hit":  # no stage ran
             return
         for stage, duration_ms in stages_ms(context).items():
-            self._stage_seconds.labels(stage).observe(duration_ms / 1000)
+            self._stage_durations.labels(stage).observe(duration_ms / 1000)
 
     async def show(self, request: Request) -> Response:
         return Response(generate_latest(self._registry), headers={"content-type": _CONTENT_TYPE})
 
 
 def stages_ms(context: RequestContext) -> dict[str, float]:
-    """Stage -> milliseconds, in the order in which an image passes them."""
+    """Stage -> milliseconds, in chronological order."""
     timings = context.timings
     if timings is None:
         return {}
@@ -82,72 +85,80 @@ def stages_ms(context: RequestContext) -> dict[str, float]:
 
 
 class _EngineCollector(Collector):
-    """Reads `stats()` when it is asked, so nothing is counted twice."""
+    """Reads the engine's statistics at each scrape."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         stats = self._engine.stats()
-        yield _gauge("ready", "1 when the model is loaded.", float(stats.is_ready))
-        yield _gauge("jobs_waiting", "Jobs accepted and not begun.", stats.num_queued)
-        yield _gauge("jobs_running", "Jobs begun and not ended.", stats.num_running)
+        yield _gauge("ready", "1 if the engine accepts jobs.", float(stats.is_ready))
+        yield _gauge("jobs_queued", "Jobs that are accepted and not started.", stats.num_queued)
+        yield _gauge("jobs_running", "Jobs that are started and not finished.", stats.num_running)
         yield _gauge(
-            "seconds_per_job",
-            "Mean of late between the ends of two jobs, with all workers at work.",
+            "job_service_time_seconds",
+            "Recent mean time between two finished jobs while all workers are busy.",
             stats.service_times.mean_service_time_s,
         )
-        jobs = CounterMetricFamily("daguerre_jobs", "Jobs ended.", labels=["outcome"])
-        jobs.add_metric(["done"], stats.num_succeeded)
-        jobs.add_metric(["failed"], stats.num_failed)
-        jobs.add_metric(["cancelled"], stats.num_cancelled)
-        yield jobs
-        yield CounterMetricFamily(
-            "daguerre_forwards", "Evaluations of any network.", value=stats.num_forwards
+        outcomes = {
+            "succeeded": stats.num_succeeded,
+            "failed": stats.num_failed,
+            "cancelled": stats.num_cancelled,
+        }
+        yield _labelled(
+            CounterMetricFamily("daguerre_jobs", "Finished jobs.", labels=["outcome"]), outcomes
         )
-        yield CounterMetricFamily(
-            "daguerre_rows", "Rows in those evaluations.", value=stats.num_rows
+        yield _counter("forward_passes", "Forward passes of all networks.", stats.num_forwards)
+        yield _counter("batch_rows", "Rows of these forward passes.", stats.num_rows)
+        yield from _worker_metrics(stats.workers)
+        certified = CountOf(stats.certificates.values())
+        yield _labelled(
+            GaugeMetricFamily(
+                "daguerre_batch_certificates",
+                "Batch configurations whose results were verified to be exact, or found inexact.",
+                labels=["result"],
+            ),
+            {"exact": certified[True], "inexact": certified[False]},
         )
-        yield CounterMetricFamily(
-            "daguerre_engine_restarts",
-            "Times that a process of the engine ended unasked and was replaced.",
-            value=stats.num_restarts,
-        )
-        yield from _of_workers(stats.workers)
-        certificates = GaugeMetricFamily(
-            "daguerre_certificate",
-            "1 where sharing this evaluation was proved to change no bit, 0 where it does.",
-            labels=["evaluation"],
-        )
-        for name, is_held in stats.certificates.items():
-            certificates.add_metric([name], float(is_held))
-        yield certificates
 
 
-def _of_workers(
-    workers: Sequence[WorkerStats],
-) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-    is_up = GaugeMetricFamily(
-        "daguerre_worker_up", "1 where this process of the engine works.", labels=["worker"]
+def _worker_metrics(workers: Sequence[WorkerStats]) -> Iterator[Metric]:
+    numbered = {str(number): worker for number, worker in enumerate(workers)}
+    yield _labelled(
+        GaugeMetricFamily("daguerre_worker_up", "1 if the worker is ready.", labels=["worker"]),
+        {number: worker.is_ready for number, worker in numbered.items()},
     )
-    jobs = GaugeMetricFamily("daguerre_worker_jobs", "Jobs that it has.", labels=["worker"])
-    restarts = CounterMetricFamily(
-        "daguerre_worker_restarts",
-        "Times that it ended unasked and was replaced.",
-        labels=["worker"],
+    yield _labelled(
+        GaugeMetricFamily("daguerre_worker_jobs", "Jobs sent to the worker.", labels=["worker"]),
+        {number: worker.num_jobs for number, worker in numbered.items()},
     )
-    unlike = GaugeMetricFamily(
-        "daguerre_worker_unlike",
-        "Models that it has and does not serve, since it would draw other bits than the others.",
-        labels=["worker"],
+    yield _labelled(
+        CounterMetricFamily(
+            "daguerre_worker_restarts", "Restarts after a crash or a hang.", labels=["worker"]
+        ),
+        {number: worker.num_restarts for number, worker in numbered.items()},
     )
-    for number, worker in enumerate(workers):
-        is_up.add_metric([str(number)], float(worker.is_ready))
-        jobs.add_metric([str(number)], worker.num_jobs)
-        restarts.add_metric([str(number)], worker.num_restarts)
-        unlike.add_metric([str(number)], len(worker.mismatched_models))
-    yield from (is_up, jobs, restarts, unlike)
+    yield _labelled(
+        GaugeMetricFamily(
+            "daguerre_worker_mismatched_models",
+            "Models that the worker does not serve, because their fingerprint differs.",
+            labels=["worker"],
+        ),
+        {number: len(worker.mismatched_models) for number, worker in numbered.items()},
+    )
 
 
 def _gauge(name: str, help: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"daguerre_{name}", help, value=value)
+
+
+def _counter(name: str, help: str, value: float) -> CounterMetricFamily:
+    return CounterMetricFamily(f"daguerre_{name}", help, value=value)
+
+
+def _labelled(
+    family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[str, float]
+) -> Metric:
+    for label, value in values.items():
+        family.add_metric([label], value)
+    return family

@@ -1,7 +1,4 @@
-"""The lists of models: OpenAI's, for the holder of a key, and the managed service's, for anyone.
-
-Shows what a key opens, never what other keys open. Knows nothing of how models are loaded.
-"""
+"""Lists of models: OpenAI's, for the model of a key, and the managed service's, for any client."""
 
 from __future__ import annotations
 
@@ -18,17 +15,20 @@ from daguerre.storage.api_keys import Resource
 
 
 def find_model(engine: Engine, model: str) -> ModelInfo:
-    """Raises `NotFoundError` for a resource whose model this server does not have."""
+    """The served model. Raises `NotFoundError` if the server does not serve it."""
     served = {info.model: info for info in engine.models()}
     if model not in served:
-        have = ", ".join(served) or "nothing"
+        names = ", ".join(served) or "none"
         raise NotFoundError(
-            f"this server does not serve {quote_for_message(model)}, but: {have}", param="model"
+            f"this server does not serve {quote_for_message(model)}; served models: {names}",
+            param="model",
         )
     return served[model]
 
 
 class Models:
+    """Endpoints of the model lists."""
+
     def __init__(self, engine: Engine, keys: Authenticator) -> None:
         self._engine, self._keys = engine, keys
 
@@ -43,7 +43,7 @@ class Models:
         return JSONResponse(_card(find_model(self._engine, model)))
 
     async def list_available(self, request: Request) -> Response:
-        """Open to anyone: a key sent along may be another server's, and is not looked at."""
+        """Needs no key and ignores one, which may belong to another server."""
         return JSONResponse(
             [
                 {"model_id": info.model, "type": ["text-to-image"], "regions": ["local"]}

@@ -1,7 +1,6 @@
-"""The contract as an OpenAPI 3.1 document and as a page, made from the code that enforces it.
+"""The contract as an OpenAPI 3.1 document and an HTML page.
 
-Statuses and types come from `daguerre.errors`, bodies from `schemas`. Only sentences and the list
-of paths are written here. Knows no engine.
+Errors are described by `daguerre.errors`, bodies by `openapi_schemas`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from daguerre import __version__
-from daguerre.config import Settings
 from daguerre.errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -37,53 +35,53 @@ from daguerre.server.routes import sse
 from daguerre.server.routes.openapi_page import CONTENT_SECURITY_POLICY, page
 from daguerre.server.routes.openapi_schemas import STRING, reference, schemas
 
-_WHEN: dict[type[DaguerreError], str] = {
-    InvalidRequestError: "Bad JSON, or a missing, unknown or wrong field; the message names all.",
-    AuthenticationError: "No key, an unknown key or a revoked key.",
-    AccessDeniedError: "A good key of another model.",
-    NotFoundError: "Unknown path, a model that this server does not serve, or an expired link.",
-    RequestTimeoutError: "The request body arrived too slowly.",
-    ConflictError: "The Idempotency-Key was used with a different request.",
-    BodyTooLargeError: "The request body is too large.",
-    RangeNotSatisfiableError: "The range lies outside of the file.",
-    RateLimitError: "The key exceeds its rate limit or its limit of concurrent requests.",
-    InternalError: "A server error; the message contains the request ID.",
-    UnavailableError: "The queue is full, the model is not loaded, or the server is stopping.",
-    DeadlineExceededError: "The image was not finished before the request's deadline.",
-}
+_GENERATION_ERRORS: tuple[type[DaguerreError], ...] = (
+    InvalidRequestError,
+    AuthenticationError,
+    AccessDeniedError,
+    NotFoundError,
+    RequestTimeoutError,
+    ConflictError,
+    BodyTooLargeError,
+    RateLimitError,
+    InternalError,
+    UnavailableError,
+    DeadlineExceededError,
+)
 _HEADERS = {
-    "x-request-id": "The caller's own id where it sent a plain word of up to 128 characters, else"
-    " a new one. On every answer.",
-    "x-seed": "The seed that was used.",
+    "x-request-id": "The request's own x-request-id if it has 1 to 128 letters, digits, '.', '_' or"
+    " '-'; else a new one. On every response.",
+    "x-seed": "The seed of the image.",
     "x-batching-mode": "'throughput' if the same seed may produce different bytes.",
     "server-timing": "Milliseconds in queue, encode, denoise, decode and file.",
-    "x-cache": "hit for a file that was made before, miss for one that is made now and kept; where"
-    " files are kept.",
-    "idempotent-replayed": "true where the Idempotency-Key came before, with the same request.",
-    "x-ratelimit-limit-requests": "Requests a minute; where a limit is set.",
-    "x-ratelimit-remaining-requests": "Requests left; where a limit is set.",
-    "x-ratelimit-reset-requests": "When the oldest request leaves the minute, as in '51s'; where a"
-    " limit is set.",
+    "x-cache": "'hit' if the image comes from the image store, 'miss' if it is new and stored.",
+    "idempotent-replayed": "'true' if an earlier request had the same Idempotency-Key.",
+    "x-ratelimit-limit-requests": "Requests per minute, if the key has a limit.",
+    "x-ratelimit-remaining-requests": "Remaining requests, if the key has a limit.",
+    "x-ratelimit-reset-requests": "Time until the oldest request expires, such as '51s', if the key"
+    " has a limit.",
 }
 
 _IDEMPOTENCY_KEY = {
     "name": HEADER,
     "in": "header",
-    "description": "The same key with the same request gives the answer of the first for 24 hours.",
+    "description": "A repeated request with the same key gets the first response, for 24 hours.",
     "schema": {**STRING, "minLength": 1, "maxLength": MAX_KEY_CHARS},
 }
 _TIMEOUT = {
     "name": TIMEOUT_HEADER,
     "in": "header",
-    "description": "Seconds that the image may take from the arrival of the request; a 504 after"
-    " that, and a 503 where the queue is too long for it.",
+    "description": "Timeout in seconds from the arrival of the request. Then the response is a 504,"
+    " or a 503 in advance if the queue is too long.",
     "schema": {"type": "number", "minimum": MIN_TIMEOUT_S},
 }
 
 
 class OpenApi:
-    def __init__(self, settings: Settings) -> None:
-        contract = document(settings)
+    """Serves the document and the page."""
+
+    def __init__(self, base_url: str) -> None:
+        contract = document(base_url)
         self._json = json.dumps(contract, indent=1).encode("ascii")
         self._html = page(contract)
 
@@ -96,15 +94,16 @@ class OpenApi:
         )
 
 
-def document(settings: Settings) -> dict[str, Any]:
+def document(base_url: str) -> dict[str, Any]:
+    """The OpenAPI document of a server at `base_url`."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "daguerre",
             "version": __version__,
-            "description": "Text to image. All paths under /v1 are also served without it.",
+            "description": "Text-to-image generation. Paths under /v1 also exist without it.",
         },
-        "servers": [{"url": settings.public_base_url()}],
+        "servers": [{"url": base_url}],
         "security": [{"key": []}],
         "paths": _paths(),
         "components": {
@@ -116,12 +115,10 @@ def document(settings: Settings) -> dict[str, Any]:
 
 def _paths() -> dict[str, Any]:
     return {
-        "/": {"get": _get("The playground: a page for people.", None, media_type="text/html")},
+        "/": {"get": _get("The playground.", None, media_type="text/html")},
         "/v1/images/generations": {"post": _generation()},
         "/v1/images/files/{name}": {"get": _file()},
-        "/v1/models": {
-            "get": _get("The model that the key opens.", "ModelList", AuthenticationError)
-        },
+        "/v1/models": {"get": _get("The model of the key.", "ModelList", AuthenticationError)},
         "/v1/models/{id}": {
             "get": _get(
                 "One model.",
@@ -132,10 +129,10 @@ def _paths() -> dict[str, Any]:
             )
             | {"parameters": [{"name": "id", "in": "path", "required": True, "schema": STRING}]}
         },
-        "/available-models": {"get": _get("The models that this server has.", "AvailableModels")},
-        "/healthz": {"get": _get("Whether the server is alive.", "Status")},
-        "/readyz": {"get": _get("Whether it can take work.", "Status", UnavailableError)},
-        "/metrics": {"get": _get("Numbers for Prometheus.", None, media_type="text/plain")},
+        "/available-models": {"get": _get("All models of this server.", "AvailableModels")},
+        "/healthz": {"get": _get("Liveness.", "Status")},
+        "/readyz": {"get": _get("Readiness.", "Status", UnavailableError)},
+        "/metrics": {"get": _get("Metrics for Prometheus.", None, media_type="text/plain")},
         "/openapi.json": {"get": _get("This document.", None)},
         "/docs": {"get": _get("This document as a page.", None, media_type="text/html")},
     }
@@ -144,8 +141,8 @@ def _paths() -> dict[str, Any]:
 def _generation() -> dict[str, Any]:
     headers = {name: {"description": text, "schema": STRING} for name, text in _HEADERS.items()}
     return {
-        "summary": "Makes one image.",
-        "description": "The body is read as JSON whatever its Content-Type.",
+        "summary": "Generates one image.",
+        "description": "The body is parsed as JSON, with any Content-Type.",
         "parameters": [_IDEMPOTENCY_KEY, _TIMEOUT],
         "requestBody": {"required": True, "content": _json("ImageGenerationRequest")},
         "responses": {
@@ -154,11 +151,7 @@ def _generation() -> dict[str, Any]:
                 "headers": headers,
                 "content": _json("ImagesResponse") | _content(sse.MEDIA_TYPE, "ServerSentEvent"),
             },
-            **{
-                str(error.status): _failure(error)
-                for error in _WHEN
-                if error is not RangeNotSatisfiableError
-            },
+            **{str(error.status): _failure(error) for error in _GENERATION_ERRORS},
         },
     }
 
@@ -167,8 +160,8 @@ def _file() -> dict[str, Any]:
     image: dict[str, Any] = {kind.media_type: {} for kind in FORMATS.values()}
     fixed = {"required": True, "schema": STRING}
     return {
-        "summary": "The file behind a link.",
-        "description": "The whole address is in the answer to `response_format` `url`; it expires.",
+        "summary": "The file of a link.",
+        "description": "The response to `response_format` `url` has the URL, which expires.",
         "security": [],
         "parameters": [
             {"name": "name", "in": "path", **fixed},
@@ -177,8 +170,8 @@ def _file() -> dict[str, Any]:
         ],
         "responses": {
             "200": {"description": "The file.", "content": image},
-            "206": {"description": "A part of it, as `Range` asked.", "content": image},
-            "304": {"description": "It is what `If-None-Match` names.", "content": {}},
+            "206": {"description": "The part that `Range` requests.", "content": image},
+            "304": {"description": "The file matches `If-None-Match`.", "content": {}},
             "404": _failure(NotFoundError),
             "416": _failure(RangeNotSatisfiableError),
             "503": _failure(UnavailableError),
@@ -204,7 +197,8 @@ def _get(
 
 
 def _failure(error: type[DaguerreError]) -> dict[str, Any]:
-    description = f"{HTTPStatus(error.status).phrase}, `{error.type}`. {_WHEN[error]}"
+    meaning = " ".join((error.__doc__ or "").split())
+    description = f"{HTTPStatus(error.status).phrase}, `{error.type}`. {meaning}"
     return {"description": description, "content": _json("Error")}
 
 

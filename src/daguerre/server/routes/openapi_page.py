@@ -1,7 +1,4 @@
-"""The OpenAPI document as one HTML page: no script, nothing fetched from anywhere.
-
-Renders what the document says and adds nothing; knows the shape of OpenAPI, and no path or field.
-"""
+"""The OpenAPI document as an HTML page without scripts and external resources."""
 
 from __future__ import annotations
 
@@ -23,6 +20,7 @@ code { font: .9em ui-monospace, monospace; overflow-wrap: anywhere }
 
 
 def page(document: dict[str, Any]) -> str:
+    """The page of an OpenAPI document as written by `openapi`."""
     info = document["info"]
     title = f"{escape(info['title'])} {escape(info['version'])}"
     return "".join(
@@ -31,9 +29,9 @@ def page(document: dict[str, Any]) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{title}</title><style>{_STYLE}</style></head><body><main><h1>{title}</h1>",
             f"<p>{escape(info['description'])} Address: {_code(document['servers'][0]['url'])}.",
-            ' The same as data: <a href="openapi.json">openapi.json</a>.</p>',
+            ' Machine-readable: <a href="openapi.json">openapi.json</a>.</p>',
             *_operations(document),
-            "<h2>Values</h2>",
+            "<h2>Schemas</h2>",
             *_schemas(document["components"]["schemas"]),
             "</main></body></html>",
         )
@@ -43,13 +41,14 @@ def page(document: dict[str, Any]) -> str:
 def _operations(document: dict[str, Any]) -> Iterator[str]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            key = "Needs a key." if operation.get("security", document["security"]) else "Open."
+            has_key = operation.get("security", document["security"])
+            key = "Needs a key." if has_key else "Needs no key."
             yield f"<h2>{_code(f'{method.upper()} {path}')}</h2>"
             yield f"<p>{escape(operation['summary'])} {key} "
             yield f"{escape(operation.get('description', ''))}</p>"
             if "requestBody" in operation:
                 yield f"<p>Body: {_link(operation['requestBody']['content'])}</p>"
-            yield from _table(("Status", "When", "Body"), _responses(operation["responses"]))
+            yield from _table(("Status", "Description", "Body"), _responses(operation["responses"]))
 
 
 def _responses(responses: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -67,16 +66,19 @@ def _schemas(schemas: dict[str, Any]) -> Iterator[str]:
         yield f"<p>{_text(schema.get('description', ''))}</p>"
         is_list = schema["type"] == "array"
         content = schema["items"] if is_list else schema
-        yield "<p>A list of objects:</p>" if is_list else ""
-        yield from _table(("Field", "Rule", "Meaning"), _fields(content))
+        yield "<p>An array of objects:</p>" if is_list else ""
+        yield from _table(("Field", "Schema", "Description"), _fields(content))
 
 
 def _fields(schema: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     for name, field in schema["properties"].items():
         required = " (required)" if name in schema.get("required", ()) else ""
-        shown = {key: value for key, value in field.items() if key != "description"}
-        rules = (f"{escape(key)}: {_code(json.dumps(value))}" for key, value in shown.items())
-        yield _code(name) + required, "<br>".join(rules), _text(field.get("description", ""))
+        keywords = (
+            f"{escape(key)}: {_code(json.dumps(value))}"
+            for key, value in field.items()
+            if key != "description"
+        )
+        yield _code(name) + required, "<br>".join(keywords), _text(field.get("description", ""))
 
 
 def _table(heads: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
@@ -87,7 +89,7 @@ def _table(heads: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[
 
 
 def _link(content: dict[str, Any]) -> str:
-    """The name of the schema, linked; or the media type where there is none."""
+    """A link to the schema, or the media type if there is no schema."""
     if not content:
         return ""
     media_type, body = next(iter(content.items()))
@@ -102,6 +104,6 @@ def _code(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Escaped; what stands between backticks becomes code."""
+    """Escaped text with `backticked` parts as code."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))

@@ -1,8 +1,4 @@
-"""The bodies of requests and answers as JSON schemas, for the OpenAPI document.
-
-Fields and their rules come from `ImageGenerationRequest`, the names of events from `events`. Knows
-no paths and no statuses.
-"""
+"""JSON schemas of request and response bodies, for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -18,11 +14,12 @@ _INTEGER: dict[str, Any] = {"type": "integer"}
 
 
 def reference(schema: str) -> dict[str, str]:
+    """A `$ref` to one of `schemas`."""
     return {"$ref": f"#/components/schemas/{schema}"}
 
 
 def schemas() -> dict[str, Any]:
-    """All of them, by the names that `reference` takes."""
+    """All schemas by name."""
     image = _object(
         b64_json=STRING | {"contentEncoding": "base64"}, url=STRING, revised_prompt={"const": ""}
     ) | {"required": ["revised_prompt"], "oneOf": [{"required": [n]} for n in ("b64_json", "url")]}
@@ -71,7 +68,7 @@ def _server_sent_event() -> dict[str, Any]:
 
 
 def _event_schema(name: str, description: str, **others: Any) -> dict[str, Any]:
-    """The data of an event; its name is in it, too."""
+    """Schema of an event's data."""
     common = {
         "type": {"const": name},
         "b64_json": STRING | {"contentEncoding": "base64"},
@@ -85,7 +82,7 @@ def _event_schema(name: str, description: str, **others: Any) -> dict[str, Any]:
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    """`null` stands for "not given"."""
+    """The schema with `null`, which means "not given"."""
     nullable = schema | {"type": [schema["type"], "null"]}
     if "const" in nullable:
         nullable["enum"] = [nullable.pop("const")]

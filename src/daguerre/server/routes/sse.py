@@ -1,7 +1,6 @@
-"""Server-sent events as OpenAI's clients read them: their names, their fields, their bytes.
+"""Server-sent events with the names and fields of OpenAI's image streams.
 
-Comments are lines that every client skips; they tell progress to whoever looks, and keep the
-connection alive. Knows nothing of engines, or of when what is sent.
+Clients ignore comment lines; they report progress and keep the connection open.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ MEDIA_TYPE = "text/event-stream"
 PARTIAL_IMAGE = "image_generation.partial_image"
 COMPLETED = "image_generation.completed"
 ERROR = "error"
-# The words of OpenAI's events; requests may have others, which mean nothing here either.
+# Values of OpenAI's events. Requests may have others, which are ignored, too.
 QUALITIES = ("low", "medium", "high", "xhigh", "max", "auto")
 BACKGROUND = "opaque"
-# OpenAI's clients want it; here nothing is counted in tokens.
+# Required by OpenAI's clients; this server counts no tokens.
 USAGE = {
     "input_tokens": 0,
     "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
@@ -32,7 +31,7 @@ USAGE = {
 
 @dataclass(frozen=True, slots=True)
 class EventMetadata:
-    """What every event of a stream says beside its image: what was asked for."""
+    """Fields that every event of a stream has: the requested size, format and quality."""
 
     size: str
     output_format: str
@@ -44,34 +43,34 @@ class EventMetadata:
         return cls(f"{params.width}x{params.height}", params.output_format, str(quality))
 
 
-def partial_image(facts: EventMetadata, b64_json: bytes, index: int) -> bytes:
-    return _image_event(PARTIAL_IMAGE, facts, b64_json, {"partial_image_index": index})
+def partial_image(metadata: EventMetadata, b64_json: bytes, index: int) -> bytes:
+    return _image_event(PARTIAL_IMAGE, metadata, b64_json, {"partial_image_index": index})
 
 
-def completed(facts: EventMetadata, b64_json: bytes) -> bytes:
-    return _image_event(COMPLETED, facts, b64_json, {"usage": USAGE})
+def completed(metadata: EventMetadata, b64_json: bytes) -> bytes:
+    return _image_event(COMPLETED, metadata, b64_json, {"usage": USAGE})
 
 
 def failed(error: DaguerreError) -> bytes:
     return _event(ERROR, error_body(error))
 
 
-def comment(words: str) -> bytes:
-    return f": {words}\n\n".encode("ascii")
+def comment(text: str) -> bytes:
+    return f": {text}\n\n".encode("ascii")
 
 
 def _image_event(
-    name: str, facts: EventMetadata, b64_json: bytes, others: dict[str, object]
+    name: str, metadata: EventMetadata, b64_json: bytes, extra: dict[str, object]
 ) -> bytes:
     fields = {
         "created_at": int(time.time()),
-        "size": facts.size,
-        "quality": facts.quality,
+        "size": metadata.size,
+        "quality": metadata.quality,
         "background": BACKGROUND,
-        "output_format": facts.output_format,
-        **others,
+        "output_format": metadata.output_format,
+        **extra,
     }
-    # Base64 needs no escaping, so megabytes need no JSON encoder.
+    # Base64 needs no escaping, so megabytes skip the JSON encoder.
     head = f'{{"type":"{name}","b64_json":"'.encode("ascii")
     rest = json.dumps(fields, separators=(",", ":"))[1:].encode("ascii")
     return _event(name, head + b64_json + b'",' + rest)

@@ -1,8 +1,7 @@
-"""The answer to `stream: true`: events while the image is made, and the image in the last one.
+"""The response to `stream: true`: server-sent events with progress, previews and the image.
 
-What fails before the first byte is answered like any other request; what fails later is an event,
-because a status cannot be taken back. Knows no field of the request, and nothing of how a preview
-is drawn.
+An error before the first byte is an ordinary error response. A later error is an event, because the
+status has been sent.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclo
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError
 from daguerre.imagefile.encoding import encode_preview
@@ -38,38 +36,39 @@ from daguerre.server.routes import sse
 from daguerre.server.routes.sse import EventMetadata
 from daguerre.storage.image_store import CachedImage
 
-# Proxies close a connection on which nothing has come for half a minute or more.
+# Proxies close a connection without traffic after 30 s or more.
 HEARTBEAT_S = 10.0
 _HEADERS = {
     "content-type": sse.MEDIA_TYPE,
     "cache-control": "no-cache",
-    "x-accel-buffering": "no",  # nginx passes events on as they come
+    "x-accel-buffering": "no",  # disables buffering in nginx
 }
 
 
 class ImageStream:
-    """An ASGI app, as every response of Starlette is one; answers one request."""
+    """The ASGI app that responds to one request."""
 
     def __init__(
         self,
-        settings: Settings,
         engine: Engine,
         context: RequestContext,
-        facts: EventMetadata,
+        metadata: EventMetadata,
         permit: AbstractContextManager[None],
-        repeats: AbstractAsyncContextManager[IdempotentRequest],
+        idempotent: AbstractAsyncContextManager[IdempotentRequest],
+        *,
+        embed_prompt: bool,
     ) -> None:
-        self._settings, self._engine, self._context = settings, engine, context
-        self._facts, self._permit, self._repeats = facts, permit, repeats
+        self._engine, self._context, self._metadata = engine, context, metadata
+        self._permit, self._idempotent, self._embed_prompt = permit, idempotent, embed_prompt
         self._has_started = False
         self._num_previews = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             with self._permit:
-                async with self._repeats as replay:
-                    self._context.params = replay.params
-                    await run_with_deadline(self._tell(send, replay), self._context, receive)
+                async with self._idempotent as request:
+                    self._context.params = request.params
+                    await run_with_deadline(self._send(send, request), self._context, receive)
         except ClientDisconnect:
             raise
         except DaguerreError as error:
@@ -79,70 +78,71 @@ class ImageStream:
         except asyncio.CancelledError:
             await self._fail(SHUTTING_DOWN, send)
             raise
-        except Exception:  # told to the client here, and to the log by the middleware
+        except Exception:  # the middleware logs it
             await self._fail(internal_error(self._context), send)
             raise
 
-    async def _tell(self, send: Send, replay: IdempotentRequest) -> None:
-        context, with_prompt = self._context, self._settings.embed_prompt
-        make = functools.partial(self._image, send, replay)
-        result, started = await load_or_render(context, replay, make, embed_prompt=with_prompt)
-        if not self._has_started:  # the file was kept from before
-            await self._start(send, replay)
-        last = await asyncio.to_thread(self._completed, result)
-        context.file_ms = (time.monotonic() - started) * 1000
+    async def _send(self, send: Send, request: IdempotentRequest) -> None:
+        image, started = await load_or_render(
+            self._context,
+            request,
+            functools.partial(self._render, send, request),
+            embed_prompt=self._embed_prompt,
+        )
+        if not self._has_started:  # the image was stored
+            await self._start(send, request)
+        last = await asyncio.to_thread(self._completed, image)
+        self._context.file_ms = (time.monotonic() - started) * 1000
         await _write(send, last, is_last=True)
 
-    async def _image(self, send: Send, replay: IdempotentRequest) -> GeneratedImage:
-        # Closing is what cancels the job, where nobody else waits for it.
-        terms = self._context.job_context(wants_progress=True)
-        start = functools.partial(self._engine.generate, replay.params, terms)
-        async with aclosing(replay.events(start)) as told:
-            first = await anext(told)  # before the answer begins: a full queue is a 503
-            await self._start(send, replay)
-            await _write(send, self._progress(first))
-            async with aclosing(_paced(told, HEARTBEAT_S)) as paced:
-                async for event in paced:
+    async def _render(self, send: Send, request: IdempotentRequest) -> GeneratedImage:
+        # Closing the stream cancels the job, unless other requests share it.
+        job_context = self._context.job_context(wants_progress=True)
+        start = functools.partial(self._engine.generate, request.params, job_context)
+        async with aclosing(request.events(start)) as events:
+            first = await anext(events)  # before the response starts: a full queue is a 503
+            await self._start(send, request)
+            await _write(send, await self._encode(first, request.params))
+            async with aclosing(_with_heartbeats(events, HEARTBEAT_S)) as beats:
+                async for event in beats:
                     if isinstance(event, JobSucceeded):
                         return event.image
-                    await _write(send, await self._part(event, replay.params))
-        raise AssertionError("the engine ended a job without Done or Failed. This is a bug.")
+                    await _write(send, await self._encode(event, request.params))
+        raise AssertionError("a job ended without JobSucceeded or JobFailed. This is a bug.")
 
-    async def _part(self, event: Event | None, params: ImageParams) -> bytes:
-        """What is sent for anything but the end."""
-        if event is None:
-            return sse.comment("waiting")
-        if isinstance(event, JobFailed):
-            raise event.error
-        if isinstance(event, StepCompleted) and event.preview is not None:
-            file = await asyncio.to_thread(encode_preview, event.preview, params)
-            preview = sse.partial_image(self._facts, base64.b64encode(file), self._num_previews)
-            self._num_previews += 1
-            return self._progress(event) + preview
-        return self._progress(event)
+    async def _encode(self, event: Event | None, params: ImageParams) -> bytes:
+        """The bytes of an event before the last; None is a heartbeat."""
+        match event:
+            case None:
+                return sse.comment("waiting")
+            case JobQueued(position=position):
+                return sse.comment(f"queued {position}")
+            case StepCompleted(index=index, total=total, preview=preview):
+                self._context.num_steps = index
+                progress = sse.comment(f"step {index}/{total}")
+                if preview is None:
+                    return progress
+                file = await asyncio.to_thread(encode_preview, preview, params)
+                number, self._num_previews = self._num_previews, self._num_previews + 1
+                return progress + sse.partial_image(self._metadata, base64.b64encode(file), number)
+            case JobFailed(error=error):
+                raise error
+        raise AssertionError(f"{event} is not an event before the last. This is a bug.")
 
-    def _progress(self, event: Event) -> bytes:
-        if isinstance(event, JobQueued):
-            return sse.comment(f"queued {event.position}")
-        if isinstance(event, StepCompleted):
-            self._context.num_steps = event.index
-            return sse.comment(f"step {event.index}/{event.total}")
-        raise AssertionError(f"{event} is no progress. This is a bug.")
+    def _completed(self, image: CachedImage) -> bytes:
+        """Runs in a thread, because base64 of megabytes would block all other requests."""
+        return sse.completed(self._metadata, base64.b64encode(image.file))
 
-    def _completed(self, result: CachedImage) -> bytes:
-        """Runs in a thread: base64 of megabytes would hold up others."""
-        return sse.completed(self._facts, base64.b64encode(result.file))
-
-    async def _start(self, send: Send, replay: IdempotentRequest) -> None:
+    async def _start(self, send: Send, request: IdempotentRequest) -> None:
         self._has_started = True
-        headers = {**_HEADERS, "x-seed": str(replay.params.seed), **replay.headers()}
+        headers = {**_HEADERS, "x-seed": str(request.params.seed), **request.headers()}
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": raw})
 
     async def _fail(self, error: DaguerreError, send: Send) -> None:
-        """Nothing where the answer has not begun: then whoever called answers."""
+        """Sends the error as an event if the response has started."""
         if self._has_started:
-            self._context.status = error.status  # in the log and the metrics
+            self._context.status = error.status  # for the log and the metrics
             await _write(send, sse.failed(error), is_last=True)
 
 
@@ -150,14 +150,16 @@ async def _write(send: Send, body: bytes, *, is_last: bool = False) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": not is_last})
 
 
-async def _paced(told: AsyncIterator[Event], seconds: float) -> AsyncGenerator[Event | None, None]:
-    """The events, and None whenever none has come for so long."""
+async def _with_heartbeats(
+    events: AsyncIterator[Event], interval_s: float
+) -> AsyncGenerator[Event | None, None]:
+    """The events, and None after each `interval_s` without one."""
     while True:
-        coming = asyncio.ensure_future(anext(told))
+        next_event = asyncio.ensure_future(anext(events))
         try:
-            while not (await asyncio.wait((coming,), timeout=seconds))[0]:
+            while not (await asyncio.wait((next_event,), timeout=interval_s))[0]:
                 yield None
-            yield coming.result()
+            yield next_event.result()
         finally:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
+            next_event.cancel()
+            await asyncio.gather(next_event, return_exceptions=True)
