@@ -171,7 +171,7 @@ class FakeEngine:
         if self.load_failure:
             raise UnavailableError("the model could not be loaded; the server's log says why")
         if self.is_draining:
-            raise NotReadyError("the server is stopping and takes no new requests")
+            raise NotReadyError("the server is shutting down and accepts no new requests")
         if not self.is_ready:
             raise NotReadyError("the model is still loading")
         if self.refusal:

@@ -124,7 +124,7 @@ def test_draining(server: RunningServer) -> None:
     server.engine.is_draining = True
     for response in (server.client.get("/readyz"), server.generate()):
         error = error_of(response)
-        assert (error["code"], "takes no new requests" in error["message"]) == (503, True)
+        assert (error["code"], "shutting down" in error["message"]) == (503, True)
         assert 1 <= int(response.headers["retry-after"]) <= 59
 
 

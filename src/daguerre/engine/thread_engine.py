@@ -159,7 +159,7 @@ class ThreadEngine:
         if self._failure:
             raise UnavailableError("the model could not be loaded; see the server log")
         if self._thread is None or self._is_stopping or self._is_draining:
-            raise NotReadyError("the server is stopping and accepts no new requests")
+            raise NotReadyError("the server is shutting down and accepts no new requests")
         if not self._is_loaded:
             raise NotReadyError("the model is still loading; try again later")
 
@@ -205,7 +205,7 @@ class ThreadEngine:
                     self._failure = self._failure or "the engine's thread has ended. This is a bug."
                 self._is_stopping = True
             self._wait_for_changes()
-            self._loop.cancel_all(UnavailableError("the server is stopping"))
+            self._loop.cancel_all(UnavailableError("the server is shutting down"))
             self._loop.model_manager.unload_all()
 
     def _load(self) -> None:

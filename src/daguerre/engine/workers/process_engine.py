@@ -203,7 +203,7 @@ class ProcessEngine:
         if self._pool.failure:
             raise UnavailableError("the engine cannot be started; the server's log says why")
         if not self._is_started or self._pool.is_stopping or self._is_draining:
-            raise NotReadyError("the server is stopping and takes no new requests")
+            raise NotReadyError("the server is shutting down and accepts no new requests")
         if not self._pool.can_serve(params.model):
             raise UnavailableError(_NO_MATCH.format(params.model))
         if not self._pool.has_been_ready(params.model):

@@ -159,7 +159,7 @@ class WorkerSlot:
                 self._run_once()
         finally:
             with self._lock:
-                reason = "the server is stopping"
+                reason = "the server is shutting down"
                 if not self.is_stopping:
                     self.failure = self.failure or "its supervisor has crashed. This is a bug."
                     self._parity.remove(self.number)
