@@ -1,6 +1,6 @@
-"""What the tests of checkpoints share: tiny folders, stock pictures, and runs of the engine's loop.
+"""Fixtures of the checkpoints' tests: tiny checkpoints, stock images, and the engine's loop.
 
-The extra daguerre[diffusers] is needed for all of it, and imported by nothing here at its top.
+Everything needs the extra daguerre[diffusers]; functions import it, not the module.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ MODEL = "tiny"
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    """A model turns gradients off in the thread that loads it; here that is everybody's. Networks
-    as tiny as these take longest where threads wait for each other."""
+def _torch_settings() -> Iterator[None]:
+    """Restores gradients, which a model turns off in its thread. Tiny networks are fastest on one
+    thread."""
     try:
         import torch
     except ImportError:  # the test is skipped
@@ -46,7 +46,7 @@ def _as_it_was() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The checkpoint of a family, made when it is first asked for."""
+    """Returns the checkpoint of a family, made on first use."""
     from . import tiny, tiny_llm
 
     makers, made = {**tiny.MAKERS, **tiny_llm.MAKERS}, dict[str, Path]()
@@ -61,7 +61,7 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 
 @dataclass(frozen=True)
 class Request:
-    """What one client asks for, with steps and guidance that differ from others'."""
+    """A client's request, with steps and guidance of its own."""
 
     prompt: str
     seed: int = 1
@@ -85,8 +85,8 @@ class Request:
 
 
 @dataclass
-class Asking:
-    """A model whose requests have their own steps and guidance, found by their seed."""
+class PerRequestModel:
+    """A model whose requests have their own steps and guidance, looked up by seed."""
 
     model: DiffusersModel
     requests: Sequence[Request] = ()
@@ -110,7 +110,7 @@ class Asking:
 
 @dataclass
 class OneJobAtATime:
-    """A network that shares exactly: however many rows come, it evaluates those of one job."""
+    """A network that is exact for any batch: it evaluates the rows of one job at a time."""
 
     network: Network
     rows: int
@@ -142,7 +142,7 @@ class OneJobAtATime:
 
 
 class Bench:
-    """A loaded model, and the engine's loop over it."""
+    """A loaded model in the engine's loop."""
 
     def __init__(self, folder: Path, **kind: Any) -> None:
         self.model = DiffusersModel(
@@ -151,32 +151,36 @@ class Bench:
             ServingOptions(max_batch_size=8),
         )
         self.networks = dict(self.model.load())
-        self._asking = Asking(self.model)
+        self._requests_model = PerRequestModel(self.model)
         self.loop = Loop(
-            {MODEL: self._asking}, CertificateStore(), 8, time.perf_counter, on_end=lambda job: None
+            {MODEL: self._requests_model},
+            CertificateStore(),
+            8,
+            time.perf_counter,
+            on_end=lambda job: None,
         )
         self.loop.model_manager._loaded = {MODEL: self.networks}
 
     def arrive(self, requests: Sequence[Request]) -> list[list[Event]]:
-        """The events of each: those there are, and those to come with the loop's turns."""
-        self._asking.requests = requests
+        """Submits the requests; returns the events of each, which the loop's steps extend."""
+        self._requests_model.requests = requests
         events: list[list[Event]] = [[] for _ in requests]
         for number, request in enumerate(requests):
             self.loop.add(Job(number, request.params(), events[number].append, stage_started_s=0.0))
         return events
 
     def run(self, requests: Sequence[Request]) -> list[list[Event]]:
-        """The events of each, all running side by side."""
+        """Runs the requests concurrently; returns the events of each."""
         events = self.arrive(requests)
         while self.loop.has_jobs:
             self.loop.step()
         return events
 
-    def pictures(self, requests: Sequence[Request]) -> list[bytes]:
-        return [picture(events[-1]) for events in self.run(requests)]
+    def images(self, requests: Sequence[Request]) -> list[bytes]:
+        return [image_bytes(events[-1]) for events in self.run(requests)]
 
 
-def picture(event: Event) -> bytes:
+def image_bytes(event: Event) -> bytes:
     assert isinstance(event, JobSucceeded), event
     return event.image.pixels.tobytes()
 
@@ -190,26 +194,26 @@ def steps(events: Sequence[Event]) -> list[tuple[int, int]]:
     return [(event.index, event.total) for event in events if isinstance(event, StepCompleted)]
 
 
-def stock_pictures(
+def stock_images(
     folder: Path,
     bench: Bench,
     requests: Sequence[Request],
     prepare: Callable[[Any], None] = lambda pipeline: None,
     **parts: Any,
 ) -> list[bytes]:
-    """What the stock pipeline draws, loaded anew and called as its documentation says."""
+    """Images of the stock pipeline, loaded separately and called as its documentation says."""
     import diffusers
 
     pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, **parts)
     pipeline.set_progress_bar_config(disable=True)
-    pictures = []
+    images = []
     for request in requests:
         prepare(pipeline)
-        pictures.append(_stock_picture(pipeline, bench.model, request))
-    return pictures
+        images.append(_stock_image(pipeline, bench.model, request))
+    return images
 
 
-def _stock_picture(pipeline: Any, model: DiffusersModel, request: Request) -> bytes:
+def _stock_image(pipeline: Any, model: DiffusersModel, request: Request) -> bytes:
     import torch
 
     guidance = model.guidance if request.guidance is None else request.guidance

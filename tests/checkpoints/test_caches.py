@@ -1,4 +1,4 @@
-"""Caches of a denoiser's work: each request has its own, whatever runs beside it."""
+"""Step caches: each request has a state of its own, whatever else runs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from daguerre.errors import SettingsError
 from daguerre.models.diffusers.caches import FIRST_BLOCK, METHODS, TAYLOR, TAYLOR_LITE, Cache
 from daguerre.models.diffusers.families import FAMILIES
 
-from .conftest import REASON, Bench, OneJobAtATime, Request, stock_pictures
+from .conftest import REASON, Bench, OneJobAtATime, Request, stock_images
 
 pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
 CACHES = {
-    # Of random weights a step is as far from the last as it likes; both outcomes shall come.
+    # With random weights, this threshold makes some steps full and some cached.
     FIRST_BLOCK: Cache(FIRST_BLOCK, (("threshold", 0.42),)),
     TAYLOR: Cache(TAYLOR, (("cache_interval", 3), ("disable_cache_before_step", 2))),
     TAYLOR_LITE: Cache(TAYLOR_LITE, (("cache_interval", 2), ("disable_cache_before_step", 1))),
 }
-# Each with the methods that its denoiser can have.
-FITTING = [
+# (family, supported method)
+SUPPORTED = [
     *(("flux", method) for method in METHODS),
     *(("qwen-image", method) for method in METHODS),
     ("flux-2", TAYLOR),
@@ -42,7 +42,7 @@ FITTING = [
     ("sana", TAYLOR_LITE),
 ]
 _REGISTRY = "_diffusers_hook"
-# Of other lengths: one ends, and its pipeline resets the hooks, while the others go on.
+# Of different lengths: one ends, and its pipeline resets the hooks, while the others still run.
 REQUESTS = (
     Request("a red fox on the snow", seed=1, steps=8),
     Request("cat", seed=2, steps=5),
@@ -56,8 +56,10 @@ def requests_of(family: str) -> list[Request]:
 
 
 def enable(pipeline: Any, cache: Cache) -> None:
-    """As diffusers' documentation says, before a request. Some of its pipelines neither name a
-    prediction for a cache nor forget the last picture, and are told."""
+    """Enables a cache before a request, as diffusers documents it.
+
+    Some pipelines neither name a prediction for a cache nor reset it, so this does both.
+    """
     from diffusers import hooks
     from diffusers.hooks.hooks import CacheContext, HookRegistry, StateManager
 
@@ -78,34 +80,34 @@ def enable(pipeline: Any, cache: Cache) -> None:
             manager.set_context(CacheContext("all steps"))
 
 
-class VirtualClock:
-    """Pipelines that take turns, forward by forward, whatever a scheduler would have them do."""
+class Interleaved:
+    """Pipelines that run forward by forward, round-robin."""
 
     def __init__(self, bench: Bench, requests: Sequence[Request]) -> None:
         self._bench = bench
         self._running: dict[int, tuple[Pipeline, ForwardRequest]] = {}
-        self.pictures: dict[int, bytes] = {}
+        self.images: dict[int, bytes] = {}
         for number, request in enumerate(requests):
             pipeline = bench.model.run(request.params(), request.steps, bench.model.guidance)
             self._running[number] = (pipeline, next(pipeline))
 
-    def take(self) -> None:
+    def run_round(self) -> None:
         for number, (pipeline, forward) in list(self._running.items()):
             outputs = self._bench.networks[forward.network](forward.inputs)
             try:
                 self._running[number] = (pipeline, pipeline.send(outputs))
             except StopIteration as end:
-                self.pictures[number] = np.asarray(end.value).tobytes()
+                self.images[number] = np.asarray(end.value).tobytes()
                 del self._running[number]
 
-    def end(self) -> list[bytes]:
+    def run(self) -> list[bytes]:
         while self._running:
-            self.take()
-        return [self.pictures[number] for number in sorted(self.pictures)]
+            self.run_round()
+        return [self.images[number] for number in sorted(self.images)]
 
 
-def num_products(bench: Bench, requests: Sequence[Request]) -> int:
-    """How many linear layers of the denoiser are evaluated."""
+def num_linear_calls(bench: Bench, requests: Sequence[Request]) -> int:
+    """Number of calls of the denoiser's linear layers."""
     found = [0]
 
     def count(*_: Any) -> None:
@@ -114,34 +116,32 @@ def num_products(bench: Bench, requests: Sequence[Request]) -> int:
     denoiser = getattr(bench.model.weights_key.pipeline, bench.model.family.denoiser)
     layers = [layer for layer in denoiser.modules() if isinstance(layer, torch.nn.Linear)]
     handles = [layer.register_forward_hook(count) for layer in layers]
-    bench.pictures(requests)
+    bench.images(requests)
     for handle in handles:
         handle.remove()
     return found[0]
 
 
-@pytest.mark.parametrize(("family", "method"), FITTING)
-def test_picture_is_the_stock_pipelines_with_the_same_cache(
+@pytest.mark.parametrize(("family", "method"), SUPPORTED)
+def test_image_is_the_stock_pipelines_with_the_same_cache(
     family: str, method: str, folder_of: Callable[[str], Path]
 ) -> None:
-    """Alone, one after the other, and forward by forward in turns: the bits of the stock pipeline
-    that was given the cache and runs nothing else; in fewer products, and not those without."""
+    """Alone, concurrently and interleaved, a request gets the bits of the stock pipeline with this
+    cache, which runs fewer layers than without."""
     folder, requests = folder_of(family), requests_of(family)
     bench, full = Bench(folder, cache=CACHES[method]), Bench(folder)
-    stock = stock_pictures(
-        folder, bench, requests, lambda pipeline: enable(pipeline, CACHES[method])
-    )
-    assert [bench.pictures([request])[0] for request in requests] == stock
-    assert bench.pictures(requests) == stock
-    assert VirtualClock(bench, requests).end() == stock
-    full.pictures(requests[1:2])  # the structure of a result takes an evaluation, once
-    assert 0 < num_products(bench, requests[1:2]) < num_products(full, requests[1:2])
+    stock = stock_images(folder, bench, requests, lambda pipeline: enable(pipeline, CACHES[method]))
+    assert [bench.images([request])[0] for request in requests] == stock
+    assert bench.images(requests) == stock
+    assert Interleaved(bench, requests).run() == stock
+    full.images(requests[1:2])  # finding the structure of a result takes one evaluation
+    assert 0 < num_linear_calls(bench, requests[1:2]) < num_linear_calls(full, requests[1:2])
     assert bench.networks["transformer"].fingerprint != full.networks["transformer"].fingerprint
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_other_options_draw_another_picture(method: str, folder_of: Callable[[str], Path]) -> None:
-    """Every key of a method is heard: none is accepted and ignored."""
+def test_every_option_has_an_effect(method: str, folder_of: Callable[[str], Path]) -> None:
+    """Each option of a method changes the outputs."""
     values = {
         "threshold": 0.001,
         "cache_interval": 5,
@@ -168,24 +168,23 @@ def test_other_options_draw_another_picture(method: str, folder_of: Callable[[st
     assert len(set(drawn)) == len(drawn)
 
 
-def test_no_forward_is_shared(
+def test_no_batch_is_shared(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cache compares a whole batch with the last one: requests at one network take turns, even
-    where sharing would be exact and free."""
+    """Requests do not share a batch even if it were exact and free: a cache compares batches."""
     monkeypatch.setattr(batcher, "MAX_JOIN_COST", float("inf"))
     bench = Bench(folder_of("flux"), cache=CACHES[TAYLOR])
     requests = [replace(request, prompt="a fox") for request in REQUESTS]
     shared = bench.networks["transformer"] = OneJobAtATime(bench.networks["transformer"], 1)
-    alone = [bench.pictures([request])[0] for request in requests]
+    alone = [bench.images([request])[0] for request in requests]
     for _ in range(3):
-        assert bench.pictures(requests) == alone
+        assert bench.images(requests) == alone
     assert set(shared.calls) == {1}
     assert bench.loop.certificates() == {}
 
 
-def test_what_is_remembered_goes_with_the_request(folder_of: Callable[[str], Path]) -> None:
-    """Of a request that is cancelled, or done, nothing is kept; nor are numbers used up."""
+def test_state_ends_with_the_request(folder_of: Callable[[str], Path]) -> None:
+    """A cancelled or completed request frees its state and its number."""
     bench = Bench(folder_of("flux"), cache=CACHES[TAYLOR])
     events = bench.arrive([replace(REQUESTS[0], steps=40)])
     while len(events[0]) < 5:
@@ -202,15 +201,15 @@ def test_what_is_remembered_goes_with_the_request(folder_of: Callable[[str], Pat
     gc.collect()
     assert [tensor() for tensor in tensors] == [None] * len(tensors)
 
-    bench.pictures(REQUESTS)
+    bench.images(REQUESTS)
     hooks = bench.networks["transformer"].hooks  # type: ignore[attr-defined]
     gc.collect()
     assert hooks._numbers == set()
     assert all(manager._state_cache == {} for manager in hooks._managers)
 
 
-def test_a_cache_that_does_not_fit_is_refused(folder_of: Callable[[str], Path]) -> None:
-    """Before anything is loaded, with those that do."""
+def test_unsupported_cache_is_refused(folder_of: Callable[[str], Path]) -> None:
+    """The error, before anything is loaded, names the supported ones."""
     with pytest.raises(
         SettingsError, match="StableDiffusionPipeline does not support; supported: none"
     ):
@@ -221,9 +220,9 @@ def test_a_cache_that_does_not_fit_is_refused(folder_of: Callable[[str], Path]) 
         Bench(folder_of("flux-2"), cache=CACHES[FIRST_BLOCK])
 
 
-def test_every_fitting_cache_was_compared() -> None:
-    """What a family is said to take is what is compared above."""
-    compared = {(FAMILIES_OF[family], method) for family, method in FITTING}
+def test_every_supported_cache_is_tested() -> None:
+    """The table of families agrees with the comparison above."""
+    compared = {(FAMILIES_OF[family], method) for family, method in SUPPORTED}
     assert compared == {
         (name, method) for name, family in FAMILIES.items() for method in family.caches
     }

@@ -1,4 +1,4 @@
-"""The comparison with a plain diffusers server: real servers and requests, tiny checkpoints."""
+"""The benchmark against a plain diffusers server, with real servers and tiny checkpoints."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 def test_quick_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both servers draw the same pictures at both concurrencies, and are put side by side."""
+    """Both servers draw the same images at both concurrencies, and the report compares them."""
     from bench.__main__ import main
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -52,11 +52,11 @@ def test_quick_run(
     if Path("/proc").exists():
         assert all(result["cpu_ratios"][ours] > 0 for result in compared["results"])
     assert "daguerre float32 by this" in capsys.readouterr().out
-    assert not [folder for folder in tmp_path.iterdir() if folder.is_dir()]  # all is taken away
+    assert not [folder for folder in tmp_path.iterdir() if folder.is_dir()]  # everything is removed
 
 
-def test_server_that_takes_too_long_is_given_up() -> None:
-    """By the processors' time that it had, and not for a fault of another kind."""
+def test_slow_server_is_stopped() -> None:
+    """The server is stopped after its CPU time is used up; other faults are errors."""
     from bench.compare import Load
     from bench.load import Target
 
@@ -66,21 +66,21 @@ def test_server_that_takes_too_long_is_given_up() -> None:
         server: Any = SimpleNamespace(
             target=Target(f"http://127.0.0.1:{listening.getsockname()[1]}", ""),
             cpu_s=lambda: float(next(clock)),
-            kill=listening.close,  # connections that wait to be accepted are reset
+            kill=listening.close,  # resets connections in the backlog
         )
-        if limit_s > 100:  # it has died of itself
+        if limit_s > 100:  # the server has crashed
             listening.close()
         return Load(server, limit_s)
 
-    given_up = load(0.5)
-    assert not given_up.is_running
-    assert [result.phases for result in given_up.results("plain", [1, 8])] == [(), ()]
+    stopped = load(0.5)
+    assert not stopped.is_running
+    assert [result.phases for result in stopped.results("plain", [1, 8])] == [(), ()]
     with pytest.raises(OSError):
         load(1000)
 
 
-def test_ratio_to_a_server_that_was_given_up() -> None:
-    """A lower bound is a PASS where it is high enough, and else no measurement."""
+def test_ratio_to_a_stopped_server() -> None:
+    """A lower bound is a PASS if it is high enough, and otherwise not a measurement."""
     from bench.compare.report import Comparison, Result, markdown
     from bench.load import Answer, Asked, Phase
 

@@ -1,4 +1,4 @@
-"""A plain call as a coroutine: questions come out, answers go in, and its ends are orderly."""
+"""A plain call as a coroutine: requests, answers, errors and closing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from daguerre.models.diffusers.coroutine import is_inside, request_forward, run
 
 
 def test_answers_reach_the_depth_of_the_call() -> None:
-    """A question from deep inside is yielded, and its answer is what asking returns there."""
+    """A request from deep inside the call is yielded, and returns the answer there."""
 
     def deep(depth: int) -> int:
         return int(request_forward(f"at {depth}")) if depth == 3 else deep(depth + 1) + 1
@@ -26,8 +26,8 @@ def test_answers_reach_the_depth_of_the_call() -> None:
     assert end.value.value == 13
 
 
-def test_coroutines_take_turns() -> None:
-    """Two calls that wait for each other's turn keep their own stacks."""
+def test_interleaved_coroutines() -> None:
+    """Two interleaved calls keep their own stacks."""
 
     def call(name: str) -> list[Any]:
         return [request_forward((name, number)) for number in range(3)]
@@ -42,15 +42,15 @@ def test_coroutines_take_turns() -> None:
         assert end.value.value == expected
 
 
-def test_call_that_asks_nothing() -> None:
-    """It is run at the first step, and its result is the coroutine's."""
+def test_call_without_requests() -> None:
+    """The call runs at the first step, and its result is the coroutine's."""
     with pytest.raises(StopIteration) as end:
         next(run(lambda: 7))
     assert end.value.value == 7
 
 
-def test_error_comes_out() -> None:
-    """What the call raises is raised where the coroutine is resumed."""
+def test_error_is_raised() -> None:
+    """An error in the call is raised where the coroutine is resumed."""
 
     def call() -> None:
         raise ZeroDivisionError(request_forward("how"))
@@ -62,7 +62,7 @@ def test_error_comes_out() -> None:
 
 
 def test_closing_unwinds_the_call() -> None:
-    """A call that is given up runs its clean-up, where it waits and not later."""
+    """Closing a coroutine runs the clean-up of its call at once."""
     done = []
 
     def call() -> None:
@@ -78,11 +78,11 @@ def test_closing_unwinds_the_call() -> None:
     assert done == ["unwound"]
 
 
-def test_inside_is_inside_only() -> None:
-    """Code knows whether there is somebody to ask."""
+def test_is_inside() -> None:
+    """Code can tell whether it runs in a coroutine."""
     assert not is_inside()
     coroutine = run(lambda: request_forward(is_inside()))
     assert next(coroutine) is True and not is_inside()
     coroutine.close()
     with pytest.raises(AssertionError, match="bug"):
-        request_forward("nobody")
+        request_forward("outside")

@@ -1,5 +1,4 @@
-"""stable-diffusion.cpp's server in the comparison: a program that is built apart, so here is one
-that stands in for it."""
+"""The benchmark against stable-diffusion.cpp's server, which a fake program replaces here."""
 
 from __future__ import annotations
 
@@ -13,8 +12,8 @@ from .conftest import REASON
 
 pytest.importorskip("diffusers", reason=REASON)
 
-# Takes its options and a seed where the real one does, and says as much as that, and more.
-STAND_IN = f"""#!{sys.executable}
+# Takes options and a seed as the real one does, and writes at least as much output.
+FAKE_SERVER = f"""#!{sys.executable}
 import base64, http.server, io, json, re, sys
 from PIL import Image
 
@@ -50,13 +49,13 @@ http.server.ThreadingHTTPServer(address, Handler).serve_forever()
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
     program = tmp_path / "sd-server"
-    program.write_text(STAND_IN)
+    program.write_text(FAKE_SERVER)
     program.chmod(0o755)
     return program
 
 
 def test_load(program: Path, tmp_path: Path) -> None:
-    """It is started, asked for pictures with their seeds, and ended; what it says fills no pipe."""
+    """The server is started, sent requests with seeds, and stopped; its output fills no pipe."""
     from bench.compare import Load, checkpoints, cpp
 
     kind = checkpoints.Kind(lambda folder: 0, "none", 2, 7.5, is_whole=True)
@@ -71,8 +70,8 @@ def test_load(program: Path, tmp_path: Path) -> None:
     assert log.read_text().count("sampling") == 4 * 20000
 
 
-def test_checkpoint_that_it_does_not_load(program: Path, tmp_path: Path) -> None:
-    """The error has the last that it said."""
+def test_unsupported_checkpoint(program: Path, tmp_path: Path) -> None:
+    """The error has the end of the program's output."""
     from bench.compare import checkpoints, cpp
     from bench.load import LoadError
 

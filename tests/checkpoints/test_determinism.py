@@ -1,4 +1,4 @@
-"""What is set on a CUDA device, and what is told of one, without a device."""
+"""Determinism settings and fingerprint of a CUDA device, tested without one."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.backends.cuda.enable_cudnn_sdp(before["cudnn_sdp"])
 
 
-def test_what_is_set_for_a_cuda_device() -> None:
-    """All of it before anything is put there; a workspace that the operator chose stays."""
+def test_cuda_settings() -> None:
+    """All settings are applied; a workspace that the operator chose is kept."""
     from daguerre.models.diffusers import determinism
 
     determinism.enable_determinism(CUDA)
-    settled = {
+    expected = {
         "deterministic": True,
         "benchmark": False,
         "bf16": False,
@@ -59,14 +59,14 @@ def test_what_is_set_for_a_cuda_device() -> None:
         "cudnn_sdp": False,
         "workspace": ":4096:8",
     }
-    assert flags() == settled
+    assert flags() == expected
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":16:8"
     determinism.enable_determinism(CUDA)
-    assert flags() == settled | {"workspace": ":16:8"}
+    assert flags() == expected | {"workspace": ":16:8"}
 
 
-def test_nothing_is_set_for_a_cpu() -> None:
-    """Other code of the process keeps what it has."""
+def test_cpu_changes_nothing() -> None:
+    """Other code in the process keeps its settings."""
     from daguerre.models.diffusers import determinism
 
     before = flags()
@@ -74,8 +74,8 @@ def test_nothing_is_set_for_a_cpu() -> None:
     assert flags() == before
 
 
-def test_tf32_lasts_for_one_models_forward() -> None:
-    """It is on while a model runs that wants it, off for the next one, and off after an error."""
+def test_tf32_is_set_per_forward() -> None:
+    """TF32 is on only during a forward of a model that allows it, also after an error."""
     from daguerre.models.diffusers.executors.base import ExecutionTarget
     from daguerre.models.diffusers.proxies import TorchNetwork
 
@@ -101,24 +101,23 @@ def test_tf32_lasts_for_one_models_forward() -> None:
         assert flags()["tf32"] == (False, False)
 
 
-def test_facts_name_all_that_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another driver, workspace or TF32 is another fingerprint; without a file of the driver's
-    its version is the one that CUDA tells."""
+def test_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Driver, workspace and TF32 are part of it. CUDA replaces a missing driver file."""
     from daguerre.models.diffusers import determinism
 
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Test GPU")
     monkeypatch.setattr(torch._C, "_cuda_getDriverVersion", lambda: 12080, raising=False)
     file = tmp_path / "version"
     monkeypatch.setattr(determinism, "_DRIVER_VERSION", file)
-    told = {determinism.fingerprint("w", CUDA, "float32")}
-    assert "driver for cuda 12080" in told.pop()
+    fingerprints = {determinism.fingerprint("w", CUDA, "float32")}
+    assert "driver for cuda 12080" in fingerprints.pop()
     for version in ("550.54.15", "570.10"):
         file.write_text(f"NVRM version: NVIDIA UNIX  {version}\nGCC version: 12\n")
         found = determinism.fingerprint("w", CUDA, "float32")
         assert "Test GPU" in found and f"driver NVRM version: NVIDIA UNIX {version}" in found
         assert "GCC" not in found
-        told.add(found)
-    told.add(determinism.fingerprint("w", CUDA, "float32", is_tf32=True))
+        fingerprints.add(found)
+    fingerprints.add(determinism.fingerprint("w", CUDA, "float32", is_tf32=True))
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
-    told.add(determinism.fingerprint("w", CUDA, "float32"))
-    assert len(told) == 4
+    fingerprints.add(determinism.fingerprint("w", CUDA, "float32"))
+    assert len(fingerprints) == 4

@@ -1,4 +1,4 @@
-"""How a forward is run: OpenVINO beside torch, what is kept on disk, and what a fault costs."""
+"""The OpenVINO executor in a checkpoint: its images, its cache on disk, and its fallback."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
 REQUEST = Request("a red fox on the snow", steps=2)
-# Of 255: sums in another order, seen through a random decoder.
+# Largest difference, of 255: another order of summation, through a decoder with random weights.
 CLOSE = 2
 
 
 def distance(one: bytes, other: bytes) -> int:
-    pixels = (np.frombuffer(picture, np.uint8).astype(int) for picture in (one, other))
+    pixels = (np.frombuffer(image, np.uint8).astype(int) for image in (one, other))
     return int(np.abs(next(pixels) - next(pixels)).max())
 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Converted networks, for all tests that do not care who converted them."""
+    """Converted networks, shared by tests."""
     return tmp_path_factory.mktemp("converted")
 
 
@@ -38,16 +38,16 @@ def converted(folder: Path, kept: Path | None, **kind: Any) -> Bench:
     return Bench(folder, executor="openvino", store=store, **kind)
 
 
-def test_openvino_draws_what_torch_draws(
+def test_openvino_images(
     folder_of: Callable[[str], Path], kept: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """To the eye the same picture; the same bits for the same seed, also when it is read again from
-    disk, where nothing is converted any more; and a fingerprint of its own."""
+    """The images look like torch's. A seed gives the same bits, also with networks from the cache,
+    which are not converted again. The fingerprint names OpenVINO."""
     folder = folder_of("stable-diffusion")
     eager, bench = Bench(folder), converted(folder, kept)
-    drawn = bench.pictures([REQUEST])[0]
-    assert distance(drawn, eager.pictures([REQUEST])[0]) <= CLOSE
-    assert bench.pictures([REQUEST])[0] == drawn
+    drawn = bench.images([REQUEST])[0]
+    assert distance(drawn, eager.images([REQUEST])[0]) <= CLOSE
+    assert bench.images([REQUEST])[0] == drawn
     for name in ("unet", "vae"):
         assert "openvino" in bench.networks[name].fingerprint
         assert "openvino" not in eager.networks[name].fingerprint
@@ -56,17 +56,17 @@ def test_openvino_draws_what_torch_draws(
     before = {file: file.stat().st_mtime_ns for file in kept.rglob("*.*")}
     caplog.clear()
     with caplog.at_level(logging.INFO, "daguerre"):
-        assert converted(folder, kept).pictures([REQUEST])[0] == drawn
+        assert converted(folder, kept).images([REQUEST])[0] == drawn
     assert {file: file.stat().st_mtime_ns for file in kept.rglob("*.*")} == before
     assert "converting" not in caplog.text
 
 
-def test_failing_executor_costs_no_client_anything(
+def test_failing_executor_falls_back(
     folder_of: Callable[[str], Path],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What cannot be converted runs eagerly, with one warning; the pictures are torch's."""
+    """A network that cannot be converted runs eagerly, with one warning and torch's images."""
     from daguerre.models.diffusers.executors import openvino
 
     def failing(*args: Any) -> Any:
@@ -74,20 +74,20 @@ def test_failing_executor_costs_no_client_anything(
 
     monkeypatch.setattr(openvino, "_trace", failing)
     requests = [REQUEST, Request("cat", seed=2, steps=3)]
-    expected = Bench(folder_of("flux")).pictures(requests)
+    expected = Bench(folder_of("flux")).images(requests)
     bench = converted(folder_of("flux"), None)
     with caplog.at_level(logging.WARNING, "daguerre"):
-        assert bench.pictures(requests) == expected
+        assert bench.images(requests) == expected
     assert bench.networks["transformer"].fingerprint.endswith("transformer eager")
     ours = [record for record in caplog.records if record.name.startswith("daguerre")]
     warnings = [record.getMessage() for record in ours]
-    assert len(warnings) == 2 and "no such operation" in warnings[0]  # of denoiser and decoder
+    assert len(warnings) == 2 and "no such operation" in warnings[0]  # denoiser and decoder
 
 
-def test_memory_that_runs_out_is_no_fault_of_the_executor(
+def test_out_of_memory_keeps_the_executor(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be there again for the next: the network stays with its executor, and its bits."""
+    """Lack of memory can be temporary, so the network keeps its executor and its bits."""
     from daguerre.models.diffusers.executors import openvino
 
     def failing(*args: Any) -> Any:

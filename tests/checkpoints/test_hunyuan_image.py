@@ -1,4 +1,4 @@
-"""HunyuanImage: guiders that remember a run, text in quotation marks, and the distilled one."""
+"""HunyuanImage: guiders with state, text in quotation marks, and the distilled variant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from daguerre.errors import InvalidRequestError, SettingsError
 from daguerre.models.diffusers import checkpoint
 
-from .conftest import REASON, Bench, Request, failure, steps, stock_pictures
+from .conftest import REASON, Bench, Request, failure, steps, stock_images
 
 pytest.importorskip("diffusers", reason=REASON)
 
@@ -23,56 +23,56 @@ QUOTED = Request('a red fox on the snow and "sea" in red', seed=2, steps=6)
 
 
 def test_text_in_quotation_marks(folder_of: Callable[[str], Path]) -> None:
-    """It has an encoder and a guider of its own; beside a request without any, each gets the stock
-    pipeline's bits, and what is quoted is drawn."""
+    """Quoted text has an encoder and a guider of its own and changes the image. Concurrent requests
+    with and without it get the stock pipeline's bits."""
     bench = Bench(folder_of(FAMILY))
     other = replace(QUOTED, prompt=QUOTED.prompt.replace("sea", "a ship"), seed=3, steps=4)
     requests = [PLAIN, QUOTED, replace(other, negative_prompt='"night"')]
-    stock = stock_pictures(folder_of(FAMILY), bench, requests)
-    assert bench.pictures(requests) == stock
+    stock = stock_images(folder_of(FAMILY), bench, requests)
+    assert bench.images(requests) == stock
     bare = replace(QUOTED, prompt=QUOTED.prompt.replace('"', ""))
-    assert bench.pictures([bare]) != stock[1:2]
+    assert bench.images([bare]) != stock[1:2]
 
 
 @pytest.mark.parametrize("param", ["prompt", "negative_prompt"])
-def test_quoted_text_that_would_be_cut_off(param: str, folder_of: Callable[[str], Path]) -> None:
-    """Its reader takes fewer tokens than that of the prompt, and is asked, too."""
+def test_quoted_text_is_too_long(param: str, folder_of: Callable[[str], Path]) -> None:
+    """The limit for quoted text is lower than that of the prompt, and is enforced."""
     bench = Bench(folder_of(FAMILY))
-    told: dict[str, Any] = {param: 'a "{}" ship'.format("night " * 30)}
-    error = failure(bench.run([replace(PLAIN, **told)])[0][-1])
+    changes: dict[str, Any] = {param: 'a "{}" ship'.format("night " * 30)}
+    error = failure(bench.run([replace(PLAIN, **changes)])[0][-1])
     assert isinstance(error, InvalidRequestError) and error.param == param
     assert "in quotation marks" in error.message and "reads at most 128" in error.message
-    told = {param: "a {} ship".format("night " * 30)}
-    assert bench.pictures([replace(PLAIN, **told)])
+    changes = {param: "a {} ship".format("night " * 30)}
+    assert bench.images([replace(PLAIN, **changes)])
 
 
 def test_unguided(folder_of: Callable[[str], Path]) -> None:
-    """With a guidance of 1 a step asks once, as the stock pipeline does, and a negative prompt is
+    """With guidance 1 a step makes one call, as in the stock pipeline, and a negative prompt is
     refused."""
     bench = Bench(folder_of(FAMILY))
     request = replace(PLAIN, guidance=1.0)
     num_before = bench.loop.batcher.num_forwards
-    assert bench.pictures([request]) == stock_pictures(folder_of(FAMILY), bench, [request])
+    assert bench.images([request]) == stock_images(folder_of(FAMILY), bench, [request])
     assert bench.loop.batcher.num_forwards - num_before == 1 + request.steps + 1
     error = failure(bench.run([replace(request, negative_prompt="blue")])[0][-1])
     assert isinstance(error, InvalidRequestError) and error.param == "negative_prompt"
 
 
 def test_distilled(tmp_path: Path) -> None:
-    """The network is told the guidance and the next step; a step asks once."""
+    """The guidance and the next timestep are inputs of the network; a step makes one call."""
     from . import tiny_llm
 
     folder = tiny_llm.hunyuan_image(tmp_path / "distilled", is_distilled=True)
     bench = Bench(folder)
     assert (bench.model.steps, bench.model.guidance) == (8, 3.25)
     requests = [PLAIN, replace(QUOTED, guidance=2.0)]
-    assert bench.pictures(requests) == stock_pictures(folder, bench, requests)
+    assert bench.images(requests) == stock_images(folder, bench, requests)
     assert [len(steps(events)) for events in bench.run(requests)] == [5, 6]
-    assert bench.pictures([replace(PLAIN, guidance=2.0)]) != bench.pictures([PLAIN])
+    assert bench.images([replace(PLAIN, guidance=2.0)]) != bench.images([PLAIN])
 
 
-def test_guiders_that_are_not_served(tmp_path: Path) -> None:
-    """Others reach into the networks, or do not guide every step."""
+def test_unsupported_guiders(tmp_path: Path) -> None:
+    """Guiders that change the networks or skip steps are refused."""
     from . import tiny_llm
 
     folder = tiny_llm.hunyuan_image(tmp_path / "checkpoint")

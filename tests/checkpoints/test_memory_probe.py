@@ -1,4 +1,4 @@
-"""What an evaluation took of a process's memory, and of a device's."""
+"""Peak memory of an evaluation, in the process and on a device."""
 
 from __future__ import annotations
 
@@ -23,64 +23,64 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="n
 
 @needs_proc
 def test_process() -> None:
-    """What is held, and what was given back before the end."""
+    """The peak includes memory that is still in use and memory that was freed."""
     from daguerre.models.diffusers.memory_probe import make_memory_probe
 
-    ours = make_memory_probe(torch.device("cpu"))
-    with ours.track_peak() as measurement:
+    probe = make_memory_probe(torch.device("cpu"))
+    with probe.track_peak() as peak:
         held = [np.ones(NUM_BYTES, np.uint8)]
-        measurement.reset()
+        peak.reset()
         held.append(np.ones(NUM_BYTES, np.uint8))
-        found = measurement.num_bytes()
+        found = peak.num_bytes()
     assert found is not None and NUM_BYTES * 0.9 <= found < NUM_BYTES * 1.5
     del held
-    with ours.track_peak() as measurement:
+    with probe.track_peak() as peak:
 
-        def was_seen() -> bool:
+        def is_noticed() -> bool:
             np.ones(NUM_BYTES, np.uint8)
-            return (measurement.num_bytes() or 0) >= NUM_BYTES * 0.9
+            return (peak.num_bytes() or 0) >= NUM_BYTES * 0.9
 
-        wait_until(was_seen)
-    assert ours.free() > 0
+        wait_until(is_noticed)
+    assert probe.free() > 0
 
 
-def test_look_that_was_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it saw of an earlier part does not count for the one that begins meanwhile."""
+def test_sample_in_flight_at_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample that was read before a reset does not count after it."""
     from daguerre.models.diffusers import memory_probe
 
-    looking, goes_on = threading.Event(), threading.Event()
+    is_sampling, may_continue = threading.Event(), threading.Event()
     now = {"bytes": 9000}
 
-    def own_bytes() -> int:
-        seen = now["bytes"]
-        if threading.current_thread().name == "daguerre-memory-probe" and not looking.is_set():
-            looking.set()
-            assert goes_on.wait(20)
-        return seen
+    def anonymous_bytes() -> int:
+        sample = now["bytes"]
+        if threading.current_thread().name == "daguerre-memory-probe" and not is_sampling.is_set():
+            is_sampling.set()
+            assert may_continue.wait(20)
+        return sample
 
-    monkeypatch.setattr(memory_probe, "_anonymous_bytes", own_bytes)
-    with memory_probe.ProcessMemoryProbe().track_peak() as measurement:
-        assert looking.wait(20)
+    monkeypatch.setattr(memory_probe, "_anonymous_bytes", anonymous_bytes)
+    with memory_probe.ProcessMemoryProbe().track_peak() as peak:
+        assert is_sampling.wait(20)
         now["bytes"] = 200
-        again = threading.Thread(target=measurement.reset)
-        again.start()
-        again.join(0.05)
-        goes_on.set()
-        again.join()
-    assert measurement.num_bytes() == 0
+        resetting = threading.Thread(target=peak.reset)
+        resetting.start()
+        resetting.join(0.05)
+        may_continue.set()
+        resetting.join()
+    assert peak.num_bytes() == 0
 
 
-def test_system_that_does_not_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing is measured there, and nothing fails."""
+def test_system_without_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The peak is None, and nothing fails."""
     from daguerre.models.diffusers import memory_probe
 
     monkeypatch.setattr(memory_probe, "_STATM", tmp_path / "none")
-    with memory_probe.ProcessMemoryProbe().track_peak() as measurement:
-        assert measurement.num_bytes() is None
+    with memory_probe.ProcessMemoryProbe().track_peak() as peak:
+        assert peak.num_bytes() is None
 
 
 def test_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The peak above what was there before, in torch's own count; what torch keeps is free, too."""
+    """The peak counts torch's allocations above the base; memory that torch reserves is free."""
     from daguerre.models.diffusers.memory_probe import make_memory_probe
 
     device: dict[str, Any] = {"allocated": 500, "peak": 9000}
@@ -93,15 +93,15 @@ def test_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda of: 800)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda of: (1000, 5000))
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset)
-    ours = make_memory_probe(torch.device("cuda:1"))
-    with ours.track_peak() as measurement:
+    probe = make_memory_probe(torch.device("cuda:1"))
+    with probe.track_peak() as peak:
         device["peak"] = 1700
-        assert measurement.num_bytes() == 1200
+        assert peak.num_bytes() == 1200
         device["allocated"] = 600
-        measurement.reset()
-        assert measurement.num_bytes() == 0
+        peak.reset()
+        assert peak.num_bytes() == 0
     device["allocated"] = 500
-    assert ours.free() == 1000 + 800 - 500
+    assert probe.free() == 1000 + 800 - 500
 
 
 def test_checkpoints_are_measured(folder_of: Any) -> None:
@@ -110,7 +110,7 @@ def test_checkpoints_are_measured(folder_of: Any) -> None:
 
     bench = Bench(folder_of("flux"))
     assert all(isinstance(network, HasMemoryProbe) for network in bench.networks.values())
-    bench.pictures([Request("a fox", steps=2)])
+    bench.images([Request("a fox", steps=2)])
     (held,) = [
         taken
         for (fingerprint, _), taken in bench.loop.batcher._memory._peaks.items()

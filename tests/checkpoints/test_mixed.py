@@ -1,7 +1,7 @@
-"""`daguerre serve` itself with two checkpoints and the model in the box, and mixed traffic.
+"""`daguerre serve` with two checkpoints, the bundled model and mixed traffic.
 
-Each request is made alone first; then sixteen clients make all of them at once, and every file must
-have the bytes of the first.
+Each request is sent alone first. Then sixteen clients send all of them at once, and every image
+must have the same bytes.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Client:
 
 @contextmanager
 def serving(home: Path) -> Iterator[str]:
-    """Its address, once it is ready."""
+    """Yields the server's address when it is ready."""
     environment = {
         **{name: value for name, value in os.environ.items() if "DAGUERRE" not in name},
         **{"DAGUERRE_EMBEDDED_STEPS": "1", "DAGUERRE_THREADS_PER_WORKER": "1"},
@@ -94,8 +94,8 @@ def serving(home: Path) -> Iterator[str]:
 
 
 @pytest.mark.timeout(900)  # twenty-five megapixels on whatever cores there are
-def test_everybodys_image_is_their_own(tmp_path: Path) -> None:
-    """Three models and three sizes at once: each file has the bytes that it has alone."""
+def test_mixed_traffic(tmp_path: Path) -> None:
+    """Three models and three sizes at once: each image has the bytes that it has alone."""
     from . import tiny_llm
     from .test_served import megapixel
 

@@ -1,4 +1,4 @@
-"""A method on OpenVINO: close to torch, kept whole, and refused where it was converted wrong."""
+"""The OpenVINO executor: close to torch, cached on disk, and refused after a wrong conversion."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def make(
     compute: Callable[[Any], Any] | None = None, folder: Path | None = None, dtype: str = "float32"
 ) -> tuple[OpenVINOExecutor, Callable[[Inputs], tuple[Any, Outputs]]]:
-    """A linear layer whose rows `compute` changes, and how torch evaluates it."""
+    """An executor for a linear layer followed by `compute`, and the evaluation by torch."""
     from daguerre.models.diffusers.executors.base import ExecutionTarget, NetworkMethod
     from daguerre.models.diffusers.executors.openvino import OpenVINOExecutor
     from daguerre.storage.artifact_cache import ArtifactCache
@@ -38,7 +38,7 @@ def make(
         return None, (compute(y) if compute else y, y.sum(1))
 
     store = ArtifactCache(folder, 1 << 40) if folder else None
-    target = ExecutionTarget("openvino", torch.device("cpu"), dtype, "facts", store)
+    target = ExecutionTarget("openvino", torch.device("cpu"), dtype, "fingerprint", store)
     return OpenVINOExecutor(NetworkMethod("linear", module, evaluate), target), evaluate
 
 
@@ -49,7 +49,7 @@ def rows(number: int, dtype: str = "float32") -> Inputs:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_any_number_of_rows(dtype: str) -> None:
-    """One graph serves every number of rows, with torch's shapes and types."""
+    """A graph supports every number of rows, with torch's shapes and types."""
     network, evaluate = make(dtype=dtype)
     for number in (1, 2, 3, 5, 6, 1):
         ours, theirs = network(rows(number, dtype)), evaluate(rows(number, dtype))[1]
@@ -58,8 +58,8 @@ def test_any_number_of_rows(dtype: str) -> None:
             assert torch.allclose(one, other, rtol=0.05 if dtype == "bfloat16" else 1e-5, atol=0.02)
 
 
-def test_outputs_are_the_callers() -> None:
-    """A later call overwrites nothing."""
+def test_outputs_own_their_memory() -> None:
+    """A later call does not overwrite the outputs."""
     network, _ = make()
     first: Any = network(rows(2))
     before = [output.clone() for output in first]
@@ -67,8 +67,8 @@ def test_outputs_are_the_callers() -> None:
     assert all(map(torch.equal, first, before))
 
 
-def test_wrong_conversion_is_found_out() -> None:
-    """A number of rows that the tracer took for a constant shows in other rows, and is refused."""
+def test_wrong_conversion_is_refused() -> None:
+    """A graph that treats the number of rows as a constant is refused."""
     from daguerre.models.diffusers.executors.base import ExecutorError
 
     network, _ = make(lambda y: y * len(y))
@@ -76,19 +76,18 @@ def test_wrong_conversion_is_found_out() -> None:
         network(rows(2))
 
 
-@pytest.mark.parametrize("look", [lambda y: bool(y.sum() > 0), lambda y: int(y.argmax())])
-def test_what_looks_at_values_is_not_converted(look: Callable[[Any], int]) -> None:
-    """A branch or a number that depends on values would be the example's for good: it is refused,
-    though the example itself would come out right."""
+@pytest.mark.parametrize("read", [lambda y: bool(y.sum() > 0), lambda y: int(y.argmax())])
+def test_value_dependent_method_is_refused(read: Callable[[Any], int]) -> None:
+    """A trace would fix a branch or a number to that of the example."""
     from daguerre.models.diffusers.executors.base import ExecutorError
 
-    network, _ = make(lambda y: y + look(y))
+    network, _ = make(lambda y: y + read(y))
     with pytest.raises(ExecutorError, match="depends on the values"):
         network(rows(2))
 
 
-def test_example_does_not_depend_on_what_came_first(tmp_path: Path) -> None:
-    """Whoever asks first, with however many rows, the same bits come out, kept or not."""
+def test_order_of_shapes_does_not_matter(tmp_path: Path) -> None:
+    """The bits do not depend on which number of rows ran first, nor on the cache."""
     networks = [make(folder=tmp_path / "one")[0], make(folder=tmp_path / "two")[0], make()[0]]
     for network, number in zip(networks, (1, 4, 3), strict=True):
         network(rows(number))
@@ -100,8 +99,8 @@ def test_example_does_not_depend_on_what_came_first(tmp_path: Path) -> None:
     assert sorted(f.suffix for f in folders[0][0].iterdir()) == [".bin", ".xml"]
 
 
-def test_damaged_file_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A file that cannot be read costs a warning and a conversion."""
+def test_damaged_file_is_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An unreadable file is logged and converted again."""
     expected = make(folder=tmp_path)[0](rows(2))
     (graph,) = tmp_path.rglob("*.xml")
     graph.write_text("<net>")
@@ -111,9 +110,9 @@ def test_damaged_file_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert "damaged" in caplog.text and graph.read_text() != "<net>"
 
 
-def test_what_is_removed_meanwhile_is_not_missed(tmp_path: Path) -> None:
-    """Somebody may delete all that is kept: a network that runs goes on, also with other rows, and
-    the next one is converted again, to the same bits."""
+def test_removed_cache(tmp_path: Path) -> None:
+    """After the cache is deleted, a loaded network still runs, also with other numbers of rows, and
+    a new one is converted to the same bits."""
     network, _ = make(folder=tmp_path)
     network(rows(1))
     for entry in tmp_path.iterdir():
@@ -122,25 +121,25 @@ def test_what_is_removed_meanwhile_is_not_missed(tmp_path: Path) -> None:
     assert all(map(torch.equal, found, again)) and len(list(tmp_path.iterdir())) == 1
 
 
-def test_two_servers_convert_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one that is later takes what the other has put there, and leaves nothing beside it."""
+def test_concurrent_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slower of two servers uses the other's graph and leaves no second one."""
     import openvino
 
     save = openvino.save_model
-    others: list[Any] = []
+    concurrent: list[Any] = []
 
     def save_later(*args: Any, **kwargs: Any) -> None:
         monkeypatch.setattr(openvino, "save_model", save)
-        others.append(make(folder=tmp_path)[0](rows(2)))
+        concurrent.append(make(folder=tmp_path)[0](rows(2)))
         save(*args, **kwargs)
 
     monkeypatch.setattr(openvino, "save_model", save_later)
     found = make(folder=tmp_path)[0](rows(2))
-    assert all(map(torch.equal, found, others[0])) and len(list(tmp_path.iterdir())) == 1
+    assert all(map(torch.equal, found, concurrent[0])) and len(list(tmp_path.iterdir())) == 1
 
 
-def test_folder_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The network is converted for this process alone, with a warning."""
+def test_read_only_cache(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The graph is kept in memory, with a warning."""
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING, "daguerre"):
         found = make(folder=tmp_path / "file" / "below")[0](rows(2))
@@ -148,10 +147,10 @@ def test_folder_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCapture
     assert "cannot cache a network" in caplog.text
 
 
-def test_preparing_goes_in_parts(tmp_path: Path) -> None:
-    """What takes long yields between its parts; the second time there is nothing to do."""
+def test_prepare_yields_between_parts(tmp_path: Path) -> None:
+    """Preparation yields between its parts, and does nothing the second time."""
     network, _ = make(folder=tmp_path)
     assert len(list(network.prepare(rows(2)))) >= 4
     assert list(network.prepare(rows(2))) == []
-    assert len(list(network.prepare(rows(3)))) == 1  # it is compiled for this number of rows
+    assert len(list(network.prepare(rows(3)))) == 1  # compiles this number of rows
     network(rows(3))

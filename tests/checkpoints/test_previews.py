@@ -1,4 +1,4 @@
-"""Previews of checkpoints: what they show, and that no picture knows of them."""
+"""Previews of checkpoints: what they show, and that they change no image."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 
 from daguerre.params import Event, StepCompleted
 
-from .conftest import REASON, Bench, Request, picture, steps
-from .test_pictures import FAMILIES, requests_of
+from .conftest import REASON, Bench, Request, image_bytes, steps
+from .test_images import FAMILIES, requests_of
 
 diffusers = pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
-# Of diffusers' samplers those that keep to one of the four ways of mixing noise in.
+# diffusers' samplers that follow one of the four conventions for adding noise.
 SAMPLERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("DDIMScheduler", {}),
     ("DDIMScheduler", {"prediction_type": "v_prediction"}),
@@ -48,16 +48,15 @@ SAMPLERS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-def shown(events: Sequence[Event]) -> dict[int, Any]:
-    """Step -> its preview."""
+def previews_of(events: Sequence[Event]) -> dict[int, Any]:
+    """Step -> preview."""
     return {
         e.index: e.preview for e in events if isinstance(e, StepCompleted) and e.preview is not None
     }
 
 
 def half_way(sampler: Any) -> tuple[Any, Any, Any, Any]:
-    """A sampler at its third step, what the network would tell it there were it perfect, the noisy
-    latents, and the clean ones."""
+    """Timestep, perfect prediction, noisy and clean latents at the third step of the sampler."""
     random = torch.Generator().manual_seed(3)
     clean, noise = (torch.randn((1, 4, 6, 6), generator=random, dtype=torch.float64) for _ in "ab")
     sampler.set_timesteps(8)
@@ -70,9 +69,9 @@ def half_way(sampler: Any) -> tuple[Any, Any, Any, Any]:
 
 
 def mixed(sampler: Any, timestep: Any, clean: Any, noise: Any) -> tuple[Any, Any]:
-    """The noisy latents as diffusers mixes them, and what the network is trained to say of them."""
+    """Noisy latents by diffusers' convention, and the prediction that a network is trained for."""
     if hasattr(sampler, "scale_noise"):
-        if sampler.step_index is None:  # Heun's has each of its inner times twice
+        if sampler.step_index is None:  # Heun's sampler has its inner timesteps twice
             sigma = sampler.sigmas[0]
         else:
             sigma = sampler.sigmas[sampler.step_index]
@@ -92,9 +91,8 @@ def mixed(sampler: Any, timestep: Any, clean: Any, noise: Any) -> tuple[Any, Any
 
 
 @pytest.mark.parametrize(("name", "config"), SAMPLERS)
-def test_estimate_is_the_clean_latents(name: str, config: dict[str, Any]) -> None:
-    """From a perfect network's answer, the estimate of each kind of sampler is what the noise was
-    added to, by that sampler's own `add_noise`."""
+def test_predicted_x0(name: str, config: dict[str, Any]) -> None:
+    """A perfect prediction gives the latents that the sampler's own `add_noise` started from."""
     from daguerre.models.diffusers.previews.predicted_x0 import predict_x0
 
     sampler = getattr(diffusers, name).from_config({"clip_sample": False, **config})
@@ -104,8 +102,8 @@ def test_estimate_is_the_clean_latents(name: str, config: dict[str, Any]) -> Non
     assert torch.allclose(found, expected, atol=2e-3), float((found - expected).abs().max())
 
 
-def test_estimate_of_an_unknown_sampler() -> None:
-    """Where it is not known how noise is mixed in, the latents themselves are shown."""
+def test_unknown_sampler() -> None:
+    """The noisy latents are shown if the sampler's convention is unknown."""
     from daguerre.models.diffusers.previews.predicted_x0 import predict_x0
 
     sampler = diffusers.EDMEulerScheduler()
@@ -114,18 +112,19 @@ def test_estimate_of_an_unknown_sampler() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_picture_does_not_know(family: str, folder_of: Callable[[str], Path]) -> None:
-    """Three previews of the image's shape, each another one; and side by side with others, too, the
-    bytes of the picture are those without."""
+def test_previews_change_no_image(family: str, folder_of: Callable[[str], Path]) -> None:
+    """Three different previews have the image's aspect ratio, and the images keep their bytes."""
     bench = Bench(folder_of(family))
     requests = requests_of(family)[:2]
-    plain = bench.pictures(requests)
+    plain = bench.images(requests)
     events = bench.run([replace(requests[0], num_previews=3), requests[1]])
-    assert [picture(each[-1]) for each in events] == plain
+    assert [image_bytes(each[-1]) for each in events] == plain
     total = steps(events[0])[-1][1]
     assert steps(events[0]) == [(index, total) for index in range(1, total + 1)]
-    previews = shown(events[0])
-    assert sorted(previews) == [total * part // 4 for part in (1, 2, 3)] and not shown(events[1])
+    previews = previews_of(events[0])
+    assert sorted(previews) == [total * part // 4 for part in (1, 2, 3)] and not previews_of(
+        events[1]
+    )
     width, height = requests[0].size
     for drawn in previews.values():
         assert drawn.shape[0] * width == drawn.shape[1] * height and drawn.shape[0] <= height
@@ -134,7 +133,7 @@ def test_picture_does_not_know(family: str, folder_of: Callable[[str], Path]) ->
 
 
 def assert_decoded(bench: Bench, request: Request) -> None:
-    """What becomes of latents here is what the stock pipeline gives to its decoder."""
+    """`unscale_latents` gives what the stock pipeline passes to its decoder."""
     from daguerre.models.diffusers.previews.latent_rgb import unscale_latents
 
     pipeline, stepped, decoded = bench.model.weights_key.copy(), [], []
@@ -159,64 +158,64 @@ def assert_decoded(bench: Bench, request: Request) -> None:
             **bench.model.family.call_kwargs,
         )
     finally:
-        pipeline.vae.decode = decode  # the doors of the bench are those of its model
+        pipeline.vae.decode = decode  # the copy shares its modules with the bench
     found = unscale_latents(pipeline.vae, stepped[-1], width, height)
     assert torch.allclose(found, decoded[0].reshape(found.shape), atol=1e-5)
 
 
-def test_a_sampler_is_left_as_it_was(
+def test_sampler_is_restored(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is listened to while its request runs, and not after that."""
+    """The sampler's `step` is wrapped only while its request runs."""
     from daguerre.models.diffusers.previews.predicted_x0 import PredictedX0
 
-    listened: list[Any] = []
+    wrapped: list[Any] = []
     was_replaced: list[bool] = []
-    listen = PredictedX0.attach
+    attach = PredictedX0.attach
 
     @contextmanager
     def watched(self: PredictedX0) -> Iterator[None]:
-        listened.append(self._sampler)
-        with listen(self):
+        wrapped.append(self._sampler)
+        with attach(self):
             was_replaced.append("step" in vars(self._sampler))
             yield
 
     monkeypatch.setattr(PredictedX0, "attach", watched)
     Bench(folder_of("flux")).run([Request("a fox", num_previews=3)] * 2)
-    assert was_replaced == [True, True] and listened[0] is not listened[1]
-    assert not any("step" in vars(sampler) for sampler in listened)
+    assert was_replaced == [True, True] and wrapped[0] is not wrapped[1]
+    assert not any("step" in vars(sampler) for sampler in wrapped)
 
 
 def linear(factor: int) -> Any:
-    """A decoder that is nothing but a linear map of each latent pixel."""
+    """A decoder that is a linear map of each latent pixel."""
     torch.manual_seed(6)
     return torch.nn.Sequential(torch.nn.Conv2d(4, 3, 1), torch.nn.Upsample(scale_factor=factor))
 
 
 def colours_of(vae: Any, latents: Any) -> Any:
-    """What the decoder paints, one pixel for each of the latents, as bytes."""
+    """The decoder's mean colour for each latent pixel, from 0 to 255."""
     painted = (vae.decode(latents).sample.clamp(-1, 1) + 1) * 127.5
     means = torch.nn.functional.adaptive_avg_pool2d(painted, latents.shape[-2:])
     return means[0].movedim(0, -1).numpy()
 
 
 def test_linear_decoder() -> None:
-    """Of a decoder that is a linear map the fit finds that map: a preview has its very colours."""
+    """The fit finds the map of a linear decoder."""
     from daguerre.models.diffusers.previews.latent_rgb import fit_latent_to_rgb
 
     from . import tiny
 
     vae = tiny.vae(num_levels=4).eval().requires_grad_(False)
     vae.decoder = linear(factor=8).requires_grad_(False)
-    pictures = torch.rand((1, 3, 64, 96), generator=torch.Generator().manual_seed(7)) * 2 - 1
-    latents = vae.encode(pictures).latent_dist.mode()
+    images = torch.rand((1, 3, 64, 96), generator=torch.Generator().manual_seed(7)) * 2 - 1
+    latents = vae.encode(images).latent_dist.mode()
     expected = colours_of(vae, latents)
     assert expected.std(axis=(0, 1)).min() > 1
     assert abs(fit_latent_to_rgb(vae, 8).pixels(latents) - expected).max() <= 1
 
 
-def test_fit_is_always_the_same() -> None:
-    """It draws from no generator that is anybody else's, and from its own the same each time."""
+def test_fit_is_deterministic() -> None:
+    """The fit gives the same numbers each time and uses no global generator."""
     from daguerre.models.diffusers.previews.latent_rgb import fit_latent_to_rgb
 
     from . import tiny
@@ -233,8 +232,7 @@ def test_decoder_that_cannot_be_fitted(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A checkpoint whose decoder does not take what it should is served without previews, and the
-    log says so."""
+    """The checkpoint is served without previews, and the error is logged."""
     from daguerre.models.diffusers.previews import latent_rgb
 
     def failing(vae: Any, factor: int) -> Any:
@@ -242,5 +240,5 @@ def test_decoder_that_cannot_be_fitted(
 
     monkeypatch.setattr(latent_rgb, "fit_latent_to_rgb", failing)
     events = Bench(folder_of("flux")).run([Request("a fox", num_previews=3)])[0]
-    assert picture(events[-1]) and not shown(events)
+    assert image_bytes(events[-1]) and not previews_of(events)
     assert "is served without previews" in caplog.text and "out of range" in caplog.text

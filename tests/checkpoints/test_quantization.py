@@ -1,4 +1,4 @@
-"""Weights in eight bits: another picture, near the first one, and the same for the same seed."""
+"""Eight-bit weights: a similar image, and the same one for the same seed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from daguerre.models.diffusers.caches import TAYLOR_LITE, Cache
 from daguerre.models.diffusers.quantization import FLOAT8, INT8, METHODS
 from daguerre.storage.artifact_cache import ArtifactCache
 
-from .conftest import REASON, Bench, Request, stock_pictures
+from .conftest import REASON, Bench, Request, stock_images
 
 pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
@@ -28,17 +28,17 @@ REQUESTS = (
     Request("cat", seed=2, steps=3, guidance=2.5),
     Request("the very old house", seed=3, steps=5),
 )
-# Of 255, on average: eight bits move a picture of random weights little.
+# Mean difference, of 255, between images with and without quantisation.
 NEAR = 3.0
 
 
 def distance(one: bytes, other: bytes) -> float:
-    pixels = (np.frombuffer(picture, np.uint8).astype(float) for picture in (one, other))
+    pixels = (np.frombuffer(image, np.uint8).astype(float) for image in (one, other))
     return float(np.abs(next(pixels) - next(pixels)).mean())
 
 
 def quantized_layers(bench: Bench) -> list[str]:
-    """Those of the denoiser whose weights are not plain tensors any more."""
+    """The denoiser's linear layers whose weights are no plain tensors."""
     denoiser = getattr(bench.model.weights_key.pipeline, bench.model.family.denoiser)
     return [
         name
@@ -48,7 +48,7 @@ def quantized_layers(bench: Bench) -> list[str]:
 
 
 def quantize(pipeline: Any, method: str) -> None:
-    """By torchao's own call, the layers chosen by hand."""
+    """Quantises by torchao's own call, with the layers selected by hand."""
     configs = {
         "int8-weight-only": ao.Int8WeightOnlyConfig,
         "int8-dynamic": ao.Int8DynamicActivationInt8WeightConfig,
@@ -63,11 +63,11 @@ def quantize(pipeline: Any, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ON_CPUS)
-def test_picture_is_the_stock_pipelines_with_the_same_weights(
+def test_image_is_the_stock_pipelines_with_the_same_weights(
     method: str, folder_of: Callable[[str], Path]
 ) -> None:
-    """Alone and side by side, bit for bit; near the picture in full, and not that one. What makes
-    vectors of a step or a text is left as it is."""
+    """Alone and concurrently, the bits are the stock pipeline's; the image is similar to the
+    unquantised one. Layers that make one vector per step or prompt keep their type."""
     folder = folder_of("flux")
     bench, full = Bench(folder, quantization=method), Bench(folder)
     layers = quantized_layers(bench)
@@ -81,10 +81,10 @@ def test_picture_is_the_stock_pipelines_with_the_same_weights(
             quantize(pipeline, method)
             hooked.append(pipeline)
 
-    stock = stock_pictures(folder, bench, REQUESTS, once)
-    assert [bench.pictures([request])[0] for request in REQUESTS] == stock
-    assert bench.pictures(REQUESTS) == stock
-    for drawn, whole in zip(stock, full.pictures(REQUESTS), strict=True):
+    stock = stock_images(folder, bench, REQUESTS, once)
+    assert [bench.images([request])[0] for request in REQUESTS] == stock
+    assert bench.images(REQUESTS) == stock
+    for drawn, whole in zip(stock, full.images(REQUESTS), strict=True):
         assert 0 < distance(drawn, whole) < NEAR
     assert f"{method} by torchao" in bench.networks["transformer"].fingerprint
     for name in ("vae", "text_encoder"):
@@ -95,24 +95,24 @@ def test_picture_is_the_stock_pipelines_with_the_same_weights(
 def test_rows_are_independent_or_refused(
     method: str, folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sharing is proved as ever, with these weights; whatever comes out, no picture changes."""
+    """Batches are verified with these weights, and no image changes."""
     monkeypatch.setattr(batcher, "MAX_JOIN_COST", float("inf"))
     bench = Bench(folder_of("flux"), quantization=method)
-    alone = [bench.pictures([request])[0] for request in REQUESTS]
+    alone = [bench.images([request])[0] for request in REQUESTS]
     for _ in range(3):
-        assert bench.pictures(REQUESTS) == alone
-    assert bench.loop.certificates()  # decided, one way or the other
+        assert bench.images(REQUESTS) == alone
+    assert bench.loop.certificates()  # whether exact or not
 
 
-def test_beside_a_cache(folder_of: Callable[[str], Path]) -> None:
-    """Both at once: each is heard, and requests are still alone with their memory."""
+def test_with_a_cache(folder_of: Callable[[str], Path]) -> None:
+    """Both take effect, and each request still has its own state."""
     cache = Cache(TAYLOR_LITE, (("cache_interval", 2), ("disable_cache_before_step", 1)))
     requests = [replace(request, steps=request.steps + 4) for request in REQUESTS]
     bench = Bench(folder_of("flux"), quantization=INT8, cache=cache)
-    alone = [bench.pictures([request])[0] for request in requests]
-    assert bench.pictures(requests) == alone
+    alone = [bench.images([request])[0] for request in requests]
+    assert bench.images(requests) == alone
     for kind in ({"quantization": INT8}, {"cache": cache}):
-        assert Bench(folder_of("flux"), **kind).pictures(requests) != alone
+        assert Bench(folder_of("flux"), **kind).images(requests) != alone
     fingerprint = bench.networks["transformer"].fingerprint
     assert "cache taylorseer-lite" in fingerprint and "int8-dynamic by torchao" in fingerprint
     assert bench.model.info.description.endswith(
@@ -120,16 +120,18 @@ def test_beside_a_cache(folder_of: Callable[[str], Path]) -> None:
     )
 
 
-def test_a_device_that_cannot(folder_of: Callable[[str], Path]) -> None:
-    """Products of float8 need a device that has them; else the reason is told, and what to use."""
-    with pytest.raises(SettingsError, match="needs a CUDA device of compute capability 8.9 or"):
+def test_device_without_float8(folder_of: Callable[[str], Path]) -> None:
+    """The error names the requirement of float8 and an alternative."""
+    with pytest.raises(
+        SettingsError, match="needs a CUDA device of compute capability 8.9 or higher"
+    ):
         Bench(folder_of("flux"), quantization=FLOAT8, dtype="bfloat16")
 
 
-def test_auto_is_eager_for_what_is_quantized(
+def test_auto_is_eager_for_a_quantized_network(
     folder_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """Its layers are not converted for OpenVINO; the decoder is, as ever."""
+    """Quantised layers are not converted for OpenVINO; the decoder is."""
     store = ArtifactCache(tmp_path, 1 << 40)
     bench = Bench(
         folder_of("flux"), quantization=INT8, executor="auto", store=store, dtype="bfloat16"

@@ -1,4 +1,4 @@
-"""The server with a catalog: checkpoints beside the model in the box, over HTTP, at real sizes."""
+"""The server with a catalog: checkpoints and the bundled model, over HTTP, at full size."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ BODIES: tuple[dict[str, Any], ...] = (
 
 
 def megapixel(folder: Path) -> Path:
-    """Eight pixels of the image to one of the latents, as in the real ones."""
+    """A checkpoint whose latent pixels are 8 x 8 pixels of the image, as in real ones."""
     from . import tiny
 
     down = ("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D")
@@ -102,7 +102,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def client(home: Path) -> Iterator[Client]:
-    # One thread as in the tests of this folder, or sums would be taken in another order.
+    # One thread, as in the other tests here: the order of summation depends on it.
     settings = Settings(home=home, port=0, embedded_steps=1, threads_per_worker=1)
     engine, is_up = build_engine(settings), threading.Event()
     resources = ResourceStore.open(settings.database_url, settings.data_dir())
@@ -140,16 +140,16 @@ def stock(home: Path, body: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.timeout(300)  # megapixels, each drawn twice
-def test_mixed_traffic_is_each_ones_own(home: Path, client: Client) -> None:
-    """Four models' worth of requests at once: each file shows what is drawn for it alone."""
+def test_mixed_traffic(home: Path, client: Client) -> None:
+    """Concurrent requests for different models get the images that each gets alone."""
     with ThreadPoolExecutor(len(BODIES)) as pool:
         together = list(pool.map(client.pixels, BODIES))
     assert together[3] == client.pixels(BODIES[3])
     assert together[:3] == [stock(home, body) for body in BODIES[:3]]
 
 
-def test_refusal_has_the_contracts_form(client: Client) -> None:
-    """What a checkpoint cannot read is a 400 that names the field."""
+def test_refusal(client: Client) -> None:
+    """A prompt that is too long is a 400 that names the field."""
     response = client.post({"model": "tiny", "prompt": "cat " * 200})
     error = error_of(response)
     assert (error["code"], error["param"]) == (400, "prompt")

@@ -1,4 +1,4 @@
-"""torch.compile: the picture of the eager network, bits of its own, and nothing left behind."""
+"""The torch.compile executor: close to the eager network, and removed after each call."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from daguerre.models.diffusers.executors.torch_compile import TorchCompileExecutor
 
 needs_compiler = pytest.mark.skipif(
-    shutil.which("g++") is None, reason="torch.compile makes machine code with g++, not found"
+    shutil.which("g++") is None, reason="torch.compile needs g++, which is not installed"
 )
 
 
 @pytest.fixture(autouse=True)
 def _configuration() -> Iterator[None]:
-    """What the executor sets for its process is put back for the other tests of this one."""
+    """Restores the compiler's settings, which apply to the process."""
     from torch._dynamo import config as tracing
     from torch._inductor import config as kernels
 
@@ -39,7 +39,7 @@ def _configuration() -> Iterator[None]:
 
 
 def make(folder: Path) -> tuple[TorchCompileExecutor, Any]:
-    """Three blocks in a list and a last layer."""
+    """An executor for three blocks in a list and a last layer, and its eager forward."""
     from daguerre.models.diffusers.executors.base import ExecutionTarget, NetworkMethod
     from daguerre.models.diffusers.executors.torch_compile import TorchCompileExecutor
 
@@ -73,9 +73,9 @@ def rows(number: int) -> dict[str, Any]:
 @needs_compiler
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_parts_are_compiled_for_each_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parts of a module, which are a list's elements here; the same inputs give the same bits
-    whatever came between, the module is eager between calls, and the work lies in the folder."""
+def test_each_shape_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The elements of a list are compiled for each shape. Equal inputs give equal bits, the module
+    is eager between calls, and the cache holds the kernels."""
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     network, forward = make(tmp_path)
     assert [type(region).__name__ for region in network._regions] == ["Block"] * 3
@@ -91,7 +91,7 @@ def test_parts_are_compiled_for_each_shape(tmp_path: Path, monkeypatch: pytest.M
 
 @needs_compiler
 def test_repeated_blocks_are_the_regions(folder_of: Callable[[str], Path]) -> None:
-    """Where diffusers names blocks of a network these are compiled, and nothing around them."""
+    """If diffusers names repeated blocks of a network, these are compiled and nothing else."""
     bench = Bench(folder_of("stable-diffusion"), executor="compile")
     network: Any = bench.networks["unet"]
     assert {type(region).__name__ for region in network._executor._regions} == {
@@ -101,7 +101,7 @@ def test_repeated_blocks_are_the_regions(folder_of: Callable[[str], Path]) -> No
 
 
 def test_nothing_to_compile() -> None:
-    """A network of torch's own layers alone is told, not passed off as compiled."""
+    """A network of torch's own layers is refused instead of running eagerly in silence."""
     from daguerre.models.diffusers.executors.base import (
         ExecutionTarget,
         ExecutorError,
@@ -120,7 +120,7 @@ def failing(*args: Any, **kwargs: Any) -> Any:
 
 
 def of_the_denoiser(call: Callable[..., Any]) -> Callable[[Any], Mapping[Any, Any]]:
-    """A stand-in for torch's compiler: the regions of FLUX's network run `call`."""
+    """Replaces torch's compiler: the regions of FLUX's denoiser run `call`."""
 
     def regions(module: Any) -> Mapping[Any, Any]:
         blocks = getattr(module, "single_transformer_blocks", ())
@@ -141,7 +141,7 @@ def negating(block: Any, *args: Any, **kwargs: Any) -> Any:
         ("_regions", of_the_denoiser(negating), "differs from torch's by"),
     ],
 )
-def test_fault_costs_no_client_anything(
+def test_fault_falls_back_to_eager(
     folder_of: Callable[[str], Path],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -149,15 +149,15 @@ def test_fault_costs_no_client_anything(
     value: Any,
     message: str,
 ) -> None:
-    """Without a compiler, with a region that fails, and with one that computes something else the
-    network runs eagerly, with a warning; the picture is torch's."""
+    """Without a compiler, or with a region that fails or is wrong, the network runs eagerly with a
+    warning, and the image is torch's."""
     from daguerre.models.diffusers.executors import torch_compile
 
     monkeypatch.setattr(torch_compile, "_compiler", lambda device: "none")
     monkeypatch.setattr(torch_compile, name, value)
     with caplog.at_level(logging.WARNING, "daguerre"):
         bench = Bench(folder_of("flux"), executor="compile")
-        assert bench.pictures([REQUEST]) == Bench(folder_of("flux")).pictures([REQUEST])
+        assert bench.images([REQUEST]) == Bench(folder_of("flux")).images([REQUEST])
     warnings = [record.getMessage() for record in caplog.records if "eager" in record.message]
     assert any("transformer runs eagerly" in text and message in text for text in warnings)
     assert bench.networks["transformer"].fingerprint.endswith("transformer eager")
@@ -167,7 +167,7 @@ def test_fault_costs_no_client_anything(
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_more_shapes_than_torchs_limit(tmp_path: Path) -> None:
-    """Past eight torch would run eagerly without a word: all are compiled, and keep their bits."""
+    """More than torch's 8 shapes are compiled, instead of running eagerly, and keep their bits."""
     from torch._dynamo.utils import counters
 
     network, forward = make(tmp_path)
@@ -181,18 +181,16 @@ def test_more_shapes_than_torchs_limit(tmp_path: Path) -> None:
 @needs_compiler
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_compiled_checkpoint_draws_what_torch_draws(
-    folder_of: Callable[[str], Path], tmp_path: Path
-) -> None:
-    """To the eye the same picture, and the same bits for the same seed, also when it is compiled
-    anew from what was kept."""
+def test_images_of_a_compiled_checkpoint(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    """The images look like torch's. A seed gives the same bits, also when the network is compiled
+    again from the cache."""
     folder = folder_of("stable-diffusion")
     store = ArtifactCache(tmp_path, 1 << 40)
     eager, bench = Bench(folder), Bench(folder, executor="compile", store=store)
-    drawn = bench.pictures([REQUEST])[0]
-    assert distance(drawn, eager.pictures([REQUEST])[0]) <= CLOSE
-    assert bench.pictures([REQUEST])[0] == drawn
+    drawn = bench.images([REQUEST])[0]
+    assert distance(drawn, eager.images([REQUEST])[0]) <= CLOSE
+    assert bench.images([REQUEST])[0] == drawn
     assert all("torch.compile" in bench.networks[name].fingerprint for name in ("unet", "vae"))
     torch._dynamo.reset()
     again = Bench(folder, executor="compile", store=store)
-    assert again.pictures([REQUEST])[0] == drawn
+    assert again.images([REQUEST])[0] == drawn

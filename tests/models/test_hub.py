@@ -1,4 +1,4 @@
-"""Checkpoints of a hub, pulled from one that runs here: whole or not at all, and never any code."""
+"""Checkpoints pulled from a local hub: completely or not at all, and never any code."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NETWORKS = ("unet", "vae", "text_encoder")
 
 
 def files() -> dict[str, bytes]:
-    """A checkpoint's own, and what else lies in such repositories."""
+    """Files of a checkpoint, and other files that repositories hold."""
     made = {"model_index.json": json.dumps(INDEX).encode(), "README.md": b"", "sd.ckpt": b"pickle"}
     for name in NETWORKS:
         made[f"{name}/config.json"] = b"{}"
@@ -50,13 +50,13 @@ LOADED = {name for name in files() if name.endswith((".json", "/model.safetensor
 
 @dataclass
 class Hub:
-    """The few addresses of a hub that pulling one state of a repository needs."""
+    """The endpoints of a hub that a pull of one commit needs."""
 
     files: dict[str, bytes] = field(default_factory=files)
     sent: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     status: int = 200
-    code: str = ""  # of the error, as the real one tells it
+    code: str = ""  # of the error, in the real hub's header
 
     def info(self) -> bytes:
         siblings = [
@@ -120,30 +120,30 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     http.server_close()
 
 
-def below(folder: Path) -> set[str]:
+def files_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_what_is_loaded_is_pulled(server: Hub, tmp_path: Path) -> None:
-    """Weights and configurations arrive; pickles, variants, code and cards are not asked for."""
-    told: list[str] = []
-    folder = hub.pull(tmp_path, PIN, lambda name, size: told.append(name))
+def test_pull(server: Hub, tmp_path: Path) -> None:
+    """Weights and configurations are downloaded; pickles, variants, code and cards are not."""
+    reported: list[str] = []
+    folder = hub.pull(tmp_path, PIN, lambda name, size: reported.append(name))
     assert folder == tmp_path / "checkpoints" / "maker--sd" / REVISION == hub.folder(tmp_path, PIN)
-    assert below(folder) == LOADED == set(server.sent) and len(server.sent) == len(LOADED)
-    assert {*told, "model_index.json"} == LOADED
+    assert files_below(folder) == LOADED == set(server.sent) and len(server.sent) == len(LOADED)
+    assert {*reported, "model_index.json"} == LOADED
     assert (folder / "unet" / "model.safetensors").read_bytes() == b"weights of unet"
     assert hub.pull(tmp_path, PIN) == folder and len(server.sent) == len(LOADED)
 
 
-def test_damaged_file_is_no_checkpoint(server: Hub, tmp_path: Path) -> None:
-    """Weights with other bytes than the hub's leave no checkpoint; the next pull fetches them."""
+def test_damaged_file(server: Hub, tmp_path: Path) -> None:
+    """Damaged weights leave no checkpoint, and the next pull downloads them again."""
     server.broken.add("unet/model.safetensors")
     with pytest.raises(SettingsError, match=r"unet/model\.safetensors differs from the hub's size"):
         hub.pull(tmp_path, PIN)
     assert not hub.folder(tmp_path, PIN).exists()
     server.broken.clear()
     server.sent.clear()
-    assert below(hub.pull(tmp_path, PIN)) == LOADED
+    assert files_below(hub.pull(tmp_path, PIN)) == LOADED
     assert "unet/model.safetensors" in server.sent and "text_encoder/config.json" not in server.sent
 
 
@@ -156,10 +156,10 @@ def test_damaged_file_is_no_checkpoint(server: Hub, tmp_path: Path) -> None:
         (500, "", "Internal Server Error"),
     ],
 )
-def test_refusal_of_the_hub_is_told(
+def test_refusal_of_the_hub(
     server: Hub, tmp_path: Path, status: int, code: str, expected: str
 ) -> None:
-    """What a hub refuses is one line with what to do about it."""
+    """The error is one line that says what to do."""
     server.status, server.code = status, code
     with pytest.raises(SettingsError) as caught:
         hub.pull(tmp_path, PIN)
@@ -169,15 +169,15 @@ def test_refusal_of_the_hub_is_told(
 
 
 def test_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without a way to the hub there is a line that says so, and no folder."""
+    """The error says that the hub cannot be reached, and no folder is left."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(SettingsError, match="cannot be pulled"):
         hub.pull(tmp_path, PIN)
     assert not hub.folder(tmp_path, PIN).parent.exists()
 
 
-def test_what_is_not_served_is_not_fetched(server: Hub, tmp_path: Path) -> None:
-    """The index decides before weights are asked for."""
+def test_unsupported_pipeline_is_not_downloaded(server: Hub, tmp_path: Path) -> None:
+    """The index is checked before weights are downloaded."""
     server.files["model_index.json"] = json.dumps({**INDEX, "_class_name": "OtherOne"}).encode()
     with pytest.raises(SettingsError, match="the pipeline is 'OtherOne'"):
         hub.pull(tmp_path, PIN)
@@ -204,7 +204,7 @@ def test_command(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A server says what to pull; the command pulls it; then the checkpoint is one like others."""
+    """The server names the command to run; after it, the checkpoint is available."""
     settings = Settings(home=tmp_path)
     (tmp_path / catalog.FILE_NAME).write_text(CATALOG)
     monkeypatch.setattr(catalog, "_EXTRA", ())
@@ -230,20 +230,20 @@ def test_command(
 def test_nothing_to_pull(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a catalog there is nothing to do, and that is no mistake."""
+    """Without a catalog the command does nothing and succeeds."""
     monkeypatch.setenv("DAGUERRE_HOME", str(tmp_path / "none"))
     assert main.main(["models", "pull"]) == 0
     assert "no model from a hub" in capsys.readouterr().out
     assert not (tmp_path / "none").exists()
 
 
-def test_serving_asks_no_network(
+def test_serving_needs_no_network(
     server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is pulled is found without a word to the hub."""
+    """A pulled checkpoint is found without a request to the hub."""
     hub.pull(tmp_path, PIN)
     (tmp_path / catalog.FILE_NAME).write_text(CATALOG)
-    refuse: Callable[..., None] = lambda *_: pytest.fail("asked the hub")  # noqa: E731
+    refuse: Callable[..., None] = lambda *_: pytest.fail("sent a request to the hub")  # noqa: E731
     monkeypatch.setattr(Handler, "do_GET", refuse)
     settings = Settings(home=tmp_path)
     assert len(factory.build_models(factory.engine_config(settings))) == 2

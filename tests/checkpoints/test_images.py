@@ -1,4 +1,4 @@
-"""Every family: a request's picture is the stock pipeline's, bit for bit, whatever else runs."""
+"""Every family: an image has the bits of the stock pipeline's, whatever else runs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .conftest import (
     OneJobAtATime,
     Request,
     failure,
-    picture,
+    image_bytes,
     steps,
-    stock_pictures,
+    stock_images,
 )
 
 pytest.importorskip("diffusers", reason=REASON)
@@ -39,15 +39,14 @@ FAMILIES = (
     "krea-2",
     "hunyuan-image",
 )
-# They have no place for a negative prompt.
 WITHOUT_NEGATIVE = ("flux", "flux-2", "flux-2-klein")
-# A step asks for one row at a time, be it because there is one or because it asks twice.
+# Each call of the denoiser has one row: there is no second prediction, or it has a call of its own.
 ONE_ROW = (*WITHOUT_NEGATIVE, "qwen-image", "lumina-2", "krea-2", "hunyuan-image")
-# Their pipelines take whole patches of the real networks' sizes only.
+# Their pipelines require whole patches of the real networks' sizes.
 SIZES = {"lumina-2": (32, 48), "sana": (32, 64)}
 UNPADDED = ("qwen-image", "lumina-2", "z-image")
-SHORT_READERS = ("stable-diffusion", "stable-diffusion-xl")
-# Prompts of different lengths, one past the 77 tokens of CLIP where a family has a longer reader.
+SHORT_PROMPTS = ("stable-diffusion", "stable-diffusion-xl")
+# Prompts of different lengths.
 REQUESTS = (
     Request("a red fox on the snow", seed=1, steps=5),
     Request("cat", seed=2, steps=7, guidance=2.5),
@@ -60,19 +59,19 @@ def requests_of(family: str) -> list[Request]:
     requests = list(REQUESTS)
     if family in WITHOUT_NEGATIVE:
         requests[2] = replace(requests[2], negative_prompt="")
-    if family not in SHORT_READERS:
+    if family not in SHORT_PROMPTS:
         requests[0] = replace(requests[0], prompt=LONG)
     return [replace(request, size=SIZES.get(family, request.size)) for request in requests]
 
 
 def sharing(family: str) -> list[Request]:
-    """Requests that may share: where prompts are not padded, those of equally many words."""
+    """Requests that can share a batch: if prompts are not padded, those of equal length."""
     requests = requests_of(family)
     if family not in UNPADDED:
         return requests
     prompts = ("a red fox", "the old cat", "a green ship")
     negative = ("blue", "red", "sea")
-    if family == "lumina-2":  # its tokenizer makes of these unequally many
+    if family == "lumina-2":  # they differ in length for its tokenizer
         prompts, negative = (prompts[0],) * 3, (negative[0],) * 3
     return [
         replace(request, prompt=prompt, negative_prompt=other)
@@ -81,28 +80,28 @@ def sharing(family: str) -> list[Request]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_picture_is_the_stock_pipelines(
+def test_image_is_the_stock_pipelines(
     family: str, folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Alone, side by side, and in shared forwards, each request gets the stock pipeline's bits."""
+    """Alone, concurrently, and in shared batches, a request gets the stock pipeline's bits."""
     bench, requests = Bench(folder_of(family)), requests_of(family)
-    stock = stock_pictures(folder_of(family), bench, requests)
+    stock = stock_images(folder_of(family), bench, requests)
     assert len(set(stock)) == len(stock)
-    assert [bench.pictures([request])[0] for request in requests] == stock
-    assert bench.pictures(requests) == stock
+    assert [bench.images([request])[0] for request in requests] == stock
+    assert bench.images(requests) == stock
 
     monkeypatch.setattr(batcher, "MAX_JOIN_COST", float("inf"))
     requests = sharing(family)
     if family in UNPADDED:
-        stock = stock_pictures(folder_of(family), bench, requests)
+        stock = stock_images(folder_of(family), bench, requests)
     denoiser = bench.model.family.denoiser
     rows = 1 if family in ONE_ROW else 2
     shared = bench.networks[denoiser] = OneJobAtATime(bench.networks[denoiser], rows)
-    for _ in range(2):  # while sharing is proved, in pairs and then for all
-        assert bench.pictures(requests) == stock
+    for _ in range(2):  # while batches of two and then of all are verified
+        assert bench.images(requests) == stock
     shared.calls.clear()
     events = bench.run(requests)
-    assert [picture(each[-1]) for each in events] == stock
+    assert [image_bytes(each[-1]) for each in events] == stock
     per_step = bench.model.family.calls_per_step(bench.model.guidance)
     num_forwards = per_step * sum(len(steps(each)) for each in events)
     assert sum(shared.calls) == rows * num_forwards and len(shared.calls) < num_forwards
@@ -110,8 +109,8 @@ def test_picture_is_the_stock_pipelines(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_input_draws_another_picture(family: str, folder_of: Callable[[str], Path]) -> None:
-    """Prompt, seed, steps, guidance and, where there is one, the negative prompt are all heard."""
+def test_every_input_changes_the_image(family: str, folder_of: Callable[[str], Path]) -> None:
+    """Prompt, seed, steps, guidance and, if supported, the negative prompt change the image."""
     bench = Bench(folder_of(family))
     first = Request("a red fox", size=SIZES.get(family, (16, 24)))
     others = [
@@ -122,46 +121,45 @@ def test_every_input_draws_another_picture(family: str, folder_of: Callable[[str
     ]
     if family not in WITHOUT_NEGATIVE:
         others.append(replace(first, negative_prompt="blue"))
-    pictures = [bench.pictures([request])[0] for request in (first, *others)]
-    assert len(set(pictures)) == len(pictures)
+    images = [bench.images([request])[0] for request in (first, *others)]
+    assert len(set(images)) == len(images)
 
 
 def test_transposed_sizes_do_not_share(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sizes of equally many patches differ in the patches' positions, which are nobody's rows."""
+    """Sizes with the same number of patches differ in the positions, which are no rows."""
     monkeypatch.setattr(batcher, "MAX_JOIN_COST", float("inf"))
     bench = Bench(folder_of("flux"))
     shared = bench.networks["transformer"] = OneJobAtATime(bench.networks["transformer"], 1)
     requests = [Request("a fox", seed=1), Request("a fox", seed=2, size=(24, 16))]
-    alone = [bench.pictures([request])[0] for request in requests]
+    alone = [bench.images([request])[0] for request in requests]
     for _ in range(3):
-        assert bench.pictures(requests) == alone
+        assert bench.images(requests) == alone
     assert set(shared.calls) == {1}
 
 
 def test_bfloat16(folder_of: Callable[[str], Path]) -> None:
-    """In bfloat16, too, requests side by side get the bits that each gets alone."""
+    """Concurrent requests in bfloat16 get the same bits as alone."""
     bench = Bench(folder_of("stable-diffusion"), dtype="bfloat16")
-    alone = [bench.pictures([request])[0] for request in REQUESTS]
-    assert bench.pictures(REQUESTS) == alone
-    assert alone != Bench(folder_of("stable-diffusion")).pictures(REQUESTS)
+    alone = [bench.images([request])[0] for request in REQUESTS]
+    assert bench.images(REQUESTS) == alone
+    assert alone != Bench(folder_of("stable-diffusion")).images(REQUESTS)
 
 
-def test_encoder_that_may_be_missing(tmp_path: Path) -> None:
-    """Stable Diffusion 3 without T5, of which the stock pipeline must be told: the same bits, and
-    prompts as long as CLIP reads."""
+def test_optional_encoder(tmp_path: Path) -> None:
+    """Stable Diffusion 3 without T5 has the stock pipeline's bits and CLIP's limit for prompts."""
     from . import tiny
 
     missing: dict[str, Any] = {"text_encoder_3": None, "tokenizer_3": None}
     folder = tiny.stable_diffusion_3(tmp_path / "without", **missing)
     bench, request = Bench(folder), Request("a red fox on the snow")
-    assert bench.pictures([request]) == stock_pictures(folder, bench, [request], **missing)
+    assert bench.images([request]) == stock_images(folder, bench, [request], **missing)
     assert "77" in str(failure(bench.run([replace(request, prompt=LONG)])[0][-1]))
 
 
-def test_steps_count_to_their_total(folder_of: Callable[[str], Path]) -> None:
-    """Progress runs from 1 to the number of forwards that the sampler asks for."""
+def test_progress(folder_of: Callable[[str], Path]) -> None:
+    """Progress counts from 1 to the number of the sampler's timesteps."""
     for family, total in (("stable-diffusion", 5), ("flux", 4), ("qwen-image", 4)):
         events = Bench(folder_of(family)).run([Request("a fox", steps=4)])
         assert steps(events[0]) == [(index, total) for index in range(1, total + 1)]
