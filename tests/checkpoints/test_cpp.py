@@ -85,12 +85,15 @@ def test_unsupported_checkpoint(program: Path, tmp_path: Path) -> None:
     ("options", "reason"),
     [
         (["sd-1.5-whole", "--sd-server", "/none"], "'/none'; it must be the program sd-server"),
-        (["sd-1.5-whole", "--sd-server", sys.executable], "it answers --version with status 0"),
-        (["dit", "--sd-server", "PROGRAM"], "loads none but sd-1.5-whole; name it"),
-        (["--sd-server", "PROGRAM"], "loads none but sd-1.5-whole; name it"),
-        (["sd-1.5-whole", "--sd-dtypes", "f64"], "--sd-dtypes has 'f64'; there are f32, f16, bf16"),
-        (["sd-1.5-whole", "--dtypes", ""], "--dtypes has ''; there are none, float32, bfloat16"),
-        (["sd-1.5-whole", "--quick"], "no checkpoint 'sd-1.5-whole'; there are sd-1.5, dit"),
+        (["sd-1.5-whole", "--sd-server", sys.executable], "--version exits with status 0"),
+        (["dit", "--sd-server", "PROGRAM"], "loads only sd-1.5-whole; name it"),
+        (["--sd-server", "PROGRAM"], "loads only sd-1.5-whole; name it"),
+        (
+            ["sd-1.5-whole", "--sd-dtypes", "f64"],
+            "--sd-dtypes has 'f64'; use one of f32, f16, bf16",
+        ),
+        (["sd-1.5-whole", "--dtypes", ""], "--dtypes has ''; use one of none, float32, bfloat16"),
+        (["sd-1.5-whole", "--quick"], "no checkpoint 'sd-1.5-whole'; use one of sd-1.5, dit"),
     ],
 )
 def test_wrong_options(

@@ -172,8 +172,8 @@ def test_networks_share_a_memory_pool(folder_of: Callable[[str], Path]) -> None:
 
 
 def test_order_of_a_capture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The capture warms up on a side stream, after earlier work, and uses the shared pool. The calls
-    match torch's signatures."""
+    """The capture warms up on a side stream, after earlier work, and uses the shared pool.
+    Its calls match torch's signatures."""
     import inspect
 
     from daguerre.models.diffusers.executors import cuda_graphs
