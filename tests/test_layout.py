@@ -18,7 +18,7 @@ ROOT = PACKAGE.parent.parent
 # Lower layers first: a module imports from its own layer and from those before it.
 LAYERS = (
     *("errors", "validation", "cpu", "params", "config", "imagefile", "storage", "protocol"),
-    *("engine", "models", "server", "factory", "cli", "__main__"),
+    *("engine", "models", "server", "factory", "library", "cli", "__main__"),
 )
 WIRE = {"base64", "http", "pydantic", "pydantic_core", "sqlalchemy", "starlette", "uvicorn"}
 

@@ -6,9 +6,11 @@ import io
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +26,7 @@ from daguerre.cli import main
 from daguerre.cli.request_options import request_option
 from daguerre.engine.interface import EngineStats
 from daguerre.errors import InternalError
-from daguerre.params import ImageParams
+from daguerre.params import Event, ImageParams
 from daguerre.protocol.parsing import describe_constraint, field_schemas
 from daguerre.protocol.request import HTTP_ONLY
 
@@ -248,14 +250,23 @@ def test_generate_waits_for_the_model(
     assert len(calls) == 3 and len(engine.params) == 1
 
 
-def test_generate_interrupted(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
-    """Ctrl-C stops the engine, prints nothing and exits with 130."""
-    engine.failure = None
-    engine.refusal = KeyboardInterrupt()  # type: ignore[assignment]
+def test_generate_interrupted(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C ends quietly with 130, cancels the job and stops the engine."""
+    engine.is_held = True
+
+    def generate(*arguments: ImageParams) -> AsyncGenerator[Event, None]:
+        main_id = threading.main_thread().ident
+        assert main_id is not None
+        threading.Timer(0.1, signal.pthread_kill, [main_id, signal.SIGINT]).start()
+        return FakeEngine.generate(engine, *arguments)
+
+    monkeypatch.setattr(engine, "generate", generate)
     assert main.main(["generate", "a fox", "-o", "x.png"]) == main.EXIT_SIGINT
     captured = capsys.readouterr()
     assert (captured.out, captured.err.strip()) == ("", "")
-    assert engine.num_stops == 1
+    assert (engine.num_cancelled, engine.num_stops) == (1, 1)
 
 
 def test_progress_on_a_terminal(

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,13 +18,11 @@ from daguerre.cli.progress import progress_bar
 from daguerre.cli.prompts import file_stem, read_prompts
 from daguerre.cli.request_options import RequestCommand
 from daguerre.config import Settings
-from daguerre.errors import InternalError, InvalidRequestError, SettingsError
+from daguerre.errors import DaguerreError, InternalError, InvalidRequestError, SettingsError
 
 if TYPE_CHECKING:
-    from daguerre.engine.interface import Engine
-    from daguerre.params import GeneratedImage, ImageParams, StepCompleted
-
-_LOADING_POLL_S = 0.02
+    from daguerre.library import Image, Model
+    from daguerre.params import GeneratedImage, ImageParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +65,6 @@ def generate(
       daguerre generate "a red apple on a wooden table" -o apple.png --seed 1
       daguerre generate --prompts prompts.txt -o pictures --sheet sheet.png
     """
-    import asyncio
-
     _configure_logging(settings.log_level)
     if (prompt is None) == (prompts is None):
         raise SettingsError("give either a PROMPT or a file of prompts with --prompts")
@@ -82,7 +76,7 @@ def generate(
     else:
         tasks = _tasks(settings, output, given, prompts)
     contact = None if sheet is None else _Sheet(sheet)
-    asyncio.run(_generate_all(settings, tasks, contact))
+    _generate_all(settings, tasks, contact)
     if contact:
         contact.write()
 
@@ -138,69 +132,50 @@ def _params(settings: Settings, fields: dict[str, object]) -> ImageParams:
 
 
 def _format_of(output: str, advice: str) -> str:
-    from daguerre.imagefile.encoding import FORMATS
+    from daguerre.imagefile.encoding import SUFFIXES, format_of
 
-    formats = {suffix: name for name, kind in FORMATS.items() for suffix in kind.suffixes}
-    suffix = Path(output).suffix.lower()
-    if suffix not in formats:
+    found = format_of(output)
+    if found is None:
         raise SettingsError(
-            f"the suffix of {output} is none of {', '.join(formats)}; rename it, or {advice}"
+            f"the suffix of {output} is none of {', '.join(SUFFIXES)}; rename it, or {advice}"
         )
-    return formats[suffix]
+    return found
 
 
-async def _generate_all(settings: Settings, tasks: list[Task], sheet: _Sheet | None) -> None:
+def _generate_all(settings: Settings, tasks: list[Task], sheet: _Sheet | None) -> None:
     """Writes each image at once, so a later failure does not lose it."""
-    from daguerre.factory import build_engine
-    from daguerre.imagefile.encoding import encode
+    from daguerre.library import Model
 
     started_s = time.perf_counter()
-    engine = build_engine(settings, only=tasks[0].params.model)
-    await engine.start()
-    try:
+    with Model.from_settings(settings, tasks[0].params.model) as model:
         for task in tasks:
-            with progress_bar() as on_step:
-                image = await _image(engine, task.params, on_step)
+            image = _image(model, task.params)
             if sheet:
-                sheet.add(image)
+                sheet.add(image.generated)
             if task.output is not None:
-                file = encode(image, with_prompt=settings.embed_prompt)
-                output_file.write(task.output, file)
+                output_file.write(task.output, image.encode())
                 seconds = time.perf_counter() - started_s
                 click.echo(
                     f"{task.output}  seed {task.params.seed}  {seconds:.1f} s",
                     err=task.output == output_file.STDOUT,
                 )
             started_s = time.perf_counter()
-    finally:
-        await engine.stop()
 
 
-async def _image(
-    engine: Engine, params: ImageParams, on_step: Callable[[StepCompleted], None]
-) -> GeneratedImage:
-    import asyncio
-
-    from daguerre.params import JobFailed, JobSucceeded, StepCompleted
-
-    while not (stats := engine.stats()).is_ready:
-        if stats.failure:
-            raise InternalError(stats.failure)
-        await asyncio.sleep(_LOADING_POLL_S)
-    async for event in engine.generate(params):
-        if isinstance(event, StepCompleted):
-            on_step(event)
-        elif isinstance(event, JobSucceeded):
-            return event.image
-        elif isinstance(event, JobFailed):
-            raise _with_cause(event.error)
-    raise InternalError("the engine returned no image. This is a bug.")
-
-
-def _with_cause(error: Exception) -> Exception:
-    """The error with its cause in the message, because the command writes no log."""
-    cause = error.__cause__
-    return InternalError(f"the image could not be generated: {cause!r}") if cause else error
+def _image(model: Model, params: ImageParams) -> Image:
+    with progress_bar() as on_step:
+        try:
+            for step in model.stream(params):
+                on_step(step.index, step.total)
+        except DaguerreError as error:
+            # The command writes no log, so the message includes the cause.
+            if error.__cause__:
+                raise InternalError(
+                    f"the image could not be generated: {error.__cause__!r}"
+                ) from error
+            raise
+    assert step.image, "the last step has no image. This is a bug."
+    return step.image
 
 
 class _Sheet:

@@ -8,6 +8,7 @@ another file. bench/LOG.md records which compressors are deterministic.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -44,6 +45,13 @@ FORMATS: dict[str, ImageFormat] = {
     "png": ImageFormat("image/png", (".png",), is_lossy=False, encode=png.encode),
     "jpeg": ImageFormat("image/jpeg", (".jpg", ".jpeg"), is_lossy=True, encode=jpeg.encode),
 }
+SUFFIXES = tuple(suffix for kind in FORMATS.values() for suffix in kind.suffixes)
+
+
+def format_of(path: str | Path) -> str | None:
+    """The name of the format that has the suffix of `path`; None if no format has it."""
+    suffix = Path(path).suffix.lower()
+    return next((name for name, kind in FORMATS.items() if suffix in kind.suffixes), None)
 
 
 def encode(image: GeneratedImage, *, with_prompt: bool) -> bytes:
