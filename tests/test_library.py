@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -133,9 +133,10 @@ def test_messages_are_those_of_the_api(
     body = {"prompt": "a fox", **fields}
     with pytest.raises(InvalidRequestError) as of_the_api:
         parse_request({"model": MODEL, **body})
-    for create in (daguerre.ImageParams, model.generate, model.stream):
+    functions: list[Callable[..., object]] = [daguerre.ImageParams, model.generate, model.stream]
+    for create in functions:
         with pytest.raises(InvalidRequestError) as error:
-            create(**body)  # type: ignore[operator]
+            create(**body)
         assert error.value.message == of_the_api.value.message
     assert engine.params == []
 

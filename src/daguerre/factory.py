@@ -128,6 +128,13 @@ def build_engine(settings: Settings, only: str = "") -> ThreadEngine:
     return _build_thread_engine(_loadable_config(settings, only))
 
 
+def build_checkpoint_engine(settings: Settings, path: Path) -> ThreadEngine:
+    """An engine in a thread of this process, with the checkpoint at `path` as its only model."""
+    from daguerre.models.catalog import checkpoint_catalog
+
+    return _build_thread_engine(_loadable_config(settings, "", checkpoint_catalog(path)))
+
+
 @contextmanager
 def _thread_engine(settings: Settings, only: str) -> Iterator[Engine]:
     yield build_engine(settings, only)
@@ -169,16 +176,19 @@ def open_engine(
     return BACKENDS[backend](settings, only)
 
 
-def _loadable_config(settings: Settings, only: str) -> EngineConfig:
-    config = engine_config(settings, only)
+def _loadable_config(settings: Settings, only: str, catalog: Catalog | None = None) -> EngineConfig:
+    config = engine_config(settings, only, catalog)
     config.catalog.check_loadable()
     return config
 
 
-def engine_config(settings: Settings, only: str = "") -> EngineConfig:
+def engine_config(
+    settings: Settings, only: str = "", catalog: Catalog | None = None
+) -> EngineConfig:
+    """The configuration of `catalog`, by default the one that the settings name."""
     from daguerre.engine.workers.cpu_affinity import threads_per_worker
 
-    catalog = read_catalog(settings)
+    catalog = catalog or read_catalog(settings)
     return EngineConfig(
         catalog=catalog.only(only) if only else catalog,
         data_dir=settings.data_dir(),

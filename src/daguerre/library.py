@@ -22,7 +22,7 @@ from daguerre import factory, params
 from daguerre.config import Settings
 from daguerre.errors import InternalError, InvalidRequestError, UnavailableError
 from daguerre.imagefile.encoding import SUFFIXES, encode, format_of
-from daguerre.models.catalog import DEFAULT_MODEL, default_model
+from daguerre.models.catalog import DEFAULT_MODEL
 from daguerre.params import MAX_PREVIEWS, JobFailed, JobSucceeded, StepCompleted
 from daguerre.protocol.parsing import describe_constraint, field_schemas, parse_request
 
@@ -131,27 +131,36 @@ class Model:
     @classmethod
     def load(
         cls,
-        model: str | None = None,
+        model: str | Path | None = None,
         *,
         catalog: str | Path | None = None,
         threads: int = 0,
     ) -> Self:
         """Loads a model into this process; returns when it is ready.
 
-        `model` is a model ID of the catalog (default: the bundled model, or the catalog's first).
-        `catalog` is a `daguerre.toml` (default: that of the data directory); `threads` is the
-        number of CPU threads, where 0 uses all cores. Other settings come from the environment.
-        Raises `SettingsError`, `NotFoundError` for an unknown ID, and `InternalError` if loading
-        fails.
+        `model` is a model ID of the catalog or the path of a checkpoint in diffusers format; by
+        default the bundled model, or the catalog's first. `catalog` is a `daguerre.toml`, by
+        default that of the data directory. `threads` is the number of CPU threads; 0 uses all
+        cores. Other settings come from the environment. Raises `SettingsError`, `NotFoundError`
+        for an unknown ID, and `InternalError` if loading fails.
         """
         settings = Settings.load({"catalog": catalog, "threads_per_worker": threads})
-        return cls.from_settings(settings, model or default_model(settings))
+        served = factory.read_catalog(settings)
+        if model is None or str(model) in served.models or not Path(model).is_dir():
+            return cls.from_settings(settings, str(model or served.default_model))
+        path = Path(model)
+        engine = factory.build_checkpoint_engine(settings, path)
+        return cls._started(engine, path.resolve().name, settings.embed_prompt)
 
     @classmethod
     def from_settings(cls, settings: Settings, model_id: str) -> Self:
         """Loads a model of the catalog as `load` does, with all settings given."""
         engine = factory.build_engine(settings, only=model_id)
-        loaded = cls(engine, model_id, embed_prompt=settings.embed_prompt)
+        return cls._started(engine, model_id, settings.embed_prompt)
+
+    @classmethod
+    def _started(cls, engine: Engine, model_id: str, embed_prompt: bool) -> Self:
+        loaded = cls(engine, model_id, embed_prompt=embed_prompt)
         try:
             loaded._run(loaded._start())
         except BaseException:

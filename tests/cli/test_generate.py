@@ -256,11 +256,11 @@ def test_generate_interrupted(
     """Ctrl-C ends quietly with 130, cancels the job and stops the engine."""
     engine.is_held = True
 
-    def generate(*arguments: ImageParams) -> AsyncGenerator[Event, None]:
+    def generate(params: ImageParams) -> AsyncGenerator[Event, None]:
         main_id = threading.main_thread().ident
         assert main_id is not None
         threading.Timer(0.1, signal.pthread_kill, [main_id, signal.SIGINT]).start()
-        return FakeEngine.generate(engine, *arguments)
+        return FakeEngine.generate(engine, params)
 
     monkeypatch.setattr(engine, "generate", generate)
     assert main.main(["generate", "a fox", "-o", "x.png"]) == main.EXIT_SIGINT

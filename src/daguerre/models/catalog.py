@@ -128,6 +128,13 @@ class Catalog:
             )
 
 
+def checkpoint_catalog(path: Path) -> Catalog:
+    """A catalog of one checkpoint in diffusers format, whose model id is its directory's name."""
+    name = path.resolve().name
+    config = CheckpointConfig(PipelineConfig(path), ServingOptions(name=name))
+    return Catalog(path, {name: config})
+
+
 def read(file: Path | None, data_dir: Path) -> Catalog:
     """Reads `file`, or the data directory's; without either, the bundled model is the only one."""
     path = file or data_dir / FILE_NAME

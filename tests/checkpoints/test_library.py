@@ -1,0 +1,43 @@
+"""The Python API with a checkpoint in diffusers format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import daguerre
+from daguerre.errors import SettingsError
+
+from .conftest import REASON
+
+diffusers = pytest.importorskip("diffusers", reason=REASON)
+torch = pytest.importorskip("torch", reason=REASON)
+
+
+@pytest.fixture(autouse=True)
+def _data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGUERRE_HOME", str(tmp_path / "home"))
+
+
+def test_model_from_a_directory(
+    folder_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path loads a checkpoint; the catalog loads the same one, with the same pixels."""
+    path = folder_of("stable-diffusion")
+    with daguerre.Model.load(path) as model:
+        assert model.id == path.name
+        image = model.generate("a red fox", size="640x1536", seed=3)
+    catalog = tmp_path / "daguerre.toml"
+    catalog.write_text(f'[models.tiny]\nsource = "diffusers"\npath = "{path}"\n')
+    with daguerre.Model.load("tiny", catalog=catalog) as model:
+        again = model.generate("a red fox", size="640x1536", seed=3)
+    assert image.pixels.std() > 0 and np.array_equal(image.pixels, again.pixels)
+
+
+def test_directory_without_a_checkpoint(tmp_path: Path) -> None:
+    """A directory that is not a checkpoint is refused with its path."""
+    with pytest.raises(SettingsError, match="model_index.json"):
+        daguerre.Model.load(tmp_path)
