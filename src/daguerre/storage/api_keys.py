@@ -12,8 +12,8 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,7 +138,7 @@ class ResourceStore:
             key_prefix=key[:_PREFIX_LENGTH],
         )
         values = {name: getattr(resource, name) for name in Resource.__slots__}
-        with self._writing() as connection:
+        with _usable(), write_transaction(self._engine) as connection:
             try:
                 connection.execute(sa.insert(_TABLE).values(**values, key_sha256=_sha256(key)))
             except IntegrityError:
@@ -156,7 +156,7 @@ class ResourceStore:
         """
         alias, key = normalize_alias(alias), _new_key()
         values = {"key_sha256": _sha256(key), "key_prefix": key[:_PREFIX_LENGTH]}
-        with self._writing() as connection:
+        with _usable(), write_transaction(self._engine) as connection:
             changed = connection.execute(
                 sa.update(_TABLE).where(_TABLE.c.alias == alias).values(**values)
             )
@@ -169,7 +169,7 @@ class ResourceStore:
     def destroy(self, alias: str) -> None:
         """Deletes the resource; its key is invalid from the next request on."""
         alias = normalize_alias(alias)
-        with self._writing() as connection:
+        with _usable(), write_transaction(self._engine) as connection:
             removed = connection.execute(sa.delete(_TABLE).where(_TABLE.c.alias == alias))
         if not removed.rowcount:
             raise self._not_found(alias)
@@ -177,11 +177,6 @@ class ResourceStore:
     def _not_found(self, alias: str) -> NotFoundError:
         known = ", ".join(resource.alias for resource in self.list()) or "none"
         return NotFoundError(f"no resource {alias}; existing resources: {known}", param="alias")
-
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        with _usable(), write_transaction(self._engine) as connection:
-            yield connection
 
 
 def _usable() -> AbstractContextManager[None]:

@@ -27,7 +27,10 @@ _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"
 
 def open_database(url: str, home: Path) -> Engine:
     """An engine on a database with the current schema; without a `url`, a file in `home`."""
-    parsed = _parse_url(url) if url else _default_url(home)
+    if url:
+        parsed = _parse_url(url)
+    else:
+        parsed = URL.create("sqlite", database=str(data_dir.prepare(home) / FILE_NAME))
     engine = _create_engine(parsed)
     try:
         _prepare(engine, _sqlite_file(parsed))
@@ -70,10 +73,6 @@ def _bad_parameter(error: Exception) -> SettingsError:
 def _safe_url(url: URL) -> str:
     """The URL without secrets; parameters may be secrets, for example PostgreSQL's sslpassword."""
     return url.set(query={}).render_as_string(hide_password=True)
-
-
-def _default_url(home: Path) -> URL:
-    return URL.create("sqlite", database=str(data_dir.prepare(home) / FILE_NAME))
 
 
 def _parse_url(text: str) -> URL:
