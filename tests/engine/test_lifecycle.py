@@ -39,7 +39,7 @@ def test_not_ready_while_loading() -> None:
         await until(lambda: engine.stats().is_ready)
         assert pixels((await events(engine, params()))[-1])
         await engine.stop()
-        with pytest.raises(NotReadyError, match="stopping"):
+        with pytest.raises(NotReadyError, match="shutting down"):
             await anext(engine.generate(params()))
 
     run(scene())
