@@ -329,7 +329,7 @@ def running(
     resources = ResourceStore.open(wanted.database_url, wanted.data_dir())
     resource, key = resources.create(MODEL, alias)
     server = Server(wanted, engine, resources, lambda _: is_up.set(), one_time_login)
-    thread = threading.Thread(target=server.run_to_the_end)
+    thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
         assert is_up.wait(PATIENCE_S)

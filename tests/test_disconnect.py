@@ -1,8 +1,7 @@
-"""A client that leaves: its job is gone from the engine with the forward that is under way.
+"""Disconnects: the job ends with the current forward pass.
 
-The real server on a socket, the real engine and the model in the box. A gate in front of the
-denoiser stops the engine inside a forward for as long as the test wants, so what is done after the
-client has left is counted in forwards and not in seconds.
+Uses the real server, engine and bundled model. A gate in front of the denoiser holds the engine in
+a forward pass, so the work after a disconnect is counted in forward passes, not in seconds.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from daguerre.server.server import Server
 from daguerre.storage.api_keys import ResourceStore
 
 NUM_STEPS = 4
-PATIENCE_S = 60.0  # for what comes soon or never
-FORWARDS_OF_AN_IMAGE = 1 + NUM_STEPS + 1  # text encoder, denoiser, decoder
+WAIT_S = 60.0
+FORWARDS_PER_IMAGE = 1 + NUM_STEPS + 1  # text encoder, denoiser, decoder
 
 
 @dataclass
 class Gate:
-    """A network that waits inside call number `closed_at` until it is opened."""
+    """A network that blocks call number `closed_at` until it is opened."""
 
     network: Network
     closed_at: int = 0
@@ -52,7 +51,7 @@ class Gate:
         return self.network.fingerprint
 
     def close(self, call: int) -> None:
-        """The call with this number, from now, is the one that waits."""
+        """Blocks the call with this number, counted from now."""
         self.is_inside.clear()
         self.is_open.clear()
         self.num_calls, self.closed_at = 0, call
@@ -61,12 +60,12 @@ class Gate:
         self.num_calls += 1
         if self.num_calls == self.closed_at:
             self.is_inside.set()
-            assert self.is_open.wait(PATIENCE_S), "the gate was not opened"
+            assert self.is_open.wait(WAIT_S), "the gate was not opened"
         return self.network(inputs)
 
 
 class GatedModel:
-    """The model in the box with the gate before its denoiser."""
+    """The bundled model with a gate in front of its denoiser."""
 
     def __init__(self) -> None:
         self._model = EmbeddedModel(MODEL, num_inference_steps=NUM_STEPS)
@@ -90,9 +89,9 @@ class Scene:
     key: str
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=WAIT_S)
 
-    def ask(self, connection: socket.socket, seed: int) -> None:
+    def send(self, connection: socket.socket, seed: int) -> None:
         body = json.dumps({"model": MODEL, "prompt": "a red fox", "seed": seed}).encode()
         head = (
             f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.key}\r\n"
@@ -115,68 +114,67 @@ def _serving(folder: Path) -> Iterator[Scene]:
     resources = ResourceStore.open(settings.database_url, settings.data_dir())
     _, key = resources.create(MODEL, "DIFFUSION")
     server = Server(settings, engine, resources)
-    thread = threading.Thread(target=server.run_to_the_end)
+    thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        wait_until(lambda: engine.stats().is_ready, timeout_s=PATIENCE_S)
+        wait_until(lambda: engine.stats().is_ready, timeout_s=WAIT_S)
         yield Scene(engine, model, server.settings.port, key)
     finally:
         server.should_exit = True
-        thread.join(PATIENCE_S)
+        thread.join(WAIT_S)
         resources.close()
     assert not thread.is_alive()
 
 
-def leave(connection: socket.socket, *, is_reset: bool) -> None:
-    """Closes in order, or with the reset that a killed client's kernel sends."""
+def disconnect(connection: socket.socket, *, is_reset: bool) -> None:
+    """Closes the connection, or resets it like the kernel of a killed client."""
     if is_reset:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
 
 @pytest.mark.parametrize("is_reset", [False, True], ids=["closed", "reset"])
-def test_client_leaves_in_the_middle(scene: Scene, is_reset: bool) -> None:
-    """Once the client is gone the engine ends the forward under way and not one more for it; the
-    next request has the engine to itself and takes no more forwards than its own."""
+def test_disconnect_while_running(scene: Scene, is_reset: bool) -> None:
+    """The engine finishes the current forward pass and runs no more for this job."""
     gate, before = scene.model.gate, scene.engine.stats()
     gate.close(call=2)
     connection = scene.connect()
-    scene.ask(connection, seed=1)
-    assert gate.is_inside.wait(PATIENCE_S)
+    scene.send(connection, seed=1)
+    assert gate.is_inside.wait(WAIT_S)
     assert scene.engine.stats().num_running == 1
 
-    leave(connection, is_reset=is_reset)
-    # Told while the forward still runs: its place is free before the forward ends.
+    disconnect(connection, is_reset=is_reset)
+    # The job is cancelled while its forward pass still runs.
     wait_until(lambda: scene.engine.stats().num_running == 0)
     assert scene.engine.stats().num_forwards == before.num_forwards + 2  # encoder, first step
     with scene.connect() as following:
-        scene.ask(following, seed=2)
+        scene.send(following, seed=2)
         wait_until(lambda: scene.engine.stats().num_queued == 1)
         gate.is_open.set()
         assert read_answer(following)[0] == 200
 
     after = scene.engine.stats()
     assert gate.num_calls == 2 + NUM_STEPS
-    assert after.num_forwards == before.num_forwards + 3 + FORWARDS_OF_AN_IMAGE
+    assert after.num_forwards == before.num_forwards + 3 + FORWARDS_PER_IMAGE
     assert after.num_cancelled == before.num_cancelled + 1
     assert after.num_succeeded == before.num_succeeded + 1
 
 
-def test_client_leaves_the_queue(scene: Scene) -> None:
-    """A client that leaves while it waits costs no forward at all."""
+def test_disconnect_while_queued(scene: Scene) -> None:
+    """A job whose client disconnects in the queue runs no forward pass."""
     gate, before = scene.model.gate, scene.engine.stats()
     gate.close(call=1)
     with scene.connect() as running:
-        scene.ask(running, seed=1)
-        assert gate.is_inside.wait(PATIENCE_S)
+        scene.send(running, seed=1)
+        assert gate.is_inside.wait(WAIT_S)
         waiting = scene.connect()
-        scene.ask(waiting, seed=2)
+        scene.send(waiting, seed=2)
         wait_until(lambda: scene.engine.stats().num_queued == 1)
-        leave(waiting, is_reset=False)
+        disconnect(waiting, is_reset=False)
         wait_until(lambda: scene.engine.stats().num_queued == 0)
         gate.is_open.set()
         assert read_answer(running)[0] == 200
 
     after = scene.engine.stats()
-    assert after.num_forwards == before.num_forwards + FORWARDS_OF_AN_IMAGE
+    assert after.num_forwards == before.num_forwards + FORWARDS_PER_IMAGE
     assert after.num_cancelled == before.num_cancelled + 1

@@ -107,7 +107,7 @@ def client(home: Path) -> Iterator[Client]:
     engine, is_up = build_engine(settings), threading.Event()
     resources = ResourceStore.open(settings.database_url, settings.data_dir())
     server = Server(settings, engine, resources, on_ready=lambda _: is_up.set())
-    thread = threading.Thread(target=server.run_to_the_end)
+    thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
         assert is_up.wait(20)

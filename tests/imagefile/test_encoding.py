@@ -1,7 +1,6 @@
-"""What `daguerre.imagefile.encoding` and `daguerre.imagefile.xmp` promise of the files they make.
+"""Encoded files: pixels, determinism and XMP metadata.
 
-The files are taken apart here by a walk of their own over chunks and segments, and again by
-Pillow, so that no reader of the package vouches for its writer.
+The tests parse chunks and segments themselves and with Pillow, independently of the package.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ HOSTILE = {
 
 
 def draw(width: int, height: int, noise: int = 1) -> NDArray[np.uint8]:
-    """A flat illustration: a sky's gradient, a sun, three ridges, and a noise of so many steps."""
+    """A flat illustration with noise of at most `noise` levels."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     sky = np.array([90, 150, 220]) + np.array([160, 60, -40]) * (y / height)[..., None]
     sun = np.hypot(x - 0.7 * width, y - 0.3 * height) < 0.08 * width
@@ -126,7 +125,7 @@ def jpeg_segments(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def jpeg_xmp(data: bytes) -> tuple[bytes, bytes]:
-    """The packet, and the extended XMP put together as a reader does; b"" where there is none."""
+    """The packet and the reassembled extended XMP, which may be empty."""
     segments = jpeg_segments(data)
     assert segments[0][0] == 0xE0 and segments[0][1].startswith(b"JFIF\0")
     app1 = [body for marker, body in segments if marker == 0xE1]
@@ -153,7 +152,7 @@ def xmp(data: bytes) -> tuple[bytes, bytes]:
 
 
 def properties(data: bytes) -> dict[str, str]:
-    """Every property of packet and extension by its qualified name, from an XML parser."""
+    """Properties of packet and extension by qualified name, from an XML parser."""
     found: dict[str, str] = {}
     for part in filter(None, xmp(data)):
         (description,) = ElementTree.fromstring(part).iter(f"{RDF}Description")
@@ -165,7 +164,7 @@ def properties(data: bytes) -> dict[str, str]:
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=lambda size: "x".join(map(str, size)))
 def test_png_is_lossless_at_every_size(size: tuple[int, int]) -> None:
-    """A PNG of each size of the contract decodes to the very pixels."""
+    """A PNG of each size decodes to the same pixels."""
     pixels = draw(*size)
     data = encode(generated(pixels), with_prompt=False)
     assert (decoded(data) == pixels).all()
@@ -174,7 +173,7 @@ def test_png_is_lossless_at_every_size(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=lambda size: "x".join(map(str, size)))
 def test_jpeg_is_close_at_every_size(size: tuple[int, int]) -> None:
-    """A JPEG of quality 90 has each size of the contract and is off by little."""
+    """A JPEG of quality 90 has the right size and nearly the same pixels."""
     pixels = draw(*size)
     got = decoded(encode(generated(pixels, "jpeg"), with_prompt=False))
     assert got.shape == pixels.shape
@@ -184,7 +183,7 @@ def test_jpeg_is_close_at_every_size(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("output_format", FORMATS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1), (2, 3), (17, 31)])
 def test_odd_shapes(size: tuple[int, int], output_format: str) -> None:
-    """No shape is too small or too crooked."""
+    """Any width and height works."""
     pixels = np.random.default_rng(2).integers(0, 256, (size[1], size[0], 3), np.uint8)
     got = decoded(encode(generated(pixels, output_format), with_prompt=False))
     assert got.shape == pixels.shape
@@ -194,15 +193,15 @@ def test_odd_shapes(size: tuple[int, int], output_format: str) -> None:
 
 @pytest.mark.parametrize("output_format", FORMATS)
 def test_memory_layout_does_not_matter(output_format: str) -> None:
-    """A view with strides gives the bytes of its copy."""
+    """A strided view is encoded to the bytes of its copy."""
     view = np.repeat(SMALL, 2, axis=1).transpose(1, 0, 2)[::-2]
     assert not view.flags.c_contiguous
     expected = encode(generated(view.copy(), output_format), with_prompt=False)
     assert encode(generated(view, output_format), with_prompt=False) == expected
 
 
-def test_png_is_plain() -> None:
-    """8-bit RGB, not interlaced, sRGB declared, chunks in an order that the standard allows."""
+def test_png_chunks() -> None:
+    """A PNG is 8-bit RGB, not interlaced, declares sRGB, and has its chunks in a valid order."""
     chunks = png_chunks(encode(generated(), with_prompt=False))
     assert [kind for kind, _ in chunks] == [b"IHDR", b"sRGB", b"iTXt", b"IDAT", b"IEND"]
     assert chunks[0][1] == struct.pack(">IIBBBBB", 96, 64, 8, 2, 0, 0, 0)
@@ -211,14 +210,14 @@ def test_png_is_plain() -> None:
 
 
 def test_jpeg_keeps_full_chroma() -> None:
-    """All three components of a JPEG are sampled alike, so that flat edges do not smear."""
+    """All components of a JPEG have full resolution, so edges of flat colours stay sharp."""
     segments = dict(jpeg_segments(encode(generated(output_format="jpeg"), with_prompt=False)))
     frame = segments[0xC0]  # baseline
     assert [frame[7 + 3 * i] for i in range(3)] == [0x11] * 3
 
 
 def test_jpeg_quality() -> None:
-    """Every quality from 0 on works, and more of it means a larger and closer file."""
+    """A higher quality makes the file larger and closer to the pixels."""
     pixels = draw(256, 256)
     files = [
         encode(generated(pixels, "jpeg", compression_quality=q), with_prompt=False)
@@ -231,7 +230,7 @@ def test_jpeg_quality() -> None:
 
 @pytest.mark.parametrize("output_format", FORMATS)
 def test_same_image_same_bytes(output_format: str) -> None:
-    """Neither what was encoded before nor what is encoded beside changes a byte."""
+    """Earlier and concurrent encodings do not affect the bytes."""
     pictures = [generated(draw(200 + 40 * i, 150), output_format) for i in range(4)]
     alone = [encode(picture, with_prompt=True) for picture in pictures]
     assert len(set(alone)) == 4
@@ -241,11 +240,11 @@ def test_same_image_same_bytes(output_format: str) -> None:
 
 
 def test_same_png_at_every_address() -> None:
-    """Of pictures as large as they are served, wherever in memory they lie: one compressor gave
-    other bytes at some addresses, which differ by thread and by process (bench/LOG.md)."""
+    """The memory address of the pixels does not affect the bytes; one compressor that was tried
+    depends on it (bench/LOG.md)."""
     pictures = [generated(draw(1024 + 64 * i, 1024, noise=0)) for i in range(6)]
     alone = [encode(picture, with_prompt=True) for picture in pictures]
-    held = []  # so that each round has other places in memory
+    held = []  # gives each round other addresses
     with ThreadPoolExecutor(8) as pool:
         for size in range(10):
             held.append(np.ones(100_001 * size, np.uint8))
@@ -254,8 +253,8 @@ def test_same_png_at_every_address() -> None:
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
-def test_facts(output_format: str) -> None:
-    """The file says that a model made it, which one, with which weights and seed."""
+def test_generation_metadata(output_format: str) -> None:
+    """The metadata has the AI marker, model, weights, seed and size."""
     image = generated(output_format=output_format, model="a <model> & \r more")
     found = properties(encode(image, with_prompt=False))
     source = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -273,17 +272,17 @@ def test_facts(output_format: str) -> None:
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
-def test_prompt_only_when_asked(output_format: str) -> None:
-    """Without `with_prompt` the file does not depend on the words at all."""
-    words = generated(output_format=output_format, prompt="hush", negative_prompt="silence")
-    others = generated(output_format=output_format, prompt="noise", negative_prompt="")
-    assert encode(words, with_prompt=False) == encode(others, with_prompt=False)
-    data = encode(words, with_prompt=True)
+def test_prompt_only_if_requested(output_format: str) -> None:
+    """Without `with_prompt` the file does not depend on the prompts."""
+    one = generated(output_format=output_format, prompt="hush", negative_prompt="silence")
+    other = generated(output_format=output_format, prompt="noise", negative_prompt="")
+    assert encode(one, with_prompt=False) == encode(other, with_prompt=False)
+    data = encode(one, with_prompt=True)
     assert b"hush" in data and b"silence" in data
 
 
 def test_prompt_in_standard_fields() -> None:
-    """Readers that know IPTC and Dublin Core find the prompt, and the negative one beside it."""
+    """IPTC and Dublin Core fields contain the prompt and the negative prompt."""
     both = properties(encode(generated(negative_prompt="rain"), with_prompt=True))
     assert both[f"{DC}description"] == "a red fox"
     assert both[f"{EXT}AIPromptInformation"] == "a red fox\nNegative prompt: rain"
@@ -294,8 +293,8 @@ def test_prompt_in_standard_fields() -> None:
 
 @pytest.mark.parametrize("output_format", FORMATS)
 @pytest.mark.parametrize("prompt", HOSTILE.values(), ids=list(HOSTILE))
-def test_hostile_prompts_come_back(prompt: str, output_format: str) -> None:
-    """Whatever the prompts hold, the XML is well formed, the file decodes, the words are exact."""
+def test_hostile_prompts(prompt: str, output_format: str) -> None:
+    """Any prompt results in well-formed XML and a valid file, and can be read back exactly."""
     image = generated(output_format=output_format, prompt=prompt, negative_prompt=prompt[::-1])
     data = encode(image, with_prompt=True)
     found = properties(data)
@@ -311,15 +310,15 @@ def test_hostile_prompts_come_back(prompt: str, output_format: str) -> None:
     ("code_point", "shown"),
     [("\0", "\ufffd"), ("\ufffe", "\ufffd"), ("\ud800", "\ufffd"), ("\r", "\r"), (FOX, FOX)],
 )
-def test_description_marks_what_xml_forbids(code_point: str, shown: str) -> None:
-    """Only the code points that XML 1.0 cannot hold are replaced in the fields for people."""
+def test_code_points_that_xml_forbids(code_point: str, shown: str) -> None:
+    """Standard fields replace only the code points that XML 1.0 forbids."""
     found = properties(encode(generated(prompt=f"a{code_point}b"), with_prompt=True))
     assert found[f"{DC}description"] == f"a{shown}b"
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
 def test_pillow_finds_the_packet(output_format: str) -> None:
-    """A reader that is not ours sees the same packet."""
+    """Pillow finds the same packet."""
     data = encode(generated(output_format=output_format), with_prompt=True)
     with Image.open(io.BytesIO(data)) as picture:
         picture.load()
@@ -328,13 +327,13 @@ def test_pillow_finds_the_packet(output_format: str) -> None:
 
 
 def test_jpeg_extends_exactly_when_the_packet_is_full() -> None:
-    """One byte over the limit of a segment moves the words, whole, into extended XMP."""
+    """One byte over the limit of a segment moves all prompt metadata into extended XMP."""
     empty = len(xmp(encode(generated(output_format="jpeg", prompt="a"), with_prompt=True))[0])
-    room = 65_502 - empty
-    # A letter of the prompt stands in the file three times, one of the model id twice: together
-    # they fill the room to the byte.
-    model = "daguerre-1" + "m" * ({0: 0, 1: 2, 2: 1}[room % 3])
-    letters = (room - 2 * (len(model) - len("daguerre-1"))) // 3
+    space = 65_502 - empty
+    # The file contains each letter of the prompt three times and of the model ID twice. Together
+    # they fill the segment exactly.
+    model = "daguerre-1" + "m" * ({0: 0, 1: 2, 2: 1}[space % 3])
+    letters = (space - 2 * (len(model) - len("daguerre-1"))) // 3
     full = generated(output_format="jpeg", prompt="a" * (1 + letters), model=model)
     packet, extension = xmp(encode(full, with_prompt=True))
     assert len(packet) == 65_502 and extension == b""
@@ -346,10 +345,10 @@ def test_jpeg_extends_exactly_when_the_packet_is_full() -> None:
     assert f"{NOTE}HasExtendedXMP" in found
 
 
-def test_the_system_named_is_what_really_draws() -> None:
-    """A model served under another's id is named by its own name, and the id stands beside it."""
+def test_model_name_and_id() -> None:
+    """A model served under another ID is recorded with its own name and that ID."""
     image = generated(model="an id")
-    image = replace(image, model_info=replace(image.model_info, name="what draws"))
+    image = replace(image, model_info=replace(image.model_info, name="its name"))
     found = properties(encode(image, with_prompt=False))
-    assert found[f"{EXT}AISystemUsed"] == "what draws"
+    assert found[f"{EXT}AISystemUsed"] == "its name"
     assert found[f"{OWN}Model"] == "an id"

@@ -1,4 +1,4 @@
-"""Random bodies: never a 5xx, always the error body."""
+"""Random bodies: never a 5xx, always the error object."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _FUZZ = settings(
 @_FUZZ
 @given(body=BODIES)
 def test_over_http(server: RunningServer, body: bytes) -> None:
-    """Whatever the body, the answer is an image or an error object with a 4xx."""
+    """The response to any body is an image or a 4xx with the error object."""
     response = server.post(body)
     if response.status_code != 200:
         assert 400 <= error_of(response)["code"] < 500
@@ -52,7 +52,7 @@ def test_over_http(server: RunningServer, body: bytes) -> None:
 @settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=BODIES)
 def test_parsing(body: bytes) -> None:
-    """Parsing ends in values that hold every promise of ImageParams, or in one refusal."""
+    """Parsing returns valid `ImageParams` or raises one `InvalidRequestError`."""
     try:
         params = parse_request(parse_object(body)).to_image_params()
     except InvalidRequestError as error:
@@ -64,7 +64,7 @@ def test_parsing(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [{"prompt": "\ud800"}, {"a": {"b": ["\udfff"]}}])
-def test_surrogates_are_generated(body: dict[str, Any]) -> None:
-    """The escapes that hypothesis does not draw by itself are refused too."""
+def test_surrogates(body: dict[str, Any]) -> None:
+    """Escaped surrogates, which hypothesis does not generate, are rejected."""
     with pytest.raises(InvalidRequestError):
         parse_object(json.dumps(body).encode())

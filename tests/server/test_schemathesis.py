@@ -1,8 +1,6 @@
-"""Schemathesis against the server: what its own document says is tried, and what it does not.
+"""Schemathesis: generated requests, valid and invalid, checked against the OpenAPI document.
 
-Bounds, examples, wrong types, missing fields, other methods and missing keys are made from the
-document by a program that knows nothing else of the server; `test_document_over_http` holds that
-this document is the one that is served.
+`test_document_over_http` checks that the server serves the same document.
 """
 
 from __future__ import annotations
@@ -25,15 +23,14 @@ pytestmark = pytest.mark.slow
 
 
 def narrowed() -> dict[str, Any]:
-    """The document with the one model that the key opens, so that requests are not all 403."""
+    """The document with only the model of the key, because all others get 403."""
     contract = document("http://127.0.0.1:8000")
     contract["components"]["schemas"]["ImageGenerationRequest"]["properties"]["model"] = {
         "const": MODEL
     }
-    # No drawn signature is good; tests/server/test_files.py has those that are.
+    # Generated signatures are never valid; routes/test_files.py tests valid ones.
     del contract["paths"]["/v1/images/files/{name}"]
-    # A time that is too short for a busy machine is a 504, and no fault; what is sound
-    # and what is not is in tests/server/test_timeout.py.
+    # A short timeout is a 504 on a busy machine; http/test_deadline.py tests the header.
     contract["paths"]["/v1/images/generations"]["post"]["parameters"].pop()
     parameters = contract["paths"]["/v1/models/{id}"]["get"]["parameters"]
     parameters[0]["schema"] = {"const": MODEL}
@@ -53,7 +50,7 @@ API = schemathesis.openapi.from_dict(
 
 
 def contradicts(body: object) -> bool:
-    """Whether the body breaks a rule between fields, which the document tells in words only."""
+    """Whether fields of the body contradict each other, which the schema does not express."""
     if not isinstance(body, dict):
         return False
     ratio = body.get("aspect_ratio")
@@ -64,30 +61,29 @@ def contradicts(body: object) -> bool:
 
 
 def excluded(body: object, headers: Iterable[str]) -> list[CheckFunction]:
-    """The checks whose answer depends on what the document tells in words only, on how fast the
-    machine is, or on requests before; headers that a server does not know are none of its
-    business."""
+    """Checks whose result depends on contradicting fields, timing, earlier requests or unknown
+    headers."""
     sent = {name.lower() for name in headers}
-    is_fickle = contradicts(body) or sent & {"idempotency-key", "x-request-timeout"}
-    checks: list[CheckFunction] = [positive_data_acceptance] if is_fickle else []
+    is_undecided = contradicts(body) or sent & {"idempotency-key", "x-request-timeout"}
+    checks: list[CheckFunction] = [positive_data_acceptance] if is_undecided else []
     is_free = isinstance(body, dict) and body.get("allow_ignored_params") is True
     if is_free or sent - KNOWN_HEADERS:
         checks.append(negative_data_rejection)
     return checks
 
 
-@pytest.mark.timeout(600)  # hundreds of images, and a machine may have other work
+@pytest.mark.timeout(600)  # hundreds of images
 @API.parametrize()
 @settings(
     max_examples=25,
     deadline=None,
-    # What the program thinks of an answer is not ours: a new draw must not fail a good change.
+    # New random requests must not fail an unrelated change.
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
 def test_conformance(case: schemathesis.Case[Any], server: RunningServer) -> None:
-    """Answers are as the document has them; the sound is taken, the unsound refused; no 5xx."""
+    """Responses match the document: valid requests succeed, invalid ones fail without a 5xx."""
     response = case.call_and_validate(
         base_url=server.settings.public_base_url(),
         headers={"Authorization": f"Bearer {server.key}"},

@@ -1,4 +1,4 @@
-"""Running: the address, and the end by a signal."""
+"""The server process: socket, signals and graceful shutdown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from conftest import FakeEngine, RunningServer, read_answer, running, wait_until
 
 from daguerre.config import Settings
 from daguerre.errors import InternalError, SettingsError
-from daguerre.server.server import Server, _on_loop_error, listen, serve
+from daguerre.server.server import Server, _on_loop_error, bind_socket, serve
 from daguerre.storage.api_keys import ResourceStore
 
 _PROGRAM = """
@@ -38,13 +38,13 @@ def release(*_):
     engine.is_held = False
 import signal
 signal.signal(signal.SIGUSR1, release)
-serve(settings, engine, resources, lambda true: print(true.port, key, flush=True))
-print("stops", engine.num_stops, "done", engine.num_succeeded, flush=True)
+serve(settings, engine, resources, lambda bound: print(bound.port, key, flush=True))
+print("stops", engine.num_stops, "succeeded", engine.num_succeeded, flush=True)
 """
 
 
 def test_taken_port(server: RunningServer) -> None:
-    """A taken port is one line that says what to do, and nothing is started."""
+    """A taken port is a one-line error with advice, and the engine is not started."""
     engine = FakeEngine()
     settings = replace(server.settings, host="127.0.0.1")
     with pytest.raises(SettingsError) as caught:
@@ -56,21 +56,21 @@ def test_taken_port(server: RunningServer) -> None:
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.77", "a..b", "a" * 64])
 def test_bad_host(host: str) -> None:
-    """A host that is not this machine is a SettingsError as well."""
+    """A host that is not an address of this machine is a SettingsError."""
     with pytest.raises(SettingsError, match=host):
-        listen(host, 0)
+        bind_socket(host, 0)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", ""])
 def test_free_port(host: str) -> None:
-    """Port 0 is a free port by its number, on every way to name this machine."""
-    with listen(host, 0) as bound:
+    """Port 0 selects a free port, with every name of this machine."""
+    with bind_socket(host, 0) as bound:
         assert bound.getsockname()[1] > 0
         assert bound.family in (socket.AF_INET, socket.AF_INET6)
 
 
-def test_settings_tell_the_true_port(tmp_path: Path) -> None:
-    """The address that clients are told has the port that was taken."""
+def test_settings_have_the_actual_port(tmp_path: Path) -> None:
+    """The settings and the OpenAPI document have the actual port."""
     with running(tmp_path) as server:
         assert server.settings.port > 0
         assert server.settings.public_base_url() == f"http://127.0.0.1:{server.settings.port}"
@@ -79,12 +79,12 @@ def test_settings_tell_the_true_port(tmp_path: Path) -> None:
 
 
 def test_serve_in_a_thread(tmp_path: Path) -> None:
-    """serve works outside the main thread too, where signals cannot be set."""
+    """`serve` works outside the main thread, where it cannot handle signals."""
     settings = Settings(home=tmp_path, port=0)
     seen: list[int] = []
 
-    def ready(true: Settings) -> None:
-        seen.append(true.port)
+    def ready(bound: Settings) -> None:
+        seen.append(bound.port)
         raise KeyboardInterrupt
 
     resources = ResourceStore.open(settings.database_url, settings.data_dir())
@@ -104,7 +104,7 @@ def test_serve_in_a_thread(tmp_path: Path) -> None:
 
 @contextmanager
 def program(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
-    tests = Path(__file__).parent.parent
+    tests = Path(__file__).parents[1]
     source = Path(sys.modules["daguerre"].__path__[0]).parent
     environment = {**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{tests}"}
     process = subprocess.Popen(
@@ -123,7 +123,7 @@ def program(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
         process.communicate()
 
 
-needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM and SIGUSR1 there")
+needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGTERM and SIGUSR1")
 
 
 def request(key: str) -> bytes:
@@ -137,26 +137,26 @@ def request(key: str) -> bytes:
 
 @needs_signals
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_graceful_end(tmp_path: Path, number: signal.Signals) -> None:
-    """After a signal whoever is new is told so by 503, on old connections and on new ones; the
-    image under way is delivered, and serve returns."""
+def test_graceful_shutdown(tmp_path: Path, number: signal.Signals) -> None:
+    """After a signal new requests get 503, on old and new connections; the job in progress
+    finishes, and `serve` returns."""
     with program(tmp_path) as (process, port, key):
         with connected(port) as connection, connected(port) as earlier:
             connection.sendall(request(key))
-            assert ask(earlier, "/readyz")[0] == 200
+            assert get(earlier, "/readyz")[0] == 200
             wait_until(lambda: _is_running(port))
             process.send_signal(number)
-            wait_until(lambda: ask(earlier, "/readyz")[0] == 503)
+            wait_until(lambda: get(earlier, "/readyz")[0] == 503)
             with connected(port) as later:
                 for one in (earlier, later):
-                    assert b"draining" in ask(one, "/readyz")[2]
+                    assert b"shutting down" in get(one, "/readyz")[2]
                     one.sendall(request(key))
                     status, headers, _ = read_answer(one)
                     assert (status, 1 <= int(headers["retry-after"]) <= 59) == (503, True)
             process.send_signal(signal.SIGUSR1)
             assert read_answer(connection)[0] == 200
         output, log = process.communicate(timeout=20)
-    assert output == "stops 1 done 1\n"
+    assert output == "stops 1 succeeded 1\n"
     assert process.returncode == 0
     assert "status=200" in log and "Traceback" not in log
     assert key not in log and "unspeakable" not in log
@@ -164,25 +164,25 @@ def test_graceful_end(tmp_path: Path, number: signal.Signals) -> None:
 
 @needs_signals
 def test_second_signal(tmp_path: Path) -> None:
-    """Who does not want to wait for images under way sends the signal again: they end as 503."""
+    """A second signal ends the jobs in progress with 503."""
     with program(tmp_path) as (process, port, key):
         with connected(port) as connection:
             connection.sendall(request(key))
             wait_until(lambda: _is_running(port))
             process.send_signal(signal.SIGTERM)
             with connected(port) as other:
-                wait_until(lambda: ask(other, "/readyz")[0] == 503)
+                wait_until(lambda: get(other, "/readyz")[0] == 503)
             process.send_signal(signal.SIGINT)
             assert read_answer(connection)[0] == 503
         output, log = process.communicate(timeout=20)
-    assert output == "stops 1 done 0\n"
+    assert output == "stops 1 succeeded 0\n"
     assert process.returncode == 0
     assert "status=503" in log and "Traceback" not in log
 
 
 @pytest.mark.timeout(30)
 def test_signal_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signal that comes before uvicorn listens to signals ends the server, too (a bug was)."""
+    """A signal before uvicorn installs its handlers also stops the server."""
     capture = Server.capture_signals
 
     def late(server: Server) -> AbstractContextManager[None]:
@@ -200,23 +200,23 @@ def test_signal_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.timeout(30)
-def test_drain_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An engine that never gets done is waited for as long as a request may take, not longer."""
+def test_drain_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server waits for the engine at most as long as a request may take."""
     settings, engine = Settings(home=tmp_path, port=0, request_timeout_s=0.2), FakeEngine()
     engine.num_running = 1
     resources = ResourceStore.open(settings.database_url, settings.data_dir())
-    serve(settings, engine, resources, lambda true: signal.raise_signal(signal.SIGTERM))
+    serve(settings, engine, resources, lambda bound: signal.raise_signal(signal.SIGTERM))
     resources.close()
     assert (engine.is_draining, engine.num_stops) == (True, 1)
 
 
 @pytest.mark.timeout(30)
-def test_model_that_cannot_be_loaded(tmp_path: Path) -> None:
-    """A server without a model ends with the reason; clients do not wait for it (a bug was)."""
+def test_model_load_failure(tmp_path: Path) -> None:
+    """A server whose model cannot be loaded stops with the reason."""
     settings, engine = Settings(home=tmp_path, port=0), FakeEngine()
     resources = ResourceStore.open(settings.database_url, settings.data_dir())
 
-    def fail(true: Settings) -> None:
+    def fail(bound: Settings) -> None:
         engine.load_failure = "the model could not be loaded: no weights"
 
     with pytest.raises(InternalError, match="no weights"):
@@ -225,8 +225,8 @@ def test_model_that_cannot_be_loaded(tmp_path: Path) -> None:
     assert engine.num_stops == 1
 
 
-def test_no_files_for_a_connection(caplog: pytest.LogCaptureFixture) -> None:
-    """That no connection can be taken is a line in the log; any other error keeps its traceback."""
+def test_out_of_files(caplog: pytest.LogCaptureFixture) -> None:
+    """A lack of file descriptors is one log line; other errors keep their traceback."""
     loop = asyncio.new_event_loop()
     for number in (errno.EMFILE, errno.EPIPE):
         context = {"message": "accept", "exception": OSError(number, os.strerror(number))}
@@ -234,7 +234,7 @@ def test_no_files_for_a_connection(caplog: pytest.LogCaptureFixture) -> None:
     loop.close()
     line, other = caplog.records
     assert (line.levelname, line.exc_info) == ("WARNING", None)
-    assert "no connection can be taken for a moment: Too many open files" in line.getMessage()
+    assert "cannot accept connections: Too many open files" in line.getMessage()
     assert (other.levelname, other.name) == ("ERROR", "asyncio") and other.exc_info
 
 
@@ -242,19 +242,18 @@ def connected(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=20)
 
 
-def ask(connection: socket.socket, path: str) -> tuple[int, dict[str, str], bytes]:
+def get(connection: socket.socket, path: str) -> tuple[int, dict[str, str], bytes]:
     connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     return read_answer(connection)
 
 
 def _is_running(port: int) -> bool:
     with connected(port) as connection:
-        return b"daguerre_jobs_running 1.0" in ask(connection, "/metrics")[2]
+        return b"daguerre_jobs_running 1.0" in get(connection, "/metrics")[2]
 
 
-def test_grace_has_an_end(tmp_path: Path) -> None:
-    """What is not done by `graceful_shutdown_timeout_s` after the first signal gets 503 with
-    Retry-After, and the server ends; a newcomer is refused in between."""
+def test_graceful_shutdown_timeout(tmp_path: Path) -> None:
+    """After `graceful_shutdown_timeout_s` the remaining requests get 503 with Retry-After."""
     with (
         running(tmp_path, graceful_shutdown_timeout_s=1.0) as server,
         server.connection() as working,
@@ -270,9 +269,8 @@ def test_grace_has_an_end(tmp_path: Path) -> None:
         wait_until(lambda: server.engine.num_stops == 1)
 
 
-def test_drain_begins_at_once(tmp_path: Path) -> None:
-    """A request that comes after the signal is refused, however soon (for a tenth of a second it
-    was still accepted)."""
+def test_drain_starts_at_once(tmp_path: Path) -> None:
+    """A request that arrives right after the signal is rejected."""
     with running(tmp_path) as server, server.connection() as working, server.connection() as other:
         server.engine.is_held = True
         working.sendall(request(server.key))
@@ -284,8 +282,8 @@ def test_drain_begins_at_once(tmp_path: Path) -> None:
         assert read_answer(working)[0] == 200
 
 
-def test_grace_is_long_enough(tmp_path: Path) -> None:
-    """Work that is done within it is answered, and the server ends without waiting for its end."""
+def test_shutdown_ends_before_its_timeout(tmp_path: Path) -> None:
+    """The server stops as soon as the last request is finished."""
     with (
         running(tmp_path, graceful_shutdown_timeout_s=3600.0) as server,
         server.connection() as working,

@@ -1,13 +1,12 @@
-"""The app: which path leads to which endpoint, and what they share.
+"""The ASGI app: routes, middleware, error handlers and lifespan.
 
-`create_app` receives all it needs and keeps no state of its own. Every path of the API is served
-with and without /v1, because clients differ in what they take for the base of an address.
+Paths of the API exist with and without /v1, because clients differ in their base URL.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -34,7 +33,7 @@ from daguerre.server.idempotency.replay import IdempotencyCoordinator
 from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.server.playground.page import Playground
 from daguerre.server.routes.files import FileEndpoints
-from daguerre.server.routes.generations import ImageGenerations
+from daguerre.server.routes.generations import GenerationConfig, ImageGenerations
 from daguerre.server.routes.health import Health
 from daguerre.server.routes.metrics import Metrics
 from daguerre.server.routes.models import Models
@@ -55,6 +54,7 @@ def create_app(
     resources: ResourceStore,
     one_time_login: OneTimeLogin | None = None,
 ) -> Starlette:
+    """The app of one server. It starts and stops the engine."""
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
     keys = Authenticator(resources)
     image_store, signer = _image_store(settings), _url_signer(settings)
@@ -66,14 +66,14 @@ def create_app(
         cache_seeded_requests=settings.cache_seeded_requests,
     )
     files = FileEndpoints(image_store, signer)
-    images = ImageGenerations(settings, engine, keys, limiter, replays, signer)
+    images = ImageGenerations(_generation_config(settings), engine, keys, limiter, replays, signer)
     models, health = Models(engine, keys), Health(engine)
     routes = [
         *_routes(images, files, models, health, metrics, OpenApi(settings.public_base_url())),
         *_playground_routes(Playground(), one_time_login or OneTimeLogin()),
     ]
     paths = [route.path for route in routes]
-    # Of two paths to one endpoint the later, with the prefix, is the one that is counted under.
+    # The label of an endpoint in log and metrics is its last path, the one with the prefix.
     names = {route.endpoint: route.path for route in routes}
 
     async def on_unrouted(request: Request, error: Exception) -> Response:
@@ -82,7 +82,7 @@ def create_app(
 
     async def on_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, DaguerreError)
-        if isinstance(error, SettingsError):  # for the operator's eyes: it may name files
+        if isinstance(error, SettingsError):  # only for the operator, because it may name files
             raise error
         outages.record(error)
         return error_response(_with_retry_after(error, engine))
@@ -93,14 +93,26 @@ def create_app(
             Middleware(
                 RequestContextMiddleware, limiter=limiter, routes=names, observe=metrics.observe
             ),
-            *_other_sites(settings),
+            *_cors(settings.cors_origin_list()),
         ],
         exception_handlers={HTTPException: on_unrouted, DaguerreError: on_error},
         lifespan=_lifespan(engine, image_store, outages),
     )
-    # A redirect would turn a POST into a GET in many clients; the error names the right path.
+    # Many clients repeat a redirected POST as a GET. The 404 suggests the path instead.
     app.router.redirect_slashes = False
     return app
+
+
+def _generation_config(settings: Settings) -> GenerationConfig:
+    return GenerationConfig(
+        max_concurrent_requests_per_key=settings.max_concurrent_requests_per_key,
+        max_request_body_bytes=settings.max_request_body_bytes,
+        request_read_timeout_s=settings.request_read_timeout_s,
+        request_timeout_s=settings.request_timeout_s,
+        default_response_format=settings.default_response_format,
+        embed_prompt=settings.embed_prompt,
+        stores_images=settings.image_store_max_bytes > 0,
+    )
 
 
 def _image_store(settings: Settings) -> ImageStore:
@@ -141,7 +153,7 @@ def _routes(
         ("/models", models.list, "GET"),
         ("/models/{model_id:path}", models.show, "GET"),
     ]
-    others: list[tuple[str, Endpoint, str]] = [
+    unversioned: list[tuple[str, Endpoint, str]] = [
         ("/available-models", models.list_available, "GET"),
         ("/healthz", health.alive, "GET"),
         ("/readyz", health.ready, "GET"),
@@ -150,12 +162,12 @@ def _routes(
         ("/docs", openapi.page, "GET"),
     ]
     prefixed = [(PREFIX + path, endpoint, method) for path, endpoint, method in api]
-    every = [*api, *prefixed, *others]
-    return [Route(path, endpoint, methods=[method]) for path, endpoint, method in every]
+    routes = [*api, *prefixed, *unversioned]
+    return [Route(path, endpoint, methods=[method]) for path, endpoint, method in routes]
 
 
-def _other_sites(settings: Settings) -> Iterator[Middleware]:
-    if origins := settings.cors_origin_list():
+def _cors(origins: Collection[str]) -> Iterator[Middleware]:
+    if origins:
         yield Middleware(JsonCORSMiddleware, origins=origins)
 
 
@@ -168,8 +180,10 @@ def _playground_routes(playground: Playground, one_time_login: OneTimeLogin) -> 
 
 
 def _with_retry_after(error: DaguerreError, engine: Engine) -> DaguerreError:
-    """Whoever refused may have said when to come back; else the length of the queue does. An engine
-    that has failed will not be back."""
+    """Adds `Retry-After` to a 503, estimated from the queue unless the error has its own.
+
+    A failed engine gets none, because it does not recover.
+    """
     if not isinstance(error, UnavailableError):
         return error
     stats, given = engine.stats(), error.retry_after_s

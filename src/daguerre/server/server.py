@@ -1,9 +1,8 @@
-"""Running the server: its socket, its logging, and its end.
+"""The server process: socket, logging, signals and shutdown.
 
-The socket is bound before anything is built, so a taken port is one line and not a traceback, and
-port 0 is known by its true number. On SIGTERM or SIGINT new requests are refused with 503, work
-that was accepted is finished, and `serve` returns; a second signal ends at once. A model that
-cannot be loaded ends the server, too.
+The socket is bound before anything is built, so an error about a taken port is one line, and port 0
+is replaced by the actual port. SIGTERM and SIGINT start a graceful shutdown: new requests get 503
+and accepted ones finish. A second signal stops at once. So does a model that cannot be loaded.
 """
 
 from __future__ import annotations
@@ -38,19 +37,20 @@ from daguerre.server.http.h11_protocol import (
 from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.storage.api_keys import ResourceStore
 
-# Longer than clients and proxies keep an idle connection, so that they close first and never send
-# into a connection that is being closed here.
+# Longer than the idle timeout of clients and proxies, so that they close first. Otherwise they
+# could send a request into a closing connection.
 KEEP_ALIVE_S = 75
-# Connections that wait in the kernel, and those that are taken at a time: each of the latter has a
-# file before it is counted, so a crowd that comes at once must not be taken at once.
-_BACKLOG, _ACCEPTED_AT_ONCE = 2048, 2
-_NO_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# Connections that wait in the kernel, and connections accepted per turn of the event loop. Each
+# accepted connection uses a file before the limiter counts it, so bursts must not be accepted at
+# once.
+_BACKLOG, _ACCEPTED_PER_TURN = 2048, 2
+_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """Bound to its address as soon as it exists; `settings.port` is the true port."""
+    """A server whose socket is bound; `settings.port` is the actual port."""
 
     def __init__(
         self,
@@ -61,11 +61,11 @@ class Server(uvicorn.Server):
         one_time_login: OneTimeLogin | None = None,
     ) -> None:
         protocol = _protocol(settings)
-        self.socket = listen(settings.host, settings.port)
+        self.socket = bind_socket(settings.host, settings.port)
         self.settings = replace(settings, port=self.socket.getsockname()[1])
         self._engine, self._on_ready = engine, on_ready
-        self._is_asked_to_end = False
-        self._loop: asyncio.AbstractEventLoop | None = None  # while connections are taken
+        self._is_exit_requested = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # while connections are accepted
         self._draining: asyncio.Task[None] | None = None
         logging.getLogger("uvicorn.error").addFilter(drop_uvicorn_parse_warnings)
         app = create_app(self.settings, engine, resources, one_time_login)
@@ -73,7 +73,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=protocol,
-                loop="asyncio",  # always, as HTTP is always read by h11
+                loop="asyncio",  # the same everywhere, like h11
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -81,9 +81,8 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
-                backlog=_ACCEPTED_AT_ONCE,
-                # Only in case: a request ends by its own deadline, and whoever does not read its
-                # answer is dropped.
+                backlog=_ACCEPTED_PER_TURN,
+                # A safeguard, because deadlines and the write timeout end every request before.
                 timeout_graceful_shutdown=math.ceil(settings.request_timeout_s) + 5,
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             )
@@ -98,27 +97,29 @@ class Server(uvicorn.Server):
             self._on_ready(self.settings)
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second while connections are taken."""
-        self._drain_if_asked()  # by a signal that came before
+        """Called ten times a second while connections are accepted."""
+        self._drain_if_requested()  # by a signal before the event loop started
         if self._engine.stats().failure:
             self.should_exit = True
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal drains, the second cuts off what is not done. Unlike uvicorn's, it keeps
-        no signal to raise again at the end: draining was all it asked for."""
-        if self._is_asked_to_end:
-            self.force_exit = self.should_exit  # ends the waits of a shutdown under way
+        """The first signal drains the server, the second stops it at once.
+
+        Unlike uvicorn's handler, it does not raise the signal again after the shutdown.
+        """
+        if self._is_exit_requested:
+            self.force_exit = self.should_exit  # ends a shutdown in progress
             self.should_exit = True
             self.config.timeout_graceful_shutdown = 0
-        self._is_asked_to_end = True
+        self._is_exit_requested = True
         if self._loop is not None:
-            with suppress(RuntimeError):  # it has ended
-                # Before whatever is read from now on.
-                self._loop.call_soon_threadsafe(self._drain_if_asked)
+            with suppress(RuntimeError):  # the loop is closed
+                # Drains before the loop reads the next request.
+                self._loop.call_soon_threadsafe(self._drain_if_requested)
 
-    def _drain_if_asked(self) -> None:
-        if self._is_asked_to_end and self._draining is None:
+    def _drain_if_requested(self) -> None:
+        if self._is_exit_requested and self._draining is None:
             self._draining = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
@@ -129,11 +130,12 @@ class Server(uvicorn.Server):
         except TimeoutError:
             if grace_s:
                 self.config.timeout_graceful_shutdown = 0
-            # Else each request that is left has its own deadline.
+            # Without a timeout, each remaining request has its own deadline.
         finally:
             self.should_exit = True
 
-    def run_to_the_end(self) -> None:
+    def serve_forever(self) -> None:
+        """Serves until the shutdown, then closes the socket."""
         try:
             self.run(sockets=[self.socket])
         finally:
@@ -148,12 +150,11 @@ def serve(
     on_bound: Callable[[Settings], None] | None = None,
     one_time_login: OneTimeLogin | None = None,
 ) -> None:
-    """Blocks until a signal ends it. Raises `SettingsError` where the address cannot be had, and
-    `InternalError` where the models cannot be loaded.
+    """Serves until a signal.
 
-    Both are called with the true port: `on_bound` once the address is ours and before anything is
-    answered, `on_ready` once connections are answered; the model may be loading still, as /readyz
-    tells.
+    `on_bound` is called after the socket is bound, `on_ready` when connections are accepted; models
+    may still be loading. Both receive the settings with the actual port. Raises `SettingsError` if
+    the address is not available, and `InternalError` if a model cannot be loaded.
     """
     server = Server(settings, engine, resources, on_ready, one_time_login)
     if on_bound:
@@ -163,30 +164,31 @@ def serve(
             server.socket.close()
             raise
     logs.configure(settings.log_level, settings.log_format)
-    with _signals_go_to(server):
-        server.run_to_the_end()
+    with _install_signal_handlers(server):
+        server.serve_forever()
     if failure := engine.stats().failure:
         raise InternalError(failure)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def bind_socket(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises `SettingsError` if the address is not available."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         is_dual = host == "::" and socket.has_dualstack_ipv6()
         return socket.create_server(address[:2], family=family, dualstack_ipv6=is_dual)
-    except (OSError, UnicodeError) as error:  # the latter for a name that is none
+    except (OSError, UnicodeError) as error:  # UnicodeError: the name is not valid
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(
             f"cannot listen on {host}, port {port}: {reason};"
-            " choose another with --host and --port (0 takes a free port)"
+            " choose another address with --host and --port (0: a free port)"
         ) from None
 
 
 def _protocol(settings: Settings) -> type[HttpProtocol]:
-    # uvicorn makes the protocols itself and passes no settings of ours.
-    own = {
+    # uvicorn creates the protocols and passes no settings of ours.
+    attributes = {
         "limiter": ConnectionLimiter(
             clamp_to_open_file_limit(settings.max_connections, settings.workers),
             settings.max_connections_per_ip,
@@ -198,21 +200,21 @@ def _protocol(settings: Settings) -> type[HttpProtocol]:
         "head_timeout_s": settings.request_read_timeout_s,
         "response_write_timeout_s": settings.response_write_timeout_s,
     }
-    return type("HttpProtocol", (HttpProtocol,), own)
+    return type("HttpProtocol", (HttpProtocol,), attributes)
 
 
 def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Files may be short for reasons outside the server: that is a line, and no traceback."""
+    """Logs a lack of file descriptors as one line without a traceback."""
     error = context.get("exception")
-    if isinstance(error, OSError) and error.errno in _NO_FILES:
-        logger.warning("no connection can be taken for a moment: %s", error.strerror)
+    if isinstance(error, OSError) and error.errno in _OUT_OF_FILES:
+        logger.warning("cannot accept connections: %s", error.strerror)
     else:
         loop.default_exception_handler(context)
 
 
 @contextmanager
-def _signals_go_to(server: Server) -> Iterator[None]:
-    """Also those that come before uvicorn takes them, and after it has given them back."""
+def _install_signal_handlers(server: Server) -> Iterator[None]:
+    """Handles signals before uvicorn installs its handlers and after it restores them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -10,12 +10,12 @@ import base64
 import functools
 import time
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import InvalidRequestError
 from daguerre.params import GeneratedImage, JobFailed, JobSucceeded, StepCompleted
@@ -37,27 +37,42 @@ from daguerre.server.routes.streaming import ImageStream
 from daguerre.storage.image_store import CachedImage
 
 
+@dataclass(frozen=True, slots=True)
+class GenerationConfig:
+    """Settings of the endpoint. See `daguerre.config.Settings`."""
+
+    max_concurrent_requests_per_key: int
+    max_request_body_bytes: int
+    request_read_timeout_s: float
+    request_timeout_s: float
+    default_response_format: str
+    embed_prompt: bool
+    stores_images: bool
+
+
 class ImageGenerations:
+    """The endpoint."""
+
     def __init__(
         self,
-        settings: Settings,
+        config: GenerationConfig,
         engine: Engine,
         keys: Authenticator,
         limiter: RateLimiter,
         replays: IdempotencyCoordinator,
         signer: UrlSigner,
     ) -> None:
-        self._settings, self._engine, self._signer = settings, engine, signer
+        self._config, self._engine, self._signer = config, engine, signer
         self._keys, self._limiter, self._replays = keys, limiter, replays
-        self._concurrency = ConcurrencyLimiter(settings.max_concurrent_requests_per_key)
+        self._concurrency = ConcurrencyLimiter(config.max_concurrent_requests_per_key)
 
     async def create(self, request: Request) -> ASGIApp:
         context = RequestContext.of(request)
         resource = context.resource = await self._keys.authenticate(request)
         context.exit_stack.enter_context(self._concurrency.acquire(resource, self._engine.stats()))
-        context.timeout_s = parse_timeout_header(request.headers, self._settings.request_timeout_s)
+        context.timeout_s = parse_timeout_header(request.headers, self._config.request_timeout_s)
         content = await read_body(
-            request, self._settings.max_request_body_bytes, self._settings.request_read_timeout_s
+            request, self._config.max_request_body_bytes, self._config.request_read_timeout_s
         )
         body = parse_request(parse_object(content))
         params = context.params = body.to_image_params()
@@ -75,7 +90,7 @@ class ImageGenerations:
                 metadata,
                 permit,
                 replay,
-                embed_prompt=self._settings.embed_prompt,
+                embed_prompt=self._config.embed_prompt,
             )
         with permit:
             async with replay as idempotent:
@@ -85,8 +100,8 @@ class ImageGenerations:
         return Response(content, 200, _headers(context, idempotent), "application/json")
 
     def _wants_url(self, response_format: str | None) -> bool:
-        wanted = response_format or self._settings.default_response_format
-        if wanted == LINK and not self._settings.image_store_max_bytes:
+        wanted = response_format or self._config.default_response_format
+        if wanted == LINK and not self._config.stores_images:
             raise InvalidRequestError(
                 "response_format is 'url', but this server stores no images"
                 " (image_store_max_bytes is 0); send 'b64_json'",
@@ -101,7 +116,7 @@ class ImageGenerations:
             context,
             request,
             functools.partial(self._render, context, request),
-            embed_prompt=self._settings.embed_prompt,
+            embed_prompt=self._config.embed_prompt,
             must_store=wants_url,
         )
         if wants_url:
