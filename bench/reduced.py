@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from daguerre.engine.pipeline import Pixels
-from daguerre.models.diffusers import checkpoint
 from daguerre.models.diffusers.caches import FIRST_BLOCK, TAYLOR, TAYLOR_LITE, Cache
-from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
 from daguerre.models.diffusers.model import DiffusersModel, ServingOptions
 from daguerre.params import ImageParams
 
@@ -53,9 +52,8 @@ class Variant:
     def __init__(self, folder: Path, kind: Mapping[str, Any]) -> None:
         import torch
 
-        self._model = DiffusersModel(
-            "bench", LoadedCheckpoint(checkpoint.read(folder), **kind), ServingOptions()
-        )
+        config = PipelineConfig(folder, executor="eager", **kind)
+        self._model = DiffusersModel("bench", LoadedCheckpoint(config), ServingOptions())
         self._networks = self._model.load()
         self._num_products = 0
         denoiser = self._model.weights_key.pipeline.transformer

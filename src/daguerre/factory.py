@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from daguerre.engine.job import WorkObserver
     from daguerre.engine.pipeline import Model
     from daguerre.engine.thread_engine import ThreadEngine
-    from daguerre.models.catalog import Catalog, PipelineConfig
-    from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+    from daguerre.models.catalog import Catalog
+    from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
     from daguerre.params import ModelInfo
 
 
@@ -100,25 +100,13 @@ def build_models(config: EngineConfig, worker: int = 0) -> list[Model]:
 
 
 def _build_checkpoints(config: EngineConfig, worker: int) -> dict[PipelineConfig, LoadedCheckpoint]:
-    from daguerre.models.diffusers import checkpoint
     from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
     from daguerre.storage.artifact_cache import DIR_NAME, ArtifactCache
 
     artifacts = ArtifactCache(config.data_dir / DIR_NAME, config.artifact_cache_max_bytes)
     pipelines = dict.fromkeys(one.pipeline for one in config.catalog.checkpoints.values())
     return {
-        pipeline: LoadedCheckpoint(
-            checkpoint.read(pipeline.path),
-            dtype=pipeline.dtype,
-            device=pipeline.device,
-            num_threads=config.num_threads,
-            worker=worker,
-            executor=pipeline.executor,
-            tf32=pipeline.tf32,
-            store=artifacts,
-            cache=pipeline.cache,
-            quantization=pipeline.quantization,
-        )
+        pipeline: LoadedCheckpoint(pipeline, config.num_threads, worker, artifacts)
         for pipeline in pipelines
     }
 

@@ -19,10 +19,10 @@ from daguerre.engine.forward import Inputs, Network, Outputs
 from daguerre.engine.job import Job
 from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Pipeline
-from daguerre.models.diffusers import checkpoint
-from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
 from daguerre.models.diffusers.model import DiffusersModel, ServingOptions
 from daguerre.params import Event, ImageParams, JobFailed, JobSucceeded, ModelInfo, StepCompleted
+from daguerre.storage.artifact_cache import ArtifactCache
 
 REASON = "the extra daguerre[diffusers] is not installed"
 MODEL = "tiny"
@@ -144,12 +144,10 @@ class OneJobAtATime:
 class Bench:
     """A loaded model in the engine's loop."""
 
-    def __init__(self, folder: Path, **kind: Any) -> None:
-        self.model = DiffusersModel(
-            MODEL,
-            LoadedCheckpoint(checkpoint.read(folder), **kind),
-            ServingOptions(max_batch_size=8),
-        )
+    def __init__(self, folder: Path, store: ArtifactCache | None = None, **config: Any) -> None:
+        pipeline = PipelineConfig(folder, **{"executor": "eager", **config})
+        loaded = LoadedCheckpoint(pipeline, store=store)
+        self.model = DiffusersModel(MODEL, loaded, ServingOptions(max_batch_size=8))
         self.networks = dict(self.model.load())
         self._requests_model = PerRequestModel(self.model)
         self.loop = Loop(

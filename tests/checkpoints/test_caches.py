@@ -228,6 +228,20 @@ def test_every_supported_cache_is_tested() -> None:
     }
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_documented_defaults(method: str) -> None:
+    """The documented defaults are those of diffusers' configurations."""
+    from diffusers import hooks
+
+    is_first_block = method == FIRST_BLOCK
+    kind: Any = hooks.FirstBlockCacheConfig if is_first_block else hooks.TaylorSeerCacheConfig
+    config = kind()
+    expected = {key: getattr(config, key) for key in METHODS[method].keys}
+    assert METHODS[method].defaults == {
+        key: value for key, value in expected.items() if value is not None
+    }
+
+
 FAMILIES_OF = {
     "flux": "FluxPipeline",
     "qwen-image": "QwenImagePipeline",

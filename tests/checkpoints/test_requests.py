@@ -13,7 +13,7 @@ import pytest
 
 from daguerre.errors import InternalError, InvalidRequestError, SettingsError
 from daguerre.models.diffusers import checkpoint
-from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
 from daguerre.models.diffusers.model import DiffusersModel, ServingOptions
 
 from .conftest import MODEL, REASON, Bench, PerRequestModel, Request, failure, image_bytes
@@ -150,7 +150,9 @@ def test_schnell_takes_no_guidance(tmp_path: Path) -> None:
     """The distilled FLUX is recognised by its network; it has its own steps and no guidance."""
     from . import tiny
 
-    loaded = LoadedCheckpoint(checkpoint.read(tiny.flux(tmp_path / "schnell", is_schnell=True)))
+    loaded = LoadedCheckpoint(
+        PipelineConfig(tiny.flux(tmp_path / "schnell", is_schnell=True), executor="eager")
+    )
     model = DiffusersModel(MODEL, loaded, ServingOptions())
     assert (model.steps, model.guidance) == (4, None)
     with pytest.raises(SettingsError, match="guidance is 3.5"):
@@ -214,7 +216,7 @@ def test_prompts_stay_out_of_the_log(
 
 def test_loading_again_changes_nothing(folder_of: Callable[[str], Path]) -> None:
     """Model IDs that share a checkpoint share its networks."""
-    loaded = LoadedCheckpoint(checkpoint.read(folder_of("stable-diffusion")))
+    loaded = LoadedCheckpoint(PipelineConfig(folder_of("stable-diffusion"), executor="eager"))
     one, other = (DiffusersModel(name, loaded, ServingOptions()) for name in ("one", "other"))
     networks = one.load()
     torch.set_grad_enabled(True)
@@ -224,7 +226,7 @@ def test_loading_again_changes_nothing(folder_of: Callable[[str], Path]) -> None
 
 def test_unload_and_load(folder_of: Callable[[str], Path]) -> None:
     """Unloading frees the weights, and the reloaded checkpoint gives the same image."""
-    loaded = LoadedCheckpoint(checkpoint.read(folder_of("flux")))
+    loaded = LoadedCheckpoint(PipelineConfig(folder_of("flux"), executor="eager"))
     one, other = (DiffusersModel(name, loaded, ServingOptions()) for name in ("one", "other"))
 
     def image() -> bytes:
@@ -251,7 +253,7 @@ def test_changed_weights(tmp_path: Path) -> None:
     from . import tiny
 
     folder = tiny.flux(tmp_path / "flux")
-    loaded = LoadedCheckpoint(checkpoint.read(folder))
+    loaded = LoadedCheckpoint(PipelineConfig(folder, executor="eager"))
     loaded.load()
     loaded.unload()
     (file,) = (folder / "vae").glob("*.safetensors")

@@ -109,10 +109,10 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
     (model,) = served(settings)
     assert (model.steps, model.guidance, model.max_batch_size) == (12, 4, {"unet": 4})
     assert (model.info.model, model.info.name) == ("sd", "Our SD")
-    assert (model._loaded.executor, model.info.batching) == ("eager", "throughput")
-    assert (model._loaded.dtype, model._loaded.device) == ("bfloat16", "cuda:1")
+    assert (model._loaded.config.executor, model.info.batching) == ("eager", "throughput")
+    assert (model._loaded.config.dtype, model._loaded.device) == ("bfloat16", "cuda:1")
     assert (model.device, model.preload) == ("cuda:1", False)
-    assert not model._loaded.is_tf32
+    assert not model._loaded.config.tf32
 
 
 @pytest.mark.parametrize("executor", ["compile", "cuda-graphs"])
@@ -122,7 +122,7 @@ def test_keys_of_a_cuda_device(settings: Settings, executor: str) -> None:
     table = f'executor = "{executor}"\ndevice = "cuda:1"\ntf32 = true\n'
     write(settings, f'[models.sd]\nsource = "diffusers"\npath = "sd"\n{table}')
     (model,) = served(settings)
-    assert (model._loaded.executor, model._loaded.is_tf32) == (executor, True)
+    assert (model._loaded.config.executor, model._loaded.config.tf32) == (executor, True)
 
 
 def test_defaults_are_the_familys(settings: Settings) -> None:
@@ -136,10 +136,10 @@ def test_defaults_are_the_familys(settings: Settings) -> None:
     assert info.created == 1_700_000_000 + second  # its newest file
     (model,) = served(settings)
     assert (model.steps, model.guidance) == (50, 7.5)
-    assert (model._loaded.dtype, model._loaded.device) == ("float32", "cpu")
+    assert (model._loaded.config.dtype, model._loaded.device) == ("float32", "cpu")
     assert isinstance(model, EvictableModel) and model.preload
     assert model.num_bytes > 0 and model.free_bytes() > 0
-    assert (model._loaded.executor, model.info.batching) == ("auto", "exact")
+    assert (model._loaded.config.executor, model.info.batching) == ("auto", "exact")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
     slow, fast, *others = served(settings)
     assert slow._loaded is fast._loaded
     assert len({id(model._loaded) for model in (slow, *others)}) == 6
-    assert others[-1]._loaded.quantization == "int8-weight-only"
+    assert others[-1]._loaded.config.quantization == "int8-weight-only"
     assert (slow.steps, fast.steps) == (50, 8)
 
 
@@ -427,8 +427,11 @@ def test_cache_reaches_the_model(settings: Settings) -> None:
     cached = 'cache = { method = "first-block", threshold = 0.25 }'
     text = table.format("plain", "") + table.format("a", cached) + table.format("b", cached)
     plain, a, b = served(write(settings, text))
-    assert (plain._loaded.cache, plain.max_batch_size) == (None, {"transformer": DEFAULT_MAX_ROWS})
-    assert a._loaded.cache == Cache("first-block", (("threshold", 0.25),))
+    assert (plain._loaded.config.cache, plain.max_batch_size) == (
+        None,
+        {"transformer": DEFAULT_MAX_ROWS},
+    )
+    assert a._loaded.config.cache == Cache("first-block", (("threshold", 0.25),))
     assert a._loaded is b._loaded is not plain._loaded
     assert a.max_batch_size == {"transformer": 1}
     assert a.info.description.endswith("flux, cache first-block threshold=0.25")

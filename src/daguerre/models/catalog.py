@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 
 from daguerre.errors import NotFoundError, SettingsError
 from daguerre.models.diffusers import caches, hub, quantization
-from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
+from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
 from daguerre.models.diffusers.model import DTYPES, LOADS, ServingOptions
 from daguerre.params import BATCHING_MODES
 from daguerre.validation import (
@@ -41,19 +41,6 @@ _EXTRA = ("torch", "diffusers", "transformers", "accelerate", "greenlet", "safet
 @dataclass(frozen=True, slots=True)
 class EmbeddedConfig:
     """The bundled model."""
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineConfig:
-    """How a checkpoint is loaded; model ids with equal configurations share one in memory."""
-
-    path: Path
-    dtype: str = DTYPES[0]
-    device: str = "cpu"
-    executor: str = EXECUTORS[0]
-    tf32: bool = False
-    cache: Cache | None = None
-    quantization: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +242,7 @@ def _check_device(where: str, table: Table) -> None:
         )
 
 
-def _parse_cache(where: str, table: Table) -> Cache:
+def _parse_cache(where: str, table: Table) -> caches.Cache:
     """A cache uses torch hooks that hold the state of one request, so nothing may be batched."""
     check_with(where, table, "cache", "executor", ("auto", "eager"))
     check_with(where, table, "cache", "max_batch_size", (1,))

@@ -11,15 +11,16 @@ import importlib
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daguerre.engine.forward import Network
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers import memory_probe, quantization
+from daguerre.models.diffusers import checkpoint, memory_probe, quantization
 from daguerre.models.diffusers.caches import Cache
-from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
+from daguerre.models.diffusers.checkpoint import DECODER
 from daguerre.storage.artifact_cache import ArtifactCache
 
 if TYPE_CHECKING:
@@ -32,29 +33,34 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """How a checkpoint is loaded; model IDs with equal configurations share one in memory."""
+
+    path: Path
+    dtype: str = "float32"
+    device: str = "cpu"
+    executor: str = "auto"
+    tf32: bool = False
+    cache: Cache | None = None
+    quantization: str | None = None
+
+
 class LoadedCheckpoint:
     """`pipeline` is diffusers' object once it is loaded; only its copies are called."""
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
-        dtype: str = "float32",
-        device: str = "cpu",
+        config: PipelineConfig,
         num_threads: int = 0,
         worker: int = 0,
-        executor: str = "eager",
-        tf32: bool = False,
         store: ArtifactCache | None = None,
-        cache: Cache | None = None,
-        quantization: str | None = None,
     ) -> None:
-        self.checkpoint = checkpoint
+        self.config, self.num_threads, self._store = config, num_threads, store
+        self.checkpoint = checkpoint.read(config.path)
+        self.device = resolve_device(config.device, worker)
         self.weights_sha256 = ""  # known after loading, which reads all weights
         self.pipeline: Any = None
-        self.dtype, self.device = dtype, resolve_device(device, worker)
-        self.num_threads = num_threads
-        self.executor, self.is_tf32, self._store = executor, tf32, store
-        self.cache, self.quantization = cache, quantization
         self.latent_to_rgb: LatentToRgb | None = None  # for previews; None if they failed to fit
         self.embeddings: Embeddings  # exists while loaded: its module imports torch
         self._networks: Mapping[str, Network] = {}
@@ -64,10 +70,10 @@ class LoadedCheckpoint:
     def num_bytes(self) -> int:
         denoiser = self.checkpoint.folder / self.checkpoint.family.denoiser
         # On a CPU the full weights are in memory during loading.
-        is_smaller = self.quantization and self.device != "cpu"
+        is_smaller = self.config.quantization and self.device != "cpu"
         quantized = {file for file in self.checkpoint.weights if file.parent == denoiser}
         return memory_probe.needed_bytes(
-            self.checkpoint.weights, self.dtype, quantized if is_smaller else ()
+            self.checkpoint.weights, self.config.dtype, quantized if is_smaller else ()
         )
 
     def load(self) -> Mapping[str, Network]:
@@ -138,7 +144,7 @@ class LoadedCheckpoint:
         pipeline_class = getattr(importlib.import_module("diffusers"), family.pipeline)
         pipeline = pipeline_class.from_pretrained(
             self.checkpoint.folder,
-            dtype=getattr(torch, self.dtype),
+            dtype=getattr(torch, self.config.dtype),
             use_safetensors=True,
             local_files_only=True,
             # Some pipelines require these arguments and accept None.
@@ -146,8 +152,9 @@ class LoadedCheckpoint:
             **family.load_kwargs,
         )
         pipeline.set_progress_bar_config(disable=True)
-        if self.quantization:  # before the move: the device need not hold the full weights
-            quantization.quantize(getattr(pipeline, family.denoiser), self.quantization, device)
+        if method := self.config.quantization:
+            # Before the move: the device need not hold the full weights.
+            quantization.quantize(getattr(pipeline, family.denoiser), method, device)
         return pipeline.to(device)
 
     def _fit_previews(self) -> None:
@@ -165,10 +172,11 @@ class LoadedCheckpoint:
         from daguerre.models.diffusers.executors.base import ExecutionTarget
         from daguerre.models.diffusers.executors.cuda_graphs import GraphCapturer
 
-        fingerprint = determinism.fingerprint(self.weights_sha256, device, self.dtype, self.is_tf32)
-        eager = ExecutionTarget("eager", device, self.dtype, fingerprint, is_tf32=self.is_tf32)
+        config, dtype = self.config, self.config.dtype
+        fingerprint = determinism.fingerprint(self.weights_sha256, device, dtype, config.tf32)
+        eager = ExecutionTarget("eager", device, dtype, fingerprint, is_tf32=config.tf32)
         fast = replace(
-            eager, executor=self.executor, store=self._store, capture_graph=GraphCapturer(device)
+            eager, executor=config.executor, store=self._store, capture_graph=GraphCapturer(device)
         )
         family = self.checkpoint.family
         networks: dict[str, Network] = {family.denoiser: self._patch_denoiser(fast)}
@@ -187,11 +195,11 @@ class LoadedCheckpoint:
         family = self.checkpoint.family
         module = getattr(self.pipeline, family.denoiser)
         fingerprint, executor, hooks = target.fingerprint, target.executor, None
-        if self.cache:
-            hooks = cache_hooks.apply(module, self.cache)
-            fingerprint, executor = f"{fingerprint} cache {self.cache}", "eager"
-        if self.quantization:
-            fingerprint += f" {quantization.fingerprint(self.quantization)}"
+        if cache := self.config.cache:
+            hooks = cache_hooks.apply(module, cache)
+            fingerprint, executor = f"{fingerprint} cache {cache}", "eager"
+        if method := self.config.quantization:
+            fingerprint += f" {quantization.fingerprint(method)}"
             if target.device.type == "cpu":  # where "auto" is OpenVINO
                 executor = "eager"
         target = replace(target, fingerprint=fingerprint, executor=executor)

@@ -67,8 +67,8 @@ class DiffusersModel:
                 f"model {model!r}: guidance is {options.guidance:g}, but"
                 f" {loaded.checkpoint.folder} is distilled and takes none; remove it"
             )
-        if loaded.cache:
-            self._check_cache(loaded.cache)
+        if loaded.config.cache:
+            self._check_cache(loaded.config.cache)
         max_rows = options.max_batch_size or _default_max_rows(loaded)
         self.max_batch_size: Mapping[str, int] = {self.family.denoiser: max_rows}
         self._created = loaded.checkpoint.created
@@ -98,12 +98,10 @@ class DiffusersModel:
     @property
     def info(self) -> ModelInfo:
         """`weights_sha256` is empty until the model is loaded."""
-        folder = self._loaded.checkpoint.folder
+        config, folder = self._loaded.config, self._loaded.checkpoint.folder
         description = f"{self.family.pipeline} from {folder}"
-        if self._loaded.cache:
-            description += f", cache {self._loaded.cache}"
-        if self._loaded.quantization:
-            description += f", {self._loaded.quantization}"
+        description += f", cache {config.cache}" if config.cache else ""
+        description += f", {config.quantization}" if config.quantization else ""
         return ModelInfo(
             model=self._model,
             weights_sha256=self._loaded.weights_sha256,
@@ -285,7 +283,7 @@ def _default_max_rows(loaded: LoadedCheckpoint) -> int:
     """1 on few cores, where a batch of two takes twice the time and verifying it takes minutes, and
     with a cache, whose forwards cannot share."""
     is_fast = loaded.device != "cpu" or (loaded.num_threads or num_cores()) >= MIN_CORES_TO_SHARE
-    return DEFAULT_MAX_ROWS if is_fast and not loaded.cache else 1
+    return DEFAULT_MAX_ROWS if is_fast and not loaded.config.cache else 1
 
 
 def _pixels(output: Any) -> Pixels:
