@@ -19,13 +19,14 @@ CHECKED := src tests training bench docs
 UNIT_TESTS := $(filter-out tests/__pycache__/ tests/checkpoints/ tests/clients/ tests/playground/ tests/training/,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-deps unit lint prose format bench soak audit smoke clean
+.PHONY: help serve check test test-deps unit lowest lint prose format bench soak audit smoke clean
 
 help:
 	@echo "make serve      install into $(VENV) and serve on http://$(HOST):$(PORT)"
 	@echo "make check      lint, types and unit tests: under a minute"
 	@echo "make test       lint, types and all tests but the soak"
 	@echo "make test-deps  install what some tests need and pip cannot give (apt-get, as root)"
+	@echo "make lowest     unit tests with the lowest versions that pyproject.toml allows"
 	@echo "make lint       lint and types only"
 	@echo "make prose      the English of documentation, docstrings and messages"
 	@echo "make format     format the code"
@@ -44,6 +45,11 @@ check: $(VENV)/test.stamp
 
 unit: $(VENV)/test.stamp
 	$(BIN)/pytest -q -m "not process and not slow and not soak" $(UNIT_TESTS)
+
+# The reference pages are made with the pinned version of click, which formats them.
+lowest: $(VENV)/lowest.stamp
+	$(VENV)/lowest/bin/pytest -q -m "not process and not slow and not soak" $(UNIT_TESTS) \
+		--deselect tests/test_docs.py::test_reference_pages_are_current
 
 # Tests whose program, browser or database is missing are skipped and say why: see test-deps.
 test: lint $(VENV)/litellm.stamp $(VENV)/langchain.stamp $(VENV)/diffusers.stamp $(NODE_CLIENTS) $(AXE)
@@ -113,6 +119,13 @@ $(VENV)/litellm.stamp $(VENV)/langchain.stamp: $(VENV)/%.stamp: $(CLIENTS)/%.txt
 	@echo "Installing $* into $(VENV)/$*"
 	@$(BIN)/python -m venv --clear $(VENV)/$*
 	@$(VENV)/$*/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --requirement $<
+	@touch $@
+
+$(VENV)/lowest.stamp: $(INPUTS) .ci/lowest.py | $(BIN)/python
+	@echo "Installing daguerre with its lowest dependencies into $(VENV)/lowest"
+	@$(BIN)/python -m venv --clear $(VENV)/lowest
+	@$(BIN)/python .ci/lowest.py > $(VENV)/lowest/constraints.txt
+	@PIP_BUILD_CONSTRAINT=constraints.txt $(VENV)/lowest/bin/python -m pip --quiet --disable-pip-version-check install --constraint $(VENV)/lowest/constraints.txt --editable '.[test]'
 	@touch $@
 
 $(VENV)/audit.stamp: audit.txt | $(BIN)/python
