@@ -85,11 +85,12 @@ class Served:
             )
         return [found[i] for i in range(len(asked))]
 
-    def certificates(self) -> dict[str, bool]:
-        """Forward pass -> whether sharing it was verified to change no bit."""
+    def num_certificates(self) -> float:
+        """Number of batch configurations that were verified, exact and inexact ones."""
         lines = self.client.get("/metrics").text
-        found = re.findall(r'^daguerre_certificate\{evaluation="(.*)"\} (\S+)', lines, re.MULTILINE)
-        return {evaluation: float(held) == 1.0 for evaluation, held in found}
+        found = re.findall(r"^daguerre_batch_certificates\{.*\} (\S+)", lines, re.MULTILINE)
+        assert found, "/metrics has no daguerre_batch_certificates"
+        return sum(map(float, found))
 
 
 @contextmanager
@@ -120,45 +121,29 @@ def serving(home: Path, num_steps: int, **more: str) -> Iterator[Served]:
         process.communicate()
 
 
-def keep_the_promise(folder: Path, asked: Sequence[Body], num_steps: int) -> dict[str, bool]:
-    """Check everything and return the certificates that were issued."""
+def keep_the_promise(folder: Path, asked: Sequence[Body], num_steps: int) -> None:
+    """Check the bytes in all circumstances, and that certificates decided about sharing."""
     with serving(folder / "first", num_steps) as server:
         expected = server.alone(asked)
-        assert server.certificates() == {}
+        assert server.num_certificates() == 0
         assert server.among_others(asked, order=1) == expected
         assert server.among_others(asked, order=2) == expected
-        certificates = server.certificates()
+        num_certificates = server.num_certificates()
     with serving(folder / "first", num_steps) as server:
-        assert certificates.items() <= server.certificates().items()
+        assert server.num_certificates() >= num_certificates
         assert server.among_others(asked, order=1) == expected
     with serving(folder / "second", num_steps) as server:
         assert server.among_others(asked, order=2) == expected
     assert len(set(expected)) == len(asked)  # different requests, different images
-    return certificates
-
-
-def report(certificates: Mapping[str, bool]) -> None:
-    """Print which forwards this machine may share (pytest -rP)."""
-    for evaluation, is_held in certificates.items():
-        print("exact" if is_held else "refused", evaluation)
-
-
-def assert_decided(certificates: Mapping[str, bool]) -> None:
-    """Below four cores sharing does not pay and is not tried; else a certificate decides."""
-    if num_cores() < 4:
-        assert certificates == {}
-    else:
-        assert any(re.match(r"denoiser\(.*\) rows 2\+2$", name) for name in certificates)
+    # Below four cores sharing does not pay and is not tried.
+    assert (num_certificates > 0) == (num_cores() >= 4)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_promise(tmp_path: Path) -> None:
-    """Twelve requests of two steps give the same bytes in all circumstances, and /metrics shows the
-    certificates that decided about sharing."""
-    certificates = keep_the_promise(tmp_path, bodies(12), num_steps=2)
-    report(certificates)
-    assert_decided(certificates)
+    """Twelve requests of two steps give the same bytes in all circumstances."""
+    keep_the_promise(tmp_path, bodies(12), num_steps=2)
 
 
 @pytest.mark.slow
@@ -180,7 +165,7 @@ def test_repeats(tmp_path: Path) -> None:
             server.client.post(PATH, json=body, headers=key),
             server.client.post(PATH, json=seeded),
         ]
-        done = re.search(r'jobs_total{outcome="done"} (\S+)', server.client.get("/metrics").text)
+        done = re.search(r'jobs_total{outcome="succeeded"} (\S+)', server.client.get("/metrics").text)
     assert done and float(done.group(1)) == 2
     assert made[0].headers["idempotent-replayed"] == "true"
     assert made[0].content == first.content
@@ -193,6 +178,4 @@ def test_repeats(tmp_path: Path) -> None:
 @pytest.mark.timeout(7200)
 def test_promise_at_length(tmp_path: Path) -> None:
     """Forty requests with the default steps give the same bytes in all circumstances."""
-    certificates = keep_the_promise(tmp_path, bodies(40), num_steps=0)
-    report(certificates)
-    assert_decided(certificates)
+    keep_the_promise(tmp_path, bodies(40), num_steps=0)

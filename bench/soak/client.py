@@ -97,12 +97,22 @@ async def ask_once(target: Target, asked: Asked) -> Answer:
 
 def metric(target: Target, name: str) -> float:
     """Value of a metric, by its name with labels."""
-    with urllib.request.urlopen(f"{target.url}/metrics", timeout=30) as answer:
-        text = answer.read().decode()
-    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    found = re.search(rf"^{re.escape(name)} (\S+)$", _metrics(target), re.MULTILINE)
     if found is None:
         raise LoadError(f"/metrics has no {name}")
     return float(found.group(1))
+
+
+def total(target: Target, name: str) -> float:
+    """Sum of a metric over all its labels."""
+    samples = re.findall(rf"^{re.escape(name)}\{{.*\}} (\S+)$", _metrics(target), re.MULTILINE)
+    return sum(map(float, samples))
+
+
+def _metrics(target: Target) -> str:
+    with urllib.request.urlopen(f"{target.url}/metrics", timeout=60) as answer:
+        text: str = answer.read().decode()
+    return text
 
 
 def num_jobs(target: Target) -> int:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from bench import process
 from bench.load import Answer, Asked, LoadError, run_phase
 from bench.soak.alive import probing
-from bench.soak.client import Connection, metric, requests, serving
+from bench.soak.client import Connection, requests, serving, total
 from bench.soak.verdict import Verdict, spread
 
 CONCURRENCY = 8
@@ -60,8 +60,7 @@ def measure(num_kills: int) -> Verdict:
         soak.results.alone_ms = [answer.total_ms for answer in alone.answers]
         with probing(server) as lateness:
             asyncio.run(soak.run())
-        restarts = metric(server.target, 'daguerre_worker_restarts_total{worker="0"}')
-        soak.results.num_restarts = int(restarts)
+        soak.results.num_restarts = int(total(server.target, "daguerre_worker_restarts_total"))
         verdict = soak.results.verdict()
         lateness.judge(verdict)
         return verdict
