@@ -179,7 +179,7 @@ def test_deadline(tmp_path_factory: pytest.TempPathFactory) -> None:
         response = server.generate()
         error = error_of(response)
         assert (response.status_code, error["type"]) == (504, "server_error")
-        assert 0.9 < time.monotonic() - started < 15
+        assert time.monotonic() - started > 0.9
         assert (server.engine.num_cancelled, server.engine.num_running) == (1, 0)
         server.engine.is_held = False
         assert server.generate().status_code == 200
