@@ -130,9 +130,9 @@ def test_metrics(caching: RunningServer) -> None:
         return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
 
     names = (
-        'daguerre_results_total{outcome="hit"}',
-        'daguerre_results_total{outcome="miss"}',
-        'daguerre_stage_seconds_count{stage="denoise"}',
+        'daguerre_image_store_requests_total{result="hit"}',
+        'daguerre_image_store_requests_total{result="miss"}',
+        'daguerre_stage_duration_seconds_count{stage="denoise"}',
     )
     before = [counted(name) for name in names]
     for _ in range(3):
