@@ -1,4 +1,4 @@
-"""What the tests of the commands share: a way to run one, and folders of its own."""
+"""Fixtures of the command tests: temporary directories, and functions that run a command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent.parent
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Folders of the test's own, no setting from outside, and a catalog that needs no weights."""
+    """A temporary data directory, no settings from the environment, and no weights."""
     for name in os.environ:
         if name.startswith("DAGUERRE_"):
             monkeypatch.delenv(name)
@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs a command that must succeed, and returns what it printed."""
+    """Runs a command that must succeed and returns its output."""
 
     def run_command(*arguments: str) -> str:
         status = main.main(arguments)
@@ -45,7 +45,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 @pytest.fixture
 def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs a command that must fail, and returns its one line on stderr."""
+    """Runs a command that must fail and returns its only line on stderr."""
 
     def run_command(*arguments: str, status: int = main.EXIT_USAGE) -> str:
         assert main.main(arguments) == status

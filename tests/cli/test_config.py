@@ -1,4 +1,4 @@
-"""`daguerre config`: the variables of an application, in every form."""
+"""`daguerre config`: the variables of an application in every format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from daguerre.cli import credentials, main
 
 
 def test_config_before_the_first_serve(run: Callable[..., str], home: Path) -> None:
-    """An empty data folder gives the three variables of DIFFUSION, with a key that opens it."""
+    """An empty data directory gives the three variables of DIFFUSION, with a valid key."""
     variables = json.loads(run("config", "--json"))
     assert list(variables) == ["DIFFUSION_URL", "DIFFUSION_KEY", "DIFFUSION_MODEL_ID"]
     assert variables["DIFFUSION_URL"] == "http://127.0.0.1:8000"
@@ -28,7 +28,7 @@ def test_config_before_the_first_serve(run: Callable[..., str], home: Path) -> N
 
 
 def test_config_forms(run: Callable[..., str]) -> None:
-    """The table, the shell lines and the JSON say the same."""
+    """The table, the shell lines and the JSON have the same content."""
     variables = json.loads(run("config", "--json"))
     assert run("config", "--shell") == "".join(f"{n}={v}\n" for n, v in variables.items())
     lines = [line.split(":", 1) for line in run("config").splitlines()]
@@ -36,7 +36,7 @@ def test_config_forms(run: Callable[..., str]) -> None:
 
 
 def test_config_of_one_resource(run: Callable[..., str]) -> None:
-    """`--as` prints one resource; without it all are printed."""
+    """`--as` prints one resource; the default is all."""
     for alias in ("FOX", "DOG"):
         run("models", "create", MODEL, "--as", alias)
     prefixes = {name.split("_")[0] for name in json.loads(run("config", "--json"))}
@@ -46,7 +46,7 @@ def test_config_of_one_resource(run: Callable[..., str]) -> None:
 
 
 def test_shell_lines_can_be_evaluated(run: Callable[..., str], home: Path) -> None:
-    """The managed service's own line puts the variables into a shell, odd characters and all."""
+    """The managed service's own command line sets the variables, with special characters."""
     url = "http://host:1/a b;$(touch owned)'\"&"
     run("config")
     credentials.set_url(home, url)
@@ -66,7 +66,7 @@ def test_shell_lines_can_be_evaluated(run: Callable[..., str], home: Path) -> No
 def test_public_url_is_shown(
     run: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`--public-url` is printed also where a resource exists, and is not stored."""
+    """`--public-url` is printed for an existing resource, and is not stored."""
     stored = json.loads(run("config", "--json"))
     shown = json.loads(run("config", "--json", "--public-url", "https://images.example/"))
     assert shown == {**stored, "DIFFUSION_URL": "https://images.example"}
@@ -79,11 +79,11 @@ def test_lost_key(
     capsys: pytest.CaptureFixture[str],
     home: Path,
 ) -> None:
-    """A key that is gone from the client's file is told apart, with the command that renews it."""
+    """If the credentials file lacks a key, the error names the command that replaces it."""
     run("config")
     (home / credentials.FILE_NAME).unlink()
-    told = "the key of DIFFUSION is not in this data folder"
-    assert told in fails("config", "--as", "DIFFUSION")
+    message = "the key of DIFFUSION is not in this data directory"
+    assert message in fails("config", "--as", "DIFFUSION")
     assert main.main(["config", "--shell"]) == main.EXIT_USAGE
     captured = capsys.readouterr()
     assert captured.out == "" and "daguerre models rotate DIFFUSION" in captured.err

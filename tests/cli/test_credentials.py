@@ -1,4 +1,4 @@
-"""The client's file: whole at every moment, whoever else writes it."""
+"""The credentials file: complete at every moment, with concurrent writers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from daguerre.cli.credentials import ResourceCredentials
 from daguerre.errors import SettingsError
 
 
-def test_client_file_round_trip(tmp_path: Path) -> None:
-    """What is put is read back; removing takes one away; the URL is set for all."""
+def test_round_trip(tmp_path: Path) -> None:
+    """Entries are stored and read, one is removed, and the URL is set for all."""
     one, two = (
         ResourceCredentials("http://a", "inf-1", "m"),
         ResourceCredentials("http://a", "inf-2", "m"),
@@ -28,8 +28,8 @@ def test_client_file_round_trip(tmp_path: Path) -> None:
     assert credentials.read(tmp_path) == {"TWO": ResourceCredentials("http://b", "inf-2", "m")}
 
 
-def test_client_file_survives_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the new file cannot be written the old one stays whole, and nothing is left beside."""
+def test_full_disk_keeps_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the new file cannot be written, the old one stays and no temporary file is left."""
     credentials.put(tmp_path, "ONE", ResourceCredentials("http://a", "inf-1", "m"))
 
     def full(descriptor: int) -> None:
@@ -43,8 +43,8 @@ def test_client_file_survives_a_full_disk(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(credentials.read(tmp_path)) == ["ONE"]
 
 
-def test_writers_of_the_client_file_lose_nothing(tmp_path: Path) -> None:
-    """Processes that add an entry at the same time all find theirs in the file."""
+def test_concurrent_writers(tmp_path: Path) -> None:
+    """The entries of concurrent processes are all stored."""
     code = (
         "import sys; from pathlib import Path; from daguerre.cli import credentials\n"
         "for i in range(10):\n"
@@ -70,8 +70,8 @@ DAMAGED = (
 
 
 @pytest.mark.parametrize("content", DAMAGED, ids=lambda content: content[:20])
-def test_damaged_client_file(tmp_path: Path, content: str) -> None:
-    """A client's file that cannot be understood is refused in one line that says what to do."""
+def test_damaged_file(tmp_path: Path, content: str) -> None:
+    """A damaged file is an error with one line that says what to do."""
     (tmp_path / credentials.FILE_NAME).write_text(content)
     with pytest.raises(SettingsError, match="is damaged; delete it"):
         credentials.read(tmp_path)

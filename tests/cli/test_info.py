@@ -1,4 +1,4 @@
-"""`daguerre info`: what runs here."""
+"""`daguerre info`: versions, models and settings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import daguerre.factory
 
 
 def test_info(run: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What runs here is shown with versions and settings, without secrets and without a trace."""
+    """It shows versions and settings, no secret, and creates no file."""
     monkeypatch.setenv("DAGUERRE_DATABASE_URL", "postgresql://u:hunter2@h/d")
-    facts = json.loads(run("info", "--json", "--port", "4711"))
-    assert facts["daguerre"] == daguerre.__version__ and facts["openvino"][:2] == "20"
-    assert facts["data folder"] == str(home) and MODEL in facts["models"]
-    assert facts["settings"]["port"] == 4711 and facts["settings"]["database_url"] == "***"
+    shown = json.loads(run("info", "--json", "--port", "4711"))
+    assert shown["daguerre"] == daguerre.__version__ and shown["openvino"][:2] == "20"
+    assert shown["data directory"] == str(home) and MODEL in shown["models"]
+    assert shown["settings"]["port"] == 4711 and shown["settings"]["database_url"] == "***"
     assert "hunter2" not in run("info")
     assert not home.exists()

@@ -1,4 +1,4 @@
-"""The program: its help, and what it says of a mistake."""
+"""The program: its help, exit status and error messages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 @pytest.mark.parametrize(("path", "command"), list(commands()), ids=lambda value: str(value)[:20])
 def test_help(run: Callable[..., str], path: str, command: click.Command) -> None:
-    """Every command has a help page, and every option of it says what it is."""
+    """Every command has a help page, and every option a description."""
     printed = run(*path.split(), "--help")
     assert printed.startswith(f"Usage: daguerre{path} ")
     for parameter in command.params:
@@ -35,14 +35,14 @@ def test_help(run: Callable[..., str], path: str, command: click.Command) -> Non
             assert parameter.help and parameter.opts[-1] in printed
 
 
-def test_nothing_asked_is_help(run: Callable[..., str]) -> None:
-    """Without a command the help is shown, also in a group of commands."""
+def test_no_command_prints_help(run: Callable[..., str]) -> None:
+    """Without a command, the help is printed, also in a group of commands."""
     assert run() == run("--help")
     assert run("models") == run("models", "--help")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ("serve --prt 1", "'--port'"),
         ("sreve", "'serve'"),
@@ -64,31 +64,31 @@ def test_nothing_asked_is_help(run: Callable[..., str]) -> None:
         ("config --database-url sqlite:///x.db?timeout=abc", "rejects a host or a parameter"),
     ],
 )
-def test_mistake_is_one_line(fails: Callable[..., str], arguments: str, told: str) -> None:
-    """A mistake on the command line is one line that says what is allowed, with status 2."""
-    assert told in fails(*arguments.split())
+def test_usage_error_is_one_line(fails: Callable[..., str], arguments: str, message: str) -> None:
+    """A usage error is one line that names what is allowed, with status 2."""
+    assert message in fails(*arguments.split())
 
 
 def test_bad_variable_is_one_line(
     fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bad environment variable is refused by its own name."""
+    """The error for a bad environment variable names the variable."""
     monkeypatch.setenv("DAGUERRE_MAX_RUNNING_JOBS", "many")
     assert "DAGUERRE_MAX_RUNNING_JOBS is 'many'; it must be" in fails("serve")
 
 
 def test_unusable_home_is_one_line(fails: Callable[..., str], tmp_path: Path) -> None:
-    """A data folder that cannot be is refused by every command that needs it."""
+    """Every command that needs the data directory rejects an unusable one."""
     file = tmp_path / "file"
     file.write_text("")
     for command in ("serve", "config", "models list", "models info X"):
-        told = fails(*command.split(), "--home", str(file))
-        assert f"cannot use the data directory {file}" in told and "--home" in told
+        error = fails(*command.split(), "--home", str(file))
+        assert f"cannot use the data directory {file}" in error and "--home" in error
 
 
 @pytest.mark.parametrize("command", ["--help", "config", "models list", "info"])
 def test_full_output_is_one_line(command: str) -> None:
-    """What cannot be printed is told in one line; an output that nobody reads ends in silence."""
+    """A full disk is reported in one line; a closed pipe ends the program silently."""
     program = [sys.executable, "-m", "daguerre", *command.split()]
     with open("/dev/full", "w") as full:
         done = subprocess.run(
@@ -111,7 +111,7 @@ def test_version(run: Callable[..., str]) -> None:
 
 
 def test_module_runs() -> None:
-    """`python -m daguerre` is the program."""
+    """`python -m daguerre` runs the program."""
     done = subprocess.run(
         [sys.executable, "-m", "daguerre", "sreve"],
         env=environment(),

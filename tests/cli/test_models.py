@@ -1,4 +1,4 @@
-"""`daguerre models`: what it makes, shows, renews and removes."""
+"""`daguerre models`: create, list, info, rotate and destroy."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from daguerre.params import ModelInfo
 
 
 def test_life_of_a_resource(run: Callable[..., str], home: Path) -> None:
-    """Create, list, info, rotate and destroy change what authenticates, and say so."""
-    assert "Made FOX" in run("models", "create", MODEL, "--as", "fox")
+    """Each command changes which keys authenticate, and prints what it did."""
+    assert "Created FOX" in run("models", "create", MODEL, "--as", "fox")
     first = credentials.read(home)["FOX"].key
     assert "FOX" in run("models", "list") and "FOX" in run("models", "info", "fox")
     assert "new key" in run("models", "rotate", "FOX")
@@ -35,7 +35,7 @@ def test_life_of_a_resource(run: Callable[..., str], home: Path) -> None:
 
 
 def test_rate_limit_is_kept(run: Callable[..., str], home: Path) -> None:
-    """The limit that was asked for is the limit of the resource."""
+    """The resource has the requested rate limit."""
     run("models", "create", MODEL, "--as", "FOX", "--requests-per-minute", "20")
     with opened(home) as store:
         assert store.get("FOX").requests_per_minute == 20
@@ -43,7 +43,7 @@ def test_rate_limit_is_kept(run: Callable[..., str], home: Path) -> None:
 
 
 def test_models_as_json(run: Callable[..., str], home: Path) -> None:
-    """`--json` prints all facts of a resource, and every model that can be served."""
+    """`--json` prints every field of a resource, and every model of the catalog."""
     run("models", "create", MODEL, "--as", "FOX")
     listed, shown = (
         json.loads(run("models", *rest, "--json")) for rest in (["list"], ["info", "FOX"])
@@ -70,13 +70,13 @@ def test_keys_are_not_listed(run: Callable[..., str], home: Path) -> None:
 def test_unknown_model_is_refused(
     fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
-    """A model that cannot be served gets no resource; the nearest name is suggested."""
+    """An unknown model gets no resource; the nearest name is suggested."""
     infos = (ModelInfo(MODEL, "0" * 64, 1), ModelInfo("flux-dev", "1" * 64, 1))
     monkeypatch.setattr(factory, "list_models", lambda settings: infos)
     near = fails("models", "create", "stabel-image-ultra", "--as", "FOX")
     assert "no model 'stabel-image-ultra'; did you mean 'stable-image-ultra'?" in near
     far = fails("models", "create", "dall-e-3", "--as", "FOX")
-    assert f"no model 'dall-e-3'; there is: {MODEL}, flux-dev" in far
+    assert f"no model 'dall-e-3'; models: {MODEL}, flux-dev" in far
     assert not home.exists()
 
 
@@ -86,7 +86,7 @@ def test_destroy_asks(
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without the alias as confirmation nothing is removed, in a pipe and on a terminal."""
+    """Without the alias as confirmation, nothing is removed, with and without a terminal."""
     run("models", "create", MODEL, "--as", "FOX")
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert "add --confirm FOX" in fails("models", "destroy", "FOX")

@@ -56,15 +56,15 @@ def test_prompts_from_standard_input(
         (["--prompts", "latin.txt", "-o", "out"], "latin.txt: it is not UTF-8"),
         (["--prompts", "long.txt", "-o", "out"], "line 2 of long.txt: prompt is"),
         (["--prompts", "good.txt", "-o", "out", "--seed", "-1"], "seed is -1"),
-        (["--prompts", "good.txt", "-o", "good.txt"], "good.txt is a file; name a folder"),
-        (["--prompts", "good.txt", "-o", "no/where"], "cannot make the folder no/where"),
-        (["--prompts", "good.txt", "-o", "-"], "many images need a folder"),
+        (["--prompts", "good.txt", "-o", "good.txt"], "good.txt is a file; give a directory"),
+        (["--prompts", "good.txt", "-o", "no/where"], "cannot create the directory no/where"),
+        (["--prompts", "good.txt", "-o", "-"], "several images need a directory"),
         (
             ["--prompts", "good.txt", "--sheet", "-"],
             "the contact sheet cannot go to standard output",
         ),
         (["--prompts", "good.txt", "--sheet", "x.gif"], "the suffix of x.gif is none of"),
-        (["--prompts", "good.txt", "--sheet", "no/x.png"], "the folder no does not exist"),
+        (["--prompts", "good.txt", "--sheet", "no/x.png"], "the directory no does not exist"),
     ],
 )
 def test_refused(

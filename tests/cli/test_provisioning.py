@@ -1,4 +1,4 @@
-"""Both sides together: a resource and its key come and go as one."""
+"""Resources and keys stay consistent between the database and the credentials file."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ def settings(on_each_database: Settings) -> Settings:
 
 
 def test_created_resource_can_be_used(settings: Settings, store: ResourceStore) -> None:
-    """The key in the client's file opens the resource that was made with it."""
+    """The key in the credentials file authenticates the created resource."""
     resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
-    attachment = provisioning.attachments(settings, store)["DIFFUSION"]
+    attachment = provisioning.credentials_by_alias(settings, store)["DIFFUSION"]
     assert attachment is not None
     assert store.authenticate(attachment.key) == resource
     assert (attachment.url, attachment.model) == ("http://127.0.0.1:8000", MODEL)
 
 
 def damage(settings: Settings) -> None:
-    """The client's file, which need not be there."""
+    """Damages the credentials file, or creates a damaged one."""
     (data_dir.prepare(settings.data_dir()) / credentials.FILE_NAME).write_text("damaged")
 
 
 def test_no_resource_without_its_key(settings: Settings, store: ResourceStore) -> None:
-    """When the key cannot be kept, the resource is not made either."""
+    """If the key cannot be stored, no resource is created."""
     damage(settings)
     with pytest.raises(SettingsError, match="damaged"):
         provisioning.create(settings, store, MODEL, "DIFFUSION")
     assert store.list() == ()
 
 
-def test_default_is_made_once(settings: Settings, store: ResourceStore) -> None:
-    """An empty data folder gets DIFFUSION; one with a resource of any name gets nothing."""
+def test_default_is_created_once(settings: Settings, store: ResourceStore) -> None:
+    """An empty database gets DIFFUSION; one with any resource gets nothing."""
     provisioning.create_default(settings, store, MODEL)
     first = store.list()
     provisioning.create_default(settings, store, MODEL)
@@ -55,16 +55,16 @@ def test_default_is_made_once(settings: Settings, store: ResourceStore) -> None:
 
 
 def test_stale_key_is_not_shown(settings: Settings, store: ResourceStore) -> None:
-    """A key that the database no longer knows counts as lost, not as the resource's key."""
+    """A key that the database no longer accepts counts as lost."""
     provisioning.create(settings, store, MODEL, "DIFFUSION")
     store.rotate("DIFFUSION")
-    assert provisioning.attachments(settings, store) == {"DIFFUSION": None}
+    assert provisioning.credentials_by_alias(settings, store) == {"DIFFUSION": None}
     provisioning.rotate(settings, store, "DIFFUSION")
-    assert provisioning.attachments(settings, store)["DIFFUSION"] is not None
+    assert provisioning.credentials_by_alias(settings, store)["DIFFUSION"] is not None
 
 
 def test_new_key_keeps_the_served_address(settings: Settings, store: ResourceStore) -> None:
-    """Rotating and creating keep the address that the server wrote, not the default one."""
+    """New keys get the address that the server stored, not the default."""
     home = settings.data_dir()
     provisioning.create(settings, store, MODEL, "DIFFUSION")
     credentials.set_url(home, "http://127.0.0.1:4711")
@@ -75,7 +75,7 @@ def test_new_key_keeps_the_served_address(settings: Settings, store: ResourceSto
 
 
 def test_rotate_with_a_damaged_file(settings: Settings, store: ResourceStore) -> None:
-    """When the new key cannot be kept because the file is damaged, the old key stays."""
+    """If the file is damaged, the old key stays valid."""
     provisioning.create(settings, store, MODEL, "DIFFUSION")
     file = settings.data_dir() / credentials.FILE_NAME
     key = credentials.read(settings.data_dir())["DIFFUSION"].key
@@ -89,7 +89,7 @@ def test_rotate_with_a_damaged_file(settings: Settings, store: ResourceStore) ->
 def test_rotate_on_a_full_disk(
     settings: Settings, store: ResourceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the disk is too full to keep the new key, the old one stays on both sides."""
+    """If the disk is full, the old key stays in both places."""
     resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
 
     def full(descriptor: int) -> None:
@@ -99,12 +99,12 @@ def test_rotate_on_a_full_disk(
         patched.setattr(os, "fsync", full)
         with pytest.raises(SettingsError, match="No space left"):
             provisioning.rotate(settings, store, "DIFFUSION")
-    attachment = provisioning.attachments(settings, store)["DIFFUSION"]
+    attachment = provisioning.credentials_by_alias(settings, store)["DIFFUSION"]
     assert attachment and store.authenticate(attachment.key) == resource
 
 
 def test_rotate_that_the_database_refuses(settings: Settings, store: ResourceStore) -> None:
-    """When the database fails after the file was written, the file has the old key again."""
+    """If the database fails after the file was written, the file gets the old key back."""
     provisioning.create(settings, store, MODEL, "DIFFUSION")
     before = credentials.read(settings.data_dir())
     seen = []
@@ -118,18 +118,18 @@ def test_rotate_that_the_database_refuses(settings: Settings, store: ResourceSto
         provisioning.rotate(settings, store, "DIFFUSION")
     assert seen and seen != [before]
     assert credentials.read(settings.data_dir()) == before
-    assert provisioning.attachments(settings, store)["DIFFUSION"] == before["DIFFUSION"]
+    assert provisioning.credentials_by_alias(settings, store)["DIFFUSION"] == before["DIFFUSION"]
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_rotate_that_is_killed(settings: Settings, store: ResourceStore, moment: str) -> None:
-    """Killed before the database has changed or after it, the file has the key that opens; the next
-    rotation clears the other away."""
+    """Killed before or after the commit, the file has a valid key; the next rotation removes the
+    other one."""
     resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
     before = credentials.read(settings.data_dir())["DIFFUSION"]
 
     class Killed(BaseException):
-        """As SIGKILL, it is met by no handler."""
+        """Like SIGKILL, no handler catches it."""
 
     def kill(connection: Connection) -> None:
         raise Killed
@@ -151,7 +151,7 @@ def test_rotate_that_is_killed(settings: Settings, store: ResourceStore, moment:
         event.remove(store._engine, "commit", kill)
     there = credentials.read(settings.data_dir())["DIFFUSION"]
     assert there.key == before.key and there.next_key not in ("", before.key)
-    attachment = provisioning.attachments(settings, store)["DIFFUSION"]
+    attachment = provisioning.credentials_by_alias(settings, store)["DIFFUSION"]
     assert attachment and store.authenticate(attachment.key) is not None
     assert (attachment.key == before.key) == (moment == "before")
     provisioning.rotate(settings, store, resource.alias)
@@ -160,14 +160,14 @@ def test_rotate_that_is_killed(settings: Settings, store: ResourceStore, moment:
 
 
 def test_default_needs_no_file(settings: Settings, store: ResourceStore) -> None:
-    """Where there is a resource, a damaged client's file does not keep a server from starting."""
+    """With an existing resource, a damaged credentials file does not prevent a start."""
     store.create(MODEL, "FOX")
     damage(settings)
     provisioning.create_default(settings, store, MODEL)
     assert [resource.alias for resource in store.list()] == ["FOX"]
 
 
-def test_destroy_forgets_the_key(settings: Settings, store: ResourceStore) -> None:
+def test_destroy_removes_the_key(settings: Settings, store: ResourceStore) -> None:
     """A destroyed resource leaves neither a row nor a key."""
     resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
     provisioning.destroy(settings, store, resource)
@@ -176,7 +176,7 @@ def test_destroy_forgets_the_key(settings: Settings, store: ResourceStore) -> No
 
 
 def test_destroy_with_a_damaged_file(settings: Settings, store: ResourceStore) -> None:
-    """What is told as a failure has removed nothing: the key opens as before."""
+    """If destroying fails, nothing is removed and the key stays valid."""
     resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
     key = credentials.read(settings.data_dir())["DIFFUSION"].key
     (settings.data_dir() / credentials.FILE_NAME).write_text("{")

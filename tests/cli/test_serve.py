@@ -1,4 +1,4 @@
-"""`daguerre serve`: what is printed when it listens is true, and works."""
+"""`daguerre serve`: what it prints is correct and works."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from daguerre.cli import credentials
 from daguerre.cli.serve import curl
 from daguerre.storage.api_keys import ResourceStore
 
-# `daguerre serve` with an engine that needs no model, in a process of its own.
+# `daguerre serve` with a fake engine, in a subprocess.
 SERVE = """
 import sys
 from contextlib import nullcontext
@@ -53,7 +53,7 @@ def serving(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def announcement(process: subprocess.Popen[str]) -> str:
-    """What is printed when the server listens, up to the end of the request to try."""
+    """What the server prints, up to the end of the sample request."""
     assert process.stdout is not None
     printed = ""
     while "python3 -c" not in printed:
@@ -73,7 +73,7 @@ needs_curl = pytest.mark.skipif(
 
 
 def test_first_serve(home: Path, run: Callable[..., str]) -> None:
-    """The first start prints true variables, writes them down, and ends with its signal."""
+    """The first start prints and stores valid variables, and a signal ends it."""
     with serving("--port", "0") as process:
         printed = announcement(process)
         variables = dict(re.findall(r"^export (\w+)=(.*)$", printed, re.MULTILINE))
@@ -89,8 +89,8 @@ def test_first_serve(home: Path, run: Callable[..., str]) -> None:
 
 
 @needs_curl
-def test_printed_request_works_as_it_stands(tmp_path: Path) -> None:
-    """The request that is printed makes x.png when it is pasted into a shell."""
+def test_printed_request_works(tmp_path: Path) -> None:
+    """The printed request creates x.png when it is pasted into a shell."""
     with serving("--port", "0") as process:
         printed = announcement(process)
         command = printed[printed.index("curl ") :]
@@ -101,8 +101,8 @@ def test_printed_request_works_as_it_stands(tmp_path: Path) -> None:
 
 
 @needs_curl
-def test_printed_request_tells_a_refusal(tmp_path: Path) -> None:
-    """When the server refuses the printed request, its words are shown and no file is made."""
+def test_printed_request_prints_errors(tmp_path: Path) -> None:
+    """If the server rejects the printed request, its message is shown and no file is created."""
     with serving("--port", "0") as process:
         url = re.search(r"listens on (\S+)", announcement(process)).group(1)  # type: ignore[union-attr]
         wrong = credentials.ResourceCredentials(url=url, key="inf-wrong", model=MODEL)
@@ -114,7 +114,7 @@ def test_printed_request_tells_a_refusal(tmp_path: Path) -> None:
 
 
 def test_printed_link_gives_the_key_once() -> None:
-    """The link for a browser stands for the default resource's key, and for one browser."""
+    """The sign-in link gives the default resource's key to one browser."""
     with serving("--port", "0") as process:
         printed = announcement(process)
         url, token = re.search(
@@ -128,24 +128,24 @@ def test_printed_link_gives_the_key_once() -> None:
 @pytest.mark.parametrize(
     "arguments", [["--host", "0.0.0.0"], ["--public-url", "https://images.example.com"]]
 )
-def test_no_link_for_others(arguments: list[str]) -> None:
-    """A server that others can reach prints its address, and no link that hands out the key."""
+def test_no_link_for_other_machines(arguments: list[str]) -> None:
+    """A server reachable from other machines prints its address, but no sign-in link."""
     with serving("--port", "0", *arguments) as process:
         printed = announcement(process)
     assert "sign-in" not in printed and "In a browser, with the key below:" in printed
 
 
 def test_taken_port(fails: Callable[..., str], engine: FakeEngine) -> None:
-    """A port that is taken is one line that says what to do."""
+    """A port in use is an error with one line that says what to do."""
     with serving("--port", "0") as process:
         port = re.search(r":(\d+)", announcement(process)).group(1)  # type: ignore[union-attr]
-        told = fails("serve", "--port", port)
-    assert port in told and "--port" in told
+        message = fails("serve", "--port", port)
+    assert port in message and "--port" in message
     assert engine.num_starts == 0
 
 
 def test_failed_start_leaves_no_address(home: Path, fails: Callable[..., str]) -> None:
-    """A first start that fails makes no resource: `daguerre config` would show its address."""
+    """A first start that fails creates no resource, and so stores no address."""
     fails("serve", "--host", "no.such.host.invalid")
     assert not (home / credentials.FILE_NAME).exists()
     with opened(home) as store:
@@ -153,7 +153,7 @@ def test_failed_start_leaves_no_address(home: Path, fails: Callable[..., str]) -
 
 
 def test_serve_without_the_key(home: Path, run: Callable[..., str]) -> None:
-    """A server whose client's file is gone starts, and says how to make a new key."""
+    """Without a credentials file, the server starts and says how to create a new key."""
     run("config")
     (home / credentials.FILE_NAME).unlink()
     with serving("--port", "0") as process:
@@ -163,8 +163,8 @@ def test_serve_without_the_key(home: Path, run: Callable[..., str]) -> None:
     assert "models rotate DIFFUSION" in lines[1]
 
 
-def told_past_a_problem(*arguments: str) -> tuple[str, str]:
-    """What a server that answers has printed: its first line, and what stands on stderr."""
+def warning_of_running_server(*arguments: str) -> tuple[str, str]:
+    """The warning on stderr of a server that answers requests, and the rest of stderr."""
     with serving("--port", "0", *arguments) as process:
         assert process.stdout is not None and process.stderr is not None
         first = process.stdout.readline()
@@ -178,21 +178,21 @@ def told_past_a_problem(*arguments: str) -> tuple[str, str]:
 
 
 def test_serve_with_a_damaged_file(home: Path, run: Callable[..., str]) -> None:
-    """A damaged client's file is one line of warning, and requests are answered."""
+    """A damaged credentials file is a warning, and requests are answered."""
     run("config")
     (home / credentials.FILE_NAME).write_text("damaged")
-    warning, errors = told_past_a_problem()
+    warning, errors = warning_of_running_server()
     assert warning.startswith("daguerre: ") and "is damaged" in warning
     assert "Traceback" not in errors
 
 
-def test_serve_without_a_folder_to_write(tmp_path: Path) -> None:
-    """With the database elsewhere, a data folder that cannot be written is one line too."""
+def test_serve_without_a_writable_directory(tmp_path: Path) -> None:
+    """With the database elsewhere, an unwritable data directory is a warning, too."""
     database_url = f"sqlite:///{tmp_path}/x.db"
     store = ResourceStore.open(database_url, Path())
     store.create(MODEL, "DIFFUSION")
     store.close()
-    warning, errors = told_past_a_problem(
+    warning, errors = warning_of_running_server(
         "--home", "/proc/daguerre", "--database-url", database_url
     )
     assert warning.startswith("daguerre: ") and "/proc/daguerre" in warning
@@ -204,7 +204,7 @@ def written_url(home: Path) -> str:
 
 
 def test_address_follows_the_server(home: Path) -> None:
-    """The address that is kept is that of the server that runs; one beside it prints its own."""
+    """The stored address is that of the first running server; a second one prints its own."""
     with serving("--port", "0") as process:
         first = variables_of(process)["DIFFUSION_URL"]
         assert written_url(home) == first
@@ -216,9 +216,9 @@ def test_address_follows_the_server(home: Path) -> None:
         assert written_url(home) == second
 
 
-def test_two_servers_on_one_folder(home: Path, run: Callable[..., str]) -> None:
-    """Servers that share a data folder share its keys, what is done to them, and what an
-    Idempotency-Key stands for; one that is killed takes nothing from the other and the next."""
+def test_two_servers_on_one_directory(home: Path, run: Callable[..., str]) -> None:
+    """Servers on one data directory share keys, rotations and idempotent replays. Killing one does
+    not affect the others."""
     with serving("--port", "0") as one, serving("--port", "0") as other:
         urls = [variables_of(process)["DIFFUSION_URL"] for process in (one, other)]
         key = credentials.read(home)["DIFFUSION"].key
@@ -235,7 +235,7 @@ def test_two_servers_on_one_folder(home: Path, run: Callable[..., str]) -> None:
         assert ask(urls[1], new, "same").content == answers[0].content
     with serving("--port", "0") as after:
         url = variables_of(after)["DIFFUSION_URL"]
-        assert written_url(home) == url  # the lock went with the killed process
+        assert written_url(home) == url  # the killed process has released the lock
         assert ask(url, new, "same").content == answers[0].content
 
 
@@ -247,7 +247,7 @@ def ask(url: str, key: str, idempotency_key: str) -> httpx.Response:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_serve_outlives_its_standard_output(home: Path) -> None:
-    """What is printed is a courtesy: with a full standard output the server serves all the same."""
+    """The server runs although its standard output is full."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     with open("/dev/full", "w") as full:

@@ -224,7 +224,7 @@ def test_command(
     assert main.main(["models", "pull", "sd"]) == 0
 
     assert main.main(["models", "pull", "box"]) == main.EXIT_USAGE
-    assert "no model 'box' from a hub; it takes: sd" in capsys.readouterr().err
+    assert "no repo for model 'box'; models with one: sd" in capsys.readouterr().err
 
 
 def test_nothing_to_pull(
@@ -233,7 +233,7 @@ def test_nothing_to_pull(
     """Without a catalog the command does nothing and succeeds."""
     monkeypatch.setenv("DAGUERRE_HOME", str(tmp_path / "none"))
     assert main.main(["models", "pull"]) == 0
-    assert "no model from a hub" in capsys.readouterr().out
+    assert "no model of the catalog has a repo" in capsys.readouterr().out
     assert not (tmp_path / "none").exists()
 
 

@@ -70,7 +70,7 @@ def check():
             assert connection.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
     words = [line.split() for line in acknowledged.read_text().splitlines()]
     gone = {word[1] for word in words if word[0] == "gone"}
-    opened = provisioning.attachments(settings, store)  # None where no key here opens it
+    opened = provisioning.credentials_by_alias(settings, store)  # None where no key here opens it
     unsure.update(word[1] for word in words[-1:])  # may have been half destroyed
     for word in words:
         if word[0] == "made" and word[1] not in gone | unsure:

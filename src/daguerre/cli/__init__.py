@@ -1,4 +1,1 @@
-"""The commands of the terminal, one module each: they parse and print, and have no logic.
-
-Whatever is slow to import is imported inside a command, so that `daguerre --help` is quick.
-"""
+"""The commands, one module each. They import slow modules when they run, so `--help` is fast."""

@@ -1,8 +1,7 @@
-"""The client's side of the keys: `config.json` in the data folder, alias -> url, key, model.
+"""The credentials file, `config.json` in the data directory: alias -> URL, key, model.
 
-A key is shown once, and the database has only its hash; this file is where `daguerre config` finds
-it again, as an application finds it in its environment. The server never reads it. Does not know
-how keys are made or checked.
+A key is shown once and the database has only its hash; `daguerre config` reads the key from this
+file. The server never reads it.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ FILE_NAME = "config.json"
 class ResourceCredentials:
     """What an application needs to call one resource.
 
-    `next_key` is one that is about to replace `key`: until it has, either may be the good one.
+    During a rotation there is a `next_key`, and either key may be the valid one.
     """
 
     url: str
@@ -32,7 +31,7 @@ class ResourceCredentials:
     next_key: str = ""
 
     def variables(self, alias: str) -> dict[str, str]:
-        """The environment variables, under the names that the managed service gives them."""
+        """Environment variables, with the names that the managed service uses."""
         return {
             f"{alias}_URL": self.url,
             f"{alias}_KEY": self.key,
@@ -43,9 +42,9 @@ class ResourceCredentials:
 Credentials: TypeAlias = dict[str, ResourceCredentials]
 
 
-def read(folder: Path) -> Credentials:
-    """Empty where the file is not there yet."""
-    path = folder / FILE_NAME
+def read(directory: Path) -> Credentials:
+    """Returns an empty dict if there is no file."""
+    path = directory / FILE_NAME
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -53,44 +52,43 @@ def read(folder: Path) -> Credentials:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read {path}: {error}") from None
     try:
-        return {alias: _attachment(entry) for alias, entry in json.loads(text).items()}
+        return {alias: _parse(entry) for alias, entry in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise SettingsError(
-            f"{path} is damaged; delete it, and make new keys with 'daguerre models rotate ALIAS'"
+            f"{path} is damaged; delete it, and create new keys with 'daguerre models rotate ALIAS'"
         ) from None
 
 
-def _attachment(entry: dict[str, str]) -> ResourceCredentials:
+def _parse(entry: dict[str, str]) -> ResourceCredentials:
     if not all(isinstance(value, str) for value in entry.values()):
-        raise TypeError(f"{entry} holds what is no string")
+        raise TypeError(f"{entry} has a value that is not a string")
     return ResourceCredentials(**entry)
 
 
-def _entry(attachment: ResourceCredentials) -> dict[str, str]:
-    return {name: value for name, value in asdict(attachment).items() if value}
+def put(directory: Path, alias: str, entry: ResourceCredentials) -> None:
+    _update(directory, lambda entries: {**entries, alias: entry})
 
 
-def put(folder: Path, alias: str, attachment: ResourceCredentials) -> None:
-    _change(folder, lambda attachments: {**attachments, alias: attachment})
+def remove(directory: Path, alias: str) -> None:
+    _update(directory, lambda entries: {name: entries[name] for name in entries if name != alias})
 
 
-def remove(folder: Path, alias: str) -> None:
-    _change(folder, lambda found: {name: found[name] for name in found if name != alias})
+def set_url(directory: Path, url: str) -> None:
+    """Sets the URL of all resources."""
+    _update(directory, lambda entries: {name: replace(entries[name], url=url) for name in entries})
 
 
-def set_url(folder: Path, url: str) -> None:
-    """Puts all resources at one address; `daguerre serve` says when."""
-    _change(folder, lambda found: {name: replace(found[name], url=url) for name in found})
-
-
-def _change(folder: Path, change: Callable[[Credentials], Credentials]) -> None:
-    data_dir.prepare(folder)
-    path = folder / FILE_NAME
+def _update(directory: Path, change: Callable[[Credentials], Credentials]) -> None:
+    data_dir.prepare(directory)
+    path = directory / FILE_NAME
     with data_dir.locked(path):
-        before = read(folder)
+        before = read(directory)
         after = change(before)
         if after != before:
-            text = json.dumps({name: _entry(after[name]) for name in sorted(after)}, indent=2)
-            data_dir.write_private(path, text + "\n")
+            entries = {
+                alias: {name: value for name, value in asdict(entry).items() if value}
+                for alias, entry in sorted(after.items())
+            }
+            data_dir.write_private(path, json.dumps(entries, indent=2) + "\n")
         elif path.exists():
             data_dir.make_private(path)

@@ -1,7 +1,6 @@
-"""The flags that stand for settings, made from the table in `daguerre.config`.
+"""Command-line flags for settings, generated from the table in `daguerre.config`.
 
-A flag's name, help, default and environment variable are read from the table and nowhere repeated.
-Values are parsed by `Settings.load` alone, so a flag and a variable are refused in the same words.
+Only `Settings.load` parses values, so flags and environment variables have the same errors.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _METAVARS = {"int": "NUMBER", "float": "NUMBER", "str": "TEXT", "Path | None": "
 
 
 def settings_flags(*names: str) -> Callable[[Command], Command]:
-    """Gives a command the flags of these settings, or of all; it receives one `settings`."""
+    """Adds flags for these settings, or for all; the command receives `settings`."""
     chosen = [setting for setting in fields(Settings) if not names or setting.name in names]
 
     def decorate(command: Command) -> Command:
@@ -30,23 +29,23 @@ def settings_flags(*names: str) -> Callable[[Command], Command]:
             flags = {setting.name: given.pop(setting.name) for setting in chosen}
             command(settings=Settings.load(flags), **given)
 
-        flagged: Command = with_settings
+        decorated: Command = with_settings
         for setting in reversed(chosen):
-            flagged = _flag(setting)(flagged)
-        return flagged
+            decorated = _option(setting)(decorated)
+        return decorated
 
     return decorate
 
 
-def _flag(setting: Field[Any]) -> Callable[[Command], Command]:
-    flag = "--" + setting.name.replace("_", "-")
-    if setting.type == "bool":
-        declaration, metavar = f"{flag}/--no-{flag[2:]}", None
-    else:
-        declaration, metavar = flag, _METAVARS[str(setting.type)]
-    kind = bool if setting.type == "bool" else str
+def _option(setting: Field[Any]) -> Callable[[Command], Command]:
+    flag, is_switch = "--" + setting.name.replace("_", "-"), setting.type == "bool"
     return click.option(
-        declaration, setting.name, type=kind, default=None, metavar=metavar, help=_help(setting)
+        f"{flag}/--no-{flag[2:]}" if is_switch else flag,
+        setting.name,
+        type=bool if is_switch else str,
+        default=None,
+        metavar=_METAVARS.get(str(setting.type)),
+        help=_help(setting),
     )
 
 

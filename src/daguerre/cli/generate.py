@@ -111,7 +111,7 @@ def _tasks(
             raise InvalidRequestError(f"line {number} of {prompts}: {error.message}") from None
     if output is None:
         return [Task(one, None) for one in params]
-    folder, digits = output_file.make_folder(output), len(str(len(params)))
+    folder, digits = output_file.make_directory(output), len(str(len(params)))
     outputs = [
         str(folder / f"{number:0{digits}}{file_stem(one.prompt)}")
         + FORMATS[one.output_format].suffixes[0]

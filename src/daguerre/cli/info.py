@@ -1,12 +1,8 @@
-"""`daguerre info`: what runs here, for a reader and for a bug report.
-
-Makes nothing, loads no network, and shows no secret.
-"""
+"""`daguerre info`: versions, models and settings, for bug reports. Shows no secret."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,29 +10,26 @@ from daguerre import __version__
 from daguerre.cli.flags import settings_flags
 from daguerre.config import Settings
 
-if TYPE_CHECKING:
-    from daguerre.params import ModelInfo
-
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @settings_flags()
 def info(settings: Settings, as_json: bool) -> None:
-    """Show the version, the data folder, the models and the settings."""
-    facts = _facts(settings)
+    """Show the version, the data directory, the models and the settings."""
+    rows = _rows(settings)
     if as_json:
-        click.echo(json.dumps(facts, indent=2, default=str))
+        click.echo(json.dumps(rows, indent=2, default=str))
         return
-    for name, value in facts.items():
+    for name, value in rows.items():
         if isinstance(value, dict):
             click.echo(f"\n{name}:")
             for key, entry in value.items():
                 click.echo(f"  {key:20} {entry}")
         else:
-            click.echo(f"{name:12} {value}")
+            click.echo(f"{name:15} {value}")
 
 
-def _facts(settings: Settings) -> dict[str, object]:
+def _rows(settings: Settings) -> dict[str, object]:
     import platform
     from importlib import metadata
 
@@ -47,12 +40,11 @@ def _facts(settings: Settings) -> dict[str, object]:
         "python": platform.python_version(),
         "openvino": metadata.version("openvino"),
         "machine": f"{platform.system()} {platform.machine()}",
-        "data folder": settings.data_dir(),
-        "models": {info.model: _weights(info) for info in list_models(settings)},
+        "data directory": settings.data_dir(),
+        # The weights of a checkpoint have no digest before they are loaded.
+        "models": {
+            one.model: f"weights {one.weights_sha256}" if one.weights_sha256 else one.description
+            for one in list_models(settings)
+        },
         "settings": settings.redacted(),
     }
-
-
-def _weights(info: ModelInfo) -> str:
-    """Those of a checkpoint are read when it is loaded, which nothing here does."""
-    return f"weights {info.weights_sha256}" if info.weights_sha256 else info.description

@@ -1,8 +1,7 @@
-"""The program `daguerre`: its commands, and what it says and returns when one fails.
+"""The program `daguerre`: its commands, and the exit status and message of a failure.
 
-Whatever a user can put right is one line on stderr that says how, with exit status 2; a fault in
-the engine is one line with status 1; Ctrl-C is silent, with 130. The commands themselves are in
-`daguerre.commands`. Importing this module loads no network runtime, no web framework, no database.
+A user error is one line on stderr with exit status 2, an engine error one line with status 1.
+Ctrl-C prints nothing and exits with 130.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ EXIT_FAILURE, EXIT_USAGE, EXIT_SIGINT = 1, 2, 130
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def program() -> None:
-    """A self-hosted text-to-image server, with a model in the box.
+    """A self-hosted text-to-image server with a bundled model.
 
     \b
     An image:   daguerre generate "a red apple on a wooden table" -o apple.png
@@ -40,11 +39,11 @@ for _command in (serve, generate, models, config, info):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the exit status of the process; without one, shows the help."""
+    """Runs one command, or prints the help without one. Returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         status = program.main(arguments or ["--help"], prog_name="daguerre", standalone_mode=False)
-        _finish()
+        _flush_stdout()
     except click.ClickException as error:
         return _fail(_with_hint(error), EXIT_USAGE)
     except (InvalidRequestError, SettingsError) as error:
@@ -53,29 +52,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error.message, EXIT_FAILURE)
     except (click.Abort, KeyboardInterrupt):
         return EXIT_SIGINT
-    except BrokenPipeError:
-        return _give_up_output()  # who stops reading, like `head`, need not be told
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
+        return _discard_stdout()
     except OSError as error:
-        _give_up_output()
-        return _fail(_reason(error), EXIT_FAILURE)
+        where = error.filename or "the output"
+        reason = error.strerror or error
+        return _fail(f"cannot read or write {where}: {reason}", _discard_stdout())
     return status if isinstance(status, int) else 0
 
 
-def _finish() -> None:
-    """What is still buffered is written now, where a failure can be told."""
+def _flush_stdout() -> None:
+    """Writes what is buffered while a failure can still be reported."""
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
-def _give_up_output() -> int:
-    """Or the exit would fail at what is still buffered."""
+def _discard_stdout() -> int:
+    """Drops what is buffered, which would fail again when the process exits."""
     sys.stdout = open(os.devnull, "w")
     return EXIT_FAILURE
-
-
-def _reason(error: OSError) -> str:
-    where = error.filename or "the output"
-    return f"cannot read or write {where}: {error.strerror or error}"
 
 
 def _fail(message: str, status: int) -> int:

@@ -1,7 +1,6 @@
-"""`daguerre models`: the model resources and their keys, and checkpoints of a hub.
+"""`daguerre models`: manages model resources and their keys, and downloads checkpoints.
 
-Parses and prints; `provisioning` and `daguerre.models` do the work. Only `daguerre config` prints a
-key.
+Only `daguerre config` prints a key.
 """
 
 from __future__ import annotations
@@ -9,8 +8,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -20,7 +20,6 @@ from daguerre.config import Settings
 from daguerre.errors import InvalidRequestError, SettingsError
 
 if TYPE_CHECKING:
-    from daguerre.params import ModelInfo
     from daguerre.storage.api_keys import Resource, ResourceStore
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -31,7 +30,7 @@ _catalog_and_database = settings_flags("home", "catalog", "database_url")
 @click.group(invoke_without_command=True)
 @click.pass_context
 def models(context: click.Context) -> None:
-    """Make, show, renew and remove model resources."""
+    """Manage model resources and their keys; download checkpoints."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
@@ -40,41 +39,44 @@ def models(context: click.Context) -> None:
 @click.argument("model")
 @click.option("--as", "alias", required=True, metavar="ALIAS", help="Name of the resource.")
 @click.option(
-    "--requests-per-minute", type=int, metavar="NUMBER", help="Rate limit. Default: no limit."
+    "--requests-per-minute", type=int, metavar="NUMBER", help="Rate limit. Default: none."
 )
 @settings_flags("home", "catalog", "database_url", "public_url")
 def create(settings: Settings, model: str, alias: str, requests_per_minute: int | None) -> None:
-    """Make a resource of MODEL, with a key of its own."""
+    """Create a resource of MODEL with its own key."""
     from daguerre.cli import provisioning
 
     _check_model(settings, model)
-    with _opened(settings) as store:
+    with _open_store(settings) as store:
         resource = provisioning.create(settings, store, model, alias, requests_per_minute)
-    click.echo(f"Made {resource.alias}, a resource of {resource.model}.")
-    _point_to_config(resource)
+    click.echo(f"Created {resource.alias}, a resource of {resource.model}.")
+    _print_hint(resource)
 
 
 @models.command("list")
 @_as_json
 @_catalog_and_database
 def list_(settings: Settings, as_json: bool) -> None:
-    """Show the resources, and the models that can be served."""
+    """List the resources and the models of the catalog."""
     from daguerre.factory import list_models
 
     infos = list_models(settings)
-    with _opened(settings) as store:
+    with _open_store(settings) as store:
         resources = store.list()
     if as_json:
         _print_json(
             {
-                "resources": [_facts(resource) for resource in resources],
-                "models": [_model_facts(info) for info in infos],
+                "resources": [asdict(resource) for resource in resources],
+                "models": [
+                    {"model": info.model, "description": info.description, "created": info.created}
+                    for info in infos
+                ],
             }
         )
         return
     header = ("ALIAS", "MODEL", "KEY", "REQUESTS PER MINUTE", "CREATED")
     _print_table([header, *(_row(resource) for resource in resources)])
-    click.echo("\nModels that can be served:")
+    click.echo("\nModels of the catalog:")
     _print_table([("  " + info.model, info.description) for info in infos])
 
 
@@ -84,10 +86,10 @@ def list_(settings: Settings, as_json: bool) -> None:
 @_database
 def info(settings: Settings, alias: str, as_json: bool) -> None:
     """Show one resource."""
-    with _opened(settings) as store:
+    with _open_store(settings) as store:
         resource = store.get(alias)
     if as_json:
-        _print_json(_facts(resource))
+        _print_json(asdict(resource))
         return
     names = ("Alias:", "Model:", "Key:", "Requests per minute:", "Created:")
     _print_table([*zip(names, _row(resource), strict=True), ("Id:", resource.id)])
@@ -97,35 +99,35 @@ def info(settings: Settings, alias: str, as_json: bool) -> None:
 @click.argument("alias")
 @settings_flags("home", "database_url", "public_url")
 def rotate(settings: Settings, alias: str) -> None:
-    """Give a resource a new key; the old one stops at once."""
+    """Replace the key of a resource. The old key is rejected at once."""
     from daguerre.cli import provisioning
 
-    with _opened(settings) as store:
+    with _open_store(settings) as store:
         resource = provisioning.rotate(settings, store, alias)
-    click.echo(f"{resource.alias} has a new key; the old one is refused from now on.")
-    _point_to_config(resource)
+    click.echo(f"{resource.alias} has a new key; the old one is rejected from now on.")
+    _print_hint(resource)
 
 
 @models.command()
 @click.argument("alias")
-@click.option("--confirm", metavar="ALIAS", help="The alias again, instead of the question.")
+@click.option("--confirm", metavar="ALIAS", help="Confirm with the alias, without a prompt.")
 @_database
 def destroy(settings: Settings, alias: str, confirm: str | None) -> None:
-    """Remove a resource; its key stops at once."""
+    """Remove a resource. Its key is rejected at once."""
     from daguerre.cli import provisioning
 
-    with _opened(settings) as store:
+    with _open_store(settings) as store:
         resource = store.get(alias)
         _confirm(resource.alias, confirm)
         provisioning.destroy(settings, store, resource)
-    click.echo(f"Removed {resource.alias}; its key is refused from now on.")
+    click.echo(f"Removed {resource.alias}; its key is rejected from now on.")
 
 
 @models.command()
 @click.argument("model", nargs=-1)
 @settings_flags("home", "catalog")
 def pull(settings: Settings, model: tuple[str, ...]) -> None:
-    """Download the checkpoints of MODEL, or all that the catalog takes from a hub."""
+    """Download the checkpoints of MODEL, or all checkpoints of the catalog."""
     from daguerre.factory import read_catalog
     from daguerre.models.diffusers import hub
     from daguerre.storage import data_dir
@@ -133,31 +135,27 @@ def pull(settings: Settings, model: tuple[str, ...]) -> None:
     pins = read_catalog(settings).pinned_revisions
     for name in model:
         if name not in pins:
-            there = ", ".join(pins) or "none"
+            names = ", ".join(pins) or "none"
             raise InvalidRequestError(
-                f"the catalog takes no model {name!r} from a hub; it takes: {there}", param="model"
+                f"the catalog has no repo for model {name!r}; models with one: {names}",
+                param="model",
             )
     if not pins:
-        click.echo("The catalog takes no model from a hub.")
+        click.echo("Nothing to download: no model of the catalog has a repo.")
     for name in model or pins:
         home = data_dir.prepare(settings.data_dir())
         click.echo(f"{name}: {pins[name]}")
-        click.echo(f"  is in {hub.pull(home, pins[name], _show_file)}")
+        click.echo(f"  saved in {hub.pull(home, pins[name], _show_file)}")
 
 
 def _show_file(name: str, size: int) -> None:
     click.echo(f"  {name}, {size / 1e6:.1f} MB")
 
 
-@contextmanager
-def _opened(settings: Settings) -> Iterator[ResourceStore]:
+def _open_store(settings: Settings) -> closing[ResourceStore]:
     from daguerre.storage.api_keys import ResourceStore
 
-    store = ResourceStore.open(settings.database_url, settings.data_dir())
-    try:
-        yield store
-    finally:
-        store.close()
+    return closing(ResourceStore.open(settings.database_url, settings.data_dir()))
 
 
 def _check_model(settings: Settings, model: str) -> None:
@@ -168,30 +166,22 @@ def _check_model(settings: Settings, model: str) -> None:
     names = [info.model for info in list_models(settings)]
     if model not in names:
         near = difflib.get_close_matches(model, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there is: {', '.join(names)}"
-        raise InvalidRequestError(f"there is no model {model!r}; {hint}", param="model")
+        hint = f"did you mean {near[0]!r}?" if near else f"models: {', '.join(names)}"
+        raise InvalidRequestError(f"the catalog has no model {model!r}; {hint}", param="model")
 
 
 def _confirm(alias: str, confirm: str | None) -> None:
     if confirm is None:
         if sys.stdin is None or not sys.stdin.isatty():
-            raise SettingsError(f"nothing was removed; to go on, add --confirm {alias}")
-        question = f"Applications that use {alias} will be refused. Type {alias} to go on"
+            raise SettingsError(f"nothing was removed; to confirm, add --confirm {alias}")
+        question = f"Applications with the key of {alias} will be rejected. Type {alias} to confirm"
         confirm = click.prompt(question, default="", show_default=False)
     if str(confirm).upper() != alias:
         raise SettingsError(f"nothing was removed: {confirm!r} is not {alias}")
 
 
-def _point_to_config(resource: Resource) -> None:
-    click.echo(f"Its URL, key and model id: daguerre config --as {resource.alias}")
-
-
-def _facts(resource: Resource) -> dict[str, object]:
-    return {name: getattr(resource, name) for name in type(resource).__slots__}
-
-
-def _model_facts(info: ModelInfo) -> dict[str, object]:
-    return {"model": info.model, "description": info.description, "created": info.created}
+def _print_hint(resource: Resource) -> None:
+    click.echo(f"Print its URL, key and model id: daguerre config --as {resource.alias}")
 
 
 def _row(resource: Resource) -> tuple[str, ...]:

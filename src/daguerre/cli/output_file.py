@@ -1,6 +1,6 @@
-"""Where a command writes what it has made: checked before the work, and written as a whole.
+"""The output of a command: a file, a device, a pipe or standard output.
 
-A file, a device, a pipe or standard output. Knows nothing of what is in the bytes.
+`check` runs before the work; `write` replaces a file atomically.
 """
 
 from __future__ import annotations
@@ -17,45 +17,49 @@ STDOUT = "-"
 
 
 def check(output: str) -> None:
-    """Before the work, not after it."""
+    """Raises `SettingsError` if `output` cannot be written."""
     if output == STDOUT:
         if sys.stdout is None:
-            raise SettingsError("standard output is closed; name a file")
+            raise SettingsError("standard output is closed; give a file")
         return
-    target, folder = Path(output), Path(output).parent
+    path, directory = Path(output), Path(output).parent
     try:
-        target.resolve()
-        target.stat()
+        path.resolve()
+        path.stat()
     except FileNotFoundError:
         pass
     except (OSError, RuntimeError, ValueError) as error:  # a name too long, a loop of links
-        reason = getattr(error, "strerror", None) or error
-        raise SettingsError(f"{output!r} cannot be a file: {reason}; name another") from None
-    if not folder.is_dir():
-        raise SettingsError(f"the folder {folder} does not exist; make it, or name another file")
-    if target.is_dir():
-        raise SettingsError(f"{output or 'the empty name'} is a folder; name a file")
-    if target.exists() and not os.access(target, os.W_OK):
-        raise SettingsError(f"{output} cannot be written to; name another file")
-    if not _is_device(target) and not os.access(folder, os.W_OK):
-        raise SettingsError(f"the folder {folder} cannot be written to; name another one")
+        raise SettingsError(
+            f"{output!r} cannot be a file: {_reason(error)}; give another name"
+        ) from None
+    if not directory.is_dir():
+        raise SettingsError(
+            f"the directory {directory} does not exist; create it, or give another file"
+        )
+    if path.is_dir():
+        raise SettingsError(f"{output or 'the empty name'} is a directory; give a file")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise SettingsError(f"{output} is not writable; give another file")
+    if not _is_device(path) and not os.access(directory, os.W_OK):
+        raise SettingsError(f"the directory {directory} is not writable; give another one")
 
 
-def make_folder(output: str) -> Path:
-    """The folder exists and can be written to; its parents are not made."""
-    folder = Path(output)
+def make_directory(output: str) -> Path:
+    """Creates the directory, but not its parents, and checks that it is writable."""
+    directory = Path(output)
     if not output or output == STDOUT:
-        raise SettingsError("many images need a folder; name one with -o")
+        raise SettingsError("several images need a directory; give one with -o")
     try:
-        folder.mkdir(exist_ok=True)
+        directory.mkdir(exist_ok=True)
     except FileExistsError:
-        raise SettingsError(f"{output} is a file; name a folder for the images") from None
+        raise SettingsError(f"{output} is a file; give a directory for the images") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SettingsError(f"cannot make the folder {output}: {reason}; name another") from None
-    if not os.access(folder, os.W_OK):
-        raise SettingsError(f"the folder {output} cannot be written to; name another one")
-    return folder
+        raise SettingsError(
+            f"cannot create the directory {output}: {_reason(error)}; give another one"
+        ) from None
+    if not os.access(directory, os.W_OK):
+        raise SettingsError(f"the directory {output} is not writable; give another one")
+    return directory
 
 
 def write(output: str, file: bytes) -> None:
@@ -67,24 +71,28 @@ def write(output: str, file: bytes) -> None:
         if _is_device(Path(output)):
             Path(output).write_bytes(file)
         else:
-            _replace(Path(output).resolve(), file)  # resolved: a link stays a link
+            _replace(Path(output).resolve(), file)  # resolved, so that a link stays a link
     except OSError as error:
-        raise SettingsError(f"cannot write {output}: {error.strerror or error}") from None
+        raise SettingsError(f"cannot write {output}: {_reason(error)}") from None
 
 
-def _is_device(target: Path) -> bool:
-    """Or a pipe: what takes bytes, and must not become a file."""
-    return target.exists() and not target.is_file()
+def _reason(error: Exception) -> object:
+    return getattr(error, "strerror", None) or error
 
 
-def _replace(target: Path, file: bytes) -> None:
-    """The image is there as a whole or not at all, also on a disk that is full."""
-    beside = target.with_name(f".daguerre-{secrets.token_hex(8)}")
+def _is_device(path: Path) -> bool:
+    """Whether it is a device or a pipe, which is written to and not replaced."""
+    return path.exists() and not path.is_file()
+
+
+def _replace(path: Path, file: bytes) -> None:
+    """Writes a temporary file and renames it, so a full disk leaves no partial image."""
+    temporary = path.with_name(f".daguerre-{secrets.token_hex(8)}")
     try:
-        with beside.open("xb") as opened:
+        with temporary.open("xb") as opened:
             opened.write(file)
-        if target.exists():
-            shutil.copymode(target, beside)
-        os.replace(beside, target)
+        if path.exists():
+            shutil.copymode(path, temporary)
+        os.replace(temporary, path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

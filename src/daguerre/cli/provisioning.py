@@ -1,7 +1,7 @@
-"""Making, renewing and removing model resources on both sides at once.
+"""Creates, rotates and destroys model resources, in the database and the credentials file.
 
-The database gets the hash of the key, the client's file the key itself; what the two hold stays in
-step here and nowhere else. Knows nothing of the terminal, nor of which models can be served.
+The database has the hash of a key, the credentials file the key itself. This module keeps the two
+consistent.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def create(
     alias: str,
     requests_per_minute: int | None = None,
 ) -> Resource:
-    """A resource whose key stands in the client's file, or no resource at all."""
+    """Creates a resource and stores its key; without the key, there is no resource either."""
     resource, key = store.create(model, alias, requests_per_minute)
     try:
-        _remember(settings, resource, key)
+        _save_credentials(settings, resource, key)
     except SettingsError:
         store.destroy(resource.alias)
         raise
@@ -37,81 +37,86 @@ def create(
 
 
 def create_default(settings: Settings, store: ResourceStore, model: str) -> None:
-    """Leaves a database with at least one resource; touches none that is there."""
-    if store.list():
-        return
-    try:
-        create(settings, store, model, DEFAULT_ALIAS)
-    except InvalidRequestError:
-        pass  # another process was faster, and has made the same one
+    """Creates the default resource if the database has none."""
+    if not store.list():
+        with suppress(InvalidRequestError):  # another process has just created it
+            create(settings, store, model, DEFAULT_ALIAS)
 
 
 def rotate(settings: Settings, store: ResourceStore, alias: str) -> Resource:
-    """A new key stands on both sides, or the old one does, at whatever moment this is killed: the
-    file has both from before the database changes until after it has."""
-    resource = store.get(alias)
-    folder = settings.data_dir()
-    before = credentials.read(folder).get(resource.alias)
-    sound = _checked(store, resource, before) or before
+    """Gives a resource a new key. The credentials file has a valid key whenever this is killed: it
+    has both keys from before the database changes until after."""
+    resource, directory = store.get(alias), settings.data_dir()
+    before = credentials.read(directory).get(resource.alias)
+    previous = _validated(store, resource, before) or before
     try:
         key = store.rotate(
             resource.alias,
-            before_commit=lambda key: _remember(settings, resource, key, beside=sound),
+            before_commit=lambda key: _save_credentials(settings, resource, key, previous),
         )
     except SettingsError:
         if before:  # the database may have failed after the file was written
-            credentials.put(folder, resource.alias, before)
+            credentials.put(directory, resource.alias, before)
         raise
-    with suppress(SettingsError):  # the file has the key already
-        _remember(settings, resource, key)
+    with suppress(SettingsError):  # the file already has the key
+        _save_credentials(settings, resource, key)
     return store.get(resource.alias)
 
 
 def destroy(settings: Settings, store: ResourceStore, resource: Resource) -> None:
-    credentials.read(settings.data_dir())  # a damaged file is told before anything is removed
+    credentials.read(settings.data_dir())  # fails before anything is removed if it is damaged
     store.destroy(resource.alias)
     credentials.remove(settings.data_dir(), resource.alias)
 
 
 def default_resource(store: ResourceStore) -> Resource | None:
-    """`DIFFUSION` where there is one, else the oldest."""
+    """The resource `DIFFUSION` if it exists, otherwise the oldest."""
     resources = {resource.alias: resource for resource in store.list()}
     return resources.get(DEFAULT_ALIAS) or next(iter(resources.values()), None)
 
 
-def attachments(
+def credentials_by_alias(
     settings: Settings, store: ResourceStore
 ) -> Mapping[str, ResourceCredentials | None]:
-    """Alias -> what an application needs; None where the key here is not one that opens it."""
-    known = credentials.read(settings.data_dir())
+    """Alias -> credentials of each resource; None if the file has no valid key."""
+    stored = credentials.read(settings.data_dir())
     return {
-        resource.alias: _checked(store, resource, known.get(resource.alias))
+        resource.alias: _validated(store, resource, stored.get(resource.alias))
         for resource in store.list()
     }
 
 
-def _checked(
-    store: ResourceStore, resource: Resource, attachment: ResourceCredentials | None
+def lost_key(alias: str) -> str:
+    """Message for a resource without a valid key in the credentials file."""
+    return (
+        f"the key of {alias} is not in this data directory;"
+        f" create a new one with 'daguerre models rotate {alias}'"
+    )
+
+
+def _validated(
+    store: ResourceStore, resource: Resource, stored: ResourceCredentials | None
 ) -> ResourceCredentials | None:
-    for key in (attachment.key, attachment.next_key) if attachment else ():
+    """The credentials with the key that the database accepts, if there is one."""
+    for key in (stored.key, stored.next_key) if stored else ():
         if key and store.authenticate(key) == resource:
-            return attachment and replace(attachment, key=key, next_key="")
+            return stored and replace(stored, key=key, next_key="")
     return None
 
 
-def _remember(
-    settings: Settings, resource: Resource, key: str, beside: ResourceCredentials | None = None
+def _save_credentials(
+    settings: Settings,
+    resource: Resource,
+    key: str,
+    previous: ResourceCredentials | None = None,
 ) -> None:
-    """As its key, or as its next one beside what there is."""
-    folder = settings.data_dir()
-    # The address that `serve` last wrote is truer than what this command would listen on.
-    served_at = {attachment.url for attachment in credentials.read(folder).values()}
-    url = (
-        served_at.pop()
-        if len(served_at) == 1 and not settings.public_url
-        else settings.public_base_url()
-    )
-    attachment = ResourceCredentials(url=url, key=key, model=resource.model)
-    if beside:
-        attachment = replace(attachment, key=beside.key, next_key=key)
-    credentials.put(folder, resource.alias, attachment)
+    """Stores `key`, as the next key if there are `previous` credentials."""
+    directory = settings.data_dir()
+    urls = {one.url for one in credentials.read(directory).values()}
+    url = settings.public_base_url()
+    if len(urls) == 1 and not settings.public_url:  # the address that `daguerre serve` stored
+        url = urls.pop()
+    saved = ResourceCredentials(url=url, key=key, model=resource.model)
+    if previous:
+        saved = replace(saved, key=previous.key, next_key=key)
+    credentials.put(directory, resource.alias, saved)
