@@ -1,4 +1,4 @@
-"""What a test of the running engine is told in: an engine that is ready, jobs, and their ends."""
+"""Helpers for tests of a running engine: start it, run jobs, and check their last events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def make(*models: ToyModel, waiting: int = 64, running: int = 8, path: Path | No
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):  # of a busy machine
+    async with asyncio.timeout(60):  # the machine may be busy
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -47,7 +47,7 @@ async def events(engine: Engine, asked: ImageParams) -> list[Event]:
 async def together(
     engine: ThreadEngine, model: ToyModel, asked: Sequence[ImageParams]
 ) -> list[Any]:
-    """The last event of each; all are accepted before the first begins."""
+    """The last event of each job; all jobs are accepted before the first one runs."""
     gate = threading.Event()
     model.on_pipeline = lambda: gate.wait(20)
     tasks = [asyncio.create_task(events(engine, one)) for one in asked]
@@ -57,7 +57,7 @@ async def together(
 
 
 def run(scene: Coroutine[Any, Any, None]) -> None:
-    """Also checks that no scene leaves the engine's thread behind."""
+    """Runs a scene and checks that it leaves no engine thread behind."""
     asyncio.run(scene)
     assert "daguerre-engine" not in [thread.name for thread in threading.enumerate()]
 

@@ -1,4 +1,4 @@
-"""Who is run when, and who is given up."""
+"""Which worker runs which job, and which job fails after a crash."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from daguerre.engine.workers.dispatcher import JobDispatcher
 
 
-def roster(count: int, max_running: int = 3) -> JobDispatcher:
+def dispatcher(count: int, max_running: int = 3) -> JobDispatcher:
     made = JobDispatcher(max_running)
     for job in range(1, count + 1):
         made.add(job)
@@ -15,173 +15,175 @@ def roster(count: int, max_running: int = 3) -> JobDispatcher:
 
 
 def end(jobs: JobDispatcher, job: int) -> None:
-    """The process has said that it is done."""
+    """The worker has reported the end of the job."""
     assert jobs.remove(job, has_ended=True) is None
 
 
-def sent(jobs: JobDispatcher) -> list[int]:
-    """To the one process that there is."""
+def assign(jobs: JobDispatcher) -> list[int]:
+    """Jobs that are assigned to worker 0 now."""
     return [job for job, _ in jobs.dispatch({0: ()})]
 
 
-def test_sent_in_order_of_arrival() -> None:
-    """A process holds as many as may run; the next is sent when one has ended."""
-    jobs = roster(5)
-    assert (sent(jobs), sent(jobs)) == ([1, 2, 3], [])
+def test_order_of_arrival() -> None:
+    """A worker holds at most `max_running` jobs; the next is assigned when one ends."""
+    jobs = dispatcher(5)
+    assert (assign(jobs), assign(jobs)) == ([1, 2, 3], [])
     end(jobs, 2)
-    assert jobs.remove(5) is None  # waits, so no process need be told
-    assert (sent(jobs), len(jobs), jobs.is_busy(0)) == ([4], 3, True)
+    assert jobs.remove(5) is None  # queued, so no worker needs a cancellation
+    assert (assign(jobs), len(jobs), jobs.is_busy(0)) == ([4], 3, True)
 
 
-def test_place_of_who_leaves() -> None:
-    """A job that is not wanted any more keeps its place until the process has let go of it, so
-    that clients who come and leave cannot fill the process's memory while it does not listen."""
-    jobs = roster(3, max_running=1)
-    sent(jobs)
+def test_cancelled_job_takes_up_capacity() -> None:
+    """A cancelled job counts until its worker acknowledges.
+
+    So cancelled jobs cannot fill the memory of a worker that reads nothing.
+    """
+    jobs = dispatcher(3, max_running=1)
+    assign(jobs)
     assert jobs.remove(1) == 0
-    assert sent(jobs) == []
+    assert assign(jobs) == []
     jobs.on_cancel_ack(0, 1)
-    assert sent(jobs) == [2]
+    assert assign(jobs) == [2]
     assert jobs.remove(2) == 0
-    assert jobs.on_worker_died(0) == []  # and a process that is gone holds nobody
-    assert sent(jobs) == [3]
+    assert jobs.on_worker_died(0) == []  # a dead worker holds no jobs
+    assert assign(jobs) == [3]
 
 
-def test_owners_take_turns() -> None:
-    """The one job of an owner goes before the second of another who has many."""
+def test_tenants_share_fairly() -> None:
+    """A tenant's first job runs before the second one of a tenant with many."""
     jobs = JobDispatcher(max_running=1)
     for job in range(1, 6):
         jobs.add(job, "busy")
-    assert sent(jobs) == [1]
+    assert assign(jobs) == [1]
     assert len([*jobs.models_ahead_of("rare")]) == 1
     jobs.add(6, "rare")
     assert len([*jobs.models_ahead_of("rare")]) == 3
     order = []
     for last in (1, 6, 2, 3, 4):
         end(jobs, last)
-        order += sent(jobs)
+        order += assign(jobs)
     assert order == [6, 2, 3, 4, 5]
 
 
-def test_place_in_the_queue() -> None:
-    """How many are ahead of each, as they end and leave; nothing is told of one that is begun."""
-    jobs = roster(5, max_running=2)
-    sent(jobs)
+def test_queue_positions() -> None:
+    """Positions fall as jobs end or are cancelled; a running job has none."""
+    jobs = dispatcher(5, max_running=2)
+    assign(jobs)
     assert jobs.queue_positions() == {1: 0, 2: 1, 3: 2, 4: 3, 5: 4}
     jobs.on_work_started(0, [1], is_running=True)
     assert jobs.queue_positions() == {2: 1, 3: 2, 4: 3, 5: 4}
     end(jobs, 1)
     assert jobs.remove(4) is None
-    sent(jobs)
+    assign(jobs)
     assert jobs.queue_positions() == {2: 0, 3: 1, 5: 2}
 
 
-def test_place_among_owners_is_kept() -> None:
-    """Whoever asks is told the very number of jobs that are then run before it, if no other comes;
-    and the number by which it is accepted is the first of these."""
+def test_positions_among_tenants() -> None:
+    """A position is the exact number of jobs that run first if no other job arrives."""
     random = np.random.RandomState(4)
     for _ in range(200):
         jobs = JobDispatcher(max_running=1)
         for job in range(1, random.randint(2, 12)):
-            owner = str(random.randint(3))
-            expected = len([*jobs.models_ahead_of(owner)])
-            jobs.add(job, owner)
+            tenant = str(random.randint(3))
+            expected = len([*jobs.models_ahead_of(tenant)])
+            jobs.add(job, tenant)
             assert jobs.queue_positions()[job] == expected
-            if random.randint(3) == 0 and (chosen := sent(jobs)):
+            if random.randint(3) == 0 and (chosen := assign(jobs)):
                 end(jobs, chosen[0])
         while len(jobs):
-            told = jobs.queue_positions()
-            first, *_ = sent(jobs)
+            before = jobs.queue_positions()
+            first, *_ = assign(jobs)
             end(jobs, first)
-            assert told.pop(first) == 0
-            assert jobs.queue_positions() == {job: ahead - 1 for job, ahead in told.items()}
+            assert before.pop(first) == 0
+            assert jobs.queue_positions() == {job: ahead - 1 for job, ahead in before.items()}
 
 
-def test_who_was_worked_on_is_run_alone() -> None:
-    """After a death each suspect has the process to itself; then all go on as before."""
-    jobs = roster(6)
-    sent(jobs)
+def test_quarantine() -> None:
+    """After a crash each job that was active is retried alone; then all continue as before."""
+    jobs = dispatcher(6)
+    assign(jobs)
     jobs.on_work_started(0, [1, 2], is_running=True)
     assert jobs.num_running == 2
     assert jobs.on_worker_died(0) == []
     assert (jobs.num_running, jobs.is_busy(0)) == (0, False)
-    assert (sent(jobs), sent(jobs)) == ([1], [])
+    assert (assign(jobs), assign(jobs)) == ([1], [])
     end(jobs, 1)
-    assert (sent(jobs), sent(jobs)) == ([2], [])
+    assert (assign(jobs), assign(jobs)) == ([2], [])
     end(jobs, 2)
-    assert sent(jobs) == [3, 4, 5]
+    assert assign(jobs) == [3, 4, 5]
 
 
-def test_second_death_is_the_last() -> None:
-    """The suspect that has the process when it dies again is given up, and nobody else."""
-    jobs = roster(3)
-    sent(jobs)
+def test_second_crash() -> None:
+    """A quarantined job whose worker crashes again fails, and no other job does."""
+    jobs = dispatcher(3)
+    assign(jobs)
     jobs.on_work_started(0, [1, 2, 3], is_running=True)
     assert jobs.on_worker_died(0) == []
-    assert sent(jobs) == [1]
+    assert assign(jobs) == [1]
     jobs.on_work_started(0, [1], is_running=True)
     end(jobs, 1)
-    assert sent(jobs) == [2]
+    assert assign(jobs) == [2]
     jobs.on_work_started(0, [2], is_running=False)
     assert jobs.on_worker_died(0) == [2]
-    assert (sent(jobs), len(jobs)) == ([3], 1)
+    assert (assign(jobs), len(jobs)) == ([3], 1)
 
 
-def test_somebody_is_guilty() -> None:
-    """A process that dies before it has said whom it works for may have died of one of those it
-    has, or have been dead before they came: that counts half."""
-    jobs = roster(2, max_running=1)
-    sent(jobs)
+def test_unattributed_crashes() -> None:
+    """Four crashes before the worker reports any work fail the job: each counts half.
+
+    The worker may have been dead before it received the job.
+    """
+    jobs = dispatcher(2, max_running=1)
+    assign(jobs)
     for _ in range(3):
         assert jobs.on_worker_died(0) == []
-        assert sent(jobs) == [1]
+        assert assign(jobs) == [1]
     assert jobs.on_worker_died(0) == [1]
-    assert sent(jobs) == [2]
+    assert assign(jobs) == [2]
 
 
-def test_sent_to_a_process_that_was_dead() -> None:
-    """One event that ends two processes costs a job that was in both nothing but time."""
+def test_job_assigned_to_dead_workers() -> None:
+    """A job is only delayed if one event kills both workers it was assigned to."""
     jobs = two(1)
     jobs.dispatch({0: (), 1: ()})
-    begin(jobs, 0, 1)
+    start(jobs, 0, 1)
     assert jobs.on_worker_died(0) == []
     assert jobs.dispatch({1: ()}) == [(1, 1)]
     assert jobs.on_worker_died(1) == []
     assert jobs.dispatch({0: ()}) == [(1, 0)]
 
 
-def test_work_for_who_has_left_is_work() -> None:
-    """A process that is still in a forward for a job that was cancelled is not taken for idle."""
+def test_active_for_cancelled_job() -> None:
+    """A worker that is still active for a cancelled job is not idle."""
     jobs = two(1)
     jobs.dispatch({0: (), 1: ()})
-    begin(jobs, 0, 1)
+    start(jobs, 0, 1)
     jobs.remove(1)
     jobs.on_cancel_ack(0, 1)
     jobs.add(2)
     assert jobs.dispatch({0: (), 1: ()}) == [(2, 1)]
 
 
-def test_ended_jobs_are_not_guilty() -> None:
-    """A death after the job that was worked on has ended is no fault of one that waits."""
-    jobs = roster(2, max_running=1)
-    sent(jobs)
+def test_crash_after_removal() -> None:
+    """A crash while the worker is active for a removed job is not attributed to a waiting job."""
+    jobs = dispatcher(2, max_running=1)
+    assign(jobs)
     jobs.on_work_started(0, [1], is_running=True)
     jobs.remove(1)
     assert jobs.on_worker_died(0) == []
-    assert sent(jobs) == [2]
+    assert assign(jobs) == [2]
     jobs.on_work_started(0, [2], is_running=True)
     assert jobs.on_worker_died(0) == []  # its first
 
 
-def test_who_has_left_may_be_guilty() -> None:
-    """A process that dies in a forward for a job that was cancelled died of no other; until it
-    says that it is idle, it has something to do."""
-    jobs = roster(2, max_running=2)
-    sent(jobs)
+def test_busy_for_cancelled_job() -> None:
+    """A worker that is active for a cancelled job is busy until it reports that it is idle."""
+    jobs = dispatcher(2, max_running=2)
+    assign(jobs)
     jobs.on_work_started(0, [1], is_running=True)
     jobs.remove(1)
     assert jobs.on_worker_died(0) == []
-    assert sent(jobs) == [2]
+    assert assign(jobs) == [2]
     jobs.on_work_started(0, [2], is_running=True)
     jobs.remove(2)
     assert jobs.is_busy(0)
@@ -190,7 +192,7 @@ def test_who_has_left_may_be_guilty() -> None:
 
 
 def two(count: int = 0, max_running: int = 3) -> JobDispatcher:
-    """Processes."""
+    """A dispatcher with two workers."""
     made = JobDispatcher(max_running, num_workers=2)
     for job in range(1, count + 1):
         made.add(job)
@@ -200,20 +202,20 @@ def two(count: int = 0, max_running: int = 3) -> JobDispatcher:
 BOTH = {0: ("",), 1: ("",)}
 
 
-def begin(jobs: JobDispatcher, process: int, *numbers: int) -> None:
-    assert jobs.on_work_started(process, numbers, is_running=True)
+def start(jobs: JobDispatcher, worker: int, *numbers: int) -> None:
+    assert jobs.on_work_started(worker, numbers, is_running=True)
 
 
-def test_least_work_first() -> None:
-    """The next job goes to the process with the fewest; neither hoards what it has not begun."""
+def test_least_loaded_worker() -> None:
+    """The least loaded worker gets the next job, and none prefetches more than its limit."""
     jobs = two(7)
     assert jobs.dispatch(BOTH) == [(1, 0), (2, 1), (3, 0), (4, 1)]
-    begin(jobs, 1, 2, 4)
+    start(jobs, 1, 2, 4)
     assert jobs.dispatch(BOTH) == [(5, 1)]  # the most that may run
     end(jobs, 2)
     end(jobs, 4)
     assert jobs.dispatch(BOTH) == [(6, 1)]
-    begin(jobs, 0, 1)
+    start(jobs, 0, 1)
     assert jobs.dispatch(BOTH) == [(7, 0)]
     assert (jobs.num_assigned(0), jobs.num_assigned(1), len([*jobs.models_ahead_of("")])) == (
         3,
@@ -222,16 +224,15 @@ def test_least_work_first() -> None:
     )
 
 
-def test_one_that_is_not_there_gets_nothing() -> None:
-    """A process that is being started is passed over, and gets its share afterwards."""
+def test_worker_not_ready() -> None:
+    """A worker that is starting gets no jobs until it is ready."""
     jobs = two(4)
     assert jobs.dispatch({1: ("",)}) == [(1, 1), (2, 1)]
     assert jobs.dispatch(BOTH) == [(3, 0), (4, 0)]
 
 
-def test_where_the_model_is() -> None:
-    """A process that has the job's model, or is about to load it for another job, comes first; when
-    it has no room the other does."""
+def test_loaded_model() -> None:
+    """A worker that has loaded the model, or is loading it for another job, is preferred."""
     jobs = two()
     for job in range(1, 5):
         jobs.add(job, model="big")
@@ -243,45 +244,49 @@ def test_where_the_model_is() -> None:
     assert jobs.dispatch({0: (), 1: ()}) == [(1, 0), (2, 0), (3, 1)]
 
 
-def test_a_death_is_of_one_process() -> None:
-    """Whoever the other has goes on; the suspects get a process each that has nothing else, the
-    rest of the dead one's jobs whoever is free."""
+def test_crash_of_one_worker() -> None:
+    """A crash of one worker does not affect the jobs of the other.
+
+    Quarantined jobs are retried alone; the other jobs of the crashed worker go to any.
+    """
     jobs = two(6)
     jobs.dispatch(BOTH)
-    begin(jobs, 0, 1, 3)
+    start(jobs, 0, 1, 3)
     assert jobs.dispatch(BOTH) == [(5, 0)]
     assert jobs.on_worker_died(0) == []
-    # One process alone: it takes nothing else until it is free for a suspect.
+    # The only worker gets no other jobs until it is free for a quarantined job.
     assert jobs.dispatch({1: ("",)}) == []
-    begin(jobs, 1, 2)
+    start(jobs, 1, 2)
     assert jobs.dispatch(BOTH) == [(1, 0), (5, 1)]
     end(jobs, 1)
     assert jobs.dispatch(BOTH) == [(3, 0)]
-    begin(jobs, 0, 3)
+    start(jobs, 0, 3)
     assert jobs.on_worker_died(0) == [3]
-    begin(jobs, 1, 5)
+    start(jobs, 1, 5)
     assert jobs.dispatch(BOTH) == [(6, 0)]
 
 
-def test_suspects_are_not_forgotten() -> None:
-    """Where one process alone is left, and is never idle, it still becomes free for them."""
+def test_quarantined_job_is_not_starved() -> None:
+    """A single worker under constant load still becomes idle for a quarantined job."""
     jobs = two(3)
     jobs.dispatch(BOTH)
-    begin(jobs, 1, 2)
+    start(jobs, 1, 2)
     jobs.on_worker_died(1)
     for job in range(4, 9):
         jobs.add(job)
-    assert sent(jobs) == []
+    assert assign(jobs) == []
     end(jobs, 1)
     end(jobs, 3)
-    assert (sent(jobs), sent(jobs)) == ([2], [])
+    assert (assign(jobs), assign(jobs)) == ([2], [])
     end(jobs, 2)
-    assert sent(jobs) == [4, 5]
+    assert assign(jobs) == [4, 5]
 
 
-def test_idle_one_takes_what_another_has_not_begun() -> None:
-    """But not a job that the other is about to begin, nor one whose model it does not have; until
-    the other has let go, the job keeps its place there, too."""
+def test_rebalance() -> None:
+    """An idle worker gets a prefetched job of another one if it has the model loaded.
+
+    The job takes up capacity of its former worker until the cancellation is acknowledged.
+    """
     jobs = two(2)
     assert [*jobs.dispatch({0: ("",)})] == [(1, 0), (2, 0)]
     assert jobs.rebalance({0: ("",), 1: ()}) == []
@@ -297,19 +302,19 @@ def test_idle_one_takes_what_another_has_not_begun() -> None:
     assert (jobs.rebalance(BOTH), jobs.dispatch(BOTH)) == ([], [])
 
 
-def unlike(count: int) -> JobDispatcher:
-    """Process 1 serves "any" and not "first"; jobs with odd numbers are for "first"."""
-    made = JobDispatcher(3, 2, lambda process, model: process == 0 or model == "any")
+def mismatched(count: int) -> JobDispatcher:
+    """Worker 1 serves only "any"; jobs with odd numbers are for "first"."""
+    made = JobDispatcher(3, 2, lambda worker, model: worker == 0 or model == "any")
     for job in range(1, count + 1):
         made.add(job, model="first" if job % 2 else "any")
     return made
 
 
-def test_jobs_go_where_their_model_is_served() -> None:
-    """Those that only a busy process may do wait for it, and hold up no other."""
-    jobs = unlike(8)
+def test_mismatched_worker() -> None:
+    """Jobs that only a busy worker may run wait for it, and delay no other job."""
+    jobs = mismatched(8)
     assert jobs.dispatch(BOTH) == [(1, 0), (2, 1), (3, 0), (4, 1)]
-    begin(jobs, 1, 2, 4)
+    start(jobs, 1, 2, 4)
     assert jobs.dispatch(BOTH) == [(6, 1)]
     for job in (2, 4, 6):
         end(jobs, job)
@@ -317,15 +322,15 @@ def test_jobs_go_where_their_model_is_served() -> None:
     end(jobs, 8)
     assert (jobs.dispatch(BOTH), jobs.dispatch({1: ("",)})) == ([], [])
     assert jobs.rebalance({0: ("first",), 1: ("first",)}) == []
-    begin(jobs, 0, 1, 3)
+    start(jobs, 0, 1, 3)
     assert jobs.dispatch(BOTH) == [(5, 0)]
 
 
-def test_suspects_go_where_their_model_is_served() -> None:
-    """One process is kept free for them, and it is one that may do them."""
-    jobs = unlike(3)
+def test_quarantine_and_mismatch() -> None:
+    """The worker reserved for quarantined jobs is one that may serve their model."""
+    jobs = mismatched(3)
     assert jobs.dispatch(BOTH) == [(1, 0), (2, 1), (3, 0)]
-    begin(jobs, 0, 1)
+    start(jobs, 0, 1)
     assert jobs.on_worker_died(0) == []
     jobs.add(4, model="any")
     jobs.add(6, model="any")
@@ -335,21 +340,20 @@ def test_suspects_go_where_their_model_is_served() -> None:
     assert jobs.dispatch(BOTH) == [(1, 0), (6, 1)]
 
 
-def test_what_may_not_be_served_any_more_is_taken_back() -> None:
-    """Begun or not, each keeps its place before those that came later, and what the process still
-    says of it counts for nothing; a suspect stays one."""
+def test_revoke_mismatched() -> None:
+    """Jobs of a worker that no longer matches are requeued in order; quarantined ones stay so."""
     served = [0, 1]
-    jobs = JobDispatcher(3, 2, lambda process, model: process in served)
+    jobs = JobDispatcher(3, 2, lambda worker, model: worker in served)
     for job in range(1, 4):
         jobs.add(job)
     jobs.dispatch({0: ("",)})
-    begin(jobs, 0, 1)
+    start(jobs, 0, 1)
     assert jobs.revoke_mismatched() == []
     served.remove(0)
     assert jobs.revoke_mismatched() == [(1, 0), (2, 0)]
     assert (jobs.revoke_mismatched(), jobs.is_assigned(0, 1), jobs.num_running) == ([], False, 0)
     assert jobs.dispatch(BOTH) == [(1, 1), (2, 1)]
-    begin(jobs, 1, 1)
+    start(jobs, 1, 1)
     assert jobs.on_worker_died(1) == []
     assert jobs.dispatch(BOTH) == [(1, 1)]
     served[:] = [0]
@@ -359,19 +363,19 @@ def test_what_may_not_be_served_any_more_is_taken_back() -> None:
     assert (jobs.dispatch(BOTH), jobs.dispatch(BOTH)) == ([(1, 0)], [])
 
 
-def test_nobody_is_asked_for_each_job() -> None:
-    """However many wait that no free process may serve, it is asked once for their model."""
+def test_may_serve_is_cached() -> None:
+    """`may_serve` is called once per model and worker, however many jobs are queued."""
     asked = []
 
-    def may_serve(process: int, model: str) -> bool:
+    def may_serve(worker: int, model: str) -> bool:
         asked.append(model)
-        return process == 0 or model == "other"
+        return worker == 0 or model == "other"
 
-    roster = JobDispatcher(1, 2, may_serve)
+    jobs = JobDispatcher(1, 2, may_serve)
     for job in range(100):
-        roster.add(job, "owner", "busy")
-    assert roster.dispatch({0: (), 1: ()}) == [(0, 0)]
+        jobs.add(job, "tenant", "busy")
+    assert jobs.dispatch({0: (), 1: ()}) == [(0, 0)]
     asked.clear()
-    roster.add(100, "owner", "other")
-    assert roster.dispatch({0: (), 1: ()}) == [(100, 1)]
+    jobs.add(100, "tenant", "other")
+    assert jobs.dispatch({0: (), 1: ()}) == [(100, 1)]
     assert len(asked) == 2

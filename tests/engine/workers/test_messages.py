@@ -43,7 +43,7 @@ from daguerre.params import (
     StepCompleted,
     Timings,
 )
-from engine.deadly import build
+from engine.faulty import build
 from engine.networks import params
 
 numbers = st.integers(1, 2**63)

@@ -30,7 +30,7 @@ from daguerre.errors import (
     UnavailableError,
 )
 from daguerre.params import ImageParams, JobContext, JobQueued, JobSucceeded, StepCompleted
-from engine.deadly import NUM_STEPS, asked, engine, model, pids, prompt
+from engine.faulty import NUM_STEPS, asked, engine, model, pids, prompt
 from engine.scenes import error, events, pixels, ready, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
@@ -152,10 +152,10 @@ def test_killed_under_load() -> None:
     run(scene())
 
 
-@pytest.mark.parametrize("deed", ["kill", "hang", "native", "freeze", "memory"])
-def test_survived_once(deed: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("fault", ["kill", "hang", "native", "freeze", "memory"])
+def test_survived_once(fault: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A worker that dies, hangs, freezes or has no memory left is replaced; its job is retried."""
-    words = prompt(deed, tmp_path / "once")
+    words = prompt(fault, tmp_path / "once")
     (tmp_path / "once").touch()
     (expected,) = alone([asked(1, words)])
     (tmp_path / "once").unlink()
@@ -175,7 +175,7 @@ def test_survived_once(deed: str, tmp_path: Path, caplog: pytest.LogCaptureFixtu
         "freeze": "sent no heartbeat for 2 s",
         "memory": "ran out of memory",
     }
-    assert logged[deed] in caplog.text
+    assert logged[fault] in caplog.text
 
 
 def test_unreadable_message(
@@ -202,8 +202,8 @@ def test_unreadable_message(
     assert "sent an unreadable message (MemoryError)" in caplog.text
 
 
-@pytest.mark.parametrize("deed", ["kill", "memory"])
-def test_poison(deed: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("fault", ["kill", "memory"])
+def test_poison(fault: str, caplog: pytest.LogCaptureFixture) -> None:
     """A job that crashes its worker twice fails; concurrent jobs get the right bytes."""
     wanted = [asked(seed) for seed in range(1, 8)]
     expected = alone(wanted)
@@ -211,7 +211,7 @@ def test_poison(deed: str, caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
         async with ready(engine(forward_s=0.01)) as process:
             for _ in range(2):  # the second time with certificates
-                poison = asyncio.create_task(events(process, asked(99, prompt(deed))))
+                poison = asyncio.create_task(events(process, asked(99, prompt(fault))))
                 others = await asyncio.gather(*(events(process, one) for one in wanted))
                 assert [pixels(job[-1]) for job in others] == expected
                 failure = error((await poison)[-1])
@@ -270,13 +270,13 @@ def test_hang_while_loading(caplog: pytest.LogCaptureFixture) -> None:
     assert "did not load its models within 1 s" in caplog.text
 
 
-@pytest.mark.parametrize("deed", ["doze", "native-doze"])
-def test_preparing_is_no_hang(deed: str) -> None:
+@pytest.mark.parametrize("fault", ["sleep", "native-sleep"])
+def test_preparing_is_no_hang(fault: str) -> None:
     """Preparing a network may take longer than a forward, even if it blocks all threads."""
     (expected,) = alone([asked(1)])
 
     async def scene() -> None:
-        async with ready(engine(hang_timeout_s=1.0, on_prepare=deed)) as process:
+        async with ready(engine(hang_timeout_s=2.0, on_prepare=fault)) as process:
             assert pixels((await events(process, asked(1)))[-1]) == expected
             assert process.stats().num_restarts == 0
 
@@ -453,7 +453,7 @@ def test_worker_ignores_signals() -> None:
 
 PARENT = """
 import asyncio, signal, sys
-from engine.deadly import asked, engine, pids, prompt
+from engine.faulty import asked, engine, pids, prompt
 # As on a terminal: a shell may start background programs with SIGINT ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from engine.scenes import until
@@ -471,16 +471,16 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("deed", ["idle", "hang", "native"])
+@pytest.mark.parametrize("fault", ["idle", "hang", "native"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
-def test_server_ends(deed: str, number: signal.Signals | None) -> None:
+def test_server_ends(fault: str, number: signal.Signals | None) -> None:
     """However the server ends, it leaves no worker behind, even one that hangs."""
-    if number is None and deed != "idle":
+    if number is None and fault != "idle":
         pytest.skip("the program does not end while it waits for a job")
-    if deed == "native" and sys.platform != "linux":
+    if fault == "native" and sys.platform != "linux":
         pytest.skip("only Linux kills a worker that hangs in native code")
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT, deed],
+        [sys.executable, "-c", PARENT, fault],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -490,7 +490,7 @@ def test_server_ends(deed: str, number: signal.Signals | None) -> None:
         try:
             assert parent.stdout and parent.stdin
             pid = int(parent.stdout.readline())
-            if deed != "idle":
+            if fault != "idle":
                 assert "Step" in parent.stdout.readline() + parent.stdout.readline()
             assert not is_gone(pid)
             if number is not None:

@@ -14,7 +14,7 @@ from daguerre.engine.workers.process_engine import ProcessEngine
 from daguerre.engine.workers.slot import MAX_FAILED_STARTS
 from daguerre.errors import InternalError, NotReadyError, QueueFullError, UnavailableError
 from daguerre.params import JobContext, JobQueued, StepCompleted
-from engine.deadly import NEVER, NUM_STEPS, asked, engine, pids, prompt
+from engine.faulty import NEVER, NUM_STEPS, asked, engine, pids, prompt
 from engine.scenes import error, events, pixels, ready, until
 from engine.workers.test_process_engine import STEPS, alone, is_gone, run
 
@@ -216,7 +216,7 @@ def test_uneven_jobs() -> None:
     async def scene() -> None:
         async with ready(engine(0.0, TWO, hang_timeout_s=60.0)) as process:
             await all_ready(process)
-            long = process.generate(asked(99, prompt("doze")))
+            long = process.generate(asked(99, prompt("sleep")))
             assert [await anext(long) for _ in range(3)] == [JobQueued(0), *STEPS[:2]]
             short = [events(process, asked(seed)) for seed in range(1, 31)]
             assert all(pixels(job[-1]) for job in await asyncio.gather(*short))

@@ -18,7 +18,7 @@ from daguerre.engine.workers.slot import WorkerHandle
 from daguerre.engine.workers.worker import Worker
 from daguerre.errors import InternalError
 from daguerre.params import JobQueued
-from engine.deadly import NEVER, asked, build, model
+from engine.faulty import NEVER, asked, build, model
 from engine.scenes import error, events, pixels, ready, until
 from engine.workers.test_process_engine import STEPS, alone, engine_threads
 

@@ -62,7 +62,7 @@ class JobDispatcher:
     """Assigns queued jobs to workers.
 
     A worker holds at most `max_running` jobs; the others are queued in fair order among tenants and
-    are not affected by crashes. A job goes to the least loaded worker that may serve its model,
+    are not affected by crashes. A job is assigned to the least loaded worker for its model,
     preferably one that has loaded it. When a worker crashes, the jobs that it was working on are
     quarantined: each is retried alone on a worker, which attributes a second crash to that job.
     """

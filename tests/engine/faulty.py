@@ -1,6 +1,6 @@
-"""A toy engine for a process of its own, whose prompts kill it, hang it or take its memory.
+"""A toy engine whose prompts crash it, hang it or exhaust its memory.
 
-What shall happen once only is written down in a folder, where the next process finds it.
+A fault that must happen only once creates a file, which the next worker finds.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def _hang() -> None:
 
 
 def _hang_in_native_code() -> None:
-    ctypes.PyDLL(None).sleep(1000)  # and no other thread runs meanwhile
+    ctypes.PyDLL(None).sleep(1000)  # holds the GIL
 
 
-def _doze_in_native_code() -> None:
+def _sleep_in_native_code() -> None:
     ctypes.PyDLL(None).sleep(3)
 
 
-def _doze() -> None:
+def _sleep() -> None:
     time.sleep(3.0)
 
 
@@ -66,12 +66,12 @@ def _raise() -> NoReturn:
     raise InternalError("the weights are damaged")
 
 
-DEEDS: Mapping[str, Callable[[], None]] = {
+FAULTS: Mapping[str, Callable[[], None]] = {
     "kill": _kill,
     "hang": _hang,
-    "doze": _doze,
+    "sleep": _sleep,
     "native": _hang_in_native_code,
-    "native-doze": _doze_in_native_code,
+    "native-sleep": _sleep_in_native_code,
     "freeze": _freeze,
     "memory": _fill_memory,
     "end": _end,
@@ -79,33 +79,33 @@ DEEDS: Mapping[str, Callable[[], None]] = {
 }
 
 
-def prompt(deed: str, once: Path | None = None) -> str:
-    """Does the deed whenever it is run, or only if the file `once` is not there."""
-    return f"{deed} {once or ''}"
+def prompt(fault: str, once: Path | None = None) -> str:
+    """A prompt that causes a fault in every run, or only if the file `once` does not exist."""
+    return f"{fault} {once or ''}"
 
 
-def _do(words: str) -> None:
-    deed, _, once = words.partition(" ")
-    if deed not in DEEDS or (once and Path(once).exists()):
+def _fail(prompt: str) -> None:
+    fault, _, once = prompt.partition(" ")
+    if fault not in FAULTS or (once and Path(once).exists()):
         return
     if once:
         Path(once).touch()
-    DEEDS[deed]()
+    FAULTS[fault]()
 
 
-class DeadlyModel(ToyModel):
-    """Does its deed between two forwards, while others run beside it."""
+class FaultyModel(ToyModel):
+    """Causes the fault of a prompt between two forwards, while other jobs run."""
 
     def pipeline(self, params: ImageParams) -> Pipeline:
-        return self._deadly(super().pipeline(params), params.prompt)
+        return self._with_fault(super().pipeline(params), params.prompt)
 
-    def _deadly(self, pipeline: Pipeline, words: str) -> Pipeline:
+    def _with_fault(self, pipeline: Pipeline, prompt: str) -> Pipeline:
         forward, num_forwards = next(pipeline), 0
         try:
             while True:
                 num_forwards += 1
                 if num_forwards == NUM_STEPS:
-                    _do(words)
+                    _fail(prompt)
                 forward = pipeline.send((yield forward))
         except StopIteration as end:
             pixels: Pixels = end.value
@@ -120,16 +120,16 @@ def model(
     changes_at: int = NEVER,
     batching: BatchingMode = "exact",
     on_prepare: str = "",
-) -> DeadlyModel:
-    """`changes_at` 0 draws other bits from the start."""
+) -> FaultyModel:
+    """A toy model whose denoiser changes its output from call `changes_at` on."""
 
     def pause(inputs: Inputs) -> None:
         time.sleep(forward_s)
 
     denoiser: ToyNetwork = ChangingNetwork("denoiser", on_call=pause, changes_at=changes_at)
     if on_prepare:
-        denoiser = CompilingNetwork("denoiser", on_call=pause, on_compile=lambda: _do(on_prepare))
-    return DeadlyModel(denoiser, NUM_STEPS, on_load=lambda: _do(on_load), batching=batching)
+        denoiser = CompilingNetwork("denoiser", on_call=pause, on_compile=lambda: _fail(on_prepare))
+    return FaultyModel(denoiser, NUM_STEPS, on_load=lambda: _fail(on_load), batching=batching)
 
 
 def build(
@@ -161,13 +161,15 @@ def engine(
     batching: BatchingMode = "exact",
     on_prepare: str = "",
 ) -> ProcessEngine:
-    """With a process for each of the deeds that are done when its model is loaded. Another may be
-    done before the denoiser's first forward with a number of rows."""
-    deeds = [on_load] if isinstance(on_load, str) else on_load
+    """An engine with a worker for each fault in `on_load`, caused when it loads its model.
+
+    The fault `on_prepare` is caused when the denoiser is compiled for a batch size.
+    """
+    faults = [on_load] if isinstance(on_load, str) else on_load
     return ProcessEngine(
         [
-            functools.partial(build, forward_s, deed, changes, batching, on_prepare, running)
-            for deed, changes in zip(deeds, changes_at or [NEVER] * len(deeds), strict=True)
+            functools.partial(build, forward_s, fault, changes, batching, on_prepare, running)
+            for fault, changes in zip(faults, changes_at or [NEVER] * len(faults), strict=True)
         ],
         [replace(model(batching=batching).info, weights_sha256=weights_sha256)],
         max_queued_jobs=waiting,
