@@ -1,6 +1,6 @@
 """Words for scenes: many true wordings of one picture, from two words to three sentences.
 
-A caption may leave facts out and never adds one that the picture lacks; only an unusual manner of
+A caption may leave facts out and never adds one that the picture lacks; only an unusual style of
 drawing is always said. Templates are in `templates` and `held_out`, the words that fill them in
 `wording`, chosen by `words` and `relating`. Nothing here draws.
 """
@@ -12,11 +12,11 @@ import numpy as np
 from daguerre.models.embedded.drawing import Scene
 from daguerre.models.embedded.drawing.scene import TIMELESS
 from training.grammar import clean
-from training.held_out import HELD_OUT_TEMPLATES, MANNERS_HELD_OUT
+from training.held_out import HELD_OUT_TEMPLATES, STYLE_WORDS_HELD_OUT
 from training.relating import Relating
-from training.scenes.manners import COLOUR_WORDS, COLOURLESS
+from training.scenes.styles import COLOUR_WORDS, COLOURLESS
 from training.templates import TEMPLATES, VAGUE
-from training.wording import MANNERS
+from training.wording import STYLE_WORDS
 
 # Landscapes that are meant where none is named, and how many of their captions name none.
 NATURAL = frozenset(
@@ -28,7 +28,7 @@ VAGUE_SHARE = 0.12
 def caption(scene: Scene, rng: np.random.Generator, held_out: bool = False) -> str:
     """One wording of a scene; with `held_out`, one that training never sees."""
     text = _worded(scene, rng, held_out)
-    while scene.manner in COLOURLESS and _names_a_colour(text):
+    while scene.style in COLOURLESS and _names_a_colour(text):
         text = _worded(scene, rng, held_out)
     return text
 
@@ -46,8 +46,8 @@ def _worded(scene: Scene, rng: np.random.Generator, held_out: bool) -> str:
     if scene.terrain == "flowers" and template.startswith("a {praise} {time_noun}"):
         template = "a {dreamy} {time_noun} with {terrain}"
     text = clean(template.format_map(words))
-    if scene.manner:
-        text = _in_manner(words, text, held_out)
+    if scene.style:
+        text = _in_style(words, text, held_out)
     elif words.chance(0.12) and not held_out and "." not in text:
         text = clean(f"{text}, {words['style']}") if text.count(" ") < 10 else text
     if words.chance(0.08) and not held_out:
@@ -59,12 +59,12 @@ def _worded(scene: Scene, rng: np.random.Generator, held_out: bool) -> str:
     return text + "." if words.chance(0.35) or ". " in text else text
 
 
-def _in_manner(words: Relating, text: str, held_out: bool) -> str:
-    """The text with its manner said, before it or after it, if it does not say it yet."""
-    manner = words.scene.manner
-    if any(noun in text for noun in MANNERS[manner][0]):
+def _in_style(words: Relating, text: str, held_out: bool) -> str:
+    """The text with its style said, before it or after it, if it does not say it yet."""
+    style = words.scene.style
+    if any(noun in text for noun in STYLE_WORDS[style][0]):
         return text
-    before, after = (MANNERS_HELD_OUT if held_out else MANNERS)[manner]
+    before, after = (STYLE_WORDS_HELD_OUT if held_out else STYLE_WORDS)[style]
     if ". " in text or text.endswith("."):
         return f"{text.rstrip('.')}. {words.one(after)}"
     if words.chance(0.45):
@@ -77,7 +77,7 @@ def family(scene: Scene) -> str:
     """Which list of templates fits the scene."""
     if scene.kind == "pair":
         return _relation_family(scene)
-    item = scene.things[0] if scene.things else None
+    item = scene.objects[0] if scene.objects else None
     if scene.kind == "room":
         return "room" if scene.setting != "window" else "windowsill" if item else "window"
     if item is None:
@@ -99,13 +99,13 @@ def _relation_family(scene: Scene) -> str:
     if scene.relation in ("left", "right"):
         return "sided"
     if scene.relation in ("and", "beside"):
-        return "together" if len(scene.things) == 2 else "trio"
+        return "together" if len(scene.objects) == 2 else "trio"
     return "between" if scene.relation == "between" else "related"
 
 
 def _mixed_family(scene: Scene) -> str:
-    item = scene.things[0]
-    if len(scene.things) > 1:
+    item = scene.objects[0]
+    if len(scene.objects) > 1:
         return "company"
     if item.is_reflected:
         return "reflected"

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from daguerre.models.embedded.drawing import Placed, Scene, render, things
+from daguerre.models.embedded.drawing import Scene, SceneObject, render, things
 from daguerre.models.embedded.model import EmbeddedModel
 from daguerre.params import ImageParams
 from training import scenes, unseen
@@ -53,10 +53,10 @@ class Case:
 def _alone(name: str, **facts: object) -> Scene:
     """One thing on plain ground."""
     row = things.BY_NAME[name]
-    item = Placed(name, things.looks(row)[0], "", row.place, 1, 0.7, False)
+    item = SceneObject(name, things.looks(row)[0], "", row.place, 1, 0.7, False)
     item = replace(item, **facts)  # type: ignore[arg-type]
     kind = "group" if item.count > 1 else "thing"
-    return Scene(kind, *SIZE, seed=1, things=(item,), background="white", ground="plain")
+    return Scene(kind, *SIZE, seed=1, objects=(item,), background="white", ground="plain")
 
 
 def _reworded(scene: Scene, needs: Iterable[Sequence[str]], seed: str) -> str:
@@ -69,7 +69,7 @@ def _reworded(scene: Scene, needs: Iterable[Sequence[str]], seed: str) -> str:
 
 
 def shows(name: str) -> Check:
-    return lambda scene: [item.name for item in scene.things] == [name]
+    return lambda scene: [item.name for item in scene.objects] == [name]
 
 
 def _place_and_time(terrain: str, time: str) -> Check:
@@ -77,16 +77,16 @@ def _place_and_time(terrain: str, time: str) -> Check:
 
 
 def _coloured(name: str, colour: str) -> Check:
-    return lambda scene: [(t.name, t.colour) for t in scene.things] == [(name, colour)]
+    return lambda scene: [(t.name, t.colour) for t in scene.objects] == [(name, colour)]
 
 
 def _many(name: str, count: int) -> Check:
-    return lambda scene: [(t.name, t.count) for t in scene.things] == [(name, count)]
+    return lambda scene: [(t.name, t.count) for t in scene.objects] == [(name, count)]
 
 
 def _sides(left: str, right: str) -> Check:
     def holds(scene: Scene) -> bool:
-        names = [item.name for item in scene.things]
+        names = [item.name for item in scene.objects]
         order = {"left": [left, right], "right": [right, left]}.get(scene.relation)
         return names == order
 
@@ -152,7 +152,7 @@ def cases(every: int) -> Cases:
 
 
 def _any_of(names: tuple[str, ...]) -> Check:
-    return lambda scene: bool(scene.things) and scene.things[0].name in names
+    return lambda scene: bool(scene.objects) and scene.objects[0].name in names
 
 
 # Prompts, what the negative prompt says, and whether it is there.
@@ -170,7 +170,7 @@ NEGATIVES: tuple[tuple[tuple[str, ...], str, Check], ...] = (
     (
         ("a cat on a table", "a dog and a cat", "a cat and a ball", "a cat under an umbrella"),
         "cat",
-        lambda scene: any("cat" in item.name.split() for item in scene.things),
+        lambda scene: any("cat" in item.name.split() for item in scene.objects),
     ),
     (
         ("a car in the mountains", "a tent in the forest", "a rabbit in a meadow"),

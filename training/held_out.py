@@ -1,12 +1,12 @@
 """Wordings that captions for training never use: they serve to judge a model on new wordings.
 
-For every family of `templates` and every manner of `wording` there is something here. Fields are
+For every family of `templates` and every style of `wording` there is something here. Fields are
 filled in with the same words as those of the templates for training.
 """
 
 from __future__ import annotations
 
-from training.wording import Manner
+from training.wording import Style
 
 HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {
     "thing": (
@@ -77,7 +77,7 @@ HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {
         "{a_thing} {place} {when}, doubled by the water",
     ),
 }
-MANNERS_HELD_OUT: dict[str, Manner] = {
+STYLE_WORDS_HELD_OUT: dict[str, Style] = {
     "pixel art": (("pixelated drawing",), ("in the style of an old video game",)),
     "line drawing": (("pen drawing",), ("in simple pen strokes",)),
     "watercolour": (("aquarelle",), ("in wet watercolour paint",)),

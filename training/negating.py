@@ -11,13 +11,13 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from daguerre.models.embedded.drawing import Placed, Scene, things
+from daguerre.models.embedded.drawing import Scene, SceneObject, things
 from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.style import FILTERS
 from training.grammar import UNCOUNTED, plural
 from training.scenes.sample import GLOWING_TERRAINS, SUNS
-from training.wording import GROUND_WORDS, MANNERS, TERRAIN_WORDS, TIME_NOUNS
+from training.wording import GROUND_WORDS, STYLE_WORDS, TERRAIN_WORDS, TIME_NOUNS
 
 # Shares of the scenes: without a negative prompt, and with words that mean nothing in it.
 NONE_SHARE, JUNK_SHARE, TAKEN_SHARE = 0.5, 0.08, 0.25
@@ -67,13 +67,13 @@ def _takings(scene: Scene, r: random.Random) -> Iterator[Taken]:
         adjective, noun = r.choice(GROUND_WORDS[scene.ground])
         words = r.choice((noun, f"{adjective} background", "pattern"))
         yield replace(scene, ground="plain"), words
-    if scene.manner:
-        before, after = MANNERS[scene.manner]
-        yield replace(scene, manner=""), r.choice((*before, after[0]))
-    for i, item in enumerate(scene.things):
+    if scene.style:
+        before, after = STYLE_WORDS[scene.style]
+        yield replace(scene, style=""), r.choice((*before, after[0]))
+    for i, item in enumerate(scene.objects):
         if item.colour and not item.glowing:
             plain = replace(item, colour="")
-            yield replace(scene, things=_with(scene, i, plain)), item.colour
+            yield replace(scene, objects=_with(scene, i, plain)), item.colour
         without = _without(scene, i)
         if without:
             yield without, _called(item, r)
@@ -94,33 +94,33 @@ def _sky(scene: Scene, r: random.Random) -> Iterator[Taken]:
 
 
 def _other_background(scene: Scene, r: random.Random) -> Taken:
-    taken = {word for t in scene.things for word in (t.colour, things.BY_NAME[t.name].colour)}
+    taken = {word for t in scene.objects for word in (t.colour, things.BY_NAME[t.name].colour)}
     colours = [name for name in BACKS if name not in (*taken, scene.background)]
     noun = "wall" if scene.kind == "room" else "background"
     return replace(scene, background=r.choice(colours)), f"{scene.background} {noun}"
 
 
-def _with(scene: Scene, i: int, item: Placed) -> tuple[Placed, ...]:
-    return (*scene.things[:i], item, *scene.things[i + 1 :])
+def _with(scene: Scene, i: int, item: SceneObject) -> tuple[SceneObject, ...]:
+    return (*scene.objects[:i], item, *scene.objects[i + 1 :])
 
 
 def _without(scene: Scene, i: int) -> Scene | None:
     """The scene without one of its things, or None where it would be none any more."""
-    rest = (*scene.things[:i], *scene.things[i + 1 :])
+    rest = (*scene.objects[:i], *scene.objects[i + 1 :])
     if scene.kind == "mixed":
-        return replace(scene, things=rest, relation="", kind="mixed" if rest else "landscape")
+        return replace(scene, objects=rest, relation="", kind="mixed" if rest else "landscape")
     if scene.kind == "room" and rest:
-        return replace(scene, things=rest, relation="and" if len(rest) > 1 else "")
+        return replace(scene, objects=rest, relation="and" if len(rest) > 1 else "")
     if scene.kind == "pair" and len(rest) == 2:
-        return replace(scene, things=rest, relation="and")
+        return replace(scene, objects=rest, relation="and")
     if scene.kind == "pair" and len(rest) == 1:
         many = rest[0].count > 1
         lone = replace(rest[0], size=0.82 if many else 0.68)
-        return replace(scene, things=(lone,), relation="", kind="group" if many else "thing")
+        return replace(scene, objects=(lone,), relation="", kind="group" if many else "thing")
     return None
 
 
-def _called(item: Placed, r: random.Random) -> str:
+def _called(item: SceneObject, r: random.Random) -> str:
     """A word for a thing, with its article, in the plural, or alone."""
     row = things.BY_NAME.get(item.name)
     name = r.choice((row.name, *row.synonyms)) if row else item.name
@@ -131,14 +131,14 @@ def _called(item: Placed, r: random.Random) -> str:
 def _absent(scene: Scene, r: random.Random) -> set[str]:
     """Words for what the scene does not show, such as might have been in it."""
     found = {r.choice(GENERIC)}
-    shown = {item.name for item in scene.things}
+    shown = {item.name for item in scene.objects}
     for thing in r.choices(things.THINGS, [t.weight**2 for t in things.THINGS], k=3):
         if thing.name not in shown:
-            found.add(_called(Placed(thing.name, ("", ""), "", "g", 1, 0.3, False), r))
+            found.add(_called(SceneObject(thing.name, ("", ""), "", "g", 1, 0.3, False), r))
     kinds = {things.BY_NAME[name].kind for name in shown if name in things.BY_NAME}
     found |= {word for kind, word in (("p", "people"), ("a", "animals")) if kind not in kinds}
-    manner = r.choice([name for name in FILTERS if name != scene.manner])
-    found.add(r.choice(MANNERS[manner][0]))
+    style = r.choice([name for name in FILTERS if name != scene.style])
+    found.add(r.choice(STYLE_WORDS[style][0]))
     if scene.terrain:
         found |= _absent_outdoors(scene, r)
     if scene.background:

@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from daguerre.models.embedded.drawing import SHAPES
-from daguerre.models.embedded.fields import AT, FIELDS, MAX_THINGS, STARTS, Field
+from daguerre.models.embedded.fields import AT, FIELDS, MAX_OBJECTS, STARTS, Field
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
 
-NUM_SCENE_SLOTS = 1 + MAX_THINGS
+NUM_SCENE_SLOTS = 1 + MAX_OBJECTS
 NAME_FIELDS = tuple(AT[slot, "name"] for slot in range(1, NUM_SCENE_SLOTS))
 NUM_NAMES = len(FIELDS[NAME_FIELDS[0]].values)
 

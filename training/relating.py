@@ -6,7 +6,7 @@ its ends; names that come again in a second sentence come without colour and num
 
 from __future__ import annotations
 
-from daguerre.models.embedded.drawing import Placed, things
+from daguerre.models.embedded.drawing import SceneObject, things
 from training.grammar import article
 from training.wording import CONVERSE, INDOORS, RELATION_WORDS, SPOT_WORDS
 from training.words import Words, several
@@ -18,7 +18,7 @@ class Relating(Words):
     # things by their number
 
     def nth(self, number: int, with_article: bool = True) -> str:
-        item = self.scene.things[number]
+        item = self.scene.objects[number]
         return self.named(item, self.adjective(item), with_article)
 
     def _first(self) -> str:
@@ -40,13 +40,13 @@ class Relating(Words):
         return self.nth(2, False)
 
     def _name1(self) -> str:
-        return again(self.scene.things[0])
+        return again(self.scene.objects[0])
 
     def _name2(self) -> str:
-        return again(self.scene.things[1])
+        return again(self.scene.objects[1])
 
     def _is1(self) -> str:
-        return "is" if self.scene.things[0].count == 1 else "are"
+        return "is" if self.scene.objects[0].count == 1 else "are"
 
     # relations
 
@@ -64,34 +64,34 @@ class Relating(Words):
 
     def _flanks(self) -> str:
         """What something is between."""
-        if len(self.scene.things) == 2:
+        if len(self.scene.objects) == 2:
             return self.nth(1)
         return f"{self.nth(1)} and {self.nth(2)}"
 
     def _where(self) -> str:
-        return self.one(SPOT_WORDS[self.scene.things[0].spot])
+        return self.one(SPOT_WORDS[self.scene.objects[0].spot])
 
     # all things of a scene
 
     def _listed(self) -> str:
-        *most, last = (self.nth(i) for i in range(len(self.scene.things)))
+        *most, last = (self.nth(i) for i in range(len(self.scene.objects)))
         return f"{', '.join(most)} and {last}" if most else last
 
     def _plurals(self) -> str:
-        return " and ".join(self.named(item) for item in self.scene.things)
+        return " and ".join(self.named(item) for item in self.scene.objects)
 
     def _bares(self) -> str:
-        names = [things.BY_NAME[item.name].name for item in self.scene.things]
+        names = [things.BY_NAME[item.name].name for item in self.scene.objects]
         return " and ".join(names)
 
     def _sitter(self) -> str:
         """Whom a portrait shows: of an animal's face one can say the animal."""
-        item, text = self.scene.things[0], self.nth(0)
+        item, text = self.scene.objects[0], self.nth(0)
         is_animal = things.BY_NAME[item.name].kind == "a"
         return text.removesuffix(" face") if is_animal and self.chance(0.6) else text
 
     def _face_of(self) -> str:
-        item = self.scene.things[0]
+        item = self.scene.objects[0]
         if any(word in item.name for word in ("face", "skull", "head")):
             return f"a close-up of {self.nth(0)}"
         return f"the {self.one(('face', 'face', 'head'))} of {self.nth(0)}"
@@ -121,7 +121,7 @@ class Relating(Words):
         return f"The {self._name1()} {self._is1()} {self._relation()} the {self._name2()}."
 
 
-def again(item: Placed) -> str:
+def again(item: SceneObject) -> str:
     """A thing that was named before."""
     name = things.BY_NAME[item.name].name
     return name if item.count == 1 else several(name)

@@ -1,4 +1,4 @@
-"""The words of captions: phrases for hours, weather, terrains, places, relations and manners.
+"""The words of captions: phrases for hours, weather, terrains, places, relations and styles.
 
 They fill the fields of `templates`. Nothing here knows a scene.
 """
@@ -216,9 +216,9 @@ INDOORS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "table": (("on a table", "on the table", "on a wooden table"), ("a table", "a wooden table")),
     "shelf": (("on a shelf", "on the shelf", "on a wooden shelf"), ("a shelf", "a wooden shelf")),
 }
-# For each manner: names of a picture in it, and what follows a caption.
-Manner = tuple[tuple[str, ...], tuple[str, ...]]
-MANNERS: dict[str, Manner] = {
+# For each style: names of a picture in it, and what follows a caption.
+Style = tuple[tuple[str, ...], tuple[str, ...]]
+STYLE_WORDS: dict[str, Style] = {
     "pixel art": (
         ("pixel art", "8-bit pixel art", "pixel art picture"),
         ("pixel art", "in pixel art style", "pixel art style", "8-bit style"),

@@ -1,7 +1,7 @@
 """Words for one scene: each field of a template is filled in by a method that chooses among words.
 
 `Words` knows nouns with their colours, sizes and counts, grounds, landscapes and light. What is
-said of several things, of indoors and of manners is in `relating`. Nothing here knows templates.
+said of several things, of indoors and of styles is in `relating`. Nothing here knows templates.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from daguerre.models.embedded.drawing import Placed, Scene, things
+from daguerre.models.embedded.drawing import Scene, SceneObject, things
 from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.scene import RIDGED
 from training.grammar import DEFINITE, UNCOUNTED, add_adjective, article, plural
@@ -21,7 +21,6 @@ from training.wording import (
     GROUND_WORDS,
     INSIDE,
     LIGHT_SENTENCES,
-    MANNERS,
     NUMBERS,
     PRAISABLE,
     PRAISE,
@@ -29,6 +28,7 @@ from training.wording import (
     SIDES,
     SNOW_ADJECTIVE,
     STATURE_WORDS,
+    STYLE_WORDS,
     STYLES,
     TERRAIN_WORDS,
     TIME_NOUNS,
@@ -57,9 +57,9 @@ class Words:
 
     # things
 
-    def _noun(self, item: Placed | None = None) -> tuple[str, str]:
+    def _noun(self, item: SceneObject | None = None) -> tuple[str, str]:
         """A name and the colour word before it, "" when none is said."""
-        item = item or self.scene.things[0]
+        item = item or self.scene.objects[0]
         if item.look[0] == "glow":
             kind = self.one(("glowing mushroom", "luminous mushroom", "glowing mushroom"))
             return kind, item.colour if self.chance(0.6) else ""
@@ -74,7 +74,7 @@ class Words:
             )
         return noun, row.colour if row.colour and self.chance(0.3) else ""
 
-    def adjective(self, item: Placed) -> str:
+    def adjective(self, item: SceneObject) -> str:
         """What is unusual about a thing, besides its colour: that it is tiny, or that it glows."""
         words = [self.one(STATURE_WORDS[item.stature])] if item.stature else []
         if item.glowing and item.look[0] != "glow":
@@ -82,15 +82,15 @@ class Words:
         return " ".join(words)
 
     def _thing(self) -> str:
-        item = self.scene.things[0]
+        item = self.scene.objects[0]
         return self.named(item, self.adjective(item), False)
 
     def _a_thing(self) -> str:
-        item = self.scene.things[0]
+        item = self.scene.objects[0]
         return self.named(item, self.adjective(item))
 
     def _a_nice_thing(self) -> str:
-        item = self.scene.things[0]
+        item = self.scene.objects[0]
         row = things.BY_NAME[item.name]
         nice = (
             ("cute", "cute", "lovely", "simple", "little")
@@ -99,7 +99,7 @@ class Words:
         )
         return self.named(item, f"{self.one(nice)} {self.adjective(item)}")
 
-    def named(self, item: Placed, adjective: str = "", with_article: bool = True) -> str:
+    def named(self, item: SceneObject, adjective: str = "", with_article: bool = True) -> str:
         """A thing with its number or article, an adjective, and its colour."""
         noun, colour = self._noun(item)
         if item.count != 1:
@@ -238,21 +238,21 @@ class Words:
     def _detail(self) -> str:
         if self.scene.terrain == "space":
             return self.one(("with planets and stars", "with planets", "full of stars"))
-        fish: tuple[str, ...] = () if self.scene.things else ("with fish", "with small fish")
+        fish: tuple[str, ...] = () if self.scene.objects else ("with fish", "with small fish")
         return self.one(("with light rays", "with seaweed", "with sun rays", *fish))
 
     def _glow(self) -> str:
         return self.scene.glow if self.chance(0.6) else ""
 
     def _place(self) -> str:
-        item = self.scene.things[0]
+        item = self.scene.objects[0]
         if item.spot:
             side = self.one(SIDES[item.spot])
             return self.one((f"{side}, {self._inside()}", f"{self._inside()}, {side}"))
         return self._inside()
 
     def _inside(self) -> str:
-        scene, item = self.scene, self.scene.things[0]
+        scene, item = self.scene, self.scene.objects[0]
         if item.place == "s" and scene.terrain != "space" and scene.relation == "":
             return f"{self.one(ABOVE[:2] if item.name == 'cloud' else ABOVE)} {self._terrain()}"
         phrase = self.one(INSIDE[scene.terrain])
@@ -265,7 +265,7 @@ class Words:
     # words that change nothing
 
     def _style(self) -> str:
-        return self.one(MANNERS[self.scene.manner][0] if self.scene.manner else STYLES)
+        return self.one(STYLE_WORDS[self.scene.style][0] if self.scene.style else STYLES)
 
     def _a_style(self) -> str:
         style = self._style()

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from daguerre.models.embedded import fields
 from daguerre.models.embedded.decoder import SceneDecoder
-from daguerre.models.embedded.drawing import SHAPES, Placed, Scene, render, things
+from daguerre.models.embedded.drawing import SHAPES, Scene, SceneObject, render, things
 from daguerre.params import SIZES
 
-CAT = Placed("cat", things.looks(things.BY_NAME["cat"])[0], "", "g", 1, 0.6, False)
-ROBOT = Placed("robot", things.looks(things.BY_NAME["robot"])[0], "", "g", 1, 0.9, False)
-PLAIN = Scene("thing", 1024, 1024, 1, things=(CAT,), background="blue", ground="floor")
+CAT = SceneObject("cat", things.looks(things.BY_NAME["cat"])[0], "", "g", 1, 0.6, False)
+ROBOT = SceneObject("robot", things.looks(things.BY_NAME["robot"])[0], "", "g", 1, 0.9, False)
+PLAIN = Scene("thing", 1024, 1024, 1, objects=(CAT,), background="blue", ground="floor")
 SCENES = (
     PLAIN,
     Scene("landscape", 1024, 1024, 1, 5, "sunset", "clear", "mountains", "summer", sun=True),
@@ -22,11 +22,11 @@ SCENES = (
         1024,
         1024,
         1,
-        things=(CAT, ROBOT),
+        objects=(CAT, ROBOT),
         background="white",
         ground="plain",
         relation="left",
-        manner="watercolour",
+        style="watercolour",
     ),
 )
 TOKENS = np.stack([fields.encode(scene) for scene in SCENES])

@@ -137,7 +137,7 @@ def test_of_two_things_the_unwanted_one_is_left_out(
     prompt = f"a {wanted} and a {unwanted.removesuffix('s')}"
     for seed in range(1, 5):
         scene = decide(replace(PARAMS, prompt=prompt, negative_prompt=unwanted, seed=seed))
-        assert [item.name for item in scene.things] == [wanted]
+        assert [item.name for item in scene.objects] == [wanted]
 
 
 @pytest.mark.parametrize("words", ["", "\u200b", "the moon"])

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from daguerre.models.embedded import fields
-from daguerre.models.embedded.drawing import SHAPES, Placed, Scene, render, things
+from daguerre.models.embedded.drawing import SHAPES, Scene, SceneObject, render, things
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, TIMELESS
 from daguerre.models.embedded.fields import (
@@ -27,9 +27,9 @@ from training import scenes
 
 Tokens = NDArray[np.int64]
 STEP = 1.11  # from one size of a thing to the next
-BALL = Placed("ball", ("drawn", "ball"), "", "g", 1, 0.6, False)
-CAR = Placed("car", things.looks(things.BY_NAME["car"])[0], "red", "g", 1, 0.6, True)
-THING_SCENE = Scene("thing", 1024, 1024, 1, things=(BALL,), background="white", ground="plain")
+BALL = SceneObject("ball", ("drawn", "ball"), "", "g", 1, 0.6, False)
+CAR = SceneObject("car", things.looks(things.BY_NAME["car"])[0], "red", "g", 1, 0.6, True)
+THING_SCENE = Scene("thing", 1024, 1024, 1, objects=(BALL,), background="white", ground="plain")
 LAKE = Scene("landscape", 1024, 1024, 1, 0, "night", "clear", "lake", "summer", moon=True)
 
 
@@ -77,16 +77,16 @@ def test_scenes_come_back_from_their_tokens(sampled: list[Scene]) -> None:
     for scene in sampled:
         tokens = fields.encode(scene)
         back = fields.decode(tokens, (scene.width, scene.height), scene.seed, scene.palette)
-        pairs = list(zip(back.things, scene.things, strict=True))
+        pairs = list(zip(back.objects, scene.objects, strict=True))
         same = tuple(replace(found, size=item.size) for found, item in pairs)
-        assert replace(back, things=same) == scene
+        assert replace(back, objects=same) == scene
         for found, item in pairs:
             assert 1 / STEP <= found.size / item.size <= STEP, item
         assert np.array_equal(fields.encode(back), tokens)
     assert {scene.kind for scene in sampled} == set(KINDS)
     assert {(scene.width, scene.height) for scene in sampled} == set(SHAPES)
-    assert {len(scene.things) for scene in sampled} == {0, 1, 2, 3}
-    assert any(item.name == fields.GLOWING_MUSHROOM for s in sampled for item in s.things)
+    assert {len(scene.objects) for scene in sampled} == {0, 1, 2, 3}
+    assert any(item.name == fields.GLOWING_MUSHROOM for s in sampled for item in s.objects)
 
 
 def test_what_is_no_token_is_told_apart_by_the_caller() -> None:
@@ -98,14 +98,14 @@ def test_what_is_no_token_is_told_apart_by_the_caller() -> None:
 
 def test_things_that_fly_are_told_from_those_at_home_in_the_sky() -> None:
     """A car in the sky keeps its place; a bird needs no mark, and neither does a fish in space."""
-    car = replace(LAKE, kind="mixed", things=(replace(CAR, place="s", flip=False),))
+    car = replace(LAKE, kind="mixed", objects=(replace(CAR, place="s", flip=False),))
     tokens = fields.encode(car)
     assert tokens[AT[1, "flies"]] == 1
-    assert fields.decode(tokens, (1024, 1024), 1, 0).things[0].place == "s"
+    assert fields.decode(tokens, (1024, 1024), 1, 0).objects[0].place == "s"
     bird = things.BY_NAME["bird"]
-    item = Placed("bird", things.looks(bird)[0], "", bird.place, 1, 0.3, False)
-    assert fields.encode(replace(car, things=(item,)))[AT[1, "flies"]] == 0
-    afloat = Scene("mixed", 1024, 1024, 1, terrain="space", things=(replace(CAR, place="s"),))
+    item = SceneObject("bird", things.looks(bird)[0], "", bird.place, 1, 0.3, False)
+    assert fields.encode(replace(car, objects=(item,)))[AT[1, "flies"]] == 0
+    afloat = Scene("mixed", 1024, 1024, 1, terrain="space", objects=(replace(CAR, place="s"),))
     assert fields.encode(afloat)[AT[1, "flies"]] == 0
 
 
@@ -150,15 +150,15 @@ def test_every_relation_can_be_drawn_with_anything(
         tokens = decided(rules, seed, kind="pair", relation=relation)
         assert drawn(tokens, seed).std() > 0
         scene = fields.decode(tokens, SHAPES[0], seed, 0)
-        assert scene.relation == relation and len(scene.things) > 1
+        assert scene.relation == relation and len(scene.objects) > 1
 
 
-@pytest.mark.parametrize("manner", fields.SCENE_FIELDS["manner"][1:])
-def test_every_manner_can_be_drawn_with_anything(rules: CompatibilityTables, manner: str) -> None:
-    """A manner finds a thing and a ground that suit it."""
+@pytest.mark.parametrize("style", fields.SCENE_FIELDS["style"][1:])
+def test_every_style_can_be_drawn_with_anything(rules: CompatibilityTables, style: str) -> None:
+    """A style finds a thing and a ground that suit it."""
     for seed in range(200, 205):
-        tokens = decided(rules, seed, kind="thing", manner=manner)
-        assert fields.decode(tokens, SHAPES[0], seed, 0).manner == manner
+        tokens = decided(rules, seed, kind="thing", style=style)
+        assert fields.decode(tokens, SHAPES[0], seed, 0).style == style
         assert drawn(tokens, seed).std() > 0
 
 
@@ -171,7 +171,7 @@ def chance(rules: CompatibilityTables) -> list[Scene]:
 
 def _is_whole(scene: Scene) -> bool:
     """Kinds have the things, the relation and the place that they are about."""
-    num, outdoors = len(scene.things), scene.kind in ("landscape", "mixed")
+    num, outdoors = len(scene.objects), scene.kind in ("landscape", "mixed")
     least = {"landscape": 0, "pair": 2}.get(scene.kind, scene.setting != "window")
     return (
         least
@@ -194,7 +194,7 @@ def _keeps_time(scene: Scene) -> bool:
 
 def _counts(scene: Scene) -> bool:
     """Only patterns have things without number, and only groups, rows and crowds several."""
-    counts = {item.count for item in scene.things}
+    counts = {item.count for item in scene.objects}
     if scene.kind == "pattern":
         return counts == {0}
     single = scene.kind in ("thing", "spot", "portrait") or scene.setting == "window"
@@ -217,7 +217,7 @@ def test_scenes_under_the_rules_make_sense(
 
 def test_things_take_only_what_they_have(chance: list[Scene]) -> None:
     """A thing has one of its own looks, and a colour only where it takes one."""
-    found = [item for scene in chance for item in scene.things]
+    found = [item for scene in chance for item in scene.objects]
     assert len(found) > 100
     for item in found:
         if item.name == fields.GLOWING_MUSHROOM:

@@ -14,7 +14,7 @@ from daguerre.models.embedded.fields import (
     STARTS,
     CompatibilityTables,
 )
-from daguerre.models.embedded.negative_prompt import _ALSO, unwanted
+from daguerre.models.embedded.negative_prompt import _ALSO, excluded_values
 from daguerre.models.embedded.sampler import Noise, SceneSampler
 
 
@@ -37,7 +37,7 @@ from daguerre.models.embedded.sampler import Noise, SceneSampler
 )
 def test_unwanted(text: str, field: str, values: set[str]) -> None:
     """Places, hours, weather, lights and backgrounds are found by name, singular or plural."""
-    assert unwanted(text).get(field, frozenset()) == values
+    assert excluded_values(text).get(field, frozenset()) == values
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_unwanted(text: str, field: str, values: set[str]) -> None:
 )
 def test_nothing_is_named(text: str) -> None:
     """Words that name no value by themselves rule nothing out."""
-    assert not set(unwanted(text)) - {"name"}
+    assert not set(excluded_values(text)) - {"name"}
 
 
 def test_other_names_are_of_values_that_there_are() -> None:
@@ -60,7 +60,7 @@ def test_sampler_leaves_out_what_is_unwanted() -> None:
     logits[STARTS[terrain] + FIELDS[terrain].index["mountains"]] = 50.0
 
     def drawn(words: str, rules: CompatibilityTables) -> str:
-        sampler = SceneSampler(Noise.draw(1), rules, 1, 1.0, unwanted(words))
+        sampler = SceneSampler(Noise.draw(1), rules, 1, 1.0, excluded_values(words))
         sampler.step(logits, 0)
         return str(FIELDS[terrain].values[sampler.tokens[terrain]])
 
@@ -80,6 +80,6 @@ def test_rules_come_first() -> None:
             found[0 if FIELDS[field].name != "terrain" else FIELDS[field].index["sea"]] = True
             return found
 
-    sampler = SceneSampler(Noise.draw(1), Only({}), 1, 1.0, unwanted("sea"))
+    sampler = SceneSampler(Noise.draw(1), Only({}), 1, 1.0, excluded_values("sea"))
     sampler.step(np.zeros(NUM_LOGITS, np.float32), 0)
     assert FIELDS[AT[0, "terrain"]].values[sampler.tokens[AT[0, "terrain"]]] == "sea"

@@ -20,7 +20,7 @@ from daguerre.models.embedded.sampler import (
     NUM_PALETTES,
     Noise,
     SceneSampler,
-    guide,
+    classifier_free_guidance,
     log_softmax,
     steps_of,
 )
@@ -100,21 +100,25 @@ def test_a_shift_of_a_field_changes_nothing() -> None:
 
 def test_guidance_of_one_is_the_prompt_alone() -> None:
     """At scale 1 what is unwanted does not count."""
-    found = guide(logits(3), logits(4), 1.0)
+    found = classifier_free_guidance(logits(3), logits(4), 1.0)
     np.testing.assert_allclose(found, log_softmax(logits(3)), atol=1e-4)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.5, 7.0])
 def test_guidance_away_from_the_same_is_nothing(scale: float) -> None:
     """Where wanted and unwanted agree, every scale gives their probabilities."""
-    np.testing.assert_allclose(guide(logits(5), logits(5), scale), log_softmax(logits(5)))
+    np.testing.assert_allclose(
+        classifier_free_guidance(logits(5), logits(5), scale), log_softmax(logits(5))
+    )
 
 
 def test_guidance_is_an_extrapolation() -> None:
     """Scale 0 gives the unwanted; scale 2 goes as far again from it as the wanted is."""
     wanted, unwanted = log_softmax(logits(6)), log_softmax(logits(7))
-    np.testing.assert_allclose(guide(logits(6), logits(7), 0.0), unwanted, atol=1e-4)
-    found = guide(logits(6), logits(7), 2.0)
+    np.testing.assert_allclose(
+        classifier_free_guidance(logits(6), logits(7), 0.0), unwanted, atol=1e-4
+    )
+    found = classifier_free_guidance(logits(6), logits(7), 2.0)
     np.testing.assert_allclose(found, 2 * wanted - unwanted, atol=1e-3)
 
 

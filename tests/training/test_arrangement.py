@@ -13,25 +13,25 @@ from dataclasses import replace
 import pytest
 
 from daguerre.models.embedded import drawing
-from daguerre.models.embedded.drawing import Placed, Scene, arrangement, things
+from daguerre.models.embedded.drawing import Scene, SceneObject, arrangement, things
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.indoors import lined_up
 from daguerre.models.embedded.drawing.objects import bounds, sides_of
 from daguerre.models.embedded.drawing.scene import RELATIONS, SPOTS
 
-BALL = Placed("ball", ("drawn", "ball"), "", "g", 1, 0.9, False)
-BALLOON = Placed("hot air balloon", ("drawn", "hot-air-balloon"), "", "s", 1, 0.9, False)
-TABLE = Placed("table", ("drawn", "table"), "", "g", 1, 0.9, False)
+BALL = SceneObject("ball", ("drawn", "ball"), "", "g", 1, 0.9, False)
+BALLOON = SceneObject("hot air balloon", ("drawn", "hot-air-balloon"), "", "s", 1, 0.9, False)
+TABLE = SceneObject("table", ("drawn", "table"), "", "g", 1, 0.9, False)
 SMALL = replace(BALL, size=0.3)
 
 
-def drawn(kind: str, *items: Placed, relation: str = "") -> Iterator[list[arrangement.Stand]]:
+def drawn(kind: str, *items: SceneObject, relation: str = "") -> Iterator[list[arrangement.Stand]]:
     """Where things stand, in every shape, for some seeds."""
     for shape in drawing.SHAPES:
         for seed in range(6):
             ground = ("plain", "floor", "gradient")[seed % 3]
-            scene = Scene(kind, *shape, seed, things=items, background="blue", ground=ground)
+            scene = Scene(kind, *shape, seed, objects=items, background="blue", ground=ground)
             scene = replace(scene, relation=relation)
             yield arrangement.PLANS[kind](Canvas(scene), scene)
 
@@ -49,7 +49,7 @@ def apart(a: arrangement.Stand, b: arrangement.Stand) -> bool:
     return across or a.foot <= b.top or b.foot <= a.top
 
 
-def of(stands: list[arrangement.Stand], item: Placed) -> list[arrangement.Stand]:
+def of(stands: list[arrangement.Stand], item: SceneObject) -> list[arrangement.Stand]:
     return [s for s in stands if s.item.name == item.name]
 
 
@@ -80,7 +80,7 @@ def test_on_is_upon_the_top() -> None:
 
 
 @pytest.mark.parametrize("cover", [BALLOON, replace(TABLE, name="tree")])
-def test_under_is_below_the_top_of_a_cover(cover: Placed) -> None:
+def test_under_is_below_the_top_of_a_cover(cover: SceneObject) -> None:
     """What is under something is within its width, and lower than it by most of its height."""
     for stands in drawn("pair", BALL, cover, relation="under"):
         ball, roof = of(stands, BALL)[0], of(stands, cover)[0]
@@ -99,7 +99,7 @@ def test_what_is_behind_is_covered_but_seen(relation: str) -> None:
 
 
 @pytest.mark.parametrize("flanks", [(replace(TABLE, count=2),), (TABLE, BALLOON)])
-def test_between_is_in_the_middle(flanks: tuple[Placed, ...]) -> None:
+def test_between_is_in_the_middle(flanks: tuple[SceneObject, ...]) -> None:
     """One thing stands on each side of what is between, or above and below it."""
     for stands in drawn("pair", BALL, *flanks, relation="between"):
         assert len(stands) == 3 and stands[1].item == BALL
@@ -161,9 +161,9 @@ def test_sides_are_sides_indoors_and_in_landscapes(relation: str) -> None:
     """On a shelf as in a meadow, the first thing is on the side that the relation names."""
     for shape in drawing.SHAPES:
         for seed in range(6):
-            scene = Scene("room", *shape, seed, things=(BALL, TABLE), relation=relation)
+            scene = Scene("room", *shape, seed, objects=(BALL, TABLE), relation=relation)
             indoors = lined_up(Canvas(scene), scene, 0.9 * shape[0], 300, 500)
-            meadow = replace(scene, kind="mixed", things=(SMALL, replace(SMALL, name="tent")))
+            meadow = replace(scene, kind="mixed", objects=(SMALL, replace(SMALL, name="tent")))
             first, second = sides_of(Canvas(meadow), meadow)
             half = SMALL.size * min(shape) / 2
             a, b = indoors
@@ -175,7 +175,7 @@ def test_sides_are_sides_indoors_and_in_landscapes(relation: str) -> None:
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_spots_in_landscapes_are_on_their_side(side: str) -> None:
     """A thing that is said to be on one side of a landscape is in that third of it."""
-    scene = Scene("mixed", 1216, 832, 3, things=(replace(SMALL, spot=side),))
+    scene = Scene("mixed", 1216, 832, 3, objects=(replace(SMALL, spot=side),))
     (x,) = sides_of(Canvas(scene), scene)
     assert (x < 1216 / 3) == (side == "left") and (x > 1216 * 2 / 3) == (side == "right")
 
@@ -188,7 +188,7 @@ def test_rooms_are_sound_documents(setting: str) -> None:
         view = Scene("room", *shape, i, 1, time, weather, "lake", "summer")
         plain = Scene("room", *shape, i, background="pink", relation="right")
         scene = view if setting == "window" else plain
-        scene = replace(scene, things=(BALL, TABLE), setting=setting)
+        scene = replace(scene, objects=(BALL, TABLE), setting=setting)
         assert_sound(drawing.compose(scene))
 
 
@@ -196,7 +196,7 @@ def test_rooms_are_sound_documents(setting: str) -> None:
 def test_patterned_grounds_have_two_tones(ground: str) -> None:
     """A pattern fills the picture with two tones of one colour, in about equal parts."""
     tiny = replace(BALL, size=0.1)
-    scene = Scene("spot", 1216, 832, 3, things=(tiny,), background="blue", ground=ground)
+    scene = Scene("spot", 1216, 832, 3, objects=(tiny,), background="blue", ground=ground)
     light = drawing.render(scene, 152, 104).mean(axis=2)
     share = float((light > (light.min() * 0.2 + light.max() * 0.8)).mean())
     assert light.std() > 8 and 0.2 < share < 0.8
@@ -205,7 +205,7 @@ def test_patterned_grounds_have_two_tones(ground: str) -> None:
 def test_a_repeated_thing_is_all_over() -> None:
     """Every quarter of a picture that repeats a thing shows the thing."""
     item = replace(BALL, count=0)
-    scene = Scene("pattern", 1024, 1024, 2, things=(item,), background="white", ground="plain")
+    scene = Scene("pattern", 1024, 1024, 2, objects=(item,), background="white", ground="plain")
     assert_sound(drawing.compose(scene))
     red = drawing.render(scene, 128, 128).astype(int)
     shown = red[..., 0] - red[..., 2] > 60
@@ -218,7 +218,7 @@ def test_art_that_spills_over_its_view_is_cut(monkeypatch: pytest.MonkeyPatch) -
     art = '<rect width="100" height="100" fill="#e23b3b"/><rect y="150" width="90" height="90"/>'
     monkeypatch.setitem(things.DRAWN, "spilling", art)
     item = replace(BALL, look=("drawn", "spilling"), size=0.3, spot="top left")
-    scene = Scene("spot", 1024, 1024, 1, things=(item,), background="white", ground="plain")
+    scene = Scene("spot", 1024, 1024, 1, objects=(item,), background="white", ground="plain")
     assert bounds(item.look) == (0, 0, 1, 1)
     assert drawing.render(scene, 64, 64)[32:].min() == 255
 

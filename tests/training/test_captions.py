@@ -11,14 +11,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from daguerre.models.embedded.drawing import Placed, Scene, things
+from daguerre.models.embedded.drawing import Scene, SceneObject, things
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import RELATIONS
 from training import captions, held_out, templates, wording
 from training.relating import Relating
 from training.scenes import sample
-from training.scenes.manners import COLOURLESS
+from training.scenes.styles import COLOURLESS
 
 TIME_WORDS = {
     "dawn": r"\b(dawn|sunrise|morning)\b",
@@ -40,9 +40,9 @@ def alone(seed: int) -> Iterator[Scene]:
     r = random.Random(seed)
     for thing in things.THINGS:
         colour = r.choice(COLOURS) if thing.recolourable else ""
-        item = Placed(thing.name, ("drawn", "ball"), colour, thing.place, 1, 0.6, False)
+        item = SceneObject(thing.name, ("drawn", "ball"), colour, thing.place, 1, 0.6, False)
         back = r.choice(tuple(BACKS))
-        yield Scene("thing", 1024, 1024, 0, things=(item,), background=back, ground="plain")
+        yield Scene("thing", 1024, 1024, 0, objects=(item,), background=back, ground="plain")
 
 
 def mixed(seed: int) -> Iterator[Scene]:
@@ -52,8 +52,8 @@ def mixed(seed: int) -> Iterator[Scene]:
         scene = sample.sample_landscape(r, 1024, 1024, "mixed")
         if thing.place != "i" and scene.terrain not in sample.CROWDED:
             num = r.choice((1, 2, 3))
-            item = Placed(thing.name, ("drawn", "ball"), "", thing.place, num, 0.3, False)
-            yield replace(scene, things=(item,))
+            item = SceneObject(thing.name, ("drawn", "ball"), "", thing.place, num, 0.3, False)
+            yield replace(scene, objects=(item,))
 
 
 def worded(scenes: list[Scene], seed: int) -> Iterator[tuple[Scene, str]]:
@@ -73,7 +73,7 @@ def test_captions_claim_no_other_time() -> None:
 def test_captions_claim_no_other_colour() -> None:
     """A caption of a lone thing names its colour, its background's, or none."""
     for scene, text in worded([*alone(1), *alone(2), *alone(3)], 4):
-        item = scene.things[0]
+        item = scene.objects[0]
         row = things.BY_NAME[item.name]
         rest = text.lower()
         for name in sorted((row.name, *row.synonyms), key=len, reverse=True):
@@ -97,21 +97,21 @@ def test_held_out_wordings_are_not_trained(family: str) -> None:
     assert not set(held_out.HELD_OUT_TEMPLATES[family]) & set(templates.TEMPLATES[family])
 
 
-def ball(**changes: object) -> Placed:
-    plain = Placed("ball", ("drawn", "ball"), "", "g", 1, 0.6, False)
+def ball(**changes: object) -> SceneObject:
+    plain = SceneObject("ball", ("drawn", "ball"), "", "g", 1, 0.6, False)
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-BALLOON = Placed("hot air balloon", ("drawn", "hot-air-balloon"), "", "s", 1, 0.6, False)
+BALLOON = SceneObject("hot air balloon", ("drawn", "hot-air-balloon"), "", "s", 1, 0.6, False)
 TENT = replace(BALLOON, name="tent", place="g")
 
 
 def arranged() -> list[Scene]:
     """Scenes of every family that has several things, or one in an unusual way."""
     plain = Scene("pair", 1024, 1024, 1, background="white", ground="plain")
-    found = [replace(plain, relation=name, things=(ball(), TENT)) for name in RELATIONS]
-    found[-1] = replace(found[-1], things=(ball(), replace(TENT, count=2)))
-    found.append(replace(found[0], things=(ball(), TENT, BALLOON)))
+    found = [replace(plain, relation=name, objects=(ball(), TENT)) for name in RELATIONS]
+    found[-1] = replace(found[-1], objects=(ball(), replace(TENT, count=2)))
+    found.append(replace(found[0], objects=(ball(), TENT, BALLOON)))
     for kind, item in (
         ("group", ball()),
         ("group", ball(count=4)),
@@ -121,16 +121,16 @@ def arranged() -> list[Scene]:
         ("pattern", ball(count=0)),
         ("thing", ball(glowing=True)),
     ):
-        found.append(replace(plain, kind=kind, things=(item,)))
+        found.append(replace(plain, kind=kind, objects=(item,)))
     for setting in ("room", "table", "shelf"):
-        two = replace(plain, kind="room", setting=setting, things=(ball(), TENT))
+        two = replace(plain, kind="room", setting=setting, objects=(ball(), TENT))
         found += [replace(two, relation="left"), replace(two, relation="right")]
     view = Scene("room", 1024, 1024, 1, time="sunset", weather="clear", terrain="lake")
-    found += [replace(view, setting="window", things=seen) for seen in ((), (ball(),))]
+    found += [replace(view, setting="window", objects=seen) for seen in ((), (ball(),))]
     lake = replace(view, kind="mixed")
-    found.append(replace(lake, things=(replace(BALLOON, place="w", is_reflected=True),)))
-    found.append(replace(lake, things=(BALLOON,)))
-    beach = replace(lake, terrain="beach", things=(ball(), TENT))
+    found.append(replace(lake, objects=(replace(BALLOON, place="w", is_reflected=True),)))
+    found.append(replace(lake, objects=(BALLOON,)))
+    beach = replace(lake, terrain="beach", objects=(ball(), TENT))
     return [*found, *(replace(beach, relation=name) for name in ("and", "left", "above"))]
 
 
@@ -165,14 +165,16 @@ OPTIONAL = ("weather", "weather_tag", "season", "light", "glow", "when", "light_
 
 
 def test_captions_of_arrangements_are_short_and_clean() -> None:
-    """What holds of captions of landscapes holds of several things and of every manner."""
+    """What holds of captions of landscapes holds of several things and of every style."""
     scenes = [
-        replace(seen, manner=manner) for manner in ("", *wording.MANNERS) for seen in arranged() * 4
+        replace(seen, style=style)
+        for style in ("", *wording.STYLE_WORDS)
+        for seen in arranged() * 4
     ]
     for seen, text in worded(scenes, 8):
         assert 2 <= len(text.split()) <= 30, text
         assert not re.search(r"  |,,|\{|\}| ,| \.|\.\.|^,|\ba a|\ban? (two|the)\b", text), text
-        if seen.kind != "group" and seen.setting != "window" and len(seen.things) > 1:
+        if seen.kind != "group" and seen.setting != "window" and len(seen.objects) > 1:
             assert re.search("ball", text, re.I) and re.search("tent", text, re.I), text
 
 
@@ -203,7 +205,7 @@ def test_captions_turn_no_relation_round() -> None:
         "behind": r"ball[^.]*in front of[^.]*tent|tent[^.]*behind[^.]*ball",
         "front": r"tent[^.]*in front of[^.]*ball|ball[^.]*behind[^.]*tent",
     }
-    pairs = [s for s in arranged() if s.relation in lies and len(s.things) == 2]
+    pairs = [s for s in arranged() if s.relation in lies and len(s.objects) == 2]
     assert {s.relation for s in pairs} == lies.keys()
     for seen in pairs:
         true = lies[
@@ -220,24 +222,24 @@ def test_captions_turn_no_relation_round() -> None:
         assert told > 3, seen
 
 
-@pytest.mark.parametrize("manner", wording.MANNERS)
-def test_an_unusual_manner_is_always_said(manner: str) -> None:
-    """No caption leaves the manner out; without colours in the picture none names a colour."""
+@pytest.mark.parametrize("style", wording.STYLE_WORDS)
+def test_an_unusual_style_is_always_said(style: str) -> None:
+    """No caption leaves the style out; without colours in the picture none names a colour."""
     rng = np.random.default_rng(6)
     sunset = replace(
         landscapes(2, 1)[0], terrain="lake", time="sunset", weather="clear", moon=False
     )
     said = {
-        False: [word for part in wording.MANNERS[manner] for word in part],
-        True: [word for part in held_out.MANNERS_HELD_OUT[manner] for word in part],
+        False: [word for part in wording.STYLE_WORDS[style] for word in part],
+        True: [word for part in held_out.STYLE_WORDS_HELD_OUT[style] for word in part],
     }
     assert not set(said[False]) & set(said[True])
     for seen in [sunset, *arranged()]:
-        shown = replace(seen, manner=manner)
+        shown = replace(seen, style=style)
         for is_held_out in (False, True):
             text = captions.caption(shown, rng, is_held_out).lower()
             assert any(word in text for word in said[is_held_out]), text
-            if manner in COLOURLESS:
+            if style in COLOURLESS:
                 left = text.replace("black and white", "")
                 assert not COLOUR_WORDS.search(left), text
 

@@ -22,7 +22,7 @@ def test_shares_are_a_whole_and_favour_what_is_asked_for() -> None:
     assert sum(domain.SHARES.values()) == pytest.approx(1)
     first, second, *_ = sorted(domain.SHARES, key=lambda kind: -domain.SHARES[kind])
     assert {first, second} == {"thing", "landscape"}
-    assert 0 < sum(domain.MANNERS.values()) < 0.25
+    assert 0 < sum(domain.STYLE_WORDS.values()) < 0.25
 
 
 def test_lists_name_things_of_the_table() -> None:
@@ -47,8 +47,8 @@ def plain_scenes(monkeypatch: pytest.MonkeyPatch) -> list[drawing.Scene]:
     for i, shape in enumerate(drawing.SHAPES * 2):
         back, colour = ("white", "gray", "teal")[i % 3], ("", "blue", "gray")[i % 3]
         ground = ("plain", "gradient", "floor", "circle")[i % 4]
-        item = drawing.Placed("ball", ("drawn", "pin"), colour, "g", 1, 0.6, False)
-        scene = drawing.Scene("thing", *shape, i, things=(item,), background=back, ground=ground)
+        item = drawing.SceneObject("ball", ("drawn", "pin"), colour, "g", 1, 0.6, False)
+        scene = drawing.Scene("thing", *shape, i, objects=(item,), background=back, ground=ground)
         found.append(scene)
     return found
 
@@ -66,7 +66,7 @@ def test_pictures_and_words_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) ->
     assert digest(words) == "acf94c57c18f233f"
 
 
-def test_every_kind_relation_and_manner_occurs() -> None:
+def test_every_kind_relation_and_style_occurs() -> None:
     """Chance draws all that there are words for, in about its share."""
     rng = np.random.default_rng(11)
     found = [scenes.sample_scene(rng, drawing.SHAPES[i % 9]) for i in range(1200)]
@@ -74,7 +74,7 @@ def test_every_kind_relation_and_manner_occurs() -> None:
     for kind, share in domain.SHARES.items():
         assert 0.5 * share < kinds[kind] / 1200 < 1.6 * share, kind
     assert {s.relation for s in found} == {"", *RELATIONS}
-    assert {s.manner for s in found} == {"", *domain.MANNERS}
+    assert {s.style for s in found} == {"", *domain.STYLE_WORDS}
     assert {s.setting for s in found} == {"", *house.SETTINGS}
     families = {captions.family(scene) for scene in found}
     assert families == templates.TEMPLATES.keys()
@@ -85,10 +85,10 @@ def test_things_beside_each_other_are_told_apart() -> None:
     rng = np.random.default_rng(12)
     for i in range(400):
         scene = scenes.sample_scene(rng, drawing.SHAPES[i % 9])
-        names = [item.name for item in scene.things]
+        names = [item.name for item in scene.objects]
         assert len(names) == len(set(names))
-        if scene.kind in ("pair", "group", "spot", "pattern") and not scene.manner:
-            for item in scene.things:
+        if scene.kind in ("pair", "group", "spot", "pattern") and not scene.style:
+            for item in scene.objects:
                 assert scene.background not in (item.colour, things.BY_NAME[item.name].colour)
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from daguerre.models.embedded.drawing import Placed, Scene
+from daguerre.models.embedded.drawing import Scene, SceneObject
 from training import evaluate
 
 ROOT = Path(__file__).parents[2]
-CAT = Placed("cat", ("noto", "cat"), "", "g", 1, 0.7, False)
-DOG = Placed("dog", ("noto", "dog"), "", "g", 1, 0.7, False)
+CAT = SceneObject("cat", ("noto", "cat"), "", "g", 1, 0.7, False)
+DOG = SceneObject("dog", ("noto", "dog"), "", "g", 1, 0.7, False)
 
 
-def scene(*items: Placed, relation: str = "") -> Scene:
-    return Scene("pair", 1024, 1024, 1, things=items, relation=relation, background="blue")
+def scene(*items: SceneObject, relation: str = "") -> Scene:
+    return Scene("pair", 1024, 1024, 1, objects=items, relation=relation, background="blue")
 
 
 def test_the_model_card_shows_the_figures() -> None:

@@ -14,7 +14,7 @@ from daguerre.models.embedded.drawing import SHAPES, Scene, compose, things
 from daguerre.models.embedded.drawing.palette import BACKS
 from training import negating, phrasing, scenes
 from training.grammar import plural
-from training.wording import MANNERS, TERRAIN_WORDS
+from training.wording import STYLE_WORDS, TERRAIN_WORDS
 
 
 def negated(num: int) -> Iterator[tuple[Scene, Scene, str]]:
@@ -62,7 +62,7 @@ def test_no_sun_moon_or_weather_that_is_refused() -> None:
 def test_no_thing_that_is_refused() -> None:
     """No thing in the scene has a name, a synonym or a plural that the negative prompt says."""
     for _, scene, words in CASES:
-        for item in scene.things:
+        for item in scene.objects:
             row = things.BY_NAME.get(item.name)
             names = (row.name, *row.synonyms) if row else (item.name,)
             assert not {*names, *map(plural, names)} & listed(words), (scene, words)
@@ -76,10 +76,10 @@ def test_no_background_that_is_refused(colour: str) -> None:
     assert all(scene.background != colour for scene in scenes_of) and scenes_of
 
 
-def test_no_terrain_or_manner_that_is_refused() -> None:
-    """The names of a picture's manner and of its land are not in its negative prompt."""
+def test_no_terrain_or_style_that_is_refused() -> None:
+    """The names of a picture's style and of its land are not in its negative prompt."""
     for _, scene, words in CASES:
-        own = {*MANNERS[scene.manner][0]} if scene.manner else set()
+        own = {*STYLE_WORDS[scene.style][0]} if scene.style else set()
         own |= {*TERRAIN_WORDS[scene.terrain][1]} if scene.terrain else set()
         shared = {"palm trees", "stars", "flowers", "planets"}  # said of more than one land
         assert not (own - shared) & listed(words), (scene, words)

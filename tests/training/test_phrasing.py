@@ -10,7 +10,7 @@ from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from training import phrasing
-from training.wording import MANNERS, TERRAIN_WORDS, TIME_NOUNS, TIME_PHRASES
+from training.wording import STYLE_WORDS, TERRAIN_WORDS, TIME_NOUNS, TIME_PHRASES
 
 CAPTION = "A red fox. It is night."
 OWN = [*phrasing._TAGS, *phrasing._JUNK, *(ask.format("") for ask in phrasing._ASKS)]
@@ -56,12 +56,12 @@ def test_junk_is_a_list_of_its_own_words() -> None:
 
 
 def test_phrases_say_nothing_of_a_scene() -> None:
-    """No phrase holds a thing's name, a colour, a place, an hour or a manner."""
+    """No phrase holds a thing's name, a colour, a place, an hour or a style."""
     names = [word for row in things.THINGS for word in (row.name, *row.synonyms)]
     places = [word for nouns, *_ in TERRAIN_WORDS.values() for word in nouns]
     said = (*TIME_NOUNS.values(), *TIME_PHRASES.values())
     hours = [word for words in said for word in words]
-    manners = [word for before, after in MANNERS.values() for word in (*before, *after)]
+    styles = [word for before, after in STYLE_WORDS.values() for word in (*before, *after)]
     phrases = " | ".join(" ".join(worded(text)) for text in OWN)
-    spoken = (*names, *COLOURS, *BACKS, *places, *hours, *manners)
+    spoken = (*names, *COLOURS, *BACKS, *places, *hours, *styles)
     assert [word for word in spoken if f" {word} " in f" {phrases} "] == []

@@ -37,8 +37,8 @@ def landscapes(
 
 def lone(colour: str, ground: str = "plain") -> drawing.Scene:
     """Our own ball before a white background."""
-    ball = drawing.Placed("ball", ("drawn", "ball"), colour, "g", 1, 0.8, False)
-    return drawing.Scene("thing", 1024, 1024, 1, things=(ball,), background="white", ground=ground)
+    ball = drawing.SceneObject("ball", ("drawn", "ball"), colour, "g", 1, 0.8, False)
+    return drawing.Scene("thing", 1024, 1024, 1, objects=(ball,), background="white", ground=ground)
 
 
 def assert_sound(document: str) -> None:
@@ -107,9 +107,9 @@ def test_a_thing_set_twice_keeps_its_own_gradients(monkeypatch: pytest.MonkeyPat
     art = '<linearGradient id="a"><stop stop-color="#e23b3b"/></linearGradient>'
     art += '<rect width="100" height="100" fill="url(#a)"/>'
     monkeypatch.setitem(things.DRAWN, "gradient", art)
-    three = drawing.Placed("ball", ("drawn", "gradient"), "", "g", 3, 0.2, True)
+    three = drawing.SceneObject("ball", ("drawn", "gradient"), "", "g", 3, 0.2, True)
     meadow = landscapes(4, 1, terrain="meadow")[0]
-    document = drawing.compose(replace(meadow, kind="mixed", things=(three,)))
+    document = drawing.compose(replace(meadow, kind="mixed", objects=(three,)))
     assert document.count("<stop stop-color=") == 3
     assert_sound(document)
 

@@ -1,4 +1,4 @@
-"""Manners: each picture looks as its manner says, the same again and at any size."""
+"""Styles: each picture looks as its style says, the same again and at any size."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ import pytest
 from numpy.typing import NDArray
 
 from daguerre.models.embedded import drawing
-from daguerre.models.embedded.drawing import Placed, Scene
+from daguerre.models.embedded.drawing import Scene, SceneObject
 from daguerre.models.embedded.drawing.style import FILTERS
 from training import held_out, wording
 from training.scenes import sample
-from training.scenes.domain import MANNERS
-from training.scenes.manners import COLOURLESS, seen_in, suits
+from training.scenes.domain import STYLE_WORDS
+from training.scenes.styles import COLOURLESS, restrict_to_style, suits
 
-BALL = Placed("ball", ("drawn", "ball"), "red", "g", 1, 0.7, False)
-OBJECT_FIELDS = Scene("thing", 1024, 1024, 4, things=(BALL,), background="blue", ground="gradient")
+BALL = SceneObject("ball", ("drawn", "ball"), "red", "g", 1, 0.7, False)
+THING_SCENE = Scene("thing", 1024, 1024, 4, objects=(BALL,), background="blue", ground="gradient")
 
 
-def shown(manner: str, side: int = 128, scene: Scene = OBJECT_FIELDS) -> NDArray[np.float64]:
-    seen = seen_in(random.Random(1), scene, manner)
+def shown(style: str, side: int = 128, scene: Scene = THING_SCENE) -> NDArray[np.float64]:
+    seen = restrict_to_style(random.Random(1), scene, style)
     return drawing.render(seen, side, side).astype(np.float64)
 
 
-def test_every_manner_has_a_filter_and_words() -> None:
+def test_every_style_has_a_filter_and_words() -> None:
     """What chance can draw can be filtered and said."""
-    assert MANNERS.keys() == FILTERS.keys() == wording.MANNERS.keys()
-    assert MANNERS.keys() == held_out.MANNERS_HELD_OUT.keys()
+    assert STYLE_WORDS.keys() == FILTERS.keys() == wording.STYLE_WORDS.keys()
+    assert STYLE_WORDS.keys() == held_out.STYLE_WORDS_HELD_OUT.keys()
 
 
-@pytest.mark.parametrize("manner", FILTERS)
-def test_a_manner_changes_the_picture_in_one_way(manner: str) -> None:
+@pytest.mark.parametrize("style", FILTERS)
+def test_a_style_changes_the_picture_in_one_way(style: str) -> None:
     """A filtered picture differs from the flat one and comes out the same again."""
-    first = shown(manner)
-    assert np.array_equal(first, shown(manner))
-    assert np.abs(first - drawing.render(OBJECT_FIELDS, 128, 128)).mean() > 4
+    first = shown(style)
+    assert np.array_equal(first, shown(style))
+    assert np.abs(first - drawing.render(THING_SCENE, 128, 128)).mean() > 4
 
 
-@pytest.mark.parametrize("manner", FILTERS)
-def test_a_manner_is_the_same_at_any_size(manner: str) -> None:
+@pytest.mark.parametrize("style", FILTERS)
+def test_a_style_is_the_same_at_any_size(style: str) -> None:
     """A picture filtered four times as large and averaged down is nearly the small one."""
-    large = shown(manner, 512).reshape(128, 4, 128, 4, 3).mean((1, 3))
-    assert np.abs(shown(manner) - large).mean() < 12
+    large = shown(style, 512).reshape(128, 4, 128, 4, 3).mean((1, 3))
+    assert np.abs(shown(style) - large).mean() < 12
 
 
 @pytest.mark.parametrize("shape", drawing.SHAPES)
-def test_every_shape_takes_every_manner(shape: tuple[int, int]) -> None:
+def test_every_shape_takes_every_style(shape: tuple[int, int]) -> None:
     """Filters keep the rows and columns of all shapes that are served."""
-    for manner in FILTERS:
-        scene = replace(OBJECT_FIELDS, width=shape[0], height=shape[1], manner=manner)
+    for style in FILTERS:
+        scene = replace(THING_SCENE, width=shape[0], height=shape[1], style=style)
         width, height = shape[0] // 8, shape[1] // 8
         assert drawing.render(scene, width, height).shape == (height, width, 3)
 
@@ -80,7 +80,7 @@ def test_neon_shines_in_the_dark() -> None:
 
 def test_black_and_white_has_no_colour() -> None:
     """All three channels are alike, from near black to near white."""
-    pixels = shown("black and white", scene=replace(OBJECT_FIELDS, background="white"))
+    pixels = shown("black and white", scene=replace(THING_SCENE, background="white"))
     assert (pixels == pixels[..., :1]).all() and pixels.min() < 60 and pixels.max() > 225
 
 
@@ -105,18 +105,18 @@ def test_watercolour_ends_in_paper() -> None:
     assert (border > 225).mean() > 0.9 and pixels[40:88, 40:88].mean() < 215
 
 
-@pytest.mark.parametrize("manner", FILTERS)
-def test_scenes_in_a_manner_claim_what_it_shows(manner: str) -> None:
-    """A manner without colours leaves no colour word in a scene, and neon leaves the dark."""
-    seen = seen_in(random.Random(2), OBJECT_FIELDS, manner)
-    assert seen.manner == manner
-    if manner in COLOURLESS:
-        assert seen.things[0].colour == "" and seen.background in ("white", "gray", "beige")
-    if manner == "neon":
-        assert seen.background == "black" and seen.things[0].colour == "red"
+@pytest.mark.parametrize("style", FILTERS)
+def test_scenes_in_a_style_claim_what_it_shows(style: str) -> None:
+    """A style without colours leaves no colour word in a scene, and neon leaves the dark."""
+    seen = restrict_to_style(random.Random(2), THING_SCENE, style)
+    assert seen.style == style
+    if style in COLOURLESS:
+        assert seen.objects[0].colour == "" and seen.background in ("white", "gray", "beige")
+    if style == "neon":
+        assert seen.background == "black" and seen.objects[0].colour == "red"
 
 
-def test_manners_keep_from_scenes_that_hide_them() -> None:
+def test_styles_keep_from_scenes_that_hide_them() -> None:
     """No neon by day, no lines at night, no pastel in the dark, no grey where colour is named."""
     r = random.Random(8)
     for _ in range(200):
@@ -124,5 +124,5 @@ def test_manners_keep_from_scenes_that_hide_them() -> None:
         assert not (suits(scene, "neon") and scene.time not in ("night", ""))
         assert not (suits(scene, "line drawing") and scene.time != "day")
         assert not (suits(scene, "pastel") and scene.time == "night")
-    green = replace(OBJECT_FIELDS, things=(replace(BALL, name="green apple"),))
-    assert not any(suits(green, manner) for manner in COLOURLESS)
+    green = replace(THING_SCENE, objects=(replace(BALL, name="green apple"),))
+    assert not any(suits(green, style) for style in COLOURLESS)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.arrangement import COVERS, SEATS, TALL_COVERS
 from daguerre.models.embedded.drawing.palette import GLOWS
-from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Placed, Scene
+from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Scene, SceneObject
 from training.scenes.crowd import STATURES, countable, counted, ground_of
 from training.scenes.sample import (
     CROWDED,
@@ -79,14 +79,14 @@ def sample_pair(r: random.Random, width: int, height: int) -> Scene:
         width,
         height,
         seed,
-        things=items,
+        objects=items,
         background=back,
         ground=ground,
         relation=relation,
     )
 
 
-def _items(r: random.Random, relation: str) -> tuple[Placed, ...]:
+def _items(r: random.Random, relation: str) -> tuple[SceneObject, ...]:
     """Things that can stand in a relation, the one that is spoken of first coming first."""
     rows = countable()
     first, second = _rows_of(r, relation)
@@ -135,24 +135,24 @@ def sample_mixed(r: random.Random, width: int, height: int) -> Scene:
     is_dark = scene.time in ("night", "dusk")
     chance = r.random()
     if has_ground and is_dark and chance < 0.35:
-        return replace(scene, things=(_glowing_mushrooms(r),))
+        return replace(scene, objects=(_glowing_mushrooms(r),))
     if has_ground and chance > 0.82:
         return _together(r, scene)
     if scene.terrain in ("lake", "sea") and chance > 0.6:
         floating = one_of(r, [t for t in available() if t.place == "w"])
         item = placed(r, floating, r.uniform(0.3, 0.45))
-        return replace(scene, things=(replace(item, is_reflected=True),))
+        return replace(scene, objects=(replace(item, is_reflected=True),))
     if scene.terrain not in TIMELESS and chance > 0.73:
         walkers = [t for t in countable() if t.kind in "avp" and t.place == "g"]
         item = placed(r, one_of(r, walkers), r.uniform(0.26, 0.4))
-        return replace(scene, things=(replace(item, place="s"),))
-    return replace(scene, things=(_some(r, scene, is_dark),))
+        return replace(scene, objects=(replace(item, place="s"),))
+    return replace(scene, objects=(_some(r, scene, is_dark),))
 
 
-def _glowing_mushrooms(r: random.Random) -> Placed:
+def _glowing_mushrooms(r: random.Random) -> SceneObject:
     look, colour = ("glow", "mushroom"), r.choice(tuple(GLOWS))
     count, size = _count_and_size(r)
-    return Placed("glowing mushroom", look, colour, "g", count, size, False, True)
+    return SceneObject("glowing mushroom", look, colour, "g", count, size, False, True)
 
 
 def _count_and_size(r: random.Random) -> tuple[int, float]:
@@ -161,7 +161,7 @@ def _count_and_size(r: random.Random) -> tuple[int, float]:
     return count, r.uniform(smallest, largest)
 
 
-def _some(r: random.Random, scene: Scene, is_dark: bool) -> Placed:
+def _some(r: random.Random, scene: Scene, is_dark: bool) -> SceneObject:
     """One to five of a thing that fits the landscape, at times of a size or on a side."""
     rows = fitting(scene.terrain, scene.time)
     thing = r.choices(rows, [t.weight * (1.5 if t.kind == "a" else 1) for t in rows])[0]
@@ -191,4 +191,4 @@ def _together(r: random.Random, scene: Scene) -> Scene:
     second = another(r, ground, first)
     size = r.uniform(0.24, 0.34)
     items = tuple(placed(r, t, size, 1, TINTED) for t in (first, second))
-    return replace(scene, things=items, relation=relation)
+    return replace(scene, objects=items, relation=relation)

@@ -14,7 +14,7 @@ from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.objects import bounds
 from daguerre.models.embedded.drawing.palette import BACKS
-from daguerre.models.embedded.drawing.scene import SPOTS, Placed, Scene
+from daguerre.models.embedded.drawing.scene import SPOTS, Scene, SceneObject
 from training.grammar import DEFINITE, UNCOUNTED
 from training.scenes.sample import available, one_of, pick, placed, sample_thing
 
@@ -54,7 +54,7 @@ def counted() -> frozenset[str]:
 
 
 def ground_of(
-    r: random.Random, items: Sequence[Placed], floor: bool = True, plain: bool = False
+    r: random.Random, items: Sequence[SceneObject], floor: bool = True, plain: bool = False
 ) -> tuple[str, str]:
     """Background and ground that none of the things is lost on."""
     taken = {word for t in items for word in (t.colour, things.BY_NAME[t.name].colour)}
@@ -73,10 +73,10 @@ def sample_alone(r: random.Random, width: int, height: int) -> Scene:
     scene = sample_thing(r, width, height)
     chance = r.random()
     if chance < GLOWING_SHARE:
-        lit = replace(scene.things[0], glowing=True, size=min(0.62, scene.things[0].size))
+        lit = replace(scene.objects[0], glowing=True, size=min(0.62, scene.objects[0].size))
         is_person = things.BY_NAME[lit.name].kind == "p"
         if lit.colour not in ("black", "gray", "brown") and not is_person:
-            return replace(scene, things=(lit,), background="black", ground="dark")
+            return replace(scene, objects=(lit,), background="black", ground="dark")
     if chance > 1 - PATTERNED_SHARE:
         return replace(scene, ground=r.choice(PATTERNED))
     return scene
@@ -88,7 +88,7 @@ def sample_group(r: random.Random, width: int, height: int) -> Scene:
     item = placed(r, one_of(r, countable()), r.uniform(0.74, 0.9), count)
     back, ground = ground_of(r, (item,))
     seed = r.getrandbits(32)
-    return Scene("group", width, height, seed, things=(item,), background=back, ground=ground)
+    return Scene("group", width, height, seed, objects=(item,), background=back, ground=ground)
 
 
 def sample_spot(r: random.Random, width: int, height: int) -> Scene:
@@ -99,7 +99,7 @@ def sample_spot(r: random.Random, width: int, height: int) -> Scene:
     item = replace(item, stature=stature, spot=r.choice(tuple(SPOTS)) if placed_apart else "")
     back, ground = ground_of(r, (item,), floor=not item.spot and stature in ("tiny", "small"))
     seed = r.getrandbits(32)
-    return Scene("spot", width, height, seed, things=(item,), background=back, ground=ground)
+    return Scene("spot", width, height, seed, objects=(item,), background=back, ground=ground)
 
 
 @lru_cache(maxsize=1)
@@ -130,10 +130,10 @@ def sample_portrait(r: random.Random, width: int, height: int) -> Scene:
     faces = _faces()
     row, heads = r.choices(faces, [t.weight for t, _ in faces])[0]
     size = r.uniform(1.05, 1.3) * (1.0 if width >= height else 1.1)
-    item = Placed(row.name, r.choice(heads), "", row.place, 1, size, r.random() < 0.5)
+    item = SceneObject(row.name, r.choice(heads), "", row.place, 1, size, r.random() < 0.5)
     back, ground = ground_of(r, (item,), floor=False)
     seed = r.getrandbits(32)
-    return Scene("portrait", width, height, seed, things=(item,), background=back, ground=ground)
+    return Scene("portrait", width, height, seed, objects=(item,), background=back, ground=ground)
 
 
 def sample_pattern(r: random.Random, width: int, height: int) -> Scene:
@@ -147,5 +147,5 @@ def sample_pattern(r: random.Random, width: int, height: int) -> Scene:
     back, _ = ground_of(r, items, plain=True)
     seed = r.getrandbits(32)
     return Scene(
-        "pattern", width, height, seed, things=tuple(items), background=back, ground="plain"
+        "pattern", width, height, seed, objects=tuple(items), background=back, ground="plain"
     )

@@ -1,4 +1,4 @@
-"""The mix of scenes: how often each kind of picture occurs, and how often each manner of drawing.
+"""The mix of scenes: how often each kind of picture occurs, and how often each style of drawing.
 
 The two tables of shares set what a model learns most. What is asked for first has the largest
 share: single things, and landscapes at times of day.
@@ -12,8 +12,8 @@ import numpy as np
 
 from daguerre.models.embedded.drawing.scene import Scene
 from training.scenes import company, crowd, house
-from training.scenes.manners import with_manner
 from training.scenes.sample import pick, sample_landscape, sample_thing
+from training.scenes.styles import with_style
 
 # Of all scenes. Landscapes hold the sunset over mountains and the glowing mushrooms at night,
 # which have the largest weights in `sample.TERRAINS`.
@@ -28,8 +28,8 @@ SHARES = {
     "portrait": 0.025,
     "pattern": 0.015,
 }
-# Of all scenes; the rest, and what a manner does not suit, is flat.
-MANNERS = {
+# Of all scenes; the rest, and what a style does not suit, is flat.
+STYLE_WORDS = {
     "pixel art": 0.030,
     "watercolour": 0.030,
     "line drawing": 0.030,
@@ -53,7 +53,7 @@ def sample_scene(rng: np.random.Generator, aspect: tuple[int, int], iconic: bool
         return sample_thing(r, *aspect, iconic=True)
     if iconic:
         return sample_landscape(r, *aspect, "landscape")
-    return with_manner(r, sample_kind(r, pick(r, SHARES), *aspect), MANNERS)
+    return with_style(r, sample_kind(r, pick(r, SHARES), *aspect), STYLE_WORDS)
 
 
 def sample_kind(r: random.Random, kind: str, width: int, height: int) -> Scene:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.palette import BACKS
-from daguerre.models.embedded.drawing.scene import Placed, Scene
+from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 from training.scenes.company import TINTED, another
 from training.scenes.crowd import countable
 from training.scenes.sample import one_of, pick, placed, sample_landscape
@@ -60,7 +60,7 @@ def sample_room(r: random.Random, width: int, height: int) -> Scene:
             scene = sample_landscape(r, width, height, "room")
         scene = replace(scene, setting=setting)
         items = _items(r, setting, 1) if r.random() < 0.5 else ()
-        return replace(scene, things=items, relation="")
+        return replace(scene, objects=items, relation="")
     items = _items(r, setting, r.choices((1, 2, 3), (0.55, 0.33, 0.12))[0])
     taken = {word for t in items for word in (t.colour, things.BY_NAME[t.name].colour)}
     wall = r.choice([name for name in WALLS if name not in taken])
@@ -70,14 +70,14 @@ def sample_room(r: random.Random, width: int, height: int) -> Scene:
         width,
         height,
         r.getrandbits(32),
-        things=items,
+        objects=items,
         background=wall,
         relation=relation if len(items) < 3 else "and",
         setting=setting,
     )
 
 
-def _items(r: random.Random, setting: str, num: int) -> tuple[Placed, ...]:
+def _items(r: random.Random, setting: str, num: int) -> tuple[SceneObject, ...]:
     """Things for a place indoors; one kind alone is there up to four times."""
     rows = furnishing(setting)
     chosen = [one_of(r, rows)]

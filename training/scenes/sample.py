@@ -13,7 +13,7 @@ from functools import lru_cache
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.palette import BACKS, GLOWS
 from daguerre.models.embedded.drawing.recolouring import COLOURS
-from daguerre.models.embedded.drawing.scene import TIMELESS, Placed, Scene
+from daguerre.models.embedded.drawing.scene import TIMELESS, Scene, SceneObject
 
 # Every terrain, and how often it is drawn.
 TERRAINS = {
@@ -73,7 +73,7 @@ def sample_thing(r: random.Random, width: int, height: int, iconic: bool = False
     wide = min(0.95, 0.8 * max(width, height) / min(width, height))
     size = r.uniform(0.55, min(0.8, wide))
     flip = r.random() < 0.5 and thing.kind in "av"
-    item = Placed(thing.name, look, colour, thing.place, 1, size, flip)
+    item = SceneObject(thing.name, look, colour, thing.place, 1, size, flip)
     back = pick(r, {name: (3.0 if name in ("white", "blue") else 1.0) for name in BACKS})
     if back in (colour, thing.colour):
         back = "white" if colour != "white" else "blue"
@@ -83,7 +83,7 @@ def sample_thing(r: random.Random, width: int, height: int, iconic: bool = False
         grounds |= {"gradient": 1.2, "floor": floor, "circle": 0.6}
     seed = r.getrandbits(32)
     ground = pick(r, grounds)
-    return Scene("thing", width, height, seed, things=(item,), background=back, ground=ground)
+    return Scene("thing", width, height, seed, objects=(item,), background=back, ground=ground)
 
 
 def sample_landscape(r: random.Random, width: int, height: int, kind: str) -> Scene:
@@ -148,11 +148,11 @@ def _sample_season(r: random.Random, terrain: str) -> str:
 
 def placed(
     r: random.Random, thing: things.Thing, size: float, count: int = 1, share: float = 0.55
-) -> Placed:
+) -> SceneObject:
     """A thing in one of its looks, recoloured in `share` of cases where it can be."""
     look = r.choice(things.looks(thing))
     flip = r.random() < 0.5 and thing.kind in "av"
-    return Placed(thing.name, look, colour_of(r, thing, share), thing.place, count, size, flip)
+    return SceneObject(thing.name, look, colour_of(r, thing, share), thing.place, count, size, flip)
 
 
 def one_of(r: random.Random, rows: Sequence[things.Thing]) -> things.Thing:

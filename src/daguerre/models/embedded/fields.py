@@ -15,14 +15,14 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from daguerre.models.embedded.drawing import SHAPES, Placed, Scene, things
+from daguerre.models.embedded.drawing import SHAPES, Scene, SceneObject, things
 from daguerre.models.embedded.drawing.palette import BACKS, GLOWS, PALETTES
 from daguerre.models.embedded.drawing.picture import ELSEWHERE, LAND, WATER
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, SPOTS, TIMELESS
 from daguerre.models.embedded.drawing.style import FILTERS
 
-MAX_THINGS = 3
+MAX_OBJECTS = 3
 GLOWING_MUSHROOM = "glowing mushroom"  # is drawn, and is no row of the table of things
 YES = ("", "yes")
 # Sizes of things as shares of the short side: 24 steps of 11%.
@@ -33,7 +33,7 @@ SCENE_FIELDS: dict[str, tuple[str, ...]] = {
     "terrain": ("", *LAND, *WATER, *ELSEWHERE),
     "setting": ("", "room", "table", "shelf", "window"),
     "relation": ("", *RELATIONS),
-    "manner": ("", *FILTERS),
+    "style": ("", *FILTERS),
     "time": ("", *PALETTES),
     "weather": ("", "clear", "cloudy", "rain", "snow", "fog", "rainbow", "storm", "aurora"),
     "season": ("", "spring", "summer", "autumn", "winter"),
@@ -78,7 +78,11 @@ class Field:
 
 FIELDS: tuple[Field, ...] = (
     *(Field(0, name, values) for name, values in SCENE_FIELDS.items()),
-    *(Field(s, n, values) for s in range(1, MAX_THINGS + 1) for n, values in OBJECT_FIELDS.items()),
+    *(
+        Field(s, n, values)
+        for s in range(1, MAX_OBJECTS + 1)
+        for n, values in OBJECT_FIELDS.items()
+    ),
 )
 AT: dict[tuple[int, str], int] = {(f.slot, f.name): i for i, f in enumerate(FIELDS)}
 MASKED: NDArray[np.int64] = np.array([field.mask for field in FIELDS])  # (F,)
@@ -89,7 +93,7 @@ NUM_LOGITS = int(STARTS[-1])
 # depends on other fields comes after them, and no two things are named at one step, which could
 # name one twice. A name without a number is that of a field of all slots.
 _RANKS = (
-    ("kind", "terrain", "name1", "setting", "relation", "name2", "name3", "manner", "count")
+    ("kind", "terrain", "name1", "setting", "relation", "name2", "name3", "style", "count")
     + ("time", "stature", "spot", "colour", "background", "weather", "ground", "glow", "season")
     + ("flies", "is_reflected", "glowing", "sun", "moon", "look", "size", "flip")
 )
@@ -111,12 +115,12 @@ def encode(scene: Scene) -> NDArray[np.int64]:
         if field.slot == 0:
             value = getattr(scene, field.name)
             tokens[i] = field.index["yes" if value is True else value or ""]
-        elif field.slot <= len(scene.things):
-            tokens[i] = field.index[_said(scene, scene.things[field.slot - 1], field.name)]
+        elif field.slot <= len(scene.objects):
+            tokens[i] = field.index[_token_value(scene, scene.objects[field.slot - 1], field.name)]
     return tokens
 
 
-def _said(scene: Scene, item: Placed, name: str) -> str:
+def _token_value(scene: Scene, item: SceneObject, name: str) -> str:
     """The value of one of a thing's fields."""
     if name == "look":
         found = () if item.name == GLOWING_MUSHROOM else _looks(item.name)
@@ -147,8 +151,8 @@ def decode(tokens: NDArray[np.int64], shape: tuple[int, int], seed: int, palette
     values = {(f.slot, f.name): f.values[t] for f, t in zip(FIELDS, tokens.tolist(), strict=True)}
     whole = {name: values[0, name] for name in SCENE_FIELDS}
     items = tuple(
-        _placed(whole, {name: values[slot, name] for name in OBJECT_FIELDS})
-        for slot in range(1, MAX_THINGS + 1)
+        _object_from_values(whole, {name: values[slot, name] for name in OBJECT_FIELDS})
+        for slot in range(1, MAX_OBJECTS + 1)
         if values[slot, "name"]
     )
     facts = {name: value for name, value in whole.items() if name not in ("sun", "moon")}
@@ -160,11 +164,11 @@ def decode(tokens: NDArray[np.int64], shape: tuple[int, int], seed: int, palette
         palette=palette,
         sun=whole["sun"] == "yes",
         moon=whole["moon"] == "yes",
-        things=items,
+        objects=items,
     )
 
 
-def _placed(whole: Mapping[str, str], said: Mapping[str, str]) -> Placed:
+def _object_from_values(whole: Mapping[str, str], said: Mapping[str, str]) -> SceneObject:
     name = said["name"]
     place = "s" if said["flies"] else _place(whole["terrain"], whole["kind"], name)
     size = float(said["size"] or "0.3")
@@ -172,11 +176,11 @@ def _placed(whole: Mapping[str, str], said: Mapping[str, str]) -> Placed:
     flags = {key: said[key] == "yes" for key in ("flip", "glowing", "is_reflected")}
     if name == GLOWING_MUSHROOM:
         colour = said["colour"] if said["colour"] in GLOWS else "blue"
-        return Placed(name, ("glow", "mushroom"), colour, place, count, size, False, True)
+        return SceneObject(name, ("glow", "mushroom"), colour, place, count, size, False, True)
     found = _looks(name)
     look = found[int(said["look"] or "0") % len(found)]
     colour = said["colour"] if things.BY_NAME[name].recolourable else ""
-    return Placed(
+    return SceneObject(
         name,
         look,
         colour,
@@ -197,7 +201,7 @@ class CompatibilityTables:
     a landscape where none of the scenes has it.
     """
 
-    CONTROLLERS = ("kind", "terrain", "setting", "relation", "manner", "time", "weather", "ground")
+    CONTROLLERS = ("kind", "terrain", "setting", "relation", "style", "time", "weather", "ground")
 
     def __init__(self, together: Mapping[int, NDArray[np.bool_]]) -> None:
         self._together = dict(together)
@@ -206,14 +210,14 @@ class CompatibilityTables:
     def learn(cls, tokens: NDArray[np.int64]) -> CompatibilityTables:
         """From the tokens (n, F) of many scenes."""
         chosen = [AT[0, name] for name in cls.CONTROLLERS]
-        chosen += [AT[s, n] for s in range(1, MAX_THINGS + 1) for n in ("stature", "spot")]
+        chosen += [AT[s, n] for s in range(1, MAX_OBJECTS + 1) for n in ("stature", "spot")]
         flat = tokens + STARTS[:-1]  # (n, F) places in the logits
         tables = {}
         for c in chosen:
             table = np.zeros((len(FIELDS[c].values), NUM_LOGITS), bool)
             for value in range(len(table)):
                 table[value, np.unique(flat[tokens[:, c] == value])] = True
-            for slot in range(1, MAX_THINGS + 1):
+            for slot in range(1, MAX_OBJECTS + 1):
                 names = slice(STARTS[AT[slot, "name"]] + 1, STARTS[AT[slot, "name"] + 1])
                 table[:, names] = table[:, names].any(axis=1, keepdims=True)
             tables[c] = table
@@ -234,16 +238,19 @@ class CompatibilityTables:
         return found
 
     def arrays(self) -> dict[str, NDArray[np.bool_]]:
-        return {f"{FIELDS[c].slot}-{FIELDS[c].name}": t for c, t in self._together.items()}
+        """The tables as they are stored in rules.npz."""
+        return {_stored_name(FIELDS[c]): table for c, table in self._together.items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.bool_]]) -> CompatibilityTables:
-        return cls({_field(name): array for name, array in arrays.items()})
+        """Reads what `arrays` returns."""
+        fields = {_stored_name(field): i for i, field in enumerate(FIELDS)}
+        return cls({fields[name]: array for name, array in arrays.items()})
 
 
-def _field(name: str) -> int:
-    slot, _, field = name.partition("-")
-    return AT[int(slot), field]
+def _stored_name(field: Field) -> str:
+    """The weights, which are fixed by their digest, call the style "manner"."""
+    return f"{field.slot}-{'manner' if field.name == 'style' else field.name}"
 
 
 def _of_the_thing(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -268,7 +275,7 @@ def _of_the_thing(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
 def _named(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(V,): the names that other things of the scene have."""
     found = np.zeros(len(FIELDS[field].values), bool)
-    for slot in range(1, MAX_THINGS + 1):
+    for slot in range(1, MAX_OBJECTS + 1):
         other = AT[slot, "name"]
         if other != field and 0 < tokens[other] < FIELDS[other].mask:
             found[tokens[other]] = True

@@ -175,14 +175,14 @@ class EmbeddedModel:
         # Here, because the server's process lists models and draws nothing.
         from daguerre.models.embedded.decoder import picture
         from daguerre.models.embedded.fields import SHAPE_INDEX
-        from daguerre.models.embedded.negative_prompt import unwanted
+        from daguerre.models.embedded.negative_prompt import excluded_values
         from daguerre.models.embedded.sampler import Noise, SceneSampler
 
         text = yield from self._encode((params.prompt, params.negative_prompt))  # (2, 25, 384)
         texts = zip(("text", "negative"), text, strict=True)
         rows = {name: np.stack((one, np.zeros_like(one))) for name, one in texts}
         noise = Noise.draw(params.seed)
-        refused = unwanted(params.negative_prompt)
+        refused = excluded_values(params.negative_prompt)
         sampler = SceneSampler(noise, self._rules, num_steps, self.card.temperature, refused)
         shape = SHAPE_INDEX[params.width, params.height]
 
@@ -204,10 +204,10 @@ class EmbeddedModel:
 
     def _guided(self, outputs: Outputs) -> NDArray[np.float32]:
         """Logits of all fields from those with the prompts and those without."""
-        from daguerre.models.embedded.sampler import guide
+        from daguerre.models.embedded.sampler import classifier_free_guidance
 
         prompted, free = np.asarray(outputs[0])
-        return guide(prompted, free, self.card.guidance_scale)
+        return classifier_free_guidance(prompted, free, self.card.guidance_scale)
 
     def _encode(
         self, texts: tuple[str, ...]

@@ -48,7 +48,7 @@ _ALSO: dict[str, dict[str, tuple[str, ...]]] = {
 _NO_NAMES = {"", "clear", *BACKS}  # values that are not said alone: "blue" is no background
 
 
-def unwanted(negative_prompt: str) -> Mapping[str, frozenset[str]]:
+def excluded_values(negative_prompt: str) -> Mapping[str, frozenset[str]]:
     """Field (a key of `SCENE_FIELDS` or `OBJECT_FIELDS`) -> its values that the list of words
     names.
     """

@@ -54,7 +54,7 @@ def steps_of(num_steps: int) -> list[tuple[int, ...]]:
     return [ORDER[a:b] for a, b in zip(ends, ends[1:], strict=False)]
 
 
-def guide(
+def classifier_free_guidance(
     prompted: NDArray[np.float32], free: NDArray[np.float32], scale: float
 ) -> NDArray[np.float32]:
     """Classifier-free guidance (Ho and Salimans 2022) on the log probabilities of each field.
@@ -80,7 +80,7 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 class SceneSampler:
     """The scene of one request while it is being decided; `tokens` (F,) int64 are its fields.
 
-    `unwanted` are values of fields, by the field's name, that are taken only where the rules leave
+    `excluded` are values of fields, by the field's name, that are taken only where the rules leave
     no other.
     """
 
@@ -90,14 +90,14 @@ class SceneSampler:
         rules: CompatibilityTables,
         num_steps: int,
         temperature: float,
-        unwanted: Mapping[str, Collection[str]] = MappingProxyType({}),
+        excluded: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> None:
         self._noise, self._rules, self._temperature = noise, rules, temperature
         self._wanted = {
             name: np.array(
                 [value not in values for value in {**SCENE_FIELDS, **OBJECT_FIELDS}[name]]
             )
-            for name, values in unwanted.items()
+            for name, values in excluded.items()
         }
         self._steps = steps_of(num_steps)
         self.tokens: NDArray[np.int64] = MASKED.copy()

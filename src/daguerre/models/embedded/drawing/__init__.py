@@ -5,6 +5,6 @@ here chooses what a scene shows: the network does when serving, `training.scenes
 """
 
 from daguerre.models.embedded.drawing.picture import compose, render
-from daguerre.models.embedded.drawing.scene import SHAPES, Placed, Scene
+from daguerre.models.embedded.drawing.scene import SHAPES, Scene, SceneObject
 
-__all__ = ["SHAPES", "Placed", "Scene", "compose", "render"]
+__all__ = ["SHAPES", "SceneObject", "Scene", "compose", "render"]

@@ -13,7 +13,7 @@ from daguerre.models.embedded.drawing.colour import rgb
 from daguerre.models.embedded.drawing.grounds import UNIT, paint_ground
 from daguerre.models.embedded.drawing.objects import bounds, put, shadow
 from daguerre.models.embedded.drawing.palette import BACKS
-from daguerre.models.embedded.drawing.scene import SPOTS, Placed, Scene
+from daguerre.models.embedded.drawing.scene import SPOTS, Scene, SceneObject
 
 # How five things and fewer can stand in rows.
 ROWS = {
@@ -30,7 +30,7 @@ APART = 0.15  # between different things in a row, of what each of them has
 class Stand:
     """Where one thing stands: the middle of what is seen of it, its foot, and its square's side."""
 
-    item: Placed
+    item: SceneObject
     x: float
     foot: float
     px: float
@@ -58,7 +58,7 @@ class Stand:
         put(c, self.item, self.x - aside, self.foot - self.px * (bottom - 0.5), self.px)
 
 
-def fitted(item: Placed, width: float, height: float, x: float = 0, foot: float = 0) -> Stand:
+def fitted(item: SceneObject, width: float, height: float, x: float = 0, foot: float = 0) -> Stand:
     """The thing as large as it can be within a width and a height."""
     left, top, right, bottom = bounds(item.look)
     return Stand(item, x, foot, min(width / (right - left), height / (bottom - top)))
@@ -72,14 +72,14 @@ def arranged(c: Canvas, scene: Scene) -> None:
     first = min((s.foot - 0.16 * s.height for s in stands), default=c.h)
     paint_ground(c, scene, back, first)
     for stand in stands:
-        if on_floor and not (scene.relation == "on" and stand.item == scene.things[0]):
+        if on_floor and not (scene.relation == "on" and stand.item == scene.objects[0]):
             shadow(c, stand.x, stand.foot - 0.01 * stand.px, stand.width * 1.05)
         stand.draw(c)
 
 
 def group(c: Canvas, scene: Scene) -> list[Stand]:
     """One to five of a thing in rows that fill the frame well."""
-    item = scene.things[0]
+    item = scene.objects[0]
     room = {rows: _cell(c, rows) for rows in ROWS[item.count]}
     best = max(min(cell) for cell in room.values())
     rows = c.r.choice([rows for rows, cell in room.items() if min(cell) > 0.85 * best])
@@ -120,7 +120,7 @@ def pair(c: Canvas, scene: Scene) -> list[Stand]:
 
 
 def _row(c: Canvas, scene: Scene) -> list[Stand]:
-    first, *others = scene.things
+    first, *others = scene.objects
     order = [first, *others]
     if scene.relation == "right":
         order.reverse()
@@ -145,7 +145,7 @@ def _row(c: Canvas, scene: Scene) -> list[Stand]:
     return stands
 
 
-def _pile(c: Canvas, order: list[Placed], each: list[int]) -> list[Stand]:
+def _pile(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Stand]:
     """The row of a narrow frame: its things below each other, several of one side by side."""
     high = min(c.h * 0.94 / len(order), c.w * 0.9)
     stands = []
@@ -158,7 +158,7 @@ def _pile(c: Canvas, order: list[Placed], each: list[int]) -> list[Stand]:
 
 
 def _column(c: Canvas, scene: Scene) -> list[Stand]:
-    upper, lower = scene.things if scene.relation == "above" else reversed(scene.things)
+    upper, lower = scene.objects if scene.relation == "above" else reversed(scene.objects)
     high, wide = c.h * 0.45, c.w * 0.8
     top = fitted(upper, wide * upper.size, high * 0.86 * upper.size)
     low = fitted(lower, wide * lower.size, high * 0.86 * lower.size)
@@ -167,14 +167,14 @@ def _column(c: Canvas, scene: Scene) -> list[Stand]:
 
 
 def _stacked(c: Canvas, scene: Scene) -> list[Stand]:
-    upper, lower = scene.things
+    upper, lower = scene.objects
     low = fitted(lower, c.w * 0.72, c.h * 0.5)
     top = fitted(upper, low.width * 0.62, c.h * 0.36)
     return [low, top.moved(0, low.top + low.height * SEATS.get(lower.name, 0.06))]
 
 
 def _sheltered(c: Canvas, scene: Scene) -> list[Stand]:
-    below, cover = scene.things
+    below, cover = scene.objects
     high = cover.name in TALL_COVERS
     roof = fitted(cover, c.w * 0.85, c.h * (0.8 if high else 0.5))
     guest = fitted(below, roof.width * (0.5 if high else 0.7), c.h * 0.36)
@@ -183,7 +183,7 @@ def _sheltered(c: Canvas, scene: Scene) -> list[Stand]:
 
 
 def _overlapping(c: Canvas, scene: Scene) -> list[Stand]:
-    near, far = scene.things if scene.relation == "front" else reversed(scene.things)
+    near, far = scene.objects if scene.relation == "front" else reversed(scene.objects)
     back = fitted(far, c.w * 0.7, c.h * 0.66)
     front = fitted(near, c.w * 0.42, min(c.h * 0.42, back.height * 0.66))
     aside = c.r.choice((-1, 1)) * c.r.uniform(0.18, 0.32) * back.width
@@ -192,7 +192,7 @@ def _overlapping(c: Canvas, scene: Scene) -> list[Stand]:
 
 def spot(c: Canvas, scene: Scene) -> list[Stand]:
     """A thing of some size somewhere in the frame."""
-    item = scene.things[0]
+    item = scene.objects[0]
     stand = fitted(item, item.size * c.s, item.size * c.s)
     across, down = SPOTS[item.spot or "centre"]
     margin = 0.05 * c.s
@@ -205,7 +205,7 @@ def spot(c: Canvas, scene: Scene) -> list[Stand]:
 
 def portrait(c: Canvas, scene: Scene) -> list[Stand]:
     """A thing that is larger than the frame, with its upper end in sight."""
-    item = scene.things[0]
+    item = scene.objects[0]
     stand = Stand(item, c.w * (0.5 + c.r.uniform(-0.05, 0.05)), 0, item.size * c.s)
     top = min(c.h * c.r.uniform(0.02, 0.08), (c.h - stand.height) / 2)
     return [stand.moved(0, (top if stand.height > 0.8 * c.h else 0.08 * c.h) + stand.height)]
@@ -269,7 +269,7 @@ def repeated(c: Canvas, scene: Scene) -> None:
     paint_ground(c, scene, back, c.h)
     step = 2 * UNIT * c.r.choice((9, 11, 13))
     mark = len(c.parts)
-    for i, item in enumerate((scene.things[0], scene.things[-1])):
+    for i, item in enumerate((scene.objects[0], scene.objects[-1])):
         at = step * (0.25 + 0.5 * i)
         stand = fitted(item, step * 0.4, step * 0.4, at)
         replace(stand, foot=at + stand.height / 2).draw(c)

@@ -125,11 +125,11 @@ def _view(c: Canvas, scene: Scene, frame: tuple[float, float, float, float], vie
     seed = c.r.getrandbits(32)
     inner = Canvas(
         replace(
-            scene, kind="landscape", width=round(wide), height=round(high), things=(), seed=seed
+            scene, kind="landscape", width=round(wide), height=round(high), objects=(), seed=seed
         )
     )
     inner.defs = c.defs  # one list of definitions, so that every name is given once
-    view(inner, replace(scene, kind="landscape", things=()))
+    view(inner, replace(scene, kind="landscape", objects=()))
     clip = c.new_id()
     c.defs.append(
         f'<clipPath id="{clip}"><rect width="{wide:.1f}" height="{high:.1f}"/></clipPath>'
@@ -171,7 +171,7 @@ def _line_up(
 
 def lined_up(c: Canvas, scene: Scene, width: float, height: float, foot: float) -> list[Stand]:
     """The scene's things side by side, the first on the left if the relation is not "right"."""
-    order = list(scene.things)
+    order = list(scene.objects)
     if scene.relation == "right":
         order.reverse()
     items = [item for item in order for _ in range(item.count)]

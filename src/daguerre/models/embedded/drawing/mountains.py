@@ -16,7 +16,7 @@ from daguerre.models.embedded.drawing.scene import Scene
 def mountains(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     ridges(c, scene, p, horizon, min(c.h * 0.36, c.s * 0.5))
     slopes(c, scene, p, horizon + c.h * 0.06, c.r.choice((2, 3)), c.s * 0.03)
-    if not scene.things and c.r.random() < 0.9:
+    if not scene.objects and c.r.random() < 0.9:
         cap = p.lit(rgb("#f4f8ff"), 0.95) if scene.is_snowy else None
         framing_pines(c, (0.16, 0.36), p.lit(needles(scene), 1.0), cap, (1, 2, 3, 4))
 

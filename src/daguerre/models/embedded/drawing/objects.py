@@ -19,15 +19,15 @@ from daguerre.models.embedded.drawing.glowing_plants import mushroom
 from daguerre.models.embedded.drawing.grounds import paint_ground
 from daguerre.models.embedded.drawing.palette import BACKS, GLOWS, Palette
 from daguerre.models.embedded.drawing.recolouring import TARGETS, main_colour, recoloured
-from daguerre.models.embedded.drawing.scene import Placed, Scene
+from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
 _MUSHROOM = (0.1, 0.02, 0.9, 0.98)  # the bounds of a glowing one
 Tint = tuple[Rgb, float]  # the light's colour and how much of it shows on a thing
 
 
-def lone_thing(c: Canvas, scene: Scene) -> None:
+def lone_object(c: Canvas, scene: Scene) -> None:
     """One thing, large, before a simple background."""
-    r, item = c.r, scene.things[0]
+    r, item = c.r, scene.objects[0]
     back = rgb(r.choice(BACKS[scene.background]))
     px = item.size * c.s
     x, y = c.w * (0.5 + r.uniform(-0.05, 0.05)), c.h * (0.5 + r.uniform(-0.04, 0.04))
@@ -42,7 +42,7 @@ def lone_thing(c: Canvas, scene: Scene) -> None:
     put(c, item, x, y, px)
 
 
-def shine(c: Canvas, item: Placed, x: float, y: float, px: float) -> None:
+def shine(c: Canvas, item: SceneObject, x: float, y: float, px: float) -> None:
     """The light of a glowing thing in the dark, in the thing's own colour."""
     colour = TARGETS.get(item.colour) or main_colour(*item.look)
     hue, strength = colour[0], min(0.9, colour[2])
@@ -62,12 +62,12 @@ def shadow(c: Canvas, x: float, foot: float, px: float) -> None:
     c.oval(x, foot, px * 0.50, px * 0.075, f"url(#{name})")
 
 
-def place_things(c: Canvas, scene: Scene, p: Palette | None) -> None:
+def place_objects(c: Canvas, scene: Scene, p: Palette | None) -> None:
     """Draw the things of a mixed scene into its landscape."""
     dim = {"night": 0.55, "dusk": 0.5, "sunset": 0.45}.get(scene.time, 0.2)
     tint = (p.ambient, dim) if p else None
     sides = sides_of(c, scene)
-    for item, centre in zip(scene.things, sides, strict=True):
+    for item, centre in zip(scene.objects, sides, strict=True):
         px, n = item.size * c.s, item.count
         gap = min(px * c.r.uniform(0.9, 1.2), (c.w - px) / max(1, n - 1) if n > 1 else px)
         low = foot_of(c, scene, item, px)
@@ -78,7 +78,7 @@ def place_things(c: Canvas, scene: Scene, p: Palette | None) -> None:
             one_thing(c, scene, item, x, low + c.r.uniform(-up, up), k, tint)
 
 
-def foot_of(c: Canvas, scene: Scene, item: Placed, px: float) -> float:
+def foot_of(c: Canvas, scene: Scene, item: SceneObject, px: float) -> float:
     """The height at which a thing of a landscape stands, floats or flies."""
     if item.place in "su":
         band = (0.22, 0.40) if item.place == "s" else (0.34, 0.56)
@@ -90,11 +90,11 @@ def foot_of(c: Canvas, scene: Scene, item: Placed, px: float) -> float:
 
 def sides_of(c: Canvas, scene: Scene) -> list[float]:
     """The middle of each thing across the picture, as its relation or its spot says."""
-    first = scene.things[0] if scene.things else None
+    first = scene.objects[0] if scene.objects else None
     if first is None:
         return []
-    if len(scene.things) == 2 and scene.relation != "above":
-        half = max(sum(t.size for t in scene.things) * c.s * 0.29, c.w * 0.14)
+    if len(scene.objects) == 2 and scene.relation != "above":
+        half = max(sum(t.size for t in scene.objects) * c.s * 0.29, c.w * 0.14)
         turn = -1 if scene.relation == "right" else 1
         if scene.relation in ("and", "beside"):
             turn = c.r.choice((-1, 1))
@@ -103,13 +103,13 @@ def sides_of(c: Canvas, scene: Scene) -> list[float]:
     if first.spot:
         return [c.w * (0.22 if first.spot == "left" else 0.78)]
     middle = c.w * c.r.uniform(0.36, 0.64) if first.count == 1 else c.w / 2
-    return [middle] * len(scene.things)
+    return [middle] * len(scene.objects)
 
 
 def one_thing(
     c: Canvas,
     scene: Scene,
-    item: Placed,
+    item: SceneObject,
     x: float,
     foot: float,
     px: float,
@@ -144,7 +144,9 @@ def one_thing(
             )
 
 
-def put(c: Canvas, item: Placed, x: float, y: float, px: float, tint: Tint | None = None) -> None:
+def put(
+    c: Canvas, item: SceneObject, x: float, y: float, px: float, tint: Tint | None = None
+) -> None:
     """Set a thing into a square of side px whose middle is (x, y)."""
     if item.look[0] == "glow":
         mushroom(c, x, y + px * 0.48, px, GLOWS[item.colour], 0.9)

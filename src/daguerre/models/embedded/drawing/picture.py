@@ -25,12 +25,12 @@ from daguerre.models.embedded.drawing.land import (
     snowfield,
 )
 from daguerre.models.embedded.drawing.mountains import canyon, mountains, volcano
-from daguerre.models.embedded.drawing.objects import lone_thing, place_things
+from daguerre.models.embedded.drawing.objects import lone_object, place_objects
 from daguerre.models.embedded.drawing.palette import palette_of
 from daguerre.models.embedded.drawing.scene import Scene
 from daguerre.models.embedded.drawing.sky import paint_sky
 from daguerre.models.embedded.drawing.space import space
-from daguerre.models.embedded.drawing.style import in_manner
+from daguerre.models.embedded.drawing.style import apply_style
 from daguerre.models.embedded.drawing.underwater import underwater
 from daguerre.models.embedded.drawing.water import beach, islands, lake, river, sea, waterfall
 from daguerre.models.embedded.drawing.weather import paint_weather
@@ -74,10 +74,10 @@ HORIZON = {
 
 
 def compose(scene: Scene) -> str:
-    """The scene as one SVG document in units of its full size; its manner is not in it."""
+    """The scene as one SVG document in units of its full size; its style is not in it."""
     c = Canvas(scene)
     if scene.kind == "thing":
-        lone_thing(c, scene)
+        lone_object(c, scene)
     elif scene.kind == "pattern":
         repeated(c, scene)
     elif scene.kind in PLANS:
@@ -93,7 +93,7 @@ def paint_landscape(c: Canvas, scene: Scene) -> None:
     """A landscape with the things in it."""
     if scene.terrain in ELSEWHERE:
         ELSEWHERE[scene.terrain](c, scene)
-        place_things(c, scene, None)
+        place_objects(c, scene, None)
         return
     p = palette_of(scene)
     horizon = c.h * (HORIZON.get(scene.terrain, 0.54) + c.r.uniform(-0.04, 0.04))
@@ -102,11 +102,11 @@ def paint_landscape(c: Canvas, scene: Scene) -> None:
         WATER[scene.terrain](c, scene, p, horizon, x)
     else:
         LAND[scene.terrain](c, scene, p, horizon)
-    place_things(c, scene, p)
+    place_objects(c, scene, p)
     paint_weather(c, scene, p)
 
 
 def render(scene: Scene, width: int, height: int) -> NDArray[np.uint8]:
-    """Rasterise a scene at any size of its shape, in its manner.  -> (height, width, 3) uint8"""
+    """Rasterise a scene at any size of its shape, in its style.  -> (height, width, 3) uint8"""
     flat = np.ascontiguousarray(art.draw(compose(scene), width, height)[..., :3])
-    return in_manner(flat, scene)
+    return apply_style(flat, scene)

@@ -72,7 +72,7 @@ SPOTS: dict[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True)
-class Placed:
+class SceneObject:
     """One thing of a scene, possibly several times."""
 
     name: str
@@ -101,7 +101,7 @@ class Scene:
     weather: str = ""  # clear, cloudy, rain, snow, fog, rainbow, storm, aurora
     terrain: str = ""
     season: str = ""  # spring, summer, autumn, winter; "" where it does not show
-    things: tuple[Placed, ...] = ()
+    objects: tuple[SceneObject, ...] = ()
     background: str = ""  # colour word behind things, and of a room's wall
     ground: str = ""  # plain, gradient, floor, circle, stripes, dots, checks
     moon: bool = False
@@ -109,7 +109,7 @@ class Scene:
     glow: str = ""  # colour word of glowing mushrooms or flowers
     relation: str = ""  # of the first thing to the next, one of RELATIONS
     setting: str = ""  # indoors: room, table, shelf, window
-    manner: str = ""  # how it is drawn; "" for flat
+    style: str = ""  # how it is drawn; "" for flat
 
     @property
     def is_snowy(self) -> bool:

@@ -25,11 +25,11 @@ def space(c: Canvas, scene: Scene) -> None:
         colour = rgb(c.r.choice(("#7a4bd0", "#3f6fd0", "#d04b9a", "#2fa0b0")))
         c.glow(c.r.uniform(0, c.w), c.r.uniform(0, c.h), c.s * c.r.uniform(0.3, 0.6), colour, 0.38)
     stars(c, c.h, 1.2)
-    n = c.r.choice((1, 2, 3)) if not scene.things else c.r.choice((1, 2))
+    n = c.r.choice((1, 2, 3)) if not scene.objects else c.r.choice((1, 2))
     for i in range(n):
         x = c.w * (i + c.r.uniform(0.25, 0.75)) / n
         y = c.h * c.r.uniform(0.15, 0.85)
-        if scene.things:
+        if scene.objects:
             y = c.h * c.r.choice((c.r.uniform(0.08, 0.2), c.r.uniform(0.8, 0.95)))
         planet(c, x, y, c.s * c.r.uniform(0.07, 0.2) * (1.3 if n == 1 else 1))
 

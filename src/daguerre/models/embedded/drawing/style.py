@@ -1,8 +1,8 @@
-"""Manners of drawing: filters on finished pixels, such as pixel art, watercolour and neon.
+"""Styles of drawing: filters on finished pixels, such as pixel art, watercolour and neon.
 
-Lengths are in units of the full size, so that a picture is drawn in the same manner at 1/8 of it.
+Lengths are in units of the full size, so that a picture is drawn in the same style at 1/8 of it.
 What is random in paper and paint comes from the scene's seed. Filters know nothing of what a
-picture shows; which scenes suit a manner is decided where scenes are drawn by chance.
+picture shows; which scenes suit a style is decided where scenes are drawn by chance.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ class Sheet:
         return found
 
 
-def in_manner(pixels: NDArray[np.uint8], scene: Scene) -> NDArray[np.uint8]:
-    """The picture of a scene, (h, w, 3) uint8, drawn as the scene's manner says."""
-    if not scene.manner:
+def apply_style(pixels: NDArray[np.uint8], scene: Scene) -> NDArray[np.uint8]:
+    """The picture of a scene, (h, w, 3) uint8, drawn as the scene's style says."""
+    if not scene.style:
         return pixels
     sheet = Sheet(pixels.astype(np.float32) / 255, pixels.shape[1] / scene.width, scene)
-    drawn = FILTERS[scene.manner](sheet)
+    drawn = FILTERS[scene.style](sheet)
     return (drawn.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 

@@ -21,7 +21,7 @@ def underwater(c: Canvas, scene: Scene) -> None:
         c.land(line, tone, mix(tone, rgb(deep), 0.3))
         for _ in range(int(5 * c.w / c.s)):
             weed(c, line, rgb(deep), 0.45 + 0.25 * i)
-    if not scene.things:
+    if not scene.objects:
         for _ in range(c.r.choice((3, 5, 8))):
             small_fish(
                 c,
