@@ -217,7 +217,7 @@ class ProcessEngine:
         for number, worker in self._dispatcher.dispatch(ready):
             job = self._jobs[number]
             job.sent_s = time.monotonic()
-            # The server alone enforces the deadline: the worker does not know the whole queue.
+            # The server alone enforces deadlines: only it sees the whole queue.
             context = replace(job.context, timeout_s=None)
             self._pool.slots[worker].send(SubmitJob(number, job.params, context))
 
