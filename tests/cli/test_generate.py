@@ -151,7 +151,7 @@ def test_generate_refuses_an_empty_prompt(fails: Callable[..., str], engine: Fak
 
 
 def test_generate_to_stdout(engine: FakeEngine, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    """`-o -` writes only the file to standard output; the seed goes to stderr."""
+    """`-o -` writes only the file to standard output, and the seed to stderr."""
     assert main.main(["generate", "a fox", "-o", "-", "--seed", "3"]) == 0
     captured = capsysbinary.readouterr()
     with Image.open(io.BytesIO(captured.out)) as image:

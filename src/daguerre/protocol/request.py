@@ -8,11 +8,10 @@ not validate again.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetPydanticSchema
+from pydantic_core import core_schema
 
 from daguerre.imagefile.encoding import FORMATS
 from daguerre.params import (
@@ -48,22 +47,9 @@ REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StrictLiteral:
-    """Annotation: exactly these values, without conversion; 0 is not `False`."""
-
-    values: tuple[object, ...]
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        literal = core_schema.literal_schema(list(self.values))
-        return core_schema.no_info_before_validator_function(self._same_type, literal)
-
-    def _same_type(self, value: object) -> object:
-        if type(value) not in {type(allowed) for allowed in self.values}:
-            raise ValueError("another type")
-        return value
+def _one_of(*values: str) -> GetPydanticSchema:
+    """Annotation: exactly one of these strings."""
+    return GetPydanticSchema(lambda source, handler: core_schema.literal_schema([*values]))
 
 
 def _integral(value: object) -> object:
@@ -101,19 +87,19 @@ class ImageGenerationRequest(BaseModel):
         description="What the image must not show.",
         examples=["crowded"],
     )
-    aspect_ratio: Annotated[str | None, StrictLiteral(tuple(SIZES))] = Field(
+    aspect_ratio: Annotated[str | None, _one_of(*SIZES)] = Field(
         None,
         description="Ratio of width to height. Default: the ratio of `size`, or"
         f" {DEFAULT_ASPECT_RATIO}. Must match `size` if both are given.",
         examples=["16:9"],
     )
-    size: Annotated[str | None, StrictLiteral((*RATIO_OF_SIZE, AUTO))] = Field(
+    size: Annotated[str | None, _one_of(*RATIO_OF_SIZE, AUTO)] = Field(
         None,
         description="Width and height in pixels. Default: the size of `aspect_ratio`, or"
         f" {SIZE_OF_RATIO[DEFAULT_ASPECT_RATIO]}. `{AUTO}` means not given.",
         examples=["1344x768"],
     )
-    output_format: Annotated[str, StrictLiteral(tuple(FORMATS))] = Field(
+    output_format: Annotated[str, _one_of(*FORMATS)] = Field(
         "png", description="Format of the image.", examples=["jpeg"]
     )
     seed: Integer = Field(
@@ -128,23 +114,22 @@ class ImageGenerationRequest(BaseModel):
         False, description="Ignore unknown parameters instead of rejecting them."
     )
     n: Integer = Field(1, ge=1, le=1, description="Number of images.")
-    response_format: Annotated[str | None, StrictLiteral(("b64_json", "base64", LINK))] = Field(
+    response_format: Annotated[str | None, _one_of("b64_json", "base64", LINK)] = Field(
         None,
         description="Whether the response contains the image (`b64_json` or its synonym `base64`)"
         " or an expiring link (`url`). Default: the server's setting, normally `b64_json`. A stream"
         " always contains its images.",
     )
     quality: Annotated[
-        str | None,
-        StrictLiteral(("auto", "standard", "hd", "low", "medium", "high", "xhigh", "max")),
+        str | None, _one_of("auto", "standard", "hd", "low", "medium", "high", "xhigh", "max")
     ] = Field(None, description="Accepted and ignored.")
-    style: Annotated[str | None, StrictLiteral(("vivid", "natural"))] = Field(
+    style: Annotated[str | None, _one_of("vivid", "natural")] = Field(
         None, description="Accepted and ignored."
     )
-    background: Annotated[str | None, StrictLiteral(("auto", "opaque"))] = Field(
+    background: Annotated[str | None, _one_of("auto", "opaque")] = Field(
         None, description="Accepted and ignored: images are opaque."
     )
-    moderation: Annotated[str | None, StrictLiteral(("auto", "low"))] = Field(
+    moderation: Annotated[str | None, _one_of("auto", "low")] = Field(
         None, description="Accepted and ignored."
     )
     user: str | None = Field(None, description="Accepted and ignored.")

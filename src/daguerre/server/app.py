@@ -6,9 +6,8 @@ Paths of the API exist with and without /v1, because clients differ in their bas
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import TypeAlias
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Lifespan
+from starlette.types import Lifespan
 
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
@@ -24,7 +23,7 @@ from daguerre.engine.workers.cpu_affinity import threads_per_worker
 from daguerre.errors import DaguerreError, SettingsError, UnavailableError
 from daguerre.models.catalog import FILE_NAME as CATALOG_FILE
 from daguerre.server.access.auth import Authenticator
-from daguerre.server.access.rate_limiter import RateLimiter, clamp_retry_after, retry_after_s
+from daguerre.server.access.rate_limiter import RateLimiter, retry_after_s
 from daguerre.server.http.errors import OutageLog, error_response, unrouted_response
 from daguerre.server.http.middleware import RequestContextMiddleware
 from daguerre.server.http.security_headers import JsonCORSMiddleware
@@ -43,7 +42,6 @@ from daguerre.storage.api_keys import ResourceStore
 from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.storage.image_store import DIR_NAME, ImageStore
 
-Endpoint: TypeAlias = Callable[[Request], Awaitable[ASGIApp]]
 PREFIX = "/v1"
 SWEEP_S = 60.0
 
@@ -65,12 +63,11 @@ def create_app(
         outages,
         cache_seeded_requests=settings.cache_seeded_requests,
     )
-    files = FileEndpoints(image_store, signer)
+    openapi = OpenApi(settings.public_base_url())
     images = ImageGenerations(_generation_config(settings), engine, keys, limiter, replays, signer)
-    models, health = Models(engine, keys), Health(engine)
     routes = [
-        *_routes(images, files, models, health, metrics, OpenApi(settings.public_base_url())),
-        *_playground_routes(Playground(), one_time_login or OneTimeLogin()),
+        *_api_routes(images, FileEndpoints(image_store, signer), Models(engine, keys)),
+        *_other_routes(Health(engine), metrics, openapi, one_time_login or OneTimeLogin()),
     ]
     paths = [route.path for route in routes]
     # The label of an endpoint in log and metrics is its last path, the one with the prefix.
@@ -85,15 +82,16 @@ def create_app(
         if isinstance(error, SettingsError):  # only for the operator, because it may name files
             raise error
         outages.record(error)
-        return error_response(_with_retry_after(error, engine))
+        return error_response(error, _retry_after(error, engine))
 
+    origins = settings.cors_origin_list()
     app = Starlette(
         routes=routes,
         middleware=[
             Middleware(
                 RequestContextMiddleware, limiter=limiter, routes=names, observe=metrics.observe
             ),
-            *_cors(settings.cors_origin_list()),
+            *([Middleware(JsonCORSMiddleware, origins=origins)] if origins else []),
         ],
         exception_handlers={HTTPException: on_unrouted, DaguerreError: on_error},
         lifespan=_lifespan(engine, image_store, outages),
@@ -139,58 +137,38 @@ def _environment(settings: Settings) -> EnvironmentFingerprint:
     )
 
 
-def _routes(
-    images: ImageGenerations,
-    files: FileEndpoints,
-    models: Models,
-    health: Health,
-    metrics: Metrics,
-    openapi: OpenApi,
-) -> list[Route]:
-    api: list[tuple[str, Endpoint, str]] = [
-        ("/images/generations", images.create, "POST"),
-        ("/images/files/{name}", files.show, "GET"),
-        ("/models", models.list, "GET"),
-        ("/models/{model_id:path}", models.show, "GET"),
-    ]
-    unversioned: list[tuple[str, Endpoint, str]] = [
-        ("/available-models", models.list_available, "GET"),
-        ("/healthz", health.alive, "GET"),
-        ("/readyz", health.ready, "GET"),
-        ("/metrics", metrics.show, "GET"),
-        ("/openapi.json", openapi.document, "GET"),
-        ("/docs", openapi.page, "GET"),
-    ]
-    prefixed = [(PREFIX + path, endpoint, method) for path, endpoint, method in api]
-    routes = [*api, *prefixed, *unversioned]
-    return [Route(path, endpoint, methods=[method]) for path, endpoint, method in routes]
+def _api_routes(images: ImageGenerations, files: FileEndpoints, models: Models) -> Iterator[Route]:
+    for prefix in ("", PREFIX):
+        yield Route(f"{prefix}/images/generations", images.create, methods=["POST"])
+        yield Route(f"{prefix}/images/files/{{name}}", files.show)
+        yield Route(f"{prefix}/models", models.list)
+        yield Route(f"{prefix}/models/{{model_id:path}}", models.show)
+    yield Route("/available-models", models.list_available)
 
 
-def _cors(origins: Collection[str]) -> Iterator[Middleware]:
-    if origins:
-        yield Middleware(JsonCORSMiddleware, origins=origins)
+def _other_routes(
+    health: Health, metrics: Metrics, openapi: OpenApi, one_time_login: OneTimeLogin
+) -> Iterator[Route]:
+    playground = Playground()
+    yield Route("/healthz", health.alive)
+    yield Route("/readyz", health.ready)
+    yield Route("/metrics", metrics.show)
+    yield Route("/openapi.json", openapi.document)
+    yield Route("/docs", openapi.page)
+    yield Route("/", playground.page)
+    yield Route("/playground/sign-in", one_time_login.redeem, methods=["POST"])
+    yield Route("/playground/{name}", playground.file)
 
 
-def _playground_routes(playground: Playground, one_time_login: OneTimeLogin) -> list[Route]:
-    return [
-        Route("/", playground.page, methods=["GET"]),
-        Route("/playground/sign-in", one_time_login.redeem, methods=["POST"]),
-        Route("/playground/{name}", playground.file, methods=["GET"]),
-    ]
-
-
-def _with_retry_after(error: DaguerreError, engine: Engine) -> DaguerreError:
-    """Adds `Retry-After` to a 503, estimated from the queue unless the error has its own.
+def _retry_after(error: DaguerreError, engine: Engine) -> dict[str, str]:
+    """`Retry-After` of a 503 without its own, estimated from the queue.
 
     A failed engine gets none, because it does not recover.
     """
-    if not isinstance(error, UnavailableError):
-        return error
-    stats, given = engine.stats(), error.retry_after_s
-    if given is None and stats.failure:
-        return error
-    seconds = retry_after_s(stats) if given is None else clamp_retry_after(given)
-    return type(error)(error.message, param=error.param, retry_after_s=seconds)
+    stats = engine.stats()
+    if error.status != UnavailableError.status or error.retry_after_s or stats.failure:
+        return {}
+    return {"Retry-After": str(retry_after_s(stats))}
 
 
 def _lifespan(engine: Engine, images: ImageStore, outages: OutageLog) -> Lifespan[Starlette]:

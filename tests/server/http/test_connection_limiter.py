@@ -366,7 +366,7 @@ def few_files(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of open files there")
 def test_few_files(tmp_path: Path) -> None:
-    """With 64 open files the server survives 60 idle connections and 60 simultaneous ones, and
+    """A server with 64 open files survives 60 idle connections and 60 simultaneous ones, and
     logs no traceback."""
     with few_files(tmp_path) as (process, port, key), ExitStack() as opened:
 

@@ -20,6 +20,7 @@ from daguerre.errors import (
     UnavailableError,
 )
 from daguerre.protocol.messages import quote_for_message, suggestion
+from daguerre.server.access.rate_limiter import clamp_retry_after
 from daguerre.server.http.logs import ThrottledLogger
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def error_response(error: DaguerreError, headers: Mapping[str, str] | None = Non
         # OpenAI's clients would retry a 409, in vain.
         all_headers["x-should-retry"] = "false"
     if error.retry_after_s is not None:
-        all_headers["Retry-After"] = str(error.retry_after_s)
+        all_headers["Retry-After"] = str(clamp_retry_after(error.retry_after_s))
     return Response(error_body(error), error.status, all_headers, "application/json")
 
 

@@ -65,14 +65,10 @@ class JsonCORSMiddleware(CORSMiddleware):
         }
         if response.status_code == 200:
             return Response(status_code=204, headers=headers)
-        return error_response(InvalidRequestError(self._reason(request_headers)), headers)
-
-    def _reason(self, headers: Headers) -> str:
-        origin = headers["origin"]
-        if not self.is_allowed_origin(origin):
-            return f"the origin {quote_for_message(origin)} may not call this server"
-        method = headers["access-control-request-method"]
-        if method not in _METHODS:
-            allowed = " and ".join(_METHODS)
-            return f"the method {quote_for_message(method)} is not allowed; allowed: {allowed}"
-        return "public origins may not call into a private network"
+        origin = quote_for_message(request_headers["origin"])
+        method = quote_for_message(request_headers["access-control-request-method"])
+        message = (
+            f"the origin {origin} may not send {method}; cors_origins lists the allowed origins,"
+            f" the allowed methods are {' and '.join(_METHODS)}"
+        )
+        return error_response(InvalidRequestError(message), headers)
