@@ -107,10 +107,7 @@ class RequestContext:
         if self.timings:
             timings = self.timings
             inference_ms = timings.encode_ms + timings.denoise_ms + timings.decode_ms
-            fields |= {
-                "queue_ms": round(timings.queue_ms),
-                "inference_ms": round(inference_ms),
-            }
+            fields |= {"queue_ms": round(timings.queue_ms), "inference_ms": round(inference_ms)}
         return fields
 
 
@@ -130,9 +127,9 @@ class _ResponseSender:
         receive: Receive,
         send: Send,
     ) -> None:
-        self.has_started = False
+        self._has_started = False
         self._context, self._limiter = context, limiter
-        self._receive, self._send = receive, send
+        self._scope, self._receive, self._send = scope, receive, send
         headers = Headers(scope=scope)
         is_chunked, length = "transfer-encoding" in headers, int(headers.get("content-length", 0))
         self._is_body_complete = not is_chunked and length == 0
@@ -161,7 +158,7 @@ class _ResponseSender:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _begin(self, message: Message) -> None:
-        self.has_started = True
+        self._has_started = True
         context = self._context
         context.status = message["status"]
         headers = MutableHeaders(scope=message)
@@ -176,6 +173,11 @@ class _ResponseSender:
         )
         if self._must_close:
             headers["connection"] = "close"
+
+    async def fail(self, error: DaguerreError) -> None:
+        """Sends the error unless the response has started; then uvicorn closes the connection."""
+        if not self._has_started:
+            await error_response(error)(self._scope, self.receive, self.send)
 
     async def _linger(self) -> None:
         try:
@@ -222,24 +224,16 @@ class RequestContextMiddleware:
             context.status = CLIENT_CLOSED_REQUEST  # even if the response has started
         except asyncio.CancelledError:
             # A second signal. uvicorn would log a re-raised exception as this request's failure.
-            await self._fail(SHUTTING_DOWN, scope, sender)
+            await sender.fail(SHUTTING_DOWN)
         except Exception:
             logger.exception("request_id=%s failed", context.request_id)
-            await self._fail(internal_error(context), scope, sender)
+            await sender.fail(internal_error(context))
         finally:
             context.exit_stack.close()
             context.route = self._routes.get(scope.get("endpoint"), UNROUTED)
-            self._record(context)
-
-    async def _fail(self, error: DaguerreError, scope: Scope, sender: _ResponseSender) -> None:
-        # If the response has started, uvicorn closes the connection.
-        if not sender.has_started:
-            await error_response(error)(scope, sender.receive, sender.send)
-
-    def _record(self, context: RequestContext) -> None:
-        level = logging.DEBUG if context.route in _PROBES else logging.INFO
-        logger.log(level, "%s", context.log_line(), extra={"fields": context.log_fields()})
-        self._observe(context)
+            level = logging.DEBUG if context.route in _PROBES else logging.INFO
+            logger.log(level, "%s", context.log_line(), extra={"fields": context.log_fields()})
+            self._observe(context)
 
 
 def internal_error(context: RequestContext) -> InternalError:

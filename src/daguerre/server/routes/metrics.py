@@ -7,7 +7,8 @@ number of series.
 from __future__ import annotations
 
 from collections import Counter as CountOf
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -20,6 +21,23 @@ from daguerre.server.http.middleware import RequestContext
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS_S = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 600)
+Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily
+_WORKER_METRICS: tuple[tuple[type[Family], str, str, Callable[[WorkerStats], float]], ...] = (
+    (GaugeMetricFamily, "up", "1 if the worker is ready.", lambda worker: worker.is_ready),
+    (GaugeMetricFamily, "jobs", "Jobs sent to the worker.", lambda worker: worker.num_jobs),
+    (
+        CounterMetricFamily,
+        "restarts",
+        "Restarts after a crash or a hang.",
+        lambda worker: worker.num_restarts,
+    ),
+    (
+        GaugeMetricFamily,
+        "mismatched_models",
+        "Models that the worker does not serve, because their fingerprint differs.",
+        lambda worker: len(worker.mismatched_models),
+    ),
+)
 
 
 class Metrics:
@@ -123,29 +141,9 @@ class _EngineCollector(Collector):
 
 
 def _worker_metrics(workers: Sequence[WorkerStats]) -> Iterator[Metric]:
-    numbered = {str(number): worker for number, worker in enumerate(workers)}
-    yield _labelled(
-        GaugeMetricFamily("daguerre_worker_up", "1 if the worker is ready.", labels=["worker"]),
-        {number: worker.is_ready for number, worker in numbered.items()},
-    )
-    yield _labelled(
-        GaugeMetricFamily("daguerre_worker_jobs", "Jobs sent to the worker.", labels=["worker"]),
-        {number: worker.num_jobs for number, worker in numbered.items()},
-    )
-    yield _labelled(
-        CounterMetricFamily(
-            "daguerre_worker_restarts", "Restarts after a crash or a hang.", labels=["worker"]
-        ),
-        {number: worker.num_restarts for number, worker in numbered.items()},
-    )
-    yield _labelled(
-        GaugeMetricFamily(
-            "daguerre_worker_mismatched_models",
-            "Models that the worker does not serve, because their fingerprint differs.",
-            labels=["worker"],
-        ),
-        {number: len(worker.mismatched_models) for number, worker in numbered.items()},
-    )
+    for family, name, help, value in _WORKER_METRICS:
+        values = {str(number): value(worker) for number, worker in enumerate(workers)}
+        yield _labelled(family(f"daguerre_worker_{name}", help, labels=["worker"]), values)
 
 
 def _gauge(name: str, help: str, value: float) -> GaugeMetricFamily:
@@ -156,9 +154,7 @@ def _counter(name: str, help: str, value: float) -> CounterMetricFamily:
     return CounterMetricFamily(f"daguerre_{name}", help, value=value)
 
 
-def _labelled(
-    family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[str, float]
-) -> Metric:
+def _labelled(family: Family, values: Mapping[str, float]) -> Metric:
     for label, value in values.items():
         family.add_metric([label], value)
     return family
