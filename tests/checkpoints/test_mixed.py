@@ -114,6 +114,6 @@ def test_mixed_traffic(tmp_path: Path) -> None:
             together = list(pool.map(client.digest, asked))
         metrics = httpx.get(url + "/metrics").text
     assert together == [*alone, *alone[::-1]][:NUM_CLIENTS]
-    assert "daguerre_engine_restarts_total 0" in metrics
+    assert 'daguerre_worker_restarts_total{worker="0"} 0.0' in metrics
     log = (tmp_path / "log").read_text()
     assert "Traceback" not in log and "loaded lumina in" in log

@@ -121,11 +121,7 @@ def _paths() -> dict[str, Any]:
         "/v1/models": {"get": _get("The model of the key.", "ModelList", AuthenticationError)},
         "/v1/models/{id}": {
             "get": _get(
-                "One model.",
-                "Model",
-                AuthenticationError,
-                AccessDeniedError,
-                NotFoundError,
+                "One model.", "Model", AuthenticationError, AccessDeniedError, NotFoundError
             )
             | {"parameters": [{"name": "id", "in": "path", "required": True, "schema": STRING}]}
         },
