@@ -121,14 +121,15 @@ def _name(place: int) -> str:
 
 
 def main() -> None:
-    from daguerre.factory import build_engine, read_catalog
+    from daguerre.factory import open_engine, read_catalog
 
     # A temporary data directory: the user's catalog could name another model.
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder))
         model = read_catalog(settings).default_model
         try:
-            images = asyncio.run(draw(build_engine(settings, only=model), ENTRIES, model))
+            with open_engine(settings, "thread") as engine:
+                images = asyncio.run(draw(engine, ENTRIES, model))
         except DaguerreError as error:
             raise SystemExit(f"cannot make the gallery: {error.message}") from None
     write(FOLDER, ENTRIES, images)

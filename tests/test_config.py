@@ -1,4 +1,4 @@
-"""The settings: one table, read from flags and the environment, refused in words."""
+"""The settings: flags, environment variables, defaults and error messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLAIN_NUMBERS = ("port", "workers", "threads_per_worker", "embedded_steps")
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=NAMES)
 def test_every_setting_has_help(setting: object) -> None:
-    """Every setting says in a sentence what it is."""
+    """The help of a setting is a sentence."""
     text = setting.metadata["help"]  # type: ignore[attr-defined]
     assert re.fullmatch(r"[A-Z].{10,}\.", text), text
 
@@ -35,7 +35,7 @@ def test_numbers_have_a_unit(setting: object) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_default_is_allowed(name: str) -> None:
-    """A default that is written out as a flag is accepted, and means the same."""
+    """A default given as a flag is accepted, and gives the same value."""
     default = getattr(Settings(), name)
     if default is not None:
         assert getattr(Settings.load({name: str(default)}, {}), name) == default
@@ -43,7 +43,7 @@ def test_default_is_allowed(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_environment_variable(name: str) -> None:
-    """Each setting is read from its own variable, `DAGUERRE_` and its name."""
+    """Each setting has its own variable, `DAGUERRE_<NAME>`."""
     assert environment_variable(name) == f"DAGUERRE_{name.upper()}"
     kinds = {setting.name: str(setting.type) for setting in SETTINGS}
     by_kind = {"int": "7", "float": "2.5", "bool": "yes", "Path | None": "/data", "str": "other"}
@@ -63,8 +63,8 @@ def test_environment_variable(name: str) -> None:
     assert changed == [name]
 
 
-def test_flag_comes_before_the_environment() -> None:
-    """A flag wins over its variable, and a flag that was not given leaves it alone."""
+def test_flag_overrides_the_environment() -> None:
+    """A flag overrides its variable; a flag that is not given does not."""
     environ = {"DAGUERRE_PORT": "9000", "DAGUERRE_HOST": "0.0.0.0"}
     settings = Settings.load({"port": "9001", "host": None}, environ)
     assert (settings.port, settings.host) == (9001, "0.0.0.0")
@@ -98,8 +98,8 @@ def test_flag_comes_before_the_environment() -> None:
         ("image_store", "s3://bucket?x=1", "a directory, or a bucket such as s3://bucket/prefix"),
     ],
 )
-def test_bad_value_is_refused(name: str, value: str, rule: str) -> None:
-    """A bad value is refused in one line that names its source, the value and what is allowed."""
+def test_bad_value(name: str, value: str, rule: str) -> None:
+    """The error names the source, the value and the rule, in one line."""
     variable = environment_variable(name)
     for source, flags, environ in (
         ("--" + name.replace("_", "-"), {name: value}, {}),
@@ -124,19 +124,19 @@ def test_bad_value_is_refused(name: str, value: str, rule: str) -> None:
     ],
 )
 def test_url(values: dict[str, str], url: str) -> None:
-    """The address for clients can be reached: never a wildcard, IPv6 in brackets, no last slash."""
+    """The URL for clients has no wildcard address and no trailing slash; IPv6 is in brackets."""
     assert Settings.load(values, {}).public_base_url() == url
 
 
-def test_refused_secret_is_not_shown() -> None:
-    """The message for a secret that is too short does not repeat it."""
+def test_rejected_secret_is_not_shown() -> None:
+    """The error for a secret that is too short does not contain it."""
     with pytest.raises(SettingsError, match="at least 32 characters") as caught:
         Settings.load({"signed_url_secret": "hunter2"}, {})
     assert "hunter2" not in caught.value.message
 
 
-def test_secrets_are_masked() -> None:
-    """What is printed of the settings has no secret in it, and shows whether there is one."""
+def test_secrets_are_redacted() -> None:
+    """Redacted settings have no secret, but show whether one is set."""
     shown = Settings.load({"database_url": "postgresql://u:hunter2@h/d"}, {}).redacted()
     assert "hunter2" not in str(shown) and shown["database_url"] == "***"
     assert Settings().redacted()["database_url"] == ""
@@ -144,7 +144,7 @@ def test_secrets_are_masked() -> None:
 
 
 def test_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The data folder is the one that is named, with ~ resolved, else one of the platform's."""
+    """The data directory is `home` with ~ expanded, or the platform's."""
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Settings.load({"home": "~/data"}, {}).data_dir() == tmp_path / "data"
     default = Settings().data_dir()
@@ -153,13 +153,13 @@ def test_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_settings_are_frozen() -> None:
-    """Settings do not change after they were read."""
+    """Settings are immutable."""
     with pytest.raises(FrozenInstanceError):
         Settings().port = 1  # type: ignore[misc]
 
 
-def test_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the platform knows no home folder, the error names the flag that helps."""
+def test_user_without_a_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the platform knows no home directory, the error names the flag to use."""
 
     def homeless(name: str) -> None:
         raise RuntimeError("could not determine the home directory")

@@ -41,7 +41,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
-    monkeypatch.setattr(factory, "build_engine", lambda settings, only="": fake)
+    monkeypatch.setattr(factory, "build_engine", lambda settings, catalog: fake)
     return fake
 
 

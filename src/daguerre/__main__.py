@@ -1,4 +1,4 @@
-"""`python -m daguerre`: the same program where its command is not on the path."""
+"""`python -m daguerre` runs the program `daguerre`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The processor: its features and the cores this process may use.
+"""CPU features and the number of cores.
 
-Only features, never a timing: they decide the bits of an image.
+The features, never a timing, choose the arithmetic, because it determines an image's bits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def num_cores() -> int:
     """Number of logical cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
+    except AttributeError:  # not available on every system
         return os.cpu_count() or 1
 
 
@@ -27,6 +27,6 @@ def has_fast_bfloat16() -> bool:
     """
     try:
         words = set(_CPUINFO.read_text().split())
-    except OSError:  # not on every system
+    except OSError:  # Linux only
         return False
     return "amx_bf16" in words or {"avx512_bf16", "AuthenticAMD"} <= words

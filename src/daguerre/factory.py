@@ -56,18 +56,14 @@ def list_models(settings: Settings) -> tuple[ModelInfo, ...]:
     config = engine_config(settings)
     models, checkpoints = config.catalog.models, config.catalog.checkpoints
     missing = {name: one for name, one in checkpoints.items() if not one.is_downloaded}
+    hint = "not downloaded; run: daguerre models pull"
     infos = {
-        name: ModelInfo(
-            name,
-            weights_sha256="",
-            created=0,
-            description=f"{one.pin}, not downloaded; run: daguerre models pull {name}",
-        )
+        name: ModelInfo(name, weights_sha256="", created=0, description=f"{one.pin}, {hint} {name}")
         for name, one in missing.items()
     }
     present = {name: one for name, one in models.items() if name not in missing}
-    present_only = replace(config, catalog=replace(config.catalog, models=present))
-    infos |= {model.info.model: model.info for model in build_models(present_only)}
+    catalog = replace(config.catalog, models=present)
+    infos |= {one.info.model: one.info for one in build_models(replace(config, catalog=catalog))}
     return tuple(infos[name] for name in models)
 
 
@@ -111,29 +107,25 @@ def _build_checkpoints(config: EngineConfig, worker: int) -> dict[PipelineConfig
     }
 
 
-def build_engine(settings: Settings, only: str = "") -> ThreadEngine:
-    """An engine in a thread of this process, with all models of the catalog or `only` one."""
-    return _build_thread_engine(_loadable_config(settings, only))
-
-
-def build_checkpoint_engine(settings: Settings, path: Path) -> ThreadEngine:
-    """An engine in a thread of this process, with the checkpoint at `path` as its only model."""
-    from daguerre.models.catalog import checkpoint_catalog
-
-    return _build_thread_engine(_loadable_config(settings, "", checkpoint_catalog(path)))
+def build_engine(settings: Settings, catalog: Catalog | None = None) -> ThreadEngine:
+    """An engine in a thread of this process, not started; by default with the whole catalog."""
+    config = engine_config(settings, catalog)
+    config.catalog.check_loadable()
+    return _build_thread_engine(config)
 
 
 @contextmanager
-def _thread_engine(settings: Settings, only: str) -> Iterator[Engine]:
-    yield build_engine(settings, only)
+def _thread_engine(settings: Settings) -> Iterator[Engine]:
+    yield build_engine(settings)
 
 
 @contextmanager
-def _process_engine(settings: Settings, only: str) -> Iterator[Engine]:
+def _process_engine(settings: Settings) -> Iterator[Engine]:
     """Its worker processes begin to load the models before it is yielded."""
     from daguerre.engine.workers.process_engine import ProcessEngine
 
-    config = _loadable_config(settings, only)
+    config = engine_config(settings)
+    config.catalog.check_loadable()
     engine = ProcessEngine(
         [partial(_build_in_worker, config, worker) for worker in range(config.num_workers)],
         [model.info for model in build_models(config)],
@@ -151,34 +143,23 @@ def _process_engine(settings: Settings, only: str) -> Iterator[Engine]:
         engine.close()
 
 
-BACKENDS: Mapping[str, Callable[[Settings, str], AbstractContextManager[Engine]]] = {
+BACKENDS: Mapping[str, Callable[[Settings], AbstractContextManager[Engine]]] = {
     "process": _process_engine,
     "thread": _thread_engine,
 }
 
 
-def open_engine(
-    settings: Settings, backend: str = "process", only: str = ""
-) -> AbstractContextManager[Engine]:
-    """An engine that is not started, with all models of the catalog or `only` one."""
-    return BACKENDS[backend](settings, only)
+def open_engine(settings: Settings, backend: str = "process") -> AbstractContextManager[Engine]:
+    """An engine with all models of the catalog, not started."""
+    return BACKENDS[backend](settings)
 
 
-def _loadable_config(settings: Settings, only: str, catalog: Catalog | None = None) -> EngineConfig:
-    config = engine_config(settings, only, catalog)
-    config.catalog.check_loadable()
-    return config
-
-
-def engine_config(
-    settings: Settings, only: str = "", catalog: Catalog | None = None
-) -> EngineConfig:
-    """The configuration of `catalog`, by default the one that the settings name."""
+def engine_config(settings: Settings, catalog: Catalog | None = None) -> EngineConfig:
+    """The configuration of an engine; by default with the catalog that the settings name."""
     from daguerre.engine.workers.cpu_affinity import threads_per_worker
 
-    catalog = catalog or read_catalog(settings)
     return EngineConfig(
-        catalog=catalog.only(only) if only else catalog,
+        catalog=catalog or read_catalog(settings),
         data_dir=settings.data_dir(),
         num_threads=threads_per_worker(settings.workers, settings.threads_per_worker),
         num_workers=settings.workers,

@@ -22,7 +22,7 @@ from daguerre import factory, params
 from daguerre.config import Settings
 from daguerre.errors import InternalError, InvalidRequestError, UnavailableError
 from daguerre.imagefile.encoding import SUFFIXES, encode, format_of
-from daguerre.models.catalog import DEFAULT_MODEL
+from daguerre.models.catalog import DEFAULT_MODEL, checkpoint_catalog
 from daguerre.params import MAX_PREVIEWS, JobFailed, JobSucceeded, StepCompleted
 from daguerre.protocol.parsing import describe_constraint, field_schemas, parse_request
 
@@ -149,13 +149,13 @@ class Model:
         if model is None or str(model) in served.models or not Path(model).is_dir():
             return cls.from_settings(settings, str(model or served.default_model))
         path = Path(model)
-        engine = factory.build_checkpoint_engine(settings, path)
+        engine = factory.build_engine(settings, checkpoint_catalog(path))
         return cls._started(engine, path.resolve().name, settings.embed_prompt)
 
     @classmethod
     def from_settings(cls, settings: Settings, model_id: str) -> Self:
         """Loads a model of the catalog as `load` does, with all settings given."""
-        engine = factory.build_engine(settings, only=model_id)
+        engine = factory.build_engine(settings, factory.read_catalog(settings).only(model_id))
         return cls._started(engine, model_id, settings.embed_prompt)
 
     @classmethod

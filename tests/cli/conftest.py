@@ -60,7 +60,7 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
-    monkeypatch.setattr(daguerre.factory, "build_engine", lambda settings, only="": fake)
+    monkeypatch.setattr(daguerre.factory, "build_engine", lambda settings, catalog: fake)
     monkeypatch.setattr(daguerre.factory, "open_engine", lambda settings: nullcontext(fake))
     return fake
 

@@ -42,7 +42,7 @@ def fail():
     raise OSError("no weights")
 model = ToyModel(name=MODEL, **({"on_load": fail} if sys.argv[1] == "load" else {}))
 engine = ThreadEngine([model], max_queued_jobs=1, max_running_jobs=1)
-daguerre.factory.build_engine = lambda settings, only: engine
+daguerre.factory.build_engine = lambda settings, catalog: engine
 sys.exit(main(["generate", sys.argv[2], "-o", "x.png"]))
 """
 

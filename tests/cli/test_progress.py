@@ -17,7 +17,7 @@ import sys
 import daguerre.factory
 from conftest import FakeEngine
 from daguerre.cli.main import main
-daguerre.factory.build_engine = lambda settings, only: FakeEngine()
+daguerre.factory.build_engine = lambda settings, catalog: FakeEngine()
 sys.exit(main(["generate", "a fox", "--seed", "7", "-o", "x.png"]))
 """
 # click's cursor controls: hide, show, and clear the line.

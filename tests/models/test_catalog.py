@@ -1,4 +1,4 @@
-"""`daguerre.toml`: what it may say, what it makes, and how it is refused; needs no extra."""
+"""`daguerre.toml`: its keys, the models it describes, and its errors; without the extras."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write(settings: Settings, text: str) -> Settings:
 
 
 def checkpoint(folder: Path, **changes: object) -> Path:
-    """The outside of a checkpoint: its index, and files with the names of the real ones."""
+    """Creates a checkpoint with an index and empty files."""
     index = {**INDEX, **changes}
     for name, entry in index.items():
         if isinstance(entry, list) and entry[0]:
@@ -57,7 +57,7 @@ def checkpoint(folder: Path, **changes: object) -> Path:
 
 
 def served(settings: Settings) -> list[DiffusersModel]:
-    """The models of a catalog of checkpoints, whether or not the extra is there to load them."""
+    """The models of a catalog of checkpoints; they need no extra until they are loaded."""
     models = factory.build_models(factory.engine_config(settings))
     return [model for model in models if isinstance(model, DiffusersModel)]
 
@@ -69,16 +69,16 @@ def refusal(settings: Settings) -> str:
     return caught.value.message
 
 
-def test_without_a_file_the_model_in_the_box(settings: Settings) -> None:
-    """No catalog means one model, under the id that applications send."""
+def test_without_a_file(settings: Settings) -> None:
+    """Without a catalog, the bundled model has the id that applications send."""
     (model,) = factory.build_models(factory.engine_config(settings))
     assert isinstance(model, EmbeddedModel) and model.info.model == catalog.DEFAULT_MODEL
     assert factory.read_catalog(settings).default_model == catalog.DEFAULT_MODEL
     assert not settings.data_dir().exists()
 
 
-def test_only_what_the_file_names(settings: Settings) -> None:
-    """A catalog replaces the default, in its order; its first model is the first resource's."""
+def test_file_replaces_the_default(settings: Settings) -> None:
+    """A catalog replaces the default; the default model is the usual id, or the first."""
     write(settings, '[models."box-2"]\nsource = "embedded"\n[models.box]\nsource = "embedded"\n')
     assert [info.model for info in factory.list_models(settings)] == ["box-2", "box"]
     assert factory.read_catalog(settings).default_model == "box-2"
@@ -89,16 +89,16 @@ def test_only_what_the_file_names(settings: Settings) -> None:
     assert factory.read_catalog(settings).default_model == catalog.DEFAULT_MODEL
 
 
-def test_one_of_the_catalog(settings: Settings) -> None:
-    """Who wants one model loads one; a name that is not there is told with those that are."""
+def test_one_model_of_the_catalog(settings: Settings) -> None:
+    """A catalog of one model; the error for an unknown id lists the models."""
     write(settings, '[models.one]\nsource = "embedded"\n[models.two]\nsource = "embedded"\n')
-    assert list(factory.engine_config(settings, "two").catalog.models) == ["two"]
+    assert list(factory.read_catalog(settings).only("two").models) == ["two"]
     with pytest.raises(NotFoundError, match="model 'three' is not served; served: one, two"):
-        factory.engine_config(settings, "three")
+        factory.read_catalog(settings).only("three")
 
 
 def test_checkpoint_with_all_keys(settings: Settings) -> None:
-    """Every key reaches the model; a relative folder is one beside the catalog."""
+    """Every key reaches the model; a relative path starts at the catalog."""
     checkpoint(settings.data_dir() / "sd")
     write(
         settings,
@@ -117,7 +117,7 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
 
 @pytest.mark.parametrize("executor", ["compile", "cuda-graphs"])
 def test_keys_of_a_cuda_device(settings: Settings, executor: str) -> None:
-    """What only such a device has is accepted for one, and reaches the model."""
+    """Keys for CUDA devices are accepted with one, and reach the model."""
     checkpoint(settings.data_dir() / "sd")
     table = f'executor = "{executor}"\ndevice = "cuda:1"\ntf32 = true\n'
     write(settings, f'[models.sd]\nsource = "diffusers"\npath = "sd"\n{table}')
@@ -126,7 +126,7 @@ def test_keys_of_a_cuda_device(settings: Settings, executor: str) -> None:
 
 
 def test_defaults_are_the_familys(settings: Settings) -> None:
-    """Source and folder are enough; the rest is the stock pipeline's."""
+    """Only source and path are required; the defaults are those of the stock pipeline."""
     folder = checkpoint(settings.data_dir() / "elsewhere" / "sd-1.5")
     for second, weights in enumerate(sorted(folder.glob("*/*.safetensors"))):
         os.utime(weights, (1_700_000_000 + second,) * 2)
@@ -146,10 +146,10 @@ def test_defaults_are_the_familys(settings: Settings) -> None:
     ("keys", "num_threads", "expected"),
     [("", 2, 1), ("", 4, DEFAULT_MAX_ROWS), ('device = "cuda"', 2, DEFAULT_MAX_ROWS)],
 )
-def test_few_cores_do_not_share(
+def test_no_batching_on_few_cores(
     settings: Settings, keys: str, num_threads: int, expected: int
 ) -> None:
-    """Where sharing cannot pay nothing is tried, unless the catalog says so."""
+    """On few cores there is no batching, unless the catalog asks for it."""
     checkpoint(settings.data_dir() / "sd")
     table = f'[models.sd]\nsource = "diffusers"\npath = "sd"\n{keys}\n'
     settings = replace(settings, threads_per_worker=num_threads)
@@ -158,8 +158,8 @@ def test_few_cores_do_not_share(
 
 
 def test_ids_share_a_checkpoint(settings: Settings) -> None:
-    """Two ids on one folder differ in their steps only, and load it once; another type, executor or
-    quantisation does not."""
+    """Two ids that differ only in their steps share a checkpoint; with another dtype, executor or
+    quantization they do not."""
     checkpoint(settings.data_dir() / "sd")
     table = '[models.{}]\nsource = "diffusers"\npath = "sd"\n{}\n'
     write(
@@ -209,7 +209,7 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ),
         (
             '[models.x]\nsource = "diffusers"\nrepo = "a/b"',
-            "repo needs revision and the reverse; revision must be the 40 hexadecimal digits",
+            "give both repo and revision; revision must be the 40 hexadecimal digits",
         ),
         (
             '[models.x]\nsource = "diffusers"\npath = "~nobody-of-this-name/x"',
@@ -306,16 +306,16 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ),
     ],
 )
-def test_mistake_is_named(settings: Settings, text: str, expected: str) -> None:
-    """A mistake is one line with the file, the table, what was found and what is allowed."""
+def test_error_message(settings: Settings, text: str, expected: str) -> None:
+    """An error is one line with the file, the table, the value and what is allowed."""
     if text.startswith(("cache", "quantization")):
         text = f'[models.x]\nsource = "diffusers"\npath = "x"\n{text}'
     message = refusal(write(settings, text))
     assert expected in message and str(settings.data_dir() / catalog.FILE_NAME) in message
 
 
-def test_file_that_is_not_there(tmp_path: Path) -> None:
-    """A catalog that was named must exist."""
+def test_missing_file(tmp_path: Path) -> None:
+    """A catalog that the settings name must exist."""
     message = refusal(Settings(home=tmp_path, catalog=tmp_path / "other.toml"))
     assert "other.toml: No such file" in message
 
@@ -336,17 +336,17 @@ def test_file_that_is_not_there(tmp_path: Path) -> None:
         ({"../up": ["diffusers", "AutoencoderKL"]}, "names '../up', but there is no such folder"),
     ],
 )
-def test_checkpoint_that_is_not_served(
+def test_unsupported_checkpoint(
     settings: Settings, changes: dict[str, object], expected: str
 ) -> None:
-    """A folder with foreign code, another pipeline or another part is refused before loading."""
+    """Code, an unsupported pipeline or an unsupported component is an error before loading."""
     folder = checkpoint(settings.data_dir() / "sd", **changes)
     write(settings, f'[models.sd]\nsource = "diffusers"\npath = "{folder}"\n')
     assert expected in refusal(settings)
 
 
-def test_folder_that_is_none(settings: Settings, tmp_path: Path) -> None:
-    """A folder without an index, or with one that is no JSON object, is told by the file."""
+def test_directory_without_an_index(settings: Settings, tmp_path: Path) -> None:
+    """A missing or malformed index is an error that names the file."""
     write(settings, f'[models.sd]\nsource = "diffusers"\npath = "{tmp_path}"\n')
     assert "model_index.json cannot be read: No such file" in refusal(settings)
     for text, expected in (("{", "is not JSON"), ("[]", "must hold a JSON object")):
@@ -355,7 +355,7 @@ def test_folder_that_is_none(settings: Settings, tmp_path: Path) -> None:
 
 
 def test_weights_must_be_safetensors(settings: Settings) -> None:
-    """Pickled weights are refused, whatever else the folder holds."""
+    """Pickled weights are an error."""
     folder = checkpoint(settings.data_dir() / "sd")
     weights = folder / "unet" / "model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
@@ -364,7 +364,7 @@ def test_weights_must_be_safetensors(settings: Settings) -> None:
 
 
 def test_weights_of_a_variant(settings: Settings) -> None:
-    """Weights that are not loaded neither stand in for those that are, nor count as theirs."""
+    """Variant weights neither replace the plain ones, nor count in the digest."""
     folder = checkpoint(settings.data_dir() / "sd")
     read = checkpoints.read(folder)
     before = read.sha256()
@@ -376,8 +376,8 @@ def test_weights_of_a_variant(settings: Settings) -> None:
     assert "or only those of a variant" in refusal(settings)
 
 
-def test_words_around_a_prompt_count(settings: Settings) -> None:
-    """A chat template decides a picture as weights do, so another one is another model."""
+def test_chat_template_counts(settings: Settings) -> None:
+    """The chat template affects the image, so it is part of the digest."""
     folder = checkpoint(settings.data_dir() / "sd")
     read = checkpoints.read(folder)
     before = read.sha256()
@@ -385,8 +385,8 @@ def test_words_around_a_prompt_count(settings: Settings) -> None:
     assert read.sha256() != before
 
 
-def test_code_that_a_configuration_names(settings: Settings) -> None:
-    """What would make a library ask whether to run a checkpoint's code is refused before."""
+def test_code_in_a_configuration(settings: Settings) -> None:
+    """A configuration that names code of the checkpoint is an error."""
     folder = checkpoint(settings.data_dir() / "sd")
     (folder / "tokenizer" / "tokenizer_config.json").write_text('{"auto_map": {"x": "own.Own"}}')
     write(settings, '[models.sd]\nsource = "diffusers"\npath = "sd"\n')
@@ -394,8 +394,8 @@ def test_code_that_a_configuration_names(settings: Settings) -> None:
     assert "tokenizer_config.json" in message and "code from a checkpoint is never run" in message
 
 
-def test_options_of_a_pipeline_are_no_parts(settings: Settings) -> None:
-    """An index holds lists of numbers, too, which name nothing to load."""
+def test_pipeline_options_are_not_components(settings: Settings) -> None:
+    """Lists of numbers in the index are not components."""
     folder = checkpoint(settings.data_dir() / "sd", layers=[2, 5])
     assert "layers" not in checkpoints.read(folder).components
 
@@ -420,8 +420,8 @@ def flux(folder: Path, **parts: object) -> None:
 
 
 def test_cache_reaches_the_model(settings: Settings) -> None:
-    """What a table says is told, part of what is shared, and leaves nothing to share in a forward;
-    a pipeline that it does not fit is refused with those that do."""
+    """A step cache reaches the model, is part of the shared configuration and disables batching; an
+    error for an unsupported pipeline lists the supported methods."""
     flux(settings.data_dir() / "flux")
     table = '[models.{}]\nsource = "diffusers"\npath = "flux"\ndevice = "cuda"\n{}\n'
     cached = 'cache = { method = "first-block", threshold = 0.25 }'
@@ -493,10 +493,8 @@ def test_cache_reaches_the_model(settings: Settings) -> None:
         ),
     ],
 )
-def test_cache_that_has_no_effect_is_refused(
-    settings: Settings, steps: int, cache: str, expected: str
-) -> None:
-    """What no step would show is told, with the steps that there are; what one shows is served."""
+def test_cache_without_effect(settings: Settings, steps: int, cache: str, expected: str) -> None:
+    """An option without effect in the given steps is an error; one with effect is accepted."""
     flux(settings.data_dir() / "flux")
     table = f'path = "flux"\nsteps = {steps}\ncache = {{ {cache} }}'
     write(settings, f'[models.x]\nsource = "diffusers"\n{table}\n')
@@ -508,16 +506,18 @@ def test_cache_that_has_no_effect_is_refused(
 
 
 def test_cache_counts_evaluations(settings: Settings) -> None:
-    """Samplers that evaluate twice in a step have more of them; the family's steps count where the
-    table names none."""
+    """Samplers with two calls per step have more evaluations; the default steps are the
+    family's."""
     schedulers = ("FlowMatchHeunDiscreteScheduler", "FlowMatchEulerDiscreteScheduler")
     for scheduler, steps, largest in zip(schedulers, (4, 9), (6, 8), strict=True):
         folder = settings.data_dir() / scheduler
         flux(folder, scheduler=["diffusers", scheduler])
         for value, is_served in ((largest, True), (largest + 1, False)):
-            told = "" if steps == 4 else f"steps = {steps}"
+            steps_key = "" if steps == 4 else f"steps = {steps}"
             cache = f'cache = {{ method = "taylorseer", disable_cache_before_step = {value} }}'
-            table = f'[models.x]\nsource = "diffusers"\npath = "{scheduler}"\n{told}\n{cache}\n'
+            table = (
+                f'[models.x]\nsource = "diffusers"\npath = "{scheduler}"\n{steps_key}\n{cache}\n'
+            )
             write(settings, table)
             if is_served:
                 assert len(served(settings)) == 1
@@ -525,8 +525,8 @@ def test_cache_counts_evaluations(settings: Settings) -> None:
                 assert f"it must be an integer from 1 to {largest}" in refusal(settings)
 
 
-def test_guides_catalog_is_one(settings: Settings) -> None:
-    """The example that the guide gives is read as it stands, up to a folder that is not here."""
+def test_catalog_of_the_guide(settings: Settings) -> None:
+    """The guide's example is valid, up to its path, which does not exist here."""
     text = GUIDE.read_text(encoding="utf-8")
     message = refusal(write(settings, text.split("```toml")[1].split("```")[0]))
     assert message.startswith(
@@ -534,8 +534,8 @@ def test_guides_catalog_is_one(settings: Settings) -> None:
     )
 
 
-def test_missing_extra_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that cannot load its models says at its start what to install."""
+def test_missing_extra(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If an extra is missing, the error names what to install."""
     checkpoint(settings.data_dir() / "sd")
     write(settings, '[models.sd]\nsource = "diffusers"\npath = "sd"\n')
     monkeypatch.setattr(catalog, "_EXTRA", ("json", "no_such_library"))
@@ -566,7 +566,7 @@ def test_missing_extra_is_told(settings: Settings, monkeypatch: pytest.MonkeyPat
 def test_workers_share_the_devices(
     device: str, worker: int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ "cuda" is the next of three for each worker; a device that is named is the same for all."""
+    """ "cuda" gives each worker its own device; "cuda:1" is the same for all."""
     cuda = SimpleNamespace(device_count=lambda: 3)
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     assert resolve_device(device, worker) == expected

@@ -117,7 +117,7 @@ def _how_to_call(store: ResourceStore, one_time_login: OneTimeLogin, settings: S
         return provisioning.lost_key(resource.alias)
     here = replace(found, url=settings.public_base_url())
     if settings.public_url or not is_loopback(settings.host):
-        # No sign-in link: whoever sees it first could use it.
+        # No sign-in link: anyone who sees it could use it first.
         browser = f"In a browser, with the key below:\n\n{here.url}/"
     else:
         link = here.url + one_time_login.issue(here.key)

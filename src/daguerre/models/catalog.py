@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -144,7 +145,10 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise SettingsError(f"the catalog {file} is not TOML: {error}") from None
 
 
-_NAME = pattern(r"(?=.*\S)[^\x00-\x1f\x7f]+", "text of printable characters")
+_NAME = Validator(
+    "text of printable characters",
+    lambda value: isinstance(value, str) and value.isprintable() and bool(value.strip()),
+)
 # After `expanduser`, a path with "~" is one of an unknown user.
 _PATH = Validator(
     "the path of a directory in diffusers format",
@@ -173,7 +177,10 @@ SOURCES: Mapping[str, Mapping[str, Validator]] = {
         "name": _NAME,
     },
 }
-_MODEL_ID = pattern(r"[^\s\x00-\x1f\x7f]{1,200}", "1 to 200 printable characters without spaces")
+_MODEL_ID = Validator(
+    "1 to 200 printable characters without spaces",
+    lambda value: value.isprintable() and bool(re.fullmatch(r"\S{1,200}", value)),
+)
 
 
 def _parse(file: Path, data_dir: Path, model: str, table: object) -> ModelConfig:
@@ -223,7 +230,7 @@ def _check_location(where: str, table: Table) -> None:
         )
     if ("repo" in table) != ("revision" in table):
         raise SettingsError(
-            f"{where}: repo needs revision and the reverse; revision must be {hub.REVISION.rule}"
+            f"{where}: give both repo and revision; revision must be {hub.REVISION.rule}"
         )
 
 
