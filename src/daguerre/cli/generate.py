@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -22,7 +22,7 @@ from daguerre.errors import DaguerreError, InternalError, InvalidRequestError, S
 
 if TYPE_CHECKING:
     from daguerre.library import Image, Model
-    from daguerre.params import GeneratedImage, ImageParams
+    from daguerre.params import ImageParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,16 +191,10 @@ class _Sheet:
         output_file.check(output)
         self._output, self._format = output, _format_of(output, "choose another")
         self._contact = ContactSheet()
-        self._first: ImageParams | None = None
-
-    def add(self, image: GeneratedImage) -> None:
-        self._first = self._first or image.params
-        self._contact.add(image)
+        self.add = self._contact.add
 
     def write(self) -> None:
         from daguerre.imagefile.encoding import encode_preview
 
-        assert self._first, "a contact sheet without images. This is a bug."
-        params = replace(self._first, output_format=self._format)
-        output_file.write(self._output, encode_preview(self._contact.pixels(), params))
+        output_file.write(self._output, encode_preview(self._contact.pixels(), self._format))
         click.echo(f"{self._output}  contact sheet")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daguerre.imagefile import jpeg, png, xmp
-from daguerre.params import GeneratedImage, ImageParams
+from daguerre.params import DEFAULT_COMPRESSION_QUALITY, GeneratedImage
 
 
 class Encoder(Protocol):
@@ -68,10 +68,11 @@ def encode(image: GeneratedImage, *, with_prompt: bool) -> bytes:
     )
 
 
-def encode_preview(pixels: NDArray[np.uint8], params: ImageParams) -> bytes:
-    """A file in the format of `params` that is marked as AI-generated and has no other metadata.
+def encode_preview(
+    pixels: NDArray[np.uint8], output_format: str, quality: int = DEFAULT_COMPRESSION_QUALITY
+) -> bytes:
+    """A file that is marked as AI-generated and has no other metadata.
 
-    No metadata could reproduce a preview.
+    No metadata could reproduce a preview or a contact sheet.
     """
-    encoder = FORMATS[params.output_format].encode
-    return encoder(pixels, params.compression_quality, xmp.ai_marker())
+    return FORMATS[output_format].encode(pixels, quality, xmp.ai_marker())

@@ -112,14 +112,13 @@ class RateLimiter:
 
     def _current(self, resource: Resource) -> deque[float]:
         self._sweep()
-        entries = self._entries.get(resource.id, deque())
-        self._drop_expired(entries)
-        return entries
+        return self._drop_expired(self._entries.get(resource.id, deque()))
 
-    def _drop_expired(self, entries: deque[float]) -> None:
+    def _drop_expired(self, entries: deque[float]) -> deque[float]:
         oldest_s = self._clock() - WINDOW_S
         while entries and entries[0] <= oldest_s:
             entries.popleft()
+        return entries
 
     def _reset_s(self, entries: deque[float]) -> float:
         return entries[0] + WINDOW_S - self._clock() if entries else 0.0
@@ -129,6 +128,6 @@ class RateLimiter:
         if self._clock() - self._swept_s < WINDOW_S:
             return
         self._swept_s = self._clock()
-        for entries in self._entries.values():
-            self._drop_expired(entries)
-        self._entries = {name: entries for name, entries in self._entries.items() if entries}
+        self._entries = {
+            id: entries for id, entries in self._entries.items() if self._drop_expired(entries)
+        }

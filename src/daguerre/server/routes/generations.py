@@ -32,7 +32,6 @@ from daguerre.server.idempotency.replay import IdempotencyCoordinator, Idempoten
 from daguerre.server.routes.metrics import stages_ms
 from daguerre.server.routes.models import find_model
 from daguerre.server.routes.signed_urls import UrlSigner
-from daguerre.server.routes.sse import EventMetadata
 from daguerre.server.routes.streaming import ImageStream
 from daguerre.storage.image_store import CachedImage
 
@@ -83,13 +82,12 @@ class ImageGenerations:
         permit = self._limiter.permit(resource)
         replay = self._replays.begin(resource, request.headers, body, params, info)
         if body.stream:
-            metadata = EventMetadata.of(params, body.quality)
             return ImageStream(
                 self._engine,
                 context,
-                metadata,
                 permit,
                 replay,
+                quality=body.quality,
                 embed_prompt=self._config.embed_prompt,
             )
         with permit:

@@ -12,22 +12,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from daguerre import __version__
-from daguerre.errors import (
-    AccessDeniedError,
-    AuthenticationError,
-    BodyTooLargeError,
-    ConflictError,
-    DaguerreError,
-    DeadlineExceededError,
-    InternalError,
-    InvalidRequestError,
-    NotFoundError,
-    RangeNotSatisfiableError,
-    RateLimitError,
-    RequestTimeoutError,
-    UnavailableError,
-)
+from daguerre import __version__, errors
+from daguerre.errors import DaguerreError
 from daguerre.imagefile.encoding import FORMATS
 from daguerre.server.http.deadline import MIN_TIMEOUT_S, TIMEOUT_HEADER
 from daguerre.server.idempotency.header import HEADER, MAX_KEY_CHARS
@@ -35,19 +21,13 @@ from daguerre.server.routes import sse
 from daguerre.server.routes.openapi_page import CONTENT_SECURITY_POLICY, page
 from daguerre.server.routes.openapi_schemas import STRING, reference, schemas
 
-_GENERATION_ERRORS: tuple[type[DaguerreError], ...] = (
-    InvalidRequestError,
-    AuthenticationError,
-    AccessDeniedError,
-    NotFoundError,
-    RequestTimeoutError,
-    ConflictError,
-    BodyTooLargeError,
-    RateLimitError,
-    InternalError,
-    UnavailableError,
-    DeadlineExceededError,
-)
+# Errors of an image generation: all but those of other paths and methods.
+_GENERATION_ERRORS = [
+    *(errors.InvalidRequestError, errors.AuthenticationError, errors.AccessDeniedError),
+    *(errors.NotFoundError, errors.RequestTimeoutError, errors.ConflictError),
+    *(errors.BodyTooLargeError, errors.RateLimitError, errors.InternalError),
+    *(errors.UnavailableError, errors.DeadlineExceededError),
+]
 _HEADERS = {
     "x-request-id": "The request's own x-request-id if it has 1 to 128 letters, digits, '.', '_' or"
     " '-'; else a new one. On every response.",
@@ -118,16 +98,22 @@ def _paths() -> dict[str, Any]:
         "/": {"get": _get("The playground.", None, media_type="text/html")},
         "/v1/images/generations": {"post": _generation()},
         "/v1/images/files/{name}": {"get": _file()},
-        "/v1/models": {"get": _get("The model of the key.", "ModelList", AuthenticationError)},
+        "/v1/models": {
+            "get": _get("The model of the key.", "ModelList", errors.AuthenticationError)
+        },
         "/v1/models/{id}": {
             "get": _get(
-                "One model.", "Model", AuthenticationError, AccessDeniedError, NotFoundError
+                "One model.",
+                "Model",
+                errors.AuthenticationError,
+                errors.AccessDeniedError,
+                errors.NotFoundError,
             )
             | {"parameters": [{"name": "id", "in": "path", "required": True, "schema": STRING}]}
         },
         "/available-models": {"get": _get("All models of this server.", "AvailableModels")},
         "/healthz": {"get": _get("Liveness.", "Status")},
-        "/readyz": {"get": _get("Readiness.", "Status", UnavailableError)},
+        "/readyz": {"get": _get("Readiness.", "Status", errors.UnavailableError)},
         "/metrics": {"get": _get("Metrics for Prometheus.", None, media_type="text/plain")},
         "/openapi.json": {"get": _get("This document.", None)},
         "/docs": {"get": _get("This document as a page.", None, media_type="text/html")},
@@ -168,9 +154,9 @@ def _file() -> dict[str, Any]:
             "200": {"description": "The file.", "content": image},
             "206": {"description": "The part that `Range` requests.", "content": image},
             "304": {"description": "The file matches `If-None-Match`.", "content": {}},
-            "404": _failure(NotFoundError),
-            "416": _failure(RangeNotSatisfiableError),
-            "503": _failure(UnavailableError),
+            "404": _failure(errors.NotFoundError),
+            "416": _failure(errors.RangeNotSatisfiableError),
+            "503": _failure(errors.UnavailableError),
         },
     }
 
@@ -178,16 +164,16 @@ def _file() -> dict[str, Any]:
 def _get(
     summary: str,
     schema: str | None,
-    *errors: type[DaguerreError],
+    *failures: type[DaguerreError],
     media_type: str = "application/json",
 ) -> dict[str, Any]:
     content = _json(schema) if schema else {media_type: {}}
     return {
         "summary": summary,
-        "security": [{"key": []}] if AuthenticationError in errors else [],
+        "security": [{"key": []}] if errors.AuthenticationError in failures else [],
         "responses": {
             "200": {"description": summary, "content": content},
-            **{str(error.status): _failure(error) for error in errors},
+            **{str(error.status): _failure(error) for error in failures},
         },
     }
 

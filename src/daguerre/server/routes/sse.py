@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 
 from daguerre.errors import DaguerreError
 from daguerre.params import ImageParams
@@ -29,26 +28,14 @@ USAGE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class EventMetadata:
-    """Fields that every event of a stream has: the requested size, format and quality."""
-
-    size: str
-    output_format: str
-    quality: str
-
-    @classmethod
-    def of(cls, params: ImageParams, quality: str | None) -> EventMetadata:
-        quality = quality if quality in QUALITIES else "auto"
-        return cls(f"{params.width}x{params.height}", params.output_format, str(quality))
+def partial_image(params: ImageParams, quality: str | None, b64_json: bytes, index: int) -> bytes:
+    """A preview. `quality` is that of the request."""
+    return _image_event(PARTIAL_IMAGE, params, quality, b64_json, {"partial_image_index": index})
 
 
-def partial_image(metadata: EventMetadata, b64_json: bytes, index: int) -> bytes:
-    return _image_event(PARTIAL_IMAGE, metadata, b64_json, {"partial_image_index": index})
-
-
-def completed(metadata: EventMetadata, b64_json: bytes) -> bytes:
-    return _image_event(COMPLETED, metadata, b64_json, {"usage": USAGE})
+def completed(params: ImageParams, quality: str | None, b64_json: bytes) -> bytes:
+    """The image. `quality` is that of the request."""
+    return _image_event(COMPLETED, params, quality, b64_json, {"usage": USAGE})
 
 
 def failed(error: DaguerreError) -> bytes:
@@ -60,14 +47,18 @@ def comment(text: str) -> bytes:
 
 
 def _image_event(
-    name: str, metadata: EventMetadata, b64_json: bytes, extra: dict[str, object]
+    name: str,
+    params: ImageParams,
+    quality: str | None,
+    b64_json: bytes,
+    extra: dict[str, object],
 ) -> bytes:
     fields = {
         "created_at": int(time.time()),
-        "size": metadata.size,
-        "quality": metadata.quality,
+        "size": f"{params.width}x{params.height}",
+        "quality": quality if quality in QUALITIES else "auto",
         "background": BACKGROUND,
-        "output_format": metadata.output_format,
+        "output_format": params.output_format,
         **extra,
     }
     # Base64 needs no escaping, so megabytes skip the JSON encoder.

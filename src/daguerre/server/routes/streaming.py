@@ -33,8 +33,6 @@ from daguerre.server.http.middleware import SHUTTING_DOWN, RequestContext, inter
 from daguerre.server.idempotency.render import load_or_render
 from daguerre.server.idempotency.replay import IdempotentRequest
 from daguerre.server.routes import sse
-from daguerre.server.routes.sse import EventMetadata
-from daguerre.storage.image_store import CachedImage
 
 # Proxies close a connection without traffic after 30 s or more.
 HEARTBEAT_S = 10.0
@@ -52,13 +50,13 @@ class ImageStream:
         self,
         engine: Engine,
         context: RequestContext,
-        metadata: EventMetadata,
         permit: AbstractContextManager[None],
         idempotent: AbstractAsyncContextManager[IdempotentRequest],
         *,
+        quality: str | None,
         embed_prompt: bool,
     ) -> None:
-        self._engine, self._context, self._metadata = engine, context, metadata
+        self._engine, self._context, self._quality = engine, context, quality
         self._permit, self._idempotent, self._embed_prompt = permit, idempotent, embed_prompt
         self._has_started = False
         self._num_previews = 0
@@ -91,7 +89,9 @@ class ImageStream:
         )
         if not self._has_started:  # the image was stored
             await self._start(send, request)
-        last = await asyncio.to_thread(self._completed, image)
+        # In a thread, because base64 of megabytes would block all other requests.
+        b64_json = await asyncio.to_thread(base64.b64encode, image.file)
+        last = sse.completed(request.params, self._quality, b64_json)
         self._context.file_ms = (time.monotonic() - started) * 1000
         await _write(send, last, is_last=True)
 
@@ -122,16 +122,15 @@ class ImageStream:
                 progress = sse.comment(f"step {index}/{total}")
                 if preview is None:
                     return progress
-                file = await asyncio.to_thread(encode_preview, preview, params)
+                file = await asyncio.to_thread(
+                    encode_preview, preview, params.output_format, params.compression_quality
+                )
                 number, self._num_previews = self._num_previews, self._num_previews + 1
-                return progress + sse.partial_image(self._metadata, base64.b64encode(file), number)
+                b64_json = base64.b64encode(file)
+                return progress + sse.partial_image(params, self._quality, b64_json, number)
             case JobFailed(error=error):
                 raise error
         raise AssertionError(f"{event} is not an event before the last. This is a bug.")
-
-    def _completed(self, image: CachedImage) -> bytes:
-        """Runs in a thread, because base64 of megabytes would block all other requests."""
-        return sse.completed(self._metadata, base64.b64encode(image.file))
 
     async def _start(self, send: Send, request: IdempotentRequest) -> None:
         self._has_started = True
