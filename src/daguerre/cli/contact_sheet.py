@@ -1,7 +1,4 @@
-"""The contact sheet: all images of a run in one, each with its prompt and seed.
-
-Keeps a small copy of each image and nothing of the rest. Knows nothing of how they were made.
-"""
+"""The contact sheet: thumbnails of all images of a run, each with its prompt and seed."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ class ContactSheet:
         self._pictures.append((small, image.params.prompt, image.params.seed))
 
     def pixels(self) -> NDArray[np.uint8]:
-        """(h, w, 3) uint8; rows are as high as the tallest picture in them."""
+        """(h, w, 3) uint8; each row is as high as its tallest thumbnail."""
         columns = min(len(self._pictures), max(2, math.ceil(math.sqrt(len(self._pictures)))))
         rows = [self._pictures[i : i + columns] for i in range(0, len(self._pictures), columns)]
         heights = [max(picture.height for picture, _, _ in row) for row in rows]
@@ -58,7 +55,7 @@ class ContactSheet:
             draw.text((left, y), f"seed {seed}", _SOFT, self._font)
 
     def _lines(self, prompt: str) -> list[str]:
-        """The prompt in lines that fit; what is left of a long one is an ellipsis."""
+        """The prompt in lines that fit; a longer one ends in an ellipsis."""
         lines = [""]
         words = prompt.split()
         while words:
@@ -76,7 +73,7 @@ class ContactSheet:
         return lines
 
     def _halves(self, word: str) -> list[str]:
-        """Of a word that is wider than a line."""
+        """Splits a word that is wider than a line."""
         fits = len(word) - 1
         while fits > 1 and self._font.getlength(word[:fits]) > _CELL_PX:
             fits = fits * 3 // 4

@@ -1,6 +1,6 @@
-"""The decoder: from the fields of a scene to its pixels, as a network that the engine can run.
+"""The decoder: draws the fields of a scene as pixels, as a network that the engine can run.
 
-It has no trained weights; what it draws with is `drawing`. Knows nothing of prompts or of sampling.
+It has no trained weights; `drawing` does the work.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from daguerre.models.embedded.drawing import SHAPES, render
 
 
 class SceneDecoder:
-    """Inputs: tokens (R, F) int64 without masks, layout (R, 2) int64 (seed and palette), and one
-    `shape` for all rows, a place in `SHAPES`. Output: pixels (R, height, width, 3) uint8."""
+    """Draws scenes; implements `daguerre.engine.forward.Network`.
+
+    Inputs: tokens (R, F) int64 without masks, layout (R, 2) int64 (seed and palette), and one
+    `shape` for all rows, an index into `SHAPES`. Output: pixels (R, height, width, 3) uint8.
+    """
 
     name = "decoder"
 
@@ -44,7 +47,7 @@ class SceneDecoder:
 def picture(
     tokens: NDArray[np.int64], shape: int, seed: int, palette: int, scale: int = 1
 ) -> Pixels:
-    """The scene of tokens (F,), its width and height divided by `scale`."""
+    """Draws tokens (F,), with the shape's width and height divided by `scale`."""
     width, height = SHAPES[shape]
     scene = fields.decode(tokens, (width, height), seed, palette)
     return render(scene, width // scale, height // scale)

@@ -1,9 +1,9 @@
-"""A scene as numbers: fields, their values, and the way from a `Scene` to tokens and back.
+"""Fields of a scene, their values, and the conversion between a `Scene` and tokens.
 
-A scene is 4 slots: the whole (13 fields), and up to three things (11 fields each). A token is the
-place of a field's value in its list; the number after the last value is `mask`, "not known yet".
-What no caption speaks of, the layout's seed and palette, is no field but noise. Letters in shape
-comments: R rows, F = 46 fields of a scene, V values of one field. Knows nothing of networks.
+A scene has 4 slots: one for the whole (13 fields), and one for each of up to three objects (11
+fields). A token is the index of a value in its field; the next index is `mask`, "undecided". The
+layout's seed and palette are noise, not fields. Shapes in comments: R rows, F = 46 fields of a
+scene, V values of one field.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, SPOTS, TIME
 from daguerre.models.embedded.drawing.style import FILTERS
 
 MAX_OBJECTS = 3
-GLOWING_MUSHROOM = "glowing mushroom"  # is drawn, and is no row of the table of things
+GLOWING_MUSHROOM = "glowing mushroom"  # has a drawing, but no row in the table of things
 YES = ("", "yes")
-# Sizes of things as shares of the short side: 24 steps of 11%.
+# Object sizes as shares of the short side: 24 steps of 11%.
 SIZES = tuple(0.12 * 1.11**i for i in range(24))
 
 SCENE_FIELDS: dict[str, tuple[str, ...]] = {
@@ -60,7 +60,7 @@ OBJECT_FIELDS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a slot; slot 0 is the whole, 1 to 3 are the things."""
+    """One field of a slot; slot 0 is the whole, slots 1 to 3 are the objects."""
 
     slot: int
     name: str
@@ -68,7 +68,7 @@ class Field:
 
     @property
     def mask(self) -> int:
-        """The token that says "not known yet"."""
+        """The token for "undecided"."""
         return len(self.values)
 
     @cached_property
@@ -86,12 +86,12 @@ FIELDS: tuple[Field, ...] = (
 )
 AT: dict[tuple[int, str], int] = {(f.slot, f.name): i for i, f in enumerate(FIELDS)}
 MASKED: NDArray[np.int64] = np.array([field.mask for field in FIELDS])  # (F,)
-# Where a field's values begin in the concatenated logits of all fields.
+# Start of each field's values in the concatenated logits.
 STARTS: NDArray[np.int64] = np.cumsum([0, *(len(field.values) for field in FIELDS)])
 NUM_LOGITS = int(STARTS[-1])
-# The order in which a scene is decided: what stands for most of the picture comes first, what
-# depends on other fields comes after them, and no two things are named at one step, which could
-# name one twice. A name without a number is that of a field of all slots.
+# The order in which fields are decided: those that fill most of the picture first, and each
+# after the fields that it depends on. No two objects are named at one step, which could name
+# one twice. A name without a number is a field of all slots.
 _RANKS = (
     ("kind", "terrain", "name1", "setting", "relation", "name2", "name3", "style", "count")
     + ("time", "stature", "spot", "colour", "background", "weather", "ground", "glow", "season")
@@ -109,7 +109,7 @@ SHAPE_INDEX = {shape: i for i, shape in enumerate(SHAPES)}
 
 
 def encode(scene: Scene) -> NDArray[np.int64]:
-    """The scene's tokens (F,)."""
+    """The tokens (F,) of a scene."""
     tokens = np.zeros(len(FIELDS), np.int64)
     for i, field in enumerate(FIELDS):
         if field.slot == 0:
@@ -121,7 +121,7 @@ def encode(scene: Scene) -> NDArray[np.int64]:
 
 
 def _token_value(scene: Scene, item: SceneObject, name: str) -> str:
-    """The value of one of a thing's fields."""
+    """The value of one field of an object."""
     if name == "look":
         found = () if item.name == GLOWING_MUSHROOM else _looks(item.name)
         return str(found.index(item.look)) if found else "0"
@@ -140,14 +140,14 @@ def _looks(name: str) -> tuple[tuple[str, str], ...]:
 
 
 def _place(terrain: str, kind: str, name: str) -> str:
-    """Where a thing is that does not fly: its own place, but for where there is only one."""
+    """Where an object is that does not fly: its usual place, or the terrain's only one."""
     if kind == "mixed" and terrain in TIMELESS:
         return {"space": "s", "underwater": "u"}[terrain]
     return "g" if name == GLOWING_MUSHROOM else things.BY_NAME[name].place
 
 
 def decode(tokens: NDArray[np.int64], shape: tuple[int, int], seed: int, palette: int) -> Scene:
-    """The scene of tokens (F,) without masks, in one of `SHAPES`; `seed` lays it out."""
+    """The scene of tokens (F,) without masks, in one of `SHAPES`; `seed` decides its layout."""
     values = {(f.slot, f.name): f.values[t] for f, t in zip(FIELDS, tokens.tolist(), strict=True)}
     whole = {name: values[0, name] for name in SCENE_FIELDS}
     items = tuple(
@@ -194,11 +194,11 @@ def _object_from_values(whole: Mapping[str, str], said: Mapping[str, str]) -> Sc
 
 
 class CompatibilityTables:
-    """Which values go together, as the scenes of the training show it.
+    """Which values of different fields occur together, learned from training scenes.
 
-    `together[c][t, f]` (V of c, NUM_LOGITS) bool: with value t of the field c each value of each
-    field may stand. Names of things are free where any name is: a model may set a known thing into
-    a landscape where none of the scenes has it.
+    `together[c][t, f]`, (V of c, NUM_LOGITS) bool: whether value t of field c permits value f.
+    Object names are permitted wherever any name is, so the model may put a known object into a
+    landscape that had none like it.
     """
 
     CONTROLLERS = ("kind", "terrain", "setting", "relation", "style", "time", "weather", "ground")
@@ -208,10 +208,10 @@ class CompatibilityTables:
 
     @classmethod
     def learn(cls, tokens: NDArray[np.int64]) -> CompatibilityTables:
-        """From the tokens (n, F) of many scenes."""
+        """Learns the tables from tokens (n, F) of many scenes."""
         chosen = [AT[0, name] for name in cls.CONTROLLERS]
         chosen += [AT[s, n] for s in range(1, MAX_OBJECTS + 1) for n in ("stature", "spot")]
-        flat = tokens + STARTS[:-1]  # (n, F) places in the logits
+        flat = tokens + STARTS[:-1]  # (n, F) indices into the logits
         tables = {}
         for c in chosen:
             table = np.zeros((len(FIELDS[c].values), NUM_LOGITS), bool)
@@ -224,9 +224,9 @@ class CompatibilityTables:
         return cls(tables)
 
     def allowed(self, field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(V,): the values of a field that go with those of the scene's fields (F,) known so far.
+        """(V,) bool: values of a field that are compatible with the decided ones in tokens (F,).
 
-        Where nothing would be left, the fields that come later in the scene give way.
+        If no value is left, later fields are ignored.
         """
         span = slice(STARTS[field], STARTS[field + 1])
         found = _of_the_thing(field, tokens)
@@ -254,7 +254,7 @@ def _stored_name(field: Field) -> str:
 
 
 def _of_the_thing(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(V,): the values that the table of things and its art have for the field of a thing."""
+    """(V,) bool: the values that the table of things and the art permit for the field."""
     values = FIELDS[field].values
     found = np.ones(len(values), bool)
     slot, kind = FIELDS[field].slot, FIELDS[field].name
@@ -273,7 +273,7 @@ def _of_the_thing(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _named(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(V,): the names that other things of the scene have."""
+    """(V,) bool: the names of the scene's other objects."""
     found = np.zeros(len(FIELDS[field].values), bool)
     for slot in range(1, MAX_OBJECTS + 1):
         other = AT[slot, "name"]
@@ -284,7 +284,7 @@ def _named(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=1)
 def _drawable() -> NDArray[np.bool_]:
-    """(V,): the names that there is art for, and none."""
+    """(V,) bool: the names that have art, and the empty name."""
     names = OBJECT_FIELDS["name"]
     found = [name in ("", GLOWING_MUSHROOM) or bool(_looks(name)) for name in names]
     return np.array(found)
@@ -292,7 +292,7 @@ def _drawable() -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=2048)
 def _values_of(name: str) -> Mapping[str, Sequence[str]]:
-    """For a thing, the fields whose values depend on it, and these values."""
+    """The fields whose values depend on a thing, with those values."""
     some = {kind: OBJECT_FIELDS[kind][1:] for kind in ("count", "size")}
     if name == GLOWING_MUSHROOM:
         return {**some, "colour": tuple(GLOWS), "look": ("0",), "glowing": YES[1:], "flip": YES[:1]}

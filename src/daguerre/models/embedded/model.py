@@ -1,8 +1,7 @@
-"""The model in the box: prompt to pixels as a coroutine that asks for forwards.
+"""The bundled model: its pipeline from prompt to pixels, and loading.
 
 Three networks: the text encoder (all-MiniLM-L6-v2), the denoiser (a transformer that fills in the
-fields of a scene) and the decoder (which draws the scene at its size). Knows nothing of other
-requests, of files or of how a forward is run.
+fields of a scene), and the decoder (which draws the scene at its size).
 """
 
 from __future__ import annotations
@@ -32,19 +31,19 @@ if TYPE_CHECKING:
     from daguerre.models.embedded.text import PromptTokenizer
 
 WEIGHTS = Path(__file__).parent / "weights"
-# What is drawn with, and the table whose rows the networks' outputs count.
+# Art and the table of things; the networks' outputs index its rows.
 ART = tuple(
     Path(__file__).parent / "drawing" / name
     for name in ("art.json.gz", "drawings.svg", "things.txt")
 )
 MIN_CORES_TO_SHARE = 4
 PREVIEW_SCALE = 8  # a preview has the image's width and height divided by this
-_MAX_WINDOWS = 8  # of text in one forward, so that a very long prompt does not hold up others
+_MAX_WINDOWS = 8  # text windows in one forward; bounds the delay by a very long prompt
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """model.json beside the weights: facts that came with them."""
+    """Metadata of the weights, from model.json."""
 
     name: str
     created: int
@@ -55,7 +54,7 @@ class ModelCard:
 
 
 def read_card(folder: Path) -> ModelCard:
-    """Raises `InternalError` where the file is missing or is not what the recipe writes."""
+    """Raises `InternalError` if the file is missing or malformed."""
     try:
         facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         return ModelCard(**{name: facts[name] for name in ModelCard.__slots__})
@@ -67,7 +66,7 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def weights_sha256(folder: Path) -> str:
-    """One digest of all that decides the picture: networks, tokenizer, rules and art, in order."""
+    """One digest of everything that determines the picture: networks, tokenizer, rules and art."""
     digest = hashlib.sha256()
     networks = (*folder.glob("*.xml"), *folder.glob("*.bin"))
     for file in (*sorted((*networks, folder / "tokenizer.json", folder / "rules.npz")), *ART):
@@ -76,7 +75,7 @@ def weights_sha256(folder: Path) -> str:
 
 
 class EmbeddedModel:
-    """Implements `daguerre.engine.pipeline.Model` under the id `model`."""
+    """The bundled model under the ID `model`; implements `daguerre.engine.pipeline.Model`."""
 
     def __init__(
         self,
@@ -97,7 +96,7 @@ class EmbeddedModel:
         )
         self._folder, self._precision = folder, precision
         self._num_threads = num_threads or num_cores()
-        # On two cores sharing would save an eighth of an image's time, and was refused as inexact.
+        # On two cores, batching would save an eighth of an image's time, but it is not exact.
         can_share = self._num_threads >= MIN_CORES_TO_SHARE
         self.max_batch_size: Mapping[str, int] = {"denoiser": 8} if can_share else {}
         self._num_steps = num_inference_steps or self.card.num_inference_steps
@@ -110,14 +109,15 @@ class EmbeddedModel:
 
                 sha256 = self.card.weights_sha256
                 loaded = load_networks(self._folder, sha256, self._num_threads, self._precision)
-                # The first call compiles, and leaves Python to what is read here.
+                # The first calls compile without the GIL while the decoder's data is read here.
                 calls = [threads.submit(loaded[name], inputs) for name, inputs in _first_inputs()]
                 networks = self._with_decoder(loaded)
                 for call in calls:
                     call.result()
                 self._warm_up(networks)
             finally:
-                self._check_weights(hashing)  # before what else damaged ones lead to
+                # Raised in place of any other error that damaged weights cause.
+                self._check_weights(hashing)
         return networks
 
     def _check_weights(self, hashing: Future[str]) -> None:
@@ -135,7 +135,7 @@ class EmbeddedModel:
             ) from None
 
     def _with_decoder(self, networks: Mapping[str, Network]) -> Mapping[str, Network]:
-        """Adds the decoder, and loads the tokenizer, the rules and all of the art."""
+        """Adds the decoder, and loads the tokenizer, the rules and the art."""
         from daguerre.models.embedded.decoder import SceneDecoder, picture
         from daguerre.models.embedded.fields import NUM_LOGITS
         from daguerre.models.embedded.sampler import Noise, SceneSampler
@@ -162,7 +162,7 @@ class EmbeddedModel:
             return CompatibilityTables.from_arrays(dict(arrays))
 
     def _warm_up(self, networks: Mapping[str, Network]) -> None:
-        """One picture of the default size, so that the first request finds all of it loaded."""
+        """Generates an image of the default size, so that the first request is fast."""
         pipeline = self._generate(ImageParams(self.info.model, "a cat", seed=1), num_steps=1)
         forward = next(pipeline)
         try:
@@ -172,7 +172,7 @@ class EmbeddedModel:
             pass
 
     def _generate(self, params: ImageParams, num_steps: int) -> Pipeline:
-        # Here, because the server's process lists models and draws nothing.
+        # Imported here, because the server process only lists models.
         from daguerre.models.embedded.decoder import picture
         from daguerre.models.embedded.fields import SHAPE_INDEX
         from daguerre.models.embedded.negative_prompt import excluded_values
@@ -203,7 +203,7 @@ class EmbeddedModel:
         return result
 
     def _guided(self, outputs: Outputs) -> NDArray[np.float32]:
-        """Logits of all fields from those with the prompts and those without."""
+        """Logits of all fields, with classifier-free guidance."""
         from daguerre.models.embedded.sampler import classifier_free_guidance
 
         prompted, free = np.asarray(outputs[0])
@@ -212,7 +212,7 @@ class EmbeddedModel:
     def _encode(
         self, texts: tuple[str, ...]
     ) -> Generator[ForwardRequest, Outputs, NDArray[np.float32]]:
-        """The denoiser's text input (len(texts), 25, 384)."""
+        """The text input of the denoiser, (len(texts), 25, 384)."""
         from daguerre.models.embedded.text import condition
 
         windows = self._tokenizer.windows(texts)
@@ -230,7 +230,7 @@ class EmbeddedModel:
 
 
 def _first_inputs() -> Iterator[tuple[str, Inputs]]:
-    """Network and inputs of the shapes that short prompts have, what compiles longest first."""
+    """Networks with inputs of the usual shapes, the slowest to compile first."""
     ids, text = np.zeros((2, 32), np.int64), np.zeros((2, 25, 384), np.float32)
     yield (
         "denoiser",

@@ -1,8 +1,8 @@
-"""What a negative prompt rules out by name: values of a scene's fields that are not chosen.
+"""Values of a scene's fields that a negative prompt excludes by name.
 
-The network reads negative prompts too, and weighs them against the prompt; where both name the same
-thing it would follow the prompt. Here the negative prompt has the last word on what it names: a
-thing, a place, an hour, weather, the sun, the moon, a background. Knows nothing of the network.
+The network also reads the negative prompt, but if both prompts name the same thing, it follows the
+prompt. Names in the negative prompt exclude things, places, hours, weather, the sun, the moon and
+backgrounds strictly.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.fields import GLOWING_MUSHROOM, SCENE_FIELDS
 
-# What a value of a field is called besides its own name, in the singular.
+# Other names of a field's values, in the singular.
 _ALSO: dict[str, dict[str, tuple[str, ...]]] = {
     "terrain": {
         "mountains": ("mountain", "peak"),
@@ -45,13 +45,11 @@ _ALSO: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "background": {name: (f"{name} background",) for name in BACKS},
 }
-_NO_NAMES = {"", "clear", *BACKS}  # values that are not said alone: "blue" is no background
+_NO_NAMES = {"", "clear", *BACKS}  # values that are ambiguous alone: "blue" is not a background
 
 
 def excluded_values(negative_prompt: str) -> Mapping[str, frozenset[str]]:
-    """Field (a key of `SCENE_FIELDS` or `OBJECT_FIELDS`) -> its values that the list of words
-    names.
-    """
+    """Field (a key of `SCENE_FIELDS` or `OBJECT_FIELDS`) -> the values that the words name."""
     said = frozenset(things.phrases(negative_prompt))
     found = {
         field: frozenset(value for value in SCENE_FIELDS[field] if _is_said(field, value, said))

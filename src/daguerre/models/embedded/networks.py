@@ -1,7 +1,7 @@
-"""The embedded model's networks on OpenVINO: loading, precision, and one call per forward.
+"""The bundled model's networks on OpenVINO: loading, precision, and one call per forward.
 
-Knows nothing of what the inputs mean. The choice of arithmetic depends on the processor alone and
-never on a timing, since it decides bits and replicas of one kind must agree.
+The precision depends only on the processor, never on a timing, because it determines the output:
+workers on equal machines must agree.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from daguerre.cpu import has_fast_bfloat16
 from daguerre.engine.forward import Inputs, Outputs
 from daguerre.models.openvino import effective_num_threads, openvino_core
 
-# The text encoder meets many shapes: for it one dynamic network is enough.
+# The text encoder has many input shapes, so it is one dynamic network.
 _STATIC = ("denoiser",)
 
 
 class OpenVINONetwork:
-    """A network read from `file`; rows on axis 0 of all inputs and outputs.
+    """A network read from `file`, with rows on axis 0 of all inputs and outputs.
 
-    A static one is compiled anew for each set of input shapes that it meets: faster, and it takes
-    less memory (bench/LOG.md). Which one a shape is run by never changes, so neither do its bits.
+    A static network is compiled for each set of input shapes: faster, with less memory
+    (bench/LOG.md). A shape always runs on the same compiled network, so its output never changes.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class OpenVINONetwork:
 
 
 def inference_precision(wanted: str) -> str:
-    """OpenVINO's name for float32 or bfloat16; `auto` takes the one that is faster here.
+    """OpenVINO's name of the precision; `auto` is the faster one on this processor.
 
-    Of the denoiser's forward bfloat16 takes half on AMD's vector units, and on a Xeon without
-    matrix units 1.6 times as much (bench/LOG.md).
+    With bfloat16, the denoiser takes half the time on AMD's vector units, and 1.6 times as much on
+    a Xeon without matrix units (bench/LOG.md).
     """
     if wanted == "auto":
         return "bf16" if has_fast_bfloat16() else "f32"
@@ -68,7 +68,7 @@ def inference_precision(wanted: str) -> str:
 def load_networks(
     folder: Path, weights_sha256: str, num_threads: int, precision: str
 ) -> Mapping[str, OpenVINONetwork]:
-    """The networks of `folder` by the stem of their files."""
+    """The networks of `folder`, by the stem of their files."""
     core = openvino_core()
     config = {
         "INFERENCE_PRECISION_HINT": inference_precision(precision),
@@ -79,7 +79,7 @@ def load_networks(
     facts = (
         weights_sha256,
         ov.__version__,
-        # A hypervisor may hide the processor's name, so what it can do is named too.
+        # A hypervisor may hide the processor's name, so its capabilities are included.
         core.get_property("CPU", "FULL_DEVICE_NAME"),
         *sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
         config["INFERENCE_PRECISION_HINT"],

@@ -1,10 +1,9 @@
-"""How noise becomes a scene: which fields are decided at a step, and how a value is drawn.
+"""Sampling of a scene: which fields are decided at a step, and with which values.
 
-A scene begins with every field masked. At each step the network tells the logits of all fields,
-the next ones of `ORDER` get their values, and the rest stays masked: first few, then more, as in
-Chang et al. 2022 (MaskGIT). A value is the largest of logits plus Gumbel noise, which is a draw
-from their softmax; all noise of a picture comes from its seed, before the first step. Pure numpy on
-one scene; knows nothing of the network.
+At first every field is masked. At each step the network predicts logits of all fields, and the next
+fields of `ORDER` are decided: a few at first, then more, as in MaskGIT (Chang et al. 2022). A value
+is the maximum of logits plus Gumbel noise, which samples from their softmax. All noise comes from
+the seed, before the first step.
 """
 
 from __future__ import annotations
@@ -33,23 +32,22 @@ NUM_PALETTES = 60
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Noise:
-    """All that chance decides of a picture: gumbel (NUM_LOGITS,) for its fields, its layout."""
+    """The randomness of one image: Gumbel noise (NUM_LOGITS,) for the fields, and the layout."""
 
     gumbel: NDArray[np.float64]
-    layout: int  # seed of 32 bits
+    layout: int  # 32-bit seed
     palette: int
 
     @classmethod
     def draw(cls, seed: int) -> Noise:
-        """From `RandomState`, whose stream numpy has frozen (NEP 19): a seed means the same noise
-        under every version of numpy."""
+        """Uses `RandomState`, whose stream numpy keeps frozen (NEP 19)."""
         random = np.random.RandomState(seed)
         layout, palette = random.randint(2**32, dtype=np.uint32), random.randint(NUM_PALETTES)
         return cls(random.gumbel(size=NUM_LOGITS), int(layout), int(palette))
 
 
 def steps_of(num_steps: int) -> list[tuple[int, ...]]:
-    """The fields that are decided at each of 1 to `MAX_STEPS` steps, at least one at each."""
+    """The fields that each step decides, at least one; `num_steps` is 1 to `MAX_STEPS`."""
     ends = [max(i, round(MAX_STEPS * (i / num_steps) ** 2)) for i in range(num_steps + 1)]
     return [ORDER[a:b] for a, b in zip(ends, ends[1:], strict=False)]
 
@@ -59,8 +57,7 @@ def classifier_free_guidance(
 ) -> NDArray[np.float32]:
     """Classifier-free guidance (Ho and Salimans 2022) on the log probabilities of each field.
 
-    Both are logits (NUM_LOGITS,), those by the prompts and those without any; a scale of one is the
-    first alone.
+    Both inputs are logits (NUM_LOGITS,), with and without the prompts. Scale 1 returns the first.
     """
     first, second = log_softmax(prompted), log_softmax(free)
     guided: NDArray[np.float32] = second + np.float32(scale) * (first - second)
@@ -68,7 +65,7 @@ def classifier_free_guidance(
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of each field by itself."""
+    """Log softmax of each field separately."""
     sizes = np.diff(STARTS)
     highest = np.maximum.reduceat(logits, STARTS[:-1])
     shifted = logits - np.repeat(highest, sizes)
@@ -78,10 +75,10 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class SceneSampler:
-    """The scene of one request while it is being decided; `tokens` (F,) int64 are its fields.
+    """Decides the scene of one request; `tokens` (F,) int64 are its fields.
 
-    `excluded` are values of fields, by the field's name, that are taken only where the rules leave
-    no other.
+    `excluded` are values by the name of their field; one is chosen only if the tables permit no
+    other.
     """
 
     def __init__(
@@ -103,14 +100,14 @@ class SceneSampler:
         self.tokens: NDArray[np.int64] = MASKED.copy()
 
     def step(self, logits: NDArray[np.float32], index: int) -> None:
-        """Decides the fields of step `index` by the logits (NUM_LOGITS,)."""
+        """Decides the fields of step `index` from logits (NUM_LOGITS,)."""
         for field in self._steps[index]:
             span = slice(STARTS[field], STARTS[field + 1])
             noise = self._temperature * self._noise.gumbel[span]
             self.tokens[field] = self._choose(field, logits[span] + noise, self.tokens)
 
     def estimate(self, logits: NDArray[np.float32]) -> NDArray[np.int64]:
-        """The likeliest scene (F,) as far as it is known now; nothing is decided by it."""
+        """The most likely scene (F,) at present; decides nothing."""
         tokens = self.tokens.copy()
         for field in ORDER:
             if tokens[field] == FIELDS[field].mask:

@@ -1,9 +1,8 @@
-"""From a prompt to the denoiser's text input: windows of token ids in, (25, 384) float32 out.
+"""Conversion of prompts to the denoiser's text input: windows of token ids, then (25, 384) float32.
 
-The encoder itself (all-MiniLM-L6-v2) is a network that the engine runs; this module holds what is
-done before and after it. No word of a long prompt is cut off: it is read in windows, and where
-there are more tokens than slots, neighbouring ones are averaged. Training and serving share this
-code. Knows nothing of OpenVINO or of images.
+The engine runs the encoder itself (all-MiniLM-L6-v2) in between. Long prompts are never truncated:
+they are encoded in windows, and if there are more tokens than slots, neighbours are averaged.
+Training and serving share this code.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from tokenizers import Tokenizer
 
 NUM_SLOTS = 24  # text tokens of the denoiser, besides the mean
 TEXT_WIDTH = 384
-_WINDOWS = (32, 128)  # tokens in a window, [CLS] and [SEP] included; the shorter where it suffices
-_SCALE = 3.0  # brings MiniLM's last hidden values to a root mean square near one
+_WINDOWS = (32, 128)  # tokens in a window with [CLS] and [SEP]; the shorter one if it suffices
+_SCALE = 3.0  # scales MiniLM's last hidden states to a root mean square near 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextWindows:
     """Windows of several texts in one array: ids and mask (W, L) int64.
 
-    `counts[k]` are the word tokens in each of the windows of text k; () where it has none.
+    `counts[k]` are the numbers of word tokens in each window of text k; () if it has none.
     """
 
     ids: NDArray[np.int64]
@@ -44,7 +43,7 @@ class PromptTokenizer:
         self._cls, self._sep = cls, sep
 
     def windows(self, texts: Sequence[str]) -> TextWindows:
-        """The windows of all `texts`, in order; W is 0 where none of them has a token."""
+        """The windows of all `texts`, in order; W is 0 if no text has a token."""
         tokens = [self._tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
         longest = max(map(len, tokens), default=0)
         length = next((n for n in _WINDOWS if longest + 2 <= n), _WINDOWS[-1])
@@ -65,8 +64,8 @@ def _split(ids: list[int], size: int) -> list[list[int]]:
 def condition(hidden: NDArray[np.float32], counts: tuple[int, ...]) -> NDArray[np.float32]:
     """The denoiser's text input (25, 384) from the encoder's hidden states (W, L, 384).
 
-    Slot 0 is the mean of all word tokens; slots 1 to 24 are the tokens in order, or the means of
-    24 equal runs of them where there are more; slots without a token are zero. W may be 0.
+    Slot 0 is the mean of all word tokens. Slots 1 to 24 are the tokens in order, or the means of 24
+    equal runs if there are more; slots without a token are zero. W may be 0.
     """
     if not counts:
         return np.zeros((1 + NUM_SLOTS, TEXT_WIDTH), np.float32)

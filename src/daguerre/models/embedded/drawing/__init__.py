@@ -1,7 +1,7 @@
-"""Scenes of flat vector illustration: what can be in them, and how they are drawn at any size.
+"""Scenes of flat vector illustration: their data, and drawing them at any size.
 
-`Scene` is plain data; `compose` turns one into an SVG document and `render` into pixels. Nothing
-here chooses what a scene shows: the network does when serving, `training.scenes` when training.
+`Scene` is plain data. `compose` converts a scene to an SVG document, `render` to pixels. The
+network chooses scenes when serving, `training.scenes` when training.
 """
 
 from daguerre.models.embedded.drawing.picture import compose, render

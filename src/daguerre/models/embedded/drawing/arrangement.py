@@ -1,7 +1,7 @@
-"""Several things before a simple ground: groups of one, pairs that stand in a relation, patterns.
+"""Several objects before a simple ground: groups, pairs in a relation, patterns.
 
-What a caption says of an arrangement holds in the picture: what is left of something is left of all
-of it, nothing that is counted hides another. Sizes go by what art shows, not by its square.
+Every arrangement is true to its caption: an object that is left of another is left of all of it,
+and no counted object hides another. Sizes refer to the visible part of the art.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from daguerre.models.embedded.drawing.objects import bounds, put, shadow
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.scene import SPOTS, Scene, SceneObject
 
-# How five things and fewer can stand in rows.
+# Rows of up to five objects.
 ROWS = {
     1: ((1,),),
     2: ((2,), (1, 1)),
@@ -23,12 +23,12 @@ ROWS = {
     4: ((4,), (2, 2), (1, 1, 1, 1)),
     5: ((5,), (3, 2), (2, 3), (2, 1, 2), (1, 1, 1, 1, 1)),
 }
-APART = 0.15  # between different things in a row, of what each of them has
+APART = 0.15  # gap between different objects in a row, as a share of each one's width
 
 
 @dataclass(frozen=True)
 class Stand:
-    """Where one thing stands: the middle of what is seen of it, its foot, and its square's side."""
+    """Position of an object: the centre of its visible part, its foot, and its square's side."""
 
     item: SceneObject
     x: float
@@ -59,13 +59,13 @@ class Stand:
 
 
 def fitted(item: SceneObject, width: float, height: float, x: float = 0, foot: float = 0) -> Stand:
-    """The thing as large as it can be within a width and a height."""
+    """The object at the largest size that fits a width and a height."""
     left, top, right, bottom = bounds(item.look)
     return Stand(item, x, foot, min(width / (right - left), height / (bottom - top)))
 
 
 def arranged(c: Canvas, scene: Scene) -> None:
-    """Paint a group, a pair, a spot or a portrait with its ground."""
+    """Paints a group, a pair, a spot or a portrait with its ground."""
     back = rgb(c.r.choice(BACKS[scene.background]))
     stands = PLANS[scene.kind](c, scene)
     on_floor = scene.ground == "floor"
@@ -78,7 +78,7 @@ def arranged(c: Canvas, scene: Scene) -> None:
 
 
 def group(c: Canvas, scene: Scene) -> list[Stand]:
-    """One to five of a thing in rows that fill the frame well."""
+    """One to five copies of an object, in rows that fill the frame."""
     item = scene.objects[0]
     room = {rows: _cell(c, rows) for rows in ROWS[item.count]}
     best = max(min(cell) for cell in room.values())
@@ -96,12 +96,12 @@ def group(c: Canvas, scene: Scene) -> list[Stand]:
 
 
 def _cell(c: Canvas, rows: tuple[int, ...]) -> tuple[float, float]:
-    """Width and height that each thing has when they stand in such rows."""
+    """Width and height available to each object in these rows."""
     return 0.94 * c.w / max(rows), 0.92 * c.h / len(rows)
 
 
 def pair(c: Canvas, scene: Scene) -> list[Stand]:
-    """Two or three things as their relation says; what is nearest comes last."""
+    """Two or three objects in a relation, the nearest last."""
     planned = {
         "above": _column,
         "below": _column,
@@ -128,7 +128,7 @@ def _row(c: Canvas, scene: Scene) -> list[Stand]:
         order = [others[0], first, others[-1]]
     elif scene.relation in ("and", "beside"):
         c.r.shuffle(order)
-    # Of a thing that stands on both sides there is one on each.
+    # An object on both sides has one copy on each.
     each = [1 if scene.relation == "between" else item.count for item in order]
     if c.w < 0.75 * c.h and scene.relation in ("and", "between"):
         return _pile(c, order, each)
@@ -146,7 +146,7 @@ def _row(c: Canvas, scene: Scene) -> list[Stand]:
 
 
 def _pile(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Stand]:
-    """The row of a narrow frame: its things below each other, several of one side by side."""
+    """Rows for a narrow frame: objects below each other, copies of one object side by side."""
     high = min(c.h * 0.94 / len(order), c.w * 0.9)
     stands = []
     for i, (item, n) in enumerate(zip(order, each, strict=True)):
@@ -191,7 +191,7 @@ def _overlapping(c: Canvas, scene: Scene) -> list[Stand]:
 
 
 def spot(c: Canvas, scene: Scene) -> list[Stand]:
-    """A thing of some size somewhere in the frame."""
+    """An object of a given size somewhere in the frame."""
     item = scene.objects[0]
     stand = fitted(item, item.size * c.s, item.size * c.s)
     across, down = SPOTS[item.spot or "centre"]
@@ -204,7 +204,7 @@ def spot(c: Canvas, scene: Scene) -> list[Stand]:
 
 
 def portrait(c: Canvas, scene: Scene) -> list[Stand]:
-    """A thing that is larger than the frame, with its upper end in sight."""
+    """An object larger than the frame, with its upper end visible."""
     item = scene.objects[0]
     stand = Stand(item, c.w * (0.5 + c.r.uniform(-0.05, 0.05)), 0, item.size * c.s)
     top = min(c.h * c.r.uniform(0.02, 0.08), (c.h - stand.height) / 2)
@@ -212,7 +212,7 @@ def portrait(c: Canvas, scene: Scene) -> list[Stand]:
 
 
 PLANS = {"group": group, "pair": pair, "spot": spot, "portrait": portrait}
-# What a thing can sit on: how far down from its top, as a share of its height.
+# Objects to sit on, and how far below their top, as a share of their height.
 SEATS = {
     "sofa": 0.5,
     "chair": 0.5,
@@ -248,7 +248,7 @@ SEATS = {
     "package": 0.14,
     "washing machine": 0.05,
 }
-# What a thing can be under; under those of the second kind it stands at their foot.
+# Objects to be under; below those of the second kind, the other object is at their foot.
 COVERS = (
     "cloud",
     "rainbow",
@@ -264,7 +264,7 @@ TALL_COVERS = ("umbrella", "beach umbrella", "tree", "palm tree", "bare tree", "
 
 
 def repeated(c: Canvas, scene: Scene) -> None:
-    """One thing, or two by turns, all over the picture in staggered rows."""
+    """One object, or two in alternation, in staggered rows across the picture."""
     back = rgb(c.r.choice(BACKS[scene.background]))
     paint_ground(c, scene, back, c.h)
     step = 2 * UNIT * c.r.choice((9, 11, 13))

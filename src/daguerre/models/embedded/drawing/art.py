@@ -1,8 +1,7 @@
-"""The open vector art that scenes are drawn with, as it is shipped, and its rasteriser.
+"""The open vector art that scenes are drawn with, and its rasteriser, ThorVG.
 
-art.json.gz is packed by the recipe (`training.art`) from the icon sets that NOTICE names: for each
-thing its looks, and for each look the SVG content with the size of its view. ThorVG turns documents
-into pixels. Nothing here knows what the icons show.
+`training.art` packs art.json.gz from the icon sets that NOTICE names. It holds the looks of each
+thing, and for each look the SVG content and the size of its view.
 """
 
 from __future__ import annotations
@@ -36,18 +35,18 @@ def _shipped() -> dict[str, Any]:
 
 
 def looks(thing: str) -> tuple[Look, ...]:
-    """The looks of a thing by its name, the most usual one first; none for an unknown name."""
+    """The looks of a thing, the most usual first; empty for an unknown name."""
     return tuple((name, icon) for name, icon in _shipped()["looks"].get(thing, ()))
 
 
 def body(name: str, icon: str) -> Drawn | None:
-    """The icon's SVG content with its view's width and height, or None when it is not there."""
+    """The icon's SVG content and the width and height of its view, or None for an unknown icon."""
     found = _shipped()["icons"].get(name, {}).get(icon)
     return None if found is None else (found[0], float(found[1]), float(found[2]))
 
 
 def document(text: str, width: float, height: float) -> str:
-    """A whole SVG document: some SVG content in the middle of a square."""
+    """An SVG document with the content centred in a square."""
     side = max(width, height)
     box = f"{(width - side) / 2} {(height - side) / 2} {side} {side}"
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">{text}</svg>'
@@ -55,13 +54,13 @@ def document(text: str, width: float, height: float) -> str:
 
 @lru_cache(maxsize=1)
 def _engine() -> Engine:
-    return Engine(threads=0)  # more threads give the same pixels, and no gain worth them
+    return Engine(threads=0)  # more threads give the same pixels and little speed
 
 
 def draw(svg_text: str, width: int, height: int) -> NDArray[np.uint8]:
-    """Rasterise an SVG document, stretched to the size.  -> (height, width, 4) uint8, RGBA
+    """Rasterises an SVG document, stretched to the size: (height, width, 4) uint8, RGBA.
 
-    Raises `ValueError` for a document that cannot be read.
+    Raises `ValueError` for a malformed document.
     """
     canvas = SwCanvas(_engine())
     canvas.set_target(width, height, cs=Colorspace.ABGR8888S)
@@ -85,7 +84,7 @@ _HEX = re.compile(r"#[0-9a-fA-F]{6}\b|#[0-9a-fA-F]{3}\b")
 
 
 def map_colours(text: str, change: Callable[[Rgb], Rgb]) -> str:
-    """The same SVG content with every hexadecimal colour changed."""
+    """The SVG content with every hexadecimal colour changed."""
 
     def swap(match: re.Match[str]) -> str:
         digits = match.group()[1:]

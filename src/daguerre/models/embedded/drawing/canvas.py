@@ -1,7 +1,7 @@
-"""The drawing surface: shapes, gradients and soft lights collected into one SVG document.
+"""The drawing surface: collects shapes, gradients and soft lights into one SVG document.
 
 All lengths are in units of the scene's full size, so a document looks the same at any size. The
-canvas also holds the layout's own random generator. It does not know what is drawn on it.
+canvas also holds the random generator of the layout.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Point = tuple[float, float]
 
 
 class Canvas:
-    """Collects SVG elements: `w` and `h` are the full size, `s` its short side, `r` the chance."""
+    """Collects SVG elements. `w`, `h`: full size; `s`: its short side; `r`: random generator."""
 
     def __init__(self, scene: Scene) -> None:
         self.w, self.h = float(scene.width), float(scene.height)
@@ -28,11 +28,11 @@ class Canvas:
         self.parts.append(text)
 
     def new_id(self) -> str:
-        """A name for the definition that is added next."""
+        """The identifier of the next definition."""
         return f"d{len(self.defs)}"
 
     def linear(self, stops: list[tuple[float, Rgb, float]]) -> str:
-        """A vertical gradient; stops are (offset, colour, opacity).  -> fill value"""
+        """The fill value of a vertical gradient; stops are (offset, colour, opacity)."""
         name = self.new_id()
         inner = "".join(
             f'<stop offset="{o:.3f}" stop-color="{hexa(c)}" stop-opacity="{a:.3f}"/>'
@@ -73,17 +73,17 @@ class Canvas:
         self.raw(f'<path d="{d}" fill="{fill}" {extra}/>')
 
     def fade(self, y0: float, y1: float, colour: Rgb, a0: float, a1: float) -> None:
-        """A band whose opacity runs from a0 at its top to a1 at its bottom."""
+        """A band whose opacity changes from a0 at its top to a1 at its bottom."""
         fill = self.linear([(0, colour, a0), (1, colour, a1)])
         self.rect(0, y0, self.w, y1 - y0, fill)
 
     def land(self, points: list[Point], top: Rgb, bottom: Rgb) -> None:
-        """Fill everything below a line with a gradient from its highest point down."""
+        """Fills everything below a line with a gradient that starts at its highest point."""
         fill = self.linear([(0, top, 1), (1, bottom, 1)])
         self.poly([*points, (self.w + 9, self.h + 9), (-9, self.h + 9)], fill)
 
     def mirror(self, group: str, y: float, alpha: float, squash: float = 1.0) -> None:
-        """Draw a group again, upside down below y."""
+        """Draws a group again, upside down below y."""
         clip = self.new_id()
         self.defs.append(
             f'<clipPath id="{clip}"><rect x="-9" y="{y:.1f}" width="{self.w + 18:.1f}" '
@@ -95,7 +95,7 @@ class Canvas:
         )
 
     def document(self) -> str:
-        """All that was drawn, as one SVG document."""
+        """The SVG document of everything drawn."""
         body = "".join(self.parts)
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '

@@ -1,7 +1,4 @@
-"""Places where people live: a village of cottages, a city of towers.
-
-Windows are lit when it is dark. People and vehicles are things and not drawn here.
-"""
+"""Settlements: a village of cottages and a city of towers, with lit windows in the dark."""
 
 from __future__ import annotations
 

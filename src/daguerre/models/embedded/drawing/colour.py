@@ -1,8 +1,4 @@
-"""Colours as three numbers from 0 to 1, and their hexadecimal text.
-
-`Rgb` is what every drawing part speaks. Nothing here knows of palettes, of drawing or of the
-words for colours.
-"""
+"""Colours as red, green and blue from 0 to 1, and their hexadecimal notation."""
 
 from __future__ import annotations
 
@@ -10,18 +6,18 @@ Rgb = tuple[float, float, float]
 
 
 def rgb(text: str) -> Rgb:
-    """A hexadecimal colour such as #3fa9f5 as numbers."""
+    """Parses a hexadecimal colour such as #3fa9f5."""
     red, green, blue = (int(text[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return red, green, blue
 
 
 def hexa(colour: Rgb) -> str:
-    """The nearest hexadecimal colour; what lies outside 0 to 1 is cut off."""
+    """The nearest hexadecimal colour; values outside 0 to 1 are clipped."""
     return "#" + "".join(f"{round(255 * min(1.0, max(0.0, c))):02x}" for c in colour)
 
 
 def mix(a: Rgb, b: Rgb, t: float) -> Rgb:
-    """The colour at t on the way from a (0) to b (1)."""
+    """Linear interpolation from a (t = 0) to b (t = 1)."""
     red, green, blue = (x + (y - x) * t for x, y in zip(a, b, strict=True))
     return red, green, blue
 

@@ -1,6 +1,6 @@
-"""Surreal night landscapes that glow: giant mushrooms, and fields of bell flowers.
+"""Surreal glowing night landscapes: giant mushrooms and fields of bell flowers.
 
-`mushroom` also serves as a thing in other landscapes.
+`mushroom` is also an object in other landscapes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from daguerre.models.embedded.drawing.mountains import ridges
 from daguerre.models.embedded.drawing.palette import GLOWS, Palette, glow_of
 from daguerre.models.embedded.drawing.scene import Scene
 
-# Where a cap's spots are, sideways and up, and their size; as shares of the cap.
+# Spots of a cap: offset to the side, height and size, as shares of the cap.
 SPOTS = (
     (-0.45, 0.32, 0.09),
     (0.02, 0.62, 0.12),
@@ -26,7 +26,7 @@ SPOTS = (
 
 
 def glowing_mushrooms(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
-    """The surreal landscape: great bright mushrooms before dark hills."""
+    """Giant bright mushrooms before dark hills."""
     r = c.r
     base = GLOWS[scene.glow]
     if r.random() < 0.5:
@@ -63,7 +63,7 @@ def glowing_mushrooms(c: Canvas, scene: Scene, p: Palette, horizon: float) -> No
 
 
 def mushroom(c: Canvas, x: float, y: float, h: float, colour: Rgb, flat: float) -> None:
-    """A large mushroom that glows: halo, bright cap with spots, gills, light below."""
+    """A giant glowing mushroom: halo, bright cap with spots, gills, light below."""
     w = h * flat
     lean = c.r.uniform(-0.06, 0.06) * h
     stem = mix(rgb("#f4ecff"), colour, 0.35)
@@ -80,7 +80,7 @@ def mushroom(c: Canvas, x: float, y: float, h: float, colour: Rgb, flat: float) 
 
 
 def cap(c: Canvas, cx: float, cy: float, h: float, rim: float, colour: Rgb) -> None:
-    """A mushroom's gills, cap and spots; `h` is the whole mushroom's height."""
+    """The gills, cap and spots of a mushroom of height `h`."""
     c.oval(cx, cy, rim * 0.96, h * 0.075, hexa(mix(colour, rgb("#201048"), 0.45)))
     c.oval(cx, cy - h * 0.004, rim * 0.7, h * 0.045, hexa(mix(colour, WHITE, 0.35)))
     high = h * 0.40

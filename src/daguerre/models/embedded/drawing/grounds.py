@@ -1,8 +1,4 @@
-"""What lies behind things where there is no landscape: plain tones, gradients, floors, patterns.
-
-A ground is told its tone and knows nothing of what will stand before it, except at which height a
-floor has to begin.
-"""
+"""Simple backgrounds: plain tones, gradients, floors and patterns."""
 
 from __future__ import annotations
 
@@ -11,11 +7,11 @@ from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix
 from daguerre.models.embedded.drawing.scene import Scene
 
 PATTERNED = ("stripes", "dots", "checks")
-UNIT = 16  # patterns repeat in whole multiples of it, which are whole pixels at 1/8 of the size
+UNIT = 16  # patterns repeat in multiples of it: whole pixels even at 1/8 of the size
 
 
 def paint_ground(c: Canvas, scene: Scene, back: Rgb, line: float) -> None:
-    """Fill the picture with a tone of the scene's background; a floor begins at height `line`."""
+    """Fills the picture with a tone of the scene's background; a floor starts at height `line`."""
     c.rect(0, 0, c.w, c.h, hexa(back))
     if scene.ground == "gradient":
         top, bottom = mix(back, WHITE, 0.30), mix(back, BLACK, 0.10)
@@ -44,7 +40,7 @@ def pattern(c: Canvas, scene: Scene, back: Rgb) -> None:
 
 
 def _stripes(c: Canvas, step: int) -> str:
-    """Upright, level or slanting bands."""
+    """Vertical, horizontal or diagonal bands."""
     way = c.r.choice(("upright", "level", "slanting"))
     if way == "level":
         return "".join(f"M0 {y}h{c.w:.0f}v{step}H0z" for y in range(0, int(c.h), 2 * step))

@@ -1,7 +1,7 @@
-"""Indoors: a room's wall and floor, a table, a shelf, and a window with a view of a landscape.
+"""Indoor scenes: a wall with a floor, a table, a shelf, or a window with a view of a landscape.
 
-Things stand in a row on the floor, on the table, on the shelf or on the window's sill. How a view
-is painted, it is told.
+The objects are in a row on the floor, the table, the shelf or the window sill. The caller passes
+the function that paints the view.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CLOTHS = ("#e2605c", "#5aa9e6", "#7cc68d", "#f7a8c0", "#9d84d6", "#f3c969", "#f4
 
 
 def paint_room(c: Canvas, scene: Scene, view: Paint) -> None:
-    """Paint a scene indoors with its things."""
+    """Paints an indoor scene with its objects."""
     wall = rgb(c.r.choice(BACKS[scene.background or "beige"]))
     if scene.time in ("night", "dusk"):
         wall = mix(wall, rgb("#2a2a55"), 0.35)
@@ -35,7 +35,7 @@ def paint_room(c: Canvas, scene: Scene, view: Paint) -> None:
 
 
 def paint_wall(c: Canvas, wall: Rgb) -> None:
-    """A wall in one tone, at times with faint wallpaper."""
+    """A wall in one tone, sometimes with faint wallpaper."""
     fill = c.linear([(0, mix(wall, WHITE, 0.12), 1), (1, mix(wall, BLACK, 0.05), 1)])
     c.rect(0, 0, c.w, c.h, fill)
     if c.r.random() < 0.35:
@@ -45,7 +45,7 @@ def paint_wall(c: Canvas, wall: Rgb) -> None:
 
 
 def paint_floor(c: Canvas, line: float, wall: Rgb) -> None:
-    """Boards from a height down, and a skirting along the wall's foot."""
+    """Floorboards below a height, and a skirting board along the wall."""
     wood = rgb(c.r.choice(WOODS))
     c.rect(0, line, c.w, c.h - line, c.linear([(0, mix(wood, BLACK, 0.1), 1), (1, wood, 1)]))
     y, step = line, c.s * 0.025
@@ -120,7 +120,7 @@ def _window(c: Canvas, scene: Scene, wall: Rgb, view: Paint) -> None:
 
 
 def _view(c: Canvas, scene: Scene, frame: tuple[float, float, float, float], view: Paint) -> None:
-    """A landscape seen through an opening (left, top, width, height)."""
+    """A landscape behind an opening (left, top, width, height)."""
     x, y, wide, high = frame
     seed = c.r.getrandbits(32)
     inner = Canvas(
@@ -128,7 +128,7 @@ def _view(c: Canvas, scene: Scene, frame: tuple[float, float, float, float], vie
             scene, kind="landscape", width=round(wide), height=round(high), objects=(), seed=seed
         )
     )
-    inner.defs = c.defs  # one list of definitions, so that every name is given once
+    inner.defs = c.defs  # one list of definitions keeps identifiers unique
     view(inner, replace(scene, kind="landscape", objects=()))
     clip = c.new_id()
     c.defs.append(
@@ -170,7 +170,7 @@ def _line_up(
 
 
 def lined_up(c: Canvas, scene: Scene, width: float, height: float, foot: float) -> list[Stand]:
-    """The scene's things side by side, the first on the left if the relation is not "right"."""
+    """The scene's objects side by side, the first on the left unless the relation is "right"."""
     order = list(scene.objects)
     if scene.relation == "right":
         order.reverse()

@@ -1,7 +1,6 @@
 """Open land: hills, desert, forest, meadow, jungle, snowfield and road.
 
-Each terrain paints from the horizon down over a finished sky. Distant mountains come from
-`mountains`, and no terrain here has water.
+Each terrain paints from the horizon down over a finished sky.
 """
 
 from __future__ import annotations

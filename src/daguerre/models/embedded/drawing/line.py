@@ -1,8 +1,4 @@
-"""Lines across the picture, from beyond its left edge to beyond its right: soft ones, jagged ones.
-
-A line is a list of points from left to right; what stands on the land asks `height_at` where its
-ground is. Lines have no colour.
-"""
+"""Lines across the whole width of the picture, soft or jagged, as points from left to right."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ Line = list[Point]
 
 
 def waves(c: Canvas, y: float, swing: float, bumps: float) -> Line:
-    """A soft line across the picture around height y."""
+    """A soft line around height y."""
     r = c.r
     n = max(24, int(14 * c.w / c.s * bumps))
     terms = [
@@ -31,7 +27,7 @@ def waves(c: Canvas, y: float, swing: float, bumps: float) -> Line:
 
 
 def crags(c: Canvas, y: float, swing: float, peaks: int) -> Line:
-    """A jagged ridge whose peaks rise up to `swing` above y."""
+    """A jagged ridge with peaks of up to `swing` above y."""
     r = c.r
     line: Line = []
     step = (c.w + 18) / peaks
@@ -49,7 +45,7 @@ def crags(c: Canvas, y: float, swing: float, peaks: int) -> Line:
 
 
 def height_at(line: Line, x: float) -> float:
-    """Height of a line at x."""
+    """The height of a line at x."""
     for (x0, y0), (x1, y1) in zip(line, line[1:], strict=False):
         if x0 <= x <= x1:
             return y0 + (y1 - y0) * (x - x0) / max(1e-6, x1 - x0)

@@ -1,6 +1,6 @@
-"""Mountains, and terrains of rock: mountain ranges, rolling slopes before them, canyon, volcano.
+"""Mountains and rocky terrains: mountain ranges, rolling slopes, canyon, volcano.
 
-`ridges` and `slopes` also serve other terrains as their distance.
+`ridges` and `slopes` are also the background of other terrains.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def mountains(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
 
 
 def ridges(c: Canvas, scene: Scene, p: Palette, horizon: float, tall: float) -> None:
-    """Distant ridges, and in half of the pictures great peaks before them."""
+    """Distant ridges, in half of the pictures with large peaks before them."""
     r = c.r
     rock = rgb(r.choice(("#6f7fa8", "#7a7396", "#6b8a94", "#8a7f8f")))
     style = r.random()
@@ -51,7 +51,7 @@ def ridges(c: Canvas, scene: Scene, p: Palette, horizon: float, tall: float) -> 
 
 
 def peak(c: Canvas, x: float, y: float, w: float, h: float, colour: Rgb, cap: Rgb) -> None:
-    """One mountain with a shaded side and a zigzag cap."""
+    """One mountain with a shaded side and a zigzag snow cap."""
     tip = (x, y - h)
     left, right = x - w * c.r.uniform(0.48, 0.6), x + w * c.r.uniform(0.48, 0.6)
     base = c.h
@@ -92,7 +92,7 @@ def peak(c: Canvas, x: float, y: float, w: float, h: float, colour: Rgb, cap: Rg
 
 
 def slopes(c: Canvas, scene: Scene, p: Palette, y: float, n: int, swing: float) -> Line:
-    """Rolling layers from y down to the foreground.  -> the nearest line"""
+    """Rolling layers from y down to the foreground. Returns the nearest line."""
     line: Line = []
     for i in range(n):
         t = i / max(1, n - 1)
@@ -156,7 +156,7 @@ def volcano(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
 
 
 def cone(c: Canvas, x: float, y: float, h: float, top: float, tone: Rgb) -> None:
-    """A mountain whose crater, `top` wide to each side, runs over with lava."""
+    """A mountain with lava running over the rim of its crater; `top` is half the crater's width."""
     foot, low = h * 1.1, y + h * 0.3
     c.poly([(x - top, y - h), (x + top, y - h), (x + foot, low), (x - foot, low)], hexa(tone))
     c.poly(

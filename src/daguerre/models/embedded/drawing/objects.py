@@ -1,7 +1,6 @@
-"""Things of the table set into pictures: in a landscape's light, or alone before a background.
+"""Objects in pictures: in the light of a landscape, or alone before a background.
 
-Art becomes part of the scene's document with its own identifiers. Nothing here knows which things
-fit where; the scene says so.
+An object's art becomes part of the scene's document, with its own identifiers.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from daguerre.models.embedded.drawing.recolouring import TARGETS, main_colour, r
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
 _MUSHROOM = (0.1, 0.02, 0.9, 0.98)  # the bounds of a glowing one
-Tint = tuple[Rgb, float]  # the light's colour and how much of it shows on a thing
+Tint = tuple[Rgb, float]  # the light's colour and its strength on an object
 
 
 def lone_object(c: Canvas, scene: Scene) -> None:
-    """One thing, large, before a simple background."""
+    """One large object before a simple background."""
     r, item = c.r, scene.objects[0]
     back = rgb(r.choice(BACKS[scene.background]))
     px = item.size * c.s
@@ -43,7 +42,7 @@ def lone_object(c: Canvas, scene: Scene) -> None:
 
 
 def shine(c: Canvas, item: SceneObject, x: float, y: float, px: float) -> None:
-    """The light of a glowing thing in the dark, in the thing's own colour."""
+    """The light of a glowing object in the dark, in the object's own colour."""
     colour = TARGETS.get(item.colour) or main_colour(*item.look)
     hue, strength = colour[0], min(0.9, colour[2])
     light = colorsys.hls_to_rgb(hue, 0.62, strength)
@@ -52,7 +51,7 @@ def shine(c: Canvas, item: SceneObject, x: float, y: float, px: float) -> None:
 
 
 def shadow(c: Canvas, x: float, foot: float, px: float) -> None:
-    """The soft shadow of a thing of width px on the floor."""
+    """The soft shadow of an object `width` px wide on the floor."""
     name = c.new_id()
     c.defs.append(
         f'<radialGradient id="{name}"><stop offset="0.3" stop-color="#101428" '
@@ -63,7 +62,7 @@ def shadow(c: Canvas, x: float, foot: float, px: float) -> None:
 
 
 def place_objects(c: Canvas, scene: Scene, p: Palette | None) -> None:
-    """Draw the things of a mixed scene into its landscape."""
+    """Draws the objects of a mixed scene into its landscape."""
     dim = {"night": 0.55, "dusk": 0.5, "sunset": 0.45}.get(scene.time, 0.2)
     tint = (p.ambient, dim) if p else None
     sides = sides_of(c, scene)
@@ -79,7 +78,7 @@ def place_objects(c: Canvas, scene: Scene, p: Palette | None) -> None:
 
 
 def foot_of(c: Canvas, scene: Scene, item: SceneObject, px: float) -> float:
-    """The height at which a thing of a landscape stands, floats or flies."""
+    """The height at which an object is on the ground, floats or flies."""
     if item.place in "su":
         band = (0.22, 0.40) if item.place == "s" else (0.34, 0.56)
         if scene.relation == "above":
@@ -89,7 +88,7 @@ def foot_of(c: Canvas, scene: Scene, item: SceneObject, px: float) -> float:
 
 
 def sides_of(c: Canvas, scene: Scene) -> list[float]:
-    """The middle of each thing across the picture, as its relation or its spot says."""
+    """The horizontal centre of each object, from the relation or the spot."""
     first = scene.objects[0] if scene.objects else None
     if first is None:
         return []
@@ -147,7 +146,7 @@ def one_thing(
 def put(
     c: Canvas, item: SceneObject, x: float, y: float, px: float, tint: Tint | None = None
 ) -> None:
-    """Set a thing into a square of side px whose middle is (x, y)."""
+    """Puts an object into a square of `side` px with the centre (x, y)."""
     if item.look[0] == "glow":
         mushroom(c, x, y + px * 0.48, px, GLOWS[item.colour], 0.9)
         return
@@ -164,7 +163,7 @@ def put(
 
 @lru_cache(maxsize=4096)
 def bounds(look: tuple[str, str]) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of what the look shows, as shares of its square."""
+    """Left, top, right and bottom of the visible part of a look, as shares of its square."""
     if look[0] == "glow":
         return _MUSHROOM
     drawn = things.drawn(look)
@@ -197,7 +196,7 @@ def _content(look: tuple[str, str], colour: str, tint: Tint | None) -> tuple[str
 
 @lru_cache(maxsize=4096)
 def _spills(look: tuple[str, str]) -> bool:
-    """True when the art goes on outside its view, where its own document does not show it."""
+    """Whether the art continues outside its view, where its own document hides it."""
     drawn = things.drawn(look)
     text, w, h = drawn
     moved = f'<g transform="translate({w} {h})">{text}</g>'

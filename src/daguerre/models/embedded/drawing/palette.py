@@ -1,7 +1,7 @@
-"""The colours of scenes: the sky and light of each hour, greens of each season, glows, backgrounds.
+"""Colours of scenes: sky and light of each hour, greens of each season, glows, backgrounds.
 
-`palette_of` gives a scene's hour with its weather mixed in, and `Palette.lit` the colour of land
-at a distance in that light. Nothing here draws.
+`palette_of` is the palette of a scene's hour and weather. `Palette.lit` is the colour of land at a
+distance in that light.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from daguerre.models.embedded.drawing.scene import Scene
 
 @dataclass(frozen=True)
 class Palette:
-    """The colours of one hour: the sky from its top down, the air, and how land is lit."""
+    """The colours of one hour: the sky from its top down, the air, and the light on land."""
 
     sky: tuple[Rgb, ...]
     haze: Rgb
@@ -25,7 +25,7 @@ class Palette:
     light: Rgb
 
     def lit(self, colour: Rgb, depth: float) -> Rgb:
-        """The colour of land at a depth from 0 (at the horizon) to 1 (at our feet)."""
+        """The colour of land at a depth from 0 (horizon) to 1 (foreground)."""
         dark = self.shading * (0.85 + 0.35 * depth)
         seen = mix(lit_by(colour, self.ambient), self.shade, min(0.8, dark))
         return mix(seen, self.haze, 0.72 * (1 - depth) ** 1.1)
@@ -116,7 +116,7 @@ PALETTES: dict[str, tuple[Palette, ...]] = {
         ),
     ),
 }
-# By season, "" where none shows: grass, leaves of round trees, needles.
+# By season, "" for none: grass, leaves of round trees, needles.
 GREENS = {
     "spring": "#8fce5a",
     "summer": "#4fa84a",
@@ -138,7 +138,7 @@ PINE = {
     "summer": "#2f7f55",
     "": "#357f58",
 }
-# Colour words of what glows, and the colour that each may lean to.
+# Colour words of glows, and the neighbour that each may be mixed with.
 GLOWS: dict[str, Rgb] = {
     "blue": rgb("#4fc8ff"),
     "purple": rgb("#b98cff"),
@@ -153,7 +153,7 @@ NEIGHBOURS = {
     "green": "blue",
     "orange": "pink",
 }
-# Colour words of backgrounds behind a lone thing, and the tones that they stand for.
+# Colour words of backgrounds, and the tones of each.
 BACKS: dict[str, tuple[str, ...]] = {
     "white": ("#ffffff",),
     "blue": ("#8ec9f0", "#5aa9e6", "#b8dcf5"),
@@ -171,7 +171,7 @@ BACKS: dict[str, tuple[str, ...]] = {
 
 
 def palette_of(scene: Scene) -> Palette:
-    """The scene's palette with its weather mixed in."""
+    """The palette of the scene's hour, mixed with its weather."""
     p = PALETTES[scene.time][scene.palette % len(PALETTES[scene.time])]
     gray = {"cloudy": 0.30, "rain": 0.55, "snow": 0.45, "fog": 0.45, "storm": 0.70}
     amount = gray.get(scene.weather, 0.0)
@@ -187,21 +187,21 @@ def palette_of(scene: Scene) -> Palette:
 
 
 def field(scene: Scene) -> Rgb:
-    """The ground's colour by season."""
+    """The colour of the ground in the season."""
     return rgb(GREENS[scene.ground_season])
 
 
 def needles(scene: Scene) -> Rgb:
-    """The colour of firs by season."""
+    """The colour of firs in the season."""
     return rgb(PINE[scene.ground_season])
 
 
 def leaves(scene: Scene, r: random.Random) -> Rgb:
-    """One of the season's colours of round trees."""
+    """A random colour of round trees in the season."""
     return rgb(r.choice(LEAVES[scene.ground_season]))
 
 
 def glow_of(scene: Scene, r: random.Random) -> Rgb:
-    """Mostly the scene's glow, at times a neighbour of it."""
+    """The scene's glow, sometimes mixed with its neighbour."""
     glow = GLOWS[scene.glow]
     return glow if r.random() < 0.7 else mix(glow, GLOWS[NEIGHBOURS[scene.glow]], 0.5)

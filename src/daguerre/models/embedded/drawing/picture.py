@@ -1,6 +1,6 @@
-"""From a scene to its picture: which painter draws what, in which order, and pixels of any size.
+"""Draws a scene: chooses the painters, their order, and the size in pixels.
 
-`compose` gives one SVG document in units of the full size; `render` rasterises it, so a scene is
+`compose` returns one SVG document in units of the full size. `render` rasterises it, so a scene is
 the same picture at 128 and at 1024 pixels.
 """
 
@@ -56,7 +56,7 @@ LAND = {
 }
 WATER = {"sea": sea, "beach": beach, "lake": lake, "islands": islands}
 ELSEWHERE = {"underwater": underwater, "space": space}
-# Height of the horizon from the top, where it is not 0.54 of the picture's.
+# Distance of the horizon from the top, as a share of the height; 0.54 for other terrains.
 HORIZON = {
     "mountains": 0.56,
     "city": 0.72,
@@ -74,7 +74,7 @@ HORIZON = {
 
 
 def compose(scene: Scene) -> str:
-    """The scene as one SVG document in units of its full size; its style is not in it."""
+    """The scene as one SVG document in units of its full size, without its style."""
     c = Canvas(scene)
     if scene.kind == "thing":
         lone_object(c, scene)
@@ -90,7 +90,7 @@ def compose(scene: Scene) -> str:
 
 
 def paint_landscape(c: Canvas, scene: Scene) -> None:
-    """A landscape with the things in it."""
+    """Paints a landscape with its objects."""
     if scene.terrain in ELSEWHERE:
         ELSEWHERE[scene.terrain](c, scene)
         place_objects(c, scene, None)
@@ -107,6 +107,6 @@ def paint_landscape(c: Canvas, scene: Scene) -> None:
 
 
 def render(scene: Scene, width: int, height: int) -> NDArray[np.uint8]:
-    """Rasterise a scene at any size of its shape, in its style.  -> (height, width, 3) uint8"""
+    """Rasterises a scene in its style, at any size of its shape: (height, width, 3) uint8."""
     flat = np.ascontiguousarray(art.draw(compose(scene), width, height)[..., :3])
     return apply_style(flat, scene)

@@ -1,7 +1,6 @@
-"""Plants that stand on land: firs, rows of firs, round trees, palms, cacti and flowers.
+"""Plants: firs, rows of firs, round trees, palms, cacti and flowers.
 
-Each is set by its foot and its height, in the colour that it is given; what it stands on and how
-far away that is, the caller knows.
+Parameters are the foot, the height and the colour; the caller handles distance and light.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from daguerre.models.embedded.drawing.palette import Palette
 
 
 def pine(c: Canvas, x: float, y: float, h: float, colour: Rgb, snow: Rgb | None = None) -> None:
-    """A fir of three tiers; its right half is darker."""
+    """A fir of three tiers with a darker right half."""
     dark = hexa(mix(colour, BLACK, 0.16))
     c.rect(x - h * 0.025, y - h * 0.12, h * 0.05, h * 0.13, hexa(mix(colour, BLACK, 0.45)))
     for top, low, half in ((0.46, 0.08, 0.24), (0.74, 0.34, 0.19), (1.0, 0.60, 0.14)):
@@ -38,7 +37,7 @@ def pine(c: Canvas, x: float, y: float, h: float, colour: Rgb, snow: Rgb | None 
 def framing_pines(
     c: Canvas, tall: tuple[float, float], colour: Rgb, snow: Rgb | None, many: tuple[int, ...]
 ) -> None:
-    """Firs close to us at both edges of the picture; `tall` are shares of its short side."""
+    """Firs in the foreground at both edges; `tall` are shares of the picture's short side."""
     for side in (0.0, 1.0):
         for _ in range(c.r.choice(many)):
             x = c.w * abs(side - c.r.uniform(-0.02, 0.22))
@@ -47,7 +46,7 @@ def framing_pines(
 
 
 def spikes(c: Canvas, line: Line, h: float, colour: Rgb) -> None:
-    """A row of small simple firs along a line, one silhouette."""
+    """The silhouette of a row of small firs along a line."""
     d = []
     x, right = -h * 0.2, c.w + h * 0.2
     while x < right:
@@ -107,7 +106,7 @@ def saguaro(c: Canvas, x: float, y: float, h: float, colour: Rgb) -> None:
 
 
 def blooms(c: Canvas, line: Line, many: int, p: Palette, near: float) -> None:
-    """Flowers with stems over the ground in front, larger towards us."""
+    """Flowers with stems on the ground, larger in the foreground."""
     hues = c.r.sample(("#f25f7a", "#ffd34f", "#ffffff", "#b681e6", "#ff9550", "#6fa8f5"), 3)
     rows = sorted(c.r.random() for _ in range(many))
     for t in rows:

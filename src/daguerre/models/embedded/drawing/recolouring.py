@@ -1,7 +1,7 @@
-"""Things in another colour: an icon's main colour found, and turned into a colour word's.
+"""Recolours an icon: finds its main colour and replaces it with the colour of a colour word.
 
-Other colours of the icon stay, and light and dark parts keep their difference. Which things may be
-recoloured, the table says.
+The icon's other colours stay, and so does the contrast of light and dark parts. The table of things
+says which things may be recoloured.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 from daguerre.models.embedded.drawing import art, things
 from daguerre.models.embedded.drawing.colour import Rgb
 
-# Hue, lightness and saturation that stand for each colour word.
+# Hue, lightness and saturation of each colour word.
 TARGETS: dict[str, tuple[float, float, float]] = {
     "red": (0.99, 0.52, 0.80),
     "orange": (0.075, 0.55, 0.95),
@@ -31,7 +31,7 @@ COLOURS = tuple(TARGETS)
 
 @lru_cache(maxsize=4096)
 def main_colour(name: str, icon: str) -> tuple[float, float, float]:
-    """Hue, lightness, saturation of the icon's most spread strong colour."""
+    """Hue, lightness and saturation of the icon's most common strong colour."""
     drawn = things.drawn((name, icon))
     pixels = art.draw(art.document(*drawn), 32, 32).reshape(-1, 4)
     bins: dict[int, list[tuple[float, float, float, float]]] = {}
@@ -50,7 +50,7 @@ def main_colour(name: str, icon: str) -> tuple[float, float, float]:
 
 @lru_cache(maxsize=4096)
 def recoloured(name: str, icon: str, colour: str) -> str:
-    """The icon's SVG content with its main colour turned into another."""
+    """The icon's SVG content with its main colour replaced."""
     drawn = things.drawn((name, icon))
     if not colour:
         return drawn[0]

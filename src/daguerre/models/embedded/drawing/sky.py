@@ -1,7 +1,4 @@
-"""Skies: gradient, sun, moon, stars, clouds, and what weather does above the horizon.
-
-Weather in front of everything is not here, and neither is any land.
-"""
+"""Skies: gradient, sun, moon, stars, clouds, and weather above the horizon."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from daguerre.models.embedded.drawing.scene import RIDGED, Scene
 
 
 def paint_sky(c: Canvas, scene: Scene, p: Palette, horizon: float) -> float:
-    """Paint the sky down to the horizon.  -> x of the sun or moon"""
+    """Paints the sky down to the horizon. Returns x of the sun or moon."""
     r = c.r
     n = len(p.sky) - 1
     low = min(1.0, horizon / c.h + 0.04)
@@ -40,7 +37,7 @@ def paint_sky(c: Canvas, scene: Scene, p: Palette, horizon: float) -> float:
 
 
 def birds(c: Canvas, low: float, p: Palette) -> None:
-    """A few birds far away, each two strokes of a pen."""
+    """A few distant birds, two pen strokes each."""
     x, y = c.w * c.r.uniform(0.15, 0.8), low * c.r.uniform(0.2, 0.6)
     ink = hexa(mix(p.sky[0], BLACK, 0.45))
     for _ in range(c.r.choice((3, 4, 5, 7))):
@@ -56,7 +53,7 @@ def birds(c: Canvas, low: float, p: Palette) -> None:
 
 
 def stars(c: Canvas, low: float, many: float = 1.0) -> None:
-    """Points of light from the top of the picture down to `low`."""
+    """Stars from the top of the picture down to `low`."""
     for _ in range(int(many * 90 * c.w * low / (c.s * c.s))):
         x, y = c.r.uniform(0, c.w), c.r.uniform(0, low)
         size = c.s * c.r.choice((0.0016, 0.002, 0.0026, 0.004)) * c.r.uniform(0.8, 1.2)
@@ -186,7 +183,7 @@ def rainbow(c: Canvas, y: float) -> None:
 
 
 def bolt(c: Canvas, low: float) -> None:
-    """A zigzag of lightning with its light in the clouds."""
+    """A zigzag of lightning, with its light in the clouds."""
     x, y = c.w * c.r.uniform(0.2, 0.8), low * 0.12
     c.glow(x, y + low * 0.2, c.s * 0.45, (0.86, 0.86, 1.0), 0.7)
     points = [(x, y)]

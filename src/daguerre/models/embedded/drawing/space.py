@@ -1,7 +1,4 @@
-"""Outer space: nebulae, stars and planets, kept clear of a thing in the middle.
-
-Neither hour nor weather reaches here.
-"""
+"""Outer space: nebulae, stars and planets, away from an object in the centre."""
 
 from __future__ import annotations
 
@@ -68,7 +65,7 @@ def planet(c: Canvas, x: float, y: float, k: float) -> None:
 
 
 def half_ring(c: Canvas, x: float, y: float, k: float, colour: Rgb, turn: str, sweep: int) -> None:
-    """The half of a planet's ring that lies behind it (sweep 1) or before it (0)."""
+    """The half of a planet's ring behind it (sweep 1) or before it (0)."""
     c.path(
         f"M{x - k * 1.7:.1f} {y:.1f}a{k * 1.7:.1f} {k * 0.42:.1f} 0 0 {sweep} {k * 3.4:.1f} 0",
         "none",

@@ -1,8 +1,7 @@
-"""Styles of drawing: filters on finished pixels, such as pixel art, watercolour and neon.
+"""Drawing styles: filters on finished pixels, such as pixel art, watercolour and neon.
 
-Lengths are in units of the full size, so that a picture is drawn in the same style at 1/8 of it.
-What is random in paper and paint comes from the scene's seed. Filters know nothing of what a
-picture shows; which scenes suit a style is decided where scenes are drawn by chance.
+Lengths are in units of the full size, so a style looks the same at 1/8 of it. The randomness of
+paper and paint comes from the scene's seed.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from PIL import Image, ImageFilter
 from daguerre.models.embedded.drawing.scene import Scene
 
 Array = NDArray[np.floating[Any]]
-LARGE = ("portrait",)  # shows one large shape, which stands coarse pixels
+LARGE = ("portrait",)  # one large shape stays clear in coarse pixels
 LIGHT = np.array((0.299, 0.587, 0.114), np.float32)
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a filter works with: pixels (h, w, 3) from 0 to 1, their scale, and the scene."""
+    """Input of a filter: pixels (h, w, 3) from 0 to 1, their scale, and the scene."""
 
     pixels: Array
     scale: float  # pixels for one unit of the full size
@@ -35,10 +34,10 @@ class Sheet:
         return max(1, round(units * self.scale))
 
     def noise(self, cell: float, salt: int) -> Array:
-        """Soft values around 0 whose bumps are about `cell` wide; the same at every scale."""
+        """Smooth noise around 0 with bumps about `cell` wide; the same at every scale."""
         h, w = self.pixels.shape[:2]
         across, down = w / self.scale / cell, h / self.scale / cell
-        # Whose stream numpy has frozen (NEP 19).
+        # numpy keeps the stream of RandomState frozen (NEP 19).
         rng = np.random.RandomState((self.scene.seed, salt))
         grid = rng.standard_normal((int(down) + 2, int(across) + 2)).astype(np.float32)
         soft = Image.fromarray(grid).resize(
@@ -47,7 +46,7 @@ class Sheet:
         return np.asarray(soft)
 
     def edges(self, width: float) -> Array:
-        """How much colours differ within `width` of a pixel.  -> (h, w)"""
+        """Largest colour difference within `width` of each pixel: (h, w)."""
         n = max(2, self.px(width))
         high = _slide(_slide(self.pixels, n, 0, np.maximum), n, 1, np.maximum)
         low = _slide(_slide(self.pixels, n, 0, np.minimum), n, 1, np.minimum)
@@ -56,7 +55,7 @@ class Sheet:
 
 
 def apply_style(pixels: NDArray[np.uint8], scene: Scene) -> NDArray[np.uint8]:
-    """The picture of a scene, (h, w, 3) uint8, drawn as the scene's style says."""
+    """Applies the scene's style to its picture, (h, w, 3) uint8."""
     if not scene.style:
         return pixels
     sheet = Sheet(pixels.astype(np.float32) / 255, pixels.shape[1] / scene.width, scene)
@@ -65,7 +64,7 @@ def apply_style(pixels: NDArray[np.uint8], scene: Scene) -> NDArray[np.uint8]:
 
 
 def _slide(a: Array, n: int, axis: int, best: Callable[[Any, Any], Any]) -> Array:
-    """The largest or smallest of n neighbours along an axis: of two, of four ..., then of n."""
+    """Maximum or minimum of n neighbours along an axis, by doubling the window."""
     pad = [(0, 0)] * a.ndim
     pad[axis] = (n // 2, n - 1 - n // 2)
     found: Array = np.moveaxis(np.pad(a, pad, mode="edge"), axis, 0)
@@ -78,7 +77,7 @@ def _slide(a: Array, n: int, axis: int, best: Callable[[Any, Any], Any]) -> Arra
 
 
 def _step(a: Array, low: float, high: float) -> Array:
-    """From 0 at `low` to 1 at `high`."""
+    """A linear ramp, 0 at `low` and 1 at `high`."""
     found: Array = ((a - low) / (high - low)).clip(0, 1)
     return found
 
@@ -90,7 +89,7 @@ def _blurred(a: Array, radius: float) -> Array:
 
 
 def _grey(sheet: Sheet) -> Array:
-    """Lightness, (h, w, 1), spread over its whole range."""
+    """Lightness (h, w, 1), stretched to the full range."""
     light: Array = (sheet.pixels @ LIGHT)[..., None]
     low, high = np.percentile(light, (1, 99))
     spread: Array = (light - low) / max(0.25, high - low)
@@ -109,7 +108,7 @@ def pixel_art(sheet: Sheet) -> Array:
 
 
 def line_drawing(sheet: Sheet) -> Array:
-    # Blurring rounds the corners that a square neighbourhood gives to edges.
+    # Blurring rounds the corners of a square neighbourhood.
     ink = _step(_blurred(sheet.edges(9), 3 * sheet.scale), 0.07, 0.24)[..., None]
     paper, pen = (np.array(c, np.float32) for c in ((0.995, 0.99, 0.975), (0.13, 0.14, 0.20)))
     drawn: Array = paper + ink * (pen - paper)

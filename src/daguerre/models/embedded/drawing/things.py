@@ -1,7 +1,6 @@
-"""The things that scenes can show, read from things.txt, and the looks that the art has for them.
+"""The things that scenes can show, read from things.txt, and their looks.
 
-A look is a pair of art set and icon; the set "drawn" holds drawings of our own. Nothing here knows
-how a thing is placed.
+A look is a pair of art set and icon; the set "drawn" holds daguerre's own drawings.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from daguerre.models.embedded.drawing import art
 
-# Things that people ask for first; they are drawn more often.
+# Popular things; they occur more often in training.
 ICONIC = frozenset(
     "cat,dog,fish,bird,apple,car,house,tree,flower,mushroom,rocket,star,moon,sun,heart,boat,fox,"
     "rabbit,horse,butterfly,rose,tulip,sunflower,banana,pizza,balloon,hot air balloon,umbrella,"
@@ -22,9 +21,9 @@ ICONIC = frozenset(
     "cactus,dragon,snowman,ghost,smiling face,strawberry,elephant,lion,bear,tent,bus,train,"
     "guitar,cupcake,coffee,crown,gem,key,planet,cow,duck,bee,unicorn".split(",")
 )
-# Tags of many things that look alike and are asked for seldom.
+# Tags of many similar things that are rarely asked for.
 RARE = frozenset({"expression", "gesture", "symbol"})
-# The letters of the table; things.txt says what they mean.
+# Letters of the table, documented in things.txt.
 KINDS = tuple("afnvbopk")
 PLACES = tuple("gwsui")
 FLAGS = ("", "r")
@@ -45,14 +44,14 @@ class Thing:
 
     @property
     def weight(self) -> float:
-        """How often it is drawn, against 1 for most things."""
+        """Relative frequency in training; most things have 1."""
         if self.name in ICONIC:
             return 3.0
         return 0.5 if RARE & {*self.tags} else 1.0
 
 
 def parse(table: str) -> tuple[Thing, ...]:
-    """Read the table; its first lines say how a row is written."""
+    """Parses the table; its first lines document the format of a row."""
     rows: list[Thing] = []
     tags: tuple[str, ...] = ()
     for number, line in enumerate(table.splitlines(), 1):
@@ -85,13 +84,13 @@ THINGS: tuple[Thing, ...] = parse(TABLE.read_text(encoding="utf-8"))
 BY_NAME: dict[str, Thing] = {thing.name: thing for thing in THINGS}
 DRAWINGS = Path(__file__).with_name("drawings.svg")
 _SYMBOL = re.compile(r'<symbol id="([^"]+)"[^>]*>\n(.*?)\n</symbol>', re.DOTALL)
-# Drawings of our own, on a 100 x 100 view, for what the packages lack.
+# Own drawings, on a 100 x 100 view, of things that the icon sets lack.
 DRAWN: dict[str, str] = dict(_SYMBOL.findall(DRAWINGS.read_text(encoding="utf-8")))
 
 
 @lru_cache(maxsize=4096)
 def drawn(look: art.Look) -> art.Drawn:
-    """The SVG content of a look and its view's size; the set "drawn" holds our own drawings."""
+    """The SVG content of a look and the size of its view."""
     name, icon = look
     found = (DRAWN[icon], 100.0, 100.0) if name == "drawn" else art.body(name, icon)
     assert found is not None, f"no art for {name}:{icon}. This is a bug."
@@ -100,16 +99,16 @@ def drawn(look: art.Look) -> art.Drawn:
 
 @lru_cache(maxsize=4096)
 def looks(thing: Thing) -> tuple[art.Look, ...]:
-    """Up to three looks that show the thing; the most usual one comes first."""
+    """Up to three looks of the thing, the most usual first."""
     return art.looks(thing.name)
 
 
 def named(text: str) -> frozenset[str]:
-    """The names of things in a list of words, in the singular or the plural, or by a synonym.
+    """The things that a list of words names, in singular or plural, or by a synonym.
 
-    What is called by a name that has such a one in it is meant, too, if it is of the same kind:
-    "cat" also says the black cat, "dog" says no hot dog. A part of the list that says more than a
-    name, such as "bad hands" or "blue heart", says no thing.
+    A name also covers the more specific names of the same kind that contain it: "cat" covers the
+    black cat, but "dog" does not cover the hot dog. An item with further words names no thing, for
+    example "bad hands" or "blue heart".
     """
     said = {meaning for phrase in phrases(text) for meaning in _meanings().get(phrase, ())}
     kinds = {BY_NAME[name].kind for name in said}
@@ -124,7 +123,7 @@ def named(text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def _meanings() -> dict[str, tuple[str, ...]]:
-    """Name or synonym -> the things that it means."""
+    """Name or synonym -> the things with that name."""
     found: dict[str, tuple[str, ...]] = {}
     for thing in THINGS:
         for word in (thing.name, *thing.synonyms):
@@ -133,7 +132,7 @@ def _meanings() -> dict[str, tuple[str, ...]]:
 
 
 def phrases(text: str) -> Iterator[str]:
-    """The parts of a list without their articles, also with the last word in the singular."""
+    """The items of a list without articles, also with the last word in the singular."""
     for part in _APART.split(_WEIGHT.sub(" ", text.lower())):
         words = _BEFORE.sub("", " ".join(re.findall(r"[a-z0-9'-]+", part)))
         yield words
@@ -141,6 +140,6 @@ def phrases(text: str) -> Iterator[str]:
 
 
 _APART = re.compile(r"[,;.\n/|，、；。]|\b(?:and|or|nor)\b")
-_WEIGHT = re.compile(r":\s*\d+(?:\.\d+)?")  # as in "(dog:1.3)", which other tools know
+_WEIGHT = re.compile(r":\s*\d+(?:\.\d+)?")  # as in "(dog:1.3)", the syntax of other tools
 _BEFORE = re.compile(r"^(?:(?:no|not|without|any|some|a|an|the)\s+)+")
 _ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"))

@@ -1,7 +1,4 @@
-"""Under water: light rays, the sea floor with weed, and small fish where no thing is shown.
-
-Neither hour nor weather reaches here.
-"""
+"""Underwater scenes: light rays, the sea floor with weed, and small fish if there is no object."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ def underwater(c: Canvas, scene: Scene) -> None:
 
 
 def rays(c: Canvas) -> None:
-    """Light that falls in from above, slanting and fading."""
+    """Slanting light from above that fades with depth."""
     for _ in range(6):
         x, w = c.r.uniform(-0.1, 1.0) * c.w, c.s * c.r.uniform(0.04, 0.12)
         lean = c.s * c.r.uniform(0.15, 0.35)
@@ -46,7 +43,7 @@ def rays(c: Canvas) -> None:
 
 
 def weed(c: Canvas, line: Line, deep: Rgb, near: float) -> None:
-    """One swaying stalk on the sea floor, less blue the nearer it is (0 to 1)."""
+    """One swaying stalk on the sea floor; `near` is 0 (blue with distance) to 1."""
     x = c.r.uniform(0, c.w)
     y, h = height_at(line, x) + c.s * 0.02, c.s * c.r.uniform(0.08, 0.22)
     sway = h * c.r.uniform(-0.25, 0.25)

@@ -1,7 +1,6 @@
 """Terrains with water: sea, beach, lake, islands, river and waterfall.
 
-Open water mirrors the sky and carries the path of light under the sun or moon, so those terrains
-are told where that stands.
+Open water mirrors the sky and the light of the sun or moon, whose x is a parameter.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from daguerre.models.embedded.drawing.scene import Scene
 
 
 def water(c: Canvas, scene: Scene, p: Palette, top: float, x: float) -> None:
-    """A sheet of water from `top` down that gives back the sky, with the light's path."""
+    """Water from `top` down that mirrors the sky and the light at `x`."""
     deep = mix(p.lit(rgb("#1f6f9f"), 1.0), p.sky[0], 0.35)
     near = mix(p.sky[-1], p.lit(rgb("#4fb0c8"), 0.8), 0.5)
     c.rect(-9, top, c.w + 18, c.h - top + 9, c.linear([(0, near, 1), (1, deep, 1)]))
@@ -163,7 +162,7 @@ def waterfall(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
 
 
 def cliff(c: Canvas, scene: Scene, p: Palette, top: float, pool: float) -> Line:
-    """A wall of rock with grass on its edge.  -> the edge"""
+    """A rock wall with grass on its edge. Returns the edge."""
     rock = p.lit(rgb("#7f8793"), 0.75)
     grass = p.lit(field(scene), 0.8)
     edge = crags(c, top + c.s * 0.06, c.s * 0.1, max(4, int(5 * c.w / c.s)))
@@ -182,7 +181,7 @@ def cliff(c: Canvas, scene: Scene, p: Palette, top: float, pool: float) -> Line:
 
 
 def falling(c: Canvas, p: Palette, x: float, w: float, top: float, pool: float) -> None:
-    """Water that falls from `top` into a pool, with foam where it lands."""
+    """Water falling from `top` into a pool, with foam at its foot."""
     foam = mix(p.lit(rgb("#f4fbff"), 0.8), WHITE, 0.2)
     blue = p.lit(rgb("#6fc0e8"), 0.85)
     c.rect(x - w / 2, top, w, pool - top, c.linear([(0, mix(blue, foam, 0.6), 1), (1, foam, 1)]))

@@ -1,7 +1,4 @@
-"""Weather in front of everything: rain, snow and fog.
-
-What weather does to the sky and to colours is not here.
-"""
+"""Weather in front of everything: rain, snow and fog."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from daguerre.models.embedded.drawing.scene import Scene
 
 
 def paint_weather(c: Canvas, scene: Scene, p: Palette) -> None:
-    """Rain, snow or fog in front of everything."""
+    """Paints rain, snow or fog over the picture."""
     r = c.r
     area = c.w * c.h / (c.s * c.s)
     if scene.weather in ("rain", "storm"):
