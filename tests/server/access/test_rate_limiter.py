@@ -130,9 +130,10 @@ def test_memory_is_bounded() -> None:
         with pytest.raises(RateLimitError):
             take(limiter, resource(1, str(i)))
     assert sum(len(entries) for entries in limiter._entries.values()) == 100
-    clock.now += WINDOW_S
-    take(limiter, resource(1, "new"))
-    assert list(limiter._entries) == ["new"]
+    for wait_s, id in ((WINDOW_S, "new"), (WINDOW_S + 1, "newer")):
+        clock.now += wait_s
+        take(limiter, resource(1, id))
+        assert list(limiter._entries) == [id]
 
 
 def test_keys_are_independent() -> None:
