@@ -1,8 +1,8 @@
-"""A contact sheet of prompts drawn by exported weights, by the code that serves.
+"""Draws a contact sheet of prompts with exported weights, using the serving code.
 
     python -m training.sheet --weights FOLDER --prompts training/prompts.txt --out sheet.png
 
-One prompt a line; `#` starts a comment. The seed of a prompt is its number in the file.
+The file has one prompt on each line; `#` starts a comment. The seed of a prompt is its number.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from daguerre.engine.batching.batcher import merge, split
 from daguerre.engine.forward import ForwardRequest, Network, Outputs
@@ -25,6 +25,7 @@ from daguerre.models.embedded.model import EmbeddedModel
 from daguerre.params import ImageParams
 
 TOGETHER = 32  # requests in one evaluation
+FONT_PX, LINE_PX, MARGIN_PX = 13, 16, 4
 
 
 def read_prompts(file: Path) -> list[str]:
@@ -77,7 +78,7 @@ def decide(
 def _evaluate(
     networks: Mapping[str, Network], forwards: Sequence[ForwardRequest]
 ) -> list[Outputs | None]:
-    """Of forwards of one signature all at once; none for those that wait to be drawn."""
+    """Outputs of each forward, one evaluation per signature; None for those of the decoder."""
     answers: list[Outputs | None] = [None] * len(forwards)
     signatures = {f.signature for f in forwards if f.network != "decoder"}
     for signature in signatures:
@@ -90,17 +91,33 @@ def _evaluate(
 
 
 def sheet(images: list[tuple[str, NDArray[np.uint8]]], columns: int, side: int) -> Image.Image:
-    """Pictures reduced into cells of `side` pixels, each with its prompt under it."""
-    rows = -(-len(images) // columns)
-    out = Image.new("RGB", (columns * (side + 8), rows * (side + 26)), "white")
+    """Images in cells of `side` pixels, each with its whole prompt below it."""
+    font = ImageFont.load_default(FONT_PX)
+    captions = [wrap(prompt, font, side) for prompt, _ in images]
+    height = side + LINE_PX * max(map(len, captions)) + 2 * MARGIN_PX
+    width = side + 2 * MARGIN_PX
+    out = Image.new("RGB", (columns * width, -(-len(images) // columns) * height), "white")
     pen = ImageDraw.Draw(out)
-    for i, (prompt, pixels) in enumerate(images):
+    for i, ((_, pixels), lines) in enumerate(zip(images, captions, strict=True)):
         picture = Image.fromarray(pixels)
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-        x, y = i % columns * (side + 8) + 4, i // columns * (side + 26) + 4
+        x, y = i % columns * width + MARGIN_PX, i // columns * height + MARGIN_PX
         out.paste(picture, (x, y))
-        pen.text((x, y + side + 4), prompt[: side // 6], fill="black")
+        for number, line in enumerate(lines):
+            pen.text((x, y + side + 2 + number * LINE_PX), line, "black", font)
     return out
+
+
+def wrap(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> list[str]:
+    """The text in lines of at most `width` pixels; a longer word has a line of its own."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def main() -> None:
