@@ -31,7 +31,8 @@ def test_mismatch(caplog: pytest.LogCaptureFixture) -> None:
     parity.update(1, {"m": "A100 x", "n": "same"})
     assert not caplog.text
     parity.update(0, {"m": "H100 x", "n": "same"})
-    assert "worker 1: fingerprint of m differs from the reference (A100 != H100)" in caplog.text
+    text = "worker 1 gets no m jobs: its fingerprint differs from the reference (A100 != H100)"
+    assert text in caplog.text
     assert (serving(parity), serving(parity, "n")) == ([0, 2], [0, 1, 2])
     assert (parity.mismatched_models(0), parity.mismatched_models(1)) == ((), ("m",))
     parity.update(1, {})
@@ -58,23 +59,53 @@ def test_load_failure() -> None:
     assert serving(parity, num_workers=2) == [1]
 
 
-def test_fingerprint_changes() -> None:
-    """A worker that falls back to another executor is refused until its process is replaced.
+def test_fingerprint_changes(caplog: pytest.LogCaptureFixture) -> None:
+    """A worker that falls back to another executor is refused while any worker may still match.
 
-    When all workers have fallen back, no worker can serve the model.
+    When all workers have fallen back, their fingerprint becomes the reference.
     """
     parity = WorkerParity(2)
     for worker in range(2):
         parity.update(worker, {"m": "graph"})
     parity.update(0, {"m": "eager"})
-    assert serving(parity, num_workers=2) == [1] and parity.can_serve("m")
+    assert serving(parity, num_workers=2) == [1]
+    parity.clear(1)
+    assert serving(parity, num_workers=2) == [1]
+    parity.update(1, {"other": "x"})
+    assert serving(parity, num_workers=2) == [1]
+    assert "reference fingerprint changed" not in caplog.text
     parity.update(1, {"m": "eager"})
-    assert serving(parity, num_workers=2) == [] and not parity.can_serve("m")
-    assert parity.can_serve("other")
-    parity.clear(0)
-    assert serving(parity, num_workers=2) == [0]
-    parity.update(0, {"m": "graph"})
-    assert serving(parity, num_workers=2) == [0]
+    assert serving(parity, num_workers=2) == [0, 1]
+    assert parity.mismatched_models(0) == parity.mismatched_models(1) == ()
+    mismatch, change = caplog.records
+    assert mismatch.levelname == "ERROR" and change.levelname == "WARNING"
+    assert change.getMessage() == (
+        "m: reference fingerprint changed (graph -> eager);"
+        " the same seed may now produce different images"
+    )
+
+
+def test_replaced_worker_matches_again(caplog: pytest.LogCaptureFixture) -> None:
+    """A worker whose process is replaced may match; if it does not, that is logged again."""
+    parity = WorkerParity(2)
+    for worker in range(2):
+        parity.update(worker, {"m": "graph"})
+    for fingerprint in ("eager", "graph", "eager"):
+        parity.update(0, {"m": fingerprint})
+        assert serving(parity, num_workers=2) == ([1] if fingerprint == "eager" else [0, 1])
+        parity.clear(0)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+
+
+def test_two_different_changes(caplog: pytest.LogCaptureFixture) -> None:
+    """If the workers change in different ways, the first one is the new reference."""
+    parity = WorkerParity(2)
+    for worker in range(2):
+        parity.update(worker, {"m": "graph"})
+    parity.update(1, {"m": "eager"})
+    parity.update(0, {"m": "compiled"})
+    assert serving(parity, num_workers=2) == [0] and parity.mismatched_models(1) == ("m",)
+    assert "m: reference fingerprint changed (graph -> compiled)" in caplog.text
 
 
 def test_single_worker_may_change(caplog: pytest.LogCaptureFixture) -> None:
@@ -82,8 +113,8 @@ def test_single_worker_may_change(caplog: pytest.LogCaptureFixture) -> None:
     parity = WorkerParity(1)
     for fingerprint in ("graph", "eager"):
         assert parity.update(0, {"m": fingerprint}) and serving(parity, num_workers=1) == [0]
-    assert "m: the fingerprint changed (eager != graph)" in caplog.text
-    assert parity.mismatched_models(0) == ()
+    assert "m: reference fingerprint changed (graph -> eager)" in caplog.text
+    assert parity.mismatched_models(0) == () and len(caplog.records) == 1
 
 
 def test_failed_start(caplog: pytest.LogCaptureFixture) -> None:
@@ -94,24 +125,27 @@ def test_failed_start(caplog: pytest.LogCaptureFixture) -> None:
     assert serving(parity) == [0, 1, 2]
     parity.update(0, {"m": "H100"})
     assert serving(parity) == [1, 2]
-    assert "worker 0: fingerprint of m differs" in caplog.text
+    assert "worker 0 gets no m jobs" in caplog.text
 
 
-def test_matching_workers_are_removed() -> None:
-    """The reference stays, so mismatched workers do not take over."""
+def test_matching_workers_are_removed(caplog: pytest.LogCaptureFixture) -> None:
+    """A mismatched worker takes over when no worker is left that may match."""
     parity = WorkerParity(3)
     for worker, fingerprint in enumerate(("H100", "A100", "H100")):
         parity.update(worker, {"m": fingerprint})
     parity.remove(0)
     assert serving(parity) == [2]
+    parity.clear(2)
+    assert serving(parity) == [2] and "changed" not in caplog.text
     parity.remove(2)
-    assert serving(parity) == [] and not parity.can_serve("m")
+    assert serving(parity) == [1] and parity.mismatched_models(1) == ()
+    assert "m: reference fingerprint changed (H100 -> A100)" in caplog.text
     parity.remove(1)
-    assert parity.mismatched_models(1) == ()
+    assert serving(parity) == []
 
 
 def test_fingerprint_diff() -> None:
-    """The diff names the words that only one fingerprint has, each once."""
+    """The diff has the words that only one fingerprint has, each once."""
     diff = fingerprint_diff("0a torch 2 H100 H100", "0a torch 2 A100 40GB")
-    assert diff == "H100 != A100 40GB"
-    assert fingerprint_diff("a", "a b") == "nothing != b"
+    assert diff == ("H100", "A100 40GB")
+    assert fingerprint_diff("a", "a b") == ("nothing", "b")

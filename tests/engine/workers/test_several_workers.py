@@ -12,7 +12,7 @@ import pytest
 
 from daguerre.engine.workers.process_engine import ProcessEngine
 from daguerre.engine.workers.slot import MAX_FAILED_STARTS
-from daguerre.errors import InternalError, NotReadyError, QueueFullError, UnavailableError
+from daguerre.errors import InternalError, NotReadyError, QueueFullError
 from daguerre.params import JobContext, JobQueued, StepCompleted
 from engine.faulty import NEVER, NUM_STEPS, asked, engine, pids, prompt
 from engine.scenes import error, events, pixels, ready, until
@@ -250,8 +250,8 @@ def test_mismatched_worker(caplog: pytest.LogCaptureFixture) -> None:
                 service_times.by_model["toy"].expected_s
                 > 0.9 * service_times.mean_service_time_s * 2
             )
-            assert "worker 1: fingerprint of toy differs from the reference" in caplog.text
-            assert "(changed != first)" in caplog.text
+            text = "worker 1 gets no toy jobs: its fingerprint differs from the reference"
+            assert f"{text} (changed != first)" in caplog.text
 
     run(scene())
 
@@ -277,8 +277,8 @@ def test_fingerprint_changes(caplog: pytest.LogCaptureFixture) -> None:
     run(scene())
 
 
-def test_no_worker_matches(caplog: pytest.LogCaptureFixture) -> None:
-    """When every fingerprint has changed, queued and new requests get a 503; none hangs."""
+def test_every_fingerprint_changes(caplog: pytest.LogCaptureFixture) -> None:
+    """When no worker matches the reference any more, the workers serve with a new reference."""
     wanted = [asked(seed) for seed in range(1, 9)]
     expected = alone(wanted)
 
@@ -288,14 +288,10 @@ def test_no_worker_matches(caplog: pytest.LogCaptureFixture) -> None:
             # Each worker changes at the last step of its fifth job.
             found = [pixels((await events(process, one))[-1]) for one in wanted]
             assert found == expected
-            last = await asyncio.gather(*(events(process, asked(seed)) for seed in (9, 10, 11)))
-            for job in last:
-                assert isinstance(error(job[-1]), UnavailableError)
-                assert "no worker matches the reference fingerprint of toy" in str(error(job[-1]))
-            assert num_mismatched(process) == [1, 1]
-            with pytest.raises(UnavailableError, match="no worker matches"):
-                await anext(process.generate(asked(12)))
-            assert not process.stats().is_ready
+            last = await asyncio.gather(*(events(process, asked(9)) for _ in range(16)))
+            assert len({pixels(job[-1]) for job in last}) == 1
+            assert "toy: reference fingerprint changed (first -> changed)" in caplog.text
+            assert num_mismatched(process) == [0, 0] and process.stats().is_ready
 
     run(scene())
 

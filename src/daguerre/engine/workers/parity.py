@@ -1,8 +1,9 @@
 """Worker parity: all workers that serve a model must produce the same image from the same seed.
 
 Each worker reports a fingerprint of every model it loads, which states all that decides the model's
-output there. The reference is the fingerprint of the first worker that can load the model. Workers
-are ordered by number, so that every start of the server chooses the same reference.
+output there. A model's reference is the fingerprint of the first worker that loads it. It stays
+while any worker matches it or may still do so. Workers are ordered by number, so that every start
+of the server chooses the same reference.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ class WorkerParity:
     """Decides which workers may serve a model.
 
     Until its reference is known, the first worker alone gets jobs of a model. After that, a worker
-    with a different fingerprint gets none, until its process is replaced. A single worker has no
-    peer to match: it may change its fingerprint, with a warning.
+    with a different fingerprint gets none. If no worker can match the reference any more, the
+    fingerprint of the first worker replaces it.
     """
 
     def __init__(self, num_workers: int) -> None:
@@ -26,89 +27,87 @@ class WorkerParity:
         self._fingerprints: list[dict[str, str]] = [{} for _ in range(num_workers)]  # by model
         self._failed: list[Collection[str]] = [() for _ in range(num_workers)]
         self._references: dict[str, str] = {}
+        self._mismatches: list[tuple[int, str]] = []
 
     def may_serve(self, worker: int, model: str) -> bool:
         """Whether the worker may run jobs of the model, which it need not have loaded yet."""
         candidates = self._candidates(model)
         return worker in (candidates if model in self._references else candidates[:1])
 
-    def can_serve(self, model: str) -> bool:
-        """Whether any worker may run jobs of the model."""
-        return bool(self._candidates(model))
-
     def mismatched_models(self, worker: int) -> tuple[str, ...]:
         """Models that the worker has loaded and may not serve."""
-        return tuple(
-            model for model in self._fingerprints[worker] if self._is_mismatched(worker, model)
-        )
+        return tuple(model for one, model in self._mismatches if one == worker)
 
     def update(self, worker: int, loaded: Mapping[str, str], failed: Collection[str] = ()) -> bool:
         """Records what a worker loaded and failed to load; returns whether that has changed.
 
         The fingerprint of a model that was unloaded stays: loading it again would not change it.
         """
-        known = self._fingerprints[worker]
-        new = {model: value for model, value in loaded.items() if known.get(model) != value}
-        has_changed = bool(new) or {*failed} != {*self._failed[worker]}
-        known.update(new)
-        self._failed[worker] = failed
-        for model in new.keys() & self._references.keys():
-            self._on_mismatch(worker, model)
-        self._choose_references()
-        return has_changed
+        fingerprints = {**self._fingerprints[worker], **loaded}
+        if fingerprints == self._fingerprints[worker] and {*failed} == {*self._failed[worker]}:
+            return False
+        self._fingerprints[worker], self._failed[worker] = fingerprints, failed
+        self._compare()
+        return True
 
     def clear(self, worker: int) -> None:
         """Forgets a worker's reports because its process ended; the next one may match again."""
         self._fingerprints[worker], self._failed[worker] = {}, ()
+        self._compare()
 
     def deprioritize(self, worker: int) -> None:
         """Moves a worker that could not start to the end of the order."""
         self._order.sort(key=lambda one: one == worker)
-        self._choose_references()
+        self._compare()
 
     def remove(self, worker: int) -> None:
         """Excludes a worker that will not be started again."""
-        self.clear(worker)
         self._order.remove(worker)
-        self._choose_references()
+        self.clear(worker)
 
     def _candidates(self, model: str) -> list[int]:
         """Workers that may match, in order. One that failed to load the model is a last resort."""
-        matching = [worker for worker in self._order if not self._is_mismatched(worker, model)]
-        return [one for one in matching if model not in self._failed[one]] or matching
+        matching = [one for one in self._order if not self._is_mismatched(one, model)]
+        candidates = matching or self._order
+        return [one for one in candidates if model not in self._failed[one]] or candidates
 
     def _is_mismatched(self, worker: int, model: str) -> bool:
-        reference = self._references.get(model)
-        return (
-            reference is not None and self._fingerprints[worker].get(model, reference) != reference
-        )
+        reference, reported = self._references.get(model), self._fingerprints[worker].get(model)
+        return None not in (reference, reported) and reported != reference
 
-    def _choose_references(self) -> None:
-        for model in set[str]().union(*self._fingerprints) - self._references.keys():
-            first = next(iter(self._candidates(model)), None)
-            if first is not None and model in self._fingerprints[first]:
-                self._references[model] = self._fingerprints[first][model]
-                for worker in self._order:
-                    self._on_mismatch(worker, model)
+    def _compare(self) -> None:
+        """Updates the references; logs each change of one, and each mismatch once."""
+        for model in set[str]().union(*self._fingerprints):
+            first = self._candidates(model)[0]
+            if model in self._fingerprints[first]:
+                self._set_reference(model, self._fingerprints[first][model])
+        mismatches = [
+            (worker, model)
+            for worker in self._order
+            for model in self._fingerprints[worker]
+            if self._is_mismatched(worker, model)
+        ]
+        text = "worker %d gets no %s jobs: its fingerprint differs from the reference (%s != %s)"
+        for worker, model in mismatches:
+            if (worker, model) not in self._mismatches:
+                diff = fingerprint_diff(self._fingerprints[worker][model], self._references[model])
+                logger.error(text, worker, model, *diff)
+        self._mismatches = mismatches
 
-    def _on_mismatch(self, worker: int, model: str) -> None:
-        if not self._is_mismatched(worker, model):
-            return
-        diff = fingerprint_diff(self._fingerprints[worker][model], self._references[model])
-        if len(self._fingerprints) == 1:
-            self._references[model] = self._fingerprints[worker][model]
-            text = "%s: the fingerprint changed (%s); the same seed may now produce another image"
-            logger.warning(text, model, diff)
-        else:
-            text = (
-                "worker %d: fingerprint of %s differs from the reference (%s); it gets no %s jobs"
+    def _set_reference(self, model: str, fingerprint: str) -> None:
+        previous, self._references[model] = self._references.get(model, fingerprint), fingerprint
+        if previous != fingerprint:
+            logger.warning(
+                "%s: reference fingerprint changed (%s -> %s); the same seed may now produce"
+                " different images",
+                model,
+                *fingerprint_diff(previous, fingerprint),
             )
-            logger.error(text, worker, model, diff, model)
 
 
-def fingerprint_diff(fingerprint: str, reference: str) -> str:
-    """The words that only one of two fingerprints has, as "A != B"."""
-    mine, other = fingerprint.split(), reference.split()
-    only_mine = [word for word in dict.fromkeys(mine) if word not in other]
-    only_other = [word for word in dict.fromkeys(other) if word not in mine]
-    return f"{' '.join(only_mine) or 'nothing'} != {' '.join(only_other) or 'nothing'}"
+def fingerprint_diff(one: str, other: str) -> tuple[str, str]:
+    """The words that only the one and only the other fingerprint has."""
+    words, other_words = one.split(), other.split()
+    only_one = [word for word in dict.fromkeys(words) if word not in other_words]
+    only_other = [word for word in dict.fromkeys(other_words) if word not in words]
+    return " ".join(only_one) or "nothing", " ".join(only_other) or "nothing"

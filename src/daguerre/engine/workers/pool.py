@@ -27,7 +27,7 @@ class WorkerPool:
         listener: WorkerPoolListener,
     ) -> None:
         self._parity = WorkerParity(len(starters))
-        self.may_serve, self.can_serve = self._parity.may_serve, self._parity.can_serve
+        self.may_serve = self._parity.may_serve
         self.slots = [
             WorkerSlot(number, starter, make_watchdog(), lock, self._parity, listener)
             for number, starter in enumerate(starters)

@@ -47,8 +47,6 @@ from daguerre.params import (
     StepCompleted,
 )
 
-_NO_MATCH = "no worker matches the reference fingerprint of {}; restart the server (see its log)"
-
 logger = logging.getLogger(__name__)
 
 
@@ -204,8 +202,6 @@ class ProcessEngine:
             raise UnavailableError("the engine cannot be started; the server's log says why")
         if not self._is_started or self._pool.is_stopping or self._is_draining:
             raise NotReadyError("the server is shutting down and accepts no new requests")
-        if not self._pool.can_serve(params.model):
-            raise UnavailableError(_NO_MATCH.format(params.model))
         if not self._pool.has_been_ready(params.model):
             raise NotReadyError("the model is still loading")
 
@@ -228,9 +224,6 @@ class ProcessEngine:
 
     def on_workers_changed(self) -> None:
         self._dispatch()
-        for model in self._models:
-            if not self._pool.can_serve(model):
-                self._fail_all(UnavailableError(_NO_MATCH.format(model)), model)
 
     def on_message(self, worker: int, message: WorkStarted | JobEvent | CancelAcknowledged) -> None:
         if isinstance(message, WorkStarted):
@@ -274,12 +267,11 @@ class ProcessEngine:
             job.last_step = event.index
             job.emit(event)
 
-    def _fail_all(self, error: DaguerreError, model: str = "") -> None:
-        """Fails all jobs, or those of one model; they count as cancelled."""
-        for number, job in list(self._jobs.items()):
-            if model in ("", job.params.model):
-                self._num_cancelled += 1
-                self._end(number, JobFailed(error))
+    def _fail_all(self, error: DaguerreError) -> None:
+        """Fails all jobs; they count as cancelled."""
+        for number in list(self._jobs):
+            self._num_cancelled += 1
+            self._end(number, JobFailed(error))
 
     def _end(self, number: int, event: Event) -> None:
         job = self._pop(number)
