@@ -1,4 +1,4 @@
-"""The decoder: tokens to pixels, a row like any other network's."""
+"""The decoder: converts tokens to pixels, row by row."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def pixels(tokens: NDArray[np.int64], layout: NDArray[np.int64], shape: int) -> 
 
 @pytest.mark.parametrize(("width", "height"), SIZES.values())
 def test_every_size_has_its_true_pixels(width: int, height: int) -> None:
-    """Every size that is served is a shape of scenes, and has as many rows and columns."""
+    """Every served size is a shape of scenes, and its pixels have that size."""
     found = pixels(TOKENS[:1], LAYOUT[:1], fields.SHAPE_INDEX[width, height])
     assert found.shape == (1, height, width, 3) and found.dtype == np.uint8
     assert found.std() > 2
@@ -54,33 +54,33 @@ def together() -> NDArray[np.uint8]:
 
 
 def test_pixels_are_those_of_the_scene(together: NDArray[np.uint8]) -> None:
-    """A row shows the scene that its tokens stand for, laid out by its seed and palette."""
+    """A row shows the scene of its tokens, laid out by its seed and palette."""
     scene = fields.decode(TOKENS[1], (640, 1536), 2**32 - 1, 59)
     assert np.array_equal(together[1], render(scene, 640, 1536))
 
 
-def test_rows_do_not_know_of_each_other(together: NDArray[np.uint8]) -> None:
-    """A row has the same bytes again, alone and among others in any order."""
+def test_rows_are_independent(together: NDArray[np.uint8]) -> None:
+    """A row has the same bytes alone and among others, in any order."""
     alone = pixels(TOKENS[2:], LAYOUT[2:], SMALL)
     assert np.array_equal(alone[0], together[2])
     turned = pixels(TOKENS[::-1], LAYOUT[::-1], SMALL)
     assert np.array_equal(turned[::-1], together)
 
 
-def test_the_layout_is_no_token(together: NDArray[np.uint8]) -> None:
-    """The same tokens under another seed are another picture."""
+def test_layout_is_not_a_token(together: NDArray[np.uint8]) -> None:
+    """The same tokens with another seed give another picture."""
     other = pixels(TOKENS[1:2], LAYOUT[:1], SMALL)
     assert not np.array_equal(other[0], together[1])
 
 
 def test_a_row_without_a_layout_is_refused() -> None:
-    """Tokens and layouts of different numbers are a bug that shows."""
+    """Different numbers of tokens and layouts raise an error."""
     with pytest.raises(ValueError, match="shorter"):
         pixels(TOKENS, LAYOUT[:2], SMALL)
 
 
-def test_the_fingerprint_names_what_decides_the_bits() -> None:
-    """Weights and the runtimes that draw are in it, and it is the same for every decoder."""
+def test_fingerprint() -> None:
+    """The fingerprint has the weights and the drawing libraries, and no instance-specific part."""
     one, same, other = (SceneDecoder(digest * 64) for digest in "001")
     assert one.name == "decoder" and one.fingerprint == same.fingerprint != other.fingerprint
     for part in ("0" * 64, "decoder", "thorvg ", "python ", "numpy ", "pillow "):

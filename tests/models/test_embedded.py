@@ -1,4 +1,4 @@
-"""The model in the box, with its real weights, at few steps."""
+"""The bundled model with its real weights, at few steps."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def draw(model: EmbeddedModel, networks: Mapping[str, Network]) -> Draw:
 
 @pytest.fixture(scope="module")
 def ask(model: EmbeddedModel, networks: Mapping[str, Network]) -> PendingForward:
-    """All forwards of a request up to the decoder's, which is the last and is not run."""
+    """All forwards of a request up to the decoder's, which is not run."""
 
     def run(params: ImageParams) -> list[ForwardRequest]:
         pipeline = model.pipeline(params)
@@ -94,14 +94,14 @@ def decide(ask: PendingForward) -> Decide:
 
 @pytest.mark.parametrize(("width", "height"), SIZES.values())
 def test_every_size_has_its_true_pixels(draw: Draw, width: int, height: int) -> None:
-    """The image is (height, width, 3) uint8 and no single colour."""
+    """The image is (height, width, 3) uint8 and has more than one colour."""
     pixels = draw(replace(PARAMS, width=width, height=height))
     assert pixels.shape == (height, width, 3) and pixels.dtype == np.uint8
     assert pixels.std() > 2
 
 
 def test_same_parameters_give_the_same_pixels(draw: Draw) -> None:
-    """Nothing but the parameters decides the image, whatever was drawn between."""
+    """Only the parameters determine the image, whatever was generated before."""
     first = draw(PARAMS)
     draw(replace(PARAMS, seed=8, width=640, height=1536))
     assert np.array_equal(draw(PARAMS), first)
@@ -111,13 +111,13 @@ def test_same_parameters_give_the_same_pixels(draw: Draw) -> None:
     "change", [{"seed": 8}, {"prompt": "a city at night"}], ids=["seed", "prompt"]
 )
 def test_seed_and_prompt_change_the_image(draw: Draw, change: dict[str, object]) -> None:
-    """Each reaches the pixels."""
+    """Both the seed and the prompt change the pixels."""
     other = draw(replace(PARAMS, **change))  # type: ignore[arg-type]
     assert np.abs(other.astype(int) - draw(PARAMS)).mean() > 1
 
 
 def test_a_negative_prompt_changes_scenes(decide: Decide) -> None:
-    """Of requests whose scene may or may not have what is not wanted, some lead to another one."""
+    """A negative prompt changes some of the scenes that may contain what it names."""
     asked = [
         ("the sea at sunset", "the sun"),
         ("a forest in winter", "falling snow"),
@@ -130,10 +130,8 @@ def test_a_negative_prompt_changes_scenes(decide: Decide) -> None:
 
 
 @pytest.mark.parametrize(("wanted", "unwanted"), [("cat", "dog"), ("dog", "cat"), ("cat", "dogs")])
-def test_of_two_things_the_unwanted_one_is_left_out(
-    decide: Decide, wanted: str, unwanted: str
-) -> None:
-    """A cat and a dog without the dog is a cat."""
+def test_negative_prompt_excludes_an_object(decide: Decide, wanted: str, unwanted: str) -> None:
+    """ "A cat and a dog" with the negative prompt "dog" gives a cat."""
     prompt = f"a {wanted} and a {unwanted.removesuffix('s')}"
     for seed in range(1, 5):
         scene = decide(replace(PARAMS, prompt=prompt, negative_prompt=unwanted, seed=seed))
@@ -141,8 +139,8 @@ def test_of_two_things_the_unwanted_one_is_left_out(
 
 
 @pytest.mark.parametrize("words", ["", "\u200b", "the moon"])
-def test_rows_are_what_guides(ask: PendingForward, words: str) -> None:
-    """A forward has a row with both prompts and one without any."""
+def test_rows_with_and_without_prompts(ask: PendingForward, words: str) -> None:
+    """A forward has one row with both prompts and one without."""
     first = next(f for f in ask(replace(PARAMS, negative_prompt=words)) if f.stage == "denoise")
     text, negative = array(first, "text"), array(first, "negative")
     assert text[0].any() and negative[0].any() == (words == "the moon")
@@ -150,7 +148,7 @@ def test_rows_are_what_guides(ask: PendingForward, words: str) -> None:
 
 
 def test_a_seed_lays_out_the_same_scene_at_every_size(decide: Decide) -> None:
-    """Layout and palette of a seed are those of its noise, whatever the size."""
+    """A seed has the same layout and palette at every size."""
     layouts = {
         (scene.seed, scene.palette)
         for width, height in SIZES.values()
@@ -161,13 +159,13 @@ def test_a_seed_lays_out_the_same_scene_at_every_size(decide: Decide) -> None:
 
 @pytest.mark.parametrize("prompt", ["x" * 10_000, "cat " * 1200, "🌈", "猫", "\u200b", ""])
 def test_odd_prompts_are_drawn(draw: Draw, prompt: str) -> None:
-    """Very long prompts, and prompts without a known token, give an image like any other."""
+    """Very long prompts and prompts without a known token give an image."""
     pixels = draw(replace(PARAMS, prompt=prompt, negative_prompt=prompt))
     assert pixels.shape == (1024, 1024, 3) and pixels.std() > 2
 
 
 def test_the_end_of_a_long_prompt_reaches_the_denoiser(ask: PendingForward) -> None:
-    """The last word of 1,200 changes what the denoiser reads, at every step."""
+    """The last of 1,200 words changes the denoiser's input at every step."""
     words = "a quiet meadow " * 400
     read = []
     for word in ("snow", "volcano"):
@@ -179,7 +177,7 @@ def test_the_end_of_a_long_prompt_reaches_the_denoiser(ask: PendingForward) -> N
 
 
 def test_forwards_of_a_long_prompt_are_bounded(model: EmbeddedModel) -> None:
-    """No encode forward has more than eight rows, so that it cannot hold up the others."""
+    """No encode forward has more than eight rows, so it delays other requests little."""
     pipeline = model.pipeline(replace(PARAMS, prompt="cat " * 2500, negative_prompt="dog " * 2500))
     rows, forward = [], next(pipeline)
     while forward.stage == "encode":
@@ -190,14 +188,15 @@ def test_forwards_of_a_long_prompt_are_bounded(model: EmbeddedModel) -> None:
 
 
 def test_steps_are_counted_to_the_end(ask: PendingForward) -> None:
-    """Each denoising forward carries its step, from 1 to the number of steps."""
+    """Each denoising forward has its step, from 1 to the number of steps."""
     steps = [forward.step for forward in ask(PARAMS) if forward.stage == "denoise"]
     assert steps == [(i, NUM_STEPS) for i in range(1, NUM_STEPS + 1)]
 
 
 def test_a_scene_is_unmasked_step_by_step(ask: PendingForward) -> None:
-    """The first forward knows nothing, each knows more than the one before, the decoder all; the
-    rows of a forward see the same scene."""
+    """Fields are decided step by step, from none at the first forward to all at the last; the rows
+    of a forward have the same scene.
+    """
     forwards = [forward for forward in ask(PARAMS) if forward.stage != "encode"]
     masked = [int((array(f, "tokens")[0] == fields.MASKED).sum()) for f in forwards]
     assert masked[0] == len(fields.FIELDS) and masked[-1] == 0
@@ -209,7 +208,7 @@ def test_a_scene_is_unmasked_step_by_step(ask: PendingForward) -> None:
 def test_previews_are_smaller_pictures_that_decide_nothing(
     model: EmbeddedModel, networks: Mapping[str, Network], draw: Draw
 ) -> None:
-    """At every step there is one at an eighth of the size, and the image is the same with them."""
+    """Every step has a preview at an eighth of the size; previews do not change the image."""
     params = replace(PARAMS, width=1344, height=768)
     pipeline = model.pipeline(params)
     last = forward = next(pipeline)
@@ -228,7 +227,7 @@ def test_previews_are_smaller_pictures_that_decide_nothing(
 def test_loading_compiles_what_is_used(
     model: EmbeddedModel, networks: Mapping[str, Network], draw: Draw
 ) -> None:
-    """The first request finds the denoiser compiled for its shapes, and none for others."""
+    """Loading compiles the denoiser for the shapes of requests, and for no others."""
     denoiser = networks["denoiser"]
     assert isinstance(denoiser, OpenVINONetwork)
     draw(PARAMS)
@@ -236,7 +235,7 @@ def test_loading_compiles_what_is_used(
 
 
 def test_rows_of_different_sizes_share_a_signature(model: EmbeddedModel) -> None:
-    """All nine sizes ask for the denoiser with one signature, so that they can share forwards."""
+    """Requests of all nine sizes have the same denoiser signature and can be batched."""
     signatures = set()
     for width, height in SIZES.values():
         pipeline = model.pipeline(replace(PARAMS, width=width, height=height))
@@ -259,8 +258,10 @@ def test_logits_of_a_forward_are_those_of_all_fields(
     assert np.isfinite(logits).all() and not np.array_equal(logits[0], logits[1])
 
 
-def test_networks_are_told_apart(networks: Mapping[str, Network], model: EmbeddedModel) -> None:
-    """There are three; each has a fingerprint of its own that names the weights."""
+def test_networks_have_distinct_fingerprints(
+    networks: Mapping[str, Network], model: EmbeddedModel
+) -> None:
+    """Each of the three networks has its own fingerprint, which contains the weights' digest."""
     assert set(networks) == {"text_encoder", "denoiser", "decoder"}
     prints = {network.fingerprint for network in networks.values()}
     assert len(prints) == 3
@@ -270,13 +271,13 @@ def test_networks_are_told_apart(networks: Mapping[str, Network], model: Embedde
 @pytest.mark.parametrize(
     ("num_threads", "shared"), [(1, {}), (3, {}), (4, {"denoiser": 8}), (16, {"denoiser": 8})]
 )
-def test_few_cores_share_no_forwards(num_threads: int, shared: dict[str, int]) -> None:
-    """From four cores on up to eight rows of the denoiser go together."""
+def test_no_batches_on_few_cores(num_threads: int, shared: dict[str, int]) -> None:
+    """From four cores on, up to eight rows of the denoiser form a batch."""
     assert EmbeddedModel("m", num_threads=num_threads).max_batch_size == shared
 
 
 def test_steps_are_those_of_the_card_or_of_the_setting() -> None:
-    """Without a number of steps the card's is taken."""
+    """Without a number of steps, the card's applies."""
     card = EmbeddedModel("m").card
     assert 1 <= card.num_inference_steps <= len(fields.FIELDS)
     assert card.guidance_scale >= 1 and 0 < card.temperature <= 1
@@ -290,7 +291,7 @@ def test_steps_are_those_of_the_card_or_of_the_setting() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The weights again, as links: a file is changed by writing a new one in its place."""
+    """The weights as links; a test changes a file by replacing its link."""
     shutil.copytree(WEIGHTS, tmp_path / "w", copy_function=os.link)
     return tmp_path / "w"
 
@@ -300,7 +301,7 @@ def folder(tmp_path: Path) -> Path:
     ["denoiser.bin", "denoiser.xml", "text_encoder.bin", "tokenizer.json", "rules.npz"],
 )
 def test_damaged_weights_are_refused(folder: Path, name: str) -> None:
-    """One changed byte in any file that decides pictures stops the load with a message."""
+    """One changed byte in any file that affects images stops the load with a message."""
     content = bytearray((folder / name).read_bytes())
     content[1000] ^= 1
     (folder / name).unlink()
@@ -311,8 +312,7 @@ def test_damaged_weights_are_refused(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["denoiser.bin", "text_encoder.xml", "rules.npz"])
 def test_truncated_weights_are_refused(folder: Path, name: str) -> None:
-    """Also what cannot even be read stops the load with that message: it is told before whatever a
-    library says of it."""
+    """A truncated file stops the load with the same message, not with a library's error."""
     content = (folder / name).read_bytes()
     (folder / name).unlink()
     (folder / name).write_bytes(content[: len(content) // 2])
@@ -324,7 +324,7 @@ def test_truncated_weights_are_refused(folder: Path, name: str) -> None:
     "name", ["denoiser.bin", "denoiser.xml", "text_encoder.xml", "tokenizer.json", "rules.npz"]
 )
 def test_missing_weights_are_refused(folder: Path, name: str) -> None:
-    """A file that is not there stops the load with a message, not a traceback."""
+    """A missing file stops the load with a message, not a traceback."""
     (folder / name).unlink()
     with pytest.raises(InternalError, match="damaged"):
         EmbeddedModel("m", folder=folder).load()
@@ -332,7 +332,7 @@ def test_missing_weights_are_refused(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"name": 1}'])
 def test_a_damaged_card_is_refused(tmp_path: Path, content: str | None) -> None:
-    """A missing or damaged model.json is one clear error, not a traceback of its parser."""
+    """A missing or malformed model.json is one clear error, not a parser's traceback."""
     if content is not None:
         (tmp_path / "model.json").write_text(content)
     with pytest.raises(InternalError, match="damaged"):
@@ -341,7 +341,7 @@ def test_a_damaged_card_is_refused(tmp_path: Path, content: str | None) -> None:
 
 @pytest.mark.parametrize("name", ["temperature", "guidance_scale", "weights_sha256"])
 def test_a_card_without_a_field_is_refused(tmp_path: Path, name: str) -> None:
-    """The message names the field that is missing."""
+    """The message names the missing field."""
     facts = json.loads((WEIGHTS / "model.json").read_text())
     del facts[name]
     (tmp_path / "model.json").write_text(json.dumps(facts))
@@ -350,13 +350,13 @@ def test_a_card_without_a_field_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_the_card_names_the_weights() -> None:
-    """model.json carries the digest of the files beside it, and all fit into the wheel."""
+    """model.json has the digest of the files next to it, and all of them fit into the wheel."""
     assert EmbeddedModel("m").card.weights_sha256 == weights_sha256(WEIGHTS)
     assert sum(file.stat().st_size for file in WEIGHTS.iterdir()) < MAX_WEIGHTS_BYTES
 
 
 def test_a_listed_model_loads_nothing() -> None:
-    """The server's process knows the model's facts, and neither runtime, art nor fields."""
+    """Listing the model loads neither the runtime nor the art nor the fields."""
     code = """
 import json, sys
 from daguerre.models.embedded.model import EmbeddedModel

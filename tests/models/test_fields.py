@@ -1,4 +1,4 @@
-"""Scenes as tokens: there and back, and the rules that keep apart what does not go together."""
+"""Scenes as tokens: round trips, and the compatibility tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from daguerre.models.embedded.sampler import Noise, SceneSampler
 from training import scenes
 
 Tokens = NDArray[np.int64]
-STEP = 1.11  # from one size of a thing to the next
+STEP = 1.11  # ratio of neighbouring sizes
 BALL = SceneObject("ball", ("drawn", "ball"), "", "g", 1, 0.6, False)
 CAR = SceneObject("car", things.looks(things.BY_NAME["car"])[0], "red", "g", 1, 0.6, True)
 THING_SCENE = Scene("thing", 1024, 1024, 1, objects=(BALL,), background="white", ground="plain")
@@ -35,7 +35,7 @@ LAKE = Scene("landscape", 1024, 1024, 1, 0, "night", "clear", "lake", "summer", 
 
 @pytest.fixture(scope="module")
 def sampled() -> list[Scene]:
-    """Scenes as training sees them, of every shape."""
+    """Training scenes of every shape."""
     rng = np.random.default_rng(3)
     return [scenes.sample_scene(rng, SHAPES[i % len(SHAPES)]) for i in range(2400)]
 
@@ -46,7 +46,7 @@ def rules(sampled: list[Scene]) -> CompatibilityTables:
 
 
 def decided(rules: CompatibilityTables, seed: int, **wanted: str) -> Tokens:
-    """Tokens (F,) that chance alone chose under the rules, but for fields of the whole."""
+    """Random tokens (F,) that the tables permit; the fields of `whole` are given."""
     logits = np.zeros(NUM_LOGITS, np.float32)
     for name, value in wanted.items():
         field = FIELDS[AT[0, name]]
@@ -64,7 +64,7 @@ def drawn(tokens: Tokens, seed: int) -> NDArray[np.uint8]:
 
 
 def allowed(rules: CompatibilityTables, field: int, known: dict[int, str]) -> set[str]:
-    """The values that the rules leave a field where some others are known."""
+    """The values that the tables permit for a field, given some others."""
     tokens = MASKED.copy()
     for at, value in known.items():
         tokens[at] = FIELDS[at].index[value]
@@ -73,7 +73,7 @@ def allowed(rules: CompatibilityTables, field: int, known: dict[int, str]) -> se
 
 
 def test_scenes_come_back_from_their_tokens(sampled: list[Scene]) -> None:
-    """Nothing of a scene of any kind and shape is lost but the exact sizes, which stay near."""
+    """A round trip preserves scenes of every kind and shape, except for rounded sizes."""
     for scene in sampled:
         tokens = fields.encode(scene)
         back = fields.decode(tokens, (scene.width, scene.height), scene.seed, scene.palette)
@@ -89,15 +89,15 @@ def test_scenes_come_back_from_their_tokens(sampled: list[Scene]) -> None:
     assert any(item.name == fields.GLOWING_MUSHROOM for s in sampled for item in s.objects)
 
 
-def test_what_is_no_token_is_told_apart_by_the_caller() -> None:
-    """Two scenes that differ in layout or shape alone have the same tokens."""
+def test_layout_and_shape_are_not_tokens() -> None:
+    """Scenes that differ only in layout or shape have the same tokens."""
     other = replace(LAKE, seed=2, palette=9, width=1344, height=768)
     assert np.array_equal(fields.encode(other), fields.encode(LAKE))
     assert fields.decode(fields.encode(LAKE), (1344, 768), 2, 9) == other
 
 
-def test_things_that_fly_are_told_from_those_at_home_in_the_sky() -> None:
-    """A car in the sky keeps its place; a bird needs no mark, and neither does a fish in space."""
+def test_objects_of_the_sky_are_not_marked_as_flying() -> None:
+    """A car in the sky is marked as flying; a bird, or a fish in space, is not."""
     car = replace(LAKE, kind="mixed", objects=(replace(CAR, place="s", flip=False),))
     tokens = fields.encode(car)
     assert tokens[AT[1, "flies"]] == 1
@@ -109,8 +109,8 @@ def test_things_that_fly_are_told_from_those_at_home_in_the_sky() -> None:
     assert fields.encode(afloat)[AT[1, "flies"]] == 0
 
 
-def test_names_stand_in_the_order_of_the_table() -> None:
-    """No thing is value 0, then each row of the table in turn: trained weights know places only."""
+def test_names_are_in_the_order_of_the_table() -> None:
+    """Value 0 is no object, then come the rows of the table in order: the weights depend on it."""
     names = OBJECT_FIELDS["name"]
     assert names[:1] == ("",) and names[1 : 1 + len(things.THINGS)] == tuple(
         thing.name for thing in things.THINGS
@@ -118,8 +118,8 @@ def test_names_stand_in_the_order_of_the_table() -> None:
     assert names[1 + len(things.THINGS) :] == (fields.GLOWING_MUSHROOM,)
 
 
-def test_values_of_a_field_are_told_apart() -> None:
-    """No field has a value twice, the mask is none of them, and logits lie end to end."""
+def test_values_of_a_field_are_distinct() -> None:
+    """No field has a value twice, the mask is not a value, and the logits are contiguous."""
     for i, field in enumerate(FIELDS):
         assert len(set(field.values)) == len(field.values) == field.mask == MASKED[i]
         assert STARTS[i + 1] - STARTS[i] == len(field.values)
@@ -127,15 +127,15 @@ def test_values_of_a_field_are_told_apart() -> None:
 
 
 def test_sizes_are_even_steps() -> None:
-    """From tiny things to portraits, each size is 11% above the one before."""
+    """Each size is 11% larger than the one before, from tiny objects to portraits."""
     sizes = np.array(fields.SIZES)
     assert np.allclose(sizes[1:] / sizes[:-1], STEP)
     assert sizes[0] <= 0.13 and sizes[-1] >= 1.3
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_whatever_the_rules_allow_can_be_drawn(rules: CompatibilityTables, kind: str) -> None:
-    """Any scene of a kind that chance alone decides under the rules is drawn without an error."""
+def test_every_permitted_scene_can_be_drawn(rules: CompatibilityTables, kind: str) -> None:
+    """Every random scene that the tables permit can be drawn, for each kind."""
     for seed in range(16):
         pixels = drawn(decided(rules, seed, kind=kind), seed)
         assert pixels.ndim == 3 and pixels.std() > 0
@@ -145,7 +145,7 @@ def test_whatever_the_rules_allow_can_be_drawn(rules: CompatibilityTables, kind:
 def test_every_relation_can_be_drawn_with_anything(
     rules: CompatibilityTables, relation: str
 ) -> None:
-    """A relation has the things that it needs, whichever these are."""
+    """A relation gets the objects that it needs, whichever they are."""
     for seed in range(100, 106):
         tokens = decided(rules, seed, kind="pair", relation=relation)
         assert drawn(tokens, seed).std() > 0
@@ -155,7 +155,7 @@ def test_every_relation_can_be_drawn_with_anything(
 
 @pytest.mark.parametrize("style", fields.SCENE_FIELDS["style"][1:])
 def test_every_style_can_be_drawn_with_anything(rules: CompatibilityTables, style: str) -> None:
-    """A style finds a thing and a ground that suit it."""
+    """A style gets an object and a ground that suit it."""
     for seed in range(200, 205):
         tokens = decided(rules, seed, kind="thing", style=style)
         assert fields.decode(tokens, SHAPES[0], seed, 0).style == style
@@ -164,13 +164,13 @@ def test_every_style_can_be_drawn_with_anything(rules: CompatibilityTables, styl
 
 @pytest.fixture(scope="module")
 def chance(rules: CompatibilityTables) -> list[Scene]:
-    """Scenes that chance alone decided under the rules."""
+    """Random scenes that the tables permit."""
     shapes = (SHAPES[seed % len(SHAPES)] for seed in range(150))
     return [fields.decode(decided(rules, i), shape, i, 0) for i, shape in enumerate(shapes)]
 
 
 def _is_whole(scene: Scene) -> bool:
-    """Kinds have the things, the relation and the place that they are about."""
+    """Each kind has the objects, the relation and the place that it needs."""
     num, outdoors = len(scene.objects), scene.kind in ("landscape", "mixed")
     least = {"landscape": 0, "pair": 2}.get(scene.kind, scene.setting != "window")
     return (
@@ -185,7 +185,7 @@ def _is_whole(scene: Scene) -> bool:
 
 
 def _keeps_time(scene: Scene) -> bool:
-    """Landscapes have an hour but for the timeless; the sun shines by day, the moon by night."""
+    """Landscapes have an hour unless they are timeless; sun and moon match it."""
     has_hour = bool(scene.terrain) and scene.terrain not in TIMELESS
     sun = not scene.sun or scene.time in ("dawn", "day", "sunset")
     moon = not scene.moon or scene.time == "night"
@@ -193,7 +193,7 @@ def _keeps_time(scene: Scene) -> bool:
 
 
 def _counts(scene: Scene) -> bool:
-    """Only patterns have things without number, and only groups, rows and crowds several."""
+    """Only patterns have objects without a count; only groups, rows and crowds have several."""
     counts = {item.count for item in scene.objects}
     if scene.kind == "pattern":
         return counts == {0}
@@ -202,21 +202,21 @@ def _counts(scene: Scene) -> bool:
 
 
 def _has_ground(scene: Scene) -> bool:
-    """Things that are not outdoors stand before a colour."""
+    """Objects that are not outdoors have a background colour."""
     return bool(scene.background) == (not scene.terrain)
 
 
 @pytest.mark.parametrize("holds", [_is_whole, _keeps_time, _counts, _has_ground])
-def test_scenes_under_the_rules_make_sense(
+def test_permitted_scenes_are_consistent(
     chance: list[Scene], sampled: list[Scene], holds: Callable[[Scene], bool]
 ) -> None:
-    """What holds of all scenes of the training holds of any that the rules allow."""
+    """The invariants of training scenes also hold for every scene that the tables permit."""
     assert [scene for scene in sampled if not holds(scene)] == []
     assert [scene for scene in chance if not holds(scene)] == []
 
 
-def test_things_take_only_what_they_have(chance: list[Scene]) -> None:
-    """A thing has one of its own looks, and a colour only where it takes one."""
+def test_objects_have_only_their_own_values(chance: list[Scene]) -> None:
+    """An object has one of its own looks, and a colour only if it can be recoloured."""
     found = [item for scene in chance for item in scene.objects]
     assert len(found) > 100
     for item in found:
@@ -230,7 +230,7 @@ def test_things_take_only_what_they_have(chance: list[Scene]) -> None:
 
 
 def test_an_unnamed_thing_has_nothing() -> None:
-    """Of a slot without a thing every field is empty."""
+    """All fields of a slot without an object are empty."""
     empty = CompatibilityTables({})
     for name in OBJECT_FIELDS:
         if name != "name":
@@ -239,7 +239,7 @@ def test_an_unnamed_thing_has_nothing() -> None:
 
 @pytest.fixture(scope="module")
 def two() -> CompatibilityTables:
-    """Learned from a ball before white and a lake at night."""
+    """Tables learned from a ball before white and a lake at night."""
     return CompatibilityTables.learn(
         np.stack([fields.encode(scene) for scene in (THING_SCENE, LAKE)])
     )
@@ -248,32 +248,32 @@ def two() -> CompatibilityTables:
 KIND, TERRAIN, TIME = AT[0, "kind"], AT[0, "terrain"], AT[0, "time"]
 
 
-def test_rules_keep_out_what_was_not_seen_together(two: CompatibilityTables) -> None:
-    """A single thing has no terrain; the lake has no background; nothing is known of a pair."""
+def test_tables_exclude_unseen_combinations(two: CompatibilityTables) -> None:
+    """A single object has no terrain, and the lake no background; unseen pairs are unlimited."""
     assert allowed(two, TERRAIN, {KIND: "thing"}) == {""}
     assert allowed(two, AT[0, "background"], {KIND: "thing"}) == {"white"}
     assert allowed(two, AT[0, "background"], {TERRAIN: "lake"}) == {""}
     assert allowed(two, KIND, {TERRAIN: "lake"}) == {"landscape"}
     assert allowed(two, KIND, {}) == set(KINDS)
-    # Where nothing was seen, nothing is kept out.
+    # Unseen values exclude nothing.
     assert allowed(two, TERRAIN, {KIND: "pair"}) == set(FIELDS[TERRAIN].values)
 
 
-def test_names_are_free_where_there_is_one(two: CompatibilityTables) -> None:
-    """Any thing may stand where one was seen, and none where none was."""
+def test_any_name_is_permitted_where_one_was_seen(two: CompatibilityTables) -> None:
+    """Any object is permitted where one was seen, and none where none was."""
     assert allowed(two, AT[1, "name"], {KIND: "thing"}) == set(OBJECT_FIELDS["name"]) - {""}
     assert allowed(two, AT[2, "name"], {KIND: "thing"}) == {""}
     assert allowed(two, AT[1, "name"], {KIND: "landscape"}) == {""}
 
 
-def test_what_comes_later_gives_way(two: CompatibilityTables) -> None:
-    """Where two known fields leave nothing, the one that stands first decides."""
+def test_earlier_fields_win(two: CompatibilityTables) -> None:
+    """If two decided fields leave no value, the earlier one wins."""
     assert allowed(two, TIME, {KIND: "thing", TERRAIN: "lake"}) == {""}
     assert allowed(two, TIME, {KIND: "landscape", TERRAIN: ""}) == {"night"}
 
 
-def test_rules_are_the_same_from_their_arrays(rules: CompatibilityTables) -> None:
-    """What is stored in rules.npz decides the same scenes."""
+def test_tables_round_trip_through_arrays(rules: CompatibilityTables) -> None:
+    """Tables read from their arrays decide the same scenes."""
     again = CompatibilityTables.from_arrays(rules.arrays())
     assert list(again.arrays()) == list(rules.arrays())
     for seed in range(20):

@@ -26,11 +26,11 @@ from daguerre.models.embedded.drawing.things import named
     ],
 )
 def test_named(text: str, included: set[str], excluded: set[str]) -> None:
-    """Names, synonyms, plurals and narrower kinds are found."""
+    """Names, synonyms, plurals and more specific names are found."""
     found = named(text)
     assert included <= found and not excluded & found
 
 
 def test_long_text() -> None:
-    """A text of any length is read, also one that repeats the same word."""
+    """Texts of any length are read, even one that repeats the same word."""
     assert "cat" in named("cat, " * 2500) and not named("cat " * 2500)

@@ -1,4 +1,4 @@
-"""What a negative prompt rules out, and that the sampler keeps to it."""
+"""Values that a negative prompt excludes, and the sampler's use of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from daguerre.models.embedded.sampler import Noise, SceneSampler
         ("cities", "terrain", {"city"}),
     ],
 )
-def test_unwanted(text: str, field: str, values: set[str]) -> None:
+def test_excluded_values(text: str, field: str, values: set[str]) -> None:
     """Places, hours, weather, lights and backgrounds are found by name, singular or plural."""
     assert excluded_values(text).get(field, frozenset()) == values
 
@@ -44,17 +44,17 @@ def test_unwanted(text: str, field: str, values: set[str]) -> None:
     "text", ["", "blurry, low quality", "clear", "blue, white", "bad sun rays"]
 )
 def test_nothing_is_named(text: str) -> None:
-    """Words that name no value by themselves rule nothing out."""
+    """Words that name no value exclude nothing."""
     assert not set(excluded_values(text)) - {"name"}
 
 
-def test_other_names_are_of_values_that_there_are() -> None:
-    """A renamed value would leave its names behind."""
+def test_synonyms_belong_to_existing_values() -> None:
+    """Every synonym belongs to an existing value."""
     assert all(value in SCENE_FIELDS[field] for field, names in _ALSO.items() for value in names)
 
 
-def test_sampler_leaves_out_what_is_unwanted() -> None:
-    """The likeliest value is not taken where it is unwanted, unless the rules leave no other."""
+def test_sampler_avoids_excluded_values() -> None:
+    """The most likely value is not chosen if it is excluded, unless no other is permitted."""
     logits = np.zeros(NUM_LOGITS, np.float32)
     terrain = AT[0, "terrain"]
     logits[STARTS[terrain] + FIELDS[terrain].index["mountains"]] = 50.0
@@ -71,8 +71,8 @@ def test_sampler_leaves_out_what_is_unwanted() -> None:
     )
 
 
-def test_rules_come_first() -> None:
-    """Where every value but the unwanted one is ruled out, it is taken."""
+def test_tables_have_priority() -> None:
+    """If the tables permit only an excluded value, it is chosen."""
 
     class Only(CompatibilityTables):
         def allowed(self, field: int, tokens: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from daguerre.models.embedded.sampler import (
     steps_of,
 )
 
-FREE = CompatibilityTables({})  # keeps nothing apart
+FREE = CompatibilityTables({})  # tables that exclude nothing
 KIND = AT[0, "kind"]
 
 
@@ -40,28 +40,28 @@ def span(field: int) -> slice:
 
 @pytest.mark.parametrize("num_steps", range(1, MAX_STEPS + 1))
 def test_every_field_is_decided_once(num_steps: int) -> None:
-    """Any number of steps takes all fields in their order, one or more at each step."""
+    """For any number of steps, the fields are decided in order, at least one at each step."""
     steps = steps_of(num_steps)
     assert len(steps) == num_steps and all(steps)
     assert [field for fields in steps for field in fields] == list(ORDER)
 
 
 def test_first_steps_decide_few_fields() -> None:
-    """What stands for most of the picture is decided by itself, the rest in ever larger parts."""
+    """The first step decides one field, and later steps decide more and more."""
     sizes = [len(step) for step in steps_of(8)]
     assert sizes[0] == 1 and sizes[-1] > 8 and sizes == sorted(sizes)
     assert steps_of(8)[0] == (KIND,)
 
 
 def test_noise_stays_the_same() -> None:
-    """The stream behind a seed is frozen: these values may never change."""
+    """The stream behind a seed is frozen: these values must never change."""
     noise = Noise.draw(123)
     assert (noise.layout, noise.palette) == (2991312382, 45)
     np.testing.assert_allclose(noise.gumbel[:3], [1.08747212, 1.35757443, 0.22135305], rtol=1e-7)
 
 
 def test_noise_depends_on_the_seed_alone() -> None:
-    """A seed gives its noise again, whatever was drawn between; other seeds give other noise."""
+    """A seed always gives the same noise; other seeds give other noise."""
     np.random.seed(4)
     first = [Noise.draw(seed) for seed in range(1, 60)]
     np.random.seed(5)
@@ -83,7 +83,7 @@ def test_seeds_at_the_ends_are_drawn(seed: int) -> None:
 
 
 def test_probabilities_of_each_field_sum_to_one() -> None:
-    """The softmax is of each field by itself, and large logits do not overflow."""
+    """The softmax is per field, and large logits do not overflow."""
     for spread in (0.0, 2.0, 1e4):
         found = log_softmax(logits(1, spread))
         assert np.isfinite(found).all() and found.dtype == np.float32
@@ -92,28 +92,28 @@ def test_probabilities_of_each_field_sum_to_one() -> None:
 
 
 def test_a_shift_of_a_field_changes_nothing() -> None:
-    """What is added to all logits of one field leaves all probabilities as they are."""
+    """Adding a constant to all logits of a field does not change its probabilities."""
     shifted = logits(2)
     shifted[span(KIND)] += 5.0
     np.testing.assert_allclose(log_softmax(shifted), log_softmax(logits(2)), atol=1e-5)
 
 
 def test_guidance_of_one_is_the_prompt_alone() -> None:
-    """At scale 1 what is unwanted does not count."""
+    """At scale 1, the negative logits have no influence."""
     found = classifier_free_guidance(logits(3), logits(4), 1.0)
     np.testing.assert_allclose(found, log_softmax(logits(3)), atol=1e-4)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.5, 7.0])
 def test_guidance_away_from_the_same_is_nothing(scale: float) -> None:
-    """Where wanted and unwanted agree, every scale gives their probabilities."""
+    """If both logits agree, every scale returns their probabilities."""
     np.testing.assert_allclose(
         classifier_free_guidance(logits(5), logits(5), scale), log_softmax(logits(5))
     )
 
 
 def test_guidance_is_an_extrapolation() -> None:
-    """Scale 0 gives the unwanted; scale 2 goes as far again from it as the wanted is."""
+    """Scale 0 returns the second logits; scale 2 extrapolates beyond the first."""
     wanted, unwanted = log_softmax(logits(6)), log_softmax(logits(7))
     np.testing.assert_allclose(
         classifier_free_guidance(logits(6), logits(7), 0.0), unwanted, atol=1e-4
@@ -124,7 +124,7 @@ def test_guidance_is_an_extrapolation() -> None:
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_values_are_drawn_as_often_as_their_softmax_says(temperature: float) -> None:
-    """Over many seeds each value of a field comes out with its probability."""
+    """Over many seeds, the frequency of each value matches its probability."""
     num, given = 1200, logits(8, 1.0)
     counts = np.zeros(len(FIELDS[KIND].values))
     for seed in range(num):
@@ -138,7 +138,7 @@ def test_values_are_drawn_as_often_as_their_softmax_says(temperature: float) -> 
 
 
 def test_without_temperature_the_likeliest_is_taken() -> None:
-    """At temperature 0 every seed takes the largest logit."""
+    """At temperature 0, every seed selects the largest logit."""
     for seed in range(20):
         sampler = SceneSampler(Noise.draw(seed), FREE, MAX_STEPS, 0.0)
         sampler.step(logits(9), 0)
@@ -146,7 +146,7 @@ def test_without_temperature_the_likeliest_is_taken() -> None:
 
 
 def test_a_step_decides_its_own_fields_alone() -> None:
-    """The others stay masked until their step, and what is decided does not change again."""
+    """Other fields stay masked until their step, and decided ones do not change."""
     sampler = SceneSampler(Noise.draw(1), FREE, 6, 1.0)
     known: set[int] = set()
     for index, step in enumerate(steps_of(6)):
@@ -160,7 +160,7 @@ def test_a_step_decides_its_own_fields_alone() -> None:
 
 
 def test_an_estimate_decides_nothing() -> None:
-    """It has no masks, keeps what is known, and leaves the scene as it was."""
+    """An estimate has no masks, keeps decided fields, and does not change the scene."""
     sampler = SceneSampler(Noise.draw(2), FREE, 5, 1.0)
     for index in range(5):
         sampler.step(logits(20), index)
@@ -173,7 +173,7 @@ def test_an_estimate_decides_nothing() -> None:
 
 
 def test_the_number_of_steps_decides_no_field_twice() -> None:
-    """With the same logits at every step, all numbers of steps give one scene."""
+    """With the same logits at every step, any number of steps gives the same scene."""
     scenes = []
     for num_steps in (1, 3, 12, MAX_STEPS):
         sampler = SceneSampler(Noise.draw(3), FREE, num_steps, 1.0)

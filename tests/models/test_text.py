@@ -1,4 +1,4 @@
-"""Prompts to windows and to the denoiser's text input."""
+"""Prompts to token windows, and windows to the denoiser's text input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def tokenizer() -> PromptTokenizer:
 
 
 def test_short_texts_share_a_short_window(tokenizer: PromptTokenizer) -> None:
-    """A prompt and its negative are two rows of 32 tokens; an empty text has none."""
+    """A prompt and its negative prompt are two rows of 32 tokens; an empty text has none."""
     windows = tokenizer.windows(["a red cat", "", "dogs"])
     assert windows.ids.shape == windows.mask.shape == (2, 32)
     assert windows.counts == ((3,), (), (1,))
@@ -23,7 +23,7 @@ def test_short_texts_share_a_short_window(tokenizer: PromptTokenizer) -> None:
 
 
 def test_no_token_of_a_long_prompt_is_lost(tokenizer: PromptTokenizer) -> None:
-    """Ten thousand characters are read to the last word."""
+    """Ten thousand characters are tokenised up to the last word."""
     text = ("cat " * 2500)[:-1]
     windows = tokenizer.windows([text])
     assert sum(windows.counts[0]) == 2500
@@ -32,13 +32,13 @@ def test_no_token_of_a_long_prompt_is_lost(tokenizer: PromptTokenizer) -> None:
 
 @pytest.mark.parametrize("text", ["x" * 10_000, "🌈" * 10_000, "猫", "\u200b", "a\u0301" * 999])
 def test_odd_texts_have_windows(tokenizer: PromptTokenizer, text: str) -> None:
-    """Whatever a prompt may hold is tokenised without an error."""
+    """Unusual prompts are tokenised without an error."""
     windows = tokenizer.windows([text])
     assert windows.ids.min(initial=0) >= 0
 
 
 def test_slots_hold_tokens_in_order_and_the_mean() -> None:
-    """With few tokens each has its slot, slot 0 is their mean, and the rest is zero."""
+    """Each of a few tokens has its slot, slot 0 is their mean, and the rest is zero."""
     hidden = np.zeros((1, 32, TEXT_WIDTH), np.float32)
     hidden[0, 1], hidden[0, 2] = 1.0, 3.0
     out = condition(hidden, (2,))
@@ -49,7 +49,7 @@ def test_slots_hold_tokens_in_order_and_the_mean() -> None:
 
 
 def test_every_token_of_a_long_prompt_counts() -> None:
-    """Where tokens outnumber slots, changing any one of them changes the text input."""
+    """With more tokens than slots, changing any one of them changes the text input."""
     hidden = np.random.default_rng(0).standard_normal((2, 128, TEXT_WIDTH)).astype(np.float32)
     counts = (126, 40)
     before = condition(hidden, counts)
@@ -61,5 +61,5 @@ def test_every_token_of_a_long_prompt_counts() -> None:
 
 
 def test_no_text_is_all_zero() -> None:
-    """The empty prompt is what the denoiser was trained to draw anything for."""
+    """The empty prompt gives zeros, which the denoiser was trained on."""
     assert not condition(np.empty((0, 32, TEXT_WIDTH), np.float32), ()).any()

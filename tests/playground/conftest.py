@@ -1,7 +1,6 @@
-"""What the tests of the playground share: Chromium, and pages that must stay clean.
+"""Shared fixtures of the playground's tests: Chromium, and pages that must stay free of errors.
 
-The browser is the system's own; nothing is downloaded for it. The server is the one with the engine
-that needs no model.
+The browser is the system's own. The server has an engine that needs no model.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_pla
 HERE = Path(__file__).parent
 AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-KEPT = "#gallery button:has(img)"  # without the place of the one that is being made
+KEPT = "#gallery button:has(img)"  # without the placeholder of the picture in progress
 TIMEOUT_MS = 30_000
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -32,7 +31,7 @@ def chromium() -> str | None:
 
 
 def why_no_browser() -> str | None:
-    """Why nothing can be tested in a browser here, or None."""
+    """The reason that no browser is available, or None."""
     if chromium() is None:
         return "Chromium is not installed; run `make test-deps` as root"
     return None
@@ -42,7 +41,7 @@ def why_no_browser() -> str | None:
 def browser() -> Iterator[Browser]:
     if reason := why_no_browser():
         pytest.skip(reason)
-    # Tests drive other programs on this machine; a proxy of the environment is not for them.
+    # Tests contact only this machine, so no proxy applies.
     kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -54,7 +53,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser that nobody has used before."""
+    """A browser without any stored data."""
     context = browser.new_context(accept_downloads=True, reduced_motion="reduce")
     context.set_default_timeout(TIMEOUT_MS)
     yield context
@@ -63,8 +62,9 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, server: RunningServer) -> Iterator[Page]:
-    """A page that is signed in. At its end it must have asked nobody but its own server, and have
-    had no fault and nothing that its policy forbids."""
+    """A page that is signed in. The test fails if it contacts another host, raises an error or
+    violates its policy.
+    """
     page = context.new_page()
     problems = watched(page, server)
     context.add_init_script(
@@ -86,7 +86,7 @@ def watched(page: Page, server: RunningServer) -> list[str]:
 
     page.on("request", on_request)
     page.on("pageerror", lambda error: problems.append(f"failed: {error}"))
-    # Chromium itself tells each answer that is no 200 as an error of this kind.
+    # Chromium logs each response that is not a 200 as such an error.
     page.on(
         "console",
         lambda message: (
@@ -100,7 +100,7 @@ def watched(page: Page, server: RunningServer) -> list[str]:
 
 @pytest.fixture
 def make(page: Page) -> Callable[..., None]:
-    """Types a prompt, asks for its picture and waits for it."""
+    """Types a prompt, requests its picture and waits for it."""
 
     def make_picture(prompt: str, seed: int | None = None) -> None:
         page.get_by_label("What should the picture show?").fill(prompt)

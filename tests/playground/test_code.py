@@ -1,4 +1,4 @@
-"""What is copied runs as it stands, and makes the very bytes of the picture in the gallery."""
+"""The copied code runs unchanged and produces the bytes of the picture in the gallery."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from conftest import RunningServer
 from playwright.sync_api import Page, expect
 
-# All that a shell, Python or JavaScript could take for its own.
+# Special characters of the shell, Python and JavaScript.
 PROMPT = 'it\'s "$HOME" `x` \\n {a} é 日本 🦊 <b>'
 LANGUAGES = {
     "curl": (["bash", "-c"], "curl"),
@@ -26,7 +26,7 @@ LANGUAGES = {
 def test_copied_code(
     page: Page, server: RunningServer, make: Callable[..., None], tmp_path: Path
 ) -> None:
-    """Pasted, with the key in it or in the environment, each writes the file of Download."""
+    """Each language writes the downloaded file, with the key in the code or in the environment."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("radio", name="3:2").check()
     make(PROMPT, 11)

@@ -1,6 +1,6 @@
-"""What the page looks like, and that everyone can use it: axe finds nothing in any state of it.
+"""Appearance and accessibility: axe finds no violation in any state of the page.
 
-Screenshots of each state are left in the test's folder, or in $DAGUERRE_SCREENSHOTS.
+Screenshots of each state are in the test's directory, or in $DAGUERRE_SCREENSHOTS.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def drawing(page: Page, server: RunningServer, make: Callable[..., None]) -> Non
 
 
 def looking(page: Page, server: RunningServer, make: Callable[..., None]) -> None:
-    """At another picture, while one is being made."""
+    """Shows a stored picture while another is in progress."""
     server.engine.is_held = False
     expect(page.locator(KEPT)).to_have_count(1)
     server.engine.is_held, server.engine.place = True, 2
@@ -70,7 +70,7 @@ def code(page: Page, server: RunningServer, make: Callable[..., None]) -> None:
     expect(page.locator("#code")).to_be_visible()
 
 
-# In an order in which each begins where the one before it has left the page.
+# Each state starts from the page that the state before it left.
 STATES = (idle, refused, drawing, looking, drawn, code, asked_for_key)
 
 
@@ -85,8 +85,9 @@ def test_axe(
     scheme: Literal["light", "dark"],
     width: int,
 ) -> None:
-    """No violation of WCAG 2.2 AA in any state, in both schemes, on a phone and on a desk. The
-    checker is run by the browser's debugger, so the page's policy is the one that is served."""
+    """No state violates WCAG 2.2 AA, in both colour schemes, on a phone and on a desktop. The
+    debugger runs the checker, so the served policy applies.
+    """
     folder = Path(os.environ.get("DAGUERRE_SCREENSHOTS", tmp_path))
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
@@ -107,8 +108,8 @@ def violations(page: Page) -> list[str]:
 
 
 @needs_axe
-def test_axe_finds_what_is_wrong(page: Page) -> None:
-    """The check itself works: a picture without words and a pale label are found."""
+def test_axe_finds_violations(page: Page) -> None:
+    """The checker works: it finds an input without a label and a pale text."""
     page.evaluate("document.getElementById('prompt').removeAttribute('id')")
     page.evaluate("document.querySelector('.note').style.color = '#ccc'")
     found = " ".join(violations(page))
@@ -117,7 +118,7 @@ def test_axe_finds_what_is_wrong(page: Page) -> None:
 
 @needs_axe
 def test_axe_on_the_docs(browser: Browser, server: RunningServer) -> None:
-    """The contract as a page has no violation either."""
+    """The API documentation page has no violation."""
     context = browser.new_context()
     context.set_default_timeout(TIMEOUT_MS)
     page = context.new_page()

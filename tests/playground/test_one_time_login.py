@@ -1,4 +1,4 @@
-"""The link that opens the page signed in: once, from this machine, and never in a log."""
+"""The one-time login link: it works once, on this machine, and is never logged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def token_of(link: str) -> str:
 def test_works_once(
     server: RunningServer, one_time_login: OneTimeLogin, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The token gives its key once; neither stands in the log, and no cache keeps the answer."""
+    """The token returns its key once; neither is logged, and the response is not cached."""
     caplog.set_level(logging.DEBUG)
     token = token_of(one_time_login.issue(server.key))
     first = server.client.post(PATH, json={"token": token})
@@ -46,14 +46,16 @@ def test_works_once(
 
 
 def test_each_link_has_its_own_key(server: RunningServer, one_time_login: OneTimeLogin) -> None:
-    """Two links are two tokens, and using one leaves the other."""
+    """Two links have two tokens, and using one leaves the other valid."""
     tokens = [token_of(one_time_login.issue(key)) for key in ("inf-one", "inf-two")]
     answers = [server.client.post(PATH, json={"token": token}).json() for token in tokens[::-1]]
     assert answers == [{"key": "inf-two"}, {"key": "inf-one"}]
 
 
-def test_wrong_token_spends_nothing(server: RunningServer, one_time_login: OneTimeLogin) -> None:
-    """A guess is refused, and the link still works."""
+def test_wrong_token_keeps_the_link_valid(
+    server: RunningServer, one_time_login: OneTimeLogin
+) -> None:
+    """A wrong token is refused, and the link still works."""
     token = token_of(one_time_login.issue(server.key))
     assert server.client.post(PATH, json={"token": "x" * 43}).status_code == 401
     assert server.client.post(PATH, json={"token": token}).status_code == 200
@@ -61,13 +63,13 @@ def test_wrong_token_spends_nothing(server: RunningServer, one_time_login: OneTi
 
 @pytest.mark.parametrize("body", [{}, {"token": 5}, {"token": "x", "key": "y"}, {"tokn": "x"}])
 def test_wrong_body(server: RunningServer, body: dict[str, object]) -> None:
-    """A body that is not a token alone is refused by name."""
+    """A body with anything but a token is refused with the name of the field."""
     response = server.client.post(PATH, json=body)
     assert error_of(response)["param"] == "token" and response.status_code == 400
 
 
 def test_large_body(server: RunningServer) -> None:
-    """Nobody without a key makes the server read much."""
+    """A large body without a key is refused."""
     assert server.client.post(PATH, json={"token": "x" * 5000}).status_code == 413
 
 
@@ -80,5 +82,5 @@ def test_large_body(server: RunningServer) -> None:
     ],
 )
 def test_is_loopback(host: str, is_near: bool) -> None:
-    """Only addresses that never leave the machine are near."""
+    """Only loopback addresses count as local."""
     assert is_loopback(host) == is_near

@@ -1,4 +1,4 @@
-"""A person's way through the page in a real browser: sign in, make, watch, cancel, come back."""
+"""The user's path through the page in a real browser: sign in, generate, watch, cancel, return."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 
 def held_after(engine: FakeEngine, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine stops behind this step until `is_held` is taken from it."""
+    """Holds the engine after a step until the test clears `is_held`."""
     draw: Callable[[ImageParams, int], Any] = engine._preview
 
     def draw_and_hold(params: ImageParams, index: int) -> Any:
@@ -49,7 +49,7 @@ def own_server(tmp_path: Path, one_time_login: OneTimeLogin) -> Iterator[Running
 def test_link_signs_in_once(
     context: BrowserContext, own_server: RunningServer, one_time_login: OneTimeLogin
 ) -> None:
-    """The link leads to a first picture with one click, leaves no trace, and opens nobody else."""
+    """The link leads to a picture with one click, leaves no trace, and works only once."""
     link = own_server.settings.public_base_url() + one_time_login.issue(own_server.key)
     page = context.new_page()
     problems = watched(page, own_server)
@@ -71,8 +71,9 @@ def test_link_signs_in_once(
 def test_link_in_an_open_page(
     context: BrowserContext, own_server: RunningServer, one_time_login: OneTimeLogin
 ) -> None:
-    """A link that is pasted into an open page signs in without a reload; its token leaves the URL,
-    and a link that is invalid leaves the stored key alone."""
+    """A link that is pasted into an open page signs in without a reload. Its token leaves the URL,
+    and an invalid link leaves the stored key alone.
+    """
     url = own_server.settings.public_base_url()
     page = context.new_page()
     problems = watched(page, own_server)
@@ -89,7 +90,7 @@ def test_link_in_an_open_page(
 
 
 def test_key_is_typed_once(context: BrowserContext, server: RunningServer) -> None:
-    """Without a key the page asks for it; a wrong one is told there, the right one is kept."""
+    """Without a key, the page asks for one, explains why one is wrong, and stores a valid one."""
     page = context.new_page()
     problems = watched(page, server)
     page.goto(server.settings.public_base_url())
@@ -113,7 +114,7 @@ def test_key_is_typed_once(context: BrowserContext, server: RunningServer) -> No
 
 
 def test_whole_way(page: Page, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All fields reach the engine; queue, steps and preview are seen; the file is the server's."""
+    """All fields reach the engine; queue, steps and preview are shown; the file is the server's."""
     engine = server.engine
     engine.num_steps, engine.is_held = 8, True
     held_after(engine, 5, monkeypatch)
@@ -155,7 +156,7 @@ def _file(answer: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("how", ["button", "key"])
 def test_cancel(page: Page, server: RunningServer, how: str) -> None:
-    """Cancelling, by button or key, ends the job at the server, and the page is ready again."""
+    """The button and the Escape key cancel the job on the server, and the page is ready again."""
     server.engine.is_held = True
     page.keyboard.press("Control+Enter")
     expect(page.locator("#state")).to_contain_text("Next in line")
@@ -177,8 +178,8 @@ REFUSED = (
 )
 
 
-def test_refusal_at_its_field(page: Page, server: RunningServer) -> None:
-    """What the server refuses is said in its words at the field it names; typing clears it."""
+def test_error_at_its_field(page: Page, server: RunningServer) -> None:
+    """A validation error appears at its field in the server's words; typing clears it."""
     for label, text, told, better in REFUSED:
         refuse(page, label, text, told, better)
     assert server.engine.params == []
@@ -199,7 +200,7 @@ def refuse(page: Page, label: str, text: str, told: str, better: str) -> None:
 
 
 def test_other_failures(page: Page, server: RunningServer) -> None:
-    """A fault of the server is said above the fields; the plate is as it was."""
+    """A server error appears above the form; the viewer returns to its previous state."""
     server.engine.failure = InternalError("the network broke")
     page.get_by_role("button", name="Make the picture").click()
     expect(page.locator("#form-error")).to_have_text("the network broke")
@@ -207,7 +208,7 @@ def test_other_failures(page: Page, server: RunningServer) -> None:
 
 
 def test_full_queue(page: Page, server: RunningServer) -> None:
-    """While the queue is full the page says so and tries again when the server said."""
+    """If the queue is full, the page says so and retries after Retry-After."""
     server.engine.refusal = QueueFullError("the queue is full", retry_after_s=1)
     page.get_by_role("button", name="Make the picture").click()
     expect(page.locator("#state")).to_contain_text("The queue is full. Trying again in")
@@ -216,7 +217,7 @@ def test_full_queue(page: Page, server: RunningServer) -> None:
 
 
 def test_again_and_vary(page: Page, server: RunningServer, make: Callable[..., None]) -> None:
-    """Again gives the same bytes, which are kept once; vary changes the seed and nothing else."""
+    """ "Again" gives the same bytes, stored once; "Vary" changes only the seed."""
     make("a red fox", 5)
     page.get_by_role("button", name="Again").click()
     expect(page.locator("#state")).to_have_text("The same bytes as before.")
@@ -229,7 +230,7 @@ def test_again_and_vary(page: Page, server: RunningServer, make: Callable[..., N
 
 
 def test_seed(page: Page, make: Callable[..., None]) -> None:
-    """Each picture has a new seed, unless it is locked; the dice draw another."""
+    """Each picture has a new seed unless it is locked; the dice draw another one."""
     seed = page.get_by_label("Seed", exact=True)
     seen = []
     for _ in range(2):
@@ -247,7 +248,7 @@ def test_seed(page: Page, make: Callable[..., None]) -> None:
 
 
 def test_gallery(page: Page, make: Callable[..., None]) -> None:
-    """Pictures outlive the page; arrow keys go along them; one and all of them can be removed."""
+    """Pictures persist across reloads; arrow keys select; one or all of them can be removed."""
     for seed in (1, 2, 3):
         make(f"fox {seed}", seed)
     page.reload()
@@ -271,7 +272,7 @@ def test_gallery(page: Page, make: Callable[..., None]) -> None:
 
 
 def test_place_in_the_queue(page: Page, server: RunningServer) -> None:
-    """The place is the present one, and the time left goes on by itself; ears hear places only."""
+    """The queue position is current, the countdown continues, and only positions are announced."""
     engine = server.engine
     page.evaluate("localStorage.setItem('daguerre.seconds', '20')")
     engine.is_held, engine.place = True, 2
@@ -287,14 +288,14 @@ def test_place_in_the_queue(page: Page, server: RunningServer) -> None:
     expect(state).to_have_text(re.compile("Next in line, about (20|1.) s left"))
     engine.is_held = False
     expect(page.locator(KEPT)).to_have_count(1)
-    page.wait_for_timeout(1200)  # longer than the clock's second
+    page.wait_for_timeout(1200)  # longer than the countdown's interval
     expect(state).to_have_text("")
 
 
-def test_others_are_looked_at_meanwhile(
+def test_another_picture_during_a_generation(
     page: Page, server: RunningServer, make: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a picture is made another can be looked at, and stays where it is when that is done."""
+    """During a generation another picture can be selected; it stays selected at the end."""
     make("fox 1", 1)
     make("fox 2", 2)
     server.engine.num_steps = 8
@@ -328,8 +329,10 @@ def test_others_are_looked_at_meanwhile(
     assert pictures(page) == 3
 
 
-def test_cancel_goes_back(page: Page, server: RunningServer, make: Callable[..., None]) -> None:
-    """After a cancelled picture the plate shows what it showed before, if that is still there."""
+def test_cancel_restores_the_viewer(
+    page: Page, server: RunningServer, make: Callable[..., None]
+) -> None:
+    """After a cancelled generation the viewer shows the previous picture, if it still exists."""
     make("fox 1", 1)
     make("fox 2", 2)
     server.engine.is_held = True
@@ -347,7 +350,7 @@ def test_cancel_goes_back(page: Page, server: RunningServer, make: Callable[...,
 
 
 def test_shapes_by_keys(page: Page) -> None:
-    """The shapes are drawn in their proportions, and arrow keys choose among them."""
+    """The shapes have their proportions, and arrow keys select them."""
     for label in page.locator("#shapes label").all():
         width, height = map(int, label.inner_text().split(":"))
         box = label.locator(".shape").bounding_box()
@@ -360,7 +363,7 @@ def test_shapes_by_keys(page: Page) -> None:
 
 
 def test_everything_is_reached_with_tab(page: Page, make: Callable[..., None]) -> None:
-    """Every control of the page comes in turn, in the order in which it is seen."""
+    """Tab reaches every control, in visual order."""
     make("a fox", 1)
     page.locator("#open-key").focus()
     reached = []
@@ -372,7 +375,7 @@ def test_everything_is_reached_with_tab(page: Page, make: Callable[..., None]) -
 
 
 def test_nothing_is_cut_off(page: Page, make: Callable[..., None]) -> None:
-    """From the narrowest phone to a wide screen nothing sticks out, however long the words."""
+    """At any width, from the narrowest phone to a wide screen, no content overflows."""
     make("Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch" * 3, 4294967295)
     for width in (320, 390, 768, 1280, 2560):
         page.set_viewport_size({"width": width, "height": 800})
@@ -384,14 +387,14 @@ def test_nothing_is_cut_off(page: Page, make: Callable[..., None]) -> None:
             assert min(right - left, bottom - top) >= 24  # WCAG 2.2, 2.5.8
 
 
-# What can be pressed: an input stands for its label where that is what is seen.
+# Everything clickable.
 BOXES = """[...document.querySelectorAll("button, input, a.button")]
   .map((one) => one.getBoundingClientRect()).filter((box) => box.width)
   .map((box) => [box.left, box.top, box.right, box.bottom])"""
 
 
 def test_page_without_storage(page: Page, make: Callable[..., None]) -> None:
-    """Where the browser keeps nothing, pictures are made all the same, and the page says it."""
+    """Without browser storage, pictures are generated anyway, and the page says so."""
     page.add_init_script("delete window.indexedDB; window.indexedDB = undefined;")
     page.reload()
     expect(page.locator("#sheet-note")).to_contain_text("stores nothing")
