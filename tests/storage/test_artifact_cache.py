@@ -18,7 +18,6 @@ from daguerre.storage.artifact_cache import (
     Artifact,
     ArtifactCache,
 )
-from daguerre.storage.bounded_folder import TEMPORARY_TTL_S
 
 START_S = 1_800_000_000.0
 
@@ -150,8 +149,8 @@ def test_other_versions_expire_after_a_week(
 @pytest.mark.parametrize(
     ("leave", "ttl_s"),
     [
-        (lambda directory: (directory / ".daguerre-1").mkdir(), TEMPORARY_TTL_S),
-        (lambda directory: (directory / ".daguerre-1").write_text("half"), TEMPORARY_TTL_S),
+        (lambda directory: (directory / ".daguerre-1").mkdir(), IN_USE_S),
+        (lambda directory: (directory / ".daguerre-1").write_text("half"), IN_USE_S),
         (
             lambda directory: (directory / "older-format.xml").write_text("<net>"),
             OTHER_VERSIONS_TTL_S,

@@ -15,8 +15,14 @@ from conftest import ManualClock, mode
 from s3 import BUCKET, REGION, s3
 
 from daguerre.errors import UnavailableError
-from daguerre.storage.bounded_folder import TEMPORARY_TTL_S
-from daguerre.storage.image_store import GRACE_S, REPLAY_TTL_S, CachedImage, ImageStore
+from daguerre.storage.image_store import (
+    GRACE_S,
+    REPLAY_TTL_S,
+    TOUCH_INTERVAL_S,
+    UNFINISHED_TTL_S,
+    CachedImage,
+    ImageStore,
+)
 
 MAX_BYTES = 10_000
 URL_TTL_S = 3600
@@ -83,10 +89,10 @@ def name(number: int, extension: str = "png") -> str:
 
 
 def pause(location: Path | str, clock: ManualClock) -> None:
-    """Until the next object is newer; S3 has whole seconds, of its own clock."""
-    if isinstance(location, str):
-        time.sleep(1.1)
-    clock.now += 1
+    """Until the next object is newer; S3 has whole seconds, and files the clock's ticks."""
+    seconds = 1.1 if isinstance(location, str) else 0.02
+    time.sleep(seconds)
+    clock.now += seconds
 
 
 def run(scene: Coroutine[Any, Any, None]) -> None:
@@ -126,20 +132,27 @@ def test_size_limit(
     run(scene())
 
 
-def test_reads_count_as_use(tmp_path: Path, clock: ManualClock) -> None:
-    """In a directory, the least recently used object is evicted first."""
+def test_reads_count_as_use(
+    new_store: Callable[[], ImageStore], location: Path | str, clock: ManualClock
+) -> None:
+    """The least recently used object is evicted first; a use counts once an hour."""
 
     async def scene() -> None:
-        store = ImageStore(str(tmp_path), MAX_BYTES, URL_TTL_S, clock)
+        store = new_store()
         for number in range(3):
             await store.put(name(number), IMAGE)
-            clock.now += 1
+            pause(location, clock)
         assert await store.get(name(0)) == IMAGE
-        clock.now += 1
+        clock.now += TOUCH_INTERVAL_S
+        assert await store.get(name(1)) == IMAGE
+        pause(location, clock)
         await store.put(name(3), IMAGE)
+        assert Objects(location).names() == {name(1), name(2), name(3)}
+        pause(location, clock)
+        await store.put(name(4), IMAGE)
+        assert Objects(location).names() == {name(1), name(3), name(4)}
 
     run(scene())
-    assert Objects(tmp_path).names() == {name(0), name(2), name(3)}
 
 
 def test_put_again(new_store: Callable[[], ImageStore], location: Path | str) -> None:
@@ -169,10 +182,10 @@ def test_larger_than_the_limit(new_store: Callable[[], ImageStore], location: Pa
 
 
 def test_disabled(tmp_path: Path) -> None:
-    """With a limit of 0 nothing is stored, and no directory is created."""
+    """With a limit of 0 nothing is stored."""
 
     async def scene() -> None:
-        store = ImageStore(str(tmp_path / "images"), 0, URL_TTL_S)
+        store = ImageStore(str(tmp_path), 0, URL_TTL_S)
         assert not store.is_enabled
         await store.sweep()
         with pytest.raises(UnavailableError):
@@ -263,20 +276,20 @@ def test_other_files_stay(
 
 
 def test_unfinished_writes_are_removed(tmp_path: Path, clock: ManualClock) -> None:
-    """Temporary files of a killed server are removed after an hour, not before."""
-    temporary = tmp_path / ".daguerre-0"
-    temporary.write_bytes(b"half")
-    store = ImageStore(str(tmp_path), MAX_BYTES, URL_TTL_S, clock)
-    for age_s, is_stored in ((TEMPORARY_TTL_S - 60, True), (TEMPORARY_TTL_S + 60, False)):
-        clock.now = temporary.stat().st_mtime + age_s
-        run(store.sweep())
-        assert temporary.exists() == is_stored
+    """Unfinished files of a killed server are removed after an hour, by the next one to start."""
+    unfinished, other = tmp_path / f"{name(0)}#1", tmp_path / "notes#1"
+    for path in (unfinished, other):
+        path.write_bytes(b"half")
+    for age_s, is_stored in ((UNFINISHED_TTL_S - 60, True), (UNFINISHED_TTL_S + 60, False)):
+        clock.now = unfinished.stat().st_mtime + age_s
+        run(ImageStore(str(tmp_path), MAX_BYTES, URL_TTL_S, clock).sweep())
+        assert (unfinished.exists(), other.exists()) == (is_stored, True)
 
 
 def test_directory_is_private(tmp_path: Path) -> None:
     """Only the owner can read the images."""
     run(ImageStore(str(tmp_path / "images"), MAX_BYTES, URL_TTL_S).put(name(0), IMAGE))
-    assert (mode(tmp_path / "images"), mode(tmp_path / "images" / name(0))) == (0o700, 0o600)
+    assert mode(tmp_path / "images") == 0o700
 
 
 def test_directory_is_deleted(tmp_path: Path) -> None:

@@ -11,39 +11,38 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-import os
 import re
 import struct
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, S3Store
 
 from daguerre.errors import SettingsError, UnavailableError
-from daguerre.storage.bounded_folder import BoundedFolder, Entry, least_recently_used, total_bytes
+from daguerre.storage import data_dir
 from daguerre.storage.errors import translate_errors
-
-if TYPE_CHECKING:
-    from obstore import ObjectMeta
-    from obstore.store import S3Store
 
 DIR_NAME = "images"
 # An Idempotency-Key holds for as long, so no request needs an object after that.
 REPLAY_TTL_S = 24 * 60 * 60
 # The clocks of the server and of the bucket may differ.
 GRACE_S = 60.0
+# A use is recorded by writing the object again, at most this often.
+TOUCH_INTERVAL_S = 60 * 60
+# A server that was killed leaves unfinished files; younger ones may still be written.
+UNFINISHED_TTL_S = 60 * 60
 _NAME = re.compile(r"[0-9a-f]{64}\.[a-z]+")
+_UNFINISHED = re.compile(_NAME.pattern + r"#\d+")  # as obstore names them
 _TRAILER = struct.Struct(">32sq16s")  # SHA-256 of the file, when it was made, magic
 _MAGIC = b"daguerre image 1"
-_MAX_RETRIES, _RETRY_TIMEOUT_S = 2, 10
-_NUM_THREADS = 8
-T = TypeVar("T")
+_MAX_RETRIES, _RETRY_TIMEOUT = 2, timedelta(seconds=10)
+_ERRORS = (BaseError, OSError, SettingsError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class ImageStore:
     """Objects of at most `max_bytes` at `location`, a directory or an S3 URL; 0 stores none.
 
     An object stays for `url_ttl_s` after its last replay, unless the limit evicts it: the least
-    recently used first in a directory, the oldest first in a bucket.
+    recently used first. Every method raises `UnavailableError` if the location fails.
     """
 
     def __init__(
@@ -69,146 +68,90 @@ class ImageStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.is_enabled = max_bytes > 0
-        self._max_bytes, self._clock = max_bytes, clock
-        ttl_s = REPLAY_TTL_S + url_ttl_s + GRACE_S
-        backend = _Bucket if location.startswith("s3://") else _Directory
-        self._objects: _Bucket | _Directory = backend(location, max_bytes, ttl_s, clock)
-        # Threads of its own, so that a bucket that does not answer blocks no other work.
-        self._threads = ThreadPoolExecutor(_NUM_THREADS, "image-store")
-        self._lock = threading.Lock()  # held while `_num_bytes` changes
+        self._location, self._max_bytes, self._clock = location, max_bytes, clock
+        self._ttl_s = REPLAY_TTL_S + url_ttl_s + GRACE_S
+        self._lock = asyncio.Lock()  # held during an eviction
         self._num_bytes = math.inf  # unknown before the first sweep
 
     async def get(self, name: str, max_idle_s: float = math.inf) -> CachedImage | None:
-        """None if the object is missing, damaged or was not used in the last `max_idle_s`.
-
-        Raises `UnavailableError`.
-        """
-        return await self._run(self._get, name, self._clock() - max_idle_s)
+        """None if the object is missing, damaged or was not used in the last `max_idle_s`."""
+        if not _NAME.fullmatch(name):
+            return None
+        with _available():
+            try:
+                found = await self._objects.get_async(name)
+                content = bytes(await found.bytes_async())
+            except FileNotFoundError:
+                return None
+        idle_s = self._idle_s(found.meta["last_modified"])
+        image = await asyncio.to_thread(_unpack, content) if idle_s < max_idle_s else None
+        if image and idle_s >= TOUCH_INTERVAL_S:
+            with suppress(*_ERRORS):
+                await self._objects.put_async(name, content)
+        return image
 
     async def put(self, name: str, image: CachedImage) -> None:
-        """Raises `UnavailableError` if the image cannot be stored."""
-        await self._run(self._put, name, image)
-
-    async def sweep(self) -> None:
-        """Removes expired objects, and what exceeds the limit. Raises `UnavailableError`."""
-        await self._run(self._sweep)
-
-    async def _run(self, function: Callable[..., T], *arguments: object) -> T:
-        with translate_errors(self._objects.errors, _unavailable):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, function, *arguments)
-
-    def _get(self, name: str, since_s: float) -> CachedImage | None:
-        content = self._objects.get(name, since_s) if _NAME.fullmatch(name) else None
-        return None if content is None else _unpack(content)
-
-    def _put(self, name: str, image: CachedImage) -> None:
+        """Stores the image under a hexadecimal digest with an extension."""
         assert _NAME.fullmatch(name), f"an object named {name!r}. This is a bug."
-        content = _pack(image)
-        with self._lock:
-            if self._num_bytes + len(content) > self._max_bytes:
-                self._num_bytes = self._evict(len(content))
-            self._num_bytes += len(content)
-        self._objects.put(name, content)
-
-    def _sweep(self) -> None:
-        with self._lock:
-            self._num_bytes = self._objects.evict() or 0
-
-    def _evict(self, num_bytes: int) -> int:
-        remaining = self._objects.evict(num_bytes) if num_bytes <= self._max_bytes else None
-        if remaining is None:
+        content = await asyncio.to_thread(_pack, image)
+        if len(content) > self._max_bytes:
             raise UnavailableError(
-                f"an image of {num_bytes} bytes does not fit into the image store, which has"
+                f"an image of {len(content)} bytes does not fit into the image store, which has"
                 f" image_store_max_bytes={self._max_bytes}",
                 retry_after_s=5,
             )
-        return remaining
+        with _available():
+            async with self._lock:
+                if self._num_bytes + len(content) > self._max_bytes:
+                    self._num_bytes = await self._evict(len(content))
+                self._num_bytes += len(content)
+            await self._objects.put_async(name, content)
 
+    async def sweep(self) -> None:
+        """Removes expired objects, and what exceeds the limit."""
+        with _available():
+            async with self._lock:
+                self._num_bytes = await self._evict()
 
-class _Directory(BoundedFolder):
-    errors = (OSError, SettingsError)
-
-    def __init__(self, path: str, max_bytes: int, ttl_s: float, clock: Callable[[], float]) -> None:
-        def ttl_of(name: str) -> float | None:
-            return ttl_s if _NAME.fullmatch(name) else None
-
-        super().__init__(Path(path).expanduser(), max_bytes, ttl_of, clock=clock)
-
-    def get(self, name: str, since_s: float) -> bytes | None:
-        try:
-            if (self.path / name).stat().st_mtime <= since_s:
-                return None
-            content = (self.path / name).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        self.touch(name)
-        return content
-
-    def put(self, name: str, content: bytes) -> None:
-        self.write(name, lambda path: _write_private(path, content))
-
-
-class _Bucket:
-    def __init__(self, url: str, max_bytes: int, ttl_s: float, clock: Callable[[], float]) -> None:
-        self._url, self._max_bytes, self._ttl_s, self._clock = url, max_bytes, ttl_s, clock
-
-    def get(self, name: str, since_s: float) -> bytes | None:
-        try:
-            found = self._store.get(name)
-        except FileNotFoundError:
-            return None
-        is_idle = found.meta["last_modified"].timestamp() <= since_s
-        return None if is_idle else bytes(found.bytes())
-
-    def put(self, name: str, content: bytes) -> None:
-        self._store.put(name, content)
-
-    def evict(self, num_bytes: int = 0) -> int | None:
-        """See `BoundedFolder.evict`."""
-        now_s = self._clock()
-        entries = [_entry(found, self._ttl_s) for found in self._store.list().collect()]
-        entries = [entry for entry in entries if _NAME.fullmatch(entry.name)]
-        expired = [entry for entry in entries if now_s >= entry.expires_s]
-        kept = [entry for entry in entries if now_s < entry.expires_s]
-        excess = total_bytes(kept) + num_bytes - self._max_bytes
-        # Frees a tenth more, so that a full bucket is not listed for every new object.
-        slack = self._max_bytes // 10 if excess > 0 else 0
-        victims = least_recently_used(kept, excess + slack)
-        for entry in (*expired, *victims):
+    async def _evict(self, num_bytes: int = 0) -> int:
+        """Frees space for `num_bytes`; returns the bytes that remain."""
+        listed = (await self._objects.list_with_delimiter_async())["objects"]
+        found = [entry for entry in listed if _NAME.fullmatch(entry["path"])]
+        total, limit = sum(entry["size"] for entry in found), self._max_bytes - num_bytes
+        if total > limit:  # frees a tenth more, so that not every new object causes a listing
+            limit -= self._max_bytes // 10
+        for entry in sorted(found, key=lambda entry: entry["last_modified"]):
+            if total <= limit and self._idle_s(entry["last_modified"]) < self._ttl_s:
+                break
             with suppress(FileNotFoundError):  # another server has deleted it
-                self._store.delete(entry.name)
-        return total_bytes(kept) - total_bytes(victims)
+                await self._objects.delete_async(entry["path"])
+            total -= entry["size"]
+        return total
+
+    def _idle_s(self, last_modified: datetime) -> float:
+        return self._clock() - last_modified.timestamp()
 
     @cached_property
-    def errors(self) -> tuple[type[Exception], ...]:
-        from obstore.exceptions import BaseError
-
-        return (BaseError, OSError)
-
-    @cached_property
-    def _store(self) -> S3Store:
-        from obstore.store import S3Store  # takes time to load
-
-        # No client options here: they would override those of the environment.
-        timeout = timedelta(seconds=_RETRY_TIMEOUT_S)
-        return S3Store.from_url(
-            self._url, retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": timeout}
-        )
-
-
-def _entry(found: ObjectMeta, ttl_s: float) -> Entry:
-    modified_s = found["last_modified"].timestamp()
-    return Entry(found["path"], found["size"], modified_s, modified_s + ttl_s)
+    def _objects(self) -> LocalStore | S3Store:
+        if self._location.startswith("s3://"):
+            # No client options here: they would override those of the environment.
+            return S3Store.from_url(
+                self._location,
+                retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": _RETRY_TIMEOUT},
+            )
+        directory = data_dir.prepare(Path(self._location).expanduser())
+        for path in directory.iterdir():
+            if _UNFINISHED.fullmatch(path.name):
+                if self._clock() - path.stat().st_mtime > UNFINISHED_TTL_S:
+                    path.unlink(missing_ok=True)
+        return LocalStore(directory)
 
 
-def _unavailable(error: Exception) -> UnavailableError:
-    return UnavailableError("the image store is unavailable", retry_after_s=5)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(content)
+def _available() -> AbstractContextManager[None]:
+    return translate_errors(
+        _ERRORS,
+        lambda error: UnavailableError("the image store is unavailable", retry_after_s=5),
+    )
 
 
 def _pack(image: CachedImage) -> bytes:

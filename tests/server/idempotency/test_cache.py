@@ -39,7 +39,7 @@ def test_off_by_default(tmp_path: Path) -> None:
         answers = [server.generate(seed=5, prompt="off") for _ in range(2)]
         assert len(server.engine.params) == 2
     assert not any(CACHE in answer.headers for answer in answers)
-    assert not (tmp_path / DIR_NAME).exists()
+    assert not list((tmp_path / DIR_NAME).iterdir())
 
 
 def test_off_without_a_store(tmp_path: Path) -> None:
