@@ -17,8 +17,8 @@ from daguerre.models.embedded.drawing import art, things
 from training import assets
 
 NUM_LOOKS = 3
-# Looks that show something else than the row's name, found by eye: another thing, a part where a
-# whole animal is meant to stand in a landscape, or a picture that says more than the name.
+# Wrong looks, found by eye: another thing, a part where a whole animal is needed in a
+# landscape, or a picture that shows more than the name.
 WRONG = frozenset(
     {
         ("twemoji", "tennis"),

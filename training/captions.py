@@ -1,8 +1,7 @@
-"""Words for scenes: many true wordings of one picture, from two words to three sentences.
+"""Captions of scenes: many true wordings of one picture, from two words to three sentences.
 
-A caption may leave facts out and never adds one that the picture lacks; only an unusual style of
-drawing is always said. Templates are in `templates` and `held_out`, the words that fill them in
-`wording`, chosen by `words` and `relating`. Nothing here draws.
+A caption may omit facts and never adds one; only an unusual style is always named. `templates` and
+`held_out` have the templates, `wording` the vocabulary; `words` and `relating` choose from it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Denoisers from where they are kept: a run, or the parts of a run that travelled.
+"""Saved denoisers: the checkpoint of a run, or the parts of a run that was copied.
 
-A run's checkpoint has all that is needed to go on exactly. Parts hold the averaged weights alone,
-in float16 and in files that are small enough to be sent: a run that starts from them goes on with
-fresh momentum. Nothing here needs OpenVINO.
+A run's checkpoint resumes training exactly. Parts have only the averaged weights, in float16 and in
+files small enough to send; a run that starts from them has fresh momentum. OpenVINO is not needed.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ Trained = dict[str, float]  # how much was trained: captions, steps, seconds
 
 
 def load_start(folder: Path, config: DenoiserConfig) -> Denoiser:
-    """From a run or from parts, whichever lies there; raises SystemExit for another shape."""
+    """Loads a run or parts, whichever exists; raises SystemExit for another shape."""
     denoiser, _ = load_denoiser(folder)
     if denoiser.config != config:
         raise SystemExit(

@@ -1,7 +1,7 @@
 """Scenes and their captions as batches for the denoiser.
 
-Reads what make_dataset.py writes. Captions are encoded once, by the code that serves, and kept
-beside the scenes. Knows nothing of masks or of training.
+Reads the files of make_dataset.py. Captions are encoded once, with the serving code, and stored
+next to the scenes.
 """
 
 from __future__ import annotations

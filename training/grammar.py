@@ -1,7 +1,7 @@
-"""English forms for captions: articles, plurals, adjectives, and commas that are left over.
+"""English forms for captions: articles, plurals, adjectives, and superfluous commas.
 
-It covers the nouns of the table of things and the phrases of `wording`, not English at large; a
-test goes through the table. Which things are drawn, and how many, is not known here.
+The rules cover the nouns of the table of things and the phrases of `wording`, not English at large;
+a test checks the whole table.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(" ".join(text.split()).split(", "))
 
 
-# What is no countable thing: stuff, games, and proper names. They take no article.
+# Uncountable nouns: materials, games and proper names. They have no article.
 MASS = _words(
     """applause, asparagus, bacon, badminton, bamboo, bamboo with paper wishes, beer, blood,
     boba, boba tea, bok choy, bowling, bread, broccoli, bubble tea, butter, canned food,
@@ -29,7 +29,7 @@ MASS = _words(
     thread, toilet paper, tokyo tower, treasure, wheat, whiskey, whisky, wine, wood, yarn, yerba
     mate, yin yang, yoga"""
 )
-# What is many already. It takes no article either.
+# Plural nouns, which have no article either.
 PLURALS = _words(
     """admission tickets, animal tracks, autumn leaves, ballet shoes, ballet slippers, bamboo
     stalks, beads, beans, beers, biceps, blueberries, bookmark tabs, books, bowling ball and
@@ -66,7 +66,7 @@ DEFINITE = {
     "man in the moon": "the man in the moon",
     "hand of fatima": "the hand of fatima",
 }
-# Words whose plural follows no rule; what is the same in both numbers stands below.
+# Irregular plurals; nouns with equal singular and plural are below.
 IRREGULAR = {
     "person": "people",
     "child": "children",
@@ -88,7 +88,7 @@ SAME = frozenset(
     "narutomaki torii moai kadomatsu koinobori oni".split()
 )
 TAKE_ES = ("s", "x", "ch", "sh", "tomato", "potato", "mango", "mosquito", "volcano", "tornado")
-# A name's head stands before these; what follows stays as it is in the plural.
+# The head of a name precedes these words; the rest does not change in the plural.
 _TAIL = re.compile(r"(.+?)( (?:of|with|without|in|on|from|behind|under|taking off)\b.*)")
 _DOING = re.compile(
     r"((?:.+ )?(?:person|people|man|woman|couple|mother|father|face|monkey|hand|finger|airplane))"

@@ -1,7 +1,7 @@
-"""Wordings that captions for training never use: they serve to judge a model on new wordings.
+"""Wordings that training captions never use, for the evaluation.
 
-For every family of `templates` and every style of `wording` there is something here. Fields are
-filled in with the same words as those of the templates for training.
+Every family of `templates` and every style of `wording` has some. Their fields are filled with the
+same words as in training.
 """
 
 from __future__ import annotations

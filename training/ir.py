@@ -1,8 +1,7 @@
-"""The trained arrays of a network as OpenVINO writes it, under the names that PyTorch gives them.
+"""Reads the trained arrays of a network from OpenVINO's files, with PyTorch's names.
 
-Reads the .xml and .bin files themselves, so that training goes on where OpenVINO is not installed.
-Matrices keep their names in the file; a bias or the scale of a norm is known by the operation that
-adds or multiplies it, which is named after its module.
+OpenVINO need not be installed. Matrices keep their names in the file. A bias, or the scale of a
+norm, is identified by the operation that uses it, which is named after its module.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Contact sheets of the table of things: every look of every row, to be judged by eye.
+"""Contact sheets of the table of things: every look of every row, for inspection by eye.
 
-`python -m training.lookbook FOLDER` writes them; a look that shows something else than its row's
-name belongs in `training.art.WRONG`, or its slug elsewhere. Nothing here decides what is right.
+`python -m training.lookbook FOLDER` writes them. Add wrong looks to `training.art.WRONG`, or change
+the slug.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from daguerre.models.embedded.drawing.things import THINGS, Thing, drawn, looks
 SIDE = 52  # pixels of one look
 CELL = (3 * SIDE + 6, SIDE + 16)
 COLUMNS, ROWS = 7, 14
-PAPER = (150, 190, 150)  # neither white nor gray things are lost on it
+PAPER = (150, 190, 150)  # white and grey things stay visible
 
 
 def cell(thing: Thing, colour: str) -> Image.Image:

@@ -1,7 +1,6 @@
-"""Muon: orthogonalised momentum for matrices (Jordan et al. 2024), updates with the size of Adam's.
+"""Muon: orthogonalised momentum for matrices (Jordan et al. 2024), with updates of Adam's size.
 
-Newton-Schulz in float32 on CPUs, where that is the faster type without matrix units. Knows nothing
-of networks.
+Newton-Schulz runs in float32 on CPUs, where it is faster without matrix units.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Negative prompts for scenes: what is absent, and scenes whose caption asks for what is refused.
+"""Negative prompts for scenes: absent things, and scenes without what their caption asks for.
 
-A model cannot tell from captions what "not" means. So some scenes of the training come with a
-negative prompt: words for what they do not show, or words for something that their caption may
-well promise, which is then taken out of the scene. Nothing here draws or words captions.
+A model cannot learn from captions what "not" means. So some training scenes have a negative prompt:
+words for absent things, or words for something in the caption, which is removed from the scene.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ Taken = tuple[Scene, str]  # the scene without it, and words for what was taken 
 
 
 def negated(scene: Scene, r: random.Random, junk: Callable[[], str]) -> Taken:
-    """A scene that its caption may well stand for, and a negative prompt that it obeys."""
+    """A scene that its caption may describe, and a negative prompt that it obeys."""
     chance = r.random()
     if chance < NONE_SHARE:
         return scene, ""

@@ -1,10 +1,10 @@
-"""The denoiser: a transformer that fills in what is not known yet of a scene, as its text says.
+"""The denoiser: a transformer that predicts the undecided fields of a scene from its text.
 
 Letters in shape comments: B rows, F = 46 fields of a scene, S = 4 slots, T = 25 text tokens (slot 0
-is the mean of the others), C width, N names of things, L values of all fields. A scene's tokens are
-gathered into one vector a slot, so that a scene is 4 tokens long; these attend to each other and to
-the text. Masked discrete diffusion: Austin et al. 2021 (D3PM, absorbing state), sampled by parts as
-in Chang et al. 2022 (MaskGIT). Knows nothing of captions, of sampling or of training.
+is the mean of the others), C width, N names of things, L values of all fields. Each slot's tokens
+are combined into one vector, so a scene is 4 tokens long; these attend to each other and to the
+text. Masked discrete diffusion: Austin et al. 2021 (D3PM, absorbing state), sampled in parts as in
+Chang et al. 2022 (MaskGIT).
 """
 
 from __future__ import annotations

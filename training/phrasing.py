@@ -1,7 +1,7 @@
-"""How people ask: phrases around a caption that say nothing of the scene, and negative prompts.
+"""Phrases that people put around a caption, and typical words of negative prompts.
 
-"please draw ..." and "..., 4k, highly detailed" must change nothing, and neither must the words
-that many write into every negative prompt: a scene of any kind goes with them. Knows no scene.
+They say nothing about the scene, so they must change nothing: "please draw ...", "..., 4k, highly
+detailed", and the words that many put into every negative prompt.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Words for several things: their relations, what stands indoors, patterns, spots in the frame.
+"""Caption words for several objects: relations, indoor settings, patterns, spots in the frame.
 
-Every field of the templates that `words` does not know is here. A relation is said from either of
-its ends; names that come again in a second sentence come without colour and number.
+These are the fields of templates that `words` lacks. A relation can be described from either end; a
+name that is repeated in a second sentence has no colour and count.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Relating(Words):
         return self.one((f"in front of {wall}", f"by {wall}"))
 
     def _sides(self) -> str:
-        """A sentence on who stands where, or nothing where no order is known."""
+        """A sentence about the order of the objects, or "" if there is none."""
         if self.scene.relation not in ("left", "right"):
             return ""
         return f"The {self._name1()} {self._is1()} {self._relation()} the {self._name2()}."

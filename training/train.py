@@ -1,11 +1,10 @@
 """Trains the denoiser on scenes made by make_dataset.py; resumable, on a CPU or a CUDA device.
 
-    python -m training.train --data DIR --run training/runs/first --minutes 60
+python -m training.train --data DIR --run training/runs/first --minutes 60
 
-Every call goes on from RUN/checkpoint.pt where there is one; the learning rate falls to zero over
-the last part of the whole budget, so give the same --minutes (or --captions) again to go on with a
-plan, or a larger one to prolong it. Knows nothing of serving; the fields come from the code that
-serves.
+Every call continues from RUN/checkpoint.pt if it exists. The learning rate falls to zero over the
+last part of the whole budget: repeat --minutes (or --captions) to continue a plan, or increase it
+to extend the plan.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ IN_ORDER_SHARE = 0.7  # of masks are those of the sampler; the others are any
 
 
 def draw_masks(rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """What is masked (rows, F) bool, and how much each masked field counts (rows, F).
+    """The masked fields (rows, F) bool, and the weight of each in the loss (rows, F).
 
-    Most rows know the first fields of `ORDER`, as many as a sampler with quadratic steps does; the
-    others know any, so that the network learns what goes with what.
+    In most rows the first fields of `ORDER` are decided, as many as in a sampler with quadratic
+    steps. In the others random fields are, so that the network learns which values go together.
     """
     num = len(FIELDS)
     place = torch.empty(num, dtype=torch.long)

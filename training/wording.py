@@ -1,7 +1,4 @@
-"""The words of captions: phrases for hours, weather, terrains, places, relations and styles.
-
-They fill the fields of `templates`. Nothing here knows a scene.
-"""
+"""The vocabulary of captions: hours, weather, terrains, places, relations and styles."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Words for one scene: each field of a template is filled in by a method that chooses among words.
+"""Caption words for one scene: a method for each field of a template chooses the words.
 
-`Words` knows nouns with their colours, sizes and counts, grounds, landscapes and light. What is
-said of several things, of indoors and of styles is in `relating`. Nothing here knows templates.
+`Words` covers nouns with their colours, sizes and counts, grounds, landscapes and light. `relating`
+adds several objects, indoor settings and styles.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Arrangements: what a relation, a count or a place in the frame says is where it should be.
+"""Arrangements: relations, counts and spots hold in the picture.
 
-All of it is seen by our own drawings, so no icon of the sets matters here.
+The tests use only daguerre's own drawings, so no icon set matters.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SMALL = replace(BALL, size=0.3)
 
 
 def drawn(kind: str, *items: SceneObject, relation: str = "") -> Iterator[list[arrangement.Stand]]:
-    """Where things stand, in every shape, for some seeds."""
+    """The positions of objects, in every shape, for several seeds."""
     for shape in drawing.SHAPES:
         for seed in range(6):
             ground = ("plain", "floor", "gradient")[seed % 3]
@@ -55,7 +55,7 @@ def of(stands: list[arrangement.Stand], item: SceneObject) -> list[arrangement.S
 
 @pytest.mark.parametrize("relation", ["left", "right"])
 def test_sides_are_sides(relation: str) -> None:
-    """What is to the left of something ends before that begins."""
+    """An object to the left of another ends before the other begins."""
     for stands in drawn("pair", BALL, TABLE, relation=relation):
         first, second = of(stands, BALL)[0], of(stands, TABLE)[0]
         a, b = (first, second) if relation == "left" else (second, first)
@@ -63,16 +63,16 @@ def test_sides_are_sides(relation: str) -> None:
 
 
 @pytest.mark.parametrize("relation", ["above", "below"])
-def test_above_is_clear_of_what_is_below(relation: str) -> None:
-    """The upper thing ends before the lower begins, and they share a part of their width."""
+def test_above_does_not_overlap(relation: str) -> None:
+    """The upper object ends before the lower one begins, and their widths overlap."""
     for stands in drawn("pair", BALL, TABLE, relation=relation):
         first, second = of(stands, BALL)[0], of(stands, TABLE)[0]
         a, b = (first, second) if relation == "above" else (second, first)
         assert a.foot < b.top and left(a) < right(b) and left(b) < right(a)
 
 
-def test_on_is_upon_the_top() -> None:
-    """What is on something stands over its middle with its foot in its upper part."""
+def test_on_is_at_the_top() -> None:
+    """An object on another is over its middle, with its foot in the other's upper part."""
     for stands in drawn("pair", BALL, TABLE, relation="on"):
         ball, table = of(stands, BALL)[0], of(stands, TABLE)[0]
         assert left(table) < left(ball) and right(ball) < right(table)
@@ -81,7 +81,7 @@ def test_on_is_upon_the_top() -> None:
 
 @pytest.mark.parametrize("cover", [BALLOON, replace(TABLE, name="tree")])
 def test_under_is_below_the_top_of_a_cover(cover: SceneObject) -> None:
-    """What is under something is within its width, and lower than it by most of its height."""
+    """An object under another is within its width, and lower by most of its height."""
     for stands in drawn("pair", BALL, cover, relation="under"):
         ball, roof = of(stands, BALL)[0], of(stands, cover)[0]
         assert left(roof) - 1 <= left(ball) and right(ball) <= right(roof) + 1
@@ -89,8 +89,8 @@ def test_under_is_below_the_top_of_a_cover(cover: SceneObject) -> None:
 
 
 @pytest.mark.parametrize("relation", ["front", "behind"])
-def test_what_is_behind_is_covered_but_seen(relation: str) -> None:
-    """The nearer thing is painted last and lower, over a part of the other one."""
+def test_behind_is_partly_covered(relation: str) -> None:
+    """The nearer object is painted last and lower, and covers part of the other."""
     for stands in drawn("pair", BALL, TABLE, relation=relation):
         far, near = stands
         assert near.item == (BALL if relation == "front" else TABLE)
@@ -100,7 +100,7 @@ def test_what_is_behind_is_covered_but_seen(relation: str) -> None:
 
 @pytest.mark.parametrize("flanks", [(replace(TABLE, count=2),), (TABLE, BALLOON)])
 def test_between_is_in_the_middle(flanks: tuple[SceneObject, ...]) -> None:
-    """One thing stands on each side of what is between, or above and below it."""
+    """An object between others has one on each side, or one above and one below."""
     for stands in drawn("pair", BALL, *flanks, relation="between"):
         assert len(stands) == 3 and stands[1].item == BALL
         a, ball, b = stands
@@ -109,7 +109,7 @@ def test_between_is_in_the_middle(flanks: tuple[SceneObject, ...]) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
 def test_counted_things_can_be_counted(count: int) -> None:
-    """There are as many as the count says, all in the frame, none over another."""
+    """There are as many objects as the count, all in the frame and without overlap."""
     for shape, stands in zip(
         (shape for shape in drawing.SHAPES for _ in range(6)),
         drawn("group", replace(BALL, count=count)),
@@ -124,7 +124,7 @@ def test_counted_things_can_be_counted(count: int) -> None:
 
 @pytest.mark.parametrize("relation", RELATIONS)
 def test_pairs_stay_in_the_frame(relation: str) -> None:
-    """Nothing of a pair is cut off, however the frame is shaped."""
+    """No object of a pair is cut off, in any shape of the frame."""
     several = (replace(TABLE, count=2 if relation == "and" else 1),)
     shapes = (shape for shape in drawing.SHAPES for _ in range(6))
     for shape, stands in zip(shapes, drawn("pair", BALL, *several, relation=relation), strict=True):
@@ -135,7 +135,7 @@ def test_pairs_stay_in_the_frame(relation: str) -> None:
 
 @pytest.mark.parametrize("spot", SPOTS)
 def test_spots_are_where_their_words_say(spot: str) -> None:
-    """The middle of a thing lies in the third of the frame that its spot names."""
+    """The centre of an object is in the third of the frame that its spot names."""
     item = replace(BALL, size=0.3, spot=spot)
     shapes = (shape for shape in drawing.SHAPES for _ in range(6))
     for (width, height), stands in zip(shapes, drawn("spot", item), strict=True):
@@ -146,7 +146,7 @@ def test_spots_are_where_their_words_say(spot: str) -> None:
 
 
 def test_portraits_are_cut_by_the_frame() -> None:
-    """A portrait fills the frame's short side and shows nearly all of its thing's upper half."""
+    """A portrait fills the short side of the frame and shows most of its object's upper half."""
     shapes = (shape for shape in drawing.SHAPES for _ in range(6))
     big = replace(BALL, size=1.25)
     for (width, height), stands in zip(shapes, drawn("portrait", big), strict=True):
@@ -157,8 +157,8 @@ def test_portraits_are_cut_by_the_frame() -> None:
 
 
 @pytest.mark.parametrize("relation", ["left", "right"])
-def test_sides_are_sides_indoors_and_in_landscapes(relation: str) -> None:
-    """On a shelf as in a meadow, the first thing is on the side that the relation names."""
+def test_sides_indoors_and_in_landscapes(relation: str) -> None:
+    """On a shelf and in a meadow, the first object is on the side that the relation names."""
     for shape in drawing.SHAPES:
         for seed in range(6):
             scene = Scene("room", *shape, seed, objects=(BALL, TABLE), relation=relation)
@@ -174,7 +174,7 @@ def test_sides_are_sides_indoors_and_in_landscapes(relation: str) -> None:
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_spots_in_landscapes_are_on_their_side(side: str) -> None:
-    """A thing that is said to be on one side of a landscape is in that third of it."""
+    """An object with a spot at one side of a landscape is in that third of it."""
     scene = Scene("mixed", 1216, 832, 3, objects=(replace(SMALL, spot=side),))
     (x,) = sides_of(Canvas(scene), scene)
     assert (x < 1216 / 3) == (side == "left") and (x > 1216 * 2 / 3) == (side == "right")
@@ -182,7 +182,7 @@ def test_spots_in_landscapes_are_on_their_side(side: str) -> None:
 
 @pytest.mark.parametrize("setting", ["room", "table", "shelf", "window"])
 def test_rooms_are_sound_documents(setting: str) -> None:
-    """Every place indoors composes in every shape, its view's definitions named once."""
+    """Every setting indoors composes in every shape, with unique identifiers."""
     for i, shape in enumerate(drawing.SHAPES):
         time, weather = ("night", "clear") if i % 2 else ("day", "rain")
         view = Scene("room", *shape, i, 1, time, weather, "lake", "summer")
@@ -194,7 +194,7 @@ def test_rooms_are_sound_documents(setting: str) -> None:
 
 @pytest.mark.parametrize("ground", PATTERNED)
 def test_patterned_grounds_have_two_tones(ground: str) -> None:
-    """A pattern fills the picture with two tones of one colour, in about equal parts."""
+    """A pattern has two tones of one colour, with about equal areas."""
     tiny = replace(BALL, size=0.1)
     scene = Scene("spot", 1216, 832, 3, objects=(tiny,), background="blue", ground=ground)
     light = drawing.render(scene, 152, 104).mean(axis=2)
@@ -203,7 +203,7 @@ def test_patterned_grounds_have_two_tones(ground: str) -> None:
 
 
 def test_a_repeated_thing_is_all_over() -> None:
-    """Every quarter of a picture that repeats a thing shows the thing."""
+    """Every quarter of a pattern picture shows the object."""
     item = replace(BALL, count=0)
     scene = Scene("pattern", 1024, 1024, 2, objects=(item,), background="white", ground="plain")
     assert_sound(drawing.compose(scene))
@@ -214,7 +214,7 @@ def test_a_repeated_thing_is_all_over() -> None:
 
 
 def test_art_that_spills_over_its_view_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What art has outside its view is not shown beside it in a scene."""
+    """A scene does not show the parts of the art outside its view."""
     art = '<rect width="100" height="100" fill="#e23b3b"/><rect y="150" width="90" height="90"/>'
     monkeypatch.setitem(things.DRAWN, "spilling", art)
     item = replace(BALL, look=("drawn", "spilling"), size=0.3, spot="top left")
@@ -224,7 +224,7 @@ def test_art_that_spills_over_its_view_is_cut(monkeypatch: pytest.MonkeyPatch) -
 
 
 def assert_sound(document: str) -> None:
-    """Well-formed, every identifier once, and every reference to one that is there."""
+    """The document is well-formed; identifiers are unique, and every reference resolves."""
     names = [e.get("id") for e in ET.fromstring(document).iter() if e.get("id")]
     used = re.findall(r'(?:url\(|href=")#([^)"]+)', document)
     assert len(names) == len(set(names)) and set(used) <= set(names)

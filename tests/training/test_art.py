@@ -1,4 +1,4 @@
-"""The art: which icons become looks, how they are packed, what is shipped, and how it is drawn."""
+"""The art: the choice of looks, packing, the shipped file, and drawing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def row(name: str, *slugs: str) -> things.Thing:
 
 
 def package(cache: Path, name: str, content: dict[str, Any]) -> None:
-    """A package as the registry has it, with icons of our own."""
+    """A package as in the registry, with icons of the test."""
     data = json.dumps(content).encode()
     member = tarfile.TarInfo("package/icons.json")
     member.size = len(data)
@@ -38,7 +38,7 @@ def package(cache: Path, name: str, content: dict[str, Any]) -> None:
 
 @pytest.fixture
 def icons(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Every package has these icons and no others."""
+    """Every package has exactly these icons."""
     content: dict[str, Any] = {
         "icons": {"a-box": {"body": BOX}, "a-disc": {"body": DISC}},
         "aliases": {"a-coin": {"parent": "a-disc"}},
@@ -58,7 +58,7 @@ def test_a_package_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None
 
 
 def test_icons_are_found_by_name_and_alias(tmp_path: Path) -> None:
-    """An icon's own view wins over its package's; an alias leads to its parent."""
+    """An icon's own view overrides its package's; an alias refers to its parent."""
     icon = {"body": "<path/>", "width": 20, "left": 2}
     aliases = {"kitty": {"parent": "cat"}}
     package(tmp_path, "noto", {"icons": {"cat": icon}, "aliases": aliases, "height": 32})
@@ -67,14 +67,14 @@ def test_icons_are_found_by_name_and_alias(tmp_path: Path) -> None:
     assert assets.body("noto", "dog", tmp_path) is None
 
 
-def test_boxes_are_no_looks_unless_chosen(icons: dict[str, Any]) -> None:
-    """An icon that fills its square is passed over, but not where the table names its pack."""
+def test_boxes_are_skipped_unless_chosen(icons: dict[str, Any]) -> None:
+    """An icon that fills its square is skipped unless the table names its package."""
     assert packing.looks(row("test", "a-box", "twemoji:a-box")) == [("twemoji", "a-box")]
     assert packing.looks(row("test", "a-box")) == []
 
 
 def test_three_looks_are_enough(icons: dict[str, Any]) -> None:
-    """Packages are tried in their order, slugs in theirs, and what is not there is passed over."""
+    """Packages and slugs are tried in order, and missing icons are skipped."""
     first = [(name, "a-disc") for name in list(assets.PACKS)[:3]]
     assert packing.looks(row("test", "nowhere", "a-disc", "a-coin")) == first
     both = [("fxemoji", "a-disc"), ("noto", "a-coin")]
@@ -82,8 +82,8 @@ def test_three_looks_are_enough(icons: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("look", sorted(packing.WRONG | packing.MISDRAWN))
-def test_what_shows_something_else_is_left_out(icons: dict[str, Any], look: art.Look) -> None:
-    """A look that was found wrong is taken from the other packages alone, unless it is chosen."""
+def test_wrong_looks_are_skipped(icons: dict[str, Any], look: art.Look) -> None:
+    """A look that is listed as wrong is skipped, unless the table chose it."""
     icons["icons"][look[1]] = {"body": DISC}
     found = packing.looks(row("test", look[1]))
     assert look not in found and len(found) >= 2
@@ -91,15 +91,14 @@ def test_what_shows_something_else_is_left_out(icons: dict[str, Any], look: art.
 
 
 def test_a_drawing_of_our_own_is_a_look(icons: dict[str, Any]) -> None:
-    """It is taken where the table names it, and no package needs to have it."""
+    """A drawing of daguerre is a look if the table names it, without any package."""
     assert packing.looks(row("ball", "drawn:ball")) == [("drawn", "ball")]
 
 
-def test_packed_is_what_is_looked_at(
-    icons: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The file has each look's icon under the name that leads to it, nothing else, and neither our
-    own drawings nor a row without a look; packing again gives the same bytes."""
+def test_packed_file(icons: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file has exactly the icons of the looks, without own drawings and rows without a look.
+    Packing again gives the same bytes.
+    """
     table = (row("coin", "noto:a-coin"), row("ball", "drawn:ball"), row("nothing", "nowhere"))
     monkeypatch.setattr(things, "THINGS", table)
     packed = packing.pack()
@@ -111,8 +110,9 @@ def test_packed_is_what_is_looked_at(
 
 @needs_packages
 def test_the_shipped_art_is_what_the_packages_give() -> None:
-    """Nobody edits art.json.gz by hand: every icon is its package's, and of every eighth thing, for
-    the time that it takes, the looks are those that the recipe would choose today."""
+    """art.json.gz is not edited by hand: every icon is its package's. Every eighth thing (to save
+    time) has the looks that the recipe would choose.
+    """
     for thing in things.THINGS[::8]:
         assert list(things.looks(thing)) == packing.looks(thing)
     for name, icon in (look for thing in things.THINGS for look in things.looks(thing)):
@@ -121,7 +121,7 @@ def test_the_shipped_art_is_what_the_packages_give() -> None:
 
 @needs_packages
 def test_every_slug_of_the_table_exists() -> None:
-    """No slug is a slip of the pen: each leads to an icon in some pack, or in the pack it names."""
+    """Every slug is an icon of some package, or of the package it names."""
 
     def is_there(name: str, icon: str) -> bool:
         return icon in things.DRAWN if name == "drawn" else assets.body(name, icon) is not None
@@ -136,7 +136,7 @@ def test_every_slug_of_the_table_exists() -> None:
 
 
 def test_every_thing_has_looks_of_its_own() -> None:
-    """Of the shipped art, no row is without a look, and no look shows two rows."""
+    """Every row of the table has a look, and no two rows share one."""
     shown = Counter(look for thing in things.THINGS for look in things.looks(thing))
     assert [thing.name for thing in things.THINGS if not things.looks(thing)] == []
     assert shown.most_common(1)[0][1] == 1, shown.most_common(5)
@@ -146,7 +146,7 @@ def test_every_thing_has_looks_of_its_own() -> None:
 
 
 def test_shipped_looks_are_those_that_fit() -> None:
-    """Nothing that was found wrong is shipped but where the table chose it by its pack."""
+    """Looks that are listed as wrong are shipped only if the table chose them."""
     chosen = {slug for thing in things.THINGS for slug in thing.slugs if ":" in slug}
     shown = {look for thing in things.THINGS for look in things.looks(thing)}
     assert {":".join(look) for look in shown & (packing.WRONG | packing.MISDRAWN)} <= chosen
@@ -154,8 +154,8 @@ def test_shipped_looks_are_those_that_fit() -> None:
     assert max(len(things.looks(thing)) for thing in things.THINGS) == packing.NUM_LOOKS
 
 
-def test_what_is_not_shipped_has_no_look() -> None:
-    """An unknown name has none, and an unknown icon is none."""
+def test_unknown_names_have_no_look() -> None:
+    """An unknown name has no look, and an unknown icon is None."""
     assert art.looks("no such thing") == () and art.body("noto", "no-such-icon") is None
     assert art.body("no such set", "cat") is None
     with pytest.raises(AssertionError, match="no art for noto:no-such-icon"):
@@ -163,21 +163,21 @@ def test_what_is_not_shipped_has_no_look() -> None:
 
 
 def test_short_and_long_colours_are_changed() -> None:
-    """#rgb and #rrggbb are both colours; references that look like them are not."""
+    """#rgb and #rrggbb are colours; similar references are not."""
     text = 'fill="#f00" stroke="#00ff00" href="#gradient"'
     swapped = art.map_colours(text, lambda colour: (colour[2], colour[0], colour[1]))
     assert swapped == 'fill="#00ff00" stroke="#0000ff" href="#gradient"'
 
 
 def test_art_is_drawn_with_its_own_transparency() -> None:
-    """A drawing covers its middle and leaves its corners clear."""
+    """A drawing covers its centre and leaves its corners transparent."""
     drawn = things.drawn(("drawn", "ball"))
     alpha = art.draw(art.document(*drawn), 32, 32)[..., 3]
     assert alpha[16, 16] == 255 and not np.any(alpha[[0, 0, -1, -1], [0, -1, 0, -1]])
 
 
 def test_pixels_are_red_green_blue_and_alpha() -> None:
-    """Colours are in this order, not darkened by their transparency, and the size is as asked."""
+    """Pixels are RGBA, not premultiplied, in the requested size."""
     half = '<rect width="10" height="10" fill="#ff8000" fill-opacity="0.5"/>'
     pixels = art.draw(art.document(half, 10, 10), 6, 4)
     assert pixels.shape == (4, 6, 4) and pixels.dtype == np.uint8
@@ -185,7 +185,7 @@ def test_pixels_are_red_green_blue_and_alpha() -> None:
 
 
 def test_a_document_is_drawn_the_same_again() -> None:
-    """Pixels of an earlier document stay as they were when another one is drawn."""
+    """Drawing another document does not change the pixels of an earlier one."""
     disc, box = art.document(DISC, 32, 32), art.document(BOX, 32, 32)
     first = art.draw(disc, 64, 64)
     kept = first.copy()
@@ -194,8 +194,8 @@ def test_a_document_is_drawn_the_same_again() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "not a document", "<svg", '{"icons": {}}'])
-def test_what_is_no_document_is_refused(text: str) -> None:
-    """The error shows what was given, and the next document is drawn all the same."""
+def test_malformed_document(text: str) -> None:
+    """The error shows the malformed document, and the next one is drawn normally."""
     with pytest.raises(ValueError, match="not an SVG document"):
         art.draw(text, 8, 8)
     assert art.draw(art.document(BOX, 32, 32), 8, 8)[..., 3].min() == 255

@@ -1,4 +1,4 @@
-"""Captions: short, clean and true of scenes with and without things; no art is drawn for them."""
+"""Captions: short, clean, and true of their scenes. No art is drawn for them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def alone(seed: int) -> Iterator[Scene]:
 
 
 def mixed(seed: int) -> Iterator[Scene]:
-    """Each thing that can stand in a landscape, one to three times in some landscape."""
+    """Each thing that suits landscapes, one to three times, in some landscape."""
     r = random.Random(seed)
     for thing in things.THINGS:
         scene = sample.sample_landscape(r, 1024, 1024, "mixed")
@@ -71,7 +71,7 @@ def test_captions_claim_no_other_time() -> None:
 
 
 def test_captions_claim_no_other_colour() -> None:
-    """A caption of a lone thing names its colour, its background's, or none."""
+    """A caption of a single object names its colour, its background's, or none."""
     for scene, text in worded([*alone(1), *alone(2), *alone(3)], 4):
         item = scene.objects[0]
         row = things.BY_NAME[item.name]
@@ -84,7 +84,7 @@ def test_captions_claim_no_other_colour() -> None:
 
 
 def test_captions_are_short_and_clean() -> None:
-    """No caption is empty or long, and no field that stayed empty leaves a trace."""
+    """No caption is empty or long, and empty fields leave no trace."""
     for _, text in worded([*landscapes(9, 800), *alone(9), *mixed(9)], 8):
         assert 1 <= len(text.split()) <= 26, text
         assert not re.search(r"  |,,|\{|\}| ,| \.|\.\.|^,", text), text
@@ -92,7 +92,7 @@ def test_captions_are_short_and_clean() -> None:
 
 @pytest.mark.parametrize("family", templates.TEMPLATES)
 def test_held_out_wordings_are_not_trained(family: str) -> None:
-    """Each family of scenes has templates to judge by that training never uses."""
+    """Each family of scenes has evaluation templates that training never uses."""
     assert held_out.HELD_OUT_TEMPLATES[family]
     assert not set(held_out.HELD_OUT_TEMPLATES[family]) & set(templates.TEMPLATES[family])
 
@@ -107,7 +107,7 @@ TENT = replace(BALLOON, name="tent", place="g")
 
 
 def arranged() -> list[Scene]:
-    """Scenes of every family that has several things, or one in an unusual way."""
+    """Scenes of every family with several objects, or one in an unusual arrangement."""
     plain = Scene("pair", 1024, 1024, 1, background="white", ground="plain")
     found = [replace(plain, relation=name, objects=(ball(), TENT)) for name in RELATIONS]
     found[-1] = replace(found[-1], objects=(ball(), replace(TENT, count=2)))
@@ -134,8 +134,8 @@ def arranged() -> list[Scene]:
     return [*found, *(replace(beach, relation=name) for name in ("and", "left", "above"))]
 
 
-def test_templates_ask_for_what_there_is() -> None:
-    """Every field of every template can be filled in for some scene of its family."""
+def test_templates_can_be_filled() -> None:
+    """Every field of every template can be filled for some scene of its family."""
     rng = np.random.default_rng(3)
     by_family: dict[str, Scene] = {}
     for seen in [*landscapes(1, 400), *alone(1), *mixed(1), *arranged()]:
@@ -150,7 +150,7 @@ def test_templates_ask_for_what_there_is() -> None:
 
 
 def test_landscapes_without_a_name() -> None:
-    """Captions that say that it is a landscape, and not which, are of natural ones."""
+    """Captions that only say "landscape" describe natural landscapes."""
     texts = [(seen, text.lower()) for seen, text in worded(landscapes(2, 4000), 3)]
     vague = re.compile(r"\b(landscape|nature|scenery|outdoors|countryside|a \w+ place)\b")
     named = re.compile(
@@ -160,12 +160,12 @@ def test_landscapes_without_a_name() -> None:
     assert found == captions.NATURAL
 
 
-# Fields that say nothing where there is nothing to say.
+# Fields that may be empty.
 OPTIONAL = ("weather", "weather_tag", "season", "light", "glow", "when", "light_sentence", "sides")
 
 
 def test_captions_of_arrangements_are_short_and_clean() -> None:
-    """What holds of captions of landscapes holds of several things and of every style."""
+    """The rules for captions of landscapes also hold for several objects and every style."""
     scenes = [
         replace(seen, style=style)
         for style in ("", *wording.STYLE_WORDS)
@@ -178,7 +178,7 @@ def test_captions_of_arrangements_are_short_and_clean() -> None:
             assert re.search("ball", text, re.I) and re.search("tent", text, re.I), text
 
 
-# What would put the tent to the left of the ball, or below or under it.
+# Phrases that put the tent to the left of the ball, or below or under it.
 TENT_LEFT = (
     r"tent[^.]*\bleft of\b[^.]*ball|ball[^.]*\bright of\b[^.]*tent|right side: [^,]*ball"
     r"|ball (is )?on the right(?! of)|ball right,|tent (is )?on the left(?! of)|tent left(?! of)"
@@ -194,8 +194,8 @@ def mirrored(pattern: str) -> str:
     return pattern.replace("ball", "BALL").replace("tent", "ball").replace("BALL", "tent")
 
 
-def test_captions_turn_no_relation_round() -> None:
-    """A caption of two things never says of one what holds of the other."""
+def test_captions_do_not_swap_a_relation() -> None:
+    """A caption of two objects never swaps them."""
     rng = np.random.default_rng(2)
     lies = {
         "left": TENT_LEFT,
@@ -213,18 +213,18 @@ def test_captions_turn_no_relation_round() -> None:
                 seen.relation, {"front": "behind", "behind": "front"}.get(seen.relation, "")
             )
         ]
-        told = 0
+        num_true = 0
         for i in range(150):
             text = captions.caption(seen, rng, i % 3 == 0).lower().replace("beach ball", "ball")
             text = text.replace("on white", "").replace("on a white", "").replace("on beige", "")
             assert not re.search(lies[seen.relation], text), (text, seen.relation)
-            told += bool(re.search(true, text))
-        assert told > 3, seen
+            num_true += bool(re.search(true, text))
+        assert num_true > 3, seen
 
 
 @pytest.mark.parametrize("style", wording.STYLE_WORDS)
-def test_an_unusual_style_is_always_said(style: str) -> None:
-    """No caption leaves the style out; without colours in the picture none names a colour."""
+def test_captions_name_the_style(style: str) -> None:
+    """Every caption names the style; if the style has no colours, it names none."""
     rng = np.random.default_rng(6)
     sunset = replace(
         landscapes(2, 1)[0], terrain="lake", time="sunset", weather="clear", moon=False
@@ -245,6 +245,6 @@ def test_an_unusual_style_is_always_said(style: str) -> None:
 
 
 def test_every_terrain_has_words() -> None:
-    """Chance draws no terrain that captions cannot name, nor place a thing in."""
+    """Captions can name every terrain and place that sampling produces."""
     assert wording.TERRAIN_WORDS.keys() == sample.TERRAINS.keys()
     assert wording.INSIDE.keys() == sample.TERRAINS.keys() - set(sample.CROWDED)

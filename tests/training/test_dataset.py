@@ -1,4 +1,4 @@
-"""The training set: a scene and its words depend on seed and number alone, whoever asks."""
+"""The training set: a scene and its captions depend only on the seed and its number."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def made() -> list[Made]:
 
 
 def test_a_scene_depends_on_seed_and_number(made: list[Made]) -> None:
-    """It comes out the same again, in any order; other seeds and numbers give others."""
+    """A scene is the same in any order; other seeds and numbers give others."""
     again = [make_dataset.make(5, index) for index in reversed(range(40))]
     assert made[:40] == again[::-1]
     other = [make_dataset.make(6, index) for index in range(40)]
@@ -32,7 +32,7 @@ def test_a_scene_depends_on_seed_and_number(made: list[Made]) -> None:
 
 
 def test_squares_have_their_share(made: list[Made]) -> None:
-    """Squares are the most usual shape; each of the others has its part."""
+    """Squares are the most common shape; each of the others has its share."""
     found = [SHAPES.index((scene.width, scene.height)) for scene, _, _ in made]
     shares = np.bincount(found, minlength=len(SHAPES)) / len(found)
     assert shares[0] == pytest.approx(make_dataset.SQUARE_SHARE, abs=0.06)
@@ -41,7 +41,7 @@ def test_squares_have_their_share(made: list[Made]) -> None:
 
 
 def test_some_captions_say_nothing(made: list[Made]) -> None:
-    """About one of fifty is the junk of negative prompts, and has no negative prompt itself."""
+    """About one of fifty captions is junk, as in negative prompts, and has no negative prompt."""
     words = {*phrasing._JUNK}
     junk = [negative for _, caption, negative in made if {*caption.split(", ")} <= words]
     assert phrasing.JUNK_SHARE / 3 < len(junk) / len(made) < phrasing.JUNK_SHARE * 2
@@ -64,7 +64,7 @@ def read(folder: Path) -> tuple[dict[str, Any], list[str], list[str]]:
 
 
 def test_files_hold_what_was_made(tmp_path: Path) -> None:
-    """Rows are the tokens, shapes and words of the scenes in their order."""
+    """Rows are the tokens, shapes and captions of the scenes, in order."""
     make_dataset.write(tmp_path / "new", num=25, seed=3)
     arrays, captions, negatives = read(tmp_path / "new")
     assert arrays["tokens"].shape == (25, len(fields.FIELDS))
@@ -80,8 +80,7 @@ def test_files_hold_what_was_made(tmp_path: Path) -> None:
 def test_a_longer_set_begins_with_the_shorter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More scenes are added at the end, none of the first ones changes, and it does not matter how
-    many workers made them in which parts."""
+    """More scenes are appended without changing the first ones, for any number of workers."""
     make_dataset.write(tmp_path / "short", num=10, seed=4)
     monkeypatch.setattr(make_dataset, "RUN", 7)
     make_dataset.write(tmp_path / "long", num=16, seed=4, workers=2)
@@ -93,6 +92,6 @@ def test_a_longer_set_begins_with_the_shorter(
 
 
 def test_every_token_fits_its_type() -> None:
-    """No field has more values than the file's numbers can hold, the mask among them."""
+    """All values of a field, and its mask, fit the integer type of the file."""
     assert fields.MASKED.max() < np.iinfo(np.int16).max
     assert len(SHAPES) < np.iinfo(np.int8).max

@@ -1,4 +1,4 @@
-"""The mix of scenes: what occurs and how often, and pictures and words that stay as they are."""
+"""The mix of scenes: frequencies, and pictures and captions that must not change."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from training import captions, scenes, templates
 from training.scenes import domain, house, sample
 
 
-def test_shares_are_a_whole_and_favour_what_is_asked_for() -> None:
-    """Every kind has a share; single things and landscapes have the largest; most is flat."""
+def test_shares() -> None:
+    """Every kind has a share; single objects and landscapes lead; most scenes are flat."""
     assert domain.SHARES.keys() == set(KINDS)
     assert sum(domain.SHARES.values()) == pytest.approx(1)
     first, second, *_ = sorted(domain.SHARES, key=lambda kind: -domain.SHARES[kind])
@@ -26,7 +26,7 @@ def test_shares_are_a_whole_and_favour_what_is_asked_for() -> None:
 
 
 def test_lists_name_things_of_the_table() -> None:
-    """Whatever is said of a thing by name indoors or in relations is said of one that exists."""
+    """Lists of names, for indoors and relations, contain only things of the table."""
     lists = {*arrangement.SEATS, *arrangement.COVERS, *arrangement.TALL_COVERS}
     lists |= {*house.FLOOR, *house.SILL, *house.TOO_LARGE}
     assert lists <= things.BY_NAME.keys()
@@ -37,7 +37,7 @@ def digest(texts: list[str]) -> str:
 
 
 def plain_scenes(monkeypatch: pytest.MonkeyPatch) -> list[drawing.Scene]:
-    """Landscapes, and single things with a drawing of our own."""
+    """Landscapes, and single objects with a drawing of daguerre."""
     circle = '<circle cx="50" cy="55" r="40" fill="#e23b3b"/>'
     row = things.Thing("ball", ("sphere",), ("ball",), "o", "g", "red", True)
     monkeypatch.setitem(things.DRAWN, "pin", circle)
@@ -53,11 +53,11 @@ def plain_scenes(monkeypatch: pytest.MonkeyPatch) -> list[drawing.Scene]:
     return found
 
 
-def test_pictures_and_words_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Single things and landscapes keep their pictures, which a seed stands for, and their words.
+def test_pictures_and_captions_are_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Single objects and landscapes keep their pictures and captions for a seed.
 
-    A change here means that a seed gives another picture than before, or that a run which goes on
-    would see other captions than it began with.
+    A change here means that a seed gives another picture than before, or that a resumed run trains
+    on other captions than it started with.
     """
     found = plain_scenes(monkeypatch)
     rng = np.random.default_rng(5)
@@ -67,7 +67,7 @@ def test_pictures_and_words_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_every_kind_relation_and_style_occurs() -> None:
-    """Chance draws all that there are words for, in about its share."""
+    """Sampling produces everything that captions can name, in about its share."""
     rng = np.random.default_rng(11)
     found = [scenes.sample_scene(rng, drawing.SHAPES[i % 9]) for i in range(1200)]
     kinds = Counter(scene.kind for scene in found)
@@ -80,8 +80,8 @@ def test_every_kind_relation_and_style_occurs() -> None:
     assert families == templates.TEMPLATES.keys()
 
 
-def test_things_beside_each_other_are_told_apart() -> None:
-    """No scene shows two things of one name, and none is lost on its background."""
+def test_objects_are_distinct() -> None:
+    """No scene has two objects of one name, or an object in the colour of its background."""
     rng = np.random.default_rng(12)
     for i in range(400):
         scene = scenes.sample_scene(rng, drawing.SHAPES[i % 9])
@@ -93,7 +93,7 @@ def test_things_beside_each_other_are_told_apart() -> None:
 
 
 def test_scenes_of_the_full_domain_compose() -> None:
-    """Scenes of every kind give the same picture again."""
+    """Scenes of every kind give the same picture each time."""
     r = random.Random(3)
     for kind in domain.SHARES:
         scene = domain.sample_kind(r, kind, 896, 1088)

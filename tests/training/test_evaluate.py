@@ -1,4 +1,4 @@
-"""The evaluation: what counts as right, and the model card shows the figures that were found."""
+"""The evaluation: what counts as correct, and the figures in the model card."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_model_card_shows_the_figures() -> None:
 
 
 def test_prompts_name_what_they_ask_for() -> None:
-    """Every figure has prompts, all different but for their seeds, in every wording."""
+    """Every figure has prompts in every wording, all different apart from their seeds."""
     found = evaluate.cases(every=60)
     assert {"thing", "place and time", "colour", "count of 5", "left and right"} <= found.keys()
     for wordings in found.values():
@@ -32,14 +32,14 @@ def test_prompts_name_what_they_ask_for() -> None:
             assert len({case.prompt for case in cases}) > 0.8 * len(cases) > 0
 
 
-def test_a_thing_alone_is_right_and_company_is_not() -> None:
-    """A prompt of one thing is answered by that thing and nothing else."""
+def test_a_single_object_must_be_alone() -> None:
+    """A prompt of one object is correct only with that object and no other."""
     holds = evaluate.shows("cat")
     assert holds(scene(CAT)) and not holds(scene(DOG)) and not holds(scene(CAT, DOG))
 
 
-def test_sides_may_be_told_from_either_end() -> None:
-    """Left of and right of are the same scene told twice."""
+def test_sides_have_two_descriptions() -> None:
+    """ "Left of" and "right of" describe the same scene."""
     holds = evaluate._sides("cat", "dog")
     assert holds(scene(CAT, DOG, relation="left")) and holds(scene(DOG, CAT, relation="right"))
     assert not holds(scene(CAT, DOG, relation="right")) and not holds(scene(CAT, DOG))

@@ -1,4 +1,4 @@
-"""Forms of nouns: articles, plurals, and every word of the table of things put through them."""
+"""Forms of nouns: articles and plurals, for every word of the table of things."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from training.grammar import (
 )
 
 WORDS = [word for thing in things.THINGS for word in (thing.name, *thing.synonyms)]
-# Words that end in s and are one thing.
+# Singular words that end in s.
 ONE = re.compile(r"(us|ss|rhinoceros|fleur-de-lis)$")
 
 
@@ -52,7 +52,7 @@ ONE = re.compile(r"(us|ss|rhinoceros|fleur-de-lis)$")
     ],
 )
 def test_articles_follow_the_sound(words: str, expected: str) -> None:
-    """An article fits how its word is said, not how it is written."""
+    """An article depends on pronunciation, not on spelling."""
     assert article(words) == expected
 
 
@@ -86,12 +86,12 @@ def test_articles_follow_the_sound(words: str, expected: str) -> None:
     ],
 )
 def test_plurals_are_those_of_the_head(noun: str, expected: str) -> None:
-    """The word that is counted changes, and nothing else."""
+    """Only the head of a name gets the plural."""
     assert plural(noun) == expected
 
 
 def test_every_word_of_the_table_has_a_plural() -> None:
-    """A word stays as it is only if the lists say so, and no s is set where it cannot be said."""
+    """A word is unchanged only if the lists say so, and its plural can be pronounced."""
     still = [word for word in WORDS if plural(word) == word and word not in UNCOUNTED]
     assert [word for word in still if word.split()[-1] not in SAME] == []
     odd = re.compile(r"(ss|x|ch|sh|[^aeiou]y|man)s$")
@@ -99,7 +99,7 @@ def test_every_word_of_the_table_has_a_plural() -> None:
 
 
 def test_words_that_are_many_take_no_article() -> None:
-    """What ends in a plural s is in the lists, and what a list holds is in the table."""
+    """Words with a plural s are in the lists, and words of the lists are in the table."""
     heads = {word: re.split(r" (?:of|with|in|on|covering|holding) ", word)[0] for word in WORDS}
     doing = re.compile(r"(blowing|peeking|holding|lifting|crossbones|kiss)\b")
     many = [word for word, head in heads.items() if head.endswith("s") and not ONE.search(head)]
@@ -122,12 +122,12 @@ def test_words_that_are_many_take_no_article() -> None:
     ],
 )
 def test_nouns_are_named_with_what_they_take(noun: str, expected: str) -> None:
-    """One of a thing is said with an article, a name and a mass without."""
+    """A countable noun has an article; names and mass nouns have none."""
     assert with_article(noun) == expected
 
 
-def test_adjectives_go_behind_the_article() -> None:
-    """The article fits the adjective then."""
+def test_adjectives_follow_the_article() -> None:
+    """The article fits the adjective that follows it."""
     assert add_adjective("a village", "old") == "an old village"
     assert add_adjective("the hills", "snowy") == "the snowy hills"
     assert add_adjective("mountains", "autumn") == "autumn mountains"
@@ -143,5 +143,5 @@ def test_adjectives_go_behind_the_article() -> None:
     ],
 )
 def test_what_empty_fields_leave_is_cleaned(text: str, expected: str) -> None:
-    """Spaces, commas and articles are as one would write them."""
+    """Spaces, commas and articles are corrected."""
     assert clean(text) == expected

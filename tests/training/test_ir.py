@@ -1,4 +1,4 @@
-"""Reading networks back from their files, against the runtime's own reading."""
+"""Reading networks from their files, compared with OpenVINO's reading."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.ir import read_parameters
 
 @pytest.mark.parametrize("name", ["denoiser", "text_encoder"])
 def test_matrices_are_those_of_the_runtime(name: str) -> None:
-    """Every matrix that the file names is found, with the values that OpenVINO reads."""
+    """Every named matrix is found, with the values that OpenVINO reads."""
     found = read_parameters(WEIGHTS / f"{name}.xml")
     num_compared = 0
     for op in openvino_core().read_model(WEIGHTS / f"{name}.xml").get_ops():
@@ -25,7 +25,7 @@ def test_matrices_are_those_of_the_runtime(name: str) -> None:
 
 
 def test_biases_and_norms_are_found() -> None:
-    """What has no name of its own in the file is found under the module that uses it."""
+    """Unnamed constants are found under the module that uses them."""
     found = read_parameters(WEIGHTS / "text_encoder.xml")
     layers = [name for name in found if name.startswith("bert.encoder.layer.0.")]
     weights = {name.removesuffix(".weight") for name in layers if name.endswith(".weight")}

@@ -1,4 +1,4 @@
-"""The contact sheets of the table: one cell for each row, on as many pages as that needs."""
+"""Contact sheets of the table: one cell per row, on as many pages as necessary."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BALL = BY_NAME["ball"]
 
 
 def test_sheets_hold_every_row(tmp_path: Path) -> None:
-    """Rows fill pages in their order; a page that is not full is paper at its end."""
+    """Rows fill pages in order; the rest of the last page is paper."""
     per_page = lookbook.COLUMNS * lookbook.ROWS
     paths = lookbook.sheets([BALL] * (per_page + 1), tmp_path / "new")
     assert [path.name for path in paths] == ["things-00.png", "things-01.png"]
@@ -27,7 +27,7 @@ def test_sheets_hold_every_row(tmp_path: Path) -> None:
 
 
 def test_a_colour_is_shown_by_what_takes_it() -> None:
-    """Our own red ball turns blue, and what takes no colour stays as it is."""
+    """The red ball turns blue; things that cannot be recoloured stay unchanged."""
     plain, blue = (np.asarray(lookbook.cell(BALL, colour)).astype(int) for colour in ("", "blue"))
     middle = lookbook.SIDE // 2
     assert plain[middle, middle, 0] > plain[middle, middle, 2]
@@ -39,14 +39,14 @@ def test_a_colour_is_shown_by_what_takes_it() -> None:
 @pytest.mark.parametrize(
     ("option", "said", "allowed"), [("--tag", "fishy", "insect"), ("--colour", "blau", "purple")]
 )
-def test_what_is_not_known_is_refused(
+def test_unknown_tag_or_colour(
     option: str,
     said: str,
     allowed: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A tag or colour that there is not is an error that shows what there is."""
+    """An unknown tag or colour is an error that lists the known ones."""
     monkeypatch.setattr("sys.argv", ["lookbook", "unused", option, said])
     with pytest.raises(SystemExit):
         lookbook.main()

@@ -1,4 +1,4 @@
-"""Negative prompts of the training: whatever they say is not in the scene that goes with them."""
+"""Negative prompts in training: the scene never contains what they name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.wording import STYLE_WORDS, TERRAIN_WORDS
 
 
 def negated(num: int) -> Iterator[tuple[Scene, Scene, str]]:
-    """Scenes as chance has them, as their negative prompt leaves them, and that prompt."""
+    """Random scenes after the effect of their negative prompt, and that prompt."""
     rng, r = np.random.default_rng(5), random.Random(5)
     for i in range(num):
         scene = scenes.sample_scene(rng, SHAPES[i % len(SHAPES)])
@@ -34,15 +34,15 @@ def listed(words: str) -> set[str]:
 
 
 def test_half_of_the_scenes_have_none() -> None:
-    """An empty negative prompt leaves the scene; some scenes lose something to theirs."""
+    """An empty negative prompt does not change the scene; others remove something."""
     empty = [scene == found for scene, found, words in CASES if not words]
     changed = sum(scene != found for scene, found, _ in CASES)
     assert all(empty) and 0.45 < len(empty) / len(CASES) < 0.55
     assert 0.15 < changed / len(CASES) < 0.3
 
 
-def test_no_sun_moon_or_weather_that_is_refused() -> None:
-    """What the sky shows is not what the negative prompt says."""
+def test_excluded_sky() -> None:
+    """The sky shows nothing that the negative prompt names."""
     seen: Counter[str] = Counter()
     for _, scene, words in CASES:
         said = listed(words)
@@ -59,8 +59,8 @@ def test_no_sun_moon_or_weather_that_is_refused() -> None:
     assert min(seen[name] for name in ("sun", "moon", *negating.WEATHER_WORDS)) > 3, seen
 
 
-def test_no_thing_that_is_refused() -> None:
-    """No thing in the scene has a name, a synonym or a plural that the negative prompt says."""
+def test_excluded_objects() -> None:
+    """No object has a name, synonym or plural that the negative prompt contains."""
     for _, scene, words in CASES:
         for item in scene.objects:
             row = things.BY_NAME.get(item.name)
@@ -69,24 +69,24 @@ def test_no_thing_that_is_refused() -> None:
 
 
 @pytest.mark.parametrize("colour", BACKS)
-def test_no_background_that_is_refused(colour: str) -> None:
-    """A background that is refused by its colour has another one."""
+def test_excluded_background(colour: str) -> None:
+    """A background whose colour is excluded is replaced."""
     said = {f"{colour} background", f"{colour} wall"}
     scenes_of = [scene for _, scene, words in CASES if said & listed(words)]
     assert all(scene.background != colour for scene in scenes_of) and scenes_of
 
 
-def test_no_terrain_or_style_that_is_refused() -> None:
-    """The names of a picture's style and of its land are not in its negative prompt."""
+def test_excluded_terrain_and_style() -> None:
+    """The names of the scene's style and terrain are not in its negative prompt."""
     for _, scene, words in CASES:
         own = {*STYLE_WORDS[scene.style][0]} if scene.style else set()
         own |= {*TERRAIN_WORDS[scene.terrain][1]} if scene.terrain else set()
-        shared = {"palm trees", "stars", "flowers", "planets"}  # said of more than one land
+        shared = {"palm trees", "stars", "flowers", "planets"}  # describes more than one terrain
         assert not (own - shared) & listed(words), (scene, words)
 
 
-def test_what_is_left_can_be_told_and_drawn() -> None:
-    """A scene that lost something is a scene like any other."""
+def test_changed_scenes_are_valid() -> None:
+    """A changed scene can be captioned and drawn like any other."""
     for before, scene, _ in CASES:
         if scene != before:
             tokens = fields.encode(scene)

@@ -1,4 +1,4 @@
-"""The denoiser and what trains it, where torch is installed; nothing here trains for long."""
+"""The denoiser and its training, if torch is installed; every test is short."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def denoiser() -> Any:
 
 
 def inputs(rows: int, seed: int = 1) -> dict[str, Any]:
-    """Scenes of which half is known, and texts of some tokens."""
+    """Half-decided scenes, and texts of a few tokens."""
     generator = torch.Generator().manual_seed(seed)
     masks = torch.from_numpy(MASKED)
     known = (torch.rand(rows, len(FIELDS), generator=generator) * masks).long()
@@ -63,7 +63,7 @@ def logits(denoiser: Any, given: dict[str, Any]) -> Any:
 
 
 def test_logits_are_those_of_all_fields(denoiser: Any) -> None:
-    """Any scene, wholly masked or wholly known, gives finite logits of all fields."""
+    """Every scene, fully masked or fully decided, gives finite logits of all fields."""
     given = inputs(3)
     given["tokens"][0] = torch.from_numpy(MASKED)
     given["tokens"][1] = torch.from_numpy(MASKED - 1)
@@ -71,8 +71,8 @@ def test_logits_are_those_of_all_fields(denoiser: Any) -> None:
     assert found.shape == (3, NUM_LOGITS) and bool(found.isfinite().all())
 
 
-def test_rows_do_not_know_of_each_other(denoiser: Any) -> None:
-    """A row alone has the logits that it has among others."""
+def test_rows_are_independent(denoiser: Any) -> None:
+    """A row has the same logits alone and among others."""
     given = inputs(4)
     together = logits(denoiser, given)
     for row in range(4):
@@ -82,29 +82,29 @@ def test_rows_do_not_know_of_each_other(denoiser: Any) -> None:
 
 @pytest.mark.parametrize("name", ["tokens", "text", "negative", "shape"])
 def test_every_input_counts(denoiser: Any, name: str) -> None:
-    """What is known, both texts and the shape each change the logits."""
+    """The decided fields, both texts and the shape each change the logits."""
     given, other = inputs(2), inputs(2, seed=2)
     other["shape"] = given["shape"] + 1
     changed = {**given, name: other[name]}
     assert (logits(denoiser, given) - logits(denoiser, changed)).abs().max() > 1e-3
 
 
-def test_the_two_texts_are_told_apart(denoiser: Any) -> None:
-    """What is wanted and what is not, exchanged, is another request."""
+def test_prompts_are_not_interchangeable(denoiser: Any) -> None:
+    """Swapping the prompt and the negative prompt changes the logits."""
     given = inputs(2)
     swapped = {**given, "text": given["negative"], "negative": given["text"]}
     assert (logits(denoiser, given) - logits(denoiser, swapped)).abs().max() > 1e-3
 
 
 def test_empty_slots_are_not_read(denoiser: Any) -> None:
-    """A shorter negative prompt is the same as one padded with nothing."""
+    """A shorter negative prompt equals one that is padded with zeros."""
     given = inputs(2)
     short = {**given, "negative": given["negative"][:, :9]}
     torch.testing.assert_close(logits(denoiser, short), logits(denoiser, given), atol=1e-4, rtol=0)
 
 
 def test_copies_of_a_scene_share_its_text(denoiser: Any) -> None:
-    """Three scenes for each text are the same as each with the text of its own."""
+    """Three scenes per text equal three scenes with a text each."""
     given = inputs(6)
     few = {**given, "text": given["text"][:2], "negative": given["negative"][:2]}
     many = {name: few[name].repeat_interleave(3, dim=0) for name in ("text", "negative")}
@@ -114,11 +114,11 @@ def test_copies_of_a_scene_share_its_text(denoiser: Any) -> None:
 
 
 def test_logits_of_names_lie_where_the_fields_say() -> None:
-    """A name with another meaning changes its own logits in the three slots and no others'."""
+    """A name with another meaning changes only its own logits, in the three slots."""
     torch.manual_seed(2)
     denoiser = network.Denoiser(SMALL, torch.randn(network.NUM_NAMES, TEXT_WIDTH)).eval()
     given = inputs(1)
-    given["tokens"][0] = torch.from_numpy(MASKED)  # so that the name is not read
+    given["tokens"][0] = torch.from_numpy(MASKED)  # hides the name
     before, place = logits(denoiser, given), OBJECT_FIELDS["name"].index("cat")
     with torch.no_grad():
         denoiser.own_name.weight[place] += 1.0
@@ -126,8 +126,8 @@ def test_logits_of_names_lie_where_the_fields_say() -> None:
     assert changed == [int(STARTS[AT[slot, "name"]]) + place for slot in (1, 2, 3)]
 
 
-def test_masks_are_the_samplers_or_any() -> None:
-    """Most rows know the first fields of the order, some any; only what is masked counts."""
+def test_masks() -> None:
+    """Most rows have the first fields decided, some have random ones; only masked fields count."""
     masked, weight = train.draw_masks(2000, torch.Generator().manual_seed(3))
     in_order = masked[:, list(ORDER)].long()
     is_suffix = (in_order.diff(dim=1) >= 0).all(dim=1).float().mean().item()
@@ -139,7 +139,7 @@ def test_masks_are_the_samplers_or_any() -> None:
 
 
 def test_the_loss_is_of_what_is_masked() -> None:
-    """Known fields do not count; sure and right logits cost nothing, even ones the entropy."""
+    """Decided fields have no loss; correct logits cost nothing, uniform ones the entropy."""
     tokens = torch.zeros(2, len(FIELDS), dtype=torch.int64)
     weight = torch.zeros(2, len(FIELDS))
     weight[:, 0] = 1.0
@@ -154,7 +154,7 @@ def test_the_loss_is_of_what_is_masked() -> None:
 
 
 def test_a_few_steps_learn_two_scenes() -> None:
-    """All parameters get gradients, and the loss of two scenes with their texts falls far."""
+    """All parameters get gradients, and the loss on two scenes falls far."""
     torch.manual_seed(4)
     denoiser = network.Denoiser(SMALL, torch.randn(network.NUM_NAMES, TEXT_WIDTH))
     given = inputs(2)
@@ -174,7 +174,7 @@ def test_a_few_steps_learn_two_scenes() -> None:
 
 
 def test_updates_are_orthogonal() -> None:
-    """Singular values of an update are near one, whatever the gradient's and its shape."""
+    """The singular values of an update are near one, for any gradient and shape."""
     for shape in ((2, 48, 16), (2, 16, 48)):
         torch.manual_seed(5)
         values = torch.linalg.svdvals(muon.orthogonalize(torch.randn(shape)))
@@ -182,8 +182,7 @@ def test_updates_are_orthogonal() -> None:
 
 
 def test_parts_give_the_denoiser_back(tmp_path: Path, monkeypatch: Any, denoiser: Any) -> None:
-    """Weights come back within float16 from many small files, with what was trained; old parts of
-    a longer run do not stay."""
+    """Weights survive the split into small float16 files; old parts of a longer run are deleted."""
     monkeypatch.setattr(checkpoints, "PART_BYTES", 100_000)
     trained = {"captions": 7, "steps": 3, "seconds": 1.5}
     (tmp_path / "part-99").write_bytes(b"old")
@@ -196,8 +195,8 @@ def test_parts_give_the_denoiser_back(tmp_path: Path, monkeypatch: Any, denoiser
         torch.testing.assert_close(value, denoiser.state_dict()[name], atol=1e-3, rtol=1e-3)
 
 
-def test_what_is_no_start_is_refused(tmp_path: Path, denoiser: Any) -> None:
-    """An empty folder and weights of another shape are errors that say what to do."""
+def test_invalid_start(tmp_path: Path, denoiser: Any) -> None:
+    """An empty directory and weights of another shape are errors that say what to do."""
     with pytest.raises(SystemExit, match="neither checkpoint.pt nor part-0"):
         checkpoints.load_denoiser(tmp_path)
     facts = {"captions": 0, "steps": 0, "seconds": 0}
@@ -220,7 +219,7 @@ class Counting:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Twelve scenes whose tokens, shape and caption tell which they are."""
+    """Twelve scenes that can be identified by their tokens, shape and caption."""
     tokens = np.repeat(np.arange(12, dtype=np.int16)[:, None], len(FIELDS), axis=1)
     np.savez(tmp_path / "scenes.npz", tokens=tokens, shapes=np.arange(12, dtype=np.int8) % 9)
     (tmp_path / "captions.json").write_text(json.dumps(["x" * (i + 1) for i in range(12)]))
@@ -229,8 +228,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_batches_hold_scenes_with_their_own_words(folder: Path) -> None:
-    """Every row's text, negative prompt and shape are its scene's; some have no words at all; one
-    pass over the data has each scene once."""
+    """Every row has its scene's texts, or none, and its shape; an epoch has each scene once."""
     data = dataset.Dataset(folder, Counting(), seed=1)
     batches, seen, num_empty = data.batches(4), [], 0
     for _ in range(30):
@@ -250,8 +248,7 @@ def test_batches_hold_scenes_with_their_own_words(folder: Path) -> None:
 
 
 def test_words_are_encoded_once(folder: Path) -> None:
-    """Equal texts are encoded together, and a second reading encodes none; a part that was cut
-    short is begun again."""
+    """Equal texts are encoded together and only once; an incomplete part is encoded again."""
     (folder / "captions.npy.part").write_bytes(b"cut short")
     first, second = Counting(), Counting()
     dataset.Dataset(folder, first, seed=1)
@@ -261,7 +258,7 @@ def test_words_are_encoded_once(folder: Path) -> None:
 
 
 def test_batches_follow_the_seed(folder: Path) -> None:
-    """The same seed gives the same batches, another one others."""
+    """The same seed gives the same batches; another seed gives others."""
     drawn = [
         [batch[0][:, 0].tolist() for batch, _ in zip(data.batches(4), range(6), strict=False)]
         for data in (dataset.Dataset(folder, Counting(), seed) for seed in (1, 1, 2))
@@ -270,7 +267,7 @@ def test_batches_follow_the_seed(folder: Path) -> None:
 
 
 def test_meanings_are_those_of_all_words_for_a_name() -> None:
-    """A name's row is the mean over it and its synonyms, and no thing means nothing."""
+    """A name's row is the mean over the name and its synonyms; the empty name is zero."""
     found = dataset.name_meanings(Counting())
     assert found.shape == (len(OBJECT_FIELDS["name"]), TEXT_WIDTH) and not bool(found[0].any())
     words = ("glowing mushroom",)
@@ -279,7 +276,7 @@ def test_meanings_are_those_of_all_words_for_a_name() -> None:
 
 
 def test_the_exported_network_is_the_same(tmp_path: Path, denoiser: Any) -> None:
-    """OpenVINO's logits are torch's within what float16 weights cost, for any number of rows."""
+    """OpenVINO's logits match torch's within float16 precision, for any number of rows."""
     ov = pytest.importorskip("openvino")
     export: Any = pytest.importorskip("training.export")
     export.export_denoiser(denoiser, tmp_path)

@@ -1,4 +1,4 @@
-"""How people ask: what is put around a caption says nothing of the scene."""
+"""Phrases around captions, which say nothing about the scene."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def worded(text: str) -> list[str]:
 
 
 def test_a_caption_stays_whole() -> None:
-    """Its words come in their order, with nothing but the phrases' own before and after them."""
+    """The caption's words stay in order; only the phrase surrounds them."""
     rng = np.random.default_rng(1)
     inner, own = worded(CAPTION), {word for text in OWN for word in worded(text)}
     found = [phrasing.asked(CAPTION, rng) for _ in range(3000)]
@@ -36,7 +36,7 @@ def test_a_caption_stays_whole() -> None:
 
 
 def test_every_phrase_occurs() -> None:
-    """No tag, question or junk is there in vain."""
+    """Every tag, question and junk phrase is used."""
     rng = np.random.default_rng(2)
     texts = {phrasing.asked("a cat", rng).lower() for _ in range(8000)}
     said = " | ".join(texts)
@@ -47,7 +47,7 @@ def test_every_phrase_occurs() -> None:
 
 
 def test_junk_is_a_list_of_its_own_words() -> None:
-    """One to six words that people put into every negative prompt, none twice."""
+    """Junk is one to six typical words of negative prompts, none twice."""
     rng = np.random.default_rng(3)
     for _ in range(300):
         words = phrasing.junk(rng).split(", ")
@@ -56,7 +56,7 @@ def test_junk_is_a_list_of_its_own_words() -> None:
 
 
 def test_phrases_say_nothing_of_a_scene() -> None:
-    """No phrase holds a thing's name, a colour, a place, an hour or a style."""
+    """No phrase contains a thing, a colour, a place, an hour or a style."""
     names = [word for row in things.THINGS for word in (row.name, *row.synonyms)]
     places = [word for nouns, *_ in TERRAIN_WORDS.values() for word in nouns]
     said = (*TIME_NOUNS.values(), *TIME_PHRASES.values())

@@ -1,4 +1,4 @@
-"""The table of things, and the art: what a cache may hold, found without any network."""
+"""The table of things and its looks, without any network."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def words(thing: things.Thing) -> tuple[str, ...]:
 
 
 def test_rows_use_the_letters_of_the_table() -> None:
-    """Kinds, places and colours are among those that the rest knows, and every row has tags."""
+    """Kinds, places and colours are known, and every row has tags."""
     for thing in things.THINGS:
         assert thing.kind in things.KINDS and thing.place in things.PLACES, thing
         assert thing.colour in ("", *COLOURS) and all(thing.slugs) and all(thing.tags), thing
 
 
 def test_the_table_is_large() -> None:
-    """It has a thousand names, and many of every kind."""
+    """The table has a thousand names, with many of every kind."""
     kinds = Counter(thing.kind for thing in things.THINGS)
     assert len(things.BY_NAME) >= 1000
     assert set(kinds) == set(things.KINDS) and min(kinds.values()) >= 30, kinds
 
 
 def test_no_word_names_two_things() -> None:
-    """Names and synonyms occur once, in small letters."""
+    """Names and synonyms are unique and in lower case."""
     said = Counter(word for thing in things.THINGS for word in words(thing))
     assert said.most_common(1)[0][1] == 1, said.most_common(5)
     odd = [word for word in said if not re.fullmatch(r"[a-z0-9][a-z0-9'-]*( [a-z0-9'-]+)*", word)]
@@ -41,15 +41,15 @@ def test_no_word_names_two_things() -> None:
 
 
 def test_colour_words_are_not_said_twice() -> None:
-    """What has a colour word, or takes any, is not called by one ("a red red apple")."""
+    """A thing with a colour word, or with any colour, has none in its name ("a red red apple")."""
     colour = re.compile(rf"\b({'|'.join(COLOURS)}|grey)\b")
     coloured = [thing for thing in things.THINGS if thing.colour or thing.recolourable]
     twice = [word for thing in coloured for word in words(thing) if colour.search(word)]
     assert len(coloured) > 200 and twice == []
 
 
-def test_what_is_asked_for_first_is_drawn_most() -> None:
-    """The best known things weigh more than others, faces and gestures less."""
+def test_popular_things_weigh_more() -> None:
+    """Popular things have more weight than others, faces and gestures have less."""
     weights = {name: things.BY_NAME[name].weight for name in ("cat", "donkey", "thumbs up")}
     assert weights["cat"] > weights["donkey"] > weights["thumbs up"] > 0
     assert things.BY_NAME["smiling face"].weight == weights["cat"]
@@ -66,13 +66,13 @@ def test_what_is_asked_for_first_is_drawn_most() -> None:
     ],
 )
 def test_a_row_that_cannot_be_read_is_named(line: str, said: str) -> None:
-    """An error says which line of the table is wrong and what is allowed."""
+    """An error names the invalid line of the table and what is allowed."""
     with pytest.raises(ValueError, match=re.escape(said)):
         things.parse(f"# a comment\n{line}\n")
 
 
 def test_tags_hold_for_the_rows_below_them() -> None:
-    """A line of tags counts until the next one."""
+    """A line of tags applies to the rows up to the next one."""
     table = "@ animal,pet\ncat|||||\n@ food\npie|pie cake|f|i||r\n".replace("|||||", "||a|g||")
     cat, pie = things.parse(table)
     assert (cat.tags, cat.slugs) == (("animal", "pet"), ("cat",))
@@ -80,13 +80,13 @@ def test_tags_hold_for_the_rows_below_them() -> None:
 
 
 def test_lists_name_things_of_the_table() -> None:
-    """Whatever is said of a thing by name is said of one that exists."""
+    """Lists of names contain only things of the table."""
     lists = {*things.ICONIC, *sample.IN_SPACE, *sample.SKY_ONLY_BY_DAY, *sample.GLOWING}
     assert lists <= things.BY_NAME.keys()
 
 
 def test_main_colour_is_the_one_that_covers_most() -> None:
-    """Our own red ball with its cream stripes is red, not cream."""
+    """The red ball with cream stripes is red, not cream."""
     hue, light, saturation = main_colour("drawn", "ball")
     assert min(hue, 1 - hue) < 0.03 and 0.4 < light < 0.7 and saturation > 0.6
 
@@ -100,7 +100,7 @@ def test_every_drawing_of_our_own_is_somewhere_used() -> None:
     assert things.DRAWN.keys() == set(symbols) and len(symbols) == len(things.DRAWN) > 40
 
 
-LEARNED = {  # looks whose slug is not the name's own
+LEARNED = {  # looks whose slug differs from the name
     "airplane": "fluent-emoji-flat:airplane",
     "apple": "noto:red-apple",
     "bee": "noto:honeybee",
@@ -120,15 +120,15 @@ LEARNED = {  # looks whose slug is not the name's own
 }
 
 
-def test_the_best_known_things_look_as_they_did() -> None:
-    """Their first look is the one that models of the narrowed domain have learned."""
+def test_looks_of_popular_things_are_frozen() -> None:
+    """The first looks of popular things have not changed since the weights were trained."""
     for name in things.ICONIC:
         look = ":".join(things.looks(things.BY_NAME[name])[0])
         assert look == LEARNED.get(name, f"noto:{name.replace(' ', '-')}")
 
 
-def test_what_takes_a_colour_shows_it() -> None:
-    """Of each look that may be recoloured, a fifth or more changes in one colour of two."""
+def test_recolouring_is_visible() -> None:
+    """In at least one of two colours, recolouring changes a fifth of a look or more."""
     pale = []
     for thing in things.THINGS:
         for look in things.looks(thing) if thing.recolourable else ():
@@ -138,7 +138,7 @@ def test_what_takes_a_colour_shows_it() -> None:
 
 
 def _changed(look: tuple[str, str], colour: str) -> float:
-    """The share of a look's pixels that recolouring changes plainly."""
+    """The share of a look's pixels that recolouring clearly changes."""
     drawn = things.drawn(look)
     size = drawn[1:]
     texts = (drawn[0], recoloured(*look, colour))

@@ -1,4 +1,4 @@
-"""Words that training never has: they measure what the text encoder knows by itself."""
+"""Words that training never uses: they measure the text encoder's own knowledge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NUM_SCENES, NUM_CAPTIONS = 1000, 20
 
 @pytest.fixture(scope="module")
 def vocabulary() -> str:
-    """All names and synonyms and 20,000 captions, in small letters."""
+    """All names and synonyms and 20,000 captions, in lower case."""
     rng = np.random.default_rng(8)
     texts = [word for row in things.THINGS for word in (row.name, *row.synonyms)]
     for i in range(NUM_SCENES):
@@ -26,13 +26,13 @@ def vocabulary() -> str:
 
 
 def test_no_caption_has_an_unseen_word(vocabulary: str) -> None:
-    """None occurs by itself, in many, or within a longer name."""
+    """No caption contains an unseen word, in any form or within a longer name."""
     either = "|".join(re.escape(word) for word in sorted(unseen.WORDS, key=len, reverse=True))
     assert set(re.findall(rf"\b({either})(?:s|es)?\b", vocabulary)) == set()
 
 
 def test_unseen_words_mean_things_of_the_table() -> None:
-    """Each stands once in its table and for things that there are."""
+    """Each word occurs once, and its things are in the table."""
     lines = unseen._TABLE.strip().splitlines()
     assert len(lines) == len(unseen.WORDS) > 50
     meant = {name for names in unseen.WORDS.values() for name in names}

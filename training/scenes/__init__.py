@@ -1,4 +1,4 @@
-"""Chance: which scenes there are, and how often, for training. Nothing here draws or words them."""
+"""Random scenes for training: which occur, and how often."""
 
 from training.scenes.domain import sample_scene
 

@@ -1,7 +1,7 @@
-"""Chance: things in relation to each other, and things in landscapes.
+"""Random scenes with objects in a relation, and with objects in landscapes.
 
-A relation is drawn first and then things that make sense in it: something to sit on, something to
-stand under, something large enough to be seen behind something else.
+The relation is sampled first, then objects that suit it: something to sit on, something to be
+under, something large enough to be visible behind another.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def sample_pair(r: random.Random, width: int, height: int) -> Scene:
 
 
 def _items(r: random.Random, relation: str) -> tuple[SceneObject, ...]:
-    """Things that can stand in a relation, the one that is spoken of first coming first."""
+    """Objects that suit a relation, the one that captions name first at the start."""
     rows = countable()
     first, second = _rows_of(r, relation)
     counts = (1, 1)

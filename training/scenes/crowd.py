@@ -1,6 +1,6 @@
-"""Chance: one thing in many ways, alone, counted, small or large, close up, or all over.
+"""Random scenes of one thing: alone, counted, small or large, close up, or repeated.
 
-What is drawn here stands on simple ground. Which names cannot be counted is grammar's to say.
+The ground is simple. `grammar` knows which names are uncountable.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Chance: what is seen indoors, on a floor, on a table, on a shelf, or through a window."""
+"""Random indoor scenes: on a floor, a table or a shelf, or at a window."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from training.scenes.sample import one_of, pick, placed, sample_landscape
 
 SETTINGS = {"room": 1.2, "table": 1.3, "shelf": 0.8, "window": 1.3}
 WALLS = tuple(name for name in BACKS if name not in ("black", "red"))
-# Furniture and pets: what stands on a floor, besides people.
+# Furniture and pets, for the floor, besides people.
 FLOOR = (
     "cat,dog,rabbit,sofa,chair,bed,television,potted plant,guitar,gift,teddy bear,robot,ball,"
     "christmas tree,backpack,umbrella,telescope,violin,ghost,turtle,penguin,balloon,bicycle,"
     "floor lamp,desk,table,bookshelf,wardrobe,dresser,drum,suitcase,toy blocks,boy,girl,harp"
 ).split(",")
-# What lies on tables and shelves, by tag, and what is too large or too flat for it all the same.
+# Things for tables and shelves, by tag, and those that are too large or too flat.
 SMALL_TAGS = frozenset(
     "food tableware game art science electronics household holiday award".split()
 )
@@ -38,7 +38,7 @@ SILL = (
 
 @lru_cache(maxsize=4)
 def furnishing(setting: str) -> tuple[things.Thing, ...]:
-    """What can stand at a place indoors."""
+    """Things that suit an indoor place."""
     rows = countable()
     if setting == "room":
         return tuple(t for t in rows if t.name in FLOOR)

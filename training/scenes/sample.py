@@ -1,7 +1,6 @@
-"""Chance: single things and landscapes, drawn from weights, and what fits into which landscape.
+"""Random single things and landscapes, by weight, and which things suit which landscape.
 
-Everything that a caption may say is decided here, and a seed for the layout. Nothing here draws
-pictures; `domain` says how often a scene is of which kind.
+Everything that a caption may say is decided here, and the seed of the layout.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ SUNS = {"dawn": 0.6, "day": 0.4, "sunset": 0.85}
 GLOWING_TERRAINS = ("mushrooms", "flowers")
 SEASONAL = ("mountains", "hills", "river", "forest", "lake", "road", "village", "waterfall")
 SNOWLESS = ("desert", "jungle", "beach", "islands", "canyon", "volcano")
-CROWDED = ("mushrooms", "volcano", "waterfall", "jungle")  # no room for a thing in front
+CROWDED = ("mushrooms", "volcano", "waterfall", "jungle")  # no space for an object in front
 IN_SPACE = ("rocket", "ufo", "astronaut", "planet", "alien", "star", "moon", "robot")
 SKY_ONLY_BY_DAY = ("bee", "butterfly", "dove", "kite", "parachute")
 GLOWING = ("lantern", "jack-o'-lantern")

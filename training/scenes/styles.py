@@ -1,7 +1,7 @@
-"""Chance: in which style a scene is drawn, and what of it that style leaves to be seen.
+"""Random styles of scenes, and what remains visible in each.
 
-A style without colours takes the colour words out of a scene, so that no caption can name them;
-neon needs the dark, lines need clear shapes.
+A style without colours removes the colour words from a scene, so that no caption names them. Neon
+needs darkness, and lines need clear shapes.
 """
 
 from __future__ import annotations
