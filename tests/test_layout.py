@@ -76,6 +76,18 @@ def test_no_import_cycle() -> None:
     graphlib.TopologicalSorter(graph).prepare()
 
 
+def test_settings_end_at_the_top() -> None:
+    """Only the outer modules take the whole `Settings`; all others take what they need."""
+    users = {name for name in MODULES if "daguerre.config" in own_imports(name)}
+    outer = {
+        "daguerre.factory",
+        "daguerre.library",
+        "daguerre.server.app",
+        "daguerre.server.server",
+    }
+    assert {name for name in users if layer(name) != "cli"} == outer
+
+
 @pytest.mark.parametrize("name", of_layer("engine", "models"))
 def test_engine_is_independent_of_http(name: str) -> None:
     """The engine and the models import no HTTP, request schema, database, key or base64 module."""

@@ -148,7 +148,7 @@ class Settings:
     )
     cache_seeded_requests: bool = _setting(
         False,
-        "Answer a request that names a seed from the cache if the cache has its image.",
+        "Answer a request that names a seed from the image store if it has the image.",
         validation.boolean,
     )
     default_response_format: str = _setting(

@@ -49,22 +49,21 @@ def read_catalog(settings: Settings) -> Catalog:
     return catalog.read(settings.catalog, settings.data_dir())
 
 
-def list_models(settings: Settings) -> tuple[ModelInfo, ...]:
+def list_models(settings: Settings) -> list[ModelInfo]:
     """The catalog's models, for listings. Checkpoints and extras may be missing."""
+    config = engine_config(settings)
+    return [_model_info(config, name) for name in config.catalog.models]
+
+
+def _model_info(config: EngineConfig, name: str) -> ModelInfo:
     from daguerre.params import ModelInfo
 
-    config = engine_config(settings)
-    models, checkpoints = config.catalog.models, config.catalog.checkpoints
-    missing = {name: one for name, one in checkpoints.items() if not one.is_downloaded}
-    hint = "not downloaded; run: daguerre models pull"
-    infos = {
-        name: ModelInfo(name, weights_sha256="", created=0, description=f"{one.pin}, {hint} {name}")
-        for name, one in missing.items()
-    }
-    present = {name: one for name, one in models.items() if name not in missing}
-    catalog = replace(config.catalog, models=present)
-    infos |= {one.info.model: one.info for one in build_models(replace(config, catalog=catalog))}
-    return tuple(infos[name] for name in models)
+    catalog = config.catalog.only(name)
+    for checkpoint in catalog.checkpoints.values():
+        if not checkpoint.is_downloaded:
+            hint = f"{checkpoint.pin}, not downloaded; run: daguerre models pull {name}"
+            return ModelInfo(name, weights_sha256="", created=0, description=hint)
+    return build_models(replace(config, catalog=catalog))[0].info
 
 
 def build_models(config: EngineConfig, worker: int = 0) -> list[Model]:

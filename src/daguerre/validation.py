@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -123,11 +123,17 @@ def check_keys(where: str, table: Table, allowed: Collection[str]) -> None:
     """Raises `SettingsError` for an unknown key."""
     for key in table:
         if key not in allowed:
-            near = difflib.get_close_matches(key, allowed, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            near = did_you_mean(key, allowed)
+            hint = f" ({near})" if near else ""
             raise SettingsError(
                 f"{where}: unknown key {key!r}{hint}; allowed: {', '.join(sorted(allowed))}"
             )
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """A question with the most similar allowed name; empty if there is none."""
+    near = difflib.get_close_matches(name, list(allowed), n=1)
+    return f"did you mean {near[0]!r}?" if near else ""
 
 
 def check_with(where: str, table: Table, other: str, key: str, allowed: Sequence[object]) -> None:

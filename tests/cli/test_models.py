@@ -15,7 +15,7 @@ from cli.conftest import opened
 from daguerre import factory
 from daguerre.cli import credentials
 from daguerre.config import Settings
-from daguerre.params import ModelInfo
+from daguerre.models.catalog import Catalog, EmbeddedConfig
 
 
 def test_life_of_a_resource(run: Callable[..., str], home: Path) -> None:
@@ -71,8 +71,8 @@ def test_unknown_model_is_refused(
     fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
     """An unknown model gets no resource; the nearest name is suggested."""
-    infos = (ModelInfo(MODEL, "0" * 64, 1), ModelInfo("flux-dev", "1" * 64, 1))
-    monkeypatch.setattr(factory, "list_models", lambda settings: infos)
+    models = {MODEL: EmbeddedConfig(), "flux-dev": EmbeddedConfig()}
+    monkeypatch.setattr(factory, "read_catalog", lambda settings: Catalog(home, models))
     near = fails("models", "create", "stabel-image-ultra", "--as", "FOX")
     assert "no model 'stabel-image-ultra'; did you mean 'stable-image-ultra'?" in near
     far = fails("models", "create", "dall-e-3", "--as", "FOX")

@@ -18,6 +18,7 @@ import click
 from daguerre.cli.flags import settings_flags
 from daguerre.config import Settings
 from daguerre.errors import InvalidRequestError, SettingsError
+from daguerre.validation import did_you_mean
 
 if TYPE_CHECKING:
     from daguerre.storage.api_keys import Resource, ResourceStore
@@ -159,14 +160,11 @@ def _open_store(settings: Settings) -> closing[ResourceStore]:
 
 
 def _check_model(settings: Settings, model: str) -> None:
-    import difflib
+    from daguerre.factory import read_catalog
 
-    from daguerre.factory import list_models
-
-    names = [info.model for info in list_models(settings)]
+    names = read_catalog(settings).models
     if model not in names:
-        near = difflib.get_close_matches(model, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"models: {', '.join(names)}"
+        hint = did_you_mean(model, names) or f"models: {', '.join(names)}"
         raise InvalidRequestError(f"the catalog has no model {model!r}; {hint}", param="model")
 
 
