@@ -16,10 +16,11 @@ PLAYGROUND := tests/playground
 AXE := $(if $(shell command -v npm 2>/dev/null),$(PLAYGROUND)/node_modules/.stamp)
 CHECKPOINTS := tests/checkpoints
 CHECKED := src tests training bench docs
+SERVER_TESTS := tests/server/ tests/storage/ tests/test_disconnect.py
 UNIT_TESTS := $(filter-out tests/__pycache__/ tests/checkpoints/ tests/clients/ tests/playground/ tests/training/,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-deps unit lowest lint prose format bench soak audit smoke clean
+.PHONY: help serve check test test-deps unit-server unit-engine lowest lint prose format bench soak audit smoke clean
 
 help:
 	@echo "make serve      install into $(VENV) and serve on http://$(HOST):$(PORT)"
@@ -41,10 +42,13 @@ serve: $(VENV)/base.stamp
 
 # No test here starts a process, a browser or a database server (marker `process`, tests/conftest.py).
 check: $(VENV)/test.stamp
-	@$(MAKE) --no-print-directory --jobs 2 lint unit
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint unit-server unit-engine
 
-unit: $(VENV)/test.stamp
-	$(BIN)/pytest -q -m "not process and not slow and not soak" $(UNIT_TESTS)
+unit-server: $(VENV)/test.stamp
+	$(BIN)/pytest -q -m "not process and not slow and not soak" -o cache_dir=.pytest_cache/server $(SERVER_TESTS)
+
+unit-engine: $(VENV)/test.stamp
+	$(BIN)/pytest -q -m "not process and not slow and not soak" -o cache_dir=.pytest_cache/engine $(filter-out $(SERVER_TESTS),$(UNIT_TESTS))
 
 # The reference pages are made with the pinned version of click, which formats them.
 lowest: $(VENV)/lowest.stamp

@@ -153,10 +153,10 @@ class DispatcherMachine(RuleBasedStateMachine):
 
     @invariant()
     def capacity_is_respected(self) -> None:
-        """Cancelled jobs count until the worker acknowledges: its inbox must not grow."""
+        """Cancelled jobs count until the worker acknowledges; a resubmitted job counts once."""
         for worker in self.workers:
-            submitted = [job for command, job in worker.inbox if command == "submit"]
-            assert len(submitted) + len(worker.jobs) <= self.max_running
+            submitted = {job for command, job in worker.inbox if command == "submit"}
+            assert len(submitted | worker.jobs) <= self.max_running
 
     @invariant()
     def quarantined_jobs_are_alone(self) -> None:
