@@ -6,7 +6,7 @@ Errors are described by `daguerre.errors`, bodies by `openapi_schemas`.
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.requests import Request
@@ -40,20 +40,6 @@ _HEADERS = {
     "x-ratelimit-remaining-requests": "Remaining requests, if the key has a limit.",
     "x-ratelimit-reset-requests": "Time until the oldest request expires, such as '51s', if the key"
     " has a limit.",
-}
-
-_IDEMPOTENCY_KEY = {
-    "name": HEADER,
-    "in": "header",
-    "description": "A repeated request with the same key gets the first response, for 24 hours.",
-    "schema": {**STRING, "minLength": 1, "maxLength": MAX_KEY_CHARS},
-}
-_TIMEOUT = {
-    "name": TIMEOUT_HEADER,
-    "in": "header",
-    "description": "Timeout in seconds from the arrival of the request. Then the response is a 504,"
-    " or a 503 in advance if the queue is too long.",
-    "schema": {"type": "number", "minimum": MIN_TIMEOUT_S},
 }
 
 
@@ -94,94 +80,89 @@ def document(base_url: str) -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    return {
-        "/": {"get": _get("The playground.", None, media_type="text/html")},
-        "/v1/images/generations": {"post": _generation()},
-        "/v1/images/files/{name}": {"get": _file()},
-        "/v1/models": {
-            "get": _get("The model of the key.", "ModelList", errors.AuthenticationError)
-        },
-        "/v1/models/{id}": {
-            "get": _get(
-                "One model.",
-                "Model",
-                errors.AuthenticationError,
-                errors.AccessDeniedError,
-                errors.NotFoundError,
-            )
-            | {"parameters": [{"name": "id", "in": "path", "required": True, "schema": STRING}]}
-        },
-        "/available-models": {"get": _get("All models of this server.", "AvailableModels")},
-        "/healthz": {"get": _get("Liveness.", "Status")},
-        "/readyz": {"get": _get("Readiness.", "Status", errors.UnavailableError)},
-        "/metrics": {"get": _get("Metrics for Prometheus.", None, media_type="text/plain")},
-        "/openapi.json": {"get": _get("This document.", None)},
-        "/docs": {"get": _get("This document as a page.", None, media_type="text/html")},
+    unauthenticated, other_model = errors.AuthenticationError, errors.AccessDeniedError
+    model = _get("One model.", _json("Model"), unauthenticated, other_model, errors.NotFoundError)
+    operations = {
+        "/": _get("The playground.", {"text/html": {}}),
+        "/v1/images/files/{name}": _file(),
+        "/v1/models": _get("The model of the key.", _json("ModelList"), unauthenticated),
+        "/v1/models/{id}": model | {"parameters": [_parameter("id", "path")]},
+        "/available-models": _get("All models of this server.", _json("AvailableModels")),
+        "/healthz": _get("Liveness.", _json("Status")),
+        "/readyz": _get("Readiness.", _json("Status"), errors.UnavailableError),
+        "/metrics": _get("Metrics for Prometheus.", {"text/plain": {}}),
+        "/openapi.json": _get("This document.", {"application/json": {}}),
+        "/docs": _get("This document as a page.", {"text/html": {}}),
     }
+    gets = {path: {"get": operation} for path, operation in operations.items()}
+    return {"/v1/images/generations": {"post": _generation()}, **gets}
 
 
 def _generation() -> dict[str, Any]:
     headers = {name: {"description": text, "schema": STRING} for name, text in _HEADERS.items()}
+    key = _parameter(
+        HEADER,
+        "header",
+        description="A repeated request with the same key gets the first response, for 24 hours.",
+        schema={**STRING, "minLength": 1, "maxLength": MAX_KEY_CHARS},
+    )
+    timeout = _parameter(
+        TIMEOUT_HEADER,
+        "header",
+        description="Timeout in seconds from the arrival of the request. Then the response is a"
+        " 504, or a 503 in advance if the queue is too long.",
+        schema={"type": "number", "minimum": MIN_TIMEOUT_S},
+    )
+    success = {
+        "description": "The image; with `stream`, a stream of `ServerSentEvent`.",
+        "headers": headers,
+        "content": _json("ImagesResponse") | _content(sse.MEDIA_TYPE, "ServerSentEvent"),
+    }
     return {
         "summary": "Generates one image.",
         "description": "The body is parsed as JSON, with any Content-Type.",
-        "parameters": [_IDEMPOTENCY_KEY, _TIMEOUT],
+        "parameters": [key, timeout],
         "requestBody": {"required": True, "content": _json("ImageGenerationRequest")},
-        "responses": {
-            "200": {
-                "description": "The image; with `stream`, a stream of `ServerSentEvent`.",
-                "headers": headers,
-                "content": _json("ImagesResponse") | _content(sse.MEDIA_TYPE, "ServerSentEvent"),
-            },
-            **{str(error.status): _failure(error) for error in _GENERATION_ERRORS},
-        },
+        "responses": {"200": success, **_failures(_GENERATION_ERRORS)},
     }
 
 
 def _file() -> dict[str, Any]:
     image: dict[str, Any] = {kind.media_type: {} for kind in FORMATS.values()}
-    fixed = {"required": True, "schema": STRING}
-    return {
-        "summary": "The file of a link.",
-        "description": "The response to `response_format` `url` has the URL, which expires.",
-        "security": [],
-        "parameters": [
-            {"name": "name", "in": "path", **fixed},
-            {"name": "expires", "in": "query", **fixed},
-            {"name": "signature", "in": "query", **fixed},
-        ],
-        "responses": {
-            "200": {"description": "The file.", "content": image},
-            "206": {"description": "The part that `Range` requests.", "content": image},
-            "304": {"description": "The file matches `If-None-Match`.", "content": {}},
-            "404": _failure(errors.NotFoundError),
-            "416": _failure(errors.RangeNotSatisfiableError),
-            "503": _failure(errors.UnavailableError),
-        },
+    failures = errors.NotFoundError, errors.RangeNotSatisfiableError, errors.UnavailableError
+    operation = _get("The image of a signed URL.", image, *failures)
+    operation["parameters"] = [
+        _parameter("name", "path"),
+        _parameter("expires", "query"),
+        _parameter("signature", "query"),
+    ]
+    operation["responses"] |= {
+        "206": {"description": "The part that `Range` requests.", "content": image},
+        "304": {"description": "The image matches `If-None-Match`.", "content": {}},
     }
+    return operation
 
 
-def _get(
-    summary: str,
-    schema: str | None,
-    *failures: type[DaguerreError],
-    media_type: str = "application/json",
-) -> dict[str, Any]:
-    content = _json(schema) if schema else {media_type: {}}
+def _get(summary: str, content: dict[str, Any], *failures: type[DaguerreError]) -> dict[str, Any]:
     return {
         "summary": summary,
         "security": [{"key": []}] if errors.AuthenticationError in failures else [],
-        "responses": {
-            "200": {"description": summary, "content": content},
-            **{str(error.status): _failure(error) for error in failures},
-        },
+        "responses": {"200": {"description": summary, "content": content}, **_failures(failures)},
     }
 
 
-def _failure(error: type[DaguerreError]) -> dict[str, Any]:
-    meaning = " ".join((error.__doc__ or "").split())
-    description = f"{HTTPStatus(error.status).phrase}, `{error.type}`. {meaning}"
-    return {"description": description, "content": _json("Error")}
+def _parameter(name: str, where: str, **others: Any) -> dict[str, Any]:
+    return {"name": name, "in": where, "required": where != "header", "schema": STRING, **others}
+
+
+def _failures(kinds: Iterable[type[DaguerreError]]) -> dict[str, Any]:
+    return {
+        str(kind.status): {
+            "description": f"`{kind.type}`. {' '.join((kind.__doc__ or '').split())}",
+            "content": _json("Error"),
+        }
+        for kind in kinds
+    }
 
 
 def _json(schema: str) -> dict[str, Any]:
