@@ -6,8 +6,10 @@ number of series.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter as CountOf
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
@@ -21,22 +23,19 @@ from daguerre.server.http.middleware import RequestContext
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS_S = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 600)
+
 Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily
+_UNSERVED = "Models that the worker does not serve, because their fingerprint differs."
 _WORKER_METRICS: tuple[tuple[type[Family], str, str, Callable[[WorkerStats], float]], ...] = (
-    (GaugeMetricFamily, "up", "1 if the worker is ready.", lambda worker: worker.is_ready),
-    (GaugeMetricFamily, "jobs", "Jobs sent to the worker.", lambda worker: worker.num_jobs),
+    (GaugeMetricFamily, "up", "1 if the worker is ready.", lambda w: w.is_ready),
+    (GaugeMetricFamily, "jobs", "Jobs sent to the worker.", lambda w: w.num_jobs),
     (
         CounterMetricFamily,
         "restarts",
         "Restarts after a crash or a hang.",
-        lambda worker: worker.num_restarts,
+        lambda w: w.num_restarts,
     ),
-    (
-        GaugeMetricFamily,
-        "mismatched_models",
-        "Models that the worker does not serve, because their fingerprint differs.",
-        lambda worker: len(worker.mismatched_models),
-    ),
+    (GaugeMetricFamily, "mismatched_models", _UNSERVED, lambda w: len(w.mismatched_models)),
 )
 
 
@@ -44,33 +43,27 @@ class Metrics:
     """Observes requests and serves the metrics."""
 
     def __init__(self, engine: Engine) -> None:
-        registry = self._registry = CollectorRegistry()
-        registry.register(_EngineCollector(engine))
-        self._requests = Counter(
+        self._registry = CollectorRegistry()
+        self._registry.register(_EngineCollector(engine))
+        counter = functools.partial(Counter, registry=self._registry)
+        histogram = functools.partial(Histogram, buckets=_BUCKETS_S, registry=self._registry)
+        self._requests = counter(
             "daguerre_http_requests",
             "HTTP requests. Status 499: the client disconnected.",
             ("route", "status"),
-            registry=registry,
         )
-        self._durations = Histogram(
+        self._durations = histogram(
             "daguerre_http_request_duration_seconds",
             "Time from the head of a request to the end of its response.",
             ("route",),
-            buckets=_BUCKETS_S,
-            registry=registry,
         )
-        self._stage_durations = Histogram(
-            "daguerre_stage_duration_seconds",
-            "Time of an image in each stage.",
-            ("stage",),
-            buckets=_BUCKETS_S,
-            registry=registry,
+        self._stage_durations = histogram(
+            "daguerre_stage_duration_seconds", "Time of an image in each stage.", ("stage",)
         )
-        self._image_store = Counter(
+        self._image_store = counter(
             "daguerre_image_store_requests",
             "Responses from the image store (hit) and new images stored in it (miss).",
             ("result",),
-            registry=registry,
         )
 
     def observe(self, context: RequestContext) -> None:
@@ -90,16 +83,10 @@ class Metrics:
 
 def stages_ms(context: RequestContext) -> dict[str, float]:
     """Stage -> milliseconds, in chronological order."""
-    timings = context.timings
-    if timings is None:
+    if context.timings is None:
         return {}
-    return {
-        "queue": timings.queue_ms,
-        "encode": timings.encode_ms,
-        "denoise": timings.denoise_ms,
-        "decode": timings.decode_ms,
-        "file": context.file_ms,
-    }
+    stages = {name.removesuffix("_ms"): ms for name, ms in asdict(context.timings).items()}
+    return {**stages, "file": context.file_ms}
 
 
 class _EngineCollector(Collector):
@@ -110,7 +97,7 @@ class _EngineCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         stats = self._engine.stats()
-        yield _gauge("ready", "1 if the engine accepts jobs.", float(stats.is_ready))
+        yield _gauge("ready", "1 if the engine accepts jobs.", stats.is_ready)
         yield _gauge("jobs_queued", "Jobs that are accepted and not started.", stats.num_queued)
         yield _gauge("jobs_running", "Jobs that are started and not finished.", stats.num_running)
         yield _gauge(
@@ -123,38 +110,34 @@ class _EngineCollector(Collector):
             "failed": stats.num_failed,
             "cancelled": stats.num_cancelled,
         }
-        yield _labelled(
-            CounterMetricFamily("daguerre_jobs", "Finished jobs.", labels=["outcome"]), outcomes
-        )
+        yield _labelled(CounterMetricFamily, "jobs", "Finished jobs.", "outcome", outcomes)
         yield _counter("forward_passes", "Forward passes of all networks.", stats.num_forwards)
         yield _counter("batch_rows", "Rows of these forward passes.", stats.num_rows)
-        yield from _worker_metrics(stats.workers)
         certified = CountOf(stats.certificates.values())
         yield _labelled(
-            GaugeMetricFamily(
-                "daguerre_batch_certificates",
-                "Batch configurations whose results were verified to be exact, or found inexact.",
-                labels=["result"],
-            ),
+            GaugeMetricFamily,
+            "batch_certificates",
+            "Batch configurations whose results were verified to be exact, or found inexact.",
+            "result",
             {"exact": certified[True], "inexact": certified[False]},
         )
+        for kind, name, help, value in _WORKER_METRICS:
+            values = {str(number): value(worker) for number, worker in enumerate(stats.workers)}
+            yield _labelled(kind, f"worker_{name}", help, "worker", values)
 
 
-def _worker_metrics(workers: Sequence[WorkerStats]) -> Iterator[Metric]:
-    for family, name, help, value in _WORKER_METRICS:
-        values = {str(number): value(worker) for number, worker in enumerate(workers)}
-        yield _labelled(family(f"daguerre_worker_{name}", help, labels=["worker"]), values)
+def _gauge(name: str, help: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"daguerre_{name}", help, value)
 
 
-def _gauge(name: str, help: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"daguerre_{name}", help, value=value)
+def _counter(name: str, help: str, value: float) -> Metric:
+    return CounterMetricFamily(f"daguerre_{name}", help, value)
 
 
-def _counter(name: str, help: str, value: float) -> CounterMetricFamily:
-    return CounterMetricFamily(f"daguerre_{name}", help, value=value)
-
-
-def _labelled(family: Family, values: Mapping[str, float]) -> Metric:
-    for label, value in values.items():
-        family.add_metric([label], value)
+def _labelled(
+    kind: type[Family], name: str, help: str, label: str, values: Mapping[str, float]
+) -> Metric:
+    family = kind(f"daguerre_{name}", help, labels=[label])
+    for value, number in values.items():
+        family.add_metric([value], number)
     return family
