@@ -62,6 +62,7 @@ def create_app(
         _environment(settings),
         outages,
         cache_seeded_requests=settings.cache_seeded_requests,
+        embed_prompt=settings.embed_prompt,
     )
     openapi = OpenApi(settings.public_base_url())
     images = ImageGenerations(_generation_config(settings), engine, keys, limiter, replays, signer)
@@ -108,7 +109,6 @@ def _generation_config(settings: Settings) -> GenerationConfig:
         request_read_timeout_s=settings.request_read_timeout_s,
         request_timeout_s=settings.request_timeout_s,
         default_response_format=settings.default_response_format,
-        embed_prompt=settings.embed_prompt,
         stores_images=settings.image_store_max_bytes > 0,
     )
 

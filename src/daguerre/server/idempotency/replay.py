@@ -8,17 +8,20 @@ With `cache_seeded_requests`, stored images also answer requests that name a see
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from starlette.datastructures import Headers
 
 from daguerre.errors import ConflictError, DeadlineExceededError, UnavailableError
-from daguerre.params import Event, ImageParams, JobFailed, ModelInfo
+from daguerre.imagefile.encoding import encode
+from daguerre.params import Event, GeneratedImage, ImageParams, JobFailed, ModelInfo, Timings
 from daguerre.protocol.request import ImageGenerationRequest
 from daguerre.server.access.auth import DATABASE_TIMEOUT_S
 from daguerre.server.http.errors import OutageLog
+from daguerre.server.http.middleware import RequestContext
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
 from daguerre.server.idempotency.header import HEADER, parse_idempotency_key, request_fingerprint
 from daguerre.server.idempotency.singleflight import JobFactory, SharedJob
@@ -37,21 +40,19 @@ class _InFlightKey:
     was_accepted: bool = False  # the engine has accepted a job of these requests
     job: SharedJob | None = None
 
-    def join_or_start(self, start: JobFactory) -> tuple[SharedJob, bool]:
-        """The shared job, and whether this call started it."""
-        if self.job and not self.job.has_failed:
-            return self.job, False
-        self.job = SharedJob(start)
-        return self.job, True
-
     async def events(self, start: JobFactory) -> AsyncGenerator[Event, None]:
         while True:
-            job, is_owner = self.join_or_start(start)
+            job = self.job
+            is_owner = job is None or job.has_failed
+            if job is None or is_owner:
+                job = self.job = SharedJob(start)
             try:
                 async with aclosing(job.events()) as events:
                     async for event in events:
                         self.was_accepted = True
-                        _raise_late(event)
+                        match event:
+                            case JobFailed(error=DeadlineExceededError() as error):
+                                raise error
                         yield event
                 return
             except DeadlineExceededError:
@@ -71,6 +72,7 @@ class IdempotentRequest:
     object_name: str
     images: ImageStore
     outages: OutageLog
+    embed_prompt: bool
     reads: bool
     writes: bool
     in_flight: _InFlightKey | None = None
@@ -78,59 +80,67 @@ class IdempotentRequest:
     is_replay: bool = False
     is_hit: bool = False
 
-    async def load(self) -> CachedImage | None:
-        """The stored image, if this request may use it. A failure of the store counts as a miss."""
-        image = None
-        if self.reads:
-            with self._logged_outage():
-                image = await self.images.get(self.object_name, REPLAY_TTL_S)
+    async def load_or_render(
+        self,
+        context: RequestContext,
+        render: Callable[[], Awaitable[GeneratedImage]],
+        *,
+        must_store: bool = False,
+    ) -> tuple[CachedImage, float]:
+        """The image file, and when work on it began, by the monotonic clock.
+
+        A failure of the store counts as a miss, unless `must_store`: then an image that cannot be
+        stored raises `UnavailableError`.
+        """
+        started, timings = time.monotonic(), Timings()
+        image = await self._load()
         self.is_hit = image is not None
-        return image and self._with_original_timestamp(image)
+        if image is None:
+            generated = await render()
+            started, timings = time.monotonic(), generated.timings
+            # In a thread, because compressing megabytes would block all other requests.
+            file = await asyncio.to_thread(encode, generated, with_prompt=self.embed_prompt)
+            image = CachedImage(file, int(time.time()))
+            await self._store(image, must_store)
+        context.timings, context.cache = timings, self._cache
+        # All responses to one key are the same, and so is the time in them.
+        return (replace(image, created=self.record.created) if self.record else image), started
 
-    async def save(self, image: CachedImage, *, must_store: bool) -> CachedImage:
-        """Stores the image for later requests; a failure matters only with `must_store`."""
-        image = self._with_original_timestamp(image)
-        if must_store:
-            await self.images.put(self.object_name, image)
-        elif self.writes:
-            with self._logged_outage():
-                await self.images.put(self.object_name, image)
-        return image
-
-    async def events(self, start: JobFactory) -> AsyncGenerator[Event, None]:
+    def events(self, start: JobFactory) -> AsyncGenerator[Event, None]:
         """Events of the shared job, or of a new one; see `Engine.generate`."""
-        events = self.in_flight.events(start) if self.in_flight else start()
-        async with aclosing(events):
-            async for event in events:
-                yield event
+        return self.in_flight.events(start) if self.in_flight else start()
 
     @property
     def is_shared(self) -> bool:
         """Whether other requests may join the job and watch its progress."""
         return self.in_flight is not None
 
-    @property
-    def cache(self) -> str:
-        """Either "hit" or "miss"; empty if the request does not use stored images."""
-        if self.is_hit:
-            return "hit"
-        return "miss" if self.writes else ""
-
     def headers(self) -> dict[str, str]:
-        headers = {"x-cache": self.cache} if self.cache else {}
+        headers = {"x-cache": self._cache} if self._cache else {}
         if self.is_replay:
             headers["idempotent-replayed"] = "true"
         return headers
 
-    def _with_original_timestamp(self, image: CachedImage) -> CachedImage:
-        """All responses to one key are the same, and so is the time in them."""
-        return replace(image, created=self.record.created) if self.record else image
+    @property
+    def _cache(self) -> str:
+        if self.is_hit:
+            return "hit"
+        return "miss" if self.writes else ""
 
-    @contextmanager
-    def _logged_outage(self) -> Iterator[None]:
+    async def _load(self) -> CachedImage | None:
         try:
-            yield
+            return await self.images.get(self.object_name, REPLAY_TTL_S) if self.reads else None
         except UnavailableError as error:
+            self.outages.record(error)
+            return None
+
+    async def _store(self, image: CachedImage, must_store: bool) -> None:
+        try:
+            if must_store or self.writes:
+                await self.images.put(self.object_name, image)
+        except UnavailableError as error:
+            if must_store:
+                raise
             self.outages.record(error)
 
 
@@ -145,9 +155,11 @@ class IdempotencyCoordinator:
         outages: OutageLog,
         *,
         cache_seeded_requests: bool,
+        embed_prompt: bool,
     ) -> None:
         self._records, self._images = records, images
         self._environment, self._outages = environment, outages
+        self._embed_prompt = embed_prompt
         self._caches_seeds = images.is_enabled and cache_seeded_requests
         self._in_flight: dict[tuple[str, str], _InFlightKey] = {}
 
@@ -195,7 +207,9 @@ class IdempotencyCoordinator:
     ) -> IdempotentRequest:
         digest = self._environment.digest(resource.id, params, info)
         name = f"{digest}.{params.output_format}"
-        return IdempotentRequest(params, name, self._images, self._outages, reads, writes)
+        return IdempotentRequest(
+            params, name, self._images, self._outages, self._embed_prompt, reads, writes
+        )
 
     async def _claim(
         self, in_flight: _InFlightKey, resource_id: str, key: str, fingerprint: str, seed: int
@@ -236,8 +250,3 @@ class IdempotencyCoordinator:
                 with suppress(UnavailableError):  # the record will expire
                     await asyncio.to_thread(self._records.release, resource_id, key)
                 in_flight.created_record = False
-
-
-def _raise_late(event: Event) -> None:
-    if isinstance(event, JobFailed) and isinstance(event.error, DeadlineExceededError):
-        raise event.error

@@ -27,13 +27,11 @@ from daguerre.server.access.rate_limiter import ConcurrencyLimiter, RateLimiter
 from daguerre.server.http.body import parse_object, read_body
 from daguerre.server.http.deadline import parse_timeout_header, run_with_deadline
 from daguerre.server.http.middleware import RequestContext
-from daguerre.server.idempotency.render import load_or_render
 from daguerre.server.idempotency.replay import IdempotencyCoordinator, IdempotentRequest
 from daguerre.server.routes.metrics import stages_ms
 from daguerre.server.routes.models import find_model
 from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.server.routes.streaming import ImageStream
-from daguerre.storage.image_store import CachedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,6 @@ class GenerationConfig:
     request_read_timeout_s: float
     request_timeout_s: float
     default_response_format: str
-    embed_prompt: bool
     stores_images: bool
 
 
@@ -82,14 +79,7 @@ class ImageGenerations:
         permit = self._limiter.permit(resource)
         replay = self._replays.begin(resource, request.headers, body, params, info)
         if body.stream:
-            return ImageStream(
-                self._engine,
-                context,
-                permit,
-                replay,
-                quality=body.quality,
-                embed_prompt=self._config.embed_prompt,
-            )
+            return ImageStream(self._engine, context, permit, replay, quality=body.quality)
         with permit:
             async with replay as idempotent:
                 context.params = idempotent.params
@@ -110,17 +100,14 @@ class ImageGenerations:
     async def _content(
         self, context: RequestContext, request: IdempotentRequest, *, wants_url: bool
     ) -> bytes:
-        image, started = await load_or_render(
-            context,
-            request,
-            functools.partial(self._render, context, request),
-            embed_prompt=self._config.embed_prompt,
-            must_store=wants_url,
-        )
+        render = functools.partial(self._render, context, request)
+        image, started = await request.load_or_render(context, render, must_store=wants_url)
         if wants_url:
             content = link_response(image.created, self._signer.sign(request.object_name))
         else:
-            content = await asyncio.to_thread(_inline, image)
+            # In a thread, because base64 of megabytes would block all other requests.
+            b64_json = await asyncio.to_thread(base64.b64encode, image.file)
+            content = images_response(image.created, b64_json)
         context.file_ms = (time.monotonic() - started) * 1000
         return content
 
@@ -138,11 +125,6 @@ class ImageGenerations:
                     case JobFailed(error=error):
                         raise error
         raise AssertionError("a job ended without JobSucceeded or JobFailed. This is a bug.")
-
-
-def _inline(image: CachedImage) -> bytes:
-    """Runs in a thread, because base64 of megabytes would block all other requests."""
-    return images_response(image.created, base64.b64encode(image.file))
 
 
 def _headers(context: RequestContext, request: IdempotentRequest) -> dict[str, str]:

@@ -30,7 +30,6 @@ from daguerre.params import (
 )
 from daguerre.server.http.deadline import run_with_deadline
 from daguerre.server.http.middleware import SHUTTING_DOWN, RequestContext, internal_error
-from daguerre.server.idempotency.render import load_or_render
 from daguerre.server.idempotency.replay import IdempotentRequest
 from daguerre.server.routes import sse
 
@@ -54,10 +53,9 @@ class ImageStream:
         idempotent: AbstractAsyncContextManager[IdempotentRequest],
         *,
         quality: str | None,
-        embed_prompt: bool,
     ) -> None:
         self._engine, self._context, self._quality = engine, context, quality
-        self._permit, self._idempotent, self._embed_prompt = permit, idempotent, embed_prompt
+        self._permit, self._idempotent = permit, idempotent
         self._has_started = False
         self._num_previews = 0
 
@@ -81,12 +79,8 @@ class ImageStream:
             raise
 
     async def _send(self, send: Send, request: IdempotentRequest) -> None:
-        image, started = await load_or_render(
-            self._context,
-            request,
-            functools.partial(self._render, send, request),
-            embed_prompt=self._embed_prompt,
-        )
+        render = functools.partial(self._render, send, request)
+        image, started = await request.load_or_render(self._context, render)
         if not self._has_started:  # the image was stored
             await self._start(send, request)
         # In a thread, because base64 of megabytes would block all other requests.
