@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from daguerre.engine.batching.batcher import Batcher, ForwardResult
 from daguerre.engine.batching.certificates import BatchConfig, CertificateStore
-from daguerre.engine.batching.warmup import Warmup
 from daguerre.engine.forward import ForwardRequest, Network, NetworkChanged, Outputs
 from daguerre.engine.job import Job, WorkObserver
 from daguerre.engine.model_manager import ModelManager
@@ -52,8 +51,7 @@ class Loop:
         self._arrivals: list[Job] = []  # wait for their model, or behind a job that does
         self._certificates = certificates
         self._meter = CostMeter(clock)
-        warmup = Warmup(clock, self._meter, lambda is_active: self._report(self._group, is_active))
-        self.batcher = Batcher(certificates, clock, warmup)
+        self.batcher = Batcher(certificates, clock, self._on_warmup)
         self._scheduler = Scheduler(max_running_jobs, self._max_batch)
         self._jobs: dict[int, Job] = {}
         self._group: Sequence[Job] = ()  # the jobs of the forward that is being evaluated
@@ -177,6 +175,11 @@ class Loop:
                 self._deliver(job, result)
         finally:
             self._group = ()
+
+    def _on_warmup(self, elapsed_s: float | None) -> None:
+        """Reports a warm-up as progress, and charges it to no job."""
+        self._report(self._group, is_preparing=elapsed_s is None)
+        self._meter.exclude(elapsed_s or 0.0)
 
     def _report(self, jobs: Sequence[Job], is_preparing: bool = False) -> None:
         if self._observer:

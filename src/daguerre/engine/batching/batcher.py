@@ -8,7 +8,7 @@ and batch configuration. Whether a batch is faster is measured in each process.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from daguerre.engine.forward import (
     Array,
     CompilesPerShape,
     ForwardRequest,
+    Inputs,
     Network,
     NetworkChanged,
     Outputs,
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 # forwards per step, the mean of 1, 2 ... n. 0.75 trades some latency of a burst for throughput. On
 # two cores a job adds 1.0, so nothing is batched.
 MAX_JOIN_COST = 0.75
+LOG_WARMUP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ def merge(forwards: Sequence[ForwardRequest]) -> dict[str, Array | Scalar]:
 
 def split(outputs: Outputs, rows: Sequence[int]) -> list[Outputs]:
     """Each job's rows of the outputs of a batch."""
+    if len(rows) == 1:  # avoids a copy
+        return [outputs]
     ends = np.cumsum(rows)
     return [
         tuple(arrays.copy_rows(output, end - count, end) for output in outputs)
@@ -69,7 +73,7 @@ def split(outputs: Outputs, rows: Sequence[int]) -> list[Outputs]:
     ]
 
 
-def evaluate(network: Network, inputs: dict[str, Array | Scalar], rows: int) -> Outputs:
+def evaluate(network: Network, inputs: Inputs, rows: int) -> Outputs:
     """Outputs of the network, in memory that its next call does not overwrite.
 
     Raises ValueError if an output does not have `rows` rows.
@@ -83,17 +87,6 @@ def evaluate(network: Network, inputs: dict[str, Array | Scalar], rows: int) -> 
     return tuple(map(arrays.ensure_owned, outputs))
 
 
-def _run_all(network: str, parts: Iterator[None]) -> None:
-    for _ in parts:
-        pass
-
-
-def _before_each(parts: Iterator[None], action: Callable[[], None]) -> Iterator[None]:
-    for part in parts:
-        action()
-        yield part
-
-
 class Batcher:
     """Evaluates groups of forwards: in one batch if it is verified, else alone."""
 
@@ -101,14 +94,14 @@ class Batcher:
         self,
         certificates: CertificateStore,
         clock: Callable[[], float],
-        warm_up: Callable[[str, Iterator[None]], None] = _run_all,
+        on_warmup: Callable[[float | None], None] = lambda elapsed_s: None,
     ) -> None:
-        """`warm_up` runs the one-time work of the named network, which is not timed."""
+        """`on_warmup` is called with None before each part of a warm-up, and with the elapsed
+        seconds at its end."""
         self._certificates = certificates
-        self._clock, self._warm_up = clock, warm_up
+        self._clock, self._on_warmup = clock, on_warmup
         self._timings, self._memory = BatchTimings(), MemoryBudget(clock)
         self._num_passed: dict[BatchConfig, int] = {}  # checks, while verification is incomplete
-        self._failed: set[BatchConfig] = set()  # raised an error in this process
         self._batch_sizes: dict[Hashable, int] = {}  # cleared when a certificate or cost changes
         self.num_forwards = 0  # without those whose outputs only served verification
         self.num_rows = 0
@@ -138,7 +131,7 @@ class Batcher:
             config = jobs.first(count)
             if sum(config.rows) > max_batch_size:
                 break
-            is_exact, cost = self._is_exact(config, batching), self._timings.cost(config)
+            is_exact, cost = self._certificates.get(config, batching), self._timings.cost(config)
             if is_exact is None:  # verification also measures the jobs alone
                 return count
             if is_exact and cost is None:
@@ -148,12 +141,6 @@ class Batcher:
             best, best_cost = count, cost
         return best
 
-    def _is_exact(self, config: BatchConfig, batching: BatchingMode) -> bool | None:
-        """Whether the batch may be used; None if it must be verified first."""
-        if config in self._failed:
-            return False
-        return self._certificates.get(config) if batching == "exact" else True
-
     def run(
         self, network: Network, forwards: Sequence[ForwardRequest], batching: BatchingMode = "exact"
     ) -> list[ForwardResult]:
@@ -162,93 +149,12 @@ class Batcher:
         The forwards have one signature and ascending rows. Raises `NetworkChanged`; all other
         errors are in the results.
         """
-        if len(forwards) == 1:
-            return [self._run_alone(network, forwards[0])]
         config = _config(network, forwards)
         assert config.rows == tuple(sorted(config.rows)), "rows do not ascend. This is a bug."
-        is_exact = self._is_exact(config, batching)
-        if is_exact is None:
-            return self._run_and_verify(network, config, forwards)
-        assert is_exact, f"{config.label} is not verified. This is a bug."
-        return self._run_merged(network, config, forwards, batching)
-
-    def _run_alone(self, network: Network, forward: ForwardRequest) -> ForwardResult:
-        started_s = self._clock()
-        try:
-            outputs, cost_s = self._timed(network, _config(network, [forward]), merge([forward]))
-        except NetworkChanged:
-            raise
-        except Exception as error:  # a runtime may raise anything; only this job fails
-            return ForwardResult(None, error, self._clock() - started_s)
-        self._count(forward.rows)
-        return ForwardResult(outputs, None, cost_s)
-
-    def _run_merged(
-        self,
-        network: Network,
-        config: BatchConfig,
-        forwards: Sequence[ForwardRequest],
-        batching: BatchingMode,
-    ) -> list[ForwardResult]:
-        try:
-            outputs, elapsed_s = self._timed(network, config, merge(forwards))
-        except NetworkChanged:
-            raise
-        except Exception as error:  # any of the jobs may be the cause
-            logger.warning("%s failed; running smaller batches", config.label, exc_info=True)
-            self._mark_failed(config)
-            num_parts = 2 if is_out_of_memory(error) else len(forwards)
-            return self._run_split(network, forwards, num_parts, batching)
-        self._count(sum(config.rows))
-        row_s = elapsed_s / sum(config.rows)
-        return [
-            ForwardResult(mine, None, row_s * count)
-            for mine, count in zip(split(outputs, config.rows), config.rows, strict=True)
-        ]
-
-    def _run_split(
-        self,
-        network: Network,
-        forwards: Sequence[ForwardRequest],
-        num_parts: int,
-        batching: BatchingMode,
-    ) -> list[ForwardResult]:
-        """Runs parts of a failed batch; a part that is not verified runs job by job."""
-        size = -(-len(forwards) // num_parts)
-        results: list[ForwardResult] = []
-        for start in range(0, len(forwards), size):
-            part = forwards[start : start + size]
-            config = _config(network, part)
-            if len(part) > 1 and self._is_exact(config, batching):
-                results += self._run_merged(network, config, part, batching)
-            else:
-                results += [self._run_alone(network, forward) for forward in part]
-        return results
-
-    def _mark_failed(self, config: BatchConfig) -> None:
-        self._batch_sizes.clear()
-        self._failed.add(config)
-        self._certificates.mark_failed(config)
-
-    def _timed(
-        self, network: Network, config: BatchConfig, inputs: dict[str, Array | Scalar]
-    ) -> tuple[Outputs, float]:
-        """The outputs and the elapsed seconds, without the warm-up."""
-        with self._memory.track_peak(network, config) as reset:
-            if isinstance(network, CompilesPerShape):
-                self._warm_up(network.name, _before_each(network.prepare(inputs), reset))
-            started_s = self._clock()
-            outputs = evaluate(network, inputs, sum(config.rows))
-            elapsed_s = self._clock() - started_s
-        if self._timings.add(config, elapsed_s):
-            self._batch_sizes.clear()
-        return outputs, elapsed_s
-
-    def _run_and_verify(
-        self, network: Network, config: BatchConfig, forwards: Sequence[ForwardRequest]
-    ) -> list[ForwardResult]:
-        """Runs each job alone, and makes the next check of the batch."""
-        results = [self._run_alone(network, forward) for forward in forwards]
+        if len(forwards) == 1 or self._certificates.get(config, batching):
+            return self._run_batch(network, forwards, batching)
+        assert self._certificates.get(config) is None, f"{config.label} is inexact. This is a bug."
+        results = [self._run_batch(network, [forward], batching)[0] for forward in forwards]
         expected = [result.outputs for result in results if result.outputs is not None]
         # The runs alone may be the first that measured the memory.
         if self._memory.fits(config) and len(expected) == len(forwards):
@@ -260,6 +166,74 @@ class Batcher:
                 logger.warning("verification of %s failed", config.label, exc_info=True)
                 self._mark_failed(config)
         return results
+
+    def _run_batch(
+        self, network: Network, forwards: Sequence[ForwardRequest], batching: BatchingMode
+    ) -> list[ForwardResult]:
+        """Runs one batch. If it fails, runs smaller ones, so that only the job at fault fails."""
+        config, started_s = _config(network, forwards), self._clock()
+        try:
+            outputs, elapsed_s = self._timed(network, config, merge(forwards))
+        except NetworkChanged:
+            raise
+        except Exception as error:  # a runtime may raise anything
+            if len(forwards) == 1:
+                return [ForwardResult(None, error, self._clock() - started_s)]
+            logger.warning("%s failed; running smaller batches", config.label, exc_info=True)
+            self._mark_failed(config)
+            size = -(-len(forwards) // 2) if is_out_of_memory(error) else 1
+            parts = [forwards[start : start + size] for start in range(0, len(forwards), size)]
+            return [result for part in parts for result in self._run_part(network, part, batching)]
+        self.num_forwards += 1
+        self.num_rows += sum(config.rows)
+        row_s = elapsed_s / sum(config.rows)
+        return [
+            ForwardResult(mine, None, row_s * count)
+            for mine, count in zip(split(outputs, config.rows), config.rows, strict=True)
+        ]
+
+    def _run_part(
+        self, network: Network, part: Sequence[ForwardRequest], batching: BatchingMode
+    ) -> list[ForwardResult]:
+        """Runs a part of a failed batch; job by job if it is not verified."""
+        if self._certificates.get(_config(network, part), batching):
+            return self._run_batch(network, part, batching)
+        return [self._run_batch(network, [forward], batching)[0] for forward in part]
+
+    def _mark_failed(self, config: BatchConfig) -> None:
+        self._batch_sizes.clear()
+        self._certificates.mark_failed(config)
+
+    def _timed(
+        self, network: Network, config: BatchConfig, inputs: Inputs
+    ) -> tuple[Outputs, float]:
+        """The outputs and the elapsed seconds, without the warm-up."""
+        with self._memory.track_peak(network, config) as reset_peak:
+            if isinstance(network, CompilesPerShape):
+                self._warm_up(network, inputs, reset_peak)
+            started_s = self._clock()
+            outputs = evaluate(network, inputs, sum(config.rows))
+            elapsed_s = self._clock() - started_s
+        if self._timings.add(config, elapsed_s):
+            self._batch_sizes.clear()
+        return outputs, elapsed_s
+
+    def _warm_up(
+        self, network: CompilesPerShape, inputs: Inputs, reset_peak: Callable[[], None]
+    ) -> None:
+        """Runs one-time work of the network, such as compilation. It may take minutes."""
+        started_s, has_parts = self._clock(), False
+        try:
+            for _ in network.prepare(inputs):
+                has_parts = True
+                reset_peak()
+                self._on_warmup(None)
+        finally:
+            elapsed_s = self._clock() - started_s
+            if has_parts:
+                self._on_warmup(elapsed_s)
+            if elapsed_s >= LOG_WARMUP_S:
+                logger.info("warm-up of %s took %.1f s", network.name, elapsed_s)
 
     def _verify(
         self,
@@ -287,10 +261,6 @@ class Batcher:
             logger.info("%s: exact %s, cost %s", config.label, is_exact, self._timings.cost(config))
             self._certificates.put(config, is_exact)
             self._batch_sizes.clear()
-
-    def _count(self, rows: int) -> None:
-        self.num_forwards += 1
-        self.num_rows += rows
 
 
 def _config(network: Network, forwards: Sequence[ForwardRequest]) -> BatchConfig:

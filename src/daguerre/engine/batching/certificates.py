@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+from daguerre.errors import SettingsError
+from daguerre.params import BatchingMode
+from daguerre.storage.data_dir import write_private
 
 logger = logging.getLogger(__name__)
 
@@ -45,26 +47,30 @@ class CertificateStore:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         # Both are replaced, not modified: other threads may be reading them.
-        self._stored: Mapping[BatchConfig, bool] = _read(path) if path else {}
-        self._known = self._stored
+        self._verified: Mapping[BatchConfig, bool] = _read(path) if path else {}
+        self._failed: Mapping[BatchConfig, bool] = {}
 
-    def get(self, config: BatchConfig) -> bool | None:
-        """Whether the batch is exact; None if it is not verified yet."""
-        return self._known.get(config)
+    def get(self, config: BatchConfig, batching: BatchingMode = "exact") -> bool | None:
+        """Whether the batch may be used; None if it must be verified first.
+
+        The mode "throughput" needs no verification.
+        """
+        if config in self._failed:
+            return False
+        return self._verified.get(config) if batching == "exact" else True
 
     def put(self, config: BatchConfig, is_exact: bool) -> None:
-        self._known = {**self._known, config: is_exact}
-        self._stored = {**self._stored, config: is_exact}
+        self._verified = {**self._verified, config: is_exact}
         if self._path:
-            _write(self._path, self._stored)
+            _write(self._path, self._verified)
 
     def mark_failed(self, config: BatchConfig) -> None:
         """Disables the batch in this process: an error proves nothing about later ones."""
-        self._known = {**self._known, config: False}
+        self._failed = {**self._failed, config: False}
 
     def results(self, fingerprints: Collection[str]) -> dict[str, bool]:
         """Label -> whether the batch is exact, for the networks with these fingerprints."""
-        known = self._known
+        known = {**self._verified, **self._failed}
         return {
             config.label: is_exact
             for config, is_exact in known.items()
@@ -85,17 +91,15 @@ def _read(path: Path) -> dict[BatchConfig, bool]:
         return {}
 
 
-def _parse(entry: Mapping[str, object]) -> tuple[BatchConfig, bool]:
-    fingerprint, signature, rows = entry["fingerprint"], entry["signature"], entry["rows"]
-    is_exact = entry["is_exact"]
-    if (
-        isinstance(fingerprint, str)
-        and isinstance(signature, str)
-        and isinstance(rows, list)
-        and all(type(count) is int for count in rows)
-        and isinstance(is_exact, bool)
-    ):
-        return BatchConfig(fingerprint, signature, tuple(rows)), is_exact
+def _parse(entry: object) -> tuple[BatchConfig, bool]:
+    match entry:
+        case {
+            "fingerprint": str(fingerprint),
+            "signature": str(signature),
+            "rows": [*rows],
+            "is_exact": bool(is_exact),
+        } if all(type(count) is int for count in rows):
+            return BatchConfig(fingerprint, signature, tuple(rows)), is_exact
     raise TypeError(f"malformed entry {entry!r}")
 
 
@@ -103,20 +107,9 @@ def _write(path: Path, certificates: Mapping[BatchConfig, bool]) -> None:
     # Another process may have added certificates to the file; they are equally valid.
     merged = {**_read(path), **certificates}
     entries = [config._asdict() | {"is_exact": is_exact} for config, is_exact in merged.items()]
+    text = json.dumps({"version": FILE_VERSION, "certificates": entries}, indent=1)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, json.dumps({"version": FILE_VERSION, "certificates": entries}, indent=1))
-    except OSError as error:
-        logger.warning("cannot write certificates to %s: %r", path, error)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replaces the file atomically."""
-    # A random name, because process IDs of containers that share a directory may be equal.
-    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        write_private(path, text)
+    except (OSError, SettingsError) as error:
+        logger.warning("cannot write certificates: %s", error)

@@ -5,8 +5,6 @@ Timings depend on the machine and its load, so they are not stored on disk (cert
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from daguerre.engine.batching.certificates import BatchConfig
 
 # Runs of a configuration before its time is known: the first one warms up, and the minimum of all
@@ -14,25 +12,17 @@ from daguerre.engine.batching.certificates import BatchConfig
 NUM_TIMED = 3
 
 
-@dataclass(slots=True)
-class _Samples:
-    num: int = 0
-    min_s: float = float("inf")
-
-
 class BatchTimings:
     """The minimum time of each configuration; one with a single job is a run alone."""
 
     def __init__(self) -> None:
-        self._samples: dict[BatchConfig, _Samples] = {}
+        self._samples: dict[BatchConfig, tuple[int, float]] = {}  # number of runs, minimum time
 
     def add(self, config: BatchConfig, seconds: float) -> bool:
         """Records a run; returns whether that changes a cost."""
-        samples = self._samples.setdefault(config, _Samples())
-        samples.num += 1
-        is_change = samples.num <= NUM_TIMED or seconds < samples.min_s
-        samples.min_s = min(samples.min_s, seconds)
-        return is_change
+        num, min_s = self._samples.get(config, (0, float("inf")))
+        self._samples[config] = num + 1, min(seconds, min_s)
+        return num < NUM_TIMED or seconds < min_s
 
     def has_times_alone(self, config: BatchConfig) -> bool:
         """Whether the time alone of each job is known, which a cost needs."""
@@ -56,5 +46,5 @@ class BatchTimings:
         return sum(known_s) if len(known_s) == len(times_s) else None
 
     def _min_s(self, config: BatchConfig) -> float | None:
-        samples = self._samples.get(config)
-        return samples.min_s if samples and samples.num >= NUM_TIMED else None
+        num, min_s = self._samples.get(config, (0, 0.0))
+        return min_s if num >= NUM_TIMED else None
