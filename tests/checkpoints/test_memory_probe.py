@@ -111,9 +111,9 @@ def test_checkpoints_are_measured(folder_of: Any) -> None:
     bench = Bench(folder_of("flux"))
     assert all(isinstance(network, HasMemoryProbe) for network in bench.networks.values())
     bench.images([Request("a fox", steps=2)])
-    (held,) = [
-        taken
-        for (fingerprint, _), taken in bench.loop.batcher._memory._peaks.items()
+    (peaks,) = [
+        by_rows
+        for (fingerprint, _), by_rows in bench.loop.batcher._memory._peaks.items()
         if fingerprint == bench.networks["transformer"].fingerprint
     ]
-    assert held.by_rows[1].num == 2
+    assert len(peaks[1]) == 2

@@ -56,7 +56,8 @@ class Loop:
         self._jobs: dict[int, Job] = {}
         self._group: Sequence[Job] = ()  # the jobs of the forward that is being evaluated
         self._clock = clock
-        self._on_end, self._observer = on_end, observer
+        self._on_end = on_end
+        self._observe = observer or (lambda jobs, is_preparing: None)
         self.num_succeeded = self.num_failed = self.num_cancelled = 0
         self.service_times = ServiceTimes()
 
@@ -103,7 +104,7 @@ class Loop:
         try:
             if not manager.evict_until_fits(model, busy):
                 return False
-            self._report(self._arrivals_of(model), is_preparing=True)
+            self._observe(self._arrivals_of(model), True)
             manager.load(model)
             self._meter.reset()  # loading is not charged to a job
         except Exception:  # a model's code may raise anything
@@ -112,7 +113,7 @@ class Loop:
 
     def _begin(self, job: Job) -> None:
         model = job.params.model
-        self._report([job])
+        self._observe([job], False)
         try:
             if not self.model_manager.is_loaded(model):
                 raise UnavailableError(
@@ -145,7 +146,7 @@ class Loop:
         self._admit_arrivals()
         self._meter.start_step()
         for number in self._scheduler.admit():
-            self._report([self._jobs[number]])
+            self._observe([self._jobs[number]], False)
             self._resume(self._jobs[number], None)
         group = [self._jobs[number] for number in self._scheduler.schedule()]
         if group:
@@ -154,7 +155,7 @@ class Loop:
             [job for job in group if job.number in self._jobs] or self._jobs.values()
         )
         if not self._jobs:
-            self._report([])
+            self._observe([], False)
 
     def _run(self, group: Sequence[Job]) -> None:
         forwards = [job.pending for job in group if job.pending is not None]
@@ -164,7 +165,7 @@ class Loop:
         for job, forward in zip(group, forwards, strict=True):
             if not job.has_begun:
                 job.enter(forward.stage, now_s)
-        self._report(group)
+        self._observe(group, False)
         self._group = group
         try:
             results = self.batcher.run(network, forwards, self._models[model].info.batching)
@@ -178,12 +179,8 @@ class Loop:
 
     def _on_warmup(self, elapsed_s: float | None) -> None:
         """Reports a warm-up as progress, and charges it to no job."""
-        self._report(self._group, is_preparing=elapsed_s is None)
+        self._observe(self._group, elapsed_s is None)
         self._meter.exclude(elapsed_s or 0.0)
-
-    def _report(self, jobs: Sequence[Job], is_preparing: bool = False) -> None:
-        if self._observer:
-            self._observer(jobs, is_preparing)
 
     def _batch_class(self, params: ImageParams) -> Hashable:
         model = self._models[params.model]

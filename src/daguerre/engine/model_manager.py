@@ -24,19 +24,18 @@ class ModelManager:
     """
 
     def __init__(self, models: Mapping[str, Model], clock: Callable[[], float]) -> None:
-        self._models = models
-        self._clock = clock
+        self._models, self._clock = models, clock
+        self._evictable = {
+            name: model for name, model in models.items() if isinstance(model, EvictableModel)
+        }
         # Both are replaced, not modified: other threads may be reading them.
         self._loaded: Mapping[str, Mapping[str, Network]] = {}  # least recently used first
         self._failed_s: Mapping[str, float] = {}  # time of the failure
 
     def preload_names(self) -> list[str]:
         """The models to load at startup."""
-        return [
-            name
-            for name, model in self._models.items()
-            if not isinstance(model, EvictableModel) or model.preload
-        ]
+        evictable = self._evictable
+        return [one for one in self._models if one not in evictable or evictable[one].preload]
 
     def networks(self, name: str) -> Mapping[str, Network]:
         return self._loaded[name]
@@ -66,10 +65,12 @@ class ModelManager:
 
     def fits(self, name: str) -> bool:
         """Whether the free memory suffices for the model."""
-        model = self._models[name]
-        if not isinstance(model, EvictableModel) or self._sharing(model.weights_key):
-            return True
-        return model.free_bytes() >= model.num_bytes
+        model = self._evictable.get(name)
+        return (
+            model is None
+            or model.weights_key in self._weights_keys().values()
+            or model.free_bytes() >= model.num_bytes
+        )
 
     def evict_until_fits(self, name: str, busy: Collection[str]) -> bool:
         """Evicts models that are not busy, least recently used first, until the model fits.
@@ -77,13 +78,15 @@ class ModelManager:
         Returns False if only busy models are left to evict. If no models are left, it returns True:
         the size is an estimate, so loading is worth a try.
         """
-        model = self._models[name]
         while not self.fits(name):
-            assert isinstance(model, EvictableModel)
-            same_device = [other for other in self._loaded if self._device(other) == model.device]
-            busy_keys = {self._weights_key(other) for other in same_device if other in busy}
-            keys = (self._weights_key(other) for other in same_device)
-            victim = next((key for key in keys if key not in busy_keys), None)
+            device = self._evictable[name].device
+            same_device = {
+                one: key
+                for one, key in self._weights_keys().items()
+                if self._evictable[one].device == device
+            }
+            busy_keys = {key for one, key in same_device.items() if one in busy}
+            victim = next((key for key in same_device.values() if key not in busy_keys), None)
             if victim is None:
                 return not busy_keys
             self._unload(victim)
@@ -105,14 +108,10 @@ class ModelManager:
         self._loaded = {}
 
     def _unload(self, weights_key: Hashable) -> None:
-        names = self._sharing(weights_key)
-        self._loaded = {
-            name: networks for name, networks in self._loaded.items() if name not in names
-        }
+        names = [name for name, key in self._weights_keys().items() if key == weights_key]
+        self._loaded = {one: nets for one, nets in self._loaded.items() if one not in names}
         for name in names:
-            model = self._models[name]
-            assert isinstance(model, EvictableModel), "the model is not evictable. This is a bug."
-            model.unload()
+            self._evictable[name].unload()
         logger.info("evicted %s to free memory", ", ".join(names))
 
     def _fingerprint(self, name: str, networks: Mapping[str, Network]) -> str:
@@ -121,15 +120,7 @@ class ModelManager:
             return info.weights_sha256
         return " ".join(sorted(network.fingerprint for network in networks.values()))
 
-    def _sharing(self, weights_key: Hashable) -> list[str]:
-        """The loaded models with these weights."""
-        return [name for name in self._loaded if self._weights_key(name) == weights_key]
-
-    def _weights_key(self, name: str) -> Hashable:
-        model = self._models[name]
-        return model.weights_key if isinstance(model, EvictableModel) else name
-
-    def _device(self, name: str) -> Hashable:
-        """The device on which evicting the model frees memory; None if it is not evictable."""
-        model = self._models[name]
-        return model.device if isinstance(model, EvictableModel) else None
+    def _weights_keys(self) -> dict[str, Hashable]:
+        """Loaded evictable model -> its `weights_key`."""
+        loaded = [name for name in self._loaded if name in self._evictable]
+        return {name: self._evictable[name].weights_key for name in loaded}

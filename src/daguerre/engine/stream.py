@@ -67,8 +67,10 @@ async def stream(
         yield JobQueued(position)
         is_queued = context.wants_progress
         while True:
-            event = await _next(events, _poll_interval_s(position) if is_queued else None)
-            if event is None:
+            try:
+                async with asyncio.timeout(_poll_interval_s(position) if is_queued else None):
+                    event = await events.get()
+            except TimeoutError:
                 current = engine.queue_position(number)
                 is_queued = current is not None
                 # Other tenants' jobs and retries may enter ahead: a position never rises.
@@ -87,12 +89,3 @@ async def stream(
 def _poll_interval_s(position: int) -> float:
     factor = 1 + position / _POSITIONS_PER_POLL_S
     return min(POSITION_POLL_S * factor, _MAX_POSITION_POLL_S)
-
-
-async def _next(events: asyncio.Queue[Event], timeout_s: float | None) -> Event | None:
-    """The next event; None after the timeout."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await events.get()
-    except TimeoutError:
-        return None

@@ -62,7 +62,9 @@ class ThreadEngine:
         self._jobs: dict[int, Job] = {}  # accepted and not ended
         self._arrivals: list[Job] = []
         self._departures: list[Job] = []
-        self._positions = QueuePositions(self._snapshot_positions)
+        self._positions = QueuePositions(
+            lambda: {number: position for position, number in enumerate(self._jobs)}
+        )
         self._num_withdrawn = 0  # cancelled before the loop received them
         self._is_loaded = self._is_draining = self._is_stopping = False
         self._failure = ""  # why the models could not be loaded
@@ -140,7 +142,13 @@ class ThreadEngine:
         as `Engine.generate` does.
         """
         with self._changed:
-            self._check_accepts(params)
+            check_served(params, self._models)
+            if self._failure:
+                raise UnavailableError("the model could not be loaded; see the server log")
+            if self._thread is None or self._is_stopping or self._is_draining:
+                raise NotReadyError("the server is shutting down and accepts no new requests")
+            if not self._is_loaded:
+                raise NotReadyError("the model is still loading; try again later")
             self._admission.check_capacity(params)
             num_ahead, jobs_by_model = len(self._jobs), self._admission.num_jobs()
             times_s = self._loop.service_times.estimate_wait(jobs_by_model, params.model)
@@ -153,24 +161,11 @@ class ThreadEngine:
             self._changed.notify()
         return number, num_ahead
 
-    def _check_accepts(self, params: ImageParams) -> None:
-        """Raises if the engine cannot accept jobs of this model now."""
-        check_served(params, self._models)
-        if self._failure:
-            raise UnavailableError("the model could not be loaded; see the server log")
-        if self._thread is None or self._is_stopping or self._is_draining:
-            raise NotReadyError("the server is shutting down and accepts no new requests")
-        if not self._is_loaded:
-            raise NotReadyError("the model is still loading; try again later")
-
     def queue_position(self, number: int) -> int | None:
         """Number of jobs ahead of the job; None if it has begun or ended."""
         with self._changed:
             job = self._jobs.get(number)
             return None if job is None or job.has_begun else self._positions.position(number)
-
-    def _snapshot_positions(self) -> dict[int, int]:
-        return {number: position for position, number in enumerate(self._jobs)}
 
     def cancel(self, number: int) -> None:
         """Cancels a job: it frees its place at once, and its rows before the next forward."""

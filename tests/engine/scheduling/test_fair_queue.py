@@ -16,7 +16,7 @@ def queue(tenants: str) -> FairQueue:
 
 
 def drained(waiting: FairQueue) -> list[int]:
-    return [waiting.pop() for _ in range(len(waiting))]
+    return list(iter(waiting.pop, None))
 
 
 def test_one_tenant_is_first_come_first_served() -> None:
@@ -55,10 +55,10 @@ def test_job_that_cannot_run_keeps_its_turn() -> None:
     """Jobs that cannot run now are skipped, later jobs of their tenant are not. Once they can run,
     they are first."""
     waiting = queue("aabb")
-    assert [waiting.pop_runnable(lambda job: job not in (1, 2)) for _ in range(3)] == [3, 4, None]
+    assert [waiting.pop(lambda job: job not in (1, 2)) for _ in range(3)] == [3, 4, None]
     assert drained(waiting) == [1, 2]
     waiting = queue("aaaabb")
-    assert [waiting.pop_runnable(lambda job: job % 2 == 0) for _ in range(4)] == [2, 6, 4, None]
+    assert [waiting.pop(lambda job: job % 2 == 0) for _ in range(4)] == [2, 6, 4, None]
 
 
 def test_removed_job_uses_no_turn() -> None:

@@ -70,13 +70,7 @@ class FairQueue:
             if not self._jobs[tenant]:
                 del self._jobs[tenant]
 
-    def pop(self) -> int:
-        """Removes and returns the first job. The queue must not be empty."""
-        job = self.pop_runnable(lambda job: True)
-        assert job is not None, "the queue is empty. This is a bug."
-        return job
-
-    def pop_runnable(self, can_run: Callable[[int], object]) -> int | None:
+    def pop(self, can_run: Callable[[int], object] = lambda job: True) -> int | None:
         """Removes and returns the first job that can run now; None if there is none."""
         first = {
             tenant: job

@@ -67,12 +67,11 @@ class Scheduler:
 
     def admit(self) -> list[int]:
         """Moves queued jobs to the running ones, up to the limit, and returns them."""
-        num_free = min(self._max_running - len(self._running), len(self._queue))
-        admitted = [self._queue.pop() for _ in range(num_free)]
-        for job in admitted:
-            state = self._states[job]
-            state.turn = self._clock.take_turn(state.tenant)
+        admitted = []
+        while len(self._running) < self._max_running and (job := self._queue.pop()) is not None:
+            self._states[job].turn = self._clock.take_turn(self._states[job].tenant)
             self._running.append(job)
+            admitted.append(job)
         self._running.sort(key=lambda job: (self._states[job].turn, job))
         return admitted
 

@@ -150,7 +150,7 @@ class JobDispatcher:
         self._reserve_worker(unreserved)
         while self._queue and (free := list(filter(self._has_capacity, unreserved))):
             eligible = self._eligible_by_job(free)
-            job = self._queue.pop_runnable(eligible)
+            job = self._queue.pop(eligible)
             if job is None:
                 break
             model = self._jobs[job].model
