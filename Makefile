@@ -24,11 +24,11 @@ UNIT_TESTS := $(filter-out tests/__pycache__/ tests/checkpoints/ tests/clients/ 
 
 help:
 	@echo "make serve      install into $(VENV) and serve on http://$(HOST):$(PORT)"
-	@echo "make check      lint, types and unit tests: under a minute"
-	@echo "make test       lint, types and all tests but the soak"
+	@echo "make check      lint, types, prose and unit tests: under a minute"
+	@echo "make test       lint, types, prose and all tests but the soak"
 	@echo "make test-deps  install what some tests need and pip cannot give (apt-get, as root)"
 	@echo "make lowest     unit tests with the lowest versions that pyproject.toml allows"
-	@echo "make lint       lint and types only"
+	@echo "make lint       lint, types and prose only"
 	@echo "make prose      the English of documentation, docstrings and messages"
 	@echo "make format     format the code"
 	@echo "make bench      measure latency and throughput"
@@ -72,6 +72,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/mypy
+	$(BIN)/python docs/prose.py
 
 prose: $(VENV)/test.stamp
 	$(BIN)/python docs/prose.py

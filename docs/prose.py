@@ -187,7 +187,8 @@ def findings() -> list[Finding]:
 
 def main() -> None:
     found = findings()
-    print("\n".join(map(str, found)))
+    for finding in found:
+        print(finding)
     if found and "--report" not in sys.argv[1:]:
         sys.exit(f"{len(found)} findings")
 
