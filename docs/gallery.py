@@ -8,25 +8,20 @@ makes the same bytes. No image is selected after the fact.
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from daguerre.config import Settings
-from daguerre.errors import DaguerreError, InternalError
-from daguerre.imagefile import encoding
-from daguerre.params import SIZES, GeneratedImage, ImageParams, JobFailed, JobSucceeded
-
-if TYPE_CHECKING:
-    from daguerre.engine.interface import Engine
+from daguerre.errors import DaguerreError
+from daguerre.library import Image, Model
+from daguerre.models.catalog import DEFAULT_MODEL
+from daguerre.params import SIZES, ImageParams
 
 FOLDER = Path(__file__).parent
 PAGE, PICTURES = "gallery.md", "images/gallery"
 JPEG_QUALITY = 85
-_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,40 +52,24 @@ ENTRIES = (
 )
 
 
-async def draw(engine: Engine, entries: tuple[Entry, ...], model: str) -> list[GeneratedImage]:
-    await engine.start()
-    try:
-        while not (stats := engine.stats()).is_ready:
-            if stats.failure:
-                raise InternalError(stats.failure)
-            await asyncio.sleep(_POLL_S)
-        return [await _image(engine, entry.params(model)) for entry in entries]
-    finally:
-        await engine.stop()
+def draw(model: Model, entries: tuple[Entry, ...]) -> list[Image]:
+    """The image of each entry."""
+    return [model.generate(entry.params(model.id)) for entry in entries]
 
 
-async def _image(engine: Engine, params: ImageParams) -> GeneratedImage:
-    async for event in engine.generate(params):
-        if isinstance(event, JobSucceeded):
-            return event.image
-        if isinstance(event, JobFailed):
-            raise event.error
-    raise InternalError("the engine returned no image. This is a bug.")
-
-
-def write(folder: Path, entries: tuple[Entry, ...], images: list[GeneratedImage]) -> None:
+def write(folder: Path, entries: tuple[Entry, ...], images: list[Image]) -> None:
     """Write the images first, so that the page never names a missing one."""
     pictures = folder / PICTURES
     pictures.mkdir(parents=True, exist_ok=True)
     for old in pictures.glob("*.jpg"):
         old.unlink()
     for place, image in enumerate(images, start=1):
-        (pictures / _name(place)).write_bytes(encoding.encode(image, with_prompt=True))
+        (pictures / _name(place)).write_bytes(image.encode())
     (folder / PAGE).write_text(page(entries, images), encoding="utf-8")
 
 
-def page(entries: tuple[Entry, ...], images: list[GeneratedImage]) -> str:
-    info = images[0].model_info
+def page(entries: tuple[Entry, ...], images: list[Image]) -> str:
+    info = images[0].generated.model_info
     return "\n".join(
         (
             "<!-- Made by `python -m docs.gallery`; edit that instead. -->",
@@ -121,15 +100,12 @@ def _name(place: int) -> str:
 
 
 def main() -> None:
-    from daguerre.factory import open_engine, read_catalog
-
     # A temporary data directory: the user's catalog could name another model.
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(home=Path(folder))
-        model = read_catalog(settings).default_model
+        settings = Settings(home=Path(folder), embed_prompt=True)
         try:
-            with open_engine(settings, "thread") as engine:
-                images = asyncio.run(draw(engine, ENTRIES, model))
+            with Model.from_settings(settings, DEFAULT_MODEL) as model:
+                images = draw(model, ENTRIES)
         except DaguerreError as error:
             raise SystemExit(f"cannot make the gallery: {error.message}") from None
     write(FOLDER, ENTRIES, images)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import shlex
 from pathlib import Path
@@ -10,8 +9,14 @@ from pathlib import Path
 from conftest import MODEL, FakeEngine, flat_colour
 from PIL import Image
 
+import daguerre
 from daguerre.params import SIZES
 from docs import gallery
+
+
+def draw(engine: FakeEngine, entries: tuple[gallery.Entry, ...]) -> list[daguerre.Image]:
+    with daguerre.Model.from_engine(engine, MODEL, embed_prompt=True) as model:
+        return gallery.draw(model, entries)
 
 
 def test_page_and_pictures(tmp_path: Path) -> None:
@@ -20,7 +25,7 @@ def test_page_and_pictures(tmp_path: Path) -> None:
     stale = tmp_path / gallery.PICTURES / "99.jpg"
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"old")
-    images = asyncio.run(gallery.draw(engine, entries, MODEL))
+    images = draw(engine, entries)
     gallery.write(tmp_path, entries, images)
     page = (tmp_path / gallery.PAGE).read_text("utf-8")
     links = re.findall(r"^!\[(.+)\]\((.+)\)$", page, re.MULTILINE)
@@ -41,7 +46,7 @@ def test_commands_make_the_same_request(tmp_path: Path) -> None:
     from daguerre.protocol.parsing import parse_request
 
     entries = gallery.ENTRIES
-    images = asyncio.run(gallery.draw(FakeEngine(), entries, MODEL))
+    images = draw(FakeEngine(), entries)
     lines = re.findall(r"^\$ daguerre generate (.+)$", gallery.page(entries, images), re.MULTILINE)
     assert len(lines) == len(entries)
     for line, entry in zip(lines, entries, strict=True):

@@ -118,8 +118,8 @@ class Model:
     `with` block, frees its memory.
     """
 
-    def __init__(self, engine: Engine, model_id: str, *, embed_prompt: bool = False) -> None:
-        """Takes an engine that is not started; most callers use `load`."""
+    def __init__(self, engine: Engine, model_id: str, *, embed_prompt: bool) -> None:
+        """Use `load`, `from_settings` or `from_engine`."""
         self.id = model_id
         self._engine, self._embed_prompt = engine, embed_prompt
         self._loop = asyncio.new_event_loop()
@@ -150,16 +150,17 @@ class Model:
             return cls.from_settings(settings, str(model or served.default_model))
         path = Path(model)
         engine = factory.build_engine(settings, checkpoint_catalog(path))
-        return cls._started(engine, path.resolve().name, settings.embed_prompt)
+        return cls.from_engine(engine, path.resolve().name, embed_prompt=settings.embed_prompt)
 
     @classmethod
     def from_settings(cls, settings: Settings, model_id: str) -> Self:
         """Loads a model of the catalog as `load` does, with all settings given."""
         engine = factory.build_engine(settings, factory.read_catalog(settings).only(model_id))
-        return cls._started(engine, model_id, settings.embed_prompt)
+        return cls.from_engine(engine, model_id, embed_prompt=settings.embed_prompt)
 
     @classmethod
-    def _started(cls, engine: Engine, model_id: str, embed_prompt: bool) -> Self:
+    def from_engine(cls, engine: Engine, model_id: str, *, embed_prompt: bool = False) -> Self:
+        """Starts an engine that serves the model, and stops it in `close`."""
         loaded = cls(engine, model_id, embed_prompt=embed_prompt)
         try:
             loaded._run(loaded._start())
@@ -237,7 +238,8 @@ class Model:
                 elif isinstance(event, JobFailed):
                     raise event.error
         finally:
-            self._run(events.aclose())
+            if not self._loop.is_closed():
+                self._run(events.aclose())
 
     def _run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
         """Runs a coroutine on the model's own event loop, so that callers may have one, too."""
