@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from daguerre.config import Settings
 from daguerre.engine.interface import EngineStats, WorkerStats
 from daguerre.engine.previews import preview_steps
+from daguerre.engine.scheduling.admission import check_ready
 from daguerre.engine.scheduling.service_time import ServiceTimeEstimate, ServiceTimes
-from daguerre.errors import NotReadyError, UnavailableError
 from daguerre.params import (
     DEFAULT_CONTEXT,
     Event,
@@ -168,12 +168,7 @@ class FakeEngine:
     async def generate(
         self, params: ImageParams, context: JobContext = DEFAULT_CONTEXT
     ) -> AsyncGenerator[Event, None]:
-        if self.load_failure:
-            raise UnavailableError("the model could not be loaded; the server's log says why")
-        if self.is_draining:
-            raise NotReadyError("the server is shutting down and accepts no new requests")
-        if not self.is_ready:
-            raise NotReadyError("the model is still loading")
+        check_ready(self.load_failure, self.is_draining, self.is_ready)
         if self.refusal:
             raise self.refusal
         self.params.append(params)

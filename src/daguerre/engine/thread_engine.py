@@ -19,9 +19,14 @@ from daguerre.engine.interface import EngineStats
 from daguerre.engine.job import Job, WorkObserver
 from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Model
-from daguerre.engine.scheduling.admission import Admission, check_deadline, check_served
+from daguerre.engine.scheduling.admission import (
+    Admission,
+    check_deadline,
+    check_ready,
+    check_served,
+)
 from daguerre.engine.stream import QueuePositions, stream
-from daguerre.errors import DaguerreError, InternalError, NotReadyError, UnavailableError
+from daguerre.errors import DaguerreError, InternalError, UnavailableError
 from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, ModelInfo
 
 logger = logging.getLogger(__name__)
@@ -143,12 +148,8 @@ class ThreadEngine:
         """
         with self._changed:
             check_served(params, self._models)
-            if self._failure:
-                raise UnavailableError("the model could not be loaded; see the server log")
-            if self._thread is None or self._is_stopping or self._is_draining:
-                raise NotReadyError("the server is shutting down and accepts no new requests")
-            if not self._is_loaded:
-                raise NotReadyError("the model is still loading; try again later")
+            is_closing = self._thread is None or self._is_stopping or self._is_draining
+            check_ready(self._failure, is_closing, self._is_loaded)
             self._admission.check_capacity(params)
             num_ahead, jobs_by_model = len(self._jobs), self._admission.num_jobs()
             times_s = self._loop.service_times.estimate_wait(jobs_by_model, params.model)

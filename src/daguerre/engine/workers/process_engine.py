@@ -18,7 +18,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from daguerre.engine.interface import EngineStats
-from daguerre.engine.scheduling.admission import Admission, check_deadline, check_served
+from daguerre.engine.scheduling.admission import (
+    Admission,
+    check_deadline,
+    check_ready,
+    check_served,
+)
 from daguerre.engine.stream import QueuePositions, stream
 from daguerre.engine.thread_engine import DRAIN_POLL_S, MAX_QUEUED_PROMPT_BYTES
 from daguerre.engine.workers.dispatcher import MAX_CRASHES_PER_JOB, JobDispatcher
@@ -35,7 +40,7 @@ from daguerre.engine.workers.pool import WorkerPool
 from daguerre.engine.workers.process import WorkerProcess
 from daguerre.engine.workers.slot import WorkerHandle
 from daguerre.engine.workers.watchdog import Watchdog
-from daguerre.errors import DaguerreError, InternalError, NotReadyError, UnavailableError
+from daguerre.errors import DaguerreError, InternalError, UnavailableError
 from daguerre.params import (
     DEFAULT_CONTEXT,
     Event,
@@ -168,7 +173,10 @@ class ProcessEngine:
     ) -> tuple[int, int]:
         """See `JobQueue.submit`."""
         with self._lock:
-            self._check_available(params)
+            check_served(params, self._models)
+            is_closing = not self._is_started or self._pool.is_stopping or self._is_draining
+            is_ready = self._pool.has_been_ready(params.model)
+            check_ready(self._pool.failure, is_closing, is_ready)
             self._admission.check_capacity(params)
             ahead = Counter(self._dispatcher.models_ahead_of(context.tenant))
             check_deadline(context, ahead.total(), *self._pool.estimate_wait(ahead, params.model))
@@ -194,16 +202,6 @@ class ProcessEngine:
                 if worker is not None:
                     self._pool.slots[worker].send(CancelJob(number))
                 self._dispatch()
-
-    def _check_available(self, params: ImageParams) -> None:
-        """Raises if no worker can ever or can yet run the job."""
-        check_served(params, self._models)
-        if self._pool.failure:
-            raise UnavailableError("the engine cannot be started; the server's log says why")
-        if not self._is_started or self._pool.is_stopping or self._is_draining:
-            raise NotReadyError("the server is shutting down and accepts no new requests")
-        if not self._pool.has_been_ready(params.model):
-            raise NotReadyError("the model is still loading")
 
     def _dispatch(self) -> None:
         ready = self._pool.ready_workers()

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from daguerre.engine.interface import Engine
-from daguerre.errors import NotReadyError, UnavailableError
+from daguerre.engine.scheduling.admission import check_ready
 
 
 class Health:
@@ -20,10 +20,5 @@ class Health:
 
     async def ready(self, request: Request) -> Response:
         stats = self._engine.stats()
-        if stats.failure:
-            raise UnavailableError("the model could not be loaded; see the server's log")
-        if stats.is_draining:
-            raise NotReadyError("the server is shutting down and accepts no new requests")
-        if not stats.is_ready:
-            raise NotReadyError("the model is still loading")
+        check_ready(stats.failure, stats.is_draining, stats.is_ready)
         return JSONResponse({"status": "ready"})
