@@ -97,10 +97,10 @@ def test_key_is_typed_once(context: BrowserContext, server: RunningServer) -> No
     page.get_by_role("button", name="Make the picture").click()
     field = page.get_by_label("Key", exact=True)
     expect(field).to_be_focused()
-    for wrong, told in (("inf-wrong", "unknown"), ("inf-ключ", "This is not a key")):
+    for wrong, message in (("inf-wrong", "unknown"), ("inf-ключ", "This is not a key")):
         field.fill(wrong)
         page.get_by_role("button", name="Use this key").click()
-        expect(page.locator("#key-error")).to_contain_text(told)
+        expect(page.locator("#key-error")).to_contain_text(message)
     field.fill(f"  {server.key} ")
     field.press("Enter")
     expect(page.locator("#service")).to_have_text(MODEL)
@@ -180,12 +180,12 @@ REFUSED = (
 
 def test_error_at_its_field(page: Page, server: RunningServer) -> None:
     """A validation error appears at its field in the server's words; typing clears it."""
-    for label, text, told, better in REFUSED:
-        refuse(page, label, text, told, better)
+    for label, text, message, valid in REFUSED:
+        type_invalid_value(page, label, text, message, valid)
     assert server.engine.params == []
 
 
-def refuse(page: Page, label: str, text: str, told: str, better: str) -> None:
+def type_invalid_value(page: Page, label: str, text: str, message: str, valid: str) -> None:
     field = page.get_by_label(label, exact=label == "Seed")
     field.fill(text)
     page.get_by_role("button", name="Make the picture").click()
@@ -193,8 +193,8 @@ def refuse(page: Page, label: str, text: str, told: str, better: str) -> None:
     expect(field).to_be_focused()
     described = str(field.get_attribute("aria-describedby")).split()[0]
     error = page.locator(f"#{described}")
-    expect(error).to_contain_text(told)
-    field.fill(better)
+    expect(error).to_contain_text(message)
+    field.fill(valid)
     expect(error).to_be_hidden()
     expect(field).not_to_have_attribute("aria-invalid", "true")
 

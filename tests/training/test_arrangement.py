@@ -26,7 +26,9 @@ TABLE = SceneObject("table", ("drawn", "table"), "", "g", 1, 0.9, False)
 SMALL = replace(BALL, size=0.3)
 
 
-def drawn(kind: str, *items: SceneObject, relation: str = "") -> Iterator[list[arrangement.Stand]]:
+def drawn(
+    kind: str, *items: SceneObject, relation: str = ""
+) -> Iterator[list[arrangement.Placement]]:
     """The positions of objects, in every shape, for several seeds."""
     for shape in drawing.SHAPES:
         for seed in range(6):
@@ -36,28 +38,28 @@ def drawn(kind: str, *items: SceneObject, relation: str = "") -> Iterator[list[a
             yield arrangement.PLANS[kind](Canvas(scene), scene)
 
 
-def left(stand: arrangement.Stand) -> float:
-    return stand.x - stand.width / 2
+def left(placement: arrangement.Placement) -> float:
+    return placement.x - placement.width / 2
 
 
-def right(stand: arrangement.Stand) -> float:
-    return stand.x + stand.width / 2
+def right(placement: arrangement.Placement) -> float:
+    return placement.x + placement.width / 2
 
 
-def apart(a: arrangement.Stand, b: arrangement.Stand) -> bool:
+def apart(a: arrangement.Placement, b: arrangement.Placement) -> bool:
     across = right(a) <= left(b) or right(b) <= left(a)
     return across or a.foot <= b.top or b.foot <= a.top
 
 
-def of(stands: list[arrangement.Stand], item: SceneObject) -> list[arrangement.Stand]:
-    return [s for s in stands if s.item.name == item.name]
+def of(placements: list[arrangement.Placement], item: SceneObject) -> list[arrangement.Placement]:
+    return [s for s in placements if s.item.name == item.name]
 
 
 @pytest.mark.parametrize("relation", ["left", "right"])
 def test_sides_are_sides(relation: str) -> None:
     """An object to the left of another ends before the other begins."""
-    for stands in drawn("pair", BALL, TABLE, relation=relation):
-        first, second = of(stands, BALL)[0], of(stands, TABLE)[0]
+    for placements in drawn("pair", BALL, TABLE, relation=relation):
+        first, second = of(placements, BALL)[0], of(placements, TABLE)[0]
         a, b = (first, second) if relation == "left" else (second, first)
         assert right(a) < left(b)
 
@@ -65,16 +67,16 @@ def test_sides_are_sides(relation: str) -> None:
 @pytest.mark.parametrize("relation", ["above", "below"])
 def test_above_does_not_overlap(relation: str) -> None:
     """The upper object ends before the lower one begins, and their widths overlap."""
-    for stands in drawn("pair", BALL, TABLE, relation=relation):
-        first, second = of(stands, BALL)[0], of(stands, TABLE)[0]
+    for placements in drawn("pair", BALL, TABLE, relation=relation):
+        first, second = of(placements, BALL)[0], of(placements, TABLE)[0]
         a, b = (first, second) if relation == "above" else (second, first)
         assert a.foot < b.top and left(a) < right(b) and left(b) < right(a)
 
 
 def test_on_is_at_the_top() -> None:
     """An object on another is over its middle, with its foot in the other's upper part."""
-    for stands in drawn("pair", BALL, TABLE, relation="on"):
-        ball, table = of(stands, BALL)[0], of(stands, TABLE)[0]
+    for placements in drawn("pair", BALL, TABLE, relation="on"):
+        ball, table = of(placements, BALL)[0], of(placements, TABLE)[0]
         assert left(table) < left(ball) and right(ball) < right(table)
         assert table.top <= ball.foot < table.top + table.height / 2 and ball.top < table.top
 
@@ -82,8 +84,8 @@ def test_on_is_at_the_top() -> None:
 @pytest.mark.parametrize("cover", [BALLOON, replace(TABLE, name="tree")])
 def test_under_is_below_the_top_of_a_cover(cover: SceneObject) -> None:
     """An object under another is within its width, and lower by most of its height."""
-    for stands in drawn("pair", BALL, cover, relation="under"):
-        ball, roof = of(stands, BALL)[0], of(stands, cover)[0]
+    for placements in drawn("pair", BALL, cover, relation="under"):
+        ball, roof = of(placements, BALL)[0], of(placements, cover)[0]
         assert left(roof) - 1 <= left(ball) and right(ball) <= right(roof) + 1
         assert ball.foot >= roof.foot and ball.top > roof.top + 0.3 * roof.height
 
@@ -91,8 +93,8 @@ def test_under_is_below_the_top_of_a_cover(cover: SceneObject) -> None:
 @pytest.mark.parametrize("relation", ["front", "behind"])
 def test_behind_is_partly_covered(relation: str) -> None:
     """The nearer object is painted last and lower, and covers part of the other."""
-    for stands in drawn("pair", BALL, TABLE, relation=relation):
-        far, near = stands
+    for placements in drawn("pair", BALL, TABLE, relation=relation):
+        far, near = placements
         assert near.item == (BALL if relation == "front" else TABLE)
         assert near.foot > far.foot and near.top > far.top and not apart(near, far)
         assert near.width * near.height < 0.9 * far.width * far.height
@@ -101,25 +103,25 @@ def test_behind_is_partly_covered(relation: str) -> None:
 @pytest.mark.parametrize("flanks", [(replace(TABLE, count=2),), (TABLE, BALLOON)])
 def test_between_is_in_the_middle(flanks: tuple[SceneObject, ...]) -> None:
     """An object between others has one on each side, or one above and one below."""
-    for stands in drawn("pair", BALL, *flanks, relation="between"):
-        assert len(stands) == 3 and stands[1].item == BALL
-        a, ball, b = stands
+    for placements in drawn("pair", BALL, *flanks, relation="between"):
+        assert len(placements) == 3 and placements[1].item == BALL
+        a, ball, b = placements
         assert right(a) < left(ball) < right(ball) < left(b) or a.foot < ball.top < b.top
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
 def test_counted_things_can_be_counted(count: int) -> None:
     """There are as many objects as the count, all in the frame and without overlap."""
-    for shape, stands in zip(
+    for shape, placements in zip(
         (shape for shape in drawing.SHAPES for _ in range(6)),
         drawn("group", replace(BALL, count=count)),
         strict=True,
     ):
-        assert len(stands) == count
-        for i, stand in enumerate(stands):
-            assert 0 <= left(stand) and right(stand) <= shape[0]
-            assert 0 <= stand.top and stand.foot <= shape[1]
-            assert all(apart(stand, other) for other in stands[:i])
+        assert len(placements) == count
+        for i, placement in enumerate(placements):
+            assert 0 <= left(placement) and right(placement) <= shape[0]
+            assert 0 <= placement.top and placement.foot <= shape[1]
+            assert all(apart(placement, other) for other in placements[:i])
 
 
 @pytest.mark.parametrize("relation", RELATIONS)
@@ -127,10 +129,12 @@ def test_pairs_stay_in_the_frame(relation: str) -> None:
     """No object of a pair is cut off, in any shape of the frame."""
     several = (replace(TABLE, count=2 if relation == "and" else 1),)
     shapes = (shape for shape in drawing.SHAPES for _ in range(6))
-    for shape, stands in zip(shapes, drawn("pair", BALL, *several, relation=relation), strict=True):
-        for stand in stands:
-            assert -1 <= left(stand) and right(stand) <= shape[0] + 1
-            assert -1 <= stand.top and stand.foot <= shape[1] + 1
+    for shape, placements in zip(
+        shapes, drawn("pair", BALL, *several, relation=relation), strict=True
+    ):
+        for placement in placements:
+            assert -1 <= left(placement) and right(placement) <= shape[0] + 1
+            assert -1 <= placement.top and placement.foot <= shape[1] + 1
 
 
 @pytest.mark.parametrize("spot", SPOTS)
@@ -138,8 +142,8 @@ def test_spots_are_where_their_words_say(spot: str) -> None:
     """The centre of an object is in the third of the frame that its spot names."""
     item = replace(BALL, size=0.3, spot=spot)
     shapes = (shape for shape in drawing.SHAPES for _ in range(6))
-    for (width, height), stands in zip(shapes, drawn("spot", item), strict=True):
-        x, y = stands[0].x / width, (stands[0].foot - stands[0].height / 2) / height
+    for (width, height), placements in zip(shapes, drawn("spot", item), strict=True):
+        x, y = placements[0].x / width, (placements[0].foot - placements[0].height / 2) / height
         across = "left" if x < 0.37 else "right" if x > 0.63 else ""
         down = "top" if y < 0.37 else "bottom" if y > 0.63 else ""
         assert " ".join(f"{down} {across}".split()) == ("" if spot == "centre" else spot)
@@ -149,11 +153,11 @@ def test_portraits_are_cut_by_the_frame() -> None:
     """A portrait fills the short side of the frame and shows most of its object's upper half."""
     shapes = (shape for shape in drawing.SHAPES for _ in range(6))
     big = replace(BALL, size=1.25)
-    for (width, height), stands in zip(shapes, drawn("portrait", big), strict=True):
-        stand = stands[0]
-        cut = left(stand) < 0 or right(stand) > width or stand.foot > height
-        assert cut and -0.12 * height < stand.top < height / 2
-        assert stand.width > 0.9 * min(width, height)
+    for (width, height), placements in zip(shapes, drawn("portrait", big), strict=True):
+        placement = placements[0]
+        cut = left(placement) < 0 or right(placement) > width or placement.foot > height
+        assert cut and -0.12 * height < placement.top < height / 2
+        assert placement.width > 0.9 * min(width, height)
 
 
 @pytest.mark.parametrize("relation", ["left", "right"])

@@ -27,7 +27,7 @@ APART = 0.15  # gap between different objects in a row, as a share of each one's
 
 
 @dataclass(frozen=True)
-class Stand:
+class Placement:
     """Position of an object: the centre of its visible part, its foot, and its square's side."""
 
     item: SceneObject
@@ -49,7 +49,7 @@ class Stand:
     def top(self) -> float:
         return self.foot - self.height
 
-    def moved(self, dx: float, dy: float) -> Stand:
+    def moved(self, dx: float, dy: float) -> Placement:
         return replace(self, x=self.x + dx, foot=self.foot + dy)
 
     def draw(self, c: Canvas) -> None:
@@ -58,26 +58,28 @@ class Stand:
         put(c, self.item, self.x - aside, self.foot - self.px * (bottom - 0.5), self.px)
 
 
-def fitted(item: SceneObject, width: float, height: float, x: float = 0, foot: float = 0) -> Stand:
+def fitted(
+    item: SceneObject, width: float, height: float, x: float = 0, foot: float = 0
+) -> Placement:
     """The object at the largest size that fits a width and a height."""
     left, top, right, bottom = bounds(item.look)
-    return Stand(item, x, foot, min(width / (right - left), height / (bottom - top)))
+    return Placement(item, x, foot, min(width / (right - left), height / (bottom - top)))
 
 
 def arranged(c: Canvas, scene: Scene) -> None:
     """Paints a group, a pair, a spot or a portrait with its ground."""
     back = rgb(c.r.choice(BACKS[scene.background]))
-    stands = PLANS[scene.kind](c, scene)
+    placements = PLANS[scene.kind](c, scene)
     on_floor = scene.ground == "floor"
-    first = min((s.foot - 0.16 * s.height for s in stands), default=c.h)
+    first = min((s.foot - 0.16 * s.height for s in placements), default=c.h)
     paint_ground(c, scene, back, first)
-    for stand in stands:
-        if on_floor and not (scene.relation == "on" and stand.item == scene.objects[0]):
-            shadow(c, stand.x, stand.foot - 0.01 * stand.px, stand.width * 1.05)
-        stand.draw(c)
+    for placement in placements:
+        if on_floor and not (scene.relation == "on" and placement.item == scene.objects[0]):
+            shadow(c, placement.x, placement.foot - 0.01 * placement.px, placement.width * 1.05)
+        placement.draw(c)
 
 
-def group(c: Canvas, scene: Scene) -> list[Stand]:
+def group(c: Canvas, scene: Scene) -> list[Placement]:
     """One to five copies of an object, in rows that fill the frame."""
     item = scene.objects[0]
     room = {rows: _cell(c, rows) for rows in ROWS[item.count]}
@@ -85,14 +87,14 @@ def group(c: Canvas, scene: Scene) -> list[Stand]:
     rows = c.r.choice([rows for rows, cell in room.items() if min(cell) > 0.85 * best])
     wide, high = room[rows]
     wide = min(wide, 1.3 * high)
-    stands = []
+    placements = []
     for i, n in enumerate(rows):
         foot = c.h / 2 + (i - (len(rows) - 1) / 2) * high
         for k in range(n):
             x = c.w / 2 + (k - (n - 1) / 2) * wide + c.r.uniform(-0.03, 0.03) * wide
-            stand = fitted(item, wide * item.size, high * item.size, x)
-            stands.append(replace(stand, foot=foot + stand.height / 2))
-    return stands
+            placement = fitted(item, wide * item.size, high * item.size, x)
+            placements.append(replace(placement, foot=foot + placement.height / 2))
+    return placements
 
 
 def _cell(c: Canvas, rows: tuple[int, ...]) -> tuple[float, float]:
@@ -100,7 +102,7 @@ def _cell(c: Canvas, rows: tuple[int, ...]) -> tuple[float, float]:
     return 0.94 * c.w / max(rows), 0.92 * c.h / len(rows)
 
 
-def pair(c: Canvas, scene: Scene) -> list[Stand]:
+def pair(c: Canvas, scene: Scene) -> list[Placement]:
     """Two or three objects in a relation, the nearest last."""
     planned = {
         "above": _column,
@@ -119,7 +121,7 @@ def pair(c: Canvas, scene: Scene) -> list[Stand]:
     return [s.moved(dx, dy) for s in planned]
 
 
-def _row(c: Canvas, scene: Scene) -> list[Stand]:
+def _row(c: Canvas, scene: Scene) -> list[Placement]:
     first, *others = scene.objects
     order = [first, *others]
     if scene.relation == "right":
@@ -133,31 +135,33 @@ def _row(c: Canvas, scene: Scene) -> list[Stand]:
     if c.w < 0.75 * c.h and scene.relation in ("and", "between"):
         return _pile(c, order, each)
     wide = min(c.w * 0.96 / (sum(each) + APART * (len(order) - 1)), c.h * 0.75)
-    x, stands = 0.0, []
+    x, placements = 0.0, []
     for item, n in zip(order, each, strict=True):
         for _ in range(n):
             side = wide * 0.94 * item.size
-            stand = fitted(item, side, min(side * 1.5, c.h * 0.8), x)
+            placement = fitted(item, side, min(side * 1.5, c.h * 0.8), x)
             floats = item.place == "s" and scene.ground != "floor"
-            stands.append(replace(stand, foot=stand.height / 2 if floats else wide * 0.4))
+            placements.append(
+                replace(placement, foot=placement.height / 2 if floats else wide * 0.4)
+            )
             x += wide
         x += APART * wide
-    return stands
+    return placements
 
 
-def _pile(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Stand]:
+def _pile(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Placement]:
     """Rows for a narrow frame: objects below each other, copies of one object side by side."""
     high = min(c.h * 0.94 / len(order), c.w * 0.9)
-    stands = []
+    placements = []
     for i, (item, n) in enumerate(zip(order, each, strict=True)):
         wide = c.w * 0.9 / n
         for k in range(n):
-            stand = fitted(item, wide * 0.9, high * 0.86 * item.size, (k - (n - 1) / 2) * wide)
-            stands.append(replace(stand, foot=i * high + stand.height / 2))
-    return stands
+            placement = fitted(item, wide * 0.9, high * 0.86 * item.size, (k - (n - 1) / 2) * wide)
+            placements.append(replace(placement, foot=i * high + placement.height / 2))
+    return placements
 
 
-def _column(c: Canvas, scene: Scene) -> list[Stand]:
+def _column(c: Canvas, scene: Scene) -> list[Placement]:
     upper, lower = scene.objects if scene.relation == "above" else reversed(scene.objects)
     high, wide = c.h * 0.45, c.w * 0.8
     top = fitted(upper, wide * upper.size, high * 0.86 * upper.size)
@@ -166,14 +170,14 @@ def _column(c: Canvas, scene: Scene) -> list[Stand]:
     return [top.moved(aside, 0), low.moved(0, low.height + c.h * c.r.uniform(0.05, 0.09))]
 
 
-def _stacked(c: Canvas, scene: Scene) -> list[Stand]:
+def _stacked(c: Canvas, scene: Scene) -> list[Placement]:
     upper, lower = scene.objects
     low = fitted(lower, c.w * 0.72, c.h * 0.5)
     top = fitted(upper, low.width * 0.62, c.h * 0.36)
     return [low, top.moved(0, low.top + low.height * SEATS.get(lower.name, 0.06))]
 
 
-def _sheltered(c: Canvas, scene: Scene) -> list[Stand]:
+def _sheltered(c: Canvas, scene: Scene) -> list[Placement]:
     below, cover = scene.objects
     high = cover.name in TALL_COVERS
     roof = fitted(cover, c.w * 0.85, c.h * (0.8 if high else 0.5))
@@ -182,7 +186,7 @@ def _sheltered(c: Canvas, scene: Scene) -> list[Stand]:
     return [roof, guest.moved(c.r.uniform(-0.04, 0.04) * roof.width, drop)]
 
 
-def _overlapping(c: Canvas, scene: Scene) -> list[Stand]:
+def _overlapping(c: Canvas, scene: Scene) -> list[Placement]:
     near, far = scene.objects if scene.relation == "front" else reversed(scene.objects)
     back = fitted(far, c.w * 0.7, c.h * 0.66)
     front = fitted(near, c.w * 0.42, min(c.h * 0.42, back.height * 0.66))
@@ -190,25 +194,27 @@ def _overlapping(c: Canvas, scene: Scene) -> list[Stand]:
     return [back, front.moved(aside, front.height * c.r.uniform(0.2, 0.32))]
 
 
-def spot(c: Canvas, scene: Scene) -> list[Stand]:
+def spot(c: Canvas, scene: Scene) -> list[Placement]:
     """An object of a given size somewhere in the frame."""
     item = scene.objects[0]
-    stand = fitted(item, item.size * c.s, item.size * c.s)
+    placement = fitted(item, item.size * c.s, item.size * c.s)
     across, down = SPOTS[item.spot or "centre"]
     margin = 0.05 * c.s
-    free_x, free_y = c.w - stand.width - 2 * margin, c.h - stand.height - 2 * margin
+    free_x, free_y = c.w - placement.width - 2 * margin, c.h - placement.height - 2 * margin
     loose = 0.06 if item.spot else 0.1
-    x = margin + stand.width / 2 + free_x * across + c.r.uniform(-loose, loose) * c.s / 2
-    foot = margin + stand.height + free_y * down + c.r.uniform(-loose, loose) * c.s / 2
-    return [stand.moved(x, foot)]
+    x = margin + placement.width / 2 + free_x * across + c.r.uniform(-loose, loose) * c.s / 2
+    foot = margin + placement.height + free_y * down + c.r.uniform(-loose, loose) * c.s / 2
+    return [placement.moved(x, foot)]
 
 
-def portrait(c: Canvas, scene: Scene) -> list[Stand]:
+def portrait(c: Canvas, scene: Scene) -> list[Placement]:
     """An object larger than the frame, with its upper end visible."""
     item = scene.objects[0]
-    stand = Stand(item, c.w * (0.5 + c.r.uniform(-0.05, 0.05)), 0, item.size * c.s)
-    top = min(c.h * c.r.uniform(0.02, 0.08), (c.h - stand.height) / 2)
-    return [stand.moved(0, (top if stand.height > 0.8 * c.h else 0.08 * c.h) + stand.height)]
+    placement = Placement(item, c.w * (0.5 + c.r.uniform(-0.05, 0.05)), 0, item.size * c.s)
+    top = min(c.h * c.r.uniform(0.02, 0.08), (c.h - placement.height) / 2)
+    return [
+        placement.moved(0, (top if placement.height > 0.8 * c.h else 0.08 * c.h) + placement.height)
+    ]
 
 
 PLANS = {"group": group, "pair": pair, "spot": spot, "portrait": portrait}
@@ -271,8 +277,8 @@ def repeated(c: Canvas, scene: Scene) -> None:
     mark = len(c.parts)
     for i, item in enumerate((scene.objects[0], scene.objects[-1])):
         at = step * (0.25 + 0.5 * i)
-        stand = fitted(item, step * 0.4, step * 0.4, at)
-        replace(stand, foot=at + stand.height / 2).draw(c)
+        placement = fitted(item, step * 0.4, step * 0.4, at)
+        replace(placement, foot=at + placement.height / 2).draw(c)
     tile = "".join(c.parts[mark:])
     del c.parts[mark:]
     name = c.new_id()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from daguerre.models.embedded.drawing.arrangement import Stand, fitted
+from daguerre.models.embedded.drawing.arrangement import Placement, fitted
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
 from daguerre.models.embedded.drawing.objects import shadow
@@ -161,23 +161,25 @@ def _curtains(c: Canvas, x: float, y: float, wide: float, high: float) -> None:
 def _line_up(
     c: Canvas, scene: Scene, width: float, height: float, foot: float, on_floor: bool
 ) -> None:
-    for stand in lined_up(c, scene, width, height, foot):
+    for placement in lined_up(c, scene, width, height, foot):
         if on_floor:
-            shadow(c, stand.x, foot, stand.width * 1.05)
+            shadow(c, placement.x, foot, placement.width * 1.05)
         else:
-            c.oval(stand.x, foot, stand.width * 0.42, c.s * 0.008, "#101428", 'opacity="0.25"')
-        stand.draw(c)
+            c.oval(
+                placement.x, foot, placement.width * 0.42, c.s * 0.008, "#101428", 'opacity="0.25"'
+            )
+        placement.draw(c)
 
 
-def lined_up(c: Canvas, scene: Scene, width: float, height: float, foot: float) -> list[Stand]:
+def lined_up(c: Canvas, scene: Scene, width: float, height: float, foot: float) -> list[Placement]:
     """The scene's objects side by side, the first on the left unless the relation is "right"."""
     order = list(scene.objects)
     if scene.relation == "right":
         order.reverse()
     items = [item for item in order for _ in range(item.count)]
     wide = min(width / max(1, len(items)), height * 1.15)
-    stands = []
+    placements = []
     for i, item in enumerate(items):
         x = c.w / 2 + (i - (len(items) - 1) / 2) * wide + c.r.uniform(-0.04, 0.04) * wide
-        stands.append(fitted(item, wide * 0.84 * item.size, height * item.size, x, foot))
-    return stands
+        placements.append(fitted(item, wide * 0.84 * item.size, height * item.size, x, foot))
+    return placements
