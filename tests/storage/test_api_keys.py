@@ -113,9 +113,12 @@ def test_alias_is_upper_cased(store: ResourceStore, alias: str) -> None:
     assert store.get(alias.lower()) == created
 
 
-@pytest.mark.parametrize("alias", ["", "1A", "_A", "A-B", "A B", "Ä", "A\n", "ß", "A" * 65, "Aı"])
+@pytest.mark.parametrize(
+    "alias",
+    ["", "1A", "_A", "A-B", "A B", "Ä", "A\n", "ß", "A" * 65, "Aı", "daguerre_x", "DAGUERRE_URL"],
+)
 def test_bad_alias(store: ResourceStore, alias: str) -> None:
-    """An alias that cannot begin the name of a variable is an error that quotes it."""
+    """An alias that cannot begin the name of a variable, or begins a setting's, is an error."""
     with pytest.raises(InvalidRequestError) as caught:
         store.create(MODEL, alias)
     assert repr(alias) in caught.value.message and caught.value.param == "alias"

@@ -68,11 +68,11 @@ def test_shared_directory_keeps_its_mode(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_lock_is_held(tmp_path: Path) -> None:
-    """`locked_if_free` yields False at once while another process holds the lock."""
+    """Without `wait`, a lock that another process holds is False at once."""
     with data_dir.locked(tmp_path / "x"):
-        with data_dir.locked_if_free(tmp_path / "x") as is_locked:
+        with data_dir.locked(tmp_path / "x", wait=False) as is_locked:
             assert not is_locked
-    with data_dir.locked_if_free(tmp_path / "x") as is_locked:
+    with data_dir.locked(tmp_path / "x", wait=False) as is_locked:
         assert is_locked
 
 

@@ -101,7 +101,7 @@ def _write_address(settings: Settings, exit_stack: ExitStack) -> None:
     from daguerre.storage import data_dir
 
     directory = data_dir.prepare(settings.data_dir())
-    if exit_stack.enter_context(data_dir.locked_if_free(directory / "serve")):
+    if exit_stack.enter_context(data_dir.locked(directory / "serve", wait=False)):
         credentials.set_url(directory, settings.public_base_url())
 
 

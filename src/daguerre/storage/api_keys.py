@@ -12,10 +12,11 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -29,7 +30,8 @@ MAX_ALIAS_LENGTH = 64
 MAX_REQUESTS_PER_MINUTE = 1_000_000
 _KEY_BYTES = 32
 _PREFIX_LENGTH = 8
-_ALIAS = re.compile(rf"[A-Z][A-Z0-9_]{{0,{MAX_ALIAS_LENGTH - 1}}}")
+# DAGUERRE_DATABASE_URL, for example, would be a setting of the server.
+_ALIAS = re.compile(rf"(?!DAGUERRE_)[A-Z][A-Z0-9_]{{0,{MAX_ALIAS_LENGTH - 1}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,6 @@ _TABLE = sa.Table(
 )
 # Built once, because building a statement takes longer than executing it.
 _BY_KEY = sa.select(_TABLE).where(_TABLE.c.key_sha256 == sa.bindparam("digest"))
-_BY_ALIAS = sa.select(_TABLE).where(_TABLE.c.alias == sa.bindparam("name"))
 
 
 def normalize_alias(text: str) -> str:
@@ -66,13 +67,7 @@ def normalize_alias(text: str) -> str:
     if not (text.isascii() and _ALIAS.fullmatch(alias)):  # upper() turns some others into letters
         raise InvalidRequestError(
             f"the alias is {text!r}; it must be a letter followed by letters, digits and"
-            f" underscores, at most {MAX_ALIAS_LENGTH} characters",
-            param="alias",
-        )
-    if alias.startswith("DAGUERRE_"):  # DAGUERRE_DATABASE_URL would be a setting of the server
-        raise InvalidRequestError(
-            f"the alias is {text!r}; it must not begin with DAGUERRE_, the prefix of the server's"
-            " settings",
+            f" underscores, at most {MAX_ALIAS_LENGTH} characters, and not begin with DAGUERRE_",
             param="alias",
         )
     return alias
@@ -103,7 +98,8 @@ class ResourceStore:
     def authenticate(self, key: str) -> Resource | None:
         """The resource of this key; None for an unknown, rotated or revoked key."""
         digest = _sha256(key)
-        with translate_errors((SQLAlchemyError,), _cannot_authenticate):
+        outage = UnavailableError("cannot read the API keys; try again", retry_after_s=5)
+        with translate_errors(SQLAlchemyError, lambda error: outage):
             with self._engine.connect() as connection:
                 row = connection.execute(_BY_KEY, {"digest": digest}).one_or_none()
         if row is None or not hmac.compare_digest(row.key_sha256, digest):
@@ -118,8 +114,9 @@ class ResourceStore:
 
     def get(self, alias: str) -> Resource:
         alias = normalize_alias(alias)
+        query = sa.select(_TABLE).where(_TABLE.c.alias == alias)
         with _usable(), self._engine.connect() as connection:
-            row = connection.execute(_BY_ALIAS, {"name": alias}).one_or_none()
+            row = connection.execute(query).one_or_none()
         if row is None:
             raise self._not_found(alias)
         return _resource(row)
@@ -137,10 +134,10 @@ class ResourceStore:
             created=int(time.time()),
             key_prefix=key[:_PREFIX_LENGTH],
         )
-        values = {name: getattr(resource, name) for name in Resource.__slots__}
+        row = {**asdict(resource), "key_sha256": _sha256(key)}
         with _usable(), write_transaction(self._engine) as connection:
             try:
-                connection.execute(sa.insert(_TABLE).values(**values, key_sha256=_sha256(key)))
+                connection.execute(sa.insert(_TABLE).values(row))
             except IntegrityError:
                 raise InvalidRequestError(
                     f"the alias {resource.alias} is taken; choose another with --as, or destroy it"
@@ -181,13 +178,9 @@ class ResourceStore:
 
 def _usable() -> AbstractContextManager[None]:
     return translate_errors(
-        (SQLAlchemyError,),
+        SQLAlchemyError,
         lambda error: SettingsError(f"the database failed: {driver_message(error)}"),
     )
-
-
-def _cannot_authenticate(error: Exception) -> UnavailableError:
-    return UnavailableError("cannot read the API keys; try again", retry_after_s=5)
 
 
 def _new_key() -> str:
@@ -209,6 +202,6 @@ def _check_limit(requests_per_minute: int | None) -> int | None:
     return requests_per_minute
 
 
-def _resource(row: sa.Row[tuple[object, ...]]) -> Resource:
-    values = row._mapping
-    return Resource(**{name: values[name] for name in Resource.__slots__})
+def _resource(row: Iterable[Any]) -> Resource:
+    *fields, _key_sha256 = row
+    return Resource(*fields)

@@ -11,7 +11,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from daguerre.errors import SettingsError
@@ -59,41 +59,33 @@ def write_private(path: Path, text: str) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds the lock of `path`, which a process releases when it ends, if not before."""
-    with _lock_file(path) as descriptor:
-        with _usable(path.parent):
-            _lock(descriptor, wait=True)
-        yield
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Holds the lock of `path` until the block or the process ends.
 
-
-@contextmanager
-def locked_if_free(path: Path) -> Iterator[bool]:
-    """Like `locked`, but yields False at once if another process holds the lock."""
-    with _lock_file(path) as descriptor:
-        is_locked = False
-        with _usable(path.parent), suppress(BlockingIOError, PermissionError):
-            _lock(descriptor, wait=False)
-            is_locked = True
-        yield is_locked
-
-
-@contextmanager
-def _lock_file(path: Path) -> Iterator[int]:
-    """An empty file next to `path`; it stays, since the directory may be another user's."""
+    Without `wait`, yields False at once if another process holds it. The lock is an empty file next
+    to `path`, which stays, since the directory may be another user's.
+    """
     with _usable(path.parent):
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        yield descriptor
+        with _usable(path.parent):
+            is_locked = _lock(descriptor, wait)
+        yield is_locked
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, *, wait: bool) -> None:
-    if sys.platform == "win32":
-        msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _lock(descriptor: int, wait: bool) -> bool:
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        if wait:
+            raise
+        return False
+    return True
 
 
 def _is_shared(directory: Path) -> bool:
@@ -112,7 +104,7 @@ def _is_shared(directory: Path) -> bool:
 
 def _usable(directory: Path) -> AbstractContextManager[None]:
     return translate_errors(
-        (OSError,),
+        OSError,
         lambda error: SettingsError(
             f"cannot use the data directory {directory}: {getattr(error, 'strerror', 0) or error};"
             " set a writable one with --home or DAGUERRE_HOME"

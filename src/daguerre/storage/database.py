@@ -33,19 +33,11 @@ def open_database(url: str, home: Path) -> Engine:
         parsed = URL.create("sqlite", database=str(data_dir.prepare(home) / FILE_NAME))
     engine = _create_engine(parsed)
     try:
-        _prepare(engine, _sqlite_file(parsed))
+        with _readable_errors(parsed):
+            _prepare(engine, parsed)
     except SettingsError:
         engine.dispose()
         raise
-    except (TypeError, ValueError) as error:  # from the driver's own parser of the URL
-        engine.dispose()
-        raise _bad_parameter(error) from None
-    except SQLAlchemyError as error:
-        engine.dispose()
-        raise SettingsError(
-            f"cannot open the database {_safe_url(parsed)}: {driver_message(error)};"
-            " check --home and DAGUERRE_DATABASE_URL"
-        ) from error
     return engine
 
 
@@ -63,16 +55,25 @@ def driver_message(error: Exception) -> str:
     return str(cause).strip().split("\n", 1)[0]
 
 
+@contextmanager
+def _readable_errors(url: URL) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError) as error:  # from the driver's own parser of the URL
+        raise _bad_parameter(error) from None
+    except SQLAlchemyError as error:
+        safe_url = url.set(query={})  # a parameter may be a secret, for example sslpassword
+        raise SettingsError(
+            f"cannot open the database {safe_url.render_as_string()}: {driver_message(error)};"
+            " check --home and DAGUERRE_DATABASE_URL"
+        ) from error
+
+
 def _bad_parameter(error: Exception) -> SettingsError:
     return SettingsError(
         f"the driver rejects a host or a parameter of the database URL: {error}; check"
         " DAGUERRE_DATABASE_URL"
     )
-
-
-def _safe_url(url: URL) -> str:
-    """The URL without secrets; parameters may be secrets, for example PostgreSQL's sslpassword."""
-    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def _parse_url(text: str) -> URL:
@@ -101,7 +102,7 @@ def _create_engine(url: URL) -> Engine:
         ) from None
     except (ArgumentError, TypeError, ValueError) as error:
         raise _bad_parameter(error) from None
-    if _is_sqlite(url):
+    if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)
     return engine
@@ -109,15 +110,13 @@ def _create_engine(url: URL) -> Engine:
 
 def _engine_options(url: URL) -> dict[str, Any]:
     """Timeouts for connections to a database server; parameters of the URL take precedence."""
-    if _is_sqlite(url):
+    if url.get_backend_name() == "sqlite":
         return {}
     timeouts: dict[str, int] = {}
     if url.get_driver_name() in ("psycopg", "psycopg2"):
         # tcp_user_timeout ends a connection whose peer has vanished.
-        timeouts = {
-            "connect_timeout": _CONNECT_TIMEOUT_S,
-            "tcp_user_timeout": _CONNECT_TIMEOUT_S * 1000,
-        }
+        in_ms = _CONNECT_TIMEOUT_S * 1000
+        timeouts = {"connect_timeout": _CONNECT_TIMEOUT_S, "tcp_user_timeout": in_ms}
     return {
         "pool_pre_ping": True,
         "pool_timeout": _CONNECT_TIMEOUT_S,
@@ -125,18 +124,12 @@ def _engine_options(url: URL) -> dict[str, Any]:
     }
 
 
-def _is_sqlite(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
-
-
-def _sqlite_file(url: URL) -> Path | None:
-    in_memory = url.database in (None, "", ":memory:")
-    return Path(str(url.database)) if _is_sqlite(url) and not in_memory else None
-
-
-def _prepare(engine: Engine, file: Path | None) -> None:
-    with data_dir.locked(file) if file else nullcontext():
-        if file:
+def _prepare(engine: Engine, url: URL) -> None:
+    """Migrates the schema, under a lock that excludes other processes from a new file."""
+    has_file = engine.dialect.name == "sqlite" and url.database not in (None, "", ":memory:")
+    file = Path(str(url.database))
+    with data_dir.locked(file) if has_file else nullcontext():
+        if has_file:
             data_dir.make_private(file)
             for companion in (Path(f"{file}-wal"), Path(f"{file}-shm")):
                 if companion.exists():

@@ -10,7 +10,7 @@ from daguerre.errors import DaguerreError
 
 @contextmanager
 def translate_errors(
-    kinds: tuple[type[Exception], ...], to: Callable[[Exception], DaguerreError]
+    kinds: type[Exception] | tuple[type[Exception], ...], to: Callable[[Exception], DaguerreError]
 ) -> Iterator[None]:
     """Raises `to(error)`, with the error as its cause, for an error of one of the `kinds`."""
     try:

@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -58,21 +58,22 @@ class IdempotencyStore:
         Raises `RateLimitError` if the resource has too many keys.
         """
         record = IdempotencyRecord(fingerprint, seed, int(self._clock()))
-        with _unavailable():
+        key_sha256 = _sha256(key)
+        with _available():
             try:
                 with write_transaction(self._database) as connection:
-                    return _get_or_insert(connection, resource_id, _sha256(key), record)
+                    return _get_or_insert(connection, resource_id, key_sha256, record)
             except IntegrityError:  # another server inserted the key in between; not with SQLite
                 with self._database.connect() as connection:
-                    found = _get(connection, resource_id, _sha256(key))
+                    found = _get(connection, resource_id, key_sha256)
         if found is None:
             raise _outage()
         return found, False
 
     def release(self, resource_id: str, key: str) -> None:
         """Deletes the record, because the request was refused."""
-        with _unavailable(), write_transaction(self._database) as connection:
-            connection.execute(sa.delete(_TABLE).where(*_matches(resource_id, _sha256(key))))
+        with _available(), write_transaction(self._database) as connection:
+            connection.execute(sa.delete(_TABLE).where(_is(resource_id, _sha256(key))))
 
 
 def _get_or_insert(
@@ -88,32 +89,26 @@ def _get_or_insert(
             " which is the limit; send requests without a key until some expire",
             retry_after_s=59,
         )
-    values = {name: getattr(record, name) for name in IdempotencyRecord.__slots__}
-    connection.execute(
-        sa.insert(_TABLE).values(resource_id=resource_id, key_sha256=key_sha256, **values)
-    )
+    row = {"resource_id": resource_id, "key_sha256": key_sha256, **asdict(record)}
+    connection.execute(sa.insert(_TABLE).values(row))
     return record, True
 
 
 def _get(connection: sa.Connection, resource_id: str, key_sha256: str) -> IdempotencyRecord | None:
-    columns = (_TABLE.c.fingerprint, _TABLE.c.seed, _TABLE.c.created)
-    query = sa.select(*columns).where(*_matches(resource_id, key_sha256))
-    row = connection.execute(query).one_or_none()
-    return IdempotencyRecord(*row) if row else None
+    row = connection.execute(sa.select(_TABLE).where(_is(resource_id, key_sha256))).one_or_none()
+    return IdempotencyRecord(*row[2:]) if row else None
 
 
-def _matches(
-    resource_id: str, key_sha256: str
-) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-    return _TABLE.c.resource_id == resource_id, _TABLE.c.key_sha256 == key_sha256
+def _is(resource_id: str, key_sha256: str) -> sa.ColumnElement[bool]:
+    return sa.and_(_TABLE.c.resource_id == resource_id, _TABLE.c.key_sha256 == key_sha256)
 
 
 def _sha256(key: str) -> str:
     return hashlib.sha256(key.encode("ascii")).hexdigest()
 
 
-def _unavailable() -> AbstractContextManager[None]:
-    return translate_errors((SQLAlchemyError,), lambda error: _outage())
+def _available() -> AbstractContextManager[None]:
+    return translate_errors(SQLAlchemyError, lambda error: _outage())
 
 
 def _outage() -> UnavailableError:
