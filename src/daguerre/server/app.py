@@ -22,7 +22,6 @@ from daguerre.engine.interface import Engine
 from daguerre.engine.workers.cpu_affinity import threads_per_worker
 from daguerre.errors import DaguerreError, SettingsError, UnavailableError
 from daguerre.models.catalog import FILE_NAME as CATALOG_FILE
-from daguerre.server.access.auth import Authenticator
 from daguerre.server.access.rate_limiter import RateLimiter, retry_after_s
 from daguerre.server.http.errors import OutageLog, error_response, unrouted_response
 from daguerre.server.http.middleware import RequestContextMiddleware
@@ -54,7 +53,6 @@ def create_app(
 ) -> Starlette:
     """The app of one server. It starts and stops the engine."""
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
-    keys = Authenticator(resources)
     image_store, signer = _image_store(settings), _url_signer(settings)
     replays = IdempotencyCoordinator(
         IdempotencyStore(resources.database),
@@ -65,9 +63,11 @@ def create_app(
         embed_prompt=settings.embed_prompt,
     )
     openapi = OpenApi(settings.public_base_url())
-    images = ImageGenerations(_generation_config(settings), engine, keys, limiter, replays, signer)
+    images = ImageGenerations(
+        _generation_config(settings), engine, resources, limiter, replays, signer
+    )
     routes = [
-        *_api_routes(images, FileEndpoints(image_store, signer), Models(engine, keys)),
+        *_api_routes(images, FileEndpoints(image_store, signer), Models(engine, resources)),
         *_other_routes(Health(engine), metrics, openapi, one_time_login or OneTimeLogin()),
     ]
     paths = [route.path for route in routes]

@@ -3,45 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import TypeVar
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from daguerre.errors import AccessDeniedError, AuthenticationError, UnavailableError
 from daguerre.protocol.messages import quote_for_message
+from daguerre.server.http.middleware import RequestContext
 from daguerre.storage.api_keys import Resource, ResourceStore
 
+T = TypeVar("T")
 DATABASE_TIMEOUT_S = 10.0
 _ADVICE = "send the header 'Authorization: Bearer <key>' with the key of your model resource"
 
 
-class Authenticator:
-    """Finds the model resource of a request's key."""
+async def authenticate(request: Request, resources: ResourceStore) -> Resource:
+    """The resource of the request's key, also set in its `RequestContext`.
 
-    def __init__(self, resources: ResourceStore) -> None:
-        self._resources = resources
+    Raises `AuthenticationError`, or `UnavailableError` if the database does not respond.
+    """
+    key = _bearer_key(request.headers)
+    # A local file takes 0.1 ms, less than a thread. A remote database may block.
+    if resources.is_local:
+        resource = resources.authenticate(key)
+    else:
+        resource = await call_database(resources.authenticate, key)
+    if resource is None:
+        raise AuthenticationError(
+            f"the key is unknown, rotated or revoked; {_ADVICE}; 'daguerre config' prints it"
+        )
+    RequestContext.of(request).resource = resource
+    return resource
 
-    async def authenticate(self, request: Request) -> Resource:
-        """The resource of the key. Raises `AuthenticationError`, or `UnavailableError` if the
-        database does not respond."""
-        resource = await self._find(_bearer_key(request.headers))
-        if resource is None:
-            raise AuthenticationError(
-                f"the key is unknown, rotated or revoked; {_ADVICE}; 'daguerre config' prints it"
-            )
-        return resource
 
-    async def _find(self, key: str) -> Resource | None:
-        # A local file takes 0.1 ms, less than a thread. A remote database may block.
-        if self._resources.is_local:
-            return self._resources.authenticate(key)
-        try:
-            async with asyncio.timeout(DATABASE_TIMEOUT_S):
-                return await asyncio.to_thread(self._resources.authenticate, key)
-        except TimeoutError as error:
-            raise UnavailableError(
-                f"the database did not respond within {DATABASE_TIMEOUT_S:g} s"
-            ) from error
+async def call_database(function: Callable[..., T], *arguments: object) -> T:
+    """Calls a blocking function in a thread; raises `UnavailableError` if it takes too long."""
+    try:
+        async with asyncio.timeout(DATABASE_TIMEOUT_S):
+            return await asyncio.to_thread(function, *arguments)
+    except TimeoutError as error:
+        raise UnavailableError(
+            f"the database did not respond within {DATABASE_TIMEOUT_S:g} s"
+        ) from error
 
 
 def check_access(resource: Resource, model: str) -> None:

@@ -11,7 +11,7 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from starlette.requests import ClientDisconnect
 
@@ -90,7 +90,8 @@ class RateLimiter:
         except ClientDisconnect:
             raise
         except BaseException:
-            self._return_permit(resource, entered_s)
+            with suppress(ValueError):  # it has expired
+                self._current(resource).remove(entered_s)
             raise
 
     def headers(self, resource: Resource) -> dict[str, str]:
@@ -105,29 +106,20 @@ class RateLimiter:
             "x-ratelimit-reset-requests": f"{math.ceil(self._reset_s(entries))}s",
         }
 
-    def _return_permit(self, resource: Resource, entered_s: float) -> None:
-        entries = self._current(resource)
-        if entered_s in entries:
-            entries.remove(entered_s)
-
     def _current(self, resource: Resource) -> deque[float]:
-        self._sweep()
-        return self._drop_expired(self._entries.get(resource.id, deque()))
-
-    def _drop_expired(self, entries: deque[float]) -> deque[float]:
-        oldest_s = self._clock() - WINDOW_S
-        while entries and entries[0] <= oldest_s:
+        """Requests of the last minute; once a minute, idle keys are forgotten."""
+        now_s = self._clock()
+        if now_s - self._swept_s >= WINDOW_S:
+            self._swept_s = now_s
+            self._entries = {
+                id: times
+                for id, times in self._entries.items()
+                if times and times[-1] > now_s - WINDOW_S
+            }
+        entries = self._entries.get(resource.id, deque())
+        while entries and entries[0] <= now_s - WINDOW_S:
             entries.popleft()
         return entries
 
     def _reset_s(self, entries: deque[float]) -> float:
         return entries[0] + WINDOW_S - self._clock() if entries else 0.0
-
-    def _sweep(self) -> None:
-        """Forgets idle keys, once a minute."""
-        if self._clock() - self._swept_s < WINDOW_S:
-            return
-        self._swept_s = self._clock()
-        self._entries = {
-            id: entries for id, entries in self._entries.items() if self._drop_expired(entries)
-        }

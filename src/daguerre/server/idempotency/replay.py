@@ -19,7 +19,7 @@ from daguerre.errors import ConflictError, DeadlineExceededError, UnavailableErr
 from daguerre.imagefile.encoding import encode
 from daguerre.params import Event, GeneratedImage, ImageParams, JobFailed, ModelInfo, Timings
 from daguerre.protocol.request import ImageGenerationRequest
-from daguerre.server.access.auth import DATABASE_TIMEOUT_S
+from daguerre.server.access.auth import call_database
 from daguerre.server.http.errors import OutageLog
 from daguerre.server.http.middleware import RequestContext
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
@@ -214,15 +214,10 @@ class IdempotencyCoordinator:
     async def _claim(
         self, in_flight: _InFlightKey, resource_id: str, key: str, fingerprint: str, seed: int
     ) -> tuple[IdempotencyRecord, bool]:
-        try:
-            async with in_flight.lock, asyncio.timeout(DATABASE_TIMEOUT_S):
-                record, is_new = await asyncio.to_thread(
-                    self._records.claim, resource_id, key, fingerprint, seed
-                )
-        except TimeoutError as error:
-            raise UnavailableError(
-                f"the database did not answer within {DATABASE_TIMEOUT_S:g} s"
-            ) from error
+        async with in_flight.lock:
+            record, is_new = await call_database(
+                self._records.claim, resource_id, key, fingerprint, seed
+            )
         in_flight.created_record |= is_new
         return record, is_new
 

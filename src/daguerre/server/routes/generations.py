@@ -22,7 +22,7 @@ from daguerre.params import GeneratedImage, JobFailed, JobSucceeded, StepComplet
 from daguerre.protocol.parsing import parse_request
 from daguerre.protocol.request import LINK
 from daguerre.protocol.response import images_response, link_response
-from daguerre.server.access.auth import Authenticator, check_access
+from daguerre.server.access.auth import authenticate, check_access
 from daguerre.server.access.rate_limiter import ConcurrencyLimiter, RateLimiter
 from daguerre.server.http.body import parse_object, read_body
 from daguerre.server.http.deadline import parse_timeout_header, run_with_deadline
@@ -32,6 +32,7 @@ from daguerre.server.routes.metrics import stages_ms
 from daguerre.server.routes.models import find_model
 from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.server.routes.streaming import ImageStream
+from daguerre.storage.api_keys import ResourceStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +54,18 @@ class ImageGenerations:
         self,
         config: GenerationConfig,
         engine: Engine,
-        keys: Authenticator,
+        resources: ResourceStore,
         limiter: RateLimiter,
         replays: IdempotencyCoordinator,
         signer: UrlSigner,
     ) -> None:
         self._config, self._engine, self._signer = config, engine, signer
-        self._keys, self._limiter, self._replays = keys, limiter, replays
+        self._resources, self._limiter, self._replays = resources, limiter, replays
         self._concurrency = ConcurrencyLimiter(config.max_concurrent_requests_per_key)
 
     async def create(self, request: Request) -> ASGIApp:
         context = RequestContext.of(request)
-        resource = context.resource = await self._keys.authenticate(request)
+        resource = await authenticate(request, self._resources)
         context.exit_stack.enter_context(self._concurrency.acquire(resource, self._engine.stats()))
         context.timeout_s = parse_timeout_header(request.headers, self._config.request_timeout_s)
         content = await read_body(

@@ -9,9 +9,8 @@ from daguerre.engine.interface import Engine
 from daguerre.errors import NotFoundError
 from daguerre.params import ModelInfo
 from daguerre.protocol.messages import quote_for_message
-from daguerre.server.access.auth import Authenticator, check_access
-from daguerre.server.http.middleware import RequestContext
-from daguerre.storage.api_keys import Resource
+from daguerre.server.access.auth import authenticate, check_access
+from daguerre.storage.api_keys import ResourceStore
 
 
 def find_model(engine: Engine, model: str) -> ModelInfo:
@@ -29,17 +28,17 @@ def find_model(engine: Engine, model: str) -> ModelInfo:
 class Models:
     """Endpoints of the model lists."""
 
-    def __init__(self, engine: Engine, keys: Authenticator) -> None:
-        self._engine, self._keys = engine, keys
+    def __init__(self, engine: Engine, resources: ResourceStore) -> None:
+        self._engine, self._resources = engine, resources
 
     async def list(self, request: Request) -> Response:
-        resource = await self._authenticate(request)
+        resource = await authenticate(request, self._resources)
         data = [_card(info) for info in self._engine.models() if info.model == resource.model]
         return JSONResponse({"object": "list", "data": data})
 
     async def show(self, request: Request) -> Response:
         model = request.path_params["model_id"]
-        check_access(await self._authenticate(request), model)
+        check_access(await authenticate(request, self._resources), model)
         return JSONResponse(_card(find_model(self._engine, model)))
 
     async def list_available(self, request: Request) -> Response:
@@ -50,11 +49,6 @@ class Models:
                 for info in self._engine.models()
             ]
         )
-
-    async def _authenticate(self, request: Request) -> Resource:
-        resource = await self._keys.authenticate(request)
-        RequestContext.of(request).resource = resource
-        return resource
 
 
 def _card(info: ModelInfo) -> dict[str, object]:
