@@ -20,7 +20,7 @@ from conftest import FakeEngine, RunningServer, read_answer, running, wait_until
 
 from daguerre.config import Settings
 from daguerre.errors import InternalError, SettingsError
-from daguerre.server.server import Server, _on_loop_error, bind_socket, serve
+from daguerre.server.server import Server, _on_loop_error, bind_socket
 from daguerre.storage.api_keys import ResourceStore
 
 _PROGRAM = """
@@ -29,7 +29,7 @@ from pathlib import Path
 from conftest import FakeEngine, MODEL
 from daguerre.config import Settings
 from daguerre.storage.api_keys import ResourceStore
-from daguerre.server.server import serve
+from daguerre.server.server import Server
 settings = Settings(home=Path(sys.argv[1]), port=0)
 engine, resources = FakeEngine(), ResourceStore.open(settings.database_url, settings.data_dir())
 engine.is_held = True
@@ -38,7 +38,8 @@ def release(*_):
     engine.is_held = False
 import signal
 signal.signal(signal.SIGUSR1, release)
-serve(settings, engine, resources, lambda bound: print(bound.port, key, flush=True))
+server = Server(settings, engine, resources, lambda bound: print(bound.port, key, flush=True))
+server.serve_forever()
 print("stops", engine.num_stops, "succeeded", engine.num_succeeded, flush=True)
 """
 
@@ -48,7 +49,7 @@ def test_taken_port(server: RunningServer) -> None:
     engine = FakeEngine()
     settings = replace(server.settings, host="127.0.0.1")
     with pytest.raises(SettingsError) as caught:
-        serve(settings, engine, server.resources)
+        Server(settings, engine, server.resources).serve_forever()
     assert str(settings.port) in str(caught.value) and "--port" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert engine.num_starts == 0
@@ -79,7 +80,7 @@ def test_settings_have_the_actual_port(tmp_path: Path) -> None:
 
 
 def test_serve_in_a_thread(tmp_path: Path) -> None:
-    """`serve` works outside the main thread, where it cannot handle signals."""
+    """`serve_forever` works outside the main thread, where it cannot handle signals."""
     settings = Settings(home=tmp_path, port=0)
     seen: list[int] = []
 
@@ -92,7 +93,7 @@ def test_serve_in_a_thread(tmp_path: Path) -> None:
 
     def run() -> None:
         with pytest.raises(KeyboardInterrupt):
-            serve(settings, engine, resources, ready)
+            Server(settings, engine, resources, ready).serve_forever()
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -139,7 +140,7 @@ def request(key: str) -> bytes:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_graceful_shutdown(tmp_path: Path, number: signal.Signals) -> None:
     """After a signal new requests get 503, on old and new connections; the job in progress
-    finishes, and `serve` returns."""
+    finishes, and `serve_forever` returns."""
     with program(tmp_path) as (process, port, key):
         with connected(port) as connection, connected(port) as earlier:
             connection.sendall(request(key))
@@ -193,7 +194,7 @@ def test_signal_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     settings, engine = Settings(home=tmp_path, port=0), FakeEngine()
     resources = ResourceStore.open(settings.database_url, settings.data_dir())
     before = signal.getsignal(signal.SIGTERM)
-    serve(settings, engine, resources)
+    Server(settings, engine, resources).serve_forever()
     resources.close()
     assert (engine.num_starts, engine.num_stops) == (1, 1)
     assert signal.getsignal(signal.SIGTERM) is before
@@ -205,7 +206,9 @@ def test_drain_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, engine = Settings(home=tmp_path, port=0, request_timeout_s=0.2), FakeEngine()
     engine.num_running = 1
     resources = ResourceStore.open(settings.database_url, settings.data_dir())
-    serve(settings, engine, resources, lambda bound: signal.raise_signal(signal.SIGTERM))
+    Server(
+        settings, engine, resources, lambda bound: signal.raise_signal(signal.SIGTERM)
+    ).serve_forever()
     resources.close()
     assert (engine.is_draining, engine.num_stops) == (True, 1)
 
@@ -220,7 +223,7 @@ def test_model_load_failure(tmp_path: Path) -> None:
         engine.load_failure = "the model could not be loaded: no weights"
 
     with pytest.raises(InternalError, match="no weights"):
-        serve(settings, engine, resources, fail)
+        Server(settings, engine, resources, fail).serve_forever()
     resources.close()
     assert engine.num_stops == 1
 

@@ -51,7 +51,7 @@ def _serve(settings: Settings, engine: Engine) -> None:
     from daguerre.cli import provisioning
     from daguerre.factory import read_catalog
     from daguerre.server.playground.one_time_login import OneTimeLogin
-    from daguerre.server.server import serve as run
+    from daguerre.server.server import Server
     from daguerre.storage.api_keys import ResourceStore
 
     model = read_catalog(settings).default_model
@@ -60,15 +60,12 @@ def _serve(settings: Settings, engine: Engine) -> None:
         closing(ResourceStore.open(settings.database_url, settings.data_dir())) as store,
         ExitStack() as exit_stack,
     ):
-        run(
-            settings,
-            engine,
-            store,
+        on_ready = functools.partial(_announce, store, one_time_login, exit_stack)
+        server = Server(settings, engine, store, on_ready, one_time_login)
+        with closing(server.socket):
             # Not earlier: a start that fails must not leave an address for `daguerre config`.
-            on_bound=lambda bound: provisioning.create_default(bound, store, model),
-            on_ready=functools.partial(_announce, store, one_time_login, exit_stack),
-            one_time_login=one_time_login,
-        )
+            provisioning.create_default(server.settings, store, model)
+            server.serve_forever()
 
 
 def _announce(

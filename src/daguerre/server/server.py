@@ -15,7 +15,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from types import FrameType
 from typing import Any
@@ -50,7 +50,11 @@ logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """A server whose socket is bound; `settings.port` is the actual port."""
+    """A server whose socket is bound; `settings.port` is the actual port.
+
+    `on_ready` is called with these settings when connections are accepted; models may still be
+    loading. Raises `SettingsError` if the address is not available.
+    """
 
     def __init__(
         self,
@@ -135,39 +139,15 @@ class Server(uvicorn.Server):
             self.should_exit = True
 
     def serve_forever(self) -> None:
-        """Serves until the shutdown, then closes the socket."""
-        try:
+        """Serves until a signal, then closes the socket.
+
+        Raises `InternalError` if a model cannot be loaded.
+        """
+        logs.configure(self.settings.log_level, self.settings.log_format)
+        with closing(self.socket), _handle_signals(self.handle_exit):
             self.run(sockets=[self.socket])
-        finally:
-            self.socket.close()
-
-
-def serve(
-    settings: Settings,
-    engine: Engine,
-    resources: ResourceStore,
-    on_ready: Callable[[Settings], None] | None = None,
-    on_bound: Callable[[Settings], None] | None = None,
-    one_time_login: OneTimeLogin | None = None,
-) -> None:
-    """Serves until a signal.
-
-    `on_bound` is called after the socket is bound, `on_ready` when connections are accepted; models
-    may still be loading. Both receive the settings with the actual port. Raises `SettingsError` if
-    the address is not available, and `InternalError` if a model cannot be loaded.
-    """
-    server = Server(settings, engine, resources, on_ready, one_time_login)
-    if on_bound:
-        try:
-            on_bound(server.settings)
-        except BaseException:
-            server.socket.close()
-            raise
-    logs.configure(settings.log_level, settings.log_format)
-    with _install_signal_handlers(server):
-        server.serve_forever()
-    if failure := engine.stats().failure:
-        raise InternalError(failure)
+        if failure := self._engine.stats().failure:
+            raise InternalError(failure)
 
 
 def bind_socket(host: str, port: int) -> socket.socket:
@@ -193,9 +173,7 @@ def _protocol(settings: Settings) -> type[HttpProtocol]:
             clamp_to_open_file_limit(settings.max_connections, settings.workers),
             settings.max_connections_per_ip,
         ),
-        "malformed_request_log": logs.ThrottledLogger(
-            logger, "%d malformed HTTP requests rejected"
-        ),
+        "malformed_log": logs.ThrottledLogger(logger, "%d malformed HTTP requests rejected"),
         "read_buffer": memoryview(bytearray(READ_CHUNK_BYTES)),
         "head_timeout_s": settings.request_read_timeout_s,
         "response_write_timeout_s": settings.response_write_timeout_s,
@@ -213,15 +191,13 @@ def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
 
 
 @contextmanager
-def _install_signal_handlers(server: Server) -> Iterator[None]:
+def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Handles signals before uvicorn installs its handlers and after it restores them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, server.handle_exit) for number in numbers}
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)

@@ -337,11 +337,12 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 from conftest import FakeEngine, MODEL
 from daguerre.config import Settings
 from daguerre.storage.api_keys import ResourceStore
-from daguerre.server.server import serve
+from daguerre.server.server import Server
 settings = Settings(home=Path(sys.argv[1]), port=0)
 resources = ResourceStore.open(settings.database_url, settings.data_dir())
 _, key = resources.create(MODEL, "DIFFUSION")
-serve(settings, FakeEngine(), resources, lambda true: print(true.port, key, flush=True))
+server = Server(settings, FakeEngine(), resources, lambda bound: print(bound.port, key, flush=True))
+server.serve_forever()
 """
 
 

@@ -54,7 +54,7 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
     """See the module; the class attributes without a value are set in a subclass."""
 
     limiter: ConnectionLimiter
-    malformed_request_log: ThrottledLogger
+    malformed_log: ThrottledLogger
     read_buffer: memoryview  # shared by all connections: received data is copied at once
     head_timeout_s = 20.0
     response_write_timeout_s = 60.0
@@ -137,7 +137,7 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
-        self.malformed_request_log.log()
+        self.malformed_log.log()
         self._send_error_and_close(InvalidRequestError("the request is not valid HTTP/1.1"))
 
     def is_idle(self) -> bool:
