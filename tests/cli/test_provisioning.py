@@ -113,7 +113,7 @@ def test_rotate_that_the_database_refuses(settings: Settings, store: ResourceSto
         seen.append(credentials.read(settings.data_dir()))
         raise OperationalError("COMMIT", {}, Exception("database or disk is full"))
 
-    event.listen(store._engine, "commit", fail)
+    event.listen(store.database, "commit", fail)
     with pytest.raises(SettingsError, match="disk is full"):
         provisioning.rotate(settings, store, "DIFFUSION")
     assert seen and seen != [before]
@@ -136,7 +136,7 @@ def test_rotate_that_is_killed(settings: Settings, store: ResourceStore, moment:
 
     with pytest.MonkeyPatch.context() as patched:
         if moment == "before":
-            event.listen(store._engine, "commit", kill)
+            event.listen(store.database, "commit", kill)
         else:
             rotated = ResourceStore.rotate
 
@@ -148,7 +148,7 @@ def test_rotate_that_is_killed(settings: Settings, store: ResourceStore, moment:
         with pytest.raises(Killed):
             provisioning.rotate(settings, store, "DIFFUSION")
     if moment == "before":
-        event.remove(store._engine, "commit", kill)
+        event.remove(store.database, "commit", kill)
     there = credentials.read(settings.data_dir())["DIFFUSION"]
     assert there.key == before.key and there.next_key not in ("", before.key)
     attachment = provisioning.credentials_by_alias(settings, store)["DIFFUSION"]

@@ -80,7 +80,7 @@ class ResourceStore:
     """
 
     def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+        self.database = engine
         self.is_local: bool = engine.dialect.name == "sqlite"
 
     @classmethod
@@ -88,19 +88,15 @@ class ResourceStore:
         """Opens the database, or a file in `home` without a URL, and creates or migrates it."""
         return cls(open_database(database_url, home))
 
-    @property
-    def database(self) -> sa.Engine:
-        return self._engine
-
     def close(self) -> None:
-        self._engine.dispose()
+        self.database.dispose()
 
     def authenticate(self, key: str) -> Resource | None:
         """The resource of this key; None for an unknown, rotated or revoked key."""
         digest = _sha256(key)
         outage = UnavailableError("cannot read the API keys; try again", retry_after_s=5)
         with translate_errors(SQLAlchemyError, lambda error: outage):
-            with self._engine.connect() as connection:
+            with self.database.connect() as connection:
                 row = connection.execute(_BY_KEY, {"digest": digest}).one_or_none()
         if row is None or not hmac.compare_digest(row.key_sha256, digest):
             return None
@@ -109,13 +105,13 @@ class ResourceStore:
     def list(self) -> tuple[Resource, ...]:
         """All resources, the oldest first."""
         query = sa.select(_TABLE).order_by(_TABLE.c.created, _TABLE.c.alias)
-        with _usable(), self._engine.connect() as connection:
+        with _usable(), self.database.connect() as connection:
             return tuple(_resource(row) for row in connection.execute(query))
 
     def get(self, alias: str) -> Resource:
         alias = normalize_alias(alias)
         query = sa.select(_TABLE).where(_TABLE.c.alias == alias)
-        with _usable(), self._engine.connect() as connection:
+        with _usable(), self.database.connect() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
             raise self._not_found(alias)
@@ -135,7 +131,7 @@ class ResourceStore:
             key_prefix=key[:_PREFIX_LENGTH],
         )
         row = {**asdict(resource), "key_sha256": _sha256(key)}
-        with _usable(), write_transaction(self._engine) as connection:
+        with _usable(), write_transaction(self.database) as connection:
             try:
                 connection.execute(sa.insert(_TABLE).values(row))
             except IntegrityError:
@@ -153,7 +149,7 @@ class ResourceStore:
         """
         alias, key = normalize_alias(alias), _new_key()
         values = {"key_sha256": _sha256(key), "key_prefix": key[:_PREFIX_LENGTH]}
-        with _usable(), write_transaction(self._engine) as connection:
+        with _usable(), write_transaction(self.database) as connection:
             changed = connection.execute(
                 sa.update(_TABLE).where(_TABLE.c.alias == alias).values(**values)
             )
@@ -166,7 +162,7 @@ class ResourceStore:
     def destroy(self, alias: str) -> None:
         """Deletes the resource; its key is invalid from the next request on."""
         alias = normalize_alias(alias)
-        with _usable(), write_transaction(self._engine) as connection:
+        with _usable(), write_transaction(self.database) as connection:
             removed = connection.execute(sa.delete(_TABLE).where(_TABLE.c.alias == alias))
         if not removed.rowcount:
             raise self._not_found(alias)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -58,17 +59,12 @@ class IdempotencyStore:
         Raises `RateLimitError` if the resource has too many keys.
         """
         record = IdempotencyRecord(fingerprint, seed, int(self._clock()))
-        key_sha256 = _sha256(key)
+        claim = partial(_get_or_insert, self._database, resource_id, _sha256(key), record)
         with _available():
             try:
-                with write_transaction(self._database) as connection:
-                    return _get_or_insert(connection, resource_id, key_sha256, record)
+                return claim()
             except IntegrityError:  # another server inserted the key in between; not with SQLite
-                with self._database.connect() as connection:
-                    found = _get(connection, resource_id, key_sha256)
-        if found is None:
-            raise _outage()
-        return found, False
+                return claim()
 
     def release(self, resource_id: str, key: str) -> None:
         """Deletes the record, because the request was refused."""
@@ -77,26 +73,23 @@ class IdempotencyStore:
 
 
 def _get_or_insert(
-    connection: sa.Connection, resource_id: str, key_sha256: str, record: IdempotencyRecord
+    database: sa.Engine, resource_id: str, key_sha256: str, record: IdempotencyRecord
 ) -> tuple[IdempotencyRecord, bool]:
-    connection.execute(sa.delete(_TABLE).where(_TABLE.c.created <= record.created - TTL_S))
-    if found := _get(connection, resource_id, key_sha256):
-        return found, False
-    count = sa.select(sa.func.count()).where(_TABLE.c.resource_id == resource_id)
-    if connection.execute(count).scalar_one() >= MAX_KEYS_PER_RESOURCE:
-        raise RateLimitError(
-            f"this resource has {MAX_KEYS_PER_RESOURCE} idempotency keys from the last 24 hours,"
-            " which is the limit; send requests without a key until some expire",
-            retry_after_s=59,
-        )
-    row = {"resource_id": resource_id, "key_sha256": key_sha256, **asdict(record)}
-    connection.execute(sa.insert(_TABLE).values(row))
+    with write_transaction(database) as connection:
+        connection.execute(sa.delete(_TABLE).where(_TABLE.c.created <= record.created - TTL_S))
+        query = sa.select(_TABLE).where(_is(resource_id, key_sha256))
+        if row := connection.execute(query).one_or_none():
+            return IdempotencyRecord(*row[2:]), False
+        count = sa.select(sa.func.count()).where(_TABLE.c.resource_id == resource_id)
+        if connection.execute(count).scalar_one() >= MAX_KEYS_PER_RESOURCE:
+            raise RateLimitError(
+                f"this resource has {MAX_KEYS_PER_RESOURCE} idempotency keys from the last 24"
+                " hours, which is the limit; send requests without a key until some expire",
+                retry_after_s=59,
+            )
+        values = {"resource_id": resource_id, "key_sha256": key_sha256, **asdict(record)}
+        connection.execute(sa.insert(_TABLE).values(values))
     return record, True
-
-
-def _get(connection: sa.Connection, resource_id: str, key_sha256: str) -> IdempotencyRecord | None:
-    row = connection.execute(sa.select(_TABLE).where(_is(resource_id, key_sha256))).one_or_none()
-    return IdempotencyRecord(*row[2:]) if row else None
 
 
 def _is(resource_id: str, key_sha256: str) -> sa.ColumnElement[bool]:
@@ -108,11 +101,8 @@ def _sha256(key: str) -> str:
 
 
 def _available() -> AbstractContextManager[None]:
-    return translate_errors(SQLAlchemyError, lambda error: _outage())
-
-
-def _outage() -> UnavailableError:
-    return UnavailableError(
+    outage = UnavailableError(
         "cannot store the Idempotency-Key; try again, or send the request without one",
         retry_after_s=5,
     )
+    return translate_errors(SQLAlchemyError, lambda error: outage)

@@ -43,7 +43,7 @@ INITIAL: Migration = (
     """,
     "CREATE INDEX daguerre_idempotency_keys_created ON daguerre_idempotency_keys (created)",
 )
-MIGRATIONS: tuple[Migration, ...] = (INITIAL,)
+MIGRATIONS = (INITIAL,)
 
 
 def migrate(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
