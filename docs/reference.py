@@ -13,7 +13,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,8 +23,7 @@ from prometheus_client import Metric
 from daguerre import errors
 from daguerre.cli.main import program
 from daguerre.config import Settings, environment_variable
-from daguerre.engine.interface import WorkerStats
-from daguerre.engine.workers.slot import EMPTY_STATS
+from daguerre.engine.interface import EngineStats, WorkerStats
 from daguerre.errors import DaguerreError
 from daguerre.models.diffusers import documentation
 from daguerre.params import Timings
@@ -106,7 +105,7 @@ def metrics_page() -> str:
 def _metrics() -> list[Metric]:
     """All metrics, each with the samples of one request and one worker."""
     worker = WorkerStats(is_ready=True, num_jobs=0, num_restarts=0)
-    stats = replace(EMPTY_STATS, workers=(worker,), certificates={"denoiser": True})
+    stats = EngineStats(workers=(worker,), certificates={"denoiser": True})
     metrics = Metrics(SimpleNamespace(stats=lambda: stats))  # type: ignore[arg-type]
     metrics.observe(
         SimpleNamespace(  # type: ignore[arg-type]

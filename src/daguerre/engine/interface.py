@@ -29,14 +29,14 @@ class WorkerStats:
 class EngineStats:
     """A snapshot of the engine, for /metrics and /readyz."""
 
-    is_ready: bool
-    num_queued: int  # accepted, without a forward yet
-    num_running: int
-    num_succeeded: int
-    num_failed: int
-    num_cancelled: int
-    num_forwards: int  # evaluations of any network
-    num_rows: int  # rows in all forwards; num_rows / num_forwards is the mean batch size
+    is_ready: bool = False
+    num_queued: int = 0  # accepted, without a forward yet
+    num_running: int = 0
+    num_succeeded: int = 0
+    num_failed: int = 0
+    num_cancelled: int = 0
+    num_forwards: int = 0  # evaluations of any network
+    num_rows: int = 0  # rows in all forwards; num_rows / num_forwards is the mean batch size
     service_times: ServiceTimes = field(default_factory=ServiceTimes)  # all workers combined
     backlog_s: float = 0.0  # expected time of all accepted jobs
     certificates: dict[str, bool] = field(default_factory=dict)  # label -> whether it is exact

@@ -63,5 +63,6 @@ class Job:
 
 
 # Called before a model's code or a network runs for these jobs, with whether it is one-time work
-# that may take minutes (loading, warm-up); called without jobs when the engine becomes idle.
+# that may take minutes (loading, warm-up); called without jobs when the engine becomes idle, at
+# first when it has loaded its models or failed to.
 WorkObserver: TypeAlias = Callable[[Sequence[Job], bool], None]

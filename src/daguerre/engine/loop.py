@@ -44,7 +44,7 @@ class Loop:
         max_running_jobs: int,
         clock: Callable[[], float],
         on_end: Callable[[Job], None],
-        observer: WorkObserver | None = None,
+        observer: WorkObserver = lambda jobs, is_preparing: None,
     ) -> None:
         self._models = models
         self.model_manager = ModelManager(models, clock)
@@ -56,8 +56,7 @@ class Loop:
         self._jobs: dict[int, Job] = {}
         self._group: Sequence[Job] = ()  # the jobs of the forward that is being evaluated
         self._clock = clock
-        self._on_end = on_end
-        self._observe = observer or (lambda jobs, is_preparing: None)
+        self._on_end, self._observe = on_end, observer
         self.num_succeeded = self.num_failed = self.num_cancelled = 0
         self.service_times = ServiceTimes()
 

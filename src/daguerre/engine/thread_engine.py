@@ -57,10 +57,11 @@ class ThreadEngine:
         self._models = {model.info.model: model for model in models}
         assert len(self._models) == len(models), "two models with one ID. This is a bug."
         self._admission = Admission(max_queued_jobs + max_running_jobs, max_queued_prompt_bytes)
-        self._clock = clock
+        observe = observer or (lambda jobs, is_preparing: None)
+        self._clock, self._observe = clock, observe
         self._numbers = itertools.count(1)
         store = CertificateStore(certificates)
-        self._loop = Loop(self._models, store, max_running_jobs, clock, self._release, observer)
+        self._loop = Loop(self._models, store, max_running_jobs, clock, self._release, observe)
         self._thread: threading.Thread | None = None
         # This lock guards all attributes below.
         self._changed = threading.Condition()
@@ -193,6 +194,7 @@ class ThreadEngine:
     def _run(self) -> None:
         try:
             self._load()
+            self._observe([], False)
             while self._wait_for_changes():
                 self._step()
         finally:

@@ -126,7 +126,10 @@ class MessageWriter:
 
 
 def receive(pipe: BufferedIOBase) -> Any:
-    """Returns the next message. Raises EOFError if the writer is gone, even within a frame."""
+    """Returns the next message. Raises EOFError if the writer is gone, even within a frame.
+
+    `pipe` is a buffered reader, whose `readinto` returns less only at the end of the file.
+    """
     num_buffers, length = _FRAME_HEADER.unpack(_read_exactly(pipe, _FRAME_HEADER.size))
     sizes = _read_exactly(pipe, num_buffers * _BUFFER_SIZE.size)
     pickled = _read_exactly(pipe, length)
@@ -136,10 +139,6 @@ def receive(pipe: BufferedIOBase) -> Any:
 
 def _read_exactly(pipe: BufferedIOBase, length: int) -> bytearray:
     data = bytearray(length)
-    rest = memoryview(data)
-    while rest:
-        count = pipe.readinto(rest)
-        if not count:
-            raise EOFError("the writer closed the pipe")
-        rest = rest[count:]
+    if pipe.readinto(data) < length:
+        raise EOFError("the writer closed the pipe")
     return data

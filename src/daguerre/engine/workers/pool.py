@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from daguerre.engine.interface import EngineStats, WorkerStats
+from daguerre.engine.interface import WorkerStats
 from daguerre.engine.scheduling.service_time import ServiceTimes, combine_workers
 from daguerre.engine.workers.parity import WorkerParity
-from daguerre.engine.workers.slot import EMPTY_STATS, WorkerHandle, WorkerPoolListener, WorkerSlot
+from daguerre.engine.workers.slot import WorkerHandle, WorkerPoolListener, WorkerSlot
 from daguerre.engine.workers.watchdog import Watchdog
 
 
 class WorkerPool:
     """Runs one worker for each of `starters`, which raise OSError if they cannot start one.
 
-    All methods but `prestart`, `start` and `join` need `lock` to be held.
+    All methods need `lock` to be held.
     """
 
     def __init__(
@@ -33,22 +32,6 @@ class WorkerPool:
             for number, starter in enumerate(starters)
         ]
 
-    def prestart(self) -> None:
-        for slot in self.slots:
-            slot.prestart()
-
-    def start(self) -> None:
-        for slot in self.slots:
-            slot.start()
-
-    def stop(self) -> None:
-        for slot in self.slots:
-            slot.stop()
-
-    def join(self) -> None:
-        for slot in self.slots:
-            slot.join()
-
     def ready_workers(self) -> dict[int, Collection[str]]:
         """Workers that accept jobs, each with the models it has loaded."""
         return {slot.number: slot.stats.loaded for slot in self.slots if slot.is_ready}
@@ -62,6 +45,11 @@ class WorkerPool:
     @property
     def is_stopping(self) -> bool:
         return any(slot.is_stopping for slot in self.slots)
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether any worker is healthy."""
+        return any(slot.is_healthy for slot in self.slots)
 
     @property
     def failure(self) -> str:
@@ -93,24 +81,7 @@ class WorkerPool:
             for slot in self.slots
         )
 
-    def stats(self, models: Iterable[str]) -> EngineStats:
-        """Statistics of the workers together, without those of jobs.
-
-        The pool is ready if a worker is healthy and any of the models can be served.
-        """
-        is_ready = any(slot.is_healthy for slot in self.slots)
-        return replace(
-            EMPTY_STATS,
-            is_ready=is_ready and any(map(self.has_been_ready, models)),
-            num_forwards=sum(slot.stats.num_forwards for slot in self.slots),
-            num_rows=sum(slot.stats.num_rows for slot in self.slots),
-            service_times=self.service_times(),
-            certificates=self._certificates(),
-            failure=self.failure,
-            num_restarts=sum(slot.num_restarts for slot in self.slots),
-        )
-
-    def _certificates(self) -> dict[str, bool]:
+    def certificates(self) -> dict[str, bool]:
         """Certificates that hold on every worker that has checked them, and those that do not."""
         merged: dict[str, bool] = {}
         for slot in self.slots:

@@ -114,13 +114,16 @@ class ProcessEngine:
 
     def prestart(self) -> None:
         """Starts the workers ahead of `start`, from a thread that outlives them."""
-        self._pool.prestart()
+        for slot in self._pool.slots:
+            slot.prestart()
 
     def close(self) -> None:
         """Ends all workers and fails the remaining jobs with `UnavailableError`. Idempotent."""
         with self._lock:
-            self._pool.stop()
-        self._pool.join()
+            for slot in self._pool.slots:
+                slot.stop()
+        for slot in self._pool.slots:
+            slot.join()
         with self._lock:
             self._reset()
 
@@ -128,7 +131,8 @@ class ProcessEngine:
         """Starts the engine, also again after `stop`."""
         assert not self._is_started, "the engine was started twice. This is a bug."
         self._is_started = True
-        self._pool.start()
+        for slot in self._pool.slots:
+            slot.start()
 
     async def stop(self) -> None:
         """See `close`."""
@@ -154,18 +158,24 @@ class ProcessEngine:
     def stats(self) -> EngineStats:
         """The engine is ready while a worker is being replaced: it accepts and queues jobs."""
         with self._lock:
-            stats = self._pool.stats(self._models)
-            return replace(
-                stats,
-                is_ready=stats.is_ready and not self._is_draining,
+            pool, service_times = self._pool, self._pool.service_times()
+            can_serve = pool.is_healthy and any(map(pool.has_been_ready, self._models))
+            return EngineStats(
+                is_ready=can_serve and not self._is_draining,
                 num_queued=len(self._jobs) - self._dispatcher.num_running,
                 num_running=self._dispatcher.num_running,
                 num_succeeded=self._num_succeeded,
                 num_failed=self._num_failed,
                 num_cancelled=self._num_cancelled,
-                backlog_s=stats.service_times.expected_s(self._admission.num_jobs()),
+                num_forwards=sum(slot.stats.num_forwards for slot in pool.slots),
+                num_rows=sum(slot.stats.num_rows for slot in pool.slots),
+                service_times=service_times,
+                backlog_s=service_times.expected_s(self._admission.num_jobs()),
+                certificates=pool.certificates(),
+                failure=pool.failure,
                 is_draining=self._is_draining,
-                workers=self._pool.worker_stats(self._dispatcher.num_assigned),
+                num_restarts=sum(slot.num_restarts for slot in pool.slots),
+                workers=pool.worker_stats(self._dispatcher.num_assigned),
             )
 
     def submit(

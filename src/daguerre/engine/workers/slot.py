@@ -31,7 +31,6 @@ from daguerre.params import JobSucceeded
 MAX_FAILED_STARTS = 6
 _MIN_BACKOFF_S, _MAX_BACKOFF_S = 0.5, 8.0
 _STOPPED = "was stopped"
-EMPTY_STATS = EngineStats(False, 0, 0, 0, 0, 0, 0, 0)
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +101,7 @@ class WorkerSlot:
         self.num_restarts = 0
         self.failure = ""  # why there will be no other worker
         # The last report; its counters include those of earlier workers, summed up in `_past`.
-        self.stats = self._past = EMPTY_STATS
+        self.stats = self._past = EngineStats()
 
     @property
     def is_ready(self) -> bool:
@@ -199,7 +198,9 @@ class WorkerSlot:
     def _on_message(self, message: WorkerMessage) -> None:
         self._watchdog.record_heartbeat()
         if isinstance(message, LogRecordMessage):
-            _log(logging.makeLogRecord(message.record))
+            record = logging.makeLogRecord(message.record)
+            if logging.getLogger(record.name).isEnabledFor(record.levelno):
+                logging.getLogger(record.name).handle(record)
             return
         with self._lock:
             if isinstance(message, StatsUpdate):
@@ -259,10 +260,3 @@ class WorkerSlot:
                 self._lock.wait(self._watchdog.poll_interval_s)
                 if fault := self._watchdog.check(is_busy=self._listener.is_busy(self.number)):
                     self._terminate(fault)
-
-
-def _log(record: logging.LogRecord) -> None:
-    """Handles a worker's log record as if it had been logged here."""
-    own = logging.getLogger(record.name)
-    if own.isEnabledFor(record.levelno):
-        own.handle(record)

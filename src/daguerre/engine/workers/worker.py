@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from io import BufferedReader, FileIO
 from logging.handlers import QueueHandler
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from daguerre.engine.forward import is_out_of_memory
-from daguerre.engine.interface import EngineStats
 from daguerre.engine.job import Job
 from daguerre.engine.workers.messages import (
     CancelAcknowledged,
@@ -44,7 +42,6 @@ EXIT_REASONS = {
 }
 # Makes the kernel kill the worker rather than the server when memory is short.
 _OOM_SCORE = 500
-_LOADING_POLL_S = 0.02
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 Send = Callable[[WorkerMessage], None]
@@ -111,6 +108,8 @@ class Worker:
     def _on_work_started(self, jobs: Sequence[Job], is_preparing: bool) -> None:
         is_running = bool(jobs) and jobs[0].has_begun
         self._send(WorkStarted(tuple(job.number for job in jobs), is_running, is_preparing))
+        if not jobs:
+            self._send_stats()
 
     def _emit(self, number: int, event: Event) -> None:
         if isinstance(event, JobFailed) and is_out_of_memory(event.error.__cause__):
@@ -122,24 +121,14 @@ class Worker:
             self._send_stats()
         self._send(JobEvent(number, event))
 
-    def _send_stats(self, unless: EngineStats | None = None) -> EngineStats:
-        """Sends the statistics if they differ from `unless`, never older ones after newer ones."""
-        with self._stats_lock:
-            stats = self.engine.stats()
-            if stats != unless:
-                self._send(StatsUpdate(stats))
-            return stats
+    def _send_stats(self) -> None:
+        with self._stats_lock:  # never sends older statistics after newer ones
+            self._send(StatsUpdate(self.engine.stats()))
 
     def send_heartbeats(self, stopped: threading.Event) -> None:
-        """Sends the statistics at every interval. While models load, also sends each change."""
-        last, last_s = None, float("-inf")
-        while not stopped.is_set():
-            is_due = time.monotonic() - last_s >= self._heartbeat_interval_s
-            stats = self._send_stats(unless=None if is_due else last)
-            if is_due or stats != last:
-                last, last_s = stats, time.monotonic()
-            is_loading = not (stats.is_ready or stats.failure)
-            stopped.wait(_LOADING_POLL_S if is_loading else self._heartbeat_interval_s)
+        """Sends the statistics at every interval."""
+        while not stopped.wait(self._heartbeat_interval_s):
+            self._send_stats()
 
 
 class _LogHandler(QueueHandler):
