@@ -6,8 +6,9 @@ Paths of the API exist with and without /v1, because clients differ in their bas
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,12 +16,11 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Lifespan
 
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.engine.workers.cpu_affinity import threads_per_worker
-from daguerre.errors import DaguerreError, SettingsError, UnavailableError
+from daguerre.errors import DaguerreError, SettingsError
 from daguerre.models.catalog import FILE_NAME as CATALOG_FILE
 from daguerre.server.access.rate_limiter import RateLimiter, retry_after_s
 from daguerre.server.http.errors import OutageLog, error_response, unrouted_response
@@ -62,40 +62,41 @@ def create_app(
         cache_seeded_requests=settings.cache_seeded_requests,
         embed_prompt=settings.embed_prompt,
     )
-    openapi = OpenApi(settings.public_base_url())
     images = ImageGenerations(
         _generation_config(settings), engine, resources, limiter, replays, signer
     )
+    files, models, health = (
+        FileEndpoints(image_store, signer),
+        Models(engine, resources),
+        Health(engine),
+    )
+    openapi, playground = OpenApi(settings.public_base_url()), Playground()
+    login = one_time_login or OneTimeLogin()
     routes = [
-        *_api_routes(images, FileEndpoints(image_store, signer), Models(engine, resources)),
-        *_other_routes(Health(engine), metrics, openapi, one_time_login or OneTimeLogin()),
+        *_versioned("/images/generations", images.create, ["POST"]),
+        *_versioned("/images/files/{name}", files.show),
+        *_versioned("/models", models.list),
+        *_versioned("/models/{model_id:path}", models.show),
+        Route("/available-models", models.list_available),
+        Route("/healthz", health.alive),
+        Route("/readyz", health.ready),
+        Route("/metrics", metrics.show),
+        Route("/openapi.json", openapi.document),
+        Route("/docs", openapi.page),
+        Route("/", playground.page),
+        Route("/playground/sign-in", login.redeem, methods=["POST"]),
+        Route("/playground/{name}", playground.file),
     ]
-    paths = [route.path for route in routes]
     # The label of an endpoint in log and metrics is its last path, the one with the prefix.
-    names = {route.endpoint: route.path for route in routes}
-
-    async def on_unrouted(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return unrouted_response(request, error, paths)
-
-    async def on_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, DaguerreError)
-        if isinstance(error, SettingsError):  # only for the operator, because it may name files
-            raise error
-        outages.record(error)
-        return error_response(error, _retry_after(error, engine))
-
-    origins = settings.cors_origin_list()
+    labels = {route.endpoint: route.path for route in routes}
+    middleware = [Middleware(RequestContextMiddleware, limiter, labels, metrics.observe)]
+    if origins := settings.cors_origin_list():
+        middleware.append(Middleware(JsonCORSMiddleware, origins))
     app = Starlette(
         routes=routes,
-        middleware=[
-            Middleware(
-                RequestContextMiddleware, limiter=limiter, routes=names, observe=metrics.observe
-            ),
-            *([Middleware(JsonCORSMiddleware, origins=origins)] if origins else []),
-        ],
-        exception_handlers={HTTPException: on_unrouted, DaguerreError: on_error},
-        lifespan=_lifespan(engine, image_store, outages),
+        middleware=middleware,
+        exception_handlers=_error_handlers(engine, outages, [route.path for route in routes]),
+        lifespan=lambda app: _lifespan(engine, image_store, outages),
     )
     # Many clients repeat a redirected POST as a GET. The 404 suggests the path instead.
     app.router.redirect_slashes = False
@@ -137,57 +138,44 @@ def _environment(settings: Settings) -> EnvironmentFingerprint:
     )
 
 
-def _api_routes(images: ImageGenerations, files: FileEndpoints, models: Models) -> Iterator[Route]:
-    for prefix in ("", PREFIX):
-        yield Route(f"{prefix}/images/generations", images.create, methods=["POST"])
-        yield Route(f"{prefix}/images/files/{{name}}", files.show)
-        yield Route(f"{prefix}/models", models.list)
-        yield Route(f"{prefix}/models/{{model_id:path}}", models.show)
-    yield Route("/available-models", models.list_available)
+def _versioned(
+    path: str, endpoint: Callable[..., Any], methods: list[str] | None = None
+) -> tuple[Route, Route]:
+    return Route(path, endpoint, methods=methods), Route(PREFIX + path, endpoint, methods=methods)
 
 
-def _other_routes(
-    health: Health, metrics: Metrics, openapi: OpenApi, one_time_login: OneTimeLogin
-) -> Iterator[Route]:
-    playground = Playground()
-    yield Route("/healthz", health.alive)
-    yield Route("/readyz", health.ready)
-    yield Route("/metrics", metrics.show)
-    yield Route("/openapi.json", openapi.document)
-    yield Route("/docs", openapi.page)
-    yield Route("/", playground.page)
-    yield Route("/playground/sign-in", one_time_login.redeem, methods=["POST"])
-    yield Route("/playground/{name}", playground.file)
+def _error_handlers(
+    engine: Engine, outages: OutageLog, paths: Collection[str]
+) -> dict[Any, Callable[..., Any]]:
+    async def on_unrouted(request: Request, error: HTTPException) -> Response:
+        return unrouted_response(request, error, paths)
+
+    async def on_error(request: Request, error: DaguerreError) -> Response:
+        if isinstance(error, SettingsError):  # only for the operator, because it may name files
+            raise error
+        outages.record(error)
+        stats, headers = engine.stats(), {}
+        # A failed engine does not recover.
+        if error.status == 503 and not (error.retry_after_s or stats.failure):
+            headers["Retry-After"] = str(retry_after_s(stats))
+        return error_response(error, headers)
+
+    return {HTTPException: on_unrouted, DaguerreError: on_error}
 
 
-def _retry_after(error: DaguerreError, engine: Engine) -> dict[str, str]:
-    """`Retry-After` of a 503 without its own, estimated from the queue.
-
-    A failed engine gets none, because it does not recover.
-    """
-    stats = engine.stats()
-    if error.status != UnavailableError.status or error.retry_after_s or stats.failure:
-        return {}
-    return {"Retry-After": str(retry_after_s(stats))}
-
-
-def _lifespan(engine: Engine, images: ImageStore, outages: OutageLog) -> Lifespan[Starlette]:
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await engine.start()
-        sweeping = asyncio.create_task(_sweep(images, outages))
-        try:
-            yield
-        finally:
-            sweeping.cancel()
-            await asyncio.gather(sweeping, return_exceptions=True)
-            await engine.stop()
-
-    return lifespan
+@asynccontextmanager
+async def _lifespan(engine: Engine, images: ImageStore, outages: OutageLog) -> AsyncIterator[None]:
+    await engine.start()
+    sweeping = asyncio.create_task(_sweep(images, outages))
+    try:
+        yield
+    finally:
+        sweeping.cancel()
+        await engine.stop()
 
 
 async def _sweep(images: ImageStore, outages: OutageLog) -> None:
-    """Images expire on an idle server, too."""
+    """Deletes expired images, on an idle server, too."""
     while True:
         try:
             await images.sweep()
