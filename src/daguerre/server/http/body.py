@@ -15,13 +15,6 @@ from daguerre.errors import BodyTooLargeError, InvalidRequestError, RequestTimeo
 from daguerre.protocol.messages import quote_for_message
 
 _TOO_DEEP = "the body is nested too deeply; no field has nested values"
-_JSON_TYPES = {
-    str: "a string",
-    int: "a number",
-    float: "a number",
-    list: "an array",
-    bool: "a boolean",
-}
 
 
 async def read_body(request: Request, max_bytes: int, timeout_s: float) -> bytes:
@@ -65,8 +58,9 @@ def parse_object(body: bytes) -> dict[str, object]:
     except ValueError:
         raise InvalidRequestError("the body contains a number with too many digits") from None
     if not isinstance(value, dict):
-        json_type = _JSON_TYPES.get(type(value), "null")
-        raise InvalidRequestError(f"the body is {json_type}; it must be a JSON object")
+        raise InvalidRequestError(
+            f"the body is {quote_for_message(value)}; it must be a JSON object"
+        )
     if b"\\u" in body:
         _check_unicode(value)
     return value
