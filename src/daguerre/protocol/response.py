@@ -7,14 +7,10 @@ import json
 
 def images_response(created: int, b64_json: bytes) -> bytes:
     """Body with an image. Base64 needs no escaping, so megabytes skip the JSON encoder."""
-    return _images_response(created, b"b64_json", b64_json)
+    return b'{"created":%d,"data":[{"b64_json":"%s","revised_prompt":""}]}' % (created, b64_json)
 
 
 def link_response(created: int, url: str) -> bytes:
     """Body with the URL of an image."""
-    return _images_response(created, b"url", json.dumps(url)[1:-1].encode("ascii"))
-
-
-def _images_response(created: int, name: bytes, value: bytes) -> bytes:
-    head = b'{"created":%d,"data":[{"%s":"' % (created, name)
-    return b"".join((head, value, b'","revised_prompt":""}]}'))
+    data = [{"url": url, "revised_prompt": ""}]
+    return json.dumps({"created": created, "data": data}, separators=(",", ":")).encode("ascii")

@@ -285,7 +285,7 @@ def not_reading(server: RunningServer) -> socket.socket:
 @pytest.fixture
 def large_responses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Responses that exceed the socket buffers of every system."""
-    monkeypatch.setattr(generations, "_inline", lambda result: b"x" * 8_000_000)
+    monkeypatch.setattr(generations, "images_response", lambda created, data: b"x" * 8_000_000)
 
 
 @pytest.mark.usefixtures("large_responses")

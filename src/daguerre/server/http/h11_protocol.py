@@ -25,7 +25,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from daguerre.errors import DaguerreError, InvalidRequestError, RequestTimeoutError
 from daguerre.server.http.connection_limiter import ConnectionLimiter, client_network
-from daguerre.server.http.errors import error_body
+from daguerre.server.http.errors import error_response
 from daguerre.server.http.logs import ThrottledLogger
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -74,12 +74,14 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         # Calls `pause_writing` whenever data cannot be sent at once.
         transport.set_write_buffer_limits(high=0)
         self._idle_since_s = self.loop.time()
-        network = client_network(self.client[0] if self.client else "")
-        self._rejection = self.limiter.admit(self, network)
-        if self._rejection:
-            self._reject_over_limit()
-        else:
+        address = self.client[0] if self.client else ""
+        self._rejection = self.limiter.admit(self, client_network(address))
+        if not self._rejection:
             self._start_header_timer()
+        elif self.limiter.try_hold_rejected(self):
+            self._head_timer = self.loop.call_later(_HOLD_REJECTED_S, self.abort)
+        else:
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_header_timer()
@@ -151,12 +153,6 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
 
     def _should_upgrade(self) -> bool:
         return False  # an upgrade to WebSocket is ignored
-
-    def _reject_over_limit(self) -> None:
-        if self.limiter.try_hold_rejected(self):
-            self._head_timer = self.loop.call_later(_HOLD_REJECTED_S, self.abort)
-        else:
-            self.abort()
 
     def _has_request(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -230,24 +226,15 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
 
     def _send_error_and_close(self, error: DaguerreError) -> None:
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._write_error(error)
+            headers = {"x-request-id": uuid.uuid4().hex, "connection": "close"}
+            response, reason = error_response(error, headers), HTTPStatus(error.status).phrase
+            head = h11.Response(
+                status_code=error.status, headers=response.raw_headers, reason=reason.encode()
+            )
+            for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
         if self._has_request():
             # The app may wait for the rest of a body that will never arrive.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
-
-    def _write_error(self, error: DaguerreError) -> None:
-        body = error_body(error)
-        headers = [
-            ("content-type", "application/json"),
-            ("content-length", str(len(body))),
-            ("x-request-id", uuid.uuid4().hex),
-            ("connection", "close"),
-        ]
-        if error.retry_after_s is not None:
-            headers.append(("retry-after", str(error.retry_after_s)))
-        reason = HTTPStatus(error.status).phrase.encode("ascii")
-        response = h11.Response(status_code=error.status, headers=headers, reason=reason)
-        for event in (response, h11.Data(data=body), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
