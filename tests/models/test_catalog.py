@@ -21,7 +21,7 @@ from daguerre.models.diffusers import checkpoint as checkpoints
 from daguerre.models.diffusers import quantization
 from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.loaded_pipeline import resolve_device
-from daguerre.models.diffusers.model import DEFAULT_MAX_ROWS, DiffusersModel
+from daguerre.models.diffusers.model import DEFAULT_MAX_BATCH_SIZE, DiffusersModel
 from daguerre.models.embedded.model import EmbeddedModel
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "diffusers.md"
@@ -144,7 +144,7 @@ def test_defaults_are_the_familys(settings: Settings) -> None:
 
 @pytest.mark.parametrize(
     ("keys", "num_threads", "expected"),
-    [("", 2, 1), ("", 4, DEFAULT_MAX_ROWS), ('device = "cuda"', 2, DEFAULT_MAX_ROWS)],
+    [("", 2, 1), ("", 4, DEFAULT_MAX_BATCH_SIZE), ('device = "cuda"', 2, DEFAULT_MAX_BATCH_SIZE)],
 )
 def test_no_batching_on_few_cores(
     settings: Settings, keys: str, num_threads: int, expected: int
@@ -429,7 +429,7 @@ def test_cache_reaches_the_model(settings: Settings) -> None:
     plain, a, b = served(write(settings, text))
     assert (plain._loaded.config.cache, plain.max_batch_size) == (
         None,
-        {"transformer": DEFAULT_MAX_ROWS},
+        {"transformer": DEFAULT_MAX_BATCH_SIZE},
     )
     assert a._loaded.config.cache == Cache("first-block", (("threshold", 0.25),))
     assert a._loaded is b._loaded is not plain._loaded

@@ -7,10 +7,9 @@ imports torch, importing this module does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,11 +27,10 @@ from daguerre.params import BatchingMode, ImageParams, ModelInfo
 if TYPE_CHECKING:
     import torch
 
-    from daguerre.models.diffusers.previews.latent_rgb import LatentToRgb
     from daguerre.models.diffusers.proxies import ModuleCall
 
 DTYPES = ("float32", "bfloat16")
-DEFAULT_MAX_ROWS = 8
+DEFAULT_MAX_BATCH_SIZE = 8
 STARTUP = "startup"
 LOADS = (STARTUP, "on_demand")
 # Samplers that call the denoiser twice in each step but the last.
@@ -43,7 +41,7 @@ _TWO_CALL_SAMPLERS = ("Heun", "KDPM2")
 class ServingOptions:
     """The catalog's options of a model ID.
 
-    The default of `steps` and `guidance` is the family's; that of `max_rows` depends on the device.
+    The default of `steps` and `guidance` is the family's; that of `max_batch_size` depends on the device.
     """
 
     steps: int | None = None
@@ -69,8 +67,8 @@ class DiffusersModel:
             )
         if loaded.config.cache:
             self._check_cache(loaded.config.cache)
-        max_rows = options.max_batch_size or _default_max_rows(loaded)
-        self.max_batch_size: Mapping[str, int] = {self.family.denoiser: max_rows}
+        max_batch_size = options.max_batch_size or _default_max_batch_size(loaded)
+        self.max_batch_size: Mapping[str, int] = {self.family.denoiser: max_batch_size}
         self._created = loaded.checkpoint.created
         self.preload = options.load == STARTUP
 
@@ -125,14 +123,7 @@ class DiffusersModel:
         self._check(params, guidance)
         pipeline = self._loaded.copy(guidance)
         arguments = self._arguments(params, steps, guidance)
-        calls_per_step = self.family.calls_per_step(guidance)
-        draw = partial(
-            self._forwards, pipeline, lambda: _pixels(pipeline(**arguments)), calls_per_step
-        )
-        latent_to_rgb = self._loaded.latent_to_rgb
-        if not params.num_previews or latent_to_rgb is None:
-            return draw()
-        return _with_previews(draw, pipeline, latent_to_rgb, params)
+        return self._forwards(pipeline, arguments, params, self.family.calls_per_step(guidance))
 
     def _check_cache(self, cache: caches.Cache) -> None:
         if cache.method not in self.family.caches:
@@ -199,14 +190,17 @@ class DiffusersModel:
     def _forwards(
         self,
         pipeline: Any,
-        call: Callable[[], Pixels],
+        arguments: Mapping[str, Any],
+        params: ImageParams,
         calls_per_step: int,
-        preview: Preview | None = None,
     ) -> Pipeline:
         from daguerre.models.diffusers import coroutine
 
         num_calls, outputs = 0, None
-        with closing(coroutine.run(call)) as task:
+        with (
+            self._previews(pipeline, params) as preview,
+            closing(coroutine.run(lambda: _pixels(pipeline(**arguments)))) as task,
+        ):
             while True:
                 try:
                     module_call = self._resume(task.send, outputs)
@@ -225,6 +219,22 @@ class DiffusersModel:
                 elif (outputs := self._loaded.embeddings.get(forward)) is None:
                     outputs = yield forward
                     self._loaded.embeddings.put(forward, outputs)
+
+    @contextmanager
+    def _previews(self, pipeline: Any, params: ImageParams) -> Iterator[Preview | None]:
+        """Yields the function that draws a preview after a step, or None."""
+        from daguerre.models.diffusers.previews.latent_rgb import unscale_latents
+        from daguerre.models.diffusers.previews.predicted_x0 import PredictedX0
+
+        latent_to_rgb, vae = self._loaded.latent_to_rgb, pipeline.vae
+        if not params.num_previews or latent_to_rgb is None:
+            yield None
+            return
+        predicted = PredictedX0(pipeline.scheduler)
+        with predicted.attach():
+            yield lambda outputs: latent_to_rgb.pixels(
+                unscale_latents(vae, predicted.latents, params.width, params.height)
+            )
 
     def _resume(
         self, send: Callable[[Outputs | None], ModuleCall], outputs: Outputs | None
@@ -259,31 +269,11 @@ class DiffusersModel:
         return "decode" if network == DECODER else "encode"
 
 
-def _with_previews(
-    draw: Callable[[Preview], Pipeline],
-    pipeline: Any,
-    latent_to_rgb: LatentToRgb,
-    params: ImageParams,
-) -> Pipeline:
-    """The same forwards, each with a function that draws its preview."""
-    from daguerre.models.diffusers.previews.latent_rgb import unscale_latents
-    from daguerre.models.diffusers.previews.predicted_x0 import PredictedX0
-
-    predicted = PredictedX0(pipeline.scheduler)
-
-    def preview(outputs: Outputs) -> Pixels:
-        latents = unscale_latents(pipeline.vae, predicted.latents, params.width, params.height)
-        return latent_to_rgb.pixels(latents)
-
-    with predicted.attach():
-        return (yield from draw(preview))
-
-
-def _default_max_rows(loaded: LoadedCheckpoint) -> int:
+def _default_max_batch_size(loaded: LoadedCheckpoint) -> int:
     """1 on few cores, where a batch of two takes twice the time and verifying it takes minutes, and
     with a cache, whose forwards cannot share."""
     is_fast = loaded.device != "cpu" or (loaded.num_threads or num_cores()) >= MIN_CORES_TO_SHARE
-    return DEFAULT_MAX_ROWS if is_fast and not loaded.config.cache else 1
+    return DEFAULT_MAX_BATCH_SIZE if is_fast and not loaded.config.cache else 1
 
 
 def _pixels(output: Any) -> Pixels:

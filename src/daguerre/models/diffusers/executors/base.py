@@ -6,6 +6,7 @@ catalog select it, never a timing: it determines bits and is part of the network
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -91,13 +92,28 @@ class EagerExecutor:
         pass
 
 
-class ShapeKeyCache:
-    """Computes the shape key of inputs once for `prepare` and the call that follows."""
+class ShapedExecutor(ABC):
+    """An executor with one-time work for each shape; a call does what `prepare` has not done."""
 
     def __init__(self) -> None:
+        # The shape key is computed once for `prepare` and the call that follows.
         self._last: tuple[Inputs | None, ShapeKey] = (None, ("", 0))
 
-    def __call__(self, inputs: Inputs) -> ShapeKey:
+    def prepare(self, inputs: Inputs) -> Iterator[None]:
+        return self._prepare(self._shape_key(inputs), inputs)
+
+    def __call__(self, inputs: Inputs) -> Outputs:
+        for _ in self.prepare(inputs):
+            pass
+        return self._run(self._shape_key(inputs), inputs)
+
+    @abstractmethod
+    def _prepare(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]: ...
+
+    @abstractmethod
+    def _run(self, key: ShapeKey, inputs: Inputs) -> Outputs: ...
+
+    def _shape_key(self, inputs: Inputs) -> ShapeKey:
         if self._last[0] is not inputs:
             forward = ForwardRequest("", inputs, "denoise")
             self._last = (inputs, (forward.signature, forward.rows))

@@ -20,8 +20,8 @@ from daguerre.models.diffusers.executors.base import (
     ExecutionTarget,
     ExecutorError,
     NetworkMethod,
+    ShapedExecutor,
     ShapeKey,
-    ShapeKeyCache,
 )
 
 logger = logging.getLogger(__name__)
@@ -54,31 +54,25 @@ class CapturedGraph:
         return tuple(output.clone() for output in outputs)
 
 
-class CUDAGraphExecutor:
-    """Implements `Executor`."""
-
+class CUDAGraphExecutor(ShapedExecutor):
     fingerprint = "cuda graphs"
 
     def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
         if target.device.type != "cuda":
             raise ExecutorError(f"CUDA graphs need a CUDA device; the device is {target.device}")
+        super().__init__()
         self._method = method
         self._capture = target.capture_graph or GraphCapturer(target.device)
-        self._shape = ShapeKeyCache()
         self._seen: set[ShapeKey] = set()
         self._out_of_memory: set[ShapeKey] = set()
         self._graphs: OrderedDict[ShapeKey, Callable[[Inputs], Outputs]] = OrderedDict()  # LRU
 
-    def prepare(self, inputs: Inputs) -> Iterator[None]:
-        key = self._shape(inputs)
+    def _prepare(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]:
         if key in self._seen and key not in self._graphs and key not in self._out_of_memory:
             yield
             self._add(key, inputs)
 
-    def __call__(self, inputs: Inputs) -> Outputs:
-        for _ in self.prepare(inputs):
-            pass
-        key = self._shape(inputs)
+    def _run(self, key: ShapeKey, inputs: Inputs) -> Outputs:
         self._seen.add(key)
         if key not in self._graphs:
             return self._method.evaluate(inputs)[1]

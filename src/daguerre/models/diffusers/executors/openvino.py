@@ -28,8 +28,8 @@ from daguerre.models.diffusers.executors.base import (
     ExecutionTarget,
     ExecutorError,
     NetworkMethod,
+    ShapedExecutor,
     ShapeKey,
-    ShapeKeyCache,
     assert_close,
     output_structure,
 )
@@ -44,14 +44,14 @@ _FILE = "graph.xml"
 _OUTPUT_TYPES = ["daguerre", "outputs"]  # path of torch's output types in a graph's metadata
 
 
-class OpenVINOExecutor:
-    """Implements `Executor`. Without a store, graphs are kept in memory only."""
+class OpenVINOExecutor(ShapedExecutor):
+    """Without a store, graphs are kept in memory only."""
 
     def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
+        super().__init__()
         self._method, self._store = method, target.store
         if self._store:
             self._store.evict()
-        self._shape = ShapeKeyCache()
         self._core = openvino_core()
         self._config = _config(target.dtype)
         self.fingerprint = _fingerprint(self._core, self._config)
@@ -59,8 +59,7 @@ class OpenVINOExecutor:
         self._graphs: dict[str, _Graph] = {}  # by signature
         self._compiled: OrderedDict[ShapeKey, _Compiled] = OrderedDict()  # LRU
 
-    def prepare(self, inputs: Inputs) -> Iterator[None]:
-        key = self._shape(inputs)
+    def _prepare(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]:
         signature, rows = key
         if signature not in self._graphs:
             yield from self._load_or_convert(signature, inputs)
@@ -73,10 +72,7 @@ class OpenVINOExecutor:
                 self._store.touch(graph.artifact)
             self._compiled[key] = self._compile(graph.model.clone(), rows)
 
-    def __call__(self, inputs: Inputs) -> Outputs:
-        for _ in self.prepare(inputs):
-            pass
-        key = self._shape(inputs)
+    def _run(self, key: ShapeKey, inputs: Inputs) -> Outputs:
         self._compiled.move_to_end(key)
         return self._compiled[key](_arrays(inputs))
 

@@ -22,8 +22,8 @@ from daguerre.models.diffusers.executors.base import (
     ExecutionTarget,
     ExecutorError,
     NetworkMethod,
+    ShapedExecutor,
     ShapeKey,
-    ShapeKeyCache,
     assert_close,
 )
 from daguerre.storage.artifact_cache import Artifact
@@ -35,19 +35,16 @@ logger = logging.getLogger(__name__)
 _MAX_VARIANTS = 4096
 
 
-class TorchCompileExecutor:
-    """Implements `Executor`."""
-
+class TorchCompileExecutor(ShapedExecutor):
     def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
+        super().__init__()
         self._store, self._artifact = target.store, _configure(target)
         self.fingerprint = f"torch.compile {_compiler(target.device)}"
         self._method = method
         self._regions = _regions(method.module)
-        self._shape = ShapeKeyCache()
         self._verified: set[ShapeKey] = set()
 
-    def prepare(self, inputs: Inputs) -> Iterator[None]:
-        key = self._shape(inputs)
+    def _prepare(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]:
         if key in self._verified:
             return
         yield
@@ -56,19 +53,14 @@ class TorchCompileExecutor:
         yield
         if self._store and self._artifact:
             self._store.touch(self._artifact)
-        assert_close(self._run(inputs), expected)
+        assert_close(self._run(key, inputs), expected)
         self._verified.add(key)
-
-    def __call__(self, inputs: Inputs) -> Outputs:
-        for _ in self.prepare(inputs):
-            pass
-        return self._run(inputs)
 
     def release(self) -> None:
         self._verified.clear()
         self._regions = {}
 
-    def _run(self, inputs: Inputs) -> Outputs:
+    def _run(self, key: ShapeKey, inputs: Inputs) -> Outputs:
         with _installed(self._regions):
             return self._method.evaluate(inputs)[1]
 
