@@ -41,7 +41,7 @@ _TWO_CALL_SAMPLERS = ("Heun", "KDPM2")
 class ServingOptions:
     """The catalog's options of a model ID.
 
-    The default of `steps` and `guidance` is the family's; that of `max_batch_size` depends on the device.
+    `steps` and `guidance` default to the family's, `max_batch_size` to a value for the device.
     """
 
     steps: int | None = None
