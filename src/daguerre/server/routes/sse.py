@@ -28,31 +28,10 @@ USAGE = {
 }
 
 
-def partial_image(params: ImageParams, quality: str | None, b64_json: bytes, index: int) -> bytes:
-    """A preview. `quality` is that of the request."""
-    return _image_event(PARTIAL_IMAGE, params, quality, b64_json, {"partial_image_index": index})
-
-
-def completed(params: ImageParams, quality: str | None, b64_json: bytes) -> bytes:
-    """The image. `quality` is that of the request."""
-    return _image_event(COMPLETED, params, quality, b64_json, {"usage": USAGE})
-
-
-def failed(error: DaguerreError) -> bytes:
-    return _event(ERROR, error_body(error))
-
-
-def comment(text: str) -> bytes:
-    return f": {text}\n\n".encode("ascii")
-
-
-def _image_event(
-    name: str,
-    params: ImageParams,
-    quality: str | None,
-    b64_json: bytes,
-    extra: dict[str, object],
+def image_event(
+    name: str, params: ImageParams, quality: str | None, b64_json: bytes, **extra: object
 ) -> bytes:
+    """A preview or the image. `quality` is that of the request, `extra` has fields of `name`."""
     fields = {
         "created_at": int(time.time()),
         "size": f"{params.width}x{params.height}",
@@ -65,6 +44,14 @@ def _image_event(
     head = f'{{"type":"{name}","b64_json":"'.encode("ascii")
     rest = json.dumps(fields, separators=(",", ":"))[1:].encode("ascii")
     return _event(name, head + b64_json + b'",' + rest)
+
+
+def failed(error: DaguerreError) -> bytes:
+    return _event(ERROR, error_body(error))
+
+
+def comment(text: str) -> bytes:
+    return f": {text}\n\n".encode("ascii")
 
 
 def _event(name: str, data: bytes) -> bytes:

@@ -81,11 +81,12 @@ class ImageStream:
     async def _send(self, send: Send, request: IdempotentRequest) -> None:
         render = functools.partial(self._render, send, request)
         image, started = await request.load_or_render(self._context, render)
-        if not self._has_started:  # the image was stored
-            await self._start(send, request)
+        await self._start(send, request)
         # In a thread, because base64 of megabytes would block all other requests.
         b64_json = await asyncio.to_thread(base64.b64encode, image.file)
-        last = sse.completed(request.params, self._quality, b64_json)
+        last = sse.image_event(
+            sse.COMPLETED, request.params, self._quality, b64_json, usage=sse.USAGE
+        )
         self._context.file_ms = (time.monotonic() - started) * 1000
         await _write(send, last, is_last=True)
 
@@ -93,15 +94,16 @@ class ImageStream:
         # Closing the stream cancels the job, unless other requests share it.
         job_context = self._context.job_context(wants_progress=True)
         start = functools.partial(self._engine.generate, request.params, job_context)
-        async with aclosing(request.events(start)) as events:
-            first = await anext(events)  # before the response starts: a full queue is a 503
-            await self._start(send, request)
-            await _write(send, await self._encode(first, request.params))
-            async with aclosing(_with_heartbeats(events, HEARTBEAT_S)) as beats:
-                async for event in beats:
-                    if isinstance(event, JobSucceeded):
-                        return event.image
-                    await _write(send, await self._encode(event, request.params))
+        async with (
+            aclosing(request.events(start)) as events,
+            aclosing(_with_heartbeats(events, HEARTBEAT_S)) as beats,
+        ):
+            async for event in beats:
+                if isinstance(event, JobSucceeded):
+                    return event.image
+                content = await self._encode(event, request.params)
+                await self._start(send, request)  # not earlier: a full queue is a 503
+                await _write(send, content)
         raise AssertionError("a job ended without JobSucceeded or JobFailed. This is a bug.")
 
     async def _encode(self, event: Event | None, params: ImageParams) -> bytes:
@@ -121,12 +123,17 @@ class ImageStream:
                 )
                 number, self._num_previews = self._num_previews, self._num_previews + 1
                 b64_json = base64.b64encode(file)
-                return progress + sse.partial_image(params, self._quality, b64_json, number)
+                return progress + sse.image_event(
+                    sse.PARTIAL_IMAGE, params, self._quality, b64_json, partial_image_index=number
+                )
             case JobFailed(error=error):
                 raise error
         raise AssertionError(f"{event} is not an event before the last. This is a bug.")
 
     async def _start(self, send: Send, request: IdempotentRequest) -> None:
+        """Starts the response, once."""
+        if self._has_started:
+            return
         self._has_started = True
         headers = {**_HEADERS, "x-seed": str(request.params.seed), **request.headers()}
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
