@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -22,15 +22,10 @@ from daguerre.errors import DaguerreError, InternalError, InvalidRequestError, S
 
 if TYPE_CHECKING:
     from daguerre.library import Image, Model
-    from daguerre.params import ImageParams
+    from daguerre.params import GeneratedImage, ImageParams
 
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One image and its output file; None if only a contact sheet is written."""
-
-    params: ImageParams
-    output: str | None
+# An image and its output file; None if only the contact sheet is written.
+Task: TypeAlias = "tuple[ImageParams, str | None]"
 
 
 @click.command(cls=RequestCommand)
@@ -65,20 +60,28 @@ def generate(
       daguerre generate "a red apple on a wooden table" -o apple.png --seed 1
       daguerre generate --prompts prompts.txt -o pictures --sheet sheet.png
     """
+    from daguerre.cli.contact_sheet import ContactSheet
+    from daguerre.factory import read_catalog
+    from daguerre.imagefile.encoding import encode_preview
+
     _configure_logging(settings.log_level)
     if (prompt is None) == (prompts is None):
         raise SettingsError("give either a PROMPT or a file of prompts with --prompts")
     if output is None and sheet is None:
         raise SettingsError("give a file to write with -o, or a contact sheet with --sheet")
-    given = {name: value for name, value in fields.items() if value is not None}
+    given: dict[str, object] = {"model": read_catalog(settings).default_model}
+    given |= {name: value for name, value in fields.items() if value is not None}
     if prompts is None:
-        tasks = [_task(settings, output, given | {"prompt": prompt})]
+        tasks = [_task(given | {"prompt": prompt}, output)]
     else:
-        tasks = _tasks(settings, output, given, prompts)
-    contact = None if sheet is None else _Sheet(sheet)
-    _generate_all(settings, tasks, contact)
-    if contact:
-        contact.write()
+        tasks = _tasks(given, prompts, output)
+    if sheet is None:
+        _generate_all(settings, tasks, on_image=lambda image: None)
+        return
+    sheet_format, contact = _check_sheet(sheet), ContactSheet()
+    _generate_all(settings, tasks, on_image=contact.add)
+    output_file.write(sheet, encode_preview(contact.pixels(), sheet_format))
+    click.echo(f"{sheet}  contact sheet")
 
 
 def _configure_logging(level: str) -> None:
@@ -89,46 +92,50 @@ def _configure_logging(level: str) -> None:
         logging.getLogger("daguerre").addHandler(logging.NullHandler())
 
 
-def _task(settings: Settings, output: str | None, fields: dict[str, object]) -> Task:
+def _task(fields: dict[str, object], output: str | None) -> Task:
     if output is not None:
         output_file.check(output)
         if output != output_file.STDOUT and "output_format" not in fields:
             fields["output_format"] = _format_of(output, "add --output-format")
-    return Task(_params(settings, fields), output)
+    return _params(fields), output
 
 
-def _tasks(
-    settings: Settings, output: str | None, fields: dict[str, object], prompts: str
-) -> list[Task]:
+def _tasks(fields: dict[str, object], prompts: str, output: str | None) -> list[Task]:
     """Validates every prompt and output file before the first image."""
     from daguerre.imagefile.encoding import FORMATS
 
     params = []
     for number, line in read_prompts(prompts):
         try:
-            params.append(_params(settings, fields | {"prompt": line}))
+            params.append(_params(fields | {"prompt": line}))
         except InvalidRequestError as error:
             raise InvalidRequestError(f"line {number} of {prompts}: {error.message}") from None
     if output is None:
-        return [Task(one, None) for one in params]
+        return [(one, None) for one in params]
     folder, digits = output_file.make_directory(output), len(str(len(params)))
-    outputs = [
-        str(folder / f"{number:0{digits}}{file_stem(one.prompt)}")
-        + FORMATS[one.output_format].suffixes[0]
-        for number, one in enumerate(params, start=1)
-    ]
-    for path in outputs:
+    tasks: list[Task] = []
+    for number, one in enumerate(params, start=1):
+        suffix = FORMATS[one.output_format].suffixes[0]
+        path = str(folder / f"{number:0{digits}}{file_stem(one.prompt)}{suffix}")
         output_file.check(path)
-    return [Task(one, path) for one, path in zip(params, outputs, strict=True)]
+        tasks.append((one, path))
+    return tasks
 
 
-def _params(settings: Settings, fields: dict[str, object]) -> ImageParams:
-    from daguerre.factory import read_catalog
+def _params(fields: dict[str, object]) -> ImageParams:
     from daguerre.protocol.parsing import parse_request
 
-    return parse_request(
-        {"model": read_catalog(settings).default_model, **fields}
-    ).to_image_params()
+    return parse_request(fields).to_image_params()
+
+
+def _check_sheet(sheet: str) -> str:
+    """The format of the contact sheet; checks its file before the first image."""
+    if sheet == output_file.STDOUT:
+        raise SettingsError(
+            "the contact sheet cannot go to standard output; give a file with --sheet"
+        )
+    output_file.check(sheet)
+    return _format_of(sheet, "choose another")
 
 
 def _format_of(output: str, advice: str) -> str:
@@ -142,23 +149,22 @@ def _format_of(output: str, advice: str) -> str:
     return found
 
 
-def _generate_all(settings: Settings, tasks: list[Task], sheet: _Sheet | None) -> None:
+def _generate_all(
+    settings: Settings, tasks: list[Task], on_image: Callable[[GeneratedImage], None]
+) -> None:
     """Writes each image at once, so a later failure does not lose it."""
     from daguerre.library import Model
 
     started_s = time.perf_counter()
-    with Model.from_settings(settings, tasks[0].params.model) as model:
-        for task in tasks:
-            image = _image(model, task.params)
-            if sheet:
-                sheet.add(image.generated)
-            if task.output is not None:
-                output_file.write(task.output, image.encode())
+    with Model.from_settings(settings, tasks[0][0].model) as model:
+        for params, output in tasks:
+            image = _image(model, params)
+            on_image(image.generated)
+            if output is not None:
+                output_file.write(output, image.encode())
                 seconds = time.perf_counter() - started_s
-                click.echo(
-                    f"{task.output}  seed {task.params.seed}  {seconds:.1f} s",
-                    err=task.output == output_file.STDOUT,
-                )
+                text = f"{output}  seed {params.seed}  {seconds:.1f} s"
+                click.echo(text, err=output == output_file.STDOUT)
             started_s = time.perf_counter()
 
 
@@ -176,25 +182,3 @@ def _image(model: Model, params: ImageParams) -> Image:
             raise
     assert step.image, "the last step has no image. This is a bug."
     return step.image
-
-
-class _Sheet:
-    """A contact sheet and its file, which is checked before the first image."""
-
-    def __init__(self, output: str) -> None:
-        from daguerre.cli.contact_sheet import ContactSheet
-
-        if output == output_file.STDOUT:
-            raise SettingsError(
-                "the contact sheet cannot go to standard output; give a file with --sheet"
-            )
-        output_file.check(output)
-        self._output, self._format = output, _format_of(output, "choose another")
-        self._contact = ContactSheet()
-        self.add = self._contact.add
-
-    def write(self) -> None:
-        from daguerre.imagefile.encoding import encode_preview
-
-        output_file.write(self._output, encode_preview(self._contact.pixels(), self._format))
-        click.echo(f"{self._output}  contact sheet")
