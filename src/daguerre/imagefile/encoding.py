@@ -7,9 +7,9 @@ another file. bench/LOG.md records which compressors are deterministic.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,26 +18,18 @@ from daguerre.imagefile import jpeg, png, xmp
 from daguerre.params import DEFAULT_COMPRESSION_QUALITY, GeneratedImage
 
 
-class Encoder(Protocol):
-    """Encodes pixels (height, width, 3) uint8 with XMP properties.
-
-    `quality` is 0 to 100. `prompt_metadata` is separate because it may be too long for one JPEG
-    segment.
-    """
-
-    def __call__(
-        self, pixels: NDArray[np.uint8], quality: int, metadata: str, prompt_metadata: str = ""
-    ) -> bytes: ...
-
-
 @dataclass(frozen=True, slots=True)
 class ImageFormat:
-    """An output format; the first of `suffixes` is that of new files."""
+    """An output format; the first of `suffixes` is that of new files.
+
+    `encode` takes pixels (height, width, 3) uint8, the quality (0 to 100), XMP properties, and
+    those of the prompts, which are separate because they may be too long for one JPEG segment.
+    """
 
     media_type: str
     suffixes: tuple[str, ...]
     is_lossy: bool
-    encode: Encoder
+    encode: Callable[[NDArray[np.uint8], int, str, str], bytes]
 
 
 # A new format needs a row here and a module with its encoder.
@@ -75,4 +67,4 @@ def encode_preview(
 
     No metadata could reproduce a preview or a contact sheet.
     """
-    return FORMATS[output_format].encode(pixels, quality, xmp.ai_marker())
+    return FORMATS[output_format].encode(pixels, quality, xmp.ai_marker(), "")

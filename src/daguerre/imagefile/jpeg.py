@@ -19,10 +19,8 @@ _MAX_PACKET_BYTES = 65_502
 _MAX_EXTENSION_BYTES = 65_400
 
 
-def encode(
-    pixels: NDArray[np.uint8], quality: int, metadata: str, prompt_metadata: str = ""
-) -> bytes:
-    """The JPEG file. See `daguerre.imagefile.encoding.Encoder`."""
+def encode(pixels: NDArray[np.uint8], quality: int, metadata: str, prompt_metadata: str) -> bytes:
+    """The JPEG file. See `daguerre.imagefile.encoding.ImageFormat`."""
     file = io.BytesIO()
     # Subsampled chroma would save a quarter of the file and smear the edges of flat colours.
     Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:4:4")

@@ -15,10 +15,8 @@ _FILTER_UP = 2  # each row is stored as its difference from the row above
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0" + b"\0\0" + b"\0\0"  # not compressed, no language
 
 
-def encode(
-    pixels: NDArray[np.uint8], quality: int, metadata: str, prompt_metadata: str = ""
-) -> bytes:
-    """The PNG file; `quality` has no effect. See `daguerre.imagefile.encoding.Encoder`."""
+def encode(pixels: NDArray[np.uint8], quality: int, metadata: str, prompt_metadata: str) -> bytes:
+    """The PNG file; `quality` has no effect. See `daguerre.imagefile.encoding.ImageFormat`."""
     height, width, _ = pixels.shape
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB, not interlaced
     return b"".join(

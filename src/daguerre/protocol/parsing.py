@@ -35,9 +35,7 @@ class FieldError(NamedTuple):
     message: str
 
 
-def field_schemas(
-    model: type[BaseModel] = ImageGenerationRequest,
-) -> dict[str, dict[str, Any]]:
+def field_schemas(model: type[BaseModel] = ImageGenerationRequest) -> dict[str, dict[str, Any]]:
     """JSON schema of each field's value, without the null that means "not given"."""
     properties = model.model_json_schema()["properties"]
     return {name: _without_null(schema) for name, schema in properties.items()}
@@ -55,21 +53,17 @@ def describe_constraint(schema: Mapping[str, Any]) -> str:
     """The constraint of a field schema in words, such as `an integer from 0 to 4294967295`."""
     if "enum" in schema:
         return "one of " + ", ".join(json.dumps(value) for value in schema["enum"])
-    if "const" in schema:
-        return json.dumps(schema["const"])
-    match schema["type"]:
-        case "boolean":
-            return "true or false"
-        case "integer":
-            return _describe_range("an integer", schema)
-        case "number":
-            return _describe_range("a number", schema)
+    if schema["type"] == "boolean":
+        return "true or false"
+    if schema["type"] in ("integer", "number"):
+        return _describe_range(schema)
     low, high = schema.get("minLength", 0), schema.get("maxLength")
     length = f" of {low} to {high} characters" if high else " of 1 character or more" if low else ""
     return f"a string{length}{PATTERN_DESCRIPTIONS.get(schema.get('pattern', ''), '')}"
 
 
-def _describe_range(kind: str, schema: Mapping[str, Any]) -> str:
+def _describe_range(schema: Mapping[str, Any]) -> str:
+    kind = "an integer" if schema["type"] == "integer" else "a number"
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
         return f"{low:.15g}" if low == high else f"{kind} from {low:.15g} to {high:.15g}"

@@ -58,7 +58,7 @@ def _integral(value: object) -> object:
 
 
 Integer = Annotated[int, BeforeValidator(_integral)]
-# The limits stand inside the "or null", and before the validator, to come out in the JSON schema.
+# The limits precede the validator and the "or null"; otherwise the JSON schema would lack them.
 Percent = Annotated[int, Field(ge=0, le=100), BeforeValidator(_integral)]
 NumPreviews = Annotated[int, Field(ge=0, le=MAX_PREVIEWS), BeforeValidator(_integral)]
 

@@ -84,8 +84,6 @@ def _event_schema(name: str, description: str, **others: Any) -> dict[str, Any]:
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema with `null`, which means "not given"."""
     nullable = schema | {"type": [schema["type"], "null"]}
-    if "const" in nullable:
-        nullable["enum"] = [nullable.pop("const")]
     if "enum" in nullable:
         nullable["enum"] = [*nullable["enum"], None]
     return nullable
