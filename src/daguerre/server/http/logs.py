@@ -68,16 +68,10 @@ class ThrottledLogger:
             self._num_events, self._next_line_s = 0, now_s + THROTTLE_S
 
 
-FORMATTERS: dict[str, type[logging.Formatter]] = {
-    "console": ConsoleFormatter,
-    "json": JsonFormatter,
-}
-
-
 def configure(level: str, form: str) -> None:
     """Configures the root logger unless an embedding program has done so."""
     handler = logging.StreamHandler()
-    handler.setFormatter(FORMATTERS[form]())
+    handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler])
     if level != "debug":
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
