@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from daguerre.engine.thread_engine import ThreadEngine
-from daguerre.engine.workers import process
+from daguerre.engine.workers import messages
 from daguerre.engine.workers.messages import JobEvent, receive
 from daguerre.engine.workers.process_engine import ProcessEngine
 from daguerre.engine.workers.slot import MAX_FAILED_STARTS
@@ -191,7 +191,7 @@ def test_unreadable_message(
             raise MemoryError
         return message
 
-    monkeypatch.setattr(process, "receive", short_of_memory)
+    monkeypatch.setattr(messages, "receive", short_of_memory)
 
     async def scene() -> None:
         async with ready(engine()) as process:

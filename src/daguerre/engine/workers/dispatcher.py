@@ -164,14 +164,15 @@ class JobDispatcher:
 
         Returns pairs of a job and the worker to send its cancellation to.
         """
-        revoked = []
-        for worker, load in enumerate(self._workers):
-            assigned = load.assigned.items()
-            jobs = [job for job, record in assigned if not self._may_serve(worker, record.model)]
-            for job in jobs:
-                load.revoke(job)
-            self._requeue(jobs)
-            revoked += [(job, worker) for job in jobs]
+        revoked = [
+            (job, worker)
+            for worker, load in enumerate(self._workers)
+            for job, record in load.assigned.items()
+            if not self._may_serve(worker, record.model)
+        ]
+        for job, worker in revoked:
+            self._workers[worker].revoke(job)
+        self._requeue([job for job, _ in revoked])
         return revoked
 
     def rebalance(self, ready: Mapping[int, Collection[str]]) -> list[tuple[int, int]]:
@@ -195,7 +196,7 @@ class JobDispatcher:
             record = self._jobs[job := prefetched[-1]]
             if record.model in loaded and self._may_serve(idle, record.model):
                 load.revoke(job)
-                self._queue.requeue(job, record.tenant)
+                self._requeue([job])
                 yield job, worker
                 return
 

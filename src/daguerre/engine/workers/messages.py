@@ -100,9 +100,9 @@ class LogRecordMessage:
 
 
 WorkerCommand: TypeAlias = SubmitJob | CancelJob
-WorkerMessage: TypeAlias = (
-    WorkStarted | JobEvent | CancelAcknowledged | StatsUpdate | LogRecordMessage
-)
+JobMessage: TypeAlias = WorkStarted | JobEvent | CancelAcknowledged
+WorkerMessage: TypeAlias = JobMessage | StatsUpdate | LogRecordMessage
+AnyMessage: TypeAlias = InitWorker | WorkerCommand | WorkerMessage
 
 
 class MessageWriter:
@@ -112,7 +112,7 @@ class MessageWriter:
         self._pipe = pipe
         self._lock = threading.Lock()
 
-    def send(self, message: InitWorker | WorkerCommand | WorkerMessage) -> None:
+    def send(self, message: AnyMessage) -> None:
         buffers: list[memoryview] = []
         pickled = pickle.dumps(
             message, protocol=5, buffer_callback=lambda buffer: buffers.append(buffer.raw())

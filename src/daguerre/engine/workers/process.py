@@ -15,13 +15,7 @@ from collections.abc import Iterator
 from io import BufferedReader, FileIO
 from typing import cast
 
-from daguerre.engine.workers.messages import (
-    InitWorker,
-    MessageWriter,
-    WorkerCommand,
-    WorkerMessage,
-    receive,
-)
+from daguerre.engine.workers import messages
 from daguerre.engine.workers.worker import EXIT_REASONS
 
 # The server's `sys.path` lets the child find all modules where the server found them. It is a new
@@ -39,7 +33,7 @@ class WorkerProcess:
     Raises OSError if the process cannot be started.
     """
 
-    def __init__(self, init: InitWorker) -> None:
+    def __init__(self, init: messages.InitWorker) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, *sys.path],
             bufsize=0,
@@ -48,7 +42,7 @@ class WorkerProcess:
             start_new_session=True,  # Ctrl-C on a terminal signals the server only
         )
         self._reason = ""
-        self._outgoing: queue.SimpleQueue[InitWorker | WorkerCommand | None] = queue.SimpleQueue()
+        self._outgoing: queue.SimpleQueue[messages.AnyMessage | None] = queue.SimpleQueue()
         self._outgoing.put(init)
         self._incoming = BufferedReader(cast(FileIO, self._process.stdout))
         self._sender = threading.Thread(target=self._send_loop, name="daguerre-send", daemon=True)
@@ -58,13 +52,13 @@ class WorkerProcess:
     def identity(self) -> str:
         return f"pid {self._process.pid}"
 
-    def send(self, message: WorkerCommand) -> None:
+    def send(self, message: messages.WorkerCommand) -> None:
         self._outgoing.put(message)
 
-    def messages(self) -> Iterator[WorkerMessage]:
+    def messages(self) -> Iterator[messages.WorkerMessage]:
         try:
             while True:
-                yield receive(self._incoming)
+                yield messages.receive(self._incoming)
         except EOFError:
             pass
         except (MemoryError, pickle.UnpicklingError) as error:
@@ -85,7 +79,7 @@ class WorkerProcess:
         return self._reason or _describe_status(status)
 
     def _send_loop(self) -> None:
-        writer = MessageWriter(cast(FileIO, self._process.stdin))
+        writer = messages.MessageWriter(cast(FileIO, self._process.stdin))
         try:
             while (message := self._outgoing.get()) is not None:
                 writer.send(message)

@@ -26,16 +26,8 @@ from daguerre.engine.scheduling.admission import (
 )
 from daguerre.engine.stream import QueuePositions, stream
 from daguerre.engine.thread_engine import DRAIN_POLL_S, MAX_QUEUED_PROMPT_BYTES
+from daguerre.engine.workers import messages
 from daguerre.engine.workers.dispatcher import MAX_CRASHES_PER_JOB, JobDispatcher
-from daguerre.engine.workers.messages import (
-    CancelAcknowledged,
-    CancelJob,
-    EngineFactory,
-    InitWorker,
-    JobEvent,
-    SubmitJob,
-    WorkStarted,
-)
 from daguerre.engine.workers.pool import WorkerPool
 from daguerre.engine.workers.process import WorkerProcess
 from daguerre.engine.workers.slot import WorkerHandle
@@ -75,7 +67,7 @@ class ProcessEngine:
 
     def __init__(
         self,
-        engine_factories: Sequence[EngineFactory],
+        engine_factories: Sequence[messages.EngineFactory],
         models: Sequence[ModelInfo],
         *,
         max_queued_jobs: int,
@@ -84,7 +76,7 @@ class ProcessEngine:
         max_queued_prompt_bytes: int = MAX_QUEUED_PROMPT_BYTES,
         model_load_timeout_s: float = 600.0,
         log_level: int = logging.INFO,
-        start_worker: Callable[[InitWorker], WorkerHandle] = WorkerProcess,
+        start_worker: Callable[[messages.InitWorker], WorkerHandle] = WorkerProcess,
     ) -> None:
         assert engine_factories, "an engine without workers. This is a bug."
         self._models = {info.model: info for info in models}
@@ -94,7 +86,7 @@ class ProcessEngine:
         self._make_watchdog = functools.partial(Watchdog, hang_timeout_s, model_load_timeout_s)
         interval_s = self._make_watchdog().heartbeat_interval_s
         inits = [
-            InitWorker(factory, tuple(models), os.getpid(), log_level, interval_s)
+            messages.InitWorker(factory, tuple(models), os.getpid(), log_level, interval_s)
             for factory in engine_factories
         ]
         self._starters = [functools.partial(start_worker, init) for init in inits]
@@ -210,20 +202,20 @@ class ProcessEngine:
                 self._pop(number)
                 worker = self._dispatcher.remove(number)
                 if worker is not None:
-                    self._pool.slots[worker].send(CancelJob(number))
+                    self._pool.slots[worker].send(messages.CancelJob(number))
                 self._dispatch()
 
     def _dispatch(self) -> None:
         ready = self._pool.ready_workers()
         revoked = self._dispatcher.revoke_mismatched() + self._dispatcher.rebalance(ready)
         for number, worker in revoked:
-            self._pool.slots[worker].send(CancelJob(number))
+            self._pool.slots[worker].send(messages.CancelJob(number))
         for number, worker in self._dispatcher.dispatch(ready):
             job = self._jobs[number]
             job.sent_s = time.monotonic()
             # The server alone enforces deadlines: only it sees the whole queue.
             context = replace(job.context, timeout_s=None)
-            self._pool.slots[worker].send(SubmitJob(number, job.params, context))
+            self._pool.slots[worker].send(messages.SubmitJob(number, job.params, context))
 
     # Callbacks of the pool, see `WorkerPoolListener`.
 
@@ -233,12 +225,12 @@ class ProcessEngine:
     def on_workers_changed(self) -> None:
         self._dispatch()
 
-    def on_message(self, worker: int, message: WorkStarted | JobEvent | CancelAcknowledged) -> None:
-        if isinstance(message, WorkStarted):
+    def on_message(self, worker: int, message: messages.JobMessage) -> None:
+        if isinstance(message, messages.WorkStarted):
             jobs, is_running = message.numbers, message.is_running
             if not self._dispatcher.on_work_started(worker, jobs, is_running=is_running):
                 return
-        elif isinstance(message, CancelAcknowledged):
+        elif isinstance(message, messages.CancelAcknowledged):
             self._dispatcher.on_cancel_ack(worker, message.number)
         elif self._dispatcher.is_assigned(worker, message.number):
             self._on_event(message.number, message.event)
@@ -261,7 +253,6 @@ class ProcessEngine:
         failure = self._pool.slots[worker].failure
         logger.error("worker %d is not restarted, others continue: %s", worker, failure)
         self.on_worker_died(worker, failure)
-        self.on_workers_changed()
 
     def _on_event(self, number: int, event: Event) -> None:
         job = self._jobs[number]

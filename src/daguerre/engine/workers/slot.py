@@ -14,15 +14,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from daguerre.engine.interface import EngineStats
-from daguerre.engine.workers.messages import (
-    CancelAcknowledged,
-    JobEvent,
-    LogRecordMessage,
-    StatsUpdate,
-    WorkerCommand,
-    WorkerMessage,
-    WorkStarted,
-)
+from daguerre.engine.workers import messages
 from daguerre.engine.workers.parity import WorkerParity
 from daguerre.engine.workers.watchdog import Watchdog
 from daguerre.params import JobSucceeded
@@ -45,10 +37,10 @@ class WorkerHandle(Protocol):
     def identity(self) -> str:
         """What an operator finds the worker by, such as "pid 1234"."""
 
-    def send(self, message: WorkerCommand) -> None:
+    def send(self, message: messages.WorkerCommand) -> None:
         """Queues a message. Never blocks, since a worker that hangs reads nothing."""
 
-    def messages(self) -> Iterator[WorkerMessage]:
+    def messages(self) -> Iterator[messages.WorkerMessage]:
         """Yields the worker's messages until it ends, for whatever reason."""
 
     def terminate(self, reason: str) -> None:
@@ -67,9 +59,7 @@ class WorkerPoolListener(Protocol):
     def on_workers_changed(self) -> None:
         """The set of workers that may run jobs, or of models they may serve, has changed."""
 
-    def on_message(
-        self, worker: int, message: WorkStarted | JobEvent | CancelAcknowledged
-    ) -> None: ...
+    def on_message(self, worker: int, message: messages.JobMessage) -> None: ...
 
     def on_worker_died(self, worker: int, reason: str) -> None:
         """A worker that had been ready has ended; it is replaced."""
@@ -144,7 +134,7 @@ class WorkerSlot:
         if self._worker:  # prestarted and not used
             self._worker.wait()
 
-    def send(self, message: WorkerCommand) -> None:
+    def send(self, message: messages.WorkerCommand) -> None:
         if self._worker:
             self._worker.send(message)
 
@@ -195,20 +185,20 @@ class WorkerSlot:
             reason = worker.wait()
         self._on_exit(f"({worker.identity}) {reason}")
 
-    def _on_message(self, message: WorkerMessage) -> None:
+    def _on_message(self, message: messages.WorkerMessage) -> None:
         self._watchdog.record_heartbeat()
-        if isinstance(message, LogRecordMessage):
+        if isinstance(message, messages.LogRecordMessage):
             record = logging.makeLogRecord(message.record)
             if logging.getLogger(record.name).isEnabledFor(record.levelno):
                 logging.getLogger(record.name).handle(record)
             return
         with self._lock:
-            if isinstance(message, StatsUpdate):
+            if isinstance(message, messages.StatsUpdate):
                 self._on_stats(message.stats)
                 return
-            if isinstance(message, WorkStarted):
+            if isinstance(message, messages.WorkStarted):
                 self._watchdog.record_preparing(message.is_preparing)
-            elif isinstance(message, JobEvent):
+            elif isinstance(message, messages.JobEvent):
                 self._watchdog.record_progress()
                 if isinstance(message.event, JobSucceeded):
                     self._num_fruitless = 0

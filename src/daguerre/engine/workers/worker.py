@@ -17,19 +17,7 @@ from typing import Any, NoReturn
 
 from daguerre.engine.forward import is_out_of_memory
 from daguerre.engine.job import Job
-from daguerre.engine.workers.messages import (
-    CancelAcknowledged,
-    CancelJob,
-    InitWorker,
-    JobEvent,
-    LogRecordMessage,
-    MessageWriter,
-    StatsUpdate,
-    WorkerCommand,
-    WorkerMessage,
-    WorkStarted,
-    receive,
-)
+from daguerre.engine.workers import messages
 from daguerre.errors import DaguerreError
 from daguerre.params import Event, JobFailed, JobSucceeded, StepCompleted
 
@@ -44,27 +32,28 @@ EXIT_REASONS = {
 _OOM_SCORE = 500
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
-Send = Callable[[WorkerMessage], None]
+Send = Callable[[messages.WorkerMessage], None]
 
 
 def main() -> NoReturn:
     """Runs the worker process: reads messages from stdin until the server closes it."""
     reader, writer = _take_pipes()
-    _ignore_signals()
+    for number in (signal.SIGINT, signal.SIGTERM):  # which supervisors send to all processes
+        signal.signal(number, signal.SIG_IGN)
 
     def next_message() -> Any:
         try:
-            return receive(reader)
+            return messages.receive(reader)
         except EOFError:  # the server is gone, or does not need the worker any more
             os._exit(0)
 
-    def send(message: WorkerMessage) -> None:
+    def send(message: messages.WorkerMessage) -> None:
         try:
             writer.send(message)
         except OSError:  # the server is gone
             os._exit(0)
 
-    init: InitWorker = next_message()
+    init: messages.InitWorker = next_message()
     _set_parent_death_signal(init.parent_pid)
     _raise_oom_score()
     faulthandler.enable(file=2)
@@ -83,7 +72,9 @@ class Worker:
     `exit` ends the worker at once with a status of `EXIT_REASONS`.
     """
 
-    def __init__(self, init: InitWorker, send: Send, exit: Callable[[int], NoReturn]) -> None:
+    def __init__(
+        self, init: messages.InitWorker, send: Send, exit: Callable[[int], NoReturn]
+    ) -> None:
         self._send, self._exit = send, exit
         self._heartbeat_interval_s = init.heartbeat_interval_s
         self._stats_lock = threading.Lock()
@@ -92,11 +83,11 @@ class Worker:
             exit(_EXIT_OTHER_MODELS)
         self.engine.start_thread()
 
-    def on_command(self, message: WorkerCommand) -> None:
+    def on_command(self, message: messages.WorkerCommand) -> None:
         number = message.number
-        if isinstance(message, CancelJob):
+        if isinstance(message, messages.CancelJob):
             self.engine.cancel(number)
-            self._send(CancelAcknowledged(number))
+            self._send(messages.CancelAcknowledged(number))
             return
         try:
             self.engine.submit(
@@ -107,7 +98,8 @@ class Worker:
 
     def _on_work_started(self, jobs: Sequence[Job], is_preparing: bool) -> None:
         is_running = bool(jobs) and jobs[0].has_begun
-        self._send(WorkStarted(tuple(job.number for job in jobs), is_running, is_preparing))
+        numbers = tuple(job.number for job in jobs)
+        self._send(messages.WorkStarted(numbers, is_running, is_preparing))
         if not jobs:
             self._send_stats()
 
@@ -119,11 +111,11 @@ class Worker:
         is_second_step = isinstance(event, StepCompleted) and event.index == 2
         if is_second_step or isinstance(event, JobSucceeded | JobFailed):
             self._send_stats()
-        self._send(JobEvent(number, event))
+        self._send(messages.JobEvent(number, event))
 
     def _send_stats(self) -> None:
         with self._stats_lock:  # never sends older statistics after newer ones
-            self._send(StatsUpdate(self.engine.stats()))
+            self._send(messages.StatsUpdate(self.engine.stats()))
 
     def send_heartbeats(self, stopped: threading.Event) -> None:
         """Sends the statistics at every interval."""
@@ -139,10 +131,10 @@ class _LogHandler(QueueHandler):
         self._send = send
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        self._send(LogRecordMessage(dict(vars(record))))
+        self._send(messages.LogRecordMessage(dict(vars(record))))
 
 
-def _take_pipes() -> tuple[BufferedReader, MessageWriter]:
+def _take_pipes() -> tuple[BufferedReader, messages.MessageWriter]:
     """Reserves stdin and stdout for messages; whatever prints to stdout writes to stderr."""
     reader, writer = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
@@ -152,13 +144,7 @@ def _take_pipes() -> tuple[BufferedReader, MessageWriter]:
     except OSError:  # the server has no stderr
         os.dup2(null, 1)
         os.dup2(null, 2)
-    return open(reader, "rb"), MessageWriter(FileIO(writer, "wb"))
-
-
-def _ignore_signals() -> None:
-    """Ignores the signals that process supervisors send to all processes of a service."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    return open(reader, "rb"), messages.MessageWriter(FileIO(writer, "wb"))
 
 
 def _set_parent_death_signal(parent_pid: int) -> None:
