@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
@@ -102,8 +101,11 @@ def parse_request(body: Mapping[str, object]) -> ImageGenerationRequest:
 
 
 def _invalid_request(errors: list[FieldError], unknown: list[str]) -> InvalidRequestError:
-    every = chain(errors, (FieldError(name, _unknown_message(name)) for name in unknown))
-    reported = list(islice(every, MAX_REPORTED_ERRORS))
+    reported = errors + [
+        FieldError(name, f"unknown parameter {_quote_name(name)}{suggestion(name, _SCHEMAS)}")
+        for name in unknown[:MAX_REPORTED_ERRORS]
+    ]
+    reported = reported[:MAX_REPORTED_ERRORS]
     message = ". ".join(error.message for error in reported)
     if num_unreported := len(errors) + len(unknown) - len(reported):
         message += f". And {num_unreported} more"
@@ -116,11 +118,9 @@ def _field_message(name: str, given: Mapping[str, object]) -> str:
     return f"{what}; it must be {describe_constraint(_SCHEMAS[name])}{reason}"
 
 
-def _unknown_message(name: str) -> str:
+def _quote_name(name: str) -> str:
     quoted = quote_for_message(name)
-    if len(name) <= MAX_PARAM_CHARS:
-        quoted = f"'{quoted[1:-1]}'"
-    return f"unknown parameter {quoted}{suggestion(name, _SCHEMAS.keys())}"
+    return f"'{quoted[1:-1]}'" if quoted.endswith('"') else quoted  # else it is truncated
 
 
 def _check_combinations(
