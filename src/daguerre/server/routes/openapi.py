@@ -16,6 +16,7 @@ from daguerre import __version__, errors
 from daguerre.errors import DaguerreError
 from daguerre.imagefile.encoding import FORMATS
 from daguerre.server.http.deadline import MIN_TIMEOUT_S, TIMEOUT_HEADER
+from daguerre.server.http.security_headers import RESPONSE_HEADERS
 from daguerre.server.idempotency.header import HEADER, MAX_KEY_CHARS
 from daguerre.server.routes import sse
 from daguerre.server.routes.openapi_page import CONTENT_SECURITY_POLICY, page
@@ -28,19 +29,6 @@ _GENERATION_ERRORS = [
     *(errors.BodyTooLargeError, errors.RateLimitError, errors.InternalError),
     *(errors.UnavailableError, errors.DeadlineExceededError),
 ]
-_HEADERS = {
-    "x-request-id": "The request's own x-request-id if it has 1 to 128 letters, digits, '.', '_' or"
-    " '-'; else a new one. On every response.",
-    "x-seed": "The seed of the image.",
-    "x-batching-mode": "'throughput' if the same seed may produce different bytes.",
-    "server-timing": "Milliseconds in queue, encode, denoise, decode and file.",
-    "x-cache": "'hit' if the image comes from the image store, 'miss' if it is new and stored.",
-    "idempotent-replayed": "'true' if an earlier request had the same Idempotency-Key.",
-    "x-ratelimit-limit-requests": "Requests per minute, if the key has a limit.",
-    "x-ratelimit-remaining-requests": "Remaining requests, if the key has a limit.",
-    "x-ratelimit-reset-requests": "Time until the oldest request expires, such as '51s', if the key"
-    " has a limit.",
-}
 
 
 class OpenApi:
@@ -99,7 +87,9 @@ def _paths() -> dict[str, Any]:
 
 
 def _generation() -> dict[str, Any]:
-    headers = {name: {"description": text, "schema": STRING} for name, text in _HEADERS.items()}
+    headers = {
+        name: {"description": text, "schema": STRING} for name, text in RESPONSE_HEADERS.items()
+    }
     key = _parameter(
         HEADER,
         "header",
