@@ -9,7 +9,7 @@ from openvino import opset13 as op
 
 from daguerre.engine.batching.batcher import Batcher
 from daguerre.engine.batching.certificates import CertificateStore
-from daguerre.engine.batching.verification import CHECKS, is_same
+from daguerre.engine.batching.verification import NUM_CHECKS, is_same
 from daguerre.engine.forward import ForwardRequest, Inputs, Outputs
 from daguerre.models.openvino import openvino_core
 
@@ -50,7 +50,7 @@ def test_certificate_on_openvino(jobs: int) -> None:
     """OpenVINO on the CPU passes every check, and a batch then has the bits of the jobs alone."""
     network, certificates = AttentionNetwork(), CertificateStore()
     batcher = Batcher(certificates, clock=iter(range(10**6)).__next__)
-    for check in range(len(CHECKS)):
+    for check in range(NUM_CHECKS):
         batcher.run(network, [step(10 * check + job) for job in range(jobs)])
     assert list(certificates.results({network.fingerprint}).values()) == [True]
     forwards = [step(100 + job) for job in range(jobs)]

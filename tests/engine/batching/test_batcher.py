@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from daguerre.engine.batching.batcher import Batcher, evaluate, merge, split
 from daguerre.engine.batching.certificates import BatchConfig, CertificateStore
 from daguerre.engine.batching.timings import NUM_TIMED
-from daguerre.engine.batching.verification import CHECKS, is_same, noise
+from daguerre.engine.batching.verification import NUM_CHECKS, is_same, noise, placements
 from daguerre.engine.forward import ForwardRequest, Inputs, Network
 from engine.networks import (
     Clock,
@@ -36,7 +36,7 @@ def batcher(network: ToyNetwork, path: Path | None = None) -> Batcher:
 def certify(network: ToyNetwork, path: Path | None = None, jobs: int = 2) -> Batcher:
     """A batcher that has verified batches of `jobs` jobs with two rows each."""
     mine = batcher(network, path)
-    for check in range(len(CHECKS)):
+    for check in range(NUM_CHECKS):
         mine.run(network, [forward(seed=10 * check + job) for job in range(jobs)])
     return mine
 
@@ -93,8 +93,8 @@ def test_noise_keeps_the_signature_and_valid_indices() -> None:
 def test_checks_place_every_job_and_keep_the_rows(rows: tuple[int, ...]) -> None:
     """Positions keep their number of rows, and each job is compared beside noise once."""
     beside_noise = []
-    for check in CHECKS:
-        placement = check(rows)
+    assert len(placements(rows)) == NUM_CHECKS
+    for placement in placements(rows):
         jobs = [(position, job) for position, job in enumerate(placement) if job is not None]
         assert len(placement) == len(rows)
         assert all(rows[job] == rows[position] for position, job in jobs)
@@ -107,7 +107,7 @@ def test_exact_network_is_verified_then_batched() -> None:
     """Each check is one batch besides the runs alone; after verification all runs are batches."""
     network = ToyNetwork("denoiser")
     mine = certify(network)
-    assert network.calls == [2, 2, 4] * len(CHECKS)
+    assert network.calls == [2, 2, 4] * NUM_CHECKS
     assert max_batch(mine, network, jobs=2) == 2
     results = mine.run(network, [forward(seed=1), forward(seed=2)])
     assert network.calls[-1] == 4 and network.calls[-2] == 4
@@ -139,7 +139,7 @@ def test_inexact_network_is_never_batched(kind: type[ToyNetwork]) -> None:
     the outputs that it gets alone."""
     network = kind("denoiser")
     mine = batcher(network)
-    for check in range(len(CHECKS) + 1):
+    for check in range(NUM_CHECKS + 1):
         forwards = [forward(seed=10 * check + job) for job in (0, 1)]
         count = max_batch(mine, network, jobs=2)
         results = mine.run(network, forwards[:count])
@@ -154,7 +154,7 @@ def test_slow_batch_is_not_used() -> None:
     network = ToyNetwork("denoiser", join_cost=1.0)
     certificates = CertificateStore()
     mine = Batcher(certificates, network.clock)
-    for _ in CHECKS:
+    for _ in range(NUM_CHECKS):
         mine.run(network, [forward(seed=1), forward(seed=2)])
     assert list(certificates.results({network.fingerprint}).values()) == [True]
     assert max_batch(mine, network, jobs=2) == 1
@@ -256,7 +256,7 @@ def test_cost_is_divided_by_rows() -> None:
     """The time of a batch is divided among its jobs by their rows."""
     network = ToyNetwork("denoiser", clock=Clock(), forward_s=6.0)
     mine = batcher(network)
-    for _ in range(len(CHECKS) + 1):
+    for _ in range(NUM_CHECKS + 1):
         results = mine.run(network, [forward(rows=1), forward(rows=2)])
     assert [result.cost_s for result in results] == [2.0, 4.0]
 
@@ -269,7 +269,7 @@ def test_label_has_signature_and_rows() -> None:
 
 def largest_batch(mine: Batcher, network: ToyNetwork, jobs: int) -> int:
     """Runs the largest allowed batches until they stop growing; returns their number of jobs."""
-    for run in range(jobs * (len(CHECKS) + 1)):
+    for run in range(jobs * (NUM_CHECKS + 1)):
         count = max_batch(mine, network, jobs)
         results = mine.run(network, [forward(seed=10 * run + job) for job in range(count)])
         assert all(result.outputs is not None for result in results)
@@ -348,7 +348,7 @@ def test_out_of_memory_halves_the_batch() -> None:
     mine = batcher(network)
     forwards = [forward(seed=seed) for seed in range(8)]
     for count in range(2, 9):
-        for _ in range(len(CHECKS)):
+        for _ in range(NUM_CHECKS):
             mine.run(network, forwards[:count])
     assert max_batch(mine, network, 8) == 8
 
@@ -374,7 +374,7 @@ def test_out_of_memory_down_to_one() -> None:
     mine = batcher(network)
     forwards = [forward(seed=seed) for seed in range(4)]
     for count in (2, 3, 4):
-        for _ in range(len(CHECKS)):
+        for _ in range(NUM_CHECKS):
             mine.run(network, forwards[:count])
 
     def fill_memory(inputs: Inputs) -> None:

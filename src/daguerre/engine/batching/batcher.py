@@ -17,7 +17,7 @@ from daguerre.engine.batching import arrays
 from daguerre.engine.batching.certificates import BatchConfig, CertificateStore
 from daguerre.engine.batching.memory_budget import MemoryBudget
 from daguerre.engine.batching.timings import BatchTimings
-from daguerre.engine.batching.verification import CHECKS, is_same, noise
+from daguerre.engine.batching.verification import NUM_CHECKS, is_same, noise, placements
 from daguerre.engine.forward import (
     Array,
     CompilesPerShape,
@@ -135,7 +135,7 @@ class Batcher:
             if is_exact is None:  # verification also measures the jobs alone
                 return count
             if is_exact and cost is None:
-                return count if self._timings.has_times_alone(config) else best
+                return best if self._timings.alone_s(config) is None else count
             if not is_exact or cost is None or cost - best_cost > MAX_JOIN_COST:
                 break
             best, best_cost = count, cost
@@ -243,7 +243,7 @@ class Batcher:
         expected: Sequence[Outputs],
     ) -> None:
         num_passed = self._num_passed.get(config, 0)
-        placement = CHECKS[num_passed](config.rows)
+        placement = placements(config.rows)[num_passed]
         generator = np.random.default_rng(num_passed)
         batch = [
             noise(forwards[position], generator) if job is None else forwards[job]
@@ -256,7 +256,7 @@ class Batcher:
             if job is not None
         )
         self._num_passed[config] = num_passed + 1
-        if not is_exact or num_passed + 1 == len(CHECKS):
+        if not is_exact or num_passed + 1 == NUM_CHECKS:
             del self._num_passed[config]
             logger.info("%s: exact %s, cost %s", config.label, is_exact, self._timings.cost(config))
             self._certificates.put(config, is_exact)

@@ -24,23 +24,19 @@ class BatchTimings:
         self._samples[config] = num + 1, min(seconds, min_s)
         return num < NUM_TIMED or seconds < min_s
 
-    def has_times_alone(self, config: BatchConfig) -> bool:
-        """Whether the time alone of each job is known, which a cost needs."""
-        return self._alone_s(config) is not None
-
     def cost(self, config: BatchConfig) -> float | None:
         """Time of the batch in units of one job's time alone: 1.0 to the number of jobs.
 
         None until the batch and its jobs alone are measured.
         """
-        batch_s, alone_s = self._min_s(config), self._alone_s(config)
+        batch_s, alone_s = self._min_s(config), self.alone_s(config)
         if batch_s is None or alone_s is None:
             return None
         # If the clock is too coarse to measure a run, the batch counts as no faster.
         return len(config.rows) * (batch_s / alone_s if alone_s else 1.0)
 
-    def _alone_s(self, config: BatchConfig) -> float | None:
-        """Sum of the jobs' times alone."""
+    def alone_s(self, config: BatchConfig) -> float | None:
+        """Sum of the jobs' times alone; None if any is unknown."""
         times_s = [self._min_s(config._replace(rows=(count,))) for count in config.rows]
         known_s = [seconds for seconds in times_s if seconds is not None]
         return sum(known_s) if len(known_s) == len(times_s) else None

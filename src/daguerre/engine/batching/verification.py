@@ -7,7 +7,7 @@ noise is loud, because a runtime that scales by a batch's largest value errs onl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +16,7 @@ from daguerre.engine.batching import arrays
 from daguerre.engine.forward import ForwardRequest, Outputs
 
 Placement: TypeAlias = list[int | None]  # job at each position of the batch; None is noise
+NUM_CHECKS = 4
 
 
 def is_same(one: Outputs, other: Outputs) -> bool:
@@ -23,33 +24,17 @@ def is_same(one: Outputs, other: Outputs) -> bool:
     return len(one) == len(other) and all(map(arrays.is_same, one, other))
 
 
-def _in_order(rows: Sequence[int]) -> Placement:
-    return list(range(len(rows)))
-
-
-def _rotated(rows: Sequence[int]) -> Placement:
-    """Moves each job to the next position with the same number of rows."""
-    placement: Placement = []
-    for position, count in enumerate(rows):
-        candidates = [i for i, other in enumerate(rows) if other == count]
-        placement.append(candidates[(candidates.index(position) + 1) % len(candidates)])
-    return placement
-
-
-def _even_with_noise(rows: Sequence[int]) -> Placement:
-    return [None if position % 2 else position for position in range(len(rows))]
-
-
-def _odd_with_noise(rows: Sequence[int]) -> Placement:
-    return [position if position % 2 else None for position in range(len(rows))]
-
-
-CHECKS: tuple[Callable[[Sequence[int]], Placement], ...] = (
-    _in_order,
-    _rotated,
-    _even_with_noise,
-    _odd_with_noise,
-)
+def placements(rows: Sequence[int]) -> list[Placement]:
+    """The batch of each check, for jobs with these rows, which ascend."""
+    jobs = range(len(rows))
+    same_rows = [[job for job in jobs if rows[job] == count] for count in dict.fromkeys(rows)]
+    rotated = [job for group in same_rows for job in (*group[1:], group[0])]
+    return [
+        [*jobs],
+        [*rotated],
+        [None if job % 2 else job for job in jobs],
+        [job if job % 2 else None for job in jobs],
+    ]
 
 
 def noise(forward: ForwardRequest, generator: np.random.Generator) -> ForwardRequest:

@@ -246,13 +246,15 @@ class ProcessEngine:
             job.emit(JobFailed(InternalError(text)))
         self._dispatch()
 
-    def on_worker_failed(self, worker: int, reason: str) -> None:
-        if self._pool.is_stopping or self._pool.failure:
-            self._fail_all(UnavailableError(reason))
-            return
+    def on_worker_failed(self, worker: int) -> None:
         failure = self._pool.slots[worker].failure
-        logger.error("worker %d is not restarted, others continue: %s", worker, failure)
-        self.on_worker_died(worker, failure)
+        if self._pool.is_stopping:
+            self._fail_all(UnavailableError("the server is shutting down"))
+        elif self._pool.failure:
+            self._fail_all(UnavailableError("the engine has failed"))
+        else:
+            logger.error("worker %d is not restarted, others continue: %s", worker, failure)
+            self.on_worker_died(worker, failure)
 
     def _on_event(self, number: int, event: Event) -> None:
         job = self._jobs[number]

@@ -64,8 +64,8 @@ class WorkerPoolListener(Protocol):
     def on_worker_died(self, worker: int, reason: str) -> None:
         """A worker that had been ready has ended; it is replaced."""
 
-    def on_worker_failed(self, worker: int, reason: str) -> None:
-        """A worker has ended for good; there will be no replacement."""
+    def on_worker_failed(self, worker: int) -> None:
+        """A worker has ended and is not replaced: it has failed, or the server stops."""
 
 
 class WorkerSlot:
@@ -148,12 +148,10 @@ class WorkerSlot:
                 self._run_once()
         finally:
             with self._lock:
-                reason = "the server is shutting down"
                 if not self.is_stopping:
                     self.failure = self.failure or "its supervisor has crashed. This is a bug."
                     self._parity.remove(self.number)
-                    reason = "the engine has failed"
-                self._listener.on_worker_failed(self.number, reason)
+                self._listener.on_worker_failed(self.number)
                 self._lock.notify_all()
 
     def _back_off(self) -> bool:
