@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import FrozenInstanceError, fields
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -87,17 +86,6 @@ def test_errors_cross_a_process(error: type[errors.DaguerreError]) -> None:
     assert type(arrived) is error
     assert (arrived.message, arrived.param, arrived.retry_after_s) == ("x", "size", 7)
     assert str(arrived) == "x"
-
-
-def test_errors_are_drawn() -> None:
-    """The tree in the docstring has every class, in the order and with the status of the code."""
-    drawn = errors.__doc__ or ""
-    places = [drawn.index(error.__name__) for error in ERRORS]
-    assert all(before < after for before, after in pairwise(places))
-    for error in ERRORS:
-        line = next(line for line in drawn.splitlines() if error.__name__ in line.split())
-        numbers = [int(word) for word in line.split() if word.isdigit()]
-        assert numbers in ([error.status], [])
 
 
 def test_params_are_frozen() -> None:

@@ -1,32 +1,17 @@
-"""Every error that a caller can receive, with the HTTP status and the `type` of the contract.
-
-    DaguerreError
-    ├── InvalidRequestError           400  invalid_request_error
-    │   ├── NotFoundError             404
-    │   ├── MethodNotAllowedError     405
-    │   ├── RequestTimeoutError       408
-    │   ├── ConflictError             409
-    │   ├── BodyTooLargeError         413
-    │   └── RangeNotSatisfiableError  416
-    ├── AuthenticationError           401  authentication_error
-    ├── AccessDeniedError             403  authorization_error
-    ├── RateLimitError                429  rate_limit_error       retry_after_s
-    ├── UnavailableError              503  server_error           retry_after_s
-    │   ├── QueueFullError
-    │   └── NotReadyError
-    ├── DeadlineExceededError         504  server_error
-    ├── InternalError                 500  server_error
-    └── SettingsError                 (never sent: one terminal line, exit status 2)
+"""Every error that a caller can receive, with its HTTP status and the `type` of the contract.
 
 A message states the value received and what is allowed; `param` names the field.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 
 class DaguerreError(Exception):
+    """Base of all errors; can be pickled, also with its keywords."""
+
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
 
@@ -39,13 +24,8 @@ class DaguerreError(Exception):
         self.retry_after_s = retry_after_s
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.message, self.param, self.retry_after_s)
-
-
-def _rebuild(
-    cls: type[DaguerreError], message: str, param: str | None, retry_after_s: int | None
-) -> DaguerreError:
-    return cls(message, param=param, retry_after_s=retry_after_s)
+        rebuild = partial(type(self), param=self.param, retry_after_s=self.retry_after_s)
+        return rebuild, (self.message,)
 
 
 class InvalidRequestError(DaguerreError):
@@ -137,4 +117,4 @@ class InternalError(DaguerreError):
 
 
 class SettingsError(DaguerreError):
-    """A flag, an environment variable or the data directory is invalid; says how to fix it."""
+    """A flag, an environment variable or the data directory is invalid; never sent to clients."""
