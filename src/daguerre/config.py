@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -230,11 +230,16 @@ class Settings:
 
     def redacted(self) -> dict[str, object]:
         """Name -> value, with secrets replaced by `***`."""
-        values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         secrets = {setting.name for setting in fields(self) if setting.metadata["secret"]}
         return {
-            name: "***" if name in secrets and value else value for name, value in values.items()
+            name: "***" if name in secrets and value else value
+            for name, value in asdict(self).items()
         }
+
+    def without_secrets(self) -> Settings:
+        """The same settings, with the default of each secret."""
+        plain = (setting.name for setting in fields(self) if not setting.metadata["secret"])
+        return Settings(**{name: getattr(self, name) for name in plain})
 
 
 def _parse(setting: Field[Any], source: str, value: object) -> object:

@@ -17,7 +17,7 @@ from conftest import PATH, error_of, wait_until
 from PIL import Image
 
 from daguerre.config import Settings
-from daguerre.factory import build_engine
+from daguerre.factory import build_engine, read_catalog
 from daguerre.server.server import Server
 from daguerre.storage.api_keys import ResourceStore
 
@@ -104,7 +104,7 @@ class Client:
 def client(home: Path) -> Iterator[Client]:
     # One thread, as in the other tests here: the order of summation depends on it.
     settings = Settings(home=home, port=0, embedded_steps=1, threads_per_worker=1)
-    engine, is_up = build_engine(settings), threading.Event()
+    engine, is_up = build_engine(settings, read_catalog(settings)), threading.Event()
     resources = ResourceStore.open(settings.database_url, settings.data_dir())
     server = Server(settings, engine, resources, on_ready=lambda _: is_up.set())
     thread = threading.Thread(target=server.serve_forever)

@@ -58,7 +58,7 @@ def checkpoint(folder: Path, **changes: object) -> Path:
 
 def served(settings: Settings) -> list[DiffusersModel]:
     """The models of a catalog of checkpoints; they need no extra until they are loaded."""
-    models = factory.build_models(factory.engine_config(settings))
+    models = factory.build_models(settings, factory.read_catalog(settings))
     return [model for model in models if isinstance(model, DiffusersModel)]
 
 
@@ -71,7 +71,7 @@ def refusal(settings: Settings) -> str:
 
 def test_without_a_file(settings: Settings) -> None:
     """Without a catalog, the bundled model has the id that applications send."""
-    (model,) = factory.build_models(factory.engine_config(settings))
+    (model,) = factory.build_models(settings, factory.read_catalog(settings))
     assert isinstance(model, EmbeddedModel) and model.info.model == catalog.DEFAULT_MODEL
     assert factory.read_catalog(settings).default_model == catalog.DEFAULT_MODEL
     assert not settings.data_dir().exists()

@@ -246,4 +246,4 @@ def test_serving_needs_no_network(
     refuse: Callable[..., None] = lambda *_: pytest.fail("sent a request to the hub")  # noqa: E731
     monkeypatch.setattr(Handler, "do_GET", refuse)
     settings = Settings(home=tmp_path)
-    assert len(factory.build_models(factory.engine_config(settings))) == 2
+    assert len(factory.build_models(settings, factory.read_catalog(settings))) == 2
