@@ -57,7 +57,7 @@ def test_no_command_prints_help(run: Callable[..., str]) -> None:
         ("info --home=", "--home is ''; it must be a path"),
         (
             "models create stable-image-ultra --as daguerre_database",
-            "the prefix of the server's settings",
+            "not begin with DAGUERRE_",
         ),
         ("serve --host a..b --port 0", "cannot listen on a..b, port 0"),
         ("config --database-url postgres://u@h:s3cret/x", "the database URL is malformed"),

@@ -164,12 +164,12 @@ def test_serve_without_the_key(home: Path, run: Callable[..., str]) -> None:
 
 
 def warning_of_running_server(*arguments: str) -> tuple[str, str]:
-    """The warning on stderr of a server that answers requests, and the rest of stderr."""
+    """The warning on stderr of a server that answers requests, and what follows it."""
     with serving("--port", "0", *arguments) as process:
         assert process.stdout is not None and process.stderr is not None
         first = process.stdout.readline()
         assert "listens on" in first, process.stderr.read()
-        warning = process.stderr.readline()
+        warning = next(line for line in process.stderr if line.startswith("daguerre: "))
         assert httpx.get(first.split()[-1] + "/healthz").status_code == 200
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
