@@ -68,9 +68,7 @@ class ThreadEngine:
         self._jobs: dict[int, Job] = {}  # accepted and not ended
         self._arrivals: list[Job] = []
         self._departures: list[Job] = []
-        self._positions = QueuePositions(
-            lambda: {number: position for position, number in enumerate(self._jobs)}
-        )
+        self._positions = QueuePositions(lambda: {job: i for i, job in enumerate(self._jobs)})
         self._num_withdrawn = 0  # cancelled before the loop received them
         self._is_loaded = self._is_draining = self._is_stopping = False
         self._failure = ""  # why the models could not be loaded
@@ -196,7 +194,11 @@ class ThreadEngine:
             self._load()
             self._observe([], False)
             while self._wait_for_changes():
-                self._step()
+                try:
+                    self._loop.step()
+                except Exception:  # a bug must not end the thread, nor repeat with the same jobs
+                    logger.exception("an iteration of the engine failed. This is a bug.")
+                    self._loop.fail_all(InternalError("the engine failed; see the server log"))
         finally:
             with self._changed:
                 if not self._is_stopping:  # an exception that is not an `Exception`
@@ -223,8 +225,11 @@ class ThreadEngine:
             except Exception as error:  # a model's code may raise anything
                 # The owner of the engine logs the failure; this is only its traceback.
                 logger.debug("cannot load model %s", name, exc_info=True)
+                text = " ".join(str(error).split())
+                if not isinstance(error, DaguerreError):
+                    text = f"{type(error).__name__}: {text}"
                 with self._changed:
-                    self._failure = f"the model {name} could not be loaded: {_one_line(error)}"
+                    self._failure = f"the model {name} could not be loaded: {text}"
                 return
         logger.info("preloaded models in %.1f s", self._clock() - started_s)
         with self._changed:
@@ -232,30 +237,17 @@ class ThreadEngine:
 
     def _wait_for_changes(self) -> bool:
         """Waits until there is work, and passes changes to the loop; False if it must stop."""
+        loop = self._loop
         with self._changed:
-            while not (self._arrivals or self._departures or self._is_stopping):
-                if self._loop.has_jobs:
-                    break
-                self._changed.wait()
+            self._changed.wait_for(
+                lambda: self._arrivals or self._departures or self._is_stopping or loop.has_jobs
+            )
             arrivals, self._arrivals = self._arrivals, []
             departures, self._departures = self._departures, []
             is_stopping = self._is_stopping  # read under the lock: no job arrives after it is set
         # Cancellations first: a cancelled job may have been submitted again.
         for job in departures:
-            self._loop.cancel(job)
+            loop.cancel(job)
         for job in arrivals:
-            self._loop.add(job)
+            loop.add(job)
         return not is_stopping
-
-    def _step(self) -> None:
-        try:
-            self._loop.step()
-        except Exception:  # a bug must not end the thread, nor repeat with the same jobs
-            logger.exception("an iteration of the engine failed. This is a bug.")
-            self._loop.fail_all(InternalError("the engine failed; see the server log"))
-
-
-def _one_line(error: Exception) -> str:
-    """The message; with the type if it is not a `DaguerreError`."""
-    message = " ".join(str(error).split())
-    return message if isinstance(error, DaguerreError) else f"{type(error).__name__}: {message}"

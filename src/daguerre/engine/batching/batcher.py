@@ -33,11 +33,9 @@ from daguerre.params import BatchingMode
 
 logger = logging.getLogger(__name__)
 
-# A job joins a batch if that adds at most this fraction of the job's time alone. With 1.0 any gain
-# in throughput would count, although all jobs of a batch then end late. With 0.5 a burst of n jobs
-# has the same mean latency as without batching: each ends after 1 + 0.5 (n - 1) = (n + 1) / 2
-# forwards per step, the mean of 1, 2 ... n. 0.75 trades some latency of a burst for throughput. On
-# two cores a job adds 1.0, so nothing is batched.
+# A job joins a batch if that adds at most this fraction of the job's time alone. 1.0 would accept
+# any gain in throughput, although all jobs of a batch then end late. With 0.5 the n jobs of a burst
+# end after (n + 1) / 2 times a job's time: the mean latency without batching, the mean of 1 to n.
 MAX_JOIN_COST = 0.75
 LOG_WARMUP_S = 1.0
 

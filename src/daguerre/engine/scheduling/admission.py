@@ -13,10 +13,8 @@ from collections.abc import Collection
 from daguerre.errors import NotFoundError, NotReadyError, QueueFullError, UnavailableError
 from daguerre.params import ImageParams, JobContext
 
-# The wait is estimated from the mean of recent jobs, and an overloaded server always has as many
-# jobs queued as it accepts. With a factor of 1, a quarter of the accepted jobs missed their
-# deadline; with 1.5, still one in twenty on a machine with other load, whose speed may halve within
-# a minute (bench/LOG.md). The factor costs no throughput; it only shortens the queue.
+# With a factor of 1, a quarter of the jobs that an overloaded server accepted missed their
+# deadline; with 1.5, one in twenty (bench/LOG.md). It costs no throughput, only queue length.
 _WAIT_SAFETY_FACTOR = 2.0
 
 
