@@ -9,8 +9,7 @@ import pytest
 
 from daguerre.errors import DeadlineExceededError, QueueFullError
 from daguerre.params import Event, JobFailed, JobQueued, StepCompleted
-from daguerre.server.idempotency.replay import _InFlightKey
-from daguerre.server.idempotency.singleflight import SharedJob
+from daguerre.server.idempotency.singleflight import InFlightKey, SharedJob
 
 JobFactory = Callable[[], AsyncGenerator[Event, None]]
 # Stands in for an image: requests pass the last event on as it is.
@@ -99,7 +98,7 @@ def test_deadline_of_the_owner(is_event: bool) -> None:
         yield JobFailed(DeadlineExceededError("late"))
 
     async def scene() -> None:
-        in_flight = _InFlightKey()
+        in_flight = InFlightKey()
         first = asyncio.create_task(collect(in_flight.events(late)))
         await asyncio.sleep(0)
         second = asyncio.create_task(collect(in_flight.events(job(JobQueued(1), LAST))))

@@ -8,57 +8,43 @@ With `cache_seeded_requests`, stored images also answer requests that name a see
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from starlette.datastructures import Headers
 
-from daguerre.errors import ConflictError, DeadlineExceededError, UnavailableError
+from daguerre.engine.interface import Engine
+from daguerre.errors import ConflictError, UnavailableError
 from daguerre.imagefile.encoding import encode
-from daguerre.params import Event, GeneratedImage, ImageParams, JobFailed, ModelInfo, Timings
+from daguerre.params import (
+    Event,
+    GeneratedImage,
+    ImageParams,
+    JobFailed,
+    JobSucceeded,
+    ModelInfo,
+    StepCompleted,
+    Timings,
+)
 from daguerre.protocol.request import ImageGenerationRequest
 from daguerre.server.access.auth import call_database
 from daguerre.server.http.errors import OutageLog
 from daguerre.server.http.middleware import RequestContext
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
 from daguerre.server.idempotency.header import HEADER, parse_idempotency_key, request_fingerprint
-from daguerre.server.idempotency.singleflight import JobFactory, SharedJob
+from daguerre.server.idempotency.singleflight import InFlightKey
 from daguerre.storage.api_keys import Resource
 from daguerre.storage.idempotency_keys import IdempotencyRecord, IdempotencyStore
 from daguerre.storage.image_store import REPLAY_TTL_S, CachedImage, ImageStore
 
-
-@dataclass(eq=False, slots=True)
-class _InFlightKey:
-    """The requests in progress with one key, and the job that they share."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while the record changes
-    num_requests: int = 0
-    created_record: bool = False  # one of these requests was the first with the key
-    was_accepted: bool = False  # the engine has accepted a job of these requests
-    job: SharedJob | None = None
-
-    async def events(self, start: JobFactory) -> AsyncGenerator[Event, None]:
-        while True:
-            job = self.job
-            is_owner = job is None or job.has_failed
-            if job is None or is_owner:
-                job = self.job = SharedJob(start)
-            try:
-                async with aclosing(job.events()) as events:
-                    async for event in events:
-                        self.was_accepted = True
-                        match event:
-                            case JobFailed(error=DeadlineExceededError() as error):
-                                raise error
-                        yield event
-                return
-            except DeadlineExceededError:
-                # The request that started the job may have had an earlier deadline than this one.
-                if is_owner:
-                    raise
+# Proxies close a connection without traffic after 30 s or more.
+HEARTBEAT_S = 10.0
+# Receives each event before the last, and None after each `HEARTBEAT_S` without one.
+EventHandler: TypeAlias = Callable[[Event | None], Awaitable[None]]
 
 
 @dataclass(eq=False, slots=True)
@@ -75,15 +61,16 @@ class IdempotentRequest:
     embed_prompt: bool
     reads: bool
     writes: bool
-    in_flight: _InFlightKey | None = None
+    in_flight: InFlightKey | None = None
     record: IdempotencyRecord | None = None
     is_replay: bool = False
     is_hit: bool = False
 
     async def load_or_render(
         self,
+        engine: Engine,
         context: RequestContext,
-        render: Callable[[], Awaitable[GeneratedImage]],
+        on_event: EventHandler | None = None,
         *,
         must_store: bool = False,
     ) -> tuple[CachedImage, float]:
@@ -96,7 +83,7 @@ class IdempotentRequest:
         image = await self._load()
         self.is_hit = image is not None
         if image is None:
-            generated = await render()
+            generated = await self._render(engine, context, on_event)
             started, timings = time.monotonic(), generated.timings
             # In a thread, because compressing megabytes would block all other requests.
             file = await asyncio.to_thread(encode, generated, with_prompt=self.embed_prompt)
@@ -105,15 +92,6 @@ class IdempotentRequest:
         context.timings, context.cache = timings, self._cache
         # All responses to one key are the same, and so is the time in them.
         return (replace(image, created=self.record.created) if self.record else image), started
-
-    def events(self, start: JobFactory) -> AsyncGenerator[Event, None]:
-        """Events of the shared job, or of a new one; see `Engine.generate`."""
-        return self.in_flight.events(start) if self.in_flight else start()
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether other requests may join the job and watch its progress."""
-        return self.in_flight is not None
 
     def headers(self) -> dict[str, str]:
         headers = {"x-cache": self._cache} if self._cache else {}
@@ -126,6 +104,28 @@ class IdempotentRequest:
         if self.is_hit:
             return "hit"
         return "miss" if self.writes else ""
+
+    async def _render(
+        self, engine: Engine, context: RequestContext, on_event: EventHandler | None
+    ) -> GeneratedImage:
+        # Other requests may join a job with a key, and watch its progress.
+        wants_progress = on_event is not None or self.in_flight is not None
+        job_context = context.job_context(wants_progress=wants_progress)
+        start = functools.partial(engine.generate, self.params, job_context)
+        events = self.in_flight.events(start) if self.in_flight else start()
+        # Closing the events cancels the job, unless other requests share it.
+        async with aclosing(events), aclosing(_with_heartbeats(events, HEARTBEAT_S)) as beats:
+            async for event in beats:
+                match event:
+                    case JobSucceeded(image=image):
+                        return image
+                    case JobFailed(error=error):
+                        raise error
+                    case StepCompleted(index=index):
+                        context.num_steps = index
+                if on_event:
+                    await on_event(event)
+        raise AssertionError("a job ended without JobSucceeded or JobFailed. This is a bug.")
 
     async def _load(self) -> CachedImage | None:
         try:
@@ -161,7 +161,7 @@ class IdempotencyCoordinator:
         self._environment, self._outages = environment, outages
         self._embed_prompt = embed_prompt
         self._caches_seeds = images.is_enabled and cache_seeded_requests
-        self._in_flight: dict[tuple[str, str], _InFlightKey] = {}
+        self._in_flight: dict[tuple[str, str], InFlightKey] = {}
 
     @asynccontextmanager
     async def begin(
@@ -212,7 +212,7 @@ class IdempotencyCoordinator:
         )
 
     async def _claim(
-        self, in_flight: _InFlightKey, resource_id: str, key: str, fingerprint: str, seed: int
+        self, in_flight: InFlightKey, resource_id: str, key: str, fingerprint: str, seed: int
     ) -> tuple[IdempotencyRecord, bool]:
         async with in_flight.lock:
             record, is_new = await call_database(
@@ -222,8 +222,8 @@ class IdempotencyCoordinator:
         return record, is_new
 
     @asynccontextmanager
-    async def _joined(self, resource_id: str, key: str) -> AsyncIterator[_InFlightKey]:
-        in_flight = self._in_flight.setdefault((resource_id, key), _InFlightKey())
+    async def _joined(self, resource_id: str, key: str) -> AsyncIterator[InFlightKey]:
+        in_flight = self._in_flight.setdefault((resource_id, key), InFlightKey())
         in_flight.num_requests += 1
         try:
             yield in_flight
@@ -234,7 +234,7 @@ class IdempotencyCoordinator:
             if not in_flight.num_requests:  # no request has joined during the await
                 self._in_flight.pop((resource_id, key), None)
 
-    async def _clear(self, in_flight: _InFlightKey, resource_id: str, key: str) -> None:
+    async def _clear(self, in_flight: InFlightKey, resource_id: str, key: str) -> None:
         """Cancels the job, and deletes the record if no job was accepted."""
         job, in_flight.job = in_flight.job, None
         if job:
@@ -245,3 +245,18 @@ class IdempotencyCoordinator:
                 with suppress(UnavailableError):  # the record will expire
                     await asyncio.to_thread(self._records.release, resource_id, key)
                 in_flight.created_record = False
+
+
+async def _with_heartbeats(
+    events: AsyncIterator[Event], interval_s: float
+) -> AsyncGenerator[Event | None, None]:
+    """The events, and None after each `interval_s` without one."""
+    while True:
+        next_event = asyncio.ensure_future(anext(events))
+        try:
+            while not (await asyncio.wait((next_event,), timeout=interval_s))[0]:
+                yield None
+            yield next_event.result()
+        finally:
+            next_event.cancel()
+            await asyncio.gather(next_event, return_exceptions=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from daguerre.errors import DeadlineExceededError
 from daguerre.params import Event, JobFailed, JobSucceeded
 
 JobFactory: TypeAlias = Callable[[], AsyncGenerator[Event, None]]
@@ -64,3 +66,34 @@ class SharedJob:
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+@dataclass(eq=False, slots=True)
+class InFlightKey:
+    """The requests in progress with one key, and the job that they share."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while the record changes
+    num_requests: int = 0
+    created_record: bool = False  # one of these requests was the first with the key
+    was_accepted: bool = False  # the engine has accepted a job of these requests
+    job: SharedJob | None = None
+
+    async def events(self, start: JobFactory) -> AsyncGenerator[Event, None]:
+        while True:
+            job = self.job
+            is_owner = job is None or job.has_failed
+            if job is None or is_owner:
+                job = self.job = SharedJob(start)
+            try:
+                async with aclosing(job.events()) as events:
+                    async for event in events:
+                        self.was_accepted = True
+                        match event:
+                            case JobFailed(error=DeadlineExceededError() as error):
+                                raise error
+                        yield event
+                return
+            except DeadlineExceededError:
+                # The request that started the job may have had an earlier deadline than this one.
+                if is_owner:
+                    raise

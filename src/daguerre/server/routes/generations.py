@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import functools
 import time
-from contextlib import aclosing
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -18,7 +16,6 @@ from starlette.types import ASGIApp
 
 from daguerre.engine.interface import Engine
 from daguerre.errors import InvalidRequestError
-from daguerre.params import GeneratedImage, JobFailed, JobSucceeded, StepCompleted
 from daguerre.protocol.parsing import parse_request
 from daguerre.protocol.request import LINK
 from daguerre.protocol.response import images_response, link_response
@@ -101,8 +98,7 @@ class ImageGenerations:
     async def _content(
         self, context: RequestContext, request: IdempotentRequest, *, wants_url: bool
     ) -> bytes:
-        render = functools.partial(self._render, context, request)
-        image, started = await request.load_or_render(context, render, must_store=wants_url)
+        image, started = await request.load_or_render(self._engine, context, must_store=wants_url)
         if wants_url:
             content = link_response(image.created, self._signer.sign(request.object_name))
         else:
@@ -111,21 +107,6 @@ class ImageGenerations:
             content = images_response(image.created, b64_json)
         context.file_ms = (time.monotonic() - started) * 1000
         return content
-
-    async def _render(self, context: RequestContext, request: IdempotentRequest) -> GeneratedImage:
-        # Closing the stream cancels the job, unless other requests share it.
-        job_context = context.job_context(wants_progress=request.is_shared)
-        start = functools.partial(self._engine.generate, request.params, job_context)
-        async with aclosing(request.events(start)) as events:
-            async for event in events:
-                match event:
-                    case StepCompleted(index=index):
-                        context.num_steps = index
-                    case JobSucceeded(image=image):
-                        return image
-                    case JobFailed(error=error):
-                        raise error
-        raise AssertionError("a job ended without JobSucceeded or JobFailed. This is a bug.")
 
 
 def _headers(context: RequestContext, request: IdempotentRequest) -> dict[str, str]:

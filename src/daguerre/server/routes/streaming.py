@@ -10,8 +10,7 @@ import asyncio
 import base64
 import functools
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
@@ -21,11 +20,8 @@ from daguerre.errors import DaguerreError
 from daguerre.imagefile.encoding import encode_preview
 from daguerre.params import (
     Event,
-    GeneratedImage,
     ImageParams,
-    JobFailed,
     JobQueued,
-    JobSucceeded,
     StepCompleted,
 )
 from daguerre.server.http.deadline import run_with_deadline
@@ -33,8 +29,6 @@ from daguerre.server.http.middleware import SHUTTING_DOWN, RequestContext, inter
 from daguerre.server.idempotency.replay import IdempotentRequest
 from daguerre.server.routes import sse
 
-# Proxies close a connection without traffic after 30 s or more.
-HEARTBEAT_S = 10.0
 _HEADERS = {
     "content-type": sse.MEDIA_TYPE,
     "cache-control": "no-cache",
@@ -79,8 +73,8 @@ class ImageStream:
             raise
 
     async def _send(self, send: Send, request: IdempotentRequest) -> None:
-        render = functools.partial(self._render, send, request)
-        image, started = await request.load_or_render(self._context, render)
+        on_event = functools.partial(self._on_event, send, request)
+        image, started = await request.load_or_render(self._engine, self._context, on_event)
         await self._start(send, request)
         # In a thread, because base64 of megabytes would block all other requests.
         b64_json = await asyncio.to_thread(base64.b64encode, image.file)
@@ -90,45 +84,32 @@ class ImageStream:
         self._context.file_ms = (time.monotonic() - started) * 1000
         await _write(send, last, is_last=True)
 
-    async def _render(self, send: Send, request: IdempotentRequest) -> GeneratedImage:
-        # Closing the stream cancels the job, unless other requests share it.
-        job_context = self._context.job_context(wants_progress=True)
-        start = functools.partial(self._engine.generate, request.params, job_context)
-        async with (
-            aclosing(request.events(start)) as events,
-            aclosing(_with_heartbeats(events, HEARTBEAT_S)) as beats,
-        ):
-            async for event in beats:
-                if isinstance(event, JobSucceeded):
-                    return event.image
-                content = await self._encode(event, request.params)
-                await self._start(send, request)  # not earlier: a full queue is a 503
-                await _write(send, content)
-        raise AssertionError("a job ended without JobSucceeded or JobFailed. This is a bug.")
-
-    async def _encode(self, event: Event | None, params: ImageParams) -> bytes:
-        """The bytes of an event before the last; None is a heartbeat."""
+    async def _on_event(self, send: Send, request: IdempotentRequest, event: Event | None) -> None:
         match event:
-            case None:
-                return sse.comment("waiting")
             case JobQueued(position=position):
-                return sse.comment(f"queued {position}")
-            case StepCompleted(index=index, total=total, preview=preview):
-                self._context.num_steps = index
-                progress = sse.comment(f"step {index}/{total}")
-                if preview is None:
-                    return progress
-                file = await asyncio.to_thread(
-                    encode_preview, preview, params.output_format, params.compression_quality
-                )
-                number, self._num_previews = self._num_previews, self._num_previews + 1
-                b64_json = base64.b64encode(file)
-                return progress + sse.image_event(
-                    sse.PARTIAL_IMAGE, params, self._quality, b64_json, partial_image_index=number
-                )
-            case JobFailed(error=error):
-                raise error
-        raise AssertionError(f"{event} is not an event before the last. This is a bug.")
+                content = sse.comment(f"queued {position}")
+            case StepCompleted():
+                content = await self._encode_step(event, request.params)
+            case _:
+                content = sse.comment("waiting")
+        await self._start(send, request)  # not earlier: a full queue is a 503
+        await _write(send, content)
+
+    async def _encode_step(self, step: StepCompleted, params: ImageParams) -> bytes:
+        progress = sse.comment(f"step {step.index}/{step.total}")
+        if step.preview is None:
+            return progress
+        file = await asyncio.to_thread(
+            encode_preview, step.preview, params.output_format, params.compression_quality
+        )
+        index, self._num_previews = self._num_previews, self._num_previews + 1
+        return progress + sse.image_event(
+            sse.PARTIAL_IMAGE,
+            params,
+            self._quality,
+            base64.b64encode(file),
+            partial_image_index=index,
+        )
 
     async def _start(self, send: Send, request: IdempotentRequest) -> None:
         """Starts the response, once."""
@@ -148,18 +129,3 @@ class ImageStream:
 
 async def _write(send: Send, body: bytes, *, is_last: bool = False) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": not is_last})
-
-
-async def _with_heartbeats(
-    events: AsyncIterator[Event], interval_s: float
-) -> AsyncGenerator[Event | None, None]:
-    """The events, and None after each `interval_s` without one."""
-    while True:
-        next_event = asyncio.ensure_future(anext(events))
-        try:
-            while not (await asyncio.wait((next_event,), timeout=interval_s))[0]:
-                yield None
-            yield next_event.result()
-        finally:
-            next_event.cancel()
-            await asyncio.gather(next_event, return_exceptions=True)
