@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from daguerre.errors import SettingsError
 
 Table: TypeAlias = Mapping[str, Any]
+# A longer name is not a typo, and the client would control the cost of the comparison.
+MAX_SUGGESTION_CHARS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +125,16 @@ def check_keys(where: str, table: Table, allowed: Collection[str]) -> None:
     """Raises `SettingsError` for an unknown key."""
     for key in table:
         if key not in allowed:
-            near = did_you_mean(key, allowed)
-            hint = f" ({near})" if near else ""
-            raise SettingsError(
-                f"{where}: unknown key {key!r}{hint}; allowed: {', '.join(sorted(allowed))}"
-            )
+            hint = suggestion(key, allowed) or f"; allowed: {', '.join(sorted(allowed))}"
+            raise SettingsError(f"{where}: unknown key {key!r}{hint}")
 
 
-def did_you_mean(name: str, allowed: Iterable[str]) -> str:
-    """A question with the most similar allowed name; empty if there is none."""
-    near = difflib.get_close_matches(name, list(allowed), n=1)
-    return f"did you mean {near[0]!r}?" if near else ""
+def suggestion(name: str, known: Collection[str]) -> str:
+    """`; did you mean '...'?` if a known name is close, else an empty string."""
+    if len(name) > MAX_SUGGESTION_CHARS:
+        return ""
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.7)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def check_with(where: str, table: Table, other: str, key: str, allowed: Sequence[object]) -> None:

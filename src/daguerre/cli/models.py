@@ -18,7 +18,6 @@ import click
 from daguerre.cli.flags import settings_flags
 from daguerre.config import Settings
 from daguerre.errors import InvalidRequestError, SettingsError
-from daguerre.validation import did_you_mean
 
 if TYPE_CHECKING:
     from daguerre.storage.api_keys import Resource, ResourceStore
@@ -46,8 +45,9 @@ def models(context: click.Context) -> None:
 def create(settings: Settings, model: str, alias: str, requests_per_minute: int | None) -> None:
     """Create a resource of MODEL with its own key."""
     from daguerre.cli import provisioning
+    from daguerre.factory import read_catalog
 
-    _check_model(settings, model)
+    read_catalog(settings).only(model)
     with _open_store(settings) as store:
         resource = provisioning.create(settings, store, model, alias, requests_per_minute)
     click.echo(f"Created {resource.alias}, a resource of {resource.model}.")
@@ -157,15 +157,6 @@ def _open_store(settings: Settings) -> closing[ResourceStore]:
     from daguerre.storage.api_keys import ResourceStore
 
     return closing(ResourceStore.open(settings.database_url, settings.data_dir()))
-
-
-def _check_model(settings: Settings, model: str) -> None:
-    from daguerre.factory import read_catalog
-
-    names = read_catalog(settings).models
-    if model not in names:
-        hint = did_you_mean(model, names) or f"models: {', '.join(names)}"
-        raise InvalidRequestError(f"the catalog has no model {model!r}; {hint}", param="model")
 
 
 def _confirm(alias: str, confirm: str | None) -> None:

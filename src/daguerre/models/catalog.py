@@ -32,6 +32,7 @@ from daguerre.validation import (
     float_range,
     int_range,
     pattern,
+    suggestion,
 )
 
 DEFAULT_MODEL = "stable-image-ultra"
@@ -88,8 +89,8 @@ class Catalog:
     def only(self, model: str) -> Catalog:
         """A catalog of one model. Raises `NotFoundError` for an unknown id."""
         if model not in self.models:
-            served = ", ".join(self.models)
-            raise NotFoundError(f"model {model!r} is not served; served: {served}", param="model")
+            hint = suggestion(model, self.models) or f"; models: {', '.join(self.models)}"
+            raise NotFoundError(f"the catalog has no model {model!r}{hint}", param="model")
         return Catalog(self.file, {model: self.models[model]})
 
     def check_loadable(self) -> None:

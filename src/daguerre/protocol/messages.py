@@ -1,22 +1,10 @@
-"""Text of error messages: quoted client values and suggestions for misspelled names."""
+"""Quoted client values, for error messages."""
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Collection
 
 MAX_QUOTED_CHARS = 60
-# A longer name is not a typo, and the client would control the cost of the comparison.
-MAX_SUGGESTION_CHARS = 40
-
-
-def suggestion(name: str, known: Collection[str]) -> str:
-    """`; did you mean '...'?` if a known name is close, else an empty string."""
-    if len(name) > MAX_SUGGESTION_CHARS:
-        return ""
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.7)
-    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def quote_for_message(value: object) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from daguerre.errors import InvalidRequestError
-from daguerre.protocol.messages import quote_for_message, suggestion
+from daguerre.protocol.messages import quote_for_message
 from daguerre.protocol.request import (
     AUTO,
     LINK,
@@ -22,6 +22,7 @@ from daguerre.protocol.request import (
     SIZE_OF_RATIO,
     ImageGenerationRequest,
 )
+from daguerre.validation import suggestion
 
 MAX_REPORTED_ERRORS = 20
 MAX_PARAM_CHARS = 100

@@ -19,9 +19,10 @@ from daguerre.errors import (
     NotFoundError,
     UnavailableError,
 )
-from daguerre.protocol.messages import quote_for_message, suggestion
+from daguerre.protocol.messages import quote_for_message
 from daguerre.server.access.rate_limiter import clamp_retry_after
 from daguerre.server.http.logs import ThrottledLogger
+from daguerre.validation import suggestion
 
 logger = logging.getLogger(__name__)
 

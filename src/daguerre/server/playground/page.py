@@ -16,8 +16,9 @@ from starlette.responses import Response
 
 from daguerre.errors import NotFoundError
 from daguerre.params import SIZES
-from daguerre.protocol.messages import quote_for_message, suggestion
+from daguerre.protocol.messages import quote_for_message
 from daguerre.protocol.parsing import field_schemas
+from daguerre.validation import suggestion
 
 FOLDER = Path(__file__).parent / "static"
 INDEX = "index.html"
