@@ -127,13 +127,13 @@ def _quote_name(name: str) -> str:
 def _check_combinations(
     request: ImageGenerationRequest, given: Mapping[str, object]
 ) -> Iterator[FieldError]:
-    size, ratio = request.size, request.aspect_ratio
-    if size is not None and size != AUTO and ratio is not None and RATIO_OF_SIZE[size] != ratio:
+    ratio, ratio_of_size = request.aspect_ratio, RATIO_OF_SIZE.get(request.size or AUTO)
+    if ratio and ratio_of_size and ratio != ratio_of_size:
         yield FieldError(
             "size",
-            f'size "{size}" has the aspect ratio {RATIO_OF_SIZE[size]}, but aspect_ratio is'
+            f'size "{request.size}" has the aspect ratio {ratio_of_size}, but aspect_ratio is'
             f' "{ratio}"; send only one of them, or size "{SIZE_OF_RATIO[ratio]}", or aspect_ratio'
-            f' "{RATIO_OF_SIZE[size]}"',
+            f' "{ratio_of_size}"',
         )
     if request.response_format == LINK and request.stream is True:
         yield FieldError(

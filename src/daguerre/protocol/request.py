@@ -151,7 +151,8 @@ class ImageGenerationRequest(BaseModel):
 
     def to_image_params(self) -> ImageParams:
         """The resolved values; draws a seed if none is given."""
-        width, height = SIZES[self._ratio()]
+        ratio = RATIO_OF_SIZE.get(self.size or AUTO) or self.aspect_ratio or DEFAULT_ASPECT_RATIO
+        width, height = SIZES[ratio]
         quality = self.output_compression if self.output_format in _LOSSY_FORMATS else None
         return ImageParams(
             model=self.model,
@@ -164,8 +165,3 @@ class ImageGenerationRequest(BaseModel):
             compression_quality=DEFAULT_COMPRESSION_QUALITY if quality is None else quality,
             num_previews=self.partial_images or 0,
         )
-
-    def _ratio(self) -> str:
-        if self.size is not None and self.size != AUTO:
-            return RATIO_OF_SIZE[self.size]
-        return self.aspect_ratio or DEFAULT_ASPECT_RATIO

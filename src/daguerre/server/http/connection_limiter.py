@@ -61,15 +61,15 @@ class ConnectionLimiter:
 
     def admit(self, connection: Connection, network: str = "") -> DaguerreError | None:
         """Counts the connection, or returns the error for its client."""
+        error: type[DaguerreError] = UnavailableError
+        rivals, limit, origin = list(self._networks), self._max_connections, ""
         if self._max_per_ip and self._num_per_network[network] >= self._max_per_ip:
-            own = [other for other, used in self._networks.items() if used == network]
-            if not self._evict_one_idle(own):
-                text = f"{len(own)} connections from this IP address are open"
-                return self._rejection(text, self._max_per_ip, RateLimitError)
-        elif len(self._networks) >= self._max_connections:
-            if not self._evict_one_idle(self._networks):
-                text = f"{len(self._networks)} connections are open"
-                return self._rejection(text, self._max_connections, UnavailableError)
+            rivals = [other for other, used in self._networks.items() if used == network]
+            error, limit, origin = RateLimitError, self._max_per_ip, " from this IP address"
+        if len(rivals) >= limit and not self._evict_one_idle(rivals):
+            message = f"{len(rivals)} connections{origin} are open (limit: {limit})"
+            self._log.log(message)
+            return error(message, retry_after_s=1)
         self._networks[connection] = network
         self._num_per_network[network] += 1
         return None
@@ -105,11 +105,6 @@ class ConnectionLimiter:
             self._num_per_network[network] -= 1
             if not self._num_per_network[network]:
                 del self._num_per_network[network]
-
-    def _rejection(self, text: str, limit: int, error: type[DaguerreError]) -> DaguerreError:
-        message = f"{text} (limit: {limit})"
-        self._log.log(message)
-        return error(message, retry_after_s=1)
 
 
 def client_network(address: str) -> str:

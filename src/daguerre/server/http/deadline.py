@@ -47,32 +47,29 @@ async def run_with_deadline(
 
     Raises `ClientDisconnect` or `DeadlineExceededError`. Read the request body first.
     """
+    exceeded = DeadlineExceededError(
+        f"the image was not finished within {context.timeout_s:g} s of the request's arrival"
+    )
     if context.remaining_s() <= 0:
         work.close()
-        raise _deadline_exceeded(context)
+        raise exceeded
     working = asyncio.create_task(work)
     leaving = asyncio.create_task(_wait_for_disconnect(receive))
     try:
         await asyncio.wait(
             (working, leaving),
-            timeout=max(0.0, context.remaining_s()),
+            timeout=context.remaining_s(),
             return_when=asyncio.FIRST_COMPLETED,
         )
         if working.done():
             return working.result()
         if leaving.done():
             raise ClientDisconnect
-        raise _deadline_exceeded(context)
+        raise exceeded
     finally:
         working.cancel()
         leaving.cancel()
         await asyncio.gather(working, leaving, return_exceptions=True)
-
-
-def _deadline_exceeded(context: RequestContext) -> DeadlineExceededError:
-    return DeadlineExceededError(
-        f"the image was not finished within {context.timeout_s:g} s of the request's arrival"
-    )
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

@@ -12,6 +12,7 @@ import functools
 import time
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
@@ -117,8 +118,7 @@ class ImageStream:
             return
         self._has_started = True
         headers = {**_HEADERS, "x-seed": str(request.params.seed), **request.headers()}
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": 200, "headers": raw})
+        await send({"type": "http.response.start", "status": 200, "headers": Headers(headers).raw})
 
     async def _fail(self, error: DaguerreError, send: Send) -> None:
         """Sends the error as an event if the response has started."""
