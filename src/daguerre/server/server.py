@@ -32,7 +32,6 @@ from daguerre.server.http.h11_protocol import (
     MAX_HEAD_BYTES,
     READ_CHUNK_BYTES,
     HttpProtocol,
-    drop_uvicorn_parse_warnings,
 )
 from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.storage.api_keys import ResourceStore
@@ -71,7 +70,6 @@ class Server(uvicorn.Server):
         self._is_exit_requested = False
         self._loop: asyncio.AbstractEventLoop | None = None  # while connections are accepted
         self._draining: asyncio.Task[None] | None = None
-        logging.getLogger("uvicorn.error").addFilter(drop_uvicorn_parse_warnings)
         app = create_app(self.settings, engine, resources, one_time_login)
         super().__init__(
             uvicorn.Config(

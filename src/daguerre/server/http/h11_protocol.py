@@ -6,14 +6,13 @@ blocking the event loop. h11 is always used, so every installation parses HTTP t
 
 Parts of uvicorn used beyond its documented API, all in `H11Protocol`: the attributes `client`,
 `conn`, `cycle`, `headers`, `loop`, `transport`, `timeout_keep_alive` and `timeout_keep_alive_task`,
-the methods `handle_events`, `on_response_complete`, `send_400_response`, `shutdown`,
-`timeout_keep_alive_handler` and `_should_upgrade`, and the text of its parse warning.
+and the methods `handle_events`, `on_response_complete`, `send_400_response`, `shutdown`,
+`timeout_keep_alive_handler` and `_should_upgrade`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import socket
 import uuid
@@ -41,13 +40,7 @@ WRITE_STALL_S = 5.0
 # client's system would discard a response that is sent before the request is read.
 _HOLD_REJECTED_S = 1.0
 _WRITE_POLL_S = 0.5
-_UVICORN_PARSE_WARNING = "Invalid HTTP request received."
 _END_OF_HEAD = re.compile(rb"\n\r?\n")  # as in h11
-
-
-def drop_uvicorn_parse_warnings(record: logging.LogRecord) -> bool:
-    """Filter of uvicorn's log, because clients could fill the disk with its parse warnings."""
-    return record.msg != _UVICORN_PARSE_WARNING
 
 
 class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):

@@ -74,7 +74,8 @@ def configure(level: str, form: str) -> None:
     handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler])
     if level != "debug":
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        # Not WARNING: clients cause uvicorn's warnings and could fill the disk.
+        logging.getLogger("uvicorn").setLevel(logging.ERROR)
 
 
 def _truncate(text: str) -> str:
