@@ -18,12 +18,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from daguerre.engine.interface import EngineStats
-from daguerre.engine.scheduling.admission import (
-    Admission,
-    check_deadline,
-    check_ready,
-    check_served,
-)
+from daguerre.engine.scheduling import admission
 from daguerre.engine.stream import QueuePositions, stream
 from daguerre.engine.thread_engine import DRAIN_POLL_S, MAX_QUEUED_PROMPT_BYTES
 from daguerre.engine.workers import messages
@@ -81,7 +76,7 @@ class ProcessEngine:
         assert engine_factories, "an engine without workers. This is a bug."
         self._models = {info.model: info for info in models}
         max_jobs = max_queued_jobs + max_running_jobs * len(engine_factories)
-        self._admission = Admission(max_jobs, max_queued_prompt_bytes)
+        self._admission = admission.Admission(max_jobs, max_queued_prompt_bytes)
         self._max_running = max_running_jobs
         self._make_watchdog = functools.partial(Watchdog, hang_timeout_s, model_load_timeout_s)
         interval_s = self._make_watchdog().heartbeat_interval_s
@@ -175,13 +170,15 @@ class ProcessEngine:
     ) -> tuple[int, int]:
         """See `JobQueue.submit`."""
         with self._lock:
-            check_served(params, self._models)
+            admission.check_served(params, self._models)
             is_closing = not self._is_started or self._pool.is_stopping or self._is_draining
             is_ready = self._pool.has_been_ready(params.model)
-            check_ready(self._pool.failure, is_closing, is_ready)
+            admission.check_ready(self._pool.failure, is_closing, is_ready)
             self._admission.check_capacity(params)
             ahead = Counter(self._dispatcher.models_ahead_of(context.tenant))
-            check_deadline(context, ahead.total(), *self._pool.estimate_wait(ahead, params.model))
+            admission.check_deadline(
+                context, ahead.total(), *self._pool.estimate_wait(ahead, params.model)
+            )
             self._admission.add(params)
             number = next(self._numbers)
             self._jobs[number] = _Job(params, emit, context, time.monotonic())
