@@ -9,7 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from daguerre.engine import stream as stream_module
-from daguerre.engine.stream import QueuePositions, stream
+from daguerre.engine.stream import JobQueue, QueuePositions
 from daguerre.errors import UnavailableError
 from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, JobFailed, JobQueued
 from engine.networks import params
@@ -18,7 +18,7 @@ LAST = JobFailed(UnavailableError("the end"))
 WITH_PROGRESS = JobContext(wants_progress=True)
 
 
-class ScriptedEngine:
+class ScriptedEngine(JobQueue):
     """Accepts one job, and reports the given positions in turn; the last one ends the job."""
 
     def __init__(self, *positions: int) -> None:
@@ -43,7 +43,7 @@ class ScriptedEngine:
 
 def received(engine: ScriptedEngine, context: JobContext) -> list[Event]:
     async def scene() -> list[Event]:
-        async with asyncio.timeout(20), aclosing(stream(engine, params(), context)) as events:
+        async with asyncio.timeout(20), aclosing(engine.generate(params(), context)) as events:
             return [event async for event in events]
 
     return asyncio.run(scene())

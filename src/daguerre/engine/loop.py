@@ -21,7 +21,7 @@ from daguerre.engine.scheduling.cost_meter import CostMeter
 from daguerre.engine.scheduling.scheduler import PendingForward, Scheduler
 from daguerre.engine.scheduling.service_time import ServiceTimes
 from daguerre.errors import DaguerreError, InternalError, UnavailableError
-from daguerre.params import GeneratedImage, ImageParams, JobFailed, JobSucceeded, StepCompleted
+from daguerre.params import GeneratedImage, JobFailed, JobSucceeded, StepCompleted
 
 logger = logging.getLogger(__name__)
 
@@ -111,19 +111,19 @@ class Loop:
         return True
 
     def _begin(self, job: Job) -> None:
-        model = job.params.model
+        name, model = job.params.model, self._models[job.params.model]
         self._observe([job], False)
         try:
-            if not self.model_manager.is_loaded(model):
+            if not self.model_manager.is_loaded(name):
                 raise UnavailableError(
-                    f"the model {model!r} could not be loaded; see the server log"
+                    f"the model {name!r} could not be loaded; see the server log"
                 )
-            self.model_manager.touch(model)
-            job.pipeline = self._models[model].pipeline(job.params)
+            self.model_manager.touch(name)
+            job.pipeline = model.pipeline(job.params)
+            key = model.batch_class(job.params) if isinstance(model, KeyedModel) else None
+            self._scheduler.add(job.number, job.context.tenant, (name, key))
         except Exception as error:  # a model's code may raise anything
             self._fail(job, error)
-        else:
-            self._scheduler.add(job.number, job.context.tenant, self._batch_class(job.params))
 
     def cancel(self, job: Job) -> None:
         """Cancels a job; does nothing if it has ended."""
@@ -180,10 +180,6 @@ class Loop:
         """Reports a warm-up as progress, and charges it to no job."""
         self._observe(self._group, elapsed_s is None)
         self._meter.exclude(elapsed_s or 0.0)
-
-    def _batch_class(self, params: ImageParams) -> Hashable:
-        model = self._models[params.model]
-        return (params.model, model.batch_class(params) if isinstance(model, KeyedModel) else None)
 
     def _restart_jobs_of(self, network: Network) -> None:
         """Restarts the jobs that have outputs of the network from before it changed."""

@@ -7,7 +7,15 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Protocol
 
-from daguerre.params import Event, ImageParams, JobContext, JobFailed, JobQueued, JobSucceeded
+from daguerre.params import (
+    DEFAULT_CONTEXT,
+    Event,
+    ImageParams,
+    JobContext,
+    JobFailed,
+    JobQueued,
+    JobSucceeded,
+)
 
 # Seconds between two readings of a job's position, at the head of the queue. The interval grows
 # with the position, so that ten thousand queued jobs cost little more than a hundred.
@@ -17,7 +25,7 @@ _MAX_POSITION_POLL_S = 10.0
 
 
 class JobQueue(Protocol):
-    """An engine as seen by `stream`."""
+    """Base of engines: `generate` yields the events that a job emits, from any thread."""
 
     def submit(
         self, params: ImageParams, emit: Callable[[Event], None], context: JobContext
@@ -29,6 +37,42 @@ class JobQueue(Protocol):
 
     def cancel(self, number: int) -> None:
         """Cancels a job; does nothing if it has ended."""
+
+    async def generate(
+        self, params: ImageParams, context: JobContext = DEFAULT_CONTEXT
+    ) -> AsyncGenerator[Event, None]:
+        """See `Engine.generate`."""
+        loop = asyncio.get_running_loop()
+        events: asyncio.Queue[Event] = asyncio.Queue()
+
+        def emit(event: Event) -> None:
+            try:
+                loop.call_soon_threadsafe(events.put_nowait, event)
+            except RuntimeError:  # the caller's event loop is closed
+                self.cancel(number)
+
+        number, position = self.submit(params, emit, context)
+        try:
+            yield JobQueued(position)
+            is_queued = context.wants_progress
+            while True:
+                try:
+                    async with asyncio.timeout(_poll_interval_s(position) if is_queued else None):
+                        event = await events.get()
+                except TimeoutError:
+                    current = self.queue_position(number)
+                    is_queued = current is not None
+                    # Other tenants' jobs and retries may enter ahead: a position never rises.
+                    if current is not None and current < position:
+                        position = current
+                        yield JobQueued(position)
+                    continue
+                is_queued = False
+                yield event
+                if isinstance(event, JobSucceeded | JobFailed):
+                    return
+        finally:
+            self.cancel(number)
 
 
 class QueuePositions:
@@ -47,43 +91,6 @@ class QueuePositions:
         if now_s - self._read_s > POSITION_POLL_S / 2:
             self._positions, self._read_s = self._read(), now_s
         return self._positions.get(number)
-
-
-async def stream(
-    engine: JobQueue, params: ImageParams, context: JobContext
-) -> AsyncGenerator[Event, None]:
-    """Implements `Engine.generate` on a `JobQueue`."""
-    loop = asyncio.get_running_loop()
-    events: asyncio.Queue[Event] = asyncio.Queue()
-
-    def emit(event: Event) -> None:
-        try:
-            loop.call_soon_threadsafe(events.put_nowait, event)
-        except RuntimeError:  # the caller's event loop is closed
-            engine.cancel(number)
-
-    number, position = engine.submit(params, emit, context)
-    try:
-        yield JobQueued(position)
-        is_queued = context.wants_progress
-        while True:
-            try:
-                async with asyncio.timeout(_poll_interval_s(position) if is_queued else None):
-                    event = await events.get()
-            except TimeoutError:
-                current = engine.queue_position(number)
-                is_queued = current is not None
-                # Other tenants' jobs and retries may enter ahead: a position never rises.
-                if current is not None and current < position:
-                    position = current
-                    yield JobQueued(position)
-                continue
-            is_queued = False
-            yield event
-            if isinstance(event, JobSucceeded | JobFailed):
-                return
-    finally:
-        engine.cancel(number)
 
 
 def _poll_interval_s(position: int) -> float:

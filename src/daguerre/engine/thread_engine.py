@@ -11,7 +11,7 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from daguerre.engine.batching.certificates import CertificateStore
@@ -25,7 +25,7 @@ from daguerre.engine.scheduling.admission import (
     check_ready,
     check_served,
 )
-from daguerre.engine.stream import QueuePositions, stream
+from daguerre.engine.stream import JobQueue, QueuePositions
 from daguerre.errors import DaguerreError, InternalError, UnavailableError
 from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, ModelInfo
 
@@ -35,7 +35,7 @@ MAX_QUEUED_PROMPT_BYTES = 4 * 1024 * 1024
 DRAIN_POLL_S = 0.02
 
 
-class ThreadEngine:
+class ThreadEngine(JobQueue):
     """Implements `daguerre.engine.interface.Engine`.
 
     At most `max_running_jobs + max_queued_jobs` jobs of each model are accepted at a time, with at
@@ -104,12 +104,6 @@ class ThreadEngine:
 
     def models(self) -> tuple[ModelInfo, ...]:
         return tuple(model.info for model in self._models.values())
-
-    def generate(
-        self, params: ImageParams, context: JobContext = DEFAULT_CONTEXT
-    ) -> AsyncGenerator[Event, None]:
-        """See `Engine.generate`."""
-        return stream(self, params, context)
 
     def stats(self) -> EngineStats:
         loop, manager = self._loop, self._loop.model_manager

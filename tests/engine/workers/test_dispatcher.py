@@ -30,7 +30,7 @@ def test_order_of_arrival() -> None:
     assert (assign(jobs), assign(jobs)) == ([1, 2, 3], [])
     end(jobs, 2)
     assert jobs.remove(5) is None  # queued, so no worker needs a cancellation
-    assert (assign(jobs), len(jobs), jobs.is_busy(0)) == ([4], 3, True)
+    assert (assign(jobs), len(jobs._jobs), jobs.is_busy(0)) == ([4], 3, True)
 
 
 def test_cancelled_job_takes_up_capacity() -> None:
@@ -90,7 +90,7 @@ def test_positions_among_tenants() -> None:
             assert jobs.queue_positions()[job] == expected
             if random.randint(3) == 0 and (chosen := assign(jobs)):
                 end(jobs, chosen[0])
-        while len(jobs):
+        while len(jobs._jobs):
             before = jobs.queue_positions()
             first, *_ = assign(jobs)
             end(jobs, first)
@@ -125,7 +125,7 @@ def test_second_crash() -> None:
     assert assign(jobs) == [2]
     jobs.on_work_started(0, [2], is_running=False)
     assert jobs.on_worker_died(0) == [2]
-    assert (assign(jobs), len(jobs)) == ([3], 1)
+    assert (assign(jobs), len(jobs._jobs)) == ([3], 1)
 
 
 def test_unattributed_crashes() -> None:

@@ -149,7 +149,7 @@ class DispatcherMachine(RuleBasedStateMachine):
         queued = [*self.dispatcher._quarantine, *self.dispatcher._queue.order()]
         assigned = [job for load in self.dispatcher._workers for job in load.assigned]
         assert sorted(queued + assigned) == sorted(self.models)
-        assert len(self.dispatcher) == len(self.models)
+        assert len(self.dispatcher._jobs) == len(self.models)
 
     @invariant()
     def capacity_is_respected(self) -> None:
@@ -178,7 +178,7 @@ class DispatcherMachine(RuleBasedStateMachine):
                 self.dispatcher.on_work_started(number, (), is_running=False)
             if not self.models:
                 break
-        assert not self.models and not len(self.dispatcher)
+        assert not self.models and not len(self.dispatcher._jobs)
         assert not any(self.dispatcher.num_assigned(number) for number in range(len(self.workers)))
         assert self.dispatcher.num_running == 0
 

@@ -19,14 +19,12 @@ from daguerre.engine.batching.memory_budget import MemoryBudget
 from daguerre.engine.batching.timings import BatchTimings
 from daguerre.engine.batching.verification import NUM_CHECKS, is_same, noise, placements
 from daguerre.engine.forward import (
-    Array,
     CompilesPerShape,
     ForwardRequest,
     Inputs,
     Network,
     NetworkChanged,
     Outputs,
-    Scalar,
     is_out_of_memory,
 )
 from daguerre.params import BatchingMode
@@ -49,10 +47,10 @@ class ForwardResult:
     cost_s: float
 
 
-def merge(forwards: Sequence[ForwardRequest]) -> dict[str, Array | Scalar]:
+def merge(forwards: Sequence[ForwardRequest]) -> Inputs:
     """Inputs of one forward with all rows, in order. Signatures must be equal."""
     if len(forwards) == 1:  # avoids a copy
-        return dict(forwards[0].inputs)
+        return forwards[0].inputs
     assert len({f.signature for f in forwards}) == 1, "signatures differ. This is a bug."
     merged = {
         name: arrays.concatenate([f.arrays[name] for f in forwards]) for name in forwards[0].arrays

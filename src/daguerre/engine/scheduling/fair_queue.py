@@ -50,9 +50,6 @@ class FairQueue:
     def __len__(self) -> int:
         return len(self._tenants)
 
-    def __contains__(self, job: int) -> bool:
-        return job in self._tenants
-
     def add(self, job: int, tenant: str) -> None:
         self._tenants[job] = tenant
         self._jobs.setdefault(tenant, {})[job] = None

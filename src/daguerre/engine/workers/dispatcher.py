@@ -82,9 +82,6 @@ class JobDispatcher:
         self._quarantine: dict[int, None] = {}  # in order of arrival
         self._workers = [_WorkerLoad() for _ in range(num_workers)]
 
-    def __len__(self) -> int:
-        return len(self._jobs)
-
     @property
     def num_running(self) -> int:
         """Number of jobs whose first forward has started on their present worker."""

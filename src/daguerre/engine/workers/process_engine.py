@@ -14,12 +14,12 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from daguerre.engine.interface import EngineStats
 from daguerre.engine.scheduling import admission
-from daguerre.engine.stream import QueuePositions, stream
+from daguerre.engine.stream import JobQueue, QueuePositions
 from daguerre.engine.thread_engine import DRAIN_POLL_S, MAX_QUEUED_PROMPT_BYTES
 from daguerre.engine.workers import messages
 from daguerre.engine.workers.dispatcher import MAX_CRASHES_PER_JOB, JobDispatcher
@@ -29,7 +29,6 @@ from daguerre.engine.workers.slot import WorkerHandle
 from daguerre.engine.workers.watchdog import Watchdog
 from daguerre.errors import DaguerreError, InternalError, UnavailableError
 from daguerre.params import (
-    DEFAULT_CONTEXT,
     Event,
     ImageParams,
     JobContext,
@@ -52,7 +51,7 @@ class _Job:
     last_step: int = 0  # the last step reported; a retry does not report it again
 
 
-class ProcessEngine:
+class ProcessEngine(JobQueue):
     """An `Engine` in one worker for each of `engine_factories`, which build its engine there.
 
     Every worker serves `models` and works on up to `max_running_jobs` jobs at a time. It is
@@ -136,12 +135,6 @@ class ProcessEngine:
     def models(self) -> tuple[ModelInfo, ...]:
         return tuple(self._models.values())
 
-    def generate(
-        self, params: ImageParams, context: JobContext = DEFAULT_CONTEXT
-    ) -> AsyncGenerator[Event, None]:
-        """See `Engine.generate`; raises `NotFoundError` for a model that is not served, too."""
-        return stream(self, params, context)
-
     def stats(self) -> EngineStats:
         """The engine is ready while a worker is being replaced: it accepts and queues jobs."""
         with self._lock:
@@ -183,7 +176,7 @@ class ProcessEngine:
             number = next(self._numbers)
             self._jobs[number] = _Job(params, emit, context, time.monotonic())
             self._dispatcher.add(number, context.tenant, params.model)
-            self._dispatch()
+            self.dispatch()
         return number, ahead.total()
 
     def queue_position(self, number: int) -> int | None:
@@ -200,9 +193,10 @@ class ProcessEngine:
                 worker = self._dispatcher.remove(number)
                 if worker is not None:
                     self._pool.slots[worker].send(messages.CancelJob(number))
-                self._dispatch()
+                self.dispatch()
 
-    def _dispatch(self) -> None:
+    def dispatch(self) -> None:
+        """See `WorkerPoolListener.dispatch`."""
         ready = self._pool.ready_workers()
         revoked = self._dispatcher.revoke_mismatched() + self._dispatcher.rebalance(ready)
         for number, worker in revoked:
@@ -219,9 +213,6 @@ class ProcessEngine:
     def is_busy(self, worker: int) -> bool:
         return self._dispatcher.is_busy(worker)
 
-    def on_workers_changed(self) -> None:
-        self._dispatch()
-
     def on_message(self, worker: int, message: messages.JobMessage) -> None:
         if isinstance(message, messages.WorkStarted):
             jobs, is_running = message.numbers, message.is_running
@@ -231,7 +222,7 @@ class ProcessEngine:
             self._dispatcher.on_cancel_ack(worker, message.number)
         elif self._dispatcher.is_assigned(worker, message.number):
             self._on_event(message.number, message.event)
-        self._dispatch()
+        self.dispatch()
 
     def on_worker_died(self, worker: int, reason: str) -> None:
         for number in self._dispatcher.on_worker_died(worker):
@@ -241,7 +232,7 @@ class ProcessEngine:
             self._num_failed += 1
             text = f"the worker crashed {MAX_CRASHES_PER_JOB} times on this image; not retried"
             job.emit(JobFailed(InternalError(text)))
-        self._dispatch()
+        self.dispatch()
 
     def on_worker_failed(self, worker: int) -> None:
         failure = self._pool.slots[worker].failure

@@ -56,8 +56,8 @@ class WorkerPoolListener(Protocol):
     def is_busy(self, worker: int) -> bool:
         """Whether the worker has something to do."""
 
-    def on_workers_changed(self) -> None:
-        """The set of workers that may run jobs, or of models they may serve, has changed."""
+    def dispatch(self) -> None:
+        """Assigns jobs to workers: which jobs a worker may run has changed."""
 
     def on_message(self, worker: int, message: messages.JobMessage) -> None: ...
 
@@ -221,7 +221,7 @@ class WorkerSlot:
             self._num_failed_starts = 0
             self._watchdog.record_loaded()
         if has_changed:
-            self._listener.on_workers_changed()
+            self._listener.dispatch()
 
     def _on_exit(self, reason: str) -> None:
         with self._lock:
@@ -240,7 +240,7 @@ class WorkerSlot:
             if self._num_failed_starts >= MAX_FAILED_STARTS:
                 self.failure = f"worker {self.number} {reason}; {MAX_FAILED_STARTS} starts failed"
             self._parity.deprioritize(self.number)
-            self._listener.on_workers_changed()
+            self._listener.dispatch()
 
     def _watchdog_loop(self) -> None:
         with self._lock:
