@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from daguerre.config import Settings
@@ -35,7 +35,8 @@ from daguerre.server.routes.generations import GenerationConfig, ImageGeneration
 from daguerre.server.routes.health import Health
 from daguerre.server.routes.metrics import Metrics
 from daguerre.server.routes.models import Models
-from daguerre.server.routes.openapi import OpenApi
+from daguerre.server.routes.openapi import document
+from daguerre.server.routes.openapi_page import page
 from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.storage.api_keys import ResourceStore
 from daguerre.storage.idempotency_keys import IdempotencyStore
@@ -65,13 +66,9 @@ def create_app(
     images = ImageGenerations(
         _generation_config(settings), engine, resources, limiter, replays, signer
     )
-    files, models, health = (
-        FileEndpoints(image_store, signer),
-        Models(engine, resources),
-        Health(engine),
-    )
-    openapi, playground = OpenApi(settings.public_base_url()), Playground()
-    login = one_time_login or OneTimeLogin()
+    files, models = FileEndpoints(image_store, signer), Models(engine, resources)
+    playground, login = Playground(), one_time_login or OneTimeLogin()
+    health, openapi = Health(engine), document(settings.public_base_url())
     routes = [
         *_versioned("/images/generations", images.create, ["POST"]),
         *_versioned("/images/files/{name}", files.show),
@@ -81,8 +78,8 @@ def create_app(
         Route("/healthz", health.alive),
         Route("/readyz", health.ready),
         Route("/metrics", metrics.show),
-        Route("/openapi.json", openapi.document),
-        Route("/docs", openapi.page),
+        Route("/openapi.json", JSONResponse(openapi), methods=["GET"]),
+        Route("/docs", page(openapi), methods=["GET"]),
         Route("/", playground.page),
         Route("/playground/sign-in", login.redeem, methods=["POST"]),
         Route("/playground/{name}", playground.file),

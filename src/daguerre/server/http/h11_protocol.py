@@ -49,8 +49,8 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
     limiter: ConnectionLimiter
     malformed_log: ThrottledLogger
     read_buffer: memoryview  # shared by all connections: received data is copied at once
-    head_timeout_s = 20.0
-    response_write_timeout_s = 60.0
+    head_timeout_s: float
+    response_write_timeout_s: float
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     _rejection: DaguerreError | None = None  # of a connection over the limit

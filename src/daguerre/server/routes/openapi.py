@@ -1,16 +1,12 @@
-"""The contract as an OpenAPI 3.1 document and an HTML page.
+"""The contract as an OpenAPI 3.1 document.
 
 Errors are described by `daguerre.errors`, bodies by `openapi_schemas`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
-
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
 
 from daguerre import __version__, errors
 from daguerre.errors import DaguerreError
@@ -19,7 +15,6 @@ from daguerre.server.http.deadline import MIN_TIMEOUT_S, TIMEOUT_HEADER
 from daguerre.server.http.security_headers import RESPONSE_HEADERS
 from daguerre.server.idempotency.header import HEADER, MAX_KEY_CHARS
 from daguerre.server.routes import sse
-from daguerre.server.routes.openapi_page import CONTENT_SECURITY_POLICY, page
 from daguerre.server.routes.openapi_schemas import STRING, reference, schemas
 
 # Errors of an image generation: all but those of other paths and methods.
@@ -29,23 +24,6 @@ _GENERATION_ERRORS = [
     *(errors.BodyTooLargeError, errors.RateLimitError, errors.InternalError),
     *(errors.UnavailableError, errors.DeadlineExceededError),
 ]
-
-
-class OpenApi:
-    """Serves the document and the page."""
-
-    def __init__(self, base_url: str) -> None:
-        contract = document(base_url)
-        self._json = json.dumps(contract, indent=1).encode("ascii")
-        self._html = page(contract)
-
-    async def document(self, request: Request) -> Response:
-        return Response(self._json, media_type="application/json")
-
-    async def page(self, request: Request) -> Response:
-        return HTMLResponse(
-            self._html, headers={"content-security-policy": CONTENT_SECURITY_POLICY}
-        )
 
 
 def document(base_url: str) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
-CONTENT_SECURITY_POLICY = (
+from starlette.responses import HTMLResponse
+
+_CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>daguerre</title>
@@ -20,13 +22,14 @@ pre, code { font: .9em ui-monospace, monospace; white-space: pre-wrap; overflow-
 """
 
 
-def page(document: dict[str, Any]) -> str:
+def page(document: dict[str, Any]) -> HTMLResponse:
     """Each operation with its responses, then each schema as JSON."""
     schemas = (
         f"<h2>{name}</h2><pre>{escape(json.dumps(schema, indent=1))}</pre>"
         for name, schema in document["components"]["schemas"].items()
     )
-    return "".join((_HEAD, *_operations(document["paths"]), *schemas, "</main></body></html>"))
+    html = "".join((_HEAD, *_operations(document["paths"]), *schemas, "</main></body></html>"))
+    return HTMLResponse(html, headers={"content-security-policy": _CONTENT_SECURITY_POLICY})
 
 
 def _operations(paths: dict[str, Any]) -> Iterator[str]:
