@@ -6,18 +6,18 @@ from daguerre.engine.workers.watchdog import Watchdog
 from engine.networks import Clock
 
 
-def loaded(clock: Clock) -> Watchdog:
+def make_watchdog(clock: Clock) -> Watchdog:
     """A watchdog with a hang timeout of 10 s and a load timeout of 100 s."""
-    watchdog = Watchdog(10, 100, clock)
-    watchdog.record_loaded()
-    return watchdog
+    return Watchdog(10, 100, clock)
 
 
-def poll(watchdog: Watchdog, clock: Clock, seconds: int, *, is_busy: bool) -> str:
+def poll(
+    watchdog: Watchdog, clock: Clock, seconds: int, *, is_busy: bool, is_loaded: bool = True
+) -> str:
     """Polls every second; returns the first fault."""
     for _ in range(seconds):
         clock.now_s += 1
-        if fault := watchdog.check(is_busy=is_busy):
+        if fault := watchdog.check(is_loaded=is_loaded, is_busy=is_busy):
             return fault
     return ""
 
@@ -25,7 +25,7 @@ def poll(watchdog: Watchdog, clock: Clock, seconds: int, *, is_busy: bool) -> st
 def test_no_heartbeat() -> None:
     """A worker without a heartbeat hangs, whether it has jobs or not."""
     clock = Clock()
-    watchdog = loaded(clock)
+    watchdog = make_watchdog(clock)
     watchdog.record_heartbeat()
     assert poll(watchdog, clock, 10, is_busy=False) == ""
     assert "sent no heartbeat for 10 s" in poll(watchdog, clock, 1, is_busy=False)
@@ -34,7 +34,7 @@ def test_no_heartbeat() -> None:
 def test_no_progress() -> None:
     """A worker with heartbeats and without progress hangs if it has jobs."""
     clock = Clock()
-    watchdog = loaded(clock)
+    watchdog = make_watchdog(clock)
     for _ in range(30):
         watchdog.record_heartbeat()
         assert poll(watchdog, clock, 1, is_busy=False) == ""
@@ -48,15 +48,16 @@ def test_no_progress() -> None:
 def test_load_timeout() -> None:
     """Loading has its own, longer limit."""
     clock = Clock()
-    watchdog = Watchdog(10, 100, clock)
-    assert poll(watchdog, clock, 100, is_busy=False) == ""
-    assert "did not load its models within 100 s" in poll(watchdog, clock, 1, is_busy=False)
+    watchdog = make_watchdog(clock)
+    assert poll(watchdog, clock, 100, is_busy=False, is_loaded=False) == ""
+    fault = poll(watchdog, clock, 1, is_busy=False, is_loaded=False)
+    assert "did not load its models within 100 s" in fault
 
 
 def test_preparing() -> None:
     """One-time work may be silent for as long as loading may take; each part has its own limit."""
     clock = Clock()
-    watchdog = loaded(clock)
+    watchdog = make_watchdog(clock)
     for _ in range(2):
         watchdog.record_preparing(True)
         assert poll(watchdog, clock, 100, is_busy=True) == ""
@@ -71,7 +72,7 @@ def test_preparing() -> None:
 def test_suspended_server() -> None:
     """Time in which the server itself was suspended does not count."""
     clock = Clock()
-    watchdog = loaded(clock)
+    watchdog = make_watchdog(clock)
     assert poll(watchdog, clock, 5, is_busy=True) == ""
     clock.now_s += 1000
     assert poll(watchdog, clock, 5, is_busy=True) == ""

@@ -6,11 +6,9 @@ each other class.
 
 Within a class, jobs run first come, first served, with tenants alternating. The next forward is
 that of the first job; other jobs that wait for the same key join it if the batch is exact and fast
-enough. Where batching does not help, as on few cores, the first job thus runs to its end: n jobs
-then end after 1, 2 ... n times a job's time. Round-robin would end all of them after about n times.
-
-One rule comes first: if the first job's forward has capacity for another job, short encode forwards
-of other jobs run before it, so that these jobs can join at the next step.
+enough. Where batching does not help, the first job thus runs to its end: n jobs end after 1, 2 ...
+n times a job's time, and not all after about n times. If the first job's forward has capacity for
+another job, encode forwards of other jobs run before it, so that these can join at the next step.
 """
 
 from __future__ import annotations

@@ -219,7 +219,7 @@ class WorkerSlot:
         elif stats.is_ready and not self._is_loaded:
             has_changed = self._is_loaded = self.has_been_ready = True
             self._num_failed_starts = 0
-            self._watchdog.record_loaded()
+            self._watchdog.record_progress()
         if has_changed:
             self._listener.dispatch()
 
@@ -246,5 +246,6 @@ class WorkerSlot:
         with self._lock:
             while not (self.is_stopping or self.failure):
                 self._lock.wait(self._watchdog.poll_interval_s)
-                if fault := self._watchdog.check(is_busy=self._listener.is_busy(self.number)):
+                is_busy = self._listener.is_busy(self.number)
+                if fault := self._watchdog.check(is_loaded=self._is_loaded, is_busy=is_busy):
                     self._terminate(fault)

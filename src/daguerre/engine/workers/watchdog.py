@@ -35,21 +35,15 @@ class Watchdog:
 
     def record_start(self) -> None:
         """The worker starts and loads its models."""
-        self._is_loaded = False
         self._preparing_s: float | None = None
         self._started_s = self._polled_s = self._heartbeat_s = self._progress_s = self._now()
-
-    def record_loaded(self) -> None:
-        """The worker has loaded its models."""
-        self._is_loaded = True
-        self._progress_s = self._now()
 
     def record_heartbeat(self) -> None:
         """The worker has sent a message."""
         self._heartbeat_s = self._now()
 
     def record_progress(self) -> None:
-        """The worker has finished some work."""
+        """The worker has loaded its models or finished other work."""
         self._progress_s = self._now()
 
     def record_preparing(self, is_preparing: bool) -> None:
@@ -57,7 +51,7 @@ class Watchdog:
         self._heartbeat_s = self._progress_s = self._now()
         self._preparing_s = self._progress_s if is_preparing else None
 
-    def check(self, *, is_busy: bool) -> str:
+    def check(self, *, is_loaded: bool, is_busy: bool) -> str:
         """Returns what is wrong with the worker, or "". Call it every `poll_interval_s`."""
         delay_s = self._now() - self._polled_s - self.poll_interval_s
         if delay_s > _MAX_POLL_DELAY_S:
@@ -65,7 +59,7 @@ class Watchdog:
         self._polled_s = self._now()
         load_limit = f"within {self._load_timeout_s:g} s (model_load_timeout_s)"
         hang_limit = f"for {self._hang_timeout_s:g} s (worker_hang_timeout_s)"
-        if not self._is_loaded:
+        if not is_loaded:
             is_late = self._age_s(self._started_s) > self._load_timeout_s
             return f"did not load its models {load_limit}" if is_late else ""
         if self._preparing_s is not None:
