@@ -14,23 +14,26 @@ from daguerre.cli.credentials import ResourceCredentials
 from daguerre.errors import SettingsError
 
 
+def put(directory: Path, alias: str, entry: ResourceCredentials) -> None:
+    with credentials.edit(directory) as entries:
+        entries[alias] = entry
+
+
 def test_round_trip(tmp_path: Path) -> None:
     """Entries are stored and read, one is removed, and the URL is set for all."""
-    one, two = (
-        ResourceCredentials("http://a", "inf-1", "m"),
-        ResourceCredentials("http://a", "inf-2", "m"),
-    )
-    credentials.put(tmp_path, "ONE", one)
-    credentials.put(tmp_path, "TWO", two)
+    one, two = (ResourceCredentials("http://a", key, "m") for key in ("inf-1", "inf-2"))
+    put(tmp_path, "ONE", one)
+    put(tmp_path, "TWO", two)
     assert credentials.read(tmp_path) == {"ONE": one, "TWO": two}
     credentials.set_url(tmp_path, "http://b")
-    credentials.remove(tmp_path, "ONE")
+    with credentials.edit(tmp_path) as entries:
+        del entries["ONE"]
     assert credentials.read(tmp_path) == {"TWO": ResourceCredentials("http://b", "inf-2", "m")}
 
 
 def test_full_disk_keeps_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the new file cannot be written, the old one stays and no temporary file is left."""
-    credentials.put(tmp_path, "ONE", ResourceCredentials("http://a", "inf-1", "m"))
+    put(tmp_path, "ONE", ResourceCredentials("http://a", "inf-1", "m"))
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
@@ -38,7 +41,7 @@ def test_full_disk_keeps_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "fsync", full)
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(SettingsError, match="No space left"):
-        credentials.put(tmp_path, "TWO", ResourceCredentials("http://a", "inf-2", "m"))
+        put(tmp_path, "TWO", ResourceCredentials("http://a", "inf-2", "m"))
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert list(credentials.read(tmp_path)) == ["ONE"]
 
@@ -49,7 +52,8 @@ def test_concurrent_writers(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from daguerre.cli import credentials\n"
         "for i in range(10):\n"
         "    entry = credentials.ResourceCredentials('u', 'k', 'm')\n"
-        "    credentials.put(Path(sys.argv[1]), sys.argv[2] + str(i), entry)\n"
+        "    with credentials.edit(Path(sys.argv[1])) as entries:\n"
+        "        entries[sys.argv[2] + str(i)] = entry\n"
     )
     processes = [
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name]) for name in "ABC"

@@ -47,9 +47,9 @@ def test_no_resource_without_its_key(settings: Settings, store: ResourceStore) -
 
 def test_default_is_created_once(settings: Settings, store: ResourceStore) -> None:
     """An empty database gets DIFFUSION; one with any resource gets nothing."""
-    provisioning.create_default(settings, store, MODEL)
+    provisioning.create_default(settings, store)
     first = store.list()
-    provisioning.create_default(settings, store, MODEL)
+    provisioning.create_default(settings, store)
     assert store.list() == first
     assert [(resource.alias, resource.model) for resource in first] == [("DIFFUSION", MODEL)]
 
@@ -163,23 +163,23 @@ def test_default_needs_no_file(settings: Settings, store: ResourceStore) -> None
     """With an existing resource, a damaged credentials file does not prevent a start."""
     store.create(MODEL, "FOX")
     damage(settings)
-    provisioning.create_default(settings, store, MODEL)
+    provisioning.create_default(settings, store)
     assert [resource.alias for resource in store.list()] == ["FOX"]
 
 
 def test_destroy_removes_the_key(settings: Settings, store: ResourceStore) -> None:
     """A destroyed resource leaves neither a row nor a key."""
-    resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
-    provisioning.destroy(settings, store, resource)
+    provisioning.create(settings, store, MODEL, "DIFFUSION")
+    provisioning.destroy(settings, store, "DIFFUSION")
     assert store.list() == ()
     assert json.loads((settings.data_dir() / credentials.FILE_NAME).read_text()) == {}
 
 
 def test_destroy_with_a_damaged_file(settings: Settings, store: ResourceStore) -> None:
     """If destroying fails, nothing is removed and the key stays valid."""
-    resource = provisioning.create(settings, store, MODEL, "DIFFUSION")
+    provisioning.create(settings, store, MODEL, "DIFFUSION")
     key = credentials.read(settings.data_dir())["DIFFUSION"].key
     (settings.data_dir() / credentials.FILE_NAME).write_text("{")
     with pytest.raises(SettingsError, match="damaged"):
-        provisioning.destroy(settings, store, resource)
+        provisioning.destroy(settings, store, "DIFFUSION")
     assert store.authenticate(key) is not None

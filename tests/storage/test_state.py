@@ -60,7 +60,7 @@ def work(name):
         claims.claim(alias, "key", "print", index)
         os.write(file, f"claimed {alias} {index}\\n".encode())
         if index % 3 == 0:
-            provisioning.destroy(settings, store, store.get(alias))
+            provisioning.destroy(settings, store, alias)
             os.write(file, f"gone {alias}\\n".encode())
 
 def check():

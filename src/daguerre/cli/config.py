@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import click
 
 from daguerre.cli.flags import settings_flags
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
-
-if TYPE_CHECKING:
-    from daguerre.cli.credentials import ResourceCredentials
 
 
 @click.command()
@@ -31,37 +25,26 @@ def config(settings: Settings, form: str | None, alias: str | None) -> None:
     For a shell:
       eval $(daguerre config --shell | sed 's/^/export /')
     """
-    from daguerre.cli.provisioning import lost_key
+    from daguerre.cli import provisioning
 
-    found = _read_credentials(settings, alias)
-    lost = [lost_key(name) for name, credentials in found.items() if credentials is None]
+    with provisioning.open_store(settings) as store:
+        provisioning.create_default(settings, store)
+        found = provisioning.credentials_by_alias(settings, store)
+        if alias is not None:
+            name = store.get(alias).alias
+            found = {name: found[name]}
+    lost = [provisioning.lost_key(name) for name, entry in found.items() if entry is None]
     if len(lost) == len(found):
         raise SettingsError("; ".join(lost))
     for line in lost:
         click.echo(f"daguerre: {line}", err=True)
     variables: dict[str, str] = {}
-    for name, credentials in found.items():
-        if credentials is not None:
+    for name, entry in found.items():
+        if entry is not None:
             # A public URL is printed, not stored.
-            url = settings.public_base_url() if settings.public_url else credentials.url
-            variables |= replace(credentials, url=url).variables(name)
+            url = settings.public_base_url() if settings.public_url else entry.url
+            variables |= replace(entry, url=url).variables(name)
     click.echo(_format(variables, form))
-
-
-def _read_credentials(
-    settings: Settings, alias: str | None
-) -> Mapping[str, ResourceCredentials | None]:
-    from daguerre.cli import provisioning
-    from daguerre.factory import read_catalog
-    from daguerre.storage.api_keys import ResourceStore
-
-    with closing(ResourceStore.open(settings.database_url, settings.data_dir())) as store:
-        provisioning.create_default(settings, store, read_catalog(settings).default_model)
-        found = provisioning.credentials_by_alias(settings, store)
-        if alias is None:
-            return found
-        name = store.get(alias).alias
-        return {name: found[name]}
 
 
 def _format(variables: dict[str, str], form: str | None) -> str:

@@ -7,7 +7,8 @@ file. The server never reads it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -65,30 +66,23 @@ def _parse(entry: dict[str, str]) -> ResourceCredentials:
     return ResourceCredentials(**entry)
 
 
-def put(directory: Path, alias: str, entry: ResourceCredentials) -> None:
-    _update(directory, lambda entries: {**entries, alias: entry})
-
-
-def remove(directory: Path, alias: str) -> None:
-    _update(directory, lambda entries: {name: entries[name] for name in entries if name != alias})
+@contextmanager
+def edit(directory: Path) -> Iterator[Credentials]:
+    """Yields the credentials and stores what the block changes; other processes wait."""
+    path = data_dir.prepare(directory) / FILE_NAME
+    with data_dir.locked(path):
+        credentials = read(directory)
+        yield credentials
+        if credentials or path.exists():
+            entries = {
+                alias: {name: value for name, value in asdict(entry).items() if value}
+                for alias, entry in sorted(credentials.items())
+            }
+            data_dir.write_private(path, json.dumps(entries, indent=2) + "\n")
 
 
 def set_url(directory: Path, url: str) -> None:
     """Sets the URL of all resources."""
-    _update(directory, lambda entries: {name: replace(entries[name], url=url) for name in entries})
-
-
-def _update(directory: Path, change: Callable[[Credentials], Credentials]) -> None:
-    data_dir.prepare(directory)
-    path = directory / FILE_NAME
-    with data_dir.locked(path):
-        before = read(directory)
-        after = change(before)
-        if after != before:
-            entries = {
-                alias: {name: value for name, value in asdict(entry).items() if value}
-                for alias, entry in sorted(after.items())
-            }
-            data_dir.write_private(path, json.dumps(entries, indent=2) + "\n")
-        elif path.exists():
-            data_dir.make_private(path)
+    with edit(directory) as credentials:
+        for alias, entry in credentials.items():
+            credentials[alias] = replace(entry, url=url)

@@ -9,7 +9,6 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from daguerre.config import Settings
 from daguerre.errors import InvalidRequestError, SettingsError
 
 if TYPE_CHECKING:
-    from daguerre.storage.api_keys import Resource, ResourceStore
+    from daguerre.storage.api_keys import Resource
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _database = settings_flags("home", "database_url")
@@ -48,7 +47,7 @@ def create(settings: Settings, model: str, alias: str, requests_per_minute: int 
     from daguerre.factory import read_catalog
 
     read_catalog(settings).only(model)
-    with _open_store(settings) as store:
+    with provisioning.open_store(settings) as store:
         resource = provisioning.create(settings, store, model, alias, requests_per_minute)
     click.echo(f"Created {resource.alias}, a resource of {resource.model}.")
     _print_hint(resource)
@@ -59,21 +58,19 @@ def create(settings: Settings, model: str, alias: str, requests_per_minute: int 
 @_catalog_and_database
 def list_(settings: Settings, as_json: bool) -> None:
     """List the resources and the models of the catalog."""
+    from daguerre.cli import provisioning
     from daguerre.factory import list_models
 
     infos = list_models(settings)
-    with _open_store(settings) as store:
+    with provisioning.open_store(settings) as store:
         resources = store.list()
     if as_json:
-        _print_json(
-            {
-                "resources": [asdict(resource) for resource in resources],
-                "models": [
-                    {"model": info.model, "description": info.description, "created": info.created}
-                    for info in infos
-                ],
-            }
-        )
+        models = [
+            {"model": info.model, "description": info.description, "created": info.created}
+            for info in infos
+        ]
+        listed = {"resources": [asdict(resource) for resource in resources], "models": models}
+        click.echo(json.dumps(listed, indent=2))
         return
     header = ("ALIAS", "MODEL", "KEY", "REQUESTS PER MINUTE", "CREATED")
     _print_table([header, *(_row(resource) for resource in resources)])
@@ -87,10 +84,12 @@ def list_(settings: Settings, as_json: bool) -> None:
 @_database
 def info(settings: Settings, alias: str, as_json: bool) -> None:
     """Show one resource."""
-    with _open_store(settings) as store:
+    from daguerre.cli import provisioning
+
+    with provisioning.open_store(settings) as store:
         resource = store.get(alias)
     if as_json:
-        _print_json(asdict(resource))
+        click.echo(json.dumps(asdict(resource), indent=2))
         return
     names = ("Alias:", "Model:", "Key:", "Requests per minute:", "Created:")
     _print_table([*zip(names, _row(resource), strict=True), ("Id:", resource.id)])
@@ -103,7 +102,7 @@ def rotate(settings: Settings, alias: str) -> None:
     """Replace the key of a resource. The old key is rejected at once."""
     from daguerre.cli import provisioning
 
-    with _open_store(settings) as store:
+    with provisioning.open_store(settings) as store:
         resource = provisioning.rotate(settings, store, alias)
     click.echo(f"{resource.alias} has a new key; the old one is rejected from now on.")
     _print_hint(resource)
@@ -117,11 +116,11 @@ def destroy(settings: Settings, alias: str, confirm: str | None) -> None:
     """Remove a resource. Its key is rejected at once."""
     from daguerre.cli import provisioning
 
-    with _open_store(settings) as store:
-        resource = store.get(alias)
-        _confirm(resource.alias, confirm)
-        provisioning.destroy(settings, store, resource)
-    click.echo(f"Removed {resource.alias}; its key is rejected from now on.")
+    with provisioning.open_store(settings) as store:
+        alias = store.get(alias).alias
+        _confirm(alias, confirm)
+        provisioning.destroy(settings, store, alias)
+    click.echo(f"Removed {alias}; its key is rejected from now on.")
 
 
 @models.command()
@@ -141,22 +140,16 @@ def pull(settings: Settings, model: tuple[str, ...]) -> None:
                 f"the catalog has no repo for model {name!r}; models with one: {names}",
                 param="model",
             )
+
+    def show(file: str, num_bytes: int) -> None:
+        click.echo(f"  {file}, {num_bytes / 1e6:.1f} MB")
+
     if not pins:
         click.echo("Nothing to download: no model of the catalog has a repo.")
     for name in model or pins:
         home = data_dir.prepare(settings.data_dir())
         click.echo(f"{name}: {pins[name]}")
-        click.echo(f"  saved in {hub.pull(home, pins[name], _show_file)}")
-
-
-def _show_file(name: str, size: int) -> None:
-    click.echo(f"  {name}, {size / 1e6:.1f} MB")
-
-
-def _open_store(settings: Settings) -> closing[ResourceStore]:
-    from daguerre.storage.api_keys import ResourceStore
-
-    return closing(ResourceStore.open(settings.database_url, settings.data_dir()))
+        click.echo(f"  saved in {hub.pull(home, pins[name], show)}")
 
 
 def _confirm(alias: str, confirm: str | None) -> None:
@@ -181,10 +174,6 @@ def _row(resource: Resource) -> tuple[str, ...]:
         str(resource.requests_per_minute or "no limit"),
         time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(resource.created)),
     )
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2))
 
 
 def _print_table(rows: Iterable[Sequence[str]]) -> None:

@@ -7,16 +7,22 @@ consistent.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 
 from daguerre.cli import credentials
 from daguerre.cli.credentials import ResourceCredentials
 from daguerre.config import Settings
 from daguerre.errors import InvalidRequestError, SettingsError
+from daguerre.factory import read_catalog
 from daguerre.storage.api_keys import Resource, ResourceStore
 
 DEFAULT_ALIAS = "DIFFUSION"
+
+
+def open_store(settings: Settings) -> closing[ResourceStore]:
+    """A context manager with the resources in the database."""
+    return closing(ResourceStore.open(settings.database_url, settings.data_dir()))
 
 
 def create(
@@ -36,11 +42,11 @@ def create(
     return resource
 
 
-def create_default(settings: Settings, store: ResourceStore, model: str) -> None:
-    """Creates the default resource if the database has none."""
+def create_default(settings: Settings, store: ResourceStore) -> None:
+    """Creates a resource of the catalog's default model if the database has no resource."""
     if not store.list():
         with suppress(InvalidRequestError):  # another process has just created it
-            create(settings, store, model, DEFAULT_ALIAS)
+            create(settings, store, read_catalog(settings).default_model, DEFAULT_ALIAS)
 
 
 def rotate(settings: Settings, store: ResourceStore, alias: str) -> Resource:
@@ -56,17 +62,19 @@ def rotate(settings: Settings, store: ResourceStore, alias: str) -> Resource:
         )
     except SettingsError:
         if before:  # the database may have failed after the file was written
-            credentials.put(directory, resource.alias, before)
+            with credentials.edit(directory) as entries:
+                entries[resource.alias] = before
         raise
     with suppress(SettingsError):  # the file already has the key
         _save_credentials(settings, resource, key)
     return store.get(resource.alias)
 
 
-def destroy(settings: Settings, store: ResourceStore, resource: Resource) -> None:
-    credentials.read(settings.data_dir())  # fails before anything is removed if it is damaged
-    store.destroy(resource.alias)
-    credentials.remove(settings.data_dir(), resource.alias)
+def destroy(settings: Settings, store: ResourceStore, alias: str) -> None:
+    """Destroys a resource, unless the credentials file is damaged."""
+    with credentials.edit(settings.data_dir()) as entries:
+        store.destroy(alias)
+        entries.pop(alias, None)
 
 
 def default_resource(store: ResourceStore) -> Resource | None:
@@ -111,12 +119,10 @@ def _save_credentials(
     previous: ResourceCredentials | None = None,
 ) -> None:
     """Stores `key`, as the next key if there are `previous` credentials."""
-    directory = settings.data_dir()
-    urls = {one.url for one in credentials.read(directory).values()}
-    url = settings.public_base_url()
-    if len(urls) == 1 and not settings.public_url:  # the address that `daguerre serve` stored
-        url = urls.pop()
-    saved = ResourceCredentials(url=url, key=key, model=resource.model)
-    if previous:
-        saved = replace(saved, key=previous.key, next_key=key)
-    credentials.put(directory, resource.alias, saved)
+    with credentials.edit(settings.data_dir()) as entries:
+        urls = {entry.url for entry in entries.values()}
+        url = settings.public_base_url()
+        if len(urls) == 1 and not settings.public_url:  # the address that `daguerre serve` stored
+            url = urls.pop()
+        first, next_key = (previous.key, key) if previous else (key, "")
+        entries[resource.alias] = ResourceCredentials(url, first, resource.model, next_key)

@@ -42,29 +42,23 @@ def serve(settings: Settings) -> None:
     """
     from daguerre.factory import open_engine
 
-    # The workers load the models while this process imports the server.
     with open_engine(settings) as engine:
         _serve(settings, engine)
 
 
 def _serve(settings: Settings, engine: Engine) -> None:
+    # Imported here, while the workers load the models.
     from daguerre.cli import provisioning
-    from daguerre.factory import read_catalog
     from daguerre.server.playground.one_time_login import OneTimeLogin
     from daguerre.server.server import Server
-    from daguerre.storage.api_keys import ResourceStore
 
-    model = read_catalog(settings).default_model
     one_time_login = OneTimeLogin()
-    with (
-        closing(ResourceStore.open(settings.database_url, settings.data_dir())) as store,
-        ExitStack() as exit_stack,
-    ):
+    with provisioning.open_store(settings) as store, ExitStack() as exit_stack:
         on_ready = functools.partial(_announce, store, one_time_login, exit_stack)
         server = Server(settings, engine, store, on_ready, one_time_login)
         with closing(server.socket):
             # Not earlier: a start that fails must not leave an address for `daguerre config`.
-            provisioning.create_default(server.settings, store, model)
+            provisioning.create_default(server.settings, store)
             server.serve_forever()
 
 
