@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,23 +150,15 @@ def _place(terrain: str, kind: str, name: str) -> str:
 def decode(tokens: NDArray[np.int64], shape: tuple[int, int], seed: int, palette: int) -> Scene:
     """The scene of tokens (F,) without masks, in one of `SHAPES`; `seed` decides its layout."""
     values = {(f.slot, f.name): f.values[t] for f, t in zip(FIELDS, tokens.tolist(), strict=True)}
-    whole = {name: values[0, name] for name in SCENE_FIELDS}
+    whole: dict[str, Any] = {name: values[0, name] for name in SCENE_FIELDS}
+    whole |= {name: values[0, name] == "yes" for name in ("sun", "moon")}
     items = tuple(
         _object_from_values(whole, {name: values[slot, name] for name in OBJECT_FIELDS})
         for slot in range(1, MAX_OBJECTS + 1)
         if values[slot, "name"]
     )
-    facts = {name: value for name, value in whole.items() if name not in ("sun", "moon")}
-    return Scene(
-        **facts,
-        width=shape[0],
-        height=shape[1],
-        seed=seed,
-        palette=palette,
-        sun=whole["sun"] == "yes",
-        moon=whole["moon"] == "yes",
-        objects=items,
-    )
+    width, height = shape
+    return Scene(**whole, width=width, height=height, seed=seed, palette=palette, objects=items)
 
 
 def _object_from_values(whole: Mapping[str, str], said: Mapping[str, str]) -> SceneObject:
@@ -180,17 +173,8 @@ def _object_from_values(whole: Mapping[str, str], said: Mapping[str, str]) -> Sc
     found = _looks(name)
     look = found[int(said["look"] or "0") % len(found)]
     colour = said["colour"] if things.BY_NAME[name].recolourable else ""
-    return SceneObject(
-        name,
-        look,
-        colour,
-        place,
-        count,
-        size,
-        stature=said["stature"],
-        spot=said["spot"],
-        **flags,
-    )
+    stature, spot = said["stature"], said["spot"]
+    return SceneObject(name, look, colour, place, count, size, stature=stature, spot=spot, **flags)
 
 
 class CompatibilityTables:
@@ -285,9 +269,8 @@ def _named(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
 @lru_cache(maxsize=1)
 def _drawable() -> NDArray[np.bool_]:
     """(V,) bool: the names that have art, and the empty name."""
-    names = OBJECT_FIELDS["name"]
-    found = [name in ("", GLOWING_MUSHROOM) or bool(_looks(name)) for name in names]
-    return np.array(found)
+    undrawn = ("", GLOWING_MUSHROOM)
+    return np.array([name in undrawn or bool(_looks(name)) for name in OBJECT_FIELDS["name"]])
 
 
 @lru_cache(maxsize=2048)

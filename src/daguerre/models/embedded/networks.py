@@ -6,7 +6,7 @@ workers on equal machines must agree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +89,11 @@ def load_networks(
         file.stem: OpenVINONetwork(core, file, config, " ".join(facts), file.stem in _STATIC)
         for file in sorted(folder.glob("*.xml"))
     }
+
+
+def first_inputs() -> Iterator[tuple[str, Inputs]]:
+    """Networks with inputs of the usual shapes, the slowest to compile first."""
+    text, ids = np.zeros((2, 25, 384), np.float32), np.zeros((2, 32), np.int64)
+    tokens, shape = np.zeros((2, 46), np.int64), np.zeros(2, np.int64)
+    yield "denoiser", {"text": text, "negative": text, "tokens": tokens, "shape": shape}
+    yield "text_encoder", {"ids": ids, "mask": np.ones_like(ids)}

@@ -1,0 +1,94 @@
+"""The bundled model's pipeline: from the prompt through its networks to pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daguerre.engine.forward import ForwardRequest, Network, Outputs
+from daguerre.engine.pipeline import Pipeline, Pixels
+from daguerre.models.embedded.decoder import picture
+from daguerre.models.embedded.fields import NUM_LOGITS, SHAPE_INDEX, CompatibilityTables
+from daguerre.models.embedded.negative_prompt import excluded_values
+from daguerre.models.embedded.sampler import Noise, SceneSampler, classifier_free_guidance
+from daguerre.models.embedded.text import PromptTokenizer, condition
+from daguerre.params import ImageParams
+
+PREVIEW_SCALE = 8  # a preview has the image's width and height divided by this
+_MAX_WINDOWS = 8  # text windows in one forward; bounds the delay by a very long prompt
+
+
+class EmbeddedPipelines:
+    """Makes the pipelines of requests, with the tokenizer and the rules of `folder`."""
+
+    def __init__(self, folder: Path, temperature: float, guidance_scale: float) -> None:
+        self._temperature, self._guidance_scale = temperature, guidance_scale
+        self._tokenizer = PromptTokenizer(folder / "tokenizer.json")
+        with (folder / "rules.npz").open("rb") as file, np.load(file) as arrays:
+            self._rules = CompatibilityTables.from_arrays(dict(arrays))
+
+    def read_art(self) -> None:
+        """Draws a preview, which reads the art; needs no network."""
+        sampler = SceneSampler(Noise.draw(1), self._rules, num_steps=1, temperature=0.0)
+        picture(sampler.estimate(np.zeros(NUM_LOGITS, np.float32)), 0, 0, 0, PREVIEW_SCALE)
+
+    def warm_up(self, networks: Mapping[str, Network]) -> None:
+        """Generates an image of the default size, so that the first request is fast."""
+        pipeline = self.pipeline(ImageParams("", "a cat"), num_steps=1)
+        forward = next(pipeline)
+        try:
+            while True:
+                forward = pipeline.send(networks[forward.network](forward.inputs))
+        except StopIteration:
+            pass
+
+    def pipeline(self, params: ImageParams, num_steps: int) -> Pipeline:
+        """The forwards of one request; returns its pixels."""
+        text = yield from self._encode((params.prompt, params.negative_prompt))  # (2, 25, 384)
+        texts = zip(("text", "negative"), text, strict=True)
+        rows = {name: np.stack((one, np.zeros_like(one))) for name, one in texts}
+        noise = Noise.draw(params.seed)
+        excluded = excluded_values(params.negative_prompt)
+        sampler = SceneSampler(noise, self._rules, num_steps, self._temperature, excluded)
+        shape = SHAPE_INDEX[params.width, params.height]
+
+        def preview(outputs: Outputs) -> Pixels:
+            tokens = sampler.estimate(self._guided(outputs))
+            return picture(tokens, shape, noise.layout, noise.palette, PREVIEW_SCALE)
+
+        for index in range(num_steps):
+            tokens = np.stack((sampler.tokens,) * 2)
+            inputs = {**rows, "tokens": tokens, "shape": np.full(2, shape)}
+            step = (index + 1, num_steps)
+            outputs = yield ForwardRequest("denoiser", inputs, "denoise", step, preview)
+            sampler.step(self._guided(outputs), index)
+        layout = np.array([[noise.layout, noise.palette]])
+        drawn = {"tokens": sampler.tokens[None], "layout": layout, "shape": shape}
+        (pixels,) = yield ForwardRequest("decoder", drawn, stage="decode")
+        result: Pixels = np.asarray(pixels[0])
+        return result
+
+    def _guided(self, outputs: Outputs) -> NDArray[np.float32]:
+        """Logits of all fields, with classifier-free guidance."""
+        prompted, free = np.asarray(outputs[0])
+        return classifier_free_guidance(prompted, free, self._guidance_scale)
+
+    def _encode(
+        self, texts: tuple[str, ...]
+    ) -> Generator[ForwardRequest, Outputs, NDArray[np.float32]]:
+        """The text input of the denoiser, (len(texts), 25, 384)."""
+        windows = self._tokenizer.windows(texts)
+        hidden: list[NDArray[np.float32]] = []
+        for start in range(0, len(windows.ids), _MAX_WINDOWS):
+            part = slice(start, start + _MAX_WINDOWS)
+            inputs = {"ids": windows.ids[part], "mask": windows.mask[part]}
+            (rows,) = yield ForwardRequest("text_encoder", inputs, stage="encode")
+            hidden.extend(rows)
+        out, row = [], 0
+        for counts in windows.counts:
+            out.append(condition(np.array(hidden[row : row + len(counts)]), counts))
+            row += len(counts)
+        return np.stack(out)
