@@ -148,6 +148,9 @@ class FakeEngine:
         self.num_queued = self.num_running = 0
         self.num_succeeded = self.num_failed = self.num_cancelled = 0
         self.mean_service_time_s = 2.0
+        self.submitted: list[
+            tuple[asyncio.AbstractEventLoop, asyncio.Task[None], threading.Thread]
+        ] = []
         self.params: list[ImageParams] = []
         self.contexts: list[JobContext] = []
 
@@ -203,6 +206,32 @@ class FakeEngine:
         pixels = np.full((params.height, params.width, 3), flat_colour(params), np.uint8)
         timings = Timings(queue_ms=1.5, encode_ms=2.5, denoise_ms=30.0, decode_ms=4.0)
         return JobSucceeded(GeneratedImage(pixels, params, self.model_infos[0], timings))
+
+    def start_thread(self) -> None:
+        self.num_starts += 1
+
+    def stop_thread(self) -> None:
+        self.num_stops += 1
+
+    def submit(self, params: ImageParams, emit: Callable[[Event], None]) -> tuple[int, int]:
+        """Runs `generate` in a thread, for callers without an event loop."""
+
+        async def run() -> None:
+            async for event in self.generate(params):
+                emit(event)
+
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(run())
+        thread = threading.Thread(target=loop.run_until_complete, args=[asyncio.wait([task])])
+        self.submitted.append((loop, task, thread))
+        thread.start()
+        return len(self.submitted) - 1, 0
+
+    def cancel(self, number: int) -> None:
+        loop, task, thread = self.submitted[number]
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        loop.close()
 
     def stats(self) -> EngineStats:
         return EngineStats(

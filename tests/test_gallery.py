@@ -6,26 +6,37 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
 from conftest import MODEL, FakeEngine, flat_colour
 from PIL import Image
 
 import daguerre
+from daguerre import factory
+from daguerre.config import Settings
 from daguerre.params import SIZES
 from docs import gallery
 
 
-def draw(engine: FakeEngine, entries: tuple[gallery.Entry, ...]) -> list[daguerre.Image]:
-    with daguerre.Model.from_engine(engine, MODEL, embed_prompt=True) as model:
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    fake = FakeEngine()
+    monkeypatch.setattr(factory, "build_engine", lambda settings, catalog: fake)
+    return fake
+
+
+def draw(folder: Path, entries: tuple[gallery.Entry, ...]) -> list[daguerre.Image]:
+    settings = Settings(home=folder / "home", embed_prompt=True)
+    with daguerre.Model.from_settings(settings, MODEL) as model:
         return gallery.draw(model, entries)
 
 
-def test_page_and_pictures(tmp_path: Path) -> None:
+def test_page_and_pictures(tmp_path: Path, engine: FakeEngine) -> None:
     """Every entry has a picture of its shape; pictures of an earlier run are deleted."""
-    engine, entries = FakeEngine(), gallery.ENTRIES
+    entries = gallery.ENTRIES
     stale = tmp_path / gallery.PICTURES / "99.jpg"
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"old")
-    images = draw(engine, entries)
+    images = draw(tmp_path, entries)
     gallery.write(tmp_path, entries, images)
     page = (tmp_path / gallery.PAGE).read_text("utf-8")
     links = re.findall(r"^!\[(.+)\]\((.+)\)$", page, re.MULTILINE)
@@ -40,13 +51,13 @@ def test_page_and_pictures(tmp_path: Path) -> None:
         assert max(abs(a - b) for a, b in zip(pixel, flat_colour(params), strict=True)) <= 3
 
 
-def test_commands_make_the_same_request(tmp_path: Path) -> None:
+def test_commands_make_the_same_request(tmp_path: Path, engine: FakeEngine) -> None:
     """The command below a picture makes the same request as the generator."""
     from daguerre.cli.generate import generate
     from daguerre.protocol.parsing import parse_request
 
     entries = gallery.ENTRIES
-    images = draw(FakeEngine(), entries)
+    images = draw(tmp_path, entries)
     lines = re.findall(r"^\$ daguerre generate (.+)$", gallery.page(entries, images), re.MULTILINE)
     assert len(lines) == len(entries)
     for line, entry in zip(lines, entries, strict=True):

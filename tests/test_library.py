@@ -6,7 +6,6 @@ import asyncio
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +24,7 @@ from daguerre.errors import (
     NotFoundError,
     UnavailableError,
 )
+from daguerre.params import ImageParams
 from daguerre.protocol.parsing import parse_request
 
 PAGE = Path(__file__).parents[1] / "docs" / "guides" / "library.md"
@@ -114,8 +114,15 @@ def test_previews_change_no_pixel() -> None:
         assert np.array_equal(last.image.pixels, model.generate("a fox", seed=5).pixels)
 
 
-def test_closing_the_iterator_cancels(model: daguerre.Model, engine: FakeEngine) -> None:
+def test_closing_the_iterator_cancels(
+    model: daguerre.Model, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A closed iterator cancels the job in the engine."""
+
+    def hold_from_now_on(params: ImageParams, index: int) -> None:
+        engine.is_held = True
+
+    monkeypatch.setattr(engine, "_preview", hold_from_now_on)
     steps = model.stream("a fox")
     next(steps)
     steps.close()  # type: ignore[attr-defined]
@@ -169,7 +176,7 @@ def test_save_by_suffix(model: daguerre.Model, directory: Path) -> None:
 
 
 def test_works_inside_an_event_loop(model: daguerre.Model) -> None:
-    """A notebook has an event loop already; the library uses its own."""
+    """The library works where an event loop runs already, as in a notebook."""
 
     async def main() -> daguerre.Image:
         return model.generate("a fox")
@@ -197,12 +204,11 @@ def test_errors(model: daguerre.Model, engine: FakeEngine) -> None:
 
 
 def test_failed_load(engine: FakeEngine) -> None:
-    """A model that cannot be loaded raises the reason and leaves no thread."""
+    """A model that cannot be loaded raises the reason and stops the engine."""
     engine.is_ready, engine.load_failure = False, "the model could not be loaded: no weights"
     with pytest.raises(InternalError, match="no weights"):
         daguerre.Model.load(MODEL)
     assert engine.num_stops == 1
-    assert "daguerre-library" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_unknown_model() -> None:

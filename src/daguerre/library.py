@@ -10,32 +10,30 @@ The same fields and seed produce the same bytes as `daguerre generate` and the s
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Coroutine, Iterator
+import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Self
 
 from daguerre import factory, params
 from daguerre.config import Settings
 from daguerre.errors import InternalError, InvalidRequestError, UnavailableError
 from daguerre.imagefile.encoding import SUFFIXES, encode, format_of
-from daguerre.models.catalog import DEFAULT_MODEL, checkpoint_catalog
-from daguerre.params import MAX_PREVIEWS, JobFailed, JobSucceeded, StepCompleted
-from daguerre.protocol.parsing import describe_constraint, field_schemas, parse_request
+from daguerre.models.catalog import DEFAULT_MODEL, Catalog, checkpoint_catalog
+from daguerre.params import MAX_PREVIEWS, Event, JobFailed, JobSucceeded, StepCompleted
+from daguerre.protocol.parsing import parse_request
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from daguerre.engine.interface import Engine
+    from daguerre.engine.thread_engine import ThreadEngine
 
 __all__ = ["Image", "ImageParams", "Model", "Step"]
 
 _LOADING_POLL_S = 0.02
-_Result = TypeVar("_Result")
 
 
 class ImageParams(params.ImageParams):
@@ -51,10 +49,8 @@ class ImageParams(params.ImageParams):
 
     def __init__(self, prompt: str, *, previews: int = 0, **fields: object) -> None:
         if previews not in range(MAX_PREVIEWS + 1):
-            rule = describe_constraint(field_schemas()["partial_images"])
-            raise InvalidRequestError(
-                f"previews is {previews!r}; it must be {rule}", param="previews"
-            )
+            rule = f"it must be an integer from 0 to {MAX_PREVIEWS}"
+            raise InvalidRequestError(f"previews is {previews!r}; {rule}", param="previews")
         request = {"model": DEFAULT_MODEL, "prompt": prompt, **fields}
         request |= {"stream": True, "partial_images": previews} if previews else {}
         super().__init__(**asdict(parse_request(request).to_image_params()))
@@ -98,16 +94,13 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """Progress of a generation: step `index` (1-based) of `total` is complete.
+class Step(StepCompleted):
+    """Step `index` (1-based) of `total` is complete; only the last `Step` has the image.
 
     `preview` is the estimated image (h, w, 3) uint8, smaller than the image, at the steps that have
-    one. Only the last `Step` has the image.
+    one.
     """
 
-    index: int
-    total: int
-    preview: NDArray[np.uint8] | None = None
     image: Image | None = None
 
 
@@ -118,23 +111,23 @@ class Model:
     `with` block, frees its memory.
     """
 
-    def __init__(self, engine: Engine, model_id: str, *, embed_prompt: bool) -> None:
-        """Use `load`, `from_settings` or `from_engine`."""
+    def __init__(self, engine: ThreadEngine, model_id: str, *, embed_prompt: bool) -> None:
+        """Starts the engine, and returns when it serves the model; `load` is the usual way."""
         self.id = model_id
-        self._engine, self._embed_prompt = engine, embed_prompt
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="daguerre-library", daemon=True
-        )
-        self._thread.start()
+        self._engine, self._embed_prompt, self._is_closed = engine, embed_prompt, False
+        engine.start_thread()
+        try:
+            while not (stats := engine.stats()).is_ready:
+                if stats.failure:
+                    raise InternalError(stats.failure)
+                time.sleep(_LOADING_POLL_S)
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def load(
-        cls,
-        model: str | Path | None = None,
-        *,
-        catalog: str | Path | None = None,
-        threads: int = 0,
+        cls, model: str | Path | None = None, *, catalog: str | Path | None = None, threads: int = 0
     ) -> Self:
         """Loads a model into this process; returns when it is ready.
 
@@ -146,106 +139,67 @@ class Model:
         """
         settings = Settings.load({"catalog": catalog, "threads_per_worker": threads})
         served = factory.read_catalog(settings)
-        if model is None or str(model) in served.models or not Path(model).is_dir():
-            return cls.from_settings(settings, str(model or served.default_model))
-        path = Path(model)
-        engine = factory.build_engine(settings, checkpoint_catalog(path))
-        return cls.from_engine(engine, path.resolve().name, embed_prompt=settings.embed_prompt)
+        name = str(model or served.default_model)
+        if name not in served.models and Path(name).is_dir():
+            served = checkpoint_catalog(Path(name))
+            name = served.default_model
+        return cls.from_settings(settings, name, served)
 
     @classmethod
-    def from_settings(cls, settings: Settings, model_id: str) -> Self:
-        """Loads a model of the catalog as `load` does, with all settings given."""
-        engine = factory.build_engine(settings, factory.read_catalog(settings).only(model_id))
-        return cls.from_engine(engine, model_id, embed_prompt=settings.embed_prompt)
+    def from_settings(
+        cls, settings: Settings, model_id: str, catalog: Catalog | None = None
+    ) -> Self:
+        """Loads a model of a catalog, by default the catalog that the settings name."""
+        served = (catalog or factory.read_catalog(settings)).only(model_id)
+        engine = factory.build_engine(settings, served)
+        return cls(engine, model_id, embed_prompt=settings.embed_prompt)
 
-    @classmethod
-    def from_engine(cls, engine: Engine, model_id: str, *, embed_prompt: bool = False) -> Self:
-        """Starts an engine that serves the model, and stops it in `close`."""
-        loaded = cls(engine, model_id, embed_prompt=embed_prompt)
-        try:
-            loaded._run(loaded._start())
-        except BaseException:
-            loaded.close()
-            raise
-        return loaded
-
-    def generate(self, prompt: str | params.ImageParams, **fields: object) -> Image:
+    def generate(self, prompt: str | params.ImageParams, **fields: Any) -> Image:
         """Generates one image of `ImageParams`, or of a prompt and their fields."""
-        *_, last = self._steps(self._params(prompt, fields))
+        *_, last = self.stream(prompt, **fields)
         assert last.image is not None, "the last step has no image. This is a bug."
         return last.image
 
-    def stream(self, prompt: str | params.ImageParams, **fields: object) -> Iterator[Step]:
+    def stream(self, prompt: str | params.ImageParams, **fields: Any) -> Iterator[Step]:
         """Like `generate`, but yields a `Step` after each denoising step and one with the image.
 
         `previews` is the number of steps with a preview. Closing the iterator cancels the
         generation.
         """
-        return self._steps(self._params(prompt, fields))
-
-    def close(self) -> None:
-        """Cancels what is running and frees the model's memory; may be called twice."""
-        if self._loop.is_closed():
-            return
-        self._run(self._engine.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _params(
-        self, prompt: str | params.ImageParams, fields: dict[str, Any]
-    ) -> params.ImageParams:
         if isinstance(prompt, str):
             prompt = ImageParams(prompt, **fields)
         elif fields:
             raise InvalidRequestError(
                 f"{', '.join(fields)} given together with ImageParams; pass them to ImageParams"
             )
-        return params.ImageParams(**asdict(prompt) | {"model": self.id})
+        return self._steps(params.ImageParams(**asdict(prompt) | {"model": self.id}))
 
-    async def _start(self) -> None:
-        await self._engine.start()
-        while not (stats := self._engine.stats()).is_ready:
-            if stats.failure:
-                raise InternalError(stats.failure)
-            await asyncio.sleep(_LOADING_POLL_S)
+    def close(self) -> None:
+        """Cancels what is running and frees the model's memory; may be called twice."""
+        self._is_closed = True
+        self._engine.stop_thread()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def _steps(self, resolved: params.ImageParams) -> Iterator[Step]:
-        if self._loop.is_closed():
+        if self._is_closed:
             raise UnavailableError("the model is closed; load it again")
-        events = self._engine.generate(resolved)
+        events: SimpleQueue[Event] = SimpleQueue()
+        number, _ = self._engine.submit(resolved, events.put)
         index = total = 0
         try:
             while True:
-                event = self._run(anext(events))
-                if isinstance(event, StepCompleted):
-                    index, total = event.index, event.total
-                    yield Step(index, total, event.preview)
-                elif isinstance(event, JobSucceeded):
-                    yield Step(index, total, image=Image(event.image, self._embed_prompt))
-                    return
-                elif isinstance(event, JobFailed):
-                    raise event.error
+                match events.get():
+                    case StepCompleted(index, total, preview):
+                        yield Step(index, total, preview)
+                    case JobSucceeded(generated):
+                        yield Step(index, total, image=Image(generated, self._embed_prompt))
+                        return
+                    case JobFailed(error):
+                        raise error
         finally:
-            if not self._loop.is_closed():
-                self._run(events.aclose())
-
-    def _run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-        """Runs a coroutine on the model's own event loop, so that callers may have one, too."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        try:
-            return future.result()
-        except BaseException:  # for example KeyboardInterrupt
-            future.cancel()
-            raise
+            self._engine.cancel(number)

@@ -87,12 +87,16 @@ class ThreadEngine(JobQueue):
         self._thread.start()
 
     async def stop(self) -> None:
+        """See `stop_thread`."""
+        await asyncio.to_thread(self.stop_thread)
+
+    def stop_thread(self) -> None:
         """Ends all jobs with `JobFailed(UnavailableError)`, and returns when the thread ends."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify()
         if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+            self._thread.join()
             self._thread = None
 
     async def drain(self) -> None:
