@@ -82,7 +82,7 @@ class GatedModel:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Service:
     engine: ThreadEngine
     model: GatedModel
     port: int
@@ -101,13 +101,13 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with _serving(tmp_path_factory.mktemp("disconnect")) as scene:
-        yield scene
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with _serving(tmp_path_factory.mktemp("disconnect")) as service:
+        yield service
 
 
 @contextmanager
-def _serving(folder: Path) -> Iterator[Scene]:
+def _serving(folder: Path) -> Iterator[Service]:
     model = GatedModel()
     engine = ThreadEngine([model], max_queued_jobs=4, max_running_jobs=1)
     settings = Settings(home=folder, port=0)
@@ -118,7 +118,7 @@ def _serving(folder: Path) -> Iterator[Scene]:
     thread.start()
     try:
         wait_until(lambda: engine.stats().is_ready, timeout_s=WAIT_S)
-        yield Scene(engine, model, server.settings.port, key)
+        yield Service(engine, model, server.settings.port, key)
     finally:
         server.should_exit = True
         thread.join(WAIT_S)
@@ -134,47 +134,47 @@ def disconnect(connection: socket.socket, *, is_reset: bool) -> None:
 
 
 @pytest.mark.parametrize("is_reset", [False, True], ids=["closed", "reset"])
-def test_disconnect_while_running(scene: Scene, is_reset: bool) -> None:
+def test_disconnect_while_running(service: Service, is_reset: bool) -> None:
     """The engine finishes the current forward pass and runs no more for this job."""
-    gate, before = scene.model.gate, scene.engine.stats()
+    gate, before = service.model.gate, service.engine.stats()
     gate.close(call=2)
-    connection = scene.connect()
-    scene.send(connection, seed=1)
+    connection = service.connect()
+    service.send(connection, seed=1)
     assert gate.is_inside.wait(WAIT_S)
-    assert scene.engine.stats().num_running == 1
+    assert service.engine.stats().num_running == 1
 
     disconnect(connection, is_reset=is_reset)
     # The job is cancelled while its forward pass still runs.
-    wait_until(lambda: scene.engine.stats().num_running == 0)
-    assert scene.engine.stats().num_forwards == before.num_forwards + 2  # encoder, first step
-    with scene.connect() as following:
-        scene.send(following, seed=2)
-        wait_until(lambda: scene.engine.stats().num_queued == 1)
+    wait_until(lambda: service.engine.stats().num_running == 0)
+    assert service.engine.stats().num_forwards == before.num_forwards + 2  # encoder, first step
+    with service.connect() as following:
+        service.send(following, seed=2)
+        wait_until(lambda: service.engine.stats().num_queued == 1)
         gate.is_open.set()
         assert read_answer(following)[0] == 200
 
-    after = scene.engine.stats()
+    after = service.engine.stats()
     assert gate.num_calls == 2 + NUM_STEPS
     assert after.num_forwards == before.num_forwards + 3 + FORWARDS_PER_IMAGE
     assert after.num_cancelled == before.num_cancelled + 1
     assert after.num_succeeded == before.num_succeeded + 1
 
 
-def test_disconnect_while_queued(scene: Scene) -> None:
+def test_disconnect_while_queued(service: Service) -> None:
     """A job whose client disconnects in the queue runs no forward pass."""
-    gate, before = scene.model.gate, scene.engine.stats()
+    gate, before = service.model.gate, service.engine.stats()
     gate.close(call=1)
-    with scene.connect() as running:
-        scene.send(running, seed=1)
+    with service.connect() as running:
+        service.send(running, seed=1)
         assert gate.is_inside.wait(WAIT_S)
-        waiting = scene.connect()
-        scene.send(waiting, seed=2)
-        wait_until(lambda: scene.engine.stats().num_queued == 1)
+        waiting = service.connect()
+        service.send(waiting, seed=2)
+        wait_until(lambda: service.engine.stats().num_queued == 1)
         disconnect(waiting, is_reset=False)
-        wait_until(lambda: scene.engine.stats().num_queued == 0)
+        wait_until(lambda: service.engine.stats().num_queued == 0)
         gate.is_open.set()
         assert read_answer(running)[0] == 200
 
-    after = scene.engine.stats()
+    after = service.engine.stats()
     assert after.num_forwards == before.num_forwards + FORWARDS_PER_IMAGE
     assert after.num_cancelled == before.num_cancelled + 1

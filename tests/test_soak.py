@@ -108,7 +108,7 @@ def test_pool_drops_connections_that_were_idle_for_long(
         def close(self) -> None:
             closed.append(self)
 
-    async def scene() -> None:
+    async def main() -> None:
         pool = overload.Pool(Target("http://x", ""), lambda: now_s[0])
         one, other = await pool.take(), await pool.take()
         pool.give_back(one)
@@ -121,4 +121,4 @@ def test_pool_drops_connections_that_were_idle_for_long(
 
     now_s, closed = [0.0], list[object]()
     monkeypatch.setattr(overload, "Connection", Connection)
-    asyncio.run(scene())
+    asyncio.run(main())

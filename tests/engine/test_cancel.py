@@ -12,8 +12,8 @@ from daguerre.engine.forward import Inputs
 from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.errors import QueueFullError
 from daguerre.params import Event, JobQueued, JobSucceeded, StepCompleted
+from engine.harness import events, make, pixels, ready, run, until
 from engine.networks import ToyModel, params
-from engine.scenes import events, make, pixels, ready, run, until
 
 
 def test_cancel_in_the_middle() -> None:
@@ -21,7 +21,7 @@ def test_cancel_in_the_middle() -> None:
     event follows, and the pipeline is closed."""
     entered, release = threading.Event(), threading.Event()
 
-    async def scene() -> None:
+    async def main() -> None:
         model = ToyModel()
 
         def pause(inputs: Inputs) -> None:
@@ -46,13 +46,13 @@ def test_cancel_in_the_middle() -> None:
             assert pixels((await events(engine, params(2)))[-1])
             assert engine.stats().num_succeeded == 1
 
-    run(scene())
+    run(main())
 
 
 def test_cancel_while_queued() -> None:
     """A job that is cancelled in the queue never starts, and its place is free at once."""
 
-    async def scene() -> None:
+    async def main() -> None:
         model, gate = ToyModel(), threading.Event()
         model.on_pipeline = lambda: gate.wait(20)
         async with ready(make(model, running=1, waiting=1)) as engine:
@@ -69,13 +69,13 @@ def test_cancel_while_queued() -> None:
             assert model.closed == [1, 3]
             assert engine.stats().num_cancelled == 1
 
-    run(scene())
+    run(main())
 
 
 def test_cancelled_task_cancels_its_job() -> None:
     """Cancelling a task that waits for an event cancels its job."""
 
-    async def scene() -> None:
+    async def main() -> None:
         model, gate = ToyModel(), threading.Event()
         model.on_pipeline = lambda: gate.wait(20)
         async with ready(make(model)) as engine:
@@ -88,7 +88,7 @@ def test_cancelled_task_cancels_its_job() -> None:
             await until(lambda: engine.stats().num_cancelled == 1)
             assert engine.stats().num_succeeded == 0
 
-    run(scene())
+    run(main())
 
 
 def test_many_cancels_leave_nothing_behind() -> None:
@@ -103,7 +103,7 @@ def test_many_cancels_leave_nothing_behind() -> None:
                     return False
         return isinstance(seen[-1], JobSucceeded)
 
-    async def scene() -> None:
+    async def main() -> None:
         model = ToyModel()
         async with ready(make(model, running=4)) as engine:
             done = await asyncio.gather(*(visit(engine, seed) for seed in range(1, 61)))
@@ -115,7 +115,7 @@ def test_many_cancels_leave_nothing_behind() -> None:
             assert stats.num_succeeded + stats.num_cancelled == 60 and stats.num_succeeded >= 30
             assert (stats.num_queued, stats.num_running, stats.num_failed) == (0, 0, 0)
 
-    run(scene())
+    run(main())
 
 
 def test_reused_job_number() -> None:
@@ -123,7 +123,7 @@ def test_reused_job_number() -> None:
     first one is removed, and can be cancelled."""
     entered, release = threading.Semaphore(0), threading.Semaphore(0)
 
-    async def scene() -> None:
+    async def main() -> None:
         model = ToyModel()
 
         def pause(inputs: Inputs) -> None:
@@ -145,4 +145,4 @@ def test_reused_job_number() -> None:
             await until(lambda: engine.stats().num_cancelled == 2)
             assert engine.stats().num_succeeded == 0
 
-    run(scene())
+    run(main())

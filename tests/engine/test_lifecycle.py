@@ -17,14 +17,14 @@ from daguerre.errors import (
     UnavailableError,
 )
 from daguerre.params import JobContext, JobQueued, JobSucceeded, StepCompleted
+from engine.harness import error, events, make, pixels, ready, run, until
 from engine.networks import Clock, ToyModel, ToyNetwork, params
-from engine.scenes import error, events, make, pixels, ready, run, until
 
 
 def test_not_ready_while_loading() -> None:
     """Requests fail with `NotReadyError` until the models are loaded, and after `stop`."""
 
-    async def scene() -> None:
+    async def main() -> None:
         gate = threading.Event()
         engine = make(ToyModel(on_load=lambda: gate.wait(20)))
         assert [info.model for info in engine.models()] == ["toy"]
@@ -42,7 +42,7 @@ def test_not_ready_while_loading() -> None:
         with pytest.raises(NotReadyError, match="shutting down"):
             await anext(engine.generate(params()))
 
-    run(scene())
+    run(main())
 
 
 def test_load_failure(caplog: pytest.LogCaptureFixture) -> None:
@@ -53,7 +53,7 @@ def test_load_failure(caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise OSError("weights.bin\nis not there")
 
-    async def scene() -> None:
+    async def main() -> None:
         engine = make(ToyModel(on_load=fail))
         await engine.start()
         await until(lambda: bool(engine.stats().failure))
@@ -66,7 +66,7 @@ def test_load_failure(caplog: pytest.LogCaptureFixture) -> None:
         await engine.stop()
         assert engine.stats().failure == expected
 
-    run(scene())
+    run(main())
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -76,32 +76,32 @@ def test_thread_that_dies() -> None:
     def end() -> None:
         raise SystemExit
 
-    async def scene() -> None:
+    async def main() -> None:
         engine = make(ToyModel(on_load=end))
         await engine.start()
         await until(lambda: bool(engine.stats().failure))
         await engine.stop()
 
-    run(scene())
+    run(main())
 
 
 def test_unknown_model() -> None:
     """The error for a model that is not served names the served ones."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(make(ToyModel(), ToyModel(name="other"))) as engine:
             with pytest.raises(NotFoundError, match="'nope' is not served; served: toy, other"):
                 await anext(engine.generate(params(model="nope")))
             (*_, last) = await events(engine, params(model="other"))
             assert isinstance(last, JobSucceeded) and last.image.model_info.model == "other"
 
-    run(scene())
+    run(main())
 
 
 def test_stop_with_running_jobs() -> None:
     """`stop` ends running and queued jobs with a clear error, and ends the thread."""
 
-    async def scene() -> None:
+    async def main() -> None:
         model, entered, release = ToyModel(), threading.Event(), threading.Event()
 
         def pause(inputs: Inputs) -> None:
@@ -124,13 +124,13 @@ def test_stop_with_running_jobs() -> None:
         assert (stats.num_cancelled, stats.num_queued, stats.num_running) == (2, 0, 0)
         assert not stats.is_ready
 
-    run(scene())
+    run(main())
 
 
 def test_drain_finishes_accepted_jobs() -> None:
     """`drain` rejects new jobs, and returns when the accepted ones have ended."""
 
-    async def scene() -> None:
+    async def main() -> None:
         model, gate = ToyModel(), threading.Event()
         model.on_pipeline = lambda: gate.wait(20)
         async with ready(make(model)) as engine:
@@ -146,14 +146,14 @@ def test_drain_finishes_accepted_jobs() -> None:
             await draining
             assert pixels((await task)[-1])
 
-    run(scene())
+    run(main())
 
 
 def test_each_model_has_its_service_time() -> None:
     """A job behind one of a fast model is accepted, however slow another model is. Behind a job of
     the slow model it is rejected at once."""
 
-    async def scene() -> None:
+    async def main() -> None:
         clock, gate = Clock(), threading.Event()
         fast = ToyModel(ToyNetwork("denoiser", clock, forward_s=0.01), num_steps=1, name="fast")
         slow = ToyModel(ToyNetwork("denoiser", clock, forward_s=100.0), num_steps=1, name="slow")
@@ -175,14 +175,14 @@ def test_each_model_has_its_service_time() -> None:
             for job in (first, second, third):
                 assert pixels([event async for event in job][-1])
 
-    run(scene())
+    run(main())
 
 
 def test_service_time_of_the_first_job() -> None:
     """Before the first job ends, its steps give a provisional service time. The first step, which
     may include a compilation, does not count."""
 
-    async def scene() -> None:
+    async def main() -> None:
         model, gate = ToyModel(), threading.Event()
         clock, calls = model.denoiser.clock, model.denoiser.calls
 
@@ -205,7 +205,7 @@ def test_service_time_of_the_first_job() -> None:
             gate.set()
             assert pixels([event async for event in first][-1]) and pixels((await second)[-1])
 
-    run(scene())
+    run(main())
 
 
 def test_stopped_engine_starts_again() -> None:
@@ -213,12 +213,12 @@ def test_stopped_engine_starts_again() -> None:
     engine = make(ToyModel())
     images = []
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine):
             images.append(pixels((await events(engine, params()))[-1]))
 
-    run(scene())
-    run(scene())
+    run(main())
+    run(main())
     assert images[0] == images[1]
 
 
@@ -236,19 +236,19 @@ def test_closed_event_loop() -> None:
     loop.close()
     gate.set()
 
-    async def scene() -> None:
+    async def main() -> None:
         await until(lambda: bool(engine.stats().num_cancelled == 1))
         assert pixels((await events(engine, params(2)))[-1])
         await engine.stop()
 
-    run(scene())
+    run(main())
     assert engine.stats().num_succeeded == 1
 
 
 def test_bug_in_a_step(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A bug in the engine fails the current jobs and is logged; the engine continues."""
 
-    async def scene() -> None:
+    async def main() -> None:
         model = ToyModel()
         async with ready(make(model)) as engine:
             with monkeypatch.context() as patch:
@@ -257,5 +257,5 @@ def test_bug_in_a_step(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptur
             assert model.closed == [1]
             assert pixels((await events(engine, params(1)))[-1])
 
-    run(scene())
+    run(main())
     assert "KeyError: 99" in caplog.text

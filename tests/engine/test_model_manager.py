@@ -15,8 +15,8 @@ from daguerre.engine.loop import Loop
 from daguerre.engine.model_manager import RETRY_S
 from daguerre.errors import InvalidRequestError, UnavailableError
 from daguerre.params import Event, JobSucceeded
+from engine.harness import error, events, make, pixels, ready, run
 from engine.networks import Clock, ToyModel, ToyNetwork, params
-from engine.scenes import error, events, make, pixels, ready, run
 
 
 @dataclass
@@ -62,7 +62,7 @@ def evictable(memory: Memory, clock: Clock, *names: str, **options: Any) -> list
     ]
 
 
-class Scene:
+class LoopHarness:
     """A loop with these models, and the events of its jobs."""
 
     def __init__(self, clock: Clock, models: Sequence[ToyModel]) -> None:
@@ -96,73 +96,73 @@ def clock() -> Clock:
 def test_first_request_loads(clock: Clock) -> None:
     """A model is loaded once, on its first request, and stays while memory suffices."""
     memory = Memory(total=20)
-    scene = Scene(clock, evictable(memory, clock, "one", "two"))
-    assert scene.loop.model_manager.preload_names() == [] and memory.log == []
-    scene.submit("one", "two", "one")
-    assert all(isinstance(last, JobSucceeded) for last in scene.finish())
+    harness = LoopHarness(clock, evictable(memory, clock, "one", "two"))
+    assert harness.loop.model_manager.preload_names() == [] and memory.log == []
+    harness.submit("one", "two", "one")
+    assert all(isinstance(last, JobSucceeded) for last in harness.finish())
     assert memory.log == ["+one", "+two"]
 
 
 def test_least_recently_used_is_evicted(clock: Clock) -> None:
     """The least recently used models are evicted, and no more than needed."""
     memory = Memory(total=20)
-    scene = Scene(clock, evictable(memory, clock, "one", "two", "three"))
+    harness = LoopHarness(clock, evictable(memory, clock, "one", "two", "three"))
     for name in ("one", "two", "one", "three", "two"):
-        scene.submit(name)
-        scene.finish()
+        harness.submit(name)
+        harness.finish()
     assert memory.log == ["+one", "+two", "-two", "+three", "-one", "+two"]
-    assert not scene.loop.model_manager.is_loaded("one") and scene.loop.model_manager.is_loaded(
+    assert not harness.loop.model_manager.is_loaded("one") and harness.loop.model_manager.is_loaded(
         "three"
     )
 
 
 def test_image_is_the_same_after_a_reload(clock: Clock) -> None:
     """A model that was evicted and loaded again gives the same bits."""
-    scene = Scene(clock, evictable(Memory(total=10), clock, "one", "two"))
+    harness = LoopHarness(clock, evictable(Memory(total=10), clock, "one", "two"))
     for name in ("one", "two", "one"):
-        scene.submit(name)
-        scene.finish()
+        harness.submit(name)
+        harness.finish()
     job_params = params(seed=1, model="one")
     again: list[Event] = []
-    scene.loop.add(Job(9, job_params, again.append, stage_started_s=0.0))
-    scene.finish()
-    assert pixels(again[-1]) == pixels(scene.events[0][-1])
+    harness.loop.add(Job(9, job_params, again.append, stage_started_s=0.0))
+    harness.finish()
+    assert pixels(again[-1]) == pixels(harness.events[0][-1])
 
 
 def test_busy_model_is_not_evicted(clock: Clock) -> None:
     """A busy model stays until its jobs end. Then the model that waits for memory is loaded, before
     later jobs of the first one."""
     memory = Memory(total=10)
-    scene = Scene(clock, evictable(memory, clock, "one", "two"))
-    scene.submit("one", "two")
-    scene.loop.step()
-    scene.submit("one", "one")
-    assert all(isinstance(last, JobSucceeded) for last in scene.finish())
+    harness = LoopHarness(clock, evictable(memory, clock, "one", "two"))
+    harness.submit("one", "two")
+    harness.loop.step()
+    harness.submit("one", "one")
+    assert all(isinstance(last, JobSucceeded) for last in harness.finish())
     assert memory.log == ["+one", "-one", "+two", "-two", "+one"]
 
 
 def test_job_that_waits_for_memory_can_be_cancelled(clock: Clock) -> None:
     """A job that is cancelled while it waits for memory does not block later jobs."""
     memory = Memory(total=10)
-    scene = Scene(clock, evictable(memory, clock, "one", "two"))
-    scene.submit("one", "two", "one")
-    scene.loop.cancel(scene.loop._jobs[2])
-    while scene.loop.has_jobs:
-        scene.loop.step()
-    assert memory.log == ["+one"] and scene.events[1] == []
-    assert isinstance(scene.events[2][-1], JobSucceeded)
+    harness = LoopHarness(clock, evictable(memory, clock, "one", "two"))
+    harness.submit("one", "two", "one")
+    harness.loop.cancel(harness.loop._jobs[2])
+    while harness.loop.has_jobs:
+        harness.loop.step()
+    assert memory.log == ["+one"] and harness.events[1] == []
+    assert isinstance(harness.events[2][-1], JobSucceeded)
 
 
 def test_models_with_shared_weights_stay_together(clock: Clock) -> None:
     """Two models with one checkpoint need its memory once, and are evicted together."""
     memory = Memory(total=10)
     models = evictable(memory, clock, "slow", "fast", weights_key="sd")
-    scene = Scene(clock, [*models, *evictable(memory, clock, "other")])
-    scene.submit("slow", "fast")
-    scene.finish()
+    harness = LoopHarness(clock, [*models, *evictable(memory, clock, "other")])
+    harness.submit("slow", "fast")
+    harness.finish()
     assert memory.log == ["+slow", "+fast"]
-    scene.submit("other")
-    scene.finish()
+    harness.submit("other")
+    harness.finish()
     assert memory.log[2:] == ["-slow", "-fast", "+other"]
 
 
@@ -174,22 +174,22 @@ def test_eviction_is_per_device(clock: Clock) -> None:
         *evictable(device, clock, "far", device="cuda:0"),
         ToyModel(ToyNetwork("denoiser", clock), name="fixed"),
     ]
-    scene = Scene(clock, models)
-    assert scene.loop.model_manager.preload_names() == ["fixed"]
-    scene.loop.model_manager.load("fixed")
+    harness = LoopHarness(clock, models)
+    assert harness.loop.model_manager.preload_names() == ["fixed"]
+    harness.loop.model_manager.load("fixed")
     for name in ("far", "fixed", "one", "two"):
-        scene.submit(name)
-        scene.finish()
+        harness.submit(name)
+        harness.finish()
     assert device.log == ["+far"] and memory.log == ["+one", "-one", "+two"]
-    assert scene.loop.model_manager.is_loaded("fixed")
+    assert harness.loop.model_manager.is_loaded("fixed")
 
 
 def test_model_larger_than_memory_is_tried(clock: Clock) -> None:
     """If there is nothing to evict, the model is loaded anyway: its size is an estimate."""
     memory = Memory(total=5)
-    scene = Scene(clock, evictable(memory, clock, "one"))
-    scene.submit("one")
-    assert isinstance(scene.finish()[0], JobSucceeded)
+    harness = LoopHarness(clock, evictable(memory, clock, "one"))
+    harness.submit("one")
+    assert isinstance(harness.finish()[0], JobSucceeded)
 
 
 def test_model_that_cannot_be_loaded(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -197,16 +197,16 @@ def test_model_that_cannot_be_loaded(clock: Clock, caplog: pytest.LogCaptureFixt
     memory = Memory(total=40)
     bad, good = evictable(memory, clock, "bad", "good")
     bad.is_broken = True
-    scene = Scene(clock, [bad, good])
-    scene.submit("bad", "good", "bad")
-    first, second, third = scene.finish()
+    harness = LoopHarness(clock, [bad, good])
+    harness.submit("bad", "good", "bad")
+    first, second, third = harness.finish()
     assert isinstance(error(first), UnavailableError) and isinstance(error(third), UnavailableError)
     assert "'bad' could not be loaded" in str(error(first)) and isinstance(second, JobSucceeded)
     assert memory.log == ["+bad", "+good"] and "no weights" in caplog.text
     bad.is_broken = False
     clock.now_s += RETRY_S
-    scene.submit("bad")
-    assert isinstance(scene.finish()[-1], JobSucceeded) and memory.log[2:] == ["+bad"]
+    harness.submit("bad")
+    assert isinstance(harness.finish()[-1], JobSucceeded) and memory.log[2:] == ["+bad"]
 
 
 def test_unsupported_parameters_fail_after_loading(clock: Clock) -> None:
@@ -217,9 +217,9 @@ def test_unsupported_parameters_fail_after_loading(clock: Clock) -> None:
 
     (model,) = evictable(Memory(total=10), clock, "one")
     model.on_pipeline = reject
-    scene = Scene(clock, [model])
-    scene.submit("one")
-    assert isinstance(error(scene.events[0][-1]), InvalidRequestError)
+    harness = LoopHarness(clock, [model])
+    harness.submit("one")
+    assert isinstance(error(harness.events[0][-1]), InvalidRequestError)
 
 
 def test_preload_loads_what_fits(caplog: pytest.LogCaptureFixture) -> None:
@@ -227,10 +227,10 @@ def test_preload_loads_what_fits(caplog: pytest.LogCaptureFixture) -> None:
     memory, clock = Memory(total=10), Clock()
     models = evictable(memory, clock, "one", "two", preload=True)
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(make(*models)) as engine:
             assert memory.log == ["+one"] and "two does not fit into free memory" in caplog.text
             assert isinstance((await events(engine, params(model="two")))[-1], JobSucceeded)
             assert memory.log == ["+one", "-one", "+two"]
 
-    run(scene())
+    run(main())

@@ -13,8 +13,8 @@ from daguerre.engine.forward import Outputs
 from daguerre.engine.pipeline import Pixels
 from daguerre.engine.previews import preview_steps
 from daguerre.params import MAX_PREVIEWS, Event, StepCompleted
+from engine.harness import events, make, pixels, ready, run, together
 from engine.networks import ToyModel, params, shade
-from engine.scenes import events, make, pixels, ready, run, together
 
 
 def shown(received: Sequence[Event]) -> list[int]:
@@ -59,7 +59,7 @@ def test_preview_is_drawn_from_its_step() -> None:
         drawn.append(shade(outputs))
         return drawn[-1]
 
-    async def scene() -> None:
+    async def main() -> None:
         model = ToyModel(num_steps=9, preview=draw)
         async with ready(make(model)) as engine:
             received = await events(engine, replace(params(), num_previews=2))
@@ -72,14 +72,14 @@ def test_preview_is_drawn_from_its_step() -> None:
             await events(engine, params())
             assert len(drawn) == 2  # no preview without a request for one
 
-    run(scene())
+    run(main())
 
 
 def test_previews_do_not_affect_the_image(tmp_path: Path) -> None:
     """With previews, alone or in a batch with jobs without them, the bytes, forwards and
     certificates are the same."""
 
-    async def scene() -> None:
+    async def main() -> None:
         model = ToyModel()
         async with ready(make(model)) as engine:
             plain = await together(engine, model, [params(1), params(2)])
@@ -93,7 +93,7 @@ def test_previews_do_not_affect_the_image(tmp_path: Path) -> None:
             assert model.denoiser.calls == calls and max(calls) == 4
             assert engine.stats().certificates == certificates
 
-    run(scene())
+    run(main())
 
 
 def test_num_previews_is_not_compared() -> None:
@@ -114,12 +114,12 @@ def test_num_previews_is_not_compared() -> None:
 def test_failed_preview(wrong: object, caplog: pytest.LogCaptureFixture) -> None:
     """A preview that cannot be drawn is logged, and the image is the same."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(make(ToyModel())) as engine:
             plain = pixels((await events(engine, params()))[-1])
         async with ready(make(ToyModel(preview=wrong))) as engine:  # type: ignore[arg-type]
             received = await events(engine, replace(params(), num_previews=3))
             assert shown(received) == [] and pixels(received[-1]) == plain
 
-    run(scene())
+    run(main())
     assert "no preview after step 1 of 4 of denoiser" in caplog.text

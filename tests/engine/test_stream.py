@@ -42,11 +42,11 @@ class ScriptedEngine(JobQueue):
 
 
 def received(engine: ScriptedEngine, context: JobContext) -> list[Event]:
-    async def scene() -> list[Event]:
+    async def main() -> list[Event]:
         async with asyncio.timeout(20), aclosing(engine.generate(params(), context)) as events:
             return [event async for event in events]
 
-    return asyncio.run(scene())
+    return asyncio.run(main())
 
 
 def test_position_never_rises(monkeypatch: pytest.MonkeyPatch) -> None:

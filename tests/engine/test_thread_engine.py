@@ -10,6 +10,7 @@ import pytest
 from daguerre.engine.forward import Inputs
 from daguerre.errors import InternalError
 from daguerre.params import JobQueued, JobSucceeded, StepCompleted
+from engine.harness import error, events, make, pixels, ready, run, together
 from engine.networks import (
     ChangingNetwork,
     LoudNetwork,
@@ -18,13 +19,12 @@ from engine.networks import (
     ToyNetwork,
     params,
 )
-from engine.scenes import error, events, make, pixels, ready, run, together
 
 
 def test_one_job_event_by_event() -> None:
     """A job yields its position, its steps in order, and its image with timings."""
 
-    async def scene() -> None:
+    async def main() -> None:
         model = ToyModel()
         async with ready(make(model)) as engine:
             *before, last = await events(engine, params())
@@ -51,14 +51,14 @@ def test_one_job_event_by_event() -> None:
                 stats.service_times.mean_service_time_s,
             ) == (6, 10, 6.0)
 
-    run(scene())
+    run(main())
 
 
 def test_two_jobs_share_batches(tmp_path: Path) -> None:
     """After verification, two jobs need as many denoiser calls as one. After a restart, batches are
     only timed again: three forwards alone, three in a batch."""
 
-    async def scene(is_certified: bool) -> None:
+    async def main(is_certified: bool) -> None:
         model = ToyModel()
         path = tmp_path / "certificates.json"
         async with ready(make(model, path=path)) as engine:
@@ -71,8 +71,8 @@ def test_two_jobs_share_batches(tmp_path: Path) -> None:
             label = "denoiser(size 8, t float32[1], x float32[3]) rows 2+2"
             assert engine.stats().certificates == {label: True}
 
-    run(scene(is_certified=False))
-    run(scene(is_certified=True))
+    run(main(is_certified=False))
+    run(main(is_certified=True))
 
 
 @pytest.mark.parametrize("kind", [ToyNetwork, RowCountNetwork, LoudNetwork])
@@ -81,7 +81,7 @@ def test_bytes_are_those_of_the_job_alone(kind: type[ToyNetwork], order: int) ->
     """Beside 7 others, in any order, verified or not, an image has the bytes that it has alone."""
     requests = [params(seed, prompt="x" * seed) for seed in range(1, 9)]
 
-    async def scene() -> None:
+    async def main() -> None:
         alone = {}
         for one in requests:
             async with ready(make(ToyModel(kind("denoiser"), num_steps=40))) as engine:
@@ -94,7 +94,7 @@ def test_bytes_are_those_of_the_job_alone(kind: type[ToyNetwork], order: int) ->
                 assert [pixels(end) for end in ends] == [alone[p.seed] for p in requests[::order]]
         assert max(model.denoiser.calls) == (16 if kind is ToyNetwork else 4)
 
-    run(scene())
+    run(main())
 
 
 def test_low_bits_show_in_the_pixels() -> None:
@@ -108,7 +108,7 @@ def test_low_bits_show_in_the_pixels() -> None:
 def test_jobs_run_in_order_of_arrival_without_batching() -> None:
     """If a batch is no faster, jobs run to their end in order of arrival."""
 
-    async def scene() -> None:
+    async def main() -> None:
         model = ToyModel(ToyNetwork("denoiser", join_cost=1.0))
         async with ready(make(model)) as engine:
             await together(engine, model, [params(1), params(2)])
@@ -120,13 +120,13 @@ def test_jobs_run_in_order_of_arrival_without_batching() -> None:
             # A job alone takes 1 + 4 * 2 + 1 seconds; the encodes of later jobs also wait.
             assert [end.image.timings.queue_ms for end in ends] == [0, 10_000, 20_000]
 
-    run(scene())
+    run(main())
 
 
 def test_sizes_do_not_mix() -> None:
     """Jobs with different signatures run concurrently, but never in one batch."""
 
-    async def scene() -> None:
+    async def main() -> None:
         model = ToyModel()
         async with ready(make(model)) as engine:
             ends = await together(engine, model, [params(1, width=8), params(2, width=16)])
@@ -134,14 +134,14 @@ def test_sizes_do_not_mix() -> None:
             assert set(model.denoiser.calls) == {2}
             assert engine.stats().certificates == {}
 
-    run(scene())
+    run(main())
 
 
 def test_failure_in_a_pipeline_is_isolated(caplog: pytest.LogCaptureFixture) -> None:
     """A pipeline that raises, or returns pixels of another size, fails alone. The traceback is in
     the log and not in the message."""
 
-    async def scene() -> None:
+    async def main() -> None:
         model = ToyModel()
         async with ready(make(model)) as engine:
             requests = [params(1), params(2, "poison"), params(3), params(4, "wide")]
@@ -154,7 +154,7 @@ def test_failure_in_a_pipeline_is_isolated(caplog: pytest.LogCaptureFixture) -> 
             assert (stats.num_succeeded, stats.num_failed) == (2, 2)
             assert pixels((await events(engine, params(1)))[-1]) == pixels(good)
 
-    run(scene())
+    run(main())
     assert "poison in the pipeline" in caplog.text
     assert "(8, 9, 3) instead of uint8 (8, 8, 3)" in caplog.text
 
@@ -167,7 +167,7 @@ def test_failure_in_a_batch_is_isolated() -> None:
         if any(np.isnan(array).any() for array in arrays):
             raise FloatingPointError("not a number")
 
-    async def scene() -> None:
+    async def main() -> None:
         model = ToyModel()
         async with ready(make(model)) as engine:
             alone = pixels((await events(engine, params(1)))[-1])
@@ -177,7 +177,7 @@ def test_failure_in_a_batch_is_isolated() -> None:
             assert pixels(good) == alone
             assert isinstance(error(bad), InternalError)
 
-    run(scene())
+    run(main())
 
 
 @pytest.mark.parametrize("changes_at", [1, 2, 3, 9, 14])
@@ -186,7 +186,7 @@ def test_network_that_changes_keeps_the_seed_promise(changes_at: int) -> None:
     no job fails."""
     requests = [params(seed) for seed in (1, 2, 3)]
 
-    async def scene() -> None:
+    async def main() -> None:
         other = ToyModel(ChangingNetwork("denoiser", changes_at=0))
         async with ready(make(other)) as engine:
             alone = [pixels((await events(engine, one))[-1]) for one in requests]
@@ -198,7 +198,7 @@ def test_network_that_changes_keeps_the_seed_promise(changes_at: int) -> None:
             if changes_at <= 3:  # before the first of them has ended
                 assert [pixels(end) for end in first] == alone
 
-    run(scene())
+    run(main())
 
 
 def test_throughput_mode_batches_without_verification() -> None:
@@ -206,7 +206,7 @@ def test_throughput_mode_batches_without_verification() -> None:
     differ from those of a job alone."""
     requests = [params(seed) for seed in (1, 2, 3, 4)]
 
-    async def scene() -> None:
+    async def main() -> None:
         model = ToyModel(RowCountNetwork("denoiser"), num_steps=40, batching="throughput")
         async with ready(make(model)) as engine:
             alone = [pixels((await events(engine, one))[-1]) for one in requests]
@@ -217,4 +217,4 @@ def test_throughput_mode_batches_without_verification() -> None:
             assert [pixels(end) for end in ends] != alone
             assert engine.stats().certificates == {}
 
-    run(scene())
+    run(main())

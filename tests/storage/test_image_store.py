@@ -95,20 +95,20 @@ def pause(location: Path | str, clock: ManualClock) -> None:
     clock.now += seconds
 
 
-def run(scene: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(scene)
+def run(main: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(main)
 
 
 def test_same_bytes(new_store: Callable[[], ImageStore], location: Path | str) -> None:
     """Every server on the location finds the image; the object is the file with a trailer."""
 
-    async def scene() -> None:
+    async def main() -> None:
         await new_store().put(name(1, "jpeg"), IMAGE)
         assert await new_store().get(name(1, "jpeg")) == IMAGE
         for missing in (name(2), "../" + name(1), "x.png", ""):
             assert await new_store().get(missing) is None
 
-    run(scene())
+    run(main())
     assert Objects(location).read(name(1, "jpeg")).startswith(IMAGE.file)
 
 
@@ -117,7 +117,7 @@ def test_size_limit(
 ) -> None:
     """Above the limit the oldest objects are evicted, those of other servers included."""
 
-    async def scene() -> None:
+    async def main() -> None:
         before = new_store()
         for number in range(3):
             await before.put(name(number), IMAGE)
@@ -129,7 +129,7 @@ def test_size_limit(
         await store.put(name(4), CachedImage(bytes(9000), 0))
         assert Objects(location).names() == {name(4)}
 
-    run(scene())
+    run(main())
 
 
 def test_reads_count_as_use(
@@ -137,7 +137,7 @@ def test_reads_count_as_use(
 ) -> None:
     """The least recently used object is evicted first; a use counts once an hour."""
 
-    async def scene() -> None:
+    async def main() -> None:
         store = new_store()
         for number in range(3):
             await store.put(name(number), IMAGE)
@@ -152,46 +152,46 @@ def test_reads_count_as_use(
         await store.put(name(4), IMAGE)
         assert Objects(location).names() == {name(1), name(3), name(4)}
 
-    run(scene())
+    run(main())
 
 
 def test_put_again(new_store: Callable[[], ImageStore], location: Path | str) -> None:
     """An object that is overwritten counts once."""
 
-    async def scene() -> None:
+    async def main() -> None:
         store = new_store()
         await store.put(name(0), IMAGE)
         for _ in range(10):
             await store.put(name(1), IMAGE)
 
-    run(scene())
+    run(main())
     assert Objects(location).names() == {name(0), name(1)}
 
 
 def test_larger_than_the_limit(new_store: Callable[[], ImageStore], location: Path | str) -> None:
     """An image larger than the limit is refused and evicts nothing."""
 
-    async def scene() -> None:
+    async def main() -> None:
         store = new_store()
         await store.put(name(0), IMAGE)
         with pytest.raises(UnavailableError, match="image_store_max_bytes=10000"):
             await store.put(name(1), CachedImage(bytes(MAX_BYTES), 0))
 
-    run(scene())
+    run(main())
     assert Objects(location).names() == {name(0)}
 
 
 def test_disabled(tmp_path: Path) -> None:
     """With a limit of 0 nothing is stored."""
 
-    async def scene() -> None:
+    async def main() -> None:
         store = ImageStore(str(tmp_path), 0, URL_TTL_S)
         assert not store.is_enabled
         await store.sweep()
         with pytest.raises(UnavailableError):
             await store.put(name(0), IMAGE)
 
-    run(scene())
+    run(main())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -200,7 +200,7 @@ def test_two_servers_share_the_limit(
 ) -> None:
     """A sweep counts the objects of other servers."""
 
-    async def scene() -> None:
+    async def main() -> None:
         ours, theirs = new_store(), new_store()
         await ours.put(name(0), IMAGE)
         for number in (1, 2):
@@ -210,7 +210,7 @@ def test_two_servers_share_the_limit(
         pause(location, clock)
         await ours.put(name(3), IMAGE)
 
-    run(scene())
+    run(main())
     assert Objects(location).names() == {name(1), name(2), name(3)}
 
 
@@ -219,7 +219,7 @@ def test_expiry(
 ) -> None:
     """Replays use an object for 24 hours; it stays until the last URL that they signed expires."""
 
-    async def scene() -> None:
+    async def main() -> None:
         store = new_store()
         await store.sweep()  # of a location that does not exist yet
         await store.put(name(0), IMAGE)
@@ -238,13 +238,13 @@ def test_expiry(
         clock.now = made_s + REPLAY_TTL_S - 60
         assert await store.get(name(0), REPLAY_TTL_S) == IMAGE
 
-    run(scene())
+    run(main())
 
 
 def test_damage(new_store: Callable[[], ImageStore], location: Path | str) -> None:
     """A damaged or truncated object counts as missing, and a new one replaces it."""
 
-    async def scene() -> None:
+    async def main() -> None:
         store, objects = new_store(), Objects(location)
         await store.put(name(0), IMAGE)
         content = objects.read(name(0))
@@ -255,7 +255,7 @@ def test_damage(new_store: Callable[[], ImageStore], location: Path | str) -> No
             await store.put(name(0), IMAGE)
             assert await store.get(name(0)) == IMAGE
 
-    run(scene())
+    run(main())
 
 
 def test_other_files_stay(
@@ -265,13 +265,13 @@ def test_other_files_stay(
     objects = Objects(location)
     objects.write("holiday.png", bytes(50_000))
 
-    async def scene() -> None:
+    async def main() -> None:
         store = new_store()
         await store.put(name(0), IMAGE)
         clock.now += 1e7
         await store.sweep()
 
-    run(scene())
+    run(main())
     assert objects.names() == {"holiday.png"}
 
 
@@ -295,7 +295,7 @@ def test_directory_is_private(tmp_path: Path) -> None:
 def test_directory_is_deleted(tmp_path: Path) -> None:
     """A directory that is deleted while the server runs is created again."""
 
-    async def scene() -> None:
+    async def main() -> None:
         store = ImageStore(str(tmp_path / "images"), MAX_BYTES, URL_TTL_S)
         for _ in range(2):
             await store.put(name(0), IMAGE)
@@ -304,7 +304,7 @@ def test_directory_is_deleted(tmp_path: Path) -> None:
             (tmp_path / "images").rmdir()
             assert await store.get(name(0)) is None
 
-    run(scene())
+    run(main())
 
 
 def test_directory_is_unusable(tmp_path: Path) -> None:

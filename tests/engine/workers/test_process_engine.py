@@ -31,16 +31,16 @@ from daguerre.errors import (
 )
 from daguerre.params import ImageParams, JobContext, JobQueued, JobSucceeded, StepCompleted
 from engine.faulty import NUM_STEPS, asked, engine, model, pids, prompt
-from engine.scenes import error, events, pixels, ready, until
+from engine.harness import error, events, pixels, ready, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 STEPS = [StepCompleted(index, NUM_STEPS) for index in range(1, NUM_STEPS + 1)]
 
 
-def run(scene: Coroutine[Any, Any, None]) -> None:
-    """Runs a scene and checks that it leaves no thread of an engine behind."""
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Runs a coroutine and checks that it leaves no thread of an engine behind."""
     before = engine_threads()
-    asyncio.run(scene)
+    asyncio.run(main)
     assert engine_threads() <= before
 
 
@@ -52,7 +52,7 @@ def engine_threads() -> set[threading.Thread]:
 def alone(wanted: Sequence[ImageParams]) -> list[bytes]:
     """Pixels that an engine in this process generates, one job after the other."""
 
-    async def scene() -> None:
+    async def main() -> None:
         thread_engine = ThreadEngine([model()], max_queued_jobs=1, max_running_jobs=1)
         await thread_engine.start()
         await until(lambda: thread_engine.stats().is_ready)
@@ -60,7 +60,7 @@ def alone(wanted: Sequence[ImageParams]) -> list[bytes]:
         await thread_engine.stop()
 
     found: list[bytes] = []
-    asyncio.run(scene())
+    asyncio.run(main())
     assert len(set(found)) == len(wanted)
     return found
 
@@ -82,7 +82,7 @@ def test_one_job_event_by_event() -> None:
     """A job yields the same events and pixels as in a thread, and is counted."""
     (expected,) = alone([asked(1)])
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine()) as process:
             *before, last = await events(process, asked(1))
             assert before == [JobQueued(0), *STEPS]
@@ -97,7 +97,7 @@ def test_one_job_event_by_event() -> None:
             with pytest.raises(NotFoundError, match="served: toy"):
                 await anext(process.generate(ImageParams("nope", "x")))
 
-    run(scene())
+    run(main())
 
 
 def test_previews(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_previews(tmp_path: Path) -> None:
     (expected,) = alone([asked(1, words)])
     (tmp_path / "once").unlink()
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine()) as process:
             *before, last = await events(process, replace(asked(1, words), num_previews=3))
             assert before == [JobQueued(0), *STEPS] and pixels(last) == expected
@@ -115,7 +115,7 @@ def test_previews(tmp_path: Path) -> None:
             previews = [event.preview for event in before if isinstance(event, StepCompleted)]
             assert [None if p is None else p.shape for p in previews] == [*[(2, 1, 3)] * 3, None]
 
-    run(scene())
+    run(main())
 
 
 def test_killed_under_load() -> None:
@@ -139,7 +139,7 @@ def test_killed_under_load() -> None:
             await until(lambda count=count: len(found) >= count)  # type: ignore[misc]
             os.kill(pids(process)[0], signal.SIGKILL)
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(forward_s=0.01)) as process:
             left, found = list(range(len(wanted))), dict[int, bytes]()
             clients = [client(process, left, found) for _ in range(8)]
@@ -149,7 +149,7 @@ def test_killed_under_load() -> None:
             assert (stats.num_succeeded, stats.num_failed, stats.num_restarts) == (48, 0, 4)
             assert (stats.is_ready, stats.num_queued, stats.num_running) == (True, 0, 0)
 
-    run(scene())
+    run(main())
 
 
 @pytest.mark.parametrize("fault", ["kill", "hang", "native", "freeze", "memory"])
@@ -160,14 +160,14 @@ def test_survived_once(fault: str, tmp_path: Path, caplog: pytest.LogCaptureFixt
     (expected,) = alone([asked(1, words)])
     (tmp_path / "once").unlink()
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(hang_timeout_s=2.0)) as process:
             *before, last = await events(process, asked(1, words))
             assert before == [JobQueued(0), *STEPS]
             assert pixels(last) == expected
             assert (process.stats().num_restarts, process.stats().num_failed) == (1, 0)
 
-    run(scene())
+    run(main())
     logged = {
         "kill": "was killed by SIGKILL",
         "hang": "made no progress for 2 s",
@@ -193,12 +193,12 @@ def test_unreadable_message(
 
     monkeypatch.setattr(messages, "receive", short_of_memory)
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine()) as process:
             assert pixels((await events(process, asked(1)))[-1])
             assert process.stats().num_restarts == 1
 
-    run(scene())
+    run(main())
     assert "sent an unreadable message (MemoryError)" in caplog.text
 
 
@@ -208,7 +208,7 @@ def test_poison(fault: str, caplog: pytest.LogCaptureFixture) -> None:
     wanted = [asked(seed) for seed in range(1, 8)]
     expected = alone(wanted)
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(forward_s=0.01)) as process:
             for _ in range(2):  # the second time with certificates
                 poison = asyncio.create_task(events(process, asked(99, prompt(fault))))
@@ -220,14 +220,14 @@ def test_poison(fault: str, caplog: pytest.LogCaptureFixture) -> None:
             stats = process.stats()
             assert (stats.num_succeeded, stats.num_failed, stats.num_restarts) == (14, 2, 4)
 
-    run(scene())
+    run(main())
     assert "fails: each time its worker" in caplog.text
 
 
 def test_model_load_failure(caplog: pytest.LogCaptureFixture) -> None:
     """A model that cannot be loaded is not retried; `stats` has the engine's failure."""
 
-    async def scene() -> None:
+    async def main() -> None:
         process = engine(on_load="raise")
         await process.start()
         await until(lambda: bool(process.stats().failure))
@@ -238,13 +238,13 @@ def test_model_load_failure(caplog: pytest.LogCaptureFixture) -> None:
             await anext(process.generate(asked(1)))
         await process.stop()
 
-    run(scene())
+    run(main())
 
 
 def test_crash_loop_ends(caplog: pytest.LogCaptureFixture) -> None:
     """A worker that always dies before its models are loaded is given up with a reason."""
 
-    async def scene() -> None:
+    async def main() -> None:
         process = engine(on_load="end")
         await process.start()
         with pytest.raises(NotReadyError, match="loading"):
@@ -254,19 +254,19 @@ def test_crash_loop_ends(caplog: pytest.LogCaptureFixture) -> None:
         assert process.stats().num_restarts == MAX_FAILED_STARTS
         await process.stop()
 
-    run(scene())
+    run(main())
 
 
 def test_hang_while_loading(caplog: pytest.LogCaptureFixture) -> None:
     """A worker that hangs while it loads is replaced."""
 
-    async def scene() -> None:
+    async def main() -> None:
         process = engine(on_load="hang", model_load_timeout_s=1.0, hang_timeout_s=1.0)
         await process.start()
         await until(lambda: process.stats().num_restarts == 1)
         await process.stop()
 
-    run(scene())
+    run(main())
     assert "did not load its models within 1 s" in caplog.text
 
 
@@ -275,38 +275,38 @@ def test_preparing_is_no_hang(fault: str) -> None:
     """Preparing a network may take longer than a forward, even if it blocks all threads."""
     (expected,) = alone([asked(1)])
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(hang_timeout_s=2.0, on_prepare=fault)) as process:
             assert pixels((await events(process, asked(1)))[-1]) == expected
             assert process.stats().num_restarts == 0
 
-    run(scene())
+    run(main())
 
 
 def test_preparing_has_an_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A network that is not prepared within the load timeout is a hang; the job is retried."""
     once = prompt("hang", tmp_path / "once")
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(model_load_timeout_s=2.0, on_prepare=once)) as process:
             assert pixels((await events(process, asked(1)))[-1])
             assert process.stats().num_restarts >= 1  # a start may take as long, too
 
-    run(scene())
+    run(main())
     assert "did not finish loading or compiling within 2 s (model_load_timeout_s)" in caplog.text
 
 
 def test_other_models(caplog: pytest.LogCaptureFixture) -> None:
     """A worker that finds other weights, as after an update, does not serve them."""
 
-    async def scene() -> None:
+    async def main() -> None:
         process = engine(weights_sha256="1" * 64)
         await process.start()
         await until(lambda: process.stats().num_restarts > 0)
         assert not process.stats().is_ready
         await process.stop()
 
-    run(scene())
+    run(main())
     assert "found other models" in caplog.text
 
 
@@ -314,11 +314,11 @@ def test_log_reaches_the_server(caplog: pytest.LogCaptureFixture) -> None:
     """What a worker logs, with tracebacks, appears in the server's log."""
     caplog.set_level(logging.INFO)
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine()) as process:
             assert isinstance(error((await events(process, asked(1, "poison")))[-1]), InternalError)
 
-    run(scene())
+    run(main())
     assert "loaded toy in" in caplog.text
     assert "poison in the pipeline" in caplog.text and "Traceback" in caplog.text
     assert {r.levelno for r in caplog.records if "failed" in r.message} == {logging.ERROR}
@@ -329,7 +329,7 @@ def test_queue_position(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daguerre.engine.stream.POSITION_POLL_S", 0.005)
     watched = JobContext(wants_progress=True)
 
-    async def scene(made: ProcessEngine | ThreadEngine) -> None:
+    async def main(made: ProcessEngine | ThreadEngine) -> None:
         async with ready(made) as ours:
             async with aclosing(ours.generate(asked(1))) as first:
                 assert [await anext(first), await anext(first)] == [
@@ -346,14 +346,14 @@ def test_queue_position(monkeypatch: pytest.MonkeyPatch) -> None:
             assert [event for event in rest[:-1] if event != JobQueued(0)] == STEPS
             assert isinstance(rest[-1], JobSucceeded)
 
-    run(scene(engine(forward_s=0.2, running=1, waiting=3)))
-    run(scene(ThreadEngine([model(forward_s=0.2)], max_queued_jobs=3, max_running_jobs=1)))
+    run(main(engine(forward_s=0.2, running=1, waiting=3)))
+    run(main(ThreadEngine([model(forward_s=0.2)], max_queued_jobs=3, max_running_jobs=1)))
 
 
 def test_service_time_after_second_step() -> None:
     """The service time is estimated from the second step of the first job on."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(forward_s=0.05)) as process:
             async with aclosing(process.generate(asked(1))) as job:
                 assert [await anext(job) for _ in range(2)] == [JobQueued(0), STEPS[0]]
@@ -365,13 +365,13 @@ def test_service_time_after_second_step() -> None:
                 )
                 assert stats.backlog_s >= 0.05 * NUM_STEPS
 
-    run(scene())
+    run(main())
 
 
 def test_cancel_frees_the_row() -> None:
     """A cancelled job frees its queue place at once, and its row after the present forward."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(forward_s=0.3, running=1, waiting=1)) as process:
             async with aclosing(process.generate(asked(1))) as job:
                 assert await anext(job) == JobQueued(0)
@@ -391,14 +391,14 @@ def test_cancel_frees_the_row() -> None:
             # The first job has done its encoding, its first step and at most one more step.
             assert stats.num_forwards <= 3 + 2 * (NUM_STEPS + 2)
 
-    run(scene())
+    run(main())
 
 
 def test_stop_and_start_again(tmp_path: Path) -> None:
     """Stopping fails running jobs, even in a worker that hangs; the engine can start again."""
     process = engine()
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(process):
             (pid,) = pids(process)
             hanging = asyncio.create_task(events(process, asked(1, prompt("hang"))))
@@ -414,14 +414,14 @@ def test_stop_and_start_again(tmp_path: Path) -> None:
         async with ready(process):
             assert pixels((await events(process, asked(2)))[-1])
 
-    run(scene())
+    run(main())
     run(again())
 
 
 def test_drain() -> None:
     """Draining refuses new jobs, and waits for a job whose worker has to be replaced."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(forward_s=0.05)) as process:
             task = asyncio.create_task(events(process, asked(1)))
             await until(lambda: process.stats().num_running == 1)
@@ -433,13 +433,13 @@ def test_drain() -> None:
             await draining
             assert pixels((await task)[-1])
 
-    run(scene())
+    run(main())
 
 
 def test_worker_ignores_signals() -> None:
     """SIGINT and SIGTERM do not end a worker."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(forward_s=0.02)) as process:
             task = asyncio.create_task(events(process, asked(1)))
             await until(lambda: process.stats().num_running == 1)
@@ -448,7 +448,7 @@ def test_worker_ignores_signals() -> None:
             assert pixels((await task)[-1])
             assert process.stats().num_restarts == 0
 
-    run(scene())
+    run(main())
 
 
 PARENT = """
@@ -456,7 +456,7 @@ import asyncio, signal, sys
 from engine.faulty import asked, engine, pids, prompt
 # As on a terminal: a shell may start background programs with SIGINT ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from engine.scenes import until
+from engine.harness import until
 async def main():
     process = engine(hang_timeout_s=600)
     await process.start()
@@ -505,13 +505,13 @@ def test_server_ends(fault: str, number: signal.Signals | None) -> None:
 def test_failed_job_is_not_retried(tmp_path: Path) -> None:
     """A job that fails with an error is answered once and not retried."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine()) as process:
             assert isinstance(error((await events(process, asked(1, "poison")))[-1]), InternalError)
             assert process.stats().num_restarts == 0
             assert pixels((await events(process, asked(2)))[-1])
 
-    run(scene())
+    run(main())
 
 
 def test_prestart() -> None:
@@ -524,19 +524,19 @@ def test_prestart() -> None:
     process.prestart()
     (prestarted,) = pids(process)
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(process):
             assert pids(process) == [prestarted]
             assert pixels((await events(process, asked(1)))[-1])
         assert is_gone(prestarted)
 
-    run(scene())
+    run(main())
 
 
 def test_hang_without_clients(caplog: pytest.LogCaptureFixture) -> None:
     """A worker that hangs is replaced even if the clients of its jobs have left."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(hang_timeout_s=2.0)) as process:
             async with aclosing(process.generate(asked(1, prompt("hang")))) as job:
                 assert [await anext(job) for _ in range(3)] == [JobQueued(0), *STEPS[:2]]
@@ -545,14 +545,14 @@ def test_hang_without_clients(caplog: pytest.LogCaptureFixture) -> None:
             await asyncio.sleep(2.5)  # idle is not hung
             assert process.stats().num_restarts == 1
 
-    run(scene())
+    run(main())
     assert "made no progress for 2 s" in caplog.text
 
 
 def test_tenants_share_fairly() -> None:
     """A tenant's one job does not wait for another tenant's twenty."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(forward_s=0.01, running=2)) as process:
             ended: list[str] = []
 
@@ -567,18 +567,18 @@ def test_tenants_share_fairly() -> None:
             assert len(ended) <= 5  # itself, two that ran, two that started while it arrived
             await asyncio.gather(*busy)
 
-    run(scene())
+    run(main())
 
 
 def test_request_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """Errors of a job are logged with its request ID."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine()) as process:
             for words in ("poison", prompt("kill")):
                 async for _ in process.generate(asked(1, words), JobContext(request_id="req-7")):
                     pass
 
-    run(scene())
+    run(main())
     failed = [r.getMessage() for r in caplog.records if "(request_id=req-7)" in r.getMessage()]
     assert ["failed" in failed[0], "fails: each time" in failed[1]] == [True, True]

@@ -15,7 +15,7 @@ from daguerre.engine.workers.slot import MAX_FAILED_STARTS
 from daguerre.errors import InternalError, NotReadyError, QueueFullError
 from daguerre.params import JobContext, JobQueued, StepCompleted
 from engine.faulty import NEVER, NUM_STEPS, asked, engine, pids, prompt
-from engine.scenes import error, events, pixels, ready, until
+from engine.harness import error, events, pixels, ready, until
 from engine.workers.test_process_engine import STEPS, alone, is_gone, run
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
@@ -49,7 +49,7 @@ def test_killed_under_load() -> None:
             await all_ready(process)
             os.kill(pids(process)[turn % 2], signal.SIGKILL)
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(0.01, TWO)) as process:
             left = list(range(len(wanted)))
             await asyncio.gather(kill(process), *(client(process, left) for _ in range(8)))
@@ -62,13 +62,13 @@ def test_killed_under_load() -> None:
             assert (stats.num_queued, stats.num_running) == (0, 0)
             assert [worker.num_jobs for worker in stats.workers] == [0, 0]
 
-    run(scene())
+    run(main())
 
 
 def test_both_work() -> None:
     """Both workers run jobs at once, and the service time is that of both together."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(0.05, TWO)) as process:
             await all_ready(process)
             jobs = [asyncio.create_task(events(process, asked(seed))) for seed in range(1, 9)]
@@ -84,13 +84,13 @@ def test_both_work() -> None:
             assert process.stats().service_times.mean_service_time_s == pytest.approx(alone_s)
         assert all(is_gone(pid) for pid in pids(process))
 
-    run(scene())
+    run(main())
 
 
 def test_one_hangs(caplog: pytest.LogCaptureFixture) -> None:
     """While one worker hangs, the other runs all other jobs. The job fails on its second hang."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(0.0, TWO, hang_timeout_s=2.0)) as process:
             await all_ready(process)
             hanging = asyncio.create_task(events(process, asked(99, prompt("hang"))))
@@ -101,7 +101,7 @@ def test_one_hangs(caplog: pytest.LogCaptureFixture) -> None:
             assert isinstance(error((await hanging)[-1]), InternalError)
             assert process.stats().num_restarts == 2
 
-    run(scene())
+    run(main())
 
 
 def test_poison() -> None:
@@ -109,7 +109,7 @@ def test_poison() -> None:
     wanted = [asked(seed) for seed in range(1, 13)]
     expected = alone(wanted)
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(0.01, TWO)) as process:
             poison = asyncio.create_task(events(process, asked(99, prompt("kill"))))
             others = await asyncio.gather(*(events(process, one) for one in wanted))
@@ -117,13 +117,13 @@ def test_poison() -> None:
             assert isinstance(error((await poison)[-1]), InternalError)
             assert (process.stats().num_failed, process.stats().num_restarts) == (1, 2)
 
-    run(scene())
+    run(main())
 
 
 def test_one_cannot_start(caplog: pytest.LogCaptureFixture) -> None:
     """The other worker serves all jobs. The engine has failed only when no worker is left."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(0.0, ("raise", ""))) as process:
             logged = "worker 0 is not restarted, others continue: the model toy could not be loaded"
             await until(lambda: logged in caplog.text)
@@ -132,7 +132,7 @@ def test_one_cannot_start(caplog: pytest.LogCaptureFixture) -> None:
             assert (process.stats().failure, process.stats().is_ready) == ("", True)
             assert [worker.is_ready for worker in process.stats().workers] == [False, True]
 
-    run(scene())
+    run(main())
 
     async def none_can() -> None:
         process = engine(0.0, ("raise", "raise"))
@@ -150,7 +150,7 @@ def test_one_cannot_start(caplog: pytest.LogCaptureFixture) -> None:
 def test_drain_with_crash() -> None:
     """Draining waits for the jobs of all workers, also of one that is being replaced."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(0.03, TWO)) as process:
             await all_ready(process)
             jobs = [asyncio.create_task(events(process, asked(seed))) for seed in range(1, 9)]
@@ -163,13 +163,13 @@ def test_drain_with_crash() -> None:
             await draining
             assert all([pixels((await job)[-1]) for job in jobs])
 
-    run(scene())
+    run(main())
 
 
 def test_one_queue() -> None:
     """The queue limit counts once; cancelling a job frees its place whichever worker has it."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(0.3, TWO, running=1, waiting=1)) as process:
             await all_ready(process)
             async with aclosing(process.generate(asked(1))) as first:
@@ -185,13 +185,13 @@ def test_one_queue() -> None:
             assert all([pixels((await other)[-1]) for other in others])
             assert (process.stats().num_succeeded, process.stats().num_cancelled) == (3, 1)
 
-    run(scene())
+    run(main())
 
 
 def test_tenants_share_fairly() -> None:
     """A tenant's one job waits for the running jobs only, not for another tenant's forty."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(0.01, TWO, running=2)) as process:
             await all_ready(process)
             ended: list[str] = []
@@ -207,13 +207,13 @@ def test_tenants_share_fairly() -> None:
             assert len(ended) <= 10  # itself, four that ran, a few that started while it arrived
             await asyncio.gather(*busy)
 
-    run(scene())
+    run(main())
 
 
 def test_uneven_jobs() -> None:
     """Short jobs do not wait behind a long one: the other worker runs them."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(0.0, TWO, hang_timeout_s=60.0)) as process:
             await all_ready(process)
             long = process.generate(asked(99, prompt("sleep")))
@@ -223,7 +223,7 @@ def test_uneven_jobs() -> None:
             assert process.stats().num_running == 1
             assert pixels([event async for event in long][-1])
 
-    run(scene())
+    run(main())
 
 
 def num_mismatched(process: ProcessEngine) -> list[int]:
@@ -236,7 +236,7 @@ def test_mismatched_worker(caplog: pytest.LogCaptureFixture) -> None:
     wanted = [asked(seed) for seed in range(1, 25)]
     expected = alone(wanted)
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(0.005, TWO, changes_at=(NEVER, 0))) as process:
             await all_ready(process)
             jobs = [asyncio.create_task(events(process, one)) for one in wanted]
@@ -253,7 +253,7 @@ def test_mismatched_worker(caplog: pytest.LogCaptureFixture) -> None:
             text = "worker 1 gets no toy jobs: its fingerprint differs from the reference"
             assert f"{text} (changed != first)" in caplog.text
 
-    run(scene())
+    run(main())
 
 
 def test_fingerprint_changes(caplog: pytest.LogCaptureFixture) -> None:
@@ -264,7 +264,7 @@ def test_fingerprint_changes(caplog: pytest.LogCaptureFixture) -> None:
     wanted = [asked(seed) for seed in range(1, 25)]
     expected = alone(wanted)
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(0.005, TWO, changes_at=(3, NEVER))) as process:
             await all_ready(process)
             jobs = await asyncio.gather(*(events(process, one) for one in wanted))
@@ -274,7 +274,7 @@ def test_fingerprint_changes(caplog: pytest.LogCaptureFixture) -> None:
             )
             assert num_mismatched(process) == [1, 0]
 
-    run(scene())
+    run(main())
 
 
 def test_every_fingerprint_changes(caplog: pytest.LogCaptureFixture) -> None:
@@ -282,7 +282,7 @@ def test_every_fingerprint_changes(caplog: pytest.LogCaptureFixture) -> None:
     wanted = [asked(seed) for seed in range(1, 9)]
     expected = alone(wanted)
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(0.0, TWO, changes_at=(20, 20))) as process:
             await all_ready(process)
             # Each worker changes at the last step of its fifth job.
@@ -293,13 +293,13 @@ def test_every_fingerprint_changes(caplog: pytest.LogCaptureFixture) -> None:
             assert "toy: reference fingerprint changed (first -> changed)" in caplog.text
             assert num_mismatched(process) == [0, 0] and process.stats().is_ready
 
-    run(scene())
+    run(main())
 
 
 def test_throughput_mode_ignores_fingerprints() -> None:
     """In throughput mode all workers serve, whatever they compute with."""
 
-    async def scene() -> None:
+    async def main() -> None:
         unsafe = engine(0.05, TWO, changes_at=(NEVER, 0), batching="throughput")
         async with ready(unsafe) as process:
             await all_ready(process)
@@ -308,13 +308,13 @@ def test_throughput_mode_ignores_fingerprints() -> None:
             assert all([pixels((await job)[-1]) for job in jobs])
             assert num_mismatched(process) == [0, 0]
 
-    run(scene())
+    run(main())
 
 
 def test_first_loads_slowly() -> None:
     """No worker serves until the first one is ready or has failed; requests are refused."""
 
-    async def scene() -> None:
+    async def main() -> None:
         process = engine(0.0, ("hang", ""))
         await process.start()
         await until(lambda: process.stats().workers[1].is_ready)
@@ -326,15 +326,15 @@ def test_first_loads_slowly() -> None:
         assert pixels((await events(process, asked(1)))[-1])
         await process.stop()
 
-    run(scene())
+    run(main())
 
 
 def test_first_start_fails() -> None:
     """The other worker does not wait for a first one whose start fails."""
 
-    async def scene() -> None:
+    async def main() -> None:
         async with ready(engine(0.0, ("end", ""))) as process:
             assert pixels((await events(process, asked(1)))[-1])
             assert process.stats().workers[0].num_restarts < MAX_FAILED_STARTS
 
-    run(scene())
+    run(main())

@@ -19,7 +19,7 @@ from daguerre.engine.workers.worker import Worker
 from daguerre.errors import InternalError
 from daguerre.params import JobQueued
 from engine.faulty import NEVER, asked, build, model
-from engine.scenes import error, events, pixels, ready, until
+from engine.harness import error, events, pixels, ready, until
 from engine.workers.test_process_engine import STEPS, alone, engine_threads
 
 
@@ -98,7 +98,7 @@ def test_jobs() -> None:
     expected = alone(wanted)
     before = engine_threads()
 
-    async def scene() -> None:
+    async def main() -> None:
         async with in_memory_engine(2, []) as engine:
             await until(lambda: all(worker.is_ready for worker in engine.stats().workers))
             workers = engine.stats().workers
@@ -109,7 +109,7 @@ def test_jobs() -> None:
                 [e for e in job[:-1] if not isinstance(e, JobQueued)] == STEPS for job in jobs
             )
 
-    asyncio.run(scene())
+    asyncio.run(main())
     assert engine_threads() <= before
 
 
@@ -119,7 +119,7 @@ def test_replaced_worker() -> None:
     wanted = [asked(seed) for seed in range(1, 7)]
     expected = alone(wanted)
 
-    async def scene() -> None:
+    async def main() -> None:
         started: list[InMemoryWorker] = []
         async with in_memory_engine(1, started) as engine:
             jobs = [asyncio.create_task(events(engine, one)) for one in wanted]
@@ -130,4 +130,4 @@ def test_replaced_worker() -> None:
             assert isinstance(error(failed[-1]), InternalError)
             assert engine.stats().num_restarts == 3
 
-    asyncio.run(scene())
+    asyncio.run(main())

@@ -39,7 +39,7 @@ def test_late_requests_receive_all() -> None:
     """A request that joins in the middle, or after the end, receives the events from the first."""
     expected: list[Event] = [JobQueued(0), StepCompleted(1, 2), StepCompleted(2, 2), LAST]
 
-    async def scene() -> None:
+    async def main() -> None:
         shared = SharedJob(job(*expected))
         first = asyncio.create_task(collect(shared.events()))
         await asyncio.sleep(0)
@@ -47,14 +47,14 @@ def test_late_requests_receive_all() -> None:
         assert await first == expected
         assert await collect(shared.events()) == expected
 
-    asyncio.run(scene())
+    asyncio.run(main())
 
 
 def test_reader_does_not_cancel() -> None:
     """Only `cancel` closes the job; readers that leave do not."""
     closed: list[str] = []
 
-    async def scene() -> None:
+    async def main() -> None:
         shared = SharedJob(job(JobQueued(0), closed=closed, wait=True))
         readers = [asyncio.create_task(collect(shared.events())) for _ in range(2)]
         await asyncio.sleep(0.01)
@@ -65,7 +65,7 @@ def test_reader_does_not_cancel() -> None:
         await shared.cancel()
         assert closed == ["closed"] and shared.has_failed
 
-    asyncio.run(scene())
+    asyncio.run(main())
 
 
 def test_refusals_reach_all() -> None:
@@ -76,14 +76,14 @@ def test_refusals_reach_all() -> None:
             raise QueueFullError("the queue is full")
         yield JobQueued(0)
 
-    async def scene() -> None:
+    async def main() -> None:
         shared = SharedJob(refused)
         for _ in range(2):
             with pytest.raises(QueueFullError):
                 await collect(shared.events())
         assert shared.has_failed
 
-    asyncio.run(scene())
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("is_event", [True, False], ids=["an event", "an exception"])
@@ -97,7 +97,7 @@ def test_deadline_of_the_owner(is_event: bool) -> None:
             raise DeadlineExceededError("late")
         yield JobFailed(DeadlineExceededError("late"))
 
-    async def scene() -> None:
+    async def main() -> None:
         in_flight = InFlightKey()
         first = asyncio.create_task(collect(in_flight.events(late)))
         await asyncio.sleep(0)
@@ -107,4 +107,4 @@ def test_deadline_of_the_owner(is_event: bool) -> None:
         assert (await second)[-2:] == [JobQueued(1), LAST]
         assert in_flight.was_accepted
 
-    asyncio.run(scene())
+    asyncio.run(main())

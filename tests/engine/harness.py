@@ -56,9 +56,9 @@ async def together(
     return [one[-1] for one in await asyncio.gather(*tasks)]
 
 
-def run(scene: Coroutine[Any, Any, None]) -> None:
-    """Runs a scene and checks that it leaves no engine thread behind."""
-    asyncio.run(scene)
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Runs a coroutine and checks that it leaves no engine thread behind."""
+    asyncio.run(main)
     assert "daguerre-engine" not in [thread.name for thread in threading.enumerate()]
 
 
