@@ -131,6 +131,9 @@ class _TimedModel:
         self.networks = tuple(timed.values())
         return timed
 
+    def batch_class(self, params: ImageParams) -> None:
+        return None
+
     def pipeline(self, params: ImageParams) -> Pipeline:
         return self._model.pipeline(params)
 

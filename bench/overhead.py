@@ -55,6 +55,9 @@ class _Asking:
     def load(self) -> Mapping[str, Network]:
         return {_NETWORK: _Answering()}
 
+    def batch_class(self, params: ImageParams) -> None:
+        return None
+
     def pipeline(self, params: ImageParams) -> Pipeline:
         inputs = {name: np.zeros((1, *shape), np.float32) for name, shape in self.shapes.items()}
         for index in range(1, _NUM_STEPS + 1):

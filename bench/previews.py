@@ -61,6 +61,9 @@ class _TimedModel:
         self.denoiser = networks["denoiser"] = _TimedDenoiser(networks["denoiser"])
         return networks
 
+    def batch_class(self, params: ImageParams) -> None:
+        return None
+
     def pipeline(self, params: ImageParams) -> Pipeline:
         pipeline = self._model.pipeline(params)
         try:

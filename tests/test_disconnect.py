@@ -77,6 +77,9 @@ class GatedModel:
         self.gate = Gate(networks["denoiser"])
         return {**networks, "denoiser": self.gate}
 
+    def batch_class(self, params: ImageParams) -> None:
+        return None
+
     def pipeline(self, params: ImageParams) -> Pipeline:
         return self._model.pipeline(params)
 

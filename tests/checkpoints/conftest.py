@@ -102,6 +102,9 @@ class PerRequestModel:
     def load(self) -> Mapping[str, Network]:
         return self.model.load()
 
+    def batch_class(self, params: ImageParams) -> None:
+        return None
+
     def pipeline(self, params: ImageParams) -> Pipeline:
         request = next(request for request in self.requests if request.seed == params.seed)
         guidance = self.model.guidance if request.guidance is None else request.guidance

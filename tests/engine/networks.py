@@ -6,7 +6,7 @@ so a test controls the cost of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -203,8 +203,8 @@ class ChangingNetwork(ToyNetwork):
 class ToyModel:
     """Encodes the prompt, denoises two rows per step, and decodes to pixels of the requested size.
 
-    The prompt "poison" fails in the pipeline, "nan" makes rows of NaN, and "wide" returns pixels of
-    another size.
+    The prompt "poison" fails in the pipeline, "classless" in `batch_class`, "nan" makes rows of NaN,
+    and "wide" returns pixels of another size.
     """
 
     denoiser: ToyNetwork = field(default_factory=lambda: ToyNetwork("denoiser"))
@@ -232,6 +232,11 @@ class ToyModel:
         clock = self.denoiser.clock
         networks = (ToyNetwork("encoder", clock), self.denoiser, ToyNetwork("decoder", clock))
         return {network.name: network for network in networks}
+
+    def batch_class(self, params: ImageParams) -> Hashable:
+        if "classless" in params.prompt:
+            raise ZeroDivisionError("no batch class")
+        return None
 
     def pipeline(self, params: ImageParams) -> Pipeline:
         self.on_pipeline()

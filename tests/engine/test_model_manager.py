@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ class Evictable(ToyModel):
     device: str = "cpu"
     preload: bool = False
     is_broken: bool = False
+    on_unload: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.weights_key = self.weights_key or self.name
@@ -51,6 +52,7 @@ class Evictable(ToyModel):
         return super().load()
 
     def unload(self) -> None:
+        self.on_unload()
         self.memory.log.append(f"-{self.name}")
         self.memory.held.pop(self.weights_key, None)
 
@@ -232,5 +234,24 @@ def test_preload_loads_what_fits(caplog: pytest.LogCaptureFixture) -> None:
             assert memory.log == ["+one"] and "two does not fit into free memory" in caplog.text
             assert isinstance((await events(engine, params(model="two")))[-1], JobSucceeded)
             assert memory.log == ["+one", "-one", "+two"]
+        assert memory.log[3:] == ["-two"] and not memory.held
+
+    run(main())
+
+
+def test_stop_unloads_every_model(caplog: pytest.LogCaptureFixture) -> None:
+    """`stop` unloads the loaded models, also after one that fails to unload."""
+    memory, clock = Memory(total=30), Clock()
+    one, two = evictable(memory, clock, "one", "two", preload=True)
+
+    def fail() -> None:
+        raise RuntimeError("stuck")
+
+    one.on_unload = fail
+
+    async def main() -> None:
+        async with ready(make(one, two, *evictable(memory, clock, "unused"))):
+            assert memory.log == ["+one", "+two"]
+        assert memory.log[2:] == ["-two"] and "cannot unload one" in caplog.text
 
     run(main())

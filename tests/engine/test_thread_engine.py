@@ -20,6 +20,8 @@ from engine.networks import (
     params,
 )
 
+STEPS = [StepCompleted(index, 4) for index in range(1, 5)]
+
 
 def test_one_job_event_by_event() -> None:
     """A job yields its position, its steps in order, and its image with timings."""
@@ -28,13 +30,7 @@ def test_one_job_event_by_event() -> None:
         model = ToyModel()
         async with ready(make(model)) as engine:
             *before, last = await events(engine, params())
-            assert before == [
-                JobQueued(0),
-                StepCompleted(1, 4),
-                StepCompleted(2, 4),
-                StepCompleted(3, 4),
-                StepCompleted(4, 4),
-            ]
+            assert before == [JobQueued(0), *STEPS]
             assert isinstance(last, JobSucceeded)
             image = last.image
             assert image.pixels.shape == (8, 8, 3)
@@ -138,24 +134,25 @@ def test_sizes_do_not_mix() -> None:
 
 
 def test_failure_in_a_pipeline_is_isolated(caplog: pytest.LogCaptureFixture) -> None:
-    """A pipeline that raises, or returns pixels of another size, fails alone. The traceback is in
-    the log and not in the message."""
+    """A pipeline or a `batch_class` that raises, or pixels of another size, fail one job alone. The
+    traceback is in the log and not in the message."""
 
     async def main() -> None:
         model = ToyModel()
         async with ready(make(model)) as engine:
-            requests = [params(1), params(2, "poison"), params(3), params(4, "wide")]
-            good, poison, also_good, wide = await together(engine, model, requests)
+            prompts = ["a cat", "poison", "a cat", "wide", "classless"]
+            requests = [params(seed, prompt) for seed, prompt in enumerate(prompts, 1)]
+            good, poison, also_good, wide, classless = await together(engine, model, requests)
             assert pixels(good) and pixels(also_good)
-            for end in (poison, wide):
+            for end in (poison, wide, classless):
                 assert isinstance(error(end), InternalError)
-                assert "poison" not in str(error(end))
+                assert str(error(end)) == "the image could not be generated; see the server log"
             stats = engine.stats()
-            assert (stats.num_succeeded, stats.num_failed) == (2, 2)
+            assert (stats.num_succeeded, stats.num_failed) == (2, 3)
             assert pixels((await events(engine, params(1)))[-1]) == pixels(good)
 
     run(main())
-    assert "poison in the pipeline" in caplog.text
+    assert "poison in the pipeline" in caplog.text and "no batch class" in caplog.text
     assert "(8, 9, 3) instead of uint8 (8, 8, 3)" in caplog.text
 
 
@@ -176,6 +173,18 @@ def test_failure_in_a_batch_is_isolated() -> None:
             good, bad = await together(engine, model, [params(1), params(2, "nan")])
             assert pixels(good) == alone
             assert isinstance(error(bad), InternalError)
+
+    run(main())
+
+
+@pytest.mark.parametrize("changes_at", [1, 3, 4])
+def test_each_step_is_reported_once(changes_at: int) -> None:
+    """A job whose network changes restarts, but reports no step again."""
+
+    async def main() -> None:
+        model = ToyModel(ChangingNetwork("denoiser", changes_at=changes_at))
+        async with ready(make(model)) as engine:
+            assert [one for one in await events(engine, params()) if one in STEPS] == STEPS
 
     run(main())
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from daguerre.engine.forward import ForwardRequest
 from daguerre.engine.pipeline import Pipeline
-from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, Timings
+from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, StepCompleted, Timings
 
 
 @dataclass(eq=False, slots=True)
@@ -26,6 +26,7 @@ class Job:
     first_step_s: float = 0.0  # cost up to the end of the first step
     pipeline: Pipeline | None = None
     pending: ForwardRequest | None = None
+    last_step: int = 0  # the last one reported
 
     @property
     def name(self) -> str:
@@ -46,6 +47,12 @@ class Job:
             self.first_step_s = self.cost_s
             return 0.0
         return (self.cost_s - self.first_step_s) / (index - 1) * num_steps
+
+    def emit_step(self, event: StepCompleted) -> None:
+        """Emits the event, unless a pipeline that was restarted repeats the step."""
+        if event.index > self.last_step:
+            self.last_step = event.index
+            self.emit(event)
 
     def enter(self, stage: str, now_s: float) -> None:
         """Ends the current stage and enters the next one. A stage includes its waiting time."""

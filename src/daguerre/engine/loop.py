@@ -15,7 +15,7 @@ from daguerre.engine.batching.certificates import BatchConfig, CertificateStore
 from daguerre.engine.forward import ForwardRequest, Network, NetworkChanged, Outputs
 from daguerre.engine.job import Job, WorkObserver
 from daguerre.engine.model_manager import ModelManager
-from daguerre.engine.pipeline import KeyedModel, Model, Pixels, check_pixels
+from daguerre.engine.pipeline import Model, Pixels, check_pixels
 from daguerre.engine.previews import draw_preview, is_due
 from daguerre.engine.scheduling.cost_meter import CostMeter
 from daguerre.engine.scheduling.scheduler import PendingForward, Scheduler
@@ -120,8 +120,8 @@ class Loop:
                 )
             self.model_manager.touch(name)
             job.pipeline = model.pipeline(job.params)
-            key = model.batch_class(job.params) if isinstance(model, KeyedModel) else None
-            self._scheduler.add(job.number, job.context.tenant, (name, key))
+            batch_class = name, model.batch_class(job.params)
+            self._scheduler.add(job.number, job.context.tenant, batch_class)
         except Exception as error:  # a model's code may raise anything
             self._fail(job, error)
 
@@ -207,10 +207,10 @@ class Loop:
             projected_s = job.projected_cost_s(*step)
             self.service_times = self.service_times.with_provisional(job.params.model, projected_s)
             if not has_preview:
-                job.emit(StepCompleted(*step))
+                job.emit_step(StepCompleted(*step))
         self._resume(job, result.outputs)
         if step is not None and has_preview and job.number in self._jobs:
-            job.emit(StepCompleted(*step, draw_preview(forward, result.outputs)))
+            job.emit_step(StepCompleted(*step, draw_preview(forward, result.outputs)))
 
     def _resume(self, job: Job, outputs: Outputs | None) -> None:
         """Runs the pipeline up to its next forward or its end."""

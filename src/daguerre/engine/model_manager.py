@@ -105,7 +105,12 @@ class ModelManager:
         logger.info("loaded %s in %.1f s", name, self._clock() - started_s)
 
     def unload_all(self) -> None:
-        self._loaded = {}
+        loaded, self._loaded = self._loaded, {}
+        for name in [name for name in loaded if name in self._evictable]:
+            try:
+                self._evictable[name].unload()
+            except Exception:  # a model's code may raise anything
+                logger.exception("cannot unload %s", name)
 
     def _unload(self, weights_key: Hashable) -> None:
         names = [name for name, key in self._weights_keys().items() if key == weights_key]

@@ -53,11 +53,6 @@ class Model(Protocol):
         The model is loaded. Raises `InvalidRequestError` for parameters that it does not support.
         """
 
-
-@runtime_checkable
-class KeyedModel(Model, Protocol):
-    """A model whose requests belong to several batch classes."""
-
     def batch_class(self, params: ImageParams) -> Hashable:
         """Equal for requests that ask for the same networks and shapes."""
 

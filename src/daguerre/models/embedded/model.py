@@ -101,6 +101,9 @@ class EmbeddedModel:
     def pipeline(self, params: ImageParams) -> Pipeline:
         return self._pipelines.pipeline(params, self._num_steps)
 
+    def batch_class(self, params: ImageParams) -> None:
+        return None  # the networks do not depend on the size
+
     @cached_property
     def _pipelines(self) -> EmbeddedPipelines:
         # Imported here, because the server process only lists models.
