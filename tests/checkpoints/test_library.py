@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import daguerre
+from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.errors import SettingsError
+from daguerre.models.diffusers.model import DiffusersModel
 from daguerre.params import ImageParams
 
 from .conftest import REASON
@@ -28,11 +30,16 @@ def _data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_model_from_a_directory(
     folder_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A path loads a checkpoint; the catalog loads the same one, with the same pixels."""
+    """A path loads a checkpoint, and closing frees it. The catalog gives the same pixels."""
     path = folder_of("stable-diffusion")
     with daguerre.Model.load(path) as model:
         assert model.id == path.name
         image = model.generate(SMALL)
+        engine = model._engine
+        assert isinstance(engine, ThreadEngine)
+        (served,) = engine._models.values()
+        assert isinstance(served, DiffusersModel) and served.weights_key.pipeline is not None
+    assert served.weights_key.pipeline is None
     catalog = tmp_path / "daguerre.toml"
     catalog.write_text(f'[models.tiny]\nsource = "diffusers"\npath = "{path}"\n')
     with daguerre.Model.load("tiny", catalog=catalog) as model:

@@ -203,8 +203,8 @@ class ChangingNetwork(ToyNetwork):
 class ToyModel:
     """Encodes the prompt, denoises two rows per step, and decodes to pixels of the requested size.
 
-    The prompt "poison" fails in the pipeline, "classless" in `batch_class`, "nan" makes rows of NaN,
-    and "wide" returns pixels of another size.
+    The prompt "poison" fails in the pipeline, "classless" in `batch_class`, "nan" makes rows of
+    NaN, and "wide" returns pixels of another size.
     """
 
     denoiser: ToyNetwork = field(default_factory=lambda: ToyNetwork("denoiser"))
