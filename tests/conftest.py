@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import itertools
 import json
 import re
 import signal
@@ -134,6 +135,10 @@ class FakeEngine:
     def __init__(self) -> None:
         self.model_infos = (ModelInfo(MODEL, "0" * 64, created=1_700_000_000),)
         self.num_starts = self.num_stops = 0
+        self._numbers = itertools.count()
+        self._submitted: dict[
+            int, tuple[asyncio.AbstractEventLoop, asyncio.Task[None], threading.Thread]
+        ] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -148,9 +153,6 @@ class FakeEngine:
         self.num_queued = self.num_running = 0
         self.num_succeeded = self.num_failed = self.num_cancelled = 0
         self.mean_service_time_s = 2.0
-        self.submitted: list[
-            tuple[asyncio.AbstractEventLoop, asyncio.Task[None], threading.Thread]
-        ] = []
         self.params: list[ImageParams] = []
         self.contexts: list[JobContext] = []
 
@@ -223,12 +225,13 @@ class FakeEngine:
         loop = asyncio.new_event_loop()
         task = loop.create_task(run())
         thread = threading.Thread(target=loop.run_until_complete, args=[asyncio.wait([task])])
-        self.submitted.append((loop, task, thread))
+        number = next(self._numbers)  # several threads may submit
+        self._submitted[number] = loop, task, thread
         thread.start()
-        return len(self.submitted) - 1, 0
+        return number, 0
 
     def cancel(self, number: int) -> None:
-        loop, task, thread = self.submitted[number]
+        loop, task, thread = self._submitted.pop(number)
         loop.call_soon_threadsafe(task.cancel)
         thread.join()
         loop.close()

@@ -173,6 +173,8 @@ def test_save_by_suffix(model: daguerre.Model, directory: Path) -> None:
             assert opened.format == kind
     with pytest.raises(InvalidRequestError, match=r"'x.gif' is none of .png, .jpg, .jpeg"):
         image.save("x.gif")
+    with pytest.raises(InvalidRequestError, match=r"'gif'; it must be one of png, jpeg"):
+        image.encode("gif")
 
 
 def test_works_inside_an_event_loop(model: daguerre.Model) -> None:

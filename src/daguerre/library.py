@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from daguerre import factory, params
 from daguerre.config import Settings
 from daguerre.errors import InternalError, InvalidRequestError, UnavailableError
-from daguerre.imagefile.encoding import SUFFIXES, encode, format_of
+from daguerre.imagefile.encoding import FORMATS, SUFFIXES, encode, format_of
 from daguerre.models.catalog import DEFAULT_MODEL, Catalog, checkpoint_catalog
 from daguerre.params import MAX_PREVIEWS, Event, JobFailed, JobSucceeded, StepCompleted
 from daguerre.protocol.parsing import parse_request
@@ -74,10 +74,12 @@ class Image:
 
     def encode(self, output_format: str | None = None) -> bytes:
         """The image file with its metadata; by default in the format of the request."""
-        wanted = self.generated.params
-        if output_format is not None:
-            wanted = replace(wanted, output_format=output_format)
-        return encode(replace(self.generated, params=wanted), with_prompt=self.embed_prompt)
+        wanted = output_format or self.generated.params.output_format
+        if wanted not in FORMATS:
+            rule = f"it must be one of {', '.join(FORMATS)}"
+            raise InvalidRequestError(f"output_format is {wanted!r}; {rule}", param="output_format")
+        changed = replace(self.generated.params, output_format=wanted)
+        return encode(replace(self.generated, params=changed), with_prompt=self.embed_prompt)
 
     def save(self, path: str | Path) -> None:
         """Writes the file, in the format of its suffix: .png, .jpg or .jpeg."""

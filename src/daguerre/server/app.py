@@ -80,7 +80,7 @@ def create_app(
         Route("/metrics", metrics.show),
         Route("/openapi.json", JSONResponse(openapi), methods=["GET"]),
         Route("/docs", page(openapi), methods=["GET"]),
-        Route("/", playground.page),
+        Route("/", playground.file),
         Route("/playground/sign-in", login.redeem, methods=["POST"]),
         Route("/playground/{name}", playground.file),
     ]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.staticfiles import NotModifiedResponse
 
 from daguerre.errors import NotFoundError
 from daguerre.params import SIZES
@@ -56,34 +56,24 @@ _MEDIA_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    content: bytes
-    headers: dict[str, str]
-
-    def response(self, request: Request) -> Response:
-        if request.headers.get("if-none-match") == self.headers["etag"]:
-            return Response(status_code=304, headers=self.headers)
-        return Response(self.content, headers=self.headers)
-
-
 class Playground:
     """Serves the page and its files, by name."""
 
     def __init__(self) -> None:
         paths = [path for path in FOLDER.iterdir() if path.suffix in _MEDIA_TYPES]
         contents = {path.name: path.read_bytes() for path in paths} | {SCHEMA: schema_script()}
-        self._files = {name: _file(name, content) for name, content in sorted(contents.items())}
-
-    async def page(self, request: Request) -> Response:
-        return self._files[INDEX].response(request)
+        self._files = {name: _response(name, content) for name, content in contents.items()}
 
     async def file(self, request: Request) -> Response:
-        name = request.path_params["name"]
+        """`GET /playground/{name}`, and `GET /` for the page."""
+        name = request.path_params.get("name", INDEX)
         if name not in self._files:
             near = suggestion(name, self._files)
             raise NotFoundError(f"the playground has no file {quote_for_message(name)}{near}")
-        return self._files[name].response(request)
+        response = self._files[name]
+        if request.headers.get("if-none-match") == response.headers["etag"]:
+            return NotModifiedResponse(response.headers)
+        return response
 
 
 def schema_script() -> bytes:
@@ -95,7 +85,7 @@ def schema_script() -> bytes:
     return "".join(lines).encode()
 
 
-def _file(name: str, content: bytes) -> _File:
+def _response(name: str, content: bytes) -> Response:
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     media_type = _MEDIA_TYPES[Path(name).suffix]
-    return _File(content, {**_HEADERS, "content-type": media_type, "etag": etag})
+    return Response(content, headers={**_HEADERS, "content-type": media_type, "etag": etag})
