@@ -78,7 +78,7 @@ def cost_ms(shapes: Mapping[str, tuple[int, ...]]) -> float:
     spent_s: list[float] = []
     while loop.has_jobs:
         before_s, num_rows = time.thread_time(), loop.batcher.num_rows
-        loop.step()
+        loop.run_iteration()
         if loop.batcher.num_rows - num_rows == ROWS:
             spent_s.append(time.thread_time() - before_s)
     return float(np.median(spent_s[_NUM_WARM:])) * 1000

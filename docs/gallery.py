@@ -76,7 +76,7 @@ def page(entries: tuple[Entry, ...], images: list[Image]) -> str:
             "",
             "# Gallery",
             "",
-            f"Images by the bundled model ({info.name or info.model}, weights"
+            f"Images by the bundled model ({info.name or info.id}, weights"
             f" `{info.weights_sha256[:12]}`): the first result for each prompt, unselected."
             " The command below each image makes the same bytes.",
             "",

@@ -35,5 +35,5 @@ def test_engine_has_the_models_of_the_catalog(
 ) -> None:
     """An engine in processes or in a thread has the catalog's models, before any is loaded."""
     with opened(settings) as engine:
-        assert [info.model for info in engine.models()] == [DEFAULT_MODEL]
+        assert [info.id for info in engine.models()] == [DEFAULT_MODEL]
         assert not engine.stats().is_ready

@@ -60,9 +60,9 @@ class ImageParams:
 class JobContext:
     """Context of one request that does not affect the image: tenant, request ID, deadline.
 
-    Tenants share the engine fairly, however many requests each sends. `timeout_s` counts from the
-    submission of the job; None sets no deadline. With `wants_progress`, the queue position is
-    reported whenever it changes, not only once.
+    Tenants share the engine fairly, however many requests each sends. The engine rejects the job at
+    submission if it probably cannot end within `timeout_s`; the caller enforces the deadline. With
+    `wants_progress`, the queue position is reported whenever it changes, not only once.
     """
 
     tenant: str = ""
@@ -88,10 +88,10 @@ class Timings:
 class ModelInfo:
     """Description of a served model, for image metadata and `GET /v1/models`.
 
-    `model` is the ID that clients send; `name` is the checkpoint behind it and may differ.
+    `id` is what clients send as `model`; `name` is the checkpoint behind it and may differ.
     """
 
-    model: str
+    id: str
     weights_sha256: str
     created: int  # Unix time at which the weights were created
     description: str = ""

@@ -174,7 +174,7 @@ class Bench:
         """Runs the requests concurrently; returns the events of each."""
         events = self.arrive(requests)
         while self.loop.has_jobs:
-            self.loop.step()
+            self.loop.run_iteration()
         return events
 
     def images(self, requests: Sequence[Request]) -> list[bytes]:

@@ -188,7 +188,7 @@ def test_state_ends_with_the_request(folder_of: Callable[[str], Path]) -> None:
     bench = Bench(folder_of("flux"), cache=CACHES[TAYLOR])
     events = bench.arrive([replace(REQUESTS[0], steps=40)])
     while len(events[0]) < 5:
-        bench.loop.step()
+        bench.loop.run_iteration()
     (job,) = bench.loop._jobs.values()
     assert job.pending is not None
     held = job.pending.inputs["cache_state"]

@@ -147,10 +147,10 @@ def test_read_only_cache(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     assert "cannot cache a network" in caplog.text
 
 
-def test_prepare_yields_between_parts(tmp_path: Path) -> None:
+def test_warm_up_yields_between_parts(tmp_path: Path) -> None:
     """Preparation yields between its parts, and does nothing the second time."""
     network, _ = make(folder=tmp_path)
-    assert len(list(network.prepare(rows(2)))) >= 4
-    assert list(network.prepare(rows(2))) == []
-    assert len(list(network.prepare(rows(3)))) == 1  # compiles this number of rows
+    assert len(list(network.warm_up(rows(2)))) >= 4
+    assert list(network.warm_up(rows(2))) == []
+    assert len(list(network.warm_up(rows(3)))) == 1  # compiles this number of rows
     network(rows(3))

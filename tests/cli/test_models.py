@@ -53,7 +53,7 @@ def test_models_as_json(run: Callable[..., str], home: Path) -> None:
     assert listed["resources"] == [shown]
     assert shown == {name: getattr(resource, name) for name in resource.__slots__}
     assert [model["model"] for model in listed["models"]] == [
-        info.model for info in factory.list_models(Settings(home=home))
+        info.id for info in factory.list_models(Settings(home=home))
     ]
 
 

@@ -119,7 +119,7 @@ def model(
     on_load: str = "",
     changes_at: int = NEVER,
     batching: BatchingMode = "exact",
-    on_prepare: str = "",
+    on_warmup: str = "",
 ) -> FaultyModel:
     """A toy model whose denoiser changes its output from call `changes_at` on."""
 
@@ -127,8 +127,8 @@ def model(
         time.sleep(forward_s)
 
     denoiser: ToyNetwork = ChangingNetwork("denoiser", on_call=pause, changes_at=changes_at)
-    if on_prepare:
-        denoiser = CompilingNetwork("denoiser", on_call=pause, on_compile=lambda: _fail(on_prepare))
+    if on_warmup:
+        denoiser = CompilingNetwork("denoiser", on_call=pause, on_compile=lambda: _fail(on_warmup))
     return FaultyModel(denoiser, NUM_STEPS, on_load=lambda: _fail(on_load), batching=batching)
 
 
@@ -137,12 +137,12 @@ def build(
     on_load: str,
     changes_at: int,
     batching: BatchingMode,
-    on_prepare: str,
+    on_warmup: str,
     running: int,
     observer: WorkObserver,
 ) -> ThreadEngine:
     return ThreadEngine(
-        [model(forward_s, on_load, changes_at, batching, on_prepare)],
+        [model(forward_s, on_load, changes_at, batching, on_warmup)],
         max_queued_jobs=64,
         max_running_jobs=running,
         observer=observer,
@@ -159,16 +159,16 @@ def engine(
     weights_sha256: str = "0" * 64,
     changes_at: Sequence[int] = (),
     batching: BatchingMode = "exact",
-    on_prepare: str = "",
+    on_warmup: str = "",
 ) -> ProcessEngine:
     """An engine with a worker for each fault in `on_load`, caused when it loads its model.
 
-    The fault `on_prepare` is caused when the denoiser is compiled for a batch size.
+    The fault `on_warmup` is caused when the denoiser is compiled for a batch size.
     """
     faults = [on_load] if isinstance(on_load, str) else on_load
     return ProcessEngine(
         [
-            functools.partial(build, forward_s, fault, changes, batching, on_prepare, running)
+            functools.partial(build, forward_s, fault, changes, batching, on_warmup, running)
             for fault, changes in zip(faults, changes_at or [NEVER] * len(faults), strict=True)
         ],
         [replace(model(batching=batching).info, weights_sha256=weights_sha256)],

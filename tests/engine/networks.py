@@ -108,7 +108,7 @@ class CompilingNetwork(ToyNetwork):
     on_compile: Callable[[], object] = lambda: None
     compiled: list[int] = field(default_factory=list)  # numbers of rows
 
-    def prepare(self, inputs: Inputs) -> Iterator[None]:
+    def warm_up(self, inputs: Inputs) -> Iterator[None]:
         x = inputs["x"]
         assert isinstance(x, np.ndarray)
         if len(x) not in self.compiled:
@@ -118,7 +118,7 @@ class CompilingNetwork(ToyNetwork):
             self.compiled.append(len(x))
 
     def __call__(self, inputs: Inputs) -> Outputs:
-        assert not list(self.prepare(inputs)), "a forward without warm-up"
+        assert not list(self.warm_up(inputs)), "a forward without warm-up"
         return super().__call__(inputs)
 
 

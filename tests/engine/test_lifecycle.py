@@ -27,7 +27,7 @@ def test_not_ready_while_loading() -> None:
     async def main() -> None:
         gate = threading.Event()
         engine = make(ToyModel(on_load=lambda: gate.wait(20)))
-        assert [info.model for info in engine.models()] == ["toy"]
+        assert [info.id for info in engine.models()] == ["toy"]
         with pytest.raises(NotReadyError):
             await anext(engine.generate(params()))
         await engine.start()
@@ -93,7 +93,7 @@ def test_unknown_model() -> None:
             with pytest.raises(NotFoundError, match="'nope' is not served; served: toy, other"):
                 await anext(engine.generate(params(model="nope")))
             (*_, last) = await events(engine, params(model="other"))
-            assert isinstance(last, JobSucceeded) and last.image.model_info.model == "other"
+            assert isinstance(last, JobSucceeded) and last.image.model_info.id == "other"
 
     run(main())
 

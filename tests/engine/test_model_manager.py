@@ -86,7 +86,7 @@ class LoopHarness:
 
     def finish(self) -> list[Event]:
         while self.loop.has_jobs:
-            self.loop.step()
+            self.loop.run_iteration()
         return [each[-1] for each in self.events]
 
 
@@ -99,7 +99,7 @@ def test_first_request_loads(clock: Clock) -> None:
     """A model is loaded once, on its first request, and stays while memory suffices."""
     memory = Memory(total=20)
     harness = LoopHarness(clock, evictable(memory, clock, "one", "two"))
-    assert harness.loop.model_manager.preload_names() == [] and memory.log == []
+    assert harness.loop.model_manager.preload_ids() == [] and memory.log == []
     harness.submit("one", "two", "one")
     assert all(isinstance(last, JobSucceeded) for last in harness.finish())
     assert memory.log == ["+one", "+two"]
@@ -137,7 +137,7 @@ def test_busy_model_is_not_evicted(clock: Clock) -> None:
     memory = Memory(total=10)
     harness = LoopHarness(clock, evictable(memory, clock, "one", "two"))
     harness.submit("one", "two")
-    harness.loop.step()
+    harness.loop.run_iteration()
     harness.submit("one", "one")
     assert all(isinstance(last, JobSucceeded) for last in harness.finish())
     assert memory.log == ["+one", "-one", "+two", "-two", "+one"]
@@ -150,7 +150,7 @@ def test_job_that_waits_for_memory_can_be_cancelled(clock: Clock) -> None:
     harness.submit("one", "two", "one")
     harness.loop.cancel(harness.loop._jobs[2])
     while harness.loop.has_jobs:
-        harness.loop.step()
+        harness.loop.run_iteration()
     assert memory.log == ["+one"] and harness.events[1] == []
     assert isinstance(harness.events[2][-1], JobSucceeded)
 
@@ -177,7 +177,7 @@ def test_eviction_is_per_device(clock: Clock) -> None:
         ToyModel(ToyNetwork("denoiser", clock), name="fixed"),
     ]
     harness = LoopHarness(clock, models)
-    assert harness.loop.model_manager.preload_names() == ["fixed"]
+    assert harness.loop.model_manager.preload_ids() == ["fixed"]
     harness.loop.model_manager.load("fixed")
     for name in ("far", "fixed", "one", "two"):
         harness.submit(name)

@@ -72,7 +72,7 @@ def refusal(settings: Settings) -> str:
 def test_without_a_file(settings: Settings) -> None:
     """Without a catalog, the bundled model has the id that applications send."""
     (model,) = factory.build_models(settings, factory.read_catalog(settings))
-    assert isinstance(model, EmbeddedModel) and model.info.model == catalog.DEFAULT_MODEL
+    assert isinstance(model, EmbeddedModel) and model.info.id == catalog.DEFAULT_MODEL
     assert factory.read_catalog(settings).default_model == catalog.DEFAULT_MODEL
     assert not settings.data_dir().exists()
 
@@ -80,7 +80,7 @@ def test_without_a_file(settings: Settings) -> None:
 def test_file_replaces_the_default(settings: Settings) -> None:
     """A catalog replaces the default; the default model is the usual id, or the first."""
     write(settings, '[models."box-2"]\nsource = "embedded"\n[models.box]\nsource = "embedded"\n')
-    assert [info.model for info in factory.list_models(settings)] == ["box-2", "box"]
+    assert [info.id for info in factory.list_models(settings)] == ["box-2", "box"]
     assert factory.read_catalog(settings).default_model == "box-2"
     write(
         settings,
@@ -108,7 +108,7 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
     )
     (model,) = served(settings)
     assert (model.steps, model.guidance, model.max_batch_size) == (12, 4, {"unet": 4})
-    assert (model.info.model, model.info.name) == ("sd", "Our SD")
+    assert (model.info.id, model.info.name) == ("sd", "Our SD")
     assert (model._loaded.config.executor, model.info.batching) == ("eager", "throughput")
     assert (model._loaded.config.dtype, model._loaded.device) == ("bfloat16", "cuda:1")
     assert (model.device, model.preload) == ("cuda:1", False)
@@ -132,7 +132,7 @@ def test_defaults_are_the_familys(settings: Settings) -> None:
         os.utime(weights, (1_700_000_000 + second,) * 2)
     write(settings, f'[models.sd]\nsource = "diffusers"\npath = "{folder}"\n')
     (info,) = factory.list_models(settings)
-    assert (info.model, info.name, info.weights_sha256) == ("sd", "sd-1.5", "")
+    assert (info.id, info.name, info.weights_sha256) == ("sd", "sd-1.5", "")
     assert info.created == 1_700_000_000 + second  # its newest file
     (model,) = served(settings)
     assert (model.steps, model.guidance) == (50, 7.5)

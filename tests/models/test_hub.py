@@ -211,13 +211,13 @@ def test_command(
     with pytest.raises(SettingsError, match="is not downloaded; run: daguerre models pull sd"):
         factory.read_catalog(settings).check_loadable()
     (away, _) = factory.list_models(settings)
-    assert (away.model, away.weights_sha256) == ("sd", "") and "not downloaded" in away.description
+    assert (away.id, away.weights_sha256) == ("sd", "") and "not downloaded" in away.description
 
     assert main.main(["models", "pull"]) == 0
     printed = capsys.readouterr().out
     assert "sd: maker/sd at 01234567" in printed and "unet/model.safetensors, 0.0 MB" in printed
     (here, _) = factory.list_models(settings)
-    assert (here.model, here.name) == (
+    assert (here.id, here.name) == (
         "sd",
         "maker/sd",
     ) and "not downloaded" not in here.description

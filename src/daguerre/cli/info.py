@@ -43,7 +43,7 @@ def _rows(settings: Settings) -> dict[str, object]:
         "data directory": settings.data_dir(),
         # The weights of a checkpoint have no digest before they are loaded.
         "models": {
-            one.model: f"weights {one.weights_sha256}" if one.weights_sha256 else one.description
+            one.id: f"weights {one.weights_sha256}" if one.weights_sha256 else one.description
             for one in list_models(settings)
         },
         "settings": settings.redacted(),

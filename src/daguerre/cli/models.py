@@ -66,7 +66,7 @@ def list_(settings: Settings, as_json: bool) -> None:
         resources = store.list()
     if as_json:
         models = [
-            {"model": info.model, "description": info.description, "created": info.created}
+            {"model": info.id, "description": info.description, "created": info.created}
             for info in infos
         ]
         listed = {"resources": [asdict(resource) for resource in resources], "models": models}
@@ -75,7 +75,7 @@ def list_(settings: Settings, as_json: bool) -> None:
     header = ("ALIAS", "MODEL", "KEY", "REQUESTS PER MINUTE", "CREATED")
     _print_table([header, *(_row(resource) for resource in resources)])
     click.echo("\nModels of the catalog:")
-    _print_table([("  " + info.model, info.description) for info in infos])
+    _print_table([("  " + info.id, info.description) for info in infos])
 
 
 @models.command()

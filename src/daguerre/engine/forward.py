@@ -61,7 +61,7 @@ class Network(Protocol):
     def __call__(self, inputs: Inputs) -> Outputs:
         """Outputs with the rows of the inputs, in the same order.
 
-        A later call must not overwrite them; the engine copies numpy views for that reason.
+        May return views of its own memory; the engine copies them.
         """
 
 
@@ -112,13 +112,13 @@ class NetworkChanged(Exception):
 
 
 @runtime_checkable
-class CompilesPerShape(Protocol):
-    """A network that compiles or converts once before it can evaluate inputs of a new shape."""
+class HasWarmup(Protocol):
+    """A network that compiles or converts before its first evaluation of inputs of a new shape."""
 
     @property
     def name(self) -> str: ...
 
-    def prepare(self, inputs: Inputs) -> Iterator[None]:
+    def warm_up(self, inputs: Inputs) -> Iterator[None]:
         """Yields before each part of the work, so that the engine can report progress.
 
         Yields nothing if the shape is ready. Work that is specific to this number of rows is the

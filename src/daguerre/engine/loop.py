@@ -44,7 +44,7 @@ class Loop:
         max_running_jobs: int,
         clock: Callable[[], float],
         on_end: Callable[[Job], None],
-        observer: WorkObserver = lambda jobs, is_preparing: None,
+        observer: WorkObserver = lambda jobs, is_warmup: None,
     ) -> None:
         self._models = models
         self.model_manager = ModelManager(models, clock)
@@ -140,17 +140,17 @@ class Loop:
         for job in list(self._jobs.values()):
             self._fail(job, error)
 
-    def step(self) -> None:
+    def run_iteration(self) -> None:
         """Admits queued jobs, then runs one group of forwards, if there is one."""
         self._admit_arrivals()
-        self._meter.start_step()
+        self._meter.start_iteration()
         for number in self._scheduler.admit():
             self._observe([self._jobs[number]], False)
             self._resume(self._jobs[number], None)
         group = [self._jobs[number] for number in self._scheduler.schedule()]
         if group:
             self._run(group)
-        self._meter.end_step(
+        self._meter.end_iteration(
             [job for job in group if job.number in self._jobs] or self._jobs.values()
         )
         if not self._jobs:

@@ -26,19 +26,21 @@ class ModelManager:
     def __init__(self, models: Mapping[str, Model], clock: Callable[[], float]) -> None:
         self._models, self._clock = models, clock
         self._evictable = {
-            name: model for name, model in models.items() if isinstance(model, EvictableModel)
+            model_id: model
+            for model_id, model in models.items()
+            if isinstance(model, EvictableModel)
         }
         # Both are replaced, not modified: other threads may be reading them.
         self._loaded: Mapping[str, Mapping[str, Network]] = {}  # least recently used first
         self._failed_s: Mapping[str, float] = {}  # time of the failure
 
-    def preload_names(self) -> list[str]:
+    def preload_ids(self) -> list[str]:
         """The models to load at startup."""
         evictable = self._evictable
         return [one for one in self._models if one not in evictable or evictable[one].preload]
 
-    def networks(self, name: str) -> Mapping[str, Network]:
-        return self._loaded[name]
+    def networks(self, model_id: str) -> Mapping[str, Network]:
+        return self._loaded[model_id]
 
     def all_networks(self) -> list[Network]:
         return [network for networks in self._loaded.values() for network in networks.values()]
@@ -48,38 +50,40 @@ class ModelManager:
 
         Only the weights count for a model in throughput mode, which does not promise equal bits.
         """
-        return {name: self._fingerprint(name, found) for name, found in self._loaded.items()}
+        return {
+            model_id: self._fingerprint(model_id, found) for model_id, found in self._loaded.items()
+        }
 
-    def is_loaded(self, name: str) -> bool:
-        return name in self._loaded
+    def is_loaded(self, model_id: str) -> bool:
+        return model_id in self._loaded
 
     def recently_failed(self) -> tuple[str, ...]:
         """The models that failed to load within the last `RETRY_S`."""
         since_s, failed_s = self._clock() - RETRY_S, self._failed_s
-        return tuple(name for name, at_s in failed_s.items() if at_s > since_s)
+        return tuple(model_id for model_id, at_s in failed_s.items() if at_s > since_s)
 
-    def touch(self, name: str) -> None:
+    def touch(self, model_id: str) -> None:
         """Marks the model as the most recently used."""
-        others = {one: networks for one, networks in self._loaded.items() if one != name}
-        self._loaded = {**others, name: self._loaded[name]}
+        others = {one: networks for one, networks in self._loaded.items() if one != model_id}
+        self._loaded = {**others, model_id: self._loaded[model_id]}
 
-    def fits(self, name: str) -> bool:
+    def fits(self, model_id: str) -> bool:
         """Whether the free memory suffices for the model."""
-        model = self._evictable.get(name)
+        model = self._evictable.get(model_id)
         return (
             model is None
             or model.weights_key in self._weights_keys().values()
             or model.free_bytes() >= model.num_bytes
         )
 
-    def evict_until_fits(self, name: str, busy: Collection[str]) -> bool:
+    def evict_until_fits(self, model_id: str, busy: Collection[str]) -> bool:
         """Evicts models that are not busy, least recently used first, until the model fits.
 
         Returns False if only busy models are left to evict. If no models are left, it returns True:
         the size is an estimate, so loading is worth a try.
         """
-        while not self.fits(name):
-            device = self._evictable[name].device
+        while not self.fits(model_id):
+            device = self._evictable[model_id].device
             same_device = {
                 one: key
                 for one, key in self._weights_keys().items()
@@ -92,40 +96,40 @@ class ModelManager:
             self._unload(victim)
         return True
 
-    def load(self, name: str) -> None:
+    def load(self, model_id: str) -> None:
         """Loads the model; raises whatever it raises, and remembers the failure."""
         started_s = self._clock()
         try:
-            networks = self._models[name].load()
+            networks = self._models[model_id].load()
         except Exception:
-            self._failed_s = {**self._failed_s, name: self._clock()}
+            self._failed_s = {**self._failed_s, model_id: self._clock()}
             raise
-        self._failed_s = {one: at_s for one, at_s in self._failed_s.items() if one != name}
-        self._loaded = {**self._loaded, name: networks}
-        logger.info("loaded %s in %.1f s", name, self._clock() - started_s)
+        self._failed_s = {one: at_s for one, at_s in self._failed_s.items() if one != model_id}
+        self._loaded = {**self._loaded, model_id: networks}
+        logger.info("loaded %s in %.1f s", model_id, self._clock() - started_s)
 
     def unload_all(self) -> None:
         loaded, self._loaded = self._loaded, {}
-        for name in [name for name in loaded if name in self._evictable]:
+        for model_id in [model_id for model_id in loaded if model_id in self._evictable]:
             try:
-                self._evictable[name].unload()
+                self._evictable[model_id].unload()
             except Exception:  # a model's code may raise anything
-                logger.exception("cannot unload %s", name)
+                logger.exception("cannot unload %s", model_id)
 
     def _unload(self, weights_key: Hashable) -> None:
-        names = [name for name, key in self._weights_keys().items() if key == weights_key]
+        names = [model_id for model_id, key in self._weights_keys().items() if key == weights_key]
         self._loaded = {one: nets for one, nets in self._loaded.items() if one not in names}
-        for name in names:
-            self._evictable[name].unload()
+        for model_id in names:
+            self._evictable[model_id].unload()
         logger.info("evicted %s to free memory", ", ".join(names))
 
-    def _fingerprint(self, name: str, networks: Mapping[str, Network]) -> str:
-        info = self._models[name].info
+    def _fingerprint(self, model_id: str, networks: Mapping[str, Network]) -> str:
+        info = self._models[model_id].info
         if info.batching != "exact":
             return info.weights_sha256
         return " ".join(sorted(network.fingerprint for network in networks.values()))
 
     def _weights_keys(self) -> dict[str, Hashable]:
         """Loaded evictable model -> its `weights_key`."""
-        loaded = [name for name in self._loaded if name in self._evictable]
-        return {name: self._evictable[name].weights_key for name in loaded}
+        loaded = [model_id for model_id in self._loaded if model_id in self._evictable]
+        return {model_id: self._evictable[model_id].weights_key for model_id in loaded}

@@ -42,12 +42,12 @@ class JobQueue(Protocol):
         self, params: ImageParams, context: JobContext = DEFAULT_CONTEXT
     ) -> AsyncGenerator[Event, None]:
         """See `Engine.generate`."""
-        loop = asyncio.get_running_loop()
+        event_loop = asyncio.get_running_loop()
         events: asyncio.Queue[Event] = asyncio.Queue()
 
         def emit(event: Event) -> None:
             try:
-                loop.call_soon_threadsafe(events.put_nowait, event)
+                event_loop.call_soon_threadsafe(events.put_nowait, event)
             except RuntimeError:  # the caller's event loop is closed
                 self.cancel(number)
 

@@ -54,10 +54,10 @@ class ThreadEngine(JobQueue):
         clock: Callable[[], float] = time.perf_counter,
         observer: WorkObserver | None = None,
     ) -> None:
-        self._models = {model.info.model: model for model in models}
+        self._models = {model.info.id: model for model in models}
         assert len(self._models) == len(models), "two models with one ID. This is a bug."
         self._admission = Admission(max_queued_jobs + max_running_jobs, max_queued_prompt_bytes)
-        observe = observer or (lambda jobs, is_preparing: None)
+        observe = observer or (lambda jobs, is_warmup: None)
         self._clock, self._observe = clock, observe
         self._numbers = itertools.count(1)
         store = CertificateStore(certificates)
@@ -193,7 +193,7 @@ class ThreadEngine(JobQueue):
             self._observe([], False)
             while self._wait_for_changes():
                 try:
-                    self._loop.step()
+                    self._loop.run_iteration()
                 except Exception:  # a bug must not end the thread, nor repeat with the same jobs
                     logger.exception("an iteration of the engine failed. This is a bug.")
                     self._loop.fail_all(InternalError("the engine failed; see the server log"))
@@ -209,7 +209,7 @@ class ThreadEngine(JobQueue):
     def _load(self) -> None:
         started_s = self._clock()
         manager = self._loop.model_manager
-        for name in manager.preload_names():
+        for name in manager.preload_ids():
             if self._is_stopping:
                 return
             try:

@@ -40,10 +40,10 @@ def generation_metadata(image: GeneratedImage) -> str:
     return "".join(
         (
             ai_marker(),
-            _element("Iptc4xmpExt:AISystemUsed", _plain(info.name or info.model)),
+            _element("Iptc4xmpExt:AISystemUsed", _plain(info.name or info.id)),
             _element("Iptc4xmpExt:AISystemVersionUsed", _plain(f"sha256:{info.weights_sha256}")),
             _element("xmp:CreatorTool", _plain(f"daguerre {__version__}")),
-            _element("daguerre:Model", _plain(info.model)),
+            _element("daguerre:Model", _plain(info.id)),
             _element("daguerre:WeightsSha256", _plain(info.weights_sha256)),
             _element("daguerre:Seed", str(image.params.seed)),
             _element("daguerre:Width", str(width)),

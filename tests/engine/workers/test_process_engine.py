@@ -271,29 +271,29 @@ def test_hang_while_loading(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("fault", ["sleep", "native-sleep"])
-def test_preparing_is_no_hang(fault: str) -> None:
+def test_warmup_is_no_hang(fault: str) -> None:
     """Preparing a network may take longer than a forward, even if it blocks all threads."""
     (expected,) = alone([asked(1)])
 
     async def main() -> None:
-        async with ready(engine(hang_timeout_s=2.0, on_prepare=fault)) as process:
+        async with ready(engine(hang_timeout_s=2.0, on_warmup=fault)) as process:
             assert pixels((await events(process, asked(1)))[-1]) == expected
             assert process.stats().num_restarts == 0
 
     run(main())
 
 
-def test_preparing_has_an_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A network that is not prepared within the load timeout is a hang; the job is retried."""
+def test_warmup_has_an_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A warm-up that does not end within the load timeout is a hang; the job is retried."""
     once = prompt("hang", tmp_path / "once")
 
     async def main() -> None:
-        async with ready(engine(model_load_timeout_s=2.0, on_prepare=once)) as process:
+        async with ready(engine(model_load_timeout_s=2.0, on_warmup=once)) as process:
             assert pixels((await events(process, asked(1)))[-1])
             assert process.stats().num_restarts >= 1  # a start may take as long, too
 
     run(main())
-    assert "did not finish loading or compiling within 2 s (model_load_timeout_s)" in caplog.text
+    assert "did not finish its warm-up (loading, compiling) within 2 s" in caplog.text
 
 
 def test_other_models(caplog: pytest.LogCaptureFixture) -> None:

@@ -54,17 +54,17 @@ def test_load_timeout() -> None:
     assert "did not load its models within 100 s" in fault
 
 
-def test_preparing() -> None:
-    """One-time work may be silent for as long as loading may take; each part has its own limit."""
+def test_warmup() -> None:
+    """A warm-up may be silent for as long as loading may take; each part has its own limit."""
     clock = Clock()
     watchdog = make_watchdog(clock)
     for _ in range(2):
-        watchdog.record_preparing(True)
+        watchdog.record_warmup(True)
         assert poll(watchdog, clock, 100, is_busy=True) == ""
     watchdog.record_progress()  # for example of a job that fails in the meantime
     assert "within 100 s (model_load_timeout_s)" in poll(watchdog, clock, 1, is_busy=True)
     assert poll(watchdog, clock, 1, is_busy=False) == ""
-    watchdog.record_preparing(False)
+    watchdog.record_warmup(False)
     assert poll(watchdog, clock, 10, is_busy=True) == ""
     assert poll(watchdog, clock, 1, is_busy=True) != ""
 

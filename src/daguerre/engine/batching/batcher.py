@@ -19,8 +19,8 @@ from daguerre.engine.batching.memory_budget import MemoryBudget
 from daguerre.engine.batching.timings import BatchTimings
 from daguerre.engine.batching.verification import NUM_CHECKS, is_same, noise, placements
 from daguerre.engine.forward import (
-    CompilesPerShape,
     ForwardRequest,
+    HasWarmup,
     Inputs,
     Network,
     NetworkChanged,
@@ -205,7 +205,7 @@ class Batcher:
     ) -> tuple[Outputs, float]:
         """The outputs and the elapsed seconds, without the warm-up."""
         with self._memory.track_peak(network, config) as reset_peak:
-            if isinstance(network, CompilesPerShape):
+            if isinstance(network, HasWarmup):
                 self._warm_up(network, inputs, reset_peak)
             started_s = self._clock()
             outputs = evaluate(network, inputs, sum(config.rows))
@@ -214,13 +214,11 @@ class Batcher:
             self._batch_sizes.clear()
         return outputs, elapsed_s
 
-    def _warm_up(
-        self, network: CompilesPerShape, inputs: Inputs, reset_peak: Callable[[], None]
-    ) -> None:
-        """Runs one-time work of the network, such as compilation. It may take minutes."""
+    def _warm_up(self, network: HasWarmup, inputs: Inputs, reset_peak: Callable[[], None]) -> None:
+        """Compiles or converts the network for these inputs, which may take minutes."""
         started_s, has_parts = self._clock(), False
         try:
-            for _ in network.prepare(inputs):
+            for _ in network.warm_up(inputs):
                 has_parts = True
                 reset_peak()
                 self._on_warmup(None)

@@ -24,14 +24,14 @@ class CostMeter:
         job.cost_s += cost_s
         self._charged_s += cost_s
 
-    def start_step(self) -> None:
+    def start_iteration(self) -> None:
         """Starts an iteration of the loop; it includes the time since the last one, if not idle."""
         if self._since_s is None:
             self._since_s, self._charged_s = self._clock(), 0.0
 
-    def end_step(self, jobs: Collection[Job]) -> None:
+    def end_iteration(self, jobs: Collection[Job]) -> None:
         """Divides the uncharged time among the jobs; without jobs the engine becomes idle."""
-        assert self._since_s is not None, "the step was not started. This is a bug."
+        assert self._since_s is not None, "the iteration was not started. This is a bug."
         now_s = self._clock()
         rest_s = max(0.0, now_s - self._since_s - self._charged_s)
         for job in jobs:
@@ -39,10 +39,10 @@ class CostMeter:
         self._since_s, self._charged_s = (now_s if jobs else None), 0.0
 
     def exclude(self, seconds: float) -> None:
-        """Charges a part of the current step to no job, such as a warm-up."""
+        """Charges a part of the current iteration to no job, such as a warm-up."""
         if self._since_s is not None:
             self._since_s += seconds
 
     def reset(self) -> None:
-        """Charges the time since the last step to no job."""
+        """Charges the time since the last iteration to no job."""
         self._since_s = None

@@ -61,13 +61,13 @@ class WorkStarted:
     """The worker is about to do work for these jobs; no jobs: it is idle.
 
     Sent before the work, so that after a crash the server knows which jobs were involved.
-    `is_running` is set from the jobs' first forward on. `is_preparing` marks one-time work, such as
-    loading or compiling, which may take long and block the worker's heartbeat.
+    `is_running` is set from the jobs' first forward on. `is_warmup` marks loading or compiling,
+    which may take long and block the worker's heartbeat.
     """
 
     numbers: tuple[int, ...]
     is_running: bool
-    is_preparing: bool = False
+    is_warmup: bool = False
 
 
 @dataclass(frozen=True, slots=True)

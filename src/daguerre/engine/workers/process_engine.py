@@ -73,7 +73,7 @@ class ProcessEngine(JobQueue):
         start_worker: Callable[[messages.InitWorker], WorkerHandle] = WorkerProcess,
     ) -> None:
         assert engine_factories, "an engine without workers. This is a bug."
-        self._models = {info.model: info for info in models}
+        self._models = {info.id: info for info in models}
         max_jobs = max_queued_jobs + max_running_jobs * len(engine_factories)
         self._admission = admission.Admission(max_jobs, max_queued_prompt_bytes)
         self._max_running = max_running_jobs

@@ -195,7 +195,7 @@ class WorkerSlot:
                 self._on_stats(message.stats)
                 return
             if isinstance(message, messages.WorkStarted):
-                self._watchdog.record_preparing(message.is_preparing)
+                self._watchdog.record_warmup(message.is_warmup)
             elif isinstance(message, messages.JobEvent):
                 self._watchdog.record_progress()
                 if isinstance(message.event, JobSucceeded):

@@ -1,7 +1,7 @@
 """Hang detection for a worker, from the times of its last heartbeat and its last progress.
 
-One-time work, such as loading a model or compiling a network, has a longer limit than a forward and
-needs no heartbeat: it may block every thread of the worker.
+A warm-up, which loads a model or compiles a network, has a longer limit than a forward and needs no
+heartbeat: it may block every thread of the worker.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Watchdog:
 
     def record_start(self) -> None:
         """The worker starts and loads its models."""
-        self._preparing_s: float | None = None
+        self._warmup_s: float | None = None
         self._started_s = self._polled_s = self._heartbeat_s = self._progress_s = self._now()
 
     def record_heartbeat(self) -> None:
@@ -46,10 +46,10 @@ class Watchdog:
         """The worker has loaded its models or finished other work."""
         self._progress_s = self._now()
 
-    def record_preparing(self, is_preparing: bool) -> None:
-        """The worker starts one-time work or the next part of it, or returns to other work."""
+    def record_warmup(self, is_warmup: bool) -> None:
+        """The worker starts a warm-up or the next part of one, or returns to other work."""
         self._heartbeat_s = self._progress_s = self._now()
-        self._preparing_s = self._progress_s if is_preparing else None
+        self._warmup_s = self._progress_s if is_warmup else None
 
     def check(self, *, is_loaded: bool, is_busy: bool) -> str:
         """Returns what is wrong with the worker, or "". Call it every `poll_interval_s`."""
@@ -62,9 +62,11 @@ class Watchdog:
         if not is_loaded:
             is_late = self._age_s(self._started_s) > self._load_timeout_s
             return f"did not load its models {load_limit}" if is_late else ""
-        if self._preparing_s is not None:
-            is_late = is_busy and self._age_s(self._preparing_s) > self._load_timeout_s
-            return f"did not finish loading or compiling {load_limit}" if is_late else ""
+        if self._warmup_s is not None:
+            is_late = is_busy and self._age_s(self._warmup_s) > self._load_timeout_s
+            return (
+                f"did not finish its warm-up (loading, compiling) {load_limit}" if is_late else ""
+            )
         if self._age_s(self._heartbeat_s) > self._hang_timeout_s:
             return f"sent no heartbeat {hang_limit}"
         if not is_busy:

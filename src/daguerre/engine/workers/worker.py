@@ -96,10 +96,10 @@ class Worker:
         except DaguerreError as error:
             self._emit(number, JobFailed(error))
 
-    def _on_work_started(self, jobs: Sequence[Job], is_preparing: bool) -> None:
+    def _on_work_started(self, jobs: Sequence[Job], is_warmup: bool) -> None:
         is_running = bool(jobs) and jobs[0].has_begun
         numbers = tuple(job.number for job in jobs)
-        self._send(messages.WorkStarted(numbers, is_running, is_preparing))
+        self._send(messages.WorkStarted(numbers, is_running, is_warmup))
         if not jobs:
             self._send_stats()
 

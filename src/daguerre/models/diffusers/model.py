@@ -53,16 +53,16 @@ class ServingOptions:
 
 
 class DiffusersModel:
-    """Implements `daguerre.engine.pipeline.EvictableModel` under the ID `model`."""
+    """Implements `daguerre.engine.pipeline.EvictableModel` under the ID `model_id`."""
 
-    def __init__(self, model: str, loaded: LoadedCheckpoint, options: ServingOptions) -> None:
+    def __init__(self, model_id: str, loaded: LoadedCheckpoint, options: ServingOptions) -> None:
         self.family = loaded.checkpoint.family
         self.steps = options.steps or self.family.steps
         self.guidance = self.family.guidance if options.guidance is None else options.guidance
-        self._model, self._loaded, self._options = model, loaded, options
+        self._id, self._loaded, self._options = model_id, loaded, options
         if self.family.guidance is None and options.guidance is not None:
             raise SettingsError(
-                f"model {model!r}: guidance is {options.guidance:g}, but"
+                f"model {model_id!r}: guidance is {options.guidance:g}, but"
                 f" {loaded.checkpoint.folder} is distilled and takes none; remove it"
             )
         if loaded.config.cache:
@@ -101,7 +101,7 @@ class DiffusersModel:
         description += f", cache {config.cache}" if config.cache else ""
         description += f", {config.quantization}" if config.quantization else ""
         return ModelInfo(
-            model=self._model,
+            id=self._id,
             weights_sha256=self._loaded.weights_sha256,
             created=self._created,
             name=self._options.name or folder.name,
@@ -129,13 +129,13 @@ class DiffusersModel:
         if cache.method not in self.family.caches:
             supported = ", ".join(sorted(self.family.caches)) or "none"
             raise SettingsError(
-                f"model {self._model!r}: cache.method is {cache.method!r}, which"
+                f"model {self._id!r}: cache.method is {cache.method!r}, which"
                 f" {self.family.pipeline} does not support; supported: {supported}"
             )
         sampler = self._loaded.checkpoint.sampler
         makes_two_calls = any(name in sampler for name in _TWO_CALL_SAMPLERS)
         num_calls = 2 * self.steps - 1 if makes_two_calls else self.steps
-        caches.check_steps(f"model {self._model!r}, cache", cache, num_calls)
+        caches.check_steps(f"model {self._id!r}, cache", cache, num_calls)
 
     def _arguments(
         self, params: ImageParams, steps: int, guidance: float | None
@@ -183,7 +183,7 @@ class DiffusersModel:
             if num > limit:
                 raise InvalidRequestError(
                     f"{param} has {num} {unit}, including start and end tokens; model"
-                    f" {self._model!r} reads at most {limit}; shorten it",
+                    f" {self._id!r} reads at most {limit}; shorten it",
                     param=param,
                 )
 

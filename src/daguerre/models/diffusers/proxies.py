@@ -86,9 +86,9 @@ class TorchNetwork:
     def fingerprint(self) -> str:
         return f"{self._target.fingerprint} {self.name} {self._executor.fingerprint}"
 
-    def prepare(self, inputs: Inputs) -> Iterator[None]:
+    def warm_up(self, inputs: Inputs) -> Iterator[None]:
         with self._running():
-            yield from self._executor.prepare(inputs)
+            yield from self._executor.warm_up(inputs)
 
     def __call__(self, inputs: Inputs) -> Outputs:
         with self._running():

@@ -64,11 +64,11 @@ def weights_sha256(folder: Path) -> str:
 
 
 class EmbeddedModel:
-    """The bundled model under the ID `model`; implements `daguerre.engine.pipeline.Model`."""
+    """The bundled model under the ID `model_id`; implements `daguerre.engine.pipeline.Model`."""
 
     def __init__(
         self,
-        model: str,
+        model_id: str,
         *,
         folder: Path = WEIGHTS,
         num_threads: int = 0,
@@ -77,7 +77,7 @@ class EmbeddedModel:
     ) -> None:
         self.card = read_card(folder)
         self.info = ModelInfo(
-            model=model,
+            id=model_id,
             weights_sha256=self.card.weights_sha256,
             created=self.card.created,
             name=self.card.name,

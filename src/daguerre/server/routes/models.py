@@ -15,7 +15,7 @@ from daguerre.storage.api_keys import ResourceStore
 
 def find_model(engine: Engine, model: str) -> ModelInfo:
     """The served model. Raises `NotFoundError` if the server does not serve it."""
-    served = {info.model: info for info in engine.models()}
+    served = {info.id: info for info in engine.models()}
     if model not in served:
         names = ", ".join(served) or "none"
         raise NotFoundError(
@@ -33,7 +33,7 @@ class Models:
 
     async def list(self, request: Request) -> Response:
         resource = await authenticate(request, self._resources)
-        data = [_card(info) for info in self._engine.models() if info.model == resource.model]
+        data = [_card(info) for info in self._engine.models() if info.id == resource.model]
         return JSONResponse({"object": "list", "data": data})
 
     async def show(self, request: Request) -> Response:
@@ -45,11 +45,11 @@ class Models:
         """Needs no key and ignores one, which may belong to another server."""
         return JSONResponse(
             [
-                {"model_id": info.model, "type": ["text-to-image"], "regions": ["local"]}
+                {"model_id": info.id, "type": ["text-to-image"], "regions": ["local"]}
                 for info in self._engine.models()
             ]
         )
 
 
 def _card(info: ModelInfo) -> dict[str, object]:
-    return {"id": info.model, "object": "model", "created": info.created, "owned_by": "daguerre"}
+    return {"id": info.id, "object": "model", "created": info.created, "owned_by": "daguerre"}

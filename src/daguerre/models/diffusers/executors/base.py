@@ -65,8 +65,8 @@ class Executor(Protocol):
     def fingerprint(self) -> str:
         """What determines bits besides weights, library versions and device."""
 
-    def prepare(self, inputs: Inputs) -> Iterator[None]:
-        """Does the one-time work for the shape of the inputs, as the engine's networks do."""
+    def warm_up(self, inputs: Inputs) -> Iterator[None]:
+        """Compiles for the shape of the inputs; see `HasWarmup.warm_up`."""
 
     def __call__(self, inputs: Inputs) -> Outputs: ...
 
@@ -82,7 +82,7 @@ class EagerExecutor:
     def __init__(self, method: NetworkMethod, target: ExecutionTarget | None = None) -> None:
         self._method = method
 
-    def prepare(self, inputs: Inputs) -> Iterator[None]:
+    def warm_up(self, inputs: Inputs) -> Iterator[None]:
         return iter(())
 
     def __call__(self, inputs: Inputs) -> Outputs:
@@ -93,22 +93,22 @@ class EagerExecutor:
 
 
 class ShapedExecutor(ABC):
-    """An executor with one-time work for each shape; a call does what `prepare` has not done."""
+    """An executor that compiles for each shape; a call does what `warm_up` has not done."""
 
     def __init__(self) -> None:
-        # The shape key is computed once for `prepare` and the call that follows.
+        # The shape key is computed once for `warm_up` and the call that follows.
         self._last: tuple[Inputs | None, ShapeKey] = (None, ("", 0))
 
-    def prepare(self, inputs: Inputs) -> Iterator[None]:
-        return self._prepare(self._shape_key(inputs), inputs)
+    def warm_up(self, inputs: Inputs) -> Iterator[None]:
+        return self._warm_up_shape(self._shape_key(inputs), inputs)
 
     def __call__(self, inputs: Inputs) -> Outputs:
-        for _ in self.prepare(inputs):
+        for _ in self.warm_up(inputs):
             pass
         return self._run(self._shape_key(inputs), inputs)
 
     @abstractmethod
-    def _prepare(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]: ...
+    def _warm_up_shape(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]: ...
 
     @abstractmethod
     def _run(self, key: ShapeKey, inputs: Inputs) -> Outputs: ...

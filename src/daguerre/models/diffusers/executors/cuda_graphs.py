@@ -67,7 +67,7 @@ class CUDAGraphExecutor(ShapedExecutor):
         self._out_of_memory: set[ShapeKey] = set()
         self._graphs: OrderedDict[ShapeKey, Callable[[Inputs], Outputs]] = OrderedDict()  # LRU
 
-    def _prepare(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]:
+    def _warm_up_shape(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]:
         if key in self._seen and key not in self._graphs and key not in self._out_of_memory:
             yield
             self._add(key, inputs)

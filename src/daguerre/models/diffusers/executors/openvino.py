@@ -59,7 +59,7 @@ class OpenVINOExecutor(ShapedExecutor):
         self._graphs: dict[str, _Graph] = {}  # by signature
         self._compiled: OrderedDict[ShapeKey, _Compiled] = OrderedDict()  # LRU
 
-    def _prepare(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]:
+    def _warm_up_shape(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]:
         signature, rows = key
         if signature not in self._graphs:
             yield from self._load_or_convert(signature, inputs)

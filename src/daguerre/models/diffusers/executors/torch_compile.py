@@ -44,7 +44,7 @@ class TorchCompileExecutor(ShapedExecutor):
         self._regions = _regions(method.module)
         self._verified: set[ShapeKey] = set()
 
-    def _prepare(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]:
+    def _warm_up_shape(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]:
         if key in self._verified:
             return
         yield
