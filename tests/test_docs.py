@@ -12,7 +12,13 @@ import click
 import pytest
 
 from daguerre import __version__
+from daguerre.cli import credentials
 from daguerre.cli.main import program
+from daguerre.engine.batching import certificates
+from daguerre.models import catalog
+from daguerre.models.diffusers import hub
+from daguerre.server.routes import signed_urls
+from daguerre.storage import artifact_cache, database, image_store
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -55,6 +61,17 @@ def anchors(page: Path) -> set[str]:
 def test_changelog_has_the_version() -> None:
     """The changelog has a heading for the version of the package."""
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_storage_table_matches_the_code() -> None:
+    """ARCHITECTURE.md lists the files and directories of the data directory."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = text.partition("## Storage\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\|[^|]+\|[^|`]*`([^`]+?)/?`", table, re.MULTILINE) == [
+        *(database.FILE_NAME, image_store.DIR_NAME, signed_urls.SECRET_FILE),
+        *(credentials.FILE_NAME, certificates.FILE_NAME),
+        *(artifact_cache.DIR_NAME, hub.DIR_NAME, catalog.FILE_NAME),
+    ]
 
 
 def test_make_targets_in_the_docs_exist() -> None:

@@ -36,7 +36,7 @@ class InvalidRequestError(DaguerreError):
 
 
 class NotFoundError(InvalidRequestError):
-    """The path, the model or the link does not exist, or the link has expired."""
+    """The path, the model or the image does not exist, or its signed URL has expired."""
 
     status = 404
 
@@ -79,7 +79,7 @@ class AuthenticationError(DaguerreError):
 
 
 class AccessDeniedError(DaguerreError):
-    """The API key belongs to another model."""
+    """The API key belongs to another model, whether or not the requested one exists."""
 
     status = 403
     type = "authorization_error"

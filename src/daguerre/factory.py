@@ -119,6 +119,7 @@ def worker_settings(settings: Settings) -> Settings:
 def _build_thread_engine(
     settings: Settings, catalog: Catalog, worker: int = 0, observer: WorkObserver | None = None
 ) -> ThreadEngine:
+    from daguerre.engine.batching.certificates import FILE_NAME
     from daguerre.engine.thread_engine import ThreadEngine
 
     return ThreadEngine(
@@ -126,7 +127,7 @@ def _build_thread_engine(
         max_queued_jobs=settings.max_queued_jobs,
         max_running_jobs=settings.max_running_jobs,
         max_queued_prompt_bytes=settings.max_queued_prompt_bytes,
-        certificates=settings.data_dir() / "certificates.json",
+        certificates=settings.data_dir() / FILE_NAME,
         observer=observer,
     )
 

@@ -18,6 +18,7 @@ from daguerre.storage.data_dir import write_private
 
 logger = logging.getLogger(__name__)
 
+FILE_NAME = "certificates.json"
 # Version of the checks and of the file's format; certificates of other versions are ignored.
 FILE_VERSION = 2
 

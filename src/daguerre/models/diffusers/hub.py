@@ -22,6 +22,7 @@ from daguerre.validation import pattern
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+DIR_NAME = "checkpoints"
 Progress = Callable[[str, int], None]  # (name of a file, its size in bytes)
 
 _NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -44,7 +45,7 @@ class PinnedRevision:
 
 def folder(home: Path, pin: PinnedRevision) -> Path:
     """Directory of the checkpoint, which exists after `pull`."""
-    return home / "checkpoints" / pin.repository.replace("/", "--") / pin.revision
+    return home / DIR_NAME / pin.repository.replace("/", "--") / pin.revision
 
 
 def pull(home: Path, pin: PinnedRevision, progress: Progress = lambda name, size: None) -> Path:
