@@ -30,3 +30,12 @@ def test_units(
         file.write_text(words)
     monkeypatch.setattr(cpu, "_CPUINFO", file)
     assert cpu.has_fast_bfloat16() is has_fast_bfloat16
+
+
+@pytest.mark.parametrize(("num_threads", "expected"), [(0, True), (3, False), (4, True)])
+def test_batching_needs_threads(
+    num_threads: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batching needs four threads; 0 threads means one per CPU."""
+    monkeypatch.setattr(cpu, "num_cpus", lambda: 8)
+    assert cpu.can_batch(num_threads) is expected

@@ -29,6 +29,23 @@ def in_a_thread(settings: Settings) -> AbstractContextManager[Engine]:
     return nullcontext(factory.build_engine(settings, factory.read_catalog(settings)))
 
 
+def test_threads_of_one_process(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine in this process uses all threads, whatever the number of workers is."""
+    monkeypatch.setattr("daguerre.engine.workers.cpu_affinity.num_cpus", lambda: 8)
+    used: list[int] = []
+
+    def build(settings: Settings, *_: object) -> list[object]:
+        used.append(settings.threads_per_worker)
+        return []
+
+    monkeypatch.setattr(factory, "build_models", build)
+    catalog = factory.read_catalog(settings)
+    for num_threads in (0, 6):
+        some = replace(settings, workers=2, threads_per_worker=num_threads)
+        factory.build_engine(some, catalog)
+    assert used == [0, 6]
+
+
 @pytest.mark.parametrize("opened", [factory.open_engine, in_a_thread])
 def test_engine_has_the_models_of_the_catalog(
     settings: Settings, opened: Callable[[Settings], AbstractContextManager[Engine]]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,15 @@ from PIL import Image
 import daguerre
 from daguerre import factory
 from daguerre.cli.main import main
+from daguerre.config import Settings
 from daguerre.errors import (
     InternalError,
     InvalidRequestError,
     NotFoundError,
+    SettingsError,
     UnavailableError,
 )
+from daguerre.models.catalog import Catalog
 from daguerre.params import ImageParams
 from daguerre.protocol.parsing import parse_request
 
@@ -148,11 +152,29 @@ def test_messages_are_those_of_the_api(
     assert engine.params == []
 
 
-@pytest.mark.parametrize("previews", [-1, 4, "2"])
+def test_model_is_not_a_field(model: daguerre.Model, engine: FakeEngine) -> None:
+    """A request cannot choose another model than the loaded one."""
+    functions: list[Callable[..., object]] = [daguerre.ImageParams, model.generate, model.stream]
+    for create in functions:
+        with pytest.raises(InvalidRequestError, match="model is 'x'; omit it"):
+            create("a fox", model="x")
+    assert engine.params == []
+
+
+@pytest.mark.parametrize("previews", [-1, 4, "2", True])
 def test_number_of_previews(previews: object) -> None:
     """The number of previews is 0 to 3."""
     with pytest.raises(InvalidRequestError, match="previews is .*an integer from 0 to 3"):
         daguerre.ImageParams("a fox", previews=previews)  # type: ignore[arg-type]
+
+
+def test_params_are_those_of_the_engine(model: daguerre.Model, engine: FakeEngine) -> None:
+    """`daguerre.ImageParams` creates what the engine gets: comparable, and copied by `replace`."""
+    fox = daguerre.ImageParams("a fox", seed=7, size="1344x768", previews=2)
+    assert fox == ImageParams(MODEL, "a fox", width=1344, height=768, seed=7)
+    model.generate(replace(fox, seed=8))
+    assert engine.params == [ImageParams(MODEL, "a fox", width=1344, height=768, seed=8)]
+    assert engine.params[0].num_previews == fox.num_previews == 2
 
 
 def test_params_are_resolved(model: daguerre.Model, engine: FakeEngine) -> None:
@@ -217,6 +239,25 @@ def test_unknown_model() -> None:
     """An ID that is not in the catalog is an error that lists the IDs."""
     with pytest.raises(NotFoundError, match=MODEL):
         daguerre.Model.load("sdxl")
+
+
+def test_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, directory: Path
+) -> None:
+    """`threads` overrides the environment only if it is given; an error names the argument."""
+    monkeypatch.setenv("DAGUERRE_THREADS_PER_WORKER", "3")
+    used: list[int] = []
+
+    def build(settings: Settings, catalog: Catalog) -> FakeEngine:
+        used.append(settings.threads_per_worker)
+        return engine
+
+    monkeypatch.setattr(factory, "build_engine", build)
+    for threads in (None, 2):
+        daguerre.Model.load(threads=threads).close()
+    assert used == [3, 2]
+    with pytest.raises(SettingsError, match="^threads is 0; it must be an integer from 1 to 1024"):
+        daguerre.Model.load(threads=0)
 
 
 def test_closed_model(model: daguerre.Model) -> None:

@@ -26,7 +26,7 @@ import pytest
 from conftest import MODEL, PATH, wait_until
 
 from daguerre.cli import credentials
-from daguerre.cpu import num_cores
+from daguerre.cpu import num_cpus
 from daguerre.params import SIZES
 
 NUM_CLIENTS = 8
@@ -136,7 +136,7 @@ def keep_the_promise(folder: Path, asked: Sequence[Body], num_steps: int) -> Non
         assert server.among_others(asked, order=2) == expected
     assert len(set(expected)) == len(asked)  # different requests, different images
     # Below four cores sharing does not pay and is not tried.
-    assert (num_certificates > 0) == (num_cores() >= 4)
+    assert (num_certificates > 0) == (num_cpus() >= 4)
 
 
 @pytest.mark.slow

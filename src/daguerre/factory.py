@@ -35,15 +35,15 @@ def read_catalog(settings: Settings) -> Catalog:
 def list_models(settings: Settings) -> list[ModelInfo]:
     """The catalog's models, for listings. Checkpoints and extras may be missing."""
     catalog = read_catalog(settings)
-    return [_model_info(settings, catalog.only(name), name) for name in catalog.models]
+    return [_model_info(settings, catalog, name) for name in catalog.models]
 
 
 def _model_info(settings: Settings, catalog: Catalog, name: str) -> ModelInfo:
-    for checkpoint in catalog.checkpoints.values():
-        if not checkpoint.is_downloaded:
-            hint = f"{checkpoint.pin}, not downloaded; run: daguerre models pull {name}"
-            return ModelInfo(name, weights_sha256="", created=0, description=hint)
-    return build_models(settings, catalog)[0].info
+    checkpoint = catalog.checkpoints.get(name)
+    if checkpoint and not checkpoint.is_downloaded:
+        hint = f"{checkpoint.pin}, not downloaded; run: daguerre models pull {name}"
+        return ModelInfo(name, weights_sha256="", created=0, description=hint)
+    return build_models(settings, catalog.only(name))[0].info
 
 
 def build_models(settings: Settings, catalog: Catalog, worker: int = 0) -> list[Model]:
@@ -78,9 +78,9 @@ def build_models(settings: Settings, catalog: Catalog, worker: int = 0) -> list[
 
 
 def build_engine(settings: Settings, catalog: Catalog) -> ThreadEngine:
-    """An engine in a thread of this process, not started."""
+    """An engine in a thread of this process, not started. It uses all threads, without workers."""
     catalog.check_loadable()
-    return _build_thread_engine(worker_settings(settings), catalog)
+    return _build_thread_engine(worker_settings(replace(settings, workers=1)), catalog)
 
 
 @contextmanager

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 from daguerre import factory, params
 from daguerre.config import Settings
-from daguerre.errors import InternalError, InvalidRequestError, UnavailableError
+from daguerre.errors import InternalError, InvalidRequestError, SettingsError, UnavailableError
 from daguerre.imagefile.encoding import FORMATS, SUFFIXES, encode, format_of
 from daguerre.models.catalog import DEFAULT_MODEL, Catalog, checkpoint_catalog
 from daguerre.params import MAX_PREVIEWS, Event, JobFailed, JobSucceeded, StepCompleted
 from daguerre.protocol.parsing import parse_request
+from daguerre.validation import int_range
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,26 +35,25 @@ if TYPE_CHECKING:
 __all__ = ["Image", "ImageParams", "Model", "Step"]
 
 _LOADING_POLL_S = 0.02
+_PREVIEWS, _THREADS = int_range(0, MAX_PREVIEWS), int_range(1, 1024)
 
 
-class ImageParams(params.ImageParams):
-    """Parameters of one image, validated when they are created.
+def ImageParams(prompt: str, *, previews: int = 0, **fields: object) -> params.ImageParams:
+    """Creates validated `daguerre.params.ImageParams`, which `dataclasses.replace` can copy.
 
     Takes the fields of `POST /v1/images/generations`, for example `negative_prompt`, `size`,
-    `aspect_ratio`, `seed` and `output_format`. Raises `InvalidRequestError` with the message of
-    the HTTP API. Without a seed, a random one is drawn. `previews` is the number of previews, 0
-    to 3.
+    `aspect_ratio`, `seed` and `output_format`, but no `model`: the `Model` sets it. `previews` is
+    the number of previews, 0 to 3. Without a seed, a random one is drawn. Raises
+    `InvalidRequestError` with the message of the HTTP API.
     """
-
-    __slots__ = ()
-
-    def __init__(self, prompt: str, *, previews: int = 0, **fields: object) -> None:
-        if previews not in range(MAX_PREVIEWS + 1):
-            rule = f"it must be an integer from 0 to {MAX_PREVIEWS}"
-            raise InvalidRequestError(f"previews is {previews!r}; {rule}", param="previews")
-        request = {"model": DEFAULT_MODEL, "prompt": prompt, **fields}
-        request |= {"stream": True, "partial_images": previews} if previews else {}
-        super().__init__(**asdict(parse_request(request).to_image_params()))
+    if "model" in fields:
+        message = f"model is {fields['model']!r}; omit it and choose the model with Model.load"
+        raise InvalidRequestError(message, param="model")
+    if not _PREVIEWS.accepts(previews):
+        message = f"previews is {previews!r}; it must be {_PREVIEWS.rule}"
+        raise InvalidRequestError(message, param="previews")
+    request = parse_request({"model": DEFAULT_MODEL, "prompt": prompt, **fields})
+    return replace(request.to_image_params(), num_previews=previews)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,17 +129,27 @@ class Model:
 
     @classmethod
     def load(
-        cls, model: str | Path | None = None, *, catalog: str | Path | None = None, threads: int = 0
+        cls,
+        model: str | Path | None = None,
+        *,
+        catalog: str | Path | None = None,
+        threads: int | None = None,
     ) -> Self:
         """Loads a model into this process; returns when it is ready.
 
         `model` is a model ID of the catalog or the path of a checkpoint in diffusers format; by
         default the bundled model, or the catalog's first. `catalog` is a `daguerre.toml`, by
-        default that of the data directory. `threads` is the number of CPU threads; 0 uses all
-        cores. Other settings come from the environment. Raises `SettingsError`, `NotFoundError`
-        for an unknown ID, and `InternalError` if loading fails.
+        default that of the data directory. `threads` is the number of CPU threads. Its default and
+        all other settings come from the environment. Raises `SettingsError`, `NotFoundError` for
+        an unknown ID, and `InternalError` if loading fails.
         """
-        settings = Settings.load({"catalog": catalog, "threads_per_worker": threads})
+        settings = Settings.load()
+        if catalog is not None:
+            settings = replace(settings, catalog=Path(catalog))
+        if threads is not None:
+            if not _THREADS.accepts(threads):
+                raise SettingsError(f"threads is {threads!r}; it must be {_THREADS.rule}")
+            settings = replace(settings, threads_per_worker=threads)
         served = factory.read_catalog(settings)
         name = str(model or served.default_model)
         if name not in served.models and Path(name).is_dir():
@@ -174,7 +184,7 @@ class Model:
             raise InvalidRequestError(
                 f"{', '.join(fields)} given together with ImageParams; pass them to ImageParams"
             )
-        return self._steps(params.ImageParams(**asdict(prompt) | {"model": self.id}))
+        return self._steps(replace(prompt, model=self.id))
 
     def close(self) -> None:
         """Cancels what is running and frees the model's memory; may be called twice."""

@@ -23,6 +23,7 @@ from daguerre.models.embedded.fields import (
     CompatibilityTables,
 )
 from daguerre.models.embedded.sampler import Noise, SceneSampler
+from daguerre.params import SIZES
 from training import scenes
 
 Tokens = NDArray[np.int64]
@@ -70,6 +71,11 @@ def allowed(rules: CompatibilityTables, field: int, known: dict[int, str]) -> se
         tokens[at] = FIELDS[at].index[value]
     found = rules.allowed(field, tokens)
     return {value for value, may in zip(FIELDS[field].values, found, strict=True) if may}
+
+
+def test_shapes_are_the_sizes_of_the_contract() -> None:
+    """The denoiser has a shape for each size that a request may have."""
+    assert set(SHAPES) == set(SIZES.values()) and len(SHAPES) == len(SIZES)
 
 
 def test_scenes_come_back_from_their_tokens(sampled: list[Scene]) -> None:

@@ -27,7 +27,7 @@ def test_threads(
     num_cores: int, num_workers: int, wanted: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By default workers share the cores equally; a requested number applies to each worker."""
-    monkeypatch.setattr(cpu_affinity, "num_cores", lambda: num_cores)
+    monkeypatch.setattr(cpu_affinity, "num_cpus", lambda: num_cores)
     monkeypatch.setattr(cpu_affinity, "_available_cpus", lambda: machine(1, num_cores, 1))
     assert threads_per_worker(num_workers, wanted) == expected
 
@@ -99,7 +99,7 @@ def test_threads_of_unequal_shares(
     cpus: list[LogicalCpu], wanted: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both workers can use as many threads as they have cores, so their output matches."""
-    monkeypatch.setattr(cpu_affinity, "num_cores", lambda: len(cpus) or 8)
+    monkeypatch.setattr(cpu_affinity, "num_cpus", lambda: len(cpus) or 8)
     monkeypatch.setattr(cpu_affinity, "_available_cpus", lambda: cpus)
     assert threads_per_worker(2, wanted) == expected
 

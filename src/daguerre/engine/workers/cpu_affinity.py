@@ -13,13 +13,13 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from daguerre.cpu import num_cores
+from daguerre.cpu import num_cpus
 
 _SYSFS_CPUS = Path("/sys/devices/system/cpu")
 
 
 class LogicalCpu(NamedTuple):
-    """A hardware thread of a core. CPUs of one node are near the same memory."""
+    """A hardware thread of a physical core. CPUs of one node are near the same memory."""
 
     number: int
     core: str
@@ -27,14 +27,14 @@ class LogicalCpu(NamedTuple):
 
 
 def threads_per_worker(num_workers: int, requested: int) -> int:
-    """Number of threads of each worker: as requested, or an equal share of the cores if 0.
+    """Number of threads of each worker: as requested, or an equal share of the CPUs if 0.
 
-    A single worker may choose itself (0). A runtime with one thread per core uses fewer threads
-    than requested if its CPUs have fewer cores, so the share with the fewest cores decides.
+    A single worker's runtime chooses itself (0). A runtime with one thread per physical core uses
+    fewer if its CPUs have fewer cores, so the share with the fewest cores decides.
     """
     if num_workers == 1:
         return requested
-    num_threads = requested or max(1, num_cores() // num_workers)
+    num_threads = requested or max(1, num_cpus() // num_workers)
     cpus = _available_cpus()
     if not _can_pin(cpus, num_workers, num_threads):
         return num_threads

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daguerre.cpu import num_cores
+from daguerre.cpu import can_batch
 from daguerre.engine.forward import ForwardRequest, Network, Outputs, Preview, Stage
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError, InvalidRequestError, SettingsError
 from daguerre.models.diffusers import caches, memory_probe
 from daguerre.models.diffusers.checkpoint import DECODER
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
-from daguerre.models.embedded.model import MIN_CORES_TO_SHARE
 from daguerre.params import BatchingMode, ImageParams, ModelInfo
 
 if TYPE_CHECKING:
@@ -270,9 +269,8 @@ class DiffusersModel:
 
 
 def _default_max_batch_size(loaded: LoadedCheckpoint) -> int:
-    """1 on few cores, where a batch of two takes twice the time and verifying it takes minutes, and
-    with a cache, whose forwards cannot share."""
-    is_fast = loaded.device != "cpu" or (loaded.num_threads or num_cores()) >= MIN_CORES_TO_SHARE
+    """1 on few CPU threads, and with a cache, whose forwards cannot share."""
+    is_fast = loaded.device != "cpu" or can_batch(loaded.num_threads)
     return DEFAULT_MAX_BATCH_SIZE if is_fast and not loaded.config.cache else 1
 
 

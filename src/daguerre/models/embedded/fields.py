@@ -170,8 +170,8 @@ def _object_from_values(whole: Mapping[str, str], said: Mapping[str, str]) -> Sc
     if name == GLOWING_MUSHROOM:
         colour = said["colour"] if said["colour"] in GLOWS else "blue"
         return SceneObject(name, ("glow", "mushroom"), colour, place, count, size, False, True)
-    found = _looks(name)
-    look = found[int(said["look"] or "0") % len(found)]
+    looks = _looks(name)
+    look = looks[int(said["look"] or "0") % len(looks)]
     colour = said["colour"] if things.BY_NAME[name].recolourable else ""
     stature, spot = said["stature"], said["spot"]
     return SceneObject(name, look, colour, place, count, size, stature=stature, spot=spot, **flags)

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daguerre.cpu import num_cores
+from daguerre.cpu import can_batch, num_cpus
 from daguerre.engine.forward import Network
 from daguerre.engine.pipeline import Pipeline
 from daguerre.errors import InternalError
@@ -30,7 +30,6 @@ ART = tuple(
     Path(__file__).parent / "drawing" / name
     for name in ("art.json.gz", "drawings.svg", "things.txt")
 )
-MIN_CORES_TO_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,8 @@ class ModelCard:
 def read_card(folder: Path) -> ModelCard:
     """Raises `InternalError` if the file is missing or malformed."""
     try:
-        facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        return ModelCard(**{name: facts[name] for name in ModelCard.__slots__})
+        card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        return ModelCard(**{name: card[name] for name in ModelCard.__slots__})
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise _damaged(f"card cannot be read: {error!r}") from None
 
@@ -81,13 +80,11 @@ class EmbeddedModel:
             weights_sha256=self.card.weights_sha256,
             created=self.card.created,
             name=self.card.name,
-            description="daguerre's embedded model: flat illustration, English prompts",
+            description="the bundled model: flat illustration, English prompts",
         )
         self._folder, self._precision = folder, precision
-        self._num_threads = num_threads or num_cores()
-        # On two cores, batching would save an eighth of an image's time, but it is not exact.
-        can_share = self._num_threads >= MIN_CORES_TO_SHARE
-        self.max_batch_size: Mapping[str, int] = {"denoiser": 8} if can_share else {}
+        self._num_threads = num_threads or num_cpus()
+        self.max_batch_size: Mapping[str, int] = {"denoiser": 8} if can_batch(num_threads) else {}
         self._num_steps = num_inference_steps or self.card.num_inference_steps
 
     def load(self) -> Mapping[str, Network]:
@@ -122,20 +119,20 @@ class EmbeddedModel:
         self._pipelines.read_art()
         for call in calls:
             call.result()
-        found: Mapping[str, Network] = {**networks, "decoder": SceneDecoder(sha256)}
-        self._pipelines.warm_up(found)
-        return found
+        all_networks: Mapping[str, Network] = {**networks, "decoder": SceneDecoder(sha256)}
+        self._pipelines.warm_up(all_networks)
+        return all_networks
 
     def _check_weights(self) -> None:
         try:
-            found = weights_sha256(self._folder)
+            actual = weights_sha256(self._folder)
         except OSError as error:
             raise _damaged(f"weights cannot be read: {error}") from None
-        if found != (expected := self.card.weights_sha256):
-            raise _damaged(f"weights have sha256 {found}, model.json says {expected}") from None
+        if actual != (expected := self.card.weights_sha256):
+            raise _damaged(f"weights have sha256 {actual}, model.json says {expected}") from None
 
 
 def _damaged(what: str) -> InternalError:
     return InternalError(
-        f"the embedded model's {what}; the installation is damaged, install it again"
+        f"the bundled model's {what}; the installation is damaged, install it again"
     )

@@ -14,6 +14,8 @@ import openvino as ov
 
 from daguerre.cpu import has_fast_bfloat16
 from daguerre.engine.forward import Inputs, Outputs
+from daguerre.models.embedded.fields import FIELDS
+from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH, WINDOW_TOKENS
 from daguerre.models.openvino import effective_num_threads, openvino_core
 
 # The text encoder has many input shapes, so it is one dynamic network.
@@ -28,13 +30,13 @@ class OpenVINONetwork:
     """
 
     def __init__(
-        self, core: ov.Core, file: Path, config: Mapping[str, str], facts: str, is_static: bool
+        self, core: ov.Core, file: Path, config: Mapping[str, str], runtime: str, is_static: bool
     ) -> None:
         self.name = file.stem
         self._core, self._file, self._config = core, file, dict(config)
         self._is_static = is_static
         self._requests: dict[tuple[tuple[int, ...], ...], ov.InferRequest] = {}
-        self.fingerprint = f"{facts} {self.name} {'static' if is_static else 'dynamic'}"
+        self.fingerprint = f"{runtime} {self.name} {'static' if is_static else 'dynamic'}"
 
     def __call__(self, inputs: Inputs) -> Outputs:
         arrays = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
@@ -76,7 +78,7 @@ def load_networks(
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": str(num_threads),
     }
-    facts = (
+    runtime = (
         weights_sha256,
         ov.__version__,
         # A hypervisor may hide the processor's name, so its capabilities are included.
@@ -86,14 +88,15 @@ def load_networks(
         f"{effective_num_threads(core, config)} threads",
     )
     return {
-        file.stem: OpenVINONetwork(core, file, config, " ".join(facts), file.stem in _STATIC)
+        file.stem: OpenVINONetwork(core, file, config, " ".join(runtime), file.stem in _STATIC)
         for file in sorted(folder.glob("*.xml"))
     }
 
 
 def first_inputs() -> Iterator[tuple[str, Inputs]]:
     """Networks with inputs of the usual shapes, the slowest to compile first."""
-    text, ids = np.zeros((2, 25, 384), np.float32), np.zeros((2, 32), np.int64)
-    tokens, shape = np.zeros((2, 46), np.int64), np.zeros(2, np.int64)
+    text = np.zeros((2, 1 + NUM_SLOTS, TEXT_WIDTH), np.float32)
+    ids = np.zeros((2, WINDOW_TOKENS[0]), np.int64)
+    tokens, shape = np.zeros((2, len(FIELDS)), np.int64), np.zeros(2, np.int64)
     yield "denoiser", {"text": text, "negative": text, "tokens": tokens, "shape": shape}
     yield "text_encoder", {"ids": ids, "mask": np.ones_like(ids)}

@@ -49,7 +49,7 @@ class EmbeddedPipelines:
         """The forwards of one request; returns its pixels."""
         text = yield from self._encode((params.prompt, params.negative_prompt))  # (2, 25, 384)
         texts = zip(("text", "negative"), text, strict=True)
-        rows = {name: np.stack((one, np.zeros_like(one))) for name, one in texts}
+        rows = {name: np.stack((hidden, np.zeros_like(hidden))) for name, hidden in texts}
         noise = Noise.draw(params.seed)
         excluded = excluded_values(params.negative_prompt)
         sampler = SceneSampler(noise, self._rules, num_steps, self._temperature, excluded)

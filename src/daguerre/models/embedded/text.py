@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 NUM_SLOTS = 24  # text tokens of the denoiser, besides the mean
 TEXT_WIDTH = 384
-_WINDOWS = (32, 128)  # tokens in a window with [CLS] and [SEP]; the shorter one if it suffices
+WINDOW_TOKENS = (32, 128)  # with [CLS] and [SEP]; the shorter window if it suffices
 _SCALE = 3.0  # scales MiniLM's last hidden states to a root mean square near 1
 
 
@@ -46,7 +46,7 @@ class PromptTokenizer:
         """The windows of all `texts`, in order; W is 0 if no text has a token."""
         tokens = [self._tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
         longest = max(map(len, tokens), default=0)
-        length = next((n for n in _WINDOWS if longest + 2 <= n), _WINDOWS[-1])
+        length = next((n for n in WINDOW_TOKENS if longest + 2 <= n), WINDOW_TOKENS[-1])
         windows = [_split(ids, length - 2) for ids in tokens]
         flat = [[self._cls, *words, self._sep] for text in windows for words in text]
         ids = np.zeros((len(flat), length), np.int64)

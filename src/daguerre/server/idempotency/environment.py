@@ -18,7 +18,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from daguerre import __version__
-from daguerre.cpu import num_cores
+from daguerre.cpu import num_cpus
 from daguerre.params import ImageParams, ModelInfo
 
 # The runtimes, what they compute with, and what writes the files.
@@ -44,7 +44,7 @@ class EnvironmentFingerprint:
             "compiler": _compiler(),
             "distributions": {name: _version(name) for name in _DISTRIBUTIONS},
             "python": platform.python_version(),
-            "machine": [platform.machine(), platform.system(), num_cores(), *_devices()],
+            "machine": [platform.machine(), platform.system(), num_cpus(), *_devices()],
             "catalog": _read_text(catalog),
         }
 

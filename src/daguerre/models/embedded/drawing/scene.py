@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Full width and height of every served picture.
+# Width and height of every picture. The denoiser was trained with these indices: keep the order.
 SHAPES: tuple[tuple[int, int], ...] = (
     (1024, 1024),
     (1344, 768),
