@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from daguerre.engine.batching.batcher import merge, split
+from daguerre.engine.batching.batcher import batch_inputs, split_outputs
 from daguerre.engine.forward import ForwardRequest, Network, Outputs
 from daguerre.engine.pipeline import Pixels
 from daguerre.models.embedded import fields
@@ -84,8 +84,8 @@ def _evaluate(
     for signature in signatures:
         mine = [i for i, forward in enumerate(forwards) if forward.signature == signature]
         group = [forwards[i] for i in mine]
-        outputs = networks[group[0].network](merge(group))
-        for i, rows in zip(mine, split(outputs, [f.rows for f in group]), strict=True):
+        outputs = networks[group[0].network](batch_inputs(group))
+        for i, rows in zip(mine, split_outputs(outputs, [f.rows for f in group]), strict=True):
             answers[i] = rows
     return answers
 

@@ -28,7 +28,7 @@ def test_is_same_compares_bits() -> None:
 def test_copied_rows_own_their_memory() -> None:
     """A pipeline that modifies its rows in place does not change those of others."""
     whole = arrays.concatenate([torch.zeros(1, 2), torch.ones(2, 2)])
-    part: Any = arrays.copy_rows(whole, 1, 3)
+    part: Any = arrays.select_rows(whole, 1, 3)
     part += 1
     assert whole.tolist() == [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
     assert part.storage_offset() == 0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daguerre.engine.batching.batcher import merge, split
+from daguerre.engine.batching.batcher import batch_inputs, split_outputs
 from daguerre.engine.forward import ForwardRequest
 
 from .conftest import REASON
@@ -107,7 +107,7 @@ def test_round_trip_of_a_ragged_batch(lengths: list[list[int]]) -> None:
     calls = [[torch.full((length, 2), float(length)) for length in each] for each in lengths]
     requests = [request({"words": words}, layout) for words in calls]
     if len({forward.signature for forward in requests}) == 1:
-        merged = unpack_call(merge(requests))
+        merged = unpack_call(batch_inputs(requests))
         assert is_same(merged["words"], [tensor for words in calls for tensor in words])
     for forward, words in zip(requests, calls, strict=True):
         assert is_same(unpack_call(forward.inputs), {"words": words})
@@ -168,7 +168,7 @@ def test_value_dependent_rows() -> None:
     assert requests[0].signature == requests[1].signature
     other = request({"mask": mask.flip(0), "sample": torch.zeros(2, 3)}, layout)
     assert other.signature != requests[0].signature
-    merged = unpack_call(merge(requests))
+    merged = unpack_call(batch_inputs(requests))
     assert torch.equal(merged["mask"], torch.cat([mask, mask])) and len(merged["sample"]) == 4
 
 
@@ -207,9 +207,9 @@ def test_merged_calls_are_split_again() -> None:
     requests = [
         request(call(timestep=torch.tensor(t), sample=torch.full((2, 3), float(t)))) for t in (1, 2)
     ]
-    merged = unpack_call(merge(requests))
+    merged = unpack_call(batch_inputs(requests))
     assert merged["timestep"].tolist() == [1, 1, 2, 2] and merged["return_dict"] is False
-    (one,), (other,) = split((merged["sample"],), [2, 2])
+    (one,), (other,) = split_outputs((merged["sample"],), [2, 2])
     assert one.tolist() == [[1.0] * 3] * 2 and other.tolist() == [[2.0] * 3] * 2
     other += 1
     assert merged["sample"][2:].tolist() == [[2.0] * 3] * 2

@@ -37,11 +37,11 @@ class Clock:
 
 @dataclass
 class ToyNetwork:
-    """Exact: a row's output depends on that row only. With `join_cost` 0 a job is free to join."""
+    """Exact: a row's output depends on that row only. By default a batch takes as long as a job."""
 
     name: str
     clock: Clock = field(default_factory=Clock)
-    join_cost: float = 0.0
+    added_cost: float = 0.0
     forward_s: float = 1.0
     calls: list[int] = field(default_factory=list)  # rows of each call
     on_call: Callable[[Inputs], None] = lambda inputs: None
@@ -56,7 +56,7 @@ class ToyNetwork:
         assert isinstance(x, np.ndarray)
         self.calls.append(len(x))
         self.on_call(inputs)
-        self.clock.now_s += self.forward_s * (1 + self.join_cost * (len(x) - 1))
+        self.clock.now_s += self.forward_s * (1 + self.added_cost * (len(x) - 1))
         return (self.compute(x),)
 
     def compute(self, x: Array) -> Array:

@@ -97,15 +97,15 @@ def test_low_bits_show_in_the_pixels() -> None:
     """The test above can fail: in one batch, the inexact network gives different bytes."""
     x = np.random.default_rng(1).random((2, 3), np.float32)
     network = RowCountNetwork("denoiser")
-    (alone,), (merged,) = network({"x": x}), network({"x": np.concatenate([x, x])})
-    assert alone.tobytes() != merged[:2].tobytes()
+    (alone,), (batched,) = network({"x": x}), network({"x": np.concatenate([x, x])})
+    assert alone.tobytes() != batched[:2].tobytes()
 
 
 def test_jobs_run_in_order_of_arrival_without_batching() -> None:
     """If a batch is no faster, jobs run to their end in order of arrival."""
 
     async def main() -> None:
-        model = ToyModel(ToyNetwork("denoiser", join_cost=1.0))
+        model = ToyModel(ToyNetwork("denoiser", added_cost=1.0))
         async with ready(make(model)) as engine:
             await together(engine, model, [params(1), params(2)])
             model.denoiser.calls.clear()

@@ -98,7 +98,7 @@ class ForwardRequest:
     def signature(self) -> str:
         """Equal for forwards that fit into one batch: "denoiser(latents float32[4,32,32])".
 
-        Scalars are part of it, so forwards with different scalars never share a batch.
+        Scalars are part of it, so forwards with different scalars never run in one batch.
         """
         inputs = (f"{name} {_describe(self.inputs[name])}" for name in sorted(self.inputs))
         return f"{self.network}({', '.join(inputs)})"

@@ -1,4 +1,4 @@
-"""The engine's loop: takes the next group of jobs, evaluates their forwards, resumes the pipelines.
+"""The engine's loop: evaluates the next batch of forwards and resumes the pipelines of its jobs.
 
 It owns the networks and the running pipelines, and one thread calls it. A job that fails, in its
 pipeline or in a network, fails alone.
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class BatchKey(NamedTuple):
-    """Forwards with equal keys may share a batch."""
+    """Forwards with equal keys may run in one batch."""
 
     model: str
     network: str
@@ -52,9 +52,9 @@ class Loop:
         self._certificates = certificates
         self._meter = CostMeter(clock)
         self.batcher = Batcher(certificates, clock, self._on_warmup)
-        self._scheduler = Scheduler(max_running_jobs, self._max_batch)
+        self._scheduler = Scheduler(max_running_jobs, self._num_batch_jobs)
         self._jobs: dict[int, Job] = {}
-        self._group: Sequence[Job] = ()  # the jobs of the forward that is being evaluated
+        self._batch: Sequence[Job] = ()  # the jobs whose forwards are being evaluated
         self._clock = clock
         self._on_end, self._observe = on_end, observer
         self.num_succeeded = self.num_failed = self.num_cancelled = 0
@@ -94,7 +94,10 @@ class Loop:
         return [job for job in self._arrivals if job.params.model == model]
 
     def _ensure_loaded(self, model: str) -> bool:
-        """Loads the model; False if its jobs must wait for others. A failure is not a wait."""
+        """Loads the model; False if its jobs must wait for others.
+
+        Returns True also after a failed load; `_begin` then fails the jobs.
+        """
         manager = self.model_manager
         if manager.is_loaded(model) or model in manager.recently_failed():
             return True
@@ -141,44 +144,44 @@ class Loop:
             self._fail(job, error)
 
     def run_iteration(self) -> None:
-        """Admits queued jobs, then runs one group of forwards, if there is one."""
+        """Admits queued jobs, then runs one batch of forwards, if there is one."""
         self._admit_arrivals()
         self._meter.start_iteration()
         for number in self._scheduler.admit():
             self._observe([self._jobs[number]], False)
             self._resume(self._jobs[number], None)
-        group = [self._jobs[number] for number in self._scheduler.schedule()]
-        if group:
-            self._run(group)
+        batch = [self._jobs[number] for number in self._scheduler.schedule()]
+        if batch:
+            self._run(batch)
         self._meter.end_iteration(
-            [job for job in group if job.number in self._jobs] or self._jobs.values()
+            [job for job in batch if job.number in self._jobs] or self._jobs.values()
         )
         if not self._jobs:
             self._observe([], False)
 
-    def _run(self, group: Sequence[Job]) -> None:
-        forwards = [job.pending for job in group if job.pending is not None]
-        model = group[0].params.model
+    def _run(self, batch: Sequence[Job]) -> None:
+        forwards = [job.pending for job in batch if job.pending is not None]
+        model = batch[0].params.model
         network = self.model_manager.networks(model)[forwards[0].network]
         now_s = self._clock()
-        for job, forward in zip(group, forwards, strict=True):
+        for job, forward in zip(batch, forwards, strict=True):
             if not job.has_begun:
                 job.enter(forward.stage, now_s)
-        self._observe(group, False)
-        self._group = group
+        self._observe(batch, False)
+        self._batch = batch
         try:
             results = self.batcher.run(network, forwards, self._models[model].info.batching)
         except NetworkChanged:
             self._restart_jobs_of(network)
         else:
-            for job, result in zip(group, results, strict=True):
+            for job, result in zip(batch, results, strict=True):
                 self._deliver(job, result)
         finally:
-            self._group = ()
+            self._batch = ()
 
     def _on_warmup(self, elapsed_s: float | None) -> None:
         """Reports a warm-up as progress, and charges it to no job."""
-        self._observe(self._group, elapsed_s is None)
+        self._observe(self._batch, elapsed_s is None)
         self._meter.exclude(elapsed_s or 0.0)
 
     def _restart_jobs_of(self, network: Network) -> None:
@@ -240,13 +243,13 @@ class Loop:
         pending = PendingForward(key, forward.rows, forward.stage == "encode")
         self._scheduler.set_pending(job.number, pending)
 
-    def _max_batch(self, key: Hashable, rows: Sequence[int]) -> int:
+    def _num_batch_jobs(self, key: Hashable, rows: Sequence[int]) -> int:
         assert isinstance(key, BatchKey), "a key of another type. This is a bug."
         model = self._models[key.model]
         fingerprint = self.model_manager.networks(key.model)[key.network].fingerprint
-        jobs = BatchConfig(fingerprint, key.signature, tuple(rows))
+        config = BatchConfig(fingerprint, key.signature, tuple(rows))
         max_batch_size = model.max_batch_size.get(key.network, 1)
-        return self.batcher.max_batch(jobs, max_batch_size, model.info.batching)
+        return self.batcher.num_batch_jobs(config, max_batch_size, model.info.batching)
 
     def _finish(self, job: Job, pixels: Pixels) -> None:
         try:

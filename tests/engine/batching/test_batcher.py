@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daguerre.engine.batching.batcher import Batcher, evaluate, merge, split
+from daguerre.engine.batching.batcher import Batcher, batch_inputs, evaluate, split_outputs
 from daguerre.engine.batching.certificates import BatchConfig, CertificateStore
 from daguerre.engine.batching.timings import NUM_TIMED
 from daguerre.engine.batching.verification import NUM_CHECKS, is_same, noise, placements
@@ -41,28 +41,28 @@ def certify(network: ToyNetwork, path: Path | None = None, jobs: int = 2) -> Bat
     return mine
 
 
-def max_batch(mine: Batcher, network: Network, jobs: int, max_batch_size: int = 16) -> int:
+def num_batch_jobs(mine: Batcher, network: Network, jobs: int, max_batch_size: int = 16) -> int:
     config = BatchConfig(network.fingerprint, forward().signature, (2,) * jobs)
-    return mine.max_batch(config, max_batch_size)
+    return mine.num_batch_jobs(config, max_batch_size)
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=6))
-def test_split_undoes_merge(rows: list[int]) -> None:
+def test_split_outputs_undoes_batch_inputs(rows: list[int]) -> None:
     """Every job gets its own rows back, and scalars are unchanged."""
     x = [np.random.default_rng(i).random((n, 2, 3), np.float32) for i, n in enumerate(rows)]
     forwards = [ForwardRequest("n", {"x": array, "mode": "fast"}, "denoise") for array in x]
-    inputs = merge(forwards)
+    inputs = batch_inputs(forwards)
     assert inputs["mode"] == "fast"
-    merged = inputs["x"]
-    assert isinstance(merged, np.ndarray) and len(merged) == sum(rows)
-    for mine, array in zip(split((merged,), rows), x, strict=True):
+    batched = inputs["x"]
+    assert isinstance(batched, np.ndarray) and len(batched) == sum(rows)
+    for mine, array in zip(split_outputs((batched,), rows), x, strict=True):
         assert is_same(mine, (array,))
 
 
-def test_merge_of_two_signatures_is_a_bug() -> None:
+def test_batch_of_two_signatures_is_a_bug() -> None:
     """Merging two signatures raises an assertion."""
     with pytest.raises(AssertionError, match="bug"):
-        merge([forward(width=3), forward(width=4)])
+        batch_inputs([forward(width=3), forward(width=4)])
 
 
 def test_is_same_compares_bits() -> None:
@@ -108,11 +108,11 @@ def test_exact_network_is_verified_then_batched() -> None:
     network = ToyNetwork("denoiser")
     mine = certify(network)
     assert network.calls == [2, 2, 4] * NUM_CHECKS
-    assert max_batch(mine, network, jobs=2) == 2
+    assert num_batch_jobs(mine, network, jobs=2) == 2
     results = mine.run(network, [forward(seed=1), forward(seed=2)])
     assert network.calls[-1] == 4 and network.calls[-2] == 4
     for result, seed in zip(results, (1, 2), strict=True):
-        alone = evaluate(network, merge([forward(seed=seed)]), 2)
+        alone = evaluate(network, batch_inputs([forward(seed=seed)]), 2)
         assert result.outputs is not None and is_same(result.outputs, alone)
 
 
@@ -126,7 +126,7 @@ def test_warmup_precedes_each_evaluation_and_is_not_timed() -> None:
 
     network.on_compile = compile
     mine = certify(network)
-    assert network.compiled == [2, 4] and max_batch(mine, network, jobs=2) == 2
+    assert network.compiled == [2, 4] and num_batch_jobs(mine, network, jobs=2) == 2
     mine.run(network, [forward(seed=1), forward(seed=2)])
     assert mine._timings.cost(BatchConfig(network.fingerprint, forward().signature, (2, 2))) == 1.0
 
@@ -141,23 +141,23 @@ def test_inexact_network_is_never_batched(kind: type[ToyNetwork]) -> None:
     mine = batcher(network)
     for check in range(NUM_CHECKS + 1):
         forwards = [forward(seed=10 * check + job) for job in (0, 1)]
-        count = max_batch(mine, network, jobs=2)
+        count = num_batch_jobs(mine, network, jobs=2)
         results = mine.run(network, forwards[:count])
         for result, one in zip(results, forwards, strict=False):
-            alone = evaluate(kind("denoiser"), merge([one]), 2)
+            alone = evaluate(kind("denoiser"), batch_inputs([one]), 2)
             assert result.outputs is not None and is_same(result.outputs, alone)
     assert count == 1
 
 
 def test_slow_batch_is_not_used() -> None:
     """If a second job adds its full time to a batch, the certificate holds but is not used."""
-    network = ToyNetwork("denoiser", join_cost=1.0)
+    network = ToyNetwork("denoiser", added_cost=1.0)
     certificates = CertificateStore()
     mine = Batcher(certificates, network.clock)
     for _ in range(NUM_CHECKS):
         mine.run(network, [forward(seed=1), forward(seed=2)])
     assert list(certificates.results({network.fingerprint}).values()) == [True]
-    assert max_batch(mine, network, jobs=2) == 1
+    assert num_batch_jobs(mine, network, jobs=2) == 1
 
 
 @pytest.mark.parametrize(("before", "now", "count"), [(1.0, 0.0, 2), (0.0, 1.0, 1)])
@@ -167,12 +167,12 @@ def test_each_process_measures_the_cost(
     """The cost during verification, perhaps on a busy machine, is not used after a restart (a
     former bug). Runs alone and in a batch are timed again, without verification."""
     path = tmp_path / "certificates.json"
-    certify(ToyNetwork("denoiser", join_cost=before), path)
-    network = ToyNetwork("denoiser", join_cost=now)
+    certify(ToyNetwork("denoiser", added_cost=before), path)
+    network = ToyNetwork("denoiser", added_cost=now)
     mine = batcher(network, path)
     chosen = []
     for run in range(2 * NUM_TIMED + 1):
-        chosen.append(max_batch(mine, network, jobs=2))
+        chosen.append(num_batch_jobs(mine, network, jobs=2))
         mine.run(network, [forward(seed=10 * run + job) for job in range(chosen[-1])])
     assert chosen == [1] * NUM_TIMED + [2] * NUM_TIMED + [count]
     assert network.calls == [2 * number for number in chosen]
@@ -186,21 +186,21 @@ def test_slow_first_run_is_not_a_cost() -> None:
         network.clock.now_s += 100.0 * (network.calls == [2, 2, 4])
 
     network.on_call = warm_up
-    assert max_batch(certify(network), network, jobs=2) == 2
+    assert num_batch_jobs(certify(network), network, jobs=2) == 2
 
 
 def test_batches_grow_one_job_at_a_time() -> None:
     """After batches of two, batches of three are verified, however many jobs wait."""
     network = ToyNetwork("denoiser")
-    assert max_batch(batcher(network), network, jobs=8) == 2
-    assert max_batch(certify(network), network, jobs=8) == 3
+    assert num_batch_jobs(batcher(network), network, jobs=8) == 2
+    assert num_batch_jobs(certify(network), network, jobs=8) == 3
 
 
 def test_max_batch_size_is_kept() -> None:
     """A batch has at most `max_batch_size` rows."""
     network = ToyNetwork("denoiser")
-    assert max_batch(certify(network), network, jobs=8, max_batch_size=5) == 2
-    assert max_batch(certify(network), network, jobs=8, max_batch_size=3) == 1
+    assert num_batch_jobs(certify(network), network, jobs=8, max_batch_size=5) == 2
+    assert num_batch_jobs(certify(network), network, jobs=8, max_batch_size=3) == 1
 
 
 def test_failed_batch_runs_each_job_alone() -> None:
@@ -220,7 +220,7 @@ def test_failed_batch_runs_each_job_alone() -> None:
     good, failed = mine.run(network, [forward(), bad])
     assert good.outputs is not None and good.error is None
     assert failed.outputs is None and isinstance(failed.error, ZeroDivisionError)
-    assert max_batch(mine, network, jobs=2) == 1
+    assert num_batch_jobs(mine, network, jobs=2) == 1
 
 
 def test_failed_verification_fails_no_job() -> None:
@@ -237,7 +237,7 @@ def test_failed_verification_fails_no_job() -> None:
     mine = batcher(network)
     results = mine.run(network, [forward(seed=1), forward(seed=2)])
     assert all(result.outputs is not None for result in results)
-    assert max_batch(mine, network, jobs=2) == 1
+    assert num_batch_jobs(mine, network, jobs=2) == 1
 
 
 def test_wrong_number_of_rows_is_an_error() -> None:
@@ -270,10 +270,10 @@ def test_label_has_signature_and_rows() -> None:
 def largest_batch(mine: Batcher, network: ToyNetwork, jobs: int) -> int:
     """Runs the largest allowed batches until they stop growing; returns their number of jobs."""
     for run in range(jobs * (NUM_CHECKS + 1)):
-        count = max_batch(mine, network, jobs)
+        count = num_batch_jobs(mine, network, jobs)
         results = mine.run(network, [forward(seed=10 * run + job) for job in range(count)])
         assert all(result.outputs is not None for result in results)
-    return max_batch(mine, network, jobs)
+    return num_batch_jobs(mine, network, jobs)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_free_memory_that_changes() -> None:
     for free, count in ((799, 3), (500, 2), (100, 1), (10_000, 4)):
         network.memory_probe.num_free = free
         network.clock.now_s += 1
-        assert max_batch(mine, network, jobs=4) == count
+        assert num_batch_jobs(mine, network, jobs=4) == count
 
 
 def test_warmup_is_not_part_of_the_peak() -> None:
@@ -350,7 +350,7 @@ def test_out_of_memory_halves_the_batch() -> None:
     for count in range(2, 9):
         for _ in range(NUM_CHECKS):
             mine.run(network, forwards[:count])
-    assert max_batch(mine, network, 8) == 8
+    assert num_batch_jobs(mine, network, 8) == 8
 
     def fill_memory(inputs: Inputs) -> None:
         x = inputs["x"]
@@ -365,7 +365,7 @@ def test_out_of_memory_halves_the_batch() -> None:
     assert network.calls == [16, 8, 8]
     assert all(is_same(o.outputs or (), a or ()) for o, a in zip(results, alone, strict=True))
     network.on_call = lambda inputs: None
-    assert max_batch(mine, network, 8) == 7
+    assert num_batch_jobs(mine, network, 8) == 7
 
 
 def test_out_of_memory_down_to_one() -> None:

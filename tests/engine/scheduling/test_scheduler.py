@@ -13,12 +13,12 @@ from daguerre.engine.scheduling.scheduler import PendingForward, Scheduler
 def capped(max_batch_size: int, *, exclusive: str = "") -> Scheduler:
     """Batches up to `max_batch_size` rows of a key, but never the keys in `exclusive`."""
 
-    def batch_size(key: Hashable, rows: Sequence[int]) -> int:
+    def num_batch_jobs(key: Hashable, rows: Sequence[int]) -> int:
         limit = 1 if str(key) in exclusive else max_batch_size
         fitting = [n for n in range(1, len(rows) + 1) if sum(rows[:n]) <= limit]
         return max(fitting, default=1)
 
-    return Scheduler(max_running_jobs=8, batch_size=batch_size)
+    return Scheduler(max_running_jobs=8, num_batch_jobs=num_batch_jobs)
 
 
 def running(
@@ -35,7 +35,7 @@ def running(
 
 
 @pytest.mark.parametrize(
-    ("keys", "max_batch_size", "group"),
+    ("keys", "max_batch_size", "batch"),
     [
         ("a", 4, [1]),
         ("aa", 4, [1, 2]),
@@ -47,10 +47,10 @@ def running(
         ("", 4, []),
     ],
 )
-def test_oldest_job_runs_with_its_key(keys: str, max_batch_size: int, group: list[int]) -> None:
+def test_oldest_job_runs_with_its_key(keys: str, max_batch_size: int, batch: list[int]) -> None:
     """The next forward has the oldest job, and the oldest others with its key up to the limit."""
     forwards = {number: PendingForward(key, rows=1) for number, key in enumerate(keys, start=1)}
-    assert running(capped(max_batch_size), forwards).schedule() == group
+    assert running(capped(max_batch_size), forwards).schedule() == batch
 
 
 def test_order_is_by_arrival_not_by_request() -> None:
@@ -67,14 +67,14 @@ def test_limit_counts_rows() -> None:
     assert running(capped(4), forwards).schedule() == [1, 2]
 
 
-def test_group_has_ascending_rows() -> None:
-    """A group has ascending rows, so that equal batches have one configuration."""
+def test_batch_has_ascending_rows() -> None:
+    """A batch has ascending rows, so that equal ones have one configuration."""
     forwards = {1: PendingForward("a", 2), 2: PendingForward("a", 1), 3: PendingForward("a", 2)}
     assert running(capped(8), forwards).schedule() == [2, 1, 3]
 
 
-def test_late_arrival_joins_at_the_next_step() -> None:
-    """A job that arrives while another denoises encodes at once and joins the next step."""
+def test_late_arrival_is_batched_at_the_next_step() -> None:
+    """A job that arrives while another denoises encodes at once and is batched at the next step."""
     scheduler = running(capped(4), {1: PendingForward("denoiser", 1)})
     assert scheduler.schedule() == [1]
     scheduler.set_pending(1, PendingForward("denoiser", 1))
@@ -84,10 +84,10 @@ def test_late_arrival_joins_at_the_next_step() -> None:
     assert scheduler.schedule() == [1, 2]
 
 
-@pytest.mark.parametrize("reason", ["batching does not help", "the group is full"])
+@pytest.mark.parametrize("reason", ["batching does not help", "the batch is full"])
 def test_encode_has_no_priority_without_capacity(reason: str) -> None:
     """A younger job's encode runs first only if the oldest job's forward has capacity."""
-    is_full = reason == "the group is full"
+    is_full = reason == "the batch is full"
     scheduler = capped(1) if is_full else capped(4, exclusive="a")
     forwards = {1: PendingForward("a", 1), 2: PendingForward("encoder", 1, is_encode=True)}
     assert running(scheduler, forwards).schedule() == [1]
@@ -98,29 +98,29 @@ def test_jobs_run_to_their_end_without_batching() -> None:
     scheduler = running(capped(1), {job: PendingForward("a", 1) for job in (1, 2, 3)})
     left = {1: 4, 2: 4, 3: 4}
     order = []
-    while group := scheduler.schedule():
-        order += group
-        left[group[0]] -= 1
-        if not left[group[0]]:
-            scheduler.remove(group[0])
+    while batch := scheduler.schedule():
+        order += batch
+        left[batch[0]] -= 1
+        if not left[batch[0]]:
+            scheduler.remove(batch[0])
     assert order == [1] * 4 + [2] * 4 + [3] * 4
 
 
 def test_no_starvation_across_keys() -> None:
     """A single key among a stream of another runs once the jobs before it have ended."""
     scheduler = running(capped(4), {1: PendingForward("a", 1), 2: PendingForward("b", 1)})
-    groups = []
+    batches = []
     for newest in range(3, 6):
         running(scheduler, {newest: PendingForward("a", 1)})
-        groups.append(scheduler.schedule())
-        for job in groups[-1]:  # the last step of each
+        batches.append(scheduler.schedule())
+        for job in batches[-1]:  # the last step of each
             scheduler.remove(job)
-    assert groups == [[1, 3], [2], [4, 5]]
+    assert batches == [[1, 3], [2], [4, 5]]
 
 
 def test_removed_job_frees_its_row_and_its_place() -> None:
-    """A removed job is in no further group, and the first queued job gets its place."""
-    scheduler = Scheduler(max_running_jobs=2, batch_size=lambda key, rows: len(rows))
+    """A removed job is in no further batch, and the first queued job gets its place."""
+    scheduler = Scheduler(max_running_jobs=2, num_batch_jobs=lambda key, rows: len(rows))
     for job in (1, 2, 3, 4):
         scheduler.add(job)
     assert scheduler.admit() == [1, 2]
@@ -134,7 +134,7 @@ def test_removed_job_frees_its_row_and_its_place() -> None:
 
 def test_removed_while_queued() -> None:
     """A job that is removed from the queue is never admitted."""
-    scheduler = Scheduler(max_running_jobs=1, batch_size=lambda key, rows: len(rows))
+    scheduler = Scheduler(max_running_jobs=1, num_batch_jobs=lambda key, rows: len(rows))
     scheduler.add(1)
     scheduler.add(2)
     scheduler.remove(1)
@@ -167,15 +167,15 @@ def test_tenants_alternate() -> None:
     assert scheduler.schedule() == [1]
     with_tenants(scheduler, {5: "rare", 6: "rare"})
     order = []
-    while group := scheduler.schedule():
-        order += group
-        scheduler.remove(group[0])
+    while batch := scheduler.schedule():
+        order += batch
+        scheduler.remove(batch[0])
     assert order == [1, 5, 2, 6, 3, 4]
 
 
 def test_tenants_alternate_on_admission() -> None:
     """Free places go to the tenants alternately."""
-    scheduler = Scheduler(max_running_jobs=1, batch_size=lambda key, rows: len(rows))
+    scheduler = Scheduler(max_running_jobs=1, num_batch_jobs=lambda key, rows: len(rows))
     for job in (1, 2, 3):
         scheduler.add(job, "busy")
     assert scheduler.admit() == [1]
@@ -193,9 +193,9 @@ def test_cancelled_jobs_use_no_turn() -> None:
         scheduler.remove(job)
     with_tenants(scheduler, {5: "b", 6: "b", 7: "a", 8: "b"})
     order = []
-    while group := scheduler.schedule():
-        order += group
-        scheduler.remove(group[0])
+    while batch := scheduler.schedule():
+        order += batch
+        scheduler.remove(batch[0])
     assert order == [1, 5, 6, 7, 8]
 
 
@@ -207,11 +207,11 @@ def test_batch_classes_alternate() -> None:
     scheduler = running(capped(1), forwards, classes)
     left = {1: 3, 2: 3, 3: 3, 4: 3}
     order = []
-    while group := scheduler.schedule():
-        order += group
-        left[group[0]] -= 1
-        if not left[group[0]]:
-            scheduler.remove(group[0])
+    while batch := scheduler.schedule():
+        order += batch
+        left[batch[0]] -= 1
+        if not left[batch[0]]:
+            scheduler.remove(batch[0])
     assert order == [1, 4, 1, 4, 1, 4, 2, 2, 2, 3, 3, 3]
 
 
@@ -237,7 +237,7 @@ def test_batch_classes_with_one_key_share_a_batch() -> None:
 
 def test_own_jobs_of_a_batch_class_come_first() -> None:
     """Without batching, a class's turn goes to its own job, even if all classes have one key."""
-    scheduler = Scheduler(max_running_jobs=8, batch_size=lambda key, rows: 1)
+    scheduler = Scheduler(max_running_jobs=8, num_batch_jobs=lambda key, rows: 1)
     for job, batch_class in ((1, "one"), (2, "one"), (3, "two")):
         scheduler.add(job, batch_class=batch_class)
     scheduler.admit()

@@ -29,7 +29,7 @@ def concatenate(arrays: Sequence[Array]) -> Array:
     return torch.cat(list(arrays))
 
 
-def copy_rows(array: Array, start: int, end: int) -> Array:
+def select_rows(array: Array, start: int, end: int) -> Array:
     """Rows `start` to `end`: a view of a numpy array, a copy of a tensor.
 
     A torch pipeline may modify its rows in place, and a tensor's alignment may select a kernel.

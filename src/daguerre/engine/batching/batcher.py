@@ -31,10 +31,10 @@ from daguerre.params import BatchingMode
 
 logger = logging.getLogger(__name__)
 
-# A job joins a batch if that adds at most this fraction of the job's time alone. 1.0 would accept
-# any gain in throughput, although all jobs of a batch then end late. With 0.5 the n jobs of a burst
-# end after (n + 1) / 2 times a job's time: the mean latency without batching, the mean of 1 to n.
-MAX_JOIN_COST = 0.75
+# A job is added to a batch if that costs at most this fraction of the job's time alone. Below 1.0
+# throughput rises; at 0.5 the mean latency of a burst is the same as without batching. 0.75 gives
+# up some latency for throughput.
+MAX_ADDED_COST = 0.75
 LOG_WARMUP_S = 1.0
 
 
@@ -47,24 +47,24 @@ class ForwardResult:
     cost_s: float
 
 
-def merge(forwards: Sequence[ForwardRequest]) -> Inputs:
-    """Inputs of one forward with all rows, in order. Signatures must be equal."""
+def batch_inputs(forwards: Sequence[ForwardRequest]) -> Inputs:
+    """Inputs of one batch with the rows of all forwards, in order. Signatures must be equal."""
     if len(forwards) == 1:  # avoids a copy
         return forwards[0].inputs
     assert len({f.signature for f in forwards}) == 1, "signatures differ. This is a bug."
-    merged = {
+    concatenated = {
         name: arrays.concatenate([f.arrays[name] for f in forwards]) for name in forwards[0].arrays
     }
-    return {**forwards[0].inputs, **merged}
+    return {**forwards[0].inputs, **concatenated}
 
 
-def split(outputs: Outputs, rows: Sequence[int]) -> list[Outputs]:
+def split_outputs(outputs: Outputs, rows: Sequence[int]) -> list[Outputs]:
     """Each job's rows of the outputs of a batch."""
     if len(rows) == 1:  # avoids a copy
         return [outputs]
     ends = np.cumsum(rows)
     return [
-        tuple(arrays.copy_rows(output, end - count, end) for output in outputs)
+        tuple(arrays.select_rows(output, end - count, end) for output in outputs)
         for end, count in zip(ends, rows, strict=True)
     ]
 
@@ -84,7 +84,7 @@ def evaluate(network: Network, inputs: Inputs, rows: int) -> Outputs:
 
 
 class Batcher:
-    """Evaluates groups of forwards: in one batch if it is verified, else alone."""
+    """Evaluates forwards in one batch if it is verified, else alone."""
 
     def __init__(
         self,
@@ -98,41 +98,41 @@ class Batcher:
         self._clock, self._on_warmup = clock, on_warmup
         self._timings, self._memory = BatchTimings(), MemoryBudget(clock)
         self._num_passed: dict[BatchConfig, int] = {}  # checks, while verification is incomplete
-        self._batch_sizes: dict[Hashable, int] = {}  # cleared when a certificate or cost changes
+        self._num_batch_jobs: dict[Hashable, int] = {}  # cleared when a certificate or cost changes
         self.num_forwards = 0  # without those whose outputs only served verification
         self.num_rows = 0
 
-    def max_batch(
-        self, jobs: BatchConfig, max_batch_size: int, batching: BatchingMode = "exact"
+    def num_batch_jobs(
+        self, config: BatchConfig, max_batch_size: int, batching: BatchingMode = "exact"
     ) -> int:
-        """How many of the jobs, from the first one, run in the next batch.
+        """How many jobs of the configuration, from the first one, run in the next batch.
 
         The batch has at most `max_batch_size` rows and fits into memory. A batch that is not
         verified or measured yet is used once all smaller ones are exact and fast enough. The mode
         "throughput" needs no verification.
         """
-        key = (jobs, max_batch_size, batching)
-        if key not in self._batch_sizes:
-            self._batch_sizes[key] = self._search_batch_size(*key)
-        count = self._batch_sizes[key]
-        while count > 1 and not self._memory.fits(jobs.first(count)):
+        key = (config, max_batch_size, batching)
+        if key not in self._num_batch_jobs:
+            self._num_batch_jobs[key] = self._search_num_jobs(*key)
+        count = self._num_batch_jobs[key]
+        while count > 1 and not self._memory.fits(config.first(count)):
             count -= 1
         return count
 
-    def _search_batch_size(
-        self, jobs: BatchConfig, max_batch_size: int, batching: BatchingMode
+    def _search_num_jobs(
+        self, config: BatchConfig, max_batch_size: int, batching: BatchingMode
     ) -> int:
         best, best_cost = 1, 1.0
-        for count in range(2, len(jobs.rows) + 1):
-            config = jobs.first(count)
-            if sum(config.rows) > max_batch_size:
+        for count in range(2, len(config.rows) + 1):
+            batch = config.first(count)
+            if sum(batch.rows) > max_batch_size:
                 break
-            is_exact, cost = self._certificates.get(config, batching), self._timings.cost(config)
+            is_exact, cost = self._certificates.get(batch, batching), self._timings.cost(batch)
             if is_exact is None:  # verification also measures the jobs alone
                 return count
             if is_exact and cost is None:
-                return best if self._timings.alone_s(config) is None else count
-            if not is_exact or cost is None or cost - best_cost > MAX_JOIN_COST:
+                return best if self._timings.alone_s(batch) is None else count
+            if not is_exact or cost is None or cost - best_cost > MAX_ADDED_COST:
                 break
             best, best_cost = count, cost
         return best
@@ -169,7 +169,7 @@ class Batcher:
         """Runs one batch. If it fails, runs smaller ones, so that only the job at fault fails."""
         config, started_s = _config(network, forwards), self._clock()
         try:
-            outputs, elapsed_s = self._timed(network, config, merge(forwards))
+            outputs, elapsed_s = self._timed(network, config, batch_inputs(forwards))
         except NetworkChanged:
             raise
         except Exception as error:  # a runtime may raise anything
@@ -185,7 +185,7 @@ class Batcher:
         row_s = elapsed_s / sum(config.rows)
         return [
             ForwardResult(mine, None, row_s * count)
-            for mine, count in zip(split(outputs, config.rows), config.rows, strict=True)
+            for mine, count in zip(split_outputs(outputs, config.rows), config.rows, strict=True)
         ]
 
     def _run_part(
@@ -197,7 +197,7 @@ class Batcher:
         return [self._run_batch(network, [forward], batching)[0] for forward in part]
 
     def _mark_failed(self, config: BatchConfig) -> None:
-        self._batch_sizes.clear()
+        self._num_batch_jobs.clear()
         self._certificates.mark_failed(config)
 
     def _timed(
@@ -211,7 +211,7 @@ class Batcher:
             outputs = evaluate(network, inputs, sum(config.rows))
             elapsed_s = self._clock() - started_s
         if self._timings.add(config, elapsed_s):
-            self._batch_sizes.clear()
+            self._num_batch_jobs.clear()
         return outputs, elapsed_s
 
     def _warm_up(self, network: HasWarmup, inputs: Inputs, reset_peak: Callable[[], None]) -> None:
@@ -243,7 +243,7 @@ class Batcher:
             noise(forwards[position], generator) if job is None else forwards[job]
             for position, job in enumerate(placement)
         ]
-        outputs = split(self._timed(network, config, merge(batch))[0], config.rows)
+        outputs = split_outputs(self._timed(network, config, batch_inputs(batch))[0], config.rows)
         is_exact = all(
             is_same(outputs[position], expected[job])
             for position, job in enumerate(placement)
@@ -254,7 +254,7 @@ class Batcher:
             del self._num_passed[config]
             logger.info("%s: exact %s, cost %s", config.label, is_exact, self._timings.cost(config))
             self._certificates.put(config, is_exact)
-            self._batch_sizes.clear()
+            self._num_batch_jobs.clear()
 
 
 def _config(network: Network, forwards: Sequence[ForwardRequest]) -> BatchConfig:

@@ -49,7 +49,7 @@ class CertificateStore:
         self._path = path
         # Both are replaced, not modified: other threads may be reading them.
         self._verified: Mapping[BatchConfig, bool] = _read(path) if path else {}
-        self._failed: Mapping[BatchConfig, bool] = {}
+        self._failed: frozenset[BatchConfig] = frozenset()
 
     def get(self, config: BatchConfig, batching: BatchingMode = "exact") -> bool | None:
         """Whether the batch may be used; None if it must be verified first.
@@ -67,11 +67,11 @@ class CertificateStore:
 
     def mark_failed(self, config: BatchConfig) -> None:
         """Disables the batch in this process: an error proves nothing about later ones."""
-        self._failed = {**self._failed, config: False}
+        self._failed |= {config}
 
     def results(self, fingerprints: Collection[str]) -> dict[str, bool]:
         """Label -> whether the batch is exact, for the networks with these fingerprints."""
-        known = {**self._verified, **self._failed}
+        known = {**self._verified, **dict.fromkeys(self._failed, False)}
         return {
             config.label: is_exact
             for config, is_exact in known.items()

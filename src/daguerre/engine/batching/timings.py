@@ -13,7 +13,7 @@ NUM_TIMED = 3
 
 
 class BatchTimings:
-    """The minimum time of each configuration; one with a single job is a run alone."""
+    """The minimum time of each configuration; that of a job alone has one entry in `rows`."""
 
     def __init__(self) -> None:
         self._samples: dict[BatchConfig, tuple[int, float]] = {}  # number of runs, minimum time

@@ -1,6 +1,6 @@
 """Batch-invariance checks: the batches that must give each job the bits it gets alone.
 
-An exact merge gives a job the same bits at every position of the batch and with any neighbours.
+An exact batch gives a job the same bits at every position of the batch and with any neighbours.
 The checks place the jobs' rows in order, then at other positions, then each next to noise. The
 noise is loud, because a runtime that scales by a batch's largest value errs only near a loud row.
 """
@@ -28,7 +28,7 @@ def placements(rows: Sequence[int]) -> list[Placement]:
     """The batch of each check, for jobs with these rows, which ascend."""
     jobs = range(len(rows))
     same_rows = [[job for job in jobs if rows[job] == count] for count in dict.fromkeys(rows)]
-    rotated = [job for group in same_rows for job in (*group[1:], group[0])]
+    rotated = [job for jobs_of in same_rows for job in (*jobs_of[1:], jobs_of[0])]
     return [
         [*jobs],
         [*rotated],

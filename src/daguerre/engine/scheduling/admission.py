@@ -13,8 +13,8 @@ from collections.abc import Collection
 from daguerre.errors import NotFoundError, NotReadyError, QueueFullError, UnavailableError
 from daguerre.params import ImageParams, JobContext
 
-# With a factor of 1, a quarter of the jobs that an overloaded server accepted missed their
-# deadline; with 1.5, one in twenty (bench/LOG.md). It costs no throughput, only queue length.
+# Other load may make the machine half as fast as in the last minute. With 1.5, one in twenty of the
+# jobs accepted under overload missed its deadline (bench/LOG.md). The factor costs no throughput.
 _WAIT_SAFETY_FACTOR = 2.0
 
 

@@ -5,10 +5,10 @@ class that has waited longest gets the next forward, so a class waits for at mos
 each other class.
 
 Within a class, jobs run first come, first served, with tenants alternating. The next forward is
-that of the first job; other jobs that wait for the same key join it if the batch is exact and fast
-enough. Where batching does not help, the first job thus runs to its end: n jobs end after 1, 2 ...
-n times a job's time, and not all after about n times. If the first job's forward has capacity for
-another job, encode forwards of other jobs run before it, so that these can join at the next step.
+that of the first job, in a batch with other jobs that wait for the same key, if that is exact and
+fast enough. Where batching does not help, the first job thus runs to its end: n jobs end after 1,
+2 ... n times a job's time, and not all after about n times. If the batch of the first job can hold
+another one, encode forwards of other jobs run before it, so that the next step can batch them.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from daguerre.engine.scheduling.fair_queue import FairQueue, VirtualClock
 class PendingForward:
     """A forward that a job waits for; those with equal keys fit into one batch."""
 
-    key: Hashable
+    batch_key: Hashable
     rows: int
     is_encode: bool = False
 
 
-# (key, rows of each job that waits for it, first job first) -> how many jobs form the batch
-BatchSizePolicy: TypeAlias = Callable[[Hashable, Sequence[int]], int]
+# (batch key, rows of each job that waits for it, first job first) -> how many jobs form the batch
+NumBatchJobs: TypeAlias = Callable[[Hashable, Sequence[int]], int]
 
 
 @dataclass(slots=True)
@@ -43,14 +43,14 @@ class _JobState:
 
 
 class Scheduler:
-    """Queues jobs, admits up to `max_running_jobs` of them, and groups their forwards.
+    """Queues jobs, admits up to `max_running_jobs` of them, and batches their forwards.
 
     Jobs are numbers that increase with arrival.
     """
 
-    def __init__(self, max_running_jobs: int, batch_size: BatchSizePolicy) -> None:
+    def __init__(self, max_running_jobs: int, num_batch_jobs: NumBatchJobs) -> None:
         self._max_running = max_running_jobs
-        self._batch_size = batch_size
+        self._num_batch_jobs = num_batch_jobs
         self._states: dict[int, _JobState] = {}
         self._queue = FairQueue()
         self._running: list[int] = []  # by turn, then by arrival
@@ -102,20 +102,20 @@ class Scheduler:
         self._clock.advance_to(self._states[first].turn)
         if not own[first].is_encode and self._has_capacity(own[first], waiting):
             first = next((job for job, forward in own.items() if forward.is_encode), first)
-        # Matching jobs of other batch classes join behind those of this class.
-        rows = _rows_by_job(own[first].key, {**own, **waiting})
-        group = list(rows)[: self._batch_size(own[first].key, list(rows.values()))]
+        # Jobs of other batch classes with the same key follow those of this class.
+        rows = _rows_by_job(own[first].batch_key, {**own, **waiting})
+        batch = list(rows)[: self._num_batch_jobs(own[first].batch_key, list(rows.values()))]
         self._num_forwards += 1
-        for job in group:
+        for job in batch:
             self._states[job].has_begun = True
             self._last_served[self._states[job].batch_class] = self._num_forwards
-        return sorted(group, key=lambda job: (rows[job], job))
+        return sorted(batch, key=lambda job: (rows[job], job))
 
     def _has_capacity(self, first: PendingForward, waiting: dict[int, PendingForward]) -> bool:
-        """Whether one more job like the first would join its forward."""
-        rows = [*_rows_by_job(first.key, waiting).values(), first.rows]
-        return self._batch_size(first.key, rows) == len(rows)
+        """Whether the batch of the first job can hold one more job like it."""
+        rows = [*_rows_by_job(first.batch_key, waiting).values(), first.rows]
+        return self._num_batch_jobs(first.batch_key, rows) == len(rows)
 
 
-def _rows_by_job(key: Hashable, waiting: dict[int, PendingForward]) -> dict[int, int]:
-    return {job: forward.rows for job, forward in waiting.items() if forward.key == key}
+def _rows_by_job(batch_key: Hashable, waiting: dict[int, PendingForward]) -> dict[int, int]:
+    return {job: forward.rows for job, forward in waiting.items() if forward.batch_key == batch_key}

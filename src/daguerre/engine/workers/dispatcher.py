@@ -14,8 +14,8 @@ from daguerre.engine.scheduling.fair_queue import FairQueue
 
 # A job fails after this many crashes of its worker.
 MAX_CRASHES_PER_JOB = 2
-# Weight of a crash before which the worker reported no work. It may have preceded the jobs, but a
-# job that kills its worker at once must not be retried for ever.
+# Weight of a crash before which the worker reported no work: the job may not have run yet, but one
+# that kills its worker at once must not be retried for ever.
 UNATTRIBUTED_CRASH_WEIGHT = 0.5
 # Jobs that one of several workers may hold without having started them: enough to keep it busy, few
 # enough that another worker, which may be free sooner, gets the rest.

@@ -82,9 +82,9 @@ class WorkerPool:
         )
 
     def certificates(self) -> dict[str, bool]:
-        """Certificates that hold on every worker that has checked them, and those that do not."""
-        merged: dict[str, bool] = {}
+        """Label -> whether every worker that checked the batch found it exact."""
+        combined: dict[str, bool] = {}
         for slot in self.slots:
-            for name, is_held in slot.stats.certificates.items():
-                merged[name] = is_held and merged.get(name, True)
-        return merged
+            for label, is_exact in slot.stats.certificates.items():
+                combined[label] = is_exact and combined.get(label, True)
+        return combined

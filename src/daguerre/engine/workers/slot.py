@@ -100,7 +100,7 @@ class WorkerSlot:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the worker is ready, or is being replaced for the first time since it was."""
+        """True from the first ready worker until a start fails."""
         is_failing = self._num_failed_starts or self.is_stopping or self.failure
         return self.has_been_ready and not is_failing
 
