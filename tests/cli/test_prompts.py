@@ -132,3 +132,12 @@ def test_sheet_with_any_prompt(prompt: str) -> None:
     sheet = np.asarray(sheet_of(prompt, "b", "c"))
     gap = sheet[:, 28 + 400 + 3 : 28 + 400 + 25]
     assert np.all(gap == (250, 251, 251))
+
+
+@pytest.mark.parametrize("prompt", ["W" * 500, "MMMMMMM " * 60])
+def test_sheet_cuts_no_caption(prompt: str) -> None:
+    """Lines of wide characters are wrapped before the right edge of their cell."""
+    sheet = np.asarray(sheet_of(prompt, size=(1024, 1024)))
+    captions = sheet[28 + 400 :, 28 : 28 + 400]
+    ink = np.any(captions != (250, 251, 251), axis=(0, 2))
+    assert ink[300:].any() and not ink[398:].any()

@@ -49,10 +49,14 @@ class ContactSheet:
 
 
 def _caption(params: ImageParams) -> Image.Image:
-    """The prompt, shortened to three lines, and the seed. A line that is too wide is cut off."""
+    """The prompt, shortened to three lines that fit into the cell, and the seed."""
     caption = Image.new("RGB", (_CELL_PX, _CAPTION_PX), _GROUND)
     draw, font = ImageDraw.Draw(caption), ImageFont.load_default(16)
-    lines = textwrap.wrap(params.prompt, _LINE_CHARS, max_lines=_NUM_LINES, placeholder="...")
+    wrapped = (
+        textwrap.wrap(params.prompt, num_chars, max_lines=_NUM_LINES, placeholder="...")
+        for num_chars in range(_LINE_CHARS, 3, -1)
+    )
+    lines = next(lines for lines in wrapped if max(map(font.getlength, lines)) <= _CELL_PX)
     tops = range(_LINE_PX // 2, _CAPTION_PX, _LINE_PX)
     for top, line in zip(tops, lines, strict=False):
         draw.text((0, top), line, _INK, font)
