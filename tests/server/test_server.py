@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import FakeEngine, RunningServer, read_answer, running, wait_until
+from engine import faulty
 
 from daguerre.config import Settings
 from daguerre.errors import InternalError, SettingsError
@@ -160,6 +161,13 @@ def test_graceful_shutdown(tmp_path: Path, number: signal.Signals) -> None:
     assert output == "stops 1 succeeded 1\n"
     assert process.returncode == 0
     assert "status=200" in log and "Traceback" not in log
+    lifecycle = (
+        f"listens on 127.0.0.1:{port} (workers=1, data directory={tmp_path})",
+        "INFO daguerre.server.server ready after ",
+        f"{number.name} received: rejecting new requests, waiting for 1 jobs",
+        "INFO daguerre.server.server shutdown complete",
+    )
+    assert all(log.count(line) == 1 for line in lifecycle), log
     assert key not in log and "unspeakable" not in log
 
 
@@ -179,6 +187,7 @@ def test_second_signal(tmp_path: Path) -> None:
     assert output == "stops 1 succeeded 0\n"
     assert process.returncode == 0
     assert "status=503" in log and "Traceback" not in log
+    assert "cancelling 1 unfinished requests" in log and "ERROR" not in log
 
 
 @pytest.mark.timeout(30)
@@ -226,6 +235,17 @@ def test_model_load_failure(tmp_path: Path) -> None:
         Server(settings, engine, resources, fail).serve_forever()
     resources.close()
     assert engine.num_stops == 1
+
+
+@needs_signals
+@pytest.mark.timeout(60)
+def test_model_load_failure_in_a_worker(tmp_path: Path) -> None:
+    """The reason survives the engine's own shutdown, which resets its statistics."""
+    settings = Settings(home=tmp_path, port=0)
+    resources = ResourceStore.open(settings.database_url, settings.data_dir())
+    with pytest.raises(InternalError, match="the weights are damaged"):
+        Server(settings, faulty.engine(on_load="raise"), resources).serve_forever()
+    resources.close()
 
 
 def test_out_of_files(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,8 @@
 
 The socket is bound before anything is built, so an error about a taken port is one line, and port 0
 is replaced by the actual port. SIGTERM and SIGINT start a graceful shutdown: new requests get 503
-and accepted ones finish. A second signal stops at once. So does a model that cannot be loaded.
+and accepted ones finish. A second signal stops at once. The server also stops if a model
+cannot be loaded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -22,6 +24,7 @@ from typing import Any
 
 import uvicorn
 
+from daguerre import __version__
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import InternalError, SettingsError
@@ -63,11 +66,13 @@ class Server(uvicorn.Server):
         on_ready: Callable[[Settings], None] | None = None,
         one_time_login: OneTimeLogin | None = None,
     ) -> None:
+        logs.configure(settings.log_level, settings.log_format)
         protocol = _protocol(settings)
         self.socket = bind_socket(settings.host, settings.port)
         self.settings = replace(settings, port=self.socket.getsockname()[1])
         self._engine, self._on_ready = engine, on_ready
-        self._is_exit_requested = False
+        self._started_s, self._was_ready, self._failure = time.monotonic(), False, ""
+        self._exit_signal: signal.Signals | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # while connections are accepted
         self._draining: asyncio.Task[None] | None = None
         app = create_app(self.settings, engine, resources, one_time_login)
@@ -95,14 +100,22 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         self.socket.listen(_BACKLOG)
         self._loop = asyncio.get_running_loop()
+        settings = self.settings
+        where = f"{settings.host}:{settings.port}"
+        details = f"workers={settings.workers}, data directory={settings.data_dir()}"
+        logger.info("daguerre %s listens on %s (%s)", __version__, where, details)
         if self.started and self._on_ready:
             self._on_ready(self.settings)
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second while connections are accepted."""
         self._drain_if_requested()  # by a signal before the event loop started
-        if self._engine.stats().failure:
-            self.should_exit = True
+        stats = self._engine.stats()
+        if stats.is_ready and not self._was_ready:
+            self._was_ready = True
+            logger.info("ready after %.1f s", time.monotonic() - self._started_s)
+        if stats.failure:  # kept, because `stop` resets the engine
+            self._failure, self.should_exit = stats.failure, True
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -110,18 +123,24 @@ class Server(uvicorn.Server):
 
         Unlike uvicorn's handler, it does not raise the signal again after the shutdown.
         """
-        if self._is_exit_requested:
+        if self._exit_signal:
             self.force_exit = self.should_exit  # ends a shutdown in progress
             self.should_exit = True
             self.config.timeout_graceful_shutdown = 0
-        self._is_exit_requested = True
+        self._exit_signal = self._exit_signal or signal.Signals(sig)
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed
                 # Drains before the loop reads the next request.
                 self._loop.call_soon_threadsafe(self._drain_if_requested)
 
     def _drain_if_requested(self) -> None:
-        if self._is_exit_requested and self._draining is None:
+        if self._exit_signal and self._draining is None:
+            stats = self._engine.stats()
+            logger.info(
+                "%s received: rejecting new requests, waiting for %d jobs",
+                self._exit_signal.name,
+                stats.num_queued + stats.num_running,
+            )
             self._draining = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
@@ -136,16 +155,22 @@ class Server(uvicorn.Server):
         finally:
             self.should_exit = True
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        tasks = self.server_state.tasks
+        if tasks and self.config.timeout_graceful_shutdown == 0:
+            logger.warning("cancelling %d unfinished requests", len(tasks))
+        await super().shutdown(sockets)
+
     def serve_forever(self) -> None:
         """Serves until a signal, then closes the socket.
 
         Raises `InternalError` if a model cannot be loaded.
         """
-        logs.configure(self.settings.log_level, self.settings.log_format)
         with closing(self.socket), _handle_signals(self.handle_exit):
             self.run(sockets=[self.socket])
-        if failure := self._engine.stats().failure:
-            raise InternalError(failure)
+        logger.info("shutdown complete")
+        if self._failure:
+            raise InternalError(self._failure)
 
 
 def bind_socket(host: str, port: int) -> socket.socket:

@@ -338,7 +338,7 @@ from conftest import FakeEngine, MODEL
 from daguerre.config import Settings
 from daguerre.storage.api_keys import ResourceStore
 from daguerre.server.server import Server
-settings = Settings(home=Path(sys.argv[1]), port=0)
+settings = Settings(home=Path(sys.argv[1]), port=0, log_format="json")
 resources = ResourceStore.open(settings.database_url, settings.data_dir())
 _, key = resources.create(MODEL, "DIFFUSION")
 server = Server(settings, FakeEngine(), resources, lambda bound: print(bound.port, key, flush=True))
@@ -396,6 +396,7 @@ def test_few_files(tmp_path: Path) -> None:
         _, log = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "max_connections is reduced to 24" in log
+    assert all(json.loads(line)["time"] for line in log.splitlines())  # also of the first lines
     assert "Traceback" not in log
 
 

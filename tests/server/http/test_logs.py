@@ -82,6 +82,7 @@ def test_request(server: RunningServer, caplog: pytest.LogCaptureFixture) -> Non
         "inference_ms": 36,
     }
     console = ConsoleFormatter().format(logged)
+    assert datetime.fromisoformat(console.split()[0]).tzinfo == UTC
     assert " daguerre.requests request_id=req-1 resource=DIFFUSION method=POST " in console
     assert " size=1344x768 steps=4 queue_ms=2 inference_ms=36" in console
 

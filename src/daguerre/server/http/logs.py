@@ -22,6 +22,9 @@ class ConsoleFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
 
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        return _time(record)
+
     def format(self, record: logging.LogRecord) -> str:
         return _truncate(super().format(record))
 
@@ -31,7 +34,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
         }
@@ -76,6 +79,16 @@ def configure(level: str, form: str) -> None:
     if level != "debug":
         # Not WARNING: clients cause uvicorn's warnings and could fill the disk.
         logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Drops uvicorn's error about a cancelled shutdown, which the server logs itself."""
+    return not str(record.msg).startswith("Cancel %s running task")
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
 def _truncate(text: str) -> str:
