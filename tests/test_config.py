@@ -112,6 +112,12 @@ def test_bad_value(name: str, value: str, rule: str) -> None:
         assert "\n" not in message
 
 
+def test_urls_need_stored_images() -> None:
+    """URLs by default are an error if no image is stored."""
+    with pytest.raises(SettingsError, match="image_store_max_bytes is 0"):
+        Settings.load({"default_response_format": "url", "image_store_max_bytes": "0"}, {})
+
+
 @pytest.mark.parametrize(
     ("values", "url"),
     [

@@ -203,7 +203,13 @@ class Settings:
             elif variable in environ:
                 chosen[setting.name] = _parse(setting, variable, environ[variable])
         assert not given, f"flags without a setting: {given}. This is a bug."
-        return cls(**chosen)  # type: ignore[arg-type]
+        settings = cls(**chosen)  # type: ignore[arg-type]
+        if settings.default_response_format == "url" and not settings.image_store_max_bytes:
+            raise SettingsError(
+                "default_response_format is 'url', but image_store_max_bytes is 0; store images, or"
+                " set default_response_format to b64_json"
+            )
+        return settings
 
     def data_dir(self) -> Path:
         """The data directory: `home`, or the platform's."""

@@ -176,6 +176,10 @@ def test_outage_log(caplog: pytest.LogCaptureFixture) -> None:
         outages.record(QueueFullError("full"))
         outages.record(broken)
     assert len(caplog.records) == 2
+    other = UnavailableError("the image store is unavailable")
+    other.__cause__ = broken.__cause__
+    outages.record(other)  # another outage is logged at once
+    assert len(caplog.records) == 3
 
 
 def samples(text: str) -> dict[str, float]:

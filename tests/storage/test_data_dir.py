@@ -84,10 +84,14 @@ def test_home_that_is_a_file(tmp_path: Path, below: str) -> None:
     with pytest.raises(SettingsError, match="--home or DAGUERRE_HOME") as caught:
         ResourceStore.open("", file / below if below else file)
     assert str(file) in caught.value.message
+    assert below or f"{file} is not a directory" in caught.value.message
     assert file.read_text() == "mine"
 
 
-def test_home_is_not_writable() -> None:
-    """A data directory that cannot be created is an error."""
+def test_home_is_not_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data directory that cannot be created or written to is an error."""
     with pytest.raises(SettingsError, match="cannot use the data directory /proc/daguerre"):
         ResourceStore.open("", Path("/proc/daguerre"))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(SettingsError, match="Permission denied; set a writable directory"):
+        data_dir.prepare(tmp_path)

@@ -14,7 +14,7 @@ import pytest
 from conftest import ManualClock, mode
 from s3 import BUCKET, REGION, s3
 
-from daguerre.errors import UnavailableError
+from daguerre.errors import SettingsError, UnavailableError
 from daguerre.storage.image_store import (
     GRACE_S,
     REPLAY_TTL_S,
@@ -308,9 +308,11 @@ def test_directory_is_deleted(tmp_path: Path) -> None:
 
 
 def test_directory_is_unusable(tmp_path: Path) -> None:
-    """A path that is not a directory is a 503 with a Retry-After."""
+    """A path that is not a directory is an error at the start, and a 503 later."""
     (tmp_path / "images").write_text("a file")
     store = ImageStore(str(tmp_path / "images"), MAX_BYTES, URL_TTL_S)
+    with pytest.raises(SettingsError, match="cannot use the image store .*; set .* --image-store"):
+        store.prepare()
     with pytest.raises(UnavailableError, match="image store is unavailable") as caught:
         run(store.put(name(0), IMAGE))
     assert caught.value.retry_after_s and caught.value.__cause__

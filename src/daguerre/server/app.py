@@ -55,6 +55,7 @@ def create_app(
     """The app of one server. It starts and stops the engine."""
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
     image_store, signer = _image_store(settings), _url_signer(settings)
+    image_store.prepare()
     replays = IdempotencyCoordinator(
         IdempotencyStore(resources.database),
         image_store,
@@ -64,7 +65,7 @@ def create_app(
         embed_prompt=settings.embed_prompt,
     )
     images = ImageGenerations(
-        _generation_config(settings), engine, resources, limiter, replays, signer
+        _generation_config(settings, image_store), engine, resources, limiter, replays, signer
     )
     files, models = FileEndpoints(image_store, signer), Models(engine, resources)
     playground, login = Playground(), one_time_login or OneTimeLogin()
@@ -100,14 +101,14 @@ def create_app(
     return app
 
 
-def _generation_config(settings: Settings) -> GenerationConfig:
+def _generation_config(settings: Settings, images: ImageStore) -> GenerationConfig:
     return GenerationConfig(
         max_concurrent_requests_per_key=settings.max_concurrent_requests_per_key,
         max_request_body_bytes=settings.max_request_body_bytes,
         request_read_timeout_s=settings.request_read_timeout_s,
         request_timeout_s=settings.request_timeout_s,
         default_response_format=settings.default_response_format,
-        stores_images=settings.image_store_max_bytes > 0,
+        stores_images=images.is_enabled,
     )
 
 

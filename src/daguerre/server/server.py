@@ -75,7 +75,11 @@ class Server(uvicorn.Server):
         self._exit_signal: signal.Signals | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # while connections are accepted
         self._draining: asyncio.Task[None] | None = None
-        app = create_app(self.settings, engine, resources, one_time_login)
+        try:
+            app = create_app(self.settings, engine, resources, one_time_login)
+        except SettingsError:
+            self.socket.close()
+            raise
         super().__init__(
             uvicorn.Config(
                 app,

@@ -191,8 +191,8 @@ def _sha256(key: str) -> str:
 def _check_limit(requests_per_minute: int | None) -> int | None:
     if requests_per_minute is not None and not 1 <= requests_per_minute <= MAX_REQUESTS_PER_MINUTE:
         raise InvalidRequestError(
-            f"requests per minute is {requests_per_minute}; it must be an integer from 1 to"
-            f" {MAX_REQUESTS_PER_MINUTE}, or absent for no limit",
+            f"requests_per_minute is {requests_per_minute}; it must be an integer from 1 to"
+            f" {MAX_REQUESTS_PER_MINUTE}; omit it for no limit",
             param="requests_per_minute",
         )
     return requests_per_minute

@@ -6,16 +6,16 @@ earlier copy leaves a secret readable. Every failure is a `SettingsError` that s
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from daguerre.errors import SettingsError
-from daguerre.storage.errors import translate_errors
 
 if sys.platform == "win32":
     import msvcrt
@@ -23,19 +23,23 @@ else:
     import fcntl
 
 
-def prepare(directory: Path) -> Path:
+def prepare(
+    directory: Path, what: str = "data directory", option: str = "--home or DAGUERRE_HOME"
+) -> Path:
     """Creates the directory if it is missing, and makes it readable by its owner only."""
-    with _usable(directory):
+    with _translate_os_errors(directory, what, option):
         directory.parent.mkdir(parents=True, exist_ok=True)
         directory.mkdir(mode=0o700, exist_ok=True)
         if not _is_shared(directory):
             directory.chmod(0o700)
+        if not os.access(directory, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     return directory
 
 
 def make_private(path: Path) -> None:
     """Creates the file if it is missing, and sets its mode to 0600."""
-    with _usable(path.parent):
+    with _translate_os_errors(path.parent):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         if stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o600:
             path.chmod(0o600)
@@ -44,7 +48,7 @@ def make_private(path: Path) -> None:
 
 def write_private(path: Path, text: str) -> None:
     """Replaces the file atomically: a reader sees the old text or the new text."""
-    with _usable(path.parent):
+    with _translate_os_errors(path.parent):
         # mkstemp creates the file with mode 0600, and the rename keeps it.
         descriptor, temporary = tempfile.mkstemp(prefix=path.name + ".", dir=path.parent)
         try:
@@ -65,10 +69,10 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     Without `wait`, yields False at once if another process holds it. The lock is an empty file next
     to `path`, which stays, since the directory may be another user's.
     """
-    with _usable(path.parent):
+    with _translate_os_errors(path.parent):
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        with _usable(path.parent):
+        with _translate_os_errors(path.parent):
             is_locked = _lock(descriptor, wait)
         yield is_locked
     finally:
@@ -102,11 +106,15 @@ def _is_shared(directory: Path) -> bool:
     return home.resolve().is_relative_to(directory.resolve())
 
 
-def _usable(directory: Path) -> AbstractContextManager[None]:
-    return translate_errors(
-        OSError,
-        lambda error: SettingsError(
-            f"cannot use the data directory {directory}: {getattr(error, 'strerror', 0) or error};"
-            " set a writable one with --home or DAGUERRE_HOME"
-        ),
-    )
+@contextmanager
+def _translate_os_errors(
+    directory: Path, what: str = "data directory", option: str = "--home or DAGUERRE_HOME"
+) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        is_file = isinstance(error, FileExistsError)
+        reason = f"{directory} is not a directory" if is_file else error.strerror or str(error)
+        raise SettingsError(
+            f"cannot use the {what} {directory}: {reason}; set a writable directory with {option}"
+        ) from error

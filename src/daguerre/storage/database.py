@@ -65,7 +65,7 @@ def _readable_errors(url: URL) -> Iterator[None]:
         safe_url = url.set(query={})  # a parameter may be a secret, for example sslpassword
         raise SettingsError(
             f"cannot open the database {safe_url.render_as_string()}: {driver_message(error)};"
-            " check --home and DAGUERRE_DATABASE_URL"
+            " check --database-url (DAGUERRE_DATABASE_URL), or --home for SQLite"
         ) from error
 
 

@@ -73,6 +73,11 @@ class ImageStore:
         self._lock = asyncio.Lock()  # held during an eviction
         self._num_bytes = math.inf  # unknown before the first sweep
 
+    def prepare(self) -> None:
+        """Creates the directory; raises `SettingsError` if that fails. A bucket is not checked."""
+        if self.is_enabled and not self._location.startswith("s3://"):
+            self._prepare_directory()
+
     async def get(self, name: str, max_idle_s: float = math.inf) -> CachedImage | None:
         """None if the object is missing, damaged or was not used in the last `max_idle_s`."""
         if not _NAME.fullmatch(name):
@@ -139,12 +144,16 @@ class ImageStore:
                 self._location,
                 retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": _RETRY_TIMEOUT},
             )
-        directory = data_dir.prepare(Path(self._location).expanduser())
+        directory = self._prepare_directory()
         for path in directory.iterdir():
             if _UNFINISHED.fullmatch(path.name):
                 if self._clock() - path.stat().st_mtime > UNFINISHED_TTL_S:
                     path.unlink(missing_ok=True)
         return LocalStore(directory)
+
+    def _prepare_directory(self) -> Path:
+        directory = Path(self._location).expanduser()
+        return data_dir.prepare(directory, "image store", "--image-store")
 
 
 def _available() -> AbstractContextManager[None]:

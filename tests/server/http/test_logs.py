@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -96,6 +97,23 @@ def test_throttled_logger(caplog: pytest.LogCaptureFixture) -> None:
     now_s[0] += THROTTLE_S
     log.log("d")
     assert caplog.messages == ["1 times: a", "3 times: d"]
+
+
+def test_throttled_events_are_not_lost(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events of an interval are logged at its end, even if no event follows."""
+    monkeypatch.setattr(logs, "THROTTLE_S", 0.01)
+
+    async def main() -> None:
+        log = ThrottledLogger(logging.getLogger("daguerre.x"), "%d times: %s")
+        for text in ("a", "b", "c"):
+            log.log(text)
+        while len(caplog.messages) < 2:
+            await asyncio.sleep(0.001)
+
+    asyncio.run(main())
+    assert caplog.messages == ["1 times: a", "2 times: c"]
 
 
 @pytest.mark.parametrize("form", ["console", "json"])

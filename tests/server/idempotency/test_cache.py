@@ -11,6 +11,7 @@ import pytest
 from conftest import MODEL, FakeEngine, RunningServer, running
 
 from daguerre.config import Settings
+from daguerre.errors import SettingsError
 from daguerre.params import ImageParams
 from daguerre.server import app
 from daguerre.server.idempotency import environment
@@ -153,12 +154,21 @@ def test_resources_do_not_share(caching: RunningServer) -> None:
 
 def test_store_failure_is_not_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """If the store fails, requests are rendered and the log says so once in a while."""
-    (tmp_path / DIR_NAME).write_text("a file")
     with running(tmp_path, cache_seeded_requests=True) as server:
+        (tmp_path / DIR_NAME).rmdir()
+        (tmp_path / DIR_NAME).write_text("a file")
         answers = [server.generate(seed=5) for _ in range(3)]
         assert len(server.engine.params) == 3
     assert {(answer.status_code, answer.headers[CACHE]) for answer in answers} == {(200, "miss")}
     assert caplog.text.count("the image store is unavailable") == 1
+
+
+def test_unusable_store_is_an_error(tmp_path: Path) -> None:
+    """A server with a store that it cannot use does not start."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="cannot use the image store .*file is not a directory"):
+        with running(tmp_path, image_store=str(tmp_path / "file")):
+            pass
 
 
 def test_environment_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

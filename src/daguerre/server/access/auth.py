@@ -53,8 +53,8 @@ def check_access(resource: Resource, model: str) -> None:
     """Raises `AccessDeniedError` if the key is for another model."""
     if model != resource.model:
         raise AccessDeniedError(
-            f"you do not have access to that model: the request is for {quote_for_message(model)},"
-            f" the key for {quote_for_message(resource.model)}",
+            "you do not have access to that model: this key is for model"
+            f" {quote_for_message(resource.model)}, not {quote_for_message(model)}",
             param="model",
         )
 

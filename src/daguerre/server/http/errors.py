@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -52,10 +54,11 @@ def error_response(error: DaguerreError, headers: Mapping[str, str] | None = Non
 
 
 class OutageLog:
-    """Throttled log of the causes of 503s, which clients do not see."""
+    """Log of the causes of 503s, which clients do not see; throttled by message."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._log = ThrottledLogger(logger, "%d outages: %s: %s: %s", logging.ERROR, clock)
+        new_log = partial(ThrottledLogger, logger, "%d outages: %s: %s: %s", logging.ERROR, clock)
+        self._logs: dict[str, ThrottledLogger] = defaultdict(new_log)
 
     def record(self, error: DaguerreError) -> None:
         """Logs an outage. An error without a cause, such as a full queue, is none."""
@@ -63,7 +66,7 @@ class OutageLog:
         if isinstance(error, UnavailableError) and cause is not None:
             # The later lines of a database error are the statement and its values.
             first, _, _ = str(cause).strip().partition("\n")
-            self._log.log(error.message, type(cause).__name__, first)
+            self._logs[error.message].log(error.message, type(cause).__name__, first)
 
 
 def unrouted_response(request: Request, error: HTTPException, paths: Collection[str]) -> Response:

@@ -6,10 +6,12 @@ logger. Messages and tracebacks are truncated to `MAX_RECORD_CHARS`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 MAX_RECORD_CHARS = 16 * 1024
@@ -48,7 +50,7 @@ class JsonFormatter(logging.Formatter):
 class ThrottledLogger:
     """Logs at most one line in `THROTTLE_S`, with the number of events since the last line.
 
-    `template` starts with %d for that number.
+    `template` starts with %d for that number. Used from the event loop.
     """
 
     def __init__(
@@ -60,15 +62,23 @@ class ThrottledLogger:
     ) -> None:
         self._logger, self._template, self._level, self._clock = logger, template, level, clock
         self._num_events = 0
+        self._values: tuple[object, ...] = ()
         self._next_line_s = float("-inf")
 
     def log(self, *values: object) -> None:
         """Counts an event; `values` complete the template if the line is due."""
-        self._num_events += 1
-        now_s = self._clock()
-        if now_s >= self._next_line_s:
-            self._logger.log(self._level, self._template, self._num_events, *values)
-            self._num_events, self._next_line_s = 0, now_s + THROTTLE_S
+        self._num_events, self._values = self._num_events + 1, values
+        wait_s = self._next_line_s - self._clock()
+        if wait_s <= 0:
+            self._write()
+        elif self._num_events == 1:  # the line is written even if no event follows
+            with suppress(RuntimeError):  # no event loop: the next event writes the line
+                asyncio.get_running_loop().call_later(wait_s, self._write)
+
+    def _write(self) -> None:
+        if self._num_events:
+            self._logger.log(self._level, self._template, self._num_events, *self._values)
+            self._num_events, self._next_line_s = 0, self._clock() + THROTTLE_S
 
 
 def configure(level: str, form: str) -> None:

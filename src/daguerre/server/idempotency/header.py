@@ -38,7 +38,7 @@ def parse_idempotency_key(headers: Headers) -> str | None:
     if not 1 <= len(key) <= MAX_KEY_CHARS:
         raise InvalidRequestError(
             f"{HEADER} is {quote_for_message(values[0])}; it must be 1 to {MAX_KEY_CHARS} printable"
-            " ASCII characters, for example a UUID",
+            " ASCII characters, without spaces unless quoted",
             param=HEADER,
         )
     return key

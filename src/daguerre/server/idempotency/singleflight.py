@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from daguerre.errors import DeadlineExceededError
+from daguerre.errors import QueueFullError
 from daguerre.params import Event, JobFailed, JobSucceeded
 
 JobFactory: TypeAlias = Callable[[], AsyncGenerator[Event, None]]
@@ -79,6 +79,7 @@ class InFlightKey:
     job: SharedJob | None = None
 
     async def events(self, start: JobFactory) -> AsyncGenerator[Event, None]:
+        """Joins the shared job. If the engine rejects it, each request submits its own."""
         while True:
             job = self.job
             is_owner = job is None or job.has_failed
@@ -88,12 +89,8 @@ class InFlightKey:
                 async with aclosing(job.events()) as events:
                     async for event in events:
                         self.was_accepted = True
-                        match event:
-                            case JobFailed(error=DeadlineExceededError() as error):
-                                raise error
                         yield event
                 return
-            except DeadlineExceededError:
-                # The request that started the job may have had an earlier deadline than this one.
-                if is_owner:
+            except QueueFullError:
+                if is_owner:  # else this request's deadline may be later than the owner's
                     raise
