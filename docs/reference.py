@@ -36,14 +36,15 @@ _MADE = "<!-- Made by `python docs/reference.py`; edit the code instead. -->\n\n
 
 def settings_page() -> str:
     rows = (
-        f"| `{s.name}` | `{'' if s.default is None else s.default}` | {s.metadata['help']} |"
+        f"| `{s.name}` | {'unset' if s.default in (None, '') else f'`{s.default}`'} |"
+        f" {s.metadata['help']} |"
         f" {s.metadata['validator'].allowed} | `{environment_variable(s.name)}` |"
         for s in fields(Settings)
     )
     return _page(
         "Settings",
-        "A value comes from the flag of `daguerre serve`, such as `--max-queued-jobs`, else from"
-        " the environment variable, else from the default.",
+        "A flag, such as `--max-queued-jobs`, overrides the environment variable, which overrides"
+        " the default. An empty variable is unset.",
         _table(("name", "default", "meaning", "allowed", "environment"), rows),
     )
 

@@ -76,14 +76,11 @@ def test_flag_overrides_the_environment() -> None:
         ("port", "65536", "an integer from 0 to 65535"),
         ("port", "-1", "an integer from 0 to 65535"),
         ("port", "80.5", "an integer"),
-        ("port", "", "an integer"),
         ("request_read_timeout_s", "nan", "a number from 0.05 to 3600"),
         ("request_read_timeout_s", "inf", "a number from 0.05 to 3600"),
         ("request_read_timeout_s", "soon", "a number from 0.05 to 3600"),
         ("embedded_precision", "int4", "one of auto, float32, bfloat16"),
         ("embed_prompt", "maybe", "true or false"),
-        ("home", "", "a path"),
-        ("host", "", "a host name or an IP address"),
         ("host", "http://x", "a host name or an IP address"),
         ("public_url", "example.org", "begins with http:// or https://"),
         ("public_url", "http://", "with a host"),
@@ -132,6 +129,24 @@ def test_urls_need_stored_images() -> None:
 def test_url(values: dict[str, str], url: str) -> None:
     """The URL for clients has no wildcard address and no trailing slash; IPv6 is in brackets."""
     assert Settings.load(values, {}).public_base_url() == url
+
+
+def test_empty_variable_is_unset() -> None:
+    """An empty variable is unset; an empty flag is a value."""
+    environ = {environment_variable(name): "" for name in NAMES}
+    assert Settings.load({}, environ) == Settings()
+    for name, rule in (("port", "an integer"), ("home", "a path"), ("host", "a host name")):
+        with pytest.raises(SettingsError, match=f"--{name} is ''; it must be {rule}"):
+            Settings.load({name: ""}, {})
+
+
+def test_misspelt_variable() -> None:
+    """A variable that resembles a setting is a typo; others may belong to another program."""
+    message = "^unknown environment variable DAGUERRE_WORKES; did you mean DAGUERRE_WORKERS\\?$"
+    with pytest.raises(SettingsError, match=message):
+        Settings.load({}, {"DAGUERRE_WORKES": "2"})
+    others = ("DAGUERRE_URL", "DAGUERRE_KEY", "DAGUERRE_PORT_8000_TCP", "DAGUERRE_SERVICE_HOST")
+    assert Settings.load({}, dict.fromkeys((*others, "MY_DAGUERRE_WORKES"), "x")) == Settings()
 
 
 def test_rejected_secret_is_not_shown() -> None:

@@ -1,13 +1,14 @@
 """The settings: one frozen table of name, default, unit, help and validator.
 
-Command-line flags, environment variables and the reference page follow from it. A value comes from
-the flag, else from the environment variable (`DAGUERRE_<NAME>`), else from the default.
+Command-line flags, environment variables and the reference page follow from it. A flag overrides
+the environment variable (`DAGUERRE_<NAME>`), which overrides the default.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from daguerre import validation
 from daguerre.errors import SettingsError
 from daguerre.validation import Validator, enum, float_range, int_range
+
+_PREFIX = "DAGUERRE_"
 
 
 def _setting(default: object, help: str, validator: Validator, *, secret: bool = False) -> Any:
@@ -25,25 +28,9 @@ def _setting(default: object, help: str, validator: Validator, *, secret: bool =
 class Settings:
     """All settings with their defaults; `Settings.load` reads flags and the environment."""
 
+    # Network
     host: str = _setting("127.0.0.1", "Address to listen on.", validation.host)
-    port: int = _setting(8000, "Port to listen on. 0 takes a free port.", int_range(0, 65535))
-    home: Path | None = _setting(
-        None,
-        "Data directory, for keys and state. Default: the platform's data directory.",
-        validation.path,
-    )
-    catalog: Path | None = _setting(
-        None,
-        "TOML file that lists the models to serve. Default: daguerre.toml in the data directory if"
-        " it exists, otherwise the bundled model alone.",
-        validation.path,
-    )
-    database_url: str = _setting(
-        "",
-        "SQLAlchemy URL of the database. Default: SQLite in the data directory.",
-        validation.text,
-        secret=True,
-    )
+    port: int = _setting(8000, "Port to listen on. 0: any free port.", int_range(0, 65535))
     public_url: str = _setting(
         "", "URL at which clients reach the server. Default: http://<host>:<port>.", validation.url
     )
@@ -53,14 +40,15 @@ class Settings:
         " all. Default: none.",
         validation.origins,
     )
-    max_request_body_bytes: int = _setting(
-        256 * 1024, "Maximum size of a request body, in bytes.", int_range(1024, 64 * 1024**3)
-    )
     request_read_timeout_s: float = _setting(
         20.0,
         "Seconds to wait for the head of a request, and then for its body.",
         float_range(0.05, 3600),
     )
+    response_write_timeout_s: float = _setting(
+        60.0, "Seconds to wait for a client to read its response.", float_range(0.05, 3600)
+    )
+    # Limits
     max_connections: int = _setting(
         512,
         "Maximum open connections. Above it, the connection that has been idle longest is closed;"
@@ -70,12 +58,17 @@ class Settings:
     max_connections_per_ip: int = _setting(
         256,
         "Maximum open connections per IP address. Above it, the address's oldest idle connection"
-        " is closed; if none is idle, the new one gets 429. 0 disables the limit, for example"
-        " behind a proxy.",
+        " is closed; if none is idle, the new one gets 429. 0: no limit, for example behind a"
+        " proxy.",
         int_range(0, 1_000_000),
     )
-    response_write_timeout_s: float = _setting(
-        60.0, "Seconds to wait for a client to read its response.", float_range(0.05, 3600)
+    max_request_body_bytes: int = _setting(
+        256 * 1024, "Maximum size of a request body, in bytes.", int_range(1024, 64 * 1024**3)
+    )
+    max_concurrent_requests_per_key: int = _setting(
+        64,
+        "Maximum concurrent image requests per key. Above it, requests get 429. 0: no limit.",
+        int_range(0, 1_000_000),
     )
     max_queued_jobs: int = _setting(
         64, "Maximum queued jobs per model. Above it, requests get 503.", int_range(1, 100_000)
@@ -86,21 +79,6 @@ class Settings:
         " 503.",
         int_range(1, 2**40),
     )
-    max_running_jobs: int = _setting(
-        8, "Maximum jobs that each worker runs concurrently.", int_range(1, 1024)
-    )
-    workers: int = _setting(
-        1,
-        "Number of worker processes. Each loads the models and takes an equal share of the cores;"
-        " on GPUs, each takes one.",
-        int_range(1, 64),
-    )
-    max_concurrent_requests_per_key: int = _setting(
-        64,
-        "Maximum concurrent image requests per key. Above it, requests get 429. 0 disables the"
-        " limit.",
-        int_range(0, 1_000_000),
-    )
     request_timeout_s: float = _setting(
         600.0,
         "Seconds from the arrival of a request to its image. The header x-request-timeout can"
@@ -110,24 +88,34 @@ class Settings:
     graceful_shutdown_timeout_s: float = _setting(
         0.0,
         "Seconds to wait for accepted requests after SIGTERM. Requests still running then get 503."
-        " 0 waits until each request's own deadline.",
+        " 0: wait until each request's own deadline.",
         float_range(0, 86_400),
+    )
+    # Workers and models
+    catalog: Path | None = _setting(
+        None,
+        "TOML file that lists the models to serve. Default: daguerre.toml in the data directory if"
+        " it exists, otherwise the bundled model alone.",
+        validation.path,
+    )
+    workers: int = _setting(
+        1,
+        "Number of worker processes. Each loads the models, and uses an equal share of the CPUs or"
+        " a GPU of its own.",
+        int_range(1, 64),
     )
     threads_per_worker: int = _setting(
         0,
-        "Inference threads of each worker. 0 takes the worker's share of the cores.",
+        "Inference threads of each worker. 0: an equal share of the CPUs.",
         int_range(0, 1024),
+    )
+    max_running_jobs: int = _setting(
+        8, "Maximum jobs that each worker runs concurrently.", int_range(1, 1024)
     )
     worker_hang_timeout_s: float = _setting(
         120.0,
         "Maximum seconds for one forward. A worker that takes longer is replaced.",
         float_range(1, 86_400),
-    )
-    artifact_cache_max_bytes: int = _setting(
-        128 * 1024**3,
-        "Maximum size of the compiled-model cache, in bytes. Least recently used entries are"
-        " evicted first. 0 disables the cache.",
-        int_range(0, 2**50),
     )
     model_load_timeout_s: float = _setting(
         600.0,
@@ -137,24 +125,29 @@ class Settings:
     )
     embedded_precision: str = _setting(
         "auto",
-        "Arithmetic of the bundled model. auto takes the type that is faster on this CPU.",
+        "Arithmetic of the bundled model. auto: the faster type on this CPU.",
         enum("auto", "float32", "bfloat16"),
     )
     embedded_steps: int = _setting(
-        0, "Denoising steps of the bundled model. 0 takes the model's own number.", int_range(0, 46)
+        0, "Denoising steps of the bundled model. 0: the model's default.", int_range(0, 46)
     )
-    embed_prompt: bool = _setting(
-        False, "Write the prompt into the metadata of image files.", validation.boolean
+    # Storage
+    home: Path | None = _setting(
+        None,
+        "Data directory, for keys and state. Default on Linux: ~/.local/share/daguerre.",
+        validation.path,
     )
-    cache_seeded_requests: bool = _setting(
-        False,
-        "Answer a request that names a seed from the image store if it has the image.",
-        validation.boolean,
+    database_url: str = _setting(
+        "",
+        "SQLAlchemy URL of the database. Default: SQLite in the data directory.",
+        validation.text,
+        secret=True,
     )
-    default_response_format: str = _setting(
-        "b64_json",
-        "Response format of requests that do not name one. A stream always carries its image.",
-        enum("b64_json", "url"),
+    artifact_cache_max_bytes: int = _setting(
+        128 * 1024**3,
+        "Maximum size of the compiled-model cache, in bytes. Least recently used entries are"
+        " evicted first. 0: no cache.",
+        int_range(0, 2**50),
     )
     image_store: str = _setting(
         "",
@@ -166,8 +159,22 @@ class Settings:
     image_store_max_bytes: int = _setting(
         1024**3,
         "Maximum size of the image store, in bytes. Least recently used images are evicted first."
-        " 0 stores none: replays are generated again, and response_format=url gets 400.",
+        " 0: stores none; replays are generated again, and response_format=url gets 400.",
         int_range(0, 2**50),
+    )
+    cache_seeded_requests: bool = _setting(
+        False,
+        "Answer a request that names a seed from the image store if it has the image.",
+        validation.boolean,
+    )
+    # Responses
+    default_response_format: str = _setting(
+        "b64_json",
+        "Response format of requests that do not name one. A stream always carries its image.",
+        enum("b64_json", "url"),
+    )
+    embed_prompt: bool = _setting(
+        False, "Write the prompt into the metadata of image files.", validation.boolean
     )
     signed_url_ttl_s: float = _setting(
         3600.0, "Seconds until a signed URL of an image expires.", float_range(1, 604_800)
@@ -179,6 +186,7 @@ class Settings:
         validation.secret,
         secret=True,
     )
+    # Log
     log_level: str = _setting(
         "info", "Minimum level of log messages.", enum("debug", "info", "warning", "error")
     )
@@ -188,22 +196,20 @@ class Settings:
     def load(
         cls, flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None
     ) -> Settings:
-        """Reads flags, then the environment; a flag that is None was not given.
+        """Reads flags, then the environment. A flag that is None and an empty variable are unset.
 
-        Raises `SettingsError` for a bad value.
+        Raises `SettingsError` for a bad value, or for a variable that is a typo.
         """
-        environ = os.environ if environ is None else environ
-        given = {name: value for name, value in (flags or {}).items() if value is not None}
-        chosen: dict[str, object] = {}
+        flags, environ = flags or {}, os.environ if environ is None else environ
+        _check_variables(environ, [setting.name for setting in fields(cls)])
+        values: dict[str, object] = {}
         for setting in fields(cls):
-            variable = environment_variable(setting.name)
-            if setting.name in given:
-                flag = "--" + setting.name.replace("_", "-")
-                chosen[setting.name] = _parse(setting, flag, given.pop(setting.name))
-            elif variable in environ:
-                chosen[setting.name] = _parse(setting, variable, environ[variable])
-        assert not given, f"flags without a setting: {given}. This is a bug."
-        settings = cls(**chosen)  # type: ignore[arg-type]
+            name, variable = setting.name, environment_variable(setting.name)
+            if (value := flags.get(name)) is not None:
+                values[name] = _parse(setting, "--" + name.replace("_", "-"), value)
+            elif text := environ.get(variable):
+                values[name] = _parse(setting, variable, text)
+        settings = cls(**values)  # type: ignore[arg-type]
         if settings.default_response_format == "url" and not settings.image_store_max_bytes:
             raise SettingsError(
                 "default_response_format is 'url', but image_store_max_bytes is 0; store images, or"
@@ -256,5 +262,15 @@ def _parse(setting: Field[Any], source: str, value: object) -> object:
         raise SettingsError(f"{source} is {shown}; it must be {error}") from None
 
 
+def _check_variables(environ: Mapping[str, str], names: Collection[str]) -> None:
+    """Raises `SettingsError` for a typo. Variables unlike a setting may belong to a program."""
+    for variable in environ:
+        prefix, _, name = variable.partition(_PREFIX)
+        near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.75)
+        if not prefix and near and name.lower() not in names:
+            known = environment_variable(near[0])
+            raise SettingsError(f"unknown environment variable {variable}; did you mean {known}?")
+
+
 def environment_variable(name: str) -> str:
-    return "DAGUERRE_" + name.upper()
+    return _PREFIX + name.upper()

@@ -49,7 +49,7 @@ def _model_info(settings: Settings, catalog: Catalog, name: str) -> ModelInfo:
 def build_models(settings: Settings, catalog: Catalog, worker: int = 0) -> list[Model]:
     """The models of the catalog, not loaded. Workers on GPUs each use the device of their number.
 
-    Model ids with equal `PipelineConfig`s share one `LoadedCheckpoint`.
+    Model IDs with equal `PipelineConfig`s share one `LoadedCheckpoint`.
     """
     from daguerre.models.catalog import CheckpointConfig, ModelConfig
     from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint

@@ -15,8 +15,26 @@ from cli.conftest import environment, opened
 from daguerre.cli import credentials, main
 
 
-def test_config_before_the_first_serve(run: Callable[..., str], home: Path) -> None:
-    """An empty data directory gives the three variables of DIFFUSION, with a valid key."""
+@pytest.fixture
+def diffusion(run: Callable[..., str]) -> None:
+    run("models", "create", MODEL, "--as", "DIFFUSION")
+
+
+def test_config_without_resources(
+    run: Callable[..., str], fails: Callable[..., str], home: Path
+) -> None:
+    """Without a resource, it creates none and names the command that does, also after `destroy`."""
+    message = "no resources; create one with 'daguerre models create MODEL --as ALIAS'"
+    assert message in fails("config")
+    run("models", "create", MODEL, "--as", "FOX")
+    run("models", "destroy", "FOX", "--confirm", "FOX")
+    assert message in fails("config")
+    with opened(home) as store:
+        assert store.list() == ()
+
+
+def test_config_has_a_valid_key(diffusion: None, run: Callable[..., str], home: Path) -> None:
+    """It prints the three variables of DIFFUSION, with a valid key."""
     variables = json.loads(run("config", "--json"))
     assert list(variables) == ["DIFFUSION_URL", "DIFFUSION_KEY", "DIFFUSION_MODEL_ID"]
     assert variables["DIFFUSION_URL"] == "http://127.0.0.1:8000"
@@ -27,12 +45,13 @@ def test_config_before_the_first_serve(run: Callable[..., str], home: Path) -> N
     assert json.loads(run("config", "--json")) == variables
 
 
-def test_config_forms(run: Callable[..., str]) -> None:
+def test_config_forms(diffusion: None, run: Callable[..., str], fails: Callable[..., str]) -> None:
     """The table, the shell lines and the JSON have the same content."""
     variables = json.loads(run("config", "--json"))
     assert run("config", "--shell") == "".join(f"{n}={v}\n" for n, v in variables.items())
     lines = [line.split(":", 1) for line in run("config").splitlines()]
     assert {name: value.strip() for name, value in lines} == variables
+    assert "give either --shell or --json" in fails("config", "--shell", "--json")
 
 
 def test_config_of_one_resource(run: Callable[..., str]) -> None:
@@ -45,10 +64,9 @@ def test_config_of_one_resource(run: Callable[..., str]) -> None:
     assert list(one) == ["DOG_URL", "DOG_KEY", "DOG_MODEL_ID"]
 
 
-def test_shell_lines_can_be_evaluated(run: Callable[..., str], home: Path) -> None:
+def test_shell_lines_can_be_evaluated(diffusion: None, home: Path) -> None:
     """The managed service's own command line sets the variables, with special characters."""
     url = "http://host:1/a b;$(touch owned)'\"&"
-    run("config")
     credentials.set_url(home, url)
     script = (
         f'eval "$({sys.executable} -m daguerre config --shell'
@@ -63,9 +81,7 @@ def test_shell_lines_can_be_evaluated(run: Callable[..., str], home: Path) -> No
     assert not Path("owned").exists()
 
 
-def test_public_url_is_shown(
-    run: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_public_url_is_shown(diffusion: None, run: Callable[..., str]) -> None:
     """`--public-url` is printed for an existing resource, and is not stored."""
     stored = json.loads(run("config", "--json"))
     shown = json.loads(run("config", "--json", "--public-url", "https://images.example/"))
@@ -74,13 +90,13 @@ def test_public_url_is_shown(
 
 
 def test_lost_key(
+    diffusion: None,
     run: Callable[..., str],
     fails: Callable[..., str],
     capsys: pytest.CaptureFixture[str],
     home: Path,
 ) -> None:
     """If the credentials file lacks a key, the error names the command that replaces it."""
-    run("config")
     (home / credentials.FILE_NAME).unlink()
     message = "the key of DIFFUSION is not in this data directory"
     assert message in fails("config", "--as", "DIFFUSION")

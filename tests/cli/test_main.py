@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+from conftest import MODEL
 
 import daguerre.factory
 from cli.conftest import environment
@@ -53,7 +54,7 @@ def test_no_command_prints_help(run: Callable[..., str]) -> None:
         ("generate fox -o x.png --seed red", 'seed is "red"; it must be an integer'),
         ("models create", "'MODEL'"),
         ("models info NOPE", "no resource NOPE; existing resources: none"),
-        ("config --as NOPE", "no resource NOPE; existing resources: DIFFUSION"),
+        ("config --as NOPE", "no resource NOPE; existing resources: none"),
         ("info --home=", "--home is ''; it must be a path"),
         (
             "models create stable-image-ultra --as daguerre_database",
@@ -87,8 +88,9 @@ def test_unusable_home_is_one_line(fails: Callable[..., str], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("command", ["--help", "config", "models list", "info"])
-def test_full_output_is_one_line(command: str) -> None:
+def test_full_output_is_one_line(command: str, run: Callable[..., str]) -> None:
     """A full disk is reported in one line; a closed pipe ends the program silently."""
+    run("models", "create", MODEL, "--as", "FOX")
     program = [sys.executable, "-m", "daguerre", *command.split()]
     with open("/dev/full", "w") as full:
         done = subprocess.run(

@@ -133,6 +133,7 @@ def test_no_link_for_other_machines(arguments: list[str]) -> None:
     with serving("--port", "0", *arguments) as process:
         printed = announcement(process)
     assert "sign-in" not in printed and "In a browser, with the key below:" in printed
+    assert re.match(r"daguerre listens on [\d.]+:\d+; clients use http\S+\n", printed)
 
 
 def test_taken_port(fails: Callable[..., str], engine: FakeEngine) -> None:
@@ -154,7 +155,7 @@ def test_failed_start_leaves_no_address(home: Path, fails: Callable[..., str]) -
 
 def test_serve_without_the_key(home: Path, run: Callable[..., str]) -> None:
     """Without a credentials file, the server starts and says how to create a new key."""
-    run("config")
+    run("models", "create", MODEL, "--as", "DIFFUSION")
     (home / credentials.FILE_NAME).unlink()
     with serving("--port", "0") as process:
         assert process.stdout is not None
@@ -179,7 +180,7 @@ def warning_of_running_server(*arguments: str) -> tuple[str, str]:
 
 def test_serve_with_a_damaged_file(home: Path, run: Callable[..., str]) -> None:
     """A damaged credentials file is a warning, and requests are answered."""
-    run("config")
+    run("models", "create", MODEL, "--as", "DIFFUSION")
     (home / credentials.FILE_NAME).write_text("damaged")
     warning, errors = warning_of_running_server()
     assert warning.startswith("daguerre: ") and "is damaged" in warning

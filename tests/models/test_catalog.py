@@ -190,8 +190,8 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ("[models.x]", "source is missing; it must be one of embedded, diffusers"),
         ('[models.x]\nsource = "hub"', "source is 'hub'; it must be one of embedded, diffusers"),
         ("[models.x]\nsource = []", "source is []; it must be one of"),
-        ('[models."a b"]\nsource = "embedded"', "a model id must be 1 to 200 printable characters"),
-        ('[models.""]\nsource = "embedded"', "a model id must be 1 to 200 printable characters"),
+        ('[models."a b"]\nsource = "embedded"', "a model ID must be 1 to 200 printable characters"),
+        ('[models.""]\nsource = "embedded"', "a model ID must be 1 to 200 printable characters"),
         ('[models.x]\nsource = "embedded"\nsteps = 3', "unknown key 'steps'; allowed: source"),
         (
             '[models.x]\nsource = "diffusers"',

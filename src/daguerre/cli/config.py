@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,45 +13,53 @@ from daguerre.cli.flags import settings_flags
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
 
+if TYPE_CHECKING:
+    from daguerre.cli.credentials import Credentials
+
 
 @click.command()
-@click.option("--shell", "form", flag_value="shell", help="Print NAME=value, quoted for a shell.")
-@click.option("--json", "form", flag_value="json", help="Print JSON.")
+@click.option("--shell", "is_shell", is_flag=True, help="Print NAME=value, quoted for a shell.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 @click.option("--as", "alias", metavar="ALIAS", help="Print this resource only.")
-@settings_flags("home", "catalog", "database_url", "public_url")
-def config(settings: Settings, form: str | None, alias: str | None) -> None:
-    """Print the URL, key and model id of the resources.
+@settings_flags("home", "database_url", "public_url")
+def config(settings: Settings, is_shell: bool, is_json: bool, alias: str | None) -> None:
+    """Print the URL, key and model ID of the resources.
 
     \b
     For a shell:
       eval $(daguerre config --shell | sed 's/^/export /')
     """
+    if is_shell and is_json:
+        raise SettingsError("give either --shell or --json")
+    variables: dict[str, str] = {}
+    for name, entry in _credentials(settings, alias).items():
+        # A public URL is printed, not stored.
+        url = settings.public_base_url() if settings.public_url else entry.url
+        variables |= replace(entry, url=url).variables(name)
+    if is_json:
+        click.echo(json.dumps(variables, indent=2))
+        return
+    width = max(map(len, variables)) + 1
+    for name, value in variables.items():
+        click.echo(f"{name}={shlex.quote(value)}" if is_shell else f"{name + ':':{width}} {value}")
+
+
+def _credentials(settings: Settings, alias: str | None) -> Credentials:
+    """Credentials of one resource or of all. Reports lost keys; raises if there is no other."""
     from daguerre.cli import provisioning
 
     with provisioning.open_store(settings) as store:
-        provisioning.create_default(settings, store)
-        found = provisioning.credentials_by_alias(settings, store)
+        by_alias = provisioning.credentials_by_alias(settings, store)
         if alias is not None:
             name = store.get(alias).alias
-            found = {name: found[name]}
-    lost = [provisioning.lost_key(name) for name, entry in found.items() if entry is None]
-    if len(lost) == len(found):
+            by_alias = {name: by_alias[name]}
+    if not by_alias:
+        raise SettingsError(
+            "no resources; create one with 'daguerre models create MODEL --as ALIAS'"
+        )
+    lost = [provisioning.lost_key(name) for name, entry in by_alias.items() if entry is None]
+    if len(lost) == len(by_alias):
         raise SettingsError("; ".join(lost))
     for line in lost:
         click.echo(f"daguerre: {line}", err=True)
-    variables: dict[str, str] = {}
-    for name, entry in found.items():
-        if entry is not None:
-            # A public URL is printed, not stored.
-            url = settings.public_base_url() if settings.public_url else entry.url
-            variables |= replace(entry, url=url).variables(name)
-    click.echo(_format(variables, form))
-
-
-def _format(variables: dict[str, str], form: str | None) -> str:
-    if form == "json":
-        return json.dumps(variables, indent=2)
-    if form == "shell":
-        return "\n".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    width = max(map(len, variables)) + 1
-    return "\n".join(f"{name + ':':{width}} {value}" for name, value in variables.items())
+    return {name: entry for name, entry in by_alias.items() if entry is not None}

@@ -1,4 +1,4 @@
-"""The credentials file, `config.json` in the data directory: alias -> URL, key, model.
+"""The credentials file, `credentials.json` in the data directory: alias -> URL, key, model.
 
 A key is shown once and the database has only its hash; `daguerre config` reads the key from this
 file. The server never reads it.
@@ -16,7 +16,7 @@ from typing import TypeAlias
 from daguerre.errors import SettingsError
 from daguerre.storage import data_dir
 
-FILE_NAME = "config.json"
+FILE_NAME = "credentials.json"
 
 
 @dataclass(frozen=True, slots=True)

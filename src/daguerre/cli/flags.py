@@ -21,16 +21,16 @@ _METAVARS = {"int": "NUMBER", "float": "NUMBER", "str": "TEXT", "Path | None": "
 
 def settings_flags(*names: str) -> Callable[[Command], Command]:
     """Adds flags for these settings, or for all; the command receives `settings`."""
-    chosen = [setting for setting in fields(Settings) if not names or setting.name in names]
+    selected = [setting for setting in fields(Settings) if not names or setting.name in names]
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def with_settings(**given: Any) -> None:
-            flags = {setting.name: given.pop(setting.name) for setting in chosen}
-            command(settings=Settings.load(flags), **given)
+        def with_settings(**options: Any) -> None:
+            flags = {setting.name: options.pop(setting.name) for setting in selected}
+            command(settings=Settings.load(flags), **options)
 
         decorated: Command = with_settings
-        for setting in reversed(chosen):
+        for setting in reversed(selected):
             decorated = _option(setting)(decorated)
         return decorated
 

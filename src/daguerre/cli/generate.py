@@ -69,12 +69,12 @@ def generate(
         raise SettingsError("give either a PROMPT or a file of prompts with --prompts")
     if output is None and sheet is None:
         raise SettingsError("give a file to write with -o, or a contact sheet with --sheet")
-    given: dict[str, object] = {"model": read_catalog(settings).default_model}
-    given |= {name: value for name, value in fields.items() if value is not None}
+    body: dict[str, object] = {"model": read_catalog(settings).default_model}
+    body |= {name: value for name, value in fields.items() if value is not None}
     if prompts is None:
-        tasks = [_task(given | {"prompt": prompt}, output)]
+        tasks = [_task(body | {"prompt": prompt}, output)]
     else:
-        tasks = _tasks(given, prompts, output)
+        tasks = _tasks(body, prompts, output)
     if sheet is None:
         _generate_all(settings, tasks, on_image=lambda image: None)
         return
@@ -104,21 +104,21 @@ def _tasks(fields: dict[str, object], prompts: str, output: str | None) -> list[
     """Validates every prompt and output file before the first image."""
     from daguerre.imagefile.encoding import FORMATS
 
-    params = []
+    all_params = []
     for number, line in read_prompts(prompts):
         try:
-            params.append(_params(fields | {"prompt": line}))
+            all_params.append(_params(fields | {"prompt": line}))
         except InvalidRequestError as error:
             raise InvalidRequestError(f"line {number} of {prompts}: {error.message}") from None
     if output is None:
-        return [(one, None) for one in params]
-    folder, digits = output_file.make_directory(output), len(str(len(params)))
+        return [(params, None) for params in all_params]
+    directory, digits = output_file.make_directory(output), len(str(len(all_params)))
     tasks: list[Task] = []
-    for number, one in enumerate(params, start=1):
-        suffix = FORMATS[one.output_format].suffixes[0]
-        path = str(folder / f"{number:0{digits}}{file_stem(one.prompt)}{suffix}")
+    for number, params in enumerate(all_params, start=1):
+        suffix = FORMATS[params.output_format].suffixes[0]
+        path = str(directory / f"{number:0{digits}}{file_stem(params.prompt)}{suffix}")
         output_file.check(path)
-        tasks.append((one, path))
+        tasks.append((params, path))
     return tasks
 
 
@@ -141,12 +141,12 @@ def _check_sheet(sheet: str) -> str:
 def _format_of(output: str, advice: str) -> str:
     from daguerre.imagefile.encoding import SUFFIXES, format_of
 
-    found = format_of(output)
-    if found is None:
+    output_format = format_of(output)
+    if output_format is None:
         raise SettingsError(
             f"the suffix of {output} is none of {', '.join(SUFFIXES)}; rename it, or {advice}"
         )
-    return found
+    return output_format
 
 
 def _generate_all(

@@ -3,48 +3,61 @@
 from __future__ import annotations
 
 import json
+import os
 
 import click
+from click.core import ParameterSource
 
 from daguerre import __version__
 from daguerre.cli.flags import settings_flags
-from daguerre.config import Settings
+from daguerre.cli.table import print_table
+from daguerre.config import Settings, environment_variable
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @settings_flags()
 def info(settings: Settings, as_json: bool) -> None:
-    """Show the version, the data directory, the models and the settings."""
-    rows = _rows(settings)
+    """Show versions, models and settings."""
+    from daguerre.factory import list_models
+
+    models, versions = list_models(settings), _versions(settings)
+    values = settings.redacted()
     if as_json:
-        click.echo(json.dumps(rows, indent=2, default=str))
+        # The weights of a checkpoint have no digest before they are loaded.
+        digests = {
+            model.id: {"weights_sha256": model.weights_sha256, "description": model.description}
+            for model in models
+        }
+        rows = {name: {"value": value, "source": _source(name)} for name, value in values.items()}
+        shown = versions | {"models": digests, "settings": rows}
+        click.echo(json.dumps(shown, indent=2, default=str))
         return
-    for name, value in rows.items():
-        if isinstance(value, dict):
-            click.echo(f"\n{name}:")
-            for key, entry in value.items():
-                click.echo(f"  {key:20} {entry}")
-        else:
-            click.echo(f"{name:15} {value}")
+    print_table([(name.replace("_", " "), str(value)) for name, value in versions.items()])
+    click.echo("\nmodels:")
+    print_table([(f"  {model.id}", model.weights_sha256 or model.description) for model in models])
+    click.echo("\nsettings:")
+    print_table([(f"  {name}", _shown(value), _source(name)) for name, value in values.items()])
 
 
-def _rows(settings: Settings) -> dict[str, object]:
+def _versions(settings: Settings) -> dict[str, object]:
     import platform
     from importlib import metadata
-
-    from daguerre.factory import list_models
 
     return {
         "daguerre": __version__,
         "python": platform.python_version(),
         "openvino": metadata.version("openvino"),
         "machine": f"{platform.system()} {platform.machine()}",
-        "data directory": settings.data_dir(),
-        # The weights of a checkpoint have no digest before they are loaded.
-        "models": {
-            one.id: f"weights {one.weights_sha256}" if one.weights_sha256 else one.description
-            for one in list_models(settings)
-        },
-        "settings": settings.redacted(),
+        "data_directory": settings.data_dir(),
     }
+
+
+def _shown(value: object) -> str:
+    return "unset" if value in (None, "") else str(value)
+
+
+def _source(name: str) -> str:
+    if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        return "flag"
+    return "variable" if os.environ.get(environment_variable(name)) else "default"

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from daguerre.cli.flags import settings_flags
+from daguerre.cli.table import print_table
 from daguerre.config import Settings
 from daguerre.errors import InvalidRequestError, SettingsError
 
@@ -38,7 +38,10 @@ def models(context: click.Context) -> None:
 @click.argument("model")
 @click.option("--as", "alias", required=True, metavar="ALIAS", help="Name of the resource.")
 @click.option(
-    "--requests-per-minute", type=int, metavar="NUMBER", help="Rate limit. Default: none."
+    "--requests-per-minute",
+    type=int,
+    metavar="NUMBER",
+    help="Rate limit, 1 to 1000000 requests per minute. Default: no limit.",
 )
 @settings_flags("home", "catalog", "database_url", "public_url")
 def create(settings: Settings, model: str, alias: str, requests_per_minute: int | None) -> None:
@@ -73,9 +76,9 @@ def list_(settings: Settings, as_json: bool) -> None:
         click.echo(json.dumps(listed, indent=2))
         return
     header = ("ALIAS", "MODEL", "KEY", "REQUESTS PER MINUTE", "CREATED")
-    _print_table([header, *(_row(resource) for resource in resources)])
+    print_table([header, *(_row(resource) for resource in resources)])
     click.echo("\nModels of the catalog:")
-    _print_table([("  " + info.id, info.description) for info in infos])
+    print_table([("  " + info.id, info.description) for info in infos])
 
 
 @models.command()
@@ -92,7 +95,7 @@ def info(settings: Settings, alias: str, as_json: bool) -> None:
         click.echo(json.dumps(asdict(resource), indent=2))
         return
     names = ("Alias:", "Model:", "Key:", "Requests per minute:", "Created:")
-    _print_table([*zip(names, _row(resource), strict=True), ("Id:", resource.id)])
+    print_table([*zip(names, _row(resource), strict=True), ("ID:", resource.id)])
 
 
 @models.command()
@@ -163,7 +166,7 @@ def _confirm(alias: str, confirm: str | None) -> None:
 
 
 def _print_hint(resource: Resource) -> None:
-    click.echo(f"Print its URL, key and model id: daguerre config --as {resource.alias}")
+    click.echo(f"Print its URL, key and model ID: daguerre config --as {resource.alias}")
 
 
 def _row(resource: Resource) -> tuple[str, ...]:
@@ -174,11 +177,3 @@ def _row(resource: Resource) -> tuple[str, ...]:
         str(resource.requests_per_minute or "no limit"),
         time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(resource.created)),
     )
-
-
-def _print_table(rows: Iterable[Sequence[str]]) -> None:
-    rows = list(rows)
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())

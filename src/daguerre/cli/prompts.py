@@ -23,14 +23,14 @@ def read_prompts(prompts: str) -> list[tuple[int, str]]:
         raise SettingsError(
             f"cannot read the prompts in {prompts}: {getattr(error, 'strerror', None) or reason}"
         ) from None
-    found = [
+    lines = [
         (number, line.strip())
         for number, line in enumerate(text.split("\n"), start=1)
         if line.strip()
     ]
-    if not found:
+    if not lines:
         raise SettingsError(f"{prompts} contains no prompt; write one on each line")
-    return found
+    return lines
 
 
 def file_stem(prompt: str) -> str:

@@ -69,7 +69,9 @@ def _announce(
 
     Requests do not need the credentials file, so an error in it is only a warning.
     """
-    _print(f"daguerre listens on {settings.public_base_url()}")
+    url, address = settings.public_base_url(), f"{settings.host}:{settings.port}"
+    is_reached_there = url == f"http://{address}"
+    _print(f"daguerre listens on {url if is_reached_there else f'{address}; clients use {url}'}")
     try:
         _write_address(settings, exit_stack)
         _print(_how_to_call(store, one_time_login, settings))
@@ -103,10 +105,10 @@ def _how_to_call(store: ResourceStore, one_time_login: OneTimeLogin, settings: S
     resource = provisioning.default_resource(store)
     if resource is None:
         return ""
-    found = provisioning.credentials_by_alias(settings, store)[resource.alias]
-    if found is None:
+    stored = provisioning.credentials_by_alias(settings, store)[resource.alias]
+    if stored is None:
         return provisioning.lost_key(resource.alias)
-    here = replace(found, url=settings.public_base_url())
+    here = replace(stored, url=settings.public_base_url())
     if settings.public_url or not is_loopback(settings.host):
         # No sign-in link: anyone who sees it could use it first.
         browser = f"In a browser, with the key below:\n\n{here.url}/"

@@ -1,4 +1,4 @@
-"""The catalog (`daguerre.toml`): the model ids to serve, and the configuration of each.
+"""The catalog (`daguerre.toml`): the model IDs to serve, and the configuration of each.
 
 `read` validates the whole file before anything is loaded. A `SettingsError` names the file, the
 table, the key, the value and what is allowed.
@@ -63,14 +63,14 @@ ModelConfig: TypeAlias = EmbeddedConfig | CheckpointConfig
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Model id -> configuration, in the order of `file`. Picklable."""
+    """Model ID -> configuration, in the order of `file`. Picklable."""
 
     file: Path
     models: Mapping[str, ModelConfig]
 
     @property
     def default_model(self) -> str:
-        """The usual model id if the catalog has it, otherwise the first."""
+        """The usual model ID if the catalog has it, otherwise the first."""
         return DEFAULT_MODEL if DEFAULT_MODEL in self.models else next(iter(self.models))
 
     @property
@@ -83,11 +83,11 @@ class Catalog:
 
     @property
     def pinned_revisions(self) -> dict[str, hub.PinnedRevision]:
-        """Model id -> commit, for the checkpoints of a hub."""
+        """Model ID -> commit, for the checkpoints of a hub."""
         return {model: config.pin for model, config in self.checkpoints.items() if config.pin}
 
     def only(self, model: str) -> Catalog:
-        """A catalog of one model. Raises `NotFoundError` for an unknown id."""
+        """A catalog of one model. Raises `NotFoundError` for an unknown ID."""
         if model not in self.models:
             hint = suggestion(model, self.models) or f"; models: {', '.join(self.models)}"
             raise NotFoundError(f"the catalog has no model {model!r}{hint}", param="model")
@@ -118,7 +118,7 @@ class Catalog:
 
 
 def checkpoint_catalog(path: Path) -> Catalog:
-    """A catalog of one checkpoint in diffusers format, whose model id is its directory's name."""
+    """A catalog of one checkpoint in diffusers format, whose model ID is its directory's name."""
     name = path.resolve().name
     config = CheckpointConfig(PipelineConfig(path), ServingOptions(name=name))
     return Catalog(path, {name: config})
@@ -189,11 +189,11 @@ def _parse(file: Path, data_dir: Path, model: str, table: object) -> ModelConfig
     if not isinstance(table, dict):
         raise SettingsError(f"{where} is {table!r}; it must be a table")
     if not _MODEL_ID.accepts(model):
-        raise SettingsError(f"{where}: a model id must be {_MODEL_ID.rule}")
+        raise SettingsError(f"{where}: a model ID must be {_MODEL_ID.rule}")
     source, sources = table.get("source"), enum(*SOURCES)
     if not sources.accepts(source):
-        given = f"is {source!r}" if "source" in table else "is missing"
-        raise SettingsError(f"{where}: source {given}; it must be {sources.rule}")
+        fault = f"is {source!r}" if "source" in table else "is missing"
+        raise SettingsError(f"{where}: source {fault}; it must be {sources.rule}")
     check_table(where, table, {"source": sources, **SOURCES[str(source)]})
     if source == "embedded":
         return EmbeddedConfig()
@@ -225,9 +225,9 @@ _LOADING_KEYS = ("dtype", "device", "executor", "tf32", "quantization")
 
 def _check_location(where: str, table: Table) -> None:
     if ("path" in table) == ("repo" in table):
-        given = "both path and repo are" if "path" in table else "neither path nor repo is"
+        fault = "both path and repo are" if "path" in table else "neither path nor repo is"
         raise SettingsError(
-            f"{where}: {given} given; give one: path, {_PATH.rule}, or repo with revision"
+            f"{where}: {fault} given; give one: path, {_PATH.rule}, or repo with revision"
         )
     if ("repo" in table) != ("revision" in table):
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""Model resources and their API keys: a model id under an alias, with a key of its own.
+"""Model resources and their API keys: a model ID under an alias, with a key of its own.
 
 The database stores the SHA-256 of a key and its first characters, never the key. Every call reads
 the database, so a change by another process takes effect with the next request.
@@ -36,7 +36,7 @@ _ALIAS = re.compile(rf"(?!DAGUERRE_)[A-Z][A-Z0-9_]{{0,{MAX_ALIAS_LENGTH - 1}}}")
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A model id with one key; `created` is in unix seconds."""
+    """A model ID with one key; `created` is in unix seconds."""
 
     id: str
     alias: str

@@ -102,7 +102,7 @@ def test_key_and_seed(caching: RunningServer) -> None:
 
 
 def test_other_weights(caching: RunningServer) -> None:
-    """New weights under the same model id miss the images of the old ones."""
+    """New weights under the same model ID miss the images of the old ones."""
     caching.generate(seed=10)
     before = caching.engine.model_infos
     try:
