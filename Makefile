@@ -12,12 +12,12 @@ PIP := PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip --quiet --disab
 INPUTS := pyproject.toml constraints.txt
 CLIENTS := tests/clients
 NODE_CLIENTS := $(if $(shell command -v npm 2>/dev/null),$(CLIENTS)/node_modules/.stamp)
-PLAYGROUND := tests/playground
+PLAYGROUND := tests/server/playground
 AXE := $(if $(shell command -v npm 2>/dev/null),$(PLAYGROUND)/node_modules/.stamp)
-CHECKPOINTS := tests/checkpoints
+CHECKPOINTS := tests/models/diffusers
 CHECKED := src tests training bench docs
 SERVER_TESTS := tests/server/ tests/storage/ tests/test_disconnect.py
-UNIT_TESTS := $(filter-out tests/__pycache__/ tests/checkpoints/ tests/clients/ tests/playground/ tests/training/,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
+UNIT_TESTS := $(filter-out tests/__pycache__/ tests/clients/ tests/training/,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help serve check test test-deps unit-server unit-engine lowest lint prose format bench soak audit smoke clean

@@ -1,8 +1,8 @@
 """The supported families of pipelines.
 
-A family is listed here after its denoiser was read for operations that depend on the whole batch,
-and after tests/checkpoints compared its images bit for bit with the stock pipeline's. To add one,
-add an entry to `FAMILIES`. Loads neither torch nor diffusers.
+Each denoiser was read for operations that depend on the whole batch, and tests/models/diffusers
+compares its images bit for bit with the stock pipeline's. To add a family, add an entry to
+`FAMILIES`. Loads neither torch nor diffusers.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from .conftest import REASON
 pytest.importorskip("diffusers", reason=REASON)
 pytest.importorskip("torch", reason=REASON)
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from daguerre.errors import InternalError, QueueFullError
 from daguerre.params import ImageParams
 from daguerre.server.playground.one_time_login import OneTimeLogin
-from playground.conftest import KEPT, TIMEOUT_MS, watched
+from server.playground.conftest import KEPT, TIMEOUT_MS, watched
 
 expect.set_options(timeout=TIMEOUT_MS)
 

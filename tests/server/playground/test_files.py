@@ -125,5 +125,5 @@ def test_font_licences_are_included() -> None:
 
 def test_versions_of_tools_are_pinned() -> None:
     """The accessibility checker has one exact version."""
-    package = json.loads((FOLDER.parents[4] / "tests/playground/package.json").read_text())
+    package = json.loads((FOLDER.parents[4] / "tests/server/playground/package.json").read_text())
     assert re.fullmatch(r"\d+\.\d+\.\d+", package["dependencies"]["axe-core"])

@@ -15,7 +15,7 @@ import pytest
 from conftest import RunningServer
 from playwright.sync_api import Browser, Page, expect
 
-from playground.conftest import AXE, KEPT, TIMEOUT_MS
+from server.playground.conftest import AXE, KEPT, TIMEOUT_MS
 
 needs_axe = pytest.mark.skipif(
     not AXE.exists(), reason="axe-core is not installed; `make test` does it where npm is"

@@ -1,7 +1,10 @@
-"""Peak memory of an evaluation, in the process and on a device."""
+"""Memory: what a checkpoint needs, what is free, and the peak of an evaluation."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,20 +14,68 @@ import pytest
 from conftest import wait_until
 
 from daguerre.engine.forward import HasMemoryProbe
+from daguerre.models.diffusers import memory_probe
+from daguerre.models.diffusers.memory_probe import free_bytes, make_memory_probe, needed_bytes
 
 from .conftest import REASON, Bench
 
-pytest.importorskip("diffusers", reason=REASON)
-torch = pytest.importorskip("torch", reason=REASON)
-
 NUM_BYTES = 64 << 20
 needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc here")
+needs_extra = pytest.mark.skipif(not importlib.util.find_spec("diffusers"), reason=REASON)
+
+
+def weights(file: Path, **shapes: list[int]) -> Path:
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    for name, shape in shapes.items():
+        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [0, 0]}
+    data = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(data)) + data)
+    return file
+
+
+def test_weights_count_in_their_loaded_type(tmp_path: Path) -> None:
+    """Weights stored in half precision take 4 bytes per item in float32 and 2 in bfloat16."""
+    files = [weights(tmp_path / "a", x=[1000, 1000], y=[7]), weights(tmp_path / "b", z=[])]
+    num_items = 1_000_000 + 7 + 1
+    base = needed_bytes([], "float32")
+    assert base > 0
+    assert needed_bytes(files, "float32") - base == 4 * num_items
+    assert needed_bytes(files, "bfloat16") - base == 2 * num_items
+
+
+def test_quantized_matrices_take_a_byte_per_item(tmp_path: Path) -> None:
+    """Vectors and kernels in quantised files, and all other files, keep their type."""
+    one = weights(tmp_path / "a", x=[100, 100], y=[7], kernel=[2, 2, 3, 3])
+    other = weights(tmp_path / "b", z=[10, 10])
+    found = needed_bytes([one, other], "float32", [one]) - needed_bytes([], "float32")
+    assert found == 10_000 + 4 * (7 + 36) + 4 * 100
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff" * 20, struct.pack("<Q", 2) + b"[]", b"\0" * 8])
+def test_damaged_file_counts_nothing(tmp_path: Path, data: bytes) -> None:
+    """Loading the file reports the damage."""
+    file = tmp_path / "damaged"
+    file.write_bytes(data)
+    assert needed_bytes([file], "float32") == needed_bytes([], "float32")
+
+
+def test_container_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smaller of the machine's and the container's free memory counts; page cache is free."""
+    monkeypatch.setattr(memory_probe, "_CGROUP", tmp_path / "none")
+    assert free_bytes("cpu") > 0
+    monkeypatch.setattr(memory_probe, "_CGROUP", tmp_path)
+    for name, text in (("max", "1000"), ("current", "700"), ("stat", "inactive_file 50\n")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert free_bytes("cpu") == 350
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_bytes("cpu") > 1000
 
 
 @needs_proc
+@needs_extra
 def test_process() -> None:
     """The peak includes memory that is still in use and memory that was freed."""
-    from daguerre.models.diffusers.memory_probe import make_memory_probe
+    import torch
 
     probe = make_memory_probe(torch.device("cpu"))
     with probe.track_peak() as peak:
@@ -46,8 +97,6 @@ def test_process() -> None:
 
 def test_sample_in_flight_at_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sample that was read before a reset does not count after it."""
-    from daguerre.models.diffusers import memory_probe
-
     is_sampling, may_continue = threading.Event(), threading.Event()
     now = {"bytes": 9000}
 
@@ -72,16 +121,15 @@ def test_sample_in_flight_at_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_system_without_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The peak is None, and nothing fails."""
-    from daguerre.models.diffusers import memory_probe
-
     monkeypatch.setattr(memory_probe, "_STATM", tmp_path / "none")
     with memory_probe.ProcessMemoryProbe().track_peak() as peak:
         assert peak.num_bytes() is None
 
 
+@needs_extra
 def test_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """The peak counts torch's allocations above the base; memory that torch reserves is free."""
-    from daguerre.models.diffusers.memory_probe import make_memory_probe
+    import torch
 
     device: dict[str, Any] = {"allocated": 500, "peak": 9000}
 
@@ -104,6 +152,7 @@ def test_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert probe.free() == 1000 + 800 - 500
 
 
+@needs_extra
 def test_checkpoints_are_measured(folder_of: Any) -> None:
     """Their networks have a memory probe that measures their forwards."""
     from .conftest import Request
