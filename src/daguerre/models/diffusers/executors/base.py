@@ -125,12 +125,16 @@ def output_structure(method: NetworkMethod, inputs: Inputs) -> Any:
 
     Raises whatever the method raises if it reads the values of a tensor.
     """
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        fake = {
-            name: mode.from_tensor(value) if isinstance(value, torch.Tensor) else value
-            for name, value in inputs.items()
-        }
-        return method.evaluate(fake)[0]
+    torch.compiler._is_exporting_flag = True  # else a module of diffusers may cache fake tensors
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            fake = {
+                name: mode.from_tensor(value) if isinstance(value, torch.Tensor) else value
+                for name, value in inputs.items()
+            }
+            return method.evaluate(fake)[0]
+    finally:
+        torch.compiler._is_exporting_flag = False
 
 
 def assert_close(found: Outputs, expected: Outputs) -> None:
