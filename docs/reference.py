@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +25,9 @@ from daguerre.cli.main import program
 from daguerre.config import Settings, environment_variable
 from daguerre.engine.interface import EngineStats, WorkerStats
 from daguerre.errors import DaguerreError
-from daguerre.models.diffusers import documentation
+from daguerre.models.diffusers.caches import METHODS
+from daguerre.models.diffusers.families import FAMILIES
+from daguerre.models.diffusers.family import Family
 from daguerre.params import Timings
 from daguerre.protocol.parsing import describe_constraint, field_schemas
 from daguerre.server.routes.metrics import Metrics
@@ -126,12 +128,40 @@ def _labels(metric: Metric) -> str:
 
 
 def families_page() -> str:
+    head = (
+        *("checkpoints", "pipeline", "networks", "steps", "guidance"),
+        *("negative prompt", "longest prompt", "caches", "notes"),
+    )
     return _page(
         "Families of checkpoints",
         "The pipelines of diffusers that daguerre serves, with the default steps and guidance. The"
         " catalog can change both. A prompt over the limit is rejected.",
-        _table(documentation.FAMILY_COLUMNS, map(_row, documentation.family_rows())),
+        _table(head, map(_family_row, _families())),
     )
+
+
+def _families() -> Iterator[Family]:
+    """Each family, followed by its distilled variant."""
+    for family in FAMILIES.values():
+        yield family
+        if family.distilled:
+            yield replace(family, **family.distilled)
+
+
+def _family_row(family: Family) -> str:
+    limit = family.prompt_tokenizers[0][1] or 77  # that of CLIP's tokenizers
+    cells = (
+        family.checkpoints,
+        f"`{family.pipeline}`",
+        _codes((*family.text_encoders, family.denoiser, "vae")),
+        str(family.steps),
+        "none" if family.guidance is None else f"{family.guidance:g}",
+        "yes" if family.has_negative_prompt else "no",
+        f"{limit} tokens",
+        _codes(sorted(family.caches)),
+        family.notes,
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def caches_page() -> str:
@@ -141,12 +171,22 @@ def caches_page() -> str:
         " Pyramid Attention Broadcast are not supported, because they keep one state for both"
         " predictions of a guided step. MagCache is not, because it needs figures measured for each"
         " checkpoint.",
-        _table(documentation.CACHE_COLUMNS, map(_row, documentation.cache_rows())),
+        _table(("method", "effect", "options", "pipelines"), _cache_rows()),
     )
 
 
-def _row(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _cache_rows() -> Iterator[str]:
+    for name, method in METHODS.items():
+        options = "; ".join(
+            f"`{key}`: {validator.rule} (default: {method.defaults.get(key, 'none')})"
+            for key, validator in method.keys.items()
+        )
+        pipelines = _codes(f.pipeline for f in FAMILIES.values() if name in f.caches)
+        yield f"| `{name}` | {method.description} | {options} | {pipelines} |"
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def commands_page() -> str:

@@ -83,10 +83,6 @@ def _count_quoted_hunyuan_image(pipeline: Any, text: str) -> tuple[int, int]:
     return num_tokens, int(pipeline.tokenizer_2_max_length)
 
 
-def _embeds_guidance(index: Mapping[str, Any], denoiser_config: Mapping[str, Any]) -> bool:
-    return bool(denoiser_config.get("guidance_embeds", False))
-
-
 _ALL_CACHES = frozenset({FIRST_BLOCK, TAYLOR, TAYLOR_LITE})
 # Position IDs have an axis as long as the batch, but the denoiser uses the first row for all.
 _FLUX_LAYOUT = InputLayout(broadcast=frozenset({"img_ids", "txt_ids"}))
@@ -159,7 +155,7 @@ FAMILIES: Mapping[str, Family] = {
                 "guidance": None,
                 "call_kwargs": {"max_sequence_length": 256},
             },
-            is_distilled=lambda *configs: not _embeds_guidance(*configs),
+            distilled_if=("guidance_embeds", False),
         ),
         _FLUX_2,
         replace(
@@ -273,17 +269,15 @@ FAMILIES: Mapping[str, Family] = {
                 "cfg_uses_two_calls": False,
                 "guiders": (),
             },
-            is_distilled=_embeds_guidance,
+            distilled_if=("guidance_embeds", True),
         ),
     )
 }
 
 
 def find_family(index: Mapping[str, Any], denoiser_config: Mapping[str, Any]) -> Family:
-    """Family of a checkpoint, by its `model_index.json` and its denoiser's `config.json`.
-
-    The pipeline must be one of `FAMILIES`.
-    """
+    """Family of a checkpoint, by the index of a supported pipeline and its denoiser's config."""
     family = FAMILIES[index["_class_name"]]
-    distilled = family.distilled_variant()
-    return distilled if distilled and family.is_distilled(index, denoiser_config) else family
+    option, value = family.distilled_if
+    is_distilled = bool({**index, **denoiser_config}.get(option)) is value
+    return replace(family, **family.distilled) if is_distilled else family

@@ -6,15 +6,11 @@ Loads neither torch nor diffusers. The families themselves are in `families`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 # (pipeline, tokenizer, text, is_negative) -> tokens, including those the pipeline adds
 TokenCounter: TypeAlias = Callable[[Any, Any, str, bool], int]
-# (model_index.json, the denoiser's config.json) -> whether the checkpoint is the distilled variant
-VariantTest: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
-_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +26,10 @@ class InputLayout:
 
     broadcast: frozenset[str] = frozenset()
     value_dependent: frozenset[str] = frozenset()
-    ragged: Mapping[str, int] = field(default_factory=lambda: _NONE)
+    ragged: Mapping[str, int] = field(default_factory=dict)
 
 
 PLAIN = InputLayout()
-
-
-def count_plain(pipeline: Any, tokenizer: Any, text: str, is_negative: bool) -> int:
-    """Tokens of the text alone."""
-    return len(tokenizer(text).input_ids)
-
-
-def no_quoted_text(pipeline: Any, text: str) -> tuple[int, int]:
-    """Result of `Family.count_quoted` for a pipeline that does not encode quoted text apart."""
-    return 0, 0
-
-
-def is_marked_distilled(index: Mapping[str, Any], denoiser_config: Mapping[str, Any]) -> bool:
-    return index.get("is_distilled") is True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +43,9 @@ class Family:
     `load_kwargs` keep the pipeline from doing what the API contract excludes. `caches` are the step
     caches that the denoiser supports. `guiders` are the pipeline components that take the guidance
     if its call does not; the first is required. `cfg_off_at` is the largest guidance without
-    classifier-free guidance (CFG). `distilled` holds the fields that differ in the distilled
-    variant, which `is_distilled` recognises.
+    classifier-free guidance (CFG). `count_quoted` returns the number and the limit of the tokens in
+    quotation marks, where another encoder reads them. `distilled` holds the fields that differ in
+    the distilled variant, whose index or denoiser has the option `distilled_if`.
     """
 
     pipeline: str
@@ -79,21 +62,18 @@ class Family:
     guidance_name: str = "guidance_scale"
     cfg_off_at: float = 1.0
     cfg_uses_two_calls: bool = False  # instead of one call with twice the rows
-    empty_negative_prompt: str | None = None  # where the pipeline turns CFG off without one
+    empty_negative_prompt: str = ""  # not empty where the pipeline turns CFG off without one
     guiders: tuple[str, ...] = ()
     guider_class: str = "AdaptiveProjectedMixGuidance"
     layout: InputLayout = PLAIN
     caches: frozenset[str] = frozenset()
-    call_kwargs: Mapping[str, Any] = field(default_factory=lambda: _NONE)
-    load_kwargs: Mapping[str, Any] = field(default_factory=lambda: _NONE)
-    count_tokens: TokenCounter = count_plain
-    count_quoted: Callable[[Any, str], tuple[int, int]] = no_quoted_text
+    call_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    load_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    count_tokens: TokenCounter = lambda _, tokenizer, text, __: len(tokenizer(text).input_ids)
+    count_quoted: Callable[[Any, str], tuple[int, int]] = lambda pipeline, text: (0, 0)
     notes: str = ""
-    distilled: Mapping[str, Any] = field(default_factory=lambda: _NONE)
-    is_distilled: VariantTest = is_marked_distilled
-
-    def distilled_variant(self) -> Family | None:
-        return replace(self, **self.distilled, distilled=_NONE) if self.distilled else None
+    distilled: Mapping[str, Any] = field(default_factory=dict)
+    distilled_if: tuple[str, bool] = ("is_distilled", True)
 
     def is_guided(self, guidance: float | None) -> bool:
         """Whether a step makes a second prediction, which a negative prompt can steer."""
@@ -109,7 +89,7 @@ class Family:
         if guidance is not None and not self.guiders:
             kwargs[self.guidance_name] = guidance
         if not negative_prompt and self.is_guided(guidance):
-            negative_prompt = self.empty_negative_prompt or ""
+            negative_prompt = self.empty_negative_prompt
         return kwargs | ({"negative_prompt": negative_prompt} if negative_prompt else {})
 
     def set_guidance(self, pipeline: Any, guidance: float | None) -> None:
