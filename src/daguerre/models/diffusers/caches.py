@@ -14,12 +14,8 @@ from daguerre.errors import SettingsError
 from daguerre.validation import Table, Validator, check_table, enum, float_range, int_range
 
 FIRST_BLOCK, TAYLOR, TAYLOR_LITE = "first-block", "taylorseer", "taylorseer-lite"
-_INTERVAL, _BEFORE, _AFTER, _ORDER = (
-    "cache_interval",
-    "disable_cache_before_step",
-    "disable_cache_after_step",
-    "max_order",
-)
+_INTERVAL, _ORDER = "cache_interval", "max_order"
+_BEFORE, _AFTER = "disable_cache_before_step", "disable_cache_after_step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,28 +93,31 @@ def check_steps(where: str, cache: Cache, num_steps: int) -> None:
 
 
 def _check_taylor(where: str, options: Mapping[str, int | float], num_steps: int) -> None:
-    def check_range(key: str, low: int, high: int, when: str = "") -> int:
-        value = int({**_TAYLOR_DEFAULTS, **options}[key])
-        if low <= value <= high:
-            return value
-        given = f"{value}{'' if key in options else ' (the default)'}"
+    values = {key: int(value) for key, value in {**_TAYLOR_DEFAULTS, **options}.items()}
+
+    def check_range(key: str, low: int, high: int, when: str = "") -> None:
+        if low <= values[key] <= high:
+            return
+        given = f"{values[key]}{'' if key in options else ' (the default)'}"
         rule = f"it must be an integer from {low} to {high}"
         if low > high:
             rule = "no value has an effect; remove it"
         raise SettingsError(f"{where}: {key} is {given}; with {num_steps} steps{when} {rule}")
 
-    first = check_range(_BEFORE, 1, num_steps - 1)  # the first predicted step
-    end = num_steps
+    check_range(_BEFORE, 1, num_steps - 1)
+    first = values[_BEFORE]  # the first predicted step
     if _AFTER in options:
-        end = check_range(_AFTER, first + 1, num_steps - 1, f" and {_BEFORE} = {first}")
-    interval = int({**_TAYLOR_DEFAULTS, **options}[_INTERVAL])
+        check_range(_AFTER, first + 1, num_steps - 1, f" and {_BEFORE} = {first}")
     if _INTERVAL in options:
         check_range(_INTERVAL, 2, num_steps)
-    # diffusers also evaluates the second step after the first ones.
-    full = [step for step in range(end) if step < first or (step - first - 1) % interval == 0]
-    last = max(step for step in range(end) if step not in full)
     if _ORDER in options:  # the series has one term for each full step but one
-        num_full = sum(step < last for step in full)
+        # diffusers also evaluates the second step after the first ones.
+        predicted = [
+            step
+            for step in range(first, values.get(_AFTER, num_steps))
+            if (step - first - 1) % values[_INTERVAL]
+        ]
+        num_full = predicted[-1] - len(predicted) + 1
         check_range(
             _ORDER, 1, max(1, num_full - 1), f", {num_full} of them before the last predicted step,"
         )

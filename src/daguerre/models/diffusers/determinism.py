@@ -44,14 +44,13 @@ def enable_determinism(device: torch.device) -> None:
 @contextmanager
 def tf32(is_allowed: bool) -> Iterator[None]:
     """Allows TF32 for one forward, because other models in the process may not allow it."""
-    if not is_allowed:
-        yield
-        return
-    _allow_tf32(True)
+    if is_allowed:
+        _allow_tf32(True)
     try:
         yield
     finally:
-        _allow_tf32(False)
+        if is_allowed:
+            _allow_tf32(False)
 
 
 def _allow_tf32(is_allowed: bool) -> None:
@@ -91,16 +90,13 @@ def _driver() -> str:
 
 
 def _cpu() -> str:
-    """Kernels depend on the CPU's features and on the number of threads."""
-    capability = torch.backends.cpu.get_cpu_capability()
-    return f"{_cpu_id()} {capability} {torch.get_num_threads()} threads"
-
-
-def _cpu_id() -> str:
-    """Digest of the CPU's model and features."""
+    """Kernels depend on the CPU's model and features, and on the number of threads."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    found = {line for line in lines if line.startswith(("model name", "flags", "Features"))}
-    return hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()[:16]
+        name = platform.processor() or platform.machine()
+    else:
+        found = {line for line in lines if line.startswith(("model name", "flags", "Features"))}
+        name = hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()[:16]
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{name} {capability} {torch.get_num_threads()} threads"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,14 @@ REVISION = pattern(
     "[0-9a-f]{40}", "the 40 hexadecimal digits of a commit; branches and tags can move"
 )
 
+_ERRORS: Mapping[str, str] = {  # class of huggingface_hub -> message, with the pin
+    "GatedRepoError": "the repository is gated; accept its terms on the page of {0.repository} and"
+    " set HF_TOKEN",
+    "RepositoryNotFoundError": "the repository does not exist or is private; for a private one set"
+    " HF_TOKEN",
+    "RevisionNotFoundError": "the repository has no revision {0.revision}",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class PinnedRevision:
@@ -50,16 +58,20 @@ def folder(home: Path, pin: PinnedRevision) -> Path:
 
 def pull(home: Path, pin: PinnedRevision, progress: Progress = lambda name, size: None) -> Path:
     """Downloads the missing files of a checkpoint and resumes an earlier attempt."""
+    from huggingface_hub import errors
+
     target = folder(home, pin)
     if target.is_dir():
         return target
     partial = target.with_name(f"{pin.revision}.partial")
+    # OSError, and the base class of the errors of its HTTP client.
+    expected: tuple[type[Exception], ...] = errors.HfHubHTTPError.__bases__
     try:
         _download(partial, pin, progress)
         checkpoint.read(partial)
         shutil.rmtree(partial / ".cache", ignore_errors=True)  # metadata of huggingface_hub
         partial.rename(target)
-    except (OSError, _transport_error()) as error:
+    except expected as error:
         if target.is_dir():  # another process finished first
             return target
         raise SettingsError(f"{pin} cannot be pulled: {_reason(error, pin)}") from None
@@ -81,19 +93,12 @@ def _download(partial: Path, pin: PinnedRevision, progress: Progress) -> None:
     # The index comes first: it refuses an unsupported pipeline before gigabytes are downloaded.
     _download_file(api, pin, partial, files[checkpoint.INDEX])
     names = checkpoint.component_names(checkpoint.read_index(partial / checkpoint.INDEX))
-    for name in _loadable_files(list(files), names):
-        progress(name, files[name].size or 0)
-        _download_file(api, pin, partial, files[name])
-
-
-def _loadable_files(files: Sequence[str], components: Sequence[str]) -> list[str]:
-    """Files of the components, without samples, code and weights in other formats."""
-    parts = ((name, name.split("/")) for name in sorted(files))
-    return [
-        name
-        for name, part in parts
-        if len(part) == 2 and part[0] in components and checkpoint.is_loadable_file(part[1])
-    ]
+    for name in sorted(files):
+        component, _, file_name = name.rpartition("/")
+        # Without samples, code, and weights in other formats.
+        if component in names and checkpoint.is_loadable_file(file_name):
+            progress(name, files[name].size or 0)
+            _download_file(api, pin, partial, files[name])
 
 
 def _download_file(api: HfApi, pin: PinnedRevision, partial: Path, file: Any) -> None:
@@ -108,24 +113,7 @@ def _download_file(api: HfApi, pin: PinnedRevision, partial: Path, file: Any) ->
         raise OSError(f"{file.rfilename} differs from the hub's size or digest; try again")
 
 
-def _transport_error() -> type[Exception]:
-    """Base class of the errors of huggingface_hub's HTTP client."""
-    from huggingface_hub import errors
-
-    error: type[Exception] = errors.HfHubHTTPError.__bases__[0]
-    return error
-
-
 def _reason(error: Exception, pin: PinnedRevision) -> str:
-    from huggingface_hub import errors
-
-    if isinstance(error, errors.GatedRepoError):
-        return (
-            f"the repository is gated; accept its terms on the page of {pin.repository} and set"
-            " HF_TOKEN"
-        )
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return "the repository does not exist or is private; for a private one set HF_TOKEN"
-    if isinstance(error, errors.RevisionNotFoundError):
-        return f"the repository has no revision {pin.revision}"
+    if known := _ERRORS.get(type(error).__name__):
+        return known.format(pin)
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,6 +1,7 @@
 """Memory: what a checkpoint needs, what is free, and the peak that an evaluation takes.
 
-The probes implement `daguerre.engine.forward.MemoryProbe`. No function of CPU memory needs torch.
+A probe is both the `MemoryProbe` and the `PeakMemory` of `daguerre.engine.forward`. No function of
+CPU memory needs torch.
 """
 
 from __future__ import annotations
@@ -68,39 +69,37 @@ class ProcessMemoryProbe:
 
     has_fixed_overhead = True  # a runtime may copy the weights for a new batch size
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
     def free(self) -> int:
         return free_bytes("cpu")
 
     @contextmanager
     def track_peak(self) -> Iterator[PeakMemory]:
-        peak, stopped = _ProcessPeak(), threading.Event()
+        self.reset()
+        stopped = threading.Event()
         poller = threading.Thread(
-            target=peak.poll_until, args=(stopped,), name="daguerre-memory-probe", daemon=True
+            target=self._poll, args=(stopped,), name="daguerre-memory-probe", daemon=True
         )
         poller.start()
         try:
-            yield peak
+            yield self
         finally:
             stopped.set()
             poller.join()
-
-
-class _ProcessPeak:
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.reset()
 
     def reset(self) -> None:
         with self._lock:  # a sample in flight belongs to the time before
             self._base = self._peak = _anonymous_bytes()
 
-    def poll_until(self, stopped: threading.Event) -> None:
+    def num_bytes(self) -> int | None:
+        return max(self._peak, _anonymous_bytes()) - self._base if self._base else None
+
+    def _poll(self, stopped: threading.Event) -> None:
         while self._base and not stopped.wait(_POLL_S):
             with self._lock:
                 self._peak = max(self._peak, _anonymous_bytes())
-
-    def num_bytes(self) -> int | None:
-        return max(self._peak, _anonymous_bytes()) - self._base if self._base else None
 
 
 class CudaMemoryProbe:
@@ -109,22 +108,17 @@ class CudaMemoryProbe:
     has_fixed_overhead = False
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
+        from torch import cuda
+
+        self._cuda, self._device = cuda, device
 
     def free(self) -> int:
         return free_bytes(str(self._device))
 
     @contextmanager
     def track_peak(self) -> Iterator[PeakMemory]:
-        yield _CudaPeak(self._device)
-
-
-class _CudaPeak:
-    def __init__(self, device: torch.device) -> None:
-        from torch import cuda
-
-        self._cuda, self._device = cuda, device
         self.reset()
+        yield self
 
     def reset(self) -> None:
         self._base: int = self._cuda.memory_allocated(self._device)
@@ -139,9 +133,7 @@ def _shapes(file: Path) -> list[list[int]]:
     try:
         with file.open("rb") as opened:
             (length,) = struct.unpack("<Q", opened.read(8))
-            if length > file.stat().st_size:
-                return []
-            header = json.loads(opened.read(length))
+            header = json.loads(opened.read(min(length, file.stat().st_size)))
         shapes = [tensor["shape"] for name, tensor in header.items() if name[:2] != "__"]
         return [shape for shape in shapes if type(math.prod(shape)) is int]
     except (struct.error, ValueError, LookupError, TypeError, AttributeError):

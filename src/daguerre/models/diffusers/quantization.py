@@ -8,8 +8,9 @@ so no row of a batch depends on another. torch and torchao are imported on first
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from daguerre.errors import SettingsError
 from daguerre.validation import Table, check_with
@@ -17,9 +18,14 @@ from daguerre.validation import Table, check_with
 if TYPE_CHECKING:
     import torch
 
-INT8_WEIGHTS, INT8 = "int8-weight-only", "int8-dynamic"
-FLOAT8_WEIGHTS, FLOAT8 = "float8-weight-only", "float8-dynamic"
-METHODS = (INT8_WEIGHTS, INT8, FLOAT8_WEIGHTS, FLOAT8)
+INT8, FLOAT8, FLOAT8_WEIGHTS = "int8-dynamic", "float8-dynamic", "float8-weight-only"
+_CONFIGS: Mapping[str, str] = {  # classes of torchao
+    "int8-weight-only": "Int8WeightOnlyConfig",
+    INT8: "Int8DynamicActivationInt8WeightConfig",
+    FLOAT8_WEIGHTS: "Float8WeightOnlyConfig",
+    FLOAT8: "Float8DynamicActivationFloat8WeightConfig",
+}
+METHODS = tuple(_CONFIGS)
 LIBRARY = "torchao"
 _FLOAT8_CAPABILITY = (8, 9)  # Ada, the first tensor cores with float8
 _UNQUANTIZED = re.compile(r"norm|emb|mod|adaln", re.IGNORECASE)
@@ -43,30 +49,19 @@ def fingerprint(method: str) -> str:
 
 def quantize(module: torch.nn.Module, method: str, device: torch.device) -> None:
     """Quantizes the module in place. Raises `SettingsError` if `device` does not support it."""
-    from torchao.quantization import quantize_
+    from torchao import quantization as ao
 
+    options = {}
     if method == FLOAT8:
         _check_device(device)
-    quantize_(module, _config(method), filter_fn=is_quantized)
+        options = {"granularity": ao.PerRow()}
+    ao.quantize_(module, getattr(ao, _CONFIGS[method])(**options), filter_fn=is_quantized)
 
 
 def is_quantized(module: torch.nn.Module, name: str) -> bool:
     import torch
 
     return isinstance(module, torch.nn.Linear) and not _UNQUANTIZED.search(name)
-
-
-def _config(method: str) -> Any:
-    from torchao import quantization as ao
-
-    if method == INT8_WEIGHTS:
-        return ao.Int8WeightOnlyConfig()
-    if method == INT8:
-        return ao.Int8DynamicActivationInt8WeightConfig()
-    if method == FLOAT8_WEIGHTS:
-        return ao.Float8WeightOnlyConfig()
-    assert method == FLOAT8, f"unknown quantization {method!r}. This is a bug."
-    return ao.Float8DynamicActivationFloat8WeightConfig(granularity=ao.PerRow())
 
 
 def _check_device(device: torch.device) -> None:
