@@ -93,7 +93,9 @@ def test_tf32_is_set_per_forward() -> None:
     determinism.enable_determinism(CUDA)
     for is_tf32 in (True, False, True):
         target = ExecutionTarget("eager", CUDA, "float32", "", is_tf32=is_tf32)
-        network = TorchNetwork("n", torch.nn.Identity(), forward, target)
+        module = torch.nn.Identity()
+        module.forward = forward
+        network = TorchNetwork("n", module, "forward", target)
         network(pack_call({"x": torch.ones(1, 2)}))
         assert seen.pop() == (is_tf32, is_tf32)
         with pytest.raises(ValueError, match="negative"):

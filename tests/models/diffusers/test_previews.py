@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -163,27 +162,25 @@ def assert_decoded(bench: Bench, request: Request) -> None:
     assert torch.allclose(found, decoded[0].reshape(found.shape), atol=1e-5)
 
 
-def test_sampler_is_restored(
+def test_each_request_has_a_sampler(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sampler's `step` is wrapped only while its request runs."""
-    from daguerre.models.diffusers.previews.predicted_x0 import PredictedX0
+    """A request wraps the `step` of its own sampler, and the checkpoint's stays as it is."""
+    from daguerre.models.diffusers.previews import predicted_x0
 
     wrapped: list[Any] = []
-    was_replaced: list[bool] = []
-    attach = PredictedX0.attach
+    original = predicted_x0.PredictedX0
 
-    @contextmanager
-    def watched(self: PredictedX0) -> Iterator[None]:
-        wrapped.append(self._sampler)
-        with attach(self):
-            was_replaced.append("step" in vars(self._sampler))
-            yield
+    def watched(sampler: Any) -> predicted_x0.PredictedX0:
+        wrapped.append(sampler)
+        return original(sampler)
 
-    monkeypatch.setattr(PredictedX0, "attach", watched)
-    Bench(folder_of("flux")).run([Request("a fox", num_previews=3)] * 2)
-    assert was_replaced == [True, True] and wrapped[0] is not wrapped[1]
-    assert not any("step" in vars(sampler) for sampler in wrapped)
+    monkeypatch.setattr(predicted_x0, "PredictedX0", watched)
+    bench = Bench(folder_of("flux"))
+    bench.run([Request("a fox", num_previews=3)] * 2)
+    assert ["step" in vars(sampler) for sampler in wrapped] == [True, True]
+    assert wrapped[0] is not wrapped[1]
+    assert "step" not in vars(bench.model.weights_key.pipeline.scheduler)
 
 
 def linear(factor: int) -> Any:

@@ -8,7 +8,7 @@ whatever the module takes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,6 @@ CACHE_STATE_INPUT = "cache_state"  # the request's state of a step cache, if the
 # steps share a batch; the denoisers accept both, with the same bits.
 _PER_ROW = frozenset({"timestep"})
 _SCALARS = (bool, int, float, str, type(None))
-_LEAVES = (torch.Tensor, *_SCALARS)
 # A language model's keys and values for the next token, which no pipeline reads.
 _DROPPED_OUTPUTS = ".past_key_values"
 
@@ -40,16 +39,12 @@ class TensorSlot:
 class RaggedSlot:
     """Placeholder of a list with one tensor per row.
 
-    The list is stored as one tensor, padded to the longest, and a tensor of the lengths.
+    The list is stored as one tensor, padded to the longest, and the lengths as "<name>.lengths".
     `padded_lengths` are those that the network pads to; empty in a result, which needs no padding.
     """
 
     name: str
     padded_lengths: tuple[int, ...] = ()
-
-    @property
-    def lengths_name(self) -> str:
-        return f"{self.name}.lengths"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +100,6 @@ def call_constant(inputs: Inputs) -> OpaqueConstant:
     return constant
 
 
-def without_cache_state(inputs: Inputs) -> Inputs:
-    return {name: value for name, value in inputs.items() if name != CACHE_STATE_INPUT}
-
-
 def tree_flatten(result: Any, layout: InputLayout = PLAIN) -> tuple[Any, tuple[torch.Tensor, ...]]:
     """Splits a module's result into its structure and its tensors; slots are named "0", "1", ...
 
@@ -140,7 +131,9 @@ def tree_unflatten(structure: Any, tensors: Mapping[str, Any]) -> Any:
         if isinstance(leaf, RaggedSlot):
             return _unpack_ragged(leaf, tensors)
         if isinstance(leaf, RepeatedTensor):
-            return _repeat(leaf.constant.value, tensors)
+            value: torch.Tensor = leaf.constant.value
+            rows = next(len(t) for t in tensors.values() if isinstance(t, torch.Tensor))
+            return value.repeat(rows // len(value), *(1 for _ in value.shape[1:]))
         return leaf.value if isinstance(leaf, OpaqueConstant) else leaf
 
     return tree_map(structure, unflatten_leaf)
@@ -156,18 +149,16 @@ def tree_map(
 
     The output classes of diffusers and transformers are mappings that take keywords.
     """
-    if isinstance(value, _LEAVES) or (lists_are_leaves and isinstance(value, list)):
-        return convert(name, value)
     if isinstance(value, Mapping):
         items = {
             key: tree_map(item, convert, f"{name}.{key}", lists_are_leaves)
             for key, item in value.items()
         }
         return items if type(value) is dict else type(value)(**items)
-    if isinstance(value, list | tuple):
+    if isinstance(value, tuple) or (isinstance(value, list) and not lists_are_leaves):
         return type(value)(
-            tree_map(item, convert, f"{name}[{number}]", lists_are_leaves)
-            for number, item in enumerate(value)
+            tree_map(item, convert, f"{name}[{index}]", lists_are_leaves)
+            for index, item in enumerate(value)
         )
     return convert(name, value)
 
@@ -180,36 +171,25 @@ def _pack_ragged(
     padded = value[0].new_zeros((len(value), max(slot.padded_lengths), *value[0].shape[1:]))
     for row, tensor in zip(padded, value, strict=True):
         row[: len(tensor)] = tensor
-    return slot, {name: padded, slot.lengths_name: torch.tensor(lengths)}
+    return slot, {name: padded, f"{name}.lengths": torch.tensor(lengths)}
 
 
 def _unpack_ragged(slot: RaggedSlot, tensors: Mapping[str, Any]) -> list[torch.Tensor]:
     tensor = tensors[slot.name]
     if not slot.padded_lengths:
         return list(tensor.unbind())
-    lengths = tensors[slot.lengths_name].tolist()
+    lengths = tensors[f"{slot.name}.lengths"].tolist()
     return [row[:length] for row, length in zip(tensor, lengths, strict=True)]
-
-
-def _repeat(value: torch.Tensor, tensors: Mapping[str, Any]) -> torch.Tensor:
-    """Repeats the rows of one call for all calls of the batch."""
-    total = next(len(tensor) for tensor in tensors.values() if isinstance(tensor, torch.Tensor))
-    return value.repeat(total // len(value), *(1 for _ in value.shape[1:]))
 
 
 def _num_rows(arguments: Mapping[str, Any], layout: InputLayout) -> int:
     """Length of the first ragged list, or else of the first tensor with an axis."""
     for name in layout.ragged:
         return len(arguments[name])
-    return next((len(tensor) for tensor in _tensors(arguments) if tensor.ndim), 0)
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _tensors(item)
+    leaves: list[Any] = []
+    tree_map(arguments, lambda _, leaf: leaves.append(leaf))
+    tensors = (leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
+    return next((len(tensor) for tensor in tensors if tensor.ndim), 0)
 
 
 def _check_scalar(name: str, value: Any) -> Any:
@@ -220,9 +200,12 @@ def _check_scalar(name: str, value: Any) -> Any:
     )
 
 
+def tensor_bytes(tensor: Any) -> bytes:
+    return bytes(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+
+
 def _digest(tensor: torch.Tensor) -> str:
-    data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-    return _sha256(f"{tensor.dtype} {tuple(tensor.shape)} ".encode() + data)
+    return _sha256(f"{tensor.dtype} {tuple(tensor.shape)} ".encode() + tensor_bytes(tensor))
 
 
 def _sha256(data: bytes) -> str:

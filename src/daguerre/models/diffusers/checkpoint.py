@@ -48,11 +48,6 @@ class Checkpoint:
         return int(max(file.stat().st_mtime for file in self.weights))
 
     @property
-    def sampler(self) -> str:
-        """Class name of the sampler, which diffusers calls the scheduler."""
-        return self.components["scheduler"][1]
-
-    @property
     def networks(self) -> tuple[str, ...]:
         """Names of the components that the engine evaluates."""
         names = (*self.family.text_encoders, self.family.denoiser, DECODER)

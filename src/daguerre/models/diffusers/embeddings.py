@@ -10,9 +10,8 @@ import hashlib
 from collections import OrderedDict
 from typing import Any
 
-import torch
-
 from daguerre.engine.forward import ForwardRequest, Outputs
+from daguerre.models.diffusers.call_packing import tensor_bytes
 
 # Per checkpoint, on the device of its encoders: about 60 prompts of FLUX.1 in bfloat16.
 MAX_BYTES = 256 * 1024**2
@@ -47,10 +46,8 @@ class Embeddings:
 
 def _key(forward: ForwardRequest) -> str:
     digest = hashlib.sha256(forward.signature.encode())
-    for name in sorted(forward.arrays):
-        tensor: Any = forward.arrays[name]
-        digest.update(f"{name} {len(tensor)} ".encode())
-        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    for name, tensor in sorted(forward.arrays.items()):
+        digest.update(f"{name} {len(tensor)} ".encode() + tensor_bytes(tensor))
     return digest.hexdigest()
 
 

@@ -80,13 +80,23 @@ class LoadedCheckpoint:
         """Loads once; returns name -> network. Call it in the thread that runs the pipelines."""
         import torch
 
+        from daguerre.models.diffusers import determinism
+        from daguerre.models.diffusers.embeddings import Embeddings
+
         # For the whole thread: each pipeline restores at its end what it found at its start, which
         # is wrong when pipelines are interleaved.
         torch.set_grad_enabled(False)
         if self.num_threads:
             torch.set_num_threads(self.num_threads)
-        if not self._networks:
-            self._networks = self._load()
+        if self._networks:
+            return self._networks
+        device = _available_device(self.device)
+        determinism.enable_determinism(device)
+        self._update_digest()
+        self.pipeline = self._load_pipeline(device)
+        self.embeddings = Embeddings()
+        self._fit_previews()
+        self._networks = self._patch_networks(device)
         return self._networks
 
     def unload(self) -> None:
@@ -109,18 +119,6 @@ class LoadedCheckpoint:
         self.checkpoint.family.set_guidance(pipeline, guidance)
         return pipeline
 
-    def _load(self) -> Mapping[str, Network]:
-        from daguerre.models.diffusers import determinism
-        from daguerre.models.diffusers.embeddings import Embeddings
-
-        device = _available_device(self.device)
-        determinism.enable_determinism(device)
-        self._update_digest()
-        self.pipeline = self._load_pipeline(device)
-        self.embeddings = Embeddings()
-        self._fit_previews()
-        return self._patch_networks(device)
-
     def _update_digest(self) -> None:
         """Hashes the weights. If they are loaded again, they must be the same."""
         found = self.checkpoint.file_stats()
@@ -140,7 +138,10 @@ class LoadedCheckpoint:
         family = self.checkpoint.family
         os.environ["HF_HUB_OFFLINE"] = "1"  # a checkpoint may name files of the hub
         for library in ("transformers", "diffusers"):  # diffusers imports transformers
-            _silence(importlib.import_module(library))
+            # Its warnings quote prompts, and its progress bars overwrite the server's log.
+            library_logging = importlib.import_module(library).utils.logging
+            library_logging.set_verbosity_error()
+            library_logging.disable_progress_bar()
         pipeline_class = getattr(importlib.import_module("diffusers"), family.pipeline)
         pipeline = pipeline_class.from_pretrained(
             self.checkpoint.folder,
@@ -168,29 +169,36 @@ class LoadedCheckpoint:
             logger.exception("%s is served without previews", self.checkpoint.folder)
 
     def _patch_networks(self, device: torch.device) -> Mapping[str, Network]:
-        from daguerre.models.diffusers import determinism, proxies
+        from daguerre.models.diffusers import determinism
         from daguerre.models.diffusers.executors.base import ExecutionTarget
         from daguerre.models.diffusers.executors.cuda_graphs import GraphCapturer
+        from daguerre.models.diffusers.proxies import TorchNetwork
 
-        config, dtype = self.config, self.config.dtype
+        config, dtype, family = self.config, self.config.dtype, self.checkpoint.family
         fingerprint = determinism.fingerprint(self.weights_sha256, device, dtype, config.tf32)
-        eager = ExecutionTarget("eager", device, dtype, fingerprint, is_tf32=config.tf32)
-        fast = replace(
-            eager, executor=config.executor, store=self._store, capture_graph=GraphCapturer(device)
+        target = ExecutionTarget(
+            config.executor,
+            device,
+            dtype,
+            fingerprint,
+            self._store,
+            is_tf32=config.tf32,
+            capture_graph=GraphCapturer(device),
         )
-        family = self.checkpoint.family
-        networks: dict[str, Network] = {family.denoiser: self._patch_denoiser(fast)}
+        networks: dict[str, Network] = {family.denoiser: self._patch_denoiser(target)}
+        # A text encoder runs briefly, once per request: compiling it does not pay.
+        eager = replace(target, executor="eager")
         for name in self.checkpoint.networks:
-            if name != family.denoiser:
-                # A text encoder runs briefly, once per request: compiling it does not pay.
-                target = eager if name in family.text_encoders else fast
-                method = "decode" if name == DECODER else "forward"
-                module = getattr(self.pipeline, name)
-                networks[name] = proxies.patch_module(name, module, method, target)
+            module = getattr(self.pipeline, name)
+            if name == DECODER:
+                networks[name] = TorchNetwork(name, module, "decode", target)
+            elif name != family.denoiser:
+                networks[name] = TorchNetwork(name, module, "forward", eager)
         return networks
 
     def _patch_denoiser(self, target: ExecutionTarget) -> Network:
-        from daguerre.models.diffusers import cache_hooks, proxies
+        from daguerre.models.diffusers import cache_hooks
+        from daguerre.models.diffusers.proxies import TorchNetwork
 
         family = self.checkpoint.family
         module = getattr(self.pipeline, family.denoiser)
@@ -203,9 +211,7 @@ class LoadedCheckpoint:
             if target.device.type == "cpu":  # where "auto" is OpenVINO
                 executor = "eager"
         target = replace(target, fingerprint=fingerprint, executor=executor)
-        return proxies.patch_module(
-            family.denoiser, module, "forward", target, family.layout, hooks
-        )
+        return TorchNetwork(family.denoiser, module, "forward", target, family.layout, hooks)
 
 
 def resolve_device(device: str, worker: int) -> str:
@@ -229,9 +235,3 @@ def _available_device(name: str) -> torch.device:
             ' use "cpu", or install a build of torch for CUDA'
         )
     return device
-
-
-def _silence(library: Any) -> None:
-    """Warnings of the library quote prompts, and its progress bars overwrite the server's log."""
-    library.utils.logging.set_verbosity_error()
-    library.utils.logging.disable_progress_bar()

@@ -7,15 +7,15 @@ imports torch, importing this module does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from daguerre.cpu import can_batch
-from daguerre.engine.forward import ForwardRequest, Network, Outputs, Preview, Stage
+from daguerre.engine.forward import ForwardRequest, Inputs, Outputs, Preview, Stage
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.errors import InternalError, InvalidRequestError, SettingsError
 from daguerre.models.diffusers import caches, memory_probe
@@ -25,8 +25,6 @@ from daguerre.params import BatchingMode, ImageParams, ModelInfo
 
 if TYPE_CHECKING:
     import torch
-
-    from daguerre.models.diffusers.proxies import ModuleCall
 
 DTYPES = ("float32", "bfloat16")
 DEFAULT_MAX_BATCH_SIZE = 8
@@ -58,39 +56,31 @@ class DiffusersModel:
         self.family = loaded.checkpoint.family
         self.steps = options.steps or self.family.steps
         self.guidance = self.family.guidance if options.guidance is None else options.guidance
+        self.preload = options.load == STARTUP
+        self.weights_key, self.device = loaded, loaded.device
+        self.load, self.unload = loaded.load, loaded.unload
         self._id, self._loaded, self._options = model_id, loaded, options
+        self._stages: dict[str, Stage] = {self.family.denoiser: "denoise", DECODER: "decode"}
+        self._created = loaded.checkpoint.created
         if self.family.guidance is None and options.guidance is not None:
             raise SettingsError(
                 f"model {model_id!r}: guidance is {options.guidance:g}, but"
                 f" {loaded.checkpoint.folder} is distilled and takes none; remove it"
             )
+        is_fast = self.device != "cpu" or can_batch(loaded.num_threads)
+        default = DEFAULT_MAX_BATCH_SIZE if is_fast else 1
+        max_batch_size = options.max_batch_size or default
         if loaded.config.cache:
             self._check_cache(loaded.config.cache)
-        max_batch_size = options.max_batch_size or _default_max_batch_size(loaded)
+            max_batch_size = 1  # forwards of different requests use different states of the cache
         self.max_batch_size: Mapping[str, int] = {self.family.denoiser: max_batch_size}
-        self._created = loaded.checkpoint.created
-        self.preload = options.load == STARTUP
-
-    @property
-    def weights_key(self) -> LoadedCheckpoint:
-        return self._loaded
-
-    @property
-    def device(self) -> str:
-        return self._loaded.device
 
     @property
     def num_bytes(self) -> int:
         return self._loaded.num_bytes
 
     def free_bytes(self) -> int:
-        return memory_probe.free_bytes(self._loaded.device)
-
-    def load(self) -> Mapping[str, Network]:
-        return self._loaded.load()
-
-    def unload(self) -> None:
-        self._loaded.unload()
+        return memory_probe.free_bytes(self.device)
 
     @property
     def info(self) -> ModelInfo:
@@ -119,29 +109,10 @@ class DiffusersModel:
 
         Raises `InvalidRequestError` for a request that the checkpoint does not support.
         """
-        self._check(params, guidance)
-        pipeline = self._loaded.copy(guidance)
-        arguments = self._arguments(params, steps, guidance)
-        return self._forwards(pipeline, arguments, params, self.family.calls_per_step(guidance))
-
-    def _check_cache(self, cache: caches.Cache) -> None:
-        if cache.method not in self.family.caches:
-            supported = ", ".join(sorted(self.family.caches)) or "none"
-            raise SettingsError(
-                f"model {self._id!r}: cache.method is {cache.method!r}, which"
-                f" {self.family.pipeline} does not support; supported: {supported}"
-            )
-        sampler = self._loaded.checkpoint.sampler
-        makes_two_calls = any(name in sampler for name in _TWO_CALL_SAMPLERS)
-        num_calls = 2 * self.steps - 1 if makes_two_calls else self.steps
-        caches.check_steps(f"model {self._id!r}, cache", cache, num_calls)
-
-    def _arguments(
-        self, params: ImageParams, steps: int, guidance: float | None
-    ) -> Mapping[str, Any]:
         import torch
 
-        return {
+        self._check(params, guidance)
+        arguments = {
             "prompt": params.prompt,
             "width": params.width,
             "height": params.height,
@@ -152,25 +123,36 @@ class DiffusersModel:
             **self.family.call_kwargs,
             **self.family.prompt_kwargs(guidance, params.negative_prompt),
         }
+        pipeline = self._loaded.copy(guidance)
+        return self._forwards(pipeline, arguments, params, self.family.calls_per_step(guidance))
+
+    def _check_cache(self, cache: caches.Cache) -> None:
+        if cache.method not in self.family.caches:
+            supported = ", ".join(sorted(self.family.caches)) or "none"
+            raise SettingsError(
+                f"model {self._id!r}: cache.method is {cache.method!r}, which"
+                f" {self.family.pipeline} does not support; supported: {supported}"
+            )
+        _, sampler = self._loaded.checkpoint.components["scheduler"]
+        makes_two_calls = any(name in sampler for name in _TWO_CALL_SAMPLERS)
+        num_calls = 2 * self.steps - 1 if makes_two_calls else self.steps
+        caches.check_steps(f"model {self._id!r}, cache", cache, num_calls)
 
     def _check(self, params: ImageParams, guidance: float | None) -> None:
         self._check_length("prompt", params.prompt)
         if not params.negative_prompt:
             return
-        if not self._supports_negative_prompt(guidance):
+        denoiser = getattr(self._loaded.pipeline, self.family.denoiser)
+        # Latent consistency models take the guidance as an input of the network.
+        is_distilled = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
+        has_negative = self.family.has_negative_prompt and self.family.is_guided(guidance)
+        if is_distilled or not has_negative:
             raise InvalidRequestError(
                 f"negative_prompt is not supported by model {params.model!r}, which runs without"
                 ' classifier-free guidance; omit it or send ""',
                 param="negative_prompt",
             )
         self._check_length("negative_prompt", params.negative_prompt)
-
-    def _supports_negative_prompt(self, guidance: float | None) -> bool:
-        denoiser = getattr(self._loaded.pipeline, self.family.denoiser)
-        # Latent consistency models take the guidance as an input of the network.
-        is_distilled = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
-        has_negative = self.family.has_negative_prompt and self.family.is_guided(guidance)
-        return has_negative and not is_distilled
 
     def _check_length(self, param: str, text: str) -> None:
         family, pipeline = self.family, self._loaded.pipeline
@@ -187,91 +169,69 @@ class DiffusersModel:
                 )
 
     def _forwards(
-        self,
-        pipeline: Any,
-        arguments: Mapping[str, Any],
-        params: ImageParams,
-        calls_per_step: int,
+        self, pipeline: Any, arguments: Mapping[str, Any], params: ImageParams, calls_per_step: int
     ) -> Pipeline:
         from daguerre.models.diffusers import coroutine
 
         num_calls, outputs = 0, None
-        with (
-            self._previews(pipeline, params) as preview,
-            closing(coroutine.run(lambda: _pixels(pipeline(**arguments)))) as task,
-        ):
+        preview = self._preview(pipeline, params)
+        with closing(coroutine.run(lambda: _pixels(pipeline(**arguments)))) as task:
             while True:
                 try:
-                    module_call = self._resume(task.send, outputs)
+                    network, inputs = self._resume(task.send, outputs)
                 except StopIteration as end:
                     pixels: Pixels = end.value
                     return pixels
-                network, step = module_call.network, None
+                step = None
                 if network == self.family.denoiser:
                     num_calls += 1
                     if num_calls % calls_per_step == 0:
                         step = (num_calls // calls_per_step, len(pipeline.scheduler.timesteps))
-                stage = self._stage(network)
-                forward = ForwardRequest(network, module_call.inputs, stage, step, preview)
+                stage = self._stages.get(network, "encode")
+                forward = ForwardRequest(network, inputs, stage, step, preview)
                 if stage != "encode":
                     outputs = yield forward
                 elif (outputs := self._loaded.embeddings.get(forward)) is None:
                     outputs = yield forward
                     self._loaded.embeddings.put(forward, outputs)
 
-    @contextmanager
-    def _previews(self, pipeline: Any, params: ImageParams) -> Iterator[Preview | None]:
-        """Yields the function that draws a preview after a step, or None."""
+    def _preview(self, pipeline: Any, params: ImageParams) -> Preview | None:
+        """The function that draws a preview after a step."""
         from daguerre.models.diffusers.previews.latent_rgb import unscale_latents
         from daguerre.models.diffusers.previews.predicted_x0 import PredictedX0
 
         latent_to_rgb, vae = self._loaded.latent_to_rgb, pipeline.vae
         if not params.num_previews or latent_to_rgb is None:
-            yield None
-            return
+            return None
         predicted = PredictedX0(pipeline.scheduler)
-        with predicted.attach():
-            yield lambda outputs: latent_to_rgb.pixels(
-                unscale_latents(vae, predicted.latents, params.width, params.height)
-            )
+        return lambda outputs: latent_to_rgb.pixels(
+            unscale_latents(vae, predicted.latents(), params.width, params.height)
+        )
 
     def _resume(
-        self, send: Callable[[Outputs | None], ModuleCall], outputs: Outputs | None
-    ) -> ModuleCall:
-        """Resumes the pipeline until its next call of a network.
+        self, send: Callable[[Outputs | None], tuple[str, Inputs]], outputs: Outputs | None
+    ) -> tuple[str, Inputs]:
+        """Resumes the pipeline until its next call of a network; returns its name and the inputs.
 
         Raises `InternalError` if it used a global random generator, whose state no seed decides.
         """
         import torch
 
         before = self._random_states()
-        module_call = send(outputs)
+        call = send(outputs)
         if not all(map(torch.equal, before, self._random_states())):
             sampler = type(self._loaded.pipeline.scheduler).__name__
             raise InternalError(
                 f"the sampler {sampler} draws random numbers that do not depend on the seed;"
                 " choose another one in the checkpoint's scheduler folder"
             )
-        return module_call
+        return call
 
     def _random_states(self) -> list[torch.Tensor]:
         import torch
 
         states = [torch.get_rng_state()]
-        if self._loaded.device != "cpu":
-            states.append(torch.cuda.get_rng_state(self._loaded.device))
-        return states
-
-    def _stage(self, network: str) -> Stage:
-        if network == self.family.denoiser:
-            return "denoise"
-        return "decode" if network == DECODER else "encode"
-
-
-def _default_max_batch_size(loaded: LoadedCheckpoint) -> int:
-    """1 on few CPU threads, and with a cache, whose forwards cannot share."""
-    is_fast = loaded.device != "cpu" or can_batch(loaded.num_threads)
-    return DEFAULT_MAX_BATCH_SIZE if is_fast and not loaded.config.cache else 1
+        return states if self.device == "cpu" else [*states, torch.cuda.get_rng_state(self.device)]
 
 
 def _pixels(output: Any) -> Pixels:

@@ -1,7 +1,8 @@
 """Modules of a stock pipeline as networks of the engine, and the proxies that call them.
 
-A proxy replaces a method of a module. A call from a request's coroutine becomes a `ModuleCall` for
-the engine, and the coroutine resumes with the result. Other calls reach the original method.
+A proxy replaces a method of a module. A call from a request's coroutine suspends it: the coroutine
+yields the network's name and the inputs, and resumes with the outputs. Other calls reach the
+original method.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,7 +26,6 @@ from daguerre.models.diffusers.call_packing import (
     tree_flatten,
     tree_unflatten,
     unpack_call,
-    without_cache_state,
 )
 from daguerre.models.diffusers.executors.base import (
     EagerExecutor,
@@ -48,39 +47,33 @@ logger = logging.getLogger(__name__)
 _IGNORED_ARGUMENT = "generator"
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleCall:
-    """A call of a network that a pipeline waits for."""
-
-    network: str
-    inputs: Inputs
-
-
 class TorchNetwork:
-    """A module's method, run by an executor. All tensors in its result have rows on axis 0.
+    """A module's method, which its constructor replaces by a proxy, run by an executor.
 
-    An executor that fails is replaced by torch's eager mode for the rest of the process.
+    All tensors in the result have rows on axis 0. An executor that fails is replaced by torch's
+    eager mode for the rest of the process.
     """
 
     def __init__(
         self,
         name: str,
         module: Any,
-        method: Callable[..., Any],
+        method: str,
         target: ExecutionTarget,
         layout: InputLayout = PLAIN,
         hooks: CacheHooks | None = None,
     ) -> None:
-        self.name, self.layout, self.hooks = name, layout, hooks
+        self.name, self.hooks = name, hooks
         self.memory_probe = make_memory_probe(target.device)
-        self.signature = inspect.signature(method)
-        self._method, self._target = method, target
-        # Digest of a call's constant part, which holds all of its options -> structure of its
-        # result.
+        self._original = getattr(module, method)
+        self._signature = inspect.signature(self._original)
+        self._target, self._layout = target, layout
+        # Digest of a call's constant part, with all of its options -> structure of its result.
         self._structures: dict[str, Any] = {}
-        self._network_method = NetworkMethod(name, module, self.evaluate)
-        self._eager = EagerExecutor(self._network_method)
+        self._method = NetworkMethod(name, module, self.evaluate)
+        self._eager = EagerExecutor(self._method, target)
         self._executor = self._make_executor()
+        setattr(module, method, self._proxy())
 
     @property
     def fingerprint(self) -> str:
@@ -100,29 +93,41 @@ class TorchNetwork:
 
     def evaluate(self, inputs: Inputs) -> tuple[Any, Outputs]:
         """Calls the method eagerly; returns the structure of the result and its tensors."""
-        bound = inspect.BoundArguments(self.signature, OrderedDict(unpack_call(inputs)))
+        bound = inspect.BoundArguments(self._signature, OrderedDict(unpack_call(inputs)))
         with self.hooks.installed(inputs) if self.hooks else nullcontext():
-            return tree_flatten(self._method(*bound.args, **bound.kwargs), self.layout)
+            return tree_flatten(self._original(*bound.args, **bound.kwargs), self._layout)
 
-    def result(self, inputs: Inputs, outputs: Outputs) -> Any:
-        """Assembles what the method returns for these inputs from the network's outputs."""
+    def _proxy(self) -> Callable[..., Any]:
+        @functools.wraps(self._original)
+        def proxy(*args: Any, **kwargs: Any) -> Any:
+            if not coroutine.is_inside():
+                return self._original(*args, **kwargs)
+            arguments = dict(self._signature.bind(*args, **kwargs).arguments)
+            arguments.pop(_IGNORED_ARGUMENT, None)
+            inputs = pack_call(arguments, self._layout)
+            state = {CACHE_STATE_INPUT: self.hooks.current_state()} if self.hooks else {}
+            outputs = coroutine.request_forward((self.name, {**inputs, **state}))
+            tensors = {str(number): output for number, output in enumerate(outputs)}
+            return tree_unflatten(self._structure(inputs), tensors)
+
+        return proxy
+
+    def _structure(self, inputs: Inputs) -> Any:
+        """Structure of what the method returns for these inputs."""
         digest = call_constant(inputs).digest
         if digest not in self._structures:
-            self._structures[digest] = self._output_structure(without_cache_state(inputs))
-        tensors = {str(number): output for number, output in enumerate(outputs)}
-        return tree_unflatten(self._structures[digest], tensors)
-
-    def _output_structure(self, inputs: Inputs) -> Any:
-        try:
-            return output_structure(self._network_method, inputs)
-        except Exception:  # a method that reads values may raise anything
-            return self.evaluate(inputs)[0]
+            try:
+                structure = output_structure(self._method, inputs)
+            except Exception:  # a method that reads values may raise anything
+                structure = self.evaluate(inputs)[0]
+            self._structures[digest] = structure
+        return self._structures[digest]
 
     def _make_executor(self) -> Executor:
-        if self.layout.ragged or self.layout.value_dependent:
+        if self._layout.ragged or self._layout.value_dependent:
             return self._eager  # tracing would fix values of the example
         try:
-            return make_executor(self._network_method, self._target)
+            return make_executor(self._method, self._target)
         except Exception as error:  # a runtime may raise anything
             logger.warning("%s runs eagerly: %s", self.name, _one_line(error))
             return self._eager
@@ -141,33 +146,6 @@ class TorchNetwork:
             self._executor = self._eager
             failed.release()
             raise NetworkChanged(f"{self.name} ran on {failed.fingerprint}") from error
-
-
-def patch_module(
-    name: str,
-    module: Any,
-    method: str,
-    target: ExecutionTarget,
-    layout: InputLayout = PLAIN,
-    hooks: CacheHooks | None = None,
-) -> TorchNetwork:
-    """Replaces `module.method` by a proxy and returns the network that the proxy calls."""
-    original = getattr(module, method)
-    network = TorchNetwork(name, module, original, target, layout, hooks)
-
-    @functools.wraps(original)
-    def proxy(*args: Any, **kwargs: Any) -> Any:
-        if not coroutine.is_inside():
-            return original(*args, **kwargs)
-        arguments = dict(network.signature.bind(*args, **kwargs).arguments)
-        arguments.pop(_IGNORED_ARGUMENT, None)
-        inputs = pack_call(arguments, layout)
-        if hooks:
-            inputs = {**inputs, CACHE_STATE_INPUT: hooks.current_state()}
-        return network.result(inputs, coroutine.request_forward(ModuleCall(name, inputs)))
-
-    setattr(module, method, proxy)
-    return network
 
 
 def _one_line(error: Exception) -> str:

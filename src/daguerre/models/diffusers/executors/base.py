@@ -6,10 +6,10 @@ catalog select it, never a timing: it determines bits and is part of the network
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -23,6 +23,7 @@ from daguerre.storage.artifact_cache import ArtifactCache
 _MAX_DISTANCE: Mapping[torch.dtype, float] = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 
 ShapeKey: TypeAlias = tuple[str, int]  # signature and number of rows
+Call: TypeAlias = Callable[[Inputs], Outputs]
 
 
 class ExecutorError(Exception):
@@ -55,69 +56,72 @@ class ExecutionTarget:
     fingerprint: str
     store: ArtifactCache | None = None
     is_tf32: bool = False
-    capture_graph: Callable[[NetworkMethod, Inputs], Callable[[Inputs], Outputs]] | None = None
+    capture_graph: Callable[[NetworkMethod, Inputs], Call] | None = None
 
 
-class Executor(Protocol):
-    """Runs one method. Used in the engine's thread only."""
+class Executor:
+    """Runs one method, with a warm-up for each shape. Used in the engine's thread only.
 
-    @property
-    def fingerprint(self) -> str:
-        """What determines bits besides weights, library versions and device."""
+    `fingerprint` is what determines bits besides weights, library versions and device.
+    """
+
+    fingerprint: str
+
+    def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
+        self._method = method
+        self._calls: OrderedDict[ShapeKey, Call] = OrderedDict()  # least recently used first
 
     def warm_up(self, inputs: Inputs) -> Iterator[None]:
         """Compiles for the shape of the inputs; see `HasWarmup.warm_up`."""
+        return self._warm_up_shape(_shape_key(inputs), inputs)
 
-    def __call__(self, inputs: Inputs) -> Outputs: ...
+    def __call__(self, inputs: Inputs) -> Outputs:
+        """Runs the method, after the warm-up if that has not been done."""
+        key = _shape_key(inputs)
+        for _ in self._warm_up_shape(key, inputs):
+            pass
+        return self._run(key, inputs)
 
     def release(self) -> None:
         """Frees what the executor made, because another one takes over."""
+        self._calls.clear()
+
+    def _warm_up_shape(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]:
+        if key not in self._calls and (call := (yield from self._build(key, inputs))):
+            self._calls[key] = call
+
+    def _run(self, key: ShapeKey, inputs: Inputs) -> Outputs:
+        if key not in self._calls:
+            return self._run_eagerly(inputs)
+        self._calls.move_to_end(key)
+        return self._calls[key](inputs)
+
+    def _build(self, key: ShapeKey, inputs: Inputs) -> Generator[None, None, Call | None]:
+        """Yields before each part of the work for a new shape; None runs it eagerly this time."""
+        yield from ()
+        return None
+
+    def _evict(self, max_calls: int) -> None:
+        """Drops the least recently used calls, so that one can be added."""
+        while len(self._calls) >= max_calls:
+            self._calls.popitem(last=False)
+
+    def _run_eagerly(self, inputs: Inputs) -> Outputs:
+        return self._method.evaluate(inputs)[1]
 
 
-class EagerExecutor:
+class EagerExecutor(Executor):
     """torch's eager mode: the bits of the stock pipeline."""
 
     fingerprint = "eager"
 
-    def __init__(self, method: NetworkMethod, target: ExecutionTarget | None = None) -> None:
-        self._method = method
-
-    def warm_up(self, inputs: Inputs) -> Iterator[None]:
-        return iter(())
-
     def __call__(self, inputs: Inputs) -> Outputs:
-        return self._method.evaluate(inputs)[1]
-
-    def release(self) -> None:
-        pass
+        return self._run_eagerly(inputs)
 
 
-class ShapedExecutor(ABC):
-    """An executor that compiles for each shape; a call does what `warm_up` has not done."""
-
-    def __init__(self) -> None:
-        # The shape key is computed once for `warm_up` and the call that follows.
-        self._last: tuple[Inputs | None, ShapeKey] = (None, ("", 0))
-
-    def warm_up(self, inputs: Inputs) -> Iterator[None]:
-        return self._warm_up_shape(self._shape_key(inputs), inputs)
-
-    def __call__(self, inputs: Inputs) -> Outputs:
-        for _ in self.warm_up(inputs):
-            pass
-        return self._run(self._shape_key(inputs), inputs)
-
-    @abstractmethod
-    def _warm_up_shape(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]: ...
-
-    @abstractmethod
-    def _run(self, key: ShapeKey, inputs: Inputs) -> Outputs: ...
-
-    def _shape_key(self, inputs: Inputs) -> ShapeKey:
-        if self._last[0] is not inputs:
-            forward = ForwardRequest("", inputs, "denoise")
-            self._last = (inputs, (forward.signature, forward.rows))
-        return self._last[1]
+def _shape_key(inputs: Inputs) -> ShapeKey:
+    forward = ForwardRequest("", inputs, "denoise")
+    return forward.signature, forward.rows
 
 
 def output_structure(method: NetworkMethod, inputs: Inputs) -> Any:
@@ -146,14 +150,11 @@ def assert_close(found: Outputs, expected: Outputs) -> None:
                 f"output {number} is {ours.dtype} {tuple(ours.shape)} instead of"
                 f" {theirs.dtype} {tuple(theirs.shape)}"
             )
-        distance = _relative_distance(ours.double(), theirs.double())
+        difference = (ours.double() - theirs.double()).norm()
+        distance = float(difference / theirs.double().norm().clamp_min(1e-30))
         limit = _MAX_DISTANCE.get(theirs.dtype, 0.0)
         if not distance <= limit:  # NaN fails, too
             raise ExecutorError(
                 f"output {number} differs from torch's by {distance:.2g} of its norm"
                 f" (limit: {limit:g})"
             )
-
-
-def _relative_distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
-    return float((ours - theirs).norm() / theirs.norm().clamp_min(1e-30))

@@ -7,8 +7,8 @@ captured when it occurs for the second time. A graph is used only if it reproduc
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,10 +17,11 @@ import torch
 from daguerre.engine.batching.arrays import is_same
 from daguerre.engine.forward import Inputs, Outputs, is_out_of_memory
 from daguerre.models.diffusers.executors.base import (
+    Call,
     ExecutionTarget,
+    Executor,
     ExecutorError,
     NetworkMethod,
-    ShapedExecutor,
     ShapeKey,
 )
 
@@ -31,78 +32,57 @@ MAX_GRAPHS = 32  # per network; each has inputs and outputs of its own and share
 _NUM_WARMUP_CALLS = 3
 
 
+@dataclass(frozen=True, slots=True)
 class CapturedGraph:
     """A captured call: copies inputs in, replays, and copies outputs out.
 
     `kept` lives as long as the graph, which uses its memory.
     """
 
-    def __init__(
-        self,
-        inputs: Mapping[str, torch.Tensor],
-        outputs: Outputs,
-        replay: Callable[[], None],
-        kept: Any = None,
-    ) -> None:
-        self._inputs, self._outputs, self._replay, self._kept = inputs, outputs, replay, kept
+    inputs: Mapping[str, torch.Tensor]
+    outputs: Outputs
+    replay: Callable[[], None]
+    kept: Any = None
 
     def __call__(self, inputs: Inputs) -> Outputs:
-        for name, tensor in self._inputs.items():
+        for name, tensor in self.inputs.items():
             tensor.copy_(inputs[name])
-        self._replay()
-        outputs: Any = self._outputs
+        self.replay()
+        outputs: Any = self.outputs
         return tuple(output.clone() for output in outputs)
 
 
-class CUDAGraphExecutor(ShapedExecutor):
+class CUDAGraphExecutor(Executor):
     fingerprint = "cuda graphs"
 
     def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
         if target.device.type != "cuda":
             raise ExecutorError(f"CUDA graphs need a CUDA device; the device is {target.device}")
-        super().__init__()
-        self._method = method
+        super().__init__(method, target)
         self._capture = target.capture_graph or GraphCapturer(target.device)
         self._seen: set[ShapeKey] = set()
-        self._out_of_memory: set[ShapeKey] = set()
-        self._graphs: OrderedDict[ShapeKey, Callable[[Inputs], Outputs]] = OrderedDict()  # LRU
-
-    def _warm_up_shape(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]:
-        if key in self._seen and key not in self._graphs and key not in self._out_of_memory:
-            yield
-            self._add(key, inputs)
 
     def _run(self, key: ShapeKey, inputs: Inputs) -> Outputs:
         self._seen.add(key)
-        if key not in self._graphs:
-            return self._method.evaluate(inputs)[1]
-        self._graphs.move_to_end(key)
-        return self._graphs[key](inputs)
+        return super()._run(key, inputs)
 
-    def release(self) -> None:
-        self._graphs.clear()
-
-    def _add(self, key: ShapeKey, inputs: Inputs) -> None:
-        """Captures the call. A shape without memory for a graph stays eager, with the same bits."""
-        while len(self._graphs) >= MAX_GRAPHS:
-            self._graphs.popitem(last=False)
+    def _build(self, key: ShapeKey, inputs: Inputs) -> Generator[None, None, Call | None]:
+        """A graph; without memory for one, the eager call, which has the same bits."""
+        if key not in self._seen:
+            return None
+        yield
+        self._evict(MAX_GRAPHS)
         try:
             graph = self._capture(self._method, inputs)
-            self._check_bits(graph, inputs)
+            replayed, eager = graph(inputs), self._run_eagerly(inputs)
         except Exception as error:  # a runtime may raise anything
             if not is_out_of_memory(error):
                 raise
             logger.warning("out of memory for a CUDA graph of %s with %d rows", *key)
-            self._out_of_memory.add(key)
-        else:
-            self._graphs[key] = graph
-
-    def _check_bits(self, graph: Callable[[Inputs], Outputs], inputs: Inputs) -> None:
-        """A difference would show between the first and the second image of a seed."""
-        replayed: Any = graph(inputs)
-        eager: Any = self._method.evaluate(inputs)[1]
+            return self._run_eagerly
         if not all(map(is_same, replayed, eager)):
             raise ExecutorError("the replay of a CUDA graph differs from the eager call")
+        return graph
 
 
 class GraphCapturer:
@@ -121,7 +101,7 @@ class GraphCapturer:
         }
         call = {**inputs, **own}
         with torch.cuda.device(self._device):
-            stream = self._stream
+            stream, pool = self._stream_and_pool
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 for _ in range(_NUM_WARMUP_CALLS):
@@ -129,14 +109,10 @@ class GraphCapturer:
             torch.cuda.current_stream().wait_stream(stream)
             graph = torch.cuda.CUDAGraph()
             # Other threads of the process may use the device during the capture.
-            with torch.cuda.graph(graph, self._pool, stream, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, pool, stream, capture_error_mode="thread_local"):
                 outputs = method.evaluate(call)[1]
         return CapturedGraph(own, outputs, graph.replay, kept=call)
 
     @cached_property
-    def _stream(self) -> torch.cuda.Stream:
-        return torch.cuda.Stream(self._device)
-
-    @cached_property
-    def _pool(self) -> Any:
-        return torch.cuda.graph_pool_handle()
+    def _stream_and_pool(self) -> tuple[torch.cuda.Stream, Any]:
+        return torch.cuda.Stream(self._device), torch.cuda.graph_pool_handle()

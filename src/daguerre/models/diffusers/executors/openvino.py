@@ -11,8 +11,7 @@ import hashlib
 import logging
 import math
 import warnings
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +24,11 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from daguerre.cpu import has_fast_bfloat16
 from daguerre.engine.forward import Inputs, Outputs, is_out_of_memory
 from daguerre.models.diffusers.executors.base import (
+    Call,
     ExecutionTarget,
+    Executor,
     ExecutorError,
     NetworkMethod,
-    ShapedExecutor,
     ShapeKey,
     assert_close,
     output_structure,
@@ -44,12 +44,12 @@ _FILE = "graph.xml"
 _OUTPUT_TYPES = ["daguerre", "outputs"]  # path of torch's output types in a graph's metadata
 
 
-class OpenVINOExecutor(ShapedExecutor):
+class OpenVINOExecutor(Executor):
     """Without a store, graphs are kept in memory only."""
 
     def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
-        super().__init__()
-        self._method, self._store = method, target.store
+        super().__init__(method, target)
+        self._store = target.store
         if self._store:
             self._store.evict()
         self._core = openvino_core()
@@ -57,28 +57,21 @@ class OpenVINOExecutor(ShapedExecutor):
         self.fingerprint = _fingerprint(self._core, self._config)
         self._network = f"{target.fingerprint} {method.name} {self.fingerprint}"
         self._graphs: dict[str, _Graph] = {}  # by signature
-        self._compiled: OrderedDict[ShapeKey, _Compiled] = OrderedDict()  # LRU
 
-    def _warm_up_shape(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]:
+    def _build(self, key: ShapeKey, inputs: Inputs) -> Generator[None, None, Call]:
         signature, rows = key
         if signature not in self._graphs:
             yield from self._load_or_convert(signature, inputs)
-        if key not in self._compiled:
-            yield
-            while len(self._compiled) >= _MAX_COMPILED:
-                self._compiled.popitem(last=False)
-            graph = self._graphs[signature]
-            if self._store and graph.artifact:
-                self._store.touch(graph.artifact)
-            self._compiled[key] = self._compile(graph.model.clone(), rows)
-
-    def _run(self, key: ShapeKey, inputs: Inputs) -> Outputs:
-        self._compiled.move_to_end(key)
-        return self._compiled[key](_arrays(inputs))
+        yield
+        self._evict(_MAX_COMPILED)
+        graph = self._graphs[signature]
+        if self._store and graph.artifact:
+            self._store.touch(graph.artifact)
+        return self._compile(graph.model.clone(), rows)
 
     def release(self) -> None:
+        super().release()
         self._graphs.clear()
-        self._compiled.clear()
 
     def _load_or_convert(self, signature: str, inputs: Inputs) -> Iterator[None]:
         yield
@@ -86,10 +79,11 @@ class OpenVINOExecutor(ShapedExecutor):
         graph = self._load(name)
         if graph is None:
             logger.info("converting %s for OpenVINO; this can take minutes", signature)
-            _check_traceable(self._method, inputs)
             model = _trace(self._method, inputs)
             yield
-            self._compare(model, inputs)
+            # One row, which also finds a graph that fixed the traced rows.
+            row = _with_rows(inputs, 1)
+            assert_close(self._compile(model.clone(), 1)(row), self._run_eagerly(row))
             yield
             graph = self._save(name, model)
         self._graphs[signature] = graph
@@ -116,18 +110,22 @@ class OpenVINOExecutor(ShapedExecutor):
             )
         return self._load(name) or _Graph(model)
 
-    def _compile(self, model: ov.Model, rows: int) -> _Compiled:
+    def _compile(self, model: ov.Model, rows: int) -> Call:
         # Static shapes: the network of a shape does not depend on which shapes ran before.
         model.reshape({port: [rows, *list(port.partial_shape)[1:]] for port in model.inputs})
-        compiled = self._core.compile_model(model, "CPU", self._config)
+        request = self._core.compile_model(model, "CPU", self._config).create_infer_request()
         types = str(model.get_rt_info(_OUTPUT_TYPES).value).split()
-        return _Compiled(compiled.create_infer_request(), types)
+        dtypes = [torch.bfloat16 if name == "bf16" else None for name in types]
 
-    def _compare(self, model: ov.Model, inputs: Inputs) -> None:
-        """Compares one row with torch, which also finds a graph that fixed the traced rows."""
-        row = _with_rows(inputs, 1)
-        expected = self._method.evaluate(row)[1]
-        assert_close(self._compile(model.clone(), 1)(_arrays(row)), expected)
+        def call(inputs: Inputs) -> Outputs:
+            """The outputs own their memory."""
+            results = request.infer(_arrays(inputs), share_inputs=True)
+            return tuple(
+                torch.from_numpy(np.ascontiguousarray(results[number])).to(dtype)
+                for number, dtype in enumerate(dtypes)
+            )
+
+        return call
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,22 +134,6 @@ class _Graph:
 
     model: ov.Model
     artifact: Artifact | None = None
-
-
-class _Compiled:
-    """A graph for one number of rows; `types` are the names of torch's output types."""
-
-    def __init__(self, request: ov.InferRequest, types: list[str]) -> None:
-        self._request = request
-        self._dtypes = [torch.bfloat16 if name == "bf16" else None for name in types]
-
-    def __call__(self, arrays: list[Any]) -> Outputs:
-        """The outputs own their memory."""
-        results = self._request.infer(arrays, share_inputs=True)
-        return tuple(
-            torch.from_numpy(np.ascontiguousarray(results[number])).to(dtype)
-            for number, dtype in enumerate(self._dtypes)
-        )
 
 
 class _Call(torch.nn.Module):
@@ -167,16 +149,15 @@ class _Call(torch.nn.Module):
         return self._evaluate({**self._inputs, **dict(zip(names, tensors, strict=True))})[1]
 
 
-def _check_traceable(method: NetworkMethod, inputs: Inputs) -> None:
-    """A trace would fix a branch on a value to that of the example."""
+def _trace(method: NetworkMethod, inputs: Inputs) -> ov.Model:
+    """Converts the method. The number of rows is dynamic; all other axes are fixed.
+
+    Raises `ExecutorError` for a branch on a value, which a trace would fix to that of the example.
+    """
     try:
         output_structure(method, inputs)
     except Exception as error:  # the module's code may raise anything
         raise ExecutorError(f"{method.name} depends on the values of tensors: {error}") from error
-
-
-def _trace(method: NetworkMethod, inputs: Inputs) -> ov.Model:
-    """Converts the method. The number of rows is dynamic; all other axes are fixed."""
     example = _with_rows(inputs, _TRACED_ROWS)
     tensors = tuple(example[name] for name in _names(example))
     with warnings.catch_warnings():

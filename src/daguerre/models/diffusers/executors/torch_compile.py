@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -19,10 +18,11 @@ import torch
 
 from daguerre.engine.forward import Inputs, Outputs
 from daguerre.models.diffusers.executors.base import (
+    Call,
     ExecutionTarget,
+    Executor,
     ExecutorError,
     NetworkMethod,
-    ShapedExecutor,
     ShapeKey,
     assert_close,
 )
@@ -35,34 +35,35 @@ logger = logging.getLogger(__name__)
 _MAX_VARIANTS = 4096
 
 
-class TorchCompileExecutor(ShapedExecutor):
+class TorchCompileExecutor(Executor):
     def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
-        super().__init__()
+        super().__init__(method, target)
         self._store, self._artifact = target.store, _configure(target)
         self.fingerprint = f"torch.compile {_compiler(target.device)}"
-        self._method = method
         self._regions = _regions(method.module)
-        self._verified: set[ShapeKey] = set()
 
-    def _warm_up_shape(self, key: ShapeKey, inputs: Inputs) -> Iterator[None]:
-        if key in self._verified:
-            return
+    def _build(self, key: ShapeKey, inputs: Inputs) -> Generator[None, None, Call]:
         yield
         logger.info("compiling %s for %d rows; this happens once per process", *key)
-        expected = self._method.evaluate(inputs)[1]
+        expected = self._run_eagerly(inputs)
         yield
         if self._store and self._artifact:
             self._store.touch(self._artifact)
-        assert_close(self._run(key, inputs), expected)
-        self._verified.add(key)
+        assert_close(self._run_compiled(inputs), expected)
+        return self._run_compiled
+
+    def _run_compiled(self, inputs: Inputs) -> Outputs:
+        for module, call in self._regions.items():
+            module._compiled_call_impl = call
+        try:
+            return self._run_eagerly(inputs)
+        finally:
+            for module in self._regions:
+                module._compiled_call_impl = None
 
     def release(self) -> None:
-        self._verified.clear()
+        super().release()
         self._regions = {}
-
-    def _run(self, key: ShapeKey, inputs: Inputs) -> Outputs:
-        with _installed(self._regions):
-            return self._method.evaluate(inputs)[1]
 
 
 def _configure(target: ExecutionTarget) -> Artifact | None:
@@ -117,14 +118,3 @@ def _compilable_children(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
     for child in module.children():
         children = child if isinstance(child, torch.nn.ModuleList) else (child,)
         yield from (part for part in children if not type(part).__module__.startswith("torch."))
-
-
-@contextmanager
-def _installed(regions: Mapping[torch.nn.Module, Callable[..., Any]]) -> Iterator[None]:
-    for module, call in regions.items():
-        module._compiled_call_impl = call
-    try:
-        yield
-    finally:
-        for module in regions:
-            module._compiled_call_impl = None

@@ -8,24 +8,17 @@ latents.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 
 class PredictedX0:
-    """Prediction of one request's sampler."""
+    """Prediction of one request's sampler, whose `step` it wraps."""
 
     def __init__(self, sampler: Any) -> None:
-        self._sampler = sampler
+        self._sampler, step = sampler, sampler.step
         self._last_step: tuple[torch.Tensor, Any, torch.Tensor] | None = None
-
-    @contextmanager
-    def attach(self) -> Iterator[None]:
-        """Wraps the sampler's `step` for the time of a request."""
-        step = self._sampler.step
 
         @functools.wraps(step)  # pipelines inspect its signature
         def wrapped(
@@ -35,14 +28,8 @@ class PredictedX0:
             self._last_step = (model_output, timestep, sample)
             return stepped
 
-        self._sampler.step = wrapped
-        try:
-            yield
-        finally:
-            del self._sampler.step  # the instance attribute; the class has the method
-            self._last_step = None
+        sampler.step = wrapped
 
-    @property
     def latents(self) -> torch.Tensor:
         """Predicted x0 (1, *) after the last step; the noisy latents for an unknown sampler."""
         assert self._last_step is not None, "no step has completed. This is a bug."
