@@ -70,6 +70,12 @@ class JobContext:
     timeout_s: float | None = None
     wants_progress: bool = False
 
+    @property
+    def log_hint(self) -> str:
+        """Where the cause of a failure is. The Python API has no request IDs."""
+        request = f"request ID {self.request_id} in the server's " if self.request_id else "the "
+        return f"see {request}log"
+
 
 DEFAULT_CONTEXT = JobContext()
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from daguerre.engine.interface import Engine
 from daguerre.engine.thread_engine import ThreadEngine
-from daguerre.params import Event, ImageParams, JobFailed, JobSucceeded
+from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, JobFailed, JobSucceeded
 from engine.networks import ToyModel
 
 AnyEngine = TypeVar("AnyEngine", bound=Engine)
@@ -40,8 +40,10 @@ async def ready(engine: AnyEngine) -> AsyncGenerator[AnyEngine, None]:
         await engine.stop()
 
 
-async def events(engine: Engine, asked: ImageParams) -> list[Event]:
-    return [event async for event in engine.generate(asked)]
+async def events(
+    engine: Engine, asked: ImageParams, context: JobContext = DEFAULT_CONTEXT
+) -> list[Event]:
+    return [event async for event in engine.generate(asked, context)]
 
 
 async def together(

@@ -146,7 +146,7 @@ def test_failure_in_a_pipeline_is_isolated(caplog: pytest.LogCaptureFixture) -> 
             assert pixels(good) and pixels(also_good)
             for end in (poison, wide, classless):
                 assert isinstance(error(end), InternalError)
-                assert str(error(end)) == "the image could not be generated; see the server log"
+                assert str(error(end)) == "the image could not be generated; see the log"
             stats = engine.stats()
             assert (stats.num_succeeded, stats.num_failed) == (2, 3)
             assert pixels((await events(engine, params(1)))[-1]) == pixels(good)

@@ -268,7 +268,7 @@ class Loop:
         if not isinstance(error, DaguerreError):
             logger.error("%s failed", job.name, exc_info=error)
             cause = error
-            error = InternalError("the image could not be generated; see the server log")
+            error = InternalError(f"the image could not be generated; {job.context.log_hint}")
             error.__cause__ = cause
         self.num_failed += 1
         self._remove(job)

@@ -207,7 +207,6 @@ class ThreadEngine(JobQueue):
             self._loop.model_manager.unload_all()
 
     def _load(self) -> None:
-        started_s = self._clock()
         manager = self._loop.model_manager
         for name in manager.preload_ids():
             if self._is_stopping:
@@ -229,7 +228,6 @@ class ThreadEngine(JobQueue):
                 with self._changed:
                     self._failure = f"the model {name} could not be loaded: {text}"
                 return
-        logger.info("preloaded models in %.1f s", self._clock() - started_s)
         with self._changed:
             self._is_loaded = True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -210,18 +211,26 @@ def test_poison(fault: str, caplog: pytest.LogCaptureFixture) -> None:
 
     async def main() -> None:
         async with ready(engine(forward_s=0.01)) as process:
-            for _ in range(2):  # the second time with certificates
-                poison = asyncio.create_task(events(process, asked(99, prompt(fault))))
+            for name in ("first", "second"):  # the second time with certificates
+                context = JobContext(request_id=name)
+                job = asked(99, prompt(fault))
+                poison = asyncio.create_task(events(process, job, context))
                 others = await asyncio.gather(*(events(process, one) for one in wanted))
                 assert [pixels(job[-1]) for job in others] == expected
                 failure = error((await poison)[-1])
                 assert isinstance(failure, InternalError)
-                assert "crashed 2 times" in failure.message
+                assert failure.message == (
+                    "the worker crashed 2 times during this request;"
+                    f" see request ID {name} in the server's log"
+                )
             stats = process.stats()
             assert (stats.num_succeeded, stats.num_failed, stats.num_restarts) == (14, 2, 4)
 
     run(main())
-    assert "fails: each time its worker" in caplog.text
+    for name in ("first", "second"):
+        pattern = rf"request_id={name} failed: its worker crashed 2 times; the last one \(pid \d+\)"
+        assert re.search(pattern, caplog.text)
+    assert re.search(r"worker 0 \(pid \d+\) .*; jobs to retry: \d; restarting in 0 s", caplog.text)
 
 
 def test_model_load_failure(caplog: pytest.LogCaptureFixture) -> None:
@@ -250,7 +259,9 @@ def test_crash_loop_ends(caplog: pytest.LogCaptureFixture) -> None:
         with pytest.raises(NotReadyError, match="loading"):
             await anext(process.generate(asked(1)))
         await until(lambda: bool(process.stats().failure))
-        assert f"exited with status 3; {MAX_FAILED_STARTS} starts failed" in process.stats().failure
+        end = f"exited with status 3; giving up after {MAX_FAILED_STARTS} failed starts"
+        assert process.stats().failure.endswith(end) and end in caplog.text
+        assert "exited with status 3; restarting in 0.5 s" in caplog.text
         assert process.stats().num_restarts == MAX_FAILED_STARTS
         await process.stop()
 
@@ -320,6 +331,8 @@ def test_log_reaches_the_server(caplog: pytest.LogCaptureFixture) -> None:
 
     run(main())
     assert "loaded toy in" in caplog.text
+    workers = {vars(r).get("worker") for r in caplog.records if "loaded" in r.message}
+    assert workers == {0}
     assert "poison in the pipeline" in caplog.text and "Traceback" in caplog.text
     assert {r.levelno for r in caplog.records if "failed" in r.message} == {logging.ERROR}
 
@@ -571,14 +584,15 @@ def test_tenants_share_fairly() -> None:
 
 
 def test_request_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """Errors of a job are logged with its request ID."""
+    """Errors of a job are logged with its request ID, to which the client's message refers."""
 
     async def main() -> None:
         async with ready(engine()) as process:
             for words in ("poison", prompt("kill")):
-                async for _ in process.generate(asked(1, words), JobContext(request_id="req-7")):
-                    pass
+                context = JobContext(request_id="req-7")
+                failure = error((await events(process, asked(1, words), context))[-1])
+                assert "see request ID req-7 in the server's log" in str(failure)
 
     run(main())
-    failed = [r.getMessage() for r in caplog.records if "(request_id=req-7)" in r.getMessage()]
-    assert ["failed" in failed[0], "fails: each time" in failed[1]] == [True, True]
+    failed = [r.getMessage() for r in caplog.records if "request_id=req-7" in r.getMessage()]
+    assert ["failed" in failed[0], "its worker crashed" in failed[1]] == [True, True]

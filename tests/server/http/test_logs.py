@@ -40,6 +40,14 @@ def test_json_line() -> None:
     }
 
 
+def test_number_of_the_worker() -> None:
+    """The record of a worker names it, in both formats."""
+    sent = record("loaded", worker=1, prefix="worker 1: ")
+    assert json.loads(JsonFormatter().format(sent))["worker"] == 1
+    assert ConsoleFormatter().format(sent).endswith(" WARNING daguerre.x worker 1: loaded")
+    assert ConsoleFormatter().format(record("loaded")).endswith(" WARNING daguerre.x loaded")
+
+
 def test_json_traceback() -> None:
     """A traceback is a value of the object, on the same line."""
     try:

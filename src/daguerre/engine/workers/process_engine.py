@@ -224,15 +224,19 @@ class ProcessEngine(JobQueue):
             self._on_event(message.number, message.event)
         self.dispatch()
 
-    def on_worker_died(self, worker: int, reason: str) -> None:
-        for number in self._dispatcher.on_worker_died(worker):
+    def on_worker_died(self, worker: int, reason: str) -> int:
+        num_assigned = self._dispatcher.num_assigned(worker)
+        failed = self._dispatcher.on_worker_died(worker)
+        crashes = f"crashed {MAX_CRASHES_PER_JOB} times"
+        for number in failed:
             job = self._pop(number)
-            name = f"job {number} (request_id={job.context.request_id})"
-            logger.error("%s fails: each time its worker %s", name, reason)
+            text = "request_id=%s failed: its worker %s; the last one %s"
+            logger.error(text, job.context.request_id, crashes, reason)
             self._num_failed += 1
-            text = f"the worker crashed {MAX_CRASHES_PER_JOB} times on this image; not retried"
+            text = f"the worker {crashes} during this request; {job.context.log_hint}"
             job.emit(JobFailed(InternalError(text)))
         self.dispatch()
+        return num_assigned - len(failed)
 
     def on_worker_failed(self, worker: int) -> None:
         failure = self._pool.slots[worker].failure

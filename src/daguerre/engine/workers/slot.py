@@ -61,8 +61,8 @@ class WorkerPoolListener(Protocol):
 
     def on_message(self, worker: int, message: messages.JobMessage) -> None: ...
 
-    def on_worker_died(self, worker: int, reason: str) -> None:
-        """A worker that had been ready has ended; it is replaced."""
+    def on_worker_died(self, worker: int, reason: str) -> int:
+        """A worker that had been ready has ended; returns how many of its jobs are retried."""
 
     def on_worker_failed(self, worker: int) -> None:
         """A worker has ended and is not replaced: it has failed, or the server stops."""
@@ -157,10 +157,14 @@ class WorkerSlot:
     def _back_off(self) -> bool:
         """Pauses after workers that produced nothing; returns whether to start another one."""
         with self._lock:
-            if self._num_fruitless > 1:
-                pause_s = min(_MIN_BACKOFF_S * 2 ** (self._num_fruitless - 2), _MAX_BACKOFF_S)
-                self._lock.wait_for(lambda: self.is_stopping, pause_s)
+            self._lock.wait_for(lambda: self.is_stopping or self.failure, self._backoff_s())
             return not (self.is_stopping or self.failure)
+
+    def _backoff_s(self) -> float:
+        """0 after one worker that produced nothing, then doubling."""
+        if self._num_fruitless < 2:
+            return 0.0
+        return min(_MIN_BACKOFF_S * 2.0 ** (self._num_fruitless - 2), _MAX_BACKOFF_S)
 
     def _run_once(self) -> None:
         """Runs one worker from its start to its end."""
@@ -186,7 +190,9 @@ class WorkerSlot:
     def _on_message(self, message: messages.WorkerMessage) -> None:
         self._watchdog.record_heartbeat()
         if isinstance(message, messages.LogRecordMessage):
-            record = logging.makeLogRecord(message.record)
+            record = logging.makeLogRecord(
+                message.record | {"worker": self.number, "prefix": f"worker {self.number}: "}
+            )
             if logging.getLogger(record.name).isEnabledFor(record.levelno):
                 logging.getLogger(record.name).handle(record)
             return
@@ -232,15 +238,19 @@ class WorkerSlot:
                 return
             self.num_restarts += 1
             self._num_fruitless += 1
-            logger.error("worker %d %s; restarting it", self.number, reason)
+            self._num_failed_starts += not was_ready
+            what = f"worker {self.number} {reason}"
+            next_step = f"restarting in {self._backoff_s():g} s"
             if was_ready:
-                self._listener.on_worker_died(self.number, reason)
-                return
-            self._num_failed_starts += 1
-            if self._num_failed_starts >= MAX_FAILED_STARTS:
-                self.failure = f"worker {self.number} {reason}; {MAX_FAILED_STARTS} starts failed"
-            self._parity.deprioritize(self.number)
-            self._listener.dispatch()
+                num_retried = self._listener.on_worker_died(self.number, reason)
+                next_step = f"jobs to retry: {num_retried}; {next_step}"
+            elif self._num_failed_starts >= MAX_FAILED_STARTS:
+                next_step = f"giving up after {MAX_FAILED_STARTS} failed starts"
+                self.failure = f"{what}; {next_step}"
+            logger.error("%s; %s", what, next_step)
+            if not was_ready:
+                self._parity.deprioritize(self.number)
+                self._listener.dispatch()
 
     def _watchdog_loop(self) -> None:
         with self._lock:

@@ -19,10 +19,11 @@ THROTTLE_S = 10.0
 
 
 class ConsoleFormatter(logging.Formatter):
-    """Time, level, logger and message."""
+    """Time, level, logger, number of the worker, and message."""
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+        text = "%(asctime)s %(levelname)s %(name)s %(prefix)s%(message)s"
+        super().__init__(text, defaults={"prefix": ""})  # the records of workers have one
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         return _time(record)
@@ -40,6 +41,8 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
         }
+        if (worker := getattr(record, "worker", None)) is not None:
+            line["worker"] = worker
         fields = getattr(record, "fields", None)
         line |= fields if isinstance(fields, dict) else {"message": _truncate(record.getMessage())}
         if record.exc_info:
