@@ -50,7 +50,7 @@ from daguerre.params import (
 from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.server.server import Server
 from daguerre.storage import database
-from daguerre.storage.api_keys import Resource, ResourceStore
+from daguerre.storage.resources import Resource, ResourceStore
 
 MODEL = "stable-image-ultra"
 PATH = "/v1/images/generations"

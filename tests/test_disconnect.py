@@ -25,7 +25,7 @@ from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.models.embedded.model import EmbeddedModel
 from daguerre.params import ImageParams
 from daguerre.server.server import Server
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 
 NUM_STEPS = 4
 WAIT_S = 60.0

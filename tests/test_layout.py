@@ -93,7 +93,7 @@ def test_engine_is_independent_of_http(name: str) -> None:
     """The engine and the models import no HTTP, request schema, database, key or base64 module."""
     known = {other.split(".")[0] for other in imports(name)}
     assert known & WIRE == set()
-    keys = {"daguerre.storage.api_keys", "daguerre.storage.database", "daguerre.cli.credentials"}
+    keys = {"daguerre.storage.resources", "daguerre.storage.database", "daguerre.cli.credentials"}
     assert set(imports(name)) & keys == set()
 
 

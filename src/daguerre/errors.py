@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
+MAX_RETRY_AFTER_S = 59
+
 
 class DaguerreError(Exception):
     """Base of all errors; can be pickled, also with its keywords."""

@@ -12,7 +12,7 @@ from conftest import FakeEngine
 
 import daguerre.factory
 from daguerre.cli import main
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 
 HERE = Path(__file__).parent.parent
 

@@ -15,7 +15,7 @@ from daguerre.cli import credentials, provisioning
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.storage import data_dir
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 
 
 @pytest.fixture

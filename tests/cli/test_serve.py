@@ -22,7 +22,7 @@ from PIL import Image
 from cli.conftest import environment, opened
 from daguerre.cli import credentials
 from daguerre.cli.serve import curl
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 
 # `daguerre serve` with a fake engine, in a subprocess.
 SERVE = """

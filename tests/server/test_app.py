@@ -26,7 +26,7 @@ from daguerre.errors import QueueFullError, UnavailableError
 from daguerre.server.app import create_app
 from daguerre.server.http.errors import OutageLog
 from daguerre.server.http.logs import THROTTLE_S
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 
 
 @pytest.mark.parametrize(

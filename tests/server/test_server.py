@@ -22,14 +22,14 @@ from engine import faulty
 from daguerre.config import Settings
 from daguerre.errors import InternalError, SettingsError
 from daguerre.server.server import Server, _on_loop_error, bind_socket
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 
 _PROGRAM = """
 import sys
 from pathlib import Path
 from conftest import FakeEngine, MODEL
 from daguerre.config import Settings
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 from daguerre.server.server import Server
 settings = Settings(home=Path(sys.argv[1]), port=0)
 engine, resources = FakeEngine(), ResourceStore.open(settings.database_url, settings.data_dir())

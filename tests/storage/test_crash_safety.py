@@ -42,7 +42,7 @@ from daguerre.cli import credentials
 from daguerre.cli import provisioning
 from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.config import Settings
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 
 settings = Settings(home=Path(sys.argv[1]), database_url=sys.argv[2])
 acknowledged = Path(sys.argv[3])
@@ -136,7 +136,7 @@ from daguerre.cli import provisioning
 from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.config import Settings
 from daguerre.errors import DaguerreError
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 
 settings, way = Settings(home=Path(sys.argv[1]) / "home"), sys.argv[2]
 store = ResourceStore.open(settings.database_url, settings.data_dir())

@@ -12,7 +12,7 @@ from daguerre.cli import credentials, provisioning
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.storage import data_dir, database
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])

@@ -16,8 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
-from daguerre.storage import api_keys, data_dir, database, idempotency_keys, migrations
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage import data_dir, database, idempotency_keys, migrations, resources
+from daguerre.storage.resources import ResourceStore
 
 
 def test_wal(settings: Settings, store: ResourceStore) -> None:
@@ -53,7 +53,7 @@ def test_two_processes_open_at_once(on_each_database: Settings) -> None:
     """Processes that open an empty database at once all get a working store, migrated once."""
     code = (
         "import sys; from pathlib import Path;"
-        "from daguerre.storage.api_keys import ResourceStore;"
+        "from daguerre.storage.resources import ResourceStore;"
         "print('ready', flush=True); sys.stdin.readline();"
         "store = ResourceStore.open(sys.argv[2], Path(sys.argv[1]));"
         "print(store.create('m', sys.argv[3])[0].alias); store.close()"
@@ -82,7 +82,7 @@ def test_two_processes_open_at_once(on_each_database: Settings) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("table", [api_keys._TABLE, idempotency_keys._TABLE], ids=str)
+@pytest.mark.parametrize("table", [resources._TABLE, idempotency_keys._TABLE], ids=str)
 def test_tables_match_the_migrations(on_each_database: Settings, table: Table) -> None:
     """The migrations create the columns that the code uses."""
     engine = database.open_database(on_each_database.database_url, on_each_database.data_dir())

@@ -36,7 +36,7 @@ def records(settings: Settings, clock: ManualClock) -> Iterator[IdempotencyStore
 
 
 def test_first_request_wins(records: IdempotencyStore, clock: ManualClock) -> None:
-    """Later requests with a key get the fingerprint, the seed and the time of the first."""
+    """Later requests with a key get the digest, the seed and the time of the first."""
     first = IdempotencyRecord("f", 7, 1_000_000)
     assert records.claim("r", "k", "f", 7) == (first, True)
     clock.now += 100

@@ -20,14 +20,14 @@ from daguerre.storage.image_store import (
     REPLAY_TTL_S,
     TOUCH_INTERVAL_S,
     UNFINISHED_TTL_S,
-    CachedImage,
+    ImageFile,
     ImageStore,
 )
 
 MAX_BYTES = 10_000
 URL_TTL_S = 3600
 TTL_S = REPLAY_TTL_S + URL_TTL_S + GRACE_S
-IMAGE = CachedImage(b"\x89PNG" + bytes(range(256)) * 11, 1_700_000_000)
+IMAGE = ImageFile(b"\x89PNG" + bytes(range(256)) * 11, 1_700_000_000)
 
 
 class Objects:
@@ -126,7 +126,7 @@ def test_size_limit(
         store = new_store()
         await store.put(name(3), IMAGE)
         assert Objects(location).names() == {name(1), name(2), name(3)}
-        await store.put(name(4), CachedImage(bytes(9000), 0))
+        await store.put(name(4), ImageFile(bytes(9000), 0))
         assert Objects(location).names() == {name(4)}
 
     run(main())
@@ -175,7 +175,7 @@ def test_larger_than_the_limit(new_store: Callable[[], ImageStore], location: Pa
         store = new_store()
         await store.put(name(0), IMAGE)
         with pytest.raises(UnavailableError, match="image_store_max_bytes=10000"):
-            await store.put(name(1), CachedImage(bytes(MAX_BYTES), 0))
+            await store.put(name(1), ImageFile(bytes(MAX_BYTES), 0))
 
     run(main())
     assert Objects(location).names() == {name(0)}

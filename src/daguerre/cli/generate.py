@@ -62,7 +62,7 @@ def generate(
     """
     from daguerre.cli.contact_sheet import ContactSheet
     from daguerre.factory import read_catalog
-    from daguerre.imagefile.encoding import encode_preview
+    from daguerre.imagefile.encoding import encode_pixels
 
     _configure_logging(settings.log_level)
     if (prompt is None) == (prompts is None):
@@ -80,7 +80,7 @@ def generate(
         return
     sheet_format, contact = _check_sheet(sheet), ContactSheet()
     _generate_all(settings, tasks, on_image=contact.add)
-    output_file.write(sheet, encode_preview(contact.pixels(), sheet_format))
+    output_file.write(sheet, encode_pixels(contact.pixels(), sheet_format))
     click.echo(f"{sheet}  contact sheet")
 
 

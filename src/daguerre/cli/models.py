@@ -19,7 +19,7 @@ from daguerre.config import Settings
 from daguerre.errors import InvalidRequestError, SettingsError
 
 if TYPE_CHECKING:
-    from daguerre.storage.api_keys import Resource
+    from daguerre.storage.resources import Resource
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _database = settings_flags("home", "database_url")

@@ -15,7 +15,7 @@ from daguerre.cli.credentials import ResourceCredentials
 from daguerre.config import Settings
 from daguerre.errors import InvalidRequestError, SettingsError
 from daguerre.factory import read_catalog
-from daguerre.storage.api_keys import Resource, ResourceStore
+from daguerre.storage.resources import Resource, ResourceStore
 
 DEFAULT_ALIAS = "DIFFUSION"
 

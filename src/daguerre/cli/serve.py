@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from daguerre.cli.credentials import ResourceCredentials
     from daguerre.engine.interface import Engine
     from daguerre.server.playground.one_time_login import OneTimeLogin
-    from daguerre.storage.api_keys import ResourceStore
+    from daguerre.storage.resources import ResourceStore
 
 _PROMPT = "a red apple on a wooden table"
 # python3 instead of jq, because this machine has it. An error is printed, not decoded.

@@ -60,7 +60,7 @@ def encode(image: GeneratedImage, *, with_prompt: bool) -> bytes:
     )
 
 
-def encode_preview(
+def encode_pixels(
     pixels: NDArray[np.uint8], output_format: str, quality: int = DEFAULT_COMPRESSION_QUALITY
 ) -> bytes:
     """A file that is marked as AI-generated and has no other metadata.

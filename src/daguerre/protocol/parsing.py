@@ -15,11 +15,11 @@ from daguerre.errors import InvalidRequestError
 from daguerre.protocol.messages import quote_for_message
 from daguerre.protocol.request import (
     AUTO,
-    LINK,
     PATTERN_DESCRIPTIONS,
     RATIO_OF_SIZE,
     REASONS,
     SIZE_OF_RATIO,
+    URL_FORMAT,
     ImageGenerationRequest,
 )
 from daguerre.validation import suggestion
@@ -135,7 +135,7 @@ def _check_combinations(
             f' "{ratio}"; send only one of them, or size "{SIZE_OF_RATIO[ratio]}", or aspect_ratio'
             f' "{ratio_of_size}"',
         )
-    if request.response_format == LINK and request.stream is True:
+    if request.response_format == URL_FORMAT and request.stream is True:
         yield FieldError(
             "response_format",
             'response_format is "url", but stream is true and a stream contains its images; omit'

@@ -27,7 +27,7 @@ from daguerre.params import (
 RATIO_OF_SIZE = {f"{width}x{height}": ratio for ratio, (width, height) in SIZES.items()}
 SIZE_OF_RATIO = {ratio: size for size, ratio in RATIO_OF_SIZE.items()}
 AUTO = "auto"
-LINK = "url"
+URL_FORMAT = "url"
 _LOSSY_FORMATS = [name for name, kind in FORMATS.items() if kind.is_lossy]
 # Fields without a command-line option: they shape the response or are ignored.
 HTTP_ONLY = frozenset(
@@ -114,10 +114,10 @@ class ImageGenerationRequest(BaseModel):
         False, description="Ignore unknown parameters instead of rejecting them."
     )
     n: Integer = Field(1, ge=1, le=1, description="Number of images.")
-    response_format: Annotated[str | None, _one_of("b64_json", "base64", LINK)] = Field(
+    response_format: Annotated[str | None, _one_of("b64_json", "base64", URL_FORMAT)] = Field(
         None,
         description="Whether the response contains the image (`b64_json` or its synonym `base64`)"
-        " or an expiring link (`url`). Default: the server's setting, normally `b64_json`. A stream"
+        " or its signed URL (`url`). Default: the server's setting, normally `b64_json`. A stream"
         " always contains its images.",
     )
     quality: Annotated[

@@ -10,7 +10,7 @@ def images_response(created: int, b64_json: bytes) -> bytes:
     return b'{"created":%d,"data":[{"b64_json":"%s","revised_prompt":""}]}' % (created, b64_json)
 
 
-def link_response(created: int, url: str) -> bytes:
+def url_response(created: int, url: str) -> bytes:
     """Body with the URL of an image."""
     data = [{"url": url, "revised_prompt": ""}]
     return json.dumps({"created": created, "data": data}, separators=(",", ":")).encode("ascii")

@@ -22,12 +22,13 @@ from daguerre.engine.interface import Engine
 from daguerre.engine.workers.cpu_affinity import threads_per_worker
 from daguerre.errors import DaguerreError, SettingsError
 from daguerre.models.catalog import FILE_NAME as CATALOG_FILE
-from daguerre.server.access.rate_limiter import RateLimiter, retry_after_s
+from daguerre.server.access.rate_limiter import RateLimiter
 from daguerre.server.http.errors import OutageLog, error_response, unrouted_response
 from daguerre.server.http.middleware import RequestContextMiddleware
+from daguerre.server.http.retry_after import retry_after_s
 from daguerre.server.http.security_headers import JsonCORSMiddleware
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
-from daguerre.server.idempotency.replay import IdempotencyCoordinator
+from daguerre.server.idempotency.requests import ImageRequests
 from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.server.playground.page import Playground
 from daguerre.server.routes.files import FileEndpoints
@@ -38,9 +39,9 @@ from daguerre.server.routes.models import Models
 from daguerre.server.routes.openapi import document
 from daguerre.server.routes.openapi_page import page
 from daguerre.server.routes.signed_urls import UrlSigner
-from daguerre.storage.api_keys import ResourceStore
 from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.storage.image_store import DIR_NAME, ImageStore
+from daguerre.storage.resources import ResourceStore
 
 PREFIX = "/v1"
 SWEEP_S = 60.0
@@ -56,7 +57,7 @@ def create_app(
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
     image_store, signer = _image_store(settings), _url_signer(settings)
     image_store.prepare()
-    replays = IdempotencyCoordinator(
+    image_requests = ImageRequests(
         IdempotencyStore(resources.database),
         image_store,
         _environment(settings),
@@ -64,9 +65,8 @@ def create_app(
         cache_seeded_requests=settings.cache_seeded_requests,
         embed_prompt=settings.embed_prompt,
     )
-    images = ImageGenerations(
-        _generation_config(settings, image_store), engine, resources, limiter, replays, signer
-    )
+    config = _generation_config(settings, image_store)
+    images = ImageGenerations(config, engine, resources, limiter, image_requests, signer)
     files, models = FileEndpoints(image_store, signer), Models(engine, resources)
     playground, login = Playground(), one_time_login or OneTimeLogin()
     health, openapi = Health(engine), document(settings.public_base_url())
@@ -87,7 +87,7 @@ def create_app(
     ]
     # The label of an endpoint in log and metrics is its last path, the one with the prefix.
     labels = {route.endpoint: route.path for route in routes}
-    middleware = [Middleware(RequestContextMiddleware, limiter, labels, metrics.observe)]
+    middleware = [Middleware(RequestContextMiddleware, limiter.headers, labels, metrics.observe)]
     if origins := settings.cors_origin_list():
         middleware.append(Middleware(JsonCORSMiddleware, origins))
     app = Starlette(

@@ -37,7 +37,7 @@ from daguerre.server.http.h11_protocol import (
     HttpProtocol,
 )
 from daguerre.server.playground.one_time_login import OneTimeLogin
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 
 # Longer than the idle timeout of clients and proxies, so that they close first. Otherwise they
 # could send a request into a closing connection.

@@ -5,24 +5,29 @@ SQLite runs in WAL mode, so readers never wait for a writer. Its file is private
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from sqlite3 import Connection as SQLiteConnection
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from daguerre.errors import SettingsError
+from daguerre.errors import SettingsError, UnavailableError
 from daguerre.storage import data_dir
 from daguerre.storage.migrations import migrate
 
 FILE_NAME = "daguerre.db"
 _BUSY_TIMEOUT_MS = 10_000
 _CONNECT_TIMEOUT_S = 10
+CALL_TIMEOUT_S = 10.0
 # psycopg 3 for every scheme, including the short one that hosting services use.
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
+
+
+T = TypeVar("T")
 
 
 def open_database(url: str, home: Path) -> Engine:
@@ -47,6 +52,16 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection:
         with connection.execution_options(is_writing=True).begin():
             yield connection
+
+
+async def call_database(function: Callable[..., T], *arguments: object) -> T:
+    """Calls a blocking function in a thread; raises `UnavailableError` if it takes too long."""
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            return await asyncio.to_thread(function, *arguments)
+    except TimeoutError as error:
+        message = f"the database did not respond within {CALL_TIMEOUT_S:g} s"
+        raise UnavailableError(message) from error
 
 
 def driver_message(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Idempotency keys: the first request with each key, as a fingerprint and a seed.
+"""Idempotency keys: the first request with each key, as a digest and a seed.
 
 The seed suffices to repeat the response, so neither prompts nor images are stored here, and keys
 only as hashes. Servers that share the database give a key one seed, for 24 hours.
@@ -16,7 +16,7 @@ from functools import partial
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from daguerre.errors import RateLimitError, UnavailableError
+from daguerre.errors import MAX_RETRY_AFTER_S, RateLimitError, UnavailableError
 from daguerre.storage.database import write_transaction
 from daguerre.storage.errors import translate_errors
 
@@ -29,7 +29,7 @@ MAX_KEYS_PER_RESOURCE = 100_000
 class IdempotencyRecord:
     """The first request with a key; `created` is in unix seconds."""
 
-    fingerprint: str
+    request_digest: str
     seed: int
     created: int
 
@@ -39,7 +39,7 @@ _TABLE = sa.Table(
     sa.MetaData(),
     sa.Column("resource_id", sa.Text, primary_key=True),
     sa.Column("key_sha256", sa.Text, primary_key=True),
-    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("request_digest", sa.Text, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
 )
@@ -52,15 +52,15 @@ class IdempotencyStore:
         self._database, self._clock = database, clock
 
     def claim(
-        self, resource_id: str, key: str, fingerprint: str, seed: int
+        self, resource_id: str, key: str, request_digest: str, seed: int
     ) -> tuple[IdempotencyRecord, bool]:
         """The record of the key, and whether this call created it.
 
         Raises `RateLimitError` if the resource has too many keys.
         """
-        record = IdempotencyRecord(fingerprint, seed, int(self._clock()))
+        record = IdempotencyRecord(request_digest, seed, int(self._clock()))
         claim = partial(_get_or_insert, self._database, resource_id, _sha256(key), record)
-        with _available():
+        with _translate_errors():
             try:
                 return claim()
             except IntegrityError:  # another server inserted the key in between; not with SQLite
@@ -68,7 +68,7 @@ class IdempotencyStore:
 
     def release(self, resource_id: str, key: str) -> None:
         """Deletes the record, because the request was refused."""
-        with _available(), write_transaction(self._database) as connection:
+        with _translate_errors(), write_transaction(self._database) as connection:
             connection.execute(sa.delete(_TABLE).where(_is(resource_id, _sha256(key))))
 
 
@@ -85,7 +85,7 @@ def _get_or_insert(
             raise RateLimitError(
                 f"this resource has {MAX_KEYS_PER_RESOURCE} idempotency keys from the last 24"
                 " hours, which is the limit; send requests without a key until some expire",
-                retry_after_s=59,
+                retry_after_s=MAX_RETRY_AFTER_S,
             )
         values = {"resource_id": resource_id, "key_sha256": key_sha256, **asdict(record)}
         connection.execute(sa.insert(_TABLE).values(values))
@@ -100,7 +100,7 @@ def _sha256(key: str) -> str:
     return hashlib.sha256(key.encode("ascii")).hexdigest()
 
 
-def _available() -> AbstractContextManager[None]:
+def _translate_errors() -> AbstractContextManager[None]:
     outage = UnavailableError(
         "cannot store the Idempotency-Key; try again, or send the request without one",
         retry_after_s=5,

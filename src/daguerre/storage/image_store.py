@@ -46,7 +46,7 @@ _ERRORS = (BaseError, OSError, SettingsError)
 
 
 @dataclass(frozen=True, slots=True)
-class CachedImage:
+class ImageFile:
     """The bytes of an image file and when it was made, in unix seconds."""
 
     file: bytes
@@ -78,11 +78,11 @@ class ImageStore:
         if self.is_enabled and not self._location.startswith("s3://"):
             self._prepare_directory()
 
-    async def get(self, name: str, max_idle_s: float = math.inf) -> CachedImage | None:
+    async def get(self, name: str, max_idle_s: float = math.inf) -> ImageFile | None:
         """None if the object is missing, damaged or was not used in the last `max_idle_s`."""
         if not _NAME.fullmatch(name):
             return None
-        with _available():
+        with _translate_errors():
             try:
                 found = await self._objects.get_async(name)
                 content = bytes(await found.bytes_async())
@@ -95,7 +95,7 @@ class ImageStore:
                 await self._objects.put_async(name, content)
         return image
 
-    async def put(self, name: str, image: CachedImage) -> None:
+    async def put(self, name: str, image: ImageFile) -> None:
         """Stores the image under a hexadecimal digest with an extension."""
         assert _NAME.fullmatch(name), f"an object named {name!r}. This is a bug."
         content = await asyncio.to_thread(_pack, image)
@@ -105,7 +105,7 @@ class ImageStore:
                 f" image_store_max_bytes={self._max_bytes}",
                 retry_after_s=5,
             )
-        with _available():
+        with _translate_errors():
             async with self._lock:
                 if self._num_bytes + len(content) > self._max_bytes:
                     self._num_bytes = await self._evict(len(content))
@@ -114,7 +114,7 @@ class ImageStore:
 
     async def sweep(self) -> None:
         """Removes expired objects, and what exceeds the limit."""
-        with _available():
+        with _translate_errors():
             async with self._lock:
                 self._num_bytes = await self._evict()
 
@@ -156,23 +156,23 @@ class ImageStore:
         return data_dir.prepare(directory, "image store", "--image-store")
 
 
-def _available() -> AbstractContextManager[None]:
+def _translate_errors() -> AbstractContextManager[None]:
     return translate_errors(
         _ERRORS,
         lambda error: UnavailableError("the image store is unavailable", retry_after_s=5),
     )
 
 
-def _pack(image: CachedImage) -> bytes:
+def _pack(image: ImageFile) -> bytes:
     digest = hashlib.sha256(image.file).digest()
     return image.file + _TRAILER.pack(digest, image.created, _MAGIC)
 
 
-def _unpack(content: bytes) -> CachedImage | None:
+def _unpack(content: bytes) -> ImageFile | None:
     file, trailer = content[: -_TRAILER.size], content[-_TRAILER.size :]
     if len(trailer) < _TRAILER.size:
         return None
     digest, created, magic = _TRAILER.unpack(trailer)
     if magic != _MAGIC or hashlib.sha256(file).digest() != digest:
         return None
-    return CachedImage(file, created)
+    return ImageFile(file, created)

@@ -35,7 +35,7 @@ INITIAL: Migration = (
     CREATE TABLE daguerre_idempotency_keys (
         resource_id TEXT NOT NULL,
         key_sha256 TEXT NOT NULL,
-        fingerprint TEXT NOT NULL,
+        request_digest TEXT NOT NULL,
         seed BIGINT NOT NULL,
         created BIGINT NOT NULL,
         PRIMARY KEY (resource_id, key_sha256)

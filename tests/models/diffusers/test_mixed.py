@@ -22,7 +22,7 @@ import httpx
 import pytest
 from conftest import PATH, wait_until
 
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 
 from .conftest import REASON
 

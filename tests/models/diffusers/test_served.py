@@ -19,7 +19,7 @@ from PIL import Image
 from daguerre.config import Settings
 from daguerre.factory import build_engine, read_catalog
 from daguerre.server.server import Server
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 
 from .conftest import REASON
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import MODEL, PATH, RunningServer, error_of, read_answer
 
-from daguerre.server.access import auth
+from daguerre.storage import database
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
 
@@ -116,7 +116,7 @@ def test_a_slow_remote_database_blocks_no_other_request(
 
     monkeypatch.setattr(server.resources, "is_local", False)
     monkeypatch.setattr(server.resources, "authenticate", silent)
-    monkeypatch.setattr(auth, "DATABASE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(database, "CALL_TIMEOUT_S", 1.0)
     with ThreadPoolExecutor(1) as pool:
         head = {"authorization": f"Bearer {server.key}"}
         waiting = pool.submit(server.client.get, "/v1/models", headers=head)

@@ -18,17 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from starlette.requests import ClientDisconnect
 
 from daguerre.engine.interface import EngineStats
-from daguerre.errors import QueueFullError, RateLimitError
-from daguerre.server.access.rate_limiter import (
-    LOADING_RETRY_AFTER_S,
-    MAX_RETRY_AFTER_S,
-    WINDOW_S,
-    ConcurrencyLimiter,
-    RateLimiter,
-    clamp_retry_after,
-    retry_after_s,
-)
-from daguerre.storage.api_keys import Resource
+from daguerre.errors import MAX_RETRY_AFTER_S, QueueFullError, RateLimitError
+from daguerre.server.access.rate_limiter import WINDOW_S, ConcurrencyLimiter, RateLimiter
+from daguerre.server.http.retry_after import LOADING_RETRY_AFTER_S, clamp_retry_after, retry_after_s
+from daguerre.storage.resources import Resource
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
 
@@ -38,7 +31,7 @@ def resource(limit: int | None, id: str = "r") -> Resource:
 
 
 def take(limiter: RateLimiter, limited: Resource) -> None:
-    with limiter.permit(limited):
+    with limiter.charge(limited):
         pass
 
 
@@ -80,7 +73,7 @@ def test_returned_permits(error: Exception, costs: int) -> None:
     """A failed request returns its permit; a client that disconnects does not."""
     limiter, limited = RateLimiter(ManualClock(1000.0)), resource(3)
     take(limiter, limited)
-    with pytest.raises(type(error)), limiter.permit(limited):
+    with pytest.raises(type(error)), limiter.charge(limited):
         assert remaining(limiter, limited) == 1
         raise error
     assert remaining(limiter, limited) == 2 - costs
@@ -90,7 +83,7 @@ def test_late_failure_returns_no_other_permit() -> None:
     """A request that fails after its minute does not return the permit of another request."""
     clock = ManualClock(1000.0)
     limiter, limited = RateLimiter(clock), resource(2)
-    with pytest.raises(RuntimeError), limiter.permit(limited):
+    with pytest.raises(RuntimeError), limiter.charge(limited):
         clock.now += 61
         take(limiter, limited)
         raise RuntimeError
@@ -182,15 +175,15 @@ def test_concurrency_limit(limit: int) -> None:
     limiter = ConcurrencyLimiter(limit)
     with ExitStack() as held:
         for _ in range(limit - 1):
-            held.enter_context(limiter.acquire(resource(None), READY))
+            held.enter_context(limiter.permit(resource(None), READY))
         for _ in range(3):
-            with limiter.acquire(resource(None), READY):
+            with limiter.permit(resource(None), READY):
                 with (
                     pytest.raises(RateLimitError, match=f"limit: {limit}"),
-                    limiter.acquire(resource(None), READY),
+                    limiter.permit(resource(None), READY),
                 ):
                     pass
-                with limiter.acquire(resource(None, "another key"), READY):
+                with limiter.permit(resource(None, "another key"), READY):
                     pass
     assert not limiter._num_active
 
@@ -200,7 +193,7 @@ def test_no_concurrency_limit() -> None:
     limiter = ConcurrencyLimiter(0)
     with ExitStack() as held:
         for _ in range(1000):
-            held.enter_context(limiter.acquire(resource(None), READY))
+            held.enter_context(limiter.permit(resource(None), READY))
     assert not limiter._num_active
 
 
@@ -208,7 +201,7 @@ def test_concurrency_error_returns_the_place() -> None:
     """A request that fails frees its place."""
     limiter = ConcurrencyLimiter(1)
     for _ in range(2):
-        with pytest.raises(RuntimeError), limiter.acquire(resource(None), READY):
+        with pytest.raises(RuntimeError), limiter.permit(resource(None), READY):
             raise RuntimeError
 
 
@@ -255,7 +248,7 @@ class RateLimiterMachine(RuleBasedStateMachine):
     @rule(id=st.sampled_from("ab"))
     def enter(self, id: str) -> None:
         times, limit = self.current(id), self.LIMITS[id]
-        permit = self.limiter.permit(resource(limit, id))
+        permit = self.limiter.charge(resource(limit, id))
         if len(times) < limit:
             permit.__enter__()
 

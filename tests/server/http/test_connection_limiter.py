@@ -28,7 +28,7 @@ from daguerre.server.http.connection_limiter import (
     MAX_HELD_REJECTED,
     ConnectionLimiter,
     clamp_to_open_file_limit,
-    client_network,
+    client_ip_network,
 )
 from daguerre.server.routes import generations
 
@@ -147,8 +147,8 @@ class ConnectionLimiterMachine(RuleBasedStateMachine):
 
     @invariant()
     def open_connections_match(self) -> None:
-        assert list(self.limiter._networks.items()) == self.open
-        assert self.limiter._num_per_network == Counter(ip for _, ip in self.open)
+        assert list(self.limiter._ip_networks.items()) == self.open
+        assert self.limiter._num_per_ip_network == Counter(ip for _, ip in self.open)
         assert not any(client.is_aborted for client, _ in self.open)
         assert self.limiter._held_rejected == set(self.held)
 
@@ -172,7 +172,7 @@ TestConnectionLimiter = ConnectionLimiterMachine.TestCase
 )
 def test_client_network(one: str, other: str, is_same: bool) -> None:
     """An IPv6 /64 network counts as one client, and a mapped IPv4 address as that IPv4 address."""
-    assert (client_network(one) == client_network(other)) == is_same
+    assert (client_ip_network(one) == client_ip_network(other)) == is_same
 
 
 def test_open_file_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +336,7 @@ from pathlib import Path
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 from conftest import FakeEngine, MODEL
 from daguerre.config import Settings
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 from daguerre.server.server import Server
 settings = Settings(home=Path(sys.argv[1]), port=0, log_format="json")
 resources = ResourceStore.open(settings.database_url, settings.data_dir())

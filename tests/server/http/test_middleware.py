@@ -11,7 +11,6 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from daguerre.server.access.rate_limiter import RateLimiter
 from daguerre.server.http.middleware import (
     CLIENT_CLOSED_REQUEST,
     RequestContext,
@@ -25,7 +24,7 @@ def run_request(
     """The messages sent and the requests observed for one GET."""
     sent: list[Message] = []
     observed: list[RequestContext] = []
-    layer = RequestContextMiddleware(app, RateLimiter(), {}, observed.append)
+    layer = RequestContextMiddleware(app, lambda resource: {}, {}, observed.append)
     scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": []}
 
     async def receive() -> Message:

@@ -1,4 +1,4 @@
-"""Cached seeded requests: off by default, and always the bytes that rendering gives."""
+"""Cached seeded requests: off by default, and always the bytes that generating gives."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def caching(_caching_server: RunningServer) -> Iterator[RunningServer]:
 
 
 def test_off_by_default(tmp_path: Path) -> None:
-    """By default every request is rendered, without a cache header or a stored image."""
+    """By default every image is generated, without a cache header or a stored image."""
     with running(tmp_path) as server:
         answers = [server.generate(seed=5, prompt="off") for _ in range(2)]
         assert len(server.engine.params) == 2
@@ -59,7 +59,7 @@ def test_hit(caching: RunningServer, fields: dict[str, object]) -> None:
     assert len(caching.engine.params) == 1
 
 
-def test_hit_equals_rendering(caching: RunningServer, server: RunningServer) -> None:
+def test_hit_equals_generating(caching: RunningServer, server: RunningServer) -> None:
     """A server without a cache returns the same file."""
     for _ in range(2):
         cached = caching.generate(seed=6, prompt="made", size="1344x768")
@@ -114,7 +114,7 @@ def test_other_weights(caching: RunningServer) -> None:
 
 
 def test_damaged_entry(caching: RunningServer) -> None:
-    """A damaged object is rendered and stored again."""
+    """A damaged object is generated and stored again."""
     first = caching.generate(seed=11)
     for path in (caching.settings.data_dir() / DIR_NAME).iterdir():
         path.write_bytes(path.read_bytes()[:-5])
@@ -153,7 +153,7 @@ def test_resources_do_not_share(caching: RunningServer) -> None:
 
 
 def test_store_failure_is_not_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """If the store fails, requests are rendered and the log says so once in a while."""
+    """If the store fails, images are generated and the log says so once in a while."""
     with running(tmp_path, cache_seeded_requests=True) as server:
         (tmp_path / DIR_NAME).rmdir()
         (tmp_path / DIR_NAME).write_text("a file")

@@ -21,27 +21,27 @@ from daguerre.errors import InvalidRequestError, QueueFullError
 from daguerre.params import SIZES
 from daguerre.protocol.parsing import parse_request
 from daguerre.server import app
-from daguerre.server.idempotency.header import parse_idempotency_key, request_fingerprint
-from daguerre.server.idempotency.replay import IdempotencyCoordinator
+from daguerre.server.idempotency.header import parse_idempotency_key, request_digest
+from daguerre.server.idempotency.requests import ImageRequests
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
 REPLAYED = "idempotent-replayed"
-# Port -> coordinator of each running server; a waiting request is not visible from outside.
-COORDINATORS: dict[int, IdempotencyCoordinator] = {}
+# Port -> requests of each running server; a waiting request is not visible from outside.
+IMAGE_REQUESTS: dict[int, ImageRequests] = {}
 
 
 @contextmanager
 def observed(directory: Path, **settings: Any) -> Iterator[RunningServer]:
-    made: list[IdempotencyCoordinator] = []
+    made: list[ImageRequests] = []
 
-    def make(*arguments: Any, **named: Any) -> IdempotencyCoordinator:
-        made.append(IdempotencyCoordinator(*arguments, **named))
+    def make(*arguments: Any, **named: Any) -> ImageRequests:
+        made.append(ImageRequests(*arguments, **named))
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "IdempotencyCoordinator", make)
         with running(directory, **settings) as server:
-            COORDINATORS[server.settings.port] = made[0]
+            IMAGE_REQUESTS[server.settings.port] = made[0]
             yield server
 
 
@@ -60,7 +60,7 @@ def server(_own_server: RunningServer) -> Iterator[RunningServer]:
 
 def in_flight(server: RunningServer) -> int:
     """Number of requests in progress with a key."""
-    keys = COORDINATORS[server.settings.port]._in_flight.values()
+    keys = IMAGE_REQUESTS[server.settings.port]._in_flight.values()
     return sum(key.num_requests for key in keys)
 
 
@@ -109,13 +109,10 @@ def test_one_key_at_a_time() -> None:
         parse_idempotency_key(sent("a", "a"))
 
 
-def test_request_fingerprint() -> None:
+def test_request_digest() -> None:
     """Every field that changes the response changes it; the spelling of the JSON does not."""
-    plain = request_fingerprint("k", parse_request(BODY))
-    assert (
-        request_fingerprint("k", parse_request({**BODY, "seed": 0, "size": None, "n": 1.0}))
-        == plain
-    )
+    plain = request_digest("k", parse_request(BODY))
+    assert request_digest("k", parse_request({**BODY, "seed": 0, "size": None, "n": 1.0})) == plain
     others: list[dict[str, object]] = [
         {"prompt": "a red fo"},
         {"negative_prompt": "x"},
@@ -124,8 +121,8 @@ def test_request_fingerprint() -> None:
         {"output_compression": 5},
     ]
     others += [{"aspect_ratio": ratio} for ratio in SIZES]
-    prints = [request_fingerprint("k", parse_request({**BODY, **other})) for other in others]
-    assert len({plain, request_fingerprint("l", parse_request(BODY)), *prints}) == len(others) + 2
+    digests = [request_digest("k", parse_request({**BODY, **other})) for other in others]
+    assert len({plain, request_digest("l", parse_request(BODY)), *digests}) == len(others) + 2
 
 
 def test_bad_key_over_http(server: RunningServer) -> None:
@@ -326,7 +323,7 @@ def test_deadline_of_the_owner(server: RunningServer) -> None:
 
 
 def test_after_a_restart(tmp_path: Path) -> None:
-    """After a restart the key gives the same bytes, from the store or rendered again."""
+    """After a restart the key gives the same bytes, from the store or generated again."""
     key = new_key()
     with running(tmp_path) as server:
         resource_key = server.key

@@ -22,7 +22,7 @@ from daguerre.server.routes.signed_urls import SECRET_FILE, UrlSigner
 from daguerre.storage.image_store import DIR_NAME
 
 
-def link(server: RunningServer, **fields: object) -> str:
+def signed_url(server: RunningServer, **fields: object) -> str:
     answer = server.generate(response_format="url", **fields)
     assert answer.status_code == 200, answer.text
     [entry] = answer.json()["data"]
@@ -47,13 +47,13 @@ def signer(settings: Settings, clock: Callable[[], float]) -> UrlSigner:
 
 @pytest.fixture
 def url(server: RunningServer) -> str:
-    return link(server, seed=1)
+    return signed_url(server, seed=1)
 
 
 @pytest.mark.parametrize("output_format", ["png", "jpeg"])
 def test_file(server: RunningServer, output_format: str) -> None:
     """Without an API key the URL gives the bytes that the response would have contained."""
-    address = link(server, seed=2, output_format=output_format)
+    address = signed_url(server, seed=2, output_format=output_format)
     assert address.startswith(f"{server.settings.public_base_url()}/v1/images/files/")
     assert urlsplit(address).path.endswith("." + output_format)
     response = get(address)
@@ -163,7 +163,7 @@ def test_expiry(server: RunningServer, url: str) -> None:
 
 def test_evicted_image(server: RunningServer) -> None:
     """A valid URL of an evicted image is a 404."""
-    address = link(server)
+    address = signed_url(server)
     name = urlsplit(address).path.rpartition("/")[2]
     (server.settings.data_dir() / DIR_NAME / name).unlink()
     response = get(address)
@@ -174,7 +174,7 @@ def test_public_url(tmp_path: Path) -> None:
     """Signed URLs begin with the public address."""
     public = "https://images.example.com/ai"
     with running(tmp_path, public_url=public + "/") as server:
-        address = link(server)
+        address = signed_url(server)
         assert address.startswith(public + "/v1/images/files/")
         behind = address.replace(public, f"http://127.0.0.1:{server.settings.port}")
         assert get(behind).status_code == 200
@@ -202,7 +202,7 @@ def test_openai_package(server: RunningServer) -> None:
 def test_after_a_restart(tmp_path: Path) -> None:
     """Secret and images survive a restart; with another secret no URL is valid."""
     with running(tmp_path) as server:
-        address = urlsplit(link(server))
+        address = urlsplit(signed_url(server))
         server.resources.destroy("DIFFUSION")
     assert mode(tmp_path / SECRET_FILE) == 0o600
     for status in (200, 404):
@@ -224,7 +224,7 @@ def test_shared_secret(tmp_path: Path) -> None:
 def test_side_by_side(server: RunningServer) -> None:
     """Concurrent requests get URLs of their own images."""
     with ThreadPoolExecutor(4) as pool:
-        addresses = list(pool.map(lambda seed: link(server, seed=seed), range(1, 9)))
+        addresses = list(pool.map(lambda seed: signed_url(server, seed=seed), range(1, 9)))
     files = [get(address).content for address in addresses]
     assert len(set(addresses)) == len(set(files)) == 8
 
@@ -267,13 +267,13 @@ def test_replayed_url(server: RunningServer) -> None:
 
 @pytest.fixture
 def in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningServer]:
-    with s3(monkeypatch), running(tmp_path, image_store=f"s3://{BUCKET}/links") as server:
+    with s3(monkeypatch), running(tmp_path, image_store=f"s3://{BUCKET}/images") as server:
         yield server
 
 
 def test_bucket(in_a_bucket: RunningServer) -> None:
     """A bucket serves the file, a part of it, and replays."""
-    address = link(in_a_bucket, seed=3)
+    address = signed_url(in_a_bucket, seed=3)
     whole = get(address)
     plain = in_a_bucket.generate(seed=3).json()["data"][0]["b64_json"]
     assert whole.status_code == 200 and whole.content == base64.b64decode(plain)

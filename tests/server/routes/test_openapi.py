@@ -57,7 +57,7 @@ def test_every_operation_is_served(server: RunningServer) -> None:
     for path, methods in DOCUMENT["paths"].items():
         for method in methods:
             response = server.client.request(method, path.replace("{id}", MODEL))
-            answers = (404,) if "/files/" in path else (200, 401)  # not a valid link
+            answers = (404,) if "/files/" in path else (200, 401)  # not a valid signature
             assert response.status_code in answers, (method, path)
 
 

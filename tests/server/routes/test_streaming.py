@@ -25,7 +25,7 @@ from daguerre.errors import (
     QueueFullError,
     RateLimitError,
 )
-from daguerre.server.idempotency import replay
+from daguerre.server.idempotency import requests
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def test_deadline(tmp_path: Path) -> None:
 
 def test_heartbeats(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream without progress sends comments, and continues afterwards."""
-    monkeypatch.setattr(replay, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(requests, "HEARTBEAT_S", 0.02)
     server.engine.is_held = True
     body = {"model": MODEL, "prompt": "x", "stream": True}
     headers = {"authorization": f"Bearer {server.key}"}

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import TypeVar
-
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from daguerre.errors import AccessDeniedError, AuthenticationError, UnavailableError
+from daguerre.errors import AccessDeniedError, AuthenticationError
 from daguerre.protocol.messages import quote_for_message
 from daguerre.server.http.middleware import RequestContext
-from daguerre.storage.api_keys import Resource, ResourceStore
+from daguerre.storage.database import call_database
+from daguerre.storage.resources import Resource, ResourceStore
 
-T = TypeVar("T")
-DATABASE_TIMEOUT_S = 10.0
 _ADVICE = "send the header 'Authorization: Bearer <key>' with the key of your model resource"
 
 
@@ -36,17 +31,6 @@ async def authenticate(request: Request, resources: ResourceStore) -> Resource:
         )
     RequestContext.of(request).resource = resource
     return resource
-
-
-async def call_database(function: Callable[..., T], *arguments: object) -> T:
-    """Calls a blocking function in a thread; raises `UnavailableError` if it takes too long."""
-    try:
-        async with asyncio.timeout(DATABASE_TIMEOUT_S):
-            return await asyncio.to_thread(function, *arguments)
-    except TimeoutError as error:
-        raise UnavailableError(
-            f"the database did not respond within {DATABASE_TIMEOUT_S:g} s"
-        ) from error
 
 
 def check_access(resource: Resource, model: str) -> None:

@@ -1,8 +1,8 @@
-"""Limits of a key: requests per sliding minute and concurrent requests; and `Retry-After`.
+"""Limits of a key: concurrent requests, and requests per sliding minute.
 
-A request takes its permit before the work starts, so concurrent requests cannot exceed the limit
-together. Only an image, or a client that disconnected while it waited for one, uses the permit up;
-errors (4xx, 5xx) return it.
+A request is charged before the work starts, so concurrent requests cannot exceed the limit
+together. Errors (4xx, 5xx) are refunded. An image is not, nor is a client that disconnects while it
+waits for one.
 """
 
 from __future__ import annotations
@@ -17,21 +17,10 @@ from starlette.requests import ClientDisconnect
 
 from daguerre.engine.interface import EngineStats
 from daguerre.errors import RateLimitError
-from daguerre.storage.api_keys import Resource
+from daguerre.server.http.retry_after import clamp_retry_after
+from daguerre.storage.resources import Resource
 
 WINDOW_S = 60.0
-MAX_RETRY_AFTER_S = 59
-LOADING_RETRY_AFTER_S = 5
-
-
-def clamp_retry_after(seconds: float) -> int:
-    """A value of `Retry-After`: whole seconds from 1 to 59."""
-    return min(max(math.ceil(seconds), 1), MAX_RETRY_AFTER_S)
-
-
-def retry_after_s(stats: EngineStats) -> int:
-    """Estimated time until the accepted jobs are finished, in seconds."""
-    return clamp_retry_after(stats.backlog_s) if stats.is_ready else LOADING_RETRY_AFTER_S
 
 
 class ConcurrencyLimiter:
@@ -42,8 +31,8 @@ class ConcurrencyLimiter:
         self._num_active: Counter[str] = Counter()
 
     @contextmanager
-    def acquire(self, resource: Resource, stats: EngineStats) -> Iterator[None]:
-        """Counts a request until the context ends. Raises `RateLimitError` at the limit."""
+    def permit(self, resource: Resource, stats: EngineStats) -> Iterator[None]:
+        """Holds a permit for one more request. Raises `RateLimitError` at the limit."""
         limit = self._max_concurrent
         if limit and self._num_active[resource.id] >= limit:
             raise RateLimitError(
@@ -68,8 +57,8 @@ class RateLimiter:
         self._swept_s = clock()
 
     @contextmanager
-    def permit(self, resource: Resource) -> Iterator[None]:
-        """Takes a permit, and returns it if the context fails. Raises `RateLimitError`."""
+    def charge(self, resource: Resource) -> Iterator[None]:
+        """Charges a request, and refunds it if the context fails. Raises `RateLimitError`."""
         limit = resource.requests_per_minute
         if limit is None:
             yield

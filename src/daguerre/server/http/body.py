@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from daguerre.errors import BodyTooLargeError, InvalidRequestError, RequestTimeoutError
 from daguerre.protocol.messages import quote_for_message
+from daguerre.protocol.parsing import MAX_PARAM_CHARS
 
 _TOO_DEEP = "the body is nested too deeply; no field has nested values"
 
@@ -82,14 +83,13 @@ def _too_large(size: str, max_bytes: int) -> BodyTooLargeError:
 
 
 def _reject_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found: dict[str, object] = {}
+    fields: dict[str, object] = {}
     for name, value in pairs:
-        if name in found:
-            raise InvalidRequestError(
-                f"the key {quote_for_message(name)} occurs more than once", param=name[:100]
-            )
-        found[name] = value
-    return found
+        if name in fields:
+            message = f"the key {quote_for_message(name)} occurs more than once"
+            raise InvalidRequestError(message, param=name[:MAX_PARAM_CHARS])
+        fields[name] = value
+    return fields
 
 
 def _reject_constant(name: str) -> NoReturn:
@@ -105,7 +105,7 @@ def _check_unicode(fields: dict[str, object]) -> None:
             raise InvalidRequestError(
                 f"{quote_for_message(name)} contains half of a surrogate pair; send both halves or"
                 " the character itself",
-                param=name.encode("ascii", "backslashreplace").decode("ascii")[:100],
+                param=name.encode("ascii", "backslashreplace").decode("ascii")[:MAX_PARAM_CHARS],
             ) from None
         except RecursionError:
             raise InvalidRequestError(_TOO_DEEP) from None

@@ -54,30 +54,30 @@ class ConnectionLimiter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._max_connections, self._max_per_ip = max_connections, max_per_ip
-        self._networks: dict[Connection, str] = {}  # least recently active first
-        self._num_per_network: Counter[str] = Counter()
+        self._ip_networks: dict[Connection, str] = {}  # least recently active first
+        self._num_per_ip_network: Counter[str] = Counter()
         self._held_rejected: set[Connection] = set()
         self._log = ThrottledLogger(logger, "%d connections rejected: %s", clock=clock)
 
-    def admit(self, connection: Connection, network: str = "") -> DaguerreError | None:
+    def admit(self, connection: Connection, ip_network: str = "") -> DaguerreError | None:
         """Counts the connection, or returns the error for its client."""
         error: type[DaguerreError] = UnavailableError
-        rivals, limit, origin = list(self._networks), self._max_connections, ""
-        if self._max_per_ip and self._num_per_network[network] >= self._max_per_ip:
-            rivals = [other for other, used in self._networks.items() if used == network]
+        rivals, limit, origin = list(self._ip_networks), self._max_connections, ""
+        if self._max_per_ip and self._num_per_ip_network[ip_network] >= self._max_per_ip:
+            rivals = [other for other, used in self._ip_networks.items() if used == ip_network]
             error, limit, origin = RateLimitError, self._max_per_ip, " from this IP address"
         if len(rivals) >= limit and not self._evict_one_idle(rivals):
             message = f"{len(rivals)} connections{origin} are open (limit: {limit})"
             self._log.log(message)
             return error(message, retry_after_s=1)
-        self._networks[connection] = network
-        self._num_per_network[network] += 1
+        self._ip_networks[connection] = ip_network
+        self._num_per_ip_network[ip_network] += 1
         return None
 
     def touch(self, connection: Connection) -> None:
         """Marks the connection as the most recently active."""
-        if connection in self._networks:
-            self._networks[connection] = self._networks.pop(connection)
+        if connection in self._ip_networks:
+            self._ip_networks[connection] = self._ip_networks.pop(connection)
 
     def release(self, connection: Connection) -> None:
         """Forgets a closed connection, admitted or rejected."""
@@ -100,14 +100,14 @@ class ConnectionLimiter:
         return True
 
     def _untrack(self, connection: Connection) -> None:
-        network = self._networks.pop(connection, None)
-        if network is not None:
-            self._num_per_network[network] -= 1
-            if not self._num_per_network[network]:
-                del self._num_per_network[network]
+        ip_network = self._ip_networks.pop(connection, None)
+        if ip_network is not None:
+            self._num_per_ip_network[ip_network] -= 1
+            if not self._num_per_ip_network[ip_network]:
+                del self._num_per_ip_network[ip_network]
 
 
-def client_network(address: str) -> str:
+def client_ip_network(address: str) -> str:
     """The unit of per-IP limits: the IPv4 address, or the /64 network of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address)

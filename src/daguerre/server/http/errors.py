@@ -22,8 +22,8 @@ from daguerre.errors import (
     UnavailableError,
 )
 from daguerre.protocol.messages import quote_for_message
-from daguerre.server.access.rate_limiter import clamp_retry_after
 from daguerre.server.http.logs import ThrottledLogger
+from daguerre.server.http.retry_after import clamp_retry_after
 from daguerre.validation import suggestion
 
 logger = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from daguerre.errors import DaguerreError, InvalidRequestError, RequestTimeoutError
-from daguerre.server.http.connection_limiter import ConnectionLimiter, client_network
+from daguerre.server.http.connection_limiter import ConnectionLimiter, client_ip_network
 from daguerre.server.http.errors import error_response
 from daguerre.server.http.logs import ThrottledLogger
 
@@ -68,9 +68,9 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         transport.set_write_buffer_limits(high=0)
         self._idle_since_s = self.loop.time()
         address = self.client[0] if self.client else ""
-        self._rejection = self.limiter.admit(self, client_network(address))
+        self._rejection = self.limiter.admit(self, client_ip_network(address))
         if not self._rejection:
-            self._start_header_timer()
+            self._update_header_timer()
         elif self.limiter.try_hold_rejected(self):
             self._head_timer = self.loop.call_later(_HOLD_REJECTED_S, self.abort)
         else:
@@ -99,7 +99,7 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         if self._is_discarded_body_complete():
             self._restart_keep_alive()
         else:
-            self._start_header_timer()
+            self._update_header_timer()
 
     def handle_events(self) -> None:
         if self.conn.their_state is h11.IDLE and self._is_head_too_large():
@@ -181,7 +181,7 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         num_lines = received.count(b"\n", 0, num_bytes)
         return num_bytes > MAX_HEAD_BYTES or num_lines > MAX_HEAD_LINES
 
-    def _start_header_timer(self) -> None:
+    def _update_header_timer(self) -> None:
         """Starts the timer unless a request is in progress: its head is complete."""
         if self._has_request() or self.transport.is_closing():
             self._stop_header_timer()

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -24,10 +24,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daguerre.errors import DaguerreError, InternalError, NotReadyError, RequestTimeoutError
 from daguerre.params import BatchingMode, ImageParams, JobContext, Timings
-from daguerre.server.access.rate_limiter import LOADING_RETRY_AFTER_S, RateLimiter
 from daguerre.server.http.errors import error_response
+from daguerre.server.http.retry_after import LOADING_RETRY_AFTER_S
 from daguerre.server.http.security_headers import add_security_headers
-from daguerre.storage.api_keys import Resource
+from daguerre.storage.resources import Resource
 
 # nginx's status for a client that disconnected: only in the log and the metrics, never sent.
 CLIENT_CLOSED_REQUEST = 499
@@ -44,6 +44,8 @@ _ORIGIN = re.compile(rb"^https?://[^/]*", re.IGNORECASE)
 _PROBES = ("/healthz", "/readyz", "/metrics")
 
 logger = logging.getLogger("daguerre.requests")
+# Headers of every response to a key of this resource.
+ResourceHeaders: TypeAlias = Callable[[Resource], Mapping[str, str]]
 
 
 def request_id(headers: Headers) -> str:
@@ -122,13 +124,13 @@ class _ResponseSender:
     def __init__(
         self,
         context: RequestContext,
-        limiter: RateLimiter,
+        resource_headers: ResourceHeaders,
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         self._has_started = False
-        self._context, self._limiter = context, limiter
+        self._context, self._resource_headers = context, resource_headers
         self._scope, self._receive, self._send = scope, receive, send
         headers = Headers(scope=scope)
         is_chunked, length = "transfer-encoding" in headers, int(headers.get("content-length", 0))
@@ -167,7 +169,7 @@ class _ResponseSender:
         if context.batching != "exact":  # the same seed may produce other bytes
             headers["x-batching-mode"] = context.batching
         if context.resource:
-            headers.update(self._limiter.headers(context.resource))
+            headers.update(self._resource_headers(context.resource))
         self._must_close = not self._is_body_complete and (
             context.status == RequestTimeoutError.status or not self._can_discard_body
         )
@@ -203,11 +205,12 @@ class RequestContextMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        limiter: RateLimiter,
+        resource_headers: ResourceHeaders,
         routes: Mapping[Any, str],
         observe: Callable[[RequestContext], None],
     ) -> None:
-        self._app, self._limiter, self._observe = app, limiter, observe
+        self._app, self._observe = app, observe
+        self._resource_headers = resource_headers
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -217,7 +220,7 @@ class RequestContextMiddleware:
         scope = to_origin_form(scope)
         context = RequestContext(request_id(Headers(scope=scope)), scope["method"])
         scope.setdefault("state", {})["context"] = context
-        sender = _ResponseSender(context, self._limiter, scope, receive, send)
+        sender = _ResponseSender(context, self._resource_headers, scope, receive, send)
         try:
             await self._app(scope, sender.receive, sender.send)
         except ClientDisconnect:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from daguerre.errors import InvalidRequestError
 from daguerre.protocol.messages import quote_for_message
 from daguerre.server.http.errors import error_response
+from daguerre.server.http.response_headers import RESPONSE_HEADERS
 
 # The policy of pages that set none.
 _STRICT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -22,20 +23,6 @@ _PAGE_HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-frame-options": "DENY",
-}
-# Response headers and their meaning; scripts of an allowed origin may read them.
-RESPONSE_HEADERS = {
-    "x-request-id": "The request's own x-request-id if it has 1 to 128 letters, digits, '.', '_' or"
-    " '-'; else a new one. On every response.",
-    "x-seed": "The seed of the image.",
-    "x-batching-mode": "'throughput' if the same seed may produce different bytes.",
-    "server-timing": "Milliseconds in queue, encode, denoise, decode and file.",
-    "x-cache": "'hit' if the image comes from the image store, 'miss' if it is new and stored.",
-    "idempotent-replayed": "'true' if an earlier request had the same Idempotency-Key.",
-    "x-ratelimit-limit-requests": "Requests per minute, if the key has a limit.",
-    "x-ratelimit-remaining-requests": "Remaining requests, if the key has a limit.",
-    "x-ratelimit-reset-requests": "Time until the oldest request expires, such as '51s', if the key"
-    " has a limit.",
 }
 _METHODS = ("GET", "POST")
 

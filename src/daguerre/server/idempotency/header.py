@@ -44,7 +44,7 @@ def parse_idempotency_key(headers: Headers) -> str | None:
     return key
 
 
-def request_fingerprint(key: str, request: ImageGenerationRequest) -> str:
+def request_digest(key: str, request: ImageGenerationRequest) -> str:
     """Equal for equal requests, however their JSON is written.
 
     It is keyed, so that prompts cannot be guessed from the database.

@@ -10,7 +10,7 @@ from daguerre.errors import NotFoundError
 from daguerre.params import ModelInfo
 from daguerre.protocol.messages import quote_for_message
 from daguerre.server.access.auth import authenticate, check_access
-from daguerre.storage.api_keys import ResourceStore
+from daguerre.storage.resources import ResourceStore
 
 
 def find_model(engine: Engine, model: str) -> ModelInfo:

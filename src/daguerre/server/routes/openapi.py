@@ -12,7 +12,7 @@ from daguerre import __version__, errors
 from daguerre.errors import DaguerreError
 from daguerre.imagefile.encoding import FORMATS
 from daguerre.server.http.deadline import MIN_TIMEOUT_S, TIMEOUT_HEADER
-from daguerre.server.http.security_headers import RESPONSE_HEADERS
+from daguerre.server.http.response_headers import RESPONSE_HEADERS
 from daguerre.server.idempotency.header import HEADER, MAX_KEY_CHARS
 from daguerre.server.routes import sse
 from daguerre.server.routes.openapi_schemas import STRING, reference, schemas

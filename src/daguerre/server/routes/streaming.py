@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError
-from daguerre.imagefile.encoding import encode_preview
+from daguerre.imagefile.encoding import encode_pixels
 from daguerre.params import (
     Event,
     ImageParams,
@@ -27,7 +27,7 @@ from daguerre.params import (
 )
 from daguerre.server.http.deadline import run_with_deadline
 from daguerre.server.http.middleware import SHUTTING_DOWN, RequestContext, internal_error
-from daguerre.server.idempotency.replay import IdempotentRequest
+from daguerre.server.idempotency.requests import ImageRequest
 from daguerre.server.routes import sse
 
 _HEADERS = {
@@ -44,22 +44,22 @@ class ImageStream:
         self,
         engine: Engine,
         context: RequestContext,
-        permit: AbstractContextManager[None],
-        idempotent: AbstractAsyncContextManager[IdempotentRequest],
+        charge: AbstractContextManager[None],
+        opening: AbstractAsyncContextManager[ImageRequest],
         *,
         quality: str | None,
     ) -> None:
         self._engine, self._context, self._quality = engine, context, quality
-        self._permit, self._idempotent = permit, idempotent
+        self._charge, self._opening = charge, opening
         self._has_started = False
         self._num_previews = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            with self._permit:
-                async with self._idempotent as request:
-                    self._context.params = request.params
-                    await run_with_deadline(self._send(send, request), self._context, receive)
+            with self._charge:
+                async with self._opening as image_request:
+                    self._context.params = image_request.params
+                    await run_with_deadline(self._send(send, image_request), self._context, receive)
         except ClientDisconnect:
             raise
         except DaguerreError as error:
@@ -73,35 +73,35 @@ class ImageStream:
             await self._fail(internal_error(self._context), send)
             raise
 
-    async def _send(self, send: Send, request: IdempotentRequest) -> None:
-        on_event = functools.partial(self._on_event, send, request)
-        image, started = await request.load_or_render(self._engine, self._context, on_event)
-        await self._start(send, request)
+    async def _send(self, send: Send, image_request: ImageRequest) -> None:
+        on_event = functools.partial(self._on_event, send, image_request)
+        image, started = await image_request.load_or_generate(self._engine, self._context, on_event)
+        await self._start(send, image_request)
         # In a thread, because base64 of megabytes would block all other requests.
         b64_json = await asyncio.to_thread(base64.b64encode, image.file)
         last = sse.image_event(
-            sse.COMPLETED, request.params, self._quality, b64_json, usage=sse.USAGE
+            sse.COMPLETED, image_request.params, self._quality, b64_json, usage=sse.USAGE
         )
         self._context.file_ms = (time.monotonic() - started) * 1000
         await _write(send, last, is_last=True)
 
-    async def _on_event(self, send: Send, request: IdempotentRequest, event: Event | None) -> None:
+    async def _on_event(self, send: Send, image_request: ImageRequest, event: Event | None) -> None:
         match event:
             case JobQueued(position=position):
-                content = sse.comment(f"queued {position}")
+                data = sse.comment(f"queued {position}")
             case StepCompleted():
-                content = await self._encode_step(event, request.params)
+                data = await self._encode_step(event, image_request.params)
             case _:
-                content = sse.comment("waiting")
-        await self._start(send, request)  # not earlier: a full queue is a 503
-        await _write(send, content)
+                data = sse.comment("waiting")
+        await self._start(send, image_request)  # not earlier: a full queue is a 503
+        await _write(send, data)
 
     async def _encode_step(self, step: StepCompleted, params: ImageParams) -> bytes:
         progress = sse.comment(f"step {step.index}/{step.total}")
         if step.preview is None:
             return progress
         file = await asyncio.to_thread(
-            encode_preview, step.preview, params.output_format, params.compression_quality
+            encode_pixels, step.preview, params.output_format, params.compression_quality
         )
         index, self._num_previews = self._num_previews, self._num_previews + 1
         return progress + sse.image_event(
@@ -112,12 +112,12 @@ class ImageStream:
             partial_image_index=index,
         )
 
-    async def _start(self, send: Send, request: IdempotentRequest) -> None:
+    async def _start(self, send: Send, image_request: ImageRequest) -> None:
         """Starts the response, once."""
         if self._has_started:
             return
         self._has_started = True
-        headers = {**_HEADERS, "x-seed": str(request.params.seed), **request.headers()}
+        headers = {**_HEADERS, "x-seed": str(image_request.params.seed), **image_request.headers()}
         await send({"type": "http.response.start", "status": 200, "headers": Headers(headers).raw})
 
     async def _fail(self, error: DaguerreError, send: Send) -> None:

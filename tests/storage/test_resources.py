@@ -12,7 +12,7 @@ from sqlalchemy import create_mock_engine, text
 
 from daguerre.config import Settings
 from daguerre.errors import InvalidRequestError, NotFoundError, SettingsError, UnavailableError
-from daguerre.storage.api_keys import MAX_REQUESTS_PER_MINUTE, ResourceStore
+from daguerre.storage.resources import MAX_REQUESTS_PER_MINUTE, ResourceStore
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_change_by_another_process(settings: Settings, change: str) -> None:
     assert store.authenticate(key) is not None
     code = (
         "import sys; from pathlib import Path;"
-        "from daguerre.storage.api_keys import ResourceStore;"
+        "from daguerre.storage.resources import ResourceStore;"
         "store = ResourceStore.open(sys.argv[2], Path(sys.argv[1]));"
         f"print(store.{change}('DIFFUSION')); store.close()"
     )

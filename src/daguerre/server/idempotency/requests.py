@@ -1,4 +1,4 @@
-"""Idempotent replays: requests with a known Idempotency-Key, and cached requests with a seed.
+"""Image requests: from the image store, from a shared job, or from a job of their own.
 
 A repeated key gets the seed of the first request. While that one runs, both share its job;
 afterwards the stored image is returned, or generated again: the same seed gives the same bytes.
@@ -31,15 +31,15 @@ from daguerre.params import (
     Timings,
 )
 from daguerre.protocol.request import ImageGenerationRequest
-from daguerre.server.access.auth import call_database
 from daguerre.server.http.errors import OutageLog
 from daguerre.server.http.middleware import RequestContext
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
-from daguerre.server.idempotency.header import HEADER, parse_idempotency_key, request_fingerprint
+from daguerre.server.idempotency.header import HEADER, parse_idempotency_key, request_digest
 from daguerre.server.idempotency.singleflight import InFlightKey
-from daguerre.storage.api_keys import Resource
+from daguerre.storage.database import call_database
 from daguerre.storage.idempotency_keys import IdempotencyRecord, IdempotencyStore
-from daguerre.storage.image_store import REPLAY_TTL_S, CachedImage, ImageStore
+from daguerre.storage.image_store import REPLAY_TTL_S, ImageFile, ImageStore
+from daguerre.storage.resources import Resource
 
 # Proxies close a connection without traffic after 30 s or more.
 HEARTBEAT_S = 10.0
@@ -48,8 +48,8 @@ EventHandler: TypeAlias = Callable[[Event | None], Awaitable[None]]
 
 
 @dataclass(eq=False, slots=True)
-class IdempotentRequest:
-    """A request; with an Idempotency-Key, `params` has the seed of the first request with it.
+class ImageRequest:
+    """One request; with an Idempotency-Key, `params` has the seed of the first request with it.
 
     `object_name` names its image in the store. `reads` and `writes` say whether it uses the store.
     """
@@ -66,14 +66,14 @@ class IdempotentRequest:
     is_replay: bool = False
     is_hit: bool = False
 
-    async def load_or_render(
+    async def load_or_generate(
         self,
         engine: Engine,
         context: RequestContext,
         on_event: EventHandler | None = None,
         *,
         must_store: bool = False,
-    ) -> tuple[CachedImage, float]:
+    ) -> tuple[ImageFile, float]:
         """The image file, and when work on it began, by the monotonic clock.
 
         A failure of the store counts as a miss, unless `must_store`: then an image that cannot be
@@ -83,11 +83,11 @@ class IdempotentRequest:
         image = await self._load()
         self.is_hit = image is not None
         if image is None:
-            generated = await self._render(engine, context, on_event)
+            generated = await self._generate(engine, context, on_event)
             started, timings = time.monotonic(), generated.timings
             # In a thread, because compressing megabytes would block all other requests.
             file = await asyncio.to_thread(encode, generated, with_prompt=self.embed_prompt)
-            image = CachedImage(file, int(time.time()))
+            image = ImageFile(file, int(time.time()))
             await self._store(image, must_store)
         context.timings, context.cache = timings, self._cache
         # All responses to one key are the same, and so is the time in them.
@@ -105,7 +105,7 @@ class IdempotentRequest:
             return "hit"
         return "miss" if self.writes else ""
 
-    async def _render(
+    async def _generate(
         self, engine: Engine, context: RequestContext, on_event: EventHandler | None
     ) -> GeneratedImage:
         # Other requests may join a job with a key, and watch its progress.
@@ -127,14 +127,14 @@ class IdempotentRequest:
                     await on_event(event)
         raise AssertionError("a job ended without JobSucceeded or JobFailed. This is a bug.")
 
-    async def _load(self) -> CachedImage | None:
+    async def _load(self) -> ImageFile | None:
         try:
             return await self.images.get(self.object_name, REPLAY_TTL_S) if self.reads else None
         except UnavailableError as error:
             self.outages.record(error)
             return None
 
-    async def _store(self, image: CachedImage, must_store: bool) -> None:
+    async def _store(self, image: ImageFile, must_store: bool) -> None:
         try:
             if must_store or self.writes:
                 await self.images.put(self.object_name, image)
@@ -144,8 +144,8 @@ class IdempotentRequest:
             self.outages.record(error)
 
 
-class IdempotencyCoordinator:
-    """Coordinates the requests of one server; used from its event loop."""
+class ImageRequests:
+    """The requests of one server, with what they share; used from its event loop."""
 
     def __init__(
         self,
@@ -164,15 +164,15 @@ class IdempotencyCoordinator:
         self._in_flight: dict[tuple[str, str], InFlightKey] = {}
 
     @asynccontextmanager
-    async def begin(
+    async def open(
         self,
         resource: Resource,
         headers: Headers,
         body: ImageGenerationRequest,
         params: ImageParams,
         info: ModelInfo,
-    ) -> AsyncIterator[IdempotentRequest]:
-        """The context lasts until the response is complete.
+    ) -> AsyncIterator[ImageRequest]:
+        """Yields the request, until its response is complete.
 
         Raises `ConflictError` for a key that came with a different request.
         """
@@ -182,41 +182,40 @@ class IdempotencyCoordinator:
             yield self._request(resource, params, info, reads=is_cached, writes=is_cached)
             return
         async with self._joined(resource.id, key) as in_flight:
-            fingerprint = request_fingerprint(key, body)
-            record, is_new = await self._claim(
-                in_flight, resource.id, key, fingerprint, params.seed
-            )
-            if record.fingerprint != fingerprint:
+            digest = request_digest(key, body)
+            record, is_new = await self._claim(in_flight, resource.id, key, digest, params.seed)
+            if record.request_digest != digest:
                 raise ConflictError(
                     f"this {HEADER} was used with a different request in the last 24 hours; use a"
                     " new key for each new request",
                     param=HEADER,
                 )
-            request = self._request(
+            image_request = self._request(
                 resource,
                 replace(params, seed=record.seed),
                 info,
                 reads=self._images.is_enabled and (is_cached or not is_new),
                 writes=self._images.is_enabled,
             )
-            request.in_flight, request.record, request.is_replay = in_flight, record, not is_new
-            yield request
+            image_request.in_flight, image_request.record = in_flight, record
+            image_request.is_replay = not is_new
+            yield image_request
 
     def _request(
         self, resource: Resource, params: ImageParams, info: ModelInfo, *, reads: bool, writes: bool
-    ) -> IdempotentRequest:
+    ) -> ImageRequest:
         digest = self._environment.digest(resource.id, params, info)
         name = f"{digest}.{params.output_format}"
-        return IdempotentRequest(
+        return ImageRequest(
             params, name, self._images, self._outages, self._embed_prompt, reads, writes
         )
 
     async def _claim(
-        self, in_flight: InFlightKey, resource_id: str, key: str, fingerprint: str, seed: int
+        self, in_flight: InFlightKey, resource_id: str, key: str, digest: str, seed: int
     ) -> tuple[IdempotencyRecord, bool]:
         async with in_flight.lock:
             record, is_new = await call_database(
-                self._records.claim, resource_id, key, fingerprint, seed
+                self._records.claim, resource_id, key, digest, seed
             )
         in_flight.created_record |= is_new
         return record, is_new

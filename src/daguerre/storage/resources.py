@@ -105,13 +105,13 @@ class ResourceStore:
     def list(self) -> tuple[Resource, ...]:
         """All resources, the oldest first."""
         query = sa.select(_TABLE).order_by(_TABLE.c.created, _TABLE.c.alias)
-        with _usable(), self.database.connect() as connection:
+        with _translate_database_errors(), self.database.connect() as connection:
             return tuple(_resource(row) for row in connection.execute(query))
 
     def get(self, alias: str) -> Resource:
         alias = normalize_alias(alias)
         query = sa.select(_TABLE).where(_TABLE.c.alias == alias)
-        with _usable(), self.database.connect() as connection:
+        with _translate_database_errors(), self.database.connect() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
             raise self._not_found(alias)
@@ -131,7 +131,7 @@ class ResourceStore:
             key_prefix=key[:_PREFIX_LENGTH],
         )
         row = {**asdict(resource), "key_sha256": _sha256(key)}
-        with _usable(), write_transaction(self.database) as connection:
+        with _translate_database_errors(), write_transaction(self.database) as connection:
             try:
                 connection.execute(sa.insert(_TABLE).values(row))
             except IntegrityError:
@@ -149,7 +149,7 @@ class ResourceStore:
         """
         alias, key = normalize_alias(alias), _new_key()
         values = {"key_sha256": _sha256(key), "key_prefix": key[:_PREFIX_LENGTH]}
-        with _usable(), write_transaction(self.database) as connection:
+        with _translate_database_errors(), write_transaction(self.database) as connection:
             changed = connection.execute(
                 sa.update(_TABLE).where(_TABLE.c.alias == alias).values(**values)
             )
@@ -162,7 +162,7 @@ class ResourceStore:
     def destroy(self, alias: str) -> None:
         """Deletes the resource; its key is invalid from the next request on."""
         alias = normalize_alias(alias)
-        with _usable(), write_transaction(self.database) as connection:
+        with _translate_database_errors(), write_transaction(self.database) as connection:
             removed = connection.execute(sa.delete(_TABLE).where(_TABLE.c.alias == alias))
         if not removed.rowcount:
             raise self._not_found(alias)
@@ -172,7 +172,7 @@ class ResourceStore:
         return NotFoundError(f"no resource {alias}; existing resources: {known}", param="alias")
 
 
-def _usable() -> AbstractContextManager[None]:
+def _translate_database_errors() -> AbstractContextManager[None]:
     return translate_errors(
         SQLAlchemyError,
         lambda error: SettingsError(f"the database failed: {driver_message(error)}"),
