@@ -100,7 +100,8 @@ def metrics_page() -> str:
     )
     return _page(
         "Metrics",
-        "`GET /metrics` returns these in Prometheus' text format. It needs no API key.",
+        "`GET /metrics` returns these in Prometheus' text format, and the `process_` metrics of the"
+        " Prometheus client for the server process. It needs no API key.",
         _table(("name", "type", "labels", "meaning"), rows),
     )
 
@@ -115,7 +116,9 @@ def _metrics() -> list[Metric]:
             route="", status=200, total_s=lambda: 0.0, cache="miss", timings=Timings(), file_ms=0.0
         )
     )
-    return sorted(metrics._registry.collect(), key=lambda metric: metric.name)
+    families = metrics._registry.collect()
+    own = (metric for metric in families if metric.name.startswith("daguerre_"))
+    return sorted(own, key=lambda metric: metric.name)
 
 
 def _sample_name(metric: Metric) -> str:

@@ -30,9 +30,8 @@ import pytest
 from numpy.typing import NDArray
 
 from daguerre.config import Settings
-from daguerre.engine.interface import EngineStats, WorkerStats
+from daguerre.engine.interface import EngineStats, WorkerStats, check_ready
 from daguerre.engine.previews import preview_steps
-from daguerre.engine.scheduling.admission import check_ready
 from daguerre.engine.scheduling.service_time import ServiceTimeEstimate, ServiceTimes
 from daguerre.params import (
     DEFAULT_CONTEXT,

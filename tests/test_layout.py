@@ -76,6 +76,16 @@ def test_no_import_cycle() -> None:
     graphlib.TopologicalSorter(graph).prepare()
 
 
+def test_no_cycle_of_server_packages() -> None:
+    """The packages of the server can be sorted, too."""
+    graph: dict[str, set[str]] = {}
+    for name in of_layer("server"):
+        package = name.rsplit(".", 1)[0]
+        used = {other.rsplit(".", 1)[0] for other in own_imports(name) if layer(other) == "server"}
+        graph.setdefault(package, set()).update(used - {package})
+    graphlib.TopologicalSorter(graph).prepare()
+
+
 def test_settings_end_at_the_top() -> None:
     """Only the outer modules take the whole `Settings`; all others take what they need."""
     users = {name for name in MODULES if "daguerre.config" in own_imports(name)}

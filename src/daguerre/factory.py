@@ -108,6 +108,16 @@ def open_engine(settings: Settings) -> Iterator[Engine]:
         engine.close()
 
 
+def resolve(settings: Settings) -> Settings:
+    """The settings with what a server derives from its machine: the catalog and the threads."""
+    from daguerre.engine.workers.cpu_affinity import threads_per_worker
+
+    num_threads = threads_per_worker(settings.workers, settings.threads_per_worker)
+    file = read_catalog(settings).file
+    catalog = file if file.exists() else None
+    return replace(settings, catalog=catalog, threads_per_worker=num_threads)
+
+
 def worker_settings(settings: Settings) -> Settings:
     """The settings without secrets, and with each worker's number of threads."""
     from daguerre.engine.workers.cpu_affinity import threads_per_worker

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import sqlite3
+import sys
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,7 @@ from conftest import (
     wait_until,
 )
 
+from daguerre import __version__
 from daguerre.config import Settings
 from daguerre.errors import QueueFullError, UnavailableError
 from daguerre.server.app import create_app
@@ -110,7 +112,7 @@ def test_absolute_form_target(server: RunningServer, target: str, status: int) -
 def test_probes(server: RunningServer) -> None:
     """/healthz is always 200; /readyz is 503 with Retry-After until the engine is ready."""
     assert server.client.get("/healthz").json() == {"status": "alive"}
-    assert server.client.get("/readyz").json() == {"status": "ready"}
+    assert server.client.get("/readyz").json() == {"status": "ready", "worker_restarts": 0}
     server.engine.is_ready = False
     assert server.client.get("/healthz").status_code == 200
     response = server.client.get("/readyz")
@@ -200,7 +202,9 @@ def test_metrics(tmp_path_factory: pytest.TempPathFactory) -> None:
     count = 'daguerre_http_requests_total{route="/v1/images/generations",status="%s"}'
     assert (found[count % "200"], found[count % "400"]) == (1, 2)
     assert found['daguerre_http_requests_total{route="other",status="404"}'] == 1
-    assert "script" not in response.text
+    assert "<script>" not in response.text and "_created" not in response.text
+    assert found[f'daguerre_build_info{{version="{__version__}"}}'] == 1
+    assert sys.platform != "linux" or found["process_open_fds"] > 0
     assert found['daguerre_stage_duration_seconds_count{stage="file"}'] == 1
     assert found['daguerre_stage_duration_seconds_sum{stage="denoise"}'] == 0.03
     assert (
@@ -234,14 +238,20 @@ def test_log_line(server: RunningServer, caplog: pytest.LogCaptureFixture) -> No
     server.post(body, x_request_id="good-1")
     server.post({**body, "n": 2}, x_request_id="bad-1")
     server.post(body, key="inf-stolen", x_request_id="bad-2")
-    lines = [record.getMessage() for record in request_records(caplog, 3)]
+    server.post({**body, "unspeakable field": 2}, x_request_id="bad-3")
+    server.client.get(f"/nowhere%0A{'x' * 300}?query")
+    lines = [record.getMessage() for record in request_records(caplog, 5)]
     pattern = (
         r"request_id=good-1 resource=DIFFUSION method=POST route=/v1/images/generations status=200"
         r" total_ms=\d+ size=1344x768 steps=4 queue_ms=2 inference_ms=36"
     )
     assert re.fullmatch(pattern, lines[0])
     assert "request_id=bad-1 resource=DIFFUSION" in lines[1] and "status=400" in lines[1]
+    assert lines[1].endswith(" error_type=InvalidRequestError param=n")
     assert "request_id=bad-2 resource=-" in lines[2] and "status=401" in lines[2]
+    assert lines[2].endswith(" error_type=AuthenticationError")
+    assert lines[3].endswith(" error_type=InvalidRequestError")
+    assert lines[4].endswith(f" path=/nowhere%0A{'x' * 189}")
     for secret in ("unspeakable", "worse", server.key, "inf-stolen"):
         assert secret not in caplog.text
 

@@ -84,7 +84,7 @@ def test_home_that_is_a_file(tmp_path: Path, below: str) -> None:
     with pytest.raises(SettingsError, match="--home or DAGUERRE_HOME") as caught:
         ResourceStore.open("", file / below if below else file)
     assert str(file) in caught.value.message
-    assert below or f"{file} is not a directory" in caught.value.message
+    assert below or f"{file}: it is not a directory" in caught.value.message
     assert file.read_text() == "mine"
 
 

@@ -40,8 +40,9 @@ def serve(settings: Settings) -> None:
     The first start creates the model resource DIFFUSION and its key. When the server listens, it
     prints its address, a link for a browser, the variables for an application and a sample request.
     """
-    from daguerre.factory import open_engine
+    from daguerre.factory import open_engine, resolve
 
+    settings = resolve(settings)
     with open_engine(settings) as engine:
         _serve(settings, engine)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from daguerre.engine.scheduling.service_time import ServiceTimes
+from daguerre.errors import NotReadyError, UnavailableError
 from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, ModelInfo
 
 
@@ -79,3 +80,13 @@ class Engine(Protocol):
         """
 
     def stats(self) -> EngineStats: ...
+
+
+def check_ready(failure: str, is_draining: bool, is_ready: bool) -> None:
+    """Raises `UnavailableError` after a failure, `NotReadyError` while draining or loading."""
+    if failure:
+        raise UnavailableError("the model could not be loaded; see the server log")
+    if is_draining:
+        raise NotReadyError("the server is shutting down and accepts no new requests")
+    if not is_ready:
+        raise NotReadyError("the model is still loading; try again later")

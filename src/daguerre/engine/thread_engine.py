@@ -15,16 +15,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from daguerre.engine.batching.certificates import CertificateStore
-from daguerre.engine.interface import EngineStats
+from daguerre.engine.interface import EngineStats, check_ready
 from daguerre.engine.job import Job, WorkObserver
 from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Model
-from daguerre.engine.scheduling.admission import (
-    Admission,
-    check_deadline,
-    check_ready,
-    check_served,
-)
+from daguerre.engine.scheduling.admission import Admission, check_deadline, check_served
 from daguerre.engine.stream import JobQueue, QueuePositions
 from daguerre.errors import DaguerreError, InternalError, UnavailableError
 from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, ModelInfo

@@ -19,12 +19,10 @@ from starlette.routing import Route
 
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
-from daguerre.engine.workers.cpu_affinity import threads_per_worker
 from daguerre.errors import DaguerreError, SettingsError
-from daguerre.models.catalog import FILE_NAME as CATALOG_FILE
 from daguerre.server.access.rate_limiter import RateLimiter
 from daguerre.server.http.errors import OutageLog, error_response, unrouted_response
-from daguerre.server.http.middleware import RequestContextMiddleware
+from daguerre.server.http.middleware import RequestContext, RequestContextMiddleware
 from daguerre.server.http.retry_after import retry_after_s
 from daguerre.server.http.security_headers import JsonCORSMiddleware
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
@@ -53,10 +51,11 @@ def create_app(
     resources: ResourceStore,
     one_time_login: OneTimeLogin | None = None,
 ) -> Starlette:
-    """The app of one server. It starts and stops the engine."""
+    """The app of one server, which starts and stops the engine; see `factory.resolve`."""
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
     image_store, signer = _image_store(settings), _url_signer(settings)
-    image_store.prepare()
+    if settings.image_store:
+        image_store.prepare()
     image_requests = ImageRequests(
         IdempotencyStore(resources.database),
         image_store,
@@ -128,11 +127,11 @@ def _url_signer(settings: Settings) -> UrlSigner:
 
 def _environment(settings: Settings) -> EnvironmentFingerprint:
     return EnvironmentFingerprint(
-        settings.catalog or settings.data_dir() / CATALOG_FILE,
+        settings.catalog,
         precision=settings.embedded_precision,
         steps=settings.embedded_steps,
         embed_prompt=settings.embed_prompt,
-        threads=threads_per_worker(settings.workers, settings.threads_per_worker),
+        threads=settings.threads_per_worker,
     )
 
 
@@ -151,6 +150,7 @@ def _error_handlers(
     async def on_error(request: Request, error: DaguerreError) -> Response:
         if isinstance(error, SettingsError):  # only for the operator, because it may name files
             raise error
+        RequestContext.of(request).error = error
         outages.record(error)
         stats, headers = engine.stats(), {}
         # A failed engine does not recover.

@@ -114,7 +114,7 @@ def _translate_os_errors(
         yield
     except OSError as error:
         is_file = isinstance(error, FileExistsError)
-        reason = f"{directory} is not a directory" if is_file else error.strerror or str(error)
+        reason = "it is not a directory" if is_file else error.strerror or str(error)
         raise SettingsError(
             f"cannot use the {what} {directory}: {reason}; set a writable directory with {option}"
         ) from error

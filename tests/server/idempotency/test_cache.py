@@ -166,7 +166,9 @@ def test_store_failure_is_not_an_error(tmp_path: Path, caplog: pytest.LogCapture
 def test_unusable_store_is_an_error(tmp_path: Path) -> None:
     """A server with a store that it cannot use does not start."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(SettingsError, match="cannot use the image store .*file is not a directory"):
+    with pytest.raises(
+        SettingsError, match="cannot use the image store .*file: it is not a directory"
+    ):
         with running(tmp_path, image_store=str(tmp_path / "file")):
             pass
 

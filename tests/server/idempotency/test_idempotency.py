@@ -39,7 +39,7 @@ def observed(directory: Path, **settings: Any) -> Iterator[RunningServer]:
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "IdempotencyCoordinator", make)
+        patch.setattr(app, "ImageRequests", make)
         with running(directory, **settings) as server:
             IMAGE_REQUESTS[server.settings.port] = made[0]
             yield server

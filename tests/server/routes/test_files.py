@@ -232,9 +232,10 @@ def test_side_by_side(server: RunningServer) -> None:
 @pytest.mark.parametrize("headers", [{}, {"idempotency_key": "k"}])
 def test_store_unavailable(tmp_path: Path, headers: dict[str, str]) -> None:
     """An image that cannot be stored is a 503 with a Retry-After, free of the rate limit."""
-    (tmp_path / DIR_NAME).write_text("a file")
     body = {"model": MODEL, "prompt": "x", "response_format": "url"}
     with running(tmp_path) as server:
+        (tmp_path / DIR_NAME).rmdir()
+        (tmp_path / DIR_NAME).write_text("a file")
         response = server.post(body, key=server.limited(5), **headers)
     assert response.status_code == 503 and response.headers["retry-after"] == "5"
     assert response.headers["x-ratelimit-remaining-requests"] == "5"
@@ -242,8 +243,8 @@ def test_store_unavailable(tmp_path: Path, headers: dict[str, str]) -> None:
 
 def test_store_disabled(tmp_path: Path) -> None:
     """Without an image store, a request for a URL is a 400 before any work; others succeed."""
-    with running(tmp_path, image_store_max_bytes=0, default_response_format="url") as server:
-        error = error_of(server.generate())
+    with running(tmp_path, image_store_max_bytes=0) as server:
+        error = error_of(server.generate(response_format="url"))
         assert (error["code"], error["param"]) == (400, "response_format")
         assert "image_store_max_bytes" in error["message"] and server.engine.params == []
         assert server.generate(response_format="b64_json").status_code == 200

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from daguerre.errors import NotFoundError, NotReadyError, QueueFullError, UnavailableError
+from daguerre.errors import NotFoundError, QueueFullError
 from daguerre.params import ImageParams, JobContext
 
 # Other load may make the machine half as fast as in the last minute. With 1.5, one in twenty of the
@@ -60,16 +60,6 @@ def check_served(params: ImageParams, served: Collection[str]) -> None:
     if params.model not in served:
         names = ", ".join(served)
         raise NotFoundError(f"model {params.model!r} is not served; served: {names}", param="model")
-
-
-def check_ready(failure: str, is_draining: bool, is_ready: bool) -> None:
-    """Raises `UnavailableError` after a failure, `NotReadyError` while draining or loading."""
-    if failure:
-        raise UnavailableError("the model could not be loaded; see the server log")
-    if is_draining:
-        raise NotReadyError("the server is shutting down and accepts no new requests")
-    if not is_ready:
-        raise NotReadyError("the model is still loading; try again later")
 
 
 def check_deadline(context: JobContext, num_ahead: int, wait_s: float, own_s: float) -> None:

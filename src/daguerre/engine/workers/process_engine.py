@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from daguerre.engine.interface import EngineStats
+from daguerre.engine.interface import EngineStats, check_ready
 from daguerre.engine.scheduling import admission
 from daguerre.engine.stream import JobQueue, QueuePositions
 from daguerre.engine.thread_engine import DRAIN_POLL_S, MAX_QUEUED_PROMPT_BYTES
@@ -166,7 +166,7 @@ class ProcessEngine(JobQueue):
             admission.check_served(params, self._models)
             is_closing = not self._is_started or self._pool.is_stopping or self._is_draining
             is_ready = self._pool.has_been_ready(params.model)
-            admission.check_ready(self._pool.failure, is_closing, is_ready)
+            check_ready(self._pool.failure, is_closing, is_ready)
             self._admission.check_capacity(params)
             ahead = Counter(self._dispatcher.models_ahead_of(context.tenant))
             admission.check_deadline(

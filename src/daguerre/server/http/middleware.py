@@ -41,6 +41,7 @@ _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # Other methods are not logged: a client could send a word as long as a request head.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _ORIGIN = re.compile(rb"^https?://[^/]*", re.IGNORECASE)
+_MAX_PATH_CHARS = 200
 _PROBES = ("/healthz", "/readyz", "/metrics")
 
 logger = logging.getLogger("daguerre.requests")
@@ -63,6 +64,8 @@ class RequestContext:
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
     route: str = UNROUTED
+    path: str = ""  # without the query, percent-encoded
+    error: DaguerreError | None = None
     status: int = CLIENT_CLOSED_REQUEST
     timeout_s: float = math.inf
     exit_stack: ExitStack = field(default_factory=ExitStack)  # permits, released at the end
@@ -104,6 +107,13 @@ class RequestContext:
             "status": self.status,
             "total_ms": round(self.total_s() * 1000),
         }
+        if self.route == UNROUTED:
+            fields["path"] = self.path[:_MAX_PATH_CHARS]
+        if self.error:
+            fields["error_type"] = type(self.error).__name__
+            # Unlike a field's name, text that a client sends as one may have spaces.
+            if _VALID_ID.fullmatch(self.error.param or ""):
+                fields["param"] = str(self.error.param)
         if self.params:
             fields |= {"size": f"{self.params.width}x{self.params.height}", "steps": self.num_steps}
         if self.timings:
@@ -178,6 +188,7 @@ class _ResponseSender:
 
     async def fail(self, error: DaguerreError) -> None:
         """Sends the error unless the response has started; then uvicorn closes the connection."""
+        self._context.error = error
         if not self._has_started:
             await error_response(error)(self._scope, self.receive, self.send)
 
@@ -219,6 +230,7 @@ class RequestContextMiddleware:
             return
         scope = to_origin_form(scope)
         context = RequestContext(request_id(Headers(scope=scope)), scope["method"])
+        context.path = scope.get("raw_path", b"").decode("ascii", "replace")
         scope.setdefault("state", {})["context"] = context
         sender = _ResponseSender(context, self._resource_headers, scope, receive, send)
         try:

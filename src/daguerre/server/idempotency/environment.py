@@ -33,10 +33,10 @@ _VARIABLES = ("CXX", "CUBLAS_WORKSPACE_CONFIG")
 class EnvironmentFingerprint:
     """Fingerprint of this machine, the installed versions, `catalog` and the decisive `settings`.
 
-    The state when the server starts counts. `settings` are JSON values.
+    Read once, when the server starts. `settings` are JSON values.
     """
 
-    def __init__(self, catalog: Path, **settings: object) -> None:
+    def __init__(self, catalog: Path | None, **settings: object) -> None:
         self._fields = {
             "version": __version__,
             "settings": settings,
@@ -45,7 +45,7 @@ class EnvironmentFingerprint:
             "distributions": {name: _version(name) for name in _DISTRIBUTIONS},
             "python": platform.python_version(),
             "machine": [platform.machine(), platform.system(), num_cpus(), *_devices()],
-            "catalog": _read_text(catalog),
+            "catalog": _read_text(catalog) if catalog else "",
         }
 
     def digest(self, resource_id: str, params: ImageParams, info: ModelInfo) -> str:
@@ -68,10 +68,10 @@ def _version(distribution: str) -> str:
 
 def _compiler() -> str:
     """Identity of the C++ compiler, determined without running it."""
-    found = shutil.which(os.environ.get("CXX") or "g++")
-    if found is None:
+    command = shutil.which(os.environ.get("CXX") or "g++")
+    if command is None:
         return ""
-    file = Path(found).resolve()
+    file = Path(command).resolve()
     return f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}"
 
 

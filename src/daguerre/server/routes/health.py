@@ -5,8 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from daguerre.engine.interface import Engine
-from daguerre.engine.scheduling.admission import check_ready
+from daguerre.engine.interface import Engine, check_ready
 
 
 class Health:
@@ -21,4 +20,4 @@ class Health:
     async def ready(self, request: Request) -> Response:
         stats = self._engine.stats()
         check_ready(stats.failure, stats.is_draining, stats.is_ready)
-        return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "ready", "worker_restarts": stats.num_restarts})

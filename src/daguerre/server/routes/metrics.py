@@ -12,12 +12,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
+from daguerre import __version__
 from daguerre.engine.interface import Engine, WorkerStats
 from daguerre.server.http.middleware import RequestContext
 
@@ -25,17 +34,23 @@ _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS_S = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 600)
 
 Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily
-_UNSERVED = "Models that the worker does not serve, because their fingerprint differs."
 _WORKER_METRICS: tuple[tuple[type[Family], str, str, Callable[[WorkerStats], float]], ...] = (
     (GaugeMetricFamily, "up", "1 if the worker is ready.", lambda w: w.is_ready),
-    (GaugeMetricFamily, "jobs", "Jobs sent to the worker.", lambda w: w.num_jobs),
     (
-        CounterMetricFamily,
-        "restarts",
-        "Restarts after a crash or a hang.",
+        *(GaugeMetricFamily, "jobs"),
+        "Jobs assigned to the worker and not finished.",
+        lambda w: w.num_jobs,
+    ),
+    (
+        *(CounterMetricFamily, "restarts"),
+        "Times the worker was replaced: crash, hang or failed start.",
         lambda w: w.num_restarts,
     ),
-    (GaugeMetricFamily, "mismatched_models", _UNSERVED, lambda w: len(w.mismatched_models)),
+    (
+        *(GaugeMetricFamily, "mismatched_models"),
+        "Models that the worker does not serve, because their fingerprint differs.",
+        lambda w: len(w.mismatched_models),
+    ),
 )
 
 
@@ -43,13 +58,16 @@ class Metrics:
     """Observes requests and serves the metrics."""
 
     def __init__(self, engine: Engine) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series of timestamps for each counter
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
         self._registry.register(_EngineCollector(engine))
         counter = functools.partial(Counter, registry=self._registry)
         histogram = functools.partial(Histogram, buckets=_BUCKETS_S, registry=self._registry)
         self._requests = counter(
             "daguerre_http_requests",
-            "HTTP requests. Status 499: the client disconnected.",
+            "HTTP requests. Route 'other': no endpoint. Status 499: the client disconnected. A"
+            " stream that failed has the status of its error event.",
             ("route", "status"),
         )
         self._durations = histogram(
@@ -58,11 +76,13 @@ class Metrics:
             ("route",),
         )
         self._stage_durations = histogram(
-            "daguerre_stage_duration_seconds", "Time of an image in each stage.", ("stage",)
+            "daguerre_stage_duration_seconds",
+            "Time of an image in each stage: queue, encode, denoise, decode or file.",
+            ("stage",),
         )
         self._image_store = counter(
             "daguerre_image_store_requests",
-            "Responses from the image store (hit) and new images stored in it (miss).",
+            "Image store lookups by replays and cached requests: hit or miss.",
             ("result",),
         )
 
@@ -97,12 +117,15 @@ class _EngineCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         stats = self._engine.stats()
+        yield _labelled(
+            GaugeMetricFamily, "build_info", "Version of the server.", "version", {__version__: 1}
+        )
         yield _gauge("ready", "1 if the engine accepts jobs.", stats.is_ready)
         yield _gauge("jobs_queued", "Jobs that are accepted and not started.", stats.num_queued)
         yield _gauge("jobs_running", "Jobs that are started and not finished.", stats.num_running)
         yield _gauge(
             "job_service_time_seconds",
-            "Recent mean time between two finished jobs while all workers are busy.",
+            "Recent mean time per job at full load, in seconds.",
             stats.service_times.mean_service_time_s,
         )
         outcomes = {
@@ -110,14 +133,20 @@ class _EngineCollector(Collector):
             "failed": stats.num_failed,
             "cancelled": stats.num_cancelled,
         }
-        yield _labelled(CounterMetricFamily, "jobs", "Finished jobs.", "outcome", outcomes)
+        yield _labelled(
+            CounterMetricFamily,
+            "jobs",
+            "Ended jobs: succeeded, failed or cancelled.",
+            "outcome",
+            outcomes,
+        )
         yield _counter("forward_passes", "Forward passes of all networks.", stats.num_forwards)
-        yield _counter("batch_rows", "Rows of these forward passes.", stats.num_rows)
+        yield _counter("batch_rows", "Rows in all forward passes.", stats.num_rows)
         certified = CountOf(stats.certificates.values())
         yield _labelled(
             GaugeMetricFamily,
             "batch_certificates",
-            "Batch configurations whose results were verified to be exact, or found inexact.",
+            "Batch configurations that were verified: exact or inexact.",
             "result",
             {"exact": certified[True], "inexact": certified[False]},
         )

@@ -40,7 +40,8 @@ def schemas() -> dict[str, Any]:
         "Model": model,
         "ModelList": _object(object={"const": "list"}, data=_list(model)),
         "AvailableModels": _list(available),
-        "Status": _object(status=STRING),
+        "Liveness": _object(status=STRING),
+        "Readiness": _object(status=STRING, worker_restarts=_INTEGER),
     }
 
 

@@ -123,7 +123,8 @@ class ImageStream:
     async def _fail(self, error: DaguerreError, send: Send) -> None:
         """Sends the error as an event if the response has started."""
         if self._has_started:
-            self._context.status = error.status  # for the log and the metrics
+            # For the log and the metrics.
+            self._context.status, self._context.error = error.status, error
             await _write(send, sse.failed(error), is_last=True)
 
 
