@@ -74,7 +74,7 @@ def cost_ms(shapes: Mapping[str, tuple[int, ...]]) -> float:
     loop.model_manager.load(_MODEL)
     for number in range(ROWS):
         params = ImageParams(_MODEL, "x", width=8, height=8, seed=number + 1)
-        loop.add(Job(number, params, emit=lambda event: None, stage_started_s=0.0))
+        loop.add(Job(number, params, emit=lambda event: None, accepted_s=0.0))
     spent_s: list[float] = []
     while loop.has_jobs:
         before_s, num_rows = time.thread_time(), loop.batcher.num_rows

@@ -151,7 +151,7 @@ class FakeEngine:
         self.num_steps = 4
         self.num_queued = self.num_running = 0
         self.num_succeeded = self.num_failed = self.num_cancelled = 0
-        self.mean_service_time_s = 2.0
+        self.job_interval_s = 2.0
         self.params: list[ImageParams] = []
         self.contexts: list[JobContext] = []
 
@@ -245,8 +245,8 @@ class FakeEngine:
             num_cancelled=self.num_cancelled,
             num_forwards=7,
             num_rows=21,
-            service_times=ServiceTimes(ServiceTimeEstimate.provisional(self.mean_service_time_s)),
-            backlog_s=(self.num_queued + self.num_running) * self.mean_service_time_s,
+            service_times=ServiceTimes(ServiceTimeEstimate.provisional(self.job_interval_s)),
+            backlog_s=(self.num_queued + self.num_running) * self.job_interval_s,
             certificates={"denoiser (2, 256)": True, "denoiser (4, 256)": False},
             failure=self.load_failure,
             is_draining=self.is_draining,

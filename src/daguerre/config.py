@@ -71,7 +71,10 @@ class Settings:
         int_range(0, 1_000_000),
     )
     max_queued_jobs: int = _setting(
-        64, "Maximum queued jobs per model. Above it, requests get 503.", int_range(1, 100_000)
+        64,
+        "Maximum queued jobs per model, in addition to `max_running_jobs` of each worker. When that"
+        " many jobs are queued or running, requests get 503.",
+        int_range(1, 100_000),
     )
     max_queued_prompt_bytes: int = _setting(
         4 * 1024 * 1024,

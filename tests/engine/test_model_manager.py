@@ -82,7 +82,7 @@ class LoopHarness:
             self.events.append([])
             number = len(self.events)
             job_params = params(seed=number, model=name)
-            self.loop.add(Job(number, job_params, self.events[-1].append, stage_started_s=0.0))
+            self.loop.add(Job(number, job_params, self.events[-1].append, accepted_s=0.0))
 
     def finish(self) -> list[Event]:
         while self.loop.has_jobs:
@@ -126,7 +126,7 @@ def test_image_is_the_same_after_a_reload(clock: Clock) -> None:
         harness.finish()
     job_params = params(seed=1, model="one")
     again: list[Event] = []
-    harness.loop.add(Job(9, job_params, again.append, stage_started_s=0.0))
+    harness.loop.add(Job(9, job_params, again.append, accepted_s=0.0))
     harness.finish()
     assert pixels(again[-1]) == pixels(harness.events[0][-1])
 
@@ -221,7 +221,7 @@ def test_unsupported_parameters_fail_after_loading(clock: Clock) -> None:
     model.on_pipeline = reject
     harness = LoopHarness(clock, [model])
     harness.submit("one")
-    assert isinstance(error(harness.events[0][-1]), InvalidRequestError)
+    assert isinstance(error(harness.finish()[0]), InvalidRequestError)
 
 
 def test_preload_loads_what_fits(caplog: pytest.LogCaptureFixture) -> None:

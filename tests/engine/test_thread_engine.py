@@ -44,7 +44,7 @@ def test_one_job_event_by_event() -> None:
             assert (
                 stats.num_forwards,
                 stats.num_rows,
-                stats.service_times.mean_service_time_s,
+                stats.job_interval_s,
             ) == (6, 10, 6.0)
 
     run(main())

@@ -1,18 +1,19 @@
 """The `Engine` interface between the server and the code that generates images.
 
-An engine may run in a thread, in child processes or on another machine: all arguments and results
-are plain values of `daguerre.params`.
+An engine may run in a thread, in child processes or on another machine, so all arguments and
+results are picklable values.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from daguerre.engine.scheduling.service_time import ServiceTimes
-from daguerre.errors import NotReadyError, UnavailableError
+from daguerre.errors import NotFoundError, NotReadyError, UnavailableError
 from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, ModelInfo
+from daguerre.protocol.messages import quote_for_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,26 @@ class EngineStats:
     num_cancelled: int = 0
     num_forwards: int = 0  # evaluations of any network
     num_rows: int = 0  # rows in all forwards; num_rows / num_forwards is the mean batch size
-    service_times: ServiceTimes = field(default_factory=ServiceTimes)  # all workers combined
+    service_times: ServiceTimes = field(default_factory=ServiceTimes)  # mean of the workers
     backlog_s: float = 0.0  # expected time of all accepted jobs
     certificates: dict[str, bool] = field(default_factory=dict)  # label -> whether it is exact
     failure: str = ""  # why loading failed for good: the engine will never be ready
     is_draining: bool = False
-    num_restarts: int = 0  # of worker processes that ended unexpectedly
+    # Of an engine in one process, for `WorkerParity`.
     loaded: Mapping[str, str] = field(default_factory=dict)  # model -> fingerprint
     load_failures: tuple[str, ...] = ()  # models that recently failed to load
-    workers: tuple[WorkerStats, ...] = ()
+    workers: tuple[WorkerStats, ...] = ()  # of an engine in several processes
+
+    @property
+    def num_restarts(self) -> int:
+        """Number of worker processes that ended unexpectedly."""
+        return sum(worker.num_restarts for worker in self.workers)
+
+    @property
+    def job_interval_s(self) -> float:
+        """Mean time between two finished jobs while all workers are busy; 0.0 if unknown."""
+        num_ready = sum(worker.is_ready for worker in self.workers)
+        return self.service_times.overall.expected_s / max(1, num_ready)
 
 
 class Engine(Protocol):
@@ -80,6 +92,15 @@ class Engine(Protocol):
         """
 
     def stats(self) -> EngineStats: ...
+
+
+def find_model(model_id: str, served: Iterable[ModelInfo]) -> ModelInfo:
+    """The served model with this ID. Raises `NotFoundError` if there is none."""
+    by_id = {info.id: info for info in served}
+    if model_id not in by_id:
+        text = f"model {quote_for_message(model_id)} is not served; served models: "
+        raise NotFoundError(text + (", ".join(by_id) or "none"), param="model")
+    return by_id[model_id]
 
 
 def check_ready(failure: str, is_draining: bool, is_ready: bool) -> None:

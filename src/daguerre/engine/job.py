@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from daguerre.engine.forward import ForwardRequest
 from daguerre.engine.pipeline import Pipeline
@@ -12,20 +11,14 @@ from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, Ste
 
 
 @dataclass(eq=False, slots=True)
-class Job:
-    """State of one request. `emit` receives its events and must not raise."""
+class AcceptedJob:
+    """A request that an engine has accepted. `emit` receives its events and must not raise."""
 
     number: int
     params: ImageParams
     emit: Callable[[Event], None]
-    stage_started_s: float  # at first the time of acceptance
+    accepted_s: float
     context: JobContext = DEFAULT_CONTEXT
-    stage: str = "queue"
-    stage_durations: dict[str, float] = field(default_factory=dict)  # seconds
-    cost_s: float = 0.0
-    first_step_s: float = 0.0  # cost up to the end of the first step
-    pipeline: Pipeline | None = None
-    pending: ForwardRequest | None = None
     last_step: int = 0  # the last one reported
 
     @property
@@ -33,13 +26,35 @@ class Job:
         """Name in the log."""
         return f"job {self.number} (request_id={self.context.request_id})"
 
+    def emit_step(self, event: StepCompleted) -> None:
+        """Emits the event, unless a retry repeats the step."""
+        if event.index > self.last_step:
+            self.last_step = event.index
+            self.emit(event)
+
+
+@dataclass(eq=False, slots=True)
+class Job(AcceptedJob):
+    """State of a job in the engine's thread."""
+
+    stage_started_s: float = field(init=False)
+    stage: str = "queue"
+    stage_durations: dict[str, float] = field(default_factory=dict)  # seconds
+    cost_s: float = 0.0
+    first_step_s: float = 0.0  # cost up to the end of the first step
+    pipeline: Pipeline | None = None
+    pending: ForwardRequest | None = None
+
+    def __post_init__(self) -> None:
+        self.stage_started_s = self.accepted_s
+
     @property
     def has_begun(self) -> bool:
         """Whether a forward of the job has started."""
         return self.stage != "queue"
 
-    def projected_cost_s(self, index: int, num_steps: int) -> float:
-        """Projected cost after step `index`, from the steps so far.
+    def complete_step(self, index: int, num_steps: int) -> float:
+        """Records step `index`, and returns the projected cost of the job, from its steps so far.
 
         0.0 after the first step, which may include a compilation.
         """
@@ -47,12 +62,6 @@ class Job:
             self.first_step_s = self.cost_s
             return 0.0
         return (self.cost_s - self.first_step_s) / (index - 1) * num_steps
-
-    def emit_step(self, event: StepCompleted) -> None:
-        """Emits the event, unless a pipeline that was restarted repeats the step."""
-        if event.index > self.last_step:
-            self.last_step = event.index
-            self.emit(event)
 
     def enter(self, stage: str, now_s: float) -> None:
         """Ends the current stage and enters the next one. A stage includes its waiting time."""
@@ -69,7 +78,11 @@ class Job:
         return Timings(**{f"{stage}_ms": s * 1000 for stage, s in self.stage_durations.items()})
 
 
-# Called before a model's code or a network runs for these jobs, with whether it is one-time work
-# that may take minutes (loading, warm-up); called without jobs when the engine becomes idle, at
-# first when it has loaded its models or failed to.
-WorkObserver: TypeAlias = Callable[[Sequence[Job], bool], None]
+class WorkObserver:
+    """Callbacks in the engine's thread. These do nothing."""
+
+    def on_work(self, jobs: Sequence[Job], *, is_warmup: bool = False) -> None:
+        """A model's code or a network is about to run for these jobs; a warm-up takes minutes."""
+
+    def on_idle(self) -> None:
+        """There are no jobs. At first: the models are loaded, or loading has failed."""

@@ -44,19 +44,19 @@ class Loop:
         max_running_jobs: int,
         clock: Callable[[], float],
         on_end: Callable[[Job], None],
-        observer: WorkObserver = lambda jobs, is_warmup: None,
+        observer: WorkObserver | None = None,
     ) -> None:
         self._models = models
         self.model_manager = ModelManager(models, clock)
-        self._arrivals: list[Job] = []  # wait for their model, or behind a job that does
+        self._awaiting_model: list[Job] = []  # wait for their model, or behind a job that does
         self._certificates = certificates
         self._meter = CostMeter(clock)
-        self.batcher = Batcher(certificates, clock, self._on_warmup)
+        self.batcher = Batcher(certificates, clock, self._on_warmup_part, self._on_warmup_end)
         self._scheduler = Scheduler(max_running_jobs, self._num_batch_jobs)
         self._jobs: dict[int, Job] = {}
         self._batch: Sequence[Job] = ()  # the jobs whose forwards are being evaluated
         self._clock = clock
-        self._on_end, self._observe = on_end, observer
+        self._on_end, self._observer = on_end, observer or WorkObserver()
         self.num_succeeded = self.num_failed = self.num_cancelled = 0
         self.service_times = ServiceTimes()
 
@@ -70,28 +70,29 @@ class Loop:
         return self._certificates.results(fingerprints)
 
     def add(self, job: Job) -> None:
-        """Adds a job; parameters that a loaded model does not support fail at once."""
+        """Adds a job, which the next iteration begins."""
         self._jobs[job.number] = job
-        self._arrivals.append(job)
-        self._admit_arrivals()
+        self._awaiting_model.append(job)
 
-    def _admit_arrivals(self) -> None:
+    def _begin_loaded(self) -> None:
         """Starts the jobs whose model is loaded, and loads a model for the oldest other job.
 
-        If running jobs must end before the model fits into memory, all later arrivals wait, too.
-        Else busy models would keep it out of memory forever.
+        If running jobs must end before the model fits into memory, all later jobs wait, too. Else
+        busy models would keep it out of memory forever.
         """
-        while self._arrivals:
-            model = self._arrivals[0].params.model
+        while self._awaiting_model:
+            model = self._awaiting_model[0].params.model
             if not self._ensure_loaded(model):
                 return
-            jobs = self._arrivals_of(model)
-            self._arrivals = [job for job in self._arrivals if job.params.model != model]
+            jobs = self._awaiting(model)
+            self._awaiting_model = [
+                job for job in self._awaiting_model if job.params.model != model
+            ]
             for job in jobs:
                 self._begin(job)
 
-    def _arrivals_of(self, model: str) -> list[Job]:
-        return [job for job in self._arrivals if job.params.model == model]
+    def _awaiting(self, model: str) -> list[Job]:
+        return [job for job in self._awaiting_model if job.params.model == model]
 
     def _ensure_loaded(self, model: str) -> bool:
         """Loads the model; False if its jobs must wait for others.
@@ -101,12 +102,12 @@ class Loop:
         manager = self.model_manager
         if manager.is_loaded(model) or model in manager.recently_failed():
             return True
-        waiting = set(self._arrivals)
+        waiting = set(self._awaiting_model)
         busy = {job.params.model for job in self._jobs.values() if job not in waiting}
         try:
             if not manager.evict_until_fits(model, busy):
                 return False
-            self._observe(self._arrivals_of(model), True)
+            self._observer.on_work(self._awaiting(model), is_warmup=True)
             manager.load(model)
             self._meter.reset()  # loading is not charged to a job
         except Exception:  # a model's code may raise anything
@@ -115,7 +116,7 @@ class Loop:
 
     def _begin(self, job: Job) -> None:
         name, model = job.params.model, self._models[job.params.model]
-        self._observe([job], False)
+        self._observer.on_work([job])
         try:
             if not self.model_manager.is_loaded(name):
                 raise UnavailableError(
@@ -144,11 +145,11 @@ class Loop:
             self._fail(job, error)
 
     def run_iteration(self) -> None:
-        """Admits queued jobs, then runs one batch of forwards, if there is one."""
-        self._admit_arrivals()
+        """Begins new jobs, then runs one batch of forwards, if there is one."""
+        self._begin_loaded()
         self._meter.start_iteration()
-        for number in self._scheduler.admit():
-            self._observe([self._jobs[number]], False)
+        for number in self._scheduler.start_queued():
+            self._observer.on_work([self._jobs[number]])
             self._resume(self._jobs[number], None)
         batch = [self._jobs[number] for number in self._scheduler.schedule()]
         if batch:
@@ -157,7 +158,7 @@ class Loop:
             [job for job in batch if job.number in self._jobs] or self._jobs.values()
         )
         if not self._jobs:
-            self._observe([], False)
+            self._observer.on_idle()
 
     def _run(self, batch: Sequence[Job]) -> None:
         forwards = [job.pending for job in batch if job.pending is not None]
@@ -167,7 +168,7 @@ class Loop:
         for job, forward in zip(batch, forwards, strict=True):
             if not job.has_begun:
                 job.enter(forward.stage, now_s)
-        self._observe(batch, False)
+        self._observer.on_work(batch)
         self._batch = batch
         try:
             results = self.batcher.run(network, forwards, self._models[model].info.batching)
@@ -179,10 +180,12 @@ class Loop:
         finally:
             self._batch = ()
 
-    def _on_warmup(self, elapsed_s: float | None) -> None:
-        """Reports a warm-up as progress, and charges it to no job."""
-        self._observe(self._batch, elapsed_s is None)
-        self._meter.exclude(elapsed_s or 0.0)
+    def _on_warmup_part(self) -> None:
+        self._observer.on_work(self._batch, is_warmup=True)
+
+    def _on_warmup_end(self, elapsed_s: float) -> None:
+        self._observer.on_work(self._batch)
+        self._meter.exclude(elapsed_s)
 
     def _restart_jobs_of(self, network: Network) -> None:
         """Restarts the jobs that have outputs of the network from before it changed."""
@@ -207,7 +210,7 @@ class Loop:
         forward, step = job.pending, job.pending.step
         has_preview = is_due(forward, job.params.num_previews)
         if step is not None:
-            projected_s = job.projected_cost_s(*step)
+            projected_s = job.complete_step(*step)
             self.service_times = self.service_times.with_provisional(job.params.model, projected_s)
             if not has_preview:
                 job.emit_step(StepCompleted(*step))
@@ -276,8 +279,8 @@ class Loop:
 
     def _remove(self, job: Job) -> None:
         del self._jobs[job.number]
-        if job in self._arrivals:
-            self._arrivals.remove(job)
+        if job in self._awaiting_model:
+            self._awaiting_model.remove(job)
         self._scheduler.remove(job.number)
         self._on_end(job)
         try:

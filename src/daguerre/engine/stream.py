@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sized
 from typing import Protocol
 
 from daguerre.params import (
@@ -20,6 +20,7 @@ from daguerre.params import (
 # Seconds between two readings of a job's position, at the head of the queue. The interval grows
 # with the position, so that ten thousand queued jobs cost little more than a hundred.
 POSITION_POLL_S = 0.5
+_DRAIN_POLL_S = 0.02
 _POSITIONS_PER_POLL_S = 100
 _MAX_POSITION_POLL_S = 10.0
 
@@ -73,6 +74,11 @@ class JobQueue(Protocol):
                     return
         finally:
             self.cancel(number)
+
+
+async def wait_until_empty(jobs: Sized) -> None:
+    while jobs:
+        await asyncio.sleep(_DRAIN_POLL_S)
 
 
 class QueuePositions:

@@ -15,19 +15,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from daguerre.engine.batching.certificates import CertificateStore
-from daguerre.engine.interface import EngineStats, check_ready
+from daguerre.engine.interface import EngineStats, check_ready, find_model
 from daguerre.engine.job import Job, WorkObserver
 from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Model
-from daguerre.engine.scheduling.admission import Admission, check_deadline, check_served
-from daguerre.engine.stream import JobQueue, QueuePositions
+from daguerre.engine.scheduling.admission import MAX_QUEUED_PROMPT_BYTES, Admission
+from daguerre.engine.stream import JobQueue, QueuePositions, wait_until_empty
 from daguerre.errors import DaguerreError, InternalError, UnavailableError
 from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, ModelInfo
 
 logger = logging.getLogger(__name__)
-
-MAX_QUEUED_PROMPT_BYTES = 4 * 1024 * 1024
-DRAIN_POLL_S = 0.02
 
 
 class ThreadEngine(JobQueue):
@@ -51,20 +48,19 @@ class ThreadEngine(JobQueue):
     ) -> None:
         self._models = {model.info.id: model for model in models}
         assert len(self._models) == len(models), "two models with one ID. This is a bug."
-        self._admission = Admission(max_queued_jobs + max_running_jobs, max_queued_prompt_bytes)
-        observe = observer or (lambda jobs, is_warmup: None)
-        self._clock, self._observe = clock, observe
+        self._admission = Admission(max_queued_jobs, max_running_jobs, max_queued_prompt_bytes)
+        self._clock, self._observer = clock, observer or WorkObserver()
         self._numbers = itertools.count(1)
         store = CertificateStore(certificates)
-        self._loop = Loop(self._models, store, max_running_jobs, clock, self._release, observe)
+        self._loop = Loop(self._models, store, max_running_jobs, clock, self._release, observer)
         self._thread: threading.Thread | None = None
         # This lock guards all attributes below.
-        self._changed = threading.Condition()
+        self._lock = threading.Condition()
         self._jobs: dict[int, Job] = {}  # accepted and not ended
-        self._arrivals: list[Job] = []
-        self._departures: list[Job] = []
+        self._submitted: list[Job] = []
+        self._cancelled: list[Job] = []
         self._positions = QueuePositions(lambda: {job: i for i, job in enumerate(self._jobs)})
-        self._num_withdrawn = 0  # cancelled before the loop received them
+        self._num_cancelled_early = 0  # cancelled before the loop received them
         self._is_loaded = self._is_draining = self._is_stopping = False
         self._failure = ""  # why the models could not be loaded
 
@@ -75,7 +71,7 @@ class ThreadEngine(JobQueue):
     def start_thread(self) -> None:
         """Starts the engine; for callers without an event loop."""
         assert self._thread is None, "the engine was started twice. This is a bug."
-        with self._changed:
+        with self._lock:
             self._is_loaded = self._is_draining = self._is_stopping = False
             self._failure = ""
         self._thread = threading.Thread(target=self._run, name="daguerre-engine", daemon=True)
@@ -87,26 +83,25 @@ class ThreadEngine(JobQueue):
 
     def stop_thread(self) -> None:
         """Ends all jobs with `JobFailed(UnavailableError)`, and returns when the thread ends."""
-        with self._changed:
+        with self._lock:
             self._is_stopping = True
-            self._changed.notify()
+            self._lock.notify()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
 
     async def drain(self) -> None:
         """Rejects new jobs, and returns when all accepted jobs have ended."""
-        with self._changed:
+        with self._lock:
             self._is_draining = True
-        while self._jobs:
-            await asyncio.sleep(DRAIN_POLL_S)
+        await wait_until_empty(self._jobs)
 
     def models(self) -> tuple[ModelInfo, ...]:
         return tuple(model.info for model in self._models.values())
 
     def stats(self) -> EngineStats:
         loop, manager = self._loop, self._loop.model_manager
-        with self._changed:
+        with self._lock:
             num_running = sum(job.has_begun for job in self._jobs.values())
             return EngineStats(
                 is_ready=self._is_loaded and not (self._is_draining or self._is_stopping),
@@ -114,7 +109,7 @@ class ThreadEngine(JobQueue):
                 num_running=num_running,
                 num_succeeded=loop.num_succeeded,
                 num_failed=loop.num_failed,
-                num_cancelled=loop.num_cancelled + self._num_withdrawn,
+                num_cancelled=loop.num_cancelled + self._num_cancelled_early,
                 num_forwards=loop.batcher.num_forwards,
                 num_rows=loop.batcher.num_rows,
                 service_times=loop.service_times,
@@ -138,46 +133,46 @@ class ThreadEngine(JobQueue):
         The engine's thread calls `emit` with all events but `JobQueued`; it must not raise. Raises
         as `Engine.generate` does.
         """
-        with self._changed:
-            check_served(params, self._models)
+        with self._lock:
+            find_model(params.model, self.models())
             is_closing = self._thread is None or self._is_stopping or self._is_draining
             check_ready(self._failure, is_closing, self._is_loaded)
-            self._admission.check_capacity(params)
-            num_ahead, jobs_by_model = len(self._jobs), self._admission.num_jobs()
-            times_s = self._loop.service_times.estimate_wait(jobs_by_model, params.model)
-            check_deadline(context, num_ahead, *times_s)
-            self._admission.add(params)
+            num_ahead = self._admission.admit(params, context, self._estimate_wait)
             number = next(self._numbers) if number is None else number
-            job = Job(number, params, emit, stage_started_s=self._clock(), context=context)
+            job = Job(number, params, emit, self._clock(), context)
             self._jobs[number] = job
-            self._arrivals.append(job)
-            self._changed.notify()
+            self._submitted.append(job)
+            self._lock.notify()
         return number, num_ahead
+
+    def _estimate_wait(self, params: ImageParams, context: JobContext) -> tuple[int, float, float]:
+        times, ahead = self._loop.service_times, self._admission.num_jobs()
+        return len(self._jobs), *times.estimate_wait(ahead, params.model)
 
     def queue_position(self, number: int) -> int | None:
         """Number of jobs ahead of the job; None if it has begun or ended."""
-        with self._changed:
+        with self._lock:
             job = self._jobs.get(number)
             return None if job is None or job.has_begun else self._positions.position(number)
 
     def cancel(self, number: int) -> None:
         """Cancels a job: it frees its place at once, and its rows before the next forward."""
-        with self._changed:
+        with self._lock:
             job = self._jobs.get(number)
             if job is None:
                 return
             self._release(job)
             # Jobs that come and go during a long forward must not fill the memory.
-            if job in self._arrivals:
-                self._arrivals.remove(job)
-                self._num_withdrawn += 1
+            if job in self._submitted:
+                self._submitted.remove(job)
+                self._num_cancelled_early += 1
             else:
-                self._departures.append(job)
-                self._changed.notify()
+                self._cancelled.append(job)
+                self._lock.notify()
 
     def _release(self, job: Job) -> None:
         """Releases the job's place, once: its number may belong to another job already."""
-        with self._changed:
+        with self._lock:
             if self._jobs.get(job.number) is job:
                 del self._jobs[job.number]
                 self._admission.remove(job.params)
@@ -185,19 +180,20 @@ class ThreadEngine(JobQueue):
     def _run(self) -> None:
         try:
             self._load()
-            self._observe([], False)
-            while self._wait_for_changes():
+            self._observer.on_idle()
+            while self._wait():
+                self._apply_changes()
                 try:
                     self._loop.run_iteration()
                 except Exception:  # a bug must not end the thread, nor repeat with the same jobs
                     logger.exception("an iteration of the engine failed. This is a bug.")
                     self._loop.fail_all(InternalError("the engine failed; see the server log"))
         finally:
-            with self._changed:
+            with self._lock:
                 if not self._is_stopping:  # an exception that is not an `Exception`
                     self._failure = self._failure or "the engine's thread has ended. This is a bug."
                 self._is_stopping = True
-            self._wait_for_changes()
+            self._apply_changes()
             self._loop.cancel_all(UnavailableError("the server is shutting down"))
             self._loop.model_manager.unload_all()
 
@@ -220,25 +216,29 @@ class ThreadEngine(JobQueue):
                 text = " ".join(str(error).split())
                 if not isinstance(error, DaguerreError):
                     text = f"{type(error).__name__}: {text}"
-                with self._changed:
+                with self._lock:
                     self._failure = f"the model {name} could not be loaded: {text}"
                 return
-        with self._changed:
+        with self._lock:
             self._is_loaded = True
 
-    def _wait_for_changes(self) -> bool:
-        """Waits until there is work, and passes changes to the loop; False if it must stop."""
-        loop = self._loop
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._arrivals or self._departures or self._is_stopping or loop.has_jobs
+    def _wait(self) -> bool:
+        """Waits until there is work; False if the engine must stop."""
+        with self._lock:
+            self._lock.wait_for(
+                lambda: (
+                    self._submitted or self._cancelled or self._is_stopping or self._loop.has_jobs
+                )
             )
-            arrivals, self._arrivals = self._arrivals, []
-            departures, self._departures = self._departures, []
-            is_stopping = self._is_stopping  # read under the lock: no job arrives after it is set
+            return not self._is_stopping
+
+    def _apply_changes(self) -> None:
+        """Passes submissions and cancellations to the loop."""
+        with self._lock:
+            submitted, self._submitted = self._submitted, []
+            cancelled, self._cancelled = self._cancelled, []
         # Cancellations first: a cancelled job may have been submitted again.
-        for job in departures:
-            loop.cancel(job)
-        for job in arrivals:
-            loop.add(job)
-        return not is_stopping
+        for job in cancelled:
+            self._loop.cancel(job)
+        for job in submitted:
+            self._loop.add(job)

@@ -10,7 +10,7 @@ from engine.networks import params
 
 
 def job(number: int) -> Job:
-    return Job(number, params(), lambda event: None, stage_started_s=0.0)
+    return Job(number, params(), lambda event: None, accepted_s=0.0)
 
 
 def test_all_busy_time_is_charged() -> None:

@@ -28,7 +28,7 @@ def running(
 ) -> Scheduler:
     for job in forwards:
         scheduler.add(job, batch_class=classes.get(job))
-    scheduler.admit()
+    scheduler.start_queued()
     for job, forward in forwards.items():
         scheduler.set_pending(job, forward)
     return scheduler
@@ -123,13 +123,13 @@ def test_removed_job_frees_its_row_and_its_place() -> None:
     scheduler = Scheduler(max_running_jobs=2, num_batch_jobs=lambda key, rows: len(rows))
     for job in (1, 2, 3, 4):
         scheduler.add(job)
-    assert scheduler.admit() == [1, 2]
-    assert scheduler.admit() == []
+    assert scheduler.start_queued() == [1, 2]
+    assert scheduler.start_queued() == []
     for job in (1, 2):
         scheduler.set_pending(job, PendingForward("a", 1))
     scheduler.remove(1)
     assert scheduler.schedule() == [2]
-    assert scheduler.admit() == [3]
+    assert scheduler.start_queued() == [3]
 
 
 def test_removed_while_queued() -> None:
@@ -138,7 +138,7 @@ def test_removed_while_queued() -> None:
     scheduler.add(1)
     scheduler.add(2)
     scheduler.remove(1)
-    assert scheduler.admit() == [2]
+    assert scheduler.start_queued() == [2]
 
 
 def test_job_without_a_forward_blocks_no_other() -> None:
@@ -146,7 +146,7 @@ def test_job_without_a_forward_blocks_no_other() -> None:
     scheduler = capped(4)
     scheduler.add(1)
     scheduler.add(2)
-    scheduler.admit()
+    scheduler.start_queued()
     scheduler.set_pending(2, PendingForward("a", 1))
     assert scheduler.schedule() == [2]
 
@@ -154,7 +154,7 @@ def test_job_without_a_forward_blocks_no_other() -> None:
 def with_tenants(scheduler: Scheduler, tenants: dict[int, str]) -> Scheduler:
     for job, tenant in tenants.items():
         scheduler.add(job, tenant)
-    scheduler.admit()
+    scheduler.start_queued()
     for job in tenants:
         scheduler.set_pending(job, PendingForward("a", 1))
     return scheduler
@@ -178,11 +178,11 @@ def test_tenants_alternate_on_admission() -> None:
     scheduler = Scheduler(max_running_jobs=1, num_batch_jobs=lambda key, rows: len(rows))
     for job in (1, 2, 3):
         scheduler.add(job, "busy")
-    assert scheduler.admit() == [1]
+    assert scheduler.start_queued() == [1]
     scheduler.add(4, "rare")
-    for ended, admitted in ((1, 4), (4, 2), (2, 3)):
+    for ended, started in ((1, 4), (4, 2), (2, 3)):
         scheduler.remove(ended)
-        assert scheduler.admit() == [admitted]
+        assert scheduler.start_queued() == [started]
 
 
 def test_cancelled_jobs_use_no_turn() -> None:
@@ -240,7 +240,7 @@ def test_own_jobs_of_a_batch_class_come_first() -> None:
     scheduler = Scheduler(max_running_jobs=8, num_batch_jobs=lambda key, rows: 1)
     for job, batch_class in ((1, "one"), (2, "one"), (3, "two")):
         scheduler.add(job, batch_class=batch_class)
-    scheduler.admit()
+    scheduler.start_queued()
     for job in (1, 2, 3):
         scheduler.set_pending(job, PendingForward("a", 1))
     assert [scheduler.schedule() for _ in range(4)] == [[1], [3], [1], [3]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from daguerre.engine.interface import EngineStats, WorkerStats
 from daguerre.engine.scheduling.service_time import (
     ExpAverage,
     ServiceTimeEstimate,
@@ -24,7 +25,7 @@ def measured(overall_s: float, **by_model_s: float) -> ServiceTimes:
 
 def expected_s(service_times: ServiceTimes) -> dict[str, float]:
     by_model = {model: estimate.expected_s for model, estimate in service_times.by_model.items()}
-    return {"": service_times.mean_service_time_s, **by_model}
+    return {"": service_times.overall.expected_s, **by_model}
 
 
 def test_each_model_has_its_estimate() -> None:
@@ -35,9 +36,9 @@ def test_each_model_has_its_estimate() -> None:
     assert service_times.expected_s({"fast": 5, "slow": 1}) == pytest.approx(14.0)
     assert service_times.estimate_wait({"fast": 5, "slow": 1}, "fast") == pytest.approx((14.0, 1.0))
     assert service_times.estimate_wait({"fast": 5}, "new") == pytest.approx(
-        (5.0, service_times.mean_service_time_s)
+        (5.0, service_times.overall.expected_s)
     )
-    assert service_times.expected_s({"new": 1}) == service_times.mean_service_time_s
+    assert service_times.expected_s({"new": 1}) == service_times.overall.expected_s
     assert (
         ServiceTimes().expected_s({"new": 1}),
         ServiceTimes().estimate_wait({"new": 1}, "new"),
@@ -90,10 +91,12 @@ def test_short_slowdown() -> None:
 def test_wait_behind_others() -> None:
     """Several workers share the jobs ahead, and a free worker needs no wait. A single job is no
     faster."""
-    alone, three = measured(4.0, a=4.0), combine_workers([measured(4.0, a=4.0)] * 3, 3)
+    alone, three = measured(4.0, a=4.0), combine_workers([measured(4.0, a=4.0)] * 3)
     assert alone.estimate_wait({"a": 6}, "a") == pytest.approx((24.0, 4.0))
     for num_ahead, wait_s in ((0, 0.0), (2, 0.0), (3, 4 / 3), (6, 16 / 3)):
-        assert three.estimate_wait({"a": num_ahead}, "a", 3) == pytest.approx((wait_s, 4.0))
+        assert three.estimate_wait({"a": num_ahead}, "a", lambda model: 3) == pytest.approx(
+            (wait_s, 4.0)
+        )
 
 
 def test_provisional_estimate() -> None:
@@ -125,15 +128,27 @@ def test_history_completes_a_new_worker() -> None:
     assert provisional.with_history(ServiceTimes().with_provisional("a", 1.0)) == provisional
 
 
-def test_rates_add_up() -> None:
-    """Two equal workers halve the time per job. A worker without samples counts as the mean of the
-    others; one that is not ready adds nothing."""
+def test_workers_are_averaged_by_rate() -> None:
+    """The mean worker has the mean rate; one without samples does not count."""
     one = measured(4.0, a=4.0)
-    assert expected_s(combine_workers([one, one], 2)) == pytest.approx({"": 2.0, "a": 2.0})
-    assert expected_s(combine_workers([one, ServiceTimes()], 2)) == pytest.approx(
-        {"": 2.0, "a": 2.0}
-    )
-    assert expected_s(combine_workers([one, one], 1)) == pytest.approx(expected_s(one))
-    uneven = combine_workers([one, measured(1.0, a=1.0, b=6.0)], 2)
-    assert expected_s(uneven) == pytest.approx({"": 0.8, "a": 1 / (1 / 4 + 1 / 1), "b": 3.0})
-    assert combine_workers([ServiceTimes(), ServiceTimes()], 2) == ServiceTimes()
+    assert expected_s(combine_workers([one, one])) == pytest.approx({"": 4.0, "a": 4.0})
+    assert expected_s(combine_workers([one, ServiceTimes()])) == pytest.approx(expected_s(one))
+    uneven = combine_workers([one, measured(1.0, a=1.0, b=6.0)])
+    assert expected_s(uneven) == pytest.approx({"": 1.6, "a": 2 / (1 / 4 + 1 / 1), "b": 6.0})
+    assert combine_workers([ServiceTimes(), ServiceTimes()]) == ServiceTimes()
+
+
+def test_workers_share_the_backlog() -> None:
+    """Each model's jobs are shared by the workers that serve it."""
+    times = measured(4.0, a=4.0, b=6.0)
+    num_workers = {"a": 2, "b": 1}.__getitem__
+    assert times.expected_s({"a": 3, "b": 1}, num_workers) == pytest.approx(12.0)
+    assert times.estimate_wait({"a": 3}, "b", num_workers) == pytest.approx((6.0, 6.0))
+
+
+@pytest.mark.parametrize(("num_ready", "interval_s"), [(0, 4.0), (1, 4.0), (2, 2.0)])
+def test_job_interval(num_ready: int, interval_s: float) -> None:
+    """Ready workers finish jobs in parallel; one that is not ready adds nothing."""
+    workers = tuple(WorkerStats(number < num_ready, 0, 0) for number in range(2))
+    stats = EngineStats(service_times=measured(4.0), workers=workers)
+    assert stats.job_interval_s == pytest.approx(interval_s)

@@ -167,7 +167,7 @@ class Bench:
         self._requests_model.requests = requests
         events: list[list[Event]] = [[] for _ in requests]
         for number, request in enumerate(requests):
-            self.loop.add(Job(number, request.params(), events[number].append, stage_started_s=0.0))
+            self.loop.add(Job(number, request.params(), events[number].append, accepted_s=0.0))
         return events
 
     def run(self, requests: Sequence[Request]) -> list[list[Event]]:

@@ -114,21 +114,21 @@ def test_unavailable(server: RunningServer, error: Exception, fails_late: bool) 
 
 
 @pytest.mark.parametrize(
-    ("num_queued", "num_running", "mean_service_time_s", "expected"),
+    ("num_queued", "num_running", "job_interval_s", "expected"),
     [(8, 2, 3.0, 30), (0, 1, 3.0, 3), (64, 1, 30.0, 59), (5, 0, 0.1, 1), (9, 4, 4.1, 54)],
 )
 def test_retry_after_is_estimated(
     server: RunningServer,
     num_queued: int,
     num_running: int,
-    mean_service_time_s: float,
+    job_interval_s: float,
     expected: int,
 ) -> None:
     """Retry-After is the total time of all accepted jobs, concurrent or not."""
     engine = server.engine
     engine.refusal = QueueFullError("the queue is full")
     engine.num_queued, engine.num_running = num_queued, num_running
-    engine.mean_service_time_s = mean_service_time_s
+    engine.job_interval_s = job_interval_s
     assert server.generate().headers["retry-after"] == str(expected)
 
 

@@ -90,12 +90,13 @@ class Batcher:
         self,
         certificates: CertificateStore,
         clock: Callable[[], float],
-        on_warmup: Callable[[float | None], None] = lambda elapsed_s: None,
+        on_warmup_part: Callable[[], None] = lambda: None,
+        on_warmup_end: Callable[[float], None] = lambda elapsed_s: None,
     ) -> None:
-        """`on_warmup` is called with None before each part of a warm-up, and with the elapsed
-        seconds at its end."""
+        """Calls `on_warmup_part` before each part of a warm-up."""
         self._certificates = certificates
-        self._clock, self._on_warmup = clock, on_warmup
+        self._clock = clock
+        self._on_warmup_part, self._on_warmup_end = on_warmup_part, on_warmup_end
         self._timings, self._memory = BatchTimings(), MemoryBudget(clock)
         self._num_passed: dict[BatchConfig, int] = {}  # checks, while verification is incomplete
         self._num_batch_jobs: dict[Hashable, int] = {}  # cleared when a certificate or cost changes
@@ -221,11 +222,11 @@ class Batcher:
             for _ in network.warm_up(inputs):
                 has_parts = True
                 reset_peak()
-                self._on_warmup(None)
+                self._on_warmup_part()
         finally:
             elapsed_s = self._clock() - started_s
             if has_parts:
-                self._on_warmup(elapsed_s)
+                self._on_warmup_end(elapsed_s)
             if elapsed_s >= LOG_WARMUP_S:
                 logger.info("warm-up of %s took %.1f s", network.name, elapsed_s)
 

@@ -8,9 +8,9 @@ for something else.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable
 
-from daguerre.errors import NotFoundError, QueueFullError
+from daguerre.errors import QueueFullError
 from daguerre.params import ImageParams, JobContext
 
 # Other load may make the machine half as fast as in the last minute. With 1.5, one in twenty of the
@@ -18,11 +18,18 @@ from daguerre.params import ImageParams, JobContext
 _WAIT_SAFETY_FACTOR = 2.0
 
 
-class Admission:
-    """Counts the accepted jobs of each model, queued or running."""
+MAX_QUEUED_PROMPT_BYTES = 4 * 1024 * 1024
 
-    def __init__(self, max_jobs: int, max_prompt_bytes: int) -> None:
-        self._max_jobs, self._max_prompt_bytes = max_jobs, max_prompt_bytes
+
+class Admission:
+    """Accepts jobs, and counts those of each model, queued or running.
+
+    `max_running_jobs` is that of all workers together.
+    """
+
+    def __init__(self, max_queued_jobs: int, max_running_jobs: int, max_prompt_bytes: int) -> None:
+        self._max_queued, self._max_running = max_queued_jobs, max_running_jobs
+        self._max_prompt_bytes = max_prompt_bytes
         # Both by model.
         self._num_jobs: Counter[str] = Counter()
         self._prompt_bytes: Counter[str] = Counter()
@@ -31,13 +38,29 @@ class Admission:
         """Model -> number of accepted jobs."""
         return dict(self._num_jobs)
 
-    def check_capacity(self, params: ImageParams) -> None:
-        """Raises `QueueFullError` if the job exceeds a limit of its model."""
+    def admit(
+        self,
+        params: ImageParams,
+        context: JobContext,
+        estimate_wait: Callable[[ImageParams, JobContext], tuple[int, float, float]],
+    ) -> int:
+        """Accepts a job, and returns the number of jobs ahead; raises `QueueFullError`.
+
+        `estimate_wait` returns that number, the wait behind them and the job's own time.
+        """
+        self._check_capacity(params)
+        num_ahead, wait_s, own_s = estimate_wait(params, context)
+        check_deadline(context, num_ahead, wait_s, own_s)
+        self._num_jobs[params.model] += 1
+        self._prompt_bytes[params.model] += prompt_bytes(params)
+        return num_ahead
+
+    def _check_capacity(self, params: ImageParams) -> None:
         num_jobs, held_bytes = self._num_jobs[params.model], self._prompt_bytes[params.model]
-        if num_jobs >= self._max_jobs:
+        if num_jobs >= self._max_queued + self._max_running:
             raise QueueFullError(
                 f"model {params.model!r} already has {num_jobs} jobs queued or running"
-                f" (limit: {self._max_jobs})"
+                f" (limit: {self._max_queued} queued + {self._max_running} running)"
             )
         # A single job is accepted whatever the size of its prompts.
         if num_jobs and held_bytes + prompt_bytes(params) > self._max_prompt_bytes:
@@ -46,20 +69,9 @@ class Admission:
                 f" with this request they exceed the limit of {self._max_prompt_bytes} bytes"
             )
 
-    def add(self, params: ImageParams) -> None:
-        self._num_jobs[params.model] += 1
-        self._prompt_bytes[params.model] += prompt_bytes(params)
-
     def remove(self, params: ImageParams) -> None:
         self._num_jobs[params.model] -= 1
         self._prompt_bytes[params.model] -= prompt_bytes(params)
-
-
-def check_served(params: ImageParams, served: Collection[str]) -> None:
-    """Raises `NotFoundError` if the model is not one of `served`."""
-    if params.model not in served:
-        names = ", ".join(served)
-        raise NotFoundError(f"model {params.model!r} is not served; served: {names}", param="model")
 
 
 def check_deadline(context: JobContext, num_ahead: int, wait_s: float, own_s: float) -> None:

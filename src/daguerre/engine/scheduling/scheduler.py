@@ -43,7 +43,7 @@ class _JobState:
 
 
 class Scheduler:
-    """Queues jobs, admits up to `max_running_jobs` of them, and batches their forwards.
+    """Queues jobs, runs up to `max_running_jobs` of them, and batches their forwards.
 
     Jobs are numbers that increase with arrival.
     """
@@ -63,15 +63,15 @@ class Scheduler:
         self._queue.add(job, tenant)
         self._last_served.setdefault(batch_class, self._num_forwards)
 
-    def admit(self) -> list[int]:
+    def start_queued(self) -> list[int]:
         """Moves queued jobs to the running ones, up to the limit, and returns them."""
-        admitted = []
+        started = []
         while len(self._running) < self._max_running and (job := self._queue.pop()) is not None:
             self._states[job].turn = self._clock.take_turn(self._states[job].tenant)
             self._running.append(job)
-            admitted.append(job)
+            started.append(job)
         self._running.sort(key=lambda job: (self._states[job].turn, job))
-        return admitted
+        return started
 
     def set_pending(self, job: int, forward: PendingForward) -> None:
         """Sets the forward that a running job waits for."""

@@ -7,6 +7,7 @@ after the other therefore take the sum of their service times.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -72,25 +73,23 @@ class ServiceTimeEstimate:
 
 @dataclass(frozen=True, slots=True)
 class ServiceTimes:
-    """Estimates for all models together and for each model."""
+    """Estimates of one worker, or of the mean one, for all models together and for each model."""
 
     overall: ServiceTimeEstimate = field(default_factory=ServiceTimeEstimate)
     by_model: Mapping[str, ServiceTimeEstimate] = field(default_factory=dict)
 
-    @property
-    def mean_service_time_s(self) -> float:
-        """Mean over the jobs of all models; 0.0 before the first."""
-        return self.overall.expected_s
-
     def with_sample(self, model: str, cost_s: float) -> ServiceTimes:
         """These estimates after one more job."""
-        return self._updated(model, lambda estimate: estimate.with_sample(cost_s))
+        estimate = self.by_model.get(model, ServiceTimeEstimate()).with_sample(cost_s)
+        return ServiceTimes(self.overall.with_sample(cost_s), {**self.by_model, model: estimate})
 
     def with_provisional(self, model: str, cost_s: float) -> ServiceTimes:
         """These estimates while the model's first job runs; a cost of 0.0 changes nothing."""
-        if not cost_s or (model in self.by_model and self.by_model[model].is_measured):
+        if not cost_s or self.by_model.get(model, ServiceTimeEstimate()).is_measured:
             return self
-        return self._updated(model, ServiceTimeEstimate.provisional(cost_s).with_history)
+        estimate = ServiceTimeEstimate.provisional(cost_s)
+        overall = self.overall if self.overall.is_measured else estimate
+        return ServiceTimes(overall, {**self.by_model, model: estimate})
 
     def with_history(self, earlier: ServiceTimes) -> ServiceTimes:
         """These estimates, completed by those of an earlier worker."""
@@ -102,66 +101,57 @@ class ServiceTimes:
             self.overall.with_history(earlier.overall), {**self.by_model, **by_model}
         )
 
-    def expected_s(self, num_jobs: Mapping[str, int]) -> float:
-        """Expected time of so many jobs of each model."""
-        return sum(count * self._of(model).expected_s for model, count in num_jobs.items())
+    def expected_s(
+        self, num_jobs: Mapping[str, int], num_workers: Callable[[str], int] = lambda model: 1
+    ) -> float:
+        """Expected time of these numbers of jobs of each model, which `num_workers` share."""
+        return sum(
+            count * self._of(model).expected_s / num_workers(model)
+            for model, count in num_jobs.items()
+        )
 
     def estimate_wait(
-        self, ahead: Mapping[str, int], model: str, num_workers: int = 1
+        self,
+        ahead: Mapping[str, int],
+        model: str,
+        num_workers: Callable[[str], int] = lambda model: 1,
     ) -> tuple[float, float]:
         """Conservative estimates of a new job's wait and of its own time, in seconds.
 
-        `ahead` is the number of jobs ahead of each model. `num_workers` share these jobs. A single
-        job is no faster for that, and does not wait if a worker is free.
+        `ahead` is the number of jobs ahead of each model, which `num_workers` share. A single job
+        is no faster for that, and does not wait if a worker is free.
         """
-        job_s = self._of(model).conservative_s
-        ahead_s = sum(count * self._of(one).conservative_s for one, count in ahead.items())
-        own_s = job_s * num_workers
-        return max(0.0, ahead_s + job_s - own_s), own_s
+        own_s = self._of(model).conservative_s
+        jobs = Counter(ahead) + Counter({model: 1})
+        total_s = sum(
+            count * self._of(one).conservative_s / num_workers(one) for one, count in jobs.items()
+        )
+        return max(0.0, total_s - own_s), own_s
 
     def _of(self, model: str) -> ServiceTimeEstimate:
         """The model's estimate; that of all models if there is none."""
         return self.by_model.get(model, self.overall)
 
-    def _updated(
-        self, model: str, update: Callable[[ServiceTimeEstimate], ServiceTimeEstimate]
-    ) -> ServiceTimes:
-        updated = update(self.by_model.get(model, ServiceTimeEstimate()))
-        return ServiceTimes(update(self.overall), {**self.by_model, model: updated})
 
-
-def combine_workers(
-    workers: Collection[ServiceTimes],
-    num_ready: int,
-    num_serving: Callable[[str], int] | None = None,
-) -> ServiceTimes:
-    """Service times of `num_ready` workers that share the jobs: their rates add up.
-
-    A worker without a sample of a model counts as the mean of the others. `num_serving` returns how
-    many workers serve a model, if not all do.
-    """
+def combine_workers(workers: Collection[ServiceTimes]) -> ServiceTimes:
+    """Service times of the mean worker. One without a sample of a model does not count for it."""
     models = {model for times in workers for model in times.by_model}
     by_model = {
-        model: _combine(
-            [times.by_model.get(model, ServiceTimeEstimate()) for times in workers],
-            num_serving(model) if num_serving else num_ready,
-        )
+        model: _mean([times.by_model[model] for times in workers if model in times.by_model])
         for model in models
     }
-    return ServiceTimes(_combine([times.overall for times in workers], num_ready), by_model)
+    return ServiceTimes(_mean([times.overall for times in workers]), by_model)
 
 
-def _combine(estimates: Collection[ServiceTimeEstimate], num_ready: int) -> ServiceTimeEstimate:
+def _mean(estimates: Collection[ServiceTimeEstimate]) -> ServiceTimeEstimate:
     return ServiceTimeEstimate(
-        _combine_averages([estimate.fast for estimate in estimates], num_ready),
-        _combine_averages([estimate.slow for estimate in estimates], num_ready),
+        _harmonic_mean([estimate.fast for estimate in estimates]),
+        _harmonic_mean([estimate.slow for estimate in estimates]),
     )
 
 
-def _combine_averages(averages: Collection[ExpAverage], num_ready: int) -> ExpAverage:
+def _harmonic_mean(averages: Collection[ExpAverage]) -> ExpAverage:
+    """The mean of the rates, since the rates of workers add up."""
+    rates = [1 / average.mean_s for average in averages if average.mean_s]
     num_jobs = sum(average.num_jobs for average in averages)
-    known_s = [average.mean_s for average in averages if average.mean_s]
-    if not known_s:
-        return ExpAverage(0.0, num_jobs)
-    worker_rate = sum(1 / mean_s for mean_s in known_s) / len(known_s)
-    return ExpAverage(1 / (worker_rate * num_ready), num_jobs)
+    return ExpAverage(len(rates) / sum(rates) if rates else 0.0, num_jobs)

@@ -49,7 +49,7 @@ class _WorkerLoad:
         return len(self.assigned) + len(self.cancelling)
 
     @property
-    def load(self) -> int:
+    def num_unfinished(self) -> int:
         """Number of jobs, counting unfinished work for jobs that were removed as one."""
         return len(self) + any(job not in self.assigned for job in self.active)
 
@@ -85,7 +85,7 @@ class JobDispatcher:
     @property
     def num_running(self) -> int:
         """Number of jobs whose first forward has started on their present worker."""
-        return sum(job.is_running for load in self._workers for job in load.assigned.values())
+        return sum(one.is_running for load in self._workers for one in load.assigned.values())
 
     def num_assigned(self, worker: int) -> int:
         return len(self._workers[worker].assigned)
@@ -188,7 +188,7 @@ class JobDispatcher:
         """Takes the last job of the worker with the most."""
         for worker, load in sorted(enumerate(self._workers), key=lambda each: -len(each[1])):
             prefetched = [job for job, record in load.assigned.items() if record.is_prefetched]
-            if not prefetched or load.load < 2:
+            if not prefetched or load.num_unfinished < 2:
                 continue
             record = self._jobs[job := prefetched[-1]]
             if record.model in loaded and self._may_serve(idle, record.model):
@@ -243,7 +243,7 @@ class JobDispatcher:
 
     def _is_reserved(self, worker: int) -> bool:
         """Whether the worker runs a quarantined job, which must be alone."""
-        return any(job.is_quarantined for job in self._workers[worker].assigned.values())
+        return any(record.is_quarantined for record in self._workers[worker].assigned.values())
 
     def _reserve_worker(self, workers: list[int]) -> None:
         """Removes one of the workers for the next quarantined job, unless one is reserved already.
@@ -267,12 +267,12 @@ class JobDispatcher:
 
     def _has_capacity(self, worker: int) -> bool:
         load = self._workers[worker]
-        num_prefetched = sum(job.is_prefetched for job in load.assigned.values())
+        num_prefetched = sum(record.is_prefetched for record in load.assigned.values())
         return len(load) < self._max_running and num_prefetched < self._max_prefetched
 
     def _preference(self, worker: int, model: str, loaded: Collection[str]) -> tuple[bool, int]:
         """Sort key: workers with the model first, then the least loaded."""
         load = self._workers[worker]
         # A worker that has a job of the model is loading it.
-        has_model = model in loaded or any(job.model == model for job in load.assigned.values())
-        return not has_model, load.load
+        has_model = model in loaded or any(one.model == model for one in load.assigned.values())
+        return not has_model, load.num_unfinished

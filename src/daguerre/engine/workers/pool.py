@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from daguerre.engine.interface import WorkerStats
 from daguerre.engine.scheduling.service_time import ServiceTimes, combine_workers
@@ -58,15 +58,10 @@ class WorkerPool:
         return "; ".join(dict.fromkeys(failures)) if all(failures) else ""
 
     def service_times(self) -> ServiceTimes:
-        """Service times of the pool: its workers share the jobs."""
-        times = [slot.stats.service_times for slot in self.slots]
-        return combine_workers(times, max(1, len(self.ready_workers())), self._num_serving)
+        return combine_workers([slot.stats.service_times for slot in self.slots])
 
-    def estimate_wait(self, ahead: Mapping[str, int], model: str) -> tuple[float, float]:
-        """See `ServiceTimes.estimate_wait`."""
-        return self.service_times().estimate_wait(ahead, model, self._num_serving(model))
-
-    def _num_serving(self, model: str) -> int:
+    def num_serving(self, model: str) -> int:
+        """Number of ready workers that serve the model; at least 1."""
         return max(1, sum(self.may_serve(worker, model) for worker in self.ready_workers()))
 
     def worker_stats(self, num_assigned: Callable[[int], int]) -> tuple[WorkerStats, ...]:

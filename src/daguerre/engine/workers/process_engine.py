@@ -17,10 +17,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from daguerre.engine.interface import EngineStats, check_ready
-from daguerre.engine.scheduling import admission
-from daguerre.engine.stream import JobQueue, QueuePositions
-from daguerre.engine.thread_engine import DRAIN_POLL_S, MAX_QUEUED_PROMPT_BYTES
+from daguerre.engine.interface import EngineStats, check_ready, find_model
+from daguerre.engine.job import AcceptedJob
+from daguerre.engine.scheduling.admission import MAX_QUEUED_PROMPT_BYTES, Admission
+from daguerre.engine.stream import JobQueue, QueuePositions, wait_until_empty
 from daguerre.engine.workers import messages
 from daguerre.engine.workers.dispatcher import MAX_CRASHES_PER_JOB, JobDispatcher
 from daguerre.engine.workers.pool import WorkerPool
@@ -42,13 +42,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
-class _Job:
-    params: ImageParams
-    emit: Callable[[Event], None]
-    context: JobContext
-    accepted_s: float
+class _Job(AcceptedJob):
     sent_s: float = 0.0  # to its present worker
-    last_step: int = 0  # the last step reported; a retry does not report it again
 
 
 class ProcessEngine(JobQueue):
@@ -74,8 +69,9 @@ class ProcessEngine(JobQueue):
     ) -> None:
         assert engine_factories, "an engine without workers. This is a bug."
         self._models = {info.id: info for info in models}
-        max_jobs = max_queued_jobs + max_running_jobs * len(engine_factories)
-        self._admission = admission.Admission(max_jobs, max_queued_prompt_bytes)
+        self._admission = Admission(
+            max_queued_jobs, max_running_jobs * len(engine_factories), max_queued_prompt_bytes
+        )
         self._max_running = max_running_jobs
         self._make_watchdog = functools.partial(Watchdog, hang_timeout_s, model_load_timeout_s)
         interval_s = self._make_watchdog().heartbeat_interval_s
@@ -129,8 +125,7 @@ class ProcessEngine(JobQueue):
         """Refuses new jobs from now on and returns when the accepted ones have ended."""
         with self._lock:
             self._is_draining = True
-        while self._jobs:
-            await asyncio.sleep(DRAIN_POLL_S)
+        await wait_until_empty(self._jobs)
 
     def models(self) -> tuple[ModelInfo, ...]:
         return tuple(self._models.values())
@@ -150,11 +145,10 @@ class ProcessEngine(JobQueue):
                 num_forwards=sum(slot.stats.num_forwards for slot in pool.slots),
                 num_rows=sum(slot.stats.num_rows for slot in pool.slots),
                 service_times=service_times,
-                backlog_s=service_times.expected_s(self._admission.num_jobs()),
+                backlog_s=service_times.expected_s(self._admission.num_jobs(), pool.num_serving),
                 certificates=pool.certificates(),
                 failure=pool.failure,
                 is_draining=self._is_draining,
-                num_restarts=sum(slot.num_restarts for slot in pool.slots),
                 workers=pool.worker_stats(self._dispatcher.num_assigned),
             )
 
@@ -163,21 +157,21 @@ class ProcessEngine(JobQueue):
     ) -> tuple[int, int]:
         """See `JobQueue.submit`."""
         with self._lock:
-            admission.check_served(params, self._models)
+            find_model(params.model, self.models())
             is_closing = not self._is_started or self._pool.is_stopping or self._is_draining
             is_ready = self._pool.has_been_ready(params.model)
             check_ready(self._pool.failure, is_closing, is_ready)
-            self._admission.check_capacity(params)
-            ahead = Counter(self._dispatcher.models_ahead_of(context.tenant))
-            admission.check_deadline(
-                context, ahead.total(), *self._pool.estimate_wait(ahead, params.model)
-            )
-            self._admission.add(params)
+            num_ahead = self._admission.admit(params, context, self._estimate_wait)
             number = next(self._numbers)
-            self._jobs[number] = _Job(params, emit, context, time.monotonic())
+            self._jobs[number] = _Job(number, params, emit, time.monotonic(), context)
             self._dispatcher.add(number, context.tenant, params.model)
             self.dispatch()
-        return number, ahead.total()
+        return number, num_ahead
+
+    def _estimate_wait(self, params: ImageParams, context: JobContext) -> tuple[int, float, float]:
+        ahead = Counter(self._dispatcher.models_ahead_of(context.tenant))
+        times, num_workers = self._pool.service_times(), self._pool.num_serving
+        return ahead.total(), *times.estimate_wait(ahead, params.model, num_workers)
 
     def queue_position(self, number: int) -> int | None:
         """See `JobQueue.queue_position`."""
@@ -256,9 +250,8 @@ class ProcessEngine(JobQueue):
         elif isinstance(event, JobFailed):
             self._num_failed += 1
             self._end(number, event)
-        elif isinstance(event, StepCompleted) and event.index > job.last_step:
-            job.last_step = event.index
-            job.emit(event)
+        elif isinstance(event, StepCompleted):
+            job.emit_step(event)
 
     def _fail_all(self, error: DaguerreError) -> None:
         """Fails all jobs; they count as cancelled."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from daguerre.engine.forward import is_out_of_memory
-from daguerre.engine.job import Job
+from daguerre.engine.job import Job, WorkObserver
 from daguerre.engine.workers import messages
 from daguerre.errors import DaguerreError
 from daguerre.params import Event, JobFailed, JobSucceeded, StepCompleted
@@ -66,7 +66,7 @@ def main() -> NoReturn:
         worker.on_command(next_message())
 
 
-class Worker:
+class Worker(WorkObserver):
     """Runs the engine that `init` describes and reports to the server with `send`.
 
     `exit` ends the worker at once with a status of `EXIT_REASONS`.
@@ -78,7 +78,7 @@ class Worker:
         self._send, self._exit = send, exit
         self._heartbeat_interval_s = init.heartbeat_interval_s
         self._stats_lock = threading.Lock()
-        self.engine = init.build_engine(self._on_work_started)
+        self.engine = init.build_engine(self)
         if self.engine.models() != init.models:
             exit(_EXIT_OTHER_MODELS)
         self.engine.start_thread()
@@ -96,12 +96,13 @@ class Worker:
         except DaguerreError as error:
             self._emit(number, JobFailed(error))
 
-    def _on_work_started(self, jobs: Sequence[Job], is_warmup: bool) -> None:
-        is_running = bool(jobs) and jobs[0].has_begun
+    def on_work(self, jobs: Sequence[Job], *, is_warmup: bool = False) -> None:
         numbers = tuple(job.number for job in jobs)
-        self._send(messages.WorkStarted(numbers, is_running, is_warmup))
-        if not jobs:
-            self._send_stats()
+        self._send(messages.WorkStarted(numbers, jobs[0].has_begun, is_warmup))
+
+    def on_idle(self) -> None:
+        self._send(messages.WorkStarted((), is_running=False))
+        self._send_stats()
 
     def _emit(self, number: int, event: Event) -> None:
         if isinstance(event, JobFailed) and is_out_of_memory(event.error.__cause__):

@@ -37,7 +37,7 @@ class ConcurrencyLimiter:
         if limit and self._num_active[resource.id] >= limit:
             raise RateLimitError(
                 f"key {resource.alias} already has {limit} requests in progress (limit: {limit})",
-                retry_after_s=clamp_retry_after(stats.service_times.mean_service_time_s),
+                retry_after_s=clamp_retry_after(stats.job_interval_s),
             )
         self._num_active[resource.id] += 1
         try:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from daguerre.engine.interface import Engine
+from daguerre.engine.interface import Engine, find_model
 from daguerre.errors import InvalidRequestError
 from daguerre.protocol.parsing import parse_request
 from daguerre.protocol.request import URL_FORMAT
@@ -26,7 +26,6 @@ from daguerre.server.http.deadline import parse_timeout_header, run_with_deadlin
 from daguerre.server.http.middleware import RequestContext
 from daguerre.server.idempotency.requests import ImageRequest, ImageRequests
 from daguerre.server.routes.metrics import stages_ms
-from daguerre.server.routes.models import find_model
 from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.server.routes.streaming import ImageStream
 from daguerre.storage.resources import ResourceStore
@@ -72,7 +71,7 @@ class ImageGenerations:
         body = parse_request(parse_object(data))
         params = context.params = body.to_image_params()
         check_access(resource, params.model)
-        info = find_model(self._engine, params.model)
+        info = find_model(params.model, self._engine.models())
         context.batching = info.batching
         wants_url = not body.stream and self._wants_url(body.response_format)
         charge = self._limiter.charge(resource)

@@ -126,7 +126,7 @@ class _EngineCollector(Collector):
         yield _gauge(
             "job_service_time_seconds",
             "Recent mean time per job at full load, in seconds.",
-            stats.service_times.mean_service_time_s,
+            stats.job_interval_s,
         )
         outcomes = {
             "succeeded": stats.num_succeeded,

@@ -5,24 +5,10 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from daguerre.engine.interface import Engine
-from daguerre.errors import NotFoundError
+from daguerre.engine.interface import Engine, find_model
 from daguerre.params import ModelInfo
-from daguerre.protocol.messages import quote_for_message
 from daguerre.server.access.auth import authenticate, check_access
 from daguerre.storage.resources import ResourceStore
-
-
-def find_model(engine: Engine, model: str) -> ModelInfo:
-    """The served model. Raises `NotFoundError` if the server does not serve it."""
-    served = {info.id: info for info in engine.models()}
-    if model not in served:
-        names = ", ".join(served) or "none"
-        raise NotFoundError(
-            f"this server does not serve {quote_for_message(model)}; served models: {names}",
-            param="model",
-        )
-    return served[model]
 
 
 class Models:
@@ -39,7 +25,7 @@ class Models:
     async def show(self, request: Request) -> Response:
         model = request.path_params["model_id"]
         check_access(await authenticate(request, self._resources), model)
-        return JSONResponse(_card(find_model(self._engine, model)))
+        return JSONResponse(_card(find_model(model, self._engine.models())))
 
     async def list_available(self, request: Request) -> Response:
         """Needs no key and ignores one, which may belong to another server."""
