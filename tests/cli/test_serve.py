@@ -188,14 +188,13 @@ def test_serve_with_a_damaged_file(home: Path, run: Callable[..., str]) -> None:
 
 
 def test_serve_without_a_writable_directory(tmp_path: Path) -> None:
-    """With the database elsewhere, an unwritable data directory is a warning, too."""
+    """With database and images elsewhere, an unwritable data directory is a warning, too."""
     database_url = f"sqlite:///{tmp_path}/x.db"
     store = ResourceStore.open(database_url, Path())
     store.create(MODEL, "DIFFUSION")
     store.close()
-    warning, errors = warning_of_running_server(
-        "--home", "/proc/daguerre", "--database-url", database_url
-    )
+    elsewhere = ("--database-url", database_url, "--image-store", str(tmp_path / "images"))
+    warning, errors = warning_of_running_server("--home", "/proc/daguerre", *elsewhere)
     assert warning.startswith("daguerre: ") and "/proc/daguerre" in warning
     assert "Traceback" not in errors
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from daguerre.cli.credentials import Credentials
 
 
+_NO_RESOURCES = "no resources; create one with 'daguerre models create MODEL --as ALIAS'"
+
+
 @click.command()
 @click.option("--shell", "is_shell", is_flag=True, help="Print NAME=value, quoted for a shell.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
@@ -53,13 +56,9 @@ def _credentials(settings: Settings, alias: str | None) -> Credentials:
         if alias is not None:
             name = store.get(alias).alias
             by_alias = {name: by_alias[name]}
-    if not by_alias:
-        raise SettingsError(
-            "no resources; create one with 'daguerre models create MODEL --as ALIAS'"
-        )
     lost = [provisioning.lost_key(name) for name, entry in by_alias.items() if entry is None]
     if len(lost) == len(by_alias):
-        raise SettingsError("; ".join(lost))
+        raise SettingsError("; ".join(lost) or _NO_RESOURCES)
     for line in lost:
         click.echo(f"daguerre: {line}", err=True)
     return {name: entry for name, entry in by_alias.items() if entry is not None}

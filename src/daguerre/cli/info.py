@@ -37,7 +37,10 @@ def info(settings: Settings, as_json: bool) -> None:
     click.echo("\nmodels:")
     print_table([(f"  {model.id}", model.weights_sha256 or model.description) for model in models])
     click.echo("\nsettings:")
-    print_table([(f"  {name}", _shown(value), _source(name)) for name, value in values.items()])
+    print_table(
+        (f"  {name}", "unset" if value in (None, "") else str(value), _source(name))
+        for name, value in values.items()
+    )
 
 
 def _versions(settings: Settings) -> dict[str, object]:
@@ -51,10 +54,6 @@ def _versions(settings: Settings) -> dict[str, object]:
         "machine": f"{platform.system()} {platform.machine()}",
         "data_directory": settings.data_dir(),
     }
-
-
-def _shown(value: object) -> str:
-    return "unset" if value in (None, "") else str(value)
 
 
 def _source(name: str) -> str:

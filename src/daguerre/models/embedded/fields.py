@@ -124,8 +124,8 @@ def encode(scene: Scene) -> NDArray[np.int64]:
 def _token_value(scene: Scene, item: SceneObject, name: str) -> str:
     """The value of one field of an object."""
     if name == "look":
-        found = () if item.name == GLOWING_MUSHROOM else _looks(item.name)
-        return str(found.index(item.look)) if found else "0"
+        looks = () if item.name == GLOWING_MUSHROOM else _looks(item.name)
+        return str(looks.index(item.look)) if looks else "0"
     if name == "size":
         nearest = int(np.abs(np.log(np.array(SIZES) / item.size)).argmin())
         return OBJECT_FIELDS["size"][1 + nearest]
@@ -213,13 +213,13 @@ class CompatibilityTables:
         If no value is left, later fields are ignored.
         """
         span = slice(STARTS[field], STARTS[field + 1])
-        found = _of_the_thing(field, tokens)
+        allowed = _of_the_thing(field, tokens)
         for c, table in self._together.items():
             if c != field and tokens[c] != FIELDS[c].mask:
-                both = found & table[tokens[c], span]
-                if both.any():
-                    found = both
-        return found
+                narrowed = allowed & table[tokens[c], span]
+                if narrowed.any():
+                    allowed = narrowed
+        return allowed
 
     def arrays(self) -> dict[str, NDArray[np.bool_]]:
         """The tables as they are stored in rules.npz."""
@@ -240,30 +240,30 @@ def _stored_name(field: Field) -> str:
 def _of_the_thing(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(V,) bool: the values that the table of things and the art permit for the field."""
     values = FIELDS[field].values
-    found = np.ones(len(values), bool)
+    every_value = np.ones(len(values), bool)
     slot, kind = FIELDS[field].slot, FIELDS[field].name
     if slot == 0:
-        return found
+        return every_value
     if kind == "name":
         return _drawable() & ~_named(field, tokens)
     token = tokens[AT[slot, "name"]]
     if token == FIELDS[AT[slot, "name"]].mask:
-        return found
+        return every_value
     name = FIELDS[AT[slot, "name"]].values[token]
     if not name:
         return np.array([not value for value in values])
-    allowed = _values_of(name).get(kind)
-    return found if allowed is None else np.array([value in allowed for value in values])
+    permitted = _values_of(name).get(kind)
+    return every_value if permitted is None else np.array([value in permitted for value in values])
 
 
 def _named(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(V,) bool: the names of the scene's other objects."""
-    found = np.zeros(len(FIELDS[field].values), bool)
+    is_named = np.zeros(len(FIELDS[field].values), bool)
     for slot in range(1, MAX_OBJECTS + 1):
         other = AT[slot, "name"]
         if other != field and 0 < tokens[other] < FIELDS[other].mask:
-            found[tokens[other]] = True
-    return found
+            is_named[tokens[other]] = True
+    return is_named
 
 
 @lru_cache(maxsize=1)

@@ -51,14 +51,14 @@ _NO_NAMES = {"", "clear", *BACKS}  # values that are ambiguous alone: "blue" is 
 def excluded_values(negative_prompt: str) -> Mapping[str, frozenset[str]]:
     """Field (a key of `SCENE_FIELDS` or `OBJECT_FIELDS`) -> the values that the words name."""
     said = frozenset(things.phrases(negative_prompt))
-    found = {
+    excluded = {
         field: frozenset(value for value in SCENE_FIELDS[field] if _is_said(field, value, said))
         for field in _ALSO
     }
-    found |= {field: frozenset({"yes"} if field in said else ()) for field in ("sun", "moon")}
-    mushrooms = {GLOWING_MUSHROOM} if "mushrooms" in found["terrain"] else set()
-    found["name"] = things.named(negative_prompt) | mushrooms
-    return {field: values for field, values in found.items() if values}
+    excluded |= {field: frozenset({"yes"} if field in said else ()) for field in ("sun", "moon")}
+    mushrooms = {GLOWING_MUSHROOM} if "mushrooms" in excluded["terrain"] else set()
+    excluded["name"] = things.named(negative_prompt) | mushrooms
+    return {field: values for field, values in excluded.items() if values}
 
 
 def _is_said(field: str, value: str, said: frozenset[str]) -> bool:

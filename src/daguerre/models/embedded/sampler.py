@@ -70,8 +70,8 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     highest = np.maximum.reduceat(logits, STARTS[:-1])
     shifted = logits - np.repeat(highest, sizes)
     totals = np.add.reduceat(np.exp(shifted), STARTS[:-1])
-    found: NDArray[np.float32] = shifted - np.repeat(np.log(totals), sizes)
-    return found
+    result: NDArray[np.float32] = shifted - np.repeat(np.log(totals), sizes)
+    return result
 
 
 class SceneSampler:
