@@ -52,7 +52,7 @@ def test_taken_port(server: RunningServer) -> None:
     with pytest.raises(SettingsError) as caught:
         Server(settings, engine, server.resources).serve_forever()
     assert str(settings.port) in str(caught.value) and "--port" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and ": Address already in use; choose" in str(caught.value)
     assert engine.num_starts == 0
 
 

@@ -109,7 +109,7 @@ def test_same_bytes(new_store: Callable[[], ImageStore], location: Path | str) -
             assert await new_store().get(missing) is None
 
     run(main())
-    assert Objects(location).read(name(1, "jpeg")).startswith(IMAGE.file)
+    assert Objects(location).read(name(1, "jpeg")).startswith(IMAGE.data)
 
 
 def test_size_limit(

@@ -82,20 +82,20 @@ def parse_request(body: Mapping[str, object]) -> ImageGenerationRequest:
     """Raises `InvalidRequestError` with every fault in its message and the `param` of the first."""
     ignores_unknown = body.get("allow_ignored_params") is True
     unknown = [] if ignores_unknown else [name for name in body if name not in _SCHEMAS]
-    given = {
+    fields = {
         name: value
         for name, value in body.items()
         if name in _SCHEMAS and (value is not None or name in _REQUIRED)
     }
     try:
-        request, errors = ImageGenerationRequest.model_validate(given), []
+        request, errors = ImageGenerationRequest.model_validate(fields), []
     except ValidationError as error:
         wrong = dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_url=False))
-        errors = [FieldError(name, _field_message(name, given)) for name in wrong]
+        errors = [FieldError(name, _field_message(name, fields)) for name in wrong]
         # Only valid fields, for the checks between fields.
-        valid = {name: value for name, value in given.items() if name not in wrong}
+        valid = {name: value for name, value in fields.items() if name not in wrong}
         request = ImageGenerationRequest.model_construct(**valid)  # type: ignore[arg-type]
-    errors += _check_combinations(request, given)
+    errors += _check_combinations(request, fields)
     if errors or unknown:
         raise _invalid_request(errors, unknown)
     return request
@@ -113,10 +113,10 @@ def _invalid_request(errors: list[FieldError], unknown: list[str]) -> InvalidReq
     return InvalidRequestError(message, param=reported[0].param[:MAX_PARAM_CHARS])
 
 
-def _field_message(name: str, given: Mapping[str, object]) -> str:
-    what = f"{name} is {quote_for_message(given[name])}" if name in given else f"{name} is missing"
+def _field_message(name: str, fields: Mapping[str, object]) -> str:
+    value = f"is {quote_for_message(fields[name])}" if name in fields else "is missing"
     reason = f" ({REASONS[name]})" if name in REASONS else ""
-    return f"{what}; it must be {describe_constraint(_SCHEMAS[name])}{reason}"
+    return f"{name} {value}; it must be {describe_constraint(_SCHEMAS[name])}{reason}"
 
 
 def _quote_name(name: str) -> str:
@@ -125,7 +125,7 @@ def _quote_name(name: str) -> str:
 
 
 def _check_combinations(
-    request: ImageGenerationRequest, given: Mapping[str, object]
+    request: ImageGenerationRequest, fields: Mapping[str, object]
 ) -> Iterator[FieldError]:
     ratio, ratio_of_size = request.aspect_ratio, RATIO_OF_SIZE.get(request.size or AUTO)
     if ratio and ratio_of_size and ratio != ratio_of_size:
@@ -141,7 +141,7 @@ def _check_combinations(
             'response_format is "url", but stream is true and a stream contains its images; omit'
             " one of the two",
         )
-    if request.partial_images and given.get("stream") is not True:
+    if request.partial_images and fields.get("stream") is not True:
         yield FieldError(
             "partial_images",
             f"partial_images is {request.partial_images}; more than 0 requires stream: true",

@@ -42,6 +42,7 @@ from daguerre.storage.image_store import DIR_NAME, ImageStore
 from daguerre.storage.resources import ResourceStore
 
 PREFIX = "/v1"
+FILES_PATH = "/images/files"
 SWEEP_S = 60.0
 
 
@@ -71,7 +72,7 @@ def create_app(
     health, openapi = Health(engine), document(settings.public_base_url())
     routes = [
         *_versioned("/images/generations", images.create, ["POST"]),
-        *_versioned("/images/files/{name}", files.show),
+        *_versioned(FILES_PATH + "/{name}", files.show),
         *_versioned("/models", models.list),
         *_versioned("/models/{model_id:path}", models.show),
         Route("/available-models", models.list_available),
@@ -118,7 +119,7 @@ def _image_store(settings: Settings) -> ImageStore:
 
 def _url_signer(settings: Settings) -> UrlSigner:
     return UrlSigner(
-        settings.public_base_url(),
+        settings.public_base_url() + PREFIX + FILES_PATH,
         settings.signed_url_ttl_s,
         settings.signed_url_secret,
         settings.data_dir(),

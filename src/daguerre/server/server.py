@@ -186,7 +186,7 @@ def bind_socket(host: str, port: int) -> socket.socket:
         is_dual = host == "::" and socket.has_dualstack_ipv6()
         return socket.create_server(address[:2], family=family, dualstack_ipv6=is_dual)
     except (OSError, UnicodeError) as error:  # UnicodeError: the name is not valid
-        reason = getattr(error, "strerror", None) or error
+        reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]  # asyncio's
         raise SettingsError(
             f"cannot listen on {host}, port {port}: {reason};"
             " choose another address with --host and --port (0: a free port)"

@@ -187,10 +187,10 @@ def _size_and_mtime(path: Path) -> tuple[int, float]:
 
 def _version() -> str:
     """Digest of the versions of everything that determines an artifact, besides its own name."""
-    found = [f"format {_FORMAT}"]
+    parts = [f"format {_FORMAT}"]
     for library in _LIBRARIES:
         try:
-            found.append(f"{library} {metadata.version(library)}")
+            parts.append(f"{library} {metadata.version(library)}")
         except metadata.PackageNotFoundError:
-            found.append(f"no {library}")
-    return hashlib.sha256(" ".join(found).encode()).hexdigest()[:8]
+            parts.append(f"no {library}")
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:8]

@@ -1,6 +1,6 @@
 """Finished images in a directory or a bucket, for idempotent replays, caching and signed URLs.
 
-An object's name is the digest of everything that determines the image. Its content is the image
+An object's name is the digest of everything that determines the image. Its bytes are the image
 file and a trailer with a checksum, which image viewers ignore, so that a damaged or truncated
 object counts as missing. Several servers may share a directory or a bucket; each keeps the limit by
 itself, and counts what the others have added whenever it sweeps.
@@ -49,7 +49,7 @@ _ERRORS = (BaseError, OSError, SettingsError)
 class ImageFile:
     """The bytes of an image file and when it was made, in unix seconds."""
 
-    file: bytes
+    data: bytes
     created: int
 
 
@@ -84,33 +84,33 @@ class ImageStore:
             return None
         with _translate_errors():
             try:
-                found = await self._objects.get_async(name)
-                content = bytes(await found.bytes_async())
+                response = await self._objects.get_async(name)
+                data = bytes(await response.bytes_async())
             except FileNotFoundError:
                 return None
-        idle_s = self._idle_s(found.meta["last_modified"])
-        image = await asyncio.to_thread(_unpack, content) if idle_s < max_idle_s else None
+        idle_s = self._idle_s(response.meta["last_modified"])
+        image = await asyncio.to_thread(_unpack, data) if idle_s < max_idle_s else None
         if image and idle_s >= TOUCH_INTERVAL_S:
             with suppress(*_ERRORS):
-                await self._objects.put_async(name, content)
+                await self._objects.put_async(name, data)
         return image
 
     async def put(self, name: str, image: ImageFile) -> None:
         """Stores the image under a hexadecimal digest with an extension."""
         assert _NAME.fullmatch(name), f"an object named {name!r}. This is a bug."
-        content = await asyncio.to_thread(_pack, image)
-        if len(content) > self._max_bytes:
+        data = await asyncio.to_thread(_pack, image)
+        if len(data) > self._max_bytes:
             raise UnavailableError(
-                f"an image of {len(content)} bytes does not fit into the image store, which has"
+                f"an image of {len(data)} bytes does not fit into the image store, which has"
                 f" image_store_max_bytes={self._max_bytes}",
                 retry_after_s=5,
             )
         with _translate_errors():
             async with self._lock:
-                if self._num_bytes + len(content) > self._max_bytes:
-                    self._num_bytes = await self._evict(len(content))
-                self._num_bytes += len(content)
-            await self._objects.put_async(name, content)
+                if self._num_bytes + len(data) > self._max_bytes:
+                    self._num_bytes = await self._evict(len(data))
+                self._num_bytes += len(data)
+            await self._objects.put_async(name, data)
 
     async def sweep(self) -> None:
         """Removes expired objects, and what exceeds the limit."""
@@ -121,11 +121,11 @@ class ImageStore:
     async def _evict(self, num_bytes: int = 0) -> int:
         """Frees space for `num_bytes`; returns the bytes that remain."""
         listed = (await self._objects.list_with_delimiter_async())["objects"]
-        found = [entry for entry in listed if _NAME.fullmatch(entry["path"])]
-        total, limit = sum(entry["size"] for entry in found), self._max_bytes - num_bytes
+        images = [entry for entry in listed if _NAME.fullmatch(entry["path"])]
+        total, limit = sum(entry["size"] for entry in images), self._max_bytes - num_bytes
         if total > limit:  # frees a tenth more, so that not every new object causes a listing
             limit -= self._max_bytes // 10
-        for entry in sorted(found, key=lambda entry: entry["last_modified"]):
+        for entry in sorted(images, key=lambda entry: entry["last_modified"]):
             if total <= limit and self._idle_s(entry["last_modified"]) < self._ttl_s:
                 break
             with suppress(FileNotFoundError):  # another server has deleted it
@@ -164,12 +164,12 @@ def _translate_errors() -> AbstractContextManager[None]:
 
 
 def _pack(image: ImageFile) -> bytes:
-    digest = hashlib.sha256(image.file).digest()
-    return image.file + _TRAILER.pack(digest, image.created, _MAGIC)
+    digest = hashlib.sha256(image.data).digest()
+    return image.data + _TRAILER.pack(digest, image.created, _MAGIC)
 
 
-def _unpack(content: bytes) -> ImageFile | None:
-    file, trailer = content[: -_TRAILER.size], content[-_TRAILER.size :]
+def _unpack(data: bytes) -> ImageFile | None:
+    file, trailer = data[: -_TRAILER.size], data[-_TRAILER.size :]
     if len(trailer) < _TRAILER.size:
         return None
     digest, created, magic = _TRAILER.unpack(trailer)

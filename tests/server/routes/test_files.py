@@ -42,7 +42,9 @@ def head(address: str, headers: dict[str, str] | None = None) -> httpx.Response:
 
 
 def signer(settings: Settings, clock: Callable[[], float]) -> UrlSigner:
-    return UrlSigner(settings.public_base_url(), 3600, "", settings.data_dir(), clock)
+    return UrlSigner(
+        settings.public_base_url() + "/v1/images/files", 3600, "", settings.data_dir(), clock
+    )
 
 
 @pytest.fixture

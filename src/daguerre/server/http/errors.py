@@ -64,8 +64,7 @@ class OutageLog:
         """Logs an outage. An error without a cause, such as a full queue, is none."""
         cause = error.__cause__
         if isinstance(error, UnavailableError) and cause is not None:
-            # The later lines of a database error are the statement and its values.
-            first, _, _ = str(cause).strip().partition("\n")
+            first, _, _ = str(cause).strip().partition("\n")  # without an SQL statement's values
             self._logs[error.message].log(error.message, type(cause).__name__, first)
 
 

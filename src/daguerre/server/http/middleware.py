@@ -13,7 +13,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import unquote
@@ -193,12 +193,10 @@ class _ResponseSender:
             await error_response(error)(self._scope, self.receive, self.send)
 
     async def _linger(self) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(LINGER_S):
                 while not self._is_body_complete:
                     await self.receive()
-        except TimeoutError:
-            pass
 
 
 def to_origin_form(scope: Scope) -> Scope:

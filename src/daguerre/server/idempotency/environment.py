@@ -68,8 +68,7 @@ def _version(distribution: str) -> str:
 
 def _compiler() -> str:
     """Identity of the C++ compiler, determined without running it."""
-    command = shutil.which(os.environ.get("CXX") or "g++")
-    if command is None:
+    if not (command := shutil.which(os.environ.get("CXX") or "g++")):
         return ""
     file = Path(command).resolve()
     return f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}"

@@ -77,8 +77,7 @@ class Playground:
 
 
 def schema_script() -> bytes:
-    """JavaScript module with `sizes` (aspect ratio -> pixels, widest first) and `requestFields`
-    (name -> JSON schema)."""
+    """JavaScript with `sizes` (ratio -> pixels, widest first) and `requestFields` (schemas)."""
     sizes = dict(sorted(SIZES.items(), key=lambda item: item[1][0] / item[1][1], reverse=True))
     exports = {"sizes": sizes, "requestFields": field_schemas()}
     lines = (f"export const {name} = {json.dumps(value)};\n" for name, value in exports.items())

@@ -38,21 +38,21 @@ class FileEndpoints:
         image = await self._images.get(name)
         if image is None:
             raise NotFoundError(f"the image {name} is no longer stored; generate it again")
-        return _response(request, image.file, headers)
+        return _response(request, image.data, headers)
 
 
 def _response(request: Request, file: bytes, headers: dict[str, str]) -> Response:
-    status, size, content = 200, len(file), file
+    status, size, body = 200, len(file), file
     if request.headers.get("if-range", headers["etag"]) == headers["etag"]:
         try:
             selected = _parse_range(request.headers.get("range", ""), size)
         except RangeNotSatisfiableError as error:
             return error_response(error, {"content-range": f"bytes */{size}"})
         if selected:
-            status, content = 206, file[selected.start : selected.stop]
+            status, body = 206, file[selected.start : selected.stop]
             headers["content-range"] = f"bytes {selected.start}-{selected.stop - 1}/{size}"
-    headers["content-length"] = str(len(content))
-    return Response(b"" if request.method == "HEAD" else content, status, headers)
+    headers["content-length"] = str(len(body))
+    return Response(b"" if request.method == "HEAD" else body, status, headers)
 
 
 def _parse_range(header: str, size: int) -> range | None:
@@ -60,10 +60,10 @@ def _parse_range(header: str, size: int) -> range | None:
 
     Several ranges and malformed ones select the whole file, as RFC 9110, 14.2 allows.
     """
-    found = _RANGE.fullmatch(header)
-    if not found or not any(found.groups()):
+    match = _RANGE.fullmatch(header)
+    if not match or not any(match.groups()):
         return None
-    first, last = found.groups()
+    first, last = match.groups()
     if first and last and int(last) < int(first):
         return None
     start = int(first) if first else max(0, size - int(last))

@@ -105,7 +105,7 @@ class ImageGenerations:
             body = url_response(image.created, self._signer.sign(image_request.object_name))
         else:
             # In a thread, because base64 of megabytes would block all other requests.
-            b64_json = await asyncio.to_thread(base64.b64encode, image.file)
+            b64_json = await asyncio.to_thread(base64.b64encode, image.data)
             body = images_response(image.created, b64_json)
         context.file_ms = (time.monotonic() - started) * 1000
         return body
@@ -113,8 +113,5 @@ class ImageGenerations:
 
 def _headers(context: RequestContext, image_request: ImageRequest) -> dict[str, str]:
     stages = (f"{stage};dur={ms:.1f}" for stage, ms in stages_ms(context).items())
-    return {
-        "x-seed": str(image_request.params.seed),
-        "server-timing": ", ".join(stages),
-        **image_request.headers(),
-    }
+    headers = {"x-seed": str(image_request.params.seed), "server-timing": ", ".join(stages)}
+    return headers | image_request.headers()

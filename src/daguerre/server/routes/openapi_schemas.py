@@ -63,9 +63,8 @@ def _server_sent_event() -> dict[str, Any]:
     every = [reference(schema) for schema in ("PartialImageEvent", "CompletedEvent", "Error")]
     data = STRING | {"contentMediaType": "application/json", "contentSchema": {"oneOf": every}}
     names = {"enum": [sse.PARTIAL_IMAGE, sse.COMPLETED, sse.ERROR]}
-    return _object(event=names, data=data) | {
-        "description": "One event of a stream: previews, then the image, or an error."
-    }
+    description = "One event of a stream: previews, then the image, or an error."
+    return _object(event=names, data=data) | {"description": description}
 
 
 def _event_schema(name: str, description: str, **others: Any) -> dict[str, Any]:

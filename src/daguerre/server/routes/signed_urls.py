@@ -1,4 +1,4 @@
-"""Signed URLs of images: who has one may fetch the image until it expires, without an API key.
+"""Signed URLs of images: until it expires, anyone with the URL can fetch, without an API key.
 
 The signature covers the name and the expiry, with a secret that stays on the server.
 """
@@ -16,7 +16,6 @@ from pathlib import Path
 from daguerre.errors import NotFoundError
 from daguerre.storage import data_dir
 
-PATH = "/v1/images/files"
 SECRET_FILE = "signed_urls.key"
 
 
@@ -40,7 +39,7 @@ class UrlSigner:
     def sign(self, name: str) -> str:
         expires = str(int(self._clock() + self._ttl_s))
         query = f"expires={expires}&signature={self._signature(name, expires)}"
-        return f"{self._base_url}{PATH}/{name}?{query}"
+        return f"{self._base_url}/{name}?{query}"
 
     def verify(self, name: str, query: Mapping[str, str]) -> int:
         """Returns the seconds until the URL expires.

@@ -78,7 +78,7 @@ class ImageStream:
         image, started = await image_request.load_or_generate(self._engine, self._context, on_event)
         await self._start(send, image_request)
         # In a thread, because base64 of megabytes would block all other requests.
-        b64_json = await asyncio.to_thread(base64.b64encode, image.file)
+        b64_json = await asyncio.to_thread(base64.b64encode, image.data)
         last = sse.image_event(
             sse.COMPLETED, image_request.params, self._quality, b64_json, usage=sse.USAGE
         )
