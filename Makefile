@@ -33,7 +33,7 @@ help:
 	@echo "make format     format the code"
 	@echo "make bench      measure latency and throughput"
 	@echo "make soak       the tests that take minutes, with their time limits"
-	@echo "make smoke      train the embedded model at the smallest size"
+	@echo "make smoke      train the bundled model at the smallest size"
 	@echo "make audit      known vulnerabilities of the pinned dependencies"
 	@echo "make clean      remove $(VENV) and caches"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The embedded model, from nothing to the weights that the server loads. Resumable: run it again and it
+# The bundled model, from nothing to the weights that the server loads. Resumable: run it again and it
 # goes on where it stopped; each stage is skipped once its result is there.
 #
 #   training/run.sh                  about 90 minutes on 2 idle cores; MINUTES of it are the training

@@ -148,8 +148,8 @@ class Settings:
     )
     artifact_cache_max_bytes: int = _setting(
         128 * 1024**3,
-        "Maximum size of the compiled-model cache, in bytes. Least recently used entries are"
-        " evicted first. 0: no cache.",
+        "Maximum size of the artifact cache (converted and compiled networks), in bytes. Least"
+        " recently used entries are evicted first. 0: no cache.",
         int_range(0, 2**50),
     )
     image_store: str = _setting(
