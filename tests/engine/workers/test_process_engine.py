@@ -94,7 +94,7 @@ def test_one_job_event_by_event() -> None:
             stats = process.stats()
             assert (stats.num_succeeded, stats.num_queued, stats.num_running) == (1, 0, 0)
             assert (stats.num_forwards, stats.num_rows) == (NUM_STEPS + 2, 2 * NUM_STEPS + 2)
-            assert (process.stats().num_restarts, stats.job_interval_s > 0) == (0, True)
+            assert (stats.num_restarts, stats.job_interval_s > 0) == (0, True)
             with pytest.raises(NotFoundError, match="served models: toy"):
                 await anext(process.generate(ImageParams("nope", "x")))
 
@@ -147,7 +147,7 @@ def test_killed_under_load() -> None:
             await asyncio.gather(kill(process, found), *clients)
             assert [found[place] for place in range(len(wanted))] == expected
             stats = process.stats()
-            assert (stats.num_succeeded, stats.num_failed, process.stats().num_restarts) == (
+            assert (stats.num_succeeded, stats.num_failed, stats.num_restarts) == (
                 48,
                 0,
                 4,
@@ -228,7 +228,7 @@ def test_poison(fault: str, caplog: pytest.LogCaptureFixture) -> None:
                     f" see request ID {name} in the server's log"
                 )
             stats = process.stats()
-            assert (stats.num_succeeded, stats.num_failed, process.stats().num_restarts) == (
+            assert (stats.num_succeeded, stats.num_failed, stats.num_restarts) == (
                 14,
                 2,
                 4,
@@ -250,7 +250,7 @@ def test_model_load_failure(caplog: pytest.LogCaptureFixture) -> None:
         await until(lambda: bool(process.stats().failure))
         stats = process.stats()
         assert stats.failure == "the model toy could not be loaded: the weights are damaged"
-        assert (stats.is_ready, process.stats().num_restarts) == (False, 0)
+        assert (stats.is_ready, stats.num_restarts) == (False, 0)
         with pytest.raises(UnavailableError):
             await anext(process.generate(asked(1)))
         await process.stop()

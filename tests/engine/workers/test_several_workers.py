@@ -57,7 +57,7 @@ def test_killed_under_load() -> None:
             await until(lambda: process.stats().num_restarts == 3)
             await all_ready(process)
             stats = process.stats()
-            assert (stats.num_succeeded, stats.num_failed, process.stats().num_restarts) == (
+            assert (stats.num_succeeded, stats.num_failed, stats.num_restarts) == (
                 48,
                 0,
                 3,
