@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from daguerre.config import Settings
 from daguerre.engine.interface import EngineStats, WorkerStats, check_ready
 from daguerre.engine.previews import preview_steps
-from daguerre.engine.scheduling.service_time import ServiceTimeEstimate, ServiceTimes
+from daguerre.engine.scheduling.service_time import ServiceTimes
 from daguerre.params import (
     DEFAULT_CONTEXT,
     Event,
@@ -245,7 +245,7 @@ class FakeEngine:
             num_cancelled=self.num_cancelled,
             num_forwards=7,
             num_rows=21,
-            service_times=ServiceTimes(ServiceTimeEstimate.provisional(self.job_interval_s)),
+            service_times=ServiceTimes().with_provisional(MODEL, self.job_interval_s),
             backlog_s=(self.num_queued + self.num_running) * self.job_interval_s,
             certificates={"denoiser (2, 256)": True, "denoiser (4, 256)": False},
             failure=self.load_failure,

@@ -54,11 +54,8 @@ class Job(AcceptedJob):
         return self.stage != "queue"
 
     def complete_step(self, index: int, num_steps: int) -> float:
-        """Records step `index`, and returns the projected cost of the job, from its steps so far.
-
-        0.0 after the first step, which may include a compilation.
-        """
-        if index == 1:
+        """Records step `index`; returns the job's projected cost, 0.0 while it is unknown."""
+        if index == 1:  # may include a warm-up
             self.first_step_s = self.cost_s
             return 0.0
         return (self.cost_s - self.first_step_s) / (index - 1) * num_steps

@@ -48,7 +48,7 @@ class Loop:
     ) -> None:
         self._models = models
         self.model_manager = ModelManager(models, clock)
-        self._awaiting_model: list[Job] = []  # wait for their model, or behind a job that does
+        self._waiting: list[Job] = []  # wait for their model, or behind a job that does
         self._certificates = certificates
         self._meter = CostMeter(clock)
         self.batcher = Batcher(certificates, clock, self._on_warmup_part, self._on_warmup_end)
@@ -72,7 +72,7 @@ class Loop:
     def add(self, job: Job) -> None:
         """Adds a job, which the next iteration begins."""
         self._jobs[job.number] = job
-        self._awaiting_model.append(job)
+        self._waiting.append(job)
 
     def _begin_loaded(self) -> None:
         """Starts the jobs whose model is loaded, and loads a model for the oldest other job.
@@ -80,19 +80,17 @@ class Loop:
         If running jobs must end before the model fits into memory, all later jobs wait, too. Else
         busy models would keep it out of memory forever.
         """
-        while self._awaiting_model:
-            model = self._awaiting_model[0].params.model
+        while self._waiting:
+            model = self._waiting[0].params.model
             if not self._ensure_loaded(model):
                 return
-            jobs = self._awaiting(model)
-            self._awaiting_model = [
-                job for job in self._awaiting_model if job.params.model != model
-            ]
+            jobs = self._waiting_for(model)
+            self._waiting = [job for job in self._waiting if job.params.model != model]
             for job in jobs:
                 self._begin(job)
 
-    def _awaiting(self, model: str) -> list[Job]:
-        return [job for job in self._awaiting_model if job.params.model == model]
+    def _waiting_for(self, model: str) -> list[Job]:
+        return [job for job in self._waiting if job.params.model == model]
 
     def _ensure_loaded(self, model: str) -> bool:
         """Loads the model; False if its jobs must wait for others.
@@ -102,12 +100,11 @@ class Loop:
         manager = self.model_manager
         if manager.is_loaded(model) or model in manager.recently_failed():
             return True
-        waiting = set(self._awaiting_model)
-        busy = {job.params.model for job in self._jobs.values() if job not in waiting}
+        busy = {job.params.model for job in {*self._jobs.values()}.difference(self._waiting)}
         try:
             if not manager.evict_until_fits(model, busy):
                 return False
-            self._observer.on_work(self._awaiting(model), is_warmup=True)
+            self._observer.on_work(self._waiting_for(model), is_warmup=True)
             manager.load(model)
             self._meter.reset()  # loading is not charged to a job
         except Exception:  # a model's code may raise anything
@@ -115,17 +112,17 @@ class Loop:
         return True
 
     def _begin(self, job: Job) -> None:
-        name, model = job.params.model, self._models[job.params.model]
+        model_id, model = job.params.model, self._models[job.params.model]
         self._observer.on_work([job])
         try:
-            if not self.model_manager.is_loaded(name):
+            if not self.model_manager.is_loaded(model_id):
                 raise UnavailableError(
-                    f"the model {name!r} could not be loaded; see the server log"
+                    f"the model {model_id!r} could not be loaded; see the server log"
                 )
-            self.model_manager.touch(name)
+            self.model_manager.touch(model_id)
             job.pipeline = model.pipeline(job.params)
-            batch_class = name, model.batch_class(job.params)
-            self._scheduler.add(job.number, job.context.tenant, batch_class)
+            batch_class = model.batch_class(job.params)
+            self._scheduler.add(job.number, job.context.tenant, (model_id, batch_class))
         except Exception as error:  # a model's code may raise anything
             self._fail(job, error)
 
@@ -279,8 +276,8 @@ class Loop:
 
     def _remove(self, job: Job) -> None:
         del self._jobs[job.number]
-        if job in self._awaiting_model:
-            self._awaiting_model.remove(job)
+        if job in self._waiting:
+            self._waiting.remove(job)
         self._scheduler.remove(job.number)
         self._on_end(job)
         try:

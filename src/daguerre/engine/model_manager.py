@@ -26,9 +26,7 @@ class ModelManager:
     def __init__(self, models: Mapping[str, Model], clock: Callable[[], float]) -> None:
         self._models, self._clock = models, clock
         self._evictable = {
-            model_id: model
-            for model_id, model in models.items()
-            if isinstance(model, EvictableModel)
+            one: model for one, model in models.items() if isinstance(model, EvictableModel)
         }
         # Both are replaced, not modified: other threads may be reading them.
         self._loaded: Mapping[str, Mapping[str, Network]] = {}  # least recently used first
@@ -50,9 +48,7 @@ class ModelManager:
 
         Only the weights count for a model in throughput mode, which does not promise equal bits.
         """
-        return {
-            model_id: self._fingerprint(model_id, found) for model_id, found in self._loaded.items()
-        }
+        return {one: self._fingerprint(one, found) for one, found in self._loaded.items()}
 
     def is_loaded(self, model_id: str) -> bool:
         return model_id in self._loaded
@@ -60,7 +56,7 @@ class ModelManager:
     def recently_failed(self) -> tuple[str, ...]:
         """The models that failed to load within the last `RETRY_S`."""
         since_s, failed_s = self._clock() - RETRY_S, self._failed_s
-        return tuple(model_id for model_id, at_s in failed_s.items() if at_s > since_s)
+        return tuple(one for one, at_s in failed_s.items() if at_s > since_s)
 
     def touch(self, model_id: str) -> None:
         """Marks the model as the most recently used."""
@@ -109,19 +105,20 @@ class ModelManager:
         logger.info("loaded %s in %.1f s", model_id, self._clock() - started_s)
 
     def unload_all(self) -> None:
-        loaded, self._loaded = self._loaded, {}
-        for model_id in [model_id for model_id in loaded if model_id in self._evictable]:
+        loaded = list(self._weights_keys())
+        self._loaded = {}
+        for model_id in loaded:
             try:
                 self._evictable[model_id].unload()
             except Exception:  # a model's code may raise anything
                 logger.exception("cannot unload %s", model_id)
 
     def _unload(self, weights_key: Hashable) -> None:
-        names = [model_id for model_id, key in self._weights_keys().items() if key == weights_key]
-        self._loaded = {one: nets for one, nets in self._loaded.items() if one not in names}
-        for model_id in names:
+        victims = [one for one, key in self._weights_keys().items() if key == weights_key]
+        self._loaded = {one: nets for one, nets in self._loaded.items() if one not in victims}
+        for model_id in victims:
             self._evictable[model_id].unload()
-        logger.info("evicted %s to free memory", ", ".join(names))
+        logger.info("evicted %s to free memory", ", ".join(victims))
 
     def _fingerprint(self, model_id: str, networks: Mapping[str, Network]) -> str:
         info = self._models[model_id].info
@@ -131,5 +128,5 @@ class ModelManager:
 
     def _weights_keys(self) -> dict[str, Hashable]:
         """Loaded evictable model -> its `weights_key`."""
-        loaded = [model_id for model_id in self._loaded if model_id in self._evictable]
-        return {model_id: self._evictable[model_id].weights_key for model_id in loaded}
+        found = self._evictable
+        return {one: found[one].weights_key for one in self._loaded if one in found}

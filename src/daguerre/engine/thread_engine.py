@@ -199,36 +199,32 @@ class ThreadEngine(JobQueue):
 
     def _load(self) -> None:
         manager = self._loop.model_manager
-        for name in manager.preload_ids():
+        for model_id in manager.preload_ids():
             if self._is_stopping:
                 return
             try:
-                if manager.fits(name):
-                    manager.load(name)
+                if manager.fits(model_id):
+                    manager.load(model_id)
                 else:
-                    logger.warning(
-                        "%s does not fit into free memory; it will be loaded on its first request",
-                        name,
-                    )
+                    logger.warning("no free memory for %s; its first request loads it", model_id)
             except Exception as error:  # a model's code may raise anything
                 # The owner of the engine logs the failure; this is only its traceback.
-                logger.debug("cannot load model %s", name, exc_info=True)
+                logger.debug("cannot load model %s", model_id, exc_info=True)
                 text = " ".join(str(error).split())
                 if not isinstance(error, DaguerreError):
                     text = f"{type(error).__name__}: {text}"
                 with self._lock:
-                    self._failure = f"the model {name} could not be loaded: {text}"
+                    self._failure = f"the model {model_id} could not be loaded: {text}"
                 return
         with self._lock:
             self._is_loaded = True
 
     def _wait(self) -> bool:
         """Waits until there is work; False if the engine must stop."""
+        loop = self._loop
         with self._lock:
             self._lock.wait_for(
-                lambda: (
-                    self._submitted or self._cancelled or self._is_stopping or self._loop.has_jobs
-                )
+                lambda: self._submitted or self._cancelled or self._is_stopping or loop.has_jobs
             )
             return not self._is_stopping
 

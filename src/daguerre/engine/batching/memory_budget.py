@@ -25,7 +25,7 @@ FREE_MEMORY_TTL_S = 0.5
 def predict_peak(
     peaks_by_rows: Mapping[int, Sequence[int]], rows: int, has_fixed_overhead: bool
 ) -> int:
-    """Bytes that a forward with so many rows needs, from measured peaks; 0 if none is known."""
+    """Bytes that a forward with `rows` rows needs, from measured peaks; 0 if none is known."""
     if known := peaks_by_rows.get(rows):
         return min(known)
     fewer = sorted(count for count, peaks in peaks_by_rows.items() if peaks and count < rows)[-2:]

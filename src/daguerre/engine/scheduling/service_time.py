@@ -39,11 +39,6 @@ class ServiceTimeEstimate:
     fast: ExpAverage = field(default_factory=ExpAverage)
     slow: ExpAverage = field(default_factory=ExpAverage)
 
-    @classmethod
-    def provisional(cls, cost_s: float) -> ServiceTimeEstimate:
-        """An estimate that holds until the first job ends."""
-        return cls(ExpAverage(cost_s), ExpAverage(cost_s))
-
     @property
     def is_measured(self) -> bool:
         return self.slow.num_jobs > 0
@@ -87,7 +82,7 @@ class ServiceTimes:
         """These estimates while the model's first job runs; a cost of 0.0 changes nothing."""
         if not cost_s or self.by_model.get(model, ServiceTimeEstimate()).is_measured:
             return self
-        estimate = ServiceTimeEstimate.provisional(cost_s)
+        estimate = ServiceTimeEstimate(ExpAverage(cost_s), ExpAverage(cost_s))
         overall = self.overall if self.overall.is_measured else estimate
         return ServiceTimes(overall, {**self.by_model, model: estimate})
 
