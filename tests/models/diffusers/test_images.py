@@ -90,7 +90,7 @@ def test_image_is_the_stock_pipelines(
     assert [bench.images([request])[0] for request in requests] == stock
     assert bench.images(requests) == stock
 
-    monkeypatch.setattr(batcher, "MAX_JOIN_COST", float("inf"))
+    monkeypatch.setattr(batcher, "MAX_ADDED_COST", float("inf"))
     requests = sharing(family)
     if family in UNPADDED:
         stock = stock_images(folder_of(family), bench, requests)
@@ -129,7 +129,7 @@ def test_transposed_sizes_do_not_share(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sizes with the same number of patches differ in the positions, which are no rows."""
-    monkeypatch.setattr(batcher, "MAX_JOIN_COST", float("inf"))
+    monkeypatch.setattr(batcher, "MAX_ADDED_COST", float("inf"))
     bench = Bench(folder_of("flux"))
     shared = bench.networks["transformer"] = OneJobAtATime(bench.networks["transformer"], 1)
     requests = [Request("a fox", seed=1), Request("a fox", seed=2, size=(24, 16))]

@@ -96,7 +96,7 @@ def test_rows_are_independent_or_refused(
     method: str, folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches are verified with these weights, and no image changes."""
-    monkeypatch.setattr(batcher, "MAX_JOIN_COST", float("inf"))
+    monkeypatch.setattr(batcher, "MAX_ADDED_COST", float("inf"))
     bench = Bench(folder_of("flux"), quantization=method)
     alone = [bench.images([request])[0] for request in REQUESTS]
     for _ in range(3):
