@@ -20,11 +20,8 @@ def num_cpus() -> int:
 
 
 def can_batch(num_threads: int) -> bool:
-    """Whether batching is worth verifying with this number of threads; 0 means one per CPU.
-
-    With fewer than four, the bundled model would gain an eighth at most, and its batches failed
-    verification where it was tried. A checkpoint takes twice the time for a batch of two.
-    """
+    """Whether batching is worth verifying with this number of threads; 0 means one per CPU."""
+    # With fewer than four, the bundled model gains an eighth at most, and a checkpoint nothing.
     return (num_threads or num_cpus()) >= 4
 
 

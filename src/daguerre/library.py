@@ -158,13 +158,11 @@ class Model:
         return cls.from_settings(settings, name, served)
 
     @classmethod
-    def from_settings(
-        cls, settings: Settings, model_id: str, catalog: Catalog | None = None
-    ) -> Self:
+    def from_settings(cls, settings: Settings, model: str, catalog: Catalog | None = None) -> Self:
         """Loads a model of a catalog, by default the catalog that the settings name."""
-        served = (catalog or factory.read_catalog(settings)).only(model_id)
-        engine = factory.build_engine(settings, served)
-        return cls(engine, model_id, embed_prompt=settings.embed_prompt)
+        catalog = (catalog or factory.read_catalog(settings)).only(model)
+        engine = factory.build_engine(settings, catalog)
+        return cls(engine, model, embed_prompt=settings.embed_prompt)
 
     def generate(self, prompt: str | params.ImageParams, **fields: Any) -> Image:
         """Generates one image of `ImageParams`, or of a prompt and their fields."""

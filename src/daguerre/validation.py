@@ -138,10 +138,8 @@ def suggestion(name: str, known: Collection[str]) -> str:
 
 
 def check_with(where: str, table: Table, other: str, key: str, allowed: Sequence[object]) -> None:
-    """Raises `SettingsError` for a value of `key` that the key `other` rules out.
-
-    The first allowed value is the default of `key`.
-    """
+    """Raises `SettingsError` for a value of `key` (default: the first allowed one) that the key
+    `other` rules out."""
     if table.get(key, allowed[0]) not in allowed:
         rule = " or ".join(map(repr, allowed))
         raise SettingsError(f"{where}: {key} is {table[key]!r}; with {other} it must be {rule}")

@@ -96,10 +96,8 @@ class ForwardRequest:
 
     @cached_property
     def signature(self) -> str:
-        """Equal for forwards that fit into one batch: "denoiser(latents float32[4,32,32])".
-
-        Scalars are part of it, so forwards with different scalars never run in one batch.
-        """
+        """Equal for forwards that fit into one batch, scalars included, for example
+        "denoiser(latents float32[4,32,32])"."""
         inputs = (f"{name} {_describe(self.inputs[name])}" for name in sorted(self.inputs))
         return f"{self.network}({', '.join(inputs)})"
 

@@ -63,8 +63,5 @@ def encode(image: GeneratedImage, *, with_prompt: bool) -> bytes:
 def encode_pixels(
     pixels: NDArray[np.uint8], output_format: str, quality: int = DEFAULT_COMPRESSION_QUALITY
 ) -> bytes:
-    """A file that is marked as AI-generated and has no other metadata.
-
-    No metadata could reproduce a preview or a contact sheet.
-    """
+    """The file of a preview or a contact sheet: marked as AI-generated, no other metadata."""
     return FORMATS[output_format].encode(pixels, quality, xmp.ai_marker(), "")

@@ -11,12 +11,9 @@ from openvino import opset13
 
 @cache
 def openvino_core() -> ov.Core:
-    """The only `ov.Core` of the process, kept until the process ends.
-
-    The CPU plugin gives the thread that creates it an alternate signal stack and frees that memory
-    when the plugin is destroyed, in whichever thread. A later signal to the first thread would then
-    write into freed memory (OpenVINO 2026.4).
-    """
+    """The only `ov.Core` of the process, kept until the process ends."""
+    # The CPU plugin installs an alternate signal stack in the thread that creates it, and frees it
+    # with the plugin: later signals would write into freed memory (OpenVINO 2026.4).
     return ov.Core()
 
 

@@ -30,11 +30,8 @@ def concatenate(arrays: Sequence[Array]) -> Array:
 
 
 def select_rows(array: Array, start: int, end: int) -> Array:
-    """Rows `start` to `end`: a view of a numpy array, a copy of a tensor.
-
-    A torch pipeline may modify its rows in place, and a tensor's alignment may select a kernel.
-    Neither may depend on the position of the rows in a batch.
-    """
+    """Rows `start` to `end`: a view of a numpy array, a copy of a tensor."""
+    # A pipeline may modify a tensor in place, and its alignment may select a kernel.
     rows = array[start:end]
     return rows if isinstance(rows, np.ndarray) else rows.clone()
 

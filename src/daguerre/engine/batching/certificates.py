@@ -52,10 +52,7 @@ class CertificateStore:
         self._failed: frozenset[BatchConfig] = frozenset()
 
     def get(self, config: BatchConfig, batching: BatchingMode = "exact") -> bool | None:
-        """Whether the batch may be used; None if it must be verified first.
-
-        The mode "throughput" needs no verification.
-        """
+        """Whether the batch may be used; None if it must be verified first ("exact" only)."""
         if config in self._failed:
             return False
         return self._verified.get(config) if batching == "exact" else True

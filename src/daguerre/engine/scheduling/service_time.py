@@ -49,11 +49,7 @@ class ServiceTimeEstimate:
 
     @property
     def conservative_s(self) -> float:
-        """The larger of the two averages.
-
-        An overloaded server accepts a job when the estimate happens to be low, so a mean would
-        under-estimate.
-        """
+        """The larger of the two averages: jobs are admitted when an estimate happens to be low."""
         return max(self.fast.mean_s, self.slow.mean_s)
 
     def with_sample(self, cost_s: float) -> ServiceTimeEstimate:

@@ -37,10 +37,8 @@ class CacheHooks:
         assert self._managers, "the cache hooked no module. This is a bug."
 
     def current_state(self) -> OpaqueConstant:
-        """The input that carries the current request's state, and the prediction that it makes.
-
-        Its digest does not tell requests apart: the model's `max_batch_size` of 1 does.
-        """
+        """The input with the current request's state. Its digest is equal for all requests, which
+        are kept apart by the model's `max_batch_size` of 1."""
         states = coroutine.task_locals().setdefault(self, self._new_states())
         context = self._managers[0]._context or _DEFAULT
         return OpaqueConstant((states, context), context.name)

@@ -76,10 +76,8 @@ class Checkpoint:
 
 
 def is_loadable_file(name: str) -> bool:
-    """Whether a component is loaded from a file of this name.
-
-    Weights of a variant (`model.fp16.safetensors`) and in other formats are not, nor are cards.
-    """
+    """Whether a component is loaded from a file of this name: no variants, such as
+    `model.fp16.safetensors`, no other weight formats and no model cards."""
     path = Path(name)
     is_variant = path.suffix == _WEIGHTS and "." in path.stem
     return path.suffix in _LOADABLE_SUFFIXES and not is_variant

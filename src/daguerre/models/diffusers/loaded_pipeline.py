@@ -112,8 +112,7 @@ class LoadedCheckpoint:
             torch.cuda.empty_cache()
 
     def copy(self, guidance: float | None = None) -> Any:
-        """A pipeline for one request: it shares networks and tokenizers, and has a sampler and
-        guiders of its own. A call changes nothing else but attributes of the pipeline."""
+        """A pipeline for one request, with its own sampler and guiders and shared networks."""
         pipeline, sampler = copy.copy(self.pipeline), self.pipeline.scheduler
         pipeline.scheduler = type(sampler).from_config(sampler.config)
         self.checkpoint.family.set_guidance(pipeline, guidance)

@@ -41,7 +41,6 @@ def _operations(paths: dict[str, Any]) -> Iterator[str]:
 
 
 def _list(entries: dict[str, Any]) -> str:
-    """Names and descriptions of responses, or of the headers of a response."""
     items = (
         f"<li><code>{name}</code> {escape(entry['description'])}{_list(entry.get('headers', {}))}"
         for name, entry in entries.items()

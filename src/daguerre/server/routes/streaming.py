@@ -76,7 +76,7 @@ class ImageStream:
     async def _send(self, send: Send, image_request: ImageRequest) -> None:
         on_event = functools.partial(self._on_event, send, image_request)
         image, started = await image_request.load_or_generate(self._engine, self._context, on_event)
-        await self._start(send, image_request)
+        await self._start_once(send, image_request)
         # In a thread, because base64 of megabytes would block all other requests.
         b64_json = await asyncio.to_thread(base64.b64encode, image.data)
         last = sse.image_event(
@@ -93,7 +93,7 @@ class ImageStream:
                 data = await self._encode_step(event, image_request.params)
             case _:
                 data = sse.comment("waiting")
-        await self._start(send, image_request)  # not earlier: a full queue is a 503
+        await self._start_once(send, image_request)  # not earlier: a full queue is a 503
         await _write(send, data)
 
     async def _encode_step(self, step: StepCompleted, params: ImageParams) -> bytes:
@@ -112,8 +112,7 @@ class ImageStream:
             partial_image_index=index,
         )
 
-    async def _start(self, send: Send, image_request: ImageRequest) -> None:
-        """Starts the response, once."""
+    async def _start_once(self, send: Send, image_request: ImageRequest) -> None:
         if self._has_started:
             return
         self._has_started = True
