@@ -21,9 +21,8 @@ from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError, SettingsError
 from daguerre.server.access.rate_limiter import RateLimiter
-from daguerre.server.http.errors import OutageLog, error_response, unrouted_response
+from daguerre.server.http.errors import OutageLog, error_response, retry_after_s, unrouted_response
 from daguerre.server.http.middleware import RequestContext, RequestContextMiddleware
-from daguerre.server.http.retry_after import retry_after_s
 from daguerre.server.http.security_headers import JsonCORSMiddleware
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
 from daguerre.server.idempotency.requests import ImageRequests

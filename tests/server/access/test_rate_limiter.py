@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from daguerre.engine.interface import EngineStats
 from daguerre.errors import MAX_RETRY_AFTER_S, QueueFullError, RateLimitError
 from daguerre.server.access.rate_limiter import WINDOW_S, ConcurrencyLimiter, RateLimiter
-from daguerre.server.http.retry_after import LOADING_RETRY_AFTER_S, clamp_retry_after, retry_after_s
+from daguerre.server.http.errors import LOADING_RETRY_AFTER_S, clamp_retry_after, retry_after_s
 from daguerre.storage.resources import Resource
 
 BODY = {"model": MODEL, "prompt": "a red fox"}

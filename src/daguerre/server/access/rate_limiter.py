@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from daguerre.engine.interface import EngineStats
 from daguerre.errors import RateLimitError
-from daguerre.server.http.retry_after import clamp_retry_after
+from daguerre.server.http.errors import clamp_retry_after
 from daguerre.storage.resources import Resource
 
 WINDOW_S = 60.0

@@ -1,9 +1,10 @@
-"""Error responses, responses for unknown paths and methods, and a log of outages."""
+"""Error responses with `Retry-After`, also for unknown paths and methods, and a log of outages."""
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
@@ -13,7 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from daguerre.engine.interface import EngineStats
 from daguerre.errors import (
+    MAX_RETRY_AFTER_S,
     ConflictError,
     DaguerreError,
     InvalidRequestError,
@@ -23,8 +26,9 @@ from daguerre.errors import (
 )
 from daguerre.protocol.messages import quote_for_message
 from daguerre.server.http.logs import ThrottledLogger
-from daguerre.server.http.retry_after import clamp_retry_after
 from daguerre.validation import suggestion
+
+LOADING_RETRY_AFTER_S = 5
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +55,16 @@ def error_response(error: DaguerreError, headers: Mapping[str, str] | None = Non
     if error.retry_after_s is not None:
         all_headers["Retry-After"] = str(clamp_retry_after(error.retry_after_s))
     return Response(error_body(error), error.status, all_headers, "application/json")
+
+
+def clamp_retry_after(seconds: float) -> int:
+    """A value of `Retry-After`: whole seconds from 1 to 59."""
+    return min(max(math.ceil(seconds), 1), MAX_RETRY_AFTER_S)
+
+
+def retry_after_s(stats: EngineStats) -> int:
+    """Estimated time until the accepted jobs are finished, in seconds."""
+    return clamp_retry_after(stats.backlog_s) if stats.is_ready else LOADING_RETRY_AFTER_S
 
 
 class OutageLog:

@@ -24,8 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daguerre.errors import DaguerreError, InternalError, NotReadyError, RequestTimeoutError
 from daguerre.params import BatchingMode, ImageParams, JobContext, Timings
-from daguerre.server.http.errors import error_response
-from daguerre.server.http.retry_after import LOADING_RETRY_AFTER_S
+from daguerre.server.http.errors import LOADING_RETRY_AFTER_S, error_response
 from daguerre.server.http.security_headers import add_security_headers
 from daguerre.storage.resources import Resource
 

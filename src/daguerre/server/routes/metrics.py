@@ -21,7 +21,8 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily as CounterFamily
+from prometheus_client.core import GaugeMetricFamily as GaugeFamily
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
@@ -33,24 +34,14 @@ from daguerre.server.http.middleware import RequestContext
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS_S = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 600)
 
-Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily
+Family: TypeAlias = GaugeFamily | CounterFamily
+_RESTARTS = "Times the worker was replaced: crash, hang or failed start."
+_MISMATCHED = "Models that the worker does not serve, because their fingerprint differs."
 _WORKER_METRICS: tuple[tuple[type[Family], str, str, Callable[[WorkerStats], float]], ...] = (
-    (GaugeMetricFamily, "up", "1 if the worker is ready.", lambda w: w.is_ready),
-    (
-        *(GaugeMetricFamily, "jobs"),
-        "Jobs assigned to the worker and not finished.",
-        lambda w: w.num_jobs,
-    ),
-    (
-        *(CounterMetricFamily, "restarts"),
-        "Times the worker was replaced: crash, hang or failed start.",
-        lambda w: w.num_restarts,
-    ),
-    (
-        *(GaugeMetricFamily, "mismatched_models"),
-        "Models that the worker does not serve, because their fingerprint differs.",
-        lambda w: len(w.mismatched_models),
-    ),
+    (GaugeFamily, "up", "1 if the worker is ready.", lambda w: w.is_ready),
+    (GaugeFamily, "jobs", "Jobs assigned to the worker and not finished.", lambda w: w.num_jobs),
+    (CounterFamily, "restarts", _RESTARTS, lambda w: w.num_restarts),
+    (GaugeFamily, "mismatched_models", _MISMATCHED, lambda w: len(w.mismatched_models)),
 )
 
 
@@ -58,7 +49,7 @@ class Metrics:
     """Observes requests and serves the metrics."""
 
     def __init__(self, engine: Engine) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series of timestamps for each counter
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._registry.register(_EngineCollector(engine))
@@ -118,7 +109,7 @@ class _EngineCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         stats = self._engine.stats()
         yield _labelled(
-            GaugeMetricFamily, "build_info", "Version of the server.", "version", {__version__: 1}
+            GaugeFamily, "build_info", "Version of the server.", "version", {__version__: 1}
         )
         yield _gauge("ready", "1 if the engine accepts jobs.", stats.is_ready)
         yield _gauge("jobs_queued", "Jobs that are accepted and not started.", stats.num_queued)
@@ -134,7 +125,7 @@ class _EngineCollector(Collector):
             "cancelled": stats.num_cancelled,
         }
         yield _labelled(
-            CounterMetricFamily,
+            CounterFamily,
             "jobs",
             "Ended jobs: succeeded, failed or cancelled.",
             "outcome",
@@ -144,7 +135,7 @@ class _EngineCollector(Collector):
         yield _counter("batch_rows", "Rows in all forward passes.", stats.num_rows)
         certified = CountOf(stats.certificates.values())
         yield _labelled(
-            GaugeMetricFamily,
+            GaugeFamily,
             "batch_certificates",
             "Batch configurations that were verified: exact or inexact.",
             "result",
@@ -156,11 +147,11 @@ class _EngineCollector(Collector):
 
 
 def _gauge(name: str, help: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"daguerre_{name}", help, value)
+    return GaugeFamily(f"daguerre_{name}", help, value)
 
 
 def _counter(name: str, help: str, value: float) -> Metric:
-    return CounterMetricFamily(f"daguerre_{name}", help, value)
+    return CounterFamily(f"daguerre_{name}", help, value)
 
 
 def _labelled(
