@@ -56,11 +56,11 @@ def test_prompt_is_too_long(family: str, limit: int, folder_of: Callable[[str], 
 
 
 def test_refusal_is_immediate(folder_of: Callable[[str], Path]) -> None:
-    """An unsupported request is refused on arrival, before any forward."""
+    """An unsupported request is refused before any forward."""
     bench = Bench(folder_of("flux"))
-    (events,) = bench.arrive([replace(GOOD, negative_prompt="blue")])
+    (events,) = bench.run([replace(GOOD, negative_prompt="blue")])
     assert isinstance(failure(events[-1]), InvalidRequestError)
-    assert not bench.loop.has_jobs and bench.loop.batcher.num_forwards == 0
+    assert bench.loop.batcher.num_forwards == 0
 
 
 def test_failing_request_fails_alone(
