@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daguerre.version import __version__
+
 if TYPE_CHECKING:
     from daguerre.library import Image, ImageParams, Model, Step
 
-__version__ = "0.1.0"
 __all__ = ["Image", "ImageParams", "Model", "Step", "__version__"]
 
 

@@ -8,10 +8,10 @@ import os
 import click
 from click.core import ParameterSource
 
-from daguerre import __version__
 from daguerre.cli.flags import settings_flags
 from daguerre.cli.table import print_table
 from daguerre.config import Settings, environment_variable
+from daguerre.version import __version__
 
 
 @click.command()

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 import click
 
-from daguerre import __version__
 from daguerre.cli.config import config
 from daguerre.cli.generate import generate
 from daguerre.cli.info import info
 from daguerre.cli.models import models
 from daguerre.cli.serve import serve
 from daguerre.errors import DaguerreError, InvalidRequestError, SettingsError
+from daguerre.version import __version__
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_SIGINT = 1, 2, 130
 

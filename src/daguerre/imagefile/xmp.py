@@ -12,8 +12,8 @@ import json
 import re
 from xml.sax.saxutils import escape
 
-from daguerre import __version__
 from daguerre.params import GeneratedImage, ImageParams
+from daguerre.version import __version__
 
 TRAINED_ALGORITHMIC_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 NAMESPACES = {

@@ -24,7 +24,6 @@ from typing import Any
 
 import uvicorn
 
-from daguerre import __version__
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import InternalError, SettingsError
@@ -38,6 +37,7 @@ from daguerre.server.http.h11_protocol import (
 )
 from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.storage.resources import ResourceStore
+from daguerre.version import __version__
 
 # Longer than the idle timeout of clients and proxies, so that they close first. Otherwise they
 # could send a request into a closing connection.

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from daguerre import __version__
 from daguerre.cpu import num_cpus
 from daguerre.params import ImageParams, ModelInfo
+from daguerre.version import __version__
 
 # The runtimes, what they compute with, and what writes the files.
 _DISTRIBUTIONS = (

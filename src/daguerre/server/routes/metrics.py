@@ -27,9 +27,9 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daguerre import __version__
 from daguerre.engine.interface import Engine, WorkerStats
 from daguerre.server.http.middleware import RequestContext
+from daguerre.version import __version__
 
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS_S = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 600)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from daguerre import __version__, errors
+from daguerre import errors
 from daguerre.errors import DaguerreError
 from daguerre.imagefile.encoding import FORMATS
 from daguerre.server.http.deadline import MIN_TIMEOUT_S, TIMEOUT_HEADER
@@ -16,6 +16,7 @@ from daguerre.server.http.response_headers import RESPONSE_HEADERS
 from daguerre.server.idempotency.header import HEADER, MAX_KEY_CHARS
 from daguerre.server.routes import sse
 from daguerre.server.routes.openapi_schemas import STRING, reference, schemas
+from daguerre.version import __version__
 
 # Errors of an image generation: all but those of other paths and methods.
 _GENERATION_ERRORS = [
