@@ -265,7 +265,7 @@ def table(figures: Figures) -> str:
         "",
         f"- Negative prompts: obeyed in {negative['gone']:.2f} of {negative['there']:.0f} images"
         " that show the excluded content without one.",
-        f"- Compared with images of the recipe: sharpness {data['sharpness']:.2f}, diversity"
+        f"- Compared with images of the training data: sharpness {data['sharpness']:.2f}, diversity"
         f" {data['diversity']:.2f}.",
     ]
     return "\n".join(lines)
