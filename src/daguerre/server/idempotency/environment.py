@@ -13,7 +13,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class EnvironmentFingerprint:
     """
 
     def __init__(self, catalog: Path | None, **settings: object) -> None:
-        self._fields = {
+        fields = {
             "version": __version__,
             "settings": settings,
             "variables": [os.environ.get(name, "") for name in _VARIABLES],
@@ -47,16 +47,21 @@ class EnvironmentFingerprint:
             "machine": [platform.machine(), platform.system(), num_cpus(), *_devices()],
             "catalog": _read_text(catalog) if catalog else "",
         }
+        self._digest = _sha256(fields)  # of kilobytes, so once and not in every request
 
     def digest(self, resource_id: str, params: ImageParams, info: ModelInfo) -> str:
         """SHA-256 of everything that determines the file, and of the resource that owns it."""
         fields = {
-            **self._fields,
+            "environment": self._digest,
             "resource": resource_id,
             "params": asdict(replace(params, num_previews=0)),  # previews do not affect the file
             "model": asdict(info),
         }
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        return _sha256(fields)
+
+
+def _sha256(fields: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def _version(distribution: str) -> str:
