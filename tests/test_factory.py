@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
@@ -15,14 +15,31 @@ from daguerre.engine.interface import Engine
 from daguerre.models.catalog import DEFAULT_MODEL
 
 
-def test_worker_gets_no_secret(settings: Settings) -> None:
-    """The settings of a worker survive pickling, and have neither database nor secrets."""
+def test_worker_gets_no_secret(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a worker is built from survives pickling, and has neither database nor secrets."""
+    built: list[bytes] = []
+
+    class Recorder:
+        def __init__(self, builds: Sequence[object], *_: object, **options: object) -> None:
+            built.extend(map(pickle.dumps, builds))
+
+        def prestart(self) -> None: ...
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr("daguerre.engine.workers.process_engine.ProcessEngine", Recorder)
     secret = "hunter2" * 5
-    sent = factory.worker_settings(
-        replace(settings, database_url=f"sqlite:///{secret}.db", signed_url_secret=secret)
+    given = replace(
+        settings, database_url=f"sqlite:///{secret}.db", signed_url_secret=secret, workers=2
     )
-    pickled = pickle.dumps(sent)
-    assert pickle.loads(pickled) == sent == settings and b"hunter2" not in pickled
+    with factory.open_engine(given, factory.read_catalog(given)):
+        assert len(built) == 2 and all(pickle.loads(build).args[0] for build in built)
+        assert not any(b"hunter2" in build for build in built)
+
+
+def in_processes(settings: Settings) -> AbstractContextManager[Engine]:
+    catalog = factory.read_catalog(settings)
+    return factory.open_engine(factory.resolve(settings, catalog), catalog)
 
 
 def in_a_thread(settings: Settings) -> AbstractContextManager[Engine]:
@@ -46,7 +63,7 @@ def test_threads_of_one_process(settings: Settings, monkeypatch: pytest.MonkeyPa
     assert used == [0, 6]
 
 
-@pytest.mark.parametrize("opened", [factory.open_engine, in_a_thread])
+@pytest.mark.parametrize("opened", [in_processes, in_a_thread])
 def test_engine_has_the_models_of_the_catalog(
     settings: Settings, opened: Callable[[Settings], AbstractContextManager[Engine]]
 ) -> None:

@@ -80,17 +80,19 @@ def build_models(settings: Settings, catalog: Catalog, worker: int = 0) -> list[
 def build_engine(settings: Settings, catalog: Catalog) -> ThreadEngine:
     """An engine in a thread of this process, not started. It uses all threads, without workers."""
     catalog.check_loadable()
-    return _build_thread_engine(worker_settings(replace(settings, workers=1)), catalog)
+    return _build_thread_engine(settings, catalog)
 
 
 @contextmanager
-def open_engine(settings: Settings) -> Iterator[Engine]:
-    """An engine in worker processes, which begin to load the models before it is yielded."""
+def open_engine(settings: Settings, catalog: Catalog) -> Iterator[Engine]:
+    """An engine in worker processes, which begin to load the models before it is yielded.
+
+    `settings` are those of `resolve`.
+    """
     from daguerre.engine.workers.process_engine import ProcessEngine
 
-    catalog, workers = read_catalog(settings), range(settings.workers)
     catalog.check_loadable()
-    for_workers = worker_settings(settings)
+    for_workers, workers = settings.without_secrets(), range(settings.workers)
     engine = ProcessEngine(
         [partial(_build_in_worker, for_workers, catalog, worker) for worker in workers],
         [model.info for model in build_models(settings, catalog)],
@@ -108,22 +110,13 @@ def open_engine(settings: Settings) -> Iterator[Engine]:
         engine.close()
 
 
-def resolve(settings: Settings) -> Settings:
-    """The settings with what a server derives from its machine: the catalog and the threads."""
+def resolve(settings: Settings, catalog: Catalog) -> Settings:
+    """The settings with the catalog's file and with each worker's number of threads."""
     from daguerre.engine.workers.cpu_affinity import threads_per_worker
 
     num_threads = threads_per_worker(settings.workers, settings.threads_per_worker)
-    file = read_catalog(settings).file
-    catalog = file if file.exists() else None
-    return replace(settings, catalog=catalog, threads_per_worker=num_threads)
-
-
-def worker_settings(settings: Settings) -> Settings:
-    """The settings without secrets, and with each worker's number of threads."""
-    from daguerre.engine.workers.cpu_affinity import threads_per_worker
-
-    num_threads = threads_per_worker(settings.workers, settings.threads_per_worker)
-    return replace(settings.without_secrets(), threads_per_worker=num_threads)
+    file = catalog.file if catalog.file.exists() else None
+    return replace(settings, catalog=file, threads_per_worker=num_threads)
 
 
 def _build_thread_engine(

@@ -61,7 +61,7 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
     monkeypatch.setattr(daguerre.factory, "build_engine", lambda settings, catalog: fake)
-    monkeypatch.setattr(daguerre.factory, "open_engine", lambda settings: nullcontext(fake))
+    monkeypatch.setattr(daguerre.factory, "open_engine", lambda *_: nullcontext(fake))
     return fake
 
 

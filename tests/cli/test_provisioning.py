@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from daguerre.cli import credentials, provisioning
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
+from daguerre.models.catalog import DEFAULT_MODEL
 from daguerre.storage import data_dir
 from daguerre.storage.resources import ResourceStore
 
@@ -47,9 +48,9 @@ def test_no_resource_without_its_key(settings: Settings, store: ResourceStore) -
 
 def test_default_is_created_once(settings: Settings, store: ResourceStore) -> None:
     """An empty database gets DIFFUSION; one with any resource gets nothing."""
-    provisioning.create_default(settings, store)
+    provisioning.create_default(settings, store, DEFAULT_MODEL)
     first = store.list()
-    provisioning.create_default(settings, store)
+    provisioning.create_default(settings, store, DEFAULT_MODEL)
     assert store.list() == first
     assert [(resource.alias, resource.model) for resource in first] == [("DIFFUSION", MODEL)]
 
@@ -163,7 +164,7 @@ def test_default_needs_no_file(settings: Settings, store: ResourceStore) -> None
     """With an existing resource, a damaged credentials file does not prevent a start."""
     store.create(MODEL, "FOX")
     damage(settings)
-    provisioning.create_default(settings, store)
+    provisioning.create_default(settings, store, DEFAULT_MODEL)
     assert [resource.alias for resource in store.list()] == ["FOX"]
 
 

@@ -30,7 +30,7 @@ import sys
 from contextlib import nullcontext
 import daguerre.factory
 from conftest import FakeEngine
-daguerre.factory.open_engine = lambda settings: nullcontext(FakeEngine())
+daguerre.factory.open_engine = lambda settings, catalog: nullcontext(FakeEngine())
 from daguerre.cli.main import main
 sys.exit(main(["serve", *sys.argv[1:]]))
 """

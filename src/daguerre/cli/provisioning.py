@@ -14,7 +14,6 @@ from daguerre.cli import credentials
 from daguerre.cli.credentials import ResourceCredentials
 from daguerre.config import Settings
 from daguerre.errors import InvalidRequestError, SettingsError
-from daguerre.factory import read_catalog
 from daguerre.storage.resources import Resource, ResourceStore
 
 DEFAULT_ALIAS = "DIFFUSION"
@@ -42,11 +41,11 @@ def create(
     return resource
 
 
-def create_default(settings: Settings, store: ResourceStore) -> None:
-    """Creates a resource of the catalog's default model if the database has no resource."""
+def create_default(settings: Settings, store: ResourceStore, model: str) -> None:
+    """Creates the resource `DIFFUSION` of the model if the database has no resource."""
     if not store.list():
         with suppress(InvalidRequestError):  # another process has just created it
-            create(settings, store, read_catalog(settings).default_model, DEFAULT_ALIAS)
+            create(settings, store, model, DEFAULT_ALIAS)
 
 
 def rotate(settings: Settings, store: ResourceStore, alias: str) -> Resource:

@@ -40,14 +40,15 @@ def serve(settings: Settings) -> None:
     The first start creates the model resource DIFFUSION and its key. When the server listens, it
     prints its address, a link for a browser, the variables for an application and a sample request.
     """
-    from daguerre.factory import open_engine, resolve
+    from daguerre import factory
 
-    settings = resolve(settings)
-    with open_engine(settings) as engine:
-        _serve(settings, engine)
+    catalog = factory.read_catalog(settings)
+    settings = factory.resolve(settings, catalog)
+    with factory.open_engine(settings, catalog) as engine:
+        _serve(settings, engine, catalog.default_model)
 
 
-def _serve(settings: Settings, engine: Engine) -> None:
+def _serve(settings: Settings, engine: Engine, default_model: str) -> None:
     # Imported here, while the workers load the models.
     from daguerre.cli import provisioning
     from daguerre.server.playground.one_time_login import OneTimeLogin
@@ -59,7 +60,7 @@ def _serve(settings: Settings, engine: Engine) -> None:
         server = Server(settings, engine, store, on_ready, one_time_login)
         with closing(server.socket):
             # Not earlier: a start that fails must not leave an address for `daguerre config`.
-            provisioning.create_default(server.settings, store)
+            provisioning.create_default(server.settings, store, default_model)
             server.serve_forever()
 
 

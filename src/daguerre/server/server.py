@@ -1,6 +1,6 @@
 """The server process: socket, logging, signals and shutdown.
 
-The socket is bound before anything is built, so an error about a taken port is one line, and port 0
+The socket is bound before the app is built, so an error about a taken port is one line, and port 0
 is replaced by the actual port. SIGTERM and SIGINT start a graceful shutdown: new requests get 503
 and accepted ones finish. A second signal stops at once. The server also stops if a model
 cannot be loaded.
