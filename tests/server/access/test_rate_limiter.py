@@ -18,7 +18,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from starlette.requests import ClientDisconnect
 
 from daguerre.engine.interface import EngineStats
-from daguerre.errors import MAX_RETRY_AFTER_S, QueueFullError, RateLimitError
+from daguerre.errors import (
+    MAX_RETRY_AFTER_S,
+    DeadlineExceededError,
+    InvalidRequestError,
+    QueueFullError,
+    RateLimitError,
+)
 from daguerre.server.access.rate_limiter import WINDOW_S, ConcurrencyLimiter, RateLimiter
 from daguerre.server.http.errors import LOADING_RETRY_AFTER_S, clamp_retry_after, retry_after_s
 from daguerre.storage.resources import Resource
@@ -67,10 +73,14 @@ def test_retry_after_is_never_a_minute() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "costs"), [(QueueFullError("full"), 0), (RuntimeError(), 0), (ClientDisconnect(), 1)]
+    ("error", "costs"),
+    [
+        *((QueueFullError("full"), 0), (RuntimeError(), 0), (InvalidRequestError("n is 2"), 0)),
+        *((ClientDisconnect(), 1), (DeadlineExceededError("late"), 1)),
+    ],
 )
 def test_returned_permits(error: Exception, costs: int) -> None:
-    """A failed request returns its permit; a client that disconnects does not."""
+    """A failed request returns its permit, unless the client disconnects or sets the deadline."""
     limiter, limited = RateLimiter(ManualClock(1000.0)), resource(3)
     take(limiter, limited)
     with pytest.raises(type(error)), limiter.charge(limited):
@@ -354,4 +364,15 @@ def test_disconnect_uses_the_permit(server: RunningServer) -> None:
         leaves.sendall(server.head(len(body), key=key) + body)
         wait_until(lambda: server.engine.num_running == 1)
     wait_until(lambda: server.engine.num_cancelled == 1)
+    assert server.post(BODY, key=key).status_code == 429
+
+
+@pytest.mark.parametrize("body", [BODY, {**BODY, "stream": True, "partial_images": 3}])
+def test_short_deadline_uses_the_permit(server: RunningServer, body: dict[str, object]) -> None:
+    """A client cannot exceed its limit with deadlines that pass before the images are finished."""
+    key = server.limited(1)
+    server.engine.is_held = True
+    late = server.post(body, key=key, x_request_timeout="0.1")
+    assert "not finished within 0.1 s" in late.text
+    server.engine.is_held = False
     assert server.post(BODY, key=key).status_code == 429

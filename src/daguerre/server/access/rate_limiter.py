@@ -1,8 +1,8 @@
 """Limits of a key: concurrent requests, and requests per sliding minute.
 
 A request is charged before the work starts, so concurrent requests cannot exceed the limit
-together. Errors (4xx, 5xx) are refunded. An image is not, nor is a client that disconnects while it
-waits for one.
+together. Errors (4xx, 5xx) are refunded, except for two that a client can cause after the work has
+started: it disconnects, or its deadline passes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from starlette.requests import ClientDisconnect
 
 from daguerre.engine.interface import EngineStats
-from daguerre.errors import RateLimitError
+from daguerre.errors import DeadlineExceededError, RateLimitError
 from daguerre.server.http.errors import clamp_retry_after
 from daguerre.storage.resources import Resource
 
@@ -58,7 +58,7 @@ class RateLimiter:
 
     @contextmanager
     def charge(self, resource: Resource) -> Iterator[None]:
-        """Charges a request, and refunds it if the context fails. Raises `RateLimitError`."""
+        """Charges a request, and refunds most errors. Raises `RateLimitError` at the limit."""
         limit = resource.requests_per_minute
         if limit is None:
             yield
@@ -76,7 +76,7 @@ class RateLimiter:
         self._entries[resource.id] = entries
         try:
             yield
-        except ClientDisconnect:
+        except (ClientDisconnect, DeadlineExceededError):
             raise
         except BaseException:
             with suppress(ValueError):  # it has expired
