@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
-from openvino import opset13 as op
 
-from daguerre.models.openvino import openvino_core
+from daguerre.models.openvino import openvino_core, ov
+from daguerre.models.openvino import opset13 as op
 
 SIDE = 2048
 OPENVINO_NAMES = {"float32": "f32", "bfloat16": "bf16"}

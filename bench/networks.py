@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import openvino as ov
-
 from bench.machine import durations_s
 from daguerre.config import Settings
 from daguerre.engine.forward import ForwardRequest, Inputs, Network, Outputs
@@ -24,7 +22,7 @@ from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.models.catalog import DEFAULT_MODEL
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
 from daguerre.models.embedded.networks import OpenVINONetwork, inference_precision
-from daguerre.models.openvino import openvino_core
+from daguerre.models.openvino import openvino_core, ov
 from daguerre.params import ImageParams, JobSucceeded, ModelInfo
 
 ROWS = 2  # of one guided step: with the prompt, and with the negative prompt

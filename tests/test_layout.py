@@ -125,6 +125,17 @@ def test_models_import_only_the_engine_interface(name: str) -> None:
     assert used <= {"forward", "pipeline", "batching.arrays"}
 
 
+@pytest.mark.parametrize("folder", ["src", "training", "bench", "tests", "docs"])
+def test_openvino_is_imported_in_one_place(folder: str) -> None:
+    """Everything else imports it from `daguerre.models.openvino`, which switches telemetry off."""
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(r"^ *(import|from) openvino\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert found <= {"src/daguerre/models/openvino.py"}
+
+
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_module_has_a_docstring_and_a_specific_name(name: str) -> None:
     """Every module with code has a docstring, and none is named `utils` or the like."""

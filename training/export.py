@@ -13,12 +13,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import torch
 
 from daguerre.models.embedded.fields import MASKED, CompatibilityTables
 from daguerre.models.embedded.model import weights_sha256
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
+from daguerre.models.openvino import ov
 from training.checkpoints import load_denoiser
 from training.network import Denoiser
 

@@ -31,9 +31,10 @@ def source_folder() -> Path:
 
 def export(out: Path) -> None:
     """Writes text_encoder.xml, text_encoder.bin (float16 weights) and tokenizer.json to `out`."""
-    import openvino as ov
     import torch
     from transformers import BertModel
+
+    from daguerre.models.openvino import ov
 
     class Encoder(torch.nn.Module):
         def __init__(self) -> None:
@@ -56,7 +57,7 @@ def export(out: Path) -> None:
 
 def _on_cpu(folder: Path) -> Encode:
     """By the runtime that serves."""
-    import openvino as ov
+    from daguerre.models.openvino import ov
 
     config = {"INFERENCE_PRECISION_HINT": "f32"}
     network = ov.Core().compile_model(folder / "text_encoder.xml", "CPU", config)

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import pytest
-from openvino import opset13 as op
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.networks import num_operations
+from daguerre.models.openvino import opset13 as op
+from daguerre.models.openvino import ov
 
 
 def weights(*shape: int) -> ov.Node:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import openvino as ov
 import pytest
-from openvino import opset13 as op
 
 from daguerre.engine.batching.batcher import Batcher
 from daguerre.engine.batching.certificates import CertificateStore
 from daguerre.engine.batching.verification import NUM_CHECKS, is_same
 from daguerre.engine.forward import ForwardRequest, Inputs, Outputs
-from daguerre.models.openvino import openvino_core
+from daguerre.models.openvino import openvino_core, ov
+from daguerre.models.openvino import opset13 as op
 
 WIDTH, TOKENS = 48, 6
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+from no_network import side_effects
 
 PROGRAM = """
 import faulthandler, gc, signal, threading
@@ -26,3 +29,9 @@ def test_signals_after_networks_have_gone() -> None:
     command = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
+
+
+def test_nothing_is_reported(tmp_path: Path) -> None:
+    """An image connects to nobody, forks no process and writes nothing to the home directory."""
+    program = "import daguerre; daguerre.Model.load().generate('a red apple', seed=5)"
+    assert side_effects(program, tmp_path) == []

@@ -277,7 +277,8 @@ def test_meanings_are_those_of_all_words_for_a_name() -> None:
 
 def test_the_exported_network_is_the_same(tmp_path: Path, denoiser: Any) -> None:
     """OpenVINO's logits match torch's within float16 precision, for any number of rows."""
-    ov = pytest.importorskip("openvino")
+    from daguerre.models.openvino import ov
+
     export: Any = pytest.importorskip("training.export")
     export.export_denoiser(denoiser, tmp_path)
     config = {"INFERENCE_PRECISION_HINT": "f32"}

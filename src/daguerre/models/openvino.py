@@ -1,12 +1,27 @@
-"""OpenVINO: the process-wide runtime, and the number of threads it computes with."""
+"""OpenVINO without telemetry: its modules, the process-wide runtime, conversion from torch.
+
+All code imports OpenVINO from here. With the package `openvino_telemetry`, `import openvino` sends
+a report over the network from a forked process and writes to the user's home directory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
-import openvino as ov
-from openvino import opset13
+# The package's import now raises ImportError, and OpenVINO uses its own stub instead. The package
+# could be switched off otherwise only by a file in the home directory.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+
+import openvino as ov  # noqa: E402
+from openvino import opset13  # noqa: E402
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["convert_from_torch", "effective_num_threads", "openvino_core", "opset13", "ov"]
 
 
 @cache
@@ -27,3 +42,14 @@ def effective_num_threads(core: ov.Core, config: Mapping[str, str]) -> int:
     model = ov.Model([opset13.relu(parameter)], [parameter])
     compiled = core.compile_model(model, "CPU", dict(config))
     return int(compiled.get_property("INFERENCE_NUM_THREADS"))
+
+
+def convert_from_torch(module: torch.nn.Module, example: Sequence[torch.Tensor]) -> ov.Model:
+    """Traces `module(*example)` and converts the trace; constants keep the shapes of `example`."""
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    decoder = TorchScriptPythonDecoder(
+        module, example_input=tuple(example), trace_kwargs={"check_trace": False}
+    )
+    frontend = ov.frontend.FrontEndManager().load_by_framework("pytorch")
+    return frontend.convert(frontend.load(decoder))

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from no_network import side_effects
 
 from daguerre import factory
 from daguerre.cli import main
@@ -250,3 +251,13 @@ def test_serving_needs_no_network(
     monkeypatch.setattr(Handler, "do_GET", refuse)
     settings = Settings(home=tmp_path)
     assert len(factory.build_models(settings, factory.read_catalog(settings))) == 2
+
+
+def test_nothing_is_reported(tmp_path: Path) -> None:
+    """huggingface_hub does not ask the hub which programs to report in its `User-Agent`."""
+    program = """
+from daguerre.models.diffusers import hub
+from huggingface_hub.utils import build_hf_headers
+assert "torch" not in build_hf_headers()["user-agent"]
+"""
+    assert side_effects(program, tmp_path) == []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from no_network import side_effects
 
 from daguerre.engine.forward import Inputs, Outputs
 
@@ -123,17 +124,17 @@ def test_removed_cache(tmp_path: Path) -> None:
 
 def test_concurrent_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The slower of two servers uses the other's graph and leaves no second one."""
-    import openvino
+    from daguerre.models.openvino import ov
 
-    save = openvino.save_model
+    save = ov.save_model
     concurrent: list[Any] = []
 
     def save_later(*args: Any, **kwargs: Any) -> None:
-        monkeypatch.setattr(openvino, "save_model", save)
+        monkeypatch.setattr(ov, "save_model", save)
         concurrent.append(make(folder=tmp_path)[0](rows(2)))
         save(*args, **kwargs)
 
-    monkeypatch.setattr(openvino, "save_model", save_later)
+    monkeypatch.setattr(ov, "save_model", save_later)
     found = make(folder=tmp_path)[0](rows(2))
     assert all(map(torch.equal, found, concurrent[0])) and len(list(tmp_path.iterdir())) == 1
 
@@ -154,3 +155,15 @@ def test_warm_up_yields_between_parts(tmp_path: Path) -> None:
     assert list(network.warm_up(rows(2))) == []
     assert len(list(network.warm_up(rows(3)))) == 1  # compiles this number of rows
     network(rows(3))
+
+
+@pytest.mark.parametrize("call", ["convert_from_torch(linear, [x])", "ov.convert_model(linear)"])
+def test_conversion_reports_nothing(call: str, tmp_path: Path) -> None:
+    """It connects to nobody, forks no process and writes nothing to the home directory."""
+    program = f"""
+import torch
+from daguerre.models.openvino import convert_from_torch, ov
+linear, x = torch.nn.Linear(8, 4), torch.zeros(2, 8)
+{call}
+"""
+    assert side_effects(program, tmp_path) == []

@@ -10,13 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 
 from daguerre.cpu import has_fast_bfloat16
 from daguerre.engine.forward import Inputs, Outputs
 from daguerre.models.embedded.fields import FIELDS
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH, WINDOW_TOKENS
-from daguerre.models.openvino import effective_num_threads, openvino_core
+from daguerre.models.openvino import effective_num_threads, openvino_core, ov
 
 # The text encoder has many input shapes, so it is one dynamic network.
 _STATIC = ("denoiser",)

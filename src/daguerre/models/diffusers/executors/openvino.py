@@ -16,10 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import openvino as ov
 import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
 from daguerre.cpu import has_fast_bfloat16
 from daguerre.engine.forward import Inputs, Outputs, is_out_of_memory
@@ -33,7 +30,12 @@ from daguerre.models.diffusers.executors.base import (
     assert_close,
     output_structure,
 )
-from daguerre.models.openvino import effective_num_threads, openvino_core
+from daguerre.models.openvino import (
+    convert_from_torch,
+    effective_num_threads,
+    openvino_core,
+    ov,
+)
 from daguerre.storage.artifact_cache import Artifact
 
 logger = logging.getLogger(__name__)
@@ -163,12 +165,7 @@ def _trace(method: NetworkMethod, inputs: Inputs) -> ov.Model:
     with warnings.catch_warnings():
         # The tracer warns about each branch on a shape; here all shapes but the rows are fixed.
         warnings.simplefilter("ignore")
-        # `ov.convert_model` would report its use over the network.
-        decoder = TorchScriptPythonDecoder(
-            _Call(method, example), example_input=tensors, trace_kwargs={"check_trace": False}
-        )
-        frontend = FrontEndManager().load_by_framework("pytorch")
-        model = frontend.convert(frontend.load(decoder))
+        model = convert_from_torch(_Call(method, example), tensors)
     ports = zip(model.inputs, tensors, strict=True)
     model.reshape({port: [-1, *tensor.shape[1:]] for port, tensor in ports})
     return _with_numpy_types(model)
