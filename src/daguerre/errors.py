@@ -61,6 +61,12 @@ class ConflictError(InvalidRequestError):
     status = 409
 
 
+class PreconditionFailedError(InvalidRequestError):
+    """`If-Match` does not name the file's entity tag."""
+
+    status = 412
+
+
 class BodyTooLargeError(InvalidRequestError):
     """The body is over the size limit."""
 

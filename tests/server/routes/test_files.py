@@ -100,6 +100,7 @@ def test_ranges(url: str) -> None:
         ("bytes=-7", size - 7, size),
         (f"bytes=-{size * 2}", 0, size),
         (f"bytes=5-{size * 2}", 5, size),
+        ("Bytes= 0-0 ,", 0, 1),
     ):
         response = part(wanted)
         assert response.status_code == 206, wanted
@@ -110,9 +111,10 @@ def test_ranges(url: str) -> None:
         assert part(wanted).status_code == 200 and part(wanted).content == whole.content
     etag = whole.headers["etag"]
     assert part("bytes=0-0", **{"if-range": etag}).status_code == 206
-    assert part("bytes=0-0", **{"if-range": '"other"'}).status_code == 200
+    for tag in ('"other"', f"W/{etag}"):
+        assert part("bytes=0-0", **{"if-range": tag}).status_code == 200
     response = head(url, headers={"range": "bytes=0-9"})
-    assert (response.status_code, response.headers["content-length"]) == (206, "10")
+    assert (response.status_code, response.headers["content-length"]) == (200, str(size))
 
 
 @pytest.mark.parametrize("wanted", ["bytes=99999999-", "bytes=99999999-999999999", "bytes=-0"])
@@ -124,12 +126,24 @@ def test_range_outside(url: str, wanted: str) -> None:
 
 
 def test_not_modified(url: str) -> None:
-    """A client that has the file gets a 304."""
+    """A client that has the file gets a 304; tags are lists, compared weakly."""
     etag = get(url).headers["etag"]
-    for sent in (etag, "*"):
+    for sent in (etag, "*", f"W/{etag}", f'"a", {etag}', f'W/"a,b",W/{etag}'):
         response = get(url, headers={"if-none-match": sent})
-        assert (response.status_code, response.content) == (304, b"")
-    assert get(url, headers={"if-none-match": '"other"'}).status_code == 200
+        assert (response.status_code, response.content) == (304, b""), sent
+        assert response.headers["etag"] == etag
+    for sent in ('"other"', etag.strip('"'), f'"{etag}"', ""):
+        assert get(url, headers={"if-none-match": sent}).status_code == 200, sent
+
+
+def test_if_match(url: str) -> None:
+    """A file without the expected tag is a 412; weak tags never match."""
+    etag = get(url).headers["etag"]
+    for sent in (etag, "*", f'"a", {etag}'):
+        assert get(url, headers={"if-match": sent}).status_code == 200, sent
+    for sent in ('"other"', f"W/{etag}"):
+        response = get(url, headers={"if-match": sent, "if-none-match": etag})
+        assert response.status_code == 412 and etag in error_of(response)["message"]
 
 
 def test_changed_links(url: str) -> None:
@@ -164,12 +178,13 @@ def test_expiry(server: RunningServer, url: str) -> None:
 
 
 def test_evicted_image(server: RunningServer) -> None:
-    """A valid URL of an evicted image is a 404."""
+    """A valid URL of an evicted image is a 404, also for a client that has the image."""
     address = signed_url(server)
     name = urlsplit(address).path.rpartition("/")[2]
     (server.settings.data_dir() / DIR_NAME / name).unlink()
-    response = get(address)
-    assert response.status_code == 404 and name in error_of(response)["message"]
+    for headers in ({}, {"if-none-match": "*"}):
+        response = get(address, headers)
+        assert response.status_code == 404 and name in error_of(response)["message"]
 
 
 def test_public_url(tmp_path: Path) -> None:

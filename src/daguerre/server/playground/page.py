@@ -18,6 +18,7 @@ from daguerre.errors import NotFoundError
 from daguerre.params import SIZES
 from daguerre.protocol.messages import quote_for_message
 from daguerre.protocol.parsing import field_schemas
+from daguerre.server.http.conditional import is_not_modified
 from daguerre.validation import suggestion
 
 FOLDER = Path(__file__).parent / "static"
@@ -71,7 +72,7 @@ class Playground:
             near = suggestion(name, self._files)
             raise NotFoundError(f"the playground has no file {quote_for_message(name)}{near}")
         response = self._files[name]
-        if request.headers.get("if-none-match") == response.headers["etag"]:
+        if is_not_modified(request.headers, response.headers["etag"]):
             return NotModifiedResponse(response.headers)
         return response
 

@@ -9,11 +9,13 @@ from starlette.responses import Response
 
 from daguerre.errors import NotFoundError, RangeNotSatisfiableError
 from daguerre.imagefile.encoding import FORMATS
+from daguerre.server.http.conditional import is_not_modified
 from daguerre.server.http.errors import error_response
 from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.storage.image_store import ImageStore
 
-_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
+# The unit is case-insensitive, and a list may have empty elements.
+_RANGE = re.compile(r"bytes=[ \t,]*(\d{0,19})-(\d{0,19})[ \t,]*", re.IGNORECASE)
 
 
 class FileEndpoints:
@@ -33,17 +35,18 @@ class FileEndpoints:
             "etag": etag,
             "x-content-type-options": "nosniff",
         }
-        if request.headers.get("if-none-match") in (etag, "*"):
-            return Response(None, 304, headers)
         image = await self._images.get(name)
         if image is None:
             raise NotFoundError(f"the image {name} is no longer stored; generate it again")
+        if is_not_modified(request.headers, etag):
+            return Response(None, 304, headers)
         return _response(request, image.data, headers)
 
 
 def _response(request: Request, file: bytes, headers: dict[str, str]) -> Response:
     status, size, body = 200, len(file), file
-    if request.headers.get("if-range", headers["etag"]) == headers["etag"]:
+    is_get = request.method == "GET"  # other methods ignore Range
+    if is_get and request.headers.get("if-range", headers["etag"]) == headers["etag"]:
         try:
             selected = _parse_range(request.headers.get("range", ""), size)
         except RangeNotSatisfiableError as error:
@@ -52,7 +55,7 @@ def _response(request: Request, file: bytes, headers: dict[str, str]) -> Respons
             status, body = 206, file[selected.start : selected.stop]
             headers["content-range"] = f"bytes {selected.start}-{selected.stop - 1}/{size}"
     headers["content-length"] = str(len(body))
-    return Response(b"" if request.method == "HEAD" else body, status, headers)
+    return Response(body if is_get else b"", status, headers)
 
 
 def _parse_range(header: str, size: int) -> range | None:

@@ -98,8 +98,12 @@ def _generation() -> dict[str, Any]:
 
 def _file() -> dict[str, Any]:
     image: dict[str, Any] = {kind.media_type: {} for kind in FORMATS.values()}
-    failures = errors.NotFoundError, errors.RangeNotSatisfiableError, errors.UnavailableError
-    operation = _get("The image of a signed URL.", image, *failures)
+    operation = _get(
+        "The image of a signed URL.",
+        image,
+        *(errors.NotFoundError, errors.PreconditionFailedError),
+        *(errors.RangeNotSatisfiableError, errors.UnavailableError),
+    )
     operation["parameters"] = [
         _parameter("name", "path"),
         _parameter("expires", "query"),
