@@ -1,9 +1,10 @@
 # Needs Python 3.11 to 3.13, make and a package index. Everything is installed into .venv.
 # To use another interpreter: make serve PYTHON=python3.12
 
-PYTHON ?= python3
-HOST ?= 127.0.0.1
-PORT ?= 8000
+# An empty variable of the environment is unset.
+PYTHON := $(or $(PYTHON),python3)
+HOST := $(or $(HOST),127.0.0.1)
+PORT := $(or $(PORT),8000)
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -20,9 +20,9 @@ from types import SimpleNamespace
 import click
 from prometheus_client import Metric
 
-from daguerre import errors
+from daguerre import environment, errors
 from daguerre.cli.main import program
-from daguerre.config import Settings, environment_variable
+from daguerre.config import Settings
 from daguerre.engine.interface import EngineStats, WorkerStats
 from daguerre.errors import DaguerreError
 from daguerre.models.diffusers.caches import METHODS
@@ -40,13 +40,17 @@ def settings_page() -> str:
     rows = (
         f"| `{s.name}` | {'unset' if s.default in (None, '') else f'`{s.default}`'} |"
         f" {s.metadata['help']} |"
-        f" {s.metadata['validator'].allowed} | `{environment_variable(s.name)}` |"
+        f" {s.metadata['validator'].allowed} | `{environment.variable(s.name)}` |"
         for s in fields(Settings)
     )
     return _page(
         "Settings",
         "A flag, such as `--max-queued-jobs`, overrides the environment variable, which overrides"
-        " the default. An empty variable is unset.",
+        " the default. An empty variable is unset, and white space at both ends of a variable is"
+        " removed. Words may have capitals: `INFO`, `True`.\n\n"
+        "Kubernetes sets variables such as `DAGUERRE_PORT=tcp://10.0.0.1:8000` for a Service named"
+        " `daguerre`. The server ignores them, and logs a warning about `DAGUERRE_PORT`; set"
+        " `enableServiceLinks: false` in the pod to avoid them.",
         _table(("name", "default", "meaning", "allowed", "environment"), rows),
     )
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from daguerre.config import Settings, environment_variable
+from daguerre import environment
+from daguerre.config import Settings
 from daguerre.errors import SettingsError
 
 SETTINGS = fields(Settings)
@@ -44,7 +45,7 @@ def test_default_is_allowed(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_environment_variable(name: str) -> None:
     """Each setting has its own variable, `DAGUERRE_<NAME>`."""
-    assert environment_variable(name) == f"DAGUERRE_{name.upper()}"
+    assert environment.variable(name) == f"DAGUERRE_{name.upper()}"
     kinds = {setting.name: str(setting.type) for setting in SETTINGS}
     by_kind = {"int": "7", "float": "2.5", "bool": "yes", "Path | None": "/data", "str": "other"}
     by_name = {
@@ -58,7 +59,7 @@ def test_environment_variable(name: str) -> None:
         "signed_url_secret": "x" * 32,
     }
     value = by_name.get(name, by_kind[kinds[name]])
-    loaded = Settings.load({}, {environment_variable(name): value})
+    loaded = Settings.load({}, {environment.variable(name): value})
     changed = [other for other in NAMES if getattr(loaded, other) != getattr(Settings(), other)]
     assert changed == [name]
 
@@ -92,12 +93,17 @@ def test_flag_overrides_the_environment() -> None:
         ("default_response_format", "base64", "one of b64_json, url"),
         ("image_store", "gs://bucket", "a directory, or a bucket such as s3://bucket/prefix"),
         ("image_store", "s3://", "a directory, or a bucket such as s3://bucket/prefix"),
+        ("home", "/da\rta", "without control characters"),
+        ("home", '"/data"', "without quotation marks around it"),
+        ("catalog", "a\0b", "without control characters"),
+        ("image_store", "ima\nges", "a directory, or a bucket such as s3://bucket/prefix"),
+        ("image_store", "'images'", "a directory, or a bucket such as s3://bucket/prefix"),
         ("image_store", "s3://bucket?x=1", "a directory, or a bucket such as s3://bucket/prefix"),
     ],
 )
 def test_bad_value(name: str, value: str, rule: str) -> None:
     """The error names the source, the value and the rule, in one line."""
-    variable = environment_variable(name)
+    variable = environment.variable(name)
     for source, flags, environ in (
         ("--" + name.replace("_", "-"), {name: value}, {}),
         (variable, {}, {variable: value}),
@@ -133,20 +139,70 @@ def test_url(values: dict[str, str], url: str) -> None:
 
 def test_empty_variable_is_unset() -> None:
     """An empty variable is unset; an empty flag is a value."""
-    environ = {environment_variable(name): "" for name in NAMES}
+    environ = {environment.variable(name): "" for name in NAMES}
     assert Settings.load({}, environ) == Settings()
     for name, rule in (("port", "an integer"), ("home", "a path"), ("host", "a host name")):
         with pytest.raises(SettingsError, match=f"--{name} is ''; it must be {rule}"):
             Settings.load({name: ""}, {})
 
 
-def test_misspelt_variable() -> None:
+@pytest.mark.parametrize("name", ["DAGUERRE_WORKES", "DAGUERRE_Workers", "DAGUERRE_workers"])
+def test_misspelt_variable(name: str) -> None:
     """A variable that resembles a setting is a typo; others may belong to another program."""
-    message = "^unknown environment variable DAGUERRE_WORKES; did you mean DAGUERRE_WORKERS\\?$"
+    message = f"^unknown environment variable {name}; did you mean DAGUERRE_WORKERS\\?$"
     with pytest.raises(SettingsError, match=message):
-        Settings.load({}, {"DAGUERRE_WORKES": "2"})
-    others = ("DAGUERRE_URL", "DAGUERRE_KEY", "DAGUERRE_PORT_8000_TCP", "DAGUERRE_SERVICE_HOST")
-    assert Settings.load({}, dict.fromkeys((*others, "MY_DAGUERRE_WORKES"), "x")) == Settings()
+        Settings.load({}, {name: "2"})
+    others = ("DAGUERRE_URL", "DAGUERRE_KEY", "MY_DAGUERRE_WORKES")
+    assert Settings.load({}, dict.fromkeys(others, "x")) == Settings()
+
+
+@pytest.mark.parametrize("service", ["DAGUERRE", "DAGUERRE_PUBLIC", "DAGUERRE_WORKERS"])
+def test_variables_of_kubernetes_are_ignored(service: str) -> None:
+    """The variables of a Service are neither settings nor typos; a port of one's own counts."""
+    ip, address = "10.0.171.239", "tcp://10.0.171.239:8000"
+    links = {
+        "SERVICE_HOST": ip,
+        "SERVICE_PORT": "8000",
+        "SERVICE_PORT_HTTP": "8000",
+        "PORT": address,
+        "PORT_8000_TCP": address,
+        "PORT_8000_TCP_PROTO": "tcp",
+        "PORT_8000_TCP_PORT": "8000",
+        "PORT_8000_TCP_ADDR": ip,
+    }
+    environ = {f"{service}_{name}": value for name, value in links.items()}
+    assert Settings.load({}, environ) == Settings()
+    assert Settings.load({}, environ | {"DAGUERRE_PORT": "9000"}) == Settings(port=9000)
+    with pytest.raises(SettingsError, match="DAGUERRE_PORT is 'http://10.0.0.1:8000'"):
+        Settings.load({}, environ | {"DAGUERRE_PORT": "http://10.0.0.1:8000"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("port", "9000\r", 9000),
+        ("host", " 0.0.0.0\r", "0.0.0.0"),
+        ("home", "/data\r", Path("/data")),
+        ("database_url", "sqlite:///x.db\r\n", "sqlite:///x.db"),
+        ("signed_url_secret", "x" * 32 + "\r", "x" * 32),
+        ("log_level", "INFO", "info"),
+        ("log_format", "Json\r", "json"),
+        *(("embed_prompt", word, True) for word in ("TRUE", "t", "Yes", "y", "on", "1\r")),
+        *(("cache_seeded_requests", word, False) for word in ("False", "f", "NO", "n", "off", "0")),
+        ("catalog", " \t\r", None),
+    ],
+)
+def test_white_space_and_capitals(name: str, value: str, expected: object) -> None:
+    """White space at both ends of a variable, also of an env file with CRLF, does not count."""
+    environ = {environment.variable(name): value}
+    assert getattr(Settings.load({}, environ), name) == expected
+
+
+def test_long_value_is_shortened() -> None:
+    """The error for a long value shows its beginning and its end."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.load({}, {"DAGUERRE_PORT": "1" * 100_000})
+    assert len(caught.value.message) < 250 and "DAGUERRE_PORT is '111" in caught.value.message
 
 
 def test_rejected_secret_is_not_shown() -> None:

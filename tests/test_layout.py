@@ -23,6 +23,7 @@ LAYERS = (
         "validation",
         "cpu",
         "params",
+        "environment",
         "config",
         "imagefile",
         "storage",

@@ -1,23 +1,24 @@
 """The settings: one frozen table of name, default, unit, help and validator.
 
 Command-line flags, environment variables and the reference page follow from it. A flag overrides
-the environment variable (`DAGUERRE_<NAME>`), which overrides the default.
+the environment variable (`DAGUERRE_<NAME>`), which overrides the default. White space at both ends
+of a variable is removed, such as the carriage return of a Windows env file.
 """
 
 from __future__ import annotations
 
-import difflib
-import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
+from reprlib import Repr
 from typing import Any
 
-from daguerre import validation
+from daguerre import environment, validation
 from daguerre.errors import SettingsError
 from daguerre.validation import Validator, enum, float_range, int_range
 
-_PREFIX = "DAGUERRE_"
+_quoted = Repr()
+_quoted.maxstring = 120
 
 
 def _setting(default: object, help: str, validator: Validator, *, secret: bool = False) -> Any:
@@ -201,17 +202,18 @@ class Settings:
     ) -> Settings:
         """Reads flags, then the environment. A flag that is None and an empty variable are unset.
 
-        Raises `SettingsError` for a bad value, or for a variable that is a typo.
+        Variables of Kubernetes are ignored. Raises `SettingsError` for a bad value, or for a
+        variable that is a typo.
         """
-        flags, environ = flags or {}, os.environ if environ is None else environ
-        _check_variables(environ, [setting.name for setting in fields(cls)])
+        flags, variables = flags or {}, environment.variables(environ)
+        environment.check_names(variables, [setting.name for setting in fields(cls)])
         values: dict[str, object] = {}
         for setting in fields(cls):
-            name, variable = setting.name, environment_variable(setting.name)
+            name, variable = setting.name, environment.variable(setting.name)
             if (value := flags.get(name)) is not None:
                 values[name] = _parse(setting, "--" + name.replace("_", "-"), value)
-            elif text := environ.get(variable):
-                values[name] = _parse(setting, variable, text)
+            elif variable in variables:
+                values[name] = _parse(setting, variable, variables[variable])
         settings = cls(**values)  # type: ignore[arg-type]
         if settings.default_response_format == "url" and not settings.image_store_max_bytes:
             raise SettingsError(
@@ -261,19 +263,5 @@ def _parse(setting: Field[Any], source: str, value: object) -> object:
     try:
         return setting.metadata["validator"].parse(str(value))
     except ValueError as error:
-        shown = "***" if setting.metadata["secret"] else repr(str(value))
+        shown = "***" if setting.metadata["secret"] else _quoted.repr(str(value))
         raise SettingsError(f"{source} is {shown}; it must be {error}") from None
-
-
-def _check_variables(environ: Mapping[str, str], names: Collection[str]) -> None:
-    """Raises `SettingsError` for a typo. Variables unlike a setting may belong to a program."""
-    for variable in environ:
-        prefix, _, name = variable.partition(_PREFIX)
-        near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.75)
-        if not prefix and near and name.lower() not in names:
-            known = environment_variable(near[0])
-            raise SettingsError(f"unknown environment variable {variable}; did you mean {known}?")
-
-
-def environment_variable(name: str) -> str:
-    return _PREFIX + name.upper()

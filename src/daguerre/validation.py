@@ -60,8 +60,11 @@ def float_range(low: float, high: float) -> Validator:
 
 
 def enum(*allowed: str) -> Validator:
+    """One of these words in lower case; text may have capitals."""
     rule = f"one of {', '.join(allowed)}"
-    return Validator(rule, lambda value: isinstance(value, str) and value in allowed, str, rule)
+    return Validator(
+        rule, lambda value: isinstance(value, str) and value in allowed, str.lower, rule
+    )
 
 
 def pattern(regex: str, rule: str) -> Validator:
@@ -69,18 +72,30 @@ def pattern(regex: str, rule: str) -> Validator:
     return Validator(rule, lambda value: isinstance(value, str) and bool(compiled.fullmatch(value)))
 
 
-_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True}
-_BOOLEANS |= {"false": False, "no": False, "off": False, "0": False}
+_BOOLEANS = dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True)
+_BOOLEANS |= dict.fromkeys(("false", "f", "no", "n", "off", "0"), False)
 boolean = Validator(
     "true or false", lambda value: type(value) is bool, lambda text: _BOOLEANS[text.lower()]
 )
 text = Validator("text", lambda value: isinstance(value, str))
-# Not `Path.expanduser`, which raises for an unknown user.
-path = Validator("a path", bool, lambda text: text and Path(os.path.expanduser(text)))
+_PATH = re.compile(r"""(?!".*"$|'.*'$)[^\x00-\x1f\x7f]+""")  # `docker --env-file` keeps quotes
+
+
+def _path(text: str) -> Path:
+    if not _PATH.fullmatch(text):
+        raise ValueError(text)
+    return Path(os.path.expanduser(text))  # `Path.expanduser` raises for an unknown user
+
+
+path = Validator(
+    "a path, without quotation marks around it and without control characters",
+    lambda value: isinstance(value, Path),
+    _path,
+)
 host = pattern(r"[^\s/]+", "a host name or an IP address, such as 127.0.0.1 or 0.0.0.0")
 secret = pattern(r"(?s:.{32,})?", "at least 32 characters long")
 directory_or_bucket = pattern(
-    r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?|(?!.*://)(?s:.*)",
+    rf"s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/[^\s?#]*)?|(?!.*://)({_PATH.pattern})?",
     "a directory, or a bucket such as s3://bucket/prefix",
 )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import MODEL, FakeEngine, wait_until
+from conftest import MODEL, PATIENCE_S, FakeEngine, wait_until
 from PIL import Image
 
 from cli.conftest import environment, opened
@@ -111,6 +111,18 @@ def test_printed_request_prints_errors(tmp_path: Path) -> None:
         )
     assert done.returncode != 0 and "key" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "x.png").exists()
+
+
+def test_service_of_kubernetes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address of a Service named daguerre is not the port; one warning says so."""
+    monkeypatch.setenv("DAGUERRE_PORT", "tcp://10.0.171.239:8000")
+    monkeypatch.setenv("DAGUERRE_SERVICE_HOST", "10.0.171.239")
+    with serving("--port", "0") as process:
+        announcement(process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert errors.count("enableServiceLinks: false") == 1
 
 
 def test_printed_link_gives_the_key_once() -> None:

@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 
 import click
 
-from daguerre.config import Settings, environment_variable
+from daguerre import environment
+from daguerre.config import Settings
 
 Command: TypeAlias = Callable[..., None]
 
@@ -50,7 +51,7 @@ def _option(setting: Field[Any]) -> Callable[[Command], Command]:
 
 
 def _help(setting: Field[Any]) -> str:
-    notes = [environment_variable(setting.name)]
+    notes = [environment.variable(setting.name)]
     if allowed := setting.metadata["validator"].allowed:
         notes = [f"default: {setting.default}", allowed, *notes]
     return f"{setting.metadata['help']}  [{'; '.join(notes)}]"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 
 import click
 from click.core import ParameterSource
 
+from daguerre import environment
 from daguerre.cli.flags import settings_flags
 from daguerre.cli.table import print_table
-from daguerre.config import Settings, environment_variable
+from daguerre.config import Settings
 from daguerre.version import __version__
 
 
@@ -59,4 +59,4 @@ def _versions(settings: Settings) -> dict[str, object]:
 def _source(name: str) -> str:
     if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
         return "flag"
-    return "variable" if os.environ.get(environment_variable(name)) else "default"
+    return "variable" if environment.variable(name) in environment.variables() else "default"

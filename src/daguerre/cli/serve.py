@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import shlex
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from daguerre import environment
 from daguerre.cli.flags import settings_flags
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from daguerre.engine.interface import Engine
     from daguerre.server.playground.one_time_login import OneTimeLogin
     from daguerre.storage.resources import ResourceStore
+
+logger = logging.getLogger(__name__)
 
 _PROMPT = "a red apple on a wooden table"
 # python3 instead of jq, because this machine has it. An error is printed, not decoded.
@@ -59,9 +63,22 @@ def _serve(settings: Settings, engine: Engine, default_model: str) -> None:
         on_ready = functools.partial(_announce, store, one_time_login, exit_stack)
         server = Server(settings, engine, store, on_ready, one_time_login)
         with closing(server.socket):
+            _warn_of_service()
             # Not earlier: a start that fails must not leave an address for `daguerre config`.
             provisioning.create_default(server.settings, store, default_model)
             server.serve_forever()
+
+
+def _warn_of_service() -> None:
+    """Logs that DAGUERRE_PORT is the address of a Service of Kubernetes, not a setting."""
+    variable = environment.variable("port")
+    if environment.is_of_service(variable, value := os.environ.get(variable, "")):
+        logger.warning(
+            "ignored %s=%s, which Kubernetes sets for a Service named daguerre; set"
+            " enableServiceLinks: false in the pod, or rename the Service",
+            variable,
+            value,
+        )
 
 
 def _announce(

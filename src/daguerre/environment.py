@@ -1,0 +1,50 @@
+"""The environment variables `DAGUERRE_<NAME>`, one for each setting."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Collection, Mapping
+
+from daguerre.errors import SettingsError
+
+_PREFIX = "DAGUERRE_"
+# For a Service named daguerre or daguerre-..., as in
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_SERVICE_VARIABLE = re.compile(
+    r".+_SERVICE_(HOST|PORT(_.+)?)|.+_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
+)
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://[^/\s]+:\d+")
+
+
+def variable(name: str) -> str:
+    """The variable of a setting."""
+    return _PREFIX + name.upper()
+
+
+def variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables of daguerre that are neither empty nor set by Kubernetes -> values, without white
+    space at both ends."""
+    return {
+        name: value.strip()
+        for name, value in (os.environ if environ is None else environ).items()
+        if name.startswith(_PREFIX) and value.strip() and not is_of_service(name, value)
+    }
+
+
+def is_of_service(name: str, value: str) -> bool:
+    """Whether Kubernetes sets this variable for a Service (or Docker for a link)."""
+    is_address = name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(value)
+    return bool(is_address or _SERVICE_VARIABLE.fullmatch(name))
+
+
+def check_names(names: Collection[str], settings: Collection[str]) -> None:
+    """Raises `SettingsError` for a typo. Variables unlike a setting may belong to a program."""
+    known = [setting.upper() for setting in settings]
+    for name in (full.removeprefix(_PREFIX) for full in names):
+        near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.75)
+        if near and name not in known:
+            raise SettingsError(
+                f"unknown environment variable {_PREFIX}{name}; did you mean {_PREFIX}{near[0]}?"
+            )
