@@ -38,7 +38,7 @@ class Settings:
     cors_origins: str = _setting(
         "",
         "Origins whose scripts may call the server from a browser, separated by commas, or * for"
-        " all. Default: none.",
+        " all. null allows pages from files, and every sandboxed page. Default: none.",
         validation.origins,
     )
     request_read_timeout_s: float = _setting(

@@ -6,6 +6,7 @@ A rule completes the sentence "it must be ...". Nothing here touches the disk.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -100,6 +101,17 @@ directory_or_bucket = pattern(
 )
 
 
+# Apps and extensions have schemes of their own. Some custom schemes have the host "." or "-".
+_ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?"
+)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SCHEMES_WITHOUT_ORIGIN = ("about", "blob", "data", "file", "ftp", "javascript", "ws", "wss")
+_HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
+_NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
+MAX_PORT = 65535
+
+
 def _is_base_url(value: str) -> bool:
     try:
         parts = urlsplit(value)
@@ -110,10 +122,32 @@ def _is_base_url(value: str) -> bool:
     return is_plain and parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
-def _is_origin(value: str) -> bool:
-    return value == "*" or (
-        _is_base_url(value) and value == value.lower() and not urlsplit(value).path
-    )
+def parse_origin(text: str) -> str:
+    """The origin as browsers send it, without a default port. Raises `ValueError`."""
+    match = _ORIGIN.fullmatch(text.lower())
+    if text in ("*", "null"):
+        return text
+    if not match or match["scheme"] in _SCHEMES_WITHOUT_ORIGIN:
+        raise ValueError(text)
+    scheme, host, port = match.group("scheme", "host", "port")
+    if scheme in _DEFAULT_PORTS:
+        host = _parse_host(host)
+    if port is None or int(port) == _DEFAULT_PORTS.get(scheme):
+        return f"{scheme}://{host}"
+    if int(port) > MAX_PORT:
+        raise ValueError(text)
+    return f"{scheme}://{host}:{int(port)}"
+
+
+def _parse_host(text: str) -> str:
+    """A name, an IPv4 address or an IPv6 address in brackets, as browsers write it."""
+    if text.startswith("["):
+        return f"[{ipaddress.IPv6Address(text[1:-1])}]"
+    if _NUMERIC_LABEL.fullmatch(text.removesuffix(".").rpartition(".")[2]):
+        return str(ipaddress.IPv4Address(text))  # browsers read such a name as an address
+    if not _HOST_NAME.fullmatch(text):
+        raise ValueError(text)
+    return text
 
 
 url = Validator(
@@ -122,9 +156,11 @@ url = Validator(
     lambda value: not value or _is_base_url(value),
 )
 origins = Validator(
-    "* or origins separated by commas, without paths, such as https://app.example.com",
-    lambda value: not value or all(map(_is_origin, value.split(","))),
-    lambda text: ",".join(origin.strip() for origin in text.split(",") if origin.strip()),
+    "* or origins separated by commas, as browsers send them: a scheme, a host without wildcards"
+    " (in Punycode if it is not ASCII) and a port, such as https://app.example.com or"
+    " tauri://localhost; pages from files have the origin null",
+    lambda value: isinstance(value, str),
+    lambda text: ",".join(parse_origin(part.strip()) for part in text.split(",") if part.strip()),
 )
 
 

@@ -24,7 +24,12 @@ _PAGE_HEADERS = {
     "referrer-policy": "no-referrer",
     "x-frame-options": "DENY",
 }
-_METHODS = ("GET", "POST")
+_METHODS = ("GET", "HEAD", "POST")
+# Headers of errors and files that scripts may read, next to those of images.
+_EXPOSED_HEADERS = (
+    *("allow", "retry-after", "www-authenticate", "x-should-retry"),
+    *("accept-ranges", "content-range", "etag"),
+)
 
 
 def add_security_headers(headers: MutableHeaders) -> None:
@@ -44,7 +49,9 @@ class JsonCORSMiddleware(CORSMiddleware):
             allow_origins=origins,
             allow_methods=_METHODS,
             allow_headers=("*",),
-            expose_headers=("retry-after", *RESPONSE_HEADERS),
+            # A site that is named may also call a server in a private network.
+            allow_private_network="*" not in origins,
+            expose_headers=(*RESPONSE_HEADERS, *_EXPOSED_HEADERS),
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
@@ -53,10 +60,17 @@ class JsonCORSMiddleware(CORSMiddleware):
         del headers["content-length"], headers["content-type"]
         if response.status_code == 200:
             return Response(status_code=204, headers=headers)
-        origin = quote_for_message(request_headers["origin"])
-        method = quote_for_message(request_headers["access-control-request-method"])
-        message = (
-            f"the origin {origin} may not send {method}; cors_origins lists the allowed origins,"
-            f" the allowed methods are {' and '.join(_METHODS)}"
+        return error_response(InvalidRequestError(self._refusal(request_headers)), headers)
+
+    def _refusal(self, headers: Headers) -> str:
+        origin = quote_for_message(headers["origin"])
+        method = headers["access-control-request-method"]
+        if not self.is_allowed_origin(headers["origin"]):
+            return f"the origin {origin} is not allowed; add it to the setting cors_origins"
+        if method not in _METHODS:
+            allowed = ", ".join(_METHODS)
+            return f"scripts may not send {quote_for_message(method)}; they may send {allowed}"
+        return (
+            f"the origin {origin} may not call a private network, because cors_origins is *; name"
+            " the origin there"
         )
-        return error_response(InvalidRequestError(message), headers)
