@@ -126,3 +126,8 @@ class InternalError(DaguerreError):
 
 class SettingsError(DaguerreError):
     """A flag, an environment variable or the data directory is invalid; never sent to clients."""
+
+
+def one_line(error: BaseException) -> str:
+    """The error's class and the start of its message, without the stack that a runtime may add."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"

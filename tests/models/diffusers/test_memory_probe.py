@@ -25,6 +25,7 @@ needs_extra = pytest.mark.skipif(not importlib.util.find_spec("diffusers"), reas
 
 
 def weights(file: Path, **shapes: list[int]) -> Path:
+    """A safetensors file without the tensors' data, which nothing reads."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     for name, shape in shapes.items():
         header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [0, 0]}
@@ -49,14 +50,6 @@ def test_quantized_matrices_take_a_byte_per_item(tmp_path: Path) -> None:
     other = weights(tmp_path / "b", z=[10, 10])
     found = needed_bytes([one, other], "float32", [one]) - needed_bytes([], "float32")
     assert found == 10_000 + 4 * (7 + 36) + 4 * 100
-
-
-@pytest.mark.parametrize("data", [b"", b"\xff" * 20, struct.pack("<Q", 2) + b"[]", b"\0" * 8])
-def test_damaged_file_counts_nothing(tmp_path: Path, data: bytes) -> None:
-    """Loading the file reports the damage."""
-    file = tmp_path / "damaged"
-    file.write_bytes(data)
-    assert needed_bytes([file], "float32") == needed_bytes([], "float32")
 
 
 def test_container_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

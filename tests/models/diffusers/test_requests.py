@@ -189,6 +189,31 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
         checkpoint.read(folder)
 
 
+def test_checkpoint_that_cannot_be_loaded(tmp_path: Path) -> None:
+    """The error of the library becomes one line that names the checkpoint."""
+    from . import tiny
+
+    folder = tiny.stable_diffusion(tmp_path / "sd")
+    (folder / "tokenizer" / "tokenizer.json").write_text("{")
+    loaded = LoadedCheckpoint(PipelineConfig(folder, executor="eager"))
+    with pytest.raises(SettingsError) as caught:
+        loaded.load()
+    assert caught.value.message.startswith(f"the checkpoint in {folder} cannot be loaded: ")
+    assert "\n" not in caught.value.message
+
+
+def test_denoiser_is_quantized_twice(tmp_path: Path) -> None:
+    """The key `quantization` is refused for a checkpoint that is stored quantized."""
+    from . import tiny
+
+    folder = tiny.flux(tmp_path / "flux")
+    config = folder / "transformer" / "config.json"
+    stored = json.loads(config.read_text()) | {"quantization_config": {"quant_method": "other"}}
+    config.write_text(json.dumps(stored))
+    with pytest.raises(SettingsError, match="is already quantized; remove the key"):
+        LoadedCheckpoint(PipelineConfig(folder, quantization="int8-weight-only"))
+
+
 def test_index_of_a_real_save(folder_of: Callable[[str], Path]) -> None:
     """Every network of a checkpoint that diffusers saved is found."""
     for family in ("stable-diffusion", "stable-diffusion-3"):

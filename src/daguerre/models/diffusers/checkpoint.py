@@ -7,40 +7,46 @@ own. A `SettingsError` names the file and what it must hold. Loads no torch.
 from __future__ import annotations
 
 import hashlib
-import json
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from daguerre.errors import SettingsError
+from daguerre.models.diffusers import component_files, quantization
+from daguerre.models.diffusers.component_files import WEIGHTS, read_json
 from daguerre.models.diffusers.families import FAMILIES, find_family
 from daguerre.models.diffusers.family import Family
 
 INDEX = "model_index.json"
 DECODER = "vae"
-_WEIGHTS = ".safetensors"
 _LIBRARIES = ("diffusers", "transformers")
 # The one class that an index names by a module of diffusers' pipelines.
 _SAFETY_CHECKER = ("stable_diffusion", "StableDiffusionSafetyChecker")
-_LOADABLE_SUFFIXES = (".jinja", ".json", ".model", _WEIGHTS, ".txt")
+_SINGLE_FILES = (WEIGHTS, ".ckpt", ".gguf")
+_CONVERT = (
+    "convert a single-file checkpoint with diffusers: from_single_file(FILE).save_pretrained(DIR)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """`components` maps the name of a pipeline's component to its library and class.
 
-    `missing_components` are the text encoders and tokenizers that its index sets to null.
+    `missing_components` are the text encoders and tokenizers that its index sets to null;
+    `quantized_components` are stored in a quantized type.
     """
 
     folder: Path
     family: Family
     components: Mapping[str, tuple[str, str]]
     missing_components: frozenset[str] = frozenset()
+    quantized_components: frozenset[str] = frozenset()
 
     @property
     def weights(self) -> tuple[Path, ...]:
-        return tuple(file for file in self.files() if file.suffix == _WEIGHTS)
+        return tuple(file for file in self.files() if file.suffix == WEIGHTS)
 
     @property
     def created(self) -> int:
@@ -53,12 +59,15 @@ class Checkpoint:
         names = (*self.family.text_encoders, self.family.denoiser, DECODER)
         return tuple(name for name in names if name in self.components)
 
+    @property
+    def is_denoiser_quantized(self) -> bool:
+        return self.family.denoiser in self.quantized_components
+
     def files(self) -> Iterator[Path]:
         """All files that determine an image, in an order that is the same everywhere."""
         yield self.folder / INDEX
         for name in sorted(self.components):
-            files = (self.folder / name).iterdir()
-            yield from sorted(file for file in files if is_loadable_file(file.name))
+            yield from component_files.loadable_files(self.folder / name)
 
     def file_stats(self) -> tuple[tuple[str, int, int], ...]:
         """Name, size and modification time of each file, to detect changes."""
@@ -75,16 +84,10 @@ class Checkpoint:
         return digest.hexdigest()
 
 
-def is_loadable_file(name: str) -> bool:
-    """Whether a component is loaded from a file of this name: no variants, such as
-    `model.fp16.safetensors`, no other weight formats and no model cards."""
-    path = Path(name)
-    is_variant = path.suffix == _WEIGHTS and "." in path.stem
-    return path.suffix in _LOADABLE_SUFFIXES and not is_variant
-
-
 def read(folder: Path) -> Checkpoint:
+    """Raises `SettingsError` for a checkpoint that is damaged or not supported."""
     try:
+        _check_folder(folder)
         return _Reader(folder).checkpoint()
     except OSError as error:  # no permission, or a file was removed
         raise SettingsError(f"{folder} cannot be read: {error}") from None
@@ -92,11 +95,11 @@ def read(folder: Path) -> Checkpoint:
 
 def read_index(file: Path) -> dict[str, Any]:
     """Reads the `model_index.json` of a supported pipeline."""
-    index = _read_json(file)
+    index = read_json(file)
     pipeline = index.get("_class_name")
     if not isinstance(pipeline, str) or pipeline not in FAMILIES:
         raise SettingsError(
-            f"{file}: the pipeline is {pipeline!r}; supported: {', '.join(FAMILIES)}"
+            f"{file}: the pipeline is {_shorten(pipeline)}; supported: {', '.join(FAMILIES)}"
         )
     return index
 
@@ -117,36 +120,36 @@ class _Reader:
         self._folder = folder
         self._index_file = folder / INDEX
         self._index = read_index(self._index_file)
+        self._quantized: set[str] = set()
         names = component_names(self._index)
         self._components = {name: self._read_component(name, self._index[name]) for name in names}
+        for name in names:
+            component_files.check_files(folder / name)
 
     def checkpoint(self) -> Checkpoint:
         folder, index = self._folder, self._index
         family = FAMILIES[index["_class_name"]]
         self._expect_class(family.denoiser, family.denoiser_class)
         self._expect_class(DECODER, family.decoder_class)
-        family = find_family(index, _read_json(folder / family.denoiser / "config.json"))
+        family = find_family(index, read_json(folder / family.denoiser / "config.json"))
         self._expect_components(family)
         for name in family.guiders:
             if name in self._components:
                 self._expect_guider(name, family.guider_class)
         parts = {*family.text_encoders, *(name for name, _ in family.prompt_tokenizers)}
         missing = frozenset(name for name in parts if index.get(name) == [None, None])
-        checkpoint = Checkpoint(folder, family, self._components, missing)
-        for name in checkpoint.networks:
-            files = (folder / name).glob(f"*{_WEIGHTS}")
-            if not any(is_loadable_file(file.name) for file in files):
-                raise SettingsError(
-                    f"{folder / name} has no *{_WEIGHTS}, or only those of a variant; weights in"
-                    " other formats are refused"
-                )
+        quantized = frozenset(self._quantized)
+        checkpoint = Checkpoint(folder, family, self._components, missing, quantized)
+        for name, (_, class_name) in self._components.items():
+            if name in checkpoint.networks or _is_model(class_name):
+                component_files.check_has_weights(folder / name)
         return checkpoint
 
     def _read_component(self, name: str, entry: list[Any]) -> tuple[str, str]:
         """Accepts classes of the two libraries only: others would be imported from the folder."""
         if len(entry) != 2 or not all(isinstance(part, str) for part in entry):
             raise SettingsError(
-                f"{self._index_file}: {name} is {entry!r}; it must be [library, class]"
+                f"{self._index_file}: {name} is {_shorten(entry)}; it must be [library, class]"
             )
         library, class_name = entry
         if library not in _LIBRARIES and (library, class_name) != _SAFETY_CHECKER:
@@ -156,12 +159,20 @@ class _Reader:
             )
         if not name.isidentifier() or not (self._folder / name).is_dir():
             raise SettingsError(f"{self._index_file} names {name!r}, but there is no such folder")
-        for file in sorted((self._folder / name).glob("*config.json")):
-            if "auto_map" in _read_json(file):  # transformers would ask on the terminal
-                raise SettingsError(
-                    f"{file} has auto_map, which names code; code from a checkpoint is never run"
-                )
+        for file in component_files.loadable_files(self._folder / name):
+            if file.name.endswith("config.json"):
+                self._check_config(name, file, read_json(file))
         return library, class_name
+
+    def _check_config(self, name: str, file: Path, config: Mapping[str, Any]) -> None:
+        if "auto_map" in config:  # transformers would ask on the terminal
+            raise SettingsError(
+                f"{file} has auto_map, which names code; code from a checkpoint is never run"
+            )
+        stored = config.get("quantization_config")
+        if isinstance(stored, dict):
+            quantization.check_stored(file, stored)
+            self._quantized.add(name)
 
     def _expect_class(self, name: str, class_name: str) -> None:
         found = self._components.get(name, (None, None))[1]
@@ -185,25 +196,43 @@ class _Reader:
         """Other guiders change the networks, or skip steps, so forwards are miscounted."""
         self._expect_class(name, class_name)
         file = self._folder / name / "guider_config.json"
-        config = _read_json(file)
+        config = read_json(file)
         start, stop = config.get("start", 0.0), config.get("stop", 1.0)
         if (start, stop) != (0.0, 1.0):
             raise SettingsError(
-                f"{file}: start is {start!r} and stop is {stop!r}; they must be 0.0 and 1.0,"
-                " because guidance applies to every step"
+                f"{file}: start is {_shorten(start)} and stop is {_shorten(stop)}; they must be 0.0"
+                " and 1.0, because guidance applies to every step"
             )
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
+def _check_folder(folder: Path) -> None:
+    """Raises `SettingsError` for a path that has no index, and says what it is instead."""
+    if (folder / INDEX).exists():
+        return
+    if not folder.exists():
+        raise SettingsError(f"{folder} does not exist; path must be a checkpoint's directory")
+    if not folder.is_dir():
         raise SettingsError(
-            f"{file} cannot be read: {error.strerror or error}; a checkpoint in diffusers format"
-            " has it"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{file} is not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise SettingsError(f"{file} must hold a JSON object")
-    return content
+            f"{folder} is a file; a checkpoint in diffusers format is a directory; {_CONVERT}"
+        )
+    raise SettingsError(f"{folder} has no {INDEX}; {_what_it_is(folder)}")
+
+
+def _what_it_is(folder: Path) -> str:
+    if snapshots := sorted(file.parent for file in folder.glob(f"snapshots/*/{INDEX}")):
+        return f"it is a hub's cache; use a snapshot: {', '.join(map(str, snapshots))}"
+    if (folder.parent / INDEX).exists():
+        return f"it is a component of {folder.parent}; use that path"
+    if names := sorted(file.name for file in folder.iterdir() if file.suffix in _SINGLE_FILES):
+        return f"it has {names[0]}; {_CONVERT}"
+    return "a checkpoint in diffusers format has it"
+
+
+def _is_model(class_name: str) -> bool:
+    """Whether a component has weights; tokenizers, samplers and processors have none."""
+    return "Model" in class_name or class_name == _SAFETY_CHECKER[1]
+
+
+def _shorten(value: object) -> str:
+    """`repr` with a limited length and depth."""
+    return reprlib.repr(value)

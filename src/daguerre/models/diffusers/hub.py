@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import checkpoint
+from daguerre.models.diffusers.component_files import is_loadable_file
 from daguerre.validation import pattern
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _download(partial: Path, pin: PinnedRevision, progress: Progress) -> None:
     for name in sorted(files):
         component, _, file_name = name.rpartition("/")
         # Without samples, code, and weights in other formats.
-        if component in names and checkpoint.is_loadable_file(file_name):
+        if component in names and is_loadable_file(file_name):
             progress(name, files[name].size or 0)
             _download_file(api, pin, partial, files[name])
 

@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daguerre.engine.forward import Network
-from daguerre.errors import SettingsError
+from daguerre.engine.forward import Network, is_out_of_memory
+from daguerre.errors import SettingsError, one_line
 from daguerre.models.diffusers import checkpoint, memory_probe, quantization
 from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.checkpoint import DECODER
@@ -58,6 +58,11 @@ class LoadedCheckpoint:
     ) -> None:
         self.config, self.num_threads, self._store = config, num_threads, store
         self.checkpoint = checkpoint.read(config.path)
+        if config.quantization and self.checkpoint.is_denoiser_quantized:
+            raise SettingsError(
+                f"quantization is {config.quantization!r}, but the denoiser in {config.path} is"
+                " already quantized; remove the key"
+            )
         self.device = resolve_device(config.device, worker)
         self.weights_sha256 = ""  # known after loading, which reads all weights
         self.pipeline: Any = None
@@ -93,7 +98,7 @@ class LoadedCheckpoint:
         device = _available_device(self.device)
         determinism.enable_determinism(device)
         self._update_digest()
-        self.pipeline = self._load_pipeline(device)
+        self.pipeline = self._load_or_refuse(device)
         self.embeddings = Embeddings()
         self._fit_previews()
         self._networks = self._patch_networks(device)
@@ -130,6 +135,16 @@ class LoadedCheckpoint:
                 " restart the server"
             )
         self.weights_sha256, self._file_stats = digest, found
+
+    def _load_or_refuse(self, device: torch.device) -> Any:
+        try:
+            return self._load_pipeline(device)
+        except Exception as error:  # the libraries may raise anything
+            if isinstance(error, SettingsError) or is_out_of_memory(error):
+                raise
+            raise SettingsError(
+                f"the checkpoint in {self.checkpoint.folder} cannot be loaded: {one_line(error)}"
+            ) from error
 
     def _load_pipeline(self, device: torch.device) -> Any:
         import torch

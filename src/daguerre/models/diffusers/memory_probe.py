@@ -6,15 +6,15 @@ CPU memory needs torch.
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import struct
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from daguerre.models.diffusers.component_files import tensor_shapes
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ def needed_bytes(weights: Iterable[Path], dtype: str, quantized: Collection[Path
     """
     num_bytes = _WORK_BYTES
     for file in weights:
-        for shape in _shapes(file):
+        for shape in tensor_shapes(file):
             is_small = file in quantized and len(shape) == 2
             num_bytes += math.prod(shape) * (1 if is_small else ITEM_BYTES[dtype])
     return num_bytes
@@ -126,18 +126,6 @@ class CudaMemoryProbe:
 
     def num_bytes(self) -> int:
         return int(self._cuda.max_memory_allocated(self._device)) - self._base
-
-
-def _shapes(file: Path) -> list[list[int]]:
-    """Shapes of all tensors in a safetensors file; none if it is damaged, which loading reports."""
-    try:
-        with file.open("rb") as opened:
-            (length,) = struct.unpack("<Q", opened.read(8))
-            header = json.loads(opened.read(min(length, file.stat().st_size)))
-        shapes = [tensor["shape"] for name, tensor in header.items() if name[:2] != "__"]
-        return [shape for shape in shapes if type(math.prod(shape)) is int]
-    except (struct.error, ValueError, LookupError, TypeError, AttributeError):
-        return []
 
 
 def _free_in_machine() -> int:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from daguerre.engine.forward import Inputs, NetworkChanged, Outputs, is_out_of_memory
+from daguerre.errors import one_line
 from daguerre.models.diffusers import coroutine, determinism
 from daguerre.models.diffusers.call_packing import (
     CACHE_STATE_INPUT,
@@ -129,7 +130,7 @@ class TorchNetwork:
         try:
             return make_executor(self._method, self._target)
         except Exception as error:  # a runtime may raise anything
-            logger.warning("%s runs eagerly: %s", self.name, _one_line(error))
+            logger.warning("%s runs eagerly: %s", self.name, one_line(error))
             return self._eager
 
     @contextmanager
@@ -142,12 +143,7 @@ class TorchNetwork:
             failed = self._executor
             if failed.fingerprint == self._eager.fingerprint or is_out_of_memory(error):
                 raise
-            logger.warning("%s runs eagerly from now on: %s", self.name, _one_line(error))
+            logger.warning("%s runs eagerly from now on: %s", self.name, one_line(error))
             self._executor = self._eager
             failed.release()
             raise NetworkChanged(f"{self.name} ran on {failed.fingerprint}") from error
-
-
-def _one_line(error: Exception) -> str:
-    """The start of the message, without the stack that a runtime may add."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"

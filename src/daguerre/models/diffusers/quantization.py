@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from importlib import metadata
-from typing import TYPE_CHECKING
+from importlib import metadata, util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from daguerre.errors import SettingsError
 from daguerre.validation import Table, check_with
@@ -27,6 +28,12 @@ _CONFIGS: Mapping[str, str] = {  # classes of torchao
 }
 METHODS = tuple(_CONFIGS)
 LIBRARY = "torchao"
+# Method of a checkpoint that is stored quantized -> the module that loads it, and its package.
+_STORED: Mapping[str, tuple[str, str]] = {
+    "bitsandbytes": ("bitsandbytes", "bitsandbytes"),
+    "quanto": ("optimum.quanto", "optimum-quanto"),
+    LIBRARY: (LIBRARY, LIBRARY),
+}
 _FLOAT8_CAPABILITY = (8, 9)  # Ada, the first tensor cores with float8
 _UNQUANTIZED = re.compile(r"norm|emb|mod|adaln", re.IGNORECASE)
 
@@ -41,6 +48,26 @@ def check(where: str, table: Table) -> None:
             raise SettingsError(
                 f"{where}: {key} {given}; with quantization {FLOAT8!r} it must be {value!r}"
             )
+
+
+def check_stored(file: Path, config: Mapping[str, Any]) -> None:
+    """Raises `SettingsError` if `config`, the `quantization_config` in `file`, needs a package that
+    is not installed. Other methods are left to the library that loads them."""
+    is_old = "quant_method" not in config and ("load_in_4bit" in config or "load_in_8bit" in config)
+    method = "bitsandbytes" if is_old else str(config.get("quant_method"))
+    module, package = _STORED.get(method, ("", ""))
+    if module and not _is_installed(module):
+        raise SettingsError(
+            f"{file}: the weights are quantized by {method}, which is not installed; run:"
+            f" pip install {package}"
+        )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return util.find_spec(module) is not None
+    except ModuleNotFoundError:  # its parent is missing
+        return False
 
 
 def fingerprint(method: str) -> str:

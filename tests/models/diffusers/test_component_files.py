@@ -1,0 +1,194 @@
+"""Checkpoints with damaged or missing files: each error names the file and says what to do.
+
+The tests need no extra.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from daguerre.errors import SettingsError
+from daguerre.models.diffusers import checkpoint
+
+INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "scheduler": ["diffusers", "PNDMScheduler"],
+    "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+}
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3438167534\n"
+MACOS = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        \x80\xff"
+DEEP = b"[" * 100_000
+HEADER = b'{"weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}'
+WEIGHTS = struct.pack("<Q", len(HEADER)) + HEADER + bytes(24)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A checkpoint of one small tensor per model."""
+    folder = tmp_path / "sd"
+    for name in INDEX.keys() - {"_class_name"}:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "config.json").write_text("{}")
+    for name in ("unet", "vae", "text_encoder", "safety_checker"):
+        (folder / name / "model.safetensors").write_bytes(WEIGHTS)
+    (folder / "model_index.json").write_text(json.dumps(INDEX))
+    return folder
+
+
+def put(name: str, data: bytes) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes(data) and None
+
+
+def unlink(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def rename(name: str, other: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).rename(folder / other) and None
+
+
+def put_shards(*names: str) -> Callable[[Path], None]:
+    """Replaces the UNet's weights by an index of two parts, of which `names` exist."""
+
+    def damage(folder: Path) -> None:
+        unet = folder / "unet"
+        (unet / "model.safetensors").unlink()
+        parts = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+        index = {"weight_map": {f"weight.{part}": part for part in parts}}
+        (unet / "model.safetensors.index.json").write_text(json.dumps(index))
+        for name in names:
+            (unet / name).write_bytes(WEIGHTS)
+
+    return damage
+
+
+def link(folder: Path) -> None:
+    (folder / "unet/model.safetensors").unlink()
+    (folder / "unet/model.safetensors").symlink_to("../../blobs/0123")
+
+
+def store_quantized(**config: object) -> Callable[[Path], None]:
+    return put("unet/config.json", json.dumps({"quantization_config": config}).encode())
+
+
+PART = "unet/model-00001-of-00002.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("damage", "file", "words"),
+    [
+        (put("unet/model.safetensors", b""), "unet/model.safetensors", "is empty"),
+        (put("unet/model.safetensors", POINTER), "unet/model.safetensors", "run: git lfs pull"),
+        (put("tokenizer/merges.txt", POINTER), "tokenizer/merges.txt", "run: git lfs pull"),
+        (put("vae/model.safetensors", b"<!DOCTYPE html>"), "vae/model.safetensors", "HTML page"),
+        (
+            put("unet/model.safetensors", WEIGHTS[:-4]),
+            "unet/model.safetensors",
+            f"has {len(WEIGHTS) - 4} bytes instead of {len(WEIGHTS)}; download it again",
+        ),
+        (put("unet/model.safetensors", WEIGHTS[:20]), "unet/model.safetensors", "is damaged"),
+        (put("unet/model.safetensors", b"\xff" * 99), "unet/model.safetensors", "is damaged"),
+        (put("unet/model.safetensors", b"\xff"), "unet/model.safetensors", "is damaged"),
+        (
+            put("unet/model.safetensors", struct.pack("<Q", len(DEEP)) + DEEP),
+            "unet/model.safetensors",
+            "is damaged",
+        ),
+        (link, "unet/model.safetensors", "is a link to ../../blobs/0123, which is missing"),
+        (
+            put("model_index.json", b"\xef\xbb\xbf{}"),
+            "model_index.json",
+            "begins with a byte-order mark",
+        ),
+        (put("model_index.json", b"\xff\xfe{}"), "model_index.json", "is not JSON"),
+        (put("model_index.json", DEEP), "model_index.json", "is not JSON"),
+        (put("unet/config.json", DEEP), "unet/config.json", "is not JSON"),
+        (put("unet/config.json", b"\x80"), "unet/config.json", "is not JSON"),
+        (
+            put("model_index.json", b'{"_class_name": ' + b"[" * 900 + b"]" * 900 + b"}"),
+            "model_index.json",
+            "the pipeline is [[[[[[[...]]]]]]]; supported: StableDiffusionPipeline",
+        ),
+        (
+            rename("safety_checker/model.safetensors", "safety_checker/pytorch_model.bin"),
+            "safety_checker",
+            "has no *.safetensors, or only those of a variant; weights in other formats are"
+            " refused; it has config.json, pytorch_model.bin",
+        ),
+        (rename("unet/model.safetensors", PART), "unet", "but no *.safetensors.index.json"),
+        (
+            put_shards(Path(PART).name),
+            "unet/model.safetensors.index.json",
+            "names model-00002-of-00002.safetensors, which is missing; download it again",
+        ),
+        (
+            put("unet/model.safetensors.index.json", b"{}"),
+            "unet/model.safetensors.index.json",
+            "has no weight_map",
+        ),
+        (
+            store_quantized(quant_method="quanto"),
+            "unet/config.json",
+            "quantized by quanto, which is not installed; run: pip install optimum-quanto",
+        ),
+        (store_quantized(load_in_4bit=True), "unet/config.json", "pip install bitsandbytes"),
+    ],
+)
+def test_damaged_file(folder: Path, damage: Callable[[Path], None], file: str, words: str) -> None:
+    """The error is one line that begins with the file."""
+    checkpoint.read(folder)
+    damage(folder)
+    with pytest.raises(SettingsError) as caught:
+        checkpoint.read(folder)
+    message = caught.value.message
+    assert message.startswith(f"{folder / file}") and words in message, message
+    assert "\n" not in message and len(message) < 800
+
+
+def test_hidden_files_are_ignored(folder: Path) -> None:
+    """macOS writes a file such as `._config.json` beside each file on a foreign disk."""
+    before = checkpoint.read(folder)
+    for file in [*folder.rglob("*.*")]:
+        file.with_name(f"._{file.name}").write_bytes(MACOS)
+    after = checkpoint.read(folder)
+    assert after == before and after.sha256() == before.sha256()
+
+
+def test_path_of_something_else(folder: Path) -> None:
+    """The error says what the path is instead, and which path to use."""
+    top = folder.parent
+    (top / "model.ckpt").write_bytes(b"")
+    (top / "singles").mkdir()
+    (top / "singles" / "model.gguf").write_bytes(b"GGUF")
+    snapshot = top / "models--maker--sd" / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "model_index.json").write_text("{}")
+    (top / "empty").mkdir()
+    for name, words in {
+        "model.ckpt": "is a file; a checkpoint in diffusers format is a directory; convert",
+        "singles": "has no model_index.json; it has model.gguf; convert a single-file checkpoint",
+        "models--maker--sd": f"it is a hub's cache; use a snapshot: {snapshot}",
+        "sd/unet": f"it is a component of {folder}; use that path",
+        "missing": "does not exist; path must be a checkpoint's directory",
+        "empty": "has no model_index.json; a checkpoint in diffusers format has it",
+    }.items():
+        with pytest.raises(SettingsError) as caught:
+            checkpoint.read(top / name)
+        message = caught.value.message
+        assert message.startswith(str(top / name)) and words in message
+
+
+def test_weights_in_parts(folder: Path) -> None:
+    """Weights in several files that an index names are accepted."""
+    put_shards(*(f"model-0000{number}-of-00002.safetensors" for number in (1, 2)))(folder)
+    weights = [file.name for file in checkpoint.read(folder).weights]
+    assert sum(name.endswith("of-00002.safetensors") for name in weights) == 2
