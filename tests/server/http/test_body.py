@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import MODEL, RunningServer, error_of, read_answer, running
+from conftest import MODEL, PATH, RunningServer, error_of, read_answer, running
 
 from daguerre.errors import InvalidRequestError
 from daguerre.server.http.body import parse_object
@@ -18,7 +18,11 @@ INVALID: list[tuple[bytes, str]] = [
     (b"{", "not valid JSON"),
     (b'{"model": "m",}', "not valid JSON"),
     (b"{'model': 'm'}", "not valid JSON"),
-    (b"model=m&prompt=p", "not valid JSON"),
+    (b"model=m&prompt=p", "the body is form fields (name=value); send a JSON object in UTF-8"),
+    (b"extra%5Bseed%5D=1", "form fields"),
+    (b"a[]=caf\xe9", "form fields"),
+    (b"--", "not valid JSON"),
+    (b"a = 1", "not valid JSON"),
     (b'{"a": 1} x', "not valid JSON"),
     (b"[]", "the body is an array"),
     (b'"text"', 'the body is "text"; it must be'),
@@ -40,7 +44,11 @@ INVALID: list[tuple[bytes, str]] = [
     (b'{"prompt": "\xff"}', "not UTF-8"),
     (b'{"prompt": "caf\xe9"}', "not UTF-8"),
     (b"\xed\xa0\x80", "not UTF-8"),
-    ('{"prompt": "x"}'.encode("utf-16"), "not UTF-8"),
+    ('{"prompt": "x"}'.encode("utf-16"), "the body is UTF-16; send a JSON object in UTF-8"),
+    ('{"prompt": "x"}'.encode("utf-16-be"), "the body is UTF-16;"),
+    ('{"prompt": "x"}'.encode("utf-16-le"), "the body is UTF-16;"),
+    ('{"prompt": "é"}'.encode("utf-32"), "the body is UTF-32;"),
+    ('{"prompt": "x"}'.encode("utf-32-be"), "the body is UTF-32;"),
     (b'{"prompt": "a\nb"}', "not valid JSON"),
     (b"\x00", "not valid JSON"),
 ]
@@ -53,6 +61,15 @@ def test_invalid_body(server: RunningServer, body: bytes, reason: str) -> None:
     error = error_of(response)
     assert (response.status_code, error["type"]) == (400, "invalid_request_error")
     assert reason in error["message"]
+
+
+def test_multipart_body(server: RunningServer) -> None:
+    """A form with files, as sent to image edits, is named as what it is."""
+    for files in ({"prompt": (None, "x")}, {"image": ("x.png", b"\x89PNG\xff", "image/png")}):
+        headers = {"authorization": f"Bearer {server.key}"}
+        response = server.client.post(PATH, files=files, headers=headers)  # type: ignore[arg-type]
+        wanted = "the body is multipart/form-data; send a JSON object in UTF-8"
+        assert error_of(response)["message"] == wanted
 
 
 def test_huge_number(server: RunningServer) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import NoReturn
 
 from starlette.requests import Request
@@ -15,6 +16,8 @@ from daguerre.errors import BodyTooLargeError, InvalidRequestError, RequestTimeo
 from daguerre.protocol.messages import quote_for_message
 from daguerre.protocol.parsing import MAX_PARAM_CHARS
 
+_MULTIPART = re.compile(rb"\s*--[^\r\n]+\r?\n[^{]*?content-disposition:", re.IGNORECASE)
+_FORM = re.compile(rb"\s*[\w.%+\[\]-]+=")
 _TOO_DEEP = "the body is nested too deeply; no field has nested values"
 
 
@@ -49,13 +52,12 @@ def parse_object(body: bytes) -> dict[str, object]:
             parse_constant=_reject_constant,
         )
     except UnicodeDecodeError as error:
-        raise InvalidRequestError(
-            f"the body is not UTF-8 text: {error.reason}, byte {error.start}"
-        ) from None
+        reason = f"not UTF-8 text: {error.reason}, byte {error.start}"
+        raise _not_json(body, reason) from None
     except RecursionError:
         raise InvalidRequestError(_TOO_DEEP) from None
     except json.JSONDecodeError as error:
-        raise InvalidRequestError(f"the body is not valid JSON: {error}") from None
+        raise _not_json(body, f"not valid JSON: {error}") from None
     except ValueError:
         raise InvalidRequestError("the body contains a number with too many digits") from None
     if not isinstance(value, dict):
@@ -65,6 +67,20 @@ def parse_object(body: bytes) -> dict[str, object]:
     if b"\\u" in body:
         _check_unicode(value)
     return value
+
+
+def _not_json(body: bytes, reason: str) -> InvalidRequestError:
+    """The error for text that is not JSON; names the format if it is a common one."""
+    encoding = json.detect_encoding(body)
+    if _MULTIPART.match(body):
+        reason = "multipart/form-data"
+    elif _FORM.match(body):
+        reason = "form fields (name=value)"
+    elif not encoding.startswith("utf-8") and body.strip(b"\0"):
+        reason = encoding[:6].upper()
+    else:
+        return InvalidRequestError(f"the body is {reason}")
+    return InvalidRequestError(f"the body is {reason}; send a JSON object in UTF-8")
 
 
 def _check_headers(request: Request, max_bytes: int) -> None:
