@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from daguerre.models.embedded.drawing import Scene, SceneObject, render, things
 from daguerre.models.embedded.model import EmbeddedModel
 from daguerre.params import ImageParams
-from training import scenes, unseen
+from training import geneval, scenes, unseen
 from training.captions import caption
 from training.grammar import article, plural, with_article
 from training.scenes.crowd import counted
@@ -139,7 +139,7 @@ def cases(every: int) -> Cases:
         word = ("two", "three", "four", "five")[count - 2]
         add(figure, "plain", f"{word} {plural(row.name)}", holds)
         add(figure, "paraphrased", f"I count {word} {plural(row.name)}", holds)
-    for first, second in zip(usual, usual[7:] + usual[:7], strict=True):
+    for first, second in _pairs(usual):
         a, b = with_article(first.name), with_article(second.name)
         holds = _sides(first.name, second.name)
         add("left and right", "plain", f"{a} to the left of {b}", holds)
@@ -149,6 +149,13 @@ def cases(every: int) -> Cases:
         text = f"{with_article(row.name)} on a {colour} background"
         add("background", "plain", text, _behind(row.name, colour))
     return found
+
+
+def _pairs(rows: Sequence[things.Thing]) -> list[tuple[things.Thing, things.Thing]]:
+    """Each object with a different one; a lone object has none."""
+    shift = 1 + 6 % max(1, len(rows) - 1)
+    pairs = zip(rows, (*rows[shift:], *rows[:shift]), strict=True)
+    return [(first, second) for first, second in pairs if first != second]
 
 
 def _any_of(names: tuple[str, ...]) -> Check:
@@ -248,6 +255,9 @@ WORDINGS = {
     "by synonym": "synonym",
     "by a word never seen": "unseen word",
 }
+# Key in the figures -> heading of the prompts of GenEval's kind.
+GENEVAL = {"geneval": "own prompts", "geneval, given prompts": "GenEval's prompts"}
+NUM_GENEVAL = 60  # own prompts in each category
 
 
 def table(figures: Figures) -> str:
@@ -263,12 +273,27 @@ def table(figures: Figures) -> str:
     negative, data = figures["negative"], figures["against the data"]
     lines += [
         "",
+        *_geneval_table({name: figures[key] for key, name in GENEVAL.items() if key in figures}),
+        "",
         f"- Negative prompts: obeyed in {negative['gone']:.2f} of {negative['there']:.0f} images"
         " that show the excluded content without one.",
         f"- Compared with images of the training data: sharpness {data['sharpness']:.2f}, diversity"
         f" {data['diversity']:.2f}.",
     ]
     return "\n".join(lines)
+
+
+def _geneval_table(columns: Figures) -> list[str]:
+    """GenEval's categories, one column for each set of prompts."""
+    categories = (*geneval.CATEGORIES, geneval.OVERALL)
+    lines = [
+        f"| GenEval, share correct | {' | '.join(columns)} |",
+        "|---" * (1 + len(columns)) + "|",
+    ]
+    for category in categories:
+        cells = " | ".join(f"{found[category]:.2f}" for found in columns.values())
+        lines.append(f"| {category.replace('_', ' ')} | {cells} |")
+    return lines
 
 
 def main() -> None:
@@ -278,6 +303,7 @@ def main() -> None:
     p.add_argument("--every", type=int, default=1, help="of the things, each so many-th")
     p.add_argument("--seeds", type=int, default=2)
     p.add_argument("--steps", type=int, default=0, help="0 takes the model's own")
+    p.add_argument("--geneval", type=Path, help="a file of prompts in GenEval's format")
     p.add_argument("--wrong", action="store_true", help="also print what went wrong")
     args = p.parse_args()
     model = EmbeddedModel("embedded", folder=args.weights, num_inference_steps=args.steps)
@@ -298,6 +324,11 @@ def main() -> None:
                 for (case, _), f, hit in zip(pairs, found, hits, strict=True):
                     if not hit:
                         print(f"  {case.prompt!r}: {f.scene}")
+    prompts = {"geneval": geneval.own_cases(NUM_GENEVAL)}
+    if args.geneval:
+        prompts["geneval, given prompts"] = geneval.read_cases(args.geneval)
+    for key, asked in prompts.items():
+        figures[key] = geneval.shares(geneval.judge(draw, asked, args.seeds))
     figures["negative"] = negative(draw, 8 * args.seeds)
     figures["against the data"] = against_data(draw, 60)
     print(table(figures))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from daguerre.models.embedded.drawing import Scene, SceneObject
+import pytest
+
+from daguerre.models.embedded.drawing import Scene, SceneObject, things
 from training import evaluate
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +27,7 @@ def test_the_model_card_shows_the_figures() -> None:
 
 def test_prompts_name_what_they_ask_for() -> None:
     """Every figure has prompts in every wording, all different apart from their seeds."""
-    found = evaluate.cases(every=60)
+    found = evaluate.cases(every=30)
     assert {"thing", "place and time", "colour", "count of 5", "left and right"} <= found.keys()
     for wordings in found.values():
         for cases in wordings.values():
@@ -43,3 +45,12 @@ def test_sides_have_two_descriptions() -> None:
     holds = evaluate._sides("cat", "dog")
     assert holds(scene(CAT, DOG, relation="left")) and holds(scene(DOG, CAT, relation="right"))
     assert not holds(scene(CAT, DOG, relation="right")) and not holds(scene(CAT, DOG))
+
+
+@pytest.mark.parametrize("num", [1, 2, 7, 8, 20])
+def test_pairs_are_of_different_things(num: int) -> None:
+    """Prompts about left and right never name one object twice, however few objects there are."""
+    rows = things.THINGS[:num]
+    pairs = evaluate._pairs(rows)
+    assert [first for first, _ in pairs] == list(rows if num > 1 else ())
+    assert all(first != second for first, second in pairs)

@@ -7,15 +7,29 @@ canvas also holds the random generator of the layout.
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 
 from daguerre.models.embedded.drawing.colour import Rgb, hexa
-from daguerre.models.embedded.drawing.scene import Scene
+from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
 Point = tuple[float, float]
 
 
+@dataclass(frozen=True)
+class PlacedObject:
+    """An object on the canvas, in a square with the centre (x, y)."""
+
+    item: SceneObject
+    x: float
+    y: float
+    side: float
+
+
 class Canvas:
-    """Collects SVG elements. `w`, `h`: full size; `s`: its short side; `r`: random generator."""
+    """Collects SVG elements. `w`, `h`: full size; `s`: its short side; `r`: random generator.
+
+    `objects` are the objects on it, in the order of drawing.
+    """
 
     def __init__(self, scene: Scene) -> None:
         self.w, self.h = float(scene.width), float(scene.height)
@@ -23,6 +37,7 @@ class Canvas:
         self.r = random.Random(scene.seed)
         self.defs: list[str] = []
         self.parts: list[str] = []
+        self.objects: list[PlacedObject] = []
 
     def raw(self, text: str) -> None:
         self.parts.append(text)

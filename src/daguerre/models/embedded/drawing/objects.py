@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from daguerre.models.embedded.drawing import art, things
-from daguerre.models.embedded.drawing.canvas import Canvas
+from daguerre.models.embedded.drawing.canvas import Canvas, PlacedObject
 from daguerre.models.embedded.drawing.colour import WHITE, Rgb, lit_by, mix, rgb
 from daguerre.models.embedded.drawing.glowing_plants import mushroom
 from daguerre.models.embedded.drawing.grounds import paint_ground
@@ -146,7 +146,8 @@ def one_thing(
 def put(
     c: Canvas, item: SceneObject, x: float, y: float, px: float, tint: Tint | None = None
 ) -> None:
-    """Puts an object into a square of `side` px with the centre (x, y)."""
+    """Puts an object into a square of `px` with the centre (x, y)."""
+    c.objects.append(PlacedObject(item, x, y, px))
     if item.look[0] == "glow":
         mushroom(c, x, y + px * 0.48, px, GLOWS[item.colour], 0.9)
         return

@@ -75,6 +75,11 @@ HORIZON = {
 
 def compose(scene: Scene) -> str:
     """The scene as one SVG document in units of its full size, without its style."""
+    return paint(scene).document()
+
+
+def paint(scene: Scene) -> Canvas:
+    """The scene on a canvas, without its style."""
     c = Canvas(scene)
     if scene.kind == "thing":
         lone_object(c, scene)
@@ -86,7 +91,7 @@ def compose(scene: Scene) -> str:
         paint_room(c, scene, paint_landscape)
     else:
         paint_landscape(c, scene)
-    return c.document()
+    return c
 
 
 def paint_landscape(c: Canvas, scene: Scene) -> None:
