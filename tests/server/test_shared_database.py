@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from conftest import MODEL, RunningServer, error_of, running
+import httpx
+import pytest
+from conftest import MODEL, RunningServer, error_of, running, wait_until
 from postgresql import Cluster
+from sqlalchemy import text
 
 from daguerre.config import Settings
+from daguerre.errors import QueueFullError
+from daguerre.params import Event, ImageParams, JobContext
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
 
@@ -56,6 +63,83 @@ def test_one_seed_for_a_key(on_each_database: Settings) -> None:
             changed = {**BODY, "prompt": "a blue fox"}
             refused = server.post(changed, key=first.key, idempotency_key="key-0")
             assert refused.status_code == 409
+
+
+@contextmanager
+def refusing(server: RunningServer) -> Iterator[threading.Event]:
+    """The server's engine refuses each job, but not before the event is set."""
+    is_refusing, original = threading.Event(), server.engine.generate
+    server.engine.refusal = QueueFullError("the queue is full")
+
+    async def generate(params: ImageParams, context: JobContext) -> AsyncGenerator[Event, None]:
+        while not is_refusing.is_set():
+            await asyncio.sleep(0.002)
+        async for event in original(params, context):
+            yield event
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server.engine, "generate", generate)
+        yield is_refusing
+        is_refusing.set()
+    server.engine.refusal = None
+
+
+def num_keys(server: RunningServer) -> int:
+    with server.resources.database.connect() as connection:
+        query = text("SELECT COUNT(*) FROM daguerre_idempotency_keys")
+        return int(connection.execute(query).scalar_one())
+
+
+@pytest.mark.parametrize("first_to_end", ["refused", "answered"])
+def test_refusal_does_not_release_the_key_of_another_server(
+    on_each_database: Settings, first_to_end: str
+) -> None:
+    """If one server refuses a key and another answers it, in any order, the answer stays valid."""
+    with two(on_each_database) as (first, second), ThreadPoolExecutor(2) as pool:
+
+        def post(server: RunningServer, **changes: object) -> httpx.Response:
+            return server.post({**BODY, **changes}, key=first.key, idempotency_key="k")
+
+        with refusing(first) as is_refusing:
+            refused = pool.submit(post, first)
+            wait_until(lambda: num_keys(first) == 1)
+            second.engine.is_held = True
+            pending = pool.submit(post, second)
+            wait_until(lambda: second.engine.num_running == 1)
+            if first_to_end == "refused":
+                is_refusing.set()
+                assert refused.result().status_code == 503
+            second.engine.is_held = False
+            answered = pending.result()
+            is_refusing.set()
+            assert (refused.result().status_code, answered.status_code) == (503, 200)
+        for server in (first, second):
+            assert post(server).content == answered.content
+            assert post(server, prompt="a blue fox").status_code == 409
+
+
+def test_refused_key_is_new_everywhere(on_each_database: Settings) -> None:
+    """A key that one server has refused, and no other one has used, is new at both."""
+    with two(on_each_database) as (first, second):
+        first.engine.refusal = QueueFullError("the queue is full")
+        assert first.post(BODY, idempotency_key="k").status_code == 503
+        changed = {**BODY, "prompt": "a blue fox"}
+        answer = second.post(changed, key=first.key, idempotency_key="k")
+        assert answer.status_code == 200 and "idempotent-replayed" not in answer.headers
+
+
+def test_server_that_dies(on_each_database: Settings) -> None:
+    """A key whose server stopped halfway keeps its request and its seed at the others."""
+    with two(on_each_database) as (first, second), ThreadPoolExecutor(1) as pool:
+        second.engine.is_held = True
+        pending = pool.submit(second.post, BODY, key=first.key, idempotency_key="k")
+        wait_until(lambda: second.engine.num_running == 1)
+        second.stop_at_once()
+        assert pending.result().status_code == 503
+        changed = {**BODY, "prompt": "a blue fox"}
+        assert first.post(changed, idempotency_key="k").status_code == 409
+        answer = first.post(BODY, idempotency_key="k")
+        assert answer.headers["x-seed"] == str(second.engine.params[0].seed)
 
 
 def test_database_outage(postgresql: Cluster, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def work(name):
         os.write(file, f"made {alias}\\n".encode())
         if index % 2:
             provisioning.rotate(settings, store, alias)
-        claims.claim(alias, "key", "print", index)
+        claims.claim(alias, "key", "print", index, "one")
         os.write(file, f"claimed {alias} {index}\\n".encode())
         if index % 3 == 0:
             provisioning.destroy(settings, store, alias)
@@ -76,7 +76,8 @@ def check():
         if word[0] == "made" and word[1] not in gone | unsure:
             assert opened[word[1]], word
         if word[0] == "claimed":
-            claim, is_new = IdempotencyStore(store.database).claim(word[1], "key", "other", 0)
+            records = IdempotencyStore(store.database)
+            claim, is_new = records.claim(word[1], "key", "other", 0, "one")
             assert (claim.seed, is_new) == (int(word[2]), False), word
     assert not gone & {resource.alias for resource in store.list()}
     store.close()
@@ -172,13 +173,13 @@ def attempt(action):
 
 for index in range(3):
     provisioning.create(settings, store, "m", f"A{index}")
-    claims.claim("r", f"k{index}", "f", index)
+    claims.claim("r", f"k{index}", "f", index, "one")
 keys = credentials.read(settings.data_dir())
 fill()
 for index in range(40):  # the first ones fit into blocks that are allocated already
     attempt(lambda: provisioning.create(settings, store, "m", f"B{index}"))
 attempt(lambda: provisioning.rotate(settings, store, "A1"))
-attempt(lambda: claims.claim("r", "new", "f", 1))
+attempt(lambda: claims.claim("r", "new", "f", 1, "one"))
 during = [store.authenticate(keys[f"A{index}"].key) is not None for index in range(3)]
 empty()
 after = credentials.read(settings.data_dir())
@@ -186,7 +187,7 @@ assert {a: after[a] for a in keys} == keys
 opened = {alias: store.authenticate(kept.key) for alias, kept in after.items()}
 assert all(found and found.alias == alias for alias, found in opened.items())
 assert {found.alias for found in store.list()} == set(after)
-assert [claims.claim("r", f"k{index}", "f", 9)[0].seed for index in range(3)] == [0, 1, 2]
+assert [claims.claim("r", f"k{index}", "f", 9, "one")[0].seed for index in range(3)] == [0, 1, 2]
 with store.database.connect() as connection:
     assert connection.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
 provisioning.create(settings, store, "m", "LATER")

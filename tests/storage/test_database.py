@@ -171,12 +171,12 @@ def test_broken_connections_are_replaced(postgresql: Cluster) -> None:
     store = ResourceStore.open(postgresql.new_database(), Path())
     _, key = store.create(MODEL, "DIFFUSION")
     records = idempotency_keys.IdempotencyStore(store.database)
-    records.claim("r", "k", "f", 7)
+    records.claim("r", "k", "f", 7, "one")
     for _ in range(2):
         postgresql.cut(store.database)
         assert store.authenticate(key) is not None
         postgresql.cut(store.database)
-        assert records.claim("r", "k", "f", 8)[0].seed == 7
+        assert records.claim("r", "k", "f", 8, "one")[0].seed == 7
     store.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import ManualClock
@@ -38,35 +39,67 @@ def records(settings: Settings, clock: ManualClock) -> Iterator[IdempotencyStore
 def test_first_request_wins(records: IdempotencyStore, clock: ManualClock) -> None:
     """Later requests with a key get the digest, the seed and the time of the first."""
     first = IdempotencyRecord("f", 7, 1_000_000)
-    assert records.claim("r", "k", "f", 7) == (first, True)
+    assert records.claim("r", "k", "f", 7, "one") == (first, True)
     clock.now += 100
-    assert records.claim("r", "k", "f", 8) == (first, False)
-    assert records.claim("r", "k", "other", 9) == (first, False)
+    assert records.claim("r", "k", "f", 8, "one") == (first, False)
+    assert records.claim("r", "k", "other", 9, "one") == (first, False)
 
 
 def test_keys_belong_to_a_resource(records: IdempotencyStore) -> None:
     """The same key of another resource is a different key, and so is another spelling."""
-    records.claim("r", "k", "f", 7)
-    assert records.claim("s", "k", "g", 2**32 - 1)[0].seed == 2**32 - 1
-    assert records.claim("r", "K", "g", 9)[1]
+    records.claim("r", "k", "f", 7, "one")
+    assert records.claim("s", "k", "g", 2**32 - 1, "one")[0].seed == 2**32 - 1
+    assert records.claim("r", "K", "g", 9, "one")[1]
 
 
 def test_expiry(records: IdempotencyStore, clock: ManualClock) -> None:
     """A record expires after 24 hours and is deleted; then the key is new."""
-    records.claim("r", "k", "f", 7)
+    records.claim("r", "k", "f", 7, "one")
     clock.now += TTL_S - 1
-    assert records.claim("r", "k", "f", 8)[0].seed == 7
+    assert records.claim("r", "k", "f", 8, "one")[0].seed == 7
     clock.now += 1
-    assert records.claim("r", "other", "f", 9)[1]
+    assert records.claim("r", "other", "f", 9, "one")[1]
     assert count(records) == 1
-    assert records.claim("r", "k", "g", 8) == (IdempotencyRecord("g", 8, int(clock.now)), True)
+    later = IdempotencyRecord("g", 8, int(clock.now))
+    assert records.claim("r", "k", "g", 8, "one") == (later, True)
 
 
 def test_release(records: IdempotencyStore) -> None:
     """A released key is new."""
-    records.claim("r", "k", "f", 7)
-    records.release("r", "k")
-    assert records.claim("r", "k", "g", 8)[1]
+    records.claim("r", "k", "f", 7, "one")
+    records.release("r", "k", "one")
+    assert records.claim("r", "k", "g", 8, "one")[1]
+
+
+def test_release_by_another_owner(records: IdempotencyStore) -> None:
+    """Only the owner can release a key; a conflicting request changes nothing."""
+    records.claim("r", "k", "f", 7, "one")
+    assert not records.claim("r", "k", "other", 8, "two")[1]
+    records.release("r", "k", "two")
+    assert records.claim("r", "k", "f", 8, "one")[0].seed == 7
+    records.release("r", "k", "one")
+    assert records.claim("r", "k", "g", 9, "two")[1]
+
+
+def test_release_of_a_shared_key(records: IdempotencyStore) -> None:
+    """Once a second owner has claimed a key, none of them can release it."""
+    records.claim("r", "k", "f", 7, "one")
+    assert records.claim("r", "k", "f", 8, "two")[0].seed == 7
+    for owner in ("one", "two"):
+        records.release("r", "k", owner)
+    assert records.claim("r", "k", "f", 9, "three")[0].seed == 7
+
+
+def test_release_and_claim_at_once(records: IdempotencyStore) -> None:
+    """A claim during a release gets a record that stays, the old one or a new one."""
+    with ThreadPoolExecutor(2) as pool:
+        for key in map(str, range(20)):
+            records.claim("r", key, "f", 7, "one")
+            released = pool.submit(records.release, "r", key, "one")
+            claimed = pool.submit(records.claim, "r", key, "f", 8, "two")
+            released.result()
+            seed = claimed.result()[0].seed
+            assert records.claim("r", key, "f", 9, "three")[0].seed == seed
 
 
 def test_number_of_keys_is_limited(
@@ -75,16 +108,16 @@ def test_number_of_keys_is_limited(
     """At the limit a resource gets no new keys; its old ones and other resources still work."""
     monkeypatch.setattr(module, "MAX_KEYS_PER_RESOURCE", 3)
     for key in "abc":
-        records.claim("r", key, "f", 1)
+        records.claim("r", key, "f", 1, "one")
     with pytest.raises(RateLimitError, match="has 3 idempotency keys"):
-        records.claim("r", "d", "f", 1)
-    assert records.claim("r", "a", "f", 2)[0].seed == 1
-    assert records.claim("s", "d", "f", 1)[1]
+        records.claim("r", "d", "f", 1, "one")
+    assert records.claim("r", "a", "f", 2, "one")[0].seed == 1
+    assert records.claim("s", "d", "f", 1, "one")[1]
 
 
 def test_key_is_stored_as_a_hash(records: IdempotencyStore) -> None:
     """The database contains no key in plain text."""
-    records.claim("resource", "secret-key", "f", 1)
+    records.claim("resource", "secret-key", "f", 1, "one")
     with records._database.connect() as connection:
         row = connection.execute(text("SELECT * FROM daguerre_idempotency_keys")).one()
     assert not any("secret-key" in str(value) for value in row)
@@ -98,7 +131,7 @@ def test_outage(records: IdempotencyStore, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(module, "_get_or_insert", fail)
     with pytest.raises(UnavailableError, match="cannot store the Idempotency-Key") as caught:
-        records.claim("r", "k", "f", 1)
+        records.claim("r", "k", "f", 1, "one")
     assert "disk is full" in str(caught.value.__cause__)
 
 
@@ -120,7 +153,7 @@ records = IdempotencyStore(database.open_database(settings.database_url, setting
 print("ready", flush=True)
 sys.stdin.readline()
 for key in "abcdefgh":
-    print(records.claim("r", key, "f", int(sys.argv[3]))[0].seed)
+    print(records.claim("r", key, "f", int(sys.argv[3]), sys.argv[3])[0].seed)
 """
 
 

@@ -2,6 +2,9 @@
 
 The seed suffices to repeat the response, so neither prompts nor images are stored here, and keys
 only as hashes. Servers that share the database give a key one seed, for 24 hours.
+
+A record has an owner until another one claims the key, too. Only the owner can release it, so no
+server deletes a record with which another one may answer.
 """
 
 from __future__ import annotations
@@ -42,7 +45,10 @@ _TABLE = sa.Table(
     sa.Column("request_digest", sa.Text, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
 )
+_NO_OWNER = ""
+_FIELDS = (_TABLE.c.request_digest, _TABLE.c.seed, _TABLE.c.created)
 
 
 class IdempotencyStore:
@@ -52,34 +58,34 @@ class IdempotencyStore:
         self._database, self._clock = database, clock
 
     def claim(
-        self, resource_id: str, key: str, request_digest: str, seed: int
+        self, resource_id: str, key: str, request_digest: str, seed: int, owner: str
     ) -> tuple[IdempotencyRecord, bool]:
-        """The record of the key, and whether this call created it.
+        """The record of the key, and whether this call created it for `owner`.
 
         Raises `RateLimitError` if the resource has too many keys.
         """
         record = IdempotencyRecord(request_digest, seed, int(self._clock()))
-        claim = partial(_get_or_insert, self._database, resource_id, _sha256(key), record)
+        claim = partial(_get_or_insert, self._database, resource_id, _sha256(key), record, owner)
         with _translate_errors():
             try:
                 return claim()
             except IntegrityError:  # another server inserted the key in between; not with SQLite
                 return claim()
 
-    def release(self, resource_id: str, key: str) -> None:
-        """Deletes the record, because the request was refused."""
+    def release(self, resource_id: str, key: str, owner: str) -> None:
+        """Deletes the record if it still belongs to `owner`, whose requests were refused."""
+        is_owned = sa.and_(_is(resource_id, _sha256(key)), _TABLE.c.owner == owner)
         with _translate_errors(), write_transaction(self._database) as connection:
-            connection.execute(sa.delete(_TABLE).where(_is(resource_id, _sha256(key))))
+            connection.execute(sa.delete(_TABLE).where(is_owned))
 
 
 def _get_or_insert(
-    database: sa.Engine, resource_id: str, key_sha256: str, record: IdempotencyRecord
+    database: sa.Engine, resource_id: str, key_sha256: str, record: IdempotencyRecord, owner: str
 ) -> tuple[IdempotencyRecord, bool]:
     with write_transaction(database) as connection:
         connection.execute(sa.delete(_TABLE).where(_TABLE.c.created <= record.created - TTL_S))
-        query = sa.select(_TABLE).where(_is(resource_id, key_sha256))
-        if row := connection.execute(query).one_or_none():
-            return IdempotencyRecord(*row[2:]), False
+        if found := _get(connection, _is(resource_id, key_sha256), record.request_digest, owner):
+            return found, False
         count = sa.select(sa.func.count()).where(_TABLE.c.resource_id == resource_id)
         if connection.execute(count).scalar_one() >= MAX_KEYS_PER_RESOURCE:
             raise RateLimitError(
@@ -87,9 +93,23 @@ def _get_or_insert(
                 " hours, which is the limit; send requests without a key until some expire",
                 retry_after_s=MAX_RETRY_AFTER_S,
             )
-        values = {"resource_id": resource_id, "key_sha256": key_sha256, **asdict(record)}
-        connection.execute(sa.insert(_TABLE).values(values))
+        values = {"resource_id": resource_id, "key_sha256": key_sha256, "owner": owner}
+        connection.execute(sa.insert(_TABLE).values({**values, **asdict(record)}))
     return record, True
+
+
+def _get(
+    connection: sa.Connection, is_it: sa.ColumnElement[bool], request_digest: str, owner: str
+) -> IdempotencyRecord | None:
+    """The record, which loses its owner if another one has the same request."""
+    # Locked, so that its owner does not release it in between; SQLite locks the whole database.
+    query = sa.select(*_FIELDS, _TABLE.c.owner).where(is_it).with_for_update()
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    if row.request_digest == request_digest and row.owner not in (owner, _NO_OWNER):
+        connection.execute(sa.update(_TABLE).where(is_it).values(owner=_NO_OWNER))
+    return IdempotencyRecord(*row[:-1])
 
 
 def _is(resource_id: str, key_sha256: str) -> sa.ColumnElement[bool]:

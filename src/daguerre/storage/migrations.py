@@ -38,6 +38,7 @@ INITIAL: Migration = (
         request_digest TEXT NOT NULL,
         seed BIGINT NOT NULL,
         created BIGINT NOT NULL,
+        owner TEXT NOT NULL,
         PRIMARY KEY (resource_id, key_sha256)
     )
     """,

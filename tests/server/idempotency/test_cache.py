@@ -101,6 +101,17 @@ def test_key_and_seed(caching: RunningServer) -> None:
     assert keyed.json()["data"] == first.json()["data"]
 
 
+def test_key_of_a_cached_image(caching: RunningServer) -> None:
+    """A key whose first request was answered from the cache is a used key."""
+    caching.generate(seed=14)
+    body = {"model": MODEL, "prompt": "a red fox", "seed": 14}
+    first, again = (caching.post(body, idempotency_key="cache-2") for _ in range(2))
+    assert (first.headers[CACHE], again.headers["idempotent-replayed"]) == ("hit", "true")
+    assert again.content == first.content
+    changed = {**body, "prompt": "a blue fox"}
+    assert caching.post(changed, idempotency_key="cache-2").status_code == 409
+
+
 def test_other_weights(caching: RunningServer) -> None:
     """New weights under the same model ID miss the images of the old ones."""
     caching.generate(seed=10)

@@ -101,6 +101,6 @@ def test_deadline_of_the_owner() -> None:
         results = await asyncio.gather(*requests, return_exceptions=True)
         assert [type(result) for result in results[:2]] == [QueueFullError] * 2
         assert results[2] == [JobQueued(1), LAST]
-        assert in_flight.was_accepted
+        assert in_flight.keeps_record
 
     asyncio.run(main())

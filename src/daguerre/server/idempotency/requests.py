@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -18,7 +19,12 @@ from typing import TypeAlias
 from starlette.datastructures import Headers
 
 from daguerre.engine.interface import Engine
-from daguerre.errors import ConflictError, UnavailableError
+from daguerre.errors import (
+    ConflictError,
+    InvalidRequestError,
+    RateLimitError,
+    UnavailableError,
+)
 from daguerre.imagefile.encoding import encode
 from daguerre.params import (
     Event,
@@ -215,35 +221,44 @@ class ImageRequests:
     ) -> tuple[IdempotencyRecord, bool]:
         async with in_flight.lock:
             record, is_new = await call_database(
-                self._records.claim, resource_id, key, digest, seed
+                self._records.claim, resource_id, key, digest, seed, in_flight.owner
             )
-        in_flight.created_record |= is_new
+            in_flight.created_record |= is_new
         return record, is_new
 
     @asynccontextmanager
     async def _joined(self, resource_id: str, key: str) -> AsyncIterator[InFlightKey]:
         in_flight = self._in_flight.setdefault((resource_id, key), InFlightKey())
         in_flight.num_requests += 1
+        is_refused = False
         try:
             yield in_flight
+        except (InvalidRequestError, RateLimitError, UnavailableError):
+            is_refused = True
+            raise
         finally:
+            in_flight.keeps_record |= not is_refused
             in_flight.num_requests -= 1
-            if not in_flight.num_requests:
-                await self._clear(in_flight, resource_id, key)
-            if not in_flight.num_requests:  # no request has joined during the await
-                self._in_flight.pop((resource_id, key), None)
+            try:
+                if not in_flight.num_requests:
+                    await self._clear(in_flight, resource_id, key)
+            finally:
+                if not in_flight.num_requests:  # no request has joined during the await
+                    self._in_flight.pop((resource_id, key), None)
 
     async def _clear(self, in_flight: InFlightKey, resource_id: str, key: str) -> None:
-        """Cancels the job, and deletes the record if no job was accepted."""
+        """Cancels the job, and releases the record if all requests were refused."""
         job, in_flight.job = in_flight.job, None
         if job:
             await job.cancel()
         async with in_flight.lock:
-            is_unused = in_flight.created_record and not in_flight.was_accepted
+            is_unused = in_flight.created_record and not in_flight.keeps_record
             if is_unused and not in_flight.num_requests:
-                with suppress(UnavailableError):  # the record will expire
-                    await asyncio.to_thread(self._records.release, resource_id, key)
+                # A release that the database delays must not delete the next record.
+                owner, in_flight.owner = in_flight.owner, secrets.token_hex(8)
                 in_flight.created_record = False
+                with suppress(UnavailableError):  # the record will expire
+                    await call_database(self._records.release, resource_id, key, owner)
 
 
 async def _with_heartbeats(

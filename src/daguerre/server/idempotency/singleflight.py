@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -74,8 +75,9 @@ class InFlightKey:
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while the record changes
     num_requests: int = 0
+    owner: str = field(default_factory=lambda: secrets.token_hex(8))  # of the record, if created
     created_record: bool = False  # one of these requests was the first with the key
-    was_accepted: bool = False  # the engine has accepted a job of these requests
+    keeps_record: bool = False  # one of these requests was not refused
     job: SharedJob | None = None
 
     async def events(self, start: JobFactory) -> AsyncGenerator[Event, None]:
@@ -88,7 +90,7 @@ class InFlightKey:
             try:
                 async with aclosing(job.events()) as events:
                     async for event in events:
-                        self.was_accepted = True
+                        self.keeps_record = True  # the engine has accepted the job
                         yield event
                 return
             except QueueFullError:
