@@ -39,6 +39,14 @@ def is_of_service(name: str, value: str) -> bool:
     return bool(is_address or _SERVICE_VARIABLE.fullmatch(name))
 
 
+def unset_empty_directories() -> None:
+    """Deletes HOME and variables such as XDG_DATA_HOME that are empty, which some libraries take
+    for a relative directory or the root."""
+    for name, value in list(os.environ.items()):
+        if not value and (name == "HOME" or name.startswith("XDG_")):
+            del os.environ[name]
+
+
 def check_names(names: Collection[str], settings: Collection[str]) -> None:
     """Raises `SettingsError` for a typo. Variables unlike a setting may belong to a program."""
     known = [setting.upper() for setting in settings]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from conftest import MODEL
 import daguerre.factory
 from cli.conftest import environment
 from daguerre.cli import main
+from daguerre.config import Settings
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
@@ -105,6 +107,15 @@ def test_full_output_is_one_line(command: str, run: Callable[..., str]) -> None:
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (main.EXIT_FAILURE, "")
+
+
+def test_empty_home_is_unset(run: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty HOME and empty XDG variables do not lead to the root or the working directory."""
+    for name in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "DAGUERRE_HOME"):
+        monkeypatch.setenv(name, "")
+    run("--version")
+    assert not {"HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"} & set(os.environ)
+    assert Settings().data_dir().is_relative_to(pwd.getpwuid(os.getuid()).pw_dir)
 
 
 def test_version(run: Callable[..., str]) -> None:

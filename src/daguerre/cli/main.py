@@ -6,12 +6,14 @@ Ctrl-C prints nothing and exits with 130.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
+from daguerre import environment
+from daguerre.cli import streams
 from daguerre.cli.config import config
 from daguerre.cli.generate import generate
 from daguerre.cli.info import info
@@ -41,9 +43,11 @@ for _command in (serve, generate, models, config, info):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command, or prints the help without one. Returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    environment.unset_empty_directories()
+    streams.prepare()
     try:
         status = program.main(arguments or ["--help"], prog_name="daguerre", standalone_mode=False)
-        _flush_stdout()
+        sys.stdout.flush()  # while a failure can still be reported
     except click.ClickException as error:
         return _fail(_with_hint(error), EXIT_USAGE)
     except (InvalidRequestError, SettingsError) as error:
@@ -53,28 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return EXIT_SIGINT
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
-        return _discard_stdout()
+        streams.discard_stdout()
+        return EXIT_FAILURE
     except OSError as error:
         where = error.filename or "the output"
+        streams.discard_stdout()
         reason = error.strerror or error
-        return _fail(f"cannot read or write {where}: {reason}", _discard_stdout())
+        return _fail(f"cannot read or write {where}: {reason}", EXIT_FAILURE)
     return status if isinstance(status, int) else 0
 
 
-def _flush_stdout() -> None:
-    """Writes what is buffered while a failure can still be reported."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
-
-
-def _discard_stdout() -> int:
-    """Drops what is buffered, which would fail again when the process exits."""
-    sys.stdout = open(os.devnull, "w")
-    return EXIT_FAILURE
-
-
 def _fail(message: str, status: int) -> int:
-    click.echo(f"daguerre: {' '.join(message.split())}", err=True)
+    with suppress(OSError):  # stderr is full or not writable; the status tells
+        click.echo(f"daguerre: {' '.join(message.split())}", err=True)
     return status
 
 

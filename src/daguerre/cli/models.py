@@ -157,7 +157,7 @@ def pull(settings: Settings, model: tuple[str, ...]) -> None:
 
 def _confirm(alias: str, confirm: str | None) -> None:
     if confirm is None:
-        if sys.stdin is None or not sys.stdin.isatty():
+        if not sys.stdin.isatty():
             raise SettingsError(f"nothing was removed; to confirm, add --confirm {alias}")
         question = f"Applications with the key of {alias} will be rejected. Type {alias} to confirm"
         confirm = click.prompt(question, default="", show_default=False)

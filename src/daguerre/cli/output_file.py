@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from daguerre.cli import streams
 from daguerre.errors import SettingsError
 
 STDOUT = "-"
@@ -19,7 +20,7 @@ STDOUT = "-"
 def check(output: str) -> None:
     """Raises `SettingsError` if `output` cannot be written."""
     if output == STDOUT:
-        if sys.stdout is None:
+        if streams.is_stdout_closed():
             raise SettingsError("standard output is closed; give a file")
         return
     path, directory = Path(output), Path(output).parent

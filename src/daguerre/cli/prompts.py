@@ -29,7 +29,8 @@ def read_prompts(prompts: str) -> list[tuple[int, str]]:
         if line.strip()
     ]
     if not lines:
-        raise SettingsError(f"{prompts} contains no prompt; write one on each line")
+        source = "standard input" if prompts == STDOUT else prompts
+        raise SettingsError(f"{source} contains no prompt; write one on each line")
     return lines
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from daguerre import environment
+from daguerre.cli import streams
 from daguerre.cli.flags import settings_flags
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
@@ -104,7 +105,7 @@ def _print(text: str) -> None:
         click.echo(text)
         sys.stdout.flush()
     except OSError:
-        sys.stdout = open(os.devnull, "w")  # the buffered text would fail again at exit
+        streams.discard_stdout()
 
 
 def _write_address(settings: Settings, exit_stack: ExitStack) -> None:

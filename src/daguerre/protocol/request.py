@@ -37,8 +37,8 @@ HTTP_ONLY = frozenset(
 NO_NUL = r"^[^\x00]*$"
 NO_NUL_NOT_BLANK = r"^[^\x00]*[^\s\x00][^\x00]*$"
 PATTERN_DESCRIPTIONS = {
-    NO_NUL: ", without the NUL character",
-    NO_NUL_NOT_BLANK: ", not only white space, without the NUL character",
+    NO_NUL: ", without NUL and lone surrogates",
+    NO_NUL_NOT_BLANK: ", not only white space, without NUL and lone surrogates",
 }
 # Added to the error message of a field.
 REASONS = {
