@@ -333,6 +333,13 @@ def test_missing_file(tmp_path: Path) -> None:
         ({"tokenizer": [None, None]}, "has no tokenizer, which StableDiffusionPipeline needs"),
         ({"scheduler": [None, None]}, "has no scheduler"),
         ({"text_encoder": [None, None]}, "has no text_encoder"),
+        (
+            {
+                "_class_name": "StableDiffusionXLPipeline",
+                "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+            },
+            "has no tokenizer_2, which StableDiffusionXLPipeline needs",
+        ),
         ({"vae": ["diffusers", "AutoencoderTiny"]}, "it must be 'AutoencoderKL'"),
         ({"unet": [None, None]}, "unet is None; it must be 'UNet2DConditionModel'"),
         ({"../up": ["diffusers", "AutoencoderKL"]}, "names '../up', but there is no such folder"),

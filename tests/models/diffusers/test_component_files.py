@@ -44,19 +44,15 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def put(name: str, data: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(data) and None
+def put(name: str, data: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(data)
 
 
-def unlink(name: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).unlink()
+def rename(name: str, other: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).rename(folder / other)
 
 
-def rename(name: str, other: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).rename(folder / other) and None
-
-
-def put_shards(*names: str) -> Callable[[Path], None]:
+def put_shards(*names: str) -> Callable[[Path], object]:
     """Replaces the UNet's weights by an index of two parts, of which `names` exist."""
 
     def damage(folder: Path) -> None:
@@ -76,7 +72,7 @@ def link(folder: Path) -> None:
     (folder / "unet/model.safetensors").symlink_to("../../blobs/0123")
 
 
-def store_quantized(**config: object) -> Callable[[Path], None]:
+def store_quantized(**config: object) -> Callable[[Path], object]:
     return put("unet/config.json", json.dumps({"quantization_config": config}).encode())
 
 
@@ -143,7 +139,9 @@ PART = "unet/model-00001-of-00002.safetensors"
         (store_quantized(load_in_4bit=True), "unet/config.json", "pip install bitsandbytes"),
     ],
 )
-def test_damaged_file(folder: Path, damage: Callable[[Path], None], file: str, words: str) -> None:
+def test_damaged_file(
+    folder: Path, damage: Callable[[Path], object], file: str, words: str
+) -> None:
     """The error is one line that begins with the file."""
     checkpoint.read(folder)
     damage(folder)

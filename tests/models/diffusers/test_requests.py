@@ -7,12 +7,14 @@ import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from daguerre.errors import InternalError, InvalidRequestError, SettingsError
 from daguerre.models.diffusers import checkpoint
+from daguerre.models.diffusers.families import FAMILIES
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
 from daguerre.models.diffusers.model import DiffusersModel, ServingOptions
 
@@ -53,6 +55,48 @@ def test_prompt_is_too_long(family: str, limit: int, folder_of: Callable[[str], 
     if family != "flux":
         error = refusal(bench, replace(GOOD, negative_prompt="cat ship " * limit))
         assert error.param == "negative_prompt"
+
+
+def test_textual_inversion_with_several_vectors(tmp_path: Path) -> None:
+    """The pipeline replaces its token by one for each vector, and each counts."""
+    import transformers
+
+    from . import tiny
+
+    plain = tiny.stable_diffusion(tmp_path / "plain")
+    tokenizer = transformers.CLIPTokenizer.from_pretrained(plain / "tokenizer")
+    encoder = transformers.CLIPTextModel.from_pretrained(plain / "text_encoder")
+    tokenizer.add_tokens(["<toy>", "<toy>_1", "<toy>_2"])
+    encoder.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    bench = Bench(
+        tiny.stable_diffusion(tmp_path / "toy", tokenizer=tokenizer, text_encoder=encoder)
+    )
+    assert bench.images([replace(GOOD, prompt="<toy> " * 25)])  # 75 vectors, start and end
+    for param in ("prompt", "negative_prompt"):
+        longer: dict[str, Any] = {param: "<toy> " * 26}
+        error = refusal(bench, replace(GOOD, **longer))
+        assert error.param == param
+        assert f"{param} has 80 tokens" in error.message and "at most 77" in error.message
+
+
+def test_longest_count_of_equal_limits() -> None:
+    """If two tokenizers have the longest limit, the one that counts more tokens decides."""
+    family = FAMILIES["StableDiffusionXLPipeline"]
+
+    def tokenizer(num_tokens: int, limit: int) -> Any:
+        def count(text: str) -> SimpleNamespace:
+            return SimpleNamespace(input_ids=[0] * num_tokens)
+
+        count.model_max_length = limit  # type: ignore[attr-defined]
+        return count
+
+    for one, other, expected in (
+        ((3, 77), (80, 77), (80, 77)),
+        ((80, 77), (3, 77), (80, 77)),
+        ((80, 77), (3, 256), (3, 256)),
+    ):
+        pipeline = SimpleNamespace(tokenizer=tokenizer(*one), tokenizer_2=tokenizer(*other))
+        assert family.prompt_tokens(pipeline, "a fox", False) == expected
 
 
 def test_refusal_is_immediate(folder_of: Callable[[str], Path]) -> None:

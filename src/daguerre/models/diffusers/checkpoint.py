@@ -182,11 +182,11 @@ class _Reader:
             )
 
     def _expect_components(self, family: Family) -> None:
-        required = {*family.text_encoders, *family.guiders[:1], "scheduler"}
-        missing = sorted(required - self._components.keys() - family.optional_text_encoders)
-        tokenizers = [name for name, _ in family.prompt_tokenizers]
-        if not any(name in self._components for name in tokenizers):
-            missing.append(" or ".join(tokenizers))
+        optional = family.optional_text_encoders - self._components.keys()
+        encoders = [name for name in family.text_encoders if name not in optional]
+        tokenizers = [name.replace("text_encoder", "tokenizer") for name in encoders]
+        required = {*encoders, *tokenizers, *family.guiders[:1], "scheduler"}
+        missing = sorted(required - self._components.keys())
         if missing:
             raise SettingsError(
                 f"{self._index_file} has no {', '.join(missing)}, which {family.pipeline} needs"

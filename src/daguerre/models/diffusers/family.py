@@ -38,8 +38,8 @@ class Family:
 
     `checkpoints` names them for the documentation. `steps` and `guidance` are the defaults of the
     pipeline or of the checkpoints' model card; guidance None means that it cannot be set.
-    `prompt_tokenizers` are the candidates for the tokenizer with the longest limit, as (name, limit
-    or None for the tokenizer's own); the first that a checkpoint has decides. `call_kwargs` and
+    `prompt_tokenizers` are (name, limit or None for the tokenizer's own); those with the longest
+    limit decide, and a checkpoint may lack some. `call_kwargs` and
     `load_kwargs` keep the pipeline from doing what the API contract excludes. `caches` are the step
     caches that the denoiser supports. `guiders` are the pipeline components that take the guidance
     if its call does not; the first is required. `cfg_off_at` is the largest guidance without
@@ -105,7 +105,21 @@ class Family:
         A stock pipeline silently truncates a longer prompt. Words that it puts around the prompt
         count, too.
         """
-        found = ((getattr(pipeline, name, None), limit) for name, limit in self.prompt_tokenizers)
-        tokenizer, limit = next((tokenizer, limit) for tokenizer, limit in found if tokenizer)
-        num_tokens = self.count_tokens(pipeline, tokenizer, text, is_negative)
-        return num_tokens, limit or int(tokenizer.model_max_length)
+        found = [
+            (tokenizer, limit or int(tokenizer.model_max_length))
+            for name, limit in self.prompt_tokenizers
+            if (tokenizer := getattr(pipeline, name, None))
+        ]
+        longest = max(limit for _, limit in found)
+        nums = [
+            self._num_tokens(pipeline, one, text, is_negative)
+            for one, limit in found
+            if limit == longest
+        ]
+        return max(nums), longest
+
+    def _num_tokens(self, pipeline: Any, tokenizer: Any, text: str, is_negative: bool) -> int:
+        # A textual inversion may have several vectors, and its token is replaced by one for each.
+        if convert := getattr(pipeline, "maybe_convert_prompt", None):
+            text = convert(text, tokenizer)
+        return self.count_tokens(pipeline, tokenizer, text, is_negative)
