@@ -187,3 +187,21 @@ def pids(engine: ProcessEngine) -> list[int]:
 
 def asked(seed: int, words: str = "a cat") -> ImageParams:
     return params(seed, words)
+
+
+def fork_and_exit(file: Path, has_own_group: bool, observer: WorkObserver) -> NoReturn:
+    """Instead of building an engine, writes a child's process ID to `file` and exits with 3.
+
+    The child holds the worker's open files. It ends by itself only when the server is gone.
+    """
+    server = os.getppid()
+    if os.fork() == 0:
+        if has_own_group:
+            os.setpgid(0, 0)
+        file.write_text(str(os.getpid()))
+        while Path(f"/proc/{server}").exists():
+            time.sleep(0.1)
+        os._exit(0)
+    while not (file.exists() and file.read_text()):
+        time.sleep(0.01)
+    os._exit(3)

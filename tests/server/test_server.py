@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import FakeEngine, RunningServer, read_answer, running, wait_until
+from conftest import PATIENCE_S, FakeEngine, RunningServer, read_answer, running, wait_until
 from engine import faulty
 
 from daguerre.config import Settings
@@ -25,11 +25,12 @@ from daguerre.server.server import Server, _on_loop_error, bind_socket
 from daguerre.storage.resources import ResourceStore
 
 _PROGRAM = """
-import sys
+import asyncio, signal, sys, threading
 from pathlib import Path
 from conftest import FakeEngine, MODEL
 from daguerre.config import Settings
 from daguerre.storage.resources import ResourceStore
+from daguerre.server import server
 from daguerre.server.server import Server
 settings = Settings(home=Path(sys.argv[1]), port=0)
 engine, resources = FakeEngine(), ResourceStore.open(settings.database_url, settings.data_dir())
@@ -37,10 +38,16 @@ engine.is_held = True
 _, key = resources.create(MODEL, "DIFFUSION")
 def release(*_):
     engine.is_held = False
-import signal
 signal.signal(signal.SIGUSR1, release)
-server = Server(settings, engine, resources, lambda bound: print(bound.port, key, flush=True))
-server.serve_forever()
+def hang():
+    print("hangs", flush=True)
+    threading.Event().wait()
+if sys.argv[2:] == ["hang"]:
+    engine.stop = lambda: asyncio.to_thread(hang)
+else:
+    server._FORCED_EXIT_S = 600  # the machine may be busy
+running = Server(settings, engine, resources, lambda bound: print(bound.port, key, flush=True))
+running.serve_forever()
 print("stops", engine.num_stops, "succeeded", engine.num_succeeded, flush=True)
 """
 
@@ -105,12 +112,12 @@ def test_serve_in_a_thread(tmp_path: Path) -> None:
 
 
 @contextmanager
-def program(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
+def program(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
     tests = Path(__file__).parents[1]
     source = Path(sys.modules["daguerre"].__path__[0]).parent
     environment = {**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{tests}"}
     process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(folder)],
+        [sys.executable, "-c", _PROGRAM, str(folder), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -188,6 +195,16 @@ def test_second_signal(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert "status=503" in log and "Traceback" not in log
     assert "cancelling 1 unfinished requests" in log and "ERROR" not in log
+
+
+@needs_signals
+def test_second_signal_while_the_engine_hangs(tmp_path: Path) -> None:
+    """The process ends although its engine does not stop."""
+    with program(tmp_path, "hang") as (process, _, _):
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout and process.stdout.readline() == "hangs\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == -signal.SIGALRM
 
 
 @pytest.mark.timeout(30)

@@ -46,6 +46,8 @@ KEEP_ALIVE_S = 75
 # accepted connection uses a file before the limiter counts it, so bursts must not be accepted at
 # once.
 _BACKLOG, _ACCEPTED_PER_TURN = 2048, 2
+# From the second signal to the end of the process.
+_FORCED_EXIT_S = 1.0
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 logger = logging.getLogger(__name__)
@@ -111,6 +113,11 @@ class Server(uvicorn.Server):
         if self.started and self._on_ready:
             self._on_ready(self.settings)
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Installs no handlers: `serve_forever` does, for a longer time."""
+        yield
+
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second while connections are accepted."""
         self._drain_if_requested()  # by a signal before the event loop started
@@ -123,10 +130,7 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal drains the server, the second stops it at once.
-
-        Unlike uvicorn's handler, it does not raise the signal again after the shutdown.
-        """
+        """The first signal drains the server, the second cancels all requests."""
         if self._exit_signal:
             self.force_exit = self.should_exit  # ends a shutdown in progress
             self.should_exit = True
@@ -136,6 +140,14 @@ class Server(uvicorn.Server):
             with suppress(RuntimeError):  # the loop is closed
                 # Drains before the loop reads the next request.
                 self._loop.call_soon_threadsafe(self._drain_if_requested)
+
+    def _on_signal(self, sig: int, frame: FrameType | None) -> None:
+        """Like `handle_exit`, but a second signal ends the process even if something hangs."""
+        if self._exit_signal:
+            # The default action of SIGALRM needs no thread of this process.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, _FORCED_EXIT_S)
+        self.handle_exit(sig, frame)
 
     def _drain_if_requested(self) -> None:
         if self._exit_signal and self._draining is None:
@@ -170,7 +182,7 @@ class Server(uvicorn.Server):
 
         Raises `InternalError` if a model cannot be loaded.
         """
-        with closing(self.socket), _handle_signals(self.handle_exit):
+        with closing(self.socket), _handle_signals(self._on_signal):
             self.run(sockets=[self.socket])
         logger.info("shutdown complete")
         if self._failure:
@@ -219,7 +231,7 @@ def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
 
 @contextmanager
 def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handles signals before uvicorn installs its handlers and after it restores them."""
+    """Handles SIGINT and SIGTERM in the `with` block, if this is the main thread."""
     is_main = threading.current_thread() is threading.main_thread()
     numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
     before = {number: signal.signal(number, handler) for number in numbers}

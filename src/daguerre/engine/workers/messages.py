@@ -1,4 +1,4 @@
-"""Messages between the server and a worker, and their framing on a pipe.
+"""Messages between the server and a worker, and their framing on a byte stream.
 
 A frame is one pickled message. Arrays follow the pickle as raw buffers, so an image's three
 megabytes are not copied into it. Both ends run the same installation and trust each other.
@@ -10,8 +10,9 @@ import pickle
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from io import BufferedIOBase, FileIO
+from io import BufferedIOBase, RawIOBase
 from typing import Any, TypeAlias
 
 from daguerre.engine.interface import EngineStats
@@ -106,9 +107,12 @@ AnyMessage: TypeAlias = InitWorker | WorkerCommand | WorkerMessage
 
 
 class MessageWriter:
-    """Writes whole frames to a pipe. Thread-safe. Raises OSError if the reader is gone."""
+    """Writes whole frames to a pipe or a socket. Thread-safe.
 
-    def __init__(self, pipe: FileIO) -> None:
+    Raises OSError if the reader is gone.
+    """
+
+    def __init__(self, pipe: RawIOBase) -> None:
         self._pipe = pipe
         self._lock = threading.Lock()
 
@@ -122,7 +126,7 @@ class MessageWriter:
         with self._lock:
             for part in (memoryview(header), *buffers):
                 while part:
-                    part = part[self._pipe.write(part) :]
+                    part = part[self._pipe.write(part) or 0 :]
 
 
 def receive(pipe: BufferedIOBase) -> Any:
@@ -138,7 +142,9 @@ def receive(pipe: BufferedIOBase) -> Any:
 
 
 def _read_exactly(pipe: BufferedIOBase, length: int) -> bytearray:
-    data = bytearray(length)
-    if pipe.readinto(data) < length:
-        raise EOFError("the writer closed the pipe")
+    data, num_read = bytearray(length), 0
+    with suppress(ConnectionResetError):  # a socket whose other end died with unread data
+        num_read = pipe.readinto(data)
+    if num_read < length:
+        raise EOFError("the writer closed the connection")
     return data

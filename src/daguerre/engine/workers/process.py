@@ -5,15 +5,16 @@ The program that runs in the process is `daguerre.engine.workers.worker`.
 
 from __future__ import annotations
 
+import os
 import pickle
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from io import BufferedReader, FileIO
-from typing import cast
+from contextlib import suppress
 
 from daguerre.engine.workers import messages
 from daguerre.engine.workers.worker import EXIT_REASONS
@@ -28,25 +29,36 @@ _PROGRAM = (
 
 
 class WorkerProcess:
-    """A worker in a child process; implements `WorkerHandle`.
+    """A worker in a child process, which leads a process group; implements `WorkerHandle`.
 
     Raises OSError if the process cannot be started.
     """
 
     def __init__(self, init: messages.InitWorker) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, *sys.path],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C on a terminal signals the server only
-        )
+        # A socket, because `shutdown` ends it although a child of the worker holds the other end.
+        self._socket, theirs = socket.socketpair()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, *sys.path],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                start_new_session=True,  # Ctrl-C on a terminal signals the server only
+            )
+        except OSError:
+            self._socket.close()
+            raise
+        finally:
+            theirs.close()
         self._reason = ""
         self._outgoing: queue.SimpleQueue[messages.AnyMessage | None] = queue.SimpleQueue()
         self._outgoing.put(init)
-        self._incoming = BufferedReader(cast(FileIO, self._process.stdout))
-        self._sender = threading.Thread(target=self._send_loop, name="daguerre-send", daemon=True)
-        self._sender.start()
+        self._incoming = self._socket.makefile("rb")
+        self._threads = [
+            threading.Thread(target=target, name="daguerre-worker-process", daemon=True)
+            for target in (self._send_loop, self._wait_for_exit)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def identity(self) -> str:
@@ -60,31 +72,48 @@ class WorkerProcess:
             while True:
                 yield messages.receive(self._incoming)
         except EOFError:
-            pass
+            self._socket.shutdown(socket.SHUT_RDWR)
         except (MemoryError, pickle.UnpicklingError) as error:
             # The boundaries of the messages that follow are lost.
             self.terminate(f"sent an unreadable message ({type(error).__name__})")
 
     def terminate(self, reason: str) -> None:
         self._reason = self._reason or reason
-        self._process.kill()
+        self._kill()
 
     def wait(self) -> str:
-        self._process.kill()
-        status = self._process.wait()
+        self._kill()
         self._outgoing.put(None)
-        self._sender.join()
+        for thread in self._threads:
+            thread.join()
+        status = self._process.wait()
         self._incoming.close()
-        cast(FileIO, self._process.stdin).close()
+        self._socket.close()
         return self._reason or _describe_status(status)
 
+    def _kill(self) -> None:
+        """Kills the process and the children in its group. Called only before `wait` reaps it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _wait_for_exit(self) -> None:
+        """Ends the connection when the process exits; what it sent before can still be read."""
+        if hasattr(os, "waitid"):
+            # Does not reap the process, so no other process group can get its number.
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        else:  # macOS before Python 3.13
+            self._process.wait()
+        self._kill()
+        with suppress(OSError):  # macOS, where the other end is closed already
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def _send_loop(self) -> None:
-        writer = messages.MessageWriter(cast(FileIO, self._process.stdin))
+        writer = messages.MessageWriter(socket.SocketIO(self._socket, "w"))
         try:
             while (message := self._outgoing.get()) is not None:
                 writer.send(message)
         except OSError:  # the process is dead; `messages` ends, too
-            pass
+            self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def _describe_status(status: int) -> str:

@@ -37,7 +37,7 @@ Send = Callable[[messages.WorkerMessage], None]
 
 def main() -> NoReturn:
     """Runs the worker process: reads messages from stdin until the server closes it."""
-    reader, writer = _take_pipes()
+    reader, writer = _take_stdio()
     for number in (signal.SIGINT, signal.SIGTERM):  # which supervisors send to all processes
         signal.signal(number, signal.SIG_IGN)
 
@@ -135,7 +135,7 @@ class _LogHandler(QueueHandler):
         self._send(messages.LogRecordMessage(dict(vars(record))))
 
 
-def _take_pipes() -> tuple[BufferedReader, messages.MessageWriter]:
+def _take_stdio() -> tuple[BufferedReader, messages.MessageWriter]:
     """Reserves stdin and stdout for messages; whatever prints to stdout writes to stderr."""
     reader, writer = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
