@@ -72,7 +72,7 @@ class WorkerProcess:
             while True:
                 yield messages.receive(self._incoming)
         except EOFError:
-            self._socket.shutdown(socket.SHUT_RDWR)
+            pass
         except (MemoryError, pickle.UnpicklingError) as error:
             # The boundaries of the messages that follow are lost.
             self.terminate(f"sent an unreadable message ({type(error).__name__})")
@@ -113,7 +113,7 @@ class WorkerProcess:
             while (message := self._outgoing.get()) is not None:
                 writer.send(message)
         except OSError:  # the process is dead; `messages` ends, too
-            self._socket.shutdown(socket.SHUT_RDWR)
+            pass
 
 
 def _describe_status(status: int) -> str:
