@@ -22,6 +22,7 @@ LAYERS = (
         "errors",
         "validation",
         "cpu",
+        "memory",
         "params",
         "environment",
         "config",

@@ -15,7 +15,7 @@ from conftest import wait_until
 
 from daguerre.engine.forward import HasMemoryProbe
 from daguerre.models.diffusers import memory_probe
-from daguerre.models.diffusers.memory_probe import free_bytes, make_memory_probe, needed_bytes
+from daguerre.models.diffusers.memory_probe import make_memory_probe, needed_bytes
 
 from .conftest import REASON, Bench
 
@@ -50,18 +50,6 @@ def test_quantized_matrices_take_a_byte_per_item(tmp_path: Path) -> None:
     other = weights(tmp_path / "b", z=[10, 10])
     found = needed_bytes([one, other], "float32", [one]) - needed_bytes([], "float32")
     assert found == 10_000 + 4 * (7 + 36) + 4 * 100
-
-
-def test_container_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The smaller of the machine's and the container's free memory counts; page cache is free."""
-    monkeypatch.setattr(memory_probe, "_CGROUP", tmp_path / "none")
-    assert free_bytes("cpu") > 0
-    monkeypatch.setattr(memory_probe, "_CGROUP", tmp_path)
-    for name, text in (("max", "1000"), ("current", "700"), ("stat", "inactive_file 50\n")):
-        (tmp_path / f"memory.{name}").write_text(text)
-    assert free_bytes("cpu") == 350
-    (tmp_path / "memory.max").write_text("max\n")
-    assert free_bytes("cpu") > 1000
 
 
 @needs_proc

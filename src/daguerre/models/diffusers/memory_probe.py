@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daguerre import memory
 from daguerre.models.diffusers.component_files import tensor_shapes
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 ITEM_BYTES = {"float32": 4, "bfloat16": 2}
 # Besides the weights: a request's tensors at one megapixel, and the decoder's activations.
 _WORK_BYTES = 2 << 30
-_UNKNOWN_BYTES = 1 << 62
-_CGROUP = Path("/sys/fs/cgroup")
 _STATM = Path("/proc/self/statm")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if os.name == "posix" else 0
 _POLL_S = 0.002
@@ -48,7 +47,7 @@ def needed_bytes(weights: Iterable[Path], dtype: str, quantized: Collection[Path
 def free_bytes(device: str) -> int:
     """Bytes that can be allocated now."""
     if device == "cpu":
-        return min(_free_in_machine(), _free_in_container())
+        return memory.free_bytes()
     import torch
 
     # torch reuses what it has reserved.
@@ -128,31 +127,10 @@ class CudaMemoryProbe:
         return int(self._cuda.max_memory_allocated(self._device)) - self._base
 
 
-def _free_in_machine() -> int:
-    for line in _lines(Path("/proc/meminfo")):
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return _UNKNOWN_BYTES
-
-
-def _free_in_container() -> int:
-    """Free memory below the limit of the cgroup; the page cache counts as free."""
-    limit = "".join(_lines(_CGROUP / "memory.max")).strip()
-    used = "".join(_lines(_CGROUP / "memory.current")).strip()
-    if not (limit.isdigit() and used.isdigit()):
-        return _UNKNOWN_BYTES
-    stat = dict(line.split() for line in _lines(_CGROUP / "memory.stat"))
-    return int(limit) - int(used) + int(stat.get("inactive_file", 0))
-
-
 def _anonymous_bytes() -> int:
     """Resident memory of the process without files; 0 if the system does not report it."""
-    fields = " ".join(_lines(_STATM)).split()
-    return (int(fields[1]) - int(fields[2])) * _PAGE_BYTES if fields else 0
-
-
-def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text().splitlines()
+        fields = _STATM.read_text().split()
     except OSError:
-        return []
+        return 0
+    return (int(fields[1]) - int(fields[2])) * _PAGE_BYTES
