@@ -87,6 +87,41 @@ def test_value_dependent_method_is_refused(read: Callable[[Any], int]) -> None:
         network(rows(2))
 
 
+@pytest.mark.parametrize(
+    ("error", "num_tries"),
+    [
+        (RuntimeError("no such operation"), [1, 1, 2]),
+        (RuntimeError("std::bad_alloc"), [1, 2, 3]),
+        (OSError("no space left on device"), [1, 2, 3]),
+    ],
+)
+def test_failed_conversion_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, num_tries: list[int]
+) -> None:
+    """It is not tried again until its entry in the cache is deleted, which the error says; lack of
+    memory or disk space is not remembered."""
+    from daguerre.models.diffusers.executors import openvino
+
+    tries: list[Any] = []
+
+    def failing(*args: Any) -> Any:
+        tries.append(args)
+        raise error
+
+    monkeypatch.setattr(openvino, "_trace", failing)
+    counts = []
+    for is_deleted in (False, False, True):
+        for entry in tmp_path.iterdir() if is_deleted else ():
+            shutil.rmtree(entry)
+        with pytest.raises(Exception, match=str(error)) as caught:
+            make(folder=tmp_path)[0](rows(2))
+        counts.append(len(tries))
+        if len(counts) == 2 and counts[1] == 1:
+            (entry,) = tmp_path.iterdir()
+            assert f"to retry, delete {entry}" in str(caught.value)
+    assert counts == num_tries
+
+
 def test_order_of_shapes_does_not_matter(tmp_path: Path) -> None:
     """The bits do not depend on which number of rows ran first, nor on the cache."""
     networks = [make(folder=tmp_path / "one")[0], make(folder=tmp_path / "two")[0], make()[0]]

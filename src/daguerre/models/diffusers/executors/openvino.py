@@ -30,6 +30,7 @@ from daguerre.models.diffusers.executors.base import (
     assert_close,
     output_structure,
 )
+from daguerre.models.diffusers.executors.failed_conversions import remember_failure
 from daguerre.models.openvino import (
     convert_from_torch,
     effective_num_threads,
@@ -77,18 +78,25 @@ class OpenVINOExecutor(Executor):
 
     def _load_or_convert(self, signature: str, inputs: Inputs) -> Iterator[None]:
         yield
-        name = hashlib.sha256(f"{self._network} {signature}".encode()).hexdigest()[:32]
+        key = f"{self._network} {signature}"
+        name = hashlib.sha256(key.encode()).hexdigest()[:32]
         graph = self._load(name)
         if graph is None:
-            logger.info("converting %s for OpenVINO; this can take minutes", signature)
-            model = _trace(self._method, inputs)
-            yield
-            # One row, which also finds a graph that fixed the traced rows.
-            row = _with_rows(inputs, 1)
-            assert_close(self._compile(model.clone(), 1)(row), self._run_eagerly(row))
+            with remember_failure(self._store, key):
+                model = yield from self._convert(signature, inputs)
             yield
             graph = self._save(name, model)
         self._graphs[signature] = graph
+
+    def _convert(self, signature: str, inputs: Inputs) -> Generator[None, None, ov.Model]:
+        """The graph, after a comparison of its output with torch's."""
+        logger.info("converting %s for OpenVINO; this can take minutes", signature)
+        model = _trace(self._method, inputs)
+        yield
+        # One row, which also finds a graph that fixed the traced rows.
+        row = _with_rows(inputs, 1)
+        assert_close(self._compile(model.clone(), 1)(row), self._run_eagerly(row))
+        return model
 
     def _load(self, name: str) -> _Graph | None:
         """Reads a cached graph. Its weights stay on disk and are mapped as needed."""
