@@ -36,12 +36,13 @@ from daguerre.storage.resources import ResourceStore
     [
         ("/v1", None),
         ("/v1/image/generations", PATH),
-        ("/v1/v1/images/generations", PATH),
-        (PATH + "/", PATH),
+        ("/v2/images/generations", PATH),
+        ("/v1/v1", None),
+        ("/v1/v1/", None),
         ("/v1/chat/completions", None),
         ("/%0d%0a%ff/%00", None),
         ("/" + "x" * 5000, None),
-        ("//images/generations", "/images/generations"),
+        ("//images/generation", "/images/generations"),
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
@@ -51,8 +52,48 @@ def test_unknown_path(server: RunningServer, method: str, path: str, near: str |
     error = error_of(response)
     assert (response.status_code, error["type"]) == (404, "invalid_request_error")
     assert len(error["message"]) < 300
+    assert f'the path "{path[:50]}' in error["message"]
     if near:
         assert f"did you mean '{near}'" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//v1/images/generations",
+        "/v1//images/generations",
+        "/v1/images/generations/",
+        "/v1/v1/images/generations",
+        "//v1/v1/v1///images//generations//",
+        "/images/generations/",
+        "/%2Fv1/images/generations%2F",
+    ],
+)
+def test_normalized_path(
+    server: RunningServer, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Extra slashes and prefixes have no effect, and the log names the route."""
+    caplog.set_level(logging.INFO)
+    url = str(server.client.base_url) + path
+    headers = {"authorization": f"Bearer {server.key}"}
+    response = server.client.post(url, json={"model": MODEL, "prompt": "x"}, headers=headers)
+    assert response.status_code == 200, response.text
+    [record] = request_records(caplog, 1)
+    assert f" route={PATH} " in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("path", "same"),
+    [("/health", "/healthz"), ("/v1/models/", "/v1/models"), ("//models//", "/models")],
+)
+def test_same_response(server: RunningServer, path: str, same: str) -> None:
+    """Two paths of one endpoint have the same response."""
+    headers = {"authorization": f"Bearer {server.key}"}
+    first, second = (
+        server.client.get(str(server.client.base_url) + each, headers=headers)
+        for each in (path, same)
+    )
+    assert (first.status_code, first.content) == (200, second.content)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from daguerre.errors import DaguerreError, SettingsError
 from daguerre.server.access.rate_limiter import RateLimiter
 from daguerre.server.http.errors import OutageLog, error_response, retry_after_s, unrouted_response
 from daguerre.server.http.middleware import RequestContext, RequestContextMiddleware
+from daguerre.server.http.request_url import API_PREFIX, RequestUrlMiddleware
 from daguerre.server.http.security_headers import JsonCORSMiddleware
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
 from daguerre.server.idempotency.requests import ImageRequests
@@ -40,7 +41,6 @@ from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.storage.image_store import DIR_NAME, ImageStore
 from daguerre.storage.resources import ResourceStore
 
-PREFIX = "/v1"
 FILES_PATH = "/images/files"
 SWEEP_S = 60.0
 
@@ -75,6 +75,7 @@ def create_app(
         *_versioned("/models", models.list),
         *_versioned("/models/{model_id:path}", models.show),
         Route("/available-models", models.list_available),
+        Route("/health", health.alive),
         Route("/healthz", health.alive),
         Route("/readyz", health.ready),
         Route("/metrics", metrics.show),
@@ -84,9 +85,12 @@ def create_app(
         Route("/playground/sign-in", login.redeem, methods=["POST"]),
         Route("/playground/{name}", playground.file),
     ]
-    # The label of an endpoint in log and metrics is its last path, the one with the prefix.
+    # The label of an endpoint in log and metrics is its last path.
     labels = {route.endpoint: route.path for route in routes}
-    middleware = [Middleware(RequestContextMiddleware, limiter.headers, labels, metrics.observe)]
+    middleware = [
+        Middleware(RequestUrlMiddleware),
+        Middleware(RequestContextMiddleware, limiter.headers, labels, metrics.observe),
+    ]
     if origins := settings.cors_origin_list():
         middleware.append(Middleware(JsonCORSMiddleware, origins))
     app = Starlette(
@@ -95,8 +99,7 @@ def create_app(
         exception_handlers=_error_handlers(engine, outages, [route.path for route in routes]),
         lifespan=lambda app: _lifespan(engine, image_store, outages),
     )
-    # Many clients repeat a redirected POST as a GET. The 404 suggests the path instead.
-    app.router.redirect_slashes = False
+    app.router.redirect_slashes = False  # see `RequestUrlMiddleware`
     return app
 
 
@@ -118,7 +121,7 @@ def _image_store(settings: Settings) -> ImageStore:
 
 def _url_signer(settings: Settings) -> UrlSigner:
     return UrlSigner(
-        settings.public_base_url() + PREFIX + FILES_PATH,
+        settings.public_base_url() + API_PREFIX + FILES_PATH,
         settings.signed_url_ttl_s,
         settings.signed_url_secret,
         settings.data_dir(),
@@ -138,7 +141,9 @@ def _environment(settings: Settings) -> EnvironmentFingerprint:
 def _versioned(
     path: str, endpoint: Callable[..., Any], methods: list[str] | None = None
 ) -> tuple[Route, Route]:
-    return Route(path, endpoint, methods=methods), Route(PREFIX + path, endpoint, methods=methods)
+    return Route(path, endpoint, methods=methods), Route(
+        API_PREFIX + path, endpoint, methods=methods
+    )
 
 
 def _error_handlers(

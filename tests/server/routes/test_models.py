@@ -27,7 +27,7 @@ def test_needs_a_key(server: RunningServer, path: str) -> None:
     assert error_of(server.client.get(path))["code"] == 401
 
 
-@pytest.mark.parametrize("model", ["other", "a/b", "stable-image-ultra/", ""])
+@pytest.mark.parametrize("model", ["other", "a/b", "stable-image-ultra/x"])
 def test_other_model(server: RunningServer, model: str) -> None:
     """A model of another key is 403, whether it exists or not."""
     response = server.client.get(f"/v1/models/{model}", headers=bearer(server.key))

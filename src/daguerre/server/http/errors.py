@@ -84,10 +84,11 @@ class OutageLog:
 
 def unrouted_response(request: Request, error: HTTPException, paths: Collection[str]) -> Response:
     """The response if no endpoint matches the path or the method."""
-    path, allowed = request.url.path, sorted(dict(error.headers or {}).get("Allow", "").split(", "))
+    path, sent = request.scope["path"], request.scope["raw_path"].decode("ascii")
+    allowed = sorted(dict(error.headers or {}).get("Allow", "").split(", "))
     if error.status_code == 405 and request.method == "OPTIONS":
         return Response(status_code=204, headers={"Allow": ", ".join([*allowed, "OPTIONS"])})
-    quoted = quote_for_message(path)
+    quoted = quote_for_message(sent)
     if error.status_code == 405:
         methods = ", ".join(allowed)
         message = f"{request.method[:20]} is not allowed on {quoted}; allowed: {methods}"

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
-from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
@@ -39,7 +38,6 @@ SHUTTING_DOWN = NotReadyError("the server is shutting down", retry_after_s=LOADI
 _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # Other methods are not logged: a client could send a word as long as a request head.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_ORIGIN = re.compile(rb"^https?://[^/]*", re.IGNORECASE)
 _MAX_PATH_CHARS = 200
 _PROBES = ("/healthz", "/readyz", "/metrics")
 
@@ -198,15 +196,6 @@ class _ResponseSender:
                     await self.receive()
 
 
-def to_origin_form(scope: Scope) -> Scope:
-    """Removes scheme and host of a request target in absolute form (RFC 9112, 3.2.2)."""
-    sent: bytes = scope.get("raw_path") or b""
-    raw = _ORIGIN.sub(b"", sent)
-    if raw == sent:
-        return scope
-    return {**scope, "raw_path": raw or b"/", "path": unquote(raw.decode("ascii")) or "/"}
-
-
 class RequestContextMiddleware:
     """See the module. `routes` maps endpoints to documented paths."""
 
@@ -225,7 +214,6 @@ class RequestContextMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope = to_origin_form(scope)
         context = RequestContext(request_id(Headers(scope=scope)), scope["method"])
         context.path = scope.get("raw_path", b"").decode("ascii", "replace")
         scope.setdefault("state", {})["context"] = context
