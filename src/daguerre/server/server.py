@@ -30,11 +30,8 @@ from daguerre.errors import InternalError, SettingsError
 from daguerre.server.app import create_app
 from daguerre.server.http import logs
 from daguerre.server.http.connection_limiter import ConnectionLimiter, clamp_to_open_file_limit
-from daguerre.server.http.h11_protocol import (
-    MAX_HEAD_BYTES,
-    READ_CHUNK_BYTES,
-    HttpProtocol,
-)
+from daguerre.server.http.h11_protocol import READ_CHUNK_BYTES, HttpProtocol
+from daguerre.server.http.parse_queue import ParseQueue
 from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.storage.resources import ResourceStore
 from daguerre.version import __version__
@@ -97,7 +94,6 @@ class Server(uvicorn.Server):
                 backlog=_ACCEPTED_PER_TURN,
                 # A safeguard, because deadlines and the write timeout end every request before.
                 timeout_graceful_shutdown=math.ceil(settings.request_timeout_s) + 5,
-                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             )
         )
 
@@ -212,6 +208,7 @@ def _protocol(settings: Settings) -> type[HttpProtocol]:
             clamp_to_open_file_limit(settings.max_connections, settings.workers),
             settings.max_connections_per_ip,
         ),
+        "parse_queue": ParseQueue(),
         "malformed_log": logs.ThrottledLogger(logger, "%d malformed HTTP requests rejected"),
         "read_buffer": memoryview(bytearray(READ_CHUNK_BYTES)),
         "head_timeout_s": settings.request_read_timeout_s,

@@ -6,11 +6,13 @@ import json
 import logging
 import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from conftest import MODEL, PATH, RunningServer, read_answer, running, wait_until
 
+from daguerre.server.http import parse_queue
 from daguerre.server.http.h11_protocol import READ_CHUNK_BYTES, HttpProtocol
 
 BODY = json.dumps({"model": MODEL, "prompt": "x"}).encode()
@@ -61,8 +63,8 @@ def test_pipelined_head_with_many_lines(server: RunningServer) -> None:
 
 
 def test_reads_are_small(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However much a client sends at once, each read is small. Parsing 256 KiB in chunks of one
-    byte would block all other requests for 0.4 s."""
+    """However much a client sends at once, each read is small, and nothing is read until it is
+    parsed."""
     sizes = []
     original = HttpProtocol.data_received
 
@@ -71,11 +73,69 @@ def test_reads_are_small(server: RunningServer, monkeypatch: pytest.MonkeyPatch)
         original(protocol, data)
 
     monkeypatch.setattr(HttpProtocol, "data_received", counted)
-    chunks = b"1\r\n \r\n" * 20_000 + b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+    chunks = b"40\r\n%s\r\n" % (b" " * 64) * 2000 + b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
     with server.connection() as connection:
         connection.sendall(server.head(None, extra="Transfer-Encoding: chunked\r\n") + chunks)
         assert read_answer(connection)[0] == 200
     assert sum(sizes) > len(chunks) and max(sizes) <= READ_CHUNK_BYTES
+
+
+def test_unparsed_data_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read while pipelined requests wait to be parsed, so they use no memory."""
+    unparsed = []
+    original = HttpProtocol.data_received
+
+    def measured(protocol: HttpProtocol, data: bytes) -> None:
+        original(protocol, data)
+        unparsed.append(len(protocol.conn.trailing_data[0]))
+
+    monkeypatch.setattr(HttpProtocol, "data_received", measured)
+    monkeypatch.setattr(parse_queue, "TURN_S", 0.0)  # one slice per turn
+    count, request = 1000, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    with running(tmp_path) as server, ExitStack() as opened:
+        connections = [opened.enter_context(server.connection()) for _ in range(4)]
+        for connection in connections:
+            connection.sendall(request * count)
+        for connection in connections:
+            assert [read_answer(connection)[0] for _ in range(count)] == [200] * count
+    assert sum(unparsed) and max(unparsed) <= 2 * READ_CHUNK_BYTES
+
+
+def test_too_many_chunks(server: RunningServer) -> None:
+    """A body in tiny chunks gets a 400 that says so, even if the client sends for longer."""
+    with server.connection() as connection:
+        connection.sendall(server.head(None, extra="Transfer-Encoding: chunked\r\n"))
+        for _ in range(60):
+            connection.sendall(b"1\r\n \r\n" * 2000)
+        status, headers, body = read_answer(connection)
+        assert (status, error_code(headers, body)) == (400, 400)
+        assert headers["connection"] == "close"
+        assert b"the body has more than 4096 chunks; send larger chunks" in body
+        assert connection.recv(1) == b""
+    wait_until(lambda: not server.engine.num_running)
+    assert server.engine.params == []
+
+
+def test_empty_line_before_a_request(server: RunningServer) -> None:
+    """One empty line before a request is skipped, also one after the body before it."""
+    with server.connection() as connection:
+        for _ in range(2):
+            connection.sendall(b"\r\n" + server.head(len(BODY)) + BODY)
+            assert read_answer(connection)[0] == 200
+        connection.sendall(b"\r\n" * 1000 + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert read_answer(connection)[0] == 400
+        assert connection.recv(1) == b""
+
+
+def test_two_framing_headers(server: RunningServer) -> None:
+    """A request with Content-Length and Transfer-Encoding gets one 400 and ends the connection."""
+    with server.connection() as connection:
+        head = server.head(6, extra="Transfer-Encoding: chunked\r\n")
+        connection.sendall(head + b"0\r\n\r\nGGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        status, headers, body = read_answer(connection)
+        assert (status, headers["connection"]) == (400, "close")
+        assert b"send one of them" in body
+        assert connection.recv(1) == b""
 
 
 def test_rest_of_a_rejected_body_is_not_parsed(

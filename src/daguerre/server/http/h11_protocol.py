@@ -1,23 +1,25 @@
 """HTTP/1.1 protocol of one TCP connection, a subclass of uvicorn's h11 protocol.
 
 It rejects malformed HTTP, slow request heads and connections over the limit with the error object,
-and closes connections whose clients do not read their response. Small reads keep one sender from
-blocking the event loop. h11 is always used, so every installation parses HTTP the same way.
+and closes connections whose clients do not read their response. Received data waits in a queue for
+its turn to be parsed, and nothing more is read until then, so no client blocks the event loop. h11
+is always used, so every installation parses HTTP the same way.
 
 Parts of uvicorn used beyond its documented API, all in `H11Protocol`: the attributes `client`,
-`conn`, `cycle`, `headers`, `loop`, `transport`, `timeout_keep_alive` and `timeout_keep_alive_task`,
-and the methods `handle_events`, `on_response_complete`, `send_400_response`, `shutdown`,
-`timeout_keep_alive_handler` and `_should_upgrade`.
+`conn`, `cycle`, `flow`, `headers`, `loop`, `transport`, `timeout_keep_alive` and
+`timeout_keep_alive_task`, and the methods `handle_events`, `on_response_complete`,
+`send_400_response`, `shutdown`, `timeout_keep_alive_handler`, `_should_upgrade` and
+`_unset_keepalive_if_required`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import uuid
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -25,12 +27,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from daguerre.errors import DaguerreError, InvalidRequestError, RequestTimeoutError
 from daguerre.server.http.connection_limiter import ConnectionLimiter, client_ip_network
 from daguerre.server.http.errors import error_response
+from daguerre.server.http.h11_connection import HttpConnection
 from daguerre.server.http.logs import ThrottledLogger
+from daguerre.server.http.middleware import LINGER_S
+from daguerre.server.http.parse_queue import ParseQueue
 
-MAX_HEAD_BYTES = 64 * 1024
-# The cost of a head depends on its lines: 13,000 short ones fit into 64 KiB and take 48 ms.
-MAX_HEAD_LINES = 128
-# Bytes parsed per turn of the event loop. asyncio's 256 KiB take 0.4 s in chunks of one byte.
 READ_CHUNK_BYTES = 8 * 1024
 # A connection without a complete request head for this time is idle.
 IDLE_AFTER_S = 1.0
@@ -40,13 +41,14 @@ WRITE_STALL_S = 5.0
 # client's system would discard a response that is sent before the request is read.
 _HOLD_REJECTED_S = 1.0
 _WRITE_POLL_S = 0.5
-_END_OF_HEAD = re.compile(rb"\n\r?\n")  # as in h11
 
 
 class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
     """See the module; the class attributes without a value are set in a subclass."""
 
+    conn: HttpConnection
     limiter: ConnectionLimiter
+    parse_queue: ParseQueue
     malformed_log: ThrottledLogger
     read_buffer: memoryview  # shared by all connections: received data is copied at once
     head_timeout_s: float
@@ -54,9 +56,15 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     _rejection: DaguerreError | None = None  # of a connection over the limit
-    _is_shutting_down = False
+    _linger_timer: asyncio.TimerHandle | None = None
+    _is_lingering = _is_shutting_down = False
     _idle_since_s = _writing_since_s = _last_read_s = 0.0
     _unsent_bytes = 0
+    _ip_network = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn = HttpConnection()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -67,8 +75,8 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         # Calls `pause_writing` whenever data cannot be sent at once.
         transport.set_write_buffer_limits(high=0)
         self._idle_since_s = self.loop.time()
-        address = self.client[0] if self.client else ""
-        self._rejection = self.limiter.admit(self, client_ip_network(address))
+        self._ip_network = client_ip_network(self.client[0] if self.client else "")
+        self._rejection = self.limiter.admit(self, self._ip_network)
         if not self._rejection:
             self._update_header_timer()
         elif self.limiter.try_hold_rejected(self):
@@ -79,6 +87,8 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_header_timer()
         self._stop_write_timer()
+        if self._linger_timer:
+            self._linger_timer.cancel()
         self.limiter.release(self)
         super().connection_lost(exc)
 
@@ -89,27 +99,39 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         self.data_received(bytes(self.read_buffer[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
+        if self._is_lingering:
+            return
         if self._rejection:
             self._send_error_and_close(self._rejection)
             return
         self.limiter.touch(self)
-        if self._should_discard_body():
-            return
-        super().data_received(data)
+        if not self._should_discard_body():
+            self._unset_keepalive_if_required()
+            self.conn.receive_data(data)
+            self.handle_events()
+
+    def handle_events(self) -> None:
+        """Waits for the next turn to parse. uvicorn calls this after a response, too."""
+        if self.conn.has_unparsed_data:
+            self.transport.pause_reading()
+            self.parse_queue.add(self, self._ip_network)
+
+    def parse_slice(self) -> bool:
+        if self._is_closing() or self._should_discard_body():
+            self.transport.resume_reading()
+            return False
+        self.conn.start_slice()
+        super().handle_events()
+        if self.conn.is_interrupted:
+            self.transport.pause_reading()  # uvicorn may have resumed it
+            return True
+        if not self.flow.read_paused:
+            self.transport.resume_reading()
         if self._is_discarded_body_complete():
             self._restart_keep_alive()
         else:
             self._update_header_timer()
-
-    def handle_events(self) -> None:
-        if self.conn.their_state is h11.IDLE and self._is_head_too_large():
-            message = (
-                f"the request head is larger than {MAX_HEAD_BYTES} bytes or has more than"
-                f" {MAX_HEAD_LINES} lines"
-            )
-            self._send_error_and_close(InvalidRequestError(message))
-            return
-        super().handle_events()
+        return False
 
     def on_response_complete(self) -> None:
         self._idle_since_s = self.loop.time()
@@ -129,14 +151,19 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
 
     def shutdown(self) -> None:
         self._is_shutting_down = True
+        if self._is_lingering:
+            self.transport.close()
         super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         self.malformed_log.log()
-        self._send_error_and_close(InvalidRequestError("the request is not valid HTTP/1.1"))
+        message = self.conn.broken_rule or "the request is not valid HTTP/1.1"
+        self._send_error_and_close(InvalidRequestError(message))
 
     def is_idle(self) -> bool:
         now_s = self.loop.time()
+        if self._is_lingering:
+            return True
         if self._write_timer is not None:
             return now_s - self._last_read_s > WRITE_STALL_S
         return not self._has_request() and now_s - self._idle_since_s > IDLE_AFTER_S
@@ -146,6 +173,9 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
 
     def _should_upgrade(self) -> bool:
         return False  # an upgrade to WebSocket is ignored
+
+    def _is_closing(self) -> bool:
+        return self._is_lingering or self.transport.is_closing()
 
     def _has_request(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -163,8 +193,8 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         )
 
     def _is_discarded_body_complete(self) -> bool:
-        received, _ = self.conn.trailing_data
-        return not (self._has_request() or received) and self.conn.their_state is h11.IDLE
+        is_waiting = self._has_request() or self.conn.has_unparsed_data
+        return not is_waiting and self.conn.their_state is h11.IDLE
 
     def _restart_keep_alive(self) -> None:
         """Restarts uvicorn's keep-alive timer, which the discarded body has stopped."""
@@ -174,16 +204,9 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
-    def _is_head_too_large(self) -> bool:
-        received, _ = self.conn.trailing_data
-        end = _END_OF_HEAD.search(received)
-        num_bytes = end.start() if end else len(received)
-        num_lines = received.count(b"\n", 0, num_bytes)
-        return num_bytes > MAX_HEAD_BYTES or num_lines > MAX_HEAD_LINES
-
     def _update_header_timer(self) -> None:
         """Starts the timer unless a request is in progress: its head is complete."""
-        if self._has_request() or self.transport.is_closing():
+        if self._has_request() or self._is_closing():
             self._stop_header_timer()
         elif self._head_timer is None:
             self._head_timer = self.loop.call_later(self.head_timeout_s, self._on_header_timeout)
@@ -195,7 +218,7 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
 
     def _on_header_timeout(self) -> None:
         self._head_timer = None
-        if not self._has_request() and not self.transport.is_closing():
+        if not self._has_request() and not self._is_closing():
             message = f"the request head did not arrive within {self.head_timeout_s:g} s"
             self._send_error_and_close(RequestTimeoutError(message))
 
@@ -230,4 +253,15 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
             # The app may wait for the rest of a body that will never arrive.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self.transport.close()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Discards what arrives within `LINGER_S`, or until the client closes the connection.
+
+        If the connection were closed now, a client that still sends would lose the response.
+        """
+        self._is_lingering = True
+        with suppress(OSError):  # the client has disconnected
+            self.transport.write_eof()
+        self.transport.resume_reading()
+        self._linger_timer = self.loop.call_later(LINGER_S, self.abort)
