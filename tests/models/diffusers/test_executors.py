@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +59,6 @@ def test_openvino_images(
         assert converted(folder, kept).images([REQUEST])[0] == drawn
     assert {file: file.stat().st_mtime_ns for file in kept.rglob("*.*")} == before
     assert "converting" not in caplog.text
-
-
-def test_module_that_caches_tensors(folder_of: Callable[[str], Path], kept: Path) -> None:
-    """Qwen-Image's denoiser caches the frequencies of each size. It is converted, and a converted
-    size from the cache does not spoil the next one."""
-    folder, other = folder_of("qwen-image"), replace(REQUEST, size=(24, 16))
-    converted(folder, kept).images([REQUEST])
-    eager, bench = Bench(folder), converted(folder, kept)
-    for request in (REQUEST, other):
-        found, expected = bench.images([request])[0], eager.images([request])[0]
-        assert distance(found, expected) <= CLOSE
-    assert "openvino" in bench.networks["transformer"].fingerprint
 
 
 def test_failing_executor_falls_back(

@@ -33,9 +33,9 @@ from daguerre.models.diffusers.executors.base import (
     ExecutionTarget,
     Executor,
     NetworkMethod,
-    output_structure,
 )
 from daguerre.models.diffusers.executors.registry import make_executor
+from daguerre.models.diffusers.executors.structure import output_structure
 from daguerre.models.diffusers.family import PLAIN, InputLayout
 from daguerre.models.diffusers.memory_probe import make_memory_probe
 

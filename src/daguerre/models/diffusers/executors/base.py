@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from daguerre.engine.forward import ForwardRequest, Inputs, Outputs
 from daguerre.storage.artifact_cache import ArtifactCache
@@ -122,23 +121,6 @@ class EagerExecutor(Executor):
 def _shape_key(inputs: Inputs) -> ShapeKey:
     forward = ForwardRequest("", inputs, "denoise")
     return forward.signature, forward.rows
-
-
-def output_structure(method: NetworkMethod, inputs: Inputs) -> Any:
-    """Structure of the result, found without arithmetic.
-
-    Raises whatever the method raises if it reads the values of a tensor.
-    """
-    torch.compiler._is_exporting_flag = True  # else a module of diffusers may cache fake tensors
-    try:
-        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-            fake = {
-                name: mode.from_tensor(value) if isinstance(value, torch.Tensor) else value
-                for name, value in inputs.items()
-            }
-            return method.evaluate(fake)[0]
-    finally:
-        torch.compiler._is_exporting_flag = False
 
 
 def assert_close(found: Outputs, expected: Outputs) -> None:

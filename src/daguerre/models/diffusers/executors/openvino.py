@@ -28,9 +28,9 @@ from daguerre.models.diffusers.executors.base import (
     NetworkMethod,
     ShapeKey,
     assert_close,
-    output_structure,
 )
 from daguerre.models.diffusers.executors.failed_conversions import remember_failure
+from daguerre.models.diffusers.executors.structure import output_structure
 from daguerre.models.openvino import (
     convert_from_torch,
     effective_num_threads,
