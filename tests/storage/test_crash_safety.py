@@ -65,7 +65,7 @@ def work(name):
 
 def check():
     store = ResourceStore.open(settings.database_url, settings.data_dir())
-    if store.is_local:
+    if not settings.database_url:
         with store.database.connect() as connection:
             assert connection.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
     words = [line.split() for line in acknowledged.read_text().splitlines()]

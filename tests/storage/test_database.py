@@ -44,9 +44,9 @@ def test_postgresql_timeouts(scheme: str) -> None:
     """Connections to PostgreSQL have timeouts; those in the URL take precedence."""
     url = f"{scheme}://user@host/name"
     options = database._engine_options(database._parse_url(url))
-    assert options["connect_args"] == {"connect_timeout": 10, "tcp_user_timeout": 10_000}
+    assert options["connect_args"] == {"connect_timeout": 5, "tcp_user_timeout": 8000}
     options = database._engine_options(database._parse_url(f"{url}?connect_timeout=3"))
-    assert options["connect_args"] == {"tcp_user_timeout": 10_000}
+    assert options["connect_args"] == {"tcp_user_timeout": 8000}
 
 
 def test_two_processes_open_at_once(on_each_database: Settings) -> None:

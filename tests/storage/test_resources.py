@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from conftest import MODEL
-from sqlalchemy import create_mock_engine, text
+from sqlalchemy import text
 
 from daguerre.config import Settings
 from daguerre.errors import InvalidRequestError, NotFoundError, SettingsError, UnavailableError
@@ -157,13 +157,6 @@ def test_resources_persist(settings: Settings) -> None:
     store = ResourceStore.open(settings.database_url, settings.data_dir())
     assert store.authenticate(key) == resource
     store.close()
-
-
-def test_local_is_sqlite(settings: Settings, store: ResourceStore) -> None:
-    """Only SQLite is local."""
-    remote = create_mock_engine("postgresql+psycopg://", lambda *_: None)
-    assert store.is_local == (not settings.database_url)
-    assert not ResourceStore(remote).is_local  # type: ignore[arg-type]
 
 
 def test_unreadable_database(store: ResourceStore) -> None:

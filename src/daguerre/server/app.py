@@ -20,6 +20,7 @@ from starlette.routing import Route
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError, SettingsError
+from daguerre.server.access.auth import Authenticator
 from daguerre.server.access.rate_limiter import RateLimiter
 from daguerre.server.http.errors import OutageLog, error_response, retry_after_s, unrouted_response
 from daguerre.server.http.middleware import RequestContext, RequestContextMiddleware
@@ -37,6 +38,7 @@ from daguerre.server.routes.models import Models
 from daguerre.server.routes.openapi import document
 from daguerre.server.routes.openapi_page import page
 from daguerre.server.routes.signed_urls import UrlSigner
+from daguerre.storage.database_threads import DatabaseThreads
 from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.storage.image_store import DIR_NAME, ImageStore
 from daguerre.storage.resources import ResourceStore
@@ -56,8 +58,10 @@ def create_app(
     image_store, signer = _image_store(settings), _url_signer(settings)
     if settings.image_store:
         image_store.prepare()
+    reads, writes = (DatabaseThreads(resources.database) for _ in range(2))
     image_requests = ImageRequests(
         IdempotencyStore(resources.database),
+        writes,
         image_store,
         _environment(settings),
         outages,
@@ -65,8 +69,9 @@ def create_app(
         embed_prompt=settings.embed_prompt,
     )
     config = _generation_config(settings, image_store)
-    images = ImageGenerations(config, engine, resources, limiter, image_requests, signer)
-    files, models = FileEndpoints(image_store, signer), Models(engine, resources)
+    authenticator = Authenticator(resources, reads)
+    images = ImageGenerations(config, engine, authenticator, limiter, image_requests, signer)
+    files, models = FileEndpoints(image_store, signer), Models(engine, authenticator)
     playground, login = Playground(), one_time_login or OneTimeLogin()
     health, openapi = Health(engine), document(settings.public_base_url())
     routes = [
@@ -97,7 +102,7 @@ def create_app(
         routes=routes,
         middleware=middleware,
         exception_handlers=_error_handlers(engine, outages, [route.path for route in routes]),
-        lifespan=lambda app: _lifespan(engine, image_store, outages),
+        lifespan=lambda app: _lifespan(engine, image_store, outages, (reads, writes)),
     )
     app.router.redirect_slashes = False  # see `RequestUrlMiddleware`
     return app
@@ -157,24 +162,30 @@ def _error_handlers(
             raise error
         RequestContext.of(request).error = error
         outages.record(error)
-        stats, headers = engine.stats(), {}
-        # A failed engine does not recover.
-        if error.status == 503 and not (error.retry_after_s or stats.failure):
-            headers["Retry-After"] = str(retry_after_s(stats))
+        headers = {}
+        if error.status == 503 and not error.retry_after_s:
+            stats = engine.stats()
+            if not stats.failure:  # a failed engine does not recover
+                headers["Retry-After"] = str(retry_after_s(stats))
         return error_response(error, headers)
 
     return {HTTPException: on_unrouted, DaguerreError: on_error}
 
 
 @asynccontextmanager
-async def _lifespan(engine: Engine, images: ImageStore, outages: OutageLog) -> AsyncIterator[None]:
+async def _lifespan(
+    engine: Engine, images: ImageStore, outages: OutageLog, databases: Collection[DatabaseThreads]
+) -> AsyncIterator[None]:
     await engine.start()
     sweeping = asyncio.create_task(_sweep(images, outages))
     try:
         yield
     finally:
         sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
         await engine.stop()
+        for database in databases:
+            database.close()
 
 
 async def _sweep(images: ImageStore, outages: OutageLog) -> None:

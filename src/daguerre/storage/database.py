@@ -5,29 +5,32 @@ SQLite runs in WAL mode, so readers never wait for a writer. Its file is private
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from sqlite3 import Connection as SQLiteConnection
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InvalidatePoolError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
 
-from daguerre.errors import SettingsError, UnavailableError
+from daguerre.errors import SettingsError
 from daguerre.storage import data_dir
 from daguerre.storage.migrations import migrate
 
 FILE_NAME = "daguerre.db"
-_BUSY_TIMEOUT_MS = 10_000
-_CONNECT_TIMEOUT_S = 10
-CALL_TIMEOUT_S = 10.0
+NUM_CONNECTIONS = 8  # that a process keeps open
+_BUSY_TIMEOUT_MS = 8000
+_CONNECT_TIMEOUT_S, _TCP_USER_TIMEOUT_MS = 5, 8000
 # psycopg 3 for every scheme, including the short one that hosting services use.
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
-
-
-T = TypeVar("T")
 
 
 def open_database(url: str, home: Path) -> Engine:
@@ -52,16 +55,6 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection:
         with connection.execution_options(is_writing=True).begin():
             yield connection
-
-
-async def call_database(function: Callable[..., T], *arguments: object) -> T:
-    """Calls a blocking function in a thread; raises `UnavailableError` if it takes too long."""
-    try:
-        async with asyncio.timeout(CALL_TIMEOUT_S):
-            return await asyncio.to_thread(function, *arguments)
-    except TimeoutError as error:
-        message = f"the database did not respond within {CALL_TIMEOUT_S:g} s"
-        raise UnavailableError(message) from error
 
 
 def driver_message(error: Exception) -> str:
@@ -120,23 +113,33 @@ def _create_engine(url: URL) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)
+    else:
+        event.listen(engine, "checkout", partial(_ping, engine.dialect))
     return engine
 
 
 def _engine_options(url: URL) -> dict[str, Any]:
     """Timeouts for connections to a database server; parameters of the URL take precedence."""
     if url.get_backend_name() == "sqlite":
-        return {}
+        return {"pool_size": NUM_CONNECTIONS}
     timeouts: dict[str, int] = {}
     if url.get_driver_name() in ("psycopg", "psycopg2"):
         # tcp_user_timeout ends a connection whose peer has vanished.
-        in_ms = _CONNECT_TIMEOUT_S * 1000
-        timeouts = {"connect_timeout": _CONNECT_TIMEOUT_S, "tcp_user_timeout": in_ms}
+        timeouts["connect_timeout"] = _CONNECT_TIMEOUT_S
+        timeouts["tcp_user_timeout"] = _TCP_USER_TIMEOUT_MS
     return {
-        "pool_pre_ping": True,
+        "pool_size": NUM_CONNECTIONS,
         "pool_timeout": _CONNECT_TIMEOUT_S,
         "connect_args": {name: timeouts[name] for name in timeouts if name not in url.query},
     }
+
+
+def _ping(dialect: Dialect, connection: Any, record: Any, proxy: Any) -> None:
+    """Replaces connections that the server has closed, like `pool_pre_ping`, but in a listener."""
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        raise InvalidatePoolError from error
 
 
 def _prepare(engine: Engine, url: URL) -> None:

@@ -74,14 +74,10 @@ def normalize_alias(text: str) -> str:
 
 
 class ResourceStore:
-    """The resources of one database; safe for concurrent use by threads and processes.
-
-    If `is_local` is False, a call may wait for another machine and belongs in a thread.
-    """
+    """The resources of one database; safe for concurrent use by threads and processes."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.database = engine
-        self.is_local: bool = engine.dialect.name == "sqlite"
 
     @classmethod
     def open(cls, database_url: str, home: Path) -> ResourceStore:

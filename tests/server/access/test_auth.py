@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import MODEL, PATH, RunningServer, error_of, read_answer
 
-from daguerre.storage import database
+from daguerre.storage import database_threads
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
 
@@ -103,10 +103,10 @@ def test_model_that_is_not_served(server: RunningServer) -> None:
     server.resources.destroy("GONE")
 
 
-def test_a_slow_remote_database_blocks_no_other_request(
+def test_a_slow_database_blocks_no_other_request(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While a remote database does not respond, other requests work; the request gets a 503, and
+    """While the database does not respond, other requests work; the request gets a 503, and
     the log has the cause."""
     is_called, is_over = threading.Event(), threading.Event()
 
@@ -114,9 +114,8 @@ def test_a_slow_remote_database_blocks_no_other_request(
         is_called.set()
         is_over.wait(20)
 
-    monkeypatch.setattr(server.resources, "is_local", False)
     monkeypatch.setattr(server.resources, "authenticate", silent)
-    monkeypatch.setattr(database, "CALL_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(database_threads, "CALL_TIMEOUT_S", 1.0)
     with ThreadPoolExecutor(1) as pool:
         head = {"authorization": f"Bearer {server.key}"}
         waiting = pool.submit(server.client.get, "/v1/models", headers=head)

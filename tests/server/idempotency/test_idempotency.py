@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import MODEL, RunningServer, database_file, error_of, running, wait_until
+from conftest import MODEL, PATIENCE_S, RunningServer, database_file, error_of, running, wait_until
 from openai import ConflictError, OpenAI
 from starlette.datastructures import Headers
 
@@ -23,6 +23,7 @@ from daguerre.protocol.parsing import parse_request
 from daguerre.server import app
 from daguerre.server.idempotency.header import parse_idempotency_key, request_digest
 from daguerre.server.idempotency.requests import ImageRequests
+from daguerre.storage import database, database_threads
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
 REPLAYED = "idempotent-replayed"
@@ -335,6 +336,28 @@ def test_after_a_restart(tmp_path: Path) -> None:
             assert again.content == first.content
             assert (again.headers.get("x-cache"), again.headers[REPLAYED]) == (cache, "true")
             assert len(server.engine.params) == (0 if cache else 1)
+
+
+def test_locked_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another process locks the database, requests without a key succeed.
+
+    Those with a key wait for it, but not longer than their deadline.
+    """
+    monkeypatch.setattr(database, "_BUSY_TIMEOUT_MS", 1000 * int(PATIENCE_S))
+    monkeypatch.setattr(database_threads, "CALL_TIMEOUT_S", PATIENCE_S)
+    with observed(tmp_path) as server, ThreadPoolExecutor(40) as pool:
+        with closing(
+            sqlite3.connect(database_file(server.settings), isolation_level=None)
+        ) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            waiting = [pool.submit(post, server, new_key()) for _ in range(40)]
+            wait_until(lambda: in_flight(server) == 40)
+            assert server.post(BODY).status_code == 200
+            late = server.post(BODY, idempotency_key=new_key(), x_request_timeout="0.2")
+            assert late.status_code == 504
+            assert not any(answer.done() for answer in waiting)
+            connection.execute("ROLLBACK")
+        assert {answer.result().status_code for answer in waiting} == {200}
 
 
 def rename_alias(server: RunningServer) -> None:

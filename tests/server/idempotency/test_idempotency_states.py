@@ -21,6 +21,7 @@ from daguerre.server.http.errors import OutageLog
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
 from daguerre.server.idempotency.requests import ImageRequest, ImageRequests
 from daguerre.storage.database import open_database
+from daguerre.storage.database_threads import DatabaseThreads
 from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.storage.image_store import ImageStore
 from daguerre.storage.resources import Resource
@@ -55,6 +56,7 @@ class KeyMachine(RuleBasedStateMachine):
         super().__init__()
         self.directory = tempfile.TemporaryDirectory()
         self.database = open_database("", Path(self.directory.name))
+        self.threads = DatabaseThreads(self.database)
         self.runner = asyncio.Runner()
         self.environment = EnvironmentFingerprint(None)
         self.servers = [self.new_server() for _ in range(NUM_SERVERS)]
@@ -63,6 +65,7 @@ class KeyMachine(RuleBasedStateMachine):
     def new_server(self) -> ImageRequests:
         return ImageRequests(
             IdempotencyStore(self.database),
+            self.threads,
             ImageStore("", 0, 1.0),
             self.environment,
             OutageLog(),
@@ -119,6 +122,7 @@ class KeyMachine(RuleBasedStateMachine):
         assert not self.runner.run(request.opening.__aexit__(kind, error, None))
 
     def teardown(self) -> None:
+        self.threads.close()
         self.runner.close()
         self.database.dispose()
         self.directory.cleanup()

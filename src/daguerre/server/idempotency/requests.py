@@ -42,7 +42,7 @@ from daguerre.server.http.middleware import RequestContext
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
 from daguerre.server.idempotency.header import HEADER, parse_idempotency_key, request_digest
 from daguerre.server.idempotency.singleflight import InFlightKey
-from daguerre.storage.database import call_database
+from daguerre.storage.database_threads import DatabaseThreads
 from daguerre.storage.idempotency_keys import IdempotencyRecord, IdempotencyStore
 from daguerre.storage.image_store import REPLAY_TTL_S, ImageFile, ImageStore
 from daguerre.storage.resources import Resource
@@ -156,6 +156,7 @@ class ImageRequests:
     def __init__(
         self,
         records: IdempotencyStore,
+        database: DatabaseThreads,
         images: ImageStore,
         environment: EnvironmentFingerprint,
         outages: OutageLog,
@@ -163,7 +164,7 @@ class ImageRequests:
         cache_seeded_requests: bool,
         embed_prompt: bool,
     ) -> None:
-        self._records, self._images = records, images
+        self._records, self._database, self._images = records, database, images
         self._environment, self._outages = environment, outages
         self._embed_prompt = embed_prompt
         self._caches_seeds = images.is_enabled and cache_seeded_requests
@@ -220,7 +221,7 @@ class ImageRequests:
         self, in_flight: InFlightKey, resource_id: str, key: str, digest: str, seed: int
     ) -> tuple[IdempotencyRecord, bool]:
         async with in_flight.lock:
-            record, is_new = await call_database(
+            record, is_new = await self._database.call(
                 self._records.claim, resource_id, key, digest, seed, in_flight.owner
             )
             in_flight.created_record |= is_new
@@ -258,7 +259,7 @@ class ImageRequests:
                 owner, in_flight.owner = in_flight.owner, secrets.token_hex(8)
                 in_flight.created_record = False
                 with suppress(UnavailableError):  # the record will expire
-                    await call_database(self._records.release, resource_id, key, owner)
+                    await self._database.call(self._records.release, resource_id, key, owner)
 
 
 async def _with_heartbeats(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -19,7 +20,7 @@ from daguerre.errors import InvalidRequestError
 from daguerre.protocol.parsing import parse_request
 from daguerre.protocol.request import URL_FORMAT
 from daguerre.protocol.response import images_response, url_response
-from daguerre.server.access.auth import authenticate, check_access
+from daguerre.server.access.auth import Authenticator, check_access
 from daguerre.server.access.rate_limiter import ConcurrencyLimiter, RateLimiter
 from daguerre.server.http.body import parse_object, read_body
 from daguerre.server.http.deadline import parse_timeout_header, run_with_deadline
@@ -28,7 +29,6 @@ from daguerre.server.idempotency.requests import ImageRequest, ImageRequests
 from daguerre.server.routes.metrics import stages_ms
 from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.server.routes.streaming import ImageStream
-from daguerre.storage.resources import ResourceStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +50,19 @@ class ImageGenerations:
         self,
         config: GenerationConfig,
         engine: Engine,
-        resources: ResourceStore,
+        authenticator: Authenticator,
         limiter: RateLimiter,
         image_requests: ImageRequests,
         signer: UrlSigner,
     ) -> None:
         self._config, self._engine, self._signer = config, engine, signer
-        self._resources, self._limiter = resources, limiter
+        self._authenticator, self._limiter = authenticator, limiter
         self._image_requests = image_requests
         self._concurrency = ConcurrencyLimiter(config.max_concurrent_requests_per_key)
 
     async def create(self, request: Request) -> ASGIApp:
         context = RequestContext.of(request)
-        resource = await authenticate(request, self._resources)
+        resource = await self._authenticator.authenticate(request)
         context.exit_stack.enter_context(self._concurrency.permit(resource, self._engine.stats()))
         context.timeout_s = parse_timeout_header(request.headers, self._config.request_timeout_s)
         data = await read_body(
@@ -79,11 +79,8 @@ class ImageGenerations:
         if body.stream:
             return ImageStream(self._engine, context, charge, opening, quality=body.quality)
         with charge:
-            async with opening as image_request:
-                context.params = image_request.params
-                work = self._response_body(context, image_request, wants_url=wants_url)
-                response_body = await run_with_deadline(work, context, request.receive)
-        return Response(response_body, 200, _headers(context, image_request), "application/json")
+            work = self._respond(context, opening, wants_url=wants_url)
+            return await run_with_deadline(work, context, request.receive)
 
     def _wants_url(self, response_format: str | None) -> bool:
         wanted = response_format or self._config.default_response_format
@@ -94,6 +91,18 @@ class ImageGenerations:
                 param="response_format",
             )
         return wanted == URL_FORMAT
+
+    async def _respond(
+        self,
+        context: RequestContext,
+        opening: AbstractAsyncContextManager[ImageRequest],
+        *,
+        wants_url: bool,
+    ) -> Response:
+        async with opening as image_request:
+            context.params = image_request.params
+            body = await self._response_body(context, image_request, wants_url=wants_url)
+        return Response(body, 200, _headers(context, image_request), "application/json")
 
     async def _response_body(
         self, context: RequestContext, image_request: ImageRequest, *, wants_url: bool

@@ -7,24 +7,23 @@ from starlette.responses import JSONResponse, Response
 
 from daguerre.engine.interface import Engine, find_model
 from daguerre.params import ModelInfo
-from daguerre.server.access.auth import authenticate, check_access
-from daguerre.storage.resources import ResourceStore
+from daguerre.server.access.auth import Authenticator, check_access
 
 
 class Models:
     """Endpoints of the model lists."""
 
-    def __init__(self, engine: Engine, resources: ResourceStore) -> None:
-        self._engine, self._resources = engine, resources
+    def __init__(self, engine: Engine, authenticator: Authenticator) -> None:
+        self._engine, self._authenticator = engine, authenticator
 
     async def list(self, request: Request) -> Response:
-        resource = await authenticate(request, self._resources)
+        resource = await self._authenticator.authenticate(request)
         data = [_card(info) for info in self._engine.models() if info.id == resource.model]
         return JSONResponse({"object": "list", "data": data})
 
     async def show(self, request: Request) -> Response:
         model = request.path_params["model_id"]
-        check_access(await authenticate(request, self._resources), model)
+        check_access(await self._authenticator.authenticate(request), model)
         return JSONResponse(_card(find_model(model, self._engine.models())))
 
     async def list_available(self, request: Request) -> Response:

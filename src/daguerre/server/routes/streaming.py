@@ -57,9 +57,7 @@ class ImageStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             with self._charge:
-                async with self._opening as image_request:
-                    self._context.params = image_request.params
-                    await run_with_deadline(self._send(send, image_request), self._context, receive)
+                await run_with_deadline(self._respond(send), self._context, receive)
         except ClientDisconnect:
             raise
         except DaguerreError as error:
@@ -72,6 +70,11 @@ class ImageStream:
         except Exception:  # the middleware logs it
             await self._fail(internal_error(self._context), send)
             raise
+
+    async def _respond(self, send: Send) -> None:
+        async with self._opening as image_request:
+            self._context.params = image_request.params
+            await self._send(send, image_request)
 
     async def _send(self, send: Send, image_request: ImageRequest) -> None:
         on_event = functools.partial(self._on_event, send, image_request)
