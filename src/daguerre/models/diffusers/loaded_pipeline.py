@@ -118,8 +118,9 @@ class LoadedCheckpoint:
 
     def copy(self, guidance: float | None = None) -> Any:
         """A pipeline for one request, with its own sampler and guiders and shared networks."""
-        pipeline, sampler = copy.copy(self.pipeline), self.pipeline.scheduler
-        pipeline.scheduler = type(sampler).from_config(sampler.config)
+        pipeline = copy.copy(self.pipeline)
+        # `from_config` would lose what the pipeline corrected in an outdated configuration.
+        pipeline.scheduler = copy.deepcopy(self.pipeline.scheduler)
         self.checkpoint.family.set_guidance(pipeline, guidance)
         return pipeline
 
