@@ -14,6 +14,7 @@ import pytest
 from conftest import (
     MODEL,
     PATH,
+    PATIENCE_S,
     FakeEngine,
     RunningServer,
     error_of,
@@ -28,6 +29,7 @@ from daguerre.errors import QueueFullError, UnavailableError
 from daguerre.server.app import create_app
 from daguerre.server.http.errors import OutageLog
 from daguerre.server.http.logs import THROTTLE_S
+from daguerre.storage.image_store import ImageStore
 from daguerre.storage.resources import ResourceStore
 
 
@@ -313,6 +315,36 @@ def test_engine_is_started_and_stopped(tmp_path_factory: pytest.TempPathFactory)
     with running(tmp_path_factory.mktemp("lifespan")) as server:
         assert (server.engine.num_starts, server.engine.num_stops) == (1, 0)
     assert (server.engine.num_starts, server.engine.num_stops) == (1, 1)
+
+
+def test_sweep_ends_before_the_engine_stops(
+    store: ResourceStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At shutdown the sweep of the image store is cancelled, and its cleanup is awaited."""
+    engine = FakeEngine()
+    events: list[str] = []
+
+    async def sweep(self: ImageStore) -> None:
+        try:
+            events.append("started")
+            await asyncio.sleep(PATIENCE_S)
+        finally:
+            await asyncio.sleep(0)
+            events.append("ended")
+
+    async def main() -> None:
+        app = create_app(settings, engine, store)
+        async with app.router.lifespan_context(app):
+            while not events:
+                await asyncio.sleep(0)
+
+    async def stop() -> None:
+        events.append("stopped")
+
+    monkeypatch.setattr(ImageStore, "sweep", sweep)
+    monkeypatch.setattr(engine, "stop", stop)
+    asyncio.run(main())
+    assert events == ["started", "ended", "stopped"]
 
 
 def test_long_method_is_truncated(server: RunningServer) -> None:

@@ -182,17 +182,22 @@ def test_larger_than_the_limit(new_store: Callable[[], ImageStore], location: Pa
 
 
 def test_disabled(tmp_path: Path) -> None:
-    """With a limit of 0 nothing is stored."""
+    """With a limit of 0 nothing is stored or found, and the images of other servers stay."""
+    unfinished = tmp_path / f"{name(0)}#1"
+    unfinished.write_bytes(b"half")
+    os.utime(unfinished, (0, 0))
 
     async def main() -> None:
+        await ImageStore(str(tmp_path), MAX_BYTES, URL_TTL_S).put(name(1), IMAGE)
         store = ImageStore(str(tmp_path), 0, URL_TTL_S)
         assert not store.is_enabled
         await store.sweep()
+        assert await store.get(name(1)) is None
         with pytest.raises(UnavailableError):
-            await store.put(name(0), IMAGE)
+            await store.put(name(2), IMAGE)
 
     run(main())
-    assert list(tmp_path.iterdir()) == []
+    assert Objects(tmp_path).names() == {unfinished.name, name(1)}
 
 
 def test_two_servers_share_the_limit(
@@ -276,13 +281,14 @@ def test_other_files_stay(
 
 
 def test_unfinished_writes_are_removed(tmp_path: Path, clock: ManualClock) -> None:
-    """Unfinished files of a killed server are removed after an hour, by the next one to start."""
+    """Unfinished files of a killed server are removed after an hour, by any sweep."""
     unfinished, other = tmp_path / f"{name(0)}#1", tmp_path / "notes#1"
     for path in (unfinished, other):
         path.write_bytes(b"half")
+    store = ImageStore(str(tmp_path), MAX_BYTES, URL_TTL_S, clock)
     for age_s, is_stored in ((UNFINISHED_TTL_S - 60, True), (UNFINISHED_TTL_S + 60, False)):
         clock.now = unfinished.stat().st_mtime + age_s
-        run(ImageStore(str(tmp_path), MAX_BYTES, URL_TTL_S, clock).sweep())
+        run(store.sweep())
         assert (unfinished.exists(), other.exists()) == (is_stored, True)
 
 

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 
 from obstore.exceptions import BaseError
@@ -54,7 +53,9 @@ class ImageFile:
 
 
 class ImageStore:
-    """Objects of at most `max_bytes` at `location`, a directory or an S3 URL; 0 stores none.
+    """Objects of at most `max_bytes` at `location`, a directory or an S3 URL; 0 disables the store.
+
+    A disabled store finds no object, and leaves those of other servers alone.
 
     An object stays for `url_ttl_s` after its last replay, unless the limit evicts it: the least
     recently used first. Every method raises `UnavailableError` if the location fails.
@@ -72,19 +73,20 @@ class ImageStore:
         self._ttl_s = REPLAY_TTL_S + url_ttl_s + GRACE_S
         self._lock = asyncio.Lock()  # held during an eviction
         self._num_bytes = math.inf  # unknown before the first sweep
+        self._objects: LocalStore | S3Store | None = None
 
     def prepare(self) -> None:
         """Creates the directory; raises `SettingsError` if that fails. A bucket is not checked."""
-        if self.is_enabled and not self._location.startswith("s3://"):
-            self._prepare_directory()
+        if self.is_enabled and self._directory:
+            data_dir.prepare(self._directory, "image store", "--image-store")
 
     async def get(self, name: str, max_idle_s: float = math.inf) -> ImageFile | None:
         """None if the object is missing, damaged or was not used in the last `max_idle_s`."""
-        if not _NAME.fullmatch(name):
+        if not (self.is_enabled and _NAME.fullmatch(name)):
             return None
         with _translate_errors():
             try:
-                response = await self._objects.get_async(name)
+                response = await (await self._open()).get_async(name)
                 data = bytes(await response.bytes_async())
             except FileNotFoundError:
                 return None
@@ -92,7 +94,7 @@ class ImageStore:
         image = await asyncio.to_thread(_unpack, data) if idle_s < max_idle_s else None
         if image and idle_s >= TOUCH_INTERVAL_S:
             with suppress(*_ERRORS):
-                await self._objects.put_async(name, data)
+                await (await self._open()).put_async(name, data)
         return image
 
     async def put(self, name: str, image: ImageFile) -> None:
@@ -110,17 +112,21 @@ class ImageStore:
                 if self._num_bytes + len(data) > self._max_bytes:
                     self._num_bytes = await self._evict(len(data))
                 self._num_bytes += len(data)
-            await self._objects.put_async(name, data)
+            await (await self._open()).put_async(name, data)
 
     async def sweep(self) -> None:
-        """Removes expired objects, and what exceeds the limit."""
+        """Removes expired objects, unfinished files, and what exceeds the limit."""
+        if not self.is_enabled:
+            return
         with _translate_errors():
             async with self._lock:
                 self._num_bytes = await self._evict()
+                await asyncio.to_thread(self._remove_unfinished)
 
     async def _evict(self, num_bytes: int = 0) -> int:
         """Frees space for `num_bytes`; returns the bytes that remain."""
-        listed = (await self._objects.list_with_delimiter_async())["objects"]
+        objects = await self._open()
+        listed = (await objects.list_with_delimiter_async())["objects"]
         images = [entry for entry in listed if _NAME.fullmatch(entry["path"])]
         total, limit = sum(entry["size"] for entry in images), self._max_bytes - num_bytes
         if total > limit:  # frees a tenth more, so that not every new object causes a listing
@@ -129,31 +135,39 @@ class ImageStore:
             if total <= limit and self._idle_s(entry["last_modified"]) < self._ttl_s:
                 break
             with suppress(FileNotFoundError):  # another server has deleted it
-                await self._objects.delete_async(entry["path"])
+                await objects.delete_async(entry["path"])
             total -= entry["size"]
         return total
 
     def _idle_s(self, last_modified: datetime) -> float:
         return self._clock() - last_modified.timestamp()
 
-    @cached_property
-    def _objects(self) -> LocalStore | S3Store:
-        if self._location.startswith("s3://"):
-            # No client options here: they would override those of the environment.
-            return S3Store.from_url(
-                self._location,
-                retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": _RETRY_TIMEOUT},
-            )
-        directory = self._prepare_directory()
-        for path in directory.iterdir():
-            if _UNFINISHED.fullmatch(path.name):
-                if self._clock() - path.stat().st_mtime > UNFINISHED_TTL_S:
-                    path.unlink(missing_ok=True)
-        return LocalStore(directory)
+    @property
+    def _directory(self) -> Path | None:
+        return None if self._location.startswith("s3://") else Path(self._location).expanduser()
 
-    def _prepare_directory(self) -> Path:
-        directory = Path(self._location).expanduser()
-        return data_dir.prepare(directory, "image store", "--image-store")
+    async def _open(self) -> LocalStore | S3Store:
+        if self._objects is None:
+            self._objects = await asyncio.to_thread(self._new_objects)
+        return self._objects
+
+    def _new_objects(self) -> LocalStore | S3Store:
+        self.prepare()
+        if self._directory:
+            return LocalStore(self._directory)
+        # No client options here: they would override those of the environment.
+        return S3Store.from_url(
+            self._location,
+            retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": _RETRY_TIMEOUT},
+        )
+
+    def _remove_unfinished(self) -> None:
+        """Removes files that a killed server has left; obstore does not list them."""
+        for path in self._directory.iterdir() if self._directory else ():
+            with suppress(FileNotFoundError):  # finished or removed in the meantime
+                if _UNFINISHED.fullmatch(path.name):
+                    if self._clock() - path.stat().st_mtime > UNFINISHED_TTL_S:
+                        path.unlink()
 
 
 def _translate_errors() -> AbstractContextManager[None]:
