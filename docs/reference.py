@@ -30,6 +30,7 @@ from daguerre.models.diffusers.families import FAMILIES
 from daguerre.models.diffusers.family import Family
 from daguerre.params import Timings
 from daguerre.protocol.parsing import describe_constraint, field_schemas
+from daguerre.server.http.errors import MAX_REASON_CHARS
 from daguerre.server.routes.metrics import Metrics
 
 FOLDER = Path(__file__).parent / "reference"
@@ -81,7 +82,9 @@ def errors_page() -> str:
     body = '{"error": {"code": 400, "message": "...", "type": "...", "param": "size"}}'
     return _page(
         "Errors",
-        f"All errors have this body; `param` may be null:\n\n```json\n{body}\n```",
+        f"All errors have this body; `param` may be null:\n\n```json\n{body}\n```\n\nThe reason"
+        f" phrase of the status line has the first words of the message: at most {MAX_REASON_CHARS}"
+        " characters of ASCII.",
         _table(("status", "type", "exception", "meaning"), rows),
     )
 

@@ -295,8 +295,9 @@ def test_log_line(server: RunningServer, caplog: pytest.LogCaptureFixture) -> No
     assert lines[2].endswith(" error_type=AuthenticationError")
     assert lines[3].endswith(" error_type=InvalidRequestError")
     assert lines[4].endswith(f" path=/nowhere%0A{'x' * 189}")
+    ours = [record.getMessage() for record in caplog.records if "daguerre" in record.name]
     for secret in ("unspeakable", "worse", server.key, "inf-stolen"):
-        assert secret not in caplog.text
+        assert not [line for line in ours if secret in line]  # httpx logs the reason phrase
 
 
 def test_probes_are_logged_at_debug(

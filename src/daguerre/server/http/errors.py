@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
@@ -25,10 +26,12 @@ from daguerre.errors import (
     UnavailableError,
 )
 from daguerre.protocol.messages import quote_for_message
+from daguerre.server.http.h11_connection import REASON_HEADER
 from daguerre.server.http.logs import ThrottledLogger
 from daguerre.validation import suggestion
 
 LOADING_RETRY_AFTER_S = 5
+MAX_REASON_CHARS = 120
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ def error_body(error: DaguerreError) -> bytes:
 
 def error_response(error: DaguerreError, headers: Mapping[str, str] | None = None) -> Response:
     """The response of `error`, with `WWW-Authenticate` and `Retry-After` where they apply."""
-    all_headers = dict(headers or {})
+    all_headers = {**(headers or {}), REASON_HEADER: reason_phrase(error.message)}
     if error.status == 401:
         all_headers["WWW-Authenticate"] = "Bearer"
     if error.status == ConflictError.status:
@@ -55,6 +58,14 @@ def error_response(error: DaguerreError, headers: Mapping[str, str] | None = Non
     if error.retry_after_s is not None:
         all_headers["Retry-After"] = str(clamp_retry_after(error.retry_after_s))
     return Response(error_body(error), error.status, all_headers, "application/json")
+
+
+def reason_phrase(message: str) -> str:
+    """The first words of a message in printable ASCII, for clients that show nothing else."""
+    text = re.sub(r"[^\x21-\x7e]+", " ", message.encode("ascii", "replace").decode()).strip()
+    if len(text) <= MAX_REASON_CHARS:
+        return text
+    return text[: MAX_REASON_CHARS + 1].rpartition(" ")[0] or text[:MAX_REASON_CHARS]
 
 
 def clamp_retry_after(seconds: float) -> int:

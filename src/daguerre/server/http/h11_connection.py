@@ -6,6 +6,7 @@ Used beyond h11's documented API: `_receive_buffer`, which is read and loses an 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import h11
 
@@ -18,6 +19,8 @@ MAX_BODY_CHUNKS = 4096
 MAX_CHUNK_HEADER_BYTES = 4096
 # Events parsed before other connections have their turn.
 EVENTS_PER_SLICE = 32
+# The value of this header is sent as the reason phrase of the status line instead.
+REASON_HEADER = "x-reason-phrase"
 _END_OF_HEAD = re.compile(rb"\n\r?\n")  # as in h11
 
 
@@ -57,6 +60,9 @@ class HttpConnection(h11.Connection):
         self._num_events_left -= 1
         self._check(event)
         return event
+
+    def send(self, event: Any) -> Any:
+        return super().send(_with_reason(event) if isinstance(event, h11.Response) else event)
 
     def _is_before_head(self) -> bool:
         """Skips one empty line before the head (RFC 9112, 2.2), and checks the size of the head."""
@@ -102,3 +108,10 @@ class HttpConnection(h11.Connection):
     def _fail(self, broken_rule: str) -> None:
         self.broken_rule = broken_rule
         raise h11.RemoteProtocolError(broken_rule)
+
+
+def _with_reason(response: h11.Response) -> h11.Response:
+    name = REASON_HEADER.encode("ascii")
+    headers = [(key, value) for key, value in response.headers if key != name]
+    reason = dict(response.headers).get(name, response.reason)
+    return h11.Response(status_code=response.status_code, headers=headers, reason=reason)

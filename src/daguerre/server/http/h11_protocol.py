@@ -18,7 +18,6 @@ import asyncio
 import socket
 import uuid
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -243,10 +242,8 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
     def _send_error_and_close(self, error: DaguerreError) -> None:
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             headers = {"x-request-id": uuid.uuid4().hex, "connection": "close"}
-            response, reason = error_response(error, headers), HTTPStatus(error.status).phrase
-            head = h11.Response(
-                status_code=error.status, headers=response.raw_headers, reason=reason.encode()
-            )
+            response = error_response(error, headers)
+            head = h11.Response(status_code=error.status, headers=response.raw_headers)
             for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         if self._has_request():
