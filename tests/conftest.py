@@ -144,6 +144,7 @@ class FakeEngine:
         self.is_ready = True
         self.is_draining = False
         self.load_failure = ""
+        self.load_failures: dict[str, str] = {}
         self.is_held = False
         self.place = 0  # in the queue; may change while it is held
         self.refusal: Exception | None = None  # raised before any event
@@ -250,6 +251,7 @@ class FakeEngine:
             certificates={"denoiser (2, 256)": True, "denoiser (4, 256)": False},
             failure=self.load_failure,
             is_draining=self.is_draining,
+            load_failures=self.load_failures,
             workers=(WorkerStats(self.is_ready, self.num_running, 0),),
         )
 

@@ -12,7 +12,9 @@ import pytest
 from daguerre import factory
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
-from daguerre.models.catalog import DEFAULT_MODEL
+from daguerre.errors import SettingsError
+from daguerre.models import catalog
+from daguerre.models.catalog import DEFAULT_MODEL, Catalog
 
 
 def test_worker_gets_no_secret(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,8 +40,8 @@ def test_worker_gets_no_secret(settings: Settings, monkeypatch: pytest.MonkeyPat
 
 
 def in_processes(settings: Settings) -> AbstractContextManager[Engine]:
-    catalog = factory.read_catalog(settings)
-    return factory.open_engine(factory.resolve(settings, catalog), catalog)
+    served = factory.read_catalog(settings)
+    return factory.open_engine(factory.resolve(settings, served), served)
 
 
 def in_a_thread(settings: Settings) -> AbstractContextManager[Engine]:
@@ -55,11 +57,11 @@ def test_threads_of_one_process(settings: Settings, monkeypatch: pytest.MonkeyPa
         used.append(settings.threads_per_worker)
         return []
 
-    monkeypatch.setattr(factory, "build_models", build)
-    catalog = factory.read_catalog(settings)
+    monkeypatch.setattr(factory, "build_servable_models", build)
+    served = factory.read_catalog(settings)
     for num_threads in (0, 6):
         some = replace(settings, workers=2, threads_per_worker=num_threads)
-        factory.build_engine(some, catalog)
+        factory.build_engine(some, served)
     assert used == [0, 6]
 
 
@@ -71,3 +73,40 @@ def test_engine_has_the_models_of_the_catalog(
     with opened(settings) as engine:
         assert [info.id for info in engine.models()] == [DEFAULT_MODEL]
         assert not engine.stats().is_ready
+
+
+def with_damaged_checkpoint(settings: Settings) -> Catalog:
+    """A catalog of the bundled model and a checkpoint that cannot be read."""
+    settings.data_dir().mkdir(parents=True)
+    (settings.data_dir() / "daguerre.toml").write_text(
+        '[models.bad]\nsource = "diffusers"\npath = "nowhere"\n[models.good]\nsource = "embedded"\n'
+    )
+    return factory.read_catalog(settings)
+
+
+def test_damaged_checkpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other models are built, and listings say why. It is an error if no model is left."""
+    monkeypatch.setattr(catalog, "_EXTRA", ())
+    both = with_damaged_checkpoint(settings)
+    bad, good = factory.build_servable_models(settings, both)
+    assert (bad.info.id, good.info.id) == ("bad", "good")
+    with pytest.raises(SettingsError, match="nowhere does not exist"):
+        bad.load()
+    with factory.open_engine(factory.resolve(settings, both), both) as engine:
+        assert engine.models() == (bad.info, good.info)
+    with pytest.raises(SettingsError, match="nowhere does not exist"):
+        factory.build_servable_models(settings, both.only("bad"))
+    listed = {info.id: info.description for info in factory.list_models(settings)}
+    assert listed["bad"].startswith("cannot be served: ") and "nowhere" in listed["bad"]
+    assert "cannot be served" not in listed["good"]
+
+
+def test_model_that_changed(settings: Settings) -> None:
+    """A worker does not load a model that differs from the one that the server announced."""
+    served = factory.read_catalog(settings)
+    (model,) = factory.build_servable_models(settings, served)
+    other = replace(model.info, weights_sha256="1" * 64)
+    (found,) = factory.build_servable_models(settings, served, expected={DEFAULT_MODEL: other})
+    assert found.info == other
+    with pytest.raises(SettingsError, match="has changed since the server started"):
+        found.load()

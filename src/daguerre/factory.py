@@ -7,12 +7,13 @@ a runtime.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from daguerre.errors import SettingsError
 from daguerre.params import ModelInfo
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from daguerre.engine.job import WorkObserver
     from daguerre.engine.pipeline import Model
     from daguerre.engine.thread_engine import ThreadEngine
-    from daguerre.models.catalog import Catalog
+    from daguerre.models.catalog import Catalog, ModelConfig
     from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
 
 
@@ -33,7 +34,10 @@ def read_catalog(settings: Settings) -> Catalog:
 
 
 def list_models(settings: Settings) -> list[ModelInfo]:
-    """The catalog's models, for listings. Checkpoints and extras may be missing."""
+    """The catalog's models, for listings. No extra needs to be installed.
+
+    The description of a model that cannot be built says why.
+    """
     catalog = read_catalog(settings)
     return [_model_info(settings, catalog, name) for name in catalog.models]
 
@@ -43,15 +47,63 @@ def _model_info(settings: Settings, catalog: Catalog, name: str) -> ModelInfo:
     if checkpoint and not checkpoint.is_downloaded:
         hint = f"{checkpoint.pin}, not downloaded; run: daguerre models pull {name}"
         return ModelInfo(name, weights_sha256="", created=0, description=hint)
-    return build_models(settings, catalog.only(name))[0].info
+    try:
+        return build_models(settings, catalog.only(name))[0].info
+    except Exception as error:  # a checkpoint may be damaged in any way
+        reason = f"cannot be served: {' '.join(str(error).split())}"
+        return replace(_unavailable_info(name), description=reason)
 
 
-def build_models(settings: Settings, catalog: Catalog, worker: int = 0) -> list[Model]:
-    """The models of the catalog, not loaded. Workers on GPUs each use the device of their number.
+def _unavailable_info(name: str) -> ModelInfo:
+    return ModelInfo(name, weights_sha256="", created=0)
+
+
+def build_models(settings: Settings, catalog: Catalog) -> list[Model]:
+    """The models of the catalog, not loaded. Raises `SettingsError` if one cannot be built."""
+    build = _model_builder(settings)
+    return [build(name, config) for name, config in catalog.models.items()]
+
+
+def build_servable_models(
+    settings: Settings,
+    catalog: Catalog,
+    worker: int = 0,
+    expected: Mapping[str, ModelInfo] | None = None,
+) -> list[Model]:
+    """Like `build_models`, but a model that cannot be built becomes an `UnavailableModel`.
+
+    So does one that differs from the model that the server `expected`. Without it, raises the first
+    error if no model is left.
+    """
+    from daguerre.models.unavailable_model import UnavailableModel
+
+    build = _model_builder(settings, worker)
+
+    def try_to_build(name: str, config: ModelConfig) -> Model:
+        info = expected[name] if expected else _unavailable_info(name)
+        try:
+            catalog.only(name).check_loadable()
+            model = build(name, config)
+        except Exception as error:  # a checkpoint may be damaged in any way
+            return UnavailableModel(info, error)
+        if expected and model.info != info:
+            text = f"model {name!r} has changed since the server started; restart the server"
+            return UnavailableModel(info, SettingsError(text))
+        return model
+
+    models = [try_to_build(name, config) for name, config in catalog.models.items()]
+    errors = [model.error for model in models if isinstance(model, UnavailableModel)]
+    if len(errors) == len(models) and not expected:
+        raise errors[0]
+    return models
+
+
+def _model_builder(settings: Settings, worker: int = 0) -> Callable[[str, ModelConfig], Model]:
+    """Builds models. Workers on GPUs each use the device of their number.
 
     Model IDs with equal `PipelineConfig`s share one `LoadedCheckpoint`.
     """
-    from daguerre.models.catalog import CheckpointConfig, ModelConfig
+    from daguerre.models.catalog import CheckpointConfig
     from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
     from daguerre.models.diffusers.model import DiffusersModel
     from daguerre.models.embedded.model import EmbeddedModel
@@ -74,13 +126,12 @@ def build_models(settings: Settings, catalog: Catalog, worker: int = 0) -> list[
             num_inference_steps=settings.embedded_steps,
         )
 
-    return [build(name, config) for name, config in catalog.models.items()]
+    return build
 
 
 def build_engine(settings: Settings, catalog: Catalog) -> ThreadEngine:
     """An engine in a thread of this process, not started. It uses all threads, without workers."""
-    catalog.check_loadable()
-    return _build_thread_engine(settings, catalog)
+    return _build_thread_engine(settings, build_servable_models(settings, catalog))
 
 
 @contextmanager
@@ -91,11 +142,11 @@ def open_engine(settings: Settings, catalog: Catalog) -> Iterator[Engine]:
     """
     from daguerre.engine.workers.process_engine import ProcessEngine
 
-    catalog.check_loadable()
     for_workers, workers = settings.without_secrets(), range(settings.workers)
+    infos = {model.info.id: model.info for model in build_servable_models(settings, catalog)}
     engine = ProcessEngine(
-        [partial(_build_in_worker, for_workers, catalog, worker) for worker in workers],
-        [model.info for model in build_models(settings, catalog)],
+        [partial(_build_in_worker, for_workers, catalog, infos, worker) for worker in workers],
+        list(infos.values()),
         max_queued_jobs=settings.max_queued_jobs,
         max_running_jobs=settings.max_running_jobs,
         max_queued_prompt_bytes=settings.max_queued_prompt_bytes,
@@ -120,13 +171,13 @@ def resolve(settings: Settings, catalog: Catalog) -> Settings:
 
 
 def _build_thread_engine(
-    settings: Settings, catalog: Catalog, worker: int = 0, observer: WorkObserver | None = None
+    settings: Settings, models: Sequence[Model], observer: WorkObserver | None = None
 ) -> ThreadEngine:
     from daguerre.engine.batching.certificates import FILE_NAME
     from daguerre.engine.thread_engine import ThreadEngine
 
     return ThreadEngine(
-        build_models(settings, catalog, worker),
+        models,
         max_queued_jobs=settings.max_queued_jobs,
         max_running_jobs=settings.max_running_jobs,
         max_queued_prompt_bytes=settings.max_queued_prompt_bytes,
@@ -136,10 +187,15 @@ def _build_thread_engine(
 
 
 def _build_in_worker(
-    settings: Settings, catalog: Catalog, worker: int, observer: WorkObserver
+    settings: Settings,
+    catalog: Catalog,
+    infos: Mapping[str, ModelInfo],
+    worker: int,
+    observer: WorkObserver,
 ) -> ThreadEngine:
     """Runs in the worker process."""
     from daguerre.engine.workers.cpu_affinity import pin_to_cpu_share
 
     pin_to_cpu_share(worker, settings.workers, settings.threads_per_worker)
-    return _build_thread_engine(settings, catalog, worker, observer)
+    models = build_servable_models(settings, catalog, worker, infos)
+    return _build_thread_engine(settings, models, observer)

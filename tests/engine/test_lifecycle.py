@@ -14,6 +14,7 @@ from daguerre.errors import (
     NotFoundError,
     NotReadyError,
     QueueFullError,
+    SettingsError,
     UnavailableError,
 )
 from daguerre.params import JobContext, JobQueued, JobSucceeded, StepCompleted
@@ -65,6 +66,51 @@ def test_load_failure(caplog: pytest.LogCaptureFixture) -> None:
         assert not isinstance(refusal.value, NotReadyError)
         await engine.stop()
         assert engine.stats().failure == expected
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (SettingsError("/secret/unet is damaged"), "its checkpoint or its configuration"),
+        (RuntimeError("std::bad_alloc"), "not enough memory"),
+        (OSError("/secret/unet"), "an error occurred"),
+    ],
+)
+def test_one_model_cannot_be_loaded(
+    failure: Exception, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The other models are served. The log has the error, and clients get a reason without it."""
+
+    def fail() -> None:
+        raise failure
+
+    async def main() -> None:
+        async with ready(make(ToyModel(name="bad", on_load=fail), ToyModel())) as engine:
+            assert pixels((await events(engine, params()))[-1])
+            refusal = error((await events(engine, params(model="bad")))[-1])
+            assert isinstance(refusal, UnavailableError) and "secret" not in str(refusal)
+            (told,) = engine.stats().load_failures.items()
+            assert told[0] == "bad" and told[1].startswith(reason)
+
+    run(main())
+    assert "the model bad could not be loaded: " in caplog.text and str(failure) in caplog.text
+
+
+def test_no_model_can_be_loaded() -> None:
+    """The engine has failed, and the reason names every model."""
+
+    def fail() -> None:
+        raise SettingsError("no weights")
+
+    async def main() -> None:
+        engine = make(ToyModel(name="one", on_load=fail), ToyModel(name="two", on_load=fail))
+        await engine.start()
+        await until(lambda: bool(engine.stats().failure))
+        texts = [f"the model {name} could not be loaded: no weights" for name in ("one", "two")]
+        assert engine.stats().failure == "; ".join(texts) and not engine.stats().is_ready
+        await engine.stop()
 
     run(main())
 

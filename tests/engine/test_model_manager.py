@@ -205,10 +205,21 @@ def test_model_that_cannot_be_loaded(clock: Clock, caplog: pytest.LogCaptureFixt
     assert isinstance(error(first), UnavailableError) and isinstance(error(third), UnavailableError)
     assert "'bad' could not be loaded" in str(error(first)) and isinstance(second, JobSucceeded)
     assert memory.log == ["+bad", "+good"] and "no weights" in caplog.text
+    for retry_s in (RETRY_S, 2 * RETRY_S):  # the time doubles with each failure
+        clock.now_s += retry_s - 1
+        harness.submit("bad")
+        harness.finish()
+        clock.now_s += 1
+        harness.submit("bad")
+        harness.finish()
+    assert memory.log[2:] == ["+bad", "+bad"]
+    manager = harness.loop.model_manager
+    assert manager.load_failures() == {"bad": "an error occurred while it was loaded"}
     bad.is_broken = False
-    clock.now_s += RETRY_S
+    clock.now_s += 4 * RETRY_S
     harness.submit("bad")
-    assert isinstance(harness.finish()[-1], JobSucceeded) and memory.log[2:] == ["+bad"]
+    assert isinstance(harness.finish()[-1], JobSucceeded) and memory.log[4:] == ["+bad"]
+    assert manager.load_failures() == {}
 
 
 def test_unsupported_parameters_fail_after_loading(clock: Clock) -> None:

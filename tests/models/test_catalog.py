@@ -66,7 +66,7 @@ def served(settings: Settings) -> list[DiffusersModel]:
 
 def refusal(settings: Settings) -> str:
     with pytest.raises(SettingsError) as caught:
-        factory.list_models(settings)
+        factory.build_models(settings, factory.read_catalog(settings))
     assert "\n" not in caught.value.message
     return caught.value.message
 

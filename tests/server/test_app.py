@@ -155,7 +155,15 @@ def test_absolute_form_target(server: RunningServer, target: str, status: int) -
 def test_probes(server: RunningServer) -> None:
     """/healthz is always 200; /readyz is 503 with Retry-After until the engine is ready."""
     assert server.client.get("/healthz").json() == {"status": "alive"}
-    assert server.client.get("/readyz").json() == {"status": "ready", "worker_restarts": 0}
+    assert server.client.get("/readyz").json() == {
+        "status": "ready",
+        "worker_restarts": 0,
+        "unavailable_models": [],
+    }
+    server.engine.load_failures = {"sd": "not enough memory"}
+    body = server.client.get("/readyz").json()
+    assert body["unavailable_models"] == [{"id": "sd", "reason": "not enough memory"}]
+    assert "daguerre_unavailable_models 1.0" in server.client.get("/metrics").text
     server.engine.is_ready = False
     assert server.client.get("/healthz").status_code == 200
     response = server.client.get("/readyz")

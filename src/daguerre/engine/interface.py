@@ -44,9 +44,9 @@ class EngineStats:
     certificates: dict[str, bool] = field(default_factory=dict)  # label -> whether it is exact
     failure: str = ""  # why loading failed for good: the engine will never be ready
     is_draining: bool = False
-    # Of an engine in one process, for `WorkerParity`.
-    loaded: Mapping[str, str] = field(default_factory=dict)  # model -> fingerprint
-    load_failures: tuple[str, ...] = ()  # models that recently failed to load
+    loaded: Mapping[str, str] = field(default_factory=dict)  # model -> fingerprint, in one process
+    # Model -> why it could not be loaded, in words for clients.
+    load_failures: Mapping[str, str] = field(default_factory=dict)
     workers: tuple[WorkerStats, ...] = ()  # of an engine in several processes
 
     @property

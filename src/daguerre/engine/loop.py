@@ -98,7 +98,7 @@ class Loop:
         Returns True also after a failed load; `_begin` then fails the jobs.
         """
         manager = self.model_manager
-        if manager.is_loaded(model) or model in manager.recently_failed():
+        if manager.is_loaded(model) or manager.must_not_retry(model):
             return True
         busy = {job.params.model for job in {*self._jobs.values()}.difference(self._waiting)}
         try:

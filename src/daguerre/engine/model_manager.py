@@ -7,14 +7,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Hashable, Mapping
+from typing import NamedTuple
 
-from daguerre.engine.forward import Network
+from daguerre.engine.forward import Network, is_out_of_memory
 from daguerre.engine.pipeline import EvictableModel, Model
+from daguerre.errors import SettingsError
 
 logger = logging.getLogger(__name__)
 
-# A model that failed to load is not tried again for this time, because a try may take minutes.
-RETRY_S = 60.0
+# A model that failed to load is not tried again for this time, which doubles with each failure: a
+# try may take minutes, in which no other model runs.
+RETRY_S, MAX_RETRY_S = 60.0, 3600.0
+
+
+class _LoadFailure(NamedTuple):
+    """The last of `num_attempts` consecutive failures."""
+
+    reason: str
+    num_attempts: int
+    retry_at_s: float
 
 
 class ModelManager:
@@ -30,7 +41,7 @@ class ModelManager:
         }
         # Both are replaced, not modified: other threads may be reading them.
         self._loaded: Mapping[str, Mapping[str, Network]] = {}  # least recently used first
-        self._failed_s: Mapping[str, float] = {}  # time of the failure
+        self._failures: Mapping[str, _LoadFailure] = {}
 
     def preload_ids(self) -> list[str]:
         """The models to load at startup."""
@@ -53,10 +64,14 @@ class ModelManager:
     def is_loaded(self, model_id: str) -> bool:
         return model_id in self._loaded
 
-    def recently_failed(self) -> tuple[str, ...]:
-        """The models that failed to load within the last `RETRY_S`."""
-        since_s, failed_s = self._clock() - RETRY_S, self._failed_s
-        return tuple(one for one, at_s in failed_s.items() if at_s > since_s)
+    def load_failures(self) -> dict[str, str]:
+        """Model -> why its last load failed, in words for clients: they name no file."""
+        return {one: failure.reason for one, failure in self._failures.items()}
+
+    def must_not_retry(self, model_id: str) -> bool:
+        """Whether the model failed to load so recently that it must not be tried again."""
+        failure = self._failures.get(model_id)
+        return failure is not None and self._clock() < failure.retry_at_s
 
     def touch(self, model_id: str) -> None:
         """Marks the model as the most recently used."""
@@ -97,10 +112,14 @@ class ModelManager:
         started_s = self._clock()
         try:
             networks = self._models[model_id].load()
-        except Exception:
-            self._failed_s = {**self._failed_s, model_id: self._clock()}
+        except Exception as error:
+            before = self._failures.get(model_id)
+            num_attempts = before.num_attempts + 1 if before else 1
+            retry_at_s = self._clock() + min(RETRY_S * 2.0 ** (num_attempts - 1), MAX_RETRY_S)
+            failure = _LoadFailure(_reason_for_clients(error), num_attempts, retry_at_s)
+            self._failures = {**self._failures, model_id: failure}
             raise
-        self._failed_s = {one: at_s for one, at_s in self._failed_s.items() if one != model_id}
+        self._failures = {one: f for one, f in self._failures.items() if one != model_id}
         self._loaded = {**self._loaded, model_id: networks}
         logger.info("loaded %s in %.1f s", model_id, self._clock() - started_s)
 
@@ -130,3 +149,11 @@ class ModelManager:
         """Loaded evictable model -> its `weights_key`."""
         found = self._evictable
         return {one: found[one].weights_key for one in self._loaded if one in found}
+
+
+def _reason_for_clients(error: Exception) -> str:
+    if is_out_of_memory(error):
+        return "not enough memory"
+    if isinstance(error, SettingsError):
+        return "its checkpoint or its configuration cannot be used"
+    return "an error occurred while it was loaded"

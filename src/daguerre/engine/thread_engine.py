@@ -118,7 +118,7 @@ class ThreadEngine(JobQueue):
                 failure=self._failure,
                 is_draining=self._is_draining,
                 loaded=manager.fingerprints(),
-                load_failures=manager.recently_failed(),
+                load_failures=manager.load_failures(),
             )
 
     def submit(
@@ -198,7 +198,7 @@ class ThreadEngine(JobQueue):
             self._loop.model_manager.unload_all()
 
     def _load(self) -> None:
-        manager = self._loop.model_manager
+        manager, failures = self._loop.model_manager, []
         for model_id in manager.preload_ids():
             if self._is_stopping:
                 return
@@ -208,16 +208,16 @@ class ThreadEngine(JobQueue):
                 else:
                     logger.warning("no free memory for %s; its first request loads it", model_id)
             except Exception as error:  # a model's code may raise anything
-                # The owner of the engine logs the failure; this is only its traceback.
                 logger.debug("cannot load model %s", model_id, exc_info=True)
                 text = " ".join(str(error).split())
                 if not isinstance(error, DaguerreError):
                     text = f"{type(error).__name__}: {text}"
-                with self._lock:
-                    self._failure = f"the model {model_id} could not be loaded: {text}"
-                return
+                failures.append(f"the model {model_id} could not be loaded: {text}")
+                if len(self._models) > 1:  # else the owner of the engine reports the failure
+                    logger.error("%s", failures[-1])
         with self._lock:
-            self._is_loaded = True
+            self._is_loaded = len(failures) < len(self._models)
+            self._failure = "" if self._is_loaded else "; ".join(failures)
 
     def _wait(self) -> bool:
         """Waits until there is work; False if the engine must stop."""

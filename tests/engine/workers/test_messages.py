@@ -80,7 +80,7 @@ stats = st.builds(
     certificates=st.dictionaries(st.text(), st.booleans()),
     failure=st.text(),
     loaded=st.dictionaries(st.text(), st.text()),
-    load_failures=st.lists(st.text()).map(tuple),
+    load_failures=st.dictionaries(st.text(), st.text()),
     workers=st.lists(worker_stats).map(tuple),
 )
 messages = (

@@ -6,19 +6,27 @@ import asyncio
 import functools
 import queue
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
 
-from daguerre.engine.workers.messages import InitWorker, WorkerCommand, WorkerMessage
+from daguerre.engine.job import WorkObserver
+from daguerre.engine.thread_engine import ThreadEngine
+from daguerre.engine.workers.messages import (
+    EngineFactory,
+    InitWorker,
+    WorkerCommand,
+    WorkerMessage,
+)
 from daguerre.engine.workers.process_engine import ProcessEngine
 from daguerre.engine.workers.slot import WorkerHandle
 from daguerre.engine.workers.worker import Worker
-from daguerre.errors import InternalError
-from daguerre.params import JobQueued
-from engine.faulty import NEVER, asked, build, model
+from daguerre.errors import InternalError, UnavailableError
+from daguerre.params import JobQueued, ModelInfo
+from engine.faulty import FAULTS, NEVER, FaultyModel, asked, build, model
 from engine.harness import error, events, pixels, ready, until
 from engine.workers.test_process_engine import STEPS, alone, engine_threads
 
@@ -69,9 +77,21 @@ class InMemoryWorker:
         raise SystemExit
 
 
+build_one = functools.partial(build, 0.005, "", NEVER, "exact", "", 8)
+
+
+def build_two(observer: WorkObserver) -> ThreadEngine:
+    """An engine with the usual model, and one that cannot be loaded."""
+    models = [model(), FaultyModel(name="bad", on_load=FAULTS["raise"])]
+    return ThreadEngine(models, max_queued_jobs=64, max_running_jobs=8, observer=observer)
+
+
 @asynccontextmanager
 async def in_memory_engine(
-    num_workers: int, started: list[InMemoryWorker]
+    num_workers: int,
+    started: list[InMemoryWorker],
+    build: EngineFactory = build_one,
+    models: Sequence[ModelInfo] = (model().info,),
 ) -> AsyncGenerator[ProcessEngine, None]:
     """An engine whose workers are appended to `started`."""
 
@@ -81,8 +101,8 @@ async def in_memory_engine(
         return worker
 
     engine = ProcessEngine(
-        [functools.partial(build, 0.005, "", NEVER, "exact", "", 8)] * num_workers,
-        [model().info],
+        [build] * num_workers,
+        models,
         max_queued_jobs=64,
         max_running_jobs=8,
         hang_timeout_s=60.0,
@@ -129,5 +149,21 @@ def test_replaced_worker() -> None:
             failed = await events(engine, asked(9, "memory"))
             assert isinstance(error(failed[-1]), InternalError)
             assert engine.stats().num_restarts == 3
+
+    asyncio.run(main())
+
+
+def test_model_that_cannot_be_loaded() -> None:
+    """Its requests get 503, the other model is served, and the statistics have the reason."""
+    infos = [info for info in build_two(WorkObserver()).models()]
+
+    async def main() -> None:
+        async with in_memory_engine(1, [], build_two, infos) as engine:
+            assert pixels((await events(engine, asked(1)))[-1])
+            failed = await events(engine, replace(asked(1), model="bad"))
+            assert isinstance(error(failed[-1]), UnavailableError)
+            stats = engine.stats()
+            assert (stats.failure, stats.is_ready, stats.num_restarts) == ("", True, 0)
+            assert stats.load_failures == {"bad": "an error occurred while it was loaded"}
 
     asyncio.run(main())

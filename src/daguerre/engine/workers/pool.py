@@ -57,6 +57,12 @@ class WorkerPool:
         failures = [slot.failure for slot in self.slots]
         return "; ".join(dict.fromkeys(failures)) if all(failures) else ""
 
+    def load_failures(self) -> dict[str, str]:
+        """Model -> why a worker could not load it, for the models that no worker has loaded."""
+        loaded = {model for slot in self.slots for model in slot.stats.loaded}
+        failures = (item for slot in self.slots for item in slot.stats.load_failures.items())
+        return {model: reason for model, reason in failures if model not in loaded}
+
     def service_times(self) -> ServiceTimes:
         return combine_workers([slot.stats.service_times for slot in self.slots])
 

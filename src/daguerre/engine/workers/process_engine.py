@@ -149,6 +149,7 @@ class ProcessEngine(JobQueue):
                 certificates=pool.certificates(),
                 failure=pool.failure,
                 is_draining=self._is_draining,
+                load_failures=pool.load_failures(),
                 workers=pool.worker_stats(self._dispatcher.num_assigned),
             )
 

@@ -232,7 +232,7 @@ class WorkerSlot:
     def _on_exit(self, reason: str) -> None:
         with self._lock:
             was_ready, self._is_loaded = self._is_loaded, False
-            self._past = self.stats = replace(self.stats, loaded={}, load_failures=())
+            self._past = self.stats = replace(self.stats, loaded={}, load_failures={})
             self._parity.clear(self.number)
             if self.is_stopping or self.failure:
                 return

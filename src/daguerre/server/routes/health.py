@@ -20,4 +20,11 @@ class Health:
     async def ready(self, request: Request) -> Response:
         stats = self._engine.stats()
         check_ready(stats.failure, stats.is_draining, stats.is_ready)
-        return JSONResponse({"status": "ready", "worker_restarts": stats.num_restarts})
+        failures = sorted(stats.load_failures.items())
+        return JSONResponse(
+            {
+                "status": "ready",
+                "worker_restarts": stats.num_restarts,
+                "unavailable_models": [{"id": one, "reason": reason} for one, reason in failures],
+            }
+        )

@@ -112,6 +112,9 @@ class _EngineCollector(Collector):
             GaugeFamily, "build_info", "Version of the server.", "version", {__version__: 1}
         )
         yield _gauge("ready", "1 if the engine accepts jobs.", stats.is_ready)
+        yield _gauge(
+            "unavailable_models", "Models that could not be loaded.", len(stats.load_failures)
+        )
         yield _gauge("jobs_queued", "Jobs that are accepted and not started.", stats.num_queued)
         yield _gauge("jobs_running", "Jobs that are started and not finished.", stats.num_running)
         yield _gauge(

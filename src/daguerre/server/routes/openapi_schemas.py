@@ -41,7 +41,11 @@ def schemas() -> dict[str, Any]:
         "ModelList": _object(object={"const": "list"}, data=_list(model)),
         "AvailableModels": _list(available),
         "Liveness": _object(status=STRING),
-        "Readiness": _object(status=STRING, worker_restarts=_INTEGER),
+        "Readiness": _object(
+            status=STRING,
+            worker_restarts=_INTEGER,
+            unavailable_models=_list(_object(id=STRING, reason=STRING)),
+        ),
     }
 
 

@@ -1,0 +1,28 @@
+"""The stand-in for a model that cannot be built, so that the others can be served."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+
+from daguerre.engine.forward import Network
+from daguerre.engine.pipeline import Pipeline
+from daguerre.params import ImageParams, ModelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class UnavailableModel:
+    """Implements `daguerre.engine.pipeline.Model`; loading it raises `error`."""
+
+    info: ModelInfo
+    error: Exception
+    max_batch_size: Mapping[str, int] = field(default_factory=dict)
+
+    def load(self) -> Mapping[str, Network]:
+        raise self.error
+
+    def pipeline(self, params: ImageParams) -> Pipeline:
+        raise self.error
+
+    def batch_class(self, params: ImageParams) -> Hashable:
+        raise self.error
