@@ -55,6 +55,8 @@ def test_environment_variable(name: str) -> None:
         "log_format": "json",
         "cors_origins": "https://app.example.com,http://localhost:5173",
         "public_url": "http://x",
+        "root_path": "/images",
+        "trusted_proxies": "10.0.0.0/8",
         "default_response_format": "url",
         "signed_url_secret": "x" * 32,
     }
@@ -90,6 +92,12 @@ def test_flag_overrides_the_environment() -> None:
         ("public_url", "http://u:p@x", "with a host"),
         ("public_url", "http://x?a=1", "no ? or #"),
         ("public_url", "http://x\nexport A=1", "with a host"),
+        ("root_path", "images", "a path that begins with /"),
+        ("root_path", "/a//b", "a path that begins with /"),
+        ("root_path", "/a b", "a path that begins with /"),
+        ("trusted_proxies", "proxy.lan", "IP addresses or networks"),
+        ("trusted_proxies", "10.0.0.1/8", "IP addresses or networks"),
+        ("trusted_proxies", "127.0.0.1,*", "IP addresses or networks"),
         ("default_response_format", "base64", "one of b64_json, url"),
         ("image_store", "gs://bucket", "a directory, or a bucket such as s3://bucket/prefix"),
         ("image_store", "s3://", "a directory, or a bucket such as s3://bucket/prefix"),
@@ -130,11 +138,29 @@ def test_urls_need_stored_images() -> None:
         ({"host": "::1"}, "http://[::1]:8000"),
         ({"host": "gpu.local"}, "http://gpu.local:8000"),
         ({"public_url": "https://images.example.org/"}, "https://images.example.org"),
+        ({"root_path": "/images/"}, "http://127.0.0.1:8000/images"),
+        ({"root_path": "/images", "public_url": "https://x/ai/images"}, "https://x/ai/images"),
     ],
 )
 def test_url(values: dict[str, str], url: str) -> None:
     """The URL for clients has no wildcard address and no trailing slash; IPv6 is in brackets."""
     assert Settings.load(values, {}).public_base_url() == url
+
+
+@pytest.mark.parametrize(
+    ("values", "prefix"),
+    [
+        ({}, ""),
+        ({"root_path": "/"}, ""),
+        ({"root_path": "/images/"}, "/images"),
+        ({"public_url": "https://x"}, ""),
+        ({"public_url": "https://x/ai%20images/"}, "/ai images"),
+        ({"public_url": "https://x/ai/images", "root_path": "/images"}, "/images"),
+    ],
+)
+def test_path_prefix(values: dict[str, str], prefix: str) -> None:
+    """The prefix is `root_path`, or the path of `public_url`."""
+    assert Settings.load(values, {}).path_prefix() == prefix
 
 
 def test_empty_variable_is_unset() -> None:

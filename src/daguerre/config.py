@@ -12,6 +12,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from reprlib import Repr
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from daguerre import environment, validation
 from daguerre.errors import SettingsError
@@ -33,7 +34,22 @@ class Settings:
     host: str = _setting("127.0.0.1", "Address to listen on.", validation.host)
     port: int = _setting(8000, "Port to listen on. 0: any free port.", int_range(0, 65535))
     public_url: str = _setting(
-        "", "URL at which clients reach the server. Default: http://<host>:<port>.", validation.url
+        "",
+        "URL at which clients reach the server. Links begin with it. Default: the scheme and host"
+        " of each request.",
+        validation.url,
+    )
+    root_path: str = _setting(
+        "",
+        "Path prefix that a proxy does not remove. Paths with and without it are served, and links"
+        " have it. Default: the path of public_url.",
+        validation.path_prefix,
+    )
+    trusted_proxies: str = _setting(
+        "",
+        "Proxies whose X-Forwarded-For, -Host and -Proto headers are used: IP addresses or"
+        " networks, separated by commas. Default: none.",
+        validation.networks,
     )
     cors_origins: str = _setting(
         "",
@@ -236,14 +252,22 @@ class Settings:
             ) from None
 
     def public_base_url(self) -> str:
-        """URL at which clients reach the server, without a trailing slash."""
+        """URL of the server without a trailing slash: the public one, or one on this machine."""
         if self.public_url:
             return self.public_url.rstrip("/")
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{self.port}"
+        host = f"[{host}]" if ":" in host and host[0] != "[" else host
+        return f"http://{host}:{self.port}{self.root_path}"
+
+    def path_prefix(self) -> str:
+        """The prefix of paths that a proxy does not remove, without a trailing slash."""
+        return self.root_path or unquote(urlsplit(self.public_url).path).rstrip("/")
 
     def cors_origin_list(self) -> tuple[str, ...]:
         return tuple(origin for origin in self.cors_origins.split(",") if origin)
+
+    def trusted_proxy_list(self) -> tuple[str, ...]:
+        return tuple(network for network in self.trusted_proxies.split(",") if network)
 
     def redacted(self) -> dict[str, object]:
         """Name -> value, with secrets replaced by `***`."""

@@ -103,7 +103,7 @@ directory_or_bucket = pattern(
 
 # Apps and extensions have schemes of their own. Some custom schemes have the host "." or "-".
 _ORIGIN = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?"
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]{1,253})(:(?P<port>[0-9]{1,5}))?"
 )
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SCHEMES_WITHOUT_ORIGIN = ("about", "blob", "data", "file", "ftp", "javascript", "ws", "wss")
@@ -154,6 +154,18 @@ url = Validator(
     "an address that begins with http:// or https://, with a host and no ? or #, such as"
     " https://images.example.com",
     lambda value: not value or _is_base_url(value),
+)
+path_prefix = Validator(
+    "a path that begins with / and has letters, digits and . _ ~ -, such as /images",
+    lambda value: isinstance(value, str) and bool(re.fullmatch(r"(/[\w.~-]+)*", value, re.ASCII)),
+    lambda text: text.rstrip("/"),
+)
+networks = Validator(
+    "IP addresses or networks separated by commas, such as 127.0.0.1,10.0.0.0/8",
+    lambda value: isinstance(value, str),
+    lambda text: ",".join(
+        str(ipaddress.ip_network(part.strip())) for part in text.split(",") if part.strip()
+    ),
 )
 origins = Validator(
     "* or origins separated by commas, as browsers send them: a scheme, a host without wildcards"

@@ -138,14 +138,21 @@ def test_printed_link_gives_the_key_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--host", "0.0.0.0"], ["--public-url", "https://images.example.com"]]
+    ("arguments", "has_hint"),
+    [
+        (["--host", "0.0.0.0"], True),
+        (["--host", "0.0.0.0", "--trusted-proxies", "10.0.0.1"], False),
+        (["--public-url", "https://images.example.com"], False),
+    ],
 )
-def test_no_link_for_other_machines(arguments: list[str]) -> None:
-    """A server reachable from other machines prints its address, but no sign-in link."""
+def test_no_link_for_other_machines(arguments: list[str], has_hint: bool) -> None:
+    """A server reachable from other machines prints its address, but no sign-in link; it names the
+    settings for an HTTPS proxy unless one is set."""
     with serving("--port", "0", *arguments) as process:
         printed = announcement(process)
     assert "sign-in" not in printed and "In a browser, with the key below:" in printed
     assert re.match(r"daguerre listens on [\d.]+:\d+; clients use http\S+\n", printed)
+    assert ("behind an HTTPS proxy, set --public-url" in printed) == has_hint
 
 
 def test_taken_port(fails: Callable[..., str], engine: FakeEngine) -> None:

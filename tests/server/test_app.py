@@ -77,11 +77,11 @@ def test_normalized_path(
     """Extra slashes and prefixes have no effect, and the log names the route."""
     caplog.set_level(logging.INFO)
     url = str(server.client.base_url) + path
-    headers = {"authorization": f"Bearer {server.key}"}
+    headers = {"authorization": f"Bearer {server.key}", "x-request-id": "normalized"}
     response = server.client.post(url, json={"model": MODEL, "prompt": "x"}, headers=headers)
     assert response.status_code == 200, response.text
-    [record] = request_records(caplog, 1)
-    assert f" route={PATH} " in record.getMessage()
+    line = f"request_id=normalized client=127.0.0.1 resource=DIFFUSION method=POST route={PATH} "
+    wait_until(lambda: line in caplog.text)
 
 
 @pytest.mark.parametrize(
@@ -293,13 +293,17 @@ def test_log_line(server: RunningServer, caplog: pytest.LogCaptureFixture) -> No
     server.client.get(f"/nowhere%0A{'x' * 300}?query")
     lines = [record.getMessage() for record in request_records(caplog, 5)]
     pattern = (
-        r"request_id=good-1 resource=DIFFUSION method=POST route=/v1/images/generations status=200"
-        r" total_ms=\d+ size=1344x768 steps=4 queue_ms=2 inference_ms=36"
+        r"request_id=good-1 client=127\.0\.0\.1 resource=DIFFUSION method=POST"
+        r" route=/v1/images/generations status=200 total_ms=\d+"
+        r" size=1344x768 steps=4 queue_ms=2 inference_ms=36"
     )
     assert re.fullmatch(pattern, lines[0])
-    assert "request_id=bad-1 resource=DIFFUSION" in lines[1] and "status=400" in lines[1]
+    assert (
+        "request_id=bad-1 client=127.0.0.1 resource=DIFFUSION" in lines[1]
+        and "status=400" in lines[1]
+    )
     assert lines[1].endswith(" error_type=InvalidRequestError param=n")
-    assert "request_id=bad-2 resource=-" in lines[2] and "status=401" in lines[2]
+    assert "request_id=bad-2 client=127.0.0.1 resource=-" in lines[2] and "status=401" in lines[2]
     assert lines[2].endswith(" error_type=AuthenticationError")
     assert lines[3].endswith(" error_type=InvalidRequestError")
     assert lines[4].endswith(f" path=/nowhere%0A{'x' * 189}")

@@ -89,9 +89,16 @@ def _announce(
 
     Requests do not need the credentials file, so an error in it is only a warning.
     """
+    from daguerre.server.playground.one_time_login import is_loopback
+
     url, address = settings.public_base_url(), f"{settings.host}:{settings.port}"
     is_reached_there = url == f"http://{address}"
     _print(f"daguerre listens on {url if is_reached_there else f'{address}; clients use {url}'}")
+    if not (settings.public_url or settings.trusted_proxies or is_loopback(settings.host)):
+        _print(
+            "links have http:// and the host of each request; behind an HTTPS proxy, set"
+            " --public-url or --trusted-proxies"
+        )
     try:
         _write_address(settings, exit_stack)
         _print(_how_to_call(store, one_time_login, settings))

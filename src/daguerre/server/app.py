@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from daguerre.config import Settings
@@ -24,8 +24,9 @@ from daguerre.server.access.auth import Authenticator
 from daguerre.server.access.rate_limiter import RateLimiter
 from daguerre.server.http.errors import OutageLog, error_response, retry_after_s, unrouted_response
 from daguerre.server.http.middleware import RequestContext, RequestContextMiddleware
-from daguerre.server.http.request_url import API_PREFIX, RequestUrlMiddleware
+from daguerre.server.http.request_url import API_PREFIX, BaseUrl, RequestUrlMiddleware
 from daguerre.server.http.security_headers import JsonCORSMiddleware
+from daguerre.server.http.trusted_proxies import TrustedProxies
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
 from daguerre.server.idempotency.requests import ImageRequests
 from daguerre.server.playground.one_time_login import OneTimeLogin
@@ -35,8 +36,7 @@ from daguerre.server.routes.generations import GenerationConfig, ImageGeneration
 from daguerre.server.routes.health import Health
 from daguerre.server.routes.metrics import Metrics
 from daguerre.server.routes.models import Models
-from daguerre.server.routes.openapi import document
-from daguerre.server.routes.openapi_page import page
+from daguerre.server.routes.openapi_page import OpenAPI
 from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.storage.database_threads import DatabaseThreads
 from daguerre.storage.idempotency_keys import IdempotencyStore
@@ -70,10 +70,15 @@ def create_app(
     )
     config = _generation_config(settings, image_store)
     authenticator = Authenticator(resources, reads)
-    images = ImageGenerations(config, engine, authenticator, limiter, image_requests, signer)
+    base_url = BaseUrl(
+        settings.public_url.rstrip("/"), settings.root_path, settings.public_base_url()
+    )
+    images = ImageGenerations(
+        config, engine, authenticator, limiter, image_requests, signer, base_url
+    )
     files, models = FileEndpoints(image_store, signer), Models(engine, authenticator)
     playground, login = Playground(), one_time_login or OneTimeLogin()
-    health, openapi = Health(engine), document(settings.public_base_url())
+    health, openapi = Health(engine), OpenAPI(base_url)
     routes = [
         *_versioned("/images/generations", images.create, ["POST"]),
         *_versioned(FILES_PATH + "/{name}", files.show),
@@ -84,8 +89,8 @@ def create_app(
         Route("/healthz", health.alive),
         Route("/readyz", health.ready),
         Route("/metrics", metrics.show),
-        Route("/openapi.json", JSONResponse(openapi), methods=["GET"]),
-        Route("/docs", page(openapi), methods=["GET"]),
+        Route("/openapi.json", openapi.json),
+        Route("/docs", openapi.page),
         Route("/", playground.file),
         Route("/playground/sign-in", login.redeem, methods=["POST"]),
         Route("/playground/{name}", playground.file),
@@ -93,7 +98,11 @@ def create_app(
     # The label of an endpoint in log and metrics is its last path.
     labels = {route.endpoint: route.path for route in routes}
     middleware = [
-        Middleware(RequestUrlMiddleware),
+        Middleware(
+            RequestUrlMiddleware,
+            settings.path_prefix(),
+            TrustedProxies(settings.trusted_proxy_list()),
+        ),
         Middleware(RequestContextMiddleware, limiter.headers, labels, metrics.observe),
     ]
     if origins := settings.cors_origin_list():
@@ -126,7 +135,7 @@ def _image_store(settings: Settings) -> ImageStore:
 
 def _url_signer(settings: Settings) -> UrlSigner:
     return UrlSigner(
-        settings.public_base_url() + API_PREFIX + FILES_PATH,
+        API_PREFIX + FILES_PATH,
         settings.signed_url_ttl_s,
         settings.signed_url_secret,
         settings.data_dir(),

@@ -67,7 +67,7 @@ def test_multipart_body(server: RunningServer) -> None:
     """A form with files, as sent to image edits, is named as what it is."""
     for files in ({"prompt": (None, "x")}, {"image": ("x.png", b"\x89PNG\xff", "image/png")}):
         headers = {"authorization": f"Bearer {server.key}"}
-        response = server.client.post(PATH, files=files, headers=headers)  # type: ignore[arg-type]
+        response = server.client.post(PATH, files=files, headers=headers)
         wanted = "the body is multipart/form-data; send a JSON object in UTF-8"
         assert error_of(response)["message"] == wanted
 

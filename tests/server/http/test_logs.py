@@ -81,6 +81,7 @@ def test_request(server: RunningServer, caplog: pytest.LogCaptureFixture) -> Non
         "level": "info",
         "logger": "daguerre.requests",
         "request_id": "req-1",
+        "client": "127.0.0.1",
         "resource": "DIFFUSION",
         "method": "POST",
         "route": "/v1/images/generations",
@@ -92,7 +93,7 @@ def test_request(server: RunningServer, caplog: pytest.LogCaptureFixture) -> Non
     }
     console = ConsoleFormatter().format(logged)
     assert datetime.fromisoformat(console.split()[0]).tzinfo == UTC
-    assert " daguerre.requests request_id=req-1 resource=DIFFUSION method=POST " in console
+    assert " daguerre.requests request_id=req-1 client=127.0.0.1 resource=DIFFUSION " in console
     assert " size=1344x768 steps=4 queue_ms=2 inference_ms=36" in console
 
 

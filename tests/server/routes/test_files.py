@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import httpx
 import openai
 import pytest
-from conftest import MODEL, RunningServer, error_of, mode, running
+from conftest import MODEL, PATH, RunningServer, error_of, mode, read_answer, running
 from PIL import Image
 from s3 import BUCKET, s3
 
@@ -42,9 +42,7 @@ def head(address: str, headers: dict[str, str] | None = None) -> httpx.Response:
 
 
 def signer(settings: Settings, clock: Callable[[], float]) -> UrlSigner:
-    return UrlSigner(
-        settings.public_base_url() + "/v1/images/files", 3600, "", settings.data_dir(), clock
-    )
+    return UrlSigner("/v1/images/files", 3600, "", settings.data_dir(), clock)
 
 
 @pytest.fixture
@@ -171,7 +169,8 @@ def test_expiry(server: RunningServer, url: str) -> None:
     name = urlsplit(url).path.rpartition("/")[2]
     for age_s, status in ((3590, 200), (3600, 404), (100_000, 404)):
         made_s = time.time() - age_s
-        address = signer(server.settings, lambda made_s=made_s: made_s).sign(name)  # type: ignore[misc]
+        signing = signer(server.settings, lambda made_s=made_s: made_s)  # type: ignore[misc]
+        address = signing.sign(server.settings.public_base_url(), name)
         response = get(address)
         assert response.status_code == status
         assert status == 200 or "has expired" in error_of(response)["message"]
@@ -195,6 +194,49 @@ def test_public_url(tmp_path: Path) -> None:
         assert address.startswith(public + "/v1/images/files/")
         behind = address.replace(public, f"http://127.0.0.1:{server.settings.port}")
         assert get(behind).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "base"),
+    [
+        ("gpu-box.lan:8000", "http://gpu-box.lan:8000"),
+        ("IMAGES.example.com:80", "http://images.example.com"),
+        ("[::1]:9000", "http://[::1]:9000"),
+        ("my_service", "http://my_service"),
+    ],
+)
+def test_host_of_the_request(server: RunningServer, host: str, base: str) -> None:
+    """Without a public address, links have the host that the client named."""
+    body = {"model": MODEL, "prompt": "x", "response_format": "url"}
+    forged = {"x_forwarded_proto": "https", "x_forwarded_host": "evil.example"}
+    url = server.post(body, host=host, **forged).json()["data"][0]["url"]
+    assert url.startswith(base + "/v1/images/files/")
+    document = server.client.get("/openapi.json", headers={"host": host}).json()
+    assert document["servers"] == [{"url": base}]
+
+
+@pytest.mark.parametrize("host", ["user@x", "x/y", "x:port", "x y", "x?", "é", "x" * 300, "1.2.3"])
+def test_invalid_host(server: RunningServer, host: str) -> None:
+    """A link needs a valid Host header; other responses do not."""
+    headers = {"authorization": f"Bearer {server.key}", "host": host.encode("latin-1")}
+    body = {"model": MODEL, "prompt": "x", "response_format": "url"}
+    response = server.client.post(PATH, json=body, headers=headers)  # type: ignore[arg-type]
+    assert (error_of(response)["code"], error_of(response)["param"]) == (400, "host")
+    assert "host name or an IP address" in error_of(response)["message"]
+    assert server.engine.params == []
+    response = server.client.post(PATH, json=body | {"response_format": None}, headers=headers)  # type: ignore[arg-type]
+    assert response.status_code == 200
+
+
+def test_without_a_host(server: RunningServer) -> None:
+    """A link for a client of HTTP/1.0 without Host is one on this machine."""
+    body = b'{"model": "%s", "prompt": "x", "response_format": "url"}' % MODEL.encode()
+    head = server.head(len(body)).replace(b"HTTP/1.1\r\nHost: x", b"HTTP/1.0")
+    with server.connection() as connection:
+        connection.sendall(head + body)
+        status, _, answer = read_answer(connection)
+    assert status == 200
+    assert f'"{server.settings.public_base_url()}/v1/images/files/'.encode() in answer
 
 
 def test_default_response_format(tmp_path: Path) -> None:
@@ -232,8 +274,8 @@ def test_after_a_restart(tmp_path: Path) -> None:
 
 def test_shared_secret(tmp_path: Path) -> None:
     """Servers with the same secret accept each other's URLs, without a secret file."""
-    ours, theirs = (UrlSigner("http://x", 60, "s" * 32, tmp_path / str(i)) for i in range(2))
-    query = dict(parse_qsl(urlsplit(ours.sign("a.png")).query))
+    ours, theirs = (UrlSigner("", 60, "s" * 32, tmp_path / str(i)) for i in range(2))
+    query = dict(parse_qsl(urlsplit(ours.sign("http://x", "a.png")).query))
     assert 0 < theirs.verify("a.png", query) <= 60
     assert list(tmp_path.iterdir()) == []
 

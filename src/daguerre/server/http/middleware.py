@@ -58,6 +58,7 @@ class RequestContext:
 
     request_id: str
     method: str
+    client: str = ""  # IP address
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
     route: str = UNROUTED
@@ -98,6 +99,7 @@ class RequestContext:
         """Fields of the log line; neither prompts nor the key."""
         fields: dict[str, str | int] = {
             "request_id": self.request_id,
+            "client": self.client or "-",
             "resource": self.resource.alias if self.resource else "-",
             "method": self.method if self.method in _METHODS else "-",
             "route": self.route,
@@ -215,6 +217,7 @@ class RequestContextMiddleware:
             await self._app(scope, receive, send)
             return
         context = RequestContext(request_id(Headers(scope=scope)), scope["method"])
+        context.client = (scope.get("client") or [""])[0]
         context.path = scope.get("raw_path", b"").decode("ascii", "replace")
         scope.setdefault("state", {})["context"] = context
         sender = _ResponseSender(context, self._resource_headers, scope, receive, send)

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import NotModifiedResponse
 
 from daguerre.errors import NotFoundError
@@ -67,6 +67,10 @@ class Playground:
 
     async def file(self, request: Request) -> Response:
         """`GET /playground/{name}`, and `GET /` for the page."""
+        sent = request.scope["raw_path"].decode("ascii")
+        if not (request.path_params or sent.endswith("/")):
+            # A path prefix without a slash, from which the page's relative URLs would not resolve.
+            return RedirectResponse(f"./{sent.rpartition('/')[2]}/")
         name = request.path_params.get("name", INDEX)
         if name not in self._files:
             near = suggestion(name, self._files)

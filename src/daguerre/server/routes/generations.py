@@ -25,6 +25,7 @@ from daguerre.server.access.rate_limiter import ConcurrencyLimiter, RateLimiter
 from daguerre.server.http.body import parse_object, read_body
 from daguerre.server.http.deadline import parse_timeout_header, run_with_deadline
 from daguerre.server.http.middleware import RequestContext
+from daguerre.server.http.request_url import BaseUrl
 from daguerre.server.idempotency.requests import ImageRequest, ImageRequests
 from daguerre.server.routes.metrics import stages_ms
 from daguerre.server.routes.signed_urls import UrlSigner
@@ -54,8 +55,10 @@ class ImageGenerations:
         limiter: RateLimiter,
         image_requests: ImageRequests,
         signer: UrlSigner,
+        base_url: BaseUrl,
     ) -> None:
-        self._config, self._engine, self._signer = config, engine, signer
+        self._config, self._engine = config, engine
+        self._signer, self._base_url = signer, base_url
         self._authenticator, self._limiter = authenticator, limiter
         self._image_requests = image_requests
         self._concurrency = ConcurrencyLimiter(config.max_concurrent_requests_per_key)
@@ -74,12 +77,13 @@ class ImageGenerations:
         info = find_model(params.model, self._engine.models())
         context.batching = info.batching
         wants_url = not body.stream and self._wants_url(body.response_format)
+        base_url = self._base_url.of(request) if wants_url else ""
         charge = self._limiter.charge(resource)
         opening = self._image_requests.open(resource, request.headers, body, params, info)
         if body.stream:
             return ImageStream(self._engine, context, charge, opening, quality=body.quality)
         with charge:
-            work = self._respond(context, opening, wants_url=wants_url)
+            work = self._respond(context, opening, base_url)
             return await run_with_deadline(work, context, request.receive)
 
     def _wants_url(self, response_format: str | None) -> bool:
@@ -96,22 +100,23 @@ class ImageGenerations:
         self,
         context: RequestContext,
         opening: AbstractAsyncContextManager[ImageRequest],
-        *,
-        wants_url: bool,
+        base_url: str,
     ) -> Response:
         async with opening as image_request:
             context.params = image_request.params
-            body = await self._response_body(context, image_request, wants_url=wants_url)
+            body = await self._response_body(context, image_request, base_url)
         return Response(body, 200, _headers(context, image_request), "application/json")
 
     async def _response_body(
-        self, context: RequestContext, image_request: ImageRequest, *, wants_url: bool
+        self, context: RequestContext, image_request: ImageRequest, base_url: str
     ) -> bytes:
+        """The body with the image, or with its signed URL if there is a `base_url`."""
         image, started = await image_request.load_or_generate(
-            self._engine, context, must_store=wants_url
+            self._engine, context, must_store=bool(base_url)
         )
-        if wants_url:
-            body = url_response(image.created, self._signer.sign(image_request.object_name))
+        if base_url:
+            url = self._signer.sign(base_url, image_request.object_name)
+            body = url_response(image.created, url)
         else:
             # In a thread, because base64 of megabytes would block all other requests.
             b64_json = await asyncio.to_thread(base64.b64encode, image.data)

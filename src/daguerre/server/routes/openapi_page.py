@@ -1,4 +1,4 @@
-"""The OpenAPI document as an HTML page without scripts and external resources."""
+"""GET /openapi.json and /docs: the contract as JSON, and as a page without scripts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
-from starlette.responses import HTMLResponse
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from daguerre.server.http.request_url import BaseUrl
+from daguerre.server.routes.openapi import document
 
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
@@ -18,18 +22,35 @@ _HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>dag
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 pre, code { font: .9em ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere }
 </style></head><body><main>
-<h1>daguerre</h1><p>Machine-readable: <a href="openapi.json">openapi.json</a>.</p>
+<h1>daguerre</h1><p>Machine-readable: <a href="{json}">openapi.json</a>.</p>
 """
 
 
-def page(document: dict[str, Any]) -> HTMLResponse:
+class OpenAPI:
+    """Endpoints of the OpenAPI document."""
+
+    def __init__(self, base_url: BaseUrl) -> None:
+        self._base_url, self._document = base_url, document(base_url.default)
+        self._page = _page(self._document)
+
+    async def json(self, request: Request) -> Response:
+        servers = [{"url": self._base_url.of(request)}]
+        return JSONResponse(self._document | {"servers": servers})
+
+    async def page(self, request: Request) -> Response:
+        # Relative, because a proxy may have removed a prefix of the path.
+        is_below = request.scope["raw_path"].endswith(b"/")
+        html = self._page.replace("{json}", "../openapi.json" if is_below else "openapi.json", 1)
+        return HTMLResponse(html, headers={"content-security-policy": _CONTENT_SECURITY_POLICY})
+
+
+def _page(document: dict[str, Any]) -> str:
     """Each operation with its responses, then each schema as JSON."""
     schemas = (
         f"<h2>{name}</h2><pre>{escape(json.dumps(schema, indent=1))}</pre>"
         for name, schema in document["components"]["schemas"].items()
     )
-    html = "".join((_HEAD, *_operations(document["paths"]), *schemas, "</main></body></html>"))
-    return HTMLResponse(html, headers={"content-security-policy": _CONTENT_SECURITY_POLICY})
+    return "".join((_HEAD, *_operations(document["paths"]), *schemas, "</main></body></html>"))
 
 
 def _operations(paths: dict[str, Any]) -> Iterator[str]:

@@ -20,26 +20,27 @@ SECRET_FILE = "signed_urls.key"
 
 
 class UrlSigner:
-    """Signs URLs below `base_url` that expire after `ttl_s`.
+    """Signs URLs below `path` that expire after `ttl_s`.
 
     Without a `secret`, one is created in the data directory `home` when it is first needed.
     """
 
     def __init__(
         self,
-        base_url: str,
+        path: str,
         ttl_s: float,
         secret: str,
         home: Path,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._base_url, self._ttl_s, self._clock = base_url, ttl_s, clock
+        self._path, self._ttl_s, self._clock = path, ttl_s, clock
         self._configured_secret, self._home = secret, home
 
-    def sign(self, name: str) -> str:
+    def sign(self, base_url: str, name: str) -> str:
+        """A URL of the image; `base_url` is the server's URL, which is not signed."""
         expires = str(int(self._clock() + self._ttl_s))
         query = f"expires={expires}&signature={self._signature(name, expires)}"
-        return f"{self._base_url}/{name}?{query}"
+        return f"{base_url}{self._path}/{name}?{query}"
 
     def verify(self, name: str, query: Mapping[str, str]) -> int:
         """Returns the seconds until the URL expires.
