@@ -150,6 +150,8 @@ class LoadedCheckpoint:
     def _load_pipeline(self, device: torch.device) -> Any:
         import torch
 
+        from daguerre.models.diffusers.weights import load_modules
+
         family = self.checkpoint.family
         os.environ["HF_HUB_OFFLINE"] = "1"  # a checkpoint may name files of the hub
         for library in ("transformers", "diffusers"):  # diffusers imports transformers
@@ -158,11 +160,12 @@ class LoadedCheckpoint:
             library_logging.set_verbosity_error()
             library_logging.disable_progress_bar()
         pipeline_class = getattr(importlib.import_module("diffusers"), family.pipeline)
+        dtype = getattr(torch, self.config.dtype)
         pipeline = pipeline_class.from_pretrained(
             self.checkpoint.folder,
-            dtype=getattr(torch, self.config.dtype),
-            use_safetensors=True,
+            dtype=dtype,
             local_files_only=True,
+            **load_modules(self.checkpoint, pipeline_class, dtype),
             # Some pipelines require these arguments and accept None.
             **dict.fromkeys(self.checkpoint.missing_components),
             **family.load_kwargs,

@@ -1,0 +1,65 @@
+"""The torch modules of a checkpoint, loaded with all of their weights.
+
+The libraries fill a missing tensor with random numbers and say so in a log line only. Each start of
+the server would then give other images.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from daguerre.errors import SettingsError
+from daguerre.models.diffusers.checkpoint import Checkpoint
+from daguerre.models.diffusers.component_files import WEIGHTS, loadable_files
+
+# Buffers whose absence changes nothing: positions are computed, and the counter is never read.
+_OPTIONAL = re.compile(r"pos_embed\.pos_embed|num_batches_tracked")
+_MAX_NAMES = 3  # of missing tensors in an error message
+
+
+def load_modules(
+    checkpoint: Checkpoint, pipeline_class: type, dtype: torch.dtype
+) -> dict[str, Any]:
+    """Name -> module of each component that is one, loaded as `pipeline_class` would load it.
+
+    Raises `SettingsError` for a missing tensor, except those that the library derives from others
+    (tied weights) or does not need.
+    """
+    expected = inspect.signature(pipeline_class).parameters
+    return {
+        name: _load(checkpoint.folder / name, module_class, dtype)
+        for name, component in checkpoint.components.items()
+        if name in expected and (module_class := _module_class(*component))
+    }
+
+
+def _module_class(library: str, class_name: str) -> Any:
+    """None for a class of another kind, such as a tokenizer, or an unknown one."""
+    module = library if library != "stable_diffusion" else "diffusers.pipelines.stable_diffusion"
+    found = getattr(importlib.import_module(module), class_name, None)
+    return found if isinstance(found, type) and issubclass(found, torch.nn.Module) else None
+
+
+def _load(folder: Path, module_class: Any, dtype: torch.dtype) -> Any:
+    module, info = module_class.from_pretrained(
+        folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+    )
+    if missing := [name for name in info["missing_keys"] if not _OPTIONAL.search(name)]:
+        raise SettingsError(_missing_message(folder, module_class.__name__, missing))
+    return module
+
+
+def _missing_message(folder: Path, class_name: str, missing: Collection[str]) -> str:
+    files = [file for file in loadable_files(folder) if file.suffix == WEIGHTS]
+    where = str(files[0]) if len(files) == 1 else f"the weights in {folder}"
+    names = ", ".join(sorted(missing)[:_MAX_NAMES])
+    if len(missing) > _MAX_NAMES:
+        names += f" and {len(missing) - _MAX_NAMES} more"
+    return f"{where} lacks {names}, which {class_name} needs; download the checkpoint again"
