@@ -272,6 +272,14 @@ def test_any_name_is_permitted_where_one_was_seen(two: CompatibilityTables) -> N
     assert allowed(two, AT[1, "name"], {KIND: "landscape"}) == {""}
 
 
+def test_any_colour_is_permitted_where_one_was_seen() -> None:
+    """Any colour is permitted where one was seen, and none where none was."""
+    red = replace(THING_SCENE, objects=(replace(THING_SCENE.objects[0], colour="red"),))
+    tables = CompatibilityTables.learn(np.stack([fields.encode(scene) for scene in (red, LAKE)]))
+    assert allowed(tables, AT[1, "colour"], {KIND: "thing"}) == set(OBJECT_FIELDS["colour"]) - {""}
+    assert allowed(tables, AT[1, "colour"], {KIND: "landscape"}) == {""}
+
+
 def test_earlier_fields_win(two: CompatibilityTables) -> None:
     """If two decided fields leave no value, the earlier one wins."""
     assert allowed(two, TIME, {KIND: "thing", TERRAIN: "lake"}) == {""}

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -181,8 +182,8 @@ class CompatibilityTables:
     """Which values of different fields occur together, learned from training scenes.
 
     `together[c][t, f]`, (V of c, NUM_LOGITS) bool: whether value t of field c permits value f.
-    Object names are permitted wherever any name is, so the model may put a known object into a
-    landscape that had none like it.
+    Names and colours of objects are permitted wherever any are, so the model may put a known object
+    into a landscape that had none like it.
     """
 
     CONTROLLERS = ("kind", "terrain", "setting", "relation", "style", "time", "weather", "ground")
@@ -201,9 +202,9 @@ class CompatibilityTables:
             table = np.zeros((len(FIELDS[c].values), NUM_LOGITS), bool)
             for value in range(len(table)):
                 table[value, np.unique(flat[tokens[:, c] == value])] = True
-            for slot in range(1, MAX_OBJECTS + 1):
-                names = slice(STARTS[AT[slot, "name"]] + 1, STARTS[AT[slot, "name"] + 1])
-                table[:, names] = table[:, names].any(axis=1, keepdims=True)
+            for slot, name in product(range(1, MAX_OBJECTS + 1), ("name", "colour")):
+                values = slice(STARTS[AT[slot, name]] + 1, STARTS[AT[slot, name] + 1])
+                table[:, values] = table[:, values].any(axis=1, keepdims=True)
             tables[c] = table
         return cls(tables)
 

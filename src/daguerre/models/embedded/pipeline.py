@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from daguerre.engine.forward import ForwardRequest, Network, Outputs
 from daguerre.engine.pipeline import Pipeline, Pixels
+from daguerre.models.embedded.colour_binding import bound_colours
 from daguerre.models.embedded.decoder import picture
 from daguerre.models.embedded.fields import NUM_LOGITS, SHAPE_INDEX, CompatibilityTables
 from daguerre.models.embedded.negative_prompt import excluded_values
@@ -52,7 +53,8 @@ class EmbeddedPipelines:
         rows = {name: np.stack((hidden, np.zeros_like(hidden))) for name, hidden in texts}
         noise = Noise.draw(params.seed)
         excluded = excluded_values(params.negative_prompt)
-        sampler = SceneSampler(noise, self._rules, num_steps, self._temperature, excluded)
+        colours = bound_colours(params.prompt)
+        sampler = SceneSampler(noise, self._rules, num_steps, self._temperature, excluded, colours)
         shape = SHAPE_INDEX[params.width, params.height]
 
         def preview(outputs: Outputs) -> Pixels:

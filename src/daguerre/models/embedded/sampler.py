@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daguerre.models.embedded.fields import (
+    AT,
     FIELDS,
     MASKED,
     NUM_LOGITS,
@@ -78,7 +79,8 @@ class SceneSampler:
     """Decides the scene of one request; `tokens` (F,) int64 are its fields.
 
     `excluded` are values by the name of their field; one is chosen only if the tables permit no
-    other.
+    other. `colours` are those of objects by name; another is chosen only if the tables do not
+    permit it.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class SceneSampler:
         num_steps: int,
         temperature: float,
         excluded: Mapping[str, Collection[str]] = MappingProxyType({}),
+        colours: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._noise, self._rules, self._temperature = noise, rules, temperature
         self._wanted = {
@@ -96,6 +99,7 @@ class SceneSampler:
             )
             for name, values in excluded.items()
         }
+        self._colours = colours
         self._steps = steps_of(num_steps)
         self.tokens: NDArray[np.int64] = MASKED.copy()
 
@@ -117,7 +121,17 @@ class SceneSampler:
 
     def _choose(self, field: int, scores: NDArray[np.floating], tokens: NDArray[np.int64]) -> int:
         allowed = self._rules.allowed(field, tokens)
-        wanted = self._wanted.get(FIELDS[field].name)
-        if wanted is not None and (allowed & wanted).any():
-            allowed &= wanted
+        for wanted in (self._wanted.get(FIELDS[field].name), self._bound(field, tokens)):
+            if wanted is not None and (allowed & wanted).any():
+                allowed &= wanted
         return int(np.where(allowed, scores, -np.inf).argmax())
+
+    def _bound(self, field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """(V,) bool: the colour of the object whose colour the field is; None for all others."""
+        slot, kind, values = FIELDS[field].slot, FIELDS[field].name, FIELDS[field].values
+        if kind != "colour":
+            return None
+        names = FIELDS[AT[slot, "name"]]
+        token = tokens[AT[slot, "name"]]
+        colour = self._colours.get(names.values[token]) if token != names.mask else None
+        return None if colour is None else np.array([value == colour for value in values])

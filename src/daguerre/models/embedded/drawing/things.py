@@ -121,6 +121,12 @@ def named(text: str) -> frozenset[str]:
     )
 
 
+def meanings(phrase: str) -> frozenset[str]:
+    """The things with a name or synonym, in singular or plural, with spaces for hyphens."""
+    forms = (phrase, *_singulars(phrase))
+    return frozenset(name for form in forms for name in _unhyphenated().get(form, ()))
+
+
 @lru_cache(maxsize=1)
 def _meanings() -> dict[str, tuple[str, ...]]:
     """Name or synonym -> the things with that name."""
@@ -131,12 +137,22 @@ def _meanings() -> dict[str, tuple[str, ...]]:
     return found
 
 
+@lru_cache(maxsize=1)
+def _unhyphenated() -> dict[str, tuple[str, ...]]:
+    return {word.replace("-", " "): names for word, names in _meanings().items()}
+
+
 def phrases(text: str) -> Iterator[str]:
     """The items of a list without articles, also with the last word in the singular."""
     for part in _APART.split(_WEIGHT.sub(" ", text.lower())):
         words = _BEFORE.sub("", " ".join(re.findall(r"[a-z0-9'-]+", part)))
         yield words
-        yield from (words.removesuffix(a) + b for a, b in _ENDINGS if words.endswith(a))
+        yield from _singulars(words)
+
+
+def _singulars(words: str) -> Iterator[str]:
+    """Possible singulars of a plural."""
+    yield from (words.removesuffix(a) + b for a, b in _ENDINGS if words.endswith(a))
 
 
 _APART = re.compile(r"[,;.\n/|，、；。]|\b(?:and|or|nor)\b")
