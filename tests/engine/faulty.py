@@ -42,8 +42,14 @@ def _hang_in_native_code() -> None:
     ctypes.PyDLL(None).sleep(1000)  # holds the GIL
 
 
-def _sleep_in_native_code() -> None:
-    ctypes.PyDLL(None).sleep(3)
+def _block_all_threads() -> None:
+    """Computes for three seconds without a thread switch."""
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    until_s = time.monotonic() + 3
+    while time.monotonic() < until_s:
+        pass
+    sys.setswitchinterval(interval_s)
 
 
 def _sleep() -> None:
@@ -71,7 +77,7 @@ FAULTS: Mapping[str, Callable[[], None]] = {
     "hang": _hang,
     "sleep": _sleep,
     "native": _hang_in_native_code,
-    "native-sleep": _sleep_in_native_code,
+    "block": _block_all_threads,
     "freeze": _freeze,
     "memory": _fill_memory,
     "end": _end,

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from daguerre.engine.thread_engine import ThreadEngine
-from daguerre.engine.workers import messages
+from daguerre.engine.workers import messages, slot
 from daguerre.engine.workers.messages import JobEvent, receive
 from daguerre.engine.workers.process_engine import ProcessEngine
 from daguerre.engine.workers.slot import MAX_FAILED_STARTS
@@ -276,6 +276,34 @@ def test_crash_loop_ends(caplog: pytest.LogCaptureFixture) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("fault", ["native", "freeze"])
+def test_silence_while_loading(fault: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A worker that is silent and does nothing while it loads is replaced long before the limit."""
+
+    async def main() -> None:
+        process = engine(on_load=fault, hang_timeout_s=1.0, model_load_timeout_s=600.0)
+        await process.start()
+        await until(lambda: process.stats().num_restarts == 1)
+        await process.stop()
+
+    run(main())
+    assert "sent no heartbeat and used no CPU time for 1 s" in caplog.text
+
+
+def test_not_ready_without_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine is not ready from a time after the death of its worker until the next is ready."""
+    monkeypatch.setattr(slot, "HEALTHY_WITHOUT_WORKER_S", 0.0)
+
+    async def main() -> None:
+        async with ready(engine()) as process:
+            os.kill(pids(process)[0], signal.SIGKILL)
+            await until(lambda: not process.stats().is_ready)
+            await until(lambda: process.stats().is_ready)
+            assert pixels((await events(process, asked(1)))[-1])
+
+    run(main())
+
+
 def test_hang_while_loading(caplog: pytest.LogCaptureFixture) -> None:
     """A worker that hangs while it loads is replaced."""
 
@@ -289,7 +317,7 @@ def test_hang_while_loading(caplog: pytest.LogCaptureFixture) -> None:
     assert "did not load its models within 1 s" in caplog.text
 
 
-@pytest.mark.parametrize("fault", ["sleep", "native-sleep"])
+@pytest.mark.parametrize("fault", ["sleep", "block"])
 def test_warmup_is_no_hang(fault: str) -> None:
     """Preparing a network may take longer than a forward, even if it blocks all threads."""
     (expected,) = alone([asked(1)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from daguerre.engine.workers.watchdog import Watchdog
 from engine.networks import Clock
 
@@ -12,11 +14,18 @@ def make_watchdog(clock: Clock) -> Watchdog:
 
 
 def poll(
-    watchdog: Watchdog, clock: Clock, seconds: int, *, is_busy: bool, is_loaded: bool = True
+    watchdog: Watchdog,
+    clock: Clock,
+    seconds: int,
+    *,
+    is_busy: bool,
+    is_loaded: bool = True,
+    is_active: bool = True,
 ) -> str:
     """Polls every second; returns the first fault."""
     for _ in range(seconds):
         clock.now_s += 1
+        watchdog.record_activity(int(clock.now_s) if is_active else 0)
         if fault := watchdog.check(is_loaded=is_loaded, is_busy=is_busy):
             return fault
     return ""
@@ -67,6 +76,28 @@ def test_warmup() -> None:
     watchdog.record_warmup(False)
     assert poll(watchdog, clock, 10, is_busy=True) == ""
     assert poll(watchdog, clock, 1, is_busy=True) != ""
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_silent_warmup(is_loaded: bool) -> None:
+    """While it loads or warms up, a worker hangs if it is silent and its process does nothing."""
+    clock = Clock()
+    watchdog = make_watchdog(clock)
+    if is_loaded:
+        watchdog.record_warmup(True)
+
+    def poll_for(seconds: int, is_active: bool) -> str:
+        return poll(
+            watchdog, clock, seconds, is_busy=True, is_loaded=is_loaded, is_active=is_active
+        )
+
+    assert poll_for(20, is_active=True) == ""
+    assert poll_for(11, is_active=False) == ""  # the first poll finds a change
+    assert "sent no heartbeat and used no CPU time for 10 s" in poll_for(1, is_active=False)
+    watchdog.record_heartbeat()
+    assert poll_for(10, is_active=False) == ""
+    watchdog.record_activity(None)  # on a system that does not tell
+    assert watchdog.check(is_loaded=is_loaded, is_busy=True) == ""
 
 
 def test_suspended_server() -> None:

@@ -45,6 +45,9 @@ class InMemoryWorker:
     def identity(self) -> str:
         return f"thread {self._thread.name}"
 
+    def activity(self) -> int | None:
+        return None
+
     def send(self, message: WorkerCommand) -> None:
         self._commands.put(message)
 

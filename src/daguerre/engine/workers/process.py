@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from daguerre.engine.workers import messages
 from daguerre.engine.workers.worker import EXIT_REASONS
@@ -26,6 +27,10 @@ _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[1:]; "
     "from daguerre.engine.workers.worker import main; main()"
 )
+
+
+# Fields of /proc/PID/stat, as proc_pid_stat(5) numbers them; the third follows the process's name.
+_FIRST_FIELD, _MAJFLT, _UTIME, _STIME = 3, 12, 14, 15
 
 
 class WorkerProcess:
@@ -63,6 +68,9 @@ class WorkerProcess:
     @property
     def identity(self) -> str:
         return f"pid {self._process.pid}"
+
+    def activity(self) -> int | None:
+        return _activity(self._process.pid)
 
     def send(self, message: messages.WorkerCommand) -> None:
         self._outgoing.put(message)
@@ -114,6 +122,15 @@ class WorkerProcess:
                 writer.send(message)
         except OSError:  # the process is dead; `messages` ends, too
             pass
+
+
+def _activity(pid: int) -> int | None:
+    """CPU time and page faults with I/O of the process; None outside Linux."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return sum(int(after_name[number - _FIRST_FIELD]) for number in (_MAJFLT, _UTIME, _STIME))
 
 
 def _describe_status(status: int) -> str:

@@ -7,7 +7,9 @@ worker that hangs. Either way the worker's messages end, so its death is handled
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +23,8 @@ from daguerre.params import JobSucceeded
 
 # A slot fails after this many consecutive workers that ended before their models were loaded.
 MAX_FAILED_STARTS = 6
+# A slot without a worker counts as healthy for this time after the death of the last one.
+HEALTHY_WITHOUT_WORKER_S = 30.0
 _MIN_BACKOFF_S, _MAX_BACKOFF_S = 0.5, 8.0
 _STOPPED = "was stopped"
 
@@ -36,6 +40,9 @@ class WorkerHandle(Protocol):
     @property
     def identity(self) -> str:
         """What an operator finds the worker by, such as "pid 1234"."""
+
+    def activity(self) -> int | None:
+        """A number that changes while the worker computes or reads files; None if unknown."""
 
     def send(self, message: messages.WorkerCommand) -> None:
         """Queues a message. Never blocks, since a worker that hangs reads nothing."""
@@ -88,6 +95,7 @@ class WorkerSlot:
         self._is_loaded = False
         self._num_failed_starts = self._num_fruitless = 0  # consecutive workers
         self.has_been_ready = self.is_stopping = False
+        self._died_s = -math.inf  # when the last worker that was ready ended
         self.num_restarts = 0
         self.failure = ""  # why there will be no other worker
         # The last report; its counters include those of earlier workers, summed up in `_past`.
@@ -100,9 +108,10 @@ class WorkerSlot:
 
     @property
     def is_healthy(self) -> bool:
-        """True from the first ready worker until a start fails."""
+        """True from the first ready worker until a start fails or takes long."""
         is_failing = self._num_failed_starts or self.is_stopping or self.failure
-        return self.has_been_ready and not is_failing
+        is_up = self.is_ready or time.monotonic() - self._died_s < HEALTHY_WITHOUT_WORKER_S
+        return self.has_been_ready and is_up and not is_failing
 
     @property
     def identity(self) -> str:
@@ -234,6 +243,8 @@ class WorkerSlot:
             was_ready, self._is_loaded = self._is_loaded, False
             self._past = self.stats = replace(self.stats, loaded={}, load_failures={})
             self._parity.clear(self.number)
+            if was_ready:
+                self._died_s = time.monotonic()
             if self.is_stopping or self.failure:
                 return
             self.num_restarts += 1
@@ -256,6 +267,7 @@ class WorkerSlot:
         with self._lock:
             while not (self.is_stopping or self.failure):
                 self._lock.wait(self._watchdog.poll_interval_s)
+                self._watchdog.record_activity(self._worker.activity() if self._worker else None)
                 is_busy = self._listener.is_busy(self.number)
                 if fault := self._watchdog.check(is_loaded=self._is_loaded, is_busy=is_busy):
                     self._terminate(fault)

@@ -1,7 +1,8 @@
-"""Hang detection for a worker, from the times of its last heartbeat and its last progress.
+"""Hang detection for a worker, from its heartbeats, its progress and the activity of its process.
 
-A warm-up, which loads a model or compiles a network, has a longer limit than a forward and needs no
-heartbeat: it may block every thread of the worker.
+Loading a model and a warm-up, which compiles a network, have a longer limit than a forward. They
+may block every thread of the worker and so its heartbeat. In this time a silent worker hangs only
+if its process does nothing.
 """
 
 from __future__ import annotations
@@ -36,11 +37,19 @@ class Watchdog:
     def record_start(self) -> None:
         """The worker starts and loads its models."""
         self._warmup_s: float | None = None
-        self._started_s = self._polled_s = self._heartbeat_s = self._progress_s = self._now()
+        self._activity: int | None = None
+        self._active_s = self._started_s = self._polled_s = self._heartbeat_s = self._progress_s = (
+            self._now()
+        )
 
     def record_heartbeat(self) -> None:
         """The worker has sent a message."""
         self._heartbeat_s = self._now()
+
+    def record_activity(self, activity: int | None) -> None:
+        """`activity` is the worker's `WorkerHandle.activity`; call it before each `check`."""
+        if activity is None or activity != self._activity:
+            self._activity, self._active_s = activity, self._now()
 
     def record_progress(self) -> None:
         """The worker has loaded its models or finished other work."""
@@ -59,6 +68,10 @@ class Watchdog:
         self._polled_s = self._now()
         load_limit = f"within {self._load_timeout_s:g} s (model_load_timeout_s)"
         hang_limit = f"for {self._hang_timeout_s:g} s (worker_hang_timeout_s)"
+        is_silent = self._age_s(self._heartbeat_s) > self._hang_timeout_s
+        is_warming_up = not is_loaded or self._warmup_s is not None
+        if is_silent and is_warming_up and self._age_s(self._active_s) > self._hang_timeout_s:
+            return f"sent no heartbeat and used no CPU time {hang_limit}"
         if not is_loaded:
             is_late = self._age_s(self._started_s) > self._load_timeout_s
             return f"did not load its models {load_limit}" if is_late else ""
@@ -67,7 +80,7 @@ class Watchdog:
             return (
                 f"did not finish its warm-up (loading, compiling) {load_limit}" if is_late else ""
             )
-        if self._age_s(self._heartbeat_s) > self._hang_timeout_s:
+        if is_silent:
             return f"sent no heartbeat {hang_limit}"
         if not is_busy:
             self._progress_s = self._now()
