@@ -63,6 +63,16 @@ def test_refused(
     assert "x-ratelimit-limit-requests" not in response.headers
 
 
+def test_key_with_a_carriage_return(server: RunningServer) -> None:
+    """A key from a file with Windows line ends is a 400 that names the header."""
+    head = f"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\r\n\r\n"
+    with server.connection() as connection:
+        connection.sendall(head.encode())
+        status, _, body = read_answer(connection)
+    assert status == 400 and b"the header Authorization has a control character" in body
+    assert server.key.encode() not in body
+
+
 def test_two_headers(server: RunningServer) -> None:
     """Two Authorization headers are rejected even if one of them is valid."""
     good = ("authorization", f"Bearer {server.key}")

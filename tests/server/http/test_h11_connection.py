@@ -50,6 +50,22 @@ def broken_rule(*received: bytes) -> str:
     return connection.broken_rule
 
 
+@pytest.mark.parametrize("control", ["\r", "\0", "\f", "\v", "\r\r"])
+@pytest.mark.parametrize("value", ["Bearer inf-secret{}", "{}inf-secret", "inf-'secret'{}x"])
+def test_control_character_in_a_header(value: str, control: str) -> None:
+    """The message names the header, and does not repeat its value."""
+    line = f"Authorization: {value.format(control)}\r\n"
+    message = broken_rule(f"GET / HTTP/1.1\r\nHost: x\r\n{line}\r\n".encode())
+    assert "the header Authorization has a control character" in message
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize("line", ["Key\x01: x", "inf-secret", "Key : x", ": x", "a" * 50 + ": \0"])
+def test_invalid_header_line(line: str) -> None:
+    """Another malformed header has no message of its own."""
+    assert broken_rule(f"GET / HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n".encode()) == ""
+
+
 def test_slices() -> None:
     """A slice has a bounded number of events; the next one continues where it ended."""
     connection = HttpConnection()

@@ -21,6 +21,8 @@ MAX_CHUNK_HEADER_BYTES = 4096
 EVENTS_PER_SLICE = 32
 # The value of this header is sent as the reason phrase of the status line instead.
 REASON_HEADER = "x-reason-phrase"
+# h11 quotes the line, which may have a key. After a valid name only the value can be at fault.
+_ILLEGAL_VALUE = re.compile(r"illegal header line: \w*\(?b['\"]([\w-]{1,40}):")
 _END_OF_HEAD = re.compile(rb"\n\r?\n")  # as in h11
 
 
@@ -56,7 +58,11 @@ class HttpConnection(h11.Connection):
             return h11.NEED_DATA
         if self.their_state is h11.IDLE and self._is_before_head():
             return h11.NEED_DATA
-        event = super().next_event()
+        try:
+            event = super().next_event()
+        except h11.RemoteProtocolError as error:
+            self.broken_rule = _header_rule(str(error))
+            raise
         self._num_events_left -= 1
         self._check(event)
         return event
@@ -108,6 +114,17 @@ class HttpConnection(h11.Connection):
     def _fail(self, broken_rule: str) -> None:
         self.broken_rule = broken_rule
         raise h11.RemoteProtocolError(broken_rule)
+
+
+def _header_rule(error: str) -> str:
+    """The message for an error of h11 about a header's value, or an empty string."""
+    match = _ILLEGAL_VALUE.match(error)
+    if not match:
+        return ""
+    return (
+        f"the value of the header {match[1]} has a control character, such as the carriage return"
+        " of a file with Windows line ends; remove it"
+    )
 
 
 def _with_reason(response: h11.Response) -> h11.Response:
