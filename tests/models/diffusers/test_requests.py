@@ -179,6 +179,68 @@ def test_sampler_with_a_global_generator(
     assert isinstance(error, InternalError) and "PNDMScheduler" in error.message
 
 
+def edit(file: Path, **changes: object) -> None:
+    """Changes keys of a JSON file; None removes one."""
+    content = json.loads(file.read_text()) | changes
+    file.write_text(json.dumps({k: value for k, value in content.items() if value is not None}))
+
+
+def without_limit(folder: Path) -> Path:
+    edit(folder / "tokenizer" / "tokenizer_config.json", model_max_length=None)
+    return folder
+
+
+def with_random_sampler(folder: Path) -> Path:
+    diffusers.FlowMatchLCMScheduler(shift=3.0).save_pretrained(folder / "scheduler")
+    edit(folder / "model_index.json", scheduler=["diffusers", "FlowMatchLCMScheduler"])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda tiny, at: tiny.stable_diffusion(at, unet=tiny.unet(cross_attention_dim=64)),
+            "makes no image: RuntimeError: ",
+        ),
+        (
+            lambda tiny, at: tiny.stable_diffusion(
+                at, unet=tiny.unet(cross_attention_dim=32, in_channels=9)
+            ),
+            "makes no image: RuntimeError: ",
+        ),
+        (lambda tiny, at: without_limit(tiny.stable_diffusion(at)), "no model_max_length; set it"),
+        (
+            lambda tiny, at: with_random_sampler(tiny.flux(at)),
+            "the sampler FlowMatchLCMScheduler draws random numbers that do not depend",
+        ),
+    ],
+    ids=["text width", "channels", "tokenizer", "sampler"],
+)
+def test_checkpoint_that_makes_no_image(
+    make: Callable[[Any, Path], Path], words: str, tmp_path: Path
+) -> None:
+    """What would fail in every request fails at load time, and frees the weights."""
+    from . import tiny
+
+    loaded = LoadedCheckpoint(PipelineConfig(make(tiny, tmp_path / "checkpoint"), executor="eager"))
+    model = DiffusersModel(MODEL, loaded, ServingOptions())
+    with pytest.raises(SettingsError, match=words) as caught:
+        model.load()
+    assert str(loaded.checkpoint.folder) in caught.value.message
+    assert "\n" not in caught.value.message
+    assert loaded.pipeline is None
+
+
+def test_dry_run_leaves_no_trace(folder_of: Callable[[str], Path]) -> None:
+    """It evaluates no network and caches no prompt's embedding."""
+    loaded = LoadedCheckpoint(PipelineConfig(folder_of("flux"), executor="eager"))
+    networks = loaded.load()
+    before = torch.get_rng_state()
+    assert DiffusersModel(MODEL, loaded, ServingOptions(steps=2)).load() is networks
+    assert not loaded.embeddings._cached and torch.equal(torch.get_rng_state(), before)
+
+
 def test_safety_checker(tmp_path: Path) -> None:
     """An image that the checkpoint's safety checker rejects is refused."""
     from . import tiny

@@ -79,7 +79,7 @@ def stable_diffusion_3(folder: Path, **changes: Any) -> Path:
             joint_attention_dim=64,
             pooled_projection_dim=64,
             out_channels=4,
-            pos_embed_max_size=96,
+            pos_embed_max_size=128,
         ),
         "vae": vae(shift_factor=0.0609),
         "text_encoder": _clip(with_projection=True),

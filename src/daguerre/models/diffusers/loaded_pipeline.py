@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daguerre.engine.forward import Network, is_out_of_memory
+from daguerre.engine.forward import is_out_of_memory
 from daguerre.errors import SettingsError, one_line
 from daguerre.models.diffusers import checkpoint, memory_probe, quantization
 from daguerre.models.diffusers.caches import Cache
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from daguerre.models.diffusers.embeddings import Embeddings
     from daguerre.models.diffusers.executors.base import ExecutionTarget
     from daguerre.models.diffusers.previews.latent_rgb import LatentToRgb
+    from daguerre.models.diffusers.proxies import TorchNetwork
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class LoadedCheckpoint:
         self.pipeline: Any = None
         self.latent_to_rgb: LatentToRgb | None = None  # for previews; None if they failed to fit
         self.embeddings: Embeddings  # exists while loaded: its module imports torch
-        self._networks: Mapping[str, Network] = {}
+        self._networks: Mapping[str, TorchNetwork] = {}
         self._file_stats: tuple[tuple[str, int, int], ...] = ()  # of the files behind the digest
 
     @cached_property
@@ -81,7 +82,7 @@ class LoadedCheckpoint:
             self.checkpoint.weights, self.config.dtype, quantized if is_smaller else ()
         )
 
-    def load(self) -> Mapping[str, Network]:
+    def load(self) -> Mapping[str, TorchNetwork]:
         """Loads once; returns name -> network. Call it in the thread that runs the pipelines."""
         import torch
 
@@ -186,7 +187,7 @@ class LoadedCheckpoint:
         except Exception:  # a decoder may raise anything; images do not need the fit
             logger.exception("%s is served without previews", self.checkpoint.folder)
 
-    def _patch_networks(self, device: torch.device) -> Mapping[str, Network]:
+    def _patch_networks(self, device: torch.device) -> Mapping[str, TorchNetwork]:
         from daguerre.models.diffusers import determinism
         from daguerre.models.diffusers.executors.base import ExecutionTarget
         from daguerre.models.diffusers.executors.cuda_graphs import GraphCapturer
@@ -203,7 +204,7 @@ class LoadedCheckpoint:
             is_tf32=config.tf32,
             capture_graph=GraphCapturer(device),
         )
-        networks: dict[str, Network] = {family.denoiser: self._patch_denoiser(target)}
+        networks: dict[str, TorchNetwork] = {family.denoiser: self._patch_denoiser(target)}
         # A text encoder runs briefly, once per request: compiling it does not pay.
         eager = replace(target, executor="eager")
         for name in self.checkpoint.networks:
@@ -214,7 +215,7 @@ class LoadedCheckpoint:
                 networks[name] = TorchNetwork(name, module, "forward", eager)
         return networks
 
-    def _patch_denoiser(self, target: ExecutionTarget) -> Network:
+    def _patch_denoiser(self, target: ExecutionTarget) -> TorchNetwork:
         from daguerre.models.diffusers import cache_hooks
         from daguerre.models.diffusers.proxies import TorchNetwork
 

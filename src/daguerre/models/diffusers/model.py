@@ -15,16 +15,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daguerre.cpu import can_batch
-from daguerre.engine.forward import ForwardRequest, Inputs, Outputs, Preview, Stage
+from daguerre.engine.forward import (
+    ForwardRequest,
+    Inputs,
+    Network,
+    Outputs,
+    Preview,
+    Stage,
+    is_out_of_memory,
+)
 from daguerre.engine.pipeline import Pipeline, Pixels
-from daguerre.errors import InternalError, InvalidRequestError, SettingsError
-from daguerre.models.diffusers import caches, memory_probe
+from daguerre.errors import (
+    DaguerreError,
+    InternalError,
+    InvalidRequestError,
+    SettingsError,
+    one_line,
+)
+from daguerre.models.diffusers import caches, dry_run, memory_probe
 from daguerre.models.diffusers.checkpoint import DECODER
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.params import BatchingMode, ImageParams, ModelInfo
 
 if TYPE_CHECKING:
     import torch
+
+    from daguerre.models.diffusers.proxies import TorchNetwork
 
 DTYPES = ("float32", "bfloat16")
 DEFAULT_MAX_BATCH_SIZE = 8
@@ -58,7 +74,7 @@ class DiffusersModel:
         self.guidance = self.family.guidance if options.guidance is None else options.guidance
         self.preload = options.load == STARTUP
         self.weights_key, self.device = loaded, loaded.device
-        self.load, self.unload = loaded.load, loaded.unload
+        self.unload = loaded.unload
         self._id, self._loaded, self._options = model_id, loaded, options
         self._stages: dict[str, Stage] = {self.family.denoiser: "denoise", DECODER: "decode"}
         self._created = loaded.checkpoint.created
@@ -74,6 +90,19 @@ class DiffusersModel:
             self._check_cache(loaded.config.cache)
             max_batch_size = 1  # forwards of different requests use different states of the cache
         self.max_batch_size: Mapping[str, int] = {self.family.denoiser: max_batch_size}
+
+    def load(self) -> Mapping[str, Network]:
+        """Loads the checkpoint, unless another model ID has. Raises `SettingsError` if it is
+        damaged or makes no image."""
+        was_loaded = self._loaded.pipeline is not None
+        networks = self._loaded.load()
+        try:
+            self._dry_run(networks)
+        except Exception:
+            if not was_loaded:
+                self.unload()
+            raise
+        return networks
 
     @property
     def num_bytes(self) -> int:
@@ -109,22 +138,8 @@ class DiffusersModel:
 
         Raises `InvalidRequestError` for a request that the checkpoint does not support.
         """
-        import torch
-
         self._check(params, guidance)
-        arguments = {
-            "prompt": params.prompt,
-            "width": params.width,
-            "height": params.height,
-            "num_inference_steps": steps,
-            # On the CPU, so a seed gives the same noise on every device.
-            "generator": torch.Generator("cpu").manual_seed(params.seed),
-            "output_type": "pil",
-            **self.family.call_kwargs,
-            **self.family.prompt_kwargs(guidance, params.negative_prompt),
-        }
-        pipeline = self._loaded.copy(guidance)
-        return self._forwards(pipeline, arguments, params, self.family.calls_per_step(guidance))
+        return self._cache_embeddings(self._forwards(params, steps, guidance))
 
     def _check_cache(self, cache: caches.Cache) -> None:
         if cache.method not in self.family.caches:
@@ -168,11 +183,40 @@ class DiffusersModel:
                     param=param,
                 )
 
-    def _forwards(
-        self, pipeline: Any, arguments: Mapping[str, Any], params: ImageParams, calls_per_step: int
-    ) -> Pipeline:
+    def _dry_run(self, networks: Mapping[str, TorchNetwork]) -> None:
+        pipeline, folder = self._loaded.pipeline, self._loaded.checkpoint.folder
+        size = dry_run.image_size(self.family, pipeline)
+        params = ImageParams(self._id, "a", width=size, height=size)
+        dry_run.check_tokenizers(pipeline, folder)
+        try:
+            dry_run.run(self._forwards(params, self.steps, self.guidance), networks)
+        except Exception as error:  # the libraries may raise anything
+            if is_out_of_memory(error):
+                raise
+            reason = error.message if isinstance(error, DaguerreError) else one_line(error)
+            raise SettingsError(f"the checkpoint in {folder} makes no image: {reason}") from error
+
+    def _cache_embeddings(self, forwards: Pipeline) -> Pipeline:
+        """Yields the forwards, except those of text encoders whose outputs are cached."""
+        embeddings, outputs = self._loaded.embeddings, None
+        with closing(forwards):
+            while True:
+                try:
+                    forward = next(forwards) if outputs is None else forwards.send(outputs)
+                except StopIteration as end:
+                    pixels: Pixels = end.value
+                    return pixels
+                if forward.stage != "encode":
+                    outputs = yield forward
+                elif (outputs := embeddings.get(forward)) is None:
+                    outputs = yield forward
+                    embeddings.put(forward, outputs)
+
+    def _forwards(self, params: ImageParams, steps: int, guidance: float | None) -> Pipeline:
         from daguerre.models.diffusers import coroutine
 
+        pipeline, arguments = self._loaded.copy(guidance), self._arguments(params, steps, guidance)
+        calls_per_step = self.family.calls_per_step(guidance)
         num_calls, outputs = 0, None
         preview = self._preview(pipeline, params)
         with closing(coroutine.run(lambda: _pixels(pipeline(**arguments)))) as task:
@@ -188,12 +232,25 @@ class DiffusersModel:
                     if num_calls % calls_per_step == 0:
                         step = (num_calls // calls_per_step, len(pipeline.scheduler.timesteps))
                 stage = self._stages.get(network, "encode")
-                forward = ForwardRequest(network, inputs, stage, step, preview)
-                if stage != "encode":
-                    outputs = yield forward
-                elif (outputs := self._loaded.embeddings.get(forward)) is None:
-                    outputs = yield forward
-                    self._loaded.embeddings.put(forward, outputs)
+                outputs = yield ForwardRequest(network, inputs, stage, step, preview)
+
+    def _arguments(
+        self, params: ImageParams, steps: int, guidance: float | None
+    ) -> Mapping[str, Any]:
+        """Arguments of the pipeline's call."""
+        import torch
+
+        return {
+            "prompt": params.prompt,
+            "width": params.width,
+            "height": params.height,
+            "num_inference_steps": steps,
+            # On the CPU, so a seed gives the same noise on every device.
+            "generator": torch.Generator("cpu").manual_seed(params.seed),
+            "output_type": "pil",
+            **self.family.call_kwargs,
+            **self.family.prompt_kwargs(guidance, params.negative_prompt),
+        }
 
     def _preview(self, pipeline: Any, params: ImageParams) -> Preview | None:
         """The function that draws a preview after a step."""

@@ -13,6 +13,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -97,6 +98,22 @@ class TorchNetwork:
         bound = inspect.BoundArguments(self._signature, OrderedDict(unpack_call(inputs)))
         with self.hooks.installed(inputs) if self.hooks else nullcontext():
             return tree_flatten(self._original(*bound.args, **bound.kwargs), self._layout)
+
+    def zeros(self, inputs: Inputs) -> Outputs:
+        """Zeros of the outputs' shapes, found without arithmetic where the method allows it."""
+
+        def evaluate(inputs: Inputs) -> tuple[Any, Outputs]:
+            tensors: Any = self.evaluate(inputs)[1]
+            return [(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors], tensors
+
+        method = replace(self._method, evaluate=evaluate)
+        try:
+            described = output_structure(method, inputs)
+        except Exception:  # a method that reads values may raise anything
+            described = evaluate(inputs)[0]
+        return tuple(
+            torch.zeros(shape, dtype=dtype, device=device) for shape, dtype, device in described
+        )
 
     def _proxy(self) -> Callable[..., Any]:
         @functools.wraps(self._original)
