@@ -207,7 +207,12 @@ def commands_page() -> str:
             command, info_name=name, terminal_width=88, **program.context_settings
         )
         parts.append(f"## {name}\n\n```text\n{command.get_help(context)}\n```\n")
-    return _page("Commands", "What `--help` prints.", "\n".join(parts))
+    return _page(
+        "Commands",
+        "What `--help` prints. The exit status is 0 for success, 1 for a failure, 2 for a wrong"
+        " option, variable or file, and 130 after Ctrl-C. An error is one line on stderr.",
+        "\n".join(parts),
+    )
 
 
 def _commands(

@@ -101,9 +101,11 @@ def test_flag_overrides_the_environment() -> None:
         ("default_response_format", "base64", "one of b64_json, url"),
         ("image_store", "gs://bucket", "a directory, or a bucket such as s3://bucket/prefix"),
         ("image_store", "s3://", "a directory, or a bucket such as s3://bucket/prefix"),
-        ("home", "/da\rta", "without control characters"),
+        ("home", "/da\rta", "control characters"),
+        ("home", "~nobody-of-this-name/x", "the ~ of an unknown user"),
+        ("image_store", "~nobody-of-this-name/x", "a directory, or a bucket"),
         ("home", '"/data"', "without quotation marks around it"),
-        ("catalog", "a\0b", "without control characters"),
+        ("catalog", "a\0b", "control characters"),
         ("image_store", "ima\nges", "a directory, or a bucket such as s3://bucket/prefix"),
         ("image_store", "'images'", "a directory, or a bucket such as s3://bucket/prefix"),
         ("image_store", "s3://bucket?x=1", "a directory, or a bucket such as s3://bucket/prefix"),
@@ -252,7 +254,7 @@ def test_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.load({"home": "~/data"}, {}).data_dir() == tmp_path / "data"
     default = Settings().data_dir()
     assert default.name == "daguerre" and default.is_absolute() and not default.exists()
-    assert Settings.load({"home": "~nobody-of-this-name/x"}, {}).home is not None
+    assert Settings.load({"image_store": "~/x"}, {}).image_store == str(tmp_path / "x")
 
 
 def test_settings_are_frozen() -> None:

@@ -7,6 +7,7 @@ a runtime.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -166,7 +167,7 @@ def resolve(settings: Settings, catalog: Catalog) -> Settings:
     from daguerre.engine.workers.cpu_affinity import threads_per_worker
 
     num_threads = threads_per_worker(settings.workers, settings.threads_per_worker)
-    file = catalog.file if catalog.file.exists() else None
+    file = catalog.file if os.path.exists(catalog.file) else None
     return replace(settings, catalog=file, threads_per_worker=num_threads)
 
 

@@ -10,7 +10,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -82,22 +82,33 @@ text = Validator("text", lambda value: isinstance(value, str))
 _PATH = re.compile(r"""(?!".*"$|'.*'$)[^\x00-\x1f\x7f]+""")  # `docker --env-file` keeps quotes
 
 
+def _expand_user(text: str) -> str:
+    """The path with a home directory instead of ~. Raises `ValueError` for an unknown user."""
+    expanded = os.path.expanduser(text)
+    if expanded.startswith("~"):
+        raise ValueError(text)
+    return expanded
+
+
 def _path(text: str) -> Path:
     if not _PATH.fullmatch(text):
         raise ValueError(text)
-    return Path(os.path.expanduser(text))  # `Path.expanduser` raises for an unknown user
+    return Path(_expand_user(text))
 
 
 path = Validator(
-    "a path, without quotation marks around it and without control characters",
+    "a path, without quotation marks around it, control characters, and the ~ of an unknown user",
     lambda value: isinstance(value, Path),
     _path,
 )
 host = pattern(r"[^\s/]+", "a host name or an IP address, such as 127.0.0.1 or 0.0.0.0")
 secret = pattern(r"(?s:.{32,})?", "at least 32 characters long")
-directory_or_bucket = pattern(
-    rf"s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/[^\s?#]*)?|(?!.*://)({_PATH.pattern})?",
-    "a directory, or a bucket such as s3://bucket/prefix",
+directory_or_bucket = replace(
+    pattern(
+        rf"s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/[^\s?#]*)?|(?!.*://)({_PATH.pattern})?",
+        "a directory, or a bucket such as s3://bucket/prefix",
+    ),
+    convert=_expand_user,
 )
 
 

@@ -79,3 +79,27 @@ def test_damaged_file(tmp_path: Path, content: str) -> None:
     (tmp_path / credentials.FILE_NAME).write_text(content)
     with pytest.raises(SettingsError, match="is damaged; delete it"):
         credentials.read(tmp_path)
+
+
+def test_file_in_another_encoding(tmp_path: Path) -> None:
+    """A file that is not UTF-8 is damaged, too."""
+    (tmp_path / credentials.FILE_NAME).write_bytes(b'{"\xe9": {}}')
+    with pytest.raises(SettingsError, match="is damaged; delete it"):
+        credentials.read(tmp_path)
+
+
+def test_file_that_an_editor_saved(tmp_path: Path) -> None:
+    """A byte order mark and carriage returns, also in a value, do not count."""
+    entry = '{"A": {"url": "http://x", "key": "inf-1\\r", "model": "m\\r"}}'
+    (tmp_path / credentials.FILE_NAME).write_bytes(f"\ufeff{entry}\r\n".encode())
+    assert credentials.read(tmp_path) == {
+        "A": credentials.ResourceCredentials("http://x", "inf-1", "m")
+    }
+
+
+def test_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """The error for a directory names it once, without the number of the error."""
+    (tmp_path / credentials.FILE_NAME).mkdir()
+    message = f"^cannot read {tmp_path}/credentials.json: Is a directory$"
+    with pytest.raises(SettingsError, match=message):
+        credentials.read(tmp_path)

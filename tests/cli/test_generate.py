@@ -93,7 +93,7 @@ def test_generate_random_seed(run: Callable[..., str], engine: FakeEngine) -> No
         (["-o", "x.webp"], "the suffix of x.webp is none of .png, .jpg, .jpeg"),
         (["-o", "nowhere/x.png"], "the directory nowhere does not exist"),
         (["-o", "."], ". is a directory"),
-        (["-o", ""], "the empty name is a directory"),
+        (["-o", ""], "the name of the file is empty"),
         (["-o", "x" * 300 + ".png"], "cannot be a file: File name too long"),
         (["-o", "loop.png"], "cannot be a file: Symlink loop"),
     ],
@@ -206,7 +206,8 @@ def test_generate_on_a_full_disk(fails: Callable[..., str], engine: FakeEngine) 
     """A failed write keeps the previous file and leaves no partial file."""
     Path("x.png").write_bytes(b"previous")
     with full_disk():
-        assert "cannot write x.png" in fails("generate", "a fox", "-o", "x.png")
+        error = fails("generate", "a fox", "-o", "x.png", status=main.EXIT_FAILURE)
+    assert error == "daguerre: cannot read or write x.png: File too large"
     assert Path("x.png").read_bytes() == b"previous"
     assert [path.name for path in Path().iterdir()] == ["x.png"]
 

@@ -50,7 +50,12 @@ def test_no_command_prints_help(run: Callable[..., str]) -> None:
         ("serve --prt 1", "'--port'"),
         ("sreve", "'serve'"),
         ("serve --port 99999", "--port is '99999'; it must be an integer from 0 to 65535"),
-        ("serve --port", "requires an argument"),
+        ("serve --port", "requires an argument; see 'daguerre serve --help'"),
+        ("models create --as", "requires an argument; see 'daguerre models create --help'"),
+        ("--nonsense", "see 'daguerre --help'"),
+        ("serve --image-store ~nobody-of-this-name/x", "--image-store is '~nobody-of"),
+        ("serve --home " + "x" * 300, "cannot use the data directory xxx"),
+        ("config --database-url sqlite:////nowhere/x.db", "with --database-url, or with --home"),
         ("generate", "give either a PROMPT or a file of prompts with --prompts"),
         ("generate fox", "give a file to write with -o"),
         ("generate fox -o x.png --seed red", 'seed is "red"; it must be an integer'),
@@ -72,6 +77,12 @@ def test_usage_error_is_one_line(fails: Callable[..., str], arguments: str, mess
     assert message in fails(*arguments.split())
 
 
+@pytest.mark.parametrize("command", ["models info", "models create fox --as", "generate -o"])
+def test_long_value_is_shortened(fails: Callable[..., str], command: str) -> None:
+    """The error for a long argument remains readable."""
+    assert len(fails(*command.split(), "x" * 100_000)) < 700
+
+
 def test_bad_variable_is_one_line(
     fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +98,12 @@ def test_unusable_home_is_one_line(fails: Callable[..., str], tmp_path: Path) ->
     for command in ("serve", "config", "models list", "models info X"):
         error = fails(*command.split(), "--home", str(file))
         assert f"cannot use the data directory {file}" in error and "--home" in error
+
+
+def test_unusable_database_file_is_named(fails: Callable[..., str], home: Path) -> None:
+    """The error names a file in the data directory that cannot be used, not only the directory."""
+    (home / "daguerre.db").mkdir(parents=True)
+    assert f"cannot use the file {home}/daguerre.db: Is a directory" in fails("config")
 
 
 @pytest.mark.parametrize("command", ["--help", "config", "models list", "info"])

@@ -187,6 +187,7 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ("", "names no model"),
         ("models = 3", "names no model"),
         ("[models", "is not TOML"),
+        pytest.param("models = " + "[" * 100_000, "is nested too deeply", id="nested"),
         ("[model.x]", "unknown key 'model'; did you mean 'models'?"),
         ("models.x = 3", "models.x is 3; it must be a table"),
         ("[models.x]", "source is missing; it must be one of embedded, diffusers"),
@@ -314,6 +315,15 @@ def test_error_message(settings: Settings, text: str, expected: str) -> None:
         text = f'[models.x]\nsource = "diffusers"\npath = "x"\n{text}'
     message = refusal(write(settings, text))
     assert expected in message and str(settings.data_dir() / catalog.FILE_NAME) in message
+
+
+def test_file_of_a_windows_editor(settings: Settings) -> None:
+    """A byte order mark and carriage returns are allowed; UTF-16 is named."""
+    text = '\ufeff[models."a"]\r\nsource = "embedded"\r\n'
+    write(settings, text)
+    assert list(factory.read_catalog(settings).models) == ["a"]
+    (settings.data_dir() / catalog.FILE_NAME).write_bytes(text.encode("utf-16"))
+    assert "is not UTF-8 from byte 0; save it as UTF-8" in refusal(settings)
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_broken_connections_are_replaced(postgresql: Cluster) -> None:
         ("nosuch://user:hunter2@host/name", "no driver for the database nosuch"),
         ("postgresql://user:hunter2@host:port/name", "must look like"),
         ("postgresql://user:x@hunter2@host/name", "write it as %40"),
-        ("sqlite:////dev/null/folder/file.db", "data directory /dev/null/folder"),
+        ("sqlite:////dev/null/folder/file.db", "file /dev/null/folder/file.db"),
     ],
 )
 def test_bad_database_url(tmp_path: Path, url: str, message: str) -> None:

@@ -47,12 +47,13 @@ def read(directory: Path) -> Credentials:
     """Returns an empty dict if there is no file."""
     path = directory / FILE_NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot read {path}: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror or error}") from None
     try:
+        text = data.decode("utf-8-sig")  # editors on Windows add the mark and carriage returns
         return {alias: _parse(entry) for alias, entry in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise SettingsError(
@@ -61,9 +62,8 @@ def read(directory: Path) -> Credentials:
 
 
 def _parse(entry: dict[str, str]) -> ResourceCredentials:
-    if not all(isinstance(value, str) for value in entry.values()):
-        raise TypeError(f"{entry} has a value that is not a string")
-    return ResourceCredentials(**entry)
+    """Values without white space at both ends, such as the carriage return of an edited file."""
+    return ResourceCredentials(**{name: str.strip(value) for name, value in entry.items()})
 
 
 @contextmanager

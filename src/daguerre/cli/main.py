@@ -23,6 +23,7 @@ from daguerre.errors import DaguerreError, InvalidRequestError, SettingsError
 from daguerre.version import __version__
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_SIGINT = 1, 2, 130
+_MAX_WORD_CHARS = 300
 
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = program.main(arguments or ["--help"], prog_name="daguerre", standalone_mode=False)
         sys.stdout.flush()  # while a failure can still be reported
     except click.ClickException as error:
-        return _fail(_with_hint(error), EXIT_USAGE)
+        hint = f"see '{_command_path(arguments)} --help'"
+        return _fail(f"{error.format_message().rstrip('.')}; {hint}", EXIT_USAGE)
     except (InvalidRequestError, SettingsError) as error:
         return _fail(error.message, EXIT_USAGE)
     except DaguerreError as error:
@@ -60,8 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         streams.discard_stdout()
         return EXIT_FAILURE
     except OSError as error:
+        if error.filename is None:
+            streams.discard_stdout()
         where = error.filename or "the output"
-        streams.discard_stdout()
         reason = error.strerror or error
         return _fail(f"cannot read or write {where}: {reason}", EXIT_FAILURE)
     return status if isinstance(status, int) else 0
@@ -69,11 +72,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fail(message: str, status: int) -> int:
     with suppress(OSError):  # stderr is full or not writable; the status tells
-        click.echo(f"daguerre: {' '.join(message.split())}", err=True)
+        click.echo(f"daguerre: {' '.join(map(_shorten, message.split()))}", err=True)
     return status
 
 
-def _with_hint(error: click.ClickException) -> str:
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    path = context.command_path if context else "daguerre"
-    return f"{error.format_message().rstrip('.')}; see '{path} --help'"
+def _shorten(word: str) -> str:
+    """Only the ends of a word that is too long to be read, such as a value of the user."""
+    return word if len(word) <= _MAX_WORD_CHARS else f"{word[:80]}...{word[-80:]}"
+
+
+def _command_path(arguments: Sequence[str]) -> str:
+    """The names of the program and of the command that `arguments` begin with."""
+    command: click.Command | None = program
+    path = ["daguerre"]
+    for name in arguments:
+        command = command.commands.get(name) if isinstance(command, click.Group) else None
+        if command is None:
+            break
+        path.append(name)
+    return " ".join(path)

@@ -23,6 +23,8 @@ def check(output: str) -> None:
         if streams.is_stdout_closed():
             raise SettingsError("standard output is closed; give a file")
         return
+    if not output:
+        raise SettingsError("the name of the file is empty; give another one")
     path, directory = Path(output), Path(output).parent
     try:
         path.resolve()
@@ -38,7 +40,7 @@ def check(output: str) -> None:
             f"the directory {directory} does not exist; create it, or give another file"
         )
     if path.is_dir():
-        raise SettingsError(f"{output or 'the empty name'} is a directory; give a file")
+        raise SettingsError(f"{output} is a directory; give a file")
     if path.exists() and not os.access(path, os.W_OK):
         raise SettingsError(f"{output} is not writable; give another file")
     if not _is_device(path) and not os.access(directory, os.W_OK):
@@ -64,6 +66,7 @@ def make_directory(output: str) -> Path:
 
 
 def write(output: str, file: bytes) -> None:
+    """Raises `OSError` with the name of the file."""
     if output == STDOUT:
         sys.stdout.buffer.write(file)
         sys.stdout.buffer.flush()
@@ -74,7 +77,7 @@ def write(output: str, file: bytes) -> None:
         else:
             _replace(Path(output).resolve(), file)  # resolved, so that a link stays a link
     except OSError as error:
-        raise SettingsError(f"cannot write {output}: {_reason(error)}") from None
+        raise OSError(error.errno, error.strerror, output) from None
 
 
 def _reason(error: Exception) -> object:

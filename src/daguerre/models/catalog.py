@@ -139,11 +139,17 @@ def read(file: Path | None, data_dir: Path) -> Catalog:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"cannot read the catalog {file}: {error.strerror or error}") from None
-    except ValueError as error:  # not UTF-8, or not TOML
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"the catalog {file} is not UTF-8 from byte {error.start}; save it as UTF-8"
+        ) from None
+    except ValueError as error:
         raise SettingsError(f"the catalog {file} is not TOML: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"the catalog {file} is nested too deeply; no key is nested") from None
 
 
 _NAME = Validator(

@@ -23,11 +23,12 @@ else:
     import fcntl
 
 
-def prepare(
-    directory: Path, what: str = "data directory", option: str = "--home or DAGUERRE_HOME"
-) -> Path:
+_OPTION = "--home or DAGUERRE_HOME"
+
+
+def prepare(directory: Path, what: str = "data directory", option: str = _OPTION) -> Path:
     """Creates the directory if it is missing, and makes it readable by its owner only."""
-    with _translate_os_errors(directory, what, option):
+    with _translate_os_errors(f"the {what} {directory}", option):
         directory.parent.mkdir(parents=True, exist_ok=True)
         directory.mkdir(mode=0o700, exist_ok=True)
         if not _is_shared(directory):
@@ -39,7 +40,7 @@ def prepare(
 
 def make_private(path: Path) -> None:
     """Creates the file if it is missing, and sets its mode to 0600."""
-    with _translate_os_errors(path.parent):
+    with _translate_os_errors(f"the file {path}"):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         if stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o600:
             path.chmod(0o600)
@@ -48,7 +49,7 @@ def make_private(path: Path) -> None:
 
 def write_private(path: Path, text: str) -> None:
     """Replaces the file atomically: a reader sees the old text or the new text."""
-    with _translate_os_errors(path.parent):
+    with _translate_os_errors(f"the file {path}"):
         # mkstemp creates the file with mode 0600, and the rename keeps it.
         descriptor, temporary = tempfile.mkstemp(prefix=path.name + ".", dir=path.parent)
         try:
@@ -63,16 +64,16 @@ def write_private(path: Path, text: str) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+def locked(path: Path, *, wait: bool = True, option: str = _OPTION) -> Iterator[bool]:
     """Holds the lock of `path` until the block or the process ends.
 
     Without `wait`, yields False at once if another process holds it. The lock is an empty file next
     to `path`, which stays, since the directory may be another user's.
     """
-    with _translate_os_errors(path.parent):
+    with _translate_os_errors(f"the file {path}", option):
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        with _translate_os_errors(path.parent):
+        with _translate_os_errors(f"the file {path}", option):
             is_locked = _lock(descriptor, wait)
         yield is_locked
     finally:
@@ -107,14 +108,12 @@ def _is_shared(directory: Path) -> bool:
 
 
 @contextmanager
-def _translate_os_errors(
-    directory: Path, what: str = "data directory", option: str = "--home or DAGUERRE_HOME"
-) -> Iterator[None]:
+def _translate_os_errors(what: str, option: str = _OPTION) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         is_file = isinstance(error, FileExistsError)
         reason = "it is not a directory" if is_file else error.strerror or str(error)
         raise SettingsError(
-            f"cannot use the {what} {directory}: {reason}; set a writable directory with {option}"
+            f"cannot use {what}: {reason}; set a writable directory with {option}"
         ) from error

@@ -146,7 +146,8 @@ def _prepare(engine: Engine, url: URL) -> None:
     """Migrates the schema, under a lock that excludes other processes from a new file."""
     has_file = engine.dialect.name == "sqlite" and url.database not in (None, "", ":memory:")
     file = Path(str(url.database))
-    with data_dir.locked(file) if has_file else nullcontext():
+    option = "--database-url, or with --home"
+    with data_dir.locked(file, option=option) if has_file else nullcontext():
         if has_file:
             data_dir.make_private(file)
             for companion in (Path(f"{file}-wal"), Path(f"{file}-shm")):

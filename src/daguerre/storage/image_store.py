@@ -144,7 +144,7 @@ class ImageStore:
 
     @property
     def _directory(self) -> Path | None:
-        return None if self._location.startswith("s3://") else Path(self._location).expanduser()
+        return None if self._location.startswith("s3://") else Path(self._location)
 
     async def _open(self) -> LocalStore | S3Store:
         if self._objects is None:
