@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, Field
 from daguerre.errors import InvalidRequestError
 from daguerre.params import MAX_SEED, SIZES, ImageParams
 from daguerre.protocol.parsing import describe_constraint, field_schemas, parse_request
+from daguerre.protocol.request import ADVICE
 
 LEAST: dict[str, Any] = {"model": "stable-image-ultra", "prompt": "a red fox", "seed": 1}
 DEFAULT = ImageParams(model="stable-image-ultra", prompt="a red fox", seed=1)
@@ -204,6 +206,86 @@ def test_unknown_name(name: str, near: str | None) -> None:
     if near:
         assert error.message == f"unknown parameter '{name}'; did you mean '{near}'?"
     assert len(error.message) < 200
+
+
+IGNORE = ". To ignore unknown parameters, send allow_ignored_params: true"
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("width", "use size or aspect_ratio"),
+        ("imageSize", "use size or aspect_ratio"),
+        ("steps", "each model has its own"),
+        ("num-inference-steps", "each model has its own"),
+        ("cfgScale", "each model has its own"),
+        ("guidance_scale", "each model has its own"),
+        ("num_images", "a response has one image"),
+        ("image", "images are made from text only"),
+        ("format", "use output_format"),
+    ],
+)
+def test_parameter_of_other_servers(name: str, advice: str) -> None:
+    """A parameter that other servers have is an error with advice."""
+    message = error_of({**LEAST, name: 1}).message
+    assert message == f"unknown parameter '{name}'; {advice}{IGNORE}"
+
+
+def test_how_to_ignore_is_said_once() -> None:
+    """The way to ignore parameters follows all of them, unless each is a typo."""
+    message = error_of({**LEAST, "width": 1, "zzz": 1, "promt": "x"}).message
+    assert message.count("allow_ignored_params") == 1 and message.endswith(IGNORE)
+    assert "allow_ignored_params" not in error_of({**LEAST, "promt": "x", "sed": 1}).message
+
+
+def test_advice_is_for_unknown_parameters() -> None:
+    """No field of a request has advice for its absence, and all advice names fields."""
+    assert not set(ADVICE) & set(field_schemas())
+    for advice in ADVICE.values():
+        named = re.findall(r"[a-z]+(?:_[a-z]+)+", advice)
+        assert set(named) <= set(field_schemas())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "near"),
+    [
+        ("output_format", "jpg", "jpeg"),
+        ("output_format", "JPEG", "jpeg"),
+        ("output_format", "image/jpg", "jpeg"),
+        ("output_format", "image/png", "png"),
+        ("output_format", ".png", "png"),
+        ("output_format", "webp", None),
+        ("size", "1024×1024", "1024x1024"),
+        ("size", "1344*768", "1344x768"),
+        ("size", "768 X 1344", "768x1344"),
+        ("size", "512x512", "1024x1024"),
+        ("size", "1536x1024", "1216x832"),
+        ("size", "1024x1792", "768x1344"),
+        ("size", "512", "1024x1024"),
+        ("size", "0x512", None),
+        ("size", "1x2x3", None),
+        ("size", "large", None),
+        ("size", "9" * 50, None),
+        ("size", 1024, None),
+        ("aspect_ratio", "16x9", "16:9"),
+        ("aspect_ratio", "1/1", "1:1"),
+        ("aspect_ratio", "square", None),
+        ("quality", "High", "high"),
+    ],
+)
+def test_unknown_value(name: str, value: object, near: str | None) -> None:
+    """The error of a value that is not in a list suggests the one that is meant."""
+    message = error_of({**LEAST, name: value}).message
+    assert message.endswith(f"; did you mean '{near}'?") == (near is not None)
+    assert ("did you mean" in message) == (near is not None)
+
+
+def test_invalid_seed() -> None:
+    """The error of a seed says how to get a random one, for which others use -1."""
+    message = error_of({**LEAST, "seed": -1}).message
+    assert message == (
+        "seed is -1; it must be an integer from 0 to 4294967295 (0, or no seed, draws a random one)"
+    )
 
 
 def test_all_errors_at_once() -> None:

@@ -85,6 +85,19 @@ def test_normalized_path(
 
 
 @pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/images/edits", "/images/variations/", "/v1/chat/completions", "/v1/embeddings"),
+        *("/v1/audio/speech", "/sdapi/v1/txt2img", "/api/generate"),
+    ],
+)
+def test_path_of_another_api(server: RunningServer, path: str) -> None:
+    """The error for a path of a known API that is not served says what is."""
+    message = error_of(server.client.post(path))["message"]
+    assert message.endswith(f"; this server only generates images, with POST {PATH}")
+
+
+@pytest.mark.parametrize(
     ("path", "same"),
     [("/health", "/healthz"), ("/v1/models/", "/v1/models"), ("//models//", "/models")],
 )

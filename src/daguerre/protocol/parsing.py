@@ -6,14 +6,18 @@ Messages describe a constraint from the JSON schema of the field, so they match 
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
 from daguerre.errors import InvalidRequestError
+from daguerre.params import SIZES
 from daguerre.protocol.messages import quote_for_message
 from daguerre.protocol.request import (
+    ADVICE,
     AUTO,
     PATTERN_DESCRIPTIONS,
     RATIO_OF_SIZE,
@@ -22,7 +26,7 @@ from daguerre.protocol.request import (
     URL_FORMAT,
     ImageGenerationRequest,
 )
-from daguerre.validation import suggestion
+from daguerre.validation import MAX_SUGGESTION_CHARS, suggestion
 
 MAX_REPORTED_ERRORS = 20
 MAX_PARAM_CHARS = 100
@@ -72,7 +76,13 @@ def _describe_range(schema: Mapping[str, Any]) -> str:
     return kind if high is None else f"{kind} of at most {high:.15g}"
 
 
+def _normalized(name: str) -> str:
+    """The same for snake_case, kebab-case and camelCase."""
+    return re.sub("[_-]", "", name[:MAX_PARAM_CHARS].lower())
+
+
 _SCHEMAS = field_schemas()
+_ADVICE = {_normalized(name): advice for name, advice in ADVICE.items()}
 _REQUIRED = {
     name for name, field in ImageGenerationRequest.model_fields.items() if field.is_required()
 }
@@ -102,21 +112,49 @@ def parse_request(body: Mapping[str, object]) -> ImageGenerationRequest:
 
 
 def _invalid_request(errors: list[FieldError], unknown: list[str]) -> InvalidRequestError:
-    reported = errors + [
-        FieldError(name, f"unknown parameter {_quote_name(name)}{suggestion(name, _SCHEMAS)}")
-        for name in unknown[:MAX_REPORTED_ERRORS]
-    ]
+    reported = errors + [_unknown_field(name) for name in unknown[:MAX_REPORTED_ERRORS]]
     reported = reported[:MAX_REPORTED_ERRORS]
     message = ". ".join(error.message for error in reported)
     if num_unreported := len(errors) + len(unknown) - len(reported):
         message += f". And {num_unreported} more"
+    if unknown and not all(suggestion(name, _SCHEMAS) for name in unknown[:MAX_REPORTED_ERRORS]):
+        message += ". To ignore unknown parameters, send allow_ignored_params: true"
     return InvalidRequestError(message, param=reported[0].param[:MAX_PARAM_CHARS])
+
+
+def _unknown_field(name: str) -> FieldError:
+    advice = _ADVICE.get(_normalized(name))
+    hint = f"; {advice}" if advice else suggestion(name, _SCHEMAS)
+    return FieldError(name, f"unknown parameter {_quote_name(name)}{hint}")
 
 
 def _field_message(name: str, fields: Mapping[str, object]) -> str:
     value = f"is {quote_for_message(fields[name])}" if name in fields else "is missing"
     reason = f" ({REASONS[name]})" if name in REASONS else ""
-    return f"{name} {value}; it must be {describe_constraint(_SCHEMAS[name])}{reason}"
+    near = _near_value(name, fields.get(name))
+    return f"{name} {value}; it must be {describe_constraint(_SCHEMAS[name])}{reason}{near}"
+
+
+def _near_value(name: str, value: object) -> str:
+    """A suggestion for a value that is not one of the allowed ones, or an empty string."""
+    allowed = _SCHEMAS[name].get("enum", ())
+    if not isinstance(value, str) or len(value) > MAX_SUGGESTION_CHARS:
+        return ""
+    if name == "size":
+        return _near_size(value)
+    if name == "aspect_ratio":
+        value = re.sub("[^0-9]+", ":", value)
+    return suggestion(value.removeprefix("image/"), allowed)
+
+
+def _near_size(value: str) -> str:
+    """Suggests the size whose shape is nearest; one number is the side of a square."""
+    numbers = [int(digits) for digits in re.findall("[0-9]+", value)]
+    if not 1 <= len(numbers) <= 2 or not all(numbers):
+        return ""
+    shape = math.log(numbers[0] / numbers[-1])
+    near = min(SIZES.values(), key=lambda size: abs(math.log(size[0] / size[1]) - shape))
+    return f"; did you mean '{near[0]}x{near[1]}'?"
 
 
 def _quote_name(name: str) -> str:

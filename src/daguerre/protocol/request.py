@@ -44,6 +44,23 @@ PATTERN_DESCRIPTIONS = {
 REASONS = {
     "n": "a response contains one image; send one request for each image",
     "background": "images are opaque",
+    "seed": "0, or no seed, draws a random one",
+}
+_SIZE = "use size or aspect_ratio"
+_FIXED = "each model has its own"
+_ONE = "a response has one image"
+_TEXT = "images are made from text only"
+# Advice for parameters of other servers, in the error message of an unknown parameter.
+ADVICE = {
+    **dict.fromkeys(("width", "height", "image_size", "resolution", "dimensions"), _SIZE),
+    **dict.fromkeys(("steps", "num_inference_steps", "num_steps", "inference_steps"), _FIXED),
+    **dict.fromkeys(("cfg_scale", "guidance_scale", "true_cfg_scale", "guidance", "cfg"), _FIXED),
+    **dict.fromkeys(("sampler", "sampler_name", "scheduler", "clip_skip", "strength"), _FIXED),
+    **dict.fromkeys(("num_images", "num_images_per_prompt", "num_outputs", "batch_size"), _ONE),
+    **dict.fromkeys(("image", "images", "init_image", "mask", "mask_image"), _TEXT),
+    **dict.fromkeys(("format", "image_format"), "use output_format"),
+    **dict.fromkeys(("ratio", "ar"), "use aspect_ratio"),
+    "random_seed": "use seed",
 }
 
 

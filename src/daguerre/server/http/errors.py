@@ -31,6 +31,11 @@ from daguerre.server.http.logs import ThrottledLogger
 from daguerre.validation import suggestion
 
 LOADING_RETRY_AFTER_S = 5
+_OTHER_API = re.compile(
+    r"(/v1)?/(images/(edits|variations)|(chat/)?completions|responses|embeddings|moderations"
+    r"|audio/\w+|videos|messages)|/sdapi/.*|/api/(generate|chat|tags)"
+)
+_ONLY_IMAGES = "; this server only generates images, with POST /v1/images/generations"
 MAX_REASON_CHARS = 120
 
 logger = logging.getLogger(__name__)
@@ -105,6 +110,7 @@ def unrouted_response(request: Request, error: HTTPException, paths: Collection[
         message = f"{request.method[:20]} is not allowed on {quoted}; allowed: {methods}"
         return error_response(MethodNotAllowedError(message), {"Allow": methods})
     if error.status_code == 404:
-        message = f"the path {quoted} does not exist{suggestion(path, paths)}"
+        hint = _ONLY_IMAGES if _OTHER_API.fullmatch(path) else suggestion(path, paths)
+        message = f"the path {quoted} does not exist{hint}"
         return error_response(NotFoundError(message))
     return error_response(InvalidRequestError(error.detail))
