@@ -38,6 +38,7 @@ def folder(tmp_path: Path) -> Path:
     for name in INDEX.keys() - {"_class_name"}:
         (folder / name).mkdir(parents=True)
         (folder / name / "config.json").write_text("{}")
+    (folder / "scheduler" / "scheduler_config.json").write_text("{}")
     for name in ("unet", "vae", "text_encoder", "safety_checker"):
         (folder / name / "model.safetensors").write_bytes(WEIGHTS)
     (folder / "model_index.json").write_text(json.dumps(INDEX))
@@ -135,6 +136,14 @@ PART = "unet/model-00001-of-00002.safetensors"
             store_quantized(quant_method="quanto"),
             "unet/config.json",
             "quantized by quanto, which is not installed; run: pip install optimum-quanto",
+        ),
+        (
+            put(
+                "model_index.json",
+                json.dumps({**INDEX, "scheduler": ["diffusers", "DPMSolverSDEScheduler"]}).encode(),
+            ),
+            "scheduler/scheduler_config.json",
+            "the noise of DPMSolverSDEScheduler does not depend on the request's seed; use DPM",
         ),
         (store_quantized(load_in_4bit=True), "unet/config.json", "pip install bitsandbytes"),
     ],

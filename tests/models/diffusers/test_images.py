@@ -158,6 +158,23 @@ def test_optional_encoder(tmp_path: Path) -> None:
     assert "77" in str(failure(bench.run([replace(request, prompt=LONG)])[0][-1]))
 
 
+@pytest.mark.parametrize(
+    ("sampler", "config"),
+    [("LMSDiscreteScheduler", {}), ("EulerDiscreteScheduler", {"use_beta_sigmas": True})],
+)
+def test_samplers_that_need_scipy(sampler: str, config: dict[str, Any], tmp_path: Path) -> None:
+    """The extra installs it, and the images are the stock pipeline's."""
+    pytest.importorskip("scipy")
+    import diffusers
+
+    from . import tiny
+
+    scheduler = getattr(diffusers, sampler)(**config)
+    folder = tiny.stable_diffusion(tmp_path / "sd", scheduler=scheduler)
+    bench, request = Bench(folder), Request("a red fox on the snow")
+    assert bench.images([request]) == stock_images(folder, bench, [request])
+
+
 def test_progress(folder_of: Callable[[str], Path]) -> None:
     """Progress counts from 1 to the number of the sampler's timesteps."""
     for family, total in (("stable-diffusion", 5), ("flux", 4), ("qwen-image", 4)):

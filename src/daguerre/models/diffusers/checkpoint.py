@@ -20,10 +20,11 @@ from daguerre.models.diffusers.families import FAMILIES, find_family
 from daguerre.models.diffusers.family import Family
 
 INDEX = "model_index.json"
-DECODER = "vae"
+DECODER, SAMPLER = "vae", "scheduler"
 _LIBRARIES = ("diffusers", "transformers")
 # The one class that an index names by a module of diffusers' pipelines.
 _SAFETY_CHECKER = ("stable_diffusion", "StableDiffusionSafetyChecker")
+_UNSEEDED_SAMPLER = "DPMSolverSDEScheduler"
 _SINGLE_FILES = (WEIGHTS, ".ckpt", ".gguf")
 _CONVERT = (
     "convert a single-file checkpoint with diffusers: from_single_file(FILE).save_pretrained(DIR)"
@@ -133,6 +134,7 @@ class _Reader:
         self._expect_class(DECODER, family.decoder_class)
         family = find_family(index, read_json(folder / family.denoiser / "config.json"))
         self._expect_components(family)
+        self._check_sampler(folder / SAMPLER)
         for name in family.guiders:
             if name in self._components:
                 self._expect_guider(name, family.guider_class)
@@ -185,11 +187,21 @@ class _Reader:
         optional = family.optional_text_encoders - self._components.keys()
         encoders = [name for name in family.text_encoders if name not in optional]
         tokenizers = [name.replace("text_encoder", "tokenizer") for name in encoders]
-        required = {*encoders, *tokenizers, *family.guiders[:1], "scheduler"}
+        required = {*encoders, *tokenizers, *family.guiders[:1], SAMPLER}
         missing = sorted(required - self._components.keys())
         if missing:
             raise SettingsError(
                 f"{self._index_file} has no {', '.join(missing)}, which {family.pipeline} needs"
+            )
+
+    def _check_sampler(self, component: Path) -> None:
+        """Else it would ask for the package torchsde, and be refused with it, too."""
+        file = component / "scheduler_config.json"
+        is_unseeded = self._components[SAMPLER][1] == _UNSEEDED_SAMPLER
+        if is_unseeded and read_json(file).get("noise_sampler_seed") is None:
+            raise SettingsError(
+                f"{file}: the noise of {_UNSEEDED_SAMPLER} does not depend on the request's seed;"
+                " use DPMSolverMultistepScheduler with algorithm_type sde-dpmsolver++"
             )
 
     def _expect_guider(self, name: str, class_name: str) -> None:

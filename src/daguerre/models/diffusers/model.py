@@ -33,7 +33,7 @@ from daguerre.errors import (
     one_line,
 )
 from daguerre.models.diffusers import caches, dry_run, memory_probe
-from daguerre.models.diffusers.checkpoint import DECODER
+from daguerre.models.diffusers.checkpoint import DECODER, SAMPLER
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.params import BatchingMode, ImageParams, ModelInfo
 
@@ -148,7 +148,7 @@ class DiffusersModel:
                 f"model {self._id!r}: cache.method is {cache.method!r}, which"
                 f" {self.family.pipeline} does not support; supported: {supported}"
             )
-        _, sampler = self._loaded.checkpoint.components["scheduler"]
+        _, sampler = self._loaded.checkpoint.components[SAMPLER]
         makes_two_calls = any(name in sampler for name in _TWO_CALL_SAMPLERS)
         num_calls = 2 * self.steps - 1 if makes_two_calls else self.steps
         caches.check_steps(f"model {self._id!r}, cache", cache, num_calls)
