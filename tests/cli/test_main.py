@@ -7,6 +7,7 @@ import pwd
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -36,6 +37,15 @@ def test_help(run: Callable[..., str], path: str, command: click.Command) -> Non
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help and parameter.opts[-1] in printed
+
+
+def test_defaults_are_shown(run: Callable[..., str]) -> None:
+    """The help names the default of every setting that has one."""
+    printed = " ".join(run("serve", "--help").split())
+    for setting in fields(Settings):
+        if setting.default not in (None, ""):
+            assert f"default: {setting.default};" in printed, setting.name
+    assert "default: 127.0.0.1; DAGUERRE_HOST" in printed
 
 
 def test_no_command_prints_help(run: Callable[..., str]) -> None:

@@ -51,7 +51,6 @@ def _option(setting: Field[Any]) -> Callable[[Command], Command]:
 
 
 def _help(setting: Field[Any]) -> str:
-    notes = [environment.variable(setting.name)]
-    if allowed := setting.metadata["validator"].allowed:
-        notes = [f"default: {setting.default}", allowed, *notes]
-    return f"{setting.metadata['help']}  [{'; '.join(notes)}]"
+    default = "" if setting.default in (None, "") else f"default: {setting.default}"
+    notes = (default, setting.metadata["validator"].allowed, environment.variable(setting.name))
+    return f"{setting.metadata['help']}  [{'; '.join(filter(None, notes))}]"

@@ -45,7 +45,11 @@ def models(context: click.Context) -> None:
 )
 @settings_flags("home", "catalog", "database_url", "public_url")
 def create(settings: Settings, model: str, alias: str, requests_per_minute: int | None) -> None:
-    """Create a resource of MODEL with its own key."""
+    """Create a resource of MODEL with its own key.
+
+    `daguerre models list` shows the models. ALIAS has letters, digits and underscores, and is the
+    prefix of the variables that `daguerre config` prints.
+    """
     from daguerre.cli import provisioning
     from daguerre.factory import read_catalog
 
