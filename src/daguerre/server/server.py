@@ -31,6 +31,7 @@ from daguerre.server.app import create_app
 from daguerre.server.http import logs
 from daguerre.server.http.connection_limiter import ConnectionLimiter, clamp_to_open_file_limit
 from daguerre.server.http.h11_protocol import READ_CHUNK_BYTES, HttpProtocol
+from daguerre.server.http.listener import Listener
 from daguerre.server.http.parse_queue import ParseQueue
 from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.storage.resources import ResourceStore
@@ -39,10 +40,6 @@ from daguerre.version import __version__
 # Longer than the idle timeout of clients and proxies, so that they close first. Otherwise they
 # could send a request into a closing connection.
 KEEP_ALIVE_S = 75
-# Connections that wait in the kernel, and connections accepted per turn of the event loop. Each
-# accepted connection uses a file before the limiter counts it, so bursts must not be accepted at
-# once.
-_BACKLOG, _ACCEPTED_PER_TURN = 2048, 2
 # From the second signal to the end of the process.
 _FORCED_EXIT_S = 1.0
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -66,7 +63,7 @@ class Server(uvicorn.Server):
         one_time_login: OneTimeLogin | None = None,
     ) -> None:
         logs.configure(settings.log_level, settings.log_format)
-        protocol = _protocol(settings)
+        self._protocol = _protocol(settings)
         self.socket = bind_socket(settings.host, settings.port)
         self.settings = replace(settings, port=self.socket.getsockname()[1])
         self._engine, self._on_ready = engine, on_ready
@@ -74,6 +71,7 @@ class Server(uvicorn.Server):
         self._exit_signal: signal.Signals | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # while connections are accepted
         self._draining: asyncio.Task[None] | None = None
+        self._listener: Listener | None = None
         try:
             app = create_app(self.settings, engine, resources, one_time_login)
         except SettingsError:
@@ -82,7 +80,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=protocol,
+                http=self._protocol,
                 loop="asyncio",  # the same everywhere, like h11
                 ws="none",
                 lifespan="on",
@@ -91,7 +89,6 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
-                backlog=_ACCEPTED_PER_TURN,
                 # A safeguard, because deadlines and the write timeout end every request before.
                 timeout_graceful_shutdown=math.ceil(settings.request_timeout_s) + 5,
             )
@@ -99,8 +96,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().set_exception_handler(_on_loop_error)
-        await super().startup(sockets)
-        self.socket.listen(_BACKLOG)
+        await super().startup([])
+        self._listener = Listener(self.socket, self._new_protocol)
         self._loop = asyncio.get_running_loop()
         settings = self.settings
         where = f"{settings.host}:{settings.port}"
@@ -171,7 +168,12 @@ class Server(uvicorn.Server):
         tasks = self.server_state.tasks
         if tasks and self.config.timeout_graceful_shutdown == 0:
             logger.warning("cancelling %d unfinished requests", len(tasks))
+        if self._listener:
+            self._listener.close()
         await super().shutdown(sockets)
+
+    def _new_protocol(self) -> HttpProtocol:
+        return self._protocol(self.config, self.server_state, self.lifespan.state)
 
     def serve_forever(self) -> None:
         """Serves until a signal, then closes the socket.

@@ -25,6 +25,7 @@ from daguerre.config import Settings
 from daguerre.errors import RateLimitError, SettingsError, UnavailableError
 from daguerre.server.http import connection_limiter, h11_protocol
 from daguerre.server.http.connection_limiter import (
+    MAX_HELD_PER_IP,
     MAX_HELD_REJECTED,
     ConnectionLimiter,
     clamp_to_open_file_limit,
@@ -79,6 +80,17 @@ def test_limit_per_ip() -> None:
     assert limiter.admit(Client(), "a") is None
 
 
+def test_rejected_connections_of_many_networks() -> None:
+    """One network cannot use up the places of rejected connections; a new one gets the oldest."""
+    limiter = ConnectionLimiter(0)
+    clients = [Client() for _ in range(MAX_HELD_REJECTED + 1)]
+    for number, client in enumerate(clients):
+        assert limiter.try_hold_rejected(client, str(number // MAX_HELD_PER_IP))
+    assert [client.is_aborted for client in clients] == [True, *[False] * MAX_HELD_REJECTED]
+    assert not limiter.try_hold_rejected(Client(), "1")
+    assert [limiter.is_held(client) for client in clients] == [False, *[True] * MAX_HELD_REJECTED]
+
+
 MAX_CONNECTIONS, MAX_PER_IP = 4, 2
 
 
@@ -89,12 +101,12 @@ class ConnectionLimiterMachine(RuleBasedStateMachine):
         super().__init__()
         self.limiter = ConnectionLimiter(MAX_CONNECTIONS, MAX_PER_IP)
         self.open: list[tuple[Client, str]] = []
-        self.held: list[Client] = []
+        self.held: list[tuple[Client, str]] = []
 
     def first_idle(self, ip: str | None) -> tuple[Client, str] | None:
         return next((one for one in self.open if one[0].idle and ip in (None, one[1])), None)
 
-    @rule(ip=st.sampled_from("abc"), idle=st.booleans())
+    @rule(ip=st.sampled_from("abcdef"), idle=st.booleans())
     def connect(self, ip: str, idle: bool) -> None:
         num_own = sum(other == ip for _, other in self.open)
         is_over_ip, is_over = num_own >= MAX_PER_IP, len(self.open) >= MAX_CONNECTIONS
@@ -109,10 +121,12 @@ class ConnectionLimiterMachine(RuleBasedStateMachine):
             self.open.append((client, ip))
         else:
             assert isinstance(error, RateLimitError if is_over_ip else UnavailableError)
-            can_hold = len(self.held) < MAX_HELD_REJECTED
-            assert self.limiter.try_hold_rejected(client) == can_hold
+            can_hold = sum(other == ip for _, other in self.held) < MAX_HELD_PER_IP
+            assert self.limiter.try_hold_rejected(client, ip) == can_hold
+            if can_hold and len(self.held) == MAX_HELD_REJECTED:
+                assert self.held.pop(0)[0].is_aborted
             if can_hold:
-                self.held.append(client)
+                self.held.append((client, ip))
 
     @precondition(lambda self: self.open)
     @rule(data=st.data())
@@ -137,7 +151,7 @@ class ConnectionLimiterMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule()
     def disconnect_rejected(self) -> None:
-        self.limiter.release(self.held.pop())
+        self.limiter.release(self.held.pop()[0])
 
     @rule()
     def late_calls_for_a_closed_connection(self) -> None:
@@ -150,7 +164,8 @@ class ConnectionLimiterMachine(RuleBasedStateMachine):
         assert list(self.limiter._ip_networks.items()) == self.open
         assert self.limiter._num_per_ip_network == Counter(ip for _, ip in self.open)
         assert not any(client.is_aborted for client, _ in self.open)
-        assert self.limiter._held_rejected == set(self.held)
+        assert list(self.limiter._held_rejected.items()) == self.held
+        assert not any(client.is_aborted for client, _ in self.held)
 
 
 ConnectionLimiterMachine.TestCase.settings = settings(
@@ -177,14 +192,14 @@ def test_client_network(one: str, other: str, is_same: bool) -> None:
 
 def test_open_file_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit of open files reduces `max_connections`; one that is too low is an error."""
-    for limit, expected in ((None, 512), (100_000, 512), (100, 60)):
+    for limit, expected in ((None, 512), (100_000, 512), (100, 36)):
         monkeypatch.setattr(connection_limiter, "_max_open_files", lambda limit=limit: limit)
         assert clamp_to_open_file_limit(512) == expected
     monkeypatch.setattr(connection_limiter, "_max_open_files", lambda: 100)
-    assert clamp_to_open_file_limit(512, num_workers=5) == 52  # each worker has pipes
-    monkeypatch.setattr(connection_limiter, "_max_open_files", lambda: 47)
+    assert clamp_to_open_file_limit(512, num_workers=5) == 28  # each worker has pipes
+    monkeypatch.setattr(connection_limiter, "_max_open_files", lambda: 71)
     with pytest.raises(
-        SettingsError, match="limit of open files is 47, and the server needs at least 48"
+        SettingsError, match="limit of open files is 71, and the server needs at least 72"
     ):
         clamp_to_open_file_limit(512)
 
@@ -269,6 +284,7 @@ def test_busy_connections_are_not_evicted(tmp_path: Path) -> None:
                 assert silent.recv(1) == b""
             server.engine.is_held = False
             assert [read_answer(connection)[0] for connection in working] == [200] * 8
+        wait_until(lambda: not server.server.server_state.connections)
         assert server.generate().status_code == 200
 
 
@@ -333,7 +349,7 @@ def test_shutdown_closes_stalled_responses(tmp_path: Path, monkeypatch: pytest.M
 PROGRAM = """
 import resource, sys
 from pathlib import Path
-resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+resource.setrlimit(resource.RLIMIT_NOFILE, (88, 88))
 from conftest import FakeEngine, MODEL
 from daguerre.config import Settings
 from daguerre.storage.resources import ResourceStore
@@ -367,7 +383,7 @@ def few_files(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of open files there")
 def test_few_files(tmp_path: Path) -> None:
-    """A server with 64 open files survives 60 idle connections and 60 simultaneous ones, and
+    """A server with 88 open files survives 60 idle connections and 60 simultaneous ones, and
     logs no traceback."""
     with few_files(tmp_path) as (process, port, key), ExitStack() as opened:
 

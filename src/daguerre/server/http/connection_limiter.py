@@ -12,19 +12,20 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from daguerre.errors import DaguerreError, RateLimitError, SettingsError, UnavailableError
 from daguerre.server.http.logs import ThrottledLogger
 
-# Standard streams, event loop, worker pipes, database, and connections that are not yet counted
-# or not yet closed.
-RESERVED_FILES = 40
+# Standard streams, event loop, worker pipes, database, rejected connections that are held, and 32
+# evicted ones that are not yet closed.
+RESERVED_FILES = 64
 _FILES_PER_WORKER = 2  # pipes of each worker after the first
 _MIN_CONNECTIONS = 8
-# Rejected connections that stay open for a moment to receive the error.
-MAX_HELD_REJECTED = 8
+# Rejected connections that stay open for a moment to receive the error: in total, and those of one
+# IP network.
+MAX_HELD_REJECTED, MAX_HELD_PER_IP = 16, 4
 # One IPv6 customer usually has a whole network of this size.
 _IPV6_PREFIX_BITS = 64
 
@@ -56,18 +57,20 @@ class ConnectionLimiter:
         self._max_connections, self._max_per_ip = max_connections, max_per_ip
         self._ip_networks: dict[Connection, str] = {}  # least recently active first
         self._num_per_ip_network: Counter[str] = Counter()
-        self._held_rejected: set[Connection] = set()
+        self._held_rejected: dict[Connection, str] = {}  # oldest first
         self._log = ThrottledLogger(logger, "%d connections rejected: %s", clock=clock)
 
     def admit(self, connection: Connection, ip_network: str = "") -> DaguerreError | None:
         """Counts the connection, or returns the error for its client."""
+        count, limit, origin = len(self._ip_networks), self._max_connections, ""
         error: type[DaguerreError] = UnavailableError
-        rivals, limit, origin = list(self._ip_networks), self._max_connections, ""
+        rivals: Iterable[Connection] = self._ip_networks
         if self._max_per_ip and self._num_per_ip_network[ip_network] >= self._max_per_ip:
-            rivals = [other for other, used in self._ip_networks.items() if used == ip_network]
-            error, limit, origin = RateLimitError, self._max_per_ip, " from this IP address"
-        if len(rivals) >= limit and not self._evict_one_idle(rivals):
-            message = f"{len(rivals)} connections{origin} are open (limit: {limit})"
+            count, limit = self._num_per_ip_network[ip_network], self._max_per_ip
+            error, origin = RateLimitError, " from this IP address"
+            rivals = (other for other, used in self._ip_networks.items() if used == ip_network)
+        if count >= limit and not self._evict_one_idle(rivals):
+            message = f"{count} connections{origin} are open (limit: {limit})"
             self._log.log(message)
             return error(message, retry_after_s=1)
         self._ip_networks[connection] = ip_network
@@ -82,16 +85,27 @@ class ConnectionLimiter:
     def release(self, connection: Connection) -> None:
         """Forgets a closed connection, admitted or rejected."""
         self._untrack(connection)
-        self._held_rejected.discard(connection)
+        self._held_rejected.pop(connection, None)
 
-    def try_hold_rejected(self, connection: Connection) -> bool:
-        """Whether a rejected connection may stay open to receive its error."""
-        if len(self._held_rejected) >= MAX_HELD_REJECTED:
+    def try_hold_rejected(self, connection: Connection, ip_network: str = "") -> bool:
+        """Whether a rejected connection may stay open to receive its error.
+
+        Closes the oldest one that is held if there are too many.
+        """
+        held = self._held_rejected
+        if list(held.values()).count(ip_network) >= MAX_HELD_PER_IP:
             return False
-        self._held_rejected.add(connection)
+        if len(held) >= MAX_HELD_REJECTED:
+            oldest = next(iter(held))
+            del held[oldest]
+            oldest.abort()
+        held[connection] = ip_network
         return True
 
-    def _evict_one_idle(self, connections: Collection[Connection]) -> bool:
+    def is_held(self, connection: Connection) -> bool:
+        return connection in self._held_rejected
+
+    def _evict_one_idle(self, connections: Iterable[Connection]) -> bool:
         idle = next((connection for connection in connections if connection.is_idle()), None)
         if idle is None:
             return False

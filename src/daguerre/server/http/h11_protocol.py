@@ -56,7 +56,7 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
     _write_timer: asyncio.TimerHandle | None = None
     _rejection: DaguerreError | None = None  # of a connection over the limit
     _linger_timer: asyncio.TimerHandle | None = None
-    _is_lingering = _is_shutting_down = False
+    _is_connected = _is_lingering = _is_shutting_down = False
     _idle_since_s = _writing_since_s = _last_read_s = 0.0
     _unsent_bytes = 0
     _ip_network = ""
@@ -65,20 +65,24 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
         super().__init__(*args, **kwargs)
         self.conn = HttpConnection()
 
+    def admit(self, address: str) -> bool:
+        """Counts the connection from this IP address. If False, it must be closed at once."""
+        self._ip_network, self._idle_since_s = client_ip_network(address), self.loop.time()
+        self._rejection = self.limiter.admit(self, self._ip_network)
+        return not self._rejection or self.limiter.try_hold_rejected(self, self._ip_network)
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._is_connected = True
         # asyncio does this only if the listening socket names its protocol, and ours does not.
         # Otherwise a response body waits 40 ms for the acknowledgement of its head.
         with suppress(OSError):  # on some systems, if the client has disconnected
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Calls `pause_writing` whenever data cannot be sent at once.
         transport.set_write_buffer_limits(high=0)
-        self._idle_since_s = self.loop.time()
-        self._ip_network = client_ip_network(self.client[0] if self.client else "")
-        self._rejection = self.limiter.admit(self, self._ip_network)
         if not self._rejection:
             self._update_header_timer()
-        elif self.limiter.try_hold_rejected(self):
+        elif self.limiter.is_held(self):
             self._head_timer = self.loop.call_later(_HOLD_REJECTED_S, self.abort)
         else:
             self.abort()
@@ -161,14 +165,15 @@ class HttpProtocol(H11Protocol, asyncio.BufferedProtocol):
 
     def is_idle(self) -> bool:
         now_s = self.loop.time()
-        if self._is_lingering:
-            return True
+        if self._is_lingering or not self._is_connected:
+            return self._is_lingering
         if self._write_timer is not None:
             return now_s - self._last_read_s > WRITE_STALL_S
         return not self._has_request() and now_s - self._idle_since_s > IDLE_AFTER_S
 
     def abort(self) -> None:
-        self.transport.abort()
+        if self._is_connected:
+            self.transport.abort()
 
     def _should_upgrade(self) -> bool:
         return False  # an upgrade to WebSocket is ignored
