@@ -135,6 +135,24 @@ def test_outage(records: IdempotencyStore, monkeypatch: pytest.MonkeyPatch) -> N
     assert "disk is full" in str(caught.value.__cause__)
 
 
+def test_known_key_in_an_outage(
+    records: IdempotencyStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If only writing fails, for example on a full disk, a key is known until it expires."""
+    records.claim("r", "k", "f", 7, "one")
+
+    def fail(*arguments: object) -> None:
+        raise OperationalError("UPDATE", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr(module, "write_transaction", fail)
+    for digest in "fg":
+        found, is_new = records.claim("r", "k", digest, 8, "two")
+        assert (found, is_new) == (IdempotencyRecord("f", 7, 1_000_000), False)
+    clock.now += TTL_S
+    with pytest.raises(UnavailableError, match="cannot store the Idempotency-Key"):
+        records.claim("r", "k", "f", 8, "two")
+
+
 def count(records: IdempotencyStore) -> int:
     with records._database.connect() as connection:
         return int(

@@ -62,6 +62,7 @@ class IdempotencyStore:
     ) -> tuple[IdempotencyRecord, bool]:
         """The record of the key, and whether this call created it for `owner`.
 
+        A known key is found even if the database cannot be written, for example on a full disk.
         Raises `RateLimitError` if the resource has too many keys.
         """
         record = IdempotencyRecord(request_digest, seed, int(self._clock()))
@@ -71,12 +72,22 @@ class IdempotencyStore:
                 return claim()
             except IntegrityError:  # another server inserted the key in between; not with SQLite
                 return claim()
+            except SQLAlchemyError:
+                if found := self._find(resource_id, key, record.created - TTL_S):
+                    return found, False
+                raise
 
     def release(self, resource_id: str, key: str, owner: str) -> None:
         """Deletes the record if it still belongs to `owner`, whose requests were refused."""
         is_owned = sa.and_(_is(resource_id, _sha256(key)), _TABLE.c.owner == owner)
         with _translate_errors(), write_transaction(self._database) as connection:
             connection.execute(sa.delete(_TABLE).where(is_owned))
+
+    def _find(self, resource_id: str, key: str, oldest: int) -> IdempotencyRecord | None:
+        query = sa.select(*_FIELDS).where(_is(resource_id, _sha256(key)))
+        with self._database.connect() as connection:
+            row = connection.execute(query.where(_TABLE.c.created > oldest)).one_or_none()
+        return IdempotencyRecord(*row) if row else None
 
 
 def _get_or_insert(
