@@ -102,7 +102,8 @@ path = Validator(
     _path,
 )
 host = pattern(r"[^\s/]+", "a host name or an IP address, such as 127.0.0.1 or 0.0.0.0")
-secret = pattern(r"(?s:.{32,})?", "at least 32 characters long")
+MIN_SECRET_CHARS = 32
+secret = pattern(rf"(?s:.{{{MIN_SECRET_CHARS},}})?", f"at least {MIN_SECRET_CHARS} characters long")
 directory_or_bucket = replace(
     pattern(
         rf"s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/[^\s?#]*)?|(?!.*://)({_PATH.pattern})?",

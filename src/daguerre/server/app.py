@@ -58,6 +58,8 @@ def create_app(
     image_store, signer = _image_store(settings), _url_signer(settings)
     if settings.image_store:
         image_store.prepare()
+    if image_store.is_enabled:
+        signer.prepare()
     reads, writes = (DatabaseThreads(resources.database) for _ in range(2))
     image_requests = ImageRequests(
         IdempotencyStore(resources.database),

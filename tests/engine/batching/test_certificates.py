@@ -63,6 +63,7 @@ def content_of(*entries: object, version: int = FILE_VERSION) -> str:
         content_of({**ENTRY, "is_exact": "true"}),
         content_of({**ENTRY, "rows": [2, "2"]}),
         content_of(ENTRY, "more"),
+        "[" * 100_000,
     ],
 )
 def test_damaged_or_foreign_file_is_replaced(path: Path, content: str) -> None:

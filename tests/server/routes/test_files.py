@@ -18,6 +18,7 @@ from PIL import Image
 from s3 import BUCKET, s3
 
 from daguerre.config import Settings
+from daguerre.errors import SettingsError
 from daguerre.server.routes.signed_urls import SECRET_FILE, UrlSigner
 from daguerre.storage.image_store import DIR_NAME
 
@@ -278,6 +279,36 @@ def test_shared_secret(tmp_path: Path) -> None:
     query = dict(parse_qsl(urlsplit(ours.sign("http://x", "a.png")).query))
     assert 0 < theirs.verify("a.png", query) <= 60
     assert list(tmp_path.iterdir()) == []
+
+
+CONTENTS = {"empty": b"", "blank": b"\n" * 40, "short": b"x" * 31, "directory": None}
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+def test_damaged_secret(tmp_path: Path, content: bytes | None) -> None:
+    """A server with a short or unreadable secret does not start: anyone could sign with it."""
+    file = tmp_path / SECRET_FILE
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    with pytest.raises(SettingsError, match=f"{file}.* delete it to get a new secret") as caught:
+        with running(tmp_path):
+            pass
+    assert "\n" not in caught.value.message
+
+
+def test_secret_cannot_be_created(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """If the secret cannot be created or is damaged later, a URL is a 503, not a failure."""
+    with running(tmp_path) as server:
+        (tmp_path / SECRET_FILE).mkdir()
+        answer = server.generate(response_format="url")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        unsigned = f"/v1/images/files/{'0' * 64}.png?expires=1&signature=x"
+        assert server.client.get(unsigned).status_code == 503
+        (tmp_path / SECRET_FILE).rmdir()
+        assert get(signed_url(server)).status_code == 200
+    assert "cannot read its secret" in caplog.text and "Traceback" not in caplog.text
 
 
 def test_side_by_side(server: RunningServer) -> None:

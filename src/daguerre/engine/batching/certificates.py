@@ -84,7 +84,7 @@ def _read(path: Path) -> dict[BatchConfig, bool]:
         return dict(_parse(entry) for entry in content["certificates"])
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         logger.warning("cannot read certificates in %s, verifying again: %r", path, error)
         return {}
 

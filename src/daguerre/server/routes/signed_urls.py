@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from daguerre.errors import NotFoundError
+from daguerre.errors import NotFoundError, SettingsError, UnavailableError
 from daguerre.storage import data_dir
+from daguerre.storage.errors import translate_errors
+from daguerre.validation import MIN_SECRET_CHARS
 
 SECRET_FILE = "signed_urls.key"
+_ADVICE = "delete it to get a new secret, which invalidates the URLs signed before"
 
 
 class UrlSigner:
     """Signs URLs below `path` that expire after `ttl_s`.
 
-    Without a `secret`, one is created in the data directory `home` when it is first needed.
+    Without a `secret`, one is created in the data directory `home` when it is first needed. If that
+    fails, the methods raise `UnavailableError`.
     """
 
     def __init__(
@@ -34,7 +40,7 @@ class UrlSigner:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path, self._ttl_s, self._clock = path, ttl_s, clock
-        self._configured_secret, self._home = secret, home
+        self._configured_secret, self._file = secret, home / SECRET_FILE
 
     def sign(self, base_url: str, name: str) -> str:
         """A URL of the image; `base_url` is the server's URL, which is not signed."""
@@ -56,17 +62,41 @@ class UrlSigner:
             raise NotFoundError("no such file: the URL has expired; generate the image again")
         return remaining_s
 
+    def prepare(self) -> None:
+        """Checks the secret if its file exists. Raises `SettingsError` if it is damaged."""
+        if os.path.lexists(self._file):
+            _ = self._secret
+
     def _signature(self, name: str, expires: str) -> str:
         text = f"{name}\n{expires}".encode("utf-8", "surrogatepass")
-        return hmac.new(self._secret, text, hashlib.sha256).hexdigest()
+        outage = UnavailableError("the server cannot read its secret", retry_after_s=5)
+        with translate_errors(SettingsError, lambda error: outage):
+            return hmac.new(self._secret, text, hashlib.sha256).hexdigest()
 
     @cached_property
     def _secret(self) -> bytes:
         if self._configured_secret:
             return self._configured_secret.encode()
-        file = data_dir.prepare(self._home) / SECRET_FILE
-        with data_dir.locked(file):
-            if not file.exists():
-                data_dir.write_private(file, secrets.token_hex(32))
-            data_dir.make_private(file)
-            return file.read_bytes()
+        if not os.path.lexists(self._file):
+            self._create()
+        with suppress(SettingsError):  # a read-only directory
+            data_dir.make_private(self._file)
+        return _read(self._file)
+
+    def _create(self) -> None:
+        data_dir.prepare(self._file.parent)
+        with data_dir.locked(self._file):
+            if not self._file.exists():  # else another server has just created it
+                data_dir.write_private(self._file, secrets.token_hex(32))
+
+
+def _read(file: Path) -> bytes:
+    try:
+        secret = file.read_bytes().strip()
+    except OSError as error:
+        raise SettingsError(f"cannot read {file}: {error.strerror}; {_ADVICE}") from None
+    if len(secret) < MIN_SECRET_CHARS:
+        raise SettingsError(
+            f"{file} has {len(secret)} bytes; a secret has at least {MIN_SECRET_CHARS}; {_ADVICE}"
+        )
+    return secret
