@@ -89,6 +89,7 @@ def test_normalized_path(
     [
         *("/v1/images/edits", "/images/variations/", "/v1/chat/completions", "/v1/embeddings"),
         *("/v1/audio/speech", "/sdapi/v1/txt2img", "/api/generate"),
+        "/openai/deployments/dall-e-3/images/generations",
     ],
 )
 def test_path_of_another_api(server: RunningServer, path: str) -> None:

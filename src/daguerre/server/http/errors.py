@@ -33,7 +33,7 @@ from daguerre.validation import suggestion
 LOADING_RETRY_AFTER_S = 5
 _OTHER_API = re.compile(
     r"(/v1)?/(images/(edits|variations)|(chat/)?completions|responses|embeddings|moderations"
-    r"|audio/\w+|videos|messages)|/sdapi/.*|/api/(generate|chat|tags)"
+    r"|audio/\w+|videos|messages)|/sdapi/.*|/api/(generate|chat|tags)|(/openai|/v1)?/deployments/.*"
 )
 _ONLY_IMAGES = "; this server only generates images, with POST /v1/images/generations"
 MAX_REASON_CHARS = 120
