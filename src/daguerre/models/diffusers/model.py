@@ -34,6 +34,7 @@ from daguerre.errors import (
 )
 from daguerre.models.diffusers import caches, dry_run, memory_probe
 from daguerre.models.diffusers.checkpoint import DECODER, SAMPLER
+from daguerre.models.diffusers.finite import check_decoder
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.params import BatchingMode, ImageParams, ModelInfo
 
@@ -139,7 +140,8 @@ class DiffusersModel:
         Raises `InvalidRequestError` for a request that the checkpoint does not support.
         """
         self._check(params, guidance)
-        return self._cache_embeddings(self._forwards(params, steps, guidance))
+        forwards = check_decoder(self._forwards(params, steps, guidance), self.family.denoiser)
+        return self._cache_embeddings(forwards)
 
     def _check_cache(self, cache: caches.Cache) -> None:
         if cache.method not in self.family.caches:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import torch
 
 from daguerre.engine.forward import ForwardRequest, Inputs, Outputs
+from daguerre.models.diffusers.finite import check_finite
 from daguerre.storage.artifact_cache import ArtifactCache
 
 # Largest distance of an output from torch's, relative to the norm of torch's output. Another order
@@ -107,6 +108,12 @@ class Executor:
 
     def _run_eagerly(self, inputs: Inputs) -> Outputs:
         return self._method.evaluate(inputs)[1]
+
+    def _run_reference(self, inputs: Inputs) -> Outputs:
+        """Eager outputs to compare with. Raises `NotFiniteError`, because NaN is never close."""
+        outputs = self._run_eagerly(inputs)
+        check_finite(self._method.name, outputs)
+        return outputs
 
 
 class EagerExecutor(Executor):

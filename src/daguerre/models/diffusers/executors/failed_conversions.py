@@ -1,7 +1,8 @@
 """Conversions that failed, kept in the artifact cache: no later process tries them again.
 
 A conversion can take minutes in the first request of each start, and what decides its result is in
-its key. Lack of memory or disk space is not kept, because it can be temporary.
+its key. Lack of memory or disk space is not kept, because it can be temporary, nor is NaN in the
+values of the request that was the example.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from daguerre.engine.forward import is_out_of_memory
 from daguerre.errors import one_line
 from daguerre.models.diffusers.executors.base import ExecutorError
+from daguerre.models.diffusers.finite import NotFiniteError
 from daguerre.storage.artifact_cache import Artifact, ArtifactCache
 from daguerre.version import __version__
 
@@ -53,9 +55,9 @@ def _write(folder: Path, text: str) -> None:
 
 
 def _may_be_temporary(error: BaseException | None) -> bool:
-    """Whether the error, or one that caused it, is a lack of memory or a fault of the disk."""
+    """Whether the error, or one that caused it, is a fault of memory, the disk or the values."""
     while error is not None:
-        if isinstance(error, OSError) or is_out_of_memory(error):
+        if isinstance(error, (OSError, NotFiniteError)) or is_out_of_memory(error):
             return True
         error = error.__cause__ or error.__context__
     return False

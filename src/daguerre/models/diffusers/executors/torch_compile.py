@@ -45,7 +45,7 @@ class TorchCompileExecutor(Executor):
     def _build(self, key: ShapeKey, inputs: Inputs) -> Generator[None, None, Call]:
         yield
         logger.info("compiling %s for %d rows; this happens once per process", *key)
-        expected = self._run_eagerly(inputs)
+        expected = self._run_reference(inputs)
         yield
         if self._store and self._artifact:
             self._store.touch(self._artifact)
