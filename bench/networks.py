@@ -120,6 +120,7 @@ class _TimedModel:
     def __init__(self, model: EmbeddedModel) -> None:
         self.info: ModelInfo = model.info
         self.max_batch_size = model.max_batch_size
+        self.num_bytes = model.num_bytes
         self._model = model
         self.networks: Sequence[_TimedNetwork] = ()
 

@@ -47,6 +47,7 @@ class _Asking:
 
     shapes: Mapping[str, tuple[int, ...]]
     info = ModelInfo(_MODEL, weights_sha256="", created=0, batching="throughput")
+    num_bytes = 0
 
     @property
     def max_batch_size(self) -> Mapping[str, int]:

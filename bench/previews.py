@@ -54,6 +54,7 @@ class _TimedModel:
         self._model = EmbeddedModel(_ID)
         self.info: ModelInfo = self._model.info
         self.max_batch_size: Mapping[str, int] = {}
+        self.num_bytes = self._model.num_bytes
         self.preview_ms: list[float] = []
 
     def load(self) -> Mapping[str, Network]:

@@ -70,6 +70,7 @@ class GatedModel:
     def __init__(self) -> None:
         self._model = EmbeddedModel(MODEL, num_inference_steps=NUM_STEPS)
         self.info, self.max_batch_size = self._model.info, self._model.max_batch_size
+        self.num_bytes = self._model.num_bytes
         self.gate: Gate
 
     def load(self) -> Mapping[str, Network]:

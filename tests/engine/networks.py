@@ -211,6 +211,7 @@ class ToyModel:
     num_steps: int = 4
     max_rows: int = 16
     name: str = MODEL
+    num_bytes: int = 0
     preview: Preview = lambda outputs: shade(outputs)
     batching: BatchingMode = "exact"
     on_load: Callable[[], object] = lambda: None

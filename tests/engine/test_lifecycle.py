@@ -96,6 +96,7 @@ def test_one_model_cannot_be_loaded(
 
     run(main())
     assert "the model bad could not be loaded: " in caplog.text and str(failure) in caplog.text
+    assert (" GB are free" in caplog.text) == ("memory" in reason)
 
 
 def test_no_model_can_be_loaded() -> None:

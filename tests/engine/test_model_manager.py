@@ -242,7 +242,10 @@ def test_preload_loads_what_fits(caplog: pytest.LogCaptureFixture) -> None:
 
     async def main() -> None:
         async with ready(make(*models)) as engine:
-            assert memory.log == ["+one"] and "no free memory for two" in caplog.text
+            assert (
+                memory.log == ["+one"]
+                and "no free memory for two: it needs about 0.0 GB" in caplog.text
+            )
             assert isinstance((await events(engine, params(model="two")))[-1], JobSucceeded)
             assert memory.log == ["+one", "-one", "+two"]
         assert memory.log[3:] == ["-two"] and not memory.held

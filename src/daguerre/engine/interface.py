@@ -28,6 +28,19 @@ class WorkerStats:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelLoad:
+    """The load of a model that is in progress; `num_bytes` is 0 if its size is unknown."""
+
+    model: str
+    num_bytes: int = 0
+
+    def memory_text(self, num_free: int) -> str:
+        """Compares the model's size with `num_free` bytes."""
+        needed = f"it needs about {self.num_bytes / 1e9:.1f} GB, and " if self.num_bytes else ""
+        return f"{needed}{num_free / 1e9:.1f} GB are free"
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStats:
     """A snapshot of the engine, for /metrics and /readyz."""
 
@@ -47,6 +60,7 @@ class EngineStats:
     loaded: Mapping[str, str] = field(default_factory=dict)  # model -> fingerprint, in one process
     # Model -> why it could not be loaded, in words for clients.
     load_failures: Mapping[str, str] = field(default_factory=dict)
+    loading: ModelLoad | None = None  # in one process
     workers: tuple[WorkerStats, ...] = ()  # of an engine in several processes
 
     @property

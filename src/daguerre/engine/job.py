@@ -81,5 +81,8 @@ class WorkObserver:
     def on_work(self, jobs: Sequence[Job], *, is_warmup: bool = False) -> None:
         """A model's code or a network is about to run for these jobs; a warm-up takes minutes."""
 
+    def on_load(self) -> None:
+        """A model begins to load, or has been loaded, or loading it has failed."""
+
     def on_idle(self) -> None:
         """There are no jobs. At first: the models are loaded, or loading has failed."""

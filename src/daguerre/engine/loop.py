@@ -47,7 +47,8 @@ class Loop:
         observer: WorkObserver | None = None,
     ) -> None:
         self._models = models
-        self.model_manager = ModelManager(models, clock)
+        self._on_end, self._observer = on_end, observer or WorkObserver()
+        self.model_manager = ModelManager(models, clock, self._observer.on_load)
         self._waiting: list[Job] = []  # wait for their model, or behind a job that does
         self._certificates = certificates
         self._meter = CostMeter(clock)
@@ -56,7 +57,6 @@ class Loop:
         self._jobs: dict[int, Job] = {}
         self._batch: Sequence[Job] = ()  # the jobs whose forwards are being evaluated
         self._clock = clock
-        self._on_end, self._observer = on_end, observer or WorkObserver()
         self.num_succeeded = self.num_failed = self.num_cancelled = 0
         self.service_times = ServiceTimes()
 
@@ -107,8 +107,8 @@ class Loop:
             self._observer.on_work(self._waiting_for(model), is_warmup=True)
             manager.load(model)
             self._meter.reset()  # loading is not charged to a job
-        except Exception:  # a model's code may raise anything
-            logger.exception("cannot load model %s", model)
+        except Exception as error:  # a model's code may raise anything
+            logger.exception("cannot load model %s: %s", model, manager.describe(model, error))
         return True
 
     def _begin(self, job: Job) -> None:

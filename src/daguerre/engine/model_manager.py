@@ -6,12 +6,15 @@ A model is evicted only if another one needs its memory and none of its jobs is 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import NamedTuple
 
+from daguerre import memory
 from daguerre.engine.forward import Network, is_out_of_memory
+from daguerre.engine.interface import ModelLoad
 from daguerre.engine.pipeline import EvictableModel, Model
-from daguerre.errors import SettingsError
+from daguerre.errors import DaguerreError, SettingsError
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +37,15 @@ class ModelManager:
     Models that share weights are loaded one by one and unloaded together.
     """
 
-    def __init__(self, models: Mapping[str, Model], clock: Callable[[], float]) -> None:
-        self._models, self._clock = models, clock
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        clock: Callable[[], float],
+        on_load: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_load` is called when `loading` has changed."""
+        self._models, self._clock, self._on_load = models, clock, on_load
+        self.loading: ModelLoad | None = None
         self._evictable = {
             one: model for one, model in models.items() if isinstance(model, EvictableModel)
         }
@@ -72,6 +82,15 @@ class ModelManager:
         """Whether the model failed to load so recently that it must not be tried again."""
         failure = self._failures.get(model_id)
         return failure is not None and self._clock() < failure.retry_at_s
+
+    def exclusion(self, model_id: str) -> str:
+        """Why the model must never be loaded, or ""."""
+        failure = self._failures.get(model_id)
+        return failure.reason if failure and failure.retry_at_s == math.inf else ""
+
+    def exclude(self, model_id: str, reason: str) -> None:
+        """Never loads the model; `reason` is in words for clients."""
+        self._failures = {**self._failures, model_id: _LoadFailure(reason, 0, math.inf)}
 
     def touch(self, model_id: str) -> None:
         """Marks the model as the most recently used."""
@@ -110,8 +129,10 @@ class ModelManager:
     def load(self, model_id: str) -> None:
         """Loads the model; raises whatever it raises, and remembers the failure."""
         started_s = self._clock()
+        model = self._models[model_id]
         try:
-            networks = self._models[model_id].load()
+            self._set_loading(ModelLoad(model_id, model.num_bytes))
+            networks = model.load()
         except Exception as error:
             before = self._failures.get(model_id)
             num_attempts = before.num_attempts + 1 if before else 1
@@ -119,9 +140,30 @@ class ModelManager:
             failure = _LoadFailure(_reason_for_clients(error), num_attempts, retry_at_s)
             self._failures = {**self._failures, model_id: failure}
             raise
+        finally:
+            self._set_loading(None)
         self._failures = {one: f for one, f in self._failures.items() if one != model_id}
         self._loaded = {**self._loaded, model_id: networks}
         logger.info("loaded %s in %.1f s", model_id, self._clock() - started_s)
+
+    def describe(self, model_id: str, error: Exception) -> str:
+        """One line about why a load failed, for the operator."""
+        text = " ".join(str(error).split())
+        if is_out_of_memory(error):
+            return (
+                f"not enough memory: {self.memory_text(model_id)} ({type(error).__name__}: {text})"
+            )
+        return text if isinstance(error, DaguerreError) else f"{type(error).__name__}: {text}"
+
+    def memory_text(self, model_id: str) -> str:
+        """Compares the model's size with the free memory of its device."""
+        model = self._evictable.get(model_id)
+        num_free = model.free_bytes() if model else memory.free_bytes()
+        return ModelLoad(model_id, self._models[model_id].num_bytes).memory_text(num_free)
+
+    def _set_loading(self, load: ModelLoad | None) -> None:
+        self.loading = load
+        self._on_load()
 
     def unload_all(self) -> None:
         loaded = list(self._weights_keys())

@@ -44,6 +44,10 @@ class Model(Protocol):
     def max_batch_size(self) -> Mapping[str, int]:
         """Network -> maximum rows in a batch. Other networks run without batching."""
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory that it needs on its device, including working memory; 0 if unknown."""
+
     def load(self) -> Mapping[str, Network]:
         """Name -> network. May take minutes."""
 
@@ -70,10 +74,6 @@ class EvictableModel(Model, Protocol):
 
     @property
     def device(self) -> Hashable: ...
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory that it needs on its device, including working memory."""
 
     def free_bytes(self) -> int:
         """Free memory of its device."""

@@ -11,7 +11,7 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from daguerre.engine.batching.certificates import CertificateStore
@@ -21,7 +21,7 @@ from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Model
 from daguerre.engine.scheduling.admission import MAX_QUEUED_PROMPT_BYTES, Admission
 from daguerre.engine.stream import JobQueue, QueuePositions, wait_until_empty
-from daguerre.errors import DaguerreError, InternalError, UnavailableError
+from daguerre.errors import InternalError, UnavailableError
 from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, ModelInfo
 
 logger = logging.getLogger(__name__)
@@ -67,6 +67,11 @@ class ThreadEngine(JobQueue):
     async def start(self) -> None:
         """Starts the engine, also after a `stop`."""
         self.start_thread()
+
+    def exclude(self, models: Mapping[str, str]) -> None:
+        """Never loads these models. Values: why, in words for clients."""
+        for model_id, reason in models.items():
+            self._loop.model_manager.exclude(model_id, reason)
 
     def start_thread(self) -> None:
         """Starts the engine; for callers without an event loop."""
@@ -119,6 +124,7 @@ class ThreadEngine(JobQueue):
                 is_draining=self._is_draining,
                 loaded=manager.fingerprints(),
                 load_failures=manager.load_failures(),
+                loading=manager.loading,
             )
 
     def submit(
@@ -203,16 +209,17 @@ class ThreadEngine(JobQueue):
             if self._is_stopping:
                 return
             try:
+                if reason := manager.exclusion(model_id):
+                    raise UnavailableError(reason)
                 if manager.fits(model_id):
                     manager.load(model_id)
                 else:
-                    logger.warning("no free memory for %s; its first request loads it", model_id)
+                    text = "no free memory for %s: %s; its first request loads it"
+                    logger.warning(text, model_id, manager.memory_text(model_id))
             except Exception as error:  # a model's code may raise anything
                 logger.debug("cannot load model %s", model_id, exc_info=True)
-                text = " ".join(str(error).split())
-                if not isinstance(error, DaguerreError):
-                    text = f"{type(error).__name__}: {text}"
-                failures.append(f"the model {model_id} could not be loaded: {text}")
+                reason = manager.describe(model_id, error)
+                failures.append(f"the model {model_id} could not be loaded: {reason}")
                 if len(self._models) > 1:  # else the owner of the engine reports the failure
                     logger.error("%s", failures[-1])
         with self._lock:

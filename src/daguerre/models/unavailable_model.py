@@ -17,6 +17,7 @@ class UnavailableModel:
     info: ModelInfo
     error: Exception
     max_batch_size: Mapping[str, int] = field(default_factory=dict)
+    num_bytes: int = 0
 
     def load(self) -> Mapping[str, Network]:
         raise self.error

@@ -18,8 +18,10 @@ from typing import Any
 
 import pytest
 
+from daguerre.engine.job import WorkObserver
 from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.engine.workers import messages, slot
+from daguerre.engine.workers.load_crashes import MAX_CRASHES
 from daguerre.engine.workers.messages import JobEvent, receive
 from daguerre.engine.workers.process_engine import ProcessEngine
 from daguerre.engine.workers.slot import MAX_FAILED_STARTS
@@ -31,7 +33,7 @@ from daguerre.errors import (
     UnavailableError,
 )
 from daguerre.params import ImageParams, JobContext, JobQueued, JobSucceeded, StepCompleted
-from engine.faulty import NUM_STEPS, asked, engine, model, pids, prompt
+from engine.faulty import FAULTS, NUM_STEPS, FaultyModel, asked, engine, model, pids, prompt
 from engine.harness import error, events, pixels, ready, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
@@ -267,9 +269,10 @@ def test_crash_loop_ends(caplog: pytest.LogCaptureFixture) -> None:
         with pytest.raises(NotReadyError, match="loading"):
             await anext(process.generate(asked(1)))
         await until(lambda: bool(process.stats().failure))
-        end = f"exited with status 3; giving up after {MAX_FAILED_STARTS} failed starts"
+        what = "exited with status 3 while it loaded toy"
+        end = f"{what}; giving up after {MAX_FAILED_STARTS} failed starts"
         assert process.stats().failure.endswith(end) and end in caplog.text
-        assert "exited with status 3; restarting in 0.5 s" in caplog.text
+        assert f"{what}; restarting in 0.5 s" in caplog.text
         assert process.stats().num_restarts == MAX_FAILED_STARTS
         await process.stop()
 
@@ -302,6 +305,33 @@ def test_not_ready_without_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
             assert pixels((await events(process, asked(1)))[-1])
 
     run(main())
+
+
+def build_with_killer(observer: WorkObserver) -> ThreadEngine:
+    """An engine with the usual model, and one that kills the worker when it is loaded."""
+    models = [model(), FaultyModel(name="killer", on_load=FAULTS["kill"])]
+    return ThreadEngine(models, max_queued_jobs=8, max_running_jobs=8, observer=observer)
+
+
+def test_crashes_while_loading(caplog: pytest.LogCaptureFixture) -> None:
+    """A model that kills its worker is given up after two tries; the others are served."""
+
+    async def main() -> None:
+        infos = build_with_killer(WorkObserver()).models()
+        process = ProcessEngine(
+            [build_with_killer], infos, max_queued_jobs=8, max_running_jobs=8, hang_timeout_s=60.0
+        )
+        async with ready(process):
+            assert pixels((await events(process, asked(1)))[-1])
+            refused = await events(process, replace(asked(1), model="killer"))
+            assert isinstance(error(refused[-1]), UnavailableError)
+            stats = process.stats()
+            assert stats.load_failures == {"killer": "it crashes its worker"}
+            assert stats.num_restarts == MAX_CRASHES
+
+    run(main())
+    assert "was killed by SIGKILL while it loaded killer; restarting in" in caplog.text
+    assert "killer is not loaded any more: it crashes its worker; restart the server" in caplog.text
 
 
 def test_hang_while_loading(caplog: pytest.LogCaptureFixture) -> None:

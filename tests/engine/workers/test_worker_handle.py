@@ -19,6 +19,7 @@ from daguerre.engine.workers.messages import (
     EngineFactory,
     InitWorker,
     WorkerCommand,
+    WorkerExit,
     WorkerMessage,
 )
 from daguerre.engine.workers.process_engine import ProcessEngine
@@ -59,10 +60,10 @@ class InMemoryWorker:
         self._messages.put(None)  # cuts off what the engine says about its end
         self._commands.put(None)
 
-    def wait(self) -> str:
+    def wait(self) -> WorkerExit:
         self.terminate("was not needed")
         self._thread.join()
-        return self._reason
+        return WorkerExit(self._reason)
 
     def _run(self, init: InitWorker) -> None:
         stopped = threading.Event()

@@ -99,6 +99,10 @@ class PerRequestModel:
     def max_batch_size(self) -> Mapping[str, int]:
         return self.model.max_batch_size
 
+    @property
+    def num_bytes(self) -> int:
+        return self.model.num_bytes
+
     def load(self) -> Mapping[str, Network]:
         return self.model.load()
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import pickle
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedIOBase, RawIOBase
 from typing import Any, TypeAlias
 
@@ -31,7 +31,8 @@ _BUFFER_SIZE = struct.Struct("!Q")
 class InitWorker:
     """The first message to a worker process, which must serve exactly `models`.
 
-    The worker sends `StatsUpdate` every `heartbeat_interval_s` and exits with `parent_pid`.
+    The worker sends `StatsUpdate` every `heartbeat_interval_s` and exits with `parent_pid`. It does
+    not load the `excluded` models, whose values are reasons for clients.
     """
 
     build_engine: EngineFactory
@@ -39,6 +40,15 @@ class InitWorker:
     parent_pid: int
     log_level: int
     heartbeat_interval_s: float
+    excluded: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerExit:
+    """Why a worker ended: `reason` follows its name in the log."""
+
+    reason: str
+    is_out_of_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)

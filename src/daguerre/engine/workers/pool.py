@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from daguerre.engine.interface import WorkerStats
 from daguerre.engine.scheduling.service_time import ServiceTimes, combine_workers
+from daguerre.engine.workers.load_crashes import LoadCrashes
 from daguerre.engine.workers.parity import WorkerParity
 from daguerre.engine.workers.slot import WorkerHandle, WorkerPoolListener, WorkerSlot
 from daguerre.engine.workers.watchdog import Watchdog
@@ -24,11 +25,15 @@ class WorkerPool:
         make_watchdog: Callable[[], Watchdog],
         lock: threading.Condition,
         listener: WorkerPoolListener,
+        num_models: int,
     ) -> None:
         self._parity = WorkerParity(len(starters))
+        self.load_crashes = LoadCrashes(num_models)
         self.may_serve = self._parity.may_serve
         self.slots = [
-            WorkerSlot(number, starter, make_watchdog(), lock, self._parity, listener)
+            WorkerSlot(
+                number, starter, make_watchdog(), lock, self._parity, self.load_crashes, listener
+            )
             for number, starter in enumerate(starters)
         ]
 

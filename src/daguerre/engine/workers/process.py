@@ -17,8 +17,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from daguerre import memory
 from daguerre.engine.workers import messages
-from daguerre.engine.workers.worker import EXIT_REASONS
+from daguerre.engine.workers.messages import WorkerExit
+from daguerre.engine.workers.worker import EXITS
 
 # The server's `sys.path` lets the child find all modules where the server found them. It is a new
 # interpreter and not a fork, which would copy the locks of the server's threads in any state. A
@@ -55,6 +57,7 @@ class WorkerProcess:
         finally:
             theirs.close()
         self._reason = ""
+        self._num_oom_kills = memory.num_oom_kills()
         self._outgoing: queue.SimpleQueue[messages.AnyMessage | None] = queue.SimpleQueue()
         self._outgoing.put(init)
         self._incoming = self._socket.makefile("rb")
@@ -89,7 +92,7 @@ class WorkerProcess:
         self._reason = self._reason or reason
         self._kill()
 
-    def wait(self) -> str:
+    def wait(self) -> WorkerExit:
         self._kill()
         self._outgoing.put(None)
         for thread in self._threads:
@@ -97,7 +100,12 @@ class WorkerProcess:
         status = self._process.wait()
         self._incoming.close()
         self._socket.close()
-        return self._reason or _describe_status(status)
+        if self._reason:
+            return WorkerExit(self._reason)
+        if status == -signal.SIGKILL and memory.num_oom_kills() > self._num_oom_kills:
+            text = "was killed by the kernel for lack of memory"
+            return WorkerExit(text, is_out_of_memory=True)
+        return EXITS.get(status) or WorkerExit(_describe_status(status))
 
     def _kill(self) -> None:
         """Kills the process and the children in its group. Called only before `wait` reaps it."""
@@ -135,7 +143,7 @@ def _activity(pid: int) -> int | None:
 
 def _describe_status(status: int) -> str:
     if status >= 0:
-        return EXIT_REASONS.get(status, f"exited with status {status}")
+        return f"exited with status {status}"
     try:
         return f"was killed by {signal.Signals(-status).name}"
     except ValueError:

@@ -79,7 +79,8 @@ class ProcessEngine(JobQueue):
             messages.InitWorker(factory, tuple(models), os.getpid(), log_level, interval_s)
             for factory in engine_factories
         ]
-        self._starters = [functools.partial(start_worker, init) for init in inits]
+        self._start_worker = start_worker
+        self._starters = [functools.partial(self._start, init) for init in inits]
         self._numbers = itertools.count(1)
         self._lock = threading.Condition()  # guards everything below
         self._jobs: dict[int, _Job] = {}  # accepted and not ended
@@ -88,11 +89,18 @@ class ProcessEngine(JobQueue):
         self._reset()
 
     def _reset(self) -> None:
-        self._pool = WorkerPool(self._starters, self._make_watchdog, self._lock, self)
+        self._pool = WorkerPool(
+            self._starters, self._make_watchdog, self._lock, self, len(self._models)
+        )
         num_workers = len(self._starters)
         self._dispatcher = JobDispatcher(self._max_running, num_workers, self._pool.may_serve)
         self._positions = QueuePositions(self._dispatcher.queue_positions)
         self._is_draining = False
+
+    def _start(self, init: messages.InitWorker) -> WorkerHandle:
+        with self._lock:
+            excluded = self._pool.load_crashes.excluded()
+        return self._start_worker(replace(init, excluded=excluded))
 
     def prestart(self) -> None:
         """Starts the workers ahead of `start`, from a thread that outlives them."""

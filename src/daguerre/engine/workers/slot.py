@@ -17,6 +17,8 @@ from typing import Protocol
 
 from daguerre.engine.interface import EngineStats
 from daguerre.engine.workers import messages
+from daguerre.engine.workers.load_crashes import LoadCrashes
+from daguerre.engine.workers.messages import WorkerExit
 from daguerre.engine.workers.parity import WorkerParity
 from daguerre.engine.workers.watchdog import Watchdog
 from daguerre.params import JobSucceeded
@@ -53,7 +55,7 @@ class WorkerHandle(Protocol):
     def terminate(self, reason: str) -> None:
         """Ends the worker at once; the first reason given is the one that `wait` returns."""
 
-    def wait(self) -> str:
+    def wait(self) -> WorkerExit:
         """Ends and releases what is left of the worker; returns why it ended."""
 
 
@@ -85,11 +87,12 @@ class WorkerSlot:
         watchdog: Watchdog,
         lock: threading.Condition,
         parity: WorkerParity,
+        load_crashes: LoadCrashes,
         listener: WorkerPoolListener,
     ) -> None:
         self.number = number
         self._start_worker, self._watchdog, self._lock = start_worker, watchdog, lock
-        self._parity, self._listener = parity, listener
+        self._parity, self._load_crashes, self._listener = parity, load_crashes, listener
         self._threads: list[threading.Thread] = []
         self._worker: WorkerHandle | None = None
         self._is_loaded = False
@@ -181,7 +184,7 @@ class WorkerSlot:
         try:
             worker = self._worker or self._start_worker()
         except OSError as error:
-            self._on_exit(f"could not be started: {error.strerror or error}")
+            self._on_exit(WorkerExit(f"could not be started: {error.strerror or error}"))
             return
         with self._lock:
             self._worker = worker
@@ -193,8 +196,8 @@ class WorkerSlot:
         finally:
             with self._lock:
                 self._worker = None
-            reason = worker.wait()
-        self._on_exit(f"({worker.identity}) {reason}")
+            end = worker.wait()
+        self._on_exit(end, f"({worker.identity}) ")
 
     def _on_message(self, message: messages.WorkerMessage) -> None:
         self._watchdog.record_heartbeat()
@@ -226,6 +229,7 @@ class WorkerSlot:
             service_times=stats.service_times.with_history(self.stats.service_times),
             certificates=stats.certificates or self.stats.certificates,
         )
+        self._load_crashes.record_loaded(stats.loaded)
         has_changed = self._parity.update(self.number, stats.loaded, stats.load_failures)
         if stats.failure:
             if not self.has_been_ready:  # a new worker would fail again
@@ -238,15 +242,18 @@ class WorkerSlot:
         if has_changed:
             self._listener.dispatch()
 
-    def _on_exit(self, reason: str) -> None:
+    def _on_exit(self, end: WorkerExit, identity: str = "") -> None:
         with self._lock:
             was_ready, self._is_loaded = self._is_loaded, False
-            self._past = self.stats = replace(self.stats, loaded={}, load_failures={})
+            load, reason = self.stats.loading, identity + end.reason
+            self._past = self.stats = replace(self.stats, loaded={}, load_failures={}, loading=None)
             self._parity.clear(self.number)
             if was_ready:
                 self._died_s = time.monotonic()
             if self.is_stopping or self.failure:
                 return
+            if load is not None:
+                reason = identity + self._load_crashes.record(load, end, was_ready=was_ready)
             self.num_restarts += 1
             self._num_fruitless += 1
             self._num_failed_starts += not was_ready

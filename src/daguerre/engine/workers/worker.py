@@ -18,15 +18,17 @@ from typing import Any, NoReturn
 from daguerre.engine.forward import is_out_of_memory
 from daguerre.engine.job import Job, WorkObserver
 from daguerre.engine.workers import messages
+from daguerre.engine.workers.messages import WorkerExit
 from daguerre.errors import DaguerreError
 from daguerre.params import Event, JobFailed, JobSucceeded, StepCompleted
 
 _EXIT_OUT_OF_MEMORY, _EXIT_OTHER_MODELS = 71, 72
-# Exit status -> reason, which follows the worker's name in the log.
-EXIT_REASONS = {
-    _EXIT_OUT_OF_MEMORY: "ran out of memory",
-    _EXIT_OTHER_MODELS: "found other models than the server serves; restart the server after an"
-    " update",
+# By exit status.
+EXITS = {
+    _EXIT_OUT_OF_MEMORY: WorkerExit("ran out of memory", is_out_of_memory=True),
+    _EXIT_OTHER_MODELS: WorkerExit(
+        "found other models than the server serves; restart the server after an update"
+    ),
 }
 # Makes the kernel kill the worker rather than the server when memory is short.
 _OOM_SCORE = 500
@@ -69,7 +71,7 @@ def main() -> NoReturn:
 class Worker(WorkObserver):
     """Runs the engine that `init` describes and reports to the server with `send`.
 
-    `exit` ends the worker at once with a status of `EXIT_REASONS`.
+    `exit` ends the worker at once with a status of `EXITS`.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Worker(WorkObserver):
         self.engine = init.build_engine(self)
         if self.engine.models() != init.models:
             exit(_EXIT_OTHER_MODELS)
+        self.engine.exclude(init.excluded)
         self.engine.start_thread()
 
     def on_command(self, message: messages.WorkerCommand) -> None:
@@ -99,6 +102,9 @@ class Worker(WorkObserver):
     def on_work(self, jobs: Sequence[Job], *, is_warmup: bool = False) -> None:
         numbers = tuple(job.number for job in jobs)
         self._send(messages.WorkStarted(numbers, jobs[0].has_begun, is_warmup))
+
+    def on_load(self) -> None:
+        self._send_stats()
 
     def on_idle(self) -> None:
         self._send(messages.WorkStarted((), is_running=False))

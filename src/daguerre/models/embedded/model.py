@@ -65,6 +65,8 @@ def weights_sha256(folder: Path) -> str:
 class EmbeddedModel:
     """The bundled model under the ID `model_id`; implements `daguerre.engine.pipeline.Model`."""
 
+    num_bytes = 330_000_000  # of a worker with it, measured (docs/concepts/reliability.md)
+
     def __init__(
         self,
         model_id: str,
