@@ -331,10 +331,10 @@ def test_probes_are_logged_at_debug(
 ) -> None:
     """Probes of load balancers do not fill the log."""
     caplog.set_level(logging.DEBUG)
-    server.client.get("/healthz")
-    server.client.get("/nowhere")
-    levels = [record.levelno for record in request_records(caplog, 2)]
-    assert levels == [logging.DEBUG, logging.INFO]
+    for path in ("/healthz", "/health", "/nowhere"):
+        server.client.get(path)
+    levels = [record.levelno for record in request_records(caplog, 3)]
+    assert levels == [logging.DEBUG, logging.DEBUG, logging.INFO]
 
 
 def test_engine_is_started_and_stopped(tmp_path_factory: pytest.TempPathFactory) -> None:

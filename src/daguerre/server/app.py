@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
@@ -105,10 +106,10 @@ def create_app(
             settings.path_prefix(),
             TrustedProxies(settings.trusted_proxy_list()),
         ),
-        Middleware(RequestContextMiddleware, limiter.headers, labels, metrics.observe),
+        Middleware(
+            RequestContextMiddleware, limiter.headers, labels, metrics.observe, _cors(settings)
+        ),
     ]
-    if origins := settings.cors_origin_list():
-        middleware.append(Middleware(JsonCORSMiddleware, origins))
     app = Starlette(
         routes=routes,
         middleware=middleware,
@@ -117,6 +118,11 @@ def create_app(
     )
     app.router.redirect_slashes = False  # see `RequestUrlMiddleware`
     return app
+
+
+def _cors(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
+    origins = settings.cors_origin_list()
+    return lambda app: JsonCORSMiddleware(app, origins) if origins else app
 
 
 def _generation_config(settings: Settings, images: ImageStore) -> GenerationConfig:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MODEL, RunningServer, error_of, running, wait_until
+from conftest import MODEL, RunningServer, error_of, read_answer, running, wait_until
 
 from daguerre.server.http.request_url import normalize_path
 from daguerre.server.http.trusted_proxies import TrustedProxies
+from daguerre.server.playground.one_time_login import FRAGMENT, OneTimeLogin
 
 PREFIX = "/ai/images"
 URL_BODY = {"model": MODEL, "prompt": "x", "response_format": "url"}
@@ -86,6 +89,27 @@ def test_links_behind_a_proxy(behind: RunningServer, caplog: pytest.LogCaptureFi
     assert image["url"].startswith(f"https://images.example.com{PREFIX}/v1/images/files/")
     line = "request_id=forwarded client=203.0.113.7 resource=DIFFUSION"
     wait_until(lambda: line in caplog.text)
+
+
+def test_absolute_form(behind: RunningServer) -> None:
+    """The host of a target in absolute form replaces the Host header."""
+    head = b"GET http://other.example:8000/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    with behind.connection() as connection:
+        connection.sendall(head)
+        _, _, body = read_answer(connection)
+    assert json.loads(body)["servers"] == [{"url": f"http://other.example:8000{PREFIX}"}]
+
+
+def test_login_through_a_proxy(tmp_path: Path) -> None:
+    """A sign-in link works only on this machine, which a trusted proxy's header decides."""
+    login = OneTimeLogin()
+    with running(tmp_path, login, trusted_proxies="127.0.0.1") as server:
+        token = login.issue(server.key).partition(FRAGMENT)[2]
+        for client, status in (("203.0.113.7", 401), ("127.0.0.1", 200)):
+            response = server.client.post(
+                "/playground/sign-in", json={"token": token}, headers={"x-forwarded-for": client}
+            )
+            assert response.status_code == status
 
 
 def client_scope(peer: str | None, *headers: tuple[str, str]) -> dict[str, Any]:

@@ -110,6 +110,16 @@ def test_exposed_headers(cors_server: RunningServer) -> None:
     }
 
 
+def test_unhandled_error(cors_server: RunningServer) -> None:
+    """Scripts can also read the error of a request that fails inside the server."""
+    cors_server.engine.refusal = RuntimeError("broken")
+    answer = cors_server.post({"model": MODEL, "prompt": "x"}, origin=ORIGIN)
+    cors_server.engine.reset()
+    assert error_of(answer)["code"] == 500
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert "x-request-id" in answer.headers["access-control-expose-headers"]
+
+
 def test_private_network(cors_server: RunningServer, tmp_path: Path) -> None:
     """A named origin may call a server in a private network; * is not enough."""
     asks = {"origin": ORIGIN, **PREFLIGHT, "access-control-request-private-network": "true"}

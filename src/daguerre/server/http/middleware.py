@@ -185,11 +185,11 @@ class _ResponseSender:
         if self._must_close:
             headers["connection"] = "close"
 
-    async def fail(self, error: DaguerreError) -> None:
+    async def fail(self, error: DaguerreError, wrap: Callable[[ASGIApp], ASGIApp]) -> None:
         """Sends the error unless the response has started; then uvicorn closes the connection."""
         self._context.error = error
         if not self._has_started:
-            await error_response(error)(self._scope, self.receive, self.send)
+            await wrap(error_response(error))(self._scope, self.receive, self.send)
 
     async def _linger(self) -> None:
         with suppress(TimeoutError):
@@ -199,7 +199,10 @@ class _ResponseSender:
 
 
 class RequestContextMiddleware:
-    """See the module. `routes` maps endpoints to documented paths."""
+    """See the module. `routes` maps endpoints to documented paths.
+
+    `cors` wraps an app in the CORS middleware, here also the response for an unhandled error.
+    """
 
     def __init__(
         self,
@@ -207,8 +210,9 @@ class RequestContextMiddleware:
         resource_headers: ResourceHeaders,
         routes: Mapping[Any, str],
         observe: Callable[[RequestContext], None],
+        cors: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     ) -> None:
-        self._app, self._observe = app, observe
+        self._app, self._cors, self._observe = cors(app), cors, observe
         self._resource_headers = resource_headers
         self._routes = routes
 
@@ -227,10 +231,10 @@ class RequestContextMiddleware:
             context.status = CLIENT_CLOSED_REQUEST  # even if the response has started
         except asyncio.CancelledError:
             # A second signal. uvicorn would log a re-raised exception as this request's failure.
-            await sender.fail(SHUTTING_DOWN)
+            await sender.fail(SHUTTING_DOWN, self._cors)
         except Exception:
             logger.exception("request_id=%s failed", context.request_id)
-            await sender.fail(internal_error(context))
+            await sender.fail(internal_error(context), self._cors)
         finally:
             context.exit_stack.close()
             context.route = self._routes.get(scope.get("endpoint"), UNROUTED)
