@@ -184,3 +184,22 @@ def test_destroy_with_a_damaged_file(settings: Settings, store: ResourceStore) -
     with pytest.raises(SettingsError, match="damaged"):
         provisioning.destroy(settings, store, "DIFFUSION")
     assert store.authenticate(key) is not None
+
+
+def test_commands_do_not_wait_for_each_other(settings: Settings, store: ResourceStore) -> None:
+    """A rotation holds the lock of the credentials before it writes to the database, like the
+    removal of a resource: otherwise each would wait for what the other holds."""
+    provisioning.create(settings, store, MODEL, "DIFFUSION")
+    file = settings.data_dir() / credentials.FILE_NAME
+    is_free = []
+
+    def note(connection: Connection) -> None:
+        if connection.get_execution_options().get("is_writing"):
+            with data_dir.locked(file, wait=False) as is_locked:
+                is_free.append(is_locked)
+
+    event.listen(store.database, "begin", note)
+    provisioning.rotate(settings, store, "DIFFUSION")
+    provisioning.destroy(settings, store, "DIFFUSION")
+    event.remove(store.database, "begin", note)
+    assert is_free == [False, False]

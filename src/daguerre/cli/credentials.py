@@ -69,16 +69,31 @@ def _parse(entry: dict[str, str]) -> ResourceCredentials:
 @contextmanager
 def edit(directory: Path) -> Iterator[Credentials]:
     """Yields the credentials and stores what the block changes; other processes wait."""
-    path = data_dir.prepare(directory) / FILE_NAME
-    with data_dir.locked(path):
+    with locked(directory):
         credentials = read(directory)
         yield credentials
-        if credentials or path.exists():
-            entries = {
-                alias: {name: value for name, value in asdict(entry).items() if value}
-                for alias, entry in sorted(credentials.items())
-            }
-            data_dir.write_private(path, json.dumps(entries, indent=2) + "\n")
+        if credentials or (directory / FILE_NAME).exists():
+            write(directory, credentials)
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Other processes that change the file wait until the block ends.
+
+    Who also writes to the database takes this lock first, so that no two processes wait for each
+    other.
+    """
+    with data_dir.locked(data_dir.prepare(directory) / FILE_NAME):
+        yield
+
+
+def write(directory: Path, credentials: Credentials) -> None:
+    """Replaces the file; the caller holds the lock."""
+    entries = {
+        alias: {name: value for name, value in asdict(entry).items() if value}
+        for alias, entry in sorted(credentials.items())
+    }
+    data_dir.write_private(directory / FILE_NAME, json.dumps(entries, indent=2) + "\n")
 
 
 def set_url(directory: Path, url: str) -> None:

@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 
 from daguerre.cli import credentials
-from daguerre.cli.credentials import ResourceCredentials
+from daguerre.cli.credentials import Credentials, ResourceCredentials
 from daguerre.config import Settings
 from daguerre.errors import InvalidRequestError, SettingsError
 from daguerre.storage.resources import Resource, ResourceStore
@@ -34,7 +34,8 @@ def create(
     """Creates a resource and stores its key; without the key, there is no resource either."""
     resource, key = store.create(model, alias, requests_per_minute)
     try:
-        _save_credentials(settings, resource, key)
+        with credentials.edit(settings.data_dir()) as entries:
+            _set(entries, settings, resource, key)
     except SettingsError:
         store.destroy(resource.alias)
         raise
@@ -52,20 +53,24 @@ def rotate(settings: Settings, store: ResourceStore, alias: str) -> Resource:
     """Gives a resource a new key. The credentials file has a valid key whenever this is killed: it
     has both keys from before the database changes until after."""
     resource, directory = store.get(alias), settings.data_dir()
-    before = credentials.read(directory).get(resource.alias)
-    previous = _validated(store, resource, before) or before
-    try:
-        key = store.rotate(
-            resource.alias,
-            before_commit=lambda key: _save_credentials(settings, resource, key, previous),
-        )
-    except SettingsError:
-        if before:  # the database may have failed after the file was written
-            with credentials.edit(directory) as entries:
+    with credentials.locked(directory):
+        entries = credentials.read(directory)
+        before = entries.get(resource.alias)
+        previous = _validated(store, resource, before) or before
+
+        def save(key: str, previous: ResourceCredentials | None = None) -> None:
+            _set(entries, settings, resource, key, previous)
+            credentials.write(directory, entries)
+
+        try:
+            key = store.rotate(resource.alias, before_commit=lambda key: save(key, previous))
+        except SettingsError:
+            if before:  # the database may have failed after the file was written
                 entries[resource.alias] = before
-        raise
-    with suppress(SettingsError):  # the file already has the key
-        _save_credentials(settings, resource, key)
+                credentials.write(directory, entries)
+            raise
+        with suppress(SettingsError):  # the file already has the key
+            save(key)
     return store.get(resource.alias)
 
 
@@ -111,17 +116,17 @@ def _validated(
     return None
 
 
-def _save_credentials(
+def _set(
+    entries: Credentials,
     settings: Settings,
     resource: Resource,
     key: str,
     previous: ResourceCredentials | None = None,
 ) -> None:
-    """Stores `key`, as the next key if there are `previous` credentials."""
-    with credentials.edit(settings.data_dir()) as entries:
-        urls = {entry.url for entry in entries.values()}
-        url = settings.public_base_url()
-        if len(urls) == 1 and not settings.public_url:  # the address that `daguerre serve` stored
-            url = urls.pop()
-        first, next_key = (previous.key, key) if previous else (key, "")
-        entries[resource.alias] = ResourceCredentials(url, first, resource.model, next_key)
+    """Sets the entry of the resource, with `key` as the next key if there are `previous` ones."""
+    urls = {entry.url for entry in entries.values()}
+    url = settings.public_base_url()
+    if len(urls) == 1 and not settings.public_url:  # the address that `daguerre serve` stored
+        url = urls.pop()
+    first, next_key = (previous.key, key) if previous else (key, "")
+    entries[resource.alias] = ResourceCredentials(url, first, resource.model, next_key)
