@@ -108,7 +108,8 @@ def metrics_page() -> str:
     return _page(
         "Metrics",
         "`GET /metrics` returns these in Prometheus' text format, and the `process_` metrics of the"
-        " Prometheus client for the server process. It needs no API key.",
+        " Prometheus client for the server process. It needs no API key."
+        " They are at most one second old.",
         _table(("name", "type", "labels", "meaning"), rows),
     )
 

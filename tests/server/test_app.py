@@ -29,6 +29,7 @@ from daguerre.errors import QueueFullError, UnavailableError
 from daguerre.server.app import create_app
 from daguerre.server.http.errors import OutageLog
 from daguerre.server.http.logs import THROTTLE_S
+from daguerre.server.routes import metrics
 from daguerre.storage.image_store import ImageStore
 from daguerre.storage.resources import ResourceStore
 
@@ -166,7 +167,7 @@ def test_absolute_form_target(server: RunningServer, target: str, status: int) -
         assert read_answer(connection)[0] == status
 
 
-def test_probes(server: RunningServer) -> None:
+def test_probes(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """/healthz is always 200; /readyz is 503 with Retry-After until the engine is ready."""
     assert server.client.get("/healthz").json() == {"status": "alive"}
     assert server.client.get("/readyz").json() == {
@@ -177,6 +178,7 @@ def test_probes(server: RunningServer) -> None:
     server.engine.load_failures = {"sd": "not enough memory"}
     body = server.client.get("/readyz").json()
     assert body["unavailable_models"] == [{"id": "sd", "reason": "not enough memory"}]
+    monkeypatch.setattr(metrics, "MAX_AGE_S", 0.0)
     assert "daguerre_unavailable_models 1.0" in server.client.get("/metrics").text
     server.engine.is_ready = False
     assert server.client.get("/healthz").status_code == 200

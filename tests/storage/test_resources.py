@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import sqlalchemy as sa
 from conftest import MODEL
 from sqlalchemy import text
 
@@ -33,6 +34,19 @@ def test_authentication(store: ResourceStore) -> None:
     )
     for wrong in ("", key[:-1], key + "x", key.upper(), resource.id, "inf-", "\udcff\x00é"):
         assert store.authenticate(wrong) is None
+
+
+def test_other_strings_reach_no_database(store: ResourceStore) -> None:
+    """Only a string in the form of a key is looked up, so others cost little."""
+    queries: list[str] = []
+    sa.event.listen(
+        store.database, "before_cursor_execute", lambda *arguments: queries.append(arguments[2])
+    )
+    for wrong in ("", "inf-wrong", "x" * 47, "inf-" + "x" * 44, "inf-" + "x" * 60_000):
+        assert store.authenticate(wrong) is None
+    assert not queries
+    assert store.authenticate("inf-" + "x" * 43) is None
+    assert len(queries) == 1
 
 
 def test_key_format(store: ResourceStore) -> None:

@@ -30,6 +30,7 @@ MAX_ALIAS_LENGTH = 64
 MAX_REQUESTS_PER_MINUTE = 1_000_000
 _KEY_BYTES = 32
 _PREFIX_LENGTH = 8
+_KEY = re.compile(rf"{KEY_START}[A-Za-z0-9_-]{{43}}")  # 32 bytes in URL-safe base64
 # DAGUERRE_DATABASE_URL, for example, would be a setting of the server.
 _ALIAS = re.compile(rf"(?!DAGUERRE_)[A-Z][A-Z0-9_]{{0,{MAX_ALIAS_LENGTH - 1}}}")
 
@@ -89,6 +90,8 @@ class ResourceStore:
 
     def authenticate(self, key: str) -> Resource | None:
         """The resource of this key; None for an unknown, rotated or revoked key."""
+        if not _KEY.fullmatch(key):  # never issued, so the database need not be asked
+            return None
         digest = _sha256(key)
         outage = UnavailableError("cannot read the API keys; try again", retry_after_s=5)
         with translate_errors(SQLAlchemyError, lambda error: outage):
@@ -180,8 +183,7 @@ def _new_key() -> str:
 
 
 def _sha256(key: str) -> str:
-    # A header can hold bytes that are not text: a wrong key, not an error.
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(key.encode("ascii")).hexdigest()
 
 
 def _check_limit(requests_per_minute: int | None) -> int | None:

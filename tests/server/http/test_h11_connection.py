@@ -9,6 +9,7 @@ from daguerre.server.http.h11_connection import (
     EVENTS_PER_SLICE,
     MAX_BODY_CHUNKS,
     MAX_CHUNK_HEADER_BYTES,
+    MAX_TARGET_BYTES,
     HttpConnection,
 )
 
@@ -135,3 +136,14 @@ def test_two_lengths(swap: bool) -> None:
     assert broken_rule(head + b"\r\n0\r\n\r\nG" + GET) == (
         "the request has Content-Length and Transfer-Encoding; send one of them"
     )
+
+
+def test_long_url() -> None:
+    """A URL that is too long is rejected, because paths and queries are parsed several times."""
+    get = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert parse(HttpConnection(), get % (b"a" * (MAX_TARGET_BYTES - 1))) == [
+        "Request",
+        "EndOfMessage",
+    ]
+    expected = f"the URL has {MAX_TARGET_BYTES + 1} bytes; the limit is {MAX_TARGET_BYTES} bytes"
+    assert broken_rule(get % (b"a" * MAX_TARGET_BYTES)) == expected

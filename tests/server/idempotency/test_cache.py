@@ -16,6 +16,7 @@ from daguerre.params import ImageParams
 from daguerre.server import app
 from daguerre.server.idempotency import environment
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
+from daguerre.server.routes import metrics
 from daguerre.storage.image_store import DIR_NAME
 
 CACHE = "x-cache"
@@ -134,8 +135,9 @@ def test_damaged_entry(caching: RunningServer) -> None:
     assert caching.generate(seed=11).headers[CACHE] == "hit"
 
 
-def test_metrics(caching: RunningServer) -> None:
+def test_metrics(caching: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hits and misses are counted; a hit adds nothing to the stage durations."""
+    monkeypatch.setattr(metrics, "MAX_AGE_S", 0.0)
 
     def counted(name: str) -> float:
         lines = caching.client.get("/metrics").text.splitlines()

@@ -71,6 +71,13 @@ def test_file(server: RunningServer, output_format: str) -> None:
     assert 3500 < int(directives["max-age"]) <= 3600
 
 
+def test_long_query(url: str) -> None:
+    """A URL with many other parameters is rejected before they are parsed."""
+    assert get(f"{url}&utm=1").status_code == 200
+    error = error_of(get(url + "&a=b" * 300))
+    assert (error["code"], error["message"]) == (404, "no such file: the query has over 1024 bytes")
+
+
 def test_without_v1(url: str) -> None:
     """The path is served without the prefix, too."""
     assert get(url.replace("/v1/", "/")).status_code == 200

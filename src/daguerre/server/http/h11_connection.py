@@ -13,6 +13,8 @@ import h11
 MAX_HEAD_BYTES = 64 * 1024
 # The cost of a head depends on its lines: 13,000 short ones fit into 64 KiB and take 48 ms.
 MAX_HEAD_LINES = 128
+# Paths and queries are parsed several times; 60 KiB of a query take 20 ms.
+MAX_TARGET_BYTES = 8 * 1024
 # The cost of a body depends on its chunks: 256 KiB in chunks of one byte take 1.3 s.
 MAX_BODY_CHUNKS = 4096
 # An incomplete chunk header or trailer section.
@@ -93,6 +95,10 @@ class HttpConnection(h11.Connection):
 
     def _check(self, event: h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]) -> None:
         if isinstance(event, h11.Request):
+            if len(event.target) > MAX_TARGET_BYTES:
+                self._fail(
+                    f"the URL has {len(event.target)} bytes; the limit is {MAX_TARGET_BYTES} bytes"
+                )
             names = {name for name, _ in event.headers}
             if {b"content-length", b"transfer-encoding"} <= names:
                 # A proxy may have read a body of another length (RFC 9112, 6.1).

@@ -14,6 +14,8 @@ from daguerre.server.http.errors import error_response
 from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.storage.image_store import ImageStore
 
+# Parsing thousands of parameters takes milliseconds, before the signature is checked.
+_MAX_QUERY_BYTES = 1024
 # The unit is case-insensitive, and a list may have empty elements.
 _RANGE = re.compile(r"bytes=[ \t,]*(\d{0,19})-(\d{0,19})[ \t,]*", re.IGNORECASE)
 
@@ -24,6 +26,8 @@ class FileEndpoints:
 
     async def show(self, request: Request) -> Response:
         name = request.path_params["name"]
+        if len(request.scope["query_string"]) > _MAX_QUERY_BYTES:
+            raise NotFoundError(f"no such file: the query has over {_MAX_QUERY_BYTES} bytes")
         remaining_s = self._signer.verify(name, request.query_params)
         digest, _, extension = name.rpartition(".")
         etag = f'"{digest}"'  # the digest determines the bytes
