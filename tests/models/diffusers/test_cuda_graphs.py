@@ -24,7 +24,7 @@ pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
 if TYPE_CHECKING:
-    from daguerre.models.diffusers.executors.base import NetworkMethod
+    from daguerre.models.diffusers.executors.base import ExecutionTarget, NetworkMethod
     from daguerre.models.diffusers.executors.cuda_graphs import CapturedGraph, CUDAGraphExecutor
 
 
@@ -54,7 +54,7 @@ class FakeCapturer:
 
 
 def make(device: str = "cuda") -> tuple[CUDAGraphExecutor, FakeCapturer]:
-    from daguerre.models.diffusers.executors.base import ExecutionTarget, NetworkMethod
+    from daguerre.models.diffusers.executors.base import NetworkMethod
     from daguerre.models.diffusers.executors.cuda_graphs import CUDAGraphExecutor
 
     def evaluate(inputs: Inputs) -> tuple[Any, Outputs]:
@@ -63,10 +63,15 @@ def make(device: str = "cuda") -> tuple[CUDAGraphExecutor, FakeCapturer]:
 
     method = NetworkMethod("double", torch.nn.Identity(), evaluate)
     capturer = FakeCapturer()
-    target = ExecutionTarget(
+    return CUDAGraphExecutor(method, make_target(device, capturer)), capturer
+
+
+def make_target(device: str, capturer: FakeCapturer | None = None) -> ExecutionTarget:
+    from daguerre.models.diffusers.executors.base import ExecutionTarget
+
+    return ExecutionTarget(
         "cuda-graphs", torch.device(device), "float32", "", capture_graph=capturer
     )
-    return CUDAGraphExecutor(method, target), capturer
 
 
 def rows(number: int, value: float = 1.0) -> dict[str, Any]:
@@ -118,19 +123,52 @@ def test_different_bits_are_refused() -> None:
         network(rows(2))
 
 
-def test_out_of_memory() -> None:
-    """A shape without memory for a graph stays eager, with the same bits; others are captured."""
+def test_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shape without memory for a graph stays eager, with the same bits; others are captured, and
+    keep their graphs."""
+    from daguerre.models.diffusers.executors import cuda_graphs
+
+    monkeypatch.setattr(cuda_graphs, "MAX_GRAPHS", 2)
     network, capturer = make()
+    for inputs in (rows(1), rows(3)):
+        for _ in range(2):
+            network(inputs)
     capturer.error = RuntimeError("CUDA out of memory")
     for _ in range(3):
         assert torch.equal(network(rows(2))[0], 2 * rows(2)["x"])
     capturer.error = None
-    for _ in range(3):
-        network(rows(2))
-    assert capturer.num_captured == 0
+    for inputs in (rows(2), rows(2), rows(1), rows(3)):
+        assert torch.equal(network(inputs)[0], 2 * inputs["x"])
+    assert capturer.num_captured == 2
     for _ in range(2):
-        network(rows(1))
+        network(rows(4))
+    assert capturer.num_captured == 3
+
+
+def test_shape_is_described_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call after a warm-up does not describe the inputs again; eager mode never does."""
+    from daguerre.models.diffusers.executors import base
+
+    described: list[Inputs] = []
+    shape_key = base._shape_key
+
+    def counted(inputs: Inputs) -> Any:
+        described.append(inputs)
+        return shape_key(inputs)
+
+    monkeypatch.setattr(base, "_shape_key", counted)
+    network, capturer = make()
+    for num_calls in (1, 2, 3):
+        inputs = rows(2)
+        list(network.warm_up(inputs))
+        network(inputs)
+        assert len(described) == num_calls
     assert capturer.num_captured == 1
+    list(network.warm_up(rows(2)))
+    assert torch.equal(network(rows(3))[0], 2 * rows(3)["x"])  # not the inputs of the warm-up
+    eager = base.EagerExecutor(network._method, make_target("cpu"))
+    described.clear()
+    assert list(eager.warm_up(rows(2))) == [] and len(eager(rows(2))) == 1 and described == []
 
 
 def test_failed_capture() -> None:

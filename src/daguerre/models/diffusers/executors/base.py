@@ -70,14 +70,18 @@ class Executor:
     def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
         self._method = method
         self._calls: OrderedDict[ShapeKey, Call] = OrderedDict()  # least recently used first
+        self._warm: tuple[Inputs, ShapeKey] | None = None  # inputs of a warm-up, until their call
 
     def warm_up(self, inputs: Inputs) -> Iterator[None]:
         """Compiles for the shape of the inputs; see `HasWarmup.warm_up`."""
-        return self._warm_up_shape(_shape_key(inputs), inputs)
+        key = _shape_key(inputs)
+        self._warm = (inputs, key)
+        return self._warm_up_shape(key, inputs)
 
     def __call__(self, inputs: Inputs) -> Outputs:
         """Runs the method, after the warm-up if that has not been done."""
-        key = _shape_key(inputs)
+        warm, self._warm = self._warm, None
+        key = warm[1] if warm and warm[0] is inputs else _shape_key(inputs)
         for _ in self._warm_up_shape(key, inputs):
             pass
         return self._run(key, inputs)
@@ -120,6 +124,9 @@ class EagerExecutor(Executor):
     """torch's eager mode: the bits of the stock pipeline."""
 
     fingerprint = "eager"
+
+    def warm_up(self, inputs: Inputs) -> Iterator[None]:
+        return iter(())
 
     def __call__(self, inputs: Inputs) -> Outputs:
         return self._run_eagerly(inputs)

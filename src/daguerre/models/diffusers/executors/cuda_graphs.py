@@ -61,17 +61,16 @@ class CUDAGraphExecutor(Executor):
         super().__init__(method, target)
         self._capture = target.capture_graph or GraphCapturer(target.device)
         self._seen: set[ShapeKey] = set()
+        self._out_of_memory: set[ShapeKey] = set()  # which stay eager, with the same bits
 
     def _run(self, key: ShapeKey, inputs: Inputs) -> Outputs:
         self._seen.add(key)
         return super()._run(key, inputs)
 
     def _build(self, key: ShapeKey, inputs: Inputs) -> Generator[None, None, Call | None]:
-        """A graph; without memory for one, the eager call, which has the same bits."""
-        if key not in self._seen:
+        if key not in self._seen or key in self._out_of_memory:
             return None
         yield
-        self._evict(MAX_GRAPHS)
         try:
             graph = self._capture(self._method, inputs)
             replayed, eager = graph(inputs), self._run_eagerly(inputs)
@@ -79,9 +78,11 @@ class CUDAGraphExecutor(Executor):
             if not is_out_of_memory(error):
                 raise
             logger.warning("out of memory for a CUDA graph of %s with %d rows", *key)
-            return self._run_eagerly
+            self._out_of_memory.add(key)
+            return None
         if not all(map(is_same, replayed, eager)):
             raise ExecutorError("the replay of a CUDA graph differs from the eager call")
+        self._evict(MAX_GRAPHS)
         return graph
 
 
