@@ -35,8 +35,8 @@ class Settings:
     port: int = _setting(8000, "Port to listen on. 0: any free port.", int_range(0, 65535))
     public_url: str = _setting(
         "",
-        "URL at which clients reach the server. Links begin with it. Default: the scheme and host"
-        " of each request.",
+        "URL at which clients reach the server, and with which links begin. Default:"
+        " http://<host>:<port>, and for links the scheme and host of each request.",
         validation.url,
     )
     root_path: str = _setting(

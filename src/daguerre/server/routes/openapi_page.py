@@ -35,7 +35,9 @@ class OpenAPI:
 
     async def json(self, request: Request) -> Response:
         servers = [{"url": self._base_url.of(request)}]
-        return JSONResponse(self._document | {"servers": servers})
+        # Not cached: it depends on headers that are no part of a cache's key.
+        headers = {"cache-control": "no-store"}
+        return JSONResponse(self._document | {"servers": servers}, headers=headers)
 
     async def page(self, request: Request) -> Response:
         # Relative, because a proxy may have removed a prefix of the path.
