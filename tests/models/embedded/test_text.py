@@ -30,6 +30,18 @@ def test_no_token_of_a_long_prompt_is_lost(tokenizer: PromptTokenizer) -> None:
     assert windows.ids.shape[1] == 128
 
 
+@pytest.mark.parametrize("num_tokens", [3024, 3025, 10_000])
+def test_number_of_windows(tokenizer: PromptTokenizer, num_tokens: int) -> None:
+    """A text of many tokens has one window per slot, each the start of the slot's share."""
+    symbols = [chr(ord("a") + index % 26) for index in range(num_tokens)]
+    windows = tokenizer.windows([" ".join(symbols), "a cat"])
+    assert windows.counts == ((126,) * NUM_SLOTS, (2,))
+    for slot in range(NUM_SLOTS):
+        start = num_tokens * slot // NUM_SLOTS
+        alone = tokenizer.windows([" ".join(symbols[start : start + 126])])
+        assert windows.ids[slot].tolist() == alone.ids[0].tolist()
+
+
 @pytest.mark.parametrize("text", ["x" * 10_000, "🌈" * 10_000, "猫", "\u200b", "a\u0301" * 999])
 def test_odd_texts_have_windows(tokenizer: PromptTokenizer, text: str) -> None:
     """Unusual prompts are tokenised without an error."""

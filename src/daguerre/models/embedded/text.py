@@ -1,8 +1,9 @@
 """Conversion of prompts to the denoiser's text input: windows of token ids, then (25, 384) float32.
 
-The engine runs the encoder itself (all-MiniLM-L6-v2) in between. Long prompts are never truncated:
-they are encoded in windows, and if there are more tokens than slots, neighbours are averaged.
-Training and serving share this code.
+The engine runs the encoder itself (all-MiniLM-L6-v2) in between. Long prompts are encoded in
+windows, and if there are more tokens than slots, neighbours are averaged. A text has at most one
+window per slot: 3,024 tokens, more than 10,000 characters of English. Training and serving share
+this code.
 """
 
 from __future__ import annotations
@@ -58,7 +59,11 @@ class PromptTokenizer:
 
 
 def _split(ids: list[int], size: int) -> list[list[int]]:
-    return [ids[start : start + size] for start in range(0, len(ids), size)]
+    """All tokens in windows of `size`; if there are too many, the first ones of each slot."""
+    if len(ids) <= NUM_SLOTS * size:
+        return [ids[start : start + size] for start in range(0, len(ids), size)]
+    starts = [len(ids) * slot // NUM_SLOTS for slot in range(NUM_SLOTS)]
+    return [ids[start : start + size] for start in starts]
 
 
 def condition(hidden: NDArray[np.float32], counts: tuple[int, ...]) -> NDArray[np.float32]:
