@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from daguerre.errors import UnavailableError
 from daguerre.storage.artifact_cache import ArtifactCache
 
 from .conftest import REASON, Bench, Request, failure
@@ -97,3 +99,16 @@ def test_out_of_memory_keeps_the_executor(
     bench = converted(folder_of("flux"), None)
     assert failure(bench.run([REQUEST])[0][-1]).__cause__
     assert "openvino" in bench.networks["transformer"].fingerprint
+
+
+def test_size_that_does_not_fit_fails_alone(folder_of: Callable[[str], Path]) -> None:
+    """A size without memory gets a 503, and the network keeps its executor and its bits."""
+    bench = converted(folder_of("flux"), None)
+    image = bench.images([REQUEST])[0]
+    compiled = bench.networks["transformer"]._target.compiled  # type: ignore[attr-defined]
+    free_bytes, compiled._free_bytes = compiled._free_bytes, lambda: -(1 << 40)
+    error = failure(bench.run([replace(REQUEST, size=(24, 16))])[0][-1])
+    assert isinstance(error, UnavailableError) and "GB are free" in error.message
+    assert bench.images([REQUEST])[0] == image
+    compiled._free_bytes = free_bytes
+    assert bench.images([replace(REQUEST, size=(24, 16))])[0] != image

@@ -88,7 +88,7 @@ def test_sample_in_flight_at_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
             assert may_continue.wait(20)
         return sample
 
-    monkeypatch.setattr(memory_probe, "_anonymous_bytes", anonymous_bytes)
+    monkeypatch.setattr(memory_probe, "anonymous_bytes", anonymous_bytes)
     with memory_probe.ProcessMemoryProbe().track_peak() as peak:
         assert is_sampling.wait(20)
         now["bytes"] = 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 from no_network import side_effects
 
 from daguerre.engine.forward import Inputs, Outputs
+from daguerre.errors import UnavailableError
 
 from .conftest import REASON
 
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
 
 
 def make(
-    compute: Callable[[Any], Any] | None = None, folder: Path | None = None, dtype: str = "float32"
+    compute: Callable[[Any], Any] | None = None,
+    folder: Path | None = None,
+    dtype: str = "float32",
+    **target: Any,
 ) -> tuple[OpenVINOExecutor, Callable[[Inputs], tuple[Any, Outputs]]]:
     """An executor for a linear layer followed by `compute`, and the evaluation by torch."""
     from daguerre.models.diffusers.executors.base import ExecutionTarget, NetworkMethod
@@ -39,8 +44,8 @@ def make(
         return None, (compute(y) if compute else y, y.sum(1))
 
     store = ArtifactCache(folder, 1 << 40) if folder else None
-    target = ExecutionTarget("openvino", torch.device("cpu"), dtype, "fingerprint", store)
-    return OpenVINOExecutor(NetworkMethod("linear", module, evaluate), target), evaluate
+    where = ExecutionTarget("openvino", torch.device("cpu"), dtype, "fingerprint", store, **target)
+    return OpenVINOExecutor(NetworkMethod("linear", module, evaluate), where), evaluate
 
 
 def rows(number: int, dtype: str = "float32") -> Inputs:
@@ -120,6 +125,75 @@ def test_failed_conversion_is_remembered(
             (entry,) = tmp_path.iterdir()
             assert f"to retry, delete {entry}" in str(caught.value)
     assert counts == num_tries
+
+
+WEIGHTS_BYTES = 4 * (8 * 4 + 4)
+
+
+def row_numbers(network: OpenVINOExecutor) -> list[int]:
+    """Of the compiled calls, least recently used first."""
+    return [number for _, number in network._calls]
+
+
+def test_compiled_calls_share_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The least recently used call of any network is evicted for a new one, which has the same
+    bits later."""
+    from daguerre.models.diffusers.executors import openvino
+    from daguerre.models.diffusers.executors.compiled_calls import CompiledCalls
+
+    networks: list[OpenVINOExecutor] = []
+
+    def free_bytes() -> int:  # three calls fit
+        return WEIGHTS_BYTES * (3 - sum(len(network._calls) for network in networks))
+
+    monkeypatch.setattr(openvino, "anonymous_bytes", lambda: 0)
+    compiled = CompiledCalls(free_bytes)
+    networks += [make(compiled=compiled)[0] for _ in range(2)]
+    one, other = networks
+    other._method = replace(other._method, name="other")
+    expected = one(rows(1))
+    other(rows(1))
+    one(rows(2))
+    one(rows(1))
+    one(rows(3))
+    assert (row_numbers(one), row_numbers(other)) == ([2, 1, 3], [])
+    other(rows(1))
+    other(rows(2))
+    assert (row_numbers(one), row_numbers(other)) == ([3], [1, 2])
+    assert all(map(torch.equal, one(rows(1)), expected))
+
+
+def test_measured_size_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call counts as large as the largest so far, activations included."""
+    from daguerre.models.diffusers.executors import openvino
+    from daguerre.models.diffusers.executors.compiled_calls import CompiledCalls
+
+    used = iter([1000, 9000, 9000, 10_000])
+    monkeypatch.setattr(openvino, "anonymous_bytes", lambda: next(used))
+    free = {"bytes": 8000}
+    network, _ = make(compiled=CompiledCalls(lambda: free["bytes"]))
+    network(rows(1))
+    network(rows(2))
+    assert row_numbers(network) == [1, 2]
+    free["bytes"] = 7999  # the eviction frees nothing here, but the weights alone would fit
+    monkeypatch.setattr(openvino, "anonymous_bytes", lambda: 0)
+    network(rows(3))
+    assert row_numbers(network) == [3]
+
+
+def test_size_that_does_not_fit() -> None:
+    """The error says how much memory is needed and free; sizes that fit are served."""
+    from daguerre.models.diffusers.executors.compiled_calls import CompiledCalls
+
+    free = {"bytes": WEIGHTS_BYTES}
+    network, _ = make(compiled=CompiledCalls(lambda: free["bytes"]))
+    network._call_bytes = 3_000_000_000
+    network(rows(1))
+    free["bytes"] = WEIGHTS_BYTES - 1
+    with pytest.raises(UnavailableError, match=r"linear needs 3\.00 GB .* but 0\.00 GB are free"):
+        network(rows(2))
+    free["bytes"] = WEIGHTS_BYTES
+    network(rows(2))
 
 
 def test_order_of_shapes_does_not_matter(tmp_path: Path) -> None:

@@ -90,15 +90,15 @@ class ProcessMemoryProbe:
 
     def reset(self) -> None:
         with self._lock:  # a sample in flight belongs to the time before
-            self._base = self._peak = _anonymous_bytes()
+            self._base = self._peak = anonymous_bytes()
 
     def num_bytes(self) -> int | None:
-        return max(self._peak, _anonymous_bytes()) - self._base if self._base else None
+        return max(self._peak, anonymous_bytes()) - self._base if self._base else None
 
     def _poll(self, stopped: threading.Event) -> None:
         while self._base and not stopped.wait(_POLL_S):
             with self._lock:
-                self._peak = max(self._peak, _anonymous_bytes())
+                self._peak = max(self._peak, anonymous_bytes())
 
 
 class CudaMemoryProbe:
@@ -127,7 +127,7 @@ class CudaMemoryProbe:
         return int(self._cuda.max_memory_allocated(self._device)) - self._base
 
 
-def _anonymous_bytes() -> int:
+def anonymous_bytes() -> int:
     """Resident memory of the process without files; 0 if the system does not report it."""
     try:
         fields = _STATM.read_text().split()

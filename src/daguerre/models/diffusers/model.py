@@ -141,7 +141,7 @@ class DiffusersModel:
         """
         self._check(params, guidance)
         forwards = check_decoder(self._forwards(params, steps, guidance), self.family.denoiser)
-        return self._cache_embeddings(forwards)
+        return self._loaded.embeddings.answer(forwards)
 
     def _check_cache(self, cache: caches.Cache) -> None:
         if cache.method not in self.family.caches:
@@ -197,22 +197,6 @@ class DiffusersModel:
                 raise
             reason = error.message if isinstance(error, DaguerreError) else one_line(error)
             raise SettingsError(f"the checkpoint in {folder} makes no image: {reason}") from error
-
-    def _cache_embeddings(self, forwards: Pipeline) -> Pipeline:
-        """Yields the forwards, except those of text encoders whose outputs are cached."""
-        embeddings, outputs = self._loaded.embeddings, None
-        with closing(forwards):
-            while True:
-                try:
-                    forward = next(forwards) if outputs is None else forwards.send(outputs)
-                except StopIteration as end:
-                    pixels: Pixels = end.value
-                    return pixels
-                if forward.stage != "encode":
-                    outputs = yield forward
-                elif (outputs := embeddings.get(forward)) is None:
-                    outputs = yield forward
-                    embeddings.put(forward, outputs)
 
     def _forwards(self, params: ImageParams, steps: int, guidance: float | None) -> Pipeline:
         from daguerre.models.diffusers import coroutine

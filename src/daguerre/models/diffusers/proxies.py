@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from daguerre.engine.forward import Inputs, NetworkChanged, Outputs, is_out_of_memory
-from daguerre.errors import one_line
+from daguerre.errors import DaguerreError, one_line
 from daguerre.models.diffusers import coroutine, determinism
 from daguerre.models.diffusers.call_packing import (
     CACHE_STATE_INPUT,
@@ -38,7 +38,6 @@ from daguerre.models.diffusers.executors.base import (
 from daguerre.models.diffusers.executors.registry import make_executor
 from daguerre.models.diffusers.executors.structure import output_structure
 from daguerre.models.diffusers.family import PLAIN, InputLayout
-from daguerre.models.diffusers.finite import NotFiniteError
 from daguerre.models.diffusers.memory_probe import make_memory_probe
 
 if TYPE_CHECKING:
@@ -153,14 +152,14 @@ class TorchNetwork:
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """Replaces an executor that fails, except if the values of the request are at fault, or a
-        lack of memory, which can be temporary."""
+        """Replaces an executor that fails, except for errors of this request alone, and for lack of
+        memory, which can be temporary."""
         try:
             with determinism.tf32(self._target.is_tf32):
                 yield
         except Exception as error:  # a runtime may raise anything
             failed = self._executor
-            is_blameless = isinstance(error, NotFiniteError) or is_out_of_memory(error)
+            is_blameless = isinstance(error, DaguerreError) or is_out_of_memory(error)
             if is_blameless or failed.fingerprint == self._eager.fingerprint:
                 raise
             logger.warning("%s runs eagerly from now on: %s", self.name, one_line(error))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import torch
 
 from daguerre.engine.forward import ForwardRequest, Inputs, Outputs
+from daguerre.models.diffusers.executors.compiled_calls import CompiledCalls
 from daguerre.models.diffusers.finite import check_finite
 from daguerre.storage.artifact_cache import ArtifactCache
 
@@ -47,7 +48,8 @@ class ExecutionTarget:
     """Where and how a network runs.
 
     `fingerprint` names everything else that determines its bits; it is part of the keys in `store`.
-    Networks with the same `capture_graph` share graph memory.
+    Networks with the same `capture_graph` share graph memory, those with the same `compiled` the
+    memory of compiled calls.
     """
 
     executor: str
@@ -57,6 +59,7 @@ class ExecutionTarget:
     store: ArtifactCache | None = None
     is_tf32: bool = False
     capture_graph: Callable[[NetworkMethod, Inputs], Call] | None = None
+    compiled: CompiledCalls = field(default_factory=CompiledCalls)
 
 
 class Executor:

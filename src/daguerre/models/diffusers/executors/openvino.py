@@ -31,6 +31,7 @@ from daguerre.models.diffusers.executors.base import (
 )
 from daguerre.models.diffusers.executors.failed_conversions import remember_failure
 from daguerre.models.diffusers.executors.structure import output_structure
+from daguerre.models.diffusers.memory_probe import anonymous_bytes
 from daguerre.models.openvino import (
     convert_from_torch,
     effective_num_threads,
@@ -42,7 +43,7 @@ from daguerre.storage.artifact_cache import Artifact
 logger = logging.getLogger(__name__)
 
 _TRACED_ROWS = 2  # one row could be mistaken for an axis without rows
-_MAX_COMPILED = 4  # each holds a copy of the weights in a layout of its own
+_MAX_COMPILED = 4  # per network; each holds a copy of the weights in a layout of its own
 _FILE = "graph.xml"
 _OUTPUT_TYPES = ["daguerre", "outputs"]  # path of torch's output types in a graph's metadata
 
@@ -60,20 +61,58 @@ class OpenVINOExecutor(Executor):
         self.fingerprint = _fingerprint(self._core, self._config)
         self._network = f"{target.fingerprint} {method.name} {self.fingerprint}"
         self._graphs: dict[str, _Graph] = {}  # by signature
+        self._compiled = target.compiled
+        self._weights_bytes = sum(weight.nbytes for weight in method.module.parameters())
+        self._call_bytes = self._weights_bytes  # of the largest call so far
 
     def _build(self, key: ShapeKey, inputs: Inputs) -> Generator[None, None, Call]:
         signature, rows = key
+        self._evict_for_another()
         if signature not in self._graphs:
             yield from self._load_or_convert(signature, inputs)
         yield
-        self._evict(_MAX_COMPILED)
+        self._evict_for_another()
         graph = self._graphs[signature]
         if self._store and graph.artifact:
             self._store.touch(graph.artifact)
-        return self._compile(graph.model.clone(), rows)
+        used_bytes = anonymous_bytes()
+        call = self._compile(graph.model.clone(), rows)
+        self._use(key)
+        return self._measured(key, call, used_bytes)
+
+    def _run(self, key: ShapeKey, inputs: Inputs) -> Outputs:
+        self._use(key)
+        return super()._run(key, inputs)
+
+    def _use(self, key: ShapeKey) -> None:
+        name = (self._method.name, *key)
+        self._compiled.use(name, self._call_bytes, lambda: self._calls.pop(key, None))
+
+    def _evict_for_another(self) -> None:
+        while len(self._calls) >= _MAX_COMPILED:
+            self._drop(next(iter(self._calls)))
+        self._compiled.evict_until_free(self._method.name, self._weights_bytes, self._call_bytes)
+
+    def _drop(self, key: ShapeKey) -> None:
+        self._compiled.drop((self._method.name, *key))
+
+    def _measured(self, key: ShapeKey, call: Call, used_bytes: int) -> Call:
+        """The call; its first run shows its size, because that allocates the last of its memory.
+
+        `used_bytes` were in use before it was compiled.
+        """
+
+        def first_run(inputs: Inputs) -> Outputs:
+            outputs = call(inputs)
+            self._call_bytes = max(self._call_bytes, anonymous_bytes() - used_bytes)
+            self._calls[key] = call
+            return outputs
+
+        return first_run
 
     def release(self) -> None:
-        super().release()
+        for key in list(self._calls):
+            self._drop(key)
         self._graphs.clear()
 
     def _load_or_convert(self, signature: str, inputs: Inputs) -> Iterator[None]:
