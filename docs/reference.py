@@ -22,7 +22,7 @@ from prometheus_client import Metric
 
 from daguerre import environment, errors
 from daguerre.cli.main import program
-from daguerre.config import Settings
+from daguerre.config import Settings, secret_names
 from daguerre.engine.interface import EngineStats, WorkerStats
 from daguerre.errors import DaguerreError
 from daguerre.models.diffusers.caches import METHODS
@@ -49,6 +49,11 @@ def settings_page() -> str:
         "A flag, such as `--max-queued-jobs`, overrides the environment variable, which overrides"
         " the default. An empty variable is unset, and white space at both ends of a variable is"
         " removed. Words may have capitals: `INFO`, `True`.\n\n"
+        "Other users can see flags in the list of processes. Each secret"
+        f" ({', '.join(f'`{name}`' for name in sorted(secret_names()))}) can therefore be in a"
+        " file, as Docker and Kubernetes mount them: the flag or variable with `-file` or `_FILE`"
+        " at its end names the file, such as `DAGUERRE_DATABASE_URL_FILE=/run/secrets/database`."
+        " White space at both ends of the file is removed.\n\n"
         "Kubernetes sets variables such as `DAGUERRE_PORT=tcp://10.0.0.1:8000` for a Service named"
         " `daguerre`. The server ignores them, and logs a warning about `DAGUERRE_PORT`; set"
         " `enableServiceLinks: false` in the pod to avoid them.",

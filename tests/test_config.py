@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from daguerre import environment
-from daguerre.config import Settings
+from daguerre.config import Settings, secret_names
 from daguerre.errors import SettingsError
 
 SETTINGS = fields(Settings)
@@ -272,3 +272,62 @@ def test_user_without_a_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platformdirs.user_data_path", homeless)
     with pytest.raises(SettingsError, match="--home"):
         Settings().data_dir()
+
+
+@pytest.mark.parametrize("name", sorted(secret_names()))
+def test_secret_in_a_file(tmp_path: Path, name: str) -> None:
+    """A flag or a variable can name a file with a secret; a flag overrides all variables."""
+    file, secret = tmp_path / "secret", "s" * 40
+    file.write_text(f" {secret}\r\n")
+    variable, path = environment.variable(name), str(file)
+    for flags, environ in (
+        ({f"{name}_file": path}, {}),
+        ({}, {f"{variable}_FILE": path}),
+        ({f"{name}_file": path}, {variable: "v" * 40}),
+        ({name: secret}, {f"{variable}_FILE": str(tmp_path / "missing")}),
+    ):
+        assert getattr(Settings.load(flags, environ), name) == secret
+    assert Settings.load({}, {f"{variable}_FILE": ""}) == Settings()
+
+
+@pytest.mark.parametrize("name", sorted(secret_names()))
+def test_secret_given_twice(name: str) -> None:
+    """A secret and its file at once are an error that names both and shows neither."""
+    variable, flag = environment.variable(name), "--" + name.replace("_", "-")
+    for source, flags, environ in (
+        (flag, {name: "s" * 40, f"{name}_file": "/file"}, {}),
+        (variable, {}, {variable: "s" * 40, f"{variable}_FILE": "/file"}),
+    ):
+        with pytest.raises(
+            SettingsError, match=f"^{source} and {source}.(file|FILE) are both"
+        ) as caught:
+            Settings.load(flags, environ)
+        assert "sss" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file"),
+        (b"", "an empty file"),
+        (b" \n", "an empty file"),
+        (b"\xff" * 40, "cannot read it"),
+        (b"short", "is \\*\\*\\*; it must be at least 32"),
+    ],
+)
+def test_bad_secret_file(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    """A secret file without a valid secret is an error of one line."""
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(
+        SettingsError, match=f"^DAGUERRE_SIGNED_URL_SECRET_FILE.*{reason}"
+    ) as caught:
+        Settings.load({}, {"DAGUERRE_SIGNED_URL_SECRET_FILE": str(file)})
+    assert "\n" not in caught.value.message and "short" not in caught.value.message
+
+
+def test_misspelt_variable_of_a_file() -> None:
+    """A typo in the variable of a secret's file is found."""
+    with pytest.raises(SettingsError, match="did you mean DAGUERRE_DATABASE_URL_FILE?"):
+        Settings.load({}, {"DAGUERRE_DATABSE_URL_FILE": "/x"})

@@ -25,6 +25,7 @@ LAYERS = (
         "memory",
         "params",
         "environment",
+        "setting_sources",
         "config",
         "imagefile",
         "storage",

@@ -2,7 +2,8 @@
 
 Command-line flags, environment variables and the reference page follow from it. A flag overrides
 the environment variable (`DAGUERRE_<NAME>`), which overrides the default. White space at both ends
-of a variable is removed, such as the carriage return of a Windows env file.
+of a variable is removed, such as the carriage return of a Windows env file. A secret can be in a
+file, which `--<name>-file` or `DAGUERRE_<NAME>_FILE` names.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from reprlib import Repr
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from daguerre import environment, validation
+from daguerre import environment, setting_sources, validation
 from daguerre.errors import SettingsError
 from daguerre.validation import Validator, enum, float_range, int_range
 
@@ -222,14 +223,14 @@ class Settings:
         variable that is a typo.
         """
         flags, variables = flags or {}, environment.variables(environ)
-        environment.check_names(variables, [setting.name for setting in fields(cls)])
+        names = [setting.name for setting in fields(cls)]
+        environment.check_names(variables, [*names, *map(setting_sources.file_of, secret_names())])
         values: dict[str, object] = {}
         for setting in fields(cls):
-            name, variable = setting.name, environment.variable(setting.name)
-            if (value := flags.get(name)) is not None:
-                values[name] = _parse(setting, "--" + name.replace("_", "-"), value)
-            elif variable in variables:
-                values[name] = _parse(setting, variable, variables[variable])
+            is_secret = setting.name in secret_names()
+            found = setting_sources.given(setting.name, flags, variables, is_secret=is_secret)
+            if found:
+                values[setting.name] = _parse(setting, *found)
         settings = cls(**values)  # type: ignore[arg-type]
         if settings.default_response_format == "url" and not settings.image_store_max_bytes:
             raise SettingsError(
@@ -271,7 +272,7 @@ class Settings:
 
     def redacted(self) -> dict[str, object]:
         """Name -> value, with secrets replaced by `***`."""
-        secrets = {setting.name for setting in fields(self) if setting.metadata["secret"]}
+        secrets = secret_names()
         return {
             name: "***" if name in secrets and value else value
             for name, value in asdict(self).items()
@@ -279,8 +280,13 @@ class Settings:
 
     def without_secrets(self) -> Settings:
         """The same settings, with the default of each secret."""
-        plain = (setting.name for setting in fields(self) if not setting.metadata["secret"])
+        plain = {setting.name for setting in fields(self)} - secret_names()
         return Settings(**{name: getattr(self, name) for name in plain})
+
+
+def secret_names() -> frozenset[str]:
+    """Names of the settings that are secrets."""
+    return frozenset(setting.name for setting in fields(Settings) if setting.metadata["secret"])
 
 
 def _parse(setting: Field[Any], source: str, value: object) -> object:

@@ -11,6 +11,7 @@ import pytest
 from conftest import MODEL
 
 import daguerre.factory
+from daguerre.cli import main
 
 
 def test_info(run: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +28,38 @@ def test_info(run: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPat
     printed = run("info")
     assert "hunter2" not in printed and re.search(r"\n  catalog +unset +default\n", printed)
     assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "is_secret"),
+    [
+        ("signed-url-secret", "s" * 40, True),
+        ("database-url", "postgresql://user:hunter2@host/name", True),
+        ("database-url", "postgresql://host/name?password=hunter2", True),
+        ("database-url", "postgresql://host/name", False),
+        ("database-url", "sqlite:////folder/file.db", False),
+    ],
+)
+def test_secret_in_a_flag(
+    capsys: pytest.CaptureFixture[str],
+    flag: str,
+    value: str,
+    is_secret: bool,
+) -> None:
+    """A secret in a flag causes a warning, which does not repeat it."""
+    assert main.main(["info", f"--{flag}", value]) == 0
+    printed = capsys.readouterr()
+    assert ("list of processes" in printed.err) == is_secret
+    assert "hunter2" not in printed.err + printed.out and "sss" not in printed.err + printed.out
+
+
+def test_source_of_a_secret_in_a_file(
+    run: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source of a secret in a file is the flag or the variable that names the file."""
+    (tmp_path / "secret").write_text("s" * 40)
+    shown = json.loads(run("info", "--json", "--signed-url-secret-file", "secret"))
+    assert shown["settings"]["signed_url_secret"] == {"value": "***", "source": "flag"}
+    monkeypatch.setenv("DAGUERRE_SIGNED_URL_SECRET_FILE", "secret")
+    shown = json.loads(run("info", "--json"))
+    assert shown["settings"]["signed_url_secret"] == {"value": "***", "source": "variable"}

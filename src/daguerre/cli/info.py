@@ -11,6 +11,7 @@ from daguerre import environment
 from daguerre.cli.flags import settings_flags
 from daguerre.cli.table import print_table
 from daguerre.config import Settings
+from daguerre.setting_sources import file_of
 from daguerre.version import __version__
 
 
@@ -57,6 +58,8 @@ def _versions(settings: Settings) -> dict[str, object]:
 
 
 def _source(name: str) -> str:
-    if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
+    context, names = click.get_current_context(), (name, file_of(name))
+    if any(context.get_parameter_source(each) is ParameterSource.COMMANDLINE for each in names):
         return "flag"
-    return "variable" if environment.variable(name) in environment.variables() else "default"
+    variables = environment.variables()
+    return "variable" if any(environment.variable(n) in variables for n in names) else "default"

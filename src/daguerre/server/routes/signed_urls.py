@@ -97,6 +97,7 @@ def _read(file: Path) -> bytes:
         raise SettingsError(f"cannot read {file}: {error.strerror}; {_ADVICE}") from None
     if len(secret) < MIN_SECRET_CHARS:
         raise SettingsError(
-            f"{file} has {len(secret)} bytes; a secret has at least {MIN_SECRET_CHARS}; {_ADVICE}"
+            f"the secret in {file} has {len(secret)} characters; it must have at least"
+            f" {MIN_SECRET_CHARS}; {_ADVICE}"
         )
     return secret
