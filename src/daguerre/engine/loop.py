@@ -154,6 +154,8 @@ class Loop:
         self._meter.end_iteration(
             [job for job in batch if job.number in self._jobs] or self._jobs.values()
         )
+        for job in batch:
+            self._scheduler.charge(job.number, job.cost_s)
         if not self._jobs:
             self._observer.on_idle()
 
@@ -259,6 +261,7 @@ class Loop:
             return
         job.enter("end", self._clock())
         self.num_succeeded += 1
+        self._scheduler.record_cost(job.number, job.cost_s)
         self.service_times = self.service_times.with_sample(job.params.model, job.cost_s)
         info = self._models[job.params.model].info
         self._remove(job)

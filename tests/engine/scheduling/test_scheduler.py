@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -244,3 +245,76 @@ def test_own_jobs_of_a_batch_class_come_first() -> None:
     for job in (1, 2, 3):
         scheduler.set_pending(job, PendingForward("a", 1))
     assert [scheduler.schedule() for _ in range(4)] == [[1], [3], [1], [3]]
+
+
+def with_usual_cost(scheduler: Scheduler, cost_s: float) -> Scheduler:
+    """Runs a job of this cost."""
+    running(scheduler, {0: PendingForward("a", 1)})
+    assert scheduler.schedule() == [0]
+    scheduler.record_cost(0, cost_s)
+    scheduler.remove(0)
+    return scheduler
+
+
+@pytest.mark.parametrize(("cost_s", "first"), [(1.9, 1), (2.0, 3), (20.0, 3)])
+def test_expensive_job_makes_room_for_other_tenants(cost_s: float, first: int) -> None:
+    """A job that has cost twice the usual lets the job of another tenant run before its end."""
+    scheduler = with_usual_cost(capped(1), 1.0)
+    for job, tenant in ((1, "a"), (2, "a"), (3, "b")):
+        if job == 3:
+            scheduler.start_queued()
+            scheduler.set_pending(1, PendingForward("a", 1))
+            assert scheduler.schedule() == [1]
+            scheduler.charge(1, cost_s)
+        scheduler.add(job, tenant)
+    scheduler.start_queued()
+    for job in (1, 2, 3):
+        scheduler.set_pending(job, PendingForward("a", 1))
+    assert scheduler.schedule() == [first]
+
+
+def test_tenants_pay_for_the_cost() -> None:
+    """Of two tenants, the one whose jobs cost four times as much gets a fourth of the jobs."""
+    scheduler, finished = with_usual_cost(capped(1), 1.0), Counter[str]()
+    tenants = {job: "ab"[job % 2] for job in range(1, 200)}
+    cost_s = dict.fromkeys(tenants, 0.0)
+    for job, tenant in tenants.items():
+        scheduler.add(job, tenant)
+    for _ in range(200):
+        for job in scheduler.start_queued():
+            scheduler.set_pending(job, PendingForward("a", 1))
+        (job,) = scheduler.schedule()
+        cost_s[job] += 0.5
+        scheduler.charge(job, cost_s[job])
+        scheduler.set_pending(job, PendingForward("a", 1))
+        if cost_s[job] == {"a": 1.0, "b": 4.0}[tenants[job]]:
+            scheduler.record_cost(job, cost_s[job])
+            scheduler.remove(job)
+            finished[tenants[job]] += 1
+    assert 3 <= finished["a"] / finished["b"] <= 5
+
+
+def test_order_of_one_tenant_is_kept() -> None:
+    """An expensive job runs before the later jobs of its own tenant."""
+    scheduler = with_usual_cost(capped(1), 1.0)
+    running(scheduler, {1: PendingForward("a", 1), 2: PendingForward("a", 1)})
+    for cost_s in (1.0, 10.0, 100.0):
+        assert scheduler.schedule() == [1]
+        scheduler.charge(1, cost_s)
+
+
+def test_expensive_prompts_are_not_encoded_ahead() -> None:
+    """Encode forwards run ahead of another job's step only within their usual cost."""
+    scheduler = with_usual_cost(capped(4), 1.0)
+    encoding = PendingForward("encoder", 1, is_encode=True)
+    running(scheduler, {1: PendingForward("denoiser", 1), 2: encoding})
+    assert scheduler.schedule() == [2]
+    scheduler.charge(2, 2.0)
+    assert scheduler.schedule() == [1]
+
+
+def test_charge_of_an_ended_job() -> None:
+    """A job that ends in its last forward is not charged for it."""
+    scheduler = with_usual_cost(capped(1), 1.0)
+    scheduler.charge(0, 100.0)
+    assert scheduler.schedule() == []

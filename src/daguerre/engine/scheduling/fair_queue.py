@@ -32,6 +32,10 @@ class VirtualClock:
         if tenant in self._last:
             self._last[tenant] -= 1
 
+    def delay(self, tenant: str, num_turns: int) -> None:
+        """Uses up further turns of the tenant, because its job costs more than one."""
+        self._last[tenant] = self._last.get(tenant, self._current) + num_turns
+
     def advance_to(self, turn: int) -> None:
         """Moves the clock to the turn of a job that runs now."""
         if turn > self._current:
@@ -58,6 +62,10 @@ class FairQueue:
         """Adds a job in front of the tenant's other jobs."""
         self._tenants[job] = tenant
         self._jobs[tenant] = {job: None, **self._jobs.get(tenant, {})}
+
+    def delay(self, tenant: str, num_turns: int) -> None:
+        """Uses up further turns of the tenant."""
+        self._clock.delay(tenant, num_turns)
 
     def remove(self, job: int) -> None:
         """Removes a job; does nothing if it is not queued."""

@@ -9,6 +9,8 @@ that of the first job, in a batch with other jobs that wait for the same key, if
 fast enough. Where batching does not help, the first job thus runs to its end: n jobs end after 1,
 2 ... n times a job's time, and not all after about n times. If the batch of the first job can hold
 another one, encode forwards of other jobs run before it, so that the next step can batch them.
+
+A job that costs n times the usual uses n turns: other tenants' jobs then run between its forwards.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from daguerre.engine.scheduling.fair_queue import FairQueue, VirtualClock
+from daguerre.engine.scheduling.usual_cost import UsualCosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class _JobState:
     tenant: str
     batch_class: Hashable
     turn: int = 0
+    num_turns: int = 1  # that its cost has used so far
     pending: PendingForward | None = None
     has_begun: bool = False
 
@@ -55,6 +59,7 @@ class Scheduler:
         self._queue = FairQueue()
         self._running: list[int] = []  # by turn, then by arrival
         self._clock = VirtualClock()  # of the running jobs
+        self._usual_costs = UsualCosts()
         self._last_served: dict[Hashable, int] = {}  # batch class -> number of its last forward
         self._num_forwards = 0
 
@@ -70,12 +75,31 @@ class Scheduler:
             self._states[job].turn = self._clock.take_turn(self._states[job].tenant)
             self._running.append(job)
             started.append(job)
-        self._running.sort(key=lambda job: (self._states[job].turn, job))
+        self._sort_running()
         return started
 
     def set_pending(self, job: int, forward: PendingForward) -> None:
         """Sets the forward that a running job waits for."""
         self._states[job].pending = forward
+
+    def charge(self, job: int, cost_s: float) -> None:
+        """Charges the tenant for what the job has cost so far; does nothing if it has ended."""
+        state = self._states.get(job)
+        if state is None:
+            return
+        extra = self._usual_costs.num_turns(state.batch_class, cost_s) - state.num_turns
+        if extra > 0:
+            state.num_turns += extra
+            self._clock.delay(state.tenant, extra)
+            self._queue.delay(state.tenant, extra)
+            for other in self._running:  # all of them, so the tenant's jobs stay in order
+                if self._states[other].tenant == state.tenant:
+                    self._states[other].turn += extra
+            self._sort_running()
+
+    def record_cost(self, job: int, cost_s: float) -> None:
+        """Records the cost of a job that has succeeded."""
+        self._usual_costs.add(self._states[job].batch_class, cost_s)
 
     def remove(self, job: int) -> None:
         """Removes a queued or running job; does nothing if there is no such job."""
@@ -101,7 +125,8 @@ class Scheduler:
         own = {job: f for job, f in waiting.items() if self._states[job].batch_class == batch_class}
         self._clock.advance_to(self._states[first].turn)
         if not own[first].is_encode and self._has_capacity(own[first], waiting):
-            first = next((job for job, forward in own.items() if forward.is_encode), first)
+            ahead = (job for job, forward in own.items() if forward.is_encode)
+            first = next((job for job in ahead if self._states[job].num_turns == 1), first)
         # Jobs of other batch classes with the same key follow those of this class.
         rows = _rows_by_job(own[first].batch_key, {**own, **waiting})
         batch = list(rows)[: self._num_batch_jobs(own[first].batch_key, list(rows.values()))]
@@ -110,6 +135,9 @@ class Scheduler:
             self._states[job].has_begun = True
             self._last_served[self._states[job].batch_class] = self._num_forwards
         return sorted(batch, key=lambda job: (rows[job], job))
+
+    def _sort_running(self) -> None:
+        self._running.sort(key=lambda job: (self._states[job].turn, job))
 
     def _has_capacity(self, first: PendingForward, waiting: dict[int, PendingForward]) -> bool:
         """Whether the batch of the first job can hold one more job like it."""
