@@ -39,11 +39,10 @@ def is_of_service(name: str, value: str) -> bool:
     return bool(is_address or _SERVICE_VARIABLE.fullmatch(name))
 
 
-def unset_empty_directories() -> None:
-    """Deletes HOME and variables such as XDG_DATA_HOME that are empty, which some libraries take
-    for a relative directory or the root."""
+def unset_empty_variables() -> None:
+    """Deletes empty variables of libraries, which take them for a directory or an address."""
     for name, value in list(os.environ.items()):
-        if not value and (name == "HOME" or name.startswith("XDG_")):
+        if not value and name.startswith(("HOME", "XDG_", "AWS_", "HF_")):
             del os.environ[name]
 
 

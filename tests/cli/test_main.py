@@ -136,12 +136,15 @@ def test_full_output_is_one_line(command: str, run: Callable[..., str]) -> None:
     assert (done.returncode, done.stderr) == (main.EXIT_FAILURE, "")
 
 
-def test_empty_home_is_unset(run: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty HOME and empty XDG variables do not lead to the root or the working directory."""
-    for name in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "DAGUERRE_HOME"):
+def test_empty_variables_are_unset(
+    run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Empty variables of libraries are not taken for the root or for an address."""
+    empty = ("HOME", "XDG_DATA_HOME", "HF_HOME", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP")
+    for name in (*empty, "DAGUERRE_HOME"):
         monkeypatch.setenv(name, "")
     run("--version")
-    assert not {"HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"} & set(os.environ)
+    assert not set(empty) & set(os.environ)
     assert Settings().data_dir().is_relative_to(pwd.getpwuid(os.getuid()).pw_dir)
 
 

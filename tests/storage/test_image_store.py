@@ -335,3 +335,21 @@ def test_bucket_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(UnavailableError, match="image store is unavailable") as caught:
             run(failing)
         assert caught.value.retry_after_s
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("AWS_ENDPOINT_URL", "minio:9000", "AWS_ENDPOINT_URL is 'minio:9000'; it must be an addre"),
+        ("AWS_ENDPOINT", "http://", "AWS_ENDPOINT is 'http://'; it must be an address"),
+        ("AWS_ALLOW_HTTP", "maybe", 'failed to parse "maybe" as boolean; check the AWS_ variables'),
+    ],
+)
+def test_bad_variable_of_a_bucket(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    """A malformed variable of a bucket is an error of one line at the start."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as caught:
+        ImageStore("s3://bucket/x", MAX_BYTES, URL_TTL_S).prepare()
+    assert message in caught.value.message and "\n" not in caught.value.message

@@ -44,7 +44,7 @@ for _command in (serve, generate, models, config, info):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command, or prints the help without one. Returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    environment.unset_empty_directories()
+    environment.unset_empty_variables()
     streams.prepare()
     try:
         status = program.main(arguments or ["--help"], prog_name="daguerre", standalone_mode=False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+import os
 import re
 import struct
 import time
@@ -23,6 +24,7 @@ from pathlib import Path
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
+from daguerre import validation
 from daguerre.errors import SettingsError, UnavailableError
 from daguerre.storage import data_dir
 from daguerre.storage.errors import translate_errors
@@ -41,6 +43,7 @@ _UNFINISHED = re.compile(_NAME.pattern + r"#\d+")  # as obstore names them
 _TRAILER = struct.Struct(">32sq16s")  # SHA-256 of the file, when it was made, magic
 _MAGIC = b"daguerre image 1"
 _MAX_RETRIES, _RETRY_TIMEOUT = 2, timedelta(seconds=10)
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _ERRORS = (BaseError, OSError, SettingsError)
 
 
@@ -76,9 +79,14 @@ class ImageStore:
         self._objects: LocalStore | S3Store | None = None
 
     def prepare(self) -> None:
-        """Creates the directory; raises `SettingsError` if that fails. A bucket is not checked."""
+        """Creates the directory, or checks the variables of the bucket, but not the bucket itself.
+
+        Raises `SettingsError` if that fails.
+        """
         if self.is_enabled and self._directory:
             data_dir.prepare(self._directory, "image store", "--image-store")
+        elif self.is_enabled:
+            _open_bucket(self._location)
 
     async def get(self, name: str, max_idle_s: float = math.inf) -> ImageFile | None:
         """None if the object is missing, damaged or was not used in the last `max_idle_s`."""
@@ -155,11 +163,7 @@ class ImageStore:
         self.prepare()
         if self._directory:
             return LocalStore(self._directory)
-        # No client options here: they would override those of the environment.
-        return S3Store.from_url(
-            self._location,
-            retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": _RETRY_TIMEOUT},
-        )
+        return _open_bucket(self._location)
 
     def _remove_unfinished(self) -> None:
         """Removes files that a killed server has left; obstore does not list them."""
@@ -168,6 +172,23 @@ class ImageStore:
                 if _UNFINISHED.fullmatch(path.name):
                     if self._clock() - path.stat().st_mtime > UNFINISHED_TTL_S:
                         path.unlink()
+
+
+def _open_bucket(location: str) -> S3Store:
+    """Raises `SettingsError` for an AWS_ variable with a malformed value."""
+    for name in _ENDPOINTS:
+        if not validation.url.accepts(value := os.environ.get(name, "")):
+            raise SettingsError(f"{name} is {value!r}; it must be {validation.url.rule}")
+    try:
+        # No client options here: they would override those of the environment.
+        return S3Store.from_url(
+            location, retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": _RETRY_TIMEOUT}
+        )
+    except BaseError as error:
+        reason = str(error).split("\n", 1)[0]
+        raise SettingsError(
+            f"cannot use the image store {location}: {reason}; check the AWS_ variables"
+        ) from error
 
 
 def _translate_errors() -> AbstractContextManager[None]:
