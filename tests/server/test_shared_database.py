@@ -12,13 +12,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import MODEL, RunningServer, error_of, running, wait_until
+from conftest import MODEL, PATIENCE_S, RunningServer, error_of, running, wait_until
 from postgresql import Cluster
 from sqlalchemy import text
 
 from daguerre.config import Settings
 from daguerre.errors import QueueFullError
 from daguerre.params import Event, ImageParams, JobContext
+from daguerre.storage import database_threads
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
 
@@ -140,6 +141,23 @@ def test_server_that_dies(on_each_database: Settings) -> None:
         assert first.post(changed, idempotency_key="k").status_code == 409
         answer = first.post(BODY, idempotency_key="k")
         assert answer.headers["x-seed"] == str(second.engine.params[0].seed)
+
+
+def test_locked_keys(postgresql: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While PostgreSQL waits for a lock on the idempotency keys, other requests succeed."""
+    monkeypatch.setattr(database_threads, "_LIMITS", "SELECT 1")
+    monkeypatch.setattr(database_threads, "CALL_TIMEOUT_S", PATIENCE_S)
+    waiting = text("SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    with running(tmp_path, database_url=postgresql.new_database()) as server:
+        with ThreadPoolExecutor(20) as pool, server.resources.database.connect() as connection:
+            connection.execute(text("LOCK TABLE daguerre_idempotency_keys"))
+            keys = [f"k{index}" for index in range(20)]
+            pending = [pool.submit(server.post, BODY, idempotency_key=key) for key in keys]
+            wait_until(lambda: connection.execute(waiting).scalar() == database_threads.NUM_THREADS)
+            assert server.post(BODY).status_code == 200
+            assert not any(answer.done() for answer in pending)
+            connection.rollback()
+            assert {answer.result().status_code for answer in pending} == {200}
 
 
 def test_database_outage(postgresql: Cluster, tmp_path: Path) -> None:

@@ -67,6 +67,19 @@ def test_shared_directory_keeps_its_mode(tmp_path: Path, monkeypatch: pytest.Mon
         assert mode(directory / database.FILE_NAME) == 0o600
 
 
+def test_unfinished_files_are_removed(tmp_path: Path) -> None:
+    """A write removes what killed processes have left of the same file, after an hour."""
+    names = ["x.json.abcd_012", "x.json.lock", "x.json.long_enough", "y.json.abcd_012"]
+    for name in names:
+        (tmp_path / name).touch()
+    data_dir.write_private(tmp_path / "x.json", "new")
+    assert set(os.listdir(tmp_path)) == {"x.json", *names}
+    for name in names:
+        os.utime(tmp_path / name, (0, 0))
+    data_dir.write_private(tmp_path / "x.json", "newer")
+    assert set(os.listdir(tmp_path)) == {"x.json", *names[1:]}
+
+
 def test_lock_is_held(tmp_path: Path) -> None:
     """Without `wait`, a lock that another process holds is False at once."""
     with data_dir.locked(tmp_path / "x"):

@@ -7,12 +7,14 @@ earlier copy leaves a secret readable. Every failure is a `SettingsError` that s
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from daguerre.errors import SettingsError
@@ -23,7 +25,9 @@ else:
     import fcntl
 
 
+UNFINISHED_TTL_S = 60 * 60  # a younger file may still be written
 _OPTION = "--home or DAGUERRE_HOME"
+_RANDOM = "[a-z0-9_]" * 8  # the end of a name from `mkstemp`
 
 
 def prepare(directory: Path, what: str = "data directory", option: str = _OPTION) -> Path:
@@ -42,13 +46,18 @@ def make_private(path: Path) -> None:
     """Creates the file if it is missing, and sets its mode to 0600."""
     with _translate_os_errors(f"the file {path}"):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        if stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o600:
-            path.chmod(0o600)
-        os.close(descriptor)
+        try:
+            if stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o600:
+                path.chmod(0o600)
+        finally:
+            os.close(descriptor)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replaces the file atomically: a reader sees the old text or the new text."""
+    """Replaces the file atomically: a reader sees the old text or the new text.
+
+    It also removes what processes that were killed here have left, since that may be a secret.
+    """
     with _translate_os_errors(f"the file {path}"):
         # mkstemp creates the file with mode 0600, and the rename keeps it.
         descriptor, temporary = tempfile.mkstemp(prefix=path.name + ".", dir=path.parent)
@@ -61,6 +70,14 @@ def write_private(path: Path, text: str) -> None:
         except BaseException:
             os.unlink(temporary)
             raise
+    _remove_unfinished(path)
+
+
+def _remove_unfinished(path: Path) -> None:
+    for temporary in path.parent.glob(glob.escape(path.name) + "." + _RANDOM):
+        with suppress(OSError):  # another process has removed it, or it is another user's
+            if time.time() - temporary.stat().st_mtime > UNFINISHED_TTL_S:
+                temporary.unlink()
 
 
 @contextmanager

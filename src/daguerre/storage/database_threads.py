@@ -100,7 +100,7 @@ class DatabaseThreads:
     def _abort(self, call: _Call) -> None:
         """Ends the connection of a call, whose thread then gets an error. SQLite has none."""
         with self._lock:
-            if hasattr(call.connection, "fileno"):
+            if not getattr(call.connection, "closed", True):
                 copy = socket.socket(fileno=os.dup(call.connection.fileno()))
                 with copy, suppress(OSError):  # the peer has closed it
                     copy.shutdown(socket.SHUT_RDWR)
