@@ -143,17 +143,25 @@ def test_server_that_dies(on_each_database: Settings) -> None:
         assert answer.headers["x-seed"] == str(second.engine.params[0].seed)
 
 
+def num_waiting_for_locks(server: RunningServer) -> int:
+    with server.resources.database.connect() as connection:
+        query = text(
+            "SELECT COUNT(*) FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return int(connection.execute(query).scalar_one())
+
+
 def test_locked_keys(postgresql: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While PostgreSQL waits for a lock on the idempotency keys, other requests succeed."""
     monkeypatch.setattr(database_threads, "_LIMITS", "SELECT 1")
     monkeypatch.setattr(database_threads, "CALL_TIMEOUT_S", PATIENCE_S)
-    waiting = text("SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
     with running(tmp_path, database_url=postgresql.new_database()) as server:
         with ThreadPoolExecutor(20) as pool, server.resources.database.connect() as connection:
             connection.execute(text("LOCK TABLE daguerre_idempotency_keys"))
             keys = [f"k{index}" for index in range(20)]
             pending = [pool.submit(server.post, BODY, idempotency_key=key) for key in keys]
-            wait_until(lambda: connection.execute(waiting).scalar() == database_threads.NUM_THREADS)
+            wait_until(lambda: num_waiting_for_locks(server) == database_threads.NUM_THREADS)
             assert server.post(BODY).status_code == 200
             assert not any(answer.done() for answer in pending)
             connection.rollback()
