@@ -119,7 +119,7 @@ PART = "unet/model-00001-of-00002.safetensors"
             rename("safety_checker/model.safetensors", "safety_checker/pytorch_model.bin"),
             "safety_checker",
             "has no *.safetensors, or only those of a variant; weights in other formats are"
-            " refused; it has config.json, pytorch_model.bin",
+            " refused; it has config.json, pytorch_model.bin; save it again with diffusers",
         ),
         (rename("unet/model.safetensors", PART), "unet", "but no *.safetensors.index.json"),
         (

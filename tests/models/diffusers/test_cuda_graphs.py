@@ -123,9 +123,9 @@ def test_different_bits_are_refused() -> None:
         network(rows(2))
 
 
-def test_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A shape without memory for a graph stays eager, with the same bits; others are captured, and
-    keep their graphs."""
+    keep their graphs. The log has torch's message, with the memory needed and free."""
     from daguerre.models.diffusers.executors import cuda_graphs
 
     monkeypatch.setattr(cuda_graphs, "MAX_GRAPHS", 2)
@@ -133,9 +133,10 @@ def test_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     for inputs in (rows(1), rows(3)):
         for _ in range(2):
             network(inputs)
-    capturer.error = RuntimeError("CUDA out of memory")
+    capturer.error = RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
     for _ in range(3):
         assert torch.equal(network(rows(2))[0], 2 * rows(2)["x"])
+    assert caplog.text.count("Tried to allocate 2.00 GiB") == 1
     capturer.error = None
     for inputs in (rows(2), rows(2), rows(1), rows(3)):
         assert torch.equal(network(inputs)[0], 2 * inputs["x"])

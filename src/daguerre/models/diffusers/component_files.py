@@ -64,7 +64,8 @@ def check_has_weights(component: Path) -> None:
         found = ", ".join(sorted(file.name for file in component.iterdir())[:10]) or "nothing"
         raise SettingsError(
             f"{component} has no *{WEIGHTS}, or only those of a variant; weights in other formats"
-            f" are refused; it has {found}"
+            f" are refused; it has {found}; save it again with diffusers, as safetensors without a"
+            " variant"
         )
     has_index = any(file.name.endswith(_WEIGHTS_INDEX) for file in files)
     if not has_index and all(map(_SHARD.search, weights)):

@@ -195,7 +195,10 @@ class DiffusersModel:
         except Exception as error:  # the libraries may raise anything
             if is_out_of_memory(error):
                 raise
-            reason = error.message if isinstance(error, DaguerreError) else one_line(error)
+            if isinstance(error, DaguerreError):
+                reason = error.message
+            else:
+                reason = f"{one_line(error)}; check that its components belong together"
             raise SettingsError(f"the checkpoint in {folder} makes no image: {reason}") from error
 
     def _forwards(self, params: ImageParams, steps: int, guidance: float | None) -> Pipeline:

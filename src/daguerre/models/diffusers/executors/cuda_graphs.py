@@ -16,6 +16,7 @@ import torch
 
 from daguerre.engine.batching.arrays import is_same
 from daguerre.engine.forward import Inputs, Outputs, is_out_of_memory
+from daguerre.errors import one_line
 from daguerre.models.diffusers.executors.base import (
     Call,
     ExecutionTarget,
@@ -77,7 +78,9 @@ class CUDAGraphExecutor(Executor):
         except Exception as error:  # a runtime may raise anything
             if not is_out_of_memory(error):
                 raise
-            logger.warning("out of memory for a CUDA graph of %s with %d rows", *key)
+            # The message of torch says how much memory was needed and free.
+            text = "no CUDA graph of %s with %d rows, which runs eagerly: %s"
+            logger.warning(text, *key, one_line(error))
             self._out_of_memory.add(key)
             return None
         if not all(map(is_same, replayed, eager)):
