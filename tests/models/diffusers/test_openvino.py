@@ -181,16 +181,34 @@ def test_measured_size_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     assert row_numbers(network) == [3]
 
 
+def test_measured_peak_of_a_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls are evicted for the conversion of another size, which takes more than a call."""
+    from daguerre.models.diffusers import memory_probe
+    from daguerre.models.diffusers.executors.compiled_calls import CompiledCalls
+
+    free = {"bytes": 1 << 40}
+    network, _ = make(compiled=CompiledCalls(lambda: free["bytes"]))
+    monkeypatch.setattr(memory_probe.ProcessMemoryProbe, "num_bytes", lambda self: 1 << 39)
+    network(rows(1))
+    monkeypatch.setattr(memory_probe.ProcessMemoryProbe, "num_bytes", lambda self: 0)
+    network(rows(2))  # has the same graph
+    assert row_numbers(network) == [1, 2]
+    free["bytes"] = 1 << 38
+    network({"x": torch.ones(3, 5, 8)})
+    assert row_numbers(network) == [3]
+
+
 def test_size_that_does_not_fit() -> None:
     """The error says how much memory is needed and free; sizes that fit are served."""
     from daguerre.models.diffusers.executors.compiled_calls import CompiledCalls
 
     free = {"bytes": WEIGHTS_BYTES}
     network, _ = make(compiled=CompiledCalls(lambda: free["bytes"]))
-    network._call_bytes = 3_000_000_000
     network(rows(1))
-    free["bytes"] = WEIGHTS_BYTES - 1
-    with pytest.raises(UnavailableError, match=r"linear needs 3\.00 GB .* but 0\.00 GB are free"):
+    network._call_bytes = 3_000_000_000
+    assert network._weights_bytes == WEIGHTS_BYTES
+    free["bytes"] = -1 << 40
+    with pytest.raises(UnavailableError, match=r"linear needs 3\.00 GB .* but .* GB are free"):
         network(rows(2))
     free["bytes"] = WEIGHTS_BYTES
     network(rows(2))

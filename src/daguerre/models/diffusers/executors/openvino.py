@@ -31,7 +31,7 @@ from daguerre.models.diffusers.executors.base import (
 )
 from daguerre.models.diffusers.executors.failed_conversions import remember_failure
 from daguerre.models.diffusers.executors.structure import output_structure
-from daguerre.models.diffusers.memory_probe import anonymous_bytes
+from daguerre.models.diffusers.memory_probe import ProcessMemoryProbe, anonymous_bytes
 from daguerre.models.openvino import (
     convert_from_torch,
     effective_num_threads,
@@ -64,14 +64,14 @@ class OpenVINOExecutor(Executor):
         self._compiled = target.compiled
         self._weights_bytes = sum(weight.nbytes for weight in method.module.parameters())
         self._call_bytes = self._weights_bytes  # of the largest call so far
+        self._conversion_bytes = self._weights_bytes  # the largest peak so far
 
     def _build(self, key: ShapeKey, inputs: Inputs) -> Generator[None, None, Call]:
         signature, rows = key
-        self._evict_for_another()
         if signature not in self._graphs:
             yield from self._load_or_convert(signature, inputs)
         yield
-        self._evict_for_another()
+        self._evict_for(self._call_bytes)
         graph = self._graphs[signature]
         if self._store and graph.artifact:
             self._store.touch(graph.artifact)
@@ -88,10 +88,11 @@ class OpenVINOExecutor(Executor):
         name = (self._method.name, *key)
         self._compiled.use(name, self._call_bytes, lambda: self._calls.pop(key, None))
 
-    def _evict_for_another(self) -> None:
+    def _evict_for(self, num_bytes: int) -> None:
+        """Evicts calls, so that another one fits, whose preparation takes `num_bytes`."""
         while len(self._calls) >= _MAX_COMPILED:
             self._drop(next(iter(self._calls)))
-        self._compiled.evict_until_free(self._method.name, self._weights_bytes, self._call_bytes)
+        self._compiled.evict_until_free(self._method.name, self._weights_bytes, num_bytes)
 
     def _drop(self, key: ShapeKey) -> None:
         self._compiled.drop((self._method.name, *key))
@@ -121,8 +122,10 @@ class OpenVINOExecutor(Executor):
         name = hashlib.sha256(key.encode()).hexdigest()[:32]
         graph = self._load(name)
         if graph is None:
-            with remember_failure(self._store, key):
+            self._evict_for(self._conversion_bytes)
+            with remember_failure(self._store, key), ProcessMemoryProbe().track_peak() as peak:
                 model = yield from self._convert(signature, inputs)
+                self._conversion_bytes = max(self._conversion_bytes, peak.num_bytes() or 0)
             yield
             graph = self._save(name, model)
         self._graphs[signature] = graph
