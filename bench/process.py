@@ -71,8 +71,19 @@ class ServerProcess:
         return None if None in spent else sum(each for each in spent if each is not None)
 
     def num_files(self) -> int:
-        """Number of open files, including connections. Needs /proc."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        """Number of open files, including connections. Needs /proc.
+
+        Without the files of the database, whose connections stay open for later requests.
+        """
+        targets = (_target(entry) for entry in Path(f"/proc/{self.pid}/fd").iterdir())
+        return sum("/daguerre.db" not in target for target in targets)
+
+
+def _target(entry: Path) -> str:
+    try:
+        return os.readlink(entry)
+    except OSError:  # it has been closed
+        return ""
 
 
 def _parent(stat: Path) -> int | None:
