@@ -28,6 +28,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3438
 MACOS = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        \x80\xff"
 DEEP = b"[" * 100_000
 HEADER = b'{"weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}'
+PART = "unet/model-00001-of-00002.safetensors"
 WEIGHTS = struct.pack("<Q", len(HEADER)) + HEADER + bytes(24)
 
 
@@ -53,6 +54,17 @@ def rename(name: str, other: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).rename(folder / other)
 
 
+def put_index(index: object) -> Callable[[Path], object]:
+    """Replaces the UNet's weights by an index of parts."""
+
+    def damage(folder: Path) -> None:
+        (folder / "unet" / "model.safetensors").unlink()
+        (folder / "unet" / "model.safetensors.index.json").write_text(json.dumps(index))
+        (folder / PART).write_bytes(WEIGHTS)
+
+    return damage
+
+
 def put_shards(*names: str) -> Callable[[Path], object]:
     """Replaces the UNet's weights by an index of two parts, of which `names` exist."""
 
@@ -75,9 +87,6 @@ def link(folder: Path) -> None:
 
 def store_quantized(**config: object) -> Callable[[Path], object]:
     return put("unet/config.json", json.dumps({"quantization_config": config}).encode())
-
-
-PART = "unet/model-00001-of-00002.safetensors"
 
 
 @pytest.mark.parametrize(
@@ -122,15 +131,11 @@ PART = "unet/model-00001-of-00002.safetensors"
             " refused; it has config.json, pytorch_model.bin; save it again with diffusers",
         ),
         (rename("unet/model.safetensors", PART), "unet", "but no *.safetensors.index.json"),
+        (put_index({}), "unet/model.safetensors.index.json", "has no weight_map"),
         (
             put_shards(Path(PART).name),
             "unet/model.safetensors.index.json",
             "names model-00002-of-00002.safetensors, which is missing; download it again",
-        ),
-        (
-            put("unet/model.safetensors.index.json", b"{}"),
-            "unet/model.safetensors.index.json",
-            "has no weight_map",
         ),
         (
             store_quantized(quant_method="quanto"),
@@ -199,3 +204,10 @@ def test_weights_in_parts(folder: Path) -> None:
     put_shards(*(f"model-0000{number}-of-00002.safetensors" for number in (1, 2)))(folder)
     weights = [file.name for file in checkpoint.read(folder).weights]
     assert sum(name.endswith("of-00002.safetensors") for name in weights) == 2
+
+
+def test_index_beside_the_whole_file(folder: Path) -> None:
+    """transformers ignores the index then, so missing parts do not matter."""
+    put_shards()(folder)
+    (folder / "unet" / "model.safetensors").write_bytes(WEIGHTS)
+    assert checkpoint.read(folder)
