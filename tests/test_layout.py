@@ -23,6 +23,7 @@ LAYERS = (
         "validation",
         "cpu",
         "memory",
+        "runtime_variables",
         "params",
         "environment",
         "setting_sources",

@@ -46,10 +46,11 @@ def test_not_ready_while_loading() -> None:
     run(main())
 
 
-def test_load_failure(caplog: pytest.LogCaptureFixture) -> None:
+def test_load_failure(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """If a model fails to load, the statistics say why, and the engine can be stopped. The
     traceback is in the debug log."""
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr("daguerre.engine.model_manager.runtime_fingerprint", list)
 
     def fail() -> None:
         raise OSError("weights.bin\nis not there")

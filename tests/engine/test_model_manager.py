@@ -269,3 +269,15 @@ def test_stop_unloads_every_model(caplog: pytest.LogCaptureFixture) -> None:
         assert memory.log[2:] == ["-two"] and "cannot unload one" in caplog.text
 
     run(main())
+
+
+@pytest.mark.parametrize("variables", [{}, {"ONEDNN_MAX_CPU_ISA": "SSE41"}])
+def test_description_of_a_failure(
+    variables: dict[str, str], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is one line, and names the variables that restrict the runtime."""
+    words = [f"{name}={value}" for name, value in variables.items()]
+    monkeypatch.setattr("daguerre.engine.model_manager.runtime_fingerprint", lambda: words)
+    manager = LoopHarness(clock, [ToyModel()]).loop.model_manager
+    expected = "RuntimeError: bad combination" + (f" (variables: {words[0]})" if words else "")
+    assert manager.describe("toy", RuntimeError("bad\ncombination")) == expected

@@ -15,6 +15,7 @@ from daguerre.engine.forward import Network, is_out_of_memory
 from daguerre.engine.interface import ModelLoad
 from daguerre.engine.pipeline import EvictableModel, Model
 from daguerre.errors import DaguerreError, SettingsError
+from daguerre.runtime_variables import runtime_fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +154,11 @@ class ModelManager:
             return (
                 f"not enough memory: {self.memory_text(model_id)} ({type(error).__name__}: {text})"
             )
-        return text if isinstance(error, DaguerreError) else f"{type(error).__name__}: {text}"
+        if isinstance(error, DaguerreError):
+            return text
+        # A runtime may fail because it must not use what it needs.
+        variables = f" (variables: {' '.join(words)})" if (words := runtime_fingerprint()) else ""
+        return f"{type(error).__name__}: {text}{variables}"
 
     def memory_text(self, model_id: str) -> str:
         """Compares the model's size with the free memory of its device."""

@@ -21,7 +21,14 @@ from openvino import opset13  # noqa: E402
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["convert_from_torch", "effective_num_threads", "openvino_core", "opset13", "ov"]
+__all__ = [
+    "convert_from_torch",
+    "effective_num_threads",
+    "openvino_core",
+    "opset13",
+    "ov",
+    "supports_bfloat16",
+]
 
 
 @cache
@@ -30,6 +37,21 @@ def openvino_core() -> ov.Core:
     # The CPU plugin installs an alternate signal stack in the thread that creates it, and frees it
     # with the plugin: later signals would write into freed memory (OpenVINO 2026.4).
     return ov.Core()
+
+
+@cache
+def supports_bfloat16() -> bool:
+    """Whether OpenVINO can multiply bfloat16 matrices on this CPU.
+
+    Its list of capabilities does not tell: it ignores `ONEDNN_MAX_CPU_ISA` (OpenVINO 2026.4).
+    """
+    x, weights = opset13.parameter([2, 64], ov.Type.f32), opset13.constant([[0.0] * 64] * 64)
+    model = ov.Model([opset13.matmul(x, opset13.convert(weights, "f32"), False, True)], [x])
+    try:
+        openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
+    except RuntimeError:
+        return False
+    return True
 
 
 def effective_num_threads(core: ov.Core, config: Mapping[str, str]) -> int:

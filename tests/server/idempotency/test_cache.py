@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import MODEL, FakeEngine, RunningServer, running
 
+from daguerre import runtime_variables
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.params import ImageParams
@@ -208,7 +209,9 @@ def test_environment_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     found.add(digest())
     monkeypatch.setattr(environment, "_version", lambda name: "0")
     found.add(digest())
-    assert len(found) == 8
+    monkeypatch.setitem(runtime_variables._AT_START, "ONEDNN_MAX_CPU_ISA", "AVX2")
+    found.add(digest())
+    assert len(found) == 9
 
 
 def test_decisive_settings() -> None:

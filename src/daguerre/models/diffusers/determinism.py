@@ -15,6 +15,8 @@ from pathlib import Path
 
 import torch
 
+from daguerre.runtime_variables import runtime_fingerprint
+
 _LIBRARIES = ("torch", "diffusers", "transformers")
 _DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 # cuBLAS reads it on first use. With a workspace of fixed size, neither its choice of kernels nor
@@ -64,7 +66,7 @@ def fingerprint(
     """Everything that determines the bits of an output, except the network and its executor."""
     versions = (f"{library} {metadata.version(library)}" for library in _LIBRARIES)
     hardware = _cuda(device, is_tf32) if device.type == "cuda" else _cpu()
-    return " ".join((weights_sha256, dtype, *versions, hardware))
+    return " ".join((weights_sha256, dtype, *versions, hardware, *runtime_fingerprint()))
 
 
 def _cuda(device: torch.device, is_tf32: bool) -> str:

@@ -1,7 +1,7 @@
 """The bundled model's networks on OpenVINO: loading, precision, and one call per forward.
 
-The precision depends only on the processor, never on a timing, because it determines the output:
-workers on equal machines must agree.
+The precision depends only on the processor and what the runtime may use of it, never on a timing,
+because it determines the output: workers on equal machines must agree.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import numpy as np
 
 from daguerre.cpu import has_fast_bfloat16
 from daguerre.engine.forward import Inputs, Outputs
+from daguerre.errors import SettingsError
 from daguerre.models.embedded.fields import FIELDS
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH, WINDOW_TOKENS
-from daguerre.models.openvino import effective_num_threads, openvino_core, ov
+from daguerre.models.openvino import effective_num_threads, openvino_core, ov, supports_bfloat16
+from daguerre.runtime_variables import runtime_fingerprint
 
 # The text encoder has many input shapes, so it is one dynamic network.
 _STATIC = ("denoiser",)
@@ -59,10 +61,17 @@ def inference_precision(wanted: str) -> str:
     """OpenVINO's name of the precision; `auto` is the faster one on this processor.
 
     With bfloat16, the denoiser takes half the time on AMD's vector units, and 1.6 times as much on
-    a Xeon without matrix units (bench/LOG.md).
+    a Xeon without matrix units (bench/LOG.md). Raises `SettingsError` for bfloat16 if the runtime
+    does not support it.
     """
     if wanted == "auto":
-        return "bf16" if has_fast_bfloat16() else "f32"
+        return "bf16" if has_fast_bfloat16() and supports_bfloat16() else "f32"
+    if wanted == "bfloat16" and not supports_bfloat16():
+        raise SettingsError(
+            "embedded_precision is 'bfloat16', which OpenVINO does not support on this CPU or with"
+            f" these variables ({' '.join(runtime_fingerprint()) or 'none'}); use 'auto' or"
+            " 'float32'"
+        )
     return {"float32": "f32", "bfloat16": "bf16"}[wanted]
 
 
@@ -85,6 +94,7 @@ def load_networks(
         *sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
         config["INFERENCE_PRECISION_HINT"],
         f"{effective_num_threads(core, config)} threads",
+        *runtime_fingerprint(),
     )
     return {
         file.stem: OpenVINONetwork(core, file, config, " ".join(runtime), file.stem in _STATIC)

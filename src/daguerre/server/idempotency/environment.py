@@ -19,6 +19,7 @@ from pathlib import Path
 
 from daguerre.cpu import num_cpus
 from daguerre.params import ImageParams, ModelInfo
+from daguerre.runtime_variables import runtime_variables
 from daguerre.version import __version__
 
 # The runtimes, what they compute with, and what writes the files.
@@ -26,8 +27,6 @@ _DISTRIBUTIONS = (
     *("openvino", "numpy", "tokenizers", "thorvg-python", "zlib-ng", "pillow"),
     *("torch", "diffusers", "transformers", "accelerate", "torchao", "triton"),
 )
-# The compiler of checkpoints' networks, and the workspace setting of CUDA.
-_VARIABLES = ("CXX", "CUBLAS_WORKSPACE_CONFIG")
 
 
 class EnvironmentFingerprint:
@@ -40,8 +39,8 @@ class EnvironmentFingerprint:
         fields = {
             "version": __version__,
             "settings": settings,
-            "variables": [os.environ.get(name, "") for name in _VARIABLES],
-            "compiler": _compiler(),
+            "variables": runtime_variables(),
+            "compiler": [os.environ.get("CXX", ""), _compiler()],
             "distributions": {name: _version(name) for name in _DISTRIBUTIONS},
             "python": platform.python_version(),
             "machine": [platform.machine(), platform.system(), num_cpus(), *_devices()],

@@ -37,6 +37,7 @@ from daguerre.models.openvino import (
     effective_num_threads,
     openvino_core,
     ov,
+    supports_bfloat16,
 )
 from daguerre.storage.artifact_cache import Artifact
 
@@ -257,7 +258,7 @@ def _arrays(inputs: Inputs) -> list[Any]:
 
 def _config(dtype: str) -> dict[str, str]:
     """Configuration of OpenVINO; float32 if the CPU has no fast bfloat16."""
-    is_bfloat16 = dtype == "bfloat16" and has_fast_bfloat16()
+    is_bfloat16 = dtype == "bfloat16" and has_fast_bfloat16() and supports_bfloat16()
     return {
         "INFERENCE_PRECISION_HINT": "bf16" if is_bfloat16 else "f32",
         "NUM_STREAMS": "1",
