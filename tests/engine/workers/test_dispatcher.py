@@ -340,6 +340,58 @@ def test_quarantine_and_mismatch() -> None:
     assert jobs.dispatch(BOTH) == [(1, 0), (6, 1)]
 
 
+def full_worker(tenants: str, num_running: int = 1) -> JobDispatcher:
+    """Worker 0 with a job of each tenant, of which the first ones run."""
+    jobs = JobDispatcher(max_running=len(tenants))
+    for job, tenant in enumerate(tenants, 1):
+        jobs.add(job, tenant)
+    assert len(assign(jobs)) == len(tenants)
+    jobs.on_work_started(0, range(1, num_running + 1), is_running=True)
+    return jobs
+
+
+def test_make_room() -> None:
+    """A prefetched job of a busy tenant makes room for the job of a tenant that has none."""
+    jobs = full_worker("aaa")
+    for job, tenant in ((4, "a"), (5, "b"), (6, "b"), (7, "c")):
+        jobs.add(job, tenant)
+    assert jobs.make_room([0]) == [(3, 0)]
+    assert jobs.make_room([0]) == []  # not before the worker has acknowledged
+    jobs.on_cancel_ack(0, 3)
+    assert (assign(jobs), jobs.make_room([0])) == ([5], [(2, 0)])
+    jobs.on_cancel_ack(0, 2)
+    assert (assign(jobs), jobs.make_room([0])) == ([7], [])
+    for ended, expected in ((1, 2), (5, 6), (7, 3), (2, 4)):
+        end(jobs, ended)
+        assert assign(jobs) == [expected]
+
+
+def test_make_room_only_for_waiting_tenants() -> None:
+    """Running jobs stay, so does the only job of a tenant, and a tenant with a job waits."""
+    for tenants, num_running, waiting in (("aaa", 3, "b"), ("abc", 1, "d"), ("aab", 1, "b")):
+        jobs = full_worker(tenants, num_running)
+        jobs.add(4, waiting)
+        assert jobs.make_room([0]) == []
+    jobs = full_worker("aaa")
+    assert jobs.make_room([0]) == []
+    jobs.add(4, "a")
+    assert jobs.make_room([0]) == []
+
+
+def test_make_room_for_many_single_requests() -> None:
+    """A tenant that sends one job at a time gets a place for each, and the others are not lost."""
+    jobs, ran = full_worker("aaaa"), []
+    for job in range(10, 30):
+        jobs.add(job, "b")
+        for moved, worker in jobs.make_room([0]):
+            jobs.on_cancel_ack(worker, moved)
+        ran += assign(jobs)
+        assert jobs.is_assigned(0, job)
+        end(jobs, job)
+        ran += assign(jobs)
+    assert {job for job in range(1, 5) if jobs.is_assigned(0, job)} == {1, 2, 3, 4}
+
+
 def test_revoke_mismatched() -> None:
     """Jobs of a worker that no longer matches are requeued in order; quarantined ones stay so."""
     served = [0, 1]

@@ -89,6 +89,18 @@ class FairQueue:
         self.remove(first[tenant])
         return first[tenant]
 
+    def first(self) -> int | None:
+        """The job that `pop` would return if all could run."""
+        return min(
+            (next(iter(jobs)) for jobs in self._jobs.values()),
+            key=lambda job: (self._clock.next_turn(self._tenants[job]), job),
+            default=None,
+        )
+
+    def is_before(self, tenant: str, other: str) -> bool:
+        """Whether the next turn of the first tenant is before that of the other."""
+        return self._clock.next_turn(tenant) < self._clock.next_turn(other)
+
     def ahead_of(self, tenant: str) -> Iterator[int]:
         """The queued jobs that would run before a new job of the tenant."""
         own = self._jobs.get(tenant, {})

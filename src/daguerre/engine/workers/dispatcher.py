@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from daguerre.engine.scheduling.fair_queue import FairQueue
+from daguerre.engine.workers.worker_load import JobRecord, WorkerLoad
 
 # A job fails after this many crashes of its worker.
 MAX_CRASHES_PER_JOB = 2
@@ -20,42 +21,6 @@ UNATTRIBUTED_CRASH_WEIGHT = 0.5
 # Jobs that one of several workers may hold without having started them: enough to keep it busy, few
 # enough that another worker, which may be free sooner, gets the rest.
 MAX_PREFETCHED_JOBS = 2
-
-
-@dataclass(slots=True)
-class _JobRecord:
-    tenant: str
-    model: str
-    num_crashes: float = 0
-    is_running: bool = False
-
-    @property
-    def is_quarantined(self) -> bool:
-        return self.num_crashes > 0
-
-    @property
-    def is_prefetched(self) -> bool:
-        """Whether the job, once assigned, can still be moved at no cost."""
-        return not (self.is_running or self.is_quarantined)
-
-
-@dataclass(slots=True)
-class _WorkerLoad:
-    assigned: dict[int, _JobRecord] = field(default_factory=dict)
-    cancelling: set[int] = field(default_factory=set)  # not acknowledged yet
-    active: Collection[int] = ()  # jobs that the worker says it works for
-
-    def __len__(self) -> int:
-        return len(self.assigned) + len(self.cancelling)
-
-    @property
-    def num_unfinished(self) -> int:
-        """Number of jobs, counting unfinished work for jobs that were removed as one."""
-        return len(self) + any(job not in self.assigned for job in self.active)
-
-    def revoke(self, job: int) -> None:
-        del self.assigned[job]
-        self.cancelling.add(job)
 
 
 class JobDispatcher:
@@ -76,11 +41,11 @@ class JobDispatcher:
         self._may_serve = may_serve
         self._max_running = max_running
         self._max_prefetched = MAX_PREFETCHED_JOBS if num_workers > 1 else max_running
-        self._jobs: dict[int, _JobRecord] = {}
+        self._jobs: dict[int, JobRecord] = {}
         # Every job is in exactly one of these.
         self._queue = FairQueue()
         self._quarantine: dict[int, None] = {}  # in order of arrival
-        self._workers = [_WorkerLoad() for _ in range(num_workers)]
+        self._workers = [WorkerLoad() for _ in range(num_workers)]
 
     @property
     def num_running(self) -> int:
@@ -117,7 +82,7 @@ class JobDispatcher:
         return positions | {job: place for place, job in enumerate(queued, num_assigned)}
 
     def add(self, job: int, tenant: str = "", model: str = "") -> None:
-        self._jobs[job] = _JobRecord(tenant, model)
+        self._jobs[job] = JobRecord(tenant, model)
         self._queue.add(job, tenant)
 
     def remove(self, job: int, *, has_ended: bool = False) -> int | None:
@@ -184,6 +149,37 @@ class JobDispatcher:
             revoked += self._take_prefetched(idle, ready[idle])
         return revoked
 
+    def make_room(self, ready: Collection[int]) -> list[tuple[int, int]]:
+        """Requeues a prefetched job for the next tenant if it has none assigned.
+
+        A tenant with many jobs thus occupies no worker to its limit. Returns pairs of a job and the
+        worker to send its cancellation to.
+        """
+        job = self._queue.first()
+        if job is None or self._quarantine:
+            return []
+        next_job = self._jobs[job]
+        tenants = Counter(
+            record.tenant for load in self._workers for record in load.assigned.values()
+        )
+        workers = self._eligible(ready, next_job.model)
+        if next_job.tenant in tenants or any(map(self._will_have_capacity, workers)):
+            return []
+        prefetched = [
+            (tenants[record.tenant], one, worker)
+            for worker in workers
+            for one, record in self._workers[worker].assigned.items()
+            if record.is_prefetched
+            and tenants[record.tenant] > 1
+            and self._queue.is_before(next_job.tenant, record.tenant)
+        ]
+        if not prefetched:
+            return []
+        _, last, worker = max(prefetched)
+        self._workers[worker].revoke(last)
+        self._requeue([last])
+        return [(last, worker)]
+
     def _take_prefetched(self, idle: int, loaded: Collection[str]) -> Iterator[tuple[int, int]]:
         """Takes the last job of the worker with the most."""
         for worker, load in sorted(enumerate(self._workers), key=lambda each: -len(each[1])):
@@ -209,7 +205,7 @@ class JobDispatcher:
 
     def on_worker_died(self, worker: int) -> list[int]:
         """Requeues the worker's jobs; removes and returns those that crashed too often."""
-        load, self._workers[worker] = self._workers[worker], _WorkerLoad()
+        load, self._workers[worker] = self._workers[worker], WorkerLoad()
         # If it was active only for jobs that were removed since, no other is blamed.
         blamed = load.assigned.keys() & load.active if load.active else load.assigned.keys()
         for job in blamed:
@@ -269,6 +265,9 @@ class JobDispatcher:
         load = self._workers[worker]
         num_prefetched = sum(record.is_prefetched for record in load.assigned.values())
         return len(load) < self._max_running and num_prefetched < self._max_prefetched
+
+    def _will_have_capacity(self, worker: int) -> bool:
+        return bool(self._workers[worker].cancelling) or self._has_capacity(worker)
 
     def _preference(self, worker: int, model: str, loaded: Collection[str]) -> tuple[bool, int]:
         """Sort key: workers with the model first, then the least loaded."""

@@ -201,8 +201,9 @@ class ProcessEngine(JobQueue):
     def dispatch(self) -> None:
         """See `WorkerPoolListener.dispatch`."""
         ready = self._pool.ready_workers()
-        revoked = self._dispatcher.revoke_mismatched() + self._dispatcher.rebalance(ready)
-        for number, worker in revoked:
+        dispatcher = self._dispatcher
+        revoked = dispatcher.revoke_mismatched() + dispatcher.rebalance(ready)
+        for number, worker in revoked + dispatcher.make_room(ready):
             self._pool.slots[worker].send(messages.CancelJob(number))
         for number, worker in self._dispatcher.dispatch(ready):
             job = self._jobs[number]
