@@ -11,6 +11,7 @@ import functools
 import hashlib
 import itertools
 import json
+import os
 import re
 import signal
 import socket
@@ -76,6 +77,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @functools.cache
 def _starts_processes(path: Path) -> bool:
     return bool(_PROCESS_WORDS.search(path.read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Replaces the user's home directory. No test may write there, but the driver of a GPU does."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HOME", str(home))
+        for name in os.environ:
+            if name.startswith("XDG_"):
+                patched.delenv(name)
+        yield
+    assert [path.name for path in home.iterdir() if path.name != ".nv"] == []
 
 
 @pytest.fixture

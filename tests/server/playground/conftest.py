@@ -38,11 +38,12 @@ def why_no_browser() -> str | None:
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if reason := why_no_browser():
         pytest.skip(reason)
     # Tests contact only this machine, so no proxy applies.
     kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    kept["HOME"] = str(tmp_path_factory.mktemp("browser"))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=ARGUMENTS, env=dict(kept)
