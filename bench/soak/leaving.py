@@ -9,7 +9,7 @@ import asyncio
 import time
 
 from bench import process
-from bench.load import Answer
+from bench.load import Answer, Target
 from bench.soak.client import Connection, ask_once, num_ended, num_jobs, requests, serving, until
 from bench.soak.verdict import Verdict
 
@@ -35,8 +35,9 @@ async def _measure(server: process.ServerProcess, num_clients: int) -> Verdict:
     after = await ask_once(target, one)
     is_closed = await until(lambda: server.num_files() <= num_files)
     verdict.expect(is_closed, f"{server.num_files()} open files, {num_files} before")
-    num_done, num_cancelled = num_ended(target, "succeeded"), num_ended(target, "cancelled")
-    verdict.expect(num_done + num_cancelled == num_clients + 2, "some jobs were not counted")
+    are_counted = await until(lambda: sum(_num_ended(target)) == num_clients + 2)
+    verdict.expect(are_counted, "some jobs were not counted")
+    num_done, num_cancelled = _num_ended(target)
     verdict.expect_figure(
         num_cancelled > num_clients // 2, "most jobs finished before their clients left"
     )
@@ -67,6 +68,11 @@ async def _leave_amid(server: process.ServerProcess, num_clients: int, verdict: 
     is_free = await until(lambda: num_jobs(server.target) == 0, _FREE_S)
     verdict.expect(is_free, f"{num_jobs(server.target)} jobs remain after {_FREE_S:g} s")
     return time.perf_counter() - left_s
+
+
+def _num_ended(target: Target) -> tuple[int, int]:
+    """Jobs that succeeded, and jobs that were cancelled."""
+    return num_ended(target, "succeeded"), num_ended(target, "cancelled")
 
 
 def _is_same(answer: Answer, alone: Answer) -> bool:
