@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,23 @@ from daguerre.models.embedded.drawing.scene import Scene
 Array = NDArray[np.floating[Any]]
 LARGE = ("portrait",)  # one large shape stays clear in coarse pixels
 LIGHT = np.array((0.299, 0.587, 0.114), np.float32)
+MEAN = np.full(3, 1 / 3, np.float32)  # of the three channels
+VIVID = np.linspace(0, 1, 256, dtype=np.float32) ** 2.2  # of each byte: stronger hues for neon
+REDUCTION = 4  # of a picture before a wide blur
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Input of a filter: pixels (h, w, 3) from 0 to 1, their scale, and the scene."""
+    """Input of a filter: pixels (h, w, 3) uint8, their scale, and the scene."""
 
-    pixels: Array
+    bytes: NDArray[np.uint8]
     scale: float  # pixels for one unit of the full size
     scene: Scene
+
+    @cached_property
+    def pixels(self) -> Array:
+        """The pixels from 0 to 1."""
+        return _floats(self.bytes)
 
     def px(self, units: float) -> int:
         """A length in whole pixels, at least one."""
@@ -35,7 +44,7 @@ class Sheet:
 
     def noise(self, cell: float, salt: int) -> Array:
         """Smooth noise around 0 with bumps about `cell` wide; the same at every scale."""
-        h, w = self.pixels.shape[:2]
+        h, w = self.bytes.shape[:2]
         across, down = w / self.scale / cell, h / self.scale / cell
         # numpy keeps the stream of RandomState frozen (NEP 19).
         rng = np.random.RandomState((self.scene.seed, salt))
@@ -48,26 +57,38 @@ class Sheet:
     def edges(self, width: float) -> Array:
         """Largest colour difference within `width` of each pixel: (h, w)."""
         n = max(2, self.px(width))
-        high = _slide(_slide(self.pixels, n, 0, np.maximum), n, 1, np.maximum)
-        low = _slide(_slide(self.pixels, n, 0, np.minimum), n, 1, np.minimum)
-        found: Array = (high - low).max(axis=2)
-        return found
+        high = _slide(_slide(self.bytes, n, 0, np.maximum), n, 1, np.maximum)
+        low = _slide(_slide(self.bytes, n, 0, np.minimum), n, 1, np.minimum)
+        return _floats(_strongest(high - low))
 
 
 def apply_style(pixels: NDArray[np.uint8], scene: Scene) -> NDArray[np.uint8]:
     """Applies the scene's style to its picture, (h, w, 3) uint8."""
     if not scene.style:
         return pixels
-    sheet = Sheet(pixels.astype(np.float32) / 255, pixels.shape[1] / scene.width, scene)
+    sheet = Sheet(pixels, pixels.shape[1] / scene.width, scene)
     drawn = FILTERS[scene.style](sheet)
     return (drawn.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _slide(a: Array, n: int, axis: int, best: Callable[[Any, Any], Any]) -> Array:
+def _floats(pixels: NDArray[np.uint8]) -> Array:
+    return pixels.astype(np.float32) * np.float32(1 / 255)
+
+
+def _strongest(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The maximum of the three channels: (h, w)."""
+    red, green, blue = np.moveaxis(pixels, 2, 0)
+    found: NDArray[np.uint8] = np.maximum(np.maximum(red, green), blue)
+    return found
+
+
+def _slide(
+    a: NDArray[np.uint8], n: int, axis: int, best: Callable[[Any, Any], Any]
+) -> NDArray[np.uint8]:
     """Maximum or minimum of n neighbours along an axis, by doubling the window."""
     pad = [(0, 0)] * a.ndim
     pad[axis] = (n // 2, n - 1 - n // 2)
-    found: Array = np.moveaxis(np.pad(a, pad, mode="edge"), axis, 0)
+    found = np.moveaxis(np.pad(a, pad, mode="edge"), axis, 0)
     size, wide = a.shape[axis], 1
     while 2 * wide <= n:
         found = best(found[:-wide], found[wide:])
@@ -84,8 +105,10 @@ def _step(a: Array, low: float, high: float) -> Array:
 
 def _blurred(a: Array, radius: float) -> Array:
     picture = Image.fromarray((a.clip(0, 1) * 255).astype(np.uint8))
-    soft = np.asarray(picture.filter(ImageFilter.GaussianBlur(radius)), np.float32)
-    return soft / 255
+    if radius < 2 * REDUCTION:
+        return _floats(np.asarray(picture.filter(ImageFilter.GaussianBlur(radius))))
+    small = picture.reduce(REDUCTION).filter(ImageFilter.GaussianBlur(radius / REDUCTION))
+    return _floats(np.asarray(small.resize(picture.size, Image.Resampling.BILINEAR)))
 
 
 def _grey(sheet: Sheet) -> Array:
@@ -118,16 +141,16 @@ def line_drawing(sheet: Sheet) -> Array:
 def watercolour(sheet: Sheet) -> Array:
     h, w = sheet.pixels.shape[:2]
     wobble = 5 * sheet.scale
-    y, x = np.mgrid[:h, :w].astype(np.float32)
-    y = (y + wobble * sheet.noise(40, 1)).round().astype(int).clip(0, h - 1)
-    x = (x + wobble * sheet.noise(40, 2)).round().astype(int).clip(0, w - 1)
-    wash = _blurred(sheet.pixels[y, x], 3 * sheet.scale)
-    rim = (wash - _blurred(wash, 18 * sheet.scale)).mean(axis=2, keepdims=True).clip(-0.2, 0)
+    y = (np.arange(h)[:, None] + wobble * sheet.noise(40, 1)).round().astype(int).clip(0, h - 1)
+    x = (np.arange(w) + wobble * sheet.noise(40, 2)).round().astype(int).clip(0, w - 1)
+    wash = _blurred(_floats(sheet.bytes.reshape(-1, 3)[y * w + x]), 3 * sheet.scale)
+    rim = ((wash - _blurred(wash, 18 * sheet.scale)) @ MEAN).clip(-0.2, 0)
     pigment = 0.82 + 0.10 * sheet.noise(120, 3) + 0.05 * sheet.noise(24, 4)
-    painted = 1 - (1 - wash) * pigment[..., None] + 0.8 * rim
+    paint = (1 - wash) * pigment[..., None] - 0.8 * rim[..., None]
     paper = np.array((0.99, 0.98, 0.95), np.float32)
+    shade = 0.35 + 0.65 * paper
     shown = _step(_rim(sheet) + 14 * sheet.noise(60, 5) + 5 * sheet.noise(20, 6), 26, 44)[..., None]
-    drawn: Array = paper + shown * (painted * (0.35 + 0.65 * paper) + 0.02 - paper)
+    drawn: Array = paper + shown * ((shade + 0.02 - paper) - shade * paint)
     return drawn
 
 
@@ -151,13 +174,15 @@ def pastel(sheet: Sheet) -> Array:
 def neon(sheet: Sheet) -> Array:
     edges = _step(_blurred(sheet.edges(10), 3 * sheet.scale), 0.08, 0.30)[..., None]
     n = max(2, sheet.px(16))
-    near = _slide(_slide(sheet.pixels, n, 0, np.maximum), n, 1, np.maximum)
-    strong = near.max(axis=2, keepdims=True)
-    hue = near / np.maximum(strong, 0.05)
-    colourful = _step(hue.max(axis=2) - hue.min(axis=2), 0.12, 0.35)[..., None]
+    near = _slide(_slide(sheet.bytes, n, 0, np.maximum), n, 1, np.maximum)
+    strongest = _strongest(near)
+    floored = np.maximum(strongest, 13)  # a near-black has no hue
+    spread = (strongest - (255 - _strongest(255 - near))) / floored.astype(np.float32)
+    colourful = _step(spread, 0.12, 0.35)[..., None]
+    vivid = VIVID[near] / VIVID[floored][..., None]
     turn = _step(sheet.noise(420, 1), -0.7, 0.7)[..., None]
     cyan, pink = np.array((0.15, 0.9, 1), np.float32), np.array((1, 0.25, 0.85), np.float32)
-    tube = edges * (colourful * hue**2.2 + (1 - colourful) * (cyan + turn * (pink - cyan)))
+    tube = edges * (colourful * vivid + (1 - colourful) * (cyan + turn * (pink - cyan)))
     light = _blurred(tube, 14 * sheet.scale) + 0.8 * _blurred(tube, 44 * sheet.scale)
     dark = np.array((0.03, 0.02, 0.09), np.float32) + 0.10 * sheet.pixels
     drawn: Array = dark + 0.95 * tube + 0.9 * light
