@@ -51,7 +51,7 @@ class EmbeddedPipelines:
         text = yield from self._encode((params.prompt, params.negative_prompt))  # (2, 25, 384)
         texts = zip(("text", "negative"), text, strict=True)
         rows = {name: np.stack((hidden, np.zeros_like(hidden))) for name, hidden in texts}
-        noise = Noise.draw(params.seed)
+        noise = Noise.draw(params.seed, params.prompt)
         excluded = excluded_values(params.negative_prompt)
         colours = bound_colours(params.prompt)
         sampler = SceneSampler(noise, self._rules, num_steps, self._temperature, excluded, colours)

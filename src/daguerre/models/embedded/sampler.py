@@ -8,6 +8,7 @@ the seed, before the first step.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -40,9 +41,13 @@ class Noise:
     palette: int
 
     @classmethod
-    def draw(cls, seed: int) -> Noise:
-        """Uses `RandomState`, whose stream numpy keeps frozen (NEP 19)."""
-        random = np.random.RandomState(seed)
+    def draw(cls, seed: int, prompt: str = "") -> Noise:
+        """Uses `RandomState`, whose stream numpy keeps frozen (NEP 19).
+
+        The prompt is part of the seed. Otherwise, what a prompt leaves open would be the same for
+        all prompts with one seed, for example a background with checks.
+        """
+        random = np.random.RandomState((seed, zlib.crc32(prompt.encode())))
         layout, palette = random.randint(2**32, dtype=np.uint32), random.randint(NUM_PALETTES)
         return cls(random.gumbel(size=NUM_LOGITS), int(layout), int(palette))
 
