@@ -2,8 +2,8 @@
 
     python -m training.export --run training/runs/first --data DIR --out FOLDER
 
-Weights are float16 in the file. Knows the checkpoints' format and the inputs' names; nothing of
-training. All inputs of the denoiser have static shapes but for the rows.
+Matrices are int8 in the file, other weights float16. Knows the checkpoints' format and the inputs'
+names; nothing of training. All inputs of the denoiser have static shapes but for the rows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from daguerre.models.embedded.model import weights_sha256
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
 from daguerre.models.openvino import ov
 from training.checkpoints import load_denoiser
+from training.compression import compress
 from training.network import Denoiser
 
 
@@ -33,6 +34,7 @@ def export_denoiser(denoiser: Denoiser, out: Path) -> None:
     model = ov.convert_model(denoiser.eval(), example_input=example)
     model.reshape({name: [-1, *value.shape[1:]] for name, value in example.items()})
     model.output(0).get_tensor().set_names({"logits"})
+    compress(model)
     ov.save_model(model, out / "denoiser.xml", compress_to_fp16=True)
 
 

@@ -47,7 +47,8 @@ PLURALS = _words(
     together, pancakes, pants, paper bags, parents and child, paw prints, peanuts, peas, people
     hugging, people wrestling, pinched fingers, pliers, pointe shoes, prayer beads, praying
     hands, puppy eyes, raised hands, recycle arrows, revolving hearts, roller skates, rolling
-    eyes, safety goggles, scales, scales of justice, scissors, shaking hands, shopping bags,
+    eyes, safety goggles, scales, scales of justice, scissors, stairs, steps,
+    shaking hands, shopping bags,
     shorts, silhouettes of two people, ski goggles, skis, soap bubbles, socks, sparkles,
     spectacles, starry eyes, sticky tabs, strips of bacon, sunglasses, sweat droplets, swim
     briefs, swim trunks, swimming shorts, tears of joy, theater masks, theatre masks, toy

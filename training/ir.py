@@ -1,6 +1,7 @@
 """Reads the trained arrays of a network from OpenVINO's files, with PyTorch's names.
 
-OpenVINO need not be installed. Matrices keep their names in the file. A bias, or the scale of a
+OpenVINO need not be installed. Matrices keep their names in the file, also as int8 with the scales
+of their rows (`training.compression`). A bias, or the scale of a
 norm, is identified by the operation that uses it, which is named after its module.
 """
 
@@ -13,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-_TYPES = {"f32": np.float32, "f16": np.float16}
+_TYPES = {"f32": np.float32, "f16": np.float16, "i8": np.int8}
 # The operation's name -> (module, parameter) of the constant that it takes.
 _ROLES = (
     (re.compile(r"__module\.(.+)/aten::linear/Add"), "bias"),
@@ -35,9 +36,12 @@ def read_parameters(xml: Path) -> dict[str, NDArray[np.float32]]:
     data = np.memmap(xml.with_suffix(".bin"), np.uint8, mode="r")
 
     def array(layer: ElementTree.Element) -> NDArray[np.float32] | None:
-        """Of a constant of floats, also behind its conversion from float16."""
+        """Of a constant, also behind its conversion to float32 or multiplied by its scales."""
         if layer.get("type") == "Convert":
-            layer = sources[layer.get("id"), "0"]
+            return array(sources[layer.get("id"), "0"])
+        if layer.get("type") == "Multiply":
+            parts = [array(sources[layer.get("id"), port]) for port in "01"]
+            return None if parts[0] is None or parts[1] is None else parts[0] * parts[1]
         facts = layer.find("data")
         if layer.get("type") != "Const" or facts is None or facts.get("element_type") not in _TYPES:
             return None
@@ -49,7 +53,7 @@ def read_parameters(xml: Path) -> dict[str, NDArray[np.float32]]:
     found: dict[str, NDArray[np.float32]] = {}
     for layer in layers.values():
         name = layer.get("name", "")
-        if layer.get("type") == "Const" and name.startswith("self."):
+        if layer.get("type") in ("Const", "Multiply") and name.startswith("self."):
             value = array(layer)
             if value is not None:
                 found[name.removeprefix("self.").removesuffix("_compressed")] = value

@@ -30,11 +30,12 @@ def source_folder() -> Path:
 
 
 def export(out: Path) -> None:
-    """Writes text_encoder.xml, text_encoder.bin (float16 weights) and tokenizer.json to `out`."""
+    """Writes text_encoder.xml, text_encoder.bin (int8 and float16) and tokenizer.json to `out`."""
     import torch
     from transformers import BertModel
 
     from daguerre.models.openvino import ov
+    from training.compression import compress
 
     class Encoder(torch.nn.Module):
         def __init__(self) -> None:
@@ -51,6 +52,7 @@ def export(out: Path) -> None:
     model.reshape({"ids": [-1, -1], "mask": [-1, -1]})
     model.output(0).get_tensor().set_names({"hidden"})
     out.mkdir(parents=True, exist_ok=True)
+    compress(model)
     ov.save_model(model, out / "text_encoder.xml", compress_to_fp16=True)
     shutil.copy(source_folder() / "tokenizer.json", out / "tokenizer.json")
 

@@ -21,12 +21,17 @@ from daguerre.models.embedded.fields import (
     ORDER,
     STARTS,
 )
+from daguerre.models.embedded.model import WEIGHTS
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
+from daguerre.models.openvino import openvino_core
 
 torch: Any = pytest.importorskip("torch", reason="torch is there for training alone")
 network: Any = pytest.importorskip("training.network")
 checkpoints: Any = pytest.importorskip("training.checkpoints")
 dataset: Any = pytest.importorskip("training.dataset")
+new_names: Any = pytest.importorskip("training.new_names")
+restore: Any = pytest.importorskip("training.restore")
+text_encoder: Any = pytest.importorskip("training.text_encoder")
 muon: Any = pytest.importorskip("training.muon")
 train: Any = pytest.importorskip("training.train")
 
@@ -289,3 +294,32 @@ def test_the_exported_network_is_the_same(tmp_path: Path, denoiser: Any) -> None
         wanted = logits(denoiser, given).numpy()
         assert found.shape == wanted.shape
         assert np.abs(found - wanted).max() < 0.02 * np.abs(wanted).max()
+
+
+def test_restored_weights_compute_what_was_exported() -> None:
+    """The denoiser restored from the shipped weights has nearly the logits of the shipped one."""
+    names = dataset.name_meanings(text_encoder.CaptionEncoder(WEIGHTS))
+    restored = restore.restore(WEIGHTS, names)
+    given = inputs(2)
+    exact = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+    network = openvino_core().compile_model(WEIGHTS / "denoiser.xml", "CPU", exact)
+    padded = {name: value.numpy() for name, value in given.items()}
+    expected = network(padded)[0]
+    difference = np.abs(logits(restored, given).numpy() - expected)
+    assert difference.mean() < 0.02 * np.abs(expected).mean()  # the folded tables are int8
+
+
+def test_new_names_widen_the_tables() -> None:
+    """A new name is permitted where the others are; values of other fields keep their place."""
+    narrow = {
+        "0-kind": np.delete(TABLE, [STARTS[AT[s, "name"] + 1] - 2 for s in (1, 2, 3)], axis=1)
+    }
+    assert narrow["0-kind"].shape[1] == NUM_LOGITS - 3
+    assert np.array_equal(new_names.widened(narrow, 1)["0-kind"], TABLE)
+
+
+TABLE = np.random.RandomState(3).rand(4, NUM_LOGITS) < 0.5
+for _slot in (1, 2, 3):
+    for _name in ("name", "colour"):
+        _at = AT[_slot, _name]
+        TABLE[:, STARTS[_at] + 1 : STARTS[_at + 1]] = TABLE[:, [STARTS[_at] + 1]]

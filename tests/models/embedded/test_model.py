@@ -26,7 +26,7 @@ from daguerre.params import SIZES, ImageParams
 
 PARAMS = ImageParams("m", "a mountain lake at sunset", seed=7)
 NUM_STEPS = 4
-MAX_WEIGHTS_BYTES = 95_000_000
+MAX_WEIGHTS_BYTES = 40_000_000
 
 
 @pytest.fixture(scope="module")

@@ -202,10 +202,7 @@ class CompatibilityTables:
             table = np.zeros((len(FIELDS[c].values), NUM_LOGITS), bool)
             for value in range(len(table)):
                 table[value, np.unique(flat[tokens[:, c] == value])] = True
-            for slot, name in product(range(1, MAX_OBJECTS + 1), ("name", "colour")):
-                values = slice(STARTS[AT[slot, name]] + 1, STARTS[AT[slot, name] + 1])
-                table[:, values] = table[:, values].any(axis=1, keepdims=True)
-            tables[c] = table
+            tables[c] = generalized(table)
         return cls(tables)
 
     def allowed(self, field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -231,6 +228,15 @@ class CompatibilityTables:
         """Reads what `arrays` returns."""
         fields = {_stored_name(field): i for i, field in enumerate(FIELDS)}
         return cls({fields[name]: array for name, array in arrays.items()})
+
+
+def generalized(table: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A table (V, NUM_LOGITS) that permits all names, or colours, of an object where it had any."""
+    found = table.copy()
+    for slot, name in product(range(1, MAX_OBJECTS + 1), ("name", "colour")):
+        values = slice(STARTS[AT[slot, name]] + 1, STARTS[AT[slot, name] + 1])
+        found[:, values] = table[:, values].any(axis=1, keepdims=True)
+    return found
 
 
 def _stored_name(field: Field) -> str:
