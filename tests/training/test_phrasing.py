@@ -24,11 +24,13 @@ def test_a_caption_stays_whole() -> None:
     """The caption's words stay in order; only the phrase surrounds them."""
     rng = np.random.default_rng(1)
     inner, own = worded(CAPTION), {word for text in OWN for word in worded(text)}
+    names = re.compile(f"(?:{'|'.join(phrasing._SYLLABLES)}){{1,3}}")
     found = [phrasing.asked(CAPTION, rng) for _ in range(3000)]
     for text in found:
         words = worded(text)
         at = next(i for i in range(len(words)) if words[i : i + len(inner)] == inner)
-        assert {*words[:at], *words[at + len(inner) :]} <= own, text
+        added = {*words[:at], *words[at + len(inner) :]} - own
+        assert all(names.fullmatch(word) for word in added), text
         assert not re.search(r"  |,,|\{|\}| ,|\.,|\.\.", text), text
     changed = np.mean([text != CAPTION for text in found])
     usual = 1 - (1 - phrasing.TAG_SHARE) * (1 - phrasing.ASK_SHARE)
@@ -40,7 +42,7 @@ def test_every_phrase_occurs() -> None:
     rng = np.random.default_rng(2)
     texts = {phrasing.asked("a cat", rng).lower() for _ in range(8000)}
     said = " | ".join(texts)
-    assert [tag for tag in phrasing._TAGS if tag not in said] == []
+    assert [tag for tag in phrasing._TAGS if tag.partition("{}")[0] not in said] == []
     assert [ask for ask in phrasing._ASKS if ask.format("a cat").lower() not in said] == []
     junk = " | ".join(phrasing.junk(rng) for _ in range(500))
     assert [word for word in phrasing._JUNK if word not in junk] == []

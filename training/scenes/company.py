@@ -41,7 +41,7 @@ RELATION_WEIGHTS = {
     "between": 1.1,
 }
 COLUMNS = ("above", "below", "on", "under")  # relations that need height; the others need width
-TINTED = 0.4  # of things in company are recoloured
+TINTED = 0.65  # of things in company are recoloured
 
 
 @lru_cache(maxsize=4096)
