@@ -137,11 +137,11 @@ class Model:
     ) -> Self:
         """Loads a model into this process; returns when it is ready.
 
-        `model` is a model ID of the catalog or the path of a checkpoint in diffusers format; by
-        default the bundled model, or the catalog's first. `catalog` is a `daguerre.toml`, by
-        default that of the data directory. `threads` is the number of CPU threads. Its default and
-        all other settings come from the environment. Raises `SettingsError`, `NotFoundError` for
-        an unknown ID, and `InternalError` if loading fails.
+        `model` is a model ID of the catalog or the path of a checkpoint, a directory in diffusers
+        format or a single file; by default the bundled model, or the catalog's first. `catalog` is
+        a `daguerre.toml`, by default that of the data directory. `threads` is the number of CPU
+        threads. Its default and all other settings come from the environment. Raises
+        `SettingsError`, `NotFoundError` for an unknown ID, and `InternalError` if loading fails.
         """
         settings = Settings.load()
         if catalog is not None:
@@ -152,7 +152,7 @@ class Model:
             settings = replace(settings, threads_per_worker=threads)
         served = factory.read_catalog(settings)
         name = str(model or served.default_model)
-        if name not in served.models and Path(name).is_dir():
+        if name not in served.models and Path(name).exists():
             served = checkpoint_catalog(Path(name))
             name = served.default_model
         return cls.from_settings(settings, name, served)

@@ -117,6 +117,22 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
     assert not model._loaded.config.tf32
 
 
+def test_single_file_with_a_base(settings: Settings) -> None:
+    """Both paths start at the catalog; a single file's default ID is its name without the type."""
+    write(
+        settings,
+        '[models.xl]\nsource = "diffusers"\npath = "a/xl.safetensors"\nbase = "../base"\n',
+    )
+    pipeline = factory.read_catalog(settings).checkpoints["xl"].pipeline
+    assert pipeline.path == settings.data_dir() / "a/xl.safetensors"
+    assert pipeline.base == settings.data_dir() / "../base"
+    assert catalog.checkpoint_catalog(Path("a/xl.safetensors")).default_model == "xl"
+    assert "xl.safetensors does not exist; it must be" in refusal(settings)
+    table = f'repo = "maker/sd"\nrevision = "{"0" * 40}"\nbase = "b"\n'
+    write(settings, f'[models.xl]\nsource = "diffusers"\n{table}')
+    assert "models.xl: base is given without path" in refusal(settings)
+
+
 @pytest.mark.parametrize("executor", ["compile", "cuda-graphs"])
 def test_keys_of_a_cuda_device(settings: Settings, executor: str) -> None:
     """Keys for CUDA devices are accepted with one, and reach the model."""

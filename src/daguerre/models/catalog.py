@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 from daguerre.errors import NotFoundError, SettingsError
 from daguerre.models.diffusers import caches, hub, quantization
+from daguerre.models.diffusers.component_files import WEIGHTS
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
 from daguerre.models.diffusers.model import DTYPES, LOADS, ServingOptions
@@ -47,7 +48,7 @@ class EmbeddedConfig:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointConfig:
-    """A checkpoint in diffusers format; `pin` is its commit if it comes from a hub."""
+    """A checkpoint of diffusers; `pin` is its commit if it comes from a hub."""
 
     pipeline: PipelineConfig
     serving: ServingOptions
@@ -97,7 +98,7 @@ class Catalog:
         """Raises `SettingsError` if an extra is not installed or a checkpoint not downloaded."""
         checkpoints = self.checkpoints
         if checkpoints:
-            self._check_extra("in diffusers format", "diffusers", *_EXTRA)
+            self._check_extra("of diffusers", "diffusers", *_EXTRA)
         if any(config.pipeline.quantization for config in checkpoints.values()):
             extras = "diffusers,quantization"
             self._check_extra("with quantization", extras, quantization.LIBRARY)
@@ -118,8 +119,8 @@ class Catalog:
 
 
 def checkpoint_catalog(path: Path) -> Catalog:
-    """A catalog of one checkpoint in diffusers format, whose model ID is its directory's name."""
-    name = path.resolve().name
+    """A catalog of one checkpoint, whose model ID is the name of its directory or file."""
+    name = path.resolve().name.removesuffix(WEIGHTS)
     config = CheckpointConfig(PipelineConfig(path), ServingOptions(name=name))
     return Catalog(path, {name: config})
 
@@ -156,16 +157,23 @@ _NAME = Validator(
     "text of printable characters",
     lambda value: isinstance(value, str) and value.isprintable() and bool(value.strip()),
 )
-# After `expanduser`, a path with "~" is one of an unknown user.
+
+
+def _is_path(value: object) -> bool:
+    """After `expanduser`, a path with "~" is one of an unknown user."""
+    return _NAME.accepts(value) and not os.path.expanduser(str(value)).startswith("~")
+
+
 _PATH = Validator(
-    "the path of a directory in diffusers format",
-    lambda value: _NAME.accepts(value) and not os.path.expanduser(value).startswith("~"),
+    "the path of a directory in diffusers format or of a .safetensors file",
+    _is_path,
 )
 # Source -> the keys of its tables.
 SOURCES: Mapping[str, Mapping[str, Validator]] = {
     "embedded": {},
     "diffusers": {
         "path": _PATH,
+        "base": Validator("the path of a directory in diffusers format", _is_path),
         "repo": hub.REPOSITORY,
         "revision": hub.REVISION,
         "dtype": enum(*DTYPES),
@@ -219,6 +227,8 @@ def _parse_checkpoint(
     else:  # relative to the catalog, wherever the server is started
         pin, path = None, catalog_dir / os.path.expanduser(table["path"])
     loading = {key: table[key] for key in _LOADING_KEYS if key in table}
+    if "base" in table:
+        loading["base"] = catalog_dir / os.path.expanduser(table["base"])
     if "cache" in table:
         loading["cache"] = _parse_cache(where, table)
     serving = {key: table[key] for key in ServingOptions.__slots__ if key in table}
@@ -235,6 +245,8 @@ def _check_location(where: str, table: Table) -> None:
         raise SettingsError(
             f"{where}: {fault} given; give one: path, {_PATH.rule}, or repo with revision"
         )
+    if "base" in table and "path" not in table:
+        raise SettingsError(f"{where}: base is given without path; it has what a file lacks")
     if ("repo" in table) != ("revision" in table):
         raise SettingsError(
             f"{where}: give both repo and revision; revision must be {hub.REVISION.rule}"

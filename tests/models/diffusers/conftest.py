@@ -210,6 +210,15 @@ def stock_images(
     import diffusers
 
     pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, **parts)
+    return pipeline_images(pipeline, bench, requests, prepare)
+
+
+def pipeline_images(
+    pipeline: Any,
+    bench: Bench,
+    requests: Sequence[Request],
+    prepare: Callable[[Any], None] = lambda pipeline: None,
+) -> list[bytes]:
     pipeline.set_progress_bar_config(disable=True)
     images = []
     for request in requests:

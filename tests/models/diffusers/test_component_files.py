@@ -180,17 +180,17 @@ def test_path_of_something_else(folder: Path) -> None:
     top = folder.parent
     (top / "model.ckpt").write_bytes(b"")
     (top / "singles").mkdir()
-    (top / "singles" / "model.gguf").write_bytes(b"GGUF")
+    (top / "singles" / "model.safetensors").write_bytes(WEIGHTS)
     snapshot = top / "models--maker--sd" / "snapshots" / ("0" * 40)
     snapshot.mkdir(parents=True)
     (snapshot / "model_index.json").write_text("{}")
     (top / "empty").mkdir()
     for name, words in {
-        "model.ckpt": "is a file; a checkpoint in diffusers format is a directory; convert",
-        "singles": "has no model_index.json; it has model.gguf; convert a single-file checkpoint",
+        "model.ckpt": "is a file; it must be a directory in diffusers format",
+        "singles": "has no model_index.json; it has model.safetensors; use the path of a file",
         "models--maker--sd": f"it is a hub's cache; use a snapshot: {snapshot}",
         "sd/unet": f"it is a component of {folder}; use that path",
-        "missing": "does not exist; path must be a checkpoint's directory",
+        "missing": "does not exist; it must be a directory in diffusers format, or a .safetensors",
         "empty": "has no model_index.json; a checkpoint in diffusers format has it",
     }.items():
         with pytest.raises(SettingsError) as caught:

@@ -25,7 +25,7 @@ def stable_diffusion(folder: Path, **changes: Any) -> Path:
     made: dict[str, Any] = {
         "unet": unet(cross_attention_dim=32),
         "vae": vae(),
-        "text_encoder": _clip(),
+        "text_encoder": clip(),
         "tokenizer": _clip_tokenizer(folder),
         # Calls the denoiser twice in its first step, so a request has more forwards than steps.
         "scheduler": diffusers.PNDMScheduler(
@@ -42,31 +42,31 @@ def stable_diffusion(folder: Path, **changes: Any) -> Path:
     return components.save(diffusers.StableDiffusionPipeline, folder, **{**made, **changes})
 
 
-def stable_diffusion_xl(folder: Path) -> Path:
-    return components.save(
-        diffusers.StableDiffusionXLPipeline,
-        folder,
-        unet=unet(
-            cross_attention_dim=64,
+def stable_diffusion_xl(folder: Path, width_2: int = 32, **changes: Any) -> Path:
+    """`width_2` is that of the second text encoder; `changes` replace components."""
+    made: dict[str, Any] = {
+        "unet": unet(
+            cross_attention_dim=32 + width_2,
             attention_head_dim=(2, 4),
             use_linear_projection=True,
             addition_embed_type="text_time",
             addition_time_embed_dim=8,
             transformer_layers_per_block=(1, 2),
-            projection_class_embeddings_input_dim=80,  # 6 * 8 + 32
+            projection_class_embeddings_input_dim=6 * 8 + width_2,
         ),
-        vae=vae(),
-        text_encoder=_clip(),
-        text_encoder_2=_clip(with_projection=True),
-        tokenizer=_clip_tokenizer(folder),
-        tokenizer_2=_clip_tokenizer(folder),
+        "vae": vae(),
+        "text_encoder": clip(),
+        "text_encoder_2": clip(with_projection=True, width=width_2),
+        "tokenizer": _clip_tokenizer(folder),
+        "tokenizer_2": _clip_tokenizer(folder),
         # Adds noise at every step.
-        scheduler=diffusers.EulerAncestralDiscreteScheduler(timestep_spacing="leading"),
-    )
+        "scheduler": diffusers.EulerAncestralDiscreteScheduler(timestep_spacing="leading"),
+    }
+    return components.save(diffusers.StableDiffusionXLPipeline, folder, **{**made, **changes})
 
 
-def stable_diffusion_3(folder: Path, **changes: Any) -> Path:
-    """`changes` replace components."""
+def stable_diffusion_3(folder: Path, width_2: int = 32, **changes: Any) -> Path:
+    """`width_2` is that of the second text encoder; `changes` replace components."""
     made: dict[str, Any] = {
         "transformer": diffusers.SD3Transformer2DModel(
             sample_size=32,
@@ -76,15 +76,15 @@ def stable_diffusion_3(folder: Path, **changes: Any) -> Path:
             attention_head_dim=8,
             num_attention_heads=4,
             caption_projection_dim=32,
-            joint_attention_dim=64,
-            pooled_projection_dim=64,
+            joint_attention_dim=32 + width_2,
+            pooled_projection_dim=32 + width_2,
             out_channels=4,
             pos_embed_max_size=128,
         ),
         "vae": vae(shift_factor=0.0609),
-        "text_encoder": _clip(with_projection=True),
-        "text_encoder_2": _clip(with_projection=True),
-        "text_encoder_3": _t5(64),
+        "text_encoder": clip(with_projection=True),
+        "text_encoder_2": clip(with_projection=True, width=width_2),
+        "text_encoder_3": _t5(32 + width_2),
         "tokenizer": _clip_tokenizer(folder),
         "tokenizer_2": _clip_tokenizer(folder),
         "tokenizer_3": _t5_tokenizer(folder),
@@ -168,17 +168,17 @@ def vae(num_levels: int = 2, **config: Any) -> Any:
     return components.autoencoder([8 * 2**level for level in range(num_levels)], **config)
 
 
-def _clip(with_projection: bool = False) -> Any:
+def clip(with_projection: bool = False, width: int = 32) -> Any:
     torch.manual_seed(3)
     return components.clip(
         components.clip_vocabulary(),
         with_projection,
         vocab_size=600,
-        hidden_size=32,
+        hidden_size=width,
         intermediate_size=37,
         num_hidden_layers=2,
         num_attention_heads=4,
-        projection_dim=32,
+        projection_dim=width,
     )
 
 

@@ -1,5 +1,6 @@
-"""A checkpoint in diffusers format: a directory that is validated before anything is loaded.
+"""A checkpoint: its files, validated before anything is loaded.
 
+`read` reads one in diffusers format, which is a directory; `single_file.reader` reads a file.
 Refuses unsupported pipelines, weights that are not safetensors, and components with code of their
 own. A `SettingsError` names the file and what it must hold. Loads no torch.
 """
@@ -7,6 +8,7 @@ own. A `SettingsError` names the file and what it must hold. Loads no torch.
 from __future__ import annotations
 
 import hashlib
+import json
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,21 +16,41 @@ from pathlib import Path
 from typing import Any
 
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers import component_files, quantization
+from daguerre.models.diffusers import component_files
+from daguerre.models.diffusers.component import (
+    SAFETY_CHECKER,
+    check_sampler,
+    is_quantized,
+    read_component,
+)
 from daguerre.models.diffusers.component_files import WEIGHTS, read_json
 from daguerre.models.diffusers.families import FAMILIES, find_family
 from daguerre.models.diffusers.family import Family
 
 INDEX = "model_index.json"
 DECODER, SAMPLER = "vae", "scheduler"
-_LIBRARIES = ("diffusers", "transformers")
-# The one class that an index names by a module of diffusers' pipelines.
-_SAFETY_CHECKER = ("stable_diffusion", "StableDiffusionSafetyChecker")
-_UNSEEDED_SAMPLER = "DPMSolverSDEScheduler"
-_SINGLE_FILES = (WEIGHTS, ".ckpt", ".gguf")
-_CONVERT = (
-    "convert a single-file checkpoint with diffusers: from_single_file(FILE).save_pretrained(DIR)"
-)
+
+
+@dataclass(frozen=True, slots=True)
+class SingleFile:
+    """A file with the weights of several components, in the layout of the model's authors.
+
+    `prefixes` are those of the tensors' names, for each component in the file. `folders` are the
+    directories of components outside the checkpoint's folder, `shared_files` what several of them
+    use. `sampler` holds the options that replace those of the sampler's configuration.
+    """
+
+    path: Path
+    prefixes: Mapping[str, tuple[str, ...]]
+    folders: Mapping[str, Path]
+    sampler: Mapping[str, Any]
+    shared_files: tuple[Path, ...] = ()
+
+    def named_files(self) -> Iterator[tuple[str, Path]]:
+        """The options of the sampler are part of the file's name."""
+        yield f"single file {json.dumps(self.sampler, sort_keys=True)}", self.path
+        for file in self.shared_files:
+            yield file.name, file
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +58,8 @@ class Checkpoint:
     """`components` maps the name of a pipeline's component to its library and class.
 
     `missing_components` are the text encoders and tokenizers that its index sets to null;
-    `quantized_components` are stored in a quantized type.
+    `quantized_components` are stored in a quantized type. `single_file` holds the weights of some
+    components; the others are in `folder`.
     """
 
     folder: Path
@@ -44,6 +67,12 @@ class Checkpoint:
     components: Mapping[str, tuple[str, str]]
     missing_components: frozenset[str] = frozenset()
     quantized_components: frozenset[str] = frozenset()
+    single_file: SingleFile | None = None
+
+    @property
+    def path(self) -> Path:
+        """The path in the catalog."""
+        return self.single_file.path if self.single_file else self.folder
 
     @property
     def weights(self) -> tuple[Path, ...]:
@@ -64,11 +93,27 @@ class Checkpoint:
     def is_denoiser_quantized(self) -> bool:
         return self.family.denoiser in self.quantized_components
 
+    def component_folder(self, name: str) -> Path:
+        """Directory of a component; of one in the single file, the directory of its config."""
+        folders = self.single_file.folders if self.single_file else {}
+        return folders.get(name, self.folder / name)
+
+    def is_in_single_file(self, name: str) -> bool:
+        return self.single_file is not None and name in self.single_file.prefixes
+
     def files(self) -> Iterator[Path]:
         """All files that determine an image, in an order that is the same everywhere."""
-        yield self.folder / INDEX
+        return (file for _, file in self._named_files())
+
+    def _named_files(self) -> Iterator[tuple[str, Path]]:
+        """The files with names that do not depend on where the checkpoint is."""
+        yield INDEX, self.folder / INDEX
         for name in sorted(self.components):
-            yield from component_files.loadable_files(self.folder / name)
+            for file in component_files.loadable_files(self.component_folder(name)):
+                if file.suffix != WEIGHTS or not self.is_in_single_file(name):
+                    yield f"{name}/{file.name}", file
+        if self.single_file:
+            yield from self.single_file.named_files()
 
     def file_stats(self) -> tuple[tuple[str, int, int], ...]:
         """Name, size and modification time of each file, to detect changes."""
@@ -78,8 +123,8 @@ class Checkpoint:
     def sha256(self) -> str:
         """Digest of all files; reads all weights."""
         digest = hashlib.sha256()
-        for file in self.files():
-            digest.update(file.relative_to(self.folder).as_posix().encode())
+        for name, file in self._named_files():
+            digest.update(name.encode())
             with file.open("rb") as opened:
                 digest.update(hashlib.file_digest(opened, "sha256").digest())
         return digest.hexdigest()
@@ -88,7 +133,7 @@ class Checkpoint:
 def read(folder: Path) -> Checkpoint:
     """Raises `SettingsError` for a checkpoint that is damaged or not supported."""
     try:
-        _check_folder(folder)
+        check_folder(folder)
         return _Reader(folder).checkpoint()
     except OSError as error:  # no permission, or a file was removed
         raise SettingsError(f"{folder} cannot be read: {error}") from None
@@ -100,7 +145,7 @@ def read_index(file: Path) -> dict[str, Any]:
     pipeline = index.get("_class_name")
     if not isinstance(pipeline, str) or pipeline not in FAMILIES:
         raise SettingsError(
-            f"{file}: the pipeline is {_shorten(pipeline)}; supported: {', '.join(FAMILIES)}"
+            f"{file}: the pipeline is {reprlib.repr(pipeline)}; supported: {', '.join(FAMILIES)}"
         )
     return index
 
@@ -121,9 +166,10 @@ class _Reader:
         self._folder = folder
         self._index_file = folder / INDEX
         self._index = read_index(self._index_file)
-        self._quantized: set[str] = set()
         names = component_names(self._index)
-        self._components = {name: self._read_component(name, self._index[name]) for name in names}
+        self._components = {
+            name: read_component(self._index_file, name, self._index[name]) for name in names
+        }
         for name in names:
             component_files.check_files(folder / name)
 
@@ -134,47 +180,18 @@ class _Reader:
         self._expect_class(DECODER, family.decoder_class)
         family = find_family(index, read_json(folder / family.denoiser / "config.json"))
         self._expect_components(family)
-        self._check_sampler(folder / SAMPLER)
+        check_sampler(folder / SAMPLER, self._components[SAMPLER][1])
         for name in family.guiders:
             if name in self._components:
                 self._expect_guider(name, family.guider_class)
         parts = {*family.text_encoders, *(name for name, _ in family.prompt_tokenizers)}
         missing = frozenset(name for name in parts if index.get(name) == [None, None])
-        quantized = frozenset(self._quantized)
+        quantized = frozenset(name for name in self._components if is_quantized(folder / name))
         checkpoint = Checkpoint(folder, family, self._components, missing, quantized)
         for name, (_, class_name) in self._components.items():
             if name in checkpoint.networks or _is_model(class_name):
                 component_files.check_has_weights(folder / name)
         return checkpoint
-
-    def _read_component(self, name: str, entry: list[Any]) -> tuple[str, str]:
-        """Accepts classes of the two libraries only: others would be imported from the folder."""
-        if len(entry) != 2 or not all(isinstance(part, str) for part in entry):
-            raise SettingsError(
-                f"{self._index_file}: {name} is {_shorten(entry)}; it must be [library, class]"
-            )
-        library, class_name = entry
-        if library not in _LIBRARIES and (library, class_name) != _SAFETY_CHECKER:
-            raise SettingsError(
-                f"{self._index_file}: {name} is from {library!r}; the library must be"
-                f" {' or '.join(_LIBRARIES)}, because code from a checkpoint is never run"
-            )
-        if not name.isidentifier() or not (self._folder / name).is_dir():
-            raise SettingsError(f"{self._index_file} names {name!r}, but there is no such folder")
-        for file in component_files.loadable_files(self._folder / name):
-            if file.name.endswith("config.json"):
-                self._check_config(name, file, read_json(file))
-        return library, class_name
-
-    def _check_config(self, name: str, file: Path, config: Mapping[str, Any]) -> None:
-        if "auto_map" in config:  # transformers would ask on the terminal
-            raise SettingsError(
-                f"{file} has auto_map, which names code; code from a checkpoint is never run"
-            )
-        stored = config.get("quantization_config")
-        if isinstance(stored, dict):
-            quantization.check_stored(file, stored)
-            self._quantized.add(name)
 
     def _expect_class(self, name: str, class_name: str) -> None:
         found = self._components.get(name, (None, None))[1]
@@ -194,16 +211,6 @@ class _Reader:
                 f"{self._index_file} has no {', '.join(missing)}, which {family.pipeline} needs"
             )
 
-    def _check_sampler(self, component: Path) -> None:
-        """Else it would ask for the package torchsde, and be refused with it, too."""
-        file = component / "scheduler_config.json"
-        is_unseeded = self._components[SAMPLER][1] == _UNSEEDED_SAMPLER
-        if is_unseeded and read_json(file).get("noise_sampler_seed") is None:
-            raise SettingsError(
-                f"{file}: the noise of {_UNSEEDED_SAMPLER} does not depend on the request's seed;"
-                " use DPMSolverMultistepScheduler with algorithm_type sde-dpmsolver++"
-            )
-
     def _expect_guider(self, name: str, class_name: str) -> None:
         """Other guiders change the networks, or skip steps, so forwards are miscounted."""
         self._expect_class(name, class_name)
@@ -212,21 +219,22 @@ class _Reader:
         start, stop = config.get("start", 0.0), config.get("stop", 1.0)
         if (start, stop) != (0.0, 1.0):
             raise SettingsError(
-                f"{file}: start is {_shorten(start)} and stop is {_shorten(stop)}; they must be 0.0"
-                " and 1.0, because guidance applies to every step"
+                f"{file}: start is {reprlib.repr(start)} and stop is {reprlib.repr(stop)}; they"
+                " must be 0.0 and 1.0, because guidance applies to every step"
             )
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Raises `SettingsError` for a path that has no index, and says what it is instead."""
     if (folder / INDEX).exists():
         return
     if not folder.exists():
-        raise SettingsError(f"{folder} does not exist; path must be a checkpoint's directory")
-    if not folder.is_dir():
         raise SettingsError(
-            f"{folder} is a file; a checkpoint in diffusers format is a directory; {_CONVERT}"
+            f"{folder} does not exist; it must be a directory in diffusers format, or a"
+            f" {WEIGHTS} file"
         )
+    if not folder.is_dir():
+        raise SettingsError(f"{folder} is a file; it must be a directory in diffusers format")
     raise SettingsError(f"{folder} has no {INDEX}; {_what_it_is(folder)}")
 
 
@@ -235,16 +243,11 @@ def _what_it_is(folder: Path) -> str:
         return f"it is a hub's cache; use a snapshot: {', '.join(map(str, snapshots))}"
     if (folder.parent / INDEX).exists():
         return f"it is a component of {folder.parent}; use that path"
-    if names := sorted(file.name for file in folder.iterdir() if file.suffix in _SINGLE_FILES):
-        return f"it has {names[0]}; {_CONVERT}"
+    if names := sorted(file.name for file in folder.iterdir() if file.suffix == WEIGHTS):
+        return f"it has {names[0]}; use the path of a file"
     return "a checkpoint in diffusers format has it"
 
 
 def _is_model(class_name: str) -> bool:
     """Whether a component has weights; tokenizers, samplers and processors have none."""
-    return "Model" in class_name or class_name == _SAFETY_CHECKER[1]
-
-
-def _shorten(value: object) -> str:
-    """`repr` with a limited length and depth."""
-    return reprlib.repr(value)
+    return "Model" in class_name or class_name == SAFETY_CHECKER[1]

@@ -10,7 +10,8 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ _OTHER_CONTENT = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Header of a safetensors file: the shape of each tensor by its name, and free metadata."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    metadata: Mapping[str, str]
+
+
 def is_loadable_file(name: str) -> bool:
     """Whether a component is loaded from a file of this name: no hidden files, no variants, such
     as `model.fp16.safetensors`, no other weight formats and no model cards."""
@@ -47,7 +56,7 @@ def check_files(component: Path) -> None:
     """Raises `SettingsError` for a damaged or missing file."""
     files = loadable_files(component)
     for file in files:
-        _check_head(file)
+        check_head(file)
         if file.suffix == WEIGHTS:
             tensor_shapes(file)
     for index in (file for file in files if file.name.endswith(_WEIGHTS_INDEX)):
@@ -77,16 +86,20 @@ def check_has_weights(component: Path) -> None:
         )
 
 
-def tensor_shapes(file: Path) -> list[list[int]]:
+def tensor_shapes(file: Path) -> list[tuple[int, ...]]:
     """Shapes of all tensors in a safetensors file."""
+    return list(read_header(file).shapes.values())
+
+
+def read_header(file: Path) -> Header:
     num_bytes = file.stat().st_size
     try:
         with file.open("rb") as opened:
             (length,) = struct.unpack("<Q", opened.read(8))
-            header = json.loads(opened.read(min(length, num_bytes)))
-        tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
-        end = max((tensor["data_offsets"][1] for tensor in tensors), default=0)
-        shapes = [list(map(int, tensor["shape"])) for tensor in tensors]
+            tensors = json.loads(opened.read(min(length, num_bytes)))
+        metadata = dict(tensors.pop("__metadata__", {}))
+        end = max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
+        shapes = {name: tuple(map(int, tensor["shape"])) for name, tensor in tensors.items()}
     except (struct.error, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise SettingsError(
             f"{file} is not a safetensors file, or is damaged; download it again"
@@ -95,11 +108,11 @@ def tensor_shapes(file: Path) -> list[list[int]]:
         raise SettingsError(
             f"{file} has {num_bytes} bytes instead of {expected}; download it again"
         )
-    return shapes
+    return Header(shapes, {str(key): str(value) for key, value in metadata.items()})
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    _check_head(file)
+    check_head(file)
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -109,7 +122,7 @@ def read_json(file: Path) -> dict[str, Any]:
     return content
 
 
-def _check_head(file: Path) -> None:
+def check_head(file: Path) -> None:
     """Raises `SettingsError` for a file whose start shows that it cannot be what its name says."""
     try:
         with file.open("rb") as opened:

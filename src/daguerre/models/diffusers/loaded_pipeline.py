@@ -20,7 +20,8 @@ from daguerre.engine.forward import is_out_of_memory
 from daguerre.errors import SettingsError, one_line
 from daguerre.models.diffusers import checkpoint, memory_probe, quantization
 from daguerre.models.diffusers.caches import Cache
-from daguerre.models.diffusers.checkpoint import DECODER
+from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
+from daguerre.models.diffusers.single_file import reader
 from daguerre.storage.artifact_cache import ArtifactCache
 
 if TYPE_CHECKING:
@@ -36,9 +37,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
-    """How a checkpoint is loaded; model IDs with equal configurations share one in memory."""
+    """How a checkpoint is loaded; model IDs with equal configurations share one in memory.
+
+    `base` has the components that a single file lacks.
+    """
 
     path: Path
+    base: Path | None = None
     dtype: str = "float32"
     device: str = "cpu"
     executor: str = "auto"
@@ -58,7 +63,7 @@ class LoadedCheckpoint:
         store: ArtifactCache | None = None,
     ) -> None:
         self.config, self.num_threads, self._store = config, num_threads, store
-        self.checkpoint = checkpoint.read(config.path)
+        self.checkpoint = _read_checkpoint(config)
         if config.quantization and self.checkpoint.is_denoiser_quantized:
             raise SettingsError(
                 f"quantization is {config.quantization!r}, but the denoiser in {config.path} is"
@@ -74,7 +79,7 @@ class LoadedCheckpoint:
 
     @cached_property
     def num_bytes(self) -> int:
-        denoiser = self.checkpoint.folder / self.checkpoint.family.denoiser
+        denoiser = self.checkpoint.component_folder(self.checkpoint.family.denoiser)
         # On a CPU the full weights are in memory during loading.
         is_smaller = self.config.quantization and self.device != "cpu"
         quantized = {file for file in self.checkpoint.weights if file.parent == denoiser}
@@ -133,7 +138,7 @@ class LoadedCheckpoint:
         digest = self.checkpoint.sha256()
         if self.weights_sha256 not in ("", digest):
             raise SettingsError(
-                f"the weights in {self.checkpoint.folder} have changed since the server started;"
+                f"the weights in {self.checkpoint.path} have changed since the server started;"
                 " restart the server"
             )
         self.weights_sha256, self._file_stats = digest, found
@@ -145,13 +150,11 @@ class LoadedCheckpoint:
             if isinstance(error, SettingsError) or is_out_of_memory(error):
                 raise
             raise SettingsError(
-                f"the checkpoint in {self.checkpoint.folder} cannot be loaded: {one_line(error)}"
+                f"the checkpoint in {self.checkpoint.path} cannot be loaded: {one_line(error)}"
             ) from error
 
     def _load_pipeline(self, device: torch.device) -> Any:
         import torch
-
-        from daguerre.models.diffusers.weights import load_modules
 
         family = self.checkpoint.family
         os.environ["HF_HUB_OFFLINE"] = "1"  # a checkpoint may name files of the hub
@@ -160,22 +163,32 @@ class LoadedCheckpoint:
             library_logging = importlib.import_module(library).utils.logging
             library_logging.set_verbosity_error()
             library_logging.disable_progress_bar()
-        pipeline_class = getattr(importlib.import_module("diffusers"), family.pipeline)
         dtype = getattr(torch, self.config.dtype)
-        pipeline = pipeline_class.from_pretrained(
+        pipeline = self._assemble_pipeline(dtype)
+        pipeline.set_progress_bar_config(disable=True)
+        if method := self.config.quantization:
+            # Before the move: the device need not hold the full weights.
+            quantization.quantize(getattr(pipeline, family.denoiser), method, device)
+        return pipeline.to(device)
+
+    def _assemble_pipeline(self, dtype: torch.dtype) -> Any:
+        from daguerre.models.diffusers.single_file import pipeline
+        from daguerre.models.diffusers.weights import load_modules
+
+        if self.checkpoint.single_file:
+            return pipeline.load(self.checkpoint, dtype)
+        pipeline_class = getattr(
+            importlib.import_module("diffusers"), self.checkpoint.family.pipeline
+        )
+        return pipeline_class.from_pretrained(
             self.checkpoint.folder,
             dtype=dtype,
             local_files_only=True,
             **load_modules(self.checkpoint, pipeline_class, dtype),
             # Some pipelines require these arguments and accept None.
             **dict.fromkeys(self.checkpoint.missing_components),
-            **family.load_kwargs,
+            **self.checkpoint.family.load_kwargs,
         )
-        pipeline.set_progress_bar_config(disable=True)
-        if method := self.config.quantization:
-            # Before the move: the device need not hold the full weights.
-            quantization.quantize(getattr(pipeline, family.denoiser), method, device)
-        return pipeline.to(device)
 
     def _fit_previews(self) -> None:
         """Fits once and at load time, so that no step waits for it."""
@@ -185,7 +198,7 @@ class LoadedCheckpoint:
         try:
             self.latent_to_rgb = self.latent_to_rgb or fit_latent_to_rgb(vae, factor)
         except Exception:  # a decoder may raise anything; images do not need the fit
-            logger.exception("%s is served without previews", self.checkpoint.folder)
+            logger.exception("%s is served without previews", self.checkpoint.path)
 
     def _patch_networks(self, device: torch.device) -> Mapping[str, TorchNetwork]:
         from daguerre.models.diffusers import determinism
@@ -231,6 +244,17 @@ class LoadedCheckpoint:
                 executor = "eager"
         target = replace(target, fingerprint=fingerprint, executor=executor)
         return TorchNetwork(family.denoiser, module, "forward", target, family.layout, hooks)
+
+
+def _read_checkpoint(config: PipelineConfig) -> Checkpoint:
+    if config.path.is_file():
+        return reader.read(config.path, config.base)
+    if config.base and config.path.exists():
+        raise SettingsError(
+            f"base is {config.base}, but {config.path} is a directory; base has what a single file"
+            " lacks; remove it"
+        )
+    return checkpoint.read(config.path)
 
 
 def resolve_device(device: str, worker: int) -> str:

@@ -34,6 +34,7 @@ from daguerre.errors import (
 )
 from daguerre.models.diffusers import caches, dry_run, memory_probe
 from daguerre.models.diffusers.checkpoint import DECODER, SAMPLER
+from daguerre.models.diffusers.component_files import WEIGHTS
 from daguerre.models.diffusers.finite import check_decoder
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.params import BatchingMode, ImageParams, ModelInfo
@@ -82,7 +83,7 @@ class DiffusersModel:
         if self.family.guidance is None and options.guidance is not None:
             raise SettingsError(
                 f"model {model_id!r}: guidance is {options.guidance:g}, but"
-                f" {loaded.checkpoint.folder} is distilled and takes none; remove it"
+                f" {loaded.checkpoint.path} is distilled and takes none; remove it"
             )
         is_fast = self.device != "cpu" or can_batch(loaded.num_threads)
         default = DEFAULT_MAX_BATCH_SIZE if is_fast else 1
@@ -115,15 +116,15 @@ class DiffusersModel:
     @property
     def info(self) -> ModelInfo:
         """`weights_sha256` is empty until the model is loaded."""
-        config, folder = self._loaded.config, self._loaded.checkpoint.folder
-        description = f"{self.family.pipeline} from {folder}"
+        config, path = self._loaded.config, self._loaded.checkpoint.path
+        description = f"{self.family.pipeline} from {path}"
         description += f", cache {config.cache}" if config.cache else ""
         description += f", {config.quantization}" if config.quantization else ""
         return ModelInfo(
             id=self._id,
             weights_sha256=self._loaded.weights_sha256,
             created=self._created,
-            name=self._options.name or folder.name,
+            name=self._options.name or path.name.removesuffix(WEIGHTS),
             description=description,
             batching=self._options.batching,
         )
@@ -186,10 +187,10 @@ class DiffusersModel:
                 )
 
     def _dry_run(self, networks: Mapping[str, TorchNetwork]) -> None:
-        pipeline, folder = self._loaded.pipeline, self._loaded.checkpoint.folder
+        pipeline, path = self._loaded.pipeline, self._loaded.checkpoint.path
         size = dry_run.image_size(self.family, pipeline)
         params = ImageParams(self._id, "a", width=size, height=size)
-        dry_run.check_tokenizers(pipeline, folder)
+        dry_run.check_tokenizers(pipeline, path)
         try:
             dry_run.run(self._forwards(params, self.steps, self.guidance), networks)
         except Exception as error:  # the libraries may raise anything
@@ -199,7 +200,7 @@ class DiffusersModel:
                 reason = error.message
             else:
                 reason = f"{one_line(error)}; check that its components belong together"
-            raise SettingsError(f"the checkpoint in {folder} makes no image: {reason}") from error
+            raise SettingsError(f"the checkpoint in {path} makes no image: {reason}") from error
 
     def _forwards(self, params: ImageParams, steps: int, guidance: float | None) -> Pipeline:
         from daguerre.models.diffusers import coroutine

@@ -29,14 +29,18 @@ def load_modules(
 ) -> dict[str, Any]:
     """Name -> module of each component that is one, loaded as `pipeline_class` would load it.
 
+    Those in a single file are loaded by `single_file.pipeline`.
+
     Raises `SettingsError` for a missing tensor, except those that the library derives from others
     (tied weights) or does not need.
     """
     expected = inspect.signature(pipeline_class).parameters
     return {
-        name: _load(checkpoint.folder / name, module_class, dtype)
+        name: _load(checkpoint.component_folder(name), module_class, dtype)
         for name, component in checkpoint.components.items()
-        if name in expected and (module_class := _module_class(*component))
+        if name in expected
+        and not checkpoint.is_in_single_file(name)
+        and (module_class := _module_class(*component))
     }
 
 
@@ -52,13 +56,16 @@ def _load(folder: Path, module_class: Any, dtype: torch.dtype) -> Any:
         folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
     )
     if missing := [name for name in info["missing_keys"] if not _OPTIONAL.search(name)]:
-        raise SettingsError(_missing_message(folder, module_class.__name__, missing))
+        raise SettingsError(missing_message(_where(folder), module_class.__name__, missing))
     return module
 
 
-def _missing_message(folder: Path, class_name: str, missing: Collection[str]) -> str:
+def _where(folder: Path) -> str:
     files = [file for file in loadable_files(folder) if file.suffix == WEIGHTS]
-    where = str(files[0]) if len(files) == 1 else f"the weights in {folder}"
+    return str(files[0]) if len(files) == 1 else f"the weights in {folder}"
+
+
+def missing_message(where: str, class_name: str, missing: Collection[str]) -> str:
     names = ", ".join(sorted(missing)[:_MAX_NAMES])
     if len(missing) > _MAX_NAMES:
         names += f" and {len(missing) - _MAX_NAMES} more"

@@ -1,0 +1,71 @@
+"""A component of a checkpoint: its entry in the index, and its configurations. Loads no torch."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from daguerre.errors import SettingsError
+from daguerre.models.diffusers import component_files, quantization
+from daguerre.models.diffusers.component_files import read_json
+
+# The one class that an index names by a module of diffusers' pipelines.
+SAFETY_CHECKER = ("stable_diffusion", "StableDiffusionSafetyChecker")
+_LIBRARIES = ("diffusers", "transformers")
+_UNSEEDED_SAMPLER = "DPMSolverSDEScheduler"
+
+
+def read_component(index_file: Path, name: str, entry: Any) -> tuple[str, str]:
+    """Reads an entry of an index, and the component's configurations.
+
+    Accepts classes of the two libraries only: others would be imported from the folder.
+    """
+    if len(entry) != 2 or not all(isinstance(part, str) for part in entry):
+        raise SettingsError(
+            f"{index_file}: {name} is {reprlib.repr(entry)}; it must be [library, class]"
+        )
+    library, class_name = entry
+    if library not in _LIBRARIES and (library, class_name) != SAFETY_CHECKER:
+        raise SettingsError(
+            f"{index_file}: {name} is from {library!r}; the library must be"
+            f" {' or '.join(_LIBRARIES)}, because code from a checkpoint is never run"
+        )
+    if not name.isidentifier() or not (index_file.parent / name).is_dir():
+        raise SettingsError(f"{index_file} names {name!r}, but there is no such folder")
+    for file, config in _configs(index_file.parent / name):
+        if "auto_map" in config:  # transformers would ask on the terminal
+            raise SettingsError(
+                f"{file} has auto_map, which names code; code from a checkpoint is never run"
+            )
+    return library, class_name
+
+
+def is_quantized(component: Path) -> bool:
+    """Whether the weights are stored quantized. Raises `SettingsError` if a package is missing."""
+    stored = [
+        (file, config["quantization_config"])
+        for file, config in _configs(component)
+        if isinstance(config.get("quantization_config"), dict)
+    ]
+    for file, config in stored:
+        quantization.check_stored(file, config)
+    return bool(stored)
+
+
+def check_sampler(component: Path, class_name: str) -> None:
+    """Raises `SettingsError` for a sampler that draws its noise without the request's seed."""
+    file = component / "scheduler_config.json"
+    # It would ask for the package torchsde, and be refused with it, too.
+    if class_name == _UNSEEDED_SAMPLER and read_json(file).get("noise_sampler_seed") is None:
+        raise SettingsError(
+            f"{file}: the noise of {_UNSEEDED_SAMPLER} does not depend on the request's seed;"
+            " use DPMSolverMultistepScheduler with algorithm_type sde-dpmsolver++"
+        )
+
+
+def _configs(component: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for file in component_files.loadable_files(component):
+        if file.name.endswith("config.json"):
+            yield file, read_json(file)

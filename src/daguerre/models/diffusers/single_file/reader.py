@@ -1,0 +1,151 @@
+"""Reads a single-file checkpoint: which component comes from where. Loads no torch.
+
+The file holds weights. Configurations and CLIP's tokenizers of the published sizes are in this
+package. All else comes from a base, a checkpoint of the same family in diffusers format.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from daguerre.errors import SettingsError
+from daguerre.models.diffusers import checkpoint, component_files
+from daguerre.models.diffusers.checkpoint import DECODER, INDEX, SAMPLER, Checkpoint, SingleFile
+from daguerre.models.diffusers.component import check_sampler, is_quantized, read_component
+from daguerre.models.diffusers.component_files import read_json
+from daguerre.models.diffusers.families import FAMILIES, find_family
+from daguerre.models.diffusers.single_file.layouts import CONFIGURATIONS, MERGES
+from daguerre.models.diffusers.single_file.recognition import recognize
+
+logger = logging.getLogger(__name__)
+
+# diffusers loads none of them with a single file.
+_UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
+
+
+def read(file: Path, base: Path | None = None) -> Checkpoint:
+    """Raises `SettingsError` for a file that is damaged, not supported, or lacks components."""
+    try:
+        return _Reader(file, base).checkpoint()
+    except OSError as error:  # no permission, or a file was removed
+        raise SettingsError(f"{file} cannot be read: {error}") from None
+
+
+class _Reader:
+    def __init__(self, file: Path, base: Path | None) -> None:
+        self._file, self._base = file, base
+        self._found = recognize(file)
+        self._family = FAMILIES[self._found.layout.pipeline]
+        self._base_index = self._read_base(base) if base else {}
+        self._folder = self._choose_folder()
+        self._index = read_json(self._folder / INDEX)
+        self._folders: dict[str, Path] = {}
+        self._components: dict[str, tuple[str, str]] = {}
+
+    def checkpoint(self) -> Checkpoint:
+        names = set(checkpoint.component_names(self._index)) - _UNUSED
+        lacking = sorted(name for name in names if not self._find(name))
+        dropped = self._drop_optional(lacking)
+        self._check_lacking([name for name in lacking if name not in dropped])
+        self._check_classes()
+        config = read_json(self._folders[self._family.denoiser] / "config.json")
+        return Checkpoint(
+            self._folder,
+            replace(find_family(self._index, config), **self._found.defaults),
+            self._components,
+            dropped,
+            frozenset(name for name in self._components if self._is_quantized(name)),
+            self._single_file(),
+        )
+
+    def _read_base(self, base: Path) -> dict[str, Any]:
+        checkpoint.check_folder(base)
+        index = checkpoint.read_index(base / INDEX)
+        found, layout = index["_class_name"], self._found.layout
+        if found != layout.pipeline:
+            raise SettingsError(
+                f"base {base} is a {found}, but {self._file} is {layout.checkpoints}; base must be"
+                f" a {layout.pipeline}"
+            )
+        return index
+
+    def _choose_folder(self) -> Path:
+        """The configurations of a known size, else those of the base."""
+        variant, layout = self._found.variant, self._found.layout
+        if variant:
+            return CONFIGURATIONS / variant.configuration
+        if self._base:
+            return self._base
+        raise SettingsError(
+            f"{self._file} is {layout.checkpoints} of a size without a configuration here; add base"
+            f" to the catalog, the directory of a {layout.pipeline} in diffusers format of its size"
+        )
+
+    def _find(self, name: str) -> bool:
+        """Whether the component is there; remembers its class and its directory."""
+        is_model = name in (*self._family.text_encoders, self._family.denoiser, DECODER)
+        in_file = name in self._found.prefixes
+        folder = self._folder / name
+        if self._found.variant and folder.is_dir() and (in_file or not is_model):
+            self._components[name] = read_component(self._folder / INDEX, name, self._index[name])
+        elif self._base and name in checkpoint.component_names(self._base_index):
+            folder = self._base / name
+            entry = self._base_index[name]
+            self._components[name] = read_component(self._base / INDEX, name, entry)
+            if not in_file:
+                component_files.check_files(folder)
+                if is_model:
+                    component_files.check_has_weights(folder)
+        else:
+            return False
+        self._folders[name] = folder
+        return True
+
+    def _drop_optional(self, lacking: list[str]) -> frozenset[str]:
+        """Drops an optional text encoder without its tokenizer, or the reverse."""
+        pairs = [
+            {name, name.replace("text_encoder", "tokenizer")}
+            for name in self._family.optional_text_encoders
+        ]
+        dropped = frozenset(name for pair in pairs if pair & {*lacking} for name in pair)
+        for name in dropped & self._components.keys():
+            logger.warning(
+                "%s is served without %s, because there is no base with the rest", self._file, name
+            )
+            del self._components[name], self._folders[name]
+        return dropped
+
+    def _check_lacking(self, lacking: list[str]) -> None:
+        if lacking:
+            layout = self._found.layout
+            raise SettingsError(
+                f"{self._file} is {layout.checkpoints} without {', '.join(lacking)}; add base to"
+                f" the catalog, the directory of a {layout.pipeline} in diffusers format that has"
+                " them"
+            )
+
+    def _check_classes(self) -> None:
+        family = self._family
+        expected = {family.denoiser: family.denoiser_class, DECODER: family.decoder_class}
+        for name, class_name in expected.items():
+            if (found := self._components[name][1]) != class_name:
+                raise SettingsError(
+                    f"{self._folder / INDEX}: {name} is {found!r}; it must be {class_name!r}"
+                )
+        check_sampler(self._folders[SAMPLER], self._components[SAMPLER][1])
+
+    def _is_quantized(self, name: str) -> bool:
+        return name not in self._found.prefixes and is_quantized(self._folders[name])
+
+    def _single_file(self) -> SingleFile:
+        prefixes: Mapping[str, tuple[str, ...]] = {
+            name: prefixes
+            for name, prefixes in self._found.prefixes.items()
+            if name in self._components
+        }
+        shared = (MERGES,) if self._found.variant else ()
+        return SingleFile(self._file, prefixes, self._folders, self._found.sampler, shared)

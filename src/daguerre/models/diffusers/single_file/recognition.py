@@ -1,0 +1,189 @@
+"""What a safetensors file is, by the names and shapes of its tensors and its metadata.
+
+Only the header is read. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from daguerre.errors import SettingsError
+from daguerre.models.diffusers.component_files import WEIGHTS, Header, check_head, read_header
+from daguerre.models.diffusers.single_file import layouts
+from daguerre.models.diffusers.single_file.layouts import (
+    DENOISER_PREFIX,
+    LAYOUTS,
+    Layout,
+    Shapes,
+    Variant,
+)
+
+# Start of a file -> what the file is.
+_FORMATS: Mapping[bytes, str] = {
+    b"PK": "a pickle of torch, which can run code when it is loaded",
+    b"\x80": "a pickle, which can run code when it is loaded",
+    b"GGUF": "a GGUF file, whose weights are quantized",
+}
+# Pattern of a tensor's name -> what a file with such a tensor is. The first that matches counts.
+_OTHER_MODELS: Mapping[str, str] = {
+    r"lora_(unet|te)|\.lora_?(A|B|down|up)\b|^lora|\.lo(kr|ha)_|\.hada_w": "a LoRA, which changes a"
+    " checkpoint",
+    r"^control_|controlnet_|input_hint_block|^adapter\.body": "a ControlNet or an adapter of one",
+    r"^image_proj\.|^ip_adapter\.": "an IP-Adapter",
+    r"motion_modules|time_stack|time_mixer|individual_token_refiner|patchify_proj|"
+    r"(^|\.)head\.modulation$|attn\.qkv_x|^net\.blocks|^token_refiner": "a video model",
+    r"scaled_fp8|scale_weight$|weight_scale$|input_scale$": "a checkpoint with scaled weights",
+    r"\.absmax$|quant_map$": "a checkpoint quantized by bitsandbytes",
+    r"single_stream_modulation": "FLUX.2",
+    r"distilled_guidance_layer": "Chroma",
+    r"cap_embedder\.0": "Lumina 2 or Z-Image",
+    r"txtfusion\.": "Krea 2",
+    r"txt_in\.text_norm|transformer_blocks\.0\.img_mod": "Qwen-Image",
+    r"double_stream_blocks": "HiDream",
+    r"double_layers": "AuraFlow",
+    r"cross_attn\.q_linear": "Sana or PixArt",
+    r"clip_txt_mapper|effnet_mapper": "Stable Cascade",
+}
+# The same, for files that have no denoiser in one of the layouts.
+_PARTS: Mapping[str, str] = {
+    r"^(down_blocks|transformer_blocks|single_transformer_blocks)\.": "a denoiser alone, in the"
+    " layout of diffusers",
+    r"^(first_stage_model\.|vae\.)?(encoder|decoder)\.(conv_in|mid)": "a VAE alone",
+    r"text_model\.|^encoder\.block\.|^shared\.weight|resblocks\.": "a text encoder alone",
+    r"^model\.layers\.\d+\.self_attn": "a language model",
+    r"^emb_params$|^clip_[lg]$|^string_to_param": "a textual inversion",
+}
+_REFINER_INPUTS = 2560  # of the embedding of sizes and scores
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """A supported file; `prefixes` has its components, `variant` its size if it is a known one.
+
+    `defaults` are fields of the family that the kind of the checkpoint changes, `sampler` options
+    of the sampler's configuration.
+    """
+
+    path: Path
+    layout: Layout
+    variant: Variant | None
+    prefixes: Mapping[str, tuple[str, ...]]
+    defaults: Mapping[str, Any]
+    sampler: Mapping[str, Any]
+
+
+def recognize(file: Path) -> Recognition:
+    """Raises `SettingsError` if the file is damaged, or is anything else, and says what it is."""
+    _check_format(file)
+    header = read_header(file)
+    _refuse(file, header.shapes, _OTHER_MODELS)
+    layout, denoiser = _find_layout(file, header.shapes)
+    _check_inputs(file, layout, denoiser)
+    has_prefix = any(name.startswith(DENOISER_PREFIX) for name in header.shapes)
+    prefixes = layout.component_prefixes(header.shapes)
+    defaults, sampler = _kind(file, layout, header)
+    return Recognition(
+        file,
+        layout,
+        layout.variant(denoiser),
+        {layout.denoiser: (DENOISER_PREFIX if has_prefix else "",), **prefixes},
+        defaults,
+        sampler,
+    )
+
+
+def _check_format(file: Path) -> None:
+    check_head(file)
+    with file.open("rb") as opened:
+        head = opened.read(4)
+    found = next((what for start, what in _FORMATS.items() if head.startswith(start)), None)
+    if found is None and file.suffix != WEIGHTS:
+        found = f"a file of the type {file.suffix!r}"
+    if found:
+        raise SettingsError(f"{file} is {found}; {_accepted()}")
+
+
+def _refuse(file: Path, names: Iterable[str], kinds: Mapping[str, str]) -> None:
+    for pattern, what in kinds.items():
+        if name := next((name for name in names if re.search(pattern, name)), None):
+            raise SettingsError(f"{file} is {what}, by its tensor {name}; {_accepted()}")
+
+
+def _accepted() -> str:
+    models = ", ".join(layout.checkpoints for layout in LAYOUTS)
+    return (
+        f"a single file must be a {WEIGHTS} checkpoint in its original layout, of one of: {models}"
+    )
+
+
+def _find_layout(file: Path, shapes: Shapes) -> tuple[Layout, Shapes]:
+    """The layout, and the shapes of the denoiser's tensors by their names without a prefix."""
+    denoiser = {name.removeprefix(DENOISER_PREFIX): shape for name, shape in shapes.items()}
+    found = [layout for layout in LAYOUTS if layout.mark in denoiser]
+    if not found or (found[0].denoiser == "unet" and DENOISER_PREFIX + found[0].mark not in shapes):
+        _refuse(file, shapes, _PARTS)
+        first = next(iter(shapes), "none")
+        raise SettingsError(
+            f"{file} is of an unknown kind, its first tensor is {first}; {_accepted()}"
+        )
+    return (_find_unet(file, shapes, denoiser) if len(found) > 1 else found[0]), denoiser
+
+
+def _find_unet(file: Path, shapes: Shapes, denoiser: Shapes) -> Layout:
+    """The layouts with a UNet differ in the text encoders, and in what the UNet reads from them."""
+    sizes = denoiser.get("label_emb.0.0.weight", (0, 0))
+    if sizes[-1] == _REFINER_INPUTS or _has_refiner_encoder(shapes):
+        raise SettingsError(f"{file} is the refiner of SDXL, which changes images; {_accepted()}")
+    if "label_emb.0.0.weight" in denoiser:
+        return layouts.SDXL
+    text = denoiser.get("middle_block.1.transformer_blocks.0.attn2.to_k.weight", (0, 0))
+    is_2 = any(name.startswith("cond_stage_model.model.") for name in shapes) or text[-1] == 1024
+    return layouts.STABLE_DIFFUSION_2 if is_2 else layouts.STABLE_DIFFUSION_1
+
+
+def _has_refiner_encoder(shapes: Shapes) -> bool:
+    return any(name.startswith("conditioner.embedders.0.model.") for name in shapes)
+
+
+def _check_inputs(file: Path, layout: Layout, denoiser: Shapes) -> None:
+    inputs, outputs = (denoiser.get(name, ()) for name in layout.channels or ("", ""))
+    if len(inputs) > 1 and outputs and inputs[1] != outputs[0]:
+        what = layout.other_inputs.get(inputs[1], "a model that changes images")
+        raise SettingsError(
+            f"{file} is {what}: its denoiser reads {inputs[1]} channels and writes {outputs[0]};"
+            f" {_accepted()}"
+        )
+
+
+def _kind(file: Path, layout: Layout, header: Header) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Defaults and sampler of a distilled checkpoint, which only its name shows, and of one that
+    predicts velocity."""
+    words = f"{file.stem} {header.metadata.get('modelspec.title', '')}".lower()
+    defaults: dict[str, Any] = {}
+    sampler: dict[str, Any] = {}
+    is_unet = layout.denoiser == "unet"
+    if layout is layouts.SDXL and re.search(r"(?<![a-z])lightning(?![a-z])", words):
+        steps = re.search(r"([1248])[-_ ]?steps?\b", words.replace("_", " "))
+        defaults = {"steps": int(steps[1]) if steps else 4, "guidance": 0.0}
+        sampler = {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"}
+    elif layout is not layouts.FLUX and re.search(r"(?<![a-z])turbo(?![a-z])", words):
+        defaults = {"steps": 4, "guidance": 0.0}
+        ancestral = "EulerAncestralDiscreteScheduler"
+        sampler = {"_class_name": ancestral, "timestep_spacing": "trailing"} if is_unet else {}
+    if is_unet and ("v_pred" in header.shapes or _predicts_velocity(header)):
+        sampler["prediction_type"] = "v_prediction"
+    if is_unet and "ztsnr" in header.shapes:
+        sampler |= {
+            "_class_name": sampler.get("_class_name", "EulerDiscreteScheduler"),
+            "rescale_betas_zero_snr": True,
+            "timestep_spacing": "trailing",
+        }
+    return defaults, sampler
+
+
+def _predicts_velocity(header: Header) -> bool:
+    return header.metadata.get("modelspec.prediction_type") in ("v", "v_prediction")

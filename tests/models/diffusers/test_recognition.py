@@ -1,0 +1,241 @@
+"""Single files by their header: what they are, and the words for those that are refused.
+
+The tests need no extra. The files have a header and no data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from daguerre.errors import SettingsError
+from daguerre.models.diffusers.single_file import reader
+from daguerre.models.diffusers.single_file.layouts import DENOISER_PREFIX, LAYOUTS, Layout
+from daguerre.models.diffusers.single_file.recognition import recognize
+
+UNET = {
+    f"{DENOISER_PREFIX}input_blocks.0.0.weight": (320, 4, 3, 3),
+    f"{DENOISER_PREFIX}out.2.weight": (4, 320, 3, 3),
+}
+LABEL = f"{DENOISER_PREFIX}label_emb.0.0.weight"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3438167534\n"
+
+
+def write(
+    file: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """A sparse file of these tensors."""
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
+    for name, shape in shapes.items():
+        size = 2
+        for length in shape:
+            size *= length
+        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text)
+    os.truncate(file, 8 + len(text) + end)
+    return file
+
+
+def complete(
+    layout: Layout, number: int = 0, prefix: str = DENOISER_PREFIX
+) -> dict[str, tuple[int, ...]]:
+    """Tensors that show the layout, a published size, and every component."""
+    variant = layout.variants[number]
+    parts = {f"{prefixes[0]}weight": (1,) for prefixes in layout.prefixes.values()}
+    return {
+        **parts,
+        **{prefix + name: shape for name, shape in variant.shapes.items()},
+        **({} if layout.denoiser == "unet" else {prefix + layout.mark: (1,)}),
+    }
+
+
+VARIANTS = [
+    (layout, number, prefix, variant.configuration)
+    for layout in LAYOUTS
+    for number, variant in enumerate(layout.variants)
+    for prefix in ([DENOISER_PREFIX] if layout.denoiser == "unet" else [DENOISER_PREFIX, ""])
+]
+
+
+@pytest.mark.parametrize(("layout", "number", "prefix", "configuration"), VARIANTS)
+def test_published_sizes(
+    layout: Layout, number: int, prefix: str, configuration: str, tmp_path: Path
+) -> None:
+    """Files of a known family and size have their configuration in the package."""
+    found = recognize(write(tmp_path / "m.safetensors", complete(layout, number, prefix)))
+    assert (found.layout, found.variant) == (layout, layout.variants[number])
+    assert found.prefixes[layout.denoiser] == (prefix,)
+    assert found.prefixes.keys() == {layout.denoiser, *layout.prefixes}
+    assert found.defaults == {} == found.sampler
+
+
+@pytest.mark.parametrize(
+    ("layout", "pipeline"),
+    [(layout, layout.pipeline) for layout in LAYOUTS if layout.denoiser == "unet"][::2],
+)
+def test_complete_file_needs_no_base(layout: Layout, pipeline: str, tmp_path: Path) -> None:
+    """Its digest names the file, the configurations and CLIP's vocabulary."""
+    read = reader.read(write(tmp_path / "m.safetensors", complete(layout)))
+    assert read.family.pipeline == pipeline and read.path == tmp_path / "m.safetensors"
+    assert [file.name for file in read.weights] == ["m.safetensors"]
+    names = {file.name for file in read.files()}
+    assert {"model_index.json", "clip_merges.txt", "scheduler_config.json"} <= names
+    moved = reader.read(write(tmp_path / "other name.safetensors", complete(layout)))
+    assert moved.sha256() == read.sha256()
+    turbo = reader.read(write(tmp_path / "turbo.safetensors", complete(layout)))
+    assert turbo.sha256() != read.sha256()  # it has another sampler
+
+
+def test_stable_diffusion_3_without_t5(tmp_path: Path) -> None:
+    """Without a base there is no tokenizer for T5, so the family's optional encoder is left out."""
+    layout = next(layout for layout in LAYOUTS if layout.pipeline == "StableDiffusion3Pipeline")
+    read = reader.read(write(tmp_path / "m.safetensors", complete(layout)))
+    assert read.missing_components == {"text_encoder_3", "tokenizer_3"}
+    assert "text_encoder_3" not in read.networks
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "steps", "guidance", "spacing"),
+    [
+        ("sd_xl_turbo_1.0_fp16", "", 4, 0.0, "trailing"),
+        ("x", "SDXL Turbo", 4, 0.0, "trailing"),
+        ("sdxl_lightning_8step", "", 8, 0.0, "trailing"),
+        ("RealVis-XL-Lightning", "", 4, 0.0, "trailing"),
+        ("turbocharged", "", None, None, None),
+    ],
+)
+def test_distilled_sdxl(
+    name: str, title: str, steps: int | None, guidance: float | None, spacing: str, tmp_path: Path
+) -> None:
+    """The name of the file or its title show that a checkpoint is distilled."""
+    layout = next(layout for layout in LAYOUTS if layout.checkpoints == "SDXL")
+    metadata = {"modelspec.title": title}
+    found = recognize(write(tmp_path / f"{name}.safetensors", complete(layout), metadata))
+    assert (found.defaults.get("steps"), found.defaults.get("guidance")) == (steps, guidance)
+    assert found.sampler.get("timestep_spacing") == spacing
+    read = reader.read(tmp_path / f"{name}.safetensors")
+    assert (read.family.steps, read.family.guidance) == (steps or 50, 5.0 if steps is None else 0.0)
+
+
+def test_velocity_prediction(tmp_path: Path) -> None:
+    """Two empty tensors mark it, or the metadata of a training tool."""
+    layout = next(layout for layout in LAYOUTS if layout.checkpoints == "SDXL")
+    shapes = {**complete(layout), "v_pred": (0,), "ztsnr": (0,)}
+    found = recognize(write(tmp_path / "m.safetensors", shapes)).sampler
+    assert found["prediction_type"] == "v_prediction" and found["rescale_betas_zero_snr"]
+    metadata = {"modelspec.prediction_type": "v"}
+    found = recognize(write(tmp_path / "m.safetensors", complete(layout), metadata)).sampler
+    assert found == {"prediction_type": "v_prediction"}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        ({"lora_unet_down_blocks_0.lora_down.weight": (4, 320)}, "is a LoRA"),
+        ({"transformer.x_embedder.lora_A.weight": (4, 64)}, "is a LoRA"),
+        ({"control_model.input_blocks.0.0.weight": (320, 4, 3, 3)}, "is a ControlNet"),
+        ({"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3)}, "is a ControlNet"),
+        ({"ip_adapter.1.to_k_ip.weight": (320, 768)}, "is an IP-Adapter"),
+        ({"blocks.0.attn.qkv_x.weight": (9, 3)}, "is a video model"),
+        ({"head.modulation": (1, 2, 1536)}, "is a video model"),
+        ({"double_blocks.0.img_attn.norm.key_norm.scale": (128,), "scaled_fp8": (2,)}, "scaled"),
+        ({"double_blocks.0.img_attn.qkv.weight.absmax": (9,)}, "quantized by bitsandbytes"),
+        ({"distilled_guidance_layer.in_proj.bias": (9,)}, "is Chroma"),
+        ({"single_stream_modulation.lin.weight": (9,)}, "is FLUX.2"),
+        ({"down_blocks.0.resnets.0.conv1.weight": (9,)}, "is a denoiser alone, in the layout of"),
+        ({"first_stage_model.decoder.conv_in.weight": (9,)}, "is a VAE alone"),
+        ({"decoder.conv_in.weight": (9,)}, "is a VAE alone"),
+        ({"text_model.embeddings.token_embedding.weight": (9,)}, "is a text encoder alone"),
+        ({"model.layers.0.self_attn.q_proj.weight": (9,)}, "is a language model"),
+        ({"emb_params": (2, 768)}, "is a textual inversion"),
+        ({"weight": (1,)}, "is of an unknown kind, its first tensor is weight"),
+        ({}, "is of an unknown kind, its first tensor is none"),
+        ({**UNET, LABEL: (1536, 2560)}, "is the refiner of SDXL"),
+        ({**UNET, "conditioner.embedders.0.model.ln_final.bias": (9,)}, "is the refiner of SDXL"),
+        ({**UNET, f"{DENOISER_PREFIX}input_blocks.0.0.weight": (320, 9, 3, 3)}, "is an inpainting"),
+        ({**UNET, f"{DENOISER_PREFIX}input_blocks.0.0.weight": (320, 8, 3, 3)}, "InstructPix2Pix"),
+        (
+            {
+                "double_blocks.0.img_attn.norm.key_norm.scale": (128,),
+                "img_in.weight": (3072, 384),
+                "final_layer.linear.weight": (64, 3072),
+            },
+            "is FLUX.1 Fill",
+        ),
+    ],
+)
+def test_other_files_are_named(
+    shapes: dict[str, tuple[int, ...]], words: str, tmp_path: Path
+) -> None:
+    """The error says what the file is and what is accepted, in one line."""
+    file = write(tmp_path / "m.safetensors", shapes)
+    message = refusal(file)
+    assert message.startswith(f"{file} ") and words in message
+    assert "SDXL" in message and "FLUX.1" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("m.ckpt", b"PK\x03\x04", "a pickle of torch, which can run code"),
+        ("m.safetensors", b"PK\x03\x04", "a pickle of torch"),
+        ("m.pt", b"\x80\x02}q", "a pickle, which can run code"),
+        ("m.gguf", b"GGUF\x03", "a GGUF file"),
+        ("m.onnx", b"\x08\x07", "a file of the type '.onnx'"),
+        ("m.safetensors", POINTER, "run: git lfs pull"),
+        ("m.safetensors", b"", "is empty"),
+        ("m.safetensors", b"\xff" * 99, "is damaged"),
+    ],
+)
+def test_other_formats_are_named(name: str, data: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(data)
+    message = refusal(tmp_path / name)
+    assert message.startswith(str(tmp_path / name)) and words in message
+
+
+def test_truncated_file(tmp_path: Path) -> None:
+    file = write(tmp_path / "m.safetensors", UNET)
+    os.truncate(file, file.stat().st_size - 1)
+    assert "download it again" in refusal(file)
+
+
+@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout.variants][2:])
+def test_lacking_components(layout: Layout, tmp_path: Path) -> None:
+    """A denoiser alone lacks the rest, and the error lists it."""
+    variant = layout.variants[0]
+    shapes = {**variant.shapes, layout.mark: (1,)}
+    message = refusal(write(tmp_path / "m.safetensors", shapes))
+    assert "without text_encoder, text_encoder_2" in message and "vae; add base" in message
+    assert layout.pipeline in message
+
+
+def test_unknown_size(tmp_path: Path) -> None:
+    message = refusal(write(tmp_path / "m.safetensors", UNET))
+    assert "is Stable Diffusion 1.x of a size without a configuration here; add base" in message
+
+
+def test_base_of_another_family(tmp_path: Path) -> None:
+    file = write(tmp_path / "m.safetensors", UNET)
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+    message = refusal(file, tmp_path / "base")
+    assert "is a FluxPipeline" in message and "must be a StableDiffusionPipeline" in message
+    assert "does not exist" in refusal(file, tmp_path / "none")
+    assert "is a file; it must be a directory" in refusal(file, file)
+
+
+def refusal(file: Path, base: Path | None = None) -> str:
+    with pytest.raises(SettingsError) as caught:
+        reader.read(file, base)
+    assert "\n" not in caught.value.message
+    return caught.value.message
