@@ -6,10 +6,10 @@ Only `Settings.load` parses values, so flags and environment variables have the 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import Field, fields
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 
 import click
 
@@ -19,6 +19,7 @@ from daguerre.setting_sources import file_of, flag
 
 Command: TypeAlias = Callable[..., None]
 
+_URL_WITH_PASSWORD = re.compile(r"[^:]+://([^/@]*:[^/]*@|.*password)")
 _METAVARS = {"int": "NUMBER", "float": "NUMBER", "str": "TEXT", "Path | None": "PATH"}
 
 
@@ -48,7 +49,7 @@ def settings_flags(*names: str) -> Callable[[Command], Command]:
 
 def _warn_if_visible(name: str, value: str | None) -> None:
     """Warns about a secret on the command line; a database URL may be none."""
-    if value and ("://" not in value or "password" in value or urlsplit(value).password):
+    if value and ("://" not in value or _URL_WITH_PASSWORD.match(value)):
         click.echo(
             f"daguerre: warning: other users can see {flag(name)} in the list of processes; set"
             f" {environment.variable(name)} or {flag(file_of(name))} instead",
