@@ -10,9 +10,9 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -39,6 +39,17 @@ T = TypeVar("T")
 @dataclass(eq=False, slots=True)
 class _Call:
     connection: Any = None  # the driver's, while the call uses it
+
+
+@asynccontextmanager
+async def time_limit() -> AsyncIterator[None]:
+    """Raises `UnavailableError` after `CALL_TIMEOUT_S`."""
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            yield
+    except TimeoutError as error:
+        message = f"the database did not respond within {CALL_TIMEOUT_S:g} s; try again"
+        raise UnavailableError(message, retry_after_s=RETRY_AFTER_S) from error
 
 
 class DatabaseThreads:
@@ -70,15 +81,12 @@ class DatabaseThreads:
         aborting = loop.call_later(CALL_TIMEOUT_S, self._abort, call)
         self._num_calls += 1
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
+            async with time_limit():
                 result = await loop.run_in_executor(
                     self._executor, self._run, call, function, *arguments
                 )
             aborting.cancel()  # but not if the request has left before its call ended
             return result
-        except TimeoutError as error:
-            message = f"the database did not respond within {CALL_TIMEOUT_S:g} s; try again"
-            raise UnavailableError(message, retry_after_s=RETRY_AFTER_S) from error
         finally:
             self._num_calls -= 1
 

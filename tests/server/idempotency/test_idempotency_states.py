@@ -8,19 +8,27 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from conftest import MODEL, FakeEngine
+import pytest
+import sqlalchemy as sa
+from conftest import MODEL, PATIENCE_S, FakeEngine, wait_until
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
-from daguerre.errors import ConflictError, DeadlineExceededError, QueueFullError
+from daguerre.errors import (
+    ConflictError,
+    DeadlineExceededError,
+    QueueFullError,
+    UnavailableError,
+)
 from daguerre.protocol.parsing import parse_request
 from daguerre.server.http.errors import OutageLog
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
 from daguerre.server.idempotency.requests import ImageRequest, ImageRequests
-from daguerre.storage.database import open_database
+from daguerre.storage import database, database_threads
+from daguerre.storage.database import open_database, write_transaction
 from daguerre.storage.database_threads import DatabaseThreads
 from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.storage.image_store import ImageStore
@@ -49,6 +57,26 @@ class Key:
     requests: list[OpenRequest] = field(default_factory=list)
 
 
+def image_requests(
+    database: sa.Engine, threads: DatabaseThreads, environment: EnvironmentFingerprint
+) -> ImageRequests:
+    return ImageRequests(
+        IdempotencyStore(database),
+        threads,
+        ImageStore("", 0, 1.0),
+        environment,
+        OutageLog(),
+        cache_seeded_requests=False,
+        embed_prompt=False,
+    )
+
+
+def opened(server: ImageRequests, prompt: str) -> AbstractAsyncContextManager[ImageRequest]:
+    body = parse_request({"model": MODEL, "prompt": prompt})
+    info, headers = FakeEngine().model_infos[0], Headers({"idempotency-key": "k"})
+    return server.open(RESOURCE, headers, body, body.to_image_params(), info)
+
+
 class KeyMachine(RuleBasedStateMachine):
     """Requests with one key at servers that answer, refuse and die."""
 
@@ -63,33 +91,21 @@ class KeyMachine(RuleBasedStateMachine):
         self.key = Key()
 
     def new_server(self) -> ImageRequests:
-        return ImageRequests(
-            IdempotencyStore(self.database),
-            self.threads,
-            ImageStore("", 0, 1.0),
-            self.environment,
-            OutageLog(),
-            cache_seeded_requests=False,
-            embed_prompt=False,
-        )
+        return image_requests(self.database, self.threads, self.environment)
 
     @rule(server=st.integers(0, NUM_SERVERS - 1), prompt=st.sampled_from(PROMPTS))
     def request(self, server: int, prompt: str) -> None:
-        body = parse_request({"model": MODEL, "prompt": prompt})
-        info = FakeEngine().model_infos[0]
-        opening = self.servers[server].open(
-            RESOURCE, Headers({"idempotency-key": "k"}), body, body.to_image_params(), info
-        )
+        opening = opened(self.servers[server], prompt)
         try:
-            opened = self.runner.run(opening.__aenter__())
+            request = self.runner.run(opening.__aenter__())
         except ConflictError:
             assert self.key.prompt not in ("", prompt)
             return
         if self.key.prompt:
-            assert (self.key.prompt, self.key.seed) == (prompt, opened.params.seed)
+            assert (self.key.prompt, self.key.seed) == (prompt, request.params.seed)
             # Two servers that both refuse a key at once may keep it, or not.
-            assert opened.is_replay or not (self.key.is_kept or self.key.requests)
-        self.key.prompt, self.key.seed = prompt, opened.params.seed
+            assert request.is_replay or not (self.key.is_kept or self.key.requests)
+        self.key.prompt, self.key.seed = prompt, request.params.seed
         self.key.servers.add(server)
         self.key.requests.append(OpenRequest(server, opening))
 
@@ -134,3 +150,26 @@ def test_any_order() -> None:
         KeyMachine,
         settings=settings(max_examples=30, stateful_step_count=12, deadline=None),
     )
+
+
+def test_time_limit_of_one_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request waits for a slow database no longer because others with its key wait, too."""
+    monkeypatch.setattr(database, "_BUSY_TIMEOUT_MS", 1000 * int(PATIENCE_S))
+    monkeypatch.setattr(database_threads, "CALL_TIMEOUT_S", PATIENCE_S)
+
+    async def main() -> None:
+        engine = open_database("", tmp_path)
+        threads = DatabaseThreads(engine)
+        server = image_requests(engine, threads, EnvironmentFingerprint(None))
+        with write_transaction(engine):
+            first = asyncio.ensure_future(opened(server, PROMPTS[0]).__aenter__())
+            await asyncio.to_thread(wait_until, lambda: bool(threads._running))
+            monkeypatch.setattr(database_threads, "CALL_TIMEOUT_S", 0.05)
+            with pytest.raises(UnavailableError, match="did not respond within 0.05 s"):
+                await opened(server, PROMPTS[0]).__aenter__()
+            assert not first.done()
+        assert not (await first).is_replay
+        threads.close()
+        engine.dispose()
+
+    asyncio.run(main())

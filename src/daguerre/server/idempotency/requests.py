@@ -42,7 +42,7 @@ from daguerre.server.http.middleware import RequestContext
 from daguerre.server.idempotency.environment import EnvironmentFingerprint
 from daguerre.server.idempotency.header import HEADER, parse_idempotency_key, request_digest
 from daguerre.server.idempotency.singleflight import InFlightKey
-from daguerre.storage.database_threads import DatabaseThreads
+from daguerre.storage.database_threads import DatabaseThreads, time_limit
 from daguerre.storage.idempotency_keys import IdempotencyRecord, IdempotencyStore
 from daguerre.storage.image_store import REPLAY_TTL_S, ImageFile, ImageStore
 from daguerre.storage.resources import Resource
@@ -220,7 +220,8 @@ class ImageRequests:
     async def _claim(
         self, in_flight: InFlightKey, resource_id: str, key: str, digest: str, seed: int
     ) -> tuple[IdempotencyRecord, bool]:
-        async with in_flight.lock:
+        # Otherwise each request would wait for the calls of all others with the key.
+        async with time_limit(), in_flight.lock:
             record, is_new = await self._database.call(
                 self._records.claim, resource_id, key, digest, seed, in_flight.owner
             )
