@@ -15,6 +15,7 @@ from conftest import wait_until
 
 from daguerre.engine.forward import HasMemoryProbe
 from daguerre.models.diffusers import memory_probe
+from daguerre.models.diffusers.component_files import tensor_shapes
 from daguerre.models.diffusers.memory_probe import make_memory_probe, needed_bytes
 
 from .conftest import REASON, Bench
@@ -38,17 +39,17 @@ def test_weights_count_in_their_loaded_type(tmp_path: Path) -> None:
     """Weights stored in half precision take 4 bytes per item in float32 and 2 in bfloat16."""
     files = [weights(tmp_path / "a", x=[1000, 1000], y=[7]), weights(tmp_path / "b", z=[])]
     num_items = 1_000_000 + 7 + 1
+    shapes = [shape for file in files for shape in tensor_shapes(file)]
     base = needed_bytes([], "float32")
     assert base > 0
-    assert needed_bytes(files, "float32") - base == 4 * num_items
-    assert needed_bytes(files, "bfloat16") - base == 2 * num_items
+    assert needed_bytes(shapes, "float32") - base == 4 * num_items
+    assert needed_bytes(shapes, "bfloat16") - base == 2 * num_items
 
 
-def test_quantized_matrices_take_a_byte_per_item(tmp_path: Path) -> None:
-    """Vectors and kernels in quantised files, and all other files, keep their type."""
-    one = weights(tmp_path / "a", x=[100, 100], y=[7], kernel=[2, 2, 3, 3])
-    other = weights(tmp_path / "b", z=[10, 10])
-    found = needed_bytes([one, other], "float32", [one]) - needed_bytes([], "float32")
+def test_quantized_matrices_take_a_byte_per_item() -> None:
+    """Vectors and kernels of a quantized network, and all other networks, keep their type."""
+    quantized = [(100, 100), (7,), (2, 2, 3, 3)]
+    found = needed_bytes([(10, 10)], "float32", quantized) - needed_bytes([], "float32")
     assert found == 10_000 + 4 * (7 + 36) + 4 * 100
 
 

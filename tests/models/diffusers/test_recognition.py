@@ -127,6 +127,26 @@ def test_distilled_sdxl(
     assert (read.family.steps, read.family.guidance) == (steps or 50, 5.0 if steps is None else 0.0)
 
 
+def test_distilled_stable_diffusion_3(tmp_path: Path) -> None:
+    """It keeps its sampler."""
+    layout = next(layout for layout in LAYOUTS if layout.pipeline == "StableDiffusion3Pipeline")
+    found = recognize(write(tmp_path / "sd3.5_large_turbo.safetensors", complete(layout, 2)))
+    assert (found.defaults, found.sampler) == ({"steps": 4, "guidance": 0.0}, {})
+
+
+def test_memory_counts_what_is_loaded(tmp_path: Path) -> None:
+    """Moving averages are not loaded. A denoiser without a prefix has the tensors of no other."""
+    layout = next(layout for layout in LAYOUTS if layout.pipeline == "StableDiffusion3Pipeline")
+    shapes = {**complete(layout, prefix=""), "model_ema.decay": (5,)}
+    plain = reader.read(write(tmp_path / "m.safetensors", shapes))
+    assert plain.tensor_shapes("vae") == [(1,)] == plain.tensor_shapes("text_encoder_2")
+    assert (1, 36864, 1536) in plain.tensor_shapes("transformer")
+    unet = next(layout for layout in LAYOUTS if layout.checkpoints == "SDXL")
+    shapes = {**complete(unet), "model_ema.diffusion_modelout2weight": (4, 320, 3, 3)}
+    read = reader.read(write(tmp_path / "m.safetensors", shapes))
+    assert sorted(read.tensor_shapes("unet")) == sorted(unet.variants[0].shapes.values())
+
+
 def test_velocity_prediction(tmp_path: Path) -> None:
     """Two empty tensors mark it, or the metadata of a training tool."""
     layout = next(layout for layout in LAYOUTS if layout.checkpoints == "SDXL")
@@ -150,6 +170,7 @@ def test_velocity_prediction(tmp_path: Path) -> None:
         ({"head.modulation": (1, 2, 1536)}, "is a video model"),
         ({"double_blocks.0.img_attn.norm.key_norm.scale": (128,), "scaled_fp8": (2,)}, "scaled"),
         ({"double_blocks.0.img_attn.qkv.weight.absmax": (9,)}, "quantized by bitsandbytes"),
+        ({**UNET, "edm_mean": (4,)}, "is Playground 2.5"),
         ({"distilled_guidance_layer.in_proj.bias": (9,)}, "is Chroma"),
         ({"single_stream_modulation.lin.weight": (9,)}, "is FLUX.2"),
         ({"down_blocks.0.resnets.0.conv1.weight": (9,)}, "is a denoiser alone, in the layout of"),

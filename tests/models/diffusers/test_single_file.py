@@ -60,6 +60,11 @@ def stable_diffusion(pipeline: Any) -> list[original_layout.State]:
     ]
 
 
+def stable_diffusion_2(pipeline: Any) -> list[original_layout.State]:
+    text = original_layout.open_clip(pipeline.text_encoder, "cond_stage_model.model.")
+    return [*stable_diffusion(pipeline)[:2], text]
+
+
 def stable_diffusion_xl(pipeline: Any) -> list[original_layout.State]:
     return [
         original_layout.unet(pipeline.unet),
@@ -92,6 +97,7 @@ def _tiny_stable_diffusion_3(folder: Path) -> Path:
 
 MAKERS: dict[str, tuple[Callable[[Path], Path], Callable[[Any], list[original_layout.State]]]] = {
     "sd1": (tiny.stable_diffusion, stable_diffusion),
+    "sd2": (tiny.stable_diffusion, stable_diffusion_2),
     "sdxl": (lambda path: tiny.stable_diffusion_xl(path, WIDTH_2), stable_diffusion_xl),
     "sd3": (_tiny_stable_diffusion_3, stable_diffusion_3),
     "flux-dev": (tiny.flux, flux),
@@ -128,6 +134,7 @@ def test_images_are_those_of_diffusers(family: str, tmp_path: Path) -> None:
 
 def write_xl(folder: Path, change: Callable[[original_layout.State], None]) -> tuple[Path, Path]:
     """A file of SDXL with changed tensors, and its base."""
+    folder.mkdir(exist_ok=True)
     base = tiny.stable_diffusion_xl(folder / "base", WIDTH_2)
     states = stable_diffusion_xl(diffusers.DiffusionPipeline.from_pretrained(base))
     state = {name: tensor for part in states for name, tensor in part.items()}
@@ -211,6 +218,29 @@ def test_missing_tensor(name: str, words: str, tmp_path: Path) -> None:
     file, base = write_xl(tmp_path, remove)
     message = refusal(file, base)
     assert message.startswith(str(file)) and words in message
+
+
+def test_plain_8_bit_floats(tmp_path: Path) -> None:
+    """They are converted like other types; integers would need scales."""
+
+    def change(state: original_layout.State) -> None:
+        for name in list(state):
+            state[name] = state[name].to(torch.float8_e4m3fn)
+
+    file, base = write_xl(tmp_path, change)
+    bench = Bench(file, base=base)
+    stock = diffusers.StableDiffusionXLPipeline.from_single_file(
+        str(file), config=str(base), local_files_only=True, dtype=torch.float32
+    )
+    assert bench.images(REQUESTS) == pipeline_images(stock, bench, REQUESTS)
+
+    def quantize(state: original_layout.State) -> None:
+        name = f"{original_layout.UNET}time_embed.0.weight"
+        state[name] = state[name].to(torch.int8)
+
+    assert "time_embedding.linear_1.weight of UNet2DConditionModel is quantized" in refusal(
+        *write_xl(tmp_path / "integers", quantize)
+    )
 
 
 def test_base_of_another_size(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import json
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import component_files
@@ -26,6 +27,8 @@ from daguerre.models.diffusers.component import (
 from daguerre.models.diffusers.component_files import WEIGHTS, read_json
 from daguerre.models.diffusers.families import FAMILIES, find_family
 from daguerre.models.diffusers.family import Family
+
+_Tensor = TypeVar("_Tensor")
 
 INDEX = "model_index.json"
 DECODER, SAMPLER = "vae", "scheduler"
@@ -45,6 +48,17 @@ class SingleFile:
     folders: Mapping[str, Path]
     sampler: Mapping[str, Any]
     shared_files: tuple[Path, ...] = ()
+
+    def select(self, name: str, tensors: Mapping[str, _Tensor]) -> dict[str, _Tensor]:
+        """The tensors of a component. A denoiser may have no prefix: it has those of no other."""
+        prefixes = self.prefixes[name]
+        others = tuple(chain.from_iterable(self.prefixes.values() if prefixes == ("",) else ()))
+        excluded = tuple(prefix for prefix in others if prefix)
+        return {
+            key: tensor
+            for key, tensor in tensors.items()
+            if key.startswith(prefixes) and not key.startswith(excluded)
+        }
 
     def named_files(self) -> Iterator[tuple[str, Path]]:
         """The options of the sampler are part of the file's name."""
@@ -100,6 +114,19 @@ class Checkpoint:
 
     def is_in_single_file(self, name: str) -> bool:
         return self.single_file is not None and name in self.single_file.prefixes
+
+    def tensor_shapes(self, name: str) -> list[tuple[int, ...]]:
+        """Shapes of a component's weights, from the headers of their files."""
+        if self.single_file and self.is_in_single_file(name):
+            shapes = component_files.read_header(self.single_file.path).shapes
+            return list(self.single_file.select(name, shapes).values())
+        files = component_files.loadable_files(self.component_folder(name))
+        return [
+            shape
+            for file in files
+            if file.suffix == WEIGHTS
+            for shape in component_files.tensor_shapes(file)
+        ]
 
     def files(self) -> Iterator[Path]:
         """All files that determine an image, in an order that is the same everywhere."""

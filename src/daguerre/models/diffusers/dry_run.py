@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daguerre.engine.forward import Outputs
 from daguerre.engine.pipeline import Pipeline
 from daguerre.errors import SettingsError
+from daguerre.models.diffusers.checkpoint import Checkpoint
 from daguerre.models.diffusers.family import Family
 
 if TYPE_CHECKING:
@@ -50,12 +50,13 @@ def run(forwards: Pipeline, networks: Mapping[str, TorchNetwork]) -> None:
             forward = forwards.send(tuple(output.clone() for output in outputs))
 
 
-def check_tokenizers(pipeline: Any, folder: Path) -> None:
+def check_tokenizers(pipeline: Any, checkpoint: Checkpoint) -> None:
     """Raises `SettingsError` for a tokenizer of CLIP without a limit, which pads to that limit."""
     for name, part in pipeline.components.items():
         is_clip = type(part).__name__.startswith("CLIPTokenizer")
         if is_clip and part.model_max_length > _NO_LIMIT:
+            file = checkpoint.component_folder(name) / "tokenizer_config.json"
             raise SettingsError(
-                f"{folder / name / 'tokenizer_config.json'} has no model_max_length; set it to the"
+                f"{file} has no model_max_length; set it to the"
                 " max_position_embeddings of the text encoder, usually 77"
             )

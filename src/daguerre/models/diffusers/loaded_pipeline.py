@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,13 +80,13 @@ class LoadedCheckpoint:
 
     @cached_property
     def num_bytes(self) -> int:
-        denoiser = self.checkpoint.component_folder(self.checkpoint.family.denoiser)
+        """The stored type may differ from the loaded one, so the shapes count."""
+        shapes = {name: self.checkpoint.tensor_shapes(name) for name in self.checkpoint.components}
         # On a CPU the full weights are in memory during loading.
         is_smaller = self.config.quantization and self.device != "cpu"
-        quantized = {file for file in self.checkpoint.weights if file.parent == denoiser}
-        return memory_probe.needed_bytes(
-            self.checkpoint.weights, self.config.dtype, quantized if is_smaller else ()
-        )
+        quantized = shapes.pop(self.checkpoint.family.denoiser) if is_smaller else []
+        plain = chain.from_iterable(shapes.values())
+        return memory_probe.needed_bytes(plain, self.config.dtype, quantized)
 
     def load(self) -> Mapping[str, TorchNetwork]:
         """Loads once; returns name -> network. Call it in the thread that runs the pipelines."""

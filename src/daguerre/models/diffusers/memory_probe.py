@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daguerre import memory
-from daguerre.models.diffusers.component_files import tensor_shapes
 
 if TYPE_CHECKING:
     import torch
@@ -30,18 +29,17 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if os.name == "posix" else 0
 _POLL_S = 0.002
 
 
-def needed_bytes(weights: Iterable[Path], dtype: str, quantized: Collection[Path] = ()) -> int:
-    """Bytes of the weights in `dtype`, plus working memory.
+def needed_bytes(
+    shapes: Iterable[tuple[int, ...]], dtype: str, quantized: Iterable[tuple[int, ...]] = ()
+) -> int:
+    """Bytes of tensors with these shapes in `dtype`, plus working memory.
 
-    Sizes come from the headers of the safetensors files, because the stored type may differ from
-    the loaded one. Matrices in `quantized` files take one byte per item.
+    Matrices among the `quantized` tensors take one byte per item.
     """
-    num_bytes = _WORK_BYTES
-    for file in weights:
-        for shape in tensor_shapes(file):
-            is_small = file in quantized and len(shape) == 2
-            num_bytes += math.prod(shape) * (1 if is_small else ITEM_BYTES[dtype])
-    return num_bytes
+    size = ITEM_BYTES[dtype]
+    plain = sum(size * math.prod(shape) for shape in shapes)
+    small = sum(math.prod(shape) * (1 if len(shape) == 2 else size) for shape in quantized)
+    return _WORK_BYTES + plain + small
 
 
 def free_bytes(device: str) -> int:

@@ -190,7 +190,7 @@ class DiffusersModel:
         pipeline, path = self._loaded.pipeline, self._loaded.checkpoint.path
         size = dry_run.image_size(self.family, pipeline)
         params = ImageParams(self._id, "a", width=size, height=size)
-        dry_run.check_tokenizers(pipeline, path)
+        dry_run.check_tokenizers(pipeline, self._loaded.checkpoint)
         try:
             dry_run.run(self._forwards(params, self.steps, self.guidance), networks)
         except Exception as error:  # the libraries may raise anything

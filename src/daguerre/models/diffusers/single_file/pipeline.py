@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -62,17 +61,9 @@ def _load_from_file(checkpoint: Checkpoint, dtype: torch.dtype) -> dict[str, Any
         library, class_name = checkpoint.components[name]
         module_class = getattr(importlib.import_module(library), class_name)
         load = _load_network if library == "diffusers" else _load_text_encoder
-        folder, selected = single.folders[name], _select(tensors, single.prefixes, name)
+        folder, selected = single.folders[name], single.select(name, tensors)
         loaded[name] = load(single.path, module_class, folder, selected, dtype)
     return loaded
-
-
-def _select(tensors: Tensors, prefixes: Mapping[str, tuple[str, ...]], name: str) -> Tensors:
-    """The tensors of a component; a denoiser without a prefix has those of no other component."""
-    if prefixes[name] != ("",):
-        return {key: tensor for key, tensor in tensors.items() if key.startswith(prefixes[name])}
-    others = tuple(chain.from_iterable(found for part, found in prefixes.items() if part != name))
-    return {key: tensor for key, tensor in tensors.items() if not key.startswith(others)}
 
 
 def _load_network(
@@ -121,6 +112,11 @@ def _check_tensors(file: Path, class_name: str, expected: Tensors, found: Tensor
         raise SettingsError(
             f"{file} has {len(unknown)} tensors that {class_name} has not, such as {unknown[0]};"
             " the configuration is of another model; change base"
+        )
+    if integers := [name for name in expected if not found[name].is_floating_point()]:
+        raise SettingsError(
+            f"{file}: {integers[0]} of {class_name} is quantized to integers; use a file with"
+            " floating-point weights"
         )
     for name, tensor in expected.items():
         if tensor.shape != found[name].shape:

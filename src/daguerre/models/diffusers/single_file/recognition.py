@@ -38,6 +38,7 @@ _OTHER_MODELS: Mapping[str, str] = {
     r"(^|\.)head\.modulation$|attn\.qkv_x|^net\.blocks|^token_refiner": "a video model",
     r"scaled_fp8|scale_weight$|weight_scale$|input_scale$": "a checkpoint with scaled weights",
     r"\.absmax$|quant_map$": "a checkpoint quantized by bitsandbytes",
+    r"^edm_mean$": "Playground 2.5",
     r"single_stream_modulation": "FLUX.2",
     r"distilled_guidance_layer": "Chroma",
     r"cap_embedder\.0": "Lumina 2 or Z-Image",
