@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import signal
 import socket
@@ -195,6 +196,29 @@ def test_second_signal(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert "status=503" in log and "Traceback" not in log
     assert "cancelling 1 unfinished requests" in log and "ERROR" not in log
+
+
+@pytest.mark.timeout(30)
+def test_second_signal_to_an_idle_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A second signal during the shutdown stops the engine and logs no error."""
+    shutdown = Server.shutdown
+
+    async def interrupted(server: Server, sockets: list[socket.socket] | None = None) -> None:
+        server.handle_exit(signal.SIGTERM, None)
+        await shutdown(server, sockets)
+
+    monkeypatch.setattr(Server, "shutdown", interrupted)
+    settings, engine = Settings(home=tmp_path, port=0), FakeEngine()
+    resources = ResourceStore.open(settings.database_url, settings.data_dir())
+    Server(
+        settings, engine, resources, lambda bound: signal.raise_signal(signal.SIGTERM)
+    ).serve_forever()
+    resources.close()
+    assert engine.num_stops == 1
+    assert "shutdown complete" in caplog.text
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 @needs_signals

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from starlette.applications import Starlette
@@ -196,7 +196,8 @@ async def _lifespan(
     await engine.start()
     sweeping = asyncio.create_task(_sweep(images, outages))
     try:
-        yield
+        with suppress(asyncio.CancelledError):  # uvicorn does so after a second signal
+            yield
     finally:
         sweeping.cancel()
         await asyncio.gather(sweeping, return_exceptions=True)
