@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import logging
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +18,7 @@ from daguerre.engine.loop import Loop
 from daguerre.engine.model_manager import RETRY_S
 from daguerre.errors import InvalidRequestError, UnavailableError
 from daguerre.params import Event, JobSucceeded
-from engine.harness import error, events, make, pixels, ready, run
+from engine.harness import error, events, make, pixels, ready, run, until
 from engine.networks import Clock, ToyModel, ToyNetwork, params
 
 
@@ -220,6 +223,45 @@ def test_model_that_cannot_be_loaded(clock: Clock, caplog: pytest.LogCaptureFixt
     harness.submit("bad")
     assert isinstance(harness.finish()[-1], JobSucceeded) and memory.log[4:] == ["+bad"]
     assert manager.load_failures() == {}
+
+
+@pytest.mark.parametrize("preload", [False, True])
+def test_failed_load_leaves_nothing_in_memory(
+    preload: bool, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What had been loaded is freed, although it may be a cycle, as a network and its proxy are."""
+    caplog.set_level(logging.CRITICAL)  # a captured record would keep the traceback
+    half: list[weakref.ref[list[Any]]] = []
+
+    def fail() -> None:
+        weights = Weights()
+        weights.append(weights)
+        half.append(weakref.ref(weights))
+        raise RuntimeError("a tensor is missing")
+
+    bad = Evictable(name="bad", memory=Memory(total=40), preload=preload, on_load=fail)
+    gc.disable()
+    try:
+        if preload:
+            run(fail_to_start(bad))
+        else:
+            harness = LoopHarness(clock, [bad])
+            harness.submit("bad")
+            harness.finish()
+        assert half[0]() is None
+    finally:
+        gc.enable()
+
+
+class Weights(list[Any]):
+    """A list that can be referred to weakly."""
+
+
+async def fail_to_start(model: ToyModel) -> None:
+    engine = make(model)
+    await engine.start()
+    await until(lambda: bool(engine.stats().failure))
+    await engine.stop()
 
 
 def test_unsupported_parameters_fail_after_loading(clock: Clock) -> None:

@@ -109,6 +109,7 @@ class Loop:
             self._meter.reset()  # loading is not charged to a job
         except Exception as error:  # a model's code may raise anything
             logger.exception("cannot load model %s: %s", model, manager.describe(model, error))
+        manager.free_failed()
         return True
 
     def _begin(self, job: Job) -> None:

@@ -5,6 +5,7 @@ A model is evicted only if another one needs its memory and none of its jobs is 
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 from collections.abc import Callable, Collection, Hashable, Mapping
@@ -53,6 +54,7 @@ class ModelManager:
         # Both are replaced, not modified: other threads may be reading them.
         self._loaded: Mapping[str, Mapping[str, Network]] = {}  # least recently used first
         self._failures: Mapping[str, _LoadFailure] = {}
+        self._must_collect = False
 
     def preload_ids(self) -> list[str]:
         """The models to load at startup."""
@@ -140,12 +142,22 @@ class ModelManager:
             retry_at_s = self._clock() + min(RETRY_S * 2.0 ** (num_attempts - 1), MAX_RETRY_S)
             failure = _LoadFailure(_reason_for_clients(error), num_attempts, retry_at_s)
             self._failures = {**self._failures, model_id: failure}
+            self._must_collect = True
             raise
         finally:
             self._set_loading(None)
         self._failures = {one: f for one, f in self._failures.items() if one != model_id}
         self._loaded = {**self._loaded, model_id: networks}
         logger.info("loaded %s in %.1f s", model_id, self._clock() - started_s)
+
+    def free_failed(self) -> None:
+        """Frees what failed loads left in memory; call it when their exceptions are gone.
+
+        A traceback refers to half a model, which may consist of cycles.
+        """
+        if self._must_collect:
+            self._must_collect = False
+            gc.collect()
 
     def describe(self, model_id: str, error: Exception) -> str:
         """One line about why a load failed, for the operator."""

@@ -222,6 +222,7 @@ class ThreadEngine(JobQueue):
                 failures.append(f"the model {model_id} could not be loaded: {reason}")
                 if len(self._models) > 1:  # else the owner of the engine reports the failure
                     logger.error("%s", failures[-1])
+            manager.free_failed()
         with self._lock:
             self._is_loaded = len(failures) < len(self._models)
             self._failure = "" if self._is_loaded else "; ".join(failures)
