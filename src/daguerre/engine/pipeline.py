@@ -7,7 +7,8 @@ in a batch with those of other requests.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
+from contextlib import closing
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -18,6 +19,25 @@ from daguerre.params import ImageParams, ModelInfo
 
 Pixels: TypeAlias = NDArray[np.uint8]  # (height, width, 3), sRGB
 Pipeline: TypeAlias = Generator[ForwardRequest, Outputs, Pixels]
+
+
+def map_forwards(
+    pipeline: Pipeline,
+    evaluate: Callable[[ForwardRequest], Generator[ForwardRequest, Outputs, Outputs]],
+) -> Pipeline:
+    """The pipeline, whose forwards get the results of `evaluate` as outputs.
+
+    `evaluate` yields the forwards that the engine evaluates in their place.
+    """
+    outputs: Outputs | None = None
+    with closing(pipeline):
+        while True:
+            try:
+                forward = next(pipeline) if outputs is None else pipeline.send(outputs)
+            except StopIteration as end:
+                pixels: Pixels = end.value
+                return pixels
+            outputs = yield from evaluate(forward)
 
 
 def check_pixels(pixels: Pixels, params: ImageParams) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from daguerre.engine.forward import Outputs
+from daguerre.engine.forward import Outputs, is_out_of_memory
 from daguerre.engine.pipeline import Pipeline
-from daguerre.errors import SettingsError
+from daguerre.errors import DaguerreError, SettingsError, one_line
 from daguerre.models.diffusers.checkpoint import Checkpoint
 from daguerre.models.diffusers.family import Family
 
@@ -34,8 +34,26 @@ def image_size(family: Family, pipeline: Any) -> int:
     return min(_MAX_SIZE, _LATENT_SIZE * scale)
 
 
-def run(forwards: Pipeline, networks: Mapping[str, TorchNetwork]) -> None:
-    """Runs the pipeline up to its decoder; raises whatever it raises."""
+def run(forwards: Pipeline, networks: Mapping[str, TorchNetwork], checkpoint: Checkpoint) -> None:
+    """Runs the pipeline of the checkpoint up to its decoder.
+
+    Raises `SettingsError` if it fails, unless memory is short.
+    """
+    try:
+        _run(forwards, networks)
+    except Exception as error:  # the libraries may raise anything
+        if is_out_of_memory(error):
+            raise
+        if isinstance(error, DaguerreError):
+            reason = error.message
+        else:
+            reason = f"{one_line(error)}; check that its components belong together"
+        raise SettingsError(
+            f"the checkpoint in {checkpoint.path} makes no image: {reason}"
+        ) from error
+
+
+def _run(forwards: Pipeline, networks: Mapping[str, TorchNetwork]) -> None:
     known: dict[tuple[str, int], Outputs] = {}
     with closing(forwards):
         forward = next(forwards)

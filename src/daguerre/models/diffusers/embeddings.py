@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from contextlib import closing
+from collections.abc import Generator
 from typing import Any
 
 from daguerre.engine.forward import ForwardRequest, Outputs
-from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.models.diffusers.call_packing import tensor_bytes
 
 # Per checkpoint, on the device of its encoders: about 60 prompts of FLUX.1 in bfloat16.
@@ -45,21 +44,15 @@ class Embeddings:
         while self._num_bytes > self._max_bytes:
             self._num_bytes -= _size(self._cached.popitem(last=False)[1])
 
-    def answer(self, forwards: Pipeline) -> Pipeline:
-        """Yields the forwards, except those of text encoders whose outputs are cached."""
-        outputs: Outputs | None = None
-        with closing(forwards):
-            while True:
-                try:
-                    forward = next(forwards) if outputs is None else forwards.send(outputs)
-                except StopIteration as end:
-                    pixels: Pixels = end.value
-                    return pixels
-                if forward.stage != "encode":
-                    outputs = yield forward
-                elif (outputs := self.get(forward)) is None:
-                    outputs = yield forward
-                    self.put(forward, outputs)
+    def evaluate(self, forward: ForwardRequest) -> Generator[ForwardRequest, Outputs, Outputs]:
+        """Yields the forward unless it is a text encoder's and its outputs are cached."""
+        if forward.stage != "encode":
+            return (yield forward)
+        outputs = self.get(forward)
+        if outputs is None:
+            outputs = yield forward
+            self.put(forward, outputs)
+        return outputs
 
 
 def _key(forward: ForwardRequest) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Generator, Iterable
 from typing import Any
 
-from daguerre.engine.forward import Outputs
-from daguerre.engine.pipeline import Pipeline, Pixels
+from daguerre.engine.forward import ForwardRequest, Outputs
 from daguerre.errors import InternalError
 
 logger = logging.getLogger(__name__)
@@ -33,19 +31,13 @@ def check_finite(network: str, tensors: Iterable[Any]) -> None:
     )
 
 
-def check_decoder(forwards: Pipeline, denoiser: str) -> Pipeline:
-    """Yields the forwards, and checks the inputs and the outputs of the decoder."""
-    outputs: Outputs | None = None
-    with closing(forwards):
-        while True:
-            try:
-                forward = next(forwards) if outputs is None else forwards.send(outputs)
-            except StopIteration as end:
-                pixels: Pixels = end.value
-                return pixels
-            if forward.stage != "decode":
-                outputs = yield forward
-                continue
-            check_finite(denoiser, forward.arrays.values())
-            outputs = yield forward
-            check_finite(forward.network, outputs)
+def check_decoder(
+    denoiser: str, forward: ForwardRequest
+) -> Generator[ForwardRequest, Outputs, Outputs]:
+    """Yields the forward, and checks the inputs and the outputs if it is the decoder's."""
+    if forward.stage != "decode":
+        return (yield forward)
+    check_finite(denoiser, forward.arrays.values())
+    outputs = yield forward
+    check_finite(forward.network, outputs)
+    return outputs

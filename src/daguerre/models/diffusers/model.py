@@ -10,28 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from daguerre.cpu import can_batch
-from daguerre.engine.forward import (
-    ForwardRequest,
-    Inputs,
-    Network,
-    Outputs,
-    Preview,
-    Stage,
-    is_out_of_memory,
-)
-from daguerre.engine.pipeline import Pipeline, Pixels
-from daguerre.errors import (
-    DaguerreError,
-    InternalError,
-    InvalidRequestError,
-    SettingsError,
-    one_line,
-)
+from daguerre.engine.forward import ForwardRequest, Inputs, Network, Outputs, Preview, Stage
+from daguerre.engine.pipeline import Pipeline, Pixels, map_forwards
+from daguerre.errors import InternalError, InvalidRequestError, SettingsError
 from daguerre.models.diffusers import caches, dry_run, memory_probe
 from daguerre.models.diffusers.checkpoint import DECODER, SAMPLER
 from daguerre.models.diffusers.component_files import WEIGHTS
@@ -141,8 +128,9 @@ class DiffusersModel:
         Raises `InvalidRequestError` for a request that the checkpoint does not support.
         """
         self._check(params, guidance)
-        forwards = check_decoder(self._forwards(params, steps, guidance), self.family.denoiser)
-        return self._loaded.embeddings.answer(forwards)
+        check = partial(check_decoder, self.family.denoiser)
+        checked = map_forwards(self._forwards(params, steps, guidance), check)
+        return map_forwards(checked, self._loaded.embeddings.evaluate)
 
     def _check_cache(self, cache: caches.Cache) -> None:
         if cache.method not in self.family.caches:
@@ -187,20 +175,11 @@ class DiffusersModel:
                 )
 
     def _dry_run(self, networks: Mapping[str, TorchNetwork]) -> None:
-        pipeline, path = self._loaded.pipeline, self._loaded.checkpoint.path
+        pipeline, checkpoint = self._loaded.pipeline, self._loaded.checkpoint
         size = dry_run.image_size(self.family, pipeline)
         params = ImageParams(self._id, "a", width=size, height=size)
-        dry_run.check_tokenizers(pipeline, self._loaded.checkpoint)
-        try:
-            dry_run.run(self._forwards(params, self.steps, self.guidance), networks)
-        except Exception as error:  # the libraries may raise anything
-            if is_out_of_memory(error):
-                raise
-            if isinstance(error, DaguerreError):
-                reason = error.message
-            else:
-                reason = f"{one_line(error)}; check that its components belong together"
-            raise SettingsError(f"the checkpoint in {path} makes no image: {reason}") from error
+        dry_run.check_tokenizers(pipeline, checkpoint)
+        dry_run.run(self._forwards(params, self.steps, self.guidance), networks, checkpoint)
 
     def _forwards(self, params: ImageParams, steps: int, guidance: float | None) -> Pipeline:
         from daguerre.models.diffusers import coroutine
