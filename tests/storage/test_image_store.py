@@ -15,11 +15,11 @@ from conftest import ManualClock, mode
 from s3 import BUCKET, REGION, s3
 
 from daguerre.errors import SettingsError, UnavailableError
+from daguerre.storage.data_dir import UNFINISHED_TTL_S
 from daguerre.storage.image_store import (
     GRACE_S,
     REPLAY_TTL_S,
     TOUCH_INTERVAL_S,
-    UNFINISHED_TTL_S,
     ImageFile,
     ImageStore,
 )

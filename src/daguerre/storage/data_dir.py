@@ -13,7 +13,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -70,14 +70,15 @@ def write_private(path: Path, text: str) -> None:
         except BaseException:
             os.unlink(temporary)
             raise
-    _remove_unfinished(path)
+    remove_unfinished(path.parent.glob(glob.escape(path.name) + "." + _RANDOM), time.time())
 
 
-def _remove_unfinished(path: Path) -> None:
-    for temporary in path.parent.glob(glob.escape(path.name) + "." + _RANDOM):
+def remove_unfinished(files: Iterable[Path], now_s: float) -> None:
+    """Removes files that killed processes have left, unless they were written recently."""
+    for file in files:
         with suppress(OSError):  # another process has removed it, or it is another user's
-            if time.time() - temporary.stat().st_mtime > UNFINISHED_TTL_S:
-                temporary.unlink()
+            if now_s - file.stat().st_mtime > UNFINISHED_TTL_S:
+                file.unlink()
 
 
 @contextmanager

@@ -36,8 +36,6 @@ REPLAY_TTL_S = 24 * 60 * 60
 GRACE_S = 60.0
 # A use is recorded by writing the object again, at most this often.
 TOUCH_INTERVAL_S = 60 * 60
-# A server that was killed leaves unfinished files; younger ones may still be written.
-UNFINISHED_TTL_S = 60 * 60
 _NAME = re.compile(r"[0-9a-f]{64}\.[a-z]+")
 _UNFINISHED = re.compile(_NAME.pattern + r"#\d+")  # as obstore names them
 _TRAILER = struct.Struct(">32sq16s")  # SHA-256 of the file, when it was made, magic
@@ -167,11 +165,9 @@ class ImageStore:
 
     def _remove_unfinished(self) -> None:
         """Removes files that a killed server has left; obstore does not list them."""
-        for path in self._directory.iterdir() if self._directory else ():
-            with suppress(FileNotFoundError):  # finished or removed in the meantime
-                if _UNFINISHED.fullmatch(path.name):
-                    if self._clock() - path.stat().st_mtime > UNFINISHED_TTL_S:
-                        path.unlink()
+        if self._directory:
+            files = (file for file in self._directory.iterdir() if _UNFINISHED.fullmatch(file.name))
+            data_dir.remove_unfinished(files, self._clock())
 
 
 def _open_bucket(location: str) -> S3Store:
