@@ -9,18 +9,14 @@ file, which `--<name>-file` or `DAGUERRE_<NAME>_FILE` names.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import Field, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from reprlib import Repr
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from daguerre import environment, setting_sources, validation
 from daguerre.errors import SettingsError
 from daguerre.validation import Validator, enum, float_range, int_range
-
-_quoted = Repr()
-_quoted.maxstring = 120
 
 
 def _setting(default: object, help: str, validator: Validator, *, secret: bool = False) -> Any:
@@ -225,13 +221,9 @@ class Settings:
         flags, variables = flags or {}, environment.variables(environ)
         names = [setting.name for setting in fields(cls)]
         environment.check_names(variables, [*names, *map(setting_sources.file_of, secret_names())])
-        values: dict[str, object] = {}
-        for setting in fields(cls):
-            is_secret = setting.name in secret_names()
-            found = setting_sources.given(setting.name, flags, variables, is_secret=is_secret)
-            if found:
-                values[setting.name] = _parse(setting, *found)
-        settings = cls(**values)  # type: ignore[arg-type]
+        settings = cls(
+            **{s.name: setting_sources.value_of(s, flags, variables) for s in fields(cls)}
+        )
         if settings.default_response_format == "url" and not settings.image_store_max_bytes:
             raise SettingsError(
                 "default_response_format is 'url', but image_store_max_bytes is 0; store images, or"
@@ -287,11 +279,3 @@ class Settings:
 def secret_names() -> frozenset[str]:
     """Names of the settings that are secrets."""
     return frozenset(setting.name for setting in fields(Settings) if setting.metadata["secret"])
-
-
-def _parse(setting: Field[Any], source: str, value: object) -> object:
-    try:
-        return setting.metadata["validator"].parse(str(value))
-    except ValueError as error:
-        shown = "***" if setting.metadata["secret"] else _quoted.repr(str(value))
-        raise SettingsError(f"{source} is {shown}; it must be {error}") from None

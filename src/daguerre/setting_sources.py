@@ -1,4 +1,4 @@
-"""Where the text of a setting comes from: a flag, an environment variable, or a file with a secret.
+"""Where the value of a setting comes from: a flag, a variable, a secret's file, or its default.
 
 A secret can be in a file, as Docker and Kubernetes mount them, because other users can see the
 flags of a process.
@@ -7,8 +7,10 @@ flags of a process.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import Field
 from pathlib import Path
 from reprlib import Repr
+from typing import Any
 
 from daguerre import environment
 from daguerre.errors import SettingsError
@@ -27,13 +29,28 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def given(
-    name: str, flags: Mapping[str, object], variables: Mapping[str, str], *, is_secret: bool
-) -> tuple[str, object] | None:
-    """The source and the text: of the flag, or else of the variable; None if neither is given.
+def value_of(setting: Field[Any], flags: Mapping[str, object], variables: Mapping[str, str]) -> Any:
+    """The value of the flag, else of the variable, else the default.
 
-    Raises `SettingsError` for a secret that is given twice, or in a file that cannot be read.
+    Raises `SettingsError` for an invalid value, and for a secret that is given twice or in a file
+    that cannot be read.
     """
+    is_secret, validator = setting.metadata["secret"], setting.metadata["validator"]
+    found = _find(setting.name, flags, variables, is_secret=is_secret)
+    if found is None:
+        return setting.default
+    source, text = found
+    try:
+        return validator.parse(text)
+    except ValueError as error:
+        shown = "***" if is_secret else _quoted.repr(text)
+        raise SettingsError(f"{source} is {shown}; it must be {error}") from None
+
+
+def _find(
+    name: str, flags: Mapping[str, object], variables: Mapping[str, str], *, is_secret: bool
+) -> tuple[str, str] | None:
+    """The source and the text; None if neither the flag nor the variable is given."""
     names = (name, file_of(name)) if is_secret else (name,)
     from_flags = [(flag(each), flags.get(each)) for each in names]
     from_variables = [(key, variables.get(key)) for key in map(environment.variable, names)]
@@ -41,7 +58,7 @@ def given(
         match [(source, value) for source, value in sources if value is not None]:
             case [(source, value)]:
                 is_file = source != sources[0][0]
-                return source, _read_secret(source, str(value)) if is_file else value
+                return source, _read_secret(source, str(value)) if is_file else str(value)
             case [(source, _), (other, _)]:
                 raise SettingsError(f"{source} and {other} are both set; set one of them")
     return None

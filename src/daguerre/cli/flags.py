@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import click
 
 from daguerre import environment
-from daguerre.config import Settings, secret_names
+from daguerre.config import Settings
 from daguerre.setting_sources import file_of, flag
 
 Command: TypeAlias = Callable[..., None]
@@ -26,7 +26,7 @@ _METAVARS = {"int": "NUMBER", "float": "NUMBER", "str": "TEXT", "Path | None": "
 def settings_flags(*names: str) -> Callable[[Command], Command]:
     """Adds flags for these settings, or for all; the command receives `settings`."""
     selected = [setting for setting in fields(Settings) if not names or setting.name in names]
-    secrets = [setting.name for setting in selected if setting.name in secret_names()]
+    secrets = [setting.name for setting in selected if setting.metadata["secret"]]
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
