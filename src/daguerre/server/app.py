@@ -28,7 +28,7 @@ from daguerre.server.http.middleware import RequestContext, RequestContextMiddle
 from daguerre.server.http.request_url import API_PREFIX, BaseUrl, RequestUrlMiddleware
 from daguerre.server.http.security_headers import JsonCORSMiddleware
 from daguerre.server.http.trusted_proxies import TrustedProxies
-from daguerre.server.idempotency.environment import EnvironmentFingerprint
+from daguerre.server.idempotency.environment_fingerprint import EnvironmentFingerprint
 from daguerre.server.idempotency.requests import ImageRequests
 from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.server.playground.page import Playground

@@ -15,8 +15,8 @@ from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.params import ImageParams
 from daguerre.server import app
-from daguerre.server.idempotency import environment
-from daguerre.server.idempotency.environment import EnvironmentFingerprint
+from daguerre.server.idempotency import environment_fingerprint
+from daguerre.server.idempotency.environment_fingerprint import EnvironmentFingerprint
 from daguerre.server.routes import metrics
 from daguerre.storage.image_store import DIR_NAME
 
@@ -207,7 +207,7 @@ def test_environment_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     }
     catalog.write_text("[models.x]\n")
     found.add(digest())
-    monkeypatch.setattr(environment, "_version", lambda name: "0")
+    monkeypatch.setattr(environment_fingerprint, "_version", lambda name: "0")
     found.add(digest())
     monkeypatch.setitem(runtime_variables._AT_START, "ONEDNN_MAX_CPU_ISA", "AVX2")
     found.add(digest())

@@ -25,7 +25,7 @@ from daguerre.errors import (
 )
 from daguerre.protocol.parsing import parse_request
 from daguerre.server.http.errors import OutageLog
-from daguerre.server.idempotency.environment import EnvironmentFingerprint
+from daguerre.server.idempotency.environment_fingerprint import EnvironmentFingerprint
 from daguerre.server.idempotency.requests import ImageRequest, ImageRequests
 from daguerre.storage import database, database_threads
 from daguerre.storage.database import open_database, write_transaction

@@ -39,7 +39,7 @@ from daguerre.params import (
 from daguerre.protocol.request import ImageGenerationRequest
 from daguerre.server.http.errors import OutageLog
 from daguerre.server.http.middleware import RequestContext
-from daguerre.server.idempotency.environment import EnvironmentFingerprint
+from daguerre.server.idempotency.environment_fingerprint import EnvironmentFingerprint
 from daguerre.server.idempotency.header import HEADER, parse_idempotency_key, request_digest
 from daguerre.server.idempotency.singleflight import InFlightKey
 from daguerre.storage.database_threads import DatabaseThreads, time_limit
