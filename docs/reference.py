@@ -28,7 +28,7 @@ from daguerre.errors import DaguerreError
 from daguerre.models.diffusers.caches import METHODS
 from daguerre.models.diffusers.families import FAMILIES
 from daguerre.models.diffusers.family import Family
-from daguerre.params import Timings
+from daguerre.params import MAX_PROMPT_CODE_POINTS, Timings
 from daguerre.protocol.parsing import describe_constraint, field_schemas
 from daguerre.server.http.errors import MAX_REASON_CHARS
 from daguerre.server.routes.metrics import Metrics
@@ -165,7 +165,7 @@ def _families() -> Iterator[Family]:
 
 
 def _family_row(family: Family) -> str:
-    limit = family.prompt_tokenizers[0][1] or 77  # that of CLIP's tokenizers
+    limit = family.max_prompt_tokens()
     cells = (
         family.checkpoints,
         f"`{family.pipeline}`",
@@ -173,7 +173,7 @@ def _family_row(family: Family) -> str:
         str(family.steps),
         "none" if family.guidance is None else f"{family.guidance:g}",
         "yes" if family.has_negative_prompt else "no",
-        f"{limit} tokens",
+        f"{limit} tokens" if limit else f"{MAX_PROMPT_CODE_POINTS:,} characters",
         _codes(sorted(family.caches)),
         family.notes,
     )

@@ -95,6 +95,7 @@ class ModelInfo:
     """Description of a served model, for image metadata and `GET /v1/models`.
 
     `id` is what clients send as `model`; `name` is the checkpoint behind it and may differ.
+    `max_prompt_tokens` counts what the pipeline adds, too; None if only characters are limited.
     """
 
     id: str
@@ -103,6 +104,7 @@ class ModelInfo:
     description: str = ""
     name: str = ""
     batching: BatchingMode = "exact"
+    max_prompt_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

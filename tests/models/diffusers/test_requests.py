@@ -18,7 +18,16 @@ from daguerre.models.diffusers.families import FAMILIES
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
 from daguerre.models.diffusers.model import DiffusersModel, ServingOptions
 
-from .conftest import MODEL, REASON, Bench, PerRequestModel, Request, failure, image_bytes
+from .conftest import (
+    MODEL,
+    REASON,
+    Bench,
+    PerRequestModel,
+    Request,
+    failure,
+    image_bytes,
+    stock_images,
+)
 
 diffusers = pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
@@ -44,7 +53,7 @@ def test_unsupported_negative_prompt(folder_of: Callable[[str], Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "limit"), [("stable-diffusion", 77), ("flux", 512), ("pixart-sigma", 300)]
+    ("family", "limit"), [("stable-diffusion-3", 256), ("flux", 512), ("pixart-sigma", 300)]
 )
 def test_prompt_is_too_long(family: str, limit: int, folder_of: Callable[[str], Path]) -> None:
     """A prompt that the loaded pipeline would truncate is refused with its length and the limit."""
@@ -52,13 +61,19 @@ def test_prompt_is_too_long(family: str, limit: int, folder_of: Callable[[str], 
     error = refusal(bench, replace(GOOD, prompt="cat ship " * limit))
     assert error.param == "prompt" and f"reads at most {limit}" in error.message
     assert "cat" not in error.message
+    assert bench.model.info.max_prompt_tokens == limit
     if family != "flux":
         error = refusal(bench, replace(GOOD, negative_prompt="cat ship " * limit))
         assert error.param == "negative_prompt"
 
 
-def test_textual_inversion_with_several_vectors(tmp_path: Path) -> None:
-    """The pipeline replaces its token by one for each vector, and each counts."""
+def test_textual_inversion_with_several_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pipeline replaces its token by one for each vector, and each counts.
+
+    Only such a prompt can have too many chunks.
+    """
     import transformers
 
     from . import tiny
@@ -68,15 +83,18 @@ def test_textual_inversion_with_several_vectors(tmp_path: Path) -> None:
     encoder = transformers.CLIPTextModel.from_pretrained(plain / "text_encoder")
     tokenizer.add_tokens(["<toy>", "<toy>_1", "<toy>_2"])
     encoder.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    monkeypatch.setattr("daguerre.models.diffusers.family.MAX_CHUNKS", 2)
     bench = Bench(
         tiny.stable_diffusion(tmp_path / "toy", tokenizer=tokenizer, text_encoder=encoder)
     )
-    assert bench.images([replace(GOOD, prompt="<toy> " * 25)])  # 75 vectors, start and end
+    short, long = (replace(GOOD, prompt="<toy> " * number) for number in (25, 50))
+    assert bench.images([short]) == stock_images(tmp_path / "toy", bench, [short])
+    assert bench.images([long])  # 150 vectors, in two chunks
     for param in ("prompt", "negative_prompt"):
-        longer: dict[str, Any] = {param: "<toy> " * 26}
+        longer: dict[str, Any] = {param: "<toy> " * 51}
         error = refusal(bench, replace(GOOD, **longer))
         assert error.param == param
-        assert f"{param} has 80 tokens" in error.message and "at most 77" in error.message
+        assert f"{param} has 155 tokens" in error.message and "at most 152" in error.message
 
 
 def test_longest_count_of_equal_limits() -> None:

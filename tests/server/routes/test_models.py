@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from conftest import MODEL, RunningServer, error_of
 
-CARD = {"id": MODEL, "object": "model", "created": 1_700_000_000, "owned_by": "daguerre"}
+CARD = {
+    "id": MODEL,
+    "object": "model",
+    "created": 1_700_000_000,
+    "owned_by": "daguerre",
+    "max_prompt_tokens": None,
+}
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -104,6 +104,10 @@ class Checkpoint:
         return tuple(name for name in names if name in self.components)
 
     @property
+    def max_prompt_tokens(self) -> int | None:
+        return self.family.max_prompt_tokens(self.missing_components)
+
+    @property
     def is_denoiser_quantized(self) -> bool:
         return self.family.denoiser in self.quantized_components
 

@@ -110,6 +110,7 @@ FAMILIES: Mapping[str, Family] = {
             denoiser="unet",
             denoiser_class="UNet2DConditionModel",
             prompt_tokenizers=(("tokenizer", None),),
+            has_prompt_chunks=True,
             guidance=7.5,
         ),
         Family(
@@ -119,6 +120,7 @@ FAMILIES: Mapping[str, Family] = {
             denoiser_class="UNet2DConditionModel",
             text_encoders=("text_encoder", "text_encoder_2"),
             prompt_tokenizers=(("tokenizer", None), ("tokenizer_2", None)),
+            has_prompt_chunks=True,
             guidance=5.0,
             # Else it marks the pixels if the package invisible-watermark is installed.
             load_kwargs={"add_watermarker": False},

@@ -5,12 +5,17 @@ Loads neither torch nor diffusers. The families themselves are in `families`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 # (pipeline, tokenizer, text, is_negative) -> tokens, including those the pipeline adds
 TokenCounter: TypeAlias = Callable[[Any, Any, str, bool], int]
+
+CLIP_TOKENS = 77  # the limit of CLIP's tokenizers
+NUM_SPECIAL_TOKENS = 2  # of a text for CLIP: its start and its end
+# A limit for textual inversions: any other prompt of 10,000 characters has fewer chunks.
+MAX_CHUNKS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +44,14 @@ class Family:
     `checkpoints` names them for the documentation. `steps` and `guidance` are the defaults of the
     pipeline or of the checkpoints' model card; guidance None means that it cannot be set.
     `prompt_tokenizers` are (name, limit or None for the tokenizer's own); those with the longest
-    limit decide, and a checkpoint may lack some. `call_kwargs` and
-    `load_kwargs` keep the pipeline from doing what the API contract excludes. `caches` are the step
-    caches that the denoiser supports. `guiders` are the pipeline components that take the guidance
-    if its call does not; the first is required. `cfg_off_at` is the largest guidance without
-    classifier-free guidance (CFG). `count_quoted` returns the number and the limit of the tokens in
-    quotation marks, where another encoder reads them. `distilled` holds the fields that differ in
-    the distilled variant, whose index or denoiser has the option `distilled_if`.
+    limit decide, and a checkpoint may lack some. With `has_prompt_chunks`, a longer prompt is split
+    into chunks of that limit. `call_kwargs` and `load_kwargs` keep the pipeline from doing what the
+    API contract excludes. `caches` are the step caches that the denoiser supports. `guiders` are
+    the pipeline components that take the guidance if its call does not; the first is required.
+    `cfg_off_at` is the largest guidance without classifier-free guidance (CFG). `count_quoted`
+    returns the number and the limit of the tokens in quotation marks, where another encoder reads
+    them. `distilled` holds the fields that differ in the distilled variant, whose index or denoiser
+    has the option `distilled_if`.
     """
 
     pipeline: str
@@ -59,6 +65,7 @@ class Family:
     denoiser: str = "transformer"
     decoder_class: str = "AutoencoderKL"
     optional_text_encoders: frozenset[str] = frozenset()
+    has_prompt_chunks: bool = False
     guidance_name: str = "guidance_scale"
     cfg_off_at: float = 1.0
     cfg_uses_two_calls: bool = False  # instead of one call with twice the rows
@@ -99,8 +106,22 @@ class Family:
                 own = guider.new(guidance_scale=guidance, enabled=self.is_guided(guidance))
                 setattr(pipeline, name, own)
 
+    def max_prompt_tokens(self, missing: Collection[str] = ()) -> int | None:
+        """Limit of a prompt if the checkpoint lacks the tokenizers `missing`; None if there is no
+        other than that of the API, in characters."""
+        if self.has_prompt_chunks:
+            return None
+        return max(
+            limit or CLIP_TOKENS for name, limit in self.prompt_tokenizers if name not in missing
+        )
+
+    def max_chunked_tokens(self, limit: int) -> int:
+        """Tokens in all chunks of a prompt, for a tokenizer with this limit."""
+        num_chunks = MAX_CHUNKS if self.has_prompt_chunks else 1
+        return NUM_SPECIAL_TOKENS + num_chunks * (limit - NUM_SPECIAL_TOKENS)
+
     def prompt_tokens(self, pipeline: Any, text: str, is_negative: bool) -> tuple[int, int]:
-        """Number of tokens that the pipeline reads for a prompt, and its limit.
+        """Number of tokens that the pipeline reads for a prompt, and its limit for one chunk.
 
         A stock pipeline silently truncates a longer prompt. Words that it puts around the prompt
         count, too.

@@ -114,6 +114,7 @@ class DiffusersModel:
             name=self._options.name or path.name.removesuffix(WEIGHTS),
             description=description,
             batching=self._options.batching,
+            max_prompt_tokens=self._loaded.checkpoint.max_prompt_tokens,
         )
 
     def batch_class(self, params: ImageParams) -> Hashable:
@@ -162,9 +163,10 @@ class DiffusersModel:
 
     def _check_length(self, param: str, text: str) -> None:
         family, pipeline = self.family, self._loaded.pipeline
+        num_tokens, limit = family.prompt_tokens(pipeline, text, param == "negative_prompt")
         counts = {
             "tokens in quotation marks": family.count_quoted(pipeline, text),
-            "tokens": family.prompt_tokens(pipeline, text, param == "negative_prompt"),
+            "tokens": (num_tokens, family.max_chunked_tokens(limit)),
         }
         for unit, (num, limit) in counts.items():
             if num > limit:
@@ -183,8 +185,11 @@ class DiffusersModel:
 
     def _forwards(self, params: ImageParams, steps: int, guidance: float | None) -> Pipeline:
         from daguerre.models.diffusers import coroutine
+        from daguerre.models.diffusers.prompt_chunks import split_prompts
 
         pipeline, arguments = self._loaded.copy(guidance), self._arguments(params, steps, guidance)
+        if self.family.has_prompt_chunks:
+            split_prompts(pipeline, self.family, (params.prompt, params.negative_prompt))
         calls_per_step = self.family.calls_per_step(guidance)
         num_calls, outputs = 0, None
         preview = self._preview(pipeline, params)

@@ -37,4 +37,10 @@ class Models:
 
 
 def _card(info: ModelInfo) -> dict[str, object]:
-    return {"id": info.id, "object": "model", "created": info.created, "owned_by": "daguerre"}
+    return {
+        "id": info.id,
+        "object": "model",
+        "created": info.created,
+        "owned_by": "daguerre",
+        "max_prompt_tokens": info.max_prompt_tokens,
+    }

@@ -11,6 +11,10 @@ from daguerre.server.routes import sse
 
 STRING: dict[str, Any] = {"type": "string"}
 _INTEGER: dict[str, Any] = {"type": "integer"}
+_MAX_PROMPT_TOKENS = (
+    "Longest prompt in tokens, including those that the pipeline adds; null if only its characters"
+    " are limited."
+)
 
 
 def reference(schema: str) -> dict[str, str]:
@@ -23,7 +27,13 @@ def schemas() -> dict[str, Any]:
     image = _object(
         b64_json=STRING | {"contentEncoding": "base64"}, url=STRING, revised_prompt={"const": ""}
     ) | {"required": ["revised_prompt"], "oneOf": [{"required": [n]} for n in ("b64_json", "url")]}
-    model = _object(id=STRING, object={"const": "model"}, created=_INTEGER, owned_by=STRING)
+    model = _object(
+        id=STRING,
+        object={"const": "model"},
+        created=_INTEGER,
+        owned_by=STRING,
+        max_prompt_tokens=_nullable(_INTEGER | {"description": _MAX_PROMPT_TOKENS}),
+    )
     available = _object(model_id=STRING, type=_list(STRING), regions=_list(STRING))
     error = _object(code=_INTEGER, message=STRING, type=STRING, param={"type": ["string", "null"]})
     return {
