@@ -185,12 +185,15 @@ def test_path_of_something_else(folder: Path) -> None:
     snapshot.mkdir(parents=True)
     (snapshot / "model_index.json").write_text("{}")
     (top / "empty").mkdir()
+    (top / "pickles").mkdir()
+    (top / "pickles" / "model.ckpt").write_bytes(b"PK")
     for name, words in {
         "model.ckpt": "is a file; it must be a directory in diffusers format",
         "singles": "has no model_index.json; it has model.safetensors; use the path of a file",
         "models--maker--sd": f"it is a hub's cache; use a snapshot: {snapshot}",
         "sd/unet": f"it is a component of {folder}; use that path",
         "missing": "does not exist; it must be a directory in diffusers format, or a .safetensors",
+        "pickles": "it has model.ckpt, which cannot be loaded; get a .safetensors file",
         "empty": "has no model_index.json; a checkpoint in diffusers format has it",
     }.items():
         with pytest.raises(SettingsError) as caught:

@@ -15,7 +15,12 @@ import pytest
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers.single_file import reader
-from daguerre.models.diffusers.single_file.layouts import DENOISER_PREFIX, LAYOUTS, Layout
+from daguerre.models.diffusers.single_file.layouts import (
+    CONFIGURATIONS,
+    DENOISER_PREFIX,
+    LAYOUTS,
+    Layout,
+)
 from daguerre.models.diffusers.single_file.recognition import recognize
 
 UNET = {
@@ -137,10 +142,10 @@ def test_distilled_stable_diffusion_3(tmp_path: Path) -> None:
 def test_memory_counts_what_is_loaded(tmp_path: Path) -> None:
     """Moving averages are not loaded. A denoiser without a prefix has the tensors of no other."""
     layout = next(layout for layout in LAYOUTS if layout.pipeline == "StableDiffusion3Pipeline")
-    shapes = {**complete(layout, prefix=""), "model_ema.decay": (5,)}
-    plain = reader.read(write(tmp_path / "m.safetensors", shapes))
+    plain = reader.read(write(tmp_path / "m.safetensors", complete(layout, prefix="")))
     assert plain.tensor_shapes("vae") == [(1,)] == plain.tensor_shapes("text_encoder_2")
-    assert (1, 36864, 1536) in plain.tensor_shapes("transformer")
+    own = [*layout.variants[0].shapes.values(), (1,)]
+    assert sorted(plain.tensor_shapes("transformer")) == sorted(own)
     unet = next(layout for layout in LAYOUTS if layout.checkpoints == "SDXL")
     shapes = {**complete(unet), "model_ema.diffusion_modelout2weight": (4, 320, 3, 3)}
     read = reader.read(write(tmp_path / "m.safetensors", shapes))
@@ -242,7 +247,36 @@ def test_lacking_components(layout: Layout, tmp_path: Path) -> None:
 
 def test_unknown_size(tmp_path: Path) -> None:
     message = refusal(write(tmp_path / "m.safetensors", UNET))
-    assert "is Stable Diffusion 1.x of a size without a configuration here; add base" in message
+    assert "is Stable Diffusion 1.x, of a size that daguerre has no configuration for" in message
+    assert "add base" in message and "StableDiffusionPipeline" in message
+    message = refusal(write(tmp_path / "m.safetensors", {**UNET, LABEL: ()}))
+    assert "is SDXL, of a size" in message
+
+
+def test_published_size_with_a_base(tmp_path: Path) -> None:
+    """The base has only what neither the file nor the package has; the rest of it is not read."""
+    layout = next(layout for layout in LAYOUTS if layout.pipeline == "FluxPipeline")
+    shapes = complete(layout)
+    del shapes["text_encoders.t5xxl.transformer.weight"]
+    base = tmp_path / "base"
+    index = json.loads((CONFIGURATIONS / "flux-schnell/model_index.json").read_text())
+    for name in ("tokenizer_2", "text_encoder_2"):
+        (base / name).mkdir(parents=True)
+        (base / name / "config.json").write_text("{}")
+    write(base / "text_encoder_2/model.safetensors", {"shared.weight": (3, 2)})
+    (base / "model_index.json").write_text(json.dumps(index))
+    read = reader.read(write(tmp_path / "m.safetensors", shapes), base)
+    folders = {name: read.component_folder(name) for name in read.components}
+    assert {name for name, folder in folders.items() if folder.parent == base} == {
+        "tokenizer_2",
+        "text_encoder_2",
+    }
+    assert folders["transformer"] == CONFIGURATIONS / "flux-dev/transformer"
+    assert (read.family.steps, read.family.guidance) == (28, 3.5)
+    assert [file.name for file in read.weights] == ["model.safetensors", "m.safetensors"]
+    index["text_encoder_2"] = ["maker", "Encoder"]
+    (base / "model_index.json").write_text(json.dumps(index))
+    assert "text_encoder_2 is from 'maker'" in refusal(tmp_path / "m.safetensors", base)
 
 
 def test_base_of_another_family(tmp_path: Path) -> None:

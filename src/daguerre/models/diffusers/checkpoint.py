@@ -32,6 +32,7 @@ _Tensor = TypeVar("_Tensor")
 
 INDEX = "model_index.json"
 DECODER, SAMPLER = "vae", "scheduler"
+_OTHER_FILES = (".bin", ".ckpt", ".gguf", ".onnx", ".pt", ".pth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +275,10 @@ def _what_it_is(folder: Path) -> str:
         return f"it is a hub's cache; use a snapshot: {', '.join(map(str, snapshots))}"
     if (folder.parent / INDEX).exists():
         return f"it is a component of {folder.parent}; use that path"
-    if names := sorted(file.name for file in folder.iterdir() if file.suffix == WEIGHTS):
+    if names := sorted(file.name for file in folder.glob(f"*{WEIGHTS}")):
         return f"it has {names[0]}; use the path of a file"
+    if names := sorted(file.name for file in folder.iterdir() if file.suffix in _OTHER_FILES):
+        return f"it has {names[0]}, which cannot be loaded; get a {WEIGHTS} file"
     return "a checkpoint in diffusers format has it"
 
 

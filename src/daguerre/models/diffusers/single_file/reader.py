@@ -81,8 +81,9 @@ class _Reader:
         if self._base:
             return self._base
         raise SettingsError(
-            f"{self._file} is {layout.checkpoints} of a size without a configuration here; add base"
-            f" to the catalog, the directory of a {layout.pipeline} in diffusers format of its size"
+            f"{self._file} is {layout.checkpoints}, of a size that daguerre has no configuration"
+            f" for; add base to the catalog, the directory of a {layout.pipeline} of that size in"
+            " diffusers format"
         )
 
     def _find(self, name: str) -> bool:

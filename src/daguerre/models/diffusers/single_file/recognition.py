@@ -59,6 +59,7 @@ _PARTS: Mapping[str, str] = {
     r"^emb_params$|^clip_[lg]$|^string_to_param": "a textual inversion",
 }
 _REFINER_INPUTS = 2560  # of the embedding of sizes and scores
+_STABLE_DIFFUSION_2_INPUTS = 1024  # of the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +137,14 @@ def _find_layout(file: Path, shapes: Shapes) -> tuple[Layout, Shapes]:
 
 def _find_unet(file: Path, shapes: Shapes, denoiser: Shapes) -> Layout:
     """The layouts with a UNet differ in the text encoders, and in what the UNet reads from them."""
-    sizes = denoiser.get("label_emb.0.0.weight", (0, 0))
-    if sizes[-1] == _REFINER_INPUTS or _has_refiner_encoder(shapes):
+    sizes = denoiser.get("label_emb.0.0.weight", ())
+    if sizes[-1:] == (_REFINER_INPUTS,) or _has_refiner_encoder(shapes):
         raise SettingsError(f"{file} is the refiner of SDXL, which changes images; {_accepted()}")
     if "label_emb.0.0.weight" in denoiser:
         return layouts.SDXL
-    text = denoiser.get("middle_block.1.transformer_blocks.0.attn2.to_k.weight", (0, 0))
-    is_2 = any(name.startswith("cond_stage_model.model.") for name in shapes) or text[-1] == 1024
+    text = denoiser.get("middle_block.1.transformer_blocks.0.attn2.to_k.weight", ())
+    has_open_clip = any(name.startswith("cond_stage_model.model.") for name in shapes)
+    is_2 = has_open_clip or text[-1:] == (_STABLE_DIFFUSION_2_INPUTS,)
     return layouts.STABLE_DIFFUSION_2 if is_2 else layouts.STABLE_DIFFUSION_1
 
 
