@@ -39,9 +39,10 @@ _OTHER_FILES = (".bin", ".ckpt", ".gguf", ".onnx", ".pt", ".pth")
 class SingleFile:
     """A file with the weights of several components, in the layout of the model's authors.
 
-    `prefixes` are those of the tensors' names, for each component in the file. `folders` are the
-    directories of components outside the checkpoint's folder, `shared_files` what several of them
-    use. `sampler` holds the options that replace those of the sampler's configuration.
+    `prefixes` are those of the tensors' names, for each component in the file; the checkpoint may
+    leave an optional one out. `folders` are the directories of components outside the checkpoint's
+    folder, `shared_files` what several of them use. `sampler` holds the options that replace those
+    of the sampler's configuration.
     """
 
     path: Path

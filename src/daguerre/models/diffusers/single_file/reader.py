@@ -7,7 +7,6 @@ package. All else comes from a base, a checkpoint of the same family in diffuser
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,10 +142,6 @@ class _Reader:
         return name not in self._found.prefixes and is_quantized(self._folders[name])
 
     def _single_file(self) -> SingleFile:
-        prefixes: Mapping[str, tuple[str, ...]] = {
-            name: prefixes
-            for name, prefixes in self._found.prefixes.items()
-            if name in self._components
-        }
-        shared = (MERGES,) if self._found.variant else ()
-        return SingleFile(self._file, prefixes, self._folders, self._found.sampler, shared)
+        found = self._found
+        shared = (MERGES,) if found.variant else ()
+        return SingleFile(self._file, found.prefixes, self._folders, found.sampler, shared)
