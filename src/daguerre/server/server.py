@@ -42,6 +42,7 @@ from daguerre.version import __version__
 KEEP_ALIVE_S = 75
 # From the second signal to the end of the process.
 _FORCED_EXIT_S = 1.0
+_WAKE_UP_S = 0.1
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 logger = logging.getLogger(__name__)
@@ -170,7 +171,11 @@ class Server(uvicorn.Server):
             logger.warning("cancelling %d unfinished requests", len(tasks))
         if self._listener:
             self._listener.close()
-        await super().shutdown(sockets)
+        waking = asyncio.create_task(_wake_up())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            waking.cancel()
 
     def _new_protocol(self) -> HttpProtocol:
         return self._protocol(self.config, self.server_state, self.lifespan.state)
@@ -217,6 +222,12 @@ def _protocol(settings: Settings) -> type[HttpProtocol]:
         "response_write_timeout_s": settings.response_write_timeout_s,
     }
     return type("HttpProtocol", (HttpProtocol,), attributes)
+
+
+async def _wake_up() -> None:
+    """Wakes the event loop: a signal just before it waits is handled when it wakes."""
+    while True:
+        await asyncio.sleep(_WAKE_UP_S)
 
 
 def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
