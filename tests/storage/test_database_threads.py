@@ -87,6 +87,7 @@ def test_limit_on_calls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_hung_connection_is_given_up(postgresql: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections whose PostgreSQL process hangs are replaced, and their threads work again."""
+    monkeypatch.setattr(module, "CALL_TIMEOUT_S", PATIENCE_S)  # of the calls that do not hang
     together = threading.Barrier(NUM_THREADS)
 
     async def main() -> None:

@@ -15,7 +15,7 @@ from daguerre import memory
 from daguerre.engine.forward import Network, is_out_of_memory
 from daguerre.engine.interface import ModelLoad
 from daguerre.engine.pipeline import EvictableModel, Model
-from daguerre.errors import DaguerreError, SettingsError
+from daguerre.errors import DaguerreError, SettingsError, one_line
 from daguerre.runtime_variables import runtime_fingerprint
 
 logger = logging.getLogger(__name__)
@@ -161,16 +161,13 @@ class ModelManager:
 
     def describe(self, model_id: str, error: Exception) -> str:
         """One line about why a load failed, for the operator."""
-        text = " ".join(str(error).split())
         if is_out_of_memory(error):
-            return (
-                f"not enough memory: {self.memory_text(model_id)} ({type(error).__name__}: {text})"
-            )
+            return f"not enough memory: {self.memory_text(model_id)} ({one_line(error)})"
         if isinstance(error, DaguerreError):
-            return text
+            return " ".join(error.message.split())
         # A runtime may fail because it must not use what it needs.
         variables = f" (variables: {' '.join(words)})" if (words := runtime_fingerprint()) else ""
-        return f"{type(error).__name__}: {text}{variables}"
+        return f"{one_line(error)}{variables}"
 
     def memory_text(self, model_id: str) -> str:
         """Compares the model's size with the free memory of its device."""

@@ -72,12 +72,11 @@ def condition(hidden: NDArray[np.float32], counts: tuple[int, ...]) -> NDArray[n
     Slot 0 is the mean of all word tokens. Slots 1 to 24 are the tokens in order, or the means of 24
     equal runs if there are more; slots without a token are zero. W may be 0.
     """
-    if not counts:
-        return np.zeros((1 + NUM_SLOTS, TEXT_WIDTH), np.float32)
-    words = (
-        np.concatenate([hidden[w, 1 : 1 + n] for w, n in enumerate(counts)]) * _SCALE
-    )  # (n, 384)
     out = np.zeros((1 + NUM_SLOTS, TEXT_WIDTH), np.float32)
+    if not counts:
+        return out
+    words = np.concatenate([hidden[w, 1 : 1 + n] for w, n in enumerate(counts)])  # (n, 384)
+    words *= _SCALE
     out[0] = words.mean(axis=0)
     if len(words) <= NUM_SLOTS:
         out[1 : 1 + len(words)] = words
