@@ -41,7 +41,7 @@ def settings_page() -> str:
     rows = (
         f"| `{s.name}` | {'unset' if s.default in (None, '') else f'`{s.default}`'} |"
         f" {s.metadata['help']} |"
-        f" {s.metadata['validator'].allowed} | `{environment.variable(s.name)}` |"
+        f" {s.metadata['validator'].allowed} | `{environment.variable_name(s.name)}` |"
         for s in fields(Settings)
     )
     return _page(

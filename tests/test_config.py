@@ -45,7 +45,7 @@ def test_default_is_allowed(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_environment_variable(name: str) -> None:
     """Each setting has its own variable, `DAGUERRE_<NAME>`."""
-    assert environment.variable(name) == f"DAGUERRE_{name.upper()}"
+    assert environment.variable_name(name) == f"DAGUERRE_{name.upper()}"
     kinds = {setting.name: str(setting.type) for setting in SETTINGS}
     by_kind = {"int": "7", "float": "2.5", "bool": "yes", "Path | None": "/data", "str": "other"}
     by_name = {
@@ -61,7 +61,7 @@ def test_environment_variable(name: str) -> None:
         "signed_url_secret": "x" * 32,
     }
     value = by_name.get(name, by_kind[kinds[name]])
-    loaded = Settings.load({}, {environment.variable(name): value})
+    loaded = Settings.load({}, {environment.variable_name(name): value})
     changed = [other for other in NAMES if getattr(loaded, other) != getattr(Settings(), other)]
     assert changed == [name]
 
@@ -113,7 +113,7 @@ def test_flag_overrides_the_environment() -> None:
 )
 def test_bad_value(name: str, value: str, rule: str) -> None:
     """The error names the source, the value and the rule, in one line."""
-    variable = environment.variable(name)
+    variable = environment.variable_name(name)
     for source, flags, environ in (
         ("--" + name.replace("_", "-"), {name: value}, {}),
         (variable, {}, {variable: value}),
@@ -167,7 +167,7 @@ def test_path_prefix(values: dict[str, str], prefix: str) -> None:
 
 def test_empty_variable_is_unset() -> None:
     """An empty variable is unset; an empty flag is a value."""
-    environ = {environment.variable(name): "" for name in NAMES}
+    environ = {environment.variable_name(name): "" for name in NAMES}
     assert Settings.load({}, environ) == Settings()
     for name, rule in (("port", "an integer"), ("home", "a path"), ("host", "a host name")):
         with pytest.raises(SettingsError, match=f"--{name} is ''; it must be {rule}"):
@@ -222,7 +222,7 @@ def test_variables_of_kubernetes_are_ignored(service: str) -> None:
 )
 def test_white_space_and_capitals(name: str, value: str, expected: object) -> None:
     """White space at both ends of a variable, also of an env file with CRLF, does not count."""
-    environ = {environment.variable(name): value}
+    environ = {environment.variable_name(name): value}
     assert getattr(Settings.load({}, environ), name) == expected
 
 
@@ -279,7 +279,7 @@ def test_secret_in_a_file(tmp_path: Path, name: str) -> None:
     """A flag or a variable can name a file with a secret; a flag overrides all variables."""
     file, secret = tmp_path / "secret", "s" * 40
     file.write_text(f" {secret}\r\n")
-    variable, path = environment.variable(name), str(file)
+    variable, path = environment.variable_name(name), str(file)
     for flags, environ in (
         ({f"{name}_file": path}, {}),
         ({}, {f"{variable}_FILE": path}),
@@ -293,7 +293,7 @@ def test_secret_in_a_file(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", sorted(secret_names()))
 def test_secret_given_twice(name: str) -> None:
     """A secret and its file at once are an error that names both and shows neither."""
-    variable, flag = environment.variable(name), "--" + name.replace("_", "-")
+    variable, flag = environment.variable_name(name), "--" + name.replace("_", "-")
     for source, flags, environ in (
         (flag, {name: "s" * 40, f"{name}_file": "/file"}, {}),
         (variable, {}, {variable: "s" * 40, f"{variable}_FILE": "/file"}),

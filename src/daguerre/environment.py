@@ -18,8 +18,8 @@ _SERVICE_VARIABLE = re.compile(
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://[^/\s]+:\d+")
 
 
-def variable(name: str) -> str:
-    """The variable of a setting."""
+def variable_name(name: str) -> str:
+    """The name of the variable of a setting."""
     return _PREFIX + name.upper()
 
 
@@ -29,11 +29,11 @@ def variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return {
         name: value.strip()
         for name, value in (os.environ if environ is None else environ).items()
-        if name.startswith(_PREFIX) and value.strip() and not is_of_service(name, value)
+        if name.startswith(_PREFIX) and value.strip() and not is_service_variable(name, value)
     }
 
 
-def is_of_service(name: str, value: str) -> bool:
+def is_service_variable(name: str, value: str) -> bool:
     """Whether Kubernetes sets this variable for a Service (or Docker for a link)."""
     is_address = name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(value)
     return bool(is_address or _SERVICE_VARIABLE.fullmatch(name))

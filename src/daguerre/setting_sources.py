@@ -53,7 +53,7 @@ def _find(
     """The source and the text; None if neither the flag nor the variable is given."""
     names = (name, file_of(name)) if is_secret else (name,)
     from_flags = [(flag(each), flags.get(each)) for each in names]
-    from_variables = [(key, variables.get(key)) for key in map(environment.variable, names)]
+    from_variables = [(key, variables.get(key)) for key in map(environment.variable_name, names)]
     for sources in (from_flags, from_variables):
         match [(source, value) for source, value in sources if value is not None]:
             case [(source, value)]:

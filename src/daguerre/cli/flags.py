@@ -52,7 +52,7 @@ def _warn_if_visible(name: str, value: str | None) -> None:
     if value and ("://" not in value or _URL_WITH_PASSWORD.match(value)):
         click.echo(
             f"daguerre: warning: other users can see {flag(name)} in the list of processes; set"
-            f" {environment.variable(name)} or {flag(file_of(name))} instead",
+            f" {environment.variable_name(name)} or {flag(file_of(name))} instead",
             err=True,
         )
 
@@ -70,7 +70,7 @@ def _option(setting: Field[Any]) -> Callable[[Command], Command]:
 
 
 def _file_option(name: str) -> Callable[[Command], Command]:
-    variable = environment.variable(file_of(name))
+    variable = environment.variable_name(file_of(name))
     return click.option(
         flag(file_of(name)),
         file_of(name),
@@ -81,5 +81,9 @@ def _file_option(name: str) -> Callable[[Command], Command]:
 
 def _help(setting: Field[Any]) -> str:
     default = "" if setting.default in (None, "") else f"default: {setting.default}"
-    notes = (default, setting.metadata["validator"].allowed, environment.variable(setting.name))
+    notes = (
+        default,
+        setting.metadata["validator"].allowed,
+        environment.variable_name(setting.name),
+    )
     return f"{setting.metadata['help']}  [{'; '.join(filter(None, notes))}]"

@@ -62,4 +62,6 @@ def _source(name: str) -> str:
     if any(context.get_parameter_source(each) is ParameterSource.COMMANDLINE for each in names):
         return "flag"
     variables = environment.variables()
-    return "variable" if any(environment.variable(n) in variables for n in names) else "default"
+    return (
+        "variable" if any(environment.variable_name(n) in variables for n in names) else "default"
+    )

@@ -64,16 +64,16 @@ def _serve(settings: Settings, engine: Engine, default_model: str) -> None:
         on_ready = functools.partial(_announce, store, one_time_login, exit_stack)
         server = Server(settings, engine, store, on_ready, one_time_login)
         with closing(server.socket):
-            _warn_of_service()
+            _warn_about_service()
             # Not earlier: a start that fails must not leave an address for `daguerre config`.
             provisioning.create_default(server.settings, store, default_model)
             server.serve_forever()
 
 
-def _warn_of_service() -> None:
+def _warn_about_service() -> None:
     """Logs that DAGUERRE_PORT is the address of a Service of Kubernetes, not a setting."""
-    variable = environment.variable("port")
-    if environment.is_of_service(variable, value := os.environ.get(variable, "")):
+    variable = environment.variable_name("port")
+    if environment.is_service_variable(variable, value := os.environ.get(variable, "")):
         logger.warning(
             "ignored %s=%s, which Kubernetes sets for a Service named daguerre; set"
             " enableServiceLinks: false in the pod, or rename the Service",
