@@ -86,6 +86,7 @@ def build_servable_models(
             catalog.only(name).check_loadable()
             model = build(name, config)
         except Exception as error:  # a checkpoint may be damaged in any way
+            logging.getLogger(__name__).debug("cannot build model %s", name, exc_info=True)
             return UnavailableModel(info, error)
         if expected and model.info != info:
             text = f"model {name!r} has changed since the server started; restart the server"

@@ -12,7 +12,10 @@ from daguerre.params import ImageParams, ModelInfo
 
 @dataclass(frozen=True, slots=True)
 class UnavailableModel:
-    """Implements `daguerre.engine.pipeline.Model`; loading it raises `error`."""
+    """Implements `daguerre.engine.pipeline.Model`; loading it raises `error`.
+
+    Each try to load it raises the same exception, whose traceback would grow with each.
+    """
 
     info: ModelInfo
     error: Exception
@@ -20,10 +23,10 @@ class UnavailableModel:
     num_bytes: int = 0
 
     def load(self) -> Mapping[str, Network]:
-        raise self.error
+        raise self.error.with_traceback(None)
 
     def pipeline(self, params: ImageParams) -> Pipeline:
-        raise self.error
+        raise self.error.with_traceback(None)
 
     def batch_class(self, params: ImageParams) -> Hashable:
-        raise self.error
+        raise self.error.with_traceback(None)
