@@ -214,3 +214,11 @@ def test_index_beside_the_whole_file(folder: Path) -> None:
     put_shards()(folder)
     (folder / "unet" / "model.safetensors").write_bytes(WEIGHTS)
     assert checkpoint.read(folder)
+
+
+def test_index_of_a_variant(folder: Path) -> None:
+    """The files of a variant are not loaded, and a download leaves them out."""
+    index = {"weight_map": {"a": "model.fp16-00001-of-00002.safetensors"}}
+    name = "model.fp16.safetensors.index.json"
+    put(f"unet/{name}", json.dumps(index).encode())(folder)
+    assert checkpoint.read(folder)

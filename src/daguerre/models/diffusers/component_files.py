@@ -60,6 +60,8 @@ def check_files(component: Path) -> None:
         if file.suffix == WEIGHTS:
             tensor_shapes(file)
     for index in (file for file in files if file.name.endswith(_WEIGHTS_INDEX)):
+        if "." in index.name.removesuffix(_WEIGHTS_INDEX):
+            continue  # of a variant, whose files are not loaded
         if index.with_name(index.name.removesuffix(".index.json")).exists():
             continue  # transformers loads the whole file instead
         for name in _shard_names(index):
