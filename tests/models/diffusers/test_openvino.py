@@ -198,8 +198,9 @@ def test_measured_peak_of_a_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
     assert row_numbers(network) == [3]
 
 
-def test_size_that_does_not_fit() -> None:
-    """The error says how much memory is needed and free; sizes that fit are served."""
+def test_size_that_does_not_fit(caplog: pytest.LogCaptureFixture) -> None:
+    """The error says how much memory is needed and free; sizes that fit are served. The log says
+    what the operator can do, because the first size may be the one that does not fit."""
     from daguerre.models.diffusers.executors.compiled_calls import CompiledCalls
 
     free = {"bytes": WEIGHTS_BYTES}
@@ -210,6 +211,7 @@ def test_size_that_does_not_fit() -> None:
     free["bytes"] = -1 << 40
     with pytest.raises(UnavailableError, match=r"linear needs 3\.00 GB .* but .* GB are free"):
         network(rows(2))
+    assert 'set executor = "eager"' in caplog.text
     free["bytes"] = WEIGHTS_BYTES
     network(rows(2))
 

@@ -44,8 +44,9 @@ class CompiledCalls:
         free, num_evicted = self._free_bytes(), 0
         needs = f"{network} needs {expected_bytes / 1e9:.2f} GB of memory for another size"
         if free + sum(entry.num_bytes for entry in self._entries.values()) < min_bytes:
-            text = f"{needs}, but {free / 1e9:.2f} GB are free; use a size of an earlier request"
-            raise UnavailableError(text)
+            text = f"{needs}, but {free / 1e9:.2f} GB are free"
+            logger.error('%s; free memory, or set executor = "eager" in the catalog', text)
+            raise UnavailableError(f"{text}; use a size of an earlier request, if there was one")
         while free < expected_bytes and self._entries:
             self.drop(next(iter(self._entries)))
             free, num_evicted = self._free_bytes(), num_evicted + 1
