@@ -16,6 +16,9 @@ from daguerre.runtime_variables import runtime_fingerprint
         *((name, True) for name in ("GLIBC_TUNABLES", "NPY_DISABLE_CPU_FEATURES", "LD_PRELOAD")),
         *((name, False) for name in ("PATH", "ONEDNN_VERBOSE", "TORCHINDUCTOR_CACHE_DIR")),
         *((name, False) for name in ("NVIDIA_VISIBLE_DEVICES", "DAGUERRE_PORT")),
+        # Kubernetes sets these for the Services triton and torch-serve in the same namespace.
+        *((name, False) for name in ("TRITON_SERVICE_HOST", "TORCH_SERVE_SERVICE_PORT_HTTP")),
+        *((name, False) for name in ("TRITON_PORT", "TRITON_PORT_8000_TCP_ADDR")),
     ],
 )
 def test_names(name: str, is_part: bool) -> None:

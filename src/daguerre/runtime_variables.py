@@ -6,6 +6,7 @@ For example `ONEDNN_MAX_CPU_ISA` forbids instructions that the processor has.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
@@ -15,8 +16,11 @@ _PREFIXES = (
     *("CUBLAS_", "CUDNN_"),
 )
 _NAMES = {"GLIBC_TUNABLES", "LD_LIBRARY_PATH", "LD_PRELOAD", "NVIDIA_TF32_OVERRIDE"}
-# What is printed and where files are: no kernel depends on it.
-_HARMLESS = ("_VERBOSE", "_LOGS", "_DIR", "_HOME")
+# What is printed, where files are, and where Kubernetes runs a Service, such as one named triton:
+# no kernel depends on it.
+_HARMLESS = re.compile(
+    r".+_(VERBOSE|LOGS|DIR|HOME|SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_.+)?)?)"
+)
 # Libraries change the variables of the process while they are imported.
 _AT_START = dict(os.environ)
 
@@ -28,7 +32,7 @@ def runtime_variables(environ: Mapping[str, str] = _AT_START) -> dict[str, str]:
         for name in sorted(environ)
         if environ[name]
         and (name in _NAMES or name.startswith(_PREFIXES))
-        and not name.endswith(_HARMLESS)
+        and not _HARMLESS.fullmatch(name)
     }
 
 
