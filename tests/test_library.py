@@ -177,6 +177,14 @@ def test_params_are_those_of_the_engine(model: daguerre.Model, engine: FakeEngin
     assert engine.params[0].num_previews == fox.num_previews == 2
 
 
+def test_extra_sizes(model: daguerre.Model, engine: FakeEngine) -> None:
+    """A loaded model accepts its own sizes."""
+    engine.model_infos = (replace(engine.model_infos[0], extra_sizes=("512x512",)),)
+    assert model.generate("a fox", size="512x512").pixels.shape == (512, 512, 3)
+    with pytest.raises(InvalidRequestError, match='"auto", "512x512"'):
+        model.generate("a fox", size="512x500")
+
+
 def test_params_are_resolved(model: daguerre.Model, engine: FakeEngine) -> None:
     """`ImageParams` draws the seed once, and takes no further fields."""
     params = daguerre.ImageParams("a fox", aspect_ratio="16:9")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from daguerre import factory, params
 from daguerre.config import Settings
+from daguerre.engine.interface import find_model
 from daguerre.errors import InternalError, InvalidRequestError, SettingsError, UnavailableError
 from daguerre.imagefile.encoding import FORMATS, SUFFIXES, encode, format_of
 from daguerre.models.catalog import DEFAULT_MODEL, Catalog, checkpoint_catalog
@@ -43,16 +44,24 @@ def ImageParams(prompt: str, *, previews: int = 0, **fields: object) -> params.I
 
     Takes the fields of `POST /v1/images/generations`, for example `negative_prompt`, `size`,
     `aspect_ratio`, `seed` and `output_format`, but no `model`: the `Model` sets it. `previews` is
-    the number of previews, 0 to 3. Without a seed, a random one is drawn. Raises
-    `InvalidRequestError` with the message of the HTTP API.
+    the number of previews, 0 to 3. Without a seed, a random one is drawn. Extra sizes of a model
+    are accepted by `Model.generate` alone. Raises `InvalidRequestError` with the message of the
+    HTTP API.
     """
+    return _params(prompt, previews, fields)
+
+
+def _params(
+    prompt: str, previews: int, fields: dict[str, object], extra_sizes: tuple[str, ...] = ()
+) -> params.ImageParams:
     if "model" in fields:
         message = f"model is {fields['model']!r}; omit it and choose the model with Model.load"
         raise InvalidRequestError(message, param="model")
     if not _PREVIEWS.accepts(previews):
         message = f"previews is {previews!r}; it must be {_PREVIEWS.rule}"
         raise InvalidRequestError(message, param="previews")
-    request = parse_request({"model": DEFAULT_MODEL, "prompt": prompt, **fields})
+    body = {"model": DEFAULT_MODEL, "prompt": prompt, **fields}
+    request = parse_request(body, {DEFAULT_MODEL: extra_sizes})
     return replace(request.to_image_params(), num_previews=previews)
 
 
@@ -177,7 +186,8 @@ class Model:
         generation.
         """
         if isinstance(prompt, str):
-            prompt = ImageParams(prompt, **fields)
+            info = find_model(self.id, self._engine.models())
+            prompt = _params(prompt, fields.pop("previews", 0), fields, info.extra_sizes)
         elif fields:
             raise InvalidRequestError(
                 f"{', '.join(fields)} given together with ImageParams; pass them to ImageParams"

@@ -39,10 +39,11 @@ DEFAULT_COMPRESSION_QUALITY = 90
 class ImageParams:
     """Parameters of one image, validated and with every default resolved.
 
-    `width` and `height` are one of `SIZES`, in pixels. `seed` is 1 to `MAX_SEED`; a random seed is
-    already drawn. `output_format` is a key of `daguerre.imagefile.encoding.FORMATS`.
-    `compression_quality` is 0 to 100 and applies to lossy formats only. `num_previews` is 0 to
-    `MAX_PREVIEWS`; it does not affect the image, so equality ignores it.
+    `width` and `height` are one of `SIZES` or of the model's extra sizes, in pixels. `seed` is 1 to
+    `MAX_SEED`; a random seed is already drawn. `output_format` is a key of
+    `daguerre.imagefile.encoding.FORMATS`. `compression_quality` is 0 to 100 and applies to lossy
+    formats only. `num_previews` is 0 to `MAX_PREVIEWS`; it does not affect the image, so equality
+    ignores it.
     """
 
     model: str
@@ -96,6 +97,7 @@ class ModelInfo:
 
     `id` is what clients send as `model`; `name` is the checkpoint behind it and may differ.
     `max_prompt_tokens` counts what the pipeline adds, too; None if only characters are limited.
+    `extra_sizes`, such as "512x512", are accepted besides `SIZES`.
     """
 
     id: str
@@ -105,6 +107,7 @@ class ModelInfo:
     name: str = ""
     batching: BatchingMode = "exact"
     max_prompt_tokens: int | None = None
+    extra_sizes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -107,6 +107,15 @@ def test_generate_refuses(
     assert engine.num_starts == 0 and not Path("x.png").exists()
 
 
+def test_extra_size_of_a_model(run: Callable[..., str], engine: FakeEngine, tmp_path: Path) -> None:
+    """`--size` accepts the sizes that the catalog gives the model."""
+    table = 'source = "diffusers"\npath = "sd"\nextra_sizes = ["512x512"]\n'
+    catalog = tmp_path / "sizes.toml"
+    catalog.write_text(f'[models."{MODEL}"]\n{table}')
+    run("generate", "a fox", "-o", "x.png", "--catalog", str(catalog), "--size", "512x512")
+    assert [(params.width, params.height) for params in engine.params] == [(512, 512)]
+
+
 def test_options_follow_the_request_schema(run: Callable[..., str]) -> None:
     """The help lists every field that determines the image, with its constraint and default."""
     help = " ".join(run("generate", "--help").split())

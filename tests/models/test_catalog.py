@@ -106,7 +106,8 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
         settings,
         '[models.sd]\nsource = "diffusers"\npath = "sd"\ndtype = "bfloat16"\ndevice = "cuda:1"\n'
         'steps = 12\nguidance = 4\nmax_batch_size = 4\nname = "Our SD"\n'
-        'load = "on_demand"\nexecutor = "eager"\nbatching = "throughput"\n',
+        'load = "on_demand"\nexecutor = "eager"\nbatching = "throughput"\n'
+        'extra_sizes = ["512x512", "768x512"]\n',
     )
     (model,) = served(settings)
     assert (model.steps, model.guidance, model.max_batch_size) == (12, 4, {"unet": 4})
@@ -115,6 +116,8 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
     assert (model._loaded.config.dtype, model._loaded.device) == ("bfloat16", "cuda:1")
     assert (model.device, model.preload) == ("cuda:1", False)
     assert not model._loaded.config.tf32
+    assert model.info.extra_sizes == ("512x512", "768x512")
+    assert factory.read_catalog(settings).extra_sizes == {"sd": ("512x512", "768x512")}
 
 
 def test_single_file_with_a_base(settings: Settings) -> None:
@@ -317,6 +320,20 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         (
             'quantization = "float8-dynamic"\ndevice = "cuda:1"\ndtype = "float32"',
             "dtype is 'float32'; with quantization 'float8-dynamic' it must be 'bfloat16'",
+        ),
+        *(
+            (f'[models.x]\nsource = "diffusers"\nextra_sizes = {sizes}', "of 64 from 256 to 2048,")
+            for sizes in (
+                '"512x512"',
+                "[]",
+                "[512]",
+                '["512"]',
+                '["512x520"]',
+                '["192x512"]',
+                '["512x2112"]',
+                '["1024x1024"]',
+                '["512x512", "512x512"]',
+            )
         ),
         ('[models.x]\nsource = "diffusers"\nload = "never"', "must be one of startup, on_demand"),
         (

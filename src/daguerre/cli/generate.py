@@ -22,6 +22,7 @@ from daguerre.errors import DaguerreError, InternalError, InvalidRequestError, S
 
 if TYPE_CHECKING:
     from daguerre.library import Image, Model
+    from daguerre.models.catalog import Catalog
     from daguerre.params import GeneratedImage, ImageParams
 
 # An image and its output file; None if only the contact sheet is written.
@@ -69,12 +70,13 @@ def generate(
         raise SettingsError("give either a PROMPT or a file of prompts with --prompts")
     if output is None and sheet is None:
         raise SettingsError("give a file to write with -o, or a contact sheet with --sheet")
-    body: dict[str, object] = {"model": read_catalog(settings).default_model}
+    catalog = read_catalog(settings)
+    body: dict[str, object] = {"model": catalog.default_model}
     body |= {name: value for name, value in fields.items() if value is not None}
     if prompts is None:
-        tasks = [_task(body | {"prompt": prompt}, output)]
+        tasks = [_task(body | {"prompt": prompt}, output, catalog)]
     else:
-        tasks = _tasks(body, prompts, output)
+        tasks = _tasks(body, prompts, output, catalog)
     if sheet is None:
         _generate_all(settings, tasks, on_image=lambda image: None)
         return
@@ -92,22 +94,24 @@ def _configure_logging(level: str) -> None:
         logging.getLogger("daguerre").addHandler(logging.NullHandler())
 
 
-def _task(fields: dict[str, object], output: str | None) -> Task:
+def _task(fields: dict[str, object], output: str | None, catalog: Catalog) -> Task:
     if output is not None:
         output_file.check(output)
         if output != output_file.STDOUT and "output_format" not in fields:
             fields["output_format"] = _format_of(output, "add --output-format")
-    return _params(fields), output
+    return _params(fields, catalog), output
 
 
-def _tasks(fields: dict[str, object], prompts: str, output: str | None) -> list[Task]:
+def _tasks(
+    fields: dict[str, object], prompts: str, output: str | None, catalog: Catalog
+) -> list[Task]:
     """Validates every prompt and output file before the first image."""
     from daguerre.imagefile.encoding import FORMATS
 
     all_params = []
     for number, line in read_prompts(prompts):
         try:
-            all_params.append(_params(fields | {"prompt": line}))
+            all_params.append(_params(fields | {"prompt": line}, catalog))
         except InvalidRequestError as error:
             raise InvalidRequestError(f"line {number} of {prompts}: {error.message}") from None
     if output is None:
@@ -122,10 +126,10 @@ def _tasks(fields: dict[str, object], prompts: str, output: str | None) -> list[
     return tasks
 
 
-def _params(fields: dict[str, object]) -> ImageParams:
+def _params(fields: dict[str, object], catalog: Catalog) -> ImageParams:
     from daguerre.protocol.parsing import parse_request
 
-    return parse_request(fields).to_image_params()
+    return parse_request(fields, catalog.extra_sizes).to_image_params()
 
 
 def _check_sheet(sheet: str) -> str:

@@ -21,6 +21,7 @@ from daguerre.models.diffusers.component_files import WEIGHTS
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
 from daguerre.models.diffusers.model import DTYPES, LOADS, ServingOptions
+from daguerre.models.extra_sizes import EXTRA_SIZES
 from daguerre.params import BATCHING_MODES
 from daguerre.validation import (
     Table,
@@ -81,6 +82,11 @@ class Catalog:
             for model, config in self.models.items()
             if isinstance(config, CheckpointConfig)
         }
+
+    @property
+    def extra_sizes(self) -> dict[str, tuple[str, ...]]:
+        """Model ID -> the sizes that it accepts besides those of every model."""
+        return {model: config.serving.extra_sizes for model, config in self.checkpoints.items()}
 
     @property
     def pinned_revisions(self) -> dict[str, hub.PinnedRevision]:
@@ -189,6 +195,7 @@ SOURCES: Mapping[str, Mapping[str, Validator]] = {
         "cache": Validator(caches.WORDS, lambda value: isinstance(value, dict)),
         "quantization": enum(*quantization.METHODS),
         "load": enum(*LOADS),
+        "extra_sizes": EXTRA_SIZES,
         "name": _NAME,
     },
 }
@@ -233,6 +240,7 @@ def _parse_checkpoint(
         loading["cache"] = _parse_cache(where, table)
     serving = {key: table[key] for key in ServingOptions.__slots__ if key in table}
     serving.setdefault("name", table.get("repo", ""))
+    serving["extra_sizes"] = tuple(table.get("extra_sizes", ()))
     return CheckpointConfig(PipelineConfig(path, **loading), ServingOptions(**serving), pin)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
@@ -20,11 +21,11 @@ from daguerre.protocol.request import (
     ADVICE,
     AUTO,
     PATTERN_DESCRIPTIONS,
-    RATIO_OF_SIZE,
     REASONS,
     SIZE_OF_RATIO,
     URL_FORMAT,
     ImageGenerationRequest,
+    nearest_ratio,
 )
 from daguerre.validation import MAX_SUGGESTION_CHARS, suggestion
 
@@ -88,8 +89,13 @@ _REQUIRED = {
 }
 
 
-def parse_request(body: Mapping[str, object]) -> ImageGenerationRequest:
-    """Raises `InvalidRequestError` with every fault in its message and the `param` of the first."""
+def parse_request(
+    body: Mapping[str, object], extra_sizes: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> ImageGenerationRequest:
+    """Raises `InvalidRequestError` with every fault in its message and the `param` of the first.
+
+    `extra_sizes` are those of each model, by its ID.
+    """
     ignores_unknown = body.get("allow_ignored_params") is True
     unknown = [] if ignores_unknown else [name for name in body if name not in _SCHEMAS]
     fields = {
@@ -97,11 +103,13 @@ def parse_request(body: Mapping[str, object]) -> ImageGenerationRequest:
         for name, value in body.items()
         if name in _SCHEMAS and (value is not None or name in _REQUIRED)
     }
+    model = body.get("model")
+    sizes = extra_sizes.get(model, ()) if isinstance(model, str) else ()
     try:
-        request, errors = ImageGenerationRequest.model_validate(fields), []
+        request, errors = ImageGenerationRequest.model_validate(fields, context=sizes), []
     except ValidationError as error:
         wrong = dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_url=False))
-        errors = [FieldError(name, _field_message(name, fields)) for name in wrong]
+        errors = [FieldError(name, _field_message(name, fields, sizes)) for name in wrong]
         # Only valid fields, for the checks between fields.
         valid = {name: value for name, value in fields.items() if name not in wrong}
         request = ImageGenerationRequest.model_construct(**valid)  # type: ignore[arg-type]
@@ -128,11 +136,14 @@ def _unknown_field(name: str) -> FieldError:
     return FieldError(name, f"unknown parameter {_quote_name(name)}{hint}")
 
 
-def _field_message(name: str, fields: Mapping[str, object]) -> str:
+def _field_message(name: str, fields: Mapping[str, object], extra_sizes: Sequence[str]) -> str:
     value = f"is {quote_for_message(fields[name])}" if name in fields else "is missing"
     reason = f" ({REASONS[name]})" if name in REASONS else ""
     near = _near_value(name, fields.get(name))
-    return f"{name} {value}; it must be {describe_constraint(_SCHEMAS[name])}{reason}{near}"
+    schema = _SCHEMAS[name]
+    if name == "size":
+        schema = schema | {"enum": [*schema["enum"], *extra_sizes]}
+    return f"{name} {value}; it must be {describe_constraint(schema)}{reason}{near}"
 
 
 def _near_value(name: str, value: object) -> str:
@@ -165,7 +176,8 @@ def _quote_name(name: str) -> str:
 def _check_combinations(
     request: ImageGenerationRequest, fields: Mapping[str, object]
 ) -> Iterator[FieldError]:
-    ratio, ratio_of_size = request.aspect_ratio, RATIO_OF_SIZE.get(request.size or AUTO)
+    ratio, size = request.aspect_ratio, request.size or AUTO
+    ratio_of_size = None if size == AUTO else nearest_ratio(size)
     if ratio and ratio_of_size and ratio != ratio_of_size:
         yield FieldError(
             "size",

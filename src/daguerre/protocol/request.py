@@ -7,10 +7,20 @@ not validate again.
 
 from __future__ import annotations
 
+import math
 import secrets
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetPydanticSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic_core import core_schema
 
 from daguerre.imagefile.encoding import FORMATS
@@ -69,6 +79,29 @@ def _one_of(*values: str) -> GetPydanticSchema:
     return GetPydanticSchema(lambda source, handler: core_schema.literal_schema([*values]))
 
 
+def _or_extra_size(
+    value: object, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+) -> object:
+    """Accepts the extra sizes of the request's model, which are the context, too."""
+    return value if value in (info.context or ()) else validate(value)
+
+
+def pixels_of(size: str) -> tuple[int, int]:
+    """Width and height of a size such as "1344x768"."""
+    width, _, height = size.partition("x")
+    return int(width), int(height)
+
+
+def nearest_ratio(size: str) -> str:
+    """The aspect ratio whose shape is nearest; its own for one of `SIZES`."""
+
+    def distance(ratio: str) -> float:
+        (width, height), (ratio_width, ratio_height) = pixels_of(size), SIZES[ratio]
+        return abs(math.log(width / height * ratio_height / ratio_width))
+
+    return min(SIZES, key=distance)
+
+
 def _integral(value: object) -> object:
     """Converts 123.0 to 123, because JSON has a single number type."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -110,11 +143,14 @@ class ImageGenerationRequest(BaseModel):
         f" {DEFAULT_ASPECT_RATIO}. Must match `size` if both are given.",
         examples=["16:9"],
     )
-    size: Annotated[str | None, _one_of(*RATIO_OF_SIZE, AUTO)] = Field(
-        None,
-        description="Width and height in pixels. Default: the size of `aspect_ratio`, or"
-        f" {SIZE_OF_RATIO[DEFAULT_ASPECT_RATIO]}. `{AUTO}` means not given.",
-        examples=["1344x768"],
+    size: Annotated[str | None, _one_of(*RATIO_OF_SIZE, AUTO), WrapValidator(_or_extra_size)] = (
+        Field(
+            None,
+            description="Width and height in pixels. Default: the size of `aspect_ratio`, or"
+            f" {SIZE_OF_RATIO[DEFAULT_ASPECT_RATIO]}. `{AUTO}` means not given. A model may"
+            " have other sizes, too: `extra_sizes` in `/v1/models`.",
+            examples=["1344x768"],
+        )
     )
     output_format: Annotated[str, _one_of(*FORMATS)] = Field(
         "png", description="Format of the image.", examples=["jpeg"]
@@ -168,8 +204,9 @@ class ImageGenerationRequest(BaseModel):
 
     def to_image_params(self) -> ImageParams:
         """The resolved values; draws a seed if none is given."""
-        ratio = RATIO_OF_SIZE.get(self.size or AUTO) or self.aspect_ratio or DEFAULT_ASPECT_RATIO
-        width, height = SIZES[ratio]
+        size = None if self.size == AUTO else self.size
+        ratio = self.aspect_ratio or DEFAULT_ASPECT_RATIO
+        width, height = pixels_of(size) if size else SIZES[ratio]
         quality = self.output_compression if self.output_format in _LOSSY_FORMATS else None
         return ImageParams(
             model=self.model,

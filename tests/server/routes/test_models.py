@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 from conftest import MODEL, RunningServer, error_of
 
+from daguerre.params import ModelInfo
+
 CARD = {
     "id": MODEL,
     "object": "model",
     "created": 1_700_000_000,
     "owned_by": "daguerre",
     "max_prompt_tokens": None,
+    "extra_sizes": [],
 }
 
 
@@ -54,3 +57,21 @@ def test_available_models(server: RunningServer, headers: dict[str, str]) -> Non
     response = server.client.get("/available-models", headers=headers)
     assert response.status_code == 200
     assert response.json() == [{"model_id": MODEL, "type": ["text-to-image"], "regions": ["local"]}]
+
+
+def test_extra_sizes(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are accepted for their model, listed in its card and in the error for another size."""
+    infos = (
+        ModelInfo(MODEL, "0" * 64, created=1, extra_sizes=("512x512",)),
+        ModelInfo("other", "0" * 64, created=1, extra_sizes=("256x256",)),
+    )
+    monkeypatch.setattr(server.engine, "model_infos", infos)
+    card = server.client.get(f"/v1/models/{MODEL}", headers=bearer(server.key)).json()
+    assert card["extra_sizes"] == ["512x512"]
+    assert server.generate(size="512x512").status_code == 200
+    assert (server.engine.params[-1].width, server.engine.params[-1].height) == (512, 512)
+    error = error_of(server.generate(size="256x256"))
+    assert error["param"] == "size" and error["message"].count("512x512") == 1
+    # The sizes of a model of another key stay unknown.
+    assert "512x512" not in error_of(server.generate(model="other", size="1x1"))["message"]
+    assert "256x256" not in error_of(server.generate(model="other", size="1x1"))["message"]

@@ -52,6 +52,7 @@ class ServingOptions:
     batching: BatchingMode = "exact"
     name: str = ""
     load: str = STARTUP
+    extra_sizes: tuple[str, ...] = ()
 
 
 class DiffusersModel:
@@ -114,6 +115,7 @@ class DiffusersModel:
             name=self._options.name or path.name.removesuffix(WEIGHTS),
             description=description,
             batching=self._options.batching,
+            extra_sizes=self._options.extra_sizes,
             max_prompt_tokens=self._loaded.checkpoint.max_prompt_tokens,
         )
 

@@ -30,6 +30,7 @@ from daguerre.server.idempotency.requests import ImageRequest, ImageRequests
 from daguerre.server.routes.metrics import stages_ms
 from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.server.routes.streaming import ImageStream
+from daguerre.storage.resources import Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class ImageGenerations:
         data = await read_body(
             request, self._config.max_request_body_bytes, self._config.request_read_timeout_s
         )
-        body = parse_request(parse_object(data))
+        body = parse_request(parse_object(data), self._extra_sizes(resource))
         params = context.params = body.to_image_params()
         check_access(resource, params.model)
         info = find_model(params.model, self._engine.models())
@@ -85,6 +86,11 @@ class ImageGenerations:
         with charge:
             work = self._respond(context, opening, base_url)
             return await run_with_deadline(work, context, request.receive)
+
+    def _extra_sizes(self, resource: Resource) -> dict[str, tuple[str, ...]]:
+        """The sizes of the key's model alone, because it has access to no other."""
+        infos = self._engine.models()
+        return {info.id: info.extra_sizes for info in infos if info.id == resource.model}
 
     def _wants_url(self, response_format: str | None) -> bool:
         wanted = response_format or self._config.default_response_format

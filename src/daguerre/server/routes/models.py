@@ -43,4 +43,5 @@ def _card(info: ModelInfo) -> dict[str, object]:
         "created": info.created,
         "owned_by": "daguerre",
         "max_prompt_tokens": info.max_prompt_tokens,
+        "extra_sizes": info.extra_sizes,
     }

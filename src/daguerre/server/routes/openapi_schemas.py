@@ -32,6 +32,7 @@ def schemas() -> dict[str, Any]:
         object={"const": "model"},
         created=_INTEGER,
         owned_by=STRING,
+        extra_sizes=_list(STRING | {"description": "Sizes besides those of every model."}),
         max_prompt_tokens=_nullable(_INTEGER | {"description": _MAX_PROMPT_TOKENS}),
     )
     available = _object(model_id=STRING, type=_list(STRING), regions=_list(STRING))
