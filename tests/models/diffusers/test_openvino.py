@@ -98,13 +98,15 @@ def test_value_dependent_method_is_refused(read: Callable[[Any], int]) -> None:
         (RuntimeError("no such operation"), [1, 1, 2]),
         (RuntimeError("std::bad_alloc"), [1, 2, 3]),
         (OSError("no space left on device"), [1, 2, 3]),
+        (RuntimeError("can't start new thread"), [1, 2, 3]),
+        (RuntimeError("Resource temporarily unavailable"), [1, 2, 3]),
     ],
 )
 def test_failed_conversion_is_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, num_tries: list[int]
 ) -> None:
     """It is not tried again until its entry in the cache is deleted, which the error says; lack of
-    memory or disk space is not remembered."""
+    memory, disk space or threads is not remembered."""
     from daguerre.models.diffusers.executors import openvino
 
     tries: list[Any] = []

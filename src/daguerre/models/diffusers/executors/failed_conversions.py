@@ -1,8 +1,8 @@
 """Conversions that failed, kept in the artifact cache: no later process tries them again.
 
 A conversion can take minutes in the first request of each start, and what decides its result is in
-its key. Lack of memory or disk space is not kept, because it can be temporary, nor is NaN in the
-values of the request that was the example.
+its key. Lack of memory, disk space or threads is not kept, because it can be temporary, nor is NaN
+in the values of the request that was the example.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from daguerre.storage.artifact_cache import Artifact, ArtifactCache
 from daguerre.version import __version__
 
 _FILE = "failure.txt"
+# Messages of Python and C++ at the limit of threads, which raise no `OSError`.
+_THREAD_ERRORS = ("can't start new thread", "resource temporarily unavailable")
 
 
 @contextmanager
@@ -55,9 +57,11 @@ def _write(folder: Path, text: str) -> None:
 
 
 def _may_be_temporary(error: BaseException | None) -> bool:
-    """Whether the error, or one that caused it, is a fault of memory, the disk or the values."""
+    """Whether the error, or one that caused it, is a fault of the system or of the values."""
     while error is not None:
-        if isinstance(error, (OSError, NotFiniteError)) or is_out_of_memory(error):
+        is_of_threads = any(text in str(error).lower() for text in _THREAD_ERRORS)
+        is_of_values = isinstance(error, NotFiniteError)
+        if isinstance(error, OSError) or is_of_threads or is_of_values or is_out_of_memory(error):
             return True
         error = error.__cause__ or error.__context__
     return False
