@@ -80,6 +80,8 @@ def test_no_command_prints_help(run: Callable[..., str]) -> None:
         ("serve --host a..b --port 0", "cannot listen on a..b, port 0"),
         ("config --database-url postgres://u@h:s3cret/x", "the database URL is malformed"),
         ("config --database-url postgresql://[::1/x", "the database URL is malformed"),
+        ("config --database-url sqlite://", "in memory, which threads cannot share"),
+        ("config --database-url sqlite:///:memory:", "must name a file"),
         ("config --database-url sqlite:///x.db?timeout=abc", "rejects a host or a parameter"),
     ],
 )

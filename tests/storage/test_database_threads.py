@@ -27,8 +27,8 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     asyncio.run(main)
 
 
-def opened(url: str = "sqlite://") -> tuple[sa.Engine, DatabaseThreads]:
-    database = open_database(url, Path())
+def opened(url: str = "") -> tuple[sa.Engine, DatabaseThreads]:
+    database = open_database(url, Path()) if url else sa.create_engine("sqlite://")
     return database, DatabaseThreads(database)
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.exc import (
     NoSuchModuleError,
     SQLAlchemyError,
 )
+from sqlalchemy.pool import SingletonThreadPool
 
 from daguerre.errors import SettingsError
 from daguerre.storage import data_dir
@@ -110,6 +111,11 @@ def _create_engine(url: URL) -> Engine:
         ) from None
     except (ArgumentError, TypeError, ValueError) as error:
         raise _bad_parameter(error) from None
+    if isinstance(engine.pool, SingletonThreadPool):
+        raise SettingsError(
+            "the database URL names an SQLite database in memory, which threads cannot share; it"
+            " must name a file, such as sqlite:////folder/file.db"
+        )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)
@@ -144,7 +150,7 @@ def _ping(dialect: Dialect, connection: Any, record: Any, proxy: Any) -> None:
 
 def _prepare(engine: Engine, url: URL) -> None:
     """Migrates the schema, under a lock that excludes other processes from a new file."""
-    has_file = engine.dialect.name == "sqlite" and url.database not in (None, "", ":memory:")
+    has_file = engine.dialect.name == "sqlite"
     file = Path(str(url.database))
     option = "--database-url, or with --home"
     with data_dir.locked(file, option=option) if has_file else nullcontext():
