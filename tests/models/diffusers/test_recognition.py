@@ -251,6 +251,14 @@ def test_unknown_size(tmp_path: Path) -> None:
     assert "add base" in message and "StableDiffusionPipeline" in message
     message = refusal(write(tmp_path / "m.safetensors", {**UNET, LABEL: ()}))
     assert "is SDXL, of a size" in message
+    assert "(label_emb.0.0.weight is of shape (), not of shape (1280, 2816))" in message
+    large = next(layout for layout in LAYOUTS if layout.pipeline == "StableDiffusion3Pipeline")
+    shapes = complete(large, 2)
+    del shapes[f"{DENOISER_PREFIX}joint_blocks.37.x_block.mlp.fc1.weight"]
+    message = refusal(write(tmp_path / "m.safetensors", shapes))
+    assert (
+        "(joint_blocks.37.x_block.mlp.fc1.weight is missing, not of shape (9728, 2432))" in message
+    )
 
 
 def test_published_size_with_a_base(tmp_path: Path) -> None:

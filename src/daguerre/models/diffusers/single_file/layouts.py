@@ -31,9 +31,18 @@ class Variant:
     shapes: Shapes
     without: tuple[str, ...] = ()
 
-    def fits(self, denoiser: Shapes) -> bool:
-        has_shapes = all(denoiser.get(name) == shape for name, shape in self.shapes.items())
-        return has_shapes and not any(name in denoiser for name in self.without)
+    def differences(self, denoiser: Shapes) -> list[str]:
+        """What keeps a denoiser from being of this size."""
+        found = {name: denoiser.get(name) for name in (*self.shapes, *self.without)}
+        return [
+            f"{name} is {_words(shape)}, not {_words(self.shapes.get(name))}"
+            for name, shape in found.items()
+            if shape != self.shapes.get(name)
+        ]
+
+
+def _words(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else f"of shape {shape}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,13 @@ class Layout:
     other_inputs: Mapping[int, str] = field(default_factory=dict)
 
     def variant(self, denoiser: Shapes) -> Variant | None:
-        return next((variant for variant in self.variants if variant.fits(denoiser)), None)
+        fitting = (one for one in self.variants if not one.differences(denoiser))
+        return next(fitting, None)
+
+    def difference(self, denoiser: Shapes) -> str:
+        """The first difference to the most similar size; empty if no size is known."""
+        found = [one.differences(denoiser) for one in self.variants]
+        return min(found, key=len)[0] if found else ""
 
     def component_prefixes(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The components in a file with tensors of these names."""

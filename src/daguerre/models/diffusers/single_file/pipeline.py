@@ -57,7 +57,7 @@ def _load_from_file(checkpoint: Checkpoint, dtype: torch.dtype) -> dict[str, Any
     except Exception as error:  # a type of numbers that the library lacks
         raise SettingsError(f"{single.path} cannot be read: {one_line(error)}") from None
     loaded = {}
-    for name in single.prefixes.keys() & checkpoint.components.keys():
+    for name in filter(checkpoint.components.__contains__, single.prefixes):
         library, class_name = checkpoint.components[name]
         module_class = getattr(importlib.import_module(library), class_name)
         load = _load_network if library == "diffusers" else _load_text_encoder

@@ -79,10 +79,11 @@ class _Reader:
             return CONFIGURATIONS / variant.configuration
         if self._base:
             return self._base
+        reason = f" ({self._found.difference})" if self._found.difference else ""
         raise SettingsError(
             f"{self._file} is {layout.checkpoints}, of a size that daguerre has no configuration"
-            f" for; add base to the catalog, the directory of a {layout.pipeline} of that size in"
-            " diffusers format"
+            f" for{reason}; add base to the catalog, the directory of a {layout.pipeline} of that"
+            " size in diffusers format"
         )
 
     def _find(self, name: str) -> bool:

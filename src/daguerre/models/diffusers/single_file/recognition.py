@@ -66,6 +66,7 @@ _STABLE_DIFFUSION_2_INPUTS = 1024  # of the text
 class Recognition:
     """A supported file; `prefixes` has its components, `variant` its size if it is a known one.
 
+    Otherwise `difference` says why it is not, by a tensor.
     `defaults` are fields of the family that the kind of the checkpoint changes, `sampler` options
     of the sampler's configuration.
     """
@@ -73,6 +74,7 @@ class Recognition:
     path: Path
     layout: Layout
     variant: Variant | None
+    difference: str
     prefixes: Mapping[str, tuple[str, ...]]
     defaults: Mapping[str, Any]
     sampler: Mapping[str, Any]
@@ -88,10 +90,12 @@ def recognize(file: Path) -> Recognition:
     has_prefix = any(name.startswith(DENOISER_PREFIX) for name in header.shapes)
     prefixes = layout.component_prefixes(header.shapes)
     defaults, sampler = _kind(file, layout, header)
+    variant = layout.variant(denoiser)
     return Recognition(
         file,
         layout,
-        layout.variant(denoiser),
+        variant,
+        "" if variant else layout.difference(denoiser),
         {layout.denoiser: (DENOISER_PREFIX if has_prefix else "",), **prefixes},
         defaults,
         sampler,
