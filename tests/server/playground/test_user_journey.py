@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -400,3 +401,34 @@ def test_page_without_storage(page: Page, make: Callable[..., None]) -> None:
     expect(page.locator("#sheet-note")).to_contain_text("stores nothing")
     make("a fox", 3)
     assert pictures(page) == 1 and re.search("seed 3", page.locator("#caption-facts").inner_text())
+
+
+def test_extra_sizes(
+    context: BrowserContext, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model's own sizes are offered after sign-in, kept over a reload, and sent as `size`."""
+    infos = server.engine.model_infos
+    own = (replace(infos[0], extra_sizes=("512x512", "768x512")),)
+    monkeypatch.setattr(server.engine, "model_infos", own)
+    page = context.new_page()
+    problems = watched(page, server)
+    page.goto(server.settings.public_base_url())
+    page.evaluate("key => localStorage.setItem('daguerre.key', key)", server.key)
+    page.reload()
+    page.get_by_role("radio", name="768 × 512").check()
+    expect(page.locator("#size")).to_have_text("768 × 512")
+    page.reload()
+    expect(page.get_by_role("radio", name="768 × 512")).to_be_checked()
+    page.get_by_role("button", name="Make the picture").click()
+    expect(page.locator(KEPT)).to_have_count(1)
+    expect(page.locator("#caption-facts")).to_contain_text("768 × 512")
+    params = server.engine.params[-1]
+    assert (params.width, params.height) == (768, 512)
+    # A model without it: the default is chosen, and the stored picture is still shown.
+    monkeypatch.setattr(server.engine, "model_infos", infos)
+    page.reload()
+    expect(page.locator("#service")).to_have_text(MODEL)
+    expect(page.get_by_role("radio", name="768 × 512")).to_have_count(0)
+    expect(page.locator("#size")).to_have_text("1024 × 1024")
+    expect(page.locator("#caption-facts")).to_contain_text("768 × 512")
+    assert problems == []

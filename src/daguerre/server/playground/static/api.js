@@ -34,12 +34,12 @@ async function errorOf(answer) {
 // Throws a TypeError if the key has characters that a header cannot hold.
 const authorized = (key) => new Headers({ Authorization: `Bearer ${key}` });
 
-// The id of the model that the key belongs to.
+// The card of the model that the key belongs to.
 export async function modelOf(key) {
   const answer = await call("/v1/models", { headers: authorized(key) });
   const { data } = await answer.json();
   if (!data.length) throw new ApiError({ status: 404, message: "This server does not serve the model of this key." });
-  return data[0].id;
+  return data[0];
 }
 
 // Exchanges the token of a one-time link for its key.

@@ -49,7 +49,8 @@ async function signIn() {
 async function refresh() {
   try {
     const model = await key.check();
-    find("service").textContent = model || "Not signed in";
+    find("service").textContent = model?.id ?? "Not signed in";
+    form.offer(model?.extra_sizes ?? []);
   } catch (error) {
     find("service").textContent = "";
     if (error.status === 401) key.ask(messageOf(error));
@@ -93,7 +94,7 @@ async function draw() {
   if (!key.modelId()) await refresh();
   if (!key.modelId()) return;
   const fields = { model: key.modelId(), ...form.values() };
-  begin(fields.aspect_ratio);
+  begin(form.shapeOf(fields));
   try {
     const { file, seed, seconds } = await make(key.key(), fields, running.signal, say);
     await store(file, { ...fields, seed }, seconds);

@@ -1,6 +1,6 @@
 // The contact sheet: thumbnails in rows, one of them selected; arrow keys move the selection.
 
-import { sizeOf } from "./form.js";
+import { shapeOf, sizeOf } from "./form.js";
 
 export const DRAFT = "draft";  // id of the picture in progress
 
@@ -45,7 +45,7 @@ export function setUp(onRemove) {
 const button = (id) => list.querySelector(`button[data-id="${id}"]`);
 
 function item(picture, onSelect) {
-  const [entry, choice] = thumbnail(picture.fields.aspect_ratio, picture.id, onSelect);
+  const [entry, choice] = thumbnail(shapeOf(picture.fields), picture.id, onSelect);
   const image = document.createElement("img");
   addresses.push(URL.createObjectURL(picture.small));
   Object.assign(image, { src: addresses.at(-1), alt: `${picture.fields.prompt}, seed ${picture.fields.seed}` });

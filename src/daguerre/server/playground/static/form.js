@@ -13,7 +13,11 @@ const form = document.getElementById("form");
 const seed = document.getElementById("seed");
 const lock = document.getElementById("lock");
 
-export const sizeOf = (shape) => sizes[shape];
+let wanted = DEFAULT_SHAPE;  // the chosen shape, also while the model that has it is unknown
+
+// A shape is an aspect ratio, or an extra size of the model such as "512x512".
+export const shapeOf = (fields) => fields.size ?? fields.aspect_ratio;
+export const sizeOf = (shape) => sizes[shape] ?? shape.split("x").map(Number);
 
 export function setUp(say) {
   document.getElementById("shapes").append(...Object.keys(sizes).map(shapeChoice));
@@ -24,6 +28,7 @@ export function setUp(say) {
   form.addEventListener("change", showSize);
   form.addEventListener("input", (event) => {
     clearError(event.target.name);
+    if (event.target.name === "aspect_ratio") wanted = shape();
     if (event.target === seed) setLock(true);
     save();
   });
@@ -35,6 +40,25 @@ export function setUp(say) {
   lock.addEventListener("click", () => setLock(!isLocked()));
 }
 
+// Offers the extra sizes of the model, in place of those of another one.
+export function offer(extraSizes) {
+  for (const label of document.querySelectorAll("#shapes .extra")) label.remove();
+  const choices = extraSizes.map(shapeChoice);
+  for (const label of choices) label.classList.add("extra");
+  document.getElementById("shapes").append(...choices);
+  choose(wanted);
+  showSize();
+}
+
+const shape = () => form.elements.aspect_ratio.value;
+
+// Checks a shape; the default if the model does not have it.
+function choose(name) {
+  wanted = name;
+  form.elements.aspect_ratio.value = DEFAULT_SHAPE;
+  form.elements.aspect_ratio.value = name;
+}
+
 // The request fields. A seed that is not a number is sent as typed: the server explains the error.
 export function values() {
   const data = new FormData(form);
@@ -43,7 +67,7 @@ export function values() {
   return {
     prompt: data.get("prompt"),
     ...(negative && { negative_prompt: negative }),
-    aspect_ratio: data.get("aspect_ratio"),
+    ...(sizes[shape()] ? { aspect_ratio: shape() } : { size: shape() }),
     output_format: data.get("output_format"),
     seed: /^\d+$/.test(text) ? Number(text) : text,
   };
@@ -52,7 +76,7 @@ export function values() {
 export function fill(fields) {
   form.elements.prompt.value = fields.prompt;
   form.elements.negative_prompt.value = fields.negative_prompt ?? "";
-  form.elements.aspect_ratio.value = fields.aspect_ratio;
+  choose(shapeOf(fields));
   form.elements.output_format.value = fields.output_format;
   seed.value = fields.seed;
   clearErrors();
@@ -108,12 +132,12 @@ function showAt(place, message) {
 }
 
 function shapeChoice(name) {
-  const [width, height] = sizes[name];
+  const [width, height] = sizeOf(name);
   const icon = Object.assign(document.createElement("span"), { className: "shape" });
   const scale = ICON_PX / Math.sqrt(width * height);
   icon.style.width = `${width * scale}px`;
   icon.style.height = `${height * scale}px`;
-  const text = Object.assign(document.createElement("span"), { className: "name", textContent: name });
+  const text = Object.assign(document.createElement("span"), { className: "name", textContent: name.replace("x", " × ") });
   return radio("aspect_ratio", name, name === DEFAULT_SHAPE, icon, text);
 }
 
@@ -129,19 +153,19 @@ function radio(name, value, defaultChecked, ...content) {
 }
 
 function showSize() {
-  const [width, height] = sizes[form.elements.aspect_ratio.value];
+  const [width, height] = sizeOf(shape());
   document.getElementById("size").textContent = `${width} × ${height}`;
 }
 
 function save() {
-  localStorage.setItem(STORAGE_KEY, JSON.stringify({ ...values(), isLocked: isLocked() }));
+  localStorage.setItem(STORAGE_KEY, JSON.stringify({ ...values(), shape: wanted, isLocked: isLocked() }));
 }
 
 function restore() {
   try {
-    const { isLocked, ...fields } = JSON.parse(localStorage.getItem(STORAGE_KEY));
-    if (!sizes[fields.aspect_ratio]) return;
-    fill(fields);
+    const { isLocked, shape, ...fields } = JSON.parse(localStorage.getItem(STORAGE_KEY));
+    if (!sizes[shape] && !/^\d+x\d+$/.test(shape)) return;
+    fill({ ...fields, size: shape });
     setLock(isLocked);
   } catch {
     // Nothing is stored, or it cannot be read: the form keeps its defaults.

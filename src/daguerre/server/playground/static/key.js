@@ -7,14 +7,14 @@ const SIGN_IN = "#sign-in=";
 const find = (id) => document.getElementById(id);
 const dialog = find("key-dialog"), input = find("key");
 
-let model = "";
+let model = null;
 
 export const key = () => localStorage.getItem(STORAGE_KEY) ?? "";
-export const modelId = () => model;
+export const modelId = () => model?.id;
 
-// The model of the stored key, or "" without one; updates the button.
+// The model of the stored key, or null without one; updates the button.
 export async function check() {
-  model = key() ? await modelOf(key()) : "";
+  model = key() ? await modelOf(key()) : null;
   find("open-key").textContent = key() ? "Key" : "Sign in";
   return model;
 }

@@ -1,6 +1,6 @@
 // The viewer: one picture, in progress or stored, with its caption, state and actions.
 
-import { sizeOf } from "./form.js";
+import { shapeOf, sizeOf } from "./form.js";
 
 const find = (id) => document.getElementById(id);
 const opening = find("opening"), picture = find("picture"), progress = find("progress");
@@ -59,11 +59,11 @@ export function showStored(stored) {
   find("empty").hidden = stored !== null;
   if (stored === null) return show(null);
   const { file, fields, seconds } = stored;
-  setShape(fields.aspect_ratio);
+  setShape(shapeOf(fields));
   show(file);
   picture.alt = fields.prompt;
   find("caption-words").textContent = fields.prompt;
-  const [width, height] = sizeOf(fields.aspect_ratio);
+  const [width, height] = sizeOf(shapeOf(fields));
   const facts = [`${width} × ${height}`, `seed ${fields.seed}`, fields.output_format.toUpperCase(), `${seconds.toFixed(1)} s`];
   if (fields.negative_prompt) facts.unshift(`not: ${fields.negative_prompt}`);
   find("caption-facts").textContent = facts.join(" · ");
