@@ -397,6 +397,23 @@ def test_unload_and_load(folder_of: Callable[[str], Path]) -> None:
     assert image() == before
 
 
+def test_load_that_fails_late(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pipeline, which holds all weights, does not stay; the next load succeeds."""
+    loaded = LoadedCheckpoint(PipelineConfig(folder_of("flux"), executor="eager"))
+    model = DiffusersModel("one", loaded, ServingOptions())
+
+    def fail(*args: Any) -> Any:
+        raise RuntimeError("CUDA out of memory")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="out of memory"):
+        patch.setattr(LoadedCheckpoint, "_patch_networks", fail)
+        model.load()
+    assert loaded.pipeline is None
+    assert model.load()
+
+
 def test_changed_weights(tmp_path: Path) -> None:
     """A checkpoint whose weights were replaced on disk is not loaded again."""
     from . import tiny

@@ -105,18 +105,19 @@ class LoadedCheckpoint:
         device = _available_device(self.device)
         determinism.enable_determinism(device)
         self._update_digest()
-        self.pipeline = self._load_or_refuse(device)
         self.embeddings = Embeddings()
+        self.pipeline = self._load_or_refuse(device)
         self._fit_previews()
         self._networks = self._patch_networks(device)
         return self._networks
 
     def unload(self) -> None:
-        """Frees the memory. No copy may be in use. Each model ID that shares it calls this."""
+        """Frees the memory, also after a failed `load`. No copy may be in use. Each model ID that
+        shares it calls this."""
+        if self.pipeline is None:
+            return
         import torch
 
-        if not self._networks:
-            return
         self.pipeline, self._networks = None, {}
         del self.embeddings
         gc.collect()  # a proxy and its module form a cycle

@@ -85,8 +85,8 @@ class DiffusersModel:
         """Loads the checkpoint, unless another model ID has. Raises `SettingsError` if it is
         damaged or makes no image."""
         was_loaded = self._loaded.pipeline is not None
-        networks = self._loaded.load()
         try:
+            networks = self._loaded.load()
             self._dry_run(networks)
         except Exception:
             if not was_loaded:
