@@ -113,8 +113,23 @@ def test_longest_count_of_equal_limits() -> None:
         ((80, 77), (3, 77), (80, 77)),
         ((80, 77), (3, 256), (3, 256)),
     ):
-        pipeline = SimpleNamespace(tokenizer=tokenizer(*one), tokenizer_2=tokenizer(*other))
+        pipeline = SimpleNamespace(
+            tokenizer=tokenizer(*one),
+            tokenizer_2=tokenizer(*other),
+            text_encoder=True,
+            text_encoder_2=True,
+        )
         assert family.prompt_tokens(pipeline, "a fox", False) == expected
+
+
+def test_tokenizer_without_its_encoder(tmp_path: Path) -> None:
+    """Its limit does not count: the encoders that are there would truncate the prompt."""
+    from . import tiny
+
+    bench = Bench(tiny.stable_diffusion_3(tmp_path / "sd3", text_encoder_3=None))
+    assert bench.model.info.max_prompt_tokens == 77
+    error = refusal(bench, replace(GOOD, prompt="x " * 76))
+    assert "prompt has 78 tokens" in error.message and "at most 77" in error.message
 
 
 def test_refusal_is_immediate(folder_of: Callable[[str], Path]) -> None:

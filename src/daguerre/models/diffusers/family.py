@@ -37,6 +37,11 @@ class InputLayout:
 PLAIN = InputLayout()
 
 
+def text_encoder_of(tokenizer: str) -> str:
+    """Name of the component that reads a tokenizer's tokens."""
+    return tokenizer.replace("tokenizer", "text_encoder")
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """Facts about one pipeline class, and about the checkpoints that use it.
@@ -44,14 +49,14 @@ class Family:
     `checkpoints` names them for the documentation. `steps` and `guidance` are the defaults of the
     pipeline or of the checkpoints' model card; guidance None means that it cannot be set.
     `prompt_tokenizers` are (name, limit or None for the tokenizer's own); those with the longest
-    limit decide, and a checkpoint may lack some. With `has_prompt_chunks`, a longer prompt is split
-    into chunks of that limit. `call_kwargs` and `load_kwargs` keep the pipeline from doing what the
-    API contract excludes. `caches` are the step caches that the denoiser supports. `guiders` are
-    the pipeline components that take the guidance if its call does not; the first is required.
-    `cfg_off_at` is the largest guidance without classifier-free guidance (CFG). `count_quoted`
-    returns the number and the limit of the tokens in quotation marks, where another encoder reads
-    them. `distilled` holds the fields that differ in the distilled variant, whose index or denoiser
-    has the option `distilled_if`.
+    limit decide, and a checkpoint may lack some, or their text encoders. With `has_prompt_chunks`,
+    a longer prompt is split into chunks of that limit. `call_kwargs` and `load_kwargs` keep the
+    pipeline from doing what the API contract excludes. `caches` are the step caches that the
+    denoiser supports. `guiders` are the pipeline components that take the guidance if its call does
+    not; the first is required. `cfg_off_at` is the largest guidance without classifier-free
+    guidance (CFG). `count_quoted` returns the number and the limit of the tokens in quotation
+    marks, where another encoder reads them. `distilled` holds the fields that differ in the
+    distilled variant, whose index or denoiser has the option `distilled_if`.
     """
 
     pipeline: str
@@ -107,12 +112,14 @@ class Family:
                 setattr(pipeline, name, own)
 
     def max_prompt_tokens(self, missing: Collection[str] = ()) -> int | None:
-        """Limit of a prompt if the checkpoint lacks the tokenizers `missing`; None if there is no
+        """Limit of a prompt if the checkpoint lacks the components `missing`; None if there is no
         other than that of the API, in characters."""
         if self.has_prompt_chunks:
             return None
         return max(
-            limit or CLIP_TOKENS for name, limit in self.prompt_tokenizers if name not in missing
+            limit or CLIP_TOKENS
+            for name, limit in self.prompt_tokenizers
+            if not {name, text_encoder_of(name)} & {*missing}
         )
 
     def max_chunked_tokens(self, limit: int) -> int:
@@ -130,6 +137,7 @@ class Family:
             (tokenizer, limit or int(tokenizer.model_max_length))
             for name, limit in self.prompt_tokenizers
             if (tokenizer := getattr(pipeline, name, None))
+            and getattr(pipeline, text_encoder_of(name), None)
         ]
         longest = max(limit for _, limit in found)
         nums = [

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from daguerre.models.diffusers.call_packing import tree_flatten, tree_unflatten
-from daguerre.models.diffusers.family import NUM_SPECIAL_TOKENS, Family
+from daguerre.models.diffusers.family import NUM_SPECIAL_TOKENS, Family, text_encoder_of
 
 # Stable Diffusion reads the last hidden state, SDXL the one before. The others would fill memory.
 _NUM_HIDDEN_STATES = 2
@@ -35,7 +35,7 @@ def split_prompts(pipeline: Any, family: Family, texts: Iterable[str]) -> None:
     for name, _ in family.prompt_tokenizers:
         if tokenizer := getattr(pipeline, name, None):
             setattr(pipeline, name, _ChunkTokenizer(tokenizer, num_chunks))
-            encoder = name.replace("tokenizer", "text_encoder")
+            encoder = text_encoder_of(name)
             length = tokenizer.model_max_length
             setattr(pipeline, encoder, _ChunkEncoder(getattr(pipeline, encoder), length))
 
