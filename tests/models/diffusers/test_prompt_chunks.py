@@ -11,12 +11,13 @@ import pytest
 
 from daguerre.models.diffusers.families import FAMILIES
 from daguerre.models.diffusers.model import DiffusersModel
-from daguerre.models.diffusers.prompt_chunks import _ChunkTokenizer, _num_chunks
 
 from .conftest import REASON, Bench, Request, stock_images
 
 diffusers = pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
+
+from daguerre.models.diffusers.prompt_chunks import _ChunkTokenizer, _num_chunks  # noqa: E402
 
 FAMILY_NAMES = ("stable-diffusion", "stable-diffusion-xl")
 # The tiny tokenizers have a token for each letter.
