@@ -257,6 +257,19 @@ def test_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.load({"image_store": "~/x"}, {}).image_store == str(tmp_path / "x")
 
 
+@pytest.mark.parametrize(
+    ("sent", "parsed"),
+    [
+        ("127.0.0.1, 10.0.0.0/8", "127.0.0.1/32,10.0.0.0/8"),
+        ("::ffff:10.0.0.0/104,::ffff:10.1.2.3", "10.0.0.0/8,10.1.2.3/32"),
+        ("fd00::/8", "fd00::/8"),
+    ],
+)
+def test_networks_of_proxies(sent: str, parsed: str) -> None:
+    """IPv4 in IPv6 is IPv4, because so are the addresses of clients."""
+    assert Settings.load({"trusted_proxies": sent}, {}).trusted_proxies == parsed
+
+
 def test_settings_are_frozen() -> None:
     """Settings are immutable."""
     with pytest.raises(FrozenInstanceError):
@@ -278,7 +291,7 @@ def test_user_without_a_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_secret_in_a_file(tmp_path: Path, name: str) -> None:
     """A flag or a variable can name a file with a secret; a flag overrides all variables."""
     file, secret = tmp_path / "secret", "s" * 40
-    file.write_text(f" {secret}\r\n")
+    file.write_text(f"\ufeff {secret}\r\n", encoding="utf-8")  # as Windows editors write it
     variable, path = environment.variable_name(name), str(file)
     for flags, environ in (
         ({f"{name}_file": path}, {}),

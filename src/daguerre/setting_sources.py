@@ -66,7 +66,8 @@ def _find(
 
 def _read_secret(source: str, path: str) -> str:
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8").strip()
+        # A byte order mark is not part of the secret.
+        text = Path(path).expanduser().read_text(encoding="utf-8-sig").strip()
     except (OSError, RuntimeError, ValueError) as error:  # `expanduser` raises RuntimeError
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(f"{source} is {_quoted.repr(path)}: cannot read it: {reason}") from None

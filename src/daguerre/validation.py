@@ -172,12 +172,22 @@ path_prefix = Validator(
     lambda value: isinstance(value, str) and bool(re.fullmatch(r"(/[\w.~-]+)*", value, re.ASCII)),
     lambda text: text.rstrip("/"),
 )
+
+
+def _parse_network(text: str) -> str:
+    """A network; IPv4 in IPv6 is IPv4, as for the addresses of clients."""
+    network = ipaddress.ip_network(text.strip())
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped and network.prefixlen >= _MAPPED_PREFIX_BITS:
+        return str(ipaddress.ip_network((mapped, network.prefixlen - _MAPPED_PREFIX_BITS)))
+    return str(network)
+
+
+_MAPPED_PREFIX_BITS = 96  # RFC 4291, 2.5.5.2
 networks = Validator(
     "IP addresses or networks separated by commas, such as 127.0.0.1,10.0.0.0/8",
     lambda value: isinstance(value, str),
-    lambda text: ",".join(
-        str(ipaddress.ip_network(part.strip())) for part in text.split(",") if part.strip()
-    ),
+    lambda text: ",".join(_parse_network(part) for part in text.split(",") if part.strip()),
 )
 origins = Validator(
     "* or origins separated by commas, as browsers send them: a scheme, a host without wildcards"

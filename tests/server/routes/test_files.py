@@ -211,6 +211,7 @@ def test_public_url(tmp_path: Path) -> None:
         ("IMAGES.example.com:80", "http://images.example.com"),
         ("[::1]:9000", "http://[::1]:9000"),
         ("my_service", "http://my_service"),
+        ("my-service:", "http://my-service"),
     ],
 )
 def test_host_of_the_request(server: RunningServer, host: str, base: str) -> None:

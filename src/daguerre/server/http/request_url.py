@@ -57,7 +57,9 @@ class BaseUrl:
         if self.public_url or not host:
             return self.public_url or self.default
         try:
-            return parse_origin(f"{request.scope['scheme']}://{host}") + self.root_path
+            # RFC 3986, 3.2.3 allows an empty port.
+            origin = parse_origin(f"{request.scope['scheme']}://{host.removesuffix(':')}")
+            return origin + self.root_path
         except ValueError:
             raise InvalidRequestError(
                 f"the Host header is {quote_for_message(host)}; it must be a host name or an IP"
