@@ -26,8 +26,8 @@ torch = pytest.importorskip("torch", reason=REASON)
 
 DEFAULT = PipelineConfig(Path()).executor
 # Sana's decoder with random weights divides by almost zero for seed 1, which amplifies rounding.
-# One of each kind of network; `make soak` runs all families.
-ESSENTIAL = ("flux", "lumina-2", "qwen-image", "sana", "stable-diffusion")
+# `make soak` runs all families, which take minutes.
+ESSENTIAL = ("flux", "qwen-image", "stable-diffusion")
 REQUEST = Request("a red fox on the snow", seed=2, steps=1)
 
 
