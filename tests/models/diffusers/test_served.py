@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from conftest import PATH, error_of, wait_until
+from conftest import PATH, wait_until
 from PIL import Image
 
 from daguerre.config import Settings
@@ -148,9 +148,7 @@ def test_mixed_traffic(home: Path, client: Client) -> None:
     assert together[:3] == [stock(home, body) for body in BODIES[:3]]
 
 
-def test_refusal(client: Client) -> None:
-    """A prompt that is too long is a 400 that names the field."""
+def test_long_prompt(client: Client) -> None:
+    """A prompt over the limit of CLIP is served."""
     response = client.post({"model": "tiny", "prompt": "cat " * 200})
-    error = error_of(response)
-    assert (error["code"], error["param"]) == (400, "prompt")
-    assert "77" in error["message"]
+    assert response.status_code == 200, response.text
