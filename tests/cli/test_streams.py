@@ -42,7 +42,7 @@ def run_with(
 
 @pytest.mark.parametrize("redirection", CLOSED)
 def test_closed_streams(redirection: str) -> None:
-    """A closed stream is no error, and no file becomes the standard output in its place."""
+    """Commands run with closed streams, and no file takes the place of the standard output."""
     done = run_with(redirection, "generate", "a fox", "-o", "x.png", "--seed", "5")
     assert done.returncode == 0 and "Traceback" not in done.stderr
     assert Path("x.png").stat().st_size > 100
@@ -77,7 +77,7 @@ def test_unprintable_names() -> None:
 
 
 def test_confirmation_without_stdin(run: Callable[..., str]) -> None:
-    """Nothing is removed if nobody can confirm it."""
+    """Nothing is removed without a confirmation."""
     run("models", "create", MODEL, "--as", "FOX")
     done = run_with("<&-", "models", "destroy", "FOX")
     assert done.returncode == main.EXIT_USAGE and "add --confirm FOX" in done.stderr

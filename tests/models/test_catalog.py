@@ -385,7 +385,7 @@ def test_missing_file(tmp_path: Path) -> None:
         ),
         ({"vae": ["diffusers", "AutoencoderTiny"]}, "it must be 'AutoencoderKL'"),
         ({"unet": [None, None]}, "unet is None; it must be 'UNet2DConditionModel'"),
-        ({"../up": ["diffusers", "AutoencoderKL"]}, "names '../up', but there is no such folder"),
+        ({"../up": ["diffusers", "AutoencoderKL"]}, "names '../up', but the folder does not exist"),
     ],
 )
 def test_unsupported_checkpoint(

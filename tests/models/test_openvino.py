@@ -32,6 +32,6 @@ def test_signals_after_networks_have_gone() -> None:
 
 
 def test_nothing_is_reported(tmp_path: Path) -> None:
-    """An image connects to nobody, forks no process and writes nothing to the home directory."""
+    """An image opens no connection, forks no process and writes nothing to the home directory."""
     program = "import daguerre; daguerre.Model.load().generate('a red apple', seed=5)"
     assert side_effects(program, tmp_path) == []

@@ -1,4 +1,4 @@
-"""A worker's process: its exit is noticed, whoever else holds its connection."""
+"""A worker's process: its exit is noticed, even if a child holds its connection."""
 
 from __future__ import annotations
 

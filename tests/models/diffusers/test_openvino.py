@@ -290,7 +290,7 @@ def test_warm_up_yields_between_parts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("call", ["convert_from_torch(linear, [x])", "ov.convert_model(linear)"])
 def test_conversion_reports_nothing(call: str, tmp_path: Path) -> None:
-    """It connects to nobody, forks no process and writes nothing to the home directory."""
+    """It opens no connection, forks no process and writes nothing to the home directory."""
     program = f"""
 import torch
 from daguerre.models.openvino import convert_from_torch, ov

@@ -77,7 +77,7 @@ def test_missing_tensor(
 
 
 def test_missing_tensor_of_the_safety_checker(tmp_path: Path) -> None:
-    """A component that is no network of the engine is checked, too."""
+    """Components that the engine does not run are checked, too."""
     from . import tiny
 
     folder = tiny.stable_diffusion(tmp_path / "checked", **tiny.safety_checker(threshold=2.0))

@@ -33,7 +33,7 @@ def read_component(index_file: Path, name: str, entry: Any) -> tuple[str, str]:
             f" {' or '.join(_LIBRARIES)}, because code from a checkpoint is never run"
         )
     if not name.isidentifier() or not (index_file.parent / name).is_dir():
-        raise SettingsError(f"{index_file} names {name!r}, but there is no such folder")
+        raise SettingsError(f"{index_file} names {name!r}, but the folder does not exist")
     for file, config in _configs(index_file.parent / name):
         if "auto_map" in config:  # transformers would ask on the terminal
             raise SettingsError(

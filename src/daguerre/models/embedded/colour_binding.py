@@ -57,7 +57,7 @@ def bound_colours(prompt: str) -> Mapping[str, str]:
 
 
 def _mentions(words: Sequence[str]) -> Iterator[_Mention]:
-    """The longest names of objects, from left to right; a colour before an object is no name."""
+    """The longest names of objects, from left to right; colours before objects are excluded."""
     start = 0
     while start < len(words):
         lengths = range(min(_MAX_WORDS, len(words) - start), 0, -1)

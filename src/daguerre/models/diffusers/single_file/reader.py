@@ -114,9 +114,7 @@ class _Reader:
         ]
         dropped = frozenset(name for pair in pairs if pair & {*lacking} for name in pair)
         for name in dropped & self._components.keys():
-            logger.warning(
-                "%s is served without %s, because there is no base with the rest", self._file, name
-            )
+            logger.warning("%s is served without %s, because it has no base", self._file, name)
             del self._components[name], self._folders[name]
         return dropped
 
