@@ -105,7 +105,7 @@ def _model_builder(settings: Settings, worker: int = 0) -> Callable[[str, ModelC
 
     Model IDs with equal `PipelineConfig`s share one `LoadedCheckpoint`.
     """
-    from daguerre.models.catalog import CheckpointConfig
+    from daguerre.models.checkpoint_table import CheckpointConfig
     from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
     from daguerre.models.diffusers.model import DiffusersModel
     from daguerre.models.embedded.model import EmbeddedModel

@@ -16,26 +16,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from daguerre.errors import NotFoundError, SettingsError
-from daguerre.models.diffusers import caches, hub, quantization
+from daguerre.models import checkpoint_table
+from daguerre.models.checkpoint_table import CheckpointConfig
+from daguerre.models.diffusers import hub, quantization
 from daguerre.models.diffusers.component_files import WEIGHTS
-from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
-from daguerre.models.diffusers.model import DTYPES, LOADS, ServingOptions
-from daguerre.models.extra_sizes import EXTRA_SIZES
-from daguerre.params import BATCHING_MODES
-from daguerre.validation import (
-    Table,
-    Validator,
-    boolean,
-    check_keys,
-    check_table,
-    check_with,
-    enum,
-    float_range,
-    int_range,
-    pattern,
-    suggestion,
-)
+from daguerre.models.diffusers.model import ServingOptions
+from daguerre.validation import Validator, check_keys, check_table, enum, suggestion
 
 DEFAULT_MODEL = "stable-image-ultra"
 FILE_NAME = "daguerre.toml"
@@ -45,19 +32,6 @@ _EXTRA = ("torch", "diffusers", "transformers", "accelerate", "greenlet", "safet
 @dataclass(frozen=True, slots=True)
 class EmbeddedConfig:
     """The bundled model."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointConfig:
-    """A checkpoint of diffusers; `pin` is its commit if it comes from a hub."""
-
-    pipeline: PipelineConfig
-    serving: ServingOptions
-    pin: hub.PinnedRevision | None = None
-
-    @property
-    def is_downloaded(self) -> bool:
-        return self.pin is None or self.pipeline.path.is_dir()
 
 
 ModelConfig: TypeAlias = EmbeddedConfig | CheckpointConfig
@@ -159,45 +133,10 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise SettingsError(f"the catalog {file} is nested too deeply; no key is nested") from None
 
 
-_NAME = Validator(
-    "text of printable characters",
-    lambda value: isinstance(value, str) and value.isprintable() and bool(value.strip()),
-)
-
-
-def _is_path(value: object) -> bool:
-    """After `expanduser`, a path with "~" is one of an unknown user."""
-    return _NAME.accepts(value) and not os.path.expanduser(str(value)).startswith("~")
-
-
-_PATH = Validator(
-    "the path of a directory in diffusers format or of a .safetensors file",
-    _is_path,
-)
 # Source -> the keys of its tables.
 SOURCES: Mapping[str, Mapping[str, Validator]] = {
     "embedded": {},
-    "diffusers": {
-        "path": _PATH,
-        "base": Validator("the path of a directory in diffusers format", _is_path),
-        "repo": hub.REPOSITORY,
-        "revision": hub.REVISION,
-        "dtype": enum(*DTYPES),
-        "device": pattern(
-            r"cpu|cuda(:[0-9]{1,3})?", '"cpu", "cuda", or one of several devices such as "cuda:1"'
-        ),
-        "steps": int_range(1, 200),
-        "executor": enum(*EXECUTORS),
-        "tf32": boolean,
-        "batching": enum(*BATCHING_MODES),
-        "guidance": float_range(0, 100),
-        "max_batch_size": int_range(1, 256),
-        "cache": Validator(caches.WORDS, lambda value: isinstance(value, dict)),
-        "quantization": enum(*quantization.METHODS),
-        "load": enum(*LOADS),
-        "extra_sizes": EXTRA_SIZES,
-        "name": _NAME,
-    },
+    "diffusers": checkpoint_table.KEYS,
 }
 _MODEL_ID = Validator(
     "1 to 200 printable characters without spaces",
@@ -218,67 +157,4 @@ def _parse(file: Path, data_dir: Path, model: str, table: object) -> ModelConfig
     check_table(where, table, {"source": sources, **SOURCES[str(source)]})
     if source == "embedded":
         return EmbeddedConfig()
-    return _parse_checkpoint(file.parent, data_dir, where, table)
-
-
-def _parse_checkpoint(
-    catalog_dir: Path, data_dir: Path, where: str, table: Table
-) -> CheckpointConfig:
-    _check_location(where, table)
-    _check_device(where, table)
-    if "quantization" in table:
-        quantization.check(where, table)
-    if "repo" in table:
-        pin = hub.PinnedRevision(table["repo"], table["revision"])
-        path = hub.folder(data_dir, pin)
-    else:  # relative to the catalog, wherever the server is started
-        pin, path = None, catalog_dir / os.path.expanduser(table["path"])
-    loading = {key: table[key] for key in _LOADING_KEYS if key in table}
-    if "base" in table:
-        loading["base"] = catalog_dir / os.path.expanduser(table["base"])
-    if "cache" in table:
-        loading["cache"] = _parse_cache(where, table)
-    serving = {key: table[key] for key in ServingOptions.__slots__ if key in table}
-    serving.setdefault("name", table.get("repo", ""))
-    serving["extra_sizes"] = tuple(table.get("extra_sizes", ()))
-    return CheckpointConfig(PipelineConfig(path, **loading), ServingOptions(**serving), pin)
-
-
-_LOADING_KEYS = ("dtype", "device", "executor", "tf32", "quantization")
-
-
-def _check_location(where: str, table: Table) -> None:
-    if ("path" in table) == ("repo" in table):
-        fault = "both path and repo are" if "path" in table else "neither path nor repo is"
-        raise SettingsError(
-            f"{where}: {fault} given; give one: path, {_PATH.rule}, or repo with revision"
-        )
-    if "base" in table and "path" not in table:
-        raise SettingsError(f"{where}: base is given without path; it has what a file lacks")
-    if ("repo" in table) != ("revision" in table):
-        raise SettingsError(
-            f"{where}: give both repo and revision; revision must be {hub.REVISION.rule}"
-        )
-
-
-def _check_device(where: str, table: Table) -> None:
-    device, dtype = table.get("device", "cpu"), table.get("dtype", DTYPES[0])
-    executor = table.get("executor", EXECUTORS[0])
-    required = required_device(executor)
-    if required is not None and device.partition(":")[0] != required:
-        raise SettingsError(
-            f"{where}: executor is {executor!r}, which needs device {required!r}; it is {device!r}"
-        )
-    if table.get("tf32") and (device == "cpu" or dtype != "float32"):
-        raise SettingsError(
-            f"{where}: tf32 is true, which needs device 'cuda' and dtype 'float32'; they are"
-            f" {device!r} and {dtype!r}"
-        )
-
-
-def _parse_cache(where: str, table: Table) -> caches.Cache:
-    """A cache uses torch hooks that hold the state of one request, so nothing may be batched."""
-    check_with(where, table, "cache", "executor", ("auto", "eager"))
-    check_with(where, table, "cache", "max_batch_size", (1,))
-    check_with(where, table, "cache", "batching", ("exact",))
-    return caches.read(f"{where}, cache", table["cache"])
+    return checkpoint_table.parse(file.parent, data_dir, where, table)

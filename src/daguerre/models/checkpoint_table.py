@@ -1,0 +1,143 @@
+"""A checkpoint's table in the catalog: its keys, and the rules between them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from daguerre.errors import SettingsError
+from daguerre.models.diffusers import caches, hub, quantization
+from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
+from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
+from daguerre.models.diffusers.model import DTYPES, LOADS, ServingOptions
+from daguerre.models.extra_sizes import EXTRA_SIZES
+from daguerre.params import BATCHING_MODES
+from daguerre.validation import (
+    Table,
+    Validator,
+    boolean,
+    check_with,
+    enum,
+    float_range,
+    int_range,
+    pattern,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointConfig:
+    """A checkpoint of diffusers; `pin` is its commit if it comes from a hub."""
+
+    pipeline: PipelineConfig
+    serving: ServingOptions
+    pin: hub.PinnedRevision | None = None
+
+    @property
+    def is_downloaded(self) -> bool:
+        return self.pin is None or self.pipeline.path.is_dir()
+
+
+_NAME = Validator(
+    "text of printable characters",
+    lambda value: isinstance(value, str) and value.isprintable() and bool(value.strip()),
+)
+
+
+def _is_path(value: object) -> bool:
+    """After `expanduser`, a path with "~" is one of an unknown user."""
+    return _NAME.accepts(value) and not os.path.expanduser(str(value)).startswith("~")
+
+
+_PATH = Validator(
+    "the path of a directory in diffusers format or of a .safetensors file",
+    _is_path,
+)
+# Key -> its values.
+KEYS: Mapping[str, Validator] = {
+    "path": _PATH,
+    "base": Validator("the path of a directory in diffusers format", _is_path),
+    "repo": hub.REPOSITORY,
+    "revision": hub.REVISION,
+    "dtype": enum(*DTYPES),
+    "device": pattern(
+        r"cpu|cuda(:[0-9]{1,3})?", '"cpu", "cuda", or one of several devices such as "cuda:1"'
+    ),
+    "steps": int_range(1, 200),
+    "executor": enum(*EXECUTORS),
+    "tf32": boolean,
+    "batching": enum(*BATCHING_MODES),
+    "guidance": float_range(0, 100),
+    "max_batch_size": int_range(1, 256),
+    "cache": Validator(caches.WORDS, lambda value: isinstance(value, dict)),
+    "quantization": enum(*quantization.METHODS),
+    "load": enum(*LOADS),
+    "extra_sizes": EXTRA_SIZES,
+    "name": _NAME,
+}
+
+
+def parse(catalog_dir: Path, data_dir: Path, where: str, table: Table) -> CheckpointConfig:
+    """Reads a table whose keys are valid; `where` names it in errors.
+
+    Relative paths start at `catalog_dir`. Raises `SettingsError` for keys that exclude each other.
+    """
+    _check_location(where, table)
+    _check_device(where, table)
+    if "quantization" in table:
+        quantization.check(where, table)
+    if "repo" in table:
+        pin = hub.PinnedRevision(table["repo"], table["revision"])
+        path = hub.folder(data_dir, pin)
+    else:  # relative to the catalog, wherever the server is started
+        pin, path = None, catalog_dir / os.path.expanduser(table["path"])
+    loading = {key: table[key] for key in _LOADING_KEYS if key in table}
+    if "base" in table:
+        loading["base"] = catalog_dir / os.path.expanduser(table["base"])
+    if "cache" in table:
+        loading["cache"] = _parse_cache(where, table)
+    serving = {key: table[key] for key in ServingOptions.__slots__ if key in table}
+    serving.setdefault("name", table.get("repo", ""))
+    serving["extra_sizes"] = tuple(table.get("extra_sizes", ()))
+    return CheckpointConfig(PipelineConfig(path, **loading), ServingOptions(**serving), pin)
+
+
+_LOADING_KEYS = ("dtype", "device", "executor", "tf32", "quantization")
+
+
+def _check_location(where: str, table: Table) -> None:
+    if ("path" in table) == ("repo" in table):
+        fault = "both path and repo are" if "path" in table else "neither path nor repo is"
+        raise SettingsError(
+            f"{where}: {fault} given; give one: path, {_PATH.rule}, or repo with revision"
+        )
+    if "base" in table and "path" not in table:
+        raise SettingsError(f"{where}: base is given without path; it has what a file lacks")
+    if ("repo" in table) != ("revision" in table):
+        raise SettingsError(
+            f"{where}: give both repo and revision; revision must be {hub.REVISION.rule}"
+        )
+
+
+def _check_device(where: str, table: Table) -> None:
+    device, dtype = table.get("device", "cpu"), table.get("dtype", DTYPES[0])
+    executor = table.get("executor", EXECUTORS[0])
+    required = required_device(executor)
+    if required is not None and device.partition(":")[0] != required:
+        raise SettingsError(
+            f"{where}: executor is {executor!r}, which needs device {required!r}; it is {device!r}"
+        )
+    if table.get("tf32") and (device == "cpu" or dtype != "float32"):
+        raise SettingsError(
+            f"{where}: tf32 is true, which needs device 'cuda' and dtype 'float32'; they are"
+            f" {device!r} and {dtype!r}"
+        )
+
+
+def _parse_cache(where: str, table: Table) -> caches.Cache:
+    """A cache uses torch hooks that hold the state of one request, so nothing may be batched."""
+    check_with(where, table, "cache", "executor", ("auto", "eager"))
+    check_with(where, table, "cache", "max_batch_size", (1,))
+    check_with(where, table, "cache", "batching", ("exact",))
+    return caches.read(f"{where}, cache", table["cache"])
