@@ -57,7 +57,8 @@ def _sleep() -> None:
 
 
 def _freeze() -> None:
-    os.kill(os.getpid(), signal.SIGSTOP)
+    """Stops this thread at once. After a signal to the whole process it may go on for a while."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 def _fill_memory() -> NoReturn:

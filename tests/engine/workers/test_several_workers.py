@@ -95,7 +95,7 @@ def test_one_hangs(caplog: pytest.LogCaptureFixture) -> None:
     """While one worker hangs, the other runs all other jobs. The job fails on its second hang."""
 
     async def main() -> None:
-        async with ready(engine(0.0, TWO, hang_timeout_s=2.0)) as process:
+        async with ready(engine(0.0, TWO, hang_timeout_s=4.0)) as process:
             await all_ready(process)
             hanging = asyncio.create_task(events(process, asked(99, prompt("hang"))))
             await until(lambda: process.stats().num_running == 1)
