@@ -79,6 +79,10 @@ boolean = Validator(
     "true or false", lambda value: type(value) is bool, lambda text: _BOOLEANS[text.lower()]
 )
 text = Validator("text", lambda value: isinstance(value, str))
+printable_text = Validator(
+    "text of printable characters",
+    lambda value: isinstance(value, str) and value.isprintable() and bool(value.strip()),
+)
 _PATH = re.compile(r"""(?!".*"$|'.*'$)[^\x00-\x1f\x7f]+""")  # `docker --env-file` keeps quotes
 
 
@@ -101,6 +105,18 @@ path = Validator(
     lambda value: isinstance(value, Path),
     _path,
 )
+
+
+def path_to(what: str) -> Validator:
+    """The path of such a thing, as text. With "~" after `expanduser`, it is an unknown user's."""
+    return Validator(
+        f"the path of {what}",
+        lambda value: (
+            printable_text.accepts(value) and not os.path.expanduser(value).startswith("~")
+        ),
+    )
+
+
 host = pattern(r"[^\s/]+", "a host name or an IP address, such as 127.0.0.1 or 0.0.0.0")
 MIN_SECRET_CHARS = 32
 secret = pattern(rf"(?s:.{{{MIN_SECRET_CHARS},}})?", f"at least {MIN_SECRET_CHARS} characters long")

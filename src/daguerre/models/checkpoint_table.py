@@ -23,7 +23,9 @@ from daguerre.validation import (
     enum,
     float_range,
     int_range,
+    path_to,
     pattern,
+    printable_text,
 )
 
 
@@ -40,25 +42,11 @@ class CheckpointConfig:
         return self.pin is None or self.pipeline.path.is_dir()
 
 
-_NAME = Validator(
-    "text of printable characters",
-    lambda value: isinstance(value, str) and value.isprintable() and bool(value.strip()),
-)
-
-
-def _is_path(value: object) -> bool:
-    """After `expanduser`, a path with "~" is one of an unknown user."""
-    return _NAME.accepts(value) and not os.path.expanduser(str(value)).startswith("~")
-
-
-_PATH = Validator(
-    "the path of a directory in diffusers format or of a .safetensors file",
-    _is_path,
-)
+_PATH = path_to("a directory in diffusers format or of a .safetensors file")
 # Key -> its values.
 KEYS: Mapping[str, Validator] = {
     "path": _PATH,
-    "base": Validator("the path of a directory in diffusers format", _is_path),
+    "base": path_to("a directory in diffusers format"),
     "repo": hub.REPOSITORY,
     "revision": hub.REVISION,
     "dtype": enum(*DTYPES),
@@ -75,7 +63,7 @@ KEYS: Mapping[str, Validator] = {
     "quantization": enum(*quantization.METHODS),
     "load": enum(*LOADS),
     "extra_sizes": EXTRA_SIZES,
-    "name": _NAME,
+    "name": printable_text,
 }
 
 
