@@ -18,7 +18,7 @@ from daguerre.engine.batching import certificates
 from daguerre.models import catalog
 from daguerre.models.diffusers import hub
 from daguerre.server.routes import signed_urls
-from daguerre.storage import artifact_cache, database, image_store
+from daguerre.storage import artifact_cache, database, file_digests, image_store
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -69,7 +69,7 @@ def test_storage_table_matches_the_code() -> None:
     table = text.partition("## Storage\n")[2].partition("\n## ")[0]
     assert re.findall(r"^\|[^|]+\|[^|`]*`([^`]+?)/?`", table, re.MULTILINE) == [
         *(database.FILE_NAME, image_store.DIR_NAME, signed_urls.SECRET_FILE),
-        *(credentials.FILE_NAME, certificates.FILE_NAME),
+        *(credentials.FILE_NAME, certificates.FILE_NAME, file_digests.FILE_NAME),
         *(artifact_cache.DIR_NAME, hub.DIR_NAME, catalog.FILE_NAME),
     ]
 

@@ -110,13 +110,15 @@ def _model_builder(settings: Settings, worker: int = 0) -> Callable[[str, ModelC
     from daguerre.models.diffusers.model import DiffusersModel
     from daguerre.models.embedded.model import EmbeddedModel
     from daguerre.storage.artifact_cache import DIR_NAME, ArtifactCache
+    from daguerre.storage.file_digests import FILE_NAME, FileDigests
 
-    num_threads = settings.threads_per_worker
-    artifacts = ArtifactCache(settings.data_dir() / DIR_NAME, settings.artifact_cache_max_bytes)
+    num_threads, data_dir = settings.threads_per_worker, settings.data_dir()
+    artifacts = ArtifactCache(data_dir / DIR_NAME, settings.artifact_cache_max_bytes)
+    file_digests = FileDigests(data_dir / FILE_NAME)
 
     @cache
     def checkpoint(config: PipelineConfig) -> LoadedCheckpoint:
-        return LoadedCheckpoint(config, num_threads, worker, artifacts)
+        return LoadedCheckpoint(config, num_threads, worker, artifacts, file_digests)
 
     def build(name: str, config: ModelConfig) -> Model:
         if isinstance(config, CheckpointConfig):

@@ -39,6 +39,7 @@ class Evictable(ToyModel):
     device: str = "cpu"
     preload: bool = False
     is_broken: bool = False
+    fault: str = ""
     on_unload: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
@@ -223,6 +224,27 @@ def test_model_that_cannot_be_loaded(clock: Clock, caplog: pytest.LogCaptureFixt
     harness.submit("bad")
     assert isinstance(harness.finish()[-1], JobSucceeded) and memory.log[4:] == ["+bad"]
     assert manager.load_failures() == {}
+
+
+def test_model_with_a_fault_is_not_served(clock: Clock) -> None:
+    """Its running and later jobs get 503, also those of a model with the same weights. Others are
+    served."""
+    memory = Memory(total=40)
+    models = evictable(memory, clock, "bad", "also", weights_key="sd")
+    harness = LoopHarness(clock, [*models, *evictable(memory, clock, "good")])
+    harness.submit("bad", "also", "good")
+    harness.loop.run_iteration()
+    for model in models:
+        model.fault = "its weights have changed on disk"
+    manager = harness.loop.model_manager
+    assert manager.load_failures() == dict.fromkeys(("bad", "also"), models[0].fault)
+    first, second, third = harness.finish()
+    assert "'bad' failed: its weights have changed" in str(error(first))
+    assert isinstance(error(second), UnavailableError) and isinstance(third, JobSucceeded)
+    assert memory.log == ["+bad", "+also", "+good", "-bad", "-also"]
+    harness.submit("bad")
+    assert isinstance(error(harness.finish()[-1]), UnavailableError)
+    assert len(memory.log) == 5 and set(manager.load_failures()) == {"bad", "also"}
 
 
 @pytest.mark.parametrize("preload", [False, True])

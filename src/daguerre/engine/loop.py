@@ -112,6 +112,15 @@ class Loop:
         manager.free_failed()
         return True
 
+    def _retire_faulty(self) -> None:
+        """Fails the jobs of models with a fault, and unloads these models."""
+        faults = self.model_manager.faults()
+        for job in [job for job in self._jobs.values() if job.params.model in faults]:
+            model = job.params.model
+            self._fail(job, UnavailableError(f"the model {model!r} failed: {faults[model]}"))
+        for model, reason in faults.items():
+            self.model_manager.retire(model, reason)
+
     def _begin(self, job: Job) -> None:
         model_id, model = job.params.model, self._models[job.params.model]
         self._observer.on_work([job])
@@ -144,6 +153,7 @@ class Loop:
 
     def run_iteration(self) -> None:
         """Begins new jobs, then runs one batch of forwards, if there is one."""
+        self._retire_faulty()
         self._begin_loaded()
         self._meter.start_iteration()
         for number in self._scheduler.start_queued():

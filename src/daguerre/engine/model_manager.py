@@ -78,8 +78,21 @@ class ModelManager:
         return model_id in self._loaded
 
     def load_failures(self) -> dict[str, str]:
-        """Model -> why its last load failed, in words for clients: they name no file."""
-        return {one: failure.reason for one, failure in self._failures.items()}
+        """Model -> why its last load failed or its fault, in words for clients: they name no
+        file."""
+        failures = {one: failure.reason for one, failure in self._failures.items()}
+        return {**failures, **self.faults()}
+
+    def faults(self) -> dict[str, str]:
+        """Loaded model that must not be used any more -> why, in words for clients."""
+        loaded = {one: self._evictable[one] for one in self._loaded if one in self._evictable}
+        return {one: model.fault for one, model in loaded.items() if model.fault}
+
+    def retire(self, model_id: str, reason: str) -> None:
+        """Unloads the model, none of whose jobs is running, and never loads it again."""
+        self.exclude(model_id, reason)
+        self._loaded = {one: nets for one, nets in self._loaded.items() if one != model_id}
+        self._evictable[model_id].unload()
 
     def must_not_retry(self, model_id: str) -> bool:
         """Whether the model failed to load so recently that it must not be tried again."""

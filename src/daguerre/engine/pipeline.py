@@ -95,6 +95,13 @@ class EvictableModel(Model, Protocol):
     @property
     def device(self) -> Hashable: ...
 
+    @property
+    def fault(self) -> str:
+        """Why the loaded model must not be used any more, in words for clients, or "".
+
+        Any thread may read it.
+        """
+
     def free_bytes(self) -> int:
         """Free memory of its device."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -27,6 +27,7 @@ from daguerre.models.diffusers.component import (
 from daguerre.models.diffusers.component_files import WEIGHTS, read_json
 from daguerre.models.diffusers.families import FAMILIES, find_family
 from daguerre.models.diffusers.family import Family
+from daguerre.storage.file_digests import read_digest
 
 _Tensor = TypeVar("_Tensor")
 
@@ -148,18 +149,11 @@ class Checkpoint:
         if self.single_file:
             yield from self.single_file.named_files()
 
-    def file_stats(self) -> tuple[tuple[str, int, int], ...]:
-        """Name, size and modification time of each file, to detect changes."""
-        stats = ((file, file.stat()) for file in self.files())
-        return tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats)
-
-    def sha256(self) -> str:
-        """Digest of all files; reads all weights."""
+    def sha256(self, file_digest: Callable[[Path], bytes] = read_digest) -> str:
+        """Digest of the names and the digests of all files; `read_digest` reads all weights."""
         digest = hashlib.sha256()
         for name, file in self._named_files():
-            digest.update(name.encode())
-            with file.open("rb") as opened:
-                digest.update(hashlib.file_digest(opened, "sha256").digest())
+            digest.update(name.encode() + file_digest(file))
         return digest.hexdigest()
 
 

@@ -22,8 +22,10 @@ from daguerre.errors import SettingsError, one_line
 from daguerre.models.diffusers import checkpoint, memory_probe, quantization
 from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
+from daguerre.models.diffusers.checkpoint_digest import CheckpointDigest
 from daguerre.models.diffusers.single_file import reader
 from daguerre.storage.artifact_cache import ArtifactCache
+from daguerre.storage.file_digests import FileDigests
 
 if TYPE_CHECKING:
     import torch
@@ -62,6 +64,7 @@ class LoadedCheckpoint:
         num_threads: int = 0,
         worker: int = 0,
         store: ArtifactCache | None = None,
+        file_digests: FileDigests | None = None,
     ) -> None:
         self.config, self.num_threads, self._store = config, num_threads, store
         self.checkpoint = _read_checkpoint(config)
@@ -71,12 +74,11 @@ class LoadedCheckpoint:
                 " already quantized; remove the key"
             )
         self.device = resolve_device(config.device, worker)
-        self.weights_sha256 = ""  # known after loading, which reads all weights
+        self.digest = CheckpointDigest(self.checkpoint, file_digests)
         self.pipeline: Any = None
         self.latent_to_rgb: LatentToRgb | None = None  # for previews; None if they failed to fit
         self.embeddings: Embeddings  # exists while loaded: its module imports torch
         self._networks: Mapping[str, TorchNetwork] = {}
-        self._file_stats: tuple[tuple[str, int, int], ...] = ()  # of the files behind the digest
 
     @cached_property
     def num_bytes(self) -> int:
@@ -104,7 +106,7 @@ class LoadedCheckpoint:
             return self._networks
         device = _available_device(self.device)
         determinism.enable_determinism(device)
-        self._update_digest()
+        self.digest.update()
         self.embeddings = Embeddings()
         self.pipeline = self._load_or_refuse(device)
         self._fit_previews()
@@ -131,19 +133,6 @@ class LoadedCheckpoint:
         pipeline.scheduler = copy.deepcopy(self.pipeline.scheduler)
         self.checkpoint.family.set_guidance(pipeline, guidance)
         return pipeline
-
-    def _update_digest(self) -> None:
-        """Hashes the weights. If they are loaded again, they must be the same."""
-        found = self.checkpoint.file_stats()
-        if found == self._file_stats:
-            return
-        digest = self.checkpoint.sha256()
-        if self.weights_sha256 not in ("", digest):
-            raise SettingsError(
-                f"the weights in {self.checkpoint.path} have changed since the server started;"
-                " restart the server"
-            )
-        self.weights_sha256, self._file_stats = digest, found
 
     def _load_or_refuse(self, device: torch.device) -> Any:
         try:
@@ -209,7 +198,7 @@ class LoadedCheckpoint:
         from daguerre.models.diffusers.proxies import TorchNetwork
 
         config, dtype, family = self.config, self.config.dtype, self.checkpoint.family
-        fingerprint = determinism.fingerprint(self.weights_sha256, device, dtype, config.tf32)
+        fingerprint = determinism.fingerprint(self.digest.sha256, device, dtype, config.tf32)
         target = ExecutionTarget(
             config.executor,
             device,
