@@ -132,6 +132,29 @@ def test_urls_need_stored_images() -> None:
 
 
 @pytest.mark.parametrize(
+    ("environ", "port"),
+    [
+        ({"PORT": "5000"}, 5000),
+        ({"PORT": " 5000\r"}, 5000),
+        ({"PORT": ""}, 8000),
+        ({"PORT": "5000", "DAGUERRE_PORT": "9000"}, 9000),
+        ({"PORT": "5000", "DAGUERRE_PORT": ""}, 5000),
+        ({"PORT": "5000", "DAGUERRE_PORT": "tcp://10.0.171.239:8000"}, 5000),
+    ],
+)
+def test_port_of_a_platform(environ: dict[str, str], port: int) -> None:
+    """PORT counts if DAGUERRE_PORT is not set; a flag overrides both."""
+    assert Settings.load({}, environ).port == port
+    assert Settings.load({"port": "7000"}, environ).port == 7000
+
+
+def test_bad_port_of_a_platform() -> None:
+    """The error names the variable PORT."""
+    with pytest.raises(SettingsError, match=r"^PORT is 'http'; it must be an integer"):
+        Settings.load({}, {"PORT": "http"})
+
+
+@pytest.mark.parametrize(
     ("values", "url"),
     [
         ({}, "http://127.0.0.1:8000"),

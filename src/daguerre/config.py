@@ -1,9 +1,9 @@
 """The settings: one frozen table of name, default, unit, help and validator.
 
 Command-line flags, environment variables and the reference page follow from it. A flag overrides
-the environment variable (`DAGUERRE_<NAME>`), which overrides the default. White space at both ends
-of a variable is removed, such as the carriage return of a Windows env file. A secret can be in a
-file, which `--<name>-file` or `DAGUERRE_<NAME>_FILE` names.
+the environment variable (`DAGUERRE_<NAME>`), which overrides the variable of a platform (`PORT`)
+and the default. White space at both ends of a variable is removed, such as the carriage return of a
+Windows env file. A secret can be in a file, which `--<name>-file` or `DAGUERRE_<NAME>_FILE` names.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ from daguerre.errors import SettingsError
 from daguerre.validation import Validator, enum, float_range, int_range
 
 
-def _setting(default: object, help: str, validator: Validator, *, secret: bool = False) -> Any:
-    return field(default=default, metadata={"help": help, "validator": validator, "secret": secret})
+def _setting(
+    default: object, help: str, validator: Validator, *, secret: bool = False, variable: str = ""
+) -> Any:
+    """`variable` is what platforms set; it counts if `DAGUERRE_<NAME>` is not set."""
+    metadata = {"help": help, "validator": validator, "secret": secret, "variable": variable}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,12 @@ class Settings:
 
     # Network
     host: str = _setting("127.0.0.1", "Address to listen on.", validation.host)
-    port: int = _setting(8000, "Port to listen on. 0: any free port.", int_range(0, 65535))
+    port: int = _setting(
+        8000,
+        "Port to listen on. 0: any free port. The variable PORT, which platforms set, also counts.",
+        int_range(0, 65535),
+        variable=environment.PORT,
+    )
     public_url: str = _setting(
         "",
         "URL at which clients reach the server, and with which links begin. Default:"

@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping
 from daguerre.errors import SettingsError
 
 _PREFIX = "DAGUERRE_"
+# Platforms such as Heroku name the port of a web process with it.
+PORT = "PORT"
 # For a Service named daguerre or daguerre-..., as in
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 _SERVICE_VARIABLE = re.compile(
@@ -24,12 +26,15 @@ def variable_name(name: str) -> str:
 
 
 def variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Variables of daguerre that are neither empty nor set by Kubernetes -> values, without white
-    space at both ends."""
+    """Variables of daguerre and of platforms -> values, without white space at both ends.
+
+    Variables that are empty or set by Kubernetes are left out.
+    """
     return {
         name: value.strip()
         for name, value in (os.environ if environ is None else environ).items()
-        if name.startswith(_PREFIX) and value.strip() and not is_service_variable(name, value)
+        if (name.startswith(_PREFIX) and not is_service_variable(name, value) or name == PORT)
+        and value.strip()
     }
 
 

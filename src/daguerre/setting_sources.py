@@ -37,9 +37,10 @@ def value_of(setting: Field[Any], flags: Mapping[str, object], variables: Mappin
     """
     is_secret, validator = setting.metadata["secret"], setting.metadata["validator"]
     found = _find(setting.name, flags, variables, is_secret=is_secret)
-    if found is None:
+    platform = setting.metadata["variable"]
+    if found is None and platform not in variables:
         return setting.default
-    source, text = found
+    source, text = found or (platform, variables[platform])
     try:
         return validator.parse(text)
     except ValueError as error:

@@ -53,6 +53,15 @@ def test_secret_in_a_flag(
     assert "hunter2" not in printed.err + printed.out and "sss" not in printed.err + printed.out
 
 
+def test_source_of_the_port_of_a_platform(
+    run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PORT is a variable as any other."""
+    monkeypatch.setenv("PORT", "4712")
+    shown = json.loads(run("info", "--json"))
+    assert shown["settings"]["port"] == {"value": 4712, "source": "variable"}
+
+
 def test_source_of_a_secret_in_a_file(
     run: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,7 +61,6 @@ def _source(name: str) -> str:
     context, names = click.get_current_context(), (name, file_of(name))
     if any(context.get_parameter_source(each) is ParameterSource.COMMANDLINE for each in names):
         return "flag"
-    variables = environment.variables()
-    return (
-        "variable" if any(environment.variable_name(n) in variables for n in names) else "default"
-    )
+    platform = Settings.__dataclass_fields__[name].metadata["variable"]
+    variables = {*map(environment.variable_name, names), platform}
+    return "default" if variables.isdisjoint(environment.variables()) else "variable"
