@@ -21,7 +21,8 @@ import numpy as np
 from daguerre.engine.pipeline import Pixels
 from daguerre.models.diffusers.caches import FIRST_BLOCK, TAYLOR, TAYLOR_LITE, Cache
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
-from daguerre.models.diffusers.model import DiffusersModel, ServingOptions
+from daguerre.models.diffusers.model import DiffusersModel
+from daguerre.models.diffusers.serving_options import ServingOptions
 from daguerre.params import ImageParams
 
 STEPS, SIDE_PX = 20, 64

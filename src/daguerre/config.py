@@ -111,10 +111,16 @@ class Settings:
         " shorten it.",
         float_range(0.05, 86_400),
     )
+    shutdown_delay_s: float = _setting(
+        0.0,
+        "Seconds to continue to serve after SIGTERM while /readyz answers 503, so that load"
+        " balancers stop sending requests first.",
+        float_range(0, 3600),
+    )
     graceful_shutdown_timeout_s: float = _setting(
         0.0,
-        "Seconds to wait for accepted requests after SIGTERM. Requests still running then get 503."
-        " 0: wait until each request's own deadline.",
+        "Seconds to wait for accepted requests after SIGTERM and shutdown_delay_s. Requests still"
+        " running then get 503. 0: wait until each request's own deadline.",
         float_range(0, 86_400),
     )
     # Workers and models

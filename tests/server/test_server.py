@@ -17,7 +17,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE_S, FakeEngine, RunningServer, read_answer, running, wait_until
+from conftest import (
+    PATIENCE_S,
+    FakeEngine,
+    RunningServer,
+    error_of,
+    read_answer,
+    running,
+    wait_until,
+)
 from engine import faulty
 
 from daguerre.config import Settings
@@ -343,6 +351,30 @@ def test_drain_starts_at_once(tmp_path: Path) -> None:
         assert read_answer(other)[0] == 503
         server.engine.is_held = False
         assert read_answer(working)[0] == 200
+
+
+def test_shutdown_delay(tmp_path: Path) -> None:
+    """After SIGTERM the server is not ready but serves. A second signal ends the delay."""
+    with running(tmp_path, shutdown_delay_s=3600.0) as server:
+        assert server.client.get("/readyz").status_code == 200
+        server.server.handle_exit(signal.SIGTERM, None)
+        assert error_of(server.client.get("/readyz"))["code"] == 503
+        assert server.client.get("/healthz").status_code == 200
+        assert server.generate().status_code == 200
+        assert not server.engine.is_draining
+        server.server.handle_exit(signal.SIGTERM, None)
+        wait_until(lambda: server.engine.num_stops == 1)
+
+
+@pytest.mark.parametrize(("number", "delay_s"), [(signal.SIGINT, 3600.0), (signal.SIGTERM, 0.2)])
+def test_drain_after_the_shutdown_delay(
+    tmp_path: Path, number: signal.Signals, delay_s: float
+) -> None:
+    """The server drains after the delay, and at once after SIGINT."""
+    with running(tmp_path, shutdown_delay_s=delay_s) as server:
+        server.server.handle_exit(number, None)
+        wait_until(lambda: server.engine.is_draining)
+        wait_until(lambda: server.engine.num_stops == 1)
 
 
 def test_shutdown_ends_before_its_timeout(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from daguerre.models.checkpoint_table import CheckpointConfig
 from daguerre.models.diffusers import hub, quantization
 from daguerre.models.diffusers.component_files import WEIGHTS
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
-from daguerre.models.diffusers.model import ServingOptions
+from daguerre.models.diffusers.serving_options import ServingOptions
 from daguerre.validation import Validator, check_keys, check_table, enum, suggestion
 
 DEFAULT_MODEL = "stable-image-ultra"

@@ -11,7 +11,8 @@ from daguerre.errors import SettingsError
 from daguerre.models.diffusers import caches, hub, quantization
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
-from daguerre.models.diffusers.model import DTYPES, LOADS, ServingOptions
+from daguerre.models.diffusers.model import DTYPES
+from daguerre.models.diffusers.serving_options import LOADS, ServingOptions
 from daguerre.models.extra_sizes import EXTRA_SIZES
 from daguerre.params import BATCHING_MODES
 from daguerre.validation import (

@@ -53,6 +53,7 @@ def create_app(
     engine: Engine,
     resources: ResourceStore,
     one_time_login: OneTimeLogin | None = None,
+    is_shutting_down: Callable[[], bool] = lambda: False,
 ) -> Starlette:
     """The app of one server, which starts and stops the engine; see `factory.resolve`."""
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
@@ -81,7 +82,7 @@ def create_app(
     )
     files, models = FileEndpoints(image_store, signer), Models(engine, authenticator)
     playground, login = Playground(), one_time_login or OneTimeLogin()
-    health, openapi = Health(engine), OpenAPI(base_url)
+    health, openapi = Health(engine, is_shutting_down), OpenAPI(base_url)
     routes = [
         *_versioned("/images/generations", images.create, ["POST"]),
         *_versioned(FILES_PATH + "/{name}", files.show),

@@ -1,9 +1,9 @@
 """The server process: socket, logging, signals and shutdown.
 
 The socket is bound before the app is built, so an error about a taken port is one line, and port 0
-is replaced by the actual port. SIGTERM and SIGINT start a graceful shutdown: new requests get 503
-and accepted ones finish. A second signal stops at once. The server also stops if a model
-cannot be loaded.
+is replaced by the actual port. SIGTERM and SIGINT start a graceful shutdown: /readyz answers 503;
+after `shutdown_delay_s` (not for SIGINT) new requests get 503, too, and accepted ones finish. A
+second signal stops at once. The server also stops if a model cannot be loaded.
 """
 
 from __future__ import annotations
@@ -74,7 +74,13 @@ class Server(uvicorn.Server):
         self._draining: asyncio.Task[None] | None = None
         self._listener: Listener | None = None
         try:
-            app = create_app(self.settings, engine, resources, one_time_login)
+            app = create_app(
+                self.settings,
+                engine,
+                resources,
+                one_time_login,
+                is_shutting_down=lambda: self._exit_signal is not None,
+            )
         except SettingsError:
             self.socket.close()
             raise
@@ -145,15 +151,20 @@ class Server(uvicorn.Server):
 
     def _drain_if_requested(self) -> None:
         if self._exit_signal and self._draining is None:
-            stats = self._engine.stats()
-            logger.info(
-                "%s received: rejecting new requests, waiting for %d jobs",
-                self._exit_signal.name,
-                stats.num_queued + stats.num_running,
-            )
-            self._draining = asyncio.create_task(self._drain())
+            self._draining = asyncio.create_task(self._drain(self._exit_signal))
 
-    async def _drain(self) -> None:
+    async def _drain(self, exit_signal: signal.Signals) -> None:
+        # At a terminal there is no load balancer to wait for.
+        delay_s = self.settings.shutdown_delay_s if exit_signal == signal.SIGTERM else 0.0
+        if delay_s:
+            logger.info("%s received: serving for %g more seconds", exit_signal.name, delay_s)
+            await asyncio.sleep(delay_s)
+        stats = self._engine.stats()
+        logger.info(
+            "%s received: rejecting new requests, waiting for %d jobs",
+            exit_signal.name,
+            stats.num_queued + stats.num_running,
+        )
         grace_s = self.settings.graceful_shutdown_timeout_s
         try:
             async with asyncio.timeout(grace_s or self.settings.request_timeout_s):

@@ -13,7 +13,8 @@ from conftest import wait_until
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
-from daguerre.models.diffusers.model import DiffusersModel, ServingOptions
+from daguerre.models.diffusers.model import DiffusersModel
+from daguerre.models.diffusers.serving_options import ServingOptions
 from daguerre.storage.file_digests import FileDigests
 
 from .conftest import MODEL, REASON

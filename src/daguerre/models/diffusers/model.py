@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,8 @@ from daguerre.models.diffusers.checkpoint import DECODER, SAMPLER
 from daguerre.models.diffusers.component_files import WEIGHTS
 from daguerre.models.diffusers.finite import check_decoder
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
-from daguerre.params import BatchingMode, ImageParams, ModelInfo
+from daguerre.models.diffusers.serving_options import STARTUP, ServingOptions
+from daguerre.params import ImageParams, ModelInfo
 
 if TYPE_CHECKING:
     import torch
@@ -33,26 +33,8 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "bfloat16")
 DEFAULT_MAX_BATCH_SIZE = 8
-STARTUP = "startup"
-LOADS = (STARTUP, "on_demand")
 # Samplers that call the denoiser twice in each step but the last.
 _TWO_CALL_SAMPLERS = ("Heun", "KDPM2")
-
-
-@dataclass(frozen=True, slots=True)
-class ServingOptions:
-    """The catalog's options of a model ID.
-
-    `steps` and `guidance` default to the family's, `max_batch_size` to a value for the device.
-    """
-
-    steps: int | None = None
-    guidance: float | None = None
-    max_batch_size: int | None = None
-    batching: BatchingMode = "exact"
-    name: str = ""
-    load: str = STARTUP
-    extra_sizes: tuple[str, ...] = ()
 
 
 class DiffusersModel:
