@@ -6,6 +6,7 @@ then `JobSucceeded` or `JobFailed`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -97,7 +98,8 @@ class ModelInfo:
 
     `id` is what clients send as `model`; `name` is the checkpoint behind it and may differ.
     `max_prompt_tokens` counts what the pipeline adds, too; None if only characters are limited.
-    `extra_sizes`, such as "512x512", are accepted besides `SIZES`.
+    `extra_sizes`, such as "512x512", are accepted besides `SIZES`. `drawn_sizes` maps the sizes of
+    images that the model draws smaller, and enlarges, to those in which it draws them.
     """
 
     id: str
@@ -108,6 +110,7 @@ class ModelInfo:
     batching: BatchingMode = "exact"
     max_prompt_tokens: int | None = None
     extra_sizes: tuple[str, ...] = ()
+    drawn_sizes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -272,6 +272,18 @@ def test_generation_metadata(output_format: str) -> None:
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
+def test_drawn_size(output_format: str) -> None:
+    """An image that was enlarged tells the size in which it was drawn, and no other does."""
+    image = generated(output_format=output_format)
+    info = replace(image.model_info, drawn_sizes={"96x64": "48x32", "64x96": "32x48"})
+    found = properties(encode(replace(image, model_info=info), with_prompt=False))
+    assert found[f"{OWN}DrawnSize"] == "48x32" and found[f"{OWN}Width"] == "96"
+    info = replace(info, drawn_sizes={"64x96": "32x48"})
+    other = encode(replace(image, model_info=info), with_prompt=False)
+    assert other == encode(image, with_prompt=False)
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
 def test_prompt_only_if_requested(output_format: str) -> None:
     """Without `with_prompt` the file does not depend on the prompts."""
     one = generated(output_format=output_format, prompt="hush", negative_prompt="silence")

@@ -107,7 +107,7 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
         '[models.sd]\nsource = "diffusers"\npath = "sd"\ndtype = "bfloat16"\ndevice = "cuda:1"\n'
         'steps = 12\nguidance = 4\nmax_batch_size = 4\nname = "Our SD"\n'
         'load = "on_demand"\nexecutor = "eager"\nbatching = "throughput"\n'
-        'extra_sizes = ["512x512", "768x512"]\n',
+        'extra_sizes = ["512x512", "768x512"]\nnative_size = 640\n',
     )
     (model,) = served(settings)
     assert (model.steps, model.guidance, model.max_batch_size) == (12, 4, {"unet": 4})
@@ -117,6 +117,8 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
     assert (model.device, model.preload) == ("cuda:1", False)
     assert not model._loaded.config.tf32
     assert model.info.extra_sizes == ("512x512", "768x512")
+    assert model.info.drawn_sizes["1024x1024"] == "640x640"
+    assert not {"512x512", "768x512"} & {*model.info.drawn_sizes}
     assert factory.read_catalog(settings).extra_sizes == {"sd": ("512x512", "768x512")}
 
 
@@ -333,6 +335,20 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
                 '["512x2112"]',
                 '["1024x1024"]',
                 '["512x512", "512x512"]',
+            )
+        ),
+        *(
+            (
+                f'[models.x]\nsource = "diffusers"\nnative_size = {size}',
+                f"native_size is {shown}; it must be 0, or an integer from 256 to 2048",
+            )
+            for size, shown in (
+                ("255", "255"),
+                ("2049", "2049"),
+                ("-1", "-1"),
+                ("512.0", "512.0"),
+                ("false", "False"),
+                ('"512x512"', "'512x512'"),
             )
         ),
         ('[models.x]\nsource = "diffusers"\nload = "never"', "must be one of startup, on_demand"),

@@ -48,8 +48,13 @@ def generation_metadata(image: GeneratedImage) -> str:
             _element("daguerre:Seed", str(image.params.seed)),
             _element("daguerre:Width", str(width)),
             _element("daguerre:Height", str(height)),
+            _drawn_size(info.drawn_sizes.get(f"{width}x{height}")),
         )
     )
+
+
+def _drawn_size(size: str | None) -> str:
+    return _element("daguerre:DrawnSize", size) if size else ""
 
 
 def prompt_metadata(params: ImageParams) -> str:

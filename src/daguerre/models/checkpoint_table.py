@@ -12,6 +12,7 @@ from daguerre.models.diffusers import caches, hub, quantization
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
 from daguerre.models.diffusers.model import DTYPES
+from daguerre.models.diffusers.native_size import NATIVE_SIZE
 from daguerre.models.diffusers.serving_options import LOADS, ServingOptions
 from daguerre.models.extra_sizes import EXTRA_SIZES
 from daguerre.params import BATCHING_MODES
@@ -63,6 +64,7 @@ KEYS: Mapping[str, Validator] = {
     "quantization": enum(*quantization.METHODS),
     "load": enum(*LOADS),
     "extra_sizes": EXTRA_SIZES,
+    "native_size": NATIVE_SIZE,
     "name": printable_text,
 }
 

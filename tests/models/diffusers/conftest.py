@@ -152,10 +152,17 @@ class OneJobAtATime:
 class Bench:
     """A loaded model in the engine's loop."""
 
-    def __init__(self, folder: Path, store: ArtifactCache | None = None, **config: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: ArtifactCache | None = None,
+        native_size: int | None = None,
+        **config: Any,
+    ) -> None:
         pipeline = PipelineConfig(folder, **{"executor": "eager", **config})
         loaded = LoadedCheckpoint(pipeline, store=store)
-        self.model = DiffusersModel(MODEL, loaded, ServingOptions(max_batch_size=8))
+        options = ServingOptions(max_batch_size=8, native_size=native_size)
+        self.model = DiffusersModel(MODEL, loaded, options)
         self.networks = dict(self.model.load())
         self._requests_model = PerRequestModel(self.model)
         self.loop = Loop(

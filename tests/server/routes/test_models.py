@@ -14,6 +14,7 @@ CARD = {
     "owned_by": "daguerre",
     "max_prompt_tokens": None,
     "extra_sizes": [],
+    "drawn_sizes": {},
 }
 
 

@@ -111,6 +111,7 @@ FAMILIES: Mapping[str, Family] = {
             denoiser_class="UNet2DConditionModel",
             prompt_tokenizers=(("tokenizer", None),),
             has_prompt_chunks=True,
+            has_native_size=True,
             guidance=7.5,
         ),
         Family(
@@ -121,6 +122,7 @@ FAMILIES: Mapping[str, Family] = {
             text_encoders=("text_encoder", "text_encoder_2"),
             prompt_tokenizers=(("tokenizer", None), ("tokenizer_2", None)),
             has_prompt_chunks=True,
+            has_native_size=True,
             guidance=5.0,
             # Else it marks the pixels if the package invisible-watermark is installed.
             load_kwargs={"add_watermarker": False},
@@ -173,6 +175,7 @@ FAMILIES: Mapping[str, Family] = {
             checkpoints="PixArt-Σ",
             denoiser_class="PixArtTransformer2DModel",
             prompt_tokenizers=(("tokenizer", 300),),
+            has_native_size=True,
             steps=20,
             guidance=4.5,
             # The requested size instead of a similar one that is cropped, and a prompt that does
@@ -186,6 +189,7 @@ FAMILIES: Mapping[str, Family] = {
             denoiser_class="SanaTransformer2DModel",
             decoder_class="AutoencoderDC",
             prompt_tokenizers=(("tokenizer", 300),),
+            has_native_size=True,
             steps=20,
             guidance=4.5,
             caches=frozenset({TAYLOR_LITE}),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from daguerre.models.diffusers.checkpoint import DECODER, SAMPLER
 from daguerre.models.diffusers.component_files import WEIGHTS
 from daguerre.models.diffusers.finite import check_decoder
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+from daguerre.models.diffusers.native_size import enlarge, native_size
 from daguerre.models.diffusers.serving_options import STARTUP, ServingOptions
 from daguerre.params import ImageParams, ModelInfo
 
@@ -50,6 +52,8 @@ class DiffusersModel:
         self._id, self._loaded, self._options = model_id, loaded, options
         self._stages: dict[str, Stage] = {self.family.denoiser: "denoise", DECODER: "decode"}
         self._created = loaded.checkpoint.created
+        self._native_size = native_size(loaded.checkpoint, options.native_size)
+        self._drawn_sizes = self._native_size.enlarged_sizes(options.extra_sizes)
         if self.family.guidance is None and options.guidance is not None:
             raise SettingsError(
                 f"model {model_id!r}: guidance is {options.guidance:g}, but"
@@ -102,11 +106,12 @@ class DiffusersModel:
             description=description,
             batching=self._options.batching,
             extra_sizes=self._options.extra_sizes,
+            drawn_sizes=self._drawn_sizes,
             max_prompt_tokens=self._loaded.checkpoint.max_prompt_tokens,
         )
 
     def batch_class(self, params: ImageParams) -> Hashable:
-        return (params.width, params.height)
+        return self._native_size.drawn(params.width, params.height)
 
     def pipeline(self, params: ImageParams) -> Pipeline:
         return self.run(params, self.steps, self.guidance)
@@ -118,8 +123,10 @@ class DiffusersModel:
         """
         self._check(params, guidance)
         check = partial(check_decoder, self.family.denoiser)
-        checked = map_forwards(self._forwards(params, steps, guidance), check)
-        return map_forwards(checked, self._loaded.embeddings.evaluate)
+        width, height = self._native_size.drawn(params.width, params.height)
+        drawn = replace(params, width=width, height=height)
+        checked = map_forwards(self._forwards(drawn, steps, guidance), check)
+        return enlarge(map_forwards(checked, self._loaded.embeddings.evaluate), params)
 
     def _check_cache(self, cache: caches.Cache) -> None:
         if cache.method not in self.family.caches:

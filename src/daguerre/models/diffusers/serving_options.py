@@ -14,7 +14,8 @@ LOADS = (STARTUP, "on_demand")
 class ServingOptions:
     """The catalog's options of a model ID.
 
-    `steps` and `guidance` default to the family's, `max_batch_size` to a value for the device.
+    `steps` and `guidance` default to the family's, `max_batch_size` to a value for the device, and
+    `native_size` to the checkpoint's.
     """
 
     steps: int | None = None
@@ -24,3 +25,4 @@ class ServingOptions:
     name: str = ""
     load: str = STARTUP
     extra_sizes: tuple[str, ...] = ()
+    native_size: int | None = None

@@ -44,4 +44,5 @@ def _card(info: ModelInfo) -> dict[str, object]:
         "owned_by": "daguerre",
         "max_prompt_tokens": info.max_prompt_tokens,
         "extra_sizes": info.extra_sizes,
+        "drawn_sizes": info.drawn_sizes,
     }

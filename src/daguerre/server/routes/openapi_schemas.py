@@ -33,6 +33,11 @@ def schemas() -> dict[str, Any]:
         created=_INTEGER,
         owned_by=STRING,
         extra_sizes=_list(STRING | {"description": "Sizes besides those of every model."}),
+        drawn_sizes={
+            "type": "object",
+            "description": "Sizes that are drawn smaller and enlarged, and their drawn sizes.",
+            "additionalProperties": STRING,
+        },
         max_prompt_tokens=_nullable(_INTEGER | {"description": _MAX_PROMPT_TOKENS}),
     )
     available = _object(model_id=STRING, type=_list(STRING), regions=_list(STRING))
