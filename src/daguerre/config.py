@@ -155,6 +155,9 @@ class Settings:
         " takes longer is replaced.",
         float_range(1, 86_400),
     )
+    idle_unload_s: float = _setting(
+        0.0, "Seconds without jobs until a checkpoint is unloaded. 0: never.", validation.idle_time
+    )
     embedded_precision: str = _setting(
         "auto",
         "Arithmetic of the bundled model. auto: the faster type on this CPU.",

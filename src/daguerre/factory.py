@@ -122,7 +122,8 @@ def _model_builder(settings: Settings, worker: int = 0) -> Callable[[str, ModelC
 
     def build(name: str, config: ModelConfig) -> Model:
         if isinstance(config, CheckpointConfig):
-            return DiffusersModel(name, checkpoint(config.pipeline), config.serving)
+            serving = config.serving.with_idle_unload_s(settings.idle_unload_s)
+            return DiffusersModel(name, checkpoint(config.pipeline), serving)
         return EmbeddedModel(
             name,
             num_threads=num_threads,

@@ -119,6 +119,7 @@ def path_to(what: str) -> Validator:
 
 host = pattern(r"[^\s/]+", "a host name or an IP address, such as 127.0.0.1 or 0.0.0.0")
 MIN_SECRET_CHARS = 32
+idle_time = float_range(0, 604_800)  # seconds
 secret = pattern(rf"(?s:.{{{MIN_SECRET_CHARS},}})?", f"at least {MIN_SECRET_CHARS} characters long")
 directory_or_bucket = replace(
     pattern(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from daguerre.engine.forward import Network
 from daguerre.engine.job import Job
 from daguerre.engine.loop import Loop
 from daguerre.engine.model_manager import RETRY_S
+from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.errors import InvalidRequestError, UnavailableError
 from daguerre.params import Event, JobSucceeded
 from engine.harness import error, events, make, pixels, ready, run, until
@@ -40,6 +42,7 @@ class Evictable(ToyModel):
     preload: bool = False
     is_broken: bool = False
     fault: str = ""
+    idle_unload_s: float = 0.0
     on_unload: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
@@ -224,6 +227,77 @@ def test_model_that_cannot_be_loaded(clock: Clock, caplog: pytest.LogCaptureFixt
     harness.submit("bad")
     assert isinstance(harness.finish()[-1], JobSucceeded) and memory.log[4:] == ["+bad"]
     assert manager.load_failures() == {}
+
+
+def test_idle_model_is_unloaded(clock: Clock) -> None:
+    """The idle time counts from the end of the last job. The next request loads the model again and
+    gives the same bits; a model without an idle time stays."""
+    memory = Memory(total=40)
+    models = evictable(memory, clock, "one", idle_unload_s=60)
+    harness = LoopHarness(clock, [*models, *evictable(memory, clock, "stays")])
+    assert harness.loop.unload_idle() is None
+    harness.submit("stays")
+    harness.finish()
+    harness.submit("one")
+    harness.loop.run_iteration()
+    clock.now_s += 1000  # a slow forward
+    harness.finish()
+    clock.now_s += 59
+    assert harness.loop.unload_idle() == pytest.approx(1) and memory.log == ["+stays", "+one"]
+    clock.now_s += 1
+    assert harness.loop.unload_idle() is None and memory.log[2:] == ["-one"]
+    again: list[Event] = []
+    harness.loop.add(Job(9, params(seed=2, model="one"), again.append, accepted_s=0.0))
+    harness.finish()
+    assert pixels(again[-1]) == pixels(harness.events[1][-1]) and memory.log[3:] == ["+one"]
+
+
+def test_busy_model_is_not_idle(clock: Clock) -> None:
+    """A model with a job stays, however long a forward takes."""
+    memory = Memory(total=40)
+    harness = LoopHarness(clock, evictable(memory, clock, "one", idle_unload_s=60))
+    harness.submit("one")
+    for _ in range(2):
+        harness.loop.run_iteration()
+        clock.now_s += 1000
+        assert harness.loop.unload_idle() is None and harness.loop.has_jobs
+    assert all(isinstance(last, JobSucceeded) for last in harness.finish())
+    assert memory.log == ["+one"]
+
+
+@pytest.mark.parametrize(("other_idle_s", "is_unloaded"), [(0, False), (90, False), (30, True)])
+def test_idle_models_with_shared_weights(
+    other_idle_s: float, is_unloaded: bool, clock: Clock
+) -> None:
+    """Models with one checkpoint are unloaded together, when the idle time of each is over."""
+    memory = Memory(total=40)
+    one, other = evictable(memory, clock, "one", "other", weights_key="sd", idle_unload_s=60)
+    other.idle_unload_s = other_idle_s
+    harness = LoopHarness(clock, [one, other])
+    harness.submit("one", "other")
+    harness.finish()
+    clock.now_s += 60
+    harness.loop.unload_idle()
+    assert memory.log[2:] == (["-one", "-other"] if is_unloaded else [])
+
+
+def test_idle_engine_unloads() -> None:
+    """The engine's thread wakes without a job when the idle time is over."""
+    memory = Memory(total=40)
+    (model,) = evictable(memory, Clock(), "one", preload=True, idle_unload_s=0.01)
+
+    async def main() -> None:
+        async with ready(make_timed(model)) as engine:
+            await until(lambda: memory.log == ["+one", "-one"])
+            await until(lambda: not engine.stats().loaded)
+            assert isinstance((await events(engine, params(model="one")))[-1], JobSucceeded)
+
+    run(main())
+
+
+def make_timed(model: ToyModel) -> ThreadEngine:
+    """An engine whose clock is real."""
+    return ThreadEngine([model], max_queued_jobs=64, max_running_jobs=8, clock=time.perf_counter)
 
 
 def test_model_with_a_fault_is_not_served(clock: Clock) -> None:

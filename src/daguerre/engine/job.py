@@ -82,7 +82,7 @@ class WorkObserver:
         """A model's code or a network is about to run for these jobs; a warm-up takes minutes."""
 
     def on_load(self) -> None:
-        """A model begins to load, or has been loaded, or loading it has failed."""
+        """A model begins to load, has been loaded or unloaded, or loading it has failed."""
 
     def on_idle(self) -> None:
         """There are no jobs. At first: the models are loaded, or loading has failed."""

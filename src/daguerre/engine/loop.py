@@ -20,6 +20,7 @@ from daguerre.engine.previews import draw_preview, is_due
 from daguerre.engine.scheduling.cost_meter import CostMeter
 from daguerre.engine.scheduling.scheduler import PendingForward, Scheduler
 from daguerre.engine.scheduling.service_time import ServiceTimes
+from daguerre.engine.waiting_jobs import WaitingJobs
 from daguerre.errors import DaguerreError, InternalError, UnavailableError
 from daguerre.params import GeneratedImage, JobFailed, JobSucceeded, StepCompleted
 
@@ -48,8 +49,8 @@ class Loop:
     ) -> None:
         self._models = models
         self._on_end, self._observer = on_end, observer or WorkObserver()
-        self.model_manager = ModelManager(models, clock, self._observer.on_load)
-        self._waiting: list[Job] = []  # wait for their model, or behind a job that does
+        self.model_manager = ModelManager(models, clock, self._on_load)
+        self._waiting = WaitingJobs(self.model_manager, self._observer)
         self._certificates = certificates
         self._meter = CostMeter(clock)
         self.batcher = Batcher(certificates, clock, self._on_warmup_part, self._on_warmup_end)
@@ -72,45 +73,11 @@ class Loop:
     def add(self, job: Job) -> None:
         """Adds a job, which the next iteration begins."""
         self._jobs[job.number] = job
-        self._waiting.append(job)
+        self._waiting.add(job)
 
-    def _begin_loaded(self) -> None:
-        """Starts the jobs whose model is loaded, and loads a model for the oldest other job.
-
-        If running jobs must end before the model fits into memory, all later jobs wait, too. Else
-        busy models would keep it out of memory forever.
-        """
-        while self._waiting:
-            model = self._waiting[0].params.model
-            if not self._ensure_loaded(model):
-                return
-            jobs = self._waiting_for(model)
-            self._waiting = [job for job in self._waiting if job.params.model != model]
-            for job in jobs:
-                self._begin(job)
-
-    def _waiting_for(self, model: str) -> list[Job]:
-        return [job for job in self._waiting if job.params.model == model]
-
-    def _ensure_loaded(self, model: str) -> bool:
-        """Loads the model; False if its jobs must wait for others.
-
-        Returns True also after a failed load; `_begin` then fails the jobs.
-        """
-        manager = self.model_manager
-        if manager.is_loaded(model) or manager.must_not_retry(model):
-            return True
-        busy = {job.params.model for job in {*self._jobs.values()}.difference(self._waiting)}
-        try:
-            if not manager.evict_until_fits(model, busy):
-                return False
-            self._observer.on_work(self._waiting_for(model), is_warmup=True)
-            manager.load(model)
-            self._meter.reset()  # loading is not charged to a job
-        except Exception as error:  # a model's code may raise anything
-            logger.exception("cannot load model %s: %s", model, manager.describe(model, error))
-        manager.free_failed()
-        return True
+    def _busy_models(self) -> set[str]:
+        """Models with jobs that do not wait for them."""
+        return {job.params.model for job in self._jobs.values() if job not in self._waiting}
 
     def _retire_faulty(self) -> None:
         """Fails the jobs of models with a fault, and unloads these models."""
@@ -151,10 +118,15 @@ class Loop:
         for job in list(self._jobs.values()):
             self._fail(job, error)
 
+    def unload_idle(self) -> float | None:
+        """Unloads the models whose idle time is over; returns the seconds until the next one's."""
+        return self.model_manager.unload_idle({job.params.model for job in self._jobs.values()})
+
     def run_iteration(self) -> None:
         """Begins new jobs, then runs one batch of forwards, if there is one."""
         self._retire_faulty()
-        self._begin_loaded()
+        for job in self._waiting.take_ready(self._busy_models):
+            self._begin(job)
         self._meter.start_iteration()
         for number in self._scheduler.start_queued():
             self._observer.on_work([self._jobs[number]])
@@ -189,6 +161,10 @@ class Loop:
                 self._deliver(job, result)
         finally:
             self._batch = ()
+
+    def _on_load(self) -> None:
+        self._meter.reset()  # loading and unloading are not charged to a job
+        self._observer.on_load()
 
     def _on_warmup_part(self) -> None:
         self._observer.on_work(self._batch, is_warmup=True)
@@ -290,8 +266,8 @@ class Loop:
 
     def _remove(self, job: Job) -> None:
         del self._jobs[job.number]
-        if job in self._waiting:
-            self._waiting.remove(job)
+        self._waiting.discard(job)
+        self.model_manager.record_use(job.params.model)
         self._scheduler.remove(job.number)
         self._on_end(job)
         try:

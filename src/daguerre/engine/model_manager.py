@@ -1,6 +1,7 @@
-"""The model manager: loads models at startup or on demand, and evicts the least recently used.
+"""The model manager: loads models at startup or on demand, and unloads idle ones.
 
-A model is evicted only if another one needs its memory and none of its jobs is running.
+A model without a running job is unloaded if another one needs its memory, least recently used
+first, or after its idle time.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class ModelManager:
         clock: Callable[[], float],
         on_load: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_load` is called when `loading` has changed."""
+        """`on_load` is called when `loading` has changed, and after a model was unloaded."""
         self._models, self._clock, self._on_load = models, clock, on_load
         self.loading: ModelLoad | None = None
         self._evictable = {
@@ -55,6 +56,7 @@ class ModelManager:
         self._loaded: Mapping[str, Mapping[str, Network]] = {}  # least recently used first
         self._failures: Mapping[str, _LoadFailure] = {}
         self._must_collect = False
+        self._used_s: dict[str, float] = {}  # loaded model -> when its last job ended
 
     def preload_ids(self) -> list[str]:
         """The models to load at startup."""
@@ -93,6 +95,7 @@ class ModelManager:
         self.exclude(model_id, reason)
         self._loaded = {one: nets for one, nets in self._loaded.items() if one != model_id}
         self._evictable[model_id].unload()
+        self._on_load()
 
     def must_not_retry(self, model_id: str) -> bool:
         """Whether the model failed to load so recently that it must not be tried again."""
@@ -112,6 +115,26 @@ class ModelManager:
         """Marks the model as the most recently used."""
         others = {one: networks for one, networks in self._loaded.items() if one != model_id}
         self._loaded = {**others, model_id: self._loaded[model_id]}
+
+    def record_use(self, model_id: str) -> None:
+        """Restarts the idle time of the model: one of its jobs has ended."""
+        self._used_s[model_id] = self._clock()
+
+    def unload_idle(self, busy: Collection[str]) -> float | None:
+        """Unloads the models whose idle time is over; models that share weights together.
+
+        Returns the seconds until the next idle time is over, or None.
+        """
+        now_s, keys = self._clock(), self._weights_keys()
+        expires_s: dict[Hashable, float] = {}
+        for one, key in keys.items():
+            idle_s = math.inf if one in busy else self._evictable[one].idle_unload_s or math.inf
+            expires_s[key] = max(expires_s.get(key, 0.0), self._used_s[one] + idle_s)
+        for key in [key for key, at_s in expires_s.items() if at_s <= now_s]:
+            del expires_s[key]
+            self._unload(key, "because they are idle")
+        next_s = min(expires_s.values(), default=math.inf)
+        return None if next_s == math.inf else next_s - now_s
 
     def fits(self, model_id: str) -> bool:
         """Whether the free memory suffices for the model."""
@@ -139,7 +162,7 @@ class ModelManager:
             victim = next((key for key in same_device.values() if key not in busy_keys), None)
             if victim is None:
                 return not busy_keys
-            self._unload(victim)
+            self._unload(victim, "to free memory")
         return True
 
     def load(self, model_id: str) -> None:
@@ -161,6 +184,7 @@ class ModelManager:
             self._set_loading(None)
         self._failures = {one: f for one, f in self._failures.items() if one != model_id}
         self._loaded = {**self._loaded, model_id: networks}
+        self.record_use(model_id)
         logger.info("loaded %s in %.1f s", model_id, self._clock() - started_s)
 
     def free_failed(self) -> None:
@@ -201,12 +225,13 @@ class ModelManager:
             except Exception:  # a model's code may raise anything
                 logger.exception("cannot unload %s", model_id)
 
-    def _unload(self, weights_key: Hashable) -> None:
+    def _unload(self, weights_key: Hashable, reason: str) -> None:
         victims = [one for one, key in self._weights_keys().items() if key == weights_key]
         self._loaded = {one: nets for one, nets in self._loaded.items() if one not in victims}
         for model_id in victims:
             self._evictable[model_id].unload()
-        logger.info("evicted %s to free memory", ", ".join(victims))
+        logger.info("unloaded %s %s", ", ".join(victims), reason)
+        self._on_load()
 
     def _fingerprint(self, model_id: str, networks: Mapping[str, Network]) -> str:
         info = self._models[model_id].info

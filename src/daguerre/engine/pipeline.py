@@ -90,6 +90,10 @@ class EvictableModel(Model, Protocol):
         """Whether it is loaded at startup instead of on its first request."""
 
     @property
+    def idle_unload_s(self) -> float:
+        """Seconds without jobs after which it is unloaded; 0: never."""
+
+    @property
     def weights_key(self) -> Hashable: ...
 
     @property

@@ -228,11 +228,13 @@ class ThreadEngine(JobQueue):
             self._failure = "" if self._is_loaded else "; ".join(failures)
 
     def _wait(self) -> bool:
-        """Waits until there is work; False if the engine must stop."""
-        loop = self._loop
+        """Waits until there is work or a model's idle time is over; False if the engine must
+        stop."""
+        loop, timeout_s = self._loop, self._loop.unload_idle()
         with self._lock:
             self._lock.wait_for(
-                lambda: self._submitted or self._cancelled or self._is_stopping or loop.has_jobs
+                lambda: self._submitted or self._cancelled or self._is_stopping or loop.has_jobs,
+                timeout_s,
             )
             return not self._is_stopping
 

@@ -47,6 +47,7 @@ class DiffusersModel:
         self.steps = options.steps or self.family.steps
         self.guidance = self.family.guidance if options.guidance is None else options.guidance
         self.preload = options.load == STARTUP
+        self.idle_unload_s = options.idle_unload_s or 0.0
         self.weights_key, self.device = loaded, loaded.device
         self.unload = loaded.unload
         self._id, self._loaded, self._options = model_id, loaded, options

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daguerre.params import BatchingMode
 
@@ -14,8 +14,8 @@ LOADS = (STARTUP, "on_demand")
 class ServingOptions:
     """The catalog's options of a model ID.
 
-    `steps` and `guidance` default to the family's, `max_batch_size` to a value for the device, and
-    `native_size` to the checkpoint's.
+    `steps` and `guidance` default to the family's, `max_batch_size` to a value for the device,
+    `native_size` to the checkpoint's, and `idle_unload_s` to the setting of this name.
     """
 
     steps: int | None = None
@@ -24,5 +24,10 @@ class ServingOptions:
     batching: BatchingMode = "exact"
     name: str = ""
     load: str = STARTUP
+    idle_unload_s: float | None = None
     extra_sizes: tuple[str, ...] = ()
     native_size: int | None = None
+
+    def with_idle_unload_s(self, default_s: float) -> ServingOptions:
+        """These options, with this idle time if they have none."""
+        return self if self.idle_unload_s is not None else replace(self, idle_unload_s=default_s)
