@@ -38,7 +38,7 @@ SCENARIOS = {
         Scenario("kills", "kills", full=20, short=2),
         Scenario("overload", "seconds", full=120, short=4),
         Scenario("hostile", "requests", full=10_000, short=150),
-        Scenario("drain", "requests", full=16, short=6),
+        Scenario("drain", "requests", full=32, short=16),
         Scenario("leaving", "clients", full=100, short=30),
         Scenario("mixed", "seconds", full=600, short=5),
     )

@@ -8,7 +8,7 @@ import re
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -69,8 +69,12 @@ class Connection:
         self.writer.write(wire_request(self.target, urlsplit(self.target.url).netloc, asked))
 
     async def ask(self, asked: Asked) -> Answer:
-        started_s = time.perf_counter()
         self.send(asked)
+        return await self.answer(asked)
+
+    async def answer(self, asked: Asked) -> Answer:
+        """The answer to a request that was sent; its time counts from this call."""
+        started_s = time.perf_counter()
         status, head, body = await read_answer(self.reader)
         return Answer(asked, status, head, body, started_s, time.perf_counter())
 
@@ -85,6 +89,18 @@ class Connection:
     def reset(self) -> None:
         """Close with a TCP reset, like the kernel of a killed client."""
         self.writer.transport.abort()
+
+
+async def send_all(target: Target, requests: Iterable[Asked]) -> list[Connection]:
+    """Sends each request on a connection of its own; returns when the server has read them."""
+    sent = [(await Connection.open(target), asked) for asked in requests]
+    for connection, asked in sent:
+        connection.send(asked)
+    # The server reads connections in the order in which data arrives.
+    last = await Connection.open(target)
+    await last.get("/healthz")
+    last.close()
+    return [connection for connection, _ in sent]
 
 
 async def ask_once(target: Target, asked: Asked) -> Answer:

@@ -14,7 +14,7 @@ import time
 
 from bench import process
 from bench.load import Answer, Asked, run_phase
-from bench.soak.client import ask_once, num_jobs, requests, serving, until
+from bench.soak.client import ask_once, requests, send_all, serving
 from bench.soak.verdict import Verdict, spread
 
 _END_S = 300.0
@@ -50,13 +50,20 @@ def measure(num_requests: int) -> Verdict:
 async def _ended_amid(
     server: process.ServerProcess, asked: list[Asked]
 ) -> tuple[list[Answer], Answer | None]:
-    in_progress = [asyncio.create_task(ask_once(server.target, one)) for one in asked]
-    # The first may have finished before the last is accepted.
-    await until(lambda: num_jobs(server.target) >= len(asked) * 3 // 4)
+    connections = await send_all(server.target, asked)
+    in_progress = [
+        asyncio.create_task(connection.answer(one))
+        for connection, one in zip(connections, asked, strict=True)
+    ]
+    # At the first answer, all jobs are in progress or queued.
+    await asyncio.wait(in_progress, return_when=asyncio.FIRST_COMPLETED)
     os.kill(server.pid, signal.SIGTERM)
     await asyncio.sleep(0.3)
     try:
         newcomer = await ask_once(server.target, asked[0])
     except (OSError, asyncio.IncompleteReadError):
         newcomer = None
-    return await asyncio.gather(*in_progress), newcomer
+    answers = await asyncio.gather(*in_progress)
+    for connection in connections:
+        connection.close()
+    return answers, newcomer
