@@ -21,7 +21,7 @@ SERVER_TESTS := tests/server/ tests/storage/ tests/test_disconnect.py
 UNIT_TESTS := $(filter-out tests/__pycache__/ tests/clients/ tests/training/,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-deps unit-server unit-engine lowest lint prose format bench soak audit smoke clean
+.PHONY: help serve check test test-server test-checkpoints test-deps unit-server unit-engine lowest lint prose format bench soak audit smoke clean
 
 help:
 	@echo "make serve      install into $(VENV) and serve on http://$(HOST):$(PORT)"
@@ -57,9 +57,17 @@ lowest: $(VENV)/lowest.stamp
 		--deselect tests/test_docs.py::test_reference_pages_are_current
 
 # Tests whose program, browser or database is missing are skipped and say why: see test-deps.
+# The two suites run at the same time, the one of the checkpoints at a lower priority.
 test: lint $(VENV)/litellm.stamp $(VENV)/langchain.stamp $(VENV)/diffusers.stamp $(NODE_CLIENTS) $(AXE)
-	$(BIN)/pytest -m "not soak"
-	$(VENV)/diffusers/bin/pytest -m "not soak" $(CHECKPOINTS) tests/training/test_network.py
+	@echo "Running two test suites at once; the output of each appears at its end"
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-server test-checkpoints
+
+test-server: $(VENV)/test.stamp
+	$(BIN)/pytest -m "not soak" -o cache_dir=.pytest_cache/server
+
+test-checkpoints: $(VENV)/diffusers.stamp
+	nice -n 5 $(VENV)/diffusers/bin/pytest -m "not soak" -o cache_dir=.pytest_cache/checkpoints \
+		$(CHECKPOINTS) tests/training/test_network.py
 
 # Chromium for the playground's tests, and PostgreSQL, of which the tests start a server of their own
 # (the package must not start one).

@@ -49,7 +49,7 @@ def test_over_http(server: RunningServer, body: bytes) -> None:
         assert 400 <= error_of(response)["code"] < 500
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=BODIES)
 def test_parsing(body: bytes) -> None:
     """Parsing returns valid `ImageParams` or raises one `InvalidRequestError`."""
