@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers import checkpoint
+from daguerre.models.diffusers import checkpoint, component_files
 
 INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -127,8 +127,19 @@ def store_quantized(**config: object) -> Callable[[Path], object]:
         (
             rename("safety_checker/model.safetensors", "safety_checker/pytorch_model.bin"),
             "safety_checker",
-            "has no *.safetensors, or only those of a variant; weights in other formats are"
-            " refused; it has config.json, pytorch_model.bin; save it again with diffusers",
+            "has pytorch_model.bin, a pickle, which can run code when it is loaded; if you trust"
+            " it, convert the checkpoint: python -c 'from diffusers import DiffusionPipeline as P;",
+        ),
+        (
+            rename("unet/model.safetensors", "unet/model.non_ema.safetensors"),
+            "unet",
+            "has model.non_ema.safetensors, a variant that is not loaded; the variants fp32, fp16,"
+            " bf16 are, and files without one; rename the file",
+        ),
+        (
+            rename("vae/model.safetensors", "model.safetensors"),
+            "vae",
+            "has no *.safetensors; it has config.json; download it again",
         ),
         (rename("unet/model.safetensors", PART), "unet", "but no *.safetensors.index.json"),
         (put_index({}), "unet/model.safetensors.index.json", "has no weight_map"),
@@ -216,9 +227,51 @@ def test_index_beside_the_whole_file(folder: Path) -> None:
     assert checkpoint.read(folder)
 
 
+WHOLE = "model{}.safetensors"
+PARTS = ("model{}-00001-of-00002.safetensors", "model{}-00002-of-00002.safetensors")
+OLD_PARTS = ("model-00001-of-00002{}.safetensors", "model-00002-of-00002{}.safetensors")
+INDEX_NAME = "model.safetensors.index{}.json"
+OLD_INDEX_NAME = "model{}.safetensors.index.json"
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        ([WHOLE], [WHOLE]),
+        ([INDEX_NAME, *PARTS], [*PARTS, INDEX_NAME]),
+        ([INDEX_NAME, *OLD_PARTS], [*OLD_PARTS, INDEX_NAME]),
+        ([OLD_INDEX_NAME, *PARTS], [*PARTS, OLD_INDEX_NAME]),
+    ],
+)
+def test_variant_that_is_loaded(names: list[str], chosen: list[str]) -> None:
+    """Weights without a variant come first, then float32, float16 and bfloat16; never others."""
+
+    def of(variant: str, names: list[str]) -> list[str]:
+        return [name.format(variant and f".{variant}") for name in names]
+
+    others = ["config.json", ".hidden.json", "pytorch_model.bin", "README.md"]
+    there = [*others, *of("non_ema", names), *of("ema", names)]
+    assert component_files.select_files(there) == ["config.json"]
+    for variant in ("bf16", "fp16", "fp32", ""):
+        there += of(variant, names)
+        expected = sorted(["config.json", *of(variant, chosen)])
+        assert component_files.select_files(reversed(there)) == expected
+
+
 def test_index_of_a_variant(folder: Path) -> None:
-    """The files of a variant are not loaded, and a download leaves them out."""
+    """The files of another variant may be missing; those of the variant that is loaded may not."""
     index = {"weight_map": {"a": "model.fp16-00001-of-00002.safetensors"}}
-    name = "model.fp16.safetensors.index.json"
-    put(f"unet/{name}", json.dumps(index).encode())(folder)
+    put("unet/model.safetensors.index.fp16.json", json.dumps(index).encode())(folder)
     assert checkpoint.read(folder)
+    (folder / "unet/model.safetensors").rename(
+        folder / "unet/model.fp16-00002-of-00002.safetensors"
+    )
+    with pytest.raises(SettingsError, match=r"index\.fp16\.json names model\.fp16-00001-of-00002"):
+        checkpoint.read(folder)
+
+
+def test_only_the_index_of_the_plain_weights(folder: Path) -> None:
+    """A download of one variant may include it."""
+    put_shards()(folder)
+    (folder / "unet/model.fp16.safetensors").write_bytes(WEIGHTS)
+    assert folder / "unet/model.fp16.safetensors" in checkpoint.read(folder).weights

@@ -127,13 +127,8 @@ class Checkpoint:
         if self.single_file and self.is_in_single_file(name):
             shapes = component_files.read_header(self.single_file.path).shapes
             return list(self.single_file.select(name, shapes).values())
-        files = component_files.loadable_files(self.component_folder(name))
-        return [
-            shape
-            for file in files
-            if file.suffix == WEIGHTS
-            for shape in component_files.tensor_shapes(file)
-        ]
+        files = component_files.weight_files(self.component_folder(name))
+        return [shape for file in files for shape in component_files.tensor_shapes(file)]
 
     def files(self) -> Iterator[Path]:
         """All files that determine an image, in an order that is the same everywhere."""

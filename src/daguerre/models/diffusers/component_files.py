@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,17 @@ from typing import Any
 from daguerre.errors import SettingsError
 
 WEIGHTS = ".safetensors"
+# The first that a component has is loaded. Weights without a variant come first, as in diffusers,
+# so that an added file changes no image. Other variants, such as non_ema, are other weights.
+VARIANTS = ("", "fp32", "fp16", "bf16")
 _LOADABLE_SUFFIXES = (".jinja", ".json", ".model", WEIGHTS, ".txt")
-_WEIGHTS_INDEX = f"{WEIGHTS}.index.json"
-_SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors")
+_PICKLES = (".bin", ".ckpt", ".pt", ".pth")
+# Python code that copies a checkpoint to another directory, with safetensors instead of pickles.
+_CONVERSION = (
+    "from diffusers import DiffusionPipeline as P; P.from_pretrained({!r}).save_pretrained({!r})"
+)
+_WEIGHTS_INDEX = f"{WEIGHTS}.index"
+_SHARD = re.compile(r"-\d{5}-of-\d{5}")
 _HEAD_BYTES = 64
 _BOM = b"\xef\xbb\xbf"
 # Start of a file, in lower case -> what the file is instead, and what to do.
@@ -39,17 +48,44 @@ class Header:
     metadata: Mapping[str, str]
 
 
-def is_loadable_file(name: str) -> bool:
-    """Whether a component is loaded from a file of this name: no hidden files, no variants, such
-    as `model.fp16.safetensors`, no other weight formats and no model cards."""
-    path = Path(name)
-    is_variant = path.suffix == WEIGHTS and "." in path.stem
-    return path.suffix in _LOADABLE_SUFFIXES and not is_variant and not name.startswith(".")
+def select_files(names: Iterable[str]) -> list[str]:
+    """The names of the files that a component is loaded from, sorted.
+
+    Leaves out hidden files, other variants of the weights, other formats and model cards.
+    """
+    loadable = [
+        name
+        for name in sorted(names)
+        if Path(name).suffix in _LOADABLE_SUFFIXES and not name.startswith(".")
+    ]
+    found = {_variant_of(name) for name in loadable if name.endswith(WEIGHTS)}
+    chosen = next((variant for variant in VARIANTS if variant in found), "")
+    return [name for name in loadable if _variant_of(name) in (None, chosen)]
 
 
 def loadable_files(component: Path) -> list[Path]:
     """Sorted by name, so that the order is the same everywhere."""
-    return sorted(file for file in component.iterdir() if is_loadable_file(file.name))
+    return [component / name for name in select_files(file.name for file in component.iterdir())]
+
+
+def weight_files(component: Path) -> list[Path]:
+    return [file for file in loadable_files(component) if file.suffix == WEIGHTS]
+
+
+def variant(component: Path) -> str | None:
+    """Variant of the weights that are loaded, as the libraries take it."""
+    return next((_variant_of(file.name) for file in weight_files(component)), None) or None
+
+
+def _variant_of(name: str) -> str | None:
+    """Variant in the name of a file with weights or of their index: "" if it names none.
+
+    None for other files. Shards have it before or after their number.
+    """
+    stem, weights, rest = _SHARD.sub("", name).partition(WEIGHTS)
+    if not weights:
+        return None
+    return stem.partition(".")[2] or rest.removesuffix(".json").removeprefix(".index")[1:]
 
 
 def check_files(component: Path) -> None:
@@ -59,14 +95,19 @@ def check_files(component: Path) -> None:
         check_head(file)
         if file.suffix == WEIGHTS:
             tensor_shapes(file)
-    for index in (file for file in files if file.name.endswith(_WEIGHTS_INDEX)):
-        if "." in index.name.removesuffix(_WEIGHTS_INDEX):
-            continue  # of a variant, whose files are not loaded
-        if index.with_name(index.name.removesuffix(".index.json")).exists():
-            continue  # transformers loads the whole file instead
+    for index in (file for file in files if _WEIGHTS_INDEX in file.name):
+        if _whole_file(index).exists():
+            continue  # transformers loads it instead
         for name in _shard_names(index):
             if not (component / name).is_file():
                 raise SettingsError(f"{index} names {name}, which is missing; download it again")
+
+
+def _whole_file(index: Path) -> Path:
+    """The file of the same weights in one part."""
+    stem, found = index.name.partition(_WEIGHTS_INDEX)[0], _variant_of(index.name)
+    suffix = f".{found}" if found and not stem.endswith(f".{found}") else ""
+    return index.with_name(f"{stem}{suffix}{WEIGHTS}")
 
 
 def check_has_weights(component: Path) -> None:
@@ -74,18 +115,31 @@ def check_has_weights(component: Path) -> None:
     files = loadable_files(component)
     weights = [file.name for file in files if file.suffix == WEIGHTS]
     if not weights:
-        found = ", ".join(sorted(file.name for file in component.iterdir())[:10]) or "nothing"
-        raise SettingsError(
-            f"{component} has no *{WEIGHTS}, or only those of a variant; weights in other formats"
-            f" are refused; it has {found}; save it again with diffusers, as safetensors without a"
-            " variant"
-        )
-    has_index = any(file.name.endswith(_WEIGHTS_INDEX) for file in files)
+        raise SettingsError(_without_weights(component))
+    has_index = any(_WEIGHTS_INDEX in file.name for file in files)
     if not has_index and all(map(_SHARD.search, weights)):
         raise SettingsError(
-            f"{component} has {weights[0]}, but no *{_WEIGHTS_INDEX}, which names the parts;"
+            f"{component} has {weights[0]}, but no *{_WEIGHTS_INDEX}.json, which names the parts;"
             " download it again"
         )
+
+
+def _without_weights(component: Path) -> str:
+    names = sorted(file.name for file in component.iterdir() if not file.name.startswith("."))
+    if other := next((name for name in names if name.endswith(WEIGHTS)), None):
+        accepted = ", ".join(filter(None, VARIANTS))
+        return (
+            f"{component} has {other}, a variant that is not loaded; the variants {accepted} are,"
+            " and files without one; rename the file if it has the weights that you want"
+        )
+    if pickle := next((name for name in names if name.endswith(_PICKLES)), None):
+        code = _CONVERSION.format(str(component.parent), f"{component.parent}-safetensors")
+        return (
+            f"{component} has {pickle}, a pickle, which can run code when it is loaded; if you"
+            f" trust it, convert the checkpoint: {shlex.join(['python', '-c', code])}"
+        )
+    found = ", ".join(names[:10]) or "no files"
+    return f"{component} has no *{WEIGHTS}; it has {found}; download it again"
 
 
 def tensor_shapes(file: Path) -> list[tuple[int, ...]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import checkpoint
-from daguerre.models.diffusers.component_files import is_loadable_file
+from daguerre.models.diffusers.component_files import select_files
 from daguerre.validation import pattern
 
 if TYPE_CHECKING:
@@ -94,12 +94,14 @@ def _download(partial: Path, pin: PinnedRevision, progress: Progress) -> None:
     # The index comes first: it refuses an unsupported pipeline before gigabytes are downloaded.
     _download_file(api, pin, partial, files[checkpoint.INDEX])
     names = checkpoint.component_names(checkpoint.read_index(partial / checkpoint.INDEX))
-    for name in sorted(files):
-        component, _, file_name = name.rpartition("/")
+    for component in sorted(names):
+        prefix = f"{component}/"
+        inside = [name.removeprefix(prefix) for name in files if name.startswith(prefix)]
         # Without samples, code, and weights in other formats.
-        if component in names and is_loadable_file(file_name):
-            progress(name, files[name].size or 0)
-            _download_file(api, pin, partial, files[name])
+        for name in select_files(name for name in inside if "/" not in name):
+            file = files[prefix + name]
+            progress(file.rfilename, file.size or 0)
+            _download_file(api, pin, partial, file)
 
 
 def _download_file(api: HfApi, pin: PinnedRevision, partial: Path, file: Any) -> None:

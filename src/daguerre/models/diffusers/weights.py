@@ -17,7 +17,7 @@ import torch
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers.checkpoint import Checkpoint
-from daguerre.models.diffusers.component_files import WEIGHTS, loadable_files
+from daguerre.models.diffusers.component_files import variant, weight_files
 
 # Buffers whose absence changes nothing: positions are computed, and the counter is never read.
 _OPTIONAL = re.compile(r"pos_embed\.pos_embed|num_batches_tracked")
@@ -53,7 +53,12 @@ def _module_class(library: str, class_name: str) -> Any:
 
 def _load(folder: Path, module_class: Any, dtype: torch.dtype) -> Any:
     module, info = module_class.from_pretrained(
-        folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+        folder,
+        dtype=dtype,
+        variant=variant(folder),
+        use_safetensors=True,
+        local_files_only=True,
+        output_loading_info=True,
     )
     if missing := [name for name in info["missing_keys"] if not _OPTIONAL.search(name)]:
         raise SettingsError(missing_message(_where(folder), module_class.__name__, missing))
@@ -61,7 +66,7 @@ def _load(folder: Path, module_class: Any, dtype: torch.dtype) -> Any:
 
 
 def _where(folder: Path) -> str:
-    files = [file for file in loadable_files(folder) if file.suffix == WEIGHTS]
+    files = weight_files(folder)
     return str(files[0]) if len(files) == 1 else f"the weights in {folder}"
 
 
