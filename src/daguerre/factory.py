@@ -34,6 +34,31 @@ def read_catalog(settings: Settings) -> Catalog:
     return catalog.read(settings.catalog, settings.data_dir())
 
 
+def choose_model(settings: Settings, name: str | None, base: str | None = None) -> Catalog:
+    """A catalog of one model: a model ID, or the path or repository of a checkpoint.
+
+    Without a name, the catalog's default model. `base` has what a single file lacks.
+    """
+    from daguerre.models import catalog
+
+    return catalog.choose(settings.catalog, settings.data_dir(), name, base)
+
+
+def catalog_of_checkpoints(
+    settings: Settings, names: Sequence[str], base: str | None = None
+) -> Catalog:
+    """A catalog of checkpoints, by paths or repositories; each can be served.
+
+    Raises `SettingsError` that says what is wrong with the first that cannot.
+    """
+    from daguerre.models import catalog
+
+    found = catalog.of_checkpoints(names, settings.data_dir(), base)
+    found.check_loadable()
+    build_models(settings, found)
+    return found
+
+
 def list_models(settings: Settings) -> list[ModelInfo]:
     """The catalog's models, for listings. No extra needs to be installed.
 
@@ -46,7 +71,7 @@ def list_models(settings: Settings) -> list[ModelInfo]:
 def _model_info(settings: Settings, catalog: Catalog, name: str) -> ModelInfo:
     checkpoint = catalog.checkpoints.get(name)
     if checkpoint and not checkpoint.is_downloaded:
-        hint = f"{checkpoint.pin}, not downloaded; run: daguerre models pull {name}"
+        hint = f"{checkpoint.pin}, not downloaded; run: daguerre pull {name}"
         return ModelInfo(name, weights_sha256="", created=0, description=hint)
     try:
         return build_models(settings, catalog.only(name))[0].info
@@ -171,7 +196,7 @@ def resolve(settings: Settings, catalog: Catalog) -> Settings:
     from daguerre.engine.workers.cpu_affinity import threads_per_worker
 
     num_threads = threads_per_worker(settings.workers, settings.threads_per_worker)
-    file = catalog.file if os.path.exists(catalog.file) else None
+    file = catalog.file if catalog.file and os.path.exists(catalog.file) else None
     return replace(settings, catalog=file, threads_per_worker=num_threads)
 
 

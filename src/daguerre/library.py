@@ -22,7 +22,7 @@ from daguerre.config import Settings
 from daguerre.engine.interface import find_model
 from daguerre.errors import InternalError, InvalidRequestError, SettingsError, UnavailableError
 from daguerre.imagefile.encoding import FORMATS, SUFFIXES, encode, format_of
-from daguerre.models.catalog import DEFAULT_MODEL, Catalog, checkpoint_catalog
+from daguerre.models.catalog import DEFAULT_MODEL, Catalog
 from daguerre.params import MAX_PREVIEWS, Event, JobFailed, JobSucceeded, StepCompleted
 from daguerre.protocol.parsing import parse_request
 from daguerre.validation import int_range
@@ -141,16 +141,19 @@ class Model:
         cls,
         model: str | Path | None = None,
         *,
+        base: str | Path | None = None,
         catalog: str | Path | None = None,
         threads: int | None = None,
     ) -> Self:
         """Loads a model into this process; returns when it is ready.
 
-        `model` is a model ID of the catalog or the path of a checkpoint, a directory in diffusers
-        format or a single file; by default the bundled model, or the catalog's first. `catalog` is
-        a `daguerre.toml`, by default that of the data directory. `threads` is the number of CPU
-        threads. Its default and all other settings come from the environment. Raises
-        `SettingsError`, `NotFoundError` for an unknown ID, and `InternalError` if loading fails.
+        `model` is a model ID of the catalog, the path of a checkpoint (a directory in diffusers
+        format, a single file or a hub's cache), or a repository that `daguerre pull` downloaded; by
+        default the bundled model, or the catalog's first. `base` is a checkpoint of the same family
+        that has what a single file lacks. `catalog` is a `daguerre.toml`, by default that of the
+        data directory. `threads` is the number of CPU threads. Its default and all other settings
+        come from the environment. Raises `SettingsError`, `NotFoundError` for an unknown ID, and
+        `InternalError` if loading fails.
         """
         settings = Settings.load()
         if catalog is not None:
@@ -159,12 +162,8 @@ class Model:
             if not _THREADS.accepts(threads):
                 raise SettingsError(f"threads is {threads!r}; it must be {_THREADS.rule}")
             settings = replace(settings, threads_per_worker=threads)
-        served = factory.read_catalog(settings)
-        name = str(model or served.default_model)
-        if name not in served.models and Path(name).exists():
-            served = checkpoint_catalog(Path(name))
-            name = served.default_model
-        return cls.from_settings(settings, name, served)
+        served = factory.choose_model(settings, _text(model), _text(base))
+        return cls.from_settings(settings, served.default_model, served)
 
     @classmethod
     def from_settings(cls, settings: Settings, model: str, catalog: Catalog | None = None) -> Self:
@@ -223,3 +222,7 @@ class Model:
                         raise error
         finally:
             self._engine.cancel(number)
+
+
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -55,6 +55,21 @@ def test_default_is_created_once(settings: Settings, store: ResourceStore) -> No
     assert [(resource.alias, resource.model) for resource in first] == [("DIFFUSION", MODEL)]
 
 
+def test_resource_for_each_model(settings: Settings, store: ResourceStore) -> None:
+    """A model without a resource gets one, with an alias like its ID; the first is DIFFUSION."""
+    models = ["sd-1.5", "dreamy XL", "dreamy.xl", "3d", "daguerre-xl", "雪", "x" * 200]
+    for _ in "twice":
+        provisioning.create_for_each(settings, store, models)
+    aliases = {resource.model: resource.alias for resource in store.list()}
+    assert [aliases[model] for model in models] == [
+        *("DIFFUSION", "DREAMY_XL", "DREAMY_XL_2", "MODEL_3D", "MODEL_DAGUERRE_XL", "MODEL"),
+        "X" * 48,
+    ]
+    assert None not in provisioning.credentials_by_alias(settings, store).values()
+    shown = [provisioning.default_resource(store, [model]) for model in (models[1], "unknown")]
+    assert [each and each.alias for each in shown] == ["DREAMY_XL", "DIFFUSION"]
+
+
 def test_stale_key_is_not_shown(settings: Settings, store: ResourceStore) -> None:
     """A key that the database no longer accepts counts as lost."""
     provisioning.create(settings, store, MODEL, "DIFFUSION")

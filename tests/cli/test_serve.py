@@ -17,11 +17,13 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import MODEL, PATIENCE_S, FakeEngine, wait_until
+from models.test_catalog import checkpoint
 from PIL import Image
 
 from cli.conftest import environment, opened
 from daguerre.cli import credentials
 from daguerre.cli.serve import curl
+from daguerre.models import catalog
 from daguerre.storage.resources import ResourceStore
 
 # `daguerre serve` with a fake engine, in a subprocess.
@@ -31,6 +33,8 @@ from contextlib import nullcontext
 import daguerre.factory
 from conftest import FakeEngine
 daguerre.factory.open_engine = lambda settings, catalog: nullcontext(FakeEngine())
+from daguerre.models import catalog
+catalog._EXTRA = ()  # of checkpoints, which the fake engine does not load
 from daguerre.cli.main import main
 sys.exit(main(["serve", *sys.argv[1:]]))
 """
@@ -86,6 +90,38 @@ def test_first_serve(home: Path, run: Callable[..., str]) -> None:
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "Traceback" not in errors and "inf-" not in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none"], "'none' does not exist; it must be the path of a directory in diffusers format"),
+        (["a", "--catalog", "x.toml"], "both a and --catalog are given"),
+        (["--base", "a"], "--base is given without PATH"),
+        (["."], "has no model_index.json"),
+    ],
+)
+def test_refused_path(
+    fails: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    words: str,
+) -> None:
+    """A path that is no checkpoint is one line, and nothing starts."""
+    monkeypatch.setattr(catalog, "_EXTRA", ())
+    assert words in fails("serve", *arguments)
+
+
+def test_serve_a_path(tmp_path: Path) -> None:
+    """The checkpoint is the only model, with its own key, also if the database has others."""
+    checkpoint(tmp_path / "dreamy xl")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "daguerre.toml").write_text("not read")
+    with opened(tmp_path / "home") as store:
+        store.create(MODEL, "DIFFUSION")
+    with serving("dreamy xl", "--port", "0") as process:
+        variables = variables_of(process)
+    assert variables["DREAMY_XL_MODEL_ID"] == "dreamy-xl"
 
 
 @needs_curl

@@ -43,6 +43,11 @@ Task: TypeAlias = "tuple[ImageParams, str | None]"
     help="File with one prompt on each line, instead of PROMPT; - is standard input.",
 )
 @click.option("--sheet", metavar="FILE", help="File for a contact sheet of all images.")
+@click.option(
+    "--base",
+    metavar="PATH",
+    help="Checkpoint of the same family that has what a single file lacks.",
+)
 @settings_flags(
     "home", "catalog", "threads_per_worker", "embedded_precision", "embedded_steps", "embed_prompt"
 )
@@ -52,17 +57,20 @@ def generate(
     prompts: str | None,
     output: str | None,
     sheet: str | None,
+    base: str | None,
     **fields: object,
 ) -> None:
     """Generate an image of PROMPT and write it to FILE.
+
+    The model is a model ID of the catalog, or a checkpoint as for 'daguerre serve'.
 
     \b
     Examples:
       daguerre generate "a red apple on a wooden table" -o apple.png --seed 1
       daguerre generate --prompts prompts.txt -o pictures --sheet sheet.png
     """
+    from daguerre import factory
     from daguerre.cli.contact_sheet import ContactSheet
-    from daguerre.factory import read_catalog
     from daguerre.imagefile.encoding import encode_pixels
 
     _configure_logging(settings.log_level)
@@ -70,7 +78,8 @@ def generate(
         raise SettingsError("give either a PROMPT or a file of prompts with --prompts")
     if output is None and sheet is None:
         raise SettingsError("give a file to write with -o, or a contact sheet with --sheet")
-    catalog = read_catalog(settings)
+    model = fields.pop("model")
+    catalog = factory.choose_model(settings, None if model is None else str(model), base)
     body: dict[str, object] = {"model": catalog.default_model}
     body |= {name: value for name, value in fields.items() if value is not None}
     if prompts is None:
@@ -78,10 +87,10 @@ def generate(
     else:
         tasks = _tasks(body, prompts, output, catalog)
     if sheet is None:
-        _generate_all(settings, tasks, on_image=lambda image: None)
+        _generate_all(settings, catalog, tasks, on_image=lambda image: None)
         return
     sheet_format, contact = _check_sheet(sheet), ContactSheet()
-    _generate_all(settings, tasks, on_image=contact.add)
+    _generate_all(settings, catalog, tasks, on_image=contact.add)
     output_file.write(sheet, encode_pixels(contact.pixels(), sheet_format))
     click.echo(f"{sheet}  contact sheet")
 
@@ -154,13 +163,16 @@ def _format_of(output: str, advice: str) -> str:
 
 
 def _generate_all(
-    settings: Settings, tasks: list[Task], on_image: Callable[[GeneratedImage], None]
+    settings: Settings,
+    catalog: Catalog,
+    tasks: list[Task],
+    on_image: Callable[[GeneratedImage], None],
 ) -> None:
     """Writes each image at once, so a later failure does not lose it."""
     from daguerre.library import Model
 
     started_s = time.perf_counter()
-    with Model.from_settings(settings, tasks[0][0].model) as model:
+    with Model.from_settings(settings, tasks[0][0].model, catalog) as model:
         for params, output in tasks:
             image = _image(model, params)
             on_image(image.generated)

@@ -18,6 +18,7 @@ from daguerre.cli.config import config
 from daguerre.cli.generate import generate
 from daguerre.cli.info import info
 from daguerre.cli.models import models
+from daguerre.cli.pull import pull
 from daguerre.cli.serve import serve
 from daguerre.errors import DaguerreError, InvalidRequestError, SettingsError
 from daguerre.version import __version__
@@ -37,7 +38,7 @@ def program() -> None:
     """
 
 
-for _command in (serve, generate, models, config, info):
+for _command in (serve, generate, pull, models, config, info):
     program.add_command(_command)
 
 

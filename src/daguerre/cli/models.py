@@ -1,4 +1,4 @@
-"""`daguerre models`: manages model resources and their keys, and downloads checkpoints.
+"""`daguerre models`: manages model resources and their keys, and the catalog.
 
 Only `daguerre config` prints a key.
 """
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from daguerre.cli.catalog import add, remove
 from daguerre.cli.flags import settings_flags
 from daguerre.cli.table import print_table
 from daguerre.config import Settings
-from daguerre.errors import InvalidRequestError, SettingsError
+from daguerre.errors import SettingsError
 
 if TYPE_CHECKING:
     from daguerre.storage.resources import Resource
@@ -29,9 +30,13 @@ _catalog_and_database = settings_flags("home", "catalog", "database_url")
 @click.group(invoke_without_command=True)
 @click.pass_context
 def models(context: click.Context) -> None:
-    """Manage model resources and their keys; download checkpoints."""
+    """Manage model resources with their keys, and the models of the catalog."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
+
+
+models.add_command(add)
+models.add_command(remove)
 
 
 @models.command()
@@ -128,35 +133,6 @@ def destroy(settings: Settings, alias: str, confirm: str | None) -> None:
         _confirm(alias, confirm)
         provisioning.destroy(settings, store, alias)
     click.echo(f"Removed {alias}; its key is rejected from now on.")
-
-
-@models.command()
-@click.argument("model", nargs=-1)
-@settings_flags("home", "catalog")
-def pull(settings: Settings, model: tuple[str, ...]) -> None:
-    """Download the checkpoints of MODEL, or all checkpoints of the catalog."""
-    from daguerre.factory import read_catalog
-    from daguerre.models.diffusers import hub
-    from daguerre.storage import data_dir
-
-    pins = read_catalog(settings).pinned_revisions
-    for name in model:
-        if name not in pins:
-            names = ", ".join(pins) or "none"
-            raise InvalidRequestError(
-                f"the catalog has no repo for model {name!r}; models with one: {names}",
-                param="model",
-            )
-
-    def show(file: str, num_bytes: int) -> None:
-        click.echo(f"  {file}, {num_bytes / 1e6:.1f} MB")
-
-    if not pins:
-        click.echo("Nothing to download: no model of the catalog has a repo.")
-    for name in model or pins:
-        home = data_dir.prepare(settings.data_dir())
-        click.echo(f"{name}: {pins[name]}")
-        click.echo(f"  saved in {hub.pull(home, pins[name], show)}")
 
 
 def _confirm(alias: str, confirm: str | None) -> None:

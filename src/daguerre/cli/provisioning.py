@@ -6,7 +6,9 @@ consistent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import re
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
 
@@ -17,6 +19,7 @@ from daguerre.errors import InvalidRequestError, SettingsError
 from daguerre.storage.resources import Resource, ResourceStore
 
 DEFAULT_ALIAS = "DIFFUSION"
+_MAX_MODEL_CHARS = 48  # of a model ID in an alias, which has at most 64
 
 
 def open_store(settings: Settings) -> closing[ResourceStore]:
@@ -47,6 +50,30 @@ def create_default(settings: Settings, store: ResourceStore, model: str) -> None
     if not store.list():
         with suppress(InvalidRequestError):  # another process has just created it
             create(settings, store, model, DEFAULT_ALIAS)
+
+
+def create_for_each(settings: Settings, store: ResourceStore, models: Iterable[str]) -> None:
+    """Creates a resource for each model that has none; the database's first is `DIFFUSION`."""
+    for model in models:
+        resources = store.list()
+        if all(resource.model != model for resource in resources):
+            aliases = {resource.alias for resource in resources}
+            alias = _free_alias(model, aliases) if resources else DEFAULT_ALIAS
+            with suppress(InvalidRequestError):  # another process has just created it
+                create(settings, store, model, alias)
+
+
+def _free_alias(model: str, taken: Collection[str]) -> str:
+    alias = alias_for(model)
+    numbered = (f"{alias}_{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([alias], numbered) if name not in taken)
+
+
+def alias_for(model: str) -> str:
+    """An alias with the letters and digits of a model ID."""
+    words = re.sub(r"[^A-Z0-9]+", "_", model.upper())[:_MAX_MODEL_CHARS].strip("_")
+    is_alias = re.match(r"(?!DAGUERRE_)[A-Z]", words)
+    return words if is_alias else f"MODEL_{words}".rstrip("_")
 
 
 def rotate(settings: Settings, store: ResourceStore, alias: str) -> Resource:
@@ -81,10 +108,10 @@ def destroy(settings: Settings, store: ResourceStore, alias: str) -> None:
         entries.pop(alias, None)
 
 
-def default_resource(store: ResourceStore) -> Resource | None:
-    """The resource `DIFFUSION` if it exists, otherwise the oldest."""
-    resources = {resource.alias: resource for resource in store.list()}
-    return resources.get(DEFAULT_ALIAS) or next(iter(resources.values()), None)
+def default_resource(store: ResourceStore, models: Collection[str]) -> Resource | None:
+    """The resource `DIFFUSION`, otherwise the oldest; first among those of these models."""
+    resources = sorted(store.list(), key=lambda each: each.alias != DEFAULT_ALIAS)
+    return min(resources, key=lambda each: each.model not in models, default=None)
 
 
 def credentials_by_alias(

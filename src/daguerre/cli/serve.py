@@ -8,11 +8,13 @@ import logging
 import os
 import shlex
 import sys
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from daguerre import environment
 from daguerre.cli import streams
@@ -23,6 +25,7 @@ from daguerre.errors import SettingsError
 if TYPE_CHECKING:
     from daguerre.cli.credentials import ResourceCredentials
     from daguerre.engine.interface import Engine
+    from daguerre.models.catalog import Catalog
     from daguerre.server.playground.one_time_login import OneTimeLogin
     from daguerre.storage.resources import ResourceStore
 
@@ -38,22 +41,49 @@ _DECODE = (
 
 
 @click.command()
+@click.argument("checkpoints", nargs=-1, metavar="[PATH]...")
+@click.option(
+    "--base",
+    metavar="PATH",
+    help="With the PATH of a single file: a checkpoint of the same family that has what it lacks.",
+)
 @settings_flags()
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, checkpoints: tuple[str, ...], base: str | None) -> None:
     """Serve POST /v1/images/generations.
 
-    The first start creates the model resource DIFFUSION and its key. When the server listens, it
-    prints its address, a link for a browser, the variables for an application and a sample request.
+    PATH is a checkpoint: a directory in diffusers format, a .safetensors file, a hub's cache
+    (models--owner--name), or a repository (owner/name) that 'daguerre pull' downloaded. Its name is
+    the model ID. With PATH, these checkpoints are the only models; the catalog is not read.
+
+    The first start creates the model resource DIFFUSION and its key, a start with PATH one for each
+    model without any. When the server listens, it prints its address, a link for a browser, the
+    variables for an application and a sample request.
     """
     from daguerre import factory
 
-    catalog = factory.read_catalog(settings)
+    catalog = _catalog(settings, checkpoints, base)
     settings = factory.resolve(settings, catalog)
     with factory.open_engine(settings, catalog) as engine:
-        _serve(settings, engine, catalog.default_model)
+        _serve(settings, engine, catalog)
 
 
-def _serve(settings: Settings, engine: Engine, default_model: str) -> None:
+def _catalog(settings: Settings, checkpoints: Sequence[str], base: str | None) -> Catalog:
+    from daguerre import factory
+
+    if not checkpoints:
+        if base:
+            raise SettingsError("--base is given without PATH; give the path of a single file")
+        return factory.read_catalog(settings)
+    source = click.get_current_context().get_parameter_source("catalog")
+    if source is ParameterSource.COMMANDLINE:
+        raise SettingsError(
+            f"both {checkpoints[0]} and --catalog are given; give the paths of checkpoints, or a"
+            " catalog that names them"
+        )
+    return factory.catalog_of_checkpoints(settings, checkpoints, base)
+
+
+def _serve(settings: Settings, engine: Engine, catalog: Catalog) -> None:
     # Imported here, while the workers load the models.
     from daguerre.cli import provisioning
     from daguerre.server.playground.one_time_login import OneTimeLogin
@@ -61,12 +91,15 @@ def _serve(settings: Settings, engine: Engine, default_model: str) -> None:
 
     one_time_login = OneTimeLogin()
     with provisioning.open_store(settings) as store, ExitStack() as exit_stack:
-        on_ready = functools.partial(_announce, store, one_time_login, exit_stack)
+        on_ready = functools.partial(_announce, store, one_time_login, exit_stack, catalog)
         server = Server(settings, engine, store, on_ready, one_time_login)
         with closing(server.socket):
             _warn_about_service()
             # Not earlier: a start that fails must not leave an address for `daguerre config`.
-            provisioning.create_default(server.settings, store, default_model)
+            if catalog.file is None:
+                provisioning.create_for_each(server.settings, store, catalog.models)
+            else:
+                provisioning.create_default(server.settings, store, catalog.default_model)
             server.serve_forever()
 
 
@@ -83,7 +116,11 @@ def _warn_about_service() -> None:
 
 
 def _announce(
-    store: ResourceStore, one_time_login: OneTimeLogin, exit_stack: ExitStack, settings: Settings
+    store: ResourceStore,
+    one_time_login: OneTimeLogin,
+    exit_stack: ExitStack,
+    catalog: Catalog,
+    settings: Settings,
 ) -> None:
     """Prints how to call the server; `settings` have the actual port.
 
@@ -101,7 +138,7 @@ def _announce(
         )
     try:
         _write_address(settings, exit_stack)
-        _print(_how_to_call(store, one_time_login, settings))
+        _print(_how_to_call(store, one_time_login, catalog.models, settings))
     except SettingsError as error:
         click.echo(f"daguerre: warning: {error.message}", err=True)
 
@@ -125,11 +162,16 @@ def _write_address(settings: Settings, exit_stack: ExitStack) -> None:
         credentials.set_url(directory, settings.public_base_url())
 
 
-def _how_to_call(store: ResourceStore, one_time_login: OneTimeLogin, settings: Settings) -> str:
+def _how_to_call(
+    store: ResourceStore,
+    one_time_login: OneTimeLogin,
+    models: Collection[str],
+    settings: Settings,
+) -> str:
     from daguerre.cli import provisioning
     from daguerre.server.playground.one_time_login import is_loopback
 
-    resource = provisioning.default_resource(store)
+    resource = provisioning.default_resource(store, models)
     if resource is None:
         return ""
     stored = provisioning.credentials_by_alias(settings, store)[resource.alias]
@@ -146,9 +188,10 @@ def _how_to_call(store: ResourceStore, one_time_login: OneTimeLogin, settings: S
         f"export {name}={shlex.quote(value)}"
         for name, value in here.variables(resource.alias).items()
     )
+    others = "\nThe keys of all models: daguerre config\n" if len(models) > 1 else ""
     return (
         f"\n{browser}\n\nFor an application:\n\n{exports}\n"
-        f"\nAn image from the terminal, written to x.png:\n\n{curl(here)}\n"
+        f"\nAn image from the terminal, written to x.png:\n\n{curl(here)}\n{others}"
     )
 
 

@@ -10,7 +10,7 @@ import importlib.util
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,8 +18,7 @@ from typing import Any, TypeAlias
 from daguerre.errors import NotFoundError, SettingsError
 from daguerre.models import checkpoint_table
 from daguerre.models.checkpoint_table import CheckpointConfig
-from daguerre.models.diffusers import hub, quantization
-from daguerre.models.diffusers.component_files import WEIGHTS
+from daguerre.models.diffusers import hub, location, quantization
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
 from daguerre.models.diffusers.serving_options import ServingOptions
 from daguerre.validation import Validator, check_keys, check_table, enum, suggestion
@@ -39,9 +38,12 @@ ModelConfig: TypeAlias = EmbeddedConfig | CheckpointConfig
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Model ID -> configuration, in the order of `file`. Picklable."""
+    """Model ID -> configuration, in the order of `file`. Picklable.
 
-    file: Path
+    `file` is None if the models are checkpoints that the user named one by one.
+    """
+
+    file: Path | None
     models: Mapping[str, ModelConfig]
 
     @property
@@ -78,55 +80,106 @@ class Catalog:
         """Raises `SettingsError` if an extra is not installed or a checkpoint not downloaded."""
         checkpoints = self.checkpoints
         if checkpoints:
-            self._check_extra("of diffusers", "diffusers", *_EXTRA)
+            _check_extra("of diffusers", "diffusers", *_EXTRA)
         if any(config.pipeline.quantization for config in checkpoints.values()):
             extras = "diffusers,quantization"
-            self._check_extra("with quantization", extras, quantization.LIBRARY)
+            _check_extra("with quantization", extras, quantization.LIBRARY)
         for model, config in checkpoints.items():
             if not config.is_downloaded:
                 raise SettingsError(
                     f"{self.file}, models.{model}: {config.pin} is not downloaded;"
-                    f" run: daguerre models pull {model}"
+                    f" run: daguerre pull {model}"
                 )
 
-    def _check_extra(self, models: str, extras: str, *libraries: str) -> None:
-        missing = [name for name in libraries if importlib.util.find_spec(name) is None]
-        if missing:
+
+def of_checkpoints(names: Sequence[str], data_dir: Path, base: str | None = None) -> Catalog:
+    """A catalog of the checkpoints that a user names, such as paths, without a file.
+
+    `base` has what single files lack. Raises `SettingsError` if a checkpoint does not exist, or two
+    have the same model ID.
+    """
+    found = {name: location.find(name, data_dir) for name in names}
+    if base and not any(each.path.is_file() for each in found.values()):
+        raise SettingsError(
+            f"base is {base}, but {', '.join(names)} is no single file; base has what a single file"
+            " lacks; remove it"
+        )
+    base_path = location.find(base, data_dir).path if base else None
+    given: dict[str, str] = {}
+    models: dict[str, ModelConfig] = {}
+    for name, one in found.items():
+        if (other := given.setdefault(one.model_id, name)) != name:
             raise SettingsError(
-                f"{self.file} has models {models}, but {', '.join(missing)} cannot be imported;"
-                f" install them: pip install 'daguerre[{extras}]'"
+                f"{other} and {name} both get the model ID {one.model_id!r}; rename one of them, or"
+                " add it to the catalog with another ID: daguerre models add PATH --id ID"
             )
+        pipeline = PipelineConfig(one.path, base_path if one.path.is_file() else None)
+        serving = ServingOptions(name=one.full_name)
+        models[one.model_id] = CheckpointConfig(pipeline, serving, one.pin)
+    return Catalog(None, models)
 
 
-def checkpoint_catalog(path: Path) -> Catalog:
-    """A catalog of one checkpoint, whose model ID is the name of its directory or file."""
-    name = path.resolve().name.removesuffix(WEIGHTS)
-    config = CheckpointConfig(PipelineConfig(path), ServingOptions(name=name))
-    return Catalog(path, {name: config})
+def choose(file: Path | None, data_dir: Path, name: str | None, base: str | None = None) -> Catalog:
+    """A catalog of one model: a model ID of `read`, by default its default, or a checkpoint.
+
+    Raises `NotFoundError` if the name is neither.
+    """
+    served = read(file, data_dir)
+    name = name or served.default_model
+    if name not in served.models and location.is_one(name):
+        return of_checkpoints([name], data_dir, base)
+    if base:
+        raise SettingsError(f"base is {base}, but {name} is no path; base is for single files")
+    return served.only(name)
 
 
 def read(file: Path | None, data_dir: Path) -> Catalog:
     """Reads `file`, or the data directory's; without either, the bundled model is the only one."""
-    path = file or data_dir / FILE_NAME
+    path = file or path_in(data_dir)
     if file is None and not os.path.exists(path):
         return Catalog(path, {DEFAULT_MODEL: EmbeddedConfig()})
-    content = _read_toml(path)
-    check_keys(str(path), content, {"models"})
+    return parse(path, data_dir, read_text(path))
+
+
+def path_in(data_dir: Path) -> Path:
+    """The catalog of a data directory."""
+    return data_dir / FILE_NAME
+
+
+def parse(file: Path, data_dir: Path, text: str) -> Catalog:
+    """The catalog with this text; `file` names it in errors, and relative paths start there."""
+    content = _parse_toml(file, text)
+    check_keys(str(file), content, {"models"})
     tables = content.get("models")
     if not isinstance(tables, dict) or not tables:
-        raise SettingsError(f'{path} names no model; add a table such as [models."my-model"]')
-    return Catalog(path, {name: _parse(path, data_dir, name, tables[name]) for name in tables})
+        raise SettingsError(f'{file} names no model; add a table such as [models."my-model"]')
+    return Catalog(file, {name: _parse(file, data_dir, name, tables[name]) for name in tables})
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
+def read_text(file: Path) -> str:
+    """The text with its line ends. Raises `SettingsError` if it cannot be read."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        return file.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise SettingsError(f"cannot read the catalog {file}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise SettingsError(
             f"the catalog {file} is not UTF-8 from byte {error.start}; save it as UTF-8"
         ) from None
+
+
+def _check_extra(models: str, extras: str, *libraries: str) -> None:
+    missing = [name for name in libraries if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SettingsError(
+            f"models {models} need {', '.join(missing)}, which cannot be imported; install them:"
+            f" pip install 'daguerre[{extras}]'"
+        )
+
+
+def _parse_toml(file: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
     except ValueError as error:
         raise SettingsError(f"the catalog {file} is not TOML: {error}") from None
     except RecursionError:

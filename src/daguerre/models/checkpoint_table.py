@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers import caches, hub, quantization, samplers
+from daguerre.models.diffusers import caches, hub, quantization
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
 from daguerre.models.diffusers.model import DTYPES
@@ -63,7 +63,6 @@ KEYS: Mapping[str, Validator] = {
     "max_batch_size": int_range(1, 256),
     "cache": Validator(caches.WORDS, lambda value: isinstance(value, dict)),
     "quantization": enum(*quantization.METHODS),
-    "sampler": Validator(samplers.WORDS, lambda value: isinstance(value, dict)),
     "load": enum(*LOADS),
     "idle_unload_s": idle_time,
     "extra_sizes": EXTRA_SIZES,
@@ -94,8 +93,6 @@ def parse(catalog_dir: Path, data_dir: Path, where: str, table: Table) -> Checkp
     serving = {key: table[key] for key in ServingOptions.__slots__ if key in table}
     serving.setdefault("name", table.get("repo", ""))
     serving["extra_sizes"] = tuple(table.get("extra_sizes", ()))
-    if "sampler" in table:
-        serving["sampler"] = samplers.read(f"{where}, sampler", table["sampler"])
     return CheckpointConfig(PipelineConfig(path, **loading), ServingOptions(**serving), pin)
 
 

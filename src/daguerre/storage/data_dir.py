@@ -58,19 +58,34 @@ def write_private(path: Path, text: str) -> None:
 
     It also removes what processes that were killed here have left, since that may be a secret.
     """
-    with _translate_os_errors(f"the file {path}"):
+    _replace(path, text, 0o600, _OPTION)
+    remove_unfinished(path.parent.glob(glob.escape(path.name) + "." + _RANDOM), time.time())
+
+
+def replace_text(path: Path, text: str, option: str) -> None:
+    """Like `write_private`, but an existing file keeps its mode, and a new one can be read by all.
+
+    `option` sets another file, for an error.
+    """
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
+    _replace(path, text, mode, option)
+
+
+def _replace(path: Path, text: str, mode: int, option: str) -> None:
+    with _translate_os_errors(f"the file {path}", option):
         # mkstemp creates the file with mode 0600, and the rename keeps it.
         descriptor, temporary = tempfile.mkstemp(prefix=path.name + ".", dir=path.parent)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
+            if mode != 0o600:
+                os.chmod(temporary, mode)
             os.replace(temporary, path)
         except BaseException:
             os.unlink(temporary)
             raise
-    remove_unfinished(path.parent.glob(glob.escape(path.name) + "." + _RANDOM), time.time())
 
 
 def remove_unfinished(files: Iterable[Path], now_s: float) -> None:

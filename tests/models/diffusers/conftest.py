@@ -150,16 +150,18 @@ class OneJobAtATime:
 
 
 class Bench:
-    """A loaded model in the engine's loop.
+    """A loaded model in the engine's loop."""
 
-    `config` holds fields of `PipelineConfig` and of `ServingOptions`.
-    """
-
-    def __init__(self, folder: Path, store: ArtifactCache | None = None, **config: Any) -> None:
-        serving = {name: config.pop(name) for name in ServingOptions.__slots__ if name in config}
+    def __init__(
+        self,
+        folder: Path,
+        store: ArtifactCache | None = None,
+        native_size: int | None = None,
+        **config: Any,
+    ) -> None:
         pipeline = PipelineConfig(folder, **{"executor": "eager", **config})
         loaded = LoadedCheckpoint(pipeline, store=store)
-        options = ServingOptions(**{"max_batch_size": 8, **serving})
+        options = ServingOptions(max_batch_size=8, native_size=native_size)
         self.model = DiffusersModel(MODEL, loaded, options)
         self.networks = dict(self.model.load())
         self._requests_model = PerRequestModel(self.model)

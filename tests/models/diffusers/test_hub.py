@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from no_network import side_effects
@@ -19,7 +22,7 @@ from daguerre.cli import main
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
 from daguerre.models import catalog
-from daguerre.models.diffusers import hub
+from daguerre.models.diffusers import hub, hub_download
 
 # Older versions, which the lowest version of tokenizers brings, raise other errors.
 pytest.importorskip("huggingface_hub", minversion="1.32")
@@ -63,13 +66,17 @@ class Hub:
     broken: set[str] = field(default_factory=set)
     status: int = 200
     code: str = ""  # of the error, in the real hub's header
+    commit: str = REVISION
+    card: dict[str, object] = field(default_factory=lambda: {"cardData": {"license": "openrail++"}})
+    asked: list[str] = field(default_factory=list)  # revisions
 
     def info(self) -> bytes:
         siblings = [
             {"rfilename": name, "size": len(data), "blobId": "0", **_lfs(name, data)}
             for name, data in self.files.items()
         ]
-        return json.dumps({"id": "maker/sd", "sha": REVISION, "siblings": siblings}).encode()
+        info = {"id": "maker/sd", "sha": self.commit, "siblings": siblings, **self.card}
+        return json.dumps(info).encode()
 
 
 def _lfs(name: str, data: bytes) -> dict[str, object]:
@@ -88,9 +95,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.split("?")[0]
         if path.startswith("/api/"):
+            self.hub.asked.append(path.rpartition("/revision/")[2])
             self._send(self.hub.info(), self.hub.status)
             return
-        name = path.removeprefix(f"/maker/sd/resolve/{REVISION}/")
+        name = path.removeprefix(f"/maker/sd/resolve/{self.hub.commit}/")
         data = self.hub.files[name]
         if self.command == "GET":
             self.hub.sent.append(name)
@@ -102,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
-        self.send_header("X-Repo-Commit", REVISION)
+        self.send_header("X-Repo-Commit", self.hub.commit)
         if self.hub.code:
             self.send_header("X-Error-Code", self.hub.code)
         self.end_headers()
@@ -132,24 +140,32 @@ def files_below(folder: Path) -> set[str]:
 
 def test_pull(server: Hub, tmp_path: Path) -> None:
     """Weights and configurations are downloaded; pickles, variants, code and cards are not."""
-    reported: list[str] = []
-    folder = hub.pull(tmp_path, PIN, lambda name, size: reported.append(name))
+    shown: list[hub_download.Download] = []
+    reported: list[int] = []
+
+    def show(download: hub_download.Download) -> AbstractContextManager[Callable[[int], None]]:
+        shown.append(download)
+        return nullcontext(reported.append)
+
+    folder = hub_download.pull(tmp_path, PIN, show)
     assert folder == tmp_path / "checkpoints" / "maker--sd" / REVISION == hub.folder(tmp_path, PIN)
     assert files_below(folder) == LOADED == set(server.sent) and len(server.sent) == len(LOADED)
-    assert {*reported, "model_index.json"} == LOADED
+    size = sum(len(data) for name, data in files().items() if name in LOADED - {"model_index.json"})
+    assert shown == [hub_download.Download(PIN, "StableDiffusionPipeline", "openrail++", size)]
+    assert reported == sorted(reported) and reported[-1] == size
     assert (folder / "unet" / "model.safetensors").read_bytes() == NO_TENSORS
-    assert hub.pull(tmp_path, PIN) == folder and len(server.sent) == len(LOADED)
+    assert hub_download.pull(tmp_path, PIN) == folder and len(server.sent) == len(LOADED)
 
 
 def test_damaged_file(server: Hub, tmp_path: Path) -> None:
     """Damaged weights leave no checkpoint, and the next pull downloads them again."""
     server.broken.add("unet/model.safetensors")
     with pytest.raises(SettingsError, match=r"unet/model\.safetensors differs from the hub's size"):
-        hub.pull(tmp_path, PIN)
+        hub_download.pull(tmp_path, PIN)
     assert not hub.folder(tmp_path, PIN).exists()
     server.broken.clear()
     server.sent.clear()
-    assert files_below(hub.pull(tmp_path, PIN)) == LOADED
+    assert files_below(hub_download.pull(tmp_path, PIN)) == LOADED
     assert "unet/model.safetensors" in server.sent and "text_encoder/config.json" not in server.sent
 
 
@@ -168,7 +184,7 @@ def test_refusal_of_the_hub(
     """The error is one line that says what to do."""
     server.status, server.code = status, code
     with pytest.raises(SettingsError) as caught:
-        hub.pull(tmp_path, PIN)
+        hub_download.pull(tmp_path, PIN)
     message = caught.value.message
     assert expected in message and "maker/sd at 01234567 cannot be pulled" in message
     assert "\n" not in message
@@ -178,7 +194,7 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The error says that the hub cannot be reached, and no folder is left."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(SettingsError, match="cannot be pulled"):
-        hub.pull(tmp_path, PIN)
+        hub_download.pull(tmp_path, PIN)
     assert not hub.folder(tmp_path, PIN).parent.exists()
 
 
@@ -186,11 +202,11 @@ def test_unsupported_pipeline_is_not_downloaded(server: Hub, tmp_path: Path) -> 
     """The index is checked before weights are downloaded."""
     server.files["model_index.json"] = json.dumps({**INDEX, "_class_name": "OtherOne"}).encode()
     with pytest.raises(SettingsError, match="the pipeline is 'OtherOne'"):
-        hub.pull(tmp_path, PIN)
+        hub_download.pull(tmp_path, PIN)
     assert server.sent == ["model_index.json"]
     del server.files["model_index.json"]
     with pytest.raises(SettingsError, match=r"has no model_index\.json"):
-        hub.pull(tmp_path / "other", PIN)
+        hub_download.pull(tmp_path / "other", PIN)
 
 
 CATALOG = f"""
@@ -204,50 +220,130 @@ source = "embedded"
 """
 
 
-def test_command(
-    server: Hub,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str]]:
+    """Runs a command; returns its status and what it prints."""
+    monkeypatch.setattr(catalog, "_EXTRA", ())  # nothing is loaded
+
+    def run_command(*arguments: str) -> tuple[int, str]:
+        status = main.main(arguments)
+        captured = capsys.readouterr()
+        return status, captured.err if status else captured.out
+
+    return run_command
+
+
+def test_models_of_the_catalog(
+    server: Hub, tmp_path: Path, run: Callable[..., tuple[int, str]]
 ) -> None:
     """The server names the command to run; after it, the checkpoint is available."""
     settings = Settings(home=tmp_path)
     (tmp_path / catalog.FILE_NAME).write_text(CATALOG)
-    monkeypatch.setattr(catalog, "_EXTRA", ())
-    with pytest.raises(SettingsError, match="is not downloaded; run: daguerre models pull sd"):
+    with pytest.raises(SettingsError, match="is not downloaded; run: daguerre pull sd"):
         factory.read_catalog(settings).check_loadable()
     (away, _) = factory.list_models(settings)
     assert (away.id, away.weights_sha256) == ("sd", "") and "not downloaded" in away.description
 
-    assert main.main(["models", "pull"]) == 0
-    printed = capsys.readouterr().out
-    assert "sd: maker/sd at 01234567" in printed and "unet/model.safetensors, 0.0 MB" in printed
+    status, printed = run("pull")
+    assert status == 0 and (tmp_path / catalog.FILE_NAME).read_text() == CATALOG
+    assert "maker/sd at 01234567: StableDiffusionPipeline, 0.00 GB, license openrail++" in printed
     (here, _) = factory.list_models(settings)
-    assert (here.id, here.name) == (
-        "sd",
-        "maker/sd",
-    ) and "not downloaded" not in here.description
-    assert main.main(["models", "pull", "sd"]) == 0
+    assert (here.id, here.name) == ("sd", "maker/sd") and "not downloaded" not in here.description
+    assert run("pull", "sd")[0] == 0
 
-    assert main.main(["models", "pull", "box"]) == main.EXIT_USAGE
-    assert "no repo for model 'box'; models with one: sd" in capsys.readouterr().err
+    status, printed = run("pull", "box")
+    assert status == main.EXIT_USAGE
+    assert "'box' is neither a repository" in printed and "such models: sd" in printed
 
 
-def test_nothing_to_pull(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_repository(server: Hub, tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
+    """The newest commit is pinned in a new table; later, the commit of that table is replaced."""
+    file = tmp_path / catalog.FILE_NAME
+    status, printed = run("pull", "maker/sd")
+    assert status == 0 and server.asked == ["main", REVISION]
+    assert f"Added sd to {file}" in printed and "Serve it: daguerre serve maker/sd\n" in printed
+    read = catalog.read(None, tmp_path)
+    assert [*read.models] == [catalog.DEFAULT_MODEL, "sd"]
+    assert read.pinned_revisions == {"sd": PIN}
+    before = file.read_text()
+    assert run("pull", f"maker/sd@{REVISION}")[0] == 0
+    assert (file.read_text(), server.asked) == (before, ["main", REVISION])
+
+    file.write_text(before + "# the end\n")
+    server.commit = "f" * 40
+    status, printed = run("pull", "maker/sd@main")
+    assert status == 0 and "revision 01234567 is now ffffffff" in printed
+    assert "Serve it: daguerre serve maker/sd@ffffffff\n" in printed
+    assert file.read_text() == before.replace(REVISION, server.commit) + "# the end\n"
+
+    status, printed = run("pull", f"maker/sd@{REVISION}", "--id", "old")
+    assert status == 0 and "Added old" in printed
+    assert catalog.read(None, tmp_path).pinned_revisions["old"] == PIN
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["pull", "a/b/c"], "'a/b/c' is neither a repository"),
+        (["pull", "--id", "x"], "--id is 'x'; give it with one repository"),
+        (["pull", "maker/sd", "maker/sd", "--id", "x"], "give it with one repository"),
+    ],
+)
+def test_wrong_arguments(
+    server: Hub, run: Callable[..., tuple[int, str]], arguments: list[str], words: str
 ) -> None:
+    """The hub is not asked."""
+    status, printed = run(*arguments)
+    assert status == main.EXIT_USAGE and words in printed and server.asked == []
+
+
+def test_branch_that_is_missing(
+    server: Hub, tmp_path: Path, run: Callable[..., tuple[int, str]]
+) -> None:
+    """Nothing is written; neither if the hub names no commit."""
+    server.status, server.code = 404, "RevisionNotFound"
+    assert "has no revision dev" in run("pull", "maker/sd@dev")[1]
+    server.status, server.code, server.commit = 200, "", "dev"
+    assert "the hub names no commit, but 'dev'" in run("pull", "maker/sd@dev")[1]
+    assert not (tmp_path / catalog.FILE_NAME).exists() and not (tmp_path / "checkpoints").exists()
+
+
+def test_license(server: Hub, tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
+    """Without a model card, a tag has it."""
+    server.card = {"tags": ["diffusers", "license:mit"]}
+    assert "license mit" in run("pull", "maker/sd")[1]
+
+
+def test_full_disk(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The space is checked before weights are downloaded."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=300))
+    server.files["unet/model.safetensors"] = bytes(400)
+    with pytest.raises(SettingsError, match="0.0 GB of the disk of .* are free; free some"):
+        hub_download.pull(tmp_path, PIN)
+    assert server.sent == ["model_index.json"]
+
+
+def test_repository_of_a_single_file(server: Hub, tmp_path: Path) -> None:
+    """The error says which file can be served."""
+    server.files = {"sd.safetensors": NO_TENSORS}
+    with pytest.raises(SettingsError, match=r"pulled; download sd\.safetensors, and serve that"):
+        hub_download.pull(tmp_path, PIN)
+
+
+def test_nothing_to_pull(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
     """Without a catalog the command does nothing and succeeds."""
-    monkeypatch.setenv("DAGUERRE_HOME", str(tmp_path / "none"))
-    assert main.main(["models", "pull"]) == 0
-    assert "no model of the catalog has a repo" in capsys.readouterr().out
-    assert not (tmp_path / "none").exists()
+    home = tmp_path / "none"
+    status, printed = run("pull", "--home", str(home))
+    assert status == 0 and "no model of the catalog has a repo" in printed and not home.exists()
 
 
 def test_serving_needs_no_network(
     server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pulled checkpoint is found without a request to the hub."""
-    hub.pull(tmp_path, PIN)
+    hub_download.pull(tmp_path, PIN)
     (tmp_path / catalog.FILE_NAME).write_text(CATALOG)
     refuse: Callable[..., None] = lambda *_: pytest.fail("sent a request to the hub")  # noqa: E731
     monkeypatch.setattr(Handler, "do_GET", refuse)
@@ -258,7 +354,7 @@ def test_serving_needs_no_network(
 def test_nothing_is_reported(tmp_path: Path) -> None:
     """huggingface_hub does not ask the hub which programs to report in its `User-Agent`."""
     program = """
-from daguerre.models.diffusers import hub
+from daguerre.models.diffusers import hub, hub_download
 from huggingface_hub.utils import build_hf_headers
 assert "torch" not in build_hf_headers()["user-agent"]
 """

@@ -241,14 +241,14 @@ def test_lacking_components(layout: Layout, tmp_path: Path) -> None:
     variant = layout.variants[0]
     shapes = {**variant.shapes, layout.mark: (1,)}
     message = refusal(write(tmp_path / "m.safetensors", shapes))
-    assert "without text_encoder, text_encoder_2" in message and "vae; add base" in message
+    assert "without text_encoder, text_encoder_2" in message and "vae; add a base" in message
     assert layout.pipeline in message
 
 
 def test_unknown_size(tmp_path: Path) -> None:
     message = refusal(write(tmp_path / "m.safetensors", UNET))
     assert "is Stable Diffusion 1.x, of a size that daguerre has no configuration for" in message
-    assert "add base" in message and "StableDiffusionPipeline" in message
+    assert "add a base" in message and "StableDiffusionPipeline" in message
     message = refusal(write(tmp_path / "m.safetensors", {**UNET, LABEL: ()}))
     assert "is SDXL, of a size" in message
     assert "(label_emb.0.0.weight is of shape (), not of shape (1280, 2816))" in message

@@ -32,7 +32,7 @@ from daguerre.storage.file_digests import read_digest
 _Tensor = TypeVar("_Tensor")
 
 INDEX = "model_index.json"
-DECODER, SAMPLER, SAMPLER_CONFIG = "vae", "scheduler", "scheduler_config.json"
+DECODER, SAMPLER = "vae", "scheduler"
 _OTHER_FILES = (".bin", ".ckpt", ".gguf", ".onnx", ".pt", ".pth")
 
 
@@ -109,13 +109,6 @@ class Checkpoint:
     @property
     def max_prompt_tokens(self) -> int | None:
         return self.family.max_prompt_tokens(self.missing_components)
-
-    @property
-    def sampler_config(self) -> dict[str, Any]:
-        """The sampler's configuration, with its class as `_class_name`."""
-        config = read_json(self.component_folder(SAMPLER) / SAMPLER_CONFIG)
-        changes = self.single_file.sampler if self.single_file else {}
-        return {**config, "_class_name": self.components[SAMPLER][1], **changes}
 
     @property
     def is_denoiser_quantized(self) -> bool:

@@ -82,8 +82,8 @@ class _Reader:
         reason = f" ({self._found.difference})" if self._found.difference else ""
         raise SettingsError(
             f"{self._file} is {layout.checkpoints}, of a size that daguerre has no configuration"
-            f" for{reason}; add base to the catalog, the directory of a {layout.pipeline} of that"
-            " size in diffusers format"
+            f" for{reason}; add a base with --base, or with the key base of the catalog: the"
+            f" directory of a {layout.pipeline} of that size in diffusers format"
         )
 
     def _find(self, name: str) -> bool:
@@ -122,9 +122,9 @@ class _Reader:
         if lacking:
             layout = self._found.layout
             raise SettingsError(
-                f"{self._file} is {layout.checkpoints} without {', '.join(lacking)}; add base to"
-                f" the catalog, the directory of a {layout.pipeline} in diffusers format that has"
-                " them"
+                f"{self._file} is {layout.checkpoints} without {', '.join(lacking)}; add a base"
+                " with --base, or with the key base of the catalog: the directory of a"
+                f" {layout.pipeline} in diffusers format that has them"
             )
 
     def _check_classes(self) -> None:

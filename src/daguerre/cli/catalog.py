@@ -1,0 +1,120 @@
+"""`daguerre models add` and `daguerre models remove`: the tables of the catalog."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tomllib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from daguerre.cli.flags import settings_flags
+from daguerre.config import Settings
+from daguerre.errors import SettingsError
+
+if TYPE_CHECKING:
+    from daguerre.models.catalog import Catalog
+
+_catalog_flags = settings_flags("home", "catalog", "database_url")
+# Keys that PATH decides.
+_DECIDED_KEYS = frozenset({"source", "path", "repo", "revision"})
+
+
+@click.command()
+@click.argument("checkpoint", metavar="PATH")
+@click.option("--id", "model", metavar="ID", help="Model ID. Default: the name of PATH.")
+@click.option(
+    "--base", metavar="PATH", help="Checkpoint of the same family that has what a file lacks."
+)
+@click.option("--dtype", metavar="TEXT", help="Type of the weights and of the arithmetic.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another key of the catalog, such as steps=20; may be repeated.",
+)
+@_catalog_flags
+def add(
+    settings: Settings,
+    checkpoint: str,
+    model: str | None,
+    base: str | None,
+    dtype: str | None,
+    assignments: tuple[str, ...],
+) -> None:
+    """Add a checkpoint to the catalog.
+
+    PATH is a checkpoint as for 'daguerre serve'. A new catalog also has the bundled model.
+
+    \b
+    Example:
+      daguerre models add dreamy-xl.safetensors --id dreamy --dtype bfloat16 --set steps=25
+    """
+    from daguerre.models import catalog, catalog_file
+    from daguerre.models.diffusers import location
+
+    home = settings.data_dir()
+    found = location.find(checkpoint, home)
+    table = location.catalog_keys(found) | dict(map(_assignment, assignments))
+    if base:
+        table["base"] = os.path.abspath(location.find(base, home).path)
+    if dtype:
+        table["dtype"] = dtype
+    file, model = settings.catalog or catalog.path_in(home), model or found.model_id
+    catalog_file.add(file, home, model, table, lambda served: _check(settings, served))
+    click.echo(f"Added {model} to {file}; a running server needs a restart.")
+    _print_next(settings, model)
+
+
+@click.command()
+@click.argument("model")
+@_catalog_flags
+def remove(settings: Settings, model: str) -> None:
+    """Remove MODEL from the catalog. Its files and its keys remain."""
+    from daguerre.cli import provisioning
+    from daguerre.models import catalog, catalog_file
+
+    file = settings.catalog or catalog.path_in(settings.data_dir())
+    catalog_file.remove(file, settings.data_dir(), model)
+    click.echo(f"Removed {model} from {file}; a running server needs a restart.")
+    with provisioning.open_store(settings) as store:
+        aliases = [each.alias for each in store.list() if each.model == model]
+    for alias in aliases:
+        click.echo(f"Its resource {alias} remains; remove it: daguerre models destroy {alias}")
+
+
+def _assignment(text: str) -> tuple[str, object]:
+    """The key and its value, which is TOML, or text without quotation marks."""
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise SettingsError(f"--set is {text!r}; it must be KEY=VALUE, such as steps=20")
+    if key in _DECIDED_KEYS:
+        raise SettingsError(f"--set is {text!r}; {key} follows from PATH, so omit it")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except ValueError:
+        return key, value
+
+
+def _check(settings: Settings, served: Catalog) -> None:
+    """Raises `SettingsError` if the model cannot be served. Loads no weights."""
+    from daguerre.factory import build_models
+
+    served.check_loadable()
+    build_models(settings, served)
+
+
+def _print_next(settings: Settings, model: str) -> None:
+    """How to use a model that was added, without a key and with one."""
+    from daguerre.cli import provisioning
+
+    with provisioning.open_store(settings) as store:
+        resources: Sequence[str] = [each.alias for each in store.list() if each.model == model]
+    name = shlex.quote(model)
+    click.echo(f'Generate an image: daguerre generate --model {name} "a lighthouse" -o x.png')
+    if not resources:
+        alias = provisioning.alias_for(model)
+        click.echo(f"Create its key for the server: daguerre models create {name} --as {alias}")
