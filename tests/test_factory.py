@@ -98,7 +98,8 @@ def test_damaged_checkpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch)
         assert engine.models() == (bad.info, good.info)
     with pytest.raises(SettingsError, match="nowhere does not exist"):
         factory.build_servable_models(settings, both.only("bad"))
-    listed = {info.id: info.description for info in factory.list_models(settings)}
+    summaries = factory.summarize_models(settings)
+    listed = {each.info.id: each.info.description for each in summaries}
     assert listed["bad"].startswith("cannot be served: ") and "nowhere" in listed["bad"]
     assert "cannot be served" not in listed["good"]
 

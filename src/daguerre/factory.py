@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from daguerre.engine.thread_engine import ThreadEngine
     from daguerre.models.catalog import Catalog, ModelConfig
     from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
+    from daguerre.models.summary import ModelSummary
 
 
 def read_catalog(settings: Settings) -> Catalog:
@@ -59,25 +60,31 @@ def catalog_of_checkpoints(
     return found
 
 
-def list_models(settings: Settings) -> list[ModelInfo]:
-    """The catalog's models, for listings. No extra needs to be installed.
+def summarize_models(settings: Settings, catalog: Catalog | None = None) -> list[ModelSummary]:
+    """A row for each model, by default of the settings' catalog. No extra needs to be installed.
 
-    The description of a model that cannot be built says why.
+    Loads no weights. The description of a model that cannot be built says why.
     """
-    catalog = read_catalog(settings)
-    return [_model_info(settings, catalog, name) for name in catalog.models]
+    catalog = catalog or read_catalog(settings)
+    return [_summarize(settings, catalog, name) for name in catalog.models]
 
 
-def _model_info(settings: Settings, catalog: Catalog, name: str) -> ModelInfo:
+def _summarize(settings: Settings, catalog: Catalog, name: str) -> ModelSummary:
+    from daguerre.models.diffusers.model import DiffusersModel
+    from daguerre.models.summary import ModelSummary, summarize_bundled, summarize_checkpoint
+
     checkpoint = catalog.checkpoints.get(name)
     if checkpoint and not checkpoint.is_downloaded:
         hint = f"{checkpoint.pin}, not downloaded; run: daguerre pull {name}"
-        return ModelInfo(name, weights_sha256="", created=0, description=hint)
+        return ModelSummary(replace(_unavailable_info(name), description=hint), fault=hint)
     try:
-        return build_models(settings, catalog.only(name))[0].info
+        (model,) = build_models(settings, catalog.only(name))
+        if isinstance(model, DiffusersModel):
+            return summarize_checkpoint(model)
+        return summarize_bundled(model, settings.embedded_precision)
     except Exception as error:  # a checkpoint may be damaged in any way
-        reason = f"cannot be served: {' '.join(str(error).split())}"
-        return replace(_unavailable_info(name), description=reason)
+        fault = f"cannot be served: {' '.join(str(error).split())}"
+        return ModelSummary(replace(_unavailable_info(name), description=fault), fault=fault)
 
 
 def _unavailable_info(name: str) -> ModelInfo:

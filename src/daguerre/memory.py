@@ -5,10 +5,13 @@ Linux only: elsewhere, free memory counts as unlimited and no kill is known.
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 UNLIMITED_BYTES = 1 << 62
+_QUERY_TIMEOUT_S = 30
 _CGROUPS = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
 # Limit, usage, and the page cache in `memory.stat` that the kernel reclaims first: v2, then v1.
@@ -22,6 +25,27 @@ def free_bytes() -> int:
     """Bytes that this process can allocate now: free in the machine and below every limit."""
     limits = [_free_below_limit(directory) for directory in _memory_cgroups()]
     return min(_free_in_machine(), *limits, UNLIMITED_BYTES)
+
+
+def free_gpu_bytes(device: str) -> int | None:
+    """Free memory of a device such as "cuda:1", by nvidia-smi; None if it does not tell.
+
+    A runtime would tell, too, but takes memory of the device and seconds to load.
+    """
+    index = int(device.partition(":")[2] or 0)
+    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    name = visible[index] if index < len(visible) else str(index)
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits", "-i", name],
+            capture_output=True,
+            text=True,
+            timeout=_QUERY_TIMEOUT_S,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    text = done.stdout.strip()
+    return int(text) << 20 if text.isdigit() else None
 
 
 def num_oom_kills() -> int:

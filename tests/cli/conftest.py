@@ -12,9 +12,16 @@ from conftest import FakeEngine
 
 import daguerre.factory
 from daguerre.cli import main
+from daguerre.config import Settings
+from daguerre.models.catalog import Catalog
+from daguerre.models.summary import ModelSummary
 from daguerre.storage.resources import ResourceStore
 
 HERE = Path(__file__).parent.parent
+
+
+def _summaries(settings: Settings, catalog: Catalog | None = None) -> list[ModelSummary]:
+    return [ModelSummary(info) for info in FakeEngine().models()]
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith("DAGUERRE_"):
             monkeypatch.delenv(name)
     folder = tmp_path / "home"
-    monkeypatch.setattr(daguerre.factory, "list_models", lambda settings: FakeEngine().models())
+    monkeypatch.setattr(daguerre.factory, "summarize_models", _summaries)
     monkeypatch.setenv("DAGUERRE_HOME", str(folder))
     monkeypatch.chdir(tmp_path)
     return folder

@@ -20,7 +20,7 @@ def test_info(run: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPat
     shown = json.loads(run("info", "--json", "--port", "4711"))
     assert shown["daguerre"] == daguerre.__version__ and shown["openvino"][:2] == "20"
     assert shown["data_directory"] == str(home)
-    assert set(shown["models"][MODEL]) == {"weights_sha256", "description"}
+    assert {"weights_sha256", "description", "dtype"} <= set(shown["models"][MODEL])
     settings = shown["settings"]
     assert settings["port"] == {"value": 4711, "source": "flag"}
     assert settings["database_url"] == {"value": "***", "source": "variable"}

@@ -53,7 +53,7 @@ def test_models_as_json(run: Callable[..., str], home: Path) -> None:
     assert listed["resources"] == [shown]
     assert shown == {name: getattr(resource, name) for name in resource.__slots__}
     assert [model["model"] for model in listed["models"]] == [
-        info.id for info in factory.list_models(Settings(home=home))
+        each.info.id for each in factory.summarize_models(Settings(home=home))
     ]
 
 

@@ -121,7 +121,20 @@ def test_serve_a_path(tmp_path: Path) -> None:
         store.create(MODEL, "DIFFUSION")
     with serving("dreamy xl", "--port", "0") as process:
         variables = variables_of(process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     assert variables["DREAMY_XL_MODEL_ID"] == "dreamy-xl"
+    assert re.search(r"^dreamy-xl +Stable Diffusion 1.x, 2.x +directory +", errors, re.MULTILINE)
+
+
+def test_table_in_a_json_log() -> None:
+    """With a log in JSON, every line on stderr is JSON, also those about the models."""
+    with serving("--port", "0", "--log-format", "json") as process:
+        announcement(process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    lines = [json.dumps(json.loads(line)) for line in errors.splitlines()]
+    assert sum(f"model={MODEL}, family=daguerre flat" in line for line in lines) == 1
 
 
 @needs_curl

@@ -20,15 +20,16 @@ from daguerre.version import __version__
 @settings_flags()
 def info(settings: Settings, as_json: bool) -> None:
     """Show versions, models and settings."""
-    from daguerre.factory import list_models
+    from daguerre.cli.model_table import print_models
+    from daguerre.factory import summarize_models
 
-    models, versions = list_models(settings), _versions(settings)
+    summaries, versions = summarize_models(settings), _versions(settings)
     values = settings.redacted()
     if as_json:
         # The weights of a checkpoint have no digest before they are loaded.
         digests = {
-            model.id: {"weights_sha256": model.weights_sha256, "description": model.description}
-            for model in models
+            each.info.id: {"weights_sha256": each.info.weights_sha256, **each.facts()}
+            for each in summaries
         }
         rows = {name: {"value": value, "source": _source(name)} for name, value in values.items()}
         shown = versions | {"models": digests, "settings": rows}
@@ -36,7 +37,7 @@ def info(settings: Settings, as_json: bool) -> None:
         return
     print_table([(name.replace("_", " "), str(value)) for name, value in versions.items()])
     click.echo("\nmodels:")
-    print_table([(f"  {model.id}", model.weights_sha256 or model.description) for model in models])
+    print_models(summaries, indent="  ")
     click.echo("\nsettings:")
     print_table(
         (f"  {name}", "unset" if value in (None, "") else str(value), _source(name))

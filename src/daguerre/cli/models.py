@@ -71,15 +71,16 @@ def create(settings: Settings, model: str, alias: str, requests_per_minute: int 
 def list_(settings: Settings, as_json: bool) -> None:
     """List the resources and the models of the catalog."""
     from daguerre.cli import provisioning
-    from daguerre.factory import list_models
+    from daguerre.cli.model_table import print_models
+    from daguerre.factory import summarize_models
 
-    infos = list_models(settings)
+    summaries = summarize_models(settings)
     with provisioning.open_store(settings) as store:
         resources = store.list()
     if as_json:
         models = [
-            {"model": info.id, "description": info.description, "created": info.created}
-            for info in infos
+            {"model": each.info.id, "created": each.info.created, **each.facts()}
+            for each in summaries
         ]
         listed = {"resources": [asdict(resource) for resource in resources], "models": models}
         click.echo(json.dumps(listed, indent=2))
@@ -87,7 +88,7 @@ def list_(settings: Settings, as_json: bool) -> None:
     header = ("ALIAS", "MODEL", "KEY", "REQUESTS PER MINUTE", "CREATED")
     print_table([header, *(_row(resource) for resource in resources)])
     click.echo("\nModels of the catalog:")
-    print_table([("  " + info.id, info.description) for info in infos])
+    print_models(summaries, indent="  ")
 
 
 @models.command()

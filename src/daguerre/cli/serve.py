@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,7 @@ def serve(settings: Settings, checkpoints: tuple[str, ...], base: str | None) ->
 
     catalog = _catalog(settings, checkpoints, base)
     settings = factory.resolve(settings, catalog)
+    _show_models(settings, catalog)
     with factory.open_engine(settings, catalog) as engine:
         _serve(settings, engine, catalog)
 
@@ -81,6 +82,21 @@ def _catalog(settings: Settings, checkpoints: Sequence[str], base: str | None) -
             " catalog that names them"
         )
     return factory.catalog_of_checkpoints(settings, checkpoints, base)
+
+
+def _show_models(settings: Settings, catalog: Catalog) -> None:
+    """Prints the table of models on stderr, or logs it if the log is JSON."""
+    from daguerre.cli.model_table import log_models, print_models
+    from daguerre.factory import summarize_models
+    from daguerre.server.http import logs
+
+    summaries = summarize_models(settings, catalog)
+    if settings.log_format == "json":
+        logs.configure(settings.log_level, settings.log_format)
+        log_models(summaries)
+    else:
+        with suppress(OSError):  # stderr is closed or full
+            print_models(summaries, err=True)
 
 
 def _serve(settings: Settings, engine: Engine, catalog: Catalog) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 import click
 
 
-def print_table(rows: Iterable[Sequence[str]]) -> None:
-    """Prints rows of cells in aligned columns."""
+def print_table(rows: Iterable[Sequence[str]], *, err: bool = False) -> None:
+    """Prints rows of cells in aligned columns, on stderr with `err`."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+        click.echo("  ".join(cells).rstrip(), err=err)

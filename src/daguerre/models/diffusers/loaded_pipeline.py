@@ -82,13 +82,18 @@ class LoadedCheckpoint:
 
     @cached_property
     def num_bytes(self) -> int:
-        """The stored type may differ from the loaded one, so the shapes count."""
+        """Memory that the loaded checkpoint needs."""
+        return self.estimate_bytes()
+
+    def estimate_bytes(self, dtype: str | None = None, quantization: str | None = None) -> int:
+        """Like `num_bytes`, with another type. The stored type may differ from the loaded one, so
+        the shapes count."""
         shapes = {name: self.checkpoint.tensor_shapes(name) for name in self.checkpoint.components}
         # On a CPU the full weights are in memory during loading.
-        is_smaller = self.config.quantization and self.device != "cpu"
+        is_smaller = (quantization or self.config.quantization) and self.device != "cpu"
         quantized = shapes.pop(self.checkpoint.family.denoiser) if is_smaller else []
         plain = chain.from_iterable(shapes.values())
-        return memory_probe.needed_bytes(plain, self.config.dtype, quantized)
+        return memory_probe.needed_bytes(plain, dtype or self.config.dtype, quantized)
 
     def load(self) -> Mapping[str, TorchNetwork]:
         """Loads once; returns name -> network. Call it in the thread that runs the pipelines."""
