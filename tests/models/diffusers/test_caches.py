@@ -41,6 +41,8 @@ SUPPORTED = [
     ("stable-diffusion-3", TAYLOR),
     ("sana", TAYLOR_LITE),
 ]
+# `make soak` compares all of them.
+ESSENTIAL = [*(("flux", method) for method in METHODS), ("sana", TAYLOR_LITE)]
 _REGISTRY = "_diffusers_hook"
 # Of different lengths: one ends, and its pipeline resets the hooks, while the others still run.
 REQUESTS = (
@@ -122,7 +124,13 @@ def num_linear_calls(bench: Bench, requests: Sequence[Request]) -> int:
     return found[0]
 
 
-@pytest.mark.parametrize(("family", "method"), SUPPORTED)
+@pytest.mark.parametrize(
+    ("family", "method"),
+    [
+        pair if pair in ESSENTIAL else pytest.param(*pair, marks=pytest.mark.soak)
+        for pair in SUPPORTED
+    ],
+)
 def test_image_is_the_stock_pipelines_with_the_same_cache(
     family: str, method: str, folder_of: Callable[[str], Path]
 ) -> None:

@@ -20,7 +20,7 @@ pytest.importorskip("torch", reason=REASON)
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_quick_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

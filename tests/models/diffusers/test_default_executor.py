@@ -27,7 +27,7 @@ torch = pytest.importorskip("torch", reason=REASON)
 DEFAULT = PipelineConfig(Path()).executor
 # Sana's decoder with random weights divides by almost zero for seed 1, which amplifies rounding.
 # `make soak` runs all families, which take minutes.
-ESSENTIAL = ("flux", "qwen-image", "stable-diffusion")
+ESSENTIAL = ("flux", "stable-diffusion")
 REQUEST = Request("a red fox on the snow", seed=2, steps=1)
 
 
