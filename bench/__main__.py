@@ -9,7 +9,7 @@ from importlib import import_module
 from bench.load import LoadError
 from daguerre.errors import SettingsError
 
-BENCHMARKS = ("serving", "encoding", "overhead", "previews", "reduced", "compare", "soak")
+BENCHMARKS = ("serving", "encoding", "overhead", "previews", "reduced", "compare", "cuda", "soak")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -22,12 +22,10 @@ def main(arguments: Sequence[str]) -> int:
             from bench import soak
 
             return soak.main(arguments[1:])
-        if named == "compare":
-            return _of_checkpoints(named, arguments[1:])
         if named in ("overhead", "previews"):
             import_module(f"bench.{named}").main(arguments[1:])
             return 0
-        if named == "reduced":
+        if named in ("reduced", "compare", "cuda"):
             return _of_checkpoints(named, arguments[1:])
         if named != "encoding":
             from bench import serving

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import platform
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from bench.durations import durations_s
 from daguerre.models.openvino import openvino_core, ov
 from daguerre.models.openvino import opset13 as op
 
@@ -56,18 +55,6 @@ def _matrix_rate(precision: str, num_threads: int, seconds: float) -> float:
         lambda: request.infer([x], share_inputs=True, share_outputs=True), seconds=seconds
     )
     return float(2 * SIDE**3 / min(runs_s) / 1e9)
-
-
-def durations_s(run: Callable[[], object], *, seconds: float) -> list[float]:
-    """Durations of the runs that fit into `seconds`, at least three, after a warm-up."""
-    run()
-    durations: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(durations) < 3 or time.perf_counter() < end:
-        started = time.perf_counter()
-        run()
-        durations.append(time.perf_counter() - started)
-    return durations
 
 
 def facts() -> dict[str, str]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.machine import durations_s
+from bench.durations import durations_s
 from daguerre.config import Settings
 from daguerre.engine.forward import ForwardRequest, Inputs, Network, Outputs
 from daguerre.engine.pipeline import Pipeline

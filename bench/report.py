@@ -6,13 +6,14 @@ A verdict is PASS, MISS or "not measured".
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.load import STAGES, Phase, percentile
 from bench.machine import Rates
 from bench.networks import ROWS, EngineCost
+from bench.table import table
 
 SPLIT = (*STAGES, "other")
 PRODUCT_MEASURE = "denoiser against a bfloat16 product of 2048-cubes"
@@ -223,12 +224,6 @@ def verdict_table(judged: Sequence[Verdict]) -> str:
         for v in judged
     )
     return table(("measure", "value", "wanted", ""), cells)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ("| " + " | ".join(cells) + " |" for cells in (head, *rows))
-    first, *rest = lines
-    return "\n".join((first, "|---" * len(head) + "|", *rest))
 
 
 def as_json(results: Results) -> dict[str, Any]:

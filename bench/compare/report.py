@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from bench.load import Answer, LoadError, Phase, percentile
-from bench.report import Verdict, table, verdict_table
+from bench.report import Verdict, verdict_table
+from bench.table import table
 
 OURS, REFERENCE = "daguerre", "plain float32"
 # Minimum ratio with one client, by types; with more clients daguerre must not be slower.

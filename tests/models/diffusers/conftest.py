@@ -5,6 +5,7 @@ Everything needs the extra daguerre[diffusers]; functions import it, not the mod
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from daguerre.models.diffusers.serving_options import ServingOptions
 from daguerre.params import Event, ImageParams, JobFailed, JobSucceeded, ModelInfo, StepCompleted
 from daguerre.storage.artifact_cache import ArtifactCache
 
+# Set by `python -m bench cuda`. Only some of the tests run on other devices.
+DEVICE = os.environ.get("DAGUERRE_TEST_DEVICE", "cpu")
 REASON = "the extra daguerre[diffusers] is not installed"
 MODEL = "tiny"
 
@@ -159,7 +162,7 @@ class Bench:
         native_size: int | None = None,
         **config: Any,
     ) -> None:
-        pipeline = PipelineConfig(folder, **{"executor": "eager", **config})
+        pipeline = PipelineConfig(folder, **{"executor": "eager", "device": DEVICE, **config})
         loaded = LoadedCheckpoint(pipeline, store=store)
         options = ServingOptions(max_batch_size=8, native_size=native_size)
         self.model = DiffusersModel(MODEL, loaded, options)
@@ -227,7 +230,7 @@ def pipeline_images(
     requests: Sequence[Request],
     prepare: Callable[[Any], None] = lambda pipeline: None,
 ) -> list[bytes]:
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline.to(DEVICE).set_progress_bar_config(disable=True)
     images = []
     for request in requests:
         prepare(pipeline)

@@ -170,7 +170,11 @@ def test_every_option_has_an_effect(method: str, folder_of: Callable[[str], Path
             while True:
                 forward = pipeline.send(outputs)  # type: ignore[arg-type]
                 outputs = bench.networks[forward.network](forward.inputs)
-                forwards += [np.asarray(outputs[0]).tobytes()] if forward.step else []
+                forwards += (
+                    [np.asarray(torch.as_tensor(outputs[0]).cpu()).tobytes()]
+                    if forward.step
+                    else []
+                )
         except StopIteration:
             drawn.append(b"".join(forwards))
     assert len(set(drawn)) == len(drawn)
