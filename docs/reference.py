@@ -23,14 +23,16 @@ from prometheus_client import Metric
 from daguerre import environment, errors
 from daguerre.cli.main import program
 from daguerre.config import Settings, secret_names
+from daguerre.engine.ended_jobs import OUTCOMES
 from daguerre.engine.interface import EngineStats, WorkerStats
-from daguerre.errors import DaguerreError
+from daguerre.errors import DaguerreError, InternalError
 from daguerre.models.diffusers.caches import METHODS
 from daguerre.models.diffusers.families import FAMILIES
 from daguerre.models.diffusers.family import Family
-from daguerre.params import MAX_PROMPT_CODE_POINTS, Timings
+from daguerre.params import MAX_PROMPT_CODE_POINTS, ImageParams, Timings
 from daguerre.protocol.parsing import describe_constraint, field_schemas
 from daguerre.server.http.errors import MAX_REASON_CHARS
+from daguerre.server.http.middleware import RequestContext
 from daguerre.server.routes.metrics import Metrics
 
 FOLDER = Path(__file__).parent / "reference"
@@ -121,14 +123,15 @@ def metrics_page() -> str:
 
 def _metrics() -> list[Metric]:
     """All metrics, each with the samples of one request and one worker."""
-    worker = WorkerStats(is_ready=True, num_jobs=0, num_restarts=0)
-    stats = EngineStats(workers=(worker,), certificates={"denoiser": True})
-    metrics = Metrics(SimpleNamespace(stats=lambda: stats))  # type: ignore[arg-type]
-    metrics.observe(
-        SimpleNamespace(  # type: ignore[arg-type]
-            route="", status=200, total_s=lambda: 0.0, cache="miss", timings=Timings(), file_ms=0.0
-        )
+    worker = WorkerStats(is_ready=True, num_jobs=0, restarts={"crash": 0})
+    stats = EngineStats(
+        ended={"": dict.fromkeys(OUTCOMES, 0)}, workers=(worker,), certificates={"denoiser": True}
     )
+    engine = SimpleNamespace(stats=lambda: stats, models=lambda: [SimpleNamespace(id="")])
+    metrics = Metrics(engine)  # type: ignore[arg-type]
+    context = RequestContext("", "", timings=Timings(), params=ImageParams("", ""), cache="miss")
+    context.error = InternalError("")
+    metrics.observe(context)
     families = metrics._registry.collect()
     own = (metric for metric in families if metric.name.startswith("daguerre_"))
     return sorted(own, key=lambda metric: metric.name)

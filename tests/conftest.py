@@ -253,11 +253,15 @@ class FakeEngine:
     def stats(self) -> EngineStats:
         return EngineStats(
             is_ready=self.is_ready and not (self.is_draining or self.load_failure),
-            num_queued=self.num_queued,
-            num_running=self.num_running,
-            num_succeeded=self.num_succeeded,
-            num_failed=self.num_failed,
-            num_cancelled=self.num_cancelled,
+            queued={MODEL: self.num_queued},
+            running={MODEL: self.num_running},
+            ended={
+                MODEL: {
+                    "succeeded": self.num_succeeded,
+                    "failed": self.num_failed,
+                    "cancelled": self.num_cancelled,
+                }
+            },
             num_forwards=7,
             num_rows=21,
             service_times=ServiceTimes().with_provisional(MODEL, self.job_interval_s),
@@ -266,7 +270,7 @@ class FakeEngine:
             failure=self.load_failure,
             is_draining=self.is_draining,
             load_failures=self.load_failures,
-            workers=(WorkerStats(self.is_ready, self.num_running, 0),),
+            workers=(WorkerStats(self.is_ready, self.num_running, {"crash": 0}),),
         )
 
 

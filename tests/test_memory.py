@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -31,11 +32,13 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 def test_this_machine() -> None:
     """The kernel's own files are understood."""
     assert memory.free_bytes() > 0 and memory.num_oom_kills() >= 0
+    assert sys.platform != "linux" or memory.resident_bytes() > 1024**2
 
 
 def test_unknown_system(write: Write) -> None:
     """Without the kernel's files, memory is unlimited and no kill is known."""
     assert (memory.free_bytes(), memory.num_oom_kills()) == (memory.UNLIMITED_BYTES, 0)
+    assert memory.resident_bytes() == 0
 
 
 def test_machine(write: Write) -> None:

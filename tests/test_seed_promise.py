@@ -166,7 +166,7 @@ def test_repeats(tmp_path: Path) -> None:
             server.client.post(PATH, json=seeded),
         ]
         metrics = server.client.get("/metrics").text
-    assert 'daguerre_jobs_total{outcome="succeeded"} 2.0\n' in metrics
+    assert 'outcome="succeeded"} 2.0\n' in metrics
     assert made[0].headers["idempotent-replayed"] == "true"
     assert made[0].content == first.content
     assert {answer.json()["data"][0]["b64_json"] for answer in (*hits, *made)} == {

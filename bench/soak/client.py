@@ -119,9 +119,10 @@ def metric(target: Target, name: str) -> float:
     return float(found.group(1))
 
 
-def total(target: Target, name: str) -> float:
-    """Sum of a metric over all its labels."""
-    samples = re.findall(rf"^{re.escape(name)}\{{.*\}} (\S+)$", _metrics(target), re.MULTILINE)
+def total(target: Target, name: str, label: str = "") -> float:
+    """Sum of a metric over all its labels, or over those with `label`."""
+    pattern = rf"^{re.escape(name)}\{{.*{re.escape(label)}.*\}} (\S+)$"
+    samples = re.findall(pattern, _metrics(target), re.MULTILINE)
     return sum(map(float, samples))
 
 
@@ -133,11 +134,11 @@ def _metrics(target: Target) -> str:
 
 def num_jobs(target: Target) -> int:
     """Number of jobs that are queued or running."""
-    return int(metric(target, "daguerre_jobs_queued") + metric(target, "daguerre_jobs_running"))
+    return int(total(target, "daguerre_jobs_queued") + total(target, "daguerre_jobs_running"))
 
 
 def num_ended(target: Target, outcome: str) -> int:
-    return int(metric(target, f'daguerre_jobs_total{{outcome="{outcome}"}}'))
+    return int(total(target, "daguerre_jobs_total", f'outcome="{outcome}"'))
 
 
 async def until(is_true: Callable[[], bool], timeout_s: float = _SETTLE_S) -> bool:

@@ -100,6 +100,10 @@ class RateLimitError(DaguerreError):
     type = "rate_limit_error"
 
 
+class ConcurrencyLimitError(RateLimitError):
+    """The key has too many requests in progress."""
+
+
 class UnavailableError(DaguerreError):
     """The server cannot handle the request now; `Retry-After` says when to try again."""
 
@@ -107,7 +111,11 @@ class UnavailableError(DaguerreError):
 
 
 class QueueFullError(UnavailableError):
-    """The queue is full, or the request cannot finish before its deadline."""
+    """The queue is full."""
+
+
+class QueueTooLongError(QueueFullError):
+    """The request cannot finish before its deadline, behind the jobs in the queue."""
 
 
 class NotReadyError(UnavailableError):

@@ -48,6 +48,14 @@ def free_gpu_bytes(device: str) -> int | None:
     return int(text) << 20 if text.isdigit() else None
 
 
+def resident_bytes() -> int:
+    """Resident memory of this process, like `process_resident_memory_bytes`; 0 if unknown."""
+    try:
+        return int((_PROC / "self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
 def num_oom_kills() -> int:
     """Processes of this cgroup that the kernel has killed for lack of memory.
 

@@ -14,6 +14,7 @@ import pytest
 
 from daguerre.engine.batching.certificates import CertificateStore
 from daguerre.engine.forward import Network
+from daguerre.engine.interface import LoadStats
 from daguerre.engine.job import Job
 from daguerre.engine.loop import Loop
 from daguerre.engine.model_manager import RETRY_S
@@ -110,6 +111,7 @@ def test_first_request_loads(clock: Clock) -> None:
     harness.submit("one", "two", "one")
     assert all(isinstance(last, JobSucceeded) for last in harness.finish())
     assert memory.log == ["+one", "+two"]
+    assert harness.loop.model_manager.loads["one"] == LoadStats(1, num_bytes=10)
 
 
 def test_least_recently_used_is_evicted(clock: Clock) -> None:
@@ -221,6 +223,7 @@ def test_model_that_cannot_be_loaded(clock: Clock, caplog: pytest.LogCaptureFixt
         harness.finish()
     assert memory.log[2:] == ["+bad", "+bad"]
     manager = harness.loop.model_manager
+    assert manager.loads["bad"].num_failed == 3
     assert manager.load_failures() == {"bad": "an error occurred while it was loaded"}
     bad.is_broken = False
     clock.now_s += 4 * RETRY_S

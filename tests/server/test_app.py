@@ -272,16 +272,20 @@ def test_metrics(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert "<script>" not in response.text and "_created" not in response.text
     assert found[f'daguerre_build_info{{version="{__version__}"}}'] == 1
     assert sys.platform != "linux" or found["process_open_fds"] > 0
-    assert found['daguerre_stage_duration_seconds_count{stage="file"}'] == 1
-    assert found['daguerre_stage_duration_seconds_sum{stage="denoise"}'] == 0.03
+    assert (
+        found['daguerre_stage_duration_seconds_count{model="stable-image-ultra",stage="file"}'] == 1
+    )
+    duration = 'daguerre_stage_duration_seconds_sum{model="stable-image-ultra",stage="denoise"}'
+    assert found[duration] == 0.03
     assert (
         found['daguerre_http_request_duration_seconds_count{route="/v1/images/generations"}'] == 3
     )
-    assert found['daguerre_jobs_total{outcome="succeeded"}'] == 1
+    assert found['daguerre_jobs_total{model="stable-image-ultra",outcome="succeeded"}'] == 1
+    assert found['daguerre_http_errors_total{error_type="InvalidRequestError"}'] == 2
     assert (found["daguerre_forward_passes_total"], found["daguerre_batch_rows_total"]) == (7, 21)
     assert found["daguerre_ready"] == 1
     assert found['daguerre_worker_up{worker="0"}'] == 1
-    assert found['daguerre_worker_restarts_total{worker="0"}'] == 0
+    assert found['daguerre_worker_restarts_total{reason="crash",worker="0"}'] == 0
     assert found['daguerre_worker_mismatched_models{worker="0"}'] == 0
     assert found['daguerre_batch_certificates{result="exact"}'] == 1
     assert found['daguerre_batch_certificates{result="inexact"}'] == 1

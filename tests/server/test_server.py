@@ -320,7 +320,8 @@ def get(connection: socket.socket, path: str) -> tuple[int, dict[str, str], byte
 
 def _is_running(port: int) -> bool:
     with connected(port) as connection:
-        return b"daguerre_jobs_running 1.0" in get(connection, "/metrics")[2]
+        metrics = get(connection, "/metrics")[2].decode()
+    return 'daguerre_jobs_running{model="stable-image-ultra"} 1.0' in metrics
 
 
 def test_graceful_shutdown_timeout(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from daguerre.engine.ended_jobs import Outcome
 from daguerre.engine.scheduling.service_time import ServiceTimes
 from daguerre.errors import NotFoundError, NotReadyError, UnavailableError
 from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, ModelInfo
@@ -22,9 +23,15 @@ class WorkerStats:
 
     is_ready: bool  # accepts jobs
     num_jobs: int  # assigned and not ended
-    num_restarts: int
+    restarts: Mapping[str, int]  # reason -> number
     mismatched_models: tuple[str, ...] = ()  # loaded, but not served: the fingerprint differs
     identity: str = ""  # such as "pid 1234"; empty while the worker is being restarted
+    loaded_models: tuple[str, ...] = ()
+    resident_bytes: int = 0  # 0 if unknown
+
+    @property
+    def num_restarts(self) -> int:
+        return sum(self.restarts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +48,42 @@ class ModelLoad:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineStats:
-    """A snapshot of the engine, for /metrics and /readyz."""
+class LoadStats:
+    """Finished loads of one model, in one process or in several."""
 
-    is_ready: bool = False
-    num_queued: int = 0  # accepted, without a forward yet
-    num_running: int = 0
     num_succeeded: int = 0
     num_failed: int = 0
-    num_cancelled: int = 0
+    total_s: float = 0.0
+    num_bytes: int = 0  # estimate of the memory that one copy needs
+
+    def __add__(self, other: LoadStats) -> LoadStats:
+        return LoadStats(
+            self.num_succeeded + other.num_succeeded,
+            self.num_failed + other.num_failed,
+            self.total_s + other.total_s,
+            max(self.num_bytes, other.num_bytes),
+        )
+
+
+def add_loads(parts: Iterable[Mapping[str, LoadStats]]) -> dict[str, LoadStats]:
+    """The sum for each model."""
+    totals: dict[str, LoadStats] = {}
+    for model, loads in (item for part in parts for item in part.items()):
+        totals[model] = totals.get(model, LoadStats()) + loads
+    return totals
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """A snapshot of the engine, for /metrics and /readyz.
+
+    `queued`, `running`, `ended`, `loaded`, `load_failures` and `loads` are by model.
+    """
+
+    is_ready: bool = False
+    queued: Mapping[str, int] = field(default_factory=dict)  # accepted, without a forward yet
+    running: Mapping[str, int] = field(default_factory=dict)
+    ended: Mapping[str, Mapping[Outcome, int]] = field(default_factory=dict)
     num_forwards: int = 0  # evaluations of any network
     num_rows: int = 0  # rows in all forwards; num_rows / num_forwards is the mean batch size
     service_times: ServiceTimes = field(default_factory=ServiceTimes)  # mean of the workers
@@ -57,11 +91,35 @@ class EngineStats:
     certificates: dict[str, bool] = field(default_factory=dict)  # label -> whether it is exact
     failure: str = ""  # why loading failed for good: the engine will never be ready
     is_draining: bool = False
-    loaded: Mapping[str, str] = field(default_factory=dict)  # model -> fingerprint, in one process
-    # Model -> why it could not be loaded, in words for clients.
-    load_failures: Mapping[str, str] = field(default_factory=dict)
+    loaded: Mapping[str, str] = field(default_factory=dict)  # fingerprints, in one process
+    load_failures: Mapping[str, str] = field(default_factory=dict)  # in words for clients
+    loads: Mapping[str, LoadStats] = field(default_factory=dict)
+    resident_bytes: int = 0  # of one process; 0 if unknown
     loading: ModelLoad | None = None  # in one process
     workers: tuple[WorkerStats, ...] = ()  # of an engine in several processes
+
+    @property
+    def num_queued(self) -> int:
+        return sum(self.queued.values())
+
+    @property
+    def num_running(self) -> int:
+        return sum(self.running.values())
+
+    @property
+    def num_succeeded(self) -> int:
+        return self._num_ended("succeeded")
+
+    @property
+    def num_failed(self) -> int:
+        return self._num_ended("failed")
+
+    @property
+    def num_cancelled(self) -> int:
+        return self._num_ended("cancelled")
+
+    def _num_ended(self, outcome: Outcome) -> int:
+        return sum(counts[outcome] for counts in self.ended.values())
 
     @property
     def num_restarts(self) -> int:

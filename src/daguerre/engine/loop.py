@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from daguerre.engine.batching.batcher import Batcher, ForwardResult
 from daguerre.engine.batching.certificates import BatchConfig, CertificateStore
+from daguerre.engine.ended_jobs import EndedJobs
 from daguerre.engine.forward import ForwardRequest, Network, NetworkChanged, Outputs
 from daguerre.engine.job import Job, WorkObserver
 from daguerre.engine.model_manager import ModelManager
@@ -58,7 +59,7 @@ class Loop:
         self._jobs: dict[int, Job] = {}
         self._batch: Sequence[Job] = ()  # the jobs whose forwards are being evaluated
         self._clock = clock
-        self.num_succeeded = self.num_failed = self.num_cancelled = 0
+        self.ended = EndedJobs(models)
         self.service_times = ServiceTimes()
 
     @property
@@ -106,7 +107,7 @@ class Loop:
     def cancel(self, job: Job) -> None:
         """Cancels a job; does nothing if it has ended."""
         if self._jobs.get(job.number) is job:
-            self.num_cancelled += 1
+            self.ended.count(job.params.model, "cancelled")
             self._remove(job)
 
     def cancel_all(self, error: DaguerreError) -> None:
@@ -247,7 +248,7 @@ class Loop:
             self._fail(job, error)
             return
         job.enter("end", self._clock())
-        self.num_succeeded += 1
+        self.ended.count(job.params.model, "succeeded")
         self._scheduler.record_cost(job.number, job.cost_s)
         self.service_times = self.service_times.with_sample(job.params.model, job.cost_s)
         info = self._models[job.params.model].info
@@ -260,7 +261,7 @@ class Loop:
             cause = error
             error = InternalError(f"the image could not be generated; {job.context.log_hint}")
             error.__cause__ = cause
-        self.num_failed += 1
+        self.ended.count(job.params.model, "failed")
         self._remove(job)
         job.emit(JobFailed(error))
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from daguerre import memory
 from daguerre.engine.forward import Network, is_out_of_memory
-from daguerre.engine.interface import ModelLoad
+from daguerre.engine.interface import LoadStats, ModelLoad, add_loads
 from daguerre.engine.pipeline import EvictableModel, Model
 from daguerre.errors import DaguerreError, SettingsError, one_line
 from daguerre.runtime_variables import runtime_fingerprint
@@ -52,9 +52,10 @@ class ModelManager:
         self._evictable = {
             one: model for one, model in models.items() if isinstance(model, EvictableModel)
         }
-        # Both are replaced, not modified: other threads may be reading them.
+        # All three are replaced, not modified: other threads may be reading them.
         self._loaded: Mapping[str, Mapping[str, Network]] = {}  # least recently used first
         self._failures: Mapping[str, _LoadFailure] = {}
+        self.loads: Mapping[str, LoadStats] = {}
         self._must_collect = False
         self._used_s: dict[str, float] = {}  # loaded model -> when its last job ended
 
@@ -179,13 +180,19 @@ class ModelManager:
             failure = _LoadFailure(_reason_for_clients(error), num_attempts, retry_at_s)
             self._failures = {**self._failures, model_id: failure}
             self._must_collect = True
+            self._count(model_id, LoadStats(num_failed=1, total_s=self._clock() - started_s))
             raise
         finally:
             self._set_loading(None)
         self._failures = {one: f for one, f in self._failures.items() if one != model_id}
         self._loaded = {**self._loaded, model_id: networks}
         self.record_use(model_id)
-        logger.info("loaded %s in %.1f s", model_id, self._clock() - started_s)
+        load_s = self._clock() - started_s
+        self._count(model_id, LoadStats(1, total_s=load_s, num_bytes=model.num_bytes))
+        logger.info("loaded %s in %.1f s", model_id, load_s)
+
+    def _count(self, model_id: str, load: LoadStats) -> None:
+        self.loads = add_loads([self.loads, {model_id: load}])
 
     def free_failed(self) -> None:
         """Frees what failed loads left in memory; call it when their exceptions are gone.

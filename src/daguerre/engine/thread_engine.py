@@ -11,9 +11,11 @@ import itertools
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from daguerre import memory
 from daguerre.engine.batching.certificates import CertificateStore
 from daguerre.engine.interface import EngineStats, check_ready, find_model
 from daguerre.engine.job import Job, WorkObserver
@@ -60,7 +62,6 @@ class ThreadEngine(JobQueue):
         self._submitted: list[Job] = []
         self._cancelled: list[Job] = []
         self._positions = QueuePositions(lambda: {job: i for i, job in enumerate(self._jobs)})
-        self._num_cancelled_early = 0  # cancelled before the loop received them
         self._is_loaded = self._is_draining = self._is_stopping = False
         self._failure = ""  # why the models could not be loaded
 
@@ -107,14 +108,12 @@ class ThreadEngine(JobQueue):
     def stats(self) -> EngineStats:
         loop, manager = self._loop, self._loop.model_manager
         with self._lock:
-            num_running = sum(job.has_begun for job in self._jobs.values())
+            running = Counter(job.params.model for job in self._jobs.values() if job.has_begun)
             return EngineStats(
                 is_ready=self._is_loaded and not (self._is_draining or self._is_stopping),
-                num_queued=len(self._jobs) - num_running,
-                num_running=num_running,
-                num_succeeded=loop.num_succeeded,
-                num_failed=loop.num_failed,
-                num_cancelled=loop.num_cancelled + self._num_cancelled_early,
+                queued=Counter(self._admission.num_jobs()) - running,
+                running=running,
+                ended=loop.ended.by_model(),
                 num_forwards=loop.batcher.num_forwards,
                 num_rows=loop.batcher.num_rows,
                 service_times=loop.service_times,
@@ -125,6 +124,8 @@ class ThreadEngine(JobQueue):
                 loaded=manager.fingerprints(),
                 load_failures=manager.load_failures(),
                 loading=manager.loading,
+                loads=manager.loads,
+                resident_bytes=memory.resident_bytes(),
             )
 
     def submit(
@@ -171,7 +172,7 @@ class ThreadEngine(JobQueue):
             # Jobs that come and go during a long forward must not fill the memory.
             if job in self._submitted:
                 self._submitted.remove(job)
-                self._num_cancelled_early += 1
+                self._loop.ended.count(job.params.model, "cancelled")
             else:
                 self._cancelled.append(job)
                 self._lock.notify()

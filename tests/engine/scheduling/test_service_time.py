@@ -149,6 +149,6 @@ def test_workers_share_the_backlog() -> None:
 @pytest.mark.parametrize(("num_ready", "interval_s"), [(0, 4.0), (1, 4.0), (2, 2.0)])
 def test_job_interval(num_ready: int, interval_s: float) -> None:
     """Ready workers finish jobs in parallel; one that is not ready adds nothing."""
-    workers = tuple(WorkerStats(number < num_ready, 0, 0) for number in range(2))
+    workers = tuple(WorkerStats(number < num_ready, 0, {}) for number in range(2))
     stats = EngineStats(service_times=measured(4.0), workers=workers)
     assert stats.job_interval_s == pytest.approx(interval_s)

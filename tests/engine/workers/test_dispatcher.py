@@ -103,9 +103,9 @@ def test_quarantine() -> None:
     jobs = dispatcher(6)
     assign(jobs)
     jobs.on_work_started(0, [1, 2], is_running=True)
-    assert jobs.num_running == 2
+    assert jobs.running_by_model().total() == 2
     assert jobs.on_worker_died(0) == []
-    assert (jobs.num_running, jobs.is_busy(0)) == (0, False)
+    assert (jobs.running_by_model().total(), jobs.is_busy(0)) == (0, False)
     assert (assign(jobs), assign(jobs)) == ([1], [])
     end(jobs, 1)
     assert (assign(jobs), assign(jobs)) == ([2], [])
@@ -403,7 +403,11 @@ def test_revoke_mismatched() -> None:
     assert jobs.revoke_mismatched() == []
     served.remove(0)
     assert jobs.revoke_mismatched() == [(1, 0), (2, 0)]
-    assert (jobs.revoke_mismatched(), jobs.is_assigned(0, 1), jobs.num_running) == ([], False, 0)
+    assert (jobs.revoke_mismatched(), jobs.is_assigned(0, 1), jobs.running_by_model().total()) == (
+        [],
+        False,
+        0,
+    )
     assert jobs.dispatch(BOTH) == [(1, 1), (2, 1)]
     start(jobs, 1, 1)
     assert jobs.on_worker_died(1) == []

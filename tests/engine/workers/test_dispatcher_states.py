@@ -180,7 +180,7 @@ class DispatcherMachine(RuleBasedStateMachine):
                 break
         assert not self.models and not len(self.dispatcher._jobs)
         assert not any(self.dispatcher.num_assigned(number) for number in range(len(self.workers)))
-        assert self.dispatcher.num_running == 0
+        assert self.dispatcher.running_by_model().total() == 0
 
 
 def test_any_order_of_events() -> None:

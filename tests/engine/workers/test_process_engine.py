@@ -97,6 +97,11 @@ def test_one_job_event_by_event() -> None:
             assert (stats.num_succeeded, stats.num_queued, stats.num_running) == (1, 0, 0)
             assert (stats.num_forwards, stats.num_rows) == (NUM_STEPS + 2, 2 * NUM_STEPS + 2)
             assert (stats.num_restarts, stats.job_interval_s > 0) == (0, True)
+            assert (stats.loads["toy"].num_succeeded, stats.workers[0].loaded_models) == (
+                1,
+                ("toy",),
+            )
+            assert sys.platform != "linux" or stats.workers[0].resident_bytes > 0
             with pytest.raises(NotFoundError, match="served models: toy"):
                 await anext(process.generate(ImageParams("nope", "x")))
 
@@ -173,6 +178,9 @@ def test_survived_once(fault: str, tmp_path: Path, caplog: pytest.LogCaptureFixt
             assert before == [JobQueued(0), *STEPS]
             assert pixels(last) == expected
             assert (process.stats().num_restarts, process.stats().num_failed) == (1, 0)
+            reason = {"kill": "crash", "memory": "out_of_memory"}.get(fault, "hang")
+            assert process.stats().workers[0].restarts[reason] == 1
+            assert process.stats().loads["toy"].num_succeeded == 2  # by both workers
 
     run(main())
     logged = {
@@ -273,7 +281,7 @@ def test_crash_loop_ends(caplog: pytest.LogCaptureFixture) -> None:
         end = f"{what}; giving up after {MAX_FAILED_STARTS} failed starts"
         assert process.stats().failure.endswith(end) and end in caplog.text
         assert f"{what}; restarting in 0.5 s" in caplog.text
-        assert process.stats().num_restarts == MAX_FAILED_STARTS
+        assert process.stats().workers[0].restarts["failed_start"] == MAX_FAILED_STARTS
         await process.stop()
 
     run(main())

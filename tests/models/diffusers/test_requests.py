@@ -156,11 +156,16 @@ def test_failing_request_fails_alone(
         return step(self, *args, **kwargs)
 
     monkeypatch.setattr(diffusers.PNDMScheduler, "step", breaking)
-    num_succeeded = bench.loop.num_succeeded
+    before = bench.loop.ended.by_model()[MODEL]
     events = bench.run(requests)
     assert isinstance(failure(events[1][-1]), InternalError)
     assert [image_bytes(events[i][-1]) for i in (0, 2)] == [alone[0], alone[2]]
-    assert bench.loop.num_failed == 1 and bench.loop.num_succeeded == num_succeeded + 2
+    after = bench.loop.ended.by_model()[MODEL]
+    assert {outcome: after[outcome] - before[outcome] for outcome in after} == {
+        "succeeded": 2,
+        "failed": 1,
+        "cancelled": 0,
+    }
 
 
 def test_failing_forward(folder_of: Callable[[str], Path]) -> None:

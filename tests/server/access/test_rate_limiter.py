@@ -150,7 +150,7 @@ def test_keys_are_independent() -> None:
 
 def test_retry_after_while_loading() -> None:
     """Retry-After of a loading model is a constant."""
-    loading = EngineStats(False, 0, 0, 0, 0, 0, 0, 0, backlog_s=50.0)
+    loading = EngineStats(backlog_s=50.0)
     assert retry_after_s(loading) == LOADING_RETRY_AFTER_S
     assert retry_after_s(replace(loading, is_ready=True)) == 50
 
@@ -176,7 +176,7 @@ def test_concurrency_limit_over_http(tmp_path: Path) -> None:
             assert server.post(body).status_code == status
 
 
-READY = EngineStats(True, 0, 0, 0, 0, 0, 0, 0)
+READY = EngineStats(is_ready=True)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])

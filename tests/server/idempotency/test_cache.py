@@ -147,7 +147,7 @@ def test_metrics(caching: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Non
     names = (
         'daguerre_image_store_requests_total{result="hit"}',
         'daguerre_image_store_requests_total{result="miss"}',
-        'daguerre_stage_duration_seconds_count{stage="denoise"}',
+        'daguerre_stage_duration_seconds_count{model="stable-image-ultra",stage="denoise"}',
     )
     before = [counted(name) for name in names]
     for _ in range(3):

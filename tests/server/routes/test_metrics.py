@@ -1,13 +1,22 @@
-"""How often the metrics are rendered."""
+"""What /metrics has, and how often it is rendered."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
-from conftest import FakeEngine, ManualClock
+from conftest import FakeEngine, ManualClock, RunningServer, wait_until
+from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 
+from daguerre.engine.interface import Engine, EngineStats, LoadStats, WorkerStats
+from daguerre.errors import QueueTooLongError
+from daguerre.params import ModelInfo
+from daguerre.server.routes.engine_metrics import EngineCollector
 from daguerre.server.routes.metrics import Metrics
 
 
@@ -19,10 +28,65 @@ def test_rendered_once_a_second() -> None:
     async def num_queued() -> list[bytes]:
         responses = await asyncio.gather(*[metrics.show(request) for _ in range(3)])
         lines = [line for response in responses for line in bytes(response.body).splitlines()]
-        return [line.split()[1] for line in lines if line.startswith(b"daguerre_jobs_queued ")]
+        return [line.split()[1] for line in lines if line.startswith(b"daguerre_jobs_queued{")]
 
     expected = [(0.0, b"0.0"), (0.9, b"0.0"), (0.1, b"2.0"), (0.9, b"2.0"), (5.0, b"4.0")]
     for number, (elapsed_s, value) in enumerate(expected):
         clock.now += elapsed_s
         engine.num_queued = number
         assert asyncio.run(num_queued()) == [value] * 3
+
+
+def test_page_of_metrics_has_each_metric(server: RunningServer) -> None:
+    """The reference page lists exactly what /metrics has, with its type."""
+    server.generate(n=2)
+    types = re.findall(r"^# TYPE (daguerre_\w+) (\w+)$", server.client.get("/metrics").text, re.M)
+    page = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
+    listed = re.findall(r"^\| `(daguerre_\w+)` \| (\w+) \|", page.read_text(), re.MULTILINE)
+    assert listed and sorted(types) == sorted(listed)
+
+
+def test_metrics_of_models() -> None:
+    """Each served model has its jobs, loads and memory, and each worker what it has loaded."""
+    worker = WorkerStats(True, 0, {"crash": 0, "hang": 2}, loaded_models=("a",), resident_bytes=9)
+    stats = EngineStats(
+        queued={"a": 2},
+        running={"b": 1},
+        ended={"a": {"succeeded": 3, "failed": 0, "cancelled": 1}},
+        loads={"a": LoadStats(2, 1, total_s=5.5, num_bytes=100)},
+        workers=(worker, replace(worker, loaded_models=("a", "b"))),
+    )
+    infos = [ModelInfo(name, weights_sha256="", created=0) for name in ("a", "b")]
+    engine = SimpleNamespace(stats=lambda: stats, models=lambda: infos)
+    registry = CollectorRegistry()
+    registry.register(EngineCollector(cast(Engine, engine)))
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"daguerre_{name}", labels)
+
+    assert [value("jobs_queued", model=one) for one in "ab"] == [2, 0]
+    assert [value("jobs_running", model=one) for one in "ab"] == [0, 1]
+    assert value("jobs_total", model="a", outcome="cancelled") == 1
+    assert [value("model_loads_total", model="a", outcome=o) for o in ("succeeded", "failed")] == [
+        *(2, 1)
+    ]
+    assert [value("model_load_seconds_total", model=one) for one in "ab"] == [5.5, 0]
+    assert [value("model_memory_bytes", model=one) for one in "ab"] == [100, 0]
+    assert [value("model_loaded", model="b", worker=number) for number in "01"] == [0, 1]
+    assert value("worker_restarts_total", worker="0", reason="hang") == 2
+    assert value("worker_resident_memory_bytes", worker="1") == 9
+
+
+def test_errors_are_counted_by_exception(server: RunningServer) -> None:
+    """Rejected requests are counted by the exception that the log names, too."""
+
+    def count(name: str) -> float:
+        text = server.client.get("/metrics").text
+        found = re.search(rf'daguerre_http_errors_total{{error_type="{name}"}} (\S+)', text)
+        return float(found.group(1)) if found else 0.0
+
+    name = "QueueTooLongError"
+    before = count(name)
+    server.engine.refusal = QueueTooLongError("5 jobs are queued ahead")
+    assert server.generate().status_code == 503
+    wait_until(lambda: count(name) == before + 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from daguerre.errors import QueueFullError
+from daguerre.errors import QueueFullError, QueueTooLongError
 from daguerre.params import ImageParams, JobContext
 
 # Other load may make the machine half as fast as in the last minute. With 1.5, one in twenty of the
@@ -75,7 +75,7 @@ class Admission:
 
 
 def check_deadline(context: JobContext, num_ahead: int, wait_s: float, own_s: float) -> None:
-    """Raises `QueueFullError` if the job cannot meet its deadline.
+    """Raises `QueueTooLongError` if the job cannot meet its deadline.
 
     `wait_s` is the estimated wait behind `num_ahead` jobs, and `own_s` the job's own time. With no
     job ahead it is always accepted, because only a run shows how long it takes.
@@ -84,7 +84,7 @@ def check_deadline(context: JobContext, num_ahead: int, wait_s: float, own_s: fl
         return
     if wait_s * _WAIT_SAFETY_FACTOR + own_s > context.timeout_s:
         jobs = "1 job is" if num_ahead == 1 else f"{num_ahead} jobs are"
-        raise QueueFullError(
+        raise QueueTooLongError(
             f"{jobs} queued ahead of this request; it cannot finish within its remaining"
             f" {context.timeout_s:.3g} s"
         )

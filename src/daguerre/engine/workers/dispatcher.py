@@ -47,10 +47,10 @@ class JobDispatcher:
         self._quarantine: dict[int, None] = {}  # in order of arrival
         self._workers = [WorkerLoad() for _ in range(num_workers)]
 
-    @property
-    def num_running(self) -> int:
-        """Number of jobs whose first forward has started on their present worker."""
-        return sum(one.is_running for load in self._workers for one in load.assigned.values())
+    def running_by_model(self) -> Counter[str]:
+        """Number of jobs of each model whose first forward has started on their present worker."""
+        assigned = (one for load in self._workers for one in load.assigned.values())
+        return Counter(one.model for one in assigned if one.is_running)
 
     def num_assigned(self, worker: int) -> int:
         return len(self._workers[worker].assigned)

@@ -80,9 +80,11 @@ class WorkerPool:
             WorkerStats(
                 slot.is_ready,
                 num_assigned(slot.number),
-                slot.num_restarts,
+                dict(slot.restarts),
                 self._parity.mismatched_models(slot.number),
                 slot.identity,
+                tuple(slot.stats.loaded),
+                slot.stats.resident_bytes,
             )
             for slot in self.slots
         )

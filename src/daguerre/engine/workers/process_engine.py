@@ -17,7 +17,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from daguerre.engine.interface import EngineStats, check_ready, find_model
+from daguerre.engine.ended_jobs import EndedJobs, Outcome
+from daguerre.engine.interface import EngineStats, add_loads, check_ready, find_model
 from daguerre.engine.job import AcceptedJob
 from daguerre.engine.scheduling.admission import MAX_QUEUED_PROMPT_BYTES, Admission
 from daguerre.engine.stream import JobQueue, QueuePositions, wait_until_empty
@@ -84,7 +85,7 @@ class ProcessEngine(JobQueue):
         self._numbers = itertools.count(1)
         self._lock = threading.Condition()  # guards everything below
         self._jobs: dict[int, _Job] = {}  # accepted and not ended
-        self._num_succeeded = self._num_failed = self._num_cancelled = 0
+        self._ended = EndedJobs(self._models)
         self._is_started = False
         self._reset()
 
@@ -142,14 +143,13 @@ class ProcessEngine(JobQueue):
         """The engine is ready while a worker is being replaced: it accepts and queues jobs."""
         with self._lock:
             pool, service_times = self._pool, self._pool.service_times()
+            running = self._dispatcher.running_by_model()
             can_serve = pool.is_healthy and any(map(pool.has_been_ready, self._models))
             return EngineStats(
                 is_ready=can_serve and not self._is_draining,
-                num_queued=len(self._jobs) - self._dispatcher.num_running,
-                num_running=self._dispatcher.num_running,
-                num_succeeded=self._num_succeeded,
-                num_failed=self._num_failed,
-                num_cancelled=self._num_cancelled,
+                queued=Counter(self._admission.num_jobs()) - running,
+                running=running,
+                ended=self._ended.by_model(),
                 num_forwards=sum(slot.stats.num_forwards for slot in pool.slots),
                 num_rows=sum(slot.stats.num_rows for slot in pool.slots),
                 service_times=service_times,
@@ -158,6 +158,7 @@ class ProcessEngine(JobQueue):
                 failure=pool.failure,
                 is_draining=self._is_draining,
                 load_failures=pool.load_failures(),
+                loads=add_loads(slot.stats.loads for slot in pool.slots),
                 workers=pool.worker_stats(self._dispatcher.num_assigned),
             )
 
@@ -191,8 +192,7 @@ class ProcessEngine(JobQueue):
         """Frees the job's place in the queue at once, and its batch row at the next forward."""
         with self._lock:
             if number in self._jobs:
-                self._num_cancelled += 1
-                self._pop(number)
+                self._ended.count(self._pop(number).params.model, "cancelled")
                 worker = self._dispatcher.remove(number)
                 if worker is not None:
                     self._pool.slots[worker].send(messages.CancelJob(number))
@@ -236,7 +236,7 @@ class ProcessEngine(JobQueue):
             job = self._pop(number)
             text = "request_id=%s failed: its worker %s; the last one %s"
             logger.error(text, job.context.request_id, crashes, reason)
-            self._num_failed += 1
+            self._ended.count(job.params.model, "failed")
             text = f"the worker {crashes} during this request; {job.context.log_hint}"
             job.emit(JobFailed(InternalError(text)))
         self.dispatch()
@@ -255,22 +255,20 @@ class ProcessEngine(JobQueue):
     def _on_event(self, number: int, event: Event) -> None:
         job = self._jobs[number]
         if isinstance(event, JobSucceeded):
-            self._num_succeeded += 1
-            self._end(number, _with_queue_time(event, job))
+            self._end(number, _with_queue_time(event, job), "succeeded")
         elif isinstance(event, JobFailed):
-            self._num_failed += 1
-            self._end(number, event)
+            self._end(number, event, "failed")
         elif isinstance(event, StepCompleted):
             job.emit_step(event)
 
     def _fail_all(self, error: DaguerreError) -> None:
         """Fails all jobs; they count as cancelled."""
         for number in list(self._jobs):
-            self._num_cancelled += 1
-            self._end(number, JobFailed(error))
+            self._end(number, JobFailed(error), "cancelled")
 
-    def _end(self, number: int, event: Event) -> None:
+    def _end(self, number: int, event: Event, outcome: Outcome) -> None:
         job = self._pop(number)
+        self._ended.count(job.params.model, outcome)
         self._dispatcher.remove(number, has_ended=True)
         job.emit(event)
 

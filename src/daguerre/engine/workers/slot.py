@@ -10,12 +10,13 @@ import logging
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
-from daguerre.engine.interface import EngineStats
+from daguerre.engine.interface import EngineStats, add_loads
 from daguerre.engine.workers import messages
 from daguerre.engine.workers.load_crashes import LoadCrashes
 from daguerre.engine.workers.messages import WorkerExit
@@ -29,6 +30,7 @@ MAX_FAILED_STARTS = 6
 HEALTHY_WITHOUT_WORKER_S = 30.0
 _MIN_BACKOFF_S, _MAX_BACKOFF_S = 0.5, 8.0
 _STOPPED = "was stopped"
+RESTART_REASONS = ("crash", "hang", "out_of_memory", "failed_start")
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +101,8 @@ class WorkerSlot:
         self._num_failed_starts = self._num_fruitless = 0  # consecutive workers
         self.has_been_ready = self.is_stopping = False
         self._died_s = -math.inf  # when the last worker that was ready ended
-        self.num_restarts = 0
+        self.restarts: Counter[str] = Counter(dict.fromkeys(RESTART_REASONS, 0))
+        self._is_hung = False  # the watchdog has terminated the worker
         self.failure = ""  # why there will be no other worker
         # The last report; its counters include those of earlier workers, summed up in `_past`.
         self.stats = self._past = EngineStats()
@@ -181,6 +184,7 @@ class WorkerSlot:
     def _run_once(self) -> None:
         """Runs one worker from its start to its end."""
         self._watchdog.record_start()
+        self._is_hung = False
         try:
             worker = self._worker or self._start_worker()
         except OSError as error:
@@ -226,6 +230,7 @@ class WorkerSlot:
             stats,
             num_forwards=stats.num_forwards + self._past.num_forwards,
             num_rows=stats.num_rows + self._past.num_rows,
+            loads=add_loads([self._past.loads, stats.loads]),
             service_times=stats.service_times.with_history(self.stats.service_times),
             certificates=stats.certificates or self.stats.certificates,
         )
@@ -246,7 +251,9 @@ class WorkerSlot:
         with self._lock:
             was_ready, self._is_loaded = self._is_loaded, False
             load, reason = self.stats.loading, identity + end.reason
-            self._past = self.stats = replace(self.stats, loaded={}, load_failures={}, loading=None)
+            self._past = self.stats = replace(
+                self.stats, loaded={}, load_failures={}, loading=None, resident_bytes=0
+            )
             self._parity.clear(self.number)
             if was_ready:
                 self._died_s = time.monotonic()
@@ -254,7 +261,7 @@ class WorkerSlot:
                 return
             if load is not None:
                 reason = identity + self._load_crashes.record(load, end, was_ready=was_ready)
-            self.num_restarts += 1
+            self.restarts[self._restart_reason(end, was_ready)] += 1
             self._num_fruitless += 1
             self._num_failed_starts += not was_ready
             what = f"worker {self.number} {reason}"
@@ -270,6 +277,14 @@ class WorkerSlot:
                 self._parity.deprioritize(self.number)
                 self._listener.dispatch()
 
+    def _restart_reason(self, end: WorkerExit, was_ready: bool) -> str:
+        """One of `RESTART_REASONS`."""
+        if end.is_out_of_memory:
+            return "out_of_memory"
+        if self._is_hung:
+            return "hang"
+        return "crash" if was_ready else "failed_start"
+
     def _watchdog_loop(self) -> None:
         with self._lock:
             while not (self.is_stopping or self.failure):
@@ -277,4 +292,5 @@ class WorkerSlot:
                 self._watchdog.record_activity(self._worker.activity() if self._worker else None)
                 is_busy = self._listener.is_busy(self.number)
                 if fault := self._watchdog.check(is_loaded=self._is_loaded, is_busy=is_busy):
+                    self._is_hung = True
                     self._terminate(fault)

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from starlette.requests import ClientDisconnect
 
 from daguerre.engine.interface import EngineStats
-from daguerre.errors import DeadlineExceededError, RateLimitError
+from daguerre.errors import ConcurrencyLimitError, DeadlineExceededError, RateLimitError
 from daguerre.server.http.errors import clamp_retry_after
 from daguerre.storage.resources import Resource
 
@@ -32,10 +32,10 @@ class ConcurrencyLimiter:
 
     @contextmanager
     def permit(self, resource: Resource, stats: EngineStats) -> Iterator[None]:
-        """Holds a permit for one more request. Raises `RateLimitError` at the limit."""
+        """Holds a permit for one more request. Raises `ConcurrencyLimitError` at the limit."""
         limit = self._max_concurrent
         if limit and self._num_active[resource.id] >= limit:
-            raise RateLimitError(
+            raise ConcurrencyLimitError(
                 f"key {resource.alias} already has {limit} requests in progress (limit: {limit})",
                 retry_after_s=clamp_retry_after(stats.job_interval_s),
             )
