@@ -27,6 +27,7 @@ from daguerre.engine.ended_jobs import OUTCOMES
 from daguerre.engine.interface import EngineStats, WorkerStats
 from daguerre.errors import DaguerreError, InternalError
 from daguerre.models.diffusers.caches import METHODS
+from daguerre.models.diffusers.distillation import KINDS, Kind
 from daguerre.models.diffusers.families import FAMILIES
 from daguerre.models.diffusers.family import Family
 from daguerre.params import MAX_PROMPT_CODE_POINTS, ImageParams, Timings
@@ -155,8 +156,30 @@ def families_page() -> str:
         "Families of checkpoints",
         "The pipelines of diffusers that daguerre serves, with the default steps and guidance. The"
         " catalog can change both. A prompt over the limit is rejected.",
-        _table(head, map(_family_row, _families())),
+        _table(head, map(_family_row, _families()))
+        + "\n\n## Distilled checkpoints\n\nThey need few steps and other guidance, which are the"
+        " defaults if a checkpoint is recognized as distilled: by its configuration, by the title"
+        " in a file's metadata (`modelspec.title`), or by a word in the name of the file, directory"
+        " or repository. A number of steps, such as `8step`, counts. The log says what decided."
+        " A single file also gets the sampler.\n\n"
+        + _table(
+            ("kind", "pipelines", "configuration", "words", "steps", "guidance", "sampler"),
+            map(_kind_row, KINDS),
+        ),
     )
+
+
+def _kind_row(kind: Kind) -> str:
+    cells = (
+        kind.name,
+        _codes(kind.pipelines),
+        kind.configuration,
+        f"`{kind.words}`".replace("|", "\\|") if kind.words else "",
+        str(kind.steps),
+        "the family's" if kind.guidance is None else f"{kind.guidance:g}",
+        f"`{kind.sampler['_class_name']}`" if kind.sampler else "",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _families() -> Iterator[Family]:

@@ -75,9 +75,10 @@ def summarize_bundled(model: Model, precision: str) -> ModelSummary:
 def summarize_checkpoint(model: DiffusersModel) -> ModelSummary:
     loaded = model.weights_key
     checkpoint, config = loaded.checkpoint, loaded.config
+    found = checkpoint.distillation
     return ModelSummary(
         info=model.info,
-        family=model.family.checkpoints,
+        family=", ".join([model.family.checkpoints, *([found.kind.name] if found else [])]),
         form="single file" if checkpoint.single_file else "directory",
         num_bytes=_size({*checkpoint.files()}),
         dtype=", ".join(filter(None, (config.dtype, config.quantization))),

@@ -255,7 +255,7 @@ def _stock_image(pipeline: Any, model: DiffusersModel, request: Request) -> byte
         height=request.size[1],
         num_inference_steps=request.steps,
         generator=torch.Generator().manual_seed(request.seed),
-        **{name: value for name, value in optional.items() if value},
+        **{name: value for name, value in optional.items() if value not in (None, "")},
         **family.call_kwargs,
     ).images[0]
     return np.asarray(image).tobytes()

@@ -81,7 +81,7 @@ def test_published_sizes(
     assert (found.layout, found.variant) == (layout, layout.variants[number])
     assert found.prefixes[layout.denoiser] == (prefix,)
     assert found.prefixes.keys() == {layout.denoiser, *layout.prefixes}
-    assert found.defaults == {} == found.sampler
+    assert found.distillation is None and found.sampler == {}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,8 @@ def test_distilled_sdxl(
     layout = next(layout for layout in LAYOUTS if layout.checkpoints == "SDXL")
     metadata = {"modelspec.title": title}
     found = recognize(write(tmp_path / f"{name}.safetensors", complete(layout), metadata))
-    assert (found.defaults.get("steps"), found.defaults.get("guidance")) == (steps, guidance)
+    kind = found.distillation
+    assert (kind and kind.steps, kind and kind.guidance) == (steps, guidance)
     assert found.sampler.get("timestep_spacing") == spacing
     read = reader.read(tmp_path / f"{name}.safetensors")
     assert (read.family.steps, read.family.guidance) == (steps or 50, 5.0 if steps is None else 0.0)
@@ -136,7 +137,8 @@ def test_distilled_stable_diffusion_3(tmp_path: Path) -> None:
     """It keeps its sampler."""
     layout = next(layout for layout in LAYOUTS if layout.pipeline == "StableDiffusion3Pipeline")
     found = recognize(write(tmp_path / "sd3.5_large_turbo.safetensors", complete(layout, 2)))
-    assert (found.defaults, found.sampler) == ({"steps": 4, "guidance": 0.0}, {})
+    assert found.distillation and found.sampler == {}
+    assert found.distillation.defaults == {"steps": 4, "guidance": 0.0}
 
 
 def test_memory_counts_what_is_loaded(tmp_path: Path) -> None:

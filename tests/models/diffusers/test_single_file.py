@@ -142,6 +142,22 @@ def write_xl(folder: Path, change: Callable[[original_layout.State], None]) -> t
     return original_layout.write(folder / "model.safetensors", state), base
 
 
+@pytest.mark.parametrize("name", ["xl-lcm", "xl-tcd", "hyper-sd-2steps"])
+def test_sampler_of_a_kind(name: str, tmp_path: Path) -> None:
+    """The kind that the name shows has a sampler, with which the stock pipeline draws the same."""
+    file, base = write_xl(tmp_path, lambda state: None)
+    file = file.rename(file.with_stem(name))
+    bench = Bench(file, base=base)
+    kind = bench.model.weights_key.checkpoint.distillation
+    assert kind is not None
+    stock = diffusers.DiffusionPipeline.from_pretrained(base)
+    options = dict(kind.kind.sampler)
+    sampler_class = getattr(diffusers, options.pop("_class_name"))
+    stock.scheduler = sampler_class.from_config({**stock.scheduler.config, **options})
+    request = Request("a red fox in the snow", steps=bench.model.steps)
+    assert bench.images([request]) == pipeline_images(stock, bench, [request])
+
+
 def test_half_precision_with_moving_averages(tmp_path: Path) -> None:
     """A file from training has the weights twice; as diffusers, the server uses the plain ones."""
 

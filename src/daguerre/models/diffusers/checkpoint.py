@@ -25,14 +25,17 @@ from daguerre.models.diffusers.component import (
     read_component,
 )
 from daguerre.models.diffusers.component_files import WEIGHTS, read_json
+from daguerre.models.diffusers.distillation import Distillation, find_distillation
 from daguerre.models.diffusers.families import FAMILIES, find_family
 from daguerre.models.diffusers.family import Family
+from daguerre.models.diffusers.location import name_of
 from daguerre.storage.file_digests import read_digest
 
 _Tensor = TypeVar("_Tensor")
 
 INDEX = "model_index.json"
 DECODER, SAMPLER = "vae", "scheduler"
+SAMPLER_CONFIG = "scheduler_config.json"
 _OTHER_FILES = (".bin", ".ckpt", ".gguf", ".onnx", ".pt", ".pth")
 
 
@@ -76,7 +79,7 @@ class Checkpoint:
 
     `missing_components` are the text encoders and tokenizers that its index sets to null;
     `quantized_components` are stored in a quantized type. `single_file` holds the weights of some
-    components; the others are in `folder`.
+    components; the others are in `folder`. `distillation` is the kind of a distilled checkpoint.
     """
 
     folder: Path
@@ -85,6 +88,7 @@ class Checkpoint:
     missing_components: frozenset[str] = frozenset()
     quantized_components: frozenset[str] = frozenset()
     single_file: SingleFile | None = None
+    distillation: Distillation | None = None
 
     @property
     def path(self) -> Path:
@@ -200,7 +204,11 @@ class _Reader:
         family = FAMILIES[index["_class_name"]]
         self._expect_class(family.denoiser, family.denoiser_class)
         self._expect_class(DECODER, family.decoder_class)
-        family = find_family(index, read_json(folder / family.denoiser / "config.json"))
+        config = read_json(folder / family.denoiser / "config.json")
+        file = folder / SAMPLER / SAMPLER_CONFIG
+        sampler = read_json(file) if file.is_file() else {}
+        distillation = find_distillation(family.pipeline, name_of(folder), sampler, config)
+        family = find_family(index, config).distill(distillation)
         self._expect_components(family)
         check_sampler(folder / SAMPLER, self._components[SAMPLER][1])
         for name in family.guiders:
@@ -209,7 +217,9 @@ class _Reader:
         parts = {*family.text_encoders, *(name for name, _ in family.prompt_tokenizers)}
         missing = frozenset(name for name in parts if index.get(name) == [None, None])
         quantized = frozenset(name for name in self._components if is_quantized(folder / name))
-        checkpoint = Checkpoint(folder, family, self._components, missing, quantized)
+        checkpoint = Checkpoint(
+            folder, family, self._components, missing, quantized, distillation=distillation
+        )
         for name, (_, class_name) in self._components.items():
             if name in checkpoint.networks or _is_model(class_name):
                 component_files.check_has_weights(folder / name)

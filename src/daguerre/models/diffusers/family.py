@@ -6,8 +6,10 @@ Loads neither torch nor diffusers. The families themselves are in `families`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
+
+from daguerre.models.diffusers.distillation import Distillation
 
 # (pipeline, tokenizer, text, is_negative) -> tokens, including those the pipeline adds
 TokenCounter: TypeAlias = Callable[[Any, Any, str, bool], int]
@@ -88,6 +90,10 @@ class Family:
     notes: str = ""
     distilled: Mapping[str, Any] = field(default_factory=dict)
     distilled_if: tuple[str, bool] = ("is_distilled", True)
+
+    def distill(self, found: Distillation | None) -> Family:
+        """The family with the defaults of a distilled checkpoint, if it can be guided at all."""
+        return self if found is None or self.guidance is None else replace(self, **found.defaults)
 
     def is_guided(self, guidance: float | None) -> bool:
         """Whether a step makes a second prediction, which a negative prompt can steer."""

@@ -7,6 +7,7 @@ imports torch, importing this module does not.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "bfloat16")
 DEFAULT_MAX_BATCH_SIZE = 8
+logger = logging.getLogger(__name__)
+
 # Samplers that call the denoiser twice in each step but the last.
 _TWO_CALL_SAMPLERS = ("Heun", "KDPM2")
 
@@ -74,12 +77,21 @@ class DiffusersModel:
         was_loaded = self._loaded.pipeline is not None
         try:
             networks = self._loaded.load()
+            self._log_distillation()
             self._dry_run(networks)
         except Exception:
             if not was_loaded:
                 self.unload()
             raise
         return networks
+
+    def _log_distillation(self) -> None:
+        """A name is only a hint, so the log says that it decided the defaults."""
+        found, options = self._loaded.checkpoint.distillation, self._options
+        if found and (options.steps is None or options.guidance is None):
+            logger.info(
+                "model %r is %s; change them with the keys steps and guidance", self._id, found
+            )
 
     @property
     def num_bytes(self) -> int:

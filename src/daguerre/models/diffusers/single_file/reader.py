@@ -7,7 +7,6 @@ package. All else comes from a base, a checkpoint of the same family in diffuser
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from daguerre.models.diffusers import checkpoint, component_files
 from daguerre.models.diffusers.checkpoint import DECODER, INDEX, SAMPLER, Checkpoint, SingleFile
 from daguerre.models.diffusers.component import check_sampler, is_quantized, read_component
 from daguerre.models.diffusers.component_files import read_json
+from daguerre.models.diffusers.distillation import Distillation, find_distillation
 from daguerre.models.diffusers.families import FAMILIES, find_family
 from daguerre.models.diffusers.single_file.layouts import CONFIGURATIONS, MERGES
 from daguerre.models.diffusers.single_file.recognition import recognize
@@ -52,14 +52,22 @@ class _Reader:
         self._check_lacking([name for name in lacking if name not in dropped])
         self._check_classes()
         config = read_json(self._folders[self._family.denoiser] / "config.json")
+        distillation = self._found.distillation or self._distillation_of_base(config)
+        family = find_family(self._index, config).distill(distillation)
         return Checkpoint(
             self._folder,
-            replace(find_family(self._index, config), **self._found.defaults),
+            family,
             self._components,
             dropped,
             frozenset(name for name in self._components if self._is_quantized(name)),
             self._single_file(),
+            distillation,
         )
+
+    def _distillation_of_base(self, denoiser_config: dict[str, Any]) -> Distillation | None:
+        """The kind that the sampler of a base shows."""
+        sampler = read_json(self._folders[SAMPLER] / checkpoint.SAMPLER_CONFIG)
+        return find_distillation(self._family.pipeline, "", sampler, denoiser_config)
 
     def _read_base(self, base: Path) -> dict[str, Any]:
         checkpoint.check_folder(base)

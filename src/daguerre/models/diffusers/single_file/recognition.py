@@ -13,6 +13,7 @@ from typing import Any
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers.component_files import WEIGHTS, Header, check_head, read_header
+from daguerre.models.diffusers.distillation import Distillation, find_distillation
 from daguerre.models.diffusers.single_file import layouts
 from daguerre.models.diffusers.single_file.layouts import (
     DENOISER_PREFIX,
@@ -67,8 +68,8 @@ class Recognition:
     """A supported file; `prefixes` has its components, `variant` its size if it is a known one.
 
     Otherwise `difference` says why it is not, by a tensor.
-    `defaults` are fields of the family that the kind of the checkpoint changes, `sampler` options
-    of the sampler's configuration.
+    `distillation` is the kind of a distilled checkpoint, `sampler` has options of the sampler's
+    configuration.
     """
 
     path: Path
@@ -76,7 +77,7 @@ class Recognition:
     variant: Variant | None
     difference: str
     prefixes: Mapping[str, tuple[str, ...]]
-    defaults: Mapping[str, Any]
+    distillation: Distillation | None
     sampler: Mapping[str, Any]
 
 
@@ -89,7 +90,8 @@ def recognize(file: Path) -> Recognition:
     _check_inputs(file, layout, denoiser)
     has_prefix = any(name.startswith(DENOISER_PREFIX) for name in header.shapes)
     prefixes = layout.component_prefixes(header.shapes)
-    defaults, sampler = _kind(file, layout, header)
+    title = header.metadata.get("modelspec.title", "")
+    distillation = find_distillation(layout.pipeline, file.stem, {}, {}, title)
     variant = layout.variant(denoiser)
     return Recognition(
         file,
@@ -97,8 +99,8 @@ def recognize(file: Path) -> Recognition:
         variant,
         "" if variant else layout.difference(denoiser),
         {layout.denoiser: (DENOISER_PREFIX if has_prefix else "",), **prefixes},
-        defaults,
-        sampler,
+        distillation,
+        _sampler(layout, header, distillation),
     )
 
 
@@ -166,21 +168,10 @@ def _check_inputs(file: Path, layout: Layout, denoiser: Shapes) -> None:
         )
 
 
-def _kind(file: Path, layout: Layout, header: Header) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Defaults and sampler of a distilled checkpoint, which only its name shows, and of one that
-    predicts velocity."""
-    words = f"{file.stem} {header.metadata.get('modelspec.title', '')}".lower()
-    defaults: dict[str, Any] = {}
-    sampler: dict[str, Any] = {}
+def _sampler(layout: Layout, header: Header, distilled: Distillation | None) -> dict[str, Any]:
+    """Options of the sampler for a distilled checkpoint, and for one that predicts velocity."""
+    sampler = dict(distilled.kind.sampler) if distilled else {}
     is_unet = layout.denoiser == "unet"
-    if layout is layouts.SDXL and re.search(r"(?<![a-z])lightning(?![a-z])", words):
-        steps = re.search(r"([1248])[-_ ]?steps?\b", words.replace("_", " "))
-        defaults = {"steps": int(steps[1]) if steps else 4, "guidance": 0.0}
-        sampler = {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"}
-    elif layout is not layouts.FLUX and re.search(r"(?<![a-z])turbo(?![a-z])", words):
-        defaults = {"steps": 4, "guidance": 0.0}
-        ancestral = "EulerAncestralDiscreteScheduler"
-        sampler = {"_class_name": ancestral, "timestep_spacing": "trailing"} if is_unet else {}
     if is_unet and ("v_pred" in header.shapes or _predicts_velocity(header)):
         sampler["prediction_type"] = "v_prediction"
     if is_unet and "ztsnr" in header.shapes:
@@ -189,7 +180,7 @@ def _kind(file: Path, layout: Layout, header: Header) -> tuple[dict[str, Any], d
             "rescale_betas_zero_snr": True,
             "timestep_spacing": "trailing",
         }
-    return defaults, sampler
+    return sampler
 
 
 def _predicts_velocity(header: Header) -> bool:
