@@ -205,7 +205,7 @@ def test_path_of_something_else(folder: Path) -> None:
         "sd/unet": f"it is a component of {folder}; use that path",
         "missing": "does not exist; it must be a directory in diffusers format, or a .safetensors",
         "pickles": "it has model.ckpt, which cannot be loaded; get a .safetensors file",
-        "empty": "has no model_index.json; a checkpoint in diffusers format has it",
+        "empty": "has no model_index.json; it is empty; a download may have failed",
     }.items():
         with pytest.raises(SettingsError) as caught:
             checkpoint.read(top / name)

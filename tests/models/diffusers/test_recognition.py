@@ -5,9 +5,11 @@ The tests need no extra. The files have a header and no data.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -186,6 +188,8 @@ def test_velocity_prediction(tmp_path: Path) -> None:
         ({"text_model.embeddings.token_embedding.weight": (9,)}, "is a text encoder alone"),
         ({"model.layers.0.self_attn.q_proj.weight": (9,)}, "is a language model"),
         ({"emb_params": (2, 768)}, "is a textual inversion"),
+        ({"body.0.rdb1.conv1.weight": (64, 64, 3, 3)}, "is an upscaler"),
+        ({"bert.encoder.layer.0.output.dense.weight": (9,)}, "is a text encoder alone"),
         ({"weight": (1,)}, "is of an unknown kind, its first tensor is weight"),
         ({}, "is of an unknown kind, its first tensor is none"),
         ({**UNET, LABEL: (1536, 2560)}, "is the refiner of SDXL"),
@@ -212,14 +216,40 @@ def test_other_files_are_named(
     assert "SDXL" in message and "FLUX.1" in message
 
 
+def torch_file(member: str) -> bytes:
+    """An archive with a member of this name, as `torch.save` writes it."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr(member, b"")
+    return made.getvalue()
+
+
+def gguf(architecture: str) -> bytes:
+    """The head of a GGUF file: version, number of tensors and keys, and the first key."""
+    key, value = b"general.architecture", architecture.encode()
+    head = struct.pack("<4sIQQQ", b"GGUF", 3, 0, 1, len(key))
+    return head + key + struct.pack("<IQ", 8, len(value)) + value
+
+
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
         ("m.ckpt", b"PK\x03\x04", "a pickle of torch, which can run code"),
         ("m.safetensors", b"PK\x03\x04", "a pickle of torch"),
         ("m.pt", b"\x80\x02}q", "a pickle, which can run code"),
+        ("m.pt", torch_file("archive/data.pkl"), "a pickle of torch, which can run code"),
+        ("m.zip", torch_file("model_index.json"), "an archive; unpack it"),
         ("m.gguf", b"GGUF\x03", "a GGUF file"),
-        ("m.onnx", b"\x08\x07", "a file of the type '.onnx'"),
+        ("m.gguf", gguf("llama"), "a GGUF file of a language model (llama)"),
+        ("m.gguf", gguf("flux"), "a GGUF file with the quantized denoiser of flux alone"),
+        ("m.gguf", gguf("wan"), "a GGUF file of a video model (wan)"),
+        ("m.gguf", gguf("llama")[:40], "a GGUF file"),
+        ("m.onnx", b"\x08\x07", "an ONNX network"),
+        ("m.xml", b"<?xml", "such as a network of OpenVINO"),
+        ("m.safetensors.part", b"\x08", "an unfinished download"),
+        ("m-00001-of-00002.safetensors", b"\x08", "one part of a model in several files"),
+        ("m.safetensors", b"\x89PNG", "an image"),
+        ("m.txt", b"m", "a file of the type '.txt'"),
         ("m.safetensors", POINTER, "run: git lfs pull"),
         ("m.safetensors", b"", "is empty"),
         ("m.safetensors", b"\xff" * 99, "is damaged"),

@@ -24,19 +24,20 @@ from daguerre.models.diffusers.component import (
     is_quantized,
     read_component,
 )
-from daguerre.models.diffusers.component_files import WEIGHTS, read_json
+from daguerre.models.diffusers.component_files import INDEX, WEIGHTS, read_json
 from daguerre.models.diffusers.distillation import Distillation, find_distillation
 from daguerre.models.diffusers.families import FAMILIES, find_family
 from daguerre.models.diffusers.family import Family
 from daguerre.models.diffusers.location import name_of
+from daguerre.models.diffusers.other_folders import describe_folder, describe_pipeline
 from daguerre.storage.file_digests import read_digest
 
 _Tensor = TypeVar("_Tensor")
 
-INDEX = "model_index.json"
 DECODER, SAMPLER = "vae", "scheduler"
+_quoted = reprlib.Repr()
+_quoted.maxstring = 80
 SAMPLER_CONFIG = "scheduler_config.json"
-_OTHER_FILES = (".bin", ".ckpt", ".gguf", ".onnx", ".pt", ".pth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,8 @@ def read_index(file: Path) -> dict[str, Any]:
     pipeline = index.get("_class_name")
     if not isinstance(pipeline, str) or pipeline not in FAMILIES:
         raise SettingsError(
-            f"{file}: the pipeline is {reprlib.repr(pipeline)}; supported: {', '.join(FAMILIES)}"
+            f"{file}: the pipeline is {_quoted.repr(pipeline)}{describe_pipeline(str(pipeline))};"
+            f" supported: {', '.join(FAMILIES)}"
         )
     return index
 
@@ -261,25 +263,14 @@ def check_folder(folder: Path) -> None:
     if (folder / INDEX).exists():
         return
     if not folder.exists():
+        fault = "is a broken symbolic link" if folder.is_symlink() else "does not exist"
         raise SettingsError(
-            f"{folder} does not exist; it must be a directory in diffusers format, or a"
-            f" {WEIGHTS} file"
+            f"{folder} {fault}; it must be a directory in diffusers format, or a {WEIGHTS} file"
         )
     if not folder.is_dir():
-        raise SettingsError(f"{folder} is a file; it must be a directory in diffusers format")
-    raise SettingsError(f"{folder} has no {INDEX}; {_what_it_is(folder)}")
-
-
-def _what_it_is(folder: Path) -> str:
-    if snapshots := sorted(file.parent for file in folder.glob(f"snapshots/*/{INDEX}")):
-        return f"it is a hub's cache; use a snapshot: {', '.join(map(str, snapshots))}"
-    if (folder.parent / INDEX).exists():
-        return f"it is a component of {folder.parent}; use that path"
-    if names := sorted(file.name for file in folder.glob(f"*{WEIGHTS}")):
-        return f"it has {names[0]}; use the path of a file"
-    if names := sorted(file.name for file in folder.iterdir() if file.suffix in _OTHER_FILES):
-        return f"it has {names[0]}, which cannot be loaded; get a {WEIGHTS} file"
-    return "a checkpoint in diffusers format has it"
+        fault = "is a file" if folder.is_file() else "is neither a directory nor a regular file"
+        raise SettingsError(f"{folder} {fault}; it must be a directory in diffusers format")
+    raise SettingsError(f"{folder} has no {INDEX}; {describe_folder(folder)}")
 
 
 def _is_model(class_name: str) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 
 from daguerre.errors import SettingsError
 
+INDEX = "model_index.json"
 WEIGHTS = ".safetensors"
 # The first that a component has is loaded. Weights without a variant come first, as in diffusers,
 # so that an added file changes no image. Other variants, such as non_ema, are other weights.
@@ -29,7 +30,7 @@ _CONVERSION = (
     "from diffusers import DiffusionPipeline as P; P.from_pretrained({!r}).save_pretrained({!r})"
 )
 _WEIGHTS_INDEX = f"{WEIGHTS}.index"
-_SHARD = re.compile(r"-\d{5}-of-\d{5}")
+SHARD = re.compile(r"-\d{5}-of-\d{5}")
 _HEAD_BYTES = 64
 _BOM = b"\xef\xbb\xbf"
 # Start of a file, in lower case -> what the file is instead, and what to do.
@@ -82,7 +83,7 @@ def _variant_of(name: str) -> str | None:
 
     None for other files. Shards have it before or after their number.
     """
-    stem, weights, rest = _SHARD.sub("", name).partition(WEIGHTS)
+    stem, weights, rest = SHARD.sub("", name).partition(WEIGHTS)
     if not weights:
         return None
     return stem.partition(".")[2] or rest.removesuffix(".json").removeprefix(".index")[1:]
@@ -117,7 +118,7 @@ def check_has_weights(component: Path) -> None:
     if not weights:
         raise SettingsError(_without_weights(component))
     has_index = any(_WEIGHTS_INDEX in file.name for file in files)
-    if not has_index and all(map(_SHARD.search, weights)):
+    if not has_index and all(map(SHARD.search, weights)):
         raise SettingsError(
             f"{component} has {weights[0]}, but no *{_WEIGHTS_INDEX}.json, which names the parts;"
             " download it again"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import checkpoint
-from daguerre.models.diffusers.component_files import WEIGHTS, select_files
+from daguerre.models.diffusers.component_files import INDEX, WEIGHTS, select_files
 from daguerre.models.diffusers.hub import REVISION, PinnedRevision, folder
 
 if TYPE_CHECKING:
@@ -93,12 +93,12 @@ def _download(partial: Path, pin: PinnedRevision, show: Show) -> None:
     api = _api()
     info = api.model_info(pin.repository, revision=pin.revision, files_metadata=True)
     files = {file.rfilename: file for file in info.siblings or ()}
-    if checkpoint.INDEX not in files:
+    if INDEX not in files:
         raise SettingsError(_without_index(pin, files))
     partial.mkdir(parents=True, exist_ok=True)
     # The index comes first: it refuses an unsupported pipeline before gigabytes are downloaded.
-    _download_file(api, pin, partial, files[checkpoint.INDEX], lambda num_bytes: None)
-    index = checkpoint.read_index(partial / checkpoint.INDEX)
+    _download_file(api, pin, partial, files[INDEX], lambda num_bytes: None)
+    index = checkpoint.read_index(partial / INDEX)
     chosen = [files[name] for name in sorted(_loaded_files(index, files))]
     total = sum(file.size or 0 for file in chosen)
     _check_disk(partial, pin, total)
@@ -183,10 +183,7 @@ def _license(info: Any) -> str:
 def _without_index(pin: PinnedRevision, files: Mapping[str, Any]) -> str:
     single = [name for name in files if name.endswith(WEIGHTS) and "/" not in name]
     advice = f"; download {single[0]}, and serve that file" if single else ""
-    return (
-        f"{pin} has no {checkpoint.INDEX}; only checkpoints in diffusers format can be pulled"
-        f"{advice}"
-    )
+    return f"{pin} has no {INDEX}; only checkpoints in diffusers format can be pulled{advice}"
 
 
 @contextmanager

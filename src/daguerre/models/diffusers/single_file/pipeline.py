@@ -19,8 +19,8 @@ from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
 from safetensors.torch import load_file
 
 from daguerre.errors import SettingsError, one_line
-from daguerre.models.diffusers.checkpoint import INDEX, SAMPLER, Checkpoint
-from daguerre.models.diffusers.component_files import read_json
+from daguerre.models.diffusers.checkpoint import SAMPLER, Checkpoint
+from daguerre.models.diffusers.component_files import INDEX, read_json
 from daguerre.models.diffusers.single_file import clip_tokenizer
 from daguerre.models.diffusers.single_file.layouts import CONFIGURATIONS
 from daguerre.models.diffusers.weights import load_modules, missing_message

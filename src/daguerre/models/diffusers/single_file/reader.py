@@ -12,9 +12,9 @@ from typing import Any
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import checkpoint, component_files
-from daguerre.models.diffusers.checkpoint import DECODER, INDEX, SAMPLER, Checkpoint, SingleFile
+from daguerre.models.diffusers.checkpoint import DECODER, SAMPLER, Checkpoint, SingleFile
 from daguerre.models.diffusers.component import check_sampler, is_quantized, read_component
-from daguerre.models.diffusers.component_files import read_json
+from daguerre.models.diffusers.component_files import INDEX, read_json
 from daguerre.models.diffusers.distillation import Distillation, find_distillation
 from daguerre.models.diffusers.families import FAMILIES, find_family
 from daguerre.models.diffusers.single_file.layouts import CONFIGURATIONS, MERGES

@@ -15,6 +15,7 @@ from daguerre.errors import SettingsError
 from daguerre.models.diffusers.component_files import WEIGHTS, Header, check_head, read_header
 from daguerre.models.diffusers.distillation import Distillation, find_distillation
 from daguerre.models.diffusers.single_file import layouts
+from daguerre.models.diffusers.single_file.formats import describe_format
 from daguerre.models.diffusers.single_file.layouts import (
     DENOISER_PREFIX,
     LAYOUTS,
@@ -23,12 +24,6 @@ from daguerre.models.diffusers.single_file.layouts import (
     Variant,
 )
 
-# Start of a file -> what the file is.
-_FORMATS: Mapping[bytes, str] = {
-    b"PK": "a pickle of torch, which can run code when it is loaded",
-    b"\x80": "a pickle, which can run code when it is loaded",
-    b"GGUF": "a GGUF file, whose weights are quantized",
-}
 # Pattern of a tensor's name -> what a file with such a tensor is. The first that matches counts.
 _OTHER_MODELS: Mapping[str, str] = {
     r"lora_(unet|te)|\.lora_?(A|B|down|up)\b|^lora|\.lo(kr|ha)_|\.hada_w": "a LoRA, which changes a"
@@ -57,6 +52,8 @@ _PARTS: Mapping[str, str] = {
     r"^(first_stage_model\.|vae\.)?(encoder|decoder)\.(conv_in|mid)": "a VAE alone",
     r"text_model\.|^encoder\.block\.|^shared\.weight|resblocks\.": "a text encoder alone",
     r"^model\.layers\.\d+\.self_attn": "a language model",
+    r"rdb\d\.conv1|^model\.\d+\.sub\.": "an upscaler",
+    r"^(bert|roberta|distilbert)\.": "a text encoder alone",
     r"^emb_params$|^clip_[lg]$|^string_to_param": "a textual inversion",
 }
 _REFINER_INPUTS = 2560  # of the embedding of sizes and scores
@@ -106,12 +103,7 @@ def recognize(file: Path) -> Recognition:
 
 def _check_format(file: Path) -> None:
     check_head(file)
-    with file.open("rb") as opened:
-        head = opened.read(4)
-    found = next((what for start, what in _FORMATS.items() if head.startswith(start)), None)
-    if found is None and file.suffix != WEIGHTS:
-        found = f"a file of the type {file.suffix!r}"
-    if found:
+    if found := describe_format(file):
         raise SettingsError(f"{file} is {found}; {_accepted()}")
 
 
