@@ -5,6 +5,7 @@
     python -m bench compare dit --num 4      one checkpoint, with more images
     python -m bench compare --clients 1      one client only
     python -m bench compare sd-1.5-whole --sd-server PATH    stable-diffusion.cpp's server, too
+    python -m bench compare --genai-python PATH              OpenVINO GenAI, too
 
 The servers run side by side and alternate, so that a slow phase of the machine affects all of them.
 Another server without an image after `--limit-s` of CPU time is stopped, and the table says so.
@@ -24,7 +25,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench import machine
-from bench.compare import checkpoints, cpp, servers
+from bench.compare import checkpoints, cpp, genai, servers
 from bench.compare.options import parse
 from bench.compare.report import OURS, Comparison, Result, as_json, markdown, pixels
 from bench.load import Asked, LoadError, Phase, run_phase
@@ -50,8 +51,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _facts(options: argparse.Namespace) -> Mapping[str, str]:
-    known = servers.facts(machine.facts())
-    return known | {cpp.NAME: cpp.version(options.sd_server)} if options.sd_server else known
+    known = dict(servers.facts(machine.facts()))
+    if options.sd_server:
+        known[cpp.NAME] = cpp.version(options.sd_server)
+    if options.genai_python:
+        known[genai.NAME] = genai.version(options.genai_python)
+    return known
 
 
 def _compared(
@@ -95,6 +100,11 @@ def _servers(
     for dtype in options.sd_dtypes if options.sd_server and kind.is_whole else ():
         found[f"{cpp.NAME} {dtype}"] = functools.partial(
             cpp.serving, options.sd_server, folder / f"{dtype}.log", checkpoint, kind, dtype
+        )
+    for dtype in options.genai_dtypes if options.genai_python else ():
+        exported = folder / "exported"
+        found[f"{genai.NAME} {dtype}"] = functools.partial(
+            genai.serving, options.genai_python, exported, checkpoint, kind, dtype, SIZE
         )
     return found
 

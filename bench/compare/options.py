@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.compare import checkpoints, cpp, servers
+from bench.compare import checkpoints, cpp, genai, servers
 from bench.load import LoadError
 
 
@@ -30,6 +30,8 @@ def parse(arguments: Sequence[str], description: str | None) -> argparse.Namespa
     parser.add_argument("--executor", default="auto", help="executor of daguerre")
     parser.add_argument("--sd-server", type=Path, help="path of stable-diffusion.cpp's sd-server")
     parser.add_argument("--sd-dtypes", default="f16", help="types of its weights")
+    parser.add_argument("--genai-python", type=Path, help="a Python that has openvino-genai")
+    parser.add_argument("--genai-dtypes", default=",".join(genai.DTYPES), help="types of GenAI")
     parser.add_argument("--folder", type=Path, help="temporary directory for checkpoints (10 GB)")
     parser.add_argument("--output", type=Path, default=Path("build/bench-compare.json"))
     options = parser.parse_args(arguments)
@@ -49,6 +51,7 @@ def _check(options: argparse.Namespace) -> None:
     options.dtypes = _listed("--dtypes", options.dtypes, ("none", *servers.DTYPES))
     options.our_dtypes = _listed("--our-dtypes", options.our_dtypes, servers.DTYPES)
     options.sd_dtypes = _listed("--sd-dtypes", options.sd_dtypes, cpp.DTYPES)
+    options.genai_dtypes = _listed("--genai-dtypes", options.genai_dtypes, genai.DTYPES)
     if "none" in options.dtypes:
         options.dtypes = []
     try:
@@ -63,6 +66,8 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError(f"--num is {options.num}; the minimum is 1")
     if options.sd_server:
         _check_sd_server(options.sd_server, known, options.checkpoints)
+    if options.genai_python:
+        _check_genai_python(options.genai_python)
 
 
 def _listed(option: str, given: str, allowed: Sequence[str]) -> list[str]:
@@ -84,4 +89,14 @@ def _check_sd_server(
         raise ValueError(
             f"--sd-server is {str(program)!r}; it must be the program sd-server that"
             f" stable-diffusion.cpp builds: {error}"
+        ) from None
+
+
+def _check_genai_python(python: Path) -> None:
+    try:
+        genai.version(python)
+    except (OSError, LoadError) as error:
+        raise ValueError(
+            f"--genai-python is {str(python)!r}; it must be the Python of an environment with"
+            f" openvino-genai and optimum-intel: {error}"
         ) from None

@@ -23,6 +23,8 @@ _WANTED = {
     ("daguerre bfloat16", "plain bfloat16"): 1.15,
     ("daguerre float32", "plain float32"): 1.0,
     ("daguerre bfloat16", "sd.cpp f16"): 1.0,
+    ("daguerre float32", "GenAI f32"): 1.0,
+    ("daguerre bfloat16", "GenAI bf16"): 1.0,
 }
 # Of 255: rounding causes less than one, a different image several tens.
 _MAX_DISTANCE = 8.0
