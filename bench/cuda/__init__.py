@@ -40,13 +40,15 @@ def main(arguments: Sequence[str]) -> int:
     """Returns 1 if a part failed or a test did; a part that was stopped has not failed."""
     options = _options(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
-    file = options.output / "results.jsonl"
-    file.unlink(missing_ok=True)
+    file, log = options.output / "results.jsonl", options.output / "log.txt"
+    for old in (file, log):
+        old.unlink(missing_ok=True)
     Results(file, "run").add("facts", **_facts(options.device))
     failed = []
     for name in options.parts or PARTS:
-        status, seconds = run_part(_command(name, file, options), PARTS[name], options.output)
-        ended = "stopped" if status is None else "done" if status == 0 else f"failed: {status}"
+        status, seconds = run_part(_command(name, file, options), PARTS[name], log)
+        failure = f"failed with status {status}; see {log}"
+        ended = "stopped" if status is None else failure if status else "done"
         Results(file, "run").add("parts", part_name=name, ended=ended, seconds=round(seconds, 1))
         (options.output / "results.md").write_text(markdown(read(file)))
         failed += [name] if status else []
@@ -77,15 +79,15 @@ def _command(name: str, file: Path, options: argparse.Namespace) -> list[str]:
     return [sys.executable, "-m", "bench.cuda.part", name, *place, *flags]
 
 
-def run_part(command: Sequence[str], limit_s: float, folder: Path) -> tuple[int | None, float]:
+def run_part(command: Sequence[str], limit_s: float, log: Path) -> tuple[int | None, float]:
     """Exit status and seconds; the status is None if the part was stopped at its limit.
 
-    Its output is appended to `log.txt` in the folder.
+    Its output is appended to the log.
     """
     started = time.perf_counter()
-    with (folder / "log.txt").open("a") as log:
+    with log.open("a") as output:
         process = subprocess.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
             status: int | None = process.wait(limit_s)

@@ -13,8 +13,8 @@ from bench.cuda.target import Target
 
 TESTS = Path("tests/models/diffusers")
 FILES = (
-    "test_cuda.py",
     "test_images.py",
+    "test_cuda.py",
     "test_samplers.py",
     "test_previews.py",
     "test_caches.py",
