@@ -19,9 +19,8 @@ from daguerre.engine.pipeline import EvictableModel
 from daguerre.errors import NotFoundError, SettingsError
 from daguerre.models import catalog
 from daguerre.models.diffusers import checkpoint as checkpoints
-from daguerre.models.diffusers import quantization
+from daguerre.models.diffusers import devices, quantization
 from daguerre.models.diffusers.caches import Cache
-from daguerre.models.diffusers.loaded_pipeline import resolve_device
 from daguerre.models.diffusers.model import DEFAULT_MAX_BATCH_SIZE, DiffusersModel
 from daguerre.models.embedded.model import EmbeddedModel
 
@@ -141,14 +140,15 @@ def test_single_file_with_a_base(settings: Settings) -> None:
 def test_keys_of_a_cuda_device(settings: Settings, executor: str) -> None:
     """Keys for CUDA devices are accepted with one, and reach the model."""
     checkpoint(settings.data_dir() / "sd")
-    table = f'executor = "{executor}"\ndevice = "cuda:1"\ntf32 = true\n'
+    table = f'executor = "{executor}"\ndevice = "cuda:1"\ntf32 = true\ndtype = "float32"\n'
     write(settings, f'[models.sd]\nsource = "diffusers"\npath = "sd"\n{table}')
     (model,) = served(settings)
     assert (model._loaded.config.executor, model._loaded.config.tf32) == (executor, True)
 
 
-def test_defaults_are_the_familys(settings: Settings) -> None:
+def test_defaults_are_the_familys(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only source and path are required; the defaults are those of the stock pipeline."""
+    monkeypatch.setattr(devices, "has_cuda", lambda: False)
     folder = checkpoint(settings.data_dir() / "elsewhere" / "sd-1.5")
     for second, weights in enumerate(sorted(folder.glob("*/*.safetensors"))):
         os.utime(weights, (1_700_000_000 + second,) * 2)
@@ -192,7 +192,7 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         + table.format("half", 'dtype = "bfloat16"')
         + table.format("eager", 'executor = "eager"')
         + table.format("cuda", 'device = "cuda"')
-        + table.format("tf32", 'device = "cuda"\ntf32 = true')
+        + table.format("tf32", 'device = "cuda"\ntf32 = true\ndtype = "float32"')
         + table.format("small", 'quantization = "int8-weight-only"'),
     )
     slow, fast, *others = served(settings)
@@ -253,7 +253,8 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
             "it must be one of auto, eager, openvino, compile, cuda-graphs",
         ),
         (
-            '[models.x]\nsource = "diffusers"\npath = "x"\nexecutor = "cuda-graphs"',
+            '[models.x]\nsource = "diffusers"\npath = "x"\nexecutor = "cuda-graphs"\n'
+            'device = "cpu"',
             "executor is 'cuda-graphs', which needs device 'cuda'; it is 'cpu'",
         ),
         (
@@ -263,16 +264,19 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ),
         ('[models.x]\nsource = "diffusers"\npath = "x"\ntf32 = 1', "tf32 is 1; it must be true"),
         (
-            '[models.x]\nsource = "diffusers"\npath = "x"\ntf32 = true',
-            "tf32 is true, which needs device 'cuda' and dtype 'float32'; they are 'cpu'",
+            '[models.x]\nsource = "diffusers"\npath = "x"\ntf32 = true\ndevice = "cpu"',
+            "tf32 is true, which needs a CUDA device and dtype 'float32'; device is 'cpu', dtype",
         ),
         (
             '[models.x]\nsource = "diffusers"\npath = "x"\ntf32 = true\ndevice = "cuda"\n'
             'dtype = "bfloat16"',
-            "they are 'cuda' and 'bfloat16'",
+            "device is 'cuda', dtype is 'bfloat16'",
         ),
         ('[models.x]\nsource = "diffusers"\nbatching = 1', "must be one of exact, throughput"),
-        ('[models.x]\nsource = "diffusers"\ndtype = "float16"', "must be one of float32, bfloat16"),
+        (
+            '[models.x]\nsource = "diffusers"\ndtype = "half"',
+            "dtype is 'half'; it must be one of auto, float32, float16, bfloat16",
+        ),
         ('[models.x]\nsource = "diffusers"\ndevice = "tpu"', "device is 'tpu'; it must be"),
         ('[models.x]\nsource = "diffusers"\ndevice = "cpu:0"', "device is 'cpu:0'; it must be"),
         ('[models.x]\nsource = "diffusers"\ncache = "first-block"', "must be a table, such as {"),
@@ -635,4 +639,4 @@ def test_workers_share_the_devices(
     """ "cuda" gives each worker its own device; "cuda:1" is the same for all."""
     cuda = SimpleNamespace(device_count=lambda: 3)
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    assert resolve_device(device, worker) == expected
+    assert devices.resolve(device, "auto", worker) == expected

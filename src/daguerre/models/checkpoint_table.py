@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers import caches, hub, quantization
+from daguerre.models.diffusers import caches, devices, hub, precision, quantization
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
-from daguerre.models.diffusers.model import DTYPES
 from daguerre.models.diffusers.native_size import NATIVE_SIZE
 from daguerre.models.diffusers.serving_options import LOADS, ServingOptions
 from daguerre.models.extra_sizes import EXTRA_SIZES
@@ -26,7 +25,6 @@ from daguerre.validation import (
     idle_time,
     int_range,
     path_to,
-    pattern,
     printable_text,
 )
 
@@ -51,10 +49,8 @@ KEYS: Mapping[str, Validator] = {
     "base": path_to("a directory in diffusers format"),
     "repo": hub.REPOSITORY,
     "revision": hub.REVISION,
-    "dtype": enum(*DTYPES),
-    "device": pattern(
-        r"cpu|cuda(:[0-9]{1,3})?", '"cpu", "cuda", or one of several devices such as "cuda:1"'
-    ),
+    "dtype": enum(*precision.DTYPES),
+    "device": devices.DEVICES,
     "steps": int_range(1, 200),
     "executor": enum(*EXECUTORS),
     "tf32": boolean,
@@ -114,18 +110,15 @@ def _check_location(where: str, table: Table) -> None:
 
 
 def _check_device(where: str, table: Table) -> None:
-    device, dtype = table.get("device", "cpu"), table.get("dtype", DTYPES[0])
+    device, dtype = table.get("device", devices.AUTO), table.get("dtype", precision.AUTO)
     executor = table.get("executor", EXECUTORS[0])
     required = required_device(executor)
-    if required is not None and device.partition(":")[0] != required:
+    if required is not None and device.partition(":")[0] not in (devices.AUTO, required):
         raise SettingsError(
             f"{where}: executor is {executor!r}, which needs device {required!r}; it is {device!r}"
         )
-    if table.get("tf32") and (device == "cpu" or dtype != "float32"):
-        raise SettingsError(
-            f"{where}: tf32 is true, which needs device 'cuda' and dtype 'float32'; they are"
-            f" {device!r} and {dtype!r}"
-        )
+    if table.get("tf32"):
+        precision.check_tf32(where, device, dtype)
 
 
 def _parse_cache(where: str, table: Table) -> caches.Cache:

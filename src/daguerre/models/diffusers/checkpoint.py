@@ -24,7 +24,7 @@ from daguerre.models.diffusers.component import (
     is_quantized,
     read_component,
 )
-from daguerre.models.diffusers.component_files import INDEX, WEIGHTS, read_json
+from daguerre.models.diffusers.component_files import INDEX, WEIGHTS, StoredTensor, read_json
 from daguerre.models.diffusers.distillation import Distillation, find_distillation
 from daguerre.models.diffusers.families import FAMILIES, find_family
 from daguerre.models.diffusers.family import Family
@@ -127,13 +127,17 @@ class Checkpoint:
     def is_in_single_file(self, name: str) -> bool:
         return self.single_file is not None and name in self.single_file.prefixes
 
-    def tensor_shapes(self, name: str) -> list[tuple[int, ...]]:
-        """Shapes of a component's weights, from the headers of their files."""
+    def tensors(self, name: str) -> list[StoredTensor]:
+        """A component's weights, from the headers of their files."""
         if self.single_file and self.is_in_single_file(name):
-            shapes = component_files.read_header(self.single_file.path).shapes
-            return list(self.single_file.select(name, shapes).values())
+            tensors = component_files.read_header(self.single_file.path).tensors
+            return list(self.single_file.select(name, tensors).values())
         files = component_files.weight_files(self.component_folder(name))
-        return [shape for file in files for shape in component_files.tensor_shapes(file)]
+        headers = map(component_files.read_header, files)
+        return [tensor for header in headers for tensor in header.tensors.values()]
+
+    def tensor_shapes(self, name: str) -> list[tuple[int, ...]]:
+        return [tensor.shape for tensor in self.tensors(name)]
 
     def files(self) -> Iterator[Path]:
         """All files that determine an image, in an order that is the same everywhere."""

@@ -42,11 +42,24 @@ _OTHER_CONTENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
-    """Header of a safetensors file: the shape of each tensor by its name, and free metadata."""
+class StoredTensor:
+    """A tensor in a safetensors file: its type by the format's names, such as "BF16"."""
 
-    shapes: Mapping[str, tuple[int, ...]]
+    dtype: str
+    shape: tuple[int, ...]
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Header of a safetensors file: its tensors by their names, and free metadata."""
+
+    tensors: Mapping[str, StoredTensor]
     metadata: Mapping[str, str]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tensor.shape for name, tensor in self.tensors.items()}
 
 
 def select_files(names: Iterable[str]) -> list[str]:
@@ -95,7 +108,7 @@ def check_files(component: Path) -> None:
     for file in files:
         check_head(file)
         if file.suffix == WEIGHTS:
-            tensor_shapes(file)
+            read_header(file)
     for index in (file for file in files if _WEIGHTS_INDEX in file.name):
         if _whole_file(index).exists():
             continue  # transformers loads it instead
@@ -143,20 +156,15 @@ def _without_weights(component: Path) -> str:
     return f"{component} has no *{WEIGHTS}; it has {found}; download it again"
 
 
-def tensor_shapes(file: Path) -> list[tuple[int, ...]]:
-    """Shapes of all tensors in a safetensors file."""
-    return list(read_header(file).shapes.values())
-
-
 def read_header(file: Path) -> Header:
     num_bytes = file.stat().st_size
     try:
         with file.open("rb") as opened:
             (length,) = struct.unpack("<Q", opened.read(8))
-            tensors = json.loads(opened.read(min(length, num_bytes)))
-        metadata = dict(tensors.pop("__metadata__", {}))
-        end = max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
-        shapes = {name: tuple(map(int, tensor["shape"])) for name, tensor in tensors.items()}
+            entries = json.loads(opened.read(min(length, num_bytes)))
+        metadata = dict(entries.pop("__metadata__", {}))
+        end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+        tensors = {name: _stored_tensor(entry) for name, entry in entries.items()}
     except (struct.error, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise SettingsError(
             f"{file} is not a safetensors file, or is damaged; download it again"
@@ -165,7 +173,12 @@ def read_header(file: Path) -> Header:
         raise SettingsError(
             f"{file} has {num_bytes} bytes instead of {expected}; download it again"
         )
-    return Header(shapes, {str(key): str(value) for key, value in metadata.items()})
+    return Header(tensors, {str(key): str(value) for key, value in metadata.items()})
+
+
+def _stored_tensor(entry: Mapping[str, Any]) -> StoredTensor:
+    start, end = entry["data_offsets"]
+    return StoredTensor(str(entry["dtype"]), tuple(map(int, entry["shape"])), end - start)
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -16,9 +16,13 @@ class NotFiniteError(InternalError):
     """A network computed NaN or infinity for this request; others may be unaffected."""
 
 
+def is_finite(tensors: Iterable[Any]) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
 def check_finite(network: str, tensors: Iterable[Any]) -> None:
     """Raises `NotFiniteError`, which names the network that computed them, and logs what to do."""
-    if all(bool(tensor.isfinite().all()) for tensor in tensors):
+    if is_finite(tensors):
         return
     logger.error(
         "%s computed NaN or infinity: its weights may be damaged, or their type or executor too"

@@ -11,6 +11,7 @@ import importlib
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from daguerre.engine.forward import is_out_of_memory
 from daguerre.errors import SettingsError, one_line
-from daguerre.models.diffusers import checkpoint, memory_probe, quantization
+from daguerre.models.diffusers import checkpoint, devices, memory_probe, precision, quantization
 from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
 from daguerre.models.diffusers.checkpoint_digest import CheckpointDigest
@@ -47,8 +48,8 @@ class PipelineConfig:
 
     path: Path
     base: Path | None = None
-    dtype: str = "float32"
-    device: str = "cpu"
+    dtype: str = precision.AUTO
+    device: str = devices.AUTO
     executor: str = "auto"
     tf32: bool = False
     cache: Cache | None = None
@@ -56,7 +57,10 @@ class PipelineConfig:
 
 
 class LoadedCheckpoint:
-    """`pipeline` is diffusers' object once it is loaded; only its copies are called."""
+    """`pipeline` is diffusers' object once it is loaded; only its copies are called.
+
+    `config` has a device and a type instead of "auto".
+    """
 
     def __init__(
         self,
@@ -66,19 +70,24 @@ class LoadedCheckpoint:
         store: ArtifactCache | None = None,
         file_digests: FileDigests | None = None,
     ) -> None:
-        self.config, self.num_threads, self._store = config, num_threads, store
+        self.num_threads, self._store = num_threads, store
         self.checkpoint = _read_checkpoint(config)
         if config.quantization and self.checkpoint.is_denoiser_quantized:
             raise SettingsError(
                 f"quantization is {config.quantization!r}, but the denoiser in {config.path} is"
                 " already quantized; remove the key"
             )
-        self.device = resolve_device(config.device, worker)
+        self.device = devices.resolve(config.device, config.executor, worker)
+        dtype = precision.resolve(config.dtype, self.checkpoint, self.device)
+        if config.tf32:
+            precision.check_tf32(str(config.path), self.device, dtype)
+        self.config = replace(config, device=self.device, dtype=dtype)
         self.digest = CheckpointDigest(self.checkpoint, file_digests)
         self.pipeline: Any = None
         self.latent_to_rgb: LatentToRgb | None = None  # for previews; None if they failed to fit
         self.embeddings: Embeddings  # exists while loaded: its module imports torch
         self._networks: Mapping[str, TorchNetwork] = {}
+        self._is_upcast = False  # whether the decoder is in float32 and the rest in float16
 
     @cached_property
     def num_bytes(self) -> int:
@@ -99,7 +108,7 @@ class LoadedCheckpoint:
         """Loads once; returns name -> network. Call it in the thread that runs the pipelines."""
         import torch
 
-        from daguerre.models.diffusers import determinism
+        from daguerre.models.diffusers import decoder, determinism
         from daguerre.models.diffusers.embeddings import Embeddings
 
         # For the whole thread: each pipeline restores at its end what it found at its start, which
@@ -109,11 +118,12 @@ class LoadedCheckpoint:
             torch.set_num_threads(self.num_threads)
         if self._networks:
             return self._networks
-        device = _available_device(self.device)
+        device = devices.available(self.device)
         determinism.enable_determinism(device)
         self.digest.update()
         self.embeddings = Embeddings()
         self.pipeline = self._load_or_refuse(device)
+        self._is_upcast = decoder.upcast(self.pipeline)
         self._fit_previews()
         self._networks = self._patch_networks(device)
         return self._networks
@@ -137,6 +147,10 @@ class LoadedCheckpoint:
         # `from_config` would lose what the pipeline corrected in an outdated configuration.
         pipeline.scheduler = copy.deepcopy(self.pipeline.scheduler)
         self.checkpoint.family.set_guidance(pipeline, guidance)
+        if self._is_upcast:
+            from daguerre.models.diffusers.decoder import UpcastDecoder
+
+            vars(pipeline)[DECODER] = UpcastDecoder(pipeline.vae)
         return pipeline
 
     def _load_or_refuse(self, device: torch.device) -> Any:
@@ -188,16 +202,21 @@ class LoadedCheckpoint:
 
     def _fit_previews(self) -> None:
         """Fits once and at load time, so that no step waits for it."""
+        import torch
+
+        from daguerre.models.diffusers.executors.base import in_float32
         from daguerre.models.diffusers.previews.latent_rgb import fit_latent_to_rgb
 
         vae, factor = self.pipeline.vae, self.pipeline.vae_scale_factor
         try:
-            self.latent_to_rgb = self.latent_to_rgb or fit_latent_to_rgb(vae, factor)
+            with in_float32(vae) if vae.dtype == torch.float16 else nullcontext():
+                self.latent_to_rgb = self.latent_to_rgb or fit_latent_to_rgb(vae, factor)
         except Exception:  # a decoder may raise anything; images do not need the fit
             logger.exception("%s is served without previews", self.checkpoint.path)
 
     def _patch_networks(self, device: torch.device) -> Mapping[str, TorchNetwork]:
         from daguerre.models.diffusers import determinism
+        from daguerre.models.diffusers.decoder import DecoderNetwork
         from daguerre.models.diffusers.executors.base import ExecutionTarget
         from daguerre.models.diffusers.executors.cuda_graphs import GraphCapturer
         from daguerre.models.diffusers.proxies import TorchNetwork
@@ -219,7 +238,7 @@ class LoadedCheckpoint:
         for name in self.checkpoint.networks:
             module = getattr(self.pipeline, name)
             if name == DECODER:
-                networks[name] = TorchNetwork(name, module, "decode", target)
+                networks[name] = DecoderNetwork(name, module, "decode", target)
             elif name != family.denoiser:
                 networks[name] = TorchNetwork(name, module, "forward", eager)
         return networks
@@ -251,26 +270,3 @@ def _read_checkpoint(config: PipelineConfig) -> Checkpoint:
             " lacks; remove it"
         )
     return checkpoint.read(config.path)
-
-
-def resolve_device(device: str, worker: int) -> str:
-    """Assigns "cuda" to the workers round-robin; a device with an index is the same for all."""
-    if device != "cuda":
-        return device
-    if not worker:
-        return "cuda:0"  # torch's "cuda" is the same device under another name
-    import torch
-
-    return f"cuda:{worker % max(1, torch.cuda.device_count())}"
-
-
-def _available_device(name: str) -> torch.device:
-    import torch
-
-    device, num_devices = torch.device(name), torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= num_devices:
-        raise SettingsError(
-            f"device is {name!r}, but torch finds {num_devices} CUDA devices;"
-            ' use "cpu", or install a build of torch for CUDA'
-        )
-    return device

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daguerre import memory
+from daguerre.models.diffusers.precision import ITEM_BYTES
 
 if TYPE_CHECKING:
     import torch
 
     from daguerre.engine.forward import MemoryProbe, PeakMemory
 
-ITEM_BYTES = {"float32": 4, "bfloat16": 2}
 # Besides the weights: a request's tensors at one megapixel, and the decoder's activations.
 _WORK_BYTES = 2 << 30
 _STATM = Path("/proc/self/statm")

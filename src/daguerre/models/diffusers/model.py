@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from daguerre.models.diffusers.proxies import TorchNetwork
 
-DTYPES = ("float32", "bfloat16")
 DEFAULT_MAX_BATCH_SIZE = 8
 logger = logging.getLogger(__name__)
 

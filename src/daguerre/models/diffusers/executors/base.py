@@ -8,20 +8,26 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, TypeAlias
 
 import torch
 
 from daguerre.engine.forward import ForwardRequest, Inputs, Outputs
 from daguerre.models.diffusers.executors.compiled_calls import CompiledCalls
-from daguerre.models.diffusers.finite import check_finite
+from daguerre.models.diffusers.finite import check_finite, is_finite
 from daguerre.storage.artifact_cache import ArtifactCache
 
 # Largest distance of an output from torch's, relative to the norm of torch's output. Another order
 # of summation leaves 1e-6 to 1e-5 in float32, and up to 0.06 where torch rounds each step to
-# bfloat16. A wrong conversion is off by about 1.
-_MAX_DISTANCE: Mapping[torch.dtype, float] = {torch.float32: 1e-3, torch.bfloat16: 0.2}
+# bfloat16; float16 has eight times its precision. A wrong conversion is off by about 1.
+_MAX_DISTANCE: Mapping[torch.dtype, float] = {
+    torch.float32: 1e-3,
+    torch.float16: 0.05,
+    torch.bfloat16: 0.2,
+}
 
 ShapeKey: TypeAlias = tuple[str, int]  # signature and number of rows
 Call: TypeAlias = Callable[[Inputs], Outputs]
@@ -41,6 +47,34 @@ class NetworkMethod:
     name: str
     module: torch.nn.Module
     evaluate: Callable[[Inputs], tuple[Any, Outputs]]
+
+    def evaluate_in_float32(self, inputs: Inputs) -> Outputs:
+        """The tensors of the result, from weights and inputs that are converted to float32."""
+        tensors: dict[str, Any] = {**inputs}
+        for name, value in tensors.items():
+            if is_half(value):
+                tensors[name] = value.float()
+        with in_float32(self.module):
+            return self.evaluate(tensors)[1]
+
+
+def is_half(value: Any) -> bool:
+    """Whether a tensor or the weights of a module have a type of 16 bits."""
+    return getattr(value, "dtype", None) in (torch.float16, torch.bfloat16)
+
+
+@contextmanager
+def in_float32(module: torch.nn.Module) -> Iterator[None]:
+    """Converts the weights, and puts back the same tensors, which graphs may refer to."""
+    weights = [weight for weight in chain(module.parameters(), module.buffers()) if is_half(weight)]
+    kept = [weight.data for weight in weights]
+    try:
+        for weight in weights:
+            weight.data = weight.data.float()
+        yield
+    finally:
+        for weight, data in zip(weights, kept, strict=True):
+            weight.data = data
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +151,18 @@ class Executor:
         return self._method.evaluate(inputs)[1]
 
     def _run_reference(self, inputs: Inputs) -> Outputs:
-        """Eager outputs to compare with. Raises `NotFiniteError`, because NaN is never close."""
-        outputs = self._run_eagerly(inputs)
+        """Eager outputs to compare with, in float32 where a half type overflows.
+
+        Raises `NotFiniteError`, because NaN is never close.
+        """
+        outputs: Any = self._run_eagerly(inputs)
+        if not is_finite(outputs) and is_half(self._method.module):
+            exact: Any = self._method.evaluate_in_float32(inputs)
+            outputs = [
+                tensor.to(output.dtype) for tensor, output in zip(exact, outputs, strict=True)
+            ]
         check_finite(self._method.name, outputs)
-        return outputs
+        return tuple(outputs)
 
 
 class EagerExecutor(Executor):
