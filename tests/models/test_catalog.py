@@ -320,6 +320,22 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
             "executor is 'openvino'; with quantization it must be 'auto' or 'eager'",
         ),
         (
+            'offload = "disk"',
+            "offload is 'disk'; it must be one of model, group",
+        ),
+        (
+            'offload = "model"\ndevice = "cpu"',
+            "offload is 'model', which needs a CUDA device; device is 'cpu', whose memory holds",
+        ),
+        (
+            'offload = "model"\nexecutor = "compile"',
+            "executor is 'compile'; with offload it must be 'auto' or 'eager'",
+        ),
+        (
+            'offload = "group"\nquantization = "int8-dynamic"',
+            "quantization and offload are both given; they exclude each other",
+        ),
+        (
             'quantization = "float8-dynamic"',
             "device is missing; with quantization 'float8-dynamic' it must be 'cuda'",
         ),
@@ -364,7 +380,7 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
 )
 def test_error_message(settings: Settings, text: str, expected: str) -> None:
     """An error is one line with the file, the table, the value and what is allowed."""
-    if text.startswith(("cache", "quantization")):
+    if text.startswith(("cache", "quantization", "offload")):
         text = f'[models.x]\nsource = "diffusers"\npath = "x"\n{text}'
     message = refusal(write(settings, text))
     assert expected in message and str(settings.data_dir() / catalog.FILE_NAME) in message

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers import caches, devices, hub, precision, quantization
+from daguerre.models.diffusers import caches, devices, hub, offload, precision, quantization
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
 from daguerre.models.diffusers.native_size import NATIVE_SIZE
@@ -59,6 +59,7 @@ KEYS: Mapping[str, Validator] = {
     "max_batch_size": int_range(1, 256),
     "cache": Validator(caches.WORDS, lambda value: isinstance(value, dict)),
     "quantization": enum(*quantization.METHODS),
+    "offload": enum(*offload.METHODS),
     "load": enum(*LOADS),
     "idle_unload_s": idle_time,
     "extra_sizes": EXTRA_SIZES,
@@ -76,6 +77,8 @@ def parse(catalog_dir: Path, data_dir: Path, where: str, table: Table) -> Checkp
     _check_device(where, table)
     if "quantization" in table:
         quantization.check(where, table)
+    if "offload" in table:
+        offload.check(where, table)
     if "repo" in table:
         pin = hub.PinnedRevision(table["repo"], table["revision"])
         path = hub.folder(data_dir, pin)
@@ -92,7 +95,7 @@ def parse(catalog_dir: Path, data_dir: Path, where: str, table: Table) -> Checkp
     return CheckpointConfig(PipelineConfig(path, **loading), ServingOptions(**serving), pin)
 
 
-_LOADING_KEYS = ("dtype", "device", "executor", "tf32", "quantization")
+_LOADING_KEYS = ("dtype", "device", "executor", "tf32", "quantization", "offload")
 
 
 def _check_location(where: str, table: Table) -> None:

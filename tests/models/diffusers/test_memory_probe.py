@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,7 @@ from conftest import wait_until
 
 from daguerre.engine.forward import HasMemoryProbe
 from daguerre.models.diffusers import memory_probe
-from daguerre.models.diffusers.component_files import read_header
-from daguerre.models.diffusers.memory_probe import make_memory_probe, needed_bytes
+from daguerre.models.diffusers.memory_probe import make_memory_probe, tensor_bytes
 
 from .conftest import REASON, Bench
 
@@ -25,32 +22,18 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="n
 needs_extra = pytest.mark.skipif(not importlib.util.find_spec("diffusers"), reason=REASON)
 
 
-def weights(file: Path, **shapes: list[int]) -> Path:
-    """A safetensors file without the tensors' data, which nothing reads."""
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    for name, shape in shapes.items():
-        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [0, 0]}
-    data = json.dumps(header).encode()
-    file.write_bytes(struct.pack("<Q", len(data)) + data)
-    return file
-
-
-def test_weights_count_in_their_loaded_type(tmp_path: Path) -> None:
-    """Weights stored in half precision take 4 bytes per item in float32 and 2 in bfloat16."""
-    files = [weights(tmp_path / "a", x=[1000, 1000], y=[7]), weights(tmp_path / "b", z=[])]
-    num_items = 1_000_000 + 7 + 1
-    shapes = [shape for file in files for shape in read_header(file).shapes.values()]
-    base = needed_bytes([], "float32")
-    assert base > 0
-    assert needed_bytes(shapes, "float32") - base == 4 * num_items
-    assert needed_bytes(shapes, "bfloat16") - base == 2 * num_items
+def test_weights_count_in_their_loaded_type() -> None:
+    """Weights take 4 bytes per item in float32 and 2 in a half type, however they are stored."""
+    shapes = [(1000, 1000), (7,), ()]
+    assert tensor_bytes(shapes, "float32") == [4_000_000, 28, 4]
+    for half in ("float16", "bfloat16"):
+        assert tensor_bytes(shapes, half) == [2_000_000, 14, 2]
 
 
 def test_quantized_matrices_take_a_byte_per_item() -> None:
-    """Vectors and kernels of a quantized network, and all other networks, keep their type."""
-    quantized = [(100, 100), (7,), (2, 2, 3, 3)]
-    found = needed_bytes([(10, 10)], "float32", quantized) - needed_bytes([], "float32")
-    assert found == 10_000 + 4 * (7 + 36) + 4 * 100
+    """Vectors and kernels of a quantized network keep their type."""
+    shapes = [(100, 100), (7,), (2, 2, 3, 3)]
+    assert tensor_bytes(shapes, "float32", is_quantized=True) == [10_000, 28, 144]
 
 
 @needs_proc

@@ -14,13 +14,19 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daguerre.engine.forward import is_out_of_memory
 from daguerre.errors import SettingsError, one_line
-from daguerre.models.diffusers import checkpoint, devices, memory_probe, precision, quantization
+from daguerre.models.diffusers import (
+    checkpoint,
+    devices,
+    memory_probe,
+    offload,
+    precision,
+    quantization,
+)
 from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
 from daguerre.models.diffusers.checkpoint_digest import CheckpointDigest
@@ -54,6 +60,7 @@ class PipelineConfig:
     tf32: bool = False
     cache: Cache | None = None
     quantization: str | None = None
+    offload: str | None = None
 
 
 class LoadedCheckpoint:
@@ -78,6 +85,8 @@ class LoadedCheckpoint:
                 " already quantized; remove the key"
             )
         self.device = devices.resolve(config.device, config.executor, worker)
+        if config.offload:
+            offload.check_device(str(config.path), config.offload, self.device)
         dtype = precision.resolve(config.dtype, self.checkpoint, self.device)
         if config.tf32:
             precision.check_tf32(str(config.path), self.device, dtype)
@@ -88,21 +97,31 @@ class LoadedCheckpoint:
         self.embeddings: Embeddings  # exists while loaded: its module imports torch
         self._networks: Mapping[str, TorchNetwork] = {}
         self._is_upcast = False  # whether the decoder is in float32 and the rest in float16
+        self._offload: offload.Offload | None = None
 
     @cached_property
     def num_bytes(self) -> int:
-        """Memory that the loaded checkpoint needs."""
+        """Memory on the device that the loaded checkpoint needs: weights, plus a request's work."""
         return self.estimate_bytes()
 
-    def estimate_bytes(self, dtype: str | None = None, quantization: str | None = None) -> int:
-        """Like `num_bytes`, with another type. The stored type may differ from the loaded one, so
-        the shapes count."""
-        shapes = {name: self.checkpoint.tensor_shapes(name) for name in self.checkpoint.components}
+    def estimate_bytes(self, **changes: str) -> int:
+        """Like `num_bytes`, with other values in the configuration."""
+        config = replace(self.config, **changes)
+        sizes = {name: self._tensor_bytes(name, config) for name in self.checkpoint.components}
+        if config.offload:
+            return memory_probe.WORK_BYTES + offload.device_bytes(config.offload, sizes)
+        return memory_probe.WORK_BYTES + sum(map(sum, sizes.values()))
+
+    def _tensor_bytes(self, name: str, config: PipelineConfig) -> list[int]:
+        """The stored type may differ from the loaded one, so the shapes count."""
+        tensors = self.checkpoint.tensors(name)
+        if name in self.checkpoint.quantized_components:
+            return [tensor.num_bytes for tensor in tensors]
         # On a CPU the full weights are in memory during loading.
-        is_smaller = (quantization or self.config.quantization) and self.device != "cpu"
-        quantized = shapes.pop(self.checkpoint.family.denoiser) if is_smaller else []
-        plain = chain.from_iterable(shapes.values())
-        return memory_probe.needed_bytes(plain, dtype or self.config.dtype, quantized)
+        is_denoiser = name == self.checkpoint.family.denoiser
+        is_smaller = bool(config.quantization) and is_denoiser and self.device != devices.CPU
+        shapes = (tensor.shape for tensor in tensors)
+        return memory_probe.tensor_bytes(shapes, config.dtype, is_smaller)
 
     def load(self) -> Mapping[str, TorchNetwork]:
         """Loads once; returns name -> network. Call it in the thread that runs the pipelines."""
@@ -135,7 +154,7 @@ class LoadedCheckpoint:
             return
         import torch
 
-        self.pipeline, self._networks = None, {}
+        self.pipeline, self._networks, self._offload = None, {}, None
         del self.embeddings
         gc.collect()  # a proxy and its module form a cycle
         if self.device != "cpu":
@@ -179,6 +198,9 @@ class LoadedCheckpoint:
         if method := self.config.quantization:
             # Before the move: the device need not hold the full weights.
             quantization.quantize(getattr(pipeline, family.denoiser), method, device)
+        if self.config.offload:
+            self._offload = offload.Offload(pipeline, self.config.offload, device)
+            return pipeline
         return pipeline.to(device)
 
     def _assemble_pipeline(self, dtype: torch.dtype) -> Any:
@@ -231,6 +253,7 @@ class LoadedCheckpoint:
             self._store,
             is_tf32=config.tf32,
             capture_graph=GraphCapturer(device),
+            make_room=self._offload.make_room if self._offload else None,
         )
         networks: dict[str, TorchNetwork] = {family.denoiser: self._patch_denoiser(target)}
         # A text encoder runs briefly, once per request: compiling it does not pay.

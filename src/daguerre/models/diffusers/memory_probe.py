@@ -23,23 +23,20 @@ if TYPE_CHECKING:
     from daguerre.engine.forward import MemoryProbe, PeakMemory
 
 # Besides the weights: a request's tensors at one megapixel, and the decoder's activations.
-_WORK_BYTES = 2 << 30
+WORK_BYTES = 2 << 30
 _STATM = Path("/proc/self/statm")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if os.name == "posix" else 0
 _POLL_S = 0.002
 
 
-def needed_bytes(
-    shapes: Iterable[tuple[int, ...]], dtype: str, quantized: Iterable[tuple[int, ...]] = ()
-) -> int:
-    """Bytes of tensors with these shapes in `dtype`, plus working memory.
-
-    Matrices among the `quantized` tensors take one byte per item.
-    """
+def tensor_bytes(
+    shapes: Iterable[tuple[int, ...]], dtype: str, is_quantized: bool = False
+) -> list[int]:
+    """Bytes of each tensor in `dtype`. Quantized matrices take one byte per item."""
     size = ITEM_BYTES[dtype]
-    plain = sum(size * math.prod(shape) for shape in shapes)
-    small = sum(math.prod(shape) * (1 if len(shape) == 2 else size) for shape in quantized)
-    return _WORK_BYTES + plain + small
+    return [
+        math.prod(shape) * (1 if is_quantized and len(shape) == 2 else size) for shape in shapes
+    ]
 
 
 def free_bytes(device: str) -> int:

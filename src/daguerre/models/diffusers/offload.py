@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 MODEL, GROUP = "model", "group"
 METHODS = (MODEL, GROUP)
-_REASON = "the weights are in the memory of the CPU anyway"
 
 
 def check(where: str, table: Table) -> None:
@@ -36,8 +35,8 @@ def check(where: str, table: Table) -> None:
 def check_device(where: str, method: str, device: str) -> None:
     if device == CPU:
         raise SettingsError(
-            f"{where}: offload is {method!r}, which needs a CUDA device; device is {device!r}, where"
-            f" {_REASON}; remove offload"
+            f"{where}: offload is {method!r}, which needs a CUDA device; device is {device!r},"
+            " whose memory holds the weights anyway; remove offload"
         )
 
 
@@ -72,7 +71,7 @@ class Offload:
             )
 
     def _hook_models(self, pipeline: Any, device: torch.device) -> None:
-        """As `enable_model_cpu_offload`, which assumes that pipelines run one after the other."""
+        """Like `enable_model_cpu_offload`, which expects pipelines to run one after the other."""
         from accelerate import cpu_offload_with_hook
         from torch import nn
 

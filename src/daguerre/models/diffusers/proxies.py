@@ -86,6 +86,8 @@ class TorchNetwork:
             yield from self._executor.warm_up(inputs)
 
     def __call__(self, inputs: Inputs) -> Outputs:
+        if self._target.make_room:
+            self._target.make_room(self._method.module)
         with self._running():
             tensors: Any = self._executor(inputs)
         if any(tensor.is_cuda for tensor in tensors):
@@ -97,10 +99,18 @@ class TorchNetwork:
         """Calls the method eagerly; returns the structure of the result and its tensors."""
         bound = inspect.BoundArguments(self._signature, OrderedDict(unpack_call(inputs)))
         with self.hooks.installed(inputs) if self.hooks else nullcontext():
-            return tree_flatten(self._original(*bound.args, **bound.kwargs), self._layout)
+            result = self._original(*bound.args, **bound.kwargs)
+        structure, tensors = tree_flatten(result, self._layout)
+        self._structures[call_constant(inputs).digest] = structure
+        return structure, tensors
 
     def zeros(self, inputs: Inputs) -> Outputs:
-        """Zeros of the outputs' shapes, found without arithmetic where the method allows it."""
+        """Zeros of the outputs' shapes, found without arithmetic where the method allows it.
+
+        Hooks that move weights do not.
+        """
+        if self._target.make_room:
+            return tuple(torch.zeros_like(output) for output in self(inputs))
 
         def evaluate(inputs: Inputs) -> tuple[Any, Outputs]:
             tensors: Any = self.evaluate(inputs)[1]

@@ -83,7 +83,8 @@ class ExecutionTarget:
 
     `fingerprint` names everything else that determines its bits; it is part of the keys in `store`.
     Networks with the same `capture_graph` share graph memory, those with the same `compiled` the
-    memory of compiled calls.
+    memory of compiled calls. If weights are offloaded, `make_room` precedes each forward of a
+    module.
     """
 
     executor: str
@@ -94,6 +95,7 @@ class ExecutionTarget:
     is_tf32: bool = False
     capture_graph: Callable[[NetworkMethod, Inputs], Call] | None = None
     compiled: CompiledCalls = field(default_factory=CompiledCalls)
+    make_room: Callable[[torch.nn.Module], None] | None = None
 
 
 class Executor:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.utils.torch_utils import get_module_execution_device
 
 from daguerre.engine.pipeline import Pixels
 
@@ -43,7 +44,8 @@ def fit_latent_to_rgb(vae: Any, factor: int) -> LatentToRgb:
     random generator is used.
     """
     images = torch.from_numpy(_calibration_images(max(4, 64 // factor), SIDE * factor))
-    images = images.to(vae.device, vae.dtype)
+    device = get_module_execution_device(vae)  # where its weights are copied to
+    images = images.to(device, vae.dtype)
     has_frames = any(isinstance(module, torch.nn.Conv3d) for module in vae.modules())
     encoded = vae.encode(images.unsqueeze(2) if has_frames else images)
     latents = encoded.latent if hasattr(encoded, "latent") else encoded.latent_dist.mode()
@@ -51,7 +53,7 @@ def fit_latent_to_rgb(vae: Any, factor: int) -> LatentToRgb:
     latents, decoded = (_drop_frame_axis(tensor).double() for tensor in (latents, decoded))
     rgb = torch.nn.functional.adaptive_avg_pool2d(decoded, latents.shape[-2:])
     solution = _ridge_regression(_samples(latents), _samples(rgb))
-    return LatentToRgb(*(torch.tensor(x, dtype=torch.float32, device=vae.device) for x in solution))
+    return LatentToRgb(*(torch.tensor(x, dtype=torch.float32, device=device) for x in solution))
 
 
 def unscale_latents(vae: Any, latents: torch.Tensor, width: int, height: int) -> torch.Tensor:
