@@ -12,6 +12,7 @@ from daguerre import factory, memory
 from daguerre.cli.model_table import log_models, print_models
 from daguerre.config import Settings
 from daguerre.models import catalog
+from daguerre.models.diffusers import devices
 from daguerre.models.summary import ModelSummary
 from daguerre.params import ModelInfo
 
@@ -24,6 +25,7 @@ GB = 10**9
 def test_models_of_a_catalog(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bundled model, a checkpoint, and one that cannot be served each have a row."""
     monkeypatch.setattr(memory, "free_bytes", lambda: 7 * GB)
+    monkeypatch.setattr(devices, "has_cuda", lambda: False)
     folder = checkpoint(settings.data_dir() / "sd")
     tables = ['[models.box]\nsource = "embedded"\n']
     for name in ("sd", "none"):
@@ -75,11 +77,28 @@ def test_smaller_types(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> N
         len(weights).to_bytes(8, "little") + weights
     )
     monkeypatch.setattr(memory, "free_bytes", lambda: 7 * GB)
+    monkeypatch.setattr(devices, "has_cuda", lambda: False)
     named = catalog.of_checkpoints([str(folder)], settings.data_dir())
     (summary,) = factory.summarize_models(settings, named)
     assert summary.shortage == (
         "it needs 10.1 GB of memory, and 7.0 GB of cpu are free; it fits with"
         ' dtype = "bfloat16" (6.1 GB)'
+    )
+
+
+def test_smaller_on_a_gpu(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """8-bit weights and offloading are advice there."""
+    folder = checkpoint(settings.data_dir() / "sd")
+    weights = b'{"a":{"dtype":"BF16","shape":[1000000,2000],"data_offsets":[0,0]}}'
+    for name in ("unet", "text_encoder"):
+        file = folder / name / "model.safetensors"
+        file.write_bytes(len(weights).to_bytes(8, "little") + weights)
+    monkeypatch.setattr(memory, "free_gpu_bytes", lambda device: 9 * GB)
+    table = '[models.sd]\nsource = "diffusers"\npath = "sd"\ndevice = "cuda"\n'
+    (summary,) = factory.summarize_models(write(settings, table))
+    assert summary.shortage == (
+        "it needs 10.1 GB of memory, and 9.0 GB of cuda:0 are free; it fits with"
+        ' quantization = "int8-weight-only" (8.1 GB) or offload = "model" (6.1 GB)'
     )
 
 

@@ -13,11 +13,8 @@ from daguerre.params import ModelInfo
 
 if TYPE_CHECKING:
     from daguerre.engine.pipeline import Model
+    from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
     from daguerre.models.diffusers.model import DiffusersModel
-
-
-# Keys of the catalog with which a checkpoint needs less memory.
-_SMALLER = {"dtype": "bfloat16", "quantization": "int8-weight-only"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +84,19 @@ def summarize_checkpoint(model: DiffusersModel) -> ModelSummary:
         free_bytes=_free_bytes(loaded.device),
         alternatives={
             f'{key} = "{value}"': loaded.estimate_bytes(**{key: value})
-            for key, value in _SMALLER.items()
-            if key != "quantization" or not checkpoint.is_denoiser_quantized
+            for key, value in _smaller(loaded).items()
         },
     )
+
+
+def _smaller(loaded: LoadedCheckpoint) -> dict[str, str]:
+    """Keys of the catalog with which the checkpoint needs less memory."""
+    config, smaller = loaded.config, {"dtype": "bfloat16"}
+    if not (config.offload or loaded.checkpoint.denoiser_quantized_by):
+        smaller["quantization"] = "int8-weight-only"
+    if loaded.device != "cpu" and not (config.cache or config.quantization):
+        smaller["offload"] = "model"
+    return smaller
 
 
 def _size(files: set[Path]) -> int:

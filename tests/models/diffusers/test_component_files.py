@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers import checkpoint, component_files
+from daguerre.models.diffusers import checkpoint, component_files, quantization
 
 INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -149,11 +149,6 @@ def store_quantized(**config: object) -> Callable[[Path], object]:
             "names model-00002-of-00002.safetensors, which is missing; download it again",
         ),
         (
-            store_quantized(quant_method="quanto"),
-            "unet/config.json",
-            "quantized by quanto, which is not installed; run: pip install optimum-quanto",
-        ),
-        (
             put(
                 "model_index.json",
                 json.dumps({**INDEX, "scheduler": ["diffusers", "DPMSolverSDEScheduler"]}).encode(),
@@ -161,7 +156,6 @@ def store_quantized(**config: object) -> Callable[[Path], object]:
             "scheduler/scheduler_config.json",
             "the noise of DPMSolverSDEScheduler does not depend on the request's seed; use DPM",
         ),
-        (store_quantized(load_in_4bit=True), "unet/config.json", "pip install bitsandbytes"),
     ],
 )
 def test_damaged_file(
@@ -175,6 +169,28 @@ def test_damaged_file(
     message = caught.value.message
     assert message.startswith(f"{folder / file}") and words in message, message
     assert "\n" not in message and len(message) < 800
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (
+            {"quant_method": "quanto"},
+            "quantized by quanto, which is not installed; run: pip install optimum-quanto",
+        ),
+        ({"load_in_4bit": True}, "run: pip install bitsandbytes"),  # by an old version
+    ],
+)
+def test_package_of_quantized_weights(
+    config: dict[str, object], words: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the file and the package that its weights need."""
+    store_quantized(**config)(folder)
+    monkeypatch.setattr(quantization, "_is_installed", lambda module: False)
+    with pytest.raises(SettingsError) as caught:
+        checkpoint.read(folder)
+    message = caught.value.message
+    assert message.startswith(f"{folder / 'unet/config.json'}") and words in message
 
 
 def test_hidden_files_are_ignored(folder: Path) -> None:

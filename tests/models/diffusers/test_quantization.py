@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +14,13 @@ import pytest
 
 from daguerre.engine.batching import batcher
 from daguerre.errors import SettingsError
+from daguerre.models.diffusers import quantization
 from daguerre.models.diffusers.caches import TAYLOR_LITE, Cache
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
 from daguerre.models.diffusers.quantization import FLOAT8, INT8, METHODS
 from daguerre.storage.artifact_cache import ArtifactCache
 
-from .conftest import REASON, Bench, Request, stock_images
+from .conftest import REASON, Bench, Request, pipeline_images, stock_images
 
 pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
@@ -138,3 +142,71 @@ def test_auto_is_eager_for_a_quantized_network(
     )
     assert bench.networks["transformer"].fingerprint.endswith("transformer eager")
     assert "openvino" in bench.networks["vae"].fingerprint
+
+
+def quantized_config(method: str) -> Any:
+    import diffusers
+
+    if method == "quanto":
+        pytest.importorskip("optimum.quanto", reason="optimum-quanto is not installed")
+        return diffusers.QuantoConfig(weights_dtype="int8")
+    configs = {"int8": ao.Int8WeightOnlyConfig, "float8": ao.Float8WeightOnlyConfig}
+    return diffusers.TorchAoConfig(configs[method]())
+
+
+@pytest.mark.parametrize("method", ["int8", "float8", "quanto"])
+def test_checkpoint_that_is_stored_quantized(
+    method: str, folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The bits are the stock pipeline's in the stored type, alone and concurrently, and with the
+    default executor, too, whose decoder differs in low bits."""
+    import diffusers
+
+    folder = shutil.copytree(folder_of("flux"), tmp_path / "quantized")
+    shutil.rmtree(folder / "transformer")
+    transformer = diffusers.FluxTransformer2DModel.from_pretrained(
+        folder_of("flux") / "transformer",
+        quantization_config=quantized_config(method),
+        torch_dtype=torch.bfloat16,
+    )
+    transformer.save_pretrained(folder / "transformer")
+    bench = Bench(folder)
+    loaded = bench.model.weights_key
+    dtype = "float32" if method == "quanto" else "bfloat16"
+    assert loaded.config.dtype == dtype and quantized_layers(bench)
+    stock = diffusers.DiffusionPipeline.from_pretrained(folder, torch_dtype=getattr(torch, dtype))
+    expected = pipeline_images(stock, bench, REQUESTS)
+    assert [bench.images([request])[0] for request in REQUESTS] == expected
+    assert bench.images(REQUESTS) == expected
+    package = "optimum-quanto" if method == "quanto" else "torchao"
+    assert f"{package} 0." in bench.networks["transformer"].fingerprint
+    plain = LoadedCheckpoint(PipelineConfig(folder_of("flux"), dtype="bfloat16", device="cpu"))
+    assert loaded.num_bytes < plain.num_bytes
+    default = Bench(folder, executor="auto", store=ArtifactCache(tmp_path / "cache", 1 << 40))
+    assert default.networks["transformer"].fingerprint.endswith("transformer eager")
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (
+            {"load_in_4bit": True},
+            "bitsandbytes, which diffusers loads on CUDA devices only",
+        ),
+        ({"quant_method": "quanto"}, "in bfloat16 can end the process on a CPU; dtype must be"),
+    ],
+)
+def test_stored_quantized_and_refused_on_a_cpu(
+    config: dict[str, Any],
+    words: str,
+    folder_of: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The error names the package, and what is accepted."""
+    folder = shutil.copytree(folder_of("flux"), tmp_path / "quantized")
+    file = folder / "transformer" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"quantization_config": config}))
+    monkeypatch.setattr(quantization, "_is_installed", lambda module: True)
+    with pytest.raises(SettingsError, match=words):
+        LoadedCheckpoint(PipelineConfig(folder, device="cpu", dtype="bfloat16"))

@@ -11,7 +11,7 @@ import hashlib
 import json
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from daguerre.models.diffusers import component_files
 from daguerre.models.diffusers.component import (
     SAFETY_CHECKER,
     check_sampler,
-    is_quantized,
+    quantized_by,
     read_component,
 )
 from daguerre.models.diffusers.component_files import INDEX, WEIGHTS, StoredTensor, read_json
@@ -79,15 +79,16 @@ class Checkpoint:
     """`components` maps the name of a pipeline's component to its library and class.
 
     `missing_components` are the text encoders and tokenizers that its index sets to null;
-    `quantized_components` are stored in a quantized type. `single_file` holds the weights of some
-    components; the others are in `folder`. `distillation` is the kind of a distilled checkpoint.
+    `quantized_components` maps those that are stored in a quantized type to the package that has
+    quantized them. `single_file` holds the weights of some components; the others are in `folder`.
+    `distillation` is the kind of a distilled checkpoint.
     """
 
     folder: Path
     family: Family
     components: Mapping[str, tuple[str, str]]
     missing_components: frozenset[str] = frozenset()
-    quantized_components: frozenset[str] = frozenset()
+    quantized_components: Mapping[str, str] = field(default_factory=dict)
     single_file: SingleFile | None = None
     distillation: Distillation | None = None
 
@@ -116,8 +117,8 @@ class Checkpoint:
         return self.family.max_prompt_tokens(self.missing_components)
 
     @property
-    def is_denoiser_quantized(self) -> bool:
-        return self.family.denoiser in self.quantized_components
+    def denoiser_quantized_by(self) -> str | None:
+        return self.quantized_components.get(self.family.denoiser)
 
     def component_folder(self, name: str) -> Path:
         """Directory of a component; of one in the single file, the directory of its config."""
@@ -222,7 +223,7 @@ class _Reader:
                 self._expect_guider(name, family.guider_class)
         parts = {*family.text_encoders, *(name for name, _ in family.prompt_tokenizers)}
         missing = frozenset(name for name in parts if index.get(name) == [None, None])
-        quantized = frozenset(name for name in self._components if is_quantized(folder / name))
+        quantized = {name: by for name in self._components if (by := quantized_by(folder / name))}
         checkpoint = Checkpoint(
             folder, family, self._components, missing, quantized, distillation=distillation
         )

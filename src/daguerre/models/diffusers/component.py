@@ -42,16 +42,17 @@ def read_component(index_file: Path, name: str, entry: Any) -> tuple[str, str]:
     return library, class_name
 
 
-def is_quantized(component: Path) -> bool:
-    """Whether the weights are stored quantized. Raises `SettingsError` if a package is missing."""
+def quantized_by(component: Path) -> str | None:
+    """Package that has quantized the stored weights; None for plain ones.
+
+    Raises `SettingsError` if it is not installed.
+    """
     stored = [
-        (file, config["quantization_config"])
+        quantization.stored_by(file, config["quantization_config"])
         for file, config in _configs(component)
         if isinstance(config.get("quantization_config"), dict)
     ]
-    for file, config in stored:
-        quantization.check_stored(file, config)
-    return bool(stored)
+    return stored[0] if stored else None
 
 
 def check_sampler(component: Path, class_name: str) -> None:

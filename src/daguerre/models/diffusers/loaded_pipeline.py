@@ -11,7 +11,6 @@ import importlib
 import logging
 import os
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -79,7 +78,7 @@ class LoadedCheckpoint:
     ) -> None:
         self.num_threads, self._store = num_threads, store
         self.checkpoint = _read_checkpoint(config)
-        if config.quantization and self.checkpoint.is_denoiser_quantized:
+        if config.quantization and self.checkpoint.denoiser_quantized_by:
             raise SettingsError(
                 f"quantization is {config.quantization!r}, but the denoiser in {config.path} is"
                 " already quantized; remove the key"
@@ -88,6 +87,9 @@ class LoadedCheckpoint:
         if config.offload:
             offload.check_device(str(config.path), config.offload, self.device)
         dtype = precision.resolve(config.dtype, self.checkpoint, self.device)
+        quantization.check_stored(
+            config.path, self.checkpoint.denoiser_quantized_by, self.device, dtype
+        )
         if config.tf32:
             precision.check_tf32(str(config.path), self.device, dtype)
         self.config = replace(config, device=self.device, dtype=dtype)
@@ -104,7 +106,7 @@ class LoadedCheckpoint:
         """Memory on the device that the loaded checkpoint needs: weights, plus a request's work."""
         return self.estimate_bytes()
 
-    def estimate_bytes(self, **changes: str) -> int:
+    def estimate_bytes(self, **changes: Any) -> int:
         """Like `num_bytes`, with other values in the configuration."""
         config = replace(self.config, **changes)
         sizes = {name: self._tensor_bytes(name, config) for name in self.checkpoint.components}
@@ -224,15 +226,11 @@ class LoadedCheckpoint:
 
     def _fit_previews(self) -> None:
         """Fits once and at load time, so that no step waits for it."""
-        import torch
-
-        from daguerre.models.diffusers.executors.base import in_float32
         from daguerre.models.diffusers.previews.latent_rgb import fit_latent_to_rgb
 
         vae, factor = self.pipeline.vae, self.pipeline.vae_scale_factor
         try:
-            with in_float32(vae) if vae.dtype == torch.float16 else nullcontext():
-                self.latent_to_rgb = self.latent_to_rgb or fit_latent_to_rgb(vae, factor)
+            self.latent_to_rgb = self.latent_to_rgb or fit_latent_to_rgb(vae, factor)
         except Exception:  # a decoder may raise anything; images do not need the fit
             logger.exception("%s is served without previews", self.checkpoint.path)
 
@@ -245,6 +243,8 @@ class LoadedCheckpoint:
 
         config, dtype, family = self.config, self.config.dtype, self.checkpoint.family
         fingerprint = determinism.fingerprint(self.digest.sha256, device, dtype, config.tf32)
+        if packages := self.checkpoint.quantized_components.values():
+            fingerprint += f" {quantization.stored_fingerprint(packages)}"
         target = ExecutionTarget(
             config.executor,
             device,
@@ -278,8 +278,9 @@ class LoadedCheckpoint:
             fingerprint, executor = f"{fingerprint} cache {cache}", "eager"
         if method := self.config.quantization:
             fingerprint += f" {quantization.fingerprint(method)}"
-            if target.device.type == "cpu":  # where "auto" is OpenVINO
-                executor = "eager"
+        is_quantized = self.config.quantization or self.checkpoint.denoiser_quantized_by
+        if is_quantized and executor == "auto":  # which is OpenVINO on a CPU
+            executor = "eager"
         target = replace(target, fingerprint=fingerprint, executor=executor)
         return TorchNetwork(family.denoiser, module, "forward", target, family.layout, hooks)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from daguerre.cpu import has_fast_bfloat16
 from daguerre.errors import SettingsError
+from daguerre.models.diffusers import quantization
 from daguerre.models.diffusers.checkpoint import Checkpoint
 from daguerre.models.diffusers.devices import CPU
 
@@ -30,14 +31,17 @@ def resolve(dtype: str, checkpoint: Checkpoint, device: str) -> str:
     """The type that "auto" means for this checkpoint on this device.
 
     It is the type of most numbers of the denoiser. A CPU gets what it computes fast: bfloat16 if
-    the checkpoint is stored in it and the CPU has it, else float32.
+    the checkpoint is stored in it and the CPU has it, else float32. Tensors of torchao keep their
+    type in any case, so the others must have it, too.
     """
     if dtype != AUTO:
         return dtype
     stored = stored_dtype(checkpoint, checkpoint.family.denoiser)
-    if device != CPU or (stored == "bfloat16" and has_fast_bfloat16()):
+    package = checkpoint.denoiser_quantized_by
+    if device != CPU or package == quantization.LIBRARY:
         return stored
-    return "float32"
+    is_fast = stored == "bfloat16" and has_fast_bfloat16() and not package
+    return stored if is_fast else "float32"
 
 
 def stored_dtype(checkpoint: Checkpoint, component: str) -> str:

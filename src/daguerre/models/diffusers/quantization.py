@@ -8,12 +8,13 @@ so no row of a batch depends on another. torch and torchao are imported on first
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daguerre.errors import SettingsError
+from daguerre.models.diffusers.devices import CPU
 from daguerre.validation import Table, check_with
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ _CONFIGS: Mapping[str, str] = {  # classes of torchao
     FLOAT8: "Float8DynamicActivationFloat8WeightConfig",
 }
 METHODS = tuple(_CONFIGS)
-LIBRARY = "torchao"
+LIBRARY, BITSANDBYTES, QUANTO = "torchao", "bitsandbytes", "optimum-quanto"
 # Method of a checkpoint that is stored quantized -> the module that loads it, and its package.
 _STORED: Mapping[str, tuple[str, str]] = {
-    "bitsandbytes": ("bitsandbytes", "bitsandbytes"),
-    "quanto": ("optimum.quanto", "optimum-quanto"),
+    BITSANDBYTES: (BITSANDBYTES, BITSANDBYTES),
+    "quanto": ("optimum.quanto", QUANTO),
     LIBRARY: (LIBRARY, LIBRARY),
 }
 _FLOAT8_CAPABILITY = (8, 9)  # Ada, the first tensor cores with float8
@@ -50,17 +51,44 @@ def check(where: str, table: Table) -> None:
             )
 
 
-def check_stored(file: Path, config: Mapping[str, Any]) -> None:
-    """Raises `SettingsError` if `config`, the `quantization_config` in `file`, needs a package that
-    is not installed. Other methods are left to the library that loads them."""
+def stored_by(file: Path, config: Mapping[str, Any]) -> str:
+    """Package that loads weights with `config`, the `quantization_config` in `file`.
+
+    Raises `SettingsError` if it is not installed. Methods that are unknown here are left to the
+    library that loads them; the result is their name.
+    """
     is_old = "quant_method" not in config and ("load_in_4bit" in config or "load_in_8bit" in config)
-    method = "bitsandbytes" if is_old else str(config.get("quant_method"))
-    module, package = _STORED.get(method, ("", ""))
+    method = BITSANDBYTES if is_old else str(config.get("quant_method"))
+    module, package = _STORED.get(method, ("", method))
     if module and not _is_installed(module):
         raise SettingsError(
             f"{file}: the weights are quantized by {method}, which is not installed; run:"
             f" pip install {package}"
         )
+    return package
+
+
+def check_stored(where: Path, package: str | None, device: str, dtype: str) -> None:
+    """Raises `SettingsError` if a denoiser that `package` has quantized cannot run on a CPU."""
+    if device != CPU:
+        return
+    if package == BITSANDBYTES:
+        raise SettingsError(
+            f"{where}: the weights are quantized by {package}, which diffusers loads on CUDA"
+            f" devices only; device is {device!r}; use weights that {LIBRARY} or {QUANTO} has"
+            " quantized, or plain ones"
+        )
+    if package == QUANTO and dtype == "bfloat16":  # seen with torch 2.13 and optimum-quanto 0.2.7
+        raise SettingsError(
+            f"{where}: the weights are quantized by {package}, whose products in {dtype} can end"
+            f" the process on a CPU; dtype must be 'auto' or 'float32'"
+        )
+
+
+def stored_fingerprint(packages: Iterable[str]) -> str:
+    """Versions of the packages, which determine bits."""
+    known = sorted({*packages} & {package for _, package in _STORED.values()})
+    return " ".join(f"{package} {metadata.version(package)}" for package in known)
 
 
 def _is_installed(module: str) -> bool:

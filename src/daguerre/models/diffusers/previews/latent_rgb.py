@@ -7,6 +7,7 @@ of families is needed. Shapes: B images, C channels, H x W pixels, h x w latent 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from diffusers.utils.torch_utils import get_module_execution_device
 
 from daguerre.engine.pipeline import Pixels
+from daguerre.models.diffusers.executors.base import in_float32
 
 SIDE = 8  # of a calibration image, in latent pixels
 # Relative to latents of unit variance: small enough to change no colour, and large enough for a
@@ -44,6 +46,13 @@ def fit_latent_to_rgb(vae: Any, factor: int) -> LatentToRgb:
     random generator is used.
     """
     images = torch.from_numpy(_calibration_images(max(4, 64 // factor), SIDE * factor))
+    # A decoder may overflow in float16.
+    with in_float32(vae) if vae.dtype == torch.float16 else nullcontext():
+        return _fit(vae, images)
+
+
+def _fit(vae: Any, images: torch.Tensor) -> LatentToRgb:
+    """`images` (B, 3, H, H) float32 in [-1, 1]."""
     device = get_module_execution_device(vae)  # where its weights are copied to
     images = images.to(device, vae.dtype)
     has_frames = any(isinstance(module, torch.nn.Conv3d) for module in vae.modules())

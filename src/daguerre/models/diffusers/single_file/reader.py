@@ -13,7 +13,7 @@ from typing import Any
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import checkpoint, component_files
 from daguerre.models.diffusers.checkpoint import DECODER, SAMPLER, Checkpoint, SingleFile
-from daguerre.models.diffusers.component import check_sampler, is_quantized, read_component
+from daguerre.models.diffusers.component import check_sampler, quantized_by, read_component
 from daguerre.models.diffusers.component_files import INDEX, read_json
 from daguerre.models.diffusers.distillation import Distillation, find_distillation
 from daguerre.models.diffusers.families import FAMILIES, find_family
@@ -59,7 +59,7 @@ class _Reader:
             family,
             self._components,
             dropped,
-            frozenset(name for name in self._components if self._is_quantized(name)),
+            self._quantized(),
             self._single_file(),
             distillation,
         )
@@ -145,8 +145,10 @@ class _Reader:
                 )
         check_sampler(self._folders[SAMPLER], self._components[SAMPLER][1])
 
-    def _is_quantized(self, name: str) -> bool:
-        return name not in self._found.prefixes and is_quantized(self._folders[name])
+    def _quantized(self) -> dict[str, str]:
+        """The components of the base that are stored in a quantized type, and by which package."""
+        others = self._components.keys() - self._found.prefixes.keys()
+        return {name: by for name in others if (by := quantized_by(self._folders[name]))}
 
     def _single_file(self) -> SingleFile:
         found = self._found
