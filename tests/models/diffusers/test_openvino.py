@@ -53,7 +53,7 @@ def rows(number: int, dtype: str = "float32") -> Inputs:
     return {"x": torch.randn(number, 8, generator=generator).to(getattr(torch, dtype))}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_any_number_of_rows(dtype: str) -> None:
     """A graph supports every number of rows, with torch's shapes and types."""
     network, evaluate = make(dtype=dtype)
@@ -61,7 +61,29 @@ def test_any_number_of_rows(dtype: str) -> None:
         ours, theirs = network(rows(number, dtype)), evaluate(rows(number, dtype))[1]
         for one, other in zip(ours, theirs, strict=True):
             assert one.dtype == other.dtype and one.shape == other.shape
-            assert torch.allclose(one, other, rtol=0.05 if dtype == "bfloat16" else 1e-5, atol=0.02)
+            assert torch.allclose(one, other, rtol=1e-5 if dtype == "float32" else 0.05, atol=0.02)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_type_in_float32(dtype: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A CPU without fast bfloat16 computes in float32, also operations that OpenVINO has in no half
+    type. Only the result is rounded."""
+    from daguerre.models.diffusers.executors import openvino
+
+    monkeypatch.setattr(openvino, "has_fast_bfloat16", lambda: False)
+
+    def normalize(y: Any) -> Any:
+        return torch.nn.functional.group_norm(y.reshape(-1, 4, 1, 1), 2) * 3
+
+    network, _ = make(normalize, tmp_path, dtype)
+    inputs = rows(2, dtype)
+    exact: Any = network._method.evaluate_in_float32(inputs)
+    found: Any = network(inputs)
+    for ours, theirs in zip(found, exact, strict=True):
+        assert ours.dtype == getattr(torch, dtype)
+        limit = torch.finfo(ours.dtype).eps * theirs.abs().max()
+        assert (ours.float() - theirs).abs().max() <= limit
+    assert "converted to float32" in network.fingerprint
 
 
 def test_outputs_own_their_memory() -> None:

@@ -180,7 +180,7 @@ def test_checkpoint_that_is_stored_quantized(
     assert bench.images(REQUESTS) == expected
     package = "optimum-quanto" if method == "quanto" else "torchao"
     assert f"{package} 0." in bench.networks["transformer"].fingerprint
-    plain = LoadedCheckpoint(PipelineConfig(folder_of("flux"), dtype="bfloat16", device="cpu"))
+    plain = LoadedCheckpoint(PipelineConfig(folder_of("flux"), dtype=dtype, device="cpu"))
     assert loaded.num_bytes < plain.num_bytes
     default = Bench(folder, executor="auto", store=ArtifactCache(tmp_path / "cache", 1 << 40))
     assert default.networks["transformer"].fingerprint.endswith("transformer eager")

@@ -25,7 +25,7 @@ from daguerre.storage.artifact_cache import ArtifactCache
 # bfloat16; float16 has eight times its precision. A wrong conversion is off by about 1.
 _MAX_DISTANCE: Mapping[torch.dtype, float] = {
     torch.float32: 1e-3,
-    torch.float16: 0.05,
+    torch.float16: 0.02,
     torch.bfloat16: 0.2,
 }
 
@@ -50,17 +50,19 @@ class NetworkMethod:
 
     def evaluate_in_float32(self, inputs: Inputs) -> Outputs:
         """The tensors of the result, from weights and inputs that are converted to float32."""
-        tensors: dict[str, Any] = {**inputs}
-        for name, value in tensors.items():
-            if is_half(value):
-                tensors[name] = value.float()
         with in_float32(self.module):
-            return self.evaluate(tensors)[1]
+            return self.evaluate(tensors_in_float32(inputs))[1]
 
 
 def is_half(value: Any) -> bool:
     """Whether a tensor or the weights of a module have a type of 16 bits."""
     return getattr(value, "dtype", None) in (torch.float16, torch.bfloat16)
+
+
+def tensors_in_float32(inputs: Inputs) -> dict[str, Any]:
+    """The inputs, with those of a half type converted."""
+    converted: dict[str, Any] = {**inputs}
+    return {name: each.float() if is_half(each) else each for name, each in converted.items()}
 
 
 @contextmanager

@@ -28,6 +28,8 @@ from daguerre.models.diffusers.executors.base import (
     NetworkMethod,
     ShapeKey,
     assert_close,
+    in_float32,
+    tensors_in_float32,
 )
 from daguerre.models.diffusers.executors.failed_conversions import remember_failure
 from daguerre.models.diffusers.executors.structure import output_structure
@@ -47,6 +49,7 @@ _TRACED_ROWS = 2  # one row could be mistaken for an axis without rows
 _MAX_COMPILED = 4  # per network; each holds a copy of the weights in a layout of its own
 _FILE = "graph.xml"
 _OUTPUT_TYPES = ["daguerre", "outputs"]  # path of torch's output types in a graph's metadata
+_HALF_TYPES = {torch.bfloat16: "bf16", torch.float16: "f16"}
 
 
 class OpenVINOExecutor(Executor):
@@ -59,11 +62,17 @@ class OpenVINOExecutor(Executor):
             self._store.evict()
         self._core = openvino_core()
         self._config = _config(target.dtype)
+        self._is_float32 = self._config["INFERENCE_PRECISION_HINT"] == "f32"
         self.fingerprint = _fingerprint(self._core, self._config)
+        if self._is_float32 and target.dtype != "float32":
+            self.fingerprint += " converted to float32"
         self._network = f"{target.fingerprint} {method.name} {self.fingerprint}"
         self._graphs: dict[str, _Graph] = {}  # by signature
         self._compiled = target.compiled
-        self._weights_bytes = sum(weight.nbytes for weight in method.module.parameters())
+        self._weights_bytes = sum(
+            4 * weight.numel() if self._is_float32 else weight.nbytes
+            for weight in method.module.parameters()
+        )
         self._call_bytes = self._weights_bytes  # of the largest call so far
         self._conversion_bytes = self._weights_bytes  # the largest peak so far
 
@@ -134,11 +143,19 @@ class OpenVINOExecutor(Executor):
     def _convert(self, signature: str, inputs: Inputs) -> Generator[None, None, ov.Model]:
         """The graph, after a comparison of its output with torch's."""
         logger.info("converting %s for OpenVINO; this can take minutes", signature)
-        model = _trace(self._method, inputs)
+        if self._is_float32:
+            # The plugin lacks operations in a half type, such as GroupNormalization (2026.4).
+            with in_float32(self._method.module):
+                model = _trace(self._method, tensors_in_float32(inputs))
+        else:
+            model = _trace(self._method, inputs)
         yield
         # One row, which also finds a graph that fixed the traced rows.
         row = _with_rows(inputs, 1)
-        assert_close(self._compile(model.clone(), 1)(row), self._run_reference(row))
+        expected: Any = self._run_reference(row)
+        types = (_HALF_TYPES.get(output.dtype, "other") for output in expected)
+        model.set_rt_info(" ".join(types), _OUTPUT_TYPES)
+        assert_close(self._compile(model.clone(), 1)(row), expected)
         return model
 
     def _load(self, name: str) -> _Graph | None:
@@ -168,7 +185,8 @@ class OpenVINOExecutor(Executor):
         model.reshape({port: [rows, *list(port.partial_shape)[1:]] for port in model.inputs})
         request = self._core.compile_model(model, "CPU", self._config).create_infer_request()
         types = str(model.get_rt_info(_OUTPUT_TYPES).value).split()
-        dtypes = [torch.bfloat16 if name == "bf16" else None for name in types]
+        halves = {name: dtype for dtype, name in _HALF_TYPES.items()}
+        dtypes = [halves.get(name) for name in types]
 
         def call(inputs: Inputs) -> Outputs:
             """The outputs own their memory."""
@@ -225,14 +243,11 @@ def _trace(method: NetworkMethod, inputs: Inputs) -> ov.Model:
 def _with_numpy_types(model: ov.Model) -> ov.Model:
     """Passes bfloat16 as float32, which holds it exactly; numpy has no bfloat16."""
     steps = ov.preprocess.PrePostProcessor(model)
-    types = [port.get_element_type().get_type_name() for port in model.outputs]
     for ports, step in ((model.inputs, steps.input), (model.outputs, steps.output)):
         for number, port in enumerate(ports):
             if port.get_element_type() == ov.Type.bf16:
                 step(number).tensor().set_element_type(ov.Type.f32)
-    model = steps.build()
-    model.set_rt_info(" ".join(types), _OUTPUT_TYPES)
-    return model
+    return steps.build()
 
 
 def _num_bytes(model: ov.Model) -> int:
@@ -252,8 +267,8 @@ def _with_rows(inputs: Inputs, rows: int) -> dict[str, Any]:
 
 
 def _arrays(inputs: Inputs) -> list[Any]:
-    tensors: list[Any] = [inputs[name] for name in _names(inputs)]
-    return [(t.float() if t.dtype == torch.bfloat16 else t).numpy() for t in tensors]
+    tensors: dict[str, Any] = tensors_in_float32(inputs)
+    return [tensors[name].numpy() for name in _names(inputs)]
 
 
 def _config(dtype: str) -> dict[str, str]:
