@@ -19,7 +19,7 @@ import stat
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,7 @@ def flat_colour(params: ImageParams) -> tuple[int, int, int]:
 class FakeEngine:
     def __init__(self) -> None:
         self.model_infos = (ModelInfo(MODEL, "0" * 64, created=1_700_000_000),)
-        self.num_starts = self.num_stops = 0
+        self.num_starts = self.num_stops = self.num_reloads = 0
         self._numbers = itertools.count()
         self._submitted: dict[
             int, tuple[asyncio.AbstractEventLoop, asyncio.Task[None], threading.Thread]
@@ -164,6 +164,8 @@ class FakeEngine:
         self.refusal: Exception | None = None  # raised before any event
         self.failure: Exception | None = None  # the last event
         self.num_steps = 4
+        self.reload_gate = threading.Event()
+        self.reload_gate.set()
         self.num_queued = self.num_running = 0
         self.num_succeeded = self.num_failed = self.num_cancelled = 0
         self.job_interval_s = 2.0
@@ -183,6 +185,14 @@ class FakeEngine:
 
     def models(self) -> tuple[ModelInfo, ...]:
         return self.model_infos
+
+    async def reload(self) -> str:
+        self.num_reloads += 1
+        await asyncio.to_thread(self.reload_gate.wait, PATIENCE_S)
+        return "no change"
+
+    def hold(self) -> AbstractContextManager[FakeEngine]:
+        return nullcontext(self)
 
     async def generate(
         self, params: ImageParams, context: JobContext = DEFAULT_CONTEXT
@@ -374,7 +384,7 @@ def running(
     wanted = replace(Settings(home=folder, port=0), **settings)
     resources = ResourceStore.open(wanted.database_url, wanted.data_dir())
     resource, key = resources.create(MODEL, alias)
-    server = Server(wanted, engine, resources, lambda _: is_up.set(), one_time_login)
+    server = Server(wanted, engine, resources, lambda _: is_up.set(), one_time_login, engine.reload)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import pickle
 import traceback
 from collections.abc import Callable, Sequence
@@ -9,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import pytest
+from engine.harness import events, until
 
 from daguerre import factory
 from daguerre.config import Settings
@@ -17,6 +20,7 @@ from daguerre.engine.pipeline import Model
 from daguerre.errors import SettingsError
 from daguerre.models import catalog
 from daguerre.models.catalog import DEFAULT_MODEL, Catalog
+from daguerre.params import ImageParams, JobSucceeded
 
 
 def test_worker_gets_no_secret(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,14 +40,18 @@ def test_worker_gets_no_secret(settings: Settings, monkeypatch: pytest.MonkeyPat
     given = replace(
         settings, database_url=f"sqlite:///{secret}.db", signed_url_secret=secret, workers=2
     )
-    with factory.open_engine(given, factory.read_catalog(given)):
+    with factory.open_engine(given, factory.read_catalog(given), unchanged):
         assert len(built) == 2 and all(pickle.loads(build).args[0] for build in built)
         assert not any(b"hunter2" in build for build in built)
 
 
+def unchanged() -> Catalog:
+    raise AssertionError("the catalog is not reloaded")
+
+
 def in_processes(settings: Settings) -> AbstractContextManager[Engine]:
     served = factory.read_catalog(settings)
-    return factory.open_engine(factory.resolve(settings, served), served)
+    return factory.open_engine(factory.resolve(settings, served), served, unchanged)
 
 
 def in_a_thread(settings: Settings) -> AbstractContextManager[Engine]:
@@ -94,7 +102,7 @@ def test_damaged_checkpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch)
     assert (bad.info.id, good.info.id) == ("bad", "good")
     tracebacks = [load_failure(bad) for _ in range(3)]
     assert len(set(map(len, tracebacks))) == 1 and "nowhere does not exist" in tracebacks[0]
-    with factory.open_engine(factory.resolve(settings, both), both) as engine:
+    with factory.open_engine(factory.resolve(settings, both), both, unchanged) as engine:
         assert engine.models() == (bad.info, good.info)
     with pytest.raises(SettingsError, match="nowhere does not exist"):
         factory.build_servable_models(settings, both.only("bad"))
@@ -120,3 +128,39 @@ def test_model_that_changed(settings: Settings) -> None:
     assert found.info == other
     with pytest.raises(SettingsError, match="has changed since the server started"):
         found.load()
+
+
+def test_reload_of_the_file(settings: Settings) -> None:
+    """The catalog's file is read again; one that is broken or gone changes nothing."""
+    file = settings.data_dir() / catalog.FILE_NAME
+    file.parent.mkdir()
+    table = '[models.{}]\nsource = "embedded"\n'
+    file.write_text(table.format("a"))
+    resolved = factory.resolve(settings, read := factory.read_catalog(settings))
+    reader = functools.partial(factory.read_catalog, resolved)
+
+    async def main() -> None:
+        with factory.open_engine(resolved, read, reader) as engine:
+            await engine.start()
+            await until(lambda: engine.stats().is_ready)
+            file.write_text("not toml")
+            with pytest.raises(SettingsError, match="is not TOML"):
+                await engine.reload()
+            file.unlink()
+            with pytest.raises(SettingsError, match="cannot read"):
+                await engine.reload()
+            file.write_text(table.format("b"))
+            assert await engine.reload() == "added b; removed a"
+            *_, last = await events(engine, ImageParams("b", "a fox"))
+            assert isinstance(last, JobSucceeded)
+            await engine.stop()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("free_gb", "fits"), [(0.7, True), (0.6, False)])
+def test_models_fit(free_gb: float, fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The models of all workers must fit into free memory."""
+    monkeypatch.setattr("daguerre.memory.free_bytes", lambda: free_gb * 1e9)
+    (bundled,) = factory.build_models(Settings(), Catalog(None, {"a": catalog.EmbeddedConfig()}))
+    assert factory._fit([bundled], num_workers=2) == fits

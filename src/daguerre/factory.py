@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,10 +20,11 @@ from daguerre.params import ModelInfo
 
 if TYPE_CHECKING:
     from daguerre.config import Settings
-    from daguerre.engine.interface import Engine
     from daguerre.engine.job import WorkObserver
     from daguerre.engine.pipeline import Model
+    from daguerre.engine.reloadable_engine import ReloadableEngine
     from daguerre.engine.thread_engine import ThreadEngine
+    from daguerre.engine.workers.process_engine import ProcessEngine
     from daguerre.models.catalog import Catalog, ModelConfig
     from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
     from daguerre.models.summary import ModelSummary
@@ -121,7 +123,7 @@ def build_servable_models(
             logging.getLogger(__name__).debug("cannot build model %s", name, exc_info=True)
             return UnavailableModel(info, error)
         if expected and model.info != info:
-            text = f"model {name!r} has changed since the server started; restart the server"
+            text = f"model {name!r} has changed since the server started; reload the catalog"
             return UnavailableModel(info, SettingsError(text))
         return model
 
@@ -172,16 +174,36 @@ def build_engine(settings: Settings, catalog: Catalog) -> ThreadEngine:
 
 
 @contextmanager
-def open_engine(settings: Settings, catalog: Catalog) -> Iterator[Engine]:
+def open_engine(
+    settings: Settings, catalog: Catalog, read_catalog: Callable[[], Catalog]
+) -> Iterator[ReloadableEngine]:
     """An engine in worker processes, which begin to load the models before it is yielded.
 
-    `settings` are those of `resolve`.
+    `settings` are those of `resolve`. `read_catalog` reads the catalog again, for a reload.
     """
+    from daguerre.engine.reloadable_engine import ReloadableEngine, Replacement
+
+    def build() -> Replacement:
+        new = read_catalog()
+        new.check_loadable()
+        models = build_models(settings, new)
+        return Replacement(_process_engine(settings, new, models), _fit(models, settings.workers))
+
+    first = _process_engine(settings, catalog, build_servable_models(settings, catalog))
+    engine = ReloadableEngine(first, build)
+    first.prestart()
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _process_engine(settings: Settings, catalog: Catalog, models: Sequence[Model]) -> ProcessEngine:
     from daguerre.engine.workers.process_engine import ProcessEngine
 
     for_workers, workers = settings.without_secrets(), range(settings.workers)
-    infos = {model.info.id: model.info for model in build_servable_models(settings, catalog)}
-    engine = ProcessEngine(
+    infos = {model.info.id: model.info for model in models}
+    return ProcessEngine(
         [partial(_build_in_worker, for_workers, catalog, infos, worker) for worker in workers],
         list(infos.values()),
         max_queued_jobs=settings.max_queued_jobs,
@@ -191,11 +213,24 @@ def open_engine(settings: Settings, catalog: Catalog) -> Iterator[Engine]:
         model_load_timeout_s=settings.model_load_timeout_s,
         log_level=logging.getLevelNamesMapping()[settings.log_level.upper()],
     )
-    engine.prestart()
-    try:
-        yield engine
-    finally:
-        engine.close()
+
+
+def _fit(models: Sequence[Model], num_workers: int) -> bool:
+    """Whether free memory suffices for the models of all workers, besides those in memory."""
+    from daguerre import memory
+    from daguerre.engine.pipeline import EvictableModel
+
+    needed: Counter[str] = Counter()
+    checkpoints = {one.weights_key: one for one in models if isinstance(one, EvictableModel)}
+    for model in checkpoints.values():
+        needed[str(model.device)] += model.num_bytes if model.preload else 0
+    needed["cpu"] += sum(one.num_bytes for one in models if not isinstance(one, EvictableModel))
+    needed["cpu"] *= num_workers
+    free = {
+        device: memory.free_bytes() if device == "cpu" else memory.free_gpu_bytes(device) or 0
+        for device in needed
+    }
+    return all(needed[device] <= free[device] for device in needed)
 
 
 def resolve(settings: Settings, catalog: Catalog) -> Settings:

@@ -99,7 +99,8 @@ class ModelInfo:
     `id` is what clients send as `model`; `name` is the checkpoint behind it and may differ.
     `max_prompt_tokens` counts what the pipeline adds, too; None if only characters are limited.
     `extra_sizes`, such as "512x512", are accepted besides `SIZES`. `drawn_sizes` maps the sizes of
-    images that the model draws smaller, and enlarges, to those in which it draws them.
+    images that the model draws smaller, and enlarges, to those in which it draws them. `options`
+    names all options of the catalog, which decide the image together with the weights.
     """
 
     id: str
@@ -111,6 +112,7 @@ class ModelInfo:
     max_prompt_tokens: int | None = None
     extra_sizes: tuple[str, ...] = ()
     drawn_sizes: Mapping[str, str] = field(default_factory=dict)
+    options: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

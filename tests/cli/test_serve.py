@@ -32,7 +32,7 @@ import sys
 from contextlib import nullcontext
 import daguerre.factory
 from conftest import FakeEngine
-daguerre.factory.open_engine = lambda settings, catalog: nullcontext(FakeEngine())
+daguerre.factory.open_engine = lambda *_: nullcontext(FakeEngine())
 from daguerre.models import catalog
 catalog._EXTRA = ()  # of checkpoints, which the fake engine does not load
 from daguerre.cli.main import main

@@ -38,6 +38,7 @@ import asyncio, signal, sys, threading
 from pathlib import Path
 from conftest import FakeEngine, MODEL
 from daguerre.config import Settings
+from daguerre.errors import SettingsError
 from daguerre.storage.resources import ResourceStore
 from daguerre.server import server
 from daguerre.server.server import Server
@@ -55,7 +56,12 @@ if sys.argv[2:] == ["hang"]:
     engine.stop = lambda: asyncio.to_thread(hang)
 else:
     server._FORCED_EXIT_S = 600  # the machine may be busy
-running = Server(settings, engine, resources, lambda bound: print(bound.port, key, flush=True))
+async def reload():
+    print("reloads", flush=True)
+    raise SettingsError("the catalog is not TOML")
+running = Server(
+    settings, engine, resources, lambda bound: print(bound.port, key, flush=True), reload=reload
+)
 running.serve_forever()
 print("stops", engine.num_stops, "succeeded", engine.num_succeeded, flush=True)
 """
@@ -316,6 +322,36 @@ def connected(port: int) -> socket.socket:
 def get(connection: socket.socket, path: str) -> tuple[int, dict[str, str], bytes]:
     connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     return read_answer(connection)
+
+
+@needs_signals
+def test_hangup_reloads(tmp_path: Path) -> None:
+    """SIGHUP reloads the catalog. Neither a failed reload nor a second signal ends the server or a
+    request."""
+    with program(tmp_path) as (process, port, key), connected(port) as connection:
+        assert process.stdout
+        connection.sendall(request(key))
+        wait_until(lambda: _is_running(port))
+        for _ in range(2):
+            process.send_signal(signal.SIGHUP)
+            assert process.stdout.readline() == "reloads\n"
+        process.send_signal(signal.SIGUSR1)
+        assert read_answer(connection)[0] == 200 and process.poll() is None
+
+
+def test_hangups_during_a_reload(server: RunningServer) -> None:
+    """Signals that arrive during a reload cause one more, after it."""
+    engine, served = server.engine, server.server
+    gate, before = threading.Event(), engine.num_reloads
+    engine.reload_gate = gate
+    served._on_hangup(signal.SIGHUP, None)
+    wait_until(lambda: engine.num_reloads == before + 1)
+    for _ in range(3):
+        served._on_hangup(signal.SIGHUP, None)
+    gate.set()
+    wait_until(lambda: engine.num_reloads == before + 2 and not served._must_reload)
+    wait_until(lambda: not served._reloading)
+    assert engine.num_reloads == before + 2
 
 
 def _is_running(port: int) -> bool:

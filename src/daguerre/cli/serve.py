@@ -8,7 +8,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from daguerre.errors import SettingsError
 
 if TYPE_CHECKING:
     from daguerre.cli.credentials import ResourceCredentials
-    from daguerre.engine.interface import Engine
+    from daguerre.engine.reloadable_engine import ReloadableEngine
     from daguerre.models.catalog import Catalog
     from daguerre.server.playground.one_time_login import OneTimeLogin
     from daguerre.storage.resources import ResourceStore
@@ -61,27 +61,31 @@ def serve(settings: Settings, checkpoints: tuple[str, ...], base: str | None) ->
     """
     from daguerre import factory
 
-    catalog = _catalog(settings, checkpoints, base)
+    catalog = _catalog_reader(settings, checkpoints, base)()
     settings = factory.resolve(settings, catalog)
     _show_models(settings, catalog)
-    with factory.open_engine(settings, catalog) as engine:
+    # The resolved settings name the catalog, so that a reload without the file is an error.
+    read_catalog = _catalog_reader(settings, checkpoints, base)
+    with factory.open_engine(settings, catalog, read_catalog) as engine:
         _serve(settings, engine, catalog)
 
 
-def _catalog(settings: Settings, checkpoints: Sequence[str], base: str | None) -> Catalog:
+def _catalog_reader(
+    settings: Settings, checkpoints: Sequence[str], base: str | None
+) -> Callable[[], Catalog]:
     from daguerre import factory
 
     if not checkpoints:
         if base:
             raise SettingsError("--base is given without PATH; give the path of a single file")
-        return factory.read_catalog(settings)
+        return functools.partial(factory.read_catalog, settings)
     source = click.get_current_context().get_parameter_source("catalog")
     if source is ParameterSource.COMMANDLINE:
         raise SettingsError(
             f"both {checkpoints[0]} and --catalog are given; give the paths of checkpoints, or a"
             " catalog that names them"
         )
-    return factory.catalog_of_checkpoints(settings, checkpoints, base)
+    return functools.partial(factory.catalog_of_checkpoints, settings, checkpoints, base)
 
 
 def _show_models(settings: Settings, catalog: Catalog) -> None:
@@ -99,7 +103,7 @@ def _show_models(settings: Settings, catalog: Catalog) -> None:
             print_models(summaries, err=True)
 
 
-def _serve(settings: Settings, engine: Engine, catalog: Catalog) -> None:
+def _serve(settings: Settings, engine: ReloadableEngine, catalog: Catalog) -> None:
     # Imported here, while the workers load the models.
     from daguerre.cli import provisioning
     from daguerre.server.playground.one_time_login import OneTimeLogin
@@ -108,7 +112,7 @@ def _serve(settings: Settings, engine: Engine, catalog: Catalog) -> None:
     one_time_login = OneTimeLogin()
     with provisioning.open_store(settings) as store, ExitStack() as exit_stack:
         on_ready = functools.partial(_announce, store, one_time_login, exit_stack, catalog)
-        server = Server(settings, engine, store, on_ready, one_time_login)
+        server = Server(settings, engine, store, on_ready, one_time_login, engine.reload)
         with closing(server.socket):
             _warn_about_service()
             # Not earlier: a start that fails must not leave an address for `daguerre config`.

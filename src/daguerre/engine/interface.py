@@ -7,6 +7,7 @@ results are picklable values.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -164,6 +165,10 @@ class Engine(Protocol):
         """
 
     def stats(self) -> EngineStats: ...
+
+    def hold(self) -> AbstractContextManager[Engine]:
+        """The engine for one request: in the `with` block, a reload changes neither its models nor
+        what they draw."""
 
 
 def find_model(model_id: str, served: Iterable[ModelInfo]) -> ModelInfo:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sized
-from typing import Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, Self
 
 from daguerre.params import (
     DEFAULT_CONTEXT,
@@ -38,6 +39,10 @@ class JobQueue(Protocol):
 
     def cancel(self, number: int) -> None:
         """Cancels a job; does nothing if it has ended."""
+
+    def hold(self) -> AbstractContextManager[Self]:
+        """See `Engine.hold`."""
+        return nullcontext(self)
 
     async def generate(
         self, params: ImageParams, context: JobContext = DEFAULT_CONTEXT

@@ -153,7 +153,6 @@ def _url_signer(settings: Settings) -> UrlSigner:
 
 def _environment(settings: Settings) -> EnvironmentFingerprint:
     return EnvironmentFingerprint(
-        settings.catalog,
         precision=settings.embedded_precision,
         steps=settings.embedded_steps,
         embed_prompt=settings.embed_prompt,

@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from types import FrameType
@@ -52,7 +52,8 @@ class Server(uvicorn.Server):
     """A server whose socket is bound; `settings.port` is the actual port.
 
     `on_ready` is called with these settings when connections are accepted; models may still be
-    loading. Raises `SettingsError` if the address is not available.
+    loading. `reload` replaces the catalog; it logs what it does, and raises `SettingsError`. Raises
+    `SettingsError` if the address is not available.
     """
 
     def __init__(
@@ -62,12 +63,15 @@ class Server(uvicorn.Server):
         resources: ResourceStore,
         on_ready: Callable[[Settings], None] | None = None,
         one_time_login: OneTimeLogin | None = None,
+        reload: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         logs.configure(settings.log_level, settings.log_format)
         self._protocol = _protocol(settings)
         self.socket = bind_socket(settings.host, settings.port)
         self.settings = replace(settings, port=self.socket.getsockname()[1])
-        self._engine, self._on_ready = engine, on_ready
+        self._engine, self._on_ready, self._reload = engine, on_ready, reload
+        self._must_reload = False
+        self._reloading: set[asyncio.Task[None]] = set()
         self._started_s, self._was_ready, self._failure = time.monotonic(), False, ""
         self._exit_signal: signal.Signals | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # while connections are accepted
@@ -121,6 +125,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second while connections are accepted."""
         self._drain_if_requested()  # by a signal before the event loop started
+        self._reload_if_requested()
         stats = self._engine.stats()
         if stats.is_ready and not self._was_ready:
             self._was_ready = True
@@ -148,6 +153,18 @@ class Server(uvicorn.Server):
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.setitimer(signal.ITIMER_REAL, _FORCED_EXIT_S)
         self.handle_exit(sig, frame)
+
+    def _on_hangup(self, sig: int, frame: FrameType | None) -> None:
+        """Has the next tick reload the catalog."""
+        self._must_reload = True
+
+    def _reload_if_requested(self) -> None:
+        is_busy = self._reloading or self._draining
+        if self._must_reload and self._reload and not is_busy:
+            self._must_reload = False
+            task = asyncio.create_task(_reload(self._reload))
+            self._reloading.add(task)
+            task.add_done_callback(self._reloading.discard)
 
     def _drain_if_requested(self) -> None:
         if self._exit_signal and self._draining is None:
@@ -196,7 +213,7 @@ class Server(uvicorn.Server):
 
         Raises `InternalError` if a model cannot be loaded.
         """
-        with closing(self.socket), _handle_signals(self._on_signal):
+        with closing(self.socket), _handle_signals(self._on_signal, self._on_hangup):
             self.run(sockets=[self.socket])
         logger.info("shutdown complete")
         if self._failure:
@@ -250,12 +267,22 @@ def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
         loop.default_exception_handler(context)
 
 
+async def _reload(reload: Callable[[], Awaitable[object]]) -> None:
+    with suppress(SettingsError):  # it is logged
+        await reload()
+
+
 @contextmanager
-def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handles SIGINT and SIGTERM in the `with` block, if this is the main thread."""
+def _handle_signals(
+    on_exit: Callable[[int, FrameType | None], None],
+    on_hangup: Callable[[int, FrameType | None], None],
+) -> Iterator[None]:
+    """Handles SIGINT, SIGTERM and SIGHUP in the `with` block, if this is the main thread."""
     is_main = threading.current_thread() is threading.main_thread()
-    numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
-    before = {number: signal.signal(number, handler) for number in numbers}
+    handlers = {signal.SIGINT: on_exit, signal.SIGTERM: on_exit, signal.SIGHUP: on_hangup}
+    before = {
+        number: signal.signal(number, handler) for number, handler in handlers.items() if is_main
+    }
     try:
         yield
     finally:

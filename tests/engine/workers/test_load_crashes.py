@@ -41,6 +41,6 @@ def test_lack_of_memory(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptu
         text = crashes.record(ModelLoad("sd", 5_240_000_000), KILL, was_ready=True)
         assert text == "was killed while it loaded sd (it needs about 5.2 GB, and 3.1 GB are free)"
     assert crashes.excluded() == {"sd": "not enough memory"}
-    assert "sd is not loaded any more: not enough memory; restart the server" in caplog.text
+    assert "sd is not loaded any more: not enough memory; remove the cause" in caplog.text
     text = crashes.record(ModelLoad("box"), KILL, was_ready=True)
     assert text.endswith("loaded box (3.1 GB are free)")

@@ -339,7 +339,7 @@ def test_crashes_while_loading(caplog: pytest.LogCaptureFixture) -> None:
 
     run(main())
     assert "was killed by SIGKILL while it loaded killer; restarting in" in caplog.text
-    assert "killer is not loaded any more: it crashes its worker; restart the server" in caplog.text
+    assert "killer is not loaded any more: it crashes its worker; remove the cause" in caplog.text
 
 
 def test_hang_while_loading(caplog: pytest.LogCaptureFixture) -> None:

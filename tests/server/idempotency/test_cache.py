@@ -187,13 +187,12 @@ def test_unusable_store_is_an_error(tmp_path: Path) -> None:
             pass
 
 
-def test_environment_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that may determine the bytes changes the digest; previews do not."""
     params, info = ImageParams(MODEL, "x"), FakeEngine().model_infos[0]
-    catalog = tmp_path / "daguerre.toml"
 
     def digest(resource: str = "r", params: ImageParams = params, **settings: object) -> str:
-        return EnvironmentFingerprint(catalog, **settings).digest(resource, params, info)
+        return EnvironmentFingerprint(**settings).digest(resource, params, info)
 
     plain = digest()
     assert digest(params=replace(params, num_previews=3)) == plain
@@ -203,10 +202,9 @@ def test_environment_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         digest(threads=4),
         digest("another"),
         digest(params=replace(params, seed=2)),
-        EnvironmentFingerprint(catalog).digest("r", params, replace(info, weights_sha256="1")),
+        EnvironmentFingerprint().digest("r", params, replace(info, weights_sha256="1")),
+        EnvironmentFingerprint().digest("r", params, replace(info, options="steps=2")),
     }
-    catalog.write_text("[models.x]\n")
-    found.add(digest())
     monkeypatch.setattr(environment_fingerprint, "_version", lambda name: "0")
     found.add(digest())
     monkeypatch.setitem(runtime_variables._AT_START, "ONEDNN_MAX_CPU_ISA", "AVX2")

@@ -86,7 +86,7 @@ class KeyMachine(RuleBasedStateMachine):
         self.database = open_database("", Path(self.directory.name))
         self.threads = DatabaseThreads(self.database)
         self.runner = asyncio.Runner()
-        self.environment = EnvironmentFingerprint(None)
+        self.environment = EnvironmentFingerprint()
         self.servers = [self.new_server() for _ in range(NUM_SERVERS)]
         self.key = Key()
 
@@ -160,7 +160,7 @@ def test_time_limit_of_one_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     async def main() -> None:
         engine = open_database("", tmp_path)
         threads = DatabaseThreads(engine)
-        server = image_requests(engine, threads, EnvironmentFingerprint(None))
+        server = image_requests(engine, threads, EnvironmentFingerprint())
         with write_transaction(engine):
             first = asyncio.ensure_future(opened(server, PROMPTS[0]).__aenter__())
             await asyncio.to_thread(wait_until, lambda: bool(threads._running))

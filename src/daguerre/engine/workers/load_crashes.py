@@ -40,7 +40,7 @@ class LoadCrashes:
         if is_optional and self._num_crashes[load.model] >= MAX_CRASHES:
             reason = "not enough memory" if end.is_out_of_memory else "it crashes its worker"
             self._reasons[load.model] = reason
-            advice = "restart the server after the cause is removed"
+            advice = "remove the cause, then reload or restart the server"
             logger.error("%s is not loaded any more: %s; %s", load.model, reason, advice)
         return text
 

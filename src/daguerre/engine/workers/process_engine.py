@@ -96,7 +96,7 @@ class ProcessEngine(JobQueue):
         num_workers = len(self._starters)
         self._dispatcher = JobDispatcher(self._max_running, num_workers, self._pool.may_serve)
         self._positions = QueuePositions(self._dispatcher.queue_positions)
-        self._is_draining = False
+        self._is_draining = self._accepts_early = False
 
     def _start(self, init: messages.InitWorker) -> WorkerHandle:
         with self._lock:
@@ -124,6 +124,11 @@ class ProcessEngine(JobQueue):
         self._is_started = True
         for slot in self._pool.slots:
             slot.start()
+
+    def accept_early(self) -> None:
+        """Accepts jobs from now on, which wait for `start` and for a worker that is ready."""
+        with self._lock:
+            self._accepts_early = True
 
     async def stop(self) -> None:
         """See `close`."""
@@ -168,8 +173,9 @@ class ProcessEngine(JobQueue):
         """See `JobQueue.submit`."""
         with self._lock:
             find_model(params.model, self.models())
-            is_closing = not self._is_started or self._pool.is_stopping or self._is_draining
-            is_ready = self._pool.has_been_ready(params.model)
+            is_open = (self._is_started or self._accepts_early) and not self._is_draining
+            is_closing = not is_open or self._pool.is_stopping
+            is_ready = self._accepts_early or self._pool.has_been_ready(params.model)
             check_ready(self._pool.failure, is_closing, is_ready)
             num_ahead = self._admission.admit(params, context, self._estimate_wait)
             number = next(self._numbers)

@@ -40,7 +40,8 @@ Send = Callable[[messages.WorkerMessage], None]
 def main() -> NoReturn:
     """Runs the worker process: reads messages from stdin until the server closes it."""
     reader, writer = _take_stdio()
-    for number in (signal.SIGINT, signal.SIGTERM):  # which supervisors send to all processes
+    # Supervisors send these to all processes.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
     def next_message() -> Any:

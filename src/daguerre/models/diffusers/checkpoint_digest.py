@@ -55,7 +55,7 @@ class CheckpointDigest:
     def _changed(self) -> SettingsError:
         return SettingsError(
             f"the weights in {self._checkpoint.path} have changed since the server started;"
-            " restart the server"
+            " reload the catalog (SIGHUP) or restart the server"
         )
 
     def _verify(self, records: FileDigests, since_ns: int) -> None:

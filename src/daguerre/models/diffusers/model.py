@@ -120,6 +120,7 @@ class DiffusersModel:
             extra_sizes=self._options.extra_sizes,
             drawn_sizes=self._drawn_sizes,
             max_prompt_tokens=self._loaded.checkpoint.max_prompt_tokens,
+            options=f"{config} {self._options}",
         )
 
     def batch_class(self, params: ImageParams) -> Hashable:

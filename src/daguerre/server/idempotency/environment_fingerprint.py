@@ -30,12 +30,13 @@ _DISTRIBUTIONS = (
 
 
 class EnvironmentFingerprint:
-    """Fingerprint of this machine, the installed versions, `catalog` and the decisive `settings`.
+    """Fingerprint of this machine, the installed versions and the decisive `settings`.
 
-    Read once, when the server starts. `settings` are JSON values.
+    Read once, when the server starts. `settings` are JSON values. The catalog's options are part of
+    a model's info, because a reload changes them.
     """
 
-    def __init__(self, catalog: Path | None, **settings: object) -> None:
+    def __init__(self, **settings: object) -> None:
         fields = {
             "version": __version__,
             "settings": settings,
@@ -44,7 +45,6 @@ class EnvironmentFingerprint:
             "distributions": {name: _version(name) for name in _DISTRIBUTIONS},
             "python": platform.python_version(),
             "machine": [platform.machine(), platform.system(), num_cpus(), *_devices()],
-            "catalog": _read_text(catalog) if catalog else "",
         }
         self._digest = _sha256(fields)  # of kilobytes, so once and not in every request
 

@@ -67,30 +67,26 @@ class ImageGenerations:
     async def create(self, request: Request) -> ASGIApp:
         context = RequestContext.of(request)
         resource = await self._authenticator.authenticate(request)
-        context.exit_stack.enter_context(self._concurrency.permit(resource, self._engine.stats()))
+        engine = context.exit_stack.enter_context(self._engine.hold())
+        context.exit_stack.enter_context(self._concurrency.permit(resource, engine.stats()))
         context.timeout_s = parse_timeout_header(request.headers, self._config.request_timeout_s)
         data = await read_body(
             request, self._config.max_request_body_bytes, self._config.request_read_timeout_s
         )
-        body = parse_request(parse_object(data), self._extra_sizes(resource))
+        body = parse_request(parse_object(data), _extra_sizes(engine, resource))
         params = context.params = body.to_image_params()
         check_access(resource, params.model)
-        info = find_model(params.model, self._engine.models())
+        info = find_model(params.model, engine.models())
         context.batching = info.batching
         wants_url = not body.stream and self._wants_url(body.response_format)
         base_url = self._base_url.of(request) if wants_url else ""
         charge = self._limiter.charge(resource)
         opening = self._image_requests.open(resource, request.headers, body, params, info)
         if body.stream:
-            return ImageStream(self._engine, context, charge, opening, quality=body.quality)
+            return ImageStream(engine, context, charge, opening, quality=body.quality)
         with charge:
-            work = self._respond(context, opening, base_url)
+            work = self._respond(engine, context, opening, base_url)
             return await run_with_deadline(work, context, request.receive)
-
-    def _extra_sizes(self, resource: Resource) -> dict[str, tuple[str, ...]]:
-        """The sizes of the key's model alone, because it has access to no other."""
-        infos = self._engine.models()
-        return {info.id: info.extra_sizes for info in infos if info.id == resource.model}
 
     def _wants_url(self, response_format: str | None) -> bool:
         wanted = response_format or self._config.default_response_format
@@ -104,21 +100,22 @@ class ImageGenerations:
 
     async def _respond(
         self,
+        engine: Engine,
         context: RequestContext,
         opening: AbstractAsyncContextManager[ImageRequest],
         base_url: str,
     ) -> Response:
         async with opening as image_request:
             context.params = image_request.params
-            body = await self._response_body(context, image_request, base_url)
+            body = await self._response_body(engine, context, image_request, base_url)
         return Response(body, 200, _headers(context, image_request), "application/json")
 
     async def _response_body(
-        self, context: RequestContext, image_request: ImageRequest, base_url: str
+        self, engine: Engine, context: RequestContext, image_request: ImageRequest, base_url: str
     ) -> bytes:
         """The body with the image, or with its signed URL if there is a `base_url`."""
         image, started = await image_request.load_or_generate(
-            self._engine, context, must_store=bool(base_url)
+            engine, context, must_store=bool(base_url)
         )
         if base_url:
             url = self._signer.sign(base_url, image_request.object_name)
@@ -129,6 +126,11 @@ class ImageGenerations:
             body = images_response(image.created, b64_json)
         context.file_ms = (time.monotonic() - started) * 1000
         return body
+
+
+def _extra_sizes(engine: Engine, resource: Resource) -> dict[str, tuple[str, ...]]:
+    """The sizes of the key's model alone, because it has access to no other."""
+    return {info.id: info.extra_sizes for info in engine.models() if info.id == resource.model}
 
 
 def _headers(context: RequestContext, image_request: ImageRequest) -> dict[str, str]:
