@@ -150,7 +150,7 @@ def _labels(metric: Metric) -> str:
 def families_page() -> str:
     head = (
         *("checkpoints", "pipeline", "networks", "steps", "guidance"),
-        *("negative prompt", "longest prompt", "caches", "notes"),
+        *("negative prompt", "longest prompt", "LoRA", "caches", "notes"),
     )
     return _page(
         "Families of checkpoints",
@@ -200,6 +200,7 @@ def _family_row(family: Family) -> str:
         "none" if family.guidance is None else f"{family.guidance:g}",
         "yes" if family.has_negative_prompt else "no",
         f"{limit} tokens" if limit else f"{MAX_PROMPT_CODE_POINTS:,} characters",
+        "yes" if family.has_loras else "no",
         _codes(sorted(family.caches)),
         family.notes,
     )

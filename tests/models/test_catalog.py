@@ -371,6 +371,26 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
                 ('"512x512"', "'512x512'"),
             )
         ),
+        *(
+            (f'[models.x]\nsource = "diffusers"\nloras = {loras}', "list of 1 to 16 tables such")
+            for loras in ('"a.safetensors"', "[]", '["a.safetensors"]', "[{}, 1]")
+        ),
+        (
+            "loras = [{ scale = 1 }]",
+            "loras[0]: path is missing; it must be the path of a .safetens",
+        ),
+        (
+            'loras = [{ path = "a" }, { path = "~unknown/x" }]',
+            "loras[1]: path is '~unknown/x'; it must be the path of a .safetensors file",
+        ),
+        *(
+            (
+                f'loras = [{{ path = "a", scale = {scale} }}]',
+                f"loras[0]: scale is {value}; it must be a number from -10 to 10",
+            )
+            for scale, value in (("11", "11"), ("nan", "nan"), ('"1"', "'1'"), ("true", "True"))
+        ),
+        ('loras = [{ path = "a", weight = 1 }]', "loras[0]: unknown key 'weight'"),
         ('[models.x]\nsource = "diffusers"\nload = "never"', "must be one of startup, on_demand"),
         (
             '[models.x]\nsource = "diffusers"\nmax_batch_size = 1e9',
@@ -380,7 +400,7 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
 )
 def test_error_message(settings: Settings, text: str, expected: str) -> None:
     """An error is one line with the file, the table, the value and what is allowed."""
-    if text.startswith(("cache", "quantization", "offload")):
+    if text.startswith(("cache", "quantization", "offload", "loras = ")):
         text = f'[models.x]\nsource = "diffusers"\npath = "x"\n{text}'
     message = refusal(write(settings, text))
     assert expected in message and str(settings.data_dir() / catalog.FILE_NAME) in message

@@ -19,6 +19,7 @@ from daguerre.errors import NotFoundError, SettingsError
 from daguerre.models import checkpoint_table
 from daguerre.models.checkpoint_table import CheckpointConfig
 from daguerre.models.diffusers import hub, location, quantization
+from daguerre.models.diffusers.adapters import lora
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
 from daguerre.models.diffusers.serving_options import ServingOptions
 from daguerre.validation import Validator, check_keys, check_table, enum, suggestion
@@ -84,6 +85,8 @@ class Catalog:
         if any(config.pipeline.quantization for config in checkpoints.values()):
             extras = "diffusers,quantization"
             _check_extra("with quantization", extras, quantization.LIBRARY)
+        if any(config.pipeline.loras for config in checkpoints.values()):
+            _check_extra("with loras", "diffusers", lora.LIBRARY)
         for model, config in checkpoints.items():
             if not config.is_downloaded:
                 raise SettingsError(

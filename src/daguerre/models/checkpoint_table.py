@@ -9,6 +9,7 @@ from pathlib import Path
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import caches, devices, hub, offload, precision, quantization
+from daguerre.models.diffusers.adapters import lora
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
 from daguerre.models.diffusers.native_size import NATIVE_SIZE
@@ -60,6 +61,7 @@ KEYS: Mapping[str, Validator] = {
     "cache": Validator(caches.WORDS, lambda value: isinstance(value, dict)),
     "quantization": enum(*quantization.METHODS),
     "offload": enum(*offload.METHODS),
+    "loras": lora.LORAS,
     "load": enum(*LOADS),
     "idle_unload_s": idle_time,
     "extra_sizes": EXTRA_SIZES,
@@ -87,6 +89,8 @@ def parse(catalog_dir: Path, data_dir: Path, where: str, table: Table) -> Checkp
     loading = {key: table[key] for key in _LOADING_KEYS if key in table}
     if "base" in table:
         loading["base"] = catalog_dir / os.path.expanduser(table["base"])
+    if "loras" in table:
+        loading["loras"] = lora.parse(where, catalog_dir, table["loras"])
     if "cache" in table:
         loading["cache"] = _parse_cache(where, table)
     serving = {key: table[key] for key in ServingOptions.__slots__ if key in table}

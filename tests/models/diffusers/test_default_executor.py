@@ -39,10 +39,10 @@ def families(essential: Sequence[str]) -> list[Any]:
     ]
 
 
-def draw(folder: Path, kept: Path, requests: Sequence[Request]) -> list[bytes]:
+def draw(folder: Path, kept: Path, requests: Sequence[Request], **config: Any) -> list[bytes]:
     """Images of the default executor, one after the other."""
     torch.set_num_threads(1)
-    bench = Bench(folder, executor=DEFAULT, store=ArtifactCache(kept, 1 << 40))
+    bench = Bench(folder, executor=DEFAULT, store=ArtifactCache(kept, 1 << 40), **config)
     return [bench.images([request])[0] for request in requests]
 
 

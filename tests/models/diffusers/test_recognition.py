@@ -170,8 +170,6 @@ def test_velocity_prediction(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shapes", "words"),
     [
-        ({"lora_unet_down_blocks_0.lora_down.weight": (4, 320)}, "is a LoRA"),
-        ({"transformer.x_embedder.lora_A.weight": (4, 64)}, "is a LoRA"),
         ({"control_model.input_blocks.0.0.weight": (320, 4, 3, 3)}, "is a ControlNet"),
         ({"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3)}, "is a ControlNet"),
         ({"ip_adapter.1.to_k_ip.weight": (320, 768)}, "is an IP-Adapter"),
@@ -229,6 +227,21 @@ def gguf(architecture: str) -> bytes:
     key, value = b"general.architecture", architecture.encode()
     head = struct.pack("<4sIQQQ", b"GGUF", 3, 0, 1, len(key))
     return head + key + struct.pack("<IQ", 8, len(value)) + value
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "key"),
+    [
+        ("lora_unet_down_blocks_0.lora_down.weight", "a LoRA", "loras"),
+        ("transformer.x_embedder.lora_A.weight", "a LoRA", "loras"),
+    ],
+)
+def test_file_of_another_key(name: str, what: str, key: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "m.safetensors", {name: (4, 320)})
+    assert refusal(file) == (
+        f"{file} is {what}, by its tensor {name}; give it in the key {key} of the checkpoint that"
+        " it changes"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import copy
 import gc
-import importlib
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,6 +24,8 @@ from daguerre.models.diffusers import (
     precision,
     quantization,
 )
+from daguerre.models.diffusers.adapters import lora_header
+from daguerre.models.diffusers.adapters.lora import Lora
 from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
 from daguerre.models.diffusers.checkpoint_digest import CheckpointDigest
@@ -60,6 +60,7 @@ class PipelineConfig:
     cache: Cache | None = None
     quantization: str | None = None
     offload: str | None = None
+    loras: tuple[Lora, ...] = ()
 
 
 class LoadedCheckpoint:
@@ -187,42 +188,14 @@ class LoadedCheckpoint:
     def _load_pipeline(self, device: torch.device) -> Any:
         import torch
 
-        family = self.checkpoint.family
-        os.environ["HF_HUB_OFFLINE"] = "1"  # a checkpoint may name files of the hub
-        for library in ("transformers", "diffusers"):  # diffusers imports transformers
-            # Its warnings quote prompts, and its progress bars overwrite the server's log.
-            library_logging = importlib.import_module(library).utils.logging
-            library_logging.set_verbosity_error()
-            library_logging.disable_progress_bar()
-        dtype = getattr(torch, self.config.dtype)
-        pipeline = self._assemble_pipeline(dtype)
-        pipeline.set_progress_bar_config(disable=True)
-        if method := self.config.quantization:
-            # Before the move: the device need not hold the full weights.
-            quantization.quantize(getattr(pipeline, family.denoiser), method, device)
+        from daguerre.models.diffusers import pipeline_loader
+
+        dtype, method = getattr(torch, self.config.dtype), self.config.quantization
+        pipeline = pipeline_loader.load(self.checkpoint, dtype, method, device)
         if self.config.offload:
             self._offload = offload.Offload(pipeline, self.config.offload, device)
             return pipeline
         return pipeline.to(device)
-
-    def _assemble_pipeline(self, dtype: torch.dtype) -> Any:
-        from daguerre.models.diffusers.single_file import pipeline
-        from daguerre.models.diffusers.weights import load_modules
-
-        if self.checkpoint.single_file:
-            return pipeline.load(self.checkpoint, dtype)
-        pipeline_class = getattr(
-            importlib.import_module("diffusers"), self.checkpoint.family.pipeline
-        )
-        return pipeline_class.from_pretrained(
-            self.checkpoint.folder,
-            dtype=dtype,
-            local_files_only=True,
-            **load_modules(self.checkpoint, pipeline_class, dtype),
-            # Some pipelines require these arguments and accept None.
-            **dict.fromkeys(self.checkpoint.missing_components),
-            **self.checkpoint.family.load_kwargs,
-        )
 
     def _fit_previews(self) -> None:
         """Fits once and at load time, so that no step waits for it."""
@@ -286,6 +259,13 @@ class LoadedCheckpoint:
 
 
 def _read_checkpoint(config: PipelineConfig) -> Checkpoint:
+    found = _read_files(config)
+    for one in config.loras:
+        lora_header.check(one, found)
+    return replace(found, adapters=config.loras)
+
+
+def _read_files(config: PipelineConfig) -> Checkpoint:
     if config.path.is_file():
         return reader.read(config.path, config.base)
     if config.base and config.path.exists():

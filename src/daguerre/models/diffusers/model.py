@@ -110,6 +110,7 @@ class DiffusersModel:
         description = f"{self.family.pipeline} from {path}"
         description += f", cache {config.cache}" if config.cache else ""
         description += f", {config.quantization}" if config.quantization else ""
+        description += "".join(f", LoRA {one.path.name} {one.scale:g}" for one in config.loras)
         return ModelInfo(
             id=self._id,
             weights_sha256=self._loaded.digest.sha256,

@@ -72,6 +72,7 @@ CLIP_AND_T5 = (
         pipeline="PixArtSigmaPipeline",
         checkpoints="PixArt-Σ",
         denoiser_class="PixArtTransformer2DModel",
+        has_loras=False,
         prompt_tokenizers=(("tokenizer", 300),),
         has_native_size=True,
         steps=20,

@@ -114,6 +114,7 @@ LANGUAGE_MODELS = (
         pipeline="HunyuanImagePipeline",
         checkpoints="HunyuanImage 2.1",
         denoiser_class="HunyuanImageTransformer2DModel",
+        has_loras=False,
         decoder_class="AutoencoderKLHunyuanImage",
         text_encoders=("text_encoder", "text_encoder_2"),
         prompt_tokenizers=(("tokenizer", 1000),),

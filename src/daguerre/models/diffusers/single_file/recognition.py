@@ -24,10 +24,12 @@ from daguerre.models.diffusers.single_file.layouts import (
     Variant,
 )
 
+LORA, TEXTUAL_INVERSION = "a LoRA", "a textual inversion"
+# What changes a checkpoint -> the key of the catalog that names it.
+_KEYS = {LORA: "loras"}
 # Pattern of a tensor's name -> what a file with such a tensor is. The first that matches counts.
-_OTHER_MODELS: Mapping[str, str] = {
-    r"lora_(unet|te)|\.lora_?(A|B|down|up)\b|^lora|\.lo(kr|ha)_|\.hada_w": "a LoRA, which changes a"
-    " checkpoint",
+_OTHER_MODELS: dict[str, str] = {
+    r"lora_(unet|te)|\.lora_?(A|B|down|up)\b|^lora|\.lo(kr|ha)_|\.hada_w": LORA,
     r"^control_|controlnet_|input_hint_block|^adapter\.body": "a ControlNet or an adapter of one",
     r"^image_proj\.|^ip_adapter\.": "an IP-Adapter",
     r"motion_modules|time_stack|time_mixer|individual_token_refiner|patchify_proj|"
@@ -46,7 +48,7 @@ _OTHER_MODELS: Mapping[str, str] = {
     r"clip_txt_mapper|effnet_mapper": "Stable Cascade",
 }
 # The same, for files that have no denoiser in one of the layouts.
-_PARTS: Mapping[str, str] = {
+_PARTS: dict[str, str] = {
     r"^(down_blocks|transformer_blocks|single_transformer_blocks)\.": "a denoiser alone, in the"
     " layout of diffusers",
     r"^(first_stage_model\.|vae\.)?(encoder|decoder)\.(conv_in|mid)": "a VAE alone",
@@ -54,7 +56,7 @@ _PARTS: Mapping[str, str] = {
     r"^model\.layers\.\d+\.self_attn": "a language model",
     r"rdb\d\.conv1|^model\.\d+\.sub\.": "an upscaler",
     r"^(bert|roberta|distilbert)\.": "a text encoder alone",
-    r"^emb_params$|^clip_[lg]$|^string_to_param": "a textual inversion",
+    r"^emb_params$|^clip_[lg]$|^string_to_param": TEXTUAL_INVERSION,
 }
 _REFINER_INPUTS = 2560  # of the embedding of sizes and scores
 _STABLE_DIFFUSION_2_INPUTS = 1024  # of the text
@@ -80,7 +82,7 @@ class Recognition:
 
 def recognize(file: Path) -> Recognition:
     """Raises `SettingsError` if the file is damaged, or is anything else, and says what it is."""
-    _check_format(file)
+    check_format(file, _accepted())
     header = read_header(file)
     _refuse(file, header.shapes, _OTHER_MODELS)
     layout, denoiser = _find_layout(file, header.shapes)
@@ -101,16 +103,36 @@ def recognize(file: Path) -> Recognition:
     )
 
 
-def _check_format(file: Path) -> None:
+def describe(shapes: Shapes) -> str:
+    """What a file with tensors of these names is, if it is not what a key of the catalog needs."""
+    names = {name.removeprefix(DENOISER_PREFIX) for name in shapes}
+    for layout in LAYOUTS:
+        if layout.mark in names:
+            return f"a checkpoint, by its tensor {layout.mark}; give it in the key path"
+    for pattern, what in (_OTHER_MODELS | _PARTS).items():
+        if name := next((name for name in shapes if re.search(pattern, name)), None):
+            key = f"; give it in the key {_KEYS[what]}" if what in _KEYS else ""
+            return f"{what}, by its tensor {name}{key}"
+    return f"a file of an unknown kind, its first tensor is {next(iter(shapes), 'none')}"
+
+
+def check_format(file: Path, accepted: str) -> None:
+    """Raises `SettingsError` if the file is not safetensors; `accepted` says what it must be."""
     check_head(file)
     if found := describe_format(file):
-        raise SettingsError(f"{file} is {found}; {_accepted()}")
+        raise SettingsError(f"{file} is {found}; {accepted}")
 
 
 def _refuse(file: Path, names: Iterable[str], kinds: Mapping[str, str]) -> None:
     for pattern, what in kinds.items():
         if name := next((name for name in names if re.search(pattern, name)), None):
-            raise SettingsError(f"{file} is {what}, by its tensor {name}; {_accepted()}")
+            raise SettingsError(f"{file} is {what}, by its tensor {name}; {_advice(what)}")
+
+
+def _advice(what: str) -> str:
+    if key := _KEYS.get(what):
+        return f"give it in the key {key} of the checkpoint that it changes"
+    return _accepted()
 
 
 def _accepted() -> str:

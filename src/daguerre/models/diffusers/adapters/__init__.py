@@ -1,0 +1,1 @@
+"""LoRAs, which change a checkpoint when it is loaded."""
