@@ -17,6 +17,7 @@ from daguerre.cli.main import program
 from daguerre.engine.batching import certificates
 from daguerre.models import catalog
 from daguerre.models.diffusers import hub
+from daguerre.server import control_socket
 from daguerre.server.routes import signed_urls
 from daguerre.storage import artifact_cache, database, file_digests, image_store
 
@@ -70,7 +71,7 @@ def test_storage_table_matches_the_code() -> None:
     assert re.findall(r"^\|[^|]+\|[^|`]*`([^`]+?)/?`", table, re.MULTILINE) == [
         *(database.FILE_NAME, image_store.DIR_NAME, signed_urls.SECRET_FILE),
         *(credentials.FILE_NAME, certificates.FILE_NAME, file_digests.FILE_NAME),
-        *(artifact_cache.DIR_NAME, hub.DIR_NAME, catalog.FILE_NAME),
+        *(artifact_cache.DIR_NAME, hub.DIR_NAME, catalog.FILE_NAME, control_socket.FILE_NAME),
     ]
 
 

@@ -16,6 +16,9 @@ from daguerre import factory
 from daguerre.cli import credentials
 from daguerre.config import Settings
 from daguerre.models.catalog import Catalog, EmbeddedConfig
+from daguerre.models.summary import ModelSummary
+from daguerre.params import ModelInfo
+from daguerre.server import control_socket
 
 
 def test_life_of_a_resource(run: Callable[..., str], home: Path) -> None:
@@ -55,6 +58,44 @@ def test_models_as_json(run: Callable[..., str], home: Path) -> None:
     assert [model["model"] for model in listed["models"]] == [
         each.info.id for each in factory.summarize_models(Settings(home=home))
     ]
+
+
+def test_states_in_the_running_server(
+    run: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`list` shows what the server does with each model, if one runs with this data directory."""
+    home.mkdir()
+    summaries = [ModelSummary(ModelInfo(name, weights_sha256="", created=0)) for name in "abcd"]
+    monkeypatch.setattr(factory, "summarize_models", lambda settings: summaries)
+    plain = {"reason": "", "num_workers": 0, "num_bytes": 0}
+    states = [
+        {**plain, "id": "a", "state": "loaded", "num_workers": 2, "num_bytes": 1_500_000_000},
+        {**plain, "id": "b", "state": "not loaded"},
+        {**plain, "id": "c", "state": "failed", "reason": "not enough memory"},
+    ]
+    assert "STATE" not in run("models", "list")
+    with control_socket.serve(home, {"models": lambda: {"models": states}}):
+        printed = run("models", "list")
+        listed = json.loads(run("models", "list", "--json"))["models"]
+    lines = dict(re.findall(r"^  ([a-d]) (.*)$", printed, re.MULTILINE))
+    expected = {
+        "a": "loaded (2 workers, 3.00 GB)",
+        "b": "not loaded",
+        "c": "failed: not enough memory",
+    }
+    assert {model["model"]: model["state"] for model in listed} == {**expected, "d": None}
+    for model, state in {**expected, "d": "not served; run: daguerre models reload"}.items():
+        assert lines[model].endswith(state)
+
+
+def test_reload(run: Callable[..., str], fails: Callable[..., str], home: Path) -> None:
+    """`reload` prints what has changed, or why nothing has."""
+    assert "no server runs" in fails("models", "reload")
+    home.mkdir()
+    with control_socket.serve(home, {"reload": lambda: {"changes": "added b"}}):
+        assert run("models", "reload") == "Reloaded the catalog: added b.\n"
+    with control_socket.serve(home, {"reload": lambda: {"error": "it is not TOML"}}):
+        assert "it is not TOML" in fails("models", "reload")
 
 
 def test_keys_are_not_listed(run: Callable[..., str], home: Path) -> None:

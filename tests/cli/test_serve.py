@@ -86,6 +86,8 @@ def test_first_serve(home: Path, run: Callable[..., str]) -> None:
         assert not variables["DIFFUSION_URL"].endswith(":0")
         with opened(home) as store:
             assert store.authenticate(variables["DIFFUSION_KEY"]) is not None
+        assert run("models", "reload") == "Reloaded the catalog: no change.\n"
+        assert "not loaded" in run("models", "list")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from daguerre.cli.table import print_table
@@ -13,12 +13,25 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_NOT_SERVED = "not served; run: daguerre models reload"
 _HEADER = ("MODEL", "FAMILY", "FORM", "DISK", "DTYPE", "DEVICE", "MEMORY", "FREE")
 
 
-def print_models(summaries: Sequence[ModelSummary], *, indent: str = "", err: bool = False) -> None:
-    """Prints a table, and a line for each model that cannot be served or does not fit."""
+def print_models(
+    summaries: Sequence[ModelSummary],
+    states: Mapping[str, str] | None = None,
+    *,
+    indent: str = "",
+    err: bool = False,
+) -> None:
+    """Prints a table, and a line for each model that cannot be served or does not fit.
+
+    `states` are those in a running server.
+    """
     table = [_HEADER, *map(_row, summaries)]
+    if states is not None:
+        column = ["STATE", *(states.get(each.info.id, _NOT_SERVED) for each in summaries)]
+        table = [(*row, state) for row, state in zip(table, column, strict=True)]
     print_table([(indent + first, *rest) for first, *rest in table], err=err)
     print_table([(indent + line,) for line in _problems(summaries)], err=err)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -69,17 +70,25 @@ def create(settings: Settings, model: str, alias: str, requests_per_minute: int 
 @_as_json
 @_catalog_and_database
 def list_(settings: Settings, as_json: bool) -> None:
-    """List the resources and the models of the catalog."""
+    """List the resources and the models of the catalog.
+
+    While a server runs with this data directory, STATE is what it does with each model.
+    """
     from daguerre.cli import provisioning
     from daguerre.cli.model_table import print_models
     from daguerre.factory import summarize_models
 
-    summaries = summarize_models(settings)
+    summaries, states = summarize_models(settings), _states(settings)
     with provisioning.open_store(settings) as store:
         resources = store.list()
     if as_json:
         models = [
-            {"model": each.info.id, "created": each.info.created, **each.facts()}
+            {
+                "model": each.info.id,
+                "created": each.info.created,
+                **each.facts(),
+                "state": (states or {}).get(each.info.id),
+            }
             for each in summaries
         ]
         listed = {"resources": [asdict(resource) for resource in resources], "models": models}
@@ -88,7 +97,41 @@ def list_(settings: Settings, as_json: bool) -> None:
     header = ("ALIAS", "MODEL", "KEY", "REQUESTS PER MINUTE", "CREATED")
     print_table([header, *(_row(resource) for resource in resources)])
     click.echo("\nModels of the catalog:")
-    print_models(summaries, indent="  ")
+    print_models(summaries, states, indent="  ")
+
+
+def _states(settings: Settings) -> dict[str, str] | None:
+    """Model -> its state in the server that runs here; None if there is none."""
+    from daguerre.server import control_socket
+
+    answer = control_socket.request(settings.data_dir(), "models")
+    return {each["id"]: _state(each) for each in answer["models"]} if answer else None
+
+
+def _state(model: Mapping[str, Any]) -> str:
+    """Such as "loaded (1 worker, 4.20 GB)" or "failed: not enough memory"."""
+    if model["state"] != "loaded":
+        return f"failed: {model['reason']}" if model["reason"] else str(model["state"])
+    count = model["num_workers"]
+    workers = "1 worker" if count == 1 else f"{count} workers"
+    size = f", {model['num_bytes'] * count / 1e9:.2f} GB" if model["num_bytes"] else ""
+    return f"loaded ({workers}{size})"
+
+
+@models.command()
+@settings_flags("home")
+def reload(settings: Settings) -> None:
+    """Have the running server read the catalog again. No request fails."""
+    from daguerre.server import control_socket
+
+    directory = settings.data_dir()
+    answer = control_socket.request(directory, "reload")
+    if answer is None:
+        raise SettingsError(
+            f"no server runs with the data directory {directory}; give its --home, or run:"
+            " daguerre serve"
+        )
+    click.echo(f"Reloaded the catalog: {answer['changes']}.")
 
 
 @models.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import logging
@@ -111,7 +112,7 @@ def _serve(settings: Settings, engine: ReloadableEngine, catalog: Catalog) -> No
 
     one_time_login = OneTimeLogin()
     with provisioning.open_store(settings) as store, ExitStack() as exit_stack:
-        on_ready = functools.partial(_announce, store, one_time_login, exit_stack, catalog)
+        on_ready = functools.partial(_announce, store, one_time_login, exit_stack, catalog, engine)
         server = Server(settings, engine, store, on_ready, one_time_login, engine.reload)
         with closing(server.socket):
             _warn_about_service()
@@ -140,6 +141,7 @@ def _announce(
     one_time_login: OneTimeLogin,
     exit_stack: ExitStack,
     catalog: Catalog,
+    engine: ReloadableEngine,
     settings: Settings,
 ) -> None:
     """Prints how to call the server; `settings` have the actual port.
@@ -157,7 +159,7 @@ def _announce(
             " --public-url or --trusted-proxies"
         )
     try:
-        _write_address(settings, exit_stack)
+        _publish(settings, exit_stack, engine)
         _print(_how_to_call(store, one_time_login, catalog.models, settings))
     except SettingsError as error:
         click.echo(f"daguerre: warning: {error.message}", err=True)
@@ -172,14 +174,24 @@ def _print(text: str) -> None:
         streams.discard_stdout()
 
 
-def _write_address(settings: Settings, exit_stack: ExitStack) -> None:
-    """Stores the server's address for `daguerre config`, unless another server runs here."""
+def _publish(settings: Settings, exit_stack: ExitStack, engine: ReloadableEngine) -> None:
+    """Stores the server's address for `daguerre config`, and opens the control socket.
+
+    Does nothing if another server runs here.
+    """
     from daguerre.cli import credentials
+    from daguerre.server import control_socket
+    from daguerre.server.model_states import model_states
     from daguerre.storage import data_dir
 
-    directory = data_dir.prepare(settings.data_dir())
+    directory, loop = data_dir.prepare(settings.data_dir()), asyncio.get_running_loop()
     if exit_stack.enter_context(data_dir.locked(directory / "serve", wait=False)):
         credentials.set_url(directory, settings.public_base_url())
+        commands: control_socket.Commands = {
+            "models": lambda: {"models": model_states(engine)},
+            "reload": lambda: {"changes": control_socket.in_loop(loop, engine.reload)},
+        }
+        exit_stack.enter_context(control_socket.serve(directory, commands))
 
 
 def _how_to_call(

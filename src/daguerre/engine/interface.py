@@ -28,6 +28,7 @@ class WorkerStats:
     mismatched_models: tuple[str, ...] = ()  # loaded, but not served: the fingerprint differs
     identity: str = ""  # such as "pid 1234"; empty while the worker is being restarted
     loaded_models: tuple[str, ...] = ()
+    loading: str = ""  # the model that it loads
     resident_bytes: int = 0  # 0 if unknown
 
     @property

@@ -84,6 +84,7 @@ class WorkerPool:
                 self._parity.mismatched_models(slot.number),
                 slot.identity,
                 tuple(slot.stats.loaded),
+                slot.stats.loading.model if slot.stats.loading else "",
                 slot.stats.resident_bytes,
             )
             for slot in self.slots
