@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 import logging
@@ -179,6 +178,8 @@ def _publish(settings: Settings, exit_stack: ExitStack, engine: ReloadableEngine
 
     Does nothing if another server runs here.
     """
+    import asyncio
+
     from daguerre.cli import credentials
     from daguerre.server import control_socket
     from daguerre.server.model_states import model_states
