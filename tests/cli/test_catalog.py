@@ -11,7 +11,7 @@ from conftest import MODEL
 from models.test_catalog import checkpoint
 
 from cli.conftest import opened
-from daguerre.models import catalog
+from daguerre.models import catalog, catalog_file
 
 COMMIT = "0" * 40
 
@@ -53,6 +53,21 @@ def test_add_and_remove(run: Callable[..., str], home: Path, tmp_path: Path) -> 
         assert store.get("FOX").model == "dreamy-xl"
 
 
+def test_loras(run: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has an absolute path; a number after the last colon is its scale."""
+    checkpoint(tmp_path / "sd")
+    added: list[dict[str, object]] = []
+    monkeypatch.setattr(catalog_file, "add", lambda *given: added.append(given[3]))
+    loras = ("ink.safetensors", "ink.safetensors:0.8", "a:b.safetensors", "a:b:-1")
+    run("models", "add", "sd", *(part for name in loras for part in ("--lora", name)))
+    assert added[0]["loras"] == [
+        {"path": str(tmp_path / "ink.safetensors")},
+        {"path": str(tmp_path / "ink.safetensors"), "scale": 0.8},
+        {"path": str(tmp_path / "a:b.safetensors")},
+        {"path": str(tmp_path / "a:b"), "scale": -1.0},
+    ]
+
+
 def test_add_a_pulled_repository(run: Callable[..., str], home: Path) -> None:
     """The table has the commit; with a resource, no key needs to be created."""
     checkpoint(home / "checkpoints" / "maker--sd" / COMMIT)
@@ -82,6 +97,7 @@ def test_other_catalog(run: Callable[..., str], home: Path, tmp_path: Path) -> N
         (["sd", "--set", "step=1"], "did you mean 'steps'?"),
         (["sd", "--dtype", "half"], "dtype is 'half'; it must be one of"),
         (["sd", "--id", MODEL], f"has a model '{MODEL}'"),
+        (["sd", "--lora", "x.safetensors:99"], "scale"),
         (["sd", "--base", "sd"], "base has what a single file lacks"),
     ],
 )

@@ -30,6 +30,13 @@ _DECIDED_KEYS = frozenset({"source", "path", "repo", "revision"})
 )
 @click.option("--dtype", metavar="TEXT", help="Type of the weights and of the arithmetic.")
 @click.option(
+    "--lora",
+    "loras",
+    multiple=True,
+    metavar="FILE[:SCALE]",
+    help="LoRA to add to the weights, with its scale; may be repeated.",
+)
+@click.option(
     "--set",
     "assignments",
     multiple=True,
@@ -43,6 +50,7 @@ def add(
     model: str | None,
     base: str | None,
     dtype: str | None,
+    loras: tuple[str, ...],
     assignments: tuple[str, ...],
 ) -> None:
     """Add a checkpoint to the catalog.
@@ -51,7 +59,7 @@ def add(
 
     \b
     Example:
-      daguerre models add dreamy-xl.safetensors --id dreamy --dtype bfloat16 --set steps=25
+      daguerre models add dreamy-xl.safetensors --lora ink.safetensors:0.8 --set steps=25
     """
     from daguerre.models import catalog, catalog_file
     from daguerre.models.diffusers import location
@@ -63,9 +71,11 @@ def add(
         table["base"] = os.path.abspath(location.find(base, home).path)
     if dtype:
         table["dtype"] = dtype
+    if loras:
+        table["loras"] = list(map(_lora, loras))
     file, model = settings.catalog or catalog.path_in(home), model or found.model_id
     catalog_file.add(file, home, model, table, lambda served: _check(settings, served))
-    click.echo(f"Added {model} to {file}; a running server needs a restart.")
+    click.echo(f"Added {model} to {file}; SIGHUP makes a running server read it.")
     _print_next(settings, model)
 
 
@@ -79,11 +89,21 @@ def remove(settings: Settings, model: str) -> None:
 
     file = settings.catalog or catalog.path_in(settings.data_dir())
     catalog_file.remove(file, settings.data_dir(), model)
-    click.echo(f"Removed {model} from {file}; a running server needs a restart.")
+    click.echo(f"Removed {model} from {file}; SIGHUP makes a running server read it.")
     with provisioning.open_store(settings) as store:
         aliases = [each.alias for each in store.list() if each.model == model]
     for alias in aliases:
         click.echo(f"Its resource {alias} remains; remove it: daguerre models destroy {alias}")
+
+
+def _lora(text: str) -> dict[str, object]:
+    """A table with an absolute path; what follows the last colon is the scale if it is a number."""
+    path, _, scale = text.rpartition(":")
+    try:
+        keys: dict[str, object] = {"scale": float(scale)} if path else {}
+    except ValueError:
+        keys = {}
+    return {"path": os.path.abspath(os.path.expanduser(path if keys else text)), **keys}
 
 
 def _assignment(text: str) -> tuple[str, object]:
