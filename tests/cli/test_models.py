@@ -79,7 +79,7 @@ def test_states_in_the_running_server(
         listed = json.loads(run("models", "list", "--json"))["models"]
     lines = dict(re.findall(r"^  ([a-d]) (.*)$", printed, re.MULTILINE))
     expected = {
-        "a": "loaded (2 workers, 3.00 GB)",
+        "a": "loaded (2 workers, about 3.00 GB)",
         "b": "not loaded",
         "c": "failed: not enough memory",
     }

@@ -109,12 +109,12 @@ def _states(settings: Settings) -> dict[str, str] | None:
 
 
 def _state(model: Mapping[str, Any]) -> str:
-    """Such as "loaded (1 worker, 4.20 GB)" or "failed: not enough memory"."""
+    """Such as "loaded (1 worker, about 4.20 GB)" or "failed: not enough memory"."""
     if model["state"] != "loaded":
         return f"failed: {model['reason']}" if model["reason"] else str(model["state"])
     count = model["num_workers"]
     workers = "1 worker" if count == 1 else f"{count} workers"
-    size = f", {model['num_bytes'] * count / 1e9:.2f} GB" if model["num_bytes"] else ""
+    size = f", about {model['num_bytes'] * count / 1e9:.2f} GB" if model["num_bytes"] else ""
     return f"loaded ({workers}{size})"
 
 

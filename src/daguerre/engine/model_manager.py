@@ -133,7 +133,7 @@ class ModelManager:
             expires_s[key] = max(expires_s.get(key, 0.0), self._used_s[one] + idle_s)
         for key in [key for key, at_s in expires_s.items() if at_s <= now_s]:
             del expires_s[key]
-            self._unload(key, "because they are idle")
+            self._unload(key, "because of idle_unload_s")
         next_s = min(expires_s.values(), default=math.inf)
         return None if next_s == math.inf else next_s - now_s
 

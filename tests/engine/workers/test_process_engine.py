@@ -521,13 +521,13 @@ def test_drain() -> None:
 
 
 def test_worker_ignores_signals() -> None:
-    """SIGINT and SIGTERM do not end a worker."""
+    """SIGINT, SIGTERM and SIGHUP do not end a worker."""
 
     async def main() -> None:
         async with ready(engine(forward_s=0.02)) as process:
             task = asyncio.create_task(events(process, asked(1)))
             await until(lambda: process.stats().num_running == 1)
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 os.kill(pids(process)[0], number)
             assert pixels((await task)[-1])
             assert process.stats().num_restarts == 0

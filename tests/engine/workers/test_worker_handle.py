@@ -29,6 +29,7 @@ from daguerre.errors import InternalError, UnavailableError
 from daguerre.params import JobQueued, ModelInfo
 from engine.faulty import FAULTS, NEVER, FaultyModel, asked, build, model
 from engine.harness import error, events, pixels, ready, until
+from engine.test_model_manager import Evictable, Memory
 from engine.workers.test_process_engine import STEPS, alone, engine_threads
 
 
@@ -169,5 +170,24 @@ def test_model_that_cannot_be_loaded() -> None:
             stats = engine.stats()
             assert (stats.failure, stats.is_ready, stats.num_restarts) == ("", True, 0)
             assert stats.load_failures == {"bad": "an error occurred while it was loaded"}
+
+    asyncio.run(main())
+
+
+def test_idle_model_is_unloaded() -> None:
+    """The statistics show that a worker has unloaded an idle model; the next job loads it again."""
+
+    def build_idle(observer: WorkObserver) -> ThreadEngine:
+        idle = Evictable(name="toy", memory=Memory(total=10), idle_unload_s=0.01)
+        return ThreadEngine([idle], max_queued_jobs=64, max_running_jobs=8, observer=observer)
+
+    async def main() -> None:
+        async with in_memory_engine(1, [], build_idle) as engine:
+            images = set()
+            for number in (1, 2):
+                images.add(pixels((await events(engine, asked(1)))[-1]))
+                await until(lambda: not engine.stats().workers[0].loaded_models)
+                assert engine.stats().loads["toy"].num_succeeded >= number
+            assert len(images) == 1 and engine.stats().num_restarts == 0
 
     asyncio.run(main())

@@ -58,7 +58,7 @@ def test_wrong_record_is_found(
     wait_until(lambda: bool(model.fault))
     assert model.fault == "its weights have changed on disk"
     (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
-    assert file in record.message and "restart the server" in record.message
+    assert file in record.message and "daguerre models reload" in record.message
     model.unload()
     with pytest.raises(SettingsError, match="have changed since the server started"):
         model.load()

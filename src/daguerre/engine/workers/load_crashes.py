@@ -40,7 +40,7 @@ class LoadCrashes:
         if is_optional and self._num_crashes[load.model] >= MAX_CRASHES:
             reason = "not enough memory" if end.is_out_of_memory else "it crashes its worker"
             self._reasons[load.model] = reason
-            advice = "remove the cause, then reload or restart the server"
+            advice = "remove the cause, then run: daguerre models reload"
             logger.error("%s is not loaded any more: %s; %s", load.model, reason, advice)
         return text
 

@@ -55,7 +55,7 @@ class CheckpointDigest:
     def _changed(self) -> SettingsError:
         return SettingsError(
             f"the weights in {self._checkpoint.path} have changed since the server started;"
-            " reload the catalog (SIGHUP) or restart the server"
+            " run: daguerre models reload"
         )
 
     def _verify(self, records: FileDigests, since_ns: int) -> None:
@@ -69,7 +69,7 @@ class CheckpointDigest:
             self.fault = "its weights have changed on disk"
             logger.error(
                 "%s has other content than when it was first loaded, but the same size and times;"
-                " its models are not served any more; check the disk, then restart the server",
+                " its models get 503; check the disk, then run: daguerre models reload",
                 file,
             )
 
