@@ -118,7 +118,17 @@ def test_unknown_model_is_refused(
     assert "no model 'stabel-image-ultra'; did you mean 'stable-image-ultra'?" in near
     far = fails("models", "create", "dall-e-3", "--as", "FOX")
     assert f"no model 'dall-e-3'; models: {MODEL}, flux-dev" in far
-    assert not home.exists()
+    with opened(home) as store:
+        assert store.list() == ()
+
+
+def test_model_of_a_path(run: Callable[..., str], home: Path) -> None:
+    """A model that has a resource gets another one, also without a table in the catalog."""
+    with opened(home) as store:
+        store.create("dreamy-xl", "DREAMY")
+    assert "Created FOX, a resource of dreamy-xl" in run(
+        "models", "create", "dreamy-xl", "--as", "FOX"
+    )
 
 
 def test_destroy_asks(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _NOT_SERVED = "not served; run: daguerre models reload"
+_MIN_GB_BYTES = 100_000_000
 _HEADER = ("MODEL", "FAMILY", "FORM", "DISK", "DTYPE", "DEVICE", "MEMORY", "FREE")
 
 
@@ -53,6 +54,8 @@ def _row(summary: ModelSummary) -> tuple[str, ...]:
 
 
 def _size(num_bytes: int | None) -> str:
+    if num_bytes and num_bytes < _MIN_GB_BYTES:
+        return f"{num_bytes / 1e6:.1f} MB"
     return f"{num_bytes / 1e9:.2f} GB" if num_bytes else ""
 
 

@@ -59,8 +59,11 @@ def create(settings: Settings, model: str, alias: str, requests_per_minute: int 
     from daguerre.cli import provisioning
     from daguerre.factory import read_catalog
 
-    read_catalog(settings).only(model)
+    catalog = read_catalog(settings)
     with provisioning.open_store(settings) as store:
+        # A model that `daguerre serve PATH` serves has a resource, but is not in the catalog.
+        if all(resource.model != model for resource in store.list()):
+            catalog.only(model)
         resource = provisioning.create(settings, store, model, alias, requests_per_minute)
     click.echo(f"Created {resource.alias}, a resource of {resource.model}.")
     _print_hint(resource)

@@ -310,6 +310,24 @@ def test_branch_that_is_missing(
     assert not (tmp_path / catalog.FILE_NAME).exists() and not (tmp_path / "checkpoints").exists()
 
 
+def test_file_outside_of_the_checkpoint(server: Hub, tmp_path: Path) -> None:
+    """A component that leads out of the directory is refused, and nothing of it is downloaded."""
+    index = {**INDEX, "../../../up": ["diffusers", "AutoencoderKL"]}
+    server.files["model_index.json"] = json.dumps(index).encode()
+    server.files["../../../up/model.safetensors"] = NO_TENSORS
+    with pytest.raises(SettingsError, match=r"names '\.\./\.\./\.\./up', but the folder does not"):
+        hub_download.pull(tmp_path, PIN)
+    assert not any("up" in name for name in server.sent) and not (tmp_path / "up").exists()
+
+
+def test_control_characters(
+    server: Hub, tmp_path: Path, run: Callable[..., tuple[int, str]]
+) -> None:
+    """Text of the hub does not control the terminal."""
+    server.card = {"cardData": {"license": "mit\x1b[2J"}}
+    assert "license mit[2J\n" in run("pull", "maker/sd")[1]
+
+
 def test_license(server: Hub, tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
     """Without a model card, a tag has it."""
     server.card = {"tags": ["diffusers", "license:mit"]}

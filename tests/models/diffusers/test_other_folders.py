@@ -38,7 +38,7 @@ def config(**keys: object) -> str:
         ({"openvino_model.xml": ""}, "it is a directory of networks for OpenVINO"),
         (
             {"config.json": config(_class_name="ControlNetModel"), "a.safetensors": ""},
-            "it is a ControlNet or an adapter, by the class ControlNetModel in its config.json",
+            "it is a ControlNet or an adapter, by the class 'ControlNetModel' in its config.json",
         ),
         ({"config.json": config(_class_name="AutoencoderKL")}, "it is a VAE alone"),
         ({"config.json": config(_class_name="UNet2DConditionModel")}, "it is a denoiser alone"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # The newest commit of the branch that every repository has.
 MAIN = "main"
+_MAX_TEXT_CHARS = 200
 _ERRORS: Mapping[str, str] = {  # class of huggingface_hub -> message, with the pin
     "GatedRepoError": "the repository is gated; accept its terms on the page of {0.repository} and"
     " set HF_TOKEN",
@@ -115,8 +116,11 @@ def _add(report: Callable[[int], None], num_before: int, num_bytes: int) -> None
 
 
 def _loaded_files(index: Mapping[str, Any], files: Mapping[str, Any]) -> Iterator[str]:
-    """Without samples, code, and weights in other formats."""
-    for component in checkpoint.component_names(index):
+    """The files without samples, code, and weights in other formats.
+
+    A component with another name than an identifier, such as "..", is refused when it is read.
+    """
+    for component in filter(str.isidentifier, checkpoint.component_names(index)):
         prefix = f"{component}/"
         inside = [name.removeprefix(prefix) for name in files if name.startswith(prefix)]
         for name in select_files(name for name in inside if "/" not in name):
@@ -177,12 +181,17 @@ def _license(info: Any) -> str:
     card = info.card_data.to_dict() if info.card_data else {}
     named = card.get("license_name") or card.get("license")
     tags = [tag.partition(":")[2] for tag in info.tags or () if tag.startswith("license:")]
-    return str(named or next(iter(tags), ""))
+    return _printable(str(named or next(iter(tags), "")))
+
+
+def _printable(text: str) -> str:
+    """Text of a hub without what would control the terminal."""
+    return "".join(char for char in text if char.isprintable())[:_MAX_TEXT_CHARS]
 
 
 def _without_index(pin: PinnedRevision, files: Mapping[str, Any]) -> str:
     single = [name for name in files if name.endswith(WEIGHTS) and "/" not in name]
-    advice = f"; download {single[0]}, and serve that file" if single else ""
+    advice = f"; download {_printable(single[0])}, and serve that file" if single else ""
     return f"{pin} has no {INDEX}; only checkpoints in diffusers format can be pulled{advice}"
 
 

@@ -96,7 +96,7 @@ def _snapshot(path: Path) -> Path:
         return path
     snapshots = sorted(entry for entry in (root / _SNAPSHOTS).iterdir() if entry.is_dir())
     main = root / "refs" / "main"
-    newest = main.read_text(encoding="utf-8").strip() if main.is_file() else ""
+    newest = main.read_text(errors="replace").strip() if main.is_file() else ""
     named = [snapshot for snapshot in snapshots if snapshot.name == newest] or snapshots
     if len(named) != 1:
         found = ", ".join(map(str, snapshots)) or "none"

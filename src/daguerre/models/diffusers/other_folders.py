@@ -77,7 +77,7 @@ def _kinds(folder: Path, names: list[str]) -> Iterator[str]:
     classes = architectures if isinstance(architectures, list) else []
     for name in map(str, filter(None, (config.get("_class_name"), *classes))):
         matches = (what for pattern, what in _COMPONENTS.items() if re.search(pattern, name))
-        yield f"{next(matches, 'another model')}, by the class {name[:80]} in its config.json"
+        yield f"{next(matches, 'another model')}, by the class {name[:80]!r} in its config.json"
 
 
 def _describe_weights(names: list[str]) -> str:

@@ -78,7 +78,8 @@ def _describe_gguf(file: Path) -> str:
         head = opened.read(4096)
     match = re.search(re.escape(_GGUF_KEY) + rb"\x08\0\0\0(.{8})", head, re.DOTALL)
     length = min(struct.unpack("<Q", match[1])[0], 40) if match else 0
-    name = head[match.end() : match.end() + length].decode(errors="replace") if match else ""
+    text = head[match.end() : match.end() + length].decode(errors="replace") if match else ""
+    name = text if text.isprintable() else ""
     if name in _DENOISERS:
         return f"a GGUF file with the quantized denoiser of {name} alone"
     if name in _VIDEOS:
