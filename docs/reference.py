@@ -4,7 +4,8 @@
     python docs/reference.py --check   fail if a page is out of date
 
 Sources: `daguerre.config`, the request schema, the exceptions, the metrics, the commands and the
-tables of families and step caches. Only headings, introductions and the order are written here.
+tables of families, samplers and step caches. Only headings, introductions and the order are written
+here.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from daguerre.models.diffusers.caches import METHODS
 from daguerre.models.diffusers.distillation import KINDS, Kind
 from daguerre.models.diffusers.families import FAMILIES
 from daguerre.models.diffusers.family import Family
+from daguerre.models.diffusers.samplers import EDM, FLOW, NOISE, SAMPLERS
 from daguerre.params import MAX_PROMPT_CODE_POINTS, ImageParams, Timings
 from daguerre.protocol.parsing import describe_constraint, field_schemas
 from daguerre.server.http.errors import MAX_REASON_CHARS
@@ -228,6 +230,24 @@ def _cache_rows() -> Iterator[str]:
         yield f"| `{name}` | {method.description} | {options} | {pipelines} |"
 
 
+def samplers_page() -> str:
+    rows = (f"| {_KINDS[kind]} | {_codes(sorted(names))} |" for kind, names in SAMPLERS.items())
+    return _page(
+        "Samplers",
+        "Values of `class` in the catalog's key `sampler`: scheduler classes of diffusers, by what"
+        " the checkpoint's denoiser predicts. Its own sampler shows that. The other keys of the"
+        " table are parameters of the class.",
+        _table(("denoiser", "classes"), rows),
+    )
+
+
+_KINDS = {
+    NOISE: "predicts noise, velocity or the image: Stable Diffusion 1.x, 2.x, SDXL, PixArt-Σ",
+    FLOW: "is trained for flow matching: the other families",
+    EDM: "is trained in the EDM formulation: Playground 2.5, as a directory",
+}
+
+
 def _codes(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
@@ -278,6 +298,7 @@ PAGES = {
     "metrics.md": metrics_page,
     "families.md": families_page,
     "caches.md": caches_page,
+    "samplers.md": samplers_page,
     "commands.md": commands_page,
 }
 

@@ -52,7 +52,8 @@ def checkpoint(folder: Path, **changes: object) -> Path:
         if isinstance(entry, list) and entry[0]:
             (folder / name).mkdir(parents=True, exist_ok=True)
             (folder / name / "model.safetensors").write_bytes(NO_TENSORS)
-            (folder / name / "config.json").write_text("{}")
+            for file in ("config.json", "scheduler_config.json"):
+                (folder / name / file).write_text("{}")
     (folder / "model_index.json").write_text(json.dumps(index))
     return folder
 
@@ -106,7 +107,8 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
         '[models.sd]\nsource = "diffusers"\npath = "sd"\ndtype = "bfloat16"\ndevice = "cuda:1"\n'
         'steps = 12\nguidance = 4\nmax_batch_size = 4\nname = "Our SD"\n'
         'load = "on_demand"\nexecutor = "eager"\nbatching = "throughput"\n'
-        'extra_sizes = ["512x512", "768x512"]\nnative_size = 640\n',
+        'extra_sizes = ["512x512", "768x512"]\nnative_size = 640\n'
+        'sampler = { class = "UniPCMultistepScheduler", disable_corrector = [0] }\n',
     )
     (model,) = served(settings)
     assert (model.steps, model.guidance, model.max_batch_size) == (12, 4, {"unet": 4})
@@ -118,6 +120,7 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
     assert model.info.extra_sizes == ("512x512", "768x512")
     assert model.info.drawn_sizes["1024x1024"] == "640x640"
     assert not {"512x512", "768x512"} & {*model.info.drawn_sizes}
+    assert "sampler UniPCMultistepScheduler disable_corrector=(0,)" in model.info.description
     assert factory.read_catalog(settings).extra_sizes == {"sd": ("512x512", "768x512")}
 
 
@@ -181,14 +184,14 @@ def test_no_batching_on_few_cores(
 
 
 def test_ids_share_a_checkpoint(settings: Settings) -> None:
-    """Two ids that differ only in their steps share a checkpoint; with another dtype, executor or
-    quantization they do not."""
+    """Two ids that differ only in steps and sampler share a checkpoint; with another dtype,
+    executor or quantization they do not."""
     checkpoint(settings.data_dir() / "sd")
     table = '[models.{}]\nsource = "diffusers"\npath = "sd"\n{}\n'
     write(
         settings,
         table.format("slow", "steps = 50")
-        + table.format("fast", "steps = 8")
+        + table.format("fast", "steps = 8\nsampler = { class = 'DDIMScheduler' }")
         + table.format("half", 'dtype = "bfloat16"')
         + table.format("eager", 'executor = "eager"')
         + table.format("cuda", 'device = "cuda"')
@@ -343,6 +346,13 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
             'quantization = "float8-dynamic"\ndevice = "cuda:1"\ndtype = "float32"',
             "dtype is 'float32'; with quantization 'float8-dynamic' it must be 'bfloat16'",
         ),
+        ('[models.x]\nsource = "diffusers"\nsampler = "DDIM"', "sampler is 'DDIM'; it must be a"),
+        ("sampler = { use_karras_sigmas = true }", "sampler: class is missing; it must be one of"),
+        ('sampler = { class = "Euler" }', "sampler: class is 'Euler'; it must be one of DDIM"),
+        (
+            'sampler = { class = "DPMSolverSDEScheduler" }',
+            "sampler: the noise of DPMSolverSDEScheduler does not depend on the request's seed",
+        ),
         *(
             (f'[models.x]\nsource = "diffusers"\nextra_sizes = {sizes}', "of 64 from 256 to 2048,")
             for sizes in (
@@ -400,7 +410,7 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
 )
 def test_error_message(settings: Settings, text: str, expected: str) -> None:
     """An error is one line with the file, the table, the value and what is allowed."""
-    if text.startswith(("cache", "quantization", "offload", "loras = ")):
+    if text.startswith(("cache", "quantization", "offload", "loras = ", "sampler")):
         text = f'[models.x]\nsource = "diffusers"\npath = "x"\n{text}'
     message = refusal(write(settings, text))
     assert expected in message and str(settings.data_dir() / catalog.FILE_NAME) in message

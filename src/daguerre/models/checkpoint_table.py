@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers import caches, devices, hub, offload, precision, quantization
+from daguerre.models.diffusers import (
+    caches,
+    devices,
+    hub,
+    offload,
+    precision,
+    quantization,
+    samplers,
+)
 from daguerre.models.diffusers.adapters import lora
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
@@ -62,6 +70,7 @@ KEYS: Mapping[str, Validator] = {
     "quantization": enum(*quantization.METHODS),
     "offload": enum(*offload.METHODS),
     "loras": lora.LORAS,
+    "sampler": Validator(samplers.WORDS, lambda value: isinstance(value, dict)),
     "load": enum(*LOADS),
     "idle_unload_s": idle_time,
     "extra_sizes": EXTRA_SIZES,
@@ -96,6 +105,8 @@ def parse(catalog_dir: Path, data_dir: Path, where: str, table: Table) -> Checkp
     serving = {key: table[key] for key in ServingOptions.__slots__ if key in table}
     serving.setdefault("name", table.get("repo", ""))
     serving["extra_sizes"] = tuple(table.get("extra_sizes", ()))
+    if "sampler" in table:
+        serving["sampler"] = samplers.read(f"{where}, sampler", table["sampler"])
     return CheckpointConfig(PipelineConfig(path, **loading), ServingOptions(**serving), pin)
 
 

@@ -153,18 +153,16 @@ class OneJobAtATime:
 
 
 class Bench:
-    """A loaded model in the engine's loop."""
+    """A loaded model in the engine's loop.
 
-    def __init__(
-        self,
-        folder: Path,
-        store: ArtifactCache | None = None,
-        native_size: int | None = None,
-        **config: Any,
-    ) -> None:
+    `config` holds fields of `PipelineConfig` and of `ServingOptions`.
+    """
+
+    def __init__(self, folder: Path, store: ArtifactCache | None = None, **config: Any) -> None:
+        serving = {name: config.pop(name) for name in ServingOptions.__slots__ if name in config}
         pipeline = PipelineConfig(folder, **{"executor": "eager", "device": DEVICE, **config})
         loaded = LoadedCheckpoint(pipeline, store=store)
-        options = ServingOptions(max_batch_size=8, native_size=native_size)
+        options = ServingOptions(**{"max_batch_size": 8, **serving})
         self.model = DiffusersModel(MODEL, loaded, options)
         self.networks = dict(self.model.load())
         self._requests_model = PerRequestModel(self.model)

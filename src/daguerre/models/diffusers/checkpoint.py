@@ -120,6 +120,13 @@ class Checkpoint:
         return self.family.max_prompt_tokens(self.missing_components)
 
     @property
+    def sampler_config(self) -> dict[str, Any]:
+        """The sampler's configuration, with its class as `_class_name`."""
+        config = read_json(self.component_folder(SAMPLER) / SAMPLER_CONFIG)
+        changes = self.single_file.sampler if self.single_file else {}
+        return {**config, "_class_name": self.components[SAMPLER][1], **changes}
+
+    @property
     def denoiser_quantized_by(self) -> str | None:
         return self.quantized_components.get(self.family.denoiser)
 

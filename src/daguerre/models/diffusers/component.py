@@ -14,7 +14,7 @@ from daguerre.models.diffusers.component_files import read_json
 # The one class that an index names by a module of diffusers' pipelines.
 SAFETY_CHECKER = ("stable_diffusion", "StableDiffusionSafetyChecker")
 _LIBRARIES = ("diffusers", "transformers")
-_UNSEEDED_SAMPLER = "DPMSolverSDEScheduler"
+UNSEEDED_SAMPLER = "DPMSolverSDEScheduler"
 
 
 def read_component(index_file: Path, name: str, entry: Any) -> tuple[str, str]:
@@ -59,11 +59,15 @@ def check_sampler(component: Path, class_name: str) -> None:
     """Raises `SettingsError` for a sampler that draws its noise without the request's seed."""
     file = component / "scheduler_config.json"
     # It would ask for the package torchsde, and be refused with it, too.
-    if class_name == _UNSEEDED_SAMPLER and read_json(file).get("noise_sampler_seed") is None:
-        raise SettingsError(
-            f"{file}: the noise of {_UNSEEDED_SAMPLER} does not depend on the request's seed;"
-            " use DPMSolverMultistepScheduler with algorithm_type sde-dpmsolver++"
-        )
+    if class_name == UNSEEDED_SAMPLER and read_json(file).get("noise_sampler_seed") is None:
+        raise SettingsError(f"{file}: {unseeded_message()}")
+
+
+def unseeded_message() -> str:
+    return (
+        f"the noise of {UNSEEDED_SAMPLER} does not depend on the request's seed; use"
+        " DPMSolverMultistepScheduler with algorithm_type sde-dpmsolver++"
+    )
 
 
 def _configs(component: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -163,11 +163,14 @@ class LoadedCheckpoint:
         if self.device != "cpu":
             torch.cuda.empty_cache()
 
-    def copy(self, guidance: float | None = None) -> Any:
-        """A pipeline for one request, with its own sampler and guiders and shared networks."""
+    def copy(self, guidance: float | None = None, sampler: Any = None) -> Any:
+        """A pipeline for one request, with its own sampler and guiders and shared networks.
+
+        The sampler is a copy of `sampler`, or of the pipeline's own.
+        """
         pipeline = copy.copy(self.pipeline)
         # `from_config` would lose what the pipeline corrected in an outdated configuration.
-        pipeline.scheduler = copy.deepcopy(self.pipeline.scheduler)
+        pipeline.scheduler = copy.deepcopy(self.pipeline.scheduler if sampler is None else sampler)
         self.checkpoint.family.set_guidance(pipeline, guidance)
         if self._is_upcast:
             from daguerre.models.diffusers.decoder import UpcastDecoder

@@ -20,8 +20,8 @@ from daguerre.cpu import can_batch
 from daguerre.engine.forward import ForwardRequest, Inputs, Network, Outputs, Preview, Stage
 from daguerre.engine.pipeline import Pipeline, Pixels, map_forwards
 from daguerre.errors import InternalError, InvalidRequestError, SettingsError
-from daguerre.models.diffusers import caches, dry_run, memory_probe
-from daguerre.models.diffusers.checkpoint import DECODER, SAMPLER
+from daguerre.models.diffusers import caches, dry_run, memory_probe, samplers
+from daguerre.models.diffusers.checkpoint import DECODER
 from daguerre.models.diffusers.finite import check_decoder
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.models.diffusers.location import name_of
@@ -57,6 +57,11 @@ class DiffusersModel:
         self._created = loaded.checkpoint.created
         self._native_size = native_size(loaded.checkpoint, options.native_size)
         self._drawn_sizes = self._native_size.enlarged_sizes(options.extra_sizes)
+        self._where_sampler = f"model {model_id!r}, sampler"
+        self._sampler: Any = None  # diffusers' object, if the catalog chooses it; made when loaded
+        if options.sampler:
+            own = loaded.checkpoint.sampler_config
+            samplers.check_kind(self._where_sampler, options.sampler, own)
         if self.family.guidance is None and options.guidance is not None:
             raise SettingsError(
                 f"model {model_id!r}: guidance is {options.guidance:g}, but"
@@ -73,11 +78,16 @@ class DiffusersModel:
     def load(self) -> Mapping[str, Network]:
         """Loads the checkpoint, unless another model ID has. Raises `SettingsError` if it is
         damaged or makes no image."""
-        was_loaded = self._loaded.pipeline is not None
+        was_loaded, sampler = self._loaded.pipeline is not None, self._options.sampler
+        if sampler:  # before the weights are read
+            samplers.check_options(self._where_sampler, sampler)
         try:
             networks = self._loaded.load()
             self._log_distillation()
-            self._dry_run(networks)
+            if sampler:
+                own = self._loaded.pipeline.scheduler
+                self._sampler = samplers.make(self._where_sampler, sampler, own)
+            self._dry_run_or_refuse(networks)
         except Exception:
             if not was_loaded:
                 self.unload()
@@ -111,6 +121,7 @@ class DiffusersModel:
         description += f", cache {config.cache}" if config.cache else ""
         description += f", {config.quantization}" if config.quantization else ""
         description += "".join(f", LoRA {one.path.name} {one.scale:g}" for one in config.loras)
+        description += f", sampler {self._options.sampler}" if self._options.sampler else ""
         return ModelInfo(
             id=self._id,
             weights_sha256=self._loaded.digest.sha256,
@@ -149,8 +160,9 @@ class DiffusersModel:
                 f"model {self._id!r}: cache.method is {cache.method!r}, which"
                 f" {self.family.pipeline} does not support; supported: {supported}"
             )
-        _, sampler = self._loaded.checkpoint.components[SAMPLER]
-        makes_two_calls = any(name in sampler for name in _TWO_CALL_SAMPLERS)
+        chosen, own = self._options.sampler, self._loaded.checkpoint.sampler_config
+        class_name = chosen.class_name if chosen else own["_class_name"]
+        makes_two_calls = any(name in class_name for name in _TWO_CALL_SAMPLERS)
         num_calls = 2 * self.steps - 1 if makes_two_calls else self.steps
         caches.check_steps(f"model {self._id!r}, cache", cache, num_calls)
 
@@ -185,6 +197,15 @@ class DiffusersModel:
                     param=param,
                 )
 
+    def _dry_run_or_refuse(self, networks: Mapping[str, TorchNetwork]) -> None:
+        try:
+            self._dry_run(networks)
+        except SettingsError as error:
+            if not (sampler := self._options.sampler):
+                raise
+            where = f"{self._where_sampler}: with {sampler.class_name}"
+            raise SettingsError(f"{where}, {error.message}") from error
+
     def _dry_run(self, networks: Mapping[str, TorchNetwork]) -> None:
         pipeline, checkpoint = self._loaded.pipeline, self._loaded.checkpoint
         size = dry_run.image_size(self.family, pipeline)
@@ -196,7 +217,8 @@ class DiffusersModel:
         from daguerre.models.diffusers import coroutine
         from daguerre.models.diffusers.prompt_chunks import split_prompts
 
-        pipeline, arguments = self._loaded.copy(guidance), self._arguments(params, steps, guidance)
+        pipeline = self._loaded.copy(guidance, self._sampler)
+        arguments = self._arguments(params, steps, guidance)
         if self.family.has_prompt_chunks:
             split_prompts(pipeline, self.family, (params.prompt, params.negative_prompt))
         calls_per_step = self.family.calls_per_step(guidance)
@@ -260,10 +282,10 @@ class DiffusersModel:
         before = self._random_states()
         call = send(outputs)
         if not all(map(torch.equal, before, self._random_states())):
-            sampler = type(self._loaded.pipeline.scheduler).__name__
+            sampler = type(self._sampler or self._loaded.pipeline.scheduler).__name__
             raise InternalError(
                 f"the sampler {sampler} draws random numbers that do not depend on the seed;"
-                " choose another one in the checkpoint's scheduler folder"
+                " choose another one with the catalog's key sampler"
             )
         return call
 

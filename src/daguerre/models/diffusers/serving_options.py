@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from daguerre.models.diffusers.samplers import Sampler
 from daguerre.params import BatchingMode
 
 STARTUP = "startup"
@@ -14,6 +15,8 @@ LOADS = (STARTUP, "on_demand")
 class ServingOptions:
     """The catalog's options of a model ID.
 
+    `steps` and `guidance` default to the family's, `max_batch_size` to a value for the device, and
+    `native_size` and `sampler` to the checkpoint's.
     `steps` and `guidance` default to the family's, `max_batch_size` to a value for the device,
     `native_size` to the checkpoint's, and `idle_unload_s` to the setting of this name.
     """
@@ -27,6 +30,7 @@ class ServingOptions:
     idle_unload_s: float | None = None
     extra_sizes: tuple[str, ...] = ()
     native_size: int | None = None
+    sampler: Sampler | None = None
 
     def with_idle_unload_s(self, default_s: float) -> ServingOptions:
         """These options, with this idle time if they have none."""

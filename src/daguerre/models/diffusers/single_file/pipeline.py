@@ -154,7 +154,7 @@ def _load_others(checkpoint: Checkpoint) -> dict[str, Any]:
     for name, (library, class_name) in checkpoint.components.items():
         folder = checkpoint.component_folder(name)
         if name == SAMPLER:
-            loaded[name] = _load_sampler(checkpoint, folder, class_name)
+            loaded[name] = _load_sampler(checkpoint)
         elif name.startswith("tokenizer"):
             is_shared = folder.parent.parent == CONFIGURATIONS
             found = getattr(importlib.import_module(library), class_name)
@@ -163,8 +163,7 @@ def _load_others(checkpoint: Checkpoint) -> dict[str, Any]:
     return loaded
 
 
-def _load_sampler(checkpoint: Checkpoint, folder: Path, class_name: str) -> Any:
-    assert checkpoint.single_file is not None
-    config = {**read_json(folder / "scheduler_config.json"), **checkpoint.single_file.sampler}
-    found = config.pop("_class_name", class_name)
-    return getattr(importlib.import_module("diffusers"), found).from_config(config)
+def _load_sampler(checkpoint: Checkpoint) -> Any:
+    config = checkpoint.sampler_config
+    sampler_class = getattr(importlib.import_module("diffusers"), config.pop("_class_name"))
+    return sampler_class.from_config(config)
