@@ -108,7 +108,8 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
         'steps = 12\nguidance = 4\nmax_batch_size = 4\nname = "Our SD"\n'
         'load = "on_demand"\nexecutor = "eager"\nbatching = "throughput"\n'
         'extra_sizes = ["512x512", "768x512"]\nnative_size = 640\n'
-        'sampler = { class = "UniPCMultistepScheduler", disable_corrector = [0] }\n',
+        'sampler = { class = "UniPCMultistepScheduler", disable_corrector = [0] }\n'
+        "clip_skip = 2\n",
     )
     (model,) = served(settings)
     assert (model.steps, model.guidance, model.max_batch_size) == (12, 4, {"unet": 4})
@@ -120,7 +121,8 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
     assert model.info.extra_sizes == ("512x512", "768x512")
     assert model.info.drawn_sizes["1024x1024"] == "640x640"
     assert not {"512x512", "768x512"} & {*model.info.drawn_sizes}
-    assert "sampler UniPCMultistepScheduler disable_corrector=(0,)" in model.info.description
+    description = model.info.description
+    assert "sampler UniPCMultistepScheduler disable_corrector=(0,), clip_skip 2" in description
     assert factory.read_catalog(settings).extra_sizes == {"sd": ("512x512", "768x512")}
 
 
@@ -345,6 +347,10 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         (
             'quantization = "float8-dynamic"\ndevice = "cuda:1"\ndtype = "float32"',
             "dtype is 'float32'; with quantization 'float8-dynamic' it must be 'bfloat16'",
+        ),
+        (
+            '[models.x]\nsource = "diffusers"\nclip_skip = 0',
+            "clip_skip is 0; it must be an integer from 1 to 32",
         ),
         ('[models.x]\nsource = "diffusers"\nsampler = "DDIM"', "sampler is 'DDIM'; it must be a"),
         ("sampler = { use_karras_sigmas = true }", "sampler: class is missing; it must be one of"),

@@ -71,6 +71,7 @@ KEYS: Mapping[str, Validator] = {
     "offload": enum(*offload.METHODS),
     "loras": lora.LORAS,
     "sampler": Validator(samplers.WORDS, lambda value: isinstance(value, dict)),
+    "clip_skip": int_range(1, 32),
     "load": enum(*LOADS),
     "idle_unload_s": idle_time,
     "extra_sizes": EXTRA_SIZES,

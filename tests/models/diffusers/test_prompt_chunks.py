@@ -36,27 +36,34 @@ def chunks_of(tokenizer: Any, text: str, num_chunks: int) -> list[Any]:
     return rows
 
 
-def embeddings(pipeline: Any, text: str, num_chunks: int) -> tuple[Any, Any]:
+def embeddings(pipeline: Any, text: str, num_chunks: int, clip_skip: int = 0) -> tuple[Any, Any]:
     """The joined hidden states, and the pooled output of the first chunk if there is one."""
     if not hasattr(pipeline, "text_encoder_2"):
+        encoder = pipeline.text_encoder
         rows = chunks_of(pipeline.tokenizer, text, num_chunks)
-        return torch.cat([pipeline.text_encoder(row)[0] for row in rows], dim=1), None
+        states = [
+            encoder(row, output_hidden_states=True).hidden_states[-1 - clip_skip] for row in rows
+        ]
+        return torch.cat([encoder.final_layer_norm(state) for state in states], dim=1), None
     parts, pooled = [], None
     for suffix in ("", "_2"):
         encoder = getattr(pipeline, f"text_encoder{suffix}")
         rows = chunks_of(getattr(pipeline, f"tokenizer{suffix}"), text, num_chunks)
         results = [encoder(row, output_hidden_states=True) for row in rows]
-        parts.append(torch.cat([result.hidden_states[-2] for result in results], dim=1))
+        parts.append(torch.cat([result.hidden_states[-2 - clip_skip] for result in results], dim=1))
         pooled = results[0][0]
     return torch.cat(parts, dim=2), pooled
 
 
-def reference(folder: Path, model: DiffusersModel, request: Request, num_chunks: int) -> bytes:
-    """The stock pipeline's image, for embeddings of the prompts."""
+def reference(
+    folder: Path, model: DiffusersModel, request: Request, num_chunks: int, clip_skip: int = 0
+) -> bytes:
+    """The stock pipeline's image, for embeddings of the prompts. As in diffusers, `clip_skip` does
+    not apply to the negative prompt."""
     pipeline = diffusers.DiffusionPipeline.from_pretrained(folder)
     pipeline.set_progress_bar_config(disable=True)
     with torch.no_grad():
-        positive, pooled = embeddings(pipeline, request.prompt, num_chunks)
+        positive, pooled = embeddings(pipeline, request.prompt, num_chunks, clip_skip)
         negative, negative_pooled = embeddings(pipeline, request.negative_prompt, num_chunks)
     arguments = {"prompt_embeds": positive, "negative_prompt_embeds": negative}
     if pooled is not None:

@@ -168,7 +168,7 @@ def vae(num_levels: int = 2, **config: Any) -> Any:
     return components.autoencoder([8 * 2**level for level in range(num_levels)], **config)
 
 
-def clip(with_projection: bool = False, width: int = 32) -> Any:
+def clip(with_projection: bool = False, width: int = 32, num_layers: int = 2) -> Any:
     torch.manual_seed(3)
     return components.clip(
         components.clip_vocabulary(),
@@ -176,7 +176,7 @@ def clip(with_projection: bool = False, width: int = 32) -> Any:
         vocab_size=600,
         hidden_size=width,
         intermediate_size=37,
-        num_hidden_layers=2,
+        num_hidden_layers=num_layers,
         num_attention_heads=4,
         projection_dim=width,
     )

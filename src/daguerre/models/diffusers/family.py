@@ -53,14 +53,15 @@ class Family:
     `prompt_tokenizers` are (name, limit or None for the tokenizer's own); those with the longest
     limit decide, and a checkpoint may lack some, or their text encoders. With `has_prompt_chunks`,
     a longer prompt is split into chunks of that limit. With `has_native_size`, the denoiser's
-    `sample_size` is the side of its training images, in latent pixels. With `has_loras`, the
-    pipeline can load LoRAs. `call_kwargs` and `load_kwargs` keep the pipeline from doing what the
-    API contract excludes. `caches` are the step caches that the denoiser supports. `guiders` are
-    the pipeline components that take the guidance if its call does not; the first is required.
-    `cfg_off_at` is the largest guidance without classifier-free guidance (CFG). `count_quoted`
-    returns the number and the limit of the tokens in quotation marks, where another encoder reads
-    them. `distilled` holds the fields that differ in the distilled variant, whose index or denoiser
-    has the option `distilled_if`.
+    `sample_size` is the side of its training images, in latent pixels. `skipped_clip_layers` are
+    the last layers of CLIP's text encoders whose output the pipeline does not read; None if its
+    call has no `clip_skip`. With `has_loras`, the pipeline can load LoRAs. `call_kwargs` and
+    `load_kwargs` keep the pipeline from doing what the API contract excludes. `caches` are the step
+    caches that the denoiser supports. `guiders` are the pipeline components that take the guidance
+    if its call does not; the first is required. `cfg_off_at` is the largest guidance without
+    classifier-free guidance (CFG). `count_quoted` returns the number and the limit of the tokens in
+    quotation marks, where another encoder reads them. `distilled` holds the fields that differ in
+    the distilled variant, whose index or denoiser has the option `distilled_if`.
     """
 
     pipeline: str
@@ -77,6 +78,7 @@ class Family:
     has_prompt_chunks: bool = False
     has_native_size: bool = False
     has_loras: bool = True
+    skipped_clip_layers: int | None = None
     guidance_name: str = "guidance_scale"
     cfg_off_at: float = 1.0
     cfg_uses_two_calls: bool = False  # instead of one call with twice the rows

@@ -20,7 +20,7 @@ from daguerre.cpu import can_batch
 from daguerre.engine.forward import ForwardRequest, Inputs, Network, Outputs, Preview, Stage
 from daguerre.engine.pipeline import Pipeline, Pixels, map_forwards
 from daguerre.errors import InternalError, InvalidRequestError, SettingsError
-from daguerre.models.diffusers import caches, dry_run, memory_probe, samplers
+from daguerre.models.diffusers import caches, clip_skip, dry_run, memory_probe, samplers
 from daguerre.models.diffusers.checkpoint import DECODER
 from daguerre.models.diffusers.finite import check_decoder
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
@@ -62,6 +62,8 @@ class DiffusersModel:
         if options.sampler:
             own = loaded.checkpoint.sampler_config
             samplers.check_kind(self._where_sampler, options.sampler, own)
+        if options.clip_skip:
+            clip_skip.check(f"model {model_id!r}", options.clip_skip, loaded.checkpoint)
         if self.family.guidance is None and options.guidance is not None:
             raise SettingsError(
                 f"model {model_id!r}: guidance is {options.guidance:g}, but"
@@ -122,6 +124,7 @@ class DiffusersModel:
         description += f", {config.quantization}" if config.quantization else ""
         description += "".join(f", LoRA {one.path.name} {one.scale:g}" for one in config.loras)
         description += f", sampler {self._options.sampler}" if self._options.sampler else ""
+        description += f", clip_skip {skip}" if (skip := self._options.clip_skip) else ""
         return ModelInfo(
             id=self._id,
             weights_sha256=self._loaded.digest.sha256,
@@ -220,7 +223,8 @@ class DiffusersModel:
         pipeline = self._loaded.copy(guidance, self._sampler)
         arguments = self._arguments(params, steps, guidance)
         if self.family.has_prompt_chunks:
-            split_prompts(pipeline, self.family, (params.prompt, params.negative_prompt))
+            texts = (params.prompt, params.negative_prompt)
+            split_prompts(pipeline, self.family, texts, self._options.clip_skip)
         calls_per_step = self.family.calls_per_step(guidance)
         num_calls, outputs = 0, None
         preview = self._preview(pipeline, params)
@@ -253,6 +257,7 @@ class DiffusersModel:
             # On the CPU, so a seed gives the same noise on every device.
             "generator": torch.Generator("cpu").manual_seed(params.seed),
             "output_type": "pil",
+            **({"clip_skip": self._options.clip_skip} if self._options.clip_skip else {}),
             **self.family.call_kwargs,
             **self.family.prompt_kwargs(guidance, params.negative_prompt),
         }

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from daguerre.models.diffusers import quantization
+from daguerre.models.diffusers import clip_skip, quantization
 from daguerre.models.diffusers.checkpoint import Checkpoint
 
 
@@ -26,6 +26,7 @@ def load(
         from daguerre.models.diffusers.adapters import lora_fusion
 
         lora_fusion.fuse(pipeline, checkpoint.adapters, dtype)
+    clip_skip.add_text_model(pipeline)
     if method:  # here, because the device need not hold the full weights
         quantization.quantize(getattr(pipeline, checkpoint.family.denoiser), method, device)
     return pipeline

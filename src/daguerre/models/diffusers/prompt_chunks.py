@@ -18,11 +18,12 @@ import torch
 from daguerre.models.diffusers.call_packing import tree_flatten, tree_unflatten
 from daguerre.models.diffusers.family import NUM_SPECIAL_TOKENS, Family, text_encoder_of
 
-# Stable Diffusion reads the last hidden state, SDXL the one before. The others would fill memory.
+# Stable Diffusion reads the last hidden state, SDXL the one before, and each with `clip_skip` one
+# further from the end. The others would fill memory.
 _NUM_HIDDEN_STATES = 2
 
 
-def split_prompts(pipeline: Any, family: Family, texts: Iterable[str]) -> None:
+def split_prompts(pipeline: Any, family: Family, texts: Iterable[str], clip_skip: int = 0) -> None:
     """Makes a copy of a pipeline read all chunks of these texts, if one has more than one chunk.
 
     A shorter text gets empty chunks, because the denoiser reads the prompt and the negative prompt
@@ -35,9 +36,10 @@ def split_prompts(pipeline: Any, family: Family, texts: Iterable[str]) -> None:
     for name, _ in family.prompt_tokenizers:
         if tokenizer := getattr(pipeline, name, None):
             setattr(pipeline, name, _ChunkTokenizer(tokenizer, num_chunks))
-            encoder = text_encoder_of(name)
-            length = tokenizer.model_max_length
-            setattr(pipeline, encoder, _ChunkEncoder(getattr(pipeline, encoder), length))
+            encoder, length = text_encoder_of(name), tokenizer.model_max_length
+            num_states = _NUM_HIDDEN_STATES + clip_skip
+            chunk_encoder = _ChunkEncoder(getattr(pipeline, encoder), length, num_states)
+            setattr(pipeline, encoder, chunk_encoder)
 
 
 def _num_chunks(num_tokens: int, limit: int) -> int:
@@ -73,16 +75,20 @@ class _ChunkTokenizer:
 
 
 class _ChunkEncoder:
-    """A text encoder that encodes each chunk of `length` tokens in a call of its own."""
+    """A text encoder that encodes each chunk of `length` tokens in a call of its own.
 
-    def __init__(self, encoder: Any, length: int) -> None:
+    Its result has the last `num_hidden_states` only.
+    """
+
+    def __init__(self, encoder: Any, length: int, num_hidden_states: int) -> None:
         self._encoder, self._length = encoder, length
+        self._num_hidden_states = num_hidden_states
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._encoder, name)
 
     def __call__(self, input_ids: torch.Tensor, **options: Any) -> Any:
-        """The encoder's result for (1, N * L) tokens; it has only the last hidden states."""
+        """The encoder's result for (1, N * L) tokens."""
         split = zip(*map(self._chunks, (input_ids, *options.values())), strict=False)
         results = [
             self._encode(ids, dict(zip(options, values, strict=True))) for ids, *values in split
@@ -96,7 +102,7 @@ class _ChunkEncoder:
     def _encode(self, input_ids: torch.Tensor, options: dict[str, Any]) -> Any:
         result = self._encoder(input_ids, **options)
         if result.hidden_states is not None:
-            result.hidden_states = result.hidden_states[-_NUM_HIDDEN_STATES:]
+            result.hidden_states = result.hidden_states[-self._num_hidden_states :]
         return result
 
 

@@ -31,6 +31,7 @@ class ServingOptions:
     extra_sizes: tuple[str, ...] = ()
     native_size: int | None = None
     sampler: Sampler | None = None
+    clip_skip: int = 0
 
     def with_idle_unload_s(self, default_s: float) -> ServingOptions:
         """These options, with this idle time if they have none."""

@@ -19,6 +19,7 @@ CLIP_AND_T5 = (
         prompt_tokenizers=(("tokenizer", None),),
         has_prompt_chunks=True,
         has_native_size=True,
+        skipped_clip_layers=0,
         guidance=7.5,
     ),
     Family(
@@ -30,6 +31,7 @@ CLIP_AND_T5 = (
         prompt_tokenizers=(("tokenizer", None), ("tokenizer_2", None)),
         has_prompt_chunks=True,
         has_native_size=True,
+        skipped_clip_layers=1,
         guidance=5.0,
         # Else it marks the pixels if the package invisible-watermark is installed.
         load_kwargs={"add_watermarker": False},
@@ -42,6 +44,7 @@ CLIP_AND_T5 = (
         optional_text_encoders=frozenset({"text_encoder_3"}),
         prompt_tokenizers=(("tokenizer_3", 256), ("tokenizer", None), ("tokenizer_2", None)),
         steps=28,
+        skipped_clip_layers=1,
         guidance=7.0,
         caches=frozenset({TAYLOR}),  # its last block outputs the image part alone
         notes="without its T5 encoder at most 77 tokens",
