@@ -74,6 +74,18 @@ VARIANTS = [
 ]
 
 
+@pytest.mark.parametrize("start", [b"\x80", b"PK"])
+def test_length_that_begins_like_a_pickle(start: bytes, tmp_path: Path) -> None:
+    """A file begins with the length of its header, whose first bytes may be any."""
+    shapes = complete(LAYOUTS[0])
+    file = tmp_path / "model.safetensors"
+    length = struct.unpack("<Q", write(file, shapes, {"note": ""}).read_bytes()[:8])[0]
+    step = 256 ** len(start)
+    note = "x" * ((int.from_bytes(start, "little") - length) % step)
+    assert write(file, shapes, {"note": note}).read_bytes().startswith(start)
+    assert recognize(file).layout is LAYOUTS[0]
+
+
 @pytest.mark.parametrize(("layout", "number", "prefix", "configuration"), VARIANTS)
 def test_published_sizes(
     layout: Layout, number: int, prefix: str, configuration: str, tmp_path: Path

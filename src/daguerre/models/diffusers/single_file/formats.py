@@ -11,6 +11,7 @@ from pathlib import Path
 from daguerre.models.diffusers.component_files import SHARD, WEIGHTS
 
 _HEAD_BYTES = 16
+_JSON_START = 8  # of a safetensors file, after the length of its header
 _PICKLE = "which can run code when it is loaded"
 # Start of a file -> what it is.
 _STARTS: Mapping[bytes, str] = {
@@ -48,11 +49,12 @@ def describe_format(file: Path) -> str:
         head = opened.read(_HEAD_BYTES)
     if head.startswith(b"GGUF"):
         return _describe_gguf(file)
-    if head.startswith(b"PK"):
-        return _describe_zip(file)
-    for start, what in _STARTS.items():
-        if head.startswith(start):
-            return what
+    if head[_JSON_START:][:1] != b"{":  # else the length before it may begin like any format
+        if head.startswith(b"PK"):
+            return _describe_zip(file)
+        for start, what in _STARTS.items():
+            if head.startswith(start):
+                return what
     if SHARD.search(file.name):
         return "one part of a model in several files; use their directory"
     name = file.name.lower()
