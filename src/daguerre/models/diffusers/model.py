@@ -8,7 +8,7 @@ imports torch, importing this module does not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daguerre.cpu import can_batch
-from daguerre.engine.forward import ForwardRequest, Inputs, Network, Outputs, Preview, Stage
+from daguerre.engine.forward import ForwardRequest, Network, Preview, Stage
 from daguerre.engine.pipeline import Pipeline, Pixels, map_forwards
-from daguerre.errors import InternalError, InvalidRequestError, SettingsError
+from daguerre.errors import InvalidRequestError, SettingsError
 from daguerre.models.diffusers import caches, clip_skip, dry_run, memory_probe, samplers
 from daguerre.models.diffusers.checkpoint import DECODER
 from daguerre.models.diffusers.finite import check_decoder
@@ -30,8 +30,6 @@ from daguerre.models.diffusers.serving_options import STARTUP, ServingOptions
 from daguerre.params import ImageParams, ModelInfo
 
 if TYPE_CHECKING:
-    import torch
-
     from daguerre.models.diffusers.proxies import TorchNetwork
 
 DEFAULT_MAX_BATCH_SIZE = 8
@@ -217,7 +215,7 @@ class DiffusersModel:
         dry_run.run(self._forwards(params, self.steps, self.guidance), networks, checkpoint)
 
     def _forwards(self, params: ImageParams, steps: int, guidance: float | None) -> Pipeline:
-        from daguerre.models.diffusers import coroutine
+        from daguerre.models.diffusers import coroutine, random_generators
         from daguerre.models.diffusers.prompt_chunks import split_prompts
 
         pipeline = self._loaded.copy(guidance, self._sampler)
@@ -231,7 +229,8 @@ class DiffusersModel:
         with closing(coroutine.run(lambda: _pixels(pipeline(**arguments)))) as task:
             while True:
                 try:
-                    network, inputs = self._resume(task.send, outputs)
+                    with random_generators.unused(self.device, pipeline.scheduler):
+                        network, inputs = task.send(outputs)
                 except StopIteration as end:
                     pixels: Pixels = end.value
                     return pixels
@@ -274,31 +273,6 @@ class DiffusersModel:
         return lambda outputs: latent_to_rgb.pixels(
             unscale_latents(vae, predicted.latents(), params.width, params.height)
         )
-
-    def _resume(
-        self, send: Callable[[Outputs | None], tuple[str, Inputs]], outputs: Outputs | None
-    ) -> tuple[str, Inputs]:
-        """Resumes the pipeline until its next call of a network; returns its name and the inputs.
-
-        Raises `InternalError` if it used a global random generator, whose state no seed decides.
-        """
-        import torch
-
-        before = self._random_states()
-        call = send(outputs)
-        if not all(map(torch.equal, before, self._random_states())):
-            sampler = type(self._sampler or self._loaded.pipeline.scheduler).__name__
-            raise InternalError(
-                f"the sampler {sampler} draws random numbers that do not depend on the seed;"
-                " choose another one with the catalog's key sampler"
-            )
-        return call
-
-    def _random_states(self) -> list[torch.Tensor]:
-        import torch
-
-        states = [torch.get_rng_state()]
-        return states if self.device == "cpu" else [*states, torch.cuda.get_rng_state(self.device)]
 
 
 def _pixels(output: Any) -> Pixels:
