@@ -13,7 +13,7 @@ from conftest import MODEL
 
 from cli.conftest import opened
 from daguerre import factory
-from daguerre.cli import credentials
+from daguerre.cli import credentials, main
 from daguerre.config import Settings
 from daguerre.models.catalog import Catalog, EmbeddedConfig
 from daguerre.models.summary import ModelSummary
@@ -86,6 +86,15 @@ def test_states_in_the_running_server(
     assert {model["model"]: model["state"] for model in listed} == {**expected, "d": None}
     for model, state in {**expected, "d": "not served; run: daguerre models reload"}.items():
         assert lines[model].endswith(state)
+
+
+def test_server_without_an_answer(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The catalog's models are listed nevertheless, with a warning."""
+    home.mkdir()
+    with control_socket.serve(home, {}):
+        assert main.main(["models", "list"]) == 0
+    printed = capsys.readouterr()
+    assert "STATE" not in printed.out and "warning: unknown command 'models'" in printed.err
 
 
 def test_reload(run: Callable[..., str], fails: Callable[..., str], home: Path) -> None:

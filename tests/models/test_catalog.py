@@ -170,6 +170,31 @@ def test_defaults_are_the_familys(settings: Settings, monkeypatch: pytest.Monkey
     assert (model._loaded.config.executor, model.info.batching) == ("auto", "exact")
 
 
+def test_every_option_is_part_of_the_info(settings: Settings) -> None:
+    """The info differs with each option that decides an image, so no stored image is found."""
+    checkpoint(settings.data_dir() / "sd")
+    infos = []
+    for keys in ("", "steps = 3\n", "guidance = 2.0\n", 'executor = "eager"\n'):
+        write(settings, f'[models.sd]\nsource = "diffusers"\npath = "sd"\n{keys}')
+        infos.append(served(settings)[0].info)
+    assert all(infos.count(info) == 1 for info in infos)
+
+
+def test_idle_time(settings: Settings) -> None:
+    """The catalog's idle time overrides the setting's."""
+    checkpoint(settings.data_dir() / "sd")
+    for keys, expected in {
+        "": 60.0,
+        "idle_unload_s = 5\n": 5.0,
+        "idle_unload_s = 0\n": 0.0,
+    }.items():
+        write(settings, f'[models.sd]\nsource = "diffusers"\npath = "sd"\n{keys}')
+        (model,) = served(replace(settings, idle_unload_s=60.0))
+        assert model.idle_unload_s == expected
+    write(settings, '[models.sd]\nsource = "diffusers"\npath = "sd"\nidle_unload_s = -1\n')
+    assert "idle_unload_s is -1; it must be a number from 0 to 604800" in refusal(settings)
+
+
 @pytest.mark.parametrize(
     ("keys", "num_threads", "expected"),
     [("", 2, 1), ("", 4, DEFAULT_MAX_BATCH_SIZE), ('device = "cuda"', 2, DEFAULT_MAX_BATCH_SIZE)],

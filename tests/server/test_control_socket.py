@@ -107,6 +107,19 @@ def test_server_that_ends(tmp_path: Path) -> None:
     listener.close()
 
 
+def test_server_that_does_not_answer(tmp_path: Path) -> None:
+    gate = threading.Event()
+
+    def hang() -> Mapping[str, object]:
+        gate.wait(60)
+        return {}
+
+    with control_socket.serve(tmp_path, {"models": hang}):
+        with pytest.raises(SettingsError, match="did not answer within 0.01 s"):
+            control_socket.request(tmp_path, "models", timeout_s=0.01)
+        gate.set()
+
+
 def test_command_in_the_event_loop() -> None:
     """A coroutine runs in the server's loop; a closed loop is a server that shuts down."""
 

@@ -115,9 +115,8 @@ def test_damaged_records_are_ignored(
     (tmp_path / "data" / "digests.json").write_text(content)
     digests = opened(tmp_path)
     assert digests.digest(file) == digest_of(b"weights")
-    assert {record.message.partition(" in ")[0] for record in caplog.records} == {
-        "cannot read the digests"
-    }
+    (record,) = caplog.records
+    assert record.message.startswith("cannot read the digests in ")
     caplog.clear()
     assert digests.digest(file) == digest_of(b"weights") and not caplog.records
 

@@ -23,6 +23,7 @@ from daguerre.errors import SettingsError
 if TYPE_CHECKING:
     from daguerre.storage.resources import Resource
 
+_STATES_TIMEOUT_S = 10.0
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _database = settings_flags("home", "database_url")
 _catalog_and_database = settings_flags("home", "catalog", "database_url")
@@ -107,7 +108,11 @@ def _states(settings: Settings) -> dict[str, str] | None:
     """Model -> its state in the server that runs here; None if there is none."""
     from daguerre.server import control_socket
 
-    answer = control_socket.request(settings.data_dir(), "models")
+    try:
+        answer = control_socket.request(settings.data_dir(), "models", _STATES_TIMEOUT_S)
+    except SettingsError as error:  # the catalog's models are still listed
+        click.echo(f"daguerre: warning: {error.message}", err=True)
+        return None
     return {each["id"]: _state(each) for each in answer["models"]} if answer else None
 
 

@@ -58,12 +58,13 @@ def serve(directory: Path, commands: Commands) -> Iterator[None]:
             path.unlink()
 
 
-def request(directory: Path, command: str) -> dict[str, Any] | None:
+def request(directory: Path, command: str, timeout_s: float | None = None) -> dict[str, Any] | None:
     """The answer of the server that runs with this data directory; None if there is none.
 
-    Raises `SettingsError` with the server's message, or if it ends before it has answered.
+    Raises `SettingsError` with the server's message, or if it does not answer.
     """
     with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(timeout_s)
         try:
             with _address(directory / FILE_NAME) as address:
                 client.connect(address)
@@ -76,6 +77,8 @@ def request(directory: Path, command: str) -> dict[str, Any] | None:
             client.sendall(f"{command}\n".encode())
             with client.makefile("rb") as answer:
                 content = json.loads(answer.read(_MAX_ANSWER_BYTES))
+        except TimeoutError:
+            raise SettingsError(f"the server did not answer within {timeout_s:g} s") from None
         except (OSError, ValueError):
             raise SettingsError("the server ended before it answered; see its log") from None
     if "error" in content:

@@ -26,6 +26,8 @@ MIN_BYTES = 1024 * 1024  # smaller files are read each time
 MAX_RECORDS = 10_000  # the newest ones are kept
 # The times of a file system have a resolution: a younger file may change again and keep its times.
 _SETTLED_NS = 2 * 10**9
+# Errors of JSON and of its content.
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 class FileIdentity(NamedTuple):
@@ -62,6 +64,7 @@ class FileDigests:
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._path, self._min_bytes, self.clock_ns = path, min_bytes, clock_ns
+        self._is_reported = False  # that the records are damaged
 
     def digest(self, file: Path) -> bytes:
         """The file's digest, from its record or from its content. Raises OSError."""
@@ -69,7 +72,7 @@ class FileDigests:
         if identity.num_bytes < self._min_bytes:
             return read_digest(file)
         key = str(file.resolve())
-        record = _read(self._path).get(key)
+        record = self._read().get(key)
         if record is not None and record.identity == identity:
             return bytes.fromhex(record.sha256)
         started_ns, digest = self.clock_ns(), read_digest(file)
@@ -89,7 +92,7 @@ class FileDigests:
 
     def _is_intact(self, file: Path, since_ns: int) -> bool:
         key, identity = str(file.resolve()), FileIdentity.of(file)
-        record = _read(self._path).get(key)
+        record = self._read().get(key)
         if record is None or record.identity != identity or record.read_ns > since_ns:
             return True
         started_ns = self.clock_ns()
@@ -106,31 +109,33 @@ class FileDigests:
         try:
             data_dir.prepare(self._path.parent)
             with data_dir.locked(self._path):
-                merged = {**_read(self._path), **records}
+                merged = {**self._read(), **records}
                 kept = {key: record for key, record in merged.items() if record is not None}
                 newest = sorted(kept, key=lambda key: kept[key].read_ns)[-MAX_RECORDS:]
                 _write(self._path, {key: kept[key] for key in newest})
         except (OSError, SettingsError) as error:
             logger.warning("cannot keep the digests of files: %s", error)
 
+    def _read(self) -> dict[str, _Record]:
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            if content["version"] != FILE_VERSION:
+                return {}
+            return {str(key): _parse(entry) for key, entry in content["files"].items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, *_MALFORMED) as error:
+            if not self._is_reported:
+                text = "cannot read the digests in %s, reading the files again: %r"
+                logger.warning(text, self._path, error)
+            self._is_reported = True
+            return {}
+
 
 def read_digest(file: Path) -> bytes:
     """SHA-256 of the file's content. Raises OSError."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").digest()
-
-
-def _read(path: Path) -> dict[str, _Record]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["version"] != FILE_VERSION:
-            return {}
-        return {str(key): _parse(entry) for key, entry in content["files"].items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        logger.warning("cannot read the digests in %s, reading the files again: %r", path, error)
-        return {}
 
 
 def _parse(entry: object) -> _Record:
