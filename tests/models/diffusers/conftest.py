@@ -51,9 +51,10 @@ def _torch_settings() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Returns the checkpoint of a family, made on first use."""
-    from . import tiny, tiny_llm
+    from . import tiny, tiny_llm, tiny_t5
 
-    makers, made = {**tiny.MAKERS, **tiny_llm.MAKERS}, dict[str, Path]()
+    makers = {**tiny.MAKERS, **tiny_t5.MAKERS, **tiny_llm.MAKERS}
+    made: dict[str, Path] = {}
 
     def folder(name: str) -> Path:
         if name not in made:
@@ -255,5 +256,6 @@ def _stock_image(pipeline: Any, model: DiffusersModel, request: Request) -> byte
         generator=torch.Generator().manual_seed(request.seed),
         **{name: value for name, value in optional.items() if value not in (None, "")},
         **family.call_kwargs,
+        **family.steps_kwargs(request.steps),
     ).images[0]
     return np.asarray(image).tobytes()

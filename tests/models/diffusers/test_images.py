@@ -26,26 +26,40 @@ pytest.importorskip("diffusers", reason=REASON)
 
 FAMILIES = (
     "stable-diffusion",
+    "latent-consistency",
     "stable-diffusion-xl",
     "stable-diffusion-3",
     "flux",
+    "chroma",
     "pixart-sigma",
+    "pixart-alpha",
+    "aura-flow",
+    "hunyuan-dit",
+    "cogview-4",
+    "ovis-image",
     "qwen-image",
     "z-image",
     "lumina-2",
     "sana",
+    "sana-sprint",
     "flux-2",
     "flux-2-klein",
     "krea-2",
     "hunyuan-image",
 )
-WITHOUT_NEGATIVE = ("flux", "flux-2", "flux-2-klein")
+WITHOUT_NEGATIVE = ("flux", "flux-2", "flux-2-klein", "latent-consistency", "sana-sprint")
 # Each call of the denoiser has one row: there is no second prediction, or it has a call of its own.
-ONE_ROW = (*WITHOUT_NEGATIVE, "qwen-image", "lumina-2", "krea-2", "hunyuan-image")
+ONE_ROW = (
+    *WITHOUT_NEGATIVE,
+    *("chroma", "cogview-4", "ovis-image", "qwen-image", "lumina-2", "krea-2", "hunyuan-image"),
+)
 # Their pipelines require whole patches of the real networks' sizes.
-SIZES = {"lumina-2": (32, 48), "sana": (32, 64)}
-UNPADDED = ("qwen-image", "lumina-2", "z-image")
-SHORT_PROMPTS = ("stable-diffusion", "stable-diffusion-xl")
+SIZES = {
+    **dict.fromkeys(("lumina-2", "hunyuan-dit", "cogview-4"), (32, 48)),
+    **dict.fromkeys(("sana", "sana-sprint"), (32, 64)),
+}
+UNPADDED = ("qwen-image", "lumina-2", "z-image", "cogview-4")
+SHORT_PROMPTS = ("stable-diffusion", "latent-consistency", "stable-diffusion-xl")
 # Prompts of different lengths.
 REQUESTS = (
     Request("a red fox on the snow", seed=1, steps=5),

@@ -139,8 +139,9 @@ def assert_decoded(bench: Bench, request: Request) -> None:
     step, decode = pipeline.scheduler.step, pipeline.vae.decode
 
     def stepping(*args: Any, **kwargs: Any) -> Any:
-        stepped.append(step(*args, **kwargs)[0])
-        return (stepped[-1],)
+        results = step(*args, **kwargs)
+        stepped.append(results[0] / pipeline.scheduler.config.get("sigma_data", 1.0))
+        return results
 
     def decoding(latents: Any, *args: Any, **kwargs: Any) -> Any:
         decoded.append(latents)

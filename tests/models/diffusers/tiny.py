@@ -20,7 +20,9 @@ WORDS = (
 )
 
 
-def stable_diffusion(folder: Path, **changes: Any) -> Path:
+def stable_diffusion(
+    folder: Path, pipeline: Any = diffusers.StableDiffusionPipeline, **changes: Any
+) -> Path:
     """`changes` replace components."""
     made: dict[str, Any] = {
         "unet": unet(cross_attention_dim=32),
@@ -39,7 +41,16 @@ def stable_diffusion(folder: Path, **changes: Any) -> Path:
         "feature_extractor": None,
         "requires_safety_checker": False,
     }
-    return components.save(diffusers.StableDiffusionPipeline, folder, **{**made, **changes})
+    return components.save(pipeline, folder, **{**made, **changes})
+
+
+def latent_consistency(folder: Path) -> Path:
+    return stable_diffusion(
+        folder,
+        diffusers.LatentConsistencyModelPipeline,
+        unet=unet(cross_attention_dim=32, time_cond_proj_dim=32),
+        scheduler=diffusers.LCMScheduler(beta_start=0.00085, beta_end=0.012),
+    )
 
 
 def stable_diffusion_xl(folder: Path, width_2: int = 32, **changes: Any) -> Path:
@@ -84,10 +95,10 @@ def stable_diffusion_3(folder: Path, width_2: int = 32, **changes: Any) -> Path:
         "vae": vae(shift_factor=0.0609),
         "text_encoder": clip(with_projection=True),
         "text_encoder_2": clip(with_projection=True, width=width_2),
-        "text_encoder_3": _t5(32 + width_2),
+        "text_encoder_3": t5(32 + width_2),
         "tokenizer": _clip_tokenizer(folder),
         "tokenizer_2": _clip_tokenizer(folder),
-        "tokenizer_3": _t5_tokenizer(folder),
+        "tokenizer_3": t5_tokenizer(folder),
         "scheduler": diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
     }
     return components.save(diffusers.StableDiffusion3Pipeline, folder, **{**made, **changes})
@@ -108,11 +119,16 @@ def flux(folder: Path, is_schnell: bool = False) -> Path:
 
 
 def pixart_sigma(folder: Path) -> Path:
+    return pixart(diffusers.PixArtSigmaPipeline, folder)
+
+
+def pixart(pipeline: Any, folder: Path, **config: Any) -> Path:
+    """`config` is that of the denoiser."""
     return components.save(
-        diffusers.PixArtSigmaPipeline,
+        pipeline,
         folder,
         transformer=diffusers.PixArtTransformer2DModel(
-            sample_size=16,
+            **{"sample_size": 16, "use_additional_conditions": False, **config},
             num_layers=2,
             patch_size=2,
             attention_head_dim=8,
@@ -127,17 +143,17 @@ def pixart_sigma(folder: Path) -> Path:
             norm_type="ada_norm_single",
             norm_elementwise_affine=False,
             norm_eps=1e-6,
-            use_additional_conditions=False,
         ),
         vae=vae(),
-        text_encoder=_t5(32),
-        tokenizer=_t5_tokenizer(folder),
+        text_encoder=t5(32),
+        tokenizer=t5_tokenizer(folder),
         scheduler=diffusers.DPMSolverMultistepScheduler(),
     )
 
 
 MAKERS: Mapping[str, Callable[[Path], Path]] = {
     "stable-diffusion": stable_diffusion,
+    "latent-consistency": latent_consistency,
     "stable-diffusion-xl": stable_diffusion_xl,
     "stable-diffusion-3": stable_diffusion_3,
     "flux": flux,
@@ -205,10 +221,10 @@ def safety_checker(threshold: float) -> dict[str, Any]:
     return {"safety_checker": checker, "feature_extractor": extractor}
 
 
-def _t5(width: int) -> Any:
+def t5(width: int) -> Any:
     torch.manual_seed(4)
     return components.t5(width)
 
 
-def _t5_tokenizer(folder: Path) -> Any:
+def t5_tokenizer(folder: Path) -> Any:
     return components.t5_tokenizer(folder, WORDS)

@@ -13,7 +13,7 @@ import transformers
 from bench.components import save, t5
 
 from .text_encoders import MROPE, SMALL, gemma, gemma_tokenizer, qwen, qwen_tokenizer
-from .tiny import vae
+from .tiny import t5_tokenizer, vae
 
 
 def qwen_image(folder: Path) -> Path:
@@ -90,9 +90,22 @@ def lumina_2(folder: Path) -> Path:
 
 
 def sana(folder: Path) -> Path:
+    scheduler = diffusers.DPMSolverMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+    )
+    return _sana(diffusers.SanaPipeline, folder, scheduler)
+
+
+def sana_sprint(folder: Path) -> Path:
+    scheduler = diffusers.SCMScheduler()
+    options = {"guidance_embeds": True, "qk_norm": "rms_norm_across_heads"}
+    return _sana(diffusers.SanaSprintPipeline, folder, scheduler, **options)
+
+
+def _sana(pipeline: Any, folder: Path, scheduler: Any, **options: Any) -> Path:
     torch.manual_seed(14)
     return save(
-        diffusers.SanaPipeline,
+        pipeline,
         folder,
         transformer=diffusers.SanaTransformer2DModel(
             patch_size=1,
@@ -106,6 +119,7 @@ def sana(folder: Path) -> Path:
             cross_attention_dim=16,
             caption_channels=16,
             sample_size=32,
+            **options,
         ),
         vae=diffusers.AutoencoderDC(
             latent_channels=4,
@@ -124,9 +138,56 @@ def sana(folder: Path) -> Path:
         ),
         text_encoder=gemma(),
         tokenizer=gemma_tokenizer(),
-        scheduler=diffusers.DPMSolverMultistepScheduler(
-            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+        scheduler=scheduler,
+    )
+
+
+def cogview_4(folder: Path) -> Path:
+    torch.manual_seed(19)
+    return save(
+        diffusers.CogView4Pipeline,
+        folder,
+        transformer=diffusers.CogView4Transformer2DModel(
+            in_channels=4,
+            out_channels=4,
+            num_layers=2,
+            attention_head_dim=8,
+            num_attention_heads=2,
+            text_embed_dim=16,
+            time_embed_dim=16,
+            condition_dim=8,
+            sample_size=32,
+            rope_axes_dim=(64, 64),
         ),
+        # Its pipeline assumes that a latent pixel is 8 x 8 pixels of the image.
+        vae=vae(num_levels=4),
+        text_encoder=transformers.GlmModel(transformers.GlmConfig(**SMALL, pad_token_id=0)),
+        tokenizer=t5_tokenizer(folder),  # like that of GLM, it adds a token to each text
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(
+            use_dynamic_shifting=True, base_shift=0.25, max_shift=0.75
+        ),
+    )
+
+
+def ovis_image(folder: Path) -> Path:
+    torch.manual_seed(20)
+    return save(
+        diffusers.OvisImagePipeline,
+        folder,
+        transformer=diffusers.OvisImageTransformer2DModel(
+            in_channels=16,
+            out_channels=16,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=16,
+            axes_dims_rope=(4, 4, 8),
+        ),
+        vae=vae(shift_factor=0.1159),
+        text_encoder=transformers.Qwen3Model(transformers.Qwen3Config(**SMALL)),
+        tokenizer=qwen_tokenizer(),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
     )
 
 
@@ -245,6 +306,9 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
     "z-image": z_image,
     "lumina-2": lumina_2,
     "sana": sana,
+    "sana-sprint": sana_sprint,
+    "cogview-4": cogview_4,
+    "ovis-image": ovis_image,
     "flux-2": flux_2,
     "flux-2-klein": flux_2_klein,
     "krea-2": krea_2,

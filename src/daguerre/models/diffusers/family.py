@@ -56,12 +56,13 @@ class Family:
     `sample_size` is the side of its training images, in latent pixels. `skipped_clip_layers` are
     the last layers of CLIP's text encoders whose output the pipeline does not read; None if its
     call has no `clip_skip`. With `has_loras`, the pipeline can load LoRAs. `call_kwargs` and
-    `load_kwargs` keep the pipeline from doing what the API contract excludes. `caches` are the step
-    caches that the denoiser supports. `guiders` are the pipeline components that take the guidance
-    if its call does not; the first is required. `cfg_off_at` is the largest guidance without
-    classifier-free guidance (CFG). `count_quoted` returns the number and the limit of the tokens in
-    quotation marks, where another encoder reads them. `distilled` holds the fields that differ in
-    the distilled variant, whose index or denoiser has the option `distilled_if`.
+    `load_kwargs` keep the pipeline from doing what the API contract excludes, and `steps_kwargs`
+    are those of the call for a number of steps. `caches` are the step caches that the denoiser
+    supports. `guiders` are the pipeline components that take the guidance if its call does not; the
+    first is required. `cfg_off_at` is the largest guidance without classifier-free guidance (CFG).
+    `count_quoted` returns the number and the limit of the tokens in quotation marks, where another
+    encoder reads them. `distilled` holds the fields that differ in the distilled variant, whose
+    index or denoiser has the option `distilled_if`.
     """
 
     pipeline: str
@@ -88,6 +89,7 @@ class Family:
     layout: InputLayout = PLAIN
     caches: frozenset[str] = frozenset()
     call_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    steps_kwargs: Callable[[int], Mapping[str, Any]] = lambda steps: {}
     load_kwargs: Mapping[str, Any] = field(default_factory=dict)
     count_tokens: TokenCounter = lambda _, tokenizer, text, __: len(tokenizer(text).input_ids)
     count_quoted: Callable[[Any, str], tuple[int, int]] = lambda pipeline, text: (0, 0)

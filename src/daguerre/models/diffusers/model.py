@@ -238,7 +238,7 @@ class DiffusersModel:
                 if network == self.family.denoiser:
                     num_calls += 1
                     if num_calls % calls_per_step == 0:
-                        step = (num_calls // calls_per_step, len(pipeline.scheduler.timesteps))
+                        step = (num_calls // calls_per_step, _num_steps(pipeline))
                 stage = self._stages.get(network, "encode")
                 outputs = yield ForwardRequest(network, inputs, stage, step, preview)
 
@@ -258,6 +258,7 @@ class DiffusersModel:
             "output_type": "pil",
             **({"clip_skip": self._options.clip_skip} if self._options.clip_skip else {}),
             **self.family.call_kwargs,
+            **self.family.steps_kwargs(steps),
             **self.family.prompt_kwargs(guidance, params.negative_prompt),
         }
 
@@ -273,6 +274,11 @@ class DiffusersModel:
         return lambda outputs: latent_to_rgb.pixels(
             unscale_latents(vae, predicted.latents(), params.width, params.height)
         )
+
+
+def _num_steps(pipeline: Any) -> int:
+    """Denoising steps of a running call. The sampler may have one more time, at the end."""
+    return getattr(pipeline, "_num_timesteps", None) or len(pipeline.scheduler.timesteps)
 
 
 def _pixels(output: Any) -> Pixels:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from daguerre.models.diffusers.caches import FIRST_BLOCK, TAYLOR, TAYLOR_LITE
 from daguerre.models.diffusers.families.token_counts import count_preprocessed
 from daguerre.models.diffusers.family import Family, InputLayout
@@ -9,6 +11,21 @@ from daguerre.models.diffusers.family import Family, InputLayout
 ALL_CACHES = frozenset({FIRST_BLOCK, TAYLOR, TAYLOR_LITE})
 # Position IDs have an axis as long as the batch, but the denoiser uses the first row for all.
 FLUX_LAYOUT = InputLayout(broadcast=frozenset({"img_ids", "txt_ids"}))
+
+_PIXART_SIGMA = Family(
+    pipeline="PixArtSigmaPipeline",
+    checkpoints="PixArt-Σ",
+    denoiser_class="PixArtTransformer2DModel",
+    has_loras=False,
+    prompt_tokenizers=(("tokenizer", 300),),
+    has_native_size=True,
+    steps=20,
+    guidance=4.5,
+    # The requested size instead of a similar one that is cropped, and a prompt that does not depend
+    # on which packages for cleaning it are installed.
+    call_kwargs={"use_resolution_binning": False, "clean_caption": False},
+    count_tokens=count_preprocessed,
+)
 
 CLIP_AND_T5 = (
     Family(
@@ -35,6 +52,19 @@ CLIP_AND_T5 = (
         guidance=5.0,
         # Else it marks the pixels if the package invisible-watermark is installed.
         load_kwargs={"add_watermarker": False},
+    ),
+    Family(
+        pipeline="LatentConsistencyModelPipeline",
+        checkpoints="Latent consistency models of Stable Diffusion 1.x",
+        denoiser="unet",
+        denoiser_class="UNet2DConditionModel",
+        prompt_tokenizers=(("tokenizer", None),),
+        has_prompt_chunks=True,
+        has_native_size=True,
+        skipped_clip_layers=0,
+        steps=4,
+        guidance=8.5,
+        has_negative_prompt=False,  # the guidance is an input of the network
     ),
     Family(
         pipeline="StableDiffusion3Pipeline",
@@ -72,17 +102,37 @@ CLIP_AND_T5 = (
         distilled_if=("guidance_embeds", False),
     ),
     Family(
-        pipeline="PixArtSigmaPipeline",
-        checkpoints="PixArt-Σ",
-        denoiser_class="PixArtTransformer2DModel",
+        pipeline="ChromaPipeline",
+        checkpoints="Chroma",
+        denoiser_class="ChromaTransformer2DModel",
+        prompt_tokenizers=(("tokenizer", 512),),
+        steps=35,
+        guidance=5.0,
+        cfg_uses_two_calls=True,
+        layout=FLUX_LAYOUT,
+    ),
+    _PIXART_SIGMA,
+    replace(
+        _PIXART_SIGMA,
+        pipeline="PixArtAlphaPipeline",
+        checkpoints="PixArt-α",
+        prompt_tokenizers=(("tokenizer", 120),),
+    ),
+    Family(
+        pipeline="AuraFlowPipeline",
+        checkpoints="AuraFlow",
+        denoiser_class="AuraFlowTransformer2DModel",
+        prompt_tokenizers=(("tokenizer", 256),),
+        guidance=3.5,
+    ),
+    Family(
+        pipeline="HunyuanDiTPipeline",
+        checkpoints="Hunyuan-DiT",
+        denoiser_class="HunyuanDiT2DModel",
         has_loras=False,
-        prompt_tokenizers=(("tokenizer", 300),),
-        has_native_size=True,
-        steps=20,
-        guidance=4.5,
-        # The requested size instead of a similar one that is cropped, and a prompt that does
-        # not depend on which packages for cleaning it are installed.
-        call_kwargs={"use_resolution_binning": False, "clean_caption": False},
-        count_tokens=count_preprocessed,
+        text_encoders=("text_encoder", "text_encoder_2"),
+        prompt_tokenizers=(("tokenizer_2", 256),),
+        guidance=5.0,
+        call_kwargs={"use_resolution_binning": False},
     ),
 )

@@ -11,6 +11,7 @@ from daguerre.models.diffusers.families.token_counts import (
     count_flux_2,
     count_krea_2,
     count_lumina_2,
+    count_ovis_image,
     count_quoted_hunyuan_image,
     count_qwen_image,
     count_sana,
@@ -31,6 +32,20 @@ _FLUX_2 = Family(
     count_tokens=count_flux_2,
 )
 
+_SANA = Family(
+    pipeline="SanaPipeline",
+    checkpoints="Sana",
+    denoiser_class="SanaTransformer2DModel",
+    decoder_class="AutoencoderDC",
+    prompt_tokenizers=(("tokenizer", 300),),
+    has_native_size=True,
+    steps=20,
+    guidance=4.5,
+    caches=frozenset({TAYLOR_LITE}),
+    call_kwargs={"use_resolution_binning": False, "clean_caption": False},
+    count_tokens=count_sana,
+)
+
 LANGUAGE_MODELS = (
     _FLUX_2,
     replace(
@@ -41,18 +56,16 @@ LANGUAGE_MODELS = (
         count_tokens=chat_counter(enable_thinking=False),
         distilled={"checkpoints": "FLUX.2 [klein], distilled", "steps": 4, "guidance": None},
     ),
-    Family(
-        pipeline="SanaPipeline",
-        checkpoints="Sana",
-        denoiser_class="SanaTransformer2DModel",
-        decoder_class="AutoencoderDC",
-        prompt_tokenizers=(("tokenizer", 300),),
-        has_native_size=True,
-        steps=20,
-        guidance=4.5,
-        caches=frozenset({TAYLOR_LITE}),
-        call_kwargs={"use_resolution_binning": False, "clean_caption": False},
-        count_tokens=count_sana,
+    _SANA,
+    replace(
+        _SANA,
+        pipeline="SanaSprintPipeline",
+        checkpoints="Sana-Sprint",
+        steps=2,
+        has_negative_prompt=False,  # the guidance is an input of the network
+        caches=frozenset(),
+        # The default time between two steps is an error for another number of steps.
+        steps_kwargs=lambda steps: {} if steps == 2 else {"intermediate_timesteps": None},
     ),
     Family(
         pipeline="Lumina2Pipeline",
@@ -65,6 +78,25 @@ LANGUAGE_MODELS = (
         # It counts the tokens and uses an attention mask only if the rows differ in length.
         layout=InputLayout(value_dependent=frozenset({"encoder_attention_mask"})),
         count_tokens=count_lumina_2,
+    ),
+    Family(
+        pipeline="CogView4Pipeline",
+        checkpoints="CogView4",
+        denoiser_class="CogView4Transformer2DModel",
+        prompt_tokenizers=(("tokenizer", 1024),),
+        guidance=5.0,
+        cfg_uses_two_calls=True,
+    ),
+    Family(
+        pipeline="OvisImagePipeline",
+        checkpoints="Ovis-Image",
+        denoiser_class="OvisImageTransformer2DModel",
+        has_loras=False,
+        prompt_tokenizers=(("tokenizer", 256),),
+        guidance=5.0,
+        cfg_uses_two_calls=True,
+        layout=FLUX_LAYOUT,
+        count_tokens=count_ovis_image,
     ),
     Family(
         pipeline="QwenImagePipeline",

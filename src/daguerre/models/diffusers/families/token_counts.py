@@ -31,6 +31,12 @@ def count_lumina_2(pipeline: Any, tokenizer: Any, text: str, is_negative: bool) 
     return len(tokenizer(text).input_ids)
 
 
+def count_ovis_image(pipeline: Any, tokenizer: Any, text: str, is_negative: bool) -> int:
+    (text,) = pipeline._get_messages(text)
+    num_tokens = len(tokenizer(text, add_special_tokens=False).input_ids)
+    return num_tokens - int(pipeline.user_prompt_begin_id)
+
+
 def count_qwen_image(pipeline: Any, tokenizer: Any, text: str, is_negative: bool) -> int:
     text = pipeline.prompt_template_encode.format(text)
     return len(tokenizer(text).input_ids) - int(pipeline.prompt_template_encode_start_idx)

@@ -8,6 +8,7 @@ latents.
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import torch
@@ -46,6 +47,10 @@ def predict_x0(
     """
     config = sampler.config
     kind = config.get("prediction_type", "flow_prediction")
+    if kind == "trigflow":  # the time is an angle
+        angle = float(timestep.flatten()[0])
+        predicted = _solve("v_prediction", output, sample, math.cos(angle), math.sin(angle))
+        return predicted / config["sigma_data"]
     if output.shape != sample.shape or "sigma_data" in config:
         return sample
     if not hasattr(sampler, "sigmas"):
