@@ -18,6 +18,7 @@ transformers = pytest.importorskip("transformers", reason=REASON)
 
 from daguerre.models.diffusers.call_packing import (  # noqa: E402
     pack_call,
+    pad_masked,
     tree_flatten,
     tree_unflatten,
     unpack_call,
@@ -238,3 +239,19 @@ def test_output_classes() -> None:
     assert type(restored) is type(output) and restored.pooler_output is None
     assert torch.equal(restored[0], output[0] + 5)
     assert torch.equal(restored.hidden_states[1], output.hidden_states[1] + 5)
+
+
+def test_masked_inputs_are_padded() -> None:
+    """To a power of two from 64; the mask excludes what is added, and a given mask is kept."""
+    layout = InputLayout(masked={"tokens": "mask"})
+    for length, expected in ((1, 64), (64, 64), (65, 128), (300, 512)):
+        tokens = torch.randn(2, length, 3)
+        padded = pad_masked({"tokens": tokens, "timestep": 1}, layout)
+        assert padded["tokens"].shape == (2, expected, 3) and padded["timestep"] == 1
+        assert torch.equal(padded["tokens"][:, :length], tokens)
+        assert not padded["tokens"][:, length:].any()
+        assert padded["mask"].shape == (2, expected) and padded["mask"].dtype == torch.bool
+        assert padded["mask"][:, :length].all() and not padded["mask"][:, length:].any()
+    mask = torch.tensor([[True, False, True]])
+    padded = pad_masked({"tokens": torch.ones(1, 3, 2), "mask": mask}, layout)
+    assert padded["mask"].nonzero().tolist() == [[0, 0], [0, 2]]

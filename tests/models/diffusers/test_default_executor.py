@@ -71,6 +71,25 @@ def test_two_sizes(family: str, folder_of: Callable[[str], Path], tmp_path: Path
     assert bench.images([requests[0], other]) == [first[0], alone]
 
 
+def test_prompts_of_different_lengths(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    """Qwen-Image's denoiser is converted once for prompts up to 64 tokens, which share batches;
+    eager torch gets the prompts as they are."""
+    folder = folder_of("qwen-image")
+    prompts = ("cat", "the very old house on the green sea", "a red fox on the snow")
+    requests = [
+        replace(REQUEST, prompt=prompt, seed=seed) for seed, prompt in enumerate(prompts, 1)
+    ]
+    eager = Bench(folder)
+    expected = [eager.images([request])[0] for request in requests]
+    bench = Bench(folder, executor=DEFAULT, store=ArtifactCache(tmp_path, 1 << 40))
+    found = [bench.images([request])[0] for request in requests]
+    assert_close(found, expected)
+    assert bench.images(requests) == found
+    denoiser: Any = bench.networks["transformer"]
+    signatures = {signature for signature, _ in denoiser._executor._calls}
+    assert not denoiser._executor.has_eager_bits and len(signatures) == 1
+
+
 @pytest.mark.parametrize("family", families(["qwen-image"]))
 def test_fresh_process(family: str, folder_of: Callable[[str], Path], tmp_path: Path) -> None:
     """The same in a process that has done nothing before."""

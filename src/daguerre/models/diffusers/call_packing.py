@@ -23,6 +23,7 @@ CACHE_STATE_INPUT = "cache_state"  # the request's state of a step cache, if the
 # diffusers passes one number for all rows where it can. One per row lets requests at different
 # steps share a batch; the denoisers accept both, with the same bits.
 _PER_ROW = frozenset({"timestep"})
+_MIN_PADDED = 64  # tokens
 _SCALARS = (bool, int, float, str, type(None))
 # A language model's keys and values for the next token, which no pipeline reads.
 _DROPPED_OUTPUTS = ".past_key_values"
@@ -85,6 +86,24 @@ def pack_call(arguments: Mapping[str, Any], layout: InputLayout = PLAIN) -> Inpu
         else:
             call[name] = tree_map(value, pack_leaf, name)
     return {CALL_INPUT: OpaqueConstant(call, _sha256(repr(call).encode())), **tensors}
+
+
+def pad_masked(arguments: Mapping[str, Any], layout: InputLayout) -> dict[str, Any]:
+    """Pads the masked inputs to a length that is a power of two, so that few shapes are compiled.
+
+    The mask excludes what is added, so the outputs change by rounding only.
+    """
+    padded = dict(arguments)
+    for name, mask_name in layout.masked.items():
+        tokens = arguments[name]  # (R, L, *)
+        mask = arguments.get(mask_name)  # (R, L), or None if all count
+        if mask is None:
+            mask = tokens.new_ones(tokens.shape[:2], dtype=torch.bool)
+        length = tokens.shape[1]
+        num_added = max(_MIN_PADDED, 1 << (length - 1).bit_length()) - length
+        padded[name] = torch.nn.functional.pad(tokens, (0, 0, 0, num_added))
+        padded[mask_name] = torch.nn.functional.pad(mask, (0, num_added))
+    return padded
 
 
 def unpack_call(inputs: Inputs) -> dict[str, Any]:

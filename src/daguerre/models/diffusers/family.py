@@ -28,12 +28,14 @@ class InputLayout:
     inputs carry rows whose values select the arithmetic, such as masks that the network counts:
     forwards share a batch only if these values are equal. `ragged` inputs are lists with one tensor
     per row. The network pads each to a multiple of the given length, and forwards share a batch
-    only if the padded lengths are equal.
+    only if the padded lengths are equal. `masked` maps inputs with one row of tokens per prompt to
+    the names of their masks: an executor that compiles pads them to one of a few lengths.
     """
 
     broadcast: frozenset[str] = frozenset()
     value_dependent: frozenset[str] = frozenset()
     ragged: Mapping[str, int] = field(default_factory=dict)
+    masked: Mapping[str, str] = field(default_factory=dict)
 
 
 PLAIN = InputLayout()

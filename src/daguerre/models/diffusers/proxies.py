@@ -25,6 +25,7 @@ from daguerre.models.diffusers.call_packing import (
     CACHE_STATE_INPUT,
     call_constant,
     pack_call,
+    pad_masked,
     tree_flatten,
     tree_unflatten,
     unpack_call,
@@ -132,6 +133,8 @@ class TorchNetwork:
                 return self._original(*args, **kwargs)
             arguments = dict(self._signature.bind(*args, **kwargs).arguments)
             arguments.pop(_IGNORED_ARGUMENT, None)
+            if not self._executor.has_eager_bits:
+                arguments = pad_masked(arguments, self._layout)
             inputs = pack_call(arguments, self._layout)
             state = {CACHE_STATE_INPUT: self.hooks.current_state()} if self.hooks else {}
             outputs = coroutine.request_forward((self.name, {**inputs, **state}))

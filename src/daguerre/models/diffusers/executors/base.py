@@ -107,6 +107,7 @@ class Executor:
     """
 
     fingerprint: str
+    has_eager_bits = False  # the outputs have the bits of torch's eager mode
 
     def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
         self._method = method
@@ -173,6 +174,7 @@ class EagerExecutor(Executor):
     """torch's eager mode: the bits of the stock pipeline."""
 
     fingerprint = "eager"
+    has_eager_bits = True
 
     def warm_up(self, inputs: Inputs) -> Iterator[None]:
         return iter(())

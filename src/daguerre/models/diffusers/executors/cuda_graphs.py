@@ -55,6 +55,7 @@ class CapturedGraph:
 
 class CUDAGraphExecutor(Executor):
     fingerprint = "cuda graphs"
+    has_eager_bits = True
 
     def __init__(self, method: NetworkMethod, target: ExecutionTarget) -> None:
         if target.device.type != "cuda":

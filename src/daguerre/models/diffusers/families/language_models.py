@@ -108,6 +108,7 @@ LANGUAGE_MODELS = (
         guidance_name="true_cfg_scale",
         cfg_uses_two_calls=True,
         empty_negative_prompt=" ",
+        layout=InputLayout(masked={"encoder_hidden_states": "encoder_hidden_states_mask"}),
         caches=ALL_CACHES,
         count_tokens=count_qwen_image,
     ),
