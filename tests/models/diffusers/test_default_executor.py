@@ -19,7 +19,7 @@ from daguerre.storage.artifact_cache import ArtifactCache
 
 from .conftest import REASON, Bench, Request
 from .test_executors import CLOSE, distance
-from .test_images import FAMILIES, SIZES
+from .test_images import FAMILIES, MIN_STEPS, SIZES
 
 pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
@@ -47,8 +47,8 @@ def draw(folder: Path, kept: Path, requests: Sequence[Request], **config: Any) -
 
 
 def requests_of(family: str) -> list[Request]:
-    size = SIZES.get(family, REQUEST.size)
-    return [replace(REQUEST, size=size), replace(REQUEST, size=size[::-1])]
+    size, steps = SIZES.get(family, REQUEST.size), MIN_STEPS.get(family, REQUEST.steps)
+    return [replace(REQUEST, size=each, steps=steps) for each in (size, size[::-1])]
 
 
 def assert_close(found: Sequence[bytes], expected: Sequence[bytes]) -> None:

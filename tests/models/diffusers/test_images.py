@@ -58,6 +58,7 @@ SIZES = {
     **dict.fromkeys(("lumina-2", "hunyuan-dit", "cogview-4"), (32, 48)),
     **dict.fromkeys(("sana", "sana-sprint"), (32, 64)),
 }
+MIN_STEPS = {"pixart-alpha": 2}  # its pipeline makes one step with the samplers of LCM alone
 UNPADDED = ("qwen-image", "lumina-2", "z-image", "cogview-4")
 SHORT_PROMPTS = ("stable-diffusion", "latent-consistency", "stable-diffusion-xl")
 # Prompts of different lengths.
