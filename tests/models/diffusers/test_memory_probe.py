@@ -36,6 +36,16 @@ def test_quantized_matrices_take_a_byte_per_item() -> None:
     assert tensor_bytes(shapes, "float32", is_quantized=True) == [10_000, 28, 144]
 
 
+@needs_extra
+@pytest.mark.parametrize("is_offloaded", [False, True])
+def test_offloaded_weights_are_an_overhead(is_offloaded: bool) -> None:
+    """They are part of the peak on a CUDA device, however many rows there are."""
+    import torch
+
+    probe = make_memory_probe(torch.device("cuda:0"), is_offloaded)
+    assert probe.has_fixed_overhead is is_offloaded
+
+
 @needs_proc
 @needs_extra
 def test_process() -> None:

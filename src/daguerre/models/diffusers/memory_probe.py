@@ -50,8 +50,11 @@ def free_bytes(device: str) -> int:
     return int(torch.cuda.mem_get_info(device)[0] + reusable)
 
 
-def make_memory_probe(device: torch.device) -> MemoryProbe:
-    return ProcessMemoryProbe() if device.type == "cpu" else CudaMemoryProbe(device)
+def make_memory_probe(device: torch.device, is_offloaded: bool = False) -> MemoryProbe:
+    """`is_offloaded`: whether a forward copies the network's weights to the device."""
+    if device.type == "cpu":
+        return ProcessMemoryProbe()
+    return CudaMemoryProbe(device, is_offloaded)
 
 
 class ProcessMemoryProbe:
@@ -99,12 +102,11 @@ class ProcessMemoryProbe:
 class CudaMemoryProbe:
     """Peak of what torch has allocated on a CUDA device."""
 
-    has_fixed_overhead = False
-
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, has_fixed_overhead: bool) -> None:
         from torch import cuda
 
         self._cuda, self._device = cuda, device
+        self.has_fixed_overhead = has_fixed_overhead
 
     def free(self) -> int:
         return free_bytes(str(self._device))

@@ -67,7 +67,7 @@ class TorchNetwork:
         hooks: CacheHooks | None = None,
     ) -> None:
         self.name, self.hooks = name, hooks
-        self.memory_probe = make_memory_probe(target.device)
+        self.memory_probe = make_memory_probe(target.device, bool(target.make_room))
         self._original = getattr(module, method)
         self._signature = inspect.signature(self._original)
         self._target, self._layout = target, layout
