@@ -157,6 +157,15 @@ def test_pull(server: Hub, tmp_path: Path) -> None:
     assert hub_download.pull(tmp_path, PIN) == folder and len(server.sent) == len(LOADED)
 
 
+def test_only_a_variant(server: Hub, tmp_path: Path) -> None:
+    """The weights of one variant are downloaded if a component has no others."""
+    server.files["unet/model.fp16.safetensors"] = server.files.pop("unet/model.safetensors")
+    server.files["unet/model.non_ema.safetensors"] = NO_TENSORS
+    folder = hub_download.pull(tmp_path, PIN)
+    names = {file.name for file in (folder / "unet").glob("*.safetensors")}
+    assert names == {"model.fp16.safetensors"}
+
+
 def test_damaged_file(server: Hub, tmp_path: Path) -> None:
     """Damaged weights leave no checkpoint, and the next pull downloads them again."""
     server.broken.add("unet/model.safetensors")

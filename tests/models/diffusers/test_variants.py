@@ -92,10 +92,14 @@ def test_pickles_beside_the_weights(folder_of: Callable[[str], Path], tmp_path: 
 
 
 @pytest.mark.slow
-def test_command_that_converts_pickles(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", [None, "fp16"])
+def test_command_that_converts_pickles(
+    variant: str | None, folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
     """The command in the error makes a checkpoint that is served with the same images."""
     plain = folder_of("stable-diffusion")
-    folder = save(plain, tmp_path / "o'ld", torch.float32, safe_serialization=False)
+    options: Any = {"safe_serialization": False, "variant": variant}
+    folder = save(plain, tmp_path / "o'ld", torch.float32, **options)
     with pytest.raises(SettingsError, match="a pickle") as caught:
         checkpoint.read(folder)
     program, *arguments = shlex.split(caught.value.message.partition("checkpoint: ")[2])

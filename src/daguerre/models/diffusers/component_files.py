@@ -27,7 +27,8 @@ _LOADABLE_SUFFIXES = (".jinja", ".json", ".model", WEIGHTS, ".txt")
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 # Python code that copies a checkpoint to another directory, with safetensors instead of pickles.
 _CONVERSION = (
-    "from diffusers import DiffusionPipeline as P; P.from_pretrained({!r}).save_pretrained({!r})"
+    "from diffusers import DiffusionPipeline as P;"
+    " P.from_pretrained({!r}, variant={!r}).save_pretrained({!r})"
 )
 _WEIGHTS_INDEX = f"{WEIGHTS}.index"
 SHARD = re.compile(r"-\d{5}-of-\d{5}")
@@ -147,7 +148,9 @@ def _without_weights(component: Path) -> str:
             " and files without one; rename the file if it has the weights that you want"
         )
     if pickle := next((name for name in names if name.endswith(_PICKLES)), None):
-        code = _CONVERSION.format(str(component.parent), f"{component.parent}-safetensors")
+        variant = SHARD.sub("", Path(pickle).stem).partition(".")[2] or None
+        folder = str(component.parent)
+        code = _CONVERSION.format(folder, variant, f"{folder}-safetensors")
         return (
             f"{component} has {pickle}, a pickle, which can run code when it is loaded; if you"
             f" trust it, convert the checkpoint: {shlex.join(['python', '-c', code])}"
