@@ -432,6 +432,20 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
             for scale, value in (("11", "11"), ("nan", "nan"), ('"1"', "'1'"), ("true", "True"))
         ),
         ('loras = [{ path = "a", weight = 1 }]', "loras[0]: unknown key 'weight'"),
+        *(
+            (f'[models.x]\nsource = "diffusers"\nembeddings = {value}', "list of 1 to 64 tables")
+            for value in ('"a.safetensors"', "[]", '["a.safetensors"]')
+        ),
+        ('embeddings = [{ token = "<x>" }]', "embeddings[0]: path is missing; it must be"),
+        ('embeddings = [{ path = "a" }]', "embeddings[0]: token is missing; it must be 1 to 100 A"),
+        *(
+            (f'embeddings = [{{ path = "a", token = "{token}" }}]', "ASCII characters without spac")
+            for token in ("", "a b", "é", "x" * 101)
+        ),
+        (
+            'embeddings = [{ path = "a", token = "toy" }, { path = "b", token = "<Toy>" }]',
+            "the token 'toy' of embeddings is part of '<toy>'; change one of them",
+        ),
         ('[models.x]\nsource = "diffusers"\nload = "never"', "must be one of startup, on_demand"),
         (
             '[models.x]\nsource = "diffusers"\nmax_batch_size = 1e9',
@@ -441,7 +455,8 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
 )
 def test_error_message(settings: Settings, text: str, expected: str) -> None:
     """An error is one line with the file, the table, the value and what is allowed."""
-    if text.startswith(("cache", "quantization", "offload", "loras = ", "sampler")):
+    keys = ("cache", "quantization", "offload", "loras = ", "embeddings = ", "sampler")
+    if text.startswith(keys):
         text = f'[models.x]\nsource = "diffusers"\npath = "x"\n{text}'
     message = refusal(write(settings, text))
     assert expected in message and str(settings.data_dir() / catalog.FILE_NAME) in message

@@ -17,7 +17,7 @@ from daguerre.models.diffusers import (
     quantization,
     samplers,
 )
-from daguerre.models.diffusers.adapters import lora
+from daguerre.models.diffusers.adapters import lora, textual_inversion
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
 from daguerre.models.diffusers.native_size import NATIVE_SIZE
@@ -70,6 +70,7 @@ KEYS: Mapping[str, Validator] = {
     "quantization": enum(*quantization.METHODS),
     "offload": enum(*offload.METHODS),
     "loras": lora.LORAS,
+    "embeddings": textual_inversion.EMBEDDINGS,
     "sampler": Validator(samplers.WORDS, lambda value: isinstance(value, dict)),
     "clip_skip": int_range(1, 32),
     "load": enum(*LOADS),
@@ -101,6 +102,9 @@ def parse(catalog_dir: Path, data_dir: Path, where: str, table: Table) -> Checkp
         loading["base"] = catalog_dir / os.path.expanduser(table["base"])
     if "loras" in table:
         loading["loras"] = lora.parse(where, catalog_dir, table["loras"])
+    if "embeddings" in table:
+        found = textual_inversion.parse(where, catalog_dir, table["embeddings"])
+        loading["embeddings"] = found
     if "cache" in table:
         loading["cache"] = _parse_cache(where, table)
     serving = {key: table[key] for key in ServingOptions.__slots__ if key in table}

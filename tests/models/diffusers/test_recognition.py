@@ -197,7 +197,6 @@ def test_velocity_prediction(tmp_path: Path) -> None:
         ({"decoder.conv_in.weight": (9,)}, "is a VAE alone"),
         ({"text_model.embeddings.token_embedding.weight": (9,)}, "is a text encoder alone"),
         ({"model.layers.0.self_attn.q_proj.weight": (9,)}, "is a language model"),
-        ({"emb_params": (2, 768)}, "is a textual inversion"),
         ({"body.0.rdb1.conv1.weight": (64, 64, 3, 3)}, "is an upscaler"),
         ({"bert.encoder.layer.0.output.dense.weight": (9,)}, "is a text encoder alone"),
         ({"weight": (1,)}, "is of an unknown kind, its first tensor is weight"),
@@ -246,6 +245,7 @@ def gguf(architecture: str) -> bytes:
     [
         ("lora_unet_down_blocks_0.lora_down.weight", "a LoRA", "loras"),
         ("transformer.x_embedder.lora_A.weight", "a LoRA", "loras"),
+        ("emb_params", "a textual inversion", "embeddings"),
     ],
 )
 def test_file_of_another_key(name: str, what: str, key: str, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import component_files
 from daguerre.models.diffusers.adapters.lora import Lora
+from daguerre.models.diffusers.adapters.textual_inversion import TextualInversion
 from daguerre.models.diffusers.component import (
     SAFETY_CHECKER,
     check_sampler,
@@ -82,8 +83,8 @@ class Checkpoint:
     `missing_components` are the text encoders and tokenizers that its index sets to null;
     `quantized_components` maps those that are stored in a quantized type to the package that has
     quantized them. `single_file` holds the weights of some components; the others are in `folder`.
-    `distillation` is the kind of a distilled checkpoint. `adapters` change the weights during
-    loading.
+    `distillation` is the kind of a distilled checkpoint. `loras` and `embeddings` change the
+    weights during loading.
     """
 
     folder: Path
@@ -93,7 +94,8 @@ class Checkpoint:
     quantized_components: Mapping[str, str] = field(default_factory=dict)
     single_file: SingleFile | None = None
     distillation: Distillation | None = None
-    adapters: tuple[Lora, ...] = ()
+    loras: tuple[Lora, ...] = ()
+    embeddings: tuple[TextualInversion, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -163,8 +165,8 @@ class Checkpoint:
                     yield f"{name}/{file.name}", file
         if self.single_file:
             yield from self.single_file.named_files()
-        for adapter in self.adapters:
-            yield adapter.digest_name, adapter.path
+        yield from ((lora.digest_name, lora.path) for lora in self.loras)
+        yield from ((one.digest_name, one.path) for one in self.embeddings)
 
     def sha256(self, file_digest: Callable[[Path], bytes] = read_digest) -> str:
         """Digest of the names and the digests of all files; `read_digest` reads all weights."""

@@ -24,8 +24,9 @@ from daguerre.models.diffusers import (
     precision,
     quantization,
 )
-from daguerre.models.diffusers.adapters import lora_header
+from daguerre.models.diffusers.adapters import lora_header, textual_inversion_header
 from daguerre.models.diffusers.adapters.lora import Lora
+from daguerre.models.diffusers.adapters.textual_inversion import TextualInversion
 from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
 from daguerre.models.diffusers.checkpoint_digest import CheckpointDigest
@@ -61,6 +62,7 @@ class PipelineConfig:
     quantization: str | None = None
     offload: str | None = None
     loras: tuple[Lora, ...] = ()
+    embeddings: tuple[TextualInversion, ...] = ()
 
 
 class LoadedCheckpoint:
@@ -265,7 +267,9 @@ def _read_checkpoint(config: PipelineConfig) -> Checkpoint:
     found = _read_files(config)
     for one in config.loras:
         lora_header.check(one, found)
-    return replace(found, adapters=config.loras)
+    for embedding in config.embeddings:
+        textual_inversion_header.check(embedding, found)
+    return replace(found, loras=config.loras, embeddings=config.embeddings)
 
 
 def _read_files(config: PipelineConfig) -> Checkpoint:

@@ -22,10 +22,14 @@ def load(
     _prepare_libraries()
     pipeline = _assemble(checkpoint, dtype)
     pipeline.set_progress_bar_config(disable=True)
-    if checkpoint.adapters:
+    if loras := checkpoint.loras:
         from daguerre.models.diffusers.adapters import lora_fusion
 
-        lora_fusion.fuse(pipeline, checkpoint.adapters, dtype)
+        lora_fusion.fuse(pipeline, loras, dtype)
+    if embeddings := checkpoint.embeddings:
+        from daguerre.models.diffusers.adapters import textual_inversion_loader
+
+        textual_inversion_loader.load(pipeline, embeddings, checkpoint.family.text_encoders)
     clip_skip.add_text_model(pipeline)
     if method:  # here, because the device need not hold the full weights
         quantization.quantize(getattr(pipeline, checkpoint.family.denoiser), method, device)

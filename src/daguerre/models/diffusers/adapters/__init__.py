@@ -1,1 +1,1 @@
-"""LoRAs, which change a checkpoint when it is loaded."""
+"""LoRAs and textual inversions, which change a checkpoint when it is loaded."""

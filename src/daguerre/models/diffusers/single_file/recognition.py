@@ -26,7 +26,7 @@ from daguerre.models.diffusers.single_file.layouts import (
 
 LORA, TEXTUAL_INVERSION = "a LoRA", "a textual inversion"
 # What changes a checkpoint -> the key of the catalog that names it.
-_KEYS = {LORA: "loras"}
+_KEYS = {LORA: "loras", TEXTUAL_INVERSION: "embeddings"}
 # Pattern of a tensor's name -> what a file with such a tensor is. The first that matches counts.
 _OTHER_MODELS: dict[str, str] = {
     r"lora_(unet|te)|\.lora_?(A|B|down|up)\b|^lora|\.lo(kr|ha)_|\.hada_w": LORA,
