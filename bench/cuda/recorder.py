@@ -1,4 +1,4 @@
-"""A plugin of pytest that records the outcome of each file of tests, and each failure at once."""
+"""A plugin of pytest that records the outcomes of each test function, and each failure at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.cuda.results import Results
 VARIABLE = "DAGUERRE_BENCH_RESULTS"
 PART = "checkpoint_tests"
 _outcomes: Counter[str] = Counter()
-_current: list[str] = []  # the file whose tests run
+_current: list[str] = []  # the function whose parameters run
 
 
 def _results() -> Results:
@@ -21,10 +21,10 @@ def _results() -> Results:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    file = report.location[0]
-    if _current != [file]:
-        _end_file()
-        _current[:] = [file]
+    function = report.nodeid.partition("[")[0]
+    if _current != [function]:
+        _end_function()
+        _current[:] = [function]
     if report.when == "call" or report.outcome != "passed":
         _outcomes[report.outcome] += 1
     if report.failed:
@@ -39,11 +39,11 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    _end_file()
+    _end_function()
 
 
-def _end_file() -> None:
+def _end_function() -> None:
     if _current:
         counts = {name: _outcomes[name] for name in ("passed", "failed", "skipped")}
-        _results().add("tests", file=_current[0], **counts)
+        _results().add("tests", test=_current[0], **counts)
     _outcomes.clear()
