@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from contextlib import suppress
 import pytest
 
 from cli.conftest import environment
+from daguerre.cli.progress import byte_bar
 
 GENERATE = """
 import sys
@@ -47,3 +49,20 @@ def test_terminal_shows_bar_and_file() -> None:
     assert "\x1b" not in plain
     assert "denoising" in plain and "100%" in plain
     assert plain.splitlines()[-1].startswith("x.png  seed 7")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bar_of_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts the bytes that are there, also those of an earlier attempt; a file draws none."""
+    for stream, expected in ((Terminal(), ["50%", "100%"]), (io.StringIO(), [])):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with byte_bar(200) as report:
+            for num_bytes in (100, 120, 200):
+                report(num_bytes)
+        drawn = re.findall(r"\d+%", stream.getvalue())
+        assert [percent for percent in drawn if percent in ("50%", "100%")] == expected
+        assert ("downloading" in stream.getvalue()) == bool(expected)

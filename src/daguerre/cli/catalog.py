@@ -68,7 +68,7 @@ def add(
     found = location.find(checkpoint, home)
     table = location.catalog_keys(found) | dict(map(_assignment, assignments))
     if base:
-        table["base"] = os.path.abspath(location.find(base, home).path)
+        table["base"] = str(location.find(base, home).path)
     if dtype:
         table["dtype"] = dtype
     if loras:

@@ -37,7 +37,7 @@ def pull(settings: Settings, names: tuple[str, ...], model: str | None) -> None:
     from daguerre.factory import read_catalog
 
     pins = read_catalog(settings).pinned_revisions
-    if model and len(names) != 1:
+    if model and (len(names) != 1 or names[0] in pins):
         raise SettingsError(f"--id is {model!r}; give it with one repository")
     if not (names or pins):
         click.echo("Nothing to download: no model of the catalog has a repo.")

@@ -262,6 +262,7 @@ def test_models_of_the_catalog(
     assert (here.id, here.name) == ("sd", "maker/sd") and "not downloaded" not in here.description
     assert run("pull", "sd")[0] == 0
 
+    assert "--id is 'x'; give it with one repository" in run("pull", "sd", "--id", "x")[1]
     status, printed = run("pull", "box")
     assert status == main.EXIT_USAGE
     assert "'box' is neither a repository" in printed and "such models: sd" in printed

@@ -51,7 +51,8 @@ def test_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """The model ID of `.` is the name of the directory; `~` is the home directory."""
     monkeypatch.chdir(make(tmp_path / "sd"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert location.find(".", tmp_path).model_id == "sd"
+    found = location.find(".", tmp_path)
+    assert (found.path, found.model_id) == (tmp_path / "sd", "sd")
     assert location.find("~/sd", tmp_path).path == tmp_path / "sd"
 
 
@@ -82,6 +83,17 @@ def test_repository(tmp_path: Path) -> None:
     assert location.find("maker/sd@012", tmp_path).path == first.with_name(OTHER)
     with pytest.raises(SettingsError, match="sd@f is not downloaded; downloaded: maker/sd@0000000"):
         location.find("maker/sd@f", tmp_path)
+
+
+def test_repository_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository that another program has downloaded is served by its path only."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    cached = make(tmp_path / "hf" / "hub" / "models--maker--sd")
+    with pytest.raises(SettingsError, match=f"give its path in the cache of the hub, {cached}$"):
+        location.find("maker/sd", tmp_path)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "other"))
+    with pytest.raises(SettingsError, match="run: daguerre pull maker/sd$"):
+        location.find("maker/sd", tmp_path)
 
 
 def test_path_before_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +139,7 @@ def test_choice_of_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         make(tmp_path / name)
     assert catalog.choose(None, tmp_path, "sd").file == tmp_path / catalog.FILE_NAME
     assert catalog.choose(None, tmp_path, None).default_model == "sd"
-    assert catalog.choose(None, tmp_path, "xl").checkpoints["xl"].pipeline.path == Path("xl")
+    assert catalog.choose(None, tmp_path, "xl").checkpoints["xl"].pipeline.path == tmp_path / "xl"
     with pytest.raises(NotFoundError, match="no model 'other'; models: sd"):
         catalog.choose(None, tmp_path, "other")
     with pytest.raises(SettingsError, match="base is xl, but sd is no path"):

@@ -28,7 +28,10 @@ _SEPARATOR = "--"
 
 @dataclass(frozen=True, slots=True)
 class CheckpointLocation:
-    """`name` is that of the repository, directory or file; `pin` the commit of a pulled one."""
+    """`path` is absolute, `name` that of the repository, directory or file.
+
+    `pin` is the commit of a repository that was pulled.
+    """
 
     path: Path
     name: str
@@ -51,7 +54,7 @@ def find(text: str, data_dir: Path) -> CheckpointLocation:
 
     Raises `SettingsError` if there is neither.
     """
-    path = Path(os.path.expanduser(text))
+    path = Path(os.path.expanduser(text)).absolute()
     if text and os.path.lexists(path):
         path = _snapshot(path)
         return CheckpointLocation(path, name_of(path))
@@ -69,7 +72,7 @@ def of_pin(data_dir: Path, pin: hub.PinnedRevision) -> CheckpointLocation:
 def catalog_keys(found: CheckpointLocation) -> dict[str, object]:
     """The keys of the catalog's table: an absolute path, or a commit."""
     if found.pin is None:
-        return {"source": "diffusers", "path": os.path.abspath(found.path)}
+        return {"source": "diffusers", "path": str(found.path)}
     return {"source": "diffusers", "repo": found.pin.repository, "revision": found.pin.revision}
 
 
@@ -92,7 +95,7 @@ def name_of(path: Path) -> str:
 def _snapshot(path: Path) -> Path:
     """The newest snapshot of a hub's cache; any other path is returned as it is."""
     root = path.parent if path.name == _SNAPSHOTS else path
-    if not root.absolute().name.startswith(_CACHE_PREFIX) or not (root / _SNAPSHOTS).is_dir():
+    if not root.name.startswith(_CACHE_PREFIX) or not (root / _SNAPSHOTS).is_dir():
         return path
     snapshots = sorted(entry for entry in (root / _SNAPSHOTS).iterdir() if entry.is_dir())
     main = root / "refs" / "main"
@@ -104,15 +107,23 @@ def _snapshot(path: Path) -> Path:
     return named[0]
 
 
+def _cache_of_user() -> Path:
+    """The directory in which huggingface_hub stores what other programs download."""
+    home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
+    return Path(os.path.expanduser(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")))
+
+
 def _find_pulled(text: str, repository: str, revision: str, data_dir: Path) -> CheckpointLocation:
     commits = hub.pulled_commits(data_dir, repository)
     chosen = [commit for commit in commits if commit.startswith(revision)]
     if len(chosen) == 1:
         return of_pin(data_dir, hub.PinnedRevision(repository, chosen[0]))
     if not commits:
+        cached = _cache_of_user() / f"{_CACHE_PREFIX}{repository.replace('/', _SEPARATOR)}"
+        also = f", or give its path in the cache of the hub, {cached}" if cached.is_dir() else ""
         raise SettingsError(
             f"{text!r} does not exist, and no repository of this name is downloaded; it must be"
-            f" {ACCEPTED}; to download it, run: daguerre pull {text}"
+            f" {ACCEPTED}; to download it, run: daguerre pull {text}{also}"
         )
     shown = _names(repository, commits)
     if not chosen:
