@@ -155,6 +155,23 @@ def test_distilled_stable_diffusion_3(tmp_path: Path) -> None:
     assert found.distillation.defaults == {"steps": 4, "guidance": 0.0}
 
 
+def test_distilled_family(tmp_path: Path) -> None:
+    """The name of FLUX.1 [schnell] changes nothing: its tensors show that it is distilled."""
+    base = tmp_path / "base"
+    for name in ("tokenizer_2", "text_encoder_2"):
+        (base / name).mkdir(parents=True)
+        (base / name / "config.json").write_text("{}")
+    index = (CONFIGURATIONS / "flux-schnell" / "model_index.json").read_text()
+    (base / "model_index.json").write_text(index)
+    layout = next(layout for layout in LAYOUTS if layout.pipeline == "FluxPipeline")
+    found = [
+        reader.read(write(tmp_path / "turbo.safetensors", complete(layout, number)), base)
+        for number in (0, 1)
+    ]
+    assert [(read.family.steps, read.family.guidance) for read in found] == [(8, 3.5), (4, None)]
+    assert [bool(read.distillation) for read in found] == [True, False]
+
+
 def test_memory_counts_what_is_loaded(tmp_path: Path) -> None:
     """Moving averages are not loaded. A denoiser without a prefix has the tensors of no other."""
     layout = next(layout for layout in LAYOUTS if layout.pipeline == "StableDiffusion3Pipeline")

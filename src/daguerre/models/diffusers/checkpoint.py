@@ -228,8 +228,10 @@ class _Reader:
         config = read_json(folder / family.denoiser / "config.json")
         file = folder / SAMPLER / SAMPLER_CONFIG
         sampler = read_json(file) if file.is_file() else {}
-        distillation = find_distillation(family.pipeline, name_of(folder), sampler, config)
-        family = find_family(index, config).distill(distillation)
+        family = find_family(index, config)
+        found = find_distillation(family.pipeline, name_of(folder), sampler, config)
+        distillation = family.kind(found)
+        family = family.distill(distillation)
         self._expect_components(family)
         check_sampler(folder / SAMPLER, self._components[SAMPLER][1])
         for name in family.guiders:

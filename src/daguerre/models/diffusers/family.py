@@ -100,8 +100,12 @@ class Family:
     distilled_if: tuple[str, bool] = ("is_distilled", True)
 
     def distill(self, found: Distillation | None) -> Family:
-        """The family with the defaults of a distilled checkpoint, if it can be guided at all."""
-        return self if found is None or self.guidance is None else replace(self, **found.defaults)
+        """The family with the defaults of a distilled checkpoint."""
+        return replace(self, **found.defaults) if found else self
+
+    def kind(self, found: Distillation | None) -> Distillation | None:
+        """The kind of a distilled checkpoint; none for a family that is distilled as a whole."""
+        return None if self.guidance is None else found
 
     def is_guided(self, guidance: float | None) -> bool:
         """Whether a step makes a second prediction, which a negative prompt can steer."""

@@ -52,11 +52,11 @@ class _Reader:
         self._check_lacking([name for name in lacking if name not in dropped])
         self._check_classes()
         config = read_json(self._folders[self._family.denoiser] / "config.json")
-        distillation = self._found.distillation or self._distillation_of_base(config)
-        family = find_family(self._index, config).distill(distillation)
+        family = find_family(self._index, config)
+        distillation = family.kind(self._found.distillation or self._distillation_of_base(config))
         return Checkpoint(
             self._folder,
-            family,
+            family.distill(distillation),
             self._components,
             dropped,
             self._quantized(),
