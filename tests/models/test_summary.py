@@ -82,7 +82,7 @@ def test_smaller_types(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> N
     (summary,) = factory.summarize_models(settings, named)
     assert summary.shortage == (
         "it needs 10.1 GB of memory, and 7.0 GB of cpu are free; it fits with"
-        ' dtype = "bfloat16" (6.1 GB)'
+        ' dtype = "bfloat16" (6.1 GB) in the catalog'
     )
 
 
@@ -98,7 +98,7 @@ def test_smaller_on_a_gpu(settings: Settings, monkeypatch: pytest.MonkeyPatch) -
     (summary,) = factory.summarize_models(write(settings, table))
     assert summary.shortage == (
         "it needs 10.1 GB of memory, and 9.0 GB of cuda:0 are free; it fits with"
-        ' quantization = "int8-weight-only" (8.1 GB) or offload = "model" (6.1 GB)'
+        ' quantization = "int8-weight-only" (8.1 GB) or offload = "model" (6.1 GB) in the catalog'
     )
 
 

@@ -49,7 +49,8 @@ class ModelSummary:
         if free is None or self.needed_bytes <= free:
             return ""
         fitting = [f"{key} ({_gb(size)})" for key, size in self.alternatives.items() if size < free]
-        advice = f"it fits with {' or '.join(fitting)}" if fitting else "free some memory"
+        keys = " or ".join(fitting)
+        advice = f"it fits with {keys} in the catalog" if fitting else "free some memory"
         return (
             f"it needs {_gb(self.needed_bytes)} of memory, and {_gb(free)} of {self.device} are"
             f" free; {advice}"
