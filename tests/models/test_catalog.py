@@ -558,6 +558,15 @@ def test_code_in_a_configuration(settings: Settings) -> None:
     assert "tokenizer_config.json" in message and "code from a checkpoint is never run" in message
 
 
+def test_adapter_in_a_component(settings: Settings) -> None:
+    """transformers adds it to the weights, or loads the checkpoint that it names instead."""
+    folder = checkpoint(settings.data_dir() / "sd")
+    (folder / "text_encoder" / "adapter_config.json").write_text("{}")
+    write(settings, '[models.sd]\nsource = "diffusers"\npath = "sd"\n')
+    message = refusal(settings)
+    assert "adapter_config.json is of an adapter" in message and "in the key loras" in message
+
+
 def test_pipeline_options_are_not_components(settings: Settings) -> None:
     """Lists of numbers in the index are not components."""
     folder = checkpoint(settings.data_dir() / "sd", layers=[2, 5])

@@ -13,6 +13,7 @@ from daguerre.models.diffusers.component_files import read_json
 
 # The one class that an index names by a module of diffusers' pipelines.
 SAFETY_CHECKER = ("stable_diffusion", "StableDiffusionSafetyChecker")
+_ADAPTER_CONFIG = "adapter_config.json"
 _LIBRARIES = ("diffusers", "transformers")
 UNSEEDED_SAMPLER = "DPMSolverSDEScheduler"
 
@@ -35,6 +36,11 @@ def read_component(index_file: Path, name: str, entry: Any) -> tuple[str, str]:
     if not name.isidentifier() or not (index_file.parent / name).is_dir():
         raise SettingsError(f"{index_file} names {name!r}, but the folder does not exist")
     for file, config in _configs(index_file.parent / name):
+        if file.name == _ADAPTER_CONFIG:  # transformers would add it to the weights
+            raise SettingsError(
+                f"{file} is of an adapter, which a component must not have; remove it and its"
+                " weights, and name a LoRA in the key loras"
+            )
         if "auto_map" in config:  # transformers would ask on the terminal
             raise SettingsError(
                 f"{file} has auto_map, which names code; code from a checkpoint is never run"
