@@ -48,6 +48,7 @@ def test_sizes_that_fit_are_drawn_directly() -> None:
     sizes = NativeSize(512).enlarged_sizes(["512x512", "256x1024", "576x512", "768x768"])
     assert not {"512x512", "256x1024"} & {*sizes}
     assert sizes["768x768"] == "512x512" and sizes["576x512"] == "544x480"
+    assert NativeSize(16, 64).drawn(32, 48) == (32, 48)  # no multiple of the step fits
     assert NativeSize(0).enlarged_sizes(["2048x2048"]) == {}
     assert NativeSize(1024).enlarged_sizes(()) == {}
 

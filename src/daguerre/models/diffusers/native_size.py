@@ -49,7 +49,7 @@ class NativeSize:
             ratio = size[0] * height / (size[1] * width)
             return round(abs(math.log(ratio)), 6), -size[0] * size[1]
 
-        return min(large or fitting or sizes[:1], key=distance)
+        return min(large or fitting, key=distance, default=(width, height))
 
     def enlarged_sizes(self, extra_sizes: Iterable[str]) -> dict[str, str]:
         """Size -> drawn size, such as "1024x1024" -> "512x512", for the sizes that differ."""
