@@ -129,15 +129,18 @@ def test_models_import_only_the_engine_interface(name: str) -> None:
     assert used <= {"forward", "pipeline", "batching.arrays"}
 
 
+@pytest.mark.parametrize("library", ["openvino", "nncf"])
 @pytest.mark.parametrize("folder", ["src", "training", "bench", "tests", "docs"])
-def test_openvino_is_imported_in_one_place(folder: str) -> None:
-    """Everything else imports it from `daguerre.models.openvino`, which switches telemetry off."""
+def test_openvino_is_imported_in_one_place(library: str, folder: str) -> None:
+    """Everything else imports it from `daguerre.models`, which switches telemetry off."""
     found = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / folder).rglob("*.py")
-        if re.search(r"^ *(import|from) openvino\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if re.search(
+            rf"^ *(import|from) {library}\b", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
     }
-    assert found <= {"src/daguerre/models/openvino.py"}
+    assert found <= {f"src/daguerre/models/{library}.py"}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

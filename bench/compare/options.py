@@ -26,7 +26,7 @@ def parse(arguments: Sequence[str], description: str | None) -> argparse.Namespa
     )
     types = ",".join(servers.DTYPES)
     parser.add_argument("--dtypes", default=types, help="types of the plain servers, or none")
-    parser.add_argument("--our-dtypes", default=types, help="types of daguerre")
+    parser.add_argument("--our-dtypes", default=types, help="types of daguerre, or int8")
     parser.add_argument("--executor", default="auto", help="executor of daguerre")
     parser.add_argument("--sd-server", type=Path, help="path of stable-diffusion.cpp's sd-server")
     parser.add_argument("--sd-dtypes", default="f16", help="types of its weights")
@@ -49,7 +49,8 @@ def _check(options: argparse.Namespace) -> None:
         if name not in known:
             raise ValueError(f"no checkpoint {name!r}; use one of {', '.join(known)}")
     options.dtypes = _listed("--dtypes", options.dtypes, ("none", *servers.DTYPES))
-    options.our_dtypes = _listed("--our-dtypes", options.our_dtypes, servers.DTYPES)
+    ours = (*servers.DTYPES, servers.INT8)
+    options.our_dtypes = _listed("--our-dtypes", options.our_dtypes, ours)
     options.sd_dtypes = _listed("--sd-dtypes", options.sd_dtypes, cpp.DTYPES)
     options.genai_dtypes = _listed("--genai-dtypes", options.genai_dtypes, genai.DTYPES)
     if "none" in options.dtypes:

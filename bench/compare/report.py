@@ -5,6 +5,7 @@ A server that was stopped has no figures; the table shows a lower bound of its C
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -64,6 +65,26 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Distance:
+    """From the reference over all pixels and images: the mean and the largest, of 255, and the peak
+    signal-to-noise ratio."""
+
+    mean: float
+    largest: int
+    psnr_db: float
+
+    @classmethod
+    def of(cls, differences: np.ndarray[Any, np.dtype[np.int16]]) -> Distance:
+        found = np.abs(differences.astype(float))
+        error = float((found**2).mean())
+        psnr_db = 10 * math.log10(255**2 / error) if error else math.inf
+        return cls(float(found.mean()), int(found.max()), psnr_db)
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f}, {self.largest}, {self.psnr_db:.1f}"
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All servers with one checkpoint."""
 
@@ -99,8 +120,7 @@ class Comparison:
             return None
         return theirs_s / ours.cpu_s_per_image
 
-    def distance(self, result: Result) -> float | None:
-        """Mean difference from the reference over all pixels and images, of 255."""
+    def distance(self, result: Result) -> Distance | None:
         reference = self.find(REFERENCE, result.concurrency)
         if reference is None:
             return None
@@ -108,10 +128,10 @@ class Comparison:
         pairs = [(a, theirs[a.asked.seed]) for a in result.answers if a.asked.seed in theirs]
         if not pairs:
             return None
-        found = float(np.mean([np.abs(pixels(a) - pixels(b)).mean() for a, b in pairs]))
-        if _is_ours(result.server) and found > _MAX_DISTANCE:
+        found = Distance.of(np.stack([pixels(a) - pixels(b) for a, b in pairs]))
+        if _is_ours(result.server) and found.mean > _MAX_DISTANCE:
             raise LoadError(
-                f"{self.name}: our images differ by {found:.0f} of 255 from the plain ones"
+                f"{self.name}: our images differ by {found.mean:.0f} of 255 from the plain ones"
             )
         return found
 
@@ -155,7 +175,7 @@ def _head(each: Comparison) -> tuple[str, ...]:
         "CPU s an image",
         *(f"by {server}" for server in ours),
         "first image s",
-        "off plain float32, of 255",
+        "off plain float32, of 255: mean, largest, PSNR dB",
     )
 
 
@@ -175,12 +195,12 @@ def _cells(each: Comparison, result: Result) -> tuple[str, ...]:
         _told(result.cpu_s_per_image),
         *(_told(each.cpu_ratio(result, server)) for server in ours),
         f"{result.first_s:.1f}",
-        _told(each.distance(result), 3),
+        str(each.distance(result) or "?"),
     )
 
 
-def _told(value: float | None, digits: int = 2) -> str:
-    return "?" if value is None else f"{value:.{digits}f}"
+def _told(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2f}"
 
 
 def as_json(facts: Mapping[str, str], compared: Sequence[Comparison]) -> dict[str, Any]:
@@ -198,7 +218,7 @@ def _comparison_as_json(each: Comparison) -> dict[str, Any]:
             "ratios": {ours: each.ratio(result, ours) for ours in each.ours},
             "cpu_s_per_image": result.cpu_s_per_image,
             "cpu_ratios": {ours: each.cpu_ratio(result, ours) for ours in each.ours},
-            "distance": each.distance(result),
+            "distance": asdict(distance) if (distance := each.distance(result)) else None,
         }
         for result in each.results
     ]

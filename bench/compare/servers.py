@@ -16,6 +16,7 @@ from bench.load import Target
 from bench.process import ServerProcess
 
 DTYPES = ("float32", "bfloat16")
+INT8 = "int8"  # of daguerre: quantization, with the type "auto"
 MODEL = "compared"
 Starting: TypeAlias = AbstractContextManager[ServerProcess]
 # A conversion, or an image behind seven others, may take long.
@@ -28,7 +29,7 @@ _CATALOG = """[models."{name}"]
 source = "diffusers"
 path = {folder!r}
 executor = "{executor}"
-dtype = "{dtype}"
+{precision}
 steps = {steps}
 guidance = {guidance}
 """
@@ -36,11 +37,12 @@ guidance = {guidance}
 
 def daguerre(home: Path, checkpoint: Path, kind: Kind, dtype: str, executor: str) -> Starting:
     home.mkdir()
+    precision = f"dtype = {dtype!r}" if dtype != INT8 else f"quantization = {INT8!r}"
     catalog = _CATALOG.format(
         name=MODEL,
         folder=str(checkpoint),
         executor=executor,
-        dtype=dtype,
+        precision=precision,
         steps=kind.steps,
         guidance=kind.guidance,
     )

@@ -212,7 +212,7 @@ def test_no_batching_on_few_cores(
 
 def test_ids_share_a_checkpoint(settings: Settings) -> None:
     """Two ids that differ only in steps and sampler share a checkpoint; with another dtype,
-    executor or quantization they do not."""
+    executor, quantization or calibration they do not."""
     checkpoint(settings.data_dir() / "sd")
     table = '[models.{}]\nsource = "diffusers"\npath = "sd"\n{}\n'
     write(
@@ -223,12 +223,14 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         + table.format("eager", 'executor = "eager"')
         + table.format("cuda", 'device = "cuda"')
         + table.format("tf32", 'device = "cuda"\ntf32 = true\ndtype = "float32"')
-        + table.format("small", 'quantization = "int8-weight-only"'),
+        + table.format("small", 'quantization = "int8-weight-only"')
+        + table.format("calibrated", 'quantization = "int8"\nsteps = 50')
+        + table.format("recalibrated", 'quantization = "int8"\nsteps = 8'),
     )
     slow, fast, *others = served(settings)
     assert slow._loaded is fast._loaded
-    assert len({id(model._loaded) for model in (slow, *others)}) == 6
-    assert others[-1]._loaded.config.quantization == "int8-weight-only"
+    assert len({id(model._loaded) for model in (slow, *others)}) == 8
+    assert others[-1]._loaded.config.quantization == "int8"
     assert (slow.steps, fast.steps) == (50, 8)
 
 
@@ -343,11 +345,27 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ),
         (
             '[models.x]\nsource = "diffusers"\nquantization = "int4"',
-            "it must be one of int8-weight-only, int8-dynamic, float8-weight-only",
+            "it must be one of int8, int8-weight-only, int8-dynamic, float8-weight-only",
         ),
         (
             'quantization = "int8-dynamic"\nexecutor = "openvino"',
             "executor is 'openvino'; with quantization it must be 'auto' or 'eager'",
+        ),
+        *(
+            (
+                f'quantization = "int8"\n{key} = "{value}"',
+                f"{key} is {value!r}; with quantization 'int8' it must be {rule};"
+                " use 'int8-weight-only' or 'int8-dynamic', or remove the key",
+            )
+            for key, value, rule in (
+                ("device", "cuda:0", "'auto' or 'cpu'"),
+                ("executor", "eager", "'auto' or 'openvino'"),
+                ("executor", "compile", "'auto' or 'openvino'"),
+            )
+        ),
+        (
+            'quantization = "int8"\ncache = { method = "taylorseer" }',
+            "quantization is 'int8', which excludes a cache",
         ),
         (
             'offload = "disk"',
@@ -727,6 +745,11 @@ def test_missing_extra(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> N
         factory.read_catalog(settings).check_loadable()
     assert "with quantization need no_such_library, which" in caught.value.message
     assert "pip install 'daguerre[diffusers,quantization]'" in caught.value.message
+
+    monkeypatch.setattr(quantization, "CALIBRATION_LIBRARY", "no_such_nncf")
+    write(settings, '[models.sd]\nsource = "diffusers"\npath = "sd"\nquantization = "int8"\n')
+    with pytest.raises(SettingsError, match="with quantization need no_such_nncf, which"):
+        factory.read_catalog(settings).check_loadable()
 
 
 @pytest.mark.parametrize(

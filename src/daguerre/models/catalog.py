@@ -82,9 +82,10 @@ class Catalog:
         checkpoints = self.checkpoints
         if checkpoints:
             _check_extra("of diffusers", "diffusers", *_EXTRA)
-        if any(config.pipeline.quantization for config in checkpoints.values()):
+        methods = {config.pipeline.quantization for config in checkpoints.values()}
+        if libraries := {quantization.library(method) for method in methods if method}:
             extras = "diffusers,quantization"
-            _check_extra("with quantization", extras, quantization.LIBRARY)
+            _check_extra("with quantization", extras, *sorted(libraries))
         if any(config.pipeline.loras for config in checkpoints.values()):
             _check_extra("with loras", "diffusers", lora.LIBRARY)
         for model, config in checkpoints.items():

@@ -18,6 +18,7 @@ from daguerre.models.diffusers import (
     samplers,
 )
 from daguerre.models.diffusers.adapters import lora, textual_inversion
+from daguerre.models.diffusers.calibration import Calibration
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
 from daguerre.models.diffusers.native_size import NATIVE_SIZE
@@ -107,6 +108,9 @@ def parse(catalog_dir: Path, data_dir: Path, where: str, table: Table) -> Checkp
         loading["embeddings"] = found
     if "cache" in table:
         loading["cache"] = _parse_cache(where, table)
+    if table.get("quantization") == quantization.CALIBRATED:
+        loading["executor"] = quantization.CALIBRATED_EXECUTOR  # which decides the device, too
+        loading["calibration"] = Calibration(table.get("steps"), table.get("guidance"))
     serving = {key: table[key] for key in ServingOptions.__slots__ if key in table}
     serving.setdefault("name", table.get("repo", ""))
     serving["extra_sizes"] = tuple(table.get("extra_sizes", ()))

@@ -47,7 +47,7 @@ def test_quick_run(
     ours, plain = "daguerre float32", "plain float32"
     assert servers == [(ours, 1), (ours, 8), (plain, 1), (plain, 8)]
     assert [len(result["total_ms"]) for result in compared["results"]] == [1, 8, 1, 8]
-    assert all(result["distance"] < 1 for result in compared["results"])
+    assert all(result["distance"]["mean"] < 1 for result in compared["results"])
     assert all(result["ratios"][ours] > 0 for result in compared["results"])
     if Path("/proc").exists():
         assert all(result["cpu_ratios"][ours] > 0 for result in compared["results"])

@@ -74,7 +74,7 @@ def test_failing_executor_falls_back(
     def failing(*args: Any) -> Any:
         raise RuntimeError("no such operation")
 
-    monkeypatch.setattr(openvino, "_trace", failing)
+    monkeypatch.setattr(openvino, "trace", failing)
     requests = [REQUEST, Request("cat", seed=2, steps=3)]
     expected = Bench(folder_of("flux")).images(requests)
     bench = converted(folder_of("flux"), None)
@@ -95,7 +95,7 @@ def test_out_of_memory_keeps_the_executor(
     def failing(*args: Any) -> Any:
         raise RuntimeError("std::bad_alloc")
 
-    monkeypatch.setattr(openvino, "_trace", failing)
+    monkeypatch.setattr(openvino, "trace", failing)
     bench = converted(folder_of("flux"), None)
     assert failure(bench.run([REQUEST])[0][-1]).__cause__
     assert "openvino" in bench.networks["transformer"].fingerprint

@@ -137,7 +137,7 @@ def test_failed_conversion_is_remembered(
         tries.append(args)
         raise error
 
-    monkeypatch.setattr(openvino, "_trace", failing)
+    monkeypatch.setattr(openvino, "trace", failing)
     counts = []
     for is_deleted in (False, False, True):
         for entry in tmp_path.iterdir() if is_deleted else ():

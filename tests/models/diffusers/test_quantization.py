@@ -17,7 +17,7 @@ from daguerre.errors import SettingsError
 from daguerre.models.diffusers import quantization
 from daguerre.models.diffusers.caches import TAYLOR_LITE, Cache
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
-from daguerre.models.diffusers.quantization import FLOAT8, INT8, METHODS
+from daguerre.models.diffusers.quantization import CALIBRATED, FLOAT8, INT8, METHODS
 from daguerre.storage.artifact_cache import ArtifactCache
 
 from .conftest import REASON, Bench, Request, pipeline_images, stock_images
@@ -26,7 +26,7 @@ pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 ao = pytest.importorskip("torchao.quantization", reason="daguerre[quantization] is not installed")
 
-ON_CPUS = tuple(method for method in METHODS if method != FLOAT8)
+ON_CPUS = tuple(method for method in METHODS if method not in (CALIBRATED, FLOAT8))
 REQUESTS = (
     Request("a red fox on the snow", seed=1, steps=4),
     Request("cat", seed=2, steps=3, guidance=2.5),

@@ -1,6 +1,6 @@
 """A family of diffusers pipelines: what the server must know to run one exactly.
 
-Loads neither torch nor diffusers. The families themselves are in `families`.
+Its import loads neither torch nor diffusers. The families themselves are in `families`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from daguerre.models.diffusers.distillation import Distillation
+from daguerre.params import ImageParams
 
 # (pipeline, tokenizer, text, is_negative) -> tokens, including those the pipeline adds
 TokenCounter: TypeAlias = Callable[[Any, Any, str, bool], int]
@@ -123,6 +124,25 @@ class Family:
         if not negative_prompt and self.is_guided(guidance):
             negative_prompt = self.empty_negative_prompt
         return kwargs | ({"negative_prompt": negative_prompt} if negative_prompt else {})
+
+    def call_arguments(
+        self, params: ImageParams, steps: int, guidance: float | None
+    ) -> dict[str, Any]:
+        """Arguments of the pipeline's call for an image."""
+        import torch
+
+        return {
+            "prompt": params.prompt,
+            "width": params.width,
+            "height": params.height,
+            "num_inference_steps": steps,
+            # On the CPU, so a seed gives the same noise on every device.
+            "generator": torch.Generator("cpu").manual_seed(params.seed),
+            "output_type": "pil",
+            **self.call_kwargs,
+            **self.steps_kwargs(steps),
+            **self.prompt_kwargs(guidance, params.negative_prompt),
+        }
 
     def set_guidance(self, pipeline: Any, guidance: float | None) -> None:
         """Gives the pipeline guiders of its own, because a guider keeps the state of a run."""

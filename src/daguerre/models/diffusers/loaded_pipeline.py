@@ -10,7 +10,7 @@ import gc
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from daguerre.models.diffusers.adapters import lora_header, textual_inversion_he
 from daguerre.models.diffusers.adapters.lora import Lora
 from daguerre.models.diffusers.adapters.textual_inversion import TextualInversion
 from daguerre.models.diffusers.caches import Cache
+from daguerre.models.diffusers.calibration import Calibration
 from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
 from daguerre.models.diffusers.checkpoint_digest import CheckpointDigest
 from daguerre.models.diffusers.single_file import reader
@@ -49,7 +50,8 @@ logger = logging.getLogger(__name__)
 class PipelineConfig:
     """How a checkpoint is loaded; model IDs with equal configurations share one in memory.
 
-    `base` has the components that a single file lacks.
+    `base` has the components that a single file lacks. `calibration` matters to quantization
+    "int8" only.
     """
 
     path: Path
@@ -63,6 +65,7 @@ class PipelineConfig:
     offload: str | None = None
     loras: tuple[Lora, ...] = ()
     embeddings: tuple[TextualInversion, ...] = ()
+    calibration: Calibration = Calibration()
 
 
 class LoadedCheckpoint:
@@ -89,6 +92,7 @@ class LoadedCheckpoint:
         self.device = devices.resolve(config.device, config.executor, worker)
         if config.offload:
             offload.check_device(str(config.path), config.offload, self.device)
+        quantization.check_calibrated(config.quantization, self.checkpoint.family, self.device)
         dtype = precision.resolve(config.dtype, self.checkpoint, self.device)
         quantization.check_stored(
             config.path, self.checkpoint.denoiser_quantized_by, self.device, dtype
@@ -256,8 +260,15 @@ class LoadedCheckpoint:
             fingerprint, executor = f"{fingerprint} cache {cache}", "eager"
         if method := self.config.quantization:
             fingerprint += f" {quantization.fingerprint(method)}"
+        is_calibrated = self.config.quantization == quantization.CALIBRATED
         is_quantized = self.config.quantization or self.checkpoint.denoiser_quantized_by
-        if is_quantized and executor == "auto":  # which is OpenVINO on a CPU
+        if is_calibrated:
+            calibration = self.config.calibration
+            fingerprint += f" {calibration.fingerprint(family)}"
+            target = replace(
+                target, record_calls=partial(calibration.calls, family, self.copy, self.load)
+            )
+        elif is_quantized and executor == "auto":  # which is OpenVINO on a CPU
             executor = "eager"
         target = replace(target, fingerprint=fingerprint, executor=executor)
         return TorchNetwork(family.denoiser, module, "forward", target, family.layout, hooks)

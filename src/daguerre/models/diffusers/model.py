@@ -219,7 +219,9 @@ class DiffusersModel:
         from daguerre.models.diffusers.prompt_chunks import split_prompts
 
         pipeline = self._loaded.copy(guidance, self._sampler)
-        arguments = self._arguments(params, steps, guidance)
+        arguments = self.family.call_arguments(params, steps, guidance)
+        if self._options.clip_skip:
+            arguments["clip_skip"] = self._options.clip_skip
         if self.family.has_prompt_chunks:
             texts = (params.prompt, params.negative_prompt)
             split_prompts(pipeline, self.family, texts, self._options.clip_skip)
@@ -241,26 +243,6 @@ class DiffusersModel:
                         step = (num_calls // calls_per_step, _num_steps(pipeline))
                 stage = self._stages.get(network, "encode")
                 outputs = yield ForwardRequest(network, inputs, stage, step, preview)
-
-    def _arguments(
-        self, params: ImageParams, steps: int, guidance: float | None
-    ) -> Mapping[str, Any]:
-        """Arguments of the pipeline's call."""
-        import torch
-
-        return {
-            "prompt": params.prompt,
-            "width": params.width,
-            "height": params.height,
-            "num_inference_steps": steps,
-            # On the CPU, so a seed gives the same noise on every device.
-            "generator": torch.Generator("cpu").manual_seed(params.seed),
-            "output_type": "pil",
-            **({"clip_skip": self._options.clip_skip} if self._options.clip_skip else {}),
-            **self.family.call_kwargs,
-            **self.family.steps_kwargs(steps),
-            **self.family.prompt_kwargs(guidance, params.negative_prompt),
-        }
 
     def _preview(self, pipeline: Any, params: ImageParams) -> Preview | None:
         """The function that draws a preview after a step."""

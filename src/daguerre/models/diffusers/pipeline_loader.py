@@ -31,7 +31,8 @@ def load(
 
         textual_inversion_loader.load(pipeline, embeddings, checkpoint.family.text_encoders)
     clip_skip.add_text_model(pipeline)
-    if method:  # here, because the device need not hold the full weights
+    if method and method != quantization.CALIBRATED:
+        # Here, because the device need not hold the full weights.
         quantization.quantize(getattr(pipeline, checkpoint.family.denoiser), method, device)
     return pipeline
 

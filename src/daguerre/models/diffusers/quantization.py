@@ -1,8 +1,9 @@
-"""Eight-bit weights for a denoiser, by torchao.
+"""Eight-bit weights for a denoiser: by torchao, or by NNCF for the OpenVINO executor.
 
-Quantised are the linear layers that process every patch. Layers that produce one vector per step or
-prompt (embeddings, modulations) are small and sensitive, and keep their type. Scales are per row,
-so no row of a batch depends on another. torch and torchao are imported on first use.
+torchao quantizes the linear layers that process every patch. Layers that produce one vector per
+step or prompt (embeddings, modulations) are small and sensitive, and keep their type. Scales are
+per row, so no row of a batch depends on another. NNCF quantizes the converted graph
+(`executors.int8`). torch, torchao and NNCF are imported on first use.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers.devices import CPU
+from daguerre.models.diffusers.devices import AUTO, CPU
+from daguerre.models.diffusers.family import Family
 from daguerre.validation import Table, check_with
 
 if TYPE_CHECKING:
     import torch
 
+CALIBRATED, CALIBRATED_EXECUTOR = "int8", "openvino"
 INT8, FLOAT8, FLOAT8_WEIGHTS = "int8-dynamic", "float8-dynamic", "float8-weight-only"
 _CONFIGS: Mapping[str, str] = {  # classes of torchao
     "int8-weight-only": "Int8WeightOnlyConfig",
@@ -27,8 +30,9 @@ _CONFIGS: Mapping[str, str] = {  # classes of torchao
     FLOAT8_WEIGHTS: "Float8WeightOnlyConfig",
     FLOAT8: "Float8DynamicActivationFloat8WeightConfig",
 }
-METHODS = tuple(_CONFIGS)
+METHODS = (CALIBRATED, *_CONFIGS)
 LIBRARY, BITSANDBYTES, QUANTO = "torchao", "bitsandbytes", "optimum-quanto"
+CALIBRATION_LIBRARY = "nncf"
 # Method of a checkpoint that is stored quantized -> the module that loads it, and its package.
 _STORED: Mapping[str, tuple[str, str]] = {
     BITSANDBYTES: (BITSANDBYTES, BITSANDBYTES),
@@ -36,11 +40,15 @@ _STORED: Mapping[str, tuple[str, str]] = {
     LIBRARY: (LIBRARY, LIBRARY),
 }
 _FLOAT8_CAPABILITY = (8, 9)  # Ada, the first tensor cores with float8
+_ALTERNATIVES = "use 'int8-weight-only' or 'int8-dynamic', or remove the key"
 _UNQUANTIZED = re.compile(r"norm|emb|mod|adaln", re.IGNORECASE)
 
 
 def check(where: str, table: Table) -> None:
     """Raises `SettingsError` if other keys of the catalog's table exclude its quantization."""
+    if table["quantization"] == CALIBRATED:
+        _check_calibrated(where, table)
+        return
     check_with(where, table, "quantization", "executor", ("auto", "eager"))
     needed = {"device": "cuda", "dtype": "bfloat16"} if table["quantization"] == FLOAT8 else {}
     for key, value in needed.items():
@@ -49,6 +57,37 @@ def check(where: str, table: Table) -> None:
             raise SettingsError(
                 f"{where}: {key} {given}; with quantization {FLOAT8!r} it must be {value!r}"
             )
+
+
+def _check_calibrated(where: str, table: Table) -> None:
+    for key, allowed in {"device": (AUTO, CPU), "executor": ("auto", CALIBRATED_EXECUTOR)}.items():
+        if (value := table.get(key, allowed[0])) not in allowed:
+            rule = " or ".join(map(repr, allowed))
+            raise SettingsError(
+                f"{where}: {key} is {value!r}; with quantization {CALIBRATED!r} it must be {rule};"
+                f" {_ALTERNATIVES}"
+            )
+    if "cache" in table:
+        raise SettingsError(
+            f"{where}: quantization is {CALIBRATED!r}, which excludes a cache, because a cache runs"
+            f" eagerly; {_ALTERNATIVES}"
+        )
+
+
+def check_calibrated(method: str | None, family: Family, device: str) -> None:
+    """Raises `SettingsError` if a denoiser of the family cannot be calibrated on the device."""
+    if method != CALIBRATED:
+        return
+    if device != CPU:
+        raise SettingsError(
+            f"quantization is {method!r}, which needs device {CPU!r}; it is {device!r};"
+            f" {_ALTERNATIVES}"
+        )
+    if family.layout.ragged or family.layout.value_dependent:
+        raise SettingsError(
+            f"quantization is {method!r}, but OpenVINO cannot run the denoiser of"
+            f" {family.pipeline}; {_ALTERNATIVES}"
+        )
 
 
 def stored_by(file: Path, config: Mapping[str, Any]) -> str:
@@ -98,8 +137,13 @@ def _is_installed(module: str) -> bool:
         return False
 
 
+def library(method: str) -> str:
+    """The package that quantizes; the extra `quantization` has it."""
+    return CALIBRATION_LIBRARY if method == CALIBRATED else LIBRARY
+
+
 def fingerprint(method: str) -> str:
-    return f"{method} by {LIBRARY} {metadata.version(LIBRARY)}"
+    return f"{method} by {library(method)} {metadata.version(library(method))}"
 
 
 def quantize(module: torch.nn.Module, method: str, device: torch.device) -> None:

@@ -23,7 +23,7 @@ from daguerre.storage.artifact_cache import ArtifactCache
 # Largest distance of an output from torch's, relative to the norm of torch's output. Another order
 # of summation leaves 1e-6 to 1e-5 in float32, and up to 0.06 where torch rounds each step to
 # bfloat16; float16 has eight times its precision. A wrong conversion is off by about 1.
-_MAX_DISTANCE: Mapping[torch.dtype, float] = {
+MAX_DISTANCES: Mapping[torch.dtype, float] = {
     torch.float32: 1e-3,
     torch.float16: 0.02,
     torch.bfloat16: 0.2,
@@ -86,7 +86,8 @@ class ExecutionTarget:
     `fingerprint` names everything else that determines its bits; it is part of the keys in `store`.
     Networks with the same `capture_graph` share graph memory, those with the same `compiled` the
     memory of compiled calls. If weights are offloaded, `make_room` precedes each forward of a
-    module.
+    module. With `record_calls`, the network is quantized to int8: it returns calls of the network,
+    which show the ranges of its activations.
     """
 
     executor: str
@@ -98,6 +99,7 @@ class ExecutionTarget:
     capture_graph: Callable[[NetworkMethod, Inputs], Call] | None = None
     compiled: CompiledCalls = field(default_factory=CompiledCalls)
     make_room: Callable[[torch.nn.Module], None] | None = None
+    record_calls: Callable[[], Iterator[Inputs]] | None = None
 
 
 class Executor:
@@ -188,7 +190,9 @@ def _shape_key(inputs: Inputs) -> ShapeKey:
     return forward.signature, forward.rows
 
 
-def assert_close(found: Outputs, expected: Outputs) -> None:
+def assert_close(
+    found: Outputs, expected: Outputs, max_distances: Mapping[torch.dtype, float] = MAX_DISTANCES
+) -> None:
     """Raises `ExecutorError` if outputs differ from torch's by more than rounding."""
     for number, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
         assert isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor)
@@ -199,7 +203,7 @@ def assert_close(found: Outputs, expected: Outputs) -> None:
             )
         difference = (ours.double() - theirs.double()).norm()
         distance = float(difference / theirs.double().norm().clamp_min(1e-30))
-        limit = _MAX_DISTANCE.get(theirs.dtype, 0.0)
+        limit = max_distances.get(theirs.dtype, 0.0)
         if not distance <= limit:  # NaN fails, too
             raise ExecutorError(
                 f"output {number} differs from torch's by {distance:.2g} of its norm"

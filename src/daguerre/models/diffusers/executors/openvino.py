@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import warnings
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +19,11 @@ import torch
 
 from daguerre.cpu import has_fast_bfloat16
 from daguerre.engine.forward import Inputs, Outputs, is_out_of_memory
+from daguerre.models.diffusers.executors import int8
 from daguerre.models.diffusers.executors.base import (
     Call,
     ExecutionTarget,
     Executor,
-    ExecutorError,
     NetworkMethod,
     ShapeKey,
     assert_close,
@@ -32,10 +31,9 @@ from daguerre.models.diffusers.executors.base import (
     tensors_in_float32,
 )
 from daguerre.models.diffusers.executors.failed_conversions import remember_failure
-from daguerre.models.diffusers.executors.structure import output_structure
+from daguerre.models.diffusers.executors.openvino_graph import to_arrays, trace, with_rows
 from daguerre.models.diffusers.memory_probe import ProcessMemoryProbe, anonymous_bytes
 from daguerre.models.openvino import (
-    convert_from_torch,
     effective_num_threads,
     openvino_core,
     ov,
@@ -45,7 +43,6 @@ from daguerre.storage.artifact_cache import Artifact
 
 logger = logging.getLogger(__name__)
 
-_TRACED_ROWS = 2  # one row could be mistaken for an axis without rows
 _MAX_COMPILED = 4  # per network; each holds a copy of the weights in a layout of its own
 _FILE = "graph.xml"
 _OUTPUT_TYPES = ["daguerre", "outputs"]  # path of torch's output types in a graph's metadata
@@ -62,19 +59,23 @@ class OpenVINOExecutor(Executor):
             self._store.evict()
         self._core = openvino_core()
         self._config = _config(target.dtype)
-        self._is_float32 = self._config["INFERENCE_PRECISION_HINT"] == "f32"
+        self._record_calls = target.record_calls
+        is_computed_in_float32 = self._config["INFERENCE_PRECISION_HINT"] == "f32"
+        # NNCF reads float32 graphs.
+        self._is_float32 = is_computed_in_float32 or self._record_calls is not None
         self.fingerprint = _fingerprint(self._core, self._config)
         if self._is_float32 and target.dtype != "float32":
             self.fingerprint += " converted to float32"
         self._network = f"{target.fingerprint} {method.name} {self.fingerprint}"
         self._graphs: dict[str, _Graph] = {}  # by signature
         self._compiled = target.compiled
-        self._weights_bytes = sum(
-            4 * weight.numel() if self._is_float32 else weight.nbytes
-            for weight in method.module.parameters()
+        weights = list(method.module.parameters())
+        self._conversion_bytes = sum(  # the largest peak so far
+            4 * weight.numel() if self._is_float32 else weight.nbytes for weight in weights
         )
+        num_weights = sum(weight.numel() for weight in weights)
+        self._weights_bytes = num_weights if self._record_calls else self._conversion_bytes
         self._call_bytes = self._weights_bytes  # of the largest call so far
-        self._conversion_bytes = self._weights_bytes  # the largest peak so far
 
     def _build(self, key: ShapeKey, inputs: Inputs) -> Generator[None, None, Call]:
         signature, rows = key
@@ -146,16 +147,32 @@ class OpenVINOExecutor(Executor):
         if self._is_float32:
             # The plugin lacks operations in a half type, such as GroupNormalization (2026.4).
             with in_float32(self._method.module):
-                model = _trace(self._method, tensors_in_float32(inputs))
+                model = trace(self._method, tensors_in_float32(inputs))
         else:
-            model = _trace(self._method, inputs)
+            model = trace(self._method, inputs)
         yield
         # One row, which also finds a graph that fixed the traced rows.
-        row = _with_rows(inputs, 1)
+        row = with_rows(inputs, 1)
         expected: Any = self._run_reference(row)
         types = (_HALF_TYPES.get(output.dtype, "other") for output in expected)
         model.set_rt_info(" ".join(types), _OUTPUT_TYPES)
         assert_close(self._compile(model.clone(), 1)(row), expected)
+        if self._record_calls:
+            model = yield from self._quantize(model, inputs, self._record_calls())
+        return model
+
+    def _quantize(
+        self, model: ov.Model, like: Inputs, recorded: Iterator[Inputs]
+    ) -> Generator[None, None, ov.Model]:
+        """The graph with int8 products, after a comparison of its output with torch's."""
+        calls = []
+        for number, call in enumerate(recorded):
+            calls.append(int8.fitted(call, like, number))
+            yield
+        model = yield from int8.quantized(model, [to_arrays(call) for call in calls], self._config)
+        yield
+        found, expected = self._compile(model.clone(), 1)(calls[-1]), self._run_reference(calls[-1])
+        assert_close(found, expected, int8.MAX_DISTANCES)
         return model
 
     def _load(self, name: str) -> _Graph | None:
@@ -190,7 +207,7 @@ class OpenVINOExecutor(Executor):
 
         def call(inputs: Inputs) -> Outputs:
             """The outputs own their memory."""
-            results = request.infer(_arrays(inputs), share_inputs=True)
+            results = request.infer(to_arrays(inputs), share_inputs=True)
             return tuple(
                 torch.from_numpy(np.ascontiguousarray(results[number])).to(dtype)
                 for number, dtype in enumerate(dtypes)
@@ -207,68 +224,9 @@ class _Graph:
     artifact: Artifact | None = None
 
 
-class _Call(torch.nn.Module):
-    """The call as a module whose arguments are its tensors."""
-
-    def __init__(self, method: NetworkMethod, inputs: Inputs) -> None:
-        super().__init__()
-        self.module = method.module  # registers its weights for the tracer
-        self._evaluate, self._inputs = method.evaluate, inputs
-
-    def forward(self, *tensors: torch.Tensor) -> Outputs:
-        names = _names(self._inputs)
-        return self._evaluate({**self._inputs, **dict(zip(names, tensors, strict=True))})[1]
-
-
-def _trace(method: NetworkMethod, inputs: Inputs) -> ov.Model:
-    """Converts the method. The number of rows is dynamic; all other axes are fixed.
-
-    Raises `ExecutorError` for a branch on a value, which a trace would fix to that of the example.
-    """
-    try:
-        output_structure(method, inputs)
-    except Exception as error:  # the module's code may raise anything
-        raise ExecutorError(f"{method.name} depends on the values of tensors: {error}") from error
-    example = _with_rows(inputs, _TRACED_ROWS)
-    tensors = tuple(example[name] for name in _names(example))
-    with warnings.catch_warnings():
-        # The tracer warns about each branch on a shape; here all shapes but the rows are fixed.
-        warnings.simplefilter("ignore")
-        model = convert_from_torch(_Call(method, example), tensors)
-    ports = zip(model.inputs, tensors, strict=True)
-    model.reshape({port: [-1, *tensor.shape[1:]] for port, tensor in ports})
-    return _with_numpy_types(model)
-
-
-def _with_numpy_types(model: ov.Model) -> ov.Model:
-    """Passes bfloat16 as float32, which holds it exactly; numpy has no bfloat16."""
-    steps = ov.preprocess.PrePostProcessor(model)
-    for ports, step in ((model.inputs, steps.input), (model.outputs, steps.output)):
-        for number, port in enumerate(ports):
-            if port.get_element_type() == ov.Type.bf16:
-                step(number).tensor().set_element_type(ov.Type.f32)
-    return steps.build()
-
-
 def _num_bytes(model: ov.Model) -> int:
     ports = (node.output(0) for node in model.get_ops() if node.get_type_name() == "Constant")
     return sum(math.prod(port.get_shape()) * port.get_element_type().size for port in ports)
-
-
-def _names(inputs: Inputs) -> list[str]:
-    return sorted(name for name, value in inputs.items() if isinstance(value, torch.Tensor))
-
-
-def _with_rows(inputs: Inputs, rows: int) -> dict[str, Any]:
-    """The first `rows` rows, repeated if there are fewer."""
-    tensors: dict[str, Any] = {name: inputs[name] for name in _names(inputs)}
-    indices = torch.arange(rows) % len(next(iter(tensors.values())))
-    return {**inputs, **{name: tensor[indices] for name, tensor in tensors.items()}}
-
-
-def _arrays(inputs: Inputs) -> list[Any]:
-    tensors: dict[str, Any] = tensors_in_float32(inputs)
-    return [tensors[name].numpy() for name in _names(inputs)]
 
 
 def _config(dtype: str) -> dict[str, str]:
