@@ -65,7 +65,9 @@ def reference(
     with torch.no_grad():
         positive, pooled = embeddings(pipeline, request.prompt, num_chunks, clip_skip)
         negative, negative_pooled = embeddings(pipeline, request.negative_prompt, num_chunks)
-    arguments = {"prompt_embeds": positive, "negative_prompt_embeds": negative}
+    arguments = {"prompt_embeds": positive}
+    if model.family.has_negative_prompt:
+        arguments["negative_prompt_embeds"] = negative
     if pooled is not None:
         arguments["pooled_prompt_embeds"] = pooled
         zeros = not request.negative_prompt and pipeline.config.force_zeros_for_empty_prompt
@@ -96,6 +98,14 @@ def test_long_prompts(family: str, folder_of: Callable[[str], Path]) -> None:
         (Request(LONG, seed=4, guidance=1.0), 2),
     ):
         assert bench.images([request]) == [reference(folder, bench.model, request, num_chunks)]
+
+
+def test_latent_consistency_model(folder_of: Callable[[str], Path]) -> None:
+    """It has no negative prompt."""
+    folder = folder_of("latent-consistency")
+    bench, request = Bench(folder), Request(LONG)
+    assert bench.images([request]) == [reference(folder, bench.model, request, 2)]
+    assert bench.images([request]) != bench.images([Request(SENTENCE)])
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
