@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -348,10 +348,23 @@ def test_hangups_during_a_reload(server: RunningServer) -> None:
     wait_until(lambda: engine.num_reloads == before + 1)
     for _ in range(3):
         served._on_hangup(signal.SIGHUP, None)
+        run_in_loop(served, served._reload_if_requested)
+    assert engine.num_reloads == before + 1 and served._must_reload
     gate.set()
     wait_until(lambda: engine.num_reloads == before + 2 and not served._must_reload)
     wait_until(lambda: not served._reloading)
     assert engine.num_reloads == before + 2
+
+
+def run_in_loop(server: Server, function: Callable[[], object]) -> None:
+    """Runs a function in the server's event loop, and what it has started up to its first wait."""
+
+    async def run() -> None:
+        function()
+        await asyncio.sleep(0)
+
+    assert server._loop is not None
+    asyncio.run_coroutine_threadsafe(run(), server._loop).result(PATIENCE_S)
 
 
 def _is_running(port: int) -> bool:

@@ -127,10 +127,11 @@ class ReloadableEngine:
             await new.start()
             await self._wait_until_ready(new, known_failures)
         except SettingsError:
-            self._running[old] = None
             self._engine = old
-            old.accept_early()
-            await old.start()
+            if not self._is_draining:
+                self._running[old] = None
+                old.accept_early()
+                await old.start()
             raise
         finally:
             self._is_waiting = False

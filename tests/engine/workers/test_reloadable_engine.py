@@ -31,10 +31,11 @@ class Catalog:
     on_load: Callable[[], object] = lambda: None
     gate: threading.Event | None = None
     fits: bool = True
+    broken: str = ""  # the model that cannot be loaded
     built: list[ProcessEngine] = field(default_factory=list)
 
     def engine(self) -> ProcessEngine:
-        gate, on_load, served = self.gate, self.on_load, dict(self.models)
+        gate, on_load, served, broken = self.gate, self.on_load, dict(self.models), self.broken
 
         def wait(inputs: object) -> None:
             if gate:
@@ -46,7 +47,7 @@ class Catalog:
                     ToyNetwork("denoiser", on_call=wait),
                     name=name,
                     batching=batching,
-                    on_load=on_load,
+                    on_load=fail if name == broken else on_load,
                 )
                 for name, batching in served.items()
             ]
@@ -151,12 +152,41 @@ def test_running_request_keeps_its_model(fits: bool) -> None:
     asyncio.run(main())
 
 
+def test_failure_during_a_reload() -> None:
+    """An engine that fails while the old one waits to return is no failure of the server."""
+    catalog = Catalog({"a": "exact"}, broken="a")
+
+    async def main() -> None:
+        engine = ReloadableEngine(catalog.engine(), catalog.build)
+        await engine.start()
+        await until(lambda: bool(engine.stats().failure))
+        engine._is_waiting = True
+        assert not engine.stats().failure
+        await engine.stop()
+
+    asyncio.run(main())
+
+
+def test_model_that_failed_before(caplog: pytest.LogCaptureFixture) -> None:
+    """A model that could not be loaded before the reload does not keep the old catalog."""
+    catalog = Catalog({"a": "exact", "bad": "exact"}, broken="bad")
+
+    async def main() -> None:
+        async with served(catalog) as engine:
+            catalog.models = {**catalog.models, "new": "exact"}
+            assert await engine.reload() == "added new"
+            assert await batching_of(engine, params(model="new")) == "exact"
+            assert list(engine.stats().load_failures) == ["bad"]
+
+    asyncio.run(main())
+
+
 def fail() -> None:
     raise RuntimeError("no weights")
 
 
 @pytest.mark.parametrize("fits", [True, False])
-@pytest.mark.parametrize("fault", ["catalog", "model", "build"])
+@pytest.mark.parametrize("fault", ["catalog", "models", "model", "build"])
 def test_broken_catalog(fault: str, fits: bool, caplog: pytest.LogCaptureFixture) -> None:
     """A catalog or a model that cannot be loaded is one line in the log; the old ones are served.
     A later reload can succeed."""
@@ -165,8 +195,10 @@ def test_broken_catalog(fault: str, fits: bool, caplog: pytest.LogCaptureFixture
     async def main() -> None:
         async with served(catalog) as engine:
             catalog.models = {} if fault == "catalog" else {"a": CHANGED, "b": "exact"}
-            if fault == "model":
+            if fault == "models":
                 catalog.on_load = fail
+            if fault == "model":
+                catalog.broken = "b"
             if fault == "build":
                 catalog.models = {"a": None}  # type: ignore[dict-item]
                 catalog.engine = fail  # type: ignore[assignment]
@@ -177,7 +209,7 @@ def test_broken_catalog(fault: str, fits: bool, caplog: pytest.LogCaptureFixture
             await until(lambda: engine.stats().is_ready)
             assert await batching_of(engine, params(model="a")) == "exact"
             if fault == "model":
-                catalog.on_load = lambda: None
+                catalog.broken = ""
                 assert await engine.reload() == "added b; changed a"
 
     asyncio.run(main())
