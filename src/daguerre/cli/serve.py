@@ -63,7 +63,6 @@ def serve(settings: Settings, checkpoints: tuple[str, ...], base: str | None) ->
 
     catalog = _catalog_reader(settings, checkpoints, base)()
     settings = factory.resolve(settings, catalog)
-    _show_models(settings, catalog)
     # The resolved settings name the catalog, so that a reload without the file is an error.
     read_catalog = _catalog_reader(settings, checkpoints, base)
     with factory.open_engine(settings, catalog, read_catalog) as engine:
@@ -89,14 +88,15 @@ def _catalog_reader(
 
 
 def _show_models(settings: Settings, catalog: Catalog) -> None:
-    """Prints the table of models on stderr, or logs it if the log is JSON."""
+    """Prints the table of models on stderr, or logs it if the log is JSON.
+
+    Not before the server can start: a start that fails prints one line.
+    """
     from daguerre.cli.model_table import log_models, print_models
     from daguerre.factory import summarize_models
-    from daguerre.server.http import logs
 
     summaries = summarize_models(settings, catalog)
     if settings.log_format == "json":
-        logs.configure(settings.log_level, settings.log_format)
         log_models(summaries)
     else:
         with suppress(OSError):  # stderr is closed or full
@@ -120,6 +120,7 @@ def _serve(settings: Settings, engine: ReloadableEngine, catalog: Catalog) -> No
                 provisioning.create_for_each(server.settings, store, catalog.models)
             else:
                 provisioning.create_default(server.settings, store, catalog.default_model)
+            _show_models(settings, catalog)
             server.serve_forever()
 
 

@@ -51,6 +51,7 @@ def _torch_settings() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Returns the checkpoint of a family, made on first use."""
+    pytest.importorskip("diffusers", reason=REASON)
     from . import tiny, tiny_llm, tiny_t5
 
     makers = {**tiny.MAKERS, **tiny_t5.MAKERS, **tiny_llm.MAKERS}
