@@ -1,4 +1,4 @@
-"""What caches and quantisation leave out of a checkpoint's work, and what that does to its picture.
+"""What caches, quantisation and a LoRA change in a checkpoint's work, and in its picture.
 
 A FLUX-shaped checkpoint with random weights draws the same pictures with each of them in turns, in
 one process and one thread; times are of that thread alone, so that what else runs on the machine is
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from daguerre.engine.pipeline import Pixels
+from daguerre.models.diffusers.adapters.lora import Lora
 from daguerre.models.diffusers.caches import FIRST_BLOCK, TAYLOR, TAYLOR_LITE, Cache
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
 from daguerre.models.diffusers.model import DiffusersModel
@@ -38,6 +39,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "int8-weight-only": {"quantization": "int8-weight-only"},
     "float8-weight-only": {"quantization": "float8-weight-only"},
 }
+LORA = "LoRA, fused"
+_RANK = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,8 @@ def main(arguments: Sequence[str]) -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         made = flux(Path(folder) / "flux")
-        variants = {name: Variant(made, kind) for name, kind in VARIANTS.items()}
+        fused = {LORA: {"loras": (lora(Path(folder) / "lora.safetensors", made),)}}
+        variants = {name: Variant(made, kind) for name, kind in {**VARIANTS, **fused}.items()}
         for variant in variants.values():
             variant.draw(PROMPTS[0], steps=1)  # the structure of a result takes an evaluation
         drawn: dict[str, list[Drawn]] = {name: [] for name in variants}
@@ -131,6 +135,24 @@ def flux(folder: Path) -> Path:
         num_attention_heads=8,
         axes_dims_rope=(8, 12, 12),
     )
+
+
+def lora(file: Path, folder: Path) -> Lora:
+    """A LoRA with random weights for all attention layers of the checkpoint's denoiser."""
+    import diffusers
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(2)
+    denoiser = diffusers.FluxTransformer2DModel.from_pretrained(folder / "transformer")
+    state = {}
+    for name, layer in denoiser.named_modules():
+        if isinstance(layer, torch.nn.Linear) and ".attn." in name:
+            height, width = layer.weight.shape
+            state[f"transformer.{name}.lora_A.weight"] = torch.randn(_RANK, width) / width
+            state[f"transformer.{name}.lora_B.weight"] = torch.randn(height, _RANK)
+    save_file(state, file)
+    return Lora(file)
 
 
 def _pairs(one: Sequence[Drawn], other: Sequence[Drawn]) -> list[tuple[Pixels, Pixels]]:
