@@ -68,7 +68,7 @@ def request(directory: Path, command: str, timeout_s: float | None = None) -> di
         try:
             with _address(directory / FILE_NAME) as address:
                 client.connect(address)
-        except (FileNotFoundError, ConnectionRefusedError):
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             return None
         except OSError as error:
             text = error.strerror or str(error)
