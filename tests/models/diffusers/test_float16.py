@@ -27,10 +27,11 @@ REQUESTS = (
 
 
 @pytest.mark.parametrize(
-    "family", ["stable-diffusion", "stable-diffusion-xl", "stable-diffusion-3", "flux"]
+    "family",
+    ["stable-diffusion", "stable-diffusion-xl", "stable-diffusion-3", "flux", "aura-flow"],
 )
 def test_images_are_the_stock_pipelines(family: str, folder_of: Callable[[str], Path]) -> None:
-    """Alone and concurrently. SDXL's pipeline converts its decoder to float32 for each image."""
+    """Alone and concurrently. Those of SDXL and AuraFlow convert their decoder for an image."""
     bench = Bench(folder_of(family), dtype="float16")
     stock = stock_images(folder_of(family), bench, REQUESTS, torch_dtype=torch.float16)
     assert [bench.images([request])[0] for request in REQUESTS] == stock

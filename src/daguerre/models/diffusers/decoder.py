@@ -28,8 +28,8 @@ class DecoderNetwork(TorchNetwork):
 def upcast(pipeline: Any) -> bool:
     """Converts the decoder to float32 if the pipeline does so for each image; returns whether.
 
-    Pipelines of SDXL convert it before they decode and back afterwards, which requests that run at
-    the same time would notice. The weights are rounded to float16 first, as there.
+    Those of SDXL and AuraFlow do, and some convert it back. Requests that run at the same time
+    would notice. The weights are rounded to float16 first, as there.
     """
     vae = pipeline.vae
     if not (hasattr(pipeline, "upcast_vae") and vae.dtype == torch.float16):
@@ -40,16 +40,15 @@ def upcast(pipeline: Any) -> bool:
 
 
 class UpcastDecoder:
-    """What a pipeline sees of a decoder after `upcast`: one in float16, which it can convert."""
-
-    dtype = torch.float16
+    """What one request's pipeline sees of a decoder after `upcast`: at first, one in float16."""
 
     def __init__(self, decoder: Any) -> None:
-        self._decoder = decoder
+        self._decoder, self.dtype = decoder, torch.float16
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._decoder, name)
 
-    def to(self, *args: Any, **kwargs: Any) -> UpcastDecoder:
-        """Does nothing: the decoder stays in float32."""
+    def to(self, dtype: torch.dtype) -> UpcastDecoder:
+        """Only takes the type's name: the decoder stays in float32."""
+        self.dtype = dtype
         return self
