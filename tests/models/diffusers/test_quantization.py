@@ -210,3 +210,14 @@ def test_stored_quantized_and_refused_on_a_cpu(
     monkeypatch.setattr(quantization, "_is_installed", lambda module: True)
     with pytest.raises(SettingsError, match=words):
         LoadedCheckpoint(PipelineConfig(folder, device="cpu", dtype="bfloat16"))
+
+
+def test_unknown_quantization(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    """The error names the method, and the packages whose weights are known to load."""
+    folder = shutil.copytree(folder_of("flux"), tmp_path / "gguf")
+    file = folder / "transformer" / "config.json"
+    stored = {"quantization_config": {"quant_method": "gguf"}}
+    file.write_text(json.dumps(json.loads(file.read_text()) | stored))
+    words = "quantized by gguf; known are bitsandbytes, optimum-quanto, torchao"
+    with pytest.raises(SettingsError, match=words):
+        Bench(folder)

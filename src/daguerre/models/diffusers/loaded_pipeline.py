@@ -190,8 +190,13 @@ class LoadedCheckpoint:
         except Exception as error:  # the libraries may raise anything
             if isinstance(error, SettingsError) or is_out_of_memory(error):
                 raise
+            hint = ""
+            if packages := {*self.checkpoint.quantized_components.values()}:
+                hint = f"; its weights are quantized by {', '.join(sorted(packages))};"
+                hint += f" known are {', '.join(quantization.PACKAGES)}"
             raise SettingsError(
-                f"the checkpoint in {self.checkpoint.path} cannot be loaded: {one_line(error)}"
+                f"the checkpoint in {self.checkpoint.path} cannot be loaded:"
+                f" {one_line(error)}{hint}"
             ) from error
 
     def _load_pipeline(self, device: torch.device) -> Any:

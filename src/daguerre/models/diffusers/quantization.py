@@ -39,6 +39,7 @@ _STORED: Mapping[str, tuple[str, str]] = {
     "quanto": ("optimum.quanto", QUANTO),
     LIBRARY: (LIBRARY, LIBRARY),
 }
+PACKAGES = tuple(sorted(package for _, package in _STORED.values()))
 _FLOAT8_CAPABILITY = (8, 9)  # Ada, the first tensor cores with float8
 _ALTERNATIVES = "use 'int8-weight-only' or 'int8-dynamic', or remove the key"
 _UNQUANTIZED = re.compile(r"norm|emb|mod|adaln", re.IGNORECASE)
@@ -126,7 +127,7 @@ def check_stored(where: Path, package: str | None, device: str, dtype: str) -> N
 
 def stored_fingerprint(packages: Iterable[str]) -> str:
     """Versions of the packages, which determine bits."""
-    known = sorted({*packages} & {package for _, package in _STORED.values()})
+    known = sorted({*packages} & {*PACKAGES})
     return " ".join(f"{package} {metadata.version(package)}" for package in known)
 
 
