@@ -14,6 +14,7 @@ import pytest
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers.adapters.lora import Lora
+from daguerre.models.diffusers.families import FAMILIES
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
 
 from .conftest import REASON, Bench, Request, pipeline_images
@@ -154,6 +155,12 @@ def test_weights_are_those_of_diffusers(
     changed = {name.partition(".")[0] for name in changes(found, weights(base))}
     is_denoiser_only = name == "sd all layers"
     assert changed == {*base._lora_loadable_modules[: 1 if is_denoiser_only else None]}
+
+
+def test_families_with_loras() -> None:
+    """The families say which pipelines of diffusers load LoRAs."""
+    found = {name: hasattr(getattr(diffusers, name), "load_lora_weights") for name in FAMILIES}
+    assert {name: family.has_loras for name, family in FAMILIES.items()} == found
 
 
 @pytest.fixture
