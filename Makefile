@@ -152,7 +152,7 @@ $(VENV)/audit.stamp: audit.txt | $(BIN)/python
 $(VENV)/diffusers.stamp: $(INPUTS) | $(BIN)/python
 	@echo "Installing daguerre and its extras for checkpoints into $(VENV)/diffusers"
 	@$(BIN)/python -m venv $(VENV)/diffusers
-	@PIP_BUILD_CONSTRAINT=constraints.txt $(VENV)/diffusers/bin/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt --editable '.[diffusers,quantization,test]'
+	@PIP_BUILD_CONSTRAINT=constraints.txt $(VENV)/diffusers/bin/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt --editable '.[diffusers,quantization,gguf,test]'
 	@touch $@
 
 $(PLAYGROUND)/node_modules/.stamp: $(PLAYGROUND)/package.json $(PLAYGROUND)/package-lock.json

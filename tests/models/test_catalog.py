@@ -126,6 +126,28 @@ def test_checkpoint_with_all_keys(settings: Settings) -> None:
     assert factory.read_catalog(settings).extra_sizes == {"sd": ("512x512", "768x512")}
 
 
+def test_components_from_other_paths(settings: Settings) -> None:
+    """Their paths start at the catalog, and are part of the shared configuration."""
+    home = settings.data_dir()
+    checkpoint(home / "sd")
+    for name, class_name in (("vae", "AutoencoderKL"), ("unet", "UNet2DConditionModel")):
+        folder = home / f"other-{name}"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps({"_class_name": class_name}))
+        (folder / "model.safetensors").write_bytes(NO_TENSORS)
+    table = '[models.{}]\nsource = "diffusers"\npath = "sd"\n{}\n'
+    others = 'vae = "other-vae"\nunet = "other-unet"'
+    write(settings, table.format("own", "") + table.format("other", others))
+    own, other = served(settings)
+    assert own._loaded is not other._loaded
+    assert dict(other._loaded.config.components) == {
+        name: home / f"other-{name}" for name in ("vae", "unet")
+    }
+    files = {*other._loaded.checkpoint.files()}
+    assert home / "other-vae" / "model.safetensors" in files
+    assert home / "sd" / "vae" / "model.safetensors" not in files
+
+
 def test_single_file_with_a_base(settings: Settings) -> None:
     """Both paths start at the catalog."""
     write(
@@ -390,6 +412,10 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         (
             'quantization = "float8-dynamic"\ndevice = "cuda:1"\ndtype = "float32"',
             "dtype is 'float32'; with quantization 'float8-dynamic' it must be 'bfloat16'",
+        ),
+        (
+            '[models.x]\nsource = "diffusers"\nvae = 3',
+            "vae is 3; it must be the path of the component's directory in diffusers format, or",
         ),
         (
             '[models.x]\nsource = "diffusers"\nclip_skip = 0',

@@ -22,6 +22,7 @@ from daguerre.models.diffusers.calibration import Calibration
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
 from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
 from daguerre.models.diffusers.native_size import NATIVE_SIZE
+from daguerre.models.diffusers.replacement import REPLACEABLE
 from daguerre.models.diffusers.serving_options import LOADS, ServingOptions
 from daguerre.models.extra_sizes import EXTRA_SIZES
 from daguerre.params import BATCHING_MODES
@@ -57,6 +58,9 @@ _PATH = path_to("a directory in diffusers format or of a .safetensors file")
 KEYS: Mapping[str, Validator] = {
     "path": _PATH,
     "base": path_to("a directory in diffusers format"),
+    **dict.fromkeys(
+        REPLACEABLE, path_to("the component's directory in diffusers format, or of its file")
+    ),
     "repo": hub.REPOSITORY,
     "revision": hub.REVISION,
     "dtype": enum(*precision.DTYPES),
@@ -106,6 +110,9 @@ def parse(catalog_dir: Path, data_dir: Path, where: str, table: Table) -> Checkp
     if "embeddings" in table:
         found = textual_inversion.parse(where, catalog_dir, table["embeddings"])
         loading["embeddings"] = found
+    loading["components"] = tuple(
+        (key, catalog_dir / os.path.expanduser(table[key])) for key in REPLACEABLE if key in table
+    )
     if "cache" in table:
         loading["cache"] = _parse_cache(where, table)
     if table.get("quantization") == quantization.CALIBRATED:

@@ -23,7 +23,7 @@ pytest.importorskip("torch", reason=REASON)
 import diffusers
 from accelerate import init_empty_weights
 
-from daguerre.models.diffusers.single_file import clip_tokenizer, pipeline
+from daguerre.models.diffusers.single_file import clip_tokenizer, network
 
 from . import original_layout
 from .test_recognition import write
@@ -100,7 +100,7 @@ def test_configuration(name: str, tmp_path: Path) -> None:
     variant = recognize(file).variant
     assert variant and variant.configuration == name
     for part, tensors in {denoiser: state, "vae": vae}.items():
-        pipeline.convert(file, type(made[part]), configuration / part, tensors)
+        network.convert(file, type(made[part]), configuration / part, tensors)
     sampler = json.loads((configuration / "scheduler/scheduler_config.json").read_text())
     assert getattr(diffusers, sampler["_class_name"]).from_config(sampler)
 

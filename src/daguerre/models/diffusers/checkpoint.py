@@ -8,13 +8,11 @@ own. A `SettingsError` names the file and what it must hold. Loads no torch.
 from __future__ import annotations
 
 import hashlib
-import json
 import reprlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import component_files
@@ -32,9 +30,9 @@ from daguerre.models.diffusers.families import FAMILIES, find_family
 from daguerre.models.diffusers.family import Family
 from daguerre.models.diffusers.location import name_of
 from daguerre.models.diffusers.other_folders import describe_folder, describe_pipeline
+from daguerre.models.diffusers.replacement import Replacement
+from daguerre.models.diffusers.single_file.single_file import SingleFile
 from daguerre.storage.file_digests import read_digest
-
-_Tensor = TypeVar("_Tensor")
 
 DECODER, SAMPLER = "vae", "scheduler"
 _quoted = reprlib.Repr()
@@ -43,48 +41,14 @@ SAMPLER_CONFIG = "scheduler_config.json"
 
 
 @dataclass(frozen=True, slots=True)
-class SingleFile:
-    """A file with the weights of several components, in the layout of the model's authors.
-
-    `prefixes` are those of the tensors' names, for each component in the file; the checkpoint may
-    leave an optional one out. `folders` are the directories of components outside the checkpoint's
-    folder, `shared_files` what several of them use. `sampler` holds the options that replace those
-    of the sampler's configuration.
-    """
-
-    path: Path
-    prefixes: Mapping[str, tuple[str, ...]]
-    folders: Mapping[str, Path]
-    sampler: Mapping[str, Any]
-    shared_files: tuple[Path, ...] = ()
-
-    def select(self, name: str, tensors: Mapping[str, _Tensor]) -> dict[str, _Tensor]:
-        """The tensors of a component. A denoiser may have no prefix: it has those of no other."""
-        prefixes = self.prefixes[name]
-        others = tuple(chain.from_iterable(self.prefixes.values() if prefixes == ("",) else ()))
-        excluded = tuple(prefix for prefix in others if prefix)
-        return {
-            key: tensor
-            for key, tensor in tensors.items()
-            if key.startswith(prefixes) and not key.startswith(excluded)
-        }
-
-    def named_files(self) -> Iterator[tuple[str, Path]]:
-        """The options of the sampler are part of the file's name."""
-        yield f"single file {json.dumps(self.sampler, sort_keys=True)}", self.path
-        for file in self.shared_files:
-            yield file.name, file
-
-
-@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """`components` maps the name of a pipeline's component to its library and class.
 
     `missing_components` are the text encoders and tokenizers that its index sets to null;
     `quantized_components` maps those that are stored in a quantized type to the package that has
-    quantized them. `single_file` holds the weights of some components; the others are in `folder`.
-    `distillation` is the kind of a distilled checkpoint. `loras` and `embeddings` change the
-    weights during loading.
+    quantized them. `single_file` holds the weights of some components; the others are in `folder`,
+    except for the `replacements`. `distillation` is the kind of a distilled checkpoint. `loras` and
+    `embeddings` change the weights during loading.
     """
 
     folder: Path
@@ -96,6 +60,7 @@ class Checkpoint:
     distillation: Distillation | None = None
     loras: tuple[Lora, ...] = ()
     embeddings: tuple[TextualInversion, ...] = ()
+    replacements: Mapping[str, Replacement] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -133,15 +98,26 @@ class Checkpoint:
         return self.quantized_components.get(self.family.denoiser)
 
     def component_folder(self, name: str) -> Path:
-        """Directory of a component; of one in the single file, the directory of its config."""
+        """Directory of a component; of one in a single file, the directory of its config."""
+        if name in self.replacements:
+            return self.replacements[name].folder
         folders = self.single_file.folders if self.single_file else {}
         return folders.get(name, self.folder / name)
 
     def is_in_single_file(self, name: str) -> bool:
-        return self.single_file is not None and name in self.single_file.prefixes
+        """Whether the weights are in the checkpoint's single file."""
+        prefixes = self.single_file.prefixes if self.single_file else {}
+        return name in prefixes and name not in self.replacements
+
+    def is_in_folder(self, name: str) -> bool:
+        """Whether the weights are in the component's directory."""
+        file = self.replacements[name].file if name in self.replacements else None
+        return file is None and not self.is_in_single_file(name)
 
     def tensors(self, name: str) -> list[StoredTensor]:
         """A component's weights, from the headers of their files."""
+        if name in self.replacements and not self.is_in_folder(name):
+            return self.replacements[name].tensors()
         if self.single_file and self.is_in_single_file(name):
             tensors = component_files.read_header(self.single_file.path).tensors
             return list(self.single_file.select(name, tensors).values())
@@ -161,10 +137,13 @@ class Checkpoint:
         yield INDEX, self.folder / INDEX
         for name in sorted(self.components):
             for file in component_files.loadable_files(self.component_folder(name)):
-                if file.suffix != WEIGHTS or not self.is_in_single_file(name):
+                if file.suffix != WEIGHTS or self.is_in_folder(name):
                     yield f"{name}/{file.name}", file
         if self.single_file:
             yield from self.single_file.named_files()
+        for name, replacement in sorted(self.replacements.items()):
+            if replacement.file:
+                yield f"{name} in a file", replacement.file
         yield from ((lora.digest_name, lora.path) for lora in self.loras)
         yield from ((one.digest_name, one.path) for one in self.embeddings)
 
@@ -176,11 +155,14 @@ class Checkpoint:
         return digest.hexdigest()
 
 
-def read(folder: Path) -> Checkpoint:
-    """Raises `SettingsError` for a checkpoint that is damaged or not supported."""
+def read(folder: Path, replaced: Collection[str] = ()) -> Checkpoint:
+    """Reads a checkpoint, which need not have the weights of the components `replaced`.
+
+    Raises `SettingsError` for one that is damaged or not supported.
+    """
     try:
         check_folder(folder)
-        return _Reader(folder).checkpoint()
+        return _Reader(folder, replaced).checkpoint()
     except OSError as error:  # no permission, or a file was removed
         raise SettingsError(f"{folder} cannot be read: {error}") from None
 
@@ -209,7 +191,7 @@ def component_names(index: Mapping[str, Any]) -> list[str]:
 
 
 class _Reader:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, replaced: Collection[str]) -> None:
         self._folder = folder
         self._index_file = folder / INDEX
         self._index = read_index(self._index_file)
@@ -217,7 +199,8 @@ class _Reader:
         self._components = {
             name: read_component(self._index_file, name, self._index[name]) for name in names
         }
-        for name in names:
+        self._own = [name for name in names if name not in replaced]
+        for name in self._own:
             component_files.check_files(folder / name)
 
     def checkpoint(self) -> Checkpoint:
@@ -239,12 +222,12 @@ class _Reader:
                 self._expect_guider(name, family.guider_class)
         parts = {*family.text_encoders, *(name for name, _ in family.prompt_tokenizers)}
         missing = frozenset(name for name in parts if index.get(name) == [None, None])
-        quantized = {name: by for name in self._components if (by := quantized_by(folder / name))}
+        quantized = {name: by for name in self._own if (by := quantized_by(folder / name))}
         checkpoint = Checkpoint(
             folder, family, self._components, missing, quantized, distillation=distillation
         )
-        for name, (_, class_name) in self._components.items():
-            if name in checkpoint.networks or _is_model(class_name):
+        for name in self._own:
+            if name in checkpoint.networks or _is_model(self._components[name][1]):
                 component_files.check_has_weights(folder / name)
         return checkpoint
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import gc
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from daguerre.engine.forward import is_out_of_memory
 from daguerre.errors import SettingsError, one_line
 from daguerre.models.diffusers import (
-    checkpoint,
+    checkpoint_reader,
     devices,
+    gguf_file,
     memory_probe,
     offload,
     precision,
@@ -31,7 +32,6 @@ from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.calibration import Calibration
 from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
 from daguerre.models.diffusers.checkpoint_digest import CheckpointDigest
-from daguerre.models.diffusers.single_file import reader
 from daguerre.storage.artifact_cache import ArtifactCache
 from daguerre.storage.file_digests import FileDigests
 
@@ -50,12 +50,13 @@ logger = logging.getLogger(__name__)
 class PipelineConfig:
     """How a checkpoint is loaded; model IDs with equal configurations share one in memory.
 
-    `base` has the components that a single file lacks. `calibration` matters to quantization
-    "int8" only.
+    `base` has the components that a single file lacks. `components` are (name, path) of those that
+    replace the checkpoint's own. `calibration` matters to quantization "int8" only.
     """
 
     path: Path
     base: Path | None = None
+    components: tuple[tuple[str, Path], ...] = ()
     dtype: str = precision.AUTO
     device: str = devices.AUTO
     executor: str = "auto"
@@ -66,6 +67,15 @@ class PipelineConfig:
     loras: tuple[Lora, ...] = ()
     embeddings: tuple[TextualInversion, ...] = ()
     calibration: Calibration = Calibration()
+
+    def changes(self) -> Iterator[str]:
+        """What changes the checkpoint's images, in words."""
+        yield from (f"{name} from {path}" for name, path in self.components)
+        if self.cache:
+            yield f"cache {self.cache}"
+        if self.quantization:
+            yield self.quantization
+        yield from (f"LoRA {one.path.name} {one.scale:g}" for one in self.loras)
 
 
 class LoadedCheckpoint:
@@ -89,6 +99,8 @@ class LoadedCheckpoint:
                 f"quantization is {config.quantization!r}, but the denoiser in {config.path} is"
                 " already quantized; remove the key"
             )
+        if self.checkpoint.denoiser_quantized_by == gguf_file.LIBRARY:
+            gguf_file.check_executor(config.executor)
         self.device = devices.resolve(config.device, config.executor, worker)
         if config.offload:
             offload.check_device(str(config.path), config.offload, self.device)
@@ -280,20 +292,9 @@ class LoadedCheckpoint:
 
 
 def _read_checkpoint(config: PipelineConfig) -> Checkpoint:
-    found = _read_files(config)
+    found = checkpoint_reader.read(config.path, config.base, dict(config.components))
     for one in config.loras:
         lora_header.check(one, found)
     for embedding in config.embeddings:
         textual_inversion_header.check(embedding, found)
     return replace(found, loras=config.loras, embeddings=config.embeddings)
-
-
-def _read_files(config: PipelineConfig) -> Checkpoint:
-    if config.path.is_file():
-        return reader.read(config.path, config.base)
-    if config.base and config.path.exists():
-        raise SettingsError(
-            f"base is {config.base}, but {config.path} is a directory; base has what a single file"
-            " lacks; remove it"
-        )
-    return checkpoint.read(config.path)

@@ -116,19 +116,14 @@ class DiffusersModel:
     @property
     def info(self) -> ModelInfo:
         """`weights_sha256` is empty until the model is loaded."""
-        config, path = self._loaded.config, self._loaded.checkpoint.path
-        description = f"{self.family.pipeline} from {path}"
-        description += f", cache {config.cache}" if config.cache else ""
-        description += f", {config.quantization}" if config.quantization else ""
-        description += "".join(f", LoRA {one.path.name} {one.scale:g}" for one in config.loras)
-        description += f", sampler {self._options.sampler}" if self._options.sampler else ""
-        description += f", clip_skip {skip}" if (skip := self._options.clip_skip) else ""
+        path, config = self._loaded.checkpoint.path, self._loaded.config
+        source = f"{self.family.pipeline} from {path}"
         return ModelInfo(
             id=self._id,
             weights_sha256=self._loaded.digest.sha256,
             created=self._created,
             name=self._options.name or name_of(path),
-            description=description,
+            description=", ".join((source, *config.changes(), *self._options.changes())),
             batching=self._options.batching,
             extra_sizes=self._options.extra_sizes,
             drawn_sizes=self._drawn_sizes,

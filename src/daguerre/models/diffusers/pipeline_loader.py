@@ -40,6 +40,7 @@ def load(
 def _prepare_libraries() -> None:
     # Before the libraries are imported: a checkpoint may name files of the hub.
     os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["DIFFUSERS_GGUF_CUDA_KERNELS"] = "false"  # kernels from the hub
     for library in ("transformers", "diffusers"):  # diffusers imports transformers
         # Its warnings quote prompts, and its progress bars overwrite the server's log.
         library_logging = importlib.import_module(library).utils.logging

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from daguerre.models.diffusers.samplers import Sampler
@@ -36,3 +37,10 @@ class ServingOptions:
     def with_idle_unload_s(self, default_s: float) -> ServingOptions:
         """These options, with this idle time if they have none."""
         return self if self.idle_unload_s is not None else replace(self, idle_unload_s=default_s)
+
+    def changes(self) -> Iterator[str]:
+        """What changes the checkpoint's images, in words."""
+        if self.sampler:
+            yield f"sampler {self.sampler}"
+        if self.clip_skip:
+            yield f"clip_skip {self.clip_skip}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,11 @@ import torch
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers.checkpoint import Checkpoint
 from daguerre.models.diffusers.component_files import variant, weight_files
+from daguerre.models.diffusers.single_file import network
+from daguerre.models.diffusers.single_file.network import missing_message
 
 # Buffers whose absence changes nothing: positions are computed, and the counter is never read.
 _OPTIONAL = re.compile(r"pos_embed\.pos_embed|num_batches_tracked")
-_MAX_NAMES = 3  # of missing tensors in an error message
 
 
 def load_modules(
@@ -29,19 +29,20 @@ def load_modules(
 ) -> dict[str, Any]:
     """Name -> module of each component that is one, loaded as `pipeline_class` would load it.
 
-    Those in a single file are loaded by `single_file.pipeline`.
+    Those in the checkpoint's single file are loaded by `single_file.pipeline`.
 
     Raises `SettingsError` for a missing tensor, except those that the library derives from others
     (tied weights) or does not need.
     """
     expected = inspect.signature(pipeline_class).parameters
+    replaced = checkpoint.replacements.items()
     return {
         name: _load(checkpoint.component_folder(name), module_class, dtype)
         for name, component in checkpoint.components.items()
         if name in expected
-        and not checkpoint.is_in_single_file(name)
+        and checkpoint.is_in_folder(name)
         and (module_class := _module_class(*component))
-    }
+    } | {name: network.load_replacement(one, dtype) for name, one in replaced if one.file}
 
 
 def _module_class(library: str, class_name: str) -> Any:
@@ -68,10 +69,3 @@ def _load(folder: Path, module_class: Any, dtype: torch.dtype) -> Any:
 def _where(folder: Path) -> str:
     files = weight_files(folder)
     return str(files[0]) if len(files) == 1 else f"the weights in {folder}"
-
-
-def missing_message(where: str, class_name: str, missing: Collection[str]) -> str:
-    names = ", ".join(sorted(missing)[:_MAX_NAMES])
-    if len(missing) > _MAX_NAMES:
-        names += f" and {len(missing) - _MAX_NAMES} more"
-    return f"{where} lacks {names}, which {class_name} needs; download the checkpoint again"

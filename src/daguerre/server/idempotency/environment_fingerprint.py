@@ -25,7 +25,8 @@ from daguerre.version import __version__
 # The runtimes, what they compute with, and what writes the files.
 _DISTRIBUTIONS = (
     *("openvino", "numpy", "tokenizers", "thorvg-python", "zlib-ng", "pillow"),
-    *("torch", "diffusers", "transformers", "accelerate", "scipy", "torchao", "triton"),
+    *("torch", "diffusers", "transformers", "accelerate", "scipy", "torchao"),
+    *("gguf", "triton"),
 )
 
 

@@ -57,7 +57,8 @@ def _fit(vae: Any, images: torch.Tensor) -> LatentToRgb:
     images = images.to(device, vae.dtype)
     has_frames = any(isinstance(module, torch.nn.Conv3d) for module in vae.modules())
     encoded = vae.encode(images.unsqueeze(2) if has_frames else images)
-    latents = encoded.latent if hasattr(encoded, "latent") else encoded.latent_dist.mode()
+    found = [getattr(encoded, name) for name in ("latent", "latents") if hasattr(encoded, name)]
+    latents = found[0] if found else encoded.latent_dist.mode()
     decoded = vae.decode(latents, return_dict=False)[0].clamp(-1, 1)
     latents, decoded = (_drop_frame_axis(tensor).double() for tensor in (latents, decoded))
     rgb = torch.nn.functional.adaptive_avg_pool2d(decoded, latents.shape[-2:])

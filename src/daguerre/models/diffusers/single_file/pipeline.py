@@ -13,19 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from diffusers.loaders import single_file_utils
-from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
-from safetensors.torch import load_file
 
-from daguerre.errors import SettingsError, one_line
+from daguerre.errors import SettingsError
 from daguerre.models.diffusers.checkpoint import SAMPLER, Checkpoint
 from daguerre.models.diffusers.component_files import INDEX, read_json
 from daguerre.models.diffusers.single_file import clip_tokenizer
 from daguerre.models.diffusers.single_file.layouts import CONFIGURATIONS
-from daguerre.models.diffusers.weights import load_modules, missing_message
-
-Tensors = dict[str, torch.Tensor]
+from daguerre.models.diffusers.single_file.network import (
+    Tensors,
+    load_network,
+    misfit,
+    missing_message,
+    read_tensors,
+)
+from daguerre.models.diffusers.weights import load_modules
 
 
 def load(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
@@ -52,78 +54,16 @@ def load(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
 def _load_from_file(checkpoint: Checkpoint, dtype: torch.dtype) -> dict[str, Any]:
     single = checkpoint.single_file
     assert single is not None
-    try:
-        tensors = load_file(single.path)
-    except Exception as error:  # a type of numbers that the library lacks
-        raise SettingsError(f"{single.path} cannot be read: {one_line(error)}") from None
+    tensors = read_tensors(single.path)
     loaded = {}
-    for name in filter(checkpoint.components.__contains__, single.prefixes):
+    present = filter(checkpoint.components.__contains__, single.prefixes)
+    for name in filter(checkpoint.is_in_single_file, present):
         library, class_name = checkpoint.components[name]
         module_class = getattr(importlib.import_module(library), class_name)
-        load = _load_network if library == "diffusers" else _load_text_encoder
+        load = load_network if library == "diffusers" else _load_text_encoder
         folder, selected = single.folders[name], single.select(name, tensors)
         loaded[name] = load(single.path, module_class, folder, selected, dtype)
     return loaded
-
-
-def _load_network(
-    file: Path, module_class: Any, folder: Path, tensors: Tensors, dtype: torch.dtype
-) -> Any:
-    """A denoiser or a VAE."""
-    return module_class.from_single_file(
-        convert(file, module_class, folder, tensors),
-        config=str(folder),
-        dtype=dtype,
-        local_files_only=True,
-    )
-
-
-def convert(file: Path, module_class: Any, folder: Path, tensors: Tensors) -> Tensors:
-    """The tensors of a denoiser or a VAE by diffusers' names; `folder` has its configuration.
-
-    Raises `SettingsError` if one is missing, unknown, or of another shape.
-    """
-    config = module_class.load_config(folder)
-    with init_empty_weights():
-        expected = module_class.from_config(config).state_dict()
-    rename = SINGLE_FILE_LOADABLE_CLASSES[module_class.__name__]["checkpoint_mapping_fn"]
-    try:
-        converted: Tensors = rename(checkpoint=dict(tensors), config=config)
-    except KeyError as error:
-        raise SettingsError(missing_message(str(file), module_class.__name__, error.args)) from None
-    except Exception as error:  # the conversion splits tensors at sizes that it assumes
-        raise _misfit(file, module_class, folder, error) from None
-    _check_tensors(file, module_class.__name__, expected, converted)
-    return converted
-
-
-def _misfit(file: Path, module_class: Any, folder: Path, error: Exception) -> SettingsError:
-    return SettingsError(
-        f"{file} does not fit {module_class.__name__} with the configuration in {folder}:"
-        f" {one_line(error)}"
-    )
-
-
-def _check_tensors(file: Path, class_name: str, expected: Tensors, found: Tensors) -> None:
-    """The sizes of the file must be those of the configuration."""
-    if missing := sorted(expected.keys() - found.keys()):
-        raise SettingsError(missing_message(str(file), class_name, missing))
-    if unknown := sorted(found.keys() - expected.keys()):
-        raise SettingsError(
-            f"{file} has {len(unknown)} tensors that {class_name} has not, such as {unknown[0]};"
-            " the configuration is of another model; change base"
-        )
-    if integers := [name for name in expected if not found[name].is_floating_point()]:
-        raise SettingsError(
-            f"{file}: {integers[0]} of {class_name} is quantized to integers; use a file with"
-            " floating-point weights"
-        )
-    for name, tensor in expected.items():
-        if tensor.shape != found[name].shape:
-            raise SettingsError(
-                f"{file}: {name} of {class_name} has the shape {tuple(found[name].shape)} instead"
-                f" of {tuple(tensor.shape)}; the configuration is of another model; change base"
-            )
 
 
 def _load_text_encoder(
@@ -140,7 +80,7 @@ def _load_text_encoder(
             module_class, tensors, config=str(folder), torch_dtype=dtype, local_files_only=True
         )
     except Exception as error:  # tensors of other shapes
-        raise _misfit(file, module_class, folder, error) from None
+        raise misfit(file, module_class, folder, error) from None
     module.tie_weights()
     found = chain(module.named_parameters(), module.named_buffers())
     if missing := [name for name, tensor in found if tensor.is_meta]:

@@ -7,18 +7,20 @@ package. All else comes from a base, a checkpoint of the same family in diffuser
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import checkpoint, component_files
-from daguerre.models.diffusers.checkpoint import DECODER, SAMPLER, Checkpoint, SingleFile
+from daguerre.models.diffusers.checkpoint import DECODER, SAMPLER, Checkpoint
 from daguerre.models.diffusers.component import check_sampler, quantized_by, read_component
 from daguerre.models.diffusers.component_files import INDEX, read_json
 from daguerre.models.diffusers.distillation import Distillation, find_distillation
 from daguerre.models.diffusers.families import FAMILIES, find_family
 from daguerre.models.diffusers.single_file.layouts import CONFIGURATIONS, MERGES
 from daguerre.models.diffusers.single_file.recognition import recognize
+from daguerre.models.diffusers.single_file.single_file import SingleFile
 
 logger = logging.getLogger(__name__)
 
@@ -26,17 +28,20 @@ logger = logging.getLogger(__name__)
 _UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
 
 
-def read(file: Path, base: Path | None = None) -> Checkpoint:
-    """Raises `SettingsError` for a file that is damaged, not supported, or lacks components."""
+def read(file: Path, base: Path | None = None, replaced: Collection[str] = ()) -> Checkpoint:
+    """Reads a file, which need not have the components `replaced`.
+
+    Raises `SettingsError` for one that is damaged, not supported, or lacks components.
+    """
     try:
-        return _Reader(file, base).checkpoint()
+        return _Reader(file, base, replaced).checkpoint()
     except OSError as error:  # no permission, or a file was removed
         raise SettingsError(f"{file} cannot be read: {error}") from None
 
 
 class _Reader:
-    def __init__(self, file: Path, base: Path | None) -> None:
-        self._file, self._base = file, base
+    def __init__(self, file: Path, base: Path | None, replaced: Collection[str]) -> None:
+        self._file, self._base, self._replaced = file, base, replaced
         self._found = recognize(file)
         self._family = FAMILIES[self._found.layout.pipeline]
         self._base_index = self._read_base(base) if base else {}
@@ -97,7 +102,7 @@ class _Reader:
     def _find(self, name: str) -> bool:
         """Whether the component is there; remembers its class and its directory."""
         is_model = name in (*self._family.text_encoders, self._family.denoiser, DECODER)
-        in_file = name in self._found.prefixes
+        in_file = name in self._found.prefixes or name in self._replaced
         folder = self._folder / name
         if self._found.variant and folder.is_dir() and (in_file or not is_model):
             self._components[name] = read_component(self._folder / INDEX, name, self._index[name])

@@ -53,7 +53,7 @@ _PARTS: dict[str, str] = {
     " layout of diffusers",
     r"^(first_stage_model\.|vae\.)?(encoder|decoder)\.(conv_in|mid)": "a VAE alone",
     r"text_model\.|^encoder\.block\.|^shared\.weight|resblocks\.": "a text encoder alone",
-    r"^model\.layers\.\d+\.self_attn": "a language model",
+    r"^model\.layers\.\d+\.self_attn|^blk\.\d+\.attn": "a language model",
     r"rdb\d\.conv1|^model\.\d+\.sub\.": "an upscaler",
     r"^(bert|roberta|distilbert)\.": "a text encoder alone",
     r"^emb_params$|^clip_[lg]$|^string_to_param": TEXTUAL_INVERSION,
