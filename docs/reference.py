@@ -4,8 +4,8 @@
     python docs/reference.py --check   fail if a page is out of date
 
 Sources: `daguerre.config`, the request schema, the exceptions, the metrics, the commands and the
-tables of families, samplers and step caches. Only headings, introductions and the order are written
-here.
+tables of the catalog, families, samplers and step caches. Only headings, introductions, the order
+and the meaning of the keys of the catalog are written here.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from daguerre.config import Settings, secret_names
 from daguerre.engine.ended_jobs import OUTCOMES
 from daguerre.engine.interface import EngineStats, WorkerStats
 from daguerre.errors import DaguerreError, InternalError
+from daguerre.models.checkpoint_table import KEYS
 from daguerre.models.diffusers.caches import METHODS
 from daguerre.models.diffusers.distillation import KINDS, Kind
 from daguerre.models.diffusers.families import FAMILIES
@@ -40,6 +41,75 @@ from daguerre.server.routes.metrics import Metrics
 
 FOLDER = Path(__file__).parent / "reference"
 _MADE = "<!-- Made by `python docs/reference.py`; edit the code instead. -->\n\n"
+_GUIDE, _PERFORMANCE = "../guides/checkpoints.md", "../performance.md"
+_CONCEPTS = "../concepts/checkpoints.md"
+_OWN = "the checkpoint's own"
+_FAMILY = "that of the [family](families.md)"
+
+# Key of a checkpoint in the catalog -> meaning and default. Links start at the page.
+MEANINGS = {
+    "path": ("The checkpoint; a relative path starts at the catalog's directory.", ""),
+    "repo": ("Instead of `path`: a repository of a hub.", ""),
+    "revision": ("With `repo`: the commit.", ""),
+    "base": (
+        f"With the `path` of a file: [what the file lacks]({_GUIDE}#serve-a-single-file).",
+        "none",
+    ),
+    "vae": (f"[Another VAE]({_GUIDE}#use-another-vae-or-denoiser).", _OWN),
+    "unet": (
+        f"[Another denoiser]({_GUIDE}#use-another-vae-or-denoiser) of a pipeline whose denoiser"
+        " has this name; also a `.gguf` file.",
+        _OWN,
+    ),
+    "transformer": (
+        f"[Another denoiser]({_GUIDE}#use-another-vae-or-denoiser) of a pipeline whose denoiser"
+        " has this name; also a `.gguf` file.",
+        _OWN,
+    ),
+    "loras": (f"[LoRAs]({_GUIDE}#add-loras), which are added to the weights.", "none"),
+    "embeddings": (f"[Textual inversions]({_GUIDE}#add-textual-inversions).", "none"),
+    "sampler": (f"[Another sampler]({_GUIDE}#choose-a-sampler).", _OWN),
+    "clip_skip": (f"[Last layers of CLIP]({_GUIDE}#skip-layers-of-clip) to leave out.", "none"),
+    "steps": ("Steps of an image.", _FAMILY),
+    "guidance": ("Guidance scale.", _FAMILY),
+    "extra_sizes": (f"[Sizes besides the nine]({_CONCEPTS}#check-your-pipeline).", "none"),
+    "native_size": (
+        f"[Side of the training images]({_CONCEPTS}#check-your-pipeline) in pixels; 0 draws every"
+        " size directly.",
+        _OWN,
+    ),
+    "device": (
+        f"[Device]({_PERFORMANCE}#choose-the-device-and-the-precision); `cuda` is one GPU per"
+        " worker.",
+        "`auto`",
+    ),
+    "dtype": (
+        f"[Type of the weights]({_PERFORMANCE}#choose-the-device-and-the-precision).",
+        "`auto`",
+    ),
+    "tf32": (f"`true` allows TF32 on a [CUDA device]({_PERFORMANCE}#cuda-devices).", "`false`"),
+    "executor": (f"[How denoiser and decoder run]({_PERFORMANCE}#choose-an-executor).", "`auto`"),
+    "quantization": (
+        f"[8-bit weights for the denoiser]({_PERFORMANCE}#quantize-the-denoiser).",
+        "none",
+    ),
+    "cache": (f"[Step cache]({_PERFORMANCE}#use-a-step-cache).", "none"),
+    "offload": (f"[Weights wait in the host's memory]({_PERFORMANCE}#offload-weights).", "none"),
+    "batching": (f"[Verified or unverified batches]({_PERFORMANCE}#tune-batching).", "`exact`"),
+    "max_batch_size": (
+        "Rows in one forward pass of the denoiser; 1 disables batching.",
+        "8; 1 on a CPU with fewer than 4 threads",
+    ),
+    "load": (f"[When the model is loaded]({_GUIDE}#serve-several-models).", "`startup`"),
+    "idle_unload_s": (
+        f"Seconds without jobs until it [is unloaded]({_GUIDE}#serve-several-models); 0: never.",
+        "the [setting](settings.md) `idle_unload_s`",
+    ),
+    "name": (
+        "The checkpoint's name in the metadata of the files.",
+        "the name of the directory, file or repository",
+    ),
+}
 
 
 def settings_page() -> str:
@@ -209,6 +279,24 @@ def _family_row(family: Family) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def catalog_page() -> str:
+    assert set(MEANINGS) == set(KEYS), set(MEANINGS) ^ set(KEYS)
+    rows = (
+        f"| `{name}` | {meaning} | {_escape(KEYS[name].rule)} | {default} |"
+        for name, (meaning, default) in MEANINGS.items()
+    )
+    return _page(
+        "Keys of the catalog",
+        "The catalog is `daguerre.toml` in the data directory, or the file of `--catalog`. Each"
+        ' model ID has a table, such as `[models.dreamy]`. Its key `source` is `"embedded"`, for'
+        ' the bundled model, which has no other key, or `"diffusers"`, with the keys below. A table'
+        " has either `path`, or `repo` and `revision`.\n\n"
+        "The server exits if a key is unknown or a value is not allowed. The message names the\n"
+        "file, the table, the key and the allowed values.",
+        _table(("key", "meaning", "must be", "default"), rows),
+    )
+
+
 def caches_page() -> str:
     return _page(
         "Step caches",
@@ -287,11 +375,16 @@ def _page(title: str, text: str, content: str) -> str:
     return f"{_MADE}# {title}\n\n{intro}\n\n{content}".rstrip() + "\n"
 
 
+def _escape(text: str) -> str:
+    return text.replace("<", "&lt;")
+
+
 def _table(head: tuple[str, ...], rows: Iterator[str]) -> str:
     return "\n".join((f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows))
 
 
 PAGES = {
+    "catalog.md": catalog_page,
     "settings.md": settings_page,
     "fields.md": fields_page,
     "errors.md": errors_page,

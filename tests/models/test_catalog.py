@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import struct
 import sys
 from dataclasses import replace
@@ -24,7 +23,7 @@ from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.model import DEFAULT_MAX_BATCH_SIZE, DiffusersModel
 from daguerre.models.embedded.model import EmbeddedModel
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "diffusers.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "checkpoints.md"
 NO_TENSORS = struct.pack("<Q", 2) + b"{}"  # a safetensors file
 INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -615,13 +614,6 @@ def test_pipeline_options_are_not_components(settings: Settings) -> None:
     """Lists of numbers in the index are not components."""
     folder = checkpoint(settings.data_dir() / "sd", layers=[2, 5])
     assert "layers" not in checkpoints.read(folder).components
-
-
-def test_guide_lists_every_key() -> None:
-    """The guide's table of catalog keys has every key and no other."""
-    section = GUIDE.read_text(encoding="utf-8").split("\n## Catalog keys\n")[1].split("\n## ")[0]
-    keys = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
-    assert keys == {"source", *catalog.SOURCES["diffusers"]}
 
 
 def flux(folder: Path, **parts: object) -> None:
