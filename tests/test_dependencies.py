@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 
@@ -39,6 +40,9 @@ FIRST_FIXED = {
 }
 
 
+NAMES_IN_NOTICE = {"torch": "PyTorch"}
+
+
 def bound(name: str, operator: str) -> Version | None:
     """The version after the operator in the requirement, if there is one."""
     versions = [s.version for s in REQUIREMENTS[name].specifier if s.operator == operator]
@@ -64,6 +68,13 @@ def test_private_parts_need_an_upper_bound() -> None:
     used = {library for name in MODULES for library in private_uses(name)}
     assert "torch" in used
     assert {name for name in used & set(REQUIREMENTS) if bound(name, "<") is None} == set()
+
+
+def test_notice_names_dependencies() -> None:
+    """NOTICE names every dependency of the server and its extras, with a licence."""
+    notice = (ROOT / "NOTICE").read_text(encoding="utf-8").lower()
+    names = {NAMES_IN_NOTICE.get(name, name).lower() for name in REQUIREMENTS}
+    assert {name for name in names if not re.search(rf"(?<![\w-]){name}(?![\w-])", notice)} == set()
 
 
 def private_uses(name: str) -> Iterator[str]:
