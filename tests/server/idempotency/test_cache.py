@@ -13,11 +13,14 @@ from conftest import MODEL, FakeEngine, RunningServer, running
 from daguerre import runtime_variables
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
+from daguerre.models.diffusers import gguf_file, quantization
+from daguerre.models.diffusers.adapters import lora
 from daguerre.params import ImageParams
 from daguerre.server import app
 from daguerre.server.idempotency import environment_fingerprint
 from daguerre.server.idempotency.environment_fingerprint import EnvironmentFingerprint
 from daguerre.server.routes import metrics
+from daguerre.storage import artifact_cache
 from daguerre.storage.image_store import DIR_NAME
 
 CACHE = "x-cache"
@@ -210,6 +213,13 @@ def test_environment_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(runtime_variables._AT_START, "ONEDNN_MAX_CPU_ISA", "AVX2")
     found.add(digest())
     assert len(found) == 9
+
+
+def test_versions_in_the_environment_fingerprint() -> None:
+    """The versions of all libraries that change, quantize or run weights count."""
+    libraries = {*quantization.PACKAGES, quantization.CALIBRATION_LIBRARY}
+    libraries |= {lora.LIBRARY, gguf_file.LIBRARY, *artifact_cache._LIBRARIES}
+    assert libraries <= {*environment_fingerprint.DISTRIBUTIONS}
 
 
 def test_decisive_settings() -> None:

@@ -22,11 +22,11 @@ from daguerre.params import ImageParams, ModelInfo
 from daguerre.runtime_variables import runtime_variables
 from daguerre.version import __version__
 
-# The runtimes, what they compute with, and what writes the files.
-_DISTRIBUTIONS = (
+# The runtimes, what changes or quantizes weights, what reads prompts, and what writes the files.
+DISTRIBUTIONS = (
     *("openvino", "numpy", "tokenizers", "thorvg-python", "zlib-ng", "pillow"),
-    *("torch", "diffusers", "transformers", "accelerate", "scipy", "torchao"),
-    *("gguf", "triton"),
+    *("torch", "diffusers", "transformers", "accelerate", "scipy", "sentencepiece", "triton"),
+    *("bitsandbytes", "gguf", "nncf", "optimum-quanto", "peft", "torchao"),
 )
 
 
@@ -43,7 +43,7 @@ class EnvironmentFingerprint:
             "settings": settings,
             "variables": runtime_variables(),
             "compiler": [os.environ.get("CXX", ""), _compiler()],
-            "distributions": {name: _version(name) for name in _DISTRIBUTIONS},
+            "distributions": {name: _version(name) for name in DISTRIBUTIONS},
             "python": platform.python_version(),
             "machine": [platform.machine(), platform.system(), num_cpus(), *_devices()],
         }
