@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _catalog_flags = settings_flags("home", "catalog", "database_url")
 # Keys that PATH decides.
 _DECIDED_KEYS = frozenset({"source", "path", "repo", "revision"})
+_RELOAD = "A running server reads it after: daguerre models reload"
 
 
 @click.command()
@@ -75,7 +76,7 @@ def add(
         table["loras"] = list(map(_lora, loras))
     file, model = settings.catalog or catalog.path_in(home), model or found.model_id
     catalog_file.add(file, home, model, table, lambda served: _check(settings, served))
-    click.echo(f"Added {model} to {file}; SIGHUP makes a running server read it.")
+    click.echo(f"Added {model} to {file}. {_RELOAD}")
     _print_next(settings, model)
 
 
@@ -89,7 +90,7 @@ def remove(settings: Settings, model: str) -> None:
 
     file = settings.catalog or catalog.path_in(settings.data_dir())
     catalog_file.remove(file, settings.data_dir(), model)
-    click.echo(f"Removed {model} from {file}; SIGHUP makes a running server read it.")
+    click.echo(f"Removed {model} from {file}. {_RELOAD}")
     with provisioning.open_store(settings) as store:
         aliases = [each.alias for each in store.list() if each.model == model]
     for alias in aliases:

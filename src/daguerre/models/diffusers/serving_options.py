@@ -16,10 +16,9 @@ LOADS = (STARTUP, "on_demand")
 class ServingOptions:
     """The catalog's options of a model ID.
 
-    `steps` and `guidance` default to the family's, `max_batch_size` to a value for the device, and
-    `native_size` and `sampler` to the checkpoint's.
     `steps` and `guidance` default to the family's, `max_batch_size` to a value for the device,
-    `native_size` to the checkpoint's, and `idle_unload_s` to the setting of this name.
+    `native_size` and `sampler` to the checkpoint's, and `idle_unload_s` to the setting of this
+    name.
     """
 
     steps: int | None = None
