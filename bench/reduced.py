@@ -21,8 +21,9 @@ import numpy as np
 from daguerre.engine.pipeline import Pixels
 from daguerre.models.diffusers.adapters.lora import Lora
 from daguerre.models.diffusers.caches import FIRST_BLOCK, TAYLOR, TAYLOR_LITE, Cache
-from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.models.diffusers.model import DiffusersModel
+from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.models.diffusers.serving_options import ServingOptions
 from daguerre.params import ImageParams
 

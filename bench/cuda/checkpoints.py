@@ -19,8 +19,9 @@ from bench import components
 from bench.cuda.target import Target
 from daguerre.engine.forward import ForwardRequest, Network
 from daguerre.models.diffusers.component_files import read_json
-from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.models.diffusers.model import DiffusersModel
+from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.models.diffusers.serving_options import ServingOptions
 from daguerre.models.diffusers.single_file.layouts import CONFIGURATIONS
 from daguerre.params import ImageParams

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from daguerre.engine.thread_engine import ThreadEngine
     from daguerre.engine.workers.process_engine import ProcessEngine
     from daguerre.models.catalog import Catalog, ModelConfig
-    from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
+    from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+    from daguerre.models.diffusers.pipeline_config import PipelineConfig
     from daguerre.models.summary import ModelSummary
 
 

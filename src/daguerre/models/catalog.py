@@ -20,7 +20,7 @@ from daguerre.models import checkpoint_table
 from daguerre.models.checkpoint_table import CheckpointConfig
 from daguerre.models.diffusers import hub, location, quantization
 from daguerre.models.diffusers.adapters import lora
-from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
+from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.models.diffusers.serving_options import ServingOptions
 from daguerre.validation import Validator, check_keys, check_table, enum, suggestion
 

@@ -20,8 +20,8 @@ from daguerre.models.diffusers import (
 from daguerre.models.diffusers.adapters import lora, textual_inversion
 from daguerre.models.diffusers.calibration import Calibration
 from daguerre.models.diffusers.executors.registry import EXECUTORS, required_device
-from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
 from daguerre.models.diffusers.native_size import NATIVE_SIZE
+from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.models.diffusers.replacement import REPLACEABLE
 from daguerre.models.diffusers.serving_options import LOADS, ServingOptions
 from daguerre.models.extra_sizes import EXTRA_SIZES

@@ -20,8 +20,9 @@ from daguerre.engine.forward import Inputs, Network, Outputs
 from daguerre.engine.job import Job
 from daguerre.engine.loop import Loop
 from daguerre.engine.pipeline import Pipeline
-from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.models.diffusers.model import DiffusersModel
+from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.models.diffusers.serving_options import ServingOptions
 from daguerre.params import Event, ImageParams, JobFailed, JobSucceeded, ModelInfo, StepCompleted
 from daguerre.storage.artifact_cache import ArtifactCache

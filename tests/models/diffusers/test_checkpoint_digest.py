@@ -12,8 +12,9 @@ import pytest
 from conftest import wait_until
 
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.models.diffusers.model import DiffusersModel
+from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.models.diffusers.serving_options import ServingOptions
 from daguerre.storage.file_digests import FileDigests
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from daguerre.models.diffusers.loaded_pipeline import PipelineConfig
+from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.storage.artifact_cache import ArtifactCache
 
 from .conftest import REASON, Bench, Request

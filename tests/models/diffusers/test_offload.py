@@ -14,7 +14,8 @@ import pytest
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import offload
-from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+from daguerre.models.diffusers.pipeline_config import PipelineConfig
 
 from .conftest import REASON, Bench, Request
 

@@ -16,7 +16,8 @@ from daguerre.engine.batching import batcher
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import quantization
 from daguerre.models.diffusers.caches import TAYLOR_LITE, Cache
-from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.models.diffusers.quantization import CALIBRATED, FLOAT8, INT8, METHODS
 from daguerre.storage.artifact_cache import ArtifactCache
 

@@ -15,8 +15,9 @@ import pytest
 from daguerre.errors import InternalError, InvalidRequestError, SettingsError
 from daguerre.models.diffusers import checkpoint
 from daguerre.models.diffusers.families import FAMILIES
-from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint, PipelineConfig
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.models.diffusers.model import DiffusersModel
+from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.models.diffusers.serving_options import ServingOptions
 
 from .conftest import (

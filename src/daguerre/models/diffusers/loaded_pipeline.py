@@ -8,30 +8,17 @@ from __future__ import annotations
 import copy
 import gc
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daguerre.engine.forward import is_out_of_memory
 from daguerre.errors import SettingsError, one_line
-from daguerre.models.diffusers import (
-    checkpoint_reader,
-    devices,
-    gguf_file,
-    memory_probe,
-    offload,
-    precision,
-    quantization,
-)
-from daguerre.models.diffusers.adapters import lora_header, textual_inversion_header
-from daguerre.models.diffusers.adapters.lora import Lora
-from daguerre.models.diffusers.adapters.textual_inversion import TextualInversion
-from daguerre.models.diffusers.caches import Cache
-from daguerre.models.diffusers.calibration import Calibration
-from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
+from daguerre.models.diffusers import devices, memory_probe, offload, quantization
+from daguerre.models.diffusers.checkpoint import DECODER
 from daguerre.models.diffusers.checkpoint_digest import CheckpointDigest
+from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.storage.artifact_cache import ArtifactCache
 from daguerre.storage.file_digests import FileDigests
 
@@ -44,38 +31,6 @@ if TYPE_CHECKING:
     from daguerre.models.diffusers.proxies import TorchNetwork
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineConfig:
-    """How a checkpoint is loaded; model IDs with equal configurations share one in memory.
-
-    `base` has the components that a single file lacks. `components` are (name, path) of those that
-    replace the checkpoint's own. `calibration` matters to quantization "int8" only.
-    """
-
-    path: Path
-    base: Path | None = None
-    components: tuple[tuple[str, Path], ...] = ()
-    dtype: str = precision.AUTO
-    device: str = devices.AUTO
-    executor: str = "auto"
-    tf32: bool = False
-    cache: Cache | None = None
-    quantization: str | None = None
-    offload: str | None = None
-    loras: tuple[Lora, ...] = ()
-    embeddings: tuple[TextualInversion, ...] = ()
-    calibration: Calibration = Calibration()
-
-    def changes(self) -> Iterator[str]:
-        """What changes the checkpoint's images, in words."""
-        yield from (f"{name} from {path}" for name, path in self.components)
-        if self.cache:
-            yield f"cache {self.cache}"
-        if self.quantization:
-            yield self.quantization
-        yield from (f"LoRA {one.path.name} {one.scale:g}" for one in self.loras)
 
 
 class LoadedCheckpoint:
@@ -93,25 +48,9 @@ class LoadedCheckpoint:
         file_digests: FileDigests | None = None,
     ) -> None:
         self.num_threads, self._store = num_threads, store
-        self.checkpoint = _read_checkpoint(config)
-        if config.quantization and self.checkpoint.denoiser_quantized_by:
-            raise SettingsError(
-                f"quantization is {config.quantization!r}, but the denoiser in {config.path} is"
-                " already quantized; remove the key"
-            )
-        if self.checkpoint.denoiser_quantized_by == gguf_file.LIBRARY:
-            gguf_file.check_executor(config.executor)
-        self.device = devices.resolve(config.device, config.executor, worker)
-        if config.offload:
-            offload.check_device(str(config.path), config.offload, self.device)
-        quantization.check_calibrated(config.quantization, self.checkpoint.family, self.device)
-        dtype = precision.resolve(config.dtype, self.checkpoint, self.device)
-        quantization.check_stored(
-            config.path, self.checkpoint.denoiser_quantized_by, self.device, dtype
-        )
-        if config.tf32:
-            precision.check_tf32(str(config.path), self.device, dtype)
-        self.config = replace(config, device=self.device, dtype=dtype)
+        self.checkpoint = config.read_checkpoint()
+        self.config = config.resolve(self.checkpoint, worker)
+        self.device = self.config.device
         self.digest = CheckpointDigest(self.checkpoint, file_digests)
         self.pipeline: Any = None
         self.latent_to_rgb: LatentToRgb | None = None  # for previews; None if they failed to fit
@@ -289,12 +228,3 @@ class LoadedCheckpoint:
             executor = "eager"
         target = replace(target, fingerprint=fingerprint, executor=executor)
         return TorchNetwork(family.denoiser, module, "forward", target, family.layout, hooks)
-
-
-def _read_checkpoint(config: PipelineConfig) -> Checkpoint:
-    found = checkpoint_reader.read(config.path, config.base, dict(config.components))
-    for one in config.loras:
-        lora_header.check(one, found)
-    for embedding in config.embeddings:
-        textual_inversion_header.check(embedding, found)
-    return replace(found, loras=config.loras, embeddings=config.embeddings)
