@@ -68,6 +68,18 @@ def enum(*allowed: str) -> Validator:
     )
 
 
+def table_list(max_length: int, example: str) -> Validator:
+    """A list of tables; `check_tables` checks their keys."""
+    return Validator(
+        f"a list of 1 to {max_length} tables such as {example}",
+        lambda value: (
+            isinstance(value, list)
+            and 1 <= len(value) <= max_length
+            and all(isinstance(table, dict) for table in value)
+        ),
+    )
+
+
 def pattern(regex: str, rule: str) -> Validator:
     compiled = re.compile(regex)
     return Validator(rule, lambda value: isinstance(value, str) and bool(compiled.fullmatch(value)))
@@ -221,6 +233,21 @@ def check_table(where: str, table: Table, validators: Mapping[str, Validator]) -
     for key, value in table.items():
         if not validators[key].accepts(value):
             raise SettingsError(f"{where}: {key} is {value!r}; it must be {validators[key].rule}")
+
+
+def check_tables(
+    where: str,
+    tables: Sequence[Table],
+    validators: Mapping[str, Validator],
+    required: Sequence[str],
+) -> None:
+    """Like `check_table` for each table of a list; raises also if it lacks a key."""
+    for number, table in enumerate(tables):
+        place = f"{where}[{number}]"
+        check_table(place, table, validators)
+        for key in required:
+            if key not in table:
+                raise SettingsError(f"{place}: {key} is missing; it must be {validators[key].rule}")
 
 
 def check_keys(where: str, table: Table, allowed: Collection[str]) -> None:

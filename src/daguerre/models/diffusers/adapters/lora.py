@@ -11,20 +11,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from daguerre.errors import SettingsError
 from daguerre.models.diffusers.component_files import WEIGHTS
-from daguerre.validation import Table, Validator, check_table, float_range, path_to
+from daguerre.validation import Table, Validator, check_tables, float_range, path_to, table_list
 
 LIBRARY = "peft"
-_MAX_LORAS = 16
-LORAS = Validator(
-    f'a list of 1 to {_MAX_LORAS} tables such as {{ path = "style.safetensors", scale = 0.8 }}',
-    lambda value: (
-        isinstance(value, list)
-        and 1 <= len(value) <= _MAX_LORAS
-        and all(isinstance(one, dict) for one in value)
-    ),
-)
+LORAS = table_list(16, '{ path = "style.safetensors", scale = 0.8 }')
 _KEYS: Mapping[str, Validator] = {
     "path": path_to(f"a {WEIGHTS} file"),
     "scale": float_range(-10, 10),
@@ -46,11 +37,7 @@ class Lora:
 
 def parse(where: str, catalog_dir: Path, tables: Sequence[Table]) -> tuple[Lora, ...]:
     """Reads the key `loras`; `where` names its table in a `SettingsError`."""
-    for number, table in enumerate(tables):
-        place = f"{where}, loras[{number}]"
-        check_table(place, table, _KEYS)
-        if "path" not in table:
-            raise SettingsError(f"{place}: path is missing; it must be {_KEYS['path'].rule}")
+    check_tables(f"{where}, loras", tables, _KEYS, required=("path",))
     return tuple(
         Lora(catalog_dir / os.path.expanduser(table["path"]), float(table.get("scale", 1)))
         for table in tables

@@ -14,18 +14,9 @@ from pathlib import Path
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers.component_files import WEIGHTS
-from daguerre.validation import Table, Validator, check_table, path_to, pattern
+from daguerre.validation import Table, Validator, check_tables, path_to, pattern, table_list
 
-_MAX_EMBEDDINGS = 64
-_EXAMPLE = '{ path = "toy.safetensors", token = "<toy>" }'
-EMBEDDINGS = Validator(
-    f"a list of 1 to {_MAX_EMBEDDINGS} tables such as {_EXAMPLE}",
-    lambda value: (
-        isinstance(value, list)
-        and 1 <= len(value) <= _MAX_EMBEDDINGS
-        and all(isinstance(one, dict) for one in value)
-    ),
-)
+EMBEDDINGS = table_list(64, '{ path = "toy.safetensors", token = "<toy>" }')
 _KEYS: Mapping[str, Validator] = {
     "path": path_to(f"a {WEIGHTS} file"),
     "token": pattern(r"[!-~]{1,100}", "1 to 100 ASCII characters without spaces"),
@@ -47,11 +38,7 @@ class TextualInversion:
 
 def parse(where: str, catalog_dir: Path, tables: Sequence[Table]) -> tuple[TextualInversion, ...]:
     """Reads the key `embeddings`; `where` names its table in a `SettingsError`."""
-    for number, table in enumerate(tables):
-        place = f"{where}, embeddings[{number}]"
-        check_table(place, table, _KEYS)
-        for key in _KEYS.keys() - table.keys():
-            raise SettingsError(f"{place}: {key} is missing; it must be {_KEYS[key].rule}")
+    check_tables(f"{where}, embeddings", tables, _KEYS, required=tuple(_KEYS))
     found = tuple(
         TextualInversion(
             catalog_dir / os.path.expanduser(table["path"]), str(table["token"]).lower()

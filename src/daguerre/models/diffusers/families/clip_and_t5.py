@@ -27,18 +27,20 @@ _PIXART_SIGMA = Family(
     count_tokens=count_preprocessed,
 )
 
+_STABLE_DIFFUSION = Family(
+    pipeline="StableDiffusionPipeline",
+    checkpoints="Stable Diffusion 1.x, 2.x",
+    denoiser="unet",
+    denoiser_class="UNet2DConditionModel",
+    prompt_tokenizers=(("tokenizer", None),),
+    has_prompt_chunks=True,
+    has_native_size=True,
+    skipped_clip_layers=0,
+    guidance=7.5,
+)
+
 CLIP_AND_T5 = (
-    Family(
-        pipeline="StableDiffusionPipeline",
-        checkpoints="Stable Diffusion 1.x, 2.x",
-        denoiser="unet",
-        denoiser_class="UNet2DConditionModel",
-        prompt_tokenizers=(("tokenizer", None),),
-        has_prompt_chunks=True,
-        has_native_size=True,
-        skipped_clip_layers=0,
-        guidance=7.5,
-    ),
+    _STABLE_DIFFUSION,
     Family(
         pipeline="StableDiffusionXLPipeline",
         checkpoints="SDXL",
@@ -53,15 +55,10 @@ CLIP_AND_T5 = (
         # Else it marks the pixels if the package invisible-watermark is installed.
         load_kwargs={"add_watermarker": False},
     ),
-    Family(
+    replace(
+        _STABLE_DIFFUSION,
         pipeline="LatentConsistencyModelPipeline",
         checkpoints="Latent consistency models of Stable Diffusion 1.x",
-        denoiser="unet",
-        denoiser_class="UNet2DConditionModel",
-        prompt_tokenizers=(("tokenizer", None),),
-        has_prompt_chunks=True,
-        has_native_size=True,
-        skipped_clip_layers=0,
         steps=4,
         guidance=8.5,
         has_negative_prompt=False,  # the guidance is an input of the network
