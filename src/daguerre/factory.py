@@ -64,9 +64,9 @@ def catalog_of_checkpoints(
 
 
 def summarize_models(settings: Settings, catalog: Catalog | None = None) -> list[ModelSummary]:
-    """A row for each model, by default of the settings' catalog. No extra needs to be installed.
+    """A summary of each model, by default of the settings' catalog. Needs no extra.
 
-    Loads no weights. The description of a model that cannot be built says why.
+    Loads no weights. The `fault` of a model that cannot be built says why.
     """
     catalog = catalog or read_catalog(settings)
     return [_summarize(settings, catalog, name) for name in catalog.models]
@@ -182,13 +182,13 @@ def open_engine(
 
     `settings` are those of `resolve`. `read_catalog` reads the catalog again, for a reload.
     """
-    from daguerre.engine.reloadable_engine import ReloadableEngine, Replacement
+    from daguerre.engine.reloadable_engine import NewEngine, ReloadableEngine
 
-    def build() -> Replacement:
+    def build() -> NewEngine:
         new = read_catalog()
         new.check_loadable()
         models = build_models(settings, new)
-        return Replacement(_process_engine(settings, new, models), _fit(models, settings.workers))
+        return NewEngine(_process_engine(settings, new, models), _fit(models, settings.workers))
 
     first = _process_engine(settings, catalog, build_servable_models(settings, catalog))
     engine = ReloadableEngine(first, build)

@@ -24,7 +24,7 @@ _POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Replacement:
+class NewEngine:
     """An engine of a new catalog, not started, and whether its models fit beside the old ones."""
 
     engine: ProcessEngine
@@ -38,7 +38,7 @@ class ReloadableEngine:
     that cannot be served.
     """
 
-    def __init__(self, engine: ProcessEngine, build: Callable[[], Replacement]) -> None:
+    def __init__(self, engine: ProcessEngine, build: Callable[[], NewEngine]) -> None:
         self._engine, self._build = engine, build
         self._running = {engine: None}  # engines that may have workers, oldest first
         self._num_held: Counter[ProcessEngine] = Counter()  # requests that hold an engine

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from daguerre.engine.interface import Engine
-from daguerre.engine.reloadable_engine import ReloadableEngine, Replacement
+from daguerre.engine.reloadable_engine import NewEngine, ReloadableEngine
 from daguerre.engine.thread_engine import ThreadEngine
 from daguerre.engine.workers.process_engine import ProcessEngine
 from daguerre.errors import NotFoundError, SettingsError
@@ -68,10 +68,10 @@ class Catalog:
         )
         return self.built[-1]
 
-    def build(self) -> Replacement:
+    def build(self) -> NewEngine:
         if not self.models:
             raise SettingsError("the catalog\nis not TOML")
-        return Replacement(self.engine(), self.fits)
+        return NewEngine(self.engine(), self.fits)
 
 
 @asynccontextmanager
