@@ -130,7 +130,7 @@ def choose(file: Path | None, data_dir: Path, name: str | None, base: str | None
     """
     served = read(file, data_dir)
     name = name or served.default_model
-    if name not in served.models and location.is_one(name):
+    if name not in served.models and location.is_location(name):
         return of_checkpoints([name], data_dir, base)
     if base:
         raise SettingsError(f"base is {base}, but {name} is no path; base is for single files")

@@ -20,6 +20,7 @@ from daguerre.models.diffusers.adapters.lora import Lora
 from daguerre.models.diffusers.adapters.textual_inversion import TextualInversion
 from daguerre.models.diffusers.component import (
     SAFETY_CHECKER,
+    SAMPLER_CONFIG,
     check_sampler,
     quantized_by,
     read_component,
@@ -37,7 +38,6 @@ from daguerre.storage.file_digests import read_digest
 DECODER, SAMPLER = "vae", "scheduler"
 _quoted = reprlib.Repr()
 _quoted.maxstring = 80
-SAMPLER_CONFIG = "scheduler_config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +124,6 @@ class Checkpoint:
         files = component_files.weight_files(self.component_folder(name))
         headers = map(component_files.read_header, files)
         return [tensor for header in headers for tensor in header.tensors.values()]
-
-    def tensor_shapes(self, name: str) -> list[tuple[int, ...]]:
-        return [tensor.shape for tensor in self.tensors(name)]
 
     def files(self) -> Iterator[Path]:
         """All files that determine an image, in an order that is the same everywhere."""

@@ -15,6 +15,7 @@ from daguerre.models.diffusers.component_files import read_json
 SAFETY_CHECKER = ("stable_diffusion", "StableDiffusionSafetyChecker")
 _ADAPTER_CONFIG = "adapter_config.json"
 _LIBRARIES = ("diffusers", "transformers")
+SAMPLER_CONFIG = "scheduler_config.json"
 UNSEEDED_SAMPLER = "DPMSolverSDEScheduler"
 
 
@@ -63,7 +64,7 @@ def quantized_by(component: Path) -> str | None:
 
 def check_sampler(component: Path, class_name: str) -> None:
     """Raises `SettingsError` for a sampler that draws its noise without the request's seed."""
-    file = component / "scheduler_config.json"
+    file = component / SAMPLER_CONFIG
     # It would ask for the package torchsde, and be refused with it, too.
     if class_name == UNSEEDED_SAMPLER and read_json(file).get("noise_sampler_seed") is None:
         raise SettingsError(f"{file}: {unseeded_message()}")

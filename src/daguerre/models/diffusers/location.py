@@ -76,7 +76,7 @@ def catalog_keys(found: CheckpointLocation) -> dict[str, object]:
     return {"source": "diffusers", "repo": found.pin.repository, "revision": found.pin.revision}
 
 
-def is_one(text: str) -> bool:
+def is_location(text: str) -> bool:
     """Whether `text` looks like a path or a repository, and not like a model ID."""
     return os.path.lexists(os.path.expanduser(text)) or "/" in text or text.endswith(WEIGHTS)
 

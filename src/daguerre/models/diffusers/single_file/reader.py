@@ -14,7 +14,12 @@ from typing import Any
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import checkpoint, component_files
 from daguerre.models.diffusers.checkpoint import DECODER, SAMPLER, Checkpoint
-from daguerre.models.diffusers.component import check_sampler, quantized_by, read_component
+from daguerre.models.diffusers.component import (
+    SAMPLER_CONFIG,
+    check_sampler,
+    quantized_by,
+    read_component,
+)
 from daguerre.models.diffusers.component_files import INDEX, read_json
 from daguerre.models.diffusers.distillation import Distillation, find_distillation
 from daguerre.models.diffusers.families import FAMILIES, find_family
@@ -71,7 +76,7 @@ class _Reader:
 
     def _distillation_of_base(self, denoiser_config: dict[str, Any]) -> Distillation | None:
         """The kind that the sampler of a base shows."""
-        sampler = read_json(self._folders[SAMPLER] / checkpoint.SAMPLER_CONFIG)
+        sampler = read_json(self._folders[SAMPLER] / SAMPLER_CONFIG)
         return find_distillation(self._family.pipeline, "", sampler, denoiser_config)
 
     def _read_base(self, base: Path) -> dict[str, Any]:
