@@ -167,7 +167,8 @@ class ReloadableEngine:
             is_ready, failure = stats.is_ready, stats.failure
             for model, reason in stats.load_failures.items():
                 if model not in known_failures:
-                    failure = failure or f"the model {model} could not be loaded: {reason}"
+                    text = f"the model {model} could not be loaded: {reason}; see the server log"
+                    failure = failure or text
             if self._is_draining:
                 failure = "the server is shutting down"
             if failure:

@@ -202,8 +202,10 @@ def test_broken_catalog(fault: str, fits: bool, caplog: pytest.LogCaptureFixture
             if fault == "build":
                 catalog.models = {"a": None}  # type: ignore[dict-item]
                 catalog.engine = fail  # type: ignore[assignment]
-            with pytest.raises(SettingsError):
+            with pytest.raises(SettingsError) as raised:
                 await engine.reload()
+            if fault == "model":  # the reason in it names no file
+                assert raised.value.message.endswith("; see the server log")
             lines = [line for line in caplog.messages if line.startswith("kept the old catalog: ")]
             assert len(lines) == 1 and "\n" not in lines[0]
             await until(lambda: engine.stats().is_ready)
