@@ -30,9 +30,9 @@ def config(**keys: object) -> str:
     ("files", "words"),
     [
         ({}, "it is empty; a download may have failed"),
-        ({"adapter_config.json": "{}", "adapter_model.safetensors": ""}, "it is a LoRA"),
+        ({"adapter_config.json": "{}", "adapter_model.safetensors": ""}, "the key loras"),
         ({"pytorch_lora_weights.safetensors": ""}, "it is a LoRA"),
-        ({"learned_embeds.bin": ""}, "it is a textual inversion"),
+        ({"learned_embeds.bin": ""}, "it is a textual inversion, for the key embeddings"),
         ({"modular_model_index.json": "{}"}, "it is a modular pipeline"),
         ({"model.onnx": ""}, "it is a directory of ONNX networks, by its model.onnx"),
         ({"openvino_model.xml": ""}, "it is a directory of networks for OpenVINO"),
@@ -40,8 +40,14 @@ def config(**keys: object) -> str:
             {"config.json": config(_class_name="ControlNetModel"), "a.safetensors": ""},
             "it is a ControlNet or an adapter, by the class 'ControlNetModel' in its config.json",
         ),
-        ({"config.json": config(_class_name="AutoencoderKL")}, "it is a VAE alone"),
-        ({"config.json": config(_class_name="UNet2DConditionModel")}, "it is a denoiser alone"),
+        (
+            {"config.json": config(_class_name="AutoencoderKL")},
+            "it is a VAE alone, for the key vae",
+        ),
+        (
+            {"config.json": config(_class_name="UNet2DConditionModel")},
+            "a denoiser alone, for the key unet",
+        ),
         ({"config.json": config(architectures=["CLIPTextModel"])}, "it is a text encoder alone"),
         ({"config.json": config(architectures=["LlamaForCausalLM"])}, "it is a language model"),
         ({"config.json": config(architectures=["ResNet"])}, "it is another model, by the class"),

@@ -214,9 +214,6 @@ def test_velocity_prediction(tmp_path: Path) -> None:
         ({**UNET, "edm_mean": (4,)}, "is Playground 2.5"),
         ({"distilled_guidance_layer.in_proj.bias": (9,)}, "is Chroma"),
         ({"single_stream_modulation.lin.weight": (9,)}, "is FLUX.2"),
-        ({"down_blocks.0.resnets.0.conv1.weight": (9,)}, "is a denoiser alone, in the layout of"),
-        ({"first_stage_model.decoder.conv_in.weight": (9,)}, "is a VAE alone"),
-        ({"decoder.conv_in.weight": (9,)}, "is a VAE alone"),
         ({"text_model.embeddings.token_embedding.weight": (9,)}, "is a text encoder alone"),
         ({"model.layers.0.self_attn.q_proj.weight": (9,)}, "is a language model"),
         ({"body.0.rdb1.conv1.weight": (64, 64, 3, 3)}, "is an upscaler"),
@@ -268,6 +265,13 @@ def gguf(architecture: str) -> bytes:
         ("lora_unet_down_blocks_0.lora_down.weight", "a LoRA", "loras"),
         ("transformer.x_embedder.lora_A.weight", "a LoRA", "loras"),
         ("emb_params", "a textual inversion", "embeddings"),
+        ("decoder.conv_in.weight", "a VAE alone", "vae"),
+        ("first_stage_model.decoder.conv_in.weight", "a VAE alone", "vae"),
+        (
+            "down_blocks.0.resnets.0.conv1.weight",
+            "a denoiser alone, in the layout of diffusers",
+            "unet or transformer",
+        ),
     ],
 )
 def test_file_of_another_key(name: str, what: str, key: str, tmp_path: Path) -> None:
@@ -288,7 +292,7 @@ def test_file_of_another_key(name: str, what: str, key: str, tmp_path: Path) -> 
         ("m.zip", torch_file("model_index.json"), "an archive; unpack it"),
         ("m.gguf", b"GGUF\x03", "a GGUF file"),
         ("m.gguf", gguf("llama"), "a GGUF file of a language model (llama)"),
-        ("m.gguf", gguf("flux"), "a GGUF file with the quantized denoiser of flux alone"),
+        ("m.gguf", gguf("flux"), "of flux alone; give it in the key unet or transformer"),
         ("m.gguf", gguf("wan"), "a GGUF file of a video model (wan)"),
         ("m.gguf", gguf("llama")[:40], "a GGUF file"),
         ("m.onnx", b"\x08\x07", "an ONNX network"),

@@ -27,21 +27,22 @@ _PIPELINES: Mapping[str, str] = {
 # The same for a class of diffusers or transformers, of a directory with a single component.
 _COMPONENTS: Mapping[str, str] = {
     r"ControlNet|Adapter": "a ControlNet or an adapter",
-    r"^Autoencoder|^VQModel|^Consistency.*Decoder": "a VAE alone",
-    r"UNet|Transformer2DModel|Transformer3DModel": "a denoiser alone",
+    r"^Autoencoder|^VQModel|^Consistency.*Decoder": "a VAE alone, for the key vae of a checkpoint",
+    r"UNet|Transformer2DModel|Transformer3DModel": "a denoiser alone, for the key unet or"
+    " transformer of a checkpoint",
     r"^CLIP|^T5|^UMT5|TextModel|EncoderModel": "a text encoder alone",
     r"ForCausalLM|ForConditionalGeneration|LMHeadModel": "a language model",
     r"Whisper|Wav2Vec|SpeechT5": "a speech model",
 }
 # Pattern of a file's name -> what a directory with it is.
 _FILES: Mapping[str, str] = {
-    r"^adapter_config\.json$|^pytorch_lora_weights\.safetensors$": "a LoRA, which changes a"
-    " checkpoint",
+    r"^adapter_config\.json$|^pytorch_lora_weights\.safetensors$": "a LoRA, for the key loras"
+    " of a checkpoint",
     r"^modular_model_index\.json$": "a modular pipeline, which names its components elsewhere",
     r"\.onnx$": "a directory of ONNX networks",
     r"^openvino_.*\.xml$": "a directory of networks for OpenVINO",
     r"^ip-adapter.*|^ip_adapter.*": "an IP-Adapter",
-    r"^learned_embeds\.": "a textual inversion",
+    r"^learned_embeds\.": "a textual inversion, for the key embeddings of a checkpoint",
 }
 
 

@@ -83,7 +83,10 @@ def _describe_gguf(file: Path) -> str:
     text = head[match.end() : match.end() + length].decode(errors="replace") if match else ""
     name = text if text.isprintable() else ""
     if name in _DENOISERS:
-        return f"a GGUF file with the quantized denoiser of {name} alone"
+        return (
+            f"a GGUF file with the quantized denoiser of {name} alone; give it in the key unet or"
+            " transformer of the checkpoint that it changes"
+        )
     if name in _VIDEOS:
         return f"a GGUF file of a video model ({name})"
     return f"a GGUF file of a language model ({name})" if name else "a GGUF file"

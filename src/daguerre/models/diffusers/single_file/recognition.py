@@ -25,8 +25,14 @@ from daguerre.models.diffusers.single_file.layouts import (
 )
 
 LORA, TEXTUAL_INVERSION = "a LoRA", "a textual inversion"
+_VAE, _DENOISER = "a VAE alone", "a denoiser alone, in the layout of diffusers"
 # What changes a checkpoint -> the key of the catalog that names it.
-_KEYS = {LORA: "loras", TEXTUAL_INVERSION: "embeddings"}
+_KEYS = {
+    LORA: "loras",
+    TEXTUAL_INVERSION: "embeddings",
+    _VAE: "vae",
+    _DENOISER: "unet or transformer",
+}
 # Pattern of a tensor's name -> what a file with such a tensor is. The first that matches counts.
 _OTHER_MODELS: dict[str, str] = {
     r"lora_(unet|te)|\.lora_?(A|B|down|up)\b|^lora|\.lo(kr|ha)_|\.hada_w": LORA,
@@ -49,9 +55,8 @@ _OTHER_MODELS: dict[str, str] = {
 }
 # The same, for files that have no denoiser in one of the layouts.
 _PARTS: dict[str, str] = {
-    r"^(down_blocks|transformer_blocks|single_transformer_blocks)\.": "a denoiser alone, in the"
-    " layout of diffusers",
-    r"^(first_stage_model\.|vae\.)?(encoder|decoder)\.(conv_in|mid)": "a VAE alone",
+    r"^(down_blocks|transformer_blocks|single_transformer_blocks)\.": _DENOISER,
+    r"^(first_stage_model\.|vae\.)?(encoder|decoder)\.(conv_in|mid)": _VAE,
     r"text_model\.|^encoder\.block\.|^shared\.weight|resblocks\.": "a text encoder alone",
     r"^model\.layers\.\d+\.self_attn|^blk\.\d+\.attn": "a language model",
     r"rdb\d\.conv1|^model\.\d+\.sub\.": "an upscaler",
