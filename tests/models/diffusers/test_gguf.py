@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers import gguf_file
+from daguerre.models.diffusers import gguf_file, quantization
 
 from .conftest import REASON, Bench, Request, stock_images
 
@@ -138,3 +139,8 @@ def test_refusals_in_words(
     monkeypatch.setattr(gguf_file, "LIBRARY", "no_such_library")
     with pytest.raises(SettingsError, match="pip install 'daguerre"):
         Bench(folder, components=(("transformer", file),))
+
+
+def test_fingerprint() -> None:
+    """It has the version of the package that reads the weights."""
+    assert quantization.stored_fingerprint(["gguf"]) == f"gguf {metadata.version('gguf')}"

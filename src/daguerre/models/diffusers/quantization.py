@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daguerre.errors import SettingsError
+from daguerre.models.diffusers import gguf_file
 from daguerre.models.diffusers.devices import AUTO, CPU
 from daguerre.models.diffusers.family import Family
 from daguerre.validation import Table, check_with
@@ -127,7 +128,7 @@ def check_stored(where: Path, package: str | None, device: str, dtype: str) -> N
 
 def stored_fingerprint(packages: Iterable[str]) -> str:
     """Versions of the packages, which determine bits."""
-    known = sorted({*packages} & {*PACKAGES})
+    known = sorted({*packages} & {*PACKAGES, gguf_file.LIBRARY})
     return " ".join(f"{package} {metadata.version(package)}" for package in known)
 
 
