@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from daguerre.engine.interface import EngineStats, WorkerStats
+from daguerre.engine.ended_jobs import OUTCOMES
+from daguerre.engine.interface import EngineStats, LoadStats, ModelLoad, WorkerStats
 from daguerre.engine.scheduling.service_time import ServiceTimes
 from daguerre.engine.workers.messages import (
     CancelAcknowledged,
@@ -72,15 +73,27 @@ events = (
 service_times = st.integers(1, 5).map(
     lambda count: ServiceTimes().with_sample("a", count).with_sample("b", 2.0 * count)
 )
-worker_stats = st.builds(WorkerStats, st.booleans(), numbers, numbers, st.just(("m",)), st.text())
+counts = st.dictionaries(st.text(), numbers)
+worker_stats = st.builds(WorkerStats, st.booleans(), numbers, counts, st.just(("m",)), st.text())
+loads = st.dictionaries(st.text(), st.builds(LoadStats, numbers, numbers, floats, numbers))
 stats = st.builds(
     EngineStats,
-    *(st.booleans(), numbers, numbers, numbers, numbers, numbers, numbers, numbers),
+    st.booleans(),
+    queued=counts,
+    running=counts,
+    ended=st.dictionaries(st.text(), st.fixed_dictionaries(dict.fromkeys(OUTCOMES, numbers))),
+    num_forwards=numbers,
+    num_rows=numbers,
     service_times=service_times,
+    backlog_s=floats,
     certificates=st.dictionaries(st.text(), st.booleans()),
     failure=st.text(),
+    is_draining=st.booleans(),
     loaded=st.dictionaries(st.text(), st.text()),
     load_failures=st.dictionaries(st.text(), st.text()),
+    loads=loads,
+    resident_bytes=numbers,
+    loading=st.none() | st.builds(ModelLoad, st.text(), numbers),
     workers=st.lists(worker_stats).map(tuple),
 )
 messages = (
