@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import (
@@ -93,40 +94,54 @@ def parse(catalog_dir: Path, data_dir: Path, where: str, table: Table) -> Checkp
     """
     _check_location(where, table)
     _check_device(where, table)
-    if "quantization" in table:
-        quantization.check(where, table)
-    if "offload" in table:
-        offload.check(where, table)
+    pin = None
     if "repo" in table:
         pin = hub.PinnedRevision(table["repo"], table["revision"])
         path = hub.folder(data_dir, pin)
     else:  # relative to the catalog, wherever the server is started
-        pin, path = None, catalog_dir / os.path.expanduser(table["path"])
-    loading = {key: table[key] for key in _LOADING_KEYS if key in table}
+        path = _resolve(catalog_dir, table["path"])
+    pipeline = PipelineConfig(path, **_pipeline_options(catalog_dir, where, table))
+    return CheckpointConfig(pipeline, _serving_options(where, table), pin)
+
+
+def _resolve(catalog_dir: Path, path: str) -> Path:
+    return catalog_dir / os.path.expanduser(path)
+
+
+def _pipeline_options(catalog_dir: Path, where: str, table: Table) -> dict[str, Any]:
+    """Fields of `PipelineConfig` but the path."""
+    if "quantization" in table:
+        quantization.check(where, table)
+    if "offload" in table:
+        offload.check(where, table)
+    options = {key: table[key] for key in _PIPELINE_KEYS if key in table}
     if "base" in table:
-        loading["base"] = catalog_dir / os.path.expanduser(table["base"])
+        options["base"] = _resolve(catalog_dir, table["base"])
     if "loras" in table:
-        loading["loras"] = lora.parse(where, catalog_dir, table["loras"])
+        options["loras"] = lora.parse(where, catalog_dir, table["loras"])
     if "embeddings" in table:
-        found = textual_inversion.parse(where, catalog_dir, table["embeddings"])
-        loading["embeddings"] = found
-    loading["components"] = tuple(
-        (key, catalog_dir / os.path.expanduser(table[key])) for key in REPLACEABLE if key in table
+        options["embeddings"] = textual_inversion.parse(where, catalog_dir, table["embeddings"])
+    options["components"] = tuple(
+        (key, _resolve(catalog_dir, table[key])) for key in REPLACEABLE if key in table
     )
     if "cache" in table:
-        loading["cache"] = _parse_cache(where, table)
+        options["cache"] = _parse_cache(where, table)
     if table.get("quantization") == quantization.CALIBRATED:
-        loading["executor"] = quantization.CALIBRATED_EXECUTOR  # which decides the device, too
-        loading["calibration"] = Calibration(table.get("steps"), table.get("guidance"))
-    serving = {key: table[key] for key in ServingOptions.__slots__ if key in table}
-    serving.setdefault("name", table.get("repo", ""))
-    serving["extra_sizes"] = tuple(table.get("extra_sizes", ()))
+        options["executor"] = quantization.CALIBRATED_EXECUTOR  # which decides the device, too
+        options["calibration"] = Calibration(table.get("steps"), table.get("guidance"))
+    return options
+
+
+def _serving_options(where: str, table: Table) -> ServingOptions:
+    options = {key: table[key] for key in ServingOptions.__slots__ if key in table}
+    options.setdefault("name", table.get("repo", ""))
+    options["extra_sizes"] = tuple(table.get("extra_sizes", ()))
     if "sampler" in table:
-        serving["sampler"] = samplers.read(f"{where}, sampler", table["sampler"])
-    return CheckpointConfig(PipelineConfig(path, **loading), ServingOptions(**serving), pin)
+        options["sampler"] = samplers.read(f"{where}, sampler", table["sampler"])
+    return ServingOptions(**options)
 
 
-_LOADING_KEYS = ("dtype", "device", "executor", "tf32", "quantization", "offload")
+_PIPELINE_KEYS = ("dtype", "device", "executor", "tf32", "quantization", "offload")
 
 
 def _check_location(where: str, table: Table) -> None:
