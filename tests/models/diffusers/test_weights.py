@@ -1,4 +1,4 @@
-"""Missing tensors are refused; names of older versions of the libraries are accepted."""
+"""Missing tensors and other shapes are refused; older names of tensors are accepted."""
 
 from __future__ import annotations
 
@@ -74,6 +74,23 @@ def test_missing_tensor(
     with pytest.raises(SettingsError, match=re.escape(message)) as raised:
         Bench(folder)
     assert str(file) in raised.value.message and "download" in raised.value.message
+
+
+def cut(tensors: Tensors) -> Tensors:
+    """The first matrix without its last row."""
+    name = next(name for name, each in tensors.items() if each.ndim == 2)
+    return {**tensors, name: tensors[name][:-1].clone()}
+
+
+@pytest.mark.parametrize("component", ["unet", "text_encoder"])
+def test_other_shape(component: str, folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    """The weights of another checkpoint: the error names their file and the configuration."""
+    folder = shutil.copytree(folder_of("stable-diffusion"), tmp_path / "swapped")
+    file = change(folder, component, cut)
+    with pytest.raises(SettingsError, match="tensors of other shapes than") as raised:
+        Bench(folder)
+    config = file.parent / "config.json"
+    assert str(file) in raised.value.message and str(config) in raised.value.message
 
 
 def test_missing_tensor_of_the_safety_checker(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from daguerre.models.diffusers.single_file.network import missing_message
 
 # Buffers whose absence changes nothing: positions are computed, and the counter is never read.
 _OPTIONAL = re.compile(r"pos_embed\.pos_embed|num_batches_tracked")
+# Both libraries advise this parameter when they refuse a tensor's shape.
+_WRONG_SHAPE = "ignore_mismatched_sizes"
 
 
 def load_modules(
@@ -31,8 +33,8 @@ def load_modules(
 
     Those in the checkpoint's single file are loaded by `single_file.pipeline`.
 
-    Raises `SettingsError` for a missing tensor, except those that the library derives from others
-    (tied weights) or does not need.
+    Raises `SettingsError` for a tensor of another shape, and for a missing one, except those that
+    the library derives from others (tied weights) or does not need.
     """
     expected = inspect.signature(pipeline_class).parameters
     replaced = checkpoint.replacements.items()
@@ -53,14 +55,22 @@ def _module_class(library: str, class_name: str) -> Any:
 
 
 def _load(folder: Path, module_class: Any, dtype: torch.dtype) -> Any:
-    module, info = module_class.from_pretrained(
-        folder,
-        dtype=dtype,
-        variant=variant(folder),
-        use_safetensors=True,
-        local_files_only=True,
-        output_loading_info=True,
-    )
+    try:
+        module, info = module_class.from_pretrained(
+            folder,
+            dtype=dtype,
+            variant=variant(folder),
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except (RuntimeError, ValueError) as error:
+        if _WRONG_SHAPE not in str(error):
+            raise
+        raise SettingsError(
+            f"{_where(folder)} has tensors of other shapes than {module_class.__name__} has with"
+            f" {folder / 'config.json'}; take both from the same checkpoint"
+        ) from error
     if missing := [name for name in info["missing_keys"] if not _OPTIONAL.search(name)]:
         raise SettingsError(missing_message(_where(folder), module_class.__name__, missing))
     return module
