@@ -8,7 +8,7 @@ import re
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -91,16 +91,26 @@ class Connection:
         self.writer.transport.abort()
 
 
-async def send_all(target: Target, requests: Iterable[Asked]) -> list[Connection]:
-    """Sends each request on a connection of its own; returns when the server has read them."""
-    sent = [(await Connection.open(target), asked) for asked in requests]
-    for connection, asked in sent:
+async def start_all(
+    target: Target, requests: Sequence[Asked]
+) -> tuple[list[Connection], list[asyncio.Task[Answer]]]:
+    """Sends each request on a connection of its own, and waits for the first answer.
+
+    At that time all other jobs are queued or running.
+    """
+    connections = [await Connection.open(target) for _ in requests]
+    for connection, asked in zip(connections, requests, strict=True):
         connection.send(asked)
     # The server reads connections in the order in which data arrives.
     last = await Connection.open(target)
     await last.get("/healthz")
     last.close()
-    return [connection for connection, _ in sent]
+    answers = [
+        asyncio.create_task(connection.answer(asked))
+        for connection, asked in zip(connections, requests, strict=True)
+    ]
+    await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+    return connections, answers
 
 
 async def ask_once(target: Target, asked: Asked) -> Answer:

@@ -14,7 +14,7 @@ import time
 
 from bench import process
 from bench.load import Answer, Asked, run_phase
-from bench.soak.client import ask_once, requests, send_all, serving
+from bench.soak.client import ask_once, requests, serving, start_all
 from bench.soak.verdict import Verdict, spread
 
 _END_S = 300.0
@@ -50,13 +50,7 @@ def measure(num_requests: int) -> Verdict:
 async def _ended_amid(
     server: process.ServerProcess, asked: list[Asked]
 ) -> tuple[list[Answer], Answer | None]:
-    connections = await send_all(server.target, asked)
-    in_progress = [
-        asyncio.create_task(connection.answer(one))
-        for connection, one in zip(connections, asked, strict=True)
-    ]
-    # At the first answer, all jobs are in progress or queued.
-    await asyncio.wait(in_progress, return_when=asyncio.FIRST_COMPLETED)
+    connections, in_progress = await start_all(server.target, asked)
     os.kill(server.pid, signal.SIGTERM)
     await asyncio.sleep(0.3)
     try:

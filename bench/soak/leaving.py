@@ -10,7 +10,7 @@ import time
 
 from bench import process
 from bench.load import Answer, Target
-from bench.soak.client import ask_once, num_ended, num_jobs, requests, send_all, serving, until
+from bench.soak.client import ask_once, num_ended, num_jobs, requests, serving, start_all, until
 from bench.soak.verdict import Verdict
 
 # Only detects a hang: the machine may be busy.
@@ -55,7 +55,9 @@ async def _measure(server: process.ServerProcess, num_clients: int) -> Verdict:
 
 async def _leave_amid(server: process.ServerProcess, num_clients: int, verdict: Verdict) -> float:
     """Seconds until no job remained."""
-    clients = await send_all(server.target, requests(num_clients))
+    clients, answers = await start_all(server.target, requests(num_clients))
+    for answer in answers:
+        answer.cancel()
     for index, client in enumerate(clients):
         if index % 2:
             client.close()
