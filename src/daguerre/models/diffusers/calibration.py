@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from daguerre.engine.forward import Inputs, Outputs
-from daguerre.models.diffusers import coroutine
 from daguerre.models.diffusers.checkpoint import DECODER
 from daguerre.models.diffusers.family import Family
 from daguerre.params import ImageParams
@@ -68,6 +67,8 @@ class Calibration:
 def _calls(
     denoiser: str, draw: Callable[[], Any], networks: Mapping[str, TorchNetwork]
 ) -> Iterator[Inputs]:
+    from daguerre.models.diffusers import coroutine  # the catalog has no greenlet
+
     outputs: Outputs | None = None
     with closing(coroutine.run(draw)) as task:
         while (call := task.send(outputs))[0] != DECODER:
