@@ -1,4 +1,4 @@
-"""The cost of `import daguerre` and of `--help`, measured in a fresh process."""
+"""What `import daguerre`, `--help` and the bundled model import, in a fresh process."""
 
 from __future__ import annotations
 
@@ -66,3 +66,26 @@ def test_costs_nothing(code: str, tmp_path: Path) -> None:
     assert (found["status"], found["written"]) == (0, [])
     assert HEAVY & set(found["loaded"]) == set()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bundled_model_needs_no_checkpoint_module(tmp_path: Path) -> None:
+    """The server and its workers start with the bundled model alone without those modules."""
+    code = """
+import sys
+from daguerre import factory
+from daguerre.config import Settings
+settings = Settings()
+catalog = factory.read_catalog(settings)
+catalog.check_loadable()
+assert factory.build_servable_models(settings, catalog) and factory.summarize_models(settings)
+print(*(name for name in sys.modules if name.startswith("daguerre.models.diffusers")))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(PACKAGE.parent), "DAGUERRE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    assert done.stdout.split() == []

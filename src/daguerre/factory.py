@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from daguerre.engine.thread_engine import ThreadEngine
     from daguerre.engine.workers.process_engine import ProcessEngine
     from daguerre.models.catalog import Catalog, ModelConfig
+    from daguerre.models.checkpoint_table import CheckpointConfig
     from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
     from daguerre.models.diffusers.pipeline_config import PipelineConfig
     from daguerre.models.summary import ModelSummary
@@ -73,7 +74,7 @@ def summarize_models(settings: Settings, catalog: Catalog | None = None) -> list
 
 
 def _summarize(settings: Settings, catalog: Catalog, name: str) -> ModelSummary:
-    from daguerre.models.diffusers.model import DiffusersModel
+    from daguerre.models.embedded.model import EmbeddedModel
     from daguerre.models.summary import ModelSummary, summarize_bundled, summarize_checkpoint
 
     checkpoint = catalog.checkpoints.get(name)
@@ -82,9 +83,12 @@ def _summarize(settings: Settings, catalog: Catalog, name: str) -> ModelSummary:
         return ModelSummary(replace(_unavailable_info(name), description=hint), fault=hint)
     try:
         (model,) = build_models(settings, catalog.only(name))
-        if isinstance(model, DiffusersModel):
-            return summarize_checkpoint(model)
-        return summarize_bundled(model, settings.embedded_precision)
+        if isinstance(model, EmbeddedModel):
+            return summarize_bundled(model, settings.embedded_precision)
+        from daguerre.models.diffusers.model import DiffusersModel
+
+        assert isinstance(model, DiffusersModel)
+        return summarize_checkpoint(model)
     except Exception as error:  # a checkpoint may be damaged in any way
         fault = f"cannot be served: {' '.join(str(error).split())}"
         return ModelSummary(replace(_unavailable_info(name), description=fault), fault=fault)
@@ -136,14 +140,31 @@ def build_servable_models(
 
 
 def _model_builder(settings: Settings, worker: int = 0) -> Callable[[str, ModelConfig], Model]:
-    """Builds models. Workers on GPUs each use the device of their number.
+    """Builds models. Workers on GPUs each use the device of their number."""
+    from daguerre.models.catalog import EmbeddedConfig
+    from daguerre.models.embedded.model import EmbeddedModel
 
-    Model IDs with equal `PipelineConfig`s share one `LoadedCheckpoint`.
-    """
-    from daguerre.models.checkpoint_table import CheckpointConfig
+    build_checkpoint = cache(partial(_checkpoint_builder, settings, worker))
+
+    def build(name: str, config: ModelConfig) -> Model:
+        if not isinstance(config, EmbeddedConfig):
+            return build_checkpoint()(name, config)
+        return EmbeddedModel(
+            name,
+            num_threads=settings.threads_per_worker,
+            precision=settings.embedded_precision,
+            num_inference_steps=settings.embedded_steps,
+        )
+
+    return build
+
+
+def _checkpoint_builder(
+    settings: Settings, worker: int
+) -> Callable[[str, CheckpointConfig], Model]:
+    """Model IDs with equal `PipelineConfig`s share one `LoadedCheckpoint`."""
     from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
     from daguerre.models.diffusers.model import DiffusersModel
-    from daguerre.models.embedded.model import EmbeddedModel
     from daguerre.storage.artifact_cache import DIR_NAME, ArtifactCache
     from daguerre.storage.file_digests import FILE_NAME, FileDigests
 
@@ -155,16 +176,9 @@ def _model_builder(settings: Settings, worker: int = 0) -> Callable[[str, ModelC
     def checkpoint(config: PipelineConfig) -> LoadedCheckpoint:
         return LoadedCheckpoint(config, num_threads, worker, artifacts, file_digests)
 
-    def build(name: str, config: ModelConfig) -> Model:
-        if isinstance(config, CheckpointConfig):
-            serving = config.serving.with_idle_unload_s(settings.idle_unload_s)
-            return DiffusersModel(name, checkpoint(config.pipeline), serving)
-        return EmbeddedModel(
-            name,
-            num_threads=num_threads,
-            precision=settings.embedded_precision,
-            num_inference_steps=settings.embedded_steps,
-        )
+    def build(name: str, config: CheckpointConfig) -> Model:
+        serving = config.serving.with_idle_unload_s(settings.idle_unload_s)
+        return DiffusersModel(name, checkpoint(config.pipeline), serving)
 
     return build
 

@@ -1,7 +1,8 @@
 """The catalog (`daguerre.toml`): the model IDs to serve, and the configuration of each.
 
 `read` validates the whole file before anything is loaded. A `SettingsError` names the file, the
-table, the key, the value and what is allowed.
+table, the key, the value and what is allowed. The modules of checkpoints are imported on first use,
+because a server of the bundled model alone needs none.
 """
 
 from __future__ import annotations
@@ -13,16 +14,14 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from daguerre.errors import NotFoundError, SettingsError
-from daguerre.models import checkpoint_table
-from daguerre.models.checkpoint_table import CheckpointConfig
-from daguerre.models.diffusers import hub, location, quantization
-from daguerre.models.diffusers.adapters import lora
-from daguerre.models.diffusers.pipeline_config import PipelineConfig
-from daguerre.models.diffusers.serving_options import ServingOptions
 from daguerre.validation import Validator, check_keys, check_table, enum, suggestion
+
+if TYPE_CHECKING:
+    from daguerre.models.checkpoint_table import CheckpointConfig
+    from daguerre.models.diffusers.hub import PinnedRevision
 
 DEFAULT_MODEL = "stable-image-ultra"
 FILE_NAME = "daguerre.toml"
@@ -34,7 +33,7 @@ class EmbeddedConfig:
     """The bundled model."""
 
 
-ModelConfig: TypeAlias = EmbeddedConfig | CheckpointConfig
+ModelConfig: TypeAlias = "EmbeddedConfig | CheckpointConfig"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Catalog:
         return {
             model: config
             for model, config in self.models.items()
-            if isinstance(config, CheckpointConfig)
+            if not isinstance(config, EmbeddedConfig)
         }
 
     @property
@@ -66,7 +65,7 @@ class Catalog:
         return {model: config.serving.extra_sizes for model, config in self.checkpoints.items()}
 
     @property
-    def pinned_revisions(self) -> dict[str, hub.PinnedRevision]:
+    def pinned_revisions(self) -> dict[str, PinnedRevision]:
         """Model ID -> commit, for the checkpoints of a hub."""
         return {model: config.pin for model, config in self.checkpoints.items() if config.pin}
 
@@ -80,8 +79,12 @@ class Catalog:
     def check_loadable(self) -> None:
         """Raises `SettingsError` if an extra is not installed or a checkpoint not downloaded."""
         checkpoints = self.checkpoints
-        if checkpoints:
-            _check_extra("of diffusers", "diffusers", *_EXTRA)
+        if not checkpoints:
+            return
+        from daguerre.models.diffusers import quantization
+        from daguerre.models.diffusers.adapters import lora
+
+        _check_extra("of diffusers", "diffusers", *_EXTRA)
         methods = {config.pipeline.quantization for config in checkpoints.values()}
         if libraries := {quantization.library(method) for method in methods if method}:
             extras = "diffusers,quantization"
@@ -102,6 +105,11 @@ def of_checkpoints(names: Sequence[str], data_dir: Path, base: str | None = None
     `base` has what single files lack. Raises `SettingsError` if a checkpoint does not exist, or two
     have the same model ID.
     """
+    from daguerre.models.checkpoint_table import CheckpointConfig
+    from daguerre.models.diffusers import location
+    from daguerre.models.diffusers.pipeline_config import PipelineConfig
+    from daguerre.models.diffusers.serving_options import ServingOptions
+
     found = {name: location.find(name, data_dir) for name in names}
     if base and not any(each.path.is_file() for each in found.values()):
         raise SettingsError(
@@ -130,8 +138,11 @@ def choose(file: Path | None, data_dir: Path, name: str | None, base: str | None
     """
     served = read(file, data_dir)
     name = name or served.default_model
-    if name not in served.models and location.is_location(name):
-        return of_checkpoints([name], data_dir, base)
+    if name not in served.models:
+        from daguerre.models.diffusers import location
+
+        if location.is_location(name):
+            return of_checkpoints([name], data_dir, base)
     if base:
         raise SettingsError(f"base is {base}, but {name} is no path; base is for single files")
     return served.only(name)
@@ -190,11 +201,7 @@ def _parse_toml(file: Path, text: str) -> dict[str, Any]:
         raise SettingsError(f"the catalog {file} is nested too deeply; no key is nested") from None
 
 
-# Source -> the keys of its tables.
-SOURCES: Mapping[str, Mapping[str, Validator]] = {
-    "embedded": {},
-    "diffusers": checkpoint_table.KEYS,
-}
+_SOURCE = enum("embedded", "diffusers")
 _MODEL_ID = Validator(
     "1 to 200 printable characters without spaces",
     lambda value: value.isprintable() and bool(re.fullmatch(r"\S{1,200}", value)),
@@ -207,11 +214,14 @@ def _parse(file: Path, data_dir: Path, model: str, table: object) -> ModelConfig
         raise SettingsError(f"{where} is {table!r}; it must be a table")
     if not _MODEL_ID.accepts(model):
         raise SettingsError(f"{where}: a model ID must be {_MODEL_ID.rule}")
-    source, sources = table.get("source"), enum(*SOURCES)
-    if not sources.accepts(source):
+    source = table.get("source")
+    if not _SOURCE.accepts(source):
         fault = f"is {source!r}" if "source" in table else "is missing"
-        raise SettingsError(f"{where}: source {fault}; it must be {sources.rule}")
-    check_table(where, table, {"source": sources, **SOURCES[str(source)]})
+        raise SettingsError(f"{where}: source {fault}; it must be {_SOURCE.rule}")
     if source == "embedded":
+        check_table(where, table, {"source": _SOURCE})
         return EmbeddedConfig()
+    from daguerre.models import checkpoint_table
+
+    check_table(where, table, {"source": _SOURCE, **checkpoint_table.KEYS})
     return checkpoint_table.parse(file.parent, data_dir, where, table)
