@@ -9,6 +9,7 @@ import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -191,6 +192,22 @@ def test_package_of_quantized_weights(
         checkpoint.read(folder)
     message = caught.value.message
     assert message.startswith(f"{folder / 'unet/config.json'}") and words in message
+
+
+def test_one_open_for_each_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is checked and read in one go: on a network's disk each open takes a round trip."""
+    opened, open_path = [], Path.open
+
+    def record(file: Path, *args: Any, **options: Any) -> Any:
+        opened.append(file)
+        return open_path(file, *args, **options)
+
+    monkeypatch.setattr(Path, "open", record)
+    config, weights = folder / "unet/config.json", folder / "unet/model.safetensors"
+    component_files.read_json(config)
+    component_files.read_header(weights)
+    component_files.check_files(folder / "unet")
+    assert opened == [config, weights, config, weights]
 
 
 def test_hidden_files_are_ignored(folder: Path) -> None:

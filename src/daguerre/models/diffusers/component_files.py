@@ -10,11 +10,11 @@ import json
 import os
 import re
 import shlex
-import struct
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from daguerre.errors import SettingsError
 
@@ -107,9 +107,10 @@ def check_files(component: Path) -> None:
     """Raises `SettingsError` for a damaged or missing file."""
     files = loadable_files(component)
     for file in files:
-        check_head(file)
         if file.suffix == WEIGHTS:
             read_header(file)
+        else:
+            check_head(file)
     for index in (file for file in files if _WEIGHTS_INDEX in file.name):
         if _whole_file(index).exists():
             continue  # transformers loads it instead
@@ -160,15 +161,16 @@ def _without_weights(component: Path) -> str:
 
 
 def read_header(file: Path) -> Header:
-    num_bytes = file.stat().st_size
+    with _open(file) as opened:
+        num_bytes = os.fstat(opened.fileno()).st_size
+        length = int.from_bytes(opened.read(8), "little")
+        text = opened.read(min(length, num_bytes))
     try:
-        with file.open("rb") as opened:
-            (length,) = struct.unpack("<Q", opened.read(8))
-            entries = json.loads(opened.read(min(length, num_bytes)))
+        entries = json.loads(text)
         metadata = dict(entries.pop("__metadata__", {}))
         end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
         tensors = {name: _stored_tensor(entry) for name, entry in entries.items()}
-    except (struct.error, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise SettingsError(
             f"{file} is not a safetensors file, or is damaged; download it again"
         ) from None
@@ -185,9 +187,10 @@ def _stored_tensor(entry: Mapping[str, Any]) -> StoredTensor:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    check_head(file)
+    with _open(file) as opened:
+        text = opened.read()
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{file} is not JSON: {error}") from None
     if not isinstance(content, dict):
@@ -197,11 +200,23 @@ def read_json(file: Path) -> dict[str, Any]:
 
 def check_head(file: Path) -> None:
     """Raises `SettingsError` for a file whose start shows that it cannot be what its name says."""
+    with _open(file):
+        pass
+
+
+@contextmanager
+def _open(file: Path) -> Iterator[BinaryIO]:
+    """Opens a file and checks its start. An OSError, also in the block, is a `SettingsError`."""
     try:
         with file.open("rb") as opened:
-            head = opened.read(_HEAD_BYTES)
+            _check_start(file, opened.read(_HEAD_BYTES))
+            opened.seek(0)
+            yield opened
     except OSError as error:
         raise SettingsError(_unreadable(file, error)) from None
+
+
+def _check_start(file: Path, head: bytes) -> None:
     if not head and file.suffix in (".json", WEIGHTS):
         raise SettingsError(f"{file} is empty; download it again")
     if head.startswith(_BOM) and file.suffix == ".json":
