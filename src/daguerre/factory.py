@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from daguerre.errors import SettingsError
+from daguerre.errors import DaguerreError, SettingsError, one_line
 from daguerre.params import ModelInfo
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
     from daguerre.models.diffusers.pipeline_config import PipelineConfig
     from daguerre.models.summary import ModelSummary
+
+logger = logging.getLogger(__name__)
 
 
 def read_catalog(settings: Settings) -> Catalog:
@@ -90,8 +92,17 @@ def _summarize(settings: Settings, catalog: Catalog, name: str) -> ModelSummary:
         assert isinstance(model, DiffusersModel)
         return summarize_checkpoint(model)
     except Exception as error:  # a checkpoint may be damaged in any way
-        fault = f"cannot be served: {' '.join(str(error).split())}"
+        _log_unexpected(name, error)
+        reason = str(error) if isinstance(error, DaguerreError) else one_line(error)
+        fault = f"cannot be served: {' '.join(reason.split())}"
         return ModelSummary(replace(_unavailable_info(name), description=fault), fault=fault)
+
+
+def _log_unexpected(name: str, error: Exception) -> None:
+    from daguerre.engine.model_manager import is_expected
+
+    if not is_expected(error):
+        logger.error("cannot build model %s", name, exc_info=error)
 
 
 def _unavailable_info(name: str) -> ModelInfo:
@@ -125,7 +136,7 @@ def build_servable_models(
             catalog.only(name).check_loadable()
             model = build(name, config)
         except Exception as error:  # a checkpoint may be damaged in any way
-            logging.getLogger(__name__).debug("cannot build model %s", name, exc_info=True)
+            _log_unexpected(name, error)
             return UnavailableModel(info, error)
         if expected and model.info != info:
             text = f"model {name!r} has changed since the server started; reload the catalog"

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from daguerre.engine.forward import Inputs
+from daguerre.engine.model_manager import log_failure
 from daguerre.errors import (
     InternalError,
     NotFoundError,
@@ -44,6 +45,22 @@ def test_not_ready_while_loading() -> None:
             await anext(engine.generate(params()))
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(RuntimeError("a bug"), logging.ERROR), (OSError("no file"), logging.DEBUG)],
+)
+def test_traceback_of_a_failed_load(
+    caplog: pytest.LogCaptureFixture, error: Exception, level: int
+) -> None:
+    """The log has the traceback of an unexpected error, once; of others only the debug log."""
+    caplog.set_level(logging.DEBUG)
+    log_failure("cannot load model toy", error)
+    assert [record.levelno for record in caplog.records if record.exc_info] == [level]
+    assert "cannot load model toy" in [
+        record.message for record in caplog.records if record.levelno == logging.ERROR
+    ]
 
 
 def test_load_failure(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -252,6 +252,24 @@ class ModelManager:
         return {one: found[one].weights_key for one in self._loaded if one in found}
 
 
+def is_expected(error: Exception) -> bool:
+    """Whether the error is about a file, the configuration or memory; another may be a bug."""
+    return isinstance(error, (DaguerreError, OSError)) or is_out_of_memory(error)
+
+
+def log_failure(text: str, error: Exception, *, is_reported: bool = False) -> None:
+    """Logs a failed load. The traceback of an expected error is for the debug log only.
+
+    With `is_reported`, the owner of the engine reports an expected error.
+    """
+    if not is_expected(error):
+        logger.error("%s", text, exc_info=error)
+        return
+    if not is_reported:
+        logger.error("%s", text)
+    logger.debug("%s", text, exc_info=error)
+
+
 def _reason_for_clients(error: Exception) -> str:
     if is_out_of_memory(error):
         return "not enough memory"

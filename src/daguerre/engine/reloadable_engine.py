@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from daguerre.engine.interface import Engine, EngineStats
 from daguerre.engine.workers.process_engine import ProcessEngine
-from daguerre.errors import SettingsError, one_line
+from daguerre.errors import DaguerreError, SettingsError, one_line
 from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, ModelInfo
 
 logger = logging.getLogger(__name__)
@@ -102,8 +102,10 @@ class ReloadableEngine:
                 self._running[new.engine] = None
                 await (self._replace if new.fits else self._replace_later)(new.engine)
             except Exception as error:  # a checkpoint may be damaged in any way
-                reason = error.message if isinstance(error, SettingsError) else one_line(error)
-                logger.error("kept the old catalog: %s", " ".join(reason.split()))
+                is_expected = isinstance(error, DaguerreError)
+                reason = str(error) if is_expected else one_line(error)
+                text = " ".join(reason.split())
+                logger.error("kept the old catalog: %s", text, exc_info=not is_expected)
                 raise SettingsError(reason) from error
             changes = _changes(before, self._engine.models())
             logger.info("reloaded the catalog: %s", changes)

@@ -20,6 +20,7 @@ from daguerre.engine.batching.certificates import CertificateStore
 from daguerre.engine.interface import EngineStats, check_ready, find_model
 from daguerre.engine.job import Job, WorkObserver
 from daguerre.engine.loop import Loop
+from daguerre.engine.model_manager import log_failure
 from daguerre.engine.pipeline import Model
 from daguerre.engine.scheduling.admission import MAX_QUEUED_PROMPT_BYTES, Admission
 from daguerre.engine.stream import JobQueue, QueuePositions, wait_until_empty
@@ -218,11 +219,9 @@ class ThreadEngine(JobQueue):
                     text = "no free memory for %s: %s; its first request loads it"
                     logger.warning(text, model_id, manager.memory_text(model_id))
             except Exception as error:  # a model's code may raise anything
-                logger.debug("cannot load model %s", model_id, exc_info=True)
                 reason = manager.describe(model_id, error)
                 failures.append(f"the model {model_id} could not be loaded: {reason}")
-                if len(self._models) > 1:  # else the owner of the engine reports the failure
-                    logger.error("%s", failures[-1])
+                log_failure(failures[-1], error, is_reported=len(self._models) == 1)
             manager.free_failed()
         with self._lock:
             self._is_loaded = len(failures) < len(self._models)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterator
 
 from daguerre.engine.job import Job, WorkObserver
-from daguerre.engine.model_manager import ModelManager
-
-logger = logging.getLogger(__name__)
+from daguerre.engine.model_manager import ModelManager, log_failure
 
 
 class WaitingJobs:
@@ -56,6 +53,6 @@ class WaitingJobs:
             self._observer.on_work(self._jobs_of(model), is_warmup=True)
             manager.load(model)
         except Exception as error:  # a model's code may raise anything
-            logger.exception("cannot load model %s: %s", model, manager.describe(model, error))
+            log_failure(f"cannot load model {model}: {manager.describe(model, error)}", error)
         manager.free_failed()
         return True
