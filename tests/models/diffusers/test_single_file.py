@@ -21,6 +21,8 @@ import diffusers
 import torch
 from diffusers.loaders import single_file_model, single_file_utils
 
+from daguerre.models.diffusers.single_file import network
+
 from . import original_layout, tiny
 
 REQUESTS = [
@@ -234,6 +236,28 @@ def test_missing_tensor(name: str, words: str, tmp_path: Path) -> None:
     file, base = write_xl(tmp_path, remove)
     message = refusal(file, base)
     assert message.startswith(str(file)) and words in message
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (network, "load_file"),
+        (network, "_rename"),
+        (single_file_utils, "create_diffusers_clip_model_from_ldm"),
+    ],
+)
+def test_lack_of_memory(
+    module: Any, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is not reported as a fault of the file, because a later load may succeed."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    file, base = write_xl(tmp_path, lambda state: None)
+    monkeypatch.setattr(module, name, fail)
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        Bench(file, base=base)
 
 
 def test_plain_8_bit_floats(tmp_path: Path) -> None:

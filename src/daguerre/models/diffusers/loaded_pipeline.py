@@ -13,11 +13,10 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from daguerre.engine.forward import is_out_of_memory
-from daguerre.errors import SettingsError, one_line
 from daguerre.models.diffusers import devices, memory_probe, offload, quantization
 from daguerre.models.diffusers.checkpoint import DECODER
 from daguerre.models.diffusers.checkpoint_digest import CheckpointDigest
+from daguerre.models.diffusers.library_errors import as_settings_error
 from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.storage.artifact_cache import ArtifactCache
 from daguerre.storage.file_digests import FileDigests
@@ -136,19 +135,13 @@ class LoadedCheckpoint:
         return pipeline
 
     def _load_or_refuse(self, device: torch.device) -> Any:
-        try:
+        hint = ""
+        if packages := {*self.checkpoint.quantized_components.values()}:
+            hint = f"; its weights are quantized by {', '.join(sorted(packages))};"
+            hint += f" known are {', '.join(quantization.PACKAGES)}"
+        text = f"the checkpoint in {self.checkpoint.path} cannot be loaded"
+        with as_settings_error(text, hint):
             return self._load_pipeline(device)
-        except Exception as error:  # the libraries may raise anything
-            if isinstance(error, SettingsError) or is_out_of_memory(error):
-                raise
-            hint = ""
-            if packages := {*self.checkpoint.quantized_components.values()}:
-                hint = f"; its weights are quantized by {', '.join(sorted(packages))};"
-                hint += f" known are {', '.join(quantization.PACKAGES)}"
-            raise SettingsError(
-                f"the checkpoint in {self.checkpoint.path} cannot be loaded:"
-                f" {one_line(error)}{hint}"
-            ) from error
 
     def _load_pipeline(self, device: torch.device) -> Any:
         import torch

@@ -21,12 +21,12 @@ from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file
 
-from daguerre.engine.forward import is_out_of_memory
-from daguerre.errors import SettingsError, one_line
+from daguerre.errors import SettingsError
 from daguerre.models.diffusers.adapters.lora import Lora
 from daguerre.models.diffusers.adapters.lora_header import Layer, find_layers
 from daguerre.models.diffusers.call_packing import tensor_bytes
 from daguerre.models.diffusers.component_files import read_header
+from daguerre.models.diffusers.library_errors import as_settings_error
 
 Tensors = dict[str, torch.Tensor]
 _NAME = "lora"
@@ -39,16 +39,13 @@ def fuse(pipeline: Any, loras: Sequence[Lora], dtype: torch.dtype) -> None:
     Raises `SettingsError` for a file that does not fit the pipeline.
     """
     for lora in loras:
-        try:
-            with warnings.catch_warnings(action="ignore"):  # of what is checked here
-                _fuse(pipeline, lora, dtype)
-        except Exception as error:  # the libraries may raise anything
-            if isinstance(error, SettingsError) or is_out_of_memory(error):
-                raise
-            raise SettingsError(
-                f"{lora.path} does not fit {type(pipeline).__name__}, or has a layout that"
-                f" diffusers does not load: {one_line(error)}"
-            ) from error
+        text = (
+            f"{lora.path} does not fit {type(pipeline).__name__}, or has a layout that diffusers"
+            " does not load"
+        )
+        # The warnings are about what is checked here.
+        with as_settings_error(text), warnings.catch_warnings(action="ignore"):
+            _fuse(pipeline, lora, dtype)
 
 
 def _fuse(pipeline: Any, lora: Lora, dtype: torch.dtype) -> None:

@@ -18,7 +18,8 @@ from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
 from diffusers.models.model_loading_utils import load_gguf_checkpoint
 from safetensors.torch import load_file
 
-from daguerre.errors import SettingsError, one_line
+from daguerre.errors import SettingsError
+from daguerre.models.diffusers.library_errors import as_settings_error
 from daguerre.models.diffusers.replacement import GGUF, Replacement
 from daguerre.models.diffusers.single_file.layouts import DENOISER_PREFIX
 
@@ -30,10 +31,9 @@ _MAX_NAMES = 3  # of missing tensors in an error message
 
 
 def read_tensors(file: Path) -> Tensors:
-    try:
+    """Raises `SettingsError` for a type of numbers that the library lacks."""
+    with as_settings_error(f"{file} cannot be read"):
         tensors: Tensors = _read_gguf(file) if file.suffix == GGUF else load_file(file)
-    except Exception as error:  # a type of numbers that the library lacks
-        raise SettingsError(f"{file} cannot be read: {one_line(error)}") from None
     return tensors
 
 
@@ -106,12 +106,13 @@ def convert(
     config = module_class.load_config(folder)
     with init_empty_weights():
         expected = module_class.from_config(config).state_dict()
-    try:
-        converted = _rename(module_class.__name__, config, expected, tensors)
-    except KeyError as error:
-        raise SettingsError(missing_message(str(file), module_class.__name__, error.args)) from None
-    except Exception as error:  # the conversion splits tensors at sizes that it assumes
-        raise misfit(file, module_class, folder, error) from None
+    # The conversion splits tensors at sizes that it assumes.
+    with as_settings_error(misfit(file, module_class, folder)):
+        try:
+            converted = _rename(module_class.__name__, config, expected, tensors)
+        except KeyError as error:
+            message = missing_message(str(file), module_class.__name__, error.args)
+            raise SettingsError(message) from None
     _check_tensors(file, module_class.__name__, expected, converted, advice)
     return converted
 
@@ -128,11 +129,8 @@ def _rename(
     return converted
 
 
-def misfit(file: Path, module_class: Any, folder: Path, error: Exception) -> SettingsError:
-    return SettingsError(
-        f"{file} does not fit {module_class.__name__} with the configuration in {folder}:"
-        f" {one_line(error)}"
-    )
+def misfit(file: Path, module_class: Any, folder: Path) -> str:
+    return f"{file} does not fit {module_class.__name__} with the configuration in {folder}"
 
 
 def _check_tensors(

@@ -1,8 +1,4 @@
-"""Loads the pipeline of a single-file checkpoint; imports torch.
-
-The tensors are renamed by diffusers' own conversion, which `from_single_file` uses, too. Unlike
-`from_single_file`, a missing tensor is an error, and nothing can be downloaded.
-"""
+"""Loads the pipeline of a single-file checkpoint; imports torch."""
 
 from __future__ import annotations
 
@@ -18,6 +14,7 @@ from diffusers.loaders import single_file_utils
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers.checkpoint import SAMPLER, Checkpoint
 from daguerre.models.diffusers.component_files import INDEX, read_json
+from daguerre.models.diffusers.library_errors import as_settings_error
 from daguerre.models.diffusers.single_file import clip_tokenizer
 from daguerre.models.diffusers.single_file.layouts import CONFIGURATIONS
 from daguerre.models.diffusers.single_file.network import (
@@ -75,12 +72,10 @@ def _load_text_encoder(
         if is_t5
         else single_file_utils.create_diffusers_clip_model_from_ldm
     )
-    try:
+    with as_settings_error(misfit(file, module_class, folder)):  # tensors of other shapes
         module = load(
             module_class, tensors, config=str(folder), torch_dtype=dtype, local_files_only=True
         )
-    except Exception as error:  # tensors of other shapes
-        raise misfit(file, module_class, folder, error) from None
     module.tie_weights()
     found = chain(module.named_parameters(), module.named_buffers())
     if missing := [name for name, tensor in found if tensor.is_meta]:
