@@ -113,16 +113,16 @@ def _check_family(
 ) -> None:
     """Compares the LoRA's layers, by the shapes of their `down`, with those of the checkpoint."""
     family = checkpoint.family
+    config = read_json(checkpoint.component_folder(family.denoiser) / "config.json")
+    width = config.get("cross_attention_dim")
     for name, shape in layers.items():
-        if _TEXT_LAYER.search(name):
-            config = read_json(checkpoint.component_folder(family.denoiser) / "config.json")
-            if (width := config.get("cross_attention_dim")) != shape[1]:
-                found = _TEXT_WIDTHS.get(shape[1], "another UNet")
-                reads = f"reads {width}" if width else "has no such layer"
-                raise SettingsError(
-                    f"{file} is a LoRA for {found}, which reads {shape[1]} features of a text;"
-                    f" {checkpoint.path} is {family.checkpoints} and {reads}; use a LoRA for it"
-                )
+        if _TEXT_LAYER.search(name) and shape[1] != width:
+            found = _TEXT_WIDTHS.get(shape[1], "another UNet")
+            reads = f"reads {width}" if width else "has no such layer"
+            raise SettingsError(
+                f"{file} is a LoRA for {found}, which reads {shape[1]} features of a text;"
+                f" {checkpoint.path} is {family.checkpoints} and {reads}; use a LoRA for it"
+            )
         for pattern, (checkpoints, pipelines) in _OTHER_LAYERS.items():
             if re.search(pattern, name) and family.pipeline not in pipelines:
                 raise SettingsError(
