@@ -109,7 +109,7 @@ def test_refused_path(
     arguments: list[str],
     words: str,
 ) -> None:
-    """A path that is no checkpoint is one line, and nothing starts."""
+    """A path that is not a checkpoint is one line, and nothing starts."""
     monkeypatch.setattr(catalog, "_EXTRA", ())
     assert words in fails("serve", *arguments)
 

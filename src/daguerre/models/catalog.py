@@ -113,8 +113,8 @@ def of_checkpoints(names: Sequence[str], data_dir: Path, base: str | None = None
     found = {name: location.find(name, data_dir) for name in names}
     if base and not any(each.path.is_file() for each in found.values()):
         raise SettingsError(
-            f"base is {base}, but {', '.join(names)} is no single file; base has what a single file"
-            " lacks; remove it"
+            f"base is {base}, but {', '.join(names)} is not a single file; base has what a single"
+            " file lacks; remove it"
         )
     base_path = location.find(base, data_dir).path if base else None
     given: dict[str, str] = {}
@@ -144,7 +144,7 @@ def choose(file: Path | None, data_dir: Path, name: str | None, base: str | None
         if location.is_location(name):
             return of_checkpoints([name], data_dir, base)
     if base:
-        raise SettingsError(f"base is {base}, but {name} is no path; base is for single files")
+        raise SettingsError(f"base is {base}, but {name} is not a path; base is for single files")
     return served.only(name)
 
 

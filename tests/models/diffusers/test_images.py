@@ -143,7 +143,7 @@ def test_every_input_changes_the_image(family: str, folder_of: Callable[[str], P
 def test_transposed_sizes_do_not_share(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sizes with the same number of patches differ in the positions, which are no rows."""
+    """Sizes with the same number of patches differ in the positions, which are not rows."""
     monkeypatch.setattr(batcher, "MAX_ADDED_COST", float("inf"))
     bench = Bench(folder_of("flux"))
     shared = bench.networks["transformer"] = OneJobAtATime(bench.networks["transformer"], 1)

@@ -38,7 +38,7 @@ def test_model_id(tmp_path: Path, path: str, model: str) -> None:
 
 
 def test_file_in_a_cache(tmp_path: Path) -> None:
-    """A cache links to a digest, which is no name."""
+    """A cache links to a digest, which is not a name."""
     blob = make(tmp_path / "blobs") / "abc"
     blob.touch()
     link = make(tmp_path / "snapshots" / COMMIT) / "dreamy.safetensors"
@@ -127,7 +127,7 @@ def test_catalog_of_checkpoints(tmp_path: Path) -> None:
     with_base = catalog.of_checkpoints([file, str(second)], tmp_path, str(first))
     bases = [each.pipeline.base for each in with_base.checkpoints.values()]
     assert bases == [first, None]
-    with pytest.raises(SettingsError, match="xl is no single file"):
+    with pytest.raises(SettingsError, match="xl is not a single file"):
         catalog.of_checkpoints([str(second)], tmp_path, str(first))
 
 
@@ -142,5 +142,5 @@ def test_choice_of_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert catalog.choose(None, tmp_path, "xl").checkpoints["xl"].pipeline.path == tmp_path / "xl"
     with pytest.raises(NotFoundError, match="no model 'other'; models: sd"):
         catalog.choose(None, tmp_path, "other")
-    with pytest.raises(SettingsError, match="base is xl, but sd is no path"):
+    with pytest.raises(SettingsError, match="base is xl, but sd is not a path"):
         catalog.choose(None, tmp_path, "sd", "xl")

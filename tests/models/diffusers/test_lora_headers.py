@@ -97,10 +97,13 @@ def test_lora_for_another_family(pipeline: str, shapes: Shapes, words: str, tmp_
             "lora_down.weight has the shape (4, 320) and",
         ),
         ({**layer(LAYER), f"{LAYER}.lora_up.weight": (4,)}, "they do not multiply"),
-        ({"model.diffusion_model.input_blocks.0.0.weight": (1,)}, "is no LoRA, but a checkpoint"),
-        ({"down_blocks.0.x": (1,)}, "is no LoRA, but a denoiser alone"),
-        ({"emb_params": (2, 768)}, "is no LoRA, but a textual inversion, by its tensor"),
-        ({"x": (1,)}, "is no LoRA, but a file of an unknown kind, its first tensor is x"),
+        (
+            {"model.diffusion_model.input_blocks.0.0.weight": (1,)},
+            "is not a LoRA, but a checkpoint",
+        ),
+        ({"down_blocks.0.x": (1,)}, "is not a LoRA, but a denoiser alone"),
+        ({"emb_params": (2, 768)}, "is not a LoRA, but a textual inversion, by its tensor"),
+        ({"x": (1,)}, "is not a LoRA, but a file of an unknown kind, its first tensor is x"),
     ],
 )
 def test_other_files_are_named(shapes: Shapes, words: str, tmp_path: Path) -> None:

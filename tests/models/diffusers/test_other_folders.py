@@ -1,4 +1,4 @@
-"""Directories that are no supported checkpoint: the error says what they are, in one line."""
+"""Directories that are not a supported checkpoint: the error says what they are, in one line."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def distance(one: bytes, other: bytes) -> float:
 
 
 def quantized_layers(bench: Bench) -> list[str]:
-    """The denoiser's linear layers whose weights are no plain tensors."""
+    """The denoiser's linear layers whose weights are not plain tensors."""
     denoiser = getattr(bench.model.weights_key.pipeline, bench.model.family.denoiser)
     return [
         name

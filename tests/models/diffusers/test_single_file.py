@@ -290,7 +290,7 @@ def test_base_of_another_size(tmp_path: Path) -> None:
     pipeline = diffusers.DiffusionPipeline.from_pretrained(tiny.flux(tmp_path / "dev"))
     dev = original_layout.write(tmp_path / "dev.safetensors", *flux(pipeline))
     schnell = tiny.flux(tmp_path / "schnell", is_schnell=True)
-    assert "that FluxTransformer2DModel has not, such as time_text" in refusal(dev, schnell)
+    assert "that FluxTransformer2DModel does not have, such as time_text" in refusal(dev, schnell)
 
 
 def test_base_of_a_directory(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import torch
 from daguerre.engine.forward import Array, Inputs, OpaqueConstant
 from daguerre.models.diffusers.family import PLAIN, InputLayout
 
-# Names of inputs that are no arguments of the call.
+# Names of inputs that are not arguments of the call.
 CALL_INPUT = "call"  # its constant part
 CACHE_STATE_INPUT = "cache_state"  # the request's state of a step cache, if there is one
 # diffusers passes one number for all rows where it can. One per row lets requests at different

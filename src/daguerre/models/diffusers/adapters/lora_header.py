@@ -60,7 +60,7 @@ class Layer:
 
 
 def check(lora: Lora, checkpoint: Checkpoint) -> None:
-    """Raises `SettingsError` if the header shows that the file is no LoRA for the checkpoint."""
+    """Raises `SettingsError` if the header shows that the file is not a LoRA for the checkpoint."""
     family = checkpoint.family
     if not family.has_loras:
         raise SettingsError(
@@ -82,7 +82,7 @@ def check(lora: Lora, checkpoint: Checkpoint) -> None:
     layers = find_layers(lora.path, shapes)
     if not layers:
         what = recognition.describe(shapes)
-        raise SettingsError(f"{lora.path} is no LoRA, but {what}")
+        raise SettingsError(f"{lora.path} is not a LoRA, but {what}")
     _check_family(lora.path, {name: shapes[one.down] for name, one in layers.items()}, checkpoint)
 
 

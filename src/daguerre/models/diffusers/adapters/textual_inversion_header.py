@@ -54,7 +54,9 @@ def find_vectors(file: Path, shapes: Shapes, encoders: Sequence[str]) -> dict[st
     if len(shapes) == 1:  # for one text encoder, under the name of a token
         found = {"text_encoder": next(iter(shapes))}
     if len(found) != len(shapes) or not found:
-        raise SettingsError(f"{file} is no textual inversion, but {recognition.describe(shapes)}")
+        raise SettingsError(
+            f"{file} is not a textual inversion, but {recognition.describe(shapes)}"
+        )
     if {*found} != {*encoders}:
         raise SettingsError(
             f"{file} has vectors for {', '.join(found)}, but the checkpoint has"
@@ -64,7 +66,7 @@ def find_vectors(file: Path, shapes: Shapes, encoders: Sequence[str]) -> dict[st
         len(shape) in (1, 2) and 0 not in shape for shape in shapes.values()
     ):
         raise SettingsError(
-            f"{file}: {' and '.join(map(str, shapes.values()))} are no shapes of vectors; each must"
-            " be (vectors, numbers), with the same number of vectors"
+            f"{file}: {' and '.join(map(str, shapes.values()))} are not shapes of vectors; each"
+            " must be (vectors, numbers), with the same number of vectors"
         )
     return found

@@ -147,8 +147,8 @@ def _check_tensors(
         raise SettingsError(missing_message(str(file), class_name, missing))
     if unknown := sorted(found.keys() - expected.keys()):
         raise SettingsError(
-            f"{file} has {len(unknown)} tensors that {class_name} has not, such as {unknown[0]};"
-            f" {advice}"
+            f"{file} has {len(unknown)} tensors that {class_name} does not have, such as"
+            f" {unknown[0]}; {advice}"
         )
     plain = [name for name in expected if not _is_quantized(found[name])]
     if integers := [name for name in plain if not found[name].is_floating_point()]:
