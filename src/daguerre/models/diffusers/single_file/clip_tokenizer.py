@@ -15,20 +15,15 @@ def load(folder: Path) -> Any:
     The vocabulary has 49,408 words: bytes, bytes at the end of a word, the results of the merges,
     and two marks.
     """
+    from tokenizers.pre_tokenizers import ByteLevel
     from transformers import CLIPTokenizer
 
     config = read_json(folder / "tokenizer_config.json")
     del config["tokenizer_class"]
     merges = [tuple(line.split()) for line in MERGES.read_text(encoding="utf-8").splitlines()]
-    letters = _letters()
+    letters = sorted(ByteLevel.alphabet())  # a printable one for each byte
     ends = [f"{letter}</w>" for letter in letters]
     marks = (config["bos_token"], config["eos_token"])
     words = (*letters, *ends, *map("".join, merges), *marks)
     vocabulary = {word: number for number, word in enumerate(words)}
     return CLIPTokenizer(vocab=vocabulary, merges=merges, **config)
-
-
-def _letters() -> list[str]:
-    """A printable letter for each byte: first those that print, then stand-ins for the others."""
-    printable = [chr(byte) for byte in (*range(33, 127), *range(161, 173), *range(174, 256))]
-    return printable + [chr(256 + number) for number in range(256 - len(printable))]
