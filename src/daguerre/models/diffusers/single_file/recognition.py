@@ -6,7 +6,7 @@ Only the header is read. Loads no torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,10 +114,10 @@ def describe(shapes: Shapes) -> str:
     for layout in LAYOUTS:
         if layout.mark in names:
             return f"a checkpoint, by its tensor {layout.mark}; give it in the key path"
-    for pattern, what in (_OTHER_MODELS | _PARTS).items():
-        if name := next((name for name in shapes if re.search(pattern, name)), None):
-            key = f"; give it in the key {_KEYS[what]}" if what in _KEYS else ""
-            return f"{what}, by its tensor {name}{key}"
+    if found := _find_kind(shapes, _OTHER_MODELS | _PARTS):
+        what, name = found
+        key = f"; give it in the key {_KEYS[what]}" if what in _KEYS else ""
+        return f"{what}, by its tensor {name}{key}"
     return f"a file of an unknown kind, its first tensor is {next(iter(shapes), 'none')}"
 
 
@@ -128,10 +128,16 @@ def check_format(file: Path, accepted: str) -> None:
         raise SettingsError(f"{file} is {found}; {accepted}")
 
 
-def _refuse(file: Path, names: Iterable[str], kinds: Mapping[str, str]) -> None:
-    for pattern, what in kinds.items():
-        if name := next((name for name in names if re.search(pattern, name)), None):
-            raise SettingsError(f"{file} is {what}, by its tensor {name}; {_advice(what)}")
+def _find_kind(names: Collection[str], kinds: Mapping[str, str]) -> tuple[str, str] | None:
+    """What a file with tensors of these names is, and the first tensor that shows it."""
+    found = ((kinds[one], name) for one in kinds for name in names if re.search(one, name))
+    return next(found, None)
+
+
+def _refuse(file: Path, names: Collection[str], kinds: Mapping[str, str]) -> None:
+    if found := _find_kind(names, kinds):
+        what, name = found
+        raise SettingsError(f"{file} is {what}, by its tensor {name}; {_advice(what)}")
 
 
 def _advice(what: str) -> str:
