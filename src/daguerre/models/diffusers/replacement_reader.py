@@ -19,14 +19,12 @@ from daguerre.models.diffusers.component import quantized_by
 from daguerre.models.diffusers.component_files import INDEX, WEIGHTS, read_json
 from daguerre.models.diffusers.families import find_family
 from daguerre.models.diffusers.replacement import GGUF, Replacement, read_tensors
-from daguerre.models.diffusers.single_file.layouts import DENOISER_PREFIX, Shapes
+from daguerre.models.diffusers.single_file.layouts import DENOISER_PREFIX, VAE_PREFIXES, Shapes
 from daguerre.models.diffusers.single_file.recognition import describe
 
 _CONFIG = "config.json"
 _VAE_CLASS, _TINY_VAE_CLASS = "AutoencoderKL", "AutoencoderTiny"
 _SCALING_FACTOR = 0.18215  # the class's default, of Stable Diffusion 1.x
-# Prefixes of its tensors in a file with other components.
-_VAE_PREFIXES = ("first_stage_model.", "vae.")
 # A tensor that every VAE has.
 _VAE_MARK = re.compile(r"decoder\.(conv_in|layers\.0|conv1)\.")
 # What a file without a denoiser is, in the words of `describe`.
@@ -144,7 +142,7 @@ def _read_file(name: str, path: Path, own: Path, class_name: str) -> Replacement
     if path.suffix not in ((WEIGHTS,) if name == DECODER else (WEIGHTS, GGUF)):
         raise SettingsError(f"{name} is {path}; {_advice(name, path)}")
     shapes = {name: tensor.shape for name, tensor in read_tensors(path).items()}
-    candidates = _VAE_PREFIXES if name == DECODER else (DENOISER_PREFIX,)
+    candidates = VAE_PREFIXES if name == DECODER else (DENOISER_PREFIX,)
     prefix = next((one for one in candidates if any(map(_starts_with(one), shapes))), "")
     if not _is_inside(name, shapes, prefix):
         raise SettingsError(

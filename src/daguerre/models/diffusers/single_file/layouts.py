@@ -6,7 +6,8 @@ The names of tensors are those that diffusers' `single_file_utils` converts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 # Directories in diffusers format without weights, of the sizes that were published.
@@ -82,12 +83,10 @@ class Layout:
         }
 
 
-_VAE = ("first_stage_model.", "vae.")
-_UNET = Layout(
-    checkpoints="",
-    pipeline="",
+VAE_PREFIXES = ("first_stage_model.", "vae.")
+_unet_layout = partial(
+    Layout,
     mark="input_blocks.0.0.weight",
-    prefixes={},
     channels=("input_blocks.0.0.weight", "out.2.weight"),
     denoiser="unet",
     other_inputs={
@@ -97,14 +96,13 @@ _UNET = Layout(
         9: "an inpainting model",
     },
 )
-SDXL = replace(
-    _UNET,
+SDXL = _unet_layout(
     checkpoints="SDXL",
     pipeline="StableDiffusionXLPipeline",
     prefixes={
         "text_encoder": ("conditioner.embedders.0.transformer.",),
         "text_encoder_2": ("conditioner.embedders.1.model.",),
-        "vae": _VAE,
+        "vae": VAE_PREFIXES,
     },
     variants=(
         Variant(
@@ -117,11 +115,10 @@ SDXL = replace(
         ),
     ),
 )
-STABLE_DIFFUSION_1 = replace(
-    _UNET,
+STABLE_DIFFUSION_1 = _unet_layout(
     checkpoints="Stable Diffusion 1.x",
     pipeline="StableDiffusionPipeline",
-    prefixes={"text_encoder": ("cond_stage_model.transformer.",), "vae": _VAE},
+    prefixes={"text_encoder": ("cond_stage_model.transformer.",), "vae": VAE_PREFIXES},
     variants=(
         Variant(
             "sd1",
@@ -134,11 +131,10 @@ STABLE_DIFFUSION_1 = replace(
     ),
 )
 # Whether it predicts noise or velocity, its tensors do not show: its configurations must be given.
-STABLE_DIFFUSION_2 = replace(
-    _UNET,
+STABLE_DIFFUSION_2 = _unet_layout(
     checkpoints="Stable Diffusion 2.x",
     pipeline="StableDiffusionPipeline",
-    prefixes={"text_encoder": ("cond_stage_model.model.",), "vae": _VAE},
+    prefixes={"text_encoder": ("cond_stage_model.model.",), "vae": VAE_PREFIXES},
 )
 STABLE_DIFFUSION_3 = Layout(
     checkpoints="Stable Diffusion 3, 3.5",
@@ -148,7 +144,7 @@ STABLE_DIFFUSION_3 = Layout(
         "text_encoder": _CLIP_L,
         "text_encoder_2": ("text_encoders.clip_g.transformer.",),
         "text_encoder_3": _T5,
-        "vae": _VAE,
+        "vae": VAE_PREFIXES,
     },
     variants=(
         Variant(
@@ -179,7 +175,7 @@ FLUX = Layout(
     checkpoints="FLUX.1",
     pipeline="FluxPipeline",
     mark="double_blocks.0.img_attn.norm.key_norm.scale",
-    prefixes={"text_encoder": _CLIP_L, "text_encoder_2": _T5, "vae": _VAE},
+    prefixes={"text_encoder": _CLIP_L, "text_encoder_2": _T5, "vae": VAE_PREFIXES},
     channels=("img_in.weight", "final_layer.linear.weight"),
     variants=(
         Variant("flux-dev", {**_FLUX_SHAPES, FLUX_GUIDANCE: (3072, 256)}),
