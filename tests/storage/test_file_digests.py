@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from daguerre.storage import file_digests
-from daguerre.storage.file_digests import FileDigests, FileIdentity
+from daguerre.storage.file_digests import FileDigests
 
 _LATER_NS = 10**10
 
@@ -153,6 +153,36 @@ def test_processes_add_to_the_same_records(tmp_path: Path, reads: list[Path]) ->
     assert reads == []
 
 
+def test_file_that_changes_while_it_is_read(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its digest may be that of neither content, so it has no record."""
+
+    def write(file: Path) -> bytes:
+        file.write_bytes(b"longer weights")
+        return digest_of(b"half")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(file_digests, "read_digest", write)
+        assert opened(tmp_path).digest(file) == digest_of(b"half")
+    assert opened(tmp_path).digest(file) == digest_of(b"longer weights")
+
+
+def test_newest_records_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[Path]
+) -> None:
+    """The file does not grow with each checkpoint that was ever loaded."""
+    monkeypatch.setattr(file_digests, "MAX_RECORDS", 2)
+    files = [tmp_path / name for name in "abc"]
+    for file in files:
+        file.write_text(file.name)
+        opened(tmp_path).digest(file)
+    reads.clear()
+    for file in reversed(files):
+        opened(tmp_path).digest(file)
+    assert reads == files[:1]
+
+
 def test_verify_reads_what_was_not_read(tmp_path: Path, file: Path, reads: list[Path]) -> None:
     """It skips files that this process or another one has read since the given time."""
     first = opened(tmp_path)
@@ -188,10 +218,3 @@ def test_verify_ignores_a_file_that_is_replaced(
 
     monkeypatch.setattr(file_digests, "read_digest", replace)
     assert later.verify([file], later.clock_ns()) == []
-
-
-def test_identity_has_all_that_a_write_changes(file: Path) -> None:
-    before = FileIdentity.of(file)
-    file.write_bytes(b"more weights")
-    after = FileIdentity.of(file)
-    assert before.num_bytes != after.num_bytes and before.inode == after.inode

@@ -76,6 +76,36 @@ def test_one_network_at_a_time(
 
 
 @pytest.mark.usefixtures("_allowed_on_a_cpu")
+def test_one_layer_at_a_time(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each layer of the text encoder and the denoiser is moved alone, and then moved back."""
+    from diffusers.hooks.group_offloading import ModuleGroup
+
+    bench = Bench(folder_of("stable-diffusion"), offload="group")
+    pipeline = bench.model.weights_key.pipeline
+    layers = {
+        name: {part for part in network.modules() if isinstance(part, torch.nn.Linear)}
+        for name, network in pipeline.components.items()
+        if name in bench.networks
+    }
+    on_device, moved = set[Any](), set[Any]()
+
+    def move_to_device(self: Any) -> None:
+        on_device.update(part for part in self.modules if isinstance(part, torch.nn.Linear))
+        moved.update(on_device)
+        assert len(on_device) <= 1
+
+    def move_to_cpu(self: Any) -> None:
+        on_device.difference_update(self.modules)
+
+    monkeypatch.setattr(ModuleGroup, "onload_", move_to_device)
+    monkeypatch.setattr(ModuleGroup, "offload_", move_to_cpu)
+    assert all(bench.images(REQUESTS)) and not on_device
+    assert layers["vae"] and moved == layers["text_encoder"] | layers["unet"]
+
+
+@pytest.mark.usefixtures("_allowed_on_a_cpu")
 def test_memory(folder_of: Callable[[str], Path]) -> None:
     """The device holds the largest network, or two layers and the decoder."""
 
