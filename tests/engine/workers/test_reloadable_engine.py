@@ -153,7 +153,7 @@ def test_running_request_keeps_its_model(fits: bool) -> None:
 
 
 def test_failure_during_a_reload() -> None:
-    """An engine that fails while the old one waits to return is no failure of the server."""
+    """If the new engine fails while the server waits for memory, the server does not fail."""
     catalog = Catalog({"a": "exact"}, broken="a")
 
     async def main() -> None:

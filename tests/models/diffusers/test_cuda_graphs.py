@@ -182,7 +182,7 @@ def test_failed_capture() -> None:
 
 
 def test_nan_is_equal() -> None:
-    """NaN in both the replay and the eager call is no difference."""
+    """NaN in both the replay and the eager call are equal."""
     network, capturer = make()
     for _ in range(3):
         assert torch.isnan(network(rows(2, float("nan")))[0]).all()
