@@ -24,7 +24,7 @@ Generate = Callable[[dict[str, Any]], bytes]
 
 
 def export(checkpoint: Path, folder: Path) -> None:
-    """The weights keep their type; GenAI computes in the type that its `serve` is given."""
+    """Exports in float32; `serve` chooses the type of the arithmetic."""
     index = json.loads((checkpoint / "model_index.json").read_text())
     missing = {name: None for name, entry in index.items() if entry == [None, None]}
     from diffusers import DiffusionPipeline

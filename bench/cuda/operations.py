@@ -1,7 +1,7 @@
-"""Which operations of a network give a job other bits in a batch than alone.
+"""Finds the operations of a network whose bits for a job depend on the other jobs of a batch.
 
 Each operation of a batch is repeated on the rows of the first job. Its inputs are then equal, so
-the first difference is found and does not spread to later operations.
+a difference does not spread to later operations.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _BATCHED: Mapping[Callable[..., Any], tuple[str, ...]] = {
 class RowCheck(TorchFunctionMode):
     """Checks each operation of a batch; the network runs inside the `with` block.
 
-    `calls` counts the calls of each operation, `inexact` those with other bits by operation and
-    shapes.
+    `calls` counts the calls of each operation. `inexact` counts those whose bits differ, by
+    operation and shapes.
     """
 
     def __init__(self, num_jobs: int) -> None:
