@@ -17,6 +17,7 @@ from daguerre import factory
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.engine.pipeline import Model
+from daguerre.engine.reloadable_engine import ReloadableEngine
 from daguerre.errors import SettingsError
 from daguerre.models import catalog
 from daguerre.models.catalog import DEFAULT_MODEL, Catalog
@@ -40,7 +41,9 @@ def test_worker_gets_no_secret(settings: Settings, monkeypatch: pytest.MonkeyPat
     given = replace(
         settings, database_url=f"sqlite:///{secret}.db", signed_url_secret=secret, workers=2
     )
-    with factory.open_engine(given, factory.read_catalog(given), unchanged):
+    served = factory.read_catalog(given)
+    models = factory.build_first_models(given, served)
+    with factory.open_engine(given, served, models, unchanged):
         assert len(built) == 2 and all(pickle.loads(build).args[0] for build in built)
         assert not any(b"hunter2" in build for build in built)
 
@@ -49,9 +52,16 @@ def unchanged() -> Catalog:
     raise AssertionError("the catalog is not reloaded")
 
 
+def open_engine(
+    settings: Settings, served: Catalog, read: Callable[[], Catalog]
+) -> AbstractContextManager[ReloadableEngine]:
+    resolved = factory.resolve(settings, served)
+    models = factory.build_first_models(resolved, served)
+    return factory.open_engine(resolved, served, models, read)
+
+
 def in_processes(settings: Settings) -> AbstractContextManager[Engine]:
-    served = factory.read_catalog(settings)
-    return factory.open_engine(factory.resolve(settings, served), served, unchanged)
+    return open_engine(settings, factory.read_catalog(settings), unchanged)
 
 
 def in_a_thread(settings: Settings) -> AbstractContextManager[Engine]:
@@ -102,11 +112,11 @@ def test_damaged_checkpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch)
     assert (bad.info.id, good.info.id) == ("bad", "good")
     tracebacks = [load_failure(bad) for _ in range(3)]
     assert len(set(map(len, tracebacks))) == 1 and "nowhere does not exist" in tracebacks[0]
-    with factory.open_engine(factory.resolve(settings, both), both, unchanged) as engine:
+    with open_engine(settings, both, unchanged) as engine:
         assert engine.models() == (bad.info, good.info)
     with pytest.raises(SettingsError, match="nowhere does not exist"):
         factory.build_servable_models(settings, both.only("bad"))
-    summaries = factory.summarize_models(settings)
+    summaries = factory.summarize_catalog(settings)
     listed = {each.info.id: each.info.description for each in summaries}
     assert listed["bad"].startswith("cannot be served: ") and "nowhere" in listed["bad"]
     assert "cannot be served" not in listed["good"]
@@ -140,7 +150,7 @@ def test_reload_of_the_file(settings: Settings) -> None:
     reader = functools.partial(factory.read_catalog, resolved)
 
     async def main() -> None:
-        with factory.open_engine(resolved, read, reader) as engine:
+        with open_engine(resolved, read, reader) as engine:
             await engine.start()
             await until(lambda: engine.stats().is_ready)
             file.write_text("not toml")

@@ -77,7 +77,7 @@ from daguerre.config import Settings
 settings = Settings()
 catalog = factory.read_catalog(settings)
 catalog.check_loadable()
-assert factory.build_servable_models(settings, catalog) and factory.summarize_models(settings)
+assert factory.build_servable_models(settings, catalog) and factory.summarize_catalog(settings)
 print(*(name for name in sys.modules if name.startswith("daguerre.models.diffusers")))
 """
     done = subprocess.run(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
@@ -54,48 +54,67 @@ def choose_model(settings: Settings, name: str | None, base: str | None = None) 
 def catalog_of_checkpoints(
     settings: Settings, names: Sequence[str], base: str | None = None
 ) -> Catalog:
-    """A catalog of checkpoints, by paths or repositories; each can be served.
-
-    Raises `SettingsError` that says what is wrong with the first that cannot.
-    """
+    """A catalog of checkpoints, by paths or repositories, without a file."""
     from daguerre.models import catalog
 
-    found = catalog.of_checkpoints(names, settings.data_dir(), base)
-    found.check_loadable()
-    build_models(settings, found)
-    return found
+    return catalog.of_checkpoints(names, settings.data_dir(), base)
 
 
-def summarize_models(settings: Settings, catalog: Catalog | None = None) -> list[ModelSummary]:
-    """A summary of each model, by default of the settings' catalog. Needs no extra.
-
-    Loads no weights. The `fault` of a model that cannot be built says why.
-    """
+def summarize_catalog(settings: Settings, catalog: Catalog | None = None) -> list[ModelSummary]:
+    """A summary of each model, by default of the settings' catalog. Needs no extra."""
     catalog = catalog or read_catalog(settings)
-    return [_summarize(settings, catalog, name) for name in catalog.models]
+    return [_summarize_config(settings, catalog, name) for name in catalog.models]
 
 
-def _summarize(settings: Settings, catalog: Catalog, name: str) -> ModelSummary:
-    from daguerre.models.embedded.model import EmbeddedModel
-    from daguerre.models.summary import ModelSummary, summarize_bundled, summarize_checkpoint
-
+def _summarize_config(settings: Settings, catalog: Catalog, name: str) -> ModelSummary:
     checkpoint = catalog.checkpoints.get(name)
     if checkpoint and not checkpoint.is_downloaded:
         hint = f"{checkpoint.pin}, not downloaded; run: daguerre pull {name}"
-        return ModelSummary(replace(_unavailable_info(name), description=hint), fault=hint)
+        return _faulty(_unavailable_info(name), hint)
     try:
-        (model,) = build_models(settings, catalog.only(name))
-        if isinstance(model, EmbeddedModel):
-            return summarize_bundled(model, settings.embedded_precision)
-        from daguerre.models.diffusers.model import DiffusersModel
-
-        assert isinstance(model, DiffusersModel)
-        return summarize_checkpoint(model)
+        (summary,) = summarize_models(settings, build_models(settings, catalog.only(name)))
     except Exception as error:  # a checkpoint may be damaged in any way
         _log_unexpected(name, error)
-        reason = str(error) if isinstance(error, DaguerreError) else one_line(error)
-        fault = f"cannot be served: {' '.join(reason.split())}"
-        return ModelSummary(replace(_unavailable_info(name), description=fault), fault=fault)
+        return _faulty(_unavailable_info(name), _cannot_be_served(error))
+    return summary
+
+
+def summarize_models(settings: Settings, models: Iterable[Model]) -> list[ModelSummary]:
+    """A summary of each model. Loads no weights.
+
+    The `fault` of a model that could not be built says why.
+    """
+    return [_summarize(settings, model) for model in models]
+
+
+def _summarize(settings: Settings, model: Model) -> ModelSummary:
+    from daguerre.models.embedded.model import EmbeddedModel
+    from daguerre.models.summary import summarize_bundled, summarize_checkpoint
+    from daguerre.models.unavailable_model import UnavailableModel
+
+    if isinstance(model, UnavailableModel):
+        return _faulty(model.info, _cannot_be_served(model.error))
+    if isinstance(model, EmbeddedModel):
+        return summarize_bundled(model, settings.embedded_precision)
+    from daguerre.models.diffusers.model import DiffusersModel
+
+    assert isinstance(model, DiffusersModel)
+    try:
+        return summarize_checkpoint(model)
+    except Exception as error:  # a checkpoint may be damaged in any way
+        _log_unexpected(model.info.id, error)
+        return _faulty(model.info, _cannot_be_served(error))
+
+
+def _faulty(info: ModelInfo, fault: str) -> ModelSummary:
+    from daguerre.models.summary import ModelSummary
+
+    return ModelSummary(replace(info, description=fault), fault=fault)
+
+
+def _cannot_be_served(error: Exception) -> str:
+    reason = str(error) if isinstance(error, DaguerreError) else one_line(error)
+    return f"cannot be served: {' '.join(reason.split())}"
 
 
 def _log_unexpected(name: str, error: Exception) -> None:
@@ -107,6 +126,18 @@ def _log_unexpected(name: str, error: Exception) -> None:
 
 def _unavailable_info(name: str) -> ModelInfo:
     return ModelInfo(name, weights_sha256="", created=0)
+
+
+def build_first_models(settings: Settings, catalog: Catalog) -> list[Model]:
+    """The models with which a server starts, not loaded.
+
+    A model of a file may be an `UnavailableModel`. Raises `SettingsError` for the first checkpoint
+    that the user named and that cannot be built.
+    """
+    if catalog.file is not None:
+        return build_servable_models(settings, catalog)
+    catalog.check_loadable()
+    return build_models(settings, catalog)
 
 
 def build_models(settings: Settings, catalog: Catalog) -> list[Model]:
@@ -201,11 +232,15 @@ def build_engine(settings: Settings, catalog: Catalog) -> ThreadEngine:
 
 @contextmanager
 def open_engine(
-    settings: Settings, catalog: Catalog, read_catalog: Callable[[], Catalog]
+    settings: Settings,
+    catalog: Catalog,
+    models: Sequence[Model],
+    read_catalog: Callable[[], Catalog],
 ) -> Iterator[ReloadableEngine]:
     """An engine in worker processes, which begin to load the models before it is yielded.
 
-    `settings` are those of `resolve`. `read_catalog` reads the catalog again, for a reload.
+    `settings` are those of `resolve`, `models` those of `build_first_models`. `read_catalog` reads
+    the catalog again, for a reload.
     """
     from daguerre.engine.reloadable_engine import NewEngine, ReloadableEngine
 
@@ -215,7 +250,7 @@ def open_engine(
         models = build_models(settings, new)
         return NewEngine(_process_engine(settings, new, models), _fit(models, settings.workers))
 
-    first = _process_engine(settings, catalog, build_servable_models(settings, catalog))
+    first = _process_engine(settings, catalog, models)
     engine = ReloadableEngine(first, build)
     first.prestart()
     try:

@@ -12,15 +12,13 @@ from conftest import FakeEngine
 
 import daguerre.factory
 from daguerre.cli import main
-from daguerre.config import Settings
-from daguerre.models.catalog import Catalog
 from daguerre.models.summary import ModelSummary
 from daguerre.storage.resources import ResourceStore
 
 HERE = Path(__file__).parent.parent
 
 
-def _summaries(settings: Settings, catalog: Catalog | None = None) -> list[ModelSummary]:
+def _summaries(*_: object) -> list[ModelSummary]:
     return [ModelSummary(info) for info in FakeEngine().models()]
 
 
@@ -31,7 +29,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith("DAGUERRE_"):
             monkeypatch.delenv(name)
     folder = tmp_path / "home"
-    monkeypatch.setattr(daguerre.factory, "summarize_models", _summaries)
+    for name in ("summarize_models", "summarize_catalog"):
+        monkeypatch.setattr(daguerre.factory, name, _summaries)
     monkeypatch.setenv("DAGUERRE_HOME", str(folder))
     monkeypatch.chdir(tmp_path)
     return folder

@@ -56,7 +56,7 @@ def test_models_as_json(run: Callable[..., str], home: Path) -> None:
     assert listed["resources"] == [shown]
     assert shown == {name: getattr(resource, name) for name in resource.__slots__}
     assert [model["model"] for model in listed["models"]] == [
-        each.info.id for each in factory.summarize_models(Settings(home=home))
+        each.info.id for each in factory.summarize_catalog(Settings(home=home))
     ]
 
 
@@ -66,7 +66,7 @@ def test_states_in_the_running_server(
     """`list` shows what the server does with each model, if one runs with this data directory."""
     home.mkdir()
     summaries = [ModelSummary(ModelInfo(name, weights_sha256="", created=0)) for name in "abcd"]
-    monkeypatch.setattr(factory, "summarize_models", lambda settings: summaries)
+    monkeypatch.setattr(factory, "summarize_catalog", lambda settings: summaries)
     plain = {"reason": "", "num_workers": 0, "num_bytes": 0}
     states = [
         {**plain, "id": "a", "state": "loaded", "num_workers": 2, "num_bytes": 1_500_000_000},

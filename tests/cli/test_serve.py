@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -21,9 +22,14 @@ from models.test_catalog import checkpoint
 from PIL import Image
 
 from cli.conftest import environment, opened
+from daguerre import factory
 from daguerre.cli import credentials
 from daguerre.cli.serve import curl
+from daguerre.factory import summarize_models
 from daguerre.models import catalog
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+from daguerre.models.diffusers.pipeline_config import PipelineConfig
+from daguerre.server.server import Server
 from daguerre.storage.resources import ResourceStore
 
 # `daguerre serve` with a fake engine, in a subprocess.
@@ -127,6 +133,26 @@ def test_serve_a_path(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=PATIENCE_S)
     assert variables["DREAMY_XL_MODEL_ID"] == "dreamy-xl"
     assert re.search(r"^dreamy-xl +Stable Diffusion 1.x, 2.x +directory +", errors, re.MULTILINE)
+
+
+def test_checkpoint_is_read_once(
+    tmp_path: Path, run: Callable[..., str], engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table of models shows the objects of which the engine is built."""
+    checkpoint(tmp_path / "sd")
+    read: list[PipelineConfig] = []
+    build = LoadedCheckpoint.__init__
+
+    def record(loaded: LoadedCheckpoint, config: PipelineConfig, *others: Any) -> None:
+        read.append(config)
+        build(loaded, config, *others)
+
+    monkeypatch.setattr(LoadedCheckpoint, "__init__", record)
+    monkeypatch.setattr(catalog, "_EXTRA", ())
+    monkeypatch.setattr(factory, "summarize_models", summarize_models)  # not that of `home`
+    monkeypatch.setattr(Server, "serve_forever", lambda server: None)
+    run("serve", "sd", "--port", "0")
+    assert len(read) == 1
 
 
 def test_table_in_a_json_log() -> None:

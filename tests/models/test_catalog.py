@@ -81,7 +81,7 @@ def test_without_a_file(settings: Settings) -> None:
 def test_file_replaces_the_default(settings: Settings) -> None:
     """A catalog replaces the default; the default model is the usual id, or the first."""
     write(settings, '[models."box-2"]\nsource = "embedded"\n[models.box]\nsource = "embedded"\n')
-    assert [each.info.id for each in factory.summarize_models(settings)] == ["box-2", "box"]
+    assert [each.info.id for each in factory.summarize_catalog(settings)] == ["box-2", "box"]
     assert factory.read_catalog(settings).default_model == "box-2"
     write(
         settings,
@@ -179,7 +179,7 @@ def test_defaults_are_the_familys(settings: Settings, monkeypatch: pytest.Monkey
     for second, weights in enumerate(sorted(folder.glob("*/*.safetensors"))):
         os.utime(weights, (1_700_000_000 + second,) * 2)
     write(settings, f'[models.sd]\nsource = "diffusers"\npath = "{folder}"\n')
-    (summary,) = factory.summarize_models(settings)
+    (summary,) = factory.summarize_catalog(settings)
     info = summary.info
     assert (info.id, info.name, info.weights_sha256) == ("sd", "sd-1.5", "")
     assert info.created == 1_700_000_000 + second  # its newest file
@@ -746,7 +746,7 @@ def test_missing_extra(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> N
     checkpoint(settings.data_dir() / "sd")
     write(settings, '[models.sd]\nsource = "diffusers"\npath = "sd"\n')
     monkeypatch.setattr(catalog, "_EXTRA", ("json", "no_such_library"))
-    assert len(factory.summarize_models(settings)) == 1
+    assert len(factory.summarize_catalog(settings)) == 1
     with pytest.raises(SettingsError) as caught:
         factory.read_catalog(settings).check_loadable()
     assert "no_such_library, which cannot be imported" in caught.value.message

@@ -30,7 +30,7 @@ def test_models_of_a_catalog(settings: Settings, monkeypatch: pytest.MonkeyPatch
     tables = ['[models.box]\nsource = "embedded"\n']
     for name in ("sd", "none"):
         tables.append(f'[models.{name}]\nsource = "diffusers"\npath = "{name}"\n')
-    box, sd, none = factory.summarize_models(write(settings, "".join(tables)))
+    box, sd, none = factory.summarize_catalog(write(settings, "".join(tables)))
     assert (box.family, box.form, box.dtype) == ("daguerre flat 3", "bundled", "auto")
     assert box.num_bytes > 10 << 20 and box.needed_bytes > 100 << 20
     assert (sd.family, sd.form) == ("Stable Diffusion 1.x, 2.x", "directory")
@@ -44,7 +44,7 @@ def test_checkpoint_on_the_command_line(settings: Settings) -> None:
     """A summary needs no catalog file."""
     folder = checkpoint(settings.data_dir() / "sd")
     named = catalog.of_checkpoints([str(folder)], settings.data_dir())
-    (summary,) = factory.summarize_models(settings, named)
+    (summary,) = factory.summarize_catalog(settings, named)
     assert summary.info.id == "sd" and summary.fault == ""
 
 
@@ -79,7 +79,7 @@ def test_smaller_types(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(memory, "free_bytes", lambda: 7 * GB)
     monkeypatch.setattr(devices, "has_cuda", lambda: False)
     named = catalog.of_checkpoints([str(folder)], settings.data_dir())
-    (summary,) = factory.summarize_models(settings, named)
+    (summary,) = factory.summarize_catalog(settings, named)
     assert summary.shortage == (
         "it needs 10.1 GB of memory, and 7.0 GB of cpu are free; it fits with"
         ' dtype = "bfloat16" (6.1 GB) in the catalog'
@@ -95,7 +95,7 @@ def test_smaller_on_a_gpu(settings: Settings, monkeypatch: pytest.MonkeyPatch) -
         file.write_bytes(len(weights).to_bytes(8, "little") + weights)
     monkeypatch.setattr(memory, "free_gpu_bytes", lambda device: 9 * GB)
     table = '[models.sd]\nsource = "diffusers"\npath = "sd"\ndevice = "cuda"\n'
-    (summary,) = factory.summarize_models(write(settings, table))
+    (summary,) = factory.summarize_catalog(write(settings, table))
     assert summary.shortage == (
         "it needs 10.1 GB of memory, and 9.0 GB of cuda:0 are free; it fits with"
         ' quantization = "int8-weight-only" (8.1 GB) or offload = "model" (6.1 GB) in the catalog'

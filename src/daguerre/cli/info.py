@@ -21,9 +21,9 @@ from daguerre.version import __version__
 def info(settings: Settings, as_json: bool) -> None:
     """Show versions, models and settings."""
     from daguerre.cli.model_table import print_models
-    from daguerre.factory import summarize_models
+    from daguerre.factory import summarize_catalog
 
-    summaries, versions = summarize_models(settings), _versions(settings)
+    summaries, versions = summarize_catalog(settings), _versions(settings)
     values = settings.redacted()
     if as_json:
         # The weights of a checkpoint have no digest before they are loaded.

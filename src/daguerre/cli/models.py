@@ -80,9 +80,9 @@ def list_(settings: Settings, as_json: bool) -> None:
     """
     from daguerre.cli import provisioning
     from daguerre.cli.model_table import print_models
-    from daguerre.factory import summarize_models
+    from daguerre.factory import summarize_catalog
 
-    summaries, states = summarize_models(settings), _states(settings)
+    summaries, states = summarize_catalog(settings), _states(settings)
     with provisioning.open_store(settings) as store:
         resources = store.list()
     if as_json:

@@ -24,6 +24,7 @@ from daguerre.errors import SettingsError
 
 if TYPE_CHECKING:
     from daguerre.cli.credentials import ResourceCredentials
+    from daguerre.engine.pipeline import Model
     from daguerre.engine.reloadable_engine import ReloadableEngine
     from daguerre.models.catalog import Catalog
     from daguerre.server.playground.one_time_login import OneTimeLogin
@@ -65,8 +66,9 @@ def serve(settings: Settings, checkpoints: tuple[str, ...], base: str | None) ->
     settings = factory.resolve(settings, catalog)
     # The resolved settings name the catalog, so that a reload without the file is an error.
     read_catalog = _catalog_reader(settings, checkpoints, base)
-    with factory.open_engine(settings, catalog, read_catalog) as engine:
-        _serve(settings, engine, catalog)
+    models = factory.build_first_models(settings, catalog)
+    with factory.open_engine(settings, catalog, models, read_catalog) as engine:
+        _serve(settings, engine, catalog, models)
 
 
 def _catalog_reader(
@@ -87,7 +89,7 @@ def _catalog_reader(
     return functools.partial(factory.catalog_of_checkpoints, settings, checkpoints, base)
 
 
-def _show_models(settings: Settings, catalog: Catalog) -> None:
+def _show_models(settings: Settings, models: Sequence[Model]) -> None:
     """Prints the table of models on stderr, or logs it if the log is JSON.
 
     Not before the server can start: a start that fails prints one line.
@@ -95,7 +97,7 @@ def _show_models(settings: Settings, catalog: Catalog) -> None:
     from daguerre.cli.model_table import log_models, print_models
     from daguerre.factory import summarize_models
 
-    summaries = summarize_models(settings, catalog)
+    summaries = summarize_models(settings, models)
     if settings.log_format == "json":
         log_models(summaries)
     else:
@@ -103,7 +105,9 @@ def _show_models(settings: Settings, catalog: Catalog) -> None:
             print_models(summaries, err=True)
 
 
-def _serve(settings: Settings, engine: ReloadableEngine, catalog: Catalog) -> None:
+def _serve(
+    settings: Settings, engine: ReloadableEngine, catalog: Catalog, models: Sequence[Model]
+) -> None:
     # Imported here, while the workers load the models.
     from daguerre.cli import provisioning
     from daguerre.server.playground.one_time_login import OneTimeLogin
@@ -120,7 +124,7 @@ def _serve(settings: Settings, engine: ReloadableEngine, catalog: Catalog) -> No
                 provisioning.create_for_each(server.settings, store, catalog.models)
             else:
                 provisioning.create_default(server.settings, store, catalog.default_model)
-            _show_models(settings, catalog)
+            _show_models(settings, models)
             server.serve_forever()
 
 

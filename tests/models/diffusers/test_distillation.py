@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from daguerre.config import Settings
-from daguerre.factory import build_models, summarize_models
+from daguerre.factory import build_models, summarize_catalog
 from daguerre.models import catalog
 from daguerre.models.diffusers.distillation import KINDS, find_distillation
 from daguerre.models.diffusers.families import FAMILIES
@@ -118,7 +118,7 @@ def test_checkpoint_in_diffusers_format(settings: Settings) -> None:
     distilled = model(settings, folder)
     assert (distilled.steps, distilled.guidance) == (4, 1.0)
     named = catalog.of_checkpoints([str(folder)], settings.data_dir())
-    (summary,) = summarize_models(settings, named)
+    (summary,) = summarize_catalog(settings, named)
     assert summary.family == "Stable Diffusion 1.x, 2.x, LCM"
 
 

@@ -252,13 +252,13 @@ def test_models_of_the_catalog(
     (tmp_path / catalog.FILE_NAME).write_text(CATALOG)
     with pytest.raises(SettingsError, match="is not downloaded; run: daguerre pull sd"):
         factory.read_catalog(settings).check_loadable()
-    (away, _) = (each.info for each in factory.summarize_models(settings))
+    (away, _) = (each.info for each in factory.summarize_catalog(settings))
     assert (away.id, away.weights_sha256) == ("sd", "") and "not downloaded" in away.description
 
     status, printed = run("pull")
     assert status == 0 and (tmp_path / catalog.FILE_NAME).read_text() == CATALOG
     assert "maker/sd at 01234567: StableDiffusionPipeline, 0.00 GB, license openrail++" in printed
-    (here, _) = (each.info for each in factory.summarize_models(settings))
+    (here, _) = (each.info for each in factory.summarize_catalog(settings))
     assert (here.id, here.name) == ("sd", "maker/sd") and "not downloaded" not in here.description
     assert run("pull", "sd")[0] == 0
 
