@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 from engine.harness import events, until
 
-from daguerre import factory
+from daguerre import factory, model_factory
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.engine.pipeline import Model
@@ -42,7 +42,7 @@ def test_worker_gets_no_secret(settings: Settings, monkeypatch: pytest.MonkeyPat
         settings, database_url=f"sqlite:///{secret}.db", signed_url_secret=secret, workers=2
     )
     served = factory.read_catalog(given)
-    models = factory.build_first_models(given, served)
+    models = model_factory.build_first_models(given, served)
     with factory.open_engine(given, served, models, unchanged):
         assert len(built) == 2 and all(pickle.loads(build).args[0] for build in built)
         assert not any(b"hunter2" in build for build in built)
@@ -56,7 +56,7 @@ def open_engine(
     settings: Settings, served: Catalog, read: Callable[[], Catalog]
 ) -> AbstractContextManager[ReloadableEngine]:
     resolved = factory.resolve(settings, served)
-    models = factory.build_first_models(resolved, served)
+    models = model_factory.build_first_models(resolved, served)
     return factory.open_engine(resolved, served, models, read)
 
 
@@ -108,14 +108,14 @@ def test_damaged_checkpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch)
     """The other models are built, and listings say why. It is an error if no model is left."""
     monkeypatch.setattr(catalog, "_EXTRA", ())
     both = with_damaged_checkpoint(settings)
-    bad, good = factory.build_servable_models(settings, both)
+    bad, good = model_factory.build_servable_models(settings, both)
     assert (bad.info.id, good.info.id) == ("bad", "good")
     tracebacks = [load_failure(bad) for _ in range(3)]
     assert len(set(map(len, tracebacks))) == 1 and "nowhere does not exist" in tracebacks[0]
     with open_engine(settings, both, unchanged) as engine:
         assert engine.models() == (bad.info, good.info)
     with pytest.raises(SettingsError, match="nowhere does not exist"):
-        factory.build_servable_models(settings, both.only("bad"))
+        model_factory.build_servable_models(settings, both.only("bad"))
     summaries = factory.summarize_catalog(settings)
     listed = {each.info.id: each.info.description for each in summaries}
     assert listed["bad"].startswith("cannot be served: ") and "nowhere" in listed["bad"]
@@ -132,9 +132,11 @@ def load_failure(model: Model) -> str:
 def test_model_that_changed(settings: Settings) -> None:
     """A worker does not load a model that differs from the one that the server announced."""
     served = factory.read_catalog(settings)
-    (model,) = factory.build_servable_models(settings, served)
+    (model,) = model_factory.build_servable_models(settings, served)
     other = replace(model.info, weights_sha256="1" * 64)
-    (found,) = factory.build_servable_models(settings, served, expected={DEFAULT_MODEL: other})
+    (found,) = model_factory.build_servable_models(
+        settings, served, expected={DEFAULT_MODEL: other}
+    )
     assert found.info == other
     with pytest.raises(SettingsError, match="has changed since the server started"):
         found.load()
@@ -172,5 +174,7 @@ def test_reload_of_the_file(settings: Settings) -> None:
 def test_models_fit(free_gb: float, fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The models of all workers must fit into free memory."""
     monkeypatch.setattr("daguerre.memory.free_bytes", lambda: free_gb * 1e9)
-    (bundled,) = factory.build_models(Settings(), Catalog(None, {"a": catalog.EmbeddedConfig()}))
+    (bundled,) = model_factory.build_models(
+        Settings(), Catalog(None, {"a": catalog.EmbeddedConfig()})
+    )
     assert factory._fit([bundled], num_workers=2) == fits

@@ -72,12 +72,13 @@ def test_bundled_model_needs_no_checkpoint_module(tmp_path: Path) -> None:
     """The server and its workers start with the bundled model alone without those modules."""
     code = """
 import sys
-from daguerre import factory
+from daguerre import factory, model_factory
 from daguerre.config import Settings
 settings = Settings()
 catalog = factory.read_catalog(settings)
 catalog.check_loadable()
-assert factory.build_servable_models(settings, catalog) and factory.summarize_catalog(settings)
+assert model_factory.build_servable_models(settings, catalog)
+assert factory.summarize_catalog(settings)
 print(*(name for name in sys.modules if name.startswith("daguerre.models.diffusers")))
 """
     done = subprocess.run(

@@ -32,7 +32,17 @@ LAYERS = (
         "storage",
         "protocol",
     ),
-    *("engine", "models", "server", "factory", "library", "__init__", "cli", "__main__"),
+    *(
+        "engine",
+        "models",
+        "server",
+        "model_factory",
+        "factory",
+        "library",
+        "__init__",
+        "cli",
+        "__main__",
+    ),
 )
 WIRE = {"base64", "http", "pydantic", "pydantic_core", "sqlalchemy", "starlette", "uvicorn"}
 
@@ -106,6 +116,7 @@ def test_settings_end_at_the_top() -> None:
     outer = {
         "daguerre.factory",
         "daguerre.library",
+        "daguerre.model_factory",
         "daguerre.server.app",
         "daguerre.server.server",
     }

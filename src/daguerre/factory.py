@@ -1,7 +1,6 @@
-"""The composition root: builds models and engines from the settings and the catalog.
+"""The composition root: builds engines from the settings and the catalog.
 
-The only module that imports both the engine and the models. Importing it loads neither a model nor
-a runtime.
+Importing it loads neither a model nor a runtime.
 """
 
 from __future__ import annotations
@@ -12,11 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
-from daguerre.errors import DaguerreError, SettingsError, one_line
-from daguerre.params import ModelInfo
+from daguerre.errors import DaguerreError, one_line
+from daguerre.model_factory import build_models, build_servable_models, log_unexpected
+from daguerre.models.unavailable_model import UnavailableModel, unavailable_info
 
 if TYPE_CHECKING:
     from daguerre.config import Settings
@@ -25,13 +25,9 @@ if TYPE_CHECKING:
     from daguerre.engine.reloadable_engine import ReloadableEngine
     from daguerre.engine.thread_engine import ThreadEngine
     from daguerre.engine.workers.process_engine import ProcessEngine
-    from daguerre.models.catalog import Catalog, ModelConfig
-    from daguerre.models.checkpoint_table import CheckpointConfig
-    from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
-    from daguerre.models.diffusers.pipeline_config import PipelineConfig
+    from daguerre.models.catalog import Catalog
     from daguerre.models.summary import ModelSummary
-
-logger = logging.getLogger(__name__)
+    from daguerre.params import ModelInfo
 
 
 def read_catalog(settings: Settings) -> Catalog:
@@ -70,12 +66,12 @@ def _summarize_config(settings: Settings, catalog: Catalog, name: str) -> ModelS
     checkpoint = catalog.checkpoints.get(name)
     if checkpoint and not checkpoint.is_downloaded:
         hint = f"{checkpoint.pin}, not downloaded; run: daguerre pull {name}"
-        return _faulty(_unavailable_info(name), hint)
+        return _faulty(unavailable_info(name), hint)
     try:
         (summary,) = summarize_models(settings, build_models(settings, catalog.only(name)))
     except Exception as error:  # a checkpoint may be damaged in any way
-        _log_unexpected(name, error)
-        return _faulty(_unavailable_info(name), _cannot_be_served(error))
+        log_unexpected(name, error)
+        return _faulty(unavailable_info(name), _cannot_be_served(error))
     return summary
 
 
@@ -90,7 +86,6 @@ def summarize_models(settings: Settings, models: Iterable[Model]) -> list[ModelS
 def _summarize(settings: Settings, model: Model) -> ModelSummary:
     from daguerre.models.embedded.model import EmbeddedModel
     from daguerre.models.summary import summarize_bundled, summarize_checkpoint
-    from daguerre.models.unavailable_model import UnavailableModel
 
     if isinstance(model, UnavailableModel):
         return _faulty(model.info, _cannot_be_served(model.error))
@@ -102,7 +97,7 @@ def _summarize(settings: Settings, model: Model) -> ModelSummary:
     try:
         return summarize_checkpoint(model)
     except Exception as error:  # a checkpoint may be damaged in any way
-        _log_unexpected(model.info.id, error)
+        log_unexpected(model.info.id, error)
         return _faulty(model.info, _cannot_be_served(error))
 
 
@@ -115,114 +110,6 @@ def _faulty(info: ModelInfo, fault: str) -> ModelSummary:
 def _cannot_be_served(error: Exception) -> str:
     reason = str(error) if isinstance(error, DaguerreError) else one_line(error)
     return f"cannot be served: {' '.join(reason.split())}"
-
-
-def _log_unexpected(name: str, error: Exception) -> None:
-    from daguerre.engine.model_manager import is_expected
-
-    if not is_expected(error):
-        logger.error("cannot build model %s", name, exc_info=error)
-
-
-def _unavailable_info(name: str) -> ModelInfo:
-    return ModelInfo(name, weights_sha256="", created=0)
-
-
-def build_first_models(settings: Settings, catalog: Catalog) -> list[Model]:
-    """The models with which a server starts, not loaded.
-
-    A model of a file may be an `UnavailableModel`. Raises `SettingsError` for the first checkpoint
-    that the user named and that cannot be built.
-    """
-    if catalog.file is not None:
-        return build_servable_models(settings, catalog)
-    catalog.check_loadable()
-    return build_models(settings, catalog)
-
-
-def build_models(settings: Settings, catalog: Catalog) -> list[Model]:
-    """The models of the catalog, not loaded. Raises `SettingsError` if one cannot be built."""
-    build = _model_builder(settings)
-    return [build(name, config) for name, config in catalog.models.items()]
-
-
-def build_servable_models(
-    settings: Settings,
-    catalog: Catalog,
-    worker: int = 0,
-    expected: Mapping[str, ModelInfo] | None = None,
-) -> list[Model]:
-    """Like `build_models`, but a model that cannot be built becomes an `UnavailableModel`.
-
-    So does one that differs from the model that the server `expected`. Without it, raises the first
-    error if no model is left.
-    """
-    from daguerre.models.unavailable_model import UnavailableModel
-
-    build = _model_builder(settings, worker)
-
-    def try_to_build(name: str, config: ModelConfig) -> Model:
-        info = expected[name] if expected else _unavailable_info(name)
-        try:
-            catalog.only(name).check_loadable()
-            model = build(name, config)
-        except Exception as error:  # a checkpoint may be damaged in any way
-            _log_unexpected(name, error)
-            return UnavailableModel(info, error)
-        if expected and model.info != info:
-            text = f"model {name!r} has changed since the server started; reload the catalog"
-            return UnavailableModel(info, SettingsError(text))
-        return model
-
-    models = [try_to_build(name, config) for name, config in catalog.models.items()]
-    errors = [model.error for model in models if isinstance(model, UnavailableModel)]
-    if len(errors) == len(models) and not expected:
-        raise errors[0]
-    return models
-
-
-def _model_builder(settings: Settings, worker: int = 0) -> Callable[[str, ModelConfig], Model]:
-    """Builds models. Workers on GPUs each use the device of their number."""
-    from daguerre.models.catalog import EmbeddedConfig
-    from daguerre.models.embedded.model import EmbeddedModel
-
-    build_checkpoint = cache(partial(_checkpoint_builder, settings, worker))
-
-    def build(name: str, config: ModelConfig) -> Model:
-        if not isinstance(config, EmbeddedConfig):
-            return build_checkpoint()(name, config)
-        return EmbeddedModel(
-            name,
-            num_threads=settings.threads_per_worker,
-            precision=settings.embedded_precision,
-            num_inference_steps=settings.embedded_steps,
-        )
-
-    return build
-
-
-def _checkpoint_builder(
-    settings: Settings, worker: int
-) -> Callable[[str, CheckpointConfig], Model]:
-    """Model IDs with equal `PipelineConfig`s share one `LoadedCheckpoint`."""
-    from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
-    from daguerre.models.diffusers.model import DiffusersModel
-    from daguerre.storage.artifact_cache import DIR_NAME, ArtifactCache
-    from daguerre.storage.file_digests import FILE_NAME, FileDigests
-
-    num_threads, data_dir = settings.threads_per_worker, settings.data_dir()
-    artifacts = ArtifactCache(data_dir / DIR_NAME, settings.artifact_cache_max_bytes)
-    file_digests = FileDigests(data_dir / FILE_NAME)
-
-    @cache
-    def checkpoint(config: PipelineConfig) -> LoadedCheckpoint:
-        return LoadedCheckpoint(config, num_threads, worker, artifacts, file_digests)
-
-    def build(name: str, config: CheckpointConfig) -> Model:
-        serving = config.serving.with_idle_unload_s(settings.idle_unload_s)
-        return DiffusersModel(name, checkpoint(config.pipeline), serving)
-
-    return build
 
 
 def build_engine(settings: Settings, catalog: Catalog) -> ThreadEngine:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from daguerre import factory
+from daguerre import factory, model_factory
 from daguerre.config import Settings
 from daguerre.engine.pipeline import EvictableModel
 from daguerre.errors import NotFoundError, SettingsError
@@ -59,20 +59,20 @@ def checkpoint(folder: Path, **changes: object) -> Path:
 
 def served(settings: Settings) -> list[DiffusersModel]:
     """The models of a catalog of checkpoints; they need no extra until they are loaded."""
-    models = factory.build_models(settings, factory.read_catalog(settings))
+    models = model_factory.build_models(settings, factory.read_catalog(settings))
     return [model for model in models if isinstance(model, DiffusersModel)]
 
 
 def refusal(settings: Settings) -> str:
     with pytest.raises(SettingsError) as caught:
-        factory.build_models(settings, factory.read_catalog(settings))
+        model_factory.build_models(settings, factory.read_catalog(settings))
     assert "\n" not in caught.value.message
     return caught.value.message
 
 
 def test_without_a_file(settings: Settings) -> None:
     """Without a catalog, the bundled model has the id that applications send."""
-    (model,) = factory.build_models(settings, factory.read_catalog(settings))
+    (model,) = model_factory.build_models(settings, factory.read_catalog(settings))
     assert isinstance(model, EmbeddedModel) and model.info.id == catalog.DEFAULT_MODEL
     assert factory.read_catalog(settings).default_model == catalog.DEFAULT_MODEL
     assert not settings.data_dir().exists()

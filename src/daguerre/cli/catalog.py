@@ -122,7 +122,7 @@ def _assignment(text: str) -> tuple[str, object]:
 
 def _check(settings: Settings, served: Catalog) -> None:
     """Raises `SettingsError` if the model cannot be served. Loads no weights."""
-    from daguerre.factory import build_models
+    from daguerre.model_factory import build_models
 
     served.check_loadable()
     build_models(settings, served)

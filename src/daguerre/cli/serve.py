@@ -61,12 +61,13 @@ def serve(settings: Settings, checkpoints: tuple[str, ...], base: str | None) ->
     variables for an application and a sample request.
     """
     from daguerre import factory
+    from daguerre.model_factory import build_first_models
 
     catalog = _catalog_reader(settings, checkpoints, base)()
     settings = factory.resolve(settings, catalog)
     # The resolved settings name the catalog, so that a reload without the file is an error.
     read_catalog = _catalog_reader(settings, checkpoints, base)
-    models = factory.build_first_models(settings, catalog)
+    models = build_first_models(settings, catalog)
     with factory.open_engine(settings, catalog, models, read_catalog) as engine:
         _serve(settings, engine, catalog, models)
 

@@ -10,6 +10,11 @@ from daguerre.engine.pipeline import Pipeline
 from daguerre.params import ImageParams, ModelInfo
 
 
+def unavailable_info(model_id: str) -> ModelInfo:
+    """What is known of a model that was not built."""
+    return ModelInfo(model_id, weights_sha256="", created=0)
+
+
 @dataclass(frozen=True, slots=True)
 class UnavailableModel:
     """Implements `daguerre.engine.pipeline.Model`; loading it raises `error`.

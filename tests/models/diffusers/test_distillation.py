@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from daguerre.config import Settings
-from daguerre.factory import build_models, summarize_catalog
+from daguerre.factory import summarize_catalog
+from daguerre.model_factory import build_models
 from daguerre.models import catalog
 from daguerre.models.diffusers.distillation import KINDS, find_distillation
 from daguerre.models.diffusers.families import FAMILIES

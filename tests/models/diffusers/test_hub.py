@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 from no_network import side_effects
 
-from daguerre import factory
+from daguerre import factory, model_factory
 from daguerre.cli import main
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
@@ -376,7 +376,7 @@ def test_serving_needs_no_network(
     refuse: Callable[..., None] = lambda *_: pytest.fail("sent a request to the hub")  # noqa: E731
     monkeypatch.setattr(Handler, "do_GET", refuse)
     settings = Settings(home=tmp_path)
-    assert len(factory.build_models(settings, factory.read_catalog(settings))) == 2
+    assert len(model_factory.build_models(settings, factory.read_catalog(settings))) == 2
 
 
 def test_nothing_is_reported(tmp_path: Path) -> None:
