@@ -13,6 +13,8 @@ from daguerre.cli.model_table import log_models, print_models
 from daguerre.config import Settings
 from daguerre.models import catalog
 from daguerre.models.diffusers import devices
+from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.models.summary import ModelSummary
 from daguerre.params import ModelInfo
 
@@ -84,6 +86,16 @@ def test_smaller_types(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> N
         "it needs 10.1 GB of memory, and 7.0 GB of cpu are free; it fits with"
         ' dtype = "bfloat16" (6.1 GB) in the catalog'
     )
+
+
+def test_estimates_read_headers_once(settings: Settings) -> None:
+    """Another type of numbers needs no second look at the files."""
+    folder = checkpoint(settings.data_dir() / "sd")
+    loaded = LoadedCheckpoint(PipelineConfig(folder, device="cpu"))
+    needed = loaded.num_bytes
+    for file in loaded.checkpoint.weights:
+        file.unlink()
+    assert loaded.estimate_bytes(dtype="bfloat16") <= needed
 
 
 def test_smaller_on_a_gpu(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

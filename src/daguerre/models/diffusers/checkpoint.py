@@ -117,10 +117,9 @@ class Checkpoint:
     def tensors(self, name: str) -> list[StoredTensor]:
         """A component's weights, from the headers of their files."""
         if name in self.replacements and not self.is_in_folder(name):
-            return self.replacements[name].tensors()
+            return list(self.replacements[name].tensors)
         if self.single_file and self.is_in_single_file(name):
-            tensors = component_files.read_header(self.single_file.path).tensors
-            return list(self.single_file.select(name, tensors).values())
+            return list(self.single_file.select(name, self.single_file.tensors).values())
         files = component_files.weight_files(self.component_folder(name))
         headers = map(component_files.read_header, files)
         return [tensor for header in headers for tensor in header.tensors.values()]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from daguerre.models.diffusers import devices, memory_probe, offload, quantization
 from daguerre.models.diffusers.checkpoint import DECODER
 from daguerre.models.diffusers.checkpoint_digest import CheckpointDigest
+from daguerre.models.diffusers.component_files import StoredTensor
 from daguerre.models.diffusers.library_errors import as_settings_error
 from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.storage.artifact_cache import ArtifactCache
@@ -66,14 +67,19 @@ class LoadedCheckpoint:
     def estimate_bytes(self, **changes: Any) -> int:
         """Like `num_bytes`, with other values in the configuration."""
         config = replace(self.config, **changes)
-        sizes = {name: self._tensor_bytes(name, config) for name in self.checkpoint.components}
+        sizes = {name: self._tensor_bytes(name, config) for name in self._tensors}
         if config.offload:
             return memory_probe.WORK_BYTES + offload.device_bytes(config.offload, sizes)
         return memory_probe.WORK_BYTES + sum(map(sum, sizes.values()))
 
+    @cached_property
+    def _tensors(self) -> Mapping[str, list[StoredTensor]]:
+        """The stored tensors of each component; several estimates read the files once."""
+        return {name: self.checkpoint.tensors(name) for name in self.checkpoint.components}
+
     def _tensor_bytes(self, name: str, config: PipelineConfig) -> list[int]:
         """The stored type may differ from the loaded one, so the shapes count."""
-        tensors = self.checkpoint.tensors(name)
+        tensors = self._tensors[name]
         if name in self.checkpoint.quantized_components:
             return [tensor.num_bytes for tensor in tensors]
         # On a CPU the full weights are in memory during loading.

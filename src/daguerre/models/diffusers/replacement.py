@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from daguerre.models.diffusers import gguf_file
@@ -17,7 +17,8 @@ REPLACEABLE = ("vae", "unet", "transformer")  # names of components, and the cat
 class Replacement:
     """`folder` has the configuration. `file` has the weights, or None if they are in `folder`.
 
-    `prefix` is that of the tensors in the file. `path` is the path in the catalog.
+    `tensors` are those of the file, by names that begin with `prefix`. `path` is the path in the
+    catalog.
     """
 
     name: str
@@ -26,12 +27,7 @@ class Replacement:
     folder: Path
     file: Path | None = None
     prefix: str = ""
-
-    def tensors(self) -> list[StoredTensor]:
-        """The tensors in the file."""
-        assert self.file is not None
-        found = read_tensors(self.file)
-        return [tensor for name, tensor in found.items() if name.startswith(self.prefix)]
+    tensors: tuple[StoredTensor, ...] = field(default=(), repr=False)
 
 
 def read_tensors(file: Path) -> Mapping[str, StoredTensor]:

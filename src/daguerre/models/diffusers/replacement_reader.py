@@ -141,7 +141,8 @@ def _read_file(name: str, path: Path, own: Path, class_name: str) -> Replacement
     component_files.check_head(path)
     if path.suffix not in ((WEIGHTS,) if name == DECODER else (WEIGHTS, GGUF)):
         raise SettingsError(f"{name} is {path}; {_advice(name, path)}")
-    shapes = {name: tensor.shape for name, tensor in read_tensors(path).items()}
+    tensors = read_tensors(path)
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
     candidates = VAE_PREFIXES if name == DECODER else (DENOISER_PREFIX,)
     prefix = next((one for one in candidates if any(map(_starts_with(one), shapes))), "")
     if not _is_inside(name, shapes, prefix):
@@ -149,7 +150,8 @@ def _read_file(name: str, path: Path, own: Path, class_name: str) -> Replacement
             f"{name} is {path}, which is {describe(shapes)}; use a file with the weights of a"
             f" {name}"
         )
-    return Replacement(name, path, class_name, own, path, prefix)
+    chosen = tuple(tensors[name] for name in tensors if name.startswith(prefix))
+    return Replacement(name, path, class_name, own, path, prefix, chosen)
 
 
 def _starts_with(prefix: str) -> Callable[[str], bool]:

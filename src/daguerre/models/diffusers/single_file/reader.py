@@ -163,4 +163,6 @@ class _Reader:
     def _single_file(self) -> SingleFile:
         found = self._found
         shared = (MERGES,) if found.variant else ()
-        return SingleFile(self._file, found.prefixes, self._folders, found.sampler, shared)
+        return SingleFile(
+            self._file, found.tensors, found.prefixes, self._folders, found.sampler, shared
+        )

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers.component_files import WEIGHTS, Header, check_head, read_header
+from daguerre.models.diffusers.component_files import (
+    WEIGHTS,
+    Header,
+    StoredTensor,
+    check_head,
+    read_header,
+)
 from daguerre.models.diffusers.distillation import Distillation, find_distillation
 from daguerre.models.diffusers.single_file import layouts
 from daguerre.models.diffusers.single_file.formats import describe_format
@@ -71,12 +77,12 @@ _STABLE_DIFFUSION_2_INPUTS = 1024  # of the text
 class Recognition:
     """A supported file; `prefixes` has its components, `variant` its size if it is a known one.
 
-    Otherwise `difference` says why it is not, by a tensor.
+    Otherwise `difference` says why it is not, by a tensor. `tensors` are those of the header.
     `distillation` is the kind of a distilled checkpoint, `sampler` has options of the sampler's
     configuration.
     """
 
-    path: Path
+    tensors: Mapping[str, StoredTensor]
     layout: Layout
     variant: Variant | None
     difference: str
@@ -98,7 +104,7 @@ def recognize(file: Path) -> Recognition:
     distillation = find_distillation(layout.pipeline, file.stem, {}, {}, title)
     variant = layout.variant(denoiser)
     return Recognition(
-        file,
+        header.tensors,
         layout,
         variant,
         "" if variant else layout.difference(denoiser),

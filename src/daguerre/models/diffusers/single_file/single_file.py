@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
+
+from daguerre.models.diffusers.component_files import StoredTensor
 
 _Tensor = TypeVar("_Tensor")
 
@@ -16,13 +18,14 @@ _Tensor = TypeVar("_Tensor")
 class SingleFile:
     """A file with the weights of several components, in the layout of the model's authors.
 
-    `prefixes` are those of the tensors' names, for each component in the file; the checkpoint may
-    leave an optional one out. `folders` are the directories of components outside the checkpoint's
-    folder, `shared_files` what several of them use. `sampler` holds the options that replace those
-    of the sampler's configuration.
+    `tensors` are those of its header. `prefixes` are those of their names, for each component in
+    the file; the checkpoint may leave an optional one out. `folders` are the directories of
+    components outside the checkpoint's folder, `shared_files` what several of them use. `sampler`
+    holds the options that replace those of the sampler's configuration.
     """
 
     path: Path
+    tensors: Mapping[str, StoredTensor] = field(repr=False)
     prefixes: Mapping[str, tuple[str, ...]]
     folders: Mapping[str, Path]
     sampler: Mapping[str, Any]
