@@ -27,6 +27,7 @@ LAYERS = (
         "params",
         "environment",
         "setting_sources",
+        "settings_table",
         "config",
         "imagefile",
         "storage",
