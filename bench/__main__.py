@@ -9,7 +9,10 @@ from importlib import import_module
 from bench.load import LoadError
 from daguerre.errors import SettingsError
 
-BENCHMARKS = ("serving", "encoding", "overhead", "previews", "reduced", "compare", "cuda", "soak")
+BENCHMARKS = (
+    *("serving", "encoding", "overhead", "previews", "tracing"),
+    *("reduced", "compare", "cuda", "soak"),
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -22,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
             from bench import soak
 
             return soak.main(arguments[1:])
-        if named in ("overhead", "previews"):
+        if named in ("overhead", "previews", "tracing"):
             import_module(f"bench.{named}").main(arguments[1:])
             return 0
         if named in ("reduced", "compare", "cuda"):

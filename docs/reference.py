@@ -36,7 +36,7 @@ from daguerre.models.diffusers.samplers import EDM, FLOW, NOISE, SAMPLERS
 from daguerre.params import MAX_PROMPT_CODE_POINTS, ImageParams, Timings
 from daguerre.protocol.parsing import describe_constraint, field_schemas
 from daguerre.server.http.errors import MAX_REASON_CHARS
-from daguerre.server.http.middleware import RequestContext
+from daguerre.server.http.request_context import RequestContext
 from daguerre.server.routes.metrics import Metrics
 
 FOLDER = Path(__file__).parent / "reference"

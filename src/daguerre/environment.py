@@ -47,7 +47,7 @@ def is_service_variable(name: str, value: str) -> bool:
 def unset_empty_variables() -> None:
     """Deletes empty variables of libraries, which take them for a directory or an address."""
     for name, value in list(os.environ.items()):
-        if not value and name.startswith(("HOME", "XDG_", "AWS_", "HF_")):
+        if not value and name.startswith(("HOME", "XDG_", "AWS_", "HF_", "OTEL_")):
             del os.environ[name]
 
 

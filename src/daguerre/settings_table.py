@@ -212,8 +212,13 @@ class SettingsTable:
         validation.secret,
         secret=True,
     )
-    # Log
+    # Log and traces
     log_level: str = _setting(
         "info", "Minimum level of log messages.", enum("debug", "info", "warning", "error")
     )
     log_format: str = _setting("console", "Format of log lines.", enum("console", "json"))
+    tracing: bool = _setting(
+        False,
+        "Send OpenTelemetry traces of requests. The variables OTEL_EXPORTER_OTLP_... say where.",
+        validation.boolean,
+    )

@@ -143,7 +143,7 @@ def test_empty_variables_are_unset(
     run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Empty variables of libraries are not taken for the root or for an address."""
-    empty = ("HOME", "XDG_DATA_HOME", "HF_HOME", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP")
+    empty = ("HOME", "XDG_DATA_HOME", "HF_HOME", "AWS_ENDPOINT_URL", "OTEL_BSP_MAX_QUEUE_SIZE")
     for name in (*empty, "DAGUERRE_HOME"):
         monkeypatch.setenv(name, "")
     run("--version")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -24,7 +24,8 @@ from daguerre.errors import DaguerreError, SettingsError
 from daguerre.server.access.auth import Authenticator
 from daguerre.server.access.rate_limiter import RateLimiter
 from daguerre.server.http.errors import OutageLog, error_response, retry_after_s, unrouted_response
-from daguerre.server.http.middleware import RequestContext, RequestContextMiddleware
+from daguerre.server.http.middleware import RequestContextMiddleware
+from daguerre.server.http.request_context import RequestContext
 from daguerre.server.http.request_url import API_PREFIX, BaseUrl, RequestUrlMiddleware
 from daguerre.server.http.security_headers import JsonCORSMiddleware
 from daguerre.server.http.trusted_proxies import TrustedProxies
@@ -44,6 +45,9 @@ from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.storage.image_store import DIR_NAME, ImageStore
 from daguerre.storage.resources import ResourceStore
 
+if TYPE_CHECKING:
+    from daguerre.server.tracing.spans import Tracing
+
 FILES_PATH = "/images/files"
 SWEEP_S = 60.0
 
@@ -56,6 +60,7 @@ def create_app(
     is_shutting_down: Callable[[], bool] = lambda: False,
 ) -> Starlette:
     """The app of one server, which starts and stops the engine; see `factory.resolve`."""
+    tracing = _tracing(settings)
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
     image_store, signer = _image_store(settings), _url_signer(settings)
     if settings.image_store:
@@ -108,17 +113,30 @@ def create_app(
             TrustedProxies(settings.trusted_proxy_list()),
         ),
         Middleware(
-            RequestContextMiddleware, limiter.headers, labels, metrics.observe, _cors(settings)
+            RequestContextMiddleware,
+            limiter.headers,
+            labels,
+            metrics.observe,
+            _cors(settings),
+            tracing.start if tracing else lambda scope: None,
         ),
     ]
     app = Starlette(
         routes=routes,
         middleware=middleware,
         exception_handlers=_error_handlers(engine, outages, [route.path for route in routes]),
-        lifespan=lambda app: _lifespan(engine, image_store, outages, (reads, writes)),
+        lifespan=lambda app: _lifespan(engine, image_store, outages, (reads, writes), tracing),
     )
     app.router.redirect_slashes = False  # see `RequestUrlMiddleware`
     return app
+
+
+def _tracing(settings: Settings) -> Tracing | None:
+    if not settings.tracing:
+        return None
+    from daguerre.server.tracing import open_tracing
+
+    return open_tracing()
 
 
 def _cors(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
@@ -191,7 +209,11 @@ def _error_handlers(
 
 @asynccontextmanager
 async def _lifespan(
-    engine: Engine, images: ImageStore, outages: OutageLog, databases: Collection[DatabaseThreads]
+    engine: Engine,
+    images: ImageStore,
+    outages: OutageLog,
+    databases: Collection[DatabaseThreads],
+    tracing: Tracing | None,
 ) -> AsyncIterator[None]:
     await engine.start()
     sweeping = asyncio.create_task(_sweep(images, outages))
@@ -204,6 +226,8 @@ async def _lifespan(
         await engine.stop()
         for database in databases:
             database.close()
+        if tracing:
+            await tracing.close()
 
 
 async def _sweep(images: ImageStore, outages: OutageLog) -> None:

@@ -11,11 +11,8 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from daguerre.server.http.middleware import (
-    CLIENT_CLOSED_REQUEST,
-    RequestContext,
-    RequestContextMiddleware,
-)
+from daguerre.server.http.middleware import RequestContextMiddleware
+from daguerre.server.http.request_context import CLIENT_CLOSED_REQUEST, RequestContext
 
 
 def run_request(

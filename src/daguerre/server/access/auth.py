@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from daguerre.errors import AccessDeniedError, AuthenticationError
 from daguerre.protocol.messages import quote_for_message
-from daguerre.server.http.middleware import RequestContext
+from daguerre.server.http.request_context import RequestContext
 from daguerre.storage.database_threads import DatabaseThreads
 from daguerre.storage.resources import Resource, ResourceStore
 

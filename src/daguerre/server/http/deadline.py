@@ -13,7 +13,7 @@ from starlette.types import Receive
 
 from daguerre.errors import DeadlineExceededError, InvalidRequestError
 from daguerre.protocol.messages import quote_for_message
-from daguerre.server.http.middleware import RequestContext
+from daguerre.server.http.request_context import RequestContext
 
 T = TypeVar("T")
 TIMEOUT_HEADER = "x-request-timeout"

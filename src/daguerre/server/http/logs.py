@@ -92,6 +92,8 @@ def configure(level: str, form: str) -> None:
     if level != "debug":
         # Not WARNING: clients cause uvicorn's warnings and could fill the disk.
         logging.getLogger("uvicorn").setLevel(logging.ERROR)
+        # It warns before each of its attempts to reach a collector.
+        logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
     logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
 
 

@@ -1,45 +1,41 @@
-"""Request context and access log: the outermost middleware around every endpoint.
+"""The outermost middleware around every endpoint.
 
 It assigns the request ID, answers unhandled exceptions, adds common headers, closes the connection
-cleanly, writes one log line and updates the metrics.
+cleanly, writes one log line, updates the metrics and ends the trace.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daguerre.errors import DaguerreError, InternalError, NotReadyError, RequestTimeoutError
-from daguerre.params import BatchingMode, ImageParams, JobContext, Timings
 from daguerre.server.http.errors import LOADING_RETRY_AFTER_S, error_response
+from daguerre.server.http.request_context import (
+    CLIENT_CLOSED_REQUEST,
+    UNROUTED,
+    VALID_ID,
+    RequestContext,
+    RequestTrace,
+)
 from daguerre.server.http.security_headers import add_security_headers
 from daguerre.storage.resources import Resource
 
-# nginx's status for a client that disconnected: only in the log and the metrics, never sent.
-CLIENT_CLOSED_REQUEST = 499
-UNROUTED = "other"
 # How long a client may send after its response before the connection is closed.
 LINGER_S = 2.0
 # A rejected body up to this size is discarded to keep the connection open.
 MAX_DISCARDED_BYTES = 64 * 1024
 SHUTTING_DOWN = NotReadyError("the server is shutting down", retry_after_s=LOADING_RETRY_AFTER_S)
-_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-# Other methods are not logged: a client could send a word as long as a request head.
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_MAX_PATH_CHARS = 200
-_PROBES = ("/healthz", "/readyz", "/metrics")
+PROBES = ("/healthz", "/readyz", "/metrics")
 
 logger = logging.getLogger("daguerre.requests")
 # Headers of every response to a key of this resource.
@@ -49,77 +45,7 @@ ResourceHeaders: TypeAlias = Callable[[Resource], Mapping[str, str]]
 def request_id(headers: Headers) -> str:
     """The client's `x-request-id` if it is valid, else a new one."""
     sent = headers.get("x-request-id", "")
-    return sent if _VALID_ID.fullmatch(sent) else uuid.uuid4().hex
-
-
-@dataclass(slots=True)
-class RequestContext:
-    """State of one request, filled in by the endpoints and logged at its end."""
-
-    request_id: str
-    method: str
-    client: str = ""  # IP address
-    started: float = field(default_factory=time.monotonic)
-    ended: float | None = None
-    route: str = UNROUTED
-    path: str = ""  # without the query, percent-encoded
-    error: DaguerreError | None = None
-    status: int = CLIENT_CLOSED_REQUEST
-    timeout_s: float = math.inf
-    exit_stack: ExitStack = field(default_factory=ExitStack)  # permits, released at the end
-    resource: Resource | None = None
-    params: ImageParams | None = None
-    batching: BatchingMode = "exact"
-    num_steps: int = 0
-    timings: Timings | None = None
-    file_ms: float = 0.0
-    cache: str = ""  # hit or miss if the image store is used
-
-    @classmethod
-    def of(cls, request: Request) -> RequestContext:
-        context = request.state.context
-        assert isinstance(context, cls), "the endpoint has no middleware. This is a bug."
-        return context
-
-    def total_s(self) -> float:
-        return (time.monotonic() if self.ended is None else self.ended) - self.started
-
-    def remaining_s(self) -> float:
-        """Time until the deadline."""
-        return self.timeout_s - self.total_s()
-
-    def job_context(self, *, wants_progress: bool) -> JobContext:
-        assert self.resource, "the request is not authenticated. This is a bug."
-        return JobContext(self.resource.id, self.request_id, self.remaining_s(), wants_progress)
-
-    def log_line(self) -> str:
-        return " ".join(f"{name}={value}" for name, value in self.log_fields().items())
-
-    def log_fields(self) -> dict[str, str | int]:
-        """Fields of the log line; neither prompts nor the key."""
-        fields: dict[str, str | int] = {
-            "request_id": self.request_id,
-            "client": self.client or "-",
-            "resource": self.resource.alias if self.resource else "-",
-            "method": self.method if self.method in _METHODS else "-",
-            "route": self.route,
-            "status": self.status,
-            "total_ms": round(self.total_s() * 1000),
-        }
-        if self.route == UNROUTED:
-            fields["path"] = self.path[:_MAX_PATH_CHARS]
-        if self.error:
-            fields["error_type"] = type(self.error).__name__
-            # Unlike a field's name, text that a client sends as one may have spaces.
-            if _VALID_ID.fullmatch(self.error.param or ""):
-                fields["param"] = str(self.error.param)
-        if self.params:
-            fields |= {"size": f"{self.params.width}x{self.params.height}", "steps": self.num_steps}
-        if self.timings:
-            timings = self.timings
-            inference_ms = timings.encode_ms + timings.denoise_ms + timings.decode_ms
-            fields |= {"queue_ms": round(timings.queue_ms), "inference_ms": round(inference_ms)}
-        return fields
+    return sent if VALID_ID.fullmatch(sent) else uuid.uuid4().hex
 
 
 class _ResponseSender:
@@ -174,6 +100,8 @@ class _ResponseSender:
         context.status = message["status"]
         headers = MutableHeaders(scope=message)
         headers["x-request-id"] = context.request_id
+        if context.trace:
+            headers["traceresponse"] = context.trace.response_header
         add_security_headers(headers)
         if context.batching != "exact":  # the same seed may produce other bytes
             headers["x-batching-mode"] = context.batching
@@ -202,6 +130,7 @@ class RequestContextMiddleware:
     """See the module. `routes` maps endpoints to documented paths.
 
     `cors` wraps an app in the CORS middleware, here also the response for an unhandled error.
+    `start_trace` returns the trace of a request, if it has one.
     """
 
     def __init__(
@@ -211,7 +140,9 @@ class RequestContextMiddleware:
         routes: Mapping[Any, str],
         observe: Callable[[RequestContext], None],
         cors: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+        start_trace: Callable[[Scope], RequestTrace | None] = lambda scope: None,
     ) -> None:
+        self._start_trace = start_trace
         self._app, self._cors, self._observe = cors(app), cors, observe
         self._resource_headers = resource_headers
         self._routes = routes
@@ -220,7 +151,8 @@ class RequestContextMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = RequestContext(request_id(Headers(scope=scope)), scope["method"])
+        trace = self._start_trace(scope)
+        context = RequestContext(request_id(Headers(scope=scope)), scope["method"], trace=trace)
         context.client = (scope.get("client") or [""])[0]
         context.path = scope.get("raw_path", b"").decode("ascii", "replace")
         scope.setdefault("state", {})["context"] = context
@@ -238,9 +170,11 @@ class RequestContextMiddleware:
         finally:
             context.exit_stack.close()
             context.route = self._routes.get(scope.get("endpoint"), UNROUTED)
-            level = logging.DEBUG if context.route in _PROBES else logging.INFO
+            level = logging.DEBUG if context.route in PROBES else logging.INFO
             logger.log(level, "%s", context.log_line(), extra={"fields": context.log_fields()})
             self._observe(context)
+            if context.trace:
+                context.trace.end(context)
 
 
 def internal_error(context: RequestContext) -> InternalError:

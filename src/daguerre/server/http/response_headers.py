@@ -3,6 +3,7 @@
 RESPONSE_HEADERS = {
     "x-request-id": "The request's own x-request-id if it has 1 to 128 letters, digits, '.', '_' or"
     " '-'; else a new one. On every response.",
+    "traceresponse": "IDs of the trace and the span, as in traceparent, if tracing is on.",
     "x-seed": "The seed of the image.",
     "x-batching-mode": "'throughput' if the same seed may produce different bytes.",
     "server-timing": "Milliseconds in queue, encode, denoise, decode and file.",

@@ -38,7 +38,7 @@ from daguerre.params import (
 )
 from daguerre.protocol.request import ImageGenerationRequest
 from daguerre.server.http.errors import OutageLog
-from daguerre.server.http.middleware import RequestContext
+from daguerre.server.http.request_context import RequestContext
 from daguerre.server.idempotency.environment_fingerprint import EnvironmentFingerprint
 from daguerre.server.idempotency.header import HEADER, parse_idempotency_key, request_digest
 from daguerre.server.idempotency.singleflight import InFlightKey
@@ -79,8 +79,8 @@ class ImageRequest:
         on_event: EventHandler | None = None,
         *,
         must_store: bool = False,
-    ) -> tuple[ImageFile, float]:
-        """The image file, and when work on it began, by the monotonic clock.
+    ) -> ImageFile:
+        """The image file; the context gets its timings.
 
         A failure of the store counts as a miss, unless `must_store`: then an image that cannot be
         stored raises `UnavailableError`.
@@ -95,9 +95,9 @@ class ImageRequest:
             file = await asyncio.to_thread(encode, generated, with_prompt=self.embed_prompt)
             image = ImageFile(file, int(time.time()))
             await self._store(image, must_store)
-        context.timings, context.cache = timings, self._cache
+        context.timings, context.file_started, context.cache = timings, started, self._cache
         # All responses to one key are the same, and so is the time in them.
-        return (replace(image, created=self.record.created) if self.record else image), started
+        return replace(image, created=self.record.created) if self.record else image
 
     def headers(self) -> dict[str, str]:
         headers = {"x-cache": self._cache} if self._cache else {}
@@ -122,6 +122,8 @@ class ImageRequest:
         # Closing the events cancels the job, unless other requests share it.
         async with aclosing(events), aclosing(_with_heartbeats(events, HEARTBEAT_S)) as beats:
             async for event in beats:
+                if event and context.accepted is None:
+                    context.accepted = time.monotonic()
                 match event:
                     case JobSucceeded(image=image):
                         return image

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -24,10 +23,9 @@ from daguerre.server.access.auth import Authenticator, check_access
 from daguerre.server.access.rate_limiter import ConcurrencyLimiter, RateLimiter
 from daguerre.server.http.body import parse_object, read_body
 from daguerre.server.http.deadline import parse_timeout_header, run_with_deadline
-from daguerre.server.http.middleware import RequestContext
+from daguerre.server.http.request_context import RequestContext
 from daguerre.server.http.request_url import BaseUrl
 from daguerre.server.idempotency.requests import ImageRequest, ImageRequests
-from daguerre.server.routes.metrics import stages_ms
 from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.server.routes.streaming import ImageStream
 from daguerre.storage.resources import Resource
@@ -114,9 +112,7 @@ class ImageGenerations:
         self, engine: Engine, context: RequestContext, image_request: ImageRequest, base_url: str
     ) -> bytes:
         """The body with the image, or with its signed URL if there is a `base_url`."""
-        image, started = await image_request.load_or_generate(
-            engine, context, must_store=bool(base_url)
-        )
+        image = await image_request.load_or_generate(engine, context, must_store=bool(base_url))
         if base_url:
             url = self._signer.sign(base_url, image_request.object_name)
             body = url_response(image.created, url)
@@ -124,7 +120,7 @@ class ImageGenerations:
             # In a thread, because base64 of megabytes would block all other requests.
             b64_json = await asyncio.to_thread(base64.b64encode, image.data)
             body = images_response(image.created, b64_json)
-        context.file_ms = (time.monotonic() - started) * 1000
+        context.end_file()
         return body
 
 
@@ -134,6 +130,6 @@ def _extra_sizes(engine: Engine, resource: Resource) -> dict[str, tuple[str, ...
 
 
 def _headers(context: RequestContext, image_request: ImageRequest) -> dict[str, str]:
-    stages = (f"{stage};dur={ms:.1f}" for stage, ms in stages_ms(context).items())
+    stages = (f"{stage};dur={ms:.1f}" for stage, ms in context.stages_ms().items())
     headers = {"x-seed": str(image_request.params.seed), "server-timing": ", ".join(stages)}
     return headers | image_request.headers()

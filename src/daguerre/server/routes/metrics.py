@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from daguerre.engine.interface import Engine
-from daguerre.server.http.middleware import RequestContext
+from daguerre.server.http.request_context import RequestContext
 from daguerre.server.routes.engine_metrics import EngineCollector
 
 # Rendering costs ten times another request, and needs no key.
@@ -81,7 +80,7 @@ class Metrics:
             self._image_store.labels(context.cache).inc()
         if context.cache == "hit" or context.params is None:  # no stage ran
             return
-        for stage, duration_ms in stages_ms(context).items():
+        for stage, duration_ms in context.stages_ms().items():
             self._stage_durations.labels(context.params.model, stage).observe(duration_ms / 1000)
 
     async def show(self, request: Request) -> Response:
@@ -89,11 +88,3 @@ class Metrics:
         if now_s - self._rendered_s >= MAX_AGE_S:
             self._text, self._rendered_s = generate_latest(self._registry), now_s
         return Response(self._text, headers={"content-type": _CONTENT_TYPE})
-
-
-def stages_ms(context: RequestContext) -> dict[str, float]:
-    """Stage -> milliseconds, in chronological order."""
-    if context.timings is None:
-        return {}
-    stages = {name.removesuffix("_ms"): ms for name, ms in asdict(context.timings).items()}
-    return {**stages, "file": context.file_ms}

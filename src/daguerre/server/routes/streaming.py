@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
-import time
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
 from starlette.datastructures import Headers
@@ -26,7 +25,8 @@ from daguerre.params import (
     StepCompleted,
 )
 from daguerre.server.http.deadline import run_with_deadline
-from daguerre.server.http.middleware import SHUTTING_DOWN, RequestContext, internal_error
+from daguerre.server.http.middleware import SHUTTING_DOWN, internal_error
+from daguerre.server.http.request_context import RequestContext
 from daguerre.server.idempotency.requests import ImageRequest
 from daguerre.server.routes import sse
 
@@ -78,14 +78,14 @@ class ImageStream:
 
     async def _send(self, send: Send, image_request: ImageRequest) -> None:
         on_event = functools.partial(self._on_event, send, image_request)
-        image, started = await image_request.load_or_generate(self._engine, self._context, on_event)
+        image = await image_request.load_or_generate(self._engine, self._context, on_event)
         await self._start_once(send, image_request)
         # In a thread, because base64 of megabytes would block all other requests.
         b64_json = await asyncio.to_thread(base64.b64encode, image.data)
         last = sse.image_event(
             sse.COMPLETED, image_request.params, self._quality, b64_json, usage=sse.USAGE
         )
-        self._context.file_ms = (time.monotonic() - started) * 1000
+        self._context.end_file()
         await _write(send, last, is_last=True)
 
     async def _on_event(self, send: Send, image_request: ImageRequest, event: Event | None) -> None:
