@@ -14,6 +14,7 @@ import click
 
 from daguerre import environment
 from daguerre.cli import streams
+from daguerre.cli.backup import backup, restore
 from daguerre.cli.config import config
 from daguerre.cli.generate import generate
 from daguerre.cli.info import info
@@ -38,7 +39,7 @@ def program() -> None:
     """
 
 
-for _command in (serve, generate, pull, models, config, info):
+for _command in (serve, generate, pull, models, config, info, backup, restore):
     program.add_command(_command)
 
 

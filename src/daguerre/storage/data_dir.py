@@ -53,12 +53,12 @@ def make_private(path: Path) -> None:
             os.close(descriptor)
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replaces the file atomically: a reader sees the old text or the new text.
+def write_private(path: Path, content: str | bytes) -> None:
+    """Replaces the file atomically: a reader sees the old content or the new content.
 
     It also removes what processes that were killed here have left, since that may be a secret.
     """
-    _replace(path, text, 0o600, _OPTION)
+    _replace(path, content, 0o600, _OPTION)
     remove_unfinished(path.parent.glob(glob.escape(path.name) + "." + _RANDOM), time.time())
 
 
@@ -71,13 +71,14 @@ def replace_text(path: Path, text: str, option: str) -> None:
     _replace(path, text, mode, option)
 
 
-def _replace(path: Path, text: str, mode: int, option: str) -> None:
+def _replace(path: Path, content: str | bytes, mode: int, option: str) -> None:
+    data = content.encode() if isinstance(content, str) else content
     with _translate_os_errors(f"the file {path}", option):
         # mkstemp creates the file with mode 0600, and the rename keeps it.
         descriptor, temporary = tempfile.mkstemp(prefix=path.name + ".", dir=path.parent)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             if mode != 0o600:

@@ -29,6 +29,7 @@ from daguerre.storage.migrations import migrate
 FILE_NAME = "daguerre.db"
 NUM_CONNECTIONS = 8  # that a process keeps open
 _BUSY_TIMEOUT_MS = 8000
+_REPEATABLE_READ = {"isolation_level": "REPEATABLE READ"}
 _CONNECT_TIMEOUT_S, _TCP_USER_TIMEOUT_MS = 5, 8000
 # psycopg 3 for every scheme, including the short one that hosting services use.
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
@@ -55,6 +56,16 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
     """A transaction that takes SQLite's write lock at its start, so it cannot fail halfway."""
     with engine.connect() as connection:
         with connection.execution_options(is_writing=True).begin():
+            yield connection
+
+
+@contextmanager
+def read_transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads, and sees the state of its first read throughout."""
+    is_sqlite = engine.dialect.name == "sqlite"
+    option: dict[str, Any] = {"is_snapshot": True} if is_sqlite else _REPEATABLE_READ
+    with engine.connect() as connection:
+        with connection.execution_options(**option).begin():
             yield connection
 
 
@@ -174,5 +185,8 @@ def _configure(connection: SQLiteConnection, record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    if connection.get_execution_options().get("is_writing"):
+    options = connection.get_execution_options()
+    if options.get("is_writing"):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif options.get("is_snapshot"):
+        connection.exec_driver_sql("BEGIN")

@@ -15,7 +15,7 @@ import os
 import re
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -119,6 +119,30 @@ class ImageStore:
                     self._num_bytes = await self._evict(len(data))
                 self._num_bytes += len(data)
             await (await self._open()).put_async(name, data)
+
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        """Name and bytes of each object, for a backup."""
+        if not self.is_enabled:
+            return
+        with _translate_errors():
+            objects = self._new_objects()
+            for name in [entry["path"] for batch in objects.list() for entry in batch]:
+                with suppress(FileNotFoundError):  # it is evicted at this moment
+                    if _NAME.fullmatch(name):
+                        yield name, bytes(objects.get(name).bytes())
+
+    def load(self, dumped: Iterable[tuple[str, bytes]]) -> int:
+        """Stores the objects of a backup, and returns their number."""
+        num_objects = 0
+        if not self.is_enabled:
+            return num_objects
+        with _translate_errors():
+            objects = self._new_objects()
+            for name, data in dumped:
+                if _NAME.fullmatch(name):
+                    objects.put(name, data)
+                    num_objects += 1
+        return num_objects
 
     async def sweep(self) -> None:
         """Removes expired objects, unfinished files, and what exceeds the limit."""

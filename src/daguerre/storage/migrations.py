@@ -45,6 +45,7 @@ INITIAL: Migration = (
     "CREATE INDEX daguerre_idempotency_keys_created ON daguerre_idempotency_keys (created)",
 )
 MIGRATIONS = (INITIAL,)
+VERSION_TABLE = "daguerre_migrations"
 
 
 def migrate(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
@@ -52,9 +53,9 @@ def migrate(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
     connection.execute(
-        text("CREATE TABLE IF NOT EXISTS daguerre_migrations (version INTEGER PRIMARY KEY)")
+        text(f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version INTEGER PRIMARY KEY)")
     )
-    version = connection.execute(text("SELECT max(version) FROM daguerre_migrations")).scalar() or 0
+    version = connection.execute(text(f"SELECT max(version) FROM {VERSION_TABLE}")).scalar() or 0
     if version > len(migrations):
         raise SettingsError(
             f"the database has version {version}, written by a newer daguerre; this one knows"
@@ -63,4 +64,4 @@ def migrate(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS
     for number, statements in enumerate(migrations[version:], version + 1):
         for statement in statements:
             connection.execute(text(statement))
-        connection.execute(text(f"INSERT INTO daguerre_migrations VALUES ({number})"))
+        connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES ({number})"))
