@@ -61,7 +61,8 @@ def test_wrong_record_is_found(
     (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert file in record.message and "daguerre models reload" in record.message
     model.unload()
-    with pytest.raises(SettingsError, match="have changed since the server started"):
+    words = f"have changed since the server started, by {file}; run: daguerre models reload"
+    with pytest.raises(SettingsError, match=words):
         model.load()
     again = load(folder, path)
     assert again.info.weights_sha256 == right and not again.fault

@@ -10,14 +10,18 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 
 from daguerre.errors import SettingsError
+from daguerre.models.diffusers import component_files
 from daguerre.models.diffusers.checkpoint import Checkpoint
 from daguerre.storage.file_digests import FileDigests, FileIdentity, read_digest
 
 logger = logging.getLogger(__name__)
 
 _LOWEST_PRIORITY = 19
+_MAX_NAMES = 3  # of files in an error message
 
 
 class CheckpointDigest:
@@ -29,20 +33,30 @@ class CheckpointDigest:
 
     def __init__(self, checkpoint: Checkpoint, records: FileDigests | None = None) -> None:
         self._checkpoint, self._records = checkpoint, records
-        self._identities: tuple[FileIdentity, ...] = ()
+        self._identities: dict[Path, FileIdentity] = {}
+        self._damaged: list[Path] = []
         self.sha256 = self.fault = ""
 
     def update(self) -> None:
-        """Computes the digest if a file is new. Raises `SettingsError` if the digest changes."""
+        """Computes the digest if a file is new. Raises `SettingsError` if the digest changes, or a
+        file cannot be read."""
+        try:
+            self._update()
+        except OSError as error:
+            path = self._checkpoint.path
+            raise SettingsError(component_files.unreadable(path, error)) from None
+
+    def _update(self) -> None:
         if self.fault:
-            raise self._changed()
-        found = tuple(map(FileIdentity.of, self._checkpoint.files()))
+            raise self._changed(self._damaged)
+        found = {file: FileIdentity.of(file) for file in self._checkpoint.files()}
         if found == self._identities:
             return
         since_ns = self._records.clock_ns() if self._records else 0
         digest = self._checkpoint.sha256(self._records.digest if self._records else read_digest)
         if self.sha256 not in ("", digest):
-            raise self._changed()
+            changed = dict(found.items() ^ self._identities.items())
+            raise self._changed(sorted(changed))
         self.sha256, self._identities = digest, found
         if self._records:
             threading.Thread(
@@ -52,20 +66,21 @@ class CheckpointDigest:
                 daemon=True,
             ).start()
 
-    def _changed(self) -> SettingsError:
+    def _changed(self, files: Sequence[Path]) -> SettingsError:
+        names = ", ".join(map(str, files[:_MAX_NAMES]))
         return SettingsError(
-            f"the weights in {self._checkpoint.path} have changed since the server started;"
-            " run: daguerre models reload"
+            f"the weights in {self._checkpoint.path} have changed since the server started, by"
+            f" {names}; run: daguerre models reload"
         )
 
     def _verify(self, records: FileDigests, since_ns: int) -> None:
         _lower_priority()
         try:
-            changed = records.verify(list(self._checkpoint.files()), since_ns)
+            self._damaged = records.verify(list(self._checkpoint.files()), since_ns)
         except (OSError, SettingsError) as error:  # a file or the data directory was removed
             logger.warning("cannot verify the weights in %s: %s", self._checkpoint.path, error)
             return
-        for file in changed:
+        for file in self._damaged:
             self.fault = "its weights have changed on disk"
             logger.error(
                 "%s has other content than when it was first loaded, but the same size and times;"
