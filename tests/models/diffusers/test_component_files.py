@@ -5,7 +5,9 @@ The tests need no extra.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,13 @@ from typing import Any
 import pytest
 
 from daguerre.errors import SettingsError
-from daguerre.models.diffusers import checkpoint, component_files, quantization
+from daguerre.models.diffusers import (
+    checkpoint,
+    checkpoint_reader,
+    component_files,
+    quantization,
+    replacement_reader,
+)
 
 INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -217,6 +225,24 @@ def test_hidden_files_are_ignored(folder: Path) -> None:
         file.with_name(f"._{file.name}").write_bytes(MACOS)
     after = checkpoint.read(folder)
     assert after == before and after.sha256() == before.sha256()
+
+
+def test_no_permission(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the path once, and says what to do."""
+    own = checkpoint.read(folder)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    advice = "cannot be read: Permission denied; give this user the permission to read it"
+    with pytest.raises(SettingsError) as caught:
+        checkpoint_reader.read(folder, None, {})
+    assert caught.value.message == f"{folder / 'unet'} {advice}"
+    (folder / "vae/config.json").write_text('{"_class_name": "AutoencoderKL"}')
+    with pytest.raises(SettingsError) as caught:
+        replacement_reader.replace_components(own, {"vae": folder / "vae"})
+    assert caught.value.message == f"vae is {folder / 'vae'}; {folder / 'vae'} {advice}"
 
 
 def test_path_of_something_else(folder: Path) -> None:

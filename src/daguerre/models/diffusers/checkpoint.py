@@ -156,11 +156,8 @@ def read(folder: Path, replaced: Collection[str] = ()) -> Checkpoint:
 
     Raises `SettingsError` for one that is damaged or not supported.
     """
-    try:
-        check_folder(folder)
-        return _Reader(folder, replaced).checkpoint()
-    except OSError as error:  # no permission, or a file was removed
-        raise SettingsError(f"{folder} cannot be read: {error}") from None
+    check_folder(folder)
+    return _Reader(folder, replaced).checkpoint()
 
 
 def read_index(file: Path) -> dict[str, Any]:

@@ -41,6 +41,11 @@ _OTHER_CONTENT = {
     b"<html": "an HTML page, not the file itself; download it again",
 }
 
+_ADVICE: Mapping[type[OSError], str] = {
+    PermissionError: "; give this user the permission to read it",
+    FileNotFoundError: "; correct the path, or download it again",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
@@ -213,7 +218,7 @@ def _open(file: Path) -> Iterator[BinaryIO]:
             opened.seek(0)
             yield opened
     except OSError as error:
-        raise SettingsError(_unreadable(file, error)) from None
+        raise SettingsError(unreadable(file, error)) from None
 
 
 def _check_start(file: Path, head: bytes) -> None:
@@ -229,10 +234,13 @@ def _check_start(file: Path, head: bytes) -> None:
             raise SettingsError(f"{file} is {found}")
 
 
-def _unreadable(file: Path, error: OSError) -> str:
-    if file.is_symlink() and not file.exists():
-        return f"{file} is a link to {os.readlink(file)}, which is missing; download it again"
-    return f"{file} cannot be read: {error.strerror or error}"
+def unreadable(path: Path, error: OSError) -> str:
+    """What is wrong with `path`, or with the file in it that the error names."""
+    path = Path(error.filename or path)
+    if os.path.islink(path) and not os.path.exists(path):
+        return f"{path} is a link to {os.readlink(path)}, which is missing; download it again"
+    advice = next((text for kind, text in _ADVICE.items() if isinstance(error, kind)), "")
+    return f"{path} cannot be read: {error.strerror or error}{advice}"
 
 
 def _shard_names(index: Path) -> Iterator[str]:

@@ -86,7 +86,8 @@ def _read(name: str, path: Path, own: Checkpoint) -> Replacement:
             return _read_folder(name, path, folder, (class_name, *others))
         return _read_file(name, path, folder, class_name)
     except OSError as error:  # no permission, or a file was removed
-        raise SettingsError(f"{name} is {path}, which cannot be read: {error}") from None
+        fault = component_files.unreadable(path, error)
+        raise SettingsError(f"{name} is {path}; {fault}") from None
 
 
 def _read_folder(name: str, path: Path, own: Path, class_names: tuple[str, ...]) -> Replacement:

@@ -38,10 +38,7 @@ def read(file: Path, base: Path | None = None, replaced: Collection[str] = ()) -
 
     Raises `SettingsError` for one that is damaged, not supported, or lacks components.
     """
-    try:
-        return _Reader(file, base, replaced).checkpoint()
-    except OSError as error:  # no permission, or a file was removed
-        raise SettingsError(f"{file} cannot be read: {error}") from None
+    return _Reader(file, base, replaced).checkpoint()
 
 
 class _Reader:
