@@ -158,6 +158,11 @@ def store_quantized(**config: object) -> Callable[[Path], object]:
             "names model-00002-of-00002.safetensors, which is missing; download it again",
         ),
         (
+            put("scheduler/scheduler_config.json", b'{"num_train_timesteps": 1000000000000}'),
+            "scheduler/scheduler_config.json",
+            "num_train_timesteps is 1000000000000; it must be at most 100000; download the file",
+        ),
+        (
             put(
                 "model_index.json",
                 json.dumps({**INDEX, "scheduler": ["diffusers", "DPMSolverSDEScheduler"]}).encode(),

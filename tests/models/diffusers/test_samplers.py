@@ -194,6 +194,29 @@ def test_table_of_samplers() -> None:
         ),
         (
             "stable-diffusion",
+            chosen("EulerDiscreteScheduler", num_train_timesteps=10**12),
+            "num_train_timesteps is 1000000000000; it must be an integer from 0 to 100000",
+        ),
+        (
+            "stable-diffusion",
+            chosen("EulerDiscreteScheduler", beta_end=float("inf")),
+            "beta_end is inf; it must be a number",
+        ),
+        *(
+            (
+                "stable-diffusion",
+                chosen(name, beta_end=1e30),
+                "makes no image: its sampler computes NaN or infinity; correct the",
+            )
+            for name in ("EulerDiscreteScheduler", "DDIMScheduler")
+        ),
+        (
+            "stable-diffusion-3",
+            chosen("FlowMatchEulerDiscreteScheduler", shift=1e38),
+            "; check that its components, and the options of its sampler, belong together",
+        ),
+        (
+            "stable-diffusion",
             chosen("DPMSolverMultistepScheduler", algorithm_type="dpm"),
             "algorithm_type is 'dpm'; it must be one of dpmsolver, dpmsolver++, sde-dpmsolver",
         ),
@@ -205,7 +228,7 @@ def test_table_of_samplers() -> None:
         (
             "stable-diffusion",
             chosen("UniPCMultistepScheduler", disable_corrector=["x"]),
-            "disable_corrector is ('x',); it must be a list of integers",
+            "disable_corrector is ('x',); it must be a list in which each is an integer from 0",
         ),
         (
             "stable-diffusion",

@@ -209,7 +209,7 @@ class _Reader:
         distillation = family.kind(found)
         family = family.distill(distillation)
         self._expect_components(family)
-        check_sampler(folder / SAMPLER, self._components[SAMPLER][1])
+        check_sampler(file, sampler, self._components[SAMPLER][1])
         for name in family.guiders:
             if name in self._components:
                 self._expect_guider(name, family.guider_class)

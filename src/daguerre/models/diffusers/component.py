@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ _ADAPTER_CONFIG = "adapter_config.json"
 _LIBRARIES = ("diffusers", "transformers")
 SAMPLER_CONFIG = "scheduler_config.json"
 UNSEEDED_SAMPLER = "DPMSolverSDEScheduler"
+MAX_SAMPLER_INTEGER = 100_000  # of an option; some are lengths of tables
 
 
 def read_component(index_file: Path, name: str, entry: Any) -> tuple[str, str]:
@@ -62,11 +63,17 @@ def quantized_by(component: Path) -> str | None:
     return stored[0] if stored else None
 
 
-def check_sampler(component: Path, class_name: str) -> None:
-    """Raises `SettingsError` for a sampler that draws its noise without the request's seed."""
-    file = component / SAMPLER_CONFIG
+def check_sampler(file: Path, config: Mapping[str, Any], class_name: str) -> None:
+    """Raises `SettingsError` for an option that is too large, and for a sampler that draws its
+    noise without the request's seed."""
+    for name, value in config.items():
+        if type(value) is int and value > MAX_SAMPLER_INTEGER:
+            raise SettingsError(
+                f"{file}: {name} is {value}; it must be at most {MAX_SAMPLER_INTEGER}; download the"
+                " file again"
+            )
     # It would ask for the package torchsde, and be refused with it, too.
-    if class_name == UNSEEDED_SAMPLER and read_json(file).get("noise_sampler_seed") is None:
+    if class_name == UNSEEDED_SAMPLER and config.get("noise_sampler_seed") is None:
         raise SettingsError(f"{file}: {unseeded_message()}")
 
 

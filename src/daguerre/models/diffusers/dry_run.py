@@ -1,20 +1,22 @@
 """A dry run of a pipeline: finds at load time what would fail in every request.
 
 The pipeline itself runs, with its tokenizers and its sampler. The networks only compute the shapes
-of their outputs, which are zeros, so a dry run takes no arithmetic and no memory.
+of their outputs, so a dry run takes no arithmetic and no memory. The outputs are zeros, and those
+of the denoiser noise, as a sampler expects it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from daguerre.engine.forward import Outputs, is_out_of_memory
+from daguerre.engine.forward import ForwardRequest, Outputs, is_out_of_memory
 from daguerre.engine.pipeline import Pipeline
 from daguerre.errors import DaguerreError, SettingsError, one_line
 from daguerre.models.diffusers.checkpoint import Checkpoint
 from daguerre.models.diffusers.family import Family
+from daguerre.models.diffusers.finite import is_finite
 
 if TYPE_CHECKING:
     from daguerre.models.diffusers.proxies import TorchNetwork
@@ -47,7 +49,8 @@ def run(forwards: Pipeline, networks: Mapping[str, TorchNetwork], checkpoint: Ch
         if isinstance(error, DaguerreError):
             reason = error.message
         else:
-            reason = f"{one_line(error)}; check that its components belong together"
+            advice = "check that its components, and the options of its sampler, belong together"
+            reason = f"{one_line(error)}; {advice}"
         raise SettingsError(
             f"the checkpoint in {checkpoint.path} makes no image: {reason}"
         ) from error
@@ -60,12 +63,30 @@ def _run(forwards: Pipeline, networks: Mapping[str, TorchNetwork]) -> None:
         while True:
             key = (forward.signature, forward.rows)
             if key not in known:
-                known[key] = networks[forward.network].zeros(forward.inputs)
+                known[key] = tuple(_outputs(networks[forward.network], forward))
             if forward.stage == "decode":
+                _check_latents(forward)
                 return
             outputs: Any = known[key]
             # Copies, because the pipeline may change them in place.
             forward = forwards.send(tuple(output.clone() for output in outputs))
+
+
+def _outputs(network: TorchNetwork, forward: ForwardRequest) -> Iterator[Any]:
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    zeros: Any = network.zeros(forward.inputs)
+    for tensor in zeros:
+        if forward.stage == "denoise" and tensor.is_floating_point():
+            tensor = torch.randn(tensor.shape, generator=generator).to(tensor)
+        yield tensor
+
+
+def _check_latents(forward: ForwardRequest) -> None:
+    """No network has computed them, so NaN and infinity come from the sampler."""
+    if not is_finite(forward.arrays.values()):
+        raise SettingsError("its sampler computes NaN or infinity; correct the sampler's options")
 
 
 def check_tokenizers(pipeline: Any, checkpoint: Checkpoint) -> None:

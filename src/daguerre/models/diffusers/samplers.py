@@ -17,8 +17,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from daguerre.errors import SettingsError, one_line
-from daguerre.models.diffusers.component import UNSEEDED_SAMPLER, unseeded_message
-from daguerre.validation import Table, Validator, boolean, check_table, enum
+from daguerre.models.diffusers import libraries
+from daguerre.models.diffusers.component import (
+    MAX_SAMPLER_INTEGER,
+    UNSEEDED_SAMPLER,
+    unseeded_message,
+)
+from daguerre.validation import Table, Validator, boolean, check_table, enum, int_range
 
 _CLASS = "class"
 WORDS = f'a table, such as {{ {_CLASS} = "DPMSolverMultistepScheduler", use_karras_sigmas = true }}'
@@ -163,6 +168,7 @@ def make(where: str, sampler: Sampler, own: Any) -> Any:
 
 
 def _class(name: str) -> Any:
+    libraries.prepare()
     return getattr(importlib.import_module("diffusers"), name)
 
 
@@ -186,17 +192,18 @@ def _validator(name: str, hint: Any) -> Validator | None:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and not math.isnan(typing.cast(float, value))
+    return type(value) in (int, float) and math.isfinite(typing.cast(float, value))
 
 
+_INTEGER = int_range(0, MAX_SAMPLER_INTEGER)
 _TYPES: Mapping[Any, Validator] = {
     bool: boolean,
-    int: Validator("an integer", lambda value: type(value) is int),
+    int: _INTEGER,
     float: Validator("a number", _is_number),
     str: Validator("text", lambda value: isinstance(value, str)),
     list[int]: Validator(
-        "a list of integers",
-        lambda value: isinstance(value, tuple) and all(type(one) is int for one in value),
+        f"a list in which each is {_INTEGER.rule}",
+        lambda value: isinstance(value, tuple) and all(map(_INTEGER.accepts, value)),
     ),
     list[float]: Validator(
         "a list of numbers",

@@ -150,7 +150,8 @@ class _Reader:
                 raise SettingsError(
                     f"{self._folder / INDEX}: {name} is {found!r}; it must be {class_name!r}"
                 )
-        check_sampler(self._folders[SAMPLER], self._components[SAMPLER][1])
+        file = self._folders[SAMPLER] / SAMPLER_CONFIG
+        check_sampler(file, read_json(file), self._components[SAMPLER][1])
 
     def _quantized(self) -> dict[str, str]:
         """The components of the base that are stored in a quantized type, and by which package."""
