@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from daguerre.errors import DaguerreError, one_line
+from daguerre.errors import DaguerreError, SettingsError, one_line
 from daguerre.model_factory import build_models, build_servable_models, log_unexpected
 from daguerre.models.unavailable_model import UnavailableModel, unavailable_info
 
@@ -67,11 +67,16 @@ def _summarize_config(settings: Settings, catalog: Catalog, name: str) -> ModelS
     if checkpoint and not checkpoint.is_downloaded:
         hint = f"{checkpoint.pin}, not downloaded; run: daguerre pull {name}"
         return _faulty(unavailable_info(name), hint)
+    only = catalog.only(name)
     try:
-        (summary,) = summarize_models(settings, build_models(settings, catalog.only(name)))
+        (summary,) = summarize_models(settings, build_models(settings, only))
     except Exception as error:  # a checkpoint may be damaged in any way
         log_unexpected(name, error)
         return _faulty(unavailable_info(name), _cannot_be_served(error))
+    try:
+        only.check_loadable()
+    except SettingsError as error:  # an extra is not installed
+        return replace(summary, fault=_cannot_be_served(error))
     return summary
 
 

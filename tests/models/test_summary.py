@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,16 +13,25 @@ from daguerre import factory, memory
 from daguerre.cli.model_table import log_models, print_models
 from daguerre.config import Settings
 from daguerre.models import catalog
-from daguerre.models.diffusers import devices
+from daguerre.models.diffusers import devices, quantization
+from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
+from daguerre.models.diffusers.model import DiffusersModel
 from daguerre.models.diffusers.pipeline_config import PipelineConfig
-from daguerre.models.summary import ModelSummary
+from daguerre.models.diffusers.serving_options import ServingOptions
+from daguerre.models.summary import ModelSummary, summarize_checkpoint
 from daguerre.params import ModelInfo
 
-from .test_catalog import checkpoint, write
+from .test_catalog import checkpoint, flux, write
 
 INFO = ModelInfo("xl", weights_sha256="", created=0)
 GB = 10**9
+
+
+@pytest.fixture(autouse=True)
+def _no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoints here are not loaded."""
+    monkeypatch.setattr(catalog, "_EXTRA", ())
 
 
 def test_models_of_a_catalog(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +122,41 @@ def test_smaller_on_a_gpu(settings: Settings, monkeypatch: pytest.MonkeyPatch) -
         "it needs 10.1 GB of memory, and 9.0 GB of cuda:0 are free; it fits with"
         ' quantization = "int8-weight-only" (8.1 GB) or offload = "model" (6.1 GB) in the catalog'
     )
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({}, {"dtype", "quantization", "offload"}),
+        ({"executor": "compile"}, {"dtype"}),
+        ({"tf32": True}, {"quantization", "offload"}),
+        ({"offload": "group"}, {"dtype", "offload"}),
+        ({"quantization": "int8-dynamic"}, {"dtype", "quantization"}),
+        ({"cache": Cache("first-block")}, {"dtype", "quantization"}),
+        ({"device": "cpu", "executor": "openvino"}, {"dtype"}),
+    ],
+    ids=str,
+)
+def test_advice_that_the_catalog_accepts(
+    keys: dict[str, Any], expected: set[str], settings: Settings
+) -> None:
+    """What would fit can be added to the other keys of the model."""
+    folder = settings.data_dir() / "flux"
+    flux(folder)
+    config = PipelineConfig(folder, **{"device": "cuda", "dtype": "float32", **keys})
+    model = DiffusersModel("flux", LoadedCheckpoint(config), ServingOptions())
+    found = summarize_checkpoint(model).alternatives
+    assert {key.partition(" ")[0] for key in found} == expected
+
+
+def test_missing_package(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model whose extra is not installed has its facts, and what to install."""
+    checkpoint(settings.data_dir() / "sd")
+    monkeypatch.setattr(quantization, "CALIBRATION_LIBRARY", "no_such_nncf")
+    table = '[models.sd]\nsource = "diffusers"\npath = "sd"\nquantization = "int8"\n'
+    (summary,) = factory.summarize_catalog(write(settings, table))
+    assert summary.dtype == "float32, int8"
+    assert summary.fault.startswith("cannot be served: models with quantization need no_such_nncf")
 
 
 def test_table(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:

@@ -93,7 +93,7 @@ def parse(catalog_dir: Path, data_dir: Path, where: str, table: Table) -> Checkp
     Relative paths start at `catalog_dir`. Raises `SettingsError` for keys that exclude each other.
     """
     _check_location(where, table)
-    _check_device(where, table)
+    check_pipeline(where, table)
     pin = None
     if "repo" in table:
         pin = hub.PinnedRevision(table["repo"], table["revision"])
@@ -110,10 +110,6 @@ def _resolve(catalog_dir: Path, path: str) -> Path:
 
 def _pipeline_options(catalog_dir: Path, where: str, table: Table) -> dict[str, Any]:
     """Fields of `PipelineConfig` but the path."""
-    if "quantization" in table:
-        quantization.check(where, table)
-    if "offload" in table:
-        offload.check(where, table)
     options = {key: table[key] for key in _PIPELINE_KEYS if key in table}
     if "base" in table:
         options["base"] = _resolve(catalog_dir, table["base"])
@@ -158,6 +154,17 @@ def _check_location(where: str, table: Table) -> None:
         )
 
 
+def check_pipeline(where: str, table: Table) -> None:
+    """Raises `SettingsError` for keys about loading that exclude each other."""
+    _check_device(where, table)
+    if "quantization" in table:
+        quantization.check(where, table)
+    if "offload" in table:
+        offload.check(where, table)
+    if "cache" in table:
+        check_with(where, table, "cache", "executor", ("auto", "eager"))
+
+
 def _check_device(where: str, table: Table) -> None:
     device, dtype = table.get("device", devices.AUTO), table.get("dtype", precision.AUTO)
     executor = table.get("executor", EXECUTORS[0])
@@ -172,7 +179,6 @@ def _check_device(where: str, table: Table) -> None:
 
 def _parse_cache(where: str, table: Table) -> caches.Cache:
     """A cache uses torch hooks that hold the state of one request, so nothing may be batched."""
-    check_with(where, table, "cache", "executor", ("auto", "eager"))
     check_with(where, table, "cache", "max_batch_size", (1,))
     check_with(where, table, "cache", "batching", ("exact",))
     return caches.read(f"{where}, cache", table["cache"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daguerre import memory
+from daguerre.errors import SettingsError
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
 from daguerre.params import ModelInfo
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from daguerre.engine.pipeline import Model
     from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
     from daguerre.models.diffusers.model import DiffusersModel
+
+# Keys of the catalog with which a checkpoint may need less memory.
+_SMALLER = {"dtype": "bfloat16", "quantization": "int8-weight-only", "offload": "model"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +89,25 @@ def summarize_checkpoint(model: DiffusersModel) -> ModelSummary:
         free_bytes=_free_bytes(loaded.device),
         alternatives={
             f'{key} = "{value}"': loaded.estimate_bytes(**{key: value})
-            for key, value in _smaller(loaded).items()
+            for key, value in _SMALLER.items()
+            if _accepted(loaded, key, value)
         },
     )
 
 
-def _smaller(loaded: LoadedCheckpoint) -> dict[str, str]:
-    """Keys of the catalog with which the checkpoint needs less memory."""
-    config, smaller = loaded.config, {"dtype": "bfloat16"}
-    if not (config.offload or loaded.checkpoint.denoiser_quantized_by):
-        smaller["quantization"] = "int8-weight-only"
-    if loaded.device != "cpu" and not (config.cache or config.quantization):
-        smaller["offload"] = "model"
-    return smaller
+def _accepted(loaded: LoadedCheckpoint, key: str, value: str) -> bool:
+    """Whether the catalog accepts the key beside the others of the checkpoint."""
+    from daguerre.models import checkpoint_table
+
+    changes: dict[str, Any] = {key: value}
+    config = replace(loaded.config, **changes)
+    options = {name: getattr(config, name, None) for name in checkpoint_table.KEYS}
+    try:
+        checkpoint_table.check_pipeline("", {name: one for name, one in options.items() if one})
+        config.resolve(loaded.checkpoint)
+    except SettingsError:
+        return False
+    return True
 
 
 def _size(files: set[Path]) -> int:
