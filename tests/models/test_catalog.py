@@ -19,8 +19,11 @@ from daguerre.errors import NotFoundError, SettingsError
 from daguerre.models import catalog
 from daguerre.models.diffusers import checkpoint as checkpoints
 from daguerre.models.diffusers import devices, quantization
+from daguerre.models.diffusers.adapters.lora import Lora
+from daguerre.models.diffusers.adapters.textual_inversion import TextualInversion
 from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.model import DEFAULT_MAX_BATCH_SIZE, DiffusersModel
+from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.models.embedded.model import EmbeddedModel
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "checkpoints.md"
@@ -145,6 +148,21 @@ def test_components_from_other_paths(settings: Settings) -> None:
     files = {*other._loaded.checkpoint.files()}
     assert home / "other-vae" / "model.safetensors" in files
     assert home / "sd" / "vae" / "model.safetensors" not in files
+
+
+def test_description_of_what_is_added() -> None:
+    """It names LoRAs, textual inversions and offloading, too."""
+    config = PipelineConfig(
+        Path("sd"),
+        loras=(Lora(Path("/l/ink.safetensors"), 0.8),),
+        embeddings=(TextualInversion(Path("/e/toy.safetensors"), "<toy>"),),
+        offload="model",
+    )
+    assert [*config.changes()] == [
+        "LoRA ink.safetensors 0.8",
+        "embedding <toy> from toy.safetensors",
+        "offload model",
+    ]
 
 
 def test_single_file_with_a_base(settings: Settings) -> None:
@@ -487,7 +505,11 @@ def test_ids_share_a_checkpoint(settings: Settings) -> None:
         ),
         (
             'embeddings = [{ path = "a", token = "toy" }, { path = "b", token = "<Toy>" }]',
-            "the token 'toy' of embeddings is part of '<toy>'; change one of them",
+            "the token 'toy' of embeddings is part of '<Toy>'; change one of them",
+        ),
+        (
+            'embeddings = [{ path = "a", token = "<t>" }, { path = "b", token = "<T>" }]',
+            "the token '<t>' of embeddings equals '<T>' up to its case; change one of them",
         ),
         ('[models.x]\nsource = "diffusers"\nload = "never"', "must be one of startup, on_demand"),
         (

@@ -13,6 +13,8 @@ from daguerre.models.diffusers import checkpoint
 from daguerre.models.diffusers.families import FAMILIES
 from daguerre.models.diffusers.other_folders import describe_pipeline
 
+from . import test_recognition
+
 
 def refusal(path: Path) -> str:
     with pytest.raises(SettingsError) as caught:
@@ -24,6 +26,10 @@ def refusal(path: Path) -> str:
 
 def config(**keys: object) -> str:
     return json.dumps(keys)
+
+
+def gguf(architecture: str) -> str:
+    return test_recognition.gguf(architecture).decode()
 
 
 @pytest.mark.parametrize(
@@ -55,6 +61,8 @@ def config(**keys: object) -> str:
         ({"config.json": "{", "README.md": ""}, "it has README.md, config.json; a checkpoint is"),
         ({"m-00001-of-00002.safetensors": ""}, "a part of a model in several files"),
         ({"a.safetensors": "", "b.safetensors": ""}, "it has a.safetensors, b.safetensors; use"),
+        ({"a.bin": "", "flux.gguf": gguf("flux")}, "give it in the key unet or transformer of"),
+        ({"llm.gguf": gguf("llama")}, "it has llm.gguf, a GGUF file of a language model (llama)"),
         ({"v1-5.ckpt": ""}, "it has v1-5.ckpt, which cannot be loaded; get a .safetensors file"),
     ],
 )

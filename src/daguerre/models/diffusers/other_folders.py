@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from daguerre.models.diffusers.component_files import INDEX, SHARD, WEIGHTS
+from daguerre.models.diffusers.replacement import GGUF
+from daguerre.models.diffusers.single_file.formats import describe_format
 
 _ACCEPTED = f"a checkpoint is a directory with {INDEX}, or a single {WEIGHTS} file"
 _MAX_NAMES = 5
-_OTHER_WEIGHTS = (".bin", ".ckpt", ".gguf", ".npz", ".pt", ".pth")
+_OTHER_WEIGHTS = (".bin", ".ckpt", ".npz", ".pt", ".pth")
 # Pattern of a pipeline's class -> what it does. The first that matches counts.
 _PIPELINES: Mapping[str, str] = {
     r"^Onnx|^ORT": "runs ONNX networks",
@@ -67,6 +69,8 @@ def describe_folder(folder: Path) -> str:
         return f"it has checkpoints inside; use one of them: {inside}"
     if what := next(_kinds(folder, names), None):
         return f"it is {what}; {_ACCEPTED}"
+    if file := next((folder / name for name in names if name.endswith(GGUF)), None):
+        return f"it has {file.name}, {describe_format(file)}"
     return _describe_weights(names)
 
 

@@ -46,13 +46,16 @@ class PipelineConfig:
     calibration: Calibration = Calibration()
 
     def changes(self) -> Iterator[str]:
-        """What changes the checkpoint's images, in words."""
+        """What the configuration adds to the checkpoint, or changes, in words."""
         yield from (f"{name} from {path}" for name, path in self.components)
         if self.cache:
             yield f"cache {self.cache}"
         if self.quantization:
             yield self.quantization
         yield from (f"LoRA {one.path.name} {one.scale:g}" for one in self.loras)
+        yield from (f"embedding {one.token} from {one.path.name}" for one in self.embeddings)
+        if self.offload:
+            yield f"offload {self.offload}"
 
     def read_checkpoint(self) -> Checkpoint:
         """The checkpoint with what the configuration adds.

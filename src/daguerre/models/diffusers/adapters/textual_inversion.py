@@ -39,16 +39,15 @@ class TextualInversion:
 def parse(where: str, catalog_dir: Path, tables: Sequence[Table]) -> tuple[TextualInversion, ...]:
     """Reads the key `embeddings`; `where` names its table in a `SettingsError`."""
     check_tables(f"{where}, embeddings", tables, _KEYS, required=tuple(_KEYS))
-    found = tuple(
-        TextualInversion(
-            catalog_dir / os.path.expanduser(table["path"]), str(table["token"]).lower()
-        )
-        for table in tables
-    )
-    for one, other in permutations(found, 2):
-        if one.token in other.token:  # diffusers replaces it there, too
+    tokens = [str(table["token"]) for table in tables]
+    for one, other in permutations(tokens, 2):
+        if one.lower() in other.lower():  # diffusers replaces it there, too
+            is_same = len(one) == len(other)
+            fault = f"equals {other!r} up to its case" if is_same else f"is part of {other!r}"
             raise SettingsError(
-                f"{where}: the token {one.token!r} of embeddings is part of {other.token!r};"
-                " change one of them"
+                f"{where}: the token {one!r} of embeddings {fault}; change one of them"
             )
-    return found
+    return tuple(
+        TextualInversion(catalog_dir / os.path.expanduser(table["path"]), token.lower())
+        for table, token in zip(tables, tokens, strict=True)
+    )
