@@ -68,6 +68,30 @@ def test_loras(run: Callable[..., str], tmp_path: Path, monkeypatch: pytest.Monk
     ]
 
 
+def test_relative_paths(
+    run: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each starts at the working directory, not at the catalog; stored paths are absolute."""
+    checkpoint(tmp_path / "sd")
+    added: list[dict[str, object]] = []
+    monkeypatch.setattr(catalog_file, "add", lambda *given: added.append(given[3]))
+    monkeypatch.setenv("HOME", "/home/fox")
+    values = ("vae=v", "unet=~/u", 'base="b"', "transformer=/t")
+    tables = ('embeddings=[{path = "e", token = "<e>"}]', 'loras=[{path = "l", scale = 2}]')
+    run("models", "add", "sd", *(part for text in (*values, *tables) for part in ("--set", text)))
+    here = str(tmp_path)
+    assert added[0] == {
+        "source": "diffusers",
+        "path": f"{here}/sd",
+        "vae": f"{here}/v",
+        "unet": "/home/fox/u",
+        "base": f"{here}/b",
+        "transformer": "/t",
+        "embeddings": [{"path": f"{here}/e", "token": "<e>"}],
+        "loras": [{"path": f"{here}/l", "scale": 2}],
+    }
+
+
 def test_add_a_pulled_repository(run: Callable[..., str], home: Path) -> None:
     """The table has the commit; with a resource, no key needs to be created."""
     checkpoint(home / "checkpoints" / "maker--sd" / COMMIT)
@@ -98,6 +122,13 @@ def test_other_catalog(run: Callable[..., str], home: Path, tmp_path: Path) -> N
         (["sd", "--dtype", "half"], "dtype is 'half'; it must be one of"),
         (["sd", "--id", MODEL], f"has a model '{MODEL}'"),
         (["sd", "--lora", "x.safetensors:99"], "scale"),
+        (["sd", "--lora", ""], "--lora is ''; it must be FILE or FILE:SCALE"),
+        (["sd", "--lora", ":0.8"], "--lora is ':0.8'; it must be FILE or FILE:SCALE"),
+        (["sd", "--id", ""], "a model ID must be 1 to 200 printable characters"),
+        (["sd", "--dtype", ""], "dtype is ''; it must be one of"),
+        (["sd", "--base", ""], "'' does not exist; it must be the path of"),
+        (["sd", "--set", "vae="], "vae is ''; it must be the path of"),
+        (["sd", "--set", 'embeddings=["x"]'], "it must be a list of 1 to 64 tables"),
         (["sd", "--base", "sd"], "base has what a single file lacks"),
     ],
 )

@@ -105,7 +105,7 @@ def test_first_serve(home: Path, run: Callable[..., str]) -> None:
     [
         (["none"], "'none' does not exist; it must be the path of a directory in diffusers format"),
         (["a", "--catalog", "x.toml"], "both a and --catalog are given"),
-        (["--base", "a"], "--base is given without PATH"),
+        *((["--base", base], "--base is given without PATH") for base in ("a", "")),
         (["."], "has no model_index.json"),
     ],
 )

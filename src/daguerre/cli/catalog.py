@@ -42,7 +42,7 @@ _RELOAD = "A running server reads it after: daguerre models reload"
     "assignments",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Another key of the catalog, such as steps=20; may be repeated.",
+    help="Another key of the catalog, such as steps=20 or vae=PATH; may be repeated.",
 )
 @_catalog_flags
 def add(
@@ -68,13 +68,14 @@ def add(
     home = settings.data_dir()
     found = location.find(checkpoint, home)
     table = location.catalog_keys(found) | dict(map(_assignment, assignments))
-    if base:
+    if base is not None:
         table["base"] = str(location.find(base, home).path)
-    if dtype:
+    if dtype is not None:
         table["dtype"] = dtype
     if loras:
         table["loras"] = list(map(_lora, loras))
-    file, model = settings.catalog or catalog.path_in(home), model or found.model_id
+    file = settings.catalog or catalog.path_in(home)
+    model = found.model_id if model is None else model
     catalog_file.add(file, home, model, table, lambda served: _check(settings, served))
     click.echo(f"Added {model} to {file}. {_RELOAD}")
     _print_next(settings, model)
@@ -99,12 +100,17 @@ def remove(settings: Settings, model: str) -> None:
 
 def _lora(text: str) -> dict[str, object]:
     """A table with an absolute path; what follows the last colon is the scale if it is a number."""
-    path, _, scale = text.rpartition(":")
+    path, colon, scale = text.rpartition(":")
     try:
-        keys: dict[str, object] = {"scale": float(scale)} if path else {}
+        keys: dict[str, object] = {"scale": float(scale)} if colon else {}
     except ValueError:
         keys = {}
-    return {"path": os.path.abspath(os.path.expanduser(path if keys else text)), **keys}
+    path = path if keys else text
+    if not path:
+        raise SettingsError(
+            f"--lora is {text!r}; it must be FILE or FILE:SCALE, such as ink.safetensors:0.8"
+        )
+    return {"path": _absolute(path), **keys}
 
 
 def _assignment(text: str) -> tuple[str, object]:
@@ -115,9 +121,31 @@ def _assignment(text: str) -> tuple[str, object]:
     if key in _DECIDED_KEYS:
         raise SettingsError(f"--set is {text!r}; {key} follows from PATH, so omit it")
     try:
-        return key, tomllib.loads(f"value = {value}")["value"]
+        return key, _with_absolute_paths(key, tomllib.loads(f"value = {value}")["value"])
     except ValueError:
-        return key, value
+        return key, _with_absolute_paths(key, value)
+
+
+def _with_absolute_paths(key: str, value: object) -> object:
+    """The value of a key, whose relative paths would start at the catalog."""
+    from daguerre.models.diffusers.replacement import REPLACEABLE
+
+    if isinstance(value, str) and key in ("base", *REPLACEABLE):
+        return _absolute(value)
+    if isinstance(value, list) and key in ("loras", "embeddings"):
+        return [_with_absolute_path(table) for table in value]
+    return value
+
+
+def _with_absolute_path(table: object) -> object:
+    if isinstance(table, dict) and isinstance(path := table.get("path"), str):
+        return {**table, "path": _absolute(path)}
+    return table
+
+
+def _absolute(path: str) -> str:
+    """An empty path stays empty, so that it is refused."""
+    return path and os.path.abspath(os.path.expanduser(path))
 
 
 def _check(settings: Settings, served: Catalog) -> None:

@@ -37,7 +37,7 @@ def pull(settings: Settings, names: tuple[str, ...], model: str | None) -> None:
     from daguerre.factory import read_catalog
 
     pins = read_catalog(settings).pinned_revisions
-    if model and (len(names) != 1 or names[0] in pins):
+    if model is not None and (len(names) != 1 or names[0] in pins):
         raise SettingsError(f"--id is {model!r}; give it with one repository")
     if not (names or pins):
         click.echo("Nothing to download: no model of the catalog has a repo.")
@@ -100,7 +100,7 @@ def _pin(settings: Settings, pin: PinnedRevision, model: str | None) -> None:
             click.echo(f"Model {name} of {file}: revision {revision[:8]} is now {pin.revision[:8]}")
     if not pinned:
         found = location.of_pin(home, pin)
-        name = model or found.model_id
+        name = found.model_id if model is None else model
         catalog_file.add(file, home, name, location.catalog_keys(found))
         click.echo(f"Added {name} to {file}")
 

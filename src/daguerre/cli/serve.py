@@ -78,7 +78,7 @@ def _catalog_reader(
     from daguerre import factory
 
     if not checkpoints:
-        if base:
+        if base is not None:
             raise SettingsError("--base is given without PATH; give the path of a single file")
         return functools.partial(factory.read_catalog, settings)
     source = click.get_current_context().get_parameter_source("catalog")

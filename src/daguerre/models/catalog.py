@@ -111,12 +111,12 @@ def of_checkpoints(names: Sequence[str], data_dir: Path, base: str | None = None
     from daguerre.models.diffusers.serving_options import ServingOptions
 
     found = {name: location.find(name, data_dir) for name in names}
-    if base and not any(each.path.is_file() for each in found.values()):
+    if base is not None and not any(each.path.is_file() for each in found.values()):
         raise SettingsError(
-            f"base is {base}, but {', '.join(names)} is not a single file; base has what a single"
+            f"base is {base!r}, but {', '.join(names)} is not a single file; base has what a single"
             " file lacks; remove it"
         )
-    base_path = location.find(base, data_dir).path if base else None
+    base_path = None if base is None else location.find(base, data_dir).path
     given: dict[str, str] = {}
     models: dict[str, ModelConfig] = {}
     for name, one in found.items():
@@ -137,14 +137,16 @@ def choose(file: Path | None, data_dir: Path, name: str | None, base: str | None
     Raises `NotFoundError` if the name is neither.
     """
     served = read(file, data_dir)
-    name = name or served.default_model
+    name = served.default_model if name is None else name
     if name not in served.models:
         from daguerre.models.diffusers import location
 
         if location.is_location(name):
             return of_checkpoints([name], data_dir, base)
-    if base:
-        raise SettingsError(f"base is {base}, but {name} is not a path; base is for single files")
+    if base is not None:
+        raise SettingsError(
+            f"base is {base!r}, but {name!r} is not a path; base is for single files; remove it"
+        )
     return served.only(name)
 
 

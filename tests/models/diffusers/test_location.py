@@ -127,6 +127,8 @@ def test_catalog_of_checkpoints(tmp_path: Path) -> None:
     with_base = catalog.of_checkpoints([file, str(second)], tmp_path, str(first))
     bases = [each.pipeline.base for each in with_base.checkpoints.values()]
     assert bases == [first, None]
+    with pytest.raises(SettingsError, match="'' does not exist; it must be the path of"):
+        catalog.of_checkpoints([file], tmp_path, "")
     with pytest.raises(SettingsError, match="xl is not a single file"):
         catalog.of_checkpoints([str(second)], tmp_path, str(first))
 
@@ -142,5 +144,9 @@ def test_choice_of_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert catalog.choose(None, tmp_path, "xl").checkpoints["xl"].pipeline.path == tmp_path / "xl"
     with pytest.raises(NotFoundError, match="no model 'other'; models: sd"):
         catalog.choose(None, tmp_path, "other")
-    with pytest.raises(SettingsError, match="base is xl, but sd is not a path"):
+    with pytest.raises(SettingsError, match="base is 'xl', but 'sd' is not a path"):
         catalog.choose(None, tmp_path, "sd", "xl")
+    with pytest.raises(NotFoundError, match="no model ''; models: sd"):
+        catalog.choose(None, tmp_path, "")
+    with pytest.raises(SettingsError, match="base is '', but 'sd' is not a path"):
+        catalog.choose(None, tmp_path, "sd", "")
