@@ -40,6 +40,17 @@ def build_models(settings: Settings, catalog: Catalog) -> list[Model]:
     return [build(name, config) for name, config in catalog.models.items()]
 
 
+def check_models(settings: Settings, catalog: Catalog) -> None:
+    """Raises `SettingsError` if a checkpoint cannot be loaded, as far as it shows without reading
+    its weights."""
+    from daguerre.models.diffusers.model import DiffusersModel
+
+    catalog.check_loadable()
+    for model in build_models(settings, catalog):
+        if isinstance(model, DiffusersModel):
+            model.check()
+
+
 def build_servable_models(
     settings: Settings,
     catalog: Catalog,

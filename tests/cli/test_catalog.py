@@ -12,14 +12,16 @@ from models.test_catalog import checkpoint
 
 from cli.conftest import opened
 from daguerre.models import catalog, catalog_file
+from daguerre.models.diffusers.model import DiffusersModel
 
 COMMIT = "0" * 40
 
 
 @pytest.fixture(autouse=True)
 def _no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The checkpoints here are not loaded."""
+    """The checkpoints here have no weights, and are not loaded."""
     monkeypatch.setattr(catalog, "_EXTRA", ())
+    monkeypatch.setattr(DiffusersModel, "check", lambda model: None)
 
 
 def models(home: Path) -> dict[str, dict[str, object]]:

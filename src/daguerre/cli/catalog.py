@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import tomllib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
 from daguerre.cli.flags import settings_flags
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
-
-if TYPE_CHECKING:
-    from daguerre.models.catalog import Catalog
 
 _catalog_flags = settings_flags("home", "catalog", "database_url")
 # Keys that PATH decides.
@@ -62,6 +59,7 @@ def add(
     Example:
       daguerre models add dreamy-xl.safetensors --lora ink.safetensors:0.8 --set steps=25
     """
+    from daguerre.model_factory import check_models
     from daguerre.models import catalog, catalog_file
     from daguerre.models.diffusers import location
 
@@ -76,7 +74,7 @@ def add(
         table["loras"] = list(map(_lora, loras))
     file = settings.catalog or catalog.path_in(home)
     model = found.model_id if model is None else model
-    catalog_file.add(file, home, model, table, lambda served: _check(settings, served))
+    catalog_file.add(file, home, model, table, functools.partial(check_models, settings))
     click.echo(f"Added {model} to {file}. {_RELOAD}")
     _print_next(settings, model)
 
@@ -146,14 +144,6 @@ def _with_absolute_path(table: object) -> object:
 def _absolute(path: str) -> str:
     """An empty path stays empty, so that it is refused."""
     return path and os.path.abspath(os.path.expanduser(path))
-
-
-def _check(settings: Settings, served: Catalog) -> None:
-    """Raises `SettingsError` if the model cannot be served. Loads no weights."""
-    from daguerre.model_factory import build_models
-
-    served.check_loadable()
-    build_models(settings, served)
 
 
 def _print_next(settings: Settings, model: str) -> None:

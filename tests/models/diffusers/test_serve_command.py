@@ -33,13 +33,15 @@ BODY = {"prompt": "a red fox", "seed": 3}
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[dict[str, str]]:
+def serving(log: Path, *arguments: str) -> Iterator[dict[str, str]]:
     """Yields the variables that the command prints for an application."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "daguerre", "serve", "--port", "0", *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "daguerre", "serve", "--port", "0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
     try:
         assert process.stdout is not None
         printed = ""
@@ -61,7 +63,8 @@ def test_image_of_a_single_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     pipeline = diffusers.DiffusionPipeline.from_pretrained(megapixel(tmp_path / "base"))
     file = tmp_path / "tiny-lcm-2step.safetensors"
     original_layout.write(file, *stable_diffusion(pipeline))
-    with serving(str(file), "--base", str(tmp_path / "base")) as variables:
+    log = tmp_path / "log"
+    with serving(log, str(file), "--base", str(tmp_path / "base")) as variables:
         assert variables["MODEL_ID"] == "tiny-lcm-2step"
         headers = {"authorization": f"Bearer {variables['KEY']}"}
         with httpx.Client(base_url=variables["URL"], headers=headers, timeout=400) as client:
@@ -71,6 +74,9 @@ def test_image_of_a_single_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     data = base64.b64decode(response.json()["data"][0]["b64_json"])
     pixels = np.asarray(Image.open(io.BytesIO(data))).astype(int)
     assert np.abs(pixels - stock(pipeline)).max() <= 2
+    # A table of two lines, and lines of the server's own; none of torch, torchao or transformers.
+    _, _, *lines = log.read_text().splitlines()
+    assert lines and all(" daguerre" in line for line in lines)
 
 
 def stock(pipeline: Any) -> Any:

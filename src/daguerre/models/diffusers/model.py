@@ -75,6 +75,13 @@ class DiffusersModel:
             max_batch_size = 1  # forwards of different requests use different states of the cache
         self.max_batch_size: Mapping[str, int] = {self.family.denoiser: max_batch_size}
 
+    def check(self) -> None:
+        """Raises `SettingsError` for what `load` would refuse, as far as headers and configurations
+        show it. Reads no weights."""
+        from daguerre.models.diffusers.empty_checkpoint import EmptyCheckpoint
+
+        DiffusersModel(self._id, EmptyCheckpoint(self._loaded.config), self._options).load()
+
     def load(self) -> Mapping[str, Network]:
         """Loads the checkpoint, unless another model ID has. Raises `SettingsError` if it is
         damaged or makes no image."""

@@ -33,8 +33,10 @@ _NAME = "lora"
 _MAX_NAMES = 3  # of tensors in an error message
 
 
-def fuse(pipeline: Any, loras: Sequence[Lora], dtype: torch.dtype) -> None:
-    """Adds the LoRAs to the weights, one after the other.
+def fuse(
+    pipeline: Any, loras: Sequence[Lora], dtype: torch.dtype, *, is_empty: bool = False
+) -> None:
+    """Adds the LoRAs to the weights, one after the other. Empty modules have none.
 
     Raises `SettingsError` for a file that does not fit the pipeline.
     """
@@ -44,11 +46,12 @@ def fuse(pipeline: Any, loras: Sequence[Lora], dtype: torch.dtype) -> None:
             " does not load"
         )
         # The warnings are about what is checked here.
-        with as_settings_error(text), warnings.catch_warnings(action="ignore"):
-            _fuse(pipeline, lora, dtype)
+        hint = "; use a LoRA for this checkpoint"
+        with as_settings_error(text, hint), warnings.catch_warnings(action="ignore"):
+            _fuse(pipeline, lora, dtype, is_empty)
 
 
-def _fuse(pipeline: Any, lora: Lora, dtype: torch.dtype) -> None:
+def _fuse(pipeline: Any, lora: Lora, dtype: torch.dtype, is_empty: bool) -> None:
     tensors, layers = _read(pipeline, lora.path)
     if not layers:
         return
@@ -61,7 +64,8 @@ def _fuse(pipeline: Any, lora: Lora, dtype: torch.dtype) -> None:
     used |= {_alpha(layer) for layer, one in layers.items() if one.down in used}
     _check_use(pipeline, lora.path, tensors, used)
     parts = pipeline._lora_loadable_modules
-    pipeline.fuse_lora(components=parts, lora_scale=lora.scale, adapter_names=[_NAME])
+    if not is_empty:
+        pipeline.fuse_lora(components=parts, lora_scale=lora.scale, adapter_names=[_NAME])
     pipeline.unload_lora_weights()
     if _parameter_shapes(pipeline) != shapes:
         raise SettingsError(f"{lora.path} changes the shapes of layers, which is not supported")

@@ -19,6 +19,7 @@ from diffusers.models.model_loading_utils import load_gguf_checkpoint
 from safetensors.torch import load_file
 
 from daguerre.errors import SettingsError
+from daguerre.models.diffusers import empty_weights
 from daguerre.models.diffusers.library_errors import as_settings_error
 from daguerre.models.diffusers.replacement import GGUF, Replacement
 from daguerre.models.diffusers.single_file.layouts import DENOISER_PREFIX
@@ -47,7 +48,9 @@ def _read_gguf(file: Path) -> Tensors:
     }
 
 
-def load_replacement(replacement: Replacement, dtype: torch.dtype) -> Any:
+def load_replacement(
+    replacement: Replacement, dtype: torch.dtype, *, is_empty: bool = False
+) -> Any:
     """A denoiser or a VAE that has a file of its own, by the authors' names or by diffusers'."""
     file, prefix = replacement.file, replacement.prefix
     assert file is not None
@@ -57,9 +60,10 @@ def load_replacement(replacement: Replacement, dtype: torch.dtype) -> Any:
             f"{replacement.name} is {file}, but diffusers loads no {class_name} from a file; use a"
             " directory in diffusers format"
         )
+    stored = empty_weights.tensors_of(file, dtype) if is_empty else read_tensors(file)
     tensors = {
         name.removeprefix(prefix): tensor
-        for name, tensor in read_tensors(file).items()
+        for name, tensor in stored.items()
         if name.startswith(prefix)
     }
     module_class = getattr(importlib.import_module("diffusers"), class_name)

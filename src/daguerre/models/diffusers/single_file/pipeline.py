@@ -12,6 +12,7 @@ import torch
 from diffusers.loaders import single_file_utils
 
 from daguerre.errors import SettingsError
+from daguerre.models.diffusers import empty_weights
 from daguerre.models.diffusers.checkpoint import SAMPLER, Checkpoint
 from daguerre.models.diffusers.component_files import INDEX, read_json
 from daguerre.models.diffusers.library_errors import as_settings_error
@@ -27,12 +28,15 @@ from daguerre.models.diffusers.single_file.network import (
 from daguerre.models.diffusers.weights import load_modules
 
 
-def load(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
-    """The pipeline on the CPU. Raises `SettingsError` for a missing or unsuitable tensor."""
+def load(checkpoint: Checkpoint, dtype: torch.dtype, *, is_empty: bool = False) -> Any:
+    """The pipeline on the CPU; its modules may be empty.
+
+    Raises `SettingsError` for a missing or unsuitable tensor.
+    """
     pipeline_class = getattr(importlib.import_module("diffusers"), checkpoint.family.pipeline)
     components = {
-        **load_modules(checkpoint, pipeline_class, dtype),
-        **_load_from_file(checkpoint, dtype),
+        **load_modules(checkpoint, pipeline_class, dtype, is_empty=is_empty),
+        **_load_from_file(checkpoint, dtype, is_empty),
         **_load_others(checkpoint),
     }
     parameters = inspect.signature(pipeline_class).parameters
@@ -48,10 +52,11 @@ def load(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
     return pipeline_class(**{**options, **components, **checkpoint.family.load_kwargs})
 
 
-def _load_from_file(checkpoint: Checkpoint, dtype: torch.dtype) -> dict[str, Any]:
+def _load_from_file(checkpoint: Checkpoint, dtype: torch.dtype, is_empty: bool) -> dict[str, Any]:
     single = checkpoint.single_file
     assert single is not None
-    tensors = read_tensors(single.path)
+    path = single.path
+    tensors = empty_weights.tensors_of(path, dtype) if is_empty else read_tensors(path)
     loaded = {}
     present = filter(checkpoint.components.__contains__, single.prefixes)
     for name in filter(checkpoint.is_in_single_file, present):
@@ -59,7 +64,7 @@ def _load_from_file(checkpoint: Checkpoint, dtype: torch.dtype) -> dict[str, Any
         module_class = getattr(importlib.import_module(library), class_name)
         load = load_network if library == "diffusers" else _load_text_encoder
         folder, selected = single.folders[name], single.select(name, tensors)
-        loaded[name] = load(single.path, module_class, folder, selected, dtype)
+        loaded[name] = load(path, module_class, folder, selected, dtype)
     return loaded
 
 
