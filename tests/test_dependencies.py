@@ -13,7 +13,7 @@ from packaging.version import Version
 from test_layout import MODULES, ROOT, imports
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = ("diffusers", "quantization", "gguf", "otel", "postgresql")
+EXTRAS = ("diffusers", "quantization", "gguf", "c2pa", "otel", "postgresql")
 REQUIREMENTS = {
     requirement.name: requirement
     for requirement in map(

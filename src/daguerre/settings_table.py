@@ -202,6 +202,15 @@ class SettingsTable:
     embed_prompt: bool = _setting(
         False, "Write the prompt into the metadata of image files.", validation.boolean
     )
+    c2pa_certificate: Path | None = _setting(
+        None,
+        "PEM file with the certificate chain that signs Content Credentials (C2PA), the signer's"
+        " certificate first. Default: files are not signed.",
+        validation.path,
+    )
+    c2pa_private_key: Path | None = _setting(
+        None, "PEM file with the private key of c2pa_certificate.", validation.path
+    )
     signed_url_ttl_s: float = _setting(
         3600.0, "Seconds until a signed URL of an image expires.", float_range(1, 604_800)
     )

@@ -15,6 +15,7 @@ import click
 from daguerre import environment
 from daguerre.cli import streams
 from daguerre.cli.backup import backup, restore
+from daguerre.cli.certificate import certificate
 from daguerre.cli.config import config
 from daguerre.cli.generate import generate
 from daguerre.cli.info import info
@@ -39,7 +40,7 @@ def program() -> None:
     """
 
 
-for _command in (serve, generate, pull, models, config, info, backup, restore):
+for _command in (serve, generate, pull, models, config, info, backup, restore, certificate):
     program.add_command(_command)
 
 

@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daguerre.imagefile import jpeg, png, xmp
 from daguerre.params import DEFAULT_COMPRESSION_QUALITY, GeneratedImage
+
+if TYPE_CHECKING:
+    from daguerre.imagefile.content_credentials import ContentCredentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +50,25 @@ def format_of(path: str | Path) -> str | None:
     return next((name for name, kind in FORMATS.items() if suffix in kind.suffixes), None)
 
 
-def encode(image: GeneratedImage, *, with_prompt: bool) -> bytes:
-    """The file in the format of `image.params`, with the prompts only if `with_prompt` is set."""
+def encode(
+    image: GeneratedImage, *, with_prompt: bool, credentials: ContentCredentials | None = None
+) -> bytes:
+    """The file in the format of `image.params`, signed if there are `credentials`.
+
+    It has the prompts only if `with_prompt` is set.
+    """
     params, pixels = image.params, image.pixels
     assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3, (
         f"pixels are {pixels.dtype} {pixels.shape}, not uint8 (height, width, 3). This is a bug."
     )
-    return FORMATS[params.output_format].encode(
+    kind = FORMATS[params.output_format]
+    file = kind.encode(
         pixels,
         params.compression_quality,
         xmp.generation_metadata(image),
         xmp.prompt_metadata(params) if with_prompt else "",
     )
+    return credentials.sign(file, kind.media_type, image.model_info) if credentials else file
 
 
 def encode_pixels(

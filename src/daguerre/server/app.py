@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError, SettingsError
+from daguerre.imagefile.encoding import encode
 from daguerre.server.access.auth import Authenticator
 from daguerre.server.access.rate_limiter import RateLimiter
 from daguerre.server.http.errors import OutageLog, error_response, retry_after_s, unrouted_response
@@ -46,6 +48,7 @@ from daguerre.storage.image_store import DIR_NAME, ImageStore
 from daguerre.storage.resources import ResourceStore
 
 if TYPE_CHECKING:
+    from daguerre.imagefile.content_credentials import ContentCredentials
     from daguerre.server.tracing.spans import Tracing
 
 FILES_PATH = "/images/files"
@@ -60,7 +63,7 @@ def create_app(
     is_shutting_down: Callable[[], bool] = lambda: False,
 ) -> Starlette:
     """The app of one server, which starts and stops the engine; see `factory.resolve`."""
-    tracing = _tracing(settings)
+    tracing, credentials = _tracing(settings), _content_credentials(settings)
     limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
     image_store, signer = _image_store(settings), _url_signer(settings)
     if settings.image_store:
@@ -72,10 +75,10 @@ def create_app(
         IdempotencyStore(resources.database),
         writes,
         image_store,
-        _environment(settings),
+        _environment(settings, credentials),
         outages,
+        encode=partial(encode, with_prompt=settings.embed_prompt, credentials=credentials),
         cache_seeded_requests=settings.cache_seeded_requests,
-        embed_prompt=settings.embed_prompt,
     )
     config = _generation_config(settings, image_store)
     authenticator = Authenticator(resources, reads)
@@ -169,8 +172,29 @@ def _url_signer(settings: Settings) -> UrlSigner:
     )
 
 
-def _environment(settings: Settings) -> EnvironmentFingerprint:
+def _content_credentials(settings: Settings) -> ContentCredentials | None:
+    certificate, private_key = settings.c2pa_certificate, settings.c2pa_private_key
+    if certificate is None and private_key is None:
+        return None
+    if certificate is None or private_key is None:
+        raise SettingsError(
+            "only one of c2pa_certificate and c2pa_private_key is set; set both or neither"
+        )
+    try:
+        from daguerre.imagefile.content_credentials import ContentCredentials
+    except ImportError as error:
+        raise SettingsError(
+            f"c2pa_certificate is set, but the library is not installed ({error}); run: pip install"
+            " 'daguerre[c2pa]', or unset it"
+        ) from None
+    return ContentCredentials(certificate, private_key)
+
+
+def _environment(
+    settings: Settings, credentials: ContentCredentials | None
+) -> EnvironmentFingerprint:
     return EnvironmentFingerprint(
+        certificate=credentials.digest if credentials else "",
         precision=settings.embedded_precision,
         steps=settings.embedded_steps,
         embed_prompt=settings.embed_prompt,

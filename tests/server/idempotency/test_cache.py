@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -226,8 +227,9 @@ def test_decisive_settings() -> None:
     """Settings that determine the bytes are part of the fingerprint, others are not."""
     params, info = ImageParams(MODEL, "x"), FakeEngine().model_infos[0]
 
-    def digest(**settings: Any) -> str:
-        return app._environment(Settings(home=Path("/none"), **settings)).digest("r", params, info)
+    def digest(certificate: Any = None, **settings: Any) -> str:
+        environment = app._environment(Settings(home=Path("/none"), **settings), certificate)
+        return environment.digest("r", params, info)
 
     assert digest(port=1, max_queued_jobs=1) == digest()
     changed: list[dict[str, object]] = [
@@ -235,5 +237,6 @@ def test_decisive_settings() -> None:
         {"embedded_precision": "float32"},
         {"embedded_steps": 3},
         {"embed_prompt": True},
+        {"certificate": SimpleNamespace(digest="0")},
     ]
-    assert len({digest(), *(digest(**settings) for settings in changed)}) == 5
+    assert len({digest(), *(digest(**settings) for settings in changed)}) == 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import tempfile
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from daguerre.errors import (
     QueueFullError,
     UnavailableError,
 )
+from daguerre.imagefile.encoding import encode
 from daguerre.protocol.parsing import parse_request
 from daguerre.server.http.errors import OutageLog
 from daguerre.server.idempotency.environment_fingerprint import EnvironmentFingerprint
@@ -66,8 +68,8 @@ def image_requests(
         ImageStore("", 0, 1.0),
         environment,
         OutageLog(),
+        encode=functools.partial(encode, with_prompt=False),
         cache_seeded_requests=False,
-        embed_prompt=False,
     )
 
 

@@ -27,6 +27,7 @@ DISTRIBUTIONS = (
     *("openvino", "numpy", "tokenizers", "thorvg-python", "zlib-ng", "pillow"),
     *("torch", "diffusers", "transformers", "accelerate", "scipy", "sentencepiece", "triton"),
     *("bitsandbytes", "gguf", "nncf", "optimum-quanto", "peft", "torchao"),
+    *("c2pa-python", "cryptography"),
 )
 
 

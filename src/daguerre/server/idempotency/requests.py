@@ -25,7 +25,6 @@ from daguerre.errors import (
     RateLimitError,
     UnavailableError,
 )
-from daguerre.imagefile.encoding import encode
 from daguerre.params import (
     Event,
     GeneratedImage,
@@ -64,7 +63,7 @@ class ImageRequest:
     object_name: str
     images: ImageStore
     outages: OutageLog
-    embed_prompt: bool
+    encode: Callable[[GeneratedImage], bytes]
     reads: bool
     writes: bool
     in_flight: InFlightKey | None = None
@@ -92,7 +91,7 @@ class ImageRequest:
             generated = await self._generate(engine, context, on_event)
             started, timings = time.monotonic(), generated.timings
             # In a thread, because compressing megabytes would block all other requests.
-            file = await asyncio.to_thread(encode, generated, with_prompt=self.embed_prompt)
+            file = await asyncio.to_thread(self.encode, generated)
             image = ImageFile(file, int(time.time()))
             await self._store(image, must_store)
         context.timings, context.file_started, context.cache = timings, started, self._cache
@@ -164,11 +163,11 @@ class ImageRequests:
         outages: OutageLog,
         *,
         cache_seeded_requests: bool,
-        embed_prompt: bool,
+        encode: Callable[[GeneratedImage], bytes],
     ) -> None:
         self._records, self._database, self._images = records, database, images
         self._environment, self._outages = environment, outages
-        self._embed_prompt = embed_prompt
+        self._encode = encode
         self._caches_seeds = images.is_enabled and cache_seeded_requests
         self._in_flight: dict[tuple[str, str], InFlightKey] = {}
 
@@ -215,9 +214,7 @@ class ImageRequests:
     ) -> ImageRequest:
         digest = self._environment.digest(resource.id, params, info)
         name = f"{digest}.{params.output_format}"
-        return ImageRequest(
-            params, name, self._images, self._outages, self._embed_prompt, reads, writes
-        )
+        return ImageRequest(params, name, self._images, self._outages, self._encode, reads, writes)
 
     async def _claim(
         self, in_flight: InFlightKey, resource_id: str, key: str, digest: str, seed: int
