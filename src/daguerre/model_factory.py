@@ -110,16 +110,17 @@ def _checkpoint_builder(
     """Model IDs with equal `PipelineConfig`s share one `LoadedCheckpoint`."""
     from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
     from daguerre.models.diffusers.model import DiffusersModel
+    from daguerre.models.diffusers.shared_components import SharedComponents
     from daguerre.storage.artifact_cache import DIR_NAME, ArtifactCache
     from daguerre.storage.file_digests import FILE_NAME, FileDigests
 
     num_threads, data_dir = settings.threads_per_worker, settings.data_dir()
     artifacts = ArtifactCache(data_dir / DIR_NAME, settings.artifact_cache_max_bytes)
-    file_digests = FileDigests(data_dir / FILE_NAME)
+    file_digests, shared = FileDigests(data_dir / FILE_NAME), SharedComponents()
 
     @cache
     def checkpoint(config: PipelineConfig) -> LoadedCheckpoint:
-        return LoadedCheckpoint(config, num_threads, worker, artifacts, file_digests)
+        return LoadedCheckpoint(config, num_threads, worker, artifacts, file_digests, shared)
 
     def build(name: str, config: CheckpointConfig) -> Model:
         serving = config.serving.with_idle_unload_s(settings.idle_unload_s)

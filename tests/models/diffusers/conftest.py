@@ -24,6 +24,7 @@ from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.models.diffusers.model import DiffusersModel
 from daguerre.models.diffusers.pipeline_config import PipelineConfig
 from daguerre.models.diffusers.serving_options import ServingOptions
+from daguerre.models.diffusers.shared_components import SharedComponents
 from daguerre.params import Event, ImageParams, JobFailed, JobSucceeded, ModelInfo, StepCompleted
 from daguerre.storage.artifact_cache import ArtifactCache
 
@@ -161,10 +162,16 @@ class Bench:
     `config` holds fields of `PipelineConfig` and of `ServingOptions`.
     """
 
-    def __init__(self, folder: Path, store: ArtifactCache | None = None, **config: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: ArtifactCache | None = None,
+        shared: SharedComponents | None = None,
+        **config: Any,
+    ) -> None:
         serving = {name: config.pop(name) for name in ServingOptions.__slots__ if name in config}
         pipeline = PipelineConfig(folder, **{"executor": "eager", "device": DEVICE, **config})
-        loaded = LoadedCheckpoint(pipeline, store=store)
+        loaded = LoadedCheckpoint(pipeline, store=store, shared=shared)
         options = ServingOptions(**{"max_batch_size": 8, **serving})
         self.model = DiffusersModel(MODEL, loaded, options)
         self.networks = dict(self.model.load())

@@ -124,6 +124,16 @@ class Checkpoint:
         headers = map(component_files.read_header, files)
         return [tensor for header in headers for tensor in header.tensors.values()]
 
+    def files_of(self, name: str) -> Iterator[Path]:
+        """The files that determine a component."""
+        for file in component_files.loadable_files(self.component_folder(name)):
+            if file.suffix != WEIGHTS or self.is_in_folder(name):
+                yield file
+        if self.single_file and self.is_in_single_file(name):
+            yield self.single_file.path
+        if name in self.replacements and (replacing := self.replacements[name].file):
+            yield replacing
+
     def files(self) -> Iterator[Path]:
         """All files that determine an image, in an order that is the same everywhere."""
         return (file for _, file in self._named_files())

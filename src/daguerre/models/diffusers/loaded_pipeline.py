@@ -8,17 +8,24 @@ from __future__ import annotations
 import copy
 import gc
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from daguerre.models.diffusers import devices, memory_probe, offload, quantization
+from daguerre.models.diffusers import (
+    devices,
+    memory_probe,
+    offload,
+    quantization,
+    shared_components,
+)
 from daguerre.models.diffusers.checkpoint import DECODER
 from daguerre.models.diffusers.checkpoint_digest import CheckpointDigest
 from daguerre.models.diffusers.component_files import StoredTensor
 from daguerre.models.diffusers.library_errors import as_settings_error
 from daguerre.models.diffusers.pipeline_config import PipelineConfig
+from daguerre.models.diffusers.shared_components import SharedComponents, with_same_weights
 from daguerre.storage.artifact_cache import ArtifactCache
 from daguerre.storage.file_digests import FileDigests
 
@@ -36,7 +43,8 @@ logger = logging.getLogger(__name__)
 class LoadedCheckpoint:
     """`pipeline` is diffusers' object once it is loaded; only its copies are called.
 
-    `config` has a device and a type instead of "auto".
+    `config` has a device and a type instead of "auto". `shared` has components of other
+    checkpoints.
     """
 
     def __init__(
@@ -46,6 +54,7 @@ class LoadedCheckpoint:
         worker: int = 0,
         store: ArtifactCache | None = None,
         file_digests: FileDigests | None = None,
+        shared: SharedComponents | None = None,
     ) -> None:
         self.num_threads, self._store = num_threads, store
         self.checkpoint = config.read_checkpoint()
@@ -58,14 +67,27 @@ class LoadedCheckpoint:
         self._networks: Mapping[str, TorchNetwork] = {}
         self._is_upcast = False  # whether the decoder is in float32 and the rest in float16
         self._offload: offload.Offload | None = None
+        self._shared = SharedComponents() if shared is None else shared
+        self._components: Mapping[str, Any] = {}  # keeps the shared components in memory
+        self._found: Collection[str] = ()  # those that were in memory before
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory on the device that loading takes: weights, plus a request's work.
+
+        Components that another checkpoint has in memory need none.
+        """
+        found = self._found
+        if self.pipeline is None:
+            found = self._shared.find(shared_components.keys(self.checkpoint, self.config))
+        return self._needed_bytes - sum(sum(self._tensor_bytes(one, self.config)) for one in found)
 
     @cached_property
-    def num_bytes(self) -> int:
-        """Memory on the device that the loaded checkpoint needs: weights, plus a request's work."""
+    def _needed_bytes(self) -> int:
         return self.estimate_bytes()
 
     def estimate_bytes(self, **changes: Any) -> int:
-        """Like `num_bytes`, with other values in the configuration."""
+        """Like `num_bytes` alone in memory, with other values in the configuration."""
         config = replace(self.config, **changes)
         sizes = {name: self._tensor_bytes(name, config) for name in self._tensors}
         if config.offload:
@@ -120,6 +142,7 @@ class LoadedCheckpoint:
         import torch
 
         self.pipeline, self._networks, self._offload = None, {}, None
+        self._components, self._found = {}, ()
         del self.embeddings
         gc.collect()  # a proxy and its module form a cycle
         if self.device != "cpu":
@@ -155,11 +178,19 @@ class LoadedCheckpoint:
         from daguerre.models.diffusers import pipeline_loader
 
         dtype, method = getattr(torch, self.config.dtype), self.config.quantization
-        pipeline = pipeline_loader.load(self.checkpoint, dtype, method, device)
+        keys = shared_components.keys(self.checkpoint, self.config)
+        found = self._shared.find(keys)
+        shared = {name: with_same_weights(module) for name, module in found.items()}
+        pipeline = pipeline_loader.load(self.checkpoint, dtype, method, device, shared)
         if self.config.offload:
             self._offload = offload.Offload(pipeline, self.config.offload, device)
             return pipeline
-        return pipeline.to(device)
+        pipeline = pipeline.to(device)
+        # Copies without the proxies that will replace methods of the pipeline's modules.
+        own = {name: with_same_weights(getattr(pipeline, name)) for name in keys.keys() - found}
+        self._components, self._found = {**own, **found}, frozenset(found)
+        self._shared.add(keys, own)
+        return pipeline
 
     def _fit_previews(self) -> None:
         """Fits once and at load time, so that no step waits for it."""

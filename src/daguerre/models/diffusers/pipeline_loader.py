@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,13 +13,18 @@ from daguerre.models.diffusers.checkpoint import Checkpoint
 
 
 def load(
-    checkpoint: Checkpoint, dtype: torch.dtype, method: str | None, device: torch.device
+    checkpoint: Checkpoint,
+    dtype: torch.dtype,
+    method: str | None,
+    device: torch.device,
+    shared: Mapping[str, Any],
 ) -> Any:
     """The pipeline on the CPU, its denoiser quantized for `device` by `method`.
 
-    The libraries may raise anything.
+    `shared` has components that are in memory; the others are loaded. The libraries may raise
+    anything.
     """
-    pipeline = _load(checkpoint, dtype)
+    pipeline = _load(checkpoint, dtype, shared)
     if method and method != quantization.CALIBRATED:
         # Here, because the device need not hold the full weights.
         quantization.quantize(getattr(pipeline, checkpoint.family.denoiser), method, device)
@@ -27,12 +33,14 @@ def load(
 
 def load_empty(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
     """The pipeline with empty modules: no weights are read, but those of LoRAs and embeddings."""
-    return _load(checkpoint, dtype, is_empty=True)
+    return _load(checkpoint, dtype, {}, is_empty=True)
 
 
-def _load(checkpoint: Checkpoint, dtype: torch.dtype, *, is_empty: bool = False) -> Any:
+def _load(
+    checkpoint: Checkpoint, dtype: torch.dtype, shared: Mapping[str, Any], *, is_empty: bool = False
+) -> Any:
     libraries.prepare()
-    pipeline = _assemble(checkpoint, dtype, is_empty)
+    pipeline = _assemble(checkpoint, dtype, shared, is_empty)
     pipeline.set_progress_bar_config(disable=True)
     if loras := checkpoint.loras:
         from daguerre.models.diffusers.adapters import lora_fusion
@@ -46,18 +54,20 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype, *, is_empty: bool = False)
     return pipeline
 
 
-def _assemble(checkpoint: Checkpoint, dtype: torch.dtype, is_empty: bool) -> Any:
+def _assemble(
+    checkpoint: Checkpoint, dtype: torch.dtype, shared: Mapping[str, Any], is_empty: bool
+) -> Any:
     from daguerre.models.diffusers.single_file import pipeline as single_file
     from daguerre.models.diffusers.weights import load_modules
 
     if checkpoint.single_file:
-        return single_file.load(checkpoint, dtype, is_empty=is_empty)
+        return single_file.load(checkpoint, dtype, shared, is_empty=is_empty)
     pipeline_class = getattr(importlib.import_module("diffusers"), checkpoint.family.pipeline)
     return pipeline_class.from_pretrained(
         checkpoint.folder,
         dtype=dtype,
         local_files_only=True,
-        **load_modules(checkpoint, pipeline_class, dtype, is_empty=is_empty),
+        **load_modules(checkpoint, pipeline_class, dtype, shared, is_empty=is_empty),
         # Some pipelines require these arguments and accept None.
         **dict.fromkeys(checkpoint.missing_components),
         **checkpoint.family.load_kwargs,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,23 @@ _WRONG_SHAPE = re.compile("ignore_mismatched_sizes|size mismatch")
 
 
 def load_modules(
-    checkpoint: Checkpoint, pipeline_class: type, dtype: torch.dtype, *, is_empty: bool = False
+    checkpoint: Checkpoint,
+    pipeline_class: type,
+    dtype: torch.dtype,
+    shared: Mapping[str, Any],
+    *,
+    is_empty: bool = False,
 ) -> dict[str, Any]:
     """Name -> module of each component that is one, loaded as `pipeline_class` would load it.
 
-    Those in the checkpoint's single file are loaded by `single_file.pipeline`. Empty modules are
-    made from headers.
+    `shared` has those that are in memory. `single_file.pipeline` loads those in a single file.
+    Empty modules are made from headers.
 
     Raises `SettingsError` for a tensor of another shape, and for a missing one, except those that
     the library derives from others (tied weights) or does not need.
     """
     expected = inspect.signature(pipeline_class).parameters
-    replaced = checkpoint.replacements.items()
+    replaced = {name: one for name, one in checkpoint.replacements.items() if name not in shared}
 
     def load(name: str, module_class: Any) -> Any:
         folder = checkpoint.component_folder(name)
@@ -54,12 +59,16 @@ def load_modules(
         name: load(name, module_class)
         for name, component in checkpoint.components.items()
         if name in expected
+        and name not in shared
         and checkpoint.is_in_folder(name)
         and (module_class := _module_class(*component))
     } | {
-        name: network.load_replacement(one, dtype, is_empty=is_empty)
-        for name, one in replaced
-        if one.file
+        **shared,
+        **{
+            name: network.load_replacement(one, dtype, is_empty=is_empty)
+            for name, one in replaced.items()
+            if one.file
+        },
     }
 
 

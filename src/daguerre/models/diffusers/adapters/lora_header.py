@@ -33,6 +33,7 @@ _OTHER_KINDS: Mapping[str, str] = {
 }
 # Features of a text that the cross-attention of a UNet reads -> the checkpoints with that number.
 _TEXT_WIDTHS = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "SDXL"}
+_TEXT_ENCODER = re.compile(r"^lora_te|text_encoder|text_model")
 _TEXT_LAYER = re.compile(r"attn2[._](processor\.)?to_k")
 # Part of a layer's name -> the checkpoints, and the pipelines, that have such layers.
 _OTHER_LAYERS: Mapping[str, tuple[str, frozenset[str]]] = {
@@ -84,6 +85,11 @@ def check(lora: Lora, checkpoint: Checkpoint) -> None:
         what = recognition.describe(shapes)
         raise SettingsError(f"{lora.path} is not a LoRA, but {what}")
     _check_family(lora.path, {name: shapes[one.down] for name, one in layers.items()}, checkpoint)
+
+
+def has_text_layers(lora: Lora) -> bool:
+    """Whether the file changes a text encoder."""
+    return any(map(_TEXT_ENCODER.search, read_header(lora.path).shapes))
 
 
 def find_layers(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Layer]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,17 @@ from daguerre.models.diffusers.single_file.network import (
 from daguerre.models.diffusers.weights import load_modules
 
 
-def load(checkpoint: Checkpoint, dtype: torch.dtype, *, is_empty: bool = False) -> Any:
-    """The pipeline on the CPU; its modules may be empty.
+def load(
+    checkpoint: Checkpoint, dtype: torch.dtype, shared: Mapping[str, Any], *, is_empty: bool = False
+) -> Any:
+    """The pipeline on the CPU; its modules may be empty. `shared` has those that are in memory.
 
     Raises `SettingsError` for a missing or unsuitable tensor.
     """
     pipeline_class = getattr(importlib.import_module("diffusers"), checkpoint.family.pipeline)
     components = {
-        **load_modules(checkpoint, pipeline_class, dtype, is_empty=is_empty),
-        **_load_from_file(checkpoint, dtype, is_empty),
+        **load_modules(checkpoint, pipeline_class, dtype, shared, is_empty=is_empty),
+        **_load_from_file(checkpoint, dtype, shared, is_empty),
         **_load_others(checkpoint),
     }
     parameters = inspect.signature(pipeline_class).parameters
@@ -52,13 +55,15 @@ def load(checkpoint: Checkpoint, dtype: torch.dtype, *, is_empty: bool = False) 
     return pipeline_class(**{**options, **components, **checkpoint.family.load_kwargs})
 
 
-def _load_from_file(checkpoint: Checkpoint, dtype: torch.dtype, is_empty: bool) -> dict[str, Any]:
+def _load_from_file(
+    checkpoint: Checkpoint, dtype: torch.dtype, shared: Mapping[str, Any], is_empty: bool
+) -> dict[str, Any]:
     single = checkpoint.single_file
     assert single is not None
     path = single.path
     tensors = empty_weights.tensors_of(path, dtype) if is_empty else read_tensors(path)
     loaded = {}
-    present = filter(checkpoint.components.__contains__, single.prefixes)
+    present = [name for name in single.prefixes if name in checkpoint.components.keys() - shared]
     for name in filter(checkpoint.is_in_single_file, present):
         library, class_name = checkpoint.components[name]
         module_class = getattr(importlib.import_module(library), class_name)
