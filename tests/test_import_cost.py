@@ -16,6 +16,7 @@ PACKAGE = Path(daguerre.__file__).parent
 HEAVY = {
     *("asyncio", "numpy", "openvino", "PIL", "platformdirs", "pydantic", "sqlalchemy", "zlib_ng"),
     *("diffusers", "starlette", "thorvg_python", "tokenizers", "torch", "transformers", "uvicorn"),
+    *("c2pa", "cryptography", "opentelemetry"),
 }
 
 PROBE = """

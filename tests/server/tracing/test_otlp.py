@@ -110,6 +110,21 @@ def test_spans_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert key[:8].encode() not in received.text
 
 
+def test_malformed_headers_are_not_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client cannot write to the log with the headers of a trace."""
+    sent = {"traceparent": f"00-{TRACE_ID}-00f067aa0ba902b7-01"}
+    with receiving() as (_, url):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        with running(tmp_path, tracing=True) as server:
+            for state in ("a secret", "x" * 9000):
+                answer = server.client.get("/v1/models", headers={**sent, "tracestate": state})
+                assert TRACE_ID in answer.headers["traceresponse"]
+            server.client.get("/v1/models", headers={"traceparent": "x" * 900})
+    assert [each for each in caplog.records if each.name.startswith("opentelemetry")] == []
+
+
 def test_last_spans_are_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of the server sends what waits, with the name of the service that is set."""
     with receiving() as (received, url):

@@ -90,10 +90,10 @@ def configure(level: str, form: str) -> None:
     handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler])
     if level != "debug":
-        # Not WARNING: clients cause uvicorn's warnings and could fill the disk.
-        logging.getLogger("uvicorn").setLevel(logging.ERROR)
-        # It warns before each of its attempts to reach a collector.
-        logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
+        # Not WARNING: clients cause these warnings, for example with a malformed tracestate, and
+        # could fill the disk.
+        for name in ("uvicorn", "opentelemetry"):
+            logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
 
 
