@@ -8,7 +8,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -58,7 +58,8 @@ def serve(settings: Settings, checkpoints: tuple[str, ...], base: str | None) ->
 
     The first start creates the model resource DIFFUSION and its key, a start with PATH one for each
     model without any. When the server listens, it prints its address, a link for a browser, the
-    variables for an application and a sample request.
+    variables for an application and a sample request. With --log-format json, it logs the address
+    and prints nothing, so that a collected log has no key.
     """
     from daguerre import factory
     from daguerre.model_factory import build_first_models
@@ -151,23 +152,33 @@ def _announce(
 ) -> None:
     """Prints how to call the server; `settings` have the actual port.
 
+    A JSON log is read by programs and often kept, with stdout: it gets the address, but no key.
     Requests do not need the credentials file, so an error in it is only a warning.
     """
+    is_json = settings.log_format == "json"
+    say, warn = (logger.info, logger.warning) if is_json else (_print, _warn)
+    for line in _addresses(settings):
+        say(line)
+    try:
+        _publish(settings, exit_stack, engine)
+        if not is_json:
+            _print(_how_to_call(store, one_time_login, catalog.models, settings))
+    except SettingsError as error:
+        warn(error.message)
+
+
+def _addresses(settings: Settings) -> Iterator[str]:
+    """Where the server listens, and what the links begin with if that may be wrong."""
     from daguerre.server.playground.one_time_login import is_loopback
 
     url, address = settings.public_base_url(), f"{settings.host}:{settings.port}"
     is_reached_there = url == f"http://{address}"
-    _print(f"daguerre listens on {url if is_reached_there else f'{address}; clients use {url}'}")
+    yield f"daguerre listens on {url if is_reached_there else f'{address}; clients use {url}'}"
     if not (settings.public_url or settings.trusted_proxies or is_loopback(settings.host)):
-        _print(
+        yield (
             "links have http:// and the host of each request; behind an HTTPS proxy, set"
             " --public-url or --trusted-proxies"
         )
-    try:
-        _publish(settings, exit_stack, engine)
-        _print(_how_to_call(store, one_time_login, catalog.models, settings))
-    except SettingsError as error:
-        click.echo(f"daguerre: warning: {error.message}", err=True)
 
 
 def _print(text: str) -> None:
@@ -177,6 +188,10 @@ def _print(text: str) -> None:
         sys.stdout.flush()
     except OSError:
         streams.discard_stdout()
+
+
+def _warn(message: str) -> None:
+    click.echo(f"daguerre: warning: {message}", err=True)
 
 
 def _publish(settings: Settings, exit_stack: ExitStack, engine: ReloadableEngine) -> None:
