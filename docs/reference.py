@@ -36,6 +36,7 @@ from daguerre.models.diffusers.samplers import EDM, FLOW, NOISE, SAMPLERS
 from daguerre.params import MAX_PROMPT_CODE_POINTS, ImageParams, Timings
 from daguerre.protocol.parsing import describe_constraint, field_schemas
 from daguerre.server.http.errors import MAX_REASON_CHARS
+from daguerre.server.http.http_stats import HttpStats
 from daguerre.server.http.request_context import RequestContext
 from daguerre.server.routes.metrics import Metrics
 
@@ -201,7 +202,8 @@ def _metrics() -> list[Metric]:
         ended={"": dict.fromkeys(OUTCOMES, 0)}, workers=(worker,), certificates={"denoiser": True}
     )
     engine = SimpleNamespace(stats=lambda: stats, models=lambda: [SimpleNamespace(id="")])
-    metrics = Metrics(engine)  # type: ignore[arg-type]
+    http_stats = HttpStats(num_rejected={"max_connections": 0})
+    metrics = Metrics(engine, lambda: http_stats)  # type: ignore[arg-type]
     context = RequestContext("", "", timings=Timings(), params=ImageParams("", ""), cache="miss")
     context.error = InternalError("")
     metrics.observe(context)

@@ -30,7 +30,8 @@ from engine import faulty
 
 from daguerre.config import Settings
 from daguerre.errors import InternalError, SettingsError
-from daguerre.server.server import Server, _on_loop_error, bind_socket
+from daguerre.server.http.listener import bind_socket
+from daguerre.server.server import Server, _on_loop_error
 from daguerre.storage.resources import ResourceStore
 
 _PROGRAM = """

@@ -26,6 +26,7 @@ from daguerre.imagefile.encoding import encode
 from daguerre.server.access.auth import Authenticator
 from daguerre.server.access.rate_limiter import RateLimiter
 from daguerre.server.http.errors import OutageLog, error_response, retry_after_s, unrouted_response
+from daguerre.server.http.http_stats import HttpStats
 from daguerre.server.http.middleware import RequestContextMiddleware
 from daguerre.server.http.request_context import RequestContext
 from daguerre.server.http.request_url import API_PREFIX, BaseUrl, RequestUrlMiddleware
@@ -61,11 +62,13 @@ def create_app(
     resources: ResourceStore,
     one_time_login: OneTimeLogin | None = None,
     is_shutting_down: Callable[[], bool] = lambda: False,
+    http_stats: Callable[[], HttpStats] = HttpStats,
 ) -> Starlette:
     """The app of one server, which starts and stops the engine; see `factory.resolve`."""
     tracing, credentials = _tracing(settings), _content_credentials(settings)
-    limiter, metrics, outages = RateLimiter(), Metrics(engine), OutageLog()
+    limiter, outages = RateLimiter(), OutageLog()
     image_store, signer = _image_store(settings), _url_signer(settings)
+    metrics = Metrics(engine, http_stats, lambda: image_store.num_bytes)
     if settings.image_store:
         image_store.prepare()
     if image_store.is_enabled:

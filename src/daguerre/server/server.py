@@ -31,7 +31,8 @@ from daguerre.server.app import create_app
 from daguerre.server.http import logs
 from daguerre.server.http.connection_limiter import ConnectionLimiter, clamp_to_open_file_limit
 from daguerre.server.http.h11_protocol import READ_CHUNK_BYTES, HttpProtocol
-from daguerre.server.http.listener import Listener
+from daguerre.server.http.http_stats import HttpStats
+from daguerre.server.http.listener import Listener, bind_socket
 from daguerre.server.http.parse_queue import ParseQueue
 from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.storage.resources import ResourceStore
@@ -84,6 +85,7 @@ class Server(uvicorn.Server):
                 resources,
                 one_time_login,
                 is_shutting_down=lambda: self._exit_signal is not None,
+                http_stats=self._http_stats,
             )
         except SettingsError:
             self.socket.close()
@@ -205,6 +207,11 @@ class Server(uvicorn.Server):
         finally:
             waking.cancel()
 
+    def _http_stats(self) -> HttpStats:
+        limiter, malformed = self._protocol.limiter, self._protocol.malformed_log.num_events
+        num_requests = len(self.server_state.tasks)
+        return HttpStats(limiter.num_open, num_requests, limiter.num_rejected, malformed)
+
     def _new_protocol(self) -> HttpProtocol:
         return self._protocol(self.config, self.server_state, self.lifespan.state)
 
@@ -218,22 +225,6 @@ class Server(uvicorn.Server):
         logger.info("shutdown complete")
         if self._failure:
             raise InternalError(self._failure)
-
-
-def bind_socket(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises `SettingsError` if the address is not available."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        is_dual = host == "::" and socket.has_dualstack_ipv6()
-        return socket.create_server(address[:2], family=family, dualstack_ipv6=is_dual)
-    except (OSError, UnicodeError) as error:  # UnicodeError: the name is not valid
-        reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]  # asyncio's
-        raise SettingsError(
-            f"cannot listen on {host}, port {port}: {reason};"
-            " choose another address with --host and --port (0: a free port)"
-        ) from None
 
 
 def _protocol(settings: Settings) -> type[HttpProtocol]:

@@ -169,6 +169,11 @@ class ImageStore:
             total -= entry["size"]
         return total
 
+    @property
+    def num_bytes(self) -> int:
+        """Size of all objects, as far as this server knows; 0 before the first sweep."""
+        return 0 if self._num_bytes == math.inf else int(self._num_bytes)
+
     def _idle_s(self, last_modified: datetime) -> float:
         return self._clock() - last_modified.timestamp()
 

@@ -60,7 +60,10 @@ def test_evicts_the_least_recently_active() -> None:
     assert limiter.admit(Client()) is None
     assert (busy.is_aborted, old.is_aborted) == (False, True)
     assert isinstance(limiter.admit(Client()), UnavailableError)
+    assert limiter.num_rejected == {"max_connections": 1, "max_connections_per_ip": 0}
+    assert limiter.num_open == 3
     limiter.release(busy)
+    assert limiter.num_open == 2
     assert limiter.admit(Client()) is None
 
 
@@ -75,6 +78,7 @@ def test_limit_per_ip() -> None:
     error = limiter.admit(Client(), "a")
     assert isinstance(error, RateLimitError)
     assert str(error) == "2 connections from this IP address are open (limit: 2)"
+    assert limiter.num_rejected == {"max_connections": 0, "max_connections_per_ip": 1}
     assert limiter.admit(Client(), "b") is None
     limiter.release(busy)
     assert limiter.admit(Client(), "a") is None

@@ -58,24 +58,34 @@ class ConnectionLimiter:
         self._ip_networks: dict[Connection, str] = {}  # least recently active first
         self._num_per_ip_network: Counter[str] = Counter()
         self._held_rejected: dict[Connection, str] = {}  # oldest first
+        # Name of the setting that is the limit -> number
+        self.num_rejected = Counter({"max_connections": 0, "max_connections_per_ip": 0})
         self._log = ThrottledLogger(logger, "%d connections rejected: %s", clock=clock)
 
     def admit(self, connection: Connection, ip_network: str = "") -> DaguerreError | None:
         """Counts the connection, or returns the error for its client."""
-        count, limit, origin = len(self._ip_networks), self._max_connections, ""
+        count, limit, origin = self.num_open, self._max_connections, ""
+        setting = "max_connections"
         error: type[DaguerreError] = UnavailableError
         rivals: Iterable[Connection] = self._ip_networks
         if self._max_per_ip and self._num_per_ip_network[ip_network] >= self._max_per_ip:
             count, limit = self._num_per_ip_network[ip_network], self._max_per_ip
-            error, origin = RateLimitError, " from this IP address"
+            setting, origin = "max_connections_per_ip", " from this IP address"
+            error = RateLimitError
             rivals = (other for other, used in self._ip_networks.items() if used == ip_network)
         if count >= limit and not self._evict_one_idle(rivals):
             message = f"{count} connections{origin} are open (limit: {limit})"
             self._log.log(message)
+            self.num_rejected[setting] += 1
             return error(message, retry_after_s=1)
         self._ip_networks[connection] = ip_network
         self._num_per_ip_network[ip_network] += 1
         return None
+
+    @property
+    def num_open(self) -> int:
+        """Admitted connections that are not released."""
+        return len(self._ip_networks)
 
     def touch(self, connection: Connection) -> None:
         """Marks the connection as the most recently active."""

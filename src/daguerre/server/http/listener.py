@@ -1,4 +1,4 @@
-"""Accepts the connections of a listening socket.
+"""Binds the listening socket and accepts its connections.
 
 A connection counts from its acceptance, and one over a limit is closed at once. The kernel's queue
 thus stays short: connections that one address opens in vain do not delay those of others. asyncio's
@@ -11,6 +11,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from daguerre.errors import SettingsError
 from daguerre.server.http.h11_protocol import HttpProtocol
 
 _BACKLOG = 2048  # connections that wait in the kernel
@@ -70,3 +71,19 @@ class Listener:
         except OSError:  # the client has disconnected
             accepted.close()
             protocol.limiter.release(protocol)
+
+
+def bind_socket(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises `SettingsError` if the address is not available."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        is_dual = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(address[:2], family=family, dualstack_ipv6=is_dual)
+    except (OSError, UnicodeError) as error:  # UnicodeError: the name is not valid
+        reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]  # asyncio's
+        raise SettingsError(
+            f"cannot listen on {host}, port {port}: {reason};"
+            " choose another address with --host and --port (0: a free port)"
+        ) from None

@@ -64,24 +64,26 @@ class ThrottledLogger:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._logger, self._template, self._level, self._clock = logger, template, level, clock
-        self._num_events = 0
+        self.num_events = 0  # in total
+        self._num_unlogged = 0
         self._values: tuple[object, ...] = ()
         self._next_line_s = float("-inf")
 
     def log(self, *values: object) -> None:
         """Counts an event; `values` complete the template if the line is due."""
-        self._num_events, self._values = self._num_events + 1, values
+        self.num_events, self._values = self.num_events + 1, values
+        self._num_unlogged += 1
         wait_s = self._next_line_s - self._clock()
         if wait_s <= 0:
             self._write()
-        elif self._num_events == 1:  # the line is written even if no event follows
+        elif self._num_unlogged == 1:  # the line is written even if no event follows
             with suppress(RuntimeError):  # no event loop: the next event writes the line
                 asyncio.get_running_loop().call_later(wait_s, self._write)
 
     def _write(self) -> None:
-        if self._num_events:
-            self._logger.log(self._level, self._template, self._num_events, *self._values)
-            self._num_events, self._next_line_s = 0, self._clock() + THROTTLE_S
+        if self._num_unlogged:
+            self._logger.log(self._level, self._template, self._num_unlogged, *self._values)
+            self._num_unlogged, self._next_line_s = 0, self._clock() + THROTTLE_S
 
 
 def configure(level: str, form: str) -> None:

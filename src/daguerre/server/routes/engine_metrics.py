@@ -6,8 +6,7 @@ The label `model` has the served models only, and `worker` the numbers of the wo
 from __future__ import annotations
 
 from collections import Counter as CountOf
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily as CounterFamily
@@ -16,11 +15,8 @@ from prometheus_client.registry import Collector
 
 from daguerre.engine.ended_jobs import OUTCOMES
 from daguerre.engine.interface import Engine, EngineStats, LoadStats, WorkerStats
+from daguerre.server.routes.metric_families import counter, family, gauge
 from daguerre.version import __version__
-
-_Family: TypeAlias = GaugeFamily | CounterFamily
-# Values of the labels -> value of the metric.
-_Samples: TypeAlias = Mapping[tuple[str], float] | Mapping[tuple[str, str], float]
 
 
 class EngineCollector(Collector):
@@ -33,8 +29,8 @@ class EngineCollector(Collector):
         stats = self._engine.stats()
         models = [info.id for info in self._engine.models()]
         version = {(__version__,): 1.0}
-        yield _family(GaugeFamily, "build_info", "Version of the server.", ("version",), version)
-        yield _gauge("ready", "1 if the engine accepts jobs.", stats.is_ready)
+        yield family(GaugeFamily, "build_info", "Version of the server.", ("version",), version)
+        yield gauge("ready", "1 if the engine accepts jobs.", stats.is_ready)
         yield from _job_metrics(stats, models)
         yield from _forward_metrics(stats)
         yield from _model_metrics(stats, models)
@@ -47,26 +43,31 @@ def _job_metrics(stats: EngineStats, models: Sequence[str]) -> Iterator[Metric]:
         ("jobs_running", "Jobs that are started and not finished.", stats.running),
     ):
         samples = {(model,): numbers.get(model, 0) for model in models}
-        yield _family(GaugeFamily, name, help, ("model",), samples)
+        yield family(GaugeFamily, name, help, ("model",), samples)
     ended: dict[tuple[str, str], float] = {
         (model, outcome): counts[outcome]
         for model, counts in stats.ended.items()
         for outcome in OUTCOMES
     }
     help = "Ended jobs: succeeded, failed or cancelled."
-    yield _family(CounterFamily, "jobs", help, ("model", "outcome"), ended)
-    yield _gauge(
+    yield family(CounterFamily, "jobs", help, ("model", "outcome"), ended)
+    yield gauge(
         "job_service_time_seconds",
         "Recent mean time per job at full load, in seconds.",
         stats.job_interval_s,
     )
+    yield gauge(
+        "expected_wait_seconds",
+        "Estimated time until all accepted jobs have ended, in seconds.",
+        stats.backlog_s,
+    )
 
 
 def _forward_metrics(stats: EngineStats) -> Iterator[Metric]:
-    yield _counter("forward_passes", "Forward passes of all networks.", stats.num_forwards)
-    yield _counter("batch_rows", "Rows in all forward passes.", stats.num_rows)
+    yield counter("forward_passes", "Forward passes of all networks.", stats.num_forwards)
+    yield counter("batch_rows", "Rows in all forward passes.", stats.num_rows)
     certified = CountOf(stats.certificates.values())
-    yield _family(
+    yield family(
         GaugeFamily,
         "batch_certificates",
         "Batch configurations that were verified: exact or inexact.",
@@ -77,9 +78,9 @@ def _forward_metrics(stats: EngineStats) -> Iterator[Metric]:
 
 def _model_metrics(stats: EngineStats, models: Sequence[str]) -> Iterator[Metric]:
     num_failed = len(stats.load_failures)
-    yield _gauge("unavailable_models", "Models that could not be loaded.", num_failed)
+    yield gauge("unavailable_models", "Models that could not be loaded.", num_failed)
     loads = {model: stats.loads.get(model, LoadStats()) for model in models}
-    yield _family(
+    yield family(
         CounterFamily,
         "model_loads",
         "Loads of a model by all workers: succeeded or failed.",
@@ -87,14 +88,14 @@ def _model_metrics(stats: EngineStats, models: Sequence[str]) -> Iterator[Metric
         {(model, "succeeded"): each.num_succeeded for model, each in loads.items()}
         | {(model, "failed"): each.num_failed for model, each in loads.items()},
     )
-    yield _family(
+    yield family(
         CounterFamily,
         "model_load_seconds",
         "Time of all loads of a model, in seconds.",
         ("model",),
         {(model,): each.total_s for model, each in loads.items()},
     )
-    yield _family(
+    yield family(
         GaugeFamily,
         "model_memory_bytes",
         "Estimated memory of a loaded model in one worker; 0 before its first load, or unknown.",
@@ -120,8 +121,8 @@ def _worker_metrics(workers: Sequence[WorkerStats], models: Sequence[str]) -> It
         ),
     ):
         samples = {(number,): value for number, value in zip(numbered, values, strict=True)}
-        yield _family(GaugeFamily, f"worker_{name}", help, ("worker",), samples)
-    yield _family(
+        yield family(GaugeFamily, f"worker_{name}", help, ("worker",), samples)
+    yield family(
         CounterFamily,
         "worker_restarts",
         "Times the worker was replaced: crash, hang, out_of_memory, or failed_start (before its"
@@ -133,7 +134,7 @@ def _worker_metrics(workers: Sequence[WorkerStats], models: Sequence[str]) -> It
             for reason, count in worker.restarts.items()
         },
     )
-    yield _family(
+    yield family(
         GaugeFamily,
         "model_loaded",
         "1 if the worker has the model in memory.",
@@ -144,21 +145,3 @@ def _worker_metrics(workers: Sequence[WorkerStats], models: Sequence[str]) -> It
             for number, worker in numbered.items()
         },
     )
-
-
-def _gauge(name: str, help: str, value: float) -> Metric:
-    return GaugeFamily(f"daguerre_{name}", help, value)
-
-
-def _counter(name: str, help: str, value: float) -> Metric:
-    return CounterFamily(f"daguerre_{name}", help, value)
-
-
-def _family(
-    kind: type[_Family], name: str, help: str, labels: Sequence[str], samples: _Samples
-) -> Metric:
-    family = kind(f"daguerre_{name}", help, labels=labels)
-    values: tuple[str, ...]
-    for values, number in samples.items():
-        family.add_metric(values, number)
-    return family

@@ -1,4 +1,4 @@
-"""GET /metrics: request and engine metrics for Prometheus.
+"""GET /metrics: metrics of requests, the server and the engine for Prometheus.
 
 Each app has its own registry. No label value is chosen by a client, and every metric has a bounded
 number of series.
@@ -22,8 +22,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from daguerre.engine.interface import Engine
+from daguerre.server.http.http_stats import HttpStats
 from daguerre.server.http.request_context import RequestContext
 from daguerre.server.routes.engine_metrics import EngineCollector
+from daguerre.server.routes.server_metrics import ServerCollector
 
 # Rendering costs ten times another request, and needs no key.
 MAX_AGE_S = 1.0
@@ -34,13 +36,20 @@ _BUCKETS_S = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 600)
 class Metrics:
     """Observes requests and serves the metrics, which are rendered at most once a second."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        http_stats: Callable[[], HttpStats] = HttpStats,
+        stored_bytes: Callable[[], float] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._clock = clock
         self._text, self._rendered_s = b"", float("-inf")
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._registry.register(EngineCollector(engine))
+        self._registry.register(ServerCollector(http_stats, stored_bytes))
         counter = functools.partial(Counter, registry=self._registry)
         histogram = functools.partial(Histogram, buckets=_BUCKETS_S, registry=self._registry)
         self._requests = counter(
