@@ -69,13 +69,16 @@ test-checkpoints: $(VENV)/diffusers.stamp
 	nice -n 5 $(VENV)/diffusers/bin/pytest -m "not soak" -o cache_dir=.pytest_cache/checkpoints \
 		$(CHECKPOINTS) tests/training/test_network.py
 
-# Chromium for the playground's tests, and PostgreSQL, of which the tests start a server of their own
-# (the package must not start one).
+# Chromium for the playground's tests, promtool for the alerts, and PostgreSQL, of which the tests start
+# a server of their own. No package must start a service: of prometheus, only promtool is unpacked.
 test-deps:
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium postgresql-common
 	sed -i 's/^#* *create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends postgresql
+	command -v promtool >/dev/null || (set -e; cd "$$(mktemp -d)"; apt-get download -qq prometheus; \
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar --extract --to-stdout ./usr/bin/promtool > /usr/local/bin/promtool; \
+		chmod 755 /usr/local/bin/promtool; rm prometheus_*.deb)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check $(CHECKED)
