@@ -1,4 +1,4 @@
-"""Every metric that an alert or the dashboard names is in /metrics."""
+"""Every metric that an alert, the dashboard or the autoscaler names is in /metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from deployment.files import DEPLOY, read_yaml
 
 DASHBOARD = DEPLOY / "grafana" / "daguerre.json"
-FILES = (DASHBOARD, DEPLOY / "alerts.yaml", DEPLOY / "alerts_test.yaml")
+FILES = (
+    *(DASHBOARD, DEPLOY / "alerts.yaml", DEPLOY / "alerts_test.yaml"),
+    DEPLOY / "kubernetes" / "horizontalpodautoscaler.yaml",
+    DEPLOY / "kubernetes" / "prometheus-adapter.yaml",
+)
 # `by (...)`, `{...}` and templates name labels and settings; strings have their values.
 _METRIC = re.compile(r"\b(?:daguerre|process)_[a-z0-9_]+\b")
 _SELECTOR = re.compile(r"\b(daguerre_[a-z0-9_]+)\{([^{}]*)\}")
