@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 
 from . import lora_files, original_layout, tiny
 
-REQUESTS = [Request("a red fox in the snow", seed=1), Request("blue ship", seed=2, steps=3)]
+REQUESTS = [Request("a red fox in the snow", seed=1, steps=3)]
 ALL = {"text_encoder", "unet", "vae"}
 
 
@@ -75,6 +75,7 @@ def components_in_common(one: Bench, other: Bench) -> set[str]:
 
 def test_what_is_shared(files: dict[str, Path]) -> None:
     """Its images are those of the checkpoint alone, and so is its memory when the other is gone."""
+    reference = Bench(files["sd"]).images(REQUESTS)
     for config, expected in configurations(files):
         shared = SharedComponents()
         plain, changed = Bench(files["sd"], shared=shared), Bench(files["sd"], **config)
@@ -84,7 +85,7 @@ def test_what_is_shared(files: dict[str, Path]) -> None:
         assert components_in_common(plain, changed) == expected, config
         assert (changed.model.num_bytes < alone) == bool(expected)
         assert changed.images(REQUESTS) == images
-        assert plain.images(REQUESTS) == Bench(files["sd"]).images(REQUESTS)
+        assert plain.images(REQUESTS) == reference
         plain.model.unload()
         assert changed.images(REQUESTS) == images
 
