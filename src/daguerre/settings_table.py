@@ -216,8 +216,8 @@ class SettingsTable:
     )
     signed_url_secret: str = _setting(
         "",
-        "Secret that signs URLs; servers behind one address need the same. Default: a random one"
-        " in the data directory.",
+        "Secret that signs URLs; servers behind one address need the same. Required if image_store"
+        " is a bucket. Default: a random one in the data directory.",
         validation.secret,
         secret=True,
     )

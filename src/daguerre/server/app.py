@@ -72,7 +72,7 @@ def create_app(
     if settings.image_store:
         image_store.prepare()
     if image_store.is_enabled:
-        signer.prepare()
+        signer.prepare(is_shared=image_store.is_bucket)
     reads, writes = (DatabaseThreads(resources.database) for _ in range(2))
     image_requests = ImageRequests(
         IdempotencyStore(resources.database),

@@ -69,7 +69,7 @@ class ImageStore:
         url_ttl_s: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.is_enabled = max_bytes > 0
+        self.is_enabled, self.is_bucket = max_bytes > 0, location.startswith("s3://")
         self._location, self._max_bytes, self._clock = location, max_bytes, clock
         self._ttl_s = REPLAY_TTL_S + url_ttl_s + GRACE_S
         self._lock = asyncio.Lock()  # held during an eviction
@@ -179,7 +179,7 @@ class ImageStore:
 
     @property
     def _directory(self) -> Path | None:
-        return None if self._location.startswith("s3://") else Path(self._location)
+        return None if self.is_bucket else Path(self._location)
 
     async def _open(self) -> LocalStore | S3Store:
         if self._objects is None:

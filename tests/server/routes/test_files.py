@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
@@ -366,8 +367,24 @@ def test_replayed_url(server: RunningServer) -> None:
 
 @pytest.fixture
 def in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningServer]:
-    with s3(monkeypatch), running(tmp_path, image_store=f"s3://{BUCKET}/images") as server:
+    store = {"image_store": f"s3://{BUCKET}/images", "signed_url_secret": "s" * 32}
+    with s3(monkeypatch), running(tmp_path, **store) as server:
         yield server
+
+
+def test_bucket_without_a_secret(tmp_path: Path) -> None:
+    """A server refuses to start with a bucket and no secret: others could not verify its URLs.
+
+    A bucket that stores nothing needs none.
+    """
+    store: dict[str, Any] = {"image_store": f"s3://{BUCKET}/images"}
+    with (
+        pytest.raises(SettingsError, match="signed_url_secret is not set.*on all servers"),
+        running(tmp_path / "a", **store),
+    ):
+        pass
+    with running(tmp_path / "b", **store, image_store_max_bytes=0) as server:
+        assert server.generate().status_code == 200
 
 
 def test_bucket(in_a_bucket: RunningServer) -> None:

@@ -62,8 +62,17 @@ class UrlSigner:
             raise NotFoundError("no such file: the URL has expired; generate the image again")
         return remaining_s
 
-    def prepare(self) -> None:
-        """Checks the secret if its file exists. Raises `SettingsError` if it is damaged."""
+    def prepare(self, *, is_shared: bool) -> None:
+        """Checks the secret. Raises `SettingsError` if its file is damaged.
+
+        Also raises it for images that servers share (`is_shared`) without a configured secret.
+        """
+        if is_shared and not self._configured_secret:
+            raise SettingsError(
+                "image_store is a bucket, and signed_url_secret is not set; set it to one secret on"
+                " all servers that use the bucket, for example from 'openssl rand -hex 32', with"
+                " DAGUERRE_SIGNED_URL_SECRET or --signed-url-secret-file"
+            )
         if os.path.lexists(self._file):
             _ = self._secret
 
