@@ -400,6 +400,16 @@ def running(
     assert not thread.is_alive()
 
 
+@contextmanager
+def two_running(settings: Settings, **more: Any) -> Iterator[tuple[RunningServer, RunningServer]]:
+    """Servers that share a data directory, or with a database URL only the database."""
+    url, home = settings.database_url, settings.data_dir()
+    other = home.with_name("other") if url else home
+    with running(home, database_url=url, **more) as first:
+        with running(other, database_url=url, alias="OTHER", **more) as second:
+            yield first, second
+
+
 @pytest.fixture(scope="session")
 def _shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running(tmp_path_factory.mktemp("server")) as server:

@@ -12,7 +12,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import MODEL, PATIENCE_S, RunningServer, error_of, running, wait_until
+from conftest import (
+    MODEL,
+    PATIENCE_S,
+    RunningServer,
+    error_of,
+    running,
+    two_running,
+    wait_until,
+)
 from postgresql import Cluster
 from sqlalchemy import text
 
@@ -24,19 +32,9 @@ from daguerre.storage import database_threads
 BODY = {"model": MODEL, "prompt": "a red fox"}
 
 
-@contextmanager
-def two(settings: Settings) -> Iterator[tuple[RunningServer, RunningServer]]:
-    """Servers that share a data directory, or with a database URL only the database."""
-    url, home = settings.database_url, settings.data_dir()
-    other = home.with_name("other") if url else home
-    with running(home, database_url=url) as first:
-        with running(other, database_url=url, alias="OTHER") as second:
-            yield first, second
-
-
 def test_shared_api_keys(on_each_database: Settings) -> None:
     """A key from one server is valid at both, until either rotates it."""
-    with two(on_each_database) as (first, second):
+    with two_running(on_each_database) as (first, second):
         assert first.post(BODY, key=second.key).status_code == 200
         assert second.post(BODY, key=first.key).status_code == 200
         new = second.resources.rotate("DIFFUSION")
@@ -44,12 +42,23 @@ def test_shared_api_keys(on_each_database: Settings) -> None:
         assert first.post(BODY, key=new).status_code == 200
 
 
+def test_one_rate_limit(on_each_database: Settings) -> None:
+    """Both servers together accept as many requests as the limit of a key allows."""
+    with two_running(on_each_database) as (first, second), ThreadPoolExecutor(6) as pool:
+        key = first.limited(10)
+        asked = [(first, second)[index % 2] for index in range(30)]
+        answers = [*pool.map(lambda server: server.post(BODY, key=key), asked)]
+        assert sorted(answer.status_code for answer in answers) == [200] * 10 + [429] * 20
+        left = second.client.get("/v1/models", headers={"authorization": f"Bearer {key}"})
+        assert left.headers["x-ratelimit-remaining-requests"] == "0"
+
+
 def test_one_seed_for_a_key(on_each_database: Settings) -> None:
     """The same requests with the same keys get the same bytes from both servers at once.
 
     A different request with a used key is a 409 at either.
     """
-    with two(on_each_database) as (first, second), ThreadPoolExecutor(8) as pool:
+    with two_running(on_each_database) as (first, second), ThreadPoolExecutor(8) as pool:
         asked = [(server, f"key-{index}") for index in range(16) for server in (first, second)]
         answers = [
             *pool.map(lambda ask: ask[0].post(BODY, key=first.key, idempotency_key=ask[1]), asked)
@@ -96,7 +105,7 @@ def test_refusal_does_not_release_the_key_of_another_server(
     on_each_database: Settings, first_to_end: str
 ) -> None:
     """If one server refuses a key and another answers it, in any order, the answer stays valid."""
-    with two(on_each_database) as (first, second), ThreadPoolExecutor(2) as pool:
+    with two_running(on_each_database) as (first, second), ThreadPoolExecutor(2) as pool:
 
         def post(server: RunningServer, **changes: object) -> httpx.Response:
             return server.post({**BODY, **changes}, key=first.key, idempotency_key="k")
@@ -121,7 +130,7 @@ def test_refusal_does_not_release_the_key_of_another_server(
 
 def test_refused_key_is_new_everywhere(on_each_database: Settings) -> None:
     """A key that one server has refused, and no other one has used, is new at both."""
-    with two(on_each_database) as (first, second):
+    with two_running(on_each_database) as (first, second):
         first.engine.refusal = QueueFullError("the queue is full")
         assert first.post(BODY, idempotency_key="k").status_code == 503
         changed = {**BODY, "prompt": "a blue fox"}
@@ -131,7 +140,7 @@ def test_refused_key_is_new_everywhere(on_each_database: Settings) -> None:
 
 def test_server_that_dies(on_each_database: Settings) -> None:
     """A key whose server stopped halfway keeps its request and its seed at the others."""
-    with two(on_each_database) as (first, second), ThreadPoolExecutor(1) as pool:
+    with two_running(on_each_database) as (first, second), ThreadPoolExecutor(1) as pool:
         second.engine.is_held = True
         pending = pool.submit(second.post, BODY, key=first.key, idempotency_key="k")
         wait_until(lambda: second.engine.num_running == 1)

@@ -16,7 +16,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
-from daguerre.storage import data_dir, database, idempotency_keys, migrations, resources
+from daguerre.storage import (
+    data_dir,
+    database,
+    idempotency_keys,
+    migrations,
+    rate_limits,
+    resources,
+)
 from daguerre.storage.resources import ResourceStore
 
 
@@ -32,10 +39,21 @@ def test_wal(settings: Settings, store: ResourceStore) -> None:
 
 
 def test_commits_survive_a_power_failure(settings: Settings) -> None:
-    """Every commit waits for the disk, so no rotated key comes back."""
+    """A commit waits for the disk, so no rotated key comes back, unless it need not be durable."""
     engine = database.open_database(settings.database_url, settings.data_dir())
-    with engine.connect() as connection:
-        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
+    full, normal = 2, 1
+    for is_durable, level in ((True, full), (False, normal), (True, full)):
+        with database.write_transaction(engine, is_durable=is_durable) as connection:
+            assert connection.execute(text("PRAGMA synchronous")).scalar() == level
+    engine.dispose()
+
+
+def test_durable_commits_of_postgresql(postgresql: Cluster) -> None:
+    """Only a transaction that need not be durable does not wait for the disk."""
+    engine = database.open_database(postgresql.new_database(), Path())
+    for is_durable, level in ((True, "on"), (False, "off"), (True, "on")):
+        with database.write_transaction(engine, is_durable=is_durable) as connection:
+            assert connection.execute(text("SHOW synchronous_commit")).scalar() == level
     engine.dispose()
 
 
@@ -82,7 +100,10 @@ def test_two_processes_open_at_once(on_each_database: Settings) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("table", [resources._TABLE, idempotency_keys._TABLE], ids=str)
+TABLES = [module._TABLE for module in (resources, idempotency_keys, rate_limits)]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=str)
 def test_tables_match_the_migrations(on_each_database: Settings, table: Table) -> None:
     """The migrations create the columns that the code uses."""
     engine = database.open_database(on_each_database.database_url, on_each_database.data_dir())

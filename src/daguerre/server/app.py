@@ -24,7 +24,7 @@ from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError, SettingsError
 from daguerre.imagefile.encoding import encode
 from daguerre.server.access.auth import Authenticator
-from daguerre.server.access.rate_limiter import RateLimiter
+from daguerre.server.access.rate_limiter import RateLimiter, rate_limit_headers
 from daguerre.server.http.errors import OutageLog, error_response, retry_after_s, unrouted_response
 from daguerre.server.http.http_stats import HttpStats
 from daguerre.server.http.middleware import RequestContextMiddleware
@@ -46,6 +46,7 @@ from daguerre.server.routes.signed_urls import UrlSigner
 from daguerre.storage.database_threads import DatabaseThreads
 from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.storage.image_store import DIR_NAME, ImageStore
+from daguerre.storage.rate_limits import RateLimits
 from daguerre.storage.resources import ResourceStore
 
 if TYPE_CHECKING:
@@ -66,16 +67,16 @@ def create_app(
 ) -> Starlette:
     """The app of one server, which starts and stops the engine; see `factory.resolve`."""
     tracing, credentials = _tracing(settings), _content_credentials(settings)
-    limiter, outages = RateLimiter(), OutageLog()
+    database, outages = resources.database, OutageLog()
     image_store, signer = _image_store(settings), _url_signer(settings)
     metrics = Metrics(engine, http_stats, lambda: image_store.num_bytes)
     if settings.image_store:
         image_store.prepare()
     if image_store.is_enabled:
         signer.prepare(is_shared=image_store.is_bucket)
-    reads, writes = (DatabaseThreads(resources.database) for _ in range(2))
+    reads, writes = DatabaseThreads(database), DatabaseThreads(database)
     image_requests = ImageRequests(
-        IdempotencyStore(resources.database),
+        IdempotencyStore(database),
         writes,
         image_store,
         _environment(settings, credentials),
@@ -84,10 +85,12 @@ def create_app(
         cache_seeded_requests=settings.cache_seeded_requests,
     )
     config = _generation_config(settings, image_store)
-    authenticator = Authenticator(resources, reads)
+    limits = RateLimits(database)
+    authenticator = Authenticator(resources, limits, reads)
     base_url = BaseUrl(
         settings.public_url.rstrip("/"), settings.root_path, settings.public_base_url()
     )
+    limiter = RateLimiter(limits, writes)
     images = ImageGenerations(
         config, engine, authenticator, limiter, image_requests, signer, base_url
     )
@@ -120,7 +123,7 @@ def create_app(
         ),
         Middleware(
             RequestContextMiddleware,
-            limiter.headers,
+            rate_limit_headers,
             labels,
             metrics.observe,
             _cors(settings),

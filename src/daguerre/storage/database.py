@@ -5,6 +5,7 @@ SQLite runs in WAL mode, so readers never wait for a writer. Its file is private
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -30,6 +31,7 @@ FILE_NAME = "daguerre.db"
 NUM_CONNECTIONS = 8  # that a process keeps open
 _BUSY_TIMEOUT_MS = 8000
 _REPEATABLE_READ = {"isolation_level": "REPEATABLE READ"}
+_UNIX_TIME = "SELECT extract(epoch FROM clock_timestamp())"
 _CONNECT_TIMEOUT_S, _TCP_USER_TIMEOUT_MS = 5, 8000
 # psycopg 3 for every scheme, including the short one that hosting services use.
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
@@ -52,10 +54,15 @@ def open_database(url: str, home: Path) -> Engine:
 
 
 @contextmanager
-def write_transaction(engine: Engine) -> Iterator[Connection]:
-    """A transaction that takes SQLite's write lock at its start, so it cannot fail halfway."""
+def write_transaction(engine: Engine, *, is_durable: bool = True) -> Iterator[Connection]:
+    """A transaction that takes SQLite's write lock at its start, so it cannot fail halfway.
+
+    One that is not durable does not wait for the disk; a power failure may undo it.
+    """
     with engine.connect() as connection:
-        with connection.execution_options(is_writing=True).begin():
+        with connection.execution_options(is_writing=True, is_durable=is_durable).begin():
+            if connection.dialect.name == "postgresql" and not is_durable:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             yield connection
 
 
@@ -67,6 +74,13 @@ def read_transaction(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection:
         with connection.execution_options(**option).begin():
             yield connection
+
+
+def database_time(connection: Connection) -> float:
+    """Unix time in seconds, by a clock that all users of the database share."""
+    if connection.dialect.name != "postgresql":
+        return time.time()
+    return float(connection.exec_driver_sql(_UNIX_TIME).scalar_one())
 
 
 def driver_message(error: Exception) -> str:
@@ -180,13 +194,14 @@ def _configure(connection: SQLiteConnection, record: Any) -> None:
     # No implicit transactions: `_begin` starts those that write, and reads need none.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}").close()
-    # With less, a power failure could restore a key that was rotated.
-    connection.execute("PRAGMA synchronous = FULL").close()
 
 
 def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     if options.get("is_writing"):
+        # With less than FULL, a power failure could restore a key that was rotated.
+        level = "FULL" if options["is_durable"] else "NORMAL"
+        connection.exec_driver_sql(f"PRAGMA synchronous = {level}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     elif options.get("is_snapshot"):
         connection.exec_driver_sql("BEGIN")

@@ -43,6 +43,14 @@ INITIAL: Migration = (
     )
     """,
     "CREATE INDEX daguerre_idempotency_keys_created ON daguerre_idempotency_keys (created)",
+    """
+    CREATE TABLE daguerre_rate_limits (
+        resource_id TEXT NOT NULL,
+        slot BIGINT NOT NULL,
+        num_requests INTEGER NOT NULL,
+        PRIMARY KEY (resource_id, slot)
+    )
+    """,
 )
 MIGRATIONS = (INITIAL,)
 VERSION_TABLE = "daguerre_migrations"

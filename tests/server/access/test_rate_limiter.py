@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+import asyncio
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -12,9 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import MODEL, ManualClock, RunningServer, error_of, running, wait_until
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from starlette.requests import ClientDisconnect
 
 from daguerre.engine.interface import EngineStats
@@ -24,10 +23,18 @@ from daguerre.errors import (
     InvalidRequestError,
     QueueFullError,
     RateLimitError,
+    UnavailableError,
 )
-from daguerre.server.access.rate_limiter import WINDOW_S, ConcurrencyLimiter, RateLimiter
+from daguerre.server.access.rate_limiter import (
+    ConcurrencyLimiter,
+    RateLimiter,
+    rate_limit_headers,
+)
 from daguerre.server.http.errors import LOADING_RETRY_AFTER_S, clamp_retry_after, retry_after_s
-from daguerre.storage.resources import Resource
+from daguerre.server.http.request_context import RequestContext
+from daguerre.storage.database_threads import DatabaseThreads
+from daguerre.storage.rate_limits import RateLimits, Window
+from daguerre.storage.resources import Resource, ResourceStore
 
 BODY = {"model": MODEL, "prompt": "a red fox"}
 
@@ -36,40 +43,52 @@ def resource(limit: int | None, id: str = "r") -> Resource:
     return Resource(id, "DIFFUSION", MODEL, limit, created=0, key_prefix="inf-")
 
 
-def take(limiter: RateLimiter, limited: Resource) -> None:
-    with limiter.charge(limited):
-        pass
+@dataclass
+class Charges:
+    """A rate limiter and a request of a key with a limit."""
+
+    limiter: RateLimiter
+    context: RequestContext
+
+    def take(self, error: Exception | None = None) -> None:
+        """Charges a request, which ends with the error."""
+
+        async def run() -> None:
+            assert self.context.resource
+            async with self.limiter.charge(self.context.resource, self.context):
+                if error:
+                    raise error
+
+        asyncio.run(run())
+
+    @property
+    def remaining(self) -> int:
+        return int(rate_limit_headers(self.context)["x-ratelimit-remaining-requests"])
 
 
-def remaining(limiter: RateLimiter, limited: Resource) -> int:
-    return int(limiter.headers(limited)["x-ratelimit-remaining-requests"])
+@pytest.fixture
+def charges(store: ResourceStore, clock: ManualClock) -> Iterator[Charges]:
+    """Of a key with three requests a minute."""
+    database = DatabaseThreads(store.database)
+    limiter = RateLimiter(RateLimits(store.database, lambda connection: clock()), database)
+    yield Charges(limiter, RequestContext("id", "POST", resource=resource(3)))
+    database.close()
 
 
-def test_window_slides() -> None:
-    """Each request counts for exactly 60 seconds, independent of clock minutes."""
-    clock = ManualClock(1000.0)
-    limiter, limited = RateLimiter(clock), resource(2)
-    take(limiter, limited)
-    clock.now += 40
-    take(limiter, limited)
-    clock.now += 19.5
-    with pytest.raises(RateLimitError) as caught:
-        take(limiter, limited)
-    assert caught.value.retry_after_s == 1
-    clock.now += 0.5
-    take(limiter, limited)
-    with pytest.raises(RateLimitError) as caught:
-        take(limiter, limited)
-    assert caught.value.retry_after_s == 40
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(1000.0)
 
 
-def test_retry_after_is_never_a_minute() -> None:
-    """Retry-After is at most 59, even directly after the first request."""
-    limiter, limited = RateLimiter(ManualClock(1000.0)), resource(1)
-    take(limiter, limited)
-    with pytest.raises(RateLimitError) as caught:
-        take(limiter, limited)
-    assert caught.value.retry_after_s == 59
+def test_retry_after(charges: Charges, clock: ManualClock) -> None:
+    """At the limit, Retry-After is the time until the oldest request expires, at most 59 s."""
+    for _ in range(3):
+        charges.take()
+    for wait_s, expected_s in ((0.0, 59), (40.0, 20)):
+        clock.now += wait_s
+        with pytest.raises(RateLimitError, match=f"in {expected_s} s") as caught:
+            charges.take()
+        assert caught.value.retry_after_s == expected_s
 
 
 @pytest.mark.parametrize(
@@ -79,73 +98,41 @@ def test_retry_after_is_never_a_minute() -> None:
         *((ClientDisconnect(), 1), (DeadlineExceededError("late"), 1)),
     ],
 )
-def test_returned_permits(error: Exception, costs: int) -> None:
+def test_returned_permits(charges: Charges, error: Exception, costs: int) -> None:
     """A failed request returns its permit, unless the client disconnects or sets the deadline."""
-    limiter, limited = RateLimiter(ManualClock(1000.0)), resource(3)
-    take(limiter, limited)
-    with pytest.raises(type(error)), limiter.charge(limited):
-        assert remaining(limiter, limited) == 1
-        raise error
-    assert remaining(limiter, limited) == 2 - costs
+    charges.take()
+    assert charges.remaining == 2
+    with pytest.raises(type(error)):
+        charges.take(error)
+    assert charges.remaining == 2 - costs
 
 
-def test_late_failure_returns_no_other_permit() -> None:
-    """A request that fails after its minute does not return the permit of another request."""
-    clock = ManualClock(1000.0)
-    limiter, limited = RateLimiter(clock), resource(2)
-    with pytest.raises(RuntimeError), limiter.charge(limited):
-        clock.now += 61
-        take(limiter, limited)
-        raise RuntimeError
-    assert remaining(limiter, limited) == 1
+def test_refund_during_an_outage(charges: Charges, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a failed request cannot be refunded, the client gets the error of its request."""
+
+    def refund(*arguments: object) -> Window:
+        raise UnavailableError("the database is gone")
+
+    monkeypatch.setattr(RateLimits, "refund", refund)
+    with pytest.raises(QueueFullError):
+        charges.take(QueueFullError("full"))
+    assert charges.remaining == 2
 
 
 def test_headers() -> None:
     """The reset is the time until the oldest request expires, in whole seconds."""
-    clock = ManualClock(1000.0)
-    limiter, limited = RateLimiter(clock), resource(5)
-    assert limiter.headers(limited)["x-ratelimit-reset-requests"] == "0s"
-    take(limiter, limited)
-    clock.now += 9.5
-    take(limiter, limited)
-    assert limiter.headers(limited) == {
+    context = RequestContext("id", "POST", resource=resource(5))
+    assert rate_limit_headers(context) == {}
+    context.rate_limit_window = Window(2, 50.5)
+    assert rate_limit_headers(context) == {
         "x-ratelimit-limit-requests": "5",
         "x-ratelimit-remaining-requests": "3",
         "x-ratelimit-reset-requests": "51s",
     }
-
-
-def test_no_limit() -> None:
-    """A key without a limit has no headers and uses no memory."""
-    limiter = RateLimiter(ManualClock(1000.0))
-    for _ in range(100):
-        take(limiter, resource(None))
-    assert limiter.headers(resource(None)) == {}
-    assert limiter._entries == {}
-
-
-def test_memory_is_bounded() -> None:
-    """Only admitted requests are stored, and idle keys are forgotten."""
-    clock = ManualClock(1000.0)
-    limiter = RateLimiter(clock)
-    for i in range(100):
-        take(limiter, resource(1, str(i)))
-        with pytest.raises(RateLimitError):
-            take(limiter, resource(1, str(i)))
-    assert sum(len(entries) for entries in limiter._entries.values()) == 100
-    for wait_s, id in ((WINDOW_S, "new"), (WINDOW_S + 1, "newer")):
-        clock.now += wait_s
-        take(limiter, resource(1, id))
-        assert list(limiter._entries) == [id]
-
-
-def test_keys_are_independent() -> None:
-    """The requests of one key do not count for another."""
-    limiter = RateLimiter(ManualClock(1000.0))
-    take(limiter, resource(1, "a"))
-    take(limiter, resource(1, "b"))
-    with pytest.raises(RateLimitError):
-        take(limiter, resource(1, "a"))
+    context.rate_limit_window = Window(7, 50.5)  # the limit was higher before
+    assert rate_limit_headers(context)["x-ratelimit-remaining-requests"] == "0"
+    context.resource = resource(None)
+    assert rate_limit_headers(context) == {}
 
 
 def test_retry_after_while_loading() -> None:
@@ -221,87 +208,6 @@ def test_clamp_retry_after(seconds: float) -> None:
     value = clamp_retry_after(seconds)
     assert 1 <= value <= MAX_RETRY_AFTER_S
     assert seconds <= value < max(seconds, 0) + 1 or value in (1, MAX_RETRY_AFTER_S)
-
-
-@dataclass
-class Active:
-    """A request that has a permit."""
-
-    id: str
-    entered_s: float
-    exit: Callable[[Exception | None], object]
-
-
-class RateLimiterMachine(RuleBasedStateMachine):
-    """Compares the limiter with a list of all permits ever taken."""
-
-    LIMITS = {"a": 1, "b": 3}
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.clock = ManualClock(1000.0)
-        self.limiter = RateLimiter(self.clock)
-        self.taken: list[tuple[str, float]] = []
-        self.active: list[Active] = []
-
-    def current(self, id: str) -> list[float]:
-        """Times of the permits of the last minute, oldest first."""
-        return [time for other, time in self.taken if other == id and self.age(time) < WINDOW_S]
-
-    def age(self, time: float) -> float:
-        return self.clock.now - time
-
-    @rule(seconds=st.integers(0, 61) | st.sampled_from([59.5, 60.0]))
-    def wait(self, seconds: float) -> None:
-        self.clock.now += seconds
-
-    @rule(id=st.sampled_from("ab"))
-    def enter(self, id: str) -> None:
-        times, limit = self.current(id), self.LIMITS[id]
-        permit = self.limiter.charge(resource(limit, id))
-        if len(times) < limit:
-            permit.__enter__()
-
-            def end(error: Exception | None) -> object:
-                return permit.__exit__(type(error) if error else None, error, None)
-
-            self.active.append(Active(id, self.clock.now, end))
-            self.taken.append((id, self.clock.now))
-        else:
-            with pytest.raises(RateLimitError) as caught:
-                permit.__enter__()
-            expected = clamp_retry_after(times[0] + WINDOW_S - self.clock.now)
-            assert caught.value.retry_after_s == expected
-
-    @rule(index=st.integers(0, 10), how=st.sampled_from(["success", "failure", "disconnect"]))
-    def leave(self, index: int, how: str) -> None:
-        if not self.active:
-            return
-        request = self.active.pop(index % len(self.active))
-        if how == "success":
-            request.exit(None)
-        elif how == "disconnect":
-            assert not request.exit(ClientDisconnect())
-        else:
-            assert not request.exit(RuntimeError())
-            self.taken.remove((request.id, request.entered_s))
-
-    @invariant()
-    def headers_match(self) -> None:
-        for id, limit in self.LIMITS.items():
-            times = self.current(id)
-            reset_s = times[0] + WINDOW_S - self.clock.now if times else 0
-            assert self.limiter.headers(resource(limit, id)) == {
-                "x-ratelimit-limit-requests": str(limit),
-                "x-ratelimit-remaining-requests": str(limit - len(times)),
-                "x-ratelimit-reset-requests": f"{math.ceil(reset_s)}s",
-            }
-
-
-RateLimiterMachine.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=30, deadline=None
-)
-TestRateLimiter = RateLimiterMachine.TestCase
 
 
 def limits_of(response: httpx.Response) -> tuple[str, str]:

@@ -8,19 +8,24 @@ started: it disconnects, or its deadline passes.
 from __future__ import annotations
 
 import math
-import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from starlette.requests import ClientDisconnect
 
 from daguerre.engine.interface import EngineStats
-from daguerre.errors import ConcurrencyLimitError, DeadlineExceededError, RateLimitError
+from daguerre.errors import (
+    ConcurrencyLimitError,
+    DeadlineExceededError,
+    RateLimitError,
+    UnavailableError,
+)
 from daguerre.server.http.errors import clamp_retry_after
+from daguerre.server.http.request_context import RequestContext
+from daguerre.storage.database_threads import DatabaseThreads
+from daguerre.storage.rate_limits import RateLimits
 from daguerre.storage.resources import Resource
-
-WINDOW_S = 60.0
 
 
 class ConcurrencyLimiter:
@@ -49,66 +54,51 @@ class ConcurrencyLimiter:
 
 
 class RateLimiter:
-    """Limits each key to `requests_per_minute` in any 60 seconds."""
+    """Limits each key to `requests_per_minute` in any 60 seconds, on all servers together.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._entries: dict[str, deque[float]] = {}  # resource ID -> times, oldest first
-        self._swept_s = clock()
+    Raises `UnavailableError` if the database cannot be written.
+    """
 
-    @contextmanager
-    def charge(self, resource: Resource) -> Iterator[None]:
+    def __init__(self, limits: RateLimits, database: DatabaseThreads) -> None:
+        self._limits, self._database = limits, database
+
+    @asynccontextmanager
+    async def charge(self, resource: Resource, context: RequestContext) -> AsyncIterator[None]:
         """Charges a request, and refunds most errors. Raises `RateLimitError` at the limit."""
         limit = resource.requests_per_minute
         if limit is None:
             yield
             return
-        entries = self._current(resource)
-        if len(entries) >= limit:
-            wait_s = clamp_retry_after(self._reset_s(entries))
+        window, slot = await self._database.call(self._limits.charge, resource.id, limit)
+        context.rate_limit_window = window
+        if slot is None:
+            wait_s = clamp_retry_after(window.reset_s)
             raise RateLimitError(
                 f"key {resource.alias} has used its {limit} requests per minute;"
                 f" retry in {wait_s} s",
                 retry_after_s=wait_s,
             )
-        entered_s = self._clock()
-        entries.append(entered_s)
-        self._entries[resource.id] = entries
         try:
             yield
         except (ClientDisconnect, DeadlineExceededError):
             raise
-        except BaseException:
-            with suppress(ValueError):  # it has expired
-                self._current(resource).remove(entered_s)
+        except Exception:
+            with suppress(UnavailableError):  # it leaves the window anyway
+                context.rate_limit_window = await self._database.call(
+                    self._limits.refund, resource.id, slot
+                )
             raise
 
-    def headers(self, resource: Resource) -> dict[str, str]:
-        """The rate limit headers; none without a limit."""
-        limit = resource.requests_per_minute
-        if limit is None:
-            return {}
-        entries = self._current(resource)
-        return {
-            "x-ratelimit-limit-requests": str(limit),
-            "x-ratelimit-remaining-requests": str(max(0, limit - len(entries))),
-            "x-ratelimit-reset-requests": f"{math.ceil(self._reset_s(entries))}s",
-        }
 
-    def _current(self, resource: Resource) -> deque[float]:
-        """Requests of the last minute; once a minute, idle keys are forgotten."""
-        now_s = self._clock()
-        if now_s - self._swept_s >= WINDOW_S:
-            self._swept_s = now_s
-            self._entries = {
-                id: times
-                for id, times in self._entries.items()
-                if times and times[-1] > now_s - WINDOW_S
-            }
-        entries = self._entries.get(resource.id, deque())
-        while entries and entries[0] <= now_s - WINDOW_S:
-            entries.popleft()
-        return entries
-
-    def _reset_s(self, entries: deque[float]) -> float:
-        return entries[0] + WINDOW_S - self._clock() if entries else 0.0
+def rate_limit_headers(context: RequestContext) -> dict[str, str]:
+    """The rate limit headers of a response; none without a limit."""
+    limit = context.resource.requests_per_minute if context.resource else None
+    if limit is None or context.rate_limit_window is None:
+        return {}
+    return {
+        "x-ratelimit-limit-requests": str(limit),
+        "x-ratelimit-remaining-requests": str(
+            max(0, limit - context.rate_limit_window.num_requests)
+        ),
+        "x-ratelimit-reset-requests": f"{math.ceil(context.rate_limit_window.reset_s)}s",
+    }

@@ -28,7 +28,6 @@ from daguerre.server.http.request_context import (
     RequestTrace,
 )
 from daguerre.server.http.security_headers import add_security_headers
-from daguerre.storage.resources import Resource
 
 # How long a client may send after its response before the connection is closed.
 LINGER_S = 2.0
@@ -38,14 +37,16 @@ SHUTTING_DOWN = NotReadyError("the server is shutting down", retry_after_s=LOADI
 PROBES = ("/healthz", "/readyz", "/metrics")
 
 logger = logging.getLogger("daguerre.requests")
-# Headers of every response to a key of this resource.
-ResourceHeaders: TypeAlias = Callable[[Resource], Mapping[str, str]]
 
 
 def request_id(headers: Headers) -> str:
     """The client's `x-request-id` if it is valid, else a new one."""
     sent = headers.get("x-request-id", "")
     return sent if VALID_ID.fullmatch(sent) else uuid.uuid4().hex
+
+
+# Further headers of a response.
+ContextHeaders: TypeAlias = Callable[[RequestContext], Mapping[str, str]]
 
 
 class _ResponseSender:
@@ -59,13 +60,13 @@ class _ResponseSender:
     def __init__(
         self,
         context: RequestContext,
-        resource_headers: ResourceHeaders,
+        context_headers: ContextHeaders,
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         self._has_started = False
-        self._context, self._resource_headers = context, resource_headers
+        self._context, self._context_headers = context, context_headers
         self._scope, self._receive, self._send = scope, receive, send
         headers = Headers(scope=scope)
         is_chunked, length = "transfer-encoding" in headers, int(headers.get("content-length", 0))
@@ -105,8 +106,7 @@ class _ResponseSender:
         add_security_headers(headers)
         if context.batching != "exact":  # the same seed may produce other bytes
             headers["x-batching-mode"] = context.batching
-        if context.resource:
-            headers.update(self._resource_headers(context.resource))
+        headers.update(self._context_headers(context))
         self._must_close = not self._is_body_complete and (
             context.status == RequestTimeoutError.status or not self._can_discard_body
         )
@@ -136,7 +136,7 @@ class RequestContextMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        resource_headers: ResourceHeaders,
+        context_headers: ContextHeaders,
         routes: Mapping[Any, str],
         observe: Callable[[RequestContext], None],
         cors: Callable[[ASGIApp], ASGIApp] = lambda app: app,
@@ -144,7 +144,7 @@ class RequestContextMiddleware:
     ) -> None:
         self._start_trace = start_trace
         self._app, self._cors, self._observe = cors(app), cors, observe
-        self._resource_headers = resource_headers
+        self._context_headers = context_headers
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -156,7 +156,7 @@ class RequestContextMiddleware:
         context.client = (scope.get("client") or [""])[0]
         context.path = scope.get("raw_path", b"").decode("ascii", "replace")
         scope.setdefault("state", {})["context"] = context
-        sender = _ResponseSender(context, self._resource_headers, scope, receive, send)
+        sender = _ResponseSender(context, self._context_headers, scope, receive, send)
         try:
             await self._app(scope, sender.receive, sender.send)
         except ClientDisconnect:

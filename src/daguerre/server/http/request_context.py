@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from daguerre.errors import DaguerreError
 from daguerre.params import BatchingMode, ImageParams, JobContext, Timings
+from daguerre.storage.rate_limits import Window
 from daguerre.storage.resources import Resource
 
 # nginx's status for a client that disconnected: only in the log and the metrics, never sent.
@@ -52,6 +53,7 @@ class RequestContext:
     timeout_s: float = math.inf
     exit_stack: ExitStack = field(default_factory=ExitStack)  # permits, released at the end
     resource: Resource | None = None
+    rate_limit_window: Window | None = None  # as last read
     params: ImageParams | None = None
     batching: BatchingMode = "exact"
     num_steps: int = 0

@@ -78,11 +78,11 @@ class ImageGenerations:
         context.batching = info.batching
         wants_url = not body.stream and self._wants_url(body.response_format)
         base_url = self._base_url.of(request) if wants_url else ""
-        charge = self._limiter.charge(resource)
+        charge = self._limiter.charge(resource, context)
         opening = self._image_requests.open(resource, request.headers, body, params, info)
         if body.stream:
             return ImageStream(engine, context, charge, opening, quality=body.quality)
-        with charge:
+        async with charge:
             work = self._respond(engine, context, opening, base_url)
             return await run_with_deadline(work, context, request.receive)
 

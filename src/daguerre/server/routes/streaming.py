@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -44,7 +44,7 @@ class ImageStream:
         self,
         engine: Engine,
         context: RequestContext,
-        charge: AbstractContextManager[None],
+        charge: AbstractAsyncContextManager[None],
         opening: AbstractAsyncContextManager[ImageRequest],
         *,
         quality: str | None,
@@ -56,7 +56,7 @@ class ImageStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            with self._charge:
+            async with self._charge:
                 await run_with_deadline(self._respond(send), self._context, receive)
         except ClientDisconnect:
             raise
