@@ -146,7 +146,9 @@ def flat_colour(params: ImageParams) -> tuple[int, int, int]:
 
 class FakeEngine:
     def __init__(self) -> None:
-        self.model_infos = (ModelInfo(MODEL, "0" * 64, created=1_700_000_000),)
+        self.model_infos: tuple[ModelInfo, ...] = (
+            ModelInfo(MODEL, "0" * 64, created=1_700_000_000),
+        )
         self.num_starts = self.num_stops = self.num_reloads = 0
         self._numbers = itertools.count()
         self._submitted: dict[
@@ -159,6 +161,7 @@ class FakeEngine:
         self.is_draining = False
         self.load_failure = ""
         self.load_failures: dict[str, str] = {}
+        self.loaded: dict[str, str] = {}  # fingerprints
         self.is_held = False
         self.place = 0  # in the queue; may change while it is held
         self.refusal: Exception | None = None  # raised before any event
@@ -280,6 +283,7 @@ class FakeEngine:
             failure=self.load_failure,
             is_draining=self.is_draining,
             load_failures=self.load_failures,
+            loaded=self.loaded,
             workers=(WorkerStats(self.is_ready, self.num_running, {"crash": 0}),),
         )
 

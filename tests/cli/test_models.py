@@ -97,6 +97,15 @@ def test_server_without_an_answer(home: Path, capsys: pytest.CaptureFixture[str]
     assert "STATE" not in printed.out and "warning: unknown command 'models'" in printed.err
 
 
+def test_promote(run: Callable[..., str], fails: Callable[..., str], home: Path) -> None:
+    """`promote` prints the models that the server had refused."""
+    assert "no server runs" in fails("models", "promote")
+    home.mkdir()
+    for models, words in ((["a", "b"], "a, b"), ([], "no model was refused")):
+        with control_socket.serve(home, {"promote": lambda: {"models": models}}):  # noqa: B023
+            assert run("models", "promote") == f"Promoted: {words}.\n"
+
+
 def test_reload(run: Callable[..., str], fails: Callable[..., str], home: Path) -> None:
     """`reload` prints what has changed, or why nothing has."""
     assert "no server runs" in fails("models", "reload")

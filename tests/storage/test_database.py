@@ -23,6 +23,7 @@ from daguerre.storage import (
     migrations,
     rate_limits,
     resources,
+    server_leases,
 )
 from daguerre.storage.resources import ResourceStore
 
@@ -100,7 +101,10 @@ def test_two_processes_open_at_once(on_each_database: Settings) -> None:
     store.close()
 
 
-TABLES = [module._TABLE for module in (resources, idempotency_keys, rate_limits)]
+TABLES = [
+    *(module._TABLE for module in (resources, idempotency_keys, rate_limits)),
+    *(server_leases._SERVERS, server_leases._FINGERPRINTS),
+]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=str)

@@ -130,16 +130,33 @@ def _state(model: Mapping[str, Any]) -> str:
 @settings_flags("home")
 def reload(settings: Settings) -> None:
     """Have the running server read the catalog again. No request fails."""
+    click.echo(f"Reloaded the catalog: {_command(settings, 'reload')['changes']}.")
+
+
+@models.command()
+@settings_flags("home")
+def promote(settings: Settings) -> None:
+    """Serve what the running server refuses, because other servers draw other images.
+
+    The other servers then refuse these models, until they draw the same images. Use it to switch
+    all traffic to the servers of a new version.
+    """
+    promoted = _command(settings, "promote")["models"]
+    click.echo(f"Promoted: {', '.join(promoted) or 'no model was refused'}.")
+
+
+def _command(settings: Settings, name: str) -> dict[str, Any]:
+    """Sends a command to the running server, and returns its answer."""
     from daguerre.server import control_socket
 
     directory = settings.data_dir()
-    answer = control_socket.request(directory, "reload")
+    answer = control_socket.request(directory, name)
     if answer is None:
         raise SettingsError(
             f"no server runs with the data directory {directory}; give its --home, or run:"
             " daguerre serve"
         )
-    click.echo(f"Reloaded the catalog: {answer['changes']}.")
+    return answer
 
 
 @models.command()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from daguerre.engine.pipeline import Model
     from daguerre.engine.reloadable_engine import ReloadableEngine
     from daguerre.models.catalog import Catalog
+    from daguerre.server.agreed_engine import AgreedEngine
+    from daguerre.server.control_socket import Commands
     from daguerre.server.playground.one_time_login import OneTimeLogin
     from daguerre.storage.resources import ResourceStore
 
@@ -117,7 +119,11 @@ def _serve(
 
     one_time_login = OneTimeLogin()
     with provisioning.open_store(settings) as store, ExitStack() as exit_stack:
-        on_ready = functools.partial(_announce, store, one_time_login, exit_stack, catalog, engine)
+
+        def on_ready(settings: Settings) -> None:
+            commands = _control_commands(engine, server.engine)
+            _announce(store, one_time_login, exit_stack, catalog, commands, settings)
+
         server = Server(settings, engine, store, on_ready, one_time_login, engine.reload)
         with closing(server.socket):
             _warn_about_service()
@@ -147,7 +153,7 @@ def _announce(
     one_time_login: OneTimeLogin,
     exit_stack: ExitStack,
     catalog: Catalog,
-    engine: ReloadableEngine,
+    commands: Commands,
     settings: Settings,
 ) -> None:
     """Prints how to call the server; `settings` have the actual port.
@@ -160,7 +166,7 @@ def _announce(
     for line in _addresses(settings):
         say(line)
     try:
-        _publish(settings, exit_stack, engine)
+        _publish(settings, exit_stack, commands)
         if not is_json:
             _print(_how_to_call(store, one_time_login, catalog.models, settings))
     except SettingsError as error:
@@ -194,26 +200,34 @@ def _warn(message: str) -> None:
     click.echo(f"daguerre: warning: {message}", err=True)
 
 
-def _publish(settings: Settings, exit_stack: ExitStack, engine: ReloadableEngine) -> None:
+def _publish(settings: Settings, exit_stack: ExitStack, commands: Commands) -> None:
     """Stores the server's address for `daguerre config`, and opens the control socket.
 
     Does nothing if another server runs here.
     """
-    import asyncio
-
     from daguerre.cli import credentials
     from daguerre.server import control_socket
-    from daguerre.server.model_states import model_states
     from daguerre.storage import data_dir
 
-    directory, loop = data_dir.prepare(settings.data_dir()), asyncio.get_running_loop()
+    directory = data_dir.prepare(settings.data_dir())
     if exit_stack.enter_context(data_dir.locked(directory / "serve", wait=False)):
         credentials.set_url(directory, settings.public_base_url())
-        commands: control_socket.Commands = {
-            "models": lambda: {"models": model_states(engine)},
-            "reload": lambda: {"changes": control_socket.in_loop(loop, engine.reload)},
-        }
         exit_stack.enter_context(control_socket.serve(directory, commands))
+
+
+def _control_commands(engine: ReloadableEngine, served: AgreedEngine) -> Commands:
+    """Commands of the control socket, which call the engine in the running event loop."""
+    import asyncio
+
+    from daguerre.server.control_socket import in_loop
+    from daguerre.server.model_states import model_states
+
+    loop = asyncio.get_running_loop()
+    return {
+        "models": lambda: {"models": model_states(served, served.conflicts())},
+        "reload": lambda: {"changes": in_loop(loop, engine.reload)},
+        "promote": lambda: {"models": in_loop(loop, served.promote)},
+    }
 
 
 def _how_to_call(

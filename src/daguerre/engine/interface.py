@@ -93,7 +93,8 @@ class EngineStats:
     certificates: dict[str, bool] = field(default_factory=dict)  # label -> whether it is exact
     failure: str = ""  # why loading failed for good: the engine will never be ready
     is_draining: bool = False
-    loaded: Mapping[str, str] = field(default_factory=dict)  # fingerprints, in one process
+    # Fingerprints. Those of an engine with workers stay while the workers restart.
+    loaded: Mapping[str, str] = field(default_factory=dict)
     load_failures: Mapping[str, str] = field(default_factory=dict)  # in words for clients
     loads: Mapping[str, LoadStats] = field(default_factory=dict)
     resident_bytes: int = 0  # of one process; 0 if unknown

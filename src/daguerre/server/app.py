@@ -24,7 +24,12 @@ from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError, SettingsError
 from daguerre.imagefile.encoding import encode
 from daguerre.server.access.auth import Authenticator
-from daguerre.server.access.rate_limiter import RateLimiter, rate_limit_headers
+from daguerre.server.access.rate_limiter import (
+    ConcurrencyLimiter,
+    RateLimiter,
+    rate_limit_headers,
+)
+from daguerre.server.agreed_engine import AgreedEngine
 from daguerre.server.http.errors import OutageLog, error_response, retry_after_s, unrouted_response
 from daguerre.server.http.http_stats import HttpStats
 from daguerre.server.http.middleware import RequestContextMiddleware
@@ -34,6 +39,7 @@ from daguerre.server.http.security_headers import JsonCORSMiddleware
 from daguerre.server.http.trusted_proxies import TrustedProxies
 from daguerre.server.idempotency.environment_fingerprint import EnvironmentFingerprint
 from daguerre.server.idempotency.requests import ImageRequests
+from daguerre.server.membership import Membership
 from daguerre.server.playground.one_time_login import OneTimeLogin
 from daguerre.server.playground.page import Playground
 from daguerre.server.routes.files import FileEndpoints
@@ -48,6 +54,7 @@ from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.storage.image_store import DIR_NAME, ImageStore
 from daguerre.storage.rate_limits import RateLimits
 from daguerre.storage.resources import ResourceStore
+from daguerre.storage.server_leases import ServerLeases
 
 if TYPE_CHECKING:
     from daguerre.imagefile.content_credentials import ContentCredentials
@@ -65,9 +72,14 @@ def create_app(
     is_shutting_down: Callable[[], bool] = lambda: False,
     http_stats: Callable[[], HttpStats] = HttpStats,
 ) -> Starlette:
-    """The app of one server, which starts and stops the engine; see `factory.resolve`."""
+    """The app of one server, which starts and stops the engine; see `factory.resolve`.
+
+    Its `state.engine` is the engine with the models that other servers draw differently refused.
+    """
     tracing, credentials = _tracing(settings), _content_credentials(settings)
-    database, outages = resources.database, OutageLog()
+    database, environment = resources.database, _environment(settings, credentials)
+    membership = Membership(ServerLeases(database), DatabaseThreads(database, num_threads=1))
+    engine, outages = AgreedEngine(engine, membership, environment.words), OutageLog()
     image_store, signer = _image_store(settings), _url_signer(settings)
     metrics = Metrics(engine, http_stats, lambda: image_store.num_bytes)
     if settings.image_store:
@@ -79,7 +91,7 @@ def create_app(
         IdempotencyStore(database),
         writes,
         image_store,
-        _environment(settings, credentials),
+        environment,
         outages,
         encode=partial(encode, with_prompt=settings.embed_prompt, credentials=credentials),
         cache_seeded_requests=settings.cache_seeded_requests,
@@ -90,9 +102,12 @@ def create_app(
     base_url = BaseUrl(
         settings.public_url.rstrip("/"), settings.root_path, settings.public_base_url()
     )
+    concurrency = ConcurrencyLimiter(
+        settings.max_concurrent_requests_per_key, membership.num_servers
+    )
     limiter = RateLimiter(limits, writes)
     images = ImageGenerations(
-        config, engine, authenticator, limiter, image_requests, signer, base_url
+        config, engine, authenticator, concurrency, limiter, image_requests, signer, base_url
     )
     files, models = FileEndpoints(image_store, signer), Models(engine, authenticator)
     playground, login = Playground(), one_time_login or OneTimeLogin()
@@ -137,6 +152,7 @@ def create_app(
         lifespan=lambda app: _lifespan(engine, image_store, outages, (reads, writes), tracing),
     )
     app.router.redirect_slashes = False  # see `RequestUrlMiddleware`
+    app.state.engine = engine
     return app
 
 
@@ -155,7 +171,6 @@ def _cors(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
 
 def _generation_config(settings: Settings, images: ImageStore) -> GenerationConfig:
     return GenerationConfig(
-        max_concurrent_requests_per_key=settings.max_concurrent_requests_per_key,
         max_request_body_bytes=settings.max_request_body_bytes,
         request_read_timeout_s=settings.request_read_timeout_s,
         request_timeout_s=settings.request_timeout_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from daguerre.engine.interface import Engine
@@ -21,14 +22,19 @@ class ModelState:
     num_bytes: int = 0
 
 
-def model_states(engine: Engine) -> list[dict[str, object]]:
-    """JSON objects with the fields of `ModelState`, in the order of the catalog."""
+def model_states(
+    engine: Engine, conflicts: Mapping[str, str] | None = None
+) -> list[dict[str, object]]:
+    """JSON objects with the fields of `ModelState`, in the order of the catalog.
+
+    `conflicts` are reasons for the operator, in place of those for clients.
+    """
     stats = engine.stats()
     states = []
     for info in engine.models():
         num_workers = sum(info.id in worker.loaded_models for worker in stats.workers)
         loads = stats.loads.get(info.id)
-        reason = stats.load_failures.get(info.id, "")
+        reason = (conflicts or {}).get(info.id) or stats.load_failures.get(info.id, "")
         state = "loaded" if num_workers else "not loaded"
         if any(worker.loading == info.id for worker in stats.workers):
             state = "loading"

@@ -27,6 +27,7 @@ import uvicorn
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import InternalError, SettingsError
+from daguerre.server.agreed_engine import AgreedEngine
 from daguerre.server.app import create_app
 from daguerre.server.http import logs
 from daguerre.server.http.connection_limiter import ConnectionLimiter, clamp_to_open_file_limit
@@ -70,7 +71,7 @@ class Server(uvicorn.Server):
         self._protocol = _protocol(settings)
         self.socket = bind_socket(settings.host, settings.port)
         self.settings = replace(settings, port=self.socket.getsockname()[1])
-        self._engine, self._on_ready, self._reload = engine, on_ready, reload
+        self._on_ready, self._reload = on_ready, reload
         self._must_reload = False
         self._reloading: set[asyncio.Task[None]] = set()
         self._started_s, self._was_ready, self._failure = time.monotonic(), False, ""
@@ -90,6 +91,7 @@ class Server(uvicorn.Server):
         except SettingsError:
             self.socket.close()
             raise
+        self.engine: AgreedEngine = app.state.engine
         super().__init__(
             uvicorn.Config(
                 app,
@@ -128,7 +130,7 @@ class Server(uvicorn.Server):
         """Called ten times a second while connections are accepted."""
         self._drain_if_requested()  # by a signal before the event loop started
         self._reload_if_requested()
-        stats = self._engine.stats()
+        stats = self.engine.stats()
         if stats.is_ready and not self._was_ready:
             self._was_ready = True
             logger.info("ready after %.1f s", time.monotonic() - self._started_s)
@@ -178,7 +180,7 @@ class Server(uvicorn.Server):
         if delay_s:
             logger.info("%s received: serving for %g more seconds", exit_signal.name, delay_s)
             await asyncio.sleep(delay_s)
-        stats = self._engine.stats()
+        stats = self.engine.stats()
         logger.info(
             "%s received: rejecting new requests, waiting for %d jobs",
             exit_signal.name,
@@ -187,7 +189,7 @@ class Server(uvicorn.Server):
         grace_s = self.settings.graceful_shutdown_timeout_s
         try:
             async with asyncio.timeout(grace_s or self.settings.request_timeout_s):
-                await self._engine.drain()
+                await self.engine.drain()
         except TimeoutError:
             if grace_s:
                 self.config.timeout_graceful_shutdown = 0

@@ -25,7 +25,7 @@ from daguerre.storage.database import NUM_CONNECTIONS
 CALL_TIMEOUT_S = 10.0
 RETRY_AFTER_S = 5
 MAX_CALLS = 1000
-NUM_THREADS = NUM_CONNECTIONS // 2  # a server has two sets: for reads and for writes
+NUM_THREADS = NUM_CONNECTIONS // 2  # for reads, and as many for writes
 _LOCK_TIMEOUT_MS, _STATEMENT_TIMEOUT_MS = 5000, 8000
 # Until the end of the transaction, because PgBouncer shares connections.
 _LIMITS = (
@@ -55,8 +55,8 @@ async def time_limit() -> AsyncIterator[None]:
 class DatabaseThreads:
     """Runs blocking calls that use `database`; its methods are used from one event loop."""
 
-    def __init__(self, database: sa.Engine) -> None:
-        self._executor = ThreadPoolExecutor(NUM_THREADS, "database")
+    def __init__(self, database: sa.Engine, num_threads: int = NUM_THREADS) -> None:
+        self._executor = ThreadPoolExecutor(num_threads, "database")
         self._local, self._lock = threading.local(), threading.Lock()
         self._running: set[_Call] = set()
         self._num_calls = 0

@@ -51,6 +51,15 @@ INITIAL: Migration = (
         PRIMARY KEY (resource_id, slot)
     )
     """,
+    "CREATE TABLE daguerre_servers (id TEXT PRIMARY KEY, renewed BIGINT NOT NULL)",
+    """
+    CREATE TABLE daguerre_fingerprints (
+        model TEXT NOT NULL,
+        server_id TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        PRIMARY KEY (model, server_id)
+    )
+    """,
 )
 MIGRATIONS = (INITIAL,)
 VERSION_TABLE = "daguerre_migrations"

@@ -248,6 +248,7 @@ def test_mismatched_worker(caplog: pytest.LogCaptureFixture) -> None:
             os.kill(pids(process)[0], signal.SIGKILL)
             assert [pixels((await job)[-1]) for job in jobs] == expected
             assert (process.stats().num_restarts, num_mismatched(process)) == (1, [0, 1])
+            assert "denoiser first" in process.stats().loaded["toy"]
             # One worker serves the model, though two are ready.
             assert process._pool.num_serving("toy") == 1
             text = "worker 1 gets no toy jobs: its fingerprint differs from the reference"

@@ -367,8 +367,8 @@ def test_replayed_url(server: RunningServer) -> None:
 
 @pytest.fixture
 def in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningServer]:
-    store = {"image_store": f"s3://{BUCKET}/images", "signed_url_secret": "s" * 32}
-    with s3(monkeypatch), running(tmp_path, **store) as server:
+    store, secret = f"s3://{BUCKET}/images", "s" * 32
+    with s3(monkeypatch), running(tmp_path, image_store=store, signed_url_secret=secret) as server:
         yield server
 
 

@@ -26,13 +26,13 @@ class WorkerParity:
         self._order = list(range(num_workers))
         self._fingerprints: list[dict[str, str]] = [{} for _ in range(num_workers)]  # by model
         self._failed: list[Collection[str]] = [() for _ in range(num_workers)]
-        self._references: dict[str, str] = {}
+        self.references: dict[str, str] = {}  # fingerprint of each model that was loaded
         self._mismatches: list[tuple[int, str]] = []
 
     def may_serve(self, worker: int, model: str) -> bool:
         """Whether the worker may run jobs of the model, which it need not have loaded yet."""
         candidates = self._candidates(model)
-        return worker in (candidates if model in self._references else candidates[:1])
+        return worker in (candidates if model in self.references else candidates[:1])
 
     def mismatched_models(self, worker: int) -> tuple[str, ...]:
         """Models that the worker has loaded and may not serve."""
@@ -72,7 +72,7 @@ class WorkerParity:
         return [one for one in candidates if model not in self._failed[one]] or candidates
 
     def _is_mismatched(self, worker: int, model: str) -> bool:
-        reference, reported = self._references.get(model), self._fingerprints[worker].get(model)
+        reference, reported = self.references.get(model), self._fingerprints[worker].get(model)
         return None not in (reference, reported) and reported != reference
 
     def _compare(self) -> None:
@@ -90,12 +90,12 @@ class WorkerParity:
         text = "worker %d gets no %s jobs: its fingerprint differs from the reference (%s != %s)"
         for worker, model in mismatches:
             if (worker, model) not in self._mismatches:
-                diff = fingerprint_diff(self._fingerprints[worker][model], self._references[model])
+                diff = fingerprint_diff(self._fingerprints[worker][model], self.references[model])
                 logger.error(text, worker, model, *diff)
         self._mismatches = mismatches
 
     def _set_reference(self, model: str, fingerprint: str) -> None:
-        previous, self._references[model] = self._references.get(model, fingerprint), fingerprint
+        previous, self.references[model] = self.references.get(model, fingerprint), fingerprint
         if previous != fingerprint:
             logger.warning(
                 "%s: reference fingerprint changed (%s -> %s); the same seed may now produce"

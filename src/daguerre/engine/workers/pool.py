@@ -68,6 +68,10 @@ class WorkerPool:
         failures = (item for slot in self.slots for item in slot.stats.load_failures.items())
         return {model: reason for model, reason in failures if model not in loaded}
 
+    def fingerprints(self) -> dict[str, str]:
+        """Model -> fingerprint with which it is served, for those that were loaded."""
+        return dict(self._parity.references)
+
     def service_times(self) -> ServiceTimes:
         return combine_workers([slot.stats.service_times for slot in self.slots])
 

@@ -162,6 +162,7 @@ class ProcessEngine(JobQueue):
                 certificates=pool.certificates(),
                 failure=pool.failure,
                 is_draining=self._is_draining,
+                loaded=pool.fingerprints(),
                 load_failures=pool.load_failures(),
                 loads=add_loads(slot.stats.loads for slot in pool.slots),
                 workers=pool.worker_stats(self._dispatcher.num_assigned),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 from starlette.requests import ClientDisconnect
@@ -29,19 +29,25 @@ from daguerre.storage.resources import Resource
 
 
 class ConcurrencyLimiter:
-    """Limits the concurrent requests of each key; `max_concurrent` 0 disables the limit."""
+    """Limits the concurrent requests of each key; `max_concurrent` 0 disables the limit.
 
-    def __init__(self, max_concurrent: int) -> None:
-        self._max_concurrent = max_concurrent
+    Each of the servers that share the database (`num_servers`) admits an equal share, rounded up.
+    """
+
+    def __init__(self, max_concurrent: int, num_servers: Callable[[], int] = lambda: 1) -> None:
+        self._max_concurrent, self._num_servers = max_concurrent, num_servers
         self._num_active: Counter[str] = Counter()
 
     @contextmanager
     def permit(self, resource: Resource, stats: EngineStats) -> Iterator[None]:
         """Holds a permit for one more request. Raises `ConcurrencyLimitError` at the limit."""
-        limit = self._max_concurrent
+        num_servers = self._num_servers()
+        limit = math.ceil(self._max_concurrent / num_servers)
         if limit and self._num_active[resource.id] >= limit:
+            total = f", {self._max_concurrent} on {num_servers} servers" if num_servers > 1 else ""
             raise ConcurrencyLimitError(
-                f"key {resource.alias} already has {limit} requests in progress (limit: {limit})",
+                f"key {resource.alias} already has {limit} requests in progress"
+                f" (limit: {limit}{total})",
                 retry_after_s=clamp_retry_after(stats.job_interval_s),
             )
         self._num_active[resource.id] += 1

@@ -30,21 +30,27 @@ DISTRIBUTIONS = (
     *("c2pa-python", "cryptography"),
 )
 
+# Settings that are part of the fingerprint of each network.
+_OF_NETWORKS = ("precision", "threads")
+
 
 class EnvironmentFingerprint:
     """Fingerprint of this machine, the installed versions and the decisive `settings`.
 
     Read once, when the server starts. `settings` are JSON values. The catalog's options are part of
-    a model's info, because a reload changes them.
+    a model's info, because a reload changes them. `words` are the versions and settings that the
+    fingerprints of networks do not have.
     """
 
     def __init__(self, **settings: object) -> None:
+        versions = {name: _version(name) for name in DISTRIBUTIONS}
+        self.words = _words({"daguerre": __version__, **versions, **settings})
         fields = {
             "version": __version__,
             "settings": settings,
             "variables": runtime_variables(),
             "compiler": [os.environ.get("CXX", ""), _compiler()],
-            "distributions": {name: _version(name) for name in DISTRIBUTIONS},
+            "distributions": versions,
             "python": platform.python_version(),
             "machine": [platform.machine(), platform.system(), num_cpus(), *_devices()],
         }
@@ -59,6 +65,12 @@ class EnvironmentFingerprint:
             "model": asdict(info),
         }
         return _sha256(fields)
+
+
+def _words(fields: Mapping[str, object]) -> str:
+    """Such as "numpy=2.4.0 steps=0", without what is empty."""
+    named = {name: value for name, value in fields.items() if name not in _OF_NETWORKS}
+    return " ".join(f"{name}={value}" for name, value in named.items() if value != "")
 
 
 def _sha256(fields: Mapping[str, object]) -> str:

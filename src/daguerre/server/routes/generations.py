@@ -35,7 +35,6 @@ from daguerre.storage.resources import Resource
 class GenerationConfig:
     """Settings of the endpoint. See `daguerre.config.Settings`."""
 
-    max_concurrent_requests_per_key: int
     max_request_body_bytes: int
     request_read_timeout_s: float
     request_timeout_s: float
@@ -51,6 +50,7 @@ class ImageGenerations:
         config: GenerationConfig,
         engine: Engine,
         authenticator: Authenticator,
+        concurrency: ConcurrencyLimiter,
         limiter: RateLimiter,
         image_requests: ImageRequests,
         signer: UrlSigner,
@@ -58,9 +58,8 @@ class ImageGenerations:
     ) -> None:
         self._config, self._engine = config, engine
         self._signer, self._base_url = signer, base_url
-        self._authenticator, self._limiter = authenticator, limiter
-        self._image_requests = image_requests
-        self._concurrency = ConcurrencyLimiter(config.max_concurrent_requests_per_key)
+        self._authenticator, self._image_requests = authenticator, image_requests
+        self._concurrency, self._limiter = concurrency, limiter
 
     async def create(self, request: Request) -> ASGIApp:
         context = RequestContext.of(request)

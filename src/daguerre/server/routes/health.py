@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from daguerre.engine.interface import Engine, check_ready
+from daguerre.errors import UnavailableError
 
 
 class Health:
@@ -21,8 +22,14 @@ class Health:
 
     async def ready(self, request: Request) -> Response:
         stats = self._engine.stats()
-        check_ready(stats.failure, stats.is_draining or self._is_shutting_down(), stats.is_ready)
         failures = sorted(stats.load_failures.items())
+        have_all_failed = {info.id for info in self._engine.models()} <= {*stats.load_failures}
+        has_no_model = have_all_failed and not stats.is_ready
+        is_closing = stats.is_draining or self._is_shutting_down()
+        check_ready(stats.failure, is_closing, stats.is_ready or has_no_model)
+        if has_no_model:
+            reasons = ", ".join(dict.fromkeys(reason for _, reason in failures))
+            raise UnavailableError(f"no model is served: {reasons}")
         return JSONResponse(
             {
                 "status": "ready",
