@@ -17,6 +17,8 @@ PLAYGROUND := tests/server/playground
 AXE := $(if $(shell command -v npm 2>/dev/null),$(PLAYGROUND)/node_modules/.stamp)
 CHECKPOINTS := tests/models/diffusers
 CHECKED := src tests training bench docs
+# What Debian's packages ask whether they may start a service.
+POLICY := /usr/sbin/policy-rc.d
 SERVER_TESTS := tests/server/ tests/storage/ tests/test_disconnect.py
 UNIT_TESTS := $(filter-out tests/__pycache__/ tests/clients/ tests/training/,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
 
@@ -69,13 +71,15 @@ test-checkpoints: $(VENV)/diffusers.stamp
 	nice -n 5 $(VENV)/diffusers/bin/pytest -m "not soak" -o cache_dir=.pytest_cache/checkpoints \
 		$(CHECKPOINTS) tests/training/test_network.py
 
-# Chromium for the playground's tests, promtool for the alerts, and PostgreSQL, of which the tests start
-# a server of their own. No package must start a service: of prometheus, only promtool is unpacked.
+# Chromium for the playground's tests; promtool for the alerts; PostgreSQL, nginx and HAProxy, of which the
+# tests start servers of their own. No package must start a service: of prometheus, only promtool is unpacked.
 test-deps:
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium postgresql-common
 	sed -i 's/^#* *create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends postgresql
+	[ -e $(POLICY) ] || { printf '#!/bin/sh\nexit 101\n' > $(POLICY); chmod 755 $(POLICY); trap 'rm $(POLICY)' EXIT; }; \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends nginx haproxy
 	command -v promtool >/dev/null || (set -e; cd "$$(mktemp -d)"; apt-get download -qq prometheus; \
 		dpkg-deb --fsys-tarfile prometheus_*.deb | tar --extract --to-stdout ./usr/bin/promtool > /usr/local/bin/promtool; \
 		chmod 755 /usr/local/bin/promtool; rm prometheus_*.deb)
