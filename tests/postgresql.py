@@ -54,8 +54,8 @@ def _has_user() -> bool:
 
 
 class Cluster:
-    def __init__(self, directory: Path) -> None:
-        self._folder = directory
+    def __init__(self, directory: Path, server: _Server) -> None:
+        self._folder, self._server = directory, server
         self._numbers = itertools.count(1)
         # Connects to the default database, in order to create others.
         self._engine = create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
@@ -101,8 +101,15 @@ class Cluster:
                 assert time.monotonic() < deadline, "PostgreSQL does not answer"
                 time.sleep(0.02)
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Ends the server at once, with all connections."""
         self._engine.dispose()
+        self._server.stop()
+
+    def start(self) -> None:
+        """Starts the server, again after `stop`, and waits until it answers."""
+        self._server.start()
+        self.wait()
 
 
 @contextmanager
@@ -115,11 +122,12 @@ def started() -> Iterator[Cluster]:
         other = {"user": _USER, "group": _USER, "extra_groups": []}
     try:
         _initialise(directory, other)
-        with _running(directory, other):
-            cluster = Cluster(directory)
-            cluster.wait()
+        cluster = Cluster(directory, _Server(directory, other))
+        try:
+            cluster.start()
             yield cluster
-            cluster.close()
+        finally:
+            cluster.stop()
     finally:
         shutil.rmtree(directory)
 
@@ -131,16 +139,22 @@ def _initialise(directory: Path, other: dict[str, Any]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@contextmanager
-def _running(directory: Path, other: dict[str, Any]) -> Iterator[None]:
-    settings = {**_SETTINGS, "unix_socket_directories": directory}
-    command = [_program("postgres"), "-D", str(directory / "data")]
-    for name, value in settings.items():
-        command += ["-c", f"{name}={value}"]
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log, **other)
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGQUIT)  # immediate shutdown
-        process.wait(60)
+class _Server:
+    """The process of a server, which may be started again."""
+
+    def __init__(self, directory: Path, other: dict[str, Any]) -> None:
+        self._directory, self._other = directory, other
+        settings = {**_SETTINGS, "unix_socket_directories": directory}
+        self._command = [_program("postgres"), "-D", str(directory / "data")]
+        for name, value in settings.items():
+            self._command += ["-c", f"{name}={value}"]
+
+    def start(self) -> None:
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=self._directory, stdout=log, stderr=log, **self._other
+            )
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGQUIT)  # immediate shutdown
+        self._process.wait(60)

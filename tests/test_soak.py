@@ -25,6 +25,8 @@ needs_proc = pytest.mark.skipif(not Path("/proc").exists(), reason="processes ar
 
 
 def measure(name: str, size: int) -> Verdict:
+    if reason := soak.SCENARIOS[name].why_none():
+        pytest.skip(reason)
     verdict = soak.SCENARIOS[name].measure(size)
     print(verdict)  # shown by pytest -rP
     return verdict

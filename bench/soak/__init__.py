@@ -1,4 +1,4 @@
-"""Soak tests of `daguerre serve`: crashes, overload, hostile clients, shutdown, disconnects.
+"""Soak tests of `daguerre serve`: crashes, overload, hostile clients, shutdown, several servers.
 
     python -m bench soak                         all scenarios in full, about half an hour
     python -m bench soak --short                 all scenarios in short
@@ -14,6 +14,7 @@ import argparse
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 from bench.soak.verdict import Verdict
 
@@ -28,8 +29,17 @@ class Scenario:
     short: int
 
     def measure(self, size: int) -> Verdict:
-        verdict: Verdict = importlib.import_module(f"bench.soak.{self.name}").measure(size)
+        verdict: Verdict = self._module.measure(size)
         return verdict
+
+    def why_none(self) -> str | None:
+        """Why the scenario cannot run here, or None."""
+        reason: str | None = getattr(self._module, "why_none", lambda: None)()
+        return reason
+
+    @property
+    def _module(self) -> ModuleType:
+        return importlib.import_module(f"bench.soak.{self.name}")
 
 
 SCENARIOS = {
@@ -41,6 +51,7 @@ SCENARIOS = {
         Scenario("drain", "requests", full=32, short=16),
         Scenario("leaving", "clients", full=100, short=30),
         Scenario("mixed", "seconds", full=600, short=5),
+        Scenario("servers", "rounds", full=5, short=1),
     )
 }
 
@@ -62,6 +73,9 @@ def main(arguments: Sequence[str]) -> int:
     for scenario in chosen:
         size = given or (scenario.short if options.short else scenario.full)
         print(f"{scenario.name}, {size} {scenario.unit}", flush=True)
+        if reason := scenario.why_none():
+            print(f"  SKIPPED: {reason}")
+            continue
         verdicts.append(scenario.measure(size))
         print(verdicts[-1], flush=True)
     return 0 if all(verdict.has_passed for verdict in verdicts) else 1

@@ -121,6 +121,19 @@ async def ask_once(target: Target, asked: Asked) -> Answer:
         connection.close()
 
 
+async def ask_with_key(target: Target, asked: Asked, key: str) -> Answer:
+    """Like `ask_once`, with an Idempotency-Key."""
+    connection, started_s = await Connection.open(target), time.perf_counter()
+    content = wire_request(target, urlsplit(target.url).netloc, asked)
+    header = f"\r\nIdempotency-Key: {key}\r\n\r\n".encode()
+    try:
+        connection.writer.write(content.replace(b"\r\n\r\n", header, 1))
+        status, head, body = await read_answer(connection.reader)
+    finally:
+        connection.close()
+    return Answer(asked, status, head, body, started_s, time.perf_counter())
+
+
 def metric(target: Target, name: str) -> float:
     """Value of a metric, by its name with labels."""
     found = re.search(rf"^{re.escape(name)} (\S+)$", _metrics(target), re.MULTILINE)

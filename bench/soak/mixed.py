@@ -12,12 +12,11 @@ import random
 import statistics
 import time
 from collections import Counter
-from urllib.parse import urlsplit
 
 from bench import process
-from bench.load import Answer, Asked, read_answer, wire_request
+from bench.load import Answer, Asked
 from bench.soak.attacks import attack
-from bench.soak.client import Connection, requests, serving
+from bench.soak.client import Connection, ask_with_key, requests, serving
 from bench.soak.hostile import BODY_TIMEOUT_S, Siege
 from bench.soak.verdict import Verdict, spread
 
@@ -69,21 +68,14 @@ class Mixture:
         """Send each request twice at once with one key; both must get the same answer."""
         while self._is_running:
             asked, key = self._source.choice(requests(48)), f"{self._source.random()}"
-            first, second = await asyncio.gather(self._keyed(asked, key), self._keyed(asked, key))
+            target = self._server.target
+            first, second = await asyncio.gather(
+                *(ask_with_key(target, asked, key) for _ in range(2))
+            )
             self._note(first)
             self._verdict.expect(first.body == second.body, "a repeated key got another body")
             self.counts["repeats"] += 1
             await asyncio.sleep(_REPEAT_S)
-
-    async def _keyed(self, asked: Asked, key: str) -> Answer:
-        target, connection = self._server.target, await Connection.open(self._server.target)
-        content = wire_request(target, urlsplit(target.url).netloc, asked)
-        header = f"\r\nIdempotency-Key: {key}\r\n\r\n".encode()
-        started_s = time.perf_counter()
-        connection.writer.write(content.replace(b"\r\n\r\n", header, 1))
-        status, head, body = await read_answer(connection.reader)
-        connection.close()
-        return Answer(asked, status, head, body, started_s, time.perf_counter())
 
     async def _leaves(self) -> None:
         while self._is_running:
