@@ -1,7 +1,7 @@
 """The rows of all tables as JSON lines, which fit every kind of database.
 
-A dump sees one state of the database, while servers write to it. It has every table of daguerre, so
-a new table needs no change here.
+A dump sees one state of the database, while servers write to it. It has every table of daguerre but
+`EPHEMERAL_TABLES`, so a new table needs no change here.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from daguerre.errors import SettingsError
 from daguerre.storage.database import driver_message, read_transaction
 from daguerre.storage.errors import translate_errors
-from daguerre.storage.migrations import VERSION_TABLE
+from daguerre.storage.migrations import EPHEMERAL_TABLES, VERSION_TABLE
 
 _PREFIX = "daguerre_"
+_LEFT_OUT = (VERSION_TABLE, *EPHEMERAL_TABLES)
 _NUM_ROWS = 1000  # in one statement
 
 
@@ -65,10 +66,10 @@ def _insert(connection: sa.Connection, table: sa.Table, file: IO[bytes]) -> int:
 
 
 def _tables(connection: sa.Connection) -> list[sa.Table]:
-    """The tables of daguerre but that of the version; a table follows those that it refers to."""
+    """The tables of daguerre with state; a table follows those that it refers to."""
     metadata = sa.MetaData()
     metadata.reflect(
-        connection, only=lambda name, _: name.startswith(_PREFIX) and name != VERSION_TABLE
+        connection, only=lambda name, _: name.startswith(_PREFIX) and name not in _LEFT_OUT
     )
     return metadata.sorted_tables
 

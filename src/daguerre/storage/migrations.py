@@ -63,6 +63,8 @@ INITIAL: Migration = (
 )
 MIGRATIONS = (INITIAL,)
 VERSION_TABLE = "daguerre_migrations"
+# Their rows are outdated after a minute, so a backup does not have them.
+EPHEMERAL_TABLES = ("daguerre_rate_limits", "daguerre_servers", "daguerre_fingerprints")
 
 
 def migrate(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
