@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import mode
+from conftest import PATIENCE_S, mode
 
 from daguerre.cli import credentials
 from daguerre.server.routes.signed_urls import SECRET_FILE
@@ -81,6 +82,18 @@ def test_existing_state(run: Callable[..., str], fails: Callable[..., str], home
     assert set(credentials.read(home)) == {"FIRST", "SECOND"}
     run("restore", "b.tar", "--force")
     assert set(credentials.read(home)) == {"FIRST"}
+
+
+def test_keys_do_not_change(run: Callable[..., str], home: Path) -> None:
+    """Keys that are created during a backup wait for it."""
+    run("models", "create", "stable-image-ultra", "--as", "FIRST")
+    with credentials.locked(home):
+        waiting = threading.Thread(target=run, args=("backup", "b.tar"))
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive() and not Path("b.tar").exists()
+    waiting.join(PATIENCE_S)
+    assert Path("b.tar").exists()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"text" * 999])

@@ -183,6 +183,29 @@ def test_images(store: ResourceStore, tmp_path: Path) -> None:
     assert restore(path, Places(store.database, images=disabled)).num_images == 0
 
 
+def test_lock(store: ResourceStore, tmp_path: Path) -> None:
+    """The lock is held for the database and the files, not for the images."""
+    events: list[str] = []
+
+    @contextmanager
+    def lock() -> Iterator[None]:
+        events.append("locked")
+        yield
+        events.append("unlocked")
+
+    class Images(ImageStore):
+        def dump(self) -> Iterator[tuple[str, bytes]]:
+            events.append("images")
+            return iter(())
+
+    images = Images(str(tmp_path / "images"), 1000, 60)
+    places = Places(store.database, images=images, lock=lock)
+    backup.back_up(tmp_path / "b.tar", places)
+    assert events == ["locked", "unlocked", "images"]
+    restore(tmp_path / "b.tar", places)
+    assert events[3:] == ["locked", "unlocked"]
+
+
 def test_rows_are_json(written: tuple[Path, str]) -> None:
     """A row is one JSON object, so other programs can read a backup."""
     with reading(written[0]) as opened_backup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -67,7 +68,7 @@ def restore(settings: Settings, file: Path, force: bool) -> None:
 
 @contextmanager
 def _places(settings: Settings, *, with_images: bool) -> Iterator[Places]:
-    """The state of the settings' server; its keys do not change in the block."""
+    """The state of the settings' server."""
     from daguerre.cli import credentials, provisioning
     from daguerre.models import catalog
     from daguerre.server.routes.signed_urls import SECRET_FILE
@@ -82,8 +83,9 @@ def _places(settings: Settings, *, with_images: bool) -> Iterator[Places]:
     }
     location = settings.image_store or str(home / DIR_NAME)
     images = ImageStore(location, settings.image_store_max_bytes, settings.signed_url_ttl_s)
-    with credentials.locked(home), provisioning.open_store(settings) as store:
-        yield Places(store.database, files, images if with_images else None)
+    with provisioning.open_store(settings) as store:
+        lock = functools.partial(credentials.locked, home)
+        yield Places(store.database, files, images if with_images else None, lock)
 
 
 def _summary(contents: Contents) -> str:

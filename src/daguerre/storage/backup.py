@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,18 +39,24 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the state of one server is; `files` are by their name in a backup."""
+    """Where the state of one server is; `files` are by their name in a backup.
+
+    Other processes that change both the database and the files hold `lock`, too.
+    """
 
     database: sa.Engine
     files: Mapping[str, Path] = field(default_factory=dict)
     images: ImageStore | None = None
+    lock: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 def back_up(path: Path, places: Places) -> Contents:
     """Writes the backup, also while servers use the database."""
     with writing(path) as writer:
-        rows = dict(_add_tables(writer, places.database, path.parent))
-        files = tuple(n for n, file in places.files.items() if _add(writer, f"{_FILES}/{n}", file))
+        with places.lock():  # not for the images, which can take minutes
+            rows = dict(_add_tables(writer, places.database, path.parent))
+            added = (n for n, file in places.files.items() if _add(writer, f"{_FILES}/{n}", file))
+            files = tuple(added)
         num_images = 0
         for name, data in places.images.dump() if places.images else ():
             writer.add(f"{_IMAGES}/{name}", io.BytesIO(data))
@@ -66,7 +72,7 @@ def restore(backup: BackupReader, places: Places, *, force: bool = False) -> Con
     schema, or if there is state already, unless `force` replaces it.
     """
     _check_schema(backup)
-    with ExitStack() as undo:
+    with places.lock(), ExitStack() as undo:
         with write_transaction(places.database) as connection:
             if not force:
                 _check_empty(connection, places)
@@ -74,8 +80,9 @@ def restore(backup: BackupReader, places: Places, *, force: bool = False) -> Con
             tables = {n.removesuffix(_SUFFIX): backup.open(f"{_TABLES}/{n}") for n in names}
             rows = database_dump.load(connection, tables)
             # Images are not undone: their names determine their content.
-            images = ((n, backup.open(f"{_IMAGES}/{n}").read()) for n in backup.names(_IMAGES))
-            num_images = places.images.load(images) if places.images else 0
+            names = backup.names(_IMAGES)
+            images = ((name, backup.open(f"{_IMAGES}/{name}").read()) for name in names)
+            num_images = places.images.load(images) if places.images and names else 0
             files = tuple(_restore_files(backup, places.files, undo))
         undo.pop_all()  # the transaction is committed
     return Contents(rows, files, num_images)

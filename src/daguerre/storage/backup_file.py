@@ -7,6 +7,7 @@ or changed file is recognized before anything is restored.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -80,10 +81,7 @@ class BackupWriter:
     def finish(self, schema: int) -> None:
         """Writes the manifest; `schema` is the version of the database's schema."""
         text = json.dumps(asdict(Manifest(schema, self._entries)), indent=2).encode()
-        with tempfile.TemporaryFile() as file:
-            file.write(text)
-            file.seek(0)
-            self._archive.addfile(self._header(MANIFEST, len(text)), file)
+        self._archive.addfile(self._header(MANIFEST, len(text)), io.BytesIO(text))
 
     def _header(self, name: str, num_bytes: int) -> tarfile.TarInfo:
         header = tarfile.TarInfo(name)
