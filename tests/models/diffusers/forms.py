@@ -26,6 +26,7 @@ from daguerre.models.diffusers import hub
 from . import original_layout
 from .test_single_file import MAKERS
 
+STEPS = 2
 COMMIT = "0123456789" * 4
 OF_FLUX = ("vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
 
@@ -53,14 +54,15 @@ class Case:
     size: tuple[int, int] = (32, 32)  # smaller than in the API
     drawn: tuple[int, int] | None = None
 
-    def stock_image(self) -> Any:
+    def stock_image(self, steps: int = STEPS) -> Any:
         self.pipeline.set_progress_bar_config(disable=True)
         width, height = self.drawn or self.size
+        options = {"prompt": self.prompt, "num_inference_steps": steps, **self.call}
         image = self.pipeline(
             generator=torch.Generator().manual_seed(3),
             width=width,
             height=height,
-            **{"prompt": self.prompt, **self.call},
+            **options,
         ).images[0]
         return np.asarray(image.resize(self.size, Image.Resampling.LANCZOS))
 
@@ -112,7 +114,8 @@ def load_single(file: Path, base: Path) -> Any:
 
 def single_file(family: str, files: Files) -> Case:
     file, base = write_single(files, family)
-    return Case(file, load_single(file, base), base)
+    call = {"max_sequence_length": 256} if family == "flux-schnell" else {}
+    return Case(file, load_single(file, base), base, call=call)
 
 
 def from_training(files: Files) -> Case:
@@ -181,9 +184,11 @@ def stored_quantized(make_config: Callable[[], Any], files: Files) -> Case:
     folder = shutil.copytree(files.folder_of("flux"), files.home / "tiny")
     shutil.rmtree(folder / "transformer")
     diffusers.FluxTransformer2DModel.from_pretrained(
-        files.folder_of("flux") / "transformer", quantization_config=make_config()
+        files.folder_of("flux") / "transformer",
+        quantization_config=make_config(),
+        torch_dtype=torch.float32,
     ).save_pretrained(folder / "transformer")
-    return Case(folder, load(folder))
+    return Case(folder, load(folder, torch_dtype=torch.float32))
 
 
 def by_torchao() -> Any:

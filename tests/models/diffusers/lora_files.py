@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, TypeAlias
 
 import torch
 from safetensors.torch import load_file, save_file
+
+from daguerre.models.diffusers.adapters.lora import Lora
 
 from . import original_layout
 
@@ -72,6 +75,18 @@ def kohya_text(module: Any, prefix: str = "lora_te", **options: Any) -> State:
     """A text encoder's; the names have the prefix `text_model` of older versions."""
     made = {name.removeprefix("text_model."): both for name, both in matrices(module).items()}
     return kohya(f"{prefix}_text_model", made, **options)
+
+
+def fuse(pipeline: Any, *loras: Lora) -> Any:
+    """Adds the LoRAs to the weights as diffusers' documentation says."""
+    names = [f"number_{number}" for number, _ in enumerate(loras)]
+    for name, lora in zip(names, loras, strict=True):
+        with warnings.catch_warnings(action="ignore"):  # for several adapters
+            pipeline.load_lora_weights(str(lora.path), adapter_name=name)
+    pipeline.set_adapters(names, [lora.scale for lora in loras])
+    pipeline.fuse_lora(components=pipeline._lora_loadable_modules, adapter_names=names)
+    pipeline.unload_lora_weights()
+    return pipeline
 
 
 def kohya_xl(unet: Any) -> State:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from daguerre.models.diffusers.families import FAMILIES
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.models.diffusers.pipeline_config import PipelineConfig
 
-from .conftest import REASON, Bench, Request, pipeline_images
+from .conftest import REASON, Request
 
 pytest.importorskip("peft", reason=REASON)
 
@@ -30,7 +29,6 @@ from daguerre.models.diffusers.adapters import lora_fusion
 
 from . import lora_files
 from .lora_files import State
-from .test_default_executor import assert_close, draw
 
 REQUESTS = [
     Request("a red fox in the snow", seed=1),
@@ -107,15 +105,7 @@ def load(folder: Path) -> Any:
 
 def stock(folder: Path, *loras: Lora) -> Any:
     """The stock pipeline with the LoRAs fused, as its documentation says."""
-    pipeline = load(folder)
-    names = [f"number_{number}" for number, _ in enumerate(loras)]
-    for name, lora in zip(names, loras, strict=True):
-        with warnings.catch_warnings(action="ignore"):  # for several adapters
-            pipeline.load_lora_weights(str(lora.path), adapter_name=name)
-    pipeline.set_adapters(names, [lora.scale for lora in loras])
-    pipeline.fuse_lora(components=pipeline._lora_loadable_modules, adapter_names=names)
-    pipeline.unload_lora_weights()
-    return pipeline
+    return lora_files.fuse(load(folder), *loras)
 
 
 def weights(pipeline: Any) -> State:
@@ -169,18 +159,6 @@ def sd_lora(folder_of: Callable[[str], Path], tmp_path: Path) -> tuple[Path, Pat
     """A checkpoint and a LoRA for it."""
     folder = folder_of("stable-diffusion")
     return folder, lora_files.write(tmp_path / "x.safetensors", *sd(load(folder)))
-
-
-def test_images_are_those_of_diffusers(sd_lora: tuple[Path, Path], tmp_path: Path) -> None:
-    """Of two LoRAs with scales of their own, bit for bit; on the default executor almost."""
-    folder, file = sd_lora
-    second = lora_files.write(tmp_path / "y.safetensors", *peft(load(folder), rank=2))
-    loras = (Lora(file, 0.8), Lora(second, -0.5))
-    bench = Bench(folder, loras=loras)
-    images = bench.images(REQUESTS)
-    assert images == pipeline_images(stock(folder, *loras), bench, REQUESTS)
-    assert images[0] != Bench(folder).images(REQUESTS[:1])[0]
-    assert_close(draw(folder, tmp_path, REQUESTS, loras=loras), images)
 
 
 def test_different_alphas(folder_of: Callable[[str], Path], tmp_path: Path) -> None:

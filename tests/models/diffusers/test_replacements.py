@@ -78,12 +78,12 @@ def tiny_vae() -> Any:
     [
         *(
             ("stable-diffusion", "vae", lambda: changed(tiny.vae()), save)
-            for save in (save_directory, save_file, save_vae, save_with_others)
+            for save in (save_directory, save_file, save_with_others)
         ),
         ("stable-diffusion", "vae", tiny_vae, save_directory),
         *(
             ("stable-diffusion", "unet", lambda: changed(tiny.unet(cross_attention_dim=32)), save)
-            for save in (save_directory, save_file, save_unet, save_with_others)
+            for save in (save_file, save_unet, save_with_others)
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else getattr(value, "__name__", ""),
@@ -96,7 +96,10 @@ def test_images(
     folder_of: Callable[[str], Path],
     tmp_path: Path,
 ) -> None:
-    """The image is the stock pipeline's with the component; the digest has the other weights."""
+    """The image is the stock pipeline's with the component; the digest has the other weights.
+
+    Other layouts are in `test_forms`.
+    """
     folder, module = folder_of(family), make()
     bench = Bench(folder, components=((name, save(module, tmp_path / "part")),))
     images = bench.images(REQUESTS)
@@ -108,7 +111,7 @@ def test_images(
     assert bench.model.weights_key.latent_to_rgb is not None
 
 
-@pytest.mark.parametrize("save", [save_directory, save_file, save_flux])
+@pytest.mark.parametrize("save", [save_directory, save_file])
 def test_transformer(save: Save, folder_of: Callable[[str], Path], tmp_path: Path) -> None:
     folder = folder_of("flux")
     module = changed(diffusers.FluxTransformer2DModel.from_pretrained(folder / "transformer"))
@@ -146,25 +149,6 @@ def test_checkpoint_without_the_weights(folder_of: Callable[[str], Path], tmp_pa
     benches = [Bench(base, components=components), Bench(file, base=base, components=components)]
     expected = stock_images(own, benches[0], REQUESTS, vae=vae)
     assert [bench.images(REQUESTS) for bench in benches] == [expected] * 2
-
-
-def test_single_file_with_its_own(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
-    """What replaces a component has priority over the single file's."""
-    base = folder_of("stable-diffusion")
-    pipeline = diffusers.DiffusionPipeline.from_pretrained(base)
-    file = original_layout.write(
-        tmp_path / "model.safetensors",
-        original_layout.unet(pipeline.unet),
-        original_layout.vae(pipeline.vae),
-        original_layout.clip(pipeline.text_encoder, "cond_stage_model.transformer."),
-    )
-    vae, unet = changed(tiny.vae()), changed(tiny.unet(cross_attention_dim=32))
-    parts = {
-        "vae": save_directory(vae, tmp_path / "vae"),
-        "unet": save_file(unet, tmp_path / "unet"),
-    }
-    bench = Bench(file, base=base, components=tuple(parts.items()))
-    assert bench.images(REQUESTS) == stock_images(base, bench, REQUESTS, vae=vae, unet=unet)
 
 
 def test_change_while_it_is_served(folder_of: Callable[[str], Path], tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from .test_previews import SAMPLERS
 diffusers = pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
-from . import original_layout, tiny  # noqa: E402
 
 REQUEST = Request("a red fox on the snow", steps=4)
 # As in outdated files, which lack `clip_sample` and `steps_offset`: the pipeline corrects them.
@@ -112,7 +111,6 @@ def stock(folder: Path, bench: Bench, sampler: Sampler) -> list[bytes]:
         ),
         ("stable-diffusion-3", chosen("FlowMatchHeunDiscreteScheduler")),
         ("stable-diffusion-3", chosen("FlowMatchEulerDiscreteScheduler", shift=5)),
-        ("stable-diffusion-3", chosen("DPMSolverMultistepScheduler", **FLOW_OPTIONS)),
         ("flux", chosen("UniPCMultistepScheduler", **FLOW_OPTIONS)),
     ],
     ids=str,
@@ -125,19 +123,6 @@ def test_sampler_of_the_catalog(
     expected = stock(folder_of(family), bench, sampler)
     assert [bench.images([REQUEST]) for _ in range(2)] == [expected, expected]
     assert str(sampler) in bench.model.info.description
-
-
-def test_sampler_for_a_single_file(tmp_path: Path) -> None:
-    base = tiny.stable_diffusion(tmp_path / "base")
-    pipeline = diffusers.DiffusionPipeline.from_pretrained(base)
-    file = original_layout.write(
-        tmp_path / "model.safetensors",
-        original_layout.unet(pipeline.unet),
-        original_layout.vae(pipeline.vae),
-        original_layout.clip(pipeline.text_encoder, "cond_stage_model.transformer."),
-    )
-    bench = Bench(file, base=base, sampler=KARRAS)
-    assert bench.images([REQUEST]) == stock(base, bench, KARRAS)
 
 
 def test_ids_with_other_samplers_share_the_weights(folder_of: Callable[[str], Path]) -> None:

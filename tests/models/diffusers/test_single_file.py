@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,15 +41,6 @@ def _tiny_flux(monkeypatch: pytest.MonkeyPatch) -> None:
     classes = single_file_model.SINGLE_FILE_LOADABLE_CLASSES
     changed = {"checkpoint_mapping_fn": scope[convert.__name__]}
     monkeypatch.setitem(classes, "FluxTransformer2DModel", changed)
-
-
-@pytest.fixture
-def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("something is downloaded")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 def stable_diffusion(pipeline: Any) -> list[original_layout.State]:
@@ -107,33 +97,6 @@ MAKERS: dict[str, tuple[Callable[[Path], Path], Callable[[Any], list[original_la
 }
 
 
-@pytest.mark.parametrize("family", MAKERS)
-@pytest.mark.usefixtures("_no_network")
-def test_images_are_those_of_diffusers(family: str, tmp_path: Path) -> None:
-    """Of `from_single_file` with the same configurations, and of the original checkpoint."""
-    make, to_states = MAKERS[family]
-    base = make(tmp_path / "base")
-    original = diffusers.DiffusionPipeline.from_pretrained(base)
-    file = original_layout.write(tmp_path / "model.safetensors", *to_states(original))
-    bench = Bench(file, base=base)
-    guided = bench.model.family.has_negative_prompt
-    requests = REQUESTS if guided else REQUESTS[:1]
-    images = bench.images(requests)
-    assert images == Bench(base).images(requests)
-    given = {
-        name: part
-        for name, part in original.components.items()
-        if family.startswith("flux") and name not in ("transformer", "scheduler")
-    }
-    stock = type(original).from_single_file(
-        str(file), config=str(base), local_files_only=True, **given
-    )
-    for part in stock.components.values():
-        if isinstance(part, torch.nn.Module):
-            part.eval()  # diffusers leaves T5 in training mode
-    assert images == pipeline_images(stock, bench, requests)
-
-
 def write_xl(folder: Path, change: Callable[[original_layout.State], None]) -> tuple[Path, Path]:
     """A file of SDXL with changed tensors, and its base."""
     folder.mkdir(exist_ok=True)
@@ -158,23 +121,6 @@ def test_sampler_of_a_kind(name: str, tmp_path: Path) -> None:
     stock.scheduler = sampler_class.from_config({**stock.scheduler.config, **options})
     request = Request("a red fox in the snow", steps=bench.model.steps)
     assert bench.images([request]) == pipeline_images(stock, bench, [request])
-
-
-def test_half_precision_with_moving_averages(tmp_path: Path) -> None:
-    """A file from training has the weights twice; as diffusers, the server uses the plain ones."""
-
-    def change(state: original_layout.State) -> None:
-        for name in list(state):
-            state[name] = state[name].half()
-            if name.startswith(original_layout.UNET):
-                state[f"model_ema.{name.removeprefix('model.').replace('.', '')}"] = state[name] * 2
-
-    file, base = write_xl(tmp_path, change)
-    bench = Bench(file, base=base)
-    stock = diffusers.StableDiffusionXLPipeline.from_single_file(
-        str(file), config=str(base), local_files_only=True, dtype=torch.float32
-    )
-    assert bench.images(REQUESTS) == pipeline_images(stock, bench, REQUESTS)
 
 
 def test_parts_of_the_base(tmp_path: Path) -> None:

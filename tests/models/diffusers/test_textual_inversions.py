@@ -22,7 +22,6 @@ import torch
 from safetensors.torch import save_file
 
 from . import tiny
-from .test_default_executor import assert_close, draw
 
 TOKEN = "<toy>"
 REQUESTS = [
@@ -53,30 +52,15 @@ def stock(folder: Path, *, token: str = TOKEN, **tensors: Any) -> Any:
     return pipeline
 
 
-@pytest.mark.parametrize(("key", "num"), [("emb_params", 1), (TOKEN, 3)])
-def test_images_are_those_of_diffusers(
-    key: str, num: int, folder_of: Callable[[str], Path], tmp_path: Path
-) -> None:
-    """In the layouts of diffusers and of A1111, with one vector and with several."""
-    folder, made = folder_of("stable-diffusion"), vectors(num)
-    embedding = write(tmp_path / "x.safetensors", **{key: made})
+def test_images_are_those_of_diffusers(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    """In the layout of A1111, with one vector; the other layouts are in `test_forms`."""
+    folder, made = folder_of("stable-diffusion"), vectors(1)
+    embedding = write(tmp_path / "x.safetensors", **{TOKEN: made})
     bench = Bench(folder, embeddings=(embedding,))
     images = bench.images(REQUESTS)
     assert images == pipeline_images(stock(folder, text_encoder=made), bench, REQUESTS)
     plain = [Request(one.prompt.replace(TOKEN, "toy"), seed=one.seed) for one in REQUESTS[:1]]
     assert images[0] != Bench(folder).images(plain)[0]
-
-
-def test_two_text_encoders(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
-    """On the default executor, the images are almost those of diffusers."""
-    folder = folder_of("stable-diffusion-xl")
-    first, second = vectors(2, 1), vectors(2, 2)
-    embedding = write(tmp_path / "x.safetensors", clip_l=first, clip_g=second)
-    bench = Bench(folder, embeddings=(embedding,))
-    images = bench.images(REQUESTS)
-    expected = stock(folder, text_encoder=first, text_encoder_2=second)
-    assert images == pipeline_images(expected, bench, REQUESTS)
-    assert_close(draw(folder, tmp_path, REQUESTS, embeddings=(embedding,)), images)
 
 
 def test_long_prompts(folder_of: Callable[[str], Path], tmp_path: Path) -> None:

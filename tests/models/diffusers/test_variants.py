@@ -32,27 +32,13 @@ def save(source: Path, folder: Path, dtype: Any, **options: Any) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("family", "variant", "options"),
-    [
-        ("stable-diffusion-xl", "fp16", {}),
-        ("flux", "bf16", {}),
-        ("stable-diffusion-xl", "fp16", {"max_shard_size": "100KB"}),
-    ],
-)
-def test_only_a_variant(
-    family: str,
-    variant: str,
-    options: Any,
-    folder_of: Callable[[str], Path],
-    tmp_path: Path,
-) -> None:
-    """One file or several per component; the digest names the files of the variant."""
-    dtype = torch.float16 if variant == "fp16" else torch.bfloat16
-    folder = save(folder_of(family), tmp_path / "half", dtype, variant=variant, **options)
-    assert all(variant in file.name for file in folder.rglob("*.safetensors"))
+def test_only_a_variant(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    """The digest names the files of the variant; weights in parts are in `test_forms`."""
+    source = folder_of("stable-diffusion-xl")
+    folder = save(source, tmp_path / "half", torch.float16, variant="fp16")
+    assert all("fp16" in file.name for file in folder.rglob("*.safetensors"))
     bench = Bench(folder)
-    parts = {"variant": variant, "torch_dtype": torch.float32}
+    parts = {"variant": "fp16", "torch_dtype": torch.float32}
     assert bench.images([REQUEST]) == stock_images(folder, bench, [REQUEST], **parts)
     digest = bench.model.info.weights_sha256
     (changed, *_) = folder.glob("vae/*.safetensors")
@@ -79,16 +65,6 @@ def test_mixed_variants(folder_of: Callable[[str], Path], tmp_path: Path) -> Non
         folder, variant="fp16", unet=unet, torch_dtype=torch.float32
     )
     assert bench.images([REQUEST]) == pipeline_images(stock, bench, [REQUEST])
-
-
-def test_pickles_beside_the_weights(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
-    """They are not read, whatever is in them."""
-    folder = shutil.copytree(folder_of("stable-diffusion"), tmp_path / "both")
-    for file in [*folder.glob("*/*.safetensors")]:
-        file.with_name("pytorch_model.bin").write_bytes(b"no weights")
-        file.with_name("diffusion_pytorch_model.bin").write_bytes(b"no weights")
-    expected = Bench(folder_of("stable-diffusion")).images([REQUEST])
-    assert Bench(folder).images([REQUEST]) == expected
 
 
 @pytest.mark.slow
