@@ -32,6 +32,10 @@ from daguerre.models.embedded.sampler import MAX_STEPS, Noise, SceneSampler
         ("an orange and a pink car", {"car": "pink"}),
         ("a green car, a blue t-shirt", {"car": "green", "shirt": "blue"}),
         ("a teddy bear in a red hat", {"teddy bear": "", "hat": "red"}),
+        ("a red fox in the snow", {"fox": ""}),
+        ("a red fox and a red car", {"fox": "", "car": "red"}),
+        ("a red fluffy fox", {"fox": "red"}),
+        ("a glass of white wine", {"wine glass": ""}),
     ],
 )
 def test_bound(prompt: str, expected: Mapping[str, str]) -> None:

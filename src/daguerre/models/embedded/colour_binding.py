@@ -14,6 +14,18 @@ from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 
 _SPELLINGS = {**{colour: colour for colour in COLOURS}, "grey": "gray", "violet": "purple"}
+# Kinds whose name has a colour word: they have their own colours, not that of the word.
+_KINDS = frozenset(
+    f"{colour} {noun}"
+    for colour, nouns in {
+        "red": "deer fox kangaroo onion panda squirrel wine wolf",
+        "blue": "whale",
+        "white": "bread rice wine",
+        "black": "coffee",
+        "orange": "juice",
+    }.items()
+    for noun in nouns.split()
+)
 _MAX_BETWEEN = 2  # adjectives between a colour and its object
 _MAX_WORDS = 5  # of an object's name
 # Words that end the description of an object; so do participles, other objects and punctuation.
@@ -36,24 +48,32 @@ class _Mention:
 
 
 def bound_colours(prompt: str) -> Mapping[str, str]:
-    """Object -> its colour in the prompt; "" if the colours of the prompt belong to other objects.
+    """Object -> its colour in the prompt; "" if it has its own colours.
 
-    An object is missing if its colour is not certain.
+    It has them if the colours of the prompt belong to other objects, or to the name of its kind
+    ("a red fox"). An object is missing if its colour is not certain.
     """
     words = _TOKEN.findall(prompt.lower().replace("-", " "))
     mentions = list(_mentions(words))
     named = {i for mention in mentions for i in range(mention.start, mention.end)}
     found: dict[str, set[str]] = {}
-    used = set()
+    used, kinds = set(), set[str]()
     for mention in mentions:
         at = _colour_before(words, mention.start, named)
         used |= {at}
+        is_kind = " ".join(words[max(0, mention.start - 1) : mention.start + 1]) in _KINDS
+        kinds |= mention.names if is_kind else set()
         for name in mention.names:
-            found.setdefault(name, set()).add("" if at is None else _SPELLINGS[words[at]])
+            colour = "" if at is None or is_kind else _SPELLINGS[words[at]]
+            found.setdefault(name, set()).add(colour)
     are_all_used = used >= {i for i, word in enumerate(words) if word in _SPELLINGS}
     certain = {name: colours.pop() for name, colours in found.items() if len(colours) == 1}
     has_colour = any(certain.values())
-    return {n: colour for n, colour in certain.items() if colour or (has_colour and are_all_used)}
+    return {
+        name: colour
+        for name, colour in certain.items()
+        if colour or name in kinds or (has_colour and are_all_used)
+    }
 
 
 def _mentions(words: Sequence[str]) -> Iterator[_Mention]:
