@@ -33,6 +33,22 @@ def test_created_resource_can_be_used(settings: Settings, store: ResourceStore) 
     assert (attachment.url, attachment.model) == ("http://127.0.0.1:8000", MODEL)
 
 
+def test_database_changes_under_the_lock(settings: Settings, store: ResourceStore) -> None:
+    """The database and the credentials file change under one lock, so a backup fits together."""
+    file, was_free = settings.data_dir() / credentials.FILE_NAME, list[bool]()
+
+    def on_commit(connection: Connection) -> None:
+        with data_dir.locked(file, wait=False) as is_free:
+            was_free.append(is_free)
+
+    event.listen(store.database, "commit", on_commit)
+    provisioning.create(settings, store, MODEL, "DIFFUSION")
+    provisioning.rotate(settings, store, "DIFFUSION")
+    provisioning.destroy(settings, store, "DIFFUSION")
+    event.remove(store.database, "commit", on_commit)
+    assert was_free == [False] * 3
+
+
 def damage(settings: Settings) -> None:
     """Damages the credentials file, or creates a damaged one."""
     (data_dir.prepare(settings.data_dir()) / credentials.FILE_NAME).write_text("damaged")

@@ -35,12 +35,15 @@ def create(
     requests_per_minute: int | None = None,
 ) -> Resource:
     """Creates a resource and stores its key; without the key, there is no resource either."""
-    resource, key = store.create(model, alias, requests_per_minute)
+    resource = None
     try:
+        # A backup holds this lock, so it has both the resource and its key, or neither.
         with credentials.edit(settings.data_dir()) as entries:
+            resource, key = store.create(model, alias, requests_per_minute)
             _set(entries, settings, resource, key)
     except SettingsError:
-        store.destroy(resource.alias)
+        if resource:
+            store.destroy(resource.alias)
         raise
     return resource
 
