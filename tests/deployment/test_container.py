@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -28,6 +29,7 @@ from deployment.files import DEPLOY, ROOT
 
 pytestmark = pytest.mark.soak
 
+DOCKERFILE = DEPLOY / "Dockerfile"
 USER = 10001
 # With about 130 MB of the base, the image has at most 500 MB.
 MAX_INSTALLED_BYTES = 370e6
@@ -89,7 +91,9 @@ def download_wheels(folder: Path, python: str) -> None:
     (wheel,) = folder.glob("daguerre-*.whl")
     binary = ("--only-binary=:all:", f"--python-version={python}")
     pins = ("--constraint", ROOT / "constraints.txt")
-    wanted = (f"{wheel}[postgresql]", "hatchling", "setuptools")
+    extras = re.search(r"^ARG EXTRAS=(\S+)$", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert extras
+    wanted = (f"{wheel}[{extras.group(1)}]", "hatchling", "setuptools")
     run(*pip, "download", *binary, *pins, "--dest", folder, *wanted, home=home)
     wheel.unlink()  # the Dockerfile builds it itself
 
@@ -138,8 +142,7 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     run(*buildah, "commit", "--quiet", "--rm", scratch, "localhost/base")
     mounts = (f"--volume={wheels}:/wheels:ro", f"--volume={folder}/pip.conf:/etc/pip.conf:ro")
     options = ("--isolation=chroot", "--format=docker", "--build-arg=BASE=localhost/base")
-    file = f"--file={DEPLOY / 'Dockerfile'}"
-    run(*buildah, "build", *options, *mounts, file, "--tag=daguerre", ROOT)
+    run(*buildah, "build", *options, *mounts, f"--file={DOCKERFILE}", "--tag=daguerre", ROOT)
     name = run(*buildah, "from", "daguerre")
     try:
         config = json.loads(run(*buildah, "inspect", "--type=image", "daguerre"))["Docker"]
