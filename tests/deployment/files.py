@@ -13,8 +13,9 @@ from daguerre.config import Settings, secret_names
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-# The files in which a deployment gets the secrets.
-SECRET_FILES = {f"{environment.variable_name(name)}_FILE" for name in secret_names()}
+SECRETS = {environment.variable_name(name) for name in secret_names()}
+# Servers that share a database and a bucket need these.
+SECRET_FILES = {"DAGUERRE_DATABASE_URL_FILE", "DAGUERRE_SIGNED_URL_SECRET_FILE"}
 # How long the server may take to stop after the deadline of the last request.
 _MARGIN_S = 5
 
@@ -30,7 +31,8 @@ def code_blocks(page: str, language: str) -> list[str]:
 
 
 def load(variables: Mapping[str, str], folder: Path) -> Settings:
-    """The settings of a deployment, whose secrets are made in `folder`."""
+    """The settings of a deployment, whose secrets are files, which are made in `folder`."""
+    assert SECRET_FILES <= {*variables} and SECRETS.isdisjoint(variables)
     secret = folder / "secret"
     secret.write_text("0" * 64)
     own = {name: value for name, value in variables.items() if name.startswith("DAGUERRE_")}

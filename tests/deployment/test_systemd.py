@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment.files import DEPLOY, SECRET_FILES, load, longest_shutdown_s
+from deployment.files import DEPLOY, load, longest_shutdown_s
 
 UNIT = DEPLOY / "daguerre.service"
 # Name and value of each option, with those that are commented out.
@@ -69,4 +69,5 @@ def test_settings(tmp_path: Path) -> None:
     settings = load(variables, tmp_path)
     assert int(dict(OPTIONS)["TimeoutStopSec"]) > longest_shutdown_s(settings)
     loaded = {value.split(":")[0] for name, value in OPTIONS if name == "LoadCredential"}
-    assert {variables[name] for name in SECRET_FILES} == {f"%d/{name}" for name in loaded}
+    files = {value for name, value in variables.items() if name.endswith("_FILE")}
+    assert files == {f"%d/{name}" for name in loaded}

@@ -10,7 +10,7 @@ import pytest
 
 from daguerre import environment
 from daguerre.config import Settings
-from deployment.files import DEPLOY, ROOT, SECRET_FILES
+from deployment.files import DEPLOY, ROOT, SECRETS
 
 # Variables of the bucket that obstore reads.
 AWS = {
@@ -25,4 +25,5 @@ def test_variables_exist(path: Path) -> None:
     """Every variable is that of a setting, of a secret's file, or of the bucket."""
     found = re.findall(r"\b(?:DAGUERRE|AWS)_[A-Z0-9_]+\b", path.read_text(encoding="utf-8"))
     known = {environment.variable_name(setting.name) for setting in fields(Settings)}
-    assert {*found} - known - SECRET_FILES - AWS == set()
+    known |= {f"{name}_FILE" for name in SECRETS}
+    assert {*found} - known - AWS == set()
