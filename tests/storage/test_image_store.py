@@ -99,6 +99,26 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     asyncio.run(main)
 
 
+def test_dump_and_load(
+    new_store: Callable[[], ImageStore], location: Path | str, tmp_path: Path
+) -> None:
+    """The objects of one place can be loaded into another of either kind; other files are not."""
+
+    async def main() -> None:
+        await new_store().put(name(1), IMAGE)
+        Objects(location).write("notes.txt", b"x")
+        dumped = [*new_store().dump()]
+        assert [each for each, _ in dumped] == [name(1)]
+        other = ImageStore(str(tmp_path / "other"), MAX_BYTES, URL_TTL_S)
+        assert other.load(dumped) == 1
+        assert await other.get(name(1)) == IMAGE
+        assert new_store().load([(name(2), dumped[0][1]), ("notes.txt", b"y")]) == 1
+        assert await new_store().get(name(2)) == IMAGE
+        assert Objects(location).read("notes.txt") == b"x"
+
+    run(main())
+
+
 def test_same_bytes(new_store: Callable[[], ImageStore], location: Path | str) -> None:
     """Every server on the location finds the image; the object is the file with a trailer."""
 
