@@ -274,3 +274,24 @@ def test_closed_model(model: daguerre.Model) -> None:
     model.close()
     with pytest.raises(UnavailableError, match="closed"):
         model.generate("a fox")
+
+
+def test_signed_files(engine: FakeEngine, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a certificate, files are signed, and the same as those of the command."""
+    import c2pa
+
+    assert main(["certificate", "trial"]) == 0
+    flags = []
+    for name in ("c2pa_certificate", "c2pa_private_key"):
+        monkeypatch.setenv(f"DAGUERRE_{name.upper()}", f"trial/{name}.pem")
+        flags += [f"--{name.replace('_', '-')}", f"trial/{name}.pem"]
+    with daguerre.Model.load(MODEL) as model:
+        model.generate("a red fox", seed=7).save("a.png")
+    monkeypatch.delenv("DAGUERRE_C2PA_CERTIFICATE")
+    monkeypatch.delenv("DAGUERRE_C2PA_PRIVATE_KEY")
+    assert main(["generate", "a red fox", "--seed", "7", "-o", "b.png", *flags]) == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+    with c2pa.Reader("a.png") as reader:
+        assert reader.get_validation_state() == "Valid"
+    assert main(["generate", "a red fox", "--seed", "7", "-o", "c.png"]) == 0
+    assert b"c2pa" not in Path("c.png").read_bytes()

@@ -21,6 +21,7 @@ from daguerre import factory, params
 from daguerre.config import Settings
 from daguerre.engine.interface import find_model
 from daguerre.errors import InternalError, InvalidRequestError, SettingsError, UnavailableError
+from daguerre.imagefile import open_credentials
 from daguerre.imagefile.encoding import FORMATS, SUFFIXES, encode, format_of
 from daguerre.models.catalog import DEFAULT_MODEL, Catalog
 from daguerre.params import MAX_PREVIEWS, Event, JobFailed, JobSucceeded, StepCompleted
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from daguerre.engine.thread_engine import ThreadEngine
+    from daguerre.imagefile.content_credentials import ContentCredentials
 
 __all__ = ["Image", "ImageParams", "Model", "Step"]
 
@@ -71,6 +73,7 @@ class Image:
 
     generated: params.GeneratedImage
     embed_prompt: bool = False
+    credentials: ContentCredentials | None = None
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
@@ -88,7 +91,11 @@ class Image:
             rule = f"it must be one of {', '.join(FORMATS)}"
             raise InvalidRequestError(f"output_format is {wanted!r}; {rule}", param="output_format")
         changed = replace(self.generated.params, output_format=wanted)
-        return encode(replace(self.generated, params=changed), with_prompt=self.embed_prompt)
+        return encode(
+            replace(self.generated, params=changed),
+            with_prompt=self.embed_prompt,
+            credentials=self.credentials,
+        )
 
     def save(self, path: str | Path) -> None:
         """Writes the file, in the format of its suffix: .png, .jpg or .jpeg."""
@@ -122,10 +129,18 @@ class Model:
     `with` block, frees its memory.
     """
 
-    def __init__(self, engine: ThreadEngine, model_id: str, *, embed_prompt: bool) -> None:
+    def __init__(
+        self,
+        engine: ThreadEngine,
+        model_id: str,
+        *,
+        embed_prompt: bool,
+        credentials: ContentCredentials | None = None,
+    ) -> None:
         """Starts the engine, and returns when it serves the model; `load` is the usual way."""
         self.id = model_id
-        self._engine, self._embed_prompt, self._is_closed = engine, embed_prompt, False
+        self._engine, self._is_closed = engine, False
+        self._embed_prompt, self._credentials = embed_prompt, credentials
         engine.start_thread()
         try:
             while not (stats := engine.stats()).is_ready:
@@ -169,8 +184,9 @@ class Model:
     def from_settings(cls, settings: Settings, model: str, catalog: Catalog | None = None) -> Self:
         """Loads a model of a catalog, by default the catalog that the settings name."""
         catalog = (catalog or factory.read_catalog(settings)).only(model)
+        credentials = open_credentials(settings.c2pa_certificate, settings.c2pa_private_key)
         engine = factory.build_engine(settings, catalog)
-        return cls(engine, model, embed_prompt=settings.embed_prompt)
+        return cls(engine, model, embed_prompt=settings.embed_prompt, credentials=credentials)
 
     def generate(self, prompt: str | params.ImageParams, **fields: Any) -> Image:
         """Generates one image of `ImageParams`, or of a prompt and their fields."""
@@ -216,7 +232,8 @@ class Model:
                     case StepCompleted(index, total, preview):
                         yield Step(index, total, preview)
                     case JobSucceeded(generated):
-                        yield Step(index, total, image=Image(generated, self._embed_prompt))
+                        image = Image(generated, self._embed_prompt, self._credentials)
+                        yield Step(index, total, image=image)
                         return
                     case JobFailed(error):
                         raise error

@@ -212,7 +212,7 @@ def test_failure_while_serving(
         raise c2pa.C2paError("the certificate was not valid at time of signing")
 
     monkeypatch.setattr(c2pa.Builder, "sign", fail)
-    with pytest.raises(UnavailableError, match="the server cannot sign the image") as caught:
+    with pytest.raises(UnavailableError, match="the image cannot be signed") as caught:
         signed(credentials)
     assert isinstance(caught.value.__cause__, c2pa.C2paError)
 

@@ -54,7 +54,7 @@ def test_signing_fails(
         monkeypatch.setattr(c2pa.Builder, "sign", fail)
         answer = server.generate()
     assert answer.status_code == 503 and answer.headers["retry-after"]
-    assert error_of(answer)["message"] == "the server cannot sign the image"
+    assert error_of(answer)["message"] == "the image cannot be signed"
 
 
 def create(settings: Settings) -> None:

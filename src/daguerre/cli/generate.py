@@ -49,7 +49,8 @@ Task: TypeAlias = "tuple[ImageParams, str | None]"
     help="Checkpoint of the same family that has what a single file lacks.",
 )
 @settings_flags(
-    "home", "catalog", "threads_per_worker", "embedded_precision", "embedded_steps", "embed_prompt"
+    *("home", "catalog", "threads_per_worker", "embedded_precision", "embedded_steps"),
+    *("embed_prompt", "c2pa_certificate", "c2pa_private_key"),
 )
 def generate(
     settings: Settings,

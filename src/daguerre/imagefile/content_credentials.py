@@ -50,7 +50,7 @@ class ContentCredentials:
         try:
             return self._sign(file, media_type, model)
         except (c2pa.C2paError, ValueError) as error:
-            raise UnavailableError("the server cannot sign the image", retry_after_s=5) from error
+            raise UnavailableError("the image cannot be signed", retry_after_s=5) from error
 
     def _sign(self, file: bytes, media_type: str, model: ModelInfo) -> bytes:
         signed: list[bytes] = []

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.errors import DaguerreError, SettingsError
+from daguerre.imagefile import open_credentials
 from daguerre.imagefile.encoding import encode
 from daguerre.server.access.auth import Authenticator
 from daguerre.server.access.rate_limiter import (
@@ -76,7 +77,8 @@ def create_app(
 
     Its `state.engine` is the engine with the models that other servers draw differently refused.
     """
-    tracing, credentials = _tracing(settings), _content_credentials(settings)
+    tracing = _tracing(settings)
+    credentials = open_credentials(settings.c2pa_certificate, settings.c2pa_private_key)
     database, environment = resources.database, _environment(settings, credentials)
     membership = Membership(ServerLeases(database), DatabaseThreads(database, num_threads=1))
     engine, outages = AgreedEngine(engine, membership, environment.words), OutageLog()
@@ -191,24 +193,6 @@ def _url_signer(settings: Settings) -> UrlSigner:
         settings.signed_url_secret,
         settings.data_dir(),
     )
-
-
-def _content_credentials(settings: Settings) -> ContentCredentials | None:
-    certificate, private_key = settings.c2pa_certificate, settings.c2pa_private_key
-    if certificate is None and private_key is None:
-        return None
-    if certificate is None or private_key is None:
-        raise SettingsError(
-            "only one of c2pa_certificate and c2pa_private_key is set; set both or neither"
-        )
-    try:
-        from daguerre.imagefile.content_credentials import ContentCredentials
-    except ImportError as error:
-        raise SettingsError(
-            f"c2pa_certificate is set, but the library is not installed ({error}); run: pip install"
-            " 'daguerre[c2pa]', or unset it"
-        ) from None
-    return ContentCredentials(certificate, private_key)
 
 
 def _environment(
