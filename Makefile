@@ -16,6 +16,7 @@ NODE_CLIENTS := $(if $(shell command -v npm 2>/dev/null),$(CLIENTS)/node_modules
 PLAYGROUND := tests/server/playground
 AXE := $(if $(shell command -v npm 2>/dev/null),$(PLAYGROUND)/node_modules/.stamp)
 CHECKPOINTS := tests/models/diffusers
+RAY := tests/engine/ray
 CHECKED := src tests training bench docs
 # What Debian's packages ask whether they may start a service.
 POLICY := /usr/sbin/policy-rc.d
@@ -23,7 +24,7 @@ SERVER_TESTS := tests/server/ tests/storage/ tests/test_disconnect.py
 UNIT_TESTS := $(filter-out tests/__pycache__/ tests/clients/ tests/training/,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-server test-checkpoints test-deps unit-server unit-engine lowest lint prose format bench soak audit smoke clean
+.PHONY: help serve check test test-server test-checkpoints test-ray test-deps unit-server unit-engine lowest lint prose format bench soak audit smoke clean
 
 help:
 	@echo "make serve      install into $(VENV) and serve on http://$(HOST):$(PORT)"
@@ -60,9 +61,9 @@ lowest: $(VENV)/lowest.stamp
 
 # Tests whose program, browser or database is missing are skipped and say why: see test-deps.
 # The two suites run at the same time, the one of the checkpoints at a lower priority.
-test: lint $(VENV)/litellm.stamp $(VENV)/langchain.stamp $(VENV)/diffusers.stamp $(NODE_CLIENTS) $(AXE)
-	@echo "Running two test suites at once; the output of each appears at its end"
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-server test-checkpoints
+test: lint $(VENV)/litellm.stamp $(VENV)/langchain.stamp $(VENV)/diffusers.stamp $(VENV)/ray.stamp $(NODE_CLIENTS) $(AXE)
+	@echo "Running two test suites at a time; the output of each appears at its end"
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-server test-checkpoints test-ray
 
 test-server: $(VENV)/test.stamp
 	$(BIN)/pytest -m "not soak" -o cache_dir=.pytest_cache/server
@@ -70,6 +71,9 @@ test-server: $(VENV)/test.stamp
 test-checkpoints: $(VENV)/diffusers.stamp
 	nice -n 5 $(VENV)/diffusers/bin/pytest -m "not soak" -o cache_dir=.pytest_cache/checkpoints \
 		$(CHECKPOINTS) tests/training/test_network.py
+
+test-ray: $(VENV)/ray.stamp
+	nice -n 5 $(VENV)/ray/bin/pytest -m "not soak" -o cache_dir=.pytest_cache/ray $(RAY)
 
 # Chromium for the playground's tests; promtool for the alerts; PostgreSQL, nginx and HAProxy, of which the
 # tests start servers of their own. No package must start a service: of prometheus, only promtool is unpacked.
@@ -160,6 +164,13 @@ $(VENV)/diffusers.stamp: $(INPUTS) | $(BIN)/python
 	@echo "Installing daguerre and its extras for checkpoints into $(VENV)/diffusers"
 	@$(BIN)/python -m venv $(VENV)/diffusers
 	@PIP_BUILD_CONSTRAINT=constraints.txt $(VENV)/diffusers/bin/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt --editable '.[diffusers,quantization,gguf,test]'
+	@touch $@
+
+# Another one with Ray, whose dependencies nothing else needs.
+$(VENV)/ray.stamp: $(INPUTS) | $(BIN)/python
+	@echo "Installing daguerre and its extra for Ray into $(VENV)/ray"
+	@$(BIN)/python -m venv $(VENV)/ray
+	@PIP_BUILD_CONSTRAINT=constraints.txt $(VENV)/ray/bin/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt --editable '.[ray,test]'
 	@touch $@
 
 $(PLAYGROUND)/node_modules/.stamp: $(PLAYGROUND)/package.json $(PLAYGROUND)/package-lock.json

@@ -10,7 +10,7 @@ from bench.load import LoadError
 from daguerre.errors import SettingsError
 
 BENCHMARKS = (
-    *("serving", "encoding", "overhead", "previews", "tracing"),
+    *("serving", "encoding", "overhead", "previews", "ray", "tracing"),
     *("reduced", "compare", "cuda", "soak"),
 )
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
             from bench import soak
 
             return soak.main(arguments[1:])
-        if named in ("overhead", "previews", "tracing"):
+        if named in ("overhead", "previews", "ray", "tracing"):
             import_module(f"bench.{named}").main(arguments[1:])
             return 0
         if named in ("reduced", "compare", "cuda"):

@@ -50,6 +50,9 @@ def test_environment_variable(name: str) -> None:
     by_kind = {"int": "7", "float": "2.5", "bool": "yes", "Path | None": "/data", "str": "other"}
     by_name = {
         "max_request_body_bytes": "3000",
+        "engine": "ray",
+        "ray_address": "10.0.0.1:6379",
+        "ray_node_ip_address": "10.0.0.2",
         "embedded_precision": "float32",
         "log_level": "debug",
         "log_format": "json",

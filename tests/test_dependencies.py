@@ -13,7 +13,7 @@ from packaging.version import Version
 from test_layout import MODULES, ROOT, imports
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = ("diffusers", "quantization", "gguf", "c2pa", "otel", "postgresql")
+EXTRAS = ("diffusers", "quantization", "gguf", "c2pa", "otel", "postgresql", "ray")
 REQUIREMENTS = {
     requirement.name: requirement
     for requirement in map(
@@ -33,6 +33,7 @@ FIRST_FIXED = {
     "protobuf": ("6.33.5", "CVE-2026-0994"),
     "psycopg": ("3.3.9", "CVE-2026-6477 in the bundled libpq"),
     "pydantic": ("2.4.0", "CVE-2024-3772"),
+    "ray": ("2.52.0", "CVE-2025-62593"),
     "sentencepiece": ("0.2.1", "CVE-2026-1260"),
     "starlette": ("1.3.1", "CVE-2026-48710, and limits of forms that were not enforced"),
     "torch": ("2.13.0", "CVE-2025-3000, CVE-2026-4538"),

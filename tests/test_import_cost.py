@@ -14,7 +14,17 @@ import daguerre
 
 PACKAGE = Path(daguerre.__file__).parent
 HEAVY = {
-    *("asyncio", "numpy", "openvino", "PIL", "platformdirs", "pydantic", "sqlalchemy", "zlib_ng"),
+    *(
+        "asyncio",
+        "numpy",
+        "openvino",
+        "PIL",
+        "platformdirs",
+        "ray",
+        "pydantic",
+        "sqlalchemy",
+        "zlib_ng",
+    ),
     *("diffusers", "starlette", "thorvg_python", "tokenizers", "torch", "transformers", "uvicorn"),
     *("c2pa", "cryptography", "opentelemetry"),
 }

@@ -39,6 +39,7 @@ LAYERS = (
         "server",
         "model_factory",
         "factory",
+        "ray_factory",
         "library",
         "__init__",
         "cli",
@@ -118,6 +119,7 @@ def test_settings_end_at_the_top() -> None:
         "daguerre.factory",
         "daguerre.library",
         "daguerre.model_factory",
+        "daguerre.ray_factory",
         "daguerre.server.app",
         "daguerre.server.server",
     }

@@ -140,9 +140,9 @@ def open_engine(
         new = read_catalog()
         new.check_loadable()
         models = build_models(settings, new)
-        return NewEngine(_process_engine(settings, new, models), _fit(models, settings.workers))
+        return NewEngine(process_engine(settings, new, models), _fit(models, settings.workers))
 
-    first = _process_engine(settings, catalog, models)
+    first = process_engine(settings, catalog, models)
     engine = ReloadableEngine(first, build)
     first.prestart()
     try:
@@ -151,7 +151,8 @@ def open_engine(
         engine.close()
 
 
-def _process_engine(settings: Settings, catalog: Catalog, models: Sequence[Model]) -> ProcessEngine:
+def process_engine(settings: Settings, catalog: Catalog, models: Sequence[Model]) -> ProcessEngine:
+    """An engine in worker processes, not started."""
     from daguerre.engine.workers.process_engine import ProcessEngine
 
     for_workers, workers = settings.without_secrets(), range(settings.workers)

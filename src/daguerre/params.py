@@ -100,7 +100,8 @@ class ModelInfo:
     `max_prompt_tokens` counts what the pipeline adds, too; None if only characters are limited.
     `extra_sizes`, such as "512x512", are accepted besides `SIZES`. `drawn_sizes` maps the sizes of
     images that the model draws smaller, and enlarges, to those in which it draws them. `options`
-    names all options of the catalog, which decide the image together with the weights.
+    names all options of the catalog, which decide the image together with the weights. If other
+    machines make the images, `fingerprint` is what decides their bits there.
     """
 
     id: str
@@ -113,16 +114,21 @@ class ModelInfo:
     extra_sizes: tuple[str, ...] = ()
     drawn_sizes: Mapping[str, str] = field(default_factory=dict)
     options: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GeneratedImage:
-    """Pixels (height, width, 3) uint8, sRGB, with the parameters and model that produced them."""
+    """Pixels (height, width, 3) uint8, sRGB, with the parameters and model that produced them.
+
+    An engine on another machine sends the encoded `file` instead; `pixels` are then (0, 0, 3).
+    """
 
     pixels: NDArray[np.uint8]
     params: ImageParams
     model_info: ModelInfo
     timings: Timings = field(default_factory=Timings)
+    file: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from daguerre import environment, validation
-from daguerre.validation import Validator, enum, float_range, int_range
+from daguerre.validation import Validator, enum, float_range, int_range, pattern
 
 
 def _setting(
@@ -120,6 +120,28 @@ class SettingsTable:
         "TOML file that lists the models to serve. Default: daguerre.toml in the data directory if"
         " it exists, otherwise the bundled model alone.",
         validation.path,
+    )
+    engine: str = _setting(
+        "process",
+        "Where images are generated. process: in worker processes of this server. ray: in the"
+        " replicas of a Ray Serve application.",
+        enum("process", "ray"),
+    )
+    ray_address: str = _setting(
+        "",
+        "Address of the Ray cluster: host:port, or auto for that of this machine's node. Default:"
+        " a cluster on this machine alone, which ends with the server.",
+        pattern(r"(auto|[\w.\[\]:-]+:\d+)?", "host:port, such as 10.0.0.1:6379, or auto"),
+    )
+    ray_node_ip_address: str = _setting(
+        "",
+        "IP address of this machine's Ray node, if it has several nodes.",
+        pattern(r"[\d.a-fA-F:]*", "an IP address"),
+    )
+    ray_application: str = _setting(
+        "daguerre",
+        "Name of the Ray Serve application.",
+        pattern(r"[a-z][a-z0-9-]{0,39}", "1 to 40 lower-case letters, digits and -"),
     )
     workers: int = _setting(
         1,

@@ -24,7 +24,7 @@ from PIL import Image
 from cli.conftest import environment, opened
 from daguerre import factory
 from daguerre.cli import credentials
-from daguerre.cli.serve import curl
+from daguerre.cli.announcement import curl
 from daguerre.factory import summarize_models
 from daguerre.models import catalog
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint

@@ -21,6 +21,7 @@ from daguerre.cli.generate import generate
 from daguerre.cli.info import info
 from daguerre.cli.models import models
 from daguerre.cli.pull import pull
+from daguerre.cli.ray import ray
 from daguerre.cli.serve import serve
 from daguerre.errors import DaguerreError, InvalidRequestError, SettingsError
 from daguerre.version import __version__
@@ -40,7 +41,7 @@ def program() -> None:
     """
 
 
-for _command in (serve, generate, pull, models, config, info, backup, restore, certificate):
+for _command in (serve, generate, pull, models, ray, config, info, backup, restore, certificate):
     program.add_command(_command)
 
 

@@ -62,8 +62,9 @@ def create(settings: Settings, model: str, alias: str, requests_per_minute: int 
 
     catalog = read_catalog(settings)
     with provisioning.open_store(settings) as store:
-        # A model that `daguerre serve PATH` serves has a resource, but is not in the catalog.
-        if all(resource.model != model for resource in store.list()):
+        # A model of `daguerre serve PATH` or of Ray replicas is not in the catalog.
+        served = {resource.model for resource in store.list()} | (_states(settings) or {}).keys()
+        if model not in served:
             catalog.only(model)
         resource = provisioning.create(settings, store, model, alias, requests_per_minute)
     click.echo(f"Created {resource.alias}, a resource of {resource.model}.")

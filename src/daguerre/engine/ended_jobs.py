@@ -11,15 +11,16 @@ OUTCOMES: tuple[Outcome, ...] = ("succeeded", "failed", "cancelled")
 
 
 class EndedJobs:
-    """Counts from any thread."""
+    """Counts from any thread. Other models than `models` appear with their first job."""
 
-    def __init__(self, models: Iterable[str]) -> None:
+    def __init__(self, models: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
         self._counts = {model: dict.fromkeys(OUTCOMES, 0) for model in models}
 
     def count(self, model: str, outcome: Outcome) -> None:
         with self._lock:
-            self._counts[model][outcome] += 1
+            counts = self._counts.setdefault(model, dict.fromkeys(OUTCOMES, 0))
+            counts[outcome] += 1
 
     def by_model(self) -> dict[str, Mapping[Outcome, int]]:
         """Model -> outcome -> number."""

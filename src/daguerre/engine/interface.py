@@ -92,6 +92,7 @@ class EngineStats:
     backlog_s: float = 0.0  # expected time of all accepted jobs
     certificates: dict[str, bool] = field(default_factory=dict)  # label -> whether it is exact
     failure: str = ""  # why loading failed for good: the engine will never be ready
+    problem: str = ""  # why the engine is not ready yet, if it is not loading
     is_draining: bool = False
     # Fingerprints. Those of an engine with workers stay while the workers restart.
     loaded: Mapping[str, str] = field(default_factory=dict)
@@ -182,11 +183,21 @@ def find_model(model_id: str, served: Iterable[ModelInfo]) -> ModelInfo:
     return by_id[model_id]
 
 
-def check_ready(failure: str, is_draining: bool, is_ready: bool) -> None:
-    """Raises `UnavailableError` after a failure, `NotReadyError` while draining or loading."""
+def served_models(engine: Engine) -> tuple[ModelInfo, ...]:
+    """The served models. Raises `NotReadyError` while the engine has not learned them yet."""
+    if not (models := engine.models()):
+        check_ready("", is_draining=False, is_ready=False, problem=engine.stats().problem)
+    return models
+
+
+def check_ready(failure: str, is_draining: bool, is_ready: bool, problem: str = "") -> None:
+    """Raises `UnavailableError` after a failure, `NotReadyError` while draining or loading.
+
+    `problem` says why the engine is not ready, if it is not loading.
+    """
     if failure:
         raise UnavailableError("the model could not be loaded; see the server log")
     if is_draining:
         raise NotReadyError("the server is shutting down and accepts no new requests")
     if not is_ready:
-        raise NotReadyError("the model is still loading; try again later")
+        raise NotReadyError(problem or "the model is still loading; try again later")

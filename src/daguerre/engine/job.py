@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from daguerre.engine.forward import ForwardRequest
 from daguerre.engine.pipeline import Pipeline
-from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, StepCompleted, Timings
+from daguerre.params import (
+    DEFAULT_CONTEXT,
+    Event,
+    ImageParams,
+    JobContext,
+    JobSucceeded,
+    StepCompleted,
+    Timings,
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -31,6 +39,20 @@ class AcceptedJob:
         if event.index > self.last_step:
             self.last_step = event.index
             self.emit(event)
+
+
+@dataclass(eq=False, slots=True)
+class AssignedJob(AcceptedJob):
+    """A job that runs in another process, possibly again after a failed attempt."""
+
+    sent_s: float = 0.0  # when the present attempt began
+
+    def with_queue_time(self, event: JobSucceeded) -> JobSucceeded:
+        """Adds the time from acceptance to the present attempt."""
+        timings = event.image.timings
+        waited_ms = (self.sent_s - self.accepted_s) * 1000
+        timings = replace(timings, queue_ms=timings.queue_ms + waited_ms)
+        return JobSucceeded(replace(event.image, timings=timings))
 
 
 @dataclass(eq=False, slots=True)

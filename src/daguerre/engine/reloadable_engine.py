@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from daguerre.engine.interface import Engine, EngineStats
-from daguerre.engine.workers.process_engine import ProcessEngine
 from daguerre.errors import DaguerreError, SettingsError, one_line
 from daguerre.params import DEFAULT_CONTEXT, Event, ImageParams, JobContext, ModelInfo
 
@@ -23,11 +25,21 @@ logger = logging.getLogger(__name__)
 _POLL_S = 0.05
 
 
+class ReplaceableEngine(Engine, Protocol):
+    """An engine that can start after another one has ended."""
+
+    def accept_early(self) -> None:
+        """Accepts jobs from now on, which wait for `start`."""
+
+    def close(self) -> None:
+        """Ends all workers. Idempotent."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewEngine:
     """An engine of a new catalog, not started, and whether its models fit beside the old ones."""
 
-    engine: ProcessEngine
+    engine: ReplaceableEngine
     fits: bool
 
 
@@ -35,13 +47,18 @@ class ReloadableEngine:
     """Implements `daguerre.engine.interface.Engine`.
 
     `build` makes the engine of the present catalog, in any thread. It raises `SettingsError` if
-    that cannot be served.
+    that cannot be served. A new engine must be ready after `ready_timeout_s`.
     """
 
-    def __init__(self, engine: ProcessEngine, build: Callable[[], NewEngine]) -> None:
-        self._engine, self._build = engine, build
+    def __init__(
+        self,
+        engine: ReplaceableEngine,
+        build: Callable[[], NewEngine],
+        ready_timeout_s: float = math.inf,
+    ) -> None:
+        self._engine, self._build, self._ready_timeout_s = engine, build, ready_timeout_s
         self._running = {engine: None}  # engines that may have workers, oldest first
-        self._num_held: Counter[ProcessEngine] = Counter()  # requests that hold an engine
+        self._num_held: Counter[ReplaceableEngine] = Counter()  # requests that hold an engine
         self._retiring: set[asyncio.Task[None]] = set()
         self._reload_lock = asyncio.Lock()
         self._is_waiting = False  # the new engine waits for the memory of the old one
@@ -111,14 +128,14 @@ class ReloadableEngine:
             logger.info("reloaded the catalog: %s", changes)
             return changes
 
-    async def _replace(self, new: ProcessEngine) -> None:
+    async def _replace(self, new: ReplaceableEngine) -> None:
         """Starts the new engine beside the old one."""
         await new.start()
         await self._wait_until_ready(new, self._engine.stats().load_failures)
         old, self._engine = self._engine, new
         self._retire(old)
 
-    async def _replace_later(self, new: ProcessEngine) -> None:
+    async def _replace_later(self, new: ReplaceableEngine) -> None:
         """Starts the new engine after the old one has ended; new requests wait in its queue."""
         logger.info("the catalog is reloaded when the present jobs have ended: memory is short")
         old, self._engine, self._is_waiting = self._engine, new, True
@@ -138,35 +155,37 @@ class ReloadableEngine:
         finally:
             self._is_waiting = False
 
-    def _retire(self, engine: ProcessEngine) -> None:
+    def _retire(self, engine: ReplaceableEngine) -> None:
         """Stops the engine when its requests have ended."""
         task = asyncio.create_task(self._end(engine))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
 
-    async def _end(self, engine: ProcessEngine) -> None:
+    async def _end(self, engine: ReplaceableEngine) -> None:
         while self._num_held[engine]:
             await asyncio.sleep(_POLL_S)
         await engine.drain()
         await self._stop(engine)
 
-    async def _stop(self, engine: ProcessEngine) -> None:
+    async def _stop(self, engine: ReplaceableEngine) -> None:
         await engine.stop()
         self._running.pop(engine, None)
         self._num_held.pop(engine, None)
 
     async def _wait_until_ready(
-        self, engine: ProcessEngine, known_failures: Collection[str]
+        self, engine: ReplaceableEngine, known_failures: Collection[str]
     ) -> None:
         """Raises `SettingsError`, and stops the engine, if it or one of its models fails.
 
         Models with `known_failures` may fail again.
         """
-        is_ready = False
+        is_ready, deadline_s = False, time.monotonic() + self._ready_timeout_s
         while not is_ready:
             await asyncio.sleep(_POLL_S)
             stats = engine.stats()
             is_ready, failure = stats.is_ready, stats.failure
+            if time.monotonic() > deadline_s:
+                failure = stats.problem or "the new engine is not ready in time"
             for model, reason in stats.load_failures.items():
                 if model not in known_failures:
                     text = f"the model {model} could not be loaded: {reason}; see the server log"

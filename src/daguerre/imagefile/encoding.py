@@ -55,20 +55,25 @@ def encode(
 ) -> bytes:
     """The file in the format of `image.params`, signed if there are `credentials`.
 
-    It has the prompts only if `with_prompt` is set.
+    It has the prompts only if `with_prompt` is set. A file that the engine has encoded is only
+    signed.
     """
+    kind = FORMATS[image.params.output_format]
+    file = image.file or _encode(kind, image, with_prompt)
+    return credentials.sign(file, kind.media_type, image.model_info) if credentials else file
+
+
+def _encode(kind: ImageFormat, image: GeneratedImage, with_prompt: bool) -> bytes:
     params, pixels = image.params, image.pixels
     assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3, (
         f"pixels are {pixels.dtype} {pixels.shape}, not uint8 (height, width, 3). This is a bug."
     )
-    kind = FORMATS[params.output_format]
-    file = kind.encode(
+    return kind.encode(
         pixels,
         params.compression_quality,
         xmp.generation_metadata(image),
         xmp.prompt_metadata(params) if with_prompt else "",
     )
-    return credentials.sign(file, kind.media_type, image.model_info) if credentials else file
 
 
 def encode_pixels(

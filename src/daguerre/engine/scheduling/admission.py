@@ -24,11 +24,11 @@ MAX_QUEUED_PROMPT_BYTES = 4 * 1024 * 1024
 class Admission:
     """Accepts jobs, and counts those of each model, queued or running.
 
-    `max_running_jobs` is that of all workers together.
+    `max_running_jobs` is that of all workers together; it may change.
     """
 
     def __init__(self, max_queued_jobs: int, max_running_jobs: int, max_prompt_bytes: int) -> None:
-        self._max_queued, self._max_running = max_queued_jobs, max_running_jobs
+        self._max_queued, self.max_running_jobs = max_queued_jobs, max_running_jobs
         self._max_prompt_bytes = max_prompt_bytes
         # Both by model.
         self._num_jobs: Counter[str] = Counter()
@@ -43,27 +43,30 @@ class Admission:
         params: ImageParams,
         context: JobContext,
         estimate_wait: Callable[[ImageParams, JobContext], tuple[int, float, float]],
+        num_elsewhere: int = 0,
     ) -> int:
         """Accepts a job, and returns the number of jobs ahead; raises `QueueFullError`.
 
         `estimate_wait` returns that number, the wait behind them and the job's own time.
+        `num_elsewhere` is the number of the model's jobs that other servers have accepted.
         """
-        self._check_capacity(params)
+        self._check_capacity(params, num_elsewhere)
         num_ahead, wait_s, own_s = estimate_wait(params, context)
         check_deadline(context, num_ahead, wait_s, own_s)
         self._num_jobs[params.model] += 1
         self._prompt_bytes[params.model] += prompt_bytes(params)
         return num_ahead
 
-    def _check_capacity(self, params: ImageParams) -> None:
-        num_jobs, held_bytes = self._num_jobs[params.model], self._prompt_bytes[params.model]
-        if num_jobs >= self._max_queued + self._max_running:
+    def _check_capacity(self, params: ImageParams, num_elsewhere: int) -> None:
+        num_own, held_bytes = self._num_jobs[params.model], self._prompt_bytes[params.model]
+        num_jobs = num_own + num_elsewhere
+        if num_jobs >= self._max_queued + self.max_running_jobs:
             raise QueueFullError(
                 f"model {params.model!r} already has {num_jobs} jobs queued or running"
-                f" (limit: {self._max_queued} queued + {self._max_running} running)"
+                f" (limit: {self._max_queued} queued + {self.max_running_jobs} running)"
             )
         # A single job is accepted whatever the size of its prompts.
-        if num_jobs and held_bytes + prompt_bytes(params) > self._max_prompt_bytes:
+        if num_own and held_bytes + prompt_bytes(params) > self._max_prompt_bytes:
             raise QueueFullError(
                 f"the queued prompts for model {params.model!r} have {held_bytes} bytes;"
                 f" with this request they exceed the limit of {self._max_prompt_bytes} bytes"

@@ -15,11 +15,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from daguerre.engine.ended_jobs import EndedJobs, Outcome
 from daguerre.engine.interface import EngineStats, add_loads, check_ready, find_model
-from daguerre.engine.job import AcceptedJob
+from daguerre.engine.job import AssignedJob
 from daguerre.engine.scheduling.admission import MAX_QUEUED_PROMPT_BYTES, Admission
 from daguerre.engine.stream import JobQueue, QueuePositions, wait_until_empty
 from daguerre.engine.workers import messages
@@ -40,11 +40,6 @@ from daguerre.params import (
 )
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(eq=False, slots=True)
-class _Job(AcceptedJob):
-    sent_s: float = 0.0  # to its present worker
 
 
 class ProcessEngine(JobQueue):
@@ -84,7 +79,7 @@ class ProcessEngine(JobQueue):
         self._starters = [functools.partial(self._start, init) for init in inits]
         self._numbers = itertools.count(1)
         self._lock = threading.Condition()  # guards everything below
-        self._jobs: dict[int, _Job] = {}  # accepted and not ended
+        self._jobs: dict[int, AssignedJob] = {}  # accepted and not ended
         self._ended = EndedJobs(self._models)
         self._is_started = False
         self._reset()
@@ -180,7 +175,7 @@ class ProcessEngine(JobQueue):
             check_ready(self._pool.failure, is_closing, is_ready)
             num_ahead = self._admission.admit(params, context, self._estimate_wait)
             number = next(self._numbers)
-            self._jobs[number] = _Job(number, params, emit, time.monotonic(), context)
+            self._jobs[number] = AssignedJob(number, params, emit, time.monotonic(), context)
             self._dispatcher.add(number, context.tenant, params.model)
             self.dispatch()
         return number, num_ahead
@@ -262,7 +257,7 @@ class ProcessEngine(JobQueue):
     def _on_event(self, number: int, event: Event) -> None:
         job = self._jobs[number]
         if isinstance(event, JobSucceeded):
-            self._end(number, _with_queue_time(event, job), "succeeded")
+            self._end(number, job.with_queue_time(event), "succeeded")
         elif isinstance(event, JobFailed):
             self._end(number, event, "failed")
         elif isinstance(event, StepCompleted):
@@ -279,15 +274,7 @@ class ProcessEngine(JobQueue):
         self._dispatcher.remove(number, has_ended=True)
         job.emit(event)
 
-    def _pop(self, number: int) -> _Job:
+    def _pop(self, number: int) -> AssignedJob:
         job = self._jobs.pop(number)
         self._admission.remove(job.params)
         return job
-
-
-def _with_queue_time(event: JobSucceeded, job: _Job) -> JobSucceeded:
-    """Adds the time from acceptance to the last assignment, including failed attempts."""
-    waited_ms = (job.sent_s - job.accepted_s) * 1000
-    timings = event.image.timings
-    timings = replace(timings, queue_ms=timings.queue_ms + waited_ms)
-    return JobSucceeded(replace(event.image, timings=timings))

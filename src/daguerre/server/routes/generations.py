@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -14,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from daguerre.engine.interface import Engine, find_model
+from daguerre.engine.interface import Engine, find_model, served_models
 from daguerre.errors import InvalidRequestError
+from daguerre.params import ModelInfo
 from daguerre.protocol.parsing import parse_request
 from daguerre.protocol.request import URL_FORMAT
 from daguerre.protocol.response import images_response, url_response
@@ -70,10 +72,11 @@ class ImageGenerations:
         data = await read_body(
             request, self._config.max_request_body_bytes, self._config.request_read_timeout_s
         )
-        body = parse_request(parse_object(data), _extra_sizes(engine, resource))
+        models = served_models(engine)
+        body = parse_request(parse_object(data), _extra_sizes(models, resource))
         params = context.params = body.to_image_params()
         check_access(resource, params.model)
-        info = find_model(params.model, engine.models())
+        info = find_model(params.model, models)
         context.batching = info.batching
         wants_url = not body.stream and self._wants_url(body.response_format)
         base_url = self._base_url.of(request) if wants_url else ""
@@ -123,9 +126,9 @@ class ImageGenerations:
         return body
 
 
-def _extra_sizes(engine: Engine, resource: Resource) -> dict[str, tuple[str, ...]]:
+def _extra_sizes(models: Iterable[ModelInfo], resource: Resource) -> dict[str, tuple[str, ...]]:
     """The sizes of the key's model alone, because it has access to no other."""
-    return {info.id: info.extra_sizes for info in engine.models() if info.id == resource.model}
+    return {info.id: info.extra_sizes for info in models if info.id == resource.model}
 
 
 def _headers(context: RequestContext, image_request: ImageRequest) -> dict[str, str]:

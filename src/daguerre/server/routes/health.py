@@ -23,10 +23,10 @@ class Health:
     async def ready(self, request: Request) -> Response:
         stats = self._engine.stats()
         failures = sorted(stats.load_failures.items())
-        have_all_failed = {info.id for info in self._engine.models()} <= {*stats.load_failures}
-        has_no_model = have_all_failed and not stats.is_ready
+        models = {info.id for info in self._engine.models()}
+        has_no_model = bool(models) and models <= {*stats.load_failures} and not stats.is_ready
         is_closing = stats.is_draining or self._is_shutting_down()
-        check_ready(stats.failure, is_closing, stats.is_ready or has_no_model)
+        check_ready(stats.failure, is_closing, stats.is_ready or has_no_model, stats.problem)
         if has_no_model:
             reasons = ", ".join(dict.fromkeys(reason for _, reason in failures))
             raise UnavailableError(f"no model is served: {reasons}")

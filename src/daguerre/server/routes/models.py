@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from daguerre.engine.interface import Engine, find_model
+from daguerre.engine.interface import Engine, find_model, served_models
 from daguerre.params import ModelInfo
 from daguerre.server.access.auth import Authenticator, check_access
 
@@ -18,20 +18,20 @@ class Models:
 
     async def list(self, request: Request) -> Response:
         resource = await self._authenticator.authenticate(request)
-        data = [_card(info) for info in self._engine.models() if info.id == resource.model]
+        data = [_card(info) for info in served_models(self._engine) if info.id == resource.model]
         return JSONResponse({"object": "list", "data": data})
 
     async def show(self, request: Request) -> Response:
         model = request.path_params["model_id"]
         check_access(await self._authenticator.authenticate(request), model)
-        return JSONResponse(_card(find_model(model, self._engine.models())))
+        return JSONResponse(_card(find_model(model, served_models(self._engine))))
 
     async def list_available(self, request: Request) -> Response:
         """Needs no key and ignores one, which may belong to another server."""
         return JSONResponse(
             [
                 {"model_id": info.id, "type": ["text-to-image"], "regions": ["local"]}
-                for info in self._engine.models()
+                for info in served_models(self._engine)
             ]
         )
 
