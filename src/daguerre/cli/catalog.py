@@ -62,12 +62,14 @@ def add(
     from daguerre.model_factory import check_models
     from daguerre.models import catalog, catalog_file
     from daguerre.models.diffusers import location
+    from daguerre.models.diffusers.library_errors import naming_key
 
     home = settings.data_dir()
     found = location.find(checkpoint, home)
     table = location.catalog_keys(found) | dict(map(_assignment, assignments))
     if base is not None:
-        table["base"] = str(location.find(base, home).path)
+        with naming_key("base"):
+            table["base"] = str(location.find(base, home).path)
     if dtype is not None:
         table["dtype"] = dtype
     if loras:

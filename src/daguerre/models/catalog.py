@@ -107,6 +107,7 @@ def of_checkpoints(names: Sequence[str], data_dir: Path, base: str | None = None
     """
     from daguerre.models.checkpoint_table import CheckpointConfig
     from daguerre.models.diffusers import location
+    from daguerre.models.diffusers.library_errors import naming_key
     from daguerre.models.diffusers.pipeline_config import PipelineConfig
     from daguerre.models.diffusers.serving_options import ServingOptions
 
@@ -116,7 +117,8 @@ def of_checkpoints(names: Sequence[str], data_dir: Path, base: str | None = None
             f"base is {base!r}, but {', '.join(names)} is not a single file; base has what a single"
             " file lacks; remove it"
         )
-    base_path = None if base is None else location.find(base, data_dir).path
+    with naming_key("base"):
+        base_path = None if base is None else location.find(base, data_dir).path
     given: dict[str, str] = {}
     models: dict[str, ModelConfig] = {}
     for name, one in found.items():

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import wait_until
 
 from daguerre.errors import SettingsError
+from daguerre.models.diffusers.adapters.lora import Lora
+from daguerre.models.diffusers.checkpoint_digest import CheckpointDigest
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.models.diffusers.model import DiffusersModel
 from daguerre.models.diffusers.pipeline_config import PipelineConfig
@@ -66,3 +70,31 @@ def test_wrong_record_is_found(
         model.load()
     again = load(folder, path)
     assert again.info.weights_sha256 == right and not again.fault
+
+
+def test_each_file_that_changes(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    """The error names the file, whether it was written or removed, of every form."""
+    from . import lora_files, original_layout, tiny
+    from .test_textual_inversions import vectors, write
+
+    folder = shutil.copytree(folder_of("stable-diffusion"), tmp_path / "sd")
+    state = lora_files.kohya("lora_unet", {"mid": lora_files.pair((8, 8))})
+    lora = Lora(lora_files.write(tmp_path / "ink.safetensors", state))
+    embedding = write(tmp_path / "toy.safetensors", emb_params=vectors(1))
+    vae = tmp_path / "vae.safetensors"
+    original_layout.write(vae, original_layout.vae(tiny.vae(), ""))
+    parts: Any = {"loras": (lora,), "embeddings": (embedding,), "components": (("vae", vae),)}
+    checkpoint = PipelineConfig(folder, **parts).read_checkpoint()
+    files = list(checkpoint.files())
+    assert {lora.path, embedding.path, vae, folder / "model_index.json"} < {*files}
+    for file in files:
+        digest, content = CheckpointDigest(checkpoint), file.read_bytes()
+        digest.update()
+        file.write_bytes(content + b" ")
+        words = f"have changed since the server started, by {file}; run: daguerre models reload"
+        with pytest.raises(SettingsError, match=words):
+            digest.update()
+        file.unlink()
+        with pytest.raises(SettingsError, match=str(file)):
+            digest.update()
+        file.write_bytes(content)

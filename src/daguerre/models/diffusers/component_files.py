@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -213,12 +214,21 @@ def check_head(file: Path) -> None:
 def _open(file: Path) -> Iterator[BinaryIO]:
     """Opens a file and checks its start. An OSError, also in the block, is a `SettingsError`."""
     try:
+        _check_regular(file)
         with file.open("rb") as opened:
             _check_start(file, opened.read(_HEAD_BYTES))
             opened.seek(0)
             yield opened
     except OSError as error:
         raise SettingsError(unreadable(file, error)) from None
+
+
+def _check_regular(file: Path) -> None:
+    """A pipe would be read forever."""
+    mode = file.stat().st_mode
+    if not stat.S_ISREG(mode):
+        fault = "is a directory" if stat.S_ISDIR(mode) else "is not a regular file"
+        raise SettingsError(f"{file} {fault}; give the path of a file")
 
 
 def _check_start(file: Path, head: bytes) -> None:

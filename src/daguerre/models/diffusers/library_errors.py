@@ -1,12 +1,24 @@
-"""Errors of the libraries that load a checkpoint, such as diffusers; they may be of any class."""
+"""Errors about a checkpoint: of the libraries that load it, and with the key that is at fault."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from daguerre.engine.forward import is_out_of_memory
 from daguerre.errors import SettingsError, one_line
+
+
+@contextmanager
+def naming_key(key: str) -> Iterator[None]:
+    """Puts the catalog's key before the message of a `SettingsError` that does not name it."""
+    try:
+        yield
+    except SettingsError as error:
+        if re.search(rf"(^|\s){key}( is| takes| needs|:)", error.message):
+            raise
+        raise SettingsError(f"{key}: {error.message}") from None
 
 
 @contextmanager

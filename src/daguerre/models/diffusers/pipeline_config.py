@@ -21,6 +21,7 @@ from daguerre.models.diffusers.adapters.textual_inversion import TextualInversio
 from daguerre.models.diffusers.caches import Cache
 from daguerre.models.diffusers.calibration import Calibration
 from daguerre.models.diffusers.checkpoint import Checkpoint
+from daguerre.models.diffusers.library_errors import naming_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,11 @@ class PipelineConfig:
         """
         found = checkpoint_reader.read(self.path, self.base, dict(self.components))
         for one in self.loras:
-            lora_header.check(one, found)
+            with naming_key("loras"):
+                lora_header.check(one, found)
         for embedding in self.embeddings:
-            textual_inversion_header.check(embedding, found)
+            with naming_key("embeddings"):
+                textual_inversion_header.check(embedding, found)
         return replace(found, loras=self.loras, embeddings=self.embeddings)
 
     def resolve(self, checkpoint: Checkpoint, worker: int = 0) -> PipelineConfig:

@@ -18,6 +18,7 @@ from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
 from daguerre.models.diffusers.component import quantized_by
 from daguerre.models.diffusers.component_files import INDEX, WEIGHTS, read_json
 from daguerre.models.diffusers.families import find_family
+from daguerre.models.diffusers.library_errors import naming_key
 from daguerre.models.diffusers.replacement import GGUF, Replacement, read_tensors
 from daguerre.models.diffusers.single_file.layouts import DENOISER_PREFIX, VAE_PREFIXES, Shapes
 from daguerre.models.diffusers.single_file.recognition import describe
@@ -46,7 +47,10 @@ def replace_components(own: Checkpoint, paths: Mapping[str, Path]) -> Checkpoint
     With another denoiser, it is not known to be distilled. Raises `SettingsError` for a path that
     is damaged, or does not fit the checkpoint.
     """
-    found = {name: _read(name, path, own) for name, path in paths.items()}
+    found = {}
+    for name, path in paths.items():
+        with naming_key(name):
+            found[name] = _read(name, path, own)
     others = {name: by for name, by in own.quantized_components.items() if name not in found}
     quantized = {name: by for name, one in found.items() if (by := _quantized_by(one))}
     classes = {name: ("diffusers", one.class_name) for name, one in found.items()}

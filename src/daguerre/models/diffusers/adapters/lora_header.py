@@ -83,7 +83,7 @@ def check(lora: Lora, checkpoint: Checkpoint) -> None:
     layers = find_layers(lora.path, shapes)
     if not layers:
         what = recognition.describe(shapes)
-        raise SettingsError(f"{lora.path} is not a LoRA, but {what}")
+        raise SettingsError(f"{lora.path} is not a LoRA, but {what}; loras takes LoRAs only")
     _check_family(lora.path, {name: shapes[one.down] for name, one in layers.items()}, checkpoint)
 
 

@@ -55,7 +55,8 @@ def find_vectors(file: Path, shapes: Shapes, encoders: Sequence[str]) -> dict[st
         found = {"text_encoder": next(iter(shapes))}
     if len(found) != len(shapes) or not found:
         raise SettingsError(
-            f"{file} is not a textual inversion, but {recognition.describe(shapes)}"
+            f"{file} is not a textual inversion, but {recognition.describe(shapes)}; embeddings"
+            " takes textual inversions only"
         )
     if {*found} != {*encoders}:
         raise SettingsError(

@@ -111,7 +111,7 @@ def convert(
     with init_empty_weights():
         expected = module_class.from_config(config).state_dict()
     # The conversion splits tensors at sizes that it assumes.
-    with as_settings_error(misfit(file, module_class, folder)):
+    with as_settings_error(misfit(file, module_class, folder), f"; {advice}"):
         try:
             converted = _rename(module_class.__name__, config, expected, tensors)
         except KeyError as error:
@@ -147,7 +147,13 @@ def _check_tensors(
                 f"{file}: {name} of {class_name} has the shape {_shape(found[name])} instead"
                 f" of {_shape(tensor)}; {advice}"
             )
-    if missing := sorted(expected.keys() - found.keys()):
+    missing = sorted(expected.keys() - found.keys())
+    if 2 * len(missing) > len(expected):
+        raise SettingsError(
+            f"{file} lacks {len(missing)} of the {len(expected)} tensors of {class_name}, such as"
+            f" {missing[0]}; {advice}"
+        )
+    if missing:
         raise SettingsError(missing_message(str(file), class_name, missing))
     if unknown := sorted(found.keys() - expected.keys()):
         raise SettingsError(

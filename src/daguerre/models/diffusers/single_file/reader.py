@@ -23,6 +23,7 @@ from daguerre.models.diffusers.component import (
 from daguerre.models.diffusers.component_files import INDEX, read_json
 from daguerre.models.diffusers.distillation import Distillation, find_distillation
 from daguerre.models.diffusers.families import FAMILIES, find_family
+from daguerre.models.diffusers.library_errors import naming_key
 from daguerre.models.diffusers.single_file.layouts import CONFIGURATIONS, MERGES
 from daguerre.models.diffusers.single_file.recognition import recognize
 from daguerre.models.diffusers.single_file.single_file import SingleFile
@@ -77,8 +78,9 @@ class _Reader:
         return find_distillation(self._family.pipeline, "", sampler, denoiser_config)
 
     def _read_base(self, base: Path) -> dict[str, Any]:
-        checkpoint.check_folder(base)
-        index = checkpoint.read_index(base / INDEX)
+        with naming_key("base"):
+            checkpoint.check_folder(base)
+            index = checkpoint.read_index(base / INDEX)
         found, layout = index["_class_name"], self._found.layout
         if found != layout.pipeline:
             raise SettingsError(
