@@ -25,6 +25,7 @@ from daguerre.errors import UnavailableError
 from daguerre.params import Event, ImageParams, JobSucceeded
 from daguerre.server.agreed_engine import REASON, AgreedEngine
 from daguerre.server.control_socket import in_loop
+from daguerre.server.http.errors import OutageLog
 from daguerre.server.membership import RENEW_S, Membership
 from daguerre.server.model_states import model_states
 from daguerre.storage.database_threads import DatabaseThreads
@@ -68,6 +69,18 @@ def test_server_that_differs(on_each_database: Settings, caplog: pytest.LogCaptu
         assert first.post(BODY, key=first.key).status_code == 200 and is_ready(first)
         again = first.post({**BODY, "prompt": "new"}, key=second.key, idempotency_key="k")
         assert again.status_code == 200
+
+
+def test_server_that_differs_is_never_ready(settings: Settings) -> None:
+    """It is not ready between the end of loading and the comparison of fingerprints."""
+    with two_running(settings) as (first, second):
+        load(first, X)
+        second.engine.is_ready = False
+        second.engine.loaded, second.engine.is_ready = {MODEL: Y}, True
+        while (answer := second.client.get("/readyz")).status_code == 503:
+            if REASON in answer.text:
+                break
+        assert answer.status_code == 503
 
 
 def test_takeover(on_each_database: Settings) -> None:
@@ -116,7 +129,7 @@ def test_other_models_are_served(settings: Settings) -> None:
         second.engine.model_infos += (replace(second.engine.model_infos[0], id="other"),)
         load(first, X)
         second.engine.loaded = {MODEL: Y, "other": Y}
-        wait_until(lambda: second.client.get("/readyz").json().get("unavailable_models") != [])
+        wait_until(lambda: second.client.get("/readyz").json().get("unavailable_models"))
         assert second.client.get("/readyz").json()["unavailable_models"] == [
             {"id": MODEL, "reason": REASON}
         ]
@@ -191,7 +204,7 @@ def membership(
     store: ResourceStore, leases: FakeLeases, clock: ManualClock
 ) -> Iterator[Membership]:
     threads = DatabaseThreads(store.database, num_threads=1)
-    yield Membership(leases, threads, clock)
+    yield Membership(leases, threads, OutageLog(), clock)
     threads.close()
 
 

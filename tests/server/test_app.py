@@ -27,7 +27,7 @@ from daguerre import __version__
 from daguerre.config import Settings
 from daguerre.errors import QueueFullError, UnavailableError
 from daguerre.server.app import create_app
-from daguerre.server.http.errors import OutageLog
+from daguerre.server.http.errors import RECENT_S, OutageLog
 from daguerre.server.http.logs import THROTTLE_S
 from daguerre.server.routes import metrics
 from daguerre.storage.image_store import ImageStore
@@ -174,6 +174,7 @@ def test_probes(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
         "status": "ready",
         "worker_restarts": 0,
         "unavailable_models": [],
+        "outages": [],
     }
     server.engine.load_failures = {"sd": "not enough memory"}
     body = server.client.get("/readyz").json()
@@ -249,6 +250,9 @@ def test_outage_log(caplog: pytest.LogCaptureFixture) -> None:
     other.__cause__ = broken.__cause__
     outages.record(other)  # another outage is logged at once
     assert len(caplog.records) == 3
+    assert outages.recent() == [broken.message, other.message]
+    now_s[0] += RECENT_S + 1
+    assert outages.recent() == []
 
 
 def samples(text: str) -> dict[str, float]:

@@ -178,7 +178,7 @@ def test_locked_keys(postgresql: Cluster, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_database_outage(postgresql: Cluster, tmp_path: Path) -> None:
-    """Requests get 503 with a Retry-After during an outage; those without a key still work."""
+    """Requests get 503 with a Retry-After during an outage, and /readyz says why."""
     settings = replace(Settings(home=tmp_path), database_url=postgresql.new_database())
     with running(tmp_path, database_url=settings.database_url) as server:
         assert server.post(BODY, idempotency_key="a").status_code == 200
@@ -189,4 +189,7 @@ def test_database_outage(postgresql: Cluster, tmp_path: Path) -> None:
                 assert error_of(refused)["message"].startswith(("cannot read", "cannot store"))
                 assert int(refused.headers["retry-after"]) > 0
             assert server.client.get("/healthz").status_code == 200
+            ready = server.client.get("/readyz")
+            assert ready.status_code == 200
+            assert "cannot read the API keys; try again" in ready.json()["outages"]
         assert server.post(BODY, idempotency_key="a").headers["idempotent-replayed"] == "true"

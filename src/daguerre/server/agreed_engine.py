@@ -15,7 +15,7 @@ from daguerre.protocol.messages import quote_for_message
 from daguerre.server.http.errors import LOADING_RETRY_AFTER_S
 from daguerre.server.membership import Membership
 
-_TICK_S = 0.25
+_FIRST_TICK_S, _TICK_S = 0.02, 0.25  # until the first comparison, and afterwards
 # Between two renewals for requests of refused models, which another server may just have left.
 _RETRY_S = 0.1
 REASON = "it would draw other images than the other servers"
@@ -69,12 +69,17 @@ class AgreedEngine:
         return self._engine.models()
 
     def stats(self) -> EngineStats:
-        """Refused models count as failed; the engine is not ready if all are refused."""
+        """Refused models count as failed. The engine is ready if it has another model.
+
+        Until the first fingerprints are compared, it is not ready.
+        """
         stats = self._engine.stats()
         refused = [info.id for info in self.models() if self._membership.is_refused(info.id)]
+        has_model = len(refused) < len(self.models())
+        has_compared = self._membership.has_compared or not stats.loaded
         return replace(
             stats,
-            is_ready=stats.is_ready and len(refused) < len(self.models()),
+            is_ready=stats.is_ready and has_model and has_compared,
             load_failures={**stats.load_failures, **dict.fromkeys(refused, REASON)},
         )
 
@@ -130,7 +135,7 @@ class AgreedEngine:
     async def _renew_loop(self) -> None:
         while True:
             await self._membership.renew_if_due(self._fingerprints())
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(_TICK_S if self._membership.has_compared else _FIRST_TICK_S)
 
     async def _leave(self) -> None:
         if self._renewing:

@@ -80,8 +80,9 @@ def create_app(
     tracing = _tracing(settings)
     credentials = open_credentials(settings.c2pa_certificate, settings.c2pa_private_key)
     database, environment = resources.database, _environment(settings, credentials)
-    membership = Membership(ServerLeases(database), DatabaseThreads(database, num_threads=1))
-    engine, outages = AgreedEngine(engine, membership, environment.words), OutageLog()
+    leases, outages = ServerLeases(database), OutageLog()
+    membership = Membership(leases, DatabaseThreads(database, num_threads=1), outages)
+    engine = AgreedEngine(engine, membership, environment.words)
     image_store, signer = _image_store(settings), _url_signer(settings)
     metrics = Metrics(engine, http_stats, lambda: image_store.num_bytes)
     if settings.image_store:
@@ -113,7 +114,7 @@ def create_app(
     )
     files, models = FileEndpoints(image_store, signer), Models(engine, authenticator)
     playground, login = Playground(), one_time_login or OneTimeLogin()
-    health, openapi = Health(engine, is_shutting_down), OpenAPI(base_url)
+    health, openapi = Health(engine, is_shutting_down, outages), OpenAPI(base_url)
     routes = [
         *_versioned("/images/generations", images.create, ["POST"]),
         *_versioned(FILES_PATH + "/{name}", files.show),

@@ -37,12 +37,14 @@ class Membership:
         self,
         leases: ServerLeases,
         database: DatabaseThreads,
+        outages: OutageLog,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._leases, self._database, self._clock = leases, database, clock
-        self._outages = OutageLog()
+        self._outages = outages
         self._lock = asyncio.Lock()  # held during a call of the database
         self.has_left = False
+        self.has_compared = False  # fingerprints of this server with those of others
         self._asked_s = -math.inf  # when the last renewal began
         self._fingerprints: Mapping[str, str] = {}  # of the last renewal, by model
         self._renewal = Renewal()
@@ -99,7 +101,10 @@ class Membership:
             return
         self._asked_s = self._clock()
         renew = functools.partial(self._leases.renew, fingerprints, replace=replace)
-        renewal, before = await self._database.call(renew), self.conflicts()
+        try:
+            renewal, before = await self._database.call(renew), self.conflicts()
+        finally:
+            self.has_compared |= bool(fingerprints)
         self._fingerprints = dict(fingerprints)
         self._renewal = Renewal() if self.has_left else renewal
         self._log_changes(before, self.conflicts())

@@ -37,6 +37,7 @@ _OTHER_API = re.compile(
 )
 _ONLY_IMAGES = "; this server only generates images, with POST /v1/images/generations"
 MAX_REASON_CHARS = 120
+RECENT_S = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class OutageLog:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         new_log = partial(ThrottledLogger, logger, "%d outages: %s: %s: %s", logging.ERROR, clock)
         self._logs: dict[str, ThrottledLogger] = defaultdict(new_log)
+        self._clock, self._recorded_s = clock, dict[str, float]()  # message -> last time
 
     def record(self, error: DaguerreError) -> None:
         """Logs an outage. An error without a cause, such as a full queue, is none."""
@@ -96,6 +98,12 @@ class OutageLog:
         if isinstance(error, UnavailableError) and cause is not None:
             first, _, _ = str(cause).strip().partition("\n")  # without an SQL statement's values
             self._logs[error.message].log(error.message, type(cause).__name__, first)
+            self._recorded_s[error.message] = self._clock()
+
+    def recent(self) -> list[str]:
+        """The messages of the outages of the last `RECENT_S`."""
+        since_s = self._clock() - RECENT_S
+        return sorted(message for message, at_s in self._recorded_s.items() if at_s >= since_s)
 
 
 def unrouted_response(request: Request, error: HTTPException, paths: Collection[str]) -> Response:

@@ -9,13 +9,16 @@ from starlette.responses import JSONResponse, Response
 
 from daguerre.engine.interface import Engine, check_ready
 from daguerre.errors import UnavailableError
+from daguerre.server.http.errors import OutageLog
 
 
 class Health:
     """Liveness and readiness of the server, which is not ready while it shuts down."""
 
-    def __init__(self, engine: Engine, is_shutting_down: Callable[[], bool]) -> None:
-        self._engine, self._is_shutting_down = engine, is_shutting_down
+    def __init__(
+        self, engine: Engine, is_shutting_down: Callable[[], bool], outages: OutageLog
+    ) -> None:
+        self._engine, self._is_shutting_down, self._outages = engine, is_shutting_down, outages
 
     async def alive(self, request: Request) -> Response:
         return JSONResponse({"status": "alive"})
@@ -35,5 +38,6 @@ class Health:
                 "status": "ready",
                 "worker_restarts": stats.num_restarts,
                 "unavailable_models": [{"id": one, "reason": reason} for one, reason in failures],
+                "outages": self._outages.recent(),
             }
         )

@@ -61,6 +61,7 @@ def schemas() -> dict[str, Any]:
             status=STRING,
             worker_restarts=_INTEGER,
             unavailable_models=_list(_object(id=STRING, reason=STRING)),
+            outages=_list(STRING),
         ),
     }
 
