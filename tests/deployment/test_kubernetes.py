@@ -119,6 +119,12 @@ def test_shutdown(tmp_path: Path) -> None:
     assert POD["terminationGracePeriodSeconds"] > longest_shutdown_s(settings)
 
 
+def test_update() -> None:
+    """All new pods start before an old one ends, because they may wait to be promoted."""
+    strategy = read_yaml(KUBERNETES / "deployment.yaml")["spec"]["strategy"]["rollingUpdate"]
+    assert strategy == {"maxSurge": "100%", "maxUnavailable": 0}
+
+
 def test_secrets_are_mounted() -> None:
     """The variables for secrets name files of the mounted Secret, which the server's user reads."""
     mounts = {mount["name"]: mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
