@@ -26,7 +26,13 @@ def ray() -> None:
 
 
 @ray.command()
-@click.option("--min-replicas", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--min-replicas",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Number of replicas without a queue.",
+)
 @click.option(
     "--max-replicas",
     type=click.IntRange(1),

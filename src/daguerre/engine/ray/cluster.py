@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import os
 import secrets
+import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ _VARIABLES = {
 }
 # A replica that hangs must not live until the end of its graceful shutdown.
 _CONTROLLER_VARIABLES = {"RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1"}
+_REACH_TIMEOUT_S = 10.0
 _STATUS_POLL_S = 0.5
 _TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
@@ -70,14 +72,33 @@ def connect(address: str, node_ip_address: str = "") -> None:
     set_variables()
     options = {"_node_ip_address": node_ip_address} if node_ip_address else {}
     try:
+        _check_reachable(address)
         _init(address=address, **options)
-    except SettingsError:
-        raise
     except Exception as error:  # Ray raises many types
         raise SettingsError(
-            f"cannot connect to the Ray cluster at {address}: {_reason(error)}; start a node of"
-            f" the cluster on this machine: ray start --address={address} --num-cpus=0"
+            f"cannot connect to the Ray cluster at {address}: {connection_advice(address, error)}"
         ) from error
+
+
+def _check_reachable(address: str) -> None:
+    """Raises OSError; Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host:
+        socket.create_connection((host.strip("[]"), int(port)), _REACH_TIMEOUT_S).close()
+
+
+def connection_advice(address: str, error: Exception) -> str:
+    """Why the connection failed, and what to do."""
+    reason = _reason(error)
+    if "authenticat" in reason.lower():
+        return (
+            "the token is missing or wrong; set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to that of"
+            " the cluster, or write it to ~/.ray/auth_token"
+        )
+    if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
+        return f"{reason}; give the address of the head node"
+    where = "" if address == "auto" else f"--address {address} "
+    return f"{reason}; start a node of the cluster on this machine: ray start {where}--num-cpus 0"
 
 
 def start_local(num_cpus: int | None = None) -> None:
@@ -236,7 +257,10 @@ def _init(**options: Any) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of the innermost cause, without Ray's stack."""
-    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+    """The innermost cause, without Ray's stack, which some messages contain."""
+    while isinstance(error.__cause__, Exception):
         error = error.__cause__
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if "Traceback (most recent call last)" in str(error):
+        return " ".join(lines[-1].split())
     return one_line(error)
