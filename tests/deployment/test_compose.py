@@ -39,9 +39,8 @@ def test_images_have_versions(name: str) -> None:
 def test_files_exist() -> None:
     """The files that are mounted or built are there, and what is named is defined."""
     build = SERVICES["daguerre"]["build"]
-    assert ((DEPLOY / build["context"]).resolve(), (ROOT / build["dockerfile"]).exists()) == (
-        *(ROOT, True),
-    )
+    context = (DEPLOY / build["context"]).resolve()
+    assert context == ROOT and (context / build["dockerfile"]).is_file()
     sources = [volume.split(":")[0] for one in SERVICES.values() for volume in one["volumes"]]
     files = [DEPLOY / source for source in sources if source.startswith(".")]
     assert files and [file for file in files if not file.is_file()] == []
