@@ -24,7 +24,7 @@ SERVER_TESTS := tests/server/ tests/storage/ tests/test_disconnect.py
 UNIT_TESTS := $(filter-out tests/__pycache__/ tests/clients/ tests/training/,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-server test-checkpoints test-ray test-deps unit-server unit-engine lowest lint prose format bench soak audit smoke clean
+.PHONY: help serve check test test-server test-checkpoints test-ray test-deps unit-server unit-engine lowest lint prose format bench soak soak-cluster audit smoke clean
 
 help:
 	@echo "make serve      install into $(VENV) and serve on http://$(HOST):$(PORT)"
@@ -37,6 +37,7 @@ help:
 	@echo "make format     format the code"
 	@echo "make bench      measure latency and throughput"
 	@echo "make soak       the tests that take minutes, with their time limits"
+	@echo "make soak-cluster  what fails in a Ray cluster"
 	@echo "make smoke      train the bundled model at the smallest size"
 	@echo "make audit      known vulnerabilities of the pinned dependencies"
 	@echo "make clean      remove $(VENV) and caches"
@@ -107,6 +108,9 @@ bench: $(VENV)/test.stamp
 soak: $(VENV)/test.stamp $(VENV)/diffusers.stamp
 	$(BIN)/pytest -m soak
 	$(VENV)/diffusers/bin/pytest -m soak $(CHECKPOINTS)
+
+soak-cluster: $(VENV)/ray.stamp
+	$(VENV)/ray/bin/python -m bench.soak.cluster
 
 # Needs npm, for the art. Uses its own environment in training/.venv.
 smoke:

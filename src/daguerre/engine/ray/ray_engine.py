@@ -96,7 +96,11 @@ class RayEngine(JobQueue):
         return self._table.models()
 
     def stats(self) -> EngineStats:
-        """Statistics of all replicas, and of the jobs of this server."""
+        """Statistics of all replicas, and of the jobs of this server.
+
+        `loaded` is empty: servers agree on fingerprints through the replicas, not their database,
+        because they change to a new revision one after the other.
+        """
         reports, jobs = self._table.reports(), Counter(self._admission.num_jobs())
         problem = self._problem or self._table.problem()
         is_ready = not problem and any(report.stats.is_ready for report in reports)
@@ -113,7 +117,6 @@ class RayEngine(JobQueue):
             backlog_s=service_times.expected_s(jobs + self._jobs_of_others(), self._num_serving),
             problem=problem,
             is_draining=self._is_draining,
-            loaded=dict(self._table.references),
             load_failures=self._table.load_failures(),
             loads=add_loads(report.stats.loads for report in reports),
             workers=tuple(worker for report in reports for worker in self._workers(report)),

@@ -1,0 +1,169 @@
+"""What fails in a Ray cluster, under six clients: nothing is lost, and no byte is wrong.
+
+    python -m bench.soak.cluster [replica worker stopped node]
+
+Needs the extra `daguerre[ray]` and Linux. The cluster has two nodes on this machine. Each case ends
+one of them, or a part of it, and waits until all is well again. See docs/guides/ray.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
+from pathlib import Path
+
+from bench import ray_cluster
+from bench.soak.verdict import Verdict
+from daguerre import ray_factory
+from daguerre.config import Settings
+from daguerre.engine.interface import Engine
+from daguerre.models.catalog import DEFAULT_MODEL
+from daguerre.params import ImageParams, JobFailed, JobSucceeded
+
+_CLIENTS, _SEEDS = 6, 24
+_BEFORE_S, _NUM_REPLICAS, _PATIENCE_S = 2.0, 2, 120.0
+
+
+def _pids(marker: bytes) -> list[int]:
+    """Processes of this user whose command line contains the marker."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if marker in entry.read_bytes():
+                found.append(int(entry.parent.name))
+    return sorted(found)
+
+
+def _replicas() -> list[int]:
+    return _pids(b"ray::ServeReplica")
+
+
+def _worker() -> int:
+    """The worker process of the first replica."""
+    parent = _replicas()[0]
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return int(children[0])
+
+
+def _node() -> int:
+    """The raylet of the node without the head."""
+    return _pids(b"--node_ip_address=127.0.0.3")[0]
+
+
+# Name -> the signal, its process, seconds of load after it, and the slowest request allowed.
+CASES: dict[str, tuple[signal.Signals, Callable[[], int], float, float]] = {
+    "replica": (signal.SIGKILL, lambda: _replicas()[0], 10.0, 5.0),
+    "worker": (signal.SIGKILL, _worker, 10.0, 5.0),
+    "stopped": (signal.SIGSTOP, lambda: _replicas()[0], 25.0, 20.0),
+    "node": (signal.SIGKILL, _node, 20.0, 15.0),
+}
+
+
+class _Load:
+    """Clients that check each image."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._expected: dict[int, str] = {}
+        self.elapsed_s: list[float] = []
+        self.errors: list[str] = []
+        self.num_different = 0
+
+    async def learn(self) -> None:
+        for seed in range(1, _SEEDS + 1):
+            self._expected[seed] = await self._image(seed)
+
+    async def run(self, seconds: float) -> None:
+        end_s = time.monotonic() + seconds
+        self.elapsed_s, self.errors, self.num_different = [], [], 0
+        await asyncio.gather(*(self._client(number, end_s) for number in range(_CLIENTS)))
+
+    async def _client(self, number: int, end_s: float) -> None:
+        while time.monotonic() < end_s:
+            number = (number + _CLIENTS) % _SEEDS
+            started_s = time.monotonic()
+            try:
+                digest = await self._image(number + 1)
+            except Exception as error:
+                self.errors.append(f"{type(error).__name__}: {error}")
+                continue
+            self.elapsed_s.append(time.monotonic() - started_s)
+            self.num_different += digest != self._expected[number + 1]
+
+    async def _image(self, seed: int) -> str:
+        params = ImageParams(DEFAULT_MODEL, "a red fox in the snow", seed=seed)
+        async with aclosing(self._engine.generate(params)) as events:
+            async for event in events:
+                if isinstance(event, JobFailed):
+                    raise event.error
+                if isinstance(event, JobSucceeded):
+                    return hashlib.sha256(event.image.file).hexdigest()
+        raise AssertionError("a job ended without an image. This is a bug.")
+
+
+async def _measure(engine: Engine, names: Sequence[str]) -> list[Verdict]:
+    await engine.start()
+    try:
+        await _until_ready(engine)
+        load = _Load(engine)
+        await load.learn()
+        verdicts = []
+        for name in names:
+            verdicts.append(await _case(engine, load, name))
+            print(f"{name}\n{verdicts[-1]}", flush=True)
+        return verdicts
+    finally:
+        await engine.stop()
+
+
+async def _case(engine: Engine, load: _Load, name: str) -> Verdict:
+    number, find, seconds, slowest_s = CASES[name]
+    await _until_ready(engine)
+    work = asyncio.create_task(load.run(_BEFORE_S + seconds))
+    await asyncio.sleep(_BEFORE_S)
+    pid = find()
+    os.kill(pid, number)
+    await work
+    if number == signal.SIGSTOP:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    slowest = max(load.elapsed_s, default=0.0)
+    facts = [f"{len(load.elapsed_s)} images, the slowest in {slowest:.1f} s"]
+    verdict = Verdict(facts)
+    verdict.expect(not load.errors, f"errors: {load.errors[:3]}")
+    verdict.expect(load.num_different == 0, f"{load.num_different} images with other bytes")
+    miss = f"a request took {slowest:.1f} s, more than {slowest_s:g} s"
+    verdict.expect_figure(slowest <= slowest_s, miss)
+    return verdict
+
+
+async def _until_ready(engine: Engine) -> None:
+    """Waits for all replicas, of which Serve starts new ones."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while sum(worker.is_ready for worker in engine.stats().workers) < _NUM_REPLICAS:
+            await asyncio.sleep(0.1)
+
+
+def main(arguments: Sequence[str]) -> int:
+    names = arguments or list(CASES)
+    if unknown := set(names) - set(CASES):
+        print(f"no case {', '.join(unknown)}; use some of {', '.join(CASES)}", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as home:
+        settings = Settings(home=Path(home), threads_per_worker=1)
+        with ray_cluster.started(2):
+            revision = ray_cluster.deploy(settings, _NUM_REPLICAS)
+            engine = ray_factory.server_engine(settings, revision)
+            verdicts = asyncio.run(_measure(engine, names))
+    return 0 if all(verdict.has_passed for verdict in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
