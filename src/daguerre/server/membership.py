@@ -44,10 +44,15 @@ class Membership:
         self._outages = outages
         self._lock = asyncio.Lock()  # held during a call of the database
         self.has_left = False
-        self.has_compared = False  # fingerprints of this server with those of others
         self._asked_s = -math.inf  # when the last renewal began
-        self._fingerprints: Mapping[str, str] = {}  # of the last renewal, by model
+        self._asked: Mapping[str, str] = {}  # its fingerprints by model, even if it failed
+        self._fingerprints: Mapping[str, str] = {}  # of the last that succeeded
         self._renewal = Renewal()
+
+    @property
+    def has_compared(self) -> bool:
+        """Whether fingerprints were compared, or the database is unavailable."""
+        return bool(self._asked)
 
     def num_servers(self) -> int:
         return self._renewal.num_servers
@@ -75,14 +80,14 @@ class Membership:
         if interval_s is None:
             interval_s = REFUSED_RENEW_S if self._renewal.conflicts else RENEW_S
         is_due = self._clock() - self._asked_s >= interval_s
-        if is_due or fingerprints != self._fingerprints:
+        if is_due or fingerprints != self._asked:
             await self.renew(fingerprints)
 
     async def renew(self, fingerprints: Mapping[str, str]) -> None:
         """See `ServerLeases.renew`. Concurrent calls share a renewal."""
         called_s = self._clock()
         async with self._lock:
-            if self._asked_s <= called_s or fingerprints != self._fingerprints:
+            if self._asked_s <= called_s or fingerprints != self._asked:
                 try:
                     await self._renew(fingerprints, replace=False)
                 except UnavailableError as error:
@@ -104,7 +109,7 @@ class Membership:
         try:
             renewal, before = await self._database.call(renew), self.conflicts()
         finally:
-            self.has_compared |= bool(fingerprints)
+            self._asked = dict(fingerprints)
         self._fingerprints = dict(fingerprints)
         self._renewal = Renewal() if self.has_left else renewal
         self._log_changes(before, self.conflicts())
