@@ -78,7 +78,11 @@ def _forward_metrics(stats: EngineStats) -> Iterator[Metric]:
 
 def _model_metrics(stats: EngineStats, models: Sequence[str]) -> Iterator[Metric]:
     num_failed = len(stats.load_failures)
-    yield gauge("unavailable_models", "Models that could not be loaded.", num_failed)
+    yield gauge(
+        "unavailable_models",
+        "Models that could not be loaded, or that other servers draw differently.",
+        num_failed,
+    )
     loads = {model: stats.loads.get(model, LoadStats()) for model in models}
     yield family(
         CounterFamily,
