@@ -305,7 +305,7 @@ def test_one_server(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PROXIES)
 def test_shutdown_during_traffic(name: str, tmp_path: Path) -> None:
     """SIGTERM to one server loses no request: neither before its end nor after."""
-    with proxied(name, tmp_path, shutdown_delay_s=1.0) as proxy:
+    with proxied(name, tmp_path, shutdown_delay_s=3.0) as proxy:
         first, second = proxy.servers
         is_over = threading.Event()
 
