@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,13 @@ def test_same_bytes(trial: tuple[Path, Path], output_format: str) -> None:
         files = {*pool.map(lambda n: signed(servers[n % 2], output_format), range(12))}
     assert len(files) == 1
     assert files != {signed(servers[0], output_format, value=8)}
+
+
+def test_file_from_another_machine(credentials: ContentCredentials) -> None:
+    """A file that another machine has encoded gets the same signature as here."""
+    plain = encode(image(), with_prompt=False)
+    sent = replace(image(), pixels=np.empty((0, 0, 3), np.uint8), file=plain)
+    assert encode(sent, with_prompt=False, credentials=credentials) == signed(credentials)
 
 
 def test_each_image_has_its_own_id(credentials: ContentCredentials) -> None:
