@@ -6,9 +6,11 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from daguerre import factory, ray_factory
 from daguerre.config import Settings
+from daguerre.engine.interface import Engine
 from daguerre.engine.ray import cluster
 from daguerre.engine.ray.deployment import ReplicaOptions
 
@@ -41,3 +43,15 @@ def deploy(settings: Settings, num_replicas: int) -> str:
     """Deploys the bundled model with one CPU for each replica; returns the revision."""
     options = ReplicaOptions(num_replicas, num_replicas, num_cpus=1)
     return ray_factory.deploy(settings, factory.read_catalog(settings), options)
+
+
+def worker_pid(engine: Engine) -> int:
+    """The process of a worker that is ready, in one of the replicas of this engine."""
+    identities = [worker.identity for worker in engine.stats().workers if worker.is_ready]
+    return int(identities[0].rpartition("pid ")[2])
+
+
+def replica_pid(engine: Engine) -> int:
+    """The process of the replica with that worker."""
+    stat = Path(f"/proc/{worker_pid(engine)}/stat").read_text()
+    return int(stat.rpartition(")")[2].split()[1])

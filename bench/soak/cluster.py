@@ -31,37 +31,30 @@ _CLIENTS, _SEEDS = 6, 24
 _BEFORE_S, _NUM_REPLICAS, _PATIENCE_S = 2.0, 2, 120.0
 
 
-def _pids(marker: bytes) -> list[int]:
-    """Processes of this user whose command line contains the marker."""
-    found = []
+def _replica(engine: Engine, address: str) -> int:
+    return ray_cluster.replica_pid(engine)
+
+
+def _worker(engine: Engine, address: str) -> int:
+    return ray_cluster.worker_pid(engine)
+
+
+def _node(engine: Engine, address: str) -> int:
+    """The raylet of the node without the head."""
+    marker = f"--gcs-address={address}".encode()
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            if marker in entry.read_bytes():
-                found.append(int(entry.parent.name))
-    return sorted(found)
-
-
-def _replicas() -> list[int]:
-    return _pids(b"ray::ServeReplica")
-
-
-def _worker() -> int:
-    """The worker process of the first replica."""
-    parent = _replicas()[0]
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return int(children[0])
-
-
-def _node() -> int:
-    """The raylet of the node without the head."""
-    return _pids(b"--node_ip_address=127.0.0.3")[0]
+            command = entry.read_bytes()
+            if marker in command and b"--node_ip_address=127.0.0.3" in command:
+                return int(entry.parent.name)
+    raise AssertionError("there is no second node")
 
 
 # Name -> the signal, its process, seconds of load after it, and the slowest request allowed.
-CASES: dict[str, tuple[signal.Signals, Callable[[], int], float, float]] = {
-    "replica": (signal.SIGKILL, lambda: _replicas()[0], 10.0, 5.0),
+CASES: dict[str, tuple[signal.Signals, Callable[[Engine, str], int], float, float]] = {
+    "replica": (signal.SIGKILL, _replica, 10.0, 5.0),
     "worker": (signal.SIGKILL, _worker, 10.0, 5.0),
-    "stopped": (signal.SIGSTOP, lambda: _replicas()[0], 25.0, 20.0),
+    "stopped": (signal.SIGSTOP, _replica, 25.0, 20.0),
     "node": (signal.SIGKILL, _node, 20.0, 15.0),
 }
 
@@ -108,7 +101,7 @@ class _Load:
         raise AssertionError("a job ended without an image. This is a bug.")
 
 
-async def _measure(engine: Engine, names: Sequence[str]) -> list[Verdict]:
+async def _measure(engine: Engine, address: str, names: Sequence[str]) -> list[Verdict]:
     await engine.start()
     try:
         await _until_ready(engine)
@@ -116,23 +109,23 @@ async def _measure(engine: Engine, names: Sequence[str]) -> list[Verdict]:
         await load.learn()
         verdicts = []
         for name in names:
-            verdicts.append(await _case(engine, load, name))
+            verdicts.append(await _case(engine, address, load, name))
             print(f"{name}\n{verdicts[-1]}", flush=True)
         return verdicts
     finally:
         await engine.stop()
 
 
-async def _case(engine: Engine, load: _Load, name: str) -> Verdict:
+async def _case(engine: Engine, address: str, load: _Load, name: str) -> Verdict:
     number, find, seconds, slowest_s = CASES[name]
     await _until_ready(engine)
     work = asyncio.create_task(load.run(_BEFORE_S + seconds))
     await asyncio.sleep(_BEFORE_S)
-    pid = find()
+    pid = find(engine, address)
     os.kill(pid, number)
     await work
     if number == signal.SIGSTOP:
-        with suppress(OSError):
+        with suppress(OSError):  # Serve has killed it
             os.kill(pid, signal.SIGKILL)
     slowest = max(load.elapsed_s, default=0.0)
     facts = [f"{len(load.elapsed_s)} images, the slowest in {slowest:.1f} s"]
@@ -158,10 +151,10 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), threads_per_worker=1)
-        with ray_cluster.started(2):
+        with ray_cluster.started(2) as address:
             revision = ray_cluster.deploy(settings, _NUM_REPLICAS)
             engine = ray_factory.server_engine(settings, revision)
-            verdicts = asyncio.run(_measure(engine, names))
+            verdicts = asyncio.run(_measure(engine, address, names))
     return 0 if all(verdict.has_passed for verdict in verdicts) else 1
 
 

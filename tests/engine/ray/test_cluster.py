@@ -63,6 +63,7 @@ async def files(engine: Engine) -> list[bytes]:
 
 def test_images_are_those_of_one_machine(settings: Settings, revision: str) -> None:
     """Also while a replica is killed. A client that leaves takes its job along."""
+    from bench import ray_cluster
 
     async def main() -> None:
         catalog = factory.read_catalog(settings)
@@ -74,7 +75,7 @@ def test_images_are_those_of_one_machine(settings: Settings, revision: str) -> N
             assert await files(engine) == expected
             work = asyncio.create_task(files(engine))
             await until(lambda: engine.stats().num_running > 0)
-            os.kill(_a_replica(), signal.SIGKILL)
+            os.kill(ray_cluster.replica_pid(engine), signal.SIGKILL)
             assert await work == expected
             watched = JobContext(wants_progress=True)
             stream = engine.generate(asked(1), watched)
@@ -121,14 +122,6 @@ async def _without_pause(engine: Engine, is_over: asyncio.Event) -> int:
         assert isinstance(end, JobSucceeded), end
         num_images += 1
     return num_images
-
-
-def _a_replica() -> int:
-    """The process of a replica."""
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        if b"ray::ServeReplica" in entry.read_bytes():
-            return int(entry.parent.name)
-    raise AssertionError("there is no replica")
 
 
 def test_serve_starts_a_cluster(tmp_path: Path) -> None:
