@@ -100,6 +100,15 @@ def test_round_trip_of_a_result(result: Any) -> None:
     assert is_same(tree_unflatten(structure, {str(i): t for i, t in enumerate(found)}), result)
 
 
+def test_rows_on_the_second_axis() -> None:
+    """The engine gets them on the first, and the pipeline on the second, in equal values."""
+    result = {"states": (torch.arange(12.0).reshape(3, 2, 2), None)}
+    structure, found = tree_flatten(result, InputLayout(output_axis=1))
+    assert [tensor.shape for tensor in found] == [(2, 3, 2)]
+    kept = {"0": found[0].contiguous()}
+    assert is_same(tree_unflatten(structure, kept), result)
+
+
 @unhurried
 @given(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=3), min_size=1, max_size=3))
 def test_round_trip_of_a_ragged_batch(lengths: list[list[int]]) -> None:

@@ -46,6 +46,7 @@ FAMILIES = (
     "flux-2-klein",
     "krea-2",
     "hunyuan-image",
+    "kolors",
 )
 WITHOUT_NEGATIVE = ("flux", "flux-2", "flux-2-klein", "latent-consistency", "sana-sprint")
 # Each call of the denoiser has one row: there is no second prediction, or it has a call of its own.

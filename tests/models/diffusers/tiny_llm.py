@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import transformers
 from bench.components import save, t5
 
 from .text_encoders import MROPE, SMALL, gemma, gemma_tokenizer, qwen, qwen_tokenizer
-from .tiny import t5_tokenizer, vae
+from .tiny import WORDS, t5_tokenizer, unet, vae
 
 
 def qwen_image(folder: Path) -> Path:
@@ -301,6 +302,66 @@ def hunyuan_image(folder: Path, is_distilled: bool = False) -> Path:
     )
 
 
+def kolors(folder: Path) -> Path:
+    """The configurations name code, as published ones do; it is not run."""
+    import sentencepiece
+    from diffusers.pipelines.kolors.text_encoder import ChatGLMConfig, ChatGLMModel
+    from diffusers.pipelines.kolors.tokenizer import ChatGLMTokenizer
+
+    files = folder.parent / f"{folder.name}-sentencepiece"
+    files.mkdir(parents=True, exist_ok=True)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([" ".join(WORDS)] * 50),
+        model_prefix=str(files / "tokenizer"),
+        vocab_size=60,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    torch.manual_seed(31)
+    config = ChatGLMConfig(
+        num_layers=2,
+        padded_vocab_size=80,
+        hidden_size=32,
+        ffn_hidden_size=40,
+        kv_channels=8,
+        num_attention_heads=4,
+        seq_length=300,
+        add_qkv_bias=True,
+        multi_query_attention=True,
+        multi_query_group_num=2,
+        original_rope=True,
+    )
+    encoder = ChatGLMModel(config, empty_init=False)
+    for parameter in encoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)  # else uninitialised memory
+    save(
+        diffusers.KolorsPipeline,
+        folder,
+        unet=unet(
+            cross_attention_dim=24,
+            attention_head_dim=(2, 4),
+            use_linear_projection=True,
+            transformer_layers_per_block=(1, 2),
+            encoder_hid_dim=32,
+            encoder_hid_dim_type="text_proj",
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=6 * 8 + 32,
+        ),
+        vae=vae(),
+        text_encoder=encoder,
+        tokenizer=ChatGLMTokenizer(str(files / "tokenizer.model")),
+        scheduler=diffusers.EulerDiscreteScheduler(),
+    )
+    for file, name in (
+        (folder / "text_encoder/config.json", "AutoModel"),
+        (folder / "tokenizer/tokenizer_config.json", "AutoTokenizer"),
+    ):
+        code = {"auto_map": {name: "modeling_chatglm.Model"}}
+        file.write_text(json.dumps(json.loads(file.read_text()) | code))
+    return folder
+
+
 MAKERS: Mapping[str, Callable[[Path], Path]] = {
     "qwen-image": qwen_image,
     "z-image": z_image,
@@ -313,6 +374,7 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
     "flux-2-klein": flux_2_klein,
     "krea-2": krea_2,
     "hunyuan-image": hunyuan_image,
+    "kolors": kolors,
 }
 
 

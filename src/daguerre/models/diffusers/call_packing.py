@@ -31,9 +31,10 @@ _DROPPED_OUTPUTS = ".past_key_values"
 
 @dataclass(frozen=True, slots=True)
 class TensorSlot:
-    """Placeholder of a tensor with rows."""
+    """Placeholder of a tensor, whose `axis` has the rows."""
 
     name: str
+    axis: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,8 @@ def tree_flatten(result: Any, layout: InputLayout = PLAIN) -> tuple[Any, tuple[t
             return None
         if not isinstance(value, torch.Tensor):
             return _check_scalar(name, value)
-        tensors.append(value)
-        return TensorSlot(str(len(tensors) - 1))
+        tensors.append(value.movedim(layout.output_axis, 0))
+        return TensorSlot(str(len(tensors) - 1), layout.output_axis)
 
     structure = tree_map(result, flatten_leaf, "result", lists_are_leaves=bool(layout.ragged))
     return structure, tuple(tensors)
@@ -146,7 +147,8 @@ def tree_unflatten(structure: Any, tensors: Mapping[str, Any]) -> Any:
 
     def unflatten_leaf(_: str, leaf: Any) -> Any:
         if isinstance(leaf, TensorSlot):
-            return tensors[leaf.name]
+            found = tensors[leaf.name]
+            return found.movedim(0, leaf.axis) if leaf.axis else found
         if isinstance(leaf, RaggedSlot):
             return _unpack_ragged(leaf, tensors)
         if isinstance(leaf, RepeatedTensor):

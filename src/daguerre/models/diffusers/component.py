@@ -11,10 +11,11 @@ from daguerre.errors import SettingsError
 from daguerre.models.diffusers import component_files, quantization
 from daguerre.models.diffusers.component_files import read_json
 
-# The one class that an index names by a module of diffusers' pipelines.
+# Classes that an index names by a module of diffusers' pipelines.
 SAFETY_CHECKER = ("stable_diffusion", "StableDiffusionSafetyChecker")
+_KOLORS = frozenset({("kolors", "ChatGLMModel"), ("kolors", "ChatGLMTokenizer")})
 _ADAPTER_CONFIG = "adapter_config.json"
-_LIBRARIES = ("diffusers", "transformers")
+LIBRARIES = ("diffusers", "transformers")
 SAMPLER_CONFIG = "scheduler_config.json"
 UNSEEDED_SAMPLER = "DPMSolverSDEScheduler"
 MAX_SAMPLER_INTEGER = 100_000  # of an option; some are lengths of tables
@@ -30,10 +31,11 @@ def read_component(index_file: Path, name: str, entry: Any) -> tuple[str, str]:
             f"{index_file}: {name} is {reprlib.repr(entry)}; it must be [library, class]"
         )
     library, class_name = entry
-    if library not in _LIBRARIES and (library, class_name) != SAFETY_CHECKER:
+    is_of_kolors = (library, class_name) in _KOLORS
+    if library not in LIBRARIES and not is_of_kolors and (library, class_name) != SAFETY_CHECKER:
         raise SettingsError(
             f"{index_file}: {name} is from {library!r}; the library must be"
-            f" {' or '.join(_LIBRARIES)}, because code from a checkpoint is never run"
+            f" {' or '.join(LIBRARIES)}, because code from a checkpoint is never run"
         )
     if not name.isidentifier() or not (index_file.parent / name).is_dir():
         raise SettingsError(f"{index_file} names {name!r}, but the folder does not exist")
@@ -43,7 +45,8 @@ def read_component(index_file: Path, name: str, entry: Any) -> tuple[str, str]:
                 f"{file} is of an adapter, which a component must not have; remove it and its"
                 " weights, and name a LoRA in the key loras"
             )
-        if "auto_map" in config:  # transformers would ask on the terminal
+        # transformers would ask on the terminal; published files of Kolors name the original code.
+        if "auto_map" in config and not is_of_kolors:
             raise SettingsError(
                 f"{file} has auto_map, which names code; code from a checkpoint is never run"
             )

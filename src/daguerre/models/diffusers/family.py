@@ -31,12 +31,14 @@ class InputLayout:
     per row. The network pads each to a multiple of the given length, and forwards share a batch
     only if the padded lengths are equal. `masked` maps inputs with one row of tokens per prompt to
     the names of their masks: an executor that compiles pads them to one of a few lengths.
+    `output_axis` is the axis of the outputs that has the rows.
     """
 
     broadcast: frozenset[str] = frozenset()
     value_dependent: frozenset[str] = frozenset()
     ragged: Mapping[str, int] = field(default_factory=dict)
     masked: Mapping[str, str] = field(default_factory=dict)
+    output_axis: int = 0
 
 
 PLAIN = InputLayout()
@@ -61,11 +63,12 @@ class Family:
     call has no `clip_skip`. With `has_loras`, the pipeline can load LoRAs. `call_kwargs` and
     `load_kwargs` keep the pipeline from doing what the API contract excludes, and `steps_kwargs`
     are those of the call for a number of steps. `caches` are the step caches that the denoiser
-    supports. `guiders` are the pipeline components that take the guidance if its call does not; the
-    first is required. `cfg_off_at` is the largest guidance without classifier-free guidance (CFG).
-    `count_quoted` returns the number and the limit of the tokens in quotation marks, where another
-    encoder reads them. `distilled` holds the fields that differ in the distilled variant, whose
-    index or denoiser has the option `distilled_if`.
+    supports. `layout` is that of the denoiser, `text_layout` that of the text encoders. `guiders`
+    are the pipeline components that take the guidance if its call does not; the first is required.
+    `cfg_off_at` is the largest guidance without classifier-free guidance (CFG). `count_quoted`
+    returns the number and the limit of the tokens in quotation marks, where another encoder reads
+    them. `distilled` holds the fields that differ in the distilled variant, whose index or denoiser
+    has the option `distilled_if`.
     """
 
     pipeline: str
@@ -90,6 +93,7 @@ class Family:
     guiders: tuple[str, ...] = ()
     guider_class: str = "AdaptiveProjectedMixGuidance"
     layout: InputLayout = PLAIN
+    text_layout: InputLayout = PLAIN
     caches: frozenset[str] = frozenset()
     call_kwargs: Mapping[str, Any] = field(default_factory=dict)
     steps_kwargs: Callable[[int], Mapping[str, Any]] = lambda steps: {}

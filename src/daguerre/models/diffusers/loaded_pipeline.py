@@ -231,7 +231,7 @@ class LoadedCheckpoint:
             if name == DECODER:
                 networks[name] = DecoderNetwork(name, module, "decode", target)
             elif name != family.denoiser:
-                networks[name] = TorchNetwork(name, module, "forward", eager)
+                networks[name] = TorchNetwork(name, module, "forward", eager, family.text_layout)
         return networks
 
     def _patch_denoiser(self, target: ExecutionTarget) -> TorchNetwork:

@@ -18,6 +18,7 @@ import torch
 from daguerre.errors import SettingsError
 from daguerre.models.diffusers import empty_weights
 from daguerre.models.diffusers.checkpoint import Checkpoint
+from daguerre.models.diffusers.component import LIBRARIES
 from daguerre.models.diffusers.component_files import variant, weight_files
 from daguerre.models.diffusers.single_file import network
 from daguerre.models.diffusers.single_file.network import missing_message
@@ -74,7 +75,7 @@ def load_modules(
 
 def _module_class(library: str, class_name: str) -> Any:
     """None for a class of another kind, such as a tokenizer, or an unknown one."""
-    module = library if library != "stable_diffusion" else "diffusers.pipelines.stable_diffusion"
+    module = library if library in LIBRARIES else f"diffusers.pipelines.{library}"
     found = getattr(importlib.import_module(module), class_name, None)
     return found if isinstance(found, type) and issubclass(found, torch.nn.Module) else None
 

@@ -144,6 +144,15 @@ LANGUAGE_MODELS = (
         },
     ),
     Family(
+        pipeline="KolorsPipeline",
+        checkpoints="Kolors",
+        denoiser="unet",
+        denoiser_class="UNet2DConditionModel",
+        prompt_tokenizers=(("tokenizer", 256),),
+        guidance=5.0,
+        text_layout=InputLayout(output_axis=1),
+    ),
+    Family(
         pipeline="HunyuanImagePipeline",
         checkpoints="HunyuanImage 2.1",
         denoiser_class="HunyuanImageTransformer2DModel",
