@@ -29,14 +29,17 @@ def cost_ms() -> tuple[float, float]:
     """CPU time of one trace with seven spans, in ms: in the request, and in the sending thread."""
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 
     from daguerre.server.tracing.spans import Tracing
 
-    class Encoder(SpanExporter):
+    class Encoder:
         def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
             encode_spans(spans).SerializeToString()
             return SpanExportResult.SUCCESS
+
+        def shutdown(self) -> None:
+            pass
 
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(Encoder()))
