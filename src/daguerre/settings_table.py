@@ -81,7 +81,8 @@ class SettingsTable:
     )
     max_concurrent_requests_per_key: int = _setting(
         64,
-        "Maximum concurrent image requests per key. Above it, requests get 429. 0: no limit.",
+        "Maximum concurrent image requests per key. Above it, requests get 429. Servers that share"
+        " a database divide it equally. 0: no limit.",
         int_range(0, 1_000_000),
     )
     max_queued_jobs: int = _setting(
