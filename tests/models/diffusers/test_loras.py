@@ -17,7 +17,7 @@ from daguerre.models.diffusers.families import FAMILIES
 from daguerre.models.diffusers.loaded_pipeline import LoadedCheckpoint
 from daguerre.models.diffusers.pipeline_config import PipelineConfig
 
-from .conftest import REASON, Request
+from .conftest import REASON
 
 pytest.importorskip("peft", reason=REASON)
 
@@ -29,11 +29,6 @@ from daguerre.models.diffusers.adapters import lora_fusion
 
 from . import lora_files
 from .lora_files import State
-
-REQUESTS = [
-    Request("a red fox in the snow", seed=1),
-    Request("blue ship", seed=2, steps=3, negative_prompt="cat"),
-]
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,6 @@ diffusers = pytest.importorskip("diffusers", reason=REASON)
 torch = pytest.importorskip("torch", reason=REASON)
 
 from . import original_layout, tiny  # noqa: E402
-from .test_single_file import _tiny_flux  # noqa: E402, F401
 
 REQUESTS = [Request("a red fox in the snow", seed=1), Request("blue ship", seed=2, steps=3)]
 Save = Callable[[Any, Path], Path]
@@ -47,10 +46,6 @@ def save_vae(module: Any, path: Path) -> Path:
 def save_unet(module: Any, path: Path) -> Path:
     file = path.with_suffix(".safetensors")
     return original_layout.write(file, original_layout.unet(module, prefix=""))
-
-
-def save_flux(module: Any, path: Path) -> Path:
-    return original_layout.write(path.with_suffix(".safetensors"), original_layout.flux(module))
 
 
 def save_with_others(module: Any, path: Path) -> Path:
