@@ -135,8 +135,9 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     buildah = ("buildah", *storage)
     base, wheels, data = folder / "base", folder / "wheels", folder / "data"
     wheels.mkdir()
-    data.mkdir(mode=0o700)
-    os.chown(data, USER, USER)
+    data.mkdir()
+    os.chown(data, 0, USER)
+    data.chmod(0o2777)  # like an emptyDir with an fsGroup in Kubernetes
     make_base(base)
     version = "import sys; print('%d.%d' % sys.version_info[:2])"
     download_wheels(wheels, run("chroot", base, "python3", "-c", version))
