@@ -11,6 +11,7 @@ import pytest
 from conftest import MODEL
 
 from daguerre.engine.ray import job_runner
+from daguerre.engine.ray.messages import PackedReport, Report, pack
 from daguerre.engine.ray.replica_table import OUTAGE_S, REFERENCE_HOLD_S, SILENCE_S
 from daguerre.errors import (
     InternalError,
@@ -345,6 +346,28 @@ def test_replicas_of_another_version_get_no_jobs(monkeypatch: pytest.MonkeyPatch
             await until(lambda: "daguerre 9.9.9" in engine.stats().problem)
             with pytest.raises(NotReadyError, match=r"9\.9\.9"):
                 await last_event(engine, asked())
+
+    run(main())
+
+
+def test_replica_of_another_version_beside_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first report excludes it, and the job runs on another."""
+
+    def pack_as_other(report: Report) -> PackedReport:
+        packed = pack(report)
+        if report.replica == "r1":
+            packed["version"] = "9.9.9"
+        return packed
+
+    async def main() -> None:
+        cluster = FakeCluster()
+        await cluster.add("r1")
+        await cluster.add("r2")
+        async with serving(cluster) as engine:
+            monkeypatch.setattr("daguerre.engine.ray.replica.pack", pack_as_other)
+            assert isinstance(await last_event(engine, asked()), JobSucceeded)
+            first, second = cluster.requests
+            assert "r1" not in first.excluded and "r1" in second.excluded
 
     run(main())
 

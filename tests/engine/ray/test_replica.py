@@ -91,4 +91,4 @@ def test_failed_engine() -> None:
 def test_report_of_another_version_is_not_read() -> None:
     packed = pack(Replica(ReplicaFakeEngine("one"), 8, "r1").report())
     assert unpack(packed) is not None
-    assert unpack({"version": "9.9.9", "report": b"not a pickle"}) is None
+    assert unpack({**packed, "version": "9.9.9", "report": b"not a pickle"}) is None

@@ -179,9 +179,7 @@ class JobRunner:
     def _on_report(self, job: RayJob, packed: PackedReport) -> None:
         """Raises `_UnsuitableReplicaError` if the replica's fingerprint differs."""
         report = self._table.record(packed)
-        model = job.params.model
-        if report:
-            job.replica = report.replica
+        model, job.replica = job.params.model, packed["replica"]
         if report is None or not self._table.may_serve(report, model):
             text = f"no replica can draw the images of model {model!r}; try again later"
             raise _UnsuitableReplicaError(NotReadyError(text))

@@ -55,11 +55,16 @@ class PackedReport(TypedDict):
     """A report of any version."""
 
     version: str
+    replica: str
     report: bytes
 
 
 def pack(report: Report) -> PackedReport:
-    return {"version": __version__, "report": pickle.dumps(report)}
+    return {
+        "version": __version__,
+        "replica": report.replica,
+        "report": pickle.dumps(report),
+    }
 
 
 def unpack(packed: PackedReport) -> Report | None:
