@@ -38,7 +38,8 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), threads_per_worker=1)
-        with ray_cluster.started(NUM_WORKERS):
+        # On one node: each node takes all CPUs of the machine for its own.
+        with ray_cluster.started(1):
             revision = ray_cluster.deploy(settings, NUM_WORKERS)
             ray = ray_factory.server_engine(settings, revision)
             asyncio.run(_measure(ray, _process_engine(settings), options.num, options.rounds))

@@ -30,6 +30,8 @@ _VARIABLES = {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
     # Otherwise a call after the end of the connection starts a cluster.
     "RAY_ENABLE_AUTO_CONNECT": "0",
+    # Ray gives its workers a low priority, as if they ran beside something important.
+    "RAY_worker_niceness": "0",
     # Serve tries a replica again soon after none was free.
     "RAY_SERVE_ROUTER_RETRY_MAX_BACKOFF_S": "0.1",
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from daguerre.cpu import num_cpus as available_cpus
 from daguerre.engine.ray.autoscaling import JOBS
 from daguerre.engine.ray.messages import PackedReport, pack
 from daguerre.engine.ray.replica import Replica
@@ -54,8 +54,9 @@ class ServeReplica(Replica):
         from ray import serve
 
         context = serve.get_replica_context()
-        _pin(context.rank.local_rank, num_cpus)
         node = ray.get_runtime_context().get_node_id()
+        (resources,) = [each["Resources"] for each in ray.nodes() if each["NodeID"] == node]
+        pin_replica(context.rank.local_rank, num_cpus, resources.get("CPU", 0))
         super().__init__(engine.build(), engine.capacity, context.replica_id.unique_id, node[:8])
         await self.start()
 
@@ -72,10 +73,14 @@ class ServeReplica(Replica):
             await self.stop()
 
 
-def _pin(local_rank: int, num_cpus: float) -> None:
-    """Pins the replica to its share of the machine's CPUs, because Ray pins no process."""
-    num_shares = int((os.cpu_count() or 1) / num_cpus) if num_cpus >= 1 else 1
-    if num_shares > 1:
+def pin_replica(local_rank: int, num_cpus: float, node_cpus: float) -> None:
+    """Pins the replica to its share of the machine's CPUs, because Ray pins no process.
+
+    Not on a node that has only a part of the machine, as in a container: the nodes beside it would
+    choose the same CPUs.
+    """
+    num_shares = int(node_cpus // num_cpus) if num_cpus >= 1 else 1
+    if num_shares > 1 and node_cpus == available_cpus():
         pin_to_cpu_share(local_rank % num_shares, num_shares, int(num_cpus))
 
 
