@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -86,3 +88,20 @@ def test_is_inside() -> None:
     coroutine.close()
     with pytest.raises(AssertionError, match="bug"):
         request_forward("outside")
+
+
+def test_native_stack() -> None:
+    """torch records 65 native frames of an error; all of them belong to the coroutine."""
+    backtrace = ctypes.CDLL(None).backtrace
+
+    def count() -> int:
+        return int(backtrace((ctypes.c_void_p * 200)(), 200))
+
+    def call() -> tuple[int, int]:
+        with pytest.raises(StopIteration) as end:
+            next(run(count))
+        return end.value.value, count()
+
+    with ThreadPoolExecutor() as pool:  # a thread's own stack is short
+        inside, outside = pool.submit(call).result()
+    assert inside >= outside + 65

@@ -6,6 +6,7 @@ the thread that resumes the coroutine.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
@@ -13,12 +14,17 @@ from greenlet import getcurrent, greenlet
 
 T = TypeVar("T")
 
+# An error of torch records up to 65 native frames. Below a coroutine's own frames, the stack may
+# have been overwritten, and reading it can crash. So each coroutine begins with more frames.
+_NUM_BASE_FRAMES = 80
+
 
 class _Task(greenlet):
     """A class of its own, so that no request reaches a greenlet of another library."""
 
     def __init__(self, call: Callable[[], Any]) -> None:
-        super().__init__(call)
+        nested: list[Any] = [operator.call] * _NUM_BASE_FRAMES  # each is a native frame
+        super().__init__(lambda: nested[0](*nested[1:], call))
         self.locals: dict[Any, Any] = {}
 
 
