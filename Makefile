@@ -16,6 +16,9 @@ NODE_CLIENTS := $(if $(shell command -v npm 2>/dev/null),$(CLIENTS)/node_modules
 PLAYGROUND := tests/server/playground
 AXE := $(if $(shell command -v npm 2>/dev/null),$(PLAYGROUND)/node_modules/.stamp)
 CHECKPOINTS := tests/models/diffusers
+# The tests of checkpoints run in two processes, because one takes longer than all other tests.
+CHECKPOINTS_1 := $(wildcard $(CHECKPOINTS)/test_[a-m]*.py)
+CHECKPOINTS_2 := $(filter-out $(CHECKPOINTS_1),$(wildcard $(CHECKPOINTS)/test_*.py))
 RAY := tests/engine/ray
 CHECKED := src tests training bench docs
 # What Debian's packages ask whether they may start a service.
@@ -24,7 +27,7 @@ SERVER_TESTS := tests/server/ tests/storage/ tests/test_disconnect.py
 UNIT_TESTS := $(filter-out tests/__pycache__/ tests/clients/ tests/training/,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve check test test-server test-checkpoints test-ray test-deps unit-server unit-engine lowest lint prose format bench soak soak-cluster audit smoke clean
+.PHONY: help serve check test test-server test-checkpoints-1 test-checkpoints-2 test-ray test-deps unit-server unit-engine lowest lint prose format bench soak soak-cluster audit smoke clean
 
 help:
 	@echo "make serve      install into $(VENV) and serve on http://$(HOST):$(PORT)"
@@ -61,17 +64,20 @@ lowest: $(VENV)/lowest.stamp
 		--deselect tests/test_docs.py::test_reference_pages_are_current
 
 # Tests whose program, browser or database is missing are skipped and say why: see test-deps.
-# The two suites run at the same time, the one of the checkpoints at a lower priority.
+# Two suites run at the same time, those of the checkpoints at a lower priority.
 test: lint $(VENV)/litellm.stamp $(VENV)/langchain.stamp $(VENV)/diffusers.stamp $(VENV)/ray.stamp $(NODE_CLIENTS) $(AXE)
 	@echo "Running two test suites at a time; the output of each appears at its end"
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-server test-checkpoints test-ray
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-server test-checkpoints-1 test-checkpoints-2 test-ray
 
 test-server: $(VENV)/test.stamp
 	$(BIN)/pytest -m "not soak" -o cache_dir=.pytest_cache/server
 
-test-checkpoints: $(VENV)/diffusers.stamp
-	nice -n 5 $(VENV)/diffusers/bin/pytest -m "not soak" -o cache_dir=.pytest_cache/checkpoints \
-		$(CHECKPOINTS) tests/training/test_network.py
+test-checkpoints-1: $(VENV)/diffusers.stamp
+	nice -n 5 $(VENV)/diffusers/bin/pytest -m "not soak" -o cache_dir=.pytest_cache/checkpoints-1 $(CHECKPOINTS_1)
+
+test-checkpoints-2: $(VENV)/diffusers.stamp
+	nice -n 5 $(VENV)/diffusers/bin/pytest -m "not soak" -o cache_dir=.pytest_cache/checkpoints-2 $(CHECKPOINTS_2) \
+		tests/training/test_network.py
 
 test-ray: $(VENV)/ray.stamp
 	nice -n 5 $(VENV)/ray/bin/pytest -m "not soak" -o cache_dir=.pytest_cache/ray $(RAY)
