@@ -25,6 +25,7 @@ from daguerre.models import catalog
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes" / "ray"
+GUIDE = ROOT / "docs" / "guides" / "ray.md"
 SCHEMA = Path(__file__).parent / "raycluster.schema.json.xz"
 
 
@@ -91,6 +92,17 @@ def test_token_is_required() -> None:
         mounts = {one["name"]: one["mountPath"] for one in pod["containers"][0]["volumeMounts"]}
         assert environment["RAY_AUTH_TOKEN_PATH"] == f"{mounts['ray-token']}/auth_token"
     assert literals()["RAY_AUTH_MODE"] == "token"
+
+
+def test_no_usage_reports() -> None:
+    """No node reports the use of Ray to its developers, which is Ray's default."""
+    cluster = objects()["RayCluster"]["spec"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        (container,) = group["template"]["spec"]["containers"]
+        assert {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"} in container["env"]
+    assert literals()["RAY_USAGE_STATS_ENABLED"] == "0"
+    (export,) = re.findall(r"export (RAY_USAGE_STATS_ENABLED=\S+)", GUIDE.read_text("utf-8"))
+    assert export == "RAY_USAGE_STATS_ENABLED=0"
 
 
 def test_labels() -> None:
