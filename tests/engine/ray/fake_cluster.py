@@ -61,6 +61,13 @@ class FakeReplica:
     is_hung: bool = False
     num_streams: int = 0
 
+    def report(self) -> PackedReport | None:
+        """What the controller gets; None if the replica hangs."""
+        if self.is_hung:
+            return None
+        report: PackedReport = _travelled(self.replica.exchange("controller", ServerState()))
+        return report
+
 
 @dataclass(eq=False)
 class FakeCluster:
@@ -86,11 +93,7 @@ class FakeCluster:
     def reports(self) -> Mapping[str, PackedReport | None] | None:
         if not self.has_router:
             return None
-        return {
-            name: _travelled(one.replica.exchange("controller", ServerState()))
-            for name, one in self.replicas.items()
-            if not one.is_hung
-        } | {name: None for name, one in self.replicas.items() if one.is_hung}
+        return {name: one.report() for name, one in self.replicas.items()}
 
     async def exchange(self, server: str, state: ServerState) -> PackedReport:
         replica = self._least_busy(frozenset())
@@ -111,7 +114,7 @@ class FakeCluster:
     def _least_busy(self, excluded: frozenset[str]) -> FakeReplica:
         found = [one for name, one in self.replicas.items() if name not in excluded]
         if not found:
-            raise ReplicaLostError("there is no replica")
+            raise ReplicaLostError("no replica is left")
         return min(found, key=lambda one: one.num_streams)
 
 

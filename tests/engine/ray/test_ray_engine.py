@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from contextlib import aclosing
-from typing import Any
 
 import pytest
 from conftest import MODEL
@@ -30,7 +28,7 @@ from daguerre.params import (
     JobSucceeded,
     StepCompleted,
 )
-from engine.harness import error, events, until
+from engine.harness import error, events, run, until
 from engine.ray.fake_cluster import CAPACITY, FakeCluster, asked, last_event, serving
 
 WATCHED = JobContext("a", "r1", wants_progress=True)
@@ -39,10 +37,6 @@ WATCHED = JobContext("a", "r1", wants_progress=True)
 @pytest.fixture(autouse=True)
 def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_runner, "_RETRY_DELAY_S", 0.0)
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(main)
 
 
 def test_image_is_that_of_the_replica() -> None:
@@ -297,14 +291,12 @@ def test_refusal_of_one_replica_is_retried_on_another() -> None:
 
     async def main() -> None:
         cluster = FakeCluster()
-        for name in ("r1", "r2"):
-            engine = await cluster.add(name)
-        refusals = [one.engine for one in cluster.replicas.values()]
-        async with serving(cluster) as server:
-            refusals[0].refusal = UnavailableError("it cannot load the model")
-            assert isinstance(await last_event(server, asked()), JobSucceeded)
-            engine.refusal = refusals[0].refusal
-            failure = error(await last_event(server, asked()))
+        first, second = await cluster.add("r1"), await cluster.add("r2")
+        async with serving(cluster) as engine:
+            first.refusal = UnavailableError("it cannot load the model")
+            assert isinstance(await last_event(engine, asked()), JobSucceeded)
+            second.refusal = first.refusal
+            failure = error(await last_event(engine, asked()))
             assert isinstance(failure, UnavailableError)
             assert str(failure) == "it cannot load the model"
 
