@@ -9,10 +9,20 @@ from importlib import import_module
 from bench.load import LoadError
 from daguerre.errors import SettingsError
 
-BENCHMARKS = (
-    *("serving", "encoding", "overhead", "previews", "ray", "tracing"),
-    *("reduced", "compare", "cuda", "soak"),
-)
+_CHECKPOINTS = "diffusers,quantization"
+# Name -> the extras that it needs.
+BENCHMARKS = {
+    "serving": "",
+    "encoding": "",
+    "overhead": "",
+    "previews": "",
+    "ray": "ray",
+    "tracing": "otel",
+    "reduced": _CHECKPOINTS,
+    "compare": _CHECKPOINTS,
+    "cuda": _CHECKPOINTS,
+    "soak": "test",
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,36 +31,23 @@ def main(arguments: Sequence[str]) -> int:
         print(f"no benchmark {named!r}; use one of {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
     try:
-        if named == "soak":
-            from bench import soak
-
-            return soak.main(arguments[1:])
-        if named in ("overhead", "previews", "ray", "tracing"):
-            import_module(f"bench.{named}").main(arguments[1:])
-            return 0
-        if named in ("reduced", "compare", "cuda"):
-            return _of_checkpoints(named, arguments[1:])
-        if named != "encoding":
-            from bench import serving
-
-            serving.main(arguments[1:] if named else arguments)
-        if named != "serving":
-            from bench import encoding
-
-            encoding.main(arguments[1:] if named else ())
+        if named is not None:
+            return _run(named, arguments[1:])
+        return _run("serving", arguments) or _run("encoding", ())
     except (LoadError, SettingsError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
-def _of_checkpoints(named: str, arguments: Sequence[str]) -> int:
+def _run(name: str, arguments: Sequence[str]) -> int:
     try:
-        status: int | None = import_module(f"bench.{named}").main(arguments)
+        status: int | None = import_module(f"bench.{name}").main(arguments)
     except ImportError as error:
+        if not BENCHMARKS[name]:
+            raise
         raise SettingsError(
             f"{error.name} cannot be imported; install it:"
-            " pip install 'daguerre[diffusers,quantization]'"
+            f" pip install 'daguerre[{BENCHMARKS[name]}]'"
         ) from None
     return status or 0
 
