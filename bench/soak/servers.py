@@ -24,9 +24,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import boto3
+from botocore.config import Config
 
 from bench import process
-from bench.load import Answer, Asked, LoadError, Target, run_phase
+from bench.load import Answer, Asked, Target, run_phase
 from bench.soak.client import DEFAULT_STEPS, STEPS_VARIABLE, ask_with_key, requests
 from bench.soak.verdict import Verdict, spread
 
@@ -48,9 +49,6 @@ def why_none() -> str | None:
 
 
 def measure(num_rounds: int) -> Verdict:
-    """Raises `LoadError` if PostgreSQL is not installed."""
-    if reason := why_none():
-        raise LoadError(reason)
     with ExitStack() as stack:
         cluster = stack.enter_context(postgresql.started())
         bucket, variables = stack.enter_context(_bucket())
@@ -95,18 +93,10 @@ def _create_bucket(url: str, variables: Mapping[str, str]) -> None:
         region_name=variables["AWS_REGION"],
         aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        # Until the server listens.
+        config=Config(retries={"mode": "standard", "total_max_attempts": 20}),
     )
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            client.create_bucket(Bucket=_BUCKET)
-            return
-        except client.exceptions.ClientError:
-            raise
-        except Exception:  # it does not listen yet
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_RETRY_S)
+    client.create_bucket(Bucket=_BUCKET)
 
 
 class _Server:
@@ -178,9 +168,11 @@ class Soak:
             self.answered_ms.append((time.perf_counter() - started_s) * 1000)
 
     async def _ask(self, asked: Asked, key: str, number: int) -> Answer:
-        """The first answer but 503 of a server, in turn from server `number` on."""
+        """Asks the servers in turn, from `number` on, until an answer is not 503."""
         async with asyncio.timeout(_PATIENCE_S):
-            for server in itertools.islice(itertools.cycle(self._servers), number % 2, None):
+            for server in itertools.islice(
+                itertools.cycle(self._servers), number % NUM_SERVERS, None
+            ):
                 try:
                     answer = await ask_with_key(server.target, asked, key)
                 except (OSError, asyncio.IncompleteReadError):
