@@ -40,7 +40,7 @@ help:
 	@echo "make format     format the code"
 	@echo "make bench      measure latency and throughput"
 	@echo "make soak       the tests that take minutes, with their time limits"
-	@echo "make soak-cluster  what fails in a Ray cluster"
+	@echo "make soak-cluster  failures in a Ray cluster, with their time limits"
 	@echo "make smoke      train the bundled model at the smallest size"
 	@echo "make audit      known vulnerabilities of the pinned dependencies"
 	@echo "make clean      remove $(VENV) and caches"

@@ -12,7 +12,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +20,9 @@ from bench.table import table
 from daguerre import factory, memory, ray_factory
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
-from daguerre.imagefile.encoding import encode
 from daguerre.model_factory import build_first_models
 from daguerre.models.catalog import DEFAULT_MODEL
-from daguerre.params import ImageParams, JobFailed, JobSucceeded
+from daguerre.params import ImageParams
 
 NUM_WORKERS = 2
 _CLIENTS = 8
@@ -57,7 +55,7 @@ async def _measure(ray: Engine, process: Engine, num: int, num_rounds: int) -> N
         await engine.start()
     try:
         for engine in engines.values():
-            await _until_ready(engine)
+            await ray_cluster.until_ready(engine, NUM_WORKERS)
             await _together(engine, range(1000, 1008))  # a warm-up
         rss_mb = memory.resident_bytes() / 1e6
         print(f"resident memory of this process with both engines: {rss_mb:.0f} MB\n")
@@ -86,11 +84,6 @@ async def _measure(ray: Engine, process: Engine, num: int, num_rounds: int) -> N
             await engine.stop()
 
 
-async def _until_ready(engine: Engine) -> None:
-    while not engine.stats().is_ready or len(engine.stats().workers) < NUM_WORKERS:
-        await asyncio.sleep(0.05)
-
-
 async def _together(engine: Engine, seeds: Iterable[int]) -> tuple[float, dict[int, bytes]]:
     files, left = dict[int, bytes](), iter(seeds)
 
@@ -106,12 +99,5 @@ async def _together(engine: Engine, seeds: Iterable[int]) -> tuple[float, dict[i
 async def _image(engine: Engine, seed: int) -> tuple[float, bytes]:
     started_s = time.perf_counter()
     params = ImageParams(DEFAULT_MODEL, _PROMPTS[seed % len(_PROMPTS)], seed=seed)
-    async with aclosing(engine.generate(params)) as events:
-        async for event in events:
-            if isinstance(event, JobFailed):
-                raise event.error
-            if isinstance(event, JobSucceeded):
-                image = event.image
-                file = image.file or await asyncio.to_thread(encode, image, with_prompt=False)
-                return time.perf_counter() - started_s, file
-    raise AssertionError("a job ended without an image. This is a bug.")
+    file = await ray_cluster.image_file(engine, params)
+    return time.perf_counter() - started_s, file

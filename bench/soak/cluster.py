@@ -1,9 +1,10 @@
-"""What fails in a Ray cluster, under six clients: nothing is lost, and no byte is wrong.
+"""Failures in a Ray cluster, under six clients: no request is lost, and no byte differs.
 
     python -m bench.soak.cluster [replica worker stopped node]
 
 Needs the extra `daguerre[ray]` and Linux. The cluster has two nodes on this machine. Each case ends
-one of them, or a part of it, and waits until all is well again. See docs/guides/ray.md.
+or stops one process, and the next case waits until all replicas are ready again. See
+docs/guides/ray.md.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from bench import ray_cluster
@@ -25,10 +26,10 @@ from daguerre import ray_factory
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
 from daguerre.models.catalog import DEFAULT_MODEL
-from daguerre.params import ImageParams, JobFailed, JobSucceeded
+from daguerre.params import ImageParams
 
 _CLIENTS, _SEEDS = 6, 24
-_BEFORE_S, _NUM_REPLICAS, _PATIENCE_S = 2.0, 2, 120.0
+_BEFORE_S, _NUM_REPLICAS = 2.0, 2
 
 
 def _replica(engine: Engine, address: str) -> int:
@@ -47,7 +48,7 @@ def _node(engine: Engine, address: str) -> int:
             command = entry.read_bytes()
             if marker in command and b"--node_ip_address=127.0.0.3" in command:
                 return int(entry.parent.name)
-    raise AssertionError("there is no second node")
+    raise AssertionError("the second node does not run")
 
 
 # Name -> the signal, its process, seconds of load after it, and the slowest request allowed.
@@ -92,19 +93,13 @@ class _Load:
 
     async def _image(self, seed: int) -> str:
         params = ImageParams(DEFAULT_MODEL, "a red fox in the snow", seed=seed)
-        async with aclosing(self._engine.generate(params)) as events:
-            async for event in events:
-                if isinstance(event, JobFailed):
-                    raise event.error
-                if isinstance(event, JobSucceeded):
-                    return hashlib.sha256(event.image.file).hexdigest()
-        raise AssertionError("a job ended without an image. This is a bug.")
+        return hashlib.sha256(await ray_cluster.image_file(self._engine, params)).hexdigest()
 
 
 async def _measure(engine: Engine, address: str, names: Sequence[str]) -> list[Verdict]:
     await engine.start()
     try:
-        await _until_ready(engine)
+        await ray_cluster.until_ready(engine, _NUM_REPLICAS)
         load = _Load(engine)
         await load.learn()
         verdicts = []
@@ -117,15 +112,15 @@ async def _measure(engine: Engine, address: str, names: Sequence[str]) -> list[V
 
 
 async def _case(engine: Engine, address: str, load: _Load, name: str) -> Verdict:
-    number, find, seconds, slowest_s = CASES[name]
-    await _until_ready(engine)
+    signal_number, find, seconds, slowest_s = CASES[name]
+    await ray_cluster.until_ready(engine, _NUM_REPLICAS)
     work = asyncio.create_task(load.run(_BEFORE_S + seconds))
     await asyncio.sleep(_BEFORE_S)
     pid = find(engine, address)
-    os.kill(pid, number)
+    os.kill(pid, signal_number)
     await work
-    if number == signal.SIGSTOP:
-        with suppress(OSError):  # Serve has killed it
+    if signal_number == signal.SIGSTOP:
+        with suppress(ProcessLookupError):  # Serve has killed it
             os.kill(pid, signal.SIGKILL)
     slowest = max(load.elapsed_s, default=0.0)
     facts = [f"{len(load.elapsed_s)} images, the slowest in {slowest:.1f} s"]
@@ -135,13 +130,6 @@ async def _case(engine: Engine, address: str, load: _Load, name: str) -> Verdict
     miss = f"a request took {slowest:.1f} s, more than {slowest_s:g} s"
     verdict.expect_figure(slowest <= slowest_s, miss)
     return verdict
-
-
-async def _until_ready(engine: Engine) -> None:
-    """Waits for all replicas, of which Serve starts new ones."""
-    async with asyncio.timeout(_PATIENCE_S):
-        while sum(worker.is_ready for worker in engine.stats().workers) < _NUM_REPLICAS:
-            await asyncio.sleep(0.1)
 
 
 def main(arguments: Sequence[str]) -> int:
