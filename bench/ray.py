@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), threads_per_worker=1)
-        # On one node: each node takes all CPUs of the machine for its own.
+        # On one node, because each node counts all CPUs of the machine as its own.
         with ray_cluster.started(1):
             revision = ray_cluster.deploy(settings, NUM_WORKERS)
             ray = ray_factory.server_engine(settings, revision)
