@@ -13,6 +13,7 @@ from daguerre.config import Settings, secret_names
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
+KUBERNETES_VERSION = "1.33"  # whose schemas the objects must meet
 SECRETS = {environment.variable_name(name) for name in secret_names()}
 # Servers that share a database and a bucket need these.
 SECRET_FILES = {"DAGUERRE_DATABASE_URL_FILE", "DAGUERRE_SIGNED_URL_SECRET_FILE"}

@@ -17,9 +17,16 @@ import yaml
 from daguerre import __version__
 from daguerre.config import Settings
 from daguerre.errors import SettingsError
-from deployment.files import DEPLOY, SECRET_FILES, code_blocks, load, longest_shutdown_s, read_yaml
+from deployment.files import (
+    DEPLOY,
+    KUBERNETES_VERSION,
+    SECRET_FILES,
+    code_blocks,
+    load,
+    longest_shutdown_s,
+    read_yaml,
+)
 
-VERSION = "1.33"
 KUBERNETES = DEPLOY / "kubernetes"
 POD = read_yaml(KUBERNETES / "deployment.yaml")["spec"]["template"]["spec"]
 CONTAINER = POD["containers"][0]
@@ -68,13 +75,13 @@ def test_schemas(objects: dict[str, Any]) -> None:
     """The overlay renders to these objects, and each is valid by Kubernetes' own schema."""
     assert {*objects} == KINDS
     for each in objects.values():
-        kubernetes_validate.validate(each, VERSION, strict=True)
+        kubernetes_validate.validate(each, KUBERNETES_VERSION, strict=True)
 
 
 def test_schemas_find_typos(objects: dict[str, Any]) -> None:
     wrong = {**objects["Service"], "specc": {}}
     with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(wrong, VERSION, strict=True)
+        kubernetes_validate.validate(wrong, KUBERNETES_VERSION, strict=True)
 
 
 def test_names_match(objects: dict[str, Any]) -> None:

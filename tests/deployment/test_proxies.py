@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from daguerre.errors import QueueFullError
+from deployment.files import DEPLOY
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
 # The proxy trusts the address of the tests' own machine; this is a client's.
 CLIENT_ADDRESS = "127.0.0.9"
 SERVERS = r"( +server (\w+ )?10\.0\.0\..*\n){2}"

@@ -1,4 +1,4 @@
-"""deploy/kubernetes/ray: rendered by kubectl, valid by KubeRay's schema, and consistent.
+"""deploy/kubernetes/ray: rendered by kubectl, valid by the schemas, and consistent.
 
 `raycluster.schema.json.xz` is the schema of a RayCluster (ray.io/v1) in KubeRay 1.7.0, Apache
 License 2.0, without descriptions and status.
@@ -17,21 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import kubernetes_validate
 import pytest
 import yaml
 
 from daguerre.config import Settings
 from daguerre.models import catalog
+from deployment.files import DEPLOY, KUBERNETES_VERSION, ROOT, longest_shutdown_s, read_yaml
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "deploy" / "kubernetes" / "ray"
+FOLDER = DEPLOY / "kubernetes" / "ray"
 GUIDE = ROOT / "docs" / "guides" / "ray.md"
 SCHEMA = Path(__file__).parent / "raycluster.schema.json.xz"
 
 
 @cache
 def objects() -> dict[str, Any]:
-    """Kind and name -> object, as written in the files."""
+    """Kind -> object, as written in the files."""
     found = {}
     for path in FOLDER.glob("*.yaml"):
         for each in yaml.safe_load_all(path.read_text(encoding="utf-8")):
@@ -69,6 +70,13 @@ def test_schema_finds_typos() -> None:
     cluster = json.loads(json.dumps(objects()["RayCluster"]))
     cluster["spec"]["workerGroupSpecs"][0]["maxReplica"] = 3
     assert not validator().is_valid(cluster)
+
+
+def test_objects_are_valid() -> None:
+    """Each object but the RayCluster is valid by Kubernetes' own schema."""
+    for kind, each in objects().items():
+        if kind != "RayCluster":
+            kubernetes_validate.validate(each, KUBERNETES_VERSION, strict=True)
 
 
 def test_versions() -> None:
@@ -133,8 +141,7 @@ def test_pods_end_after_their_requests() -> None:
     """A pod has time for the drain, and a server is not ready before it rejects requests."""
     settings = Settings.load({}, literals())
     pod = objects()["Deployment"]["spec"]["template"]["spec"]
-    needed_s = settings.shutdown_delay_s + settings.request_timeout_s + 5
-    assert pod["terminationGracePeriodSeconds"] > needed_s
+    assert pod["terminationGracePeriodSeconds"] > longest_shutdown_s(settings)
     probe = pod["containers"][0]["readinessProbe"]
     assert probe["periodSeconds"] * probe["failureThreshold"] < settings.shutdown_delay_s
     for group in objects()["RayCluster"]["spec"]["workerGroupSpecs"]:
@@ -161,7 +168,7 @@ def test_kubectl_renders_it() -> None:
 
 
 def kustomization() -> Any:
-    return yaml.safe_load((FOLDER / "kustomization.yaml").read_text(encoding="utf-8"))
+    return read_yaml(FOLDER / "kustomization.yaml")
 
 
 def literals() -> dict[str, str]:
