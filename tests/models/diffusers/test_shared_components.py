@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from daguerre.errors import SettingsError
 from daguerre.models.diffusers.adapters.lora import Lora
 from daguerre.models.diffusers.adapters.textual_inversion import TextualInversion
 from daguerre.models.diffusers.shared_components import SharedComponents
@@ -126,3 +127,16 @@ def test_changed_file(files: dict[str, Path], tmp_path: Path) -> None:
     vae.decoder.conv_out.bias.data += 0.1
     vae.save_pretrained(folder / "vae")
     assert components_in_common(plain, Bench(folder, shared=shared)) == {"text_encoder", "unet"}
+
+
+def test_removed_file(files: dict[str, Path], tmp_path: Path) -> None:
+    """Without it, the memory of the checkpoint is known as before; the load names the file."""
+    lora = tmp_path / "lora.safetensors"
+    lora.write_bytes(files["unet"].read_bytes())
+    bench = Bench(files["sd"], loras=(Lora(lora),))
+    full = bench.model.num_bytes
+    bench.model.unload()
+    lora.unlink()
+    assert bench.model.num_bytes == full
+    with pytest.raises(SettingsError, match=f"{lora} cannot be read"):
+        bench.model.load()

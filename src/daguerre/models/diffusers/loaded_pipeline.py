@@ -9,10 +9,12 @@ import copy
 import gc
 import logging
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from daguerre.errors import SettingsError
 from daguerre.models.diffusers import (
     devices,
     memory_probe,
@@ -79,7 +81,8 @@ class LoadedCheckpoint:
         """
         found = self._found
         if self.pipeline is None:
-            found = self._shared.find(shared_components.keys(self.checkpoint, self.config))
+            with suppress(OSError, SettingsError):  # a file was removed, which `load` reports
+                found = self._shared.find(shared_components.keys(self.checkpoint, self.config))
         return self._needed_bytes - sum(sum(self._tensor_bytes(one, self.config)) for one in found)
 
     @cached_property

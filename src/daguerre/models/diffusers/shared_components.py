@@ -8,13 +8,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Hashable, Mapping
 from itertools import chain
-from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 from daguerre.models.diffusers.adapters import lora_header
 from daguerre.models.diffusers.checkpoint import DECODER, Checkpoint
 from daguerre.models.diffusers.pipeline_config import PipelineConfig
+from daguerre.storage.file_digests import FileIdentity
 
 
 class SharedComponents:
@@ -41,7 +41,8 @@ class SharedComponents:
 def keys(checkpoint: Checkpoint, config: PipelineConfig) -> dict[str, Hashable]:
     """Name -> key of each network that the configuration leaves as it is stored.
 
-    Equal keys have equal weights on one device. `config` has a device and a type.
+    Equal keys have equal weights on one device. `config` has a device and a type. Raises OSError
+    and `SettingsError` for a file that cannot be read.
     """
     if config.offload:  # its hooks move weights
         return {}
@@ -58,13 +59,8 @@ def keys(checkpoint: Checkpoint, config: PipelineConfig) -> dict[str, Hashable]:
 
 
 def _key(checkpoint: Checkpoint, name: str, config: PipelineConfig) -> Hashable:
-    files = tuple(map(_identity, checkpoint.files_of(name)))
+    files = tuple(map(FileIdentity.of, checkpoint.files_of(name)))
     return checkpoint.components[name], config.dtype, config.device, files
-
-
-def _identity(file: Path) -> Hashable:
-    status = file.stat()
-    return file.resolve(), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def with_same_weights(module: Any) -> Any:
