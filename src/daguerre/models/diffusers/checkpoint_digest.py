@@ -25,17 +25,18 @@ _MAX_NAMES = 3  # of files in an error message
 
 
 class CheckpointDigest:
-    """`sha256` is empty until the first `update`.
-
-    `fault` says, in words for clients, why the digest is wrong, or is empty. Any thread may read
-    it.
-    """
+    """`sha256` is empty until the first `update`."""
 
     def __init__(self, checkpoint: Checkpoint, records: FileDigests | None = None) -> None:
         self._checkpoint, self._records = checkpoint, records
         self._identities: dict[Path, FileIdentity] = {}
         self._damaged: list[Path] = []
-        self.sha256 = self.fault = ""
+        self.sha256 = ""
+
+    @property
+    def fault(self) -> str:
+        """Why the digest is wrong, in words for clients, or "". Any thread may read it."""
+        return "its weights have changed on disk" if self._damaged else ""
 
     def update(self) -> None:
         """Computes the digest if a file is new. Raises `SettingsError` if the digest changes, or a
@@ -47,7 +48,7 @@ class CheckpointDigest:
             raise SettingsError(component_files.unreadable(path, error)) from None
 
     def _update(self) -> None:
-        if self.fault:
+        if self._damaged:
             raise self._changed(self._damaged)
         found = {file: FileIdentity.of(file) for file in self._checkpoint.files()}
         if found == self._identities:
@@ -81,7 +82,6 @@ class CheckpointDigest:
             logger.warning("cannot verify the weights in %s: %s", self._checkpoint.path, error)
             return
         for file in self._damaged:
-            self.fault = "its weights have changed on disk"
             logger.error(
                 "%s has other content than when it was first loaded, but the same size and times;"
                 " its models get 503; check the disk, then run: daguerre models reload",
