@@ -14,7 +14,7 @@ import torch
 from accelerate import init_empty_weights
 from diffusers import ModelMixin
 
-from daguerre.models.diffusers.component_files import StoredTensor, weight_files
+from daguerre.models.diffusers.component_files import weight_files
 from daguerre.models.diffusers.replacement import read_tensors
 
 Tensors = dict[str, torch.Tensor]
@@ -30,7 +30,10 @@ _INTEGERS: Mapping[str, torch.dtype] = {
 
 def tensors_of(file: Path, dtype: torch.dtype) -> Tensors:
     """The tensors in a file; those of floats have the type `dtype`."""
-    return {name: _empty(tensor, dtype) for name, tensor in read_tensors(file).items()}
+    return {
+        name: _zeros(tensor.shape, _INTEGERS.get(tensor.dtype, dtype))
+        for name, tensor in read_tensors(file).items()
+    }
 
 
 def load(folder: Path, module_class: Any, dtype: torch.dtype) -> tuple[Any, list[str]]:
@@ -60,7 +63,7 @@ def from_config(folder: Path, module_class: Any, dtype: torch.dtype) -> Any:
     """The module of a configuration, whatever its files have: they may store it quantized."""
     module = _without_weights(folder, module_class)
     state = module.state_dict().items()
-    module.load_state_dict({name: _fill(one.shape, dtype) for name, one in state}, assign=True)
+    module.load_state_dict({name: _zeros(one.shape, dtype) for name, one in state}, assign=True)
     return module.eval()
 
 
@@ -71,9 +74,5 @@ def _without_weights(folder: Path, module_class: Any) -> Any:
         return module_class(module_class.config_class.from_pretrained(folder))
 
 
-def _empty(tensor: StoredTensor, dtype: torch.dtype) -> torch.Tensor:
-    return _fill(tensor.shape, _INTEGERS.get(tensor.dtype, dtype))
-
-
-def _fill(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     return torch.zeros((), dtype=dtype).expand(shape)

@@ -32,7 +32,7 @@ def load(
 
 
 def load_empty(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
-    """The pipeline with empty modules: no weights are read, but those of LoRAs and embeddings."""
+    """The pipeline with empty modules. Reads no weights, except those of LoRAs and embeddings."""
     return _load(checkpoint, dtype, {}, is_empty=True)
 
 

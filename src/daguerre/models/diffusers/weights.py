@@ -46,7 +46,6 @@ def load_modules(
     the library derives from others (tied weights) or does not need.
     """
     expected = inspect.signature(pipeline_class).parameters
-    replaced = {name: one for name, one in checkpoint.replacements.items() if name not in shared}
 
     def load(name: str, module_class: Any) -> Any:
         folder = checkpoint.component_folder(name)
@@ -56,21 +55,20 @@ def load_modules(
             return empty_weights.from_config(folder, module_class, dtype)
         return _load(folder, module_class, dtype, empty_weights.load)
 
-    return {
+    in_folders = {
         name: load(name, module_class)
         for name, component in checkpoint.components.items()
         if name in expected
         and name not in shared
         and checkpoint.is_in_folder(name)
         and (module_class := _module_class(*component))
-    } | {
-        **shared,
-        **{
-            name: network.load_replacement(one, dtype, is_empty=is_empty)
-            for name, one in replaced.items()
-            if one.file
-        },
     }
+    in_files = {
+        name: network.load_replacement(one, dtype, is_empty=is_empty)
+        for name, one in checkpoint.replacements.items()
+        if one.file and name not in shared
+    }
+    return {**shared, **in_folders, **in_files}
 
 
 def _module_class(library: str, class_name: str) -> Any:
