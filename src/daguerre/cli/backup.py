@@ -79,7 +79,7 @@ def _places(settings: Settings, *, with_images: bool) -> Iterator[Places]:
     files = {
         credentials.FILE_NAME: home / credentials.FILE_NAME,
         SECRET_FILE: home / SECRET_FILE,
-        catalog.FILE_NAME: settings.catalog or home / catalog.FILE_NAME,
+        catalog.FILE_NAME: settings.catalog or catalog.path_in(home),
     }
     location = settings.image_store or str(home / DIR_NAME)
     images = ImageStore(location, settings.image_store_max_bytes, settings.signed_url_ttl_s)

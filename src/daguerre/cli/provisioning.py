@@ -132,7 +132,7 @@ def lost_key(alias: str) -> str:
     """Message for a resource without a valid key in the credentials file."""
     return (
         f"the key of {alias} is not in this data directory, but perhaps in that of another server;"
-        f" 'daguerre models rotate {alias}' replaces it by a new one"
+        f" 'daguerre models rotate {alias}' replaces it with a new one"
     )
 
 
