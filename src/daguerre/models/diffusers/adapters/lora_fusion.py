@@ -45,8 +45,8 @@ def fuse(
             f"{lora.path} does not fit {type(pipeline).__name__}, or has a layout that diffusers"
             " does not load"
         )
-        # The warnings are about what is checked here.
         hint = "; use a LoRA for this checkpoint"
+        # The warnings are about what is checked here.
         with as_settings_error(text, hint), warnings.catch_warnings(action="ignore"):
             _fuse(pipeline, lora, dtype, is_empty)
 
