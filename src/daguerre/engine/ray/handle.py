@@ -29,16 +29,13 @@ class ReplicaHandle(Protocol):
 
 
 class MissingApplication:
-    """A `ReplicaHandle` without replicas, until an application is deployed."""
+    """A `ReplicaHandle` without replicas, before an application is deployed."""
 
     def reports(self) -> Mapping[str, PackedReport | None] | None:
         return {}
 
     async def exchange(self, server: str, state: ServerState) -> PackedReport:
-        raise ReplicaLostError("there is no application")
+        raise ReplicaLostError("no application is deployed")
 
-    async def generate(self, request: JobRequest) -> AsyncGenerator[StreamItem, None]:
-        items: tuple[StreamItem, ...] = ()
-        for item in items:
-            yield item
-        raise ReplicaLostError("there is no application")
+    def generate(self, request: JobRequest) -> AsyncGenerator[StreamItem, None]:
+        raise ReplicaLostError("no application is deployed")

@@ -102,12 +102,11 @@ class RayEngine(JobQueue):
         because they change to a new revision one after the other.
         """
         reports, jobs = self._table.reports(), Counter(self._admission.num_jobs())
-        problem = self._problem or self._table.problem()
-        is_ready = not problem and any(report.stats.is_ready for report in reports)
+        is_ready, problem = self._readiness()
         queued = Counter(job.params.model for job in self._runner.jobs.values() if not job.task)
         service_times = self._service_times()
         return EngineStats(
-            is_ready=is_ready and bool(self._tasks) and not self._is_draining,
+            is_ready=is_ready and not self._is_closing,
             queued=queued,
             running=jobs - queued,
             ended=self._ended.by_model(),
@@ -121,6 +120,15 @@ class RayEngine(JobQueue):
             loads=add_loads(report.stats.loads for report in reports),
             workers=tuple(worker for report in reports for worker in self._workers(report)),
         )
+
+    def _readiness(self) -> tuple[bool, str]:
+        """Whether a replica is ready, and why none can be used."""
+        problem = self._problem or self._table.problem()
+        return not problem and any(one.stats.is_ready for one in self._table.reports()), problem
+
+    @property
+    def _is_closing(self) -> bool:
+        return self._is_draining or not self._tasks
 
     def _workers(self, report: Report) -> Iterator[WorkerStats]:
         """The workers of a replica, each with the replica's name."""
@@ -136,8 +144,8 @@ class RayEngine(JobQueue):
         self, params: ImageParams, emit: Callable[[Event], None], context: JobContext
     ) -> tuple[int, int]:
         """See `JobQueue.submit`."""
-        stats, is_closing = self.stats(), self._is_draining or not self._tasks
-        check_ready("", is_closing, stats.is_ready or self._accepts_early, stats.problem)
+        is_ready, problem = self._readiness()
+        check_ready("", self._is_closing, is_ready or self._accepts_early, problem)
         find_model(params.model, self.models())
         self._admission.max_running_jobs = sum(each.capacity for each in self._table.reports())
         num_elsewhere = self._jobs_of_others()[params.model]

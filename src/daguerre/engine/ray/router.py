@@ -35,7 +35,7 @@ class SeedRouter(RequestRouter):
         arguments = pending_request.args if pending_request else ()
         if not arguments or not isinstance(request := arguments[0], JobRequest):
             return [list(candidate_replicas)]
-        # Otherwise Serve asks again at once, for as long as there is no replica.
+        # Otherwise Serve asks again at once, until a replica exists.
         pending_request.routing_context.should_backoff = True
         found = [
             one for one in candidate_replicas if one.replica_id.unique_id not in request.excluded
