@@ -59,14 +59,14 @@ def open_engine(settings: Settings, read_catalog: Callable[[], Catalog]) -> Iter
         cluster.disconnect()
 
 
-def newest_revision(prefix: str) -> str:
-    """Name of the revision that servers use; "" if there is none."""
-    newest = cluster.newest(cluster.statuses(), prefix)
+def newest_revision(application: str) -> str:
+    """Name of the revision that servers use, or an empty string."""
+    newest = cluster.newest(cluster.revisions(application))
     return newest.name if newest else ""
 
 
 def server_engine(settings: Settings, revision: str) -> RayEngine:
-    """The engine of a server for one revision; "" if there is none yet."""
+    """The engine of a server for one revision; an empty string means none."""
     from daguerre.engine.ray.ray_engine import RayEngine
 
     handle: ReplicaHandle = MissingApplication()
@@ -107,9 +107,8 @@ def deploy(
 
 def retire(settings: Settings, present: str, timeout_s: float) -> list[str]:
     """Deletes the other revisions once no server uses them; returns those that are still used."""
-    prefix, deadline_s = f"{settings.ray_application}-", time.monotonic() + timeout_s
-    others = [one for one in cluster.statuses() if one.name.startswith(prefix)]
-    return [one.name for one in others if one.name != present and not _retire(one, deadline_s)]
+    deadline_s, found = time.monotonic() + timeout_s, cluster.revisions(settings.ray_application)
+    return [one.name for one in found if one.name != present and not _retire(one, deadline_s)]
 
 
 def _retire(revision: ApplicationStatus, deadline_s: float) -> bool:

@@ -124,11 +124,8 @@ def status(settings: Settings) -> None:
     from daguerre.engine.ray import cluster
 
     _connect(settings)
-    rows = [
-        (one.name, one.state, one.message)
-        for one in cluster.statuses()
-        if one.name.startswith(f"{settings.ray_application}-")
-    ]
+    found = cluster.revisions(settings.ray_application)
+    rows = [(one.name, one.state, one.message) for one in found]
     print_table([("REVISION", "STATE", "MESSAGE"), *rows])
 
 
@@ -140,10 +137,11 @@ def delete(settings: Settings, revision: str) -> None:
     from daguerre.engine.ray import cluster
 
     _connect(settings)
-    names = [one.name for one in cluster.statuses()]
+    names = [one.name for one in cluster.revisions(settings.ray_application)]
     if revision not in names:
         raise SettingsError(
-            f"the cluster has no revision {revision!r}; revisions: {', '.join(names) or 'none'}"
+            f"{settings.ray_application} has no revision {revision!r}; revisions:"
+            f" {', '.join(names) or 'none'}"
         )
     cluster.delete(revision)
     click.echo(f"Deleted {revision}.")

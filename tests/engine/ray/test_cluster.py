@@ -112,7 +112,8 @@ def test_new_revision_replaces_the_old_one(
             left = await asyncio.to_thread(ray_factory.retire, settings, new, PATIENCE_S)
             is_over.set()
             assert await work > 0 and left == []
-            assert [one.name for one in cluster.statuses() if one.is_running] == [new]
+            found = cluster.revisions(settings.ray_application)
+            assert [one.name for one in found if one.is_running] == [new]
 
     asyncio.run(main())
 

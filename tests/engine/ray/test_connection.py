@@ -16,12 +16,18 @@ def status(name: str, state: str = "RUNNING", deployed_s: float = 0.0) -> Applic
 
 
 def test_newest_revision() -> None:
-    """The last one that runs, of this application; if none runs, the last one."""
+    """The last one that runs; if none runs, the last one."""
     old, new = status("app-1", deployed_s=1.0), status("app-2", deployed_s=2.0)
     deploying = status("app-3", "DEPLOYING", 3.0)
-    assert newest([old, new, deploying, status("other-4", deployed_s=4.0)], "app") == new
-    assert newest([deploying], "app") == deploying
-    assert newest([status("application-1")], "app") is None
+    assert newest([old, new, deploying]) == new
+    assert newest([deploying]) == deploying and newest([]) is None
+
+
+def test_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of this application, not of others in the cluster."""
+    own, others = status("app-1"), [status("application-1"), status("other-4")]
+    monkeypatch.setattr(cluster, "_statuses", lambda: [own, *others])
+    assert cluster.revisions("app") == [own]
 
 
 @pytest.mark.parametrize(

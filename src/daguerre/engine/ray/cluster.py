@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,20 +73,27 @@ def connect(address: str, node_ip_address: str = "") -> None:
     """
     set_variables()
     options = {"_node_ip_address": node_ip_address} if node_ip_address else {}
+    _check_reachable(address)
     try:
-        _check_reachable(address)
         _init(address=address, **options)
-    except Exception as error:  # Ray raises many types
-        raise SettingsError(
-            f"cannot connect to the Ray cluster at {address}: {connection_advice(address, error)}"
-        ) from error
+    except _errors() as error:
+        raise _cannot_connect(address, error) from error
 
 
 def _check_reachable(address: str) -> None:
-    """Raises OSError; Ray would try for minutes."""
+    """Ray would try for minutes."""
     host, _, port = address.rpartition(":")
-    if host:
+    if not host:
+        return
+    try:
         socket.create_connection((host.strip("[]"), int(port)), _REACH_TIMEOUT_S).close()
+    except OSError as error:
+        raise _cannot_connect(address, error) from error
+
+
+def _cannot_connect(address: str, error: Exception) -> SettingsError:
+    advice = connection_advice(address, error)
+    return SettingsError(f"cannot connect to the Ray cluster at {address}: {advice}")
 
 
 def connection_advice(address: str, error: Exception) -> str:
@@ -117,7 +124,7 @@ def start_local(num_cpus: int | None = None) -> None:
             object_store_memory=_LOCAL_OBJECT_STORE_BYTES,
             _node_ip_address=_LOCAL_ADDRESS,
         )
-    except Exception as error:
+    except _errors() as error:
         raise SettingsError(f"cannot start Ray on this machine: {_reason(error)}") from error
 
 
@@ -149,9 +156,7 @@ def run(application: Any, name: str, timeout_s: float) -> None:
     try:
         serve.run_many([target], wait_for_applications_running=False)
         _wait_until_running(name, timeout_s)
-    except SettingsError:
-        raise
-    except Exception as error:
+    except _errors() as error:
         raise SettingsError(f"cannot deploy {name}: {_reason(error)}") from error
 
 
@@ -170,7 +175,7 @@ def _wait_until_running(name: str, timeout_s: float) -> None:
 
 
 def _status(name: str) -> ApplicationStatus:
-    found = [one for one in statuses() if one.name == name]
+    found = [one for one in _statuses() if one.name == name]
     return found[0] if found else ApplicationStatus(name, "NOT_STARTED", "", 0.0)
 
 
@@ -190,7 +195,7 @@ def is_used(name: str) -> bool:
     handle = serve.get_deployment_handle(DEPLOYMENT, name)
     try:
         return bool(handle.options(method_name="server_names").remote().result(timeout_s=5))
-    except Exception:
+    except _errors():
         logger.debug("no replica of %s answers", name, exc_info=True)
         return True
 
@@ -214,7 +219,15 @@ def cpus_of_a_node(num_gpus: float = 0) -> float:
     return float(max(1, min(shares)))
 
 
-def statuses() -> list[ApplicationStatus]:
+def revisions(application: str) -> list[ApplicationStatus]:
+    """The revisions of an application. Raises `SettingsError` if the cluster does not answer."""
+    try:
+        return [one for one in _statuses() if one.name.startswith(f"{application}-")]
+    except _errors() as error:
+        raise SettingsError(f"the Ray cluster does not answer: {_reason(error)}") from error
+
+
+def _statuses() -> list[ApplicationStatus]:
     """All Serve applications of the cluster."""
     from ray import serve
 
@@ -230,11 +243,10 @@ def _message(overview: Any) -> str:
     return " ".join(" ".join(messages).split())
 
 
-def newest(applications: Iterable[ApplicationStatus], prefix: str) -> ApplicationStatus | None:
-    """The last deployed of the revisions that run, else of all; None if there is none."""
-    revisions = [one for one in applications if one.name.startswith(f"{prefix}-")]
-    running = [one for one in revisions if one.is_running]
-    return max(running or revisions, key=lambda one: one.deployed_s, default=None)
+def newest(found: Collection[ApplicationStatus]) -> ApplicationStatus | None:
+    """The last deployed of the revisions that run, else of all."""
+    running = [one for one in found if one.is_running]
+    return max(running or found, key=lambda one: one.deployed_s, default=None)
 
 
 def set_variables() -> None:
@@ -256,6 +268,14 @@ def _init(**options: Any) -> None:
         logging_level=logging.WARNING,
         configure_logging=False,
     )
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """What Ray and Serve raise if the cluster or the application is not as it must be."""
+    from ray.exceptions import RayError
+    from ray.serve.exceptions import RayServeException
+
+    return RayError, RayServeException, OSError, RuntimeError, ValueError
 
 
 def _reason(error: Exception) -> str:

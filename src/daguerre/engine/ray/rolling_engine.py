@@ -23,7 +23,7 @@ _READY_TIMEOUT_S = 60.0
 
 
 class RollingEngine(ReloadableEngine):
-    """`find_revision` returns the name of the newest revision, "" if there is none.
+    """`find_revision` returns the name of the newest revision, or an empty string.
 
     `build` makes the engine of a revision. `update`, called by a reload, may deploy a new one. All
     three run in a thread and may raise `SettingsError`.
@@ -61,8 +61,8 @@ class RollingEngine(ReloadableEngine):
             await asyncio.sleep(_POLL_S)
             try:
                 revision = await asyncio.to_thread(self._find_revision)
-            except Exception as error:  # the cluster cannot be reached now
-                logger.debug("cannot read the revisions: %r", error)
+            except SettingsError as error:
+                logger.debug("cannot read the revisions: %s", error)
                 continue
             if revision and revision != self._revision:
                 logger.info("changing to revision %s", revision)
