@@ -62,6 +62,12 @@ class Answer:
     def total_ms(self) -> float:
         return (self.ended_s - self.started_s) * 1000
 
+    @property
+    def retry_after_s(self) -> int | None:
+        """Seconds of Retry-After, if the answer has it."""
+        found = re.search(r"(?im)^retry-after: *(\d+)", self.head)
+        return int(found[1]) if found else None
+
     @cached_property
     def stages_ms(self) -> dict[str, float]:
         """Times from `Server-Timing`, and `other`: the rest of the client's time."""

@@ -8,7 +8,6 @@ two of the time in which the accepted jobs finished.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -124,10 +123,8 @@ class Flood:
             connection.close()
         else:
             self._pool.give_back(connection)
-        found = re.search(r"(?im)^retry-after: *(\d+)", answer.head)
-        retry_after_s = int(found.group(1)) if found else None
         self.outcomes.append(
-            _Outcome(answer.status, answer.started_s, answer.ended_s, retry_after_s)
+            _Outcome(answer.status, answer.started_s, answer.ended_s, answer.retry_after_s)
         )
 
     async def _sample(self) -> None:

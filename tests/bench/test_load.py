@@ -16,7 +16,7 @@ from conftest import PATIENCE_S
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from bench.load import Asked, LoadError, Target, percentile, run_phase
+from bench.load import Answer, Asked, LoadError, Target, percentile, run_phase
 
 TIMING = "queue;dur=1.0, encode;dur=2.5, denoise;dur=3.0, decode;dur=4.0, file;dur=0.5"
 
@@ -109,6 +109,12 @@ def test_stages_and_the_rest_are_the_whole() -> None:
     assert sum(stages.values()) == pytest.approx(answer.total_ms)
     stages.pop("other")
     assert stages == {"queue": 1.0, "encode": 2.5, "denoise": 3.0, "decode": 4.0, "file": 0.5}
+
+
+@pytest.mark.parametrize(("header", "expected"), [("Retry-After: 12\r\n", 12), ("", None)])
+def test_retry_after(header: str, expected: int | None) -> None:
+    head = f"HTTP/1.1 503 Service Unavailable\r\ndate: today\r\n{header}\r\n"
+    assert Answer(asked(1)[0], 503, head, b"", 0.0, 1.0).retry_after_s == expected
 
 
 def test_rejection_ends_the_run() -> None:
