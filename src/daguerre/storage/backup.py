@@ -55,8 +55,7 @@ def back_up(path: Path, places: Places) -> Contents:
     with writing(path) as writer:
         with places.lock():  # not for the images, which can take minutes
             rows = dict(_add_tables(writer, places.database, path.parent))
-            added = (n for n, file in places.files.items() if _add(writer, f"{_FILES}/{n}", file))
-            files = tuple(added)
+            files = tuple(n for n, f in places.files.items() if _add(writer, f"{_FILES}/{n}", f))
         num_images = 0
         for name, data in places.images.dump() if places.images else ():
             writer.add(f"{_IMAGES}/{name}", io.BytesIO(data))
@@ -105,13 +104,12 @@ def _add_tables(
 def _add(writer: BackupWriter, name: str, path: Path) -> bool:
     """Adds a file as the entry `name`; returns whether it exists."""
     try:
-        file = open(path, "rb")
+        data = path.read_bytes()
     except FileNotFoundError:
         return False
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror or error}") from None
-    with file:
-        writer.add(name, file)
+    writer.add(name, io.BytesIO(data))
     return True
 
 

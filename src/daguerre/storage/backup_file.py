@@ -26,7 +26,6 @@ from daguerre.version import __version__
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
-_CHUNK_BYTES = 1024 * 1024
 _MAX_MANIFEST_BYTES = 256 * 1024 * 1024
 _NAME = re.compile(r"[a-z]+/[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -37,6 +36,12 @@ class Entry:
 
     num_bytes: int
     sha256: str
+
+    @classmethod
+    def of(cls, file: IO[bytes]) -> Self:
+        """The entry of a file that can seek, at its start."""
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return cls(file.seek(0, os.SEEK_END), sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +74,11 @@ class BackupWriter:
         self._entries: dict[str, Entry] = {}
 
     def add(self, name: str, file: IO[bytes]) -> None:
-        """Adds the rest of `file`, which can seek, as `folder/name`."""
+        """Adds `file` as `folder/name`. Nothing else may change it during the call."""
         assert _NAME.fullmatch(name), f"an entry named {name!r}. This is a bug."
-        begin = file.tell()
-        num_bytes = file.seek(0, os.SEEK_END) - begin
-        file.seek(begin)
-        hashing = _HashingReader(file)
-        self._archive.addfile(self._header(name, num_bytes), hashing)  # type: ignore[arg-type]
-        self._entries[name] = Entry(num_bytes, hashing.sha256.hexdigest())
+        self._entries[name] = entry = Entry.of(file)
+        file.seek(0)
+        self._archive.addfile(self._header(name, entry.num_bytes), file)
 
     def finish(self, schema: int) -> None:
         """Writes the manifest; `schema` is the version of the database's schema."""
@@ -87,18 +89,6 @@ class BackupWriter:
         header = tarfile.TarInfo(name)
         header.size, header.mode, header.mtime = num_bytes, 0o600, self._now_s
         return header
-
-
-class _HashingReader:
-    """Hashes what is read."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self.sha256 = file, hashlib.sha256()
-
-    def read(self, num_bytes: int) -> bytes:
-        data = self._file.read(num_bytes)
-        self.sha256.update(data)
-        return data
 
 
 @contextmanager
@@ -168,7 +158,7 @@ def _verify(archive: tarfile.TarFile) -> Manifest:
             raise ValueError(f"{member.name} is not one file")
         if member.name == MANIFEST:
             break
-        found[member.name] = _hash(file)
+        found[member.name] = Entry.of(file)
     else:
         raise ValueError("it has no manifest")
     if member.size > _MAX_MANIFEST_BYTES:
@@ -178,14 +168,6 @@ def _verify(archive: tarfile.TarFile) -> Manifest:
         if found.get(name) != manifest.entries.get(name) or not _NAME.fullmatch(name):
             raise ValueError(f"{name} is not as in the manifest")
     return manifest
-
-
-def _hash(file: IO[bytes]) -> Entry:
-    sha256, num_bytes = hashlib.sha256(), 0
-    while chunk := file.read(_CHUNK_BYTES):
-        sha256.update(chunk)
-        num_bytes += len(chunk)
-    return Entry(num_bytes, sha256.hexdigest())
 
 
 def _damaged(path: Path, reason: str) -> SettingsError:
