@@ -158,6 +158,23 @@ def test_bad_variable(name: str, value: str, words: str, monkeypatch: pytest.Mon
     assert words in caught.value.message and "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PROTOCOL": "grpc", "TRACES_PROTOCOL": "http/protobuf"},
+        {"ENDPOINT": "localhost:4317", "TRACES_ENDPOINT": "http://localhost:4318/v1/traces"},
+        {"PROTOCOL": "", "TRACES_PROTOCOL": "", "ENDPOINT": "", "TRACES_ENDPOINT": ""},
+    ],
+)
+def test_variables_that_do_not_count(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable for traces comes before the general one, and an empty one is not set."""
+    for name, value in variables.items():
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", value)
+    open_provider().shutdown()
+
+
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without OpenTelemetry, the error names the extra."""
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)

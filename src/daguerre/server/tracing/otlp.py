@@ -24,17 +24,17 @@ _URL = re.compile(r"https?://[^/\s]\S*", re.IGNORECASE)
 
 def open_provider() -> TracerProvider:
     """A provider with a thread that sends the spans. Raises `SettingsError` for a bad variable."""
-    for name in _PROTOCOLS:
-        if (value := os.environ.get(name, _PROTOCOL).strip()) != _PROTOCOL:
-            raise SettingsError(
-                f"{name} is {value!r}; it must be {_PROTOCOL}, usually at port 4318 of a collector"
-            )
-    for name in _ENDPOINTS:
-        if (value := os.environ.get(name, "")) and not _URL.fullmatch(value):
-            raise SettingsError(
-                f"{name} is {value!r}; it must be an address that begins with http:// or https://,"
-                " such as http://localhost:4318"
-            )
+    name, value = _first_set(_PROTOCOLS)
+    if value not in ("", _PROTOCOL):
+        raise SettingsError(
+            f"{name} is {value!r}; it must be {_PROTOCOL}, usually at port 4318 of a collector"
+        )
+    name, value = _first_set(_ENDPOINTS)
+    if value and not _URL.fullmatch(value):
+        raise SettingsError(
+            f"{name} is {value!r}; it must be an address that begins with http:// or https://,"
+            " such as http://localhost:4318"
+        )
     provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
     try:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -44,6 +44,12 @@ def open_provider() -> TracerProvider:
             " OTEL_EXPORTER_OTLP_..."
         ) from None
     return provider
+
+
+def _first_set(names: tuple[str, str]) -> tuple[str, str]:
+    """The variable that counts and its value, which is empty if none is set."""
+    name = next((name for name in names if os.environ.get(name)), names[0])
+    return name, os.environ.get(name, "")
 
 
 def _resource() -> Resource:
