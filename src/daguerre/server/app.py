@@ -50,6 +50,7 @@ from daguerre.server.routes.metrics import Metrics
 from daguerre.server.routes.models import Models
 from daguerre.server.routes.openapi_page import OpenAPI
 from daguerre.server.routes.signed_urls import UrlSigner
+from daguerre.server.tracing import open_tracing
 from daguerre.storage.database_threads import DatabaseThreads
 from daguerre.storage.idempotency_keys import IdempotencyStore
 from daguerre.storage.image_store import DIR_NAME, ImageStore
@@ -77,7 +78,7 @@ def create_app(
 
     Its `state.engine` is the engine with the models that other servers draw differently refused.
     """
-    tracing = _tracing(settings)
+    tracing = open_tracing() if settings.tracing else None
     credentials = open_credentials(settings.c2pa_certificate, settings.c2pa_private_key)
     database, environment = resources.database, _environment(settings, credentials)
     leases, outages = ServerLeases(database), OutageLog()
@@ -157,14 +158,6 @@ def create_app(
     app.router.redirect_slashes = False  # see `RequestUrlMiddleware`
     app.state.engine = engine
     return app
-
-
-def _tracing(settings: Settings) -> Tracing | None:
-    if not settings.tracing:
-        return None
-    from daguerre.server.tracing import open_tracing
-
-    return open_tracing()
 
 
 def _cors(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:

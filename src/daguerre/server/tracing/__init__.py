@@ -1,4 +1,4 @@
-"""OpenTelemetry traces of requests. Without the setting `tracing`, nothing here is imported."""
+"""OpenTelemetry traces of requests. The library is imported by `open_tracing`."""
 
 from __future__ import annotations
 
