@@ -69,17 +69,18 @@ class AgreedEngine:
         return self._engine.models()
 
     def stats(self) -> EngineStats:
-        """Refused models count as failed. The engine is ready if it has another model.
+        """Refused models count as failed. Without another model, the engine is not ready.
 
-        Until the first fingerprints are compared, it is not ready.
+        Nor is it ready until the first fingerprints are compared.
         """
         stats = self._engine.stats()
         refused = [info.id for info in self.models() if self._membership.is_refused(info.id)]
-        has_model = len(refused) < len(self.models())
+        has_no_model = bool(refused) and len(refused) == len(self.models())
         has_compared = self._membership.has_compared or not stats.loaded
         return replace(
             stats,
-            is_ready=stats.is_ready and has_model and has_compared,
+            is_ready=stats.is_ready and has_compared and not has_no_model,
+            problem=f"no model is served: {REASON}" if has_no_model else stats.problem,
             load_failures={**stats.load_failures, **dict.fromkeys(refused, REASON)},
         )
 

@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from daguerre.engine.interface import Engine, check_ready
-from daguerre.errors import UnavailableError
 from daguerre.server.http.errors import OutageLog
 
 
@@ -25,14 +24,9 @@ class Health:
 
     async def ready(self, request: Request) -> Response:
         stats = self._engine.stats()
-        failures = sorted(stats.load_failures.items())
-        models = {info.id for info in self._engine.models()}
-        has_no_model = bool(models) and models <= {*stats.load_failures} and not stats.is_ready
         is_closing = stats.is_draining or self._is_shutting_down()
-        check_ready(stats.failure, is_closing, stats.is_ready or has_no_model, stats.problem)
-        if has_no_model:
-            reasons = ", ".join(dict.fromkeys(reason for _, reason in failures))
-            raise UnavailableError(f"no model is served: {reasons}")
+        check_ready(stats.failure, is_closing, stats.is_ready, stats.problem)
+        failures = sorted(stats.load_failures.items())
         return JSONResponse(
             {
                 "status": "ready",
