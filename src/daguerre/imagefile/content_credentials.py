@@ -1,7 +1,7 @@
 """Content Credentials: a signed C2PA manifest in each file.
 
 The manifest says that a model made the image, and which. The same file gives the same manifest: its
-IDs follow from the file, `manifest_store` removes the random salts, and there is no time stamp.
+IDs follow from the file, `manifest_store` removes the random salts, and it has no time stamp.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class ContentCredentials:
             raise UnavailableError("the image cannot be signed", retry_after_s=5) from error
 
     def _sign(self, file: bytes, media_type: str, model: ModelInfo) -> bytes:
-        signed: list[bytes] = []
+        signed: list[tuple[bytes, bytes]] = []
 
         def sign(data: bytes) -> bytes:
-            signed.append(data)
-            return self._key.sign(data)
+            signed.append((data, self._key.sign(data)))
+            return signed[-1][1]
 
         algorithm = c2pa.C2paSigningAlg[self._key.algorithm]
         output = io.BytesIO()
@@ -67,10 +67,9 @@ class ContentCredentials:
             c2pa.Builder(_manifest(file, media_type, model), context) as builder,
         ):
             store = builder.sign(signer, media_type, io.BytesIO(file), output)
-        (data,) = signed
+        ((data, signature),) = signed
         changed, new_data = manifest_store.without_salts(store, data)
-        signatures = self._key.sign(data), self._key.sign(new_data)
-        changed = manifest_store.replace_signature(changed, *signatures)
+        changed = manifest_store.replace_once(changed, signature, self._key.sign(new_data))
         return manifest_store.embed(output.getvalue(), store, changed)
 
     def _check(self) -> None:

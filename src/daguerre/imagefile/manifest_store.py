@@ -27,20 +27,22 @@ def without_salts(store: bytes, signed: bytes) -> tuple[bytes, bytes]:
         salt = _salt(content)
         unsalted = content.replace(salt, bytes(_SALT_BYTES))
         before, after = (hashlib.sha256(each).digest() for each in (content, unsalted))
-        store = _replace_once(store, content, unsalted)
-        store = _replace_once(store, before, after)
-        signed = _replace_once(signed, before, after)
+        store = replace_once(store, content, unsalted)
+        store = replace_once(store, before, after)
+        signed = replace_once(signed, before, after)
     return store, signed
 
 
-def replace_signature(store: bytes, before: bytes, after: bytes) -> bytes:
-    """The store with another signature of the same length."""
-    return _replace_once(store, before, after)
+def replace_once(data: bytes, before: bytes, after: bytes) -> bytes:
+    """Raises `ValueError` unless `before` occurs once, and `after` has the same length."""
+    if data.count(before) != 1 or len(before) != len(after):
+        raise ValueError("the manifest store is not as expected")
+    return data.replace(before, after)
 
 
 def embed(file: bytes, before: bytes, after: bytes) -> bytes:
     """The file with the store `after`, of the same length, in place of `before`."""
-    changed = _replace_once(file, before, after)
+    changed = replace_once(file, before, after)
     begin = changed.index(after)
     if changed[begin - len(_PNG_CHUNK) : begin] != _PNG_CHUNK:
         return changed  # other formats have no checksum
@@ -69,9 +71,3 @@ def _salt(content: bytes) -> bytes:
     begin = end - _SALT_BYTES
     is_salted = content[begin - len(_SALT_HEADER) : begin] == _SALT_HEADER
     return content[begin:end] if is_salted else b""
-
-
-def _replace_once(data: bytes, before: bytes, after: bytes) -> bytes:
-    if data.count(before) != 1 or len(before) != len(after):
-        raise ValueError("the manifest store is not as expected")
-    return data.replace(before, after)

@@ -103,7 +103,7 @@ class RequestSpan:
             span.set_attribute("error.type", type(context.error).__name__)
         elif context.status == CLIENT_CLOSED_REQUEST:
             span.set_attribute("error.type", "ClientDisconnect")
-        if context.status >= 500:  # an error of a client is none of the server
+        if context.status >= 500:  # a client's error leaves the status unset
             span.set_status(StatusCode.ERROR)
 
     def _unix_ns(self, time_s: float) -> int:
