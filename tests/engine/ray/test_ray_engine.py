@@ -203,8 +203,12 @@ def test_suspects_run_one_at_a_time() -> None:
     run(main())
 
 
-def test_silent_replica_loses_its_jobs() -> None:
-    """A replica that hangs is silent, and its jobs run on others, if others report."""
+@pytest.mark.parametrize("is_forgotten", [False, True])
+def test_silent_replica_loses_its_jobs(is_forgotten: bool) -> None:
+    """A replica that hangs is silent, and its jobs run on others, if others report.
+
+    Also if Serve has removed the replica before it was silent.
+    """
 
     async def main() -> None:
         cluster = FakeCluster()
@@ -214,9 +218,12 @@ def test_silent_replica_loses_its_jobs() -> None:
             task = asyncio.create_task(last_event(engine, asked()))
             await until(lambda: len(cluster.requests) == 1)
             await cluster.add("r2")
+            if is_forgotten:
+                del cluster.replicas["r1"]
+                await until(lambda: len(engine.stats().workers) == 1)
             cluster.clock.now += SILENCE_S + 1
             assert isinstance(await task, JobSucceeded)
-            assert {"r1"} == cluster.requests[-1].excluded
+            assert cluster.requests[-1].excluded == (set() if is_forgotten else {"r1"})
 
     run(main())
 

@@ -120,12 +120,12 @@ class JobRunner:
     def revoke_from_silent(self) -> None:
         """Takes the jobs of silent replicas, to run them on others.
 
-        A job without a report may be at one of them.
+        A job for which no report has come may be at one of them, or at one that is forgotten.
         """
         silent, since_s = self._table.silent, self._clock() - SILENCE_S
         for job in self.jobs.values():
-            is_silent = job.replica in silent if job.replica else silent and job.sent_s < since_s
-            if job.task and is_silent and not job.is_revoked:
+            is_lost = job.replica in silent if job.replica else job.sent_s < since_s
+            if job.task and is_lost and self._table.is_heard and not job.is_revoked:
                 job.is_revoked = True
                 job.task.cancel()
 

@@ -80,7 +80,7 @@ class ReplicaTable:
 
     def tick(self) -> None:
         """Finds replicas that have become silent. Called several times a second."""
-        silent = frozenset(self._unheard(SILENCE_S) if self._is_heard(_RECENT_S) else ())
+        silent = frozenset(self._unheard(SILENCE_S) if self.is_heard else ())
         for name in silent - self._silent:
             logger.warning("replica %s is silent; its jobs run again on others", name)
         self._silent = silent
@@ -95,13 +95,17 @@ class ReplicaTable:
         since_s = self._clock() - seconds
         return [name for name, one in self._entries.items() if one.heard_s < since_s]
 
-    def _is_heard(self, seconds: float) -> bool:
-        """Whether any replica has reported in the last seconds."""
+    @property
+    def is_heard(self) -> bool:
+        """Whether any replica has reported lately."""
+        return self._has_heard(_RECENT_S)
+
+    def _has_heard(self, seconds: float) -> bool:
         return self._heard_s >= self._clock() - seconds
 
     def problem(self) -> str:
         """Why no replica can be used, in words for the operator; "" if one can."""
-        if not self._is_heard(OUTAGE_S):
+        if not self._has_heard(OUTAGE_S):
             if self._other_versions:
                 versions = ", ".join(sorted(self._other_versions))
                 return (
