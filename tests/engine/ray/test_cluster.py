@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -19,7 +20,6 @@ from conftest import PATIENCE_S
 from daguerre import factory, ray_factory
 from daguerre.config import Settings
 from daguerre.engine.interface import Engine
-from daguerre.imagefile.encoding import encode
 from daguerre.model_factory import build_first_models
 from daguerre.models.catalog import DEFAULT_MODEL
 from daguerre.params import ImageParams, JobContext, JobSucceeded
@@ -55,10 +55,9 @@ def asked(seed: int) -> ImageParams:
 
 async def files(engine: Engine) -> list[bytes]:
     """The files of all seeds, which are requested at the same time."""
-    ends = await asyncio.gather(*(events(engine, asked(seed)) for seed in SEEDS))
-    images = [end[-1].image for end in ends if isinstance(end[-1], JobSucceeded)]
-    assert len(images) == len(SEEDS), ends
-    return [image.file or encode(image, with_prompt=False) for image in images]
+    from bench import ray_cluster
+
+    return await asyncio.gather(*(ray_cluster.image_file(engine, asked(seed)) for seed in SEEDS))
 
 
 def test_images_are_those_of_one_machine(settings: Settings, revision: str) -> None:
@@ -102,8 +101,8 @@ def test_new_revision_replaces_the_old_one(
     from daguerre.engine.ray.rolling_engine import RollingEngine
 
     async def main() -> None:
-        find = lambda: ray_factory.newest_revision("daguerre")  # noqa: E731
-        rolling = RollingEngine(find, lambda name: ray_factory.server_engine(settings, name))
+        find = partial(ray_factory.newest_revision, settings.ray_application)
+        rolling = RollingEngine(find, partial(ray_factory.server_engine, settings))
         async with ready(rolling) as engine:
             is_over = asyncio.Event()
             work = asyncio.create_task(_without_pause(engine, is_over))
