@@ -64,10 +64,10 @@ lowest: $(VENV)/lowest.stamp
 		--deselect tests/test_docs.py::test_reference_pages_are_current
 
 # Tests whose program, browser or database is missing are skipped and say why: see test-deps.
-# Two suites run at the same time, those of the checkpoints at a lower priority.
+# Three suites run at the same time, those of the checkpoints at a lower priority.
 test: lint $(VENV)/litellm.stamp $(VENV)/langchain.stamp $(VENV)/diffusers.stamp $(VENV)/ray.stamp $(NODE_CLIENTS) $(AXE)
-	@echo "Running two test suites at a time; the output of each appears at its end"
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-server test-checkpoints-1 test-checkpoints-2 test-ray
+	@echo "Running three test suites at a time; the output of each appears at its end"
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-server test-checkpoints-1 test-checkpoints-2 test-ray
 
 test-server: $(VENV)/test.stamp
 	$(BIN)/pytest -m "not soak" -o cache_dir=.pytest_cache/server
@@ -117,6 +117,7 @@ soak: $(VENV)/test.stamp $(VENV)/diffusers.stamp
 
 soak-cluster: $(VENV)/ray.stamp
 	$(VENV)/ray/bin/python -m bench.soak.cluster
+	$(VENV)/ray/bin/python -m bench.soak.ray_hosts
 
 # Needs npm, for the art. Uses its own environment in training/.venv.
 smoke:

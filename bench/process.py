@@ -117,7 +117,7 @@ def serving(home: Path, environment: Mapping[str, str]) -> Iterator[ServerProces
     command = [sys.executable, "-m", "daguerre", "serve", "--host", "127.0.0.1", "--port", "0"]
     variables = {"DAGUERRE_LOG_LEVEL": "warning", **environment, "DAGUERRE_HOME": str(home)}
     with launched(command, variables) as (process, url):
-        _wait_ready(url, process)
+        wait_ready(url, process)
         start_s = time.perf_counter() - started
         key = credentials.read(home)[DEFAULT_ALIAS].key
         yield ServerProcess(Target(url, key), start_s, process.pid, process)
@@ -134,13 +134,14 @@ def launched(
         command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
     )
     try:
-        yield process, _listening(process)
+        yield process, listening(process)
     finally:
         process.kill()
         process.communicate()
 
 
-def _listening(process: subprocess.Popen[str]) -> str:
+def listening(process: subprocess.Popen[str]) -> str:
+    """The address that a server prints. Raises `LoadError` if it ends without one."""
     assert process.stdout is not None
     for line in process.stdout:
         if found := re.search(r"listens on (http\S+)", line):
@@ -148,7 +149,8 @@ def _listening(process: subprocess.Popen[str]) -> str:
     raise LoadError(f"{process.args!r} ended with status {process.wait()}")
 
 
-def _wait_ready(url: str, process: subprocess.Popen[str]) -> None:
+def wait_ready(url: str, process: subprocess.Popen[str]) -> None:
+    """Wait until `/readyz` is 200. Raises `LoadError` after two minutes."""
     deadline = time.perf_counter() + _START_TIMEOUT_S
     while _readiness(url, process) != 200:
         if time.perf_counter() > deadline:
