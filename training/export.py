@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from daguerre.models.embedded.fields import MASKED, CompatibilityTables
+from daguerre.models.embedded.compatibility import CompatibilityTables
+from daguerre.models.embedded.fields import MASKED
 from daguerre.models.embedded.model import weights_sha256
 from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
 from daguerre.models.openvino import ov

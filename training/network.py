@@ -1,8 +1,8 @@
 """The denoiser: a transformer that predicts the undecided fields of a scene from its text.
 
-Letters in shape comments: B rows, F = 46 fields of a scene, S = 4 slots, T = 25 text tokens (slot 0
+Letters in shape comments: B rows, F = 84 fields of a scene, S = 6 slots, T = 25 text tokens (slot 0
 is the mean of the others), C width, N names of things, L values of all fields. Each slot's tokens
-are combined into one vector, so a scene is 4 tokens long; these attend to each other and to the
+are combined into one vector, so a scene is 6 tokens long; these attend to each other and to the
 text. Masked discrete diffusion: Austin et al. 2021 (D3PM, absorbing state), sampled in parts as in
 Chang et al. 2022 (MaskGIT).
 """

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from daguerre.models.embedded.compatibility import CompatibilityTables, generalized
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.fields import (
     AT,
@@ -33,8 +34,6 @@ from daguerre.models.embedded.fields import (
     NUM_LOGITS,
     OBJECT_FIELDS,
     STARTS,
-    CompatibilityTables,
-    generalized,
 )
 from daguerre.models.embedded.model import WEIGHTS, weights_sha256
 from training.dataset import name_meanings

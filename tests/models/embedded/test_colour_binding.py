@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 
 from daguerre.models.embedded.colour_binding import bound_colours
-from daguerre.models.embedded.fields import (
-    AT,
-    FIELDS,
-    NUM_LOGITS,
-    STARTS,
-    CompatibilityTables,
-)
+from daguerre.models.embedded.compatibility import CompatibilityTables
+from daguerre.models.embedded.fields import AT, FIELDS, NUM_LOGITS, STARTS
 from daguerre.models.embedded.sampler import MAX_STEPS, Noise, SceneSampler
 
 

@@ -5,15 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daguerre.models.embedded.fields import (
-    AT,
-    FIELDS,
-    MASKED,
-    NUM_LOGITS,
-    SCENE_FIELDS,
-    STARTS,
-    CompatibilityTables,
-)
+from daguerre.models.embedded.compatibility import CompatibilityTables
+from daguerre.models.embedded.fields import AT, FIELDS, MASKED, NUM_LOGITS, SCENE_FIELDS, STARTS
 from daguerre.models.embedded.negative_prompt import _ALSO, excluded_values
 from daguerre.models.embedded.sampler import Noise, SceneSampler
 

@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daguerre.models.embedded.fields import (
-    AT,
-    FIELDS,
-    MASKED,
-    NUM_LOGITS,
-    ORDER,
-    STARTS,
-    CompatibilityTables,
-)
+from daguerre.models.embedded.compatibility import CompatibilityTables
+from daguerre.models.embedded.fields import AT, FIELDS, MASKED, NUM_LOGITS, ORDER, STARTS
 from daguerre.models.embedded.sampler import (
     MAX_STEPS,
     NUM_PALETTES,

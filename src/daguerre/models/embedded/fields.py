@@ -1,17 +1,19 @@
 """Fields of a scene, their values, and the conversion between a `Scene` and tokens.
 
-A scene has 4 slots: one for the whole (13 fields), and one for each of up to three objects (11
+A scene has 6 slots: one for the whole (14 fields), and one for each of up to five objects (14
 fields). A token is the index of a value in its field; the next index is `mask`, "undecided". The
-layout's seed and palette are noise, not fields. Shapes in comments: R rows, F = 46 fields of a
+layout's seed and palette are noise, not fields. Shapes in comments: R rows, F = 84 fields of a
 scene, V values of one field.
+
+Trained weights are restored by the names of fields and values. New values are appended to their
+field, and new fields to their slot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, SPOTS, TIMELESS
 from daguerre.models.embedded.drawing.style import FILTERS
 
-MAX_OBJECTS = 3
+MAX_OBJECTS = 5
 GLOWING_MUSHROOM = "glowing mushroom"  # has a drawing, but no row in the table of things
 YES = ("", "yes")
 # Object sizes as shares of the short side: 24 steps of 11%.
@@ -44,10 +46,11 @@ SCENE_FIELDS: dict[str, tuple[str, ...]] = {
     "glow": ("", *GLOWS),
     "sun": YES,
     "moon": YES,
+    "lettering": ("",),
 }
 OBJECT_FIELDS: dict[str, tuple[str, ...]] = {
     "name": ("", *(t.name for t in things.THINGS), GLOWING_MUSHROOM),
-    "count": ("", "0", "1", "2", "3", "4", "5"),
+    "count": ("", "0", "1", "2", "3", "4", "5", "6", "7"),
     "stature": ("", "tiny", "small", "big", "giant"),
     "spot": ("", *SPOTS),
     "colour": ("", *dict.fromkeys((*COLOURS, *GLOWS))),
@@ -57,12 +60,15 @@ OBJECT_FIELDS: dict[str, tuple[str, ...]] = {
     "look": ("", "0", "1", "2"),
     "size": ("", *(f"{size:.3f}" for size in SIZES)),
     "flip": YES,
+    "pose": ("",),
+    "outfit": ("",),
+    "hat": ("",),
 }
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a slot; slot 0 is the whole, slots 1 to 3 are the objects."""
+    """One field of a slot; slot 0 is the whole, the others are the objects."""
 
     slot: int
     name: str
@@ -92,12 +98,12 @@ MASKED: NDArray[np.int64] = np.array([field.mask for field in FIELDS])  # (F,)
 STARTS: NDArray[np.int64] = np.cumsum([0, *(len(field.values) for field in FIELDS)])
 NUM_LOGITS = int(STARTS[-1])
 # The order in which fields are decided: those that fill most of the picture first, and each
-# after the fields that it depends on. No two objects are named at one step, which could name
-# one twice. A name without a number is a field of all slots.
+# after the fields that it depends on. A name without a number is a field of all slots.
 _RANKS = (
-    ("kind", "terrain", "name1", "setting", "relation", "name2", "name3", "style", "count")
-    + ("time", "stature", "spot", "colour", "background", "weather", "ground", "glow", "season")
-    + ("flies", "is_reflected", "glowing", "sun", "moon", "look", "size", "flip")
+    ("kind", "terrain", "name1", "setting", "relation", "name2", "name3", "name4", "name5")
+    + ("lettering", "style", "count", "time", "stature", "spot", "pose", "outfit", "hat", "colour")
+    + ("background", "weather", "ground", "glow", "season", "flies", "is_reflected", "glowing")
+    + ("sun", "moon", "look", "size", "flip")
 )
 
 
@@ -125,7 +131,7 @@ def encode(scene: Scene) -> NDArray[np.int64]:
 def _token_value(scene: Scene, item: SceneObject, name: str) -> str:
     """The value of one field of an object."""
     if name == "look":
-        looks = () if item.name == GLOWING_MUSHROOM else _looks(item.name)
+        looks = () if item.name == GLOWING_MUSHROOM else looks_of(item.name)
         return str(looks.index(item.look)) if looks else "0"
     if name == "size":
         nearest = int(np.abs(np.log(np.array(SIZES) / item.size)).argmin())
@@ -137,7 +143,8 @@ def _token_value(scene: Scene, item: SceneObject, name: str) -> str:
 
 
 @lru_cache(maxsize=2048)
-def _looks(name: str) -> tuple[tuple[str, str], ...]:
+def looks_of(name: str) -> tuple[tuple[str, str], ...]:
+    """The looks of a thing by its name; a token of `look` is an index of them."""
     return things.looks(things.BY_NAME[name])
 
 
@@ -167,129 +174,12 @@ def _object_from_values(whole: Mapping[str, str], said: Mapping[str, str]) -> Sc
     place = "s" if said["flies"] else _place(whole["terrain"], whole["kind"], name)
     size = float(said["size"] or "0.3")
     count = int(said["count"] or "1")
-    flags = {key: said[key] == "yes" for key in ("flip", "glowing", "is_reflected")}
+    flags: dict[str, Any] = {key: said[key] == "yes" for key in ("flip", "glowing", "is_reflected")}
     if name == GLOWING_MUSHROOM:
         colour = said["colour"] if said["colour"] in GLOWS else "blue"
         return SceneObject(name, ("glow", "mushroom"), colour, place, count, size, False, True)
-    looks = _looks(name)
+    looks = looks_of(name)
     look = looks[int(said["look"] or "0") % len(looks)]
     colour = said["colour"] if things.BY_NAME[name].recolourable else ""
-    stature, spot = said["stature"], said["spot"]
-    return SceneObject(name, look, colour, place, count, size, stature=stature, spot=spot, **flags)
-
-
-class CompatibilityTables:
-    """Which values of different fields occur together, learned from training scenes.
-
-    `together[c][t, f]`, (V of c, NUM_LOGITS) bool: whether value t of field c permits value f.
-    Names and colours of objects are permitted wherever any are, so the model may put a known object
-    into a landscape that had none like it.
-    """
-
-    CONTROLLERS = ("kind", "terrain", "setting", "relation", "style", "time", "weather", "ground")
-
-    def __init__(self, together: Mapping[int, NDArray[np.bool_]]) -> None:
-        self._together = dict(together)
-
-    @classmethod
-    def learn(cls, tokens: NDArray[np.int64]) -> CompatibilityTables:
-        """Learns the tables from tokens (n, F) of many scenes."""
-        chosen = [AT[0, name] for name in cls.CONTROLLERS]
-        chosen += [AT[s, n] for s in range(1, MAX_OBJECTS + 1) for n in ("stature", "spot")]
-        flat = tokens + STARTS[:-1]  # (n, F) indices into the logits
-        tables = {}
-        for c in chosen:
-            table = np.zeros((len(FIELDS[c].values), NUM_LOGITS), bool)
-            for value in range(len(table)):
-                table[value, np.unique(flat[tokens[:, c] == value])] = True
-            tables[c] = generalized(table)
-        return cls(tables)
-
-    def allowed(self, field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(V,) bool: values of a field that are compatible with the decided ones in tokens (F,).
-
-        If no value is left, later fields are ignored.
-        """
-        span = slice(STARTS[field], STARTS[field + 1])
-        allowed = _of_the_thing(field, tokens)
-        for c, table in self._together.items():
-            if c != field and tokens[c] != FIELDS[c].mask:
-                narrowed = allowed & table[tokens[c], span]
-                if narrowed.any():
-                    allowed = narrowed
-        return allowed
-
-    def arrays(self) -> dict[str, NDArray[np.bool_]]:
-        """The tables as they are stored in rules.npz."""
-        return {_stored_name(FIELDS[c]): table for c, table in self._together.items()}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[np.bool_]]) -> CompatibilityTables:
-        """Reads what `arrays` returns."""
-        fields = {_stored_name(field): i for i, field in enumerate(FIELDS)}
-        return cls({fields[name]: array for name, array in arrays.items()})
-
-
-def generalized(table: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """A table (V, NUM_LOGITS) that permits all names, or colours, of an object where it had any."""
-    found = table.copy()
-    for slot, name in product(range(1, MAX_OBJECTS + 1), ("name", "colour")):
-        values = slice(STARTS[AT[slot, name]] + 1, STARTS[AT[slot, name] + 1])
-        found[:, values] = table[:, values].any(axis=1, keepdims=True)
-    return found
-
-
-def _stored_name(field: Field) -> str:
-    """The weights, which are fixed by their digest, call the style "manner"."""
-    return f"{field.slot}-{'manner' if field.name == 'style' else field.name}"
-
-
-def _of_the_thing(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(V,) bool: the values that the table of things and the art permit for the field."""
-    values = FIELDS[field].values
-    every_value = np.ones(len(values), bool)
-    slot, kind = FIELDS[field].slot, FIELDS[field].name
-    if slot == 0:
-        return every_value
-    if kind == "name":
-        return _drawable() & ~_named(field, tokens)
-    token = tokens[AT[slot, "name"]]
-    if token == FIELDS[AT[slot, "name"]].mask:
-        return every_value
-    name = FIELDS[AT[slot, "name"]].values[token]
-    if not name:
-        return np.array([not value for value in values])
-    permitted = _values_of(name).get(kind)
-    return every_value if permitted is None else np.array([value in permitted for value in values])
-
-
-def _named(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(V,) bool: the names of the scene's other objects."""
-    is_named = np.zeros(len(FIELDS[field].values), bool)
-    for slot in range(1, MAX_OBJECTS + 1):
-        other = AT[slot, "name"]
-        if other != field and 0 < tokens[other] < FIELDS[other].mask:
-            is_named[tokens[other]] = True
-    return is_named
-
-
-@lru_cache(maxsize=1)
-def _drawable() -> NDArray[np.bool_]:
-    """(V,) bool: the names that have art, and the empty name."""
-    undrawn = ("", GLOWING_MUSHROOM)
-    return np.array([name in undrawn or bool(_looks(name)) for name in OBJECT_FIELDS["name"]])
-
-
-@lru_cache(maxsize=2048)
-def _values_of(name: str) -> Mapping[str, Sequence[str]]:
-    """The fields whose values depend on a thing, with those values."""
-    some = {kind: OBJECT_FIELDS[kind][1:] for kind in ("count", "size")}
-    if name == GLOWING_MUSHROOM:
-        return {**some, "colour": tuple(GLOWS), "look": ("0",), "glowing": YES[1:], "flip": YES[:1]}
-    row = things.BY_NAME[name]
-    return {
-        **some,
-        "colour": ("", *COLOURS) if row.recolourable else ("",),
-        "look": tuple(str(i) for i in range(len(_looks(name)))),
-        "flip": YES if row.kind in "av" else YES[:1],
-    }
+    words: dict[str, Any] = {key: said[key] for key in ("stature", "spot", "pose", "outfit", "hat")}
+    return SceneObject(name, look, colour, place, count, size, **flags, **words)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from daguerre.engine.forward import ForwardRequest, Network, Outputs
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.models.embedded.colour_binding import bound_colours
+from daguerre.models.embedded.compatibility import CompatibilityTables
 from daguerre.models.embedded.decoder import picture
-from daguerre.models.embedded.fields import NUM_LOGITS, SHAPE_INDEX, CompatibilityTables
+from daguerre.models.embedded.fields import NUM_LOGITS, SHAPE_INDEX
 from daguerre.models.embedded.negative_prompt import excluded_values
 from daguerre.models.embedded.sampler import Noise, SceneSampler, classifier_free_guidance
 from daguerre.models.embedded.text import PromptTokenizer, condition

@@ -16,6 +16,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from daguerre.models.embedded.compatibility import CompatibilityTables
 from daguerre.models.embedded.fields import (
     AT,
     FIELDS,
@@ -25,7 +26,6 @@ from daguerre.models.embedded.fields import (
     ORDER,
     SCENE_FIELDS,
     STARTS,
-    CompatibilityTables,
 )
 
 MAX_STEPS = len(FIELDS)

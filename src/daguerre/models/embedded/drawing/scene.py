@@ -86,6 +86,9 @@ class SceneObject:
     stature: str = ""  # tiny, small, big, giant; "" for the usual size
     spot: str = ""  # position in the frame, one of SPOTS; "" for none
     is_reflected: bool = False  # mirrored in the water below it
+    pose: str = ""  # of a person or an animal; "" for the usual one
+    outfit: str = ""  # of a person
+    hat: str = ""  # of a person
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class Scene:
     relation: str = ""  # of the first object to the next, one of RELATIONS
     setting: str = ""  # indoors: room, table, shelf, window
     style: str = ""  # a key of style.FILTERS; "" for flat
+    lettering: str = ""  # what bears the quoted words of the prompt; "" for no words
 
     @property
     def is_snowy(self) -> bool:
