@@ -29,7 +29,7 @@ from daguerre.storage.resources import ResourceStore
 
 NUM_STEPS = 4
 WAIT_S = 60.0
-FORWARDS_PER_IMAGE = 1 + NUM_STEPS + 1  # text encoder, denoiser, decoder
+FORWARDS_PER_IMAGE = 2 + NUM_STEPS + 1  # text encoder and reader, denoiser, decoder
 
 
 @dataclass
@@ -150,7 +150,7 @@ def test_disconnect_while_running(service: Service, is_reset: bool) -> None:
     disconnect(connection, is_reset=is_reset)
     # The job is cancelled while its forward pass still runs.
     wait_until(lambda: service.engine.stats().num_running == 0)
-    assert service.engine.stats().num_forwards == before.num_forwards + 2  # encoder, first step
+    assert service.engine.stats().num_forwards == before.num_forwards + 3  # and the first step
     with service.connect() as following:
         service.send(following, seed=2)
         wait_until(lambda: service.engine.stats().num_queued == 1)
@@ -159,7 +159,7 @@ def test_disconnect_while_running(service: Service, is_reset: bool) -> None:
 
     after = service.engine.stats()
     assert gate.num_calls == 2 + NUM_STEPS
-    assert after.num_forwards == before.num_forwards + 3 + FORWARDS_PER_IMAGE
+    assert after.num_forwards == before.num_forwards + 4 + FORWARDS_PER_IMAGE
     assert after.num_cancelled == before.num_cancelled + 1
     assert after.num_succeeded == before.num_succeeded + 1
 

@@ -1,14 +1,15 @@
 """The denoiser: a transformer that predicts the undecided fields of a scene from its text.
 
-Letters in shape comments: B rows, F = 84 fields of a scene, S = 6 slots, T = 25 text tokens (slot 0
-is the mean of the others), C width, N names of things, L values of all fields. Each slot's tokens
-are combined into one vector, so a scene is 6 tokens long; these attend to each other and to the
-text. Masked discrete diffusion: Austin et al. 2021 (D3PM, absorbing state), sampled in parts as in
-Chang et al. 2022 (MaskGIT).
+Letters in shape comments: B rows, F = 84 fields of a scene, S = 6 slots, T text tokens, at most
+65 (the first is the mean of the others), C width, N names of things, L values of all fields. Each
+slot's tokens are combined into one vector, so a scene is 6 tokens long; these attend to each other
+and to the text. Masked discrete diffusion: Austin et al. 2021 (D3PM, absorbing state), sampled in
+parts as in Chang et al. 2022 (MaskGIT).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +18,12 @@ from torch import Tensor, nn
 
 from daguerre.models.embedded.drawing import SHAPES
 from daguerre.models.embedded.fields import AT, FIELDS, MAX_OBJECTS, STARTS, Field
-from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
+from daguerre.models.embedded.text import (
+    HIDDEN,
+    NUM_NEGATIVE_SLOTS,
+    NUM_SLOTS,
+    TEXT_WIDTH,
+)
 
 NUM_SCENE_SLOTS = 1 + MAX_OBJECTS
 NAME_FIELDS = tuple(AT[slot, "name"] for slot in range(1, NUM_SCENE_SLOTS))
@@ -34,12 +40,15 @@ class DenoiserConfig:
     heads: int = 8
 
 
+Memory = tuple[Tensor, Tensor]  # keys and values of an attention
+
+
 def rms(x: Tensor) -> Tensor:
     return F.rms_norm(x, (x.shape[-1],), eps=1e-6)
 
 
 class Attention(nn.Module):
-    """Of x (B, n, C) to `other` (B, m, C); `bias` (B, 1, 1, m) is added to the logits."""
+    """Of x to `other`; k and v are (B, heads, m, C / heads)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -48,14 +57,21 @@ class Attention(nn.Module):
         self.kv = nn.Linear(width, 2 * width, bias=False)
         self.proj = nn.Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor, other: Tensor, bias: Tensor | None = None) -> Tensor:
-        rows, n, width = x.shape
-        q = rms(self.q(x).view(rows, n, self.heads, -1)).transpose(1, 2)
-        k, v = self.kv(other).view(rows, -1, 2, self.heads, width // self.heads).unbind(2)
-        out = F.scaled_dot_product_attention(
-            q, rms(k).transpose(1, 2), v.transpose(1, 2), attn_mask=bias
-        )
-        return self.proj(out.transpose(1, 2).reshape(rows, n, width))  # type: ignore[no-any-return]
+    def memory(self, other: Tensor) -> Memory:
+        """The keys and values of `other` (B, m, C)."""
+        rows, m, width = other.shape
+        k, v = self.kv(other).view(rows, m, 2, self.heads, width // self.heads).unbind(2)
+        return rms(k).transpose(1, 2), v.transpose(1, 2)
+
+    def forward(self, x: Tensor, memory: Memory, bias: Tensor | None = None) -> Tensor:
+        """From x (B copies, n, C); `bias` (B, 1, 1, m) is added to the logits.
+
+        The copies of a row come one after the other and share its memory.
+        """
+        k, v = memory
+        q = rms(self.q(x).view(k.shape[0], -1, self.heads, k.shape[-1])).transpose(1, 2)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return self.proj(out.transpose(1, 2).reshape(x.shape))  # type: ignore[no-any-return]
 
 
 class Mlp(nn.Module):
@@ -78,7 +94,7 @@ class TextBlock(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         normal = rms(x)
-        x = x + self.attention(normal, normal, bias)
+        x = x + self.attention(normal, self.attention.memory(normal), bias)
         return x + self.mlp(rms(x))  # type: ignore[no-any-return]
 
 
@@ -89,10 +105,10 @@ class SceneBlock(nn.Module):
         self.attention = Attention(config.width, config.heads)
         self.mlp = Mlp(config.width)
 
-    def forward(self, x: Tensor, text: Tensor, bias: Tensor) -> Tensor:
+    def forward(self, x: Tensor, text: Memory, bias: Tensor) -> Tensor:
         x = x + self.read(rms(x), text, bias)
         normal = rms(x)
-        x = x + self.attention(normal, normal)
+        x = x + self.attention(normal, self.attention.memory(normal))
         return x + self.mlp(rms(x))  # type: ignore[no-any-return]
 
 
@@ -108,15 +124,14 @@ class Denoiser(nn.Module):
         if names is not None:
             self.names.copy_(names)
         self.embed_text = nn.Linear(TEXT_WIDTH, width)
-        self.text_slot = nn.Parameter(torch.zeros(1 + NUM_SLOTS, width))
-        self.text_kind = nn.Parameter(torch.zeros(2, width))  # wanted, unwanted
+        self.prompt_slot = nn.Parameter(torch.zeros(1 + NUM_SLOTS, width))
+        self.negative_slot = nn.Parameter(torch.randn(1 + NUM_NEGATIVE_SLOTS, width) * 0.1)
         self.text_blocks = nn.ModuleList(TextBlock(config) for _ in range(config.text_depth))
         sizes = [len(field.values) + 1 for field in FIELDS]  # with the mask
         self.starts: Tensor
         self.register_buffer("starts", torch.tensor([0, *sizes[:-1]]).cumsum(0))
         self.embed_field = nn.Embedding(sum(sizes), width)
         self.embed_name = nn.Linear(TEXT_WIDTH, width, bias=False)
-        self.slot = nn.Parameter(torch.randn(NUM_SCENE_SLOTS, width) * 0.1)
         self.embed_shape = nn.Embedding(len(SHAPES), width)
         self.blocks = nn.ModuleList(SceneBlock(config) for _ in range(config.depth))
         self.heads = nn.ModuleList(
@@ -129,41 +144,54 @@ class Denoiser(nn.Module):
         for table in (self.embed_field, self.embed_shape, self.own_name):
             nn.init.normal_(table.weight, std=0.1)
 
-    def forward(
-        self, tokens: Tensor, text: Tensor, negative: Tensor, shape: Tensor, copies: int = 1
-    ) -> Tensor:
+    def forward(self, tokens: Tensor, text: Tensor, negative: Tensor, shape: Tensor) -> Tensor:
         """Logits (B, L) of all fields from tokens (B, F) int64, some of them masks.
 
-        text and negative (B / copies, T, 384), zero where there is no token, are the prompt and the
-        negative prompt, which may be shorter; shape (B,) int64 is a place in `SHAPES`. In training
-        there are several scenes for each text, whose rows come one after the other.
+        text (B / copies, T, 384) and negative (B / copies, 9, 384), zero where there is no token,
+        are the prompt and the negative prompt, which may be shorter; shape (B,) int64 is a place in
+        `SHAPES`. In training there are several scenes for each text, whose rows come one after the
+        other.
         """
-        words, bias = self.read_text(text, negative)
-        if copies > 1:
-            words, bias = (a.repeat_interleave(copies, dim=0) for a in (words, bias))
-        x = self.embed_scene(tokens, shape)
-        for block in self.blocks:
-            x = block(x, words, bias)
-        return self.logits(rms(x))
+        memories, bias = self.read(text, negative)
+        known, keys = self.name_tables()
+        return self.logits(self.states(tokens, shape, memories, bias, known), keys)
 
-    def read_text(self, text: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-        """Both texts (B, 2 T, C), each reading the other, and a bias (B, 1, 1, 2 T) that hides
-        slots without a token but the first."""
+    def read(self, text: Tensor, negative: Tensor) -> tuple[list[Memory], Tensor]:
+        """What each block reads of the texts, and the bias (B, 1, 1, T + 9): it hides slots
+        without a token but the first."""
         both = torch.cat((text, negative), dim=1)
         is_empty = both.abs().amax(dim=-1) == 0
         first = torch.arange(both.shape[1], device=both.device) == 0
-        bias = ((is_empty & ~first).to(both.dtype) * -1e4)[:, None, None, :]
-        lengths = (text.shape[1], negative.shape[1])
-        slots = [self.text_slot[:n] + self.text_kind[i] for i, n in enumerate(lengths)]
+        bias = ((is_empty & ~first).to(both.dtype) * HIDDEN)[:, None, None, :]
+        slots = (self.prompt_slot[: text.shape[1]], self.negative_slot[: negative.shape[1]])
         words = self.embed_text(both) + torch.cat(slots)
         for block in self.text_blocks:
             words = block(words, bias)
-        return rms(words), bias
+        words = rms(words)
+        return [block.read.memory(words) for block in self.blocks], bias
 
-    def embed_scene(self, tokens: Tensor, shape: Tensor) -> Tensor:
+    def states(
+        self,
+        tokens: Tensor,
+        shape: Tensor,
+        memories: Sequence[Memory],
+        bias: Tensor,
+        known: Tensor,
+    ) -> Tensor:
+        """(B, S, C): what the blocks make of the slots; `known` is of `name_tables`."""
+        x = self.embed_scene(tokens, shape, known)
+        for block, memory in zip(self.blocks, memories, strict=True):
+            x = block(x, memory, bias)
+        return rms(x)
+
+    def name_tables(self) -> tuple[Tensor, Tensor]:
+        """(N + 1, C) what the names add to their slots, the mask nothing; and their keys (N, C)."""
+        known = F.pad(self.embed_name(self.names), (0, 0, 0, 1))
+        return known, rms(self.key_name(self.names) + self.own_name.weight)
+
+    def embed_scene(self, tokens: Tensor, shape: Tensor, known: Tensor) -> Tensor:
         """(B, S, C): the fields of each slot together."""
         each = self.embed_field(tokens + self.starts)  # (B, F, C)
-        known = F.pad(self.embed_name(self.names), (0, 0, 0, 1))  # (N + 1, C), the mask is zero
         slots = []
         for slot in range(NUM_SCENE_SLOTS):
             mine = [i for i, field in enumerate(FIELDS) if field.slot == slot]
@@ -171,17 +199,16 @@ class Denoiser(nn.Module):
             if slot:
                 x = x + known[tokens[:, NAME_FIELDS[slot - 1]]]
             slots.append(x)
-        return torch.stack(slots, dim=1) + self.slot + self.embed_shape(shape).unsqueeze(1)
+        return torch.stack(slots, dim=1) + self.embed_shape(shape).unsqueeze(1)
 
-    def logits(self, x: Tensor) -> Tensor:
-        """(B, L) from the slots (B, S, C)."""
-        keys = rms(self.key_name(self.names) + self.own_name.weight)  # (N, C)
+    def logits(self, x: Tensor, keys: Tensor) -> Tensor:
+        """(B, L) from the slots (B, S, C) and the names' keys."""
         scale = 4 / self.config.width**0.5
         parts = []
         for slot in range(NUM_SCENE_SLOTS):
             plain = self.heads[slot](x[:, slot])
             if slot:
-                parts.append(rms(self.ask_name(x[:, slot])) @ keys.T * scale)
+                parts.append(F.linear(rms(self.ask_name(x[:, slot])), keys) * scale)
             parts.append(plain)
         return torch.cat(parts, dim=-1)
 

@@ -2,10 +2,9 @@
 
     python -m training.new_names --out FOLDER
 
-New names come after all others in the table. The network finds a new name by its meaning alone, but
-may prefer a similar known one: "baseball bat" gave a bat. Only the own parts of the new names' keys
-are fitted, by logistic regression on the network's queries for captions of all names. So the logits
-of the known names do not change.
+The network finds a new name by its meaning alone, but may prefer a similar known one: "baseball
+bat" gave a bat. Only the own parts of the new names' keys are fitted, by logistic regression on the
+network's queries for captions of all names. So the logits of the known names do not change.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import argparse
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,23 +23,20 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from daguerre.models.embedded.compatibility import CompatibilityTables, generalized
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.fields import (
     AT,
     FIELDS,
     MASKED,
-    MAX_OBJECTS,
-    NUM_LOGITS,
     OBJECT_FIELDS,
-    STARTS,
 )
 from daguerre.models.embedded.model import WEIGHTS, weights_sha256
 from training.dataset import name_meanings
 from training.export import export_denoiser
 from training.grammar import with_article
+from training.layout import Layout
 from training.network import Denoiser, rms
-from training.restore import restore
+from training.restore import restore, transferred_rules
 from training.text_encoder import CaptionEncoder
 
 NAMES = OBJECT_FIELDS["name"]
@@ -63,11 +59,10 @@ class Question:
     name: str
 
 
-def questions(num_new: int) -> Iterator[Question]:
-    """Captions of one and two objects; the last `num_new` things are new."""
+def questions(new: Collection[str]) -> Iterator[Question]:
+    """Captions of one and two objects, more of them for new names."""
     r = random.Random(5)
     rows = [thing for thing in things.THINGS if things.looks(thing)]
-    new = {thing.name for thing in things.THINGS[len(things.THINGS) - num_new :]}
     for thing in rows:
         for i in range(NUM_NEW if thing.name in new else NUM_KNOWN):
             said = with_article(r.choice((thing.name, thing.name, *thing.synonyms)))
@@ -96,55 +91,39 @@ def _decided(kind: str, first: str = "") -> NDArray[np.int64]:
 def queries(denoiser: Denoiser, asked: Sequence[Question], encode: Encode) -> Tensor:
     """(len(asked), C): what the network looks for in the slot of each question."""
     found = []
+    known, _ = denoiser.name_tables()
     for start in range(0, len(asked), BATCH):
         some = asked[start : start + BATCH]
         text = torch.from_numpy(encode([q.caption for q in some]).astype(np.float32))
-        words, bias = denoiser.read_text(text, torch.zeros_like(text))
+        memories, bias = denoiser.read(text, torch.zeros_like(text[:, :1]))
         tokens = torch.from_numpy(np.stack([q.tokens for q in some]))
-        x = denoiser.embed_scene(tokens, torch.zeros(len(some), dtype=torch.long))
-        for block in denoiser.blocks:
-            x = block(x, words, bias)
+        shape = torch.zeros(len(some), dtype=torch.long)
+        x = denoiser.states(tokens, shape, memories, bias, known)
         slots = torch.tensor([q.slot for q in some])
-        found.append(rms(denoiser.ask_name(rms(x)[torch.arange(len(some)), slots])))
+        found.append(rms(denoiser.ask_name(x[torch.arange(len(some)), slots])))
     return torch.cat(found)
 
 
-def fit(denoiser: Denoiser, num_new: int, encode: Encode) -> None:
-    """Fits the keys of the last `num_new` things in place."""
-    asked = list(questions(num_new))
+def fit(denoiser: Denoiser, new: Sequence[str], encode: Encode) -> None:
+    """Fits the keys of new names in place."""
+    asked = list(questions(new))
     query = queries(denoiser, asked, encode)
     target = torch.tensor([NAMES.index(q.name) for q in asked])
-    first = len(NAMES) - 1 - num_new  # the glowing mushroom comes last
-    new = slice(first, first + num_new)
+    places = torch.tensor([NAMES.index(name) for name in new])
     with torch.no_grad():
         meant = denoiser.key_name(denoiser.names)
         keys = rms(meant + denoiser.own_name.weight)
-    own = denoiser.own_name.weight[new].detach().clone().requires_grad_()
+    own = denoiser.own_name.weight[places].detach().clone().requires_grad_()
     optimizer = torch.optim.Adam([own], RATE)
     scale = 4 / denoiser.config.width**0.5
     for _ in range(STEPS):
-        every = torch.cat((keys[:first], rms(meant[new] + own), keys[first + num_new :]))
+        every = keys.index_copy(0, places, rms(meant[places] + own))
         loss = F.cross_entropy(query @ every.T * scale, target) + DECAY * own.square().sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     with torch.no_grad():
-        denoiser.own_name.weight[new] = own
-
-
-Tables = Mapping[str, NDArray[np.bool_]]
-
-
-def widened(tables: Tables, num_new: int) -> dict[str, NDArray[np.bool_]]:
-    """The tables of compatible values, in which a new name is permitted where the others are."""
-    at = [AT[slot, "name"] for slot in range(1, MAX_OBJECTS + 1)]
-    # Where the names end in the narrower tables, which lack the new names of the earlier slots.
-    ends = [int(STARTS[i + 1]) - (slot + 1) * num_new - 1 for slot, i in enumerate(at)]
-    where = np.repeat(ends, num_new)
-    return {
-        name: generalized(np.insert(table, where, table[:, where - 1], axis=1))
-        for name, table in tables.items()
-    }
+        denoiser.own_name.weight[places] = own
 
 
 def main() -> None:
@@ -153,15 +132,15 @@ def main() -> None:
     p.add_argument("--out", type=Path, required=True)
     args = p.parse_args()
     shutil.copytree(args.weights, args.out, dirs_exist_ok=True)
+    before = Layout.read(args.weights)
     with np.load(args.weights / "rules.npz") as arrays:
-        tables = dict(arrays)
-    num_new = (NUM_LOGITS - next(iter(tables.values())).shape[1]) // MAX_OBJECTS
+        rules = transferred_rules(dict(arrays), before)
+    new = [name for name in NAMES if name not in before.objects["name"]]
     encoder = CaptionEncoder(args.weights)
     denoiser = restore(args.weights, name_meanings(encoder))
-    fit(denoiser, num_new, encoder)
+    fit(denoiser, new, encoder)
     export_denoiser(denoiser, args.out)
-    rules = CompatibilityTables.from_arrays(widened(tables, num_new))
-    np.savez_compressed(args.out / "rules.npz", **rules.arrays())
+    np.savez_compressed(args.out / "rules.npz", **rules)
     card = json.loads((args.out / "model.json").read_text())
     card["weights_sha256"] = weights_sha256(args.out)
     (args.out / "model.json").write_text(json.dumps(card, indent=2) + "\n")

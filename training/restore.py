@@ -1,17 +1,18 @@
-"""Restores the denoiser from exported weights, with rows for names that are new in the table.
+"""Restores the denoiser from exported weights, for the fields and names of today.
 
     python -m training.restore --weights FOLDER --out PARTS
 
-Training starts from the parts with `--start`. The export folds some parameters into constants. The
-folded keys of the names are split again into what their meanings explain (ridge regression) and
-what is their own. New names come after all others but the glowing mushroom.
+Training starts from the parts with `--start`. Rows are found by the names of fields and values
+(`training.layout`); values that the weights do not know start from a mean, and are unlikely until
+they are trained. `rules.npz` beside the parts permits no new value. The keys of the names are split
+into what their meanings explain (ridge regression) and what is their own.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -19,99 +20,154 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from daguerre.models.embedded.fields import FIELDS
+from daguerre.models.embedded.compatibility import generalized
+from daguerre.models.embedded.fields import OBJECT_FIELDS
 from daguerre.models.embedded.model import WEIGHTS
-from daguerre.models.openvino import ov
 from training.checkpoints import save_parts
 from training.dataset import name_meanings
 from training.ir import read_parameters
-from training.network import NUM_NAMES, Denoiser, DenoiserConfig
+from training.layout import Layout, Row, Transfer
+from training.network import Denoiser, DenoiserConfig
 from training.text_encoder import CaptionEncoder
 
 RIDGE = 0.1  # times the number of names
+UNLIKELY = 4.0  # how far the logits of a new value are below the mean of its field
 Array = NDArray[np.float32]
+State = Mapping[str, Array]
+Tables = Mapping[str, NDArray[np.bool_]]
 
 
 def restore(folder: Path, names: Tensor) -> Denoiser:
     """The exported denoiser of `folder`; `names` (NUM_NAMES, 384) are the names' meanings."""
-    parameters = read_parameters(folder / "denoiser.xml")
-    denoiser = Denoiser(DenoiserConfig(), names)
-    state = denoiser.state_dict()
-    num_new = NUM_NAMES - _num_names(parameters)
-    parameters["embed_field.weight"] = _widened(parameters["embed_field.weight"], num_new)
-    parameters |= _folded(folder, names.numpy(), num_new)
-    for name, value in state.items():
+    with np.load(folder / "unprompted.npz") as arrays:
+        _, depth, heads, _, size = arrays["keys"].shape
+    config = DenoiserConfig(width=heads * size, depth=depth, heads=heads)
+    return transferred(read_state(folder), config, Layout.read(folder), names)
+
+
+def read_state(folder: Path) -> dict[str, Array]:
+    """The parameters of exported weights in their own layout, with the tables of names."""
+    found = read_parameters(folder / "reader.xml") | read_parameters(folder / "denoiser.xml")
+    return {name.removeprefix("denoiser."): value for name, value in found.items()}
+
+
+def transferred(state: State, config: DenoiserConfig, source: Layout, names: Tensor) -> Denoiser:
+    """A denoiser of today's layout with parameters of the layout `source`."""
+    transfer = Transfer(source, Layout.current())
+    denoiser = Denoiser(config, names)
+    found = {**state, **_names(state, transfer, names.numpy()), **_heads(state, transfer)}
+    found["embed_field.weight"] = _embeddings(state["embed_field.weight"], transfer)
+    found["embed_field.weight"] += found.pop("rest_of_names")
+    wanted = denoiser.state_dict()
+    for name in ("prompt_slot", "negative_slot"):
+        found[name] = _lengthened(state[name], len(wanted[name]))
+    for name, value in wanted.items():
         if name not in ("names", "starts"):
-            state[name] = torch.from_numpy(parameters[name]).reshape(value.shape)
-    denoiser.load_state_dict(state)
+            wanted[name] = torch.from_numpy(found[name]).reshape(value.shape)
+    denoiser.load_state_dict(wanted)
     return denoiser.eval()
 
 
-def _num_names(parameters: Mapping[str, Array]) -> int:
-    """The number of names that the weights know."""
-    others = sum(len(field.values) + 1 for field in FIELDS if field.name != "name")
-    num_names, rest = divmod(len(parameters["embed_field.weight"]) - others, 3)
-    assert rest == 0, "the weights have other fields"
-    return num_names - 1
+def _lengthened(rows: Array, length: int) -> Array:
+    """`length` rows; those that are new are the last one again."""
+    return rows[np.minimum(np.arange(length), len(rows) - 1)]
 
 
-def _widened(table: Array, num_new: int) -> Array:
-    """The embeddings of all fields' values; new names get the mean of the known ones."""
-    parts, start = [], 0
-    for field in FIELDS:
-        size = len(field.values) + 1
-        if field.name == "name":
-            size -= num_new
-            known = table[start : start + size - 2]
-            new = np.repeat(known[1:].mean(axis=0, keepdims=True), num_new, axis=0)
-            parts += [known, new, table[start + size - 2 : start + size]]
-        else:
-            parts.append(table[start : start + size])
+def _embeddings(table: Array, transfer: Transfer) -> Array:
+    """The embeddings of all values and masks: of a new value the mean of its field's values, of a
+    new field zero, which changes nothing."""
+    rows = transfer.target.rows(masks=True)
+    places = transfer.places(transfer.source.rows(masks=True), rows)
+    return _filled(table, places, rows)
+
+
+def _filled(table: Array, places: NDArray[np.int64], rows: list[Row]) -> Array:
+    """Rows of the table; new ones are the mean of the known values of their field, or zero."""
+    out = np.where(places[:, None] >= 0, table[places], 0)
+    start = 0
+    for _, group in groupby(rows, key=lambda row: row[:2]):
+        size = len(list(group))
+        mine = places[start : start + size]
+        values = mine[1:-1][mine[1:-1] >= 0]  # without "" and the mask, or the last value
+        if len(values):
+            out[start : start + size][mine < 0] = table[values].mean(axis=0)
         start += size
-    return np.concatenate(parts)
+    return out
 
 
-def _folded(folder: Path, names: Array, num_new: int) -> dict[str, Array]:
-    """The parameters that the export folds into constants."""
-    ops = {
-        op.get_friendly_name(): op for op in ov.Core().read_model(folder / "denoiser.xml").get_ops()
-    }
-    known = _input(ops["aten::index/Gather"])[:-1]  # without the mask
-    keys = _input(ops["aten::matmul/MatMul"])
-    old = np.delete(names, np.s_[len(names) - 1 - num_new : len(names) - 1], axis=0)
-    embed = np.linalg.lstsq(old, known, rcond=None)[0]
-    gram = old.T @ old + RIDGE * len(old) * np.eye(old.shape[1], dtype=np.float32)
-    key = np.linalg.solve(gram, old.T @ keys)
-    own = np.insert(keys - old @ key, [len(old) - 1] * num_new, 0, axis=0)
-    kinds = [_input(ops[f"aten::add/Add_{number}"]).reshape(-1) for number in (6, 7)]
+def _heads(state: State, transfer: Transfer) -> dict[str, Array]:
+    """The heads of all slots; new values are unlikely, and a new field is most likely empty."""
+    found = {}
+    for slot in range(1 + transfer.target.num_objects):
+        before = min(slot, transfer.source.num_objects)
+        rows = transfer.target.plain_rows(slot)
+        places = transfer.places(transfer.source.plain_rows(before), rows)
+        weight, bias = (state[f"heads.{before}.{name}"] for name in ("weight", "bias"))
+        biases = _filled(bias.reshape(-1, 1), places, rows)[:, 0]
+        has_value = np.array([bool(value) for _, _, value in rows])
+        biases[(places < 0) & has_value] -= UNLIKELY
+        found[f"heads.{slot}.weight"] = _filled(weight, places, rows)
+        found[f"heads.{slot}.bias"] = biases
+    return found
+
+
+def _names(state: State, transfer: Transfer, names: Array) -> dict[str, Array]:
+    """What the names add to their slots, and their keys, from what they mean and their own part."""
+    before = transfer.source.objects["name"]
+    at = {name: i for i, name in enumerate(before)}
+    places = np.array([at.get(name, -1) for name in OBJECT_FIELDS["name"]])
+    is_known = places >= 0
+    meant, chosen = names[is_known], places[is_known]
+    known, keys = state["known_names"][chosen], state["name_keys"][chosen]
+    gram = meant.T @ meant + RIDGE * len(meant) * np.eye(meant.shape[1], dtype=np.float32)
+    embed, key = (np.linalg.solve(gram, meant.T @ table) for table in (known, keys))
+    own = np.zeros((len(names), keys.shape[1]), np.float32)
+    own[is_known] = keys - meant @ key
+    rest = np.zeros((len(names), known.shape[1]), np.float32)
+    rest[is_known] = known - meant @ embed
     return {
         "embed_name.weight": embed.T,
         "key_name.weight": key.T,
         "own_name.weight": own,
-        "slot": _input(ops["aten::add/Add_4"]),
-        "text_kind": np.stack(kinds),
+        "rest_of_names": _of_each_slot(rest, transfer.target),
     }
 
 
-def _input(op: ov.Node) -> Array:
-    """The constant that an operation takes."""
-    for value in op.inputs():
-        found = _constant(value.get_source_output().get_node())
-        if found is not None:
-            return found
-    raise ValueError(f"{op.get_friendly_name()} takes no constant")
+def _of_each_slot(rest: Array, layout: Layout) -> Array:
+    """(rows with masks, C): the rows of the names in every slot, zero elsewhere."""
+    at = {name: i for i, name in enumerate(layout.objects["name"])}
+    rows = layout.rows(masks=True)
+    out = np.zeros((len(rows), rest.shape[1]), np.float32)
+    for i, (_, name, value) in enumerate(rows):
+        if name == "name" and value in at:
+            out[i] = rest[at[value]]
+    return out
 
 
-def _constant(node: ov.Node) -> Array | None:
-    """The value of a node that depends on no input of the network."""
-    kind = node.get_type_name()
-    if kind == "Constant":
-        is_weight = node.get_element_type() in (ov.Type.f32, ov.Type.f16, ov.Type.i8)
-        return node.get_data().astype(np.float32) if is_weight else None
-    if kind not in ("Convert", "Multiply"):
-        return None
-    parts = [_constant(node.input_value(i).get_node()) for i in range(node.get_input_size())]
-    return None if any(part is None for part in parts) else np.asarray(math.prod(parts))
+def transferred_rules(tables: Tables, source: Layout) -> dict[str, NDArray[np.bool_]]:
+    """Tables of compatible values in today's layout.
+
+    Of new values only names and colours are permitted. A new field, or a new object, is empty.
+    """
+    target = Layout.current()
+    transfer = Transfer(source, target)
+    rows, before = target.rows(), source.rows()
+    places = transfer.places(before, rows)
+    for i, (slot, name, value) in enumerate(rows):
+        if slot > source.num_objects:
+            places[i] = -1
+        if (slot > source.num_objects or not transfer.is_known(slot, name)) and not value:
+            places[i] = len(before)  # a column that is always permitted
+    found = {}
+    for stored, table in tables.items():
+        slot, name = int(stored.split("-")[0]), stored.split("-")[1]
+        values = [(slot, name, value) for value in target.of_slot(slot)[name]]
+        mine = transfer.places([(slot, name, v) for v in source.of_slot(slot)[name]], values)
+        wide = np.pad(table, ((0, 1), (0, 2)))  # the last row and column permit nothing
+        wide[:, -2] = True
+        wide[-1] = False
+        found[stored] = generalized(wide[np.ix_(mine, places)])
+    return found
 
 
 def main() -> None:
@@ -122,6 +178,9 @@ def main() -> None:
     denoiser = restore(args.weights, name_meanings(CaptionEncoder(args.weights)))
     trained = {"captions": 0, "steps": 0, "seconds": 0.0}
     save_parts(args.out, denoiser.config, denoiser.state_dict(), trained)
+    with np.load(args.weights / "rules.npz") as arrays:
+        rules = transferred_rules(dict(arrays), Layout.read(args.weights))
+    np.savez_compressed(args.out / "rules.npz", **rules)
 
 
 if __name__ == "__main__":

@@ -99,9 +99,11 @@ class CaptionEncoder:
         self._tokenizer = PromptTokenizer(folder / "tokenizer.json")
         self._encode = _on_cuda(folder) if device == "cuda" else _on_cpu(folder)
 
-    def __call__(self, captions: Sequence[str], rows: int = 128) -> NDArray[np.float16]:
-        """(len(captions), 25, 384) float16, `rows` captions of like length in a forward."""
-        out = np.zeros((len(captions), 1 + NUM_SLOTS, TEXT_WIDTH), np.float16)
+    def __call__(
+        self, captions: Sequence[str], num_slots: int = NUM_SLOTS, rows: int = 128
+    ) -> NDArray[np.float16]:
+        """(len(captions), 1 + num_slots, 384), `rows` captions of like length in a forward."""
+        out = np.zeros((len(captions), 1 + num_slots, TEXT_WIDTH), np.float16)
         order = sorted(range(len(captions)), key=lambda i: len(captions[i]))
         for start in range(0, len(order), rows):
             chosen = order[start : start + rows]
@@ -110,7 +112,7 @@ class CaptionEncoder:
             hidden = self._encode(windows.ids[:, :used], windows.mask[:, :used])
             row = 0
             for i, counts in zip(chosen, windows.counts, strict=True):
-                out[i] = condition(hidden[row : row + len(counts)], counts)
+                out[i] = condition(hidden[row : row + len(counts)], counts, num_slots)
                 row += len(counts)
         return out
 

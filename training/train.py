@@ -14,7 +14,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from daguerre.models.embedded.fields import FIELDS, MASKED, ORDER, STARTS
 from training.checkpoints import load_start, save_parts
-from training.dataset import Dataset, name_meanings
+from training.dataset import LENGTHS, Batch, Dataset, name_meanings
 from training.muon import Muon
 from training.network import Denoiser, DenoiserConfig
 from training.text_encoder import CaptionEncoder
@@ -127,14 +126,15 @@ class Trainer:
         generator = torch.Generator().manual_seed(self.args.seed + self.steps)
         data.generator.manual_seed(self.args.seed + self.steps)
         network = torch.compile(self.model, dynamic=False) if self.args.compile else self.model
-        batches = data.batches(self.args.batch)
+        torch._dynamo.config.recompile_limit = 2 * len(LENGTHS)
+        batches = data.batches(self.args.batch, self.args.splits)
         losses: list[float] = []
         last_save, stopped = time.time(), [0][1:]
         signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
         with open(self.run / "log.jsonl", "a") as log:
             while self.progress() < 1 and not stopped:
                 started = time.time()
-                losses.append(self._step(network, batches, generator))
+                losses.append(self._step(network, next(batches), generator))
                 self.steps += 1
                 self.captions += self.args.batch
                 self.seconds += min(time.time() - started, 10.0)  # compiling is not training
@@ -158,13 +158,26 @@ class Trainer:
             save_parts(self.args.parts, self.model.config, self.ema, trained)
 
     def _step(
-        self,
-        network: torch.nn.Module,
-        batches: Iterator[tuple[Tensor, Tensor, Tensor, Tensor]],
-        generator: torch.Generator,
+        self, network: torch.nn.Module, parts: list[Batch], generator: torch.Generator
     ) -> float:
         """`copies` scenes for each caption, the same one with other masks."""
-        tokens, text, negative, shape = next(batches)
+        for optimizer in (self.muon, self.adam):
+            optimizer.zero_grad(set_to_none=True)
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate()
+        size = sum(len(tokens) for tokens, *_ in parts)
+        loss = sum(self._gradients(network, part, generator, size) for part in parts)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.muon.step()
+        self.adam.step()
+        self._average()
+        return loss
+
+    def _gradients(
+        self, network: torch.nn.Module, part: Batch, generator: torch.Generator, size: int
+    ) -> float:
+        """Adds the gradients of a part of a batch of `size` captions; its share of the loss."""
+        tokens, text, negative, shape = part
         text = blurred(text, generator)
         tokens = tokens.repeat_interleave(self.args.copies, dim=0)
         shape = shape.repeat_interleave(self.args.copies, dim=0)
@@ -174,17 +187,10 @@ class Trainer:
         seen, text, negative, shape, tokens, weight = on
         is_cuda = self.device.type == "cuda"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_cuda):
-            logits = network(seen, text, negative, shape, self.args.copies)
+            logits = network(seen, text, negative, shape)
         loss, _ = loss_of(logits.float(), tokens, weight)
-        for optimizer in (self.muon, self.adam):
-            optimizer.zero_grad(set_to_none=True)
-            for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate()
+        loss = loss * (len(text) / size)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.muon.step()
-        self.adam.step()
-        self._average()
         return loss.item()
 
     @torch.no_grad()
@@ -205,6 +211,9 @@ def main() -> None:
     p.add_argument("--minutes", type=float, default=60, help="of training in all")
     p.add_argument("--captions", type=int, default=0, help="in all, instead of --minutes")
     p.add_argument("--batch", type=int, default=128, help="captions in a step")
+    p.add_argument(
+        "--splits", type=int, default=4, help="of a step, each with captions of like length"
+    )
     p.add_argument("--copies", type=int, default=3, help="of a scene, each with masks of its own")
     p.add_argument("--lr", type=float, default=1.5e-3)
     p.add_argument("--cooldown", type=float, default=0.6)

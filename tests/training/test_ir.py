@@ -13,7 +13,7 @@ from daguerre.models.openvino import openvino_core, ov
 from training.ir import read_parameters
 
 
-@pytest.mark.parametrize("name", ["denoiser", "text_encoder"])
+@pytest.mark.parametrize("name", ["denoiser", "reader", "text_encoder"])
 def test_matrices_are_those_of_the_runtime(name: str) -> None:
     """Every named matrix is found, with the values that OpenVINO computes from int8 and scales."""
     found = read_parameters(WEIGHTS / f"{name}.xml")
@@ -24,7 +24,7 @@ def test_matrices_are_those_of_the_runtime(name: str) -> None:
             mine = found[full.removeprefix("self.")]
             assert np.allclose(mine, _constant(op), rtol=1e-6)
             num_compared += 1
-    assert num_compared > 20
+    assert num_compared > 10
 
 
 def _constant(op: Any) -> NDArray[np.float32]:

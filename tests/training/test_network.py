@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from daguerre.models.embedded.drawing import SHAPES
 from daguerre.models.embedded.fields import (
@@ -21,17 +18,15 @@ from daguerre.models.embedded.fields import (
     ORDER,
     STARTS,
 )
-from daguerre.models.embedded.model import WEIGHTS
-from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH
+from daguerre.models.embedded.memory import Memory, both_rows, of_reader, read_unprompted
+from daguerre.models.embedded.text import NUM_NEGATIVE_SLOTS, NUM_SLOTS, TEXT_WIDTH
 from daguerre.models.openvino import openvino_core
 
 torch: Any = pytest.importorskip("torch", reason="torch is there for training alone")
 network: Any = pytest.importorskip("training.network")
 checkpoints: Any = pytest.importorskip("training.checkpoints")
-dataset: Any = pytest.importorskip("training.dataset")
-new_names: Any = pytest.importorskip("training.new_names")
-restore: Any = pytest.importorskip("training.restore")
-text_encoder: Any = pytest.importorskip("training.text_encoder")
+export: Any = pytest.importorskip("training.export")
+served: Any = pytest.importorskip("training.served")
 muon: Any = pytest.importorskip("training.muon")
 train: Any = pytest.importorskip("training.train")
 
@@ -44,8 +39,7 @@ def denoiser() -> Any:
     torch.manual_seed(1)
     names = torch.randn(network.NUM_NAMES, TEXT_WIDTH)
     found = network.Denoiser(SMALL, names).eval()
-    torch.nn.init.normal_(found.text_slot, std=0.1)
-    torch.nn.init.normal_(found.text_kind, std=0.1)
+    torch.nn.init.normal_(found.prompt_slot, std=0.1)
     return found
 
 
@@ -55,7 +49,10 @@ def inputs(rows: int, seed: int = 1) -> dict[str, Any]:
     masks = torch.from_numpy(MASKED)
     known = (torch.rand(rows, len(FIELDS), generator=generator) * masks).long()
     masked = torch.rand(rows, len(FIELDS), generator=generator) < 0.5
-    text, negative = (torch.randn(rows, NUM_TEXT, TEXT_WIDTH, generator=generator) for _ in "ab")
+    text, negative = (
+        torch.randn(rows, length, TEXT_WIDTH, generator=generator)
+        for length in (NUM_TEXT, 1 + NUM_NEGATIVE_SLOTS)
+    )
     text[:, 7:], negative[:, 4:] = 0.0, 0.0
     shape = torch.arange(rows) % len(SHAPES)
     tokens = torch.where(masked, masks, known)
@@ -97,14 +94,16 @@ def test_every_input_counts(denoiser: Any, name: str) -> None:
 def test_prompts_are_not_interchangeable(denoiser: Any) -> None:
     """Swapping the prompt and the negative prompt changes the logits."""
     given = inputs(2)
+    length = 1 + NUM_NEGATIVE_SLOTS
+    given["text"] = given["text"][:, :length]
     swapped = {**given, "text": given["negative"], "negative": given["text"]}
     assert (logits(denoiser, given) - logits(denoiser, swapped)).abs().max() > 1e-3
 
 
 def test_empty_slots_are_not_read(denoiser: Any) -> None:
-    """A shorter negative prompt equals one that is padded with zeros."""
+    """Shorter texts equal those that are padded with zeros."""
     given = inputs(2)
-    short = {**given, "negative": given["negative"][:, :9]}
+    short = {**given, "text": given["text"][:, :9], "negative": given["negative"][:, :4]}
     torch.testing.assert_close(logits(denoiser, short), logits(denoiser, given), atol=1e-4, rtol=0)
 
 
@@ -114,12 +113,12 @@ def test_copies_of_a_scene_share_its_text(denoiser: Any) -> None:
     few = {**given, "text": given["text"][:2], "negative": given["negative"][:2]}
     many = {name: few[name].repeat_interleave(3, dim=0) for name in ("text", "negative")}
     with torch.inference_mode():
-        found = denoiser(**few, copies=3)
+        found = denoiser(**few)
     torch.testing.assert_close(found, logits(denoiser, {**given, **many}), atol=1e-4, rtol=1e-4)
 
 
 def test_logits_of_names_lie_where_the_fields_say() -> None:
-    """A name with another meaning changes only its own logits, in the three slots."""
+    """A name with another meaning changes only its own logits, in the slots of objects."""
     torch.manual_seed(2)
     denoiser = network.Denoiser(SMALL, torch.randn(network.NUM_NAMES, TEXT_WIDTH)).eval()
     given = inputs(1)
@@ -128,7 +127,7 @@ def test_logits_of_names_lie_where_the_fields_say() -> None:
     with torch.no_grad():
         denoiser.own_name.weight[place] += 1.0
     changed = (logits(denoiser, given) != before)[0].nonzero().flatten().tolist()
-    assert changed == [int(STARTS[AT[slot, "name"]]) + place for slot in (1, 2, 3)]
+    assert changed == [int(STARTS[AT[slot, "name"]]) + place for slot in range(1, 6)]
 
 
 def test_masks() -> None:
@@ -210,116 +209,42 @@ def test_invalid_start(tmp_path: Path, denoiser: Any) -> None:
         checkpoints.load_start(tmp_path, network.DenoiserConfig())
 
 
-class Counting:
-    """Encodes a text as its length, and counts the texts."""
-
-    def __init__(self) -> None:
-        self.num = 0
-
-    def __call__(self, texts: Sequence[str]) -> NDArray[np.float16]:
-        self.num += len(texts)
-        rows = [np.full((NUM_TEXT, TEXT_WIDTH), len(text)) for text in texts]
-        return np.array(rows, np.float16)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Twelve scenes that can be identified by their tokens, shape and caption."""
-    tokens = np.repeat(np.arange(12, dtype=np.int16)[:, None], len(FIELDS), axis=1)
-    np.savez(tmp_path / "scenes.npz", tokens=tokens, shapes=np.arange(12, dtype=np.int8) % 9)
-    (tmp_path / "captions.json").write_text(json.dumps(["x" * (i + 1) for i in range(12)]))
-    (tmp_path / "negatives.json").write_text(json.dumps(["" if i % 2 else "no" for i in range(12)]))
-    return tmp_path
-
-
-def test_batches_hold_scenes_with_their_own_words(folder: Path) -> None:
-    """Every row has its scene's texts, or none, and its shape; an epoch has each scene once."""
-    data = dataset.Dataset(folder, Counting(), seed=1)
-    batches, seen, num_empty = data.batches(4), [], 0
-    for _ in range(30):
-        tokens, text, negative, shape = next(batches)
-        assert tokens.shape == (4, len(FIELDS)) and tokens.dtype == torch.int64
-        assert text.shape == (4, NUM_TEXT, TEXT_WIDTH) and text.dtype == torch.float32
-        assert negative.shape == (4, dataset.NUM_NEGATIVE, TEXT_WIDTH)
-        for row, i in enumerate(tokens[:, 0].tolist()):
-            seen.append(i)
-            assert shape[row].item() == i % 9
-            is_empty = not bool(text[row].any())
-            num_empty += is_empty
-            wanted = (0, 0) if is_empty else (i + 1, 0 if i % 2 else 2)
-            assert (text[row, 0, 0].item(), negative[row, 0, 0].item()) == wanted
-    assert all(sorted(seen[i : i + 12]) == list(range(12)) for i in range(0, 120, 12))
-    assert 3 <= num_empty <= 30
-
-
-def test_words_are_encoded_once(folder: Path) -> None:
-    """Equal texts are encoded together and only once; an incomplete part is encoded again."""
-    (folder / "captions.npy.part").write_bytes(b"cut short")
-    first, second = Counting(), Counting()
-    dataset.Dataset(folder, first, seed=1)
-    dataset.Dataset(folder, second, seed=1)
-    assert (first.num, second.num) == (12 + 2, 0)
-    assert list(folder.glob("*.part")) == []
-
-
-def test_batches_follow_the_seed(folder: Path) -> None:
-    """The same seed gives the same batches; another seed gives others."""
-    drawn = [
-        [batch[0][:, 0].tolist() for batch, _ in zip(data.batches(4), range(6), strict=False)]
-        for data in (dataset.Dataset(folder, Counting(), seed) for seed in (1, 1, 2))
-    ]
-    assert drawn[0] == drawn[1] != drawn[2]
-
-
-def test_meanings_are_those_of_all_words_for_a_name() -> None:
-    """A name's row is the mean over the name and its synonyms; the empty name is zero."""
-    found = dataset.name_meanings(Counting())
-    assert found.shape == (len(OBJECT_FIELDS["name"]), TEXT_WIDTH) and not bool(found[0].any())
-    words = ("glowing mushroom",)
-    assert found[-1, 0].item() == pytest.approx(np.mean([len(word) for word in words]))
-    assert bool((found[1:] > 0).all())
-
-
-def test_the_exported_network_is_the_same(tmp_path: Path, denoiser: Any) -> None:
+def test_the_exported_networks_are_the_same(tmp_path: Path, denoiser: Any) -> None:
     """OpenVINO's logits match torch's within float16 precision, for any number of rows."""
-    from daguerre.models.openvino import ov
-
-    export: Any = pytest.importorskip("training.export")
     export.export_denoiser(denoiser, tmp_path)
     config = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = ov.Core().compile_model(tmp_path / "denoiser.xml", "CPU", config)
-    for rows in (1, 2, 6):
+    reader, steps = (
+        openvino_core().compile_model(tmp_path / f"{name}.xml", "CPU", config)
+        for name in ("reader", "denoiser")
+    )
+    for rows, length in ((1, NUM_TEXT), (2, 25), (6, NUM_TEXT)):
         given = inputs(rows, seed=rows)
-        found = compiled({name: value.numpy() for name, value in given.items()})[0]
+        given["text"] = given["text"][:, :length]
+        arrays = {name: value.numpy() for name, value in given.items()}
+        texts = {name: arrays.pop(name) for name in ("text", "negative")}
+        read = of_reader(tuple(reader(texts).values()))
+        padded = [both_rows(one, one) for one in _rows(read)]
+        memory = {name: np.concatenate([row[name][:1] for row in padded]) for name in read}
+        found = steps({**arrays, **memory})[0]
         wanted = logits(denoiser, given).numpy()
         assert found.shape == wanted.shape
         assert np.abs(found - wanted).max() < 0.02 * np.abs(wanted).max()
 
 
-def test_restored_weights_compute_what_was_exported() -> None:
-    """The denoiser restored from the shipped weights has nearly the logits of the shipped one."""
-    names = dataset.name_meanings(text_encoder.CaptionEncoder(WEIGHTS))
-    restored = restore.restore(WEIGHTS, names)
+def _rows(read: Memory) -> list[Memory]:
+    return [
+        {name: array[row : row + 1] for name, array in read.items()}
+        for row in range(len(read["bias"]))
+    ]
+
+
+def test_an_image_without_prompts_reads_a_file(tmp_path: Path, denoiser: Any) -> None:
+    """What the file has of two empty texts gives the logits of two empty texts."""
+    export.export_denoiser(denoiser, tmp_path)
     given = inputs(2)
-    exact = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
-    network = openvino_core().compile_model(WEIGHTS / "denoiser.xml", "CPU", exact)
-    padded = {name: value.numpy() for name, value in given.items()}
-    expected = network(padded)[0]
-    difference = np.abs(logits(restored, given).numpy() - expected)
-    assert difference.mean() < 0.02 * np.abs(expected).mean()  # the folded tables are int8
-
-
-def test_new_names_widen_the_tables() -> None:
-    """A new name is permitted where the others are; values of other fields keep their place."""
-    narrow = {
-        "0-kind": np.delete(TABLE, [STARTS[AT[s, "name"] + 1] - 2 for s in (1, 2, 3)], axis=1)
-    }
-    assert narrow["0-kind"].shape[1] == NUM_LOGITS - 3
-    assert np.array_equal(new_names.widened(narrow, 1)["0-kind"], TABLE)
-
-
-TABLE = np.random.RandomState(3).rand(4, NUM_LOGITS) < 0.5
-for _slot in (1, 2, 3):
-    for _name in ("name", "colour"):
-        _at = AT[_slot, _name]
-        TABLE[:, STARTS[_at] + 1 : STARTS[_at + 1]] = TABLE[:, [STARTS[_at] + 1]]
+    given["text"], given["negative"] = (torch.zeros_like(given[n]) for n in ("text", "negative"))
+    nothing = read_unprompted(tmp_path)
+    memory = {name: torch.from_numpy(array) for name, array in both_rows(nothing, nothing).items()}
+    with torch.inference_mode():
+        found = served.Steps(denoiser)(given["tokens"], given["shape"], **memory)
+    torch.testing.assert_close(found, logits(denoiser, given), atol=1e-4, rtol=1e-4)

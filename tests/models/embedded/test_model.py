@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 import daguerre
 from daguerre.engine.forward import ForwardRequest, Network
+from daguerre.engine.pipeline import Pipeline
 from daguerre.errors import InternalError
-from daguerre.models.embedded import fields
+from daguerre.models.embedded import fields, memory
 from daguerre.models.embedded.drawing import Scene
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel, read_card, weights_sha256
 from daguerre.models.embedded.networks import OpenVINONetwork
@@ -140,11 +141,24 @@ def test_negative_prompt_excludes_an_object(decide: Decide, wanted: str, unwante
 
 @pytest.mark.parametrize("words", ["", "\u200b", "the moon"])
 def test_rows_with_and_without_prompts(ask: PendingForward, words: str) -> None:
-    """A forward has one row with both prompts and one without."""
-    first = next(f for f in ask(replace(PARAMS, negative_prompt=words)) if f.stage == "denoise")
-    text, negative = array(first, "text"), array(first, "negative")
-    assert text[0].any() and negative[0].any() == (words == "the moon")
-    assert not text[1].any() and not negative[1].any()
+    """Both prompts are read once; a step has a row with what was read, and one without."""
+    forwards = ask(replace(PARAMS, negative_prompt=words))
+    (reading,) = (f for f in forwards if f.network == "reader")
+    text, negative = array(reading, "text"), array(reading, "negative")
+    assert len(text) == 1 and text[0].any() and negative[0].any() == (words == "the moon")
+    first = next(f for f in forwards if f.stage == "denoise")
+    num_read = [int((row == 0).sum()) for row in array(first, "bias")]
+    assert num_read[0] >= (8 if words == "the moon" else 4) and num_read[1] == 1
+
+
+@pytest.mark.parametrize(("num_words", "slots"), [(24, 25), (25, 65), (64, 65), (70, 65)])
+def test_each_word_of_a_prompt_has_a_slot(ask: PendingForward, num_words: int, slots: int) -> None:
+    """Up to 64 words are read one by one; only what is read at a step has the same shape."""
+    forwards = ask(replace(PARAMS, prompt="cat " * num_words))
+    text = next(array(f, "text") for f in forwards if f.network == "reader")
+    assert text.shape[1] == slots and (text[0].any(axis=1).sum() == 1 + min(num_words, 64))
+    keys = next(array(f, "keys") for f in forwards if f.stage == "denoise")
+    assert keys.shape[3] == memory.LENGTH
 
 
 def test_a_seed_lays_out_the_same_scene_at_every_size(decide: Decide) -> None:
@@ -170,7 +184,7 @@ def test_the_end_of_a_long_prompt_reaches_the_denoiser(ask: PendingForward) -> N
     read = []
     for word in ("snow", "volcano"):
         forwards = ask(replace(PARAMS, prompt=words + word))
-        read.append([array(f, "text") for f in forwards if f.stage == "denoise"])
+        read.append([array(f, "keys") for f in forwards if f.stage == "denoise"])
     one, other = read
     assert len(one) == len(other) == NUM_STEPS
     assert all(not np.array_equal(a[0], b[0]) for a, b in zip(one, other, strict=True))
@@ -180,7 +194,7 @@ def test_forwards_of_a_long_prompt_are_bounded(model: EmbeddedModel) -> None:
     """No encode forward has more than eight rows, so it delays other requests little."""
     pipeline = model.pipeline(replace(PARAMS, prompt="cat " * 2500, negative_prompt="dog " * 2500))
     rows, forward = [], next(pipeline)
-    while forward.stage == "encode":
+    while forward.network == "text_encoder":
         rows.append(forward.rows)
         ids = array(forward, "ids")
         forward = pipeline.send((np.zeros((*ids.shape, 384), np.float32),))
@@ -234,15 +248,21 @@ def test_loading_compiles_what_is_used(
     assert len(denoiser._requests) == 1
 
 
+def first_step(pipeline: Pipeline) -> ForwardRequest:
+    """The first forward of the denoiser, with texts that mean nothing."""
+    forward = next(pipeline)
+    while forward.network == "text_encoder":
+        forward = pipeline.send((np.zeros((*array(forward, "ids").shape, 384), np.float32),))
+    nothing = memory.read_unprompted(WEIGHTS)
+    return pipeline.send(tuple(nothing[name] for name in ("keys", "values", "bias")))
+
+
 def test_rows_of_different_sizes_share_a_signature(model: EmbeddedModel) -> None:
     """Requests of all nine sizes have the same denoiser signature and can be batched."""
     signatures = set()
     for width, height in SIZES.values():
         pipeline = model.pipeline(replace(PARAMS, width=width, height=height))
-        forward = next(pipeline)
-        while forward.stage == "encode":
-            ids = array(forward, "ids")
-            forward = pipeline.send((np.zeros((*ids.shape, 384), np.float32),))
+        forward = first_step(pipeline)
         signatures.add(forward.signature)
     assert len(signatures) == 1
 
@@ -261,10 +281,10 @@ def test_logits_of_a_forward_are_those_of_all_fields(
 def test_networks_have_distinct_fingerprints(
     networks: Mapping[str, Network], model: EmbeddedModel
 ) -> None:
-    """Each of the three networks has its own fingerprint, which contains the weights' digest."""
-    assert set(networks) == {"text_encoder", "denoiser", "decoder"}
+    """Each of the four networks has its own fingerprint, which contains the weights' digest."""
+    assert set(networks) == {"text_encoder", "reader", "denoiser", "decoder"}
     prints = {network.fingerprint for network in networks.values()}
-    assert len(prints) == 3
+    assert len(prints) == 4
     assert all(model.card.weights_sha256 in found for found in prints)
 
 
@@ -282,10 +302,7 @@ def test_steps_are_those_of_the_card_or_of_the_setting() -> None:
     assert 1 <= card.num_inference_steps <= len(fields.FIELDS)
     assert card.guidance_scale >= 1 and 0 < card.temperature <= 1
     pipeline = EmbeddedModel("m").pipeline(PARAMS)
-    forward = next(pipeline)
-    while forward.stage == "encode":
-        ids = array(forward, "ids")
-        forward = pipeline.send((np.zeros((*ids.shape, 384), np.float32),))
+    forward = first_step(pipeline)
     assert forward.step == (1, card.num_inference_steps)
 
 
@@ -298,7 +315,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "name",
-    ["denoiser.bin", "denoiser.xml", "text_encoder.bin", "tokenizer.json", "rules.npz"],
+    ["denoiser.bin", "reader.xml", "text_encoder.bin", "tokenizer.json", "unprompted.npz"],
 )
 def test_damaged_weights_are_refused(folder: Path, name: str) -> None:
     """One changed byte in any file that affects images stops the load with a message."""
@@ -321,7 +338,7 @@ def test_truncated_weights_are_refused(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["denoiser.bin", "denoiser.xml", "text_encoder.xml", "tokenizer.json", "rules.npz"]
+    "name", ["denoiser.bin", "reader.xml", "tokenizer.json", "rules.npz", "unprompted.npz"]
 )
 def test_missing_weights_are_refused(folder: Path, name: str) -> None:
     """A missing file stops the load with a message, not a traceback."""

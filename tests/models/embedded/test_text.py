@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from daguerre.models.embedded.model import WEIGHTS
-from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH, PromptTokenizer, condition
+from daguerre.models.embedded.text import (
+    MAX_WINDOWS,
+    NUM_SLOTS,
+    TEXT_WIDTH,
+    PromptTokenizer,
+    condition,
+    text_slots,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +39,12 @@ def test_no_token_of_a_long_prompt_is_lost(tokenizer: PromptTokenizer) -> None:
 
 @pytest.mark.parametrize("num_tokens", [3024, 3025, 10_000])
 def test_number_of_windows(tokenizer: PromptTokenizer, num_tokens: int) -> None:
-    """A text of many tokens has one window per slot, each the start of the slot's share."""
+    """A text of many tokens has 24 windows, each the start of an equal share."""
     symbols = [chr(ord("a") + index % 26) for index in range(num_tokens)]
     windows = tokenizer.windows([" ".join(symbols), "a cat"])
-    assert windows.counts == ((126,) * NUM_SLOTS, (2,))
-    for slot in range(NUM_SLOTS):
-        start = num_tokens * slot // NUM_SLOTS
+    assert windows.counts == ((126,) * MAX_WINDOWS, (2,))
+    for slot in range(MAX_WINDOWS):
+        start = num_tokens * slot // MAX_WINDOWS
         alone = tokenizer.windows([" ".join(symbols[start : start + 126])])
         assert windows.ids[slot].tolist() == alone.ids[0].tolist()
 
@@ -75,3 +82,10 @@ def test_every_token_of_a_long_prompt_counts() -> None:
 def test_no_text_is_all_zero() -> None:
     """The empty prompt gives zeros, which the denoiser was trained on."""
     assert not condition(np.empty((0, 32, TEXT_WIDTH), np.float32), ()).any()
+
+
+def test_short_prompts_have_few_slots() -> None:
+    """A prompt has a slot for each token, up to 64."""
+    assert [text_slots(n) for n in (0, 24, 25, 64, 300)] == [24, 24, 64, 64, 64]
+    hidden = np.ones((1, 128, TEXT_WIDTH), np.float32)
+    assert condition(hidden, (20,), 8).shape == (9, TEXT_WIDTH)

@@ -88,8 +88,7 @@ def generalized(table: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _stored_name(field: Field) -> str:
-    """The weights, which are fixed by their digest, call the style "manner"."""
-    return f"{field.slot}-{'manner' if field.name == 'style' else field.name}"
+    return f"{field.slot}-{field.name}"
 
 
 def _of_the_thing(field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:

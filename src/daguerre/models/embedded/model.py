@@ -1,7 +1,8 @@
 """The bundled model: its card, its weights and loading. `pipeline` makes its images.
 
-Three networks: the text encoder (all-MiniLM-L6-v2), the denoiser (a transformer that fills in the
-fields of a scene), and the decoder (which draws the scene at its size).
+Four networks: the text encoder (all-MiniLM-L6-v2), the reader (which reads the prompt once), the
+denoiser (a transformer that fills in the fields of a scene), and the decoder (which draws the scene
+at its size).
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ def read_card(folder: Path) -> ModelCard:
 def weights_sha256(folder: Path) -> str:
     """One digest of everything that determines the picture: networks, tokenizer, rules and art."""
     digest = hashlib.sha256()
-    networks = (*folder.glob("*.xml"), *folder.glob("*.bin"))
-    for file in (*sorted((*networks, folder / "tokenizer.json", folder / "rules.npz")), *ART):
+    networks = (*folder.glob("*.xml"), *folder.glob("*.bin"), *folder.glob("*.npz"))
+    for file in (*sorted((*networks, folder / "tokenizer.json")), *ART):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
@@ -112,12 +113,14 @@ class EmbeddedModel:
 
     def _load(self, threads: ThreadPoolExecutor) -> Mapping[str, Network]:
         from daguerre.models.embedded.decoder import SceneDecoder
+        from daguerre.models.embedded.memory import read_unprompted
         from daguerre.models.embedded.networks import first_inputs, load_networks
 
         sha256 = self.card.weights_sha256
         networks = load_networks(self._folder, sha256, self._num_threads, self._precision)
         # The first calls compile without the GIL while the decoder's data is read here.
-        calls = [threads.submit(networks[name], inputs) for name, inputs in first_inputs()]
+        inputs = first_inputs(read_unprompted(self._folder))
+        calls = [threads.submit(networks[name], first) for name, first in inputs]
         self._pipelines.read_art()
         for call in calls:
             call.result()

@@ -15,12 +15,18 @@ from daguerre.cpu import has_fast_bfloat16
 from daguerre.engine.forward import Inputs, Outputs
 from daguerre.errors import SettingsError
 from daguerre.models.embedded.fields import FIELDS
-from daguerre.models.embedded.text import NUM_SLOTS, TEXT_WIDTH, WINDOW_TOKENS
+from daguerre.models.embedded.memory import Memory, both_rows
+from daguerre.models.embedded.text import (
+    NUM_NEGATIVE_SLOTS,
+    SHORT_SLOTS,
+    TEXT_WIDTH,
+    WINDOW_TOKENS,
+)
 from daguerre.models.openvino import effective_num_threads, openvino_core, ov, supports_bfloat16
 from daguerre.runtime_variables import runtime_fingerprint
 
 # The text encoder has many input shapes, so it is one dynamic network.
-_STATIC = ("denoiser",)
+_STATIC = ("denoiser", "reader")
 
 
 class OpenVINONetwork:
@@ -102,10 +108,14 @@ def load_networks(
     }
 
 
-def first_inputs() -> Iterator[tuple[str, Inputs]]:
-    """Networks with inputs of the usual shapes, the slowest to compile first."""
-    text = np.zeros((2, 1 + NUM_SLOTS, TEXT_WIDTH), np.float32)
-    ids = np.zeros((2, WINDOW_TOKENS[0]), np.int64)
+def first_inputs(unprompted: Memory) -> Iterator[tuple[str, Inputs]]:
+    """Networks with inputs of the usual shapes, the slowest to compile first.
+
+    `unprompted` is of `memory.read_unprompted`.
+    """
     tokens, shape = np.zeros((2, len(FIELDS)), np.int64), np.zeros(2, np.int64)
-    yield "denoiser", {"text": text, "negative": text, "tokens": tokens, "shape": shape}
+    yield "denoiser", {**both_rows(unprompted, unprompted), "tokens": tokens, "shape": shape}
+    ids = np.zeros((2, WINDOW_TOKENS[0]), np.int64)
     yield "text_encoder", {"ids": ids, "mask": np.ones_like(ids)}
+    text = np.zeros((1, 1 + SHORT_SLOTS, TEXT_WIDTH), np.float32)
+    yield "reader", {"text": text, "negative": text[:, : 1 + NUM_NEGATIVE_SLOTS]}

@@ -14,9 +14,15 @@ from daguerre.models.embedded.colour_binding import bound_colours
 from daguerre.models.embedded.compatibility import CompatibilityTables
 from daguerre.models.embedded.decoder import picture
 from daguerre.models.embedded.fields import NUM_LOGITS, SHAPE_INDEX
+from daguerre.models.embedded.memory import both_rows, of_reader, read_unprompted
 from daguerre.models.embedded.negative_prompt import excluded_values
 from daguerre.models.embedded.sampler import Noise, SceneSampler, classifier_free_guidance
-from daguerre.models.embedded.text import PromptTokenizer, condition
+from daguerre.models.embedded.text import (
+    NUM_NEGATIVE_SLOTS,
+    PromptTokenizer,
+    condition,
+    text_slots,
+)
 from daguerre.params import ImageParams
 
 PREVIEW_SCALE = 8  # a preview has the image's width and height divided by this
@@ -31,6 +37,7 @@ class EmbeddedPipelines:
         self._tokenizer = PromptTokenizer(folder / "tokenizer.json")
         with (folder / "rules.npz").open("rb") as file, np.load(file) as arrays:
             self._rules = CompatibilityTables.from_arrays(dict(arrays))
+        self._unprompted = read_unprompted(folder)
 
     def read_art(self) -> None:
         """Draws a preview, which reads the art; needs no network."""
@@ -49,9 +56,9 @@ class EmbeddedPipelines:
 
     def pipeline(self, params: ImageParams, num_steps: int) -> Pipeline:
         """The forwards of one request; returns its pixels."""
-        text = yield from self._encode((params.prompt, params.negative_prompt))  # (2, 25, 384)
-        texts = zip(("text", "negative"), text, strict=True)
-        rows = {name: np.stack((hidden, np.zeros_like(hidden))) for name, hidden in texts}
+        texts = yield from self._encode(params.prompt, params.negative_prompt)
+        prompted = yield ForwardRequest("reader", texts, "encode")
+        rows = both_rows(of_reader(prompted), self._unprompted)
         noise = Noise.draw(params.seed, params.prompt)
         excluded = excluded_values(params.negative_prompt)
         colours = bound_colours(params.prompt)
@@ -80,18 +87,18 @@ class EmbeddedPipelines:
         return classifier_free_guidance(prompted, free, self._guidance_scale)
 
     def _encode(
-        self, texts: tuple[str, ...]
-    ) -> Generator[ForwardRequest, Outputs, NDArray[np.float32]]:
-        """The text input of the denoiser, (len(texts), 25, 384)."""
-        windows = self._tokenizer.windows(texts)
+        self, prompt: str, negative: str
+    ) -> Generator[ForwardRequest, Outputs, dict[str, NDArray[np.float32]]]:
+        """The input of the reader: text (1, 25 or 65, 384) and negative (1, 9, 384)."""
+        windows = self._tokenizer.windows((prompt, negative))
         hidden: list[NDArray[np.float32]] = []
         for start in range(0, len(windows.ids), _MAX_WINDOWS):
             part = slice(start, start + _MAX_WINDOWS)
             inputs = {"ids": windows.ids[part], "mask": windows.mask[part]}
             (rows,) = yield ForwardRequest("text_encoder", inputs, stage="encode")
             hidden.extend(rows)
-        out, row = [], 0
-        for counts in windows.counts:
-            out.append(condition(np.array(hidden[row : row + len(counts)]), counts))
-            row += len(counts)
-        return np.stack(out)
+        first, second = windows.counts
+        slots = (text_slots(sum(first)), NUM_NEGATIVE_SLOTS)
+        text = condition(np.array(hidden[: len(first)]), first, slots[0])
+        unwanted = condition(np.array(hidden[len(first) :]), second, slots[1])
+        return {"text": text[None], "negative": unwanted[None]}

@@ -1,9 +1,8 @@
-"""Conversion of prompts to the denoiser's text input: windows of token ids, then (25, 384) float32.
+"""Conversion of prompts to the denoiser's text input: windows of token ids, then (T, 384) float32.
 
 The engine runs the encoder itself (all-MiniLM-L6-v2) in between. Long prompts are encoded in
-windows, and if there are more tokens than slots, neighbours are averaged. A text has at most one
-window per slot: 3,024 tokens, more than 10,000 characters of English. Training and serving share
-this code.
+windows, and if there are more tokens than slots, neighbours are averaged. A text has at most 24
+windows: 3,024 tokens, more than 10,000 characters of English. Training and serving share this code.
 """
 
 from __future__ import annotations
@@ -16,9 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-NUM_SLOTS = 24  # text tokens of the denoiser, besides the mean
+# Text tokens of the denoiser, besides the mean. The reader takes the shorter prompt if it suffices.
+SHORT_SLOTS, NUM_SLOTS = 24, 64
+NUM_NEGATIVE_SLOTS = 8
+HIDDEN = -1e4  # bias of a slot that attention ignores
 TEXT_WIDTH = 384
 WINDOW_TOKENS = (32, 128)  # with [CLS] and [SEP]; the shorter window if it suffices
+MAX_WINDOWS = 24  # of one text
 _SCALE = 3.0  # scales MiniLM's last hidden states to a root mean square near 1
 
 
@@ -59,29 +62,36 @@ class PromptTokenizer:
 
 
 def _split(ids: list[int], size: int) -> list[list[int]]:
-    """All tokens in windows of `size`; if there are too many, the first ones of each slot."""
-    if len(ids) <= NUM_SLOTS * size:
+    """All tokens in windows of `size`; if there are too many, the first ones of 24 equal runs."""
+    if len(ids) <= MAX_WINDOWS * size:
         return [ids[start : start + size] for start in range(0, len(ids), size)]
-    starts = [len(ids) * slot // NUM_SLOTS for slot in range(NUM_SLOTS)]
+    starts = [len(ids) * window // MAX_WINDOWS for window in range(MAX_WINDOWS)]
     return [ids[start : start + size] for start in starts]
 
 
-def condition(hidden: NDArray[np.float32], counts: tuple[int, ...]) -> NDArray[np.float32]:
-    """The denoiser's text input (25, 384) from the encoder's hidden states (W, L, 384).
+def text_slots(num_tokens: int) -> int:
+    """The number of slots for a prompt."""
+    return SHORT_SLOTS if num_tokens <= SHORT_SLOTS else NUM_SLOTS
 
-    Slot 0 is the mean of all word tokens. Slots 1 to 24 are the tokens in order, or the means of 24
-    equal runs if there are more; slots without a token are zero. W may be 0.
+
+def condition(
+    hidden: NDArray[np.float32], counts: tuple[int, ...], num_slots: int = NUM_SLOTS
+) -> NDArray[np.float32]:
+    """The denoiser's text input (1 + num_slots, 384) from the encoder's states (W, L, 384).
+
+    Slot 0 is the mean of all word tokens. The others are the tokens in order, or the means of equal
+    runs if there are more; slots without a token are zero. W may be 0.
     """
-    out = np.zeros((1 + NUM_SLOTS, TEXT_WIDTH), np.float32)
+    out = np.zeros((1 + num_slots, TEXT_WIDTH), np.float32)
     if not counts:
         return out
     words = np.concatenate([hidden[w, 1 : 1 + n] for w, n in enumerate(counts)])  # (n, 384)
     words *= _SCALE
     out[0] = words.mean(axis=0)
-    if len(words) <= NUM_SLOTS:
+    if len(words) <= num_slots:
         out[1 : 1 + len(words)] = words
     else:
-        edges = np.linspace(0, len(words), NUM_SLOTS + 1).astype(int)
-        for slot in range(NUM_SLOTS):
+        edges = np.linspace(0, len(words), num_slots + 1).astype(int)
+        for slot in range(num_slots):
             out[1 + slot] = words[edges[slot] : edges[slot + 1]].mean(axis=0)
     return out

@@ -1,0 +1,51 @@
+"""What the steps read of the prompts: the reader's keys and values, padded to one length.
+
+Each image has two rows, one with its prompts and one without, for guidance. What is read without
+prompts never changes, so it comes from a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daguerre.engine.forward import Outputs
+from daguerre.models.embedded.text import HIDDEN, NUM_NEGATIVE_SLOTS, NUM_SLOTS
+
+LENGTH = 2 + NUM_SLOTS + NUM_NEGATIVE_SLOTS  # slots of both texts, with their means
+# keys and values (1, depth, heads, length, width), bias (1, 1, 1, length)
+Memory = Mapping[str, NDArray[np.float32]]
+
+
+def read_unprompted(folder: Path) -> Memory:
+    """What is read without prompts: one slot."""
+    with (folder / "unprompted.npz").open("rb") as file, np.load(file) as arrays:
+        return {**arrays, "bias": np.zeros((1, 1, 1, 1), np.float32)}
+
+
+def of_reader(outputs: Outputs) -> Memory:
+    keys, values, bias = (np.asarray(array) for array in outputs)
+    return {"keys": keys, "values": values, "bias": bias}
+
+
+def both_rows(prompted: Memory, unprompted: Memory) -> dict[str, NDArray[np.float32]]:
+    """Two rows of `LENGTH` slots."""
+    padded = (_padded(prompted), _padded(unprompted))
+    return {name: np.concatenate([row[name] for row in padded]) for name in prompted}
+
+
+def _padded(memory: Memory) -> Memory:
+    missing = LENGTH - memory["bias"].shape[3]
+    around = {
+        "keys": ((0, 0), (0, 0), (0, 0), (0, missing), (0, 0)),
+        "values": ((0, 0), (0, 0), (0, 0), (0, missing), (0, 0)),
+        "bias": ((0, 0), (0, 0), (0, 0), (0, missing)),
+    }
+    fill = {"keys": 0.0, "values": 0.0, "bias": HIDDEN}
+    return {
+        name: np.pad(array, around[name], constant_values=fill[name])
+        for name, array in memory.items()
+    }
