@@ -14,8 +14,8 @@ from daguerre.models.embedded.sampler import (
     Noise,
     SceneSampler,
     classifier_free_guidance,
+    decided_after,
     log_softmax,
-    steps_of,
 )
 
 FREE = CompatibilityTables({})  # tables that exclude nothing
@@ -34,16 +34,49 @@ def span(field: int) -> slice:
 @pytest.mark.parametrize("num_steps", range(1, MAX_STEPS + 1))
 def test_every_field_is_decided_once(num_steps: int) -> None:
     """For any number of steps, the fields are decided in order, at least one at each step."""
-    steps = steps_of(num_steps)
-    assert len(steps) == num_steps and all(steps)
-    assert [field for fields in steps for field in fields] == list(ORDER)
+    sampler, num_decided = SceneSampler(Noise.draw(3), FREE, num_steps, temperature=1.0), 0
+    for index in range(num_steps):
+        before = sampler.tokens.copy()
+        sampler.step(logits(index), index)
+        known = sampler.tokens[list(ORDER)] != MASKED[list(ORDER)]
+        assert known.sum() > num_decided and known[: known.sum()].all()
+        assert np.array_equal(sampler.tokens[before != MASKED], before[before != MASKED])
+        num_decided = int(known.sum())
+    assert num_decided == len(FIELDS)
 
 
 def test_first_steps_decide_few_fields() -> None:
     """The first step decides one field, and later steps decide more and more."""
-    sizes = [len(step) for step in steps_of(8)]
-    assert sizes[0] == 1 and sizes[-1] > 8 and sizes == sorted(sizes)
-    assert steps_of(8)[0] == (KIND,)
+    ends = decided_after(8)
+    sizes = np.diff(ends, prepend=0).tolist()
+    assert sizes[0] == 1 and sizes[-1] > 8 and sizes == sorted(sizes) and ends[-1] == MAX_STEPS
+    assert ORDER[0] == KIND
+
+
+def named(sampler: SceneSampler) -> list[str]:
+    """The objects that are named so far, and the relation."""
+    at = [*(AT[slot, "name"] for slot in range(1, 6)), AT[0, "relation"]]
+    values = [(FIELDS[i].values, sampler.tokens[i]) for i in at]
+    return [known[token] for known, token in values if 0 < token < len(known)]
+
+
+@pytest.mark.parametrize("num_steps", [5, 6, 8])
+@pytest.mark.parametrize("names", [("cat", "dog"), ("cat", "dog", "owl", "fox", "bee")])
+def test_each_prediction_names_one_object(num_steps: int, names: tuple[str, ...]) -> None:
+    """An object after the first, and the relation, are decided once the one before is known."""
+    sampler = SceneSampler(Noise.draw(1), FREE, num_steps, temperature=0.0)
+    found: list[list[str]] = []
+    for index in range(num_steps):
+        wanted = np.zeros(NUM_LOGITS, np.float32)
+        wanted[STARTS[AT[0, "relation"]] + FIELDS[AT[0, "relation"]].index["left"]] = 9.0
+        for slot in range(1, 6):
+            name = names[slot - 1] if slot <= len(names) else ""
+            wanted[STARTS[AT[slot, "name"]] + FIELDS[AT[slot, "name"]].index[name]] = 9.0
+        sampler.step(wanted, index)
+        found.append(named(sampler))
+    sizes = [len(now) - ("left" in now) for now in found]
+    assert max(np.diff(sizes, prepend=0)) == 1 and sizes[-1] == len(names)
+    assert ["left" in now for now in found].index(True) > sizes.index(1)
 
 
 def test_noise_stays_the_same() -> None:
@@ -145,20 +178,6 @@ def test_without_temperature_the_likeliest_is_taken() -> None:
         sampler = SceneSampler(Noise.draw(seed), FREE, MAX_STEPS, 0.0)
         sampler.step(logits(9), 0)
         assert sampler.tokens[KIND] == logits(9)[span(KIND)].argmax()
-
-
-def test_a_step_decides_its_own_fields_alone() -> None:
-    """Other fields stay masked until their step, and decided ones do not change."""
-    sampler = SceneSampler(Noise.draw(1), FREE, 6, 1.0)
-    known: set[int] = set()
-    for index, step in enumerate(steps_of(6)):
-        before = sampler.tokens.copy()
-        sampler.step(logits(10 + index), index)
-        changed = set(np.flatnonzero(sampler.tokens != before).tolist())
-        assert changed == set(step)
-        known |= changed
-        masked = set(np.flatnonzero(sampler.tokens == MASKED).tolist())
-        assert masked == set(range(len(FIELDS))) - known
 
 
 def test_an_estimate_decides_nothing() -> None:

@@ -1,9 +1,10 @@
 """Sampling of a scene: which fields are decided at a step, and with which values.
 
 At first every field is masked. At each step the network predicts logits of all fields, and the next
-fields of `ORDER` are decided: a few at first, then more, as in MaskGIT (Chang et al. 2022). A value
-is the maximum of logits plus Gumbel noise, which samples from their softmax. All noise comes from
-the seed, before the first step.
+fields of `ORDER` are decided: a few at first, then more, as in MaskGIT (Chang et al. 2022). One
+prediction names only one object; the next name and the relation wait for the next prediction, which
+knows that object. A value is the maximum of logits plus Gumbel noise, which samples from their
+softmax. All noise comes from the seed, before the first step.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from daguerre.models.embedded.fields import (
 
 MAX_STEPS = len(FIELDS)
 NUM_PALETTES = 60
+_ONE_AT_A_TIME = ("name", "relation")  # not decided by a prediction that has named an object
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,10 +54,12 @@ class Noise:
         return cls(random.gumbel(size=NUM_LOGITS), int(layout), int(palette))
 
 
-def steps_of(num_steps: int) -> list[tuple[int, ...]]:
-    """The fields that each step decides, at least one; `num_steps` is 1 to `MAX_STEPS`."""
-    ends = [max(i, round(MAX_STEPS * (i / num_steps) ** 2)) for i in range(num_steps + 1)]
-    return [ORDER[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+def decided_after(num_steps: int) -> list[int]:
+    """How many fields of `ORDER` are decided after each step, at most; all after the last one.
+
+    `num_steps` is 1 to `MAX_STEPS`.
+    """
+    return [max(i, round(MAX_STEPS * (i / num_steps) ** 2)) for i in range(1, num_steps + 1)]
 
 
 def classifier_free_guidance(
@@ -105,15 +109,22 @@ class SceneSampler:
             for name, values in excluded.items()
         }
         self._colours = colours
-        self._steps = steps_of(num_steps)
+        self._ends = decided_after(num_steps)
+        self._num_decided = 0
         self.tokens: NDArray[np.int64] = MASKED.copy()
 
     def step(self, logits: NDArray[np.float32], index: int) -> None:
         """Decides the fields of step `index` from logits (NUM_LOGITS,)."""
-        for field in self._steps[index]:
+        is_last, is_named = index + 1 == len(self._ends), False
+        for field in ORDER[self._num_decided : self._ends[index]]:
             span = slice(STARTS[field], STARTS[field + 1])
             noise = self._temperature * self._noise.gumbel[span]
-            self.tokens[field] = self._choose(field, logits[span] + noise, self.tokens)
+            value = self._choose(field, logits[span] + noise, self.tokens)
+            if value and is_named and not is_last and FIELDS[field].name in _ONE_AT_A_TIME:
+                break
+            is_named = is_named or (value > 0 and FIELDS[field].name == "name")
+            self.tokens[field] = value
+            self._num_decided += 1
 
     def estimate(self, logits: NDArray[np.float32]) -> NDArray[np.int64]:
         """The most likely scene (F,) at present; decides nothing."""
