@@ -1,0 +1,55 @@
+"""Names of objects in a prompt, and the words around them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.recolouring import COLOURS
+
+# Colour word -> the colour that it means.
+SPELLINGS = {**{colour: colour for colour in COLOURS}, "grey": "gray", "violet": "purple"}
+_MAX_WORDS = 5  # of an object's name
+# Words that end the description of an object; so do participles, other objects and punctuation.
+_BREAKS = frozenset(
+    "a an the and or with without on in of at by to over under near beside between behind before"
+    " next left right above below from for into is are it its his her their this that these those"
+    " background wall sky no".split()
+)
+_PARTICIPLE = re.compile(r".+(?<!color)(?<!colour)ed")  # "red-haired woman": not a red woman
+_TOKEN = re.compile(r"[a-z0-9']+|[^\s\w]")
+
+
+@dataclass(frozen=True)
+class Mention:
+    """An object's name in a prompt: the range of its words, and the objects that have the name."""
+
+    start: int
+    end: int
+    names: frozenset[str]
+
+
+def words_of(prompt: str) -> list[str]:
+    """The words and punctuation marks of a prompt in lower case; hyphens separate words."""
+    return _TOKEN.findall(prompt.lower().replace("-", " "))
+
+
+def find_mentions(words: Sequence[str]) -> Iterator[Mention]:
+    """The longest names of objects, from left to right; colours before objects are excluded."""
+    start = 0
+    while start < len(words):
+        lengths = range(min(_MAX_WORDS, len(words) - start), 0, -1)
+        phrases = ((n, things.meanings(" ".join(words[start : start + n]))) for n in lengths)
+        length, names = next(((n, found) for n, found in phrases if found), (1, frozenset()))
+        end = start + length
+        is_colour = length == 1 and words[start] in SPELLINGS
+        if names and not (is_colour and end < len(words) and is_adjective(words[end])):
+            yield Mention(start, end, names)
+        start = end
+
+
+def is_adjective(word: str) -> bool:
+    """True for any word that can stand between a colour, or a number, and its object."""
+    return word.isalpha() and word not in _BREAKS and not _PARTICIPLE.fullmatch(word)
