@@ -31,6 +31,9 @@ from daguerre.models.embedded.sampler import MAX_STEPS, Noise, SceneSampler
         ("a red fox and a red car", {"fox": "", "car": "red"}),
         ("a red fluffy fox", {"fox": "red"}),
         ("a glass of white wine", {"wine glass": ""}),
+        ("the car is red", {"car": "red"}),
+        ("A car and a dog. The car is red.", {"car": "red", "dog": ""}),
+        ("The car is red and the dog is blue.", {"car": "red", "dog": "blue"}),
     ],
 )
 def test_bound(prompt: str, expected: Mapping[str, str]) -> None:
@@ -51,7 +54,9 @@ def test_bound(prompt: str, expected: Mapping[str, str]) -> None:
         "a blue sky over a car",
         "a cat on a blue background",
         "a red-haired woman",
-        "the car is red",
+        "the car is red and white",
+        "the car is red, white and blue",
+        "the car is red hot",
     ],
 )
 def test_uncertain(prompt: str) -> None:

@@ -1,7 +1,8 @@
-"""Binds the colour words of a prompt to the objects that they stand before.
+"""Binds the colour words of a prompt to the objects that they describe.
 
 The network often gives a colour to the wrong one of two objects, or to none. "A red cup and a blue
-cat" leaves no doubt, so these colours are fixed. The network decides all others.
+cat" and "the cup is red" leave no doubt, so these colours are fixed. The network decides all
+others.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _KINDS = frozenset(
     }.items()
     for noun in nouns.split()
 )
+# What may follow the colour in "the cup is red".
+_ENDS = ("", ".", ";", "!", "while", "but")
 _MAX_BETWEEN = 2  # adjectives between a colour and its object
 
 
@@ -38,6 +41,8 @@ def bound_colours(prompt: str) -> Mapping[str, str]:
     used, kinds = set(), set[str]()
     for mention in mentions:
         at = _colour_before(words, mention.start, named)
+        if at is None:
+            at = _colour_after(words, mention.end)
         used |= {at}
         is_kind = " ".join(words[max(0, mention.start - 1) : mention.start + 1]) in _KINDS
         kinds |= mention.names if is_kind else set()
@@ -45,6 +50,8 @@ def bound_colours(prompt: str) -> Mapping[str, str]:
             colour = "" if at is None or is_kind else SPELLINGS[words[at]]
             found.setdefault(name, set()).add(colour)
     are_all_used = used >= {i for i, word in enumerate(words) if word in SPELLINGS}
+    # "A car. The car is red." says nothing about the first mention, and red about the second.
+    found = {name: colours - {""} or colours for name, colours in found.items()}
     certain = {name: colours.pop() for name, colours in found.items() if len(colours) == 1}
     has_colour = any(certain.values())
     return {
@@ -62,6 +69,14 @@ def _colour_before(words: Sequence[str], start: int, named: set[int]) -> int | N
         if i in named or not is_adjective(words[i]):
             return None
     return None
+
+
+def _colour_after(words: Sequence[str], end: int) -> int | None:
+    """The index of the colour that a sentence says of the object before `end`: "is red"."""
+    verb, colour, *after = (*words[end : end + 4], "", "", "")[:4]
+    is_said = verb in ("is", "are") and colour in SPELLINGS
+    is_last = after[0] in _ENDS or (after[0] in ("and", ",") and after[1] not in SPELLINGS)
+    return end + 1 if is_said and is_last else None
 
 
 def _is_one_of_several(words: Sequence[str], i: int) -> bool:

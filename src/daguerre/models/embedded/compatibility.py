@@ -67,6 +67,16 @@ class CompatibilityTables:
                     allowed = narrowed
         return allowed
 
+    def permitting(
+        self, controller: int, field: int, wanted: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """(V of the controller,) bool: its values that permit any of the wanted (V,) of a field."""
+        table = self._together.get(controller)
+        if table is None or controller == field:
+            return np.ones(len(FIELDS[controller].values), bool)
+        permits = table[:, STARTS[field] : STARTS[field + 1]] & wanted
+        return np.asarray(permits.any(axis=1))
+
     def arrays(self) -> dict[str, NDArray[np.bool_]]:
         """The tables as they are stored in rules.npz."""
         return {_stored_name(FIELDS[c]): table for c, table in self._together.items()}

@@ -52,4 +52,5 @@ def find_mentions(words: Sequence[str]) -> Iterator[Mention]:
 
 def is_adjective(word: str) -> bool:
     """True for any word that can stand between a colour, or a number, and its object."""
-    return word.isalpha() and word not in _BREAKS and not _PARTICIPLE.fullmatch(word)
+    is_description = word.isalpha() and word not in _BREAKS and not _PARTICIPLE.fullmatch(word)
+    return is_description or word in SPELLINGS

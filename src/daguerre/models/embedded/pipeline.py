@@ -16,6 +16,7 @@ from daguerre.models.embedded.decoder import picture
 from daguerre.models.embedded.fields import NUM_LOGITS, SHAPE_INDEX
 from daguerre.models.embedded.memory import both_rows, of_reader, read_unprompted
 from daguerre.models.embedded.negative_prompt import excluded_values
+from daguerre.models.embedded.object_binding import bound_objects
 from daguerre.models.embedded.sampler import Noise, SceneSampler, classifier_free_guidance
 from daguerre.models.embedded.text import (
     NUM_NEGATIVE_SLOTS,
@@ -61,8 +62,11 @@ class EmbeddedPipelines:
         rows = both_rows(of_reader(prompted), self._unprompted)
         noise = Noise.draw(params.seed, params.prompt)
         excluded = excluded_values(params.negative_prompt)
-        colours = bound_colours(params.prompt)
-        sampler = SceneSampler(noise, self._rules, num_steps, self._temperature, excluded, colours)
+        bound = (
+            bound_colours(params.prompt),
+            bound_objects(params.prompt, excluded.get("name", ())),
+        )
+        sampler = SceneSampler(noise, self._rules, num_steps, self._temperature, excluded, *bound)
         shape = SHAPE_INDEX[params.width, params.height]
 
         def preview(outputs: Outputs) -> Pixels:

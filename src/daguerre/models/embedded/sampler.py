@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from daguerre.models.embedded.compatibility import CompatibilityTables
 from daguerre.models.embedded.fields import (
-    AT,
     FIELDS,
     MASKED,
     NUM_LOGITS,
@@ -28,6 +27,8 @@ from daguerre.models.embedded.fields import (
     SCENE_FIELDS,
     STARTS,
 )
+from daguerre.models.embedded.fixed_fields import FixedFields
+from daguerre.models.embedded.object_binding import NO_OBJECTS, BoundObjects
 
 MAX_STEPS = len(FIELDS)
 NUM_PALETTES = 60
@@ -88,8 +89,8 @@ class SceneSampler:
     """Decides the scene of one request; `tokens` (F,) int64 are its fields.
 
     `excluded` are values by the name of their field; one is chosen only if the tables permit no
-    other. `colours` are those of objects by name; another is chosen only if the tables do not
-    permit it.
+    other. `colours` are those of objects by name, and `objects` what the prompt states of them;
+    another value is chosen only if the tables do not permit these.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class SceneSampler:
         temperature: float,
         excluded: Mapping[str, Collection[str]] = MappingProxyType({}),
         colours: Mapping[str, str] = MappingProxyType({}),
+        objects: BoundObjects = NO_OBJECTS,
     ) -> None:
         self._noise, self._rules, self._temperature = noise, rules, temperature
         self._wanted = {
@@ -108,7 +110,7 @@ class SceneSampler:
             )
             for name, values in excluded.items()
         }
-        self._colours = colours
+        self._fixed = FixedFields(rules, colours, objects)
         self._ends = decided_after(num_steps)
         self._num_decided = 0
         self.tokens: NDArray[np.int64] = MASKED.copy()
@@ -137,17 +139,7 @@ class SceneSampler:
 
     def _choose(self, field: int, scores: NDArray[np.floating], tokens: NDArray[np.int64]) -> int:
         allowed = self._rules.allowed(field, tokens)
-        for wanted in (self._wanted.get(FIELDS[field].name), self._bound(field, tokens)):
+        for wanted in (self._wanted.get(FIELDS[field].name), self._fixed.values(field, tokens)):
             if wanted is not None and (allowed & wanted).any():
                 allowed &= wanted
-        return int(np.where(allowed, scores, -np.inf).argmax())
-
-    def _bound(self, field: int, tokens: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-        """(V,) bool: the colour of the object whose colour the field is; None for all others."""
-        slot, kind, values = FIELDS[field].slot, FIELDS[field].name, FIELDS[field].values
-        if kind != "colour":
-            return None
-        names = FIELDS[AT[slot, "name"]]
-        token = tokens[AT[slot, "name"]]
-        colour = self._colours.get(names.values[token]) if token != names.mask else None
-        return None if colour is None else np.array([value == colour for value in values])
+        return int(self._fixed.preferred(field, np.where(allowed, scores, -np.inf)).argmax())

@@ -127,6 +127,14 @@ def meanings(phrase: str) -> frozenset[str]:
     return frozenset(name for form in forms for name in _unhyphenated().get(form, ()))
 
 
+def plural_meanings(phrase: str) -> frozenset[str]:
+    """The things of which a phrase is the plural."""
+    forms = [form for form in _singulars(phrase) if form != phrase]
+    if phrase.rpartition(" ")[2] in _SAME:
+        forms.append(phrase)
+    return frozenset(name for form in forms for name in _unhyphenated().get(form, ()))
+
+
 @lru_cache(maxsize=1)
 def _meanings() -> dict[str, tuple[str, ...]]:
     """Name or synonym -> the things with that name."""
@@ -158,4 +166,10 @@ def _singulars(words: str) -> Iterator[str]:
 _APART = re.compile(r"[,;.\n/|，、；。]|\b(?:and|or|nor)\b")
 _WEIGHT = re.compile(r":\s*\d+(?:\.\d+)?")  # as in "(dog:1.3)", the syntax of other tools
 _BEFORE = re.compile(r"^(?:(?:no|not|without|any|some|a|an|the)\s+)+")
-_ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"))
+_ENDINGS = (
+    *(("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe")),
+    *(("men", "man"), ("people", "person"), ("children", "child"), ("mice", "mouse")),
+    *(("geese", "goose"), ("oxen", "ox"), ("cacti", "cactus"), ("teeth", "tooth")),
+)
+# Nouns with equal singular and plural.
+_SAME = frozenset("fish sheep deer moose bison squid shrimp jellyfish aircraft".split())

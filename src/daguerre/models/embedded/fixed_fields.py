@@ -1,0 +1,68 @@
+"""Values of a scene's fields that the words of a prompt fix, in place of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daguerre.models.embedded.compatibility import CompatibilityTables
+from daguerre.models.embedded.fields import AT, FIELDS
+from daguerre.models.embedded.object_binding import BoundObjects
+
+Mask = NDArray[np.bool_]
+# Fields that are decided before the objects, and must permit what is fixed.
+_BEFORE = ("kind", "terrain", "setting", "relation")
+# Added to the logits of names that the prompt has, where the network chooses among names.
+PREFERENCE = 3.0
+
+
+class FixedFields:
+    """What `objects` and `colours` (object -> colour) fix; both come from the same prompt."""
+
+    def __init__(
+        self, rules: CompatibilityTables, colours: Mapping[str, str], objects: BoundObjects
+    ) -> None:
+        self._by_name = {"colour": colours, "count": objects.counts}
+        self._masks = dict(_stated(objects))
+        fixed = list(self._masks.items())
+        for before in (AT[0, name] for name in _BEFORE):
+            masks = [rules.permitting(before, field, mask) for field, mask in fixed]
+            if masks:
+                found = np.logical_and.reduce(masks)
+                self._masks[before] = self._masks.get(before, found) & found
+        self._said = _mask(AT[1, "name"], objects.said)
+
+    def values(self, field: int, tokens: NDArray[np.int64]) -> Mask | None:
+        """(V,) bool: the fixed values of a field; None if it is free."""
+        by_name = self._by_name.get(FIELDS[field].name)
+        if by_name is None:
+            return self._masks.get(field)
+        names = FIELDS[AT[FIELDS[field].slot, "name"]]
+        token = tokens[AT[names.slot, "name"]]
+        value = by_name.get(names.values[token]) if token != names.mask else None
+        return None if value is None else _mask(field, {value})
+
+    def preferred(self, field: int, scores: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The scores (V,) of a field; names that the prompt has are raised if any name wins."""
+        if FIELDS[field].name != "name" or scores.argmax() == 0:
+            return scores
+        raised: NDArray[np.floating] = scores + PREFERENCE * self._said
+        return raised
+
+
+def _stated(objects: BoundObjects) -> Iterator[tuple[int, Mask]]:
+    """The fields of the relation and of the names, with their masks."""
+    if objects.relation:
+        field = AT[0, "relation"]
+        yield field, _mask(field, {objects.relation})
+    for slot, names in enumerate(objects.names, 1):
+        field = AT[slot, "name"]
+        yield field, _mask(field, names)
+
+
+def _mask(field: int, values: frozenset[str] | set[str]) -> Mask:
+    found = np.zeros(len(FIELDS[field].values), bool)
+    found[[FIELDS[field].index[value] for value in values]] = True
+    return found

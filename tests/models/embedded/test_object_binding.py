@@ -1,0 +1,124 @@
+"""Objects, counts and sides of a prompt: which are stated beyond doubt."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from daguerre.models.embedded.compatibility import CompatibilityTables
+from daguerre.models.embedded.fields import AT, FIELDS, NUM_LOGITS, STARTS
+from daguerre.models.embedded.object_binding import BoundObjects, bound_objects
+from daguerre.models.embedded.sampler import MAX_STEPS, Noise, SceneSampler
+
+
+@pytest.mark.parametrize(
+    ("prompt", "names", "relation"),
+    [
+        ("a photo of a bench left of a bear", ("bench", "bear"), "left"),
+        ("A dog to the right of a cat", ("dog", "cat"), "right"),
+        ("a dog on the left side of a big red bus", ("dog", "bus"), "left"),
+        ("the dog is sitting to the left of the cat.", ("dog", "cat"), "left"),
+        ("a photo of a carrot below an umbrella", ("carrot", "umbrella"), "below"),
+        ("a bird directly above a house", ("bird", "house"), "above"),
+        ("a photo of a cow and a horse", ("cow", "horse"), ""),
+        ("an apple, a banana and a pear", ("apple", "banana", "pear"), ""),
+        ("two cats and three dogs", ("cat", "dog"), ""),
+        ("a cat and a dog, oil painting, 8k", ("cat", "dog"), ""),
+        ("a cat and a dog eating pizza", ("cat", "dog"), ""),
+    ],
+)
+def test_stated(prompt: str, names: tuple[str, ...], relation: str) -> None:
+    """Objects with articles or numbers that only a side or a conjunction connects are fixed."""
+    found = bound_objects(prompt)
+    assert len(found.names) == len(names), found
+    assert all(name in some for name, some in zip(names, found.names, strict=True))
+    assert found.relation == relation
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "",
+        "a cat",
+        "cats and dogs",
+        "a cat on a table",
+        "a cat with a hat",
+        "a painting of a cat and a dog on a sofa",
+        "a cat left of a dog and a bird",
+        "a cat next to a dog",
+        "a cat and another cat",
+        "a cat and no dog",
+        "a bowl of oranges and a spoon",
+        "left of a dog",
+        "a cat and a dog toy",
+    ],
+)
+def test_uncertain(prompt: str) -> None:
+    """The network decides where other words connect the objects, or one has no article."""
+    assert bound_objects(prompt).names == ()
+    assert bound_objects(prompt).relation == ""
+
+
+def test_no_object_is_bound_that_the_negative_prompt_excludes() -> None:
+    """A prompt and a negative prompt that name the same object leave the rest to the network."""
+    found = bound_objects("two cats and a dog", {"dog"})
+    assert (found.names, found.counts) == ((), {})
+    assert "cat" in found.said
+    assert "dog" not in found.said
+
+
+@pytest.mark.parametrize(
+    ("prompt", "counts"),
+    [
+        ("three dogs", {"dog": "3"}),
+        ("6 small red apples", {"apple": "6"}),
+        ("two sheep and seven birds", {"sheep": "2", "bird": "7"}),
+        ("four people", {"person": "4"}),
+        ("three books", {"book": "3"}),
+        ("a cat", {}),
+        ("a four door car", {}),
+        ("two dogs and three dogs", {}),
+        ("nine dogs", {}),
+        ("two headed dogs", {}),
+    ],
+)
+def test_counts(prompt: str, counts: dict[str, str]) -> None:
+    """A number before a plural is a count, if a scene can have so many."""
+    assert dict(bound_objects(prompt).counts) == counts
+
+
+def test_what_is_read_is_chosen() -> None:
+    """Names, relation and counts win against the logits; the kind must permit them."""
+    logits = np.zeros(NUM_LOGITS, np.float32)
+    for slot, name in ((1, "bear"), (2, "chair")):
+        field = AT[slot, "name"]
+        logits[STARTS[field] + FIELDS[field].index[name]] = 50
+    kinds, relation = FIELDS[AT[0, "kind"]], AT[0, "relation"]
+    logits[STARTS[AT[0, "kind"]] + kinds.index["thing"]] = 50
+    together = np.ones((len(kinds.values), NUM_LOGITS), bool)
+    together[kinds.index["thing"], STARTS[relation] + 1 : STARTS[relation + 1]] = False
+    rules = CompatibilityTables({AT[0, "kind"]: together})
+    objects = bound_objects("two benches left of a bear")
+    sampler = SceneSampler(Noise.draw(1), rules, MAX_STEPS, 0.5, objects=objects)
+    for index in range(MAX_STEPS):
+        sampler.step(logits, index)
+    found = {
+        (slot, name): FIELDS[AT[slot, name]].values[sampler.tokens[AT[slot, name]]]
+        for slot, name in ((0, "relation"), (1, "name"), (2, "name"), (1, "count"))
+    }
+    assert list(found.values()) == ["left", "bench", "bear", "2"]
+    assert kinds.values[sampler.tokens[AT[0, "kind"]]] != "thing"
+
+
+@pytest.mark.parametrize(("winner", "expected"), [("sofa", "chair"), ("", "")])
+def test_a_name_that_the_prompt_has_is_preferred(winner: str, expected: str) -> None:
+    """It wins against a somewhat likelier name, but not against no object at all."""
+    field = AT[1, "name"]
+    index = FIELDS[field].index
+    logits = np.full(NUM_LOGITS, -50, np.float32)
+    logits[STARTS[field] + index[winner]] = 0
+    logits[STARTS[field] + index["chair"]] = -1.5
+    objects = BoundObjects(said=frozenset({"chair"}))
+    sampler = SceneSampler(Noise.draw(1), CompatibilityTables({}), MAX_STEPS, 0.0, objects=objects)
+    found = sampler.estimate(logits)[field]
+    assert FIELDS[field].values[found] == expected
