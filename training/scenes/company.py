@@ -41,7 +41,9 @@ RELATION_WEIGHTS = {
     "between": 1.1,
 }
 COLUMNS = ("above", "below", "on", "under")  # relations that need height; the others need width
+MANY = ("and", "beside", "left", "right")  # relations of several copies
 TINTED = 0.65  # of things in company are recoloured
+BOTH_TINTED = 0.35  # of pairs have all their things recoloured that can be
 
 
 @lru_cache(maxsize=4096)
@@ -98,12 +100,21 @@ def _items(r: random.Random, relation: str) -> tuple[SceneObject, ...]:
             counts = (1, 2)
         else:
             others = [another(r, rows, first, second)]
-    elif relation == "and" and chance < 0.25:
-        counts = r.choice(((2, 1), (1, 2), (2, 2), (3, 1), (1, 3)))
+    elif relation in MANY and chance < (0.25 if relation == "and" else 0.12):
+        counts = _two_counts(r)
     elif relation == "and" and chance < 0.45:
         others = [another(r, rows, first, second)]
     pairs = zip((first, second, *others), (*counts, 1), strict=False)
-    return tuple(placed(r, t, r.uniform(0.85, 1.0), n, TINTED) for t, n in pairs)
+    share = 1.0 if r.random() < BOTH_TINTED else TINTED
+    return tuple(placed(r, t, r.uniform(0.85, 1.0), n, share) for t, n in pairs)
+
+
+def _two_counts(r: random.Random) -> tuple[int, int]:
+    """How many there are of two objects: up to seven of one, up to nine of both."""
+    while True:
+        first, second = r.choices(range(1, 8), (5, 5, 4, 3, 2, 1, 1), k=2)
+        if 2 < first + second < 10:
+            return first, second
 
 
 def _rows_of(r: random.Random, relation: str) -> tuple[things.Thing, things.Thing]:

@@ -109,7 +109,7 @@ def test_between_is_in_the_middle(flanks: tuple[SceneObject, ...]) -> None:
         assert right(a) < left(ball) < right(ball) < left(b) or a.foot < ball.top < b.top
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7])
 def test_counted_things_can_be_counted(count: int) -> None:
     """There are as many objects as the count, all in the frame and without overlap."""
     for shape, placements in zip(

@@ -10,20 +10,11 @@ from dataclasses import dataclass, replace
 
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import rgb
+from daguerre.models.embedded.drawing.grid import APART, ROWS, blocks
 from daguerre.models.embedded.drawing.grounds import UNIT, paint_ground
 from daguerre.models.embedded.drawing.objects import bounds, put, shadow
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.scene import SPOTS, Scene, SceneObject
-
-# Rows of up to five objects.
-ROWS = {
-    1: ((1,),),
-    2: ((2,), (1, 1)),
-    3: ((3,), (1, 2), (2, 1), (1, 1, 1)),
-    4: ((4,), (2, 2), (1, 1, 1, 1)),
-    5: ((5,), (3, 2), (2, 3), (2, 1, 2), (1, 1, 1, 1, 1)),
-}
-APART = 0.15  # gap between different objects in a row, as a share of each one's width
 
 
 @dataclass(frozen=True)
@@ -80,7 +71,7 @@ def arranged(c: Canvas, scene: Scene) -> None:
 
 
 def group(c: Canvas, scene: Scene) -> list[Placement]:
-    """One to five copies of an object, in rows that fill the frame."""
+    """One to seven copies of an object, in rows that fill the frame."""
     item = scene.objects[0]
     room = {rows: _cell(c, rows) for rows in ROWS[item.count]}
     best = max(min(cell) for cell in room.values())
@@ -132,8 +123,10 @@ def _row(c: Canvas, scene: Scene) -> list[Placement]:
         c.r.shuffle(order)
     # An object on both sides has one copy on each.
     each = [1 if scene.relation == "between" else item.count for item in order]
-    if c.w < 0.75 * c.h and scene.relation in ("and", "between"):
+    if c.w < 0.75 * c.h and scene.relation in ("and", "between") and max(each) < 4:
         return _pile(c, order, each)
+    if sum(each) > 4:
+        return _blocks(c, order, each)
     wide = min(c.w * 0.96 / (sum(each) + APART * (len(order) - 1)), c.h * 0.75)
     x, placements = 0.0, []
     for item, n in zip(order, each, strict=True):
@@ -146,6 +139,17 @@ def _row(c: Canvas, scene: Scene) -> list[Placement]:
             )
             x += wide
         x += APART * wide
+    return placements
+
+
+def _blocks(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Placement]:
+    """Many copies: those of one object together, in up to three rows."""
+    side, cells = blocks(each, c.w * 0.94, c.h * 0.88)
+    placements = []
+    for cell in cells:
+        item = order[cell.index]
+        placement = fitted(item, side * 0.92 * item.size, side * 0.92 * item.size, cell.x)
+        placements.append(replace(placement, foot=cell.y + placement.height / 2))
     return placements
 
 

@@ -38,7 +38,7 @@ RIDGED = (
     "volcano",
 )
 
-# thing and group: one to five copies on simple ground; pair: two or three objects in a
+# thing and group: one to seven copies on simple ground; pair: two or three objects in a
 # relation; spot: an object of some size somewhere in the frame; room: indoors; pattern: an object
 # repeated; portrait: an object larger than the frame; mixed: objects in a landscape.
 KINDS = ("thing", "landscape", "mixed", "group", "pair", "spot", "room", "pattern", "portrait")
