@@ -20,14 +20,14 @@ MASS = _words(
     champagne, cheese, chinese takeout, chocolate, coffee, cooked rice, coral, corn, corn on the
     cob, curry, curry rice, cutlery, dna, dracula, earth, father christmas, field hockey, fire,
     firewood, flame, flying money, french bread, fried shrimp, fuji, garlic, ginger, ginger
-    root, green salad, green tea, honey, horse racing, ice, ice hockey, juice, lacrosse,
-    lavender, lettuce, lightning, luggage, mail, maize, mate, meat, meat on a bone, milk, milk
-    tea, money, money with wings, mother christmas, mount fuji, mrs claus, nail polish, noodle
-    soup, oden, paella, parchment, pasta, ping pong, pirate treasure, popcorn, ramen, rice,
-    sake, salad, salt, santa, santa claus, saturn, shampoo, shaved ice, sheet music, silverware,
-    soap, soda, soft serve, soup, spaghetti, stew, sunscreen, sushi, table tennis, tea, tempura,
-    thread, toilet paper, tokyo tower, treasure, wheat, whiskey, whisky, wine, wood, yarn, yerba
-    mate, yin yang, yoga"""
+    root, green salad, green tea, honey, horse racing, ice, ice hockey, juice, fruit juice,
+    orange juice, toast, buttered toast, lacrosse, lemonade, lavender, lettuce, lightning,
+    luggage, mail, maize, mate, meat, meat on a bone, milk, milk tea, money, money with wings,
+    mother christmas, mount fuji, mrs claus, nail polish, noodle soup, oden, paella, parchment,
+    pasta, ping pong, pirate treasure, popcorn, ramen, rice, sake, salad, salt, santa, santa
+    claus, saturn, shampoo, shaved ice, sheet music, silverware, soap, soda, soft serve, soup,
+    spaghetti, stew, sunscreen, sushi, table tennis, tea, tempura, thread, toilet paper, tokyo
+    tower, treasure, wheat, whiskey, whisky, wine, wood, yarn, yerba mate, yin yang, yoga"""
 )
 # Plural nouns, which have no article either.
 PLURALS = _words(
@@ -37,7 +37,7 @@ PLURALS = _words(
     busts in silhouette, card index dividers, chains, champagne glasses, cherries, chopsticks,
     cinema tickets, circling hearts, clapping hands, clinking beer mugs, clinking glasses,
     comedy and tragedy masks, crossbones, crossed fingers, crossed hammers, crossed swords,
-    crutches, cupped hands, drama masks, eyeglasses, eyes, fallen leaves, film frames,
+    crutches, curtains, cupped hands, drama masks, eyeglasses, eyes, fallen leaves, film frames,
     fireworks, flip flops, folded hands, footprints, french fries, fries, glasses, gloves,
     goggles, googly eyes, grapes, hands in the air, hands making a heart, headphones, heart
     hands, hiking boots, hina dolls, houses, hugging people, ice skates, index cards, index
@@ -47,13 +47,13 @@ PLURALS = _words(
     together, pancakes, pants, paper bags, parents and child, paw prints, peanuts, peas, people
     hugging, people wrestling, pinched fingers, pliers, pointe shoes, prayer beads, praying
     hands, puppy eyes, raised hands, recycle arrows, revolving hearts, roller skates, rolling
-    eyes, safety goggles, scales, scales of justice, scissors, stairs, steps,
-    shaking hands, shopping bags,
-    shorts, silhouettes of two people, ski goggles, skis, soap bubbles, socks, sparkles,
-    spectacles, starry eyes, sticky tabs, strips of bacon, sunglasses, sweat droplets, swim
-    briefs, swim trunks, swimming shorts, tears of joy, theater masks, theatre masks, toy
+    eyes, safety goggles, scales, scales of justice, scissors, stairs, steps, shaking hands,
+    shopping bags, shorts, silhouettes of two people, ski goggles, skis, soap bubbles, socks,
+    sparkles, spectacles, starry eyes, sticky tabs, strips of bacon, sunglasses, sweat droplets,
+    swim briefs, swim trunks, swimming shorts, tears of joy, theater masks, theatre masks, toy
     blocks, traffic lights, trousers, twinkles, two men holding hands, two paperclips, two
-    swords, two women holding hands, underpants, water drops, women with bunny ears, wrestlers"""
+    swords, two women holding hands, underpants, water drops, window curtains, women with bunny
+    ears, wrestlers"""
 )
 UNCOUNTED = MASS | PLURALS
 DEFINITE = {
