@@ -10,6 +10,7 @@ import numpy as np
 
 from daguerre.models.embedded.drawing import Scene
 from daguerre.models.embedded.drawing.scene import TIMELESS
+from training.describing import PREDICATE_SHARE, has_verb, predicates
 from training.grammar import clean
 from training.held_out import HELD_OUT_TEMPLATES, STYLE_WORDS_HELD_OUT
 from training.relating import Relating
@@ -41,7 +42,10 @@ def _worded(scene: Scene, rng: np.random.Generator, held_out: bool) -> str:
     templates = (HELD_OUT_TEMPLATES if held_out else TEMPLATES)[name]
     if name == "landscape" and scene.terrain in NATURAL and not held_out:
         templates = VAGUE if words.chance(VAGUE_SHARE) else templates
-    template = words.one(templates)
+    if not has_verb(scene):
+        templates = tuple(t for t in templates if "{doing}" not in t)
+    apart = () if held_out else predicates(scene)
+    template = words.one(apart if apart and words.chance(PREDICATE_SHARE) else templates)
     if scene.terrain == "flowers" and template.startswith("a {praise} {time_noun}"):
         template = "a {dreamy} {time_noun} with {terrain}"
     text = clean(template.format_map(words))

@@ -7,7 +7,8 @@ name that is repeated in a second sentence has no colour and count.
 from __future__ import annotations
 
 from daguerre.models.embedded.drawing import SceneObject, things
-from training.grammar import article
+from training import describing
+from training.grammar import PLURALS, article, with_article
 from training.wording import CONVERSE, INDOORS, RELATION_WORDS, SPOT_WORDS
 from training.words import Words, several
 
@@ -45,8 +46,26 @@ class Relating(Words):
     def _name2(self) -> str:
         return again(self.scene.objects[1])
 
+    def _a_name1(self) -> str:
+        return with_article(self._name1())
+
+    def _a_name2(self) -> str:
+        return with_article(self._name2())
+
     def _is1(self) -> str:
-        return "is" if self.scene.objects[0].count == 1 else "are"
+        return _is(self.scene.objects[0])
+
+    def _is2(self) -> str:
+        return _is(self.scene.objects[1])
+
+    def _colour1(self) -> str:
+        return self.scene.objects[0].colour
+
+    def _colour2(self) -> str:
+        return self.scene.objects[1].colour
+
+    def _doing(self) -> str:
+        return describing.verb(self.scene.objects[0], self.one)
 
     # relations
 
@@ -119,6 +138,10 @@ class Relating(Words):
         if self.scene.relation not in ("left", "right"):
             return ""
         return f"The {self._name1()} {self._is1()} {self._relation()} the {self._name2()}."
+
+
+def _is(item: SceneObject) -> str:
+    return "is" if item.count == 1 and item.name not in PLURALS else "are"
 
 
 def again(item: SceneObject) -> str:

@@ -149,10 +149,12 @@ STYLES = (
 PRAISE = ("beautiful", "lovely", "peaceful", "calm", "pretty", "serene", "stunning")
 DREAMY = ("surreal", "magical", "dreamlike", "fantasy")
 NUMBERS = {
-    2: ("two", "2", "a pair of"),
-    3: ("three", "3"),
-    4: ("four", "4"),
-    5: ("five", "5"),
+    2: ("two", "two", "2", "a pair of", "a couple of"),
+    3: ("three", "three", "3"),
+    4: ("four", "four", "4"),
+    5: ("five", "five", "5"),
+    6: ("six", "six", "6", "half a dozen"),
+    7: ("seven", "seven", "7"),
 }
 STATURE_WORDS = {
     "tiny": ("tiny", "tiny", "very small", "miniature"),
@@ -185,16 +187,28 @@ GROUND_WORDS: dict[str, tuple[tuple[str, str], ...]] = {
     "checks": (("checkered", "checks"), ("checked", "squares")),
 }
 RELATION_WORDS = {
-    "and": ("and", "and", "with"),
-    "beside": ("next to", "beside", "by the side of"),
-    "left": ("to the left of", "to the left of", "on the left of", "left of"),
-    "right": ("to the right of", "to the right of", "on the right of", "right of"),
-    "above": ("above", "above", "over"),
-    "below": ("below", "below", "beneath"),
-    "on": ("on", "on top of", "on"),
-    "under": ("under", "under", "underneath"),
-    "front": ("in front of",),
-    "behind": ("behind",),
+    "and": ("and", "and", "and", "with", "together with", "along with", "plus", "&"),
+    "beside": (
+        *("next to", "next to", "beside", "by the side of", "near", "close to", "alongside"),
+        *("right next to", "side by side with", "standing next to", "placed beside"),
+    ),
+    "left": (
+        *("to the left of", "to the left of", "left of", "left of", "on the left of"),
+        *("on the left side of", "to the left side of", "at the left of"),
+    ),
+    "right": (
+        *("to the right of", "to the right of", "right of", "right of", "on the right of"),
+        *("on the right side of", "to the right side of", "at the right of"),
+    ),
+    "above": ("above", "above", "above", "over", "directly above", "high above", "hovering above"),
+    "below": ("below", "below", "below", "beneath", "directly below", "placed below"),
+    "on": (
+        *("on", "on", "on", "on top of", "on the top of", "sitting on", "standing on"),
+        *("lying on", "resting on", "placed on", "sitting on top of", "balancing on"),
+    ),
+    "under": ("under", "under", "under", "underneath", "standing under", "hiding under"),
+    "front": ("in front of", "in front of", "right in front of", "standing in front of"),
+    "behind": ("behind", "behind", "right behind", "standing behind", "hiding behind"),
 }
 # What holds the other way round.
 CONVERSE = {

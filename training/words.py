@@ -14,6 +14,7 @@ import numpy as np
 from daguerre.models.embedded.drawing import Scene, SceneObject, things
 from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.scene import RIDGED
+from training import describing
 from training.grammar import DEFINITE, UNCOUNTED, add_adjective, article, plural
 from training.wording import (
     ABOVE,
@@ -102,6 +103,8 @@ class Words:
     def named(self, item: SceneObject, adjective: str = "", with_article: bool = True) -> str:
         """A thing with its number or article, an adjective, and its colour."""
         noun, colour = self._noun(item)
+        if not adjective and self.chance(describing.ADJECTIVE_SHARE):
+            adjective = describing.adjective(item, self.one)
         if item.count != 1:
             number = self.one(NUMBERS[item.count]) if item.count else ""
             return f"{number} {adjective} {colour} {several(noun)}"

@@ -181,8 +181,9 @@ def test_captions_of_arrangements_are_short_and_clean() -> None:
 # Phrases that put the tent to the left of the ball, or below or under it.
 TENT_LEFT = (
     r"tent[^.]*\bleft of\b[^.]*ball|ball[^.]*\bright of\b[^.]*tent|right side: [^,]*ball"
-    r"|ball (is )?on the right(?! of)|ball right,|tent (is )?on the left(?! of)|tent left(?! of)"
-    r"|on the right (?!of|and)[^,.]*ball|look right for [^.]*ball and"
+    r"|ball (is )?on the right(?! of| side of)|ball right,"
+    r"|tent (is )?on the left(?! of| side of)|tent left(?! of)"
+    r"|on the right (?!of|and|side of)[^,.]*ball|look right for [^.]*ball and"
 )
 TENT_BELOW = (
     r"ball[^.]*\b(above|over|on top of|on)\b[^.]*tent"
