@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from daguerre.models.embedded.drawing import Scene, SceneObject, render, things
 from daguerre.models.embedded.model import EmbeddedModel
 from daguerre.params import ImageParams
-from training import geneval, scenes, unseen
+from training import geneval, robustness, scenes, unseen
 from training.captions import caption
 from training.grammar import article, plural, with_article
 from training.scenes.crowd import counted
@@ -275,12 +275,26 @@ def table(figures: Figures) -> str:
         "",
         *_geneval_table({name: figures[key] for key, name in GENEVAL.items() if key in figures}),
         "",
+        *_robustness_lines(figures),
         f"- Negative prompts: obeyed in {negative['gone']:.2f} of {negative['there']:.0f} images"
         " that show the excluded content without one.",
         f"- Compared with images of the training data: sharpness {data['sharpness']:.2f}, diversity"
         f" {data['diversity']:.2f}.",
     ]
     return "\n".join(lines)
+
+
+def _robustness_lines(figures: Figures) -> list[str]:
+    """What style tails and other wordings change; nothing for figures without them."""
+    if "tails" not in figures:
+        return []
+    tails, same = figures["tails"], figures["wordings"]["same"]
+    return [
+        f"- Style tails and filler that the training does not have: the object alone in"
+        f" {tails['alone']:.2f}, with another one in {tails['extra']:.2f}, missing in"
+        f" {tails['missing']:.2f}.",
+        f"- Other wordings of a prompt: the same objects, counts and place in {same:.2f}.",
+    ]
 
 
 def _geneval_table(columns: Figures) -> list[str]:
@@ -329,6 +343,7 @@ def main() -> None:
         prompts["geneval, given prompts"] = geneval.read_cases(args.geneval)
     for key, asked in prompts.items():
         figures[key] = geneval.shares(geneval.judge(draw, asked, args.seeds))
+    figures |= robustness.measure(draw, args.seeds)
     figures["negative"] = negative(draw, 8 * args.seeds)
     figures["against the data"] = against_data(draw, 60)
     print(table(figures))

@@ -3,6 +3,9 @@
     python -m training.sheet --weights FOLDER --prompts training/prompts.txt --out sheet.png
 
 The file has one prompt on each line; `#` starts a comment. The seed of a prompt is its number.
+`--each 24` writes sheet-1.png, sheet-2.png and so on, large enough to judge every image by eye:
+
+    python -m training.sheet --prompts training/typed_prompts.txt --each 24 --out sheet.png
 """
 
 from __future__ import annotations
@@ -128,6 +131,7 @@ def main() -> None:
     p.add_argument("--steps", type=int, default=0)
     p.add_argument("--columns", type=int, default=6)
     p.add_argument("--side", type=int, default=256)
+    p.add_argument("--each", type=int, default=0, help="images per file; 0 for one file")
     args = p.parse_args()
     prompts = read_prompts(args.prompts)
     model = EmbeddedModel("embedded", folder=args.weights, num_inference_steps=args.steps)
@@ -136,7 +140,11 @@ def main() -> None:
         (prompt, draw(model, networks, ImageParams("embedded", prompt, seed=i)))
         for i, prompt in enumerate(prompts, 1)
     ]
-    sheet(images, args.columns, args.side).save(args.out)
+    each = args.each or len(images)
+    for number, start in enumerate(range(0, len(images), each), 1):
+        name = f"{args.out.stem}-{number}{args.out.suffix}" if args.each else args.out.name
+        some = images[start : start + each]
+        sheet(some, args.columns, args.side).save(args.out.with_name(name))
 
 
 if __name__ == "__main__":
