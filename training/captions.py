@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from daguerre.models.embedded.drawing import Scene
+from daguerre.models.embedded.drawing.relations import TOUCHING
 from daguerre.models.embedded.drawing.scene import TIMELESS
+from daguerre.models.embedded.drawing.vessels import CROWNS
 from training.describing import PREDICATE_SHARE, has_verb, predicates
 from training.grammar import clean
 from training.held_out import HELD_OUT_TEMPLATES, STYLE_WORDS_HELD_OUT
@@ -81,6 +83,10 @@ def family(scene: Scene) -> str:
     if scene.kind == "pair":
         return _relation_family(scene)
     item = scene.objects[0] if scene.objects else None
+    if scene.kind == "room" and scene.relation in TOUCHING:
+        return "room related"
+    if scene.kind == "room" and scene.setting != "window" and item is None:
+        return "empty room"
     if scene.kind == "room":
         return "room" if scene.setting != "window" else "windowsill" if item else "window"
     if item is None:
@@ -103,13 +109,30 @@ def _relation_family(scene: Scene) -> str:
         return "sided"
     if scene.relation in ("and", "beside"):
         return "together" if len(scene.objects) == 2 else "trio"
-    return "between" if scene.relation == "between" else "related"
+    if scene.relation in ("between", "in"):
+        return scene.relation if scene.relation == "between" else _inside_family(scene)
+    return _touching_family(scene)
+
+
+def _inside_family(scene: Scene) -> str:
+    if scene.objects[-1].name in CROWNS:
+        return "crowned"
+    return "filled" if any(item.count > 1 for item in scene.objects[:-1]) else "inside"
+
+
+def _touching_family(scene: Scene) -> str:
+    single = len(scene.objects) == 2 and all(item.count == 1 for item in scene.objects)
+    return "related" if single else "related group"
 
 
 def _mixed_family(scene: Scene) -> str:
     item = scene.objects[0]
+    if scene.relation == "in":
+        return f"{_inside_family(scene)} outdoors"
+    if scene.relation in (*TOUCHING, "between"):
+        return "between outdoors" if scene.relation == "between" else "related outdoors"
     if len(scene.objects) > 1:
-        return "company"
+        return "company" if len(scene.objects) == 2 else "many outdoors"
     if item.is_reflected:
         return "reflected"
     is_flying = item.place == "s" and scene.terrain not in TIMELESS and item.name != "cloud"

@@ -6,6 +6,7 @@ same words as in training.
 
 from __future__ import annotations
 
+from training.compositions import COMPOSITIONS_HELD_OUT
 from training.wording import Style
 
 HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -46,7 +47,7 @@ HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {
         "{first} meets {second}",
         "both {first} and {second}",
     ),
-    "trio": ("show me {first}, {second} and {third}", "a set of {first}, {second} and {third}"),
+    "trio": ("show me {listed}", "a set of {listed}"),
     "sided": (
         "show me {first} {relation} {second}",
         "look {side1} for {first} and {side2} for {second}",
@@ -76,6 +77,7 @@ HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {
         "show me {a_thing} and its mirror image {place}",
         "{a_thing} {place} {when}, doubled by the water",
     ),
+    **COMPOSITIONS_HELD_OUT,
 }
 STYLE_WORDS_HELD_OUT: dict[str, Style] = {
     "pixel art": (("pixelated drawing",), ("in the style of an old video game",)),

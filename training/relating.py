@@ -6,10 +6,14 @@ name that is repeated in a second sentence has no colour and count.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from daguerre.models.embedded.drawing import SceneObject, things
 from training import describing
 from training.grammar import PLURALS, article, with_article
-from training.wording import CONVERSE, INDOORS, RELATION_WORDS, SPOT_WORDS
+from training.places import ROOM_TIMES, WALLLESS
+from training.wording import CONVERSE, INDOORS, NUMBERS, RELATION_WORDS, SPOT_WORDS
 from training.words import Words, several
 
 
@@ -87,14 +91,41 @@ class Relating(Words):
             return self.nth(1)
         return f"{self.nth(1)} and {self.nth(2)}"
 
+    def _sides_of_relation(self) -> tuple[list[int], list[int]]:
+        """The numbers of the objects before and after the word of the relation."""
+        numbers = list(range(len(self.scene.objects)))
+        cut = 1 if self.scene.relation == "behind" else len(numbers) - 1
+        return numbers[:cut], numbers[cut:]
+
+    def _subject(self) -> str:
+        return listed([self.nth(i) for i in self._sides_of_relation()[0]])
+
+    def _object(self) -> str:
+        return listed([self.nth(i) for i in self._sides_of_relation()[1]])
+
+    def _contents(self) -> str:
+        """The subject without its number, where there are several."""
+        items = [self.scene.objects[i] for i in self._sides_of_relation()[0]]
+        return listed(
+            [
+                self.named(replace(t, count=0) if t.count > 1 else t, self.adjective(t))
+                for t in items
+            ]
+        )
+
+    def _within(self) -> str:
+        return self.one(RELATION_WORDS["in"])
+
     def _where(self) -> str:
         return self.one(SPOT_WORDS[self.scene.objects[0].spot])
 
     # all things of a scene
 
     def _listed(self) -> str:
-        *most, last = (self.nth(i) for i in range(len(self.scene.objects)))
-        return f"{', '.join(most)} and {last}" if most else last
+        return listed([self.nth(i) for i in range(len(self.scene.objects))])
+
+    def _number_of_kinds(self) -> str:
+        return NUMBERS[len(self.scene.objects)][0]
 
     def _plurals(self) -> str:
         return " and ".join(self.named(item) for item in self.scene.objects)
@@ -128,10 +159,18 @@ class Relating(Words):
 
     def _by_wall(self) -> str:
         back = self._back()
-        if self.scene.setting == "room":
+        if self.scene.setting in WALLLESS:
+            return ""
+        if self.scene.setting not in ("table", "shelf"):
             return self.one((f"with {back} walls", f"with {article(back)} {back} wall"))
         wall = f"{article(back)} {back} wall"
         return self.one((f"in front of {wall}", f"by {wall}"))
+
+    def _wall_sentence(self) -> str:
+        return "" if self.scene.setting in WALLLESS else f"The wall is {self._back()}."
+
+    def _room_time(self) -> str:
+        return self.one(ROOM_TIMES) if self.scene.time == "night" else ""
 
     def _sides(self) -> str:
         """A sentence about the order of the objects, or "" if there is none."""
@@ -142,6 +181,11 @@ class Relating(Words):
 
 def _is(item: SceneObject) -> str:
     return "is" if item.count == 1 and item.name not in PLURALS else "are"
+
+
+def listed(texts: Sequence[str]) -> str:
+    *most, last = texts
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def again(item: SceneObject) -> str:

@@ -6,6 +6,7 @@ knows. Those to judge a model by are in `held_out`.
 
 from __future__ import annotations
 
+from training.compositions import COMPOSITIONS
 from training.several import SEVERAL
 
 # Of a natural landscape, without saying which.
@@ -131,6 +132,12 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "{terrain} {when} with {a_thing}",
         "{terrain} with {a_thing}",
         "{a_thing} {place} {when}. {light_sentence}",
+        "{a_thing} {weather}",
+        "{a_thing} {weather} {when}",
+        "{a_nice_thing} {when} {weather}",
+        "{thing}, {weather_tag}, {time_noun}",
+        "{a_thing} outdoors {when}",
+        "{style} of {a_thing} {weather} {when}",
         "{thing} {place} {when}",
         "a picture of {a_thing} {place} {weather} {when}",
         "{a_thing} {doing} {place}",
@@ -275,4 +282,5 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "{a_thing} {place}. The water reflects it. {light_sentence}",
     ),
     **SEVERAL,
+    **COMPOSITIONS,
 }

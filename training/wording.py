@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from training.places import PLACE_INSIDE, PLACE_ROOMS, PLACE_TERRAINS
+
 TIME_PHRASES = {
     "dawn": ("at dawn", "at sunrise", "in the early morning", "in the morning light"),
     "day": ("by day", "during the day", "in daylight", "in the daytime"),
@@ -107,6 +109,7 @@ TERRAIN_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("glowing mushrooms", "giant mushrooms"),
     ),
     "flowers": (("glowing flowers", "a field of glowing flowers"), ("glowing flowers",)),
+    **PLACE_TERRAINS,
 }
 INSIDE = {  # where a thing is said to be
     "mountains": ("in front of mountains", "in the mountains", "near the mountains"),
@@ -127,6 +130,7 @@ INSIDE = {  # where a thing is said to be
     "underwater": ("under water", "in the sea", "under the sea"),
     "space": ("in space", "in outer space"),
     "flowers": ("among glowing flowers", "in a field of glowing flowers"),
+    **PLACE_INSIDE,
 }
 ABOVE = ("over", "above", "flying over")
 SEASONS = {
@@ -135,7 +139,10 @@ SEASONS = {
     "autumn": "in autumn",
     "winter": "in winter",
 }
-SNOW_ADJECTIVE = ("mountains", "hills", "forest", "river", "road", "village", "waterfall")
+SNOW_ADJECTIVE = (
+    *("mountains", "hills", "forest", "river", "road", "village", "waterfall"),
+    *("street", "park", "garden", "farm"),
+)
 PRAISABLE = ("lake", "beach", "sea", "forest", "village", "meadow", "river", "waterfall")
 STYLES = (
     "flat illustration",
@@ -209,6 +216,8 @@ RELATION_WORDS = {
     "under": ("under", "under", "under", "underneath", "standing under", "hiding under"),
     "front": ("in front of", "in front of", "right in front of", "standing in front of"),
     "behind": ("behind", "behind", "right behind", "standing behind", "hiding behind"),
+    "in": ("in", "in", "in", "inside", "inside of", "within"),
+    "between": ("between", "between", "in between"),
 }
 # What holds the other way round.
 CONVERSE = {
@@ -226,6 +235,7 @@ INDOORS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "room": (("in a room", "in a room", "on the floor", "indoors"), ("a room", "a cosy room")),
     "table": (("on a table", "on the table", "on a wooden table"), ("a table", "a wooden table")),
     "shelf": (("on a shelf", "on the shelf", "on a wooden shelf"), ("a shelf", "a wooden shelf")),
+    **PLACE_ROOMS,
 }
 # For each style: names of a picture in it, and what follows a caption.
 Style = tuple[tuple[str, ...], tuple[str, ...]]

@@ -16,6 +16,7 @@ from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.scene import RIDGED
 from training import describing
 from training.grammar import DEFINITE, UNCOUNTED, add_adjective, article, plural
+from training.places import MOON_DETAILS
 from training.wording import (
     ABOVE,
     DREAMY,
@@ -92,10 +93,10 @@ class Words:
 
     def _a_nice_thing(self) -> str:
         item = self.scene.objects[0]
-        row = things.BY_NAME[item.name]
+        row = things.BY_NAME.get(item.name)
         nice = (
             ("cute", "cute", "lovely", "simple", "little")
-            if row.kind in "ap"
+            if row and row.kind in "ap"
             else ("simple", "lovely", "beautiful")
         )
         return self.named(item, f"{self.one(nice)} {self.adjective(item)}")
@@ -202,6 +203,8 @@ class Words:
         weather = self.scene.weather
         if not weather:
             return ""
+        if weather == "clear" and self.scene.is_snowy and self.chance(0.5):
+            return "in the snow"
         phrase = self.one(WEATHER_PHRASES[weather])
         if phrase == "on a cloudy day" and self.scene.time != "day":
             return "with clouds"
@@ -241,6 +244,8 @@ class Words:
     def _detail(self) -> str:
         if self.scene.terrain == "space":
             return self.one(("with planets and stars", "with planets", "full of stars"))
+        if self.scene.terrain == "moonscape":
+            return self.one(MOON_DETAILS)
         fish: tuple[str, ...] = () if self.scene.objects else ("with fish", "with small fish")
         return self.one(("with light rays", "with seaweed", "with sun rays", *fish))
 

@@ -104,14 +104,19 @@ def ball(**changes: object) -> SceneObject:
 
 BALLOON = SceneObject("hot air balloon", ("drawn", "hot-air-balloon"), "", "s", 1, 0.6, False)
 TENT = replace(BALLOON, name="tent", place="g")
+TREE = replace(TENT, name="tree")
 
 
 def arranged() -> list[Scene]:
     """Scenes of every family with several objects, or one in an unusual arrangement."""
     plain = Scene("pair", 1024, 1024, 1, background="white", ground="plain")
     found = [replace(plain, relation=name, objects=(ball(), TENT)) for name in RELATIONS]
-    found[-1] = replace(found[-1], objects=(ball(), replace(TENT, count=2)))
+    at = RELATIONS.index("between")
+    found[at] = replace(found[at], objects=(ball(), replace(TENT, count=2)))
     found.append(replace(found[0], objects=(ball(), TENT, BALLOON)))
+    found.append(replace(plain, relation="on", objects=(ball(), BALLOON, TENT)))
+    found += [replace(plain, relation="in", objects=(ball(count=n), TREE)) for n in (1, 5)]
+    found.append(replace(plain, relation="in", objects=(ball(count=5), TENT)))
     for kind, item in (
         ("group", ball()),
         ("group", ball(count=4)),
@@ -124,14 +129,19 @@ def arranged() -> list[Scene]:
         found.append(replace(plain, kind=kind, objects=(item,)))
     for setting in ("room", "table", "shelf"):
         two = replace(plain, kind="room", setting=setting, objects=(ball(), TENT))
-        found += [replace(two, relation="left"), replace(two, relation="right")]
+        found += [replace(two, relation=name) for name in ("left", "right", "on")]
+    found.append(replace(plain, kind="room", setting="kitchen", time="night"))
     view = Scene("room", 1024, 1024, 1, time="sunset", weather="clear", terrain="lake")
     found += [replace(view, setting="window", objects=seen) for seen in ((), (ball(),))]
     lake = replace(view, kind="mixed")
     found.append(replace(lake, objects=(replace(BALLOON, place="w", is_reflected=True),)))
     found.append(replace(lake, objects=(BALLOON,)))
     beach = replace(lake, terrain="beach", objects=(ball(), TENT))
-    return [*found, *(replace(beach, relation=name) for name in ("and", "left", "above"))]
+    found += [replace(beach, relation=name) for name in ("and", "left", "above", "in", "behind")]
+    three = replace(beach, objects=(ball(), TENT, BALLOON))
+    found += [replace(three, relation=name) for name in ("and", "between")]
+    found.append(replace(beach, relation="in", objects=(ball(count=5), TENT)))
+    return [*found, replace(beach, relation="in", objects=(ball(count=3), TREE))]
 
 
 def test_templates_can_be_filled() -> None:
@@ -161,7 +171,10 @@ def test_landscapes_without_a_name() -> None:
 
 
 # Fields that may be empty.
-OPTIONAL = ("weather", "weather_tag", "season", "light", "glow", "when", "light_sentence", "sides")
+OPTIONAL = (
+    *("weather", "weather_tag", "season", "light", "glow", "when", "light_sentence", "sides"),
+    *("room_time", "by_wall", "wall_sentence"),
+)
 
 
 def test_captions_of_arrangements_are_short_and_clean() -> None:
@@ -175,7 +188,8 @@ def test_captions_of_arrangements_are_short_and_clean() -> None:
         assert 2 <= len(text.split()) <= 30, text
         assert not re.search(r"  |,,|\{|\}| ,| \.|\.\.|^,|\ba a|\ban? (two|the)\b", text), text
         if seen.kind != "group" and seen.setting != "window" and len(seen.objects) > 1:
-            assert re.search("ball", text, re.I) and re.search("tent", text, re.I), text
+            other = seen.objects[1].name
+            assert re.search("ball", text, re.I) and re.search(other[-4:], text, re.I), text
 
 
 # Phrases that put the tent to the left of the ball, or below or under it.

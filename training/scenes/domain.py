@@ -11,20 +11,20 @@ import random
 import numpy as np
 
 from daguerre.models.embedded.drawing.scene import Scene
-from training.scenes import company, crowd, house
+from training.scenes import company, crowd, house, outdoors
 from training.scenes.sample import pick, sample_landscape, sample_thing
 from training.scenes.styles import with_style
 
 # Of all scenes. Landscapes hold the sunset over mountains and the glowing mushrooms at night,
 # which have the largest weights in `sample.TERRAINS`.
 SHARES = {
-    "thing": 0.26,
-    "landscape": 0.29,
-    "mixed": 0.13,
-    "pair": 0.11,
-    "group": 0.065,
+    "thing": 0.24,
+    "landscape": 0.25,
+    "mixed": 0.15,
+    "pair": 0.125,
+    "group": 0.06,
     "spot": 0.045,
-    "room": 0.06,
+    "room": 0.09,
     "portrait": 0.025,
     "pattern": 0.015,
 }
@@ -67,7 +67,7 @@ def sample_kind(r: random.Random, kind: str, width: int, height: int) -> Scene:
         "portrait": crowd.sample_portrait,
         "pattern": crowd.sample_pattern,
         "pair": company.sample_pair,
-        "mixed": company.sample_mixed,
+        "mixed": outdoors.sample_mixed,
         "room": house.sample_room,
     }[kind]
     return draw(r, width, height)

@@ -7,13 +7,22 @@ from dataclasses import replace
 from functools import lru_cache
 
 from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.furnished import FURNISHED
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
-from training.scenes.company import TINTED, another
+from training.places import WALLLESS
+from training.scenes.company import another, related_rows
+from training.scenes.containers import TINTED, sample_inside
 from training.scenes.crowd import countable
 from training.scenes.sample import one_of, pick, placed, sample_landscape
 
-SETTINGS = {"room": 1.2, "table": 1.3, "shelf": 0.8, "window": 1.3}
+SETTINGS = {
+    **{"room": 0.9, "table": 1.4, "shelf": 0.7, "window": 1.1},
+    **{"kitchen": 0.8, "living room": 0.8, "bedroom": 0.7, "bathroom": 0.45, "library": 0.6},
+    **{"classroom": 0.5, "office": 0.5, "cafe": 0.5, "stage": 0.45},
+}
+EMPTY, RELATED, AT_NIGHT = 0.16, 0.22, 0.2  # shares of scenes in furnished rooms
+TOUCHING = {"on": 1.6, "in": 1.0, "under": 0.7, "front": 0.5, "behind": 0.5}
 WALLS = tuple(name for name in BACKS if name not in ("black", "red"))
 # Furniture and pets, for the floor, besides people.
 FLOOR = (
@@ -44,6 +53,15 @@ def furnishing(setting: str) -> tuple[things.Thing, ...]:
         return tuple(t for t in rows if t.name in FLOOR)
     if setting == "window":
         return tuple(t for t in rows if t.name in SILL)
+    if setting in FURNISHED:
+        return tuple(
+            t
+            for t in rows
+            if t.name in FLOOR
+            or (t.kind in "ap" and t.place == "g")
+            or (t.kind == "f" and setting != "stage")
+            or (SMALL_TAGS & {*t.tags} and t.name not in TOO_LARGE and t.kind == "o")
+        )
     return tuple(
         t
         for t in rows
@@ -52,7 +70,7 @@ def furnishing(setting: str) -> tuple[things.Thing, ...]:
 
 
 def sample_room(r: random.Random, width: int, height: int) -> Scene:
-    """A scene indoors with none to four things; the wall's colour is the background."""
+    """A scene indoors with none to seven things; the wall's colour is the background."""
     setting = pick(r, SETTINGS)
     if setting == "window":
         scene = sample_landscape(r, width, height, "room")
@@ -61,28 +79,59 @@ def sample_room(r: random.Random, width: int, height: int) -> Scene:
         scene = replace(scene, setting=setting)
         items = _items(r, setting, 1) if r.random() < 0.5 else ()
         return replace(scene, objects=items, relation="")
-    items = _items(r, setting, r.choices((1, 2, 3), (0.55, 0.33, 0.12))[0])
+    if setting in FURNISHED and r.random() < EMPTY:
+        return _indoors(r, setting, (width, height), (), "")
+    if setting != "shelf" and r.random() < RELATED:
+        relation = "in" if setting == "table" else pick(r, TOUCHING)
+        return _indoors(r, setting, (width, height), _in_relation(r, relation), relation)
+    items = _items(r, setting, r.choices((1, 2, 3, 4, 5), (0.52, 0.29, 0.1, 0.05, 0.04))[0])
+    relation = r.choice(("and", "left", "right")) if len(items) == 2 else ""
+    return _indoors(r, setting, (width, height), items, relation if len(items) < 3 else "and")
+
+
+def _indoors(
+    r: random.Random,
+    setting: str,
+    shape: tuple[int, int],
+    items: tuple[SceneObject, ...],
+    relation: str,
+) -> Scene:
+    """Things in front of a wall that none of them is lost on."""
     taken = {word for t in items for word in (t.colour, things.BY_NAME[t.name].colour)}
     wall = r.choice([name for name in WALLS if name not in taken])
-    relation = r.choice(("and", "left", "right")) if len(items) == 2 else ""
+    seed = r.getrandbits(32)
     return Scene(
         "room",
-        width,
-        height,
-        r.getrandbits(32),
+        *shape,
+        seed,
+        time="night" if setting in FURNISHED and r.random() < AT_NIGHT else "",
         objects=items,
-        background=wall,
-        relation=relation if len(items) < 3 else "and",
+        background="beige" if setting in WALLLESS else wall,
+        relation=relation,
         setting=setting,
     )
 
 
+def _in_relation(r: random.Random, relation: str) -> tuple[SceneObject, ...]:
+    """Things of which one carries, hides or contains the other."""
+    if relation == "in":
+        return sample_inside(r, indoors=True)
+    rows = [t for t in furnishing("room") if t.kind in "ap"] if r.random() < 0.5 else None
+    first, second = related_rows(r, relation)
+    while second.name not in FLOOR and relation in ("on", "under"):
+        first, second = related_rows(r, relation)
+    if rows and relation in ("on", "under"):
+        first = another(r, rows, second)
+    return tuple(placed(r, t, r.uniform(0.85, 1.0), 1, TINTED) for t in (first, second))
+
+
 def _items(r: random.Random, setting: str, num: int) -> tuple[SceneObject, ...]:
-    """Things for a place indoors; one kind alone is there up to four times."""
+    """Things for a place indoors; one kind alone is there up to seven times."""
     rows = furnishing(setting)
     chosen = [one_of(r, rows)]
     while len(chosen) < num:
         chosen.append(another(r, rows, *chosen))
-    many = num == 1 and setting in ("table", "shelf") and r.random() < 0.45
-    count = r.choice((2, 3, 4)) if many else 1
+    counted = setting in ("table", "shelf")
+    many = num == 1 and r.random() < (0.45 if counted else 0.2)
+    count = r.choice((2, 3, 4, 5, 6, 7) if counted else (2, 3)) if many else 1
     return tuple(placed(r, t, r.uniform(0.8, 1.0), count, TINTED) for t in chosen)

@@ -38,11 +38,22 @@ TERRAINS = {
     "space": 1.1,
     "mushrooms": 2.6,
     "flowers": 0.5,
+    "street": 1.4,
+    "park": 1.0,
+    "garden": 0.8,
+    "farm": 0.8,
+    "cliff": 0.7,
+    "waterfront": 0.7,
+    "harbour": 0.6,
+    "moonscape": 0.7,
 }
 # How likely the sun is seen at an hour, under a sky without clouds.
 SUNS = {"dawn": 0.6, "day": 0.4, "sunset": 0.85}
 GLOWING_TERRAINS = ("mushrooms", "flowers")
-SEASONAL = ("mountains", "hills", "river", "forest", "lake", "road", "village", "waterfall")
+SEASONAL = (
+    *("mountains", "hills", "river", "forest", "lake", "road", "village", "waterfall"),
+    *("street", "park", "garden", "farm"),
+)
 SNOWLESS = ("desert", "jungle", "beach", "islands", "canyon", "volcano")
 CROWDED = ("mushrooms", "volcano", "waterfall", "jungle")  # no space for an object in front
 IN_SPACE = ("rocket", "ufo", "astronaut", "planet", "alien", "star", "moon", "robot")
@@ -166,10 +177,13 @@ def fitting(terrain: str, time: str) -> Sequence[things.Thing]:
         return [t for t in rows if t.name in IN_SPACE]
     if terrain == "underwater":
         return [t for t in rows if t.place == "u" or t.name in ("whale", "dolphin", "turtle")]
-    places = {"sea": "ws", "lake": "ws", "islands": "ws", "beach": "gs"}.get(terrain, "gs")
-    found = [t for t in rows if t.place in places and t.kind != "k"]
+    if terrain == "moonscape":
+        return [t for t in rows if t.name in IN_SPACE or (t.place == "g" and t.kind in "avo")]
+    places = {"sea": "ws", "lake": "ws", "islands": "ws", "beach": "gs"}
+    places |= {"waterfront": "ws", "harbour": "ws"}
+    found = [t for t in rows if t.place in places.get(terrain, "gs") and t.kind != "k"]
     if time in ("night", "dusk", "sunset"):
         found = [t for t in found if t.name not in SKY_ONLY_BY_DAY]
-    if terrain in ("city", "village"):
+    if terrain in ("city", "village", "street"):
         found = [t for t in found if t.kind in "vaop"]
     return found

@@ -44,7 +44,11 @@ def suits(scene: Scene, style: str) -> bool:
         clear = scene.weather in ("", "clear", "cloudy", "aurora")
         return dark and clear and not scene.setting and not _said(scene, DULL)
     if style == "pastel":
-        dark = scene.background == "black" or scene.time == "night" or scene.terrain == "space"
+        dark = (
+            scene.background == "black"
+            or scene.time == "night"
+            or scene.terrain in ("space", "moonscape")
+        )
         return not dark and not _said(scene, ("black", "brown"))
     return True
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from daguerre.models.embedded import fields
 from daguerre.models.embedded.compatibility import CompatibilityTables
 from daguerre.models.embedded.drawing import SHAPES, Scene, SceneObject, render, things
+from daguerre.models.embedded.drawing.furnished import FURNISHED
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, TIMELESS
 from daguerre.models.embedded.fields import AT, FIELDS, MASKED, NUM_LOGITS, OBJECT_FIELDS, STARTS
@@ -84,7 +85,7 @@ def test_scenes_come_back_from_their_tokens(sampled: list[Scene]) -> None:
         assert np.array_equal(fields.encode(back), tokens)
     assert {scene.kind for scene in sampled} == set(KINDS)
     assert {(scene.width, scene.height) for scene in sampled} == set(SHAPES)
-    assert {len(scene.objects) for scene in sampled} == {0, 1, 2, 3}
+    assert {len(scene.objects) for scene in sampled} == {0, 1, 2, 3, 4, 5}
     assert any(item.name == fields.GLOWING_MUSHROOM for s in sampled for item in s.objects)
 
 
@@ -191,11 +192,12 @@ def chance(rules: CompatibilityTables) -> list[Scene]:
 def _is_whole(scene: Scene) -> bool:
     """Each kind has the objects, the relation and the place that it needs."""
     num, outdoors = len(scene.objects), scene.kind in ("landscape", "mixed")
-    least = {"landscape": 0, "pair": 2}.get(scene.kind, scene.setting != "window")
+    may_be_empty = scene.setting == "window" or scene.setting in FURNISHED
+    least = {"landscape": 0, "pair": 2}.get(scene.kind, not may_be_empty)
     return (
         least
         <= num
-        <= {"landscape": 0, "mixed": 2, "pair": 3, "room": 3, "pattern": 2}.get(scene.kind, 1)
+        <= {"landscape": 0, "mixed": 5, "pair": 5, "room": 5, "pattern": 2}.get(scene.kind, 1)
         and (bool(scene.relation) or scene.kind != "pair")
         and (not scene.relation or scene.kind in ("pair", "mixed", "room"))
         and bool(scene.terrain) == (outdoors or scene.setting == "window")
@@ -204,7 +206,12 @@ def _is_whole(scene: Scene) -> bool:
 
 
 def _keeps_time(scene: Scene) -> bool:
-    """Landscapes have an hour unless they are timeless; sun and moon match it."""
+    """Landscapes have an hour unless they are timeless; sun and moon match it.
+
+    In a furnished room it may be night.
+    """
+    if scene.setting in FURNISHED:
+        return scene.time in ("", "night") and not (scene.weather or scene.sun or scene.moon)
     has_hour = bool(scene.terrain) and scene.terrain not in TIMELESS
     sun = not scene.sun or scene.time in ("dawn", "day", "sunset")
     moon = not scene.moon or scene.time == "night"
@@ -216,8 +223,7 @@ def _counts(scene: Scene) -> bool:
     counts = {item.count for item in scene.objects}
     if scene.kind == "pattern":
         return counts == {0}
-    single = scene.kind in ("thing", "spot", "portrait") or scene.setting == "window"
-    return counts <= ({1} if single else {*range(1, 8)})
+    return counts <= ({1} if scene.kind in ("thing", "spot", "portrait") else {*range(1, 8)})
 
 
 def _has_ground(scene: Scene) -> bool:

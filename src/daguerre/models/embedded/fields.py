@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daguerre.models.embedded.drawing import SHAPES, Scene, SceneObject, things
+from daguerre.models.embedded.drawing.furnished import FURNISHED
 from daguerre.models.embedded.drawing.palette import BACKS, GLOWS, PALETTES
-from daguerre.models.embedded.drawing.picture import ELSEWHERE, LAND, WATER
+from daguerre.models.embedded.drawing.picture import ELSEWHERE, LAND, PLACES, WATER
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, SPOTS, TIMELESS
 from daguerre.models.embedded.drawing.style import FILTERS
@@ -34,8 +35,8 @@ SIZES = tuple(0.12 * 1.11**i for i in range(24))
 
 SCENE_FIELDS: dict[str, tuple[str, ...]] = {
     "kind": KINDS,
-    "terrain": ("", *LAND, *WATER, *ELSEWHERE),
-    "setting": ("", "room", "table", "shelf", "window"),
+    "terrain": ("", *LAND, *WATER, *ELSEWHERE, *PLACES),
+    "setting": ("", "room", "table", "shelf", "window", *FURNISHED),
     "relation": ("", *RELATIONS),
     "style": ("", *FILTERS),
     "time": ("", *PALETTES),
@@ -151,7 +152,8 @@ def looks_of(name: str) -> tuple[tuple[str, str], ...]:
 def _place(terrain: str, kind: str, name: str) -> str:
     """Where an object is that does not fly: its usual place, or the terrain's only one."""
     if kind == "mixed" and terrain in TIMELESS:
-        return {"space": "s", "underwater": "u"}[terrain]
+        only = {"space": "s", "underwater": "u"}.get(terrain)
+        return only or ("s" if things.BY_NAME[name].place == "s" else "g")
     return "g" if name == GLOWING_MUSHROOM else things.BY_NAME[name].place
 
 

@@ -15,10 +15,14 @@ import pytest
 from daguerre.models.embedded import drawing
 from daguerre.models.embedded.drawing import Scene, SceneObject, arrangement, things
 from daguerre.models.embedded.drawing.canvas import Canvas
+from daguerre.models.embedded.drawing.furnished import FURNISHED
 from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.indoors import lined_up
-from daguerre.models.embedded.drawing.objects import bounds, sides_of
+from daguerre.models.embedded.drawing.objects import bounds
+from daguerre.models.embedded.drawing.outdoors import sides_of, together
+from daguerre.models.embedded.drawing.placement import Placement, extent
 from daguerre.models.embedded.drawing.scene import RELATIONS, SPOTS
+from daguerre.models.embedded.drawing.vessels import CROWNS, GLASSES, HEAPS, VESSELS
 
 BALL = SceneObject("ball", ("drawn", "ball"), "", "g", 1, 0.9, False)
 BALLOON = SceneObject("hot air balloon", ("drawn", "hot-air-balloon"), "", "s", 1, 0.9, False)
@@ -26,9 +30,7 @@ TABLE = SceneObject("table", ("drawn", "table"), "", "g", 1, 0.9, False)
 SMALL = replace(BALL, size=0.3)
 
 
-def drawn(
-    kind: str, *items: SceneObject, relation: str = ""
-) -> Iterator[list[arrangement.Placement]]:
+def drawn(kind: str, *items: SceneObject, relation: str = "") -> Iterator[list[Placement]]:
     """The positions of objects, in every shape, for several seeds."""
     for shape in drawing.SHAPES:
         for seed in range(6):
@@ -38,20 +40,20 @@ def drawn(
             yield arrangement.PLANS[kind](Canvas(scene), scene)
 
 
-def left(placement: arrangement.Placement) -> float:
+def left(placement: Placement) -> float:
     return placement.x - placement.width / 2
 
 
-def right(placement: arrangement.Placement) -> float:
+def right(placement: Placement) -> float:
     return placement.x + placement.width / 2
 
 
-def apart(a: arrangement.Placement, b: arrangement.Placement) -> bool:
+def apart(a: Placement, b: Placement) -> bool:
     across = right(a) <= left(b) or right(b) <= left(a)
     return across or a.foot <= b.top or b.foot <= a.top
 
 
-def of(placements: list[arrangement.Placement], item: SceneObject) -> list[arrangement.Placement]:
+def of(placements: list[Placement], item: SceneObject) -> list[Placement]:
     return [s for s in placements if s.item.name == item.name]
 
 
@@ -184,7 +186,7 @@ def test_spots_in_landscapes_are_on_their_side(side: str) -> None:
     assert (x < 1216 / 3) == (side == "left") and (x > 1216 * 2 / 3) == (side == "right")
 
 
-@pytest.mark.parametrize("setting", ["room", "table", "shelf", "window"])
+@pytest.mark.parametrize("setting", ["room", "table", "shelf", "window", *FURNISHED])
 def test_rooms_are_sound_documents(setting: str) -> None:
     """Every setting indoors composes in every shape, with unique identifiers."""
     for i, shape in enumerate(drawing.SHAPES):
@@ -232,3 +234,46 @@ def assert_sound(document: str) -> None:
     names = [e.get("id") for e in ET.fromstring(document).iter() if e.get("id")]
     used = re.findall(r'(?:url\(|href=")#([^)"]+)', document)
     assert len(names) == len(set(names)) and set(used) <= set(names)
+
+
+def contained(container: str, count: int, kinds: int = 1, flip: bool = False) -> Scene:
+    items = [replace(BALL, count=count), replace(BALLOON, count=1)][:kinds]
+    row = things.BY_NAME[container]
+    vessel = SceneObject(container, things.looks(row)[0], "", row.place, 1, 1.0, flip)
+    return Scene("pair", 1024, 1024, 3, objects=(*items, vessel), background="blue", relation="in")
+
+
+@pytest.mark.parametrize("container", [*VESSELS, *GLASSES, *CROWNS])
+@pytest.mark.parametrize("count", HEAPS)
+def test_what_is_inside_stays_within_the_sides(container: str, count: int) -> None:
+    """Every copy is drawn, between the sides of its container and in the frame."""
+    for flip in (False, True):
+        scene = contained(container, count, flip=flip)
+        placements = arrangement.PLANS["pair"](Canvas(scene), scene)
+        base, *balls = (p for p in placements if not p.is_overlay)
+        assert len(balls) == count and all(ball.item.name == "ball" for ball in balls)
+        spare = (0.2 if container == "vase" else 0.02) * base.width
+        for ball in balls:
+            assert left(base) - spare < left(ball) and right(ball) < right(base) + spare
+            assert ball.foot > base.top - 0.75 * ball.height and ball.top < base.foot
+        assert extent(placements)[1] >= 0 and extent(placements)[3] <= 1024
+
+
+def test_the_front_of_a_bowl_hides_what_is_inside() -> None:
+    """The bowl is on the canvas once, though its front is drawn over the content again."""
+    c = Canvas(contained("bowl", 2))
+    for placement in arrangement.PLANS["pair"](c, contained("bowl", 2)):
+        placement.draw(c)
+    assert [placed.item.name for placed in c.objects] == ["bowl", "ball", "ball"]
+    assert "clip-path" in c.parts[-1]
+
+
+@pytest.mark.parametrize("relation", ["in", "on", "under", "front", "behind", "between", "and"])
+def test_groups_in_landscapes_stand_on_the_ground_in_the_frame(relation: str) -> None:
+    """Objects in a relation are one group that ends on the ground and touches no side."""
+    third = () if relation == "in" else (BALLOON,)
+    for shape in drawing.SHAPES:
+        scene = Scene("mixed", *shape, 2, objects=(BALL, *third, TABLE), relation=relation)
+        left_end, top, right_end, low = extent(together(Canvas(scene), scene))
+        assert 0 < left_end and right_end < shape[0] and top > 0.1 * shape[1]
+        assert 0.86 * shape[1] < low < 0.94 * shape[1]

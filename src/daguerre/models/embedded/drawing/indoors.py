@@ -9,17 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from daguerre.models.embedded.drawing.arrangement import Placement, fitted
+from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
+from daguerre.models.embedded.drawing.furnished import FURNISHED
+from daguerre.models.embedded.drawing.furniture import CLOTHS, WOODS
 from daguerre.models.embedded.drawing.objects import shadow
 from daguerre.models.embedded.drawing.palette import BACKS
-from daguerre.models.embedded.drawing.scene import Scene
+from daguerre.models.embedded.drawing.placement import Placement, fitted, fitted_together
+from daguerre.models.embedded.drawing.relations import TOUCHING, related
+from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
 Paint = Callable[[Canvas, Scene], None]
-WOODS = ("#c98f5a", "#b57a4a", "#d9a871", "#9c6b45", "#e0bd8f")
 FAINT = 'opacity="0.7"'
-CLOTHS = ("#e2605c", "#5aa9e6", "#7cc68d", "#f7a8c0", "#9d84d6", "#f3c969", "#f4efe6")
+# Furniture and the like, which is on the floor; other things of rooms are on tables.
+STANDING = frozenset(
+    "sofa,bed,chair,table,desk,floor lamp,bookshelf,wardrobe,dresser,bench,refrigerator,stove,"
+    "washing machine,toilet,shower,bathtub,shopping cart,mirror,door,guitar,harp,violin,drum,"
+    "bicycle,suitcase,backpack,umbrella,telescope,balloon,christmas tree,robot,piano,skateboard,"
+    "wheelchair,sewing machine,vacuum cleaner,broom,statue,gift,package,television,barrel".split(
+        ","
+    )
+)
 
 
 def paint_room(c: Canvas, scene: Scene, view: Paint) -> None:
@@ -30,8 +41,26 @@ def paint_room(c: Canvas, scene: Scene, view: Paint) -> None:
     paint_wall(c, wall)
     if scene.setting == "window":
         _window(c, scene, wall, view)
+    elif scene.setting in FURNISHED:
+        _furnished(c, scene, wall)
     else:
         {"room": _room, "table": _table, "shelf": _shelf}[scene.setting](c, scene, wall)
+
+
+def _furnished(c: Canvas, scene: Scene, wall: Rgb) -> None:
+    is_small = bool(scene.objects) and all(map(_is_small, scene.objects))
+    ground = FURNISHED[scene.setting](c, scene, wall, is_small)
+    width, height = ground.width, ground.height
+    many = sum(item.count for item in scene.objects)
+    if many == 1:
+        height *= 0.82
+    _line_up(c, scene, width, height, ground.foot, ground.on_floor, ground.x)
+
+
+def _is_small(item: SceneObject) -> bool:
+    """True for a thing that is put on tables and counters."""
+    row = things.BY_NAME.get(item.name)
+    return row is not None and row.kind in "fo" and item.name not in STANDING
 
 
 def paint_wall(c: Canvas, wall: Rgb) -> None:
@@ -159,11 +188,21 @@ def _curtains(c: Canvas, x: float, y: float, wide: float, high: float) -> None:
 
 
 def _line_up(
-    c: Canvas, scene: Scene, width: float, height: float, foot: float, on_floor: bool
+    c: Canvas,
+    scene: Scene,
+    width: float,
+    height: float,
+    foot: float,
+    on_floor: bool,
+    middle: float = 0.0,
 ) -> None:
-    for placement in lined_up(c, scene, width, height, foot):
-        if on_floor:
-            shadow(c, placement.x, foot, placement.width * 1.05)
+    """Draws the objects in a row around a middle, the picture's by default."""
+    shift = middle - c.w / 2 if middle else 0.0
+    for placement in (p.moved(shift, 0) for p in lined_up(c, scene, width, height, foot)):
+        if not placement.lies or placement.is_overlay:
+            pass
+        elif on_floor:
+            shadow(c, placement.x, placement.foot, placement.width * 1.05)
         else:
             c.oval(
                 placement.x, foot, placement.width * 0.42, c.s * 0.008, "#101428", 'opacity="0.25"'
@@ -172,7 +211,12 @@ def _line_up(
 
 
 def lined_up(c: Canvas, scene: Scene, width: float, height: float, foot: float) -> list[Placement]:
-    """The scene's objects side by side, the first on the left unless the relation is "right"."""
+    """The scene's objects side by side, the first on the left unless the relation is "right".
+
+    Objects that touch or hide each other are one group.
+    """
+    if scene.relation in TOUCHING and len(scene.objects) > 1:
+        return fitted_together(related(c, scene), width, height * 1.1, c.w / 2, foot)
     order = list(scene.objects)
     if scene.relation == "right":
         order.reverse()

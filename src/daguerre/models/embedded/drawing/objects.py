@@ -1,4 +1,4 @@
-"""Objects in pictures: in the light of a landscape, or alone before a background.
+"""Objects in pictures: their art in the light of a landscape, or alone before a background.
 
 An object's art becomes part of the scene's document, with its own identifiers.
 """
@@ -16,7 +16,7 @@ from daguerre.models.embedded.drawing.canvas import Canvas, PlacedObject
 from daguerre.models.embedded.drawing.colour import WHITE, Rgb, lit_by, mix, rgb
 from daguerre.models.embedded.drawing.glowing_plants import mushroom
 from daguerre.models.embedded.drawing.grounds import paint_ground
-from daguerre.models.embedded.drawing.palette import BACKS, GLOWS, Palette
+from daguerre.models.embedded.drawing.palette import BACKS, GLOWS
 from daguerre.models.embedded.drawing.recolouring import TARGETS, main_colour, recoloured
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
@@ -59,88 +59,6 @@ def shadow(c: Canvas, x: float, foot: float, px: float) -> None:
         "</radialGradient>"
     )
     c.oval(x, foot, px * 0.50, px * 0.075, f"url(#{name})")
-
-
-def place_objects(c: Canvas, scene: Scene, p: Palette | None) -> None:
-    """Draws the objects of a mixed scene into its landscape."""
-    dim = {"night": 0.55, "dusk": 0.5, "sunset": 0.45}.get(scene.time, 0.2)
-    tint = (p.ambient, dim) if p else None
-    sides = sides_of(c, scene)
-    for item, centre in zip(scene.objects, sides, strict=True):
-        px, n = item.size * c.s, item.count
-        gap = min(px * c.r.uniform(0.9, 1.2), (c.w - px) / max(1, n - 1) if n > 1 else px)
-        low = foot_of(c, scene, item, px)
-        for i in range(n):
-            x = centre + (i - (n - 1) / 2) * gap
-            k = px * c.r.uniform(0.86, 1.06) if n > 1 else px
-            up = 0.12 * px if n > 1 and item.place in "su" else 0.02 * c.h
-            one_thing(c, scene, item, x, low + c.r.uniform(-up, up), k, tint)
-
-
-def foot_of(c: Canvas, scene: Scene, item: SceneObject, px: float) -> float:
-    """The height at which an object is on the ground, floats or flies."""
-    if item.place in "su":
-        band = (0.22, 0.40) if item.place == "s" else (0.34, 0.56)
-        if scene.relation == "above":
-            band = (0.16, 0.26)
-        return max(px * 0.55, c.h * c.r.uniform(*band)) + px / 2
-    return c.h * c.r.uniform(*((0.78, 0.88) if item.place == "w" else (0.86, 0.93)))
-
-
-def sides_of(c: Canvas, scene: Scene) -> list[float]:
-    """The horizontal centre of each object, from the relation or the spot."""
-    first = scene.objects[0] if scene.objects else None
-    if first is None:
-        return []
-    if len(scene.objects) == 2 and scene.relation != "above":
-        half = max(sum(t.size for t in scene.objects) * c.s * 0.29, c.w * 0.14)
-        turn = -1 if scene.relation == "right" else 1
-        if scene.relation in ("and", "beside"):
-            turn = c.r.choice((-1, 1))
-        shift = c.w * c.r.uniform(-0.04, 0.04)
-        return [c.w / 2 - turn * half + shift, c.w / 2 + turn * half + shift]
-    if first.spot:
-        return [c.w * (0.22 if first.spot == "left" else 0.78)]
-    middle = c.w * c.r.uniform(0.36, 0.64) if first.count == 1 else c.w / 2
-    return [middle] * len(scene.objects)
-
-
-def one_thing(
-    c: Canvas,
-    scene: Scene,
-    item: SceneObject,
-    x: float,
-    foot: float,
-    px: float,
-    tint: Tint | None,
-) -> None:
-    if item.look[0] == "glow":
-        mushroom(c, x, foot, px * 1.15, GLOWS[item.colour], c.r.uniform(0.62, 0.9))
-        return
-    _, _, _, bottom = bounds(item.look)
-    middle = foot + px * (0.5 - bottom)
-    if item.glowing:
-        c.glow(x, middle, px * 1.1, rgb("#ffcf6b"), 0.6)
-        tint = None
-    if item.is_reflected:
-        mark = len(c.parts)
-        put(c, item, x, middle, px, tint)
-        again = "".join(c.parts[mark:])
-        del c.parts[mark:]
-        c.mirror(again, foot - px * 0.03, 0.45, 0.85)
-    if item.place == "g":
-        c.oval(x, foot - px * 0.01, px * 0.38, px * 0.05, "#101428", 'opacity="0.22"')
-    put(c, item, x, middle, px, tint)
-    if item.place == "w":
-        for k in (0.46, 0.34):
-            c.rect(
-                x - px * k,
-                foot - px * (0.49 - k) * 0.2,
-                px * k * 2,
-                px * 0.025,
-                "#ffffff",
-                f'rx="{px * 0.012:.1f}" opacity="0.4"',
-            )
 
 
 def put(

@@ -14,6 +14,7 @@ from daguerre.models.embedded.drawing.arrangement import PLANS, arranged, repeat
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.city import city, village
 from daguerre.models.embedded.drawing.glowing_plants import glowing_flowers, glowing_mushrooms
+from daguerre.models.embedded.drawing.greens import cliff_top, farm, garden, park
 from daguerre.models.embedded.drawing.indoors import paint_room
 from daguerre.models.embedded.drawing.land import (
     desert,
@@ -25,15 +26,17 @@ from daguerre.models.embedded.drawing.land import (
     snowfield,
 )
 from daguerre.models.embedded.drawing.mountains import canyon, mountains, volcano
-from daguerre.models.embedded.drawing.objects import lone_object, place_objects
+from daguerre.models.embedded.drawing.objects import lone_object
+from daguerre.models.embedded.drawing.outdoors import place_objects
 from daguerre.models.embedded.drawing.palette import palette_of
 from daguerre.models.embedded.drawing.scene import Scene
 from daguerre.models.embedded.drawing.sky import paint_sky
-from daguerre.models.embedded.drawing.space import space
+from daguerre.models.embedded.drawing.space import moonscape, space
+from daguerre.models.embedded.drawing.street import harbour, street, waterfront
 from daguerre.models.embedded.drawing.style import apply_style
 from daguerre.models.embedded.drawing.underwater import underwater
 from daguerre.models.embedded.drawing.water import beach, islands, lake, river, sea, waterfall
-from daguerre.models.embedded.drawing.weather import paint_weather
+from daguerre.models.embedded.drawing.weather import paint_fog, paint_weather
 
 # The painter of each terrain.
 LAND = {
@@ -56,6 +59,11 @@ LAND = {
 }
 WATER = {"sea": sea, "beach": beach, "lake": lake, "islands": islands}
 ELSEWHERE = {"underwater": underwater, "space": space}
+# Places that were added later: their names come last, for the order of a field's values.
+LAND_PLACES = {"street": street, "park": park, "garden": garden, "farm": farm}
+WATER_PLACES = {"cliff": cliff_top, "waterfront": waterfront, "harbour": harbour}
+ELSEWHERE_PLACES = {"moonscape": moonscape}
+PLACES = (*LAND_PLACES, *WATER_PLACES, *ELSEWHERE_PLACES)
 # Distance of the horizon from the top, as a share of the height; 0.54 for other terrains.
 HORIZON = {
     "mountains": 0.56,
@@ -70,6 +78,13 @@ HORIZON = {
     "waterfall": 0.48,
     "road": 0.52,
     "mushrooms": 0.6,
+    "street": 0.62,
+    "park": 0.5,
+    "garden": 0.5,
+    "farm": 0.48,
+    "cliff": 0.48,
+    "waterfront": 0.56,
+    "harbour": 0.54,
 }
 
 
@@ -96,17 +111,21 @@ def paint(scene: Scene) -> Canvas:
 
 def paint_landscape(c: Canvas, scene: Scene) -> None:
     """Paints a landscape with its objects."""
-    if scene.terrain in ELSEWHERE:
-        ELSEWHERE[scene.terrain](c, scene)
+    elsewhere = {**ELSEWHERE, **ELSEWHERE_PLACES}.get(scene.terrain)
+    if elsewhere:
+        elsewhere(c, scene)
         place_objects(c, scene, None)
         return
     p = palette_of(scene)
     horizon = c.h * (HORIZON.get(scene.terrain, 0.54) + c.r.uniform(-0.04, 0.04))
     x = paint_sky(c, scene, p, horizon)
-    if scene.terrain in WATER:
-        WATER[scene.terrain](c, scene, p, horizon, x)
+    by_water = {**WATER, **WATER_PLACES}.get(scene.terrain)
+    if by_water:
+        by_water(c, scene, p, horizon, x)
     else:
-        LAND[scene.terrain](c, scene, p, horizon)
+        {**LAND, **LAND_PLACES}[scene.terrain](c, scene, p, horizon)
+    if scene.weather == "fog":
+        paint_fog(c, scene, p)
     place_objects(c, scene, p)
     paint_weather(c, scene, p)
 

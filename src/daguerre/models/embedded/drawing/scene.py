@@ -20,8 +20,15 @@ SHAPES: tuple[tuple[int, int], ...] = (
     (768, 1344),
     (640, 1536),
 )
-TIMELESS = ("underwater", "space")  # no hour, no weather
-WATERS = ("sea", "beach", "lake", "islands")  # no place for objects of the ground
+TIMELESS = ("underwater", "space", "moonscape")  # no hour, no weather
+WATERS = (
+    "sea",
+    "beach",
+    "lake",
+    "islands",
+    "waterfront",
+    "harbour",
+)  # no place for objects of the ground
 # Terrains with a tall horizon that hides a low sun.
 RIDGED = (
     "mountains",
@@ -36,6 +43,12 @@ RIDGED = (
     "meadow",
     "canyon",
     "volcano",
+    "street",
+    "park",
+    "garden",
+    "farm",
+    "waterfront",
+    "harbour",
 )
 
 # thing and group: one to seven copies on simple ground; pair: two or three objects in a
@@ -56,6 +69,7 @@ RELATIONS = (
     "front",
     "behind",
     "between",
+    "in",
 )
 # Centre of an object at each spot, as shares of the free space in the frame.
 SPOTS: dict[str, tuple[float, float]] = {

@@ -139,19 +139,27 @@ def line_drawing(sheet: Sheet) -> Array:
 
 
 def watercolour(sheet: Sheet) -> Array:
-    h, w = sheet.pixels.shape[:2]
+    h, w = sheet.bytes.shape[:2]
     wobble = 5 * sheet.scale
-    y = (np.arange(h)[:, None] + wobble * sheet.noise(40, 1)).round().astype(int).clip(0, h - 1)
-    x = (np.arange(w) + wobble * sheet.noise(40, 2)).round().astype(int).clip(0, w - 1)
-    wash = _blurred(_floats(sheet.bytes.reshape(-1, 3)[y * w + x]), 3 * sheet.scale)
-    rim = ((wash - _blurred(wash, 18 * sheet.scale)) @ MEAN).clip(-0.2, 0)
+    y = (np.arange(h)[:, None] + wobble * sheet.noise(40, 1)).round().astype(np.int32)
+    x = (np.arange(w) + wobble * sheet.noise(40, 2)).round().astype(np.int32)
+    moved = sheet.bytes.reshape(-1, 3)[y.clip(0, h - 1) * w + x.clip(0, w - 1)]
+    wash = _floats(_blurred_bytes(moved, 3 * sheet.scale))
+    grey = wash @ MEAN
+    rim = (grey - _blurred(grey, 18 * sheet.scale)).clip(-0.2, 0)
     pigment = 0.82 + 0.10 * sheet.noise(120, 3) + 0.05 * sheet.noise(24, 4)
-    paint = (1 - wash) * pigment[..., None] - 0.8 * rim[..., None]
-    paper = np.array((0.99, 0.98, 0.95), np.float32)
-    shade = 0.35 + 0.65 * paper
-    shown = _step(_rim(sheet) + 14 * sheet.noise(60, 5) + 5 * sheet.noise(20, 6), 26, 44)[..., None]
-    drawn: Array = paper + shown * ((shade + 0.02 - paper) - shade * paint)
+    shown = _step(_rim(sheet) + 14 * sheet.noise(60, 5) + 5 * sheet.noise(20, 6), 26, 44)
+    paint, light = shown * pigment, shown * (0.8 * rim - pigment)
+    drawn = np.empty_like(wash)
+    for channel, paper in enumerate((0.99, 0.98, 0.95)):
+        shade = 0.35 + 0.65 * paper
+        drawn[..., channel] = paper + shown * (shade + 0.02 - paper)
+        drawn[..., channel] += shade * (light + paint * wash[..., channel])
     return drawn
+
+
+def _blurred_bytes(pixels: NDArray[np.uint8], radius: float) -> NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
 
 
 def _rim(sheet: Sheet) -> Array:

@@ -86,13 +86,18 @@ DRAWINGS = Path(__file__).with_name("drawings.svg")
 _SYMBOL = re.compile(r'<symbol id="([^"]+)"[^>]*>\n(.*?)\n</symbol>', re.DOTALL)
 # Own drawings, on a 100 x 100 view, of things that the icon sets lack.
 DRAWN: dict[str, str] = dict(_SYMBOL.findall(DRAWINGS.read_text(encoding="utf-8")))
+# Own drawings of containers, open and empty, for what is inside them.
+VESSELS: dict[str, str] = dict(
+    _SYMBOL.findall(Path(__file__).with_name("vessels.svg").read_text(encoding="utf-8"))
+)
 
 
 @lru_cache(maxsize=4096)
 def drawn(look: art.Look) -> art.Drawn:
     """The SVG content of a look and the size of its view."""
     name, icon = look
-    found = (DRAWN[icon], 100.0, 100.0) if name == "drawn" else art.body(name, icon)
+    own = {"drawn": DRAWN, "vessel": VESSELS}.get(name)
+    found = (own[icon], 100.0, 100.0) if own is not None else art.body(name, icon)
     assert found is not None, f"no art for {name}:{icon}. This is a bug."
     return found
 

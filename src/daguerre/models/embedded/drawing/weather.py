@@ -1,4 +1,4 @@
-"""Weather in front of everything: rain, snow and fog."""
+"""Weather in landscapes: rain and snow in front of everything, fog behind the objects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from daguerre.models.embedded.drawing.scene import Scene
 
 
 def paint_weather(c: Canvas, scene: Scene, p: Palette) -> None:
-    """Paints rain, snow or fog over the picture."""
+    """Paints rain or snow over the picture."""
     r = c.r
     area = c.w * c.h / (c.s * c.s)
     if scene.weather in ("rain", "storm"):
@@ -38,8 +38,11 @@ def paint_weather(c: Canvas, scene: Scene, p: Palette) -> None:
                 "#ffffff",
                 f'opacity="{r.uniform(0.55, 0.95):.2f}"',
             )
-    elif scene.weather == "fog":
-        pale = mix(p.haze, WHITE, 0.35 if scene.time != "night" else 0.12)
-        for _ in range(4):
-            y, h = c.h * r.uniform(0.35, 0.75), c.h * r.uniform(0.1, 0.25)
-            c.rect(-9, y, c.w + 18, h, c.linear([(0, pale, 0), (0.5, pale, 0.6), (1, pale, 0)]))
+
+
+def paint_fog(c: Canvas, scene: Scene, p: Palette) -> None:
+    """Paints bands of fog; objects stand in front of them."""
+    pale = mix(p.haze, WHITE, 0.35 if scene.time != "night" else 0.12)
+    for _ in range(4):
+        y, h = c.h * c.r.uniform(0.35, 0.75), c.h * c.r.uniform(0.1, 0.25)
+        c.rect(-9, y, c.w + 18, h, c.linear([(0, pale, 0), (0.5, pale, 0.6), (1, pale, 0)]))

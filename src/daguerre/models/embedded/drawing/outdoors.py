@@ -1,0 +1,147 @@
+"""Objects in landscapes: on the ground, on water, in the air, and in a relation to each other.
+
+They take the light of the hour. Objects on the ground have a shadow, those on water a bow wave.
+"""
+
+from __future__ import annotations
+
+from daguerre.models.embedded.drawing.canvas import Canvas
+from daguerre.models.embedded.drawing.colour import rgb
+from daguerre.models.embedded.drawing.glowing_plants import mushroom
+from daguerre.models.embedded.drawing.objects import Tint, bounds, put
+from daguerre.models.embedded.drawing.palette import GLOWS, Palette
+from daguerre.models.embedded.drawing.placement import Placement, fitted_together
+from daguerre.models.embedded.drawing.relations import TOUCHING, related
+from daguerre.models.embedded.drawing.scene import Scene, SceneObject
+
+# Rows of one kind of object from the back to the front.
+HERDS = {4: (2, 2), 5: (2, 3), 6: (3, 3), 7: (3, 4)}
+
+
+def place_objects(c: Canvas, scene: Scene, p: Palette | None) -> None:
+    """Draws the objects of a mixed scene into its landscape."""
+    dim = {"night": 0.55, "dusk": 0.5, "sunset": 0.45}.get(scene.time, 0.2)
+    tint = (p.ambient, dim) if p else None
+    if scene.relation in (*TOUCHING, "between") or len(scene.objects) > 2:
+        for placement in together(c, scene):
+            _stand(c, placement, tint)
+        return
+    sides = sides_of(c, scene)
+    for item, centre in zip(scene.objects, sides, strict=True):
+        for x, foot, px in _places(c, scene, item, centre):
+            one_thing(c, scene, item, x, foot, px, tint)
+
+
+def together(c: Canvas, scene: Scene) -> list[Placement]:
+    """Objects in a relation, as one group on the ground."""
+    planned = related(c, scene)
+    many = sum(item.count for item in scene.objects)
+    row = scene.relation not in TOUCHING
+    wide = min(c.w * 0.94, c.s * (0.3 * many if row else 0.9))
+    high = c.s * (0.34 if row else 0.6)
+    foot = c.h * c.r.uniform(0.87, 0.93)
+    return fitted_together(planned, wide, min(high, c.h * 0.62), c.w / 2, foot)
+
+
+def _stand(c: Canvas, placement: Placement, tint: Tint | None) -> None:
+    """Draws one object of a group, with its shadow on the ground."""
+    item = placement.item
+    if item.place not in "su" and placement.lies and not placement.is_overlay:
+        _shade(c, placement.x, placement.foot - placement.px * 0.01, placement.width * 0.5)
+    if item.glowing:
+        middle = placement.foot - placement.height / 2
+        c.glow(placement.x, middle, placement.px * 1.1, rgb("#ffcf6b"), 0.6)
+    placement.draw(c, None if item.glowing else tint)
+
+
+def _shade(c: Canvas, x: float, y: float, half: float) -> None:
+    c.oval(x, y, half, half * 0.13, "#101428", 'opacity="0.22"')
+
+
+def _places(
+    c: Canvas, scene: Scene, item: SceneObject, centre: float
+) -> list[tuple[float, float, float]]:
+    """Centre, foot and size of each copy of an object; the farthest first."""
+    px, n = item.size * c.s, item.count
+    low = foot_of(c, scene, item, px)
+    rows = HERDS.get(n, (n,)) if len(scene.objects) == 1 else (n,)
+    most = max(rows)
+    px = min(px, c.w * 0.9 / most)
+    gap = min(px * c.r.uniform(1.0, 1.2), (c.w - px) / max(1, most - 1) if most > 1 else px)
+    found = []
+    for row, across in enumerate(rows):
+        back = len(rows) - 1 - row
+        shift = c.r.choice((-0.5, 0.5)) * gap if back and across == most else 0.0
+        for i in range(across):
+            x = centre + shift * 0.5 + (i - (across - 1) / 2) * gap
+            k = px * c.r.uniform(0.9, 1.0) if n > 1 else px
+            up = 0.1 * px if n > 1 and item.place in "su" else 0.02 * c.h
+            foot = low + c.r.uniform(-up, up) - back * px * (1.0 if item.place in "su" else 0.72)
+            found.append((x, foot, k))
+    return found
+
+
+def foot_of(c: Canvas, scene: Scene, item: SceneObject, px: float) -> float:
+    """The height at which an object is on the ground, floats or flies."""
+    if item.place in "su":
+        band = (0.22, 0.40) if item.place == "s" else (0.34, 0.56)
+        if scene.relation == "above":
+            band = (0.16, 0.26)
+        return max(px * 0.55, c.h * c.r.uniform(*band)) + px / 2
+    return c.h * c.r.uniform(*((0.78, 0.88) if item.place == "w" else (0.86, 0.93)))
+
+
+def sides_of(c: Canvas, scene: Scene) -> list[float]:
+    """The horizontal centre of each object, from the relation or the spot."""
+    first = scene.objects[0] if scene.objects else None
+    if first is None:
+        return []
+    if len(scene.objects) == 2 and scene.relation != "above":
+        half = max(sum(t.size for t in scene.objects) * c.s * 0.29, c.w * 0.14)
+        turn = -1 if scene.relation == "right" else 1
+        if scene.relation in ("and", "beside"):
+            turn = c.r.choice((-1, 1))
+        shift = c.w * c.r.uniform(-0.04, 0.04)
+        return [c.w / 2 - turn * half + shift, c.w / 2 + turn * half + shift]
+    if first.spot:
+        return [c.w * (0.22 if first.spot == "left" else 0.78)]
+    middle = c.w * c.r.uniform(0.36, 0.64) if first.count == 1 else c.w / 2
+    return [middle] * len(scene.objects)
+
+
+def one_thing(
+    c: Canvas,
+    scene: Scene,
+    item: SceneObject,
+    x: float,
+    foot: float,
+    px: float,
+    tint: Tint | None,
+) -> None:
+    if item.look[0] == "glow":
+        mushroom(c, x, foot, px * 1.15, GLOWS[item.colour], c.r.uniform(0.62, 0.9))
+        return
+    _, _, _, bottom = bounds(item.look)
+    middle = foot + px * (0.5 - bottom)
+    if item.glowing:
+        c.glow(x, middle, px * 1.1, rgb("#ffcf6b"), 0.6)
+        tint = None
+    if item.is_reflected:
+        mark = len(c.parts)
+        put(c, item, x, middle, px, tint)
+        again = "".join(c.parts[mark:])
+        del c.parts[mark:]
+        c.mirror(again, foot - px * 0.03, 0.45, 0.85)
+    if item.place == "g":
+        _shade(c, x, foot - px * 0.01, px * 0.38)
+    put(c, item, x, middle, px, tint)
+    if item.place == "w":
+        for k in (0.46, 0.34):
+            c.rect(
+                x - px * k,
+                foot - px * (0.49 - k) * 0.2,
+                px * k * 2,
+                px * 0.025,
+                "#ffffff",
+                f'rx="{px * 0.012:.1f}" opacity="0.4"',
+            )

@@ -1,0 +1,222 @@
+"""Layouts of different objects in a relation, with the nearest last.
+
+Every layout is true to its caption: an object that is left of another is left of all of it. Sizes
+refer to the visible part of the art; a layout has its own units, and its caller fits it in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from daguerre.models.embedded.drawing.canvas import Canvas
+from daguerre.models.embedded.drawing.grid import APART, blocks
+from daguerre.models.embedded.drawing.placement import Placement, extent, fitted
+from daguerre.models.embedded.drawing.scene import Scene, SceneObject
+from daguerre.models.embedded.drawing.vessels import CROWNS, contained, expanded, in_crown
+
+# Relations in which objects touch or hide each other.
+TOUCHING = ("on", "under", "front", "behind", "in")
+
+
+def related(c: Canvas, scene: Scene) -> list[Placement]:
+    """The objects of a scene in their relation."""
+    planned = {
+        "above": _column,
+        "below": _column,
+        "on": _stacked,
+        "under": _sheltered,
+        "front": _overlapping,
+        "behind": _overlapping,
+        "in": contained,
+    }.get(scene.relation, _row)
+    return planned(c, scene)
+
+
+def pair(c: Canvas, scene: Scene) -> list[Placement]:
+    """Two or more objects in a relation, near the middle of the frame."""
+    planned = related(c, scene)
+    if scene.relation == "in":
+        left, top, right, low = extent(planned)
+        k = min(c.w * 0.84 / (right - left), c.h * 0.84 / (low - top))
+        planned = [one.scaled(k) for one in planned]
+    left, top, right, low = extent(planned)
+    dx, dy = c.w / 2 - (left + right) / 2, c.h / 2 - (top + low) / 2
+    swing_x, swing_y = (c.w - right + left) * 0.12, (c.h - low + top) * 0.12
+    dx, dy = dx + c.r.uniform(-swing_x, swing_x), dy + c.r.uniform(-swing_y, swing_y)
+    return [s.moved(dx, dy) for s in planned]
+
+
+def ordered(c: Canvas, scene: Scene) -> list[SceneObject]:
+    """The objects from left to right; their order is open for "and" and "beside"."""
+    first, *others = scene.objects
+    order = [first, *others]
+    if scene.relation == "right":
+        order.reverse()
+    elif scene.relation == "between":
+        order = [others[0], first, others[-1]]
+    elif scene.relation in ("and", "beside"):
+        c.r.shuffle(order)
+    return order
+
+
+def _row(c: Canvas, scene: Scene) -> list[Placement]:
+    order = ordered(c, scene)
+    # An object on both sides has one copy on each.
+    each = [1 if scene.relation == "between" else item.count for item in order]
+    if scene.kind == "pair":
+        narrow = c.w < 0.75 * c.h and scene.relation in ("and", "between")
+        if narrow and max(each) < 4:
+            return _pile(c, order, each)
+        if sum(each) > 4:
+            return _blocks(c, order, each)
+    wide = min(c.w * 0.96 / (sum(each) + APART * (len(order) - 1)), c.h * 0.75)
+    x, placements = 0.0, []
+    for item, n in zip(order, each, strict=True):
+        for _ in range(n):
+            side = wide * 0.94 * item.size
+            placement = fitted(item, side, min(side * 1.5, c.h * 0.8), x)
+            floats = item.place == "s" and scene.ground != "floor"
+            placements.append(
+                replace(placement, foot=placement.height / 2 if floats else wide * 0.4)
+            )
+            x += wide
+        x += APART * wide
+    return placements
+
+
+def _blocks(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Placement]:
+    """Many copies: those of one object together, in up to three rows."""
+    side, cells = blocks(each, c.w * 0.94, c.h * 0.88)
+    placements = []
+    for cell in cells:
+        item = order[cell.index]
+        placement = fitted(item, side * 0.92 * item.size, side * 0.92 * item.size, cell.x)
+        placements.append(replace(placement, foot=cell.y + placement.height / 2))
+    return placements
+
+
+def _pile(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Placement]:
+    """Rows for a narrow frame: objects below each other, copies of one object side by side."""
+    high = min(c.h * 0.94 / len(order), c.w * 0.9)
+    placements = []
+    for i, (item, n) in enumerate(zip(order, each, strict=True)):
+        wide = c.w * 0.9 / n
+        for k in range(n):
+            placement = fitted(item, wide * 0.9, high * 0.86 * item.size, (k - (n - 1) / 2) * wide)
+            placements.append(replace(placement, foot=i * high + placement.height / 2))
+    return placements
+
+
+def _column(c: Canvas, scene: Scene) -> list[Placement]:
+    upper, lower = scene.objects if scene.relation == "above" else reversed(scene.objects)
+    high, wide = c.h * 0.45, c.w * 0.8
+    top = fitted(upper, wide * upper.size, high * 0.86 * upper.size)
+    low = fitted(lower, wide * lower.size, high * 0.86 * lower.size)
+    aside = c.r.uniform(-0.1, 0.1) * top.width
+    return [top.moved(aside, 0), low.moved(0, low.height + c.h * c.r.uniform(0.05, 0.09))]
+
+
+def _stacked(c: Canvas, scene: Scene) -> list[Placement]:
+    *others, lower = scene.objects
+    uppers = expanded(others)
+    if lower.name in CROWNS:
+        return in_crown(c, uppers[:7], lower)
+    low = fitted(lower, c.w * 0.72, c.h * 0.5)
+    n = len(uppers)
+    share = WIDE_SEATS.get(lower.name, 0.62)
+    share = share if n == 1 else max(share, 0.9) / n
+    seat = low.top + low.height * SEATS.get(lower.name, 0.06)
+    placements = [low]
+    for i, item in enumerate(uppers):
+        top = fitted(item, low.width * share, c.h * 0.36, _beside(i, n, low.width * share * 1.04))
+        placements.append(replace(top, foot=seat, lies=False))
+    return placements
+
+
+def _beside(i: int, n: int, gap: float) -> float:
+    """The place of the i-th of n objects in a row around 0."""
+    return (i - (n - 1) / 2) * gap
+
+
+def _sheltered(c: Canvas, scene: Scene) -> list[Placement]:
+    *others, cover = scene.objects
+    below = expanded(others)
+    high = cover.name in TALL_COVERS
+    roof = fitted(cover, c.w * 0.85, c.h * (0.8 if high else 0.5))
+    n = len(below)
+    wide = roof.width * (0.5 if high else 0.7) * (1.0 if n == 1 else 1.7 / n)
+    aside = c.r.uniform(-0.04, 0.04) * roof.width
+    placements = [roof]
+    for i, item in enumerate(below):
+        guest = fitted(item, wide, c.h * 0.36)
+        drop = 0.12 * guest.height if high else guest.height + c.h * 0.02
+        placements.append(guest.moved(aside + _beside(i, n, wide), drop))
+    return placements
+
+
+def _overlapping(c: Canvas, scene: Scene) -> list[Placement]:
+    *nears, far = scene.objects if scene.relation == "front" else scene.objects[::-1]
+    near = expanded(nears)
+    back = fitted(far, c.w * 0.7, c.h * 0.66)
+    n = len(near)
+    side = c.w * 0.42 * (1.0 if n == 1 else 1.6 / n)
+    aside = c.r.choice((-1, 1)) * c.r.uniform(0.18, 0.32) * back.width * (1.0 if n == 1 else 0.3)
+    placements = [back]
+    for i, item in enumerate(near):
+        front = fitted(item, side, min(c.h * 0.42, back.height * 0.66))
+        drop = front.height * c.r.uniform(0.2, 0.32)
+        placements.append(front.moved(aside + _beside(i, n, side), drop))
+    return placements
+
+
+# Objects to sit on, and how far below their top, as a share of their height.
+SEATS = {
+    "sofa": 0.5,
+    "chair": 0.5,
+    "bed": 0.35,
+    "horse": 0.4,
+    "elephant": 0.12,
+    "turtle": 0.1,
+    "car": 0.06,
+    "bus": 0.04,
+    "rock": 0.12,
+    "mushroom": 0.08,
+    "hamburger": 0.06,
+    "gift": 0.16,
+    "book": 0.14,
+    "television": 0.12,
+    "pumpkin": 0.16,
+    "house": 0.06,
+    "cloud": 0.12,
+    "birthday cake": 0.2,
+    "pancakes": 0.1,
+    "whale": 0.3,
+    "laptop": 0.1,
+    "ball": 0.02,
+    "drum": 0.14,
+    "cheese": 0.14,
+    "watermelon": 0.1,
+    "delivery truck": 0.05,
+    "table": 0.06,
+    "desk": 0.06,
+    "tree stump": 0.14,
+    "bench": 0.45,
+    "suitcase": 0.2,
+    "package": 0.14,
+    "washing machine": 0.05,
+    "bridge": 0.62,
+}
+WIDE_SEATS = {"bridge": 0.36, "table": 0.5, "desk": 0.5, "house": 0.4, "bed": 0.5}
+# Objects to be under; below those of the second kind, the other object is at their foot.
+COVERS = (
+    "cloud",
+    "rainbow",
+    "ufo",
+    "moon",
+    "star",
+    "sun",
+    "balloon",
+    "hot air balloon",
+    "airplane",
+)
+TALL_COVERS = ("umbrella", "beach umbrella", "tree", "palm tree", "bare tree", "table")

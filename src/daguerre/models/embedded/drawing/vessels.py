@@ -1,0 +1,161 @@
+"""Objects inside others: in a bowl, a basket or a box, behind glass, in the crown of a tree.
+
+A container is drawn, then its content, and then its front once more up to the rim. Glass is drawn
+again over the content, nearly transparent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from daguerre.models.embedded.drawing.canvas import Canvas
+from daguerre.models.embedded.drawing.objects import bounds
+from daguerre.models.embedded.drawing.placement import Placement, Rim, fitted
+from daguerre.models.embedded.drawing.scene import Scene, SceneObject
+
+
+@dataclass(frozen=True)
+class Vessel:
+    """A container with an opening: its own look with it, and the rim."""
+
+    rim: Rim
+    icon: str = ""  # a drawing of ours that is open and empty; "" for the usual look
+    deep: float = 0.3  # share of the content's height that is hidden
+    spread: float = 1.0  # width of the content, as a share of the opening
+
+
+VESSELS: dict[str, Vessel] = {
+    "bowl": Vessel(Rim(0.04, 0.96, 0.38, 0.12), "open-bowl"),
+    "basket": Vessel(Rim(0.09, 0.94, 0.33, 0.07)),
+    "bucket": Vessel(Rim(0.13, 0.87, 0.22, 0.06), "open-bucket"),
+    "package": Vessel(Rim(0.1, 0.9, 0.4, 0.0), "open-box", 0.36),
+    "crate": Vessel(Rim(0.08, 0.92, 0.3, 0.0), "open-crate"),
+    "vase": Vessel(Rim(0.34, 0.66, 0.2, 0.04), "empty-vase", 0.2, 2.4),
+    "mug": Vessel(Rim(0.16, 0.7, 0.17, 0.05)),
+    "nest": Vessel(Rim(0.06, 0.96, 0.34, 0.16)),
+    "wheelbarrow": Vessel(Rim(0.1, 0.72, 0.3, 0.0)),
+    "bathtub": Vessel(Rim(0.04, 0.96, 0.48, 0.0)),
+    "barrel": Vessel(Rim(0.22, 0.78, 0.07, 0.04)),
+    "canoe": Vessel(Rim(0.04, 0.96, 0.5, 0.08)),
+}
+
+
+@dataclass(frozen=True)
+class Glass:
+    """A clear container: its own drawing, and the box for what is inside."""
+
+    icon: str
+    box: tuple[float, float, float, float]  # left, top, right, bottom as shares of its square
+
+
+GLASSES: dict[str, Glass] = {
+    "fish bowl": Glass("clear-bowl", (0.2, 0.3, 0.8, 0.78)),
+    "jar": Glass("clear-jar", (0.16, 0.36, 0.84, 0.93)),
+    "bottle": Glass("clear-bottle", (0.08, 0.36, 0.6, 0.7)),
+}
+# Trees, and the box of the crown as shares of the visible part.
+CROWNS: dict[str, tuple[float, float, float, float]] = {
+    "tree": (0.14, 0.1, 0.86, 0.62),
+    "bare tree": (0.16, 0.08, 0.84, 0.5),
+    "fir tree": (0.28, 0.3, 0.72, 0.78),
+    "christmas tree": (0.28, 0.3, 0.72, 0.78),
+}
+# Rows of what is inside, from the back to the front.
+HEAPS = {1: (1,), 2: (2,), 3: (3,), 4: (2, 2), 5: (2, 3), 6: (3, 3), 7: (3, 4)}
+# Places in a crown, as shares of its box.
+FORKS = (
+    (0.5, 0.25),
+    (0.16, 0.6),
+    (0.84, 0.6),
+    (0.5, 0.85),
+    (0.14, 0.12),
+    (0.86, 0.12),
+    (0.5, 0.55),
+)
+
+
+def contained(c: Canvas, scene: Scene) -> list[Placement]:
+    """The other objects inside the last one, which is 1 unit high."""
+    *inside, vessel = scene.objects
+    copies = expanded(inside)[: max(HEAPS)]
+    if vessel.name in CROWNS:
+        return in_crown(c, copies, vessel)
+    if vessel.name in GLASSES:
+        return _behind_glass(copies, vessel)
+    return _in_opening(copies, vessel)
+
+
+def expanded(items: Sequence[SceneObject]) -> list[SceneObject]:
+    """Each object as often as its count says."""
+    return [item for item in items for _ in range(max(1, item.count))]
+
+
+def open_look(item: SceneObject) -> SceneObject:
+    """The container with a look that is open and empty."""
+    known = VESSELS.get(item.name) or GLASSES.get(item.name)
+    icon = known.icon if known else ""
+    return replace(item, look=("vessel", icon)) if icon else item
+
+
+def _vessel(item: SceneObject) -> Vessel:
+    """The shape of a container; of an unknown one, the upper third is open."""
+    left, top, right, low = bounds(item.look)
+    return VESSELS.get(item.name) or Vessel(Rim(left, right, top + 0.3 * (low - top), 0.0))
+
+
+def _in_opening(inside: Sequence[SceneObject], vessel: SceneObject) -> list[Placement]:
+    shape = _vessel(vessel)
+    base = fitted(open_look(vessel), 1.0, 1.0)
+    left, top = base.corner
+    rim, k = shape.rim, base.px
+    wide = (rim.right - rim.left) * k * shape.spread
+    near = (1 - rim.right, 1 - rim.left) if vessel.flip else (rim.left, rim.right)
+    middle = left + k * sum(near) / 2
+    level = top + (rim.height + rim.bulge * 0.6) * k
+    rows, rest = HEAPS[len(inside)], iter(inside)
+    cell = wide * (0.92 / max(rows) if max(rows) > 1 else 0.82)
+    high = cell * 1.2 if max(rows) > 1 else 0.95
+    placements = [base]
+    for i, n in enumerate(rows):
+        for j in range(n):
+            x = middle + (j - (n - 1) / 2) * cell
+            one = fitted(next(rest), cell * 1.04, high, x)
+            rise = 0.62 * one.height * (len(rows) - 1 - i)
+            foot = level + one.height * shape.deep - rise
+            placements.append(replace(one, foot=foot, lies=False))
+    return [*placements, replace(base, rim=rim)]
+
+
+def _behind_glass(inside: Sequence[SceneObject], vessel: SceneObject) -> list[Placement]:
+    shape = GLASSES[vessel.name]
+    base = fitted(open_look(replace(vessel, flip=False)), 1.0, 1.0)
+    left, top = base.corner
+    x0, y0, x1, y1 = shape.box
+    rows, rest = HEAPS[len(inside)], iter(inside)
+    cell, high = (x1 - x0) * base.px / max(rows), (y1 - y0) * base.px / len(rows)
+    placements = [base]
+    for i, n in enumerate(rows):
+        for j in range(n):
+            x = left + base.px * (x0 + x1) / 2 + (j - (n - 1) / 2) * cell
+            one = fitted(next(rest), cell * 0.94, high * 0.96, x)
+            spare = (high - one.height) / 2 if one.item.place == "u" else 0.0
+            foot = top + y1 * base.px - (len(rows) - 1 - i) * high - spare
+            placements.append(replace(one, foot=foot, lies=False))
+    return [*placements, replace(base, alpha=0.22)]
+
+
+def in_crown(c: Canvas, inside: Sequence[SceneObject], tree: SceneObject) -> list[Placement]:
+    """Objects in the crown of a tree."""
+    base = fitted(tree, 1.4, 1.0)
+    x0, y0, x1, y1 = CROWNS[tree.name]
+    n = len(inside)
+    side = base.width * (0.34 if n == 1 else 0.26 if n < 4 else 0.2)
+    forks = c.r.sample(FORKS[:4], n) if n < 4 else FORKS[:n]
+    placements = [base]
+    for item, (across, down) in zip(inside, forks, strict=True):
+        x = base.x - base.width / 2 + base.width * (x0 + (x1 - x0) * across)
+        middle = base.top + base.height * (y0 + (y1 - y0) * down)
+        one = fitted(item, side, side, x)
+        placements.append(replace(one, foot=middle + one.height / 2, lies=False))
+    return placements
