@@ -43,6 +43,7 @@ _BETWEEN: dict[tuple[str, ...], str] = {
 }
 _VERBS = frozenset("is are was sits lies placed sitting standing located positioned".split())
 _NEGATIONS = frozenset("no not without".split())
+_OF = ("left", "right", "side")  # words before "of"
 _MAX_ADJECTIVES = 2
 
 
@@ -83,10 +84,10 @@ def _is_shown(words: Sequence[str], mention: Mention) -> bool:
 def _stated(
     words: Sequence[str], mentions: Sequence[Mention]
 ) -> tuple[tuple[frozenset[str], ...], str]:
-    """The names in order and the relation, if no other object has an article or a number."""
+    """The names in order and the relation, if no other object is determined."""
     nothing: tuple[tuple[frozenset[str], ...], str] = ((), "")
     named = {i for mention in mentions for i in range(mention.start, mention.end)}
-    determined = [m for m in mentions if _start(words, m, named) is not None]
+    determined = [m for m in mentions if _start(words, m, named) is not None or _has_side(words, m)]
     if not 2 <= len(determined) <= MAX_OBJECTS or not _is_complete(words, determined[-1]):
         return nothing
     relations = [
@@ -118,11 +119,21 @@ def _relation(
     return _BETWEEN.get(tuple(between))
 
 
+def _has_side(words: Sequence[str], mention: Mention) -> bool:
+    """True before a side: "broccoli left of a cup"."""
+    end = mention.end
+    return any(
+        tuple(words[end : end + len(phrase)]) == phrase for phrase, side in _BETWEEN.items() if side
+    )
+
+
 def _start(words: Sequence[str], mention: Mention, named: Collection[int]) -> int | None:
-    """Where the article or number of a mention is; None if it has none."""
+    """Where the article or number of a mention is, or its first word after a side; or None."""
     for i in range(mention.start - 1, max(-1, mention.start - 2 - _MAX_ADJECTIVES), -1):
         if words[i] in _ARTICLES or words[i] in _NUMBERS:
             return i
+        if words[i] in ("above", "below") or (words[i] == "of" and words[i - 1] in _OF):
+            return i + 1
         if i in named or not is_adjective(words[i]):
             return None
     return None
