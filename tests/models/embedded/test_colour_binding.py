@@ -31,6 +31,7 @@ from daguerre.models.embedded.sampler import MAX_STEPS, Noise, SceneSampler
         ("a red fox and a red car", {"fox": "", "car": "red"}),
         ("a red fluffy fox", {"fox": "red"}),
         ("a glass of white wine", {"wine glass": ""}),
+        ("a white wine glass", {"wine glass": "white"}),
         ("the car is red", {"car": "red"}),
         ("A car and a dog. The car is red.", {"car": "red", "dog": ""}),
         ("The car is red and the dog is blue.", {"car": "red", "dog": "blue"}),

@@ -44,7 +44,7 @@ def bound_colours(prompt: str) -> Mapping[str, str]:
         if at is None:
             at = _colour_after(words, mention.end)
         used |= {at}
-        is_kind = " ".join(words[max(0, mention.start - 1) : mention.start + 1]) in _KINDS
+        is_kind = " ".join(words[max(0, mention.start - 1) : mention.end]) in _KINDS
         kinds |= mention.names if is_kind else set()
         for name in mention.names:
             colour = "" if at is None or is_kind else SPELLINGS[words[at]]
