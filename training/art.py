@@ -13,7 +13,7 @@ import gzip
 import json
 from collections.abc import Iterator
 
-from daguerre.models.embedded.drawing import art, things
+from daguerre.models.embedded.drawing import animals, art, figures, things
 from training import assets
 
 NUM_LOOKS = 3
@@ -73,7 +73,12 @@ def _candidates(slugs: tuple[str, ...]) -> Iterator[tuple[str, str, bool]]:
 
 
 def _body(name: str, icon: str) -> art.Drawn | None:
-    return things.drawn((name, icon)) if name == "drawn" else assets.body(name, icon)
+    if name == animals.WHOLE:
+        part = assets.body(*animals.source(icon))
+        return part and animals.drawn(icon, part)
+    if name in ("drawn", figures.FIGURE):
+        return things.drawn((name, icon))
+    return assets.body(name, icon)
 
 
 def _unfit(name: str, icon: str) -> bool:
@@ -94,8 +99,10 @@ def pack() -> bytes:
     """art.json.gz, the same bytes on every machine."""
     chosen = {thing.name: found for thing in things.THINGS if (found := looks(thing))}
     icons: dict[str, dict[str, art.Drawn]] = {}
-    for name, icon in sorted({look for found in chosen.values() for look in found}):
-        drawn = assets.body(name, icon) if name != "drawn" else None
+    used = {look for found in chosen.values() for look in found}
+    used |= {animals.source(icon) for name, icon in used if name == animals.WHOLE}
+    for name, icon in sorted(used):
+        drawn = assets.body(name, icon) if name in assets.PACKS else None
         if drawn is not None:
             icons.setdefault(name, {})[icon] = drawn
     text = json.dumps({"looks": chosen, "icons": icons}, separators=(",", ":"))

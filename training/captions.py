@@ -18,7 +18,7 @@ from training.held_out import HELD_OUT_TEMPLATES, STYLE_WORDS_HELD_OUT
 from training.relating import Relating
 from training.scenes.styles import COLOUR_WORDS, COLOURLESS
 from training.templates import TEMPLATES, VAGUE
-from training.wording import STYLE_WORDS
+from training.wording import ACTS, STYLE_WORDS
 
 # Landscapes that are meant where none is named, and how many of their captions name none.
 NATURAL = frozenset(
@@ -105,6 +105,8 @@ def family(scene: Scene) -> str:
 
 
 def _relation_family(scene: Scene) -> str:
+    if scene.relation in ACTS:
+        return "acting"
     if scene.relation in ("left", "right"):
         return "sided"
     if scene.relation in ("and", "beside"):
@@ -132,6 +134,8 @@ def _mixed_family(scene: Scene) -> str:
     if scene.relation in (*TOUCHING, "between"):
         return "between outdoors" if scene.relation == "between" else "related outdoors"
     if len(scene.objects) > 1:
+        if scene.relation in ACTS:
+            return "acting outdoors"
         return "company" if len(scene.objects) == 2 else "many outdoors"
     if item.is_reflected:
         return "reflected"

@@ -31,7 +31,8 @@ MASS = _words(
 )
 # Plural nouns, which have no article either.
 PLURALS = _words(
-    """admission tickets, animal tracks, autumn leaves, ballet shoes, ballet slippers, bamboo
+    """children, friends, kids, people,
+    admission tickets, animal tracks, autumn leaves, ballet shoes, ballet slippers, bamboo
     stalks, beads, beans, beers, biceps, blueberries, bookmark tabs, books, bowling ball and
     pins, bowling pins, boxing gloves, bricks, briefs, bubbles, building blocks, bunny girls,
     busts in silhouette, card index dividers, chains, champagne glasses, cherries, chopsticks,

@@ -69,6 +69,11 @@ HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {
         "show me {first} {relation} {second} {inside} {when}",
         "look, {first} and {second} {inside} {when}",
     ),
+    "acting": ("show me {first} {doing} {second}", "look, {first} is {doing} {second}"),
+    "acting outdoors": (
+        "show me {first} {doing} {second} {inside}",
+        "look, {first} is {doing} {second} {when}",
+    ),
     "flying": (
         "show me {a_thing} flying over {terrain}",
         "up in the air over {terrain}, {a_thing}",

@@ -13,7 +13,7 @@ from daguerre.models.embedded.drawing import SceneObject, things
 from training import describing
 from training.grammar import PLURALS, article, with_article
 from training.places import ROOM_TIMES, WALLLESS
-from training.wording import CONVERSE, INDOORS, NUMBERS, RELATION_WORDS, SPOT_WORDS
+from training.wording import ACTS, CONVERSE, INDOORS, NUMBERS, RELATION_WORDS, SPOT_WORDS
 from training.words import Words, several
 
 
@@ -78,6 +78,12 @@ class Relating(Words):
 
     def _converse(self) -> str:
         return self.one(RELATION_WORDS[CONVERSE[self.scene.relation]])
+
+    def _doing(self) -> str:
+        return self.one(ACTS[self.scene.relation][0])
+
+    def _done_by(self) -> str:
+        return self.one(ACTS[self.scene.relation][1])
 
     def _side1(self) -> str:
         return self.scene.relation

@@ -6,6 +6,7 @@ knows. Those to judge a model by are in `held_out`.
 
 from __future__ import annotations
 
+from training.acting import ACTING
 from training.compositions import COMPOSITIONS
 from training.several import SEVERAL
 
@@ -283,4 +284,5 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     ),
     **SEVERAL,
     **COMPOSITIONS,
+    **ACTING,
 }

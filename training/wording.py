@@ -218,6 +218,13 @@ RELATION_WORDS = {
     "behind": ("behind", "behind", "right behind", "standing behind", "hiding behind"),
     "in": ("in", "in", "in", "inside", "inside of", "within"),
     "between": ("between", "between", "in between"),
+    "holding": ("holding", "holding", "with", "carrying"),
+    "riding": ("riding", "riding", "riding on", "on", "on top of"),
+}
+# What is done with the second of two, and by the first to it.
+ACTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "holding": (("holding", "holding", "carrying", "holding up"), ("held by", "carried by")),
+    "riding": (("riding", "riding", "riding on"), ("ridden by",)),
 }
 # What holds the other way round.
 CONVERSE = {

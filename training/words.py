@@ -12,10 +12,12 @@ from typing import TypeVar
 import numpy as np
 
 from daguerre.models.embedded.drawing import Scene, SceneObject, things
+from daguerre.models.embedded.drawing.dressing import is_figure
 from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.scene import RIDGED
 from training import describing
 from training.grammar import DEFINITE, UNCOUNTED, add_adjective, article, plural
+from training.people import person
 from training.places import MOON_DETAILS
 from training.wording import (
     ABOVE,
@@ -103,6 +105,8 @@ class Words:
 
     def named(self, item: SceneObject, adjective: str = "", with_article: bool = True) -> str:
         """A thing with its number or article, an adjective, and its colour."""
+        if is_figure(item):
+            return person(self, item, adjective, with_article)
         noun, colour = self._noun(item)
         if not adjective and self.chance(describing.ADJECTIVE_SHARE):
             adjective = describing.adjective(item, self.one)

@@ -137,7 +137,9 @@ def arranged() -> list[Scene]:
     found.append(replace(lake, objects=(replace(BALLOON, place="w", is_reflected=True),)))
     found.append(replace(lake, objects=(BALLOON,)))
     beach = replace(lake, terrain="beach", objects=(ball(), TENT))
-    found += [replace(beach, relation=name) for name in ("and", "left", "above", "in", "behind")]
+    found += [
+        replace(beach, relation=name) for name in ("and", "left", "above", "in", "behind", "riding")
+    ]
     three = replace(beach, objects=(ball(), TENT, BALLOON))
     found += [replace(three, relation=name) for name in ("and", "between")]
     found.append(replace(beach, relation="in", objects=(ball(count=5), TENT)))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing import figures, things
 from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.objects import bounds
 from daguerre.models.embedded.drawing.palette import BACKS
@@ -29,7 +29,7 @@ STATURES = {
     "giant": (0.98, 1.12),
 }
 # Tags and words of things that look odd when they are counted or set beside others.
-ODD = frozenset("symbol body people couple men women family of two bubble cloud".split())
+ODD = frozenset("symbol body people couple men women family of two bubble cloud crowd".split())
 # Icons of animals that show the head alone, besides those that are called a face.
 HEADS = ("fox", "lion", "frog", "bear", "koala", "panda", "polar-bear", "wolf", "unicorn")
 
@@ -110,8 +110,8 @@ def _faces() -> tuple[tuple[things.Thing, tuple[tuple[str, str], ...]], ...]:
         names = {*row.tags, *row.name.split()}
         heads = tuple(
             look
-            for look in things.looks(row)
-            if (row.kind == "p" and row.place == "i" and _is_round(look) and not ODD & names)
+            for look in things.looks_in(row, "portrait")
+            if (row.kind == "p" and row.place != "s" and _is_bust(look) and not ODD & names)
             or (row.kind == "a" and (look[1].endswith("-face") or look[1] in HEADS))
         )
         if heads:
@@ -119,8 +119,10 @@ def _faces() -> tuple[tuple[things.Thing, tuple[tuple[str, str], ...]], ...]:
     return tuple(found)
 
 
-def _is_round(look: tuple[str, str]) -> bool:
-    """True when what is seen is about as wide as high, as heads and busts are."""
+def _is_bust(look: tuple[str, str]) -> bool:
+    """True when what is seen is about as wide as high, as heads and busts are, and no figure."""
+    if look[0] == figures.FIGURE:
+        return False
     left, top, right, bottom = bounds(look)
     return right - left > 0.72 * (bottom - top)
 

@@ -12,6 +12,8 @@ import numpy as np
 
 from daguerre.models.embedded.drawing.scene import Scene
 from training.scenes import company, crowd, house, outdoors
+from training.scenes.acting import acting
+from training.scenes.people import with_people
 from training.scenes.sample import pick, sample_landscape, sample_thing
 from training.scenes.styles import with_style
 
@@ -38,6 +40,7 @@ STYLE_WORDS = {
     "vintage": 0.020,
     "pastel": 0.020,
 }
+ACTING = {"pair": 0.2, "mixed": 0.15}  # of the scenes of a kind, how many have somebody who acts
 ICONIC_SHARE = 0.62  # of single things, in the narrowed domain
 
 
@@ -53,7 +56,10 @@ def sample_scene(rng: np.random.Generator, aspect: tuple[int, int], iconic: bool
         return sample_thing(r, *aspect, iconic=True)
     if iconic:
         return sample_landscape(r, *aspect, "landscape")
-    return with_style(r, sample_kind(r, pick(r, SHARES), *aspect), STYLE_WORDS)
+    scene = sample_kind(r, pick(r, SHARES), *aspect)
+    acts = scene.objects and r.random() < ACTING.get(scene.kind, 0.0)
+    scene = acting(r, scene) if acts else with_people(r, scene)
+    return with_style(r, scene, STYLE_WORDS)
 
 
 def sample_kind(r: random.Random, kind: str, width: int, height: int) -> Scene:

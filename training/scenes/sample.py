@@ -78,7 +78,8 @@ def colour_of(r: random.Random, thing: things.Thing, share: float = 0.55) -> str
 def sample_thing(r: random.Random, width: int, height: int, iconic: bool = False) -> Scene:
     rows = [t for t in available() if t.name in things.ICONIC or not iconic]
     thing = r.choices(rows, [t.weight for t in rows])[0]
-    look = things.looks(thing)[0] if iconic else r.choice(things.looks(thing))
+    looks = things.looks_in(thing, "thing")
+    look = looks[0] if iconic else r.choice(looks)
     colour = colour_of(r, thing, 0.3) if iconic else colour_of(r, thing)
     wide = min(0.95, 0.8 * max(width, height) / min(width, height))
     size = r.uniform(0.55, min(0.8, wide))
@@ -160,7 +161,7 @@ def placed(
     r: random.Random, thing: things.Thing, size: float, count: int = 1, share: float = 0.55
 ) -> SceneObject:
     """A thing in one of its looks, recoloured in `share` of cases where it can be."""
-    look = r.choice(things.looks(thing))
+    look = r.choice(things.looks_in(thing, "thing"))
     flip = r.random() < 0.5 and thing.kind in "av"
     return SceneObject(thing.name, look, colour_of(r, thing, share), thing.place, count, size, flip)
 

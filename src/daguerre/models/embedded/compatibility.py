@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing import figures, things
 from daguerre.models.embedded.drawing.palette import GLOWS
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.fields import (
@@ -140,10 +140,12 @@ def _drawable() -> NDArray[np.bool_]:
 @lru_cache(maxsize=2048)
 def _values_of(name: str) -> Mapping[str, Sequence[str]]:
     """The fields whose values depend on a thing, with those values."""
-    some = {kind: OBJECT_FIELDS[kind][1:] for kind in ("count", "size")}
+    some: dict[str, Sequence[str]] = {kind: OBJECT_FIELDS[kind][1:] for kind in ("count", "size")}
     if name == GLOWING_MUSHROOM:
         return {**some, "colour": tuple(GLOWS), "look": ("0",), "glowing": YES[1:], "flip": YES[:1]}
     row = things.BY_NAME[name]
+    if not any(look[0] == figures.FIGURE for look in looks_of(name)):
+        some |= {kind: ("",) for kind in ("pose", "outfit", "hat")}
     return {
         **some,
         "colour": ("", *COLOURS) if row.recolourable else ("",),

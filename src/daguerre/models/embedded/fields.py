@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daguerre.models.embedded.drawing import SHAPES, Scene, SceneObject, things
+from daguerre.models.embedded.drawing import SHAPES, Scene, SceneObject, dressing, things
 from daguerre.models.embedded.drawing.furnished import FURNISHED
 from daguerre.models.embedded.drawing.palette import BACKS, GLOWS, PALETTES
 from daguerre.models.embedded.drawing.picture import ELSEWHERE, LAND, PLACES, WATER
@@ -61,9 +61,9 @@ OBJECT_FIELDS: dict[str, tuple[str, ...]] = {
     "look": ("", "0", "1", "2"),
     "size": ("", *(f"{size:.3f}" for size in SIZES)),
     "flip": YES,
-    "pose": ("",),
-    "outfit": ("",),
-    "hat": ("",),
+    "pose": ("", *dressing.POSES),
+    "outfit": ("", *dressing.OUTFITS),
+    "hat": ("", *dressing.HATS),
 }
 
 
@@ -132,7 +132,7 @@ def encode(scene: Scene) -> NDArray[np.int64]:
 def _token_value(scene: Scene, item: SceneObject, name: str) -> str:
     """The value of one field of an object."""
     if name == "look":
-        looks = () if item.name == GLOWING_MUSHROOM else looks_of(item.name)
+        looks = () if item.name == GLOWING_MUSHROOM else looks_in(item.name, scene.kind)
         return str(looks.index(item.look)) if looks else "0"
     if name == "size":
         nearest = int(np.abs(np.log(np.array(SIZES) / item.size)).argmin())
@@ -145,8 +145,13 @@ def _token_value(scene: Scene, item: SceneObject, name: str) -> str:
 
 @lru_cache(maxsize=2048)
 def looks_of(name: str) -> tuple[tuple[str, str], ...]:
-    """The looks of a thing by its name; a token of `look` is an index of them."""
+    """The looks of a thing by its name."""
     return things.looks(things.BY_NAME[name])
+
+
+def looks_in(name: str, kind: str) -> tuple[tuple[str, str], ...]:
+    """Its looks in a kind of scene; a token of `look` is an index of them."""
+    return things.looks_in(things.BY_NAME[name], kind)
 
 
 def _place(terrain: str, kind: str, name: str) -> str:
@@ -180,7 +185,7 @@ def _object_from_values(whole: Mapping[str, str], said: Mapping[str, str]) -> Sc
     if name == GLOWING_MUSHROOM:
         colour = said["colour"] if said["colour"] in GLOWS else "blue"
         return SceneObject(name, ("glow", "mushroom"), colour, place, count, size, False, True)
-    looks = looks_of(name)
+    looks = looks_in(name, whole["kind"])
     look = looks[int(said["look"] or "0") % len(looks)]
     colour = said["colour"] if things.BY_NAME[name].recolourable else ""
     words: dict[str, Any] = {key: said[key] for key in ("stature", "spot", "pose", "outfit", "hat")}

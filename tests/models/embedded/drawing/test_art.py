@@ -150,7 +150,7 @@ def test_shipped_looks_are_those_that_fit() -> None:
     chosen = {slug for thing in things.THINGS for slug in thing.slugs if ":" in slug}
     shown = {look for thing in things.THINGS for look in things.looks(thing)}
     assert {":".join(look) for look in shown & (packing.WRONG | packing.MISDRAWN)} <= chosen
-    assert {name for name, _ in shown} == {*assets.PACKS, "drawn"}
+    assert {name for name, _ in shown} == {*assets.PACKS, "drawn", "figure", "whole"}
     assert max(len(things.looks(thing)) for thing in things.THINGS) == packing.NUM_LOOKS
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from daguerre.models.embedded.drawing import art, things
+from daguerre.models.embedded.drawing.people import PEOPLE
 from daguerre.models.embedded.drawing.recolouring import COLOURS, main_colour, recoloured
 from training.scenes import sample
 
@@ -103,19 +104,24 @@ def test_every_drawing_of_our_own_is_somewhere_used() -> None:
 LEARNED = {  # looks whose slug differs from the name
     "airplane": "fluent-emoji-flat:airplane",
     "apple": "noto:red-apple",
+    "bear": "whole:bear",
     "bee": "noto:honeybee",
     "boat": "noto:sailboat",
     "car": "noto:automobile",
     "coffee": "noto:hot-beverage",
     "fir tree": "noto:evergreen-tree",
     "flower": "noto:blossom",
+    "fox": "whole:fox",
+    "frog": "whole:frog",
     "gem": "noto:gem-stone",
     "heart": "noto:red-heart",
     "hot air balloon": "drawn:hot-air-balloon",
+    "lion": "whole:lion",
     "moon": "noto:crescent-moon",
     "planet": "noto:ringed-planet",
     "smiling face": "noto:smiling-face-with-smiling-eyes",
     "tree": "noto:deciduous-tree",
+    "unicorn": "whole:unicorn",
     "whale": "noto:spouting-whale",
 }
 
@@ -129,7 +135,9 @@ def test_looks_of_popular_things_are_frozen() -> None:
 
 def test_recolouring_covers_most_of_an_object() -> None:
     """Every look of an object that may be recoloured differs in half of its pixels or more."""
-    recolourable = [thing for thing in things.THINGS if thing.recolourable]
+    people = {*PEOPLE}  # only the main garment of a person changes
+    rows = [thing for thing in things.THINGS if thing.name not in people]
+    recolourable = [thing for thing in rows if thing.recolourable]
     looks = [look for thing in recolourable for look in things.looks(thing)]
     assert len(recolourable) > 800
     assert [look for look in looks if _difference(look, "red", "blue") < 0.5] == []

@@ -6,16 +6,15 @@ An object's art becomes part of the scene's document, with its own identifiers.
 from __future__ import annotations
 
 import colorsys
-import re
 from functools import lru_cache
-
-import numpy as np
 
 from daguerre.models.embedded.drawing import art, things
 from daguerre.models.embedded.drawing.canvas import Canvas, PlacedObject
 from daguerre.models.embedded.drawing.colour import WHITE, Rgb, lit_by, mix, rgb
+from daguerre.models.embedded.drawing.dressing import is_figure, varied
 from daguerre.models.embedded.drawing.glowing_plants import mushroom
 from daguerre.models.embedded.drawing.grounds import paint_ground
+from daguerre.models.embedded.drawing.joining import JoinedObject, placed_parts, renamed
 from daguerre.models.embedded.drawing.palette import BACKS, GLOWS
 from daguerre.models.embedded.drawing.recolouring import TARGETS, main_colour, recoloured
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
@@ -30,7 +29,9 @@ def lone_object(c: Canvas, scene: Scene) -> None:
     back = rgb(r.choice(BACKS[scene.background]))
     px = item.size * c.s
     x, y = c.w * (0.5 + r.uniform(-0.05, 0.05)), c.h * (0.5 + r.uniform(-0.04, 0.04))
-    _, _, _, bottom = bounds(item.look)
+    left, top, right, bottom = bounds(item.look)
+    if is_figure(item):  # whose view has room for a hat
+        x, y = x - px * (left + right - 1) / 2, y - px * (top + bottom - 1) / 2
     foot = y + px * (bottom - 0.5)
     has_floor = scene.ground == "floor"
     paint_ground(c, scene, back, foot - px * r.uniform(0.10, 0.22) if has_floor else c.h)
@@ -65,35 +66,25 @@ def put(
     c: Canvas, item: SceneObject, x: float, y: float, px: float, tint: Tint | None = None
 ) -> None:
     """Puts an object into a square of `px` with the centre (x, y)."""
-    c.objects.append(PlacedObject(item, x, y, px))
+    if isinstance(item, JoinedObject):
+        c.objects.extend(placed_parts(item, x, y, px))
+    else:
+        c.objects.append(PlacedObject(item, x, y, px))
     if item.look[0] == "glow":
         mushroom(c, x, y + px * 0.48, px, GLOWS[item.colour], 0.9)
         return
-    text, w, h = _content(item.look, item.colour, tint)
-    for name in dict.fromkeys(_ID.findall(text)):
-        fresh = f"{name}n{len(c.parts)}"
-        text = text.replace(f'id="{name}"', f'id="{fresh}"').replace(f"#{name})", f"#{fresh})")
-        text = text.replace(f'href="#{name}"', f'href="#{fresh}"')
+    copies = max(0, sum(placed.item == item for placed in c.objects) - 1)
+    text, w, h = _content(varied(item.look, copies), item.colour, tint)
+    text = renamed(text, f"n{len(c.parts)}")
     k = px / max(w, h)
     sx = -k if item.flip else k
     left = x + (w * k / 2 if item.flip else -w * k / 2)
     c.raw(f'<g transform="matrix({sx:.5f} 0 0 {k:.5f} {left:.2f} {y - h * k / 2:.2f})">{text}</g>')
 
 
-@lru_cache(maxsize=4096)
 def bounds(look: tuple[str, str]) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of the visible part of a look, as shares of its square."""
-    if look[0] == "glow":
-        return _MUSHROOM
-    drawn = things.drawn(look)
-    shown = art.draw(art.document(*drawn), 48, 48)[..., 3] > 40
-    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
-    ends = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    left, top, right, bottom = (float(end) / 48 for end in ends)
-    return left, top, right, bottom
-
-
-_ID = re.compile(r'\bid="([^"]+)"')
+    return _MUSHROOM if look[0] == "glow" else things.bounds(look)
 
 
 @lru_cache(maxsize=6000)

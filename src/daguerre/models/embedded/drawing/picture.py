@@ -13,6 +13,7 @@ from daguerre.models.embedded.drawing import art
 from daguerre.models.embedded.drawing.arrangement import PLANS, arranged, repeated
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.city import city, village
+from daguerre.models.embedded.drawing.dressing import dressed
 from daguerre.models.embedded.drawing.glowing_plants import glowing_flowers, glowing_mushrooms
 from daguerre.models.embedded.drawing.greens import cliff_top, farm, garden, park
 from daguerre.models.embedded.drawing.indoors import paint_room
@@ -95,6 +96,7 @@ def compose(scene: Scene) -> str:
 
 def paint(scene: Scene) -> Canvas:
     """The scene on a canvas, without its style."""
+    scene = dressed(scene)
     c = Canvas(scene)
     if scene.kind == "thing":
         lone_object(c, scene)

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from daguerre.models.embedded.drawing import art, things
+from daguerre.models.embedded.drawing import art, figures, things
 from daguerre.models.embedded.drawing.colour import Rgb
 
 # Hue, lightness and saturation of each colour word.
@@ -136,7 +136,11 @@ def main_colour(name: str, icon: str) -> Hls:
 @lru_cache(maxsize=4096)
 def recoloured(name: str, icon: str, colour: str) -> str:
     """The icon's SVG content with its main colours replaced."""
+    if name == figures.FIGURE:
+        return figures.drawn(figures.coloured(icon, colour))[0]
     text = things.drawn((name, icon))[0]
+    if name == "joined":
+        return text
     main = main_colours(name, icon) if colour else ()
     if not main:
         return text

@@ -57,6 +57,7 @@ RIDGED = (
 KINDS = ("thing", "landscape", "mixed", "group", "pair", "spot", "room", "pattern", "portrait")
 # "left": the first object is to the left of the second. "and" and "beside" leave the side open;
 # "between": the first is between the second and the third, or between two of the second.
+# "holding" and "riding": the first holds or rides the second; the two are drawn as one.
 RELATIONS = (
     "and",
     "beside",
@@ -70,6 +71,8 @@ RELATIONS = (
     "behind",
     "between",
     "in",
+    "holding",
+    "riding",
 )
 # Centre of an object at each spot, as shares of the free space in the frame.
 SPOTS: dict[str, tuple[float, float]] = {

@@ -6,12 +6,14 @@ A look is a pair of art set and icon; the set "drawn" holds daguerre's own drawi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from daguerre.models.embedded.drawing import art
+import numpy as np
+
+from daguerre.models.embedded.drawing import animals, art, figures
 
 # Popular things; they occur more often in training.
 ICONIC = frozenset(
@@ -92,20 +94,47 @@ VESSELS: dict[str, str] = dict(
 )
 
 
+# What draws the looks of the sets that are drawn by code.
+PAINTERS: dict[str, Callable[[str], art.Drawn]] = {figures.FIGURE: figures.drawn}
+
+
 @lru_cache(maxsize=4096)
 def drawn(look: art.Look) -> art.Drawn:
     """The SVG content of a look and the size of its view."""
     name, icon = look
+    if name == animals.WHOLE:
+        return animals.drawn(icon, drawn(animals.source(icon)))
+    if name in PAINTERS:
+        return PAINTERS[name](icon)
     own = {"drawn": DRAWN, "vessel": VESSELS}.get(name)
     found = (own[icon], 100.0, 100.0) if own is not None else art.body(name, icon)
     assert found is not None, f"no art for {name}:{icon}. This is a bug."
     return found
 
 
+@lru_cache(maxsize=8192)
+def bounds(look: art.Look) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the visible part of a look, as shares of its square."""
+    shown = art.draw(art.document(*drawn(look)), 48, 48)[..., 3] > 40
+    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+    ends = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    left, top, right, bottom = (float(end) / 48 for end in ends)
+    return left, top, right, bottom
+
+
 @lru_cache(maxsize=4096)
 def looks(thing: Thing) -> tuple[art.Look, ...]:
     """Up to three looks of the thing, the most usual first."""
     return art.looks(thing.name)
+
+
+@lru_cache(maxsize=8192)
+def looks_in(thing: Thing, kind: str) -> tuple[art.Look, ...]:
+    """The looks for a kind of scene: portraits show heads, the others what is whole."""
+    every = looks(thing)
+    whole = tuple(look for look in every if look[0] in (animals.WHOLE, figures.FIGURE))
+    heads = tuple(look for look in every if look not in whole)
+    return (heads or whole) if kind == "portrait" else (whole or heads)
 
 
 def named(text: str) -> frozenset[str]:

@@ -1,0 +1,72 @@
+"""Dresses the people of a scene: their looks, with pose, outfit, hat, colour and a variant.
+
+What a scene leaves open about its people comes from the seed of its layout.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from daguerre.models.embedded.drawing import art, figures
+from daguerre.models.embedded.drawing.joining import RELATIONS, is_joinable, joined, posed
+from daguerre.models.embedded.drawing.scene import WATERS, Scene, SceneObject
+
+# What a scene can say of its people; "" leaves it to the kind of person.
+POSES = (
+    *("sitting", "walking", "running", "waving", "jumping", "dancing", "reading", "sleeping"),
+    *("cheering", "singing", "kneeling"),
+)
+OUTFITS = (
+    *("dress", "suit", "coat", "armor", "uniform", "swimsuit", "kimono", "hoodie", "spacesuit"),
+    *("robe", "sweater", "t-shirt", "shirt", "jacket", "gown", "apron", "overalls", "lab coat"),
+    *("cape", "pyjamas", "raincoat"),
+)
+HATS = (
+    *("top hat", "crown", "helmet", "cap", "wizard hat", "straw hat", "cowboy hat", "santa hat"),
+    *("party hat", "chef hat", "pirate hat", "beanie", "glasses", "sunglasses", "scarf", "bow"),
+    "headphones",
+)
+NUM_VARIANTS = 500
+
+
+def is_figure(item: SceneObject) -> bool:
+    return item.look[0] == figures.FIGURE
+
+
+def dressed(scene: Scene) -> Scene:
+    """The scene with the looks of its people complete, and with those joined that belong so."""
+    r = random.Random(scene.seed)
+    variants = [r.randrange(NUM_VARIANTS) for _ in scene.objects]
+    items = list(scene.objects)
+    is_joint = scene.relation in RELATIONS and len(items) > 1
+    if is_joint and is_joinable(scene.relation, items[0], items[1]):
+        items[0] = posed(scene.relation, items[0], items[1])
+    items = [_dressed(item, v) for item, v in zip(items, variants, strict=True)]
+    relation = scene.relation
+    if is_joint:
+        relation = "and" if len(items) > 2 else ""
+        if is_joinable(scene.relation, items[0], items[1]):
+            both = joined(scene.relation, items[0], items[1])
+            items[:2] = [replace(both, place="w") if scene.terrain in WATERS else both]
+        else:
+            relation = "beside"
+    if tuple(items) == scene.objects:
+        return scene
+    return replace(scene, objects=tuple(items), relation=relation)
+
+
+def _dressed(item: SceneObject, variant: int) -> SceneObject:
+    if not is_figure(item):
+        return item
+    words = (item.look[1], item.pose, item.outfit, item.hat, item.colour, str(variant))
+    return replace(item, look=(figures.FIGURE, "|".join(words)))
+
+
+def varied(look: art.Look, number: int) -> art.Look:
+    """Another person of the same kind, for the copies of an object."""
+    name, icon = look
+    if name != figures.FIGURE or not number:
+        return look
+    rest, _, variant = icon.rpartition("|")
+    return name, f"{rest}|{(int(variant) + 31 * number) % NUM_VARIANTS}"

@@ -1,0 +1,73 @@
+"""Figures of people and whole animals: what they wear and do is visible, and the seed decides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from daguerre.models.embedded import drawing
+from daguerre.models.embedded.drawing import art, dressing, figures, garments, poses, things
+from daguerre.models.embedded.drawing.people import PEOPLE
+
+MAN = drawing.SceneObject("man", ("figure", "man"), "", "g", 1, 0.9, False)
+SCENE = drawing.Scene("thing", 1024, 1024, 5, objects=(MAN,), background="white", ground="plain")
+
+
+def test_everybody_is_a_thing() -> None:
+    """The table of things has everybody in people.txt, as a figure first."""
+    for name in PEOPLE:
+        assert things.looks(things.BY_NAME[name])[0] == ("figure", name.replace(" ", "-"))
+
+
+def test_clothes_and_poses_of_the_tables_exist() -> None:
+    """What people.txt names can be drawn, and so can what a scene says."""
+    for who in PEOPLE.values():
+        assert who.pose in poses.POSES and who.outfit in {"", *garments.OUTFITS}
+        assert who.hat in {"", *garments.HATS} and {*who.others} <= PEOPLE.keys()
+        assert not who.prop or garments.PROPS[who.prop.replace(" ", "-")]
+    assert {*dressing.POSES} <= poses.POSES.keys()
+    assert {*dressing.OUTFITS} <= garments.OUTFITS.keys()
+    assert {*dressing.HATS} <= garments.HATS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(PEOPLE))
+def test_everybody_is_whole_and_inside_the_view(name: str) -> None:
+    """A figure covers a part of its view and does not touch the sides."""
+    pixels = art.draw(art.document(*figures.drawn(f"{name}|||||3")), 64, 64)[..., 3] > 40
+    assert 0.04 < pixels.mean() < 0.5
+    assert not pixels[0].any() and not pixels[:, [0, -1]].any()
+
+
+def picture(**said: object) -> np.ndarray:
+    item = replace(MAN, **said)  # type: ignore[arg-type]
+    return drawing.render(replace(SCENE, objects=(item,)), 96, 96).astype(int)
+
+
+@pytest.mark.parametrize(
+    "said", [{"pose": "running"}, {"outfit": "suit"}, {"hat": "top hat"}, {"colour": "red"}]
+)
+def test_what_a_scene_says_is_visible(said: dict[str, str]) -> None:
+    """Pose, outfit, hat and colour each change the picture."""
+    assert np.abs(picture(**said) - picture()).max() > 60
+
+
+def test_seed_decides_what_is_left_open() -> None:
+    """Another seed shows another man; the same seed shows the same."""
+    looks = {dressing.dressed(replace(SCENE, seed=i)).objects[0].look for i in range(20)}
+    assert len(looks) > 10
+    assert dressing.dressed(SCENE) == dressing.dressed(SCENE)
+
+
+def test_copies_are_different_people() -> None:
+    look = dressing.dressed(SCENE).objects[0].look
+    assert len({dressing.varied(look, i) for i in range(5)}) == 5
+    assert dressing.varied(("noto", "cat"), 3) == ("noto", "cat")
+
+
+@pytest.mark.parametrize("name", ["fox", "bear", "lion", "frog", "unicorn", "man", "king"])
+def test_portraits_show_heads_and_other_scenes_what_is_whole(name: str) -> None:
+    row = things.BY_NAME[name]
+    assert {look[0] for look in things.looks_in(row, "thing")} <= {"whole", "figure"}
+    assert not {look[0] for look in things.looks_in(row, "portrait")} & {"whole", "figure"}

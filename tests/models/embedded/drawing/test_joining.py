@@ -1,0 +1,58 @@
+"""Riding and holding: two objects in one drawing, each in its place and colour."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from daguerre.models.embedded import drawing
+from daguerre.models.embedded.drawing import dressing, joining, things
+from daguerre.models.embedded.drawing.picture import paint
+
+
+def thing(name: str, **said: object) -> drawing.SceneObject:
+    row = things.BY_NAME[name]
+    item = drawing.SceneObject(name, things.looks_in(row, "pair")[0], "", row.place, 1, 0.9, False)
+    return replace(item, **said)  # type: ignore[arg-type]
+
+
+def pair(relation: str, first: str, second: str, **said: object) -> drawing.Scene:
+    items = (thing(first), thing(second, **said))
+    return drawing.Scene(
+        "pair", 1024, 1024, 3, objects=items, background="white", ground="plain", relation=relation
+    )
+
+
+@pytest.mark.parametrize("mount", joining.RIDEABLE)
+def test_a_rider_is_above_what_is_ridden(mount: str) -> None:
+    """Both are placed inside the frame, the rider's middle over the mount's."""
+    below, above = sorted(paint(pair("riding", "man", mount)).objects, key=lambda o: -o.y)
+    assert (above.item.name, below.item.name) == ("man", mount)
+    for placed in (above, below):
+        assert 0 < placed.x < 1024 and 0 < placed.y < 1024
+
+
+@pytest.mark.parametrize("holder", ["girl", "bear", "cat"])
+def test_what_is_held_is_near_the_holder(holder: str) -> None:
+    objects = {
+        placed.item.name: placed for placed in paint(pair("holding", holder, "apple")).objects
+    }
+    body, apple = objects[holder], objects["apple"]
+    assert abs(apple.x - body.x) < body.side / 2 and apple.side < body.side / 1.5
+
+
+@pytest.mark.parametrize(("relation", "second"), [("riding", "horse"), ("holding", "balloon")])
+def test_colour_of_the_second_is_visible(relation: str, second: str) -> None:
+    """A green horse is a green one, also under its rider."""
+    plain = drawing.render(pair(relation, "knight", second), 96, 96).astype(int)
+    green = drawing.render(pair(relation, "knight", second, colour="green"), 96, 96).astype(int)
+    assert (np.abs(plain - green).max(axis=-1) > 60).mean() > 0.01
+
+
+def test_objects_that_cannot_be_joined_stand_side_by_side() -> None:
+    """Nobody rides an apple: the picture shows both all the same."""
+    scene = dressing.dressed(pair("riding", "man", "apple"))
+    assert scene.relation == "beside"
+    assert [item.name for item in scene.objects] == ["man", "apple"]

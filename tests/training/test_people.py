@@ -1,0 +1,57 @@
+"""People in training: how many scenes have them, and captions that say what they wear and do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from daguerre.models.embedded import drawing, fields
+from daguerre.models.embedded.drawing import dressing
+from training import captions, people, scenes
+from training.scenes.people import is_person
+
+WOMAN = drawing.SceneObject("woman", ("figure", "woman"), "", "g", 1, 0.9, False)
+
+
+def caption(seed: int = 1, **said: object) -> str:
+    item = replace(WOMAN, **said)  # type: ignore[arg-type]
+    scene = drawing.Scene("thing", 1024, 1024, 5, objects=(item,), background="blue")
+    return captions.caption(scene, np.random.default_rng(seed)).lower()
+
+
+def test_a_fifth_of_scenes_has_people() -> None:
+    rng = np.random.default_rng(3)
+    found = [scenes.sample_scene(rng, (1024, 1024)) for _ in range(400)]
+    share = sum(any(map(is_person, scene.objects)) for scene in found) / len(found)
+    assert 0.13 < share < 0.3
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_captions_say_what_people_wear_and_do(seed: int) -> None:
+    text = caption(seed, pose="running", outfit="dress", hat="straw hat", colour="red")
+    assert any(word in text for word in people.POSE_WORDS["running"])
+    assert any(word in text for word in people.HAT_WORDS["straw hat"])
+    assert "red" in text and any(word in text for word in people.OUTFIT_WORDS["dress"])
+
+
+def test_colour_is_said_of_the_clothes() -> None:
+    """No woman is red herself."""
+    texts = [caption(seed, colour="red") for seed in range(30)]
+    assert not any("red woman" in text or "red lady" in text for text in texts)
+
+
+def test_every_value_has_words() -> None:
+    assert people.POSE_WORDS.keys() == {*dressing.POSES}
+    assert people.OUTFIT_WORDS.keys() == {*dressing.OUTFITS}
+    assert people.HAT_WORDS.keys() == {*dressing.HATS}
+
+
+def test_people_are_tokens() -> None:
+    """What a person wears and does is decoded as it was encoded."""
+    size = fields.SIZES[17]
+    item = replace(WOMAN, pose="reading", outfit="coat", hat="cap", colour="green", size=size)
+    scene = drawing.Scene("thing", 1024, 1024, 5, objects=(item,), background="blue")
+    back = fields.decode(fields.encode(scene), (1024, 1024), 5, 0)
+    assert back.objects[0] == replace(item, size=back.objects[0].size)

@@ -1,0 +1,48 @@
+"""Templates of captions for somebody who rides or holds something. They are a part of `templates`.
+
+Fields named first and second are the two in the order of the scene; `relating` knows the verbs.
+"""
+
+from __future__ import annotations
+
+ACTING: dict[str, tuple[str, ...]] = {
+    "acting": (
+        "{first} {relation} {second}",
+        "{first} {relation} {second}",
+        "{first} {relation} {second}",
+        "{first} {relation} {second} {on_back}",
+        "{first} who is {doing} {second}",
+        "{bare1} {doing} {second}",
+        "{bare1} {doing} {bare2}",
+        "{bare1} {doing} {bare2}, {back_tag}",
+        "{first} is {doing} {second}",
+        "{first} is {doing} {second} {on_back}",
+        "{second} {done_by} {first}",
+        "a picture of {first} {relation} {second}",
+        "a photo of {first} {relation} {second}",
+        "{style} of {first} {relation} {second}",
+        "{first} {relation} {second}, {style}",
+        "{first} {doing} {second}, {back_tag}, {style}",
+        "there is {first} {doing} {second}",
+        "{first} {relation} {second}. {back_sentence}",
+        "{first}. The {name1} is {doing} {second}.",
+    ),
+    "acting outdoors": (
+        "{first} {relation} {second} {inside}",
+        "{first} {relation} {second} {inside}",
+        "{first} {relation} {second} {inside} {when}",
+        "{first} {relation} {second} {when}",
+        "{first} {doing} {second} {inside} {weather}",
+        "{first} is {doing} {second} {inside}",
+        "{inside}, {first} {relation} {second}",
+        "{bare1} {doing} {bare2}, {tag}, {time_noun}",
+        "{bare1} {doing} {bare2} {inside} {when}",
+        "{second} {done_by} {first} {inside}",
+        "a picture of {first} {relation} {second} {inside} {when}",
+        "a photo of {first} {doing} {second} {inside}",
+        "{style} of {first} {relation} {second} {inside}",
+        "{first} {relation} {second} {inside} {when}, {style}",
+        "{terrain} with {first} {doing} {second}",
+        "{first} {doing} {second} {inside}. {light_sentence}",
+    ),
+}

@@ -1,0 +1,88 @@
+"""Scenes in which somebody rides or holds something."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from functools import lru_cache
+
+from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.joining import FLAT, RIDEABLE
+from daguerre.models.embedded.drawing.recolouring import COLOURS
+from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Scene, SceneObject
+from training.scenes.people import person
+
+RIDING_SHARE = 0.45  # the rest hold something
+PERSON_SHARE = 0.7  # of those who act; the rest are animals
+TINTED = 0.4  # of what is ridden or held
+ACTORS = (
+    *("bear", "panda", "fox", "cat", "cat", "dog", "dog", "frog", "monkey", "rabbit", "penguin"),
+    *("koala", "wolf", "lion", "owl", "mouse", "raccoon", "polar bear", "hamster", "robot"),
+)
+AT_SEA = ("surfboard", "surfboard", "wave", "wave", "dolphin", "whale")
+MOUNT_WEIGHTS = {
+    **{"horse": 5.0, "bicycle": 5.0, "skateboard": 3.0, "motorcycle": 3.0, "elephant": 2.0},
+    **{"surfboard": 2.0, "wave": 1.5, "broom": 2.0, "unicorn": 2.0, "dragon": 2.0, "scooter": 2.0},
+}
+HELD = (
+    "balloon,balloon,balloon,umbrella,umbrella,umbrella,apple,book,rose,tulip,sunflower,flower,"
+    "lantern,kite,guitar,ice cream,lollipop,teddy bear,teddy bear,sword,pizza,coffee,heart,heart,"
+    "camera,gift,gift,candle,banana,basket,cat,dog,rabbit,fish,owl,trophy,cake,birthday cake,"
+    "cupcake,hot dog,hamburger,carrot,strawberry,watermelon,cookie,ball,soccer ball,"
+    "basketball,baseball bat,tennis racket,violin,trumpet,microphone,laptop,phone,pumpkin,"
+    "key,magnifying glass,paintbrush,pencil,hammer,axe,shield,crown,star,moon,bell,"
+    "briefcase,handbag,backpack,teapot,beer,sushi,popcorn,lemon,"
+    "orange,cherries,bouquet,cactus,potted plant,envelope,crystal ball,magic wand"
+).split(",")
+
+
+@lru_cache(maxsize=1)
+def held() -> tuple[things.Thing, ...]:
+    """Things that somebody can hold."""
+    return tuple(things.BY_NAME[name] for name in HELD if name in things.BY_NAME)
+
+
+def acting(r: random.Random, scene: Scene) -> Scene:
+    """Somebody who rides or holds something, in the place of the scene's objects."""
+    is_outside = scene.kind == "mixed"
+    if is_outside and scene.terrain in TIMELESS:
+        return scene
+    size = r.uniform(0.34, 0.58) if is_outside else r.uniform(0.9, 1.0)
+    at_sea = is_outside and scene.terrain in WATERS
+    first = _actor(r, size)
+    rides = at_sea or r.random() < RIDING_SHARE
+    second = _mount(r, scene.terrain, size) if rides else _object(r, r.choice(held()), size)
+    if second.name == first.name:
+        return scene
+    first = replace(first, pose="", hat="" if first.pose else first.hat)
+    items = (first, second)
+    back, ground = scene.background, scene.ground
+    if back and back in {item.colour for item in items}:
+        back, ground = r.choice([b for b in ("white", "beige", "teal") if b]), "plain"
+    relation = "riding" if rides else "holding"
+    return replace(scene, objects=items, relation=relation, background=back, ground=ground)
+
+
+def _actor(r: random.Random, size: float) -> SceneObject:
+    if r.random() < PERSON_SHARE:
+        return person(r, size, countable=True)
+    return _object(r, things.BY_NAME[r.choice(ACTORS)], size, 0.15)
+
+
+def _mount(r: random.Random, terrain: str, size: float) -> SceneObject:
+    """Something to ride: at sea what floats, on land what walks or rolls."""
+    names = RIDEABLE
+    if terrain in WATERS:
+        names = AT_SEA
+    elif terrain:
+        names = tuple(n for n in names if things.BY_NAME[n].place != "w" and n not in AT_SEA)
+    name = r.choices(names, [MOUNT_WEIGHTS.get(name, 1.0) for name in names])[0]
+    return _object(r, things.BY_NAME[name], size, 0.5 if name in FLAT else TINTED)
+
+
+def _object(
+    r: random.Random, row: things.Thing, size: float, tinted: float = TINTED
+) -> SceneObject:
+    look = things.looks_in(row, "pair")[0]
+    colour = r.choice(COLOURS) if row.recolourable and r.random() < tinted else ""
+    return SceneObject(row.name, look, colour, row.place, 1, size, False)
