@@ -69,10 +69,10 @@ HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {
         "show me {first} {relation} {second} {inside} {when}",
         "look, {first} and {second} {inside} {when}",
     ),
-    "acting": ("show me {first} {doing} {second}", "look, {first} is {doing} {second}"),
+    "acting": ("show me {first} {acting} {second}", "look, {first} is {acting} {second}"),
     "acting outdoors": (
-        "show me {first} {doing} {second} {inside}",
-        "look, {first} is {doing} {second} {when}",
+        "show me {first} {acting} {second} {inside}",
+        "look, {first} is {acting} {second} {when}",
     ),
     "flying": (
         "show me {a_thing} flying over {terrain}",

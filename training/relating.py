@@ -79,7 +79,7 @@ class Relating(Words):
     def _converse(self) -> str:
         return self.one(RELATION_WORDS[CONVERSE[self.scene.relation]])
 
-    def _doing(self) -> str:
+    def _acting(self) -> str:
         return self.one(ACTS[self.scene.relation][0])
 
     def _done_by(self) -> str:

@@ -70,7 +70,7 @@ _FEELINGS = (
 ).split(",")
 _PURPOSES = (
     "a small project,my blog,our website,a presentation,a birthday invitation,an advertisement,"
-    "a children's story,a magazine,my homework,a product list,a campaign,a lecture,an exhibition,"
+    "a bedtime story,a magazine,my homework,a product list,a campaign,a lecture,an exhibition,"
     "a small party,an article,a tutorial,a workshop,our newsletter,a contest,my portfolio,"
     "a greeting,the cover of my first novel,a conference"
 ).split(",")

@@ -39,7 +39,7 @@ TECHNIQUE = _list(
 STYLES = _list(
     """digital art, digital painting, oil painting, oil on canvas, acrylic painting, gouache,
     matte painting, concept art, character design, illustration, flat illustration, vector art,
-    storybook illustration, children's book illustration, editorial illustration, comic style,
+    storybook illustration, picture book illustration, editorial illustration, comic style,
     comic book style, graphic novel style, cartoon style, anime, anime style, manga style,
     chibi, kawaii, pop art, art nouveau, art deco, baroque, rococo, renaissance, romanticism,
     realism, impressionism, impressionist, expressionism, cubism, surrealism, surrealist,

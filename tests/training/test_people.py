@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from daguerre.models.embedded import drawing, fields
 from daguerre.models.embedded.drawing import dressing
@@ -28,12 +27,13 @@ def test_a_fifth_of_scenes_has_people() -> None:
     assert 0.13 < share < 0.3
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_captions_say_what_people_wear_and_do(seed: int) -> None:
-    text = caption(seed, pose="running", outfit="dress", hat="straw hat", colour="red")
-    assert any(word in text for word in people.POSE_WORDS["running"])
-    assert any(word in text for word in people.HAT_WORDS["straw hat"])
-    assert "red" in text and any(word in text for word in people.OUTFIT_WORDS["dress"])
+def test_captions_say_what_people_wear_and_do() -> None:
+    """Nearly all say all of it; some leave something open."""
+    texts = [caption(i, pose="running", outfit="dress", hat="straw hat") for i in range(20)]
+    said = [people.POSE_WORDS["running"], people.HAT_WORDS["straw hat"]]
+    said.append(people.OUTFIT_WORDS["dress"])
+    full = [text for text in texts if all(any(w in text for w in words) for words in said)]
+    assert len(full) >= 16
 
 
 def test_colour_is_said_of_the_clothes() -> None:
