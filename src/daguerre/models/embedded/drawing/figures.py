@@ -38,7 +38,7 @@ from daguerre.models.embedded.drawing.svg import box, line, oval, path
 
 FIGURE = "figure"  # the art set of their looks
 VIEW = (120.0, 192.0)
-SKY = 32.0  # room for a hat
+SKY = 32.0  # space for a hat
 GARMENT_COLOURS = {
     "red": "#dc3d3d",
     "orange": "#f28a2e",
@@ -114,7 +114,7 @@ def decided(name: str, pose: str, outfit: str, hat: str, colour: str, variant: i
 
 
 def _usual_hat(person: Person, hat: str, outfit: str) -> str:
-    """The hat that goes with the name, unless another is said."""
+    """The usual hat of the person or the outfit, unless another is said."""
     if hat and hat not in GLASSES:
         return ""
     return {"spacesuit": "space helmet", "armor": "knight helmet"}.get(outfit, person.hat)

@@ -28,7 +28,7 @@ class Mount:
     x: float
     y: float
     rider: float = 0.85  # height of a figure's view
-    stands: bool = False
+    is_standing: bool = False
 
 
 # All of these looks face left.
@@ -65,7 +65,7 @@ MOUNTS: dict[str, Mount] = {
     "swan": Mount(0.62, 0.48, 0.65),
     "wave": Mount(0.6, 0.78, 0.75, True),
 }
-# Boards and a broom are drawn flat under the rider: their drawing, and whether the rider stands.
+# Boards and a broom are drawn flat under the rider: drawing, standing rider or not, colour.
 FLAT: dict[str, tuple[str, bool, str]] = {
     "skateboard": ("skateboard flat", True, "#e5544b"),
     "surfboard": ("surfboard flat", True, "#f4b942"),
@@ -107,7 +107,7 @@ class Part:
 
 
 def joined(relation: str, first: SceneObject, second: SceneObject) -> JoinedObject:
-    """The two as one object, which stands where the lower one stands."""
+    """The two as one object, in the place of the lower one."""
     looks = [[item.name, *item.look, item.colour, item.flip] for item in (first, second)]
     base = second if relation == "riding" else first
     place = "s" if second.name == "broom" and first.place == "s" else base.place
@@ -163,7 +163,7 @@ def _riding(rider: list[str], mount: list[str]) -> list[Part]:
     seat = MOUNTS[name]
     base = things.looks_in(things.BY_NAME[name], "thing")[0]
     below = Part(base, mount[3], 0, 0, 1, False)
-    above = _seated(rider, seat.x, seat.y, seat.rider, seat.stands, True)
+    above = _seated(rider, seat.x, seat.y, seat.rider, seat.is_standing, True)
     if name == "wave":
         board = Part(base, "", seat.x - 0.36, seat.y - 0.36, 0.72, True, "surfboard flat")
         return [below, board, above]

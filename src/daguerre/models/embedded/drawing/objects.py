@@ -30,7 +30,7 @@ def lone_object(c: Canvas, scene: Scene) -> None:
     px = item.size * c.s
     x, y = c.w * (0.5 + r.uniform(-0.05, 0.05)), c.h * (0.5 + r.uniform(-0.04, 0.04))
     left, top, right, bottom = bounds(item.look)
-    if is_figure(item):  # whose view has room for a hat
+    if is_figure(item):  # whose view has space for a hat
         x, y = x - px * (left + right - 1) / 2, y - px * (top + bottom - 1) / 2
     foot = y + px * (bottom - 0.5)
     has_floor = scene.ground == "floor"
