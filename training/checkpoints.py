@@ -18,17 +18,6 @@ PART_BYTES = 15 * 2**20
 Trained = dict[str, float]  # how much was trained: captions, steps, seconds
 
 
-def load_start(folder: Path, config: DenoiserConfig) -> Denoiser:
-    """Loads a run or parts, whichever exists; raises SystemExit for another shape."""
-    denoiser, _ = load_denoiser(folder)
-    if denoiser.config != config:
-        raise SystemExit(
-            f"--start {folder} has width {denoiser.config.width} and depth"
-            f" {denoiser.config.depth}; give the same with --width and --depth"
-        )
-    return denoiser
-
-
 def load_denoiser(run: Path) -> tuple[Denoiser, Trained]:
     """The averaged weights of a run, or of its parts."""
     if (run / "checkpoint.pt").exists():

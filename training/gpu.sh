@@ -5,6 +5,7 @@
 # one from START. MINUTES is the training time in all, over which the learning rate falls.
 #
 #   OUT=out MINUTES=6 training/gpu.sh                      the first call
+#   START=1 OUT=out MINUTES=6 training/gpu.sh              the first call, from the shipped weights
 #   START=parts OUT=out MINUTES=8 training/gpu.sh          further, from parts or from a run
 #
 # Needs python3 with torch, transformers, tokenizers, pillow, numpy and thorvg-python; neither OpenVINO nor a network.
@@ -21,6 +22,10 @@ mkdir -p "$RUN" "$OUT"
 if [ ! -d "$RUN/data" ]; then
   $PYTHON -m training.make_dataset --out "$RUN/data.part" --num "$SCENES" --seed "$SEED" --workers "$(nproc)"
   mv "$RUN/data.part" "$RUN/data"
+fi
+if [ "$START" = 1 ]; then
+  START=$RUN/start
+  [ -f "$START/part-0" ] || $PYTHON -m training.restore --out "$START"
 fi
 # shellcheck disable=SC2086
 timeout --signal TERM --kill-after 60 $((LIMIT_S - SECONDS + began)) \

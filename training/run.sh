@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The bundled model, from nothing to the weights that the server loads. Resumable: run it again and it
-# goes on where it stopped; each stage is skipped once its result is there.
+# The bundled model, from nothing or from the shipped weights to the weights that the server loads.
+# Resumable: run it again and it goes on where it stopped; each stage is skipped once its result is there.
 #
 #   training/run.sh                  about 90 minutes on 2 idle cores; MINUTES of it are the training
+#   START=1 training/run.sh          from the shipped weights, whose fields may be fewer than today's
 #   MINUTES=120 training/run.sh      train longer (or go on for longer with an earlier run)
 #   SMOKE=1 training/run.sh          every stage in about three minutes, to see that all of it works
 #
@@ -37,9 +38,14 @@ py training.art
 mkdir -p "$RUN/weights"
 [ -f "$RUN/weights/text_encoder.xml" ] || py training.text_encoder "$RUN/weights"
 
-# 5) The denoiser.
+# 5) The denoiser, where START is set from the shipped weights, or from the parts in the folder that it names.
+if [ "${START:-}" = 1 ]; then
+  START=$RUN/start
+  [ -f "$START/part-0" ] || py training.restore --out "$START"
+fi
 # shellcheck disable=SC2086
-py training.train --data "$RUN/data" --run "$RUN" --weights "$RUN/weights" --minutes "$MINUTES" $EXTRA
+py training.train --data "$RUN/data" --run "$RUN" --weights "$RUN/weights" --minutes "$MINUTES" \
+  ${START:+--start "$START"} $EXTRA
 
 # 6) What the server loads, and a look at it.
 py training.export --run "$RUN" --data "$RUN/data" --out "$RUN/weights" --created "$(date +%s)"

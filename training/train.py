@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from daguerre.models.embedded.fields import FIELDS, MASKED, ORDER, STARTS
-from training.checkpoints import load_start, save_parts
+from training.checkpoints import load_denoiser, save_parts
 from training.dataset import LENGTHS, Batch, Dataset, name_meanings
 from training.muon import Muon
 from training.network import Denoiser, DenoiserConfig
@@ -78,8 +78,11 @@ class Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(args.seed)
         self.encoder = CaptionEncoder(args.weights, self.device.type)
-        config = DenoiserConfig(args.width, args.depth)
+        start = load_denoiser(args.start)[0] if args.start else None
+        config = start.config if start else DenoiserConfig(args.width, args.depth)
         self.model = Denoiser(config, name_meanings(self.encoder)).to(self.device)
+        if start:
+            self.model.load_state_dict(start.state_dict())
         blocks = (*self.model.blocks, *self.model.text_blocks)
         matrices = [p for block in blocks for p in block.parameters() if p.ndim == 2]
         chosen = {id(p) for p in matrices}
@@ -89,8 +92,6 @@ class Trainer:
         self.captions, self.seconds, self.steps = 0, 0.0, 0
         self.run = Path(args.run)
         self.run.mkdir(parents=True, exist_ok=True)
-        if not (self.run / "checkpoint.pt").exists() and args.start:
-            self.model.load_state_dict(load_start(args.start, config).state_dict())
         self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
         if (self.run / "checkpoint.pt").exists():
             self._load()
@@ -206,7 +207,7 @@ def main() -> None:
     p.add_argument("--data", type=Path, required=True)
     p.add_argument("--run", type=Path, required=True)
     p.add_argument("--weights", type=Path, default=Path("src/daguerre/models/embedded/weights"))
-    p.add_argument("--start", type=Path, help="a run or its parts to begin with")
+    p.add_argument("--start", type=Path, help="a run or its parts, which also decide the size")
     p.add_argument("--parts", type=Path, help="where to leave averaged weights in small files")
     p.add_argument("--minutes", type=float, default=60, help="of training in all")
     p.add_argument("--captions", type=int, default=0, help="in all, instead of --minutes")
@@ -218,7 +219,7 @@ def main() -> None:
     p.add_argument("--lr", type=float, default=1.5e-3)
     p.add_argument("--cooldown", type=float, default=0.6)
     p.add_argument("--ema", type=float, default=0.997)
-    p.add_argument("--width", type=int, default=256)
+    p.add_argument("--width", type=int, default=256, help="without --start, also --depth")
     p.add_argument("--depth", type=int, default=5)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--save-every", type=float, default=120, help="seconds")
