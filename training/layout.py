@@ -50,15 +50,20 @@ class Layout:
     def of_slot(self, slot: int) -> Values:
         return self.objects if slot else self.scene
 
-    def rows(self, *, masks: bool = False) -> list[Row]:
-        """The values of all fields in order; with `masks`, each field's mask after its values."""
-        return [row for slot in range(1 + self.num_objects) for row in self._rows(slot, masks)]
+    def rows(self) -> list[Row]:
+        """The values of all fields in order, as in the tables of compatible values."""
+        return [row for slot in range(1 + self.num_objects) for row in self._rows(slot)]
 
-    def plain_rows(self, slot: int) -> list[Row]:
-        """The values of a slot's fields without the names."""
-        return [row for row in self._rows(slot, False) if row[1] != "name"]
+    def plain_rows(self, slot: int, *, masks: bool = False) -> list[Row]:
+        """The values of a slot's fields without the names; with `masks`, also each mask."""
+        return [row for row in self._rows(slot, masks) if row[1] != "name"]
 
-    def _rows(self, slot: int, masks: bool) -> Iterator[Row]:
+    def embedded_rows(self) -> list[Row]:
+        """The values and masks of all fields without the names."""
+        slots = range(1 + self.num_objects)
+        return [row for slot in slots for row in self.plain_rows(slot, masks=True)]
+
+    def _rows(self, slot: int, masks: bool = False) -> Iterator[Row]:
         for name, values in self.of_slot(slot).items():
             yield from ((slot, name, value) for value in (*values, *([MASK] if masks else [])))
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from daguerre.models.embedded.drawing import SHAPES
-from daguerre.models.embedded.fields import AT, FIELDS, MAX_OBJECTS, STARTS, Field
+from daguerre.models.embedded.fields import AT, FIELDS, MAX_OBJECTS, STARTS
 from daguerre.models.embedded.text import (
     HIDDEN,
     NUM_NEGATIVE_SLOTS,
@@ -28,6 +28,7 @@ from daguerre.models.embedded.text import (
 NUM_SCENE_SLOTS = 1 + MAX_OBJECTS
 NAME_FIELDS = tuple(AT[slot, "name"] for slot in range(1, NUM_SCENE_SLOTS))
 NUM_NAMES = len(FIELDS[NAME_FIELDS[0]].values)
+PLAIN_FIELDS = tuple(i for i, field in enumerate(FIELDS) if field.name != "name")
 
 
 @dataclass(frozen=True)
@@ -127,21 +128,22 @@ class Denoiser(nn.Module):
         self.prompt_slot = nn.Parameter(torch.zeros(1 + NUM_SLOTS, width))
         self.negative_slot = nn.Parameter(torch.randn(1 + NUM_NEGATIVE_SLOTS, width) * 0.1)
         self.text_blocks = nn.ModuleList(TextBlock(config) for _ in range(config.text_depth))
-        sizes = [len(field.values) + 1 for field in FIELDS]  # with the mask
+        sizes = [len(FIELDS[i].values) + 1 for i in PLAIN_FIELDS]  # with the mask
         self.starts: Tensor
         self.register_buffer("starts", torch.tensor([0, *sizes[:-1]]).cumsum(0))
         self.embed_field = nn.Embedding(sum(sizes), width)
         self.embed_name = nn.Linear(TEXT_WIDTH, width, bias=False)
+        self.rest_of_name = nn.Embedding(NUM_NAMES + 1, width)  # with the mask
         self.embed_shape = nn.Embedding(len(SHAPES), width)
         self.blocks = nn.ModuleList(SceneBlock(config) for _ in range(config.depth))
         self.heads = nn.ModuleList(
-            nn.Linear(width, sum(len(f.values) for f in FIELDS if f.slot == slot and _is_plain(f)))
+            nn.Linear(width, sum(len(FIELDS[i].values) for i in _plain_fields(slot)))
             for slot in range(NUM_SCENE_SLOTS)
         )
         self.ask_name = nn.Linear(width, width)
         self.key_name = nn.Linear(TEXT_WIDTH, width, bias=False)
         self.own_name = nn.Embedding(NUM_NAMES, width)
-        for table in (self.embed_field, self.embed_shape, self.own_name):
+        for table in (self.embed_field, self.rest_of_name, self.embed_shape, self.own_name):
             nn.init.normal_(table.weight, std=0.1)
 
     def forward(self, tokens: Tensor, text: Tensor, negative: Tensor, shape: Tensor) -> Tensor:
@@ -185,17 +187,18 @@ class Denoiser(nn.Module):
         return rms(x)
 
     def name_tables(self) -> tuple[Tensor, Tensor]:
-        """(N + 1, C) what the names add to their slots, the mask nothing; and their keys (N, C)."""
-        known = F.pad(self.embed_name(self.names), (0, 0, 0, 1))
+        """(N + 1, C) what the names and the mask add to their slots; and the names' keys (N, C)."""
+        known = F.pad(self.embed_name(self.names), (0, 0, 0, 1)) + self.rest_of_name.weight
         return known, rms(self.key_name(self.names) + self.own_name.weight)
 
     def embed_scene(self, tokens: Tensor, shape: Tensor, known: Tensor) -> Tensor:
         """(B, S, C): the fields of each slot together."""
-        each = self.embed_field(tokens + self.starts)  # (B, F, C)
-        slots = []
+        each = self.embed_field(tokens[:, list(PLAIN_FIELDS)] + self.starts)  # without the names
+        slots, start = [], 0
         for slot in range(NUM_SCENE_SLOTS):
-            mine = [i for i, field in enumerate(FIELDS) if field.slot == slot]
-            x = each[:, mine[0] : mine[-1] + 1].sum(dim=1)
+            end = start + len(_plain_fields(slot))
+            x = each[:, start:end].sum(dim=1)
+            start = end
             if slot:
                 x = x + known[tokens[:, NAME_FIELDS[slot - 1]]]
             slots.append(x)
@@ -213,8 +216,8 @@ class Denoiser(nn.Module):
         return torch.cat(parts, dim=-1)
 
 
-def _is_plain(field: Field) -> bool:
-    return field.name != "name"
+def _plain_fields(slot: int) -> list[int]:
+    return [i for i in PLAIN_FIELDS if FIELDS[i].slot == slot]
 
 
 # The names come first in their slots: so the logits of all fields lie as `STARTS` says.

@@ -57,7 +57,6 @@ def transferred(state: State, config: DenoiserConfig, source: Layout, names: Ten
     denoiser = Denoiser(config, names)
     found = {**state, **_names(state, transfer, names.numpy()), **_heads(state, transfer)}
     found["embed_field.weight"] = _embeddings(state["embed_field.weight"], transfer)
-    found["embed_field.weight"] += found.pop("rest_of_names")
     wanted = denoiser.state_dict()
     for name in ("prompt_slot", "negative_slot"):
         found[name] = _lengthened(state[name], len(wanted[name]))
@@ -76,8 +75,8 @@ def _lengthened(rows: Array, length: int) -> Array:
 def _embeddings(table: Array, transfer: Transfer) -> Array:
     """The embeddings of all values and masks: of a new value the mean of its field's values, of a
     new field zero, which changes nothing."""
-    rows = transfer.target.rows(masks=True)
-    places = transfer.places(transfer.source.rows(masks=True), rows)
+    rows = transfer.target.embedded_rows()
+    places = transfer.places(transfer.source.embedded_rows(), rows)
     return _filled(table, places, rows)
 
 
@@ -123,25 +122,15 @@ def _names(state: State, transfer: Transfer, names: Array) -> dict[str, Array]:
     embed, key = (np.linalg.solve(gram, meant.T @ table) for table in (known, keys))
     own = np.zeros((len(names), keys.shape[1]), np.float32)
     own[is_known] = keys - meant @ key
-    rest = np.zeros((len(names), known.shape[1]), np.float32)
-    rest[is_known] = known - meant @ embed
+    rest = np.zeros((len(names) + 1, known.shape[1]), np.float32)
+    rest[:-1][is_known] = known - meant @ embed
+    rest[-1] = state["known_names"][-1]  # the mask
     return {
         "embed_name.weight": embed.T,
         "key_name.weight": key.T,
         "own_name.weight": own,
-        "rest_of_names": _of_each_slot(rest, transfer.target),
+        "rest_of_name.weight": rest,
     }
-
-
-def _of_each_slot(rest: Array, layout: Layout) -> Array:
-    """(rows with masks, C): the rows of the names in every slot, zero elsewhere."""
-    at = {name: i for i, name in enumerate(layout.objects["name"])}
-    rows = layout.rows(masks=True)
-    out = np.zeros((len(rows), rest.shape[1]), np.float32)
-    for i, (_, name, value) in enumerate(rows):
-        if name == "name" and value in at:
-            out[i] = rest[at[value]]
-    return out
 
 
 def transferred_rules(tables: Tables, source: Layout) -> dict[str, NDArray[np.bool_]]:
@@ -175,7 +164,8 @@ def main() -> None:
     p.add_argument("--weights", type=Path, default=WEIGHTS)
     p.add_argument("--out", type=Path, required=True)
     args = p.parse_args()
-    denoiser = restore(args.weights, name_meanings(CaptionEncoder(args.weights)))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    denoiser = restore(args.weights, name_meanings(CaptionEncoder(args.weights, device)))
     trained = {"captions": 0, "steps": 0, "seconds": 0.0}
     save_parts(args.out, denoiser.config, denoiser.state_dict(), trained)
     with np.load(args.weights / "rules.npz") as arrays:

@@ -199,14 +199,10 @@ def test_parts_give_the_denoiser_back(tmp_path: Path, monkeypatch: Any, denoiser
         torch.testing.assert_close(value, denoiser.state_dict()[name], atol=1e-3, rtol=1e-3)
 
 
-def test_invalid_start(tmp_path: Path, denoiser: Any) -> None:
-    """An empty directory and weights of another shape are errors that say what to do."""
+def test_invalid_start(tmp_path: Path) -> None:
+    """An empty directory is an error that says what is missing."""
     with pytest.raises(SystemExit, match="neither checkpoint.pt nor part-0"):
         checkpoints.load_denoiser(tmp_path)
-    facts = {"captions": 0, "steps": 0, "seconds": 0}
-    checkpoints.save_parts(tmp_path, SMALL, denoiser.state_dict(), facts)
-    with pytest.raises(SystemExit, match="width 64 and depth 1"):
-        checkpoints.load_start(tmp_path, network.DenoiserConfig())
 
 
 def test_the_exported_networks_are_the_same(tmp_path: Path, denoiser: Any) -> None:

@@ -27,6 +27,9 @@ from daguerre.runtime_variables import runtime_fingerprint
 
 # The text encoder has many input shapes, so it is one dynamic network.
 _STATIC = ("denoiser", "reader")
+# Without this, the runtime rounds what it multiplies with int8 matrices to int8, too, and some
+# scenes differ from those of the trained network. Training has the rounded text encoder, as well.
+_EXACT = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
 
 
 class OpenVINONetwork:
@@ -40,7 +43,8 @@ class OpenVINONetwork:
         self, core: ov.Core, file: Path, config: Mapping[str, str], runtime: str, is_static: bool
     ) -> None:
         self.name = file.stem
-        self._core, self._file, self._config = core, file, dict(config)
+        self._core, self._file = core, file
+        self._config = {**config, **(_EXACT if is_static else {})}
         self._is_static = is_static
         self._requests: dict[tuple[tuple[int, ...], ...], ov.InferRequest] = {}
         self.fingerprint = f"{runtime} {self.name} {'static' if is_static else 'dynamic'}"
