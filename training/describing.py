@@ -102,9 +102,16 @@ def _verbs(item: SceneObject) -> Sequence[str]:
 
 
 def predicates(scene: Scene) -> tuple[str, ...]:
-    """Templates that say the colours apart, if every object is one and has a colour."""
+    """Templates that say the colours apart, if every object is one and has a colour.
+
+    The colour of a person is that of the clothes.
+    """
     are_coloured = all(
-        item.colour and item.count == 1 and not item.stature and not item.glowing
+        item.colour
+        and item.count == 1
+        and not item.stature
+        and not item.glowing
+        and things.BY_NAME[item.name].kind != "p"
         for item in scene.objects
     )
     plain = scene.kind in ("thing", "pair") and scene.relation in ("", "and", "beside")

@@ -13,7 +13,18 @@ from daguerre.models.embedded.drawing import SceneObject, things
 from training import describing
 from training.grammar import PLURALS, article, with_article
 from training.places import ROOM_TIMES, WALLLESS
-from training.wording import ACTS, CONVERSE, INDOORS, NUMBERS, RELATION_WORDS, SPOT_WORDS
+from training.wording import (
+    ACTS,
+    CONVERSE,
+    DREAMY,
+    INDOORS,
+    NUMBERS,
+    PRAISE,
+    RELATION_WORDS,
+    SPOT_WORDS,
+    STYLE_WORDS,
+    STYLES,
+)
 from training.words import Words, several
 
 
@@ -183,6 +194,23 @@ class Relating(Words):
         if self.scene.relation not in ("left", "right"):
             return ""
         return f"The {self._name1()} {self._is1()} {self._relation()} the {self._name2()}."
+
+    # words that change nothing
+
+    def _style(self) -> str:
+        return self.one(STYLE_WORDS[self.scene.style][0] if self.scene.style else STYLES)
+
+    def _a_style(self) -> str:
+        style = self._style()
+        return f"{article(style)} {style}"
+
+    def _praise(self) -> str:
+        if self.scene.weather == "storm":
+            return self.one(("dramatic", "beautiful", "stunning"))
+        return self.one(PRAISE)
+
+    def _dreamy(self) -> str:
+        return "surreal" if self.chance(0.45) else self.one(DREAMY)
 
 
 def _is(item: SceneObject) -> str:

@@ -21,19 +21,15 @@ from training.people import person
 from training.places import MOON_DETAILS
 from training.wording import (
     ABOVE,
-    DREAMY,
     GROUND_WORDS,
     INSIDE,
     LIGHT_SENTENCES,
     NUMBERS,
     PRAISABLE,
-    PRAISE,
     SEASONS,
     SIDES,
     SNOW_ADJECTIVE,
     STATURE_WORDS,
-    STYLE_WORDS,
-    STYLES,
     TERRAIN_WORDS,
     TIME_NOUNS,
     TIME_PHRASES,
@@ -276,23 +272,6 @@ class Words:
         if scene.terrain == "forest" and scene.is_snowy and self.chance(0.6):
             return "in a snowy forest"
         return phrase
-
-    # words that change nothing
-
-    def _style(self) -> str:
-        return self.one(STYLE_WORDS[self.scene.style][0] if self.scene.style else STYLES)
-
-    def _a_style(self) -> str:
-        style = self._style()
-        return f"{article(style)} {style}"
-
-    def _praise(self) -> str:
-        if self.scene.weather == "storm":
-            return self.one(("dramatic", "beautiful", "stunning"))
-        return self.one(PRAISE)
-
-    def _dreamy(self) -> str:
-        return "surreal" if self.chance(0.45) else self.one(DREAMY)
 
 
 def several(noun: str) -> str:

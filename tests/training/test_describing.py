@@ -51,6 +51,7 @@ def test_a_colour_said_apart_belongs_to_its_object(scene: Scene) -> None:
         replace(ALONE, objects=(replace(CAR, colour=""),)),
         replace(ALONE, objects=(replace(CAR, count=2),)),
         replace(PAIR, relation="left"),
+        replace(PAIR, objects=(CAR, replace(DOG, name="woman"))),
         replace(PAIR, objects=(CAR, replace(DOG, colour=""))),
     ],
 )
