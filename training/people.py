@@ -1,11 +1,13 @@
-"""Noun phrases for people: who it is, what they do, and what they wear."""
+"""Noun phrases for people, and for animals with hats: who, what they do, and what they wear."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from daguerre.models.embedded.drawing import SceneObject, things
+from daguerre.models.embedded.drawing.dressing import is_figure
 from training.grammar import UNCOUNTED, article, plural
 from training.wording import NUMBERS
 
@@ -87,13 +89,17 @@ def person(words: Chooser, item: SceneObject, adjective: str, with_article: bool
     row = things.BY_NAME[item.name]
     noun = words.one(row.synonyms) if row.synonyms and words.chance(0.25) else row.name
     before, after = adjective, []
+    is_animal = not is_figure(item)
+    if is_animal:
+        colour = item.colour or (row.colour if words.chance(0.3) else "")
+        before, item = f"{adjective} {colour}", replace(item, colour="")
     if item.pose:
         doing = words.one(POSE_WORDS[item.pose])
         if doing in BEFORE and words.chance(0.25):
             before = f"{before} {doing}"
         else:
             after = [doing if words.chance(0.85) or item.count != 1 else f"who is {doing}"]
-    elif words.chance(0.06):
+    elif words.chance(0.06) and not is_animal:
         after = ["standing"]
     worn = clothes(words, item)
     after = [*worn, *after] if words.chance(0.7) else [*after, *worn]

@@ -104,7 +104,7 @@ class Words:
 
     def named(self, item: SceneObject, adjective: str = "", with_article: bool = True) -> str:
         """A thing with its number or article, an adjective, and its colour."""
-        if is_figure(item):
+        if is_figure(item) or item.hat:
             return person(self, item, adjective, with_article)
         noun, colour = self._noun(item)
         if not adjective and self.chance(describing.ADJECTIVE_SHARE):

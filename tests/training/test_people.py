@@ -55,3 +55,11 @@ def test_people_are_tokens() -> None:
     scene = drawing.Scene("thing", 1024, 1024, 5, objects=(item,), background="blue")
     back = fields.decode(fields.encode(scene), (1024, 1024), 5, 0)
     assert back.objects[0] == replace(item, size=back.objects[0].size)
+
+
+def test_captions_say_what_animals_wear() -> None:
+    cat = drawing.SceneObject("cat", ("noto", "cat"), "black", "g", 1, 0.7, False, hat="top hat")
+    scene = drawing.Scene("thing", 1024, 1024, 5, objects=(cat,), background="blue")
+    texts = [captions.caption(scene, np.random.default_rng(i)).lower() for i in range(20)]
+    said = [t for t in texts if any(word in t for word in people.HAT_WORDS["top hat"])]
+    assert len(said) >= 16

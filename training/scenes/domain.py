@@ -13,7 +13,7 @@ import numpy as np
 from daguerre.models.embedded.drawing.scene import Scene
 from training.scenes import company, crowd, house, outdoors
 from training.scenes.acting import acting
-from training.scenes.people import with_people
+from training.scenes.people import with_hats, with_people
 from training.scenes.sample import pick, sample_landscape, sample_thing
 from training.scenes.styles import with_style
 
@@ -58,7 +58,7 @@ def sample_scene(rng: np.random.Generator, aspect: tuple[int, int], iconic: bool
         return sample_landscape(r, *aspect, "landscape")
     scene = sample_kind(r, pick(r, SHARES), *aspect)
     acts = scene.objects and r.random() < ACTING.get(scene.kind, 0.0)
-    scene = acting(r, scene) if acts else with_people(r, scene)
+    scene = acting(r, scene) if acts else with_hats(r, with_people(r, scene))
     return with_style(r, scene, STYLE_WORDS)
 
 

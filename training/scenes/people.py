@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from daguerre.models.embedded.drawing import dressing, figures, things
+from daguerre.models.embedded.drawing.hatted import hats_of
 from daguerre.models.embedded.drawing.people import PEOPLE
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Scene, SceneObject
@@ -40,6 +41,7 @@ OUTFITS = {
     "old woman": ("dress", "coat", *dressing.OUTFITS),
     "": MALE,
 }
+ANIMALS_WITH_HATS = 0.12  # three times as many of those that are alone
 SIZES = (0.78, 1.0)  # of a person alone
 SIZES_OUTDOORS = (0.42, 0.72)
 
@@ -98,6 +100,23 @@ def with_people(r: random.Random, scene: Scene) -> Scene:
         item = replace(item, outfit="", hat="")
     item = replace(item, count=old.count, stature=old.stature, spot=old.spot)
     return _distinct(r, replace(scene, objects=(item,)))
+
+
+def with_hats(r: random.Random, scene: Scene) -> Scene:
+    """The scene, in some cases with a hat on an animal."""
+    if scene.kind in ("portrait", "pattern") or scene.style in ("neon",):
+        return scene
+    share = ANIMALS_WITH_HATS * (3 if len(scene.objects) == 1 else 1)
+    items = tuple(_hatted(r, item, share) for item in scene.objects)
+    return replace(scene, objects=items) if items != scene.objects else scene
+
+
+def _hatted(r: random.Random, item: SceneObject, share: float) -> SceneObject:
+    hats = hats_of(item.name) if item.count == 1 and not item.glowing else ()
+    if not hats or r.random() >= share:
+        return item
+    look = things.looks_in(things.BY_NAME[item.name], "thing")[0]
+    return replace(item, hat=r.choice(hats), look=look)
 
 
 def _distinct(r: random.Random, scene: Scene) -> Scene:

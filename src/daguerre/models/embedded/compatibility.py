@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daguerre.models.embedded.drawing import figures, things
+from daguerre.models.embedded.drawing.hatted import hats_of
 from daguerre.models.embedded.drawing.palette import GLOWS
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.fields import (
@@ -145,7 +146,7 @@ def _values_of(name: str) -> Mapping[str, Sequence[str]]:
         return {**some, "colour": tuple(GLOWS), "look": ("0",), "glowing": YES[1:], "flip": YES[:1]}
     row = things.BY_NAME[name]
     if not any(look[0] == figures.FIGURE for look in looks_of(name)):
-        some |= {kind: ("",) for kind in ("pose", "outfit", "hat")}
+        some |= {"pose": ("",), "outfit": ("",), "hat": ("", *hats_of(name))}
     return {
         **some,
         "colour": ("", *COLOURS) if row.recolourable else ("",),

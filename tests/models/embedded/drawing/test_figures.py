@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from daguerre.models.embedded import drawing
-from daguerre.models.embedded.drawing import art, dressing, figures, garments, poses, things
+from daguerre.models.embedded.drawing import art, dressing, figures, garments, hatted, poses, things
 from daguerre.models.embedded.drawing.people import PEOPLE
 
 MAN = drawing.SceneObject("man", ("figure", "man"), "", "g", 1, 0.9, False)
@@ -71,3 +71,21 @@ def test_portraits_show_heads_and_other_scenes_what_is_whole(name: str) -> None:
     row = things.BY_NAME[name]
     assert {look[0] for look in things.looks_in(row, "thing")} <= {"whole", "figure"}
     assert not {look[0] for look in things.looks_in(row, "portrait")} & {"whole", "figure"}
+
+
+@pytest.mark.parametrize("name", sorted(hatted.HEADS))
+def test_animals_wear_hats(name: str) -> None:
+    """A hat changes the picture near the head and stays inside the view."""
+    row = things.BY_NAME[name]
+    look = things.looks_in(row, "thing")[0]
+    item = drawing.SceneObject(name, look, "", row.place, 1, 0.9, False, hat="crown")
+    worn = dressing.dressed(replace(SCENE, objects=(item,))).objects[0]
+    assert worn.look[0] == hatted.HATTED
+    pixels = art.draw(art.document(*things.drawn(worn.look)), 64, 64)
+    golden = (pixels[..., 0] > 220) & (pixels[..., 1] > 170) & (pixels[..., 2] < 90)
+    assert golden.sum() >= 4 and pixels[..., 3].any()
+
+
+def test_animals_in_profile_wear_no_glasses() -> None:
+    assert "glasses" in hatted.hats_of("cat") and "glasses" not in hatted.hats_of("horse")
+    assert hatted.hats_of("apple") == ()

@@ -121,6 +121,7 @@ LEARNED = {  # looks whose slug differs from the name
     "planet": "noto:ringed-planet",
     "smiling face": "noto:smiling-face-with-smiling-eyes",
     "tree": "noto:deciduous-tree",
+    "robot": "whole:robot",
     "unicorn": "whole:unicorn",
     "whale": "noto:spouting-whale",
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from daguerre.models.embedded.drawing import art
 from daguerre.models.embedded.drawing.colour import BLACK, hexa, mix, rgb
+from daguerre.models.embedded.drawing.garments import worn
 from daguerre.models.embedded.drawing.svg import box, oval, path, stroke
 
 WHOLE = "whole"  # the art set of their looks
@@ -43,6 +44,7 @@ BODIES: dict[str, Body] = {
     "frog-2": Body("#00cf66", "#ffe98a", "#00ad55", girth=1.1, head=58, head_y=31),
     "hamster": Body("#f3ab5c", "#fff3e2", "#f0a0a0", girth=1.22, patch=16),
 }
+ROBOTS = {"robot": "#90a4ae", "robot-2": "#b3a8bf"}  # the colour of the body
 # The unicorn is a horse in other colours: the horse's set, its colours and theirs, and the horn.
 UNICORNS = {
     "unicorn": (
@@ -115,6 +117,10 @@ def drawn(icon: str, part: art.Drawn) -> art.Drawn:
         for old, new in colours.items():
             text = text.replace(old, new)
         return text + horn, width, height
+    if icon in ROBOTS:
+        k = 52 / max(width, height)
+        at = f"translate({50 - width * k / 2:g} {26 - height * k / 2:g}) scale({k:.4f})"
+        return f'{worn("robot body", ROBOTS[icon])}<g transform="{at}">{text}</g>', 100.0, 100.0
     body = BODIES.get(icon) or BODIES[icon.removesuffix("-2")]
     k = body.head / max(width, height)
     at = f"translate({50 - width * k / 2:g} {body.head_y - height * k / 2:g}) scale({k:.4f})"

@@ -9,6 +9,7 @@ import random
 from dataclasses import replace
 
 from daguerre.models.embedded.drawing import art, figures
+from daguerre.models.embedded.drawing.hatted import hatted
 from daguerre.models.embedded.drawing.joining import RELATIONS, is_joinable, joined, posed
 from daguerre.models.embedded.drawing.scene import WATERS, Scene, SceneObject
 
@@ -35,7 +36,7 @@ def is_figure(item: SceneObject) -> bool:
 
 
 def dressed(scene: Scene) -> Scene:
-    """The scene with the looks of its people complete, and with those joined that belong so."""
+    """The scene with the looks of its people complete, and riders and holders joined to things."""
     r = random.Random(scene.seed)
     variants = [r.randrange(NUM_VARIANTS) for _ in scene.objects]
     items = list(scene.objects)
@@ -58,7 +59,7 @@ def dressed(scene: Scene) -> Scene:
 
 def _dressed(item: SceneObject, variant: int) -> SceneObject:
     if not is_figure(item):
-        return item
+        return hatted(item) if item.hat else item
     words = (item.look[1], item.pose, item.outfit, item.hat, item.colour, str(variant))
     return replace(item, look=(figures.FIGURE, "|".join(words)))
 

@@ -139,7 +139,7 @@ def recoloured(name: str, icon: str, colour: str) -> str:
     if name == figures.FIGURE:
         return figures.drawn(figures.coloured(icon, colour))[0]
     text = things.drawn((name, icon))[0]
-    if name == "joined":
+    if name in ("joined", "hatted"):  # which have the colours of their parts
         return text
     main = main_colours(name, icon) if colour else ()
     if not main:
