@@ -6,6 +6,7 @@ name that is repeated in a second sentence has no colour and count.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -118,7 +119,16 @@ class Relating(Words):
         return listed([self.nth(i) for i in self._sides_of_relation()[0]])
 
     def _object(self) -> str:
+        if self.scene.relation == "in":
+            return self._container()
         return listed([self.nth(i) for i in self._sides_of_relation()[1]])
+
+    def _container(self) -> str:
+        """The container by a name that tells no content, such as "vase of flowers"."""
+        text = self.nth(-1)
+        while re.search(r"\b(with|of|and)\b", text):
+            text = self.nth(-1)
+        return text
 
     def _contents(self) -> str:
         """The subject without its number, where there are several."""

@@ -44,7 +44,6 @@ palace: castle
 fortress: castle
 mansion: house
 bungalow: house
-cabin: house, hut
 orchid: flower, hibiscus
 conifer: fir tree
 spruce: fir tree

@@ -32,6 +32,7 @@ RELATION_WEIGHTS = {
     "in": 1.6,
 }
 COLUMNS = ("above", "below", "on", "under", "in")  # relations that need height; others need width
+LONG_SEATS = ("table", "desk", "bed", "bench", "bus", "delivery truck", "sofa")  # for five things
 MANY = ("and", "beside", "left", "right")  # relations of several copies
 BOTH_TINTED = 0.35  # of pairs have all their things recoloured that can be
 
@@ -107,7 +108,8 @@ def _more(
             chosen.append(another(r, rows, *chosen))
         return chosen, [1] * len(chosen)
     if relation in ("on", "under") and chance < 0.3 and first.name in counted():
-        return [first, second], [r.choice((2, 3, 4, 5) if relation == "on" else (2, 3)), 1]
+        long = relation == "on" and second.name in LONG_SEATS
+        return [first, second], [r.choice((2, 3, 4, 5) if long else (2, 3)), 1]
     if relation in ("on", "under", "front") and chance < 0.42:
         small = [t for t in rows if t.kind == first.kind and t.place != "s"]
         return [first, another(r, small, first, second), second], [1, 1, 1]

@@ -59,7 +59,7 @@ WEIGHTS = {name: 1.0 for name in CONTENTS} | {
     "basket": 3.5,
     "package": 2.5,
     "vase": 3.0,
-    "tree": 4.5,
+    "tree": 7.0,
     "fish bowl": 1.5,
     "bottle": 1.2,
     "christmas tree": 0.4,
@@ -67,7 +67,8 @@ WEIGHTS = {name: 1.0 for name in CONTENTS} | {
     "bare tree": 0.5,
 }
 MANY = (*FRUIT, *GOODS, *FLOWERS)  # what there is often much of
-UNUSUAL = 0.15  # share of contents that may be any small thing
+ROOMY = ("bowl", "basket", "bucket", "package", "crate", "wheelbarrow", "bathtub", "barrel", "jar")
+UNUSUAL = 0.15  # share of contents of these that may be any small thing
 TINTED = 0.65
 
 
@@ -92,7 +93,7 @@ def sample_inside(r: random.Random, indoors: bool = False) -> tuple[SceneObject,
     containers = {name: w for name, w in WEIGHTS.items() if _known(name) and name not in outside}
     name = pick(r, containers)
     rows = r.choice(usual(name))
-    if r.random() < UNUSUAL and name not in CROWNS:
+    if r.random() < UNUSUAL and name in ROOMY:
         rows = small()
     first = one_of(r, rows)
     while first.name == name:
@@ -121,6 +122,8 @@ def _count(r: random.Random, name: str, container: str, kinds: int) -> int:
         return 1
     if kinds > 1:
         return r.choice((1, 1, 2))
+    if container == "vase":
+        return r.choices((1, 2, 3, 4, 5), (2, 1, 3, 1, 1))[0]
     if name in MANY or container in CROWNS or container == "nest":
         return r.choices((1, 2, 3, 4, 5, 6, 7), (1, 1, 2, 2, 2.5, 1.5, 1.5))[0]
     return r.choices((1, 2, 3), (0.8, 0.13, 0.07))[0]

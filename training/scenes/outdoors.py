@@ -1,6 +1,6 @@
 """Random scenes with things in landscapes: one or more of a kind, several kinds, and relations.
 
-The hour and the weather are as frequent as in empty landscapes.
+The weather is more frequent than in empty landscapes.
 """
 
 from __future__ import annotations
@@ -27,16 +27,18 @@ from training.scenes.sample import (
 )
 
 # Shares of scenes on the ground; the rest shows one kind of thing.
-MUSHROOMS, TOGETHER, RELATED, MANY_KINDS, AIRBORNE = 0.10, 0.24, 0.14, 0.06, 0.06
-MUSHROOMS_IN_THE_DARK = 0.35
+TOGETHER, RELATED, MANY_KINDS, AIRBORNE = 0.22, 0.22, 0.06, 0.05
+MUSHROOMS_IN_THE_DARK = 0.25
+WEATHERED = 0.2  # share of scenes that are certain to have rain, snow or the like
 RELATIONS = {"and": 2.2, "beside": 0.8, "left": 1.0, "right": 1.0, "above": 0.9}
-TOUCHING = {"in": 1.3, "on": 1.0, "under": 1.2, "front": 1.2, "behind": 1.0, "between": 0.6}
+TOUCHING = {"in": 2.4, "on": 1.0, "under": 1.2, "front": 1.2, "behind": 1.0, "between": 0.6}
 
 
 def sample_mixed(r: random.Random, width: int, height: int) -> Scene:
     """Things in a landscape: some of one, several kinds, one that flies, glows or is reflected."""
     scene = sample_landscape(r, width, height, "mixed")
-    while scene.terrain in CROWDED:
+    again = r.random() < WEATHERED
+    while scene.terrain in CROWDED or (again and scene.weather in ("", "clear")):
         scene = sample_landscape(r, width, height, "mixed")
     has_ground = scene.terrain not in (*WATERS, "underwater", "space", "city")
     is_dark = scene.time in ("night", "dusk")
@@ -82,7 +84,6 @@ def _some(r: random.Random, scene: Scene, is_dark: bool) -> SceneObject:
         count, size = 1, 0.35
     item = placed(r, thing, size, count)
     place = {"space": "s", "underwater": "u"}.get(scene.terrain, thing.place)
-    place = "g" if place == "i" else place
     glows = is_dark and (thing.name in GLOWING or r.random() < 0.1)
     item = replace(item, place=place, glowing=glows)
     chance = r.random()

@@ -24,7 +24,7 @@ from daguerre.models.embedded.drawing.furnished import FURNISHED
 from daguerre.models.embedded.drawing.palette import BACKS, GLOWS, PALETTES
 from daguerre.models.embedded.drawing.picture import ELSEWHERE, LAND, PLACES, WATER
 from daguerre.models.embedded.drawing.recolouring import COLOURS
-from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, SPOTS, TIMELESS
+from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, SPOTS
 from daguerre.models.embedded.drawing.style import FILTERS
 
 MAX_OBJECTS = 5
@@ -156,9 +156,10 @@ def looks_in(name: str, kind: str) -> tuple[tuple[str, str], ...]:
 
 def _place(terrain: str, kind: str, name: str) -> str:
     """Where an object is that does not fly: its usual place, or the terrain's only one."""
-    if kind == "mixed" and terrain in TIMELESS:
+    if kind == "mixed":
         only = {"space": "s", "underwater": "u"}.get(terrain)
-        return only or ("s" if things.BY_NAME[name].place == "s" else "g")
+        if only:
+            return only
     return "g" if name == GLOWING_MUSHROOM else things.BY_NAME[name].place
 
 

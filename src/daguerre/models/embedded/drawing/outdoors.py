@@ -132,7 +132,7 @@ def one_thing(
         again = "".join(c.parts[mark:])
         del c.parts[mark:]
         c.mirror(again, foot - px * 0.03, 0.45, 0.85)
-    if item.place == "g":
+    if item.place in "gi":
         _shade(c, x, foot - px * 0.01, px * 0.38)
     put(c, item, x, middle, px, tint)
     if item.place == "w":

@@ -31,7 +31,7 @@ VESSELS: dict[str, Vessel] = {
     "bucket": Vessel(Rim(0.13, 0.87, 0.22, 0.06), "open-bucket"),
     "package": Vessel(Rim(0.1, 0.9, 0.4, 0.0), "open-box", 0.36),
     "crate": Vessel(Rim(0.08, 0.92, 0.3, 0.0), "open-crate"),
-    "vase": Vessel(Rim(0.34, 0.66, 0.2, 0.04), "empty-vase", 0.2, 2.4),
+    "vase": Vessel(Rim(0.22, 0.78, 0.24, 0.06), "empty-vase", 0.3, 1.35),
     "mug": Vessel(Rim(0.16, 0.7, 0.17, 0.05)),
     "nest": Vessel(Rim(0.06, 0.96, 0.34, 0.16)),
     "wheelbarrow": Vessel(Rim(0.1, 0.72, 0.3, 0.0)),
@@ -121,8 +121,9 @@ def _in_opening(inside: Sequence[SceneObject], vessel: SceneObject) -> list[Plac
         for j in range(n):
             x = middle + (j - (n - 1) / 2) * cell
             one = fitted(next(rest), cell * 1.04, high, x)
-            rise = 0.62 * one.height * (len(rows) - 1 - i)
-            foot = level + one.height * shape.deep - rise
+            rise = 0.68 * one.height * (len(rows) - 1 - i)
+            deep = shape.deep if len(rows) == 1 else 0.4 * shape.deep
+            foot = level + one.height * deep - rise
             placements.append(replace(one, foot=foot, lies=False))
     return [*placements, replace(base, rim=rim)]
 
