@@ -1,6 +1,6 @@
 """The denoiser: a transformer that predicts the undecided fields of a scene from its text.
 
-Letters in shape comments: B rows, F = 84 fields of a scene, S = 6 slots, T text tokens, at most
+Letters in shape comments: B rows, F = 85 fields of a scene, S = 6 slots, T text tokens, at most
 65 (the first is the mean of the others), C width, N names of things, L values of all fields. Each
 slot's tokens are combined into one vector, so a scene is 6 tokens long; these attend to each other
 and to the text. Masked discrete diffusion: Austin et al. 2021 (D3PM, absorbing state), sampled in

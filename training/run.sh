@@ -27,8 +27,9 @@ $VENV/bin/python -m pip install --quiet --constraint constraints.txt --editable 
   --requirement training/requirements.txt
 py() { $VENV/bin/python -m "$@"; }
 
-# 2) The art that scenes are drawn with, packed from the pinned packages: the same bytes each time.
+# 2) The art and the letters that scenes are drawn with, packed from the pinned packages: the same bytes each time.
 py training.art
+py training.font
 
 # 3) Scenes and captions. Every scene depends on its seed and number alone.
 [ -d "$RUN/data" ] || { py training.make_dataset --out "$RUN/data.part" --num "$SCENES" --seed 1 &&

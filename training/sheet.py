@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from daguerre.engine.batching.batcher import batch_inputs, split_outputs
 from daguerre.engine.forward import ForwardRequest, Network, Outputs
 from daguerre.engine.pipeline import Pixels
 from daguerre.models.embedded import fields
+from daguerre.models.embedded.decoder import words_from
 from daguerre.models.embedded.drawing import Scene
 from daguerre.models.embedded.model import EmbeddedModel
 from daguerre.params import ImageParams
@@ -74,6 +75,8 @@ def decide(
             tokens = np.asarray(forward.inputs["tokens"])[0]
             seed, palette = np.asarray(forward.inputs["layout"])[0].tolist()
             scene = fields.decode(tokens, (params.width, params.height), seed, palette)
+            words = words_from(np.asarray(forward.inputs["words"])[0])
+            scene = replace(scene, words=words)
             found.append(Decided(params, scene))
     return found
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from daguerre.models.embedded import fields
-from daguerre.models.embedded.decoder import SceneDecoder
+from daguerre.models.embedded.decoder import SceneDecoder, code_points, words_from
 from daguerre.models.embedded.drawing import SHAPES, Scene, SceneObject, render, things
 from daguerre.params import SIZES
 
@@ -35,7 +37,9 @@ SMALL = SHAPES.index((640, 1536))
 
 
 def pixels(tokens: NDArray[np.int64], layout: NDArray[np.int64], shape: int) -> NDArray[np.uint8]:
-    (found,) = SceneDecoder("0" * 64)({"tokens": tokens, "layout": layout, "shape": shape})
+    words = np.concatenate([code_points("")] * len(tokens))
+    inputs = {"tokens": tokens, "layout": layout, "words": words, "shape": shape}
+    (found,) = SceneDecoder("0" * 64)(inputs)
     return np.asarray(found)
 
 
@@ -71,6 +75,21 @@ def test_layout_is_not_a_token(together: NDArray[np.uint8]) -> None:
     """The same tokens with another seed give another picture."""
     other = pixels(TOKENS[1:2], LAYOUT[:1], SMALL)
     assert not np.array_equal(other[0], together[1])
+
+
+def test_words_are_those_of_the_row() -> None:
+    """Rows with one scene show their own words, whatever the words of the other rows."""
+    tokens = fields.encode(replace(PLAIN, kind="lettering", lettering="sign"))
+    words = np.concatenate([code_points("OPEN"), code_points("Größe ❤")])
+    both = {"tokens": np.stack([tokens] * 2), "layout": LAYOUT[[0, 0]], "words": words}
+    second = {name: array[1:] for name, array in both.items()}
+    found, alone = (
+        np.asarray(SceneDecoder("0" * 64)({**arrays, "shape": SMALL})[0])
+        for arrays in (both, second)
+    )
+    assert np.array_equal(found[1], alone[0])
+    assert not np.array_equal(found[0], found[1])
+    assert [words_from(row) for row in words] == ["OPEN", "Größe ❤"]
 
 
 def test_a_row_without_a_layout_is_refused() -> None:

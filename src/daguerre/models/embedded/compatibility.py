@@ -35,7 +35,10 @@ class CompatibilityTables:
     into a landscape that had none like it.
     """
 
-    CONTROLLERS = ("kind", "terrain", "setting", "relation", "style", "time", "weather", "ground")
+    CONTROLLERS = (
+        *("kind", "terrain", "setting", "relation", "style", "time", "weather", "ground"),
+        "lettering",
+    )
 
     def __init__(self, together: Mapping[int, NDArray[np.bool_]]) -> None:
         self._together = dict(together)

@@ -6,6 +6,7 @@ It has no trained weights; `drawing` does the work.
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from importlib.metadata import version
 from typing import cast
 
@@ -17,13 +18,15 @@ from daguerre.engine.forward import Inputs, Outputs
 from daguerre.engine.pipeline import Pixels
 from daguerre.models.embedded import fields
 from daguerre.models.embedded.drawing import SHAPES, render
+from daguerre.models.embedded.quoted_words import MAX_CHARACTERS
 
 
 class SceneDecoder:
     """Draws scenes; implements `daguerre.engine.forward.Network`.
 
-    Inputs: tokens (R, F) int64 without masks, layout (R, 2) int64 (seed and palette), and one
-    `shape` for all rows, an index into `SHAPES`. Output: pixels (R, height, width, 3) uint8.
+    Inputs: tokens (R, F) int64 without masks, layout (R, 2) int64 (seed and palette), words (R, 80)
+    int64 (code points, then zeros), and one `shape` for all rows, an index into `SHAPES`. Output:
+    pixels (R, height, width, 3) uint8.
     """
 
     name = "decoder"
@@ -40,14 +43,38 @@ class SceneDecoder:
 
     def __call__(self, inputs: Inputs) -> Outputs:
         shape = cast(int, inputs["shape"])
-        rows = zip(np.asarray(inputs["tokens"]), np.asarray(inputs["layout"]).tolist(), strict=True)
-        return (np.stack([picture(tokens, shape, *layout) for tokens, layout in rows]),)
+        rows = zip(
+            np.asarray(inputs["tokens"]),
+            np.asarray(inputs["layout"]).tolist(),
+            map(words_from, np.asarray(inputs["words"])),
+            strict=True,
+        )
+        return (
+            np.stack(
+                [
+                    picture(tokens, shape, seed, palette, words)
+                    for tokens, (seed, palette), words in rows
+                ]
+            ),
+        )
 
 
 def picture(
-    tokens: NDArray[np.int64], shape: int, seed: int, palette: int, scale: int = 1
+    tokens: NDArray[np.int64], shape: int, seed: int, palette: int, words: str, scale: int = 1
 ) -> Pixels:
-    """Draws tokens (F,), with the shape's width and height divided by `scale`."""
+    """Draws tokens (F,) and words, with the shape's width and height divided by `scale`."""
     width, height = SHAPES[shape]
     scene = fields.decode(tokens, (width, height), seed, palette)
+    scene = replace(scene, words=words)
     return render(scene, width // scale, height // scale)
+
+
+def code_points(words: str) -> NDArray[np.int64]:
+    """Words as a row of the decoder's input, (1, 80)."""
+    row = np.zeros((1, MAX_CHARACTERS), np.int64)
+    row[0, : len(words)] = [ord(char) for char in words]
+    return row
+
+
+def words_from(row: NDArray[np.int64]) -> str:
+    return "".join(map(chr, row[row > 0].tolist()))

@@ -1,8 +1,8 @@
 """Fields of a scene, their values, and the conversion between a `Scene` and tokens.
 
-A scene has 6 slots: one for the whole (14 fields), and one for each of up to five objects (14
+A scene has 6 slots: one for the whole (15 fields), and one for each of up to five objects (14
 fields). A token is the index of a value in its field; the next index is `mask`, "undecided". The
-layout's seed and palette are noise, not fields. Shapes in comments: R rows, F = 84 fields of a
+layout's seed and palette are noise, not fields. Shapes in comments: R rows, F = 85 fields of a
 scene, V values of one field.
 
 Trained weights are restored by the names of fields and values. New values are appended to their
@@ -24,7 +24,7 @@ from daguerre.models.embedded.drawing.furnished import FURNISHED
 from daguerre.models.embedded.drawing.palette import BACKS, GLOWS, PALETTES
 from daguerre.models.embedded.drawing.picture import ELSEWHERE, LAND, PLACES, WATER
 from daguerre.models.embedded.drawing.recolouring import COLOURS
-from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, SPOTS
+from daguerre.models.embedded.drawing.scene import KINDS, LETTERINGS, RELATIONS, SPOTS
 from daguerre.models.embedded.drawing.style import FILTERS
 
 MAX_OBJECTS = 5
@@ -47,7 +47,8 @@ SCENE_FIELDS: dict[str, tuple[str, ...]] = {
     "glow": ("", *GLOWS),
     "sun": YES,
     "moon": YES,
-    "lettering": ("",),
+    "lettering": ("", *LETTERINGS),
+    "lettering_colour": ("", *COLOURS),
 }
 OBJECT_FIELDS: dict[str, tuple[str, ...]] = {
     "name": ("", *(t.name for t in things.THINGS), GLOWING_MUSHROOM),
@@ -104,7 +105,7 @@ _RANKS = (
     ("kind", "terrain", "name1", "setting", "relation", "name2", "name3", "name4", "name5")
     + ("lettering", "style", "count", "time", "stature", "spot", "pose", "outfit", "hat", "colour")
     + ("background", "weather", "ground", "glow", "season", "flies", "is_reflected", "glowing")
-    + ("sun", "moon", "look", "size", "flip")
+    + ("sun", "moon", "look", "size", "flip", "lettering_colour")
 )
 
 

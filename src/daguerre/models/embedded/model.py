@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from daguerre.models.embedded.pipeline import EmbeddedPipelines
 
 WEIGHTS = Path(__file__).parent / "weights"
-# Art and the table of things; the networks' outputs index its rows.
+# Art, letters and the table of things; the networks' outputs index its rows.
 ART = tuple(
     Path(__file__).parent / "drawing" / name
-    for name in ("art.json.gz", "drawings.svg", "things.txt")
+    for name in ("art.json.gz", "drawings.svg", "letters.json.gz", "things.txt")
 )
 
 

@@ -12,11 +12,12 @@ from daguerre.engine.forward import ForwardRequest, Network, Outputs
 from daguerre.engine.pipeline import Pipeline, Pixels
 from daguerre.models.embedded.colour_binding import bound_colours
 from daguerre.models.embedded.compatibility import CompatibilityTables
-from daguerre.models.embedded.decoder import picture
+from daguerre.models.embedded.decoder import code_points, picture
 from daguerre.models.embedded.fields import NUM_LOGITS, SHAPE_INDEX
 from daguerre.models.embedded.memory import both_rows, of_reader, read_unprompted
 from daguerre.models.embedded.negative_prompt import excluded_values
 from daguerre.models.embedded.object_binding import bound_objects
+from daguerre.models.embedded.quoted_words import quoted_words
 from daguerre.models.embedded.sampler import Noise, SceneSampler, classifier_free_guidance
 from daguerre.models.embedded.text import (
     NUM_NEGATIVE_SLOTS,
@@ -43,7 +44,8 @@ class EmbeddedPipelines:
     def read_art(self) -> None:
         """Draws a preview, which reads the art; needs no network."""
         sampler = SceneSampler(Noise.draw(1), self._rules, num_steps=1, temperature=0.0)
-        picture(sampler.estimate(np.zeros(NUM_LOGITS, np.float32)), 0, 0, 0, PREVIEW_SCALE)
+        tokens = sampler.estimate(np.zeros(NUM_LOGITS, np.float32))
+        picture(tokens, 0, 0, 0, "", PREVIEW_SCALE)
 
     def warm_up(self, networks: Mapping[str, Network]) -> None:
         """Generates an image of the default size, so that the first request is fast."""
@@ -57,21 +59,23 @@ class EmbeddedPipelines:
 
     def pipeline(self, params: ImageParams, num_steps: int) -> Pipeline:
         """The forwards of one request; returns its pixels."""
-        texts = yield from self._encode(params.prompt, params.negative_prompt)
+        quoted = quoted_words(params.prompt)
+        texts = yield from self._encode(quoted.prompt, params.negative_prompt)
         prompted = yield ForwardRequest("reader", texts, "encode")
         rows = both_rows(of_reader(prompted), self._unprompted)
         noise = Noise.draw(params.seed, params.prompt)
         excluded = excluded_values(params.negative_prompt)
         bound = (
-            bound_colours(params.prompt),
-            bound_objects(params.prompt, excluded.get("name", ())),
+            bound_colours(quoted.others),
+            bound_objects(quoted.others, excluded.get("name", ())),
+            quoted.fields(),
         )
         sampler = SceneSampler(noise, self._rules, num_steps, self._temperature, excluded, *bound)
         shape = SHAPE_INDEX[params.width, params.height]
 
         def preview(outputs: Outputs) -> Pixels:
             tokens = sampler.estimate(self._guided(outputs))
-            return picture(tokens, shape, noise.layout, noise.palette, PREVIEW_SCALE)
+            return picture(tokens, shape, noise.layout, noise.palette, quoted.words, PREVIEW_SCALE)
 
         for index in range(num_steps):
             tokens = np.stack((sampler.tokens,) * 2)
@@ -80,7 +84,8 @@ class EmbeddedPipelines:
             outputs = yield ForwardRequest("denoiser", inputs, "denoise", step, preview)
             sampler.step(self._guided(outputs), index)
         layout = np.array([[noise.layout, noise.palette]])
-        drawn = {"tokens": sampler.tokens[None], "layout": layout, "shape": shape}
+        words = code_points(quoted.words)
+        drawn = {"tokens": sampler.tokens[None], "layout": layout, "words": words, "shape": shape}
         (pixels,) = yield ForwardRequest("decoder", drawn, stage="decode")
         result: Pixels = np.asarray(pixels[0])
         return result

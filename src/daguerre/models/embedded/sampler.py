@@ -90,7 +90,8 @@ class SceneSampler:
 
     `excluded` are values by the name of their field; one is chosen only if the tables permit no
     other. `colours` are those of objects by name, and `objects` what the prompt states of them;
-    another value is chosen only if the tables do not permit these.
+    another value is chosen only if the tables do not permit these. `given` are values of the whole
+    scene that are decided before the first step.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class SceneSampler:
         excluded: Mapping[str, Collection[str]] = MappingProxyType({}),
         colours: Mapping[str, str] = MappingProxyType({}),
         objects: BoundObjects = NO_OBJECTS,
+        given: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._noise, self._rules, self._temperature = noise, rules, temperature
         self._wanted = {
@@ -114,11 +116,16 @@ class SceneSampler:
         self._ends = decided_after(num_steps)
         self._num_decided = 0
         self.tokens: NDArray[np.int64] = MASKED.copy()
+        for name, value in given.items():
+            self.tokens[AT[0, name]] = FIELDS[AT[0, name]].index[value]
 
     def step(self, logits: NDArray[np.float32], index: int) -> None:
         """Decides the fields of step `index` from logits (NUM_LOGITS,)."""
         is_last, is_named = index + 1 == len(self._ends), False
         for field in ORDER[self._num_decided : self._ends[index]]:
+            if self.tokens[field] != FIELDS[field].mask:
+                self._num_decided += 1
+                continue
             span = slice(STARTS[field], STARTS[field + 1])
             noise = self._temperature * self._noise.gumbel[span]
             value = self._choose(field, logits[span] + noise, self.tokens)

@@ -26,6 +26,8 @@ from daguerre.models.embedded.drawing.land import (
     road,
     snowfield,
 )
+from daguerre.models.embedded.drawing.lettering import add_lettering, with_wall_space
+from daguerre.models.embedded.drawing.lettering_plans import lettered
 from daguerre.models.embedded.drawing.mountains import canyon, mountains, volcano
 from daguerre.models.embedded.drawing.objects import lone_object
 from daguerre.models.embedded.drawing.outdoors import place_objects
@@ -98,6 +100,9 @@ def paint(scene: Scene) -> Canvas:
     """The scene on a canvas, without its style."""
     scene = dressed(scene)
     c = Canvas(scene)
+    if scene.kind == "lettering" or (scene.lettering and scene.kind in ("thing", *PLANS)):
+        lettered(c, scene)
+        return c
     if scene.kind == "thing":
         lone_object(c, scene)
     elif scene.kind == "pattern":
@@ -105,9 +110,11 @@ def paint(scene: Scene) -> Canvas:
     elif scene.kind in PLANS:
         arranged(c, scene)
     elif scene.kind == "room":
-        paint_room(c, scene, paint_landscape)
+        paint_room(c, with_wall_space(scene), paint_landscape)
     else:
         paint_landscape(c, scene)
+    if scene.lettering:
+        add_lettering(c, scene)
     return c
 
 

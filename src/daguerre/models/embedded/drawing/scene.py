@@ -53,8 +53,12 @@ RIDGED = (
 
 # thing and group: one to seven copies on simple ground; pair: two or three objects in a
 # relation; spot: an object of some size somewhere in the frame; room: indoors; pattern: an object
-# repeated; portrait: an object larger than the frame; mixed: objects in a landscape.
-KINDS = ("thing", "landscape", "mixed", "group", "pair", "spot", "room", "pattern", "portrait")
+# repeated; portrait: an object larger than the frame; mixed: objects in a landscape; lettering:
+# words on simple ground, with or without objects.
+KINDS = (
+    *("thing", "landscape", "mixed", "group", "pair", "spot", "room", "pattern", "portrait"),
+    "lettering",
+)
 # "left": the first object is to the left of the second. "and" and "beside" leave the side open;
 # "between": the first is between the second and the third, or between two of the second.
 # "holding" and "riding": the first holds or rides the second; the two are drawn as one.
@@ -73,6 +77,12 @@ RELATIONS = (
     "in",
     "holding",
     "riding",
+    "wearing",
+)
+# What bears the quoted words of a prompt.
+LETTERINGS = (
+    *("sign", "banner", "shirt", "wall", "book", "cake", "poster", "chalkboard", "neon"),
+    *("storefront", "bubble", "billboard", "paper", "screen", "mug"),
 )
 # Centre of an object at each spot, as shares of the free space in the frame.
 SPOTS: dict[str, tuple[float, float]] = {
@@ -130,7 +140,9 @@ class Scene:
     relation: str = ""  # of the first object to the next, one of RELATIONS
     setting: str = ""  # indoors: room, table, shelf, window
     style: str = ""  # a key of style.FILTERS; "" for flat
-    lettering: str = ""  # what bears the quoted words of the prompt; "" for no words
+    lettering: str = ""  # what bears the quoted words of the prompt, one of LETTERINGS; "" for none
+    lettering_colour: str = ""  # colour word of what bears the words
+    words: str = ""  # that are drawn; no field, because they are taken from the prompt
 
     @property
     def is_snowy(self) -> bool:

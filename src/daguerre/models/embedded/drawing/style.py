@@ -120,7 +120,8 @@ def _grey(sheet: Sheet) -> Array:
 
 
 def pixel_art(sheet: Sheet) -> Array:
-    side = sheet.px(32 if sheet.scene.kind in LARGE else 16)
+    cell = 8 if sheet.scene.lettering else 32 if sheet.scene.kind in LARGE else 16
+    side = sheet.px(cell)
     h, w = (n // side for n in sheet.pixels.shape[:2])
     cells = sheet.pixels.reshape(h, side, w, side, 3).mean((1, 3))
     image = Image.fromarray((cells * 255).astype(np.uint8))

@@ -1,0 +1,221 @@
+"""Places a scene's words: on a surface alone, beside or before objects, or in a landscape.
+
+The relation is that of the first object to the surface: a cat that is left of a sign, below a
+banner, or holding a board.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from daguerre.models.embedded.drawing import art, things
+from daguerre.models.embedded.drawing.arrangement import Placement
+from daguerre.models.embedded.drawing.canvas import Canvas, PlacedObject
+from daguerre.models.embedded.drawing.colour import BLACK, Rgb, hexa, lit_by, mix, rgb
+from daguerre.models.embedded.drawing.lettered_things import book, cake, mug, shirt, storefront
+from daguerre.models.embedded.drawing.objects import bounds
+from daguerre.models.embedded.drawing.palette import Palette, palette_of
+from daguerre.models.embedded.drawing.recolouring import TARGETS, main_colour
+from daguerre.models.embedded.drawing.scene import Scene, SceneObject
+from daguerre.models.embedded.drawing.surfaces import (
+    Box,
+    Paint,
+    banner,
+    billboard,
+    bubble,
+    chalkboard,
+    neon,
+    paper,
+    poster,
+    screen,
+    sign,
+    wall,
+)
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What bears words: its painter, its width by its height, and what keeps it up."""
+
+    paint: Paint
+    aspect: float
+    support: str = ""  # post: it has posts; foot: it stands; "": it hangs
+
+
+SURFACES: dict[str, Surface] = {
+    "sign": Surface(sign, 1.6, "post"),
+    "banner": Surface(banner, 2.8),
+    "shirt": Surface(shirt, 1.06),
+    "wall": Surface(wall, 1.5, "foot"),
+    "book": Surface(book, 0.76, "foot"),
+    "cake": Surface(cake, 1.12, "foot"),
+    "poster": Surface(poster, 0.78),
+    "chalkboard": Surface(chalkboard, 1.5),
+    "neon": Surface(neon, 1.8),
+    "storefront": Surface(storefront, 1.2, "foot"),
+    "bubble": Surface(bubble, 1.5),
+    "billboard": Surface(billboard, 1.9, "post"),
+    "paper": Surface(paper, 0.8),
+    "screen": Surface(screen, 1.3, "foot"),
+    "mug": Surface(mug, 1.05, "foot"),
+}
+BEHIND = ("below", "under", "front")  # relations in which the surface is above the objects
+HELD = ("holding", "wearing")
+DIM = {"night": 0.36, "dusk": 0.36, "sunset": 0.34}  # strength of the hour's light on a surface
+STEEL, POST = rgb("#6b7280"), rgb("#8a5f3c")
+SKIN = rgb("#f5c27a")
+
+
+def words_on(c: Canvas, scene: Scene, box: Box) -> None:
+    """Paints the scene's surface with its words into a box."""
+    SURFACES[scene.lettering].paint(c, box, scene.words, scene.lettering_colour)
+
+
+def inside(surface: str, frame: Box) -> Box:
+    """The largest box of a surface's shape in the middle of a frame."""
+    aspect = SURFACES[surface].aspect
+    width = min(frame.w, frame.h * aspect)
+    height = width / aspect
+    return Box(frame.middle - width / 2, frame.y + (frame.h - height) / 2, width, height)
+
+
+def posts(c: Canvas, scene: Scene, box: Box, foot: float) -> None:
+    """One or two posts from a surface down to the ground."""
+    wide = box.w * 0.055
+    colour = STEEL if scene.lettering in ("billboard", "neon", "screen") else POST
+    for share in (0.5,) if box.w < 1.9 * box.h and scene.lettering == "sign" else (0.18, 0.82):
+        x = box.x + share * box.w
+        c.oval(x, foot, wide * 1.6, wide * 0.5, "#101428", 'opacity="0.22"')
+        c.rect(x - wide / 2, box.low - 2, wide, foot - box.low + 2, hexa(colour))
+        c.rect(
+            x + wide * 0.18,
+            box.low - 2,
+            wide * 0.32,
+            foot - box.low + 2,
+            hexa(mix(colour, BLACK, 0.2)),
+        )
+
+
+def held_box(scene: Scene, holder: Placement, widest: float) -> Box:
+    """A board before the lower half of an object."""
+    aspect = min(2.2, SURFACES[scene.lettering].aspect)
+    height = min(max(0.5 * holder.height, holder.width / aspect * 0.8), 0.62 * holder.height)
+    width = min(widest, height * aspect)
+    height = width / aspect
+    top = max(holder.foot - 0.46 * holder.height, holder.foot - 0.9 * height)
+    return Box(holder.x - width / 2, top, width, height)
+
+
+def hold(c: Canvas, scene: Scene, holder: Placement, box: Box) -> None:
+    """The surface before its holder, and the holder's hands at its upper edge."""
+    words_on(c, scene, box)
+    row = things.BY_NAME.get(holder.item.name)
+    colour = SKIN if row and row.kind == "p" else _fur(holder.item)
+    wide = 0.055 * min(box.w, holder.height)
+    for side in (-1, 1):
+        x = holder.x + side * min(0.36 * box.w, 0.4 * holder.width)
+        edge = f'stroke="{hexa(mix(colour, BLACK, 0.28))}" stroke-width="{wide * 0.14:.1f}"'
+        c.oval(x, box.y + 0.3 * wide, wide, wide * 0.85, hexa(colour), edge)
+        for finger in (-0.35, 0.35):
+            d = f"M{x + finger * wide:.1f} {box.y + 0.5 * wide:.1f}v{0.45 * wide:.1f}"
+            c.path(d, "none", f'{edge} stroke-linecap="round"')
+
+
+def _fur(item: SceneObject) -> Rgb:
+    hls = TARGETS.get(item.colour) or main_colour(*item.look)
+    return colorsys.hls_to_rgb(hls[0], min(0.85, hls[1] + 0.04), hls[2])
+
+
+def add_lettering(c: Canvas, scene: Scene) -> None:
+    """Adds the words to a landscape, a room or a pattern that is painted already."""
+    if scene.kind == "room":
+        _indoors(c, scene)
+    elif scene.kind == "pattern":
+        frame = Box(0.14 * c.w, 0.3 * c.h, 0.72 * c.w, 0.4 * c.h)
+        words_on(c, scene, inside(scene.lettering, frame))
+    else:
+        _outdoors(c, scene, palette_of(scene) if scene.time else None)
+
+
+def _outdoors(c: Canvas, scene: Scene, p: Palette | None) -> None:
+    """The words in a landscape, in the light of the hour."""
+    mark = len(c.parts)
+    holder = next((placed for placed in c.objects), None)
+    if holder and scene.relation in HELD:
+        placement = _placement(holder)
+        hold(c, scene, placement, held_box(scene, placement, c.w * 0.9))
+    elif holder and scene.lettering == "bubble":
+        words_on(c, scene, _bubble_box(c, _placement(holder)))
+    else:
+        _stand_outdoors(c, scene)
+    if p and scene.lettering not in ("neon", "bubble"):
+        added = "".join(c.parts[mark:])
+        del c.parts[mark:]
+        c.raw(art.map_colours(added, _light_of(p, DIM.get(scene.time, 0.15))))
+
+
+def _light_of(p: Palette, amount: float) -> Callable[[Rgb], Rgb]:
+    return lambda value: mix(value, lit_by(value, p.ambient), amount)
+
+
+def _placement(placed: PlacedObject) -> Placement:
+    """The placement of an object that is drawn already."""
+    left, _, right, bottom = bounds(placed.item.look)
+    aside = ((left + right) / 2 - 0.5) * placed.side * (-1 if placed.item.flip else 1)
+    foot = placed.y + placed.side * (bottom - 0.5)
+    return Placement(placed.item, placed.x + aside, foot, placed.side)
+
+
+def _bubble_box(c: Canvas, speaker: Placement) -> Box:
+    width = min(0.6 * c.w, 0.6 * c.s)
+    height = min(width / SURFACES["bubble"].aspect, max(0.2 * c.s, speaker.top - 0.04 * c.h))
+    x = min(max(speaker.x - width / 2, 0.03 * c.w), 0.97 * c.w - width)
+    return Box(x, max(0.03 * c.h, speaker.top - height - 0.01 * c.h), width, height)
+
+
+def _stand_outdoors(c: Canvas, scene: Scene) -> None:
+    """A surface on posts or on its foot, where the objects leave space."""
+    foot = c.h * c.r.uniform(0.88, 0.92)
+    taken = [(o.x - o.side / 2, o.x + o.side / 2) for o in c.objects]
+    left, right = _free(c.w, taken)
+    widest = min(0.94 * (right - left), 0.86 * c.s, 0.8 * c.w)
+    hangs = SURFACES[scene.lettering].support != "foot" and scene.terrain != "space"
+    high = 0.4 * c.h if hangs else 0.52 * c.h
+    box = inside(scene.lettering, Box((left + right - widest) / 2, 0, widest, high))
+    box = replace(box, y=foot - box.h - (0.3 * box.h + 0.04 * c.h if hangs else 0))
+    if scene.terrain == "space":
+        box = replace(box, y=c.h * 0.55 - box.h / 2)
+    elif hangs:
+        posts(c, scene, box, foot)
+    else:
+        c.oval(box.middle, foot - 2, box.w * 0.54, box.w * 0.05, "#101428", 'opacity="0.22"')
+    words_on(c, scene, box)
+
+
+def _free(width: float, taken: list[tuple[float, float]]) -> tuple[float, float]:
+    """The widest part of the frame that no object is in, or all of it if none is wide enough."""
+    ends = [0.03 * width]
+    gaps = []
+    for left, right in sorted(taken):
+        gaps.append((ends[-1], left))
+        ends.append(max(ends[-1], right))
+    gaps.append((ends[-1], 0.97 * width))
+    best = max(gaps, key=lambda gap: gap[1] - gap[0])
+    return best if best[1] - best[0] > 0.3 * width else (0.05 * width, 0.95 * width)
+
+
+def with_wall_space(scene: Scene) -> Scene:
+    """The scene with smaller objects if there are words on the wall above them."""
+    if not scene.lettering:
+        return scene
+    return replace(scene, objects=tuple(replace(o, size=0.7 * o.size) for o in scene.objects))
+
+
+def _indoors(c: Canvas, scene: Scene) -> None:
+    """The words on the wall of a room, above its objects."""
+    tops = [_placement(placed).top for placed in c.objects]
+    top = min((*tops, 0.56 * c.h))
+    frame = Box(0.08 * c.w, 0.05 * c.h, 0.84 * c.w, max(0.2 * c.h, top - 0.08 * c.h))
+    words_on(c, scene, inside(scene.lettering, frame))

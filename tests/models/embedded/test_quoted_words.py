@@ -1,0 +1,104 @@
+import pytest
+
+from daguerre.models.embedded.drawing.scene import LETTERINGS
+from daguerre.models.embedded.quoted_words import (
+    MAX_CHARACTERS,
+    NOUNS,
+    PLACEHOLDER,
+    quoted_words,
+    shortened,
+)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words", "surface"),
+    [
+        ('a sign that says "OPEN"', "OPEN", "sign"),
+        ("a cat holding a sign that says “hello”", "hello", "sign"),
+        ("ein Schild mit „Größe“", "Größe", "sign"),
+        ("une affiche «Été»", "Été", "sign"),
+        ("a robot next to a banner saying 'WELCOME'", "WELCOME", "banner"),
+        ("a banner with ‘Don’t stop’", "Don’t stop", "banner"),
+        ("a poster that says 'Don't panic'", "Don't panic", "poster"),
+        ('a t-shirt with the text "I love NY"', "I love NY", "shirt"),
+        ('a neon sign "BAR" at night', "BAR", "neon"),
+        ('a storefront with "Bakery" written on it', "Bakery", "storefront"),
+        ('the words "DREAM BIG" painted on a brick wall', "DREAM BIG", "wall"),
+        ('a "Happy Birthday" banner over a table', "Happy Birthday", "banner"),
+        ('a movie poster titled "Space Cats"', "Space Cats", "poster"),
+        ('a small shop called "Joe\'s"', "Joe's", "storefront"),
+        ('a cake with "Happy" and "40" on it', "Happy\n40", "cake"),
+        ('a dog saying "woof"', "woof", "bubble"),
+        ('a chalkboard reading "2 + 2 = 4"', "2 + 2 = 4", "chalkboard"),
+        ('a panda, "HELLO"', "HELLO", "sign"),
+        ("a sign that says hello", "hello", "sign"),
+        ("a sign that says stop in the desert", "stop", "sign"),
+        ("a banner reading GO TEAM over a road", "GO TEAM", "banner"),
+        ("a cat with a sign saying free hugs, at sunset", "free hugs", "sign"),
+        ('a mug with "❤"', "❤", "mug"),
+    ],
+)
+def test_words(prompt: str, words: str, surface: str) -> None:
+    found = quoted_words(prompt)
+    assert (found.words, found.surface) == (words, surface)
+    assert PLACEHOLDER in found.prompt
+    assert words.splitlines()[0] not in found.prompt.replace(PLACEHOLDER, "")
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "the dog's ball and the cats' toys",
+        "rock 'n' roll band",
+        '"a cat on a sofa"',
+        'a cat named "Tom"',
+        'a scene from the movie "Frozen"',
+        'in the style of "Starry Night"',
+        'a "happy" dog',
+        'a 15" pizza and a 6" knife',
+        "a stop sign",
+        "a girl reading a book",
+        "a red sign in the rain",
+        "a sign '",
+        'a sign that says "日本"',
+        'a sign that says "🎉"',
+        "",
+    ],
+)
+def test_no_words(prompt: str) -> None:
+    assert quoted_words(prompt).words == ""
+    assert quoted_words(prompt).prompt == prompt
+
+
+@pytest.mark.parametrize(
+    ("prompt", "colour"),
+    [
+        ('a red sign that says "OPEN"', "red"),
+        ('a big pink neon sign "BAR"', "pink"),
+        ('a grey wooden sign "OPEN"', "gray"),
+        ('a red fox with a sign "OPEN"', ""),
+        ('"LOVE" on a blue wall', "blue"),
+        ('a sign that says "red"', ""),
+    ],
+)
+def test_colour_of_the_surface(prompt: str, colour: str) -> None:
+    assert quoted_words(prompt).colour == colour
+
+
+def test_long_words_end_at_a_word() -> None:
+    text = shortened("seven " * 30)
+    assert len(text) <= MAX_CHARACTERS
+    assert text.endswith("seven…")
+    assert len(shortened("x" * 200)) == MAX_CHARACTERS
+
+
+def test_every_surface_has_nouns() -> None:
+    assert set(NOUNS) == set(LETTERINGS)
+
+
+def test_the_surface_is_no_object() -> None:
+    """The surface's noun is not in the text in which objects are looked for."""
+    found = quoted_words('a cat with a red book next to a cake that says "Happy"')
+    assert found.others == 'a cat with a red book next to a surface that says "words"'
+    assert found.fields() == {"lettering": "cake", "lettering_colour": ""}
+    assert quoted_words("a cat and a cake").fields() == {"lettering": "", "lettering_colour": ""}
