@@ -15,6 +15,7 @@ from daguerre.models.embedded.drawing.vessels import CROWNS
 from training.describing import PREDICATE_SHARE, has_verb, predicates
 from training.grammar import clean
 from training.held_out import HELD_OUT_TEMPLATES, STYLE_WORDS_HELD_OUT
+from training.lettering import Lettering, lettering_family
 from training.relating import Relating
 from training.scenes.styles import COLOUR_WORDS, COLOURLESS
 from training.templates import TEMPLATES, VAGUE
@@ -40,7 +41,8 @@ def _names_a_colour(text: str) -> bool:
 
 
 def _worded(scene: Scene, rng: np.random.Generator, held_out: bool) -> str:
-    words, name = Relating(scene, rng), family(scene)
+    words = (Lettering if scene.lettering else Relating)(scene, rng)
+    name = family(scene)
     templates = (HELD_OUT_TEMPLATES if held_out else TEMPLATES)[name]
     if name == "landscape" and scene.terrain in NATURAL and not held_out:
         templates = VAGUE if words.chance(VAGUE_SHARE) else templates
@@ -80,6 +82,8 @@ def _in_style(words: Relating, text: str, held_out: bool) -> str:
 
 def family(scene: Scene) -> str:
     """Which list of templates fits the scene."""
+    if scene.lettering:
+        return lettering_family(scene.kind)
     if scene.kind == "pair":
         return _relation_family(scene)
     item = scene.objects[0] if scene.objects else None

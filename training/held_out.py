@@ -7,6 +7,7 @@ same words as in training.
 from __future__ import annotations
 
 from training.compositions import COMPOSITIONS_HELD_OUT
+from training.lettering import HELD_OUT_LETTERED
 from training.wording import Style
 
 HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -83,6 +84,7 @@ HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {
         "{a_thing} {place} {when}, doubled by the water",
     ),
     **COMPOSITIONS_HELD_OUT,
+    **HELD_OUT_LETTERED,
 }
 STYLE_WORDS_HELD_OUT: dict[str, Style] = {
     "pixel art": (("pixelated drawing",), ("in the style of an old video game",)),

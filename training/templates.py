@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from training.acting import ACTING
 from training.compositions import COMPOSITIONS
+from training.lettering import LETTERED
 from training.several import SEVERAL
 
 # Of a natural landscape, without saying which.
@@ -285,4 +286,5 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     **SEVERAL,
     **COMPOSITIONS,
     **ACTING,
+    **LETTERED,
 }

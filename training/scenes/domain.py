@@ -11,7 +11,7 @@ import random
 import numpy as np
 
 from daguerre.models.embedded.drawing.scene import Scene
-from training.scenes import company, crowd, house, outdoors
+from training.scenes import company, crowd, house, lettering, outdoors
 from training.scenes.acting import acting
 from training.scenes.people import with_hats, with_people
 from training.scenes.sample import pick, sample_landscape, sample_thing
@@ -20,8 +20,8 @@ from training.scenes.styles import with_style
 # Of all scenes. Landscapes hold the sunset over mountains and the glowing mushrooms at night,
 # which have the largest weights in `sample.TERRAINS`.
 SHARES = {
-    "thing": 0.24,
-    "landscape": 0.25,
+    "thing": 0.22,
+    "landscape": 0.23,
     "mixed": 0.15,
     "pair": 0.125,
     "group": 0.06,
@@ -29,6 +29,7 @@ SHARES = {
     "room": 0.09,
     "portrait": 0.025,
     "pattern": 0.015,
+    "lettering": 0.04,  # at times in a landscape or a room
 }
 # Of all scenes; the rest, and what a style does not suit, is flat.
 STYLE_WORDS = {
@@ -75,5 +76,6 @@ def sample_kind(r: random.Random, kind: str, width: int, height: int) -> Scene:
         "pair": company.sample_pair,
         "mixed": outdoors.sample_mixed,
         "room": house.sample_room,
+        "lettering": lettering.sample_lettering,
     }[kind]
     return draw(r, width, height)

@@ -55,7 +55,7 @@ def suits(scene: Scene, style: str) -> bool:
 
 def _said(scene: Scene, colours: tuple[str, ...]) -> bool:
     """True when a caption could name one of the colours as that of a thing."""
-    words: set[str] = set()
+    words = {scene.lettering_colour}
     for item in scene.objects:
         row = things.BY_NAME.get(item.name)
         words |= {item.colour or (row.colour if row else ""), *item.name.split()}
@@ -78,6 +78,7 @@ def restrict_to_style(r: random.Random, scene: Scene, style: str) -> Scene:
         return replace(
             scene,
             objects=plain,
+            lettering_colour="",
             background=back if scene.background else "",
             ground=ground if scene.ground else "",
         )
