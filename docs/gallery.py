@@ -38,17 +38,23 @@ class Entry:
 # Every kind of scene that the recipe has, in all nine aspect ratios.
 ENTRIES = (
     Entry("The mountains at sunset", "21:9"),
+    Entry("A girl in a yellow raincoat with a red umbrella, in the rain", "4:5"),
+    Entry('A cat holding a sign that says "hello"'),
+    Entry("A city street at night", "16:9"),
+    Entry("A lit cabin in a snowy forest at night", "9:16"),
+    Entry("A red fox in the snow", "5:4"),
+    Entry("An old man sitting on a bench in the park", "3:2"),
+    Entry("A bowl of oranges on a kitchen table"),
+    Entry('A small bakery with the name "Fresh Bread"', "5:4"),
+    Entry("A knight riding a white horse over green hills", "3:2"),
     Entry("A lighthouse on the coast at dusk", "2:3"),
-    Entry("A castle on a hill at dawn", "16:9"),
-    Entry("An owl on a branch at night, under a full moon", "4:5"),
-    Entry("A sailing boat on a calm sea", "3:2"),
-    Entry("A red apple on a wooden table"),
-    Entry("A city by the water at night", "16:9"),
-    Entry("A snowy forest in the morning", "9:16"),
-    Entry("A hot air balloon over green hills", "5:4"),
+    Entry("A blue cup to the left of a yellow book"),
+    Entry("A train on a bridge in autumn", "16:9"),
+    Entry("A watercolour of a sailing boat on a calm sea", "3:2"),
+    Entry('A birthday cake that says "Happy Birthday Mia"', "4:5"),
+    Entry("Six penguins on the ice", "16:9"),
     Entry("A desert under a starry sky", "9:21"),
-    Entry("A fox in the snow", "5:4"),
-    Entry("Two penguins on the ice", "3:2"),
+    Entry("A neon sign of a flamingo", "2:3"),
 )
 
 
