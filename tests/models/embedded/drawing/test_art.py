@@ -199,3 +199,13 @@ def test_malformed_document(text: str) -> None:
     with pytest.raises(ValueError, match="not an SVG document"):
         art.draw(text, 8, 8)
     assert art.draw(art.document(BOX, 32, 32), 8, 8)[..., 3].min() == 255
+
+
+def test_an_opaque_document_has_the_same_pixels() -> None:
+    """Without transparency, the faster rasteriser gives the same colours."""
+    shapes = '<circle cx="12" cy="9" r="7" fill="#e23b3b" opacity="0.4"/>'
+    text = f'<rect width="32" height="32" fill="#3fa9f5"/>{shapes}'
+    document = art.document(text, 32.0, 32.0)
+    pixels = art.draw(document, 40, 40)
+    assert (pixels[..., 3] == 255).all()
+    assert np.array_equal(art.draw_opaque(document, 40, 40), pixels[..., :3])

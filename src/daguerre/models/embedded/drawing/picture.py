@@ -141,5 +141,4 @@ def paint_landscape(c: Canvas, scene: Scene) -> None:
 
 def render(scene: Scene, width: int, height: int) -> NDArray[np.uint8]:
     """Rasterises a scene in its style, at any size of its shape: (height, width, 3) uint8."""
-    flat = np.ascontiguousarray(art.draw(compose(scene), width, height)[..., :3])
-    return apply_style(flat, scene)
+    return apply_style(art.draw_opaque(compose(scene), width, height), scene)
