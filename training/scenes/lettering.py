@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.objects import bounds
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Scene, SceneObject
 from training.scenes.company import another
@@ -44,7 +45,7 @@ WEIGHTS = {
 }
 COLOURED_SHARE = 0.3  # of surfaces whose colour is said
 OUTDOORS = ("sign", "banner", "billboard", "neon", "storefront", "bubble", "wall")
-INDOORS = ("poster", "chalkboard", "neon", "banner", "screen", "sign")
+INDOORS = ("poster", "chalkboard", "neon", "banner", "sign")
 _BESIDE = {"beside": 1.0, "left": 0.8, "right": 0.8}
 # The relation of the first thing to the surface.
 RELATIONS: dict[str, dict[str, float]] = {
@@ -122,6 +123,7 @@ def _items(r: random.Random, relation: str, surface: str) -> tuple[SceneObject, 
     rows = countable()
     if has_hands:
         rows = tuple(t for t in rows if t.kind in "ap" and t.place in "giw" or t.name == "robot")
+        rows = tuple(t for t in rows if relation != "wearing" or _is_compact(t))
     elif relation == "on":
         rows = tuple(t for t in rows if t.kind in "ao")
     first = one_of(r, rows)
@@ -129,6 +131,12 @@ def _items(r: random.Random, relation: str, surface: str) -> tuple[SceneObject, 
     if not has_hands and relation != "on" and r.random() < 0.12:
         chosen.append(another(r, countable(), first))
     return tuple(placed(r, t, r.uniform(0.85, 1.0), 1, 0.5) for t in chosen)
+
+
+def _is_compact(thing: things.Thing) -> bool:
+    """True for a head, or a body that is about as wide as high."""
+    left, top, right, bottom = bounds(things.looks(thing)[0])
+    return 0.72 < (right - left) / (bottom - top) < 1.3
 
 
 def _outdoors(r: random.Random, surface: str, width: int, height: int) -> Scene:

@@ -64,6 +64,13 @@ SURFACES: dict[str, Surface] = {
 BEHIND = ("below", "under", "front")  # relations in which the surface is above the objects
 HELD = ("holding", "wearing")
 DIM = {"night": 0.36, "dusk": 0.36, "sunset": 0.34}  # strength of the hour's light on a surface
+# Where hands hold what has no free upper edge: the left and the right hand, and their height.
+HANDS = {
+    "mug": (0.03, 0.77, 0.62),
+    "cake": (0.06, 0.94, 0.9),
+    "book": (0.0, 0.98, 0.6),
+    "screen": (0.0, 1.0, 0.5),
+}
 STEEL, POST = rgb("#6b7280"), rgb("#8a5f3c")
 SKIN = rgb("#f5c27a")
 
@@ -101,7 +108,8 @@ def posts(c: Canvas, scene: Scene, box: Box, foot: float) -> None:
 def held_box(scene: Scene, holder: Placement, widest: float) -> Box:
     """A board before the lower half of an object."""
     aspect = min(2.2, SURFACES[scene.lettering].aspect)
-    height = min(max(0.5 * holder.height, holder.width / aspect * 0.8), 0.62 * holder.height)
+    highest = (0.62 if aspect > 1.2 else 0.5) * holder.height
+    height = min(max(0.46 * holder.height, holder.width / aspect * 0.8), highest)
     width = min(widest, height * aspect)
     height = width / aspect
     top = max(holder.foot - 0.46 * holder.height, holder.foot - 0.9 * height)
@@ -109,18 +117,25 @@ def held_box(scene: Scene, holder: Placement, widest: float) -> Box:
 
 
 def hold(c: Canvas, scene: Scene, holder: Placement, box: Box) -> None:
-    """The surface before its holder, and the holder's hands at its upper edge."""
+    """The surface before its holder, and the holder's hands at its upper edge or its sides."""
     words_on(c, scene, box)
     row = things.BY_NAME.get(holder.item.name)
     colour = SKIN if row and row.kind == "p" else _fur(holder.item)
-    wide = 0.055 * min(box.w, holder.height)
-    for side in (-1, 1):
+    wide = 0.055 * min(max(box.w, box.h), holder.height)
+    left, right, y = HANDS.get(scene.lettering, (None, None, 0.0))
+    for side, edge in ((-1, left), (1, right)):
         x = holder.x + side * min(0.36 * box.w, 0.4 * holder.width)
-        edge = f'stroke="{hexa(mix(colour, BLACK, 0.28))}" stroke-width="{wide * 0.14:.1f}"'
-        c.oval(x, box.y + 0.3 * wide, wide, wide * 0.85, hexa(colour), edge)
-        for finger in (-0.35, 0.35):
-            d = f"M{x + finger * wide:.1f} {box.y + 0.5 * wide:.1f}v{0.45 * wide:.1f}"
-            c.path(d, "none", f'{edge} stroke-linecap="round"')
+        if edge is not None:
+            x = box.x + edge * box.w
+        _hand(c, x, box.y + y * box.h + 0.3 * wide, wide, colour)
+
+
+def _hand(c: Canvas, x: float, y: float, wide: float, colour: Rgb) -> None:
+    edge = f'stroke="{hexa(mix(colour, BLACK, 0.28))}" stroke-width="{wide * 0.14:.1f}"'
+    c.oval(x, y, wide, wide * 0.85, hexa(colour), edge)
+    for finger in (-0.35, 0.35):
+        d = f"M{x + finger * wide:.1f} {y + 0.2 * wide:.1f}v{0.45 * wide:.1f}"
+        c.path(d, "none", f'{edge} stroke-linecap="round"')
 
 
 def _fur(item: SceneObject) -> Rgb:

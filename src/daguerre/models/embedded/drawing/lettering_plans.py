@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.arrangement import Placement, fitted
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import rgb
@@ -23,6 +24,9 @@ from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 from daguerre.models.embedded.drawing.surfaces import CREAM, INK, Box, wall, write
 
+# Icons of animals that show the head alone, besides those that are called a face.
+HEADS = ("fox", "lion", "frog", "bear", "koala", "panda", "polar-bear", "wolf", "unicorn")
+
 
 def lettered(c: Canvas, scene: Scene) -> None:
     """Paints words on simple ground, alone or with objects."""
@@ -34,6 +38,11 @@ def lettered(c: Canvas, scene: Scene) -> None:
         paint_ground(c, scene, back, line if scene.ground == "floor" else c.h)
     placements, box = _plan(c, scene)
     if scene.lettering == "shirt" and scene.relation in HELD and placements:
+        if not is_head(placements[0].item):
+            for placement in placements:
+                _stand(c, scene, placement)
+            words_on(c, scene, box)
+            return
         words_on(c, scene, box)
     elif scene.relation in HELD and placements:
         for placement in placements:
@@ -44,6 +53,12 @@ def lettered(c: Canvas, scene: Scene) -> None:
         _surface(c, scene, box, placements)
     for placement in placements:
         _stand(c, scene, placement)
+
+
+def is_head(item: SceneObject) -> bool:
+    """True if a person or an animal is drawn as a head, so that a shirt is below it."""
+    row = things.BY_NAME.get(item.name)
+    return item.look[1].endswith("face") or item.look[1] in HEADS or bool(row and row.kind == "p")
 
 
 def _paint_wall(c: Canvas, scene: Scene) -> None:
@@ -109,6 +124,12 @@ def _plan_held(c: Canvas, scene: Scene, items: list[SceneObject]) -> tuple[list[
     middle = c.w * (0.5 if not others else 0.36)
     wide = c.w * (0.8 if not others else 0.5)
     aside = _row(others, c.w * 0.66, c.w * 0.98, c.h * 0.9, c.h * 0.4) if others else []
+    if scene.lettering == "shirt" and not is_head(first):
+        body = fitted(first, wide * 0.9, c.h * 0.8, middle, c.h * 0.9)
+        height = min(0.54 * body.height, 1.15 * body.width / SURFACES["shirt"].aspect)
+        width = height * SURFACES["shirt"].aspect
+        top = body.foot - 0.54 * body.height
+        return [body, *aside], Box(body.x - width / 2, top, width, height)
     if scene.lettering == "shirt":
         head = fitted(first, wide * 0.8, c.h * 0.48, middle, c.h * 0.53)
         height = min(c.h * 0.5, wide * 0.85)

@@ -230,6 +230,7 @@ def bubble(c: Canvas, box: Box, words: str, colour: str) -> None:
 def billboard(c: Canvas, box: Box, words: str, colour: str) -> None:
     """A large board in a steel frame, with lamps above."""
     ground = tone(c, colour, ("#fdfbf5", *CLOTHS))
+    box = box.inner(0, 0.1, 1, 1)
     k, steel = min(box.w, box.h), rgb("#5b6474")
     for share in (0.2, 0.5, 0.8):
         x = box.x + share * box.w
