@@ -262,19 +262,25 @@ class Lettering(Relating):
         return self.nth(0, False) if len(self.scene.objects) == 1 else self._listed()
 
     def _unnamed(self) -> str:
-        """Words without their surface, or with it if there are things or colours to name."""
-        if self.scene.objects or self.scene.lettering_colour:
+        """Words without their surface, which is a sign, or else with it."""
+        scene = self.scene
+        if scene.objects or scene.lettering_colour or scene.lettering != "sign":
             return f"{self._core()} {self._on_back()}"
         return self.one(UNNAMED).format_map(self)
 
+    @property
+    def _is_wall(self) -> bool:
+        """True if bricks hide the background."""
+        return self.scene.lettering == "wall"
+
     def _on_back(self) -> str:
-        return super()._on_back() if self.scene.background else ""
+        return "" if self._is_wall else super()._on_back()
 
     def _back_tag(self) -> str:
-        return super()._back_tag() if self.scene.background else ""
+        return "" if self._is_wall else super()._back_tag()
 
     def _back_sentence(self) -> str:
-        return super()._back_sentence() if self.scene.background else ""
+        return "" if self._is_wall else super()._back_sentence()
 
     def _bare_surface(self) -> str:
         plain, more = SURFACE_NAMES[self.scene.lettering]

@@ -85,7 +85,9 @@ def _sky(scene: Scene, r: random.Random) -> Iterator[Taken]:
     if scene.moon:
         yield replace(scene, moon=False), r.choice(MOON_WORDS)
     if scene.weather in WEATHER_WORDS:
-        yield replace(scene, weather="clear"), r.choice(WEATHER_WORDS[scene.weather])
+        shown = TERRAIN_WORDS[scene.terrain][1]  # a field of snow stays without snowfall
+        words = [word for word in WEATHER_WORDS[scene.weather] if word not in shown]
+        yield replace(scene, weather="clear"), r.choice(words)
     if scene.time and scene.terrain not in GLOWING_TERRAINS and scene.weather in ("clear", ""):
         hours = [hour for hour in ("dawn", "day", "sunset", "dusk", "night") if hour != scene.time]
         other = replace(scene, time=r.choice(hours), sun=False, moon=False)
@@ -158,7 +160,8 @@ def _absent_outdoors(scene: Scene, r: random.Random) -> set[str]:
     weather = r.choice([name for name in WEATHER_WORDS if name != scene.weather])
     if not (weather == "snow" and scene.is_snowy):
         found.add(r.choice(WEATHER_WORDS[weather]))
-    terrain = r.choice([name for name in TERRAIN_WORDS if name != scene.terrain])
+    hidden = {scene.terrain, "snowfield"} if scene.is_snowy else {scene.terrain}
+    terrain = r.choice([name for name in TERRAIN_WORDS if name not in hidden])
     found.add(r.choice(TERRAIN_WORDS[terrain][1]))
     if scene.time:
         hour = r.choice([hour for hour in TIME_NOUNS if hour != scene.time])

@@ -16,8 +16,10 @@ from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import RELATIONS
 from training import captions, held_out, specific_words, templates, wording
+from training.lettering import Lettering
 from training.relating import Relating
 from training.scenes import sample
+from training.scenes.company import RELATION_WEIGHTS
 from training.scenes.styles import COLOURLESS
 
 TIME_WORDS = {
@@ -110,8 +112,8 @@ TREE = replace(TENT, name="tree")
 def arranged() -> list[Scene]:
     """Scenes of every family with several objects, or one in an unusual arrangement."""
     plain = Scene("pair", 1024, 1024, 1, background="white", ground="plain")
-    found = [replace(plain, relation=name, objects=(ball(), TENT)) for name in RELATIONS]
-    at = RELATIONS.index("between")
+    found = [replace(plain, relation=name, objects=(ball(), TENT)) for name in RELATION_WEIGHTS]
+    at = list(RELATION_WEIGHTS).index("between")
     found[at] = replace(found[at], objects=(ball(), replace(TENT, count=2)))
     found.append(replace(found[0], objects=(ball(), TENT, BALLOON)))
     found.append(replace(plain, relation="on", objects=(ball(), BALLOON, TENT)))
@@ -136,6 +138,9 @@ def arranged() -> list[Scene]:
     lake = replace(view, kind="mixed")
     found.append(replace(lake, objects=(replace(BALLOON, place="w", is_reflected=True),)))
     found.append(replace(lake, objects=(BALLOON,)))
+    words = replace(plain, kind="lettering", lettering="sign", objects=(ball(),))
+    found += [words, replace(view, kind="landscape", lettering="sign")]
+    found.append(replace(words, kind="room", setting="room"))
     beach = replace(lake, terrain="beach", objects=(ball(), TENT))
     found += [
         replace(beach, relation=name) for name in ("and", "left", "above", "in", "behind", "riding")
@@ -155,7 +160,7 @@ def test_templates_can_be_filled() -> None:
     families = templates.TEMPLATES.keys()
     assert by_family.keys() == families == held_out.HELD_OUT_TEMPLATES.keys()
     for family, seen in by_family.items():
-        words = Relating(seen, rng)
+        words = (Lettering if seen.lettering else Relating)(seen, rng)
         both = (*templates.TEMPLATES[family], *held_out.HELD_OUT_TEMPLATES[family])
         for _, field, _, _ in (p for text in both for p in string.Formatter().parse(text)):
             assert field is None or words[field] or field in OPTIONAL, (family, field)

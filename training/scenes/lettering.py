@@ -86,8 +86,6 @@ def sample_lettering(r: random.Random, width: int, height: int) -> Scene:
     colour = r.choice(free) if r.random() < COLOURED_SHARE else ""
     if colour in _DULL.get(surface, ()):
         colour = ""
-    if surface == "wall" and scene.kind == "lettering":
-        scene = replace(scene, background="", ground="")  # the wall is the background
     return replace(scene, lettering=surface, lettering_colour=colour)
 
 

@@ -14,11 +14,12 @@ from daguerre.models.embedded.compatibility import CompatibilityTables
 from daguerre.models.embedded.drawing import SHAPES, Scene, SceneObject, render, things
 from daguerre.models.embedded.drawing.furnished import FURNISHED
 from daguerre.models.embedded.drawing.recolouring import COLOURS
-from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, TIMELESS
+from daguerre.models.embedded.drawing.scene import KINDS, TIMELESS
 from daguerre.models.embedded.fields import AT, FIELDS, MASKED, NUM_LOGITS, OBJECT_FIELDS, STARTS
 from daguerre.models.embedded.sampler import Noise, SceneSampler
 from daguerre.params import SIZES
 from training import scenes
+from training.scenes.company import RELATION_WEIGHTS
 
 Tokens = NDArray[np.int64]
 STEP = 1.11  # ratio of neighbouring sizes
@@ -161,7 +162,7 @@ def test_every_permitted_scene_can_be_drawn(rules: CompatibilityTables, kind: st
         assert pixels.ndim == 3 and pixels.std() > 0
 
 
-@pytest.mark.parametrize("relation", RELATIONS)
+@pytest.mark.parametrize("relation", RELATION_WEIGHTS)
 def test_every_relation_can_be_drawn_with_anything(
     rules: CompatibilityTables, relation: str
 ) -> None:
@@ -193,13 +194,13 @@ def _is_whole(scene: Scene) -> bool:
     """Each kind has the objects, the relation and the place that it needs."""
     num, outdoors = len(scene.objects), scene.kind in ("landscape", "mixed")
     may_be_empty = scene.setting == "window" or scene.setting in FURNISHED
-    least = {"landscape": 0, "pair": 2}.get(scene.kind, not may_be_empty)
+    least = {"landscape": 0, "pair": 2, "lettering": 0}.get(scene.kind, not may_be_empty)
+    most = {"landscape": 0, "mixed": 5, "pair": 5, "room": 5, "pattern": 2, "lettering": 2}
     return (
-        least
-        <= num
-        <= {"landscape": 0, "mixed": 5, "pair": 5, "room": 5, "pattern": 2}.get(scene.kind, 1)
+        least <= num <= most.get(scene.kind, 1)
         and (bool(scene.relation) or scene.kind != "pair")
-        and (not scene.relation or scene.kind in ("pair", "mixed", "room"))
+        and (not scene.relation or scene.kind in ("pair", "mixed", "room", "lettering"))
+        and (not scene.lettering or outdoors or scene.kind in ("room", "lettering"))
         and bool(scene.terrain) == (outdoors or scene.setting == "window")
         and bool(scene.setting) == (scene.kind == "room")
     )

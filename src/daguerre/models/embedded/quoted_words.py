@@ -85,8 +85,8 @@ _SPEAKS = re.compile(
 _TEXT = re.compile(r"\b(?:text|words?|letters|lettering|typography|font)\b", re.IGNORECASE)
 _NAMED = re.compile(r"\b(?:named|called|nicknamed|titled|entitled|dubbed)\W*$", re.IGNORECASE)
 _CITED = re.compile(
-    r"\b(?:film|movie|song|game|series|show|anime|novel|style of|manner of|by|from|like|known as"
-    r"|so-called)\W*$",
+    r"\b(?:film|movie|song|game|series|show|anime|style of|manner of|by|from|like|known as"
+    r"|so-called)\s*$",
     re.IGNORECASE,
 )
 _WHERE = re.compile(

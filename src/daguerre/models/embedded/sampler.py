@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from daguerre.models.embedded.compatibility import CompatibilityTables
 from daguerre.models.embedded.fields import (
+    AT,
     FIELDS,
     MASKED,
     NUM_LOGITS,
