@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from daguerre.models.embedded.drawing import art, things
-from daguerre.models.embedded.drawing.arrangement import Placement
 from daguerre.models.embedded.drawing.canvas import Canvas, PlacedObject
 from daguerre.models.embedded.drawing.colour import BLACK, Rgb, hexa, lit_by, mix, rgb
 from daguerre.models.embedded.drawing.lettered_things import book, cake, mug, shirt, storefront
 from daguerre.models.embedded.drawing.objects import bounds
 from daguerre.models.embedded.drawing.palette import Palette, palette_of
+from daguerre.models.embedded.drawing.placement import Placement
 from daguerre.models.embedded.drawing.recolouring import TARGETS, main_colour
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 from daguerre.models.embedded.drawing.surfaces import (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from daguerre.models.embedded.drawing import things
-from daguerre.models.embedded.drawing.arrangement import Placement, fitted
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import rgb
 from daguerre.models.embedded.drawing.grounds import paint_ground
@@ -21,6 +20,7 @@ from daguerre.models.embedded.drawing.lettering import (
 )
 from daguerre.models.embedded.drawing.objects import shadow
 from daguerre.models.embedded.drawing.palette import BACKS
+from daguerre.models.embedded.drawing.placement import Placement, fitted
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 from daguerre.models.embedded.drawing.surfaces import CREAM, INK, Box, wall, write
 
