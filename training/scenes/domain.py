@@ -52,12 +52,15 @@ def sample_scene(rng: np.random.Generator, aspect: tuple[int, int], iconic: bool
     and landscapes without things.
     """
     r = random.Random(int(rng.integers(2**63)))
-    kind = r.random()
-    if iconic and kind < ICONIC_SHARE:
+    chance = r.random()
+    if iconic and chance < ICONIC_SHARE:
         return sample_thing(r, *aspect, iconic=True)
     if iconic:
         return sample_landscape(r, *aspect, "landscape")
-    scene = sample_kind(r, pick(r, SHARES), *aspect)
+    kind = pick(r, SHARES)
+    scene = sample_kind(r, kind, *aspect)
+    if kind == "lettering":  # which has its own people
+        return with_style(r, scene, STYLE_WORDS)
     acts = scene.objects and r.random() < ACTING.get(scene.kind, 0.0)
     scene = acting(r, scene) if acts else with_hats(r, with_people(r, scene))
     return with_style(r, scene, STYLE_WORDS)

@@ -16,6 +16,7 @@ from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Scene, Scen
 from training.scenes.company import another
 from training.scenes.crowd import countable, ground_of
 from training.scenes.house import FLOOR
+from training.scenes.people import person
 from training.scenes.sample import (
     CROWDED,
     GLOWING_TERRAINS,
@@ -47,6 +48,7 @@ COLOURED_SHARE = 0.3  # of surfaces whose colour is said
 OUTDOORS = ("sign", "banner", "billboard", "neon", "storefront", "bubble", "wall")
 INDOORS = ("poster", "chalkboard", "neon", "banner", "sign")
 _BESIDE = {"beside": 1.0, "left": 0.8, "right": 0.8}
+PERSON_SHARE = 0.6  # of those that hold, wear or say something; the rest are animals
 # The relation of the first thing to the surface.
 RELATIONS: dict[str, dict[str, float]] = {
     "sign": {**_BESIDE, "holding": 4.0, "on": 0.7, "below": 0.4},
@@ -124,6 +126,10 @@ def _items(r: random.Random, relation: str, surface: str) -> tuple[SceneObject, 
         rows = tuple(t for t in rows if relation != "wearing" or _is_compact(t))
     elif relation == "on":
         rows = tuple(t for t in rows if t.kind in "ao")
+    if has_hands and r.random() < PERSON_SHARE:
+        somebody = person(r, r.uniform(0.9, 1.0), countable=True)
+        outfit = "" if relation == "wearing" else somebody.outfit
+        return (replace(somebody, pose="", outfit=outfit),)
     first = one_of(r, rows)
     chosen = [first]
     if not has_hands and relation != "on" and r.random() < 0.12:
@@ -147,6 +153,8 @@ def _outdoors(r: random.Random, surface: str, width: int, height: int) -> Scene:
         return scene
     rows = _walkers(terrain, scene.time)
     item = placed(r, one_of(r, rows), r.uniform(0.3, 0.42), 1, 0.3)
+    if r.random() < PERSON_SHARE:
+        item = replace(person(r, r.uniform(0.44, 0.6), countable=True), pose="")
     options = {"holding": 2.0, "beside": 1.0} if surface in ("sign", "banner") else {"beside": 1.0}
     relation = "" if surface == "bubble" else pick(r, options)
     return replace(scene, kind="mixed", objects=(item,), relation=relation)

@@ -120,6 +120,12 @@ def _usual_hat(person: Person, hat: str, outfit: str) -> str:
     return {"spacesuit": "space helmet", "armor": "knight helmet"}.get(outfit, person.hat)
 
 
+def skin(icon: str) -> str:
+    """The colour of the figure's skin."""
+    name, pose, outfit, hat, colour, variant = (*icon.split("|"), "", "", "", "", "")[:6]
+    return decided(name, pose, outfit, hat, colour, int(variant or "0")).skin
+
+
 def coloured(icon: str, colour: str) -> str:
     """The icon of the figure with its main garment in a colour."""
     cells = [*icon.split("|"), "", "", "", "", ""][:6]

@@ -10,9 +10,10 @@ import colorsys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from daguerre.models.embedded.drawing import art, things
+from daguerre.models.embedded.drawing import art, figures, things
 from daguerre.models.embedded.drawing.canvas import Canvas, PlacedObject
 from daguerre.models.embedded.drawing.colour import BLACK, Rgb, hexa, lit_by, mix, rgb
+from daguerre.models.embedded.drawing.dressing import is_figure
 from daguerre.models.embedded.drawing.lettered_things import book, cake, mug, shirt, storefront
 from daguerre.models.embedded.drawing.objects import bounds
 from daguerre.models.embedded.drawing.palette import Palette, palette_of
@@ -108,6 +109,10 @@ def posts(c: Canvas, scene: Scene, box: Box, foot: float) -> None:
 def held_box(scene: Scene, holder: Placement, widest: float) -> Box:
     """A board before the lower half of an object."""
     aspect = min(2.2, SURFACES[scene.lettering].aspect)
+    if is_figure(holder.item) and scene.lettering in HANDS:
+        height = 0.34 * holder.height
+        width, top = height * aspect, holder.foot - 0.66 * holder.height
+        return Box(holder.x - width / 2, top, width, height)
     highest = (0.62 if aspect > 1.2 else 0.5) * holder.height
     height = min(max(0.46 * holder.height, holder.width / aspect * 0.8), highest)
     width = min(widest, height * aspect)
@@ -119,8 +124,7 @@ def held_box(scene: Scene, holder: Placement, widest: float) -> Box:
 def hold(c: Canvas, scene: Scene, holder: Placement, box: Box) -> None:
     """The surface before its holder, and the holder's hands at its upper edge or its sides."""
     words_on(c, scene, box)
-    row = things.BY_NAME.get(holder.item.name)
-    colour = SKIN if row and row.kind == "p" else _fur(holder.item)
+    colour = _skin(holder.item)
     wide = 0.055 * min(max(box.w, box.h), holder.height)
     left, right, y = HANDS.get(scene.lettering, (None, None, 0.0))
     for side, edge in ((-1, left), (1, right)):
@@ -138,7 +142,13 @@ def _hand(c: Canvas, x: float, y: float, wide: float, colour: Rgb) -> None:
         c.path(d, "none", f'{edge} stroke-linecap="round"')
 
 
-def _fur(item: SceneObject) -> Rgb:
+def _skin(item: SceneObject) -> Rgb:
+    """The colour of an object's hands."""
+    if is_figure(item):
+        return rgb(figures.skin(item.look[1]))
+    row = things.BY_NAME.get(item.name)
+    if row and row.kind == "p":
+        return SKIN
     hls = TARGETS.get(item.colour) or main_colour(*item.look)
     return colorsys.hls_to_rgb(hls[0], min(0.85, hls[1] + 0.04), hls[2])
 

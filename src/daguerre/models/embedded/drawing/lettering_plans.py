@@ -7,6 +7,7 @@ from dataclasses import replace
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import rgb
+from daguerre.models.embedded.drawing.dressing import is_figure
 from daguerre.models.embedded.drawing.grounds import paint_ground
 from daguerre.models.embedded.drawing.lettering import (
     BEHIND,
@@ -58,6 +59,8 @@ def lettered(c: Canvas, scene: Scene) -> None:
 def is_head(item: SceneObject) -> bool:
     """True if a person or an animal is drawn as a head, so that a shirt is below it."""
     row = things.BY_NAME.get(item.name)
+    if is_figure(item):
+        return False
     return item.look[1].endswith("face") or item.look[1] in HEADS or bool(row and row.kind == "p")
 
 
@@ -124,6 +127,12 @@ def _plan_held(c: Canvas, scene: Scene, items: list[SceneObject]) -> tuple[list[
     middle = c.w * (0.5 if not others else 0.36)
     wide = c.w * (0.8 if not others else 0.5)
     aside = _row(others, c.w * 0.66, c.w * 0.98, c.h * 0.9, c.h * 0.4) if others else []
+    if scene.lettering == "shirt" and is_figure(first):
+        body = fitted(first, wide, c.h * 0.84, middle, c.h * 0.92)
+        height = 0.36 * body.height
+        width = 0.95 * height * SURFACES["shirt"].aspect
+        top = body.foot - (0.58 if first.hat else 0.64) * body.height
+        return [body, *aside], Box(body.x - width / 2, top, width, height)
     if scene.lettering == "shirt" and not is_head(first):
         body = fitted(first, wide * 0.9, c.h * 0.8, middle, c.h * 0.9)
         height = min(0.54 * body.height, 1.15 * body.width / SURFACES["shirt"].aspect)
