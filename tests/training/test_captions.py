@@ -19,7 +19,6 @@ from training import captions, held_out, specific_words, templates, wording
 from training.lettering import Lettering
 from training.relating import Relating
 from training.scenes import sample
-from training.scenes.company import RELATION_WEIGHTS
 from training.scenes.styles import COLOURLESS
 
 TIME_WORDS = {
@@ -112,8 +111,9 @@ TREE = replace(TENT, name="tree")
 def arranged() -> list[Scene]:
     """Scenes of every family with several objects, or one in an unusual arrangement."""
     plain = Scene("pair", 1024, 1024, 1, background="white", ground="plain")
-    found = [replace(plain, relation=name, objects=(ball(), TENT)) for name in RELATION_WEIGHTS]
-    at = list(RELATION_WEIGHTS).index("between")
+    relations = [name for name in RELATIONS if name != "wearing"]  # which is for words
+    found = [replace(plain, relation=name, objects=(ball(), TENT)) for name in relations]
+    at = relations.index("between")
     found[at] = replace(found[at], objects=(ball(), replace(TENT, count=2)))
     found.append(replace(found[0], objects=(ball(), TENT, BALLOON)))
     found.append(replace(plain, relation="on", objects=(ball(), BALLOON, TENT)))
