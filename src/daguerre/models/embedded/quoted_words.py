@@ -161,7 +161,7 @@ def _edited(text: str, edits: list[tuple[int, int, str]]) -> str:
 
 
 def shortened(words: str) -> str:
-    """At most `MAX_CHARACTERS`; what is longer ends at a word, with an ellipsis."""
+    """The first `MAX_CHARACTERS` at most; what is longer ends at a word, with an ellipsis."""
     if len(words) <= MAX_CHARACTERS:
         return words
     kept = words[: MAX_CHARACTERS - 1]

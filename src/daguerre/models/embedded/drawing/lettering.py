@@ -42,7 +42,7 @@ class Surface:
 
     paint: Paint
     aspect: float
-    support: str = ""  # post: it has posts; foot: it stands; "": it hangs
+    support: str = ""  # post: it has posts; foot: it is on the ground; "": it hangs
 
 
 SURFACES: dict[str, Surface] = {

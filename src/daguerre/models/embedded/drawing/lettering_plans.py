@@ -65,7 +65,7 @@ def is_head(item: SceneObject) -> bool:
 
 
 def _paint_wall(c: Canvas, scene: Scene) -> None:
-    """Bricks all over the picture, and a pavement if something stands on it."""
+    """Bricks all over the picture, and a pavement if something is on it."""
     wall(c, Box(0, 0, c.w, c.h), "", scene.lettering_colour)
     if scene.objects:
         line = c.h * 0.87

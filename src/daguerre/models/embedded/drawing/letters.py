@@ -75,7 +75,7 @@ class FittedText:
 
     @property
     def height(self) -> float:
-        """From the top of the first line's capitals to the last baseline."""
+        """The distance from the top of the first line's capitals to the last baseline."""
         return self.size * (font().capital + LEADING * (len(self.lines) - 1))
 
     @property
