@@ -8,6 +8,7 @@ from typing import Protocol
 
 from daguerre.models.embedded.drawing import SceneObject, things
 from daguerre.models.embedded.drawing.dressing import is_figure
+from daguerre.models.embedded.drawing.people import PEOPLE
 from training.grammar import UNCOUNTED, article, plural
 from training.wording import NUMBERS
 
@@ -76,6 +77,10 @@ UNCOUNTABLE = frozenset(
 UNCOUNTABLE |= {"shining armor", "plate armor", "sunglasses", "shades", "headphones"}
 
 
+def _stands(item: SceneObject) -> bool:
+    return is_figure(item) and PEOPLE[item.name].pose in ("", "standing")
+
+
 class Chooser(Protocol):
     """Draws words at random."""
 
@@ -99,7 +104,7 @@ def person(words: Chooser, item: SceneObject, adjective: str, with_article: bool
             before = f"{before} {doing}"
         else:
             after = [doing if words.chance(0.85) or item.count != 1 else f"who is {doing}"]
-    elif words.chance(0.06) and not is_animal:
+    elif words.chance(0.06) and _stands(item):
         after = ["standing"]
     worn = clothes(words, item)
     after = [*worn, *after] if words.chance(0.7) else [*after, *worn]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from daguerre.models.embedded.drawing import SceneObject, things
+from daguerre.models.embedded.drawing.dressing import is_figure
 from training import describing
 from training.grammar import PLURALS, article, with_article
 from training.places import ROOM_TIMES, WALLLESS
@@ -22,6 +23,7 @@ from training.wording import (
     NUMBERS,
     PRAISE,
     RELATION_WORDS,
+    SITTING,
     SPOT_WORDS,
     STYLE_WORDS,
     STYLES,
@@ -86,6 +88,8 @@ class Relating(Words):
     # relations
 
     def _relation(self) -> str:
+        if self.scene.relation == "on" and is_figure(self.scene.objects[0]):
+            return self.one(SITTING)
         return self.one(RELATION_WORDS[self.scene.relation])
 
     def _converse(self) -> str:

@@ -226,6 +226,8 @@ ACTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "holding": (("holding", "holding", "carrying", "holding up"), ("held by", "carried by")),
     "riding": (("riding", "riding", "riding on"), ("ridden by",)),
 }
+# How people are on a seat.
+SITTING = ("on", "on", "sitting on", "sitting on", "sitting on", "seated on", "who sits on")
 # What holds the other way round.
 CONVERSE = {
     "left": "right",

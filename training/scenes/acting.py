@@ -1,4 +1,4 @@
-"""Scenes in which somebody rides or holds something."""
+"""Scenes in which somebody rides or holds something, or sits on it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import lru_cache
 
 from daguerre.models.embedded.drawing import things
-from daguerre.models.embedded.drawing.joining import FLAT, RIDEABLE
+from daguerre.models.embedded.drawing.joining import FLAT, RIDEABLE, SEATS
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Scene, SceneObject
 from training.scenes.people import person
 
-RIDING_SHARE = 0.45  # the rest hold something
+SHARES = {"riding": 0.4, "holding": 0.4, "on": 0.2}  # on: people on seats
 PERSON_SHARE = 0.7  # of those who act; the rest are animals
 TINTED = 0.4  # of what is ridden or held
 ACTORS = (
@@ -24,6 +24,7 @@ MOUNT_WEIGHTS = {
     **{"horse": 5.0, "bicycle": 5.0, "skateboard": 3.0, "motorcycle": 3.0, "elephant": 2.0},
     **{"surfboard": 2.0, "wave": 1.5, "broom": 2.0, "unicorn": 2.0, "dragon": 2.0, "scooter": 2.0},
 }
+SEAT_WEIGHTS = (5, 4, 3, 2, *(1 for _ in range(len(SEATS) - 4)))
 HELD = (
     "balloon,balloon,balloon,umbrella,umbrella,umbrella,apple,book,rose,tulip,sunflower,flower,"
     "lantern,kite,guitar,ice cream,lollipop,teddy bear,teddy bear,sword,pizza,coffee,heart,heart,"
@@ -50,8 +51,14 @@ def acting(r: random.Random, scene: Scene) -> Scene:
     size = r.uniform(0.34, 0.58) if is_outside else r.uniform(0.9, 1.0)
     at_sea = is_outside and scene.terrain in WATERS
     first = _actor(r, size)
-    rides = at_sea or r.random() < RIDING_SHARE
-    second = _mount(r, scene.terrain, size) if rides else _object(r, r.choice(held()), size)
+    relation = "riding" if at_sea else r.choices(tuple(SHARES), tuple(SHARES.values()))[0]
+    if relation == "on":
+        first = person(r, size, countable=True)
+        second = _object(r, things.BY_NAME[r.choices(tuple(SEATS), SEAT_WEIGHTS)[0]], size)
+    elif relation == "riding":
+        second = _mount(r, scene.terrain, size)
+    else:
+        second = _object(r, r.choice(held()), size)
     if second.name == first.name:
         return scene
     first = replace(first, pose="", hat="" if first.pose else first.hat)
@@ -59,7 +66,6 @@ def acting(r: random.Random, scene: Scene) -> Scene:
     back, ground = scene.background, scene.ground
     if back and back in {item.colour for item in items}:
         back, ground = r.choice([b for b in ("white", "beige", "teal") if b]), "plain"
-    relation = "riding" if rides else "holding"
     return replace(scene, objects=items, relation=relation, background=back, ground=ground)
 
 

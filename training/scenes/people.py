@@ -19,13 +19,13 @@ from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Scene, Scen
 SHARES = {"thing": 0.25, "mixed": 0.36, "pair": 0.22, "group": 0.25, "spot": 0.15, "room": 0.2}
 # How often each kind of person occurs; the others have 1.
 WEIGHTS = {
-    **{"man": 8.0, "woman": 8.0, "girl": 5.0, "boy": 5.0, "person": 5.0, "old man": 3.0},
-    **{"old woman": 2.5, "child": 3.0, "astronaut": 3.0, "knight": 2.5, "princess": 2.5},
+    **{"man": 16.0, "woman": 16.0, "girl": 9.0, "boy": 9.0, "person": 8.0, "old man": 5.0},
+    **{"old woman": 4.0, "child": 4.0, "astronaut": 3.0, "knight": 2.5, "princess": 2.5},
     **{"king": 2.0, "queen": 2.0, "wizard": 2.5, "sorceress": 2.0, "pirate": 2.0, "ninja": 2.0},
     **{"samurai": 2.0, "children": 2.0, "family": 1.5, "group of people": 2.0, "crowd": 1.5},
     **{"couple holding hands": 2.0, "baby": 1.5, "chef": 1.5, "firefighter": 1.5, "cowboy": 1.5},
 }
-POSED, CLOTHED, HATTED, COLOURED = 0.38, 0.36, 0.22, 0.5
+POSED, CLOTHED, HATTED, COLOURED = 0.42, 0.55, 0.24, 0.45
 POSE_WEIGHTS = {
     **{"sitting": 2.2, "walking": 1.8, "running": 1.8, "waving": 1.0, "jumping": 1.0},
     **{"dancing": 1.5, "reading": 1.3, "sleeping": 1.0, "cheering": 0.7, "singing": 0.7},

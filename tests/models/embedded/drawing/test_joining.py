@@ -56,3 +56,11 @@ def test_objects_that_cannot_be_joined_stand_side_by_side() -> None:
     scene = dressing.dressed(pair("riding", "man", "apple"))
     assert scene.relation == "beside"
     assert [item.name for item in scene.objects] == ["man", "apple"]
+
+
+@pytest.mark.parametrize("seat", joining.SEATS)
+def test_people_sit_on_seats(seat: str) -> None:
+    """A person on a seat sits; an animal stands on it."""
+    sitting = dressing.dressed(pair("on", "woman", seat)).objects
+    assert len(sitting) == 1 and "|seated|" in sitting[0].look[1]
+    assert len(dressing.dressed(pair("on", "cat", seat)).objects) == 2

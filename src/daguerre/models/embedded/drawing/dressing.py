@@ -51,7 +51,7 @@ def dressed(scene: Scene) -> Scene:
             both = joined(scene.relation, items[0], items[1])
             items[:2] = [replace(both, place="w") if scene.terrain in WATERS else both]
         else:
-            relation = "beside"
+            relation = scene.relation if scene.relation == "on" else "beside"
     if tuple(items) == scene.objects:
         return scene
     return replace(scene, objects=tuple(items), relation=relation)

@@ -18,7 +18,7 @@ from daguerre.models.embedded.drawing.recolouring import recoloured
 from daguerre.models.embedded.drawing.scene import SceneObject
 
 JOINED = "joined"  # the art set of joined looks
-RELATIONS = ("riding", "holding")
+RELATIONS = ("riding", "holding", "on")
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,21 @@ FLAT: dict[str, tuple[str, bool, str]] = {
     "skis": ("skis flat", True, "#d9342b"),
     "broom": ("broom flat", False, "#d9a441"),
 }
+# What people sit on, facing right.
+SEATS: dict[str, Mount] = {
+    "bench": Mount(0.5, 0.58, 0.95),
+    "chair": Mount(0.5, 0.5, 1.05),
+    "sofa": Mount(0.5, 0.73, 0.75),
+    "bed": Mount(0.62, 0.68, 0.7),
+    "rock": Mount(0.55, 0.14, 0.8),
+    "tree stump": Mount(0.5, 0.31),
+    "stool": Mount(0.5, 0.32, 1.1),
+    "swing": Mount(0.5, 0.7, 0.75),
+    "armchair": Mount(0.5, 0.66, 1.0),
+    "toilet": Mount(0.4, 0.52, 0.95),
+    "moon": Mount(0.52, 0.76, 0.6),
+    "cloud": Mount(0.5, 0.34, 0.65),
+}
 RIDEABLE = (*MOUNTS, *FLAT)
 # Where a thing is gripped, of its visible part; the others at their middle.
 GRIPPED_BELOW = frozenset(
@@ -109,7 +124,7 @@ class Part:
 def joined(relation: str, first: SceneObject, second: SceneObject) -> JoinedObject:
     """The two as one object, in the place of the lower one."""
     looks = [[item.name, *item.look, item.colour, item.flip] for item in (first, second)]
-    base = second if relation == "riding" else first
+    base = first if relation == "holding" else second
     place = "s" if second.name == "broom" and first.place == "s" else base.place
     size = min(1.1, max(first.size, second.size) * 1.25)
     return JoinedObject(
@@ -130,6 +145,8 @@ def posed(relation: str, first: SceneObject, second: SceneObject) -> SceneObject
     """The first object in the pose that the relation needs."""
     if relation == "holding":
         return replace(first, pose="holding")
+    if relation == "on":
+        return replace(first, pose="seated")
     if second.name == "wave" or (second.name in FLAT and FLAT[second.name][1]):
         return replace(first, pose="skating")
     return replace(first, pose="standing" if second.name == "kick scooter" else "riding")
@@ -139,7 +156,7 @@ def posed(relation: str, first: SceneObject, second: SceneObject) -> SceneObject
 def parts(icon: str) -> tuple[tuple[Part, ...], float, float]:
     """The parts in the order of drawing, and the width and height of their view."""
     relation, first, second = json.loads(icon)
-    found = _riding(first, second) if relation == "riding" else _holding(first, second)
+    found = _holding(first, second) if relation == "holding" else _riding(first, second)
     boxes = [_box(part) for part in found]
     left, top = min(box[0] for box in boxes) - 0.01, min(box[1] for box in boxes) - 0.01
     right, low = max(box[2] for box in boxes) + 0.01, max(box[3] for box in boxes) + 0.01
@@ -160,10 +177,11 @@ def _riding(rider: list[str], mount: list[str]) -> list[Part]:
     name = mount[0]
     if name in FLAT:
         return _on_a_board(rider, mount)
-    seat = MOUNTS[name]
+    is_mount = name in MOUNTS
+    seat = MOUNTS[name] if is_mount else SEATS[name]
     base = things.looks_in(things.BY_NAME[name], "thing")[0]
     below = Part(base, mount[3], 0, 0, 1, False)
-    above = _seated(rider, seat.x, seat.y, seat.rider, seat.is_standing, True)
+    above = _seated(rider, seat.x, seat.y, seat.rider, seat.is_standing, is_mount)
     if name == "wave":
         board = Part(base, "", seat.x - 0.36, seat.y - 0.36, 0.72, True, "surfboard flat")
         return [below, board, above]
@@ -274,6 +292,8 @@ def is_joinable(relation: str, first: SceneObject, second: SceneObject) -> bool:
         return False
     if first.name in PEOPLE and PEOPLE[first.name].others:
         return False
+    if relation == "on":
+        return first.look[0] == figures.FIGURE and second.name in SEATS
     return relation == "holding" or (relation == "riding" and second.name in RIDEABLE)
 
 
