@@ -183,6 +183,20 @@ def test_every_style_can_be_drawn_with_anything(rules: CompatibilityTables, styl
         assert drawn(tokens, seed).std() > 0
 
 
+@pytest.mark.parametrize("surface", ["sign", "neon", "shirt"])
+def test_words_get_a_scene_that_shows_them(rules: CompatibilityTables, surface: str) -> None:
+    """A surface that the prompt decides gets a kind of scene that has it."""
+    for seed in range(300, 305):
+        given = {"lettering": surface, "lettering_colour": ""}
+        sampler = SceneSampler(Noise.draw(seed), rules, 4, temperature=1.0, given=given)
+        for index in range(4):
+            sampler.step(np.zeros(NUM_LOGITS, np.float32), index)
+        scene = fields.decode(sampler.tokens, SHAPES[0], seed, 0)
+        assert scene.kind in ("lettering", "landscape", "mixed", "room")
+        shown, blank = (render(replace(scene, words=words), 64, 64) for words in ("OPEN", ""))
+        assert not np.array_equal(shown, blank)
+
+
 @pytest.fixture(scope="module")
 def chance(rules: CompatibilityTables) -> list[Scene]:
     """Random scenes that the tables permit."""

@@ -202,3 +202,15 @@ def test_the_number_of_steps_decides_no_field_twice() -> None:
             sampler.step(logits(30), index)
         scenes.append(sampler.tokens)
     assert all(np.array_equal(scenes[0], other) for other in scenes[1:])
+
+
+def test_given_fields_are_decided_before_the_first_step() -> None:
+    """A given value is known from the start, and the steps decide all other fields."""
+    given = {"lettering": "cake", "lettering_colour": "red"}
+    sampler = SceneSampler(Noise.draw(3), FREE, 4, temperature=1.0, given=given)
+    at = {name: AT[0, name] for name in given}
+    for index in range(4):
+        values = {name: FIELDS[i].values[sampler.tokens[i]] for name, i in at.items()}
+        assert values == given
+        sampler.step(logits(index), index)
+    assert (sampler.tokens < MASKED).all()

@@ -72,6 +72,7 @@ HANDS = {
     "book": (0.0, 0.98, 0.6),
     "screen": (0.0, 1.0, 0.5),
 }
+BRIGHT = ("neon", "bubble", "screen", "billboard")  # which the hour does not darken
 STEEL, POST = rgb("#6b7280"), rgb("#8a5f3c")
 SKIN = rgb("#f5c27a")
 
@@ -175,7 +176,7 @@ def _outdoors(c: Canvas, scene: Scene, p: Palette | None) -> None:
         words_on(c, scene, _bubble_box(c, _placement(holder)))
     else:
         _stand_outdoors(c, scene)
-    if p and scene.lettering not in ("neon", "bubble"):
+    if p and scene.lettering not in BRIGHT:
         added = "".join(c.parts[mark:])
         del c.parts[mark:]
         c.raw(art.map_colours(added, _light_of(p, DIM.get(scene.time, 0.15))))

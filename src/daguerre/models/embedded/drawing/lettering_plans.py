@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from daguerre.models.embedded.drawing import things
@@ -27,6 +28,7 @@ from daguerre.models.embedded.drawing.surfaces import CREAM, INK, Box, wall, wri
 
 # Icons of animals that show the head alone, besides those that are called a face.
 HEADS = ("fox", "lion", "frog", "bear", "koala", "panda", "polar-bear", "wolf", "unicorn")
+_FACE = re.compile(r"face$|-cat$|^cat-with")
 
 
 def lettered(c: Canvas, scene: Scene) -> None:
@@ -61,7 +63,8 @@ def is_head(item: SceneObject) -> bool:
     row = things.BY_NAME.get(item.name)
     if is_figure(item):
         return False
-    return item.look[1].endswith("face") or item.look[1] in HEADS or bool(row and row.kind == "p")
+    icon = item.look[1]
+    return bool(_FACE.search(icon)) or icon in HEADS or bool(row and row.kind == "p")
 
 
 def _paint_wall(c: Canvas, scene: Scene) -> None:
