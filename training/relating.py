@@ -88,6 +88,8 @@ class Relating(Words):
     # relations
 
     def _relation(self) -> str:
+        if self.scene.relation == "on" and self.scene.objects[-1].name == "bridge":
+            return self.one(("on", "on", "crossing", "going over", "driving over", "on top of"))
         if self.scene.relation == "on" and is_figure(self.scene.objects[0]):
             return self.one(SITTING)
         return self.one(RELATION_WORDS[self.scene.relation])

@@ -32,6 +32,7 @@ RELATION_WEIGHTS = {
     "in": 1.6,
 }
 COLUMNS = ("above", "below", "on", "under", "in")  # relations that need height; others need width
+ON_BRIDGES = 0.1  # of what is on something is a vehicle on a bridge
 LONG_SEATS = ("table", "desk", "bed", "bench", "bus", "delivery truck", "sofa")  # for five things
 MANY = ("and", "beside", "left", "right")  # relations of several copies
 BOTH_TINTED = 0.35  # of pairs have all their things recoloured that can be
@@ -128,6 +129,9 @@ def related_rows(r: random.Random, relation: str) -> tuple[things.Thing, things.
     """Two things that suit a relation."""
     rows = countable()
     small = [t for t in rows if t.kind in "afop" and t.place != "s"]
+    if relation == "on" and r.random() < ON_BRIDGES:
+        bridge = things.BY_NAME["bridge"]
+        return another(r, [t for t in rows if t.kind == "v" and t.place == "g"], bridge), bridge
     if relation == "on":
         seat = one_of(r, [t for t in rows if t.name in SEATS])
         return another(r, [t for t in small if t.kind != "p"], seat), seat

@@ -172,19 +172,22 @@ def one_of(r: random.Random, rows: Sequence[things.Thing]) -> things.Thing:
 
 
 def fitting(terrain: str, time: str) -> Sequence[things.Thing]:
-    """The things that can be in a landscape."""
+    """The things that can be in a landscape; those that belong there are named repeatedly."""
     rows = available()
     if terrain == "space":
         return [t for t in rows if t.name in IN_SPACE]
     if terrain == "underwater":
         return [t for t in rows if t.place == "u" or t.name in ("whale", "dolphin", "turtle")]
     if terrain == "moonscape":
-        return [t for t in rows if t.name in IN_SPACE or (t.place == "g" and t.kind in "avo")]
+        others = [t for t in rows if t.place == "g" and t.kind in "avo"]
+        return others + [t for t in rows if t.name in IN_SPACE] * len(IN_SPACE)
     places = {"sea": "ws", "lake": "ws", "islands": "ws", "beach": "gs"}
     places |= {"waterfront": "ws", "harbour": "ws"}
     found = [t for t in rows if t.place in places.get(terrain, "gs") and t.kind != "k"]
     if time in ("night", "dusk", "sunset"):
         found = [t for t in found if t.name not in SKY_ONLY_BY_DAY]
+    if terrain == "farm":
+        found += [t for t in found if "farm animal" in t.tags] * 3
     if terrain in ("city", "village", "street"):
         found = [t for t in found if t.kind in "vaop"]
     return found
