@@ -26,6 +26,9 @@ from daguerre.models.embedded.sampler import Noise, SceneSampler
         ("glowing mushrooms", "terrain", {"mushrooms"}),
         ("glowing mushrooms", "name", {"glowing mushroom"}),
         ("cities", "terrain", {"city"}),
+        ("alley, kitchen", "terrain", {"street"}),
+        ("alley, kitchen", "setting", {"kitchen"}),
+        ("coffee shops", "setting", {"cafe"}),
     ],
 )
 def test_excluded_values(text: str, field: str, values: set[str]) -> None:

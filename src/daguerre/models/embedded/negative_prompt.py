@@ -1,8 +1,8 @@
 """Values of a scene's fields that a negative prompt excludes by name.
 
 The network also reads the negative prompt, but if both prompts name the same thing, it follows the
-prompt. Names in the negative prompt exclude things, places, hours, weather, the sun, the moon and
-backgrounds strictly.
+prompt. Names in the negative prompt exclude things, places, rooms, hours, weather, the sun, the
+moon and backgrounds strictly.
 """
 
 from __future__ import annotations
@@ -30,7 +30,14 @@ _ALSO: dict[str, dict[str, tuple[str, ...]]] = {
         "space": ("outer space",),
         "mushrooms": ("mushroom", "glowing mushroom"),
         "flowers": ("glowing flower",),
+        "street": ("city street", "alley"),
+        "park": ("playground",),
+        "garden": ("backyard",),
+        "waterfront": ("skyline",),
+        "harbour": ("harbor", "port"),
+        "moonscape": ("moon surface", "lunar landscape"),
     },
+    "setting": {"cafe": ("coffee shop", "restaurant"), "stage": ("theatre", "theater")},
     "time": {
         "dawn": ("sunrise",),
         "day": ("daylight",),

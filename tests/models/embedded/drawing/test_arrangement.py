@@ -20,6 +20,7 @@ from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.indoors import lined_up
 from daguerre.models.embedded.drawing.objects import bounds
 from daguerre.models.embedded.drawing.outdoors import sides_of, together
+from daguerre.models.embedded.drawing.picture import paint
 from daguerre.models.embedded.drawing.placement import Placement, extent
 from daguerre.models.embedded.drawing.scene import RELATIONS, SPOTS
 from daguerre.models.embedded.drawing.vessels import CROWNS, GLASSES, HEAPS, VESSELS
@@ -277,3 +278,18 @@ def test_groups_in_landscapes_stand_on_the_ground_in_the_frame(relation: str) ->
         left_end, top, right_end, low = extent(together(Canvas(scene), scene))
         assert 0 < left_end and right_end < shape[0] and top > 0.1 * shape[1]
         assert 0.86 * shape[1] < low < 0.94 * shape[1]
+
+
+def test_shadows_point_away_from_a_low_sun() -> None:
+    """A tent to the right of the setting sun has its shadow to the right of its foot."""
+    shifts = {}
+    for sun in (True, False):
+        scene = Scene("mixed", 1344, 768, 4, 0, "sunset", "clear", "desert", sun=sun)
+        c = paint(replace(scene, objects=(replace(SMALL, spot="right"),)))
+        (ball,) = c.objects
+        shade = next(part for part in c.parts if 'fill="#101428"' in part)
+        found = re.search(r'cx="([0-9.]+)"', shade)
+        assert found
+        shifts[sun] = float(found.group(1)) - ball.x
+        assert not sun or (c.low_light is not None and c.low_light < ball.x)
+    assert shifts[True] > 10 and abs(shifts[False]) < 1

@@ -38,6 +38,7 @@ class Canvas:
         self.defs: list[str] = []
         self.parts: list[str] = []
         self.objects: list[PlacedObject] = []
+        self.low_light: float | None = None  # x of a low sun; shadows point away from it
 
     def raw(self, text: str) -> None:
         self.parts.append(text)

@@ -55,6 +55,10 @@ def _stand(c: Canvas, placement: Placement, tint: Tint | None) -> None:
 
 
 def _shade(c: Canvas, x: float, y: float, half: float) -> None:
+    """The shadow on the ground at (x, y): longer and away from a low sun."""
+    if c.low_light is not None:
+        away = max(-1.0, min(1.0, 3 * (x - c.low_light) / c.w))
+        x, half = x + away * half * 0.7, half * (1 + 0.35 * abs(away))
     c.oval(x, y, half, half * 0.13, "#101428", 'opacity="0.22"')
 
 

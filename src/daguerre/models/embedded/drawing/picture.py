@@ -128,6 +128,7 @@ def paint_landscape(c: Canvas, scene: Scene) -> None:
     p = palette_of(scene)
     horizon = c.h * (HORIZON.get(scene.terrain, 0.54) + c.r.uniform(-0.04, 0.04))
     x = paint_sky(c, scene, p, horizon)
+    c.low_light = x if scene.sun and scene.time in ("dawn", "sunset") else None
     by_water = {**WATER, **WATER_PLACES}.get(scene.terrain)
     if by_water:
         by_water(c, scene, p, horizon, x)
