@@ -16,10 +16,12 @@ from daguerre.models.embedded.drawing.objects import bounds
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.scene import SPOTS, Scene, SceneObject
 from training.grammar import DEFINITE, UNCOUNTED
+from training.scenes.people import person
 from training.scenes.sample import available, one_of, pick, placed, sample_thing
 
 GLOWING_SHARE = 0.06  # of single things
 PATTERNED_SHARE = 0.12  # of grounds behind things
+PEOPLE_SHARE = 0.6  # of portraits
 # Sizes as shares of the short side.
 STATURES = {
     "tiny": (0.13, 0.19),
@@ -129,10 +131,13 @@ def _is_bust(look: tuple[str, str]) -> bool:
 
 def sample_portrait(r: random.Random, width: int, height: int) -> Scene:
     """A head so large that the frame cuts it."""
-    faces = _faces()
-    row, heads = r.choices(faces, [t.weight for t, _ in faces])[0]
     size = r.uniform(1.05, 1.3) * (1.0 if width >= height else 1.1)
-    item = SceneObject(row.name, r.choice(heads), "", row.place, 1, size, r.random() < 0.5)
+    if r.random() < PEOPLE_SHARE:
+        item = replace(person(r, size, countable=True), pose="")
+    else:
+        faces = _faces()
+        row, heads = r.choices(faces, [t.weight for t, _ in faces])[0]
+        item = SceneObject(row.name, r.choice(heads), "", row.place, 1, size, r.random() < 0.5)
     back, ground = ground_of(r, (item,), floor=False)
     seed = r.getrandbits(32)
     return Scene("portrait", width, height, seed, objects=(item,), background=back, ground=ground)

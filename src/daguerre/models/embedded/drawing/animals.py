@@ -42,6 +42,7 @@ BODIES: dict[str, Body] = {
     "koala": Body("#a3a3a6", "#eceef0", "#7f8186", girth=1.08, head=60),
     "frog": Body("#b3cc22", "#f2f4b8", "#93ad14", girth=1.1, head=58, head_y=31),
     "frog-2": Body("#00cf66", "#ffe98a", "#00ad55", girth=1.1, head=58, head_y=31),
+    "moose": Body("#7a5240", "#a07a62", "#4e3428", head=66, head_y=28),
     "hamster": Body("#f3ab5c", "#fff3e2", "#f0a0a0", girth=1.22, patch=16),
 }
 ROBOTS = {"robot": "#90a4ae", "robot-2": "#b3a8bf"}  # the colour of the body

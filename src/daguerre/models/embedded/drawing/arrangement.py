@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import rgb
+from daguerre.models.embedded.drawing.dressing import is_figure
 from daguerre.models.embedded.drawing.grid import ROWS
 from daguerre.models.embedded.drawing.grounds import UNIT, paint_ground
 from daguerre.models.embedded.drawing.objects import shadow
@@ -68,11 +69,18 @@ def spot(c: Canvas, scene: Scene) -> list[Placement]:
     return [placement.moved(x, foot)]
 
 
+BUST = 2.0  # how much larger a figure is of which a portrait shows the upper half
+
+
 def portrait(c: Canvas, scene: Scene) -> list[Placement]:
     """An object larger than the frame, with its upper end visible."""
     item = scene.objects[0]
-    placement = Placement(item, c.w * (0.5 + c.r.uniform(-0.05, 0.05)), 0, item.size * c.s)
-    top = min(c.h * c.r.uniform(0.02, 0.08), (c.h - placement.height) / 2)
+    px = item.size * c.s * (BUST if is_figure(item) else 1)
+    placement = Placement(item, c.w * (0.5 + c.r.uniform(-0.05, 0.05)), 0, px)
+    top = c.h * c.r.uniform(0.02, 0.08)
+    if is_figure(item):
+        return [placement.moved(0, top + placement.height)]
+    top = min(top, (c.h - placement.height) / 2)
     return [
         placement.moved(0, (top if placement.height > 0.8 * c.h else 0.08 * c.h) + placement.height)
     ]

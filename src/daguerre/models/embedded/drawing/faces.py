@@ -83,7 +83,8 @@ def face(skin: str, is_asleep: bool, has_lashes: bool, is_old: bool) -> str:
             continue
         found += oval(INK, x, 27, 1.75, 2.35)
         if has_lashes:
-            found += stroke(INK, 1, f"M{x - 2.4} 26.4Q{x} 23.4 {x + 2.4} 26.4")
+            side = -1 if x < 60 else 1
+            found += stroke(INK, 0.9, f"M{x + side * 1.3} 26.3l{side * 2} -.9")
         if is_old:
             found += stroke(shade(skin, 0.25), 0.8, f"M{x - 2.2} 31.4q2.2 1.3 4.4 0")
     return found + stroke("#8a3d36", 1.5, "M56.2 34Q60 37.4 63.8 34")

@@ -130,7 +130,7 @@ def looks(thing: Thing) -> tuple[art.Look, ...]:
 
 @lru_cache(maxsize=8192)
 def looks_in(thing: Thing, kind: str) -> tuple[art.Look, ...]:
-    """The looks for a kind of scene: portraits show heads, the others what is whole."""
+    """The looks for a kind of scene: portraits show heads of animals, the others what is whole."""
     every = looks(thing)
     whole = tuple(look for look in every if look[0] in (animals.WHOLE, figures.FIGURE))
     heads = tuple(look for look in every if look not in whole)
