@@ -86,7 +86,6 @@ COMPOSITIONS: dict[str, tuple[str, ...]] = {
         "{subject} {relation} {object}, {back_tag}",
         "{subject} {relation} {object}. {back_sentence}",
         "a picture of {subject} {relation} {object}",
-        "{subject} together {relation} {object}",
     ),
     "inside outdoors": (
         "{subject} {within} {object}",
@@ -139,7 +138,6 @@ COMPOSITIONS: dict[str, tuple[str, ...]] = {
         "{subject} {relation} {object} {inside}",
         "{subject} {relation} {object} {inside} {when}",
         "{subject} {relation} {object} {season}",
-        "{subject} standing {relation} {object} {inside}",
         "{subject} {relation} {object}, {tag}, {time_noun}",
         "{subject} {relation} {object}, {weather_tag}, {style}",
         "{style} of {subject} {relation} {object} {inside}",

@@ -260,6 +260,16 @@ def test_what_is_inside_stays_within_the_sides(container: str, count: int) -> No
         assert extent(placements)[1] >= 0 and extent(placements)[3] <= 1024
 
 
+def test_a_container_is_drawn_in_the_look_of_its_rim() -> None:
+    """Whichever look is chosen, a basket or a bowl is drawn open, with a known rim."""
+    for container, look in (("basket", things.looks(things.BY_NAME["basket"])[0]), ("bowl", None)):
+        scene = contained(container, 2)
+        other = replace(scene.objects[-1], look=things.looks(things.BY_NAME[container])[-1])
+        scene = replace(scene, objects=(scene.objects[0], other))
+        base = arrangement.PLANS["pair"](Canvas(scene), scene)[0]
+        assert base.item.look == (look or ("vessel", "open-bowl"))
+
+
 def test_the_front_of_a_bowl_hides_what_is_inside() -> None:
     """The bowl is on the canvas once, though its front is drawn over the content again."""
     c = Canvas(contained("bowl", 2))

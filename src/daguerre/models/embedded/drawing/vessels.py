@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.objects import bounds
 from daguerre.models.embedded.drawing.placement import Placement, Rim, fitted
@@ -94,8 +95,10 @@ def expanded(items: Sequence[SceneObject]) -> list[SceneObject]:
 def open_look(item: SceneObject) -> SceneObject:
     """The container with a look that is open and empty."""
     known = VESSELS.get(item.name) or GLASSES.get(item.name)
-    icon = known.icon if known else ""
-    return replace(item, look=("vessel", icon)) if icon else item
+    if known is None:
+        return item
+    usual = things.looks(things.BY_NAME[item.name])[0]  # the one that the rim is measured on
+    return replace(item, look=("vessel", known.icon) if known.icon else usual)
 
 
 def _vessel(item: SceneObject) -> Vessel:
@@ -152,6 +155,7 @@ def in_crown(c: Canvas, inside: Sequence[SceneObject], tree: SceneObject) -> lis
     x0, y0, x1, y1 = CROWNS[tree.name]
     n = len(inside)
     side = base.width * (0.34 if n == 1 else 0.26 if n < 4 else 0.2)
+    side = min(side, base.width * (x1 - x0) * (0.75 if n == 1 else 0.38))
     forks = c.r.sample(FORKS[:4], n) if n < 4 else FORKS[:n]
     placements = [base]
     for item, (across, down) in zip(inside, forks, strict=True):
