@@ -13,7 +13,8 @@ def rgb(text: str) -> Rgb:
 
 def hexa(colour: Rgb) -> str:
     """The nearest hexadecimal colour; values outside 0 to 1 are clipped."""
-    return "#" + "".join(f"{round(255 * min(1.0, max(0.0, c))):02x}" for c in colour)
+    red, green, blue = (round(255 * min(1.0, max(0.0, c))) for c in colour)
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def mix(a: Rgb, b: Rgb, t: float) -> Rgb:

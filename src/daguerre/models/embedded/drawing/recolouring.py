@@ -85,8 +85,8 @@ class Colours:
         kept = np.array([tuple(hls) not in one for hls in self.hls.tolist()], bool)
         return Colours(self.hls[kept], self.areas[kept])
 
-    def ranges(self, total: int, with_dark: bool) -> list[ColourRange]:
-        """The ranges that have a colour; their shares are of the area `total`."""
+    def largest_range(self, total: int, with_dark: bool) -> ColourRange | None:
+        """The range that covers most; its share is of the area `total`. None without a colour."""
         hue, light, saturation = self.hls.T
         strong = saturation * (1 - np.abs(2 * light - 1)) >= MIN_CHROMA
         dark = light < DARK
@@ -94,16 +94,18 @@ class Colours:
         for centre in np.arange(NUM_HUES) / NUM_HUES:
             near = np.abs((hue - centre + 0.5) % 1 - 0.5) <= HUE_RANGE
             members["hue", float(centre)] = strong & near
-        return [
-            ColourRange(*key, *self._medians(mine), float(self.areas[mine].sum() / total))
-            for key, mine in members.items()
-            if mine.any()
-        ]
+        areas = {key: int(self.areas[mine].sum()) for key, mine in members.items() if mine.any()}
+        if not areas:
+            return None
+        key = max(areas, key=lambda key: areas[key])
+        return ColourRange(*key, *self._medians(members[key]), areas[key] / total)
 
     def _medians(self, mine: NDArray[np.bool_]) -> tuple[float, float]:
         """Medians of lightness and saturation."""
         pixels = np.repeat(self.hls[mine, 1:], self.areas[mine], axis=0)
-        light, saturation = np.median(pixels, axis=0).tolist()
+        ordered, middle = np.sort(pixels, axis=0), len(pixels) // 2
+        # numpy's own median imports its masked arrays, which takes 35 ms.
+        light, saturation = ((ordered[(len(pixels) - 1) // 2] + ordered[middle]) / 2).tolist()
         return light, saturation
 
 
@@ -117,11 +119,11 @@ def main_colours(name: str, icon: str) -> tuple[ColourRange, ...]:
     total = int(rest.areas.sum())
     found: list[ColourRange] = []
     while len(found) < 2 and sum(one.share for one in found) < ENOUGH:
-        ranges = rest.ranges(total, with_dark=not found)
-        if not ranges:
+        largest = rest.largest_range(total, with_dark=not found)
+        if largest is None:
             break
-        found.append(max(ranges, key=lambda one: one.share))
-        rest = rest.outside(found[-1])
+        found.append(largest)
+        rest = rest.outside(largest)
     return tuple(found)
 
 
