@@ -150,19 +150,20 @@ def line_drawing(sheet: Sheet) -> Array:
 def watercolour(sheet: Sheet) -> Array:
     h, w = sheet.bytes.shape[:2]
     wobble = 5 * sheet.scale
-    y = (np.arange(h)[:, None] + wobble * sheet.noise(40, 1)).round().astype(int).clip(0, h - 1)
-    x = (np.arange(w) + wobble * sheet.noise(40, 2)).round().astype(int).clip(0, w - 1)
-    moved = (np.take(channel, y * w + x) for channel in sheet.channels())
-    washes = [_floats(_blurred_bytes(channel, 3 * sheet.scale)) for channel in moved]
-    grey = sum(washes[1:], washes[0]) / 3
-    rim = 0.8 * (grey - _blurred(grey, 18 * sheet.scale)).clip(-0.2, 0)
+    y = (np.arange(h)[:, None] + wobble * sheet.noise(40, 1)).round().astype(np.int32)
+    x = (np.arange(w) + wobble * sheet.noise(40, 2)).round().astype(np.int32)
+    moved = sheet.bytes.reshape(-1, 3)[y.clip(0, h - 1) * w + x.clip(0, w - 1)]
+    wash = _floats(_blurred_bytes(moved, 3 * sheet.scale))
+    grey = wash @ MEAN
+    rim = (grey - _blurred(grey, 18 * sheet.scale)).clip(-0.2, 0)
     pigment = 0.82 + 0.10 * sheet.noise(120, 3) + 0.05 * sheet.noise(24, 4)
     shown = _step(_rim(sheet) + 14 * sheet.noise(60, 5) + 5 * sheet.noise(20, 6), 26, 44)
-    drawn = np.empty((h, w, 3), np.float32)
-    for i, (wash, paper) in enumerate(zip(washes, (0.99, 0.98, 0.95), strict=True)):
+    paint, light = shown * pigment, shown * (0.8 * rim - pigment)
+    drawn = np.empty_like(wash)
+    for channel, paper in enumerate((0.99, 0.98, 0.95)):
         shade = 0.35 + 0.65 * paper
-        paint = (1 - wash) * pigment - rim
-        drawn[..., i] = paper + shown * ((shade + 0.02 - paper) - shade * paint)
+        drawn[..., channel] = paper + shown * (shade + 0.02 - paper)
+        drawn[..., channel] += shade * (light + paint * wash[..., channel])
     return drawn
 
 
