@@ -5,7 +5,37 @@ Fields named first and second are the two in the order of the scene; `relating` 
 
 from __future__ import annotations
 
+# The two are side by side, the first with the pose of walking and the second a dog.
+WALKING: dict[str, tuple[str, ...]] = {
+    "walking": (
+        "{walker} walking {second}",
+        "{walker} walking {second}",
+        "{walker} walking {second} {on_back}",
+        "{walker} is walking {second}",
+        "{walker} who walks {second}",
+        "{first} with {second}",
+        "{walker} taking {second} for a walk",
+        "{walker} and {second} on a walk",
+        "{style} of {walker} walking {second}",
+        "{walker} walking {second}, {back_tag}",
+        "a photo of {walker} walking {second}",
+        "{walker} walking {second}. {back_sentence}",
+    ),
+    "walking outdoors": (
+        "{walker} walking {second} {inside}",
+        "{walker} walking {second} {inside} {when}",
+        "{walker} walking {second} {when}",
+        "{walker} is walking {second} {inside}",
+        "{walker} taking {second} for a walk {inside}",
+        "{walker} and {second} on a walk {inside} {weather}",
+        "{style} of {walker} walking {second} {inside}",
+        "a photo of {walker} walking {second} {inside}",
+        "{walker} walking {second}, {tag}, {time_noun}",
+        "{walker} walking {second} {inside}. {light_sentence}",
+    ),
+}
 ACTING: dict[str, tuple[str, ...]] = {
+    **WALKING,
     "acting": (
         "{first} {relation} {second}",
         "{first} {relation} {second}",

@@ -25,6 +25,7 @@ from training.wording import ACTS, STYLE_WORDS
 NATURAL = frozenset(
     "mountains hills river forest meadow lake waterfall sea beach islands jungle".split()
 )
+DOGS = ("dog", "poodle", "service dog")
 VAGUE_SHARE = 0.12
 
 
@@ -108,7 +109,16 @@ def family(scene: Scene) -> str:
     return scene.kind
 
 
+def _is_a_walk(scene: Scene) -> bool:
+    """Whether somebody walks a dog."""
+    first, *others = scene.objects
+    one = len(others) == 1 and first.count == others[0].count == 1
+    return one and scene.relation == "beside" and first.pose == "walking" and others[0].name in DOGS
+
+
 def _relation_family(scene: Scene) -> str:
+    if _is_a_walk(scene):
+        return "walking"
     if scene.relation in ACTS:
         return "acting"
     if scene.relation in ("left", "right"):
@@ -133,6 +143,8 @@ def _touching_family(scene: Scene) -> str:
 
 def _mixed_family(scene: Scene) -> str:
     item = scene.objects[0]
+    if _is_a_walk(scene):
+        return "walking outdoors"
     if scene.relation == "in":
         return f"{_inside_family(scene)} outdoors"
     if scene.relation in (*TOUCHING, "between"):

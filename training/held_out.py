@@ -70,6 +70,11 @@ HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {
         "show me {first} {relation} {second} {inside} {when}",
         "look, {first} and {second} {inside} {when}",
     ),
+    "walking": ("show me {walker} walking {second}", "out for a walk, {walker} and {second}"),
+    "walking outdoors": (
+        "show me {walker} walking {second} {inside}",
+        "out for a walk {inside}, {walker} and {second}",
+    ),
     "acting": ("show me {first} {acting} {second}", "look, {first} is {acting} {second}"),
     "acting outdoors": (
         "show me {first} {acting} {second} {inside}",

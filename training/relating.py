@@ -97,6 +97,10 @@ class Relating(Words):
     def _converse(self) -> str:
         return self.one(RELATION_WORDS[CONVERSE[self.scene.relation]])
 
+    def _walker(self) -> str:
+        """Who walks a dog, without the word for it."""
+        return self.named(replace(self.scene.objects[0], pose=""))
+
     def _acting(self) -> str:
         return self.one(ACTS[self.scene.relation][0])
 

@@ -147,7 +147,10 @@ def arranged() -> list[Scene]:
     ]
     three = replace(beach, objects=(ball(), TENT, BALLOON))
     found += [replace(three, relation=name) for name in ("and", "between")]
-    found.append(replace(beach, relation="in", objects=(ball(count=5), TENT)))
+    man = SceneObject("man", ("figure", "man"), "", "g", 1, 0.4, False, pose="walking")
+    dog = SceneObject("dog", ("noto", "dog"), "", "g", 1, 0.4, False)
+    walks = [replace(seen, relation="beside", objects=(man, dog)) for seen in (beach, plain)]
+    found += [*walks, replace(beach, relation="in", objects=(ball(count=5), TENT))]
     return [*found, replace(beach, relation="in", objects=(ball(count=3), TREE))]
 
 

@@ -63,3 +63,15 @@ def test_captions_say_what_animals_wear() -> None:
     texts = [captions.caption(scene, np.random.default_rng(i)).lower() for i in range(20)]
     said = [t for t in texts if any(word in t for word in people.HAT_WORDS["top hat"])]
     assert len(said) >= 16
+
+
+def test_somebody_walks_a_dog() -> None:
+    """The walk is said once: "a woman walking a dog"."""
+    woman = replace(WOMAN, pose="walking")
+    dog = drawing.SceneObject("dog", ("noto", "dog"), "", "g", 1, 0.7, False)
+    scene = drawing.Scene(
+        "pair", 1024, 1024, 5, objects=(woman, dog), background="blue", relation="beside"
+    )
+    texts = [captions.caption(scene, np.random.default_rng(i)).lower() for i in range(20)]
+    assert sum(" walking " in text for text in texts) >= 8
+    assert not any("walking walking" in text for text in texts)

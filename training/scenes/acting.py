@@ -12,7 +12,8 @@ from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Scene, SceneObject
 from training.scenes.people import person
 
-SHARES = {"riding": 0.4, "holding": 0.4, "on": 0.2}  # on: people on seats
+# on: people on seats; beside: people who walk a dog
+SHARES = {"riding": 0.38, "holding": 0.38, "on": 0.18, "beside": 0.06}
 PERSON_SHARE = 0.7  # of those who act; the rest are animals
 TINTED = 0.4  # of what is ridden or held
 ACTORS = (
@@ -52,7 +53,11 @@ def acting(r: random.Random, scene: Scene) -> Scene:
     at_sea = is_outside and scene.terrain in WATERS
     first = _actor(r, size)
     relation = "riding" if at_sea else r.choices(tuple(SHARES), tuple(SHARES.values()))[0]
-    if relation == "on":
+    if relation == "beside":
+        first = replace(person(r, size, countable=True), pose="walking")
+        second = _object(r, things.BY_NAME["dog" if r.random() < 0.8 else "poodle"], size)
+        second = replace(second, size=size * 0.6 if is_outside else size)
+    elif relation == "on":
         first = person(r, size, countable=True)
         second = _object(r, things.BY_NAME[r.choices(tuple(SEATS), SEAT_WEIGHTS)[0]], size)
     elif relation == "riding":
@@ -61,7 +66,7 @@ def acting(r: random.Random, scene: Scene) -> Scene:
         second = _object(r, r.choice(held()), size)
     if second.name == first.name:
         return scene
-    first = replace(first, pose="", hat="" if first.pose else first.hat)
+    first = replace(first, pose="walking" if relation == "beside" else "")
     items = (first, second)
     back, ground = scene.background, scene.ground
     if back and back in {item.colour for item in items}:

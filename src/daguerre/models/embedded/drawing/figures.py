@@ -7,7 +7,7 @@ variant. The variant, a number, decides what the others leave open.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from daguerre.models.embedded.drawing import art, faces
@@ -139,7 +139,7 @@ def drawn(icon: str) -> art.Drawn:
     number = int(variant or "0")
     styles = [decided(name, pose, outfit, hat, colour, number)]
     for i, other in enumerate(styles[0].person.others):
-        styles.append(decided(other, pose, "", "", "", number + 7 * (i + 1)))
+        styles.append(decided(other, pose, outfit, hat, colour, number + 7 * (i + 1)))
     step = 58 if len(styles) < 4 else 46
     parts = [
         f'<g transform="translate({step * i} {SKY:g})">{_figure(style)}</g>'
@@ -175,6 +175,8 @@ def _figure(style: Style) -> str:
     back = behind(outfit, style.main) + _wings(style)
     back += faces.hair_behind(_hair(style), style.hair_colour, head)
     back += "".join(a for a, near in zip(arms, pose.in_front, strict=True) if not near)
+    if pose.legs_in_front:
+        outfit = replace(outfit, details=tuple(d for d in outfit.details if d != "panel"))
     chest = torso(outfit, style.main, style.skin) + details(outfit, style.main, style.legwear)
     for name in style.person.details:
         chest += worn(name, style.main, "#ffffff", style.legwear)
