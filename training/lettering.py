@@ -251,6 +251,7 @@ class Lettering(Relating):
     def _core(self) -> str:
         scene = self.scene
         key = scene.relation if scene.objects else ""
+        key = "beside" if key == "and" else key
         if scene.lettering == "bubble" and scene.objects:
             key = "says"
         return self.one(CORES[key]).format_map(self)

@@ -55,3 +55,10 @@ def test_fields_hold_the_scene(scene: object) -> None:
     decoded = fields.decode(tokens, (1024, 1024), 1, 0)
     for name in ("kind", "lettering", "lettering_colour", "relation"):
         assert getattr(decoded, name) == getattr(scene, name)
+
+
+def test_two_things_beside_words_are_joined_by_and() -> None:
+    """Two things beside a surface have the relation that a prompt with "and" fixes."""
+    pairs = [s for s in SCENES if s.kind == "lettering" and len(s.objects) == 2]
+    assert {"and"} < {scene.relation for scene in pairs} and len(pairs) > 15
+    assert "beside" not in {scene.relation for scene in pairs}

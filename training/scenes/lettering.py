@@ -101,6 +101,7 @@ def _on_ground(r: random.Random, surface: str, width: int, height: int) -> Scene
     if surface == "bubble" or r.random() < 0.56:
         relation = pick(r, RELATIONS[surface])
         items = _items(r, relation, surface)
+        relation = "and" if relation == "beside" and len(items) > 1 else relation
     back, ground = ground_of(r, items, plain=True)
     if surface == "neon" and r.random() < 0.6:
         back, ground = "black", "plain"
@@ -132,7 +133,7 @@ def _items(r: random.Random, relation: str, surface: str) -> tuple[SceneObject, 
         return (replace(somebody, pose="", outfit=outfit),)
     first = one_of(r, rows)
     chosen = [first]
-    if not has_hands and relation != "on" and r.random() < 0.12:
+    if not has_hands and relation != "on" and r.random() < 0.2:
         chosen.append(another(r, countable(), first))
     return tuple(placed(r, t, r.uniform(0.85, 1.0), 1, 0.5) for t in chosen)
 

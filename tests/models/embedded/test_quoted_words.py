@@ -30,6 +30,8 @@ from daguerre.models.embedded.quoted_words import (
         ('a cake with "Happy" and "40" on it', "Happy\n40", "cake"),
         ('a dog saying "woof"', "woof", "bubble"),
         ('a chalkboard reading "2 + 2 = 4"', "2 + 2 = 4", "chalkboard"),
+        ('a chalkboard menu with "Soup"', "Soup", "chalkboard"),
+        ('an old tavern named "The Pony"', "The Pony", "storefront"),
         ('a panda, "HELLO"', "HELLO", "sign"),
         ("a sign that says hello", "hello", "sign"),
         ("a sign that says stop in the desert", "stop", "sign"),

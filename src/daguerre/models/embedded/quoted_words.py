@@ -34,7 +34,15 @@ NOUNS: dict[str, tuple[str, ...]] = {
         *("poster", "movie poster", "flyer", "print", "painting", "album cover", "advertisement"),
         *("logo", "sticker", "leaflet", "cover", "canvas", "picture frame", "badge"),
     ),
-    "chalkboard": ("chalkboard", "blackboard", "whiteboard", "menu board", "school board", "slate"),
+    "chalkboard": (
+        "chalkboard",
+        "blackboard",
+        "whiteboard",
+        "menu board",
+        "school board",
+        "chalkboard menu",
+        "slate",
+    ),
     "neon": (
         *("neon sign", "neon", "neon lights", "neon letters", "neon lettering", "led sign"),
         *("neon light", "neon text"),
@@ -42,7 +50,17 @@ NOUNS: dict[str, tuple[str, ...]] = {
     "storefront": (
         *("storefront", "shop", "shop front", "shopfront", "store", "bakery", "cafe", "café"),
         *("restaurant", "bookstore", "bookshop", "diner", "pub", "building", "hotel", "cinema"),
-        *("pharmacy", "supermarket", "coffee shop", "boutique", "market stall", "kiosk"),
+        *(
+            "tavern",
+            "inn",
+            "barbershop",
+            "pharmacy",
+            "supermarket",
+            "coffee shop",
+            "boutique",
+            "market stall",
+            "kiosk",
+        ),
     ),
     "bubble": (
         *("speech bubble", "thought bubble", "speech balloon", "bubble", "text bubble"),
