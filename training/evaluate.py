@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from daguerre.models.embedded.drawing import Scene, SceneObject, render, things
 from daguerre.models.embedded.model import EmbeddedModel
 from daguerre.params import ImageParams
-from training import geneval, robustness, scenes, unseen
+from training import geneval, report, robustness, scenes, unseen
 from training.captions import caption
 from training.grammar import article, plural, with_article
 from training.scenes.crowd import counted
@@ -247,67 +247,7 @@ def against_data(draw: Draw, num: int) -> dict[str, float]:
     }
 
 
-Figures = dict[str, dict[str, float]]
-# Key in the figures -> heading in the model card.
-WORDINGS = {
-    "plain": "plain",
-    "paraphrased": "paraphrased",
-    "by synonym": "synonym",
-    "by a word never seen": "unseen word",
-}
-# Key in the figures -> heading of the prompts of GenEval's kind.
-GENEVAL = {"geneval": "own prompts", "geneval, given prompts": "GenEval's prompts"}
 NUM_GENEVAL = 60  # own prompts in each category
-
-
-def table(figures: Figures) -> str:
-    """The figures in Markdown, as the model card shows them."""
-    lines = [
-        f"| share correct | {' | '.join(WORDINGS.values())} |",
-        "|---" * (1 + len(WORDINGS)) + "|",
-    ]
-    for figure, found in figures.items():
-        if "plain" in found:
-            cells = (f"{found[w]:.2f}" if w in found else "" for w in WORDINGS)
-            lines.append(f"| {figure} | {' | '.join(cells)} |")
-    negative, data = figures["negative"], figures["against the data"]
-    lines += [
-        "",
-        *_geneval_table({name: figures[key] for key, name in GENEVAL.items() if key in figures}),
-        "",
-        *_robustness_lines(figures),
-        f"- Negative prompts: obeyed in {negative['gone']:.2f} of {negative['there']:.0f} images"
-        " that show the excluded content without one.",
-        f"- Compared with images of the training data: sharpness {data['sharpness']:.2f}, diversity"
-        f" {data['diversity']:.2f}.",
-    ]
-    return "\n".join(lines)
-
-
-def _robustness_lines(figures: Figures) -> list[str]:
-    """What style tails and other wordings change; nothing for figures without them."""
-    if "tails" not in figures:
-        return []
-    tails, same = figures["tails"], figures["wordings"]["same"]
-    return [
-        f"- Style tails and filler that the training does not have: the object alone in"
-        f" {tails['alone']:.2f}, with another one in {tails['extra']:.2f}, missing in"
-        f" {tails['missing']:.2f}.",
-        f"- Other wordings of a prompt: the same objects, counts and place in {same:.2f}.",
-    ]
-
-
-def _geneval_table(columns: Figures) -> list[str]:
-    """GenEval's categories, one column for each set of prompts."""
-    categories = (*geneval.CATEGORIES, geneval.OVERALL)
-    lines = [
-        f"| GenEval, share correct | {' | '.join(columns)} |",
-        "|---" * (1 + len(columns)) + "|",
-    ]
-    for category in categories:
-        cells = " | ".join(f"{found[category]:.2f}" for found in columns.values())
-        lines.append(f"| {category.replace('_', ' ')} | {cells} |")
-    return lines
 
 
 def main() -> None:
@@ -326,7 +266,7 @@ def main() -> None:
     def draw(params: list[ImageParams]) -> list[Decided]:
         return decide(model, networks, params)
 
-    figures: Figures = {}
+    figures: report.Figures = {}
     for figure, wordings in cases(args.every).items():
         for wording, chosen in wordings.items():
             pairs = [(case, seed) for case in chosen for seed in range(1, args.seeds + 1)]
@@ -346,7 +286,7 @@ def main() -> None:
     figures |= robustness.measure(draw, args.seeds)
     figures["negative"] = negative(draw, 8 * args.seeds)
     figures["against the data"] = against_data(draw, 60)
-    print(table(figures))
+    print(report.table(figures))
     if args.out:
         args.out.write_text(json.dumps(figures, indent=2) + "\n")
 

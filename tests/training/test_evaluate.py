@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from daguerre.models.embedded.drawing import Scene, SceneObject, things
-from training import evaluate
+from training import evaluate, report
 
 ROOT = Path(__file__).parents[2]
 CAT = SceneObject("cat", ("noto", "cat"), "", "g", 1, 0.7, False)
@@ -22,7 +22,7 @@ def scene(*items: SceneObject, relation: str = "") -> Scene:
 def test_the_model_card_shows_the_figures() -> None:
     """The card's table is that of training/figures.json, to the letter."""
     figures = json.loads((ROOT / "training" / "figures.json").read_text())
-    assert evaluate.table(figures) in (ROOT / "docs" / "model-card.md").read_text()
+    assert report.table(figures) in (ROOT / "docs" / "model-card.md").read_text()
 
 
 def test_prompts_name_what_they_ask_for() -> None:
