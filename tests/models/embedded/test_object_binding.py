@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from daguerre.models.embedded.compatibility import CompatibilityTables
-from daguerre.models.embedded.fields import AT, FIELDS, NUM_LOGITS, STARTS
+from daguerre.models.embedded.fields import AT, FIELDS, MAX_OBJECTS, NUM_LOGITS, STARTS
 from daguerre.models.embedded.object_binding import BoundObjects, bound_objects
 from daguerre.models.embedded.sampler import MAX_STEPS, Noise, SceneSampler
 
@@ -54,6 +54,9 @@ def test_stated(prompt: str, names: tuple[str, ...], relation: str) -> None:
         "a bowl of oranges and a spoon",
         "left of a dog",
         "a cat and a dog toy",
+        "a flamingoe between a synagogue and an eagle",
+        "a margherita, a rabbit and a tamale in a bedroom",
+        "Mother Christmas with a book and a tuba",
     ],
 )
 def test_uncertain(prompt: str) -> None:
@@ -90,10 +93,38 @@ def test_counts(prompt: str, counts: dict[str, str]) -> None:
     assert dict(bound_objects(prompt).counts) == counts
 
 
+@pytest.mark.parametrize(
+    ("prompt", "number"),
+    [
+        ("a cat", 1),
+        ("a cat, bokeh, dslr, golden ratio", 1),
+        ("a photo of a cat in the style of Lomi Sator", 1),
+        ("a cat and a dog, 8k", 2),
+        ("a cat left of a dog", 2),
+        ("a cat with a fedora", MAX_OBJECTS),
+        ("a cat, a fedora", MAX_OBJECTS),
+        ("a cat that holds a fedora", MAX_OBJECTS),
+        ("a cat, dog", MAX_OBJECTS),
+        ("a bowl of oranges", MAX_OBJECTS),
+        ("please draw me a cute little cat", 1),
+        ("red cat, 8k", 1),
+        ("a picture of a grumpy dachshund holding a sword", MAX_OBJECTS),
+        ("a bullfrog and a basket", MAX_OBJECTS),
+        ("a grey screen right of a basket", MAX_OBJECTS),
+        ("a brroom ridden by a mouse", MAX_OBJECTS),
+        ("a family, 8k", MAX_OBJECTS),
+        ("a landscape, 8k", MAX_OBJECTS),
+    ],
+)
+def test_numbers_of_objects(prompt: str, number: int) -> None:
+    """Words of style add no object; other words may name one that the table does not have."""
+    assert bound_objects(prompt).max_number == number
+
+
 def test_what_is_read_is_chosen() -> None:
     """Names, relation and counts win against the logits; the kind must permit them."""
     logits = np.zeros(NUM_LOGITS, np.float32)
-    for slot, name in ((1, "bear"), (2, "chair")):
+    for slot, name in ((1, "bear"), (2, "chair"), (3, "dog")):
         field = AT[slot, "name"]
         logits[STARTS[field] + FIELDS[field].index[name]] = 50
     kinds, relation = FIELDS[AT[0, "kind"]], AT[0, "relation"]
@@ -107,9 +138,9 @@ def test_what_is_read_is_chosen() -> None:
         sampler.step(logits, index)
     found = {
         (slot, name): FIELDS[AT[slot, name]].values[sampler.tokens[AT[slot, name]]]
-        for slot, name in ((0, "relation"), (1, "name"), (2, "name"), (1, "count"))
+        for slot, name in ((0, "relation"), (1, "name"), (2, "name"), (3, "name"), (1, "count"))
     }
-    assert list(found.values()) == ["left", "bench", "bear", "2"]
+    assert list(found.values()) == ["left", "bench", "bear", "", "2"]
     assert kinds.values[sampler.tokens[AT[0, "kind"]]] != "thing"
 
 

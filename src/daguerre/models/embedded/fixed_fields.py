@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daguerre.models.embedded.compatibility import CompatibilityTables
-from daguerre.models.embedded.fields import AT, FIELDS
+from daguerre.models.embedded.fields import AT, FIELDS, MAX_OBJECTS
 from daguerre.models.embedded.object_binding import BoundObjects
 
 Mask = NDArray[np.bool_]
@@ -53,13 +53,16 @@ class FixedFields:
 
 
 def _stated(objects: BoundObjects) -> Iterator[tuple[int, Mask]]:
-    """The fields of the relation and of the names, with their masks."""
+    """The fields of the relation and of the names, also of those that stay empty."""
     if objects.relation:
         field = AT[0, "relation"]
         yield field, _mask(field, {objects.relation})
     for slot, names in enumerate(objects.names, 1):
         field = AT[slot, "name"]
         yield field, _mask(field, names)
+    for slot in range(objects.max_number + 1, MAX_OBJECTS + 1):
+        field = AT[slot, "name"]
+        yield field, _mask(field, {""})
 
 
 def _mask(field: int, values: frozenset[str] | set[str]) -> Mask:

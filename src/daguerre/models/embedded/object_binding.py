@@ -45,19 +45,36 @@ _VERBS = frozenset("is are was sits lies placed sitting standing located positio
 _NEGATIONS = frozenset("no not without".split())
 _OF = ("left", "right", "side")  # words before "of"
 _MAX_ADJECTIVES = 2
+# Words after the last object that may introduce further ones, which have no known name.
+_MORE = frozenset(
+    "a an with without wearing holding carrying riding eating playing on near next beside behind"
+    " under over above below between surrounded full some many several".split()
+)
+# Words before the first object: "a photo of", "draw me".
+_LEADS = frozenset(
+    "of is are draw paint me see want need like imagine create generate make show shows showing"
+    " depicts please : !".split()
+)
+_SIDES = frozenset("and left right side top bottom front middle half part".split())
+_STYLE = ["in", "the", "style"]
+_OTHERS = _SIDES | _MORE - {"a", "an"}
+# One name, several people.
+_GROUPS = frozenset("family couple people crowd friends children group".split())
 
 
 @dataclass(frozen=True)
 class BoundObjects:
     """What a prompt states: the possible names of the first objects in order, their relation.
 
-    `counts` are by name. `said` are all names that the prompt has.
+    `counts` are by name. `said` are all names that the prompt has. `max_number` is the
+    number of objects, if the prompt has nothing but them and words of style.
     """
 
     names: tuple[frozenset[str], ...] = ()
     relation: str = ""
     counts: Mapping[str, str] = field(default_factory=dict)
     said: frozenset[str] = frozenset()
+    max_number: int = MAX_OBJECTS
 
 
 NO_OBJECTS = BoundObjects()
@@ -66,13 +83,27 @@ NO_OBJECTS = BoundObjects()
 def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
     """The objects that a prompt states; nothing is bound if one of them is excluded."""
     words = words_of(prompt)
-    mentions = [m for m in find_mentions(words) if _is_shown(words, m)]
+    found = list(find_mentions(words))
+    mentions = [m for m in found if _is_shown(words, m)]
     said = frozenset().union(*(m.names for m in mentions))
     if not said.isdisjoint(excluded):
         return BoundObjects(said=said.difference(excluded))
     counts = _counts(words, mentions)
     names, relation = _stated(words, mentions)
-    return BoundObjects(names, relation, counts, said)
+    number = _max_number(words, mentions, names) if mentions == found else MAX_OBJECTS
+    return BoundObjects(names, relation, counts, said, number)
+
+
+def _max_number(
+    words: Sequence[str], mentions: Sequence[Mention], names: Sequence[frozenset[str]]
+) -> int:
+    """The number of objects, if only style follows them: "a cat, oil painting, 8k"."""
+    rest = words[mentions[-1].end :] if mentions else []
+    is_alone = len(mentions) == 1 and _GROUPS.isdisjoint(words) and _is_first(words, mentions[0])
+    is_style = not rest or rest[0] in (",", ".", "!", "-", "by") or rest[:3] == _STYLE
+    if not (is_alone or len(names) == len(mentions) > 1) or not is_style:
+        return MAX_OBJECTS
+    return len(mentions) if _MORE.isdisjoint(rest) else MAX_OBJECTS
 
 
 def _is_shown(words: Sequence[str], mention: Mention) -> bool:
@@ -90,6 +121,8 @@ def _stated(
     determined = [m for m in mentions if _start(words, m, named) is not None or _has_side(words, m)]
     if not 2 <= len(determined) <= MAX_OBJECTS or not _is_complete(words, determined[-1]):
         return nothing
+    if not _is_first(words, determined[0], named):
+        return nothing
     relations = [
         _relation(words, first.end, second, named)
         for first, second in zip(determined, determined[1:], strict=False)
@@ -100,6 +133,20 @@ def _stated(
     if any(not a.isdisjoint(b) for i, a in enumerate(names) for b in names[:i]):
         return nothing
     return names, relations[0] or ""
+
+
+def _is_first(words: Sequence[str], mention: Mention, named: Collection[int] = ()) -> bool:
+    """True if no word before an object may name another one."""
+    start = mention.start
+    while start > 0 and start - 1 not in named and is_adjective(words[start - 1]):
+        if words[start - 1] in _LEADS or words[start - 1] in _NUMBERS:
+            break
+        start -= 1
+    while start > 0 and (words[start - 1] in _ARTICLES or words[start - 1] in _NUMBERS):
+        start -= 1
+    before = [word for word in words[:start] if word not in ("a", "an")]
+    is_led = not before or before[-1] in _LEADS
+    return is_led and len(words[:start]) - len(before) < 2 and _OTHERS.isdisjoint(before)
 
 
 def _is_complete(words: Sequence[str], mention: Mention) -> bool:
