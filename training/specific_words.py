@@ -60,7 +60,7 @@ boat: rowboat, fishing boat, sail boat, skiff, catamaran
 ship: tall ship, battleship, cargo ship, tanker
 motorcycle: harley, chopper bike, dirt bike
 bicycle: mountain bike, racing bike, road bike, tricycle, bmx
-house: villa, farm house, little house, chalet, town house, wooden house, family home, suburban
+house: villa, farm house, little house, town house, wooden house, family home, suburban
  house
 hut: shack, beach hut, wooden hut
 castle: medieval castle, fairy tale castle, citadel, chateau, stronghold

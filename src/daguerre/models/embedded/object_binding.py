@@ -59,7 +59,7 @@ _SIDES = frozenset("and left right side top bottom front middle half part".split
 _STYLE = ["in", "the", "style"]
 _OTHERS = _SIDES | _MORE - {"a", "an"}
 # One name, several people.
-_GROUPS = frozenset("family couple people crowd friends children group".split())
+_GROUPS = frozenset("family couple people friends children group".split())
 
 
 @dataclass(frozen=True)
