@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from daguerre.models.embedded.drawing import SceneObject, things
+from daguerre.models.embedded.drawing import Scene, SceneObject, things
 from daguerre.models.embedded.drawing.dressing import is_figure
 from daguerre.models.embedded.drawing.people import PEOPLE
 from training.grammar import UNCOUNTED, article, plural
-from training.wording import NUMBERS
+from training.wording import ACTS, NUMBERS
 
 POSE_WORDS: dict[str, tuple[str, ...]] = {
     "sitting": ("sitting", "sitting", "sitting down", "seated", "sitting on the ground"),
@@ -77,12 +77,16 @@ UNCOUNTABLE = frozenset(
 UNCOUNTABLE |= {"shining armor", "plate armor", "sunglasses", "shades", "headphones"}
 
 
-def _stands(item: SceneObject) -> bool:
-    return is_figure(item) and PEOPLE[item.name].pose in ("", "standing")
+def _stands(scene: Scene, item: SceneObject) -> bool:
+    """Whether it can be said that somebody stands: who does nothing else."""
+    acts = scene.relation in (*ACTS, "on", "beside", "in")
+    return is_figure(item) and not acts and PEOPLE[item.name].pose in ("", "standing")
 
 
 class Chooser(Protocol):
-    """Draws words at random."""
+    """Draws words at random for a scene."""
+
+    scene: Scene
 
     def one(self, options: Sequence[str], /) -> str: ...
 
@@ -104,7 +108,7 @@ def person(words: Chooser, item: SceneObject, adjective: str, with_article: bool
             before = f"{before} {doing}"
         else:
             after = [doing if words.chance(0.85) or item.count != 1 else f"who is {doing}"]
-    elif words.chance(0.06) and _stands(item):
+    elif words.chance(0.06) and _stands(words.scene, item):
         after = ["standing"]
     worn = clothes(words, item)
     after = [*worn, *after] if words.chance(0.7) else [*after, *worn]
