@@ -2,13 +2,15 @@
 
 The network often gives a colour to the wrong one of two objects, or to none. "A red cup and a blue
 cat" and "the cup is red" leave no doubt, so these colours are fixed. The network decides all
-others.
+others. The colour of somebody's clothes is the colour of that person.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from daguerre.models.embedded.clothing import is_garment, with_garments, worn
+from daguerre.models.embedded.drawing.people import PEOPLE
 from daguerre.models.embedded.mentions import SPELLINGS, find_mentions, is_adjective, words_of
 
 # Kinds whose name has a colour word: they have their own colours, not that of the word.
@@ -35,8 +37,9 @@ def bound_colours(prompt: str) -> Mapping[str, str]:
     ("a red fox"). An object is missing if its colour is not certain.
     """
     words = words_of(prompt)
-    mentions = list(find_mentions(words))
+    mentions = with_garments(words, list(find_mentions(words)))
     named = {i for mention in mentions for i in range(mention.start, mention.end)}
+    clothes = worn(words, mentions)
     found: dict[str, set[str]] = {}
     used, kinds = set(), set[str]()
     for mention in mentions:
@@ -44,6 +47,11 @@ def bound_colours(prompt: str) -> Mapping[str, str]:
         if at is None:
             at = _colour_after(words, mention.end)
         used |= {at}
+        if mention in clothes:
+            if at is not None and is_garment(words, mention):
+                for name in clothes[mention].names & PEOPLE.keys():
+                    found.setdefault(name, set()).add(SPELLINGS[words[at]])
+            continue
         is_kind = " ".join(words[max(0, mention.start - 1) : mention.end]) in _KINDS
         kinds |= mention.names if is_kind else set()
         for name in mention.names:

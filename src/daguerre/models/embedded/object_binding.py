@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from daguerre.models.embedded.clothing import worn
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.fields import MAX_OBJECTS, OBJECT_FIELDS
 from daguerre.models.embedded.mentions import Mention, find_mentions, is_adjective, words_of
@@ -84,7 +85,8 @@ def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
     """The objects that a prompt states; nothing is bound if one of them is excluded."""
     words = words_of(prompt)
     found = list(find_mentions(words))
-    mentions = [m for m in found if _is_shown(words, m)]
+    clothes = worn(words, found)
+    mentions = [m for m in found if _is_shown(words, m) and m not in clothes]
     said = frozenset().union(*(m.names for m in mentions))
     if not said.isdisjoint(excluded):
         return BoundObjects(said=said.difference(excluded))

@@ -1,0 +1,55 @@
+"""Clothes in a prompt that somebody wears: fields of who wears them, no objects of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from daguerre.models.embedded.drawing.hatted import HEADS
+from daguerre.models.embedded.drawing.people import PEOPLE
+from daguerre.models.embedded.mentions import Mention
+
+# The last words of names of garments, and of what is worn on the head or the neck.
+GARMENTS = frozenset(
+    "dress suit coat armor armour uniform swimsuit bikini kimono hoodie spacesuit robe sweater"
+    " jumper pullover shirt jacket gown apron overalls cape pyjamas raincoat clothes".split()
+)
+HATS = frozenset(
+    "hat crown helmet cap beanie glasses eyeglasses sunglasses shades scarf bow headphones".split()
+)
+_JOINTS = frozenset("in wearing wears dressed with".split())
+_MAX_BETWEEN = 6  # words between who wears something and what is worn
+
+
+def with_garments(words: Sequence[str], mentions: Sequence[Mention]) -> list[Mention]:
+    """The mentions, and one without an object for each garment that is none ("suit")."""
+    named = {i for mention in mentions for i in range(mention.start, mention.end)}
+    others = [i for i, word in enumerate(words) if word in GARMENTS and i not in named]
+    extra = [Mention(i, i + 1, frozenset()) for i in others]
+    return sorted((*mentions, *extra), key=lambda mention: mention.start)
+
+
+def worn(words: Sequence[str], mentions: Sequence[Mention]) -> Mapping[Mention, Mention]:
+    """Each mention of clothes that somebody wears -> the mention of who wears them."""
+    found: dict[Mention, Mention] = {}
+    before: Mention | None = None  # the object before, or its last garment
+    for mention in mentions:
+        if before is not None and _is_worn(words, before, mention, before in found):
+            found[mention] = found.get(before, before)
+        before = mention
+    return found
+
+
+def is_garment(words: Sequence[str], mention: Mention) -> bool:
+    return words[mention.end - 1] in GARMENTS
+
+
+def _is_worn(words: Sequence[str], before: Mention, mention: Mention, is_clothed: bool) -> bool:
+    """Whether a mention is of clothes, after who can wear them or after other clothes."""
+    between = words[before.end : mention.start]
+    last = words[mention.end - 1]
+    if last not in GARMENTS | HATS or len(between) > _MAX_BETWEEN:
+        return False
+    if is_clothed:
+        return not _JOINTS.isdisjoint(between) or "and" in between
+    can_wear = PEOPLE.keys() if last in GARMENTS else PEOPLE.keys() | HEADS.keys()
+    return not _JOINTS.isdisjoint(between) and not before.names.isdisjoint(can_wear)
