@@ -104,3 +104,11 @@ def test_the_surface_is_no_object() -> None:
     assert found.others == 'a cat with a red book next to a surface that says "words"'
     assert found.fields() == {"lettering": "cake", "lettering_colour": ""}
     assert quoted_words("a cat and a cake").fields() == {"lettering": "", "lettering_colour": ""}
+
+
+def test_hostile_prompts() -> None:
+    """Eight quotations are read, and none of more than 200 characters; marks alone are none."""
+    assert quoted_words('"a" sign ' * 1000).words == "\n".join("a" * 8)
+    assert quoted_words(f'a sign "{"word " * 60}"').words == ""
+    for text in ("'a ", "‘a ", "“", "'", '" ', "a 'b c ", "A'"):
+        assert quoted_words((text * 9000)[:9000]).words == ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from daguerre.models.embedded.drawing.letters import writable
 from daguerre.models.embedded.drawing.recolouring import COLOURS
@@ -81,10 +82,11 @@ NOUNS: dict[str, tuple[str, ...]] = {
 _SURFACES = {noun: surface for surface, nouns in NOUNS.items() for noun in nouns}
 _NOUN = "|".join(re.escape(noun) for noun in sorted(_SURFACES, key=len, reverse=True))
 _SURFACE = re.compile(rf"(?<![\w-])(?:{_NOUN})(?![\w-])", re.IGNORECASE)
-_QUOTED = re.compile(
-    r"(?<![\w\"])\"(?=\S)([^\"]+?)(?<=\S)\""
-    r"|[“„]([^“”„]+)[”“]|«([^«»]+)»|‹([^‹›]+)›|「([^「」]+)」"
-    r"|(?<!\w)‘([^‘]+?)’(?!\w)|(?<![\w'])'(?=[^\s'])((?:[^']|'(?=\w))+?)(?<=\S)'(?![\w'])"
+_QUOTED = re.compile(  # all lengths are bounded, so that the time is linear
+    r"(?<![\w\"])\"(?=\S)([^\"]{1,200}?)(?<=\S)\""
+    r"|[“„]([^“”„]{1,200})[”“]|«([^«»]{1,200})»|‹([^‹›]{1,200})›|「([^「」]{1,200})」"
+    r"|(?<!\w)‘([^‘]{1,200}?)’(?!\w)"
+    r"|(?<![\w'])'(?=[^\s'])((?:[^']|'(?=\w)){1,200}?)(?<=\S)'(?![\w'])"
 )
 _SHORTENED = frozenset("n til tis twas em cause bout".split())  # as in "rock 'n' roll"
 _SAYS = re.compile(
@@ -117,7 +119,9 @@ _WITHOUT_MARKS = re.compile(
     r"|with the (?:words?|text|message|letters|inscription|slogan))\s*:?\s+(?=\w)",
     re.IGNORECASE,
 )
-_CAPITALS = re.compile(r"[A-Z0-9][A-Z0-9!?&'’.-]*(?:\s+[A-Z0-9&][A-Z0-9!?&'’.-]*)*(?![a-z])")
+_CAPITALS = re.compile(
+    r"[A-Z0-9][A-Z0-9!?&'’.-]{0,40}(?:\s+[A-Z0-9&][A-Z0-9!?&'’.-]{0,40}){0,20}(?![a-z])"
+)
 _ENDS = frozenset(
     "in on at under with next beside near and while by over against during behind above below from"
     " inside that which hanging standing made surrounded as is are".split()
@@ -126,6 +130,8 @@ _MAX_UNMARKED = 5  # words without quotation marks
 _USUAL = "sign"  # the surface if the prompt names none
 _COLOUR = {**{colour: colour for colour in COLOURS}, "grey": "gray", "violet": "purple"}
 _MAX_BETWEEN = 2  # words between a colour and its surface
+_MAX_QUOTED = 8  # parts in quotation marks
+_NEAR = 300  # characters around the words in which a surface or a verb is looked for
 _MAX_APART = 8  # words between a surface and what is written on it
 
 
@@ -152,16 +158,16 @@ def quoted_words(prompt: str) -> QuotedWords:
     """The words that the prompt wants to be drawn."""
     spans = [
         (found.start(), found.end(), next(group for group in found.groups() if group))
-        for found in _QUOTED.finditer(prompt)
+        for found in islice(_QUOTED.finditer(prompt), _MAX_QUOTED)
     ]
     spans = [span for span in spans if _is_drawn(prompt, *span)] or _without_marks(prompt)
-    words = shortened(writable("\n".join(words for _, _, words in spans)))
+    words = shortened(writable("\n".join(words for _, _, words in spans))) if spans else ""
     if not words:
         return QuotedWords("", prompt, prompt)
     edits = [(start, end, PLACEHOLDER) for start, end, _ in spans]
     noun = _surface_noun(prompt, spans[0][0], spans[-1][1])
     if noun is None:
-        before = prompt[: spans[0][0]]
+        before = prompt[max(0, spans[0][0] - _NEAR) : spans[0][0]]
         is_spoken = _SPEAKS.search(before) and not _TEXT.search(before)
         text = _edited(prompt, edits)
         return QuotedWords(words, text, text, "bubble" if is_spoken else _USUAL)
@@ -189,7 +195,7 @@ def shortened(words: str) -> str:
 
 def _is_drawn(prompt: str, start: int, end: int, words: str) -> bool:
     """False for a whole prompt in quotation marks, names, titles and words used with a wink."""
-    before, after = prompt[:start], prompt[end:]
+    before, after = prompt[max(0, start - _NEAR) : start], prompt[end : end + _NEAR]
     if not re.search(r"\w", before + after) or words.lower() in _SHORTENED:
         return False
     if _CITED.search(before):
@@ -228,13 +234,13 @@ def _without_marks(prompt: str) -> list[tuple[int, int, str]]:
 
 def _surface_noun(prompt: str, start: int, end: int) -> tuple[re.Match[str], str] | None:
     """The noun of the surface and its colour word, "" for none."""
-    earlier = next(reversed(list(_SURFACE.finditer(prompt, 0, start))), None)
+    earlier = next(reversed(list(_SURFACE.finditer(prompt, max(0, start - _NEAR), start))), None)
     behind = _SURFACE.search(prompt, end, end + len(_clause(prompt[end:])))
     words_between = len(prompt[end : behind.start()].split()) if behind else 0
     is_near = earlier is not None and len(prompt[earlier.end() : start].split()) <= _MAX_APART
     if behind and (words_between <= 1 or (_WHERE.match(prompt[end:]) and not is_near)):
         found = behind
-    elif later := earlier or _SURFACE.search(prompt, end):
+    elif later := earlier or _SURFACE.search(prompt, end, end + _NEAR):
         found = later
     else:
         return None
