@@ -7,9 +7,10 @@ from dataclasses import replace
 from functools import lru_cache
 
 from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.dressing import AT_SEA as SEAS
 from daguerre.models.embedded.drawing.joining import FLAT, RIDEABLE, SEATS
 from daguerre.models.embedded.drawing.recolouring import COLOURS
-from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Scene, SceneObject
+from daguerre.models.embedded.drawing.scene import TIMELESS, Scene, SceneObject
 from training.scenes.people import person
 
 # on: people on seats; beside: people who walk a dog
@@ -50,7 +51,7 @@ def acting(r: random.Random, scene: Scene) -> Scene:
     if is_outside and scene.terrain in TIMELESS:
         return scene
     size = r.uniform(0.34, 0.58) if is_outside else r.uniform(0.9, 1.0)
-    at_sea = is_outside and scene.terrain in WATERS
+    at_sea = is_outside and scene.terrain in SEAS
     first = _actor(r, size)
     relation = "riding" if at_sea else r.choices(tuple(SHARES), tuple(SHARES.values()))[0]
     if relation == "beside":
@@ -83,7 +84,7 @@ def _actor(r: random.Random, size: float) -> SceneObject:
 def _mount(r: random.Random, terrain: str, size: float) -> SceneObject:
     """Something to ride: at sea what floats, on land what walks or rolls."""
     names = RIDEABLE
-    if terrain in WATERS:
+    if terrain in SEAS:
         names = AT_SEA
     elif terrain:
         names = tuple(n for n in names if things.BY_NAME[n].place != "w" and n not in AT_SEA)

@@ -64,3 +64,10 @@ def test_people_sit_on_seats(seat: str) -> None:
     sitting = dressing.dressed(pair("on", "woman", seat)).objects
     assert len(sitting) == 1 and "|seated|" in sitting[0].look[1]
     assert len(dressing.dressed(pair("on", "cat", seat)).objects) == 2
+
+
+def test_riders_on_a_beach_are_on_the_ground() -> None:
+    """A horse on a beach stands on the sand, one at sea in the water."""
+    sea = replace(pair("riding", "man", "horse"), kind="mixed", time="day", terrain="sea")
+    assert dressing.dressed(sea).objects[0].place == "w"
+    assert dressing.dressed(replace(sea, terrain="beach")).objects[0].place == "g"

@@ -28,6 +28,7 @@ HATS = (
     *("party hat", "chef hat", "pirate hat", "beanie", "glasses", "sunglasses", "scarf", "bow"),
     "headphones",
 )
+AT_SEA = tuple(terrain for terrain in WATERS if terrain != "beach")
 NUM_VARIANTS = 500
 
 
@@ -49,7 +50,7 @@ def dressed(scene: Scene) -> Scene:
         relation = "and" if len(items) > 2 else ""
         if is_joinable(scene.relation, items[0], items[1]):
             both = joined(scene.relation, items[0], items[1])
-            items[:2] = [replace(both, place="w") if scene.terrain in WATERS else both]
+            items[:2] = [replace(both, place="w") if scene.terrain in AT_SEA else both]
         else:
             relation = scene.relation if scene.relation == "on" else "beside"
     if tuple(items) == scene.objects:

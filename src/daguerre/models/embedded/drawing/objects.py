@@ -36,7 +36,8 @@ def lone_object(c: Canvas, scene: Scene) -> None:
     has_floor = scene.ground == "floor"
     paint_ground(c, scene, back, foot - px * r.uniform(0.10, 0.22) if has_floor else c.h)
     if has_floor:
-        shadow(c, x, foot - px * 0.015, px)
+        wide = 1.3 * (right - left) if is_figure(item) else 1.0
+        shadow(c, x, foot - px * 0.015, px * wide)
     if item.glowing:
         shine(c, item, x, y, px)
     put(c, item, x, y, px)
