@@ -18,12 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from daguerre.models.embedded.drawing import Scene, SceneObject, render, things
 from daguerre.models.embedded.model import EmbeddedModel
 from daguerre.params import ImageParams
-from training import geneval, report, robustness, scenes, unseen
+from training import geneval, pixels, report, robustness, scenes, unseen
 from training.captions import caption
 from training.grammar import article, plural, with_article
 from training.scenes.crowd import counted
@@ -84,6 +83,10 @@ def _many(name: str, count: int) -> Check:
     return lambda scene: [(t.name, t.count) for t in scene.objects] == [(name, count)]
 
 
+def _both(*counted: tuple[str, int]) -> Check:
+    return lambda scene: {(item.name, item.count) for item in scene.objects} == {*counted}
+
+
 def _sides(left: str, right: str) -> Check:
     def holds(scene: Scene) -> bool:
         names = [item.name for item in scene.objects]
@@ -134,9 +137,9 @@ def cases(every: int) -> Cases:
             holds = _coloured(name, colour)
             add("colour", "plain", f"{article(colour)} {colour} {name}", holds)
             add("colour", "paraphrased", f"show me {article(colour)} {colour} {name}", holds)
-    for row, count in itertools.product(usual, (2, 3, 4, 5)):
+    for row, count in itertools.product(usual, (2, 3, 4, 5, 6, 7)):
         figure, holds = f"count of {count}", _many(row.name, count)
-        word = ("two", "three", "four", "five")[count - 2]
+        word = ("two", "three", "four", "five", "six", "seven")[count - 2]
         add(figure, "plain", f"{word} {plural(row.name)}", holds)
         add(figure, "paraphrased", f"I count {word} {plural(row.name)}", holds)
     for first, second in _pairs(usual):
@@ -145,6 +148,10 @@ def cases(every: int) -> Cases:
         add("left and right", "plain", f"{a} to the left of {b}", holds)
         add("left and right", "plain", f"{b} to the right of {a}", holds)
         add("left and right", "paraphrased", f"look left for {a} and right for {b}", holds)
+        text = f"two {plural(first.name)} and three {plural(second.name)}"
+        holds = _both((first.name, 2), (second.name, 3))
+        add("two counts", "plain", text, holds)
+        add("two counts", "paraphrased", f"I count {text}", holds)
     for row, colour in itertools.product(usual[::4], BACKGROUNDS):
         text = f"{with_article(row.name)} on a {colour} background"
         add("background", "plain", text, _behind(row.name, colour))
@@ -219,18 +226,6 @@ def negative(draw: Draw, num_seeds: int) -> dict[str, float]:
     return {"there": there, "gone": round(gone / max(1, there), 3)}
 
 
-def sharpness(pictures: Iterable[NDArray[np.uint8]]) -> float:
-    """Mean difference of neighbouring pixels, of 255."""
-    return float(np.mean([np.abs(np.diff(p.astype(int), axis=1)).mean() for p in pictures]))
-
-
-def diversity(pictures: Sequence[NDArray[np.uint8]]) -> float:
-    """Mean distance of pairs, pixels reduced to 64 x 64, of 255."""
-    small = [p.reshape(64, p.shape[0] // 64, 64, -1, 3).mean(axis=(1, 3)) for p in pictures]
-    pairs = itertools.combinations(small, 2)
-    return float(np.mean([np.abs(a - b).mean() for a, b in pairs]))
-
-
 def against_data(draw: Draw, num: int) -> dict[str, float]:
     """The model's pictures for captions of scenes that it never saw, against these scenes."""
     rng = np.random.default_rng(777)
@@ -242,8 +237,8 @@ def against_data(draw: Draw, num: int) -> dict[str, float]:
     ours = [render(found.scene, 512, 512) for found in mine]
     theirs = [render(scene, 512, 512) for scene in data]
     return {
-        "sharpness": round(sharpness(ours) / sharpness(theirs), 3),
-        "diversity": round(diversity(ours) / diversity(theirs), 3),
+        "sharpness": round(pixels.sharpness(ours) / pixels.sharpness(theirs), 3),
+        "diversity": round(pixels.diversity(ours) / pixels.diversity(theirs), 3),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,14 @@ def test_the_model_card_shows_the_figures() -> None:
 def test_prompts_name_what_they_ask_for() -> None:
     """Every figure has prompts in every wording, all different apart from their seeds."""
     found = evaluate.cases(every=10)
-    assert {"thing", "place and time", "colour", "count of 5", "left and right"} <= found.keys()
+    assert {
+        "thing",
+        "place and time",
+        "colour",
+        "count of 7",
+        "two counts",
+        "left and right",
+    } <= found.keys()
     for wordings in found.values():
         for cases in wordings.values():
             assert len({case.prompt for case in cases}) > 0.8 * len(cases) > 0
@@ -45,6 +53,14 @@ def test_sides_have_two_descriptions() -> None:
     holds = evaluate._sides("cat", "dog")
     assert holds(scene(CAT, DOG, relation="left")) and holds(scene(DOG, CAT, relation="right"))
     assert not holds(scene(CAT, DOG, relation="right")) and not holds(scene(CAT, DOG))
+
+
+def test_both_counts_must_hold() -> None:
+    """Two objects with their numbers are correct in any order."""
+    holds = evaluate._both(("cat", 2), ("dog", 3))
+    cats, dogs = replace(CAT, count=2), replace(DOG, count=3)
+    assert holds(scene(cats, dogs)) and holds(scene(dogs, cats))
+    assert not holds(scene(CAT, dogs)) and not holds(scene(cats))
 
 
 @pytest.mark.parametrize("num", [1, 2, 7, 8, 20])
