@@ -71,7 +71,7 @@ def clothed(r: random.Random, item: SceneObject, build: str) -> SceneObject:
         pose = r.choices(tuple(POSE_WEIGHTS), tuple(POSE_WEIGHTS.values()))[0]
         pose = "" if pose == who.pose else pose
     if not who.outfit and r.random() < CLOTHED:
-        outfit = r.choice(OUTFITS.get(build, MALE))
+        outfit = r.choice(OUTFITS.get(build.split("/")[0], MALE))
     if r.random() < (HATTED if not who.hat else 0.1):
         hat = r.choice(dressing.HATS)
         hat = "" if hat == who.hat else hat

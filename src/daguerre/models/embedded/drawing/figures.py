@@ -82,7 +82,7 @@ def decided(name: str, pose: str, outfit: str, hat: str, colour: str, variant: i
     """Chooses what is left open."""
     person = PEOPLE[name.replace("-", " ")]
     r = random.Random(f"{name} {variant}")
-    build = person.build or r.choice(("man", "woman"))
+    build = r.choice((person.build or "man/woman").split("/"))
     is_old = build.startswith("old")
     skin = PALE if name == "vampire" else r.choice(SKINS)
     hair_colour = person.hair_colour or r.choice(GRAYS if is_old else HAIRS)
@@ -155,8 +155,7 @@ def points(icon: str) -> tuple[Point, Point, Point]:
     """The right hand, the hips and the feet of a figure, as shares of the square of its view."""
     name, pose = (*icon.split("|"), "", "")[:2]
     person = PEOPLE[name.replace("-", " ")]
-    build = person.build
-    body = BUILDS.get(build, (1.0, 1.0))[1]
+    body = BUILDS.get(person.build.split("/")[0], (1.0, 1.0))[1]
     hand = POSES[pose or person.pose].arms[1][-1]
 
     def share(x: float, y: float) -> Point:

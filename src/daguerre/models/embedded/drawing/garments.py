@@ -33,7 +33,9 @@ OUTFITS: dict[str, Outfit] = {
     "hoodie": Outfit(sleeves=0.95, details=("hood", "pocket")),
     "jacket": Outfit(sleeves=0.95, details=("open",)),
     "coat": Outfit(sleeves=0.96, skirt=0.42, flare=5, details=("lapels", "buttons", "belt")),
-    "suit": Outfit(sleeves=0.95, legwear="same", shoes="#26222a", details=("lapels", "tie")),
+    "suit": Outfit(
+        "#343b52", sleeves=0.95, legwear="same", shoes="#26222a", details=("lapels", "tie")
+    ),
     "dress": Outfit(sleeves=0.25, legs=0, skirt=0.55, flare=15, details=("waist",)),
     "gown": Outfit(sleeves=0.3, legs=0, skirt=0.97, flare=21, details=("waist", "panel")),
     "kimono": Outfit(

@@ -125,7 +125,7 @@ def one_thing(
     if item.look[0] == "glow":
         mushroom(c, x, foot, px * 1.15, GLOWS[item.colour], c.r.uniform(0.62, 0.9))
         return
-    _, _, _, bottom = bounds(item.look)
+    left, _, right, bottom = bounds(item.look)
     middle = foot + px * (0.5 - bottom)
     if item.glowing:
         c.glow(x, middle, px * 1.1, rgb("#ffcf6b"), 0.6)
@@ -137,7 +137,7 @@ def one_thing(
         del c.parts[mark:]
         c.mirror(again, foot - px * 0.03, 0.45, 0.85)
     if item.place in "gi":
-        _shade(c, x, foot - px * 0.01, px * 0.38)
+        _shade(c, x, foot - px * 0.01, px * 0.45 * (right - left))
     put(c, item, x, middle, px, tint)
     if item.place == "w":
         for k in (0.46, 0.34):
