@@ -9,7 +9,7 @@ other names that the prompt has are preferred where the network names an object.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from daguerre.models.embedded.clothing import worn
 from daguerre.models.embedded.drawing import things
@@ -41,6 +41,16 @@ _BETWEEN: dict[tuple[str, ...], str] = {
     ("below",): "below",
     ("directly", "above"): "above",
     ("directly", "below"): "below",
+    **{
+        (*before, verb): relation
+        for verb, relation in (
+            ("riding", "riding"),
+            ("holding", "holding"),
+            ("carrying", "holding"),
+        )
+        for before in ((), ("who",))
+    },
+    ("riding", "on"): "riding",
 }
 _VERBS = frozenset("is are was sits lies placed sitting standing located positioned".split())
 _NEGATIONS = frozenset("no not without".split())
@@ -91,9 +101,15 @@ def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
     if not said.isdisjoint(excluded):
         return BoundObjects(said=said.difference(excluded))
     counts = _counts(words, mentions)
-    names, relation = _stated(words, mentions)
+    names, relation = _stated(words, [_clothed(mention, clothes) for mention in mentions])
     number = _max_number(words, mentions, names) if mentions == found else MAX_OBJECTS
     return BoundObjects(names, relation, counts, said, number)
+
+
+def _clothed(mention: Mention, clothes: Mapping[Mention, Mention]) -> Mention:
+    """The mention with the clothes after it."""
+    ends = (garment.end for garment, wearer in clothes.items() if wearer == mention)
+    return replace(mention, end=max((mention.end, *ends)))
 
 
 def _max_number(
