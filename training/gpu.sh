@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 export PYTHONPATH=src:. PYTHONUNBUFFERED=1
 RUN=${RUN:-training/runs/gpu} OUT=${OUT:-training/runs/gpu/out} START=${START:-}
 SCENES=${SCENES:-400000} SEED=${SEED:-101} MINUTES=${MINUTES:-6} LIMIT_S=${LIMIT_S:-540}
-ARGS=${ARGS:---width 320 --depth 6 --batch 1024 --copies 4 --ema 0.999}
+ARGS=${ARGS:---width 320 --depth 6 --batch 1024 --splits 1 --copies 4 --ema 0.999 --compile}
 PYTHON=${PYTHON:-python3}
 began=$SECONDS
 mkdir -p "$RUN" "$OUT"

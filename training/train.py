@@ -21,11 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from daguerre.models.embedded.fields import FIELDS, MASKED, ORDER, STARTS
+from daguerre.models.embedded.fields import FIELDS, MASKED, NUM_LOGITS, ORDER, STARTS
+from daguerre.models.embedded.text import HIDDEN
 from training.checkpoints import load_denoiser, save_parts
 from training.dataset import LENGTHS, Batch, Dataset, name_meanings
 from training.muon import Muon
-from training.network import Denoiser, DenoiserConfig
+from training.network import NAME_FIELDS, PLAIN_FIELDS, Denoiser, DenoiserConfig
 from training.text_encoder import CaptionEncoder
 
 # How much counts what the sampler would decide next, and what it would decide later.
@@ -63,13 +64,30 @@ def blurred(text: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def loss_of(logits: Tensor, tokens: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """The weighted mean of the cross entropies, and (rows, F) of all fields."""
-    each = [
+    """The weighted mean of the cross entropies, and (rows, F) of all fields.
+
+    The fields without the names are evaluated together, padded to the longest.
+    """
+    rows, columns = len(logits), COLUMNS.to(logits.device)
+    wide = F.pad(logits, (0, 1), value=HIDDEN).index_select(1, columns.flatten())
+    wide = wide.view(rows * len(columns), -1)
+    plain = F.cross_entropy(wide, tokens[:, list(PLAIN_FIELDS)].flatten(), reduction="none")
+    named = [
         F.cross_entropy(logits[:, STARTS[i] : STARTS[i + 1]], tokens[:, i], reduction="none")
-        for i in range(len(FIELDS))
+        for i in NAME_FIELDS
     ]
-    entropy = torch.stack(each, dim=1)
+    both = torch.cat((plain.view(rows, -1), torch.stack(named, dim=1)), dim=1)
+    entropy = both[:, np.argsort((*PLAIN_FIELDS, *NAME_FIELDS)).tolist()]
     return (entropy * weight).sum() / len(FIELDS) / len(tokens), entropy
+
+
+def _columns() -> Tensor:
+    """(fields without names, V): the logits of each; NUM_LOGITS where it has no more values."""
+    spans = [torch.arange(int(STARTS[i]), int(STARTS[i + 1])) for i in PLAIN_FIELDS]
+    return torch.nn.utils.rnn.pad_sequence(spans, batch_first=True, padding_value=NUM_LOGITS)
+
+
+COLUMNS = _columns()
 
 
 class Trainer:
@@ -223,7 +241,7 @@ def main() -> None:
     p.add_argument("--depth", type=int, default=5)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--save-every", type=float, default=120, help="seconds")
-    p.add_argument("--no-compile", dest="compile", action="store_false")
+    p.add_argument("--compile", action="store_true", help="for each length of a split, minutes")
     args = p.parse_args()
     trainer = Trainer(args)
     trainer.train(Dataset(args.data, trainer.encoder, args.seed))

@@ -157,6 +157,17 @@ def test_the_loss_is_of_what_is_masked() -> None:
     assert train.loss_of(sure, tokens, weight)[0].item() < 1e-4
 
 
+def test_the_loss_is_the_cross_entropy_of_each_field() -> None:
+    """The entropies of the fields that are evaluated together are those of each alone."""
+    found = torch.randn(3, NUM_LOGITS, generator=torch.Generator().manual_seed(6))
+    tokens = (torch.rand(3, len(FIELDS)) * torch.from_numpy(MASKED)).long()
+    _, each = train.loss_of(found, tokens, torch.ones(3, len(FIELDS)))
+    for i in range(len(FIELDS)):
+        span = slice(STARTS[i], STARTS[i + 1])
+        wanted = torch.nn.functional.cross_entropy(found[:, span], tokens[:, i], reduction="none")
+        torch.testing.assert_close(each[:, i], wanted, atol=1e-4, rtol=1e-4)
+
+
 def test_a_few_steps_learn_two_scenes() -> None:
     """All parameters get gradients, and the loss on two scenes falls far."""
     torch.manual_seed(4)
