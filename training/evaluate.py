@@ -27,12 +27,13 @@ from training.captions import caption
 from training.grammar import article, plural, with_article
 from training.scenes.crowd import counted
 from training.sheet import Decided, decide
-from training.wording import TERRAIN_WORDS, TIME_NOUNS, TIME_PHRASES
+from training.weather import TIME_PHRASES
+from training.wording import TERRAIN_WORDS, TIME_NOUNS
 
 SIZE = (1024, 1024)
 TERRAINS = (
     "mountains hills desert river forest meadow snowfield canyon volcano waterfall road village"
-    " city sea beach lake islands"
+    " city sea beach lake islands street park garden farm cliff waterfront harbour"
 ).split()
 COLOURED = "flower heart car balloon butterfly rose tulip umbrella house bus chair shirt".split()
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "pink")

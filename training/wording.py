@@ -4,29 +4,12 @@ from __future__ import annotations
 
 from training.places import PLACE_INSIDE, PLACE_ROOMS, PLACE_TERRAINS
 
-TIME_PHRASES = {
-    "dawn": ("at dawn", "at sunrise", "in the early morning", "in the morning light"),
-    "day": ("by day", "during the day", "in daylight", "in the daytime"),
-    "sunset": ("at sunset", "at sunset", "during sunset", "at golden hour", "in the sunset light"),
-    "dusk": ("at dusk", "at twilight", "in the evening", "after sunset"),
-    "night": ("at night", "at night", "by night", "under a night sky", "under the night sky"),
-}
 TIME_NOUNS = {
     "dawn": ("sunrise", "dawn", "morning"),
     "day": ("blue sky", "bright day"),
     "sunset": ("sunset", "sunset", "sunset", "golden hour"),
     "dusk": ("dusk", "twilight"),
     "night": ("night", "night sky"),
-}
-WEATHER_PHRASES = {
-    "cloudy": ("under a cloudy sky", "with clouds", "on a cloudy day"),
-    "rain": ("in the rain", "with rain falling", "in rainy weather"),
-    "snow": ("in the snow", "with falling snow", "while it snows"),
-    "fog": ("in the fog", "in the mist", "with fog"),
-    "rainbow": ("with a rainbow", "under a rainbow", "with a rainbow in the sky"),
-    "storm": ("in a thunderstorm", "with lightning", "during a storm", "with a lightning bolt"),
-    "aurora": ("under the northern lights", "with an aurora", "under the aurora"),
-    "clear": ("", "", "with a clear sky"),
 }
 LIGHT_SENTENCES: dict[str, tuple[str, ...]] = {
     "sunset": ("The sky is orange and warm.", "Warm light fills the sky."),

@@ -19,6 +19,12 @@ from training import describing, specific_words
 from training.grammar import DEFINITE, UNCOUNTED, add_adjective, article, plural
 from training.people import person
 from training.places import MOON_DETAILS
+from training.weather import (
+    TIME_OF_DAY,
+    TIME_PHRASES,
+    WEATHER_ADJECTIVES,
+    WEATHER_PHRASES,
+)
 from training.wording import (
     ABOVE,
     GROUND_WORDS,
@@ -32,8 +38,6 @@ from training.wording import (
     STATURE_WORDS,
     TERRAIN_WORDS,
     TIME_NOUNS,
-    TIME_PHRASES,
-    WEATHER_PHRASES,
     WEATHER_TAGS,
 )
 
@@ -172,6 +176,9 @@ class Words:
             return add_adjective(phrase, "snowy")
         if scene.terrain in SNOW_ADJECTIVE and scene.season == "autumn" and self.chance(0.35):
             return add_adjective(phrase, "autumn")
+        adjective = self._weather_adjective()
+        if adjective and self.chance(0.14):
+            return add_adjective(phrase, adjective)
         if scene.terrain in PRAISABLE and self.chance(0.12):
             return add_adjective(phrase, self.one(("quiet", "beautiful", "peaceful")))
         return phrase
@@ -208,10 +215,18 @@ class Words:
             return ""
         if weather == "clear" and self.scene.is_snowy and self.chance(0.5):
             return "in the snow"
+        if weather in WEATHER_ADJECTIVES and self.scene.time and self.chance(0.12):
+            words = f"{self._weather_adjective()} {TIME_OF_DAY[self.scene.time]}"
+            return f"on {article(words)} {words}"
         phrase = self.one(WEATHER_PHRASES[weather])
-        if phrase == "on a cloudy day" and self.scene.time != "day":
-            return "with clouds"
-        return phrase
+        return "in the mist" if "morning" in phrase and self.scene.time != "dawn" else phrase
+
+    def _weather_adjective(self) -> str:
+        """What the weather makes of a place or a day, or ""."""
+        scene = self.scene
+        if scene.weather == "clear":
+            return "moonlit" if scene.moon else "sunny" if scene.time == "day" else ""
+        return self.one(WEATHER_ADJECTIVES.get(scene.weather, ("",)))
 
     def _weather_tag(self) -> str:
         return WEATHER_TAGS.get(self.scene.weather, "")
