@@ -303,3 +303,13 @@ def test_shadows_point_away_from_a_low_sun() -> None:
         shifts[sun] = float(found.group(1)) - ball.x
         assert not sun or (c.low_light is not None and c.low_light < ball.x)
     assert shifts[True] > 10 and abs(shifts[False]) < 1
+
+
+def test_seven_balloons_are_below_the_top_of_the_frame() -> None:
+    """Two rows of what flies are wholly in a flat frame."""
+    for seed in range(20):
+        balloons = replace(BALLOON, count=7, size=0.21)
+        scene = Scene("mixed", 1536, 640, seed, 0, "day", "clear", "hills", objects=(balloons,))
+        c = paint(scene)
+        assert len(c.objects) == 7
+        assert all(o.y - o.side / 2 + bounds(o.item.look)[1] * o.side > 0 for o in c.objects)

@@ -69,6 +69,8 @@ def _places(
     px, n = item.size * c.s, item.count
     low = foot_of(c, scene, item, px)
     rows = HERDS.get(n, (n,)) if len(scene.objects) == 1 else (n,)
+    if item.place in "su":
+        low = max(low, (len(rows) + 0.3) * px)  # the upper row is below the top of the frame
     most = max(rows)
     px = min(px, c.w * 0.9 / most)
     gap = min(px * c.r.uniform(1.0, 1.2), (c.w - px) / max(1, most - 1) if most > 1 else px)
