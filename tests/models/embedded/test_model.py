@@ -20,6 +20,7 @@ from daguerre.engine.forward import ForwardRequest, Network
 from daguerre.engine.pipeline import Pipeline
 from daguerre.errors import InternalError
 from daguerre.models.embedded import fields, memory
+from daguerre.models.embedded import model as model_module
 from daguerre.models.embedded.drawing import Scene
 from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel, read_card, weights_sha256
 from daguerre.models.embedded.networks import OpenVINONetwork
@@ -370,6 +371,13 @@ def test_the_card_names_the_weights() -> None:
     """model.json has the digest of the files next to it, and all of them fit into the wheel."""
     assert EmbeddedModel("m").card.weights_sha256 == weights_sha256(WEIGHTS)
     assert sum(file.stat().st_size for file in WEIGHTS.iterdir()) < MAX_WEIGHTS_BYTES
+
+
+def test_the_digest_is_of_all_art() -> None:
+    """Every file that pictures are drawn with is in the digest of the weights."""
+    files = {file.name for file in model_module.DRAWING.iterdir() if file.is_file()}
+    art = {name for name in files if not name.endswith(".py") and "LICENSE" not in name}
+    assert art == {*model_module.ART}
 
 
 def test_a_listed_model_loads_nothing() -> None:

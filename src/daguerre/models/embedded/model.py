@@ -26,10 +26,17 @@ if TYPE_CHECKING:
     from daguerre.models.embedded.pipeline import EmbeddedPipelines
 
 WEIGHTS = Path(__file__).parent / "weights"
-# Art, letters and the table of things; the networks' outputs index its rows.
-ART = tuple(
-    Path(__file__).parent / "drawing" / name
-    for name in ("art.json.gz", "drawings.svg", "letters.json.gz", "things.txt")
+DRAWING = Path(__file__).parent / "drawing"
+# What pictures are drawn with. The networks' outputs index the rows of things.txt.
+ART = (
+    "art.json.gz",
+    "drawings.svg",
+    "letters.json.gz",
+    "people.txt",
+    "props.svg",
+    "things.txt",
+    "vessels.svg",
+    "wardrobe.svg",
 )
 
 
@@ -58,7 +65,8 @@ def weights_sha256(folder: Path) -> str:
     """One digest of everything that determines the picture: networks, tokenizer, rules and art."""
     digest = hashlib.sha256()
     networks = (*folder.glob("*.xml"), *folder.glob("*.bin"), *folder.glob("*.npz"))
-    for file in (*sorted((*networks, folder / "tokenizer.json")), *ART):
+    art = (DRAWING / name for name in ART)
+    for file in (*sorted((*networks, folder / "tokenizer.json")), *art):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
