@@ -7,7 +7,7 @@ same words as in training.
 from __future__ import annotations
 
 from training.compositions import COMPOSITIONS_HELD_OUT
-from training.lettering import HELD_OUT_LETTERED
+from training.lettering_templates import HELD_OUT_LETTERED
 from training.wording import Style
 
 HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {

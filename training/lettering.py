@@ -1,13 +1,14 @@
 """Captions of scenes with words: the surface, the words' placeholder, and who has them.
 
-A caption has the placeholder that the server puts in place of quoted words. Two fields of templates
-are phrases of their own: `{core}` is the surface with its words and its relation to the things.
+A caption has the placeholder that the server puts in place of quoted words. `lettering_templates`
+has the templates; `{core}` and `{unnamed}` in them are phrases of their own.
 """
 
 from __future__ import annotations
 
 from daguerre.models.embedded.quoted_words import PLACEHOLDER
 from training.grammar import article
+from training.lettering_templates import CORES, UNNAMED
 from training.relating import Relating
 from training.wording import INSIDE, TERRAIN_WORDS
 
@@ -63,176 +64,6 @@ SAYS = (
     *("with the inscription {}", "with the letters {}", "labeled {}", "that spells {}"),
     *("showing the text {}", "bearing the words {}", "with {} in bold letters", "displaying {}"),
     *("with {} printed on it", "with text {}", "with the slogan {}", "with the phrase {}"),
-)
-# The surface and its words, by the relation of the first thing to it; "" is for no thing.
-CORES: dict[str, tuple[str, ...]] = {
-    "": (
-        "{bearer}",
-        "{bearer}",
-        "{bearer}",
-        "{bearer}",
-        "{words} {bare_surface}",
-        "a {words} {bare_surface}",
-        "{words} on {a_surface}",
-        "{words} written on {a_surface}",
-        "the words {words} on {a_surface}",
-        "the text {words} on {a_surface}",
-        "the word {words} painted on {a_surface}",
-        "{bare_surface}, {words}",
-        "{bare_surface} with text {words}",
-        "text {words}, {bare_surface}",
-        "{a_surface}. It says {words}",
-    ),
-    "holding": (
-        "{first} holding {bearer}",
-        "{first} holding {bearer}",
-        "{first} holding {bearer}",
-        "{first} holding up {bearer}",
-        "{first} with {bearer}",
-        "{first} carrying {bearer}",
-        "{first} holds {bearer}",
-        "{first} showing {bearer}",
-        "{first} that is holding {bearer}",
-        "{bare1} holding {bearer}",
-        "{bearer} held by {first}",
-        "{first} holding {a_surface}. The {bare_surface} says {words}",
-        "{first}, {bare_surface}, {words}",
-    ),
-    "wearing": (
-        "{first} wearing {bearer}",
-        "{first} wearing {bearer}",
-        "{first} in {bearer}",
-        "{first} with {bearer}",
-        "{first} wears {bearer}",
-        "{first} dressed in {bearer}",
-        "{bearer} worn by {first}",
-        "{bare1} wearing {bearer}",
-        "{first} that wears {bearer}",
-        "{first} wearing {a_surface}. It says {words}",
-    ),
-    "says": (
-        "{first} saying {words}",
-        "{first} saying {words}",
-        "{first} says {words}",
-        "{first} that says {words}",
-        "{first} with {bearer}",
-        "{first} and {bearer}",
-        "{first} shouting {words}",
-        "{first} thinking {words}",
-        "{first} asking {words}",
-        "{bare1} saying {words}",
-        "comic of {first} saying {words}",
-        "{bearer} above {first}",
-    ),
-    "beside": (
-        "{first} next to {bearer}",
-        "{first} beside {bearer}",
-        "{first} standing next to {bearer}",
-        "{first} by {bearer}",
-        "{first} near {bearer}",
-        "{first} and {bearer}",
-        "{bearer} next to {first}",
-        "{bearer} and {first}",
-        "{bare1} and {bearer}",
-        "{first} with {bearer}",
-    ),
-    "left": (
-        "{first} to the left of {bearer}",
-        "{first} on the left of {bearer}",
-        "{first} left of {bearer}",
-        "{bearer} to the right of {first}",
-        "{first} on the left and {bearer} on the right",
-    ),
-    "right": (
-        "{first} to the right of {bearer}",
-        "{first} on the right of {bearer}",
-        "{first} right of {bearer}",
-        "{bearer} to the left of {first}",
-        "{first} on the right and {bearer} on the left",
-    ),
-    "below": (
-        "{first} under {bearer}",
-        "{first} below {bearer}",
-        "{first} beneath {bearer}",
-        "{bearer} above {first}",
-        "{bearer} over {first}",
-    ),
-    "on": (
-        "{first} on {bearer}",
-        "{first} sitting on {bearer}",
-        "{first} on top of {bearer}",
-        "{bearer} with {first} on top",
-    ),
-    "front": (
-        "{first} in front of {bearer}",
-        "{first} in front of {bearer}",
-        "{first} standing in front of {bearer}",
-        "{first} before {bearer}",
-        "{bearer} behind {first}",
-        "{bearer} with {first} in front",
-    ),
-}
-LETTERED: dict[str, tuple[str, ...]] = {
-    "lettering": (
-        "{core}",
-        "{core}",
-        "{core}",
-        "{core} {on_back}",
-        "{core} {on_back}",
-        "{core}, {style}",
-        "{style} of {core}",
-        "{core}, {back_tag}",
-        "a picture of {core}",
-        "{core} {on_back}, {style}",
-        "a drawing of {core}",
-        "{core}. {back_sentence}",
-        "{core}, {back_tag}, {style}",
-        "{unnamed}",
-    ),
-    "lettering outdoors": (
-        "{core} {inside}",
-        "{core} {inside}",
-        "{core} {inside} {when}",
-        "{core} {when}",
-        "{core} {inside} {weather}",
-        "{core}, {tag}, {time_noun}",
-        "{style} of {core} {inside} {when}",
-        "{core} {inside} {when}, {style}",
-        "{terrain} with {core}",
-        "{terrain} {when} with {core}",
-        "{core} {inside}. {light_sentence}",
-        "{core} {inside} {season}",
-    ),
-    "lettering indoors": (
-        "{listed} {indoors} with {bearer} on the wall",
-        "{furniture} with {listed} and {bearer}",
-        "{listed} {indoors}, {bearer} on the wall",
-        "{bearer} on the wall above {listed}",
-        "{bearer} on the wall of {furniture} with {listed}",
-        "{listed} under {bearer} {indoors}",
-        "{bearer} {indoors} with {listed}",
-        "{listed} and {bearer} {indoors}, {style}",
-        "{listed} {indoors}. On the wall is {bearer}",
-        "{bearer} hanging on a {back} wall above {listed}",
-    ),
-}
-HELD_OUT_LETTERED: dict[str, tuple[str, ...]] = {
-    "lettering": ("show me {core}", "look, {core} {on_back}", "{core}, please, {back_tag}"),
-    "lettering outdoors": ("show me {core} {inside}", "look, {core} {inside} {when}"),
-    "lettering indoors": (
-        "show me {listed} {indoors} and {bearer} on the wall",
-        "at home: {listed} {indoors} and {bearer}",
-    ),
-}
-UNNAMED = (
-    "the words {words} {on_back}",
-    "the text {words} {on_back}",
-    "text that says {words}",
-    "the word {words} in big letters",
-    "lettering that says {words} {on_back}",
-    "typography that says {words}",
-    "{words} written in bold letters",
-    "{words}, typography, {back_tag}",
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from training.acting import ACTING
 from training.compositions import COMPOSITIONS
-from training.lettering import LETTERED
+from training.lettering_templates import LETTERED
 from training.several import SEVERAL
 
 # Of a natural landscape, without saying which.
