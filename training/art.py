@@ -111,14 +111,7 @@ def pack() -> bytes:
 
 def main() -> None:
     assets.fetch()
-    packed = pack()
-    # Another zlib may press the same content into other bytes: then nothing has changed.
-    is_new = not art.ART.exists() or gzip.decompress(art.ART.read_bytes()) != gzip.decompress(
-        packed
-    )
-    if is_new:
-        art.ART.write_bytes(packed)
-    print(f"{art.ART}: {art.ART.stat().st_size} bytes, {'written' if is_new else 'unchanged'}")
+    assets.update(art.ART, pack())
 
 
 if __name__ == "__main__":

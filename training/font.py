@@ -7,12 +7,9 @@ The font comes from its npm package, pinned by digest. The result depends on tha
 
 from __future__ import annotations
 
-import base64
 import gzip
-import hashlib
 import io
 import json
-import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,10 +19,10 @@ from fontTools.pens.transformPen import TransformPen
 from fontTools.ttLib import TTFont
 
 from daguerre.models.embedded.drawing.letters import FONT
-from training.assets import DEFAULT_CACHE, Pack
+from training.assets import DEFAULT_CACHE, Pack, update
 
-NAME = "@fontsource/nunito"
 PACK = Pack(
+    "@fontsource/nunito",
     "5.3.0",
     "vw9TaTQJ/zpEpKrsODuPmOvaVjXgdda6B+xXA4YqjrdeJ62MLgVoDerdRXFQHyBnSCt2yQ2nHKCHPP/Pv7Xq4Q==",
     "OFL-1.1",
@@ -49,19 +46,6 @@ RANGES = (
     (0x2212, 0x2212),
 )
 MIN_KERNING = 8  # thousandths of the em; less is not visible
-
-
-def fetch(cache: Path = DEFAULT_CACHE) -> Path:
-    """The package's tarball, fetched if it is missing."""
-    path = cache / f"fontsource-nunito-{PACK.version}.tgz"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "pack", f"{NAME}@{PACK.version}", "--silent"], cwd=cache, check=True)
-    digest = base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
-    if digest != PACK.sha512:
-        path.unlink()
-        raise RuntimeError(f"{path.name}: sha512 {digest} is not the pinned {PACK.sha512}")
-    return path
 
 
 def fonts(tarball: Path) -> list[TTFont]:
@@ -145,11 +129,7 @@ def _pairs(subtable: object, left: str, chars: dict[str, str]) -> Iterator[tuple
 
 
 def main() -> None:
-    packed = pack(fonts(fetch()))
-    is_new = not FONT.exists() or gzip.decompress(FONT.read_bytes()) != gzip.decompress(packed)
-    if is_new:
-        FONT.write_bytes(packed)
-    print(f"{FONT}: {FONT.stat().st_size} bytes, {'written' if is_new else 'unchanged'}")
+    update(FONT, pack(fonts(PACK.fetch(DEFAULT_CACHE))))
 
 
 if __name__ == "__main__":
