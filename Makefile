@@ -19,6 +19,8 @@ CHECKPOINTS := tests/models/diffusers
 # The tests of checkpoints run in two processes, because one takes longer than all other tests.
 CHECKPOINTS_1 := $(wildcard $(CHECKPOINTS)/test_[a-m]*.py)
 CHECKPOINTS_2 := $(filter-out $(CHECKPOINTS_1),$(wildcard $(CHECKPOINTS)/test_*.py))
+# Tests of the training that need torch (`importorskip`).
+TORCH_TESTS := $(shell grep --files-with-matches 'importorskip."torch"' tests/training/*.py)
 RAY := tests/engine/ray
 CHECKED := src tests training bench docs
 # What Debian's packages ask whether they may start a service.
@@ -77,7 +79,7 @@ test-checkpoints-1: $(VENV)/diffusers.stamp
 
 test-checkpoints-2: $(VENV)/diffusers.stamp
 	nice -n 5 $(VENV)/diffusers/bin/pytest -m "not soak" -o cache_dir=.pytest_cache/checkpoints-2 $(CHECKPOINTS_2) \
-		tests/training/test_network.py
+		$(TORCH_TESTS)
 
 test-ray: $(VENV)/ray.stamp
 	nice -n 5 $(VENV)/ray/bin/pytest -m "not soak" -o cache_dir=.pytest_cache/ray $(RAY)
