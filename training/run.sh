@@ -54,7 +54,9 @@ mkdir -p "$OUT"
 [ "$OUT" -ef "$RUN/weights" ] || cp "$RUN"/weights/* "$OUT"/
 py training.sheet --weights "$OUT" --prompts training/prompts.txt --columns 8 --side 200 --out "$RUN/sheet.png"
 
-# 7) Figures for the model card.
+# 7) Figures, and a model card with them.
 # shellcheck disable=SC2086
-py training.evaluate --weights "$OUT" --out "${FIGURES:-$RUN/figures.json}" $EVALUATE
-echo "weights in $OUT, sheet of prompts in $RUN/sheet.png, figures in $RUN/figures.json"
+py training.evaluate --weights "$OUT" --out "$RUN/figures.json" $EVALUATE
+cp docs/model-card.md "$RUN/model-card.md"
+py training.report --weights "$OUT" --figures "$RUN/figures.json" --card "$RUN/model-card.md"
+echo "weights in $OUT; a sheet of prompts, figures and a model card in $RUN"
