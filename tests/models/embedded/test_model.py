@@ -242,11 +242,11 @@ def test_previews_are_smaller_pictures_that_decide_nothing(
 def test_loading_compiles_what_is_used(
     model: EmbeddedModel, networks: Mapping[str, Network], draw: Draw
 ) -> None:
-    """Loading compiles the denoiser for the shapes of requests, and for no others."""
-    denoiser = networks["denoiser"]
-    assert isinstance(denoiser, OpenVINONetwork)
-    draw(PARAMS)
-    assert len(denoiser._requests) == 1
+    """Loading compiles each network once for all requests, with few words or many."""
+    for prompt in (PARAMS.prompt, "cat " * 30):
+        draw(replace(PARAMS, prompt=prompt))
+    compiled = [network for network in networks.values() if isinstance(network, OpenVINONetwork)]
+    assert [len(network._requests) for network in compiled] == [1, 1, 1]
 
 
 def first_step(pipeline: Pipeline) -> ForwardRequest:

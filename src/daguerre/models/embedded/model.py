@@ -126,12 +126,14 @@ class EmbeddedModel:
 
         sha256 = self.card.weights_sha256
         networks = load_networks(self._folder, sha256, self._num_threads, self._precision)
-        # The first calls compile without the GIL while the decoder's data is read here.
-        inputs = first_inputs(read_unprompted(self._folder))
-        calls = [threads.submit(networks[name], first) for name, first in inputs]
+        # The first calls compile without the GIL while the decoder's data is read here: the
+        # denoiser's in one thread, the other two in another, because each thread has its own heap.
+        (largest, first), *others = first_inputs(read_unprompted(self._folder))
+        large = threads.submit(networks[largest], first)
+        small = threads.submit(lambda: [networks[name](inputs) for name, inputs in others])
         self._pipelines.read_art()
-        for call in calls:
-            call.result()
+        large.result()
+        small.result()
         all_networks: Mapping[str, Network] = {**networks, "decoder": SceneDecoder(sha256)}
         self._pipelines.warm_up(all_networks)
         return all_networks

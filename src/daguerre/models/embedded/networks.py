@@ -25,29 +25,29 @@ from daguerre.models.embedded.text import (
 from daguerre.models.openvino import effective_num_threads, openvino_core, ov, supports_bfloat16
 from daguerre.runtime_variables import runtime_fingerprint
 
-# The text encoder has many input shapes, so it is one dynamic network.
-_STATIC = ("denoiser", "reader")
+# The others are called once for an image, with inputs of several shapes.
+_STATIC = ("denoiser",)
 # Without this, the runtime rounds what it multiplies with int8 matrices to int8, too, and some
 # scenes differ from those of the trained network. Training has the rounded text encoder, as well.
 _EXACT = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+_ROUNDED = ("text_encoder",)
 
 
 class OpenVINONetwork:
     """A network read from `file`, with rows on axis 0 of all inputs and outputs.
 
-    A static network is compiled for each set of input shapes: faster, with less memory
-    (bench/LOG.md). A shape always runs on the same compiled network, so its output never changes.
+    A static network is compiled for each set of input shapes: faster, with less memory for one
+    shape (bench/LOG.md). A shape always runs on the same compiled network, so its output never
+    changes.
     """
 
-    def __init__(
-        self, core: ov.Core, file: Path, config: Mapping[str, str], runtime: str, is_static: bool
-    ) -> None:
+    def __init__(self, core: ov.Core, file: Path, config: Mapping[str, str], runtime: str) -> None:
         self.name = file.stem
         self._core, self._file = core, file
-        self._config = {**config, **(_EXACT if is_static else {})}
-        self._is_static = is_static
+        self._config = {**config, **({} if self.name in _ROUNDED else _EXACT)}
+        self._is_static = self.name in _STATIC
         self._requests: dict[tuple[tuple[int, ...], ...], ov.InferRequest] = {}
-        self.fingerprint = f"{runtime} {self.name} {'static' if is_static else 'dynamic'}"
+        self.fingerprint = f"{runtime} {self.name} {'static' if self._is_static else 'dynamic'}"
 
     def __call__(self, inputs: Inputs) -> Outputs:
         arrays = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
@@ -107,7 +107,7 @@ def load_networks(
         *runtime_fingerprint(),
     )
     return {
-        file.stem: OpenVINONetwork(core, file, config, " ".join(runtime), file.stem in _STATIC)
+        file.stem: OpenVINONetwork(core, file, config, " ".join(runtime))
         for file in sorted(folder.glob("*.xml"))
     }
 

@@ -132,7 +132,7 @@ def coloured(icon: str, colour: str) -> str:
     return "|".join((*cells[:4], colour, cells[5]))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def drawn(icon: str) -> art.Drawn:
     """The SVG content of a figure, or of a group of them, and the size of its view."""
     name, pose, outfit, hat, colour, variant = (*icon.split("|"), "", "", "", "", "")[:6]

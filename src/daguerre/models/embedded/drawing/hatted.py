@@ -91,7 +91,7 @@ def hatted(item: SceneObject) -> SceneObject:
     return replace(item, look=(HATTED, words))
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=256)
 def drawn(icon: str) -> art.Drawn:
     """The SVG content of an animal with its hat; 100 units to the animal's square."""
     name, slug, colour, hat, animal = json.loads(icon)

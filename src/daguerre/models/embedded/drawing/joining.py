@@ -152,7 +152,7 @@ def posed(relation: str, first: SceneObject, second: SceneObject) -> SceneObject
     return replace(first, pose="standing" if second.name == "kick scooter" else "riding")
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=256)
 def parts(icon: str) -> tuple[tuple[Part, ...], float, float]:
     """The parts in the order of drawing, and the width and height of their view."""
     relation, first, second = json.loads(icon)
@@ -234,7 +234,7 @@ def _holding(holder: list[str], thing: list[str]) -> list[Part]:
     return [held, body] if thing[0] in TALL else [body, held]
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=256)
 def drawn(icon: str) -> art.Drawn:
     """The SVG content of a joined look, 100 units to a mount's square."""
     found, wide, high = parts(icon)

@@ -88,7 +88,7 @@ def bounds(look: tuple[str, str]) -> tuple[float, float, float, float]:
     return _MUSHROOM if look[0] == "glow" else things.bounds(look)
 
 
-@lru_cache(maxsize=6000)
+@lru_cache(maxsize=1024)
 def _content(look: tuple[str, str], colour: str, tint: Tint | None) -> tuple[str, float, float]:
     drawn = things.drawn(look)
     text = recoloured(look[0], look[1], colour)

@@ -135,7 +135,7 @@ def main_colour(name: str, icon: str) -> Hls:
     return first.hue, first.lightness, first.saturation
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def recoloured(name: str, icon: str, colour: str) -> str:
     """The icon's SVG content with its main colours replaced."""
     if name == figures.FIGURE:

@@ -98,7 +98,7 @@ VESSELS: dict[str, str] = dict(
 PAINTERS: dict[str, Callable[[str], art.Drawn]] = {figures.FIGURE: figures.drawn}
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def drawn(look: art.Look) -> art.Drawn:
     """The SVG content of a look and the size of its view."""
     name, icon = look
