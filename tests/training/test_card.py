@@ -8,7 +8,7 @@ import pytest
 
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.hatted import HEADS
-from daguerre.models.embedded.drawing.joining import RIDEABLE
+from daguerre.models.embedded.drawing.mounts import RIDEABLE
 from daguerre.models.embedded.drawing.people import PEOPLE
 from daguerre.models.embedded.fields import MAX_OBJECTS, OBJECT_FIELDS, SCENE_FIELDS
 from daguerre.models.embedded.model import WEIGHTS

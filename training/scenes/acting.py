@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.dressing import AT_SEA as SEAS
-from daguerre.models.embedded.drawing.joining import FLAT, RIDEABLE, SEATS
+from daguerre.models.embedded.drawing.mounts import BOARDS, RIDEABLE, SEATS
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import TIMELESS, Scene, SceneObject
 from training.scenes.people import person
@@ -89,7 +89,7 @@ def _mount(r: random.Random, terrain: str, size: float) -> SceneObject:
     elif terrain:
         names = tuple(n for n in names if things.BY_NAME[n].place != "w" and n not in AT_SEA)
     name = r.choices(names, [MOUNT_WEIGHTS.get(name, 1.0) for name in names])[0]
-    return _object(r, things.BY_NAME[name], size, 0.5 if name in FLAT else TINTED)
+    return _object(r, things.BY_NAME[name], size, 0.5 if name in BOARDS else TINTED)
 
 
 def _object(

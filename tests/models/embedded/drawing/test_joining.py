@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from daguerre.models.embedded import drawing
-from daguerre.models.embedded.drawing import dressing, joining, things
+from daguerre.models.embedded.drawing import dressing, things
+from daguerre.models.embedded.drawing.mounts import RIDEABLE, SEATS
 from daguerre.models.embedded.drawing.picture import paint
 
 
@@ -25,7 +26,7 @@ def pair(relation: str, first: str, second: str, **said: object) -> drawing.Scen
     )
 
 
-@pytest.mark.parametrize("mount", joining.RIDEABLE)
+@pytest.mark.parametrize("mount", RIDEABLE)
 def test_a_rider_is_above_what_is_ridden(mount: str) -> None:
     """Both are placed inside the frame, the rider's middle over the mount's."""
     below, above = sorted(paint(pair("riding", "man", mount)).objects, key=lambda o: -o.y)
@@ -58,7 +59,7 @@ def test_objects_that_cannot_be_joined_stand_side_by_side() -> None:
     assert [item.name for item in scene.objects] == ["man", "apple"]
 
 
-@pytest.mark.parametrize("seat", joining.SEATS)
+@pytest.mark.parametrize("seat", SEATS)
 def test_people_sit_on_seats(seat: str) -> None:
     """A person on a seat sits; an animal stands on it."""
     sitting = dressing.dressed(pair("on", "woman", seat)).objects
