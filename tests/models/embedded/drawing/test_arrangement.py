@@ -16,6 +16,7 @@ from daguerre.models.embedded import drawing
 from daguerre.models.embedded.drawing import Scene, SceneObject, arrangement, things
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.furnished import FURNISHED
+from daguerre.models.embedded.drawing.grid import BACK_TO_FRONT
 from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.indoors import lined_up
 from daguerre.models.embedded.drawing.objects import bounds
@@ -23,7 +24,7 @@ from daguerre.models.embedded.drawing.outdoors import sides_of, together
 from daguerre.models.embedded.drawing.picture import paint
 from daguerre.models.embedded.drawing.placement import Placement, extent
 from daguerre.models.embedded.drawing.scene import RELATIONS, SPOTS
-from daguerre.models.embedded.drawing.vessels import CROWNS, GLASSES, HEAPS, VESSELS
+from daguerre.models.embedded.drawing.vessels import CROWNS, GLASSES, VESSELS
 
 BALL = SceneObject("ball", ("drawn", "ball"), "", "g", 1, 0.9, False)
 BALLOON = SceneObject("hot air balloon", ("drawn", "hot-air-balloon"), "", "s", 1, 0.9, False)
@@ -245,7 +246,7 @@ def contained(container: str, count: int, kinds: int = 1, flip: bool = False) ->
 
 
 @pytest.mark.parametrize("container", [*VESSELS, *GLASSES, *CROWNS])
-@pytest.mark.parametrize("count", HEAPS)
+@pytest.mark.parametrize("count", BACK_TO_FRONT)
 def test_what_is_inside_stays_within_the_sides(container: str, count: int) -> None:
     """Every copy is drawn, between the sides of its container and in the frame."""
     for flip in (False, True):

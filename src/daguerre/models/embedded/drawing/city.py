@@ -12,7 +12,7 @@ from daguerre.models.embedded.drawing.scene import Scene
 
 
 def village(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
-    dark = scene.time in ("night", "dusk") or scene.weather == "storm"
+    dark = scene.is_dark
     if c.r.random() < 0.6:
         ridges(c, scene, p, horizon, min(c.h * 0.26, c.s * 0.36))
     for i in range(3):
@@ -51,7 +51,7 @@ def cottage(c: Canvas, x: float, y: float, s: float, p: Palette, dark: bool) -> 
 
 
 def city(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
-    dark = scene.time in ("night", "dusk") or scene.weather == "storm"
+    dark = scene.is_dark
     wet = c.r.random() < 0.5
     ground = c.h * 0.76
     mark = len(c.parts)

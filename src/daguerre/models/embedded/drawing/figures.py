@@ -56,7 +56,7 @@ GARMENT_COLOURS = {
 BUILDS = {"boy": (1.22, 0.8), "girl": (1.22, 0.8), "baby": (1.5, 0.62)}
 PALE = "#e6e0ea"  # the skin of a vampire
 COVERING = ("mask", "knight helmet", "headscarf", "nun")  # hats without hair
-GLASSES = ("glasses", "sunglasses", "scarf")
+WORN_WITH_HATS = ("glasses", "sunglasses", "scarf")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,6 @@ class Style:
     hair_colour: str
     beard: str
     hats: tuple[str, ...]
-    hat_colour: str
     prop: str
 
 
@@ -108,34 +107,38 @@ def decided(name: str, pose: str, outfit: str, hat: str, colour: str, variant: i
         hair_colour,
         beard,
         hats,
-        "",
         "" if pose in ("holding", "riding", "sleeping") else person.prop,
     )
 
 
 def _usual_hat(person: Person, hat: str, outfit: str) -> str:
     """The usual hat of the person or the outfit, unless another is said."""
-    if hat and hat not in GLASSES:
+    if hat and hat not in WORN_WITH_HATS:
         return ""
     return {"spacesuit": "space helmet", "armor": "knight helmet"}.get(outfit, person.hat)
 
 
+def _cells(icon: str) -> list[str]:
+    """The six cells of an icon; those that it leaves out are empty."""
+    return [*icon.split("|"), "", "", "", "", ""][:6]
+
+
 def skin(icon: str) -> str:
     """The colour of the figure's skin."""
-    name, pose, outfit, hat, colour, variant = (*icon.split("|"), "", "", "", "", "")[:6]
+    name, pose, outfit, hat, colour, variant = _cells(icon)
     return decided(name, pose, outfit, hat, colour, int(variant or "0")).skin
 
 
 def coloured(icon: str, colour: str) -> str:
     """The icon of the figure with its main garment in a colour."""
-    cells = [*icon.split("|"), "", "", "", "", ""][:6]
+    cells = _cells(icon)
     return "|".join((*cells[:4], colour, cells[5]))
 
 
 @lru_cache(maxsize=256)
 def drawn(icon: str) -> art.Drawn:
     """The SVG content of a figure, or of a group of them, and the size of its view."""
-    name, pose, outfit, hat, colour, variant = (*icon.split("|"), "", "", "", "", "")[:6]
+    name, pose, outfit, hat, colour, variant = _cells(icon)
     number = int(variant or "0")
     styles = [decided(name, pose, outfit, hat, colour, number)]
     for i, other in enumerate(styles[0].person.others):
@@ -153,7 +156,7 @@ def drawn(icon: str) -> art.Drawn:
 
 def points(icon: str) -> tuple[Point, Point, Point]:
     """The right hand, the hips and the feet of a figure, as shares of the square of its view."""
-    name, pose = (*icon.split("|"), "", "")[:2]
+    name, pose = _cells(icon)[:2]
     person = PEOPLE[name.replace("-", " ")]
     body = BUILDS.get(person.build.split("/")[0], (1.0, 1.0))[1]
     hand = POSES[pose or person.pose].arms[1][-1]
@@ -215,7 +218,7 @@ def _head(style: Style) -> str:
         found += faces.beard(style.hair_colour, style.beard == "long")
     found += faces.hair_in_front(_hair(style), style.hair_colour)
     for name in style.hats:
-        found += worn(name, style.hat_colour or HATS[name])
+        found += worn(name, HATS[name])
     return found
 
 

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix
-from daguerre.models.embedded.drawing.furniture import (
-    cloth,
-    table,
-)
+from daguerre.models.embedded.drawing.furniture import cloth, table
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,11 @@ def boards(c: Canvas, line: float, tone: Rgb) -> None:
     while y < c.h:
         c.rect(0, y, c.w, c.s * 0.004, hexa(mix(tone, BLACK, 0.22)), 'opacity="0.55"')
         y, step = y + step, step * 1.35
+
+
+def skirting(c: Canvas, line: float, wall: Rgb, high: float = 0.022) -> None:
+    """A board along the foot of a wall; `high` is a share of the picture's short side."""
+    c.rect(0, line - c.s * high, c.w, c.s * high, hexa(mix(wall, WHITE, 0.7)))
 
 
 def tiles(c: Canvas, line: float, tone: Rgb) -> None:

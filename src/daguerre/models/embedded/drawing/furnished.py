@@ -16,6 +16,7 @@ from daguerre.models.embedded.drawing.floors import (
     on_a_table,
     on_the_floor,
     rug,
+    skirting,
 )
 from daguerre.models.embedded.drawing.furniture import (
     bookcase,
@@ -64,7 +65,7 @@ def library(c: Canvas, scene: Scene, wall: Rgb, small: bool) -> Ground:
 def classroom(c: Canvas, scene: Scene, wall: Rgb, small: bool) -> Ground:
     line = c.h * 0.7
     boards(c, line, wood(c))
-    c.rect(0, line - c.s * 0.022, c.w, c.s * 0.022, hexa(mix(wall, WHITE, 0.7)))
+    skirting(c, line, wall)
     wide, high = min(c.w * 0.8, c.s * 1.0), min(c.h * 0.36, c.s * 0.42)
     x, y, k = (c.w - wide) / 2, c.h * 0.14, c.s * 0.018
     c.rect(x - k, y - k, wide + 2 * k, high + 2 * k, "#b57a4a", rounded(k * 0.3))
@@ -92,7 +93,7 @@ def classroom(c: Canvas, scene: Scene, wall: Rgb, small: bool) -> Ground:
 def office(c: Canvas, scene: Scene, wall: Rgb, small: bool) -> Ground:
     line = c.h * 0.68
     boards(c, line, rgb(c.r.choice(("#a9b2bc", "#8f9aa6", "#c9b8a0"))))
-    c.rect(0, line - c.s * 0.022, c.w, c.s * 0.022, hexa(mix(wall, WHITE, 0.7)))
+    skirting(c, line, wall)
     side = c.r.choice((-1, 1))
     middle = c.w / 2 - side * min(c.w * 0.2, c.s * 0.2)
     small_window(c, scene, middle - c.s * 0.2, c.h * 0.12, c.s * 0.4, c.s * 0.26)

@@ -8,7 +8,7 @@ from daguerre.models.embedded.drawing.line import Line, height_at, waves
 from daguerre.models.embedded.drawing.palette import Palette, field, leaves
 from daguerre.models.embedded.drawing.plants import blooms, round_tree
 from daguerre.models.embedded.drawing.scene import Scene
-from daguerre.models.embedded.drawing.street import SNOW, is_dark, lamp
+from daguerre.models.embedded.drawing.street import SNOW, lamp
 from daguerre.models.embedded.drawing.water import water
 
 
@@ -169,7 +169,7 @@ def barn(c: Canvas, scene: Scene, p: Palette, x: float, foot: float, s: float) -
     )
     line = f'stroke="{hexa(roof)}" stroke-width="{s * 0.07:.1f}" stroke-linejoin="round"'
     c.path(edge, "none", line)
-    pane = "#ffd873" if is_dark(scene) else hexa(mix(red, BLACK, 0.45))
+    pane = "#ffd873" if scene.is_dark else hexa(mix(red, BLACK, 0.45))
     c.rect(
         x - s * 0.09,
         foot - s * 0.72,

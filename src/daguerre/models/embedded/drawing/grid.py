@@ -15,6 +15,8 @@ ROWS = {
     6: ((6,), (3, 3), (2, 2, 2), (1, 2, 3), (1, 1, 1, 1, 1, 1)),
     7: ((7,), (4, 3), (3, 4), (2, 3, 2), (3, 1, 3), (2, 2, 2, 1), (1, 1, 1, 1, 1, 1, 1)),
 }
+# Rows of up to seven copies in depth, from the back to the front.
+BACK_TO_FRONT = {1: (1,), 2: (2,), 3: (3,), 4: (2, 2), 5: (2, 3), 6: (3, 3), 7: (3, 4)}
 APART = 0.15  # gap between different objects, as a share of each one's width
 MAX_ROWS = 3  # of a block
 

@@ -14,6 +14,7 @@ from daguerre.models.embedded.drawing.floors import (
     on_a_table,
     on_the_floor,
     rug,
+    skirting,
     tiles,
 )
 from daguerre.models.embedded.drawing.furniture import (
@@ -79,7 +80,7 @@ def _stove(c: Canvas, x: float, top: float, w: float, foot: float) -> None:
 def living_room(c: Canvas, scene: Scene, wall: Rgb, small: bool) -> Ground:
     line = c.h * 0.66
     boards(c, line, wood(c))
-    c.rect(0, line - c.s * 0.022, c.w, c.s * 0.022, hexa(mix(wall, WHITE, 0.7)))
+    skirting(c, line, wall)
     rug(c, c.h * 0.86, min(c.w * 0.42, c.s * 0.6), c.h * 0.1)
     side = c.r.choice((-1, 1))
     middle, wide = c.w / 2, min(c.w * 0.62, c.s * 0.68)
@@ -94,13 +95,12 @@ def living_room(c: Canvas, scene: Scene, wall: Rgb, small: bool) -> Ground:
 def bedroom(c: Canvas, scene: Scene, wall: Rgb, small: bool) -> Ground:
     line = c.h * 0.66
     boards(c, line, wood(c))
-    c.rect(0, line - c.s * 0.022, c.w, c.s * 0.022, hexa(mix(wall, WHITE, 0.7)))
+    skirting(c, line, wall)
     rug(c, c.h * 0.88, min(c.w * 0.4, c.s * 0.55), c.h * 0.085)
     wide = min(c.w * 0.66, c.s * 0.72)
     x = c.w / 2 + c.s * 0.06
-    at = x + c.s * 0.0
-    drapes(c, at - c.s * 0.13, c.h * 0.12, c.s * 0.28, c.s * 0.28, cloth(c))
-    small_window(c, scene, at - c.s * 0.13, c.h * 0.12, c.s * 0.28, c.s * 0.28)
+    drapes(c, x - c.s * 0.13, c.h * 0.12, c.s * 0.28, c.s * 0.28, cloth(c))
+    small_window(c, scene, x - c.s * 0.13, c.h * 0.12, c.s * 0.28, c.s * 0.28)
     if not any(item.name in ("sofa", "bed") for item in scene.objects):
         bed(c, x, line + c.h * 0.09, wide, cloth(c))
         stand, top = x - wide / 2 - c.s * 0.1, line - c.s * 0.06

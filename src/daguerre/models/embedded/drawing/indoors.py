@@ -12,11 +12,12 @@ from dataclasses import replace
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
+from daguerre.models.embedded.drawing.floors import boards, rug, skirting
 from daguerre.models.embedded.drawing.furnished import FURNISHED
-from daguerre.models.embedded.drawing.furniture import CLOTHS, WOODS
+from daguerre.models.embedded.drawing.furniture import cloth, wood
 from daguerre.models.embedded.drawing.objects import shadow
 from daguerre.models.embedded.drawing.palette import BACKS
-from daguerre.models.embedded.drawing.placement import Placement, fitted, fitted_together
+from daguerre.models.embedded.drawing.placement import Placement, copies, fitted, fitted_together
 from daguerre.models.embedded.drawing.relations import TOUCHING, related
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
@@ -75,14 +76,8 @@ def paint_wall(c: Canvas, wall: Rgb) -> None:
 
 def paint_floor(c: Canvas, line: float, wall: Rgb) -> None:
     """Floorboards below a height, and a skirting board along the wall."""
-    wood = rgb(c.r.choice(WOODS))
-    c.rect(0, line, c.w, c.h - line, c.linear([(0, mix(wood, BLACK, 0.1), 1), (1, wood, 1)]))
-    y, step = line, c.s * 0.025
-    while y < c.h:
-        c.rect(0, y, c.w, c.s * 0.005, hexa(mix(wood, BLACK, 0.2)), 'opacity="0.6"')
-        y, step = y + step, step * 1.35
-    board = c.s * 0.028
-    c.rect(0, line - board, c.w, board, hexa(mix(wall, WHITE, 0.7)))
+    boards(c, line, wood(c))
+    skirting(c, line, wall, 0.028)
 
 
 def _room(c: Canvas, scene: Scene, wall: Rgb) -> None:
@@ -90,10 +85,7 @@ def _room(c: Canvas, scene: Scene, wall: Rgb) -> None:
     paint_floor(c, line, wall)
     foot = line + (c.h - line) * 0.55
     if c.r.random() < 0.6:
-        rug = rgb(c.r.choice(CLOTHS))
-        wide = min(c.w * 0.46, c.s * 0.6)
-        c.oval(c.w / 2, foot, wide, (c.h - line) * 0.36, hexa(mix(rug, WHITE, 0.4)))
-        c.oval(c.w / 2, foot, wide * 0.9, (c.h - line) * 0.29, hexa(rug))
+        rug(c, foot, min(c.w * 0.46, c.s * 0.6), (c.h - line) * 0.36)
     _line_up(c, scene, c.w * 0.92, min(foot * 0.72, c.s * 0.62), foot, True)
 
 
@@ -101,32 +93,32 @@ def _table(c: Canvas, scene: Scene, wall: Rgb) -> None:
     paint_floor(c, c.h * 0.86, wall)
     top = c.h * c.r.uniform(0.6, 0.68)
     half, thick = min(c.w * 0.45, c.s * 0.72), c.s * 0.045
-    wood = rgb(c.r.choice(WOODS))
+    tone = wood(c)
     for side in (-1, 1):
         leg = c.w / 2 + side * half * 0.86
-        c.rect(leg - c.s * 0.022, top, c.s * 0.044, c.h * 0.94 - top, hexa(mix(wood, BLACK, 0.28)))
-    c.rect(c.w / 2 - half * 0.9, top, half * 1.8, thick * 2.2, hexa(mix(wood, BLACK, 0.2)))
+        c.rect(leg - c.s * 0.022, top, c.s * 0.044, c.h * 0.94 - top, hexa(mix(tone, BLACK, 0.28)))
+    c.rect(c.w / 2 - half * 0.9, top, half * 1.8, thick * 2.2, hexa(mix(tone, BLACK, 0.2)))
     edge = f'rx="{thick * 0.3:.1f}"'
     if c.r.random() < 0.35:
-        cloth = rgb(c.r.choice(CLOTHS))
-        c.rect(c.w / 2 - half * 0.97, top, half * 1.94, thick * 3.2, hexa(cloth), edge)
-        fold = hexa(mix(cloth, WHITE, 0.55))
+        cover = cloth(c)
+        c.rect(c.w / 2 - half * 0.97, top, half * 1.94, thick * 3.2, hexa(cover), edge)
+        fold = hexa(mix(cover, WHITE, 0.55))
         c.rect(c.w / 2 - half * 0.97, top + thick * 2.5, half * 1.94, thick * 0.35, fold)
-    c.rect(c.w / 2 - half, top, half * 2, thick, hexa(mix(wood, WHITE, 0.1)), edge)
+    c.rect(c.w / 2 - half, top, half * 2, thick, hexa(mix(tone, WHITE, 0.1)), edge)
     _line_up(c, scene, half * 1.7, min(top * 0.8, c.s * 0.5), top + thick * 0.12, False)
 
 
 def _shelf(c: Canvas, scene: Scene, wall: Rgb) -> None:
     top = c.h * c.r.uniform(0.58, 0.66)
     half, thick = min(c.w * 0.46, c.s * 0.8), c.s * 0.04
-    wood = rgb(c.r.choice(WOODS))
+    tone = wood(c)
     for side in (-1, 1):
         x = c.w / 2 + side * half * 0.7
         foot = top + thick + c.s * 0.12
         arm = [(x, top + thick), (x + side * -c.s * 0.1, top + thick), (x, foot)]
-        c.poly(arm, hexa(mix(wood, BLACK, 0.35)))
+        c.poly(arm, hexa(mix(tone, BLACK, 0.35)))
     c.rect(c.w / 2 - half, top + thick, half * 2, thick * 0.6, hexa(mix(wall, BLACK, 0.18)), FAINT)
-    c.rect(c.w / 2 - half, top, half * 2, thick, hexa(wood), f'rx="{thick * 0.2:.1f}"')
+    c.rect(c.w / 2 - half, top, half * 2, thick, hexa(tone), f'rx="{thick * 0.2:.1f}"')
     _line_up(c, scene, half * 1.75, min(top * 0.8, c.s * 0.5), top + thick * 0.06, False)
 
 
@@ -141,7 +133,7 @@ def _window(c: Canvas, scene: Scene, wall: Rgb, view: Paint) -> None:
     if c.r.random() < 0.6:
         c.rect(x, y + high * 0.42, wide, k * 0.7, frame)
     if c.r.random() < 0.5:
-        _curtains(c, x, y, wide, high)
+        _curtains(c, y, wide, high)
     sill = y + high + k * 0.5
     c.rect(x - k * 2.4, sill, wide + k * 4.8, k * 1.5, frame)
     c.rect(x - k * 2.0, sill + k * 1.5, wide + k * 4, k * 0.5, hexa(mix(wall, BLACK, 0.2)), FAINT)
@@ -167,8 +159,8 @@ def _view(c: Canvas, scene: Scene, frame: tuple[float, float, float, float], vie
     c.raw(f'<g transform="translate({x:.1f} {y:.1f})"><g clip-path="url(#{clip})">{body}</g></g>')
 
 
-def _curtains(c: Canvas, x: float, y: float, wide: float, high: float) -> None:
-    cloth = rgb(c.r.choice(CLOTHS))
+def _curtains(c: Canvas, y: float, wide: float, high: float) -> None:
+    tone = cloth(c)
     low, over = y + high * 1.04, c.s * 0.04
     for side in (-1, 1):
         edge = c.w / 2 + side * (wide / 2 + over)
@@ -176,11 +168,11 @@ def _curtains(c: Canvas, x: float, y: float, wide: float, high: float) -> None:
         c.path(
             f"M{edge:.1f} {y - over:.1f}H{inner:.1f}Q{inner:.1f} {y + high * 0.6:.1f} "
             f"{edge - side * wide * 0.09:.1f} {low:.1f}H{edge:.1f}z",
-            hexa(cloth),
+            hexa(tone),
         )
         fold = edge - side * wide * 0.06
         d = f"M{fold:.1f} {y:.1f}V{low:.1f}"
-        dark = hexa(mix(cloth, BLACK, 0.15))
+        dark = hexa(mix(tone, BLACK, 0.15))
         c.path(d, "none", f'stroke="{dark}" stroke-width="{c.s * 0.008:.1f}"')
     bar = c.s * 0.018
     left = c.w / 2 - wide / 2 - over * 1.6
@@ -220,7 +212,7 @@ def lined_up(c: Canvas, scene: Scene, width: float, height: float, foot: float) 
     order = list(scene.objects)
     if scene.relation == "right":
         order.reverse()
-    items = [item for item in order for _ in range(item.count)]
+    items = copies(order)
     wide = min(width / max(1, len(items)), height * 1.15)
     placements = []
     for i, item in enumerate(items):

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from daguerre.models.embedded.drawing import art, figures, things
-from daguerre.models.embedded.drawing.canvas import Canvas, PlacedObject
+from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, Rgb, hexa, lit_by, mix, rgb
 from daguerre.models.embedded.drawing.dressing import is_figure
 from daguerre.models.embedded.drawing.lettered_things import book, cake, mug, shirt, storefront
-from daguerre.models.embedded.drawing.objects import bounds
 from daguerre.models.embedded.drawing.palette import Palette, palette_of
 from daguerre.models.embedded.drawing.placement import Placement
 from daguerre.models.embedded.drawing.recolouring import TARGETS, main_colour
@@ -168,12 +167,11 @@ def add_lettering(c: Canvas, scene: Scene) -> None:
 def _outdoors(c: Canvas, scene: Scene, p: Palette | None) -> None:
     """The words in a landscape, in the light of the hour."""
     mark = len(c.parts)
-    holder = next((placed for placed in c.objects), None)
+    holder = Placement.of(c.objects[0]) if c.objects else None
     if holder and scene.relation in HELD:
-        placement = _placement(holder)
-        hold(c, scene, placement, held_box(scene, placement, c.w * 0.9))
+        hold(c, scene, holder, held_box(scene, holder, c.w * 0.9))
     elif holder and scene.lettering == "bubble":
-        words_on(c, scene, _bubble_box(c, _placement(holder)))
+        words_on(c, scene, _bubble_box(c, holder))
     else:
         _stand_outdoors(c, scene)
     if p and scene.lettering not in BRIGHT:
@@ -184,14 +182,6 @@ def _outdoors(c: Canvas, scene: Scene, p: Palette | None) -> None:
 
 def _light_of(p: Palette, amount: float) -> Callable[[Rgb], Rgb]:
     return lambda value: mix(value, lit_by(value, p.ambient), amount)
-
-
-def _placement(placed: PlacedObject) -> Placement:
-    """The placement of an object that is drawn already."""
-    left, _, right, bottom = bounds(placed.item.look)
-    aside = ((left + right) / 2 - 0.5) * placed.side * (-1 if placed.item.flip else 1)
-    foot = placed.y + placed.side * (bottom - 0.5)
-    return Placement(placed.item, placed.x + aside, foot, placed.side)
 
 
 def _bubble_box(c: Canvas, speaker: Placement) -> Box:
@@ -241,7 +231,7 @@ def with_wall_space(scene: Scene) -> Scene:
 
 def _indoors(c: Canvas, scene: Scene) -> None:
     """The words on the wall of a room, above its objects."""
-    tops = [_placement(placed).top for placed in c.objects]
+    tops = [Placement.of(placed).top for placed in c.objects]
     top = min((*tops, 0.56 * c.h))
     frame = Box(0.08 * c.w, 0.05 * c.h, 0.84 * c.w, max(0.2 * c.h, top - 0.08 * c.h))
     words_on(c, scene, inside(scene.lettering, frame))

@@ -22,7 +22,7 @@ from daguerre.models.embedded.drawing.lettering import (
 )
 from daguerre.models.embedded.drawing.objects import shadow
 from daguerre.models.embedded.drawing.palette import BACKS
-from daguerre.models.embedded.drawing.placement import Placement, fitted
+from daguerre.models.embedded.drawing.placement import Placement, copies, fitted
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 from daguerre.models.embedded.drawing.surfaces import CREAM, INK, Box, wall, write
 
@@ -40,22 +40,18 @@ def lettered(c: Canvas, scene: Scene) -> None:
         line = c.h * (0.72 if scene.objects else 0.76)
         paint_ground(c, scene, back, line if scene.ground == "floor" else c.h)
     placements, box = _plan(c, scene)
-    if scene.lettering == "shirt" and scene.relation in HELD and placements:
-        if not is_head(placements[0].item):
-            for placement in placements:
-                _stand(c, scene, placement)
-            words_on(c, scene, box)
-            return
-        words_on(c, scene, box)
-    elif scene.relation in HELD and placements:
-        for placement in placements:
-            _stand(c, scene, placement)
-        hold(c, scene, placements[0], box)
-        return
-    else:
+    if not placements or scene.relation not in HELD:
         _surface(c, scene, box, placements)
-    for placement in placements:
-        _stand(c, scene, placement)
+        _stand(c, scene, placements)
+    elif scene.lettering != "shirt":
+        _stand(c, scene, placements)
+        hold(c, scene, placements[0], box)
+    elif is_head(placements[0].item):
+        words_on(c, scene, box)
+        _stand(c, scene, placements)
+    else:
+        _stand(c, scene, placements)
+        words_on(c, scene, box)
 
 
 def is_head(item: SceneObject) -> bool:
@@ -90,15 +86,16 @@ def _surface(c: Canvas, scene: Scene, box: Box, placements: list[Placement]) -> 
     words_on(c, scene, box)
 
 
-def _stand(c: Canvas, scene: Scene, placement: Placement) -> None:
-    if scene.ground == "floor" and placement.item.place != "s":
-        shadow(c, placement.x, placement.foot - 0.01 * placement.px, placement.width * 1.05)
-    placement.draw(c)
+def _stand(c: Canvas, scene: Scene, placements: list[Placement]) -> None:
+    for placement in placements:
+        if scene.ground == "floor" and placement.item.place != "s":
+            shadow(c, placement.x, placement.foot - 0.01 * placement.px, placement.width * 1.05)
+        placement.draw(c)
 
 
 def _plan(c: Canvas, scene: Scene) -> tuple[list[Placement], Box]:
     """The places of the objects and of the surface."""
-    items = [item for item in scene.objects for _ in range(max(1, item.count))][:6]
+    items = copies(scene.objects)[:6]
     if not items:
         tall = 0.6 if SURFACES[scene.lettering].support == "post" else 0.8
         frame = Box(0.08 * c.w, 0.1 * c.h, 0.84 * c.w, tall * c.h)
@@ -130,25 +127,31 @@ def _plan_held(c: Canvas, scene: Scene, items: list[SceneObject]) -> tuple[list[
     middle = c.w * (0.5 if not others else 0.36)
     wide = c.w * (0.8 if not others else 0.5)
     aside = _row(others, c.w * 0.66, c.w * 0.98, c.h * 0.9, c.h * 0.4) if others else []
-    if scene.lettering == "shirt" and is_figure(first):
-        body = fitted(first, wide, c.h * 0.84, middle, c.h * 0.92)
-        height = 0.36 * body.height
+    if scene.lettering != "shirt":
+        holder = fitted(first, wide, c.h * 0.78, middle, c.h * 0.87)
+        return [holder, *aside], held_box(scene, holder, wide)
+    wearer, box = _plan_worn(c, first, wide, middle)
+    return [wearer, *aside], box
+
+
+def _plan_worn(c: Canvas, item: SceneObject, wide: float, middle: float) -> tuple[Placement, Box]:
+    """Somebody in a shirt with words; a head is drawn above it."""
+    if is_figure(item):
+        wearer = fitted(item, wide, c.h * 0.84, middle, c.h * 0.92)
+        height = 0.36 * wearer.height
         width = 0.95 * height * SURFACES["shirt"].aspect
-        top = body.foot - (0.58 if first.hat else 0.64) * body.height
-        return [body, *aside], Box(body.x - width / 2, top, width, height)
-    if scene.lettering == "shirt" and not is_head(first):
-        body = fitted(first, wide * 0.9, c.h * 0.8, middle, c.h * 0.9)
-        height = min(0.54 * body.height, 1.15 * body.width / SURFACES["shirt"].aspect)
-        width = height * SURFACES["shirt"].aspect
-        top = body.foot - 0.54 * body.height
-        return [body, *aside], Box(body.x - width / 2, top, width, height)
-    if scene.lettering == "shirt":
-        head = fitted(first, wide * 0.8, c.h * 0.48, middle, c.h * 0.53)
+        top = wearer.foot - (0.58 if item.hat else 0.64) * wearer.height
+        return wearer, Box(wearer.x - width / 2, top, width, height)
+    if is_head(item):
+        wearer = fitted(item, wide * 0.8, c.h * 0.48, middle, c.h * 0.53)
         height = min(c.h * 0.5, wide * 0.85)
-        width = height * SURFACES["shirt"].aspect
-        return [head, *aside], Box(middle - width / 2, head.foot - 0.17 * height, width, height)
-    holder = fitted(first, wide, c.h * 0.78, middle, c.h * 0.87)
-    return [holder, *aside], held_box(scene, holder, wide)
+        top = wearer.foot - 0.17 * height
+    else:
+        wearer = fitted(item, wide * 0.9, c.h * 0.8, middle, c.h * 0.9)
+        height = min(0.54 * wearer.height, 1.15 * wearer.width / SURFACES["shirt"].aspect)
+        top = wearer.foot - 0.54 * wearer.height
+    width = height * SURFACES["shirt"].aspect
+    return wearer, Box(middle - width / 2, top, width, height)
 
 
 def _plan_above(c: Canvas, scene: Scene, items: list[SceneObject]) -> tuple[list[Placement], Box]:

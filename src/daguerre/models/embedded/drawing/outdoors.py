@@ -8,14 +8,12 @@ from __future__ import annotations
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import rgb
 from daguerre.models.embedded.drawing.glowing_plants import mushroom
+from daguerre.models.embedded.drawing.grid import BACK_TO_FRONT
 from daguerre.models.embedded.drawing.objects import Tint, bounds, put
 from daguerre.models.embedded.drawing.palette import GLOWS, Palette
 from daguerre.models.embedded.drawing.placement import Placement, fitted_together
 from daguerre.models.embedded.drawing.relations import TOUCHING, related
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
-
-# Rows of one kind of object from the back to the front.
-HERDS = {4: (2, 2), 5: (2, 3), 6: (3, 3), 7: (3, 4)}
 
 
 def place_objects(c: Canvas, scene: Scene, p: Palette | None) -> None:
@@ -29,7 +27,7 @@ def place_objects(c: Canvas, scene: Scene, p: Palette | None) -> None:
     sides = sides_of(c, scene)
     for item, centre in zip(scene.objects, sides, strict=True):
         for x, foot, px in _places(c, scene, item, centre):
-            one_thing(c, scene, item, x, foot, px, tint)
+            _put_on_ground(c, item, x, foot, px, tint)
 
 
 def together(c: Canvas, scene: Scene) -> list[Placement]:
@@ -68,7 +66,7 @@ def _places(
     """Centre, foot and size of each copy of an object; the farthest first."""
     px, n = item.size * c.s, item.count
     low = foot_of(c, scene, item, px)
-    rows = HERDS.get(n, (n,)) if len(scene.objects) == 1 else (n,)
+    rows = BACK_TO_FRONT.get(n, (n,)) if len(scene.objects) == 1 else (n,)
     if item.place in "su":
         low = max(low, (len(rows) + 0.3) * px)  # the upper row is below the top of the frame
     most = max(rows)
@@ -115,15 +113,10 @@ def sides_of(c: Canvas, scene: Scene) -> list[float]:
     return [middle] * len(scene.objects)
 
 
-def one_thing(
-    c: Canvas,
-    scene: Scene,
-    item: SceneObject,
-    x: float,
-    foot: float,
-    px: float,
-    tint: Tint | None,
+def _put_on_ground(
+    c: Canvas, item: SceneObject, x: float, foot: float, px: float, tint: Tint | None
 ) -> None:
+    """Draws one object with its light, reflection, shadow or bow wave."""
     if item.look[0] == "glow":
         mushroom(c, x, foot, px * 1.15, GLOWS[item.colour], c.r.uniform(0.62, 0.9))
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from daguerre.models.embedded.drawing.canvas import Canvas
+from daguerre.models.embedded.drawing.canvas import Canvas, PlacedObject
 from daguerre.models.embedded.drawing.objects import Tint, bounds, put
 from daguerre.models.embedded.drawing.scene import SceneObject
 
@@ -35,6 +35,14 @@ class Placement:
     rim: Rim | None = None  # draws only what is below it, over what is inside
     alpha: float = 1.0
     lies: bool = True  # on the ground, with a shadow; False for what is on or in another object
+
+    @classmethod
+    def of(cls, placed: PlacedObject) -> Placement:
+        """The placement of an object that is on the canvas already."""
+        left, _, right, bottom = bounds(placed.item.look)
+        aside = ((left + right) / 2 - 0.5) * placed.side * (-1 if placed.item.flip else 1)
+        foot = placed.y + placed.side * (bottom - 0.5)
+        return cls(placed.item, placed.x + aside, foot, placed.side)
 
     @property
     def width(self) -> float:
@@ -95,6 +103,11 @@ class Placement:
             f'H{x1 + k:.1f}V{low:.1f}H{x0 - k:.1f}z"/></clipPath>'
         )
         return name
+
+
+def copies(items: Sequence[SceneObject]) -> list[SceneObject]:
+    """Each object as often as its count says, at least once."""
+    return [item for item in items for _ in range(max(1, item.count))]
 
 
 def fitted(

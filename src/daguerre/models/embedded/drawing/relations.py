@@ -10,12 +10,63 @@ from dataclasses import replace
 
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.grid import APART, blocks
-from daguerre.models.embedded.drawing.placement import Placement, extent, fitted
+from daguerre.models.embedded.drawing.placement import Placement, copies, extent, fitted
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
-from daguerre.models.embedded.drawing.vessels import CROWNS, contained, expanded, in_crown
+from daguerre.models.embedded.drawing.vessels import CROWNS, contained, in_crown
 
 # Relations in which objects touch or hide each other.
 TOUCHING = ("on", "under", "front", "behind", "in")
+# Objects to sit on, and how far below their top, as a share of their height.
+SEATS = {
+    "sofa": 0.5,
+    "chair": 0.5,
+    "bed": 0.35,
+    "horse": 0.4,
+    "elephant": 0.12,
+    "turtle": 0.1,
+    "car": 0.06,
+    "bus": 0.04,
+    "rock": 0.12,
+    "mushroom": 0.08,
+    "hamburger": 0.06,
+    "gift": 0.16,
+    "book": 0.14,
+    "television": 0.12,
+    "pumpkin": 0.16,
+    "house": 0.06,
+    "cloud": 0.12,
+    "birthday cake": 0.2,
+    "pancakes": 0.1,
+    "whale": 0.3,
+    "laptop": 0.1,
+    "ball": 0.02,
+    "drum": 0.14,
+    "cheese": 0.14,
+    "watermelon": 0.1,
+    "delivery truck": 0.05,
+    "table": 0.06,
+    "desk": 0.06,
+    "tree stump": 0.14,
+    "bench": 0.45,
+    "suitcase": 0.2,
+    "package": 0.14,
+    "washing machine": 0.05,
+    "bridge": 0.62,
+}
+WIDE_SEATS = {"bridge": 0.36, "table": 0.5, "desk": 0.5, "house": 0.4, "bed": 0.5}
+# Objects to be under; below those of the second kind, the other object is at their foot.
+COVERS = (
+    "cloud",
+    "rainbow",
+    "ufo",
+    "moon",
+    "star",
+    "sun",
+    "balloon",
+    "hot air balloon",
+    "airplane",
+)
+TALL_COVERS = ("umbrella", "beach umbrella", "tree", "palm tree", "bare tree", "table")
 
 
 def related(c: Canvas, scene: Scene) -> list[Placement]:
@@ -118,7 +169,7 @@ def _column(c: Canvas, scene: Scene) -> list[Placement]:
 
 def _stacked(c: Canvas, scene: Scene) -> list[Placement]:
     *others, lower = scene.objects
-    uppers = expanded(others)
+    uppers = copies(others)
     if lower.name in CROWNS:
         return in_crown(c, uppers[:7], lower)
     low = fitted(lower, c.w * 0.72, c.h * 0.5)
@@ -140,7 +191,7 @@ def _beside(i: int, n: int, gap: float) -> float:
 
 def _sheltered(c: Canvas, scene: Scene) -> list[Placement]:
     *others, cover = scene.objects
-    below = expanded(others)
+    below = copies(others)
     high = cover.name in TALL_COVERS
     roof = fitted(cover, c.w * 0.85, c.h * (0.8 if high else 0.5))
     n = len(below)
@@ -156,7 +207,7 @@ def _sheltered(c: Canvas, scene: Scene) -> list[Placement]:
 
 def _overlapping(c: Canvas, scene: Scene) -> list[Placement]:
     *nears, far = scene.objects if scene.relation == "front" else scene.objects[::-1]
-    near = expanded(nears)
+    near = copies(nears)
     back = fitted(far, c.w * 0.7, c.h * 0.66)
     n = len(near)
     side = c.w * 0.42 * (1.0 if n == 1 else 1.6 / n)
@@ -167,56 +218,3 @@ def _overlapping(c: Canvas, scene: Scene) -> list[Placement]:
         drop = front.height * c.r.uniform(0.2, 0.32)
         placements.append(front.moved(aside + _beside(i, n, side), drop))
     return placements
-
-
-# Objects to sit on, and how far below their top, as a share of their height.
-SEATS = {
-    "sofa": 0.5,
-    "chair": 0.5,
-    "bed": 0.35,
-    "horse": 0.4,
-    "elephant": 0.12,
-    "turtle": 0.1,
-    "car": 0.06,
-    "bus": 0.04,
-    "rock": 0.12,
-    "mushroom": 0.08,
-    "hamburger": 0.06,
-    "gift": 0.16,
-    "book": 0.14,
-    "television": 0.12,
-    "pumpkin": 0.16,
-    "house": 0.06,
-    "cloud": 0.12,
-    "birthday cake": 0.2,
-    "pancakes": 0.1,
-    "whale": 0.3,
-    "laptop": 0.1,
-    "ball": 0.02,
-    "drum": 0.14,
-    "cheese": 0.14,
-    "watermelon": 0.1,
-    "delivery truck": 0.05,
-    "table": 0.06,
-    "desk": 0.06,
-    "tree stump": 0.14,
-    "bench": 0.45,
-    "suitcase": 0.2,
-    "package": 0.14,
-    "washing machine": 0.05,
-    "bridge": 0.62,
-}
-WIDE_SEATS = {"bridge": 0.36, "table": 0.5, "desk": 0.5, "house": 0.4, "bed": 0.5}
-# Objects to be under; below those of the second kind, the other object is at their foot.
-COVERS = (
-    "cloud",
-    "rainbow",
-    "ufo",
-    "moon",
-    "star",
-    "sun",
-    "balloon",
-    "hot air balloon",
-    "airplane",
-)
-TALL_COVERS = ("umbrella", "beach umbrella", "tree", "palm tree", "bare tree", "table")

@@ -150,6 +150,11 @@ class Scene:
         return self.season == "winter" or self.weather == "snow"
 
     @property
+    def is_dark(self) -> bool:
+        """True if the lamps and windows of houses are lit."""
+        return self.time in ("night", "dusk") or self.weather == "storm"
+
+    @property
     def ground_season(self) -> str:
         """The season that the land shows; snowfall makes it winter."""
         return "winter" if self.is_snowy else self.season

@@ -15,11 +15,6 @@ ROOFS = ("#a8453f", "#7a5a4a", "#5f6f8f", "#8f5040")
 GLASS, LAMPLIGHT, SNOW = "#a8d3e8", "#ffd873", "#f4f8ff"
 
 
-def is_dark(scene: Scene) -> bool:
-    """True when lamps and windows are lit."""
-    return scene.time in ("night", "dusk") or scene.weather == "storm"
-
-
 def street(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     """Houses in a row behind a pavement with lamps, and the road in front."""
     foot = c.h * 0.72
@@ -61,17 +56,13 @@ def house(
     if c.r.random() < 0.6:
         rise = wide * c.r.uniform(0.28, 0.5)
         c.poly([(x, top + 1), (x + wide / 2, top - rise), (x + wide, top + 1)], hexa(roof))
-        wall_top = top
     else:
         c.rect(x - wide * 0.03, top - high * 0.03, wide * 1.06, high * 0.06, hexa(roof))
-        wall_top = top
-    c.rect(
-        x, wall_top, wide + 1, high + 2, c.linear([(0, wall, 1), (1, mix(wall, BLACK, 0.08), 1)])
-    )
-    c.rect(x + wide * 0.94, wall_top, wide * 0.07, high, hexa(mix(wall, BLACK, 0.14)))
+    c.rect(x, top, wide + 1, high + 2, c.linear([(0, wall, 1), (1, mix(wall, BLACK, 0.08), 1)]))
+    c.rect(x + wide * 0.94, top, wide * 0.07, high, hexa(mix(wall, BLACK, 0.14)))
     floors = max(2, round(high / (wide * 0.62)))
     step = high * 0.98 / floors
-    dark = is_dark(scene)
+    dark = scene.is_dark
     columns = 2 if wide < c.s * 0.21 else 3
     for level in range(floors - 1):
         for k in range(columns):
@@ -119,7 +110,7 @@ def _ground_floor(
 def lamp(c: Canvas, scene: Scene, p: Palette, x: float, foot: float, high: float) -> None:
     """A street lamp, lit in the dark."""
     iron = hexa(p.lit(rgb("#3a4152"), 0.95))
-    dark = is_dark(scene)
+    dark = scene.is_dark
     if dark:
         c.glow(x, foot - high, high * 0.55, rgb("#ffd98a"), 0.7)
         c.glow(x, foot, high * 0.5, rgb("#ffd98a"), 0.35, 0.22)
@@ -149,7 +140,7 @@ def waterfront(c: Canvas, scene: Scene, p: Palette, horizon: float, x: float) ->
     """Towers on the far shore, mirrored in the water."""
     shore = c.h * 0.6
     mark = len(c.parts)
-    dark = is_dark(scene)
+    dark = scene.is_dark
     for i in range(2):
         d = 0.35 + 0.35 * i
         tone = p.lit(rgb(c.r.choice(("#6f7fa0", "#7f7590", "#5f8096"))), d)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.canvas import Canvas
+from daguerre.models.embedded.drawing.grid import BACK_TO_FRONT
 from daguerre.models.embedded.drawing.objects import bounds
-from daguerre.models.embedded.drawing.placement import Placement, Rim, fitted
+from daguerre.models.embedded.drawing.placement import Placement, Rim, copies, fitted
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
 
@@ -62,8 +63,6 @@ CROWNS: dict[str, tuple[float, float, float, float]] = {
     "fir tree": (0.28, 0.3, 0.72, 0.78),
     "christmas tree": (0.28, 0.3, 0.72, 0.78),
 }
-# Rows of what is inside, from the back to the front.
-HEAPS = {1: (1,), 2: (2,), 3: (3,), 4: (2, 2), 5: (2, 3), 6: (3, 3), 7: (3, 4)}
 # Places in a crown, as shares of its box.
 FORKS = (
     (0.5, 0.25),
@@ -79,17 +78,12 @@ FORKS = (
 def contained(c: Canvas, scene: Scene) -> list[Placement]:
     """The other objects inside the last one, which is 1 unit high."""
     *inside, vessel = scene.objects
-    copies = expanded(inside)[: max(HEAPS)]
+    items = copies(inside)[: max(BACK_TO_FRONT)]
     if vessel.name in CROWNS:
-        return in_crown(c, copies, vessel)
+        return in_crown(c, items, vessel)
     if vessel.name in GLASSES:
-        return _behind_glass(copies, vessel)
-    return _in_opening(copies, vessel)
-
-
-def expanded(items: Sequence[SceneObject]) -> list[SceneObject]:
-    """Each object as often as its count says."""
-    return [item for item in items for _ in range(max(1, item.count))]
+        return _behind_glass(items, vessel)
+    return _in_opening(items, vessel)
 
 
 def open_look(item: SceneObject) -> SceneObject:
@@ -116,7 +110,7 @@ def _in_opening(inside: Sequence[SceneObject], vessel: SceneObject) -> list[Plac
     near = (1 - rim.right, 1 - rim.left) if vessel.flip else (rim.left, rim.right)
     middle = left + k * sum(near) / 2
     level = top + (rim.height + rim.bulge * 0.6) * k
-    rows, rest = HEAPS[len(inside)], iter(inside)
+    rows, rest = BACK_TO_FRONT[len(inside)], iter(inside)
     cell = wide * (0.92 / max(rows) if max(rows) > 1 else 0.82)
     high = cell * 1.2 if max(rows) > 1 else 0.95
     placements = [base]
@@ -136,7 +130,7 @@ def _behind_glass(inside: Sequence[SceneObject], vessel: SceneObject) -> list[Pl
     base = fitted(open_look(replace(vessel, flip=False)), 1.0, 1.0)
     left, top = base.corner
     x0, y0, x1, y1 = shape.box
-    rows, rest = HEAPS[len(inside)], iter(inside)
+    rows, rest = BACK_TO_FRONT[len(inside)], iter(inside)
     cell, high = (x1 - x0) * base.px / max(rows), (y1 - y0) * base.px / len(rows)
     placements = [base]
     for i, n in enumerate(rows):
