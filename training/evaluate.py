@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from daguerre.models.embedded.drawing import Scene, SceneObject, render, things
-from daguerre.models.embedded.model import EmbeddedModel
+from daguerre.models.embedded.model import WEIGHTS
 from daguerre.params import ImageParams
 from training import geneval, pixels, report, robustness, scenes, unseen
 from training.captions import caption
+from training.decisions import Decide, decider
 from training.grammar import article, plural, with_article
 from training.scenes.crowd import counted
-from training.sheet import Decided, decide
 from training.weather import TIME_PHRASES
 from training.wording import TERRAIN_WORDS, TIME_NOUNS
 
@@ -39,7 +39,6 @@ COLOURED = "flower heart car balloon butterfly rose tulip umbrella house bus cha
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "pink")
 BACKGROUNDS = ("white", "blue", "yellow", "pink", "green", "black")
 Check = Callable[[Scene], bool]
-Draw = Callable[[list[ImageParams]], list[Decided]]
 
 
 @dataclass(frozen=True)
@@ -210,7 +209,7 @@ NEGATIVES: tuple[tuple[tuple[str, ...], str, Check], ...] = (
 )
 
 
-def negative(draw: Draw, num_seeds: int) -> dict[str, float]:
+def negative(decide: Decide, num_seeds: int) -> dict[str, float]:
     """Of the scenes that have something without a negative prompt, how many lose it with one."""
     there = gone = 0
     for prompts, words, is_there in NEGATIVES:
@@ -219,22 +218,22 @@ def negative(draw: Draw, num_seeds: int) -> dict[str, float]:
             for prompt in prompts
             for seed in range(num_seeds)
         ]
-        before = [is_there(found.scene) for found in draw(params)]
+        before = [is_there(found.scene) for found in decide(params)]
         shown = [p for p, is_shown in zip(params, before, strict=True) if is_shown]
         chosen = [replace(p, negative_prompt=words) for p in shown]
         there += len(chosen)
-        gone += sum(not is_there(found.scene) for found in draw(chosen))
+        gone += sum(not is_there(found.scene) for found in decide(chosen))
     return {"there": there, "gone": round(gone / max(1, there), 3)}
 
 
-def against_data(draw: Draw, num: int) -> dict[str, float]:
+def against_data(decide: Decide, num: int) -> dict[str, float]:
     """The model's pictures for captions of scenes that it never saw, against these scenes."""
     rng = np.random.default_rng(777)
     data = [scenes.sample_scene(rng, SIZE) for _ in range(num)]
     params = [
         ImageParams("embedded", caption(scene, rng), seed=i + 1) for i, scene in enumerate(data)
     ]
-    mine = draw(params)
+    mine = decide(params)
     ours = [render(found.scene, 512, 512) for found in mine]
     theirs = [render(scene, 512, 512) for scene in data]
     return {
@@ -248,7 +247,7 @@ NUM_GENEVAL = 60  # own prompts in each category
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--weights", type=Path, default=Path("src/daguerre/models/embedded/weights"))
+    p.add_argument("--weights", type=Path, default=WEIGHTS)
     p.add_argument("--out", type=Path)
     p.add_argument("--every", type=int, default=1, help="of the things, each so many-th")
     p.add_argument("--seeds", type=int, default=2)
@@ -256,17 +255,12 @@ def main() -> None:
     p.add_argument("--geneval", type=Path, help="a file of prompts in GenEval's format")
     p.add_argument("--wrong", action="store_true", help="also print what went wrong")
     args = p.parse_args()
-    model = EmbeddedModel("embedded", folder=args.weights, num_inference_steps=args.steps)
-    networks = model.load()
-
-    def draw(params: list[ImageParams]) -> list[Decided]:
-        return decide(model, networks, params)
-
+    decide = decider(args.weights, args.steps)
     figures: report.Figures = {}
     for figure, wordings in cases(args.every).items():
         for wording, chosen in wordings.items():
             pairs = [(case, seed) for case in chosen for seed in range(1, args.seeds + 1)]
-            found = draw([ImageParams("embedded", c.prompt, seed=seed) for c, seed in pairs])
+            found = decide([ImageParams("embedded", c.prompt, seed=seed) for c, seed in pairs])
             hits = [c.holds(f.scene) for (c, _), f in zip(pairs, found, strict=True)]
             figures.setdefault(figure, {})[wording] = round(float(np.mean(hits)), 3)
             print(f"{figure}, {wording}: {np.mean(hits):.3f} of {len(hits)}", flush=True)
@@ -278,13 +272,13 @@ def main() -> None:
     if args.geneval:
         prompts["geneval, given prompts"] = geneval.read_cases(args.geneval)
     for key, asked in prompts.items():
-        figures[key] = geneval.shares(geneval.judge(draw, asked, args.seeds))
-    figures |= robustness.measure(draw, args.seeds)
-    figures["negative"] = negative(draw, 8 * args.seeds)
-    figures["against the data"] = against_data(draw, 60)
-    print(report.table(figures))
+        figures[key] = geneval.shares(geneval.judge(decide, asked, args.seeds))
+    figures |= robustness.measure(decide, args.seeds)
+    figures["negative"] = negative(decide, 8 * args.seeds)
+    figures["against the data"] = against_data(decide, 60)
     if args.out:
         args.out.write_text(json.dumps(figures, indent=2) + "\n")
+    print(report.table(figures))
 
 
 if __name__ == "__main__":

@@ -16,18 +16,18 @@ import json
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from daguerre.models.embedded.drawing import Scene
-from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
+from daguerre.models.embedded.model import WEIGHTS
 from daguerre.params import ImageParams
 from training import coco, visible
+from training.decisions import Decide, Decided, decider
 from training.grammar import article, plural, with_article
-from training.sheet import Decided, decide
 from training.visible import Box, PictureColours, VisibleObject
 
 CATEGORIES = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
@@ -37,8 +37,6 @@ SIDES = {"left of": (0, -1), "right of": (0, 1), "above": (1, -1), "below": (1, 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white")
 NUMBERS = {2: "two", 3: "three", 4: "four"}
 OVERALL = "overall"
-
-Draw = Callable[[list[ImageParams]], list[Decided]]
 
 
 @dataclass(frozen=True)
@@ -183,10 +181,10 @@ class Result:
     fault: str
 
 
-def judge(draw: Draw, cases: Iterable[Case], num_seeds: int) -> list[Result]:
+def judge(decide: Decide, cases: Iterable[Case], num_seeds: int) -> list[Result]:
     """The result of each prompt and seed."""
     asked = [(case, seed) for case in cases for seed in range(1, num_seeds + 1)]
-    scenes = draw([ImageParams("embedded", case.prompt, seed=seed) for case, seed in asked])
+    scenes = decide([ImageParams("embedded", case.prompt, seed=seed) for case, seed in asked])
     return [
         Result(case, decided, fault(case, decided.scene))
         for (case, _), decided in zip(asked, scenes, strict=True)
@@ -212,10 +210,8 @@ def main() -> None:
     p.add_argument("--seeds", type=int, default=1)
     p.add_argument("--wrong", action="store_true", help="also print what went wrong")
     args = p.parse_args()
-    model = EmbeddedModel("embedded", folder=args.weights)
-    networks = model.load()
     cases = read_cases(args.prompts) if args.prompts else own_cases(args.own)
-    results = judge(lambda params: decide(model, networks, params), cases, args.seeds)
+    results = judge(decider(args.weights), cases, args.seeds)
     for result in results:
         if args.wrong and result.fault:
             print(f"{result.case.prompt!r}: {result.fault}: {result.decided.scene}")

@@ -71,10 +71,10 @@ HAT_WORDS: dict[str, tuple[str, ...]] = {
     "bow": ("bow", "bow in the hair", "hair bow"),
     "headphones": ("headphones",),
 }
-UNCOUNTABLE = frozenset(
+WITHOUT_ARTICLE = frozenset(
     "armor armour overalls dungarees pyjamas pajamas glasses eyeglasses".split()
 )
-UNCOUNTABLE |= {"shining armor", "plate armor", "sunglasses", "shades", "headphones"}
+WITHOUT_ARTICLE |= {"shining armor", "plate armor", "sunglasses", "shades", "headphones"}
 
 
 def _stands(scene: Scene, item: SceneObject) -> bool:
@@ -126,13 +126,13 @@ def person(words: Chooser, item: SceneObject, adjective: str, with_article: bool
 def clothes(words: Chooser, item: SceneObject) -> list[str]:
     """Phrases for outfit, colour and hat."""
     colour = "grey" if item.colour == "gray" and words.chance(0.5) else item.colour
-    hat = f"{words.one(HAT_WORDS[item.hat])}" if item.hat else ""
-    hat = hat if hat in UNCOUNTABLE or not hat else f"{article(hat)} {hat}"
+    hat = words.one(HAT_WORDS[item.hat]) if item.hat else ""
+    hat = hat if hat in WITHOUT_ARTICLE or not hat else f"{article(hat)} {hat}"
     if not item.outfit and not colour:
         return [_with_hat(words, hat)] if hat else []
     if item.outfit:
         text = f"{colour} {words.one(OUTFIT_WORDS[item.outfit])}".strip()
-        bare = any(text.endswith(word) for word in UNCOUNTABLE)
+        bare = any(text.endswith(word) for word in WITHOUT_ARTICLE)
         text = text if bare else f"{article(text)} {text}"
         verb = words.one(("in", "in", "wearing", "wearing", "dressed in", "with"))
     else:

@@ -11,21 +11,20 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from daguerre.models.embedded import fields
 from daguerre.models.embedded.drawing import Scene, things
-from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
+from daguerre.models.embedded.model import WEIGHTS
 from daguerre.params import ImageParams
 from training import scenes
 from training.captions import caption
+from training.decisions import Decide, decider
 from training.grammar import with_article
-from training.sheet import Decided, decide
 
-Draw = Callable[[list[ImageParams]], list[Decided]]
 NAMES = (
     "dog,cat,horse,owl,fox,car,bicycle,boat,castle,lighthouse,apple,pizza,banana,coffee,guitar,"
     "chair,book,key,rose,mushroom,robot,penguin,turtle,train,house,umbrella,backpack,elephant,"
@@ -88,9 +87,10 @@ WORDINGS = (
     "{}, whatever looks best",
 )
 NUM_SCENES = 600
+UNSAID = ("look", "size", "flip")  # fields that no caption mentions
 
 
-def tails(draw: Draw, num_seeds: int) -> dict[str, float]:
+def tails(decide: Decide, num_seeds: int) -> dict[str, float]:
     """Of known objects with tails: alone, with something that nobody asked for, or missing."""
     asked = [
         (name, tail.format(with_article(name), noun=name), seed)
@@ -98,7 +98,7 @@ def tails(draw: Draw, num_seeds: int) -> dict[str, float]:
         for tail in TAILS
         for seed in range(1, num_seeds + 1)
     ]
-    found = draw([ImageParams("embedded", prompt, seed=seed) for _, prompt, seed in asked])
+    found = decide([ImageParams("embedded", prompt, seed=seed) for _, prompt, seed in asked])
     outcomes = [_outcome(name, f.scene) for (name, _, _), f in zip(asked, found, strict=True)]
     names = ("alone", "extra", "missing")
     return {name: round(outcomes.count(name) / len(outcomes), 3) for name in names}
@@ -118,13 +118,13 @@ def _is_one(shown: str, name: str) -> bool:
     return row is not None and (name in (row.name, *row.synonyms) or name in row.name.split())
 
 
-def paraphrases(draw: Draw, num_seeds: int) -> float:
+def paraphrases(decide: Decide, num_seeds: int) -> float:
     """Share of reworded prompts that show the same objects, counts and place as the plain one."""
     texts = [(p, wording.format(p)) for p in PROMPTS for wording in ("{}", *WORDINGS)]
     texts += [(prompt, prompt.upper()) for prompt in PROMPTS]
     seeds = range(1, num_seeds + 1)
     asked = [ImageParams("embedded", text, seed=seed) for _, text in texts for seed in seeds]
-    found = draw(asked)
+    found = decide(asked)
     plain: dict[tuple[str, int], object] = {}
     same = []
     pairs = [(prompt, text) for prompt, text in texts for _ in seeds]
@@ -141,7 +141,7 @@ def _content(scene: Scene) -> object:
     return scene.terrain, sorted((item.name, item.count) for item in scene.objects)
 
 
-def agreement(draw: Draw, num: int = NUM_SCENES) -> dict[str, float]:
+def agreement(decide: Decide, num: int = NUM_SCENES) -> dict[str, float]:
     """For each field, how often the model decides what a scene has that its caption describes.
 
     Captions leave facts out, so a share is no figure of quality by itself, but two sets of weights
@@ -151,24 +151,21 @@ def agreement(draw: Draw, num: int = NUM_SCENES) -> dict[str, float]:
     true = [scenes.sample_scene(rng, (1024, 1024)) for _ in range(num)]
     params = [ImageParams("embedded", caption(s, rng, held_out=True), seed=1) for s in true]
     hits: dict[str, list[bool]] = defaultdict(list)
-    for scene, decided in zip(true, draw(params), strict=True):
+    for scene, decided in zip(true, decide(params), strict=True):
         wanted, got = fields.encode(scene), fields.encode(decided.scene)
         for i, field in enumerate(fields.FIELDS):
-            if field.name in _UNSAID or not field.values[wanted[i]]:
+            if field.name in UNSAID or not field.values[wanted[i]]:
                 continue
             hits[field.name].append(bool(wanted[i] == got[i]))
     return {name: round(float(np.mean(found)), 3) for name, found in sorted(hits.items())}
 
 
-_UNSAID = ("look", "size", "flip")  # fields that no caption mentions
-
-
-def measure(draw: Draw, num_seeds: int) -> dict[str, dict[str, float]]:
+def measure(decide: Decide, num_seeds: int) -> dict[str, dict[str, float]]:
     """All figures of this module."""
     return {
-        "tails": tails(draw, num_seeds),
-        "wordings": {"same": paraphrases(draw, num_seeds)},
-        "fields": agreement(draw),
+        "tails": tails(decide, num_seeds),
+        "wordings": {"same": paraphrases(decide, num_seeds)},
+        "fields": agreement(decide),
     }
 
 
@@ -177,9 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     p.add_argument("--weights", type=Path, default=WEIGHTS)
     p.add_argument("--seeds", type=int, default=1)
     args = p.parse_args(arguments)
-    model = EmbeddedModel("embedded", folder=args.weights)
-    networks = model.load()
-    figures = measure(lambda params: decide(model, networks, params), args.seeds)
+    figures = measure(decider(args.weights), args.seeds)
     print(json.dumps(figures, indent=2))
 
 

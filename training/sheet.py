@@ -11,38 +11,24 @@ The file has one prompt on each line; `#` starts a comment. The seed of a prompt
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from daguerre.engine.batching.batcher import batch_inputs, split_outputs
-from daguerre.engine.forward import ForwardRequest, Network, Outputs
+from daguerre.engine.forward import Network
 from daguerre.engine.pipeline import Pixels
-from daguerre.models.embedded import fields
-from daguerre.models.embedded.decoder import words_from
-from daguerre.models.embedded.drawing import Scene
-from daguerre.models.embedded.model import EmbeddedModel
+from daguerre.models.embedded.model import WEIGHTS, EmbeddedModel
 from daguerre.params import ImageParams
 
-TOGETHER = 32  # requests in one evaluation
 FONT_PX, LINE_PX, MARGIN_PX = 13, 16, 4
 
 
 def read_prompts(file: Path) -> list[str]:
     lines = file.read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line.strip() and not line.startswith("#")]
-
-
-@dataclass(frozen=True)
-class Decided:
-    """What the model decided to draw for one request."""
-
-    params: ImageParams
-    scene: Scene
 
 
 def draw(model: EmbeddedModel, networks: Mapping[str, Network], params: ImageParams) -> Pixels:
@@ -54,46 +40,6 @@ def draw(model: EmbeddedModel, networks: Mapping[str, Network], params: ImagePar
             forward = pipeline.send(networks[forward.network](forward.inputs))
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
-
-
-def decide(
-    model: EmbeddedModel, networks: Mapping[str, Network], requests: Sequence[ImageParams]
-) -> list[Decided]:
-    """The scenes of many requests, `TOGETHER` at a time; nothing is drawn."""
-    found: list[Decided] = []
-    for start in range(0, len(requests), TOGETHER):
-        some = requests[start : start + TOGETHER]
-        pipelines = [model.pipeline(params) for params in some]
-        forwards = [next(pipeline) for pipeline in pipelines]
-        while any(forward.network != "decoder" for forward in forwards):
-            answers = _evaluate(networks, forwards)
-            forwards = [
-                forward if answer is None else pipeline.send(answer)
-                for pipeline, forward, answer in zip(pipelines, forwards, answers, strict=True)
-            ]
-        for params, forward in zip(some, forwards, strict=True):
-            tokens = np.asarray(forward.inputs["tokens"])[0]
-            seed, palette = np.asarray(forward.inputs["layout"])[0].tolist()
-            scene = fields.decode(tokens, (params.width, params.height), seed, palette)
-            words = words_from(np.asarray(forward.inputs["words"])[0])
-            scene = replace(scene, words=words)
-            found.append(Decided(params, scene))
-    return found
-
-
-def _evaluate(
-    networks: Mapping[str, Network], forwards: Sequence[ForwardRequest]
-) -> list[Outputs | None]:
-    """Outputs of each forward, one evaluation per signature; None for those of the decoder."""
-    answers: list[Outputs | None] = [None] * len(forwards)
-    signatures = {f.signature for f in forwards if f.network != "decoder"}
-    for signature in signatures:
-        mine = [i for i, forward in enumerate(forwards) if forward.signature == signature]
-        group = [forwards[i] for i in mine]
-        outputs = networks[group[0].network](batch_inputs(group))
-        for i, rows in zip(mine, split_outputs(outputs, [f.rows for f in group]), strict=True):
-            answers[i] = rows
-    return answers
 
 
 def sheet(images: list[tuple[str, NDArray[np.uint8]]], columns: int, side: int) -> Image.Image:
@@ -128,7 +74,7 @@ def wrap(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: f
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--weights", type=Path, default=Path("src/daguerre/models/embedded/weights"))
+    p.add_argument("--weights", type=Path, default=WEIGHTS)
     p.add_argument("--prompts", type=Path, required=True)
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--steps", type=int, default=0)

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from daguerre.models.embedded.fields import FIELDS, MASKED, NUM_LOGITS, ORDER, STARTS
+from daguerre.models.embedded.model import WEIGHTS
 from daguerre.models.embedded.text import HIDDEN
 from training.checkpoints import load_denoiser, save_parts
 from training.dataset import LENGTHS, Batch, Dataset, name_meanings
@@ -148,7 +149,8 @@ class Trainer:
         torch._dynamo.config.recompile_limit = 2 * len(LENGTHS)
         batches = data.batches(self.args.batch, self.args.splits)
         losses: list[float] = []
-        last_save, stopped = time.time(), [0][1:]
+        stopped: list[int] = []
+        last_save = time.time()
         signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
         with open(self.run / "log.jsonl", "a") as log:
             while self.progress() < 1 and not stopped:
@@ -224,7 +226,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--data", type=Path, required=True)
     p.add_argument("--run", type=Path, required=True)
-    p.add_argument("--weights", type=Path, default=Path("src/daguerre/models/embedded/weights"))
+    p.add_argument("--weights", type=Path, default=WEIGHTS)
     p.add_argument("--start", type=Path, help="a run or its parts, which also decide the size")
     p.add_argument("--parts", type=Path, help="where to leave averaged weights in small files")
     p.add_argument("--minutes", type=float, default=60, help="of training in all")

@@ -18,6 +18,7 @@ torch: Any = pytest.importorskip("torch", reason="torch is there for training al
 restore: Any = pytest.importorskip("training.restore")
 network: Any = pytest.importorskip("training.network")
 served: Any = pytest.importorskip("training.served")
+decisions: Any = pytest.importorskip("training.decisions")
 sheet: Any = pytest.importorskip("training.sheet")
 
 PROMPTS = sheet.read_prompts(Path(__file__).parents[2] / "training" / "prompts.txt")
@@ -47,7 +48,7 @@ def test_openvino_and_torch_decide_the_same_scenes() -> None:
         "denoiser": evaluated(served.Steps(denoiser)),
     }
     asked = [ImageParams("m", text, seed=i) for i, text in enumerate(PROMPTS[::3])]
-    found = sheet.decide(model, networks, asked)
-    wanted = sheet.decide(model, torch_networks, asked)
+    found = decisions.decide(model, networks, asked)
+    wanted = decisions.decide(model, torch_networks, asked)
     assert [one.scene for one in found] == [one.scene for one in wanted]
     assert len(np.unique([one.scene.kind for one in found])) > 3

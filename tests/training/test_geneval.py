@@ -12,9 +12,9 @@ import pytest
 from daguerre.models.embedded.drawing import Scene, SceneObject, things
 from daguerre.models.embedded.model import EmbeddedModel
 from training import coco, geneval, visible
+from training.decisions import decide
 from training.evaluate import NUM_GENEVAL
 from training.geneval import Case, Wanted
-from training.sheet import decide
 
 FLOOR = 0.87  # share of own prompts that the bundled model must follow
 

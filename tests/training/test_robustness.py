@@ -10,7 +10,7 @@ import pytest
 from daguerre.models.embedded.drawing import Scene, SceneObject, things
 from daguerre.params import ImageParams
 from training import robustness, scenes, tails
-from training.sheet import Decided
+from training.decisions import Decide, Decided
 
 PLAIN = Scene("thing", 1024, 1024, 1, background="white", ground="plain")
 
@@ -21,7 +21,7 @@ def item(name: str, **changes: object) -> SceneObject:
     return replace(found, **changes)  # type: ignore[arg-type]
 
 
-def draws(scene_of: object) -> robustness.Draw:
+def draws(scene_of: object) -> Decide:
     return lambda requests: [Decided(params, scene_of(params)) for params in requests]  # type: ignore[operator]
 
 

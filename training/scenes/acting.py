@@ -71,7 +71,7 @@ def acting(r: random.Random, scene: Scene) -> Scene:
     items = (first, second)
     back, ground = scene.background, scene.ground
     if back and back in {item.colour for item in items}:
-        back, ground = r.choice([b for b in ("white", "beige", "teal") if b]), "plain"
+        back, ground = r.choice(("white", "beige", "teal")), "plain"
     return replace(scene, objects=items, relation=relation, background=back, ground=ground)
 
 

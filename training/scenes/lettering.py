@@ -67,8 +67,6 @@ RELATIONS: dict[str, dict[str, float]] = {
     "screen": {**_BESIDE, "holding": 0.5, "on": 0.4},
     "mug": {**_BESIDE, "holding": 2.0},
 }
-
-
 # Colours that a surface cannot have.
 _DULL = {"neon": ("black", "gray", "brown"), "chalkboard": COLOURS, "bubble": COLOURS}
 
