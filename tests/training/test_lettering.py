@@ -19,6 +19,7 @@ SCENES = [sample_lettering(random.Random(seed), 1024, 1024) for seed in range(60
 
 
 def test_every_surface_is_sampled() -> None:
+    """Every surface occurs, alone and in all kinds of scenes with words."""
     assert set(WEIGHTS) == set(RELATIONS) == set(LETTERINGS)
     kinds = Counter(scene.kind for scene in SCENES)
     assert kinds.keys() == {"lettering", "landscape", "mixed", "room"}
@@ -27,6 +28,7 @@ def test_every_surface_is_sampled() -> None:
 
 
 def test_captions_have_the_placeholder() -> None:
+    """Every caption has the placeholder once, also after it is reworded as a request."""
     rng = np.random.default_rng(4)
     for scene in SCENES:
         for is_held_out in (False, True):
@@ -51,6 +53,7 @@ def test_the_server_reads_the_same_surface() -> None:
 
 @pytest.mark.parametrize("scene", SCENES[:40])
 def test_fields_hold_the_scene(scene: object) -> None:
+    """The fields of words are decoded as they were encoded."""
     tokens = fields.encode(scene)  # type: ignore[arg-type]
     decoded = fields.decode(tokens, (1024, 1024), 1, 0)
     for name in ("kind", "lettering", "lettering_colour", "relation"):

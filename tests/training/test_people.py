@@ -21,6 +21,7 @@ def caption(seed: int = 1, **said: object) -> str:
 
 
 def test_a_fifth_of_scenes_has_people() -> None:
+    """About as many scenes have people as prompts ask for."""
     rng = np.random.default_rng(3)
     found = [scenes.sample_scene(rng, (1024, 1024)) for _ in range(400)]
     share = sum(any(map(is_person, scene.objects)) for scene in found) / len(found)
@@ -43,6 +44,7 @@ def test_colour_is_said_of_the_clothes() -> None:
 
 
 def test_every_value_has_words() -> None:
+    """Captions can say every pose, outfit and hat."""
     assert people.POSE_WORDS.keys() == {*dressing.POSES}
     assert people.OUTFIT_WORDS.keys() == {*dressing.OUTFITS}
     assert people.HAT_WORDS.keys() == {*dressing.HATS}
@@ -58,6 +60,7 @@ def test_people_are_tokens() -> None:
 
 
 def test_captions_say_what_animals_wear() -> None:
+    """Nearly all say the hat of an animal."""
     cat = drawing.SceneObject("cat", ("noto", "cat"), "black", "g", 1, 0.7, False, hat="top hat")
     scene = drawing.Scene("thing", 1024, 1024, 5, objects=(cat,), background="blue")
     texts = [captions.caption(scene, np.random.default_rng(i)).lower() for i in range(20)]
