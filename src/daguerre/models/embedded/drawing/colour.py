@@ -30,3 +30,13 @@ def lit_by(colour: Rgb, light: Rgb) -> Rgb:
 
 WHITE: Rgb = (1.0, 1.0, 1.0)
 BLACK: Rgb = (0.0, 0.0, 0.0)
+
+
+def shade(colour: str, amount: float) -> str:
+    """A darker tone of a hexadecimal colour."""
+    return hexa(mix(rgb(colour), BLACK, amount))
+
+
+def light(colour: str, amount: float) -> str:
+    """A lighter tone of a hexadecimal colour."""
+    return hexa(mix(rgb(colour), WHITE, amount))

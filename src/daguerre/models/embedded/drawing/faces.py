@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from daguerre.models.embedded.drawing.colour import BLACK, WHITE, hexa, mix, rgb
+from daguerre.models.embedded.drawing.colour import hexa, mix, rgb, shade
 from daguerre.models.embedded.drawing.svg import oval, path, stroke
 
 INK = "#2b2526"
 _FRINGE = "M44.6 27C41.5 5 78.5 5 75.4 27C73 19.5 69 16 63 16.5C56 18.5 48 18 44.6 27z"
 _PARTED = "M44.2 30C40 4 80 4 75.8 30C74.5 21 69 17 62 13.5C56 19 48 20 44.2 30z"
 _HOODED = "M43.5 31C39 2 81 2 76.5 31C75 20 68 15.5 60 15.5C52 15.5 45 20 43.5 31z"
-
-
-def shade(colour: str, amount: float = 0.14) -> str:
-    """A darker tone of a colour."""
-    return hexa(mix(rgb(colour), BLACK, amount))
-
-
-def light(colour: str, amount: float = 0.3) -> str:
-    """A lighter tone of a colour."""
-    return hexa(mix(rgb(colour), WHITE, amount))
 
 
 def hair_behind(style: str, colour: str, size: float = 1.0) -> str:

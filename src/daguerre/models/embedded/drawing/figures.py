@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from daguerre.models.embedded.drawing import art, faces
-from daguerre.models.embedded.drawing.colour import hexa
+from daguerre.models.embedded.drawing.colour import hexa, shade
 from daguerre.models.embedded.drawing.garments import (
     HATS,
     OUTFITS,
@@ -207,7 +207,7 @@ def _hair(style: Style) -> str:
 
 
 def _head(style: Style) -> str:
-    dark = faces.shade(style.skin, 0.12)
+    dark = shade(style.skin, 0.12)
     neck = box(dark, 55, 36, 10, 13, 4)
     ears = oval(style.skin, 45, 28, 2.8, 3.4) + oval(style.skin, 75, 28, 2.8, 3.4)
     skull = oval(style.skin, 60, 26, 15, 15.6)
@@ -227,7 +227,7 @@ def _arm(style: Style, side: int) -> str:
     found = line(style.skin, 7.4, points)
     hand = points[-1]
     outfit = style.outfit
-    tone = faces.shade(style.main, 0.07)
+    tone = shade(style.main, 0.07)
     item = _prop(style.prop, hand) if side == 1 and not style.pose.prop_at else ""
     if outfit.sleeves:
         width = 13 if "wide sleeves" in outfit.details else 9.6
@@ -247,7 +247,7 @@ def _leg(style: Style, side: int) -> str:
     found = line(style.skin, 8.6, points)
     long_skirt = style.pose.legs_in_front and outfit.skirt > 0.5
     legwear, legs = (style.main, 0.86) if long_skirt else (style.legwear, outfit.legs * 0.97)
-    tone = legwear if side else faces.shade(legwear, 0.08)
+    tone = legwear if side else shade(legwear, 0.08)
     if legs:
         found += line(tone, 14 if long_skirt else 12.4, along(points, legs))
     x, y = points[-1]
@@ -267,7 +267,7 @@ def _skirt(style: Style) -> str:
     low = max(100.0, *(y + 2 for _, y in ends))
     middle = (left + right) / 2
     return path(
-        faces.shade(style.main, 0.05) if outfit.skirt < 0.5 else style.main,
+        shade(style.main, 0.05) if outfit.skirt < 0.5 else style.main,
         f"M46.5 80H73.5L75 98L{right:.1f} {low - 3:.1f}Q{middle:.1f} {low + 4:.1f} "
         f"{left:.1f} {low - 3:.1f}L45 98z",
     )

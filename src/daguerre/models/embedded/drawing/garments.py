@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from daguerre.models.embedded.drawing.faces import light, shade
-from daguerre.models.embedded.drawing.svg import box, path
+from daguerre.models.embedded.drawing.colour import light, shade
+from daguerre.models.embedded.drawing.svg import box, path, symbols
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,8 @@ HATS = {
     "bearskin": "#26232a",
     "sailor cap": "#eef2f8",
 }
-WARDROBE = Path(__file__).with_name("wardrobe.svg")
-_SYMBOL = re.compile(r'<symbol id="([^"]+)">\n(.*?)\n</symbol>', re.DOTALL)
-_SYMBOLS: dict[str, str] = dict(_SYMBOL.findall(WARDROBE.read_text(encoding="utf-8")))
+WARDROBE = symbols(Path(__file__).with_name("wardrobe.svg"))
+PROPS = symbols(Path(__file__).with_name("props.svg"))
 _ROLE = re.compile(r'"(main|dark|light|trim|legs)"')
 
 
@@ -192,10 +191,6 @@ def torso(outfit: Outfit, main: str, skin: str) -> str:
     return found + path(skin, "M54.5 43.5L65.5 43.5C65 50 55 50 54.5 43.5z")
 
 
-PROPS_FILE = Path(__file__).with_name("props.svg")
-PROPS: dict[str, str] = dict(_SYMBOL.findall(PROPS_FILE.read_text(encoding="utf-8")))
-
-
 def worn(name: str, main: str, trim: str = "", legs: str = "") -> str:
     """A hat or a detail of a garment, in its colours; "" for an unknown name."""
     colours = {
@@ -205,7 +200,7 @@ def worn(name: str, main: str, trim: str = "", legs: str = "") -> str:
         "trim": trim or light(main, 0.55),
         "legs": legs,
     }
-    found = _SYMBOLS.get(name.replace(" ", "-"), "")
+    found = WARDROBE.get(name.replace(" ", "-"), "")
     return _ROLE.sub(lambda role: f'"{colours[role[1]]}"', found)
 
 

@@ -1,8 +1,17 @@
-"""Short forms of SVG elements, for drawings in code."""
+"""SVG elements: short forms for drawings in code, and the symbols of a file of drawings."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
+
+_SYMBOL = re.compile(r'<symbol id="([^"]+)"[^>]*>\n(.*?)\n</symbol>', re.DOTALL)
+
+
+def symbols(file: Path) -> dict[str, str]:
+    """The SVG content of each symbol of a file, by its identifier."""
+    return dict(_SYMBOL.findall(file.read_text(encoding="utf-8")))
 
 
 def path(fill: str, d: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from daguerre.models.embedded.drawing import animals, art, figures
+from daguerre.models.embedded.drawing.svg import symbols
 
 # Popular things; they occur more often in training.
 ICONIC = frozenset(
@@ -85,15 +86,10 @@ TABLE = Path(__file__).with_name("things.txt")
 THINGS: tuple[Thing, ...] = parse(TABLE.read_text(encoding="utf-8"))
 BY_NAME: dict[str, Thing] = {thing.name: thing for thing in THINGS}
 DRAWINGS = Path(__file__).with_name("drawings.svg")
-_SYMBOL = re.compile(r'<symbol id="([^"]+)"[^>]*>\n(.*?)\n</symbol>', re.DOTALL)
 # Own drawings, on a 100 x 100 view, of things that the icon sets lack.
-DRAWN: dict[str, str] = dict(_SYMBOL.findall(DRAWINGS.read_text(encoding="utf-8")))
+DRAWN = symbols(DRAWINGS)
 # Own drawings of containers, open and empty, for what is inside them.
-VESSELS: dict[str, str] = dict(
-    _SYMBOL.findall(Path(__file__).with_name("vessels.svg").read_text(encoding="utf-8"))
-)
-
-
+VESSELS = symbols(Path(__file__).with_name("vessels.svg"))
 # What draws the looks of the sets that are drawn by code.
 PAINTERS: dict[str, Callable[[str], art.Drawn]] = {figures.FIGURE: figures.drawn}
 
