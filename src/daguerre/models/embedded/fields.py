@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from daguerre.models.embedded.drawing import SHAPES, Scene, SceneObject, dressing, things
 from daguerre.models.embedded.drawing.furnished import FURNISHED
 from daguerre.models.embedded.drawing.palette import BACKS, GLOWS, PALETTES
-from daguerre.models.embedded.drawing.picture import ELSEWHERE, LAND, PLACES, WATER
 from daguerre.models.embedded.drawing.recolouring import COLOURS
-from daguerre.models.embedded.drawing.scene import KINDS, LETTERINGS, RELATIONS, SPOTS
+from daguerre.models.embedded.drawing.scene import KINDS, LETTERINGS, RELATIONS, SPOTS, TERRAINS
 from daguerre.models.embedded.drawing.style import FILTERS
 
 MAX_OBJECTS = 5
@@ -35,7 +34,7 @@ SIZES = tuple(0.12 * 1.11**i for i in range(24))
 
 SCENE_FIELDS: dict[str, tuple[str, ...]] = {
     "kind": KINDS,
-    "terrain": ("", *LAND, *WATER, *ELSEWHERE, *PLACES),
+    "terrain": ("", *TERRAINS),
     "setting": ("", "room", "table", "shelf", "window", *FURNISHED),
     "relation": ("", *RELATIONS),
     "style": ("", *FILTERS),

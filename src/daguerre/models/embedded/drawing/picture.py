@@ -59,14 +59,21 @@ LAND = {
     "city": city,
     "mushrooms": glowing_mushrooms,
     "flowers": glowing_flowers,
+    "street": street,
+    "park": park,
+    "garden": garden,
+    "farm": farm,
 }
-WATER = {"sea": sea, "beach": beach, "lake": lake, "islands": islands}
-ELSEWHERE = {"underwater": underwater, "space": space}
-# Places that were added later: their names come last, for the order of a field's values.
-LAND_PLACES = {"street": street, "park": park, "garden": garden, "farm": farm}
-WATER_PLACES = {"cliff": cliff_top, "waterfront": waterfront, "harbour": harbour}
-ELSEWHERE_PLACES = {"moonscape": moonscape}
-PLACES = (*LAND_PLACES, *WATER_PLACES, *ELSEWHERE_PLACES)
+WATER = {
+    "sea": sea,
+    "beach": beach,
+    "lake": lake,
+    "islands": islands,
+    "cliff": cliff_top,
+    "waterfront": waterfront,
+    "harbour": harbour,
+}
+ELSEWHERE = {"underwater": underwater, "space": space, "moonscape": moonscape}
 # Distance of the horizon from the top, as a share of the height; 0.54 for other terrains.
 HORIZON = {
     "mountains": 0.56,
@@ -120,20 +127,18 @@ def paint(scene: Scene) -> Canvas:
 
 def paint_landscape(c: Canvas, scene: Scene) -> None:
     """Paints a landscape with its objects."""
-    elsewhere = {**ELSEWHERE, **ELSEWHERE_PLACES}.get(scene.terrain)
-    if elsewhere:
-        elsewhere(c, scene)
+    if scene.terrain in ELSEWHERE:
+        ELSEWHERE[scene.terrain](c, scene)
         place_objects(c, scene, None)
         return
     p = palette_of(scene)
     horizon = c.h * (HORIZON.get(scene.terrain, 0.54) + c.r.uniform(-0.04, 0.04))
     x = paint_sky(c, scene, p, horizon)
     c.low_light = x if scene.sun and scene.time in ("dawn", "sunset") else None
-    by_water = {**WATER, **WATER_PLACES}.get(scene.terrain)
-    if by_water:
-        by_water(c, scene, p, horizon, x)
+    if scene.terrain in WATER:
+        WATER[scene.terrain](c, scene, p, horizon, x)
     else:
-        {**LAND, **LAND_PLACES}[scene.terrain](c, scene, p, horizon)
+        LAND[scene.terrain](c, scene, p, horizon)
     if scene.weather == "fog":
         paint_fog(c, scene, p)
     place_objects(c, scene, p)

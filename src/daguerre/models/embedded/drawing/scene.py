@@ -20,6 +20,13 @@ SHAPES: tuple[tuple[int, int], ...] = (
     (768, 1344),
     (640, 1536),
 )
+# The denoiser was trained with this order, too: new terrains come last.
+TERRAINS = (
+    *("mountains", "hills", "desert", "river", "forest", "meadow", "jungle", "snowfield"),
+    *("canyon", "volcano", "waterfall", "road", "village", "city", "mushrooms", "flowers"),
+    *("sea", "beach", "lake", "islands", "underwater", "space"),
+    *("street", "park", "garden", "farm", "cliff", "waterfront", "harbour", "moonscape"),
+)
 TIMELESS = ("underwater", "space", "moonscape")  # no hour, no weather
 WATERS = (
     "sea",
