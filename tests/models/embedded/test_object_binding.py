@@ -31,6 +31,8 @@ from daguerre.models.embedded.sampler import MAX_STEPS, Noise, SceneSampler
         ("two cats and three dogs", ("cat", "dog"), ""),
         ("a cat and a dog, oil painting, 8k", ("cat", "dog"), ""),
         ("a cat and a dog eating pizza", ("cat", "dog"), ""),
+        ("a girl riding a bus", ("girl", "bus"), ""),
+        ("a cat and a dog, no birds", ("cat", "dog"), ""),
     ],
 )
 def test_stated(prompt: str, names: tuple[str, ...], relation: str) -> None:
@@ -68,6 +70,22 @@ def test_uncertain(prompt: str) -> None:
     assert bound_objects(prompt).relation == ""
 
 
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("a cherry red car", {"car"}),
+        ("a red cherry and a car", {"cherries", "car"}),
+        ("a cat by Van Gogh", {"cat"}),
+        ("a bird's eye view of a bus", {"bus"}),
+        ("a road with no red cars", set()),
+        ("a cat without a hat", {"cat"}),
+    ],
+)
+def test_words_that_are_no_names(prompt: str, said: set[str]) -> None:
+    """Shades, names of something else and what is left out are no objects of the scene."""
+    assert bound_objects(prompt).said == said
+
+
 def test_no_object_is_bound_that_the_negative_prompt_excludes() -> None:
     """A prompt and a negative prompt that name the same object leave the rest to the network."""
     found = bound_objects("two cats and a dog", {"dog"})
@@ -89,6 +107,14 @@ def test_no_object_is_bound_that_the_negative_prompt_excludes() -> None:
         ("two dogs and three dogs", {}),
         ("nine dogs", {}),
         ("two headed dogs", {}),
+        ("two dozen eggs", {}),
+        ("two hundred sheep", {}),
+        ("twenty two cats", {}),
+        ("2.5 apples", {}),
+        ("two door cars", {}),
+        ("chapter three cats", {}),
+        ("a dog. 2 cats", {"cat": "2"}),
+        ("a road without two cars", {}),
     ],
 )
 def test_counts(prompt: str, counts: dict[str, str]) -> None:

@@ -38,6 +38,9 @@ from daguerre.models.embedded.quoted_words import (
         ("a banner reading GO TEAM over a road", "GO TEAM", "banner"),
         ("a cat with a sign saying free hugs, at sunset", "free hugs", "sign"),
         ('a mug with "❤"', "❤", "mug"),
+        ('a sign that says "a cat"', "a cat", "sign"),
+        ('"a cat" painted on a wall', "a cat", "wall"),
+        ('a photo of "HELLO"', "HELLO", "sign"),
     ],
 )
 def test_words(prompt: str, words: str, surface: str) -> None:
@@ -53,6 +56,9 @@ def test_words(prompt: str, words: str, surface: str) -> None:
         "the dog's ball and the cats' toys",
         "rock 'n' roll band",
         '"a cat on a sofa"',
+        '"a cat on a sofa", 4k, oil painting',
+        'draw "a red car on a road"',
+        "please generate an image of “two dogs on a wall”",
         'a cat named "Tom"',
         'a scene from the movie "Frozen"',
         'in the style of "Starry Night"',
@@ -106,9 +112,14 @@ def test_the_surface_is_no_object() -> None:
     assert quoted_words("a cat and a cake").fields() == {"lettering": "", "lettering_colour": ""}
 
 
+def test_letters_of_quoted_words_are_no_object() -> None:
+    assert "letter" not in quoted_words('"LOVE" in big letters').others
+
+
 def test_hostile_prompts() -> None:
     """Eight quotations are read, and none of more than 200 characters; marks alone are none."""
     assert quoted_words('"a" sign ' * 1000).words == "\n".join("a" * 8)
     assert quoted_words(f'a sign "{"word " * 60}"').words == ""
+    assert quoted_words(f'a sign that says{" " * 9000}"').words == ""
     for text in ("'a ", "‘a ", "“", "'", '" ', "a 'b c ", "A'"):
         assert quoted_words((text * 9000)[:9000]).words == ""

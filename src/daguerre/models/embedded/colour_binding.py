@@ -8,25 +8,38 @@ others. The colour of somebody's clothes is the colour of that person.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from daguerre.models.embedded.clothing import is_garment, with_garments, worn
 from daguerre.models.embedded.drawing.people import PEOPLE
-from daguerre.models.embedded.mentions import SPELLINGS, find_mentions, is_adjective, words_of
+from daguerre.models.embedded.mentions import (
+    SPELLINGS,
+    Mention,
+    find_mentions,
+    is_adjective,
+    words_of,
+)
+from daguerre.models.embedded.negation import negated
 
 # Kinds whose name has a colour word: they have their own colours, not that of the word.
 _KINDS = frozenset(
     f"{colour} {noun}"
     for colour, nouns in {
         "red": "deer fox kangaroo onion panda squirrel wine wolf",
-        "blue": "whale",
-        "white": "bread rice wine",
-        "black": "coffee",
-        "orange": "juice",
+        "blue": "cheese whale",
+        "white": "bread grape grapes rice shark tea wine",
+        "black": "coffee tea",
+        "green": "onion",
+        "orange": "juice tree",
     }.items()
     for noun in nouns.split()
 )
+# Before these, such a word is no colour of clothes.
+_ANYBODY = frozenset("man woman boy girl person child baby family".split())
+_SKINS = ("black", "white", "brown")
 # What may follow the colour in "the cup is red".
 _ENDS = ("", ".", ";", "!", "while", "but")
+_JOINTS = ("and", ",", "or", "a", "an", "the", "one")
 _MAX_BETWEEN = 2  # adjectives between a colour and its object
 
 
@@ -40,9 +53,14 @@ def bound_colours(prompt: str) -> Mapping[str, str]:
     mentions = with_garments(words, list(find_mentions(words)))
     named = {i for mention in mentions for i in range(mention.start, mention.end)}
     clothes = worn(words, mentions)
+    open_ones = negated(words, mentions) | _compounds(mentions)
     found: dict[str, set[str]] = {}
     used, kinds = set(), set[str]()
     for mention in mentions:
+        if mention in open_ones:
+            for name in mention.names:
+                found.setdefault(name, set()).update(SPELLINGS)
+            continue
         at = _colour_before(words, mention.start, named)
         if at is None:
             at = _colour_after(words, mention.end)
@@ -56,6 +74,8 @@ def bound_colours(prompt: str) -> Mapping[str, str]:
         kinds |= mention.names if is_kind else set()
         for name in mention.names:
             colour = "" if at is None or is_kind else SPELLINGS[words[at]]
+            if name.split()[-1] in _ANYBODY and colour in _SKINS:
+                colour = ""
             found.setdefault(name, set()).add(colour)
     are_all_used = used >= {i for i, word in enumerate(words) if word in SPELLINGS}
     # "A car. The car is red." says nothing about the first mention, and red about the second.
@@ -73,7 +93,7 @@ def _colour_before(words: Sequence[str], start: int, named: set[int]) -> int | N
     """The index of the colour word that describes the object at `start`."""
     for i in range(start - 1, max(-1, start - 2 - _MAX_BETWEEN), -1):
         if words[i] in SPELLINGS:
-            return None if _is_one_of_several(words, i) else i
+            return None if _is_one_of_several(words, i, named) else i
         if i in named or not is_adjective(words[i]):
             return None
     return None
@@ -87,7 +107,15 @@ def _colour_after(words: Sequence[str], end: int) -> int | None:
     return end + 1 if is_said and is_last else None
 
 
-def _is_one_of_several(words: Sequence[str], i: int) -> bool:
-    """True for "white" in "red and white"."""
-    before = [word for word in words[max(0, i - 2) : i] if word not in ("and", ",")]
-    return bool(before) and before[-1] in SPELLINGS
+def _is_one_of_several(words: Sequence[str], i: int, named: set[int]) -> bool:
+    """True for "white" in "red and white", and for "red" in "a blue and a red car"."""
+    at = next((k for k in range(i - 1, max(-1, i - 5), -1) if words[k] not in _JOINTS), None)
+    if at is None or at in named or words[at] not in SPELLINGS:
+        return False
+    return words[max(0, at - 1)] not in ("is", "are")
+
+
+def _compounds(mentions: Sequence[Mention]) -> frozenset[Mention]:
+    """Mentions without a word between them, such as both of "brick house"."""
+    pairs = [pair for pair in pairwise(mentions) if pair[0].end == pair[1].start]
+    return frozenset(mention for pair in pairs for mention in pair)

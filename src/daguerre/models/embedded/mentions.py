@@ -11,12 +11,15 @@ from daguerre.models.embedded.drawing.recolouring import COLOURS
 
 # Colour word -> the colour that it means.
 SPELLINGS = {**{colour: colour for colour in COLOURS}, "grey": "gray", "violet": "purple"}
-_MAX_WORDS = 5  # of an object's name
 # Words that end the description of an object; so do participles, other objects and punctuation.
 _BREAKS = frozenset(
     "a an the and or with without on in of at by to over under near beside between behind before"
     " next left right above below from for into is are it its his her their this that these those"
     " background wall sky no".split()
+)
+# Names of something else that contain the name of an object.
+_OTHERS = frozenset(
+    ("van gogh", "star wars", "star trek", "rock band", "bird's eye", "worm's eye", "fish eye")
 )
 _PARTICIPLE = re.compile(r".+(?<!color)(?<!colour)ed")  # "red-haired woman": not a red woman
 _TOKEN = re.compile(r"[a-z0-9']+|[^\s\w]")
@@ -40,7 +43,11 @@ def find_mentions(words: Sequence[str]) -> Iterator[Mention]:
     """The longest names of objects, from left to right; colours before objects are excluded."""
     start = 0
     while start < len(words):
-        lengths = range(min(_MAX_WORDS, len(words) - start), 0, -1)
+        if " ".join(words[start : start + 2]) in _OTHERS:
+            start += 2
+            continue
+        longest = things.longest_names().get(words[start], 1)
+        lengths = range(min(longest, len(words) - start), 0, -1)
         phrases = ((n, things.meanings(" ".join(words[start : start + n]))) for n in lengths)
         length, names = next(((n, found) for n, found in phrases if found), (1, frozenset()))
         end = start + length

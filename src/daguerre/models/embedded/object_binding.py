@@ -13,8 +13,16 @@ from dataclasses import dataclass, field, replace
 
 from daguerre.models.embedded.clothing import worn
 from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.mounts import RIDEABLE
 from daguerre.models.embedded.fields import MAX_OBJECTS, OBJECT_FIELDS
-from daguerre.models.embedded.mentions import Mention, find_mentions, is_adjective, words_of
+from daguerre.models.embedded.mentions import (
+    SPELLINGS,
+    Mention,
+    find_mentions,
+    is_adjective,
+    words_of,
+)
+from daguerre.models.embedded.negation import negated
 
 _ARTICLES = ("a", "an", "the", "one")
 _NUMBERS = {
@@ -22,6 +30,15 @@ _NUMBERS = {
     for number, words in enumerate("two 2,three 3,four 4,five 5,six 6,seven 7".split(","), 2)
     for word in words.split()
 }
+_UNITS = frozenset(  # "two dozen eggs", "two door cars"
+    "dozen hundred thousand million billion tone door year foot inch story storey star seat seater"
+    " piece way lane wheel".split()
+)
+# Before a number that is a part of another one, or counts nothing: "twenty two", "chapter three".
+_NO_COUNTS = frozenset(
+    "twenty thirty forty fifty sixty seventy eighty ninety hundred thousand chapter figure part"
+    " year volume episode level number version windows iphone".split()
+)
 _COUNTS = {word: n for word, n in _NUMBERS.items() if n in OBJECT_FIELDS["count"]}
 # Words between two objects -> the relation of the first to the second; "" leaves it open.
 _BETWEEN: dict[tuple[str, ...], str] = {
@@ -53,9 +70,13 @@ _BETWEEN: dict[tuple[str, ...], str] = {
     ("riding", "on"): "riding",
 }
 _VERBS = frozenset("is are was sits lies placed sitting standing located positioned".split())
-_NEGATIONS = frozenset("no not without".split())
 _OF = ("left", "right", "side")  # words before "of"
 _MAX_ADJECTIVES = 2
+# Names that, before a colour, are a part of it: "a cherry red car".
+_SHADES = frozenset(
+    "apple blood cherry chocolate coal coffee lemon lime mint olive peach peacock rose salmon snow"
+    " strawberry".split()
+)
 # Words after the last object that may introduce further ones, which have no known name.
 _MORE = frozenset(
     "a an with without wearing holding carrying riding eating playing on near next beside behind"
@@ -96,20 +117,24 @@ def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
     words = words_of(prompt)
     found = list(find_mentions(words))
     clothes = worn(words, found)
-    mentions = [m for m in found if _is_shown(words, m) and m not in clothes]
+    absent = negated(words, found)
+    shown = [mention for mention in found if _is_shown(words, mention)]
+    mentions = [m for m in shown if m not in clothes and m not in absent]
     said = frozenset().union(*(m.names for m in mentions))
     if not said.isdisjoint(excluded):
         return BoundObjects(said=said.difference(excluded))
     counts = _counts(words, mentions)
-    names, relation = _stated(words, [_clothed(mention, clothes) for mention in mentions])
+    names, relation = _stated(words, _clothed(mentions, clothes))
     number = _max_number(words, mentions, names) if mentions == found else MAX_OBJECTS
     return BoundObjects(names, relation, counts, said, number)
 
 
-def _clothed(mention: Mention, clothes: Mapping[Mention, Mention]) -> Mention:
-    """The mention with the clothes after it."""
-    ends = (garment.end for garment, wearer in clothes.items() if wearer == mention)
-    return replace(mention, end=max((mention.end, *ends)))
+def _clothed(mentions: Sequence[Mention], clothes: Mapping[Mention, Mention]) -> Sequence[Mention]:
+    """The mentions with the clothes after them."""
+    ends: dict[Mention, int] = {}
+    for garment, wearer in clothes.items():
+        ends[wearer] = max(ends.get(wearer, wearer.end), garment.end)
+    return [replace(mention, end=ends.get(mention, mention.end)) for mention in mentions]
 
 
 def _max_number(
@@ -125,9 +150,9 @@ def _max_number(
 
 
 def _is_shown(words: Sequence[str], mention: Mention) -> bool:
-    """False for "a painting of", "no dogs" and colours ("orange")."""
-    is_container = words[mention.end : mention.end + 1] == ["of"]
-    return not is_container and words[max(0, mention.start - 1)] not in _NEGATIONS
+    """False for "a painting of" and colours ("cherry red")."""
+    after = "".join(words[mention.end : mention.end + 1])
+    return after != "of" and not (words[mention.end - 1] in _SHADES and after in SPELLINGS)
 
 
 def _stated(
@@ -181,7 +206,9 @@ def _relation(
     if start is None:
         return None
     between = [word for word in words[end:start] if word not in _VERBS]
-    return _BETWEEN.get(tuple(between))
+    found = _BETWEEN.get(tuple(between))
+    # Riders of others, such as a bus, are not drawn on them.
+    return "" if found == "riding" and second.names.isdisjoint(RIDEABLE) else found
 
 
 def _has_side(words: Sequence[str], mention: Mention) -> bool:
@@ -204,13 +231,22 @@ def _start(words: Sequence[str], mention: Mention, named: Collection[int]) -> in
     return None
 
 
+def _count(words: Sequence[str], start: int, end: int) -> str | None:
+    """The count that a number at `start` says of the object at `end`."""
+    before = [*words[max(0, start - 1) : start]]
+    if before == ["."] and start > 1:  # as in "2.5"
+        before.append(words[start - 2])
+    is_part = any(w.isdecimal() or w in _NUMBERS or w in _NO_COUNTS for w in before)
+    return None if is_part or not _UNITS.isdisjoint(words[start:end]) else _COUNTS.get(words[start])
+
+
 def _counts(words: Sequence[str], mentions: Sequence[Mention]) -> Mapping[str, str]:
     """Object -> the number before its plural; without those that have two numbers."""
     found: dict[str, set[str]] = {}
     named = {i for mention in mentions for i in range(mention.start, mention.end)}
     for mention in mentions:
         start = _start(words, mention, named)
-        number = _COUNTS.get(words[start]) if start is not None else None
+        number = None if start is None else _count(words, start, mention.start)
         phrase = " ".join(words[mention.start : mention.end])
         for name in mention.names if number is None else things.plural_meanings(phrase):
             found.setdefault(name, set()).add(number or "")

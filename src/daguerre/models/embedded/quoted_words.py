@@ -103,6 +103,15 @@ _SPEAKS = re.compile(
     re.IGNORECASE,
 )
 _TEXT = re.compile(r"\b(?:text|words?|letters|lettering|typography|font)\b", re.IGNORECASE)
+_LEADS = re.compile(
+    r"\W*(?:(?:please|can|could|you|i|want|draw|paint|make|create|generate|imagine|show|me|prompt|an?"
+    r"|the|photo|photograph|picture|image|illustration|of)\W+){0,9}",
+    re.IGNORECASE,
+)
+_DESCRIPTION = re.compile(r"(?:an?|two|three|four|five|six|seven|some)\s")
+_WRITTEN = re.compile(
+    r"\W*(?:is |are )?(?:written|painted|printed|carved|displayed|spelled)\b", re.IGNORECASE
+)
 _NAMED = re.compile(r"\b(?:named|called|nicknamed|titled|entitled|dubbed)\W*$", re.IGNORECASE)
 _CITED = re.compile(
     r"\b(?:film|movie|song|game|series|show|anime|style of|manner of|by|from|like|known as"
@@ -115,8 +124,9 @@ _WHERE = re.compile(
     re.IGNORECASE,
 )
 _WITHOUT_MARKS = re.compile(
-    rf"(?<![\w-])(?:{_NOUN})\s+(?:that |which )?(?:says|saying|reads|reading|spelling|labell?ed"
-    r"|with the (?:words?|text|message|letters|inscription|slogan))\s*:?\s+(?=\w)",
+    rf"(?<![\w-])(?:{_NOUN})\s{{1,3}}"
+    r"(?:(?:that |which )?(?:says|saying|reads|reading|spelling|labell?ed)"
+    r"|with the (?:words?|text|message|letters|inscription|slogan))\s{0,3}:?\s{1,3}(?=\w)",
     re.IGNORECASE,
 )
 _CAPITALS = re.compile(
@@ -170,9 +180,10 @@ def quoted_words(prompt: str) -> QuotedWords:
         before = prompt[max(0, spans[0][0] - _NEAR) : spans[0][0]]
         is_spoken = _SPEAKS.search(before) and not _TEXT.search(before)
         text = _edited(prompt, edits)
-        return QuotedWords(words, text, text, "bubble" if is_spoken else _USUAL)
+        others = _TEXT.sub("words", text)
+        return QuotedWords(words, text, others, "bubble" if is_spoken else _USUAL)
     found, colour = noun
-    others = _edited(prompt, [*edits, (*found.span(), "surface")])
+    others = _TEXT.sub("words", _edited(prompt, [*edits, (*found.span(), "surface")]))
     surface = _SURFACES[found[0].lower()]
     return QuotedWords(words, _edited(prompt, edits), others, surface, colour)
 
@@ -198,7 +209,7 @@ def _is_drawn(prompt: str, start: int, end: int, words: str) -> bool:
     before, after = prompt[max(0, start - _NEAR) : start], prompt[end : end + _NEAR]
     if not re.search(r"\w", before + after) or words.lower() in _SHORTENED:
         return False
-    if _CITED.search(before):
+    if _CITED.search(before) or (start < _NEAR and _is_description(before, words, after)):
         return False
     has_surface = bool(_SURFACE.search(before) or _SURFACE.search(after))
     if _NAMED.search(before):
@@ -209,6 +220,12 @@ def _is_drawn(prompt: str, start: int, end: int, words: str) -> bool:
         return words[0].isupper()
     is_adjective = words.islower() and " " not in words and re.match(r"\s+[a-z]", after)
     return not is_adjective
+
+
+def _is_description(before: str, words: str, after: str) -> bool:
+    """True for the quotation in 'draw "a red car", 4k'."""
+    is_first = bool(_LEADS.fullmatch(before) and _DESCRIPTION.match(words))
+    return is_first and not _WRITTEN.match(after)
 
 
 def _without_marks(prompt: str) -> list[tuple[int, int, str]]:

@@ -176,6 +176,15 @@ def _meanings() -> dict[str, tuple[str, ...]]:
 
 
 @lru_cache(maxsize=1)
+def longest_names() -> dict[str, int]:
+    """First word of a name or synonym -> the number of words of the longest one."""
+    found: dict[str, int] = {}
+    for first, *others in map(str.split, _unhyphenated()):
+        found[first] = max(found.get(first, 1), 1 + len(others))
+    return found
+
+
+@lru_cache(maxsize=1)
 def _unhyphenated() -> dict[str, tuple[str, ...]]:
     return {word.replace("-", " "): names for word, names in _meanings().items()}
 
@@ -183,17 +192,20 @@ def _unhyphenated() -> dict[str, tuple[str, ...]]:
 def phrases(text: str) -> Iterator[str]:
     """The items of a list without articles, also with the last word in the singular."""
     for part in _APART.split(_WEIGHT.sub(" ", text.lower())):
-        words = _BEFORE.sub("", " ".join(re.findall(r"[a-z0-9'-]+", part)))
-        yield words
-        yield from _singulars(words)
+        words = _BEFORE.sub("", " ".join(_WORD.findall(part)))
+        if words:
+            yield words
+            yield from _singulars(words)
 
 
 def _singulars(words: str) -> Iterator[str]:
     """Possible singulars of a plural."""
-    yield from (words.removesuffix(a) + b for a, b in _ENDINGS if words.endswith(a))
+    if words.endswith(_PLURALS):
+        yield from (words.removesuffix(a) + b for a, b in _ENDINGS if words.endswith(a))
 
 
 _APART = re.compile(r"[,;.\n/|，、；。]|\b(?:and|or|nor)\b")
+_WORD = re.compile(r"[a-z0-9'-]+")
 _WEIGHT = re.compile(r":\s*\d+(?:\.\d+)?")  # as in "(dog:1.3)", the syntax of other tools
 _BEFORE = re.compile(r"^(?:(?:no|not|without|any|some|a|an|the)\s+)+")
 _ENDINGS = (
@@ -201,5 +213,6 @@ _ENDINGS = (
     *(("men", "man"), ("people", "person"), ("children", "child"), ("mice", "mouse")),
     *(("geese", "goose"), ("oxen", "ox"), ("cacti", "cactus"), ("teeth", "tooth")),
 )
+_PLURALS = tuple({plural for plural, _ in _ENDINGS})
 # Nouns with equal singular and plural.
 _SAME = frozenset("fish sheep deer moose bison squid shrimp jellyfish aircraft".split())
