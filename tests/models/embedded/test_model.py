@@ -268,6 +268,15 @@ def test_rows_of_different_sizes_share_a_signature(model: EmbeddedModel) -> None
     assert len(signatures) == 1
 
 
+def test_readings_of_short_and_long_prompts_share_no_batch(ask: PendingForward) -> None:
+    """The slots of a prompt are in its signature, so each number has certificates of its own."""
+    signatures = [
+        next(f.signature for f in ask(replace(PARAMS, prompt=prompt)) if f.network == "reader")
+        for prompt in ("cat " * 24, "a dog", "cat " * 25, "dog " * 64)
+    ]
+    assert signatures[0] == signatures[1] != signatures[2] == signatures[3]
+
+
 def test_logits_of_a_forward_are_those_of_all_fields(
     ask: PendingForward, networks: Mapping[str, Network]
 ) -> None:

@@ -173,6 +173,25 @@ def test_what_is_read_is_chosen() -> None:
     assert kinds.values[sampler.tokens[AT[0, "kind"]]] != "thing"
 
 
+def test_as_many_objects_are_fixed_as_the_tables_permit() -> None:
+    """If no kind permits all the objects that a prompt states, one with the first ones is taken."""
+    kinds, second, third = FIELDS[AT[0, "kind"]], AT[2, "name"], AT[3, "name"]
+    together = np.ones((len(kinds.values), NUM_LOGITS), bool)
+    together[:, STARTS[third] + 1 : STARTS[third + 1]] = False
+    together[:, STARTS[second] + 1 : STARTS[second + 1]] = False
+    together[kinds.index["pair"], STARTS[second] + 1 : STARTS[second + 1]] = True
+    rules = CompatibilityTables({AT[0, "kind"]: together})
+    objects = bound_objects("an apple, a banana and a pear")
+    sampler = SceneSampler(Noise.draw(1), rules, MAX_STEPS, 0.5, objects=objects)
+    for index in range(MAX_STEPS):
+        sampler.step(np.zeros(NUM_LOGITS, np.float32), index)
+    names = [
+        FIELDS[AT[slot, "name"]].values[sampler.tokens[AT[slot, "name"]]] for slot in (1, 2, 3)
+    ]
+    assert names == ["apple", "banana", ""]
+    assert kinds.values[sampler.tokens[AT[0, "kind"]]] == "pair"
+
+
 @pytest.mark.parametrize(("winner", "expected"), [("sofa", "chair"), ("", "")])
 def test_a_name_that_the_prompt_has_is_preferred(winner: str, expected: str) -> None:
     """It wins against a somewhat likelier name, but not against no object at all."""

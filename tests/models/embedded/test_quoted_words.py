@@ -112,6 +112,11 @@ def test_the_surface_is_no_object() -> None:
     assert quoted_words("a cat and a cake").fields() == {"lettering": "", "lettering_colour": ""}
 
 
+def test_nothing_is_lettered_without_words() -> None:
+    assert quoted_words("a cat").excluded() == {"kind": {"lettering"}}
+    assert quoted_words('a sign "OPEN"').excluded() == {}
+
+
 def test_letters_of_quoted_words_are_no_object() -> None:
     assert "letter" not in quoted_words('"LOVE" in big letters').others
 

@@ -28,10 +28,11 @@ class FixedFields:
         self._masks = dict(_stated(objects))
         fixed = list(self._masks.items())
         for before in (AT[0, name] for name in _BEFORE):
-            masks = [rules.permitting(before, field, mask) for field, mask in fixed]
-            if masks:
-                found = np.logical_and.reduce(masks)
-                self._masks[before] = self._masks.get(before, found) & found
+            for field, mask in fixed:  # as many as the tables permit together
+                permitted = rules.permitting(before, field, mask)
+                narrowed = permitted & self._masks.get(before, permitted)
+                if narrowed.any():
+                    self._masks[before] = narrowed
         self._said = _mask(AT[1, "name"], objects.said)
 
     def values(self, field: int, tokens: NDArray[np.int64]) -> Mask | None:

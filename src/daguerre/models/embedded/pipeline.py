@@ -70,6 +70,7 @@ class EmbeddedPipelines:
             bound_objects(quoted.others, excluded.get("name", ())),
             quoted.fields(),
         )
+        excluded = {**excluded, **quoted.excluded()}
         sampler = SceneSampler(noise, self._rules, num_steps, self._temperature, excluded, *bound)
         shape = SHAPE_INDEX[params.width, params.height]
 

@@ -159,6 +159,10 @@ class QuotedWords:
     surface: str = ""
     colour: str = ""
 
+    def excluded(self) -> Mapping[str, frozenset[str]]:
+        """Values that the scene must not have: without words, nothing is lettered."""
+        return {} if self.words else {"kind": frozenset({"lettering"})}
+
     def fields(self) -> Mapping[str, str]:
         """The fields of a scene that the words decide."""
         return {"lettering": self.surface, "lettering_colour": self.colour}

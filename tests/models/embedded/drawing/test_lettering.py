@@ -47,6 +47,13 @@ def test_words_are_visible(surface: str) -> None:
     assert changed.sum() > 60
 
 
+def test_letters_without_a_surface_are_on_a_sign() -> None:
+    """The painter needs no surface, with or without words."""
+    blank = render(replace(ALONE, lettering="", words=""), 64, 64)
+    assert np.array_equal(render(replace(ALONE, lettering=""), 64, 64), render(ALONE, 64, 64))
+    assert not np.array_equal(blank, render(ALONE, 64, 64))
+
+
 @pytest.mark.parametrize("place", SCENES)
 def test_every_place(place: str) -> None:
     """Words show in every kind of scene, whatever bears them."""

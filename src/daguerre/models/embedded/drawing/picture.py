@@ -6,6 +6,8 @@ the same picture at 128 and at 1024 pixels.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -106,6 +108,8 @@ def compose(scene: Scene) -> str:
 def paint(scene: Scene) -> Canvas:
     """The scene on a canvas, without its style."""
     scene = dressed(scene)
+    if scene.kind == "lettering" and not scene.lettering:
+        scene = replace(scene, lettering="sign")
     c = Canvas(scene)
     if scene.kind == "lettering" or (scene.lettering and scene.kind in ("thing", *PLANS)):
         lettered(c, scene)
