@@ -14,7 +14,7 @@ from daguerre.models.embedded.compatibility import CompatibilityTables
 from daguerre.models.embedded.drawing import SHAPES, Scene, SceneObject, render, things
 from daguerre.models.embedded.drawing.furnished import FURNISHED
 from daguerre.models.embedded.drawing.recolouring import COLOURS
-from daguerre.models.embedded.drawing.scene import KINDS, TIMELESS
+from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS, TIMELESS
 from daguerre.models.embedded.fields import AT, FIELDS, MASKED, NUM_LOGITS, OBJECT_FIELDS, STARTS
 from daguerre.models.embedded.sampler import Noise, SceneSampler
 from daguerre.params import SIZES
@@ -160,6 +160,20 @@ def test_every_permitted_scene_can_be_drawn(rules: CompatibilityTables, kind: st
     for seed in range(16):
         pixels = drawn(decided(rules, seed, kind=kind), seed)
         assert pixels.ndim == 3 and pixels.std() > 0
+
+
+@pytest.mark.parametrize("kind", ["pair", "mixed", "room"])
+def test_a_relation_needs_two_objects(kind: str) -> None:
+    """What is in front of nothing is alone."""
+    cat = SceneObject("cat", things.looks(things.BY_NAME["cat"])[0], "", "g", 1, 0.4, False)
+    terrain, time = ("hills", "day") if kind == "mixed" else ("", "")
+    setting = "room" if kind == "room" else ""
+    whole = Scene(kind, 1024, 1024, 1, 0, time, "clear", terrain, setting=setting)
+    for relation in RELATIONS:
+        scene = replace(whole, objects=(cat,), background="blue", relation=relation)
+        found = fields.decode(fields.encode(scene), (1024, 1024), 1, 0)
+        assert (found.relation, len(found.objects)) == ("", 1)
+        render(found, 64, 64)
 
 
 @pytest.mark.parametrize("relation", RELATION_WEIGHTS)

@@ -173,6 +173,8 @@ def decode(tokens: NDArray[np.int64], shape: tuple[int, int], seed: int, palette
         for slot in range(1, MAX_OBJECTS + 1)
         if values[slot, "name"]
     )
+    if len(items) < (1 if whole["lettering"] else 2):  # a surface can be the other object
+        whole["relation"] = ""
     width, height = shape
     return Scene(**whole, width=width, height=height, seed=seed, palette=palette, objects=items)
 
