@@ -306,6 +306,21 @@ def test_shadows_point_away_from_a_low_sun() -> None:
     assert shifts[True] > 10 and abs(shifts[False]) < 1
 
 
+@pytest.mark.parametrize("counts", [(1,), (3,), (1, 1), (2, 1), (3, 3)])
+@pytest.mark.parametrize("spot", ["", "left", "right"])
+def test_large_objects_in_a_landscape_are_in_the_frame(counts: tuple[int, ...], spot: str) -> None:
+    """None is cut off at a side, whatever its size and the shape of the frame."""
+    for seed, shape in enumerate(drawing.SHAPES):
+        items = tuple(replace(BALL, count=n, spot=spot) for n in counts)
+        place = ("day", "clear", "hills")
+        relation = "left" if len(counts) > 1 else ""
+        scene = Scene("mixed", *shape, seed, 0, *place, objects=items, relation=relation)
+        for one in paint(scene).objects:
+            left, _, right, _ = bounds(one.item.look)
+            assert one.x + (left - 0.5) * one.side >= 0
+            assert one.x + (right - 0.5) * one.side <= scene.width
+
+
 def test_seven_balloons_are_below_the_top_of_the_frame() -> None:
     """Two rows of what flies are wholly in a flat frame."""
     for seed in range(20):

@@ -70,8 +70,12 @@ def _places(
     if item.place in "su":
         low = max(low, (len(rows) + 0.3) * px)  # the upper row is below the top of the frame
     most = max(rows)
-    px = min(px, c.w * 0.9 / most)
-    gap = min(px * c.r.uniform(1.0, 1.2), (c.w - px) / max(1, most - 1) if most > 1 else px)
+    is_side = _are_side_by_side(scene)
+    room = c.w * (0.44 if is_side else 1.0)
+    px = min(px, room * (1.0 if is_side else 0.9) / most)
+    gap = min(px * c.r.uniform(1.0, 1.2), (room - px) / max(1, most - 1) if most > 1 else px)
+    half = ((most - 1) * gap + px) / 2
+    centre = min(max(centre, half), c.w - half)
     found = []
     for row, across in enumerate(rows):
         back = len(rows) - 1 - row
@@ -95,13 +99,18 @@ def foot_of(c: Canvas, scene: Scene, item: SceneObject, px: float) -> float:
     return c.h * c.r.uniform(*((0.78, 0.88) if item.place == "w" else (0.86, 0.93)))
 
 
+def _are_side_by_side(scene: Scene) -> bool:
+    return len(scene.objects) == 2 and scene.relation != "above"
+
+
 def sides_of(c: Canvas, scene: Scene) -> list[float]:
     """The horizontal centre of each object, from the relation or the spot."""
     first = scene.objects[0] if scene.objects else None
     if first is None:
         return []
-    if len(scene.objects) == 2 and scene.relation != "above":
+    if _are_side_by_side(scene):
         half = max(sum(t.size for t in scene.objects) * c.s * 0.29, c.w * 0.14)
+        half = min(half, c.w * 0.23)  # both are in the frame, with the shift
         turn = -1 if scene.relation == "right" else 1
         if scene.relation in ("and", "beside"):
             turn = c.r.choice((-1, 1))
