@@ -116,7 +116,7 @@ def _robustness_lines(figures: Figures) -> list[str]:
         return []
     tails, same = figures["tails"], figures["wordings"]["same"]
     return [
-        f"- Style tails and filler that the training does not have: the object alone in"
+        f"- After style tails that no caption has: the object alone in"
         f" {tails['alone']:.2f}, with another one in {tails['extra']:.2f}, missing in"
         f" {tails['missing']:.2f}.",
         f"- Other wordings of a prompt: the same objects, counts and place in {same:.2f}.",
