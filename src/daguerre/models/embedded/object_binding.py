@@ -23,6 +23,7 @@ from daguerre.models.embedded.mentions import (
     words_of,
 )
 from daguerre.models.embedded.negation import negated
+from daguerre.models.embedded.style_phrases import without_style_phrases
 
 _ARTICLES = ("a", "an", "the", "one")
 _NUMBERS = {
@@ -88,7 +89,6 @@ _LEADS = frozenset(
     " depicts please : !".split()
 )
 _SIDES = frozenset("and left right side top bottom front middle half part".split())
-_STYLE = ["in", "the", "style"]
 _OTHERS = _SIDES | _MORE - {"a", "an"}
 # One name, several people.
 _GROUPS = frozenset("family couple people friends children group".split())
@@ -114,7 +114,7 @@ NO_OBJECTS = BoundObjects()
 
 def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
     """The objects that a prompt states; nothing is bound if one of them is excluded."""
-    words = words_of(prompt)
+    words = without_style_phrases(words_of(prompt))
     found = list(find_mentions(words))
     clothes = worn(words, found)
     absent = negated(words, found)
@@ -143,7 +143,7 @@ def _max_number(
     """The number of objects, if only style follows them: "a cat, oil painting, 8k"."""
     rest = words[mentions[-1].end :] if mentions else []
     is_alone = len(mentions) == 1 and _GROUPS.isdisjoint(words) and _is_first(words, mentions[0])
-    is_style = not rest or rest[0] in (",", ".", "!", "-", "by") or rest[:3] == _STYLE
+    is_style = not rest or rest[0] in (",", ".", "!", "-", "by")
     if not (is_alone or len(names) == len(mentions) > 1) or not is_style:
         return MAX_OBJECTS
     return len(mentions) if _MORE.isdisjoint(rest) else MAX_OBJECTS

@@ -1,0 +1,28 @@
+"""Phrases of style are left out of what a prompt states."""
+
+from __future__ import annotations
+
+import pytest
+
+from daguerre.models.embedded.mentions import words_of
+from daguerre.models.embedded.style_phrases import without_style_phrases
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kept"),
+    [
+        ("a dog, shot on a camera, 8k", "a dog , , 8k"),
+        ("a cat in the style of Studio Map, trending on the web", "a cat ,"),
+        ("in the style of a clock: a cat", ": a cat"),
+        ("art by John Fox", ""),
+        ("a cat in the style of Bob next to a dog", "a cat in the style of bob next to a dog"),
+        ("shot on film with a dog", "shot on film with a dog"),
+        ("a cat in the house", "a cat in the house"),
+        ("shot on" + " film" * 20, "shot on" + " film" * 20),
+        ("", ""),
+        ("in", "in"),
+    ],
+)
+def test_phrases_are_left_out(prompt: str, kept: str) -> None:
+    """A phrase ends at a punctuation mark. It stays if more of the picture may follow in it."""
+    assert " ".join(without_style_phrases(words_of(prompt))) == kept
