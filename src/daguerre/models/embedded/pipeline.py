@@ -25,6 +25,7 @@ from daguerre.models.embedded.text import (
     condition,
     text_slots,
 )
+from daguerre.models.embedded.weather_phrases import stated_weather
 from daguerre.params import ImageParams
 
 PREVIEW_SCALE = 8  # a preview has the image's width and height divided by this
@@ -65,10 +66,11 @@ class EmbeddedPipelines:
         rows = both_rows(of_reader(prompted), self._unprompted)
         noise = Noise.draw(params.seed, params.prompt)
         excluded = excluded_values(params.negative_prompt)
+        weather = stated_weather(quoted.others, excluded.get("weather", ()))
         bound = (
             bound_colours(quoted.others),
             bound_objects(quoted.others, excluded.get("name", ())),
-            quoted.fields(),
+            {**quoted.fields(), **weather},
         )
         excluded = {**excluded, **quoted.excluded()}
         sampler = SceneSampler(noise, self._rules, num_steps, self._temperature, excluded, *bound)
