@@ -114,9 +114,7 @@ def person(words: Chooser, item: SceneObject, adjective: str, with_article: bool
     after = [*worn, *after] if words.chance(0.7) else [*after, *worn]
     if item.count != 1:
         number = words.one(NUMBERS[item.count]) if item.count else ""
-        head, of, rest = noun.partition(" of ")
-        noun = f"{plural(head)}{of}{rest}"
-        return " ".join(f"{number} {before} {noun} {' '.join(after)}".split())
+        return " ".join(f"{number} {before} {plural(noun)} {' '.join(after)}".split())
     found = " ".join(f"{before} {noun} {' '.join(after)}".split())
     if not with_article or noun in UNCOUNTED:
         return found

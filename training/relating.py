@@ -13,7 +13,7 @@ from dataclasses import replace
 from daguerre.models.embedded.drawing import SceneObject, things
 from daguerre.models.embedded.drawing.dressing import is_figure
 from training import describing
-from training.grammar import PLURALS, article, with_article
+from training.grammar import PLURALS, article, plural, with_article
 from training.places import ROOM_TIMES, WALLLESS
 from training.wording import (
     ACTS,
@@ -28,7 +28,7 @@ from training.wording import (
     STYLE_WORDS,
     STYLES,
 )
-from training.words import Words, several
+from training.words import Words
 
 
 class Relating(Words):
@@ -245,4 +245,4 @@ def listed(texts: Sequence[str]) -> str:
 def again(item: SceneObject) -> str:
     """A thing that was named before."""
     name = things.BY_NAME[item.name].name
-    return name if item.count == 1 else several(name)
+    return name if item.count == 1 else plural(name)

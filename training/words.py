@@ -115,7 +115,7 @@ class Words:
             adjective = describing.adjective(item, self.one)
         if item.count != 1:
             number = self.one(NUMBERS[item.count]) if item.count else ""
-            return f"{number} {adjective} {colour} {several(noun)}"
+            return f"{number} {adjective} {colour} {plural(noun)}"
         words = " ".join(f"{adjective} {colour} {noun}".split())
         if not with_article:
             return words
@@ -287,9 +287,3 @@ class Words:
         if scene.terrain == "forest" and scene.is_snowy and self.chance(0.6):
             return "in a snowy forest"
         return phrase
-
-
-def several(noun: str) -> str:
-    """The plural of a name, where it may be the head of a phrase with "of"."""
-    head, of, rest = noun.partition(" of ")
-    return f"{plural(head)}{of}{rest}"
