@@ -27,8 +27,8 @@ from training.captions import caption
 from training.decisions import Decide, decider
 from training.grammar import article, plural, with_article
 from training.scenes.crowd import counted
-from training.weather import TIME_PHRASES
-from training.wording import TERRAIN_WORDS, TIME_NOUNS
+from training.weather import TIME_NOUNS, TIME_PHRASES
+from training.wording import TERRAIN_WORDS
 
 SIZE = (1024, 1024)
 TERRAINS = (

@@ -16,7 +16,8 @@ from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.style import FILTERS
 from training.grammar import UNCOUNTED, plural
 from training.scenes.sample import GLOWING_TERRAINS, SUNS
-from training.wording import GROUND_WORDS, STYLE_WORDS, TERRAIN_WORDS, TIME_NOUNS
+from training.weather import TIME_NOUNS
+from training.wording import GROUND_WORDS, STYLE_WORDS, TERRAIN_WORDS
 
 # Shares of the scenes: without a negative prompt, and with words that mean nothing in it.
 NONE_SHARE, JUNK_SHARE, TAKEN_SHARE = 0.5, 0.08, 0.25

@@ -1,4 +1,4 @@
-"""Words for hours and weather; a part of the vocabulary in `wording`."""
+"""Words for hours and weather in captions."""
 
 from __future__ import annotations
 
@@ -23,6 +23,21 @@ TIME_PHRASES = {
         *("at night", "at night", "at night", "by night", "under a night sky"),
         *("under the night sky", "at midnight", "late at night", "in the middle of the night"),
     ),
+}
+TIME_NOUNS = {
+    "dawn": ("sunrise", "dawn", "morning"),
+    "day": ("blue sky", "bright day"),
+    "sunset": ("sunset", "sunset", "sunset", "golden hour"),
+    "dusk": ("dusk", "twilight"),
+    "night": ("night", "night sky"),
+}
+LIGHT_SENTENCES: dict[str, tuple[str, ...]] = {
+    "sunset": ("The sky is orange and warm.", "Warm light fills the sky."),
+    "night": ("The sky is dark.", "It is a quiet night."),
+    "dawn": ("A new day begins.", "The light is soft."),
+    "dusk": ("The evening sky is purple.", "The light fades."),
+    "day": ("It is daytime.", "The day is bright."),
+    "": ("",),
 }
 WEATHER_PHRASES: dict[str, tuple[str, ...]] = {
     "cloudy": (
@@ -55,7 +70,17 @@ WEATHER_PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "clear": ("", "", "", "with a clear sky", "under a clear sky"),
 }
-# Of a landscape in a weather, and of the day or night.
+WEATHER_TAGS = {
+    "cloudy": "clouds",
+    "rain": "rain",
+    "snow": "snow",
+    "fog": "fog",
+    "rainbow": "rainbow",
+    "storm": "lightning",
+    "aurora": "aurora",
+    "clear": "",
+}
+# Before the noun for a landscape or for a time of day.
 WEATHER_ADJECTIVES: dict[str, tuple[str, ...]] = {
     "cloudy": ("cloudy", "overcast"),
     "rain": ("rainy", "rainy", "wet"),

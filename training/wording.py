@@ -1,34 +1,12 @@
-"""The vocabulary of captions: hours, weather, terrains, places, relations and styles."""
+"""The vocabulary of captions: terrains, places, relations and styles.
+
+Hours and weather are in `weather`.
+"""
 
 from __future__ import annotations
 
 from training.places import PLACE_INSIDE, PLACE_ROOMS, PLACE_TERRAINS
 
-TIME_NOUNS = {
-    "dawn": ("sunrise", "dawn", "morning"),
-    "day": ("blue sky", "bright day"),
-    "sunset": ("sunset", "sunset", "sunset", "golden hour"),
-    "dusk": ("dusk", "twilight"),
-    "night": ("night", "night sky"),
-}
-LIGHT_SENTENCES: dict[str, tuple[str, ...]] = {
-    "sunset": ("The sky is orange and warm.", "Warm light fills the sky."),
-    "night": ("The sky is dark.", "It is a quiet night."),
-    "dawn": ("A new day begins.", "The light is soft."),
-    "dusk": ("The evening sky is purple.", "The light fades."),
-    "day": ("It is daytime.", "The day is bright."),
-    "": ("",),
-}
-WEATHER_TAGS = {
-    "cloudy": "clouds",
-    "rain": "rain",
-    "snow": "snow",
-    "fog": "fog",
-    "rainbow": "rainbow",
-    "storm": "lightning",
-    "aurora": "aurora",
-    "clear": "",
-}
 # For each terrain: noun phrases with articles, then bare nouns for tags.
 TERRAIN_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "mountains": (
@@ -204,14 +182,14 @@ RELATION_WORDS = {
     "holding": ("holding", "holding", "with", "carrying"),
     "riding": ("riding", "riding", "riding on", "on", "on top of"),
 }
-# What is done with the second of two, and by the first to it.
+# Verbs from the first object to the second, then passive ones from the second to the first.
 ACTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "holding": (("holding", "holding", "carrying", "holding up"), ("held by", "carried by")),
     "riding": (("riding", "riding", "riding on"), ("ridden by",)),
 }
 # How people are on a seat.
 SITTING = ("on", "on", "sitting on", "sitting on", "sitting on", "seated on", "who sits on")
-# What holds the other way round.
+# The relation of the second object to the first.
 CONVERSE = {
     "left": "right",
     "right": "left",

@@ -20,16 +20,18 @@ from training.grammar import DEFINITE, UNCOUNTED, add_adjective, article, plural
 from training.people import person
 from training.places import MOON_DETAILS
 from training.weather import (
+    LIGHT_SENTENCES,
+    TIME_NOUNS,
     TIME_OF_DAY,
     TIME_PHRASES,
     WEATHER_ADJECTIVES,
     WEATHER_PHRASES,
+    WEATHER_TAGS,
 )
 from training.wording import (
     ABOVE,
     GROUND_WORDS,
     INSIDE,
-    LIGHT_SENTENCES,
     NUMBERS,
     PRAISABLE,
     SEASONS,
@@ -37,8 +39,6 @@ from training.wording import (
     SNOW_ADJECTIVE,
     STATURE_WORDS,
     TERRAIN_WORDS,
-    TIME_NOUNS,
-    WEATHER_TAGS,
 )
 
 Option = TypeVar("Option")

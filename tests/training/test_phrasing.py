@@ -11,8 +11,8 @@ from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from training import phrasing, sentences, tails
-from training.weather import TIME_PHRASES
-from training.wording import STYLE_WORDS, TERRAIN_WORDS, TIME_NOUNS
+from training.weather import TIME_NOUNS, TIME_PHRASES
+from training.wording import STYLE_WORDS, TERRAIN_WORDS
 
 CAPTION = "A red fox. It is night."
 TAGS = [tag for tags, _ in tails._KINDS for tag in tags]
