@@ -110,7 +110,7 @@ def family(scene: Scene) -> str:
 
 
 def _is_a_walk(scene: Scene) -> bool:
-    """Whether somebody walks a dog."""
+    """True for a person who walks a dog."""
     first, *others = scene.objects
     one = len(others) == 1 and first.count == others[0].count == 1
     return one and scene.relation == "beside" and first.pose == "walking" and others[0].name in DOGS
@@ -125,8 +125,10 @@ def _relation_family(scene: Scene) -> str:
         return "sided"
     if scene.relation in ("and", "beside"):
         return "together" if len(scene.objects) == 2 else "trio"
-    if scene.relation in ("between", "in"):
-        return scene.relation if scene.relation == "between" else _inside_family(scene)
+    if scene.relation == "between":
+        return "between"
+    if scene.relation == "in":
+        return _inside_family(scene)
     return _touching_family(scene)
 
 
@@ -147,8 +149,10 @@ def _mixed_family(scene: Scene) -> str:
         return "walking outdoors"
     if scene.relation == "in":
         return f"{_inside_family(scene)} outdoors"
-    if scene.relation in (*TOUCHING, "between"):
-        return "between outdoors" if scene.relation == "between" else "related outdoors"
+    if scene.relation == "between":
+        return "between outdoors"
+    if scene.relation in TOUCHING:
+        return "related outdoors"
     if len(scene.objects) > 1:
         if scene.relation in ACTS:
             return "acting outdoors"

@@ -15,7 +15,7 @@ from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.style import FILTERS
 from training.grammar import UNCOUNTED, plural
-from training.scenes.sample import GLOWING_TERRAINS, SUNS
+from training.scenes.sample import GLOWING_TERRAINS, SUNS, colours_in
 from training.weather import TIME_NOUNS
 from training.wording import GROUND_WORDS, STYLE_WORDS, TERRAIN_WORDS
 
@@ -96,7 +96,7 @@ def _sky(scene: Scene, r: random.Random) -> Iterator[Taken]:
 
 
 def _other_background(scene: Scene, r: random.Random) -> Taken:
-    taken = {word for t in scene.objects for word in (t.colour, things.BY_NAME[t.name].colour)}
+    taken = colours_in(scene.objects)
     colours = [name for name in BACKS if name not in (*taken, scene.background)]
     noun = "wall" if scene.kind == "room" else "background"
     return replace(scene, background=r.choice(colours)), f"{scene.background} {noun}"

@@ -36,7 +36,7 @@ from training.export import export_denoiser
 from training.grammar import with_article
 from training.layout import Layout
 from training.network import Denoiser, rms
-from training.restore import restore, transferred_rules
+from training.restore import restore, restored_rules
 from training.text_encoder import CaptionEncoder
 
 NAMES = OBJECT_FIELDS["name"]
@@ -132,15 +132,13 @@ def main() -> None:
     p.add_argument("--out", type=Path, required=True)
     args = p.parse_args()
     shutil.copytree(args.weights, args.out, dirs_exist_ok=True)
-    before = Layout.read(args.weights)
-    with np.load(args.weights / "rules.npz") as arrays:
-        rules = transferred_rules(dict(arrays), before)
-    new = [name for name in NAMES if name not in before.objects["name"]]
+    known = Layout.read(args.weights).objects["name"]
+    new = [name for name in NAMES if name not in known]
     encoder = CaptionEncoder(args.weights)
     denoiser = restore(args.weights, name_meanings(encoder))
     fit(denoiser, new, encoder)
     export_denoiser(denoiser, args.out)
-    np.savez_compressed(args.out / "rules.npz", **rules)
+    np.savez_compressed(args.out / "rules.npz", **restored_rules(args.weights))
     card = json.loads((args.out / "model.json").read_text())
     card["weights_sha256"] = weights_sha256(args.out)
     (args.out / "model.json").write_text(json.dumps(card, indent=2) + "\n")

@@ -133,6 +133,12 @@ def _names(state: State, transfer: Transfer, names: Array) -> dict[str, Array]:
     }
 
 
+def restored_rules(folder: Path) -> dict[str, NDArray[np.bool_]]:
+    """The tables of `folder` in today's layout."""
+    with np.load(folder / "rules.npz") as arrays:
+        return transferred_rules(dict(arrays), Layout.read(folder))
+
+
 def transferred_rules(tables: Tables, source: Layout) -> dict[str, NDArray[np.bool_]]:
     """Tables of compatible values in today's layout.
 
@@ -168,9 +174,7 @@ def main() -> None:
     denoiser = restore(args.weights, name_meanings(CaptionEncoder(args.weights, device)))
     trained = {"captions": 0, "steps": 0, "seconds": 0.0}
     save_parts(args.out, denoiser.config, denoiser.state_dict(), trained)
-    with np.load(args.weights / "rules.npz") as arrays:
-        rules = transferred_rules(dict(arrays), Layout.read(args.weights))
-    np.savez_compressed(args.out / "rules.npz", **rules)
+    np.savez_compressed(args.out / "rules.npz", **restored_rules(args.weights))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import numpy as np
 from daguerre.models.embedded import drawing, fields
 from daguerre.models.embedded.drawing import dressing
 from training import captions, people, scenes
-from training.scenes.people import is_person
 
 WOMAN = drawing.SceneObject("woman", ("figure", "woman"), "", "g", 1, 0.9, False)
 
@@ -24,7 +23,7 @@ def test_a_fifth_of_scenes_has_people() -> None:
     """About as many scenes have people as prompts ask for."""
     rng = np.random.default_rng(3)
     found = [scenes.sample_scene(rng, (1024, 1024)) for _ in range(400)]
-    share = sum(any(map(is_person, scene.objects)) for scene in found) / len(found)
+    share = sum(any(map(dressing.is_figure, scene.objects)) for scene in found) / len(found)
     assert 0.13 < share < 0.3
 
 

@@ -106,12 +106,15 @@ def test_known_names_keep_their_logits(denoiser: Any) -> None:
     assert torch.allclose(known[-1], wanted[-1], atol=1e-4)
 
 
-def test_new_values_are_not_permitted() -> None:
+def test_new_values_are_not_permitted(tmp_path: Path) -> None:
     """Tables keep what they permit; new names and colours are permitted where others are."""
     before = smaller()
     rows = before.rows()
     table = np.random.RandomState(3).rand(len(before.scene["kind"]), len(rows)) < 0.5
-    found = restore.transferred_rules({"0-kind": table}, before)["0-kind"]
+    before.write(tmp_path)
+    tables: dict[str, Any] = {"0-kind": table}
+    np.savez(tmp_path / "rules.npz", **tables)
+    found = restore.restored_rules(tmp_path)["0-kind"]
     assert found.shape == (len(CURRENT.scene["kind"]), NUM_LOGITS)
     for at, row in enumerate(CURRENT.rows()):
         if row in rows and row[1] not in ("name", "colour"):

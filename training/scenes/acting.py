@@ -1,4 +1,4 @@
-"""Scenes in which somebody rides or holds something, or sits on it."""
+"""Scenes of riding, holding, sitting on a seat and walking a dog."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ HELD = (
 
 @lru_cache(maxsize=1)
 def held() -> tuple[things.Thing, ...]:
-    """Things that somebody can hold."""
+    """Things to hold."""
     return tuple(things.BY_NAME[name] for name in HELD if name in things.BY_NAME)
 
 
 def acting(r: random.Random, scene: Scene) -> Scene:
-    """Somebody who rides or holds something, in the place of the scene's objects."""
+    """The scene with an actor and a second object, such as a mount, as its only objects."""
     is_outside = scene.kind == "mixed"
     if is_outside and scene.terrain in TIMELESS:
         return scene

@@ -95,7 +95,7 @@ def _items(r: random.Random, relation: str) -> tuple[SceneObject, ...]:
 def _more(
     r: random.Random, relation: str, first: things.Thing, second: things.Thing
 ) -> tuple[list[things.Thing], list[int]]:
-    """The two things, at times with further ones, and the count of each."""
+    """The two things, sometimes with further ones, and the count of each."""
     rows, chance = countable(), r.random()
     if relation == "between":
         if chance < 0.5:

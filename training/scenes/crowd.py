@@ -17,7 +17,7 @@ from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.scene import SPOTS, Scene, SceneObject
 from training.grammar import DEFINITE, UNCOUNTED
 from training.scenes.people import person
-from training.scenes.sample import available, one_of, pick, placed, sample_thing
+from training.scenes.sample import available, colours_in, one_of, pick, placed, sample_thing
 
 GLOWING_SHARE = 0.06  # of single things
 PATTERNED_SHARE = 0.12  # of grounds behind things
@@ -59,7 +59,7 @@ def ground_of(
     r: random.Random, items: Sequence[SceneObject], floor: bool = True, plain: bool = False
 ) -> tuple[str, str]:
     """Background and ground that none of the things is lost on."""
-    taken = {word for t in items for word in (t.colour, things.BY_NAME[t.name].colour)}
+    taken = colours_in(items)
     weights = {"white": 3.0, "blue": 2.0, "black": 0.5}
     back = pick(r, {name: weights.get(name, 1.0) for name in BACKS if name not in taken})
     if r.random() < PATTERNED_SHARE and not plain:
@@ -71,7 +71,7 @@ def ground_of(
 
 
 def sample_alone(r: random.Random, width: int, height: int) -> Scene:
-    """One large thing, at times before a pattern, at times glowing in the dark."""
+    """One large thing, sometimes before a pattern or glowing in the dark."""
     scene = sample_thing(r, width, height)
     chance = r.random()
     if chance < GLOWING_SHARE:
@@ -85,7 +85,7 @@ def sample_alone(r: random.Random, width: int, height: int) -> Scene:
 
 
 def sample_group(r: random.Random, width: int, height: int) -> Scene:
-    """Two to seven of a thing, at times just one, so that "one" is learned too."""
+    """Two to seven of a thing, sometimes just one, so that "one" is learned too."""
     count = r.choices(range(1, 8), (0.08, 0.21, 0.21, 0.15, 0.13, 0.11, 0.11))[0]
     item = placed(r, one_of(r, countable()), r.uniform(0.74, 0.9), count)
     back, ground = ground_of(r, (item,))

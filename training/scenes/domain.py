@@ -29,7 +29,7 @@ SHARES = {
     "room": 0.09,
     "portrait": 0.025,
     "pattern": 0.015,
-    "lettering": 0.04,  # at times in a landscape or a room
+    "lettering": 0.04,  # some of them in a landscape or a room
 }
 # Of all scenes; the rest, and what a style does not suit, is flat.
 STYLE_WORDS = {
@@ -41,7 +41,7 @@ STYLE_WORDS = {
     "vintage": 0.020,
     "pastel": 0.020,
 }
-ACTING = {"pair": 0.2, "mixed": 0.15}  # of the scenes of a kind, how many have somebody who acts
+ACTING = {"pair": 0.2, "mixed": 0.15}  # shares of a kind with riding, holding and the like
 ICONIC_SHARE = 0.62  # of single things, in the narrowed domain
 
 

@@ -14,7 +14,7 @@ from training.places import WALLLESS
 from training.scenes.company import another, related_rows
 from training.scenes.containers import TINTED, sample_inside
 from training.scenes.crowd import countable
-from training.scenes.sample import one_of, pick, placed, sample_landscape
+from training.scenes.sample import colours_in, one_of, pick, placed, sample_landscape
 
 SETTINGS = {
     **{"room": 0.9, "table": 1.4, "shelf": 0.7, "window": 1.1},
@@ -97,7 +97,7 @@ def _indoors(
     relation: str,
 ) -> Scene:
     """Things in front of a wall that none of them is lost on."""
-    taken = {word for t in items for word in (t.colour, things.BY_NAME[t.name].colour)}
+    taken = colours_in(items)
     wall = r.choice([name for name in WALLS if name not in taken])
     seed = r.getrandbits(32)
     return Scene(

@@ -6,7 +6,6 @@ The words themselves are no part of a scene: they are taken from the prompt.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 
 from daguerre.models.embedded.drawing import things
@@ -16,11 +15,12 @@ from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Scene, Scen
 from training.scenes.company import another
 from training.scenes.crowd import countable, ground_of
 from training.scenes.house import FLOOR
+from training.scenes.outdoors import walkers
 from training.scenes.people import person
 from training.scenes.sample import (
     CROWDED,
     GLOWING_TERRAINS,
-    fitting,
+    colours_in,
     one_of,
     pick,
     placed,
@@ -81,16 +81,12 @@ def sample_lettering(r: random.Random, width: int, height: int) -> Scene:
         scene = _indoors(r, width, height)
     else:
         scene = _on_ground(r, surface, width, height)
-    taken = {word for item in scene.objects for word in _colours(item)} | {scene.background}
+    taken = colours_in(scene.objects) | {scene.background}
     free = [colour for colour in COLOURS if colour not in taken]
     colour = r.choice(free) if r.random() < COLOURED_SHARE else ""
     if colour in _DULL.get(surface, ()):
         colour = ""
     return replace(scene, lettering=surface, lettering_colour=colour)
-
-
-def _colours(item: SceneObject) -> tuple[str, str]:
-    return item.colour, things.BY_NAME[item.name].colour
 
 
 def _on_ground(r: random.Random, surface: str, width: int, height: int) -> Scene:
@@ -117,7 +113,7 @@ def _on_ground(r: random.Random, surface: str, width: int, height: int) -> Scene
 
 
 def _items(r: random.Random, relation: str, surface: str) -> tuple[SceneObject, ...]:
-    """One thing, at times two; hands and mouths belong to people and animals."""
+    """One thing or two; only people, animals and robots can hold, wear or say something."""
     has_hands = relation in ("holding", "wearing") or surface == "bubble"
     rows = countable()
     if has_hands:
@@ -143,14 +139,14 @@ def _is_compact(thing: things.Thing) -> bool:
 
 
 def _outdoors(r: random.Random, surface: str, width: int, height: int) -> Scene:
-    """A surface that stands in a landscape, at times with an animal or a person."""
+    """A surface in a landscape, sometimes with an animal or a person."""
     terrain = ""
     while not terrain or terrain in (*CROWDED, *TIMELESS, *GLOWING_TERRAINS, *_WET):
         scene = sample_landscape(r, width, height, "landscape")
         terrain = scene.terrain
     if surface != "bubble" and r.random() < 0.6:
         return scene
-    rows = _walkers(terrain, scene.time)
+    rows = [t for t in walkers(scene) if t.kind in "ap" or t.name == "robot"]
     item = placed(r, one_of(r, rows), r.uniform(0.3, 0.42), 1, 0.3)
     if r.random() < PERSON_SHARE:
         item = replace(person(r, r.uniform(0.44, 0.6), countable=True), pose="")
@@ -160,15 +156,6 @@ def _outdoors(r: random.Random, surface: str, width: int, height: int) -> Scene:
 
 
 _WET = tuple(terrain for terrain in WATERS if terrain != "beach")
-
-
-def _walkers(terrain: str, time: str) -> Sequence[things.Thing]:
-    names = {t.name for t in countable()}
-    return [
-        t
-        for t in fitting(terrain, time)
-        if t.place == "g" and t.name in names and (t.kind in "ap" or t.name == "robot")
-    ]
 
 
 def _indoors(r: random.Random, width: int, height: int) -> Scene:

@@ -76,7 +76,7 @@ def _count_and_size(r: random.Random) -> tuple[int, float]:
 
 
 def _some(r: random.Random, scene: Scene, is_dark: bool) -> SceneObject:
-    """One to seven of a thing that fits the landscape, at times of a size or on a side."""
+    """One to seven of a thing that fits the landscape, sometimes of another size or on a side."""
     rows = fitting(scene.terrain, scene.time)
     thing = r.choices(rows, [t.weight * (1.5 if t.kind == "a" else 1) for t in rows])[0]
     count, size = _count_and_size(r)
@@ -96,8 +96,8 @@ def _some(r: random.Random, scene: Scene, is_dark: bool) -> SceneObject:
     return replace(item, stature=stature, size=r.uniform(low, high))
 
 
-def _walkers(scene: Scene) -> list[things.Thing]:
-    """Things that stand on the ground of a landscape, beside what else is outdoors at times."""
+def walkers(scene: Scene) -> list[things.Thing]:
+    """Countable things that fit a landscape, on its ground."""
     rows = [t for t in fitting(scene.terrain, scene.time) if t.name in counted()]
     return [t for t in rows if t.place == "g"]
 
@@ -106,7 +106,7 @@ def together(r: random.Random, scene: Scene) -> Scene:
     """Two different things in a landscape."""
     rows = [t for t in fitting(scene.terrain, scene.time) if t.name in counted()]
     relation = pick(r, RELATIONS)
-    ground = _walkers(scene)
+    ground = walkers(scene)
     first = one_of(r, [t for t in rows if t.place == "s"] if relation == "above" else ground)
     second = another(r, ground, first)
     size = r.uniform(0.24, 0.34)
@@ -122,7 +122,7 @@ def related(r: random.Random, scene: Scene) -> Scene:
     first, second = related_rows(r, relation)
     chosen = [first, second]
     if relation == "between":
-        ground = _walkers(scene)
+        ground = walkers(scene)
         first = one_of(r, ground)
         second = another(r, ground, first)
         chosen = [first, second, another(r, ground, first, second)]
@@ -134,7 +134,7 @@ def related(r: random.Random, scene: Scene) -> Scene:
 
 def _several_kinds(r: random.Random, scene: Scene) -> Scene:
     """Three to five different things side by side."""
-    ground: Sequence[things.Thing] = _walkers(scene)
+    ground: Sequence[things.Thing] = walkers(scene)
     chosen = [one_of(r, ground)]
     for _ in range(r.choices((2, 3, 4), (0.6, 0.25, 0.15))[0]):
         chosen.append(another(r, ground, *chosen))

@@ -9,7 +9,7 @@ import random
 from dataclasses import replace
 from functools import lru_cache
 
-from daguerre.models.embedded.drawing import dressing, figures, things
+from daguerre.models.embedded.drawing import dressing, things
 from daguerre.models.embedded.drawing.hatted import hats_of
 from daguerre.models.embedded.drawing.people import PEOPLE
 from daguerre.models.embedded.drawing.recolouring import COLOURS
@@ -53,7 +53,7 @@ def people() -> tuple[things.Thing, ...]:
 
 
 def person(r: random.Random, size: float, countable: bool = False) -> SceneObject:
-    """A figure, at times with a pose, an outfit, a hat and a colour."""
+    """A figure, sometimes with a pose, an outfit, a hat and a colour."""
     rows = [t for t in people() if not (countable and PEOPLE[t.name].others)]
     row = r.choices(rows, [WEIGHTS.get(t.name, 1.0) for t in rows])[0]
     look = things.looks_in(row, "thing")[0]
@@ -120,7 +120,7 @@ def _hatted(r: random.Random, item: SceneObject, share: float) -> SceneObject:
 
 
 def _distinct(r: random.Random, scene: Scene) -> Scene:
-    """The scene with a background that nobody's clothes have."""
+    """The scene with a background in a colour that no object has."""
     taken = {item.colour for item in scene.objects}
     if scene.background in taken or scene.ground == "dark":
         back = r.choice([name for name in ("white", "blue", "green", "beige") if name not in taken])
@@ -151,7 +151,7 @@ def _outdoors(r: random.Random, scene: Scene) -> Scene:
 
 
 def _indoors(r: random.Random, scene: Scene) -> Scene:
-    """Somebody on the floor of a room, at times beside something."""
+    """Somebody on the floor of a room, sometimes beside something."""
     if scene.setting in ("table", "shelf", "window"):
         return scene
     item = person(r, r.uniform(0.9, 1.0))
@@ -175,7 +175,3 @@ def _in_company(r: random.Random, scene: Scene) -> Scene:
     if scene.relation in ("left", "right", "and", "beside") and r.random() < 0.3:
         items[0], items[1] = items[1], items[0]
     return _distinct(r, replace(scene, objects=tuple(items)))
-
-
-def is_person(item: SceneObject) -> bool:
-    return item.look[0] == figures.FIGURE

@@ -6,7 +6,7 @@ Everything that a caption may say is decided here, and the seed of the layout.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from daguerre.models.embedded.drawing import things
@@ -73,6 +73,11 @@ def available() -> tuple[things.Thing, ...]:
 
 def colour_of(r: random.Random, thing: things.Thing, share: float = 0.55) -> str:
     return r.choice(COLOURS) if thing.recolourable and r.random() < share else ""
+
+
+def colours_in(items: Iterable[SceneObject]) -> set[str]:
+    """The colours that the objects have in the scene, and those that they have by themselves."""
+    return {word for item in items for word in (item.colour, things.BY_NAME[item.name].colour)}
 
 
 def sample_thing(r: random.Random, width: int, height: int, iconic: bool = False) -> Scene:
