@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from daguerre.models.embedded.drawing.hatted import HEADS
 from daguerre.models.embedded.drawing.people import PEOPLE
-from daguerre.models.embedded.mentions import Mention
+from daguerre.models.embedded.mentions import Mention, named_words
 
 # The last words of names of garments, and of what is worn on the head or the neck.
 GARMENTS = frozenset(
@@ -22,7 +22,7 @@ _MAX_BETWEEN = 6  # words between who wears something and what is worn
 
 def with_garments(words: Sequence[str], mentions: Sequence[Mention]) -> list[Mention]:
     """The mentions, and one without an object for each garment that is none ("suit")."""
-    named = {i for mention in mentions for i in range(mention.start, mention.end)}
+    named = named_words(mentions)
     others = [i for i, word in enumerate(words) if word in GARMENTS and i not in named]
     extra = [Mention(i, i + 1, frozenset()) for i in others]
     return sorted((*mentions, *extra), key=lambda mention: mention.start)

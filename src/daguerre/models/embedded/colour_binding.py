@@ -17,6 +17,7 @@ from daguerre.models.embedded.mentions import (
     Mention,
     find_mentions,
     is_adjective,
+    named_words,
     words_of,
 )
 from daguerre.models.embedded.negation import negated
@@ -51,7 +52,7 @@ def bound_colours(prompt: str) -> Mapping[str, str]:
     """
     words = words_of(prompt)
     mentions = with_garments(words, list(find_mentions(words)))
-    named = {i for mention in mentions for i in range(mention.start, mention.end)}
+    named = named_words(mentions)
     clothes = worn(words, mentions)
     open_ones = negated(words, mentions) | _compounds(mentions)
     found: dict[str, set[str]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from daguerre.models.embedded.drawing import things
@@ -55,6 +55,11 @@ def find_mentions(words: Sequence[str]) -> Iterator[Mention]:
         if names and not (is_colour and end < len(words) and is_adjective(words[end])):
             yield Mention(start, end, names)
         start = end
+
+
+def named_words(mentions: Iterable[Mention]) -> set[int]:
+    """The indices of all words of the mentions."""
+    return {i for mention in mentions for i in range(mention.start, mention.end)}
 
 
 def is_adjective(word: str) -> bool:

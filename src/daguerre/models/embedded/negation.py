@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daguerre.models.embedded.mentions import Mention, is_adjective
+from daguerre.models.embedded.mentions import Mention, is_adjective, named_words
 
 _NEGATIONS = frozenset("no not without neither nor never don't doesn't isn't aren't except".split())
 _PHRASES = frozenset(
@@ -19,7 +19,7 @@ _MAX_BETWEEN = 3  # words between the negation and its object
 
 def negated(words: Sequence[str], mentions: Sequence[Mention]) -> frozenset[Mention]:
     """The mentions that the prompt negates; "or" continues a negation."""
-    named = {i for mention in mentions for i in range(mention.start, mention.end)}
+    named = named_words(mentions)
     found: set[Mention] = set()
     before: Mention | None = None
     for mention in mentions:

@@ -20,6 +20,7 @@ from daguerre.models.embedded.mentions import (
     Mention,
     find_mentions,
     is_adjective,
+    named_words,
     words_of,
 )
 from daguerre.models.embedded.negation import negated
@@ -160,7 +161,7 @@ def _stated(
 ) -> tuple[tuple[frozenset[str], ...], str]:
     """The names in order and the relation, if no other object is determined."""
     nothing: tuple[tuple[frozenset[str], ...], str] = ((), "")
-    named = {i for mention in mentions for i in range(mention.start, mention.end)}
+    named = named_words(mentions)
     determined = [m for m in mentions if _start(words, m, named) is not None or _has_side(words, m)]
     if not 2 <= len(determined) <= MAX_OBJECTS or not _is_complete(words, determined[-1]):
         return nothing
@@ -243,7 +244,7 @@ def _count(words: Sequence[str], start: int, end: int) -> str | None:
 def _counts(words: Sequence[str], mentions: Sequence[Mention]) -> Mapping[str, str]:
     """Object -> the number before its plural; without those that have two numbers."""
     found: dict[str, set[str]] = {}
-    named = {i for mention in mentions for i in range(mention.start, mention.end)}
+    named = named_words(mentions)
     for mention in mentions:
         start = _start(words, mention, named)
         number = None if start is None else _count(words, start, mention.start)

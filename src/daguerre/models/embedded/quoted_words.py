@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from daguerre.models.embedded.drawing.letters import writable
-from daguerre.models.embedded.drawing.recolouring import COLOURS
+from daguerre.models.embedded.mentions import SPELLINGS
 
 MAX_CHARACTERS = 80
 PLACEHOLDER = '"words"'
@@ -138,7 +138,6 @@ _ENDS = frozenset(
 )
 _MAX_UNMARKED = 5  # words without quotation marks
 _USUAL = "sign"  # the surface if the prompt names none
-_COLOUR = {**{colour: colour for colour in COLOURS}, "grey": "gray", "violet": "purple"}
 _MAX_BETWEEN = 2  # words between a colour and its surface
 _MAX_QUOTED = 8  # parts in quotation marks
 _NEAR = 300  # characters around the words in which a surface or a verb is looked for
@@ -267,7 +266,7 @@ def _surface_noun(prompt: str, start: int, end: int) -> tuple[re.Match[str], str
         return None
     text = prompt[end if found.start() >= end else 0 : found.start()]
     near = re.findall(r"[\w-]+", text.lower())[-1 - _MAX_BETWEEN :]
-    return found, next((_COLOUR[word] for word in reversed(near) if word in _COLOUR), "")
+    return found, next((SPELLINGS[word] for word in reversed(near) if word in SPELLINGS), "")
 
 
 def _clause(text: str) -> str:
