@@ -7,8 +7,9 @@ import pytest
 
 from daguerre.models.embedded.compatibility import CompatibilityTables
 from daguerre.models.embedded.fields import AT, FIELDS, MASKED, NUM_LOGITS, SCENE_FIELDS, STARTS
-from daguerre.models.embedded.negative_prompt import _ALSO, excluded_values
+from daguerre.models.embedded.negative_prompt import excluded_values
 from daguerre.models.embedded.sampler import Noise, SceneSampler
+from daguerre.models.embedded.synonyms import SYNONYMS
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,7 @@ from daguerre.models.embedded.sampler import Noise, SceneSampler
         ("the moon and clouds", "weather", {"cloudy"}),
         ("snow", "weather", {"snow"}),
         ("snow", "terrain", {"snowfield"}),
+        ("blizzards, rainstorm", "weather", {"rain", "snow"}),
         ("night sky, northern lights", "time", {"night"}),
         ("white background", "background", {"white"}),
         ("glowing mushrooms", "terrain", {"mushrooms"}),
@@ -46,7 +48,7 @@ def test_nothing_is_named(text: str) -> None:
 
 def test_synonyms_belong_to_existing_values() -> None:
     """Every synonym belongs to an existing value."""
-    assert all(value in SCENE_FIELDS[field] for field, names in _ALSO.items() for value in names)
+    assert all(value in SCENE_FIELDS[field] for field, names in SYNONYMS.items() for value in names)
 
 
 def test_sampler_avoids_excluded_values() -> None:

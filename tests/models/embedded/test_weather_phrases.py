@@ -20,7 +20,15 @@ from daguerre.models.embedded.weather_phrases import stated_weather
         ("two people  during a\nthunderstorm", "storm"),
         ("a man in a rain jacket", ""),
         ("a cabin in a snow globe", ""),
+        ("a girl on a snowy day", "snow"),
+        ("a wolf in a heavy snow storm", "snow"),
+        ("a man without an umbrella in the rain", "rain"),
+        ("a dog, not in the rain but in the snow", "snow"),
+        ("a parrot in the rain forest", ""),
+        ("a dancer in a storm of petals", ""),
         ("a cat, not in the rain", ""),
+        ("a cat, not sitting in the rain", ""),
+        ("a cat, not in the rain or in the snow", ""),
         ("a rainbow over hills", ""),
         ("a snowman", ""),
         ("in the rain or in the snow", ""),
@@ -28,7 +36,7 @@ from daguerre.models.embedded.weather_phrases import stated_weather
     ],
 )
 def test_phrases(prompt: str, weather: str) -> None:
-    """Phrases of one kind of weather count; names that have its word do not."""
+    """Phrases of one kind of weather count; negated ones and names with its word do not."""
     assert stated_weather(prompt).get("weather", "") == weather
 
 
