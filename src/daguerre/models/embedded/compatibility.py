@@ -64,6 +64,8 @@ class CompatibilityTables:
         """
         span = slice(STARTS[field], STARTS[field + 1])
         allowed = _of_the_thing(field, tokens)
+        if np.count_nonzero(allowed) == 1:  # as for an absent object
+            return allowed
         for c, table in self._together.items():
             if c != field and tokens[c] != FIELDS[c].mask:
                 narrowed = allowed & table[tokens[c], span]
