@@ -33,19 +33,13 @@ def of_reader(outputs: Outputs) -> Memory:
 
 def both_rows(prompted: Memory, unprompted: Memory) -> dict[str, NDArray[np.float32]]:
     """Two rows of `LENGTH` slots."""
-    padded = (_padded(prompted), _padded(unprompted))
-    return {name: np.concatenate([row[name] for row in padded]) for name in prompted}
+    rows = (prompted, unprompted)
+    return {name: np.concatenate([_padded(name, row[name]) for row in rows]) for name in prompted}
 
 
-def _padded(memory: Memory) -> Memory:
-    missing = LENGTH - memory["bias"].shape[3]
-    around = {
-        "keys": ((0, 0), (0, 0), (0, 0), (0, missing), (0, 0)),
-        "values": ((0, 0), (0, 0), (0, 0), (0, missing), (0, 0)),
-        "bias": ((0, 0), (0, 0), (0, 0), (0, missing)),
-    }
-    fill = {"keys": 0.0, "values": 0.0, "bias": HIDDEN}
-    return {
-        name: np.pad(array, around[name], constant_values=fill[name])
-        for name, array in memory.items()
-    }
+def _padded(name: str, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`LENGTH` slots; attention ignores those without a token."""
+    shape = (*array.shape[:3], LENGTH, *array.shape[4:])
+    padded = np.full(shape, HIDDEN if name == "bias" else 0, np.float32)
+    padded[:, :, :, : array.shape[3]] = array
+    return padded
