@@ -259,6 +259,17 @@ def first_step(pipeline: Pipeline) -> ForwardRequest:
     return pipeline.send(tuple(nothing[name] for name in ("keys", "values", "bias")))
 
 
+@pytest.mark.parametrize(("negative_prompt", "is_known"), [("", True), ("rain", False)])
+def test_stated_weather_is_known_before_the_first_step(
+    model: EmbeddedModel, negative_prompt: str, is_known: bool
+) -> None:
+    """The weather of the prompt is given to the first step, except if it is excluded."""
+    params = replace(PARAMS, prompt="an elephant in the rain", negative_prompt=negative_prompt)
+    field = fields.AT[0, "weather"]
+    known = fields.FIELDS[field].index["rain"] if is_known else fields.MASKED[field]
+    assert array(first_step(model.pipeline(params)), "tokens")[:, field].tolist() == [known] * 2
+
+
 def test_rows_of_different_sizes_share_a_signature(model: EmbeddedModel) -> None:
     """Requests of all nine sizes have the same denoiser signature and can be batched."""
     signatures = set()
