@@ -1,4 +1,4 @@
-"""Clothes in a prompt that somebody wears: fields of who wears them, no objects of their own."""
+"""Clothes that a person or an animal in a prompt wears: fields of the wearer, not objects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from daguerre.models.embedded.drawing.hatted import HEADS
 from daguerre.models.embedded.drawing.people import PEOPLE
 from daguerre.models.embedded.mentions import Mention, named_words
 
-# The last words of names of garments, and of what is worn on the head or the neck.
+# The last words of the names of garments, and of hats, glasses and the like.
 GARMENTS = frozenset(
     "dress suit coat armor armour uniform swimsuit bikini kimono hoodie spacesuit robe sweater"
     " jumper pullover shirt jacket gown apron overalls cape pyjamas raincoat clothes".split()
@@ -17,11 +17,11 @@ HATS = frozenset(
     "hat crown helmet cap beanie glasses eyeglasses sunglasses shades scarf bow headphones".split()
 )
 _JOINTS = frozenset("in wearing wears dressed with".split())
-_MAX_BETWEEN = 6  # words between who wears something and what is worn
+_MAX_BETWEEN = 6  # words between the wearer and the clothes
 
 
 def with_garments(words: Sequence[str], mentions: Sequence[Mention]) -> list[Mention]:
-    """The mentions, and one without an object for each garment that is none ("suit")."""
+    """The mentions, and one without an object for each garment that is not an object."""
     named = named_words(mentions)
     others = [i for i, word in enumerate(words) if word in GARMENTS and i not in named]
     extra = [Mention(i, i + 1, frozenset()) for i in others]
@@ -29,7 +29,7 @@ def with_garments(words: Sequence[str], mentions: Sequence[Mention]) -> list[Men
 
 
 def worn(words: Sequence[str], mentions: Sequence[Mention]) -> Mapping[Mention, Mention]:
-    """Each mention of clothes that somebody wears -> the mention of who wears them."""
+    """Each mention of worn clothes -> the mention of their wearer."""
     found: dict[Mention, Mention] = {}
     before: Mention | None = None  # the object before, or its last garment
     for mention in mentions:
@@ -44,7 +44,7 @@ def is_garment(words: Sequence[str], mention: Mention) -> bool:
 
 
 def _is_worn(words: Sequence[str], before: Mention, mention: Mention, is_clothed: bool) -> bool:
-    """Whether a mention is of clothes, after who can wear them or after other clothes."""
+    """Whether a mention is of clothes, and follows a possible wearer or other clothes."""
     between = words[before.end : mention.start]
     last = words[mention.end - 1]
     if last not in GARMENTS | HATS or len(between) > _MAX_BETWEEN:

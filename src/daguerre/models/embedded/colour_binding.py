@@ -2,7 +2,7 @@
 
 The network often gives a colour to the wrong one of two objects, or to none. "A red cup and a blue
 cat" and "the cup is red" leave no doubt, so these colours are fixed. The network decides all
-others. The colour of somebody's clothes is the colour of that person.
+others. The colour of clothes is the colour of their wearer.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _KINDS = frozenset(
     }.items()
     for noun in nouns.split()
 )
-# Before these, such a word is no colour of clothes.
-_ANYBODY = frozenset("man woman boy girl person child baby family".split())
+# Before these nouns, these colours are those of the skin.
+_PERSON_NOUNS = frozenset("man woman boy girl person child baby family".split())
 _SKINS = ("black", "white", "brown")
 # What may follow the colour in "the cup is red".
 _ENDS = ("", ".", ";", "!", "while", "but")
@@ -75,7 +75,7 @@ def bound_colours(prompt: str) -> Mapping[str, str]:
         kinds |= mention.names if is_kind else set()
         for name in mention.names:
             colour = "" if at is None or is_kind else SPELLINGS[words[at]]
-            if name.split()[-1] in _ANYBODY and colour in _SKINS:
+            if name.split()[-1] in _PERSON_NOUNS and colour in _SKINS:
                 colour = ""
             found.setdefault(name, set()).add(colour)
     are_all_used = used >= {i for i, word in enumerate(words) if word in SPELLINGS}

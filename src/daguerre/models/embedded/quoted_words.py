@@ -1,4 +1,4 @@
-"""Finds the words that a prompt wants to be drawn, and what is to bear them.
+"""Finds the words to draw in a prompt, and the surface to draw them on.
 
 They are in quotation marks ('a sign that says "OPEN"'), or follow a surface and a verb ("a sign
 that says hello", "a banner reading GO TEAM"). The text encoder reads a placeholder in their place,
@@ -146,10 +146,10 @@ _MAX_APART = 8  # words between a surface and what is written on it
 
 @dataclass(frozen=True)
 class QuotedWords:
-    """The words to draw, "" for none, and the surface that bears them, with its colour word.
+    """The words to draw, "" for none, and their surface, with its colour word.
 
-    `prompt` has a placeholder for the words, and `others` in addition none of the surface, which is
-    no object.
+    `prompt` has a placeholder for the words. `others` has one for the surface, too, because the
+    surface is not an object.
     """
 
     words: str
@@ -168,7 +168,7 @@ class QuotedWords:
 
 
 def quoted_words(prompt: str) -> QuotedWords:
-    """The words that the prompt wants to be drawn."""
+    """The words to draw, and the prompt without them."""
     spans = [
         (found.start(), found.end(), next(group for group in found.groups() if group))
         for found in islice(_QUOTED.finditer(prompt), _MAX_QUOTED)
@@ -208,7 +208,7 @@ def shortened(words: str) -> str:
 
 
 def _is_drawn(prompt: str, start: int, end: int, words: str) -> bool:
-    """False for a whole prompt in quotation marks, names, titles and words used with a wink."""
+    """False for a whole prompt in quotation marks, names, titles and scare quotes."""
     before, after = prompt[max(0, start - _NEAR) : start], prompt[end : end + _NEAR]
     if not re.search(r"\w", before + after) or words.lower() in _SHORTENED:
         return False

@@ -1,6 +1,6 @@
 """Phrases of style in a prompt: "shot on a gopro", "in the style of a comic studio".
 
-Objects in them are none of the picture's.
+The picture does not show the objects that they name.
 """
 
 from __future__ import annotations
