@@ -1,4 +1,4 @@
-"""Clothes in a prompt: worn by somebody, or objects of their own."""
+"""Clothes in a prompt: worn by a person or an animal, or objects of their own."""
 
 from __future__ import annotations
 

@@ -309,7 +309,7 @@ def test_shadows_point_away_from_a_low_sun() -> None:
 @pytest.mark.parametrize("counts", [(1,), (3,), (1, 1), (2, 1), (3, 3)])
 @pytest.mark.parametrize("spot", ["", "left", "right"])
 def test_large_objects_in_a_landscape_are_in_the_frame(counts: tuple[int, ...], spot: str) -> None:
-    """None is cut off at a side, whatever its size and the shape of the frame."""
+    """No object is cut off at a side, in any shape of the frame."""
     for seed, shape in enumerate(drawing.SHAPES):
         items = tuple(replace(BALL, count=n, spot=spot) for n in counts)
         place = ("day", "clear", "hills")
@@ -322,7 +322,7 @@ def test_large_objects_in_a_landscape_are_in_the_frame(counts: tuple[int, ...], 
 
 
 def test_seven_balloons_are_below_the_top_of_the_frame() -> None:
-    """Two rows of what flies are wholly in a flat frame."""
+    """Two rows of balloons are wholly in a flat frame."""
     for seed in range(20):
         balloons = replace(BALLOON, count=7, size=0.21)
         scene = Scene("mixed", 1536, 640, seed, 0, "day", "clear", "hills", objects=(balloons,))

@@ -1,4 +1,4 @@
-"""Riding and holding: two objects in one drawing, each in its place and colour."""
+"""Riding, holding and sitting: two objects in one drawing, each in its place and colour."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def pair(relation: str, first: str, second: str, **said: object) -> drawing.Scen
 
 @pytest.mark.parametrize("mount", RIDEABLE)
 def test_a_rider_is_above_what_is_ridden(mount: str) -> None:
-    """Both are placed inside the frame, the rider's middle over the mount's."""
+    """Both are inside the frame, and the rider's middle is over the mount."""
     below, above = sorted(paint(pair("riding", "man", mount)).objects, key=lambda o: -o.y)
     assert (above.item.name, below.item.name) == ("man", mount)
+    assert abs(above.x - below.x) < below.side / 2
     for placed in (above, below):
         assert 0 < placed.x < 1024 and 0 < placed.y < 1024
 
@@ -53,7 +54,7 @@ def test_colour_of_the_second_is_visible(relation: str, second: str) -> None:
 
 
 def test_objects_that_cannot_be_joined_stand_side_by_side() -> None:
-    """Nobody rides an apple: the picture shows both all the same."""
+    """A man cannot ride an apple; the picture shows him beside it."""
     scene = dressing.dressed(pair("riding", "man", "apple"))
     assert scene.relation == "beside"
     assert [item.name for item in scene.objects] == ["man", "apple"]

@@ -56,7 +56,7 @@ def test_letters_without_a_surface_are_on_a_sign() -> None:
 
 @pytest.mark.parametrize("place", SCENES)
 def test_every_place(place: str) -> None:
-    """Words show in every kind of scene, whatever bears them."""
+    """Words show on every surface in every kind of scene."""
     for surface in LETTERINGS:
         scene = replace(SCENES[place], lettering=surface, words="OPEN")
         blank = replace(scene, words="")
