@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from daguerre.models.embedded.drawing import art, figures
 from daguerre.models.embedded.drawing.hatted import hatted
-from daguerre.models.embedded.drawing.joining import RELATIONS, is_joinable, joined, posed
+from daguerre.models.embedded.drawing.joining import is_joinable, joined, posed
 from daguerre.models.embedded.drawing.scene import WATERS, Scene, SceneObject
 
 # What a scene can say of its people; "" leaves it to the kind of person.
@@ -41,18 +41,17 @@ def dressed(scene: Scene) -> Scene:
     r = random.Random(scene.seed)
     variants = [r.randrange(NUM_VARIANTS) for _ in scene.objects]
     items = list(scene.objects)
-    is_joint = scene.relation in RELATIONS and len(items) > 1
-    if is_joint and is_joinable(scene.relation, items[0], items[1]):
+    is_joint = len(items) > 1 and is_joinable(scene.relation, items[0], items[1])
+    if is_joint:
         items[0] = posed(scene.relation, items[0], items[1])
     items = [_dressed(item, v) for item, v in zip(items, variants, strict=True)]
     relation = scene.relation
     if is_joint:
-        relation = "and" if len(items) > 2 else ""
-        if is_joinable(scene.relation, items[0], items[1]):
-            both = joined(scene.relation, items[0], items[1])
-            items[:2] = [replace(both, place="w") if scene.terrain in AT_SEA else both]
-        else:
-            relation = scene.relation if scene.relation == "on" else "beside"
+        both = joined(scene.relation, items[0], items[1])
+        items[:2] = [replace(both, place="w") if scene.terrain in AT_SEA else both]
+        relation = "and" if len(items) > 1 else ""
+    elif relation in ("holding", "riding") and len(items) > 1:
+        relation = "beside"
     if tuple(items) == scene.objects:
         return scene
     return replace(scene, objects=tuple(items), relation=relation)

@@ -1,4 +1,4 @@
-"""Joins two objects to one drawing: a rider on a mount, or somebody with a thing in the hand.
+"""Joins two objects to one drawing: a rider on a mount, or a thing in the hand of its holder.
 
 The icon of a joined look is JSON: the relation, and of each object its name, look and colour.
 """
@@ -20,7 +20,6 @@ from daguerre.models.embedded.drawing.recolouring import recoloured
 from daguerre.models.embedded.drawing.scene import SceneObject
 
 JOINED = "joined"  # the art set of joined looks
-RELATIONS = ("riding", "holding", "on")
 # Where a thing is gripped, of its visible part; the others at their middle.
 GRIPPED_BELOW = frozenset(
     (
@@ -220,7 +219,7 @@ def placed_parts(item: JoinedObject, x: float, y: float, px: float) -> list[Plac
     by_look = {part.look: part for part in found}
     placed = []
     for one in item.parts:
-        part = by_look.get(one.look) or next(p for p in found if p.board or p.look != one.look)
+        part = by_look.get(one.look, found[0])  # the first: a mount, drawn in its usual look
         across = (part.x + part.side / 2 - wide / 2) * (-1 if item.flip else 1)
         down = part.y + part.side / 2 - high / 2
         shown = replace(one, look=part.look, flip=part.flip != item.flip)
