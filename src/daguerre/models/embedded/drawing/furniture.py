@@ -33,11 +33,11 @@ def cloth(c: Canvas) -> Rgb:
 
 def small_window(c: Canvas, scene: Scene, x: float, y: float, w: float, h: float) -> None:
     """A window with the sky of the hour; (x, y) is its top left corner."""
-    sky = SKIES.get("night" if scene.time in ("night", "dusk") else scene.time, SKIES[""])
+    sky = SKIES.get("night" if scene.is_after_sunset else scene.time, SKIES[""])
     k = c.s * 0.014
     c.rect(x - k, y - k, w + 2 * k, h + 2 * k, "#f7f4ee")
     c.rect(x, y, w, h, c.linear([(0, rgb(sky[0]), 1), (1, rgb(sky[1]), 1)]))
-    if scene.time in ("night", "dusk"):
+    if scene.is_after_sunset:
         c.oval(x + w * 0.7, y + h * 0.28, w * 0.09, w * 0.09, "#fdf6d8")
     else:
         for dx, dy, rx in ((0.3, 0.35, 0.16), (0.42, 0.38, 0.12), (0.74, 0.62, 0.12)):
@@ -72,19 +72,31 @@ def painting(c: Canvas, x: float, y: float, w: float, h: float) -> None:
 
 def floor_lamp(c: Canvas, scene: Scene, x: float, foot: float, h: float) -> None:
     iron = "#5a5048"
-    if scene.time in ("night", "dusk"):
-        c.glow(x, foot - h * 0.88, h * 0.6, rgb("#ffd98a"), 0.75)
+    _lamplight(c, scene, x, foot - h * 0.88, h * 0.6)
     c.rect(x - h * 0.012, foot - h * 0.8, h * 0.024, h * 0.8, iron)
     c.oval(x, foot, h * 0.11, h * 0.022, iron)
-    c.poly(
-        [
-            (x - h * 0.14, foot - h * 0.76),
-            (x - h * 0.09, foot - h),
-            (x + h * 0.09, foot - h),
-            (x + h * 0.14, foot - h * 0.76),
-        ],
-        "#ffe9b8",
-    )
+    _lampshade(c, x, foot - h, h * 0.09, foot - h * 0.76, h * 0.14)
+
+
+def bedside_lamp(c: Canvas, scene: Scene, x: float, foot: float, h: float) -> None:
+    _lamplight(c, scene, x, foot - h * 0.7, h * 1.6)
+    c.rect(x - h * 0.05, foot - h * 0.5, h * 0.1, h * 0.5, "#8a6a4f")
+    _lampshade(c, x, foot - h, h * 0.2, foot - h * 0.45, h * 0.34)
+
+
+def _lamplight(
+    c: Canvas, scene: Scene, x: float, y: float, reach: float, alpha: float = 0.75
+) -> None:
+    """The light of a lamp, which is lit after sunset."""
+    if scene.is_after_sunset:
+        c.glow(x, y, reach, rgb("#ffd98a"), alpha)
+
+
+def _lampshade(
+    c: Canvas, x: float, top: float, half_top: float, low: float, half_low: float
+) -> None:
+    shape = [(x - half_low, low), (x - half_top, top), (x + half_top, top), (x + half_low, low)]
+    c.poly(shape, "#ffe9b8")
 
 
 def pot_plant(c: Canvas, x: float, foot: float, h: float) -> None:
@@ -197,8 +209,7 @@ def table(c: Canvas, x: float, top: float, w: float, foot: float) -> None:
 
 def pendant(c: Canvas, scene: Scene, x: float, drop: float, k: float) -> None:
     """A lamp that hangs from the ceiling."""
-    if scene.time in ("night", "dusk"):
-        c.glow(x, drop + k * 0.5, k * 4, rgb("#ffd98a"), 0.6)
+    _lamplight(c, scene, x, drop + k * 0.5, k * 4, 0.6)
     c.rect(x - k * 0.05, 0, k * 0.1, drop, "#3a3f4a")
     c.path(
         f"M{x - k:.1f} {drop + k:.1f}A{k:.1f} {k:.1f} 0 0 1 {x + k:.1f} {drop + k:.1f}z", "#3f5a6a"

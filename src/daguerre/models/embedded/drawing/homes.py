@@ -1,8 +1,4 @@
-"""Rooms of a home: kitchen, living room, bedroom and bathroom.
-
-Each paints its background and returns where things stand: on the floor, or on a surface such as a
-counter or a table, which is for small things only.
-"""
+"""Rooms of a home: kitchen, living room, bedroom and bathroom. `furnished` has the other rooms."""
 
 from __future__ import annotations
 
@@ -19,6 +15,7 @@ from daguerre.models.embedded.drawing.floors import (
 )
 from daguerre.models.embedded.drawing.furniture import (
     bed,
+    bedside_lamp,
     cloth,
     cupboard,
     drapes,
@@ -85,7 +82,7 @@ def living_room(c: Canvas, scene: Scene, wall: Rgb, small: bool) -> Ground:
     side = c.r.choice((-1, 1))
     middle, wide = c.w / 2, min(c.w * 0.62, c.s * 0.68)
     painting(c, middle - c.s * 0.15, c.h * 0.14, c.s * 0.3, c.s * 0.2)
-    if not any(item.name in ("sofa", "bed") for item in scene.objects):
+    if not _shows(scene, "sofa", "bed"):
         sofa(c, middle, line + c.h * 0.07, wide, cloth(c))
     floor_lamp(c, scene, middle + side * (wide / 2 + c.s * 0.1), line + c.h * 0.05, c.s * 0.46)
     pot_plant(c, middle - side * (wide / 2 + c.s * 0.09), line + c.h * 0.06, c.s * 0.26)
@@ -101,27 +98,17 @@ def bedroom(c: Canvas, scene: Scene, wall: Rgb, small: bool) -> Ground:
     x = c.w / 2 + c.s * 0.06
     drapes(c, x - c.s * 0.13, c.h * 0.12, c.s * 0.28, c.s * 0.28, cloth(c))
     small_window(c, scene, x - c.s * 0.13, c.h * 0.12, c.s * 0.28, c.s * 0.28)
-    if not any(item.name in ("sofa", "bed") for item in scene.objects):
+    if not _shows(scene, "sofa", "bed"):
         bed(c, x, line + c.h * 0.09, wide, cloth(c))
         stand, top = x - wide / 2 - c.s * 0.1, line - c.s * 0.06
         cupboard(c, stand - c.s * 0.07, top, c.s * 0.14, line + c.h * 0.06 - top, wood(c), 1)
-        _bedside_lamp(c, scene, stand, top, c.s * 0.15)
+        bedside_lamp(c, scene, stand, top, c.s * 0.15)
     return on_a_table(c, small, 0.76)
 
 
-def _bedside_lamp(c: Canvas, scene: Scene, x: float, foot: float, h: float) -> None:
-    if scene.time in ("night", "dusk"):
-        c.glow(x, foot - h * 0.7, h * 1.6, rgb("#ffd98a"), 0.75)
-    c.rect(x - h * 0.05, foot - h * 0.5, h * 0.1, h * 0.5, "#8a6a4f")
-    c.poly(
-        [
-            (x - h * 0.34, foot - h * 0.45),
-            (x - h * 0.2, foot - h),
-            (x + h * 0.2, foot - h),
-            (x + h * 0.34, foot - h * 0.45),
-        ],
-        "#ffe9b8",
-    )
+def _shows(scene: Scene, *names: str) -> bool:
+    """True if the scene has an object that would be in the room twice."""
+    return any(item.name in names for item in scene.objects)
 
 
 def bathroom(c: Canvas, scene: Scene, wall: Rgb, small: bool) -> Ground:
@@ -152,7 +139,7 @@ def bathroom(c: Canvas, scene: Scene, wall: Rgb, small: bool) -> Ground:
         "#ffffff",
     )
     c.rect(basin - c.s * 0.008, c.h * 0.49, c.s * 0.016, c.h * 0.04, "#9aa6b2")
-    if not any(item.name == "bathtub" for item in scene.objects):
+    if not _shows(scene, "bathtub"):
         _tub(c, c.w / 2 - side * min(c.w * 0.2, c.s * 0.22), line + c.h * 0.06, c.s * 0.48)
     return on_a_table(c, small, 0.76)
 

@@ -86,7 +86,7 @@ RELATIONS = (
     "riding",
     "wearing",
 )
-# What bears the quoted words of a prompt.
+# The surfaces for the quoted words of a prompt.
 LETTERINGS = (
     *("sign", "banner", "shirt", "wall", "book", "cake", "poster", "chalkboard", "neon"),
     *("storefront", "bubble", "billboard", "paper", "screen", "mug"),
@@ -147,9 +147,9 @@ class Scene:
     relation: str = ""  # of the first object to the next, one of RELATIONS
     setting: str = ""  # indoors: room, table, shelf, window
     style: str = ""  # a key of style.FILTERS; "" for flat
-    lettering: str = ""  # what bears the quoted words of the prompt, one of LETTERINGS; "" for none
-    lettering_colour: str = ""  # colour word of what bears the words
-    words: str = ""  # that are drawn; no field, because they are taken from the prompt
+    lettering: str = ""  # surface of the quoted words of the prompt, one of LETTERINGS; "" for none
+    lettering_colour: str = ""  # colour word of that surface
+    words: str = ""  # on that surface; no field, because they are taken from the prompt
 
     @property
     def is_snowy(self) -> bool:
@@ -157,9 +157,14 @@ class Scene:
         return self.season == "winter" or self.weather == "snow"
 
     @property
+    def is_after_sunset(self) -> bool:
+        """True if the lamps of rooms are lit."""
+        return self.time in ("night", "dusk")
+
+    @property
     def is_dark(self) -> bool:
         """True if the lamps and windows of houses are lit."""
-        return self.time in ("night", "dusk") or self.weather == "storm"
+        return self.is_after_sunset or self.weather == "storm"
 
     @property
     def ground_season(self) -> str:
