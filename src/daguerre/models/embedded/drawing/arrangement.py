@@ -11,7 +11,7 @@ from dataclasses import replace
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import rgb
 from daguerre.models.embedded.drawing.dressing import is_figure
-from daguerre.models.embedded.drawing.grid import ROWS
+from daguerre.models.embedded.drawing.grid import ROWS, offset
 from daguerre.models.embedded.drawing.grounds import UNIT, paint_ground
 from daguerre.models.embedded.drawing.objects import shadow
 from daguerre.models.embedded.drawing.palette import BACKS
@@ -28,7 +28,7 @@ def arranged(c: Canvas, scene: Scene) -> None:
     first = min((s.foot - 0.16 * s.height for s in placements), default=c.h)
     paint_ground(c, scene, back, first)
     for placement in placements:
-        if on_floor and placement.lies and not placement.is_overlay:
+        if on_floor and placement.lies:
             shadow(c, placement.x, placement.foot - 0.01 * placement.px, placement.width * 1.05)
         placement.draw(c)
 
@@ -43,9 +43,9 @@ def group(c: Canvas, scene: Scene) -> list[Placement]:
     wide = min(wide, 1.3 * high)
     placements = []
     for i, n in enumerate(rows):
-        foot = c.h / 2 + (i - (len(rows) - 1) / 2) * high
+        foot = c.h / 2 + offset(i, len(rows), high)
         for k in range(n):
-            x = c.w / 2 + (k - (n - 1) / 2) * wide + c.r.uniform(-0.03, 0.03) * wide
+            x = c.w / 2 + offset(k, n, wide) + c.r.uniform(-0.03, 0.03) * wide
             placement = fitted(item, wide * item.size, high * item.size, x)
             placements.append(replace(placement, foot=foot + placement.height / 2))
     return placements
@@ -69,7 +69,7 @@ def spot(c: Canvas, scene: Scene) -> list[Placement]:
     return [placement.moved(x, foot)]
 
 
-BUST = 2.0  # how much larger a figure is of which a portrait shows the upper half
+BUST = 2.0  # enlargement of a figure whose upper half fills a portrait
 
 
 def portrait(c: Canvas, scene: Scene) -> list[Placement]:

@@ -49,6 +49,11 @@ def blocks(counts: Sequence[int], width: float, height: float) -> tuple[float, l
     return side, cells
 
 
+def offset(i: int, n: int, step: float) -> float:
+    """The place of the i-th of n things in a row whose middle is 0."""
+    return (i - (n - 1) / 2) * step
+
+
 def _columns(counts: Sequence[int], rows: int) -> float:
     """The width of all blocks in cells."""
     return sum(-(-count // rows) for count in counts) + APART * (len(counts) - 1)

@@ -15,6 +15,7 @@ from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix
 from daguerre.models.embedded.drawing.floors import boards, rug, skirting
 from daguerre.models.embedded.drawing.furnished import FURNISHED
 from daguerre.models.embedded.drawing.furniture import cloth, wood
+from daguerre.models.embedded.drawing.grid import offset
 from daguerre.models.embedded.drawing.objects import shadow
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.placement import Placement, copies, fitted, fitted_together
@@ -37,7 +38,7 @@ STANDING = frozenset(
 def paint_room(c: Canvas, scene: Scene, view: Paint) -> None:
     """Paints an indoor scene with its objects."""
     wall = rgb(c.r.choice(BACKS[scene.background or "beige"]))
-    if scene.time in ("night", "dusk"):
+    if scene.is_after_sunset:
         wall = mix(wall, rgb("#2a2a55"), 0.35)
     paint_wall(c, wall)
     if scene.setting == "window":
@@ -191,14 +192,11 @@ def _line_up(
     """Draws the objects in a row around a middle, the picture's by default."""
     shift = middle - c.w / 2 if middle else 0.0
     for placement in (p.moved(shift, 0) for p in lined_up(c, scene, width, height, foot)):
-        if not placement.lies or placement.is_overlay:
-            pass
-        elif on_floor:
-            shadow(c, placement.x, placement.foot, placement.width * 1.05)
-        else:
-            c.oval(
-                placement.x, foot, placement.width * 0.42, c.s * 0.008, "#101428", 'opacity="0.25"'
-            )
+        x, wide = placement.x, placement.width
+        if placement.lies and on_floor:
+            shadow(c, x, placement.foot, wide * 1.05)
+        elif placement.lies:
+            c.oval(x, foot, wide * 0.42, c.s * 0.008, "#101428", 'opacity="0.25"')
         placement.draw(c)
 
 
@@ -216,6 +214,6 @@ def lined_up(c: Canvas, scene: Scene, width: float, height: float, foot: float) 
     wide = min(width / max(1, len(items)), height * 1.15)
     placements = []
     for i, item in enumerate(items):
-        x = c.w / 2 + (i - (len(items) - 1) / 2) * wide + c.r.uniform(-0.04, 0.04) * wide
+        x = c.w / 2 + offset(i, len(items), wide) + c.r.uniform(-0.04, 0.04) * wide
         placements.append(fitted(item, wide * 0.84 * item.size, height * item.size, x, foot))
     return placements

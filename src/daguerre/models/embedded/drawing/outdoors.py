@@ -8,7 +8,7 @@ from __future__ import annotations
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import rgb
 from daguerre.models.embedded.drawing.glowing_plants import mushroom
-from daguerre.models.embedded.drawing.grid import BACK_TO_FRONT
+from daguerre.models.embedded.drawing.grid import BACK_TO_FRONT, offset
 from daguerre.models.embedded.drawing.objects import Tint, bounds, put
 from daguerre.models.embedded.drawing.palette import GLOWS, Palette
 from daguerre.models.embedded.drawing.placement import Placement, fitted_together
@@ -44,7 +44,7 @@ def together(c: Canvas, scene: Scene) -> list[Placement]:
 def _stand(c: Canvas, placement: Placement, tint: Tint | None) -> None:
     """Draws one object of a group, with its shadow on the ground."""
     item = placement.item
-    if item.place not in "su" and placement.lies and not placement.is_overlay:
+    if item.place not in "su" and placement.lies:
         _shade(c, placement.x, placement.foot - placement.px * 0.01, placement.width * 0.5)
     if item.glowing:
         middle = placement.foot - placement.height / 2
@@ -81,7 +81,7 @@ def _places(
         back = len(rows) - 1 - row
         shift = c.r.choice((-0.5, 0.5)) * gap if back and across == most else 0.0
         for i in range(across):
-            x = centre + shift * 0.5 + (i - (across - 1) / 2) * gap
+            x = centre + shift * 0.5 + offset(i, across, gap)
             k = px * c.r.uniform(0.9, 1.0) if n > 1 else px
             up = 0.1 * px if n > 1 and item.place in "su" else 0.02 * c.h
             foot = low + c.r.uniform(-up, up) - back * px * (1.0 if item.place in "su" else 0.72)

@@ -39,10 +39,8 @@ class Placement:
     @classmethod
     def of(cls, placed: PlacedObject) -> Placement:
         """The placement of an object that is on the canvas already."""
-        left, _, right, bottom = bounds(placed.item.look)
-        aside = ((left + right) / 2 - 0.5) * placed.side * (-1 if placed.item.flip else 1)
-        foot = placed.y + placed.side * (bottom - 0.5)
-        return cls(placed.item, placed.x + aside, foot, placed.side)
+        foot = placed.y + placed.side * (bounds(placed.item.look)[3] - 0.5)
+        return cls(placed.item, placed.x + _aside(placed.item, placed.side), foot, placed.side)
 
     @property
     def width(self) -> float:
@@ -66,9 +64,8 @@ class Placement:
     @property
     def corner(self) -> tuple[float, float]:
         """Left and top of the art's square."""
-        left, _, right, bottom = bounds(self.item.look)
-        aside = ((left + right) / 2 - 0.5) * self.px * (-1 if self.item.flip else 1)
-        return self.x - aside - self.px / 2, self.foot - self.px * bottom
+        left = self.x - _aside(self.item, self.px) - self.px / 2
+        return left, self.foot - self.px * bounds(self.item.look)[3]
 
     def moved(self, dx: float, dy: float) -> Placement:
         return replace(self, x=self.x + dx, foot=self.foot + dy)
@@ -103,6 +100,12 @@ class Placement:
             f'H{x1 + k:.1f}V{low:.1f}H{x0 - k:.1f}z"/></clipPath>'
         )
         return name
+
+
+def _aside(item: SceneObject, side: float) -> float:
+    """The distance from the middle of the art's square to that of its visible part."""
+    left, _, right, _ = bounds(item.look)
+    return ((left + right) / 2 - 0.5) * side * (-1 if item.flip else 1)
 
 
 def copies(items: Sequence[SceneObject]) -> list[SceneObject]:

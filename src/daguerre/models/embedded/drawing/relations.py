@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from daguerre.models.embedded.drawing.canvas import Canvas
-from daguerre.models.embedded.drawing.grid import APART, blocks
+from daguerre.models.embedded.drawing.grid import APART, blocks, offset
 from daguerre.models.embedded.drawing.placement import Placement, copies, extent, fitted
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 from daguerre.models.embedded.drawing.vessels import CROWNS, contained, in_crown
@@ -153,7 +153,7 @@ def _pile(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Placemen
     for i, (item, n) in enumerate(zip(order, each, strict=True)):
         wide = c.w * 0.9 / n
         for k in range(n):
-            placement = fitted(item, wide * 0.9, high * 0.86 * item.size, (k - (n - 1) / 2) * wide)
+            placement = fitted(item, wide * 0.9, high * 0.86 * item.size, offset(k, n, wide))
             placements.append(replace(placement, foot=i * high + placement.height / 2))
     return placements
 
@@ -179,14 +179,9 @@ def _stacked(c: Canvas, scene: Scene) -> list[Placement]:
     seat = low.top + low.height * SEATS.get(lower.name, 0.06)
     placements = [low]
     for i, item in enumerate(uppers):
-        top = fitted(item, low.width * share, c.h * 0.36, _beside(i, n, low.width * share * 1.04))
+        top = fitted(item, low.width * share, c.h * 0.36, offset(i, n, low.width * share * 1.04))
         placements.append(replace(top, foot=seat, lies=False))
     return placements
-
-
-def _beside(i: int, n: int, gap: float) -> float:
-    """The place of the i-th of n objects in a row around 0."""
-    return (i - (n - 1) / 2) * gap
 
 
 def _sheltered(c: Canvas, scene: Scene) -> list[Placement]:
@@ -201,7 +196,7 @@ def _sheltered(c: Canvas, scene: Scene) -> list[Placement]:
     for i, item in enumerate(below):
         guest = fitted(item, wide, c.h * 0.36)
         drop = 0.12 * guest.height if high else guest.height + c.h * 0.02
-        placements.append(guest.moved(aside + _beside(i, n, wide), drop))
+        placements.append(guest.moved(aside + offset(i, n, wide), drop))
     return placements
 
 
@@ -216,5 +211,5 @@ def _overlapping(c: Canvas, scene: Scene) -> list[Placement]:
     for i, item in enumerate(near):
         front = fitted(item, side, min(c.h * 0.42, back.height * 0.66))
         drop = front.height * c.r.uniform(0.2, 0.32)
-        placements.append(front.moved(aside + _beside(i, n, side), drop))
+        placements.append(front.moved(aside + offset(i, n, side), drop))
     return placements

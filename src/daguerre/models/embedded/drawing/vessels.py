@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.canvas import Canvas
-from daguerre.models.embedded.drawing.grid import BACK_TO_FRONT
+from daguerre.models.embedded.drawing.grid import BACK_TO_FRONT, offset
 from daguerre.models.embedded.drawing.objects import bounds
 from daguerre.models.embedded.drawing.placement import Placement, Rim, copies, fitted
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
@@ -116,13 +116,13 @@ def _in_opening(inside: Sequence[SceneObject], vessel: SceneObject) -> list[Plac
     placements = [base]
     for i, n in enumerate(rows):
         for j in range(n):
-            x = middle + (j - (n - 1) / 2) * cell
+            x = middle + offset(j, n, cell)
             one = fitted(next(rest), cell * 1.04, high, x)
             rise = 0.68 * one.height * (len(rows) - 1 - i)
             deep = shape.deep if len(rows) == 1 else 0.4 * shape.deep
             foot = level + one.height * deep - rise
             placements.append(replace(one, foot=foot, lies=False))
-    return [*placements, replace(base, rim=rim)]
+    return [*placements, replace(base, rim=rim, lies=False)]
 
 
 def _behind_glass(inside: Sequence[SceneObject], vessel: SceneObject) -> list[Placement]:
@@ -135,12 +135,12 @@ def _behind_glass(inside: Sequence[SceneObject], vessel: SceneObject) -> list[Pl
     placements = [base]
     for i, n in enumerate(rows):
         for j in range(n):
-            x = left + base.px * (x0 + x1) / 2 + (j - (n - 1) / 2) * cell
+            x = left + base.px * (x0 + x1) / 2 + offset(j, n, cell)
             one = fitted(next(rest), cell * 0.94, high * 0.96, x)
             spare = (high - one.height) / 2 if one.item.place == "u" else 0.0
             foot = top + y1 * base.px - (len(rows) - 1 - i) * high - spare
             placements.append(replace(one, foot=foot, lies=False))
-    return [*placements, replace(base, alpha=0.22)]
+    return [*placements, replace(base, alpha=0.22, lies=False)]
 
 
 def in_crown(c: Canvas, inside: Sequence[SceneObject], tree: SceneObject) -> list[Placement]:
