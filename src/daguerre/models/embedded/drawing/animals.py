@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from daguerre.models.embedded.drawing import art
-from daguerre.models.embedded.drawing.colour import BLACK, hexa, mix, rgb
+from daguerre.models.embedded.drawing.colour import shade
 from daguerre.models.embedded.drawing.garments import worn
 from daguerre.models.embedded.drawing.svg import box, oval, path, stroke
 
@@ -78,7 +78,7 @@ def _tail(body: Body) -> str:
 
 
 def _torso(body: Body) -> str:
-    arms, dark = body.arms or body.fur, hexa(mix(rgb(body.fur), BLACK, 0.12))
+    arms, dark = body.arms or body.fur, shade(body.fur, 0.12)
     half = 20 * body.girth
     left, right = 50 - half, 50 + half
     haunch = "".join(oval(dark, x, 84, 9 * body.girth, 12) for x in (left + 2, right - 2))
@@ -89,10 +89,10 @@ def _torso(body: Body) -> str:
         f"C{right - 8:g} 97 {right:g} 94 {right:g} 80C{right:g} 66 {right - 5:g} 42 50 42z",
     )
     patch = oval(body.belly, 50, 72, body.patch, 19)
-    shade = hexa(mix(rgb(arms), BLACK, 0.1))
+    edge = shade(arms, 0.1)
     legs = ""
     for x in (50 - 9 * body.girth, 50 + 9 * body.girth):
-        legs += box(shade, x - 6.2, 60, 12.4, 36, 6.2) + box(arms, x - 5, 58, 10, 37, 5)
+        legs += box(edge, x - 6.2, 60, 12.4, 36, 6.2) + box(arms, x - 5, 58, 10, 37, 5)
         legs += path(
             body.paws,
             f"M{x - 5.6:g} 91C{x - 5.6:g} 84 {x + 5.6:g} 84 {x + 5.6:g} 91"

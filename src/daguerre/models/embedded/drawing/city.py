@@ -10,6 +10,8 @@ from daguerre.models.embedded.drawing.palette import Palette, field, needles
 from daguerre.models.embedded.drawing.plants import pine
 from daguerre.models.embedded.drawing.scene import Scene
 
+TOWERS = ("#6f7fa0", "#7f7590", "#5f8096")
+
 
 def village(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     dark = scene.is_dark
@@ -57,7 +59,7 @@ def city(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     mark = len(c.parts)
     for i in range(3):
         d = 0.25 + 0.32 * i
-        tone = p.lit(rgb(c.r.choice(("#6f7fa0", "#7f7590", "#5f8096"))), d)
+        tone = p.lit(rgb(c.r.choice(TOWERS)), d)
         x = -c.s * c.r.uniform(0, 0.08)
         while x < c.w:
             w = c.s * c.r.uniform(0.07, 0.15)

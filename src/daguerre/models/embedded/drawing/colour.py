@@ -28,6 +28,11 @@ def lit_by(colour: Rgb, light: Rgb) -> Rgb:
     return colour[0] * light[0], colour[1] * light[1], colour[2] * light[2]
 
 
+def tinted(colour: Rgb, light: Rgb, amount: float) -> Rgb:
+    """A surface under white light mixed with an amount, from 0 to 1, of another light."""
+    return mix(colour, lit_by(colour, light), amount)
+
+
 WHITE: Rgb = (1.0, 1.0, 1.0)
 BLACK: Rgb = (0.0, 0.0, 0.0)
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from daguerre.models.embedded.drawing.colour import hexa, mix, rgb, shade
-from daguerre.models.embedded.drawing.svg import oval, path, stroke
+from daguerre.models.embedded.drawing.svg import oval, path, scaled, stroke
 
 INK = "#2b2526"
+NECK = (60, 44)  # the point that stays when a head is larger
 _FRINGE = "M44.6 27C41.5 5 78.5 5 75.4 27C73 19.5 69 16 63 16.5C56 18.5 48 18 44.6 27z"
 _PARTED = "M44.2 30C40 4 80 4 75.8 30C74.5 21 69 17 62 13.5C56 19 48 20 44.2 30z"
 _HOODED = "M43.5 31C39 2 81 2 76.5 31C75 20 68 15.5 60 15.5C52 15.5 45 20 43.5 31z"
 
 
 def hair_behind(style: str, colour: str, size: float = 1.0) -> str:
-    """What is behind the head, of some size, and the shoulders."""
-    found = _hair_behind(style, colour)
-    at = f"translate({60 - 60 * size:.2f} {44 - 44 * size:.2f}) scale({size})"
-    return f'<g transform="{at}">{found}</g>' if found and size != 1 else found
+    """The hair behind the head and the shoulders, at the size of the head."""
+    return scaled(_hair_behind(style, colour), size, *NECK)
 
 
 def _hair_behind(style: str, colour: str) -> str:
@@ -42,7 +41,7 @@ def _hair_behind(style: str, colour: str) -> str:
 
 
 def hair_in_front(style: str, colour: str) -> str:
-    """What lies on the head."""
+    """The hair on the head."""
     if style in ("", "bald"):
         return ""
     if style == "ring":

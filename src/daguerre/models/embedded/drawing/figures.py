@@ -1,7 +1,7 @@
 """Figures of people, drawn whole: a skeleton in a pose, with clothes, a face, hair and a hat.
 
-The icon of a figure says who it is and what differs from the usual: name|pose|outfit|hat|colour|
-variant. The variant, a number, decides what the others leave open.
+The icon of a figure has six cells: name|pose|outfit|hat|colour|variant. Empty cells keep the usual
+figure of the name. The variant, a number, decides all that the other cells leave open.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from daguerre.models.embedded.drawing import art, faces
-from daguerre.models.embedded.drawing.colour import hexa, shade
+from daguerre.models.embedded.drawing.colour import shade
 from daguerre.models.embedded.drawing.garments import (
     HATS,
     OUTFITS,
@@ -34,11 +34,12 @@ from daguerre.models.embedded.drawing.people import (
     Person,
 )
 from daguerre.models.embedded.drawing.poses import POSES, Line, Point, Pose, along
-from daguerre.models.embedded.drawing.svg import box, line, oval, path
+from daguerre.models.embedded.drawing.svg import box, line, oval, path, scaled
 
 FIGURE = "figure"  # the art set of their looks
 VIEW = (120.0, 192.0)
 SKY = 32.0  # space for a hat
+FEET = 154.0  # height of the ground below the view's upper end, without that space
 GARMENT_COLOURS = {
     "red": "#dc3d3d",
     "orange": "#f28a2e",
@@ -61,7 +62,7 @@ WORN_WITH_HATS = ("glasses", "sunglasses", "scarf")
 
 @dataclass(frozen=True)
 class Style:
-    """What a figure looks like, all of it decided."""
+    """The appearance of a figure, with nothing left open."""
 
     person: Person
     build: str
@@ -78,7 +79,7 @@ class Style:
 
 
 def decided(name: str, pose: str, outfit: str, hat: str, colour: str, variant: int) -> Style:
-    """Chooses what is left open."""
+    """The style of a figure; the variant decides all that the others leave open."""
     person = PEOPLE[name.replace("-", " ")]
     r = random.Random(f"{name} {variant}")
     build = r.choice((person.build or "man/woman").split("/"))
@@ -163,14 +164,14 @@ def points(icon: str) -> tuple[Point, Point, Point]:
 
     def share(x: float, y: float) -> Point:
         wide, high = VIEW
-        x, y = 60 + (x - 60) * body, 154 + (y - 154) * body + SKY
+        x, y = 60 + (x - 60) * body, FEET + (y - FEET) * body + SKY
         return (x + (high - wide) / 2) / high, y / high
 
-    return share(*hand), share(60, 97), share(60, 154)
+    return share(*hand), share(60, 97), share(60, FEET)
 
 
 def _figure(style: Style) -> str:
-    """A figure with its feet at y = 154."""
+    """A figure on the ground."""
     pose, outfit = style.pose, style.outfit
     head, body = BUILDS.get(style.build, (1.0, 1.0))
     arms = [_arm(style, side) for side in (0, 1)]
@@ -182,10 +183,7 @@ def _figure(style: Style) -> str:
     chest = torso(outfit, style.main, style.skin) + details(outfit, style.main, style.legwear)
     for name in style.person.details:
         chest += worn(name, style.main, "#ffffff", style.legwear)
-    face = _head(style)
-    if head > 1:
-        at = f"translate({60 - 60 * head:.2f} {44 - 44 * head:.2f})"
-        face = f'<g transform="{at} scale({head})">{face}</g>'
+    face = scaled(_head(style), head, *faces.NECK)
     front = "".join(a for a, near in zip(arms, pose.in_front, strict=True) if near)
     front += _book() if pose.has_book else ""
     lean = f' transform="rotate({pose.lean:g} 60 96)"' if pose.lean else ""
@@ -195,11 +193,7 @@ def _figure(style: Style) -> str:
     body_parts = [f"<g{lean}>{back}</g>", legs, f"<g{lean}>{chest}{face}</g>"]
     if pose.legs_in_front:
         body_parts = [f"<g{lean}>{back}</g>", f"<g{lean}>{chest}{face}</g>", legs]
-    found = "".join(body_parts) + f"<g{lean}>{front}</g>"
-    if body < 1:
-        at = f"translate({60 - 60 * body:.2f} {154 - 154 * body:.2f})"
-        found = f'<g transform="{at} scale({body})">{found}</g>'
-    return found
+    return scaled("".join(body_parts) + f"<g{lean}>{front}</g>", body, 60, FEET)
 
 
 def _hair(style: Style) -> str:
@@ -235,8 +229,8 @@ def _arm(style: Style, side: int) -> str:
     return item + found + oval(outfit.gloves or style.skin, hand[0], hand[1], 4.6, 4.6)
 
 
-def _prop(name: str, at: tuple[float, float]) -> str:
-    """What is held, with the hand at a point."""
+def _prop(name: str, at: Point) -> str:
+    """A prop whose handle is at a point."""
     found = PROPS.get(name.replace(" ", "-"), "")
     return found and f'<g transform="translate({at[0]:g} {at[1]:g})">{found}</g>'
 
@@ -277,9 +271,8 @@ def _wings(style: Style) -> str:
     if "wings" not in style.person.details:
         return ""
     tone = "#ffffff" if style.person.hat == "halo" else "#d6f3ff"
-    edge = hexa((0.72, 0.82, 0.92))
     shape = "M56 58C40 30 16 26 10 40C6 54 22 66 34 68C22 72 20 88 30 92C42 92 54 80 58 70z"
-    one = f'<path fill="{tone}" stroke="{edge}" stroke-width="1.4" d="{shape}"/>'
+    one = f'<path fill="{tone}" stroke="#b8d1eb" stroke-width="1.4" d="{shape}"/>'
     return one + f'<g transform="matrix(-1 0 0 1 120 0)">{one}</g>'
 
 

@@ -7,12 +7,11 @@ banner, or holding a board.
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from daguerre.models.embedded.drawing import art, figures, things
 from daguerre.models.embedded.drawing.canvas import Canvas
-from daguerre.models.embedded.drawing.colour import BLACK, Rgb, hexa, lit_by, mix, rgb
+from daguerre.models.embedded.drawing.colour import BLACK, Rgb, hexa, mix, rgb, tinted
 from daguerre.models.embedded.drawing.dressing import is_figure
 from daguerre.models.embedded.drawing.lettered_things import book, cake, mug, shirt, storefront
 from daguerre.models.embedded.drawing.palette import Palette, palette_of
@@ -37,7 +36,7 @@ from daguerre.models.embedded.drawing.surfaces import (
 
 @dataclass(frozen=True)
 class Surface:
-    """What bears words: its painter, its width by its height, and what keeps it up."""
+    """A surface for words: its painter, its width by its height, and its support."""
 
     paint: Paint
     aspect: float
@@ -177,11 +176,8 @@ def _outdoors(c: Canvas, scene: Scene, p: Palette | None) -> None:
     if p and scene.lettering not in BRIGHT:
         added = "".join(c.parts[mark:])
         del c.parts[mark:]
-        c.raw(art.map_colours(added, _light_of(p, DIM.get(scene.time, 0.15))))
-
-
-def _light_of(p: Palette, amount: float) -> Callable[[Rgb], Rgb]:
-    return lambda value: mix(value, lit_by(value, p.ambient), amount)
+        light, amount = p.ambient, DIM.get(scene.time, 0.15)
+        c.raw(art.map_colours(added, lambda value: tinted(value, light, amount)))
 
 
 def _bubble_box(c: Canvas, speaker: Placement) -> Box:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from daguerre.models.embedded.drawing import art, things
 from daguerre.models.embedded.drawing.canvas import Canvas, PlacedObject
-from daguerre.models.embedded.drawing.colour import WHITE, Rgb, lit_by, mix, rgb
+from daguerre.models.embedded.drawing.colour import WHITE, Rgb, mix, rgb, tinted
 from daguerre.models.embedded.drawing.dressing import is_figure, varied
 from daguerre.models.embedded.drawing.glowing_plants import mushroom
 from daguerre.models.embedded.drawing.grounds import paint_ground
@@ -93,12 +93,7 @@ def _content(look: tuple[str, str], colour: str, tint: Tint | None) -> tuple[str
     drawn = things.drawn(look)
     text = recoloured(look[0], look[1], colour)
     if tint:
-        tone, amount = tint
-
-        def change(value: Rgb) -> Rgb:
-            return mix(value, lit_by(value, tone), amount)
-
-        text = art.map_colours(text, change)
+        text = art.map_colours(text, lambda value: tinted(value, *tint))
     if _spills(look):
         box = f'<clipPath id="box"><rect width="{drawn[1]}" height="{drawn[2]}"/></clipPath>'
         text = f'{box}<g clip-path="url(#box)">{text}</g>'

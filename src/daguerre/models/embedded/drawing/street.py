@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from daguerre.models.embedded.drawing.canvas import Canvas
-from daguerre.models.embedded.drawing.city import windows
+from daguerre.models.embedded.drawing.city import TOWERS, windows
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
 from daguerre.models.embedded.drawing.palette import Palette, leaves
 from daguerre.models.embedded.drawing.plants import round_tree
@@ -143,7 +143,7 @@ def waterfront(c: Canvas, scene: Scene, p: Palette, horizon: float, x: float) ->
     dark = scene.is_dark
     for i in range(2):
         d = 0.35 + 0.35 * i
-        tone = p.lit(rgb(c.r.choice(("#6f7fa0", "#7f7590", "#5f8096"))), d)
+        tone = p.lit(rgb(c.r.choice(TOWERS)), d)
         left = -c.s * c.r.uniform(0, 0.08)
         while left < c.w:
             wide = c.s * c.r.uniform(0.05, 0.11)

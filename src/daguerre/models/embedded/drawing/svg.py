@@ -38,6 +38,14 @@ def stroke(colour: str, width: float, d: str) -> str:
     )
 
 
+def scaled(text: str, k: float, x: float, y: float) -> str:
+    """The content at another size; the point (x, y) stays where it is."""
+    if k == 1 or not text:
+        return text
+    at = f"translate({x - x * k:.2f} {y - y * k:.2f})"
+    return f'<g transform="{at} scale({k})">{text}</g>'
+
+
 def line(colour: str, width: float, points: Sequence[tuple[float, float]]) -> str:
     """A line through points."""
     return stroke(colour, width, "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points))
