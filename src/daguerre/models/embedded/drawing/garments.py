@@ -12,7 +12,7 @@ from daguerre.models.embedded.drawing.svg import box, path, symbols
 
 @dataclass(frozen=True)
 class Outfit:
-    """What a figure wears. Colours are "" where the figure varies or has none."""
+    """The clothes of a figure. Colours are "" where the figure varies or has none."""
 
     main: str = ""  # the upper part, or all of a dress
     sleeves: float = 0.45  # share of the arms
@@ -114,7 +114,7 @@ OUTFITS: dict[str, Outfit] = {
 }
 
 
-# The usual colour of each hat, and of what is worn as one.
+# The usual colour of each hat, and of other things on the head or neck.
 HATS = {
     "top hat": "#2c2c34",
     "crown": "#ffc93c",
@@ -159,7 +159,7 @@ _ROLE = re.compile(r'"(main|dark|light|trim|legs)"')
 
 
 def behind(outfit: Outfit, main: str) -> str:
-    """What hangs behind the body."""
+    """A cape or a pack behind the body."""
     if "cape" in outfit.details:
         cape = outfit.trim if outfit.trim != main else shade(main, 0.3)
         return path(
@@ -205,5 +205,5 @@ def worn(name: str, main: str, trim: str = "", legs: str = "") -> str:
 
 
 def details(outfit: Outfit, main: str, legs: str) -> str:
-    """What lies on the upper body and the skirt."""
+    """The details on the upper body and the skirt."""
     return "".join(worn(name, main, outfit.trim, legs) for name in outfit.details)

@@ -1,4 +1,4 @@
-"""Animals with hats: where the heads are in their first looks, and the drawing of both."""
+"""Animals with hats: the place of the head in each animal's first look, and the drawing."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ IN_PROFILE: dict[str, Head] = {
 HEADS: dict[str, Head] = {**FRONTAL, **IN_PROFILE}
 # Those in profile whose necks are under their heads, so that a scarf suits them.
 UPRIGHT = ("black cat", "mouse", "penguin", "duck", "goat", "gorilla", "parrot", "bird")
-# What animals wear; with glasses only those that are seen from the front.
-ANYBODY = (
+# Hats of all animals; glasses suit only those that are seen from the front.
+COMMON_HATS = (
     *("top hat", "crown", "cap", "wizard hat", "straw hat", "cowboy hat", "santa hat"),
     *("party hat", "chef hat", "pirate hat", "beanie", "helmet", "scarf", "bow", "headphones"),
 )
@@ -77,8 +77,8 @@ GLASSES = ("glasses", "sunglasses")
 def hats_of(name: str) -> tuple[str, ...]:
     """The hats that an animal can wear."""
     if name in FRONTAL:
-        return (*ANYBODY, *GLASSES)
-    above = tuple(hat for hat in ANYBODY if hat != "scarf" or name in UPRIGHT)
+        return (*COMMON_HATS, *GLASSES)
+    above = tuple(hat for hat in COMMON_HATS if hat != "scarf" or name in UPRIGHT)
     return above if name in IN_PROFILE else ()
 
 

@@ -1,4 +1,4 @@
-"""Objects that bear words: a shirt, a book, a cake, a mug and the front of a shop."""
+"""Objects with words: a shirt, a book, a cake, a mug and the front of a shop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people ride and sit on, and where."""
+"""Mounts, boards and seats, and the place of a person on each."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ MOUNTS: dict[str, Mount] = {
 
 @dataclass(frozen=True)
 class Board:
-    """What is drawn flat under the rider: a drawing of the wardrobe, and its usual colour."""
+    """A board under the rider: a drawing of the wardrobe, and its usual colour."""
 
     drawing: str
     colour: str
@@ -67,7 +67,7 @@ BOARDS: dict[str, Board] = {
     "skis": Board("skis flat", "#d9342b"),
     "broom": Board("broom flat", "#d9a441", is_standing=False),
 }
-# What people sit on, facing right.
+# Seats of people, who face right.
 SEATS: dict[str, Mount] = {
     "bench": Mount(0.5, 0.58, 0.95),
     "chair": Mount(0.5, 0.5, 1.05),

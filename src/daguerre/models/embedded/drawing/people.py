@@ -1,4 +1,4 @@
-"""Who the figures are: the build, hair, clothes, pose and prop of each name in people.txt."""
+"""The build, hair, clothes, pose and prop of each person that people.txt names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Person:
-    """The usual figure of a name; what is "" varies with the figure."""
+    """The usual figure of a name; values of "" vary with the figure."""
 
     build: str
     outfit: str
@@ -45,7 +45,7 @@ def _listed(words: str) -> tuple[str, ...]:
 
 
 PEOPLE = parse(TABLE.read_text(encoding="utf-8"))
-# What varies: hair by build, and colours. The hair of the old is gray.
+# Variants: hair by build, and colours. The hair of the old is gray.
 HAIR_STYLES = {
     "man": ("short", "spiky", "short", "curly"),
     "woman": ("long", "bob", "ponytail", "bun", "long", "curly"),

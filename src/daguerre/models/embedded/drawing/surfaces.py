@@ -1,7 +1,7 @@
-"""Flat surfaces that bear words: signs, banners, posters, walls, screens and speech bubbles.
+"""Flat surfaces with words: signs, banners, posters, walls, screens and speech bubbles.
 
 A surface is painted into a box, with its words in the largest letters that fit. `lettered_things`
-has the objects that bear words.
+has the objects with words.
 """
 
 from __future__ import annotations
