@@ -7,6 +7,7 @@ import json
 import pytest
 
 from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.furnished import FURNISHED
 from daguerre.models.embedded.drawing.hatted import HEADS
 from daguerre.models.embedded.drawing.mounts import RIDEABLE
 from daguerre.models.embedded.drawing.people import PEOPLE
@@ -14,7 +15,10 @@ from daguerre.models.embedded.fields import MAX_OBJECTS, OBJECT_FIELDS, SCENE_FI
 from daguerre.models.embedded.model import WEIGHTS
 from daguerre.models.embedded.quoted_words import MAX_CHARACTERS
 from training import report, unseen
+from training.scenes.domain import STYLE_WORDS
+from training.scenes.sample import TERRAINS
 
+README = " ".join((report.ROOT / "README.md").read_text(encoding="utf-8").split())
 TEXT = report.CARD.read_text(encoding="utf-8")
 
 
@@ -55,6 +59,20 @@ def num_values(fields: dict[str, tuple[str, ...]], name: str) -> int:
 def test_the_card_counts_what_the_code_has(phrase: str) -> None:
     """What the card says of objects, people, surfaces and words is how many there are."""
     assert phrase in TEXT
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        f"about {round(len(things.THINGS), -2):,} objects,",
+        f"{len(TERRAINS)} landscapes,",
+        f"{1 + len(FURNISHED)} rooms,",
+        f"{1 + len(STYLE_WORDS)} styles.",
+    ],
+)
+def test_the_readme_counts_what_the_code_has(phrase: str) -> None:
+    """The README's numbers of objects, places and styles are those of the code."""
+    assert phrase in README
 
 
 def test_the_limits_of_a_scene_are_in_the_card() -> None:
