@@ -35,7 +35,7 @@ class Entry:
         return ImageParams(model, self.prompt, "", width, height, self.seed, "jpeg", JPEG_QUALITY)
 
 
-# Every kind of scene that the recipe has, in all nine aspect ratios.
+# Most kinds of scenes, in all nine aspect ratios.
 ENTRIES = (
     Entry("The mountains at sunset", "21:9"),
     Entry("A girl in a yellow raincoat with a red umbrella, in the rain", "4:5"),

@@ -1,11 +1,11 @@
-"""Templates of captions for somebody who rides or holds something. They are a part of `templates`.
+"""Templates of captions for riding, holding and walking a dog. They are a part of `templates`.
 
 Fields named first and second are the two in the order of the scene; `relating` knows the verbs.
 """
 
 from __future__ import annotations
 
-# The two are side by side, the first with the pose of walking and the second a dog.
+# For a walking person beside a dog.
 WALKING: dict[str, tuple[str, ...]] = {
     "walking": (
         "{walker} walking {second}",

@@ -124,7 +124,7 @@ def body(name: str, icon: str, cache: Path = DEFAULT_CACHE) -> tuple[str, float,
 def update(file: Path, packed: bytes) -> None:
     """Writes compressed data, unless the file has the same content.
 
-    Another zlib may press the same content into other bytes: then nothing has changed.
+    Another zlib may compress the same content to other bytes; the file then stays as it is.
     """
     is_new = not file.exists() or gzip.decompress(file.read_bytes()) != gzip.decompress(packed)
     if is_new:

@@ -44,7 +44,7 @@ class Texts:
 
 
 class Dataset:
-    """The scenes of a folder with the text of their captions, in an order of the seed's."""
+    """The scenes of a folder with the text of their captions; the seed decides the order."""
 
     def __init__(self, folder: Path, encoder: CaptionEncoder, seed: int) -> None:
         scenes = np.load(folder / "scenes.npz")
@@ -81,8 +81,8 @@ def encoded(
 ) -> tuple[Texts, NDArray[np.int64]]:
     """The different texts of DIR/KIND.json encoded, and for each scene which of them is its own.
 
-    They are kept in DIR/KIND.f16 and DIR/KIND-ends.npy, without the slots that are empty. Captions
-    hardly ever come twice; negative prompts often do.
+    They are kept in DIR/KIND.f16 and DIR/KIND-ends.npy, without the slots that are empty. Few
+    captions occur twice; many negative prompts do.
     """
     texts = json.loads((folder / f"{kind}.json").read_text())
     unique = list(dict.fromkeys(texts))
@@ -106,7 +106,7 @@ def _read(rows: Path, ends: Path) -> Texts:
 
 
 def name_meanings(encoder: CaptionEncoder) -> Tensor:
-    """(N, 384): the mean over the words of each name and of its synonyms, zero for no thing."""
+    """(N, 384): the mean over each name and its synonyms; zero for the empty name."""
     from daguerre.models.embedded.drawing import things
 
     rows = np.zeros((len(OBJECT_FIELDS["name"]), TEXT_WIDTH), np.float32)

@@ -1,4 +1,4 @@
-"""Adjectives and verbs that carry no field, and colours that are said apart from their object.
+"""Adjectives and verbs without a field, and colours in a clause of their own.
 
 A sleepy cat and a running cat are the cat of the table of things. What people do is a field, so
 they have no verbs here.

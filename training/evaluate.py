@@ -104,7 +104,7 @@ Cases = dict[str, dict[str, list[Case]]]  # figure -> wording -> prompts
 
 
 def cases(every: int) -> Cases:
-    """All prompts; of the things each `every`-th."""
+    """All prompts, for every `every`-th thing."""
     rows = [t for t in things.THINGS if things.looks(t)][::every]
     usual = [t for t in rows if t.name in counted() and t.name in things.ICONIC]
     found: Cases = {}
@@ -249,7 +249,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--weights", type=Path, default=WEIGHTS)
     p.add_argument("--out", type=Path)
-    p.add_argument("--every", type=int, default=1, help="of the things, each so many-th")
+    p.add_argument("--every", type=int, default=1, help="evaluate every N-th thing")
     p.add_argument("--seeds", type=int, default=2)
     p.add_argument("--steps", type=int, default=0, help="0 takes the model's own")
     p.add_argument("--geneval", type=Path, help="a file of prompts in GenEval's format")

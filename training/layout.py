@@ -1,4 +1,4 @@
-"""The layout of exported weights: which field and value each row of their tables stands for.
+"""The layout of exported weights: the field and value of each row in their tables.
 
 `fields.json` beside the weights describes it, so that weights can be restored by the names of
 fields and values after the fields have grown. The server does not read it.

@@ -114,8 +114,10 @@ class SceneBlock(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """`names` (N, 384) are the text encoder's means of the things' names: a name is known by what
-    it means, so that words near to it lead to it, too."""
+    """`names` (N, 384) are the text encoder's means of the things' names.
+
+    A name is embedded by its meaning, so words with a similar meaning also lead to it.
+    """
 
     def __init__(self, config: DenoiserConfig, names: Tensor | None = None) -> None:
         super().__init__()
@@ -149,18 +151,19 @@ class Denoiser(nn.Module):
     def forward(self, tokens: Tensor, text: Tensor, negative: Tensor, shape: Tensor) -> Tensor:
         """Logits (B, L) of all fields from tokens (B, F) int64, some of them masks.
 
-        text (B / copies, T, 384) and negative (B / copies, 9, 384), zero where there is no token,
-        are the prompt and the negative prompt, which may be shorter; shape (B,) int64 is a place in
-        `SHAPES`. In training there are several scenes for each text, whose rows come one after the
-        other.
+        text (B / copies, T, 384) and negative (B / copies, 9, 384) are the prompt and the negative
+        prompt; empty slots are zero or left out at the end. shape (B,) int64 indexes `SHAPES`. In
+        training, each text has several scenes, in consecutive rows.
         """
         memories, bias = self.read(text, negative)
         known, keys = self.name_tables()
         return self.logits(self.states(tokens, shape, memories, bias, known), keys)
 
     def read(self, text: Tensor, negative: Tensor) -> tuple[list[Memory], Tensor]:
-        """What each block reads of the texts, and the bias (B, 1, 1, T + 9): it hides slots
-        without a token but the first."""
+        """What each block reads of the texts, and the bias (B, 1, 1, T + 9).
+
+        The bias hides empty slots, except the first.
+        """
         both = torch.cat((text, negative), dim=1)
         is_empty = both.abs().amax(dim=-1) == 0
         first = torch.arange(both.shape[1], device=both.device) == 0
@@ -220,5 +223,5 @@ def _plain_fields(slot: int) -> list[int]:
     return [i for i in PLAIN_FIELDS if FIELDS[i].slot == slot]
 
 
-# The names come first in their slots: so the logits of all fields lie as `STARTS` says.
+# The names come first in their slots, so the logits of all fields have the order of `STARTS`.
 assert all(FIELDS[i - 1].slot < FIELDS[i].slot for i in NAME_FIELDS) and STARTS[0] == 0

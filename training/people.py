@@ -78,7 +78,7 @@ WITHOUT_ARTICLE |= {"shining armor", "plate armor", "sunglasses", "shades", "hea
 
 
 def _stands(scene: Scene, item: SceneObject) -> bool:
-    """Whether it can be said that somebody stands: who does nothing else."""
+    """True for a figure without another pose or activity, which a caption may call standing."""
     acts = scene.relation in (*ACTS, "on", "beside", "in")
     return is_figure(item) and not acts and PEOPLE[item.name].pose in ("", "standing")
 

@@ -98,7 +98,7 @@ class Relating(Words):
         return self.one(RELATION_WORDS[CONVERSE[self.scene.relation]])
 
     def _walker(self) -> str:
-        """Who walks a dog, without the word for it."""
+        """The person who walks a dog, without the pose."""
         return self.named(replace(self.scene.objects[0], pose=""))
 
     def _acting(self) -> str:
@@ -172,7 +172,7 @@ class Relating(Words):
         return " and ".join(names)
 
     def _sitter(self) -> str:
-        """Whom a portrait shows: of an animal's face one can say the animal."""
+        """The subject of a portrait; an animal's face may be called by the animal's name."""
         item, text = self.scene.objects[0], self.nth(0)
         is_animal = things.BY_NAME[item.name].kind == "a"
         return text.removesuffix(" face") if is_animal and self.chance(0.6) else text

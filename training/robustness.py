@@ -2,8 +2,8 @@
 
     python -m training.robustness        the figures, as `training.evaluate` has them
 
-The tails and the wordings are none of the training's. What a caption says of each field is compared
-with the field that the model decides, for scenes that it never saw.
+No training caption has these tails or wordings. For new scenes, each field that a caption describes
+is compared with the field that the model decides.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ UNSAID = ("look", "size", "flip")  # fields that no caption mentions
 
 
 def tails(decide: Decide, num_seeds: int) -> dict[str, float]:
-    """Of known objects with tails: alone, with something that nobody asked for, or missing."""
+    """The shares of images with the object alone, with another object, and without it."""
     asked = [
         (name, tail.format(with_article(name), noun=name), seed)
         for name in NAMES
@@ -144,8 +144,8 @@ def _content(scene: Scene) -> object:
 def agreement(decide: Decide, num: int = NUM_SCENES) -> dict[str, float]:
     """For each field, how often the model decides what a scene has that its caption describes.
 
-    Captions leave facts out, so a share is no figure of quality by itself, but two sets of weights
-    can be compared by it. The objects are compared in the order of the scene.
+    Captions omit facts, so a share alone does not measure quality; it serves to compare two sets
+    of weights. The objects are compared in the order of the scene.
     """
     rng = np.random.default_rng(20261130)
     true = [scenes.sample_scene(rng, (1024, 1024)) for _ in range(num)]

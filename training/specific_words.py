@@ -1,7 +1,7 @@
 """Words for kinds of an object, which captions use in place of its name: a corgi is a dog.
 
-They are what people type, so that the network learns to know an object by them and by words like
-them. The table of things does not have them: they are no synonyms of the object.
+People type them, and the network learns the object from them and from similar words. They are not
+in the table of things, because they are not synonyms of the object.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Words that people append to a prompt: quality, technique, style, artists. They change nothing.
 
-The vocabulary is open: most tails have adjectives or made-up names besides the usual tags, so that
-a network learns to ignore what it does not know. No tail names an object, a place or a time.
+Most tails have adjectives or made-up names besides the usual tags, so that the network learns to
+ignore unknown words. No tail names an object, a place or a time.
 """
 
 from __future__ import annotations
