@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from daguerre.models.embedded.drawing import art, faces
 from daguerre.models.embedded.drawing.colour import shade
@@ -136,7 +135,6 @@ def coloured(icon: str, colour: str) -> str:
     return "|".join((*cells[:4], colour, cells[5]))
 
 
-@lru_cache(maxsize=256)
 def drawn(icon: str) -> art.Drawn:
     """The SVG content of a figure, or of a group of them, and the size of its view."""
     name, pose, outfit, hat, colour, variant = _cells(icon)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import lru_cache
 
 from daguerre.models.embedded.drawing import animals, art, things
 from daguerre.models.embedded.drawing.garments import HATS, worn
@@ -91,7 +90,6 @@ def hatted(item: SceneObject) -> SceneObject:
     return replace(item, look=(HATTED, words))
 
 
-@lru_cache(maxsize=256)
 def drawn(icon: str) -> art.Drawn:
     """The SVG content of an animal with its hat; 100 units to the animal's square."""
     name, slug, colour, hat, animal = json.loads(icon)

@@ -20,7 +20,7 @@ from daguerre.models.embedded.drawing.recolouring import recoloured
 from daguerre.models.embedded.drawing.scene import SceneObject
 
 JOINED = "joined"  # the art set of joined looks
-# Where a thing is gripped, of its visible part; the others at their middle.
+# Things that are gripped at their lower or upper end; the others are gripped at the middle.
 GRIPPED_BELOW = frozenset(
     (
         "balloon,umbrella,flower,rose,tulip,sunflower,candle,lollipop,ice cream,kite,trophy,beer,"
@@ -176,7 +176,6 @@ def _holding(holder: Joined, thing: Joined) -> list[Part]:
     return [held, body] if is_tall else [body, held]
 
 
-@lru_cache(maxsize=256)
 def drawn(icon: str) -> art.Drawn:
     """The SVG content of a joined look, 100 units to a mount's square."""
     found, wide, high = parts(icon)
@@ -213,7 +212,7 @@ def renamed(text: str, prefix: str) -> str:
 
 
 def placed_parts(item: JoinedObject, x: float, y: float, px: float) -> list[PlacedObject]:
-    """Where the two objects of a joined one are, on a canvas with its square at (x, y)."""
+    """The places of the two objects on a canvas that has the joined one at (x, y)."""
     found, wide, high = parts(item.look[1])
     k = px / max(wide, high)
     by_look = {part.look: part for part in found}

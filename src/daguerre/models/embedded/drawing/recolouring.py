@@ -139,9 +139,9 @@ def main_colour(name: str, icon: str) -> Hls:
 def recoloured(name: str, icon: str, colour: str) -> str:
     """The icon's SVG content with its main colours replaced."""
     if name == figures.FIGURE:
-        return figures.drawn(figures.coloured(icon, colour))[0]
+        return things.drawn((name, figures.coloured(icon, colour)))[0]
     text = things.drawn((name, icon))[0]
-    if name in ("joined", "hatted"):  # which have the colours of their parts
+    if name in things.PAINTERS:  # its drawings have the colours of their parts
         return text
     main = main_colours(name, icon) if colour else ()
     if not main:

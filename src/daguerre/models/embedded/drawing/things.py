@@ -90,7 +90,7 @@ DRAWINGS = Path(__file__).with_name("drawings.svg")
 DRAWN = symbols(DRAWINGS)
 # Own drawings of containers, open and empty, for what is inside them.
 VESSELS = symbols(Path(__file__).with_name("vessels.svg"))
-# What draws the looks of the sets that are drawn by code.
+# The painters of the art sets that are drawn by code.
 PAINTERS: dict[str, Callable[[str], art.Drawn]] = {figures.FIGURE: figures.drawn}
 
 
