@@ -13,7 +13,7 @@ from daguerre.models.embedded.drawing.hatted import hatted
 from daguerre.models.embedded.drawing.joining import is_joinable, joined, posed
 from daguerre.models.embedded.drawing.scene import WATERS, Scene, SceneObject
 
-# What a scene can say of its people; "" leaves it to the kind of person.
+# The poses, outfits and hats of people; "" leaves them to the kind of person.
 POSES = (
     *("sitting", "walking", "running", "waving", "jumping", "dancing", "reading", "sleeping"),
     *("cheering", "singing", "kneeling"),

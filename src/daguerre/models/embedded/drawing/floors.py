@@ -1,4 +1,4 @@
-"""Floors, rugs and tables of furnished rooms, and where things stand in them."""
+"""Floors, rugs and tables of furnished rooms, and the places of things in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from daguerre.models.embedded.drawing.furniture import cloth, table
 
 @dataclass(frozen=True)
 class Ground:
-    """Where things stand in a row: the middle, the foot, and the largest width and height."""
+    """The place of a row of things: middle, foot, and the largest width and height."""
 
     x: float
     foot: float

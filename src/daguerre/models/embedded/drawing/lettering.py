@@ -63,7 +63,7 @@ SURFACES: dict[str, Surface] = {
 BEHIND = ("below", "under", "front")  # relations in which the surface is above the objects
 HELD = ("holding", "wearing")
 DIM = {"night": 0.36, "dusk": 0.36, "sunset": 0.34}  # strength of the hour's light on a surface
-# Where hands hold what has no free upper edge: the left and the right hand, and their height.
+# Left hand, right hand and their height on surfaces that hands do not hold at the upper edge.
 HANDS = {
     "mug": (0.03, 0.77, 0.62),
     "cake": (0.06, 0.94, 0.9),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mount:
-    """Where a rider sits on the first look of a thing, as shares of its square."""
+    """The point of a rider's seat on the first look of a thing, as shares of its square."""
 
     x: float
     y: float

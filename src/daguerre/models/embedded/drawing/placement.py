@@ -1,4 +1,4 @@
-"""Where an object is in a picture, by the bounds of its visible part.
+"""The place of an object in a picture, by the bounds of its visible part.
 
 Layouts return placements in the order of drawing. A layout in units of its own is then fitted into
 a frame or onto a stretch of ground.
