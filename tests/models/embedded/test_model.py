@@ -259,6 +259,22 @@ def first_step(pipeline: Pipeline) -> ForwardRequest:
     return pipeline.send(tuple(nothing[name] for name in ("keys", "values", "bias")))
 
 
+def test_scene_has_what_the_prompt_states(model: EmbeddedModel) -> None:
+    """Objects, colours, counts and relations are kept even if the network prefers none of them."""
+    logits = np.zeros((2, fields.NUM_LOGITS), np.float32)
+    kind = fields.AT[0, "kind"]
+    logits[:, fields.STARTS[kind] + fields.FIELDS[kind].index["pair"]] = 50
+    pipeline = model.pipeline(replace(PARAMS, prompt="two green cars left of a red dog"))
+    forward = first_step(pipeline)
+    while forward.network == "denoiser":
+        forward = pipeline.send((logits,))
+    tokens = array(forward, "tokens")[0].astype(np.int64)
+    scene = fields.decode(tokens, (PARAMS.width, PARAMS.height), 1, 1)
+    first, second = scene.objects
+    assert (first.name, first.colour, first.count) == ("car", "green", 2)
+    assert (second.name, second.colour, scene.relation) == ("dog", "red", "left")
+
+
 @pytest.mark.parametrize(("negative_prompt", "is_known"), [("", True), ("rain", False)])
 def test_stated_weather_is_known_before_the_first_step(
     model: EmbeddedModel, negative_prompt: str, is_known: bool
