@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from daguerre.models.embedded.clothing import worn
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.mounts import RIDEABLE
-from daguerre.models.embedded.fields import MAX_OBJECTS, OBJECT_FIELDS
+from daguerre.models.embedded.fields import MAX_OBJECTS
 from daguerre.models.embedded.mentions import (
     SPELLINGS,
     Mention,
@@ -41,7 +42,6 @@ _NO_COUNTS = frozenset(
     "twenty thirty forty fifty sixty seventy eighty ninety hundred thousand chapter figure part"
     " year volume episode level number version windows iphone".split()
 )
-_COUNTS = {word: n for word, n in _NUMBERS.items() if n in OBJECT_FIELDS["count"]}
 # Words between two objects -> the relation of the first to the second; "" leaves it open.
 _BETWEEN: dict[tuple[str, ...], str] = {
     **{(joint,): "" for joint in ("and", ",", "&", "plus")},
@@ -168,8 +168,7 @@ def _stated(
     if not _is_first(words, determined[0], named):
         return nothing
     relations = [
-        _relation(words, first.end, second, named)
-        for first, second in zip(determined, determined[1:], strict=False)
+        _relation(words, first.end, second, named) for first, second in pairwise(determined)
     ]
     if None in relations or (any(relations) and len(relations) > 1):
         return nothing
@@ -238,7 +237,9 @@ def _count(words: Sequence[str], start: int, end: int) -> str | None:
     if before == ["."] and start > 1:  # as in "2.5"
         before.append(words[start - 2])
     is_part = any(w.isdecimal() or w in _NUMBERS or w in _NO_COUNTS for w in before)
-    return None if is_part or not _UNITS.isdisjoint(words[start:end]) else _COUNTS.get(words[start])
+    return (
+        None if is_part or not _UNITS.isdisjoint(words[start:end]) else _NUMBERS.get(words[start])
+    )
 
 
 def _counts(words: Sequence[str], mentions: Sequence[Mention]) -> Mapping[str, str]:
