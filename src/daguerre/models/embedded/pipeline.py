@@ -67,13 +67,16 @@ class EmbeddedPipelines:
         noise = Noise.draw(params.seed, params.prompt)
         excluded = excluded_values(params.negative_prompt)
         weather = stated_weather(quoted.others, excluded.get("weather", ()))
-        bound = (
-            bound_colours(quoted.others),
-            bound_objects(quoted.others, excluded.get("name", ())),
-            {**quoted.fields(), **weather},
+        sampler = SceneSampler(
+            noise,
+            self._rules,
+            num_steps,
+            self._temperature,
+            excluded={**excluded, **quoted.excluded()},
+            colours=bound_colours(quoted.others),
+            objects=bound_objects(quoted.others, excluded.get("name", ())),
+            given={**quoted.fields(), **weather},
         )
-        excluded = {**excluded, **quoted.excluded()}
-        sampler = SceneSampler(noise, self._rules, num_steps, self._temperature, excluded, *bound)
         shape = SHAPE_INDEX[params.width, params.height]
 
         def preview(outputs: Outputs) -> Pixels:
