@@ -7,6 +7,7 @@ others. The colour of clothes is the colour of their wearer.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -55,30 +56,20 @@ def bound_colours(prompt: str) -> Mapping[str, str]:
     named = named_words(mentions)
     clothes = worn(words, mentions)
     open_ones = negated(words, mentions) | _compounds(mentions)
-    found: dict[str, set[str]] = {}
-    used, kinds = set(), set[str]()
+    at = {m: _colour_at(words, m, named) for m in mentions if m not in open_ones}
+    kinds = {name for m in at if m not in clothes and _is_kind(words, m) for name in m.names}
+    found: dict[str, set[str]] = defaultdict(set)
     for mention in mentions:
         if mention in open_ones:
             for name in mention.names:
-                found.setdefault(name, set()).update(SPELLINGS)
-            continue
-        at = _colour_before(words, mention.start, named)
-        if at is None:
-            at = _colour_after(words, mention.end)
-        used |= {at}
-        if mention in clothes:
-            if at is not None and is_garment(words, mention):
-                for name in clothes[mention].names & PEOPLE.keys():
-                    found.setdefault(name, set()).add(SPELLINGS[words[at]])
-            continue
-        is_kind = " ".join(words[max(0, mention.start - 1) : mention.end]) in _KINDS
-        kinds |= mention.names if is_kind else set()
-        for name in mention.names:
-            colour = "" if at is None or is_kind else SPELLINGS[words[at]]
-            if name.split()[-1] in _PERSON_NOUNS and colour in _SKINS:
-                colour = ""
-            found.setdefault(name, set()).add(colour)
-    are_all_used = used >= {i for i, word in enumerate(words) if word in SPELLINGS}
+                found[name].update(SPELLINGS)
+        elif mention not in clothes:
+            for name in mention.names:
+                found[name].add(_colour_of(name, words, mention, at[mention]))
+        elif (i := at[mention]) is not None and is_garment(words, mention):
+            for name in clothes[mention].names & PEOPLE.keys():
+                found[name].add(SPELLINGS[words[i]])
+    are_all_used = {*at.values()} >= {i for i, word in enumerate(words) if word in SPELLINGS}
     # "A car. The car is red." says nothing about the first mention, and red about the second.
     found = {name: colours - {""} or colours for name, colours in found.items()}
     certain = {name: colours.pop() for name, colours in found.items() if len(colours) == 1}
@@ -88,6 +79,22 @@ def bound_colours(prompt: str) -> Mapping[str, str]:
         for name, colour in certain.items()
         if colour or name in kinds or (has_colour and are_all_used)
     }
+
+
+def _is_kind(words: Sequence[str], mention: Mention) -> bool:
+    return " ".join(words[max(0, mention.start - 1) : mention.end]) in _KINDS
+
+
+def _colour_of(name: str, words: Sequence[str], mention: Mention, at: int | None) -> str:
+    """The colour of an object whose colour word is at an index; "" for its own colours."""
+    colour = "" if at is None or _is_kind(words, mention) else SPELLINGS[words[at]]
+    return "" if name.split()[-1] in _PERSON_NOUNS and colour in _SKINS else colour
+
+
+def _colour_at(words: Sequence[str], mention: Mention, named: set[int]) -> int | None:
+    """The index of the colour word that describes a mention, before or after it."""
+    before = _colour_before(words, mention.start, named)
+    return _colour_after(words, mention.end) if before is None else before
 
 
 def _colour_before(words: Sequence[str], start: int, named: set[int]) -> int | None:
