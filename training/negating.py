@@ -1,4 +1,4 @@
-"""Negative prompts for scenes: absent things, and scenes without what their caption asks for.
+"""Negative prompts for scenes: absent things, and scenes without something in their caption.
 
 A model cannot learn from captions what "not" means. So some training scenes have a negative prompt:
 words for absent things, or words for something in the caption, which is removed from the scene.
@@ -131,7 +131,7 @@ def _called(item: SceneObject, r: random.Random) -> str:
 
 
 def _absent(scene: Scene, r: random.Random) -> set[str]:
-    """Words for what the scene does not show, such as might have been in it."""
+    """Words for plausible things that the scene does not show."""
     found = {r.choice(GENERIC)}
     shown = {item.name for item in scene.objects}
     for thing in r.choices(things.THINGS, [t.weight**2 for t in things.THINGS], k=3):

@@ -1,7 +1,7 @@
 """Phrases that people put around a caption, and typical words of negative prompts.
 
-They say nothing about the scene, so they must change nothing: "please draw ...", tags and sentences
-after it, other letter cases, missing articles and typing errors.
+They must not change the scene: "please draw ...", tags and sentences around the caption, other
+letter cases, missing articles and typing errors.
 """
 
 from __future__ import annotations

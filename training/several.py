@@ -1,7 +1,7 @@
 """Templates of captions for scenes with several different things: pairs, rooms, company outdoors.
 
 They are a part of `templates`. Fields named first, second and third are things in the order of the
-scene; what relation holds between them, `relating` says.
+scene; `relating` has the words for their relation.
 """
 
 from __future__ import annotations

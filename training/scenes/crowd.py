@@ -38,7 +38,7 @@ HEADS = ("fox", "lion", "frog", "bear", "koala", "panda", "polar-bear", "wolf", 
 
 @lru_cache(maxsize=1)
 def countable() -> tuple[things.Thing, ...]:
-    """Things of which there can be two: neither masses nor what is many already."""
+    """Things that can be counted: their names are neither uncountable nor plural."""
     return tuple(
         t
         for t in available()
@@ -122,7 +122,7 @@ def _faces() -> tuple[tuple[things.Thing, tuple[tuple[str, str], ...]], ...]:
 
 
 def _is_bust(look: tuple[str, str]) -> bool:
-    """True when what is seen is about as wide as high, as heads and busts are, and no figure."""
+    """True when a look is about as wide as high, as heads and busts are, and not a figure."""
     if look[0] == figures.FIGURE:
         return False
     left, top, right, bottom = bounds(look)
