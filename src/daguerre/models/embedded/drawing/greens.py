@@ -5,10 +5,10 @@ from __future__ import annotations
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, hexa, mix, rgb
 from daguerre.models.embedded.drawing.line import Line, height_at, waves
-from daguerre.models.embedded.drawing.palette import Palette, field, leaves
+from daguerre.models.embedded.drawing.palette import Palette, field, leaves, snowed
 from daguerre.models.embedded.drawing.plants import blooms, round_tree
 from daguerre.models.embedded.drawing.scene import Scene
-from daguerre.models.embedded.drawing.street import SNOW, lamp
+from daguerre.models.embedded.drawing.street import lamp
 from daguerre.models.embedded.drawing.water import water
 
 
@@ -16,9 +16,9 @@ def park(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     """Lawns with trees, a path that winds, a bench and a lamp."""
     _tree_line(c, scene, p, horizon + c.h * 0.05)
     line = waves(c, horizon + c.h * 0.05, c.s * 0.008, 0.7)
-    c.land(line, p.lit(field(scene), 0.7), p.lit(mix(field(scene), BLACK, 0.15), 1.0))
+    c.land(line, p.lit(field(scene), 0.7), p.lit(field(scene, 0.15), 1.0))
     y0, side = horizon + c.h * 0.07, c.r.choice((-1, 1))
-    tone = p.lit(rgb("#eef2f6" if scene.is_snowy else "#e4cfa4"), 0.95)
+    tone = p.lit(snowed(scene, rgb("#e4cfa4"), 0.9), 0.95)
     at = c.w * (0.5 - side * 0.12)
     c.path(
         f"M{at - 4:.1f} {y0:.1f}C{at + side * c.w * 0.3:.1f} {y0 + c.h * 0.1:.1f} "
@@ -110,7 +110,7 @@ def farm(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     far = waves(c, horizon + c.h * 0.01, c.s * 0.02, 0.7)
     c.land(far, p.lit(mix(field(scene), rgb("#2f7a5a"), 0.15), 0.5), p.lit(field(scene), 0.6))
     line = waves(c, horizon + c.h * 0.08, c.s * 0.012, 0.5)
-    crop = rgb(SNOW) if scene.is_snowy else rgb(c.r.choice(("#e3c25a", "#9fbf4f", "#c9b25a")))
+    crop = snowed(scene, rgb(c.r.choice(("#e3c25a", "#9fbf4f", "#c9b25a"))))
     c.land(line, p.lit(crop, 0.7), p.lit(mix(crop, BLACK, 0.1), 0.9))
     vx, y0 = c.w * c.r.uniform(0.3, 0.7), horizon + c.h * 0.06
     furrow = hexa(p.lit(mix(crop, rgb("#6a5a30"), 0.35), 0.85))
@@ -137,13 +137,13 @@ def farm(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     for _ in range(c.r.choice((0, 2, 3))):
         x = c.w * (0.5 - side * c.r.uniform(0.1, 0.45))
         bale(c, p, x, c.h * c.r.uniform(0.69, 0.73), c.s * 0.055)
-    c.land(lawn, p.lit(field(scene), 0.95), p.lit(mix(field(scene), BLACK, 0.18), 1.0))
+    c.land(lawn, p.lit(field(scene), 0.95), p.lit(field(scene, 0.18), 1.0))
     if c.r.random() < 0.6:
         fence(c, p, c.h * 0.79, c.s * 0.1, c.r.choice(("#a8794f", "#ffffff", "#c9a27a")))
 
 
 def barn(c: Canvas, scene: Scene, p: Palette, x: float, foot: float, s: float) -> None:
-    red, roof = p.lit(rgb("#c0392f"), 0.9), p.lit(rgb(SNOW if scene.is_snowy else "#6a4a48"), 0.9)
+    red, roof = p.lit(rgb("#c0392f"), 0.9), p.lit(snowed(scene, rgb("#6a4a48")), 0.9)
     white = hexa(p.lit(rgb("#fbf7ee"), 0.95))
     silo = p.lit(rgb("#c9ced6"), 0.9)
     left = x + s * 0.52

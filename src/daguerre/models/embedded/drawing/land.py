@@ -9,7 +9,7 @@ from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, hexa, mix, rgb
 from daguerre.models.embedded.drawing.line import Line, height_at, waves
 from daguerre.models.embedded.drawing.mountains import ridges, slopes
-from daguerre.models.embedded.drawing.palette import Palette, field, leaves, needles
+from daguerre.models.embedded.drawing.palette import SNOW, Palette, field, leaves, needles, snowed
 from daguerre.models.embedded.drawing.plants import (
     blooms,
     framing_pines,
@@ -38,12 +38,13 @@ def hills(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
 
 
 def desert(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
-    sand = rgb(c.r.choice(("#e8bd77", "#e5a76a", "#f0cd90")))
+    sand = snowed(scene, rgb(c.r.choice(("#e8bd77", "#e5a76a", "#f0cd90"))), 0.85)
     line: Line = []
     for i in range(4):
         t = i / 3
         line = waves(c, horizon + (c.h * 0.85 - horizon) * t, c.s * (0.03 + 0.03 * t), 0.7)
-        tone = p.lit(mix(sand, rgb("#b8693f"), 0.12 * i), 0.4 + 0.6 * t)
+        redder = mix(sand, rgb("#b8693f"), (0.03 if scene.is_snowy else 0.12) * i)
+        tone = p.lit(redder, 0.4 + 0.6 * t)
         c.land(line, mix(tone, p.light, 0.18), mix(tone, BLACK, 0.12))
     for _ in range(c.r.choice((0, 1, 3, 4))):
         x = c.r.uniform(0.03, 0.97) * c.w
@@ -61,8 +62,8 @@ def forest(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
         spikes(c, line, c.s * (0.10 + 0.05 * i), p.lit(green, d))
         c.land(line, p.lit(green, d), mix(p.lit(green, d), p.haze, 0.3))
     line = waves(c, c.h * 0.80, c.s * 0.02, 0.6)
-    c.land(line, p.lit(field(scene), 0.95), p.lit(mix(field(scene), BLACK, 0.2), 1.0))
-    cap = p.lit(rgb("#f4f8ff"), 0.95) if scene.is_snowy else None
+    c.land(line, p.lit(field(scene), 0.95), p.lit(field(scene, 0.2), 1.0))
+    cap = p.lit(SNOW, 0.95) if scene.is_snowy else None
     framing_pines(c, (0.35, 0.55), p.lit(green, 1.0), cap, (1, 2, 3))
 
 
@@ -71,7 +72,9 @@ def meadow(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
         ridges(c, scene, p, horizon, min(c.h * 0.2, c.s * 0.3))
     slopes(c, scene, p, horizon + c.h * 0.02, 2, c.s * 0.02)
     line = waves(c, c.h * 0.68, c.s * 0.02, 0.6)
-    c.land(line, p.lit(field(scene), 0.9), p.lit(mix(field(scene), BLACK, 0.2), 1.0))
+    c.land(line, p.lit(field(scene), 0.9), p.lit(field(scene, 0.2), 1.0))
+    if scene.is_snowy:
+        return
     blooms(c, line, int(36 * c.w * (c.h * 0.3) / (c.s * c.s * 0.3)), p, 1.0)
 
 
@@ -80,7 +83,7 @@ def jungle(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     for i in range(4):
         d = 0.35 + 0.2 * i
         y = horizon + c.h * 0.09 * i
-        tone = p.lit(rgb(tones[i % 4]), d)
+        tone = p.lit(snowed(scene, rgb(tones[i % 4]), 0.8), d)
         for k in range(int(5 * c.w / c.s) + 1):
             x = c.w * (k + c.r.random()) / (5 * c.w / c.s)
             kind = c.r.random()
@@ -102,7 +105,7 @@ def jungle(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
         for _ in range(5):
             x0, y0 = c.w * side, c.h * c.r.uniform(0.55, 1.0)
             length = c.s * c.r.uniform(0.25, 0.45) * (1 if side == 0 else -1)
-            near = hexa(p.lit(rgb(c.r.choice(tones)), 1.0))
+            near = hexa(p.lit(snowed(scene, rgb(c.r.choice(tones)), 0.5), 1.0))
             c.path(
                 f"M{x0:.1f} {y0:.1f}q{length * 0.4:.1f} {-c.s * 0.22:.1f} {length:.1f} "
                 f"{-c.s * 0.06:.1f}q{-length * 0.4:.1f} {c.s * 0.03:.1f} {-length:.1f} "
@@ -136,10 +139,10 @@ def road(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     if c.r.random() < 0.75:
         ridges(c, scene, p, horizon, min(c.h * 0.25, c.s * 0.34))
     line = waves(c, horizon + c.h * 0.015, c.s * 0.006, 0.8)
-    c.land(line, p.lit(field(scene), 0.5), p.lit(mix(field(scene), BLACK, 0.12), 1.0))
+    c.land(line, p.lit(field(scene), 0.5), p.lit(field(scene, 0.12), 1.0))
     vx, y0 = c.w * c.r.uniform(0.42, 0.58), horizon + c.h * 0.025
     half = c.s * 0.42
-    tar = p.lit(rgb("#5a5f6e"), 0.9)
+    tar = p.lit(snowed(scene, rgb("#5a5f6e"), 0.6), 0.9)
     c.poly(
         [(vx - 3, y0), (vx + 3, y0), (c.w / 2 + half, c.h + 9), (c.w / 2 - half, c.h + 9)],
         c.linear([(0, mix(tar, p.haze, 0.4), 1), (1, tar, 1)]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, Rgb, hexa, mix, rgb
 from daguerre.models.embedded.drawing.line import Line, crags, waves
-from daguerre.models.embedded.drawing.palette import Palette, field, needles
+from daguerre.models.embedded.drawing.palette import SNOW, Palette, field, needles, snowed
 from daguerre.models.embedded.drawing.plants import framing_pines, spikes
 from daguerre.models.embedded.drawing.scene import Scene
 
@@ -17,7 +17,7 @@ def mountains(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     ridges(c, scene, p, horizon, min(c.h * 0.36, c.s * 0.5))
     slopes(c, scene, p, horizon + c.h * 0.06, c.r.choice((2, 3)), c.s * 0.03)
     if not scene.objects and c.r.random() < 0.9:
-        cap = p.lit(rgb("#f4f8ff"), 0.95) if scene.is_snowy else None
+        cap = p.lit(SNOW, 0.95) if scene.is_snowy else None
         framing_pines(c, (0.16, 0.36), p.lit(needles(scene), 1.0), cap, (1, 2, 3, 4))
 
 
@@ -43,7 +43,7 @@ def ridges(c: Canvas, scene: Scene, p: Palette, horizon: float, tall: float) -> 
         r.shuffle(xs)
         for i, x in enumerate(xs):
             d = 0.50 + 0.22 * i / n
-            cap = p.lit(rgb("#f4f8ff"), d + 0.1)
+            cap = p.lit(SNOW, d + 0.1)
             cap = mix(cap, p.light, 0.25 if scene.time in ("sunset", "dawn") else 0.1)
             h = tall * r.uniform(0.8, 1.2)
             peak(c, x, horizon + c.h * 0.04, h * r.uniform(1.1, 1.6), h, p.lit(rock, d), cap)
@@ -98,8 +98,8 @@ def slopes(c: Canvas, scene: Scene, p: Palette, y: float, n: int, swing: float) 
         t = i / max(1, n - 1)
         d = 0.45 + 0.55 * t
         line = waves(c, y + (c.h * 0.84 - y) * t, swing * (0.6 + 0.5 * t), c.r.uniform(0.6, 1.1))
-        tone = mix(field(scene), rgb("#2f7a5a"), 0.0 if scene.is_snowy else 0.22 * c.r.random())
-        c.land(line, p.lit(tone, d), p.lit(mix(tone, BLACK, 0.18), d))
+        wood = (rgb("#2f7a5a"), 0.0 if scene.is_snowy else 0.22 * c.r.random())
+        c.land(line, p.lit(mix(field(scene), *wood), d), p.lit(mix(field(scene, 0.18), *wood), d))
         if c.r.random() < 0.5 and t < 0.95:
             green = needles(scene)
             spikes(c, line, c.s * (0.035 + 0.05 * t), p.lit(green, d + 0.04))
@@ -129,10 +129,12 @@ def canyon(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
             )
             for k, band in ((0.12, 0.06), (0.3, 0.04), (0.48, 0.05)):
                 c.rect(x - w * 0.5, base - h * (1 - k), w, h * band, hexa(mix(tone, BLACK, 0.14)))
+            if scene.is_snowy:
+                c.rect(x - w / 2, base - h, w, h * 0.06, hexa(p.lit(SNOW, d)))
         c.land(
             waves(c, base, c.s * 0.012, 0.8),
-            p.lit(mix(rock, rgb("#e8b070"), 0.5), d + 0.1),
-            p.lit(rock, d + 0.15),
+            p.lit(snowed(scene, mix(rock, rgb("#e8b070"), 0.5), 0.9), d + 0.1),
+            p.lit(snowed(scene, rock, 0.8), d + 0.15),
         )
 
 

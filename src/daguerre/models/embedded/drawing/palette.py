@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import cached_property
 
-from daguerre.models.embedded.drawing.colour import Rgb, lit_by, mix, rgb
+from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, lit_by, mix, rgb
 from daguerre.models.embedded.drawing.scene import Scene
 
 
@@ -25,10 +26,21 @@ class Palette:
     light: Rgb
 
     def lit(self, colour: Rgb, depth: float) -> Rgb:
-        """The colour of land at a depth from 0 (horizon) to 1 (foreground)."""
+        """The colour of land at a depth from 0 (horizon) to 1 (foreground).
+
+        Pale colours, such as snow, stay pale in the dark.
+        """
         dark = self.shading * (0.85 + 0.35 * depth)
         seen = mix(lit_by(colour, self.ambient), self.shade, min(0.8, dark))
-        return mix(seen, self.haze, 0.72 * (1 - depth) ** 1.1)
+        pale = min(1.0, max(0.0, (min(colour) - 0.5) / 0.3))
+        seen = mix(seen, lit_by(colour, self._skylight), pale)
+        return mix(seen, self.haze, (0.72 - 0.2 * pale) * (1 - depth) ** 1.1)
+
+    @cached_property
+    def _skylight(self) -> Rgb:
+        """White under this sky."""
+        shaded = mix(self.shade, self.sky[1], 0.5)
+        return mix(mix(self.ambient, WHITE, 0.7), shaded, 0.48 * self.shading)
 
 
 def _palette(sky: str, haze: str, shade: str, shading: float, ambient: Rgb, light: str) -> Palette:
@@ -116,12 +128,13 @@ PALETTES: dict[str, tuple[Palette, ...]] = {
         ),
     ),
 }
+SNOW = rgb("#f4f8ff")
 # By season, "" for none: grass, leaves of round trees, needles.
 GREENS = {
     "spring": "#8fce5a",
     "summer": "#4fa84a",
     "autumn": "#d98b3a",
-    "winter": "#e6eff6",
+    "winter": "#edf3fa",
     "": "#5fae52",
 }
 LEAVES = {
@@ -186,9 +199,15 @@ def palette_of(scene: Scene) -> Palette:
     return Palette(sky, mix(p.haze, tone, amount), p.shade, p.shading, ambient, p.light)
 
 
-def field(scene: Scene) -> Rgb:
-    """The colour of the ground in the season."""
-    return rgb(GREENS[scene.ground_season])
+def field(scene: Scene, dark: float = 0.0) -> Rgb:
+    """The colour of the ground in the season, darker by a share; snow darkens less."""
+    dark = dark / 3 if scene.is_snowy else dark
+    return mix(rgb(GREENS[scene.ground_season]), BLACK, dark)
+
+
+def snowed(scene: Scene, tone: Rgb, cover: float = 1.0) -> Rgb:
+    """A colour of the ground, under a cover of snow from 0 to 1 in winter."""
+    return mix(tone, SNOW, cover) if scene.is_snowy else tone
 
 
 def needles(scene: Scene) -> Rgb:

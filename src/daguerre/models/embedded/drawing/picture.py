@@ -34,14 +34,14 @@ from daguerre.models.embedded.drawing.mountains import canyon, mountains, volcan
 from daguerre.models.embedded.drawing.objects import lone_object
 from daguerre.models.embedded.drawing.outdoors import place_objects
 from daguerre.models.embedded.drawing.palette import palette_of
-from daguerre.models.embedded.drawing.scene import Scene
+from daguerre.models.embedded.drawing.scene import RAINY, Scene
 from daguerre.models.embedded.drawing.sky import paint_sky
 from daguerre.models.embedded.drawing.space import moonscape, space
 from daguerre.models.embedded.drawing.street import harbour, street, waterfront
 from daguerre.models.embedded.drawing.style import apply_style
 from daguerre.models.embedded.drawing.underwater import underwater
 from daguerre.models.embedded.drawing.water import beach, islands, lake, river, sea, waterfall
-from daguerre.models.embedded.drawing.weather import paint_fog, paint_weather
+from daguerre.models.embedded.drawing.weather import paint_fog, paint_puddles, paint_weather
 
 # The painter of each terrain.
 LAND = {
@@ -145,6 +145,8 @@ def paint_landscape(c: Canvas, scene: Scene) -> None:
         LAND[scene.terrain](c, scene, p, horizon)
     if scene.weather == "fog":
         paint_fog(c, scene, p)
+    if scene.weather in RAINY:
+        paint_puddles(c, scene, p)
     place_objects(c, scene, p)
     paint_weather(c, scene, p)
 

@@ -27,6 +27,7 @@ TERRAINS = (
     *("sea", "beach", "lake", "islands", "underwater", "space"),
     *("street", "park", "garden", "farm", "cliff", "waterfront", "harbour", "moonscape"),
 )
+RAINY = ("rain", "storm")  # weather
 TIMELESS = ("underwater", "space", "moonscape")  # no hour, no weather
 WATERS = (
     "sea",

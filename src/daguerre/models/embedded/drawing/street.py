@@ -5,14 +5,14 @@ from __future__ import annotations
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.city import TOWERS, windows
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
-from daguerre.models.embedded.drawing.palette import Palette, leaves
+from daguerre.models.embedded.drawing.palette import Palette, leaves, snowed
 from daguerre.models.embedded.drawing.plants import round_tree
 from daguerre.models.embedded.drawing.scene import Scene
 from daguerre.models.embedded.drawing.water import water
 
 WALLS = ("#f2c98a", "#e8a08a", "#a9c7d8", "#f4e4c4", "#c9b6dc", "#b8d3a8", "#e6b7c0", "#d98f6a")
 ROOFS = ("#a8453f", "#7a5a4a", "#5f6f8f", "#8f5040")
-GLASS, LAMPLIGHT, SNOW = "#a8d3e8", "#ffd873", "#f4f8ff"
+GLASS, LAMPLIGHT = "#a8d3e8", "#ffd873"
 
 
 def street(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
@@ -23,9 +23,8 @@ def street(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
         wide = c.s * c.r.uniform(0.17, 0.26)
         house(c, scene, p, x, foot, wide, min(c.h * 0.46, c.s * 0.55) * c.r.uniform(0.62, 1.0))
         x += wide
-    snow = scene.is_snowy
-    stone = p.lit(rgb("#e4e9ef" if snow else "#c9c5c0"), 1.0)
-    tar = p.lit(rgb("#dfe6ee" if snow else "#61677a"), 1.0)
+    stone = p.lit(snowed(scene, rgb("#c9c5c0"), 0.9), 1.0)
+    tar = p.lit(snowed(scene, rgb("#61677a"), 0.8), 1.0)
     kerb = c.h * 0.79
     c.rect(
         -9, foot, c.w + 18, kerb - foot, c.linear([(0, mix(stone, BLACK, 0.1), 1), (1, stone, 1)])
@@ -51,7 +50,7 @@ def house(
 ) -> None:
     """A town house with a flat or a pitched roof, windows and a door or a shop."""
     wall = p.lit(rgb(c.r.choice(WALLS)), 0.92)
-    roof = p.lit(rgb(SNOW if scene.is_snowy else c.r.choice(ROOFS)), 0.92)
+    roof = p.lit(snowed(scene, rgb(c.r.choice(ROOFS))), 0.92)
     top = foot - high
     if c.r.random() < 0.6:
         rise = wide * c.r.uniform(0.28, 0.5)
@@ -180,7 +179,7 @@ def harbour(c: Canvas, scene: Scene, p: Palette, horizon: float, x: float) -> No
     town = "".join(c.parts[mark:])
     water(c, scene, p, shore, x)
     c.mirror(town, shore, 0.3, 0.7)
-    stone = p.lit(rgb("#e6ebf0" if scene.is_snowy else "#a39a90"), 0.85)
+    stone = p.lit(snowed(scene, rgb("#a39a90"), 0.9), 0.85)
     c.rect(-9, shore - c.h * 0.004, c.w + 18, c.h * 0.03, hexa(stone))
     c.rect(-9, shore + c.h * 0.02, c.w + 18, c.h * 0.012, hexa(mix(stone, BLACK, 0.25)))
     n = max(3, round(3.4 * c.w / c.s))

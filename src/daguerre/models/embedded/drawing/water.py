@@ -11,7 +11,7 @@ from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, hexa, mix, rgb
 from daguerre.models.embedded.drawing.line import Line, crags, height_at, waves
 from daguerre.models.embedded.drawing.mountains import ridges
-from daguerre.models.embedded.drawing.palette import Palette, field, needles
+from daguerre.models.embedded.drawing.palette import SNOW, Palette, field, needles, snowed
 from daguerre.models.embedded.drawing.plants import palm, pine, spikes
 from daguerre.models.embedded.drawing.scene import Scene
 
@@ -56,7 +56,7 @@ def sea(c: Canvas, scene: Scene, p: Palette, horizon: float, x: float) -> None:
 
 def beach(c: Canvas, scene: Scene, p: Palette, horizon: float, x: float) -> None:
     water(c, scene, p, horizon, x)
-    sand = p.lit(rgb("#f3d9a4"), 1.0)
+    sand = p.lit(snowed(scene, rgb("#f3d9a4"), 0.85), 1.0)
     line = waves(c, c.h * c.r.uniform(0.74, 0.8), c.s * 0.03, 0.5)
     c.land([(a, b - c.s * 0.022) for a, b in line], mix(p.sky[-1], WHITE, 0.6), sand)
     c.land(line, sand, mix(sand, BLACK, 0.12))
@@ -94,15 +94,16 @@ def islands(c: Canvas, scene: Scene, p: Palette, horizon: float, x: float) -> No
         y = horizon + (c.h - horizon) * (0.08 + 0.38 * t)
         ix, w = c.w * c.r.uniform(0.15, 0.85), c.s * (0.14 + 0.18 * t)
         d = 0.55 + 0.4 * t
+        grass = hexa(p.lit(snowed(scene, rgb("#5fae52"), 0.9), d))
         c.oval(
             ix, y + w * 0.06, w * 1.15, w * 0.12, hexa(mix(p.sky[-1], WHITE, 0.35)), 'opacity="0.5"'
         )
         c.path(
             f"M{ix - w:.1f} {y + w * 0.05:.1f}Q{ix:.1f} {y - w * 0.5:.1f} {ix + w:.1f} "
             f"{y + w * 0.05:.1f}Q{ix:.1f} {y + w * 0.16:.1f} {ix - w:.1f} {y + w * 0.05:.1f}z",
-            hexa(p.lit(rgb("#f0d49a"), d)),
+            hexa(p.lit(snowed(scene, rgb("#f0d49a"), 0.85), d)),
         )
-        c.oval(ix, y - w * 0.16, w * 0.55, w * 0.12, hexa(p.lit(rgb("#5fae52"), d)))
+        c.oval(ix, y - w * 0.16, w * 0.55, w * 0.12, grass)
         for _ in range(c.r.choice((1, 2, 3))):
             palm(
                 c,
@@ -118,7 +119,7 @@ def river(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     if c.r.random() < 0.7:
         ridges(c, scene, p, horizon, min(c.h * 0.25, c.s * 0.35))
     line = waves(c, horizon + c.h * 0.02, c.s * 0.015, 0.8)
-    c.land(line, p.lit(field(scene), 0.5), p.lit(mix(field(scene), BLACK, 0.15), 1.0))
+    c.land(line, p.lit(field(scene), 0.5), p.lit(field(scene, 0.15), 1.0))
     vx, y0 = c.w * c.r.uniform(0.35, 0.65), horizon + c.h * 0.045
     side = c.r.choice((-1, 1))
     left, right = [], []
@@ -134,7 +135,7 @@ def river(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     )
     c.poly([*left, *reversed(right)], fill)
     green = needles(scene)
-    cap = p.lit(rgb("#f4f8ff"), 0.9) if scene.is_snowy else None
+    cap = p.lit(SNOW, 0.9) if scene.is_snowy else None
     for t in sorted(c.r.uniform(0.05, 0.75) for _ in range(9)):
         y = y0 + (c.h - y0) * t
         tx = c.w * c.r.choice((c.r.uniform(0, 0.2), c.r.uniform(0.8, 1)))
@@ -155,10 +156,10 @@ def waterfall(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
                 pool + c.s * c.r.uniform(0.0, 0.08),
                 c.s * c.r.uniform(0.25, 0.42),
                 p.lit(needles(scene), 0.95),
-                p.lit(rgb("#f4f8ff"), 0.9) if scene.is_snowy else None,
+                p.lit(SNOW, 0.9) if scene.is_snowy else None,
             )
     bank = waves(c, c.h * 0.93, c.s * 0.02, 0.7)
-    c.land(bank, p.lit(field(scene), 1.0), p.lit(mix(field(scene), BLACK, 0.2), 1.0))
+    c.land(bank, p.lit(field(scene), 1.0), p.lit(field(scene, 0.2), 1.0))
 
 
 def cliff(c: Canvas, scene: Scene, p: Palette, top: float, pool: float) -> Line:
