@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from daguerre.models.embedded.drawing import Scene
-from daguerre.models.embedded.drawing.relations import TOUCHING
+from daguerre.models.embedded.drawing.relations import TOUCHING, has_stand
 from daguerre.models.embedded.drawing.scene import TIMELESS
 from daguerre.models.embedded.drawing.vessels import CROWNS
 from training.describing import PREDICATE_SHARE, has_verb, predicates
@@ -88,6 +88,8 @@ def family(scene: Scene) -> str:
     if scene.kind == "pair":
         return _relation_family(scene)
     item = scene.objects[0] if scene.objects else None
+    if scene.kind == "room" and scene.relation == "in":
+        return f"room {_inside_family(scene)}"
     if scene.kind == "room" and scene.relation in TOUCHING:
         return "room related"
     if scene.kind == "room" and scene.setting != "window" and item is None:
@@ -135,6 +137,8 @@ def _relation_family(scene: Scene) -> str:
 def _inside_family(scene: Scene) -> str:
     if scene.objects[-1].name in CROWNS:
         return "crowned"
+    if has_stand(scene.objects):
+        return "on a stand"
     return "filled" if any(item.count > 1 for item in scene.objects[:-1]) else "inside"
 
 

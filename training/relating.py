@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from daguerre.models.embedded.drawing import SceneObject, things
 from daguerre.models.embedded.drawing.dressing import is_figure
+from daguerre.models.embedded.drawing.relations import has_stand
 from training import describing
 from training.grammar import PLURALS, article, plural, with_article
 from training.places import ROOM_TIMES, WALLLESS
@@ -123,6 +124,8 @@ class Relating(Words):
         """The numbers of the objects before and after the word of the relation."""
         numbers = list(range(len(self.scene.objects)))
         cut = 1 if self.scene.relation == "behind" else len(numbers) - 1
+        if self.scene.relation == "in" and has_stand(self.scene.objects):
+            cut -= 1
         return numbers[:cut], numbers[cut:]
 
     def _subject(self) -> str:
@@ -135,10 +138,24 @@ class Relating(Words):
 
     def _container(self) -> str:
         """The container by a name that tells no content, such as "vase of flowers"."""
-        text = self.nth(-1)
+        number = self._sides_of_relation()[1][0]
+        text = self.nth(number)
         while re.search(r"\b(with|of|and)\b", text):
-            text = self.nth(-1)
+            text = self.nth(number)
         return text
+
+    def _full(self) -> str:
+        """The container with its contents: "a bowl of apples", "a box with a cat"."""
+        is_many = any(self.scene.objects[i].count > 1 for i in self._sides_of_relation()[0])
+        joint = self.one(("of", "of", "full of", "with")) if is_many else "with"
+        return f"{self._container()} {joint} {self._contents()}"
+
+    def _stand(self) -> str:
+        """What a container is on."""
+        return self.nth(-1)
+
+    def _on_stand(self) -> str:
+        return f"{self.one(RELATION_WORDS['on'])} {self._stand()}"
 
     def _contents(self) -> str:
         """The subject without its number, where there are several."""

@@ -204,6 +204,10 @@ CONVERSE = {
 INDOORS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "room": (("in a room", "in a room", "on the floor", "indoors"), ("a room", "a cosy room")),
     "table": (("on a table", "on the table", "on a wooden table"), ("a table", "a wooden table")),
+    "window": (
+        ("on a windowsill", "on the windowsill", "on a window sill", "by the window"),
+        ("a windowsill", "a window", "the window"),
+    ),
     "shelf": (("on a shelf", "on the shelf", "on a wooden shelf"), ("a shelf", "a wooden shelf")),
     **PLACE_ROOMS,
 }

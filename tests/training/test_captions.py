@@ -133,6 +133,12 @@ def arranged() -> list[Scene]:
         two = replace(plain, kind="room", setting=setting, objects=(ball(), TENT))
         found += [replace(two, relation=name) for name in ("left", "right", "on")]
     found.append(replace(plain, kind="room", setting="kitchen", time="night"))
+    bowl, bench = replace(TENT, name="bowl"), replace(TENT, name="bench")
+    for full in (ball(), ball(count=5)):
+        table = replace(plain, kind="room", setting="table", relation="in")
+        found.append(replace(table, objects=(full, bowl)))
+        for seen in (plain, replace(plain, kind="mixed", terrain="beach", time="day")):
+            found.append(replace(seen, relation="in", objects=(full, bowl, bench)))
     view = Scene("room", 1024, 1024, 1, time="sunset", weather="clear", terrain="lake")
     found += [replace(view, setting="window", objects=seen) for seen in ((), (ball(),))]
     lake = replace(view, kind="mixed")

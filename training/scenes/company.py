@@ -13,7 +13,7 @@ from functools import lru_cache
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.relations import COVERS, SEATS, TALL_COVERS
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
-from training.scenes.containers import TINTED, sample_inside
+from training.scenes.containers import TINTED, sample_inside, with_stand
 from training.scenes.crowd import countable, counted, ground_of
 from training.scenes.sample import one_of, pick, placed
 
@@ -29,7 +29,7 @@ RELATION_WEIGHTS = {
     "front": 0.9,
     "behind": 0.9,
     "between": 1.1,
-    "in": 1.6,
+    "in": 1.9,
 }
 COLUMNS = ("above", "below", "on", "under", "in")  # relations that need height; others need width
 ON_BRIDGES = 0.1  # of what is on something is a vehicle on a bridge
@@ -83,7 +83,7 @@ def sample_pair(r: random.Random, width: int, height: int) -> Scene:
 def _items(r: random.Random, relation: str) -> tuple[SceneObject, ...]:
     """Objects that suit a relation, the one that captions name first at the start."""
     if relation == "in":
-        return sample_inside(r)
+        return with_stand(r, sample_inside(r))
     first, second = related_rows(r, relation)
     chosen, counts = _more(r, relation, first, second)
     share = 1.0 if r.random() < BOTH_TINTED else TINTED

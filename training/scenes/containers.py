@@ -6,6 +6,7 @@ Most contents are usual; a share is any small thing, so that unusual ones are le
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from functools import lru_cache
 
 from daguerre.models.embedded.drawing import things
@@ -68,6 +69,11 @@ WEIGHTS = {name: 1.0 for name in CONTENTS} | {
 }
 MANY = (*FRUIT, *GOODS, *FLOWERS)  # what there is often much of
 ROOMY = ("bowl", "basket", "bucket", "package", "crate", "wheelbarrow", "bathtub", "barrel", "jar")
+# Containers that are too large for a table, and things that a container can be on.
+LARGE = ("bucket", "nest", "wheelbarrow", "bathtub", "barrel", "canoe", *CROWNS)
+OUTSIDE = ("canoe", "wheelbarrow", *CROWNS)
+STANDS = ("bench", "bench", "table", "table", "chair", "desk", "tree stump", "rock")
+ON_A_STAND = 0.22  # share of containers that are not large
 UNUSUAL = 0.15  # share of contents of these that may be any small thing
 TINTED = 0.65
 
@@ -87,10 +93,9 @@ def small() -> tuple[things.Thing, ...]:
     return tuple(t for t in countable() if t.kind in "afo" and t.place in "giu")
 
 
-def sample_inside(r: random.Random, indoors: bool = False) -> tuple[SceneObject, ...]:
-    """One to three kinds of things, and last what they are in; no tree indoors."""
-    outside = (*CROWNS, "canoe", "wheelbarrow") if indoors else ()
-    containers = {name: w for name, w in WEIGHTS.items() if _known(name) and name not in outside}
+def sample_inside(r: random.Random, without: Collection[str] = ()) -> tuple[SceneObject, ...]:
+    """One to three kinds of things, and last what they are in, which is none of `without`."""
+    containers = {name: w for name, w in WEIGHTS.items() if _known(name) and name not in without}
     name = pick(r, containers)
     rows = r.choice(usual(name))
     if r.random() < UNUSUAL and name in ROOMY:
@@ -109,6 +114,13 @@ def sample_inside(r: random.Random, indoors: bool = False) -> tuple[SceneObject,
         placed(r, t, r.uniform(0.85, 1.0), n, TINTED) for t, n in zip(chosen, counts, strict=True)
     ]
     return (*items, placed(r, things.BY_NAME[name], 1.0, 1, TINTED))
+
+
+def with_stand(r: random.Random, items: tuple[SceneObject, ...]) -> tuple[SceneObject, ...]:
+    """A container and its contents, in a share of cases on a bench or the like."""
+    if items[-1].name in LARGE or r.random() >= ON_A_STAND:
+        return items
+    return (*items, placed(r, things.BY_NAME[r.choice(STANDS)], 1.0, 1, TINTED / 2))
 
 
 @lru_cache(maxsize=64)

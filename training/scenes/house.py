@@ -12,7 +12,7 @@ from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 from training.places import WALLLESS
 from training.scenes.company import another, related_rows
-from training.scenes.containers import TINTED, sample_inside
+from training.scenes.containers import LARGE, OUTSIDE, TINTED, sample_inside
 from training.scenes.crowd import countable
 from training.scenes.sample import colours_in, one_of, pick, placed, sample_landscape
 
@@ -22,6 +22,7 @@ SETTINGS = {
     **{"classroom": 0.5, "office": 0.5, "cafe": 0.5, "stage": 0.45},
 }
 EMPTY, RELATED, AT_NIGHT = 0.16, 0.22, 0.2  # shares of scenes in furnished rooms
+FILLED = {"table": 0.34, "shelf": 0.25, "window": 0.15}  # shares of scenes with a full container
 TOUCHING = {"on": 1.6, "in": 1.0, "under": 0.7, "front": 0.5, "behind": 0.5}
 WALLS = tuple(name for name in BACKS if name not in ("black", "red"))
 # Furniture and pets, for the floor, besides people.
@@ -77,13 +78,19 @@ def sample_room(r: random.Random, width: int, height: int) -> Scene:
         while scene.terrain == "underwater":
             scene = sample_landscape(r, width, height, "room")
         scene = replace(scene, setting=setting)
+        if r.random() < FILLED["window"]:
+            return replace(scene, objects=sample_inside(r, LARGE), relation="in")
         items = _items(r, setting, 1) if r.random() < 0.5 else ()
         return replace(scene, objects=items, relation="")
+    if r.random() < FILLED.get(setting, 0.0):
+        return _indoors(r, setting, (width, height), sample_inside(r, LARGE), "in")
     if setting in FURNISHED and r.random() < EMPTY:
         return _indoors(r, setting, (width, height), (), "")
-    if setting != "shelf" and r.random() < RELATED:
-        relation = "in" if setting == "table" else pick(r, TOUCHING)
-        return _indoors(r, setting, (width, height), _in_relation(r, relation), relation)
+    if setting not in FILLED and r.random() < RELATED:
+        relation = pick(r, TOUCHING)
+        inside = relation == "in"
+        items = sample_inside(r, OUTSIDE) if inside else _in_relation(r, relation)
+        return _indoors(r, setting, (width, height), items, relation)
     items = _items(r, setting, r.choices((1, 2, 3, 4, 5), (0.52, 0.29, 0.1, 0.05, 0.04))[0])
     relation = r.choice(("and", "left", "right")) if len(items) == 2 else ""
     return _indoors(r, setting, (width, height), items, relation if len(items) < 3 else "and")
@@ -113,9 +120,7 @@ def _indoors(
 
 
 def _in_relation(r: random.Random, relation: str) -> tuple[SceneObject, ...]:
-    """Things of which one carries, hides or contains the other."""
-    if relation == "in":
-        return sample_inside(r, indoors=True)
+    """Things of which one carries or hides the other."""
     rows = [t for t in furnishing("room") if t.kind in "ap"] if r.random() < 0.5 else None
     first, second = related_rows(r, relation)
     while second.name not in FLOOR and relation in ("on", "under"):

@@ -13,7 +13,7 @@ from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.palette import GLOWS
 from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Scene, SceneObject
 from training.scenes.company import another, related_rows
-from training.scenes.containers import TINTED, sample_inside
+from training.scenes.containers import TINTED, sample_inside, with_stand
 from training.scenes.crowd import STATURES, countable, counted
 from training.scenes.sample import (
     CROWDED,
@@ -118,7 +118,7 @@ def related(r: random.Random, scene: Scene) -> Scene:
     """Things in a landscape of which one hides, carries or contains the other."""
     relation = pick(r, TOUCHING)
     if relation == "in":
-        return replace(scene, objects=sample_inside(r), relation=relation)
+        return replace(scene, objects=with_stand(r, sample_inside(r)), relation=relation)
     first, second = related_rows(r, relation)
     chosen = [first, second]
     if relation == "between":

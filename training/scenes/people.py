@@ -42,6 +42,7 @@ OUTFITS = {
     "": MALE,
 }
 ANIMALS_WITH_HATS = 0.12  # three times as many of those that are alone
+COMPANY = ("and", "beside", "left", "right", "front", "behind")  # relations of two people
 SIZES = (0.78, 1.0)  # of a person alone
 SIZES_OUTDOORS = (0.42, 0.72)
 
@@ -143,7 +144,7 @@ def _outdoors(r: random.Random, scene: Scene) -> Scene:
     beside = things.BY_NAME.get(old.name)
     company = len(scene.objects) > 1 or chance < 0.35
     if company and beside and beside.place == "g" and old.name != item.name and old.count == 1:
-        relation = scene.relation if scene.relation not in ("", "above") else "and"
+        relation = scene.relation if scene.relation in COMPANY else "and"
         other = replace(old, size=min(old.size, item.size), spot="", stature="", glowing=False)
         return replace(scene, objects=(item, other), relation=relation)
     spot = old.spot if old.spot and len(scene.objects) == 1 else ""
@@ -152,7 +153,7 @@ def _outdoors(r: random.Random, scene: Scene) -> Scene:
 
 def _indoors(r: random.Random, scene: Scene) -> Scene:
     """Somebody on the floor of a room, sometimes beside something."""
-    if scene.setting in ("table", "shelf", "window"):
+    if scene.setting in ("table", "shelf", "window") or scene.relation == "in":
         return scene
     item = person(r, r.uniform(0.9, 1.0))
     others = [t for t in scene.objects[1:] if t.name != item.name and t.count == 1]
@@ -163,7 +164,7 @@ def _indoors(r: random.Random, scene: Scene) -> Scene:
 
 def _in_company(r: random.Random, scene: Scene) -> Scene:
     """Somebody and a thing, or two people."""
-    if scene.relation not in ("and", "beside", "left", "right", "front"):
+    if scene.relation not in COMPANY[:-1]:
         return scene
     first = person(r, r.uniform(0.9, 1.0), countable=True)
     rest = list(scene.objects[1:])

@@ -271,6 +271,20 @@ def test_a_container_is_drawn_in_the_look_of_its_rim() -> None:
         assert base.item.look == (look or ("vessel", "open-bowl"))
 
 
+@pytest.mark.parametrize("container", ["bowl", "fish bowl"])
+def test_a_full_container_stands_on_a_table(container: str) -> None:
+    """The container is within the table's width, with its foot at the top of the table."""
+    full = contained(container, 5).objects
+    for placements in drawn("pair", *full, TABLE, relation="in"):
+        table, base, *rest = placements
+        assert (table.item.name, base.item.name) == ("table", container)
+        assert left(table) < left(base) and right(base) < right(table)
+        assert table.top < base.foot < table.top + 0.2 * table.height
+        assert len(of(rest, full[0])) == 5
+        assert all(abs(one.x - base.x) < base.width for one in rest)
+        assert all(one.foot < base.foot for one in of(rest, full[0]))
+
+
 def test_the_front_of_a_bowl_hides_what_is_inside() -> None:
     """The bowl is on the canvas once, though its front is drawn over the content again."""
     c = Canvas(contained("bowl", 2))

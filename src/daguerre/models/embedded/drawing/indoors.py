@@ -145,13 +145,10 @@ def _view(c: Canvas, scene: Scene, frame: tuple[float, float, float, float], vie
     """A landscape behind an opening (left, top, width, height)."""
     x, y, wide, high = frame
     seed = c.r.getrandbits(32)
-    inner = Canvas(
-        replace(
-            scene, kind="landscape", width=round(wide), height=round(high), objects=(), seed=seed
-        )
-    )
+    outside = replace(scene, kind="landscape", objects=(), relation="")
+    inner = Canvas(replace(outside, width=round(wide), height=round(high), seed=seed))
     inner.defs = c.defs  # one list of definitions keeps identifiers unique
-    view(inner, replace(scene, kind="landscape", objects=()))
+    view(inner, outside)
     clip = c.new_id()
     c.defs.append(
         f'<clipPath id="{clip}"><rect width="{wide:.1f}" height="{high:.1f}"/></clipPath>'

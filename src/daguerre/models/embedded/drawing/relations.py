@@ -6,13 +6,14 @@ refer to the visible part of the art; a layout has its own units, and its caller
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.grid import APART, blocks, offset
 from daguerre.models.embedded.drawing.placement import Placement, copies, extent, fitted
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
-from daguerre.models.embedded.drawing.vessels import CROWNS, contained, in_crown
+from daguerre.models.embedded.drawing.vessels import CROWNS, contained, in_crown, is_container
 
 # Relations in which objects touch or hide each other.
 TOUCHING = ("on", "under", "front", "behind", "in")
@@ -53,6 +54,7 @@ SEATS = {
     "washing machine": 0.05,
     "bridge": 0.62,
 }
+STAND_SHARE = 0.44  # width of a container, as a share of the width below it
 WIDE_SEATS = {"bridge": 0.36, "table": 0.5, "desk": 0.5, "house": 0.4, "bed": 0.5}
 # Objects to be under; below those of the second kind, the other object is at their foot.
 COVERS = (
@@ -78,7 +80,7 @@ def related(c: Canvas, scene: Scene) -> list[Placement]:
         "under": _sheltered,
         "front": _overlapping,
         "behind": _overlapping,
-        "in": contained,
+        "in": _contained,
     }.get(scene.relation, _row)
     return planned(c, scene)
 
@@ -182,6 +184,23 @@ def _stacked(c: Canvas, scene: Scene) -> list[Placement]:
         top = fitted(item, low.width * share, c.h * 0.36, offset(i, n, low.width * share * 1.04))
         placements.append(replace(top, foot=seat, lies=False))
     return placements
+
+
+def has_stand(items: Sequence[SceneObject]) -> bool:
+    """True if the last of the objects carries a container, which is the one before it."""
+    if len(items) < 3 or not is_container(items[-2]) or items[-2].name in CROWNS:
+        return False
+    return items[-1].name in SEATS and not is_container(items[-1])
+
+
+def _contained(c: Canvas, scene: Scene) -> list[Placement]:
+    *inside, stand = scene.objects
+    if not has_stand(scene.objects):
+        return contained(c, scene)
+    filled = contained(c, replace(scene, objects=tuple(inside)))
+    low = fitted(stand, filled[0].width / STAND_SHARE, 2.4)
+    seat = low.top + low.height * SEATS[stand.name]
+    return [low, *(replace(p.moved(0, seat), lies=False) for p in filled)]
 
 
 def _sheltered(c: Canvas, scene: Scene) -> list[Placement]:

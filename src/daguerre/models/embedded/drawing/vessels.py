@@ -86,6 +86,11 @@ def contained(c: Canvas, scene: Scene) -> list[Placement]:
     return _in_opening(items, vessel)
 
 
+def is_container(item: SceneObject) -> bool:
+    """True for a known container, glass or tree."""
+    return item.name in VESSELS or item.name in GLASSES or item.name in CROWNS
+
+
 def open_look(item: SceneObject) -> SceneObject:
     """The container with a look that is open and empty."""
     known = VESSELS.get(item.name) or GLASSES.get(item.name)
