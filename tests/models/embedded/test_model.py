@@ -118,6 +118,21 @@ def test_seed_and_prompt_change_the_image(draw: Draw, change: dict[str, object])
     assert np.abs(other.astype(int) - draw(PARAMS)).mean() > 1
 
 
+@pytest.mark.parametrize(
+    ("typed", "plain"),
+    [
+        ("a road, don’t draw cars", "a road, don't draw cars"),
+        ("ｔｗｏ ｒｅｄ ｃａｒｓ", "two red cars"),
+        ("a dog with a sign that says “OPEN”", 'a dog with a sign that says "OPEN"'),
+    ],
+)
+def test_typographic_prompts_are_read_as_plain_ones(decide: Decide, typed: str, plain: str) -> None:
+    """Curly marks and wide letters, in both prompts, change nothing."""
+    asked, negative = replace(PARAMS, prompt=plain), replace(PARAMS, negative_prompt=plain)
+    assert decide(replace(asked, prompt=typed)) == decide(asked)
+    assert decide(replace(negative, negative_prompt=typed)) == decide(negative)
+
+
 def test_a_negative_prompt_changes_scenes(decide: Decide) -> None:
     """A negative prompt changes some of the scenes that may contain what it names."""
     asked = [

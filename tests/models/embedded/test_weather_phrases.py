@@ -14,7 +14,7 @@ from daguerre.models.embedded.weather_phrases import stated_weather
         ("A girl with an umbrella, in the pouring rain", "rain"),
         ("a fox in the snow", "snow"),
         ("a dog in deep snow at night", "snow"),
-        ("It’s snowing on a small village", "snow"),
+        ("It's snowing on a small village", "snow"),
         ("a ship in a storm", "storm"),
         ("a street on a foggy night", "fog"),
         ("two people  during a\nthunderstorm", "storm"),

@@ -22,6 +22,7 @@ _OTHERS = frozenset(
     ("van gogh", "star wars", "star trek", "rock band", "bird's eye", "worm's eye", "fish eye")
 )
 _PARTICIPLE = re.compile(r".+(?<!color)(?<!colour)ed")  # "red-haired woman": not a red woman
+_HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
 _TOKEN = re.compile(r"[a-z0-9']+|[^\s\w]")
 
 
@@ -35,8 +36,8 @@ class Mention:
 
 
 def words_of(prompt: str) -> list[str]:
-    """The words and punctuation marks of a prompt in lower case; hyphens separate words."""
-    return _TOKEN.findall(prompt.lower().replace("-", " "))
+    """The words and punctuation marks of a plain prompt in lower case, without hyphens in words."""
+    return _TOKEN.findall(_HYPHEN.sub(" ", prompt.lower()))
 
 
 def find_mentions(words: Sequence[str]) -> Iterator[Mention]:

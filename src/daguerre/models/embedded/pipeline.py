@@ -17,6 +17,7 @@ from daguerre.models.embedded.fields import NUM_LOGITS, SHAPE_INDEX
 from daguerre.models.embedded.memory import both_rows, of_reader, read_unprompted
 from daguerre.models.embedded.negative_prompt import excluded_values
 from daguerre.models.embedded.object_binding import bound_objects
+from daguerre.models.embedded.plain_text import plain_text
 from daguerre.models.embedded.quoted_words import quoted_words
 from daguerre.models.embedded.sampler import Noise, SceneSampler, classifier_free_guidance
 from daguerre.models.embedded.text import (
@@ -61,20 +62,23 @@ class EmbeddedPipelines:
     def pipeline(self, params: ImageParams, num_steps: int) -> Pipeline:
         """The forwards of one request; returns its pixels."""
         quoted = quoted_words(params.prompt)
-        texts = yield from self._encode(quoted.prompt, params.negative_prompt)
+        prompt, others, unwanted = map(
+            plain_text, (quoted.prompt, quoted.others, params.negative_prompt)
+        )
+        texts = yield from self._encode(prompt, unwanted)
         prompted = yield ForwardRequest("reader", texts, "encode")
         rows = both_rows(of_reader(prompted), self._unprompted)
-        noise = Noise.draw(params.seed, params.prompt)
-        excluded = excluded_values(params.negative_prompt)
-        weather = stated_weather(quoted.others, excluded.get("weather", ()))
+        noise = Noise.draw(params.seed, plain_text(params.prompt))
+        excluded = excluded_values(unwanted)
+        weather = stated_weather(others, excluded.get("weather", ()))
         sampler = SceneSampler(
             noise,
             self._rules,
             num_steps,
             self._temperature,
             excluded={**excluded, **quoted.excluded()},
-            colours=bound_colours(quoted.others),
-            objects=bound_objects(quoted.others, excluded.get("name", ())),
+            colours=bound_colours(others),
+            objects=bound_objects(others, excluded.get("name", ())),
             given={**quoted.fields(), **weather},
         )
         shape = SHAPE_INDEX[params.width, params.height]

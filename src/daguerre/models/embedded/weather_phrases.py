@@ -34,7 +34,7 @@ _PHRASE = re.compile(
 
 def stated_weather(prompt: str, excluded: Collection[str] = ()) -> Mapping[str, str]:
     """The field of the weather, if the prompt states one that is not excluded."""
-    words = words_of(prompt.replace("’", "'"))
+    words = words_of(prompt)
     phrases = dict(_phrases(words))
     if not phrases:
         return {}
