@@ -24,7 +24,7 @@ def test_snow_lies_on_the_ground(terrain: str, time: str) -> None:
     assert render(scene, 96, 96)[-10:].mean() > 0.45 * 255
 
 
-@pytest.mark.parametrize("terrain", GROUNDS)
+@pytest.mark.parametrize("terrain", [name for name in GROUNDS if name != "city"])
 @pytest.mark.parametrize("weather", RAINY)
 def test_rain_makes_puddles(terrain: str, weather: str) -> None:
     """In the rain, the ground has wide flat puddles."""

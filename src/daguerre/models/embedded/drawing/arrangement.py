@@ -15,15 +15,17 @@ from daguerre.models.embedded.drawing.grid import ROWS, offset
 from daguerre.models.embedded.drawing.grounds import UNIT, paint_ground
 from daguerre.models.embedded.drawing.objects import shadow
 from daguerre.models.embedded.drawing.palette import BACKS
-from daguerre.models.embedded.drawing.placement import Placement, fitted
+from daguerre.models.embedded.drawing.placement import Placement, fitted, within_frame
 from daguerre.models.embedded.drawing.relations import pair
 from daguerre.models.embedded.drawing.scene import SPOTS, Scene
+
+MARGIN = 0.03  # between objects and the edge of the frame, as a share of its short side
 
 
 def arranged(c: Canvas, scene: Scene) -> None:
     """Paints a group, a pair, a spot or a portrait with its ground."""
     back = rgb(c.r.choice(BACKS[scene.background]))
-    placements = PLANS[scene.kind](c, scene)
+    placements = planned(c, scene)
     on_floor = scene.ground == "floor"
     first = min((s.foot - 0.16 * s.height for s in placements), default=c.h)
     paint_ground(c, scene, back, first)
@@ -31,6 +33,14 @@ def arranged(c: Canvas, scene: Scene) -> None:
         if on_floor and placement.lies:
             shadow(c, placement.x, placement.foot - 0.01 * placement.px, placement.width * 1.05)
         placement.draw(c)
+
+
+def planned(c: Canvas, scene: Scene) -> list[Placement]:
+    """The layout of a scene; only the objects of portraits may leave the frame."""
+    placements = PLANS[scene.kind](c, scene)
+    if scene.kind == "portrait":
+        return placements
+    return within_frame(placements, c.w, c.h, MARGIN * c.s)
 
 
 def group(c: Canvas, scene: Scene) -> list[Placement]:

@@ -139,3 +139,18 @@ def fitted_together(
     k = min(width / (right - left), height / (low - top))
     dx, dy = x - k * (left + right) / 2, foot - k * low
     return [p.scaled(k).moved(dx, dy) for p in placements]
+
+
+def within_frame(
+    placements: Sequence[Placement], width: float, height: float, margin: float
+) -> list[Placement]:
+    """The placements, smaller and moved if they come closer to the frame's edge than a margin."""
+    if not placements:
+        return []
+    left, top, right, low = extent(placements)
+    k = min(1.0, (width - 2 * margin) / (right - left), (height - 2 * margin) / (low - top))
+    left, top, right, low = k * left, k * top, k * right, k * low
+    x, y = (1 - k) * width / 2, (1 - k) * height / 2  # about the middle of the frame
+    dx = min(max(x, margin - left), width - margin - right)
+    dy = min(max(y, margin - top), height - margin - low)
+    return [p.scaled(k).moved(dx, dy) for p in placements]

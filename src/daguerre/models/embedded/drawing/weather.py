@@ -41,8 +41,8 @@ def paint_weather(c: Canvas, scene: Scene, p: Palette) -> None:
 
 
 def paint_puddles(c: Canvas, scene: Scene, p: Palette) -> None:
-    """Paints puddles that mirror the sky, and rings of drops; on open water only the rings."""
-    is_water = scene.terrain in WATERS and scene.terrain != "beach"
+    """Paints puddles that mirror the sky, with rings of drops; only the rings on water."""
+    is_water = scene.terrain in (*WATERS, "city") and scene.terrain != "beach"
     low, many = (0.66, 16) if is_water else (0.84, 6)
     shine = mix(p.sky[-1], WHITE, 0.25)
     rim = f'stroke="{hexa(shine)}" stroke-width="{c.s * 0.0025:.1f}" opacity="0.6"'
