@@ -10,11 +10,15 @@ import re
 
 import numpy as np
 
+from training import unshown
 from training.sentences import sentence
 from training.tails import tail
 
-ASK_SHARE, TAG_SHARE, LONG_SHARE, JUNK_SHARE = 0.25, 0.22, 0.09, 0.01
+ASK_SHARE, TAG_SHARE, LONG_SHARE, JUNK_SHARE = 0.25, 0.25, 0.09, 0.01
+UNSHOWN_SHARE, LEAD_SHARE, CLAUSE_SHARE = 0.45, 0.12, 0.09
 TYPING_SHARE, BARE_SHARE, LOWER_SHARE, UPPER_SHARE, TITLE_SHARE = 0.02, 0.04, 0.15, 0.02, 0.02
+# Of captions whose last words are drawn; nothing may follow them.
+_LETTERING = frozenset("says say saying reads reading read written writing text word words".split())
 _ARTICLE = re.compile(r"\b(?:a|an|the) ", re.IGNORECASE)
 _ASKS = (
     "draw {}",
@@ -150,14 +154,28 @@ _JUNK = (
 def asked(caption: str, rng: np.random.Generator) -> str:
     """The caption, in some cases within words that say nothing of the scene."""
     if rng.random() < TAG_SHARE:
-        caption = ", ".join((caption.rstrip("."), *tail(rng)))
+        caption = ", ".join((caption.rstrip("."), *_tags(rng, caption)))
     elif rng.random() < ASK_SHARE:
         lower = caption[:1].lower() + caption[1:]
-        caption = str(rng.choice(_ASKS)).format(lower.rstrip("."))
+        if rng.random() < LEAD_SHARE:
+            caption = unshown.lead(rng, lower)
+        else:
+            caption = str(rng.choice(_ASKS)).format(lower.rstrip("."))
         caption = caption[:1].upper() + caption[1:] if rng.random() < 0.4 else caption
+    elif rng.random() < CLAUSE_SHARE and _LETTERING.isdisjoint(caption.split()):
+        caption = unshown.clause(rng, caption)
     if rng.random() < LONG_SHARE:
         caption = _within_sentences(caption, rng)
     return _typed(caption, rng)
+
+
+def _tags(rng: np.random.Generator, caption: str) -> list[str]:
+    """Tags that change nothing, some of them with names of objects."""
+    found = tail(rng)
+    if rng.random() < UNSHOWN_SHARE:
+        for tag in unshown.tags(rng, caption):
+            found.insert(int(rng.integers(len(found) + 1)), tag)
+    return found
 
 
 def _within_sentences(caption: str, rng: np.random.Generator) -> str:

@@ -114,12 +114,17 @@ def _robustness_lines(figures: Figures) -> list[str]:
     """What style tails and other wordings change; nothing for figures without them."""
     if "tails" not in figures:
         return []
-    tails, same = figures["tails"], figures["wordings"]["same"]
+    kinds = {"tails": "that no caption has", "new tails": "that the rules do not know, either"}
     return [
-        f"- After style tails that no caption has: the object alone in"
-        f" {tails['alone']:.2f}, with another one in {tails['extra']:.2f}, missing in"
-        f" {tails['missing']:.2f}.",
-        f"- Other wordings of a prompt: the same objects, counts and place in {same:.2f}.",
+        *(
+            f"- After style tails {which}: the object alone in {figures[key]['alone']:.2f}, with"
+            f" another one in {figures[key]['extra']:.2f}, missing in"
+            f" {figures[key]['missing']:.2f}."
+            for key, which in kinds.items()
+            if key in figures
+        ),
+        "- Other wordings of a prompt: the same objects, counts and place in"
+        f" {figures['wordings']['same']:.2f}.",
     ]
 
 

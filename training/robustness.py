@@ -44,6 +44,25 @@ TAILS = (
     "{} from a distant century",
     "the {noun} was there when we arrived",
 )
+# Unknown to the rules, too: no rule and no caption was written for one of these.
+NEW_TAILS = (
+    "{}, macro lens, ethereal, dreamy haze, unsplash",
+    "{}, art by loish and sachin teng, deviantart hd",
+    "{}, wallpaper engine, ultrawide, midjourney v6",
+    "{}, textured stock, muted tones, letterpress feel",
+    "{} as a pixar character, rendered in arnold",
+    "{}, vaporware, glitchcore, y2k album cover",
+    "{}, procreate brushes, speedpaint, hand-lettered zine",
+    "{} - a study in contrast and texture",
+    "a thoroughly unremarkable {noun}",
+    "{}, the kind my grandmother used to love",
+    "an otherworldly, iridescent {noun}, behance hd, no people",
+    "{}, tack sharp, golden hour, nikon z9 85mm",
+    "{} drawn with crayons on paper",
+    "{}, featured in a museum catalogue",
+    "{}, mystery, tension, slow living",
+    "cinematic still of {} from a wes anderson movie",
+)
 PROMPTS = (
     "a cat",
     "a red car",
@@ -90,12 +109,12 @@ NUM_SCENES = 600
 UNSAID = ("look", "size", "flip")  # fields that no caption mentions
 
 
-def tails(decide: Decide, num_seeds: int) -> dict[str, float]:
+def tails(decide: Decide, num_seeds: int, chosen: Sequence[str] = TAILS) -> dict[str, float]:
     """The shares of images with the object alone, with another object, and without it."""
     asked = [
         (name, tail.format(with_article(name), noun=name), seed)
         for name in NAMES
-        for tail in TAILS
+        for tail in chosen
         for seed in range(1, num_seeds + 1)
     ]
     found = decide([ImageParams("embedded", prompt, seed=seed) for _, prompt, seed in asked])
@@ -164,6 +183,7 @@ def measure(decide: Decide, num_seeds: int) -> dict[str, dict[str, float]]:
     """All figures of this module."""
     return {
         "tails": tails(decide, num_seeds),
+        "new tails": tails(decide, num_seeds, NEW_TAILS),
         "wordings": {"same": paraphrases(decide, num_seeds)},
         "fields": agreement(decide),
     }

@@ -9,7 +9,7 @@ import pytest
 
 from daguerre.models.embedded.drawing import Scene, SceneObject, things
 from daguerre.params import ImageParams
-from training import robustness, scenes, tails
+from training import robustness, scenes, tails, unshown
 from training.decisions import Decide, Decided
 
 PLAIN = Scene("thing", 1024, 1024, 1, background="white", ground="plain")
@@ -44,8 +44,13 @@ def test_shares_of_tails() -> None:
 def test_tails_are_not_trained() -> None:
     """No tag of the training is a whole part of a tail, but for a handful of usual ones."""
     known = {tag for tags, _ in tails._KINDS for tag in tags}
-    parts = {part.strip() for tail in robustness.TAILS for part in tail.split(",")[1:]}
-    assert parts & known <= {"bokeh", "dslr", "golden ratio"}
+    known |= {*unshown.NAME_TAGS, *unshown._TOOL_TAILS, *unshown._CLAUSES}
+    every = (*robustness.TAILS, *robustness.NEW_TAILS)
+    parts = {part.strip() for tail in every for part in tail.split(",")[1:]}
+    assert parts & known <= {"bokeh", "dslr", "golden ratio", "unsplash"}
+    templates = " ".join((*known, *unshown.TOOLS, *unshown.SURFACES, *unshown.RELATIVES)).split()
+    held_out = "uncle grandmother century crayons museum procreate pixar substance catalogue album"
+    assert not {*templates} & {*held_out.split()}
 
 
 def test_wordings_are_compared_with_the_plain_prompt() -> None:
