@@ -155,6 +155,18 @@ def test_negative_prompt_excludes_an_object(decide: Decide, wanted: str, unwante
         assert [item.name for item in scene.objects] == [wanted]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "absent"),
+    [("a tree without apples", "apple"), ("a living room with no sofa", "sofa")],
+)
+def test_a_negated_object_is_absent(decide: Decide, prompt: str, absent: str) -> None:
+    """An object that the prompt only negates is not in the scene."""
+    for seed in range(1, 5):
+        assert absent not in [
+            item.name for item in decide(replace(PARAMS, prompt=prompt, seed=seed)).objects
+        ]
+
+
 @pytest.mark.parametrize("words", ["", "\u200b", "the moon"])
 def test_rows_with_and_without_prompts(ask: PendingForward, words: str) -> None:
     """Both prompts are read once; a step has a row with what was read, and one without."""

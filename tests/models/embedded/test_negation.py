@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from daguerre.models.embedded.mentions import find_mentions, words_of
-from daguerre.models.embedded.negation import negated
+from daguerre.models.embedded.negation import affirmed, negated
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,23 @@ def test_negated(prompt: str, expected: list[str]) -> None:
     words = words_of(prompt)
     found = negated(words, list(find_mentions(words)))
     assert sorted(" ".join(words[m.start : m.end]) for m in found) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "wanted", "absent"),
+    [
+        ("a beach at sunset, no people", "a beach at sunset", "people"),
+        ("A living room with no sofa and a cat", "a living room and a cat", "sofa"),
+        ("a street with no cars or people, 8k", "a street , 8k", "cars, people"),
+        ("a cat without a hat and a dog with a hat", "a cat and a dog with a hat", ""),
+        ("a car instead of a bicycle", "a car", "bicycle"),
+        ("a city at night, without a moon.", "a city at night.", "moon"),
+        ("A red Cat", "A red Cat", ""),
+        ("not a cat", "not a cat", "cat"),
+        ("", "", ""),
+    ],
+)
+def test_affirmed(prompt: str, wanted: str, absent: str) -> None:
+    """The network reads no negation of an object; names that are also wanted are not excluded."""
+    found = affirmed(prompt)
+    assert (" ".join(found.prompt.split()), found.absent) == (wanted, absent)

@@ -37,7 +37,17 @@ class Mention:
 
 def words_of(prompt: str) -> list[str]:
     """The words and punctuation marks of a plain prompt in lower case, without hyphens in words."""
-    return _TOKEN.findall(_HYPHEN.sub(" ", prompt.lower()))
+    return _TOKEN.findall(plain(prompt))
+
+
+def plain(prompt: str) -> str:
+    """The prompt in lower case, without hyphens in words."""
+    return _HYPHEN.sub(" ", prompt.lower())
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Start and end of each word of a text from `plain`."""
+    return [match.span() for match in _TOKEN.finditer(text)]
 
 
 def find_mentions(words: Sequence[str]) -> Iterator[Mention]:

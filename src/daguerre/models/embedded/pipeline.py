@@ -15,6 +15,7 @@ from daguerre.models.embedded.compatibility import CompatibilityTables
 from daguerre.models.embedded.decoder import code_points, picture
 from daguerre.models.embedded.fields import NUM_LOGITS, SHAPE_INDEX
 from daguerre.models.embedded.memory import both_rows, of_reader, read_unprompted
+from daguerre.models.embedded.negation import affirmed
 from daguerre.models.embedded.negative_prompt import excluded_values
 from daguerre.models.embedded.object_binding import bound_objects
 from daguerre.models.embedded.plain_text import plain_text
@@ -65,11 +66,12 @@ class EmbeddedPipelines:
         prompt, others, unwanted = map(
             plain_text, (quoted.prompt, quoted.others, params.negative_prompt)
         )
-        texts = yield from self._encode(prompt, unwanted)
+        wanted = affirmed(prompt)
+        texts = yield from self._encode(wanted.prompt, unwanted)
         prompted = yield ForwardRequest("reader", texts, "encode")
         rows = both_rows(of_reader(prompted), self._unprompted)
         noise = Noise.draw(params.seed, plain_text(params.prompt))
-        excluded = excluded_values(unwanted)
+        excluded = excluded_values(f"{unwanted}, {wanted.absent}")
         weather = stated_weather(others, excluded.get("weather", ()))
         sampler = SceneSampler(
             noise,
