@@ -13,7 +13,7 @@ from daguerre.models.embedded.drawing.colour import rgb
 from daguerre.models.embedded.drawing.dressing import is_figure
 from daguerre.models.embedded.drawing.grid import ROWS, offset
 from daguerre.models.embedded.drawing.grounds import UNIT, paint_ground
-from daguerre.models.embedded.drawing.objects import shadow
+from daguerre.models.embedded.drawing.objects import FAINT, SOFT, stands
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.placement import Placement, fitted, within_frame
 from daguerre.models.embedded.drawing.relations import pair
@@ -29,9 +29,10 @@ def arranged(c: Canvas, scene: Scene) -> None:
     on_floor = scene.ground == "floor"
     first = min((s.foot - 0.16 * s.height for s in placements), default=c.h)
     paint_ground(c, scene, back, first)
+    is_level = scene.relation not in ("above", "below", "behind")
     for placement in placements:
-        if on_floor and placement.lies:
-            shadow(c, placement.x, placement.foot - 0.01 * placement.px, placement.width * 1.05)
+        if placement.lies and (on_floor or (stands(placement.item) and is_level)):
+            placement.shade(c, SOFT if on_floor else FAINT)
         placement.draw(c)
 
 

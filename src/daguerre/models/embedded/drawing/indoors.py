@@ -16,7 +16,7 @@ from daguerre.models.embedded.drawing.floors import boards, rug, skirting
 from daguerre.models.embedded.drawing.furnished import FURNISHED
 from daguerre.models.embedded.drawing.furniture import cloth, wood
 from daguerre.models.embedded.drawing.grid import offset
-from daguerre.models.embedded.drawing.objects import shadow
+from daguerre.models.embedded.drawing.objects import SOFT, feet
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.placement import Placement, copies, fitted, fitted_together
 from daguerre.models.embedded.drawing.relations import TOUCHING, related
@@ -189,11 +189,11 @@ def _line_up(
     """Draws the objects in a row around a middle, the picture's by default."""
     shift = middle - c.w / 2 if middle else 0.0
     for placement in (p.moved(shift, 0) for p in lined_up(c, scene, width, height, foot)):
-        x, wide = placement.x, placement.width
         if placement.lies and on_floor:
-            shadow(c, x, placement.foot, wide * 1.05)
+            placement.shade(c, SOFT)
         elif placement.lies:
-            c.oval(x, foot, wide * 0.42, c.s * 0.008, "#101428", 'opacity="0.25"')
+            x, wide = feet(placement.item, placement.corner[0] + placement.px / 2, placement.px)
+            c.oval(x, foot, wide * 0.55, c.s * 0.008, "#101428", 'opacity="0.25"')
         placement.draw(c)
 
 

@@ -20,7 +20,7 @@ from daguerre.models.embedded.drawing.lettering import (
     posts,
     words_on,
 )
-from daguerre.models.embedded.drawing.objects import shadow
+from daguerre.models.embedded.drawing.objects import SOFT, shadow
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.placement import Placement, copies, fitted
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
@@ -89,7 +89,7 @@ def _surface(c: Canvas, scene: Scene, box: Box, placements: list[Placement]) -> 
 def _stand(c: Canvas, scene: Scene, placements: list[Placement]) -> None:
     for placement in placements:
         if scene.ground == "floor" and placement.item.place != "s":
-            shadow(c, placement.x, placement.foot - 0.01 * placement.px, placement.width * 1.05)
+            placement.shade(c, SOFT)
         placement.draw(c)
 
 

@@ -20,6 +20,7 @@ from daguerre.models.embedded.drawing.recolouring import TARGETS, main_colour, r
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
 _MUSHROOM = (0.1, 0.02, 0.9, 0.98)  # the bounds of a glowing one
+SOFT, FAINT = 0.30, 0.17  # opacity of shadows on a floor and on other simple grounds
 Tint = tuple[Rgb, float]  # the light's colour and its strength on an object
 
 
@@ -35,9 +36,8 @@ def lone_object(c: Canvas, scene: Scene) -> None:
     foot = y + px * (bottom - 0.5)
     has_floor = scene.ground == "floor"
     paint_ground(c, scene, back, foot - px * r.uniform(0.10, 0.22) if has_floor else c.h)
-    if has_floor:
-        wide = 1.3 * (right - left) if is_figure(item) else 1.0
-        shadow(c, x, foot - px * 0.015, px * wide)
+    if has_floor or stands(item):
+        under(c, item, x, foot, px, SOFT if has_floor else FAINT)
     if item.glowing:
         shine(c, item, x, y, px)
     put(c, item, x, y, px)
@@ -52,15 +52,35 @@ def shine(c: Canvas, item: SceneObject, x: float, y: float, px: float) -> None:
     c.glow(x, y, px * 0.62, mix(light, WHITE, 0.5), 0.6)
 
 
-def shadow(c: Canvas, x: float, foot: float, px: float) -> None:
-    """The soft shadow of an object `width` px wide on the floor."""
+def stands(item: SceneObject) -> bool:
+    """Whether the object has a foot that touches a ground, even a plain one."""
+    row = things.BY_NAME.get(item.name)
+    return item.place == "g" or (item.place == "i" and row is not None and row.kind in "apvbf")
+
+
+def feet(item: SceneObject, x: float, px: float) -> tuple[float, float]:
+    """Middle and width of the contact of an object with the ground; `x` centres its square."""
+    left, _, right, _ = bounds(item.look)
+    first, last = (left, right) if item.look[0] == "glow" else things.stance(item.look)
+    wide = max(last - first, 0.4 * (right - left))
+    return x + ((first + last) / 2 - 0.5) * px * (-1 if item.flip else 1), wide * px
+
+
+def under(c: Canvas, item: SceneObject, x: float, foot: float, px: float, strength: float) -> None:
+    """The shadow of an object in a square of `px` whose middle is at x."""
+    middle, wide = feet(item, x, px)
+    shadow(c, middle, foot - 0.012 * px, 1.35 * wide, strength)
+
+
+def shadow(c: Canvas, x: float, foot: float, px: float, strength: float = SOFT) -> None:
+    """The soft shadow of an object `px` wide on the floor."""
     name = c.new_id()
     c.defs.append(
         f'<radialGradient id="{name}"><stop offset="0.3" stop-color="#101428" '
-        'stop-opacity="0.30"/><stop offset="1" stop-color="#101428" stop-opacity="0"/>'
+        f'stop-opacity="{strength:.2f}"/><stop offset="1" stop-color="#101428" stop-opacity="0"/>'
         "</radialGradient>"
     )
-    c.oval(x, foot, px * 0.50, px * 0.075, f"url(#{name})")
+    c.oval(x, foot, px * 0.50, min(px, 0.45 * c.s) * 0.075, f"url(#{name})")
 
 
 def put(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from daguerre.models.embedded.drawing.canvas import Canvas, PlacedObject
-from daguerre.models.embedded.drawing.objects import Tint, bounds, put
+from daguerre.models.embedded.drawing.objects import Tint, bounds, put, under
 from daguerre.models.embedded.drawing.scene import SceneObject
 
 
@@ -72,6 +72,10 @@ class Placement:
 
     def scaled(self, k: float) -> Placement:
         return replace(self, x=self.x * k, foot=self.foot * k, px=self.px * k)
+
+    def shade(self, c: Canvas, strength: float) -> None:
+        """Draws its soft shadow on the floor."""
+        under(c, self.item, self.corner[0] + self.px / 2, self.foot, self.px, strength)
 
     def draw(self, c: Canvas, tint: Tint | None = None) -> None:
         left, top = self.corner

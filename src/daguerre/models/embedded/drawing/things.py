@@ -108,14 +108,25 @@ def drawn(look: art.Look) -> art.Drawn:
     return found
 
 
-@lru_cache(maxsize=8192)
 def bounds(look: art.Look) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of the visible part of a look, as shares of its square."""
+    return _measured(look)[:4]
+
+
+def stance(look: art.Look) -> tuple[float, float]:
+    """Left and right of what touches the ground, as shares of its square."""
+    return _measured(look)[4:]
+
+
+@lru_cache(maxsize=8192)
+def _measured(look: art.Look) -> tuple[float, float, float, float, float, float]:
+    """The bounds and the stance."""
     shown = art.draw(art.document(*drawn(look)), 48, 48)[..., 3] > 40
     rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
-    ends = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    left, top, right, bottom = (float(end) / 48 for end in ends)
-    return left, top, right, bottom
+    feet = np.flatnonzero(shown[: rows[-1] + 1][-5:].any(axis=0))
+    ends = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1, feet[0], feet[-1] + 1
+    left, top, right, bottom, first, last = (float(end) / 48 for end in ends)
+    return left, top, right, bottom, first, last
 
 
 @lru_cache(maxsize=4096)
