@@ -15,7 +15,7 @@ from daguerre.models.embedded.drawing import Scene, SceneObject, things
 from daguerre.models.embedded.drawing.dressing import is_figure
 from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.scene import RIDGED
-from training import describing, specific_words
+from training import describing
 from training.grammar import DEFINITE, UNCOUNTED, add_adjective, article, plural
 from training.people import person
 from training.places import MOON_DETAILS
@@ -42,6 +42,7 @@ from training.wording import (
 )
 
 Option = TypeVar("Option")
+_SPECIFIC_SHARE = 0.15  # of the mentions of objects that have words for their kinds
 
 
 class Words:
@@ -69,8 +70,8 @@ class Words:
             return kind, item.colour if self.chance(0.6) else ""
         row = things.BY_NAME[item.name]
         noun = row.name
-        specific = specific_words.WORDS.get(noun)
-        if specific and self.chance(specific_words.SHARE):
+        specific = things.SPECIFIC.get(noun)
+        if specific and self.chance(_SPECIFIC_SHARE):
             noun = self.one(specific)
         elif row.synonyms and self.chance(0.25):
             noun = self.one(row.synonyms)

@@ -9,18 +9,20 @@ import numpy as np
 
 from daguerre.models.embedded.drawing import Scene, SceneObject, things
 from daguerre.models.embedded.drawing.recolouring import COLOURS
-from training import specific_words, unseen
+from training import unseen
 from training.captions import caption
 from training.scenes.sample import placed
 
-WORDS = {word: name for name, words in specific_words.WORDS.items() for word in words}
+WORDS = {word: name for name, words in things.SPECIFIC.items() for word in words}
 
 
 def test_words_mean_one_object() -> None:
     """Each belongs to one object of the table, and is not a name or a colour."""
-    assert len(WORDS) == sum(map(len, specific_words.WORDS.values())) > 350
-    assert specific_words.WORDS.keys() <= things.BY_NAME.keys()
-    assert [word for word in WORDS if things.meanings(word)] == []
+    assert len(WORDS) == sum(map(len, things.SPECIFIC.values())) > 350
+    assert things.SPECIFIC.keys() <= things.BY_NAME.keys()
+    names = {word for row in things.THINGS for word in (row.name, *row.synonyms)}
+    assert WORDS.keys() & names == set()
+    assert all(things.meanings(word.replace("-", " ")) == {name} for word, name in WORDS.items())
     assert [word for word in WORDS if {*word.split()} & {*COLOURS}] == []
 
 
@@ -29,12 +31,17 @@ def test_unseen_words_stay_unseen() -> None:
     assert [w for w in WORDS if {w, *w.split()} & unseen.WORDS.keys()] == []
 
 
+def test_a_kind_in_a_negative_prompt_excludes_nothing() -> None:
+    """ "No corgi" leaves other dogs."""
+    assert things.named("corgi, cat") == things.named("cat")
+
+
 def test_captions_use_them() -> None:
     """Some captions of a dog name a breed."""
     rng = np.random.default_rng(1)
     dog: SceneObject = placed(random.Random(1), things.BY_NAME["dog"], 0.7)
     scene = Scene("thing", 1024, 1024, 1, objects=(dog,), background="white", ground="plain")
     texts = [caption(scene, rng).lower() for _ in range(300)]
-    breed = re.compile(rf"\b({'|'.join(specific_words.WORDS['dog'])})\b")
+    breed = re.compile(rf"\b({'|'.join(things.SPECIFIC['dog'])})\b")
     breeds = [text for text in texts if breed.search(text)]
     assert 0.08 < len(breeds) / len(texts) < 0.25
