@@ -1,4 +1,4 @@
-"""Templates of captions for riding, holding and walking a dog. They are a part of `templates`.
+"""Templates of captions for scenes in which somebody acts. They are a part of `templates`.
 
 Fields named first and second are the two in the order of the scene; `relating` knows the verbs.
 """
@@ -34,8 +34,85 @@ WALKING: dict[str, tuple[str, ...]] = {
         "{walker} walking {second} {inside}. {light_sentence}",
     ),
 }
+# For an animal behind another that faces the same way, on the side of the relation.
+CHASING: dict[str, tuple[str, ...]] = {
+    "chasing": (
+        "{first} chasing {second}",
+        "{first} chasing {second}",
+        "{first} chasing {second}",
+        "{first} chases {second}",
+        "{first} is chasing {second}",
+        "{first} running after {second}",
+        "{first} hunting {second}",
+        "{first} following {second}",
+        "{second} chased by {first}",
+        "{second} running away from {first}",
+        "{second} fleeing from {first}",
+        "{bare1} chasing {bare2}",
+        "{first} chasing {second} {on_back}",
+        "{first} chasing {second}, {back_tag}",
+        "{first} chasing {second}, {style}",
+        "{style} of {first} chasing {second}",
+        "a photo of {first} chasing {second}",
+        "{first} {relation} {second}",
+        "{first} {relation} {second}",
+        "{second} {converse} {first}",
+        "{first} on the {side1} and {second} on the {side2}",
+    ),
+    "chasing outdoors": (
+        "{first} chasing {second} {inside}",
+        "{first} chasing {second} {inside}",
+        "{first} chasing {second}",
+        "{first} chasing {second} {when}",
+        "{first} chasing {second} {inside} {when}",
+        "{first} chasing {second} {weather}",
+        "{first} chases {second} {inside}",
+        "{first} is chasing {second} {inside}",
+        "{first} running after {second} {inside}",
+        "{second} chased by {first} {inside}",
+        "{second} running away from {first} {inside} {when}",
+        "{style} of {first} chasing {second} {inside}",
+        "{bare1} chasing {bare2}, {tag}, {time_noun}",
+        "{first} chasing {second} {inside}. {light_sentence}",
+        "{first} {relation} {second} {inside}",
+        "{first} {relation} {second} {when}",
+    ),
+}
+FISHING: dict[str, tuple[str, ...]] = {
+    "fishing": (
+        "{first} fishing",
+        "{first} fishing",
+        "{first} is fishing",
+        "{first} fishing {on_back}",
+        "{first} who is fishing",
+        "{first} with {second}",
+        "{first} holding {second}",
+        "{first} fishing with {second}",
+        "{bare1} fishing, {back_tag}",
+        "{style} of {first} fishing",
+        "{first} fishing, {style}",
+        "{first} {relation} {second}. {back_sentence}",
+    ),
+    "fishing outdoors": (
+        "{first} fishing",
+        "{first} fishing {inside}",
+        "{first} fishing {inside}",
+        "{first} fishing in {terrain}",
+        "{first} fishing at {terrain} {when}",
+        "{first} fishing {inside} {when}",
+        "{first} fishing {weather}",
+        "{first} is fishing {inside} {weather}",
+        "{first} with {second} {inside}",
+        "{first} holding {second} {inside} {when}",
+        "{style} of {first} fishing {inside}",
+        "{bare1} fishing, {tag}, {time_noun}",
+        "{first} fishing {inside}. {light_sentence}",
+    ),
+}
 ACTING: dict[str, tuple[str, ...]] = {
     **WALKING,
+    **CHASING,
+    **FISHING,
     "acting": (
         "{first} {relation} {second}",
         "{first} {relation} {second}",
@@ -74,5 +151,48 @@ ACTING: dict[str, tuple[str, ...]] = {
         "{first} {relation} {second} {inside} {when}, {style}",
         "{terrain} with {first} {acting} {second}",
         "{first} {acting} {second} {inside}. {light_sentence}",
+    ),
+}
+# For an animal with something in its mouth or between its paws; besides those above.
+FEEDING: dict[str, tuple[str, ...]] = {
+    "feeding": (
+        *ACTING["acting"],
+        "{first} {acting} {second}",
+        "{first} {acting} {second}",
+        "{first} {acting} {second} {on_back}",
+        "{first} with {second} in its mouth",
+        "{first} with {second} in its mouth {on_back}",
+        "{first} holding {second} in its mouth",
+        "{first} that is {acting} {second}",
+    ),
+    "feeding outdoors": (
+        *ACTING["acting outdoors"],
+        "{first} {acting} {second}",
+        "{first} {acting} {second} {when}",
+        "{first} {acting} {second} {weather}",
+        "{first} with {second} in its mouth {inside}",
+        "{first} with {second} in its mouth {inside} {when}",
+    ),
+}
+ACTING |= FEEDING
+ACTING_HELD_OUT: dict[str, tuple[str, ...]] = {
+    "walking": ("show me {walker} walking {second}", "out for a walk, {walker} and {second}"),
+    "walking outdoors": (
+        "show me {walker} walking {second} {inside}",
+        "out for a walk {inside}, {walker} and {second}",
+    ),
+    "acting": ("show me {first} {acting} {second}", "look, {first} is {acting} {second}"),
+    "acting outdoors": (
+        "show me {first} {acting} {second} {inside}",
+        "look, {first} is {acting} {second} {when}",
+    ),
+    "chasing": ("show me {first} chasing {second}", "look, {first} is after {second}"),
+    "chasing outdoors": ("show me {first} chasing {second} {inside}",),
+    "fishing": ("show me {first} fishing", "look, {first} goes fishing"),
+    "fishing outdoors": ("show me {first} fishing {inside} {when}",),
+    "feeding": ("show me {first} {acting} {second}", "look, {first} is {acting} {second}"),
+    "feeding outdoors": (
+        "show me {first} {acting} {second} {inside}",
+        "look, {first} is {acting} {second} {when}",
     ),
 }

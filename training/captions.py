@@ -11,6 +11,7 @@ import numpy as np
 from daguerre.models.embedded.drawing import Scene
 from daguerre.models.embedded.drawing.relations import TOUCHING, has_stand
 from daguerre.models.embedded.drawing.scene import TIMELESS
+from daguerre.models.embedded.drawing.toppings import is_topped
 from daguerre.models.embedded.drawing.vessels import CROWNS
 from training.describing import PREDICATE_SHARE, has_verb, predicates
 from training.grammar import clean
@@ -19,6 +20,7 @@ from training.lettering import Lettering, lettering_family
 from training.relating import Relating
 from training.scenes.styles import COLOUR_WORDS, COLOURLESS
 from training.templates import TEMPLATES, VAGUE
+from training.verbs import is_chasing, is_feeding
 from training.wording import ACTS, STYLE_WORDS
 
 # Landscapes that are meant where none is named, and how many of their captions name none.
@@ -90,6 +92,8 @@ def family(scene: Scene) -> str:
     item = scene.objects[0] if scene.objects else None
     if scene.kind == "room" and scene.relation == "in":
         return f"room {_inside_family(scene)}"
+    if scene.kind == "room" and scene.relation == "on" and is_topped(scene.objects):
+        return "room topped"
     if scene.kind == "room" and scene.relation in TOUCHING:
         return "room related"
     if scene.kind == "room" and scene.setting != "window" and item is None:
@@ -122,9 +126,9 @@ def _relation_family(scene: Scene) -> str:
     if _is_a_walk(scene):
         return "walking"
     if scene.relation in ACTS:
-        return "acting"
+        return _acting_family(scene)
     if scene.relation in ("left", "right"):
-        return "sided"
+        return "chasing" if is_chasing(scene) else "sided"
     if scene.relation in ("and", "beside"):
         return "together" if len(scene.objects) == 2 else "trio"
     if scene.relation == "between":
@@ -132,6 +136,12 @@ def _relation_family(scene: Scene) -> str:
     if scene.relation == "in":
         return _inside_family(scene)
     return _touching_family(scene)
+
+
+def _acting_family(scene: Scene) -> str:
+    if scene.relation == "holding" and scene.objects[1].name == "fishing rod":
+        return "fishing"
+    return "feeding" if is_feeding(scene) else "acting"
 
 
 def _inside_family(scene: Scene) -> str:
@@ -143,6 +153,8 @@ def _inside_family(scene: Scene) -> str:
 
 
 def _touching_family(scene: Scene) -> str:
+    if scene.relation == "on" and is_topped(scene.objects):
+        return "topped"
     single = len(scene.objects) == 2 and all(item.count == 1 for item in scene.objects)
     return "related" if single else "related group"
 
@@ -159,7 +171,9 @@ def _mixed_family(scene: Scene) -> str:
         return "related outdoors"
     if len(scene.objects) > 1:
         if scene.relation in ACTS:
-            return "acting outdoors"
+            return f"{_acting_family(scene)} outdoors"
+        if is_chasing(scene):
+            return "chasing outdoors"
         return "company" if len(scene.objects) == 2 else "many outdoors"
     if item.is_reflected:
         return "reflected"

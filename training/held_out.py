@@ -6,7 +6,9 @@ same words as in training.
 
 from __future__ import annotations
 
+from training.acting import ACTING_HELD_OUT
 from training.compositions import COMPOSITIONS_HELD_OUT
+from training.foods import TOPPED_HELD_OUT
 from training.lettering_templates import HELD_OUT_LETTERED
 from training.wording import Style
 
@@ -70,16 +72,6 @@ HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {
         "show me {first} {relation} {second} {inside} {when}",
         "look, {first} and {second} {inside} {when}",
     ),
-    "walking": ("show me {walker} walking {second}", "out for a walk, {walker} and {second}"),
-    "walking outdoors": (
-        "show me {walker} walking {second} {inside}",
-        "out for a walk {inside}, {walker} and {second}",
-    ),
-    "acting": ("show me {first} {acting} {second}", "look, {first} is {acting} {second}"),
-    "acting outdoors": (
-        "show me {first} {acting} {second} {inside}",
-        "look, {first} is {acting} {second} {when}",
-    ),
     "flying": (
         "show me {a_thing} flying over {terrain}",
         "up in the air over {terrain}, {a_thing}",
@@ -88,7 +80,9 @@ HELD_OUT_TEMPLATES: dict[str, tuple[str, ...]] = {
         "show me {a_thing} and its mirror image {place}",
         "{a_thing} {place} {when}, doubled by the water",
     ),
+    **ACTING_HELD_OUT,
     **COMPOSITIONS_HELD_OUT,
+    **TOPPED_HELD_OUT,
     **HELD_OUT_LETTERED,
 }
 STYLE_WORDS_HELD_OUT: dict[str, Style] = {

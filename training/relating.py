@@ -16,8 +16,8 @@ from daguerre.models.embedded.drawing.relations import has_stand
 from training import describing
 from training.grammar import PLURALS, article, plural, with_article
 from training.places import ROOM_TIMES, WALLLESS
+from training.verbs import verbs
 from training.wording import (
-    ACTS,
     CONVERSE,
     DREAMY,
     INDOORS,
@@ -93,6 +93,8 @@ class Relating(Words):
             return self.one(("on", "on", "crossing", "going over", "driving over", "on top of"))
         if self.scene.relation == "on" and is_figure(self.scene.objects[0]):
             return self.one(SITTING)
+        if self.scene.relation == "holding":
+            return self.one((*RELATION_WORDS["holding"], self._acting()))
         return self.one(RELATION_WORDS[self.scene.relation])
 
     def _converse(self) -> str:
@@ -103,10 +105,10 @@ class Relating(Words):
         return self.named(replace(self.scene.objects[0], pose=""))
 
     def _acting(self) -> str:
-        return self.one(ACTS[self.scene.relation][0])
+        return self.one(verbs(self.scene)[0])
 
     def _done_by(self) -> str:
-        return self.one(ACTS[self.scene.relation][1])
+        return self.one(verbs(self.scene)[1])
 
     def _side1(self) -> str:
         return self.scene.relation

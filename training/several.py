@@ -6,7 +6,10 @@ scene; `relating` has the words for their relation.
 
 from __future__ import annotations
 
+from training.foods import TOPPED
+
 SEVERAL: dict[str, tuple[str, ...]] = {
+    **TOPPED,
     "together": (
         "{first} and {second}",
         "{first} and {second}",

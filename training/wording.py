@@ -125,10 +125,13 @@ NUMBERS = {
     7: ("seven", "seven", "7"),
 }
 STATURE_WORDS = {
-    "tiny": ("tiny", "tiny", "very small", "miniature"),
-    "small": ("small",),
-    "big": ("big", "large"),
-    "giant": ("giant", "huge", "enormous", "gigantic"),
+    "tiny": ("tiny", "tiny", "tiny", "very small", "miniature", "teeny", "minuscule", "wee"),
+    "small": ("small", "small", "small", "little"),
+    "big": ("big", "big", "large", "very big"),
+    "giant": (
+        *("giant", "giant", "huge", "huge", "enormous", "gigantic", "massive", "colossal"),
+        *("oversized", "humongous"),
+    ),
 }
 SIDES = {
     "left": ("on the left", "on the left side"),

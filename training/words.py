@@ -101,7 +101,7 @@ class Words:
         item = self.scene.objects[0]
         row = things.BY_NAME.get(item.name)
         nice = (
-            ("cute", "cute", "lovely", "simple", "little")
+            ("cute", "cute", "lovely", "simple")
             if row and row.kind in "ap"
             else ("simple", "lovely", "beautiful")
         )

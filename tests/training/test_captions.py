@@ -157,6 +157,38 @@ def arranged() -> list[Scene]:
     return [*found, replace(beach, relation="in", objects=(ball(count=3), TREE))]
 
 
+def acted() -> list[Scene]:
+    """Animals that eat, chase and fish, and a cake with a strawberry."""
+    cat, dog = (SceneObject(n, ("noto", n), "", "g", 1, 0.4, False) for n in ("cat", "dog"))
+    fish, rod, berry, cake = (
+        SceneObject(n, ("drawn", "ball"), "", "i", 1, 0.4, False)
+        for n in ("fish", "fishing rod", "strawberry", "cake")
+    )
+    plain = Scene("pair", 1024, 1024, 1, background="white", ground="plain")
+    beach = Scene("mixed", 1024, 1024, 1, time="day", weather="clear", terrain="beach")
+    found = [
+        replace(seen, relation=relation, objects=items)
+        for seen in (plain, beach)
+        for relation, items in (
+            ("holding", (cat, fish)),
+            ("holding", (cat, rod)),
+            ("right", (dog, cat)),
+            ("on", (berry, cake)),
+        )
+    ]
+    table = replace(plain, kind="room", setting="table", relation="on", objects=(berry, cake))
+    return [*found, table]
+
+
+def test_verbs_suit_what_animals_have() -> None:
+    """A cat eats a fish, and never rides or plays it; only the hunter chases."""
+    for seen, text in worded(acted() * 20, 6):
+        has_verb = re.search(r"eat|catch|carr|hold|with|hunt|caught|held", text.lower())
+        assert has_verb or seen.objects[1].name != "fish", text
+        if re.search(r"chas|fleeing|running|is after|hunt", text):
+            assert seen.relation == "right" or seen.objects[1].name == "fish", text
+
+
 def walks() -> list[Scene]:
     """Somebody walks a dog, before a plain ground and on a beach."""
     man = SceneObject("man", ("figure", "man"), "", "g", 1, 0.4, False, pose="walking")
@@ -170,7 +202,7 @@ def test_templates_can_be_filled() -> None:
     """Every field of every template can be filled for some scene of its family."""
     rng = np.random.default_rng(3)
     by_family: dict[str, Scene] = {}
-    for seen in [*landscapes(1, 400), *alone(1), *mixed(1), *arranged(), *walks()]:
+    for seen in [*landscapes(1, 400), *alone(1), *mixed(1), *arranged(), *walks(), *acted()]:
         by_family.setdefault(captions.family(seen), seen)
     families = templates.TEMPLATES.keys()
     assert by_family.keys() == families == held_out.HELD_OUT_TEMPLATES.keys()

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from daguerre.models.embedded import drawing
-from daguerre.models.embedded.drawing import relations, things, vessels
+from daguerre.models.embedded.drawing import mouths, relations, things, toppings, vessels
 from daguerre.models.embedded.drawing.scene import KINDS, RELATIONS
 from training import captions, scenes, templates
-from training.scenes import containers, domain, house, sample
+from training.scenes import animals, containers, domain, foods, house, sample
 
 
 def test_shares() -> None:
@@ -29,6 +29,9 @@ def test_lists_name_things_of_the_table() -> None:
     """Lists of names, for indoors and relations, contain only things of the table."""
     lists = {*relations.SEATS, *relations.COVERS, *relations.TALL_COVERS}
     lists |= {*vessels.VESSELS, *vessels.GLASSES, *vessels.CROWNS, *containers.CONTENTS}
+    lists |= {*mouths.MOUTHS, *mouths.TOYS, *mouths.ROLLING, *toppings.TOPS, *animals.USUAL}
+    lists |= {*foods.SWEET_TOPPINGS, *foods.SAVOURY_TOPPINGS, *" ".join(animals.CHASES).split()}
+    lists |= {name for names in animals.USUAL.values() for name in names}
     lists |= {*house.FLOOR, *house.SILL, *house.TOO_LARGE}
     assert lists <= things.BY_NAME.keys()
 

@@ -1,4 +1,4 @@
-"""Scenes of riding, holding, sitting on a seat and walking a dog."""
+"""Scenes of riding, holding, eating, chasing, fishing, sitting on a seat and walking a dog."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from daguerre.models.embedded.drawing.dressing import AT_SEA as SEAS
 from daguerre.models.embedded.drawing.mounts import BOARDS, RIDEABLE, SEATS
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import TIMELESS, Scene, SceneObject
+from training.scenes.animals import chasing, feeding, fishing
 from training.scenes.people import person
+from training.scenes.sample import colours_in
 
 # on: people on seats; beside: people who walk a dog
 SHARES = {"riding": 0.38, "holding": 0.38, "on": 0.18, "beside": 0.06}
+# Shares of those that act; at waters, five times as many fish, in place of some that feed.
+FEEDING, CHASING, FISHING = 0.34, 0.1, 0.025
+FISHED = ("river", "lake", "waterfall", "waterfront", "harbour", "beach", "sea")
 PERSON_SHARE = 0.7  # of those who act; the rest are animals
 TINTED = 0.4  # of what is ridden or held
 ACTORS = (
@@ -52,12 +57,20 @@ def acting(r: random.Random, scene: Scene) -> Scene:
         return scene
     size = r.uniform(0.34, 0.58) if is_outside else r.uniform(0.9, 1.0)
     at_sea = is_outside and scene.terrain in SEAS
+    chance = r.random()
+    if chance < FISHING * (5 if scene.terrain in FISHED else 1):
+        return _set(r, scene, fishing(r, size), "holding")
+    if not at_sea and chance < FEEDING:
+        return _set(r, scene, feeding(r, size), "holding")
+    if not at_sea and chance < FEEDING + CHASING:
+        side = r.choice(("left", "right"))
+        return _set(r, scene, chasing(r, size * 0.75 if is_outside else size, side), side)
     first = _actor(r, size)
     relation = "riding" if at_sea else r.choices(tuple(SHARES), tuple(SHARES.values()))[0]
     if relation == "beside":
         first = replace(person(r, size, countable=True), pose="walking")
         second = _object(r, things.BY_NAME["dog" if r.random() < 0.8 else "poodle"], size)
-        second = replace(second, size=size * 0.6 if is_outside else size)
+        second = replace(second, size=size * 0.75 if is_outside else size)
     elif relation == "on":
         first = person(r, size, countable=True)
         second = _object(r, things.BY_NAME[r.choices(tuple(SEATS), SEAT_WEIGHTS)[0]], size)
@@ -68,10 +81,16 @@ def acting(r: random.Random, scene: Scene) -> Scene:
     if second.name == first.name:
         return scene
     first = replace(first, pose="walking" if relation == "beside" else "")
-    items = (first, second)
+    return _set(r, scene, (first, second), relation)
+
+
+def _set(r: random.Random, scene: Scene, items: tuple[SceneObject, ...], relation: str) -> Scene:
+    """The scene with these objects, before a background in a colour that they do not have."""
     back, ground = scene.background, scene.ground
-    if back and back in {item.colour for item in items}:
-        back, ground = r.choice(("white", "beige", "teal")), "plain"
+    taken = colours_in(items)
+    if back in taken:
+        back = r.choice([name for name in ("white", "beige", "teal", "pink") if name not in taken])
+        ground = "plain"
     return replace(scene, objects=items, relation=relation, background=back, ground=ground)
 
 

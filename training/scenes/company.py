@@ -14,7 +14,8 @@ from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.relations import COVERS, SEATS, TALL_COVERS
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 from training.scenes.containers import TINTED, sample_inside, with_stand
-from training.scenes.crowd import countable, counted, ground_of
+from training.scenes.crowd import STATURES, countable, counted, ground_of, in_contrast
+from training.scenes.foods import sample_topped
 from training.scenes.sample import one_of, pick, placed
 
 RELATION_WEIGHTS = {
@@ -24,7 +25,7 @@ RELATION_WEIGHTS = {
     "right": 2.2,
     "above": 1.3,
     "below": 1.0,
-    "on": 1.1,
+    "on": 1.6,
     "under": 1.0,
     "front": 0.9,
     "behind": 0.9,
@@ -32,6 +33,7 @@ RELATION_WEIGHTS = {
     "in": 1.9,
 }
 COLUMNS = ("above", "below", "on", "under", "in")  # relations that need height; others need width
+TOPPED = 0.35  # of what is on something is food on food
 ON_BRIDGES = 0.1  # of what is on something is a vehicle on a bridge
 LONG_SEATS = ("table", "desk", "bed", "bench", "bus", "delivery truck", "sofa")  # for five things
 MANY = ("and", "beside", "left", "right")  # relations of several copies
@@ -84,12 +86,15 @@ def _items(r: random.Random, relation: str) -> tuple[SceneObject, ...]:
     """Objects that suit a relation, the one that captions name first at the start."""
     if relation == "in":
         return with_stand(r, sample_inside(r))
+    if relation == "on" and r.random() < TOPPED:
+        return sample_topped(r)
     first, second = related_rows(r, relation)
     chosen, counts = _more(r, relation, first, second)
     share = 1.0 if r.random() < BOTH_TINTED else TINTED
-    return tuple(
+    items = tuple(
         placed(r, t, r.uniform(0.85, 1.0), n, share) for t, n in zip(chosen, counts, strict=True)
     )
+    return in_contrast(r, items, STATURES) if relation in MANY else items
 
 
 def _more(

@@ -6,7 +6,7 @@ The ground is simple. `grammar` knows which names are uncountable.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -30,6 +30,14 @@ STATURES = {
     "big": (0.86, 0.93),
     "giant": (0.98, 1.12),
 }
+# Statures of two objects beside each other.
+CONTRASTS = (
+    *(("tiny", "giant"), ("giant", "tiny"), ("big", "small"), ("small", "big")),
+    *(("tiny", "giant"), ("giant", "tiny"), ("big", "small"), ("small", "big")),
+    *(("tiny", ""), ("", "tiny"), ("small", ""), ("", "small")),
+    *(("giant", ""), ("", "giant"), ("big", ""), ("", "big")),
+)
+CONTRASTED = 0.22  # share of pairs that have them
 # Tags and words of things that look odd when they are counted or set beside others.
 ODD = frozenset("symbol body people couple men women family of two bubble cloud crowd".split())
 # Icons of animals that show the head alone, besides those that are called a face.
@@ -53,6 +61,19 @@ def countable() -> tuple[things.Thing, ...]:
 def counted() -> frozenset[str]:
     """The names of countable things."""
     return frozenset(t.name for t in countable())
+
+
+def in_contrast(
+    r: random.Random, items: tuple[SceneObject, ...], sizes: Mapping[str, tuple[float, float]]
+) -> tuple[SceneObject, ...]:
+    """The objects, in a share of pairs with different statures, in the sizes (stature -> range)."""
+    if len(items) != 2 or any(item.count != 1 for item in items) or r.random() >= CONTRASTED:
+        return items
+    statures = r.choice(CONTRASTS)
+    return tuple(
+        replace(item, stature=stature, size=r.uniform(*sizes[stature]))
+        for item, stature in zip(items, statures, strict=True)
+    )
 
 
 def ground_of(

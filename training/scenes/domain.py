@@ -41,7 +41,7 @@ STYLE_WORDS = {
     "vintage": 0.020,
     "pastel": 0.020,
 }
-ACTING = {"pair": 0.2, "mixed": 0.15}  # shares of a kind with riding, holding and the like
+ACTING = {"pair": 0.28, "mixed": 0.2}  # shares of a kind with riding, holding and the like
 ICONIC_SHARE = 0.62  # of single things, in the narrowed domain
 
 

@@ -13,7 +13,8 @@ from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 from training.places import WALLLESS
 from training.scenes.company import another, related_rows
 from training.scenes.containers import LARGE, OUTSIDE, TINTED, sample_inside
-from training.scenes.crowd import countable
+from training.scenes.crowd import STATURES, countable, in_contrast
+from training.scenes.foods import sample_topped
 from training.scenes.sample import colours_in, one_of, pick, placed, sample_landscape
 
 SETTINGS = {
@@ -23,6 +24,7 @@ SETTINGS = {
 }
 EMPTY, RELATED, AT_NIGHT = 0.16, 0.22, 0.2  # shares of scenes in furnished rooms
 FILLED = {"table": 0.34, "shelf": 0.25, "window": 0.15}  # shares of scenes with a full container
+TOPPED = {"table": 0.12, "kitchen": 0.08, "cafe": 0.15}  # shares with food on food
 TOUCHING = {"on": 1.6, "in": 1.0, "under": 0.7, "front": 0.5, "behind": 0.5}
 WALLS = tuple(name for name in BACKS if name not in ("black", "red"))
 # Furniture and pets, for the floor, besides people.
@@ -82,6 +84,8 @@ def sample_room(r: random.Random, width: int, height: int) -> Scene:
             return replace(scene, objects=sample_inside(r, LARGE), relation="in")
         items = _items(r, setting, 1) if r.random() < 0.5 else ()
         return replace(scene, objects=items, relation="")
+    if setting in TOPPED and r.random() < TOPPED[setting]:
+        return _indoors(r, setting, (width, height), sample_topped(r), "on")
     if r.random() < FILLED.get(setting, 0.0):
         return _indoors(r, setting, (width, height), sample_inside(r, LARGE), "in")
     if setting in FURNISHED and r.random() < EMPTY:
@@ -93,6 +97,7 @@ def sample_room(r: random.Random, width: int, height: int) -> Scene:
         return _indoors(r, setting, (width, height), items, relation)
     items = _items(r, setting, r.choices((1, 2, 3, 4, 5), (0.52, 0.29, 0.1, 0.05, 0.04))[0])
     relation = r.choice(("and", "left", "right")) if len(items) == 2 else ""
+    items = in_contrast(r, items, STATURES)
     return _indoors(r, setting, (width, height), items, relation if len(items) < 3 else "and")
 
 

@@ -14,7 +14,7 @@ from daguerre.models.embedded.drawing.palette import GLOWS
 from daguerre.models.embedded.drawing.scene import TIMELESS, WATERS, Scene, SceneObject
 from training.scenes.company import another, related_rows
 from training.scenes.containers import TINTED, sample_inside, with_stand
-from training.scenes.crowd import STATURES, countable, counted
+from training.scenes.crowd import STATURES, countable, counted, in_contrast
 from training.scenes.sample import (
     CROWDED,
     GLOWING,
@@ -31,6 +31,11 @@ TOGETHER, RELATED, MANY_KINDS, AIRBORNE = 0.22, 0.22, 0.06, 0.05
 MUSHROOMS_IN_THE_DARK = 0.25
 WEATHERED = 0.2  # share of scenes that are certain to have rain, snow or the like
 RELATIONS = {"and": 2.2, "beside": 0.8, "left": 1.0, "right": 1.0, "above": 0.9}
+# Sizes of two objects by stature, as shares of the short side.
+SIZES = {
+    **{"tiny": (0.09, 0.13), "small": (0.15, 0.2), "": (0.24, 0.34)},
+    **{"big": (0.38, 0.44), "giant": (0.5, 0.62)},
+}
 TOUCHING = {"in": 2.4, "on": 1.0, "under": 1.2, "front": 1.2, "behind": 1.0, "between": 0.6}
 
 
@@ -111,6 +116,8 @@ def together(r: random.Random, scene: Scene) -> Scene:
     second = another(r, ground, first)
     size = r.uniform(0.24, 0.34)
     items = tuple(placed(r, t, size, 1, TINTED) for t in (first, second))
+    if relation != "above":
+        items = in_contrast(r, items, SIZES)
     return replace(scene, objects=items, relation=relation)
 
 

@@ -145,7 +145,9 @@ def _outdoors(r: random.Random, scene: Scene) -> Scene:
     company = len(scene.objects) > 1 or chance < 0.35
     if company and beside and beside.place == "g" and old.name != item.name and old.count == 1:
         relation = scene.relation if scene.relation in COMPANY else "and"
-        other = replace(old, size=min(old.size, item.size), spot="", stature="", glowing=False)
+        other = replace(old, size=min(old.size, item.size), spot="", glowing=False)
+        if len(scene.objects) == 1:
+            other = replace(other, stature="")
         return replace(scene, objects=(item, other), relation=relation)
     spot = old.spot if old.spot and len(scene.objects) == 1 else ""
     return replace(scene, objects=(replace(item, spot=spot),), relation="")
@@ -166,9 +168,11 @@ def _in_company(r: random.Random, scene: Scene) -> Scene:
     """Somebody and a thing, or two people."""
     if scene.relation not in COMPANY[:-1]:
         return scene
-    first = person(r, r.uniform(0.9, 1.0), countable=True)
+    old = scene.objects[0]
+    size = old.size if old.stature else r.uniform(0.9, 1.0)
+    first = replace(person(r, size, countable=True), stature=old.stature)
     rest = list(scene.objects[1:])
-    if scene.relation != "front" and r.random() < 0.25:
+    if scene.relation != "front" and not old.stature and r.random() < 0.25:
         rest[0] = person(r, r.uniform(0.9, 1.0), countable=True)
     if any(item.name == first.name or item.count > 1 for item in rest):
         return scene

@@ -24,6 +24,7 @@ from daguerre.models.embedded.drawing.outdoors import sides_of, together
 from daguerre.models.embedded.drawing.picture import paint
 from daguerre.models.embedded.drawing.placement import Placement, extent
 from daguerre.models.embedded.drawing.scene import RELATIONS, SPOTS
+from daguerre.models.embedded.drawing.toppings import TOPS
 from daguerre.models.embedded.drawing.vessels import CROWNS, GLASSES, VESSELS
 
 BALL = SceneObject("ball", ("drawn", "ball"), "", "g", 1, 0.9, False)
@@ -283,6 +284,31 @@ def test_a_full_container_stands_on_a_table(container: str) -> None:
         assert len(of(rest, full[0])) == 5
         assert all(abs(one.x - base.x) < base.width for one in rest)
         assert all(one.foot < base.foot for one in of(rest, full[0]))
+
+
+@pytest.mark.parametrize("base", TOPS)
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_toppings_are_on_top_of_food(base: str, count: int) -> None:
+    """Every topping is drawn after the food below it, within its width."""
+    row = things.BY_NAME[base]
+    below = SceneObject(base, things.looks(row)[-1], "", row.place, 1, 1.0, False)
+    berry = replace(BALL, name="strawberry", place="i", count=count)
+    for placements in drawn("pair", berry, below, relation="on"):
+        low, *toppings = placements
+        assert low.item.name == base and len(toppings) == count
+        for one in toppings:
+            assert abs(one.x - low.x) < low.width / 2 and low.top - one.height < one.top
+            assert one.foot < low.foot
+
+
+@pytest.mark.parametrize("relation", ["and", "beside", "left", "right"])
+def test_statures_are_sizes_of_two_objects(relation: str) -> None:
+    """A tiny object beside a giant one is at most a quarter as high; both are in the frame."""
+    tiny, giant = replace(BALL, stature="tiny"), replace(BALLOON, stature="giant")
+    for placements in drawn("pair", tiny, giant, relation=relation):
+        (small,), (large,) = of(placements, tiny), of(placements, giant)
+        assert small.height < 0.25 * large.height and apart(small, large)
+        assert small.width > 30 and left(large) > 0 and large.top > 0
 
 
 def test_the_front_of_a_bowl_hides_what_is_inside() -> None:

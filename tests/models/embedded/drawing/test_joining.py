@@ -10,6 +10,7 @@ import pytest
 from daguerre.models.embedded import drawing
 from daguerre.models.embedded.drawing import dressing, things
 from daguerre.models.embedded.drawing.mounts import RIDEABLE, SEATS
+from daguerre.models.embedded.drawing.mouths import MOUTHS
 from daguerre.models.embedded.drawing.picture import paint
 
 
@@ -43,6 +44,24 @@ def test_what_is_held_is_near_the_holder(holder: str) -> None:
     }
     body, apple = objects[holder], objects["apple"]
     assert abs(apple.x - body.x) < body.side / 2 and apple.side < body.side / 1.5
+
+
+@pytest.mark.parametrize("animal", MOUTHS)
+def test_animals_have_food_in_the_mouth(animal: str) -> None:
+    """What an animal eats is in front of it or at its mouth; the animal remains visible."""
+    objects = {o.item.name: o for o in paint(pair("holding", animal, "steak")).objects}
+    body, steak = objects[animal], objects["steak"]
+    x, y = MOUTHS[animal]
+    assert abs(steak.x - body.x - (x - 0.5) * body.side) < 0.02 * body.side
+    assert abs(steak.y - body.y - (y - 0.5) * body.side) < 0.05 * body.side
+    assert steak.side < body.side / 1.5
+
+
+def test_a_cat_plays_with_yarn_on_the_ground() -> None:
+    objects = {o.item.name: o for o in paint(pair("holding", "cat", "yarn")).objects}
+    cat, yarn = objects["cat"], objects["yarn"]
+    foot, low = (o.y + o.side * (things.bounds(o.item.look)[3] - 0.5) for o in (cat, yarn))
+    assert abs(foot - low) < 0.02 * cat.side and yarn.x < cat.x
 
 
 @pytest.mark.parametrize(("relation", "second"), [("riding", "horse"), ("holding", "balloon")])

@@ -15,6 +15,7 @@ from daguerre.models.embedded.drawing import animals, art, figures, things
 from daguerre.models.embedded.drawing.canvas import PlacedObject
 from daguerre.models.embedded.drawing.garments import worn
 from daguerre.models.embedded.drawing.mounts import BOARDS, MOUNTS, RIDEABLE, SEATS, Mount
+from daguerre.models.embedded.drawing.mouths import MOUTHS, PAWS, ROLLING, is_mouthful
 from daguerre.models.embedded.drawing.people import PEOPLE
 from daguerre.models.embedded.drawing.recolouring import recoloured
 from daguerre.models.embedded.drawing.scene import SceneObject
@@ -24,12 +25,16 @@ JOINED = "joined"  # the art set of joined looks
 GRIPPED_BELOW = frozenset(
     (
         "balloon,umbrella,flower,rose,tulip,sunflower,candle,lollipop,ice cream,kite,trophy,beer,"
-        "bouquet,hibiscus,magic wand,paintbrush,hammer,axe,sword,key,pencil,toothbrush,carrot,broom"
+        "bouquet,hibiscus,magic wand,paintbrush,hammer,axe,sword,key,pencil,toothbrush,carrot,"
+        "broom,fishing rod"
     ).split(",")
 )
 GRIPPED_ABOVE = frozenset("lantern,handbag,backpack,basket,briefcase,suitcase,bell".split(","))
 HELD = 0.36  # side of a held thing, as a share of the holder's height
-TALL = {"balloon": 0.62, "umbrella": 0.72, "kite": 0.6, "flag": 0.55, "broom": 0.6, "sword": 0.5}
+TALL = {
+    **{"balloon": 0.62, "umbrella": 0.72, "kite": 0.6, "flag": 0.55, "broom": 0.6, "sword": 0.5},
+    "fishing rod": 0.7,
+}
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,9 @@ def _holding(holder: Joined, thing: Joined) -> list[Part]:
     else:
         x, y = left + 0.12 * (right - left), top + 0.66 * (bottom - top)
     is_tall = thing.name in TALL
+    is_low = holder.art_set != figures.FIGURE and thing.name in ROLLING
+    if holder.art_set != figures.FIGURE and is_mouthful(thing.name):
+        x, y = PAWS if holder.art_set == animals.WHOLE else MOUTHS.get(holder.name, (x, y))
     i_left, i_top, i_right, i_bottom = things.bounds(thing.look)
     side = TALL.get(thing.name, HELD) * (bottom - top) / max(i_bottom - i_top, i_right - i_left)
     grip = (i_top + i_bottom) / 2
@@ -170,6 +178,8 @@ def _holding(holder: Joined, thing: Joined) -> list[Part]:
         grip = i_bottom - 0.05
     elif thing.name in GRIPPED_ABOVE:
         grip = i_top + 0.06
+    if is_low:
+        x, y, grip = left, bottom, i_bottom
     x, y = x - (i_left + i_right) / 2 * side, y - grip * side
     held = Part(thing.look, thing.colour, x, y, side, False)
     body = Part(holder.look, holder.colour, 0, 0, 1, False)

@@ -13,6 +13,7 @@ from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.grid import APART, blocks, offset
 from daguerre.models.embedded.drawing.placement import Placement, copies, extent, fitted
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
+from daguerre.models.embedded.drawing.toppings import is_topped, topped
 from daguerre.models.embedded.drawing.vessels import CROWNS, contained, in_crown, is_container
 
 # Relations in which objects touch or hide each other.
@@ -54,6 +55,9 @@ SEATS = {
     "washing machine": 0.05,
     "bridge": 0.62,
 }
+# Sizes of objects beside each other, by stature.
+SCALES = {"tiny": 0.26, "small": 0.4, "": 0.64, "big": 1.0, "giant": 1.3}
+MIN_CELL = 0.35  # width of a tiny object's cell, as a share of the widest
 STAND_SHARE = 0.44  # width of a container, as a share of the width below it
 WIDE_SEATS = {"bridge": 0.36, "table": 0.5, "desk": 0.5, "house": 0.4, "bed": 0.5}
 # Objects to be under; below those of the second kind, the other object is at their foot.
@@ -99,6 +103,19 @@ def pair(c: Canvas, scene: Scene) -> list[Placement]:
     return [s.moved(dx, dy) for s in planned]
 
 
+def is_scaled(items: Sequence[SceneObject]) -> bool:
+    """True for several objects of which one is tiny, small, big or giant."""
+    return len(items) > 1 and any(item.stature for item in items)
+
+
+def to_scale(items: Sequence[SceneObject]) -> list[SceneObject]:
+    """The objects with sizes that their statures state, if one has a stature."""
+    if not is_scaled(items):
+        return list(items)
+    unit = 0.95 / max(SCALES[item.stature] for item in items)
+    return [replace(item, size=unit * SCALES[item.stature]) for item in items]
+
+
 def ordered(c: Canvas, scene: Scene) -> list[SceneObject]:
     """The objects from left to right; their order is open for "and" and "beside"."""
     first, *others = scene.objects
@@ -113,7 +130,7 @@ def ordered(c: Canvas, scene: Scene) -> list[SceneObject]:
 
 
 def _row(c: Canvas, scene: Scene) -> list[Placement]:
-    order = ordered(c, scene)
+    order = to_scale(ordered(c, scene))
     # An object on both sides has one copy on each.
     each = [1 if scene.relation == "between" else item.count for item in order]
     if scene.kind == "pair":
@@ -122,17 +139,19 @@ def _row(c: Canvas, scene: Scene) -> list[Placement]:
             return _pile(c, order, each)
         if sum(each) > 4:
             return _blocks(c, order, each)
-    wide = min(c.w * 0.96 / (sum(each) + APART * (len(order) - 1)), c.h * 0.75)
+    shares = [max(MIN_CELL, item.size) if is_scaled(order) else 1.0 for item in order]
+    cells = sum(share * n for share, n in zip(shares, each, strict=True))
+    wide = min(c.w * 0.96 / (cells + APART * (len(order) - 1)), c.h * 0.75)
     x, placements = 0.0, []
-    for item, n in zip(order, each, strict=True):
+    for item, n, share in zip(order, each, shares, strict=True):
         for _ in range(n):
             side = wide * 0.94 * item.size
-            placement = fitted(item, side, min(side * 1.5, c.h * 0.8), x)
+            placement = fitted(item, side, min(side * 1.5, c.h * 0.8), x + wide * share / 2)
             floats = item.place == "s" and scene.ground != "floor"
             placements.append(
                 replace(placement, foot=placement.height / 2 if floats else wide * 0.4)
             )
-            x += wide
+            x += wide * share
         x += APART * wide
     return placements
 
@@ -155,7 +174,8 @@ def _pile(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Placemen
     for i, (item, n) in enumerate(zip(order, each, strict=True)):
         wide = c.w * 0.9 / n
         for k in range(n):
-            placement = fitted(item, wide * 0.9, high * 0.86 * item.size, offset(k, n, wide))
+            side = min(wide * 0.9, high * 0.86) if is_scaled(order) else high * 0.86
+            placement = fitted(item, wide * 0.9, side * item.size, offset(k, n, wide))
             placements.append(replace(placement, foot=i * high + placement.height / 2))
     return placements
 
@@ -174,6 +194,8 @@ def _stacked(c: Canvas, scene: Scene) -> list[Placement]:
     uppers = copies(others)
     if lower.name in CROWNS:
         return in_crown(c, uppers[:7], lower)
+    if is_topped(scene.objects):
+        return topped(uppers, lower, c.w * 0.78, c.h * 0.62)
     low = fitted(lower, c.w * 0.72, c.h * 0.5)
     n = len(uppers)
     share = WIDE_SEATS.get(lower.name, 0.62)

@@ -1,0 +1,92 @@
+"""Verbs for what somebody does with the thing in the hand, the mouth or the paws."""
+
+from __future__ import annotations
+
+from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.mouths import ROLLING, is_mouthful
+from daguerre.models.embedded.drawing.scene import Scene, SceneObject
+from training.wording import ACTS
+
+Verbs = tuple[tuple[str, ...], tuple[str, ...]]  # active, passive
+EATING: Verbs = (
+    (
+        *("eating", "eating", "eating", "eating", "holding", "with", "having", "enjoying"),
+        *("biting into", "munching on", "chewing", "chewing on", "nibbling on", "snacking on"),
+        *("carrying", "tasting"),
+    ),
+    ("eaten by", "held by"),
+)
+DRINKING: Verbs = (
+    ("drinking", "drinking", "holding", "with", "having", "sipping", "enjoying"),
+    ("held by",),
+)
+PREYING: Verbs = (
+    ("eating", "eating", "catching", "catching", "with", "carrying", "holding", "hunting"),
+    ("eaten by", "caught by", "carried by"),
+)
+PLAYING: Verbs = (
+    (
+        *("playing with", "playing with", "catching", "catching", "carrying", "fetching", "with"),
+        *("holding", "biting", "chewing on", "jumping for"),
+    ),
+    ("carried by", "caught by", "held by"),
+)
+ROLLED: Verbs = (
+    ("playing with", "playing with", "playing with", "with", "chasing", "holding", "kicking"),
+    ("chased by",),
+)
+MAKING_MUSIC: Verbs = (("playing", "playing", "playing", "holding", "with"), ("played by",))
+DRINKS = frozenset(
+    "milk,coffee,tea,sake,champagne,wine glass,cocktail,tropical drink,beer,whiskey,soda,"
+    "glass of water,bubble tea,juice box,glass of juice,mate".split(",")
+)
+INSTRUMENTS = frozenset(
+    "guitar,violin,trumpet,saxophone,flute,accordion,banjo,maracas,harp,drum".split(",")
+)
+
+
+def is_feeding(scene: Scene) -> bool:
+    """True for an animal with something in its mouth or between its paws."""
+    return scene.relation == "holding" and _is_animal(scene) and is_mouthful(_held(scene).name)
+
+
+def is_chasing(scene: Scene) -> bool:
+    """True for an animal behind another that faces the same way."""
+    behind = {"left": True, "right": False}.get(scene.relation)
+    rows = [things.BY_NAME.get(item.name) for item in scene.objects]
+    return (
+        len(rows) == 2
+        and behind is not None
+        and all(row is not None and row.kind == "a" for row in rows)
+        and all(item.count == 1 and item.flip == behind for item in scene.objects)
+    )
+
+
+def verbs(scene: Scene) -> Verbs:
+    """What the first of two objects does with the second, and the reverse."""
+    if scene.relation != "holding":
+        return ACTS[scene.relation]
+    name = _held(scene).name
+    kind = things.BY_NAME[name].kind
+    if name in INSTRUMENTS:
+        return MAKING_MUSIC
+    if name in DRINKS:
+        return DRINKING
+    if kind == "f":
+        return EATING
+    if not _is_animal(scene):
+        return ACTS["holding"]
+    if name in ROLLING:
+        return ROLLED
+    if not is_mouthful(name):
+        return ACTS["holding"]
+    return PREYING if kind == "a" else EATING if kind == "n" else PLAYING
+
+
+def _held(scene: Scene) -> SceneObject:
+    return scene.objects[1]
+
+
+def _is_animal(scene: Scene) -> bool:
+    row = things.BY_NAME.get(scene.objects[0].name)
+    return row is not None and row.kind == "a"
