@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ class FixedFields:
     def __init__(
         self, rules: CompatibilityTables, colours: Mapping[str, str], objects: BoundObjects
     ) -> None:
-        self._by_name = {"colour": colours, "count": objects.counts}
+        exact = {name: frozenset({colour}) for name, colour in colours.items()}
+        self._by_name = {"colour": exact, "count": objects.counts}
         self._masks = dict(_stated(objects))
         fixed = list(self._masks.items())
         for before in (AT[0, name] for name in _BEFORE):
@@ -42,8 +43,8 @@ class FixedFields:
             return self._masks.get(field)
         names = FIELDS[AT[FIELDS[field].slot, "name"]]
         token = tokens[AT[names.slot, "name"]]
-        value = by_name.get(names.values[token]) if token != names.mask else None
-        return None if value is None else _mask(field, {value})
+        values = by_name.get(names.values[token]) if token != names.mask else None
+        return None if values is None else _mask(field, values)
 
     def preferred(self, field: int, scores: NDArray[np.floating]) -> NDArray[np.floating]:
         """The scores (V,) of a field; names that the prompt has are raised if any name wins."""
@@ -66,7 +67,7 @@ def _stated(objects: BoundObjects) -> Iterator[tuple[int, Mask]]:
         yield field, _mask(field, {""})
 
 
-def _mask(field: int, values: frozenset[str] | set[str]) -> Mask:
+def _mask(field: int, values: Collection[str]) -> Mask:
     found = np.zeros(len(FIELDS[field].values), bool)
     found[[FIELDS[field].index[value] for value in values]] = True
     return found

@@ -57,7 +57,7 @@ def find_mentions(words: Sequence[str]) -> Iterator[Mention]:
         if " ".join(words[start : start + 2]) in _OTHERS:
             start += 2
             continue
-        longest = things.longest_names().get(words[start], 1)
+        longest = things.longest_name(words[start])
         lengths = range(min(longest, len(words) - start), 0, -1)
         phrases = ((n, things.meanings(" ".join(words[start : start + n]))) for n in lengths)
         length, names = next(((n, found) for n, found in phrases if found), (1, frozenset()))
@@ -77,3 +77,9 @@ def is_adjective(word: str) -> bool:
     """True for any word that can stand between a colour, or a number, and its object."""
     is_description = word.isalpha() and word not in _BREAKS and not _PARTICIPLE.fullmatch(word)
     return is_description or word in SPELLINGS
+
+
+def is_complete(words: Sequence[str], mention: Mention) -> bool:
+    """False if the next word may belong to the name: "a dog toy"."""
+    after = words[mention.end : mention.end + 1]
+    return not after or not is_adjective(after[0]) or after[0].endswith("ing")

@@ -1,9 +1,9 @@
-"""Reads objects, their counts and their sides that a prompt states beyond doubt.
+"""Reads objects and their sides that a prompt states beyond doubt.
 
 "A bench to the left of a bear" names two objects and the side of the first. The network knows most
 of such prompts, but sometimes takes a similar object, or the other side. So these objects are fixed
-in their order, and so is their side. A number before a plural ("three dogs") fixes a count. All
-other names that the prompt has are preferred where the network names an object.
+in their order, and so is their side. All other names that the prompt has are preferred where the
+network names an object.
 """
 
 from __future__ import annotations
@@ -13,7 +13,13 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from daguerre.models.embedded.clothing import worn
-from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.count_binding import (
+    ARTICLES,
+    NUMBERS,
+    Counts,
+    bound_counts,
+    phrase_start,
+)
 from daguerre.models.embedded.drawing.mounts import RIDEABLE
 from daguerre.models.embedded.fields import MAX_OBJECTS
 from daguerre.models.embedded.mentions import (
@@ -21,27 +27,13 @@ from daguerre.models.embedded.mentions import (
     Mention,
     find_mentions,
     is_adjective,
+    is_complete,
     named_words,
     words_of,
 )
 from daguerre.models.embedded.negation import negated
 from daguerre.models.embedded.style_phrases import without_style_phrases
 
-_ARTICLES = ("a", "an", "the", "one")
-_NUMBERS = {
-    word: str(number)
-    for number, words in enumerate("two 2,three 3,four 4,five 5,six 6,seven 7".split(","), 2)
-    for word in words.split()
-}
-_UNITS = frozenset(  # "two dozen eggs", "two door cars"
-    "dozen hundred thousand million billion tone door year foot inch story storey star seat seater"
-    " piece way lane wheel".split()
-)
-# Before a number that is a part of another one, or counts nothing: "twenty two", "chapter three".
-_NO_COUNTS = frozenset(
-    "twenty thirty forty fifty sixty seventy eighty ninety hundred thousand chapter figure part"
-    " year volume episode level number version windows iphone".split()
-)
 # Words between two objects -> the relation of the first to the second; "" leaves it open.
 _BETWEEN: dict[tuple[str, ...], str] = {
     **{(joint,): "" for joint in ("and", ",", "&", "plus")},
@@ -73,7 +65,6 @@ _BETWEEN: dict[tuple[str, ...], str] = {
 }
 _VERBS = frozenset("is are was sits lies placed sitting standing located positioned".split())
 _OF = ("left", "right", "side")  # words before "of"
-_MAX_ADJECTIVES = 2
 # Names that, before a colour, are a part of it: "a cherry red car".
 _SHADES = frozenset(
     "apple blood cherry chocolate coal coffee lemon lime mint olive peach peacock rose salmon snow"
@@ -99,13 +90,13 @@ _GROUPS = frozenset("family couple people friends children group".split())
 class BoundObjects:
     """What a prompt states: the possible names of the first objects in order, their relation.
 
-    `counts` are by name. `said` are all names that the prompt has. `max_number` is the
-    number of objects, if the prompt has nothing but them and words of style.
+    `counts` are the possible ones by name. `said` are all names that the prompt has. `max_number`
+    is the number of objects, if the prompt has nothing but them and words of style.
     """
 
     names: tuple[frozenset[str], ...] = ()
     relation: str = ""
-    counts: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, Counts] = field(default_factory=dict)
     said: frozenset[str] = frozenset()
     max_number: int = MAX_OBJECTS
 
@@ -124,7 +115,7 @@ def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
     said = frozenset().union(*(m.names for m in mentions))
     if not said.isdisjoint(excluded):
         return BoundObjects(said=said.difference(excluded))
-    counts = _counts(words, mentions)
+    counts = bound_counts(words, mentions)
     names, relation = _stated(words, _clothed(mentions, clothes))
     number = _max_number(words, mentions, names) if mentions == found else MAX_OBJECTS
     return BoundObjects(names, relation, counts, said, number)
@@ -163,7 +154,7 @@ def _stated(
     nothing: tuple[tuple[frozenset[str], ...], str] = ((), "")
     named = named_words(mentions)
     determined = [m for m in mentions if _start(words, m, named) is not None or _has_side(words, m)]
-    if not 2 <= len(determined) <= MAX_OBJECTS or not _is_complete(words, determined[-1]):
+    if not 2 <= len(determined) <= MAX_OBJECTS or not is_complete(words, determined[-1]):
         return nothing
     if not _is_first(words, determined[0], named):
         return nothing
@@ -182,20 +173,14 @@ def _is_first(words: Sequence[str], mention: Mention, named: Collection[int] = (
     """True if no word before an object may name another one."""
     start = mention.start
     while start > 0 and start - 1 not in named and is_adjective(words[start - 1]):
-        if words[start - 1] in _LEADS or words[start - 1] in _NUMBERS:
+        if words[start - 1] in _LEADS or words[start - 1] in NUMBERS:
             break
         start -= 1
-    while start > 0 and (words[start - 1] in _ARTICLES or words[start - 1] in _NUMBERS):
+    while start > 0 and (words[start - 1] in ARTICLES or words[start - 1] in NUMBERS):
         start -= 1
     before = [word for word in words[:start] if word not in ("a", "an")]
     is_led = not before or before[-1] in _LEADS
     return is_led and len(words[:start]) - len(before) < 2 and _OTHERS.isdisjoint(before)
-
-
-def _is_complete(words: Sequence[str], mention: Mention) -> bool:
-    """False if the next word may belong to the name: "a dog toy"."""
-    after = words[mention.end : mention.end + 1]
-    return not after or not is_adjective(after[0]) or after[0].endswith("ing")
 
 
 def _relation(
@@ -221,36 +206,8 @@ def _has_side(words: Sequence[str], mention: Mention) -> bool:
 
 def _start(words: Sequence[str], mention: Mention, named: Collection[int]) -> int | None:
     """Where the article or number of a mention is, or its first word after a side; or None."""
-    for i in range(mention.start - 1, max(-1, mention.start - 2 - _MAX_ADJECTIVES), -1):
-        if words[i] in _ARTICLES or words[i] in _NUMBERS:
-            return i
-        if words[i] in ("above", "below") or (words[i] == "of" and words[i - 1] in _OF):
-            return i + 1
-        if i in named or not is_adjective(words[i]):
-            return None
-    return None
-
-
-def _count(words: Sequence[str], start: int, end: int) -> str | None:
-    """The count that a number at `start` says of the object at `end`."""
-    before = [*words[max(0, start - 1) : start]]
-    if before == ["."] and start > 1:  # as in "2.5"
-        before.append(words[start - 2])
-    is_part = any(w.isdecimal() or w in _NUMBERS or w in _NO_COUNTS for w in before)
-    return (
-        None if is_part or not _UNITS.isdisjoint(words[start:end]) else _NUMBERS.get(words[start])
-    )
-
-
-def _counts(words: Sequence[str], mentions: Sequence[Mention]) -> Mapping[str, str]:
-    """Object -> the number before its plural; without those that have two numbers."""
-    found: dict[str, set[str]] = {}
-    named = named_words(mentions)
-    for mention in mentions:
-        start = _start(words, mention, named)
-        number = None if start is None else _count(words, start, mention.start)
-        phrase = " ".join(words[mention.start : mention.end])
-        for name in mention.names if number is None else things.plural_meanings(phrase):
-            found.setdefault(name, set()).add(number or "")
-    certain = {name: numbers.pop() for name, numbers in found.items() if len(numbers) == 1}
-    return {name: number for name, number in certain.items() if number}
+    start = phrase_start(words, mention, named)
+    before, side = words[start - 1] if start else "", words[start - 2] if start > 1 else ""
+    if before in ARTICLES or before in NUMBERS:
+        return start - 1
+    return start if before in ("above", "below") or (before == "of" and side in _OF) else None

@@ -179,10 +179,15 @@ def meanings(phrase: str) -> frozenset[str]:
     return frozenset(name for form in forms for name in _unhyphenated().get(form, ()))
 
 
+def exact_meanings(phrase: str) -> frozenset[str]:
+    """The things with this name, synonym or kind."""
+    return frozenset(_unhyphenated().get(phrase, ()))
+
+
 def plural_meanings(phrase: str) -> frozenset[str]:
     """The things of which a phrase is the plural."""
     forms = [form for form in _singulars(phrase) if form != phrase]
-    if phrase.rpartition(" ")[2] in _SAME:
+    if phrase.rpartition(" ")[2] in SAME_PLURAL:
         forms.append(phrase)
     return frozenset(name for form in forms for name in _unhyphenated().get(form, ()))
 
@@ -197,9 +202,13 @@ def _meanings() -> dict[str, tuple[str, ...]]:
     return found
 
 
+def longest_name(first: str) -> int:
+    """The number of words of the longest name whose first word this is, perhaps in the plural."""
+    return max(_longest_names().get(form, 1) for form in (first, *_singulars(first)))
+
+
 @lru_cache(maxsize=1)
-def longest_names() -> dict[str, int]:
-    """First word of a name or synonym -> the number of words of the longest one."""
+def _longest_names() -> dict[str, int]:
     found: dict[str, int] = {}
     for first, *others in map(str.split, _unhyphenated()):
         found[first] = max(found.get(first, 1), 1 + len(others))
@@ -222,7 +231,10 @@ def phrases(text: str) -> Iterator[str]:
 
 
 def _singulars(words: str) -> Iterator[str]:
-    """Possible singulars of a plural."""
+    """Possible singulars of a plural: "cups of tea", "dogs"."""
+    head, of, rest = words.partition(" of ")
+    if of:
+        yield from (f"{singular} of {rest}" for singular in _singulars(head))
     if words.endswith(_PLURALS):
         yield from (words.removesuffix(a) + b for a, b in _ENDINGS if words.endswith(a))
 
@@ -238,4 +250,4 @@ _ENDINGS = (
 )
 _PLURALS = tuple({plural for plural, _ in _ENDINGS})
 # Nouns with equal singular and plural.
-_SAME = frozenset("fish sheep deer moose bison squid shrimp jellyfish aircraft".split())
+SAME_PLURAL = frozenset("fish sheep deer moose bison squid shrimp jellyfish aircraft".split())
