@@ -6,6 +6,7 @@ canvas also holds the random generator of the layout.
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -38,7 +39,9 @@ class Canvas:
         self.defs: list[str] = []
         self.parts: list[str] = []
         self.objects: list[PlacedObject] = []
-        self.low_light: float | None = None  # x of a low sun; shadows point away from it
+        self.light: float | None = None  # x of the sun or moon
+        self.is_light_low = False  # shadows are long
+        self._shadow = ""  # the fill of shadows
 
     def raw(self, text: str) -> None:
         self.parts.append(text)
@@ -87,6 +90,33 @@ class Canvas:
 
     def path(self, d: str, fill: str, extra: str = "") -> None:
         self.raw(f'<path d="{d}" fill="{fill}" {extra}/>')
+
+    def away(self, x: float) -> float:
+        """The direction of shadows at x, from -1 (to the left) to 1; 0 without a light."""
+        return 0.0 if self.light is None else max(-1.0, min(1.0, 3 * (x - self.light) / self.w))
+
+    def shaded_side(self, x: float) -> int:
+        """The side of an object at x that is away from the light: -1 for the left, or 1."""
+        return -1 if self.light is not None and x < self.light else 1
+
+    def shade(self, x: float, y: float, half: float) -> None:
+        """The soft shadow on the ground of what is `half` to each side of (x, y)."""
+        if not self._shadow:
+            self._shadow = f"url(#{self.new_id()})"
+            stops = "".join(
+                f'<stop offset="{o}" stop-color="#101428" stop-opacity="{a}"/>'
+                for o, a in ((0.45, 0.34), (1, 0))
+            )
+            self.defs.append(f'<radialGradient id="{self._shadow[5:-1]}">{stops}</radialGradient>')
+        away = self.away(x)
+        longer = abs(away) * (1.5 if self.is_light_low else 0.5)
+        self.oval(
+            x + math.copysign(longer * half, away),
+            y,
+            half * (1.1 + longer),
+            half * 0.17,
+            self._shadow,
+        )
 
     def fade(self, y0: float, y1: float, colour: Rgb, a0: float, a1: float) -> None:
         """A band whose opacity changes from a0 at its top to a1 at its bottom."""

@@ -23,18 +23,7 @@ from daguerre.models.embedded.drawing.scene import Scene
 
 
 def hills(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
-    line = slopes(c, scene, p, horizon, c.r.choice((4, 5)), c.s * 0.05)
-    for _ in range(c.r.choice((0, 2, 5))):
-        x = c.r.uniform(0, c.w)
-        leaf = leaves(scene, c.r)
-        round_tree(
-            c,
-            x,
-            height_at(line, x) + c.s * 0.01,
-            c.s * c.r.uniform(0.1, 0.2),
-            p.lit(leaf, 0.95),
-            p.lit(rgb("#6b4a35"), 0.95),
-        )
+    slopes(c, scene, p, horizon, c.r.choice((4, 5)), c.s * 0.06, with_groves=True)
 
 
 def desert(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, Rgb, hexa, mix, rgb
-from daguerre.models.embedded.drawing.line import Line, crags, waves
-from daguerre.models.embedded.drawing.palette import SNOW, Palette, field, needles, snowed
-from daguerre.models.embedded.drawing.plants import framing_pines, spikes
+from daguerre.models.embedded.drawing.line import Line, crags, height_at, waves
+from daguerre.models.embedded.drawing.palette import SNOW, Palette, field, leaves, needles, snowed
+from daguerre.models.embedded.drawing.plants import framing_pines, round_tree, spikes
 from daguerre.models.embedded.drawing.scene import Scene
 
 
@@ -58,52 +58,78 @@ def peak(c: Canvas, x: float, y: float, w: float, h: float, colour: Rgb, cap: Rg
     grow = (base - y) / h
     l2, r2 = left - (x - left) * grow, right + (right - x) * grow
     c.poly([tip, (r2, base), (l2, base)], hexa(colour))
-    bend = x + w * 0.06
+    side = c.shaded_side(x)
+    low, edge = (r2, right) if side > 0 else (l2, left)
+    wide = w * side
     c.poly(
-        [tip, (r2, base), (x - w * 0.1, base), (bend, y - h * 0.45), (x - w * 0.02, y - h * 0.7)],
+        [
+            tip,
+            (low, base),
+            (x - wide * 0.1, base),
+            (x + wide * 0.06, y - h * 0.45),
+            (x - wide * 0.02, y - h * 0.7),
+        ],
         hexa(mix(colour, BLACK, 0.14)),
     )
     k = c.r.uniform(0.24, 0.36)
-    lx, rx, cy = x + (left - x) * k, x + (right - x) * k, y - h * (1 - k)
+    far, near, cy = x + (left + right - edge - x) * k, x + (edge - x) * k, y - h * (1 - k)
     dip = h * k * 0.32
+    shaded = [
+        tip,
+        (near, cy),
+        (x + (near - x) * 0.62, cy - dip),
+        (x + (near - x) * 0.3, cy + dip * 0.5),
+    ]
     c.poly(
         [
-            tip,
-            (rx, cy),
-            (x + (rx - x) * 0.62, cy - dip),
-            (x + (rx - x) * 0.3, cy + dip * 0.5),
+            *shaded,
             (x, cy - dip * 0.6),
-            (x + (lx - x) * 0.35, cy + dip * 0.4),
-            (x + (lx - x) * 0.65, cy - dip * 0.7),
-            (lx, cy),
+            (x + (far - x) * 0.35, cy + dip * 0.4),
+            (x + (far - x) * 0.65, cy - dip * 0.7),
+            (far, cy),
         ],
         hexa(cap),
     )
-    c.poly(
-        [
-            tip,
-            (rx, cy),
-            (x + (rx - x) * 0.62, cy - dip),
-            (x + (rx - x) * 0.3, cy + dip * 0.5),
-            (x - w * 0.01, y - h * 0.8),
-        ],
-        hexa(mix(cap, colour, 0.32)),
-    )
+    c.poly([*shaded, (x - wide * 0.01, y - h * 0.8)], hexa(mix(cap, colour, 0.32)))
 
 
-def slopes(c: Canvas, scene: Scene, p: Palette, y: float, n: int, swing: float) -> Line:
+def slopes(
+    c: Canvas,
+    scene: Scene,
+    p: Palette,
+    y: float,
+    n: int,
+    swing: float,
+    with_groves: bool = False,
+) -> Line:
     """Rolling layers from y down to the foreground. Returns the nearest line."""
     line: Line = []
     for i in range(n):
         t = i / max(1, n - 1)
-        d = 0.45 + 0.55 * t
+        d = 0.32 + 0.68 * t
         line = waves(c, y + (c.h * 0.84 - y) * t, swing * (0.6 + 0.5 * t), c.r.uniform(0.6, 1.1))
         wood = (rgb("#2f7a5a"), 0.0 if scene.is_snowy else 0.22 * c.r.random())
-        c.land(line, p.lit(mix(field(scene), *wood), d), p.lit(mix(field(scene, 0.18), *wood), d))
-        if c.r.random() < 0.5 and t < 0.95:
+        low = p.lit(mix(field(scene, 0.18), *wood), d)
+        c.land(line, p.lit(mix(field(scene), *wood), d), mix(low, p.haze, 0.3 * (1 - t)))
+        if c.r.random() < (0.25 if with_groves else 0.5) and t < 0.95:
             green = needles(scene)
             spikes(c, line, c.s * (0.035 + 0.05 * t), p.lit(green, d + 0.04))
+        elif with_groves:
+            grove(c, scene, p, line, t)
     return line
+
+
+def grove(c: Canvas, scene: Scene, p: Palette, line: Line, t: float) -> None:
+    """Round trees along a line, smaller and paler in the distance; `t` is 0 there, 1 in front."""
+    at, wide = c.w * c.r.random(), c.s * (0.1 + 0.2 * t)
+    for _ in range(c.r.choice((0, 2, 3, 5))):
+        x = at + wide * c.r.uniform(-1, 1)
+        high = c.s * (0.05 + 0.13 * t) * c.r.uniform(0.7, 1.15)
+        leaf, trunk = (
+            p.lit(leaves(scene, c.r), 0.3 + 0.65 * t),
+            p.lit(rgb("#6b4a35"), 0.4 + 0.5 * t),
+        )
+        round_tree(c, x, height_at(line, x) + c.s * 0.012, high, leaf, trunk)
 
 
 def canyon(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:

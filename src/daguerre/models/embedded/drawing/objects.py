@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import colorsys
 from functools import lru_cache
+from typing import NamedTuple
 
 from daguerre.models.embedded.drawing import art, things
 from daguerre.models.embedded.drawing.canvas import Canvas, PlacedObject
@@ -16,12 +17,25 @@ from daguerre.models.embedded.drawing.glowing_plants import mushroom
 from daguerre.models.embedded.drawing.grounds import paint_ground
 from daguerre.models.embedded.drawing.joining import JoinedObject, placed_parts, renamed
 from daguerre.models.embedded.drawing.palette import BACKS, GLOWS
-from daguerre.models.embedded.drawing.recolouring import TARGETS, main_colour, recoloured
+from daguerre.models.embedded.drawing.recolouring import TARGETS, Colours, main_colour, recoloured
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
 _MUSHROOM = (0.1, 0.02, 0.9, 0.98)  # the bounds of a glowing one
 SOFT, FAINT = 0.30, 0.17  # opacity of shadows on a floor and on other simple grounds
-Tint = tuple[Rgb, float]  # the light's colour and its strength on an object
+LAMPLIGHT = rgb("#ffd873")
+# Buildings with panes, behind which lamps are lit in the dark.
+INHABITED = frozenset(
+    "house,house with a garden,houses,cabin,office building,post office,hospital,hotel,shop,"
+    "department store,school,factory,church,castle,tree house,wedding chapel".split(",")
+)
+
+
+class Tint(NamedTuple):
+    """The light of the hour on an object."""
+
+    light: Rgb
+    amount: float  # from 0, white light, to 1
+    is_dark: bool = False
 
 
 def lone_object(c: Canvas, scene: Scene) -> None:
@@ -95,7 +109,8 @@ def put(
         mushroom(c, x, y + px * 0.48, px, GLOWS[item.colour], 0.9)
         return
     copies = max(0, sum(placed.item == item for placed in c.objects) - 1)
-    text, w, h = _content(varied(item.look, copies), item.colour, tint)
+    lit = tint is not None and tint.is_dark and item.name in INHABITED
+    text, w, h = _content(varied(item.look, copies), item.colour, tint, lit)
     text = renamed(text, f"n{len(c.parts)}")
     k = px / max(w, h)
     sx = -k if item.flip else k
@@ -109,15 +124,39 @@ def bounds(look: tuple[str, str]) -> tuple[float, float, float, float]:
 
 
 @lru_cache(maxsize=1024)
-def _content(look: tuple[str, str], colour: str, tint: Tint | None) -> tuple[str, float, float]:
+def _content(
+    look: tuple[str, str], colour: str, tint: Tint | None, lit: bool = False
+) -> tuple[str, float, float]:
     drawn = things.drawn(look)
     text = recoloured(look[0], look[1], colour)
     if tint:
-        text = art.map_colours(text, lambda value: tinted(value, *tint))
+        has_lamps = lit and colour != "blue" and share_of_panes(look) < 0.35
+
+        def shown(value: Rgb) -> Rgb:
+            if has_lamps and is_pane(value):
+                return LAMPLIGHT
+            return tinted(value, tint.light, tint.amount)
+
+        text = art.map_colours(text, shown)
     if _spills(look):
         box = f'<clipPath id="box"><rect width="{drawn[1]}" height="{drawn[2]}"/></clipPath>'
         text = f'{box}<g clip-path="url(#box)">{text}</g>'
     return text, drawn[1], drawn[2]
+
+
+def is_pane(colour: Rgb) -> bool:
+    """Whether a colour of a building is that of glass: pale blue, or yellow with a lamp behind."""
+    hue, light, saturation = colorsys.rgb_to_hls(*colour)
+    is_blue = 0.5 < hue < 0.64 and light > 0.4 and saturation > 0.2
+    return is_blue or (0.11 < hue < 0.14 and 0.7 < light < 0.82 and saturation > 0.9)
+
+
+@lru_cache(maxsize=512)
+def share_of_panes(look: tuple[str, str]) -> float:
+    """The share of glass in the area of a building."""
+    colours = Colours.of(*look)
+    panes = [is_pane(colorsys.hls_to_rgb(*hls)) for hls in colours.hls.tolist()]
+    return float(colours.areas[panes].sum() / colours.areas.sum())
 
 
 @lru_cache(maxsize=4096)

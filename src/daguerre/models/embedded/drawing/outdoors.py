@@ -5,21 +5,32 @@ They take the light of the hour. Objects on the ground have a shadow, those on w
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import rgb
 from daguerre.models.embedded.drawing.glowing_plants import mushroom
 from daguerre.models.embedded.drawing.grid import BACK_TO_FRONT, offset
-from daguerre.models.embedded.drawing.objects import Tint, bounds, put
+from daguerre.models.embedded.drawing.objects import Tint, bounds, feet, put
 from daguerre.models.embedded.drawing.palette import GLOWS, Palette
 from daguerre.models.embedded.drawing.placement import Placement, fitted_together
 from daguerre.models.embedded.drawing.relations import TOUCHING, related
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
+# Objects that give light in the dark.
+LIGHTS = frozenset(
+    "campfire,fire,fireplace,lantern,oil lamp,candle,street lamp,table lamp,floor lamp,light bulb,"
+    "jack-o'-lantern,fireworks,heart on fire,traffic light".split(",")
+)
+
 
 def place_objects(c: Canvas, scene: Scene, p: Palette | None) -> None:
     """Draws the objects of a mixed scene into its landscape."""
     dim = {"night": 0.55, "dusk": 0.5, "sunset": 0.45}.get(scene.time, 0.2)
-    tint = (p.ambient, dim) if p else None
+    tint = Tint(p.ambient, dim, scene.is_dark) if p else None
+    if scene.is_dark:
+        lit = tuple(replace(t, glowing=t.glowing or t.name in LIGHTS) for t in scene.objects)
+        scene = replace(scene, objects=lit)
     if scene.relation in (*TOUCHING, "between") or len(scene.objects) > 2:
         for placement in together(c, scene):
             _stand(c, placement, tint)
@@ -45,19 +56,22 @@ def _stand(c: Canvas, placement: Placement, tint: Tint | None) -> None:
     """Draws one object of a group, with its shadow on the ground."""
     item = placement.item
     if item.place not in "su" and placement.lies:
-        _shade(c, placement.x, placement.foot - placement.px * 0.01, placement.width * 0.5)
+        _shade(c, item, placement.corner[0] + placement.px / 2, placement.foot, placement.px)
     if item.glowing:
         middle = placement.foot - placement.height / 2
         c.glow(placement.x, middle, placement.px * 1.1, rgb("#ffcf6b"), 0.6)
-    placement.draw(c, None if item.glowing else tint)
+    placement.draw(c, None if item.glowing else _weaker(tint, item))
 
 
-def _shade(c: Canvas, x: float, y: float, half: float) -> None:
-    """The shadow on the ground at (x, y): longer and away from a low sun."""
-    if c.low_light is not None:
-        away = max(-1.0, min(1.0, 3 * (x - c.low_light) / c.w))
-        x, half = x + away * half * 0.7, half * (1 + 0.35 * abs(away))
-    c.oval(x, y, half, half * 0.13, "#101428", 'opacity="0.22"')
+def _shade(c: Canvas, item: SceneObject, x: float, foot: float, px: float) -> None:
+    """The shadow of an object on the ground; its square of `px` is around x."""
+    middle, wide = feet(item, x, px)
+    c.shade(middle, foot - px * 0.01, wide * 0.56)
+
+
+def _weaker(tint: Tint | None, item: SceneObject) -> Tint | None:
+    """The light on an object; a colour that the scene states stays recognisable."""
+    return tint._replace(amount=tint.amount * 0.6) if tint and item.colour else tint
 
 
 def _places(
@@ -129,8 +143,9 @@ def _put_on_ground(
     if item.look[0] == "glow":
         mushroom(c, x, foot, px * 1.15, GLOWS[item.colour], c.r.uniform(0.62, 0.9))
         return
-    left, _, right, bottom = bounds(item.look)
+    bottom = bounds(item.look)[3]
     middle = foot + px * (0.5 - bottom)
+    tint = _weaker(tint, item)
     if item.glowing:
         c.glow(x, middle, px * 1.1, rgb("#ffcf6b"), 0.6)
         tint = None
@@ -141,7 +156,7 @@ def _put_on_ground(
         del c.parts[mark:]
         c.mirror(again, foot - px * 0.03, 0.45, 0.85)
     if item.place in "gi":
-        _shade(c, x, foot - px * 0.01, px * 0.45 * (right - left))
+        _shade(c, item, x, foot, px)
     put(c, item, x, middle, px, tint)
     if item.place == "w":
         for k in (0.46, 0.34):

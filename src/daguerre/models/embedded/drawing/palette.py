@@ -30,7 +30,7 @@ class Palette:
 
         Pale colours, such as snow, stay pale in the dark.
         """
-        dark = self.shading * (0.85 + 0.35 * depth)
+        dark = self.shading * (0.62 + 0.22 * depth)
         seen = mix(lit_by(colour, self.ambient), self.shade, min(0.8, dark))
         pale = min(1.0, max(0.0, (min(colour) - 0.5) / 0.3))
         seen = mix(seen, lit_by(colour, self._skylight), pale)
@@ -48,7 +48,7 @@ def _palette(sky: str, haze: str, shade: str, shading: float, ambient: Rgb, ligh
     return Palette(stops, rgb(haze), rgb(shade), shading, ambient, rgb(light))
 
 
-_WARM: Rgb = (0.95, 0.66, 0.62)
+_WARM: Rgb = (0.97, 0.74, 0.62)
 _NIGHT: Rgb = (0.40, 0.48, 0.70)
 PALETTES: dict[str, tuple[Palette, ...]] = {
     "dawn": (

@@ -138,7 +138,8 @@ def paint_landscape(c: Canvas, scene: Scene) -> None:
     p = palette_of(scene)
     horizon = c.h * (HORIZON.get(scene.terrain, 0.54) + c.r.uniform(-0.04, 0.04))
     x = paint_sky(c, scene, p, horizon)
-    c.low_light = x if scene.sun and scene.time in ("dawn", "sunset") else None
+    c.light = x if scene.sun or scene.moon else None
+    c.is_light_low = scene.sun and scene.time in ("dawn", "sunset")
     if scene.terrain in WATER:
         WATER[scene.terrain](c, scene, p, horizon, x)
     else:

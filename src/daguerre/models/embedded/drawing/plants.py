@@ -8,19 +8,20 @@ from __future__ import annotations
 import math
 
 from daguerre.models.embedded.drawing.canvas import Canvas
-from daguerre.models.embedded.drawing.colour import BLACK, Rgb, hexa, mix, rgb
+from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
 from daguerre.models.embedded.drawing.line import Line, height_at
 from daguerre.models.embedded.drawing.palette import Palette
 
 
 def pine(c: Canvas, x: float, y: float, h: float, colour: Rgb, snow: Rgb | None = None) -> None:
-    """A fir of three tiers with a darker right half."""
-    dark = hexa(mix(colour, BLACK, 0.16))
+    """A fir of three tiers, darker on the side away from the light."""
+    dark, side = hexa(mix(colour, BLACK, 0.16)), c.shaded_side(x)
+    c.shade(x, y, h * 0.17)
     c.rect(x - h * 0.025, y - h * 0.12, h * 0.05, h * 0.13, hexa(mix(colour, BLACK, 0.45)))
     for top, low, half in ((0.46, 0.08, 0.24), (0.74, 0.34, 0.19), (1.0, 0.60, 0.14)):
         tip, foot = y - h * top, y - h * low
         c.poly([(x, tip), (x + h * half, foot), (x - h * half, foot)], hexa(colour))
-        c.poly([(x, tip), (x + h * half, foot), (x, foot)], dark)
+        c.poly([(x, tip), (x + side * h * half, foot), (x, foot)], dark)
         if snow:
             k = 0.42
             c.poly(
@@ -64,9 +65,12 @@ def spikes(c: Canvas, line: Line, h: float, colour: Rgb) -> None:
 
 
 def round_tree(c: Canvas, x: float, y: float, h: float, leaf: Rgb, trunk: Rgb) -> None:
+    side = c.shaded_side(x)
+    c.shade(x, y, h * 0.2)
     c.rect(x - h * 0.035, y - h * 0.45, h * 0.07, h * 0.46, hexa(trunk))
     c.oval(x, y - h * 0.66, h * 0.27, h * 0.32, hexa(leaf))
-    c.oval(x + h * 0.08, y - h * 0.60, h * 0.18, h * 0.24, hexa(mix(leaf, BLACK, 0.12)))
+    c.oval(x + side * h * 0.07, y - h * 0.62, h * 0.19, h * 0.26, hexa(mix(leaf, BLACK, 0.12)))
+    c.oval(x - side * h * 0.1, y - h * 0.76, h * 0.1, h * 0.12, hexa(mix(leaf, WHITE, 0.1)))
 
 
 def palm(c: Canvas, x: float, y: float, h: float, leaf: Rgb, trunk: Rgb) -> None:

@@ -17,7 +17,7 @@ def paint_sky(c: Canvas, scene: Scene, p: Palette, horizon: float) -> float:
     c.rect(0, 0, c.w, c.h, c.linear([(i / n * low, s, 1) for i, s in enumerate(p.sky)]))
     at = c.w * r.uniform(0.22, 0.78)
     if scene.time == "night" and scene.weather in ("clear", "aurora"):
-        stars(c, horizon)
+        stars(c, horizon, at=at if scene.moon else None)
     elif scene.time == "dusk" and scene.weather == "clear":
         stars(c, horizon * 0.5, 0.4)
     if scene.weather == "aurora":
@@ -52,10 +52,12 @@ def birds(c: Canvas, low: float, p: Palette) -> None:
         )
 
 
-def stars(c: Canvas, low: float, many: float = 1.0) -> None:
-    """Stars from the top of the picture down to `low`."""
+def stars(c: Canvas, low: float, many: float = 1.0, at: float | None = None) -> None:
+    """Stars from the top of the picture down to `low`, but not around a moon's x."""
     for _ in range(int(many * 90 * c.w * low / (c.s * c.s))):
         x, y = c.r.uniform(0, c.w), c.r.uniform(0, low)
+        if at is not None and abs(x - at) < 0.1 * c.s and y < 0.55 * low:
+            continue
         size = c.s * c.r.choice((0.0016, 0.002, 0.0026, 0.004)) * c.r.uniform(0.8, 1.2)
         c.oval(x, y, size, size, "#fffbe8", f'opacity="{c.r.uniform(0.45, 1):.2f}"')
 
@@ -121,14 +123,14 @@ def clouds(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
         size = c.s * r.uniform(0.10, 0.22)
         y = horizon * r.uniform(0.08, 0.62)
         shadow = mix(bright, p.sky[0], r.uniform(0.0, 0.35))
-        puff(c, r.uniform(-0.05, 1.05) * c.w, y, size, shadow, 0.92)
+        puff(c, r.uniform(-0.05, 1.05) * c.w, y, size, shadow)
 
 
-def puff(c: Canvas, x: float, y: float, size: float, colour: Rgb, alpha: float) -> None:
+def puff(c: Canvas, x: float, y: float, size: float, colour: Rgb) -> None:
     """One flat-bottomed cloud."""
     r = c.r
     lobes = [(-0.62, 0.26), (-0.2, 0.44), (0.26, 0.36), (0.64, 0.22)]
-    d = f'<g fill="{hexa(colour)}" opacity="{alpha:.2f}">'
+    d = f'<g fill="{hexa(colour)}">'
     base = y
     for shift, high in lobes:
         radius = size * high * r.uniform(0.85, 1.15) * 0.62
