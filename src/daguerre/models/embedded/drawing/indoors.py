@@ -19,7 +19,7 @@ from daguerre.models.embedded.drawing.grid import offset
 from daguerre.models.embedded.drawing.objects import SOFT, feet
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.placement import Placement, copies, fitted, fitted_together
-from daguerre.models.embedded.drawing.relations import TOUCHING, related, to_scale
+from daguerre.models.embedded.drawing.relations import TOUCHING, in_row, related
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
 Paint = Callable[[Canvas, Scene], None]
@@ -204,9 +204,12 @@ def lined_up(c: Canvas, scene: Scene, width: float, height: float, foot: float) 
     """
     if scene.relation in TOUCHING and len(scene.objects) > 1:
         return fitted_together(related(c, scene), width, height * 1.1, c.w / 2, foot)
-    order = to_scale(scene.objects)
+    order = list(scene.objects)
     if scene.relation == "right":
         order.reverse()
+    if len(order) > 1:
+        row = in_row(order, [item.count for item in order])
+        return fitted_together(row, width * 0.94, height, c.w / 2, foot)
     items = copies(order)
     wide = min(width / max(1, len(items)), height * 1.15)
     placements = []

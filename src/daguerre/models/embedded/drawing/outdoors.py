@@ -13,7 +13,8 @@ from daguerre.models.embedded.drawing.glowing_plants import mushroom
 from daguerre.models.embedded.drawing.grid import BACK_TO_FRONT, offset
 from daguerre.models.embedded.drawing.objects import Tint, bounds, feet, put
 from daguerre.models.embedded.drawing.palette import GLOWS, Palette
-from daguerre.models.embedded.drawing.placement import Placement, fitted_together
+from daguerre.models.embedded.drawing.placement import Placement, fitted, fitted_together
+from daguerre.models.embedded.drawing.proportions import proportions
 from daguerre.models.embedded.drawing.relations import TOUCHING, related
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
@@ -22,6 +23,8 @@ LIGHTS = frozenset(
     "campfire,fire,fireplace,lantern,oil lamp,candle,street lamp,table lamp,floor lamp,light bulb,"
     "jack-o'-lantern,fireworks,heart on fire,traffic light".split(",")
 )
+MOST, ENLARGED = 0.5, 1.4  # size of the largest of two objects
+LEAST = 0.125  # size of the smaller one, as a share of the short side
 
 
 def place_objects(c: Canvas, scene: Scene, p: Palette | None) -> None:
@@ -35,10 +38,26 @@ def place_objects(c: Canvas, scene: Scene, p: Palette | None) -> None:
         for placement in together(c, scene):
             _stand(c, placement, tint)
         return
+    scene = replace(scene, objects=in_proportion(scene))
     sides = sides_of(c, scene)
     for item, centre in zip(scene.objects, sides, strict=True):
         for x, foot, px in _places(c, scene, item, centre):
             _put_on_ground(c, item, x, foot, px, tint)
+
+
+def in_proportion(scene: Scene) -> tuple[SceneObject, ...]:
+    """The objects with sizes in proportion to each other; what is above another one flies."""
+    items = scene.objects
+    if len(items) < 2:
+        return items
+    largest = min(MOST, ENLARGED * max(item.size for item in items))
+    found = [
+        replace(item, size=max(LEAST, largest * share) * fitted(item, 1, 1).px)
+        for item, share in zip(items, proportions(items), strict=True)
+    ]
+    if scene.relation == "above" and found[0].place in "gi":
+        found[0] = replace(found[0], place="s")
+    return tuple(found)
 
 
 def together(c: Canvas, scene: Scene) -> list[Placement]:

@@ -57,6 +57,10 @@ class Placement:
         return self.foot - self.height
 
     @property
+    def longer_side(self) -> float:
+        return max(self.width, self.height)
+
+    @property
     def is_overlay(self) -> bool:
         """True for the second drawing of an object, over what is inside it."""
         return self.rim is not None or self.alpha < 1

@@ -11,7 +11,14 @@ from dataclasses import replace
 
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.grid import APART, blocks, offset
-from daguerre.models.embedded.drawing.placement import Placement, copies, extent, fitted
+from daguerre.models.embedded.drawing.placement import (
+    Placement,
+    copies,
+    extent,
+    fitted,
+    fitted_together,
+)
+from daguerre.models.embedded.drawing.proportions import proportions, relative
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 from daguerre.models.embedded.drawing.toppings import is_topped, topped
 from daguerre.models.embedded.drawing.vessels import CROWNS, contained, in_crown, is_container
@@ -55,9 +62,8 @@ SEATS = {
     "washing machine": 0.05,
     "bridge": 0.62,
 }
-# Sizes of objects beside each other, by stature.
-SCALES = {"tiny": 0.26, "small": 0.4, "": 0.64, "big": 1.0, "giant": 1.3}
-MIN_CELL = 0.35  # width of a tiny object's cell, as a share of the widest
+NEAR = 0.06  # gap between copies of an object in a row
+NEARER = 1.3  # enlargement of what is in front of another object
 STAND_SHARE = 0.44  # width of a container, as a share of the width below it
 WIDE_SEATS = {"bridge": 0.36, "table": 0.5, "desk": 0.5, "house": 0.4, "bed": 0.5}
 # Objects to be under; below those of the second kind, the other object is at their foot.
@@ -103,19 +109,6 @@ def pair(c: Canvas, scene: Scene) -> list[Placement]:
     return [s.moved(dx, dy) for s in planned]
 
 
-def is_scaled(items: Sequence[SceneObject]) -> bool:
-    """True for several objects of which one is tiny, small, big or giant."""
-    return len(items) > 1 and any(item.stature for item in items)
-
-
-def to_scale(items: Sequence[SceneObject]) -> list[SceneObject]:
-    """The objects with sizes that their statures state, if one has a stature."""
-    if not is_scaled(items):
-        return list(items)
-    unit = 0.95 / max(SCALES[item.stature] for item in items)
-    return [replace(item, size=unit * SCALES[item.stature]) for item in items]
-
-
 def ordered(c: Canvas, scene: Scene) -> list[SceneObject]:
     """The objects from left to right; their order is open for "and" and "beside"."""
     first, *others = scene.objects
@@ -130,7 +123,7 @@ def ordered(c: Canvas, scene: Scene) -> list[SceneObject]:
 
 
 def _row(c: Canvas, scene: Scene) -> list[Placement]:
-    order = to_scale(ordered(c, scene))
+    order = ordered(c, scene)
     # An object on both sides has one copy on each.
     each = [1 if scene.relation == "between" else item.count for item in order]
     if scene.kind == "pair":
@@ -139,30 +132,32 @@ def _row(c: Canvas, scene: Scene) -> list[Placement]:
             return _pile(c, order, each)
         if sum(each) > 4:
             return _blocks(c, order, each)
-    shares = [max(MIN_CELL, item.size) if is_scaled(order) else 1.0 for item in order]
-    cells = sum(share * n for share, n in zip(shares, each, strict=True))
-    wide = min(c.w * 0.96 / (cells + APART * (len(order) - 1)), c.h * 0.75)
+    row = in_row(order, each, floating=scene.ground != "floor")
+    return fitted_together(row, c.w * 0.9, c.h * 0.68, c.w / 2, c.h * 0.8)
+
+
+def in_row(
+    order: Sequence[SceneObject], each: Sequence[int], floating: bool = False
+) -> list[Placement]:
+    """Copies of objects side by side in proportion, the largest 1 unit; what floats is higher."""
     x, placements = 0.0, []
-    for item, n, share in zip(order, each, shares, strict=True):
+    for item, n, size in zip(order, each, proportions(order), strict=True):
         for _ in range(n):
-            side = wide * 0.94 * item.size
-            placement = fitted(item, side, min(side * 1.5, c.h * 0.8), x + wide * share / 2)
-            floats = item.place == "s" and scene.ground != "floor"
-            placements.append(
-                replace(placement, foot=placement.height / 2 if floats else wide * 0.4)
-            )
-            x += wide * share
-        x += APART * wide
+            placement = fitted(item, size, size)
+            rise = max(0.0, 0.55 - placement.height / 2) if floating and item.place == "s" else 0.0
+            placements.append(placement.moved(x + placement.width / 2, -rise))
+            x += placement.width + NEAR
+        x += APART - NEAR
     return placements
 
 
 def _blocks(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Placement]:
     """Many copies: those of one object together, in up to three rows."""
     side, cells = blocks(each, c.w * 0.94, c.h * 0.88)
-    placements = []
+    placements, sizes = [], proportions(order)
     for cell in cells:
-        item = order[cell.index]
-        placement = fitted(item, side * 0.92 * item.size, side * 0.92 * item.size, cell.x)
+        high = side * 0.92 * sizes[cell.index]
+        placement = fitted(order[cell.index], high, high, cell.x)
         placements.append(replace(placement, foot=cell.y + placement.height / 2))
     return placements
 
@@ -170,23 +165,23 @@ def _blocks(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Placem
 def _pile(c: Canvas, order: list[SceneObject], each: list[int]) -> list[Placement]:
     """Rows for a narrow frame: objects below each other, copies of one object side by side."""
     high = min(c.h * 0.94 / len(order), c.w * 0.9)
-    placements = []
+    side = min(high * 0.86, c.w * 0.81 / max(each))
+    placements, sizes = [], proportions(order)
     for i, (item, n) in enumerate(zip(order, each, strict=True)):
-        wide = c.w * 0.9 / n
         for k in range(n):
-            side = min(wide * 0.9, high * 0.86) if is_scaled(order) else high * 0.86
-            placement = fitted(item, wide * 0.9, side * item.size, offset(k, n, wide))
+            x = offset(k, n, c.w * 0.9 / n)
+            placement = fitted(item, side * sizes[i], side * sizes[i], x)
             placements.append(replace(placement, foot=i * high + placement.height / 2))
     return placements
 
 
 def _column(c: Canvas, scene: Scene) -> list[Placement]:
     upper, lower = scene.objects if scene.relation == "above" else reversed(scene.objects)
-    high, wide = c.h * 0.45, c.w * 0.8
-    top = fitted(upper, wide * upper.size, high * 0.86 * upper.size)
-    low = fitted(lower, wide * lower.size, high * 0.86 * lower.size)
-    aside = c.r.uniform(-0.1, 0.1) * top.width
-    return [top.moved(aside, 0), low.moved(0, low.height + c.h * c.r.uniform(0.05, 0.09))]
+    first, second = proportions((upper, lower))
+    top, low = fitted(upper, first, first), fitted(lower, second, second)
+    aside, gap = c.r.uniform(-0.1, 0.1) * top.width, c.r.uniform(0.08, 0.14)
+    column = [top.moved(aside, 0), low.moved(0, low.height + gap)]
+    return fitted_together(column, c.w * 0.8, c.h * 0.84, c.w / 2, c.h * 0.92)
 
 
 def _stacked(c: Canvas, scene: Scene) -> list[Placement]:
@@ -203,7 +198,9 @@ def _stacked(c: Canvas, scene: Scene) -> list[Placement]:
     seat = low.top + low.height * SEATS.get(lower.name, 0.06)
     placements = [low]
     for i, item in enumerate(uppers):
-        top = fitted(item, low.width * share, c.h * 0.36, offset(i, n, low.width * share * 1.04))
+        side = low.longer_side * relative(item, lower)
+        x = offset(i, n, low.width * share * 1.04)
+        top = fitted(item, min(side, low.width * share), min(side, c.h * 0.36), x)
         placements.append(replace(top, foot=seat, lies=False))
     return placements
 
@@ -235,7 +232,8 @@ def _sheltered(c: Canvas, scene: Scene) -> list[Placement]:
     aside = c.r.uniform(-0.04, 0.04) * roof.width
     placements = [roof]
     for i, item in enumerate(below):
-        guest = fitted(item, wide, c.h * 0.36)
+        side = roof.longer_side * relative(item, cover)
+        guest = fitted(item, min(side, wide), min(side, c.h * 0.36))
         drop = 0.12 * guest.height if high else guest.height + c.h * 0.02
         placements.append(guest.moved(aside + offset(i, n, wide), drop))
     return placements
@@ -248,9 +246,10 @@ def _overlapping(c: Canvas, scene: Scene) -> list[Placement]:
     n = len(near)
     side = c.w * 0.42 * (1.0 if n == 1 else 1.6 / n)
     aside = c.r.choice((-1, 1)) * c.r.uniform(0.18, 0.32) * back.width * (1.0 if n == 1 else 0.3)
+    drop = back.height * c.r.uniform(0.1, 0.18)
     placements = [back]
     for i, item in enumerate(near):
-        front = fitted(item, side, min(c.h * 0.42, back.height * 0.66))
-        drop = front.height * c.r.uniform(0.2, 0.32)
+        most = NEARER * back.longer_side * relative(item, far)
+        front = fitted(item, min(side, most), min(c.h * 0.42, back.height * 0.66, most))
         placements.append(front.moved(aside + offset(i, n, side), drop))
     return placements

@@ -1,0 +1,39 @@
+"""Relative sizes of objects in one picture, from their coarse real sizes.
+
+Real proportions would make a mouse beside an elephant a dot, so they are damped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from daguerre.models.embedded.drawing.scene import SceneObject
+from daguerre.models.embedded.drawing.sizes import metres
+
+POWER = 0.45  # of real proportions
+LEAST = 0.12  # size beside the largest object, for each copy in the picture
+MOST_LEAST = 0.7
+SCALES = {"tiny": 0.26, "small": 0.4, "": 0.64, "big": 1.0, "giant": 1.3}  # by stature
+
+
+def proportions(items: Sequence[SceneObject]) -> list[float]:
+    """The size of each object as a share of the largest one, large enough to be seen.
+
+    Sizes are the longer sides of the art. Objects without a real size are as large as the largest.
+    A stature enlarges an object; between objects that all have one, it alone counts.
+    """
+    sizes = [metres(item.name) for item in items]
+    largest = max((size for size in sizes if size), default=1.0)
+    power = POWER * sum(not item.stature for item in items) / max(1, len(items))
+    scaled = [
+        SCALES[item.stature] * ((size or largest) / largest) ** power
+        for item, size in zip(items, sizes, strict=True)
+    ]
+    least = min(MOST_LEAST, LEAST * sum(max(1, item.count) for item in items))
+    return [max(least, size / max(scaled)) for size in scaled]
+
+
+def relative(item: SceneObject, other: SceneObject) -> float:
+    """The size of an object as a multiple of another one's."""
+    first, second = proportions((item, other))
+    return first / second
