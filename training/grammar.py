@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from daguerre.models.embedded.plurals import plural_word
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(" ".join(text.split()).split(", "))
@@ -68,28 +70,6 @@ DEFINITE = {
     "man in the moon": "the man in the moon",
     "hand of fatima": "the hand of fatima",
 }
-# Irregular plurals; nouns with equal singular and plural are below.
-IRREGULAR = {
-    "person": "people",
-    "child": "children",
-    "foot": "feet",
-    "tooth": "teeth",
-    "mouse": "mice",
-    "goose": "geese",
-    "ox": "oxen",
-    "die": "dice",
-    "cactus": "cacti",
-    "bacterium": "bacteria",
-    "fleur-de-lis": "fleurs-de-lis",
-    "monarch": "monarchs",
-} | {word: word[:-1] + "ves" for word in ("leaf", "elf", "wolf", "loaf", "scarf", "sheaf")}
-IRREGULAR |= {"knife": "knives", "bookshelf": "bookshelves", "shelf": "shelves"}
-SAME = frozenset(
-    "fish jellyfish pufferfish blowfish angelfish starfish sheep deer reindeer moose elk bison "
-    "buffalo squid shrimp aircraft dice crossbones thread dango gyoza jiaozi senbei onigiri "
-    "narutomaki torii moai kadomatsu koinobori oni".split()
-)
-TAKE_ES = ("s", "x", "ch", "sh", "tomato", "potato", "mango", "mosquito", "volcano", "tornado")
 # The head of a name precedes these words; the rest does not change in the plural.
 _TAIL = re.compile(r"(.+?)( (?:of|with|without|in|on|from|behind|under|taking off)\b.*)")
 _DOING = re.compile(
@@ -134,21 +114,7 @@ def plural(noun: str) -> str:
     if " and " in noun:
         return " and ".join(plural(part) for part in noun.split(" and "))
     before, space, word = noun.rpartition(" ")
-    return before + space + _plural_word(word)
-
-
-def _plural_word(word: str) -> str:
-    if word in SAME:
-        return word
-    if word in IRREGULAR:
-        return IRREGULAR[word]
-    if word.endswith("man"):
-        return word[:-3] + "men"
-    if word.endswith((*TAKE_ES, "hero")):
-        return word + "es"
-    if word.endswith("y") and word[-2:-1] not in "aeiou":
-        return word[:-1] + "ies"
-    return word + "s"
+    return before + space + plural_word(word)
 
 
 def clean(text: str) -> str:

@@ -15,6 +15,7 @@ from daguerre.models.embedded.drawing import Scene, SceneObject, things
 from daguerre.models.embedded.drawing.dressing import is_figure
 from daguerre.models.embedded.drawing.grounds import PATTERNED
 from daguerre.models.embedded.drawing.scene import RIDGED
+from daguerre.models.embedded.kinds import KINDS
 from training import describing
 from training.grammar import DEFINITE, UNCOUNTED, add_adjective, article, plural
 from training.people import person
@@ -42,7 +43,7 @@ from training.wording import (
 )
 
 Option = TypeVar("Option")
-_SPECIFIC_SHARE = 0.15  # of the mentions of objects that have words for their kinds
+KIND_SHARE = 0.15  # of the mentions of objects that have words for their kinds
 
 
 class Words:
@@ -70,9 +71,9 @@ class Words:
             return kind, item.colour if self.chance(0.6) else ""
         row = things.BY_NAME[item.name]
         noun = row.name
-        specific = things.SPECIFIC.get(noun)
-        if specific and self.chance(_SPECIFIC_SHARE):
-            noun = self.one(specific)
+        kinds = [word for word in KINDS.get(noun, ()) if not word.endswith("s")]
+        if kinds and self.chance(KIND_SHARE):
+            noun = self.one(kinds)
         elif row.synonyms and self.chance(0.25):
             noun = self.one(row.synonyms)
         if item.colour:

@@ -15,6 +15,7 @@ from daguerre.models.embedded.drawing import Scene, SceneObject, things
 from daguerre.models.embedded.drawing.palette import BACKS
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import RELATIONS
+from daguerre.models.embedded.kinds import KINDS
 from training import captions, held_out, templates, wording
 from training.lettering import Lettering
 from training.relating import Relating
@@ -243,7 +244,7 @@ def test_captions_of_arrangements_are_short_and_clean() -> None:
         assert not re.search(r"  |,,|\{|\}| ,| \.|\.\.|^,|\ba a|\ban? (two|the)\b", text), text
         if seen.kind != "group" and seen.setting != "window" and len(seen.objects) > 1:
             other = seen.objects[1].name
-            words = (other[-4:], *things.SPECIFIC.get(other, ()))
+            words = (other[-4:], *KINDS.get(other, ()))
             assert re.search("ball", text, re.I) and re.search("|".join(words), text, re.I), text
 
 

@@ -7,11 +7,11 @@ import re
 import pytest
 
 from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.plurals import SAME
 from training.grammar import (
     DEFINITE,
     MASS,
     PLURALS,
-    SAME,
     UNCOUNTED,
     add_adjective,
     article,

@@ -14,6 +14,7 @@ from daguerre.models.embedded.colour_binding import bound_colours
 from daguerre.models.embedded.compatibility import CompatibilityTables
 from daguerre.models.embedded.decoder import code_points, picture
 from daguerre.models.embedded.fields import NUM_LOGITS, SHAPE_INDEX
+from daguerre.models.embedded.kinds import with_known_names
 from daguerre.models.embedded.memory import both_rows, of_reader, read_unprompted
 from daguerre.models.embedded.negation import affirmed
 from daguerre.models.embedded.negative_prompt import excluded_values
@@ -63,8 +64,9 @@ class EmbeddedPipelines:
     def pipeline(self, params: ImageParams, num_steps: int) -> Pipeline:
         """The forwards of one request; returns its pixels."""
         quoted = quoted_words(params.prompt)
-        prompt, others, unwanted = map(
-            plain_text, (quoted.prompt, quoted.others, params.negative_prompt)
+        unwanted = plain_text(params.negative_prompt)
+        prompt, others = (
+            with_known_names(plain_text(text)) for text in (quoted.prompt, quoted.others)
         )
         wanted = affirmed(prompt)
         texts = yield from self._encode(wanted.prompt, unwanted)

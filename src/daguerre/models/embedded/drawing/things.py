@@ -85,17 +85,6 @@ def _row(line: str, number: int, tags: tuple[str, ...]) -> Thing:
 TABLE = Path(__file__).with_name("things.txt")
 THINGS: tuple[Thing, ...] = parse(TABLE.read_text(encoding="utf-8"))
 BY_NAME: dict[str, Thing] = {thing.name: thing for thing in THINGS}
-
-
-def parse_kinds(table: str) -> dict[str, tuple[str, ...]]:
-    """Name of a thing -> words for its kinds, from lines "name: word, word" that may wrap."""
-    lines = [line for line in table.splitlines() if not line.startswith("#")]
-    rows = (line.partition(": ") for line in "\n".join(lines).replace("\n ", " ").splitlines())
-    return {name: tuple(words.split(", ")) for name, _, words in rows}
-
-
-# Name -> words for its kinds, which people and captions use in its place: a corgi is a dog.
-SPECIFIC = parse_kinds(TABLE.with_name("kinds.txt").read_text(encoding="utf-8"))
 DRAWINGS = Path(__file__).with_name("drawings.svg")
 # Own drawings, on a 100 x 100 view, of things that the icon sets lack.
 DRAWN = symbols(DRAWINGS)
@@ -174,7 +163,7 @@ def named(text: str) -> frozenset[str]:
 
 
 def meanings(phrase: str) -> frozenset[str]:
-    """The things with a name, synonym or kind, in singular or plural, with spaces for hyphens."""
+    """The things with a name or synonym, in singular or plural, with spaces for hyphens."""
     forms = (phrase, *_singulars(phrase))
     return frozenset(name for form in forms for name in _unhyphenated().get(form, ()))
 
@@ -217,8 +206,7 @@ def _longest_names() -> dict[str, int]:
 
 @lru_cache(maxsize=1)
 def _unhyphenated() -> dict[str, tuple[str, ...]]:
-    specific = {word: (name,) for name, words in SPECIFIC.items() for word in words}
-    return {word.replace("-", " "): names for word, names in {**specific, **_meanings()}.items()}
+    return {word.replace("-", " "): names for word, names in _meanings().items()}
 
 
 def phrases(text: str) -> Iterator[str]:

@@ -1,0 +1,106 @@
+"""Kinds of objects in a prompt: "a corgi" is read as "a dog".
+
+The drawings know no breeds and makes. With the name of the object in its place, the network and all
+rules know the word. A kind that is a part of a longer name stays: "a tiger shark", not "a tiger".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.mentions import plain, word_spans
+from daguerre.models.embedded.plurals import plural_word
+
+TABLE = Path(__file__).with_name("kinds.txt")
+_VOWELS = "aeiou"
+# Kinds in the singular with the ending of a plural.
+_SINGULAR = ("tops", "anas", "mercedes", "mars", "atlas", "holmes", "thermos", "binoculars") + (
+    ("newlyweds", "teenagers", "classmates", "tourists", "flats", "wings", "nachos", "eggs")
+)
+
+
+def parse(table: str) -> dict[str, tuple[str, ...]]:
+    """Object -> words for its kinds, from the text of the table."""
+    lines = [line for line in table.splitlines() if not line.startswith("#")]
+    rows = (line.partition(": ") for line in "\n".join(lines).replace("\n ", " ").split("\n"))
+    return {name: tuple(words.split(", ")) for name, _, words in rows if name}
+
+
+KINDS = parse(TABLE.read_text(encoding="utf-8"))
+
+
+def with_known_names(prompt: str) -> str:
+    """The prompt with the names of objects in place of their kinds, in lower case if any."""
+    text = plain(prompt)
+    spans = word_spans(text)
+    words = [text[start:end] for start, end in spans]
+    pieces: list[str] = []
+    kept = at = 0  # text before `kept` is in the pieces
+    while at < len(words):
+        length, name = _kind(words, at)
+        if name and length > (known := _known(words, at)):
+            before = text[kept : spans[at][0]]
+            pieces += [_with_article(before, name), name]
+            kept = spans[at + length - 1][1]
+        else:
+            length = max(1, known if name else _known(words, at))
+        at += length
+    return "".join((*pieces, text[kept:])) if pieces else prompt
+
+
+def _kind(words: Sequence[str], at: int) -> tuple[int, str]:
+    """The number of words of the longest kind at a position, and its object; 0 without one."""
+    longest = min(_longest().get(words[at], 0), len(words) - at)
+    for length in range(longest, 0, -1):
+        name = _objects().get(" ".join(words[at : at + length]))
+        if name:
+            return length, name
+    return 0, ""
+
+
+def _known(words: Sequence[str], at: int) -> int:
+    """The number of words of the longest name of an object at a position."""
+    longest = min(things.longest_name(words[at]), len(words) - at)
+    lengths = range(longest, 0, -1)
+    return next((n for n in lengths if things.meanings(" ".join(words[at : at + n]))), 0)
+
+
+def _with_article(before: str, name: str) -> str:
+    """The text with the indefinite article at its end that fits the name."""
+    words = before.split(" ")
+    if len(words) > 1 and words[-2] in ("a", "an"):
+        words[-2] = "an" if name[0] in _VOWELS else "a"
+    return " ".join(words)
+
+
+@lru_cache(maxsize=1)
+def _objects() -> dict[str, str]:
+    """Kind in singular and plural -> the object's name in the same number."""
+    found: dict[str, str] = {}
+    for name, kinds in KINDS.items():
+        for kind in kinds:
+            found[_plural(kind)] = _plural(name)
+            found[kind] = _plural(name) if _is_plural(kind) else name
+    return found
+
+
+def _is_plural(kind: str) -> bool:
+    return kind.endswith("s") and not kind.endswith(("ss", "us", "is", *_SINGULAR))
+
+
+def _plural(noun: str) -> str:
+    before, space, word = noun.rpartition(" ")
+    is_plural = word.endswith("s") and not word.endswith(("ss", "us"))
+    return noun if is_plural else before + space + plural_word(word)
+
+
+@lru_cache(maxsize=1)
+def _longest() -> dict[str, int]:
+    """First word of a kind -> the number of words of the longest one."""
+    found: dict[str, int] = {}
+    for first, *others in map(str.split, _objects()):
+        found[first] = max(found.get(first, 1), 1 + len(others))
+    return found

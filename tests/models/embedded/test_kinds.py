@@ -1,0 +1,75 @@
+"""Words for kinds of objects: where they are read, and that they are unambiguous."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import numpy as np
+import pytest
+
+from daguerre.models.embedded import kinds
+from daguerre.models.embedded.drawing import Scene, SceneObject, things
+from daguerre.models.embedded.drawing.recolouring import COLOURS
+from daguerre.models.embedded.kinds import KINDS, with_known_names
+from training import unseen
+from training.captions import caption
+from training.scenes.sample import placed
+
+WORDS = {word: name for name, words in KINDS.items() for word in words}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "read"),
+    [
+        ("a pug in a yellow raincoat", "a dog in a yellow coat"),
+        ("an old grandfather clock", "an old mantel clock"),
+        ("A Calf and two Pugs", "a cow and two dogs"),
+        ("an acoustic guitar on a wall", "a guitar on a wall"),
+        ("an ugly alsatian, a corgi", "an ugly alsatian, a dog"),
+        ("a great dane-like statue", "a dog like statue"),
+        ("nine blue marbles, 8k", "nine blue balls, 8k"),
+        ("two wolf cubs and three timber wolves", "two wolf cubs and three wolves"),
+        ("a siamese cat", "a cat"),
+        ("a poodle and a Cat", "a poodle and a Cat"),  # both are names
+        ("a space rocket", "a rocket"),
+        ("a king penguin beside a king", "a penguin beside a king"),
+        ("", ""),
+    ],
+)
+def test_kinds_are_read_as_objects(prompt: str, read: str) -> None:
+    """The longest word wins; the article fits; other prompts stay as they are."""
+    assert with_known_names(prompt) == read
+
+
+def test_words_mean_one_object() -> None:
+    """Each belongs to one object of the table, and is not a name or a colour."""
+    assert len(WORDS) == sum(map(len, KINDS.values())) > 2000
+    assert KINDS.keys() <= things.BY_NAME.keys()
+    assert [word for word in WORDS if things.meanings(word)] == []
+    assert [word for word in WORDS if {*word.split()} & {*COLOURS}] == []
+    assert [word for word in WORDS if not re.fullmatch(r"[a-z0-9']+( [a-z0-9']+)*", word)] == []
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_word_is_read_as_its_object(name: str) -> None:
+    """Each word stands for its object, whose name is read by no further word."""
+    for word in KINDS[name]:
+        assert with_known_names(f"the {word}") in (f"the {name}", f"the {kinds._plural(name)}")
+    assert with_known_names(name) == name
+
+
+def test_unseen_words_stay_unseen() -> None:
+    """The words that evaluation holds out are in none of them."""
+    assert [w for w in WORDS if {w, *w.split()} & unseen.WORDS.keys()] == []
+
+
+def test_captions_use_them() -> None:
+    """Some captions of a dog name a breed."""
+    rng = np.random.default_rng(1)
+    dog: SceneObject = placed(random.Random(1), things.BY_NAME["dog"], 0.7)
+    scene = Scene("thing", 1024, 1024, 1, objects=(dog,), background="white", ground="plain")
+    texts = [caption(scene, rng).lower() for _ in range(300)]
+    breed = re.compile(rf"\b({'|'.join(KINDS['dog'])})\b")
+    breeds = [text for text in texts if breed.search(text)]
+    assert 0.08 < len(breeds) / len(texts) < 0.25
