@@ -109,8 +109,35 @@ FISHING: dict[str, tuple[str, ...]] = {
         "{first} fishing {inside}. {light_sentence}",
     ),
 }
+PERCHED: dict[str, tuple[str, ...]] = {
+    "perched": (
+        "{second} with {first} {on_shoulder}",
+        "{second} with {first} {on_shoulder}",
+        "{second} with {first} {on_shoulder} {on_back}",
+        "{second} carrying {first} {on_shoulder}",
+        "{first} on the shoulder of {second}",
+        "{first} sitting on the shoulder of {second}",
+        "{second} and {first} {on_shoulder}",
+        "{style} of {second} with {first} {on_shoulder}",
+        "{second} with {first} {on_shoulder}, {style}",
+        "{first} on {second}",
+        "{second} with {first} {on_shoulder}. {back_sentence}",
+    ),
+    "perched outdoors": (
+        "{second} with {first} {on_shoulder}",
+        "{second} with {first} {on_shoulder} {inside}",
+        "{second} with {first} {on_shoulder} {inside} {when}",
+        "{second} with {first} {on_shoulder} {weather}",
+        "{first} on the shoulder of {second} {inside}",
+        "{first} sitting on the shoulder of {second} {when}",
+        "{style} of {second} with {first} {on_shoulder} {inside}",
+        "{second} with {first} {on_shoulder}, {tag}, {time_noun}",
+        "{second} with {first} {on_shoulder} {inside}. {light_sentence}",
+    ),
+}
 ACTING: dict[str, tuple[str, ...]] = {
     **WALKING,
+    **PERCHED,
     **CHASING,
     **FISHING,
     "acting": (
@@ -188,6 +215,8 @@ ACTING_HELD_OUT: dict[str, tuple[str, ...]] = {
     ),
     "chasing": ("show me {first} chasing {second}", "look, {first} is after {second}"),
     "chasing outdoors": ("show me {first} chasing {second} {inside}",),
+    "perched": ("show me {second} and {first} {on_shoulder}",),
+    "perched outdoors": ("show me {second} and {first} {on_shoulder} {inside}",),
     "fishing": ("show me {first} fishing", "look, {first} goes fishing"),
     "fishing outdoors": ("show me {first} fishing {inside} {when}",),
     "feeding": ("show me {first} {acting} {second}", "look, {first} is {acting} {second}"),

@@ -20,7 +20,7 @@ from training.lettering import Lettering, lettering_family
 from training.relating import Relating
 from training.scenes.styles import COLOUR_WORDS, COLOURLESS
 from training.templates import TEMPLATES, VAGUE
-from training.verbs import is_chasing, is_feeding
+from training.verbs import can_act, is_chasing, is_feeding, is_perched
 from training.wording import ACTS, STYLE_WORDS
 
 # Landscapes that are meant where none is named, and how many of their captions name none.
@@ -51,6 +51,8 @@ def _worded(scene: Scene, rng: np.random.Generator, held_out: bool) -> str:
         templates = VAGUE if words.chance(VAGUE_SHARE) else templates
     if not has_verb(scene):
         templates = tuple(t for t in templates if "{doing}" not in t)
+    if not can_act(scene):
+        templates = tuple(t for t in templates if "{deed}" not in t)
     apart = () if held_out else predicates(scene)
     template = words.one(apart if apart and words.chance(PREDICATE_SHARE) else templates)
     if scene.terrain == "flowers" and template.startswith("a {praise} {time_noun}"):
@@ -155,6 +157,8 @@ def _inside_family(scene: Scene) -> str:
 def _touching_family(scene: Scene) -> str:
     if scene.relation == "on" and is_topped(scene.objects):
         return "topped"
+    if is_perched(scene):
+        return "perched"
     single = len(scene.objects) == 2 and all(item.count == 1 for item in scene.objects)
     return "related" if single else "related group"
 
@@ -167,6 +171,8 @@ def _mixed_family(scene: Scene) -> str:
         return f"{_inside_family(scene)} outdoors"
     if scene.relation == "between":
         return "between outdoors"
+    if is_perched(scene):
+        return "perched outdoors"
     if scene.relation in TOUCHING:
         return "related outdoors"
     if len(scene.objects) > 1:

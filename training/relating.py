@@ -12,11 +12,12 @@ from dataclasses import replace
 
 from daguerre.models.embedded.drawing import SceneObject, things
 from daguerre.models.embedded.drawing.dressing import is_figure
+from daguerre.models.embedded.drawing.people import PEOPLE
 from daguerre.models.embedded.drawing.relations import has_stand
 from training import describing
 from training.grammar import PLURALS, article, plural, with_article
 from training.places import ROOM_TIMES, WALLLESS
-from training.verbs import verbs
+from training.verbs import DEEDS, verbs
 from training.wording import (
     CONVERSE,
     DREAMY,
@@ -110,6 +111,18 @@ class Relating(Words):
     def _done_by(self) -> str:
         return self.one(verbs(self.scene)[1])
 
+    def _deed(self) -> str:
+        return self.one(DEEDS)
+
+    def _on_shoulder(self) -> str:
+        """Where an animal is that a person carries."""
+        place = self.one(("shoulder", "shoulder", "shoulder", "arm", "back"))
+        build = PEOPLE[self.scene.objects[1].name].build
+        whose = {"man": "his", "boy": "his", "woman": "her", "girl": "her"}.get(
+            build.removeprefix("old "), "their"
+        )
+        return f"on {self.one((whose, whose, 'the'))} {place}"
+
     def _side1(self) -> str:
         return self.scene.relation
 
@@ -170,6 +183,10 @@ class Relating(Words):
         )
 
     def _within(self) -> str:
+        if self.scene.objects[-1].name == "egg":
+            return self.one(("in", "hatching from", "hatching from", "hatching out of", "inside"))
+        if self.scene.objects[-1].name == "dinner plate":
+            return self.one(("on", "on", "lying on"))
         return self.one(RELATION_WORDS["in"])
 
     def _where(self) -> str:

@@ -27,6 +27,10 @@ SEVERAL: dict[str, tuple[str, ...]] = {
         "{style} of {first} and {second}",
         "a picture of {first} {relation} {second}",
         "{first} and {second} side by side",
+        "{first} {deed} {second}",
+        "{first} {deed} {second}",
+        "{first} {deed} {second}, {style}",
+        "{bare1} {deed} {bare2} {on_back}",
         "{first} and {second}. {back_sentence}",
     ),
     "trio": (
@@ -137,5 +141,8 @@ SEVERAL: dict[str, tuple[str, ...]] = {
         "{bare1} and {bare2}, {weather_tag}, {time_noun}",
         "{style} of {first} {relation} {second} {weather} {when}",
         "{first} {relation} {second} outdoors {when}",
+        "{first} {deed} {second} {inside}",
+        "{first} {deed} {second} {inside} {when}",
+        "{first} {deed} {second} {weather}",
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.dressing import is_figure
 from daguerre.models.embedded.drawing.mouths import ROLLING, is_mouthful
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 from training.wording import ACTS
@@ -36,6 +37,14 @@ ROLLED: Verbs = (
     ("chased by",),
 )
 MAKING_MUSIC: Verbs = (("playing", "playing", "playing", "holding", "with"), ("played by",))
+# What somebody beside something is said to do; the picture shows both.
+DEEDS = (
+    *("looking at", "looking at", "watching", "facing", "admiring", "visiting", "guarding"),
+    *("attacking", "attacking", "fighting", "meeting", "greeting", "talking to", "waiting for"),
+    *("pushing", "painting", "repairing", "kissing", "hugging", "feeding", "protecting"),
+    *("playing with", "dancing with", "walking past", "running towards", "hiding from"),
+    *("posing with", "smelling", "building", "cleaning", "washing", "destroying", "approaching"),
+)
 DRINKS = frozenset(
     "milk,coffee,tea,sake,champagne,wine glass,cocktail,tropical drink,beer,whiskey,soda,"
     "glass of water,bubble tea,juice box,glass of juice,mate".split(",")
@@ -60,6 +69,19 @@ def is_chasing(scene: Scene) -> bool:
         and all(row is not None and row.kind == "a" for row in rows)
         and all(item.count == 1 and item.flip == behind for item in scene.objects)
     )
+
+
+def is_perched(scene: Scene) -> bool:
+    """True for an animal on a person's shoulder."""
+    if scene.relation != "on" or len(scene.objects) != 2:
+        return False
+    return _is_animal(scene) and is_figure(scene.objects[1])
+
+
+def can_act(scene: Scene) -> bool:
+    """True if the first of two objects is an animal or a person that may do something."""
+    row = things.BY_NAME.get(scene.objects[0].name) if len(scene.objects) == 2 else None
+    return row is not None and row.kind in "ap" and all(t.count == 1 for t in scene.objects)
 
 
 def verbs(scene: Scene) -> Verbs:

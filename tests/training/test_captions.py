@@ -165,6 +165,7 @@ def acted() -> list[Scene]:
         SceneObject(n, ("drawn", "ball"), "", "i", 1, 0.4, False)
         for n in ("fish", "fishing rod", "strawberry", "cake")
     )
+    man = SceneObject("man", ("figure", "man"), "", "g", 1, 0.4, False)
     plain = Scene("pair", 1024, 1024, 1, background="white", ground="plain")
     beach = Scene("mixed", 1024, 1024, 1, time="day", weather="clear", terrain="beach")
     found = [
@@ -175,6 +176,7 @@ def acted() -> list[Scene]:
             ("holding", (cat, rod)),
             ("right", (dog, cat)),
             ("on", (berry, cake)),
+            ("on", (cat, man)),
         )
     ]
     table = replace(plain, kind="room", setting="table", relation="on", objects=(berry, cake))

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.dressing import AT_SEA as SEAS
+from daguerre.models.embedded.drawing.joining import PERCHING
 from daguerre.models.embedded.drawing.mounts import BOARDS, RIDEABLE, SEATS
 from daguerre.models.embedded.drawing.recolouring import COLOURS
 from daguerre.models.embedded.drawing.scene import TIMELESS, Scene, SceneObject
@@ -16,7 +17,8 @@ from training.scenes.people import person
 from training.scenes.sample import colours_in
 
 # on: people on seats; beside: people who walk a dog
-SHARES = {"riding": 0.38, "holding": 0.38, "on": 0.18, "beside": 0.06}
+SHARES = {"riding": 0.37, "holding": 0.37, "on": 0.2, "beside": 0.06}
+PERCHED = 0.3  # of those that are on something: an animal on a shoulder
 # Shares of those that act; at waters, five times as many fish, in place of some that feed.
 FEEDING, CHASING, FISHING = 0.34, 0.1, 0.025
 FISHED = ("river", "lake", "waterfall", "waterfront", "harbour", "beach", "sea")
@@ -71,6 +73,9 @@ def acting(r: random.Random, scene: Scene) -> Scene:
         first = replace(person(r, size, countable=True), pose="walking")
         second = _object(r, things.BY_NAME["dog" if r.random() < 0.8 else "poodle"], size)
         second = replace(second, size=size * 0.75 if is_outside else size)
+    elif relation == "on" and r.random() < PERCHED:
+        first = _object(r, things.BY_NAME[r.choice(PERCHING)], size)
+        second = replace(person(r, size, countable=True), pose="")
     elif relation == "on":
         first = person(r, size, countable=True)
         second = _object(r, things.BY_NAME[r.choices(tuple(SEATS), SEAT_WEIGHTS)[0]], size)

@@ -73,6 +73,7 @@ dinosaur: leaf, leaf, bamboo
 FISHERS = ("bear", "bear", "bear", "cat", "penguin", "dog", "fox", "frog", "raccoon", "polar bear")
 # Pairs of which the first chases the second.
 CHASES = (
+    "cat butterfly,cat butterfly,dog butterfly,cat bird,dog bird,dog bee,frog fly,bear bee,"
     "dog cat,dog cat,dog cat,cat mouse,cat mouse,dog rabbit,fox hen,fox rabbit,wolf sheep,"
     "wolf deer,tiger deer,lion zebra,dog squirrel,cat hen,leopard deer,bear fox,dog horse,"
     "cat rat,dog sheep,wolf rabbit,crocodile zebra,t-rex goat,cat dog,mouse cat,pig dog,"

@@ -94,7 +94,7 @@ def _items(r: random.Random, relation: str) -> tuple[SceneObject, ...]:
     items = tuple(
         placed(r, t, r.uniform(0.85, 1.0), n, share) for t, n in zip(chosen, counts, strict=True)
     )
-    return in_contrast(r, items, STATURES) if relation in MANY else items
+    return in_contrast(r, items, STATURES) if relation in (*MANY, "above", "below") else items
 
 
 def _more(

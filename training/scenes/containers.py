@@ -42,6 +42,14 @@ CONTENTS: dict[str, tuple[list[str], ...]] = {
     "crate": (FRUIT, GOODS, PETS),
     "vase": (FLOWERS,),
     "mug": (PETS, FLOWERS),
+    "dinner plate": (
+        (
+            "cookie,cookie,croissant,cupcake,donut,sushi,dumpling,sandwich,taco,steak,sausage,"
+            "chicken leg,fried egg,waffle,cheese,fried shrimp,hot dog,hamburger,falafel"
+        ).split(","),
+        FRUIT,
+    ),
+    "egg": ("dragon,dragon,dinosaur,chick,turtle,snake,crocodile,bird,penguin,duck".split(","),),
     "nest": ("egg,egg,bird,chick,owl,raven".split(","),),
     "wheelbarrow": (FRUIT, GOODS, PETS),
     "bathtub": (PETS,),
@@ -57,6 +65,8 @@ CONTENTS: dict[str, tuple[list[str], ...]] = {
 }
 WEIGHTS = {name: 1.0 for name in CONTENTS} | {
     "bowl": 4.0,
+    "dinner plate": 2.5,
+    "egg": 0.5,
     "basket": 3.5,
     "package": 2.5,
     "vase": 3.0,
@@ -67,10 +77,11 @@ WEIGHTS = {name: 1.0 for name in CONTENTS} | {
     "fir tree": 0.4,
     "bare tree": 0.5,
 }
-MANY = (*FRUIT, *GOODS, *FLOWERS)  # what there is often much of
+ON_PLATES = ("sushi", "dumpling", "cookie", "falafel", "sausage", "chicken leg")
+MANY = (*ON_PLATES, *FRUIT, *GOODS, *FLOWERS)  # what there is often much of
 ROOMY = ("bowl", "basket", "bucket", "package", "crate", "wheelbarrow", "bathtub", "barrel", "jar")
 # Containers that are too large for a table, and things that a container can be on.
-LARGE = ("bucket", "nest", "wheelbarrow", "bathtub", "barrel", "canoe", *CROWNS)
+LARGE = ("bucket", "nest", "egg", "wheelbarrow", "bathtub", "barrel", "canoe", *CROWNS)
 OUTSIDE = ("canoe", "wheelbarrow", *CROWNS)
 STANDS = ("bench", "bench", "table", "table", "chair", "desk", "tree stump", "rock")
 ON_A_STAND = 0.22  # share of containers that are not large
@@ -105,7 +116,7 @@ def sample_inside(r: random.Random, without: Collection[str] = ()) -> tuple[Scen
         first = one_of(r, rows)
     chosen = [first]
     two = [t for t in rows if t.name != first.name and t.kind == first.kind]
-    if len(two) > 2 and r.random() < 0.2 and name != "bottle":
+    if len(two) > 2 and r.random() < 0.2 and name not in ("bottle", "egg"):
         chosen.append(one_of(r, two))
     if len(chosen) == 2 and len(two) > 3 and r.random() < 0.3:
         chosen.append(one_of(r, [t for t in two if t.name != chosen[1].name]))
@@ -130,7 +141,7 @@ def _known(name: str) -> bool:
 
 def _count(r: random.Random, name: str, container: str, kinds: int) -> int:
     """How many there are; the counts of all kinds together are at most seven."""
-    if container in ("bottle", "canoe", "bathtub"):
+    if container in ("bottle", "canoe", "bathtub", "egg"):
         return 1
     if kinds > 1:
         return r.choice((1, 1, 2))

@@ -139,15 +139,16 @@ def _outdoors(r: random.Random, scene: Scene) -> Scene:
         item = person(r, r.uniform(0.36, 0.46), countable=True)
         item = replace(item, outfit="", hat="", count=r.choice((2, 2, 3, 4)))
         return replace(scene, objects=(item,), relation="")
-    item = person(r, size)
     old = scene.objects[0]
+    if len(scene.objects) > 1 and any(item.stature for item in scene.objects):
+        item = replace(person(r, old.size, countable=True), stature=old.stature)
+        return replace(scene, objects=(item, *scene.objects[1:]))
+    item = person(r, size)
     beside = things.BY_NAME.get(old.name)
     company = len(scene.objects) > 1 or chance < 0.35
     if company and beside and beside.place == "g" and old.name != item.name and old.count == 1:
         relation = scene.relation if scene.relation in COMPANY else "and"
-        other = replace(old, size=min(old.size, item.size), spot="", glowing=False)
-        if len(scene.objects) == 1:
-            other = replace(other, stature="")
+        other = replace(old, size=min(old.size, item.size), spot="", stature="", glowing=False)
         return replace(scene, objects=(item, other), relation=relation)
     spot = old.spot if old.spot and len(scene.objects) == 1 else ""
     return replace(scene, objects=(replace(item, spot=spot),), relation="")

@@ -57,6 +57,15 @@ def test_animals_have_food_in_the_mouth(animal: str) -> None:
     assert steak.side < body.side / 1.5
 
 
+@pytest.mark.parametrize("person", ["pirate", "girl", "old woman"])
+def test_a_parrot_sits_on_a_shoulder(person: str) -> None:
+    """The parrot is above the middle of the person, and much smaller."""
+    objects = {o.item.name: o for o in paint(pair("on", "parrot", person)).objects}
+    parrot, body = objects["parrot"], objects[person]
+    assert parrot.y < body.y and abs(parrot.x - body.x) < body.side / 3
+    assert parrot.side < body.side / 2
+
+
 def test_a_cat_plays_with_yarn_on_the_ground() -> None:
     objects = {o.item.name: o for o in paint(pair("holding", "cat", "yarn")).objects}
     cat, yarn = objects["cat"], objects["yarn"]

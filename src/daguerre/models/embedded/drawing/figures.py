@@ -168,6 +168,14 @@ def points(icon: str) -> tuple[Point, Point, Point]:
     return share(*hand), share(60, 97), share(60, FEET)
 
 
+def shoulder(icon: str) -> Point:
+    """The place on the right shoulder of a figure, as shares of the square of its view."""
+    body = BUILDS.get(PEOPLE[_cells(icon)[0].replace("-", " ")].build.split("/")[0], (1.0, 1.0))[1]
+    wide, high = VIEW
+    x, y = 60 + 21 * body, FEET + (53 - FEET) * body + SKY
+    return (x + (high - wide) / 2) / high, y / high
+
+
 def _figure(style: Style) -> str:
     """A figure on the ground."""
     pose, outfit = style.pose, style.outfit

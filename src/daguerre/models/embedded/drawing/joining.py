@@ -30,6 +30,11 @@ GRIPPED_BELOW = frozenset(
     ).split(",")
 )
 GRIPPED_ABOVE = frozenset("lantern,handbag,backpack,basket,briefcase,suitcase,bell".split(","))
+PERCHED = 0.21  # of an animal on a shoulder, as a share of the person's view
+PERCHING = (
+    *("parrot", "parrot", "bird", "owl", "raven", "eagle", "monkey", "cat", "black cat", "mouse"),
+    *("rat", "squirrel", "frog", "lizard", "chick", "dove", "hamster", "snake", "toucan", "pigeon"),
+)
 HELD = 0.36  # side of a held thing, as a share of the holder's height
 TALL = {
     **{"balloon": 0.62, "umbrella": 0.72, "kite": 0.6, "flag": 0.55, "broom": 0.6, "sword": 0.5},
@@ -95,7 +100,7 @@ def posed(relation: str, first: SceneObject, second: SceneObject) -> SceneObject
     if relation == "holding":
         return replace(first, pose="holding")
     if relation == "on":
-        return replace(first, pose="seated")
+        return replace(first, pose="seated") if second.name in SEATS else first
     if second.name == "wave" or (second.name in BOARDS and BOARDS[second.name].is_standing):
         return replace(first, pose="skating")
     return replace(first, pose="standing" if second.name == "kick scooter" else "riding")
@@ -106,7 +111,11 @@ def parts(icon: str) -> tuple[tuple[Part, ...], float, float]:
     """The parts in the order of drawing, and the width and height of their view."""
     relation, *both = json.loads(icon)
     first, second = (Joined(*one) for one in both)
-    found = _holding(first, second) if relation == "holding" else _riding(first, second)
+    if relation == "holding":
+        found = _holding(first, second)
+    else:
+        is_perched = second.art_set == figures.FIGURE
+        found = _perched(first, second) if is_perched else _riding(first, second)
     boxes = [_box(part) for part in found]
     left, top = min(box[0] for box in boxes) - 0.01, min(box[1] for box in boxes) - 0.01
     right, low = max(box[2] for box in boxes) + 0.01, max(box[3] for box in boxes) + 0.01
@@ -150,6 +159,17 @@ def _seated(rider: Joined, seat: Mount, flip: bool) -> Part:
     side = 0.52 * high / max(bottom - top, 0.7 * (right - left))
     x, y = seat.x - (left + right) / 2 * side, seat.y + 0.05 - bottom * side
     return Part(rider.look, rider.colour, x, y, side, False)
+
+
+def _perched(animal: Joined, person: Joined) -> list[Part]:
+    """An animal on the shoulder of a person."""
+    x, y = figures.shoulder(person.icon)
+    left, top, right, bottom = things.bounds(animal.look)
+    side = PERCHED / max(bottom - top, right - left)
+    above = Part(
+        animal.look, animal.colour, x - (left + right) / 2 * side, y - bottom * side, side, False
+    )
+    return [Part(person.look, person.colour, 0, 0, 1, False), above]
 
 
 def _on_a_board(rider: Joined, board: Joined) -> list[Part]:
@@ -242,6 +262,8 @@ def is_joinable(relation: str, first: SceneObject, second: SceneObject) -> bool:
         return False
     if first.name in PEOPLE and PEOPLE[first.name].others:
         return False
+    if relation == "on" and second.look[0] == figures.FIGURE:
+        return first.name in PERCHING
     if relation == "on":
         return first.look[0] == figures.FIGURE and second.name in SEATS
     return relation == "holding" or (relation == "riding" and second.name in RIDEABLE)

@@ -35,6 +35,8 @@ VESSELS: dict[str, Vessel] = {
     "crate": Vessel(Rim(0.08, 0.92, 0.3, 0.0), "open-crate"),
     "vase": Vessel(Rim(0.22, 0.78, 0.24, 0.06), "empty-vase", 0.3, 1.35),
     "mug": Vessel(Rim(0.16, 0.7, 0.17, 0.05)),
+    "dinner plate": Vessel(Rim(0.08, 0.92, 0.76, 0.11), "flat-plate", 0.06, 0.92),
+    "egg": Vessel(Rim(0.12, 0.88, 0.5, 0.0), "cracked-egg", 0.3, 0.95),
     "nest": Vessel(Rim(0.06, 0.96, 0.34, 0.16)),
     "wheelbarrow": Vessel(Rim(0.1, 0.72, 0.3, 0.0)),
     "bathtub": Vessel(Rim(0.04, 0.96, 0.48, 0.0)),
