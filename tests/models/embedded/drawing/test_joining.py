@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from daguerre.models.embedded import drawing
-from daguerre.models.embedded.drawing import dressing, things
+from daguerre.models.embedded.drawing import dressing, figures, joining, things
 from daguerre.models.embedded.drawing.mounts import RIDEABLE, SEATS
 from daguerre.models.embedded.drawing.mouths import MOUTHS
 from daguerre.models.embedded.drawing.picture import paint
@@ -94,6 +94,22 @@ def test_people_sit_on_seats(seat: str) -> None:
     sitting = dressing.dressed(pair("on", "woman", seat)).objects
     assert len(sitting) == 1 and "|seated|" in sitting[0].look[1]
     assert len(dressing.dressed(pair("on", "cat", seat)).objects) == 2
+
+
+@pytest.mark.parametrize("mount", ["horse", "broom", "bicycle", "skateboard"])
+def test_people_on_what_can_be_ridden_ride_it(mount: str) -> None:
+    """A witch on a broom rides it, and holds no other one."""
+    on, riding = (paint(pair(relation, "sorceress", mount)) for relation in ("on", "riding"))
+    assert [placed.item for placed in on.objects] == [placed.item for placed in riding.objects]
+    (joined,) = dressing.dressed(pair("on", "sorceress", mount)).objects
+    assert isinstance(joined, joining.JoinedObject)
+    assert not figures.decided("sorceress", joined.parts[0].pose, "", "", "", 0).prop
+
+
+def test_animals_on_boards_stand_on_them() -> None:
+    """A cat on a skateboard is over a board that lies flat; on a horse, it stands."""
+    assert len(dressing.dressed(pair("on", "cat", "skateboard")).objects) == 1
+    assert len(dressing.dressed(pair("on", "cat", "horse")).objects) == 2
 
 
 def test_riders_on_a_beach_are_on_the_ground() -> None:

@@ -107,7 +107,7 @@ def decided(name: str, pose: str, outfit: str, hat: str, colour: str, variant: i
         hair_colour,
         beard,
         hats,
-        "" if pose in ("holding", "riding", "sleeping") else person.prop,
+        "" if pose in ("holding", "riding", "skating", "sleeping") else person.prop,
     )
 
 

@@ -99,8 +99,10 @@ def posed(relation: str, first: SceneObject, second: SceneObject) -> SceneObject
     """The first object in the pose that the relation needs."""
     if relation == "holding":
         return replace(first, pose="holding")
-    if relation == "on":
-        return replace(first, pose="seated") if second.name in SEATS else first
+    if relation == "on" and second.look[0] == figures.FIGURE:
+        return first
+    if relation == "on" and second.name in SEATS:
+        return replace(first, pose="seated")
     if second.name == "wave" or (second.name in BOARDS and BOARDS[second.name].is_standing):
         return replace(first, pose="skating")
     return replace(first, pose="standing" if second.name == "kick scooter" else "riding")
@@ -265,7 +267,8 @@ def is_joinable(relation: str, first: SceneObject, second: SceneObject) -> bool:
     if relation == "on" and second.look[0] == figures.FIGURE:
         return first.name in PERCHING
     if relation == "on":
-        return first.look[0] == figures.FIGURE and second.name in SEATS
+        is_person = first.look[0] == figures.FIGURE
+        return second.name in BOARDS or (is_person and second.name in (*SEATS, *RIDEABLE))
     return relation == "holding" or (relation == "riding" and second.name in RIDEABLE)
 
 

@@ -34,6 +34,7 @@ from daguerre.models.embedded.drawing.mountains import canyon, mountains, volcan
 from daguerre.models.embedded.drawing.objects import lone_object
 from daguerre.models.embedded.drawing.outdoors import place_objects
 from daguerre.models.embedded.drawing.palette import palette_of
+from daguerre.models.embedded.drawing.relations import drawable
 from daguerre.models.embedded.drawing.scene import RAINY, Scene
 from daguerre.models.embedded.drawing.sky import paint_sky
 from daguerre.models.embedded.drawing.space import moonscape, space
@@ -107,7 +108,7 @@ def compose(scene: Scene) -> str:
 
 def paint(scene: Scene) -> Canvas:
     """The scene on a canvas, without its style."""
-    scene = dressed(scene)
+    scene = drawable(dressed(scene))
     if scene.kind == "lettering" and not scene.lettering:
         scene = replace(scene, lettering="sign")
     c = Canvas(scene)

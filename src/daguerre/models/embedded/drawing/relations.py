@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.grid import APART, blocks, offset
 from daguerre.models.embedded.drawing.placement import (
@@ -21,7 +22,13 @@ from daguerre.models.embedded.drawing.placement import (
 from daguerre.models.embedded.drawing.proportions import proportions, relative
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 from daguerre.models.embedded.drawing.toppings import is_topped, topped
-from daguerre.models.embedded.drawing.vessels import CROWNS, contained, in_crown, is_container
+from daguerre.models.embedded.drawing.vessels import (
+    CROWNS,
+    contained,
+    in_crown,
+    is_container,
+    is_vehicle,
+)
 
 # Relations in which objects touch or hide each other.
 TOUCHING = ("on", "under", "front", "behind", "in")
@@ -79,6 +86,18 @@ COVERS = (
     "airplane",
 )
 TALL_COVERS = ("umbrella", "beach umbrella", "tree", "palm tree", "bare tree", "table")
+
+
+def drawable(scene: Scene) -> Scene:
+    """The scene with a relation that can be drawn: only containers and vehicles have an inside."""
+    items = scene.objects
+    if scene.relation != "in" or len(items) < 2 or has_stand(items):
+        return scene
+    if is_container(items[-1]) or is_vehicle(items[-1]):
+        return scene
+    row = things.BY_NAME.get(items[-1].name)
+    is_building = row is not None and row.kind == "b"
+    return replace(scene, relation="front" if is_building else "beside")
 
 
 def related(c: Canvas, scene: Scene) -> list[Placement]:

@@ -93,6 +93,12 @@ def is_container(item: SceneObject) -> bool:
     return item.name in VESSELS or item.name in GLASSES or item.name in CROWNS
 
 
+def is_vehicle(item: SceneObject) -> bool:
+    """True for a vehicle, whose upper third is taken as its opening."""
+    row = things.BY_NAME.get(item.name)
+    return row is not None and row.kind == "v"
+
+
 def open_look(item: SceneObject) -> SceneObject:
     """The container with a look that is open and empty."""
     known = VESSELS.get(item.name) or GLASSES.get(item.name)
@@ -103,7 +109,7 @@ def open_look(item: SceneObject) -> SceneObject:
 
 
 def _vessel(item: SceneObject) -> Vessel:
-    """The shape of a container; of an unknown one, the upper third is open."""
+    """The shape of a container; of a vehicle, the upper third is open."""
     left, top, right, low = bounds(item.look)
     return VESSELS.get(item.name) or Vessel(Rim(left, right, top + 0.3 * (low - top), 0.0))
 
