@@ -67,9 +67,10 @@ class Canvas:
         name = self.new_id()
         inner = "".join(
             f'<stop offset="{o}" stop-color="{hexa(colour)}" stop-opacity="{alpha * k:.3f}"/>'
-            for o, k in ((0, 1), (0.25, 0.62), (0.5, 0.28), (0.75, 0.08), (1, 0))
+            for o, k in ((0, 1), (0.3, 0.62), (0.6, 0.28), (0.86, 0.07), (1, 0))
         )
         self.defs.append(f'<radialGradient id="{name}">{inner}</radialGradient>')
+        r *= 0.84  # farther, nothing would be visible
         self.oval(x, y, r, r * flat, f"url(#{name})")
 
     def rect(self, x: float, y: float, w: float, h: float, fill: str, extra: str = "") -> None:
@@ -123,22 +124,29 @@ class Canvas:
         fill = self.linear([(0, colour, a0), (1, colour, a1)])
         self.rect(0, y0, self.w, y1 - y0, fill)
 
-    def land(self, points: list[Point], top: Rgb, bottom: Rgb) -> None:
-        """Fills everything below a line with a gradient that starts at its highest point."""
-        fill = self.linear([(0, top, 1), (1, bottom, 1)])
-        self.poly([*points, (self.w + 9, self.h + 9), (-9, self.h + 9)], fill)
+    def land(self, points: list[Point], top: Rgb, bottom: Rgb, low: float | None = None) -> None:
+        """Fills what is below a line with a gradient that starts at its highest point.
 
-    def mirror(self, group: str, y: float, alpha: float, squash: float = 1.0) -> None:
-        """Draws a group again, upside down below y."""
-        clip = self.new_id()
-        self.defs.append(
-            f'<clipPath id="{clip}"><rect x="-9" y="{y:.1f}" width="{self.w + 18:.1f}" '
-            f'height="{self.h - y + 9:.1f}"/></clipPath>'
-        )
-        self.raw(
-            f'<g clip-path="url(#{clip})"><g transform="matrix(1 0 0 {-squash} 0 '
-            f'{(1 + squash) * y:.1f})" opacity="{alpha:.2f}">{group}</g></g>'
-        )
+        It ends at `low`, by default the bottom; nearer land must cover what is lower.
+        """
+        fill = self.linear([(0, top, 1), (1, bottom, 1)])
+        low = self.h + 9 if low is None else max(low, *(y for _, y in points))
+        self.poly([*points, (points[-1][0], low), (points[0][0], low)], fill)
+
+    def mirror(
+        self, group: str, y: float, alpha: float, squash: float = 1.0, ends_there: bool = False
+    ) -> None:
+        """Draws a group again, upside down below y; one that `ends_there` needs no clip."""
+        turned = f"matrix(1 0 0 {-squash} 0 {(1 + squash) * y:.1f})"
+        text = f'<g transform="{turned}" opacity="{alpha:.2f}">{group}</g>'
+        if not ends_there:
+            clip = self.new_id()
+            self.defs.append(
+                f'<clipPath id="{clip}"><rect x="-9" y="{y:.1f}" width="{self.w + 18:.1f}" '
+                f'height="{self.h - y + 9:.1f}"/></clipPath>'
+            )
+            text = f'<g clip-path="url(#{clip})">{text}</g>'
+        self.raw(text)
 
     def document(self) -> str:
         """The SVG document of everything drawn."""

@@ -49,7 +49,12 @@ def forest(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
         d = 0.2 + 0.25 * i
         line = waves(c, horizon + c.h * (0.0 + 0.07 * i), c.s * 0.025, 0.9)
         spikes(c, line, c.s * (0.10 + 0.05 * i), p.lit(green, d))
-        c.land(line, p.lit(green, d), mix(p.lit(green, d), p.haze, 0.3))
+        tone = p.lit(green, d)
+        if i < 3:  # the next row of firs hides it
+            low = horizon + c.h * (0.07 * i + 0.11)
+            c.poly([*line, (line[-1][0], low), (line[0][0], low)], hexa(tone))
+        else:
+            c.land(line, tone, mix(tone, p.haze, 0.3), c.h * 0.84)
     line = waves(c, c.h * 0.80, c.s * 0.02, 0.6)
     c.land(line, p.lit(field(scene), 0.95), p.lit(field(scene, 0.2), 1.0))
     cap = p.lit(SNOW, 0.95) if scene.is_snowy else None

@@ -21,12 +21,15 @@ def mountains(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
         framing_pines(c, (0.16, 0.36), p.lit(needles(scene), 1.0), cap, (1, 2, 3, 4))
 
 
-def ridges(c: Canvas, scene: Scene, p: Palette, horizon: float, tall: float) -> None:
-    """Distant ridges, in half of the pictures with large peaks before them."""
+def ridges(
+    c: Canvas, scene: Scene, p: Palette, horizon: float, tall: float, low: float | None = None
+) -> None:
+    """Distant ridges, in half of the pictures with large peaks before them; they end at `low`."""
     r = c.r
     rock = rgb(r.choice(("#6f7fa8", "#7a7396", "#6b8a94", "#8a7f8f")))
     style = r.random()
     far = 2 if style < 0.5 else 4
+    low = low or horizon + c.h * 0.14
     for i in range(far):
         d = 0.08 + 0.5 * i / far
         line = crags(
@@ -36,7 +39,7 @@ def ridges(c: Canvas, scene: Scene, p: Palette, horizon: float, tall: float) -> 
             max(3, int(r.uniform(3, 5.5) * c.w / c.s)),
         )
         top = p.lit(rock, d)
-        c.land(line, top, mix(top, p.haze, 0.45))
+        c.land(line, top, mix(top, p.haze, 0.45), low)
     if style < 0.5:
         n = max(2, round(r.uniform(1.6, 2.6) * c.w / c.s))
         xs = [(i + r.uniform(0.2, 0.8)) * c.w / n for i in range(n)]
@@ -46,15 +49,16 @@ def ridges(c: Canvas, scene: Scene, p: Palette, horizon: float, tall: float) -> 
             cap = p.lit(SNOW, d + 0.1)
             cap = mix(cap, p.light, 0.25 if scene.time in ("sunset", "dawn") else 0.1)
             h = tall * r.uniform(0.8, 1.2)
-            peak(c, x, horizon + c.h * 0.04, h * r.uniform(1.1, 1.6), h, p.lit(rock, d), cap)
+            peak(c, x, horizon + c.h * 0.04, h * r.uniform(1.1, 1.6), h, p.lit(rock, d), cap, low)
     c.fade(horizon - tall * 0.35, horizon + c.h * 0.08, p.haze, 0.0, 0.45)
 
 
-def peak(c: Canvas, x: float, y: float, w: float, h: float, colour: Rgb, cap: Rgb) -> None:
-    """One mountain with a shaded side and a zigzag snow cap."""
+def peak(
+    c: Canvas, x: float, y: float, w: float, h: float, colour: Rgb, cap: Rgb, base: float
+) -> None:
+    """One mountain down to `base`, with a shaded side and a zigzag snow cap."""
     tip = (x, y - h)
     left, right = x - w * c.r.uniform(0.48, 0.6), x + w * c.r.uniform(0.48, 0.6)
-    base = c.h
     grow = (base - y) / h
     l2, r2 = left - (x - left) * grow, right + (right - x) * grow
     c.poly([tip, (r2, base), (l2, base)], hexa(colour))
@@ -109,8 +113,9 @@ def slopes(
         d = 0.32 + 0.68 * t
         line = waves(c, y + (c.h * 0.84 - y) * t, swing * (0.6 + 0.5 * t), c.r.uniform(0.6, 1.1))
         wood = (rgb("#2f7a5a"), 0.0 if scene.is_snowy else 0.22 * c.r.random())
-        low = p.lit(mix(field(scene, 0.18), *wood), d)
-        c.land(line, p.lit(mix(field(scene), *wood), d), mix(low, p.haze, 0.3 * (1 - t)))
+        foot = mix(p.lit(mix(field(scene, 0.18), *wood), d), p.haze, 0.3 * (1 - t))
+        low = y + (c.h * 0.84 - y) * (i + 1) / max(1, n - 1) + 2.2 * swing if t < 1 else None
+        c.land(line, p.lit(mix(field(scene), *wood), d), foot, low)
         if c.r.random() < (0.25 if with_groves else 0.5) and t < 0.95:
             green = needles(scene)
             spikes(c, line, c.s * (0.035 + 0.05 * t), p.lit(green, d + 0.04))

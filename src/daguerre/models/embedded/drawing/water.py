@@ -75,14 +75,14 @@ def beach(c: Canvas, scene: Scene, p: Palette, horizon: float, x: float) -> None
 def lake(c: Canvas, scene: Scene, p: Palette, horizon: float, x: float) -> None:
     shore = horizon + c.h * 0.03
     mark = len(c.parts)
-    ridges(c, scene, p, horizon, min(c.h * 0.3, c.s * 0.42))
+    ridges(c, scene, p, horizon, min(c.h * 0.3, c.s * 0.42), shore)
     line = waves(c, horizon + c.h * 0.005, c.s * 0.012, 1.0)
     green = needles(scene)
-    c.land(line, p.lit(field(scene), 0.55), p.lit(field(scene), 0.6))
+    c.land(line, p.lit(field(scene), 0.55), p.lit(field(scene), 0.6), shore)
     spikes(c, line, c.s * 0.05, p.lit(green, 0.62))
     land = "".join(c.parts[mark:])
     water(c, scene, p, shore, x)
-    c.mirror(land, shore, 0.42)
+    c.mirror(land, shore, 0.42, ends_there=True)
     c.fade(shore, c.h, p.sky[0], 0.0, 0.4)
 
 
