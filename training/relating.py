@@ -12,12 +12,11 @@ from dataclasses import replace
 
 from daguerre.models.embedded.drawing import SceneObject, things
 from daguerre.models.embedded.drawing.dressing import is_figure
-from daguerre.models.embedded.drawing.people import PEOPLE
 from daguerre.models.embedded.drawing.relations import has_stand
 from training import describing
 from training.grammar import PLURALS, article, plural, with_article
 from training.places import ROOM_TIMES, WALLLESS
-from training.verbs import DEEDS, verbs
+from training.verbs import DEEDS, possessive, posture_words, verbs
 from training.wording import (
     CONVERSE,
     DREAMY,
@@ -31,6 +30,8 @@ from training.wording import (
     STYLES,
 )
 from training.words import Words
+
+POSTURE_SHARE = 0.25  # of relations of an animal to something
 
 
 class Relating(Words):
@@ -96,6 +97,9 @@ class Relating(Words):
             return self.one(SITTING)
         if self.scene.relation == "holding":
             return self.one((*RELATION_WORDS["holding"], self._acting()))
+        postures = posture_words(self.scene)
+        if postures and self.chance(POSTURE_SHARE):
+            return self.one(postures)
         return self.one(RELATION_WORDS[self.scene.relation])
 
     def _converse(self) -> str:
@@ -117,10 +121,7 @@ class Relating(Words):
     def _on_shoulder(self) -> str:
         """Where an animal is that a person carries."""
         place = self.one(("shoulder", "shoulder", "shoulder", "arm", "back"))
-        build = PEOPLE[self.scene.objects[1].name].build
-        whose = {"man": "his", "boy": "his", "woman": "her", "girl": "her"}.get(
-            build.removeprefix("old "), "their"
-        )
+        whose = possessive(self.scene.objects[1])
         return f"on {self.one((whose, whose, 'the'))} {place}"
 
     def _side1(self) -> str:
@@ -187,6 +188,9 @@ class Relating(Words):
             return self.one(("in", "hatching from", "hatching from", "hatching out of", "inside"))
         if self.scene.objects[-1].name == "dinner plate":
             return self.one(("on", "on", "lying on"))
+        postures = posture_words(self.scene)
+        if postures and self.chance(POSTURE_SHARE):
+            return self.one(postures)
         return self.one(RELATION_WORDS["in"])
 
     def _where(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.dressing import is_figure
 from daguerre.models.embedded.drawing.mouths import ROLLING, is_mouthful
+from daguerre.models.embedded.drawing.people import PEOPLE
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 from training.wording import ACTS
 
@@ -37,6 +38,15 @@ ROLLED: Verbs = (
     ("chased by",),
 )
 MAKING_MUSIC: Verbs = (("playing", "playing", "playing", "holding", "with"), ("played by",))
+# How animals are where they are, in front of a preposition.
+POSTURES = (
+    *("sleeping", "sleeping", "sitting", "sitting", "resting", "lying", "standing", "playing"),
+    *("napping", "hiding", "waiting", "curled up", "relaxing", "sunbathing", "eating"),
+)
+PREPOSITIONS = {
+    **{"on": "on", "under": "under", "front": "in front of", "behind": "behind", "in": "in"},
+    "beside": "next to",
+}
 # What somebody beside something is said to do; the picture shows both.
 DEEDS = (
     *("looking at", "looking at", "watching", "facing", "admiring", "visiting", "guarding"),
@@ -76,6 +86,19 @@ def is_perched(scene: Scene) -> bool:
     if scene.relation != "on" or len(scene.objects) != 2:
         return False
     return _is_animal(scene) and is_figure(scene.objects[1])
+
+
+def posture_words(scene: Scene) -> tuple[str, ...]:
+    """Participles with the preposition of the relation, such as "sleeping on"; () for no animal."""
+    preposition = PREPOSITIONS.get(scene.relation)
+    if preposition is None or not _is_animal(scene):
+        return ()
+    return tuple(f"{posture} {preposition}" for posture in POSTURES)
+
+
+def possessive(person: SceneObject) -> str:
+    build = PEOPLE[person.name].build.removeprefix("old ")
+    return {"man": "his", "boy": "his", "woman": "her", "girl": "her"}.get(build, "their")
 
 
 def can_act(scene: Scene) -> bool:

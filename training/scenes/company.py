@@ -33,7 +33,7 @@ RELATION_WEIGHTS = {
     "in": 1.9,
 }
 COLUMNS = ("above", "below", "on", "under", "in")  # relations that need height; others need width
-TOPPED = 0.35  # of what is on something is food on food
+TOPPED = 0.45  # of what is on something is food on food
 ON_BRIDGES = 0.1  # of what is on something is a vehicle on a bridge
 LONG_SEATS = ("table", "desk", "bed", "bench", "bus", "delivery truck", "sofa")  # for five things
 MANY = ("and", "beside", "left", "right")  # relations of several copies

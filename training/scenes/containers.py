@@ -84,7 +84,7 @@ ROOMY = ("bowl", "basket", "bucket", "package", "crate", "wheelbarrow", "bathtub
 LARGE = ("bucket", "nest", "egg", "wheelbarrow", "bathtub", "barrel", "canoe", *CROWNS)
 OUTSIDE = ("canoe", "wheelbarrow", *CROWNS)
 STANDS = ("bench", "bench", "table", "table", "chair", "desk", "tree stump", "rock")
-ON_A_STAND = 0.22  # share of containers that are not large
+ON_A_STAND = 0.38  # share of containers that are not large
 UNUSUAL = 0.15  # share of contents of these that may be any small thing
 TINTED = 0.65
 

@@ -14,16 +14,16 @@ from daguerre.models.embedded.drawing.scene import Scene
 from training.scenes import company, crowd, house, lettering, outdoors
 from training.scenes.acting import acting
 from training.scenes.people import with_hats, with_people
-from training.scenes.sample import pick, sample_landscape, sample_thing
+from training.scenes.sample import pick, sample_landscape
 from training.scenes.styles import with_style
 
 # Of all scenes. Landscapes hold the sunset over mountains and the glowing mushrooms at night,
 # which have the largest weights in `sample.TERRAINS`.
 SHARES = {
-    "thing": 0.22,
-    "landscape": 0.23,
+    "thing": 0.21,
+    "landscape": 0.225,
     "mixed": 0.15,
-    "pair": 0.125,
+    "pair": 0.14,
     "group": 0.06,
     "spot": 0.045,
     "room": 0.09,
@@ -42,21 +42,11 @@ STYLE_WORDS = {
     "pastel": 0.020,
 }
 ACTING = {"pair": 0.28, "mixed": 0.2}  # shares of a kind with riding, holding and the like
-ICONIC_SHARE = 0.62  # of single things, in the narrowed domain
 
 
-def sample_scene(rng: np.random.Generator, aspect: tuple[int, int], iconic: bool = False) -> Scene:
-    """Draw a scene of a full size (width, height).
-
-    `iconic` narrows the domain for a small budget: the best known things alone, one look of each,
-    and landscapes without things.
-    """
+def sample_scene(rng: np.random.Generator, aspect: tuple[int, int]) -> Scene:
+    """Draw a scene of a full size (width, height)."""
     r = random.Random(int(rng.integers(2**63)))
-    chance = r.random()
-    if iconic and chance < ICONIC_SHARE:
-        return sample_thing(r, *aspect, iconic=True)
-    if iconic:
-        return sample_landscape(r, *aspect, "landscape")
     kind = pick(r, SHARES)
     scene = sample_kind(r, kind, *aspect)
     if kind == "lettering":  # which has its own people

@@ -80,12 +80,10 @@ def colours_in(items: Iterable[SceneObject]) -> set[str]:
     return {word for item in items for word in (item.colour, things.BY_NAME[item.name].colour)}
 
 
-def sample_thing(r: random.Random, width: int, height: int, iconic: bool = False) -> Scene:
-    rows = [t for t in available() if t.name in things.ICONIC or not iconic]
+def sample_thing(r: random.Random, width: int, height: int) -> Scene:
+    rows = available()
     thing = r.choices(rows, [t.weight for t in rows])[0]
-    looks = things.looks_in(thing, "thing")
-    look = looks[0] if iconic else r.choice(looks)
-    colour = colour_of(r, thing, 0.3) if iconic else colour_of(r, thing)
+    look, colour = r.choice(things.looks_in(thing, "thing")), colour_of(r, thing)
     wide = min(0.95, 0.8 * max(width, height) / min(width, height))
     size = r.uniform(0.55, min(0.8, wide))
     flip = r.random() < 0.5 and thing.kind in "av"
