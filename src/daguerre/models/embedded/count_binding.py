@@ -38,7 +38,8 @@ def phrase_start(words: Sequence[str], mention: Mention, named: Collection[int])
     while start > max(0, mention.start - _MAX_ADJECTIVES):
         word = words[start - 1]
         is_determiner = word in ARTICLES or word in NUMBERS
-        if start - 1 in named or is_determiner or not is_adjective(word):
+        is_verb = word.endswith("ing") and start - 2 in named  # "a monkey eating bananas"
+        if start - 1 in named or is_determiner or is_verb or not is_adjective(word):
             break
         start -= 1
     return start

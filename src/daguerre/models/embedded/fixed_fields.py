@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from daguerre.models.embedded.compatibility import CompatibilityTables
 from daguerre.models.embedded.fields import AT, FIELDS, MAX_OBJECTS
 from daguerre.models.embedded.object_binding import BoundObjects
+from daguerre.models.embedded.relation_phrases import ANY
 
 Mask = NDArray[np.bool_]
 # Fields that are decided before the objects, and must permit what is fixed.
@@ -56,9 +57,9 @@ class FixedFields:
 
 def _stated(objects: BoundObjects) -> Iterator[tuple[int, Mask]]:
     """The fields of the relation and of the names, also of those that stay empty."""
-    if objects.relation:
+    if objects.relations != ANY:
         field = AT[0, "relation"]
-        yield field, _mask(field, {objects.relation})
+        yield field, _mask(field, objects.relations)
     for slot, names in enumerate(objects.names, 1):
         field = AT[slot, "name"]
         yield field, _mask(field, names)

@@ -8,7 +8,7 @@ network names an object.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -20,7 +20,6 @@ from daguerre.models.embedded.count_binding import (
     bound_counts,
     phrase_start,
 )
-from daguerre.models.embedded.drawing.mounts import RIDEABLE
 from daguerre.models.embedded.fields import MAX_OBJECTS
 from daguerre.models.embedded.mentions import (
     SPELLINGS,
@@ -32,38 +31,16 @@ from daguerre.models.embedded.mentions import (
     words_of,
 )
 from daguerre.models.embedded.negation import negated
+from daguerre.models.embedded.relation_phrases import (
+    ANY,
+    APART,
+    Relations,
+    has_relation,
+    is_act,
+    relations,
+)
 from daguerre.models.embedded.style_phrases import without_style_phrases
 
-# Words between two objects -> the relation of the first to the second; "" leaves it open.
-_BETWEEN: dict[tuple[str, ...], str] = {
-    **{(joint,): "" for joint in ("and", ",", "&", "plus")},
-    (",", "and"): "",
-    **{
-        (*before, side, "of"): side
-        for side in ("left", "right")
-        for before in ((), ("to", "the"), ("on", "the"), ("at", "the"))
-    },
-    **{
-        (place, "the", side, "side", "of"): side
-        for side in ("left", "right")
-        for place in ("on", "to", "at")
-    },
-    ("above",): "above",
-    ("below",): "below",
-    ("directly", "above"): "above",
-    ("directly", "below"): "below",
-    **{
-        (*before, verb): relation
-        for verb, relation in (
-            ("riding", "riding"),
-            ("holding", "holding"),
-            ("carrying", "holding"),
-        )
-        for before in ((), ("who",))
-    },
-    ("riding", "on"): "riding",
-}
-_VERBS = frozenset("is are was sits lies placed sitting standing located positioned".split())
 _OF = ("left", "right", "side")  # words before "of"
 # Names that, before a colour, are a part of it: "a cherry red car".
 _SHADES = frozenset(
@@ -88,14 +65,14 @@ _GROUPS = frozenset("family couple people friends children group".split())
 
 @dataclass(frozen=True)
 class BoundObjects:
-    """What a prompt states: the possible names of the first objects in order, their relation.
+    """What a prompt states: the possible names of the first objects in order, their relations.
 
     `counts` are the possible ones by name. `said` are all names that the prompt has. `max_number`
     is the number of objects, if the prompt has nothing but them and words of style.
     """
 
     names: tuple[frozenset[str], ...] = ()
-    relation: str = ""
+    relations: Relations = ANY
     counts: Mapping[str, Counts] = field(default_factory=dict)
     said: frozenset[str] = frozenset()
     max_number: int = MAX_OBJECTS
@@ -116,9 +93,9 @@ def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
     if not said.isdisjoint(excluded):
         return BoundObjects(said=said.difference(excluded))
     counts = bound_counts(words, mentions)
-    names, relation = _stated(words, _clothed(mentions, clothes))
+    names, found_relations = _stated(words, _clothed(mentions, clothes))
     number = _max_number(words, mentions, names) if mentions == found else MAX_OBJECTS
-    return BoundObjects(names, relation, counts, said, number)
+    return BoundObjects(names, found_relations, counts, said, number)
 
 
 def _clothed(mentions: Sequence[Mention], clothes: Mapping[Mention, Mention]) -> Sequence[Mention]:
@@ -149,27 +126,30 @@ def _is_shown(words: Sequence[str], mention: Mention) -> bool:
 
 def _stated(
     words: Sequence[str], mentions: Sequence[Mention]
-) -> tuple[tuple[frozenset[str], ...], str]:
+) -> tuple[tuple[frozenset[str], ...], Relations]:
     """The names in order and the relation, if no other object is determined."""
-    nothing: tuple[tuple[frozenset[str], ...], str] = ((), "")
+    nothing: tuple[tuple[frozenset[str], ...], Relations] = ((), ANY)
     named = named_words(mentions)
-    determined = [m for m in mentions if _start(words, m, named) is not None or _has_side(words, m)]
+    determined = [
+        m for m in mentions if _start(words, m, named) is not None or has_relation(words, m.end)
+    ]
     if not 2 <= len(determined) <= MAX_OBJECTS or not is_complete(words, determined[-1]):
         return nothing
     if not _is_first(words, determined[0], named):
         return nothing
-    relations = [
-        _relation(words, first.end, second, named) for first, second in pairwise(determined)
-    ]
-    if None in relations or (any(relations) and len(relations) > 1):
+    pairs = list(pairwise(determined))
+    found = [_relation(words, first, second, named) for first, second in pairs]
+    possible = [relations for relations in found if relations is not None]
+    together = ANY.intersection(*possible)
+    if len(possible) < len(pairs) or (together < APART and len(pairs) > 1):
         return nothing
     names = tuple(mention.names for mention in determined)
     if any(not a.isdisjoint(b) for i, a in enumerate(names) for b in names[:i]):
         return nothing
-    return names, relations[0] or ""
+    return names, together
 
 
-def _is_first(words: Sequence[str], mention: Mention, named: Collection[int] = ()) -> bool:
+def _is_first(words: Sequence[str], mention: Mention, named: Set[int] = frozenset()) -> bool:
     """True if no word before an object may name another one."""
     start = mention.start
     while start > 0 and start - 1 not in named and is_adjective(words[start - 1]):
@@ -184,30 +164,23 @@ def _is_first(words: Sequence[str], mention: Mention, named: Collection[int] = (
 
 
 def _relation(
-    words: Sequence[str], end: int, second: Mention, named: Collection[int]
-) -> str | None:
-    """What the words from `end` to the second object say; None if they say something else."""
+    words: Sequence[str], first: Mention, second: Mention, named: Set[int]
+) -> Relations | None:
+    """What the words between two objects say; None if they say something else."""
     start = _start(words, second, named)
-    if start is None:
-        return None
-    between = [word for word in words[end:start] if word not in _VERBS]
-    found = _BETWEEN.get(tuple(between))
-    # Riders of others, such as a bus, are not drawn on them.
-    return "" if found == "riding" and second.names.isdisjoint(RIDEABLE) else found
+    return None if start is None else relations(first, words[first.end : start], second)
 
 
-def _has_side(words: Sequence[str], mention: Mention) -> bool:
-    """True before a side: "broccoli left of a cup"."""
-    end = mention.end
-    return any(
-        tuple(words[end : end + len(phrase)]) == phrase for phrase, side in _BETWEEN.items() if side
-    )
-
-
-def _start(words: Sequence[str], mention: Mention, named: Collection[int]) -> int | None:
+def _start(words: Sequence[str], mention: Mention, named: Set[int]) -> int | None:
     """Where the article or number of a mention is, or its first word after a side; or None."""
     start = phrase_start(words, mention, named)
     before, side = words[start - 1] if start else "", words[start - 2] if start > 1 else ""
     if before in ARTICLES or before in NUMBERS:
         return start - 1
-    return start if before in ("above", "below") or (before == "of" and side in _OF) else None
+    is_second = before in ("above", "below") or (before == "of" and side in _OF)
+    is_acted_on = is_act(words[start - 1 : start]) or is_act(words[start - 2 : start])
+    return (
+        start
+        if is_second or (is_acted_on and not named.isdisjoint((start - 2, start - 3)))
+        else None
+    )
