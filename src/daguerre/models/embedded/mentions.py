@@ -21,6 +21,7 @@ _BREAKS = frozenset(
 _OTHERS = frozenset(
     ("van gogh", "star wars", "star trek", "rock band", "bird's eye", "worm's eye", "fish eye")
 )
+_COLOURED = ("background", "wall", "sky")  # nouns after a colour that are no objects
 _PARTICIPLE = re.compile(r".+(?<!color)(?<!colour)ed")  # "red-haired woman": not a red woman
 _HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
 _TOKEN = re.compile(r"[a-z0-9']+|[^\s\w]")
@@ -62,8 +63,8 @@ def find_mentions(words: Sequence[str]) -> Iterator[Mention]:
         phrases = ((n, things.meanings(" ".join(words[start : start + n]))) for n in lengths)
         length, names = next(((n, found) for n, found in phrases if found), (1, frozenset()))
         end = start + length
-        is_colour = length == 1 and words[start] in SPELLINGS
-        if names and not (is_colour and end < len(words) and is_adjective(words[end])):
+        is_colour = length == 1 and words[start] in SPELLINGS and end < len(words)
+        if names and not (is_colour and (is_adjective(words[end]) or words[end] in _COLOURED)):
             yield Mention(start, end, names)
         start = end
 

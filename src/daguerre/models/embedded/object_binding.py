@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from daguerre.models.embedded.clothing import worn
 from daguerre.models.embedded.count_binding import (
@@ -32,11 +32,13 @@ from daguerre.models.embedded.mentions import (
 )
 from daguerre.models.embedded.negation import negated
 from daguerre.models.embedded.relation_phrases import (
+    ACTS,
     ANY,
     APART,
     Relations,
     has_relation,
     is_act,
+    possible_relations,
     relations,
 )
 from daguerre.models.embedded.style_phrases import without_style_phrases
@@ -95,6 +97,7 @@ def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
     counts = bound_counts(words, mentions)
     names, found_relations = _stated(words, _clothed(mentions, clothes))
     number = _max_number(words, mentions, names) if mentions == found else MAX_OBJECTS
+    found_relations &= possible_relations(words, mentions)
     return BoundObjects(names, found_relations, counts, said, number)
 
 
@@ -139,11 +142,12 @@ def _stated(
         return nothing
     pairs = list(pairwise(determined))
     found = [_relation(words, first, second, named) for first, second in pairs]
-    possible = [relations for relations in found if relations is not None]
-    together = ANY.intersection(*possible)
-    if len(possible) < len(pairs) or (together < APART and len(pairs) > 1):
+    known = list(takewhile(lambda relations: relations is not None, found))
+    together = ANY.intersection(*filter(None, known))
+    is_fixed = together < APART and not together <= ACTS
+    if not known or (is_fixed and len(pairs) > 1) or "middle" in words:
         return nothing
-    names = tuple(mention.names for mention in determined)
+    names = tuple(mention.names for mention in determined[: len(known) + 1])
     if any(not a.isdisjoint(b) for i, a in enumerate(names) for b in names[:i]):
         return nothing
     return names, together

@@ -8,12 +8,17 @@ from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.drawing.mounts import RIDEABLE
 from daguerre.models.embedded.drawing.people import PEOPLE
 from daguerre.models.embedded.drawing.scene import RELATIONS, TERRAINS
+from daguerre.models.embedded.drawing.vessels import CROWNS, GLASSES, VESSELS
 from daguerre.models.embedded.mentions import Mention
 from daguerre.models.embedded.synonyms import SYNONYMS
 
 Relations = frozenset[str]
 ANY: Relations = frozenset(("", *RELATIONS))
 APART = ANY - {"in"}  # what the network may choose for other verbs: "a cat chasing a butterfly"
+# Objects that others can be in.
+CONTAINERS = frozenset((*VESSELS, *GLASSES, *CROWNS))
+_INSIDE = ("in", "inside", "into", "within")
+ACTS = Relations({"riding", "holding"})
 _PHRASES: dict[tuple[str, ...], Relations] = {
     **{(joint,): ANY for joint in ("and", ",", "&", "plus")},
     (",", "and"): ANY,
@@ -85,11 +90,20 @@ def has_relation(words: Sequence[str], end: int) -> bool:
     )
 
 
+def possible_relations(words: Sequence[str], mentions: Sequence[Mention]) -> Relations:
+    """Any relation, but "in" only if one of several objects is a container, or is said to be."""
+    starts = [words[max(0, m.start - 4) : m.start] for m in mentions]
+    is_inside = any(word in _INSIDE for before in starts for word in before)
+    is_inside |= any(not m.names.isdisjoint(CONTAINERS) for m in mentions)
+    return ANY if is_inside or len(mentions) < 2 else APART
+
+
 def relations(first: Mention, words: Sequence[str], second: Mention) -> Relations | None:
     """The possible relations by the words between two objects; None if they say something else."""
     between = tuple(word for word in words if word not in _STANDING)
     if between in _PHRASES:
-        return _PHRASES[between]
+        is_vessel = not first.names.isdisjoint(CONTAINERS)
+        return ANY if is_vessel and _PHRASES[between] <= ACTS else _PHRASES[between]
     if between in _RIDING and (between != ("on",) or not first.names.isdisjoint(PEOPLE)):
         if not second.names.isdisjoint(RIDEABLE):
             return Relations({"riding"})
