@@ -54,6 +54,8 @@ DEEDS = (
     *("pushing", "painting", "repairing", "kissing", "hugging", "feeding", "protecting"),
     *("playing with", "dancing with", "walking past", "running towards", "hiding from"),
     *("posing with", "smelling", "building", "cleaning", "washing", "destroying", "approaching"),
+    *("playing with", "feeding", "sitting with", "standing with", "running after", "petting"),
+    *("catching", "eating", "walking with", "taking care of"),
 )
 DRINKS = frozenset(
     "milk,coffee,tea,sake,champagne,wine glass,cocktail,tropical drink,beer,whiskey,soda,"
@@ -102,9 +104,9 @@ def possessive(person: SceneObject) -> str:
 
 
 def can_act(scene: Scene) -> bool:
-    """True if the first of two objects is an animal or a person that may do something."""
+    """True if the first of two objects is an animal or a person, one or more."""
     row = things.BY_NAME.get(scene.objects[0].name) if len(scene.objects) == 2 else None
-    return row is not None and row.kind in "ap" and all(t.count == 1 for t in scene.objects)
+    return row is not None and row.kind in "ap"
 
 
 def verbs(scene: Scene) -> Verbs:
