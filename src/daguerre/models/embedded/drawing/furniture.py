@@ -5,6 +5,7 @@ They are the background of indoor scenes. Lengths are in units of the picture.
 
 from __future__ import annotations
 
+from daguerre.models.embedded.drawing.aloft import draw_aloft, outside
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
 from daguerre.models.embedded.drawing.scene import Scene
@@ -32,12 +33,15 @@ def cloth(c: Canvas) -> Rgb:
 
 
 def small_window(c: Canvas, scene: Scene, x: float, y: float, w: float, h: float) -> None:
-    """A window with the sky of the hour; (x, y) is its top left corner."""
+    """A window with the sky of the hour and its objects; (x, y) is its top left corner."""
     sky = SKIES.get("night" if scene.is_after_sunset else scene.time, SKIES[""])
     k = c.s * 0.014
     c.rect(x - k, y - k, w + 2 * k, h + 2 * k, "#f7f4ee")
     c.rect(x, y, w, h, c.linear([(0, rgb(sky[0]), 1), (1, rgb(sky[1]), 1)]))
-    if scene.is_after_sunset:
+    beyond = outside(scene)
+    if beyond:
+        draw_aloft(c, beyond, x, y, w, h)
+    elif scene.is_after_sunset:
         c.oval(x + w * 0.7, y + h * 0.28, w * 0.09, w * 0.09, "#fdf6d8")
     else:
         for dx, dy, rx in ((0.3, 0.35, 0.16), (0.42, 0.38, 0.12), (0.74, 0.62, 0.12)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from daguerre.models.embedded.drawing.aloft import outside
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
 from daguerre.models.embedded.drawing.floors import (
@@ -81,7 +82,10 @@ def living_room(c: Canvas, scene: Scene, wall: Rgb, small: bool) -> Ground:
     rug(c, c.h * 0.86, min(c.w * 0.42, c.s * 0.6), c.h * 0.1)
     side = c.r.choice((-1, 1))
     middle, wide = c.w / 2, min(c.w * 0.62, c.s * 0.68)
-    painting(c, middle - c.s * 0.15, c.h * 0.14, c.s * 0.3, c.s * 0.2)
+    if outside(scene):
+        small_window(c, scene, middle - c.s * 0.2, c.h * 0.1, c.s * 0.4, c.s * 0.28)
+    else:
+        painting(c, middle - c.s * 0.15, c.h * 0.14, c.s * 0.3, c.s * 0.2)
     if not _shows(scene, "sofa", "bed"):
         sofa(c, middle, line + c.h * 0.07, wide, cloth(c))
     floor_lamp(c, scene, middle + side * (wide / 2 + c.s * 0.1), line + c.h * 0.05, c.s * 0.46)
@@ -139,6 +143,9 @@ def bathroom(c: Canvas, scene: Scene, wall: Rgb, small: bool) -> Ground:
         "#ffffff",
     )
     c.rect(basin - c.s * 0.008, c.h * 0.49, c.s * 0.016, c.h * 0.04, "#9aa6b2")
+    if outside(scene):
+        x = c.w / 2 - side * min(c.w * 0.2, c.s * 0.22)
+        small_window(c, scene, x - c.s * 0.15, c.h * 0.1, c.s * 0.3, c.s * 0.26)
     if not _shows(scene, "bathtub"):
         _tub(c, c.w / 2 - side * min(c.w * 0.2, c.s * 0.22), line + c.h * 0.06, c.s * 0.48)
     return on_a_table(c, small, 0.76)

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from daguerre.models.embedded.drawing import things
+from daguerre.models.embedded.drawing.aloft import at_its_hour, draw_aloft, inside, outside, raised
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, Rgb, hexa, mix, rgb
 from daguerre.models.embedded.drawing.floors import boards, rug, skirting
 from daguerre.models.embedded.drawing.furnished import FURNISHED
-from daguerre.models.embedded.drawing.furniture import cloth, wood
+from daguerre.models.embedded.drawing.furniture import cloth, small_window, wood
 from daguerre.models.embedded.drawing.grid import offset
 from daguerre.models.embedded.drawing.objects import SOFT, feet
 from daguerre.models.embedded.drawing.palette import BACKS
@@ -23,6 +24,7 @@ from daguerre.models.embedded.drawing.relations import TOUCHING, in_row, related
 from daguerre.models.embedded.drawing.scene import Scene, SceneObject
 
 Paint = Callable[[Canvas, Scene], None]
+WINDOWLESS = ("library", "classroom", "cafe", "stage")
 FAINT = 'opacity="0.7"'
 # Furniture and the like, which is on the floor; other things of rooms are on tables.
 STANDING = frozenset(
@@ -37,6 +39,7 @@ STANDING = frozenset(
 
 def paint_room(c: Canvas, scene: Scene, view: Paint) -> None:
     """Paints an indoor scene with its objects."""
+    scene = at_its_hour(scene)
     wall = rgb(c.r.choice(BACKS[scene.background or "beige"]))
     if scene.is_after_sunset:
         wall = mix(wall, rgb("#2a2a55"), 0.35)
@@ -50,10 +53,13 @@ def paint_room(c: Canvas, scene: Scene, view: Paint) -> None:
 
 
 def _furnished(c: Canvas, scene: Scene, wall: Rgb) -> None:
-    is_small = bool(scene.objects) and all(map(_is_small, scene.objects))
+    items = inside(scene)
+    is_small = bool(items) and all(map(_is_small, items))
     ground = FURNISHED[scene.setting](c, scene, wall, is_small)
+    if scene.setting in WINDOWLESS:
+        draw_aloft(c, outside(scene), c.w * 0.3, c.h * 0.04, c.w * 0.4, c.h * 0.3)
     width, height = ground.width, ground.height
-    many = sum(item.count for item in scene.objects)
+    many = sum(item.count for item in items)
     if many == 1:
         height *= 0.82
     _line_up(c, scene, width, height, ground.foot, ground.on_floor, ground.x)
@@ -85,6 +91,8 @@ def _room(c: Canvas, scene: Scene, wall: Rgb) -> None:
     line = c.h * c.r.uniform(0.62, 0.72)
     paint_floor(c, line, wall)
     foot = line + (c.h - line) * 0.55
+    if outside(scene):
+        small_window(c, scene, c.w / 2 - c.s * 0.2, c.h * 0.08, c.s * 0.4, c.h * 0.28)
     if c.r.random() < 0.6:
         rug(c, foot, min(c.w * 0.46, c.s * 0.6), (c.h - line) * 0.36)
     _line_up(c, scene, c.w * 0.92, min(foot * 0.72, c.s * 0.62), foot, True)
@@ -145,10 +153,12 @@ def _view(c: Canvas, scene: Scene, frame: tuple[float, float, float, float], vie
     """A landscape behind an opening (left, top, width, height)."""
     x, y, wide, high = frame
     seed = c.r.getrandbits(32)
-    outside = replace(scene, kind="landscape", objects=(), relation="")
-    inner = Canvas(replace(outside, width=round(wide), height=round(high), seed=seed))
+    beyond = tuple(replace(item, size=0.3, glowing=True) for item in outside(scene))
+    landscape = replace(scene, kind="landscape", objects=beyond, relation="")
+    inner = Canvas(replace(landscape, width=round(wide), height=round(high), seed=seed))
     inner.defs = c.defs  # one list of definitions keeps identifiers unique
-    view(inner, outside)
+    view(inner, landscape)
+    c.objects.extend(replace(one, x=one.x + x, y=one.y + y) for one in inner.objects)
     clip = c.new_id()
     c.defs.append(
         f'<clipPath id="{clip}"><rect width="{wide:.1f}" height="{high:.1f}"/></clipPath>'
@@ -188,7 +198,10 @@ def _line_up(
 ) -> None:
     """Draws the objects in a row around a middle, the picture's by default."""
     shift = middle - c.w / 2 if middle else 0.0
-    for placement in (p.moved(shift, 0) for p in lined_up(c, scene, width, height, foot)):
+    placements = [p.moved(shift, 0) for p in lined_up(c, scene, width, height, foot)]
+    if scene.relation not in TOUCHING:
+        placements = raised(scene, placements, c.h * 0.06)
+    for placement in placements:
         if placement.lies and on_floor:
             placement.shade(c, SOFT)
         elif placement.lies:
@@ -204,14 +217,14 @@ def lined_up(c: Canvas, scene: Scene, width: float, height: float, foot: float) 
     """
     if scene.relation in TOUCHING and len(scene.objects) > 1:
         return fitted_together(related(c, scene), width, height * 1.1, c.w / 2, foot)
-    order = list(scene.objects)
+    order = list(inside(scene))
     if scene.relation == "right":
         order.reverse()
     if len(order) > 1:
         row = in_row(order, [item.count for item in order])
         return fitted_together(row, width * 0.94, height, c.w / 2, foot)
     items = copies(order)
-    wide = min(width / max(1, len(items)), height * 1.15)
+    wide = min(width / max(1, len(items)), height * (1.15 if len(items) > 1 else 1.5))
     placements = []
     for i, item in enumerate(items):
         x = c.w / 2 + offset(i, len(items), wide) + c.r.uniform(-0.04, 0.04) * wide
