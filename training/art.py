@@ -4,7 +4,8 @@
 
 A look is an icon of one of the sets in `training.assets`; up to three are taken for a thing, in the
 order of its slugs. What shows something else, fills its square like a box, or is not drawn as its
-set means it, is left out. The result depends on the pinned packages and the table alone.
+set means it, is left out, and so are parts of another picture (`training.cleaning`). The result
+depends on the pinned packages and the tables alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 
 from daguerre.models.embedded.drawing import animals, art, figures, things
 from training import assets
+from training.cleaning import cleaned
 
 NUM_LOOKS = 3
 # Wrong looks, found by eye: another thing, a part where a whole animal is needed in a
@@ -104,7 +106,7 @@ def pack() -> bytes:
     for name, icon in sorted(used):
         drawn = assets.body(name, icon) if name in assets.PACKS else None
         if drawn is not None:
-            icons.setdefault(name, {})[icon] = drawn
+            icons.setdefault(name, {})[icon] = cleaned((name, icon), drawn)
     text = json.dumps({"looks": chosen, "icons": icons}, separators=(",", ":"))
     return gzip.compress(text.encode(), 9, mtime=0)
 

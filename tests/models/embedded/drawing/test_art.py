@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from daguerre.models.embedded.drawing import art, things
 from training import art as packing
 from training import assets
+from training.cleaning import EDITS, STARRY, cleaned
 
 BOX = '<path fill="#123456" d="M0 0h32v32H0z"/>'
 DISC = '<circle fill="#123456" cx="16" cy="16" r="15"/>'
@@ -110,13 +112,45 @@ def test_packed_file(icons: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> 
 
 @needs_packages
 def test_the_shipped_art_is_what_the_packages_give() -> None:
-    """art.json.gz is not edited by hand: every icon is its package's. Every eighth thing (to save
-    time) has the looks that the recipe would choose.
+    """art.json.gz is not edited by hand: every icon is its package's, cleaned. Every eighth thing
+    (to save time) has the looks that the recipe would choose.
     """
     for thing in things.THINGS[::8]:
         assert list(things.looks(thing)) == packing.looks(thing)
     for name, icon in (look for thing in things.THINGS for look in things.looks(thing)):
-        assert name not in assets.PACKS or art.body(name, icon) == assets.body(name, icon)
+        found = assets.body(name, icon) if name in assets.PACKS else None
+        assert not found or art.body(name, icon) == cleaned((name, icon), found)
+
+
+STAR = '<path fill="#fff" d="M2 2h2v2h-2z"/>'
+PANE = '<circle cx="16" cy="16" r="3" fill="#fff"/>'
+
+
+def test_stars_are_left_out() -> None:
+    """White parts that touch no other part are left out of starry icons, and of no others."""
+    rocket = ("noto", "rocket")
+    drawn = (DISC + STAR + PANE, 32.0, 32.0)
+    assert cleaned(rocket, drawn) == (DISC + PANE, 32.0, 32.0)
+    assert cleaned(("noto", "dice"), drawn) == drawn
+
+
+def test_edits_apply() -> None:
+    """An edit removes its text, and is an error where the text is not found."""
+    boat = ("twemoji", "sailboat")
+    water = '<path fill="#55acee" d="M0 30h36v6H0z"/>'
+    assert cleaned(boat, (DISC + water, 36.0, 36.0)) == (DISC, 36.0, 36.0)
+    with pytest.raises(ValueError, match="does not apply"):
+        cleaned(boat, (DISC, 36.0, 36.0))
+
+
+def test_the_shipped_art_is_cleaned() -> None:
+    """Cleaning the stars once more changes nothing."""
+    for look in STARRY:
+        drawn = art.body(*look)
+        assert drawn and cleaned(look, drawn) == drawn
+    for look, (pattern, _) in EDITS.items():
+        drawn = art.body(*look)
+        assert drawn and not re.search(pattern, drawn[0])
 
 
 @needs_packages
