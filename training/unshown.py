@@ -14,6 +14,7 @@ import numpy as np
 
 from daguerre.models.embedded.drawing import SHAPES, things
 from daguerre.models.embedded.model import WEIGHTS
+from training import unseen
 from training.captions import caption
 from training.scenes import sample_scene
 from training.tails import ADJECTIVES, named
@@ -195,12 +196,14 @@ def _names() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def vocabulary() -> tuple[str, ...]:
-    """Words of the tokenizer that resemble no word of captions and no name of an object."""
+    """Words of the tokenizer that resemble no word of captions and no object's name."""
     table = json.loads((WEIGHTS / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
     rng = np.random.default_rng(0)
     captions = (caption(sample_scene(rng, SHAPES[0]), rng) for _ in range(_NUM_SCENES))
     said = {
-        word[:5] for text in (*captions, *_names()) for word in re.findall("[a-z]+", text.lower())
+        word[:5]
+        for text in (*captions, *_names(), *unseen.WORDS)
+        for word in re.findall("[a-z]+", text.lower())
     }
     return tuple(
         w for w in table if w.isascii() and w.isalpha() and len(w) > 4 and w[:5] not in said

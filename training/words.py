@@ -44,6 +44,8 @@ from training.wording import (
 
 Option = TypeVar("Option")
 KIND_SHARE = 0.15  # of the mentions of objects that have words for their kinds
+SHADE_SHARE = 0.1  # of colours are said with one of these words, which say nothing of the hour
+SHADES = ("dark", "light", "bright", "deep", "pale", "vivid")
 
 
 class Words:
@@ -77,11 +79,14 @@ class Words:
         elif row.synonyms and self.chance(0.25):
             noun = self.one(row.synonyms)
         if item.colour:
-            said = self.chance(0.9)
-            return noun, self.one((item.colour, "grey")) if said and item.colour == "gray" else (
-                item.colour if said else ""
-            )
+            return noun, self._shade(item.colour) if self.chance(0.9) else ""
         return noun, row.colour if row.colour and self.chance(0.3) else ""
+
+    def _shade(self, colour: str) -> str:
+        """The word for a colour, in some cases after one for its shade."""
+        word = self.one(("gray", "grey")) if colour == "gray" else colour
+        shaded = self.chance(SHADE_SHARE) and colour not in ("black", "white")
+        return f"{self.one(SHADES)} {word}" if shaded else word
 
     def adjective(self, item: SceneObject) -> str:
         """What is unusual about a thing, besides its colour: that it is tiny, or that it glows."""
