@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from daguerre.models.embedded import drawing
-from daguerre.models.embedded.drawing import dressing, figures, joining, things
+from daguerre.models.embedded.drawing import dressing, figures, hands, joining, things
 from daguerre.models.embedded.drawing.mounts import RIDEABLE, SEATS
 from daguerre.models.embedded.drawing.mouths import MOUTHS
 from daguerre.models.embedded.drawing.picture import paint
+from daguerre.models.embedded.drawing.placement import Placement
 
 
 def thing(name: str, **said: object) -> drawing.SceneObject:
@@ -79,6 +80,37 @@ def test_colour_of_the_second_is_visible(relation: str, second: str) -> None:
     plain = drawing.render(pair(relation, "knight", second), 96, 96).astype(int)
     green = drawing.render(pair(relation, "knight", second, colour="green"), 96, 96).astype(int)
     assert (np.abs(plain - green).max(axis=-1) > 60).mean() > 0.01
+
+
+@pytest.mark.parametrize("board", ["clipboard", "book", "laptop"])
+def test_the_hand_is_over_the_edge_of_a_board(board: str) -> None:
+    """The hand is drawn last, at the board's edge; a cat is in the arm instead."""
+    (joined,) = dressing.dressed(pair("holding", "doctor", board)).objects
+    *_, held, hand = joining.parts(joined.look[1])[0]
+    assert hand.look[0] == hands.HAND and held.look[0] != hands.HAND
+    left, _, right, _ = things.bounds(hand.look)
+    edge = held.x + things.bounds(held.look)[0] * held.side
+    assert hand.x + left < edge + 0.01 and edge < hand.x + right
+    (hugged,) = dressing.dressed(pair("holding", "doctor", "cat")).objects
+    assert all(part.look[0] != hands.HAND for part in joining.parts(hugged.look[1])[0])
+
+
+@pytest.mark.parametrize("who", ["baker", "sorceress", "farmer"])
+def test_who_holds_a_sign_has_nothing_else_in_hand(who: str) -> None:
+    scene = replace(pair("holding", who, "apple"), kind="lettering", lettering="sign", words="Hi")
+    (holder,) = dressing.dressed(replace(scene, objects=scene.objects[:1])).objects
+    assert figures.styled(who).prop and not figures.styled(holder.look[1]).prop
+
+
+@pytest.mark.parametrize("seat", ["chair", "armchair", "bench", "sofa", "stool"])
+def test_people_are_large_enough_for_their_seats(seat: str) -> None:
+    """A seated man is about as high as what he sits on, and within its width."""
+    man, base = sorted(
+        (Placement.of(p) for p in paint(pair("on", "man", seat)).objects),
+        key=lambda p: p.item.name != "man",
+    )
+    assert 0.55 * base.height < man.height < 1.3 * base.height
+    assert base.x - base.width / 2 < man.x < base.x + base.width / 2
 
 
 def test_objects_that_cannot_be_joined_stand_side_by_side() -> None:

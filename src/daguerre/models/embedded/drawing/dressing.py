@@ -42,6 +42,8 @@ def dressed(scene: Scene) -> Scene:
     variants = [r.randrange(NUM_VARIANTS) for _ in scene.objects]
     items = list(scene.objects)
     is_joint = len(items) > 1 and is_joinable(scene.relation, items[0], items[1])
+    if scene.lettering and scene.relation == "holding" and items and is_figure(items[0]):
+        items[0] = replace(items[0], pose="showing")
     if is_joint:
         items[0] = posed(scene.relation, items[0], items[1])
     items = [_dressed(item, v) for item, v in zip(items, variants, strict=True)]

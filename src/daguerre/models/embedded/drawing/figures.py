@@ -55,6 +55,8 @@ GARMENT_COLOURS = {
 # Width of the head and length of the body, in shares of an adult's.
 BUILDS = {"boy": (1.22, 0.8), "girl": (1.22, 0.8), "baby": (1.5, 0.62)}
 PALE = "#e6e0ea"  # the skin of a vampire
+# Poses in which the usual prop is put away.
+UNARMED = ("holding", "showing", "riding", "skating", "sleeping")
 COVERING = ("mask", "knight helmet", "headscarf", "nun")  # hats without hair
 WORN_WITH_HATS = ("glasses", "sunglasses", "scarf")
 
@@ -107,7 +109,7 @@ def decided(name: str, pose: str, outfit: str, hat: str, colour: str, variant: i
         hair_colour,
         beard,
         hats,
-        "" if pose in ("holding", "riding", "skating", "sleeping") else person.prop,
+        "" if pose in UNARMED else person.prop,
     )
 
 
@@ -123,10 +125,10 @@ def _cells(icon: str) -> list[str]:
     return [*icon.split("|"), "", "", "", "", ""][:6]
 
 
-def skin(icon: str) -> str:
-    """The colour of the figure's skin."""
-    name, pose, outfit, hat, colour, variant = _cells(icon)
-    return decided(name, pose, outfit, hat, colour, int(variant or "0")).skin
+def styled(icon: str) -> Style:
+    """The style of the figure, or of the first one of a group."""
+    *cells, variant = _cells(icon)
+    return decided(*cells, int(variant or "0"))
 
 
 def coloured(icon: str, colour: str) -> str:
@@ -172,7 +174,7 @@ def shoulder(icon: str) -> Point:
     """The place on the right shoulder of a figure, as shares of the square of its view."""
     body = BUILDS.get(PEOPLE[_cells(icon)[0].replace("-", " ")].build.split("/")[0], (1.0, 1.0))[1]
     wide, high = VIEW
-    x, y = 60 + 21 * body, FEET + (53 - FEET) * body + SKY
+    x, y = 60 + 24 * body, FEET + (53 - FEET) * body + SKY
     return (x + (high - wide) / 2) / high, y / high
 
 

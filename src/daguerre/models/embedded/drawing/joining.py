@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from daguerre.models.embedded.drawing import animals, art, figures, things
+from daguerre.models.embedded.drawing import animals, art, figures, hands, things
 from daguerre.models.embedded.drawing.canvas import PlacedObject
 from daguerre.models.embedded.drawing.garments import worn
 from daguerre.models.embedded.drawing.mounts import BOARDS, MOUNTS, RIDEABLE, SEATS, Mount
@@ -35,6 +35,7 @@ PERCHING = (
     *("parrot", "parrot", "bird", "owl", "raven", "eagle", "monkey", "cat", "black cat", "mouse"),
     *("rat", "squirrel", "frog", "lizard", "chick", "dove", "hamster", "snake", "toucan", "pigeon"),
 )
+GRIP_X, GRIP_Y = 0.05, 0.6  # of what is gripped at its edge
 HELD = 0.36  # side of a held thing, as a share of the holder's height
 TALL = {
     **{"balloon": 0.62, "umbrella": 0.72, "kite": 0.6, "flag": 0.55, "broom": 0.6, "sword": 0.5},
@@ -202,10 +203,22 @@ def _holding(holder: Joined, thing: Joined) -> list[Part]:
         grip = i_top + 0.06
     if is_low:
         x, y, grip = left, bottom, i_bottom
-    x, y = x - (i_left + i_right) / 2 * side, y - grip * side
-    held = Part(thing.look, thing.colour, x, y, side, False)
+    across = (i_left + i_right) / 2
+    is_person = holder.art_set == figures.FIGURE and not is_hugged(thing.name)
+    if is_person and grip == (i_top + i_bottom) / 2:
+        across, grip = i_left + GRIP_X * (i_right - i_left), i_top + GRIP_Y * (i_bottom - i_top)
+    held = Part(thing.look, thing.colour, x - across * side, y - grip * side, side, False)
     body = Part(holder.look, holder.colour, 0, 0, 1, False)
-    return [held, body] if is_tall else [body, held]
+    if is_tall:
+        return [held, body]
+    hand = [Part((hands.HAND, holder.icon), "", 0, 0, 1, False)] if is_person else []
+    return [body, held, *hand]
+
+
+def is_hugged(name: str) -> bool:
+    """True for what is held in the arm, not in the hand."""
+    row = things.BY_NAME.get(name)
+    return name in ("teddy bear", "doll", "baby") or (row is not None and row.kind == "a")
 
 
 def drawn(icon: str) -> art.Drawn:

@@ -144,7 +144,7 @@ def _hand(c: Canvas, x: float, y: float, wide: float, colour: Rgb) -> None:
 def _skin(item: SceneObject) -> Rgb:
     """The colour of an object's hands."""
     if is_figure(item):
-        return rgb(figures.skin(item.look[1]))
+        return rgb(figures.styled(item.look[1]).skin)
     row = things.BY_NAME.get(item.name)
     if row and row.kind == "p":
         return SKIN

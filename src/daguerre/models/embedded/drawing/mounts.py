@@ -69,16 +69,17 @@ BOARDS: dict[str, Board] = {
 }
 # Seats of people, who face right.
 SEATS: dict[str, Mount] = {
-    "bench": Mount(0.5, 0.58, 0.95),
-    "chair": Mount(0.5, 0.5, 1.05),
-    "sofa": Mount(0.5, 0.73, 0.75),
-    "bed": Mount(0.62, 0.68, 0.7),
-    "rock": Mount(0.55, 0.14, 0.8),
-    "tree stump": Mount(0.5, 0.31),
-    "stool": Mount(0.5, 0.32, 1.1),
-    "swing": Mount(0.5, 0.7, 0.75),
-    "armchair": Mount(0.5, 0.66, 1.0),
-    "toilet": Mount(0.4, 0.52, 0.95),
+    "bench": Mount(0.5, 0.6, 1.2),
+    "chair": Mount(0.46, 0.56, 1.45),
+    "sofa": Mount(0.46, 0.75, 0.95),
+    "bed": Mount(0.62, 0.7, 0.85),
+    "rock": Mount(0.55, 0.15, 0.95),
+    "tree stump": Mount(0.5, 0.32, 1.1),
+    "stool": Mount(0.5, 0.34, 1.35),
+    "swing": Mount(0.5, 0.7, 0.95),
+    "armchair": Mount(0.5, 0.7, 1.3),
+    "throne": Mount(0.5, 0.62, 1.0),
+    "toilet": Mount(0.4, 0.53, 1.25),
     "moon": Mount(0.52, 0.76, 0.6),
     "cloud": Mount(0.5, 0.34, 0.65),
 }

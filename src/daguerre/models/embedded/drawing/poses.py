@@ -76,6 +76,7 @@ POSES: dict[str, Pose] = {
     ),
     "waving": Pose(arms=(HANDS_FREE[0], WAVING)),
     "holding": Pose(arms=(HANDS_FREE[0], _right((83, 70), (97, 63))), in_front=(False, True)),
+    "showing": Pose(),  # hands behind a board
     "riding": Pose(
         arms=(_left((54, 72), (72, 78)), _right((76, 74), (90, 80))),
         legs=(((56, 95), (76, 104), (70, 128)), ((62, 95), (82, 104), (76, 130))),
