@@ -19,6 +19,7 @@ from daguerre.models.embedded.memory import both_rows, of_reader, read_unprompte
 from daguerre.models.embedded.negation import affirmed
 from daguerre.models.embedded.negative_prompt import excluded_values
 from daguerre.models.embedded.object_binding import bound_objects
+from daguerre.models.embedded.place_phrases import excluded_terrains, stated_terrain
 from daguerre.models.embedded.plain_text import plain_text
 from daguerre.models.embedded.quoted_words import quoted_words
 from daguerre.models.embedded.sampler import Noise, SceneSampler, classifier_free_guidance
@@ -74,7 +75,10 @@ class EmbeddedPipelines:
         rows = both_rows(of_reader(prompted), self._unprompted)
         noise = Noise.draw(params.seed, plain_text(params.prompt))
         excluded = excluded_values(f"{unwanted}, {wanted.absent}")
+        places = excluded.get("terrain", frozenset())
+        terrain = {} if quoted.words else stated_terrain(others, places)
         weather = stated_weather(others, excluded.get("weather", ()))
+        excluded = {**excluded, "terrain": places | excluded_terrains(others)}
         sampler = SceneSampler(
             noise,
             self._rules,
@@ -83,7 +87,7 @@ class EmbeddedPipelines:
             excluded={**excluded, **quoted.excluded()},
             colours=bound_colours(others),
             objects=bound_objects(others, excluded.get("name", ())),
-            given={**quoted.fields(), **weather},
+            given={**quoted.fields(), **terrain, **weather},
         )
         shape = SHAPE_INDEX[params.width, params.height]
 

@@ -103,7 +103,7 @@ def relations(first: Mention, words: Sequence[str], second: Mention) -> Relation
     between = tuple(word for word in words if word not in _STANDING)
     if between in _PHRASES:
         is_vessel = not first.names.isdisjoint(CONTAINERS)
-        return ANY if is_vessel and _PHRASES[between] <= ACTS else _PHRASES[between]
+        return None if is_vessel and _PHRASES[between] <= ACTS else _PHRASES[between]
     if between in _RIDING and (between != ("on",) or not first.names.isdisjoint(PEOPLE)):
         if not second.names.isdisjoint(RIDEABLE):
             return Relations({"riding"})

@@ -1,0 +1,56 @@
+"""The places that the phrases of a prompt state or exclude: "a fox in the snow"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from daguerre.models.embedded.drawing.scene import TERRAINS
+from daguerre.models.embedded.fields import SCENE_FIELDS
+from daguerre.models.embedded.mentions import find_mentions, is_adjective, words_of
+from daguerre.models.embedded.synonyms import SYNONYMS
+
+_SNOW = {("in", "the", "snow"), ("in", "snow"), ("in", "deep", "snow"), ("in", "fresh", "snow")} | {
+    ("in", "the", depth, "snow") for depth in ("deep", "fresh", "white")
+}
+_MAX_BETWEEN = 2  # words between an object and where it is: "a fox sleeping in the snow"
+# Words of any other place.
+_PLACES = frozenset(
+    word
+    for name in (*TERRAINS, *SCENE_FIELDS["setting"])
+    for phrase in (name, *SYNONYMS["terrain"].get(name, ()), *SYNONYMS["setting"].get(name, ()))
+    for word in phrase.split()
+    if name != "snowfield" and word not in ("of", "field", "glowing", "outer", "sky")
+).union("town yard avenue path trail track woods roof valley indoors window".split())
+_ON_THE_MOON = re.compile(
+    r"\b(?:on the moon|(?:surface|ground) of the moon|moon'?s? (?:surface|base|landing|rock|rover)"
+    r"|moonscapes?|lunar|craters?|astronauts?|cosmonauts?|aliens?|space|rovers?|rockets?|ufos?)\b"
+)
+_OUT_OF_WATER = re.compile(r"\b(?:out of|above|over|on) (?:the )?(?:water|waves|sea|ocean)\b")
+
+
+def stated_terrain(prompt: str, excluded: Collection[str] = ()) -> Mapping[str, str]:
+    """The field of the terrain, if an object is in the snow and the prompt has no other place."""
+    words = words_of(prompt)
+    if "snowfield" in excluded:
+        return {}
+    mentions = list(find_mentions(words))
+    if any(word in _PLACES or word.removesuffix("s") in _PLACES for word in words):
+        return {}
+    for mention in mentions:
+        start = mention.end
+        while start < mention.end + _MAX_BETWEEN and is_adjective(
+            "".join(words[start : start + 1])
+        ):
+            start += 1
+        if any(tuple(words[start : start + len(phrase)]) == phrase for phrase in _SNOW):
+            return {"terrain": "snowfield"}
+    return {}
+
+
+def excluded_terrains(prompt: str) -> frozenset[str]:
+    """The surface of the moon if the prompt does not name it, and the sea floor above water."""
+    text = " ".join(words_of(prompt))
+    is_dry = _OUT_OF_WATER.search(text) is not None
+    found = {"moonscape": not _ON_THE_MOON.search(text), "underwater": is_dry}
+    return frozenset(terrain for terrain, is_excluded in found.items() if is_excluded)
