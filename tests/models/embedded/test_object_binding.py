@@ -140,6 +140,8 @@ def test_uncertain(prompt: str) -> None:
         ("a bird's eye view of a bus", {"bus"}),
         ("a road with no red cars", set()),
         ("a cat without a hat", {"cat"}),
+        ("a baby dragon in a brick house", {"dragon", "house"}),
+        ("cats dogs", {"cat", "dog"}),
     ],
 )
 def test_words_that_are_no_names(prompt: str, said: set[str]) -> None:

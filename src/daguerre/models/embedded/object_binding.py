@@ -20,6 +20,7 @@ from daguerre.models.embedded.count_binding import (
     bound_counts,
     phrase_start,
 )
+from daguerre.models.embedded.drawing import things
 from daguerre.models.embedded.fields import MAX_OBJECTS
 from daguerre.models.embedded.mentions import (
     SPELLINGS,
@@ -86,7 +87,7 @@ NO_OBJECTS = BoundObjects()
 def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
     """The objects that a prompt states; nothing is bound if one of them is excluded."""
     words = without_style_phrases(words_of(prompt))
-    found = list(find_mentions(words))
+    found = _heads(words, list(find_mentions(words)))
     clothes = worn(words, found)
     absent = negated(words, found)
     shown = [mention for mention in found if _is_shown(words, mention)]
@@ -99,6 +100,13 @@ def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
     number = _max_number(words, mentions, names) if mentions == found else MAX_OBJECTS
     found_relations &= possible_relations(words, mentions)
     return BoundObjects(names, found_relations, counts, said, number)
+
+
+def _heads(words: Sequence[str], mentions: Sequence[Mention]) -> Sequence[Mention]:
+    """The mentions without those that describe the next one: "a baby dragon", "a brick house"."""
+    starts = {mention.start for mention in mentions}
+    phrases = {m: " ".join(words[m.start : m.end]) for m in mentions}
+    return [m for m in mentions if m.end not in starts or things.plural_meanings(phrases[m])]
 
 
 def _clothed(mentions: Sequence[Mention], clothes: Mapping[Mention, Mention]) -> Sequence[Mention]:
