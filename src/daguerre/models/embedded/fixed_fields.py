@@ -26,7 +26,7 @@ class FixedFields:
         self, rules: CompatibilityTables, colours: Mapping[str, str], objects: BoundObjects
     ) -> None:
         exact = {name: frozenset({colour}) for name, colour in colours.items()}
-        self._by_name = {"colour": exact, "count": objects.counts}
+        self._by_name = {"colour": exact, "count": objects.counts, "stature": objects.statures}
         self._masks = dict(_stated(objects))
         fixed = list(self._masks.items())
         for before in (AT[0, name] for name in _BEFORE):

@@ -42,6 +42,7 @@ from daguerre.models.embedded.relation_phrases import (
     possible_relations,
     relations,
 )
+from daguerre.models.embedded.stature_binding import bound_statures
 from daguerre.models.embedded.style_phrases import without_style_phrases
 
 _OF = ("left", "right", "side")  # words before "of"
@@ -70,13 +71,14 @@ _GROUPS = frozenset("family couple people friends children group".split())
 class BoundObjects:
     """What a prompt states: the possible names of the first objects in order, their relations.
 
-    `counts` are the possible ones by name. `said` are all names that the prompt has. `max_number`
-    is the number of objects, if the prompt has nothing but them and words of style.
+    `counts` and `statures` are the possible ones by name. `said` are all names that the prompt has.
+    `max_number` is the number of objects, if the prompt has nothing but them and words of style.
     """
 
     names: tuple[frozenset[str], ...] = ()
     relations: Relations = ANY
     counts: Mapping[str, Counts] = field(default_factory=dict)
+    statures: Mapping[str, Collection[str]] = field(default_factory=dict)
     said: frozenset[str] = frozenset()
     max_number: int = MAX_OBJECTS
 
@@ -99,7 +101,8 @@ def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
     names, found_relations = _stated(words, _clothed(mentions, clothes))
     number = _max_number(words, mentions, names) if mentions == found else MAX_OBJECTS
     found_relations &= possible_relations(words, mentions)
-    return BoundObjects(names, found_relations, counts, said, number)
+    statures = bound_statures(words, mentions)
+    return BoundObjects(names, found_relations, counts, statures, said, number)
 
 
 def _heads(words: Sequence[str], mentions: Sequence[Mention]) -> Sequence[Mention]:
