@@ -368,3 +368,24 @@ def test_seven_balloons_are_below_the_top_of_the_frame() -> None:
         c = paint(scene)
         assert len(c.objects) == 7
         assert all(o.y - o.side / 2 + bounds(o.item.look)[1] * o.side > 0 for o in c.objects)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_copies_on_a_floor_are_side_by_side(count: int) -> None:
+    """In wide and square frames, two or three copies are in one row on the floor."""
+    for width, height in ((1024, 1024), (1344, 768)):
+        for seed in range(6):
+            scene = Scene("group", width, height, seed, background="blue", ground="floor")
+            scene = replace(scene, objects=(replace(BALL, count=count),))
+            placements = arrangement.group(Canvas(scene), scene)
+            assert len({round(placement.foot) for placement in placements}) == 1
+
+
+def test_portraits_centre_the_body() -> None:
+    """A figure with a rod has its body in the middle, not the middle of body and rod."""
+    look = things.looks(things.BY_NAME["fisherman"])[0]
+    item = SceneObject("fisherman", look, "", "g", 1, 0.9, False)
+    for seed in range(6):
+        scene = Scene("portrait", 1024, 1024, seed, objects=(item,), background="blue")
+        (placed,) = paint(scene).objects
+        assert abs(placed.x - 512) < 0.06 * 1024

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from daguerre.models.embedded.drawing import SHAPES, Scene, art
+from daguerre.models.embedded.drawing.canvas import Canvas
+from daguerre.models.embedded.drawing.line import winding
 from daguerre.models.embedded.drawing.picture import HORIZON, LAND, paint
 
 
@@ -24,3 +26,11 @@ def test_land_has_no_holes(terrain: str, shape: tuple[int, int]) -> None:
         low = round(size[1] * (HORIZON.get(terrain, 0.54) + 0.14))
         assert np.array_equal(plain[low:], changed[low:])
         assert not np.array_equal(plain, changed)
+
+
+@pytest.mark.parametrize("swing", [-200.0, 0.0, 200.0])
+def test_paths_widen_and_do_not_cross_themselves(swing: float) -> None:
+    outline = winding(Canvas(Scene("landscape", 1024, 1024, 1)), 500, 400, 170, swing)
+    left, right = outline[:25], outline[:24:-1]
+    widths = [b[0] - a[0] for a, b in zip(left, right, strict=True)]
+    assert widths == sorted(widths) and widths[0] > 0 and left[-1][1] > 1024

@@ -81,5 +81,12 @@ def test_lights_shine_in_the_dark_only() -> None:
     assert glows == [True, False]
 
 
+def test_water_has_rings_in_place_of_shadows() -> None:
+    """An animal in a lake has rings around its feet; one on a meadow has a shadow."""
+    wet, dry = (paint(replace(SCENE, terrain=t, objects=(an("cow"),))) for t in ("lake", "meadow"))
+    rings = [sum("<ellipse" in part and "stroke" in part for part in c.parts) for c in (wet, dry)]
+    assert rings == [2, 0]
+
+
 def test_names_are_things() -> None:
     assert (INHABITED | LIGHTS) <= things.BY_NAME.keys()

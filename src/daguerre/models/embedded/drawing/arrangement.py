@@ -15,7 +15,7 @@ from daguerre.models.embedded.drawing.grid import ROWS, offset
 from daguerre.models.embedded.drawing.grounds import UNIT, paint_ground
 from daguerre.models.embedded.drawing.objects import FAINT, SOFT, stands
 from daguerre.models.embedded.drawing.palette import BACKS
-from daguerre.models.embedded.drawing.placement import Placement, fitted, within_frame
+from daguerre.models.embedded.drawing.placement import Placement, aside, fitted, within_frame
 from daguerre.models.embedded.drawing.relations import pair
 from daguerre.models.embedded.drawing.scene import SPOTS, Scene
 
@@ -48,6 +48,8 @@ def group(c: Canvas, scene: Scene) -> list[Placement]:
     """One to seven copies of an object, in rows that fill the frame."""
     item = scene.objects[0]
     room = {rows: _cell(c, rows) for rows in ROWS[item.count]}
+    if scene.ground == "floor" and item.count < 4 and item.count * c.h <= 3 * c.w:
+        room = {rows: cell for rows, cell in room.items() if len(rows) == 1}  # all on the floor
     best = max(min(cell) for cell in room.values())
     rows = c.r.choice([rows for rows, cell in room.items() if min(cell) > 0.85 * best])
     wide, high = room[rows]
@@ -89,8 +91,8 @@ def portrait(c: Canvas, scene: Scene) -> list[Placement]:
     px = item.size * c.s * (BUST if is_figure(item) else 1)
     placement = Placement(item, c.w * (0.5 + c.r.uniform(-0.05, 0.05)), 0, px)
     top = c.h * c.r.uniform(0.02, 0.08)
-    if is_figure(item):
-        return [placement.moved(0, top + placement.height)]
+    if is_figure(item):  # centred by the body, whatever is in its hand
+        return [placement.moved(aside(item, px), top + placement.height)]
     top = min(top, (c.h - placement.height) / 2)
     return [
         placement.moved(0, (top if placement.height > 0.8 * c.h else 0.08 * c.h) + placement.height)

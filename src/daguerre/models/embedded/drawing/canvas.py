@@ -41,6 +41,7 @@ class Canvas:
         self.objects: list[PlacedObject] = []
         self.light: float | None = None  # x of the sun or moon
         self.is_light_low = False  # shadows are long
+        self.is_water = False  # there is water, not ground, under the objects
         self._shadow = ""  # the fill of shadows
 
     def raw(self, text: str) -> None:

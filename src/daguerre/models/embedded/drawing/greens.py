@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, hexa, mix, rgb
-from daguerre.models.embedded.drawing.line import Line, height_at, waves
+from daguerre.models.embedded.drawing.line import Line, height_at, waves, winding
 from daguerre.models.embedded.drawing.palette import Palette, field, leaves, snowed
 from daguerre.models.embedded.drawing.plants import blooms, round_tree
 from daguerre.models.embedded.drawing.scene import Scene
@@ -19,14 +19,8 @@ def park(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     c.land(line, p.lit(field(scene), 0.7), p.lit(field(scene, 0.15), 1.0))
     y0, side = horizon + c.h * 0.07, c.r.choice((-1, 1))
     tone = p.lit(snowed(scene, rgb("#e4cfa4"), 0.9), 0.95)
-    at = c.w * (0.5 - side * 0.12)
-    c.path(
-        f"M{at - 4:.1f} {y0:.1f}C{at + side * c.w * 0.3:.1f} {y0 + c.h * 0.1:.1f} "
-        f"{at - side * c.w * 0.34:.1f} {y0 + c.h * 0.18:.1f} {c.w * 0.32:.1f} {c.h + 9:.1f}"
-        f"H{c.w * 0.78:.1f}C{at - side * c.w * 0.1:.1f} {y0 + c.h * 0.2:.1f} "
-        f"{at + side * c.w * 0.38:.1f} {y0 + c.h * 0.1:.1f} {at + 4:.1f} {y0:.1f}z",
-        hexa(tone),
-    )
+    path = winding(c, c.w * (0.5 - side * 0.12), y0, c.s * 0.16, side * c.w * 0.12)
+    c.poly(path, hexa(tone))
     trunk = p.lit(rgb("#6b4a35"), 0.95)
     for edge in (0.0, 1.0):
         for _ in range(c.r.choice((1, 2))):

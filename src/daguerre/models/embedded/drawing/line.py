@@ -44,6 +44,19 @@ def crags(c: Canvas, y: float, swing: float, peaks: int) -> Line:
     return line
 
 
+def winding(c: Canvas, x: float, top: float, wide: float, swing: float) -> Line:
+    """The outline of a river or a path from (x, top) to the bottom, half `wide` there."""
+    left, right = [], []
+    for i in range(25):
+        t = i / 24
+        mid = x + swing * math.sin(t**0.7 * 6.0) * t**0.8
+        half = c.s * 0.006 + wide * t**1.6
+        y = top + (c.h + 9 - top) * t
+        left.append((mid - half, y))
+        right.append((mid + half, y))
+    return [*left, *reversed(right)]
+
+
 def height_at(line: Line, x: float) -> float:
     """The height of a line at x."""
     for (x0, y0), (x1, y1) in zip(line, line[1:], strict=False):

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import rgb
+from daguerre.models.embedded.drawing.dressing import AT_SEA
 from daguerre.models.embedded.drawing.glowing_plants import mushroom
 from daguerre.models.embedded.drawing.grid import BACK_TO_FRONT, offset
 from daguerre.models.embedded.drawing.objects import Tint, bounds, feet, put
@@ -31,6 +32,7 @@ def place_objects(c: Canvas, scene: Scene, p: Palette | None) -> None:
     """Draws the objects of a mixed scene into its landscape."""
     dim = {"night": 0.55, "dusk": 0.5, "sunset": 0.45}.get(scene.time, 0.2)
     tint = Tint(p.ambient, dim, scene.is_dark) if p else None
+    c.is_water = scene.terrain in AT_SEA
     if scene.is_dark:
         lit = tuple(replace(t, glowing=t.glowing or t.name in LIGHTS) for t in scene.objects)
         scene = replace(scene, objects=lit)
@@ -83,9 +85,14 @@ def _stand(c: Canvas, placement: Placement, tint: Tint | None) -> None:
 
 
 def _shade(c: Canvas, item: SceneObject, x: float, foot: float, px: float) -> None:
-    """The shadow of an object on the ground; its square of `px` is around x."""
+    """The shadow of an object on the ground, or rings in water; its square of `px` is around x."""
     middle, wide = feet(item, x, px)
-    c.shade(middle, foot - px * 0.01, wide * 0.56)
+    if not c.is_water:
+        c.shade(middle, foot - px * 0.01, wide * 0.56)
+        return
+    for k in (0.5, 0.75):
+        ring = f'stroke="#ffffff" stroke-width="{px * 0.012:.1f}" opacity="{0.8 - 0.6 * k:.2f}"'
+        c.oval(middle, foot - px * 0.015, wide * k, wide * k * 0.16, "none", ring)
 
 
 def _weaker(tint: Tint | None, item: SceneObject) -> Tint | None:

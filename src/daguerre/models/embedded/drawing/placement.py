@@ -40,7 +40,7 @@ class Placement:
     def of(cls, placed: PlacedObject) -> Placement:
         """The placement of an object that is on the canvas already."""
         foot = placed.y + placed.side * (bounds(placed.item.look)[3] - 0.5)
-        return cls(placed.item, placed.x + _aside(placed.item, placed.side), foot, placed.side)
+        return cls(placed.item, placed.x + aside(placed.item, placed.side), foot, placed.side)
 
     @property
     def width(self) -> float:
@@ -68,7 +68,7 @@ class Placement:
     @property
     def corner(self) -> tuple[float, float]:
         """Left and top of the art's square."""
-        left = self.x - _aside(self.item, self.px) - self.px / 2
+        left = self.x - aside(self.item, self.px) - self.px / 2
         return left, self.foot - self.px * bounds(self.item.look)[3]
 
     def moved(self, dx: float, dy: float) -> Placement:
@@ -110,7 +110,7 @@ class Placement:
         return name
 
 
-def _aside(item: SceneObject, side: float) -> float:
+def aside(item: SceneObject, side: float) -> float:
     """The distance from the middle of the art's square to that of its visible part."""
     left, _, right, _ = bounds(item.look)
     return ((left + right) / 2 - 0.5) * side * (-1 if item.flip else 1)

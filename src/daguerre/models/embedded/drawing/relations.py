@@ -149,7 +149,8 @@ def _row(c: Canvas, scene: Scene) -> list[Placement]:
         narrow = c.w < 0.75 * c.h and scene.relation in ("and", "between")
         if narrow and max(each) < 4:
             return _pile(c, order, each)
-        if sum(each) > 4:
+        is_tall = c.w < 1.2 * c.h and scene.ground != "floor" and len(order) < 4
+        if sum(each) > (3 if is_tall else 4):
             return _blocks(c, order, each)
     row = in_row(order, each, floating=scene.ground != "floor")
     return fitted_together(row, c.w * 0.9, c.h * 0.68, c.w / 2, c.h * 0.8)

@@ -103,6 +103,8 @@ def clouds(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     )
     if scene.weather == "storm":
         bright = mix(p.sky[0], BLACK, 0.25)
+    elif scene.weather == "rain":
+        bright = mix(bright, mix(p.sky[0], (0.6, 0.62, 0.68), 0.3), 0.75)
     many = {
         "clear": r.choice((0, 1, 2, 3)),
         "cloudy": 8,

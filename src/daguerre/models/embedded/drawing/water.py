@@ -5,11 +5,9 @@ Open water mirrors the sky and the light of the sun or moon, whose x is a parame
 
 from __future__ import annotations
 
-import math
-
 from daguerre.models.embedded.drawing.canvas import Canvas
 from daguerre.models.embedded.drawing.colour import BLACK, WHITE, hexa, mix, rgb
-from daguerre.models.embedded.drawing.line import Line, crags, height_at, waves
+from daguerre.models.embedded.drawing.line import Line, crags, height_at, waves, winding
 from daguerre.models.embedded.drawing.mountains import ridges
 from daguerre.models.embedded.drawing.palette import SNOW, Palette, field, needles, snowed
 from daguerre.models.embedded.drawing.plants import palm, pine, spikes
@@ -121,19 +119,11 @@ def river(c: Canvas, scene: Scene, p: Palette, horizon: float) -> None:
     line = waves(c, horizon + c.h * 0.02, c.s * 0.015, 0.8)
     c.land(line, p.lit(field(scene), 0.5), p.lit(field(scene, 0.15), 1.0))
     vx, y0 = c.w * c.r.uniform(0.35, 0.65), horizon + c.h * 0.045
-    side = c.r.choice((-1, 1))
-    left, right = [], []
-    for i in range(25):
-        t = i / 24
-        y = y0 + (c.h + 9 - y0) * t
-        mid = vx + side * c.w * 0.20 * math.sin(t**0.7 * 6.0) * t**0.8
-        half = c.s * (0.006 + 0.17 * t**1.6)
-        left.append((mid - half, y))
-        right.append((mid + half, y))
+    swing = c.r.choice((-1, 1)) * c.w * 0.2
     fill = c.linear(
         [(0, mix(p.sky[-1], WHITE, 0.2), 1), (1, mix(p.sky[0], p.lit(rgb("#3f9fd0"), 1), 0.55), 1)]
     )
-    c.poly([*left, *reversed(right)], fill)
+    c.poly(winding(c, vx, y0, c.s * 0.17, swing), fill)
     green = needles(scene)
     cap = p.lit(SNOW, 0.9) if scene.is_snowy else None
     for t in sorted(c.r.uniform(0.05, 0.75) for _ in range(9)):
