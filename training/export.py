@@ -88,7 +88,7 @@ def main() -> None:
     rules.add_argument("--rules", type=Path, help="rules.npz of training.restore")
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--created", type=int, required=True, help="Unix seconds")
-    p.add_argument("--name", default="daguerre flat 4")
+    p.add_argument("--name", default="daguerre flat 5")
     p.add_argument("--steps", type=int, default=5)
     p.add_argument("--guidance", type=float, default=2.0)
     p.add_argument("--temperature", type=float, default=0.5)

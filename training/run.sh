@@ -15,8 +15,10 @@ if [ -n "${SMOKE:-}" ]; then
   RUN=${RUN:-training/runs/smoke} OUT=${OUT:-$RUN/weights}
   SCENES=3000 MINUTES=0.4 EXTRA="--width 128 --depth 2 --batch 64" EVALUATE="--every 40 --seeds 1"
 else
-  RUN=${RUN:-training/runs/flat-4} OUT=${OUT:-src/daguerre/models/embedded/weights}
-  SCENES=${SCENES:-200000} MINUTES=${MINUTES:-50} EXTRA=${EXTRA:-} EVALUATE=${EVALUATE:---every 3 --seeds 1}
+  RUN=${RUN:-training/runs/flat-5} OUT=${OUT:-src/daguerre/models/embedded/weights}
+  SCENES=${SCENES:-200000} MINUTES=${MINUTES:-50} EVALUATE=${EVALUATE:---every 3 --seeds 1}
+  # A lower learning rate keeps what the shipped weights know.
+  EXTRA=${EXTRA-${START:+--lr 1.2e-3 --cooldown 0.7}}
 fi
 PYTHON=${PYTHON:-python3}
 VENV=training/.venv
