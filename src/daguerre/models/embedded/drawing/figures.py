@@ -127,8 +127,8 @@ def _cells(icon: str) -> list[str]:
 
 def styled(icon: str) -> Style:
     """The style of the figure, or of the first one of a group."""
-    *cells, variant = _cells(icon)
-    return decided(*cells, int(variant or "0"))
+    name, pose, outfit, hat, colour, variant = _cells(icon)
+    return decided(name, pose, outfit, hat, colour, int(variant or "0"))
 
 
 def coloured(icon: str, colour: str) -> str:
