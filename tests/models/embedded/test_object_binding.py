@@ -49,7 +49,6 @@ def test_stated(prompt: str, names: tuple[str, ...], relation: str) -> None:
     ("prompt", "names"),
     [
         ("a giant octopus attacking a ship", ("octopus", "ship")),
-        ("a baby dragon hatching from an egg", ("dragon", "egg")),
         ("a kitten that is chasing a butterfly in the garden", ("cat", "butterfly")),
         ("a monkey eating bananas", ("monkey", "banana")),
         ("dog catching frisbee", ("dog", "frisbee")),
@@ -71,6 +70,7 @@ def test_acts_and_neighbours(prompt: str, names: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("prompt", "relations"),
     [
+        ("a baby dragon hatching from an egg", {"in"}),
         ("a witch flying on a broom", {"riding"}),
         ("a girl sitting on a horse", {"riding"}),
         ("a girl riding a bus", APART),

@@ -42,6 +42,7 @@ _PHRASES: dict[tuple[str, ...], Relations] = {
         for verb in ("holding", "carrying")
         for before in ((), ("who",))
     },
+    **{("hatching", *place): Relations({"in"}) for place in (("from",), ("out", "of"))},
 }
 # Where the second object is; the network chooses the relation.
 _NEAR = frozenset(
