@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from daguerre.models.embedded.mentions import words_of
-from daguerre.models.embedded.style_phrases import without_style_phrases
+from daguerre.models.embedded.style_phrases import excluded_styles, without_style_phrases
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,16 @@ from daguerre.models.embedded.style_phrases import without_style_phrases
 def test_phrases_are_left_out(prompt: str, kept: str) -> None:
     """A phrase ends at a punctuation mark. It stays if more of the picture may follow in it."""
     assert " ".join(without_style_phrases(words_of(prompt))) == kept
+
+
+@pytest.mark.parametrize(
+    ("prompt", "styles"),
+    [
+        ("retro 80s synthwave sunset with a palm tree", {"vintage"}),
+        ("a vintage car", set()),
+        ("retro poster of a car", set()),
+    ],
+)
+def test_later_eras_are_not_vintage(prompt: str, styles: set[str]) -> None:
+    """Sepia fits older pictures only."""
+    assert excluded_styles(prompt) == styles

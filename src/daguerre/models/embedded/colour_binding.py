@@ -8,7 +8,7 @@ others. The colour of clothes is the colour of their wearer.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from daguerre.models.embedded.clothing import is_garment, with_garments, worn
@@ -39,6 +39,11 @@ _KINDS = frozenset(
 # Before these nouns, these colours are those of the skin.
 _PERSON_NOUNS = frozenset("man woman boy girl person child baby family".split())
 _SKINS = ("black", "white", "brown")
+# Nouns of no object: their colours are of no other either.
+_PLACES = frozenset(
+    "background backdrop wall sky sunset sunrise sea ocean water lake river grass meadow field hill"
+    " mountain forest sand desert beach snow moonlight light floor ground carpet room".split()
+)
 # What may follow the colour in "the cup is red".
 _ENDS = ("", ".", ";", "!", "while", "but")
 _JOINTS = ("and", ",", "or", "a", "an", "the", "one")
@@ -48,8 +53,8 @@ _MAX_BETWEEN = 2  # adjectives between a colour and its object
 def bound_colours(prompt: str) -> Mapping[str, str]:
     """Object -> its colour in the prompt; "" if it has its own colours.
 
-    It has them if the colours of the prompt belong to other objects, or to the name of its kind
-    ("a red fox"). An object is missing if its colour is not certain.
+    It has them if all colours of the prompt belong to other objects, to places or to clothes, or to
+    the name of its kind ("a red fox"). An object is missing if its colour is not certain.
     """
     words = words_of(prompt)
     mentions = with_garments(words, list(find_mentions(words)))
@@ -69,16 +74,23 @@ def bound_colours(prompt: str) -> Mapping[str, str]:
         elif (i := at[mention]) is not None and is_garment(words, mention):
             for name in clothes[mention].names & PEOPLE.keys():
                 found[name].add(SPELLINGS[words[i]])
-    are_all_used = {*at.values()} >= {i for i, word in enumerate(words) if word in SPELLINGS}
+    colour_words = {i for i, word in enumerate(words) if word in SPELLINGS}
+    are_all_used = {*at.values(), *named, *_of_places(words)} >= colour_words
     # "A car. The car is red." says nothing about the first mention, and red about the second.
     found = {name: colours - {""} or colours for name, colours in found.items()}
     certain = {name: colours.pop() for name, colours in found.items() if len(colours) == 1}
-    has_colour = any(certain.values())
     return {
         name: colour
         for name, colour in certain.items()
-        if colour or name in kinds or (has_colour and are_all_used)
+        if colour or name in kinds or (colour_words and are_all_used)
     }
+
+
+def _of_places(words: Sequence[str]) -> Iterator[int]:
+    """The indices of colours directly before a place, the sky or the background."""
+    for i, after in enumerate(words[1:]):
+        if words[i] in SPELLINGS and (after in _PLACES or after.removesuffix("s") in _PLACES):
+            yield i
 
 
 def _is_kind(words: Sequence[str], mention: Mention) -> bool:

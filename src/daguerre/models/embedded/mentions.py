@@ -63,10 +63,16 @@ def find_mentions(words: Sequence[str]) -> Iterator[Mention]:
         phrases = ((n, things.meanings(" ".join(words[start : start + n]))) for n in lengths)
         length, names = next(((n, found) for n, found in phrases if found), (1, frozenset()))
         end = start + length
-        is_colour = length == 1 and words[start] in SPELLINGS and end < len(words)
-        if names and not (is_colour and (is_adjective(words[end]) or words[end] in _COLOURED)):
+        if names and not (length == 1 and _is_colour(words, start)):
             yield Mention(start, end, names)
         start = end
+
+
+def _is_colour(words: Sequence[str], i: int) -> bool:
+    """True for a colour before its noun, or of clothes: "an orange cat", "a girl in orange"."""
+    before, after = words[max(0, i - 1) : i], "".join(words[i + 1 : i + 2])
+    is_described = is_adjective(after) or after in _COLOURED or before in (["in"], ["wearing"])
+    return words[i] in SPELLINGS and is_described
 
 
 def named_words(mentions: Iterable[Mention]) -> set[int]:

@@ -100,7 +100,7 @@ def bound_objects(prompt: str, excluded: Collection[str] = ()) -> BoundObjects:
     counts = bound_counts(words, mentions)
     names, found_relations = _stated(words, _clothed(mentions, clothes))
     number = _max_number(words, mentions, names) if mentions == found else MAX_OBJECTS
-    found_relations &= possible_relations(words, mentions)
+    found_relations &= possible_relations(words, found)
     statures = bound_statures(words, mentions)
     return BoundObjects(names, found_relations, counts, statures, said, number)
 

@@ -23,6 +23,7 @@ from daguerre.models.embedded.place_phrases import excluded_terrains, stated_ter
 from daguerre.models.embedded.plain_text import plain_text
 from daguerre.models.embedded.quoted_words import quoted_words
 from daguerre.models.embedded.sampler import Noise, SceneSampler, classifier_free_guidance
+from daguerre.models.embedded.style_phrases import excluded_styles
 from daguerre.models.embedded.text import (
     NUM_NEGATIVE_SLOTS,
     PromptTokenizer,
@@ -84,7 +85,7 @@ class EmbeddedPipelines:
             self._rules,
             num_steps,
             self._temperature,
-            excluded={**excluded, **quoted.excluded()},
+            excluded={**excluded, **quoted.excluded(), "style": excluded_styles(others)},
             colours=bound_colours(others),
             objects=bound_objects(others, excluded.get("name", ())),
             given={**quoted.fields(), **terrain, **weather},

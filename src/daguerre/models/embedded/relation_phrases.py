@@ -17,7 +17,7 @@ ANY: Relations = frozenset(("", *RELATIONS))
 APART = ANY - {"in"}  # what the network may choose for other verbs: "a cat chasing a butterfly"
 # Objects that others can be in.
 CONTAINERS = frozenset((*VESSELS, *GLASSES, *CROWNS))
-_INSIDE = ("in", "inside", "into", "within")
+_INSIDE = ("in", "inside", "into", "within", "from")
 ACTS = Relations({"riding", "holding"})
 _PHRASES: dict[tuple[str, ...], Relations] = {
     **{(joint,): ANY for joint in ("and", ",", "&", "plus")},
@@ -110,5 +110,6 @@ def relations(first: Mention, words: Sequence[str], second: Mention) -> Relation
             return Relations({"riding"})
         return None if between[-1] == "on" else ANY  # riders of a bus are not drawn on it
     if between in _NEAR or is_act([word for word in words if word not in ("is", "are")]):
-        return APART if second.names.isdisjoint(PLACES) else None
+        found = ANY if between[-1] == "from" else APART  # "hatching from an egg"
+        return found if second.names.isdisjoint(PLACES) else None
     return None

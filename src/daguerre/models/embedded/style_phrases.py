@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from daguerre.models.embedded.mentions import words_of
+
 _PHRASES = frozenset(
     ("shot on", "shot with", "filmed on", "filmed with", "taken with", "captured on")
     + ("captured with", "rendered in", "rendered with", "rendered by", "made in", "trending on")
@@ -19,6 +21,15 @@ _MAX_WORDS = 12  # of a phrase
 _MORE = frozenset(
     "and with without near next beside behind under over above below between holding riding".split()
 )
+
+
+# These eras are no sepia pictures: "retro 80s synthwave".
+_NOT_VINTAGE = frozenset("synthwave vaporwave outrun cyberpunk futuristic neon 80s 90s y2k".split())
+
+
+def excluded_styles(prompt: str) -> frozenset[str]:
+    """Styles that the network must not take "retro" for."""
+    return frozenset() if _NOT_VINTAGE.isdisjoint(words_of(prompt)) else frozenset({"vintage"})
 
 
 def without_style_phrases(words: Sequence[str]) -> list[str]:
